@@ -1,0 +1,118 @@
+// variable.h: a value that remembers how it was computed, so that the chain rule can be walked backwards.
+//
+//   shows    that "automatic differentiation" is a list: operations are written down in the order in which they ran,
+//            and backward() reads the list from its end
+//   use      {
+//                Tape tape;                           // from here on operations are written down
+//                const Var loss = mean(square(subtract(linear(x, w), y)));
+//                backward(loss);                      // every trained input now holds d loss / d input in gradient()
+//            }                                        // without a Tape the same functions only compute
+//   note     An operation is written down only where it matters: a Tape is running and at least one input wants a gradient.
+//   next     operations.h
+#pragma once
+#include <source_location>
+#include <vector>
+
+#include "nn/base/matrix.h"
+#include "nn/base/require.h"
+
+struct Record;
+
+// A handle to a value. Copying the handle copies no numbers: both handles mean the same value and the same gradient.
+class Var {
+public:
+    Var() = default;                  // no value at all: an absent bias, a part that a model does not have
+    Var(Matrix value);                // a constant: no gradient flows into it
+    Var(const Var& other) noexcept;
+    Var(Var&& other) noexcept;
+    Var& operator=(Var other) noexcept;
+    ~Var();
+
+    explicit operator bool() const { return record != nullptr; }
+
+    const Matrix& value() const;
+    Matrix& value();                  // for an optimizer or a loader; results of operations are not meant to be changed
+    int rows() const { return value().rows; }
+    int cols() const { return value().cols; }
+
+    // d loss / d this, the sum over everything that has flowed here since zero_gradient(); (0, 0) while nothing has.
+    const Matrix& gradient() const;
+    Matrix& gradient();
+    void zero_gradient();
+    bool wants_gradient() const;
+
+    Record* operator->() const { return record; }
+    bool same_as(const Var& other) const { return record == other.record; }
+
+private:
+    friend struct Record;
+    explicit Var(Record* record);
+    Record* record = nullptr;
+
+    friend Var parameter(Matrix);
+    friend Var record_operation(Record*, const char*, Matrix, std::vector<Var>, void (*)(Record&), Where);
+};
+
+// A value that is trained: gradients flow into it.
+Var parameter(Matrix value);
+
+// What is known of one value: the numbers, and the operation that made them.
+// An operation that must keep more for its backward derives from it.
+struct Record {
+    Matrix value;
+    Matrix gradient;                        // (0, 0) until something flows in, then the shape of value
+    const char* operation = "constant";     // "parameter", "matmul", "softmax_rows", ...
+    std::vector<Var> inputs;                // empty unless written down
+    void (*backward)(Record&) = nullptr;    // adds gradient's share to every input; nullptr unless written down
+    Where where;                            // the line that asked for it
+    bool wants_gradient = false;
+    int handles = 0;                        // how many Vars mean this record; the last one deletes it
+
+    Record() = default;
+    Record(const Record&) = delete;
+    virtual ~Record() = default;
+};
+
+// While one lives, operations are written down in it. Tapes nest: the youngest is the one written to.
+class Tape {
+public:
+    Tape();
+    ~Tape();  // forgets what was written down; the storage serves the next step
+    Tape(const Tape&) = delete;
+
+    std::vector<Var> operations;  // in the order in which they ran
+
+private:
+    Tape* outer;
+};
+
+// While one lives, nothing is written down: evaluation, and the parts of a model that stay frozen (a teacher, a reference).
+class NoTape {
+public:
+    NoTape();
+    ~NoTape();
+    NoTape(const NoTape&) = delete;
+
+private:
+    Tape* outer;
+};
+
+// Walks the tape from its end and lets every operation hand its gradient on to its inputs. Each operation is forgotten once
+// it has done so, unless somebody still holds its Var: what it held serves the operations before it.
+//   loss    (1, 1), made on the running tape
+//   throws  std::invalid_argument when loss has another shape, or nothing was written down for it
+void backward(const Var& loss, Where where = Where::current());
+
+// The end of every operation: wraps its result, and writes it down if a tape is running and an input wants a gradient.
+//   name      as in the debugger and in the trace
+//   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
+Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
+
+// The same for an operation that keeps more than its inputs and its value; owns `kept`.
+Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
+
+// input.gradient += share; does nothing for an input that wants none.
+void add_gradient(Var& input, Matrix share);
+
+// The matrix to add a gradient to in place (zeros at first), for a backward that would otherwise build a large share only to add it.
+Matrix& gradient_to_add_to(Var& input);

@@ -1,0 +1,108 @@
+#include "nn/base/matrix.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "nn/base/require.h"
+#include "nn/base/storage.h"
+
+Matrix Matrix::unset(int rows, int cols) {
+    require(rows >= 0 && cols >= 0, "Matrix: a shape of ", rows, " x ", cols, " is impossible, neither may be negative");
+    Matrix m;
+    m.rows = rows;
+    m.cols = cols;
+    if (m.size() > 0) m.values = borrow_floats(m.size());
+    return m;
+}
+
+Matrix::Matrix(int rows, int cols, float value) : Matrix(unset(rows, cols)) { std::fill(begin(), end(), value); }
+
+Matrix::Matrix(std::initializer_list<std::initializer_list<float>> given) {
+    const int height = static_cast<int>(given.size());
+    const int width = height == 0 ? 0 : static_cast<int>(given.begin()->size());
+    for (const auto& row : given)
+        require(static_cast<int>(row.size()) == width, "Matrix: a row of ", row.size(), " numbers among rows of ", width);
+    *this = unset(height, width);
+    float* out = values;
+    for (const auto& row : given) out = std::copy(row.begin(), row.end(), out);
+}
+
+Matrix::Matrix(const Matrix& other) : Matrix(unset(other.rows, other.cols)) {
+    std::copy(other.begin(), other.end(), values);
+}
+
+Matrix::Matrix(Matrix&& other) noexcept
+    : rows(std::exchange(other.rows, 0)), cols(std::exchange(other.cols, 0)), values(std::exchange(other.values, nullptr)) {}
+
+Matrix& Matrix::operator=(const Matrix& other) {
+    if (this != &other) *this = Matrix(other);
+    return *this;
+}
+
+Matrix& Matrix::operator=(Matrix&& other) noexcept {
+    std::swap(rows, other.rows);
+    std::swap(cols, other.cols);
+    std::swap(values, other.values);
+    return *this;
+}
+
+Matrix::~Matrix() { return_floats(values, size()); }
+
+void Matrix::outside(int i, int j) const {
+    throw std::out_of_range("Matrix: element (" + text(i) + ", " + text(j) + ") of a " + shape(*this) + " matrix");
+}
+
+std::string shape(const Matrix& m) { return "(" + text(m.rows) + ", " + text(m.cols) + ")"; }
+
+bool same_shape(const Matrix& a, const Matrix& b) { return a.rows == b.rows && a.cols == b.cols; }
+
+bool identical(const Matrix& a, const Matrix& b) {
+    return same_shape(a, b) && (a.empty() || std::memcmp(a.begin(), b.begin(), a.size() * sizeof(float)) == 0);
+}
+
+Matrix transpose(const Matrix& m) {
+    Matrix result = Matrix::unset(m.cols, m.rows);
+    const int side = 16;  // square by square, so that both sides stay in the cache
+    for (int i0 = 0; i0 < m.rows; i0 += side)
+        for (int j0 = 0; j0 < m.cols; j0 += side)
+            for (int i = i0; i < std::min(i0 + side, m.rows); ++i)
+                for (int j = j0; j < std::min(j0 + side, m.cols); ++j) result(j, i) = m(i, j);
+    return result;
+}
+
+Matrix slice_rows(const Matrix& m, int first, int count) {
+    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ",
+            shape(m), " matrix");
+    Matrix result = Matrix::unset(count, m.cols);
+    std::copy(m.row(first), m.row(first + count), result.begin());
+    return result;
+}
+
+Matrix slice_cols(const Matrix& m, int first, int count) {
+    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ", first + count, " of a ",
+            shape(m), " matrix");
+    Matrix result = Matrix::unset(m.rows, count);
+    for (int i = 0; i < m.rows; ++i) std::copy_n(m.row(i) + first, count, result.row(i));
+    return result;
+}
+
+Matrix reshape(Matrix m, int rows, int cols) {
+    require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", shape(m),
+            " does not fit into (", rows, ", ", cols, ")");
+    m.rows = rows;
+    m.cols = cols;
+    return m;
+}
+
+void add_to(Matrix& a, const Matrix& b) {
+    require(same_shape(a, b), "add_to: ", shape(a), " += ", shape(b), ", the shapes must be equal");
+    float* const to = a.begin();
+    const float* const from = b.begin();
+    for (std::size_t k = 0; k < a.size(); ++k) to[k] += from[k];
+}
+
+int argmax_row(const Matrix& m, int i) {
+    require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", shape(m), " matrix");
+    return static_cast<int>(std::max_element(m.row(i), m.row(i) + m.cols) - m.row(i));
+}

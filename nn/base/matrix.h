@@ -1,0 +1,86 @@
+// matrix.h: rows and columns of float. Every number of every model in this project lives in one of these.
+//
+//   shows    that one plain type is enough: rows are tokens, columns are features; a batch is more rows,
+//            an attention head is a slice of columns
+//   layout   row-major: element (i, j) is the float number i * cols + j
+//   next     matmul.h multiplies them, show.h prints them
+#pragma once
+#include <cstddef>
+#include <initializer_list>
+#include <string>
+
+struct Matrix {
+    int rows = 0;
+    int cols = 0;
+
+    Matrix() = default;                           // (0, 0)
+    Matrix(int rows, int cols, float value = 0);  // every element `value`
+    // Matrix{{1, 2}, {3, 4}, {5, 6}} is (3, 2).   throws std::invalid_argument when the rows are not equally long
+    Matrix(std::initializer_list<std::initializer_list<float>> rows);
+
+    // (rows, cols) whose elements are not set yet: for a result that is about to be written as a whole.
+    static Matrix unset(int rows, int cols);
+
+    Matrix(const Matrix& other);
+    Matrix(Matrix&& other) noexcept;
+    Matrix& operator=(const Matrix& other);
+    Matrix& operator=(Matrix&& other) noexcept;
+    ~Matrix();
+
+    // Element in row i and column j; checked in a debug build.
+    float& operator()(int i, int j) {
+        check(i, j);
+        return values[static_cast<std::size_t>(i) * cols + j];
+    }
+    float operator()(int i, int j) const {
+        check(i, j);
+        return values[static_cast<std::size_t>(i) * cols + j];
+    }
+
+    // The cols floats of row i; i may be rows (the end).
+    float* row(int i) { return values + static_cast<std::size_t>(i) * cols; }
+    const float* row(int i) const { return values + static_cast<std::size_t>(i) * cols; }
+
+    // All elements in order, for loops that do not care about rows: for (float& x : m) ...
+    float* begin() { return values; }
+    float* end() { return values + size(); }
+    const float* begin() const { return values; }
+    const float* end() const { return values + size(); }
+
+    std::size_t size() const { return static_cast<std::size_t>(rows) * cols; }
+    bool empty() const { return size() == 0; }
+
+private:
+    float* values = nullptr;
+
+    void check([[maybe_unused]] int i, [[maybe_unused]] int j) const {
+#ifndef NDEBUG
+        if (i < 0 || i >= rows || j < 0 || j >= cols) outside(i, j);
+#endif
+    }
+    [[noreturn]] void outside(int i, int j) const;
+};
+
+// "(3, 2)"
+std::string shape(const Matrix& m);
+
+bool same_shape(const Matrix& a, const Matrix& b);
+
+// Same shape and the same bits in every element (so NaN equals NaN and 0 differs from -0).
+bool identical(const Matrix& a, const Matrix& b);
+
+// (cols, rows), element (j, i) = m(i, j)
+Matrix transpose(const Matrix& m);
+
+// Rows first, first + 1, ... (count of them), respectively columns.   throws std::invalid_argument outside the matrix
+Matrix slice_rows(const Matrix& m, int first, int count);
+Matrix slice_cols(const Matrix& m, int first, int count);
+
+// The same numbers in the same order under another shape.   throws std::invalid_argument when rows * cols differs
+Matrix reshape(Matrix m, int rows, int cols);
+
+// a += b, element by element.   throws std::invalid_argument when the shapes differ
+void add_to(Matrix& a, const Matrix& b);
+
+// Column of the largest element of row i; the first one when several are equal.
+int argmax_row(const Matrix& m, int i);

@@ -1,0 +1,58 @@
+// image.h: a picture as height x width x channels, channel fastest, the order in which eyes and files meet it.
+//
+//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits a sample; values come out as 0 ... 1
+//   next     patches.h cuts it into a Matrix of tokens
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/base/matrix.h"
+
+struct Image {
+    int height = 0;
+    int width = 0;
+    int channels = 0;
+    std::vector<float> pixels;  // height * width * channels numbers
+
+    Image() = default;
+    Image(int height, int width, int channels, float value = 0);  // throws std::invalid_argument below 0
+
+    float& operator()(int y, int x, int c) { return pixels[index(y, x, c)]; }
+    float operator()(int y, int x, int c) const { return pixels[index(y, x, c)]; }
+
+private:
+    std::size_t index(int y, int x, int c) const {
+#ifndef NDEBUG
+        if (y < 0 || y >= height || x < 0 || x >= width || c < 0 || c >= channels) outside(y, x, c);
+#endif
+        return (static_cast<std::size_t>(y) * width + x) * channels + c;
+    }
+    [[noreturn]] void outside(int y, int x, int c) const;
+};
+
+// "8 x 8 x 1"
+std::string shape(const Image& image);
+
+// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1.
+//   throws  std::invalid_argument with the path and what is wrong: truncated, too large for its own header, not such a file
+Image read_image(const std::string& path);
+
+// Writes 8-bit PGM (1 channel) or PPM (3 channels), by temporary file and rename; values are clamped to 0 ... 1.
+void write_image(const std::string& path, const Image& image);
+
+// Numbers stored channels first, (C, H, W) one after the other, as frameworks keep them; and back.
+Image image_from_channels_first(const float* numbers, int channels, int height, int width);
+std::vector<float> channels_first(const Image& image);
+
+// Bilinear with pixel centres at half steps, edges repeated, no antialiasing: what PyTorch's interpolate(align_corners=False) computes.
+Image resize_bilinear(const Image& image, int height, int width);
+
+// Bilinear as image libraries resize photographs: when shrinking, every source pixel under the widened triangle counts.
+// This is what the published ViT preprocessing does (Pillow's BILINEAR), up to its rounding to 8 bits.
+Image resize_bilinear_antialiased(const Image& image, int height, int width);
+
+// (x - mean[c]) / deviation[c] in every channel c
+Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& deviation);
+
+// The picture moved by (down, right) pixels; what comes in at the edges is `fill`.
+Image shifted(const Image& image, int down, int right, float fill = 0);

@@ -1,0 +1,63 @@
+// safetensors.h: named tensors in a file, as published checkpoints and our fixtures store them.
+//
+//   format   8 bytes: length n of the header, little-endian; n bytes of JSON: {"name": {"dtype", "shape", "data_offsets"}, ...,
+//            "__metadata__": {"key": "value"}}; then the numbers, little-endian
+//   reads    F32, F64, F16, BF16 as float; I32, I64, U8, BOOL as int; other types are listed but not converted
+//   safe     the header is checked against the length of the file before anything is allocated: names unique, offsets inside the
+//            file, in order and without overlap, length = shape * size of the type; at most 100 MB of header
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "nn/base/matrix.h"
+
+struct TensorInfo {
+    std::string type;         // "F32", "BF16", "I64", ...
+    std::vector<long> shape;  // {} is a scalar
+    std::size_t begin = 0, end = 0;  // bytes, from the end of the header
+};
+
+// "(3, 4, 4)", "()" for a scalar
+std::string shape_text(const std::vector<long>& shape);
+
+// An open file: the header is in memory, numbers are read when asked for.
+class Safetensors {
+public:
+    // throws std::invalid_argument with the path and what is wrong
+    explicit Safetensors(const std::string& path);
+
+    std::string path;
+    std::map<std::string, std::string> metadata;
+    std::map<std::string, TensorInfo> tensors;
+
+    bool has(const std::string& name) const { return tensors.count(name) > 0; }
+
+    // A tensor as a matrix: the last dimension is the columns, all others together are the rows; (n) is one row, a scalar (1, 1).
+    //   throws  std::invalid_argument when it is not there (near names are listed) or is not a float type
+    Matrix matrix(const std::string& name) const;
+
+    // A tensor of integers in order.   throws std::invalid_argument when it is not there, not of an integer type, or one does not fit an int
+    std::vector<int> integers(const std::string& name) const;
+
+    // The same with all 64 bits.
+    std::vector<long> long_integers(const std::string& name) const;
+
+    // A metadata entry as a number.   throws std::invalid_argument when it is missing or not a number as a whole
+    int metadata_int(const std::string& key) const;
+    double metadata_double(const std::string& key) const;
+    const std::string& metadata_text(const std::string& key) const;
+};
+
+// A tensor on its way into a file: either floats (F32) or integers (I64).
+struct TensorToWrite {
+    std::string name;
+    std::vector<long> shape;
+    Matrix floats;                // used when integers is empty; as many numbers as the shape says, in order
+    std::vector<long> integers;
+};
+
+// Writes all tensors, by temporary file and rename.
+//   throws  std::invalid_argument on a name that occurs twice, a shape that does not fit its numbers, or a path that cannot be written
+void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
