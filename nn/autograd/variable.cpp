@@ -92,10 +92,23 @@ Matrix& gradient_to_add_to(Var& input) {
     return gradient;
 }
 
-void add_gradient(Var& input, Matrix share) {
-    if (!input.wants_gradient()) return;
+static void check_share(const Var& input, const Matrix& share) {
     require(same_shape(share, input.value()), "add_gradient: a share of shape ", shape(share), " for a value of shape ",
             shape(input.value()));
+}
+
+void add_gradient(Var& input, const Matrix& share) {
+    if (!input.wants_gradient()) return;
+    check_share(input, share);
+    if (input.gradient().empty())
+        input.gradient() = share;
+    else
+        add_to(input.gradient(), share);
+}
+
+void add_gradient(Var& input, Matrix&& share) {
+    if (!input.wants_gradient()) return;
+    check_share(input, share);
     if (input.gradient().empty())
         input.gradient() = std::move(share);
     else

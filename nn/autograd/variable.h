@@ -112,7 +112,8 @@ Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, vo
 Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
 
 // input.gradient += share; does nothing for an input that wants none.
-void add_gradient(Var& input, Matrix share);
+void add_gradient(Var& input, const Matrix& share);
+void add_gradient(Var& input, Matrix&& share);  // keeps the storage of the share where it is the first one
 
 // The matrix to add a gradient to in place (zeros at first), for a backward that would otherwise build a large share only to add it.
 Matrix& gradient_to_add_to(Var& input);

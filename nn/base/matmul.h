@@ -20,6 +20,8 @@ struct OutSlice {  // one that is written to; its columns lie side by side
     float* first;
     int rows, cols;
     long row_step;
+
+    operator Slice() const { return {first, rows, cols, row_step, 1}; }  // whoever may write may read
 };
 
 Slice whole(const Matrix& m);

@@ -37,6 +37,10 @@ struct Matrix {
         return values[static_cast<std::size_t>(i) * cols + j];
     }
 
+    // Element number k, counted along the rows; for loops in which rows do not matter.
+    float& operator[](std::size_t k) { return values[k]; }
+    float operator[](std::size_t k) const { return values[k]; }
+
     // The cols floats of row i; i may be rows (the end).
     float* row(int i) { return values + static_cast<std::size_t>(i) * cols; }
     const float* row(int i) const { return values + static_cast<std::size_t>(i) * cols; }

@@ -1,0 +1,474 @@
+#include "nn/autograd/operations.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "nn/base/functions.h"
+#include "nn/base/matmul.h"
+
+// Every operation below is: a formula and its derivative, the backward that applies the derivative, the forward.
+// In a backward, y is the record of the result: y.value, y.gradient (dy), y.inputs.
+
+// --- two inputs, element by element ---
+
+// How a matrix is read while it is repeated to a larger shape: a single row, or a single column, is read again and again.
+struct Repeated {
+    const Matrix& m;
+    int row_step, col_step;
+
+    explicit Repeated(const Matrix& matrix) : m(matrix), row_step(m.rows == 1 ? 0 : m.cols), col_step(m.cols == 1 ? 0 : 1) {}
+    const float* row(int i) const { return m.begin() + static_cast<std::size_t>(i) * row_step; }
+};
+
+// z = f(a, b), element by element
+template <float f(float, float)>
+static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where where) {
+    require((a.rows == b.rows || a.rows == 1 || b.rows == 1) && (a.cols == b.cols || a.cols == 1 || b.cols == 1), where, name, ": ",
+            shape(a), " and ", shape(b), ", where the sizes differ one of them must be 1");
+    Matrix z = Matrix::unset(a.rows == 1 ? b.rows : a.rows, a.cols == 1 ? b.cols : a.cols);
+    if (same_shape(a, b)) {
+        for (std::size_t k = 0; k < z.size(); ++k) z[k] = f(a[k], b[k]);
+        return z;
+    }
+    const Repeated left(a), right(b);
+    for (int i = 0; i < z.rows; ++i) {
+        const float* const x = left.row(i);
+        const float* const y = right.row(i);
+        for (int j = 0; j < z.cols; ++j) z(i, j) = f(x[j * left.col_step], y[j * right.col_step]);
+    }
+    return z;
+}
+
+// The gradient of input number `which`: derivative(a, b, dz) at every element, summed over the repeats where it was broadcast.
+template <float derivative(float a, float b, float dz)>
+static void combine_backward(Record& z, int which) {
+    Var& input = z.inputs[which];
+    if (!input.wants_gradient()) return;
+    const Matrix& dz = z.gradient;
+    const Repeated left(z.inputs[0].value()), right(z.inputs[1].value());
+    const int row_step = input.rows() == 1 ? 0 : input.cols();
+    const int col_step = input.cols() == 1 ? 0 : 1;
+    Matrix share(input.rows(), input.cols());
+    for (int i = 0; i < dz.rows; ++i) {
+        const float* const a = left.row(i);
+        const float* const b = right.row(i);
+        float* const to = share.begin() + static_cast<std::size_t>(i) * row_step;
+        for (int j = 0; j < dz.cols; ++j) to[j * col_step] += derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
+    }
+    add_gradient(input, std::move(share));
+}
+
+// forward   z = a + b
+// backward  da = dz,  db = dz
+static float add_forward(float a, float b) { return a + b; }
+static float add_share(float, float, float dz) { return dz; }
+
+static void add_backward(Record& z) {
+    for (int which = 0; which < 2; ++which) {
+        if (same_shape(z.inputs[which].value(), z.value))
+            add_gradient(z.inputs[which], z.gradient);
+        else
+            combine_backward<add_share>(z, which);
+    }
+}
+
+Var add(const Var& a, const Var& b, Where where) {
+    return record_operation("add", combine<add_forward>("add", a.value(), b.value(), where), {a, b}, add_backward, where);
+}
+
+// forward   z = a - b
+// backward  da = dz,  db = -dz
+static float subtract_forward(float a, float b) { return a - b; }
+static float subtract_share(float, float, float dz) { return -dz; }
+
+static void subtract_backward(Record& z) {
+    combine_backward<add_share>(z, 0);
+    combine_backward<subtract_share>(z, 1);
+}
+
+Var subtract(const Var& a, const Var& b, Where where) {
+    return record_operation("subtract", combine<subtract_forward>("subtract", a.value(), b.value(), where), {a, b}, subtract_backward,
+                            where);
+}
+
+// forward   z = a b
+// backward  da = dz b,  db = dz a
+static float multiply_forward(float a, float b) { return a * b; }
+static float multiply_share_a(float, float b, float dz) { return dz * b; }
+static float multiply_share_b(float a, float, float dz) { return dz * a; }
+
+static void multiply_backward(Record& z) {
+    combine_backward<multiply_share_a>(z, 0);
+    combine_backward<multiply_share_b>(z, 1);
+}
+
+Var multiply(const Var& a, const Var& b, Where where) {
+    return record_operation("multiply", combine<multiply_forward>("multiply", a.value(), b.value(), where), {a, b}, multiply_backward,
+                            where);
+}
+
+// forward   z = a / b
+// backward  da = dz / b,  db = -dz a / b^2
+static float divide_forward(float a, float b) { return a / b; }
+static float divide_share_a(float, float b, float dz) { return dz / b; }
+static float divide_share_b(float a, float b, float dz) { return -dz * a / (b * b); }
+
+static void divide_backward(Record& z) {
+    combine_backward<divide_share_a>(z, 0);
+    combine_backward<divide_share_b>(z, 1);
+}
+
+Var divide(const Var& a, const Var& b, Where where) {
+    return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b}, divide_backward, where);
+}
+
+// forward   z = min(a, b), z = max(a, b)
+// backward  the one that was chosen gets dz; half each where both are equal
+static float minimum_forward(float a, float b) { return b < a ? b : a; }
+static float maximum_forward(float a, float b) { return b > a ? b : a; }
+static float share_where_a_is_smaller(float a, float b, float dz) { return a < b ? dz : a == b ? dz / 2 : 0; }
+static float share_where_b_is_smaller(float a, float b, float dz) { return b < a ? dz : a == b ? dz / 2 : 0; }
+
+static void minimum_backward(Record& z) {
+    combine_backward<share_where_a_is_smaller>(z, 0);
+    combine_backward<share_where_b_is_smaller>(z, 1);
+}
+
+static void maximum_backward(Record& z) {
+    combine_backward<share_where_b_is_smaller>(z, 0);
+    combine_backward<share_where_a_is_smaller>(z, 1);
+}
+
+Var minimum(const Var& a, const Var& b, Where where) {
+    return record_operation("minimum", combine<minimum_forward>("minimum", a.value(), b.value(), where), {a, b}, minimum_backward,
+                            where);
+}
+
+Var maximum(const Var& a, const Var& b, Where where) {
+    return record_operation("maximum", combine<maximum_forward>("maximum", a.value(), b.value(), where), {a, b}, maximum_backward,
+                            where);
+}
+
+// --- a plain number ---
+
+// Some operations keep one number for their backward.
+struct NumberRecord : Record {
+    float number = 0;
+};
+
+static NumberRecord* number_record(float number) {
+    NumberRecord* const record = new NumberRecord;
+    record->number = number;
+    return record;
+}
+
+// forward   y = x factor
+// backward  dx = dy factor
+static Matrix scaled(const Matrix& m, float factor) {
+    Matrix result = Matrix::unset(m.rows, m.cols);
+    for (std::size_t k = 0; k < m.size(); ++k) result[k] = m[k] * factor;
+    return result;
+}
+
+static void scale_backward(Record& y) {
+    const float factor = static_cast<NumberRecord&>(y).number;
+    add_gradient(y.inputs[0], scaled(y.gradient, factor));
+}
+
+Var scale(const Var& a, float factor, Where where) {
+    return record_operation(number_record(factor), "scale", scaled(a.value(), factor), {a}, scale_backward, where);
+}
+
+// forward   y = x + number
+// backward  dx = dy
+static void shift_backward(Record& y) { add_gradient(y.inputs[0], y.gradient); }
+
+Var shift(const Var& a, float number, Where where) {
+    Matrix shifted = a.value();
+    for (float& x : shifted) x += number;
+    return record_operation("shift", std::move(shifted), {a}, shift_backward, where);
+}
+
+// --- products ---
+
+// forward   C = A B
+// backward  dA = dC B^T,  dB = A^T dC
+static void matmul_backward(Record& c) {
+    Var& a = c.inputs[0];
+    Var& b = c.inputs[1];
+    const Matrix& dc = c.gradient;
+    if (a.wants_gradient()) multiply_add(whole(gradient_to_add_to(a)), whole(dc), transposed(whole(b.value())));
+    if (b.wants_gradient()) multiply_add(whole(gradient_to_add_to(b)), transposed(whole(a.value())), whole(dc));
+}
+
+Var matmul(const Var& a, const Var& b, Where where) {
+    return record_operation("matmul", multiply(a.value(), b.value(), where), {a, b}, matmul_backward, where);
+}
+
+// forward   C = A B^T
+// backward  dA = dC B,  dB = dC^T A
+static void matmul_transposed_backward(Record& c) {
+    Var& a = c.inputs[0];
+    Var& b = c.inputs[1];
+    const Matrix& dc = c.gradient;
+    if (a.wants_gradient()) multiply_add(whole(gradient_to_add_to(a)), whole(dc), whole(b.value()));
+    if (b.wants_gradient()) multiply_add(whole(gradient_to_add_to(b)), transposed(whole(dc)), whole(a.value()));
+}
+
+Var matmul_transposed(const Var& a, const Var& b, Where where) {
+    return record_operation("matmul_transposed", multiply_transposed(a.value(), b.value(), where), {a, b}, matmul_transposed_backward,
+                            where);
+}
+
+// --- one input, element by element ---
+
+template <float f(float)>
+static Matrix by_element(const Matrix& x) {
+    Matrix y = Matrix::unset(x.rows, x.cols);
+    for (std::size_t k = 0; k < x.size(); ++k) y[k] = f(x[k]);
+    return y;
+}
+
+// dx = derivative(x, y) dy at every element
+template <float derivative(float x, float y)>
+static void by_element_backward(Record& y) {
+    const Matrix& x = y.inputs[0].value();
+    Matrix dx = Matrix::unset(x.rows, x.cols);
+    for (std::size_t k = 0; k < x.size(); ++k) dx[k] = derivative(x[k], y.value[k]) * y.gradient[k];
+    add_gradient(y.inputs[0], std::move(dx));
+}
+
+// forward   y = exp(x)
+// backward  dx = dy y
+static float exp_derivative(float, float y) { return y; }
+
+static void exp_backward(Record& y) { by_element_backward<exp_derivative>(y); }
+
+Var exp(const Var& a, Where where) {
+    return record_operation("exp", by_element<fast_exp>(a.value()), {a}, exp_backward, where);
+}
+
+// forward   y = log(x)
+// backward  dx = dy / x
+static float log_forward(float x) { return std::log(x); }
+static float log_derivative(float x, float) { return 1 / x; }
+
+static void log_backward(Record& y) { by_element_backward<log_derivative>(y); }
+
+Var log(const Var& a, Where where) {
+    return record_operation("log", by_element<log_forward>(a.value()), {a}, log_backward, where);
+}
+
+// forward   y = sqrt(x)
+// backward  dx = dy / (2 y)
+static float sqrt_forward(float x) { return std::sqrt(x); }
+static float sqrt_derivative(float, float y) { return 0.5f / y; }
+
+static void sqrt_backward(Record& y) { by_element_backward<sqrt_derivative>(y); }
+
+Var sqrt(const Var& a, Where where) {
+    return record_operation("sqrt", by_element<sqrt_forward>(a.value()), {a}, sqrt_backward, where);
+}
+
+// forward   y = x^2
+// backward  dx = dy 2 x
+static float square_forward(float x) { return x * x; }
+static float square_derivative(float x, float) { return 2 * x; }
+
+static void square_backward(Record& y) { by_element_backward<square_derivative>(y); }
+
+Var square(const Var& a, Where where) {
+    return record_operation("square", by_element<square_forward>(a.value()), {a}, square_backward, where);
+}
+
+// forward   y = |x|
+// backward  dx = dy sign(x), and 0 where x is 0
+static float abs_forward(float x) { return std::abs(x); }
+static float abs_derivative(float x, float) { return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
+
+static void abs_backward(Record& y) { by_element_backward<abs_derivative>(y); }
+
+Var abs(const Var& a, Where where) {
+    return record_operation("abs", by_element<abs_forward>(a.value()), {a}, abs_backward, where);
+}
+
+// forward   y = tanh(x)
+// backward  dx = dy (1 - y^2)
+static float tanh_derivative(float, float y) { return 1 - y * y; }
+
+static void tanh_backward(Record& y) { by_element_backward<tanh_derivative>(y); }
+
+Var tanh(const Var& a, Where where) {
+    return record_operation("tanh", by_element<fast_tanh>(a.value()), {a}, tanh_backward, where);
+}
+
+// forward   y = 1 / (1 + exp(-x))
+// backward  dx = dy y (1 - y)
+static float sigmoid_forward(float x) { return 1 / (1 + fast_exp(-x)); }
+static float sigmoid_derivative(float, float y) { return y * (1 - y); }
+
+static void sigmoid_backward(Record& y) { by_element_backward<sigmoid_derivative>(y); }
+
+Var sigmoid(const Var& a, Where where) {
+    return record_operation("sigmoid", by_element<sigmoid_forward>(a.value()), {a}, sigmoid_backward, where);
+}
+
+// forward   y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): the second form never overflows
+// backward  dx = dy / (1 + exp(-x))
+static float softplus_forward(float x) { return std::max(x, 0.0f) + std::log1p(fast_exp(-std::abs(x))); }
+static float softplus_derivative(float x, float) { return sigmoid_forward(x); }
+
+static void softplus_backward(Record& y) { by_element_backward<softplus_derivative>(y); }
+
+Var softplus(const Var& a, Where where) {
+    return record_operation("softplus", by_element<softplus_forward>(a.value()), {a}, softplus_backward, where);
+}
+
+// forward   y = min(max(x, low), high)
+// backward  dx = dy where low <= x <= high, else 0: where y moved away from x, x has no influence
+static float clamp_derivative(float x, float y) { return x == y ? 1.0f : 0.0f; }
+
+static void clamp_backward(Record& y) { by_element_backward<clamp_derivative>(y); }
+
+Var clamp(const Var& a, float low, float high, Where where) {
+    require(low <= high, where, "clamp: the lower bound ", low, " is above the upper bound ", high);
+    Matrix y = a.value();
+    for (float& x : y) x = std::min(std::max(x, low), high);
+    return record_operation("clamp", std::move(y), {a}, clamp_backward, where);
+}
+
+// --- sums ---
+
+// Sums are formed in double, so that the order of a long sum does not matter for the float that comes out.
+static float sum_of(const float* numbers, std::size_t count) {
+    double total = 0;
+    for (std::size_t k = 0; k < count; ++k) total += numbers[k];
+    return static_cast<float>(total);
+}
+
+// forward   y = sum of all x
+// backward  dx = dy everywhere
+static void sum_backward(Record& y) {
+    const Var& x = y.inputs[0];
+    add_gradient(y.inputs[0], Matrix(x.rows(), x.cols(), y.gradient[0]));
+}
+
+Var sum(const Var& a, Where where) {
+    return record_operation("sum", Matrix(1, 1, sum_of(a.value().begin(), a.value().size())), {a}, sum_backward, where);
+}
+
+Var mean(const Var& a, Where where) {
+    require(!a.value().empty(), where, "mean: ", shape(a.value()), " holds no numbers");
+    return scale(sum(a, where), 1.0f / static_cast<float>(a.value().size()), where);
+}
+
+// forward   y_i = sum over j of x_ij
+// backward  dx_ij = dy_i
+static void row_sums_backward(Record& y) {
+    const Var& x = y.inputs[0];
+    Matrix dx = Matrix::unset(x.rows(), x.cols());
+    for (int i = 0; i < dx.rows; ++i) std::fill_n(dx.row(i), dx.cols, y.gradient(i, 0));
+    add_gradient(y.inputs[0], std::move(dx));
+}
+
+Var row_sums(const Var& a, Where where) {
+    Matrix y = Matrix::unset(a.rows(), 1);
+    for (int i = 0; i < a.rows(); ++i) y(i, 0) = sum_of(a.value().row(i), a.cols());
+    return record_operation("row_sums", std::move(y), {a}, row_sums_backward, where);
+}
+
+Var row_means(const Var& a, Where where) {
+    require(a.cols() > 0, where, "row_means: ", shape(a.value()), " has empty rows");
+    return scale(row_sums(a, where), 1.0f / a.cols(), where);
+}
+
+// --- softmax ---
+
+void softmax_in_place(float* scores, int count) {
+    float largest = -std::numeric_limits<float>::infinity();
+    for (int j = 0; j < count; ++j) largest = std::max(largest, scores[j]);
+    if (largest == -std::numeric_limits<float>::infinity()) {  // nothing may be chosen
+        std::fill_n(scores, count, 0.0f);
+        return;
+    }
+    float total = 0;
+    for (int j = 0; j < count; ++j) {
+        scores[j] = fast_exp(scores[j] - largest);  // at most exp(0) = 1: cannot overflow
+        total += scores[j];
+    }
+    for (int j = 0; j < count; ++j) scores[j] /= total;
+}
+
+void softmax_backward_row(const float* p, const float* dp, float* ds, int count) {
+    float mean = 0;
+    for (int j = 0; j < count; ++j) mean += p[j] * dp[j];
+    for (int j = 0; j < count; ++j) ds[j] = p[j] * (dp[j] - mean);
+}
+
+// forward   p_j = exp(s_j) / sum over k of exp(s_k), row by row
+// backward  ds_j = p_j (dp_j - mean), mean = sum_k p_k dp_k: raising all scores alike changes nothing, so that part is taken out
+static void softmax_rows_backward(Record& p) {
+    Matrix ds = Matrix::unset(p.value.rows, p.value.cols);
+    for (int i = 0; i < ds.rows; ++i) softmax_backward_row(p.value.row(i), p.gradient.row(i), ds.row(i), ds.cols);
+    add_gradient(p.inputs[0], std::move(ds));
+}
+
+Var softmax_rows(const Var& a, Where where) {
+    Matrix p = a.value();
+    for (int i = 0; i < p.rows; ++i) softmax_in_place(p.row(i), p.cols);
+    return record_operation("softmax_rows", std::move(p), {a}, softmax_rows_backward, where);
+}
+
+// forward   y_j = s_j - log sum_k exp(s_k), row by row
+// backward  ds_j = dy_j - exp(y_j) sum_k dy_k
+static void log_softmax_rows_backward(Record& y) {
+    Matrix ds = Matrix::unset(y.value.rows, y.value.cols);
+    for (int i = 0; i < ds.rows; ++i) {
+        const float total = sum_of(y.gradient.row(i), ds.cols);
+        for (int j = 0; j < ds.cols; ++j) ds(i, j) = y.gradient(i, j) - fast_exp(y.value(i, j)) * total;
+    }
+    add_gradient(y.inputs[0], std::move(ds));
+}
+
+Var log_softmax_rows(const Var& a, Where where) {
+    require(a.cols() > 0, where, "log_softmax_rows: ", shape(a.value()), " has empty rows");
+    Matrix y = a.value();
+    for (int i = 0; i < y.rows; ++i) {
+        float* const row = y.row(i);
+        const float largest = *std::max_element(row, row + y.cols);
+        double total = 0;
+        for (int j = 0; j < y.cols; ++j) total += fast_exp(row[j] - largest);
+        const float log_total = largest + static_cast<float>(std::log(total));
+        for (int j = 0; j < y.cols; ++j) row[j] -= log_total;
+    }
+    return record_operation("log_softmax_rows", std::move(y), {a}, log_softmax_rows_backward, where);
+}
+
+// --- picking ---
+
+struct PickRecord : Record {
+    std::vector<int> columns;
+};
+
+// forward   y_i = x(i, columns[i])
+// backward  dx(i, columns[i]) = dy_i
+static void pick_backward(Record& y) {
+    const std::vector<int>& columns = static_cast<PickRecord&>(y).columns;
+    Matrix& dx = gradient_to_add_to(y.inputs[0]);
+    for (int i = 0; i < dx.rows; ++i) dx(i, columns[i]) += y.gradient(i, 0);
+}
+
+Var pick(const Var& a, const std::vector<int>& columns, Where where) {
+    require(static_cast<int>(columns.size()) == a.rows(), where, "pick: ", columns.size(), " columns for the rows of ",
+            shape(a.value()));
+    Matrix y = Matrix::unset(a.rows(), 1);
+    for (int i = 0; i < a.rows(); ++i) {
+        require(columns[i] >= 0 && columns[i] < a.cols(), where, "pick: column ", columns[i], " of ", shape(a.value()));
+        y(i, 0) = a.value()(i, columns[i]);
+    }
+    PickRecord* const record = new PickRecord;
+    record->columns = columns;
+    return record_operation(record, "pick", std::move(y), {a}, pick_backward, where);
+}

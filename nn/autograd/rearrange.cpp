@@ -1,0 +1,210 @@
+#include "nn/autograd/rearrange.h"
+
+#include <algorithm>
+#include <utility>
+
+// --- transpose and reshape ---
+
+// forward   y = x^T
+// backward  dx = dy^T
+static void transpose_backward(Record& y) { add_gradient(y.inputs[0], transpose(y.gradient)); }
+
+Var transpose(const Var& a, Where where) {
+    return record_operation("transpose", transpose(a.value()), {a}, transpose_backward, where);
+}
+
+// forward   the same numbers under another shape
+// backward  the same gradients under the old one
+static void reshape_backward(Record& y) {
+    Var& x = y.inputs[0];
+    add_gradient(x, reshape(y.gradient, x.rows(), x.cols()));
+}
+
+Var reshape(const Var& a, int rows, int cols, Where where) {
+    return record_operation("reshape", reshape(a.value(), rows, cols), {a}, reshape_backward, where);
+}
+
+// --- slices ---
+
+struct SliceRecord : Record {
+    int first = 0;
+};
+
+static SliceRecord* slice_record(int first) {
+    SliceRecord* const record = new SliceRecord;
+    record->first = first;
+    return record;
+}
+
+// forward   y_i = x_(first + i)
+// backward  dx_(first + i) += dy_i
+static void slice_rows_backward(Record& y) {
+    const int first = static_cast<SliceRecord&>(y).first;
+    Matrix& dx = gradient_to_add_to(y.inputs[0]);
+    for (int i = 0; i < y.gradient.rows; ++i)
+        for (int j = 0; j < y.gradient.cols; ++j) dx(first + i, j) += y.gradient(i, j);
+}
+
+Var slice_rows(const Var& a, int first, int count, Where where) {
+    require(first >= 0 && count >= 0 && first <= a.rows() - count, where, "slice_rows: rows ", first, " to ", first + count,
+            " of ", shape(a.value()));
+    return record_operation(slice_record(first), "slice_rows", slice_rows(a.value(), first, count), {a}, slice_rows_backward, where);
+}
+
+// forward   y(i, j) = x(i, first + j)
+// backward  dx(i, first + j) += dy(i, j)
+static void slice_cols_backward(Record& y) {
+    const int first = static_cast<SliceRecord&>(y).first;
+    Matrix& dx = gradient_to_add_to(y.inputs[0]);
+    for (int i = 0; i < y.gradient.rows; ++i)
+        for (int j = 0; j < y.gradient.cols; ++j) dx(i, first + j) += y.gradient(i, j);
+}
+
+Var slice_cols(const Var& a, int first, int count, Where where) {
+    require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ", first + count,
+            " of ", shape(a.value()));
+    return record_operation(slice_record(first), "slice_cols", slice_cols(a.value(), first, count), {a}, slice_cols_backward, where);
+}
+
+// --- joining ---
+
+// forward   y = the parts one below the other
+// backward  each part gets its rows of dy
+static void concat_rows_backward(Record& y) {
+    int first = 0;
+    for (Var& part : y.inputs) {
+        if (part.wants_gradient()) add_gradient(part, slice_rows(y.gradient, first, part.rows()));
+        first += part.rows();
+    }
+}
+
+Var concat_rows(const std::vector<Var>& parts, Where where) {
+    require(!parts.empty(), where, "concat_rows: nothing to join");
+    int rows = 0;
+    for (const Var& part : parts) {
+        require(part.cols() == parts[0].cols(), where, "concat_rows: ", shape(part.value()), " below ", shape(parts[0].value()),
+                ", all must be equally wide");
+        rows += part.rows();
+    }
+    Matrix joined = Matrix::unset(rows, parts[0].cols());
+    float* to = joined.begin();
+    for (const Var& part : parts) to = std::copy(part.value().begin(), part.value().end(), to);
+    return record_operation("concat_rows", std::move(joined), parts, concat_rows_backward, where);
+}
+
+// forward   y = the parts side by side
+// backward  each part gets its columns of dy
+static void concat_cols_backward(Record& y) {
+    int first = 0;
+    for (Var& part : y.inputs) {
+        if (part.wants_gradient()) add_gradient(part, slice_cols(y.gradient, first, part.cols()));
+        first += part.cols();
+    }
+}
+
+Var concat_cols(const std::vector<Var>& parts, Where where) {
+    require(!parts.empty(), where, "concat_cols: nothing to join");
+    int cols = 0;
+    for (const Var& part : parts) {
+        require(part.rows() == parts[0].rows(), where, "concat_cols: ", shape(part.value()), " beside ", shape(parts[0].value()),
+                ", all must be equally high");
+        cols += part.cols();
+    }
+    Matrix joined = Matrix::unset(parts[0].rows(), cols);
+    int first = 0;
+    for (const Var& part : parts) {
+        for (int i = 0; i < joined.rows; ++i) std::copy_n(part.value().row(i), part.cols(), joined.row(i) + first);
+        first += part.cols();
+    }
+    return record_operation("concat_cols", std::move(joined), parts, concat_cols_backward, where);
+}
+
+// --- gathering ---
+
+struct GatherRecord : Record {
+    std::vector<int> indices;
+};
+
+// forward   y_i = x_indices[i]
+// backward  dx_indices[i] += dy_i (scatter): a row that was taken twice collects twice
+static void gather_rows_backward(Record& y) {
+    const std::vector<int>& indices = static_cast<GatherRecord&>(y).indices;
+    Matrix& dx = gradient_to_add_to(y.inputs[0]);
+    for (int i = 0; i < y.gradient.rows; ++i) {
+        const float* const from = y.gradient.row(i);
+        float* const to = dx.row(indices[i]);
+        for (int j = 0; j < dx.cols; ++j) to[j] += from[j];
+    }
+}
+
+Var gather_rows(const Var& a, const std::vector<int>& indices, Where where) {
+    Matrix gathered = Matrix::unset(static_cast<int>(indices.size()), a.cols());
+    for (int i = 0; i < gathered.rows; ++i) {
+        require(indices[i] >= 0 && indices[i] < a.rows(), where, "gather_rows: row ", indices[i], " of ", shape(a.value()));
+        std::copy_n(a.value().row(indices[i]), a.cols(), gathered.row(i));
+    }
+    GatherRecord* const record = new GatherRecord;
+    record->indices = indices;
+    return record_operation(record, "gather_rows", std::move(gathered), {a}, gather_rows_backward, where);
+}
+
+// --- one for every sequence of a batch ---
+
+// forward   y_i = x_i + table_(i mod t)
+// backward  dx = dy,  dtable_(i mod t) += dy_i
+static void add_repeated_backward(Record& y) {
+    Var& table = y.inputs[1];
+    if (table.wants_gradient()) {
+        Matrix& dtable = gradient_to_add_to(table);
+        for (int i = 0; i < y.gradient.rows; ++i) {
+            const float* const from = y.gradient.row(i);
+            float* const to = dtable.row(i % dtable.rows);
+            for (int j = 0; j < dtable.cols; ++j) to[j] += from[j];
+        }
+    }
+    add_gradient(y.inputs[0], y.gradient);
+}
+
+Var add_repeated(const Var& a, const Var& table, Where where) {
+    require(table.rows() > 0 && a.rows() % table.rows() == 0 && a.cols() == table.cols(), where, "add_repeated: ",
+            shape(table.value()), " does not fit a whole number of times into ", shape(a.value()));
+    Matrix total = a.value();
+    for (int i = 0; i < total.rows; ++i) {
+        const float* const from = table.value().row(i % table.rows());
+        float* const to = total.row(i);
+        for (int j = 0; j < total.cols; ++j) to[j] += from[j];
+    }
+    return record_operation("add_repeated", std::move(total), {a, table}, add_repeated_backward, where);
+}
+
+// forward   y = row, x_0 ... x_(group-1), row, x_group ... and so on
+// backward  drow = the sum of dy where the row was put, dx = the rest
+static void prepend_to_each_backward(Record& y) {
+    Var& row = y.inputs[0];
+    Var& x = y.inputs[1];
+    const int groups = y.gradient.rows - x.rows();  // each group brought one more row
+    const int group = x.rows() / groups;
+    Matrix drow(1, row.cols());
+    Matrix dx = Matrix::unset(x.rows(), x.cols());
+    for (int g = 0; g < groups; ++g) {
+        const float* const from = y.gradient.row(g * (group + 1));
+        for (int j = 0; j < drow.cols; ++j) drow(0, j) += from[j];
+        std::copy_n(from + drow.cols, static_cast<std::size_t>(group) * drow.cols, dx.row(g * group));
+    }
+    add_gradient(row, std::move(drow));
+    add_gradient(x, std::move(dx));
+}
+
+Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
+    require(group > 0 && a.rows() > 0 && a.rows() % group == 0, where, "prepend_to_each: ", shape(a.value()),
+            " does not split into groups of ", group, " rows");
+    require(row.rows() == 1 && row.cols() == a.cols(), where, "prepend_to_each: the row is ", shape(row.value()), ", expected (1, ",
+            a.cols(), ")");
+    const int groups = a.rows() / group;
+    Matrix joined = Matrix::unset(groups * (group + 1), a.cols());
+    for (int g = 0; g < groups; ++g) {
+        float* const to = std::copy_n(row.value().begin(), row.cols(), joined.row(g * (group + 1)));
+        std::copy_n(a.value().row(g * group), static_cast<std::size_t>(group) * a.cols(), to);
+    }
+    return record_operation("prepend_to_each", std::move(joined), {row, a}, prepend_to_each_backward, where);
+}

@@ -1,0 +1,26 @@
+// rearrange.h: operations that move numbers and compute none. Their backward moves the gradients the same way back.
+//
+//   throws   std::invalid_argument with the caller's line, the operation and the shapes
+#pragma once
+#include <vector>
+
+#include "nn/autograd/variable.h"
+
+Var transpose(const Var& a, Where where = Where::current());                    // (n, m) -> (m, n)
+Var reshape(const Var& a, int rows, int cols, Where where = Where::current());  // the same numbers in the same order
+
+Var slice_rows(const Var& a, int first, int count, Where where = Where::current());
+Var slice_cols(const Var& a, int first, int count, Where where = Where::current());
+
+// One below the other, equally wide; respectively side by side, equally high.
+Var concat_rows(const std::vector<Var>& parts, Where where = Where::current());
+Var concat_cols(const std::vector<Var>& parts, Where where = Where::current());
+
+// Row i of the result is row indices[i] of a; a row may be taken often (its gradients add up) or never.
+Var gather_rows(const Var& a, const std::vector<int>& indices, Where where = Where::current());
+
+// The rows of `table` (t, m) added again and again down the rows of a (k*t, m): positions, the same for every sequence of a batch.
+Var add_repeated(const Var& a, const Var& table, Where where = Where::current());
+
+// The row (1, m) put in front of every group of `group` rows: (k*group, m) -> (k*(group+1), m). So [cls] comes before each image.
+Var prepend_to_each(const Var& row, const Var& a, int group, Where where = Where::current());
