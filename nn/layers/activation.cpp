@@ -1,0 +1,75 @@
+#include "nn/layers/activation.h"
+
+#include <numbers>
+#include <utility>
+
+#include "nn/base/functions.h"
+
+// Each function below gives the value and, for the same x, the derivative.
+
+static constexpr float one_over_sqrt2 = std::numbers::sqrt2_v<float> / 2;
+static constexpr float one_over_sqrt_2pi = std::numbers::inv_sqrtpi_v<float> * one_over_sqrt2;
+
+// y = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2;   y' = P(x) + x p(x), p(x) = exp(-x^2 / 2) / sqrt(2 pi)
+static float gelu_value(float x) { return x * 0.5f * (1 + fast_erf(x * one_over_sqrt2)); }
+static float gelu_slope(float x) {
+    return 0.5f * (1 + fast_erf(x * one_over_sqrt2)) + x * fast_exp(-0.5f * x * x) * one_over_sqrt_2pi;
+}
+
+// y = x (1 + t) / 2, t = tanh(u), u = c (x + a x^3);   y' = (1 + t) / 2 + x (1 - t^2) u' / 2, u' = c (1 + 3 a x^2)
+static constexpr float c = 2 * one_over_sqrt_2pi;  // sqrt(2 / pi)
+static constexpr float a = 0.044715f;
+static float gelu_tanh_value(float x) { return 0.5f * x * (1 + fast_tanh(c * (x + a * x * x * x))); }
+static float gelu_tanh_slope(float x) {
+    const float t = fast_tanh(c * (x + a * x * x * x));
+    return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * c * (1 + 3 * a * x * x);
+}
+
+// y = x s, s = sigmoid(k x);   y' = s + k x s (1 - s)
+static float swish_value(float x, float k) { return x / (1 + fast_exp(-k * x)); }
+static float swish_slope(float x, float k) {
+    const float s = 1 / (1 + fast_exp(-k * x));
+    return s + k * x * s * (1 - s);
+}
+static float gelu_quick_value(float x) { return swish_value(x, 1.702f); }
+static float gelu_quick_slope(float x) { return swish_slope(x, 1.702f); }
+static float silu_value(float x) { return swish_value(x, 1); }
+static float silu_slope(float x) { return swish_slope(x, 1); }
+
+static float relu_value(float x) { return x > 0 ? x : 0; }
+static float relu_slope(float x) { return x > 0 ? 1.0f : 0.0f; }
+
+// forward   y = value(x)
+// backward  dx = dy slope(x)
+template <float value(float)>
+static Matrix activated(const Matrix& x) {
+    Matrix y = Matrix::unset(x.rows, x.cols);
+    for (std::size_t k = 0; k < x.size(); ++k) y[k] = value(x[k]);
+    return y;
+}
+
+template <float slope(float)>
+static void activation_backward(Record& y) {
+    const Matrix& x = y.inputs[0].value();
+    Matrix dx = Matrix::unset(x.rows, x.cols);
+    for (std::size_t k = 0; k < x.size(); ++k) dx[k] = y.gradient[k] * slope(x[k]);
+    add_gradient(y.inputs[0], std::move(dx));
+}
+
+Var activate(const Var& x, Activation activation, Where where) {
+    switch (activation) {
+        case Activation::gelu:
+            return record_operation("gelu", activated<gelu_value>(x.value()), {x}, activation_backward<gelu_slope>, where);
+        case Activation::gelu_tanh:
+            return record_operation("gelu_tanh", activated<gelu_tanh_value>(x.value()), {x}, activation_backward<gelu_tanh_slope>, where);
+        case Activation::gelu_quick:
+            return record_operation("gelu_quick", activated<gelu_quick_value>(x.value()), {x}, activation_backward<gelu_quick_slope>,
+                                    where);
+        case Activation::relu:
+            return record_operation("relu", activated<relu_value>(x.value()), {x}, activation_backward<relu_slope>, where);
+        case Activation::silu:
+            return record_operation("silu", activated<silu_value>(x.value()), {x}, activation_backward<silu_slope>, where);
+    }
+    require(false, where, "activate: there is no activation number ", static_cast<int>(activation));
+    return {};
+}

@@ -1,0 +1,18 @@
+// activation.h: the bends between two linear layers; without one, two layers would be one.
+//
+//   paper    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, arXiv 1606.08415
+//   note     three forms of GELU are in use; they differ by up to 5e-4 (tanh form) and 2e-2 (quick form) an element, so a model
+//            only agrees with its checkpoint when the form does
+#pragma once
+#include "nn/autograd/variable.h"
+
+enum class Activation {
+    gelu,        // x P(X <= x), X standard normal: 0.5 x (1 + erf(x / sqrt 2)).   BERT, ViT, MAE
+    gelu_tanh,   // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).             GPT-2 ("gelu_new")
+    gelu_quick,  // x sigmoid(1.702 x).                                            CLIP
+    relu,        // max(x, 0), derivative 0 at 0
+    silu,        // x sigmoid(x), also called swish
+};
+
+// The chosen function, element by element.
+Var activate(const Var& x, Activation activation, Where where = Where::current());

@@ -1,0 +1,13 @@
+#include "nn/layers/embedding.h"
+
+#include "nn/autograd/rearrange.h"
+
+Var make_embedding(Random& random, int vocabulary, int width, float deviation) {
+    return parameter(truncated_normal_matrix(random, vocabulary, width, deviation));
+}
+
+Var embed(const Var& table, const std::vector<int>& ids, Where where) {
+    for (const int id : ids)
+        require(id >= 0 && id < table.rows(), where, "embed: id ", id, " is outside a table of ", table.rows(), " rows");
+    return gather_rows(table, ids, where);
+}

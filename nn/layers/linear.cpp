@@ -1,0 +1,63 @@
+#include "nn/layers/linear.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "nn/base/matmul.h"
+
+Linear make_linear(Random& random, int in, int out, float deviation) {
+    return {.weight = parameter(truncated_normal_matrix(random, in, out, deviation)), .bias = parameter(Matrix(1, out))};
+}
+
+Linear make_linear_without_bias(Random& random, int in, int out, float deviation) {
+    return {.weight = parameter(truncated_normal_matrix(random, in, out, deviation)), .bias = {}};
+}
+
+// forward   y = x W + b
+// backward  dx = dy W^T,  dW = x^T dy,  db = the sum of the rows of dy
+static void linear_backward(Record& y) {
+    Var& x = y.inputs[0];
+    Var& weight = y.inputs[1];
+    Var& bias = y.inputs[2];
+    const Matrix& dy = y.gradient;
+    if (x.wants_gradient()) multiply_add(whole(gradient_to_add_to(x)), whole(dy), transposed(whole(weight.value())));
+    if (weight.wants_gradient()) multiply_add(whole(gradient_to_add_to(weight)), transposed(whole(x.value())), whole(dy));
+    if (bias.wants_gradient()) {
+        Matrix& db = gradient_to_add_to(bias);
+        for (int i = 0; i < dy.rows; ++i)
+            for (int j = 0; j < dy.cols; ++j) db[j] += dy(i, j);
+    }
+}
+
+Var linear(const Var& x, const Linear& w, Where where) {
+    require(x.cols() == w.weight.rows(), where, "linear: an input of shape ", shape(x.value()), " meets a weight of shape ",
+            shape(w.weight.value()), ", the inner sizes differ");
+    Matrix y(x.rows(), w.weight.cols());
+    if (w.bias) {
+        require(w.bias.rows() == 1 && w.bias.cols() == y.cols, where, "linear: a bias of shape ", shape(w.bias.value()),
+                " for an output of width ", y.cols);
+        for (int i = 0; i < y.rows; ++i) std::copy_n(w.bias.value().begin(), y.cols, y.row(i));
+    }
+    multiply_add(whole(y), whole(x.value()), whole(w.weight.value()), where);
+    return record_operation("linear", std::move(y), {x, w.weight, w.bias}, linear_backward, where);
+}
+
+static std::vector<long> published_shape(long in, long out, Stored stored) {
+    return stored == Stored::out_by_in ? std::vector<long>{out, in} : std::vector<long>{in, out};
+}
+
+void add_parameters(Parameters& table, const std::string& name, const Linear& w, Stored stored) {
+    add_fused_parameters(table, name, {w}, stored);
+}
+
+void add_fused_parameters(Parameters& table, const std::string& name, const std::vector<Linear>& layers, Stored stored) {
+    long out = 0;
+    std::vector<Var> weights, biases;
+    for (const Linear& layer : layers) {
+        out += layer.weight.cols();
+        weights.push_back(layer.weight);
+        if (layer.bias) biases.push_back(layer.bias);
+    }
+    table.push_back({name + ".weight", published_shape(layers.at(0).weight.rows(), out, stored), stored, weights});
+    if (!biases.empty()) table.push_back({name + ".bias", {out}, Stored::as_it_is, biases});
+}

@@ -1,0 +1,82 @@
+#include "nn/layers/mask.h"
+
+#include "nn/base/require.h"
+
+static MayAttend nobody(int queries, int keys) {
+    require(queries >= 0 && keys >= 0, "MayAttend: a table of ", queries, " x ", keys);
+    MayAttend may{.queries = queries, .keys = keys, .table = {}};
+    may.table.resize(static_cast<std::size_t>(queries) * keys);
+    return may;
+}
+
+static void set(MayAttend& may, int query, int key, bool allowed) {
+    may.table[static_cast<std::size_t>(query) * may.keys + key] = allowed;
+}
+
+static void require_ones_and_zeros(const char* place, const Matrix& m) {
+    for (const float x : m) require(x == 0 || x == 1, place, ": a mask holds 1 (may) and 0 (may not), not ", x);
+}
+
+MayAttend may_attend(const Matrix& ones_and_zeros) {
+    require_ones_and_zeros("may_attend", ones_and_zeros);
+    MayAttend may = nobody(ones_and_zeros.rows, ones_and_zeros.cols);
+    for (int i = 0; i < may.queries; ++i)
+        for (int j = 0; j < may.keys; ++j) set(may, i, j, ones_and_zeros(i, j) == 1);
+    return may;
+}
+
+MayAttend causal(int queries, int keys) {
+    require(queries <= keys, "causal: ", queries, " queries are the last of only ", keys, " keys");
+    MayAttend may = nobody(queries, keys);
+    const int seen_already = keys - queries;
+    for (int i = 0; i < queries; ++i)
+        for (int j = 0; j <= seen_already + i; ++j) set(may, i, j, true);
+    return may;
+}
+
+MayAttend padding(const Matrix& mask) {
+    require_ones_and_zeros("padding", mask);
+    const int B = mask.rows, T = mask.cols;
+    MayAttend may = nobody(B * T, T);
+    for (int b = 0; b < B; ++b)
+        for (int i = 0; i < T; ++i)
+            for (int j = 0; j < T; ++j) set(may, b * T + i, j, mask(b, j) == 1);
+    return may;
+}
+
+MayAttend prefix(int length, int prefix) {
+    require(prefix >= 0 && prefix <= length, "prefix: ", prefix, " tokens of ", length);
+    MayAttend may = causal(length, length);
+    for (int i = 0; i < length; ++i)
+        for (int j = 0; j < prefix; ++j) set(may, i, j, true);
+    return may;
+}
+
+MayAttend window(int length, int before, int after) {
+    require(before >= 0 && after >= 0, "window: ", before, " before and ", after, " after, neither may be negative");
+    MayAttend may = nobody(length, length);
+    for (int i = 0; i < length; ++i)
+        for (int j = 0; j < length; ++j) set(may, i, j, j - i <= after && i - j <= before);
+    return may;
+}
+
+MayAttend same_span(const std::vector<int>& span_of_token) {
+    const int length = static_cast<int>(span_of_token.size());
+    MayAttend may = nobody(length, length);
+    for (int i = 0; i < length; ++i)
+        for (int j = 0; j < length; ++j) set(may, i, j, span_of_token[i] == span_of_token[j]);
+    return may;
+}
+
+MayAttend operator&(const MayAttend& a, const MayAttend& b) {
+    if (a.everybody()) return b;
+    if (b.everybody()) return a;
+    const MayAttend& longer = a.queries >= b.queries ? a : b;
+    const MayAttend& shorter = a.queries >= b.queries ? b : a;
+    require(a.keys == b.keys && shorter.queries > 0 && longer.queries % shorter.queries == 0, "MayAttend &: a table of ", a.queries, " x ",
+            a.keys, " and one of ", b.queries, " x ", b.keys, " do not fit");
+    MayAttend both = longer;
+    for (int i = 0; i < both.queries; ++i)
+        for (int j = 0; j < both.keys; ++j) set(both, i, j, longer(i, j) && shorter(i % shorter.queries, j));
+    return both;
+}

@@ -1,0 +1,107 @@
+#include "nn/training/loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/base/functions.h"
+
+struct TokenLossesRecord : Record {
+    std::vector<int> labels;
+    Matrix log_total;  // (n, 1)  log sum_k exp(logit_k)
+};
+
+// forward   loss_i = log sum_k exp(s_ik) - s_i,label
+// backward  ds_ij = dloss_i (softmax(s_i)_j - [j = label]), and 0 for an ignored row
+static void token_losses_backward(Record& losses) {
+    const TokenLossesRecord& kept = static_cast<TokenLossesRecord&>(losses);
+    const Matrix& logits = losses.inputs[0].value();
+    Matrix ds = Matrix::unset(logits.rows, logits.cols);
+    for (int i = 0; i < logits.rows; ++i) {
+        float* const to = ds.row(i);
+        if (kept.labels[i] == ignored_label) {
+            std::fill_n(to, ds.cols, 0.0f);
+            continue;
+        }
+        const float* const s = logits.row(i);
+        const float dloss = losses.gradient(i, 0), log_total = kept.log_total(i, 0);
+        for (int j = 0; j < ds.cols; ++j) to[j] = dloss * fast_exp(s[j] - log_total);
+        to[kept.labels[i]] -= dloss;
+    }
+    add_gradient(losses.inputs[0], std::move(ds));
+}
+
+Var token_losses(const Var& logits, const std::vector<int>& labels, Where where) {
+    const Matrix& s = logits.value();
+    require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", shape(s));
+    for (const int label : labels)
+        require(label == ignored_label || (label >= 0 && label < s.cols), where, "token_losses: label ", label, " is not one of ", s.cols,
+                " classes, nor ", ignored_label, " (ignored)");
+    Matrix losses(s.rows, 1);
+    Matrix log_total(s.rows, 1);
+    for (int i = 0; i < s.rows; ++i) {
+        if (labels[i] == ignored_label) continue;
+        const float* const row = s.row(i);
+        const float largest = *std::max_element(row, row + s.cols);
+        double total = 0;
+        for (int j = 0; j < s.cols; ++j) total += fast_exp(row[j] - largest);
+        log_total(i, 0) = largest + static_cast<float>(std::log(total));
+        losses(i, 0) = log_total(i, 0) - row[labels[i]];
+    }
+    TokenLossesRecord* const kept = new TokenLossesRecord;
+    kept->labels = labels;
+    kept->log_total = std::move(log_total);
+    return record_operation(kept, "token_losses", std::move(losses), {logits}, token_losses_backward, where);
+}
+
+Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where) {
+    const Var losses = token_losses(logits, labels, where);  // (n, 1)
+    const long counted = std::count_if(labels.begin(), labels.end(), [](int label) { return label != ignored_label; });
+    return scale(sum(losses, where), counted > 0 ? 1.0f / static_cast<float>(counted) : 0.0f, where);
+}
+
+Var mean_squared_error(const Var& a, const Var& b, Where where) { return mean(square(subtract(a, b, where), where), where); }
+
+Var mean_absolute_error(const Var& a, const Var& b, Where where) { return mean(abs(subtract(a, b, where), where), where); }
+
+struct SmoothRecord : Record {
+    float beta = 1;
+};
+
+// forward   y = d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond: a bowl that goes on as a cone
+// backward  dd = dy d / beta inside, dy sign(d) outside
+static void smooth_absolute_backward(Record& y) {
+    const float beta = static_cast<SmoothRecord&>(y).beta;
+    const Matrix& d = y.inputs[0].value();
+    Matrix dd = Matrix::unset(d.rows, d.cols);
+    for (std::size_t k = 0; k < d.size(); ++k) dd[k] = y.gradient[k] * std::clamp(d[k] / beta, -1.0f, 1.0f);
+    add_gradient(y.inputs[0], std::move(dd));
+}
+
+static Var smooth_absolute(const Var& d, float beta, Where where) {
+    Matrix y = Matrix::unset(d.rows(), d.cols());
+    for (std::size_t k = 0; k < y.size(); ++k) {
+        const float size = std::abs(d.value()[k]);
+        y[k] = size < beta ? size * size / (2 * beta) : size - beta / 2;
+    }
+    SmoothRecord* const record = new SmoothRecord;
+    record->beta = beta;
+    return record_operation(record, "smooth_absolute", std::move(y), {d}, smooth_absolute_backward, where);
+}
+
+Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
+    require(beta > 0, where, "smooth_l1: beta is ", beta, ", it must be positive");
+    return mean(smooth_absolute(subtract(a, b, where), beta, where), where);
+}
+
+float accuracy(const Matrix& logits, const std::vector<int>& labels) {
+    require(static_cast<int>(labels.size()) == logits.rows, "accuracy: ", labels.size(), " labels for the rows of ", shape(logits));
+    int counted = 0, right = 0;
+    for (int i = 0; i < logits.rows; ++i) {
+        if (labels[i] == ignored_label) continue;
+        ++counted;
+        right += argmax_row(logits, i) == labels[i];
+    }
+    return counted == 0 ? 0 : static_cast<float>(right) / counted;
+}
