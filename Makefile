@@ -1,0 +1,147 @@
+# make          the library and every walkthrough          make help     the other things that can be made
+#
+# A new file needs no line here: everything under the system folders is the library, every walkthroughs/**/X.cpp is a program,
+# every tests/**/X_test.cpp is part of the one test program.
+
+BUILD ?= release
+ARGS ?=
+DEBUGGER ?= gdb
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# ---- Where things go ---------------------------------------------------------------------------------------------------------
+# Each kind of build and each compiler has its own folder: build/release, build/debug, build/release-clang++-16, ...
+ifeq ($(filter $(BUILD),release debug asan),)
+$(error BUILD=$(BUILD) is none of release, debug, asan)
+endif
+ifneq ($(origin CXX),default)
+ifneq ($(CXX),g++)
+compiler := -$(notdir $(firstword $(CXX)))
+endif
+endif
+OUT := build/$(BUILD)$(compiler)
+
+# ---- How things are compiled -------------------------------------------------------------------------------------------------
+ARCH := $(shell $(CXX) -march=native -E -x c++ /dev/null >/dev/null 2>&1 && echo -march=native)
+# g++ 12 warns of an overlap inside std::string that cannot happen; clang++ does not know that warning.
+QUIET := $(shell $(CXX) -Werror -Wno-restrict -E -x c++ /dev/null >/dev/null 2>&1 && echo -Wno-restrict)
+OPT_release := -O2 -DNDEBUG
+OPT_debug := -O0 -g3
+OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror) $(ARCH) -pthread -I.
+LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
+
+# Loops over many numbers, which the compiler turns into vector instructions only when asked.
+VECTORISED := $(wildcard nn/base/matmul.cpp nn/base/matrix.cpp nn/layers/*.cpp nn/autograd/*.cpp nn/training/*.cpp)
+# Fast also in a debug build, so that stepping over a matrix product does not take seconds.
+ALWAYS_FAST := nn/base/matmul.cpp
+# No fused multiply-add: the same seed gives the same numbers with every compiler.
+UNFUSED := nn/base/random.cpp
+
+# ---- What there is -----------------------------------------------------------------------------------------------------------
+find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))
+LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf,*.cpp)
+WALK_SOURCES := $(call find,walkthroughs,*.cpp)
+TEST_SOURCES := $(call find,tests,*_test.cpp)
+HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/%,$(call find,tests,*.cpp))
+BENCH_SOURCES := $(wildcard bench/*.cpp)
+
+object = $(patsubst %.cpp,$(OUT)/objects/%.o,$(1))
+LIBRARY := $(OUT)/library.a
+HELPERS := $(OUT)/tests/helpers.a
+WALKS := $(patsubst walkthroughs/%.cpp,$(OUT)/walk/%,$(WALK_SOURCES))
+TEST_PROGRAM := $(OUT)/tests/run
+# Linked into every program, used or not, because a debugger calls them: show(x), heat(x), stats(x).
+SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
+
+$(call object,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(patsubst -O2,-O1,$(OPT_$(BUILD)))
+ifeq ($(BUILD),release)
+$(call object,$(VECTORISED)): OPT = $(patsubst -O2,-O3,$(OPT_$(BUILD)))
+endif
+ifeq ($(BUILD),debug)
+$(call object,$(ALWAYS_FAST)): OPT = -O3 -g
+endif
+$(call object,$(UNFUSED)): MORE = -ffp-contract=off
+
+# Short lines; V=1 shows the commands.
+ifeq ($(V),1)
+say = @:
+quiet :=
+else
+say = @echo
+quiet := @
+endif
+
+# ---- all ---------------------------------------------------------------------------------------------------------------------
+.PHONY: all
+all: $(LIBRARY) $(WALKS)
+
+$(LIBRARY): $(call object,$(LIBRARY_SOURCES))
+$(HELPERS): $(call object,$(HELPER_SOURCES))
+$(LIBRARY) $(HELPERS):
+	$(say) "archive $@"
+	@mkdir -p $(@D) && rm -f $@
+	$(quiet)ar crs $@ $^
+
+$(OUT)/objects/%.o: %.cpp $(OUT)/flags
+	$(say) "compile $<"
+	@mkdir -p $(@D)
+	$(quiet)$(CXX) $(CXXFLAGS) $(OPT) $(MORE) $(INCLUDE) -MMD -MP -c $< -o $@
+
+$(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o $(SHOW) $(LIBRARY)
+	$(say) "link    $@"
+	@mkdir -p $(@D)
+	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
+
+# Rewritten only when the compiler or its options have changed; everything is then compiled again.
+.PHONY: always
+$(OUT)/flags: always
+	@mkdir -p $(@D)
+	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# ---- test --------------------------------------------------------------------------------------------------------------------
+.PHONY: test build/tests/run
+test: $(TEST_PROGRAM) $(WALKS)
+	@$(TEST_PROGRAM) $(ARGS)
+
+# The name under which the tests of the plain build are always found.
+build/tests/run: $(TEST_PROGRAM)
+ifeq ($(OUT),build/release)
+	@mkdir -p build/tests && ln -sf ../release/tests/run build/tests/run
+test: build/tests/run
+endif
+
+build/doctest/option:
+	@mkdir -p $(@D)
+	@tests/find_doctest.sh '$(CXX)' build/doctest > $@
+
+# doctest and our own test.h, compiled once for all tests (a precompiled header; g++ and clang++ find it by the name of the include).
+COMPILED_HEADER := $(OUT)/tests/compiled.h.gch
+$(COMPILED_HEADER): tests/test.h $(OUT)/flags build/doctest/option
+	$(say) "compile $<"
+	@mkdir -p $(@D)
+	@echo '#include "tests/test.h"' > $(OUT)/tests/compiled.h
+	$(quiet)$(CXX) $(CXXFLAGS) $(patsubst -O2,-O1,$(OPT_$(BUILD))) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
+	    -x c++-header $(OUT)/tests/compiled.h -o $@
+
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): $(COMPILED_HEADER)
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): INCLUDE = $$(cat build/doctest/option) -include $(OUT)/tests/compiled.h
+$(call object,tests/main.cpp): build/doctest/option
+$(call object,tests/main.cpp): INCLUDE = $$(cat build/doctest/option)
+
+$(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY)
+	$(say) "link    $@"
+	@mkdir -p $(@D)
+	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
+
+# ---- clean -------------------------------------------------------------------------------------------------------------------
+.PHONY: clean
+clean:
+	rm -rf build compile_commands.json
+
+-include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp)
+-include $(OUT)/tests/compiled.d

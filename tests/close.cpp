@@ -1,0 +1,106 @@
+#include "tests/close.h"
+
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "nn/base/random.h"
+
+void check_none(const std::string& complaint, const Where& where) {
+    if (complaint.empty())
+        CHECK(complaint.empty());
+    else
+        ADD_FAIL_CHECK_AT(where.file_name(), static_cast<int>(where.line()), complaint);
+}
+
+// Enough digits to tell any two floats apart.
+static std::string digits(double number) {
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%.9g", number);
+    return buffer;
+}
+
+bool agrees(float ours, float golden, Tolerance tolerance) {
+    if (ours == golden) return true;  // also infinities of the same sign
+    return std::abs(ours - golden) <= tolerance.absolute + tolerance.relative * std::abs(golden) && std::isfinite(golden);
+}
+
+std::string difference(const Matrix& ours, const Matrix& golden, Tolerance tolerance) {
+    if (!same_shape(ours, golden)) return "ours is " + shape(ours) + ", golden " + shape(golden);
+    int count = 0, first_row = 0, first_col = 0, worst_row = 0, worst_col = 0;
+    double worst = -1;
+    for (int i = 0; i < ours.rows; ++i)
+        for (int j = 0; j < ours.cols; ++j) {
+            if (agrees(ours(i, j), golden(i, j), tolerance)) continue;
+            const double distance = std::abs(static_cast<double>(ours(i, j)) - golden(i, j));
+            if (count++ == 0) first_row = i, first_col = j;
+            if (distance > worst) worst = distance, worst_row = i, worst_col = j;
+        }
+    if (count == 0) return "";
+    std::string words = "element (" + text(first_row) + ", " + text(first_col) + ") of " + shape(ours) + ": ours " +
+                        digits(ours(first_row, first_col)) + ", golden " + digits(golden(first_row, first_col)) + "; " + text(count) +
+                        " of " + text(ours.size()) + " differ";
+    if (worst > 0) words += ", the most by " + digits(worst) + " at (" + text(worst_row) + ", " + text(worst_col) + ")";
+    return words;
+}
+
+void check_close(const std::string& step, const Matrix& ours, const Matrix& golden, Tolerance tolerance, Where where) {
+    const std::string differs = difference(ours, golden, tolerance);
+    check_none(differs.empty() ? "" : step + ": " + differs, where);
+}
+
+// sum of weight * result, in double, so that the differences below are not lost in rounding
+static double weighted_sum(const Matrix& result, const Matrix& weights) {
+    double sum = 0;
+    for (std::size_t k = 0; k < result.size(); ++k) sum += static_cast<double>(result.begin()[k]) * weights.begin()[k];
+    return sum;
+}
+
+// The same as a recorded operation; its own, so that the operations under test are not needed to test them.
+struct WeightedSum : Record {
+    Matrix weights;
+};
+static void weighted_sum_backward(Record& record) {
+    Matrix share = static_cast<WeightedSum&>(record).weights;
+    for (float& x : share) x *= record.gradient(0, 0);
+    add_gradient(record.inputs[0], std::move(share));
+}
+static Var weighted_sum(const Var& result, const Matrix& weights) {
+    WeightedSum* const kept = new WeightedSum;
+    kept->weights = weights;
+    Matrix value(1, 1, static_cast<float>(weighted_sum(result.value(), weights)));
+    return record_operation(kept, "weighted_sum", std::move(value), {result}, weighted_sum_backward, Where::current());
+}
+
+void check_gradient_by_differences(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs,
+                                   Where where) {
+    std::vector<Var> vars;
+    for (const Matrix& input : inputs) vars.push_back(parameter(input));
+
+    Tape tape;
+    const Var result = function(vars);
+    Random random(20);
+    const Matrix weights =
+        result.value().size() == 1 ? Matrix{{1}} : uniform_matrix(random, result.rows(), result.cols(), 0.5f, 1.5f);
+    backward(weighted_sum(result, weights));
+
+    const NoTape no_tape;
+    const float h = 0.02f;  // four points: the error of the slope is of order h^4
+    for (std::size_t n = 0; n < vars.size(); ++n) {
+        Matrix slopes(inputs[n].rows, inputs[n].cols);
+        for (std::size_t k = 0; k < slopes.size(); ++k) {
+            float& x = vars[n].value().begin()[k];
+            const float here = x;
+            double at[4];
+            const float steps[4] = {-2 * h, -h, h, 2 * h};
+            for (int s = 0; s < 4; ++s) {
+                x = here + steps[s];
+                at[s] = weighted_sum(function(vars).value(), weights);
+            }
+            x = here;
+            slopes.begin()[k] = static_cast<float>((at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h));
+        }
+        const Matrix gradient = vars[n].gradient().empty() ? Matrix(slopes.rows, slopes.cols) : vars[n].gradient();
+        check_close("gradient of input " + text(n) + " (golden: slope by differences)", gradient, slopes, {2e-3f, 2e-3f}, where);
+    }
+}

@@ -1,0 +1,33 @@
+// close.h: do two matrices agree, and do gradients agree with slopes?
+//
+//   rule   |ours - golden| <= 1e-5 + 1e-4 |golden|, element by element; NaN never agrees, equal infinities do
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/variable.h"
+#include "tests/test.h"
+
+struct Tolerance {
+    float absolute = 1e-5f;
+    float relative = 1e-4f;
+};
+
+// "" when ours agrees, else what differs: the shape, or the first element with both values, and how many elements of how many.
+std::string difference(const Matrix& ours, const Matrix& golden, Tolerance tolerance = {});
+bool agrees(float ours, float golden, Tolerance tolerance = {});
+
+// One assertion for two matrices of any origin.
+void check_close(const std::string& step, const Matrix& ours, const Matrix& golden, Tolerance tolerance = {},
+                 Where where = Where::current());
+
+// One assertion that there is nothing to complain of, reported at the line of the test that asked for it.
+void check_none(const std::string& complaint, const Where& where);
+
+// The gradients of an operation against differences: every number of every input is moved a little to both sides.
+//   function   makes a Var from the inputs; a result that is not (1, 1) is summed with fixed weights that differ in every element
+//   inputs     where to look; keep away from corners such as relu at 0
+//   passes     when |gradient - slope| <= 2e-3 + 2e-3 |slope| everywhere
+void check_gradient_by_differences(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs,
+                                   Where where = Where::current());

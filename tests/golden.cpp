@@ -1,0 +1,106 @@
+#include "tests/golden.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+std::string golden_folder() {
+    const char* const folder = std::getenv("GOLDEN_DIR");
+    return folder == nullptr || *folder == '\0' ? "tests/golden" : folder;
+}
+
+std::vector<std::string> golden_files(const std::string& stem, const std::string& ending) {
+    std::vector<std::string> found;
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(golden_folder(), none)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(stem + "-") && name.ends_with(ending)) found.push_back(entry.path().string());
+    }
+    std::sort(found.begin(), found.end());
+    REQUIRE_MESSAGE(!found.empty(), "no file ", stem, "-*", ending, " in ", golden_folder());
+    return found;
+}
+
+Golden::Golden(const std::string& path) : file(path) {}
+
+std::string Golden::describe() const { return std::filesystem::path(file.path).filename().string(); }
+
+Matrix Golden::input(const std::string& name) const { return file.matrix("input." + name); }
+
+Matrix Golden::weight(const std::string& name) const { return file.matrix("weights." + name); }
+
+Matrix Golden::expected(const std::string& name) const {
+    used.insert("expected." + name);
+    return file.matrix("expected." + name);
+}
+
+std::vector<int> Golden::integers(const std::string& full_name) const {
+    used.insert(full_name);
+    return file.integers(full_name);
+}
+
+void Golden::load_weights(const Parameters& parameters, const LoadRules& rules) const { load(parameters, file, rules, "weights."); }
+
+void Golden::report(const std::string& step, const std::string& difference, const Where& where) const {
+    if (difference.empty()) return check_none("", where);
+    const std::string order = first_difference.empty() ? "the first step that differs" : "after " + first_difference + " differed";
+    if (first_difference.empty()) first_difference = step;
+    check_none(describe() + ", " + step + " (" + order + "): " + difference, where);
+}
+
+void Golden::check(const std::string& name, const Matrix& ours, Tolerance tolerance, Where where) const {
+    report(name, difference(ours, expected(name), tolerance), where);
+}
+
+void Golden::check(const std::string& name, float ours, Tolerance tolerance, Where where) const {
+    check(name, Matrix(1, 1, ours), tolerance, where);
+}
+
+void Golden::check_integers(const std::string& name, const std::vector<int>& ours, Where where) const {
+    const std::vector<int> golden = integers("expected." + name);
+    std::string complaint;
+    if (ours.size() != golden.size()) {
+        complaint = "ours are " + text(ours.size()) + " integers, golden " + text(golden.size());
+    } else {
+        const std::size_t k = std::mismatch(ours.begin(), ours.end(), golden.begin()).first - ours.begin();
+        if (k < ours.size()) complaint = "element " + text(k) + ": ours " + text(ours[k]) + ", golden " + text(golden[k]);
+    }
+    report(name, complaint, where);
+}
+
+void Golden::leave_out(const std::string& name, const std::string& reason) const {
+    INFO(describe(), ": expected.", name, " is left out: ", reason);
+    CHECK(has("expected." + name));
+    CHECK(!reason.empty());
+    used.insert("expected." + name);
+}
+
+void Golden::check_all_used(Where where) const {
+    std::string left;
+    for (const auto& [name, tensor] : file.tensors)
+        if (name.starts_with("expected.") && used.count(name) == 0) left += " " + name;
+    check_none(left.empty() ? "" : describe() + ": nothing was compared with" + left, where);
+}
+
+static bool all_zero(const Matrix& m) {
+    return std::all_of(m.begin(), m.end(), [](float x) { return x == 0; });
+}
+
+void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance, Where where) {
+    std::set<std::string> compared;
+    for (const Parameter& parameter : parameters) {
+        const std::string name = "grad." + parameter.name;
+        const Matrix ours = published_gradient(parameter);
+        if (golden.has(name)) {
+            compared.insert(name);
+            check_close(golden.describe() + ", " + name, ours, golden.file.matrix(name), tolerance, where);
+        } else {
+            check_none(all_zero(ours) ? "" : golden.describe() + ": ours has a gradient for " + parameter.name + ", golden has none",
+                       where);
+        }
+    }
+    std::string left;
+    for (const auto& [name, tensor] : golden.file.tensors)
+        if (name.starts_with("grad.") && compared.count(name) == 0) left += " " + name;
+    check_none(left.empty() ? "" : golden.describe() + ": no parameter of ours was compared with" + left, where);
+}

@@ -1,0 +1,67 @@
+// golden.h: numbers computed by the published implementations (tests/golden), and the comparison of ours with them.
+//
+//   rule   |ours - golden| <= 1e-5 + 1e-4 |golden|, element by element; NaN never agrees
+//   files  NAME-CASE.safetensors with weights.*, input.*, expected.*, grad.* and the hyperparameters as metadata;
+//          the environment variable GOLDEN_DIR names another folder of such files
+//   use    for (const std::string& path : golden_files("vit")) {
+//              const Golden golden(path);
+//              const vit::Config config{.width = golden.file.metadata_int("hidden_size"), ...};
+//              ...
+//              golden.check("embeddings", steps.z0);  // compares with expected.embeddings
+//              check_gradients(parameters, golden);
+//              golden.check_all_used();               // nothing in the file was left out
+//          }
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "nn/data/safetensors.h"
+#include "nn/training/parameters.h"
+#include "tests/close.h"
+
+// The folder of the fixtures: GOLDEN_DIR, or tests/golden.
+std::string golden_folder();
+
+// All files STEM-*.safetensors of that folder (or another ending), sorted. The test fails when there is none:
+// a comparison that has nothing to compare must not pass.
+std::vector<std::string> golden_files(const std::string& stem, const std::string& ending = ".safetensors");
+
+class Golden {
+public:
+    explicit Golden(const std::string& path);
+
+    Safetensors file;  // its metadata, and every tensor under its full name
+
+    bool has(const std::string& full_name) const { return file.has(full_name); }
+    std::string describe() const;  // "vit-a.safetensors", the beginning of every message
+
+    Matrix input(const std::string& name) const;     // input.NAME as Safetensors::matrix gives it
+    Matrix expected(const std::string& name) const;  // expected.NAME; counts as used
+    Matrix weight(const std::string& name) const;    // weights.NAME
+    std::vector<int> integers(const std::string& full_name) const;  // "input.labels"; "expected.x" counts as used
+
+    // Fills our parameters from weights.*; all must be there, and no other.
+    void load_weights(const Parameters& parameters, const LoadRules& rules = {}) const;
+
+    // Compares with expected.NAME, one assertion; the message of the first step that differs says that it is the first.
+    void check(const std::string& name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
+    void check(const std::string& name, float ours, Tolerance tolerance = {}, Where where = Where::current()) const;
+    void check_integers(const std::string& name, const std::vector<int>& ours, Where where = Where::current()) const;
+
+    // This expected.NAME is left out on purpose; the reason stands in the call.
+    void leave_out(const std::string& name, const std::string& reason) const;
+
+    // Every expected.* of the file has been asked for.
+    void check_all_used(Where where = Where::current()) const;
+
+private:
+    mutable std::set<std::string> used;     // full names
+    mutable std::string first_difference;  // the first step that failed
+
+    void report(const std::string& step, const std::string& difference, const Where& where) const;
+};
+
+// The gradient of every parameter against grad.NAME of the file. A parameter without grad.NAME must have none of ours either,
+// and no grad.* of the file may be left over.
+void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance = {}, Where where = Where::current());

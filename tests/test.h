@@ -1,0 +1,31 @@
+// test.h: doctest and the few words that our tests add to it.
+#pragma once
+#if __has_include(<doctest/doctest.h>)
+#include <doctest/doctest.h>
+#else
+#include <doctest.h>
+#endif
+
+#include <exception>
+#include <string>
+
+using doctest::Approx;
+
+// The text of the exception that action() throws; "" when it throws none.
+//   CHECK(error_of([&] { reshape(m, 2, 2); }) == "reshape: (2, 3) does not fit into (2, 2)");
+template <class Action>
+std::string error_of(Action action) {
+    try {
+        action();
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+    return "";
+}
+
+// An error that names the caller's line begins with "some/file.cpp:42: "; this is what follows it.
+inline std::string without_place(const std::string& error) {
+    const std::size_t colon = error.find(".cpp:");
+    const std::size_t space = colon == std::string::npos ? colon : error.find(": ", colon + 5);
+    return space == std::string::npos ? error : error.substr(space + 2);
+}
