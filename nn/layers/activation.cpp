@@ -73,3 +73,13 @@ Var activate(const Var& x, Activation activation, Where where) {
     require(false, where, "activate: there is no activation number ", static_cast<int>(activation));
     return {};
 }
+
+Activation activation_of_name(const std::string& name) {
+    if (name == "gelu") return Activation::gelu;
+    if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
+    if (name == "quick_gelu") return Activation::gelu_quick;
+    if (name == "relu") return Activation::relu;
+    require(name == "silu" || name == "swish", "activation_of_name: '", name,
+            "' is none of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, silu, swish");
+    return Activation::silu;
+}

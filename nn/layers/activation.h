@@ -4,6 +4,8 @@
 //   note     three forms of GELU are in use; they differ by up to 5e-4 (tanh form) and 2e-2 (quick form) an element, so a model
 //            only agrees with its checkpoint when the form does
 #pragma once
+#include <string>
+
 #include "nn/autograd/variable.h"
 
 enum class Activation {
@@ -16,3 +18,7 @@ enum class Activation {
 
 // The chosen function, element by element.
 Var activate(const Var& x, Activation activation, Where where = Where::current());
+
+// The name that configuration files use: "gelu", "gelu_new" (tanh form), "quick_gelu", "relu", "silu" or "swish".
+//   throws  std::invalid_argument for any other
+Activation activation_of_name(const std::string& name);

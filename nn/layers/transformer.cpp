@@ -77,3 +77,23 @@ BlockSteps pre_norm_block(const Var& z, const Block& w, const BlockOptions& opti
 BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache) {
     return post_norm_steps(z, w, options, cache);
 }
+
+using BlockFunction = BlockSteps(const Var&, const Block&, const BlockOptions&, const Attending&);
+
+static StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how,
+                        BlockFunction* run_block) {
+    StackSteps steps{.blocks = {}, .output = z0};
+    for (const Block& block : blocks) {
+        steps.blocks.push_back(run_block(steps.output, block, options, how));
+        steps.output = steps.blocks.back().output;
+    }
+    return steps;
+}
+
+StackSteps pre_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how) {
+    return stack(z0, blocks, options, how, pre_norm_block);
+}
+
+StackSteps post_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how) {
+    return stack(z0, blocks, options, how, post_norm_block);
+}

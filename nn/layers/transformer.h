@@ -51,3 +51,11 @@ BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& opt
 // The pre-norm and the post-norm block for the tokens that come next, with the keys and values of the earlier ones in a cache.
 BlockSteps pre_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache);
 BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache);
+
+// All blocks of a stack, one after the other.
+struct StackSteps {
+    std::vector<BlockSteps> blocks;
+    Var output;  // (n, D)  of the last block; the input itself when there is none
+};
+StackSteps pre_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how = {});
+StackSteps post_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how = {});

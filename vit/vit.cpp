@@ -1,0 +1,180 @@
+#include "vit/vit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/patches.h"
+#include "nn/layers/position.h"
+#include "nn/training/loss.h"
+
+namespace vit {
+
+// --- from pixels to tokens ---
+
+int patches_down(const Config& config) { return config.image_height / config.patch_size; }
+int patches_across(const Config& config) { return config.image_width / config.patch_size; }
+int patch_count(const Config& config) { return patches_down(config) * patches_across(config); }
+
+static Matrix patchify_all(const std::vector<Image>& images, const Config& config) {
+    const int N = patch_count(config);
+    const int P = config.patch_size;
+    Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, P * P * config.channels);
+    for (int b = 0; b < static_cast<int>(images.size()); ++b) {
+        const Image& image = images[b];
+        require(image.height == config.image_height && image.width == config.image_width && image.channels == config.channels,
+                "vit: image ", b, " is ", shape(image), ", this model reads ", config.image_height, " x ", config.image_width, " x ",
+                config.channels);
+        const Matrix squares = patchify(image, P);  // (N, P*P*C)
+        std::copy(squares.begin(), squares.end(), patches.row(b * N));
+    }
+    return patches;
+}
+
+PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    require(!images.empty(), "vit: there is no image");
+    PatchEmbedding steps;
+    steps.patches = patchify_all(images, config);                                                  // (B*N, P*P*C)
+    steps.patch_embeddings = linear(steps.patches, w.projection);                                  // (B*N, D)
+    steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, patch_count(config));    // (B*(N+1), D)
+    steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   Eq. 1
+    return steps;
+}
+
+// --- from tokens to a class ---
+
+Segments segments(int images, const Config& config) { return Segments::equal(images, patch_count(config) + 1); }
+
+static std::vector<int> class_rows(int images, int tokens) {
+    std::vector<int> rows;
+    for (int b = 0; b < images; ++b) rows.push_back(b * tokens);
+    return rows;
+}
+
+Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    const int B = static_cast<int>(images.size());
+    const int tokens = patch_count(config) + 1;
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
+    Steps steps;
+    steps.embedding = embed_patches(images, w, config);                                                      // z0, Eq. 1
+    steps.encoder = pre_norm_stack(steps.embedding.z0, w.blocks, options, {.segments = segments(B, config)});  // Eqs. 2, 3
+    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                                       // (B*(N+1), D)
+    steps.class_tokens = gather_rows(steps.norm, class_rows(B, tokens));                                     // (B, D)   Eq. 4
+    steps.logits = linear(steps.class_tokens, w.classifier);                                                 // (B, K)
+    steps.probabilities = softmax_rows(steps.logits);                                                        // (B, K)
+    return steps;
+}
+
+Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
+
+Matrix class_attention(const Steps& steps, const Config& config, int block, int head, int image) {
+    const int tokens = patch_count(config) + 1;
+    require(block >= 0 && block < static_cast<int>(steps.encoder.blocks.size()) && head >= 0 && head < config.heads,
+            "class_attention: there is no head ", head, " in block ", block);
+    const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();    // (B*heads*(N+1), N+1)
+    const int row = (image * config.heads + head) * tokens;                           // the class token is each image's first query
+    const Matrix to_all = slice_rows(weights, row, 1);                                // (1, N+1)
+    const Matrix to_patches = slice_cols(to_all, 1, tokens - 1);                      // (1, N)
+    return reshape(to_patches, patches_down(config), patches_across(config));
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.patch_size > 0 && config.image_height % config.patch_size == 0 && config.image_width % config.patch_size == 0,
+            "vit: an image of ", config.image_height, " x ", config.image_width, " does not split into patches of side ",
+            config.patch_size);
+    require(config.heads > 0 && config.width % config.heads == 0, "vit: ", config.heads, " heads do not divide a width of ", config.width);
+}
+
+Weights make_weights(const Config& config, Random& random, float deviation) {
+    check(config);
+    const int D = config.width;
+    Weights w;
+    w.projection = make_linear(random, config.patch_size * config.patch_size * config.channels, D, deviation);
+    w.class_token = parameter(truncated_normal_matrix(random, 1, D, deviation));
+    w.positions = parameter(truncated_normal_matrix(random, patch_count(config) + 1, D, deviation));
+    for (int l = 0; l < config.depth; ++l) {
+        Block block = make_block(random, D, config.mlp_width, deviation);
+        if (!config.query_key_value_bias) block.attention.query.bias = block.attention.key.bias = block.attention.value.bias = {};
+        w.blocks.push_back(std::move(block));
+    }
+    w.norm = make_layer_norm(D);
+    w.classifier = make_linear(random, D, config.classes, deviation);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long D = config.width, P = config.patch_size, N = patch_count(config);
+    Parameters table;
+    table.push_back({"vit.embeddings.cls_token", {1, 1, D}, Stored::as_it_is, {w.class_token}});
+    table.push_back({"vit.embeddings.position_embeddings", {1, N + 1, D}, Stored::as_it_is, {w.positions}});
+    const std::string projection = "vit.embeddings.patch_embeddings.projection";
+    table.push_back({projection + ".weight", {D, config.channels, P, P}, Stored::patches, {w.projection.weight}});
+    table.push_back({projection + ".bias", {D}, Stored::as_it_is, {w.projection.bias}});
+    for (std::size_t l = 0; l < w.blocks.size(); ++l) {
+        const std::string layer = "vit.encoder.layer." + std::to_string(l);
+        const Block& block = w.blocks[l];
+        add_parameters(table, layer + ".layernorm_before", block.norm1);
+        add_parameters(table, layer + ".attention.attention.query", block.attention.query);
+        add_parameters(table, layer + ".attention.attention.key", block.attention.key);
+        add_parameters(table, layer + ".attention.attention.value", block.attention.value);
+        add_parameters(table, layer + ".attention.output.dense", block.attention.output);
+        add_parameters(table, layer + ".layernorm_after", block.norm2);
+        add_parameters(table, layer + ".intermediate.dense", block.mlp.expand);
+        add_parameters(table, layer + ".output.dense", block.mlp.contract);
+    }
+    add_parameters(table, "vit.layernorm", w.norm);
+    add_parameters(table, "classifier", w.classifier);
+    return table;
+}
+
+static long dimension(const Safetensors& checkpoint, const std::string& name, std::size_t which) {
+    require(checkpoint.has(name), checkpoint.path, ": there is no tensor ", name, ", this is not a ViT checkpoint");
+    const std::vector<long>& shape = checkpoint.tensors.at(name).shape;
+    require(which < shape.size(), checkpoint.path, ": ", name, " has the shape ", shape_text(shape), ", dimension ", which, " is missing");
+    return shape[which];
+}
+
+Config config_of(const Safetensors& checkpoint, int head_width) {
+    const std::string projection = "vit.embeddings.patch_embeddings.projection.weight";
+    Config config;
+    config.width = static_cast<int>(dimension(checkpoint, projection, 0));
+    config.channels = static_cast<int>(dimension(checkpoint, projection, 1));
+    config.patch_size = static_cast<int>(dimension(checkpoint, projection, 2));
+    const long N = dimension(checkpoint, "vit.embeddings.position_embeddings", 1) - 1;
+    const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
+    require(static_cast<long>(side) * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
+    config.image_height = config.image_width = side * config.patch_size;
+    config.depth = 0;
+    while (checkpoint.has("vit.encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
+    config.mlp_width = static_cast<int>(dimension(checkpoint, "vit.encoder.layer.0.intermediate.dense.weight", 0));
+    config.classes = static_cast<int>(dimension(checkpoint, "classifier.weight", 0));
+    require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
+            " do not divide a model of width ", config.width);
+    config.heads = config.width / head_width;
+    return config;
+}
+
+Weights resized(const Weights& w, Config& config, int image_height, int image_width) {
+    const int rows = patches_down(config), cols = patches_across(config);
+    config.image_height = image_height;
+    config.image_width = image_width;
+    check(config);
+    const Matrix class_position = slice_rows(w.positions.value(), 0, 1);                        // (1, D)
+    const Matrix grid = slice_rows(w.positions.value(), 1, rows * cols);                        // (N, D)
+    const Matrix new_grid = resample_grid(grid, rows, cols, patches_down(config), patches_across(config));
+    Weights other = w;
+    other.positions = parameter(concat_rows({class_position, new_grid}).value());               // (new N + 1, D)
+    return other;
+}
+
+Image preprocess(const Image& photograph, const Config& config) {
+    const Image fitted = resize_bilinear_antialiased(photograph, config.image_height, config.image_width);
+    const std::vector<float> half(config.channels, 0.5f);
+    return normalise(fitted, half, half);
+}
+
+}  // namespace vit

@@ -1,0 +1,96 @@
+// vit.h: Vision Transformer. Cut an image into patches and read them as BERT reads words.
+//
+//   paper    Dosovitskiy et al., "An Image Is Worth 16x16 Words", 2021, arXiv 2010.11929, Eqs. 1-4
+//   shows    that images need no convolution once they are a sequence
+//   symbols  B images   H, W height and width   P patch side   C channels   N = (H / P)(W / P) patches   D token width
+//            L blocks   K classes
+//   differs  a batch is stacked rows: image b owns rows b(N+1) ... b(N+1)+N of every token matrix; no dropout; the classifier is
+//            one linear layer, as in the fine-tuned checkpoints (the paper pre-trains with one hidden tanh layer before it)
+//   next     vit.cpp, then its two walkthroughs
+#pragma once
+#include <vector>
+
+#include "nn/data/image.h"
+#include "nn/layers/transformer.h"
+
+namespace vit {
+
+// The defaults are ViT-Base/16 as published for 224 x 224 pixels.
+struct Config {
+    int image_height = 224;  // H, pixels
+    int image_width = 224;   // W, pixels
+    int patch_size = 16;     // P, pixels; must divide H and W
+    int channels = 3;        // C
+    int width = 768;         // D, numbers per token
+    int depth = 12;          // L, blocks
+    int heads = 12;          // must divide D
+    int mlp_width = 3072;    // inner width of the MLP
+    int classes = 1000;      // K
+    float eps = 1e-12f;      // of every LayerNorm; the original JAX code and timm use 1e-6
+    Activation activation = Activation::gelu;
+    bool query_key_value_bias = true;
+};
+
+int patches_down(const Config& config);    // H / P
+int patches_across(const Config& config);  // W / P
+int patch_count(const Config& config);     // N
+
+struct Weights {
+    Linear projection;          // (P*P*C, D)  E of Eq. 1
+    Var class_token;            // (1, D)      x_class
+    Var positions;              // (N+1, D)    E_pos; row 0 belongs to the class token
+    std::vector<Block> blocks;  // L of them
+    LayerNorm norm;             // the last one, over all tokens
+    Linear classifier;          // (D, K)
+};
+
+// Fresh weights: a normal distribution cut off at two deviations, biases 0, gains 1.
+//   throws  std::invalid_argument for a config that does not fit together
+Weights make_weights(const Config& config, Random& random, float deviation = 0.02f);
+
+// Names, shapes and places of google/vit-base-patch16-224 and its relatives.
+Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration that a published checkpoint's shapes speak of. Shapes do not tell the heads: published models are 64 wide each.
+Config config_of(const Safetensors& checkpoint, int head_width = 64);
+
+// The path from pixels to tokens, Eq. 1. Steps 1 and 2, the image and its squares, are the input and the rows of `patches`.
+struct PatchEmbedding {
+    Matrix patches;        // (B*N, P*P*C)  steps 2, 3: one flattened square a row, channel fastest
+    Var patch_embeddings;  // (B*N, D)      steps 4, 5: patches E + bias, N tokens of width D
+    Var tokens;            // (B*(N+1), D)  step 6: the class token in front of each image
+    Var z0;                // (B*(N+1), D)  step 7: plus positions
+};
+
+struct Steps {
+    PatchEmbedding embedding;
+    StackSteps encoder;      // L blocks
+    Var norm;                // (B*(N+1), D)  LN(z_L)
+    Var class_tokens;        // (B, D)        its rows 0, one for each image      y of Eq. 4
+    Var logits;              // (B, K)
+    Var probabilities;       // (B, K)
+};
+
+// Steps 1 to 7.   throws std::invalid_argument when an image is not (H, W, C)
+PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w, const Config& config);
+
+// The whole model.
+Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config);
+
+// Mean cross entropy of the logits with the true classes, (1, 1).
+Var loss(const Steps& steps, const std::vector<int>& labels);
+
+// Where the N+1 tokens of each of B images lie.
+Segments segments(int images, const Config& config);
+
+// What the class token of one image attends to in one head of one block, as a picture of the patch grid: (H/P, W/P).
+Matrix class_attention(const Steps& steps, const Config& config, int block, int head, int image = 0);
+
+// The same model for images of another size: only the positions change, resampled from their grid.
+//   throws  std::invalid_argument when P does not divide the new size
+Weights resized(const Weights& w, Config& config, int image_height, int image_width);
+
+// A photograph as the published model expects it: resized to (H, W), 0 ... 1 moved to -1 ... 1.
+Image preprocess(const Image& photograph, const Config& config);
+
+}  // namespace vit
