@@ -4,9 +4,8 @@
 //   next     patches.h cuts it into a Matrix of tokens
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
-
-#include "nn/base/matrix.h"
 
 struct Image {
     int height = 0;
@@ -36,6 +35,9 @@ std::string shape(const Image& image);
 // Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1.
 //   throws  std::invalid_argument with the path and what is wrong: truncated, too large for its own header, not such a file
 Image read_image(const std::string& path);
+
+// The same from bytes in memory; `source` names them in messages.
+Image parse_image(std::string_view bytes, std::string_view source);
 
 // Writes 8-bit PGM (1 channel) or PPM (3 channels), by temporary file and rename; values are clamped to 0 ... 1.
 void write_image(const std::string& path, const Image& image);

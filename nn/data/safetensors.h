@@ -2,10 +2,11 @@
 //
 //   format   8 bytes: length n of the header, little-endian; n bytes of JSON: {"name": {"dtype", "shape", "data_offsets"}, ...,
 //            "__metadata__": {"key": "value"}}; then the numbers, little-endian
-//   reads    F32, F64, F16, BF16 as float; I32, I64, U8, BOOL as int; other types are listed but not converted
-//   safe     the header is checked against the length of the file before anything is allocated: names unique, offsets inside the
-//            file, in order and without overlap, length = shape * size of the type; at most 100 MB of header
+//   reads    F32, F64, F16, BF16 as float (F64 rounded); I32, I64, U8, BOOL as int; other types are listed but not converted
+//   safe     the header is checked against the length of the file before anything is allocated: names unique, every byte of data
+//            in exactly one tensor, length = shape * size of the type; at most 100 MB of header
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,7 +48,17 @@ public:
     int metadata_int(const std::string& key) const;
     double metadata_double(const std::string& key) const;
     const std::string& metadata_text(const std::string& key) const;
+
+private:
+    std::size_t data_begin = 0;  // bytes from the beginning of the file to the numbers
 };
+
+// True for the types that Safetensors::matrix reads.
+bool is_float_type(const TensorInfo& info);
+
+// Exact: every number of 16 bits is a float. Infinity stays infinity, a NaN keeps its bits.
+float float_from_half(std::uint16_t bits);
+float float_from_bfloat16(std::uint16_t bits);
 
 // A tensor on its way into a file: either floats (F32) or integers (I64).
 struct TensorToWrite {
@@ -57,7 +68,7 @@ struct TensorToWrite {
     std::vector<long> integers;
 };
 
-// Writes all tensors, by temporary file and rename.
+// Writes all tensors in order (integers first, so that every number lies at a multiple of its size), by temporary file and rename.
 //   throws  std::invalid_argument on a name that occurs twice, a shape that does not fit its numbers, or a path that cannot be written
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -1,0 +1,47 @@
+// file.h: whole files in, whole files out; a file that exists is never left half written.
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+// All bytes of a file (a pipe will do).
+//   limit   more bytes than that are refused
+//   throws  std::invalid_argument with the path and the reason
+std::string read_file(const std::string& path, std::size_t limit = std::size_t{1} << 32);
+
+// Puts a file at `path`, or leaves what is there as it was: the bytes go to a temporary file beside it, which is renamed at the end.
+//   throws  std::invalid_argument with the path and the reason; the temporary file is gone then
+void write_file_atomically(const std::string& path, std::string_view bytes);
+
+// The same piece by piece, for files too large to be put together in memory first.
+class AtomicFile {
+public:
+    explicit AtomicFile(const std::string& path);
+    ~AtomicFile();  // without commit(): removes what was written
+    AtomicFile(const AtomicFile&) = delete;
+
+    void write(const void* bytes, std::size_t count);
+    void commit();
+
+private:
+    std::string path, temporary;
+    std::FILE* file;
+};
+
+// A file that is read here and there.
+class RandomAccessFile {
+public:
+    explicit RandomAccessFile(const std::string& path);
+    ~RandomAccessFile();
+    RandomAccessFile(const RandomAccessFile&) = delete;
+
+    std::uint64_t size() const { return length; }
+    // Fills `into` with the bytes [first, first + count).   throws std::invalid_argument when the file does not hold them
+    void read(std::uint64_t first, void* into, std::size_t count) const;
+
+private:
+    std::string path;
+    std::FILE* file;
+    std::uint64_t length = 0;
+};

@@ -1,0 +1,228 @@
+#include "nn/data/image.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+
+Image::Image(int height, int width, int channels, float value) : height(height), width(width), channels(channels) {
+    require(height >= 0 && width >= 0 && channels >= 0, "Image: ", height, " x ", width, " x ", channels, " is impossible, none may be negative");
+    pixels.assign(static_cast<std::size_t>(height) * width * channels, value);
+}
+
+void Image::outside(int y, int x, int c) const {
+    throw std::out_of_range("Image: pixel (" + text(y) + ", " + text(x) + ", " + text(c) + ") of a " + shape(*this) + " image");
+}
+
+std::string shape(const Image& image) { return text(image.height) + " x " + text(image.width) + " x " + text(image.channels); }
+
+// A PNM file is words and numbers between spaces, "P3 # a comment\n 2 2 255 ..."; in P5 and P6 plain bytes follow one space
+// behind the third number.
+class PnmReader {
+public:
+    PnmReader(std::string_view given, std::string_view source) : bytes(given), source(source) {}
+
+    Image whole_image() {
+        const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
+        require(kind == '2' || kind == '3' || kind == '5' || kind == '6', source, ": is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+        at = 2;
+        const int channels = kind == '3' || kind == '6' ? 3 : 1;
+        const int width = number("the width", 1, largest_side);
+        const int height = number("the height", 1, largest_side);
+        maximum = number("the largest value", 1, 65535);
+        const std::uint64_t samples = std::uint64_t{1} * width * height * channels;
+        return kind == '2' || kind == '3' ? plain_image(height, width, channels, samples) : byte_image(height, width, channels, samples);
+    }
+
+private:
+    static constexpr int largest_side = 1'000'000;
+
+    std::string_view bytes, source;
+    std::size_t at = 0;
+    int maximum = 0;
+
+    static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+    // Spaces, and comments from # to the end of the line.
+    void skip_spaces() {
+        while (at < bytes.size() && (is_space(bytes[at]) || bytes[at] == '#')) {
+            if (bytes[at] == '#') at = std::min(bytes.find('\n', at), bytes.size() - 1);
+            ++at;
+        }
+    }
+
+    int number(std::string_view what, int least, int most) {
+        const std::size_t spaces = at;
+        skip_spaces();
+        require(at < bytes.size(), source, ": ends where ", what, " should be");
+        const std::size_t first = at;
+        std::int64_t result = 0;
+        for (; at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9'; ++at)
+            result = std::min<std::int64_t>(result * 10 + (bytes[at] - '0'), std::int64_t{1} << 40);
+        const bool stands_alone = first > spaces && at > first && (at == bytes.size() || is_space(bytes[at]) || bytes[at] == '#');
+        require(stands_alone, source, ": byte ", first, ": ", what, " must be a number");
+        require(result >= least && result <= most, source, ": byte ", first, ": ", what, " is ", result, ", it must be from ", least, " to ", most);
+        return static_cast<int>(result);
+    }
+
+    Image plain_image(int height, int width, int channels, std::uint64_t samples) {
+        require(samples <= (bytes.size() - at) / 2 + 1, source, ": ", height, " x ", width, " x ", channels, " needs ", samples,
+                " numbers, the file ends before");
+        Image image(height, width, channels);
+        for (float& x : image.pixels) x = scaled(number("a sample", 0, maximum));
+        skip_spaces();
+        require(at == bytes.size(), source, ": byte ", at, ": something stands behind the last sample");
+        return image;
+    }
+
+    Image byte_image(int height, int width, int channels, std::uint64_t samples) {
+        require(at < bytes.size() && is_space(bytes[at]), source, ": byte ", at, ": one space must stand in front of the samples");
+        ++at;
+        const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes a sample, the high one first
+        require(bytes.size() - at == samples * size, source, ": ", height, " x ", width, " x ", channels, " needs ", samples * size,
+                " bytes of samples, the file holds ", bytes.size() - at);
+        Image image(height, width, channels);
+        for (float& x : image.pixels) {
+            const int high = size == 2 ? static_cast<unsigned char>(bytes[at++]) : 0;
+            const int sample = high * 256 + static_cast<unsigned char>(bytes[at++]);
+            require(sample <= maximum, source, ": byte ", at - size, ": a sample is ", sample, ", the largest value ", maximum);
+            x = scaled(sample);
+        }
+        return image;
+    }
+
+    float scaled(int sample) const { return static_cast<float>(sample) / static_cast<float>(maximum); }
+};
+
+Image parse_image(std::string_view bytes, std::string_view source) { return PnmReader(bytes, source).whole_image(); }
+
+Image read_image(const std::string& path) { return parse_image(read_file(path), path); }
+
+void write_image(const std::string& path, const Image& image) {
+    const bool writable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
+    require(writable, "write_image: ", path, ": a ", shape(image), " image, it must have pixels and 1 or 3 channels");
+    std::string bytes = (image.channels == 3 ? "P6\n" : "P5\n") + text(image.width) + " " + text(image.height) + "\n255\n";
+    for (const float x : image.pixels) {
+        const float clamped = x > 0 ? std::min(x, 1.f) : 0.f;  // NaN is not > 0
+        bytes += static_cast<char>(static_cast<unsigned char>(std::lround(clamped * 255)));
+    }
+    write_file_atomically(path, bytes);
+}
+
+Image image_from_channels_first(const float* numbers, int channels, int height, int width) {
+    Image image(height, width, channels);
+    for (int c = 0; c < channels; ++c)
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x) image(y, x, c) = *numbers++;
+    return image;
+}
+
+std::vector<float> channels_first(const Image& image) {
+    std::vector<float> numbers;
+    numbers.reserve(image.pixels.size());
+    for (int c = 0; c < image.channels; ++c)
+        for (int y = 0; y < image.height; ++y)
+            for (int x = 0; x < image.width; ++x) numbers.push_back(image(y, x, c));
+    return numbers;
+}
+
+// Along one side: the sources of each new pixel are `first`, `first` + 1, ..., each with its weight; the weights sum to 1.
+struct Taps {
+    int first;
+    std::vector<float> weights;
+};
+
+// New pixel i has its centre at (i + 1/2) old/new, and lies between the two old pixels whose centres are around it.
+static std::vector<Taps> bilinear_taps(int old_size, int new_size) {
+    std::vector<Taps> taps;
+    for (int i = 0; i < new_size; ++i) {
+        const double centre = (i + 0.5) * old_size / new_size - 0.5;  // in old pixels, 0 = the middle of the first
+        const double place = std::clamp(centre, 0.0, old_size - 1.0);
+        const int first = std::min(static_cast<int>(place), std::max(old_size - 2, 0));
+        const double share = place - first;
+        taps.push_back({first, {static_cast<float>(1 - share)}});
+        if (old_size > 1) taps.back().weights.push_back(static_cast<float>(share));
+    }
+    return taps;
+}
+
+// A triangle around the new pixel's centre, as wide as one new pixel to each side but never less than one old pixel;
+// what it would weigh beyond the edge is shared out among the rest.
+static std::vector<Taps> triangle_taps(int old_size, int new_size) {
+    const double scale = static_cast<double>(old_size) / new_size;
+    const double reach = std::max(scale, 1.0);
+    std::vector<Taps> taps;
+    for (int i = 0; i < new_size; ++i) {
+        const double centre = (i + 0.5) * scale;
+        const int first = std::max(static_cast<int>(centre - reach + 0.5), 0);
+        const int end = std::min(static_cast<int>(centre + reach + 0.5), old_size);
+        std::vector<double> heights;
+        double sum = 0;
+        for (int k = first; k < end; ++k) {
+            heights.push_back(std::max(0.0, 1 - std::abs(k + 0.5 - centre) / reach));
+            sum += heights.back();
+        }
+        taps.push_back({first, {}});
+        for (const double height : heights) taps.back().weights.push_back(static_cast<float>(height / sum));
+    }
+    return taps;
+}
+
+static Image resize_rows(const Image& image, const std::vector<Taps>& taps) {
+    Image result(static_cast<int>(taps.size()), image.width, image.channels);
+    for (int y = 0; y < result.height; ++y)
+        for (std::size_t k = 0; k < taps[y].weights.size(); ++k)
+            for (int x = 0; x < result.width; ++x)
+                for (int c = 0; c < result.channels; ++c)
+                    result(y, x, c) += taps[y].weights[k] * image(taps[y].first + static_cast<int>(k), x, c);
+    return result;
+}
+
+static Image resize_columns(const Image& image, const std::vector<Taps>& taps) {
+    Image result(image.height, static_cast<int>(taps.size()), image.channels);
+    for (int y = 0; y < result.height; ++y)
+        for (int x = 0; x < result.width; ++x)
+            for (std::size_t k = 0; k < taps[x].weights.size(); ++k)
+                for (int c = 0; c < result.channels; ++c)
+                    result(y, x, c) += taps[x].weights[k] * image(y, taps[x].first + static_cast<int>(k), c);
+    return result;
+}
+
+static void require_resizable(const char* name, const Image& image, int height, int width) {
+    require(image.height > 0 && image.width > 0 && height > 0 && width > 0, name, ": a ", shape(image), " image to ", height, " x ", width,
+            ", every side must be at least 1");
+}
+
+Image resize_bilinear(const Image& image, int height, int width) {
+    require_resizable("resize_bilinear", image, height, width);
+    return resize_rows(resize_columns(image, bilinear_taps(image.width, width)), bilinear_taps(image.height, height));
+}
+
+Image resize_bilinear_antialiased(const Image& image, int height, int width) {
+    require_resizable("resize_bilinear_antialiased", image, height, width);
+    return resize_rows(resize_columns(image, triangle_taps(image.width, width)), triangle_taps(image.height, height));
+}
+
+Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& deviation) {
+    const std::size_t C = static_cast<std::size_t>(image.channels);
+    require(mean.size() == C && deviation.size() == C, "normalise: ", mean.size(), " means and ", deviation.size(), " deviations for a ",
+            shape(image), " image, one of each for every channel is needed");
+    Image result = image;
+    for (std::size_t k = 0; k < image.pixels.size(); ++k) result.pixels[k] = (image.pixels[k] - mean[k % C]) / deviation[k % C];
+    return result;
+}
+
+Image shifted(const Image& image, int down, int right, float fill) {
+    Image result(image.height, image.width, image.channels, fill);
+    const int H = image.height, W = image.width;
+    for (int y = 0; y < H; ++y)
+        for (int x = 0; x < W; ++x) {
+            const long from_y = long{y} - down, from_x = long{x} - right;
+            if (from_y < 0 || from_y >= H || from_x < 0 || from_x >= W) continue;
+            for (int c = 0; c < image.channels; ++c) result(y, x, c) = image(static_cast<int>(from_y), static_cast<int>(from_x), c);
+        }
+    return result;
+}

@@ -1,0 +1,127 @@
+#include "nn/data/text.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+// How a character begins: how many bytes follow, and between which limits the second must lie (the others: 80 ... BF).
+// The tighter limits keep out encodings longer than needed (E0, F0), surrogates (ED) and what lies beyond U+10FFFF (F4).
+struct Lead {
+    int following = -1;  // -1: no character begins with this byte
+    unsigned char low = 0x80, high = 0xBF;
+};
+
+static Lead lead_of(unsigned char byte) {
+    if (byte < 0x80) return {0};
+    if (byte < 0xC2) return {-1};
+    if (byte < 0xE0) return {1};
+    if (byte == 0xE0) return {2, 0xA0, 0xBF};
+    if (byte == 0xED) return {2, 0x80, 0x9F};
+    if (byte < 0xF0) return {2};
+    if (byte == 0xF0) return {3, 0x90, 0xBF};
+    if (byte < 0xF4) return {3};
+    if (byte == 0xF4) return {3, 0x80, 0x8F};
+    return {-1};
+}
+
+// What stands at one place: a character, or the replacement for `length` bytes that are none.
+struct Decoded {
+    char32_t character;
+    std::size_t length;
+    bool valid;
+};
+
+static Decoded decode_one(std::string_view bytes, std::size_t at) {
+    const unsigned char first = static_cast<unsigned char>(bytes[at]);
+    const Lead lead = lead_of(first);
+    if (lead.following == 0) return {first, 1, true};
+    if (lead.following < 0) return {replacement_character, 1, false};
+    char32_t character = first & (0x3F >> lead.following);  // the bits of the first byte that belong to the character
+    for (int k = 1; k <= lead.following; ++k) {
+        const unsigned char byte = at + k < bytes.size() ? static_cast<unsigned char>(bytes[at + k]) : 0;
+        const bool fits = k == 1 ? byte >= lead.low && byte <= lead.high : byte >= 0x80 && byte <= 0xBF;
+        if (!fits) return {replacement_character, static_cast<std::size_t>(k), false};
+        character = (character << 6) | (byte & 0x3F);
+    }
+    return {character, static_cast<std::size_t>(lead.following) + 1, true};
+}
+
+std::u32string decode_utf8(std::string_view bytes) {
+    std::u32string characters;
+    characters.reserve(bytes.size());
+    for (std::size_t at = 0; at < bytes.size();) {
+        const Decoded decoded = decode_one(bytes, at);
+        characters.push_back(decoded.character);
+        at += decoded.length;
+    }
+    return characters;
+}
+
+std::string encode_utf8(std::u32string_view characters) {
+    std::string bytes;
+    for (const char32_t character : characters) bytes += encode_utf8(character);
+    return bytes;
+}
+
+std::string encode_utf8(char32_t c) {
+    const bool surrogate = c >= 0xD800 && c <= 0xDFFF;
+    if (surrogate || c > 0x10FFFF) return encode_utf8(replacement_character);
+    if (c < 0x80) return {static_cast<char>(c)};
+    if (c < 0x800) return {static_cast<char>(0xC0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3F))};
+    if (c < 0x10000)
+        return {static_cast<char>(0xE0 | (c >> 12)), static_cast<char>(0x80 | ((c >> 6) & 0x3F)), static_cast<char>(0x80 | (c & 0x3F))};
+    return {static_cast<char>(0xF0 | (c >> 18)), static_cast<char>(0x80 | ((c >> 12) & 0x3F)),
+            static_cast<char>(0x80 | ((c >> 6) & 0x3F)), static_cast<char>(0x80 | (c & 0x3F))};
+}
+
+std::size_t valid_utf8_length(std::string_view bytes) {
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+        const Decoded decoded = decode_one(bytes, at);
+        if (!decoded.valid) return at;
+        at += decoded.length;
+    }
+    return at;
+}
+
+std::vector<std::string> split_lines(std::string_view text) {
+    std::vector<std::string> lines;
+    std::size_t begin = 0;
+    while (begin < text.size()) {
+        const std::size_t newline = text.find('\n', begin);
+        const std::size_t end = newline == std::string_view::npos ? text.size() : newline;
+        const bool carriage_return = end > begin && text[end - 1] == '\r';
+        lines.emplace_back(text.substr(begin, end - begin - carriage_return));
+        begin = end + 1;
+    }
+    return lines;
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> pieces;
+    std::size_t begin = 0;
+    for (std::size_t end = text.find(separator); end != std::string_view::npos; end = text.find(separator, begin)) {
+        pieces.emplace_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    pieces.emplace_back(text.substr(begin));
+    return pieces;
+}
+
+std::optional<long> whole_number(std::string_view words) {
+    long number = 0;
+    const char* const end = words.data() + words.size();
+    const std::from_chars_result result = std::from_chars(words.data(), end, number);
+    if (result.ec != std::errc() || result.ptr != end) return std::nullopt;
+    return number;
+}
+
+// strtod does the rounding; it also takes spaces, hexadecimals, "nan" and "inf", so the letters are looked at first.
+std::optional<double> decimal_number(std::string_view words) {
+    if (words.empty() || words.find_first_not_of("0123456789+-.eE") != std::string_view::npos) return std::nullopt;
+    const std::string copy(words);
+    char* end = nullptr;
+    const double number = std::strtod(copy.c_str(), &end);
+    if (end != copy.c_str() + copy.size() || !std::isfinite(number)) return std::nullopt;
+    return number;
+}
