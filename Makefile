@@ -1,6 +1,7 @@
 # make          the library and every walkthrough          make help     the other things that can be made
 #
-# A new file needs no line here: everything under the system folders is the library, every walkthroughs/**/X.cpp is a program,
+# A new file needs no line here: everything under the system folders and walkthroughs/lesson is the library, every other
+# walkthroughs/**/X.cpp is a program,
 # every tests/**/X_test.cpp is part of the one test program.
 
 BUILD ?= release
@@ -42,8 +43,8 @@ UNFUSED := nn/base/random.cpp
 
 # ---- What there is -----------------------------------------------------------------------------------------------------------
 find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))
-LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf,*.cpp)
-WALK_SOURCES := $(call find,walkthroughs,*.cpp)
+LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson,*.cpp)
+WALK_SOURCES := $(filter-out walkthroughs/lesson/%,$(call find,walkthroughs,*.cpp))
 TEST_SOURCES := $(call find,tests,*_test.cpp)
 HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/%,$(call find,tests,*.cpp))
 BENCH_SOURCES := $(wildcard bench/*.cpp)

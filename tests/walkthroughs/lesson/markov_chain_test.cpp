@@ -1,0 +1,67 @@
+#include "walkthroughs/lesson/markov_chain.h"
+
+#include <cmath>
+
+#include "nn/base/matmul.h"
+#include "tests/test.h"
+
+TEST_SUITE("markov_chain") {
+
+TEST_CASE("a chain of two symbols: entropies that can be worked out by hand") {
+    // From 0 to 0 and 1 alike, from 1 always to 0.   pi_0 = pi_0 / 2 + pi_1, pi_0 + pi_1 = 1   ->  pi = [2/3, 1/3]
+    const MarkovChain chain = markov_chain_of({{0.5f, 0.5f}, {1, 0}});
+    CHECK(chain.stationary[0] == Approx(2.0 / 3));
+    CHECK(chain.stationary[1] == Approx(1.0 / 3));
+    // H(x_t) = 2/3 ln(3/2) + 1/3 ln 3
+    CHECK(unigram_entropy(chain) == Approx(2.0 / 3 * std::log(1.5) + std::log(3.0) / 3));
+    // only after 0 is there a choice, between two: H(x_t | x_t-1) = 2/3 ln 2
+    CHECK(causal_entropy(chain) == Approx(2.0 / 3 * std::log(2.0)));
+    // Between 0 and 0: 00 has 1/2 1/2 = 1/4, 01 0 has 1/2 1 = 1/2, so 1 is twice as likely. Everywhere else one symbol alone is possible.
+    const Matrix odds = between(chain, 0, 0);
+    CHECK(odds[0] == Approx(1.0 / 3));
+    CHECK(odds[1] == Approx(2.0 / 3));
+    CHECK(between(chain, 0, 1)[0] == Approx(1));
+    CHECK(between(chain, 1, 0)[0] == Approx(1));
+    // p(x_t-1 = 0, x_t+1 = 0) = 2/3 (1/4 + 1/2) = 1/2, so H(x_t | both) = 1/2 (1/3 ln 3 + 2/3 ln(3/2))
+    CHECK(two_sided_entropy(chain) == Approx((std::log(3.0) / 3 + 2.0 / 3 * std::log(1.5)) / 2));
+}
+
+TEST_CASE("what is known of the neighbours can only help, and the symbols come as often as pi says") {
+    for (int seed = 1; seed <= 5; ++seed) {
+        Random random(seed);
+        const MarkovChain chain = make_markov_chain(random);
+        CHECK(chain.symbols() == 12);
+        CHECK(unigram_entropy(chain) < std::log(12.0));
+        CHECK(causal_entropy(chain) < unigram_entropy(chain) - 0.2);
+        CHECK(two_sided_entropy(chain) < causal_entropy(chain) - 0.2);
+        const Matrix next = multiply(chain.stationary, chain.transitions);  // (1, 12)
+        for (int b = 0; b < 12; ++b) {
+            CHECK(next[b] == Approx(chain.stationary[b]).epsilon(1e-4));
+            for (int a = 0; a < 12; ++a) CHECK(chain.transitions(a, b) >= doctest::Approx(0.03 / 12));
+        }
+    }
+}
+
+TEST_CASE("a long sample has the entropy that was computed, and the same seed gives the same sample") {
+    Random random(3), same(3);
+    const MarkovChain chain = make_markov_chain(random), same_chain = make_markov_chain(same);
+    const std::vector<int> symbols = sample(chain, random, 20000);
+    CHECK(symbols == sample(same_chain, same, 20000));
+    double surprise = 0;
+    for (std::size_t t = 1; t < symbols.size(); ++t) surprise -= std::log(chain.transitions(symbols[t - 1], symbols[t]));
+    CHECK(surprise / 19999 == Approx(causal_entropy(chain)).epsilon(0.02));
+}
+
+TEST_CASE("a table that is no distribution is refused") {
+    CHECK(error_of([] { markov_chain_of({{1, 0}}); }) ==
+          "markov_chain_of: transitions are (1, 2), they must be square with two symbols or more");
+    CHECK(error_of([] { markov_chain_of({{0.5f, 0.25f}, {0, 1}}); }) == "markov_chain_of: row 0 sums to 0.750000, not to 1");
+    CHECK(error_of([] { markov_chain_of({{2, -1}, {0, 1}}); }) == "markov_chain_of: a probability of -1.000000 in row 0");
+    Random random;
+    CHECK(error_of([&] { make_markov_chain(random, 1); }) == "make_markov_chain: 1 symbols, two are needed");
+    CHECK(error_of([&] { make_markov_chain(random, 3, 0); }) == "make_markov_chain: a concentration of 0.000000, it must be positive");
+    CHECK(error_of([&] { make_markov_chain(random, 3, 1, 2); }) == "make_markov_chain: a uniform share of 2.000000 is outside 0 ... 1");
+    CHECK(error_of([&] { between(make_markov_chain(random, 3), 0, 3); }) == "between: symbols 0 and 3 of 3");
+}
+
+}
