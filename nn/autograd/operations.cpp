@@ -204,7 +204,7 @@ static void matmul_backward(Record& c) {
 }
 
 Var matmul(const Var& a, const Var& b, Where where) {
-    return record_operation("matmul", multiply(a.value(), b.value(), where), {a, b}, matmul_backward, where);
+    return record_operation("matmul", matmul(a.value(), b.value(), where), {a, b}, matmul_backward, where);
 }
 
 // forward   C = A B^T
@@ -218,7 +218,7 @@ static void matmul_transposed_backward(Record& c) {
 }
 
 Var matmul_transposed(const Var& a, const Var& b, Where where) {
-    return record_operation("matmul_transposed", multiply_transposed(a.value(), b.value(), where), {a, b}, matmul_transposed_backward,
+    return record_operation("matmul_transposed", matmul_transposed(a.value(), b.value(), where), {a, b}, matmul_transposed_backward,
                             where);
 }
 

@@ -40,8 +40,8 @@ static Matrix product(Slice a, Slice b, Where where) {
     return c;
 }
 
-Matrix multiply(const Matrix& a, const Matrix& b, Where where) { return product(whole(a), whole(b), where); }
+Matrix matmul(const Matrix& a, const Matrix& b, Where where) { return product(whole(a), whole(b), where); }
 
-Matrix multiply_transposed(const Matrix& a, const Matrix& b, Where where) { return product(whole(a), transposed(whole(b)), where); }
+Matrix matmul_transposed(const Matrix& a, const Matrix& b, Where where) { return product(whole(a), transposed(whole(b)), where); }
 
-Matrix transposed_multiply(const Matrix& a, const Matrix& b, Where where) { return product(transposed(whole(a)), whole(b), where); }
+Matrix transposed_matmul(const Matrix& a, const Matrix& b, Where where) { return product(transposed(whole(a)), whole(b), where); }

@@ -34,9 +34,9 @@ Slice transposed(Slice s);
 // c += a b.   throws std::invalid_argument when the shapes do not fit
 void multiply_add(OutSlice c, Slice a, Slice b, Where where = Where::current());
 
-Matrix multiply(const Matrix& a, const Matrix& b, Where where = Where::current());             // A B    (M, K)(K, N)
-Matrix multiply_transposed(const Matrix& a, const Matrix& b, Where where = Where::current());  // A B^T  (M, K)(N, K)
-Matrix transposed_multiply(const Matrix& a, const Matrix& b, Where where = Where::current());  // A^T B  (K, M)(K, N)
+Matrix matmul(const Matrix& a, const Matrix& b, Where where = Where::current());             // A B    (M, K)(K, N)
+Matrix matmul_transposed(const Matrix& a, const Matrix& b, Where where = Where::current());  // A B^T  (M, K)(N, K)
+Matrix transposed_matmul(const Matrix& a, const Matrix& b, Where where = Where::current());  // A^T B  (K, M)(K, N)
 
 // The specification: c(i, j) += sum over k of a(i, k) b(k, j), three loops and nothing else.
 void multiply_add_textbook(OutSlice c, Slice a, Slice b);

@@ -28,7 +28,7 @@ static double gamma_draw(Random& random, double a) {
 static Matrix stationary_of(const Matrix& P) {
     Matrix pi(1, P.rows, 1.0f / P.rows);
     for (int step = 0; step < 1000; ++step) {
-        const Matrix next = multiply(pi, P);
+        const Matrix next = matmul(pi, P);
         for (int b = 0; b < P.cols; ++b) pi[b] = 0.5f * (pi[b] + next[b]);  // half: a chain that only alternates settles too
     }
     return pi;
@@ -95,7 +95,7 @@ double causal_entropy(const MarkovChain& chain) {
 
 double two_sided_entropy(const MarkovChain& chain) {
     const Matrix& P = chain.transitions;
-    const Matrix two_steps = multiply(P, P);  // p(x_t+1 = c | x_t-1 = a)
+    const Matrix two_steps = matmul(P, P);  // p(x_t+1 = c | x_t-1 = a)
     double entropy = 0;
     for (int a = 0; a < P.rows; ++a) {
         for (int c = 0; c < P.cols; ++c) {

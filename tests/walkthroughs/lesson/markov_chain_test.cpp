@@ -34,7 +34,7 @@ TEST_CASE("what is known of the neighbours can only help, and the symbols come a
         CHECK(unigram_entropy(chain) < std::log(12.0));
         CHECK(causal_entropy(chain) < unigram_entropy(chain) - 0.2);
         CHECK(two_sided_entropy(chain) < causal_entropy(chain) - 0.2);
-        const Matrix next = multiply(chain.stationary, chain.transitions);  // (1, 12)
+        const Matrix next = matmul(chain.stationary, chain.transitions);  // (1, 12)
         for (int b = 0; b < 12; ++b) {
             CHECK(next[b] == Approx(chain.stationary[b]).epsilon(1e-4));
             for (int a = 0; a < 12; ++a) CHECK(chain.transitions(a, b) >= doctest::Approx(0.03 / 12));

@@ -1,0 +1,49 @@
+#include "nn/data/patches.h"
+
+#include "nn/base/require.h"
+
+enum class Order { channel_last, channel_major };
+
+// Where pixel (y, x), channel c of a patch stands in its row.
+static int place_in_row(Order order, int y, int x, int c, int P, int C) {
+    return order == Order::channel_last ? (y * P + x) * C + c : (c * P + y) * P + x;
+}
+
+static Matrix cut(const Image& image, int patch_size, Order order) {
+    const int P = patch_size, C = image.channels, H = image.height, W = image.width;
+    require(P > 0 && H % P == 0 && W % P == 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P);
+    Matrix patches = Matrix::unset((H / P) * (W / P), P * P * C);     // (N, P*P*C)
+    for (int n = 0; n < patches.rows; ++n) {
+        const int top = n / (W / P) * P, left = n % (W / P) * P;  // the patch's corner, in pixels
+        for (int y = 0; y < P; ++y)
+            for (int x = 0; x < P; ++x)
+                for (int c = 0; c < C; ++c) patches(n, place_in_row(order, y, x, c, P, C)) = image(top + y, left + x, c);
+    }
+    return patches;
+}
+
+static Image join(const Matrix& patches, int patch_size, int height, int width, int channels, Order order) {
+    const int P = patch_size, C = channels, H = height, W = width;
+    require(P > 0 && C > 0 && H >= 0 && W >= 0 && H % P == 0 && W % P == 0 && patches.rows == (H / P) * (W / P) && patches.cols == P * P * C,
+            "unpatchify: ", shape(patches), " does not make up a ", H, " x ", W, " x ", C, " image of patches of side ", P);
+    Image image(H, W, C);
+    for (int n = 0; n < patches.rows; ++n) {
+        const int top = n / (W / P) * P, left = n % (W / P) * P;
+        for (int y = 0; y < P; ++y)
+            for (int x = 0; x < P; ++x)
+                for (int c = 0; c < C; ++c) image(top + y, left + x, c) = patches(n, place_in_row(order, y, x, c, P, C));
+    }
+    return image;
+}
+
+Matrix patchify(const Image& image, int patch_size) { return cut(image, patch_size, Order::channel_last); }
+
+Matrix patchify_channel_major(const Image& image, int patch_size) { return cut(image, patch_size, Order::channel_major); }
+
+Image unpatchify(const Matrix& patches, int patch_size, int height, int width, int channels) {
+    return join(patches, patch_size, height, width, channels, Order::channel_last);
+}
+
+Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height, int width, int channels) {
+    return join(patches, patch_size, height, width, channels, Order::channel_major);
+}

@@ -1,0 +1,23 @@
+// patches.h: a picture cut into squares, each laid out as one row; and put together again.
+//
+//   symbols  H, W height and width   P patch side   C channels   N = (H / P)(W / P) patches
+//   order    patches are numbered left to right, then top to bottom: n = (row of patches) * (W / P) + (column of patches)
+#pragma once
+#include "nn/base/matrix.h"
+#include "nn/data/image.h"
+
+// Cuts an image into P x P squares and lays each out as one row.
+//   image    (H, W, C), any unit
+//   returns  (N, P*P*C); within a row the pixel row is slowest, then the pixel column, and the channel changes fastest
+//   throws   std::invalid_argument when P does not divide H and W
+//   source   ViT section 3.1 (x_p of Eq. 1)
+Matrix patchify(const Image& image, int patch_size);
+
+// The same squares with the channel slowest, then the pixel row, then the column: the order of a convolution weight (d, C, P, P).
+Matrix patchify_channel_major(const Image& image, int patch_size);
+
+// The image that patchify() would cut into these patches, respectively patchify_channel_major().
+//   patches  (N, P*P*C)
+//   throws   std::invalid_argument when the patches do not make up such an image
+Image unpatchify(const Matrix& patches, int patch_size, int height, int width, int channels);
+Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height, int width, int channels);

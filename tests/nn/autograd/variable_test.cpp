@@ -1,0 +1,144 @@
+#include "nn/autograd/variable.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("variable");
+
+TEST_CASE("a graph by hand: y = (a b) + (a c) sends a gradient to a along both paths, and they add up") {
+    const Var a = parameter(Matrix{{2}}), b = parameter(Matrix{{3}}), c = parameter(Matrix{{5}});
+    const Tape tape;
+    const Var ab = multiply(a, b);  // 6
+    const Var ac = multiply(a, c);  // 10
+    const Var y = add(ab, ac);      // 16
+    REQUIRE(y.value()(0, 0) == 16);
+    CHECK(tape.operations.size() == 3);
+    backward(y);
+    CHECK(a.gradient()(0, 0) == 8);  // b + c
+    CHECK(b.gradient()(0, 0) == 2);  // a
+    CHECK(c.gradient()(0, 0) == 2);  // a
+    CHECK(ab.gradient()(0, 0) == 1);
+}
+
+TEST_CASE("an input used twice in one operation collects both shares: d(a a) = 2a") {
+    const Var a = parameter(Matrix{{7}});
+    const Tape tape;
+    backward(multiply(a, a));
+    CHECK(a.gradient()(0, 0) == 14);
+}
+
+TEST_CASE("gradients of two backward passes add up until they are set to zero") {
+    Var a = parameter(Matrix{{7}});
+    for (int pass = 0; pass < 2; ++pass) {
+        const Tape tape;
+        backward(scale(a, 3));
+    }
+    CHECK(a.gradient()(0, 0) == 6);
+    a.zero_gradient();
+    CHECK(a.gradient().empty());
+}
+
+TEST_CASE("without a tape, under NoTape and between constants nothing is written down") {
+    const Var a = parameter(Matrix{{2}});
+    const Var free = scale(a, 3);
+    CHECK_FALSE(free.wants_gradient());
+    CHECK(free->inputs.empty());
+    const Tape tape;
+    {
+        const NoTape frozen;
+        const Var teacher = scale(a, 3);
+        CHECK_FALSE(teacher.wants_gradient());
+    }
+    const Var constant = add(Matrix{{1}}, Matrix{{2}});
+    CHECK(constant.value()(0, 0) == 3);
+    CHECK(tape.operations.empty());
+    const Var recorded = scale(a, 3);
+    CHECK(tape.operations.size() == 1);
+    CHECK(recorded.wants_gradient());
+}
+
+TEST_CASE("a constant among the inputs receives no gradient") {
+    const Var a = parameter(Matrix{{2}}), constant = Matrix{{5}};
+    const Tape tape;
+    backward(multiply(a, constant));
+    CHECK(a.gradient()(0, 0) == 5);
+    CHECK(constant.gradient().empty());
+}
+
+TEST_CASE("the operations stand on the tape in the order of the program, with the line that asked for them") {
+    const Var a = parameter(Matrix{{2}});
+    const Tape tape;
+    const Var first = square(a);
+    const Var second = exp(first);
+    REQUIRE(tape.operations.size() == 2);
+    CHECK(std::string(tape.operations[0]->operation) == "square");
+    CHECK(std::string(tape.operations[1]->operation) == "exp");
+    CHECK(tape.operations[0]->where.line() + 1 == tape.operations[1]->where.line());
+    CHECK(std::string(tape.operations[0]->where.file_name()).ends_with("variable_test.cpp"));
+    CHECK(tape.operations[1]->inputs[0].same_as(first));
+}
+
+TEST_CASE("backward forgets what it has walked, so that its storage serves the operations before it") {
+    const Var a = parameter(Matrix{{2}});
+    Tape tape;
+    const Var kept = square(a);
+    const Var y = exp(kept);
+    backward(y);
+    CHECK(tape.operations.empty());
+    CHECK(kept->inputs.empty());
+    CHECK(kept.gradient()(0, 0) == Approx(std::exp(4.0)));  // whoever holds a Var can still look at it
+    CHECK(a.gradient()(0, 0) == Approx(4 * std::exp(4.0)));
+}
+
+TEST_CASE("tapes nest: the inner one is written to while it lives") {
+    const Var a = parameter(Matrix{{2}});
+    Tape outer;
+    {
+        Tape inner;
+        scale(a, 2);
+        CHECK(inner.operations.size() == 1);
+    }
+    CHECK(outer.operations.empty());
+    scale(a, 2);
+    CHECK(outer.operations.size() == 1);
+}
+
+TEST_CASE("a chain of a hundred thousand operations is walked and forgotten without recursion") {
+    const Var a = parameter(Matrix{{1}});
+    Tape tape;
+    Var y = a;
+    for (int i = 0; i < 100000; ++i) y = shift(y, 1);
+    backward(y);
+    CHECK(a.gradient()(0, 0) == 1);
+}
+
+TEST_CASE("copies of a handle mean the same value") {
+    Var a = parameter(Matrix{{1, 2}});
+    const Var b = a;
+    a.value()(0, 1) = 5;
+    CHECK(b.value()(0, 1) == 5);
+    CHECK(a.same_as(b));
+    const Var nothing;
+    CHECK_FALSE(nothing);
+    CHECK(error_of([&] { nothing.rows(); }) == "Var: this one holds no value");
+}
+
+TEST_CASE("backward says why it cannot begin") {
+    const Var a = parameter(Matrix{{1, 2}});
+    CHECK(without_place(error_of([&] { backward(a); })) == "backward: the loss is (1, 2), it must be (1, 1)");
+    const Var loss = sum(a);
+    CHECK(without_place(error_of([&] { backward(loss); })) == "backward: no Tape is running");
+    const Tape tape;
+    CHECK(without_place(error_of([&] { backward(loss); })) ==
+          "backward: nothing was written down for this loss; no input of it wants a gradient");
+}
+
+TEST_CASE("a share of the wrong shape is refused") {
+    Var a = parameter(Matrix{{1, 2}});
+    CHECK(error_of([&] { add_gradient(a, Matrix{{1}}); }) == "add_gradient: a share of shape (1, 1) for a value of shape (1, 2)");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,44 @@
+#include "nn/data/patches.h"
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("patches");
+
+// 2 x 4 pixels, 2 channels; the number is 100 y + 10 x + c
+static Image numbered() {
+    Image image(2, 4, 2);
+    for (int y = 0; y < 2; ++y)
+        for (int x = 0; x < 4; ++x)
+            for (int c = 0; c < 2; ++c) image(y, x, c) = static_cast<float>(100 * y + 10 * x + c);
+    return image;
+}
+
+TEST_CASE("two patches side by side; within a row: pixel row, pixel column, channel") {
+    CHECK(identical(patchify(numbered(), 2), Matrix{{0, 1, 10, 11, 100, 101, 110, 111}, {20, 21, 30, 31, 120, 121, 130, 131}}));
+}
+
+TEST_CASE("channel-major: channel, pixel row, pixel column") {
+    CHECK(identical(patchify_channel_major(numbered(), 2), Matrix{{0, 10, 100, 110, 1, 11, 101, 111}, {20, 30, 120, 130, 21, 31, 121, 131}}));
+}
+
+TEST_CASE("patches are numbered left to right, then top to bottom") {
+    Image image(4, 2, 1);
+    image(2, 0, 0) = 7;  // the corner of the lower patch
+    CHECK(patchify(image, 2)(1, 0) == 7);
+}
+
+TEST_CASE("putting together is the reverse of cutting") {
+    const Image image = numbered();
+    CHECK(unpatchify(patchify(image, 2), 2, 2, 4, 2).pixels == image.pixels);
+    CHECK(unpatchify_channel_major(patchify_channel_major(image, 2), 2, 2, 4, 2).pixels == image.pixels);
+    CHECK(unpatchify(patchify(image, 1), 1, 2, 4, 2).pixels == image.pixels);
+}
+
+TEST_CASE("what does not split or fit is refused") {
+    CHECK(error_of([] { patchify(numbered(), 3); }) == "patchify: a 2 x 4 image does not split into patches of side 3");
+    CHECK(error_of([] { patchify(numbered(), 0); }) == "patchify: a 2 x 4 image does not split into patches of side 0");
+    CHECK(error_of([] { unpatchify(Matrix(2, 8), 2, 4, 4, 2); }) ==
+          "unpatchify: (2, 8) does not make up a 4 x 4 x 2 image of patches of side 2");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,69 @@
+#include "nn/training/loss.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("loss");
+
+// softmax of ln 1, ln 2, ln 5 is 1/8, 2/8, 5/8; of three equal scores a third each
+static const Matrix logits{{0, std::log(2.0f), std::log(5.0f)}, {7, 7, 7}};
+
+TEST_CASE("cross entropy by hand: -log 5/8 and -log 1/3, then their mean") {
+    const float first = std::log(8.0f / 5), second = std::log(3.0f);
+    check_close("token_losses", token_losses(logits, {2, 0}).value(), Matrix{{first}, {second}});
+    check_close("cross_entropy", cross_entropy(logits, {2, 0}).value(), Matrix{{(first + second) / 2}});
+}
+
+TEST_CASE("an ignored row counts neither in the sum nor in the number") {
+    check_close("token_losses", token_losses(logits, {ignored_label, 0}).value(), Matrix{{0}, {std::log(3.0f)}});
+    check_close("cross_entropy", cross_entropy(logits, {ignored_label, 0}).value(), Matrix{{std::log(3.0f)}});
+    CHECK(cross_entropy(logits, {ignored_label, ignored_label}).value()(0, 0) == 0);
+}
+
+TEST_CASE("the gradient is (softmax - one-hot) / number of rows, and nothing for an ignored row") {
+    const Var s = parameter(logits);
+    const Tape tape;
+    backward(cross_entropy(s, {2, ignored_label}));
+    check_close("gradient", s.gradient(), Matrix{{0.125f, 0.25f, 0.625f - 1}, {0, 0, 0}});
+}
+
+TEST_CASE("gradients against differences") {
+    using Inputs = const std::vector<Var>&;
+    const Matrix a{{1, -2, 3}, {0.5f, 4, -1}}, b{{2, 0.5f, -1}, {3, 3.75f, 2}};
+    check_gradient_by_differences([](Inputs v) { return token_losses(v[0], {2, 0}); }, {logits});
+    check_gradient_by_differences([](Inputs v) { return cross_entropy(v[0], {1, 0}); }, {a});
+    check_gradient_by_differences([](Inputs v) { return mean_squared_error(v[0], v[1]); }, {a, b});
+    check_gradient_by_differences([](Inputs v) { return mean_absolute_error(v[0], v[1]); }, {a, b});
+    check_gradient_by_differences([](Inputs v) { return smooth_l1(v[0], v[1], 2); }, {a, b});
+}
+
+TEST_CASE("distances by hand: d = 0.5 and 3") {
+    const Matrix a{{1, 5}}, b{{0.5f, 2}};
+    CHECK(mean_squared_error(a, b).value()(0, 0) == (0.25f + 9) / 2);
+    CHECK(mean_absolute_error(a, b).value()(0, 0) == 1.75f);
+    CHECK(smooth_l1(a, b).value()(0, 0) == (0.125f + 2.5f) / 2);            // 0.5^2 / 2 and 3 - 1/2
+    CHECK(smooth_l1(a, b, 2).value()(0, 0) == (0.0625f + 2) / 2);           // 0.5^2 / 4 and 3 - 1
+}
+
+TEST_CASE("huge logits neither overflow nor lose the loss") {
+    const Matrix huge{{1000, 0}, {-1000, 0}};
+    check_close("token_losses", token_losses(huge, {1, 1}).value(), Matrix{{1000}, {0}});
+}
+
+TEST_CASE("accuracy counts the rows whose largest logit is the label") {
+    CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}}, {1, 1, ignored_label}) == 0.5f);
+    CHECK(accuracy(Matrix{{1, 2}}, {ignored_label}) == 0);
+}
+
+TEST_CASE("wrong labels are refused") {
+    CHECK(without_place(error_of([&] { cross_entropy(logits, {1}); })) == "token_losses: 1 labels for the rows of (2, 3)");
+    CHECK(without_place(error_of([&] { cross_entropy(logits, {1, 3}); })) ==
+          "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
+    CHECK(error_of([&] { accuracy(logits, {1}); }) == "accuracy: 1 labels for the rows of (2, 3)");
+    CHECK(without_place(error_of([&] { smooth_l1(logits, logits, 0); })).starts_with("smooth_l1: beta is"));
+}
+
+TEST_SUITE_END();

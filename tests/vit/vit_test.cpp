@@ -1,0 +1,284 @@
+#include "vit/vit.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/patches.h"
+#include "nn/training/loss.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("vit");
+
+static vit::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    return {.image_height = file.metadata_int("image_height"),
+            .image_width = file.metadata_int("image_width"),
+            .patch_size = file.metadata_int("patch_size"),
+            .channels = file.metadata_int("num_channels"),
+            .width = file.metadata_int("hidden_size"),
+            .depth = file.metadata_int("num_hidden_layers"),
+            .heads = file.metadata_int("num_attention_heads"),
+            .mlp_width = file.metadata_int("intermediate_size"),
+            .classes = file.metadata_int("num_labels"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
+            .activation = activation_of_name(file.metadata_text("hidden_act")),
+            .query_key_value_bias = file.metadata_text("qkv_bias") == "true"};
+}
+
+// input.pixel_values (B, C, H, W)
+static std::vector<Image> images_of_fixture(const Golden& golden, const vit::Config& config) {
+    const Matrix numbers = golden.input("pixel_values");  // (B*C*H, W)
+    const int B = golden.file.metadata_int("batch_size");
+    std::vector<Image> images;
+    for (int b = 0; b < B; ++b)
+        images.push_back(image_from_channels_first(numbers.row(b * config.channels * config.image_height), config.channels,
+                                                   config.image_height, config.image_width));
+    return images;
+}
+
+static Matrix pixels_of(const std::vector<Image>& images) {
+    Matrix pixels(static_cast<int>(images.size()) * images[0].height * images[0].width, images[0].channels);
+    float* to = pixels.begin();
+    for (const Image& image : images) to = std::copy(image.pixels.begin(), image.pixels.end(), to);
+    return pixels;
+}
+
+static Matrix channel_major_patches_of(const std::vector<Image>& images, const vit::Config& config) {
+    std::vector<Var> patches;
+    for (const Image& image : images) patches.push_back(patchify_channel_major(image, config.patch_size));
+    return concat_rows(patches).value();
+}
+
+TEST_CASE("every step, the loss and every gradient equal the published implementation's") {
+    for (const std::string& path : golden_files("vit")) {
+        const Golden golden(path);
+        const vit::Config config = config_of_fixture(golden);
+        const std::vector<Image> images = images_of_fixture(golden, config);
+        const std::vector<int> labels = golden.integers("input.labels");
+        Random random;
+        const vit::Weights w = vit::make_weights(config, random);
+        const Parameters parameters = vit::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const vit::Steps steps = vit::forward(images, w, config);
+        const Var loss = vit::loss(steps, labels);
+
+        golden.check("image_hwc", pixels_of(images));
+        golden.check("patches", steps.embedding.patches);
+        golden.check("patches_channel_major", channel_major_patches_of(images, config));
+        golden.check("projection_matrix", w.projection.weight.value());
+        golden.check("patch_embeddings", steps.embedding.patch_embeddings.value());
+        golden.check("z0", steps.embedding.z0.value());
+        for (int l = 0; l < config.depth; ++l) {
+            const BlockSteps& block = steps.encoder.blocks[l];
+            const std::string layer = "layer." + std::to_string(l) + ".";
+            golden.check(layer + "layernorm_before", block.norm1.value());
+            golden.check(layer + "query", block.attention.query.value());
+            golden.check(layer + "key", block.attention.key.value());
+            golden.check(layer + "value", block.attention.value.value());
+            golden.check(layer + "attention_probs", block.attention.weights.value());
+            golden.check(layer + "context", block.attention.context.value());
+            golden.check(layer + "attention_output", block.attention.output.value());
+            golden.check(layer + "after_attention", block.after_attention.value());
+            golden.check(layer + "layernorm_after", block.norm2.value());
+            golden.check(layer + "intermediate", block.intermediate.value());
+            golden.check(layer + "output", block.output.value());
+        }
+        golden.check("layernorm", steps.norm.value());
+        golden.check("logits", steps.logits.value());
+        golden.check("probabilities", steps.probabilities.value());
+        golden.check("loss", loss.value());
+
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// The smallest model in which all sizes differ: H = 4, W = 6, P = 2, C = 3, so N = 6; D = 8, two heads of 4.
+static const vit::Config tiny{.image_height = 4,
+                              .image_width = 6,
+                              .patch_size = 2,
+                              .channels = 3,
+                              .width = 8,
+                              .depth = 2,
+                              .heads = 2,
+                              .mlp_width = 12,
+                              .classes = 5,
+                              .eps = 1e-6f};
+
+static Image random_image(Random& random, const vit::Config& config) {
+    Image image(config.image_height, config.image_width, config.channels);
+    for (float& x : image.pixels) x = random.normal();
+    return image;
+}
+
+TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride") {
+    Random random(2);
+    const Image image = random_image(random, tiny);
+    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const Matrix kernels = published_value(vit::parameters(w, tiny)[2]);  // (D, C, P, P), flattened to (D*C*P, P)
+    const Matrix embeddings = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
+    const int P = tiny.patch_size;
+    for (int down = 0; down < vit::patches_down(tiny); ++down)
+        for (int across = 0; across < vit::patches_across(tiny); ++across)
+            for (int d = 0; d < tiny.width; ++d) {
+                float sum = 0;  // the convolution as it is defined, at this place, for this output channel
+                for (int c = 0; c < tiny.channels; ++c)
+                    for (int y = 0; y < P; ++y)
+                        for (int x = 0; x < P; ++x)
+                            sum += kernels((d * tiny.channels + c) * P + y, x) * image(down * P + y, across * P + x, c);
+                CHECK(embeddings(down * vit::patches_across(tiny) + across, d) == Approx(sum).epsilon(1e-4));
+            }
+}
+
+TEST_CASE("a channel-major patch with a channel-last matrix gives another embedding: the classic mistake is visible") {
+    Random random(3);
+    const Image image = random_image(random, tiny);
+    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const Matrix right = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
+    const Matrix wrong = linear(patchify_channel_major(image, tiny.patch_size), w.projection).value();
+    CHECK(difference(wrong, right) != "");
+}
+
+TEST_CASE("the images of a batch do not see each other") {
+    Random random(4);
+    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const Image a = random_image(random, tiny), b = random_image(random, tiny);
+    const Matrix together = vit::forward({a, b}, w, tiny).logits.value();
+    check_close("image 0 alone", slice_rows(together, 0, 1), vit::forward({a}, w, tiny).logits.value());
+    check_close("image 1 alone", slice_rows(together, 1, 1), vit::forward({b}, w, tiny).logits.value());
+}
+
+static Image with_patches_swapped(const Image& image) {  // patch 0 and patch 4 change places
+    Matrix patches = patchify(image, tiny.patch_size);
+    for (int j = 0; j < patches.cols; ++j) std::swap(patches(0, j), patches(4, j));
+    return unpatchify(patches, tiny.patch_size, image.height, image.width, image.channels);
+}
+
+TEST_CASE("without positions an image is a bag of patches; with them it is a picture") {
+    Random random(5);
+    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const Image image = random_image(random, tiny);
+    const Image swapped = with_patches_swapped(image);
+    CHECK(difference(vit::forward({swapped}, w, tiny).logits.value(), vit::forward({image}, w, tiny).logits.value()) != "");
+    vit::Weights bag = w;
+    bag.positions = parameter(Matrix(w.positions.rows(), w.positions.cols()));
+    check_close("bag of patches", vit::forward({swapped}, bag, tiny).logits.value(), vit::forward({image}, bag, tiny).logits.value());
+}
+
+TEST_CASE("class_attention is the class token's row, without its look at itself, as the patch grid") {
+    Random random(6);
+    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const vit::Steps steps = vit::forward({random_image(random, tiny), random_image(random, tiny)}, w, tiny);
+    const int tokens = vit::patch_count(tiny) + 1;
+    const Matrix picture = vit::class_attention(steps, tiny, 1, 1, 1);
+    REQUIRE(shape(picture) == "(2, 3)");
+    const Matrix& weights = steps.encoder.blocks[1].attention.weights.value();
+    for (int n = 0; n < vit::patch_count(tiny); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
+    CHECK(error_of([&] { vit::class_attention(steps, tiny, 2, 0); }) == "class_attention: there is no head 0 in block 2");
+}
+
+TEST_CASE("the published base model has 86,567,656 parameters") {
+    // by hand: projection 768*768 + 768, class token 768, positions 197*768, each of 12 blocks 4*(768*768 + 768) + 2*768*3072 + 3072 + 768
+    // + 4*768, last norm 2*768, classifier 768*1000 + 1000
+    const long block = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768;
+    const long by_hand = 768 * 768 + 768 + 768 + 197 * 768 + 12 * block + 2 * 768 + 768 * 1000 + 1000;
+    REQUIRE(by_hand == 86567656);
+    vit::Config one_block;  // the base model with one of its twelve blocks
+    one_block.depth = 1;
+    Random random;
+    const vit::Weights w = vit::make_weights(one_block, random);
+    CHECK(count_numbers(vit::parameters(w, one_block)) == by_hand - 11 * block);
+}
+
+TEST_CASE("a saved model is read back with its configuration and gives the same numbers") {
+    const vit::Config square{.image_height = 6, .image_width = 6, .patch_size = 2, .channels = 1, .width = 8, .depth = 2, .heads = 2,
+                             .mlp_width = 12, .classes = 5, .eps = 1e-6f};
+    Random random(7);
+    const vit::Weights w = vit::make_weights(square, random, 0.5f);
+    const std::string path = "build/vit_test.safetensors";
+    save(vit::parameters(w, square), path);
+    const Safetensors checkpoint(path);
+    vit::Config config = vit::config_of(checkpoint, 4);
+    CHECK(config.image_height == 6);
+    CHECK(config.patch_size == 2);
+    CHECK(config.channels == 1);
+    CHECK(config.width == 8);
+    CHECK(config.depth == 2);
+    CHECK(config.heads == 2);
+    CHECK(config.mlp_width == 12);
+    CHECK(config.classes == 5);
+    config.eps = square.eps;
+    const vit::Weights other = vit::make_weights(config, random);
+    load(vit::parameters(other, config), checkpoint);
+    const Image image = random_image(random, square);
+    CHECK(identical(vit::forward({image}, other, config).logits.value(), vit::forward({image}, w, square).logits.value()));
+}
+
+TEST_CASE("resized: positions that rise evenly across the grid still do on a grid twice as fine") {
+    Random random(8);
+    vit::Config config = tiny;
+    const vit::Weights w = vit::make_weights(config, random);
+    Matrix positions(7, 8);
+    for (int n = 0; n < 6; ++n) positions(1 + n, 0) = static_cast<float>(n % 3);  // feature 0 = the patch's column
+    positions(0, 0) = 42;
+    vit::Weights ramp = w;
+    ramp.positions = parameter(positions);
+    const vit::Weights finer = vit::resized(ramp, config, 8, 12);
+    CHECK(config.image_height == 8);
+    REQUIRE(shape(finer.positions.value()) == "(25, 8)");
+    CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
+    // new column c lies at (c + 0.5) / 2 - 0.5 of the old ones; inside, a cubic reproduces a straight line
+    CHECK(finer.positions.value()(1 + 2, 0) == Approx(0.75).epsilon(0.05));
+    CHECK(finer.positions.value()(1 + 3, 0) == Approx(1.25).epsilon(0.05));
+    CHECK(finer.positions.value()(1 + 2, 0) + finer.positions.value()(1 + 3, 0) == Approx(2.0));  // symmetric about the middle
+    CHECK(vit::forward({random_image(random, config)}, finer, config).logits.rows() == 1);
+}
+
+TEST_CASE("preprocess: black becomes -1, white becomes 1, whatever the size of the photograph") {
+    const Image black(5, 9, 3, 0), white(9, 5, 3, 1);
+    for (const float x : vit::preprocess(black, tiny).pixels) CHECK(x == Approx(-1));
+    for (const float x : vit::preprocess(white, tiny).pixels) CHECK(x == Approx(1));
+    CHECK(shape(vit::preprocess(black, tiny)) == "4 x 6 x 3");
+}
+
+TEST_CASE("a few steps of plain descent learn four images by heart") {
+    Random random(9);
+    const vit::Weights w = vit::make_weights(tiny, random, 0.2f);
+    std::vector<Image> images;
+    for (int b = 0; b < 4; ++b) images.push_back(random_image(random, tiny));
+    const std::vector<int> labels = {0, 1, 2, 3};
+    float first = 0, last = 0;
+    for (int step = 0; step < 60; ++step) {
+        const Tape tape;
+        const Var loss = vit::loss(vit::forward(images, w, tiny), labels);
+        backward(loss);
+        if (step == 0) first = loss.value()[0];
+        last = loss.value()[0];
+        for (Var& v : variables(vit::parameters(w, tiny))) {
+            for (std::size_t k = 0; k < v.value().size(); ++k) v.value()[k] -= 0.1f * v.gradient()[k];
+            v.zero_gradient();
+        }
+    }
+    CHECK(first == Approx(std::log(5.0)).epsilon(0.2));  // five classes, nothing known
+    CHECK(last < 0.1f);
+}
+
+TEST_CASE("wrong input is refused with the sizes that came and the sizes that are needed") {
+    Random random(10);
+    const vit::Weights w = vit::make_weights(tiny, random);
+    CHECK(error_of([&] { vit::forward({Image(4, 4, 3)}, w, tiny); }) == "vit: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
+    CHECK(error_of([&] { vit::forward({}, w, tiny); }) == "vit: there is no image");
+    vit::Config uneven = tiny;
+    uneven.image_width = 7;
+    CHECK(error_of([&] { vit::make_weights(uneven, random); }) == "vit: an image of 4 x 7 does not split into patches of side 2");
+    vit::Config three_heads = tiny;
+    three_heads.heads = 3;
+    CHECK(error_of([&] { vit::make_weights(three_heads, random); }) == "vit: 3 heads do not divide a width of 8");
+}
+
+TEST_SUITE_END();
