@@ -127,7 +127,7 @@ static std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 // The three tensors whose names are most like this one: "; near it: a, b, c".
 static std::string near_names(const Safetensors& file, const std::string& name) {
-    std::vector<std::pair<std::size_t, std::string>> near;
+    std::vector<std::pair<std::size_t, std::string>> near;  // only looked for when a name is missing: this is slow
     for (const auto& [other, info] : file.tensors)
         if (other.size() <= 2 * name.size() + 8) near.push_back({edit_distance(name, other), other});
     const std::size_t shown = std::min<std::size_t>(near.size(), 3);
@@ -139,7 +139,7 @@ static std::string near_names(const Safetensors& file, const std::string& name) 
 
 static const TensorInfo& find_tensor(const Safetensors& file, const std::string& name) {
     const auto found = file.tensors.find(name);
-    require(found != file.tensors.end(), file.path, ": holds no tensor ", json_string(name), near_names(file, name));
+    if (found == file.tensors.end()) require(false, file.path, ": holds no tensor ", json_string(name), near_names(file, name));
     return found->second;
 }
 
@@ -225,9 +225,10 @@ std::vector<long> Safetensors::long_integers(const std::string& name) const {
 }
 
 std::vector<int> Safetensors::integers(const std::string& name) const {
+    const std::string place = path + ": tensor " + json_string(name);
     std::vector<int> result;
     for (const long number : long_integers(name)) {
-        require(number == static_cast<int>(number), path, ": tensor ", json_string(name), " holds ", number, ", which does not fit an int");
+        require(number == static_cast<int>(number), place, " holds ", number, ", which does not fit an int");
         result.push_back(static_cast<int>(number));
     }
     return result;
