@@ -139,10 +139,101 @@ $(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS
 	@mkdir -p $(@D)
 	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
 
-# ---- clean -------------------------------------------------------------------------------------------------------------------
+# ---- walkthroughs ------------------------------------------------------------------------------------------------------------
+# make walk-patch_embedding or walk-patch-embedding: the name of a walkthrough's file without its ending, ARGS="--seed 2" its options.
+# make debug-... opens the debugger on the unoptimised build and stops at the lesson's steps, the functions called step_...
+stem = $(notdir $(basename $(1)))
+define walkthrough
+.PHONY: walk-$(2) debug-$(2)
+walk-$(2): $(OUT)/walk/$(1)
+	@$(OUT)/walk/$(1) $$(ARGS)
+debug-$(2):
+	@$$(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/walk/$(1)
+	@debugger/start $$(DEBUGGER) walkthroughs/$(1).cpp build/debug$(compiler)/walk/$(1) $$(ARGS)
+ifneq ($(2),$(subst _,-,$(2)))
+.PHONY: walk-$(subst _,-,$(2)) debug-$(subst _,-,$(2))
+walk-$(subst _,-,$(2)): walk-$(2)
+debug-$(subst _,-,$(2)): debug-$(2)
+endif
+endef
+ifneq ($(filter walk-% debug-%,$(MAKECMDGOALS)),)
+$(foreach program,$(patsubst walkthroughs/%.cpp,%,$(WALK_SOURCES)),$(eval $(call walkthrough,$(program),$(call stem,$(program)))))
+walk-% debug-%:
+	@echo "$@: there is no such walkthrough. There are: $(sort $(call stem,$(WALK_SOURCES)))" && exit 2
+endif
+
+# The guided tour: the programs and options listed in the file walkthroughs/tour.
+TOUR := $(shell sed -e 's/\#.*//' walkthroughs/tour 2>/dev/null | awk 'NF > 1 { print $$2 }')
+.PHONY: run
+run: $(addprefix $(OUT)/walk/,$(TOUR))
+	@walkthroughs/run_tour.sh walkthroughs/tour $(OUT)/walk
+
+# ---- speed -------------------------------------------------------------------------------------------------------------------
+.PHONY: bench
+bench: $(OUT)/bench
+	@$(OUT)/bench $(ARGS)
+
+$(OUT)/bench: $(call object,$(BENCH_SOURCES)) $(SHOW) $(LIBRARY)
+	$(say) "link    $@"
+	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
+
+# ---- a small program that the tests step through in gdb ------------------------------------------------------------------------
+# It links only what it shows, so that testing the debugger does not compile the whole project a second time.
+DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp) $(SHOW)
+$(call object,tests/debugger/lesson.cpp): OPT = $(OPT_$(BUILD))
+$(OUT)/debugger/lesson: $(DEBUGGED)
+	$(say) "link    $@"
+	@mkdir -p $(@D)
+	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
+
+.PHONY: build-debugger-lesson
+build-debugger-lesson:
+	@$(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/debugger/lesson
+test: build-debugger-lesson
+$(call object,tests/debugger_test.cpp tests/house_test.cpp): MORE = -DBUILT='"$(OUT)"' -DDEBUG_BUILT='"build/debug$(compiler)"'
+
+# ---- for editors, and for those who change things ------------------------------------------------------------------------------
+# One entry a source file, with the options of this kind of build: clangd and others read it.
+COMPILED := $(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(wildcard tests/main.cpp)
+.PHONY: compile_commands.json
+compile_commands.json: build/doctest/option
+	@comma=; echo '[' > $@; for file in $(COMPILED); do \
+	    printf '%s{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$$comma" "$(CURDIR)" "$$file" \
+	        "$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $$(cat build/doctest/option)" "$$file" >> $@; comma=,; \
+	done; echo ']' >> $@; echo "wrote   $@"
+
+.PHONY: format check-format
+FORMATTED = $(shell find nn bert gpt vit rlhf tests walkthroughs bench -name '*.h' -o -name '*.cpp' 2>/dev/null)
+format:
+	clang-format -i $(FORMATTED)
+check-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+# Outputs that README files show stand after a line <!-- output: command --> and are written there by running the command.
+.PHONY: refresh-readme check-readme
+refresh-readme: all
+	@tests/readme_outputs.sh refresh
+check-readme: all
+	@tests/readme_outputs.sh check
+
 .PHONY: clean
 clean:
 	rm -rf build compile_commands.json
 
--include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp)
+.PHONY: help
+help:
+	@echo 'make                     build the library and every walkthrough'
+	@echo 'make run                 the guided tour'
+	@echo 'make test                all tests; build/tests/run takes options, --test-suite=mae for example'
+	@echo 'make walk-NAME           run one walkthrough; its options go into ARGS="..."'
+	@echo 'make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)'
+	@echo 'make bench               measure the speed of the matrix product and of whole models'
+	@echo 'make refresh-readme      write the outputs that the README files show'
+	@echo 'make compile_commands.json  make format  make clean'
+	@echo 'BUILD=debug or asan      unoptimised, or checked for errors of memory; CXX=clang++-16  WERROR=1  V=1'
+	@echo 'walkthroughs             $(sort $(call stem,$(WALK_SOURCES)))'
+
+# ---- which object needs which header: written by the compiler ------------------------------------------------------------------
+-include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp \
+    tests/debugger/lesson.cpp)
 -include $(OUT)/tests/compiled.d

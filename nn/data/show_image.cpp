@@ -21,17 +21,13 @@ static void print(const std::string& words) {
     std::fflush(stdout);
 }
 
-static std::string title(const Image& image) {
-    return text(image.height) + " x " + text(image.width) + " x " + text(image.channels);
-}
-
 void show(const Image& image) {
-    print(title(image) + "\n");
+    print(shape(image) + "\n");
     for (int c = 0; c < image.channels; ++c) print("channel " + text(c) + " " + grid_text(channel(image, c)));
 }
 
 void stats(const Image& image) {
-    print(title(image) + "\n");
+    print(shape(image) + "\n");
     for (int c = 0; c < image.channels; ++c) print("channel " + text(c) + " " + stats_text(channel(image, c)) + "\n");
 }
 
@@ -63,7 +59,7 @@ static char letter(const Colour& colour) {
 }
 
 std::string picture_text(const Image& image, bool in_colour) {
-    std::string words = title(image);
+    std::string words = shape(image);
     if (image.pixels.empty()) return words + "\n";
     const auto [low, high] = std::minmax_element(image.pixels.begin(), image.pixels.end());
     const bool stretched = *low < 0 || *high > 1;

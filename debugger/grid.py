@@ -1,0 +1,56 @@
+# grid.py: rows and columns of numbers as text, the same for gdb and lldb, and the same as grid_text of nn/base/show.cpp.
+import math
+
+
+def number(x):
+    if math.isnan(x):
+        return "nan"
+    if math.isinf(x):
+        return "inf" if x > 0 else "-inf"
+    return "%.4e" % x if abs(x) >= 1e7 else "%.4f" % x
+
+
+def shown(count, most):
+    if count <= most:
+        return list(range(count))
+    return list(range(most // 2)) + [None] + list(range(count - most // 2, count))
+
+
+def grid(rows, cols, element, most=8):
+    """element(i, j) gives one number; of more than `most` rows or columns the corners are shown."""
+    down, across = shown(rows, most), shown(cols, most)
+    cells = [["..." if i is None or j is None else number(element(i, j)) for j in across] for i in down]
+    width = max([len(cell) for row in cells for cell in row if cell != "..."] + [3])
+    lines = []
+    for row in cells:
+        lines.append(" " + "".join("  " + cell.rjust(3 if j is None else width) for cell, j in zip(row, across)))
+    return "\n".join(lines)
+
+
+def plausible(*sizes):
+    """False for what memory holds before a constructor has run."""
+    product = 1
+    for size in sizes:
+        if size < 0 or size > 1 << 30:
+            return False
+        product *= size
+    return product <= 1 << 32
+
+
+def matrix_text(rows, cols, element):
+    if not plausible(rows, cols):
+        return "(not constructed yet)"
+    shape = "(%d, %d)" % (rows, cols)
+    return shape if rows * cols == 0 else shape + "\n" + grid(rows, cols, element)
+
+
+def image_text(height, width, channels, element):
+    """element(y, x, c)"""
+    if not plausible(height, width, channels):
+        return "(not constructed yet)"
+    words = "%d x %d x %d" % (height, width, channels)
+    if height * width == 0:
+        return words
+    for c in range(min(channels, 4)):
+        words += "\nchannel %d\n%s" % (c, grid(height, width, lambda y, x: element(y, x, c)))
+    return words

@@ -1,0 +1,137 @@
+# in_gdb.py: gdb prints a Matrix as a grid, a Var with what made it, an Image by channels, and step stays inside the project.
+#
+#   print q          shape and numbers           call show(q)    the same from inside the program
+#   heat q           a picture                   stats q         smallest, largest, mean
+#   lesson FILE      stop at the functions of FILE that are called step_..., or in main when there is none
+import os
+import sys
+
+import gdb
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import grid  # noqa: E402
+
+for command in [
+    "set pagination off",
+    "set confirm off",
+    "set print frame-arguments scalars",
+    "set print object off",
+    "set breakpoint pending off",
+    "set disable-randomization on",
+]:
+    gdb.execute(command, to_string=True)
+try:
+    gdb.execute("set debuginfod enabled off", to_string=True)
+except gdb.error:
+    pass  # an older gdb does not ask the network
+
+
+class MatrixPrinter:
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        try:
+            rows, cols = int(self.value["rows"]), int(self.value["cols"])
+            values = self.value["values"]
+            return grid.matrix_text(rows, cols, lambda i, j: float(values[i * cols + j]))
+        except gdb.MemoryError:
+            return "(not constructed yet)"
+
+
+class ImagePrinter:
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        try:
+            height, width, channels = (int(self.value[name]) for name in ("height", "width", "channels"))
+            first = self.value["pixels"]["_M_impl"]["_M_start"]
+            return grid.image_text(height, width, channels, lambda y, x, c: float(first[(y * width + x) * channels + c]))
+        except gdb.MemoryError:
+            return "(not constructed yet)"
+
+
+class VarPrinter:
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        try:
+            record = self.value["record"]
+            if int(record) == 0:
+                return "no value"
+            record = record.dereference()
+            words = record["operation"].string() + " " + MatrixPrinter(record["value"]).to_string()
+            gradient = record["gradient"]
+            if int(gradient["rows"]) > 0:
+                words += "\ngradient " + MatrixPrinter(gradient).to_string()
+            return words
+        except gdb.MemoryError:
+            return "(not constructed yet)"
+
+
+PRINTERS = {"Matrix": MatrixPrinter, "Image": ImagePrinter, "Var": VarPrinter}
+
+
+def printer_for(value):
+    kind = value.type
+    if kind.code in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+        value = value.referenced_value()
+        kind = value.type
+    printer = PRINTERS.get(kind.unqualified().strip_typedefs().name)
+    return printer(value) if printer else None
+
+
+gdb.pretty_printers.insert(0, printer_for)
+
+
+class Call(gdb.Command):
+    """heat EXPRESSION, stats EXPRESSION: calls the function of that name, which is linked into every program."""
+
+    def __init__(self, name):
+        self.function = name
+        super().__init__(name, gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument, from_tty):
+        gdb.execute("call %s(%s)" % (self.function, argument))
+
+
+Call("heat")
+Call("stats")
+
+
+class Lesson(gdb.Command):
+    """lesson FILE: stop at the functions of FILE that are called step_..., or in main when there is none."""
+
+    def __init__(self):
+        super().__init__("lesson", gdb.COMMAND_BREAKPOINTS)
+
+    def invoke(self, source, from_tty):
+        before = len(gdb.breakpoints())
+        try:
+            gdb.execute("rbreak %s:^step_" % source, to_string=True)
+        except gdb.error:
+            pass
+        steps = len(gdb.breakpoints()) - before
+        if steps == 0:
+            gdb.execute("tbreak main", to_string=True)
+        where = "at each of its %d steps" % steps if steps else "in main"
+        print("%s stops %s.  continue: on to the next   next, step: one line   print x, heat x, stats x: look at x" % (source, where))
+
+
+Lesson()
+
+# step goes over the standard library, also where it is called through a template, and over the small change of our own types:
+# constructors, element access. It lands where something is computed.
+for functions in [
+    "^std::",
+    "^__gnu_cxx::",
+    "^operator.(new|delete)",
+    "^doctest::",
+    "^(Matrix|Image|Var|Record)::(Matrix|Image|Var|Record|unset|~|operator)",
+    "^(borrow_floats|return_floats|shape|text)",
+]:
+    gdb.execute("skip -rfunction %s" % functions, to_string=True)
+for header in ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]:
+    gdb.execute("skip -file %s" % header, to_string=True)

@@ -1,0 +1,87 @@
+# in_lldb.py: what in_gdb.py does for gdb, for lldb: summaries of Matrix, Var and Image, and the command lesson.
+#
+#   p q, v q                 shape and numbers
+#   p show(q)   p heat(q)    functions of the program itself        p stats(q)
+#   lesson FILE              stop at the functions of FILE that are called step_..., or in main when there is none
+import os
+import sys
+
+import lldb
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import grid  # noqa: E402
+
+# step goes over the standard library and over the small change of our own types, as in in_gdb.py.
+SKIPPED = "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record)::|^(borrow_floats|return_floats|shape|text|require)"
+
+
+def integer(value, name):
+    return value.GetChildMemberWithName(name).GetValueAsSigned()
+
+
+def floats(address, count, process):
+    """The numbers at an address, read at once."""
+    import struct
+
+    error = lldb.SBError()
+    content = process.ReadMemory(address, 4 * count, error) if count else b""
+    return struct.unpack("%df" % count, content) if error.Success() else None
+
+
+def matrix_summary(value, _):
+    value = value.GetNonSyntheticValue()
+    rows, cols = integer(value, "rows"), integer(value, "cols")
+    if not grid.plausible(rows, cols):
+        return "(not constructed yet)"
+    address = value.GetChildMemberWithName("values").GetValueAsUnsigned()
+    numbers = floats(address, rows * cols, value.GetProcess())
+    if numbers is None:
+        return "(not constructed yet)"
+    return grid.matrix_text(rows, cols, lambda i, j: numbers[i * cols + j])
+
+
+def image_summary(value, _):
+    height, width, channels = (integer(value, name) for name in ("height", "width", "channels"))
+    if not grid.plausible(height, width, channels):
+        return "(not constructed yet)"
+    pixels = value.GetChildMemberWithName("pixels")
+    count = height * width * channels
+    first = pixels.GetChildAtIndex(0)  # of the vector as lldb shows it
+    numbers = floats(first.GetLoadAddress(), count, value.GetProcess()) if count else ()
+    if numbers is None:
+        return "(not constructed yet)"
+    return grid.image_text(height, width, channels, lambda y, x, c: numbers[(y * width + x) * channels + c])
+
+
+def var_summary(value, _):
+    pointer = value.GetNonSyntheticValue().GetChildMemberWithName("record")
+    if pointer.GetValueAsUnsigned() == 0:
+        return "no value"
+    record = pointer.Dereference()
+    operation = (record.GetChildMemberWithName("operation").GetSummary() or "").strip('"')
+    words = operation + " " + matrix_summary(record.GetChildMemberWithName("value"), None)
+    gradient = record.GetChildMemberWithName("gradient")
+    if integer(gradient, "rows") > 0:
+        words += "\ngradient " + matrix_summary(gradient, None)
+    return words
+
+
+def lesson(debugger, source, result, _):
+    target = debugger.GetSelectedTarget()
+    files = lldb.SBFileSpecList()
+    files.Append(lldb.SBFileSpec(os.path.basename(source)))
+    steps = target.BreakpointCreateByRegex("^step_", lldb.eLanguageTypeUnknown, lldb.SBFileSpecList(), files)
+    if steps.GetNumLocations() == 0:
+        target.BreakpointDelete(steps.GetID())
+        target.BreakpointCreateByName("main")
+        where = "in main"
+    else:
+        where = "at each of its %d steps" % steps.GetNumLocations()
+    print("%s stops %s.  continue: on to the next   next, step: one line   v x, p heat(x), p stats(x): look at x" % (source, where))
+
+
+def __lldb_init_module(debugger, _):
+    for kind in ("Matrix", "Image", "Var"):
+        debugger.HandleCommand("type summary add -F %s.%s_summary %s" % (__name__, kind.lower(), kind))
+    debugger.HandleCommand("command script add -f %s.lesson lesson" % __name__)
+    debugger.HandleCommand("settings set target.process.thread.step-avoid-regexp " + SKIPPED)
