@@ -1,5 +1,9 @@
 #include "nn/base/matrix.h"
 
+#include <cmath>
+#include <limits>
+#include <utility>
+
 #include "tests/test.h"
 
 TEST_SUITE("matrix") {
@@ -8,8 +12,151 @@ TEST_CASE("a matrix is row-major: element (i, j) is float number i * cols + j") 
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(m.rows == 2);
     CHECK(m.cols == 3);
+    CHECK(m.size() == 6);
     CHECK(m(1, 0) == 4);
+    CHECK(m[3] == 4);
     CHECK(m.begin()[3] == 4);
+    CHECK(m.row(1)[2] == 6);
+    CHECK(m.row(2) == m.end());
+    float sum = 0;
+    for (const float x : m) sum = 10 * sum + x;
+    CHECK(sum == 123456);
+}
+
+TEST_CASE("a new matrix holds zeros, or the value that was asked for") {
+    const Matrix zeros(3, 2);
+    const Matrix fives(2, 3, 5);
+    for (const float x : zeros) CHECK(x == 0);
+    for (const float x : fives) CHECK(x == 5);
+    CHECK(Matrix().empty());
+    CHECK(Matrix(0, 4).empty());
+    CHECK(Matrix(0, 4).cols == 4);
+    CHECK_FALSE(zeros.empty());
+}
+
+TEST_CASE("elements can be written by row and column, by number and by loop") {
+    Matrix m(2, 2);
+    m(0, 1) = 3;
+    m[2] = 4;
+    for (float& x : m) x *= 2;
+    CHECK(identical(m, Matrix{{0, 6}, {8, 0}}));
+}
+
+TEST_CASE("a copy has its own numbers") {
+    Matrix m{{1, 2}, {3, 4}};
+    Matrix copy = m;
+    copy(0, 0) = 9;
+    CHECK(m(0, 0) == 1);
+    m = copy;
+    copy(1, 1) = 8;
+    CHECK(identical(m, Matrix{{9, 2}, {3, 4}}));
+    const Matrix& same = m;
+    m = same;
+    CHECK(identical(m, Matrix{{9, 2}, {3, 4}}));
+}
+
+TEST_CASE("moving a matrix hands its numbers over and leaves (0, 0) behind") {
+    Matrix m{{1, 2, 3}};
+    const float* const numbers = m.begin();
+    const Matrix taken = std::move(m);
+    CHECK(taken.begin() == numbers);
+    CHECK(shape(taken) == "(1, 3)");
+    CHECK(shape(m) == "(0, 0)");
+    CHECK(m.begin() == nullptr);
+    Matrix assigned(5, 5);
+    Matrix other{{7}};
+    assigned = std::move(other);
+    CHECK(identical(assigned, Matrix{{7}}));
+}
+
+TEST_CASE("impossible shapes and rows of different lengths are refused") {
+    CHECK(error_of([] { Matrix(-1, 2); }) == "Matrix: a shape of -1 x 2 is impossible, neither may be negative");
+    CHECK(error_of([] { Matrix::unset(2, -3); }) == "Matrix: a shape of 2 x -3 is impossible, neither may be negative");
+    CHECK(error_of([] { Matrix({{1, 2, 3}, {4, 5}}); }) == "Matrix: a row of 2 numbers among rows of 3");
+}
+
+#ifndef NDEBUG
+TEST_CASE("a debug build checks every element") {
+    Matrix m(2, 3);
+    CHECK(error_of([&] { m(2, 0) = 1; }) == "Matrix: element (2, 0) of a (2, 3) matrix");
+    CHECK(error_of([&] { m(0, 3) = 1; }) == "Matrix: element (0, 3) of a (2, 3) matrix");
+    CHECK(error_of([&] { m(-1, 0) = 1; }) == "Matrix: element (-1, 0) of a (2, 3) matrix");
+    CHECK(error_of([&] { std::as_const(m)(0, -1); }) == "Matrix: element (0, -1) of a (2, 3) matrix");
+    CHECK(error_of([&] { m(1, 2) = 1; }) == "");
+}
+#endif
+
+TEST_CASE("shape and same_shape look at rows and columns, not at how many there are together") {
+    CHECK(shape(Matrix(3, 2)) == "(3, 2)");
+    CHECK(same_shape(Matrix(3, 2), Matrix(3, 2)));
+    CHECK_FALSE(same_shape(Matrix(3, 2), Matrix(2, 3)));
+    CHECK_FALSE(same_shape(Matrix(3, 2), Matrix(3, 1)));
+    CHECK_FALSE(same_shape(Matrix(3, 2), Matrix(2, 2)));
+}
+
+TEST_CASE("identical compares bits: NaN is itself, 0 is not -0") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    CHECK(identical(Matrix{{nan, 1}}, Matrix{{nan, 1}}));
+    CHECK_FALSE(identical(Matrix{{0.0f}}, Matrix{{-0.0f}}));
+    CHECK_FALSE(identical(Matrix{{1, 2}}, Matrix{{1}, {2}}));
+    CHECK_FALSE(identical(Matrix{{1, 2}}, Matrix{{1, 3}}));
+    CHECK(identical(Matrix(0, 3), Matrix(0, 3)));
+}
+
+TEST_CASE("transpose: element (j, i) is element (i, j)") {
+    CHECK(identical(transpose(Matrix{{1, 2, 3}, {4, 5, 6}}), Matrix{{1, 4}, {2, 5}, {3, 6}}));
+    Matrix large(37, 50);  // larger than the squares in which it is done, and no multiple of them
+    for (int i = 0; i < 37; ++i)
+        for (int j = 0; j < 50; ++j) large(i, j) = static_cast<float>(100 * i + j);
+    const Matrix turned = transpose(large);
+    CHECK(shape(turned) == "(50, 37)");
+    bool all = true;
+    for (int i = 0; i < 37; ++i)
+        for (int j = 0; j < 50; ++j) all = all && turned(j, i) == 100 * i + j;
+    CHECK(all);
+    CHECK(identical(transpose(turned), large));
+    CHECK(shape(transpose(Matrix(0, 3))) == "(3, 0)");
+}
+
+TEST_CASE("slices are rows or columns side by side, and must lie inside") {
+    const Matrix m{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}};
+    CHECK(identical(slice_rows(m, 1, 2), Matrix{{4, 5, 6}, {7, 8, 9}}));
+    CHECK(identical(slice_cols(m, 1, 2), Matrix{{2, 3}, {5, 6}, {8, 9}, {11, 12}}));
+    CHECK(identical(slice_rows(m, 0, 4), m));
+    CHECK(identical(slice_cols(m, 0, 3), m));
+    CHECK(shape(slice_rows(m, 4, 0)) == "(0, 3)");
+    CHECK(shape(slice_cols(m, 3, 0)) == "(4, 0)");
+    CHECK(error_of([&] { slice_rows(m, 3, 2); }) == "slice_rows: rows 3 to 5 of a (4, 3) matrix");
+    CHECK(error_of([&] { slice_rows(m, -1, 2); }) == "slice_rows: rows -1 to 1 of a (4, 3) matrix");
+    CHECK(error_of([&] { slice_rows(m, 1, -1); }) == "slice_rows: rows 1 to 0 of a (4, 3) matrix");
+    CHECK(error_of([&] { slice_cols(m, 2, 2); }) == "slice_cols: columns 2 to 4 of a (4, 3) matrix");
+    CHECK(error_of([&] { slice_cols(m, -1, 1); }) == "slice_cols: columns -1 to 0 of a (4, 3) matrix");
+    CHECK(error_of([&] { slice_cols(m, 2, -2); }) == "slice_cols: columns 2 to 0 of a (4, 3) matrix");
+}
+
+TEST_CASE("reshape keeps the numbers in their order") {
+    const Matrix m{{1, 2, 3}, {4, 5, 6}};
+    CHECK(identical(reshape(m, 3, 2), Matrix{{1, 2}, {3, 4}, {5, 6}}));
+    CHECK(identical(reshape(m, 1, 6), Matrix{{1, 2, 3, 4, 5, 6}}));
+    CHECK(error_of([&] { reshape(m, 2, 2); }) == "reshape: (2, 3) does not fit into (2, 2)");
+    CHECK(error_of([&] { reshape(m, -2, -3); }) == "reshape: (2, 3) does not fit into (-2, -3)");
+}
+
+TEST_CASE("add_to adds element by element, and repeats nothing") {
+    Matrix a{{1, 2}, {3, 4}};
+    add_to(a, Matrix{{10, 20}, {30, 40}});
+    CHECK(identical(a, Matrix{{11, 22}, {33, 44}}));
+    CHECK(error_of([&] { add_to(a, Matrix{{1, 2}}); }) == "add_to: (2, 2) += (1, 2), the shapes must be equal");
+}
+
+TEST_CASE("argmax_row: the first of the largest in one row") {
+    const Matrix m{{9, 1, 1}, {1, 3, 3}, {-5, -7, -4}};
+    CHECK(argmax_row(m, 0) == 0);
+    CHECK(argmax_row(m, 1) == 1);
+    CHECK(argmax_row(m, 2) == 2);
+    CHECK(error_of([&] { argmax_row(m, 3); }) == "argmax_row: row 3 of a (3, 3) matrix");
+    CHECK(error_of([&] { argmax_row(m, -1); }) == "argmax_row: row -1 of a (3, 3) matrix");
+    CHECK(error_of([] { argmax_row(Matrix(2, 0), 0); }) == "argmax_row: row 0 of a (2, 0) matrix");
 }
 
 }

@@ -1,0 +1,28 @@
+#include "nn/base/require.h"
+
+#include <string>
+
+#include "tests/test.h"
+
+static std::string line_of_caller(Where where = Where::current()) { return text(where); }
+
+TEST_SUITE("require") {
+
+TEST_CASE("require joins its parts, words and numbers, when the condition does not hold") {
+    CHECK(error_of([] { require(false, "patchify: a ", 224, " x ", 225L, " image does not split into ", 'N', " patches"); }) ==
+          "patchify: a 224 x 225 image does not split into N patches");
+    CHECK(error_of([] { require(false, std::string("a"), std::size_t{7}, -1LL, 8u, 0.5); }) == "a7-180.500000");
+    CHECK(error_of([] { require(true, "never said"); }) == "");
+}
+
+TEST_CASE("require throws std::invalid_argument") { CHECK_THROWS_AS(require(false, "no"), std::invalid_argument); }
+
+TEST_CASE("a place is written as file, line and colon, as compilers do") {
+    const std::string place = line_of_caller();
+    CHECK(place.find("require_test.cpp:" + text(__LINE__ - 1) + ": ") != std::string::npos);
+    CHECK(error_of([] { require(false, Where::current(), "matmul: ", "no"); }).find("matmul: no") != std::string::npos);
+    CHECK(without_place(place + "matmul: (2, 3) times (2, 3)") == "matmul: (2, 3) times (2, 3)");
+    CHECK(without_place("no place: here") == "no place: here");
+}
+
+}

@@ -1,0 +1,96 @@
+#include "nn/base/show.h"
+
+#include <cstdlib>
+#include <limits>
+
+#include "tests/test.h"
+
+static const float infinity = std::numeric_limits<float>::infinity();
+static const float nan_value = std::numeric_limits<float>::quiet_NaN();
+
+TEST_SUITE("show") {
+
+TEST_CASE("grid_text: the shape, then aligned columns of four decimals") {
+    CHECK(grid_text(Matrix{{1, 0.5f, -2}, {0, infinity, 3.25f}}) ==
+          "(2, 3)\n"
+          "    1.0000   0.5000  -2.0000\n"
+          "    0.0000      inf   3.2500\n");
+    CHECK(grid_text(Matrix{{-infinity, nan_value}}) == "(1, 2)\n   -inf   nan\n");
+    CHECK(grid_text(Matrix{{12345678, 1}}) == "(1, 2)\n   1.2346e+07      1.0000\n");
+    CHECK(grid_text(Matrix()) == "(0, 0)\n");
+    CHECK(grid_text(Matrix(0, 5)) == "(0, 5)\n");
+}
+
+TEST_CASE("grid_text: of a large matrix the corners are shown") {
+    Matrix m(5, 6);
+    for (int i = 0; i < 5; ++i)
+        for (int j = 0; j < 6; ++j) m(i, j) = static_cast<float>(10 * i + j);
+    CHECK(grid_text(m, 4) ==
+          "(5, 6)\n"
+          "    0.0000   1.0000  ...   4.0000   5.0000\n"
+          "   10.0000  11.0000  ...  14.0000  15.0000\n"
+          "       ...      ...  ...      ...      ...\n"
+          "   30.0000  31.0000  ...  34.0000  35.0000\n"
+          "   40.0000  41.0000  ...  44.0000  45.0000\n");
+    CHECK(grid_text(m, 6).find("...") == std::string::npos);
+    CHECK(grid_text(slice_rows(m, 0, 2), 5).find("...") != std::string::npos);
+    CHECK(grid_text(Matrix(8, 8)).find("...") == std::string::npos);
+    CHECK(grid_text(Matrix(9, 1)).find("...") != std::string::npos);
+    CHECK(error_of([&] { grid_text(m, 1); }) == "grid_text: 1 rows and columns are too few to show, 2 is the least");
+}
+
+TEST_CASE("heat_text without colour: two letters for an element, from the smallest to the largest") {
+    // (x - min) / (max - min) * 9, rounded: -1 -> 0, 8 -> 9, 0 -> 1, 3.6 -> 4.6 -> 5
+    CHECK(heat_text(Matrix{{-1, 8}, {0, 3.6f}}, false) ==
+          "(2, 2)  dark -1.0000  bright 8.0000\n"
+          "  @@\n"
+          "..++\n");
+    CHECK(heat_text(Matrix{{0, 9, nan_value, infinity, -infinity}}, false) ==
+          "(1, 5)  dark 0.0000  bright 9.0000\n"
+          "  @@??@@  \n");
+    CHECK(heat_text(Matrix(1, 2, 3), false) == "(1, 2)  dark 3.0000  bright 3.0000\n    \n");
+    CHECK(heat_text(Matrix(0, 2), false) == "(0, 2)\n");
+}
+
+TEST_CASE("heat_text in colour: two rows share one line of half blocks") {
+    CHECK(heat_text(Matrix{{0}, {1}, {1}}, true) ==
+          "(3, 1)  dark 0.0000  bright 1.0000\n"
+          "\x1b[38;5;232m\x1b[48;5;255m\u2580\x1b[0m\n"
+          "\x1b[38;5;255m\u2580\x1b[0m\n");
+    CHECK(heat_text(Matrix{{0, 1, nan_value}}, true).find("\x1b[38;5;196m") != std::string::npos);
+}
+
+TEST_CASE("heat_text: more than 64 rows or columns are drawn as means of squares") {
+    Matrix m(66, 3);  // squares of 2 x 2: 33 x 2 cells, the last column of single elements
+    m(0, 0) = 4;      // the mean of its square is 1
+    m(1, 2) = 4;      // the mean of 1 x 2 elements is 2
+    const std::string picture = heat_text(m, false);
+    CHECK(picture.find("(66, 3)  each cell the mean of 2 x 2  dark 0.0000  bright 2.0000\n++@@\n    \n") == 0);
+    CHECK(heat_text(Matrix(64, 64), false).find("mean") == std::string::npos);
+}
+
+TEST_CASE("stats_text counts what is no number and computes with the rest") {
+    // 1, 0.5, -2, 0, 3.25: mean 2.75 / 5 = 0.55, squares of distances .2025 + .0025 + 6.5025 + .3025 + 7.29 = 14.3, / 5 = 2.86
+    CHECK(stats_text(Matrix{{1, 0.5f, -2}, {0, infinity, 3.25f}}) ==
+          "(2, 3)  min -2.0000  max 3.2500  mean 0.5500  deviation 1.6912  1 inf");
+    CHECK(stats_text(Matrix{{nan_value, -infinity, infinity}}) == "(1, 3)  1 nan  2 inf");
+    CHECK(stats_text(Matrix{{5, nan_value}}) == "(1, 2)  min 5.0000  max 5.0000  mean 5.0000  deviation 0.0000  1 nan");
+    CHECK(stats_text(Matrix()) == "(0, 0)");
+}
+
+#if __has_include(<unistd.h>)
+TEST_CASE("colours: FORCE_COLOR asks for them, NO_COLOR forbids them") {
+    const char* const no = std::getenv("NO_COLOR");
+    const char* const force = std::getenv("FORCE_COLOR");
+    const std::string no_before = no == nullptr ? "" : no, force_before = force == nullptr ? "" : force;
+    setenv("NO_COLOR", "", 1);
+    setenv("FORCE_COLOR", "1", 1);
+    CHECK(colours_welcome());
+    setenv("NO_COLOR", "1", 1);
+    CHECK_FALSE(colours_welcome());
+    setenv("NO_COLOR", no_before.c_str(), 1);
+    setenv("FORCE_COLOR", force_before.c_str(), 1);
+}
+#endif
+
+}
