@@ -1,0 +1,58 @@
+#include "nn/layers/activation.h"
+
+#include <cmath>
+
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("activation");
+
+static float value(Activation activation, float x) { return activate(Matrix{{x}}, activation).value()(0, 0); }
+
+TEST_CASE("each function as its formula says, computed with the library's erf, tanh and exp in double") {
+    for (double x = -6; x <= 6; x += 0.37) {
+        const float f = static_cast<float>(x);
+        const double u = std::sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x);
+        CHECK(agrees(value(Activation::gelu, f), static_cast<float>(0.5 * x * (1 + std::erf(x / std::sqrt(2.0)))), {1e-6f, 1e-5f}));
+        CHECK(agrees(value(Activation::gelu_tanh, f), static_cast<float>(0.5 * x * (1 + std::tanh(u))), {1e-6f, 1e-5f}));
+        CHECK(agrees(value(Activation::gelu_quick, f), static_cast<float>(x / (1 + std::exp(-1.702 * x))), {1e-6f, 1e-5f}));
+        CHECK(agrees(value(Activation::silu, f), static_cast<float>(x / (1 + std::exp(-x))), {1e-6f, 1e-5f}));
+        CHECK(value(Activation::relu, f) == (x > 0 ? f : 0));
+    }
+}
+
+TEST_CASE("the exact and the tanh form of GELU differ by more than the tolerance of our comparisons") {
+    CHECK(value(Activation::gelu, 2) == Approx(1.9544997).epsilon(1e-6));
+    CHECK(value(Activation::gelu_tanh, 2) == Approx(1.9545977).epsilon(1e-6));
+    CHECK(difference(Matrix{{value(Activation::gelu_tanh, 2.4f)}}, Matrix{{value(Activation::gelu, 2.4f)}}) != "");
+    CHECK(difference(Matrix{{value(Activation::gelu_quick, 2.4f)}}, Matrix{{value(Activation::gelu, 2.4f)}}) != "");
+}
+
+TEST_CASE("far out every one of them is 0 or x, and none is NaN") {
+    for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
+        CHECK(value(activation, 200) == 200);
+        CHECK(std::abs(value(activation, -200)) < 1e-30f);
+        CHECK(value(activation, 0) == 0);
+    }
+}
+
+TEST_CASE("gradients against differences") {
+    using Inputs = const std::vector<Var>&;
+    const Matrix x{{-3, -1, -0.25f, 0.125f, 0.75f, 1.5f, 4}};
+    check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::gelu); }, {x});
+    check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::gelu_tanh); }, {x});
+    check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::gelu_quick); }, {x});
+    check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::relu); }, {x});
+    check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::silu); }, {x});
+}
+
+TEST_CASE("names in configuration files") {
+    CHECK(activation_of_name("gelu") == Activation::gelu);
+    CHECK(activation_of_name("gelu_new") == Activation::gelu_tanh);
+    CHECK(activation_of_name("quick_gelu") == Activation::gelu_quick);
+    CHECK(activation_of_name("relu") == Activation::relu);
+    CHECK(activation_of_name("swish") == Activation::silu);
+    CHECK(error_of([] { activation_of_name("mish"); }).starts_with("activation_of_name: 'mish' is none of gelu, gelu_new"));
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,64 @@
+#include "nn/layers/linear.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("linear");
+
+TEST_CASE("x W + b by hand") {
+    const Linear w{.weight = Matrix{{1, 0, 2}, {0, 1, 3}}, .bias = Matrix{{10, 20, 30}}};  // (in 2, out 3)
+    CHECK(identical(linear(Matrix{{1, 2}, {3, 4}}, w).value(), Matrix{{11, 22, 38}, {13, 24, 48}}));
+    const Linear no_bias{.weight = w.weight, .bias = {}};
+    CHECK(identical(linear(Matrix{{1, 2}}, no_bias).value(), Matrix{{1, 2, 8}}));
+}
+
+TEST_CASE("gradients against differences, of input, weight and bias") {
+    using Inputs = const std::vector<Var>&;
+    check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = v[2]}); },
+                                  {Matrix{{1, 2}, {-3, 4}, {0.5f, -1}}, Matrix{{1, 0.5f, 2}, {-1, 1, 3}}, Matrix{{10, 20, 30}}});
+    check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = {}}); }, {Matrix{{1, 2}}, Matrix{{1}, {2}}});
+}
+
+TEST_CASE("fresh weights: at most two deviations from 0, bias 0") {
+    Random random(1);
+    const Linear w = make_linear(random, 40, 50, 0.02f);
+    double sum_of_squares = 0;
+    for (const float x : w.weight.value()) {
+        CHECK(std::abs(x) <= 0.04f);
+        sum_of_squares += x * x;
+    }
+    // a normal distribution cut off at two deviations keeps 0.880 of its deviation
+    CHECK(std::sqrt(sum_of_squares / 2000) == Approx(0.02 * 0.880).epsilon(0.05));
+    for (const float x : w.bias.value()) CHECK(x == 0);
+    CHECK_FALSE(make_linear_without_bias(random, 2, 3).bias);
+}
+
+TEST_CASE("the table names weight and bias with their published shapes; a fused layer is one entry of several parts") {
+    Random random(1);
+    const Linear q = make_linear(random, 4, 6), k = make_linear(random, 4, 6), v = make_linear(random, 4, 5);
+    Parameters table;
+    add_parameters(table, "dense", q);
+    add_fused_parameters(table, "qkv", {q, k, v});
+    add_fused_parameters(table, "conv1d", {q, k, v}, Stored::as_it_is);
+    REQUIRE(table.size() == 6);
+    CHECK(table[0].name == "dense.weight");
+    CHECK(table[0].shape == std::vector<long>{6, 4});
+    CHECK(table[1].shape == std::vector<long>{6});
+    CHECK(table[2].name == "qkv.weight");
+    CHECK(table[2].shape == std::vector<long>{17, 4});
+    CHECK(table[3].name == "qkv.bias");
+    CHECK(table[3].parts.size() == 3);
+    CHECK(table[4].shape == std::vector<long>{4, 17});
+}
+
+TEST_CASE("wrong shapes name both") {
+    const Linear w{.weight = Matrix(2, 3), .bias = Matrix(1, 4)};
+    CHECK(without_place(error_of([&] { linear(Matrix(5, 3), w); })) ==
+          "linear: an input of shape (5, 3) meets a weight of shape (2, 3), the inner sizes differ");
+    CHECK(without_place(error_of([&] { linear(Matrix(5, 2), w); })) == "linear: a bias of shape (1, 4) for an output of width 3");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,45 @@
+#include "nn/layers/mask.h"
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("mask");
+
+static Matrix picture(const MayAttend& may) {
+    Matrix m(may.queries, may.keys);
+    for (int i = 0; i < may.queries; ++i)
+        for (int j = 0; j < may.keys; ++j) m(i, j) = may(i, j);
+    return m;
+}
+
+TEST_CASE("each mask as a picture: 1 = may attend") {
+    CHECK(identical(picture(causal(3, 3)), Matrix{{1, 0, 0}, {1, 1, 0}, {1, 1, 1}}));
+    CHECK(identical(picture(causal(2, 4)), Matrix{{1, 1, 1, 0}, {1, 1, 1, 1}}));  // two new tokens after two in the cache
+    CHECK(identical(picture(prefix(4, 2)), Matrix{{1, 1, 0, 0}, {1, 1, 0, 0}, {1, 1, 1, 0}, {1, 1, 1, 1}}));
+    CHECK(identical(picture(window(4, 1, 0)), Matrix{{1, 0, 0, 0}, {1, 1, 0, 0}, {0, 1, 1, 0}, {0, 0, 1, 1}}));
+    CHECK(identical(picture(window(3, 0, 1)), Matrix{{1, 1, 0}, {0, 1, 1}, {0, 0, 1}}));
+    CHECK(identical(picture(same_span({7, 7, 9})), Matrix{{1, 1, 0}, {1, 1, 0}, {0, 0, 1}}));
+    CHECK(identical(picture(may_attend(Matrix{{1, 0}, {0, 1}})), Matrix{{1, 0}, {0, 1}}));
+}
+
+TEST_CASE("padding: every query of a sequence sees that sequence's real tokens") {
+    CHECK(identical(picture(padding(Matrix{{1, 1}, {1, 0}})), Matrix{{1, 1}, {1, 1}, {1, 0}, {1, 0}}));
+}
+
+TEST_CASE("'and': both must allow it; a mask for one sequence is repeated down the batch") {
+    CHECK(identical(picture(causal(2, 2) & padding(Matrix{{1, 1}, {0, 1}})), Matrix{{1, 0}, {1, 1}, {0, 0}, {0, 1}}));
+    CHECK(identical(picture(padding(Matrix{{1, 1}, {0, 1}}) & causal(2, 2)), Matrix{{1, 0}, {1, 1}, {0, 0}, {0, 1}}));
+    CHECK(identical(picture(causal(3, 3) & window(3, 1, 1)), picture(window(3, 1, 0))));
+    CHECK(MayAttend{}.everybody());
+    CHECK(identical(picture(MayAttend{} & causal(2, 2)), picture(causal(2, 2))));
+}
+
+TEST_CASE("what makes no sense is refused") {
+    CHECK(error_of([] { causal(3, 2); }) == "causal: 3 queries are the last of only 2 keys");
+    CHECK(error_of([] { prefix(3, 4); }) == "prefix: 4 tokens of 3");
+    CHECK(error_of([] { window(3, -1, 0); }) == "window: -1 before and 0 after, neither may be negative");
+    CHECK(error_of([] { padding(Matrix{{0.5f}}); }).starts_with("padding: a mask holds 1 (may) and 0 (may not), not 0.5"));
+    CHECK(error_of([] { may_attend(Matrix{{-1}}); }).starts_with("may_attend: a mask holds 1"));
+    CHECK(error_of([] { causal(3, 3) & causal(2, 2); }) == "MayAttend &: a table of 3 x 3 and one of 2 x 2 do not fit");
+}
+
+TEST_SUITE_END();
