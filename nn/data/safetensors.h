@@ -64,8 +64,8 @@ float float_from_bfloat16(std::uint16_t bits);
 struct TensorToWrite {
     std::string name;
     std::vector<long> shape;
-    Matrix floats;                // used when integers is empty; as many numbers as the shape says, in order
-    std::vector<long> integers;
+    Matrix floats = {};           // used when integers is empty; as many numbers as the shape says, in order
+    std::vector<long> integers = {};
 };
 
 // Writes all tensors in order (integers first, so that every number lies at a multiple of its size), by temporary file and rename.

@@ -206,6 +206,6 @@ void load(const Parameters& parameters, const Safetensors& file, const LoadRules
 void save(const Parameters& parameters, const std::string& path, const std::map<std::string, std::string>& metadata) {
     std::vector<TensorToWrite> tensors;
     for (const Parameter& parameter : parameters)
-        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter), .integers = {}});
+        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter)});
     write_safetensors(path, tensors, metadata);
 }

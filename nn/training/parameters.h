@@ -15,7 +15,7 @@
 enum class Stored {
     as_it_is,   // last dimension = our columns, the others together = our rows
     out_by_in,  // (out, in...): transposed, the dimensions after the first together are our rows
-    patches,    // a convolution weight (d, C, p, p) whose kernel is its stride; ours is (p*p*C, d), channel fastest
+    patches,    // a convolution weight (d, C, p, p) whose kernel is its stride; ours is (p*p*C, d), channel fastest; (d, C, t, p, p) alike
 };
 
 // One tensor of a checkpoint. Where it holds several of our matrices side by side (columns), as a fused query-key-value
@@ -28,17 +28,17 @@ struct Parameter {
 };
 using Parameters = std::vector<Parameter>;
 
-// All trained matrices of the list, each once, in order.
+// All trained matrices of the list, each once, in order; constants (frozen parts) are left out.
 std::vector<Var> variables(const Parameters& parameters);
 
-// Numbers in all matrices of the list together: "86,567,656 parameters".
+// Numbers in all matrices of the list together, trained or not, shared ones once: "86,567,656 parameters".
 long count_numbers(const Parameters& parameters);
 
 // What a file may do differently from the list.
 struct LoadRules {
-    std::vector<std::string> optional_prefixes;                        // "transformer.": a name may carry it or not
-    std::vector<std::pair<std::string, std::string>> other_endings;    // {".LayerNorm.weight", ".LayerNorm.gamma"}: ours, theirs
-    std::vector<std::string> ignored_endings;                          // ".attn.bias": stored, but no parameter
+    std::vector<std::string> optional_prefixes = {};                   // "transformer.": a name may carry it or not
+    std::vector<std::pair<std::string, std::string>> other_endings = {};  // {".LayerNorm.weight", ".LayerNorm.gamma"}: ours, theirs
+    std::vector<std::string> ignored_endings = {};                     // ".attn.bias": stored, but no parameter
     bool allow_unexpected = false;                                     // a checkpoint of a larger system: the rest is left alone
 };
 

@@ -1,0 +1,154 @@
+#include "nn/training/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "nn/base/parallel.h"
+#include "nn/base/require.h"
+
+static std::vector<Matrix> zeros_like(const std::vector<Var>& variables) {
+    std::vector<Matrix> zeros;
+    for (const Var& variable : variables) zeros.emplace_back(variable.rows(), variable.cols());
+    return zeros;
+}
+
+static void require_trained(const char* name, const std::vector<Var>& variables) {
+    for (const Var& variable : variables)
+        require(variable.wants_gradient(), name, ": a variable of shape ", shape(variable.value()), " is a constant, make it with parameter()");
+}
+
+static void require_same_shape(const char* name, const Var& variable) {
+    require(same_shape(variable.gradient(), variable.value()), name, ": a gradient of shape ", shape(variable.gradient()),
+            " for a variable of shape ", shape(variable.value()));
+}
+
+AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig given)
+    : config(given), variables(std::move(decayed)), decayed_count(static_cast<int>(variables.size())) {
+    variables.insert(variables.end(), not_decayed.begin(), not_decayed.end());
+    require_trained("AdamW", variables);
+    m = zeros_like(variables);
+    v = zeros_like(variables);
+}
+
+// What one update does to every number alike.
+struct AdamWStep {
+    float keep;  // 1 - lr decay
+    float beta1, beta2;
+    float rate;  // lr / (1 - beta1^t)
+    float root;  // 1 / sqrt(1 - beta2^t)
+    float eps;
+};
+
+static void adamw_numbers(const AdamWStep& s, std::size_t count, float* w, const float* g, float* m, float* v) {
+    for (std::size_t k = 0; k < count; ++k) {
+        m[k] = s.beta1 * m[k] + (1 - s.beta1) * g[k];
+        v[k] = s.beta2 * v[k] + (1 - s.beta2) * g[k] * g[k];
+        w[k] = s.keep * w[k] - s.rate * m[k] / (std::sqrt(v[k]) * s.root + s.eps);
+    }
+}
+
+// Calls body(first, count) for pieces of [0, size), on all cores when there is enough to do. Every number is on its own,
+// so the pieces change no result.
+template <class Body>
+static void in_pieces(std::size_t size, const Body& body) {
+    const std::size_t piece = 1 << 16;
+    if (size <= 2 * piece) {
+        body(std::size_t{0}, size);
+        return;
+    }
+    const int pieces = static_cast<int>((size + piece - 1) / piece);
+    parallel_for(pieces, [&](int i) {
+        const std::size_t first = static_cast<std::size_t>(i) * piece;
+        body(first, std::min(piece, size - first));
+    });
+}
+
+void AdamW::update(float learning_rate) {
+    ++steps;
+    for (std::size_t i = 0; i < variables.size(); ++i) {
+        Var& variable = variables[i];
+        if (variable.gradient().empty()) continue;
+        require_same_shape("AdamW", variable);
+        const float decay = static_cast<int>(i) < decayed_count ? config.weight_decay : 0;
+        const AdamWStep step{.keep = 1 - learning_rate * decay,
+                             .beta1 = config.beta1,
+                             .beta2 = config.beta2,
+                             .rate = static_cast<float>(learning_rate / (1 - std::pow(static_cast<double>(config.beta1), steps))),
+                             .root = static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(config.beta2), steps))),
+                             .eps = config.eps};
+        float* const w = variable.value().begin();
+        const float* const g = variable.gradient().begin();
+        float* const means = m[i].begin();
+        float* const squares = v[i].begin();
+        in_pieces(m[i].size(), [&](std::size_t first, std::size_t count) {
+            adamw_numbers(step, count, w + first, g + first, means + first, squares + first);
+        });
+    }
+}
+
+Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum)
+    : learning_rate(learning_rate), momentum(momentum), variables(std::move(given)) {
+    require_trained("Sgd", variables);
+    m = zeros_like(variables);
+}
+
+void Sgd::update(float lr) {
+    for (std::size_t i = 0; i < variables.size(); ++i) {
+        Var& variable = variables[i];
+        if (variable.gradient().empty()) continue;
+        require_same_shape("Sgd", variable);
+        float* const w = variable.value().begin();
+        const float* const g = variable.gradient().begin();
+        float* const memory = m[i].begin();
+        for (std::size_t k = 0; k < m[i].size(); ++k) {
+            memory[k] = momentum * memory[k] + g[k];
+            w[k] -= lr * memory[k];
+        }
+    }
+}
+
+DecayChoice weights_decay(const Parameters& parameters) {
+    DecayChoice choice;
+    std::vector<Var> seen;
+    for (const Parameter& parameter : parameters)
+        for (const Var& variable : variables({parameter})) {
+            const auto is_it = [&variable](const Var& other) { return other.same_as(variable); };
+            if (std::any_of(seen.begin(), seen.end(), is_it)) continue;
+            seen.push_back(variable);
+            (parameter.shape.size() >= 2 ? choice.decayed : choice.not_decayed).push_back(variable);
+        }
+    return choice;
+}
+
+// In double and in eight lanes: exact enough for millions of numbers, and the compiler can add side by side.
+static double sum_of_squares(const Matrix& matrix) {
+    double lanes[8] = {};
+    const float* const x = matrix.begin();
+    const std::size_t size = matrix.size(), even = size / 8 * 8;
+    for (std::size_t k = 0; k < even; k += 8)
+        for (std::size_t lane = 0; lane < 8; ++lane) lanes[lane] += static_cast<double>(x[k + lane]) * x[k + lane];
+    for (std::size_t k = even; k < size; ++k) lanes[k - even] += static_cast<double>(x[k]) * x[k];
+    double sum = 0;
+    for (const double lane : lanes) sum += lane;
+    return sum;
+}
+
+float clip_gradient_norm(const std::vector<Var>& variables, float max_norm) {
+    require(max_norm > 0, "clip_gradient_norm: a largest norm of ", max_norm, ", it must be above 0");
+    double sum = 0;
+    for (const Var& variable : variables) sum += sum_of_squares(variable.gradient());
+    const double norm = std::sqrt(sum);
+    require(std::isfinite(norm), "clip_gradient_norm: the norm of the gradients is ", norm,
+            ", training has blown up; a smaller learning rate or a longer warm-up may help");
+    if (norm > max_norm) {
+        const float scale = static_cast<float>(max_norm / (norm + 1e-6));
+        for (Var variable : variables)
+            for (float& g : variable.gradient()) g *= scale;
+    }
+    return static_cast<float>(norm);
+}
+
+void zero_gradients(const std::vector<Var>& variables) {
+    for (Var variable : variables) variable.zero_gradient();
+}

@@ -1,0 +1,46 @@
+#include "nn/training/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+Progress::Progress(std::string given, int steps) : Progress(std::move(given), steps, isatty(STDERR_FILENO) != 0) {}
+
+Progress::Progress(std::string given, int steps, bool visible)
+    : what(std::move(given)), steps(steps), visible(visible), begin(Clock::now()), last(begin - std::chrono::seconds(1)) {}
+
+static constexpr const char* to_line_begin_and_erase = "\r\x1b[K";
+
+Progress::~Progress() {
+    if (written) std::fputs(to_line_begin_and_erase, stderr);
+}
+
+void Progress::update(int step, float loss) {
+    const Clock::time_point now = Clock::now();
+    if (!visible || now - last < std::chrono::milliseconds(100)) return;
+    last = now;
+    written = true;
+    const double seconds = std::chrono::duration<double>(now - begin).count();
+    std::fprintf(stderr, "%s%s", to_line_begin_and_erase, progress_line(what, step + 1, steps, loss, seconds).c_str());
+    std::fflush(stderr);
+}
+
+static std::string duration_text(double seconds) {
+    const long whole = std::lround(std::clamp(seconds, 0.0, 1e9));
+    if (whole < 120) return std::to_string(whole) + " s";
+    if (whole < 2 * 3600) return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
+    return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
+}
+
+std::string progress_line(const std::string& what, int done, int steps, float loss, double seconds) {
+    const int length = 20;
+    const int filled = steps <= 0 ? length : static_cast<int>(static_cast<long>(length) * std::clamp(done, 0, steps) / steps);
+    const std::string bar = std::string(filled, '#') + std::string(length - filled, '-');
+    char loss_text[32];
+    std::snprintf(loss_text, sizeof loss_text, "%.4f", static_cast<double>(loss));
+    const std::string left = done <= 0 ? "" : "   " + duration_text(seconds / done * (steps - done)) + " left";
+    return what + "  [" + bar + "]  step " + std::to_string(done) + " of " + std::to_string(steps) + "   loss " + loss_text + left;
+}

@@ -1,0 +1,28 @@
+// progress.h: one line that says how far training is and how long it will take.
+//
+//   note   written to a terminal only, in place; a pipe or a file gets nothing
+#pragma once
+#include <chrono>
+#include <string>
+
+class Progress {
+public:
+    Progress(std::string what, int steps);
+    Progress(std::string what, int steps, bool visible);
+    ~Progress();  // takes the line away
+    Progress(const Progress&) = delete;
+
+    // After step 0, 1, ..., steps - 1; writes at most ten times a second.
+    void update(int step, float loss);
+
+private:
+    using Clock = std::chrono::steady_clock;
+    std::string what;
+    int steps;
+    bool visible;
+    bool written = false;
+    Clock::time_point begin, last;
+};
+
+// "training  [######----]  step 180 of 300   loss 0.4213   8 s left"; `done` steps took `seconds`.
+std::string progress_line(const std::string& what, int done, int steps, float loss, double seconds);
