@@ -1,0 +1,239 @@
+#include "gpt/gpt.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/embedding.h"
+#include "nn/training/loss.h"
+
+namespace gpt {
+
+// --- the model ---
+
+static BlockOptions block_options(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
+}
+
+// Word and place of the tokens number `first` to `first + length - 1` of every sequence.
+static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
+    const Var words = embed(w.words, ids);                         // (B*T, E)
+    const Var places = slice_rows(w.positions, first, length);     // (T, E)
+    return add_repeated(words, places);                            // (B*T, E)
+}
+
+static Var hidden_states(const Var& last_block, const Weights& w, const Config& config) {
+    if (config.norm == Norm::post) return last_block;  // its last step was a norm
+    return layer_norm(last_block, w.norm, config.eps);
+}
+
+Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
+    const int total = static_cast<int>(ids.size()), T = length;
+    require(T > 0 && total > 0 && total % T == 0, "gpt: ", total, " tokens are not a whole number of sequences of ", T);
+    require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions, " positions");
+    const Attending how{.segments = Segments::equal(total / T, T), .may = causal(T, T)};
+    Steps steps;
+    steps.embeddings = embed_tokens(ids, 0, T, w);                                                           // (B*T, E)
+    steps.decoder = config.norm == Norm::pre ? pre_norm_stack(steps.embeddings, w.blocks, block_options(config), how)
+                                             : post_norm_stack(steps.embeddings, w.blocks, block_options(config), how);
+    steps.hidden = hidden_states(steps.decoder.output, w, config);                                           // (B*T, E)
+    return steps;
+}
+
+Steps forward(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
+    Steps steps = trunk(ids, length, w, config);
+    steps.logits = matmul_transposed(steps.hidden, w.output);                                                // (B*T, V)
+    return steps;
+}
+
+std::vector<int> next_tokens(const std::vector<int>& ids, int length, const std::vector<int>& lengths) {
+    const int total = static_cast<int>(ids.size()), T = length;
+    require(T > 0 && total % T == 0, "next_tokens: ", total, " tokens are not a whole number of sequences of ", T);
+    const int B = total / T;
+    require(lengths.empty() || static_cast<int>(lengths.size()) == B, "next_tokens: ", lengths.size(), " lengths for ", B, " sequences");
+    std::vector<int> labels(ids.size(), ignored_label);
+    for (int b = 0; b < B; ++b) {
+        const int real = lengths.empty() ? T : lengths[b];
+        require(real >= 0 && real <= T, "next_tokens: sequence ", b, " has ", real, " tokens of ", T);
+        for (int t = 0; t + 1 < real; ++t) labels[b * T + t] = ids[b * T + t + 1];
+    }
+    return labels;
+}
+
+Var position_losses(const Steps& steps, const std::vector<int>& labels) { return token_losses(steps.logits, labels); }
+
+Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
+
+// --- one token after the other ---
+
+Cache make_cache(const Config& config, int sequences, int capacity) {
+    require(sequences > 0 && capacity > 0 && capacity <= config.positions, "gpt: a cache of ", sequences, " sequences of ", capacity,
+            " tokens, this model has ", config.positions, " positions");
+    Cache cache{.blocks = {}, .sequences = sequences, .filled = 0};
+    for (int l = 0; l < config.depth; ++l) cache.blocks.push_back(::make_cache(sequences, capacity, config.width));
+    return cache;
+}
+
+Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& config, Cache& cache) {
+    const int total = static_cast<int>(next_ids.size());
+    require(total > 0 && cache.sequences > 0 && total % cache.sequences == 0, "gpt: ", total, " new tokens for a cache of ",
+            cache.sequences, " sequences");
+    const int T = total / cache.sequences;  // new tokens of each sequence
+    const int capacity = cache.blocks.empty() ? config.positions : cache.blocks[0].capacity;
+    require(cache.filled + T <= capacity, "gpt: the cache holds ", cache.filled, " of ", capacity, " tokens, ", T, " more do not fit");
+    Steps steps;
+    steps.embeddings = embed_tokens(next_ids, cache.filled, T, w);                            // (B*T, E)
+    steps.decoder.output = steps.embeddings;
+    for (int l = 0; l < config.depth; ++l) {
+        const Var& z = steps.decoder.output;
+        KeyValueCache& seen = cache.blocks[l];
+        BlockSteps block = config.norm == Norm::pre ? pre_norm_block(z, w.blocks[l], block_options(config), seen)
+                                                    : post_norm_block(z, w.blocks[l], block_options(config), seen);
+        steps.decoder.output = block.output;
+        steps.decoder.blocks.push_back(std::move(block));
+    }
+    steps.hidden = hidden_states(steps.decoder.output, w, config);                            // (B*T, E)
+    cache.filled += T;
+    return steps;
+}
+
+Matrix next_logits(const std::vector<int>& next_ids, const Weights& w, const Config& config, Cache& cache) {
+    const NoTape no_tape;
+    const Steps steps = trunk(next_ids, w, config, cache);
+    const int T = static_cast<int>(next_ids.size()) / cache.sequences;
+    std::vector<int> last_rows;
+    for (int s = 0; s < cache.sequences; ++s) last_rows.push_back(s * T + T - 1);
+    const Var last = gather_rows(steps.hidden, last_rows);  // (sequences, E)
+    return matmul_transposed(last, w.output).value();       // (sequences, V)
+}
+
+Cache select_sequences(const Cache& cache, const std::vector<int>& chosen) {
+    require(!chosen.empty(), "select_sequences: none is chosen");
+    for (const int s : chosen)
+        require(s >= 0 && s < cache.sequences, "select_sequences: there is no sequence ", s, " among ", cache.sequences);
+    Cache selected{.blocks = {}, .sequences = static_cast<int>(chosen.size()), .filled = cache.filled};
+    for (const KeyValueCache& from : cache.blocks) {
+        KeyValueCache to = ::make_cache(selected.sequences, from.capacity, from.keys.cols());
+        to.filled = from.filled;
+        for (int s = 0; s < selected.sequences; ++s) {
+            const int source = chosen[s] * from.capacity, target = s * from.capacity;
+            std::copy(from.keys.value().row(source), from.keys.value().row(source + from.filled), to.keys.value().row(target));
+            std::copy(from.values.value().row(source), from.values.value().row(source + from.filled), to.values.value().row(target));
+        }
+        selected.blocks.push_back(std::move(to));
+    }
+    return selected;
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "gpt: ",
+            config.vocabulary, " words, ", config.positions, " positions, width ", config.width, ", depth ", config.depth,
+            ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "gpt: ", config.heads, " heads do not divide a width of ", config.width);
+}
+
+static Linear fresh_linear(Random& random, int in, int out, float deviation) {
+    return {.weight = parameter(normal_matrix(random, in, out, deviation)), .bias = parameter(Matrix(1, out))};
+}
+
+// Every block adds twice to the stream, so 2 L terms add up there: each is made smaller by the square root of their number.
+static Block fresh_block(Random& random, const Config& config, float deviation) {
+    const int E = config.width;
+    const float into_stream = deviation / std::sqrt(2.0f * config.depth);
+    Block block;
+    block.norm1 = make_layer_norm(E);
+    block.attention.query = fresh_linear(random, E, E, deviation);
+    block.attention.key = fresh_linear(random, E, E, deviation);
+    block.attention.value = fresh_linear(random, E, E, deviation);
+    block.attention.output = fresh_linear(random, E, E, into_stream);
+    block.norm2 = make_layer_norm(E);
+    block.mlp.expand = fresh_linear(random, E, config.mlp_width, deviation);
+    block.mlp.contract = fresh_linear(random, config.mlp_width, E, into_stream);
+    return block;
+}
+
+Weights make_weights(const Config& config, Random& random, const Start& start) {
+    check(config);
+    Weights w;
+    w.words = parameter(normal_matrix(random, config.vocabulary, config.width, start.embedding_deviation));
+    w.positions = parameter(normal_matrix(random, config.positions, config.width, start.embedding_deviation));
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(fresh_block(random, config, start.deviation));
+    if (config.norm == Norm::pre) w.norm = make_layer_norm(config.width);
+    w.output = config.tied ? w.words : parameter(normal_matrix(random, config.vocabulary, config.width, start.deviation));
+    return w;
+}
+
+// --- loading and saving ---
+
+static std::string words_name(Norm norm) { return norm == Norm::pre ? "wte.weight" : "tokens_embed.weight"; }
+static std::string positions_name(Norm norm) { return norm == Norm::pre ? "wpe.weight" : "positions_embed.weight"; }
+
+Parameters parameters(const Weights& w, const Config& config, const std::string& prefix) {
+    const long V = config.vocabulary, E = config.width;
+    Parameters table;
+    table.push_back({prefix + words_name(config.norm), {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({prefix + positions_name(config.norm), {config.positions, E}, Stored::as_it_is, {w.positions}});
+    for (std::size_t l = 0; l < w.blocks.size(); ++l) {
+        const std::string name = prefix + "h." + std::to_string(l);
+        const Block& block = w.blocks[l];
+        const Attention& attention = block.attention;
+        add_parameters(table, name + ".ln_1", block.norm1);
+        add_fused_parameters(table, name + ".attn.c_attn", {attention.query, attention.key, attention.value}, Stored::as_it_is);
+        add_parameters(table, name + ".attn.c_proj", attention.output, Stored::as_it_is);
+        add_parameters(table, name + ".ln_2", block.norm2);
+        add_parameters(table, name + ".mlp.c_fc", block.mlp.expand, Stored::as_it_is);
+        add_parameters(table, name + ".mlp.c_proj", block.mlp.contract, Stored::as_it_is);
+    }
+    if (config.norm == Norm::pre) add_parameters(table, prefix + "ln_f", w.norm);
+    if (!config.tied) table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
+    return table;
+}
+
+LoadRules load_rules(const Config& config) {
+    LoadRules rules;
+    rules.optional_prefixes = {"transformer."};
+    rules.ignored_endings = {".attn.bias", ".attn.masked_bias"};
+    if (config.tied) rules.ignored_endings.push_back("lm_head.weight");  // a second copy of the word table; config_of has compared
+    return rules;
+}
+
+// The name as this file has it, with or without "transformer."; empty when it has neither.
+static std::string name_in(const Safetensors& checkpoint, const std::string& name) {
+    if (checkpoint.has(name)) return name;
+    return checkpoint.has("transformer." + name) ? "transformer." + name : "";
+}
+
+static long dimension(const Safetensors& checkpoint, const std::string& name, std::size_t which) {
+    const std::string stored = name_in(checkpoint, name);
+    require(!stored.empty(), checkpoint.path, ": there is no tensor ", name, ", this is not a GPT checkpoint");
+    const std::vector<long>& shape = checkpoint.tensors.at(stored).shape;
+    require(shape.size() == 2, checkpoint.path, ": ", stored, " has the shape ", shape_text(shape), ", it should be a matrix");
+    return shape[which];
+}
+
+Config config_of(const Safetensors& checkpoint, int head_width) {
+    Config config;
+    config.norm = name_in(checkpoint, "tokens_embed.weight").empty() ? Norm::pre : Norm::post;
+    config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.norm), 0));
+    config.width = static_cast<int>(dimension(checkpoint, words_name(config.norm), 1));
+    config.positions = static_cast<int>(dimension(checkpoint, positions_name(config.norm), 0));
+    config.depth = 0;
+    while (!name_in(checkpoint, "h." + std::to_string(config.depth) + ".mlp.c_fc.weight").empty()) ++config.depth;
+    config.mlp_width = static_cast<int>(dimension(checkpoint, "h.0.mlp.c_fc.weight", 1));
+    const bool told = checkpoint.metadata.count("n_head") > 0;
+    config.heads = told ? checkpoint.metadata_int("n_head") : config.width / std::max(1, head_width);
+    require(config.heads > 0 && config.width % config.heads == 0 && (told || config.heads * head_width == config.width), checkpoint.path,
+            ": ", told ? text(config.heads) + " heads" : "heads of width " + text(head_width), " do not divide a model of width ",
+            config.width);
+    config.tied = !checkpoint.has("lm_head.weight") ||
+                  identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.norm))));
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) { return {{"n_head", std::to_string(config.heads)}}; }
+
+}  // namespace gpt

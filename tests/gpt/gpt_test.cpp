@@ -1,0 +1,499 @@
+#include "gpt/gpt.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "gpt/sampling.h"
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("gpt");
+
+// "gelu" in the 2018 model's configuration means the tanh form: it is what its code computes under that name.
+static Activation activation_of_fixture(const Safetensors& file, gpt::Norm norm) {
+    if (norm == gpt::Norm::pre) return activation_of_name(file.metadata_text("activation_function"));
+    return file.metadata_text("afn") == "gelu" ? Activation::gelu_tanh : activation_of_name(file.metadata_text("afn"));
+}
+
+static gpt::Config config_of_fixture(const Golden& golden, gpt::Norm norm) {
+    const Safetensors& file = golden.file;
+    return {.vocabulary = file.metadata_int("vocab_size"),
+            .positions = file.metadata_int("n_positions"),
+            .width = file.metadata_int("n_embd"),
+            .depth = file.metadata_int("n_layer"),
+            .heads = file.metadata_int("n_head"),
+            .mlp_width = static_cast<int>(file.tensors.at("weights.h.0.mlp.c_fc.weight").shape.at(1)),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
+            .activation = activation_of_fixture(file, norm),
+            .norm = norm};
+}
+
+static int sequence_length(const Golden& golden) { return static_cast<int>(golden.file.tensors.at("input.input_ids").shape.at(1)); }
+
+// The loss of every position but the last: (B*T, 1) -> (B, T-1)
+static Matrix without_last_position(const Matrix& losses, int T) {
+    const Matrix by_sequence = reshape(losses, losses.rows / T, T);
+    return slice_cols(by_sequence, 0, T - 1);
+}
+
+static void check_blocks(const Golden& golden, const StackSteps& decoder) {
+    for (std::size_t l = 0; l < decoder.blocks.size(); ++l) {
+        const BlockSteps& block = decoder.blocks[l];
+        const AttentionSteps& attention = block.attention;
+        const std::string name = "block." + std::to_string(l);
+        golden.check(name + ".ln_1", block.norm1.value());
+        if (golden.has("expected." + name + ".qkv"))
+            golden.check(name + ".qkv", concat_cols({attention.query, attention.key, attention.value}).value());
+        golden.check(name + ".attention", attention.weights.value());
+        golden.check(name + ".attn", attention.output.value());
+        if (golden.has("expected." + name + ".gelu")) golden.check(name + ".gelu", block.intermediate.value());
+        golden.check(name + ".mlp", block.mlp_output.value());
+        golden.check(name, block.output.value());
+    }
+}
+
+static std::vector<int> joined(const std::vector<int>& prompts, int T, const std::vector<std::vector<int>>& written) {
+    std::vector<int> ids;
+    for (std::size_t b = 0; b < written.size(); ++b) {
+        ids.insert(ids.end(), prompts.begin() + b * T, prompts.begin() + (b + 1) * T);
+        ids.insert(ids.end(), written[b].begin(), written[b].end());
+    }
+    return ids;
+}
+
+TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continuation equal the published implementation's") {
+    for (const std::string& path : golden_files("gpt")) {
+        const Golden golden(path);
+        const gpt::Config config = config_of_fixture(golden, gpt::Norm::pre);
+        const std::vector<int> ids = golden.integers("input.input_ids");
+        const int T = sequence_length(golden);
+        Random random;
+        const gpt::Weights w = gpt::make_weights(config, random);
+        const Parameters parameters = gpt::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const gpt::Steps steps = gpt::forward(ids, T, w, config);
+        const std::vector<int> labels = gpt::next_tokens(ids, T);
+        const Var loss = gpt::loss(steps, labels);
+
+        golden.check("embeddings", steps.embeddings.value());
+        check_blocks(golden, steps.decoder);
+        golden.check("ln_f", steps.hidden.value());
+        golden.check("logits", steps.logits.value());
+        golden.check("position_loss", without_last_position(gpt::position_losses(steps, labels).value(), T));
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+
+        const int greedy_steps = golden.file.metadata_int("greedy_steps");
+        golden.check_integers("greedy", joined(ids, T, gpt::generate_greedily(ids, T, w, config, {.new_tokens = greedy_steps})));
+        golden.leave_out("sampling.probs", "sampling_test.cpp compares it");
+        golden.leave_out("sampling.tokens", "sampling_test.cpp compares it");
+        golden.check_all_used();
+    }
+}
+
+TEST_CASE("GPT of 2018: every step, the loss and every gradient equal the published implementation's") {
+    for (const std::string& path : golden_files("gpt1")) {
+        const Golden golden(path);
+        const gpt::Config config = config_of_fixture(golden, gpt::Norm::post);
+        const std::vector<int> ids = golden.integers("input.input_ids");
+        const int T = sequence_length(golden);
+        Random random;
+        const gpt::Weights w = gpt::make_weights(config, random);
+        const Parameters parameters = gpt::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const gpt::Steps steps = gpt::forward(ids, T, w, config);
+        const Var loss = gpt::loss(steps, gpt::next_tokens(ids, T));
+        golden.check("embeddings", steps.embeddings.value());
+        check_blocks(golden, steps.decoder);
+        CHECK(steps.hidden.same_as(steps.decoder.output));  // there is no norm at the end
+        golden.check("logits", steps.logits.value());
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// --- properties ---
+
+// All sizes differ: V = 11, at most 9 tokens, E = 8, two heads of 4, inner width 12.
+static const gpt::Config tiny{.vocabulary = 11, .positions = 9, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12};
+static gpt::Config tiny_2018() {
+    gpt::Config config = tiny;
+    config.norm = gpt::Norm::post;
+    return config;
+}
+static const std::vector<int> some_ids{3, 1, 4, 1, 5, 9, 2, 6, 5, 3};  // two sequences of five
+
+static gpt::Weights random_weights(const gpt::Config& config, unsigned seed = 1) {
+    Random random(seed);
+    return gpt::make_weights(config, random, {.deviation = 0.4f, .embedding_deviation = 0.5f});
+}
+
+TEST_CASE("change the future, and the past stays: to the last bit") {
+    for (const gpt::Config& config : {tiny, tiny_2018()}) {
+        const gpt::Weights w = random_weights(config);
+        std::vector<int> changed = some_ids;
+        changed[3] = 10;  // the fourth token of the first sequence
+        const Matrix before = gpt::forward(some_ids, 5, w, config).logits.value();
+        const Matrix after = gpt::forward(changed, 5, w, config).logits.value();
+        CHECK(identical(slice_rows(before, 0, 3), slice_rows(after, 0, 3)));
+        CHECK(difference(slice_rows(before, 3, 1), slice_rows(after, 3, 1)) != "");
+        CHECK(difference(slice_rows(before, 4, 1), slice_rows(after, 4, 1)) != "");
+        CHECK(identical(slice_rows(before, 5, 5), slice_rows(after, 5, 5)));  // nor does the other sequence
+    }
+}
+
+TEST_CASE("no attention weight lies above the diagonal, and the first token sees only itself") {
+    const gpt::Weights w = random_weights(tiny);
+    const gpt::Steps steps = gpt::forward(some_ids, 5, w, tiny);
+    for (const BlockSteps& block : steps.decoder.blocks) {
+        const Matrix& A = block.attention.weights.value();  // (2 sequences * 2 heads * 5, 5)
+        REQUIRE(shape(A) == "(20, 5)");
+        for (int i = 0; i < A.rows; ++i) {
+            float sum = 0;
+            for (int j = 0; j < A.cols; ++j) {
+                if (j > i % 5) CHECK(A(i, j) == 0);
+                sum += A(i, j);
+            }
+            CHECK(sum == Approx(1));
+            if (i % 5 == 0) CHECK(A(i, 0) == 1);
+        }
+    }
+}
+
+TEST_CASE("a batch gives what its sequences give alone") {
+    const gpt::Weights w = random_weights(tiny);
+    const Matrix together = gpt::forward(some_ids, 5, w, tiny).logits.value();
+    const std::vector<int> second(some_ids.begin() + 5, some_ids.end());
+    check_close("second sequence", gpt::forward(second, 5, w, tiny).logits.value(), slice_rows(together, 5, 5));
+}
+
+TEST_CASE("what fills a short sequence up on the right changes nothing before it") {
+    const gpt::Weights w = random_weights(tiny);
+    const Matrix short_one = gpt::forward({3, 1, 4}, 3, w, tiny).logits.value();
+    const Matrix filled_up = gpt::forward({3, 1, 4, 7, 7}, 5, w, tiny).logits.value();
+    check_close("first three rows", slice_rows(filled_up, 0, 3), short_one);
+}
+
+TEST_CASE("next_tokens: every token is asked for by the row before it, and nothing is asked of the last row or of padding") {
+    const int none = ignored_label;
+    CHECK(gpt::next_tokens({7, 8, 9, 4, 5, 6}, 3) == std::vector<int>{8, 9, none, 5, 6, none});
+    CHECK(gpt::next_tokens({7, 8, 9, 4, 5, 0}, 3, {3, 2}) == std::vector<int>{8, 9, none, 5, none, none});
+    CHECK(gpt::next_tokens({7, 0, 0}, 3, {1}) == std::vector<int>{none, none, none});
+    CHECK(gpt::next_tokens({7, 0, 0}, 3, {0}) == std::vector<int>{none, none, none});
+}
+
+TEST_CASE("the loss is the mean of the position losses, the last position left out") {
+    const gpt::Weights w = random_weights(tiny);
+    const gpt::Steps steps = gpt::forward(some_ids, 5, w, tiny);
+    const std::vector<int> labels = gpt::next_tokens(some_ids, 5);
+    const Matrix each = gpt::position_losses(steps, labels).value();  // (10, 1)
+    double sum = 0;
+    for (int i = 0; i < 10; ++i) {
+        const Matrix p = softmax_rows(slice_rows(steps.logits, i, 1)).value();  // (1, V)
+        if (i % 5 == 4) CHECK(each(i, 0) == 0);
+        else CHECK(each(i, 0) == Approx(-std::log(p(0, some_ids[i + 1]))));
+        sum += each(i, 0);
+    }
+    CHECK(gpt::loss(steps, labels).value()[0] == Approx(sum / 8));
+}
+
+TEST_CASE("a loss that is not shifted by one asks for what was just read: the number differs at once while the logits agree") {
+    const Golden golden(golden_files("gpt").front());
+    const gpt::Config config = config_of_fixture(golden, gpt::Norm::pre);
+    const std::vector<int> ids = golden.integers("input.input_ids");
+    Random random;
+    const gpt::Weights w = gpt::make_weights(config, random);
+    golden.load_weights(gpt::parameters(w, config));
+    const gpt::Steps steps = gpt::forward(ids, sequence_length(golden), w, config);
+    CHECK(difference(steps.logits.value(), golden.expected("logits")) == "");
+    CHECK(difference(gpt::loss(steps, ids).value(), golden.expected("loss")) != "");
+}
+
+TEST_CASE("the classic mistakes are visible in the fixtures: erf GELU, BERT's eps, queries, keys and values split head by head") {
+    const Golden golden(golden_files("gpt").front());
+    const gpt::Config config = config_of_fixture(golden, gpt::Norm::pre);
+    const std::vector<int> ids = golden.integers("input.input_ids");
+    const int T = sequence_length(golden);
+    Random random;
+    const gpt::Weights w = gpt::make_weights(config, random);
+    golden.load_weights(gpt::parameters(w, config));
+
+    gpt::Config erf = config;
+    erf.activation = Activation::gelu;
+    const BlockSteps with_erf = gpt::forward(ids, T, w, erf).decoder.blocks[0];
+    CHECK(difference(with_erf.attention.output.value(), golden.expected("block.0.attn")) == "");
+    CHECK(difference(with_erf.intermediate.value(), golden.expected("block.0.gelu")) != "");
+
+    gpt::Config other_eps = config;
+    other_eps.eps = 1e-12f;
+    CHECK(difference(gpt::forward(ids, T, w, other_eps).decoder.blocks[0].norm1.value(), golden.expected("block.0.ln_1")) != "");
+
+    gpt::Config post = config;
+    post.norm = gpt::Norm::post;
+    CHECK(difference(gpt::forward(ids, T, w, post).decoder.output.value(),
+                     golden.expected("block." + std::to_string(config.depth - 1))) != "");
+
+    // (H, 3, D) instead of (3, H, D): the same 3E columns, cut in another order
+    const AttentionSteps right = gpt::forward(ids, T, w, config).decoder.blocks[0].attention;
+    const Var qkv = concat_cols({right.query, right.key, right.value});  // (B*T, 3E)
+    check_close("qkv", qkv.value(), golden.expected("block.0.qkv"));
+    const int h = config.width / config.heads;
+    std::vector<Var> q, k, v;
+    for (int head = 0; head < config.heads; ++head) {
+        q.push_back(slice_cols(qkv, (3 * head + 0) * h, h));
+        k.push_back(slice_cols(qkv, (3 * head + 1) * h, h));
+        v.push_back(slice_cols(qkv, (3 * head + 2) * h, h));
+    }
+    const Attending how{.segments = Segments::equal(static_cast<int>(ids.size()) / T, T), .may = causal(T, T)};
+    const Attended by_head = attend(concat_cols(q), concat_cols(k), concat_cols(v), config.heads, how);
+    CHECK(difference(by_head.weights.value(), golden.expected("block.0.attention")) != "");
+    // and without the mask the weights above the diagonal are not zero
+    const Attended uncaused = attend(right.query, right.key, right.value, config.heads, {.segments = how.segments});
+    CHECK(difference(uncaused.weights.value(), golden.expected("block.0.attention")) != "");
+}
+
+TEST_CASE("a tied word table collects two gradients: as the table that is read, and as the output matrix") {
+    gpt::Config untied = tiny;
+    untied.tied = false;
+    const gpt::Weights w = random_weights(tiny);
+    CHECK(w.output.same_as(w.words));
+    gpt::Weights apart = w;  // the same numbers, but the output matrix is a matrix of its own
+    apart.output = parameter(w.words.value());
+    const std::vector<int> labels = gpt::next_tokens(some_ids, 5);
+
+    const Tape tape;
+    backward(gpt::loss(gpt::forward(some_ids, 5, w, tiny), labels));
+    const Matrix tied_gradient = w.words.gradient();
+    for (Var& v : variables(gpt::parameters(w, tiny))) v.zero_gradient();
+    backward(gpt::loss(gpt::forward(some_ids, 5, apart, untied), labels));
+    Matrix sum = apart.words.gradient();
+    add_to(sum, apart.output.gradient());
+    check_close("sum of both", tied_gradient, sum);
+    CHECK(difference(apart.words.gradient(), tied_gradient) != "");
+}
+
+// --- generation with a cache ---
+
+TEST_CASE("a cache changes no number: fed in pieces of any size, the hidden states are those of the full pass") {
+    for (const gpt::Config& config : {tiny, tiny_2018()}) {
+        const gpt::Weights w = random_weights(config);
+        const gpt::Steps full = gpt::trunk({3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8}, 6, w, config);  // two sequences of six
+        gpt::Cache cache = gpt::make_cache(config, 2, 6);
+        const gpt::Steps first = gpt::trunk({3, 1, 4, 2, 6, 5}, w, config, cache);  // tokens 0 to 2 of both
+        const gpt::Steps fourth = gpt::trunk({1, 3}, w, config, cache);
+        const gpt::Steps rest = gpt::trunk({5, 9, 5, 8}, w, config, cache);
+        CHECK(cache.filled == 6);
+        const Matrix pieces = concat_rows({slice_rows(first.hidden, 0, 3), slice_rows(fourth.hidden, 0, 1), slice_rows(rest.hidden, 0, 2),
+                                           slice_rows(first.hidden, 3, 3), slice_rows(fourth.hidden, 1, 1), slice_rows(rest.hidden, 2, 2)})
+                                  .value();
+        check_close("hidden", pieces, full.hidden.value());
+    }
+}
+
+TEST_CASE("next_logits speaks of the last new token of each sequence") {
+    const gpt::Weights w = random_weights(tiny);
+    const Matrix full = gpt::forward(some_ids, 5, w, tiny).logits.value();
+    gpt::Cache cache = gpt::make_cache(tiny, 2, 5);
+    const Matrix logits = gpt::next_logits(some_ids, w, tiny, cache);
+    check_close("first", slice_rows(logits, 0, 1), slice_rows(full, 4, 1));
+    check_close("second", slice_rows(logits, 1, 1), slice_rows(full, 9, 1));
+}
+
+TEST_CASE("select_sequences: a chosen sequence goes on as if it had been alone") {
+    const gpt::Weights w = random_weights(tiny);
+    gpt::Cache both = gpt::make_cache(tiny, 2, 7);
+    gpt::next_logits(some_ids, w, tiny, both);
+    gpt::Cache chosen = gpt::select_sequences(both, {1, 1, 0});
+    const Matrix logits = gpt::next_logits({0, 7, 7}, w, tiny, chosen);  // (3, V)
+    check_close("second and 0", slice_rows(logits, 0, 1), slice_rows(gpt::forward({9, 2, 6, 5, 3, 0}, 6, w, tiny).logits.value(), 5, 1));
+    check_close("second and 7", slice_rows(logits, 1, 1), slice_rows(gpt::forward({9, 2, 6, 5, 3, 7}, 6, w, tiny).logits.value(), 5, 1));
+    check_close("first and 7", slice_rows(logits, 2, 1), slice_rows(gpt::forward({3, 1, 4, 1, 5, 7}, 6, w, tiny).logits.value(), 5, 1));
+}
+
+// --- weights ---
+
+static float deviation_of(const Matrix& m) {
+    double squares = 0;
+    for (const float x : m) squares += static_cast<double>(x) * x;
+    return static_cast<float>(std::sqrt(squares / static_cast<double>(m.size())));
+}
+
+TEST_CASE("fresh weights: deviation 0.02, and 0.02 / sqrt(2 L) for the two matrices of a block that write into the stream") {
+    const gpt::Config config{.vocabulary = 300, .positions = 64, .width = 64, .depth = 8, .heads = 4, .mlp_width = 256};
+    Random random(3);
+    const gpt::Weights w = gpt::make_weights(config, random);
+    for (const Block& block : w.blocks) {
+        CHECK(deviation_of(block.attention.query.weight.value()) == Approx(0.02).epsilon(0.05));
+        CHECK(deviation_of(block.mlp.expand.weight.value()) == Approx(0.02).epsilon(0.05));
+        CHECK(deviation_of(block.attention.output.weight.value()) == Approx(0.005).epsilon(0.05));  // 0.02 / sqrt(16)
+        CHECK(deviation_of(block.mlp.contract.weight.value()) == Approx(0.005).epsilon(0.05));
+        CHECK(deviation_of(block.mlp.contract.bias.value()) == 0);
+    }
+    CHECK(deviation_of(w.words.value()) == Approx(0.02).epsilon(0.05));
+    CHECK(deviation_of(w.positions.value()) == Approx(0.02).epsilon(0.05));
+    float largest = 0;
+    for (const float x : w.words.value()) largest = std::max(largest, std::abs(x));
+    CHECK(largest > 0.05f);  // not cut off at two deviations
+
+    std::vector<int> ids(40);
+    for (int t = 0; t < 40; ++t) ids[t] = random.below(300);
+    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), gpt::next_tokens(ids, 40)).value()[0] == Approx(std::log(300.0)).epsilon(0.01));
+}
+
+TEST_CASE("the default configuration is the small GPT-2: 124,439,808 numbers") {
+    const gpt::Config config;
+    const long E = config.width, m = config.mlp_width;
+    const long block = 4 * E + (E * 3 * E + 3 * E) + (E * E + E) + (E * m + m) + (m * E + E);
+    CHECK(config.vocabulary * E + config.positions * E + config.depth * block + 2 * E == 124439808);
+    Random random;
+    CHECK(count_numbers(gpt::parameters(gpt::make_weights(tiny, random), tiny)) ==
+          11 * 8 + 9 * 8 + 2 * (4 * 8 + 8 * 24 + 24 + 8 * 8 + 8 + 8 * 12 + 12 + 12 * 8 + 8) + 2 * 8);
+}
+
+TEST_CASE("the names of a checkpoint: gpt2's, those of 2018, with a prefix, with an output matrix of its own") {
+    Random random;
+    const Parameters gpt2 = gpt::parameters(gpt::make_weights(tiny, random), tiny);
+    CHECK(gpt2.front().name == "wte.weight");
+    CHECK(gpt2[4].name == "h.0.attn.c_attn.weight");
+    CHECK(shape_text(gpt2[4].shape) == "(8, 24)");
+    CHECK(gpt2.back().name == "ln_f.bias");
+    const Parameters gpt1 = gpt::parameters(gpt::make_weights(tiny_2018(), random), tiny_2018());
+    CHECK(gpt1.front().name == "tokens_embed.weight");
+    CHECK(gpt1.back().name == "h.1.mlp.c_proj.bias");
+    gpt::Config untied = tiny;
+    untied.tied = false;
+    const Parameters with_head = gpt::parameters(gpt::make_weights(untied, random), untied, "transformer.");
+    CHECK(with_head.front().name == "transformer.wte.weight");
+    CHECK(with_head.back().name == "lm_head.weight");
+}
+
+// A file in the folder for temporary files that is gone at the end.
+struct TemporaryFile {
+    std::string path;
+    explicit TemporaryFile(const std::string& name) : path("build/" + name) {}
+    ~TemporaryFile() { std::remove(path.c_str()); }
+};
+
+TEST_CASE("what is saved is loaded again with the same configuration and the same numbers") {
+    const TemporaryFile file("gpt_test.safetensors");
+    gpt::Config untied = tiny;
+    untied.tied = false;
+    for (const gpt::Config& config : {tiny, tiny_2018(), untied}) {
+        const gpt::Weights w = random_weights(config);
+        save(gpt::parameters(w, config), file.path, gpt::metadata(config));
+        const Safetensors checkpoint(file.path);
+        const gpt::Config found = gpt::config_of(checkpoint);
+        CHECK(found.vocabulary == 11);
+        CHECK(found.positions == 9);
+        CHECK(found.width == 8);
+        CHECK(found.depth == 2);
+        CHECK(found.heads == 2);
+        CHECK(found.mlp_width == 12);
+        CHECK(found.norm == config.norm);
+        CHECK(found.tied == config.tied);
+        const gpt::Weights other = random_weights(found, 2);
+        load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
+        CHECK(identical(gpt::forward(some_ids, 5, other, found).logits.value(), gpt::forward(some_ids, 5, w, config).logits.value()));
+    }
+}
+
+// A file as other programs write it: with "transformer." in front, the masks of every block, and perhaps the word table once more.
+static void write_foreign_file(const std::string& path, const gpt::Weights& w, bool with_head) {
+    std::vector<TensorToWrite> tensors;
+    for (const Parameter& parameter : gpt::parameters(w, tiny, "transformer."))
+        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter), .integers = {}});
+    for (const std::string block : {"0", "1"}) {
+        tensors.push_back({.name = "transformer.h." + block + ".attn.bias", .shape = {1, 1, 9, 9}, .floats = Matrix(9, 9), .integers = {}});
+        tensors.push_back({.name = "transformer.h." + block + ".attn.masked_bias", .shape = {}, .floats = Matrix(1, 1), .integers = {}});
+    }
+    if (with_head) tensors.push_back({.name = "lm_head.weight", .shape = {11, 8}, .floats = w.words.value(), .integers = {}});
+    write_safetensors(path, tensors);
+}
+
+TEST_CASE("a file with the prefix transformer., stored causal masks and a second copy of the word table loads all the same") {
+    const TemporaryFile file("gpt_test_foreign.safetensors");
+    const gpt::Weights w = random_weights(tiny);
+    for (const bool with_head : {false, true}) {
+        write_foreign_file(file.path, w, with_head);
+        const Safetensors checkpoint(file.path);
+        const gpt::Config found = gpt::config_of(checkpoint, 4);
+        CHECK(found.heads == 2);
+        CHECK(found.tied);
+        const gpt::Weights other = random_weights(found, 2);
+        load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
+        CHECK(identical(gpt::forward(some_ids, 5, other, found).logits.value(), gpt::forward(some_ids, 5, w, tiny).logits.value()));
+        load(gpt::parameters(other, found, "transformer."), checkpoint, gpt::load_rules(found));  // our own table may have the prefix too
+    }
+}
+
+TEST_CASE("wrong input is refused with the numbers that came and the numbers that are needed") {
+    const gpt::Weights w = random_weights(tiny);
+    CHECK(error_of([&] { gpt::forward({1, 2, 3}, 2, w, tiny); }) == "gpt: 3 tokens are not a whole number of sequences of 2");
+    CHECK(error_of([&] { gpt::forward({}, 2, w, tiny); }) == "gpt: 0 tokens are not a whole number of sequences of 2");
+    CHECK(error_of([&] { gpt::forward(std::vector<int>(10), 10, w, tiny); }) ==
+          "gpt: a sequence of 10 tokens, this model has 9 positions");
+    CHECK(without_place(error_of([&] { gpt::forward({11}, 1, w, tiny); })) == "embed: id 11 is outside a table of 11 rows");
+    CHECK(error_of([] { gpt::next_tokens({1, 2, 3}, 2); }) == "next_tokens: 3 tokens are not a whole number of sequences of 2");
+    CHECK(error_of([] { gpt::next_tokens({1, 2}, 2, {1, 1}); }) == "next_tokens: 2 lengths for 1 sequences");
+    CHECK(error_of([] { gpt::next_tokens({1, 2}, 2, {3}); }) == "next_tokens: sequence 0 has 3 tokens of 2");
+    Random random;
+    gpt::Config three_heads = tiny;
+    three_heads.heads = 3;
+    CHECK(error_of([&] { gpt::make_weights(three_heads, random); }) == "gpt: 3 heads do not divide a width of 8");
+    gpt::Config empty = tiny;
+    empty.vocabulary = 0;
+    CHECK(error_of([&] { gpt::make_weights(empty, random); }) ==
+          "gpt: 0 words, 9 positions, width 8, depth 2, inner width 12: sizes must be positive");
+
+    CHECK(error_of([] { gpt::make_cache(tiny, 1, 10); }) == "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
+    gpt::Cache cache = gpt::make_cache(tiny, 2, 3);
+    CHECK(error_of([&] { gpt::trunk({1, 2, 3}, w, tiny, cache); }) == "gpt: 3 new tokens for a cache of 2 sequences");
+    gpt::trunk({1, 2, 3, 4}, w, tiny, cache);
+    CHECK(error_of([&] { gpt::trunk({1, 2, 3, 4}, w, tiny, cache); }) == "gpt: the cache holds 2 of 3 tokens, 2 more do not fit");
+    CHECK(cache.filled == 2);
+    CHECK(error_of([&] { gpt::select_sequences(cache, {2}); }) == "select_sequences: there is no sequence 2 among 2");
+    CHECK(error_of([&] { gpt::select_sequences(cache, {}); }) == "select_sequences: none is chosen");
+}
+
+TEST_CASE("a file that is no GPT checkpoint is refused by name") {
+    const TemporaryFile file("gpt_test_other.safetensors");
+    write_safetensors(file.path, {{.name = "a", .shape = {1}, .floats = Matrix(1, 1), .integers = {}}});
+    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
+          file.path + ": there is no tensor wte.weight, this is not a GPT checkpoint");
+    write_safetensors(file.path, {{.name = "wte.weight", .shape = {2}, .floats = Matrix(1, 2), .integers = {}}});
+    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) == file.path + ": wte.weight has the shape (2), it should be a matrix");
+    const gpt::Weights w = random_weights(tiny);
+    save(gpt::parameters(w, tiny), file.path);
+    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
+          file.path + ": heads of width 64 do not divide a model of width 8");
+}
+
+TEST_CASE("a few steps of plain descent learn two sentences by heart") {
+    const gpt::Weights w = random_weights(tiny);
+    const std::vector<int> labels = gpt::next_tokens(some_ids, 5);
+    float last = 0;
+    for (int step = 0; step < 150; ++step) {
+        const Tape tape;
+        const Var loss = gpt::loss(gpt::forward(some_ids, 5, w, tiny), labels);
+        backward(loss);
+        last = loss.value()[0];
+        for (Var& v : variables(gpt::parameters(w, tiny))) {
+            for (std::size_t k = 0; k < v.value().size(); ++k) v.value()[k] -= 0.1f * v.gradient()[k];
+            v.zero_gradient();
+        }
+    }
+    CHECK(last < 0.1f);
+    CHECK(gpt::generate_greedily({3, 9}, 1, w, tiny, {.new_tokens = 4}) == std::vector<std::vector<int>>{{1, 4, 1, 5}, {2, 6, 5, 3}});
+}
+
+TEST_SUITE_END();
