@@ -109,27 +109,11 @@ Safetensors::Safetensors(const std::string& given) : path(given) {
     require_no_gaps(tensors, data_size, path);
 }
 
-// How many letters must be added, removed or changed to turn one word into the other (Levenshtein, 1965).
-static std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
 // The three tensors whose names are most like this one: "; near it: a, b, c".
 static std::string near_names(const Safetensors& file, const std::string& name) {
     std::vector<std::pair<std::size_t, std::string>> near;  // only looked for when a name is missing: this is slow
     for (const auto& [other, info] : file.tensors)
-        if (other.size() <= 2 * name.size() + 8) near.push_back({edit_distance(name, other), other});
+        if (other.size() <= 2 * name.size() + 8) near.push_back({changes_between(name, other), other});
     const std::size_t shown = std::min<std::size_t>(near.size(), 3);
     std::partial_sort(near.begin(), near.begin() + static_cast<long>(shown), near.end());
     std::string list;

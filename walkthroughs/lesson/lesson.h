@@ -1,0 +1,71 @@
+// lesson.h: how a walkthrough speaks: steps, each with its question, equation, line of code, numbers, reason and something to predict,
+// and at the end the claims that were measured.
+//
+//   use      Lesson lesson(options);
+//            lesson.step("Who looks at whom?", "A = softmax(q k^T / sqrt(h))", "Eq. 6");
+//            lesson.code("const Matrix A = softmax_rows(scores);");
+//            lesson.matrix("A", A);
+//            lesson.why("exp(ln 3) = 3, so token 1 gets three parts of four");
+//            lesson.predict("row 0 when q is doubled");
+//            lesson.claim_at_least("digits never seen before, read correctly", accuracy, 0.95);
+//            return lesson.end();
+//   looks    step 3   Who looks at whom?             A = softmax(q k^T / sqrt(h))   Eq. 6
+//                     A (2, 2)   0.2500  0.7500
+//                                0.5000  0.5000
+//                     why       exp(ln 3) = 3, so token 1 gets three parts of four
+//   note     Numbers inside prose go through fixed(), so that prose and code cannot part.
+#pragma once
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "nn/base/matrix.h"
+#include "nn/data/image.h"
+#include "walkthroughs/lesson/options.h"
+#include "walkthroughs/lesson/pictures.h"
+
+class Lesson {
+public:
+    // Prints what the lesson is and how long it takes.
+    explicit Lesson(const Options& options);
+    // The same to another file and for another kind of terminal; lines are read from `in` between steps.
+    Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours);
+
+    // Begins the next step; with --step waits for Enter first, except before the first.
+    void step(const std::string& question, const std::string& equation = "", const std::string& source = "");
+
+    void say(const std::string& words);      // plain prose, wrapped
+    void code(const std::string& line);      // the line of code that does it
+    void matrix(const std::string& name, const Matrix& m, int most = 8);  // shape and numbers, the corners of a large one
+    void why(const std::string& words);
+    void predict(const std::string& words);
+
+    void picture(const std::string& caption, const Image& image);
+    void heat(const std::string& caption, const Matrix& m);  // with the smallest and the largest element
+    void pictures(const std::vector<Captioned>& blocks);     // made with picture() and heat_map() of pictures.h
+    void curves(const std::vector<Series>& series);
+    void table(const std::vector<std::vector<std::string>>& rows);
+    void lines(const std::vector<std::string>& given);       // as they are, indented
+
+    // "claim    holds   words: 0.9694, at least 0.95". Returns whether it holds; NaN never does.
+    bool claim_at_least(const std::string& words, double measured, double bound);
+    bool claim_at_most(const std::string& words, double measured, double bound);
+    bool claim(const std::string& words, bool holds);
+
+    // The sum of the claims.   returns 0 when all hold, 1 when one does not: what main returns
+    int end();
+
+    const Colours colours;
+
+private:
+    std::FILE* out;
+    std::FILE* in;
+    bool waiting;  // --step, as long as somebody answers
+    int steps = 0, claims = 0, failed = 0;
+
+    void print(const std::string& words);
+    void labelled(const std::string& label, const std::string& words);
+    std::string bold(const std::string& words) const;
+    std::string faint(const std::string& words) const;
+    void wait_for_enter();
+};

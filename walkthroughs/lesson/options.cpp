@@ -1,0 +1,132 @@
+#include "walkthroughs/lesson/options.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include "nn/base/require.h"
+#include "nn/data/text.h"
+
+Options::Options(std::string name, std::string purpose, std::string duration)
+    : name(std::move(name)), purpose(std::move(purpose)), duration(std::move(duration)) {
+    add("help", help_wanted, "show this");
+    add("step", step, "wait for Enter between the steps");
+    add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
+}
+
+void Options::declare(Option option) {
+    const bool spelled_well = !option.name.empty() && option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+    require(spelled_well, "Options: --", option.name, " is no name for an option, small letters, digits and hyphens are");
+    for (const Option& other : options) require(other.name != option.name, "Options: --", option.name, " is declared twice");
+    options.push_back(std::move(option));
+}
+
+// 0.001 as "0.001" and 3 as "3".
+static std::string short_number(double number) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.10g", number);
+    return digits;
+}
+
+void Options::add(const std::string& name, int& value, const std::string& help, int least, int most) {
+    declare({name, help, text(value), Kind::whole, &value, static_cast<double>(least), static_cast<double>(most)});
+}
+
+void Options::add(const std::string& name, double& value, const std::string& help, double least, double most) {
+    declare({name, help, short_number(value), Kind::decimal, &value, least, most});
+}
+
+void Options::add(const std::string& name, std::string& value, const std::string& help) {
+    declare({name, help, value, Kind::words, &value});
+}
+
+void Options::add(const std::string& name, bool& value, const std::string& help) { declare({name, help, "", Kind::flag, &value}); }
+
+Options::Option& Options::find(const std::string& wanted) {
+    const Option* nearest = nullptr;
+    std::size_t fewest = 3;  // changes; more than two are no slip of the pen
+    for (Option& option : options) {
+        if (option.name == wanted) return option;
+        const std::size_t changes = wanted.size() > 40 ? fewest : changes_between(option.name, wanted);
+        if (changes < fewest) {
+            nearest = &option;
+            fewest = changes;
+        }
+    }
+    const std::string cure = nearest == nullptr ? "; --help lists those there are" : "; is --" + nearest->name + " meant?";
+    throw std::invalid_argument("there is no option --" + wanted + cure);
+}
+
+static bool only_digits(std::string_view words) {
+    const std::string_view digits = words.substr(words.starts_with('-') ? 1 : 0);
+    return !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+void Options::set(Option& option, const std::string& words) {
+    const std::string place = "--" + option.name + " " + words + ": ";
+    const std::string range = "from " + short_number(option.least) + " to " + short_number(option.most);
+    if (option.kind == Kind::words) {
+        *static_cast<std::string*>(option.value) = words;
+    } else if (option.kind == Kind::whole) {
+        require(only_digits(words), place, "a whole number is needed, ", range);
+        const std::optional<long> number = whole_number(words);  // nothing: more than 64 bits
+        require(number && *number >= option.least && *number <= option.most, place, "the number must be ", range);
+        *static_cast<int*>(option.value) = static_cast<int>(*number);
+    } else {
+        const std::optional<double> number = decimal_number(words);
+        require(number.has_value(), place, "a number is needed, ", range);
+        require(*number >= option.least && *number <= option.most, place, "the number must be ", range);
+        *static_cast<double*>(option.value) = *number;
+    }
+}
+
+void Options::read(const std::vector<std::string>& words) {
+    for (std::size_t k = 0; k < words.size(); ++k) {
+        const std::string& word = words[k];
+        require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word, "\" is no option; options begin with --, see --help");
+        const std::size_t equals = word.find('=');
+        Option& option = find(word.substr(2, equals == std::string::npos ? equals : equals - 2));
+        require(!option.given, "--", option.name, " is given twice");
+        option.given = true;
+        const bool is_flag = option.kind == Kind::flag;
+        require(!is_flag || equals == std::string::npos, "--", option.name, " takes no value");
+        if (is_flag) {
+            *static_cast<bool*>(option.value) = true;
+            continue;
+        }
+        const bool in_next_word = equals == std::string::npos;
+        require(!in_next_word || k + 1 < words.size(), "--", option.name, " needs a value");
+        set(option, in_next_word ? words[++k] : word.substr(equals + 1));
+    }
+}
+
+void Options::read_or_exit(int argc, char** argv) {
+    try {
+        read(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+    } catch (const std::invalid_argument& error) {
+        std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
+        std::exit(2);
+    }
+    if (help_wanted) {
+        std::fputs(help().c_str(), stdout);
+        std::exit(0);
+    }
+}
+
+std::string Options::help() const {
+    static constexpr const char* placeholders[] = {" n", " x", " text", ""};
+    std::string words = name + ": " + purpose + "\nTakes about " + duration + ".\n\n";
+    std::size_t width = 0;
+    for (const Option& option : options)
+        width = std::max(width, option.name.size() + std::string(placeholders[static_cast<int>(option.kind)]).size());
+    for (const Option& option : options) {
+        const std::string left = option.name + placeholders[static_cast<int>(option.kind)];
+        const std::string initially = option.initially.empty() ? "" : " (" + option.initially + ")";
+        words += "  --" + left + std::string(width - left.size() + 2, ' ') + option.help + initially + "\n";
+    }
+    return words;
+}

@@ -1,0 +1,58 @@
+// options.h: the command line of a walkthrough.
+//
+//   use      int steps = 300;
+//            std::string image;
+//            Options options("vit", "Trains a Vision Transformer on handwritten digits.", "20 seconds");
+//            options.add("steps", steps, "training steps", 1, 100'000);
+//            options.add("image", image, "a PPM or PGM file to look at instead of a digit");
+//            options.read_or_exit(argc, argv);
+//   always   --help, --step (wait for Enter between the steps of the lesson), --seed n
+//   note     --name value and --name=value are the same. A wrong command line costs one line and exit code 2.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+class Options {
+public:
+    // name, purpose and duration are shown by --help: "about 20 seconds on two cores".
+    Options(std::string name, std::string purpose, std::string duration);
+
+    // Declares --name. The variable keeps its value when the option is not given and must live until the line is read.
+    //   least, most   a number outside is refused
+    //   throws        std::invalid_argument when the name is taken or is no name (small letters, digits, hyphens)
+    void add(const std::string& name, int& value, const std::string& help, int least, int most);
+    void add(const std::string& name, double& value, const std::string& help, double least, double most);
+    void add(const std::string& name, std::string& value, const std::string& help);
+    void add(const std::string& name, bool& value, const std::string& help);  // --name alone sets it
+
+    // Reads the words behind the program's name.
+    //   throws  std::invalid_argument in one line: unknown (with the nearest that there is), given twice, no value, not a number,
+    //           too large or too small
+    void read(const std::vector<std::string>& words);
+
+    // The same for main: prints help and exits with 0, or prints the one line to standard error and exits with 2.
+    void read_or_exit(int argc, char** argv);
+
+    std::string help() const;
+
+    std::string name, purpose, duration;
+    bool help_wanted = false;
+    bool step = false;  // wait for Enter between the steps
+    int seed = 1;
+
+private:
+    enum class Kind { whole, decimal, words, flag };
+    struct Option {
+        std::string name, help, initially;
+        Kind kind;
+        void* value;
+        double least = 0, most = 0;
+        bool given = false;
+    };
+    std::vector<Option> options;
+
+    void declare(Option option);
+    Option& find(const std::string& name);
+    static void set(Option& option, const std::string& words);
+};

@@ -1,0 +1,391 @@
+#include "walkthroughs/lesson/pictures.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
+
+#include "nn/base/require.h"
+#include "nn/base/show.h"
+#include "nn/data/text.h"
+
+Colours terminal_colours() {
+    if (!colours_welcome()) return Colours::none;
+    const char* const colorterm = std::getenv("COLORTERM");
+    const std::string_view words = colorterm == nullptr ? "" : colorterm;
+    return words == "truecolor" || words == "24bit" ? Colours::all : Colours::few;
+}
+
+// ---- pictures ------------------------------------------------------------------------------------------------------------------
+
+struct Colour {
+    int red, green, blue;  // 0 ... 255
+};
+
+static int byte_of(float x) { return x > 0 ? static_cast<int>(std::lround(std::min(x, 1.f) * 255)) : 0; }  // NaN is not > 0
+
+static Colour colour_of(const Image& image, int y, int x) {
+    const int last = image.channels - 1;
+    return {byte_of(image(y, x, 0)), byte_of(image(y, x, std::min(1, last))), byte_of(image(y, x, last))};
+}
+
+// 256 colours: 16 ... 231 are a cube of 6 x 6 x 6 whose steps lie at 0, 95, 135, 175, 215, 255; 232 ... 255 are greys 8, 18, ..., 238.
+static int cube_step(int value) { return value < 48 ? 0 : value < 115 ? 1 : (value - 35) / 40; }
+
+static int nearest_of_256(Colour c) {
+    const bool grey = c.red == c.green && c.green == c.blue;
+    if (grey && c.red >= 4 && c.red <= 246) return 232 + std::clamp((c.red - 3) / 10, 0, 23);
+    return 16 + 36 * cube_step(c.red) + 6 * cube_step(c.green) + cube_step(c.blue);
+}
+
+// 38 colours the letter, 48 what is behind it.
+static std::string colour_code(int what, Colour c, Colours colours) {
+    if (colours == Colours::few) return "\x1b[" + text(what) + ";5;" + text(nearest_of_256(c)) + "m";
+    return "\x1b[" + text(what) + ";2;" + text(c.red) + ";" + text(c.green) + ";" + text(c.blue) + "m";
+}
+
+static constexpr const char* colours_off = "\x1b[0m";
+
+static Block half_blocks(const Image& image, Colours colours) {
+    Block block{{}, image.width};
+    for (int y = 0; y < image.height; y += 2) {
+        std::string line;
+        for (int x = 0; x < image.width; ++x) {
+            line += colour_code(38, colour_of(image, y, x), colours);
+            if (y + 1 < image.height) line += colour_code(48, colour_of(image, y + 1, x), colours);
+            line += "\u2580";
+        }
+        block.lines.push_back(line + colours_off);
+    }
+    return block;
+}
+
+// How bright red, green and blue look to the eye (ITU-R BT.601).
+static float brightness(const Image& image, int y, int x) {
+    const Colour c = colour_of(image, y, x);
+    return (0.299f * c.red + 0.587f * c.green + 0.114f * c.blue) / 255;
+}
+
+static Block letters(const Image& image) {
+    static constexpr std::string_view ramp = " .:-=+*#%@";
+    Block block{{}, 2 * image.width};
+    for (int y = 0; y < image.height; ++y) {
+        std::string line;
+        for (int x = 0; x < image.width; ++x)
+            line += std::string(2, ramp[static_cast<std::size_t>(std::lround(brightness(image, y, x) * (ramp.size() - 1)))]);
+        block.lines.push_back(line);
+    }
+    return block;
+}
+
+static Image enlarged(const Image& image, int factor) {
+    Image result(image.height * factor, image.width * factor, image.channels);
+    for (int y = 0; y < result.height; ++y)
+        for (int x = 0; x < result.width; ++x)
+            for (int c = 0; c < image.channels; ++c) result(y, x, c) = image(y / factor, x / factor, c);
+    return result;
+}
+
+Block picture(const Image& image, Colours colours) {
+    const bool drawable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
+    require(drawable, "picture: a ", shape(image), " image, it must have pixels and 1 or 3 channels");
+    const int widest = colours == Colours::none ? 48 : 96;
+    const int side = std::max(image.height, image.width);
+    if (side > widest) {
+        const int height = std::max(1, static_cast<int>(static_cast<long>(image.height) * widest / side));
+        const int width = std::max(1, static_cast<int>(static_cast<long>(image.width) * widest / side));
+        return picture(resize_bilinear_antialiased(image, height, width), colours);
+    }
+    if (colours == Colours::none) return letters(image);
+    return half_blocks(enlarged(image, std::clamp(24 / side, 1, 4)), colours);
+}
+
+// ---- heat maps -----------------------------------------------------------------------------------------------------------------
+
+// Five colours on the way from 0 to 1, those between are mixed.
+static std::array<float, 3> heat_colour(float share) {
+    static constexpr std::array<std::array<float, 3>, 5> stops = {
+        {{0.02f, 0.02f, 0.08f}, {0.33f, 0.07f, 0.43f}, {0.76f, 0.21f, 0.32f}, {0.97f, 0.58f, 0.13f}, {0.99f, 0.99f, 0.75f}}};
+    const float place = std::clamp(share, 0.f, 1.f) * (stops.size() - 1);
+    const std::size_t below = std::min(static_cast<std::size_t>(place), stops.size() - 2);
+    const float above_share = place - static_cast<float>(below);
+    std::array<float, 3> colour{};
+    for (std::size_t c = 0; c < 3; ++c) colour[c] = (1 - above_share) * stops[below][c] + above_share * stops[below + 1][c];
+    return colour;
+}
+
+Image heat_colours(const Matrix& m, float smallest, float largest) {
+    Image image(m.rows, m.cols, 3);
+    for (int i = 0; i < m.rows; ++i)
+        for (int j = 0; j < m.cols; ++j) {
+            if (std::isnan(m(i, j))) continue;
+            const float share = largest > smallest ? (m(i, j) - smallest) / (largest - smallest) : 0.5f;
+            const std::array<float, 3> colour = heat_colour(share);
+            for (int c = 0; c < 3; ++c) image(i, j, c) = colour[static_cast<std::size_t>(c)];
+        }
+    return image;
+}
+
+struct Range {
+    float low = std::numeric_limits<float>::infinity();
+    float high = -std::numeric_limits<float>::infinity();
+
+    void include(float x) {
+        if (!std::isfinite(x)) return;
+        low = std::min(low, x);
+        high = std::max(high, x);
+    }
+    bool empty() const { return low > high; }
+};
+
+Image heat_colours(const Matrix& m) {
+    Range range;
+    for (const float x : m) range.include(x);
+    return heat_colours(m, range.low, range.high);
+}
+
+// Letters know only brightness, so the plain picture shows the share itself.
+static Image shares(const Matrix& m) {
+    Range range;
+    for (const float x : m) range.include(x);
+    Image image(m.rows, m.cols, 1);
+    for (int i = 0; i < m.rows; ++i)
+        for (int j = 0; j < m.cols; ++j) image(i, j, 0) = range.high > range.low ? (m(i, j) - range.low) / (range.high - range.low) : 0.5f;
+    return image;
+}
+
+Block heat_map(const Matrix& m, Colours colours) {
+    return picture(colours == Colours::none ? shares(m) : heat_colours(m), colours);
+}
+
+// ---- blocks --------------------------------------------------------------------------------------------------------------------
+
+int display_width(const std::string& words) {
+    int width = 0;
+    bool in_code = false;
+    for (const char32_t c : decode_utf8(words)) {
+        if (c == 0x1B) in_code = true;
+        if (!in_code) ++width;
+        if (in_code && c == 'm') in_code = false;
+    }
+    return width;
+}
+
+static std::string padded(const std::string& words, int width) {
+    return words + std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ');
+}
+
+static std::string without_end_spaces(std::string line) {
+    line.erase(line.find_last_not_of(' ') + 1);
+    return line;
+}
+
+// One row of blocks, all of which fit.
+static void append_row(std::vector<std::string>& lines, const std::vector<Captioned>& blocks, std::size_t first, std::size_t end) {
+    static constexpr const char* gap = "   ";
+    std::size_t height = 0;
+    std::string captions;
+    for (std::size_t b = first; b < end; ++b) {
+        height = std::max(height, blocks[b].block.lines.size());
+        captions += padded(blocks[b].caption, blocks[b].block.width) + gap;
+    }
+    if (captions.find_first_not_of(' ') != std::string::npos) lines.push_back(without_end_spaces(captions));
+    for (std::size_t k = 0; k < height; ++k) {
+        std::string line;
+        for (std::size_t b = first; b < end; ++b) {
+            const int width = std::max(blocks[b].block.width, display_width(blocks[b].caption));
+            line += padded(k < blocks[b].block.lines.size() ? blocks[b].block.lines[k] : "", width) + gap;
+        }
+        lines.push_back(without_end_spaces(line));
+    }
+}
+
+std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int most_width) {
+    std::vector<std::string> lines;
+    std::size_t first = 0;
+    int width = 0;
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+        const int needed = std::max(blocks[b].block.width, display_width(blocks[b].caption)) + 3;
+        if (b > first && width + needed > most_width) {
+            append_row(lines, blocks, first, b);
+            first = b;
+            width = 0;
+        }
+        width += needed;
+    }
+    if (first < blocks.size()) append_row(lines, blocks, first, blocks.size());
+    return lines;
+}
+
+// ---- curves --------------------------------------------------------------------------------------------------------------------
+
+static constexpr std::string_view marks = "*o+x#%";
+static constexpr std::array<int, 6> mark_colours = {45, 214, 120, 205, 229, 141};  // of the 256: blue, orange, green, pink, yellow, violet
+
+// A field of letters, each of which holds 2 x 4 dots (braille) or one mark.
+class Canvas {
+public:
+    Canvas(int width, int height, Colours colours)
+        : width(width), height(height), colours(colours), cells(static_cast<std::size_t>(width) * height) {}
+
+    int dots_across() const { return colours == Colours::none ? width : 2 * width; }
+    int dots_down() const { return colours == Colours::none ? height : 4 * height; }
+
+    void set(int across, int down, int series) {
+        const bool plain = colours == Colours::none;
+        const int x = plain ? across : across / 2, y = plain ? down : down / 4;
+        Cell& cell = cells[static_cast<std::size_t>(y) * width + x];
+        // The bits of a braille character: 1, 2, 3, 7 down the left side, 4, 5, 6, 8 down the right.
+        static constexpr int bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
+        cell.dots |= plain ? 1 : bits[down % 4][across % 2];
+        cell.series = series;
+    }
+
+    std::string line(int y) const {
+        std::string words;
+        for (int x = 0; x < width; ++x) {
+            const Cell cell = cells[static_cast<std::size_t>(y) * width + x];
+            if (cell.dots == 0)
+                words += ' ';
+            else if (colours == Colours::none)
+                words += marks[static_cast<std::size_t>(cell.series) % marks.size()];
+            else
+                words += in_series_colour(encode_utf8(static_cast<char32_t>(0x2800 + cell.dots)), cell.series);
+        }
+        return words;
+    }
+
+    static std::string in_series_colour(const std::string& words, int series) {
+        return "\x1b[38;5;" + text(mark_colours[static_cast<std::size_t>(series) % mark_colours.size()]) + "m" + words + colours_off;
+    }
+
+private:
+    struct Cell {
+        int dots = 0, series = 0;
+    };
+    int width, height;
+    Colours colours;
+    std::vector<Cell> cells;
+};
+
+// The dot, 0 ... dots - 1, of a value in a range; the middle when the range is one point.
+static int dot_of(float value, Range range, int dots) {
+    const double share = range.high > range.low ? (static_cast<double>(value) - range.low) / (static_cast<double>(range.high) - range.low) : 0.5;
+    return static_cast<int>(std::lround(share * (dots - 1)));
+}
+
+// Points and the straight lines between neighbours.
+static void draw_series(Canvas& canvas, const Series& series, int number, Range xs, Range ys) {
+    bool first = true;
+    int last_x = 0, last_y = 0;
+    for (std::size_t k = 0; k < series.x.size(); ++k) {
+        if (!std::isfinite(series.x[k]) || !std::isfinite(series.y[k])) continue;
+        const int x = dot_of(series.x[k], xs, canvas.dots_across());
+        const int y = canvas.dots_down() - 1 - dot_of(series.y[k], ys, canvas.dots_down());
+        const int from_x = first ? x : last_x, from_y = first ? y : last_y;
+        const int dots = std::max({std::abs(x - from_x), std::abs(y - from_y), 1});
+        for (int d = 0; d <= dots; ++d) canvas.set(from_x + (x - from_x) * d / dots, from_y + (y - from_y) * d / dots, number);
+        first = false;
+        last_x = x;
+        last_y = y;
+    }
+}
+
+static std::string short_number(float number) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.4g", static_cast<double>(number));
+    return digits;
+}
+
+std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height) {
+    require(width >= 16 && height >= 2, "curves: ", width, " x ", height, " letters are too few, 16 x 2 are the least");
+    Range xs, ys;
+    for (const Series& one : series) {
+        require(one.x.size() == one.y.size(), "curves: ", one.name, " has ", one.x.size(), " x and ", one.y.size(), " y");
+        for (std::size_t k = 0; k < one.x.size(); ++k)
+            if (std::isfinite(one.x[k]) && std::isfinite(one.y[k])) {
+                xs.include(one.x[k]);
+                ys.include(one.y[k]);
+            }
+    }
+    if (xs.empty()) return {"(no points)"};
+
+    Canvas canvas(width, height, colours);
+    for (std::size_t s = 0; s < series.size(); ++s) draw_series(canvas, series[s], static_cast<int>(s), xs, ys);
+
+    const std::string top = short_number(ys.high), bottom = short_number(ys.low);
+    const std::size_t margin = std::max(top.size(), bottom.size());
+    std::vector<std::string> lines;
+    std::string legend(margin + 2, ' ');
+    for (std::size_t s = 0; s < series.size(); ++s) {
+        const bool plain = colours == Colours::none;
+        const std::string mark = plain ? std::string(1, marks[s % marks.size()]) : Canvas::in_series_colour("\u2501\u2501", static_cast<int>(s));
+        legend += mark + " " + series[s].name + "   ";
+    }
+    lines.push_back(without_end_spaces(legend));
+    for (int y = 0; y < height; ++y) {
+        const std::string label = y == 0 ? top : y == height - 1 ? bottom : "";
+        lines.push_back(without_end_spaces(std::string(margin - label.size(), ' ') + label + " |" + canvas.line(y)));
+    }
+    const std::string left = short_number(xs.low), right = short_number(xs.high);
+    const int between = std::max(1, width - static_cast<int>(left.size() + right.size()));
+    lines.push_back(std::string(margin + 1, ' ') + "+" + std::string(static_cast<std::size_t>(width), '-'));
+    lines.push_back(std::string(margin + 2, ' ') + left + std::string(static_cast<std::size_t>(between), ' ') + right);
+    return lines;
+}
+
+// ---- words ---------------------------------------------------------------------------------------------------------------------
+
+static bool looks_like_number(const std::string& cell) {
+    return cell.find_first_of("0123456789") != std::string::npos && cell.find_first_not_of("0123456789+-.,e% x") == std::string::npos;
+}
+
+std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows) {
+    if (rows.empty()) return {};
+    const std::size_t columns = rows[0].size();
+    std::vector<int> widths(columns, 0);
+    std::vector<bool> to_the_right(columns, rows.size() > 1);
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+        require(rows[r].size() == columns, "table: row ", r, " has ", rows[r].size(), " cells, the heading ", columns);
+        for (std::size_t c = 0; c < columns; ++c) {
+            widths[c] = std::max(widths[c], display_width(rows[r][c]));
+            if (r > 0 && !looks_like_number(rows[r][c])) to_the_right[c] = false;
+        }
+    }
+    std::vector<std::string> lines;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+        std::string line, rule;
+        for (std::size_t c = 0; c < columns; ++c) {
+            const std::string room(static_cast<std::size_t>(widths[c] - display_width(rows[r][c])), ' ');
+            line += (c == 0 ? "" : "   ") + (to_the_right[c] ? room + rows[r][c] : rows[r][c] + room);
+            rule += (c == 0 ? "" : "   ") + std::string(static_cast<std::size_t>(widths[c]), '-');
+        }
+        lines.push_back(without_end_spaces(line));
+        if (r == 0) lines.push_back(rule);
+    }
+    return lines;
+}
+
+std::string fixed(double number, int digits) {
+    if (std::isnan(number)) return "nan";
+    char words[400];
+    std::snprintf(words, sizeof words, "%.*f", std::clamp(digits, 0, 17), number);
+    return words;
+}
+
+std::vector<std::string> wrapped(const std::string& words, int width) {
+    std::vector<std::string> lines;
+    std::string line;
+    for (const std::string& word : split(words, ' ')) {
+        if (!line.empty() && display_width(line) + 1 + display_width(word) > width) {
+            lines.push_back(line);
+            line.clear();
+        }
+        line += (line.empty() ? "" : " ") + word;
+    }
+    lines.push_back(line);
+    return lines;
+}

@@ -1,0 +1,58 @@
+// pictures.h: images, heat maps, curves and tables as lines of text.
+//
+//   in colour   pictures are half blocks, two pixels above one another in each; curves are dots of braille
+//   plain       every pixel is two letters from dark to bright, " .:-=+*#%@"; curves are letters: for pipes, files and NO_COLOR
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/base/matrix.h"
+#include "nn/data/image.h"
+
+enum class Colours { none, few, all };  // plain letters; 256 colours; 24 bits
+
+// What standard output can show: none unless it is a terminal (NO_COLOR and FORCE_COLOR count), all when COLORTERM says so.
+Colours terminal_colours();
+
+// Lines that stand on their own or beside others: each takes `width` places on a terminal.
+struct Block {
+    std::vector<std::string> lines;
+    int width = 0;
+};
+
+// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small pictures are enlarged, wide ones reduced to 96 pixels.
+//   throws  std::invalid_argument for another number of channels, or no pixels
+Block picture(const Image& image, Colours colours);
+
+// The elements from smallest (dark) to largest (bright) through black, violet, orange, pale yellow; NaN is shown as black.
+Image heat_colours(const Matrix& m);
+Image heat_colours(const Matrix& m, float smallest, float largest);
+Block heat_map(const Matrix& m, Colours colours);
+
+struct Captioned {
+    std::string caption;
+    Block block;
+};
+// As many beside one another as fit, captions above.
+std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int most_width = 100);
+
+struct Series {
+    std::string name;
+    std::vector<float> x, y;  // equally many points; those that are not finite are left out
+};
+// Curves in one frame with the range of both axes.
+//   throws  std::invalid_argument when a series has not as many x as y
+std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width = 64, int height = 14);
+
+// Columns as wide as their widest cell; those that hold only numbers below the heading stand to the right.
+//   rows    rows[0] is the heading; all equally long
+std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows);
+
+// "0.2500"; "nan", "inf".
+std::string fixed(double number, int digits = 4);
+
+// Places that words take on a terminal: characters, colours not counted.
+int display_width(const std::string& words);
+
+// Words in lines of at most `width` places, broken at spaces.
+std::vector<std::string> wrapped(const std::string& words, int width);
