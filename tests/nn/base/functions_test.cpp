@@ -1,0 +1,114 @@
+#include "nn/base/functions.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "nn/base/random.h"
+#include "tests/test.h"
+
+static constexpr float infinity = std::numeric_limits<float>::infinity();
+static constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+
+// How far y is from the exact value, in units of the last place that a float of that size has.
+static double distance_in_ulp(float y, double exact) {
+    const float nearest = static_cast<float>(exact);
+    if (y == nearest) return 0;  // also two infinities
+    const float size = std::min(std::abs(nearest), std::numeric_limits<float>::max());
+    const double ulp = static_cast<double>(size) - std::nextafter(size, -1.0f);
+    return std::abs(y - exact) / ulp;
+}
+
+// The worst distance over numbers of every sign and exponent: every 4099th of all floats.
+static double worst_distance(float ours(float), double theirs(double)) {
+    double worst = 0;
+    for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32); bits += 4099) {
+        const float x = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+        if (std::isnan(x)) continue;
+        const double distance = distance_in_ulp(ours(x), theirs(x));
+        worst = distance <= worst ? worst : distance;  // NaN becomes the worst
+    }
+    return worst;
+}
+
+static double exp_in_double(double x) { return std::exp(x); }
+static double tanh_in_double(double x) { return std::tanh(x); }
+static double erf_in_double(double x) { return std::erf(x); }
+
+TEST_SUITE("functions") {
+
+TEST_CASE("over all of float each function stays within a few units in the last place of the library's") {
+    CHECK(worst_distance(fast_exp, exp_in_double) < 1.5);
+    CHECK(worst_distance(fast_tanh, tanh_in_double) < 2);
+    CHECK(worst_distance(fast_erf, erf_in_double) < 2);
+}
+
+TEST_CASE("no jump where one formula takes over from the other") {
+    for (const float border : {0.625f, 0.9f, 4.0f, 9.0f})
+        for (float x = border - 0.01f; x < border + 0.01f; x = std::nextafter(x, infinity) + 1e-6f) {
+            if (distance_in_ulp(fast_tanh(x), std::tanh(static_cast<double>(x))) > 2) FAIL_CHECK("tanh at ", x);
+            if (distance_in_ulp(fast_erf(-x), std::erf(-static_cast<double>(x))) > 2) FAIL_CHECK("erf at ", -x);
+        }
+}
+
+TEST_CASE("what is known exactly comes out exactly") {
+    CHECK(fast_exp(0) == 1);
+    CHECK(fast_exp(-infinity) == 0);
+    CHECK(fast_exp(infinity) == infinity);
+    CHECK(fast_exp(std::numeric_limits<float>::lowest()) == 0);
+    CHECK(fast_exp(std::numeric_limits<float>::max()) == infinity);
+    CHECK(fast_tanh(0) == 0);
+    CHECK(fast_tanh(infinity) == 1);
+    CHECK(fast_tanh(-infinity) == -1);
+    CHECK(fast_erf(0) == 0);
+    CHECK(fast_erf(infinity) == 1);
+    CHECK(fast_erf(-infinity) == -1);
+}
+
+TEST_CASE("NaN stays NaN") {
+    CHECK(std::isnan(fast_exp(not_a_number)));
+    CHECK(std::isnan(fast_tanh(not_a_number)));
+    CHECK(std::isnan(fast_erf(not_a_number)));
+}
+
+TEST_CASE("exp reaches into the numbers that are smaller than the smallest normal float, and to the largest") {
+    // exp(-100) = 3.78e-44 is 27 times the smallest float of all, 1.4e-45
+    CHECK(fast_exp(-100) == 27 * std::numeric_limits<float>::denorm_min());
+    CHECK(fast_exp(-103.9f) == std::numeric_limits<float>::denorm_min());
+    CHECK(fast_exp(-104) == 0);
+    CHECK(fast_exp(88.72f) < infinity);
+    CHECK(fast_exp(88.73f) == infinity);
+}
+
+TEST_CASE("sum_of and max_of see every element, whatever the length") {
+    for (const int count : {0, 1, 2, 31, 32, 33, 63, 64, 65, 100}) {
+        std::vector<float> x(count, 1);
+        CHECK(sum_of(x.data(), count) == count);
+        CHECK(max_of(x.data(), count) == (count == 0 ? -infinity : 1));
+        for (int k = 0; k < count; ++k) {
+            x[k] = 5;
+            CHECK(sum_of(x.data(), count) == count + 4);
+            CHECK(max_of(x.data(), count) == 5);
+            x[k] = 1;
+        }
+    }
+}
+
+TEST_CASE("exp_of writes exp(x - shift) and returns the sum, also in place") {
+    Random random(3);
+    for (const int count : {1, 31, 32, 33, 100}) {
+        std::vector<float> x(count), y(count);
+        for (float& number : x) number = random.normal();
+        const float sum = exp_of(x.data(), 0.5f, y.data(), count);
+        double expected = 0;
+        for (int k = 0; k < count; ++k) {
+            CHECK(y[k] == Approx(std::exp(x[k] - 0.5f)).epsilon(1e-6));
+            expected += y[k];
+        }
+        CHECK(sum == Approx(expected).epsilon(1e-6));
+        CHECK(exp_of(x.data(), 0.5f, x.data(), count) == sum);
+        CHECK(x == y);
+    }
+}
+
+}

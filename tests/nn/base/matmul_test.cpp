@@ -1,0 +1,206 @@
+#include "nn/base/matmul.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "nn/base/parallel.h"
+#include "nn/base/random.h"
+#include "tests/test.h"
+
+// A product of m x k and k x n numbers in a given form, with the numbers of each matrix in the middle of a larger one.
+struct Product {
+    Matrix a_around, b_around, c_around;
+    Slice a, b;
+    OutSlice c;
+};
+
+enum class Form { plain, b_transposed, a_transposed, both_transposed };
+static const std::vector<Form> forms{Form::plain, Form::b_transposed, Form::a_transposed, Form::both_transposed};
+
+// `margin` numbers lie around each slice; c begins with random numbers, because the product is added to it.
+static Product make_product(int m, int k, int n, Form form, int margin) {
+    const bool a_transposed = form == Form::a_transposed || form == Form::both_transposed;
+    const bool b_transposed = form == Form::b_transposed || form == Form::both_transposed;
+    const int a_rows = a_transposed ? k : m, a_cols = a_transposed ? m : k;
+    const int b_rows = b_transposed ? n : k, b_cols = b_transposed ? k : n;
+    Random random(m + 100 * k + 10000 * n);
+    Product p;
+    p.a_around = normal_matrix(random, a_rows + 2 * margin, a_cols + 2 * margin);
+    p.b_around = normal_matrix(random, b_rows + 2 * margin, b_cols + 2 * margin);
+    p.c_around = normal_matrix(random, m + 2 * margin, n + 2 * margin);
+    const Matrix &a_read = p.a_around, &b_read = p.b_around;
+    const Slice a = part(a_read, margin, a_rows, margin, a_cols), b = part(b_read, margin, b_rows, margin, b_cols);
+    p.a = a_transposed ? transposed(a) : a;
+    p.b = b_transposed ? transposed(b) : b;
+    p.c = part(p.c_around, margin, m, margin, n);
+    return p;
+}
+
+// Compares the product with the textbook's in double, and every number around c with what it was.
+// Allowed are some roundings of the sum of absolute values; a product forgotten or counted twice is thousands of times as much.
+static bool agrees_with_textbook(int m, int k, int n, Form form, int margin) {
+    Product p = make_product(m, k, n, form, margin);
+    const Matrix before = p.c_around;
+    multiply_add(p.c, p.a, p.b);
+    for (int i = 0; i < before.rows; ++i)
+        for (int j = 0; j < before.cols; ++j) {
+            const int row = i - margin, col = j - margin;
+            double expected = before(i, j), size = std::abs(expected);
+            if (row >= 0 && row < m && col >= 0 && col < n) {
+                for (int q = 0; q < k; ++q) {
+                    const double product = static_cast<double>(p.a(row, q)) * p.b(q, col);
+                    expected += product;
+                    size += std::abs(product);
+                }
+                if (!(std::abs(p.c_around(i, j) - expected) <= 1e-6 * size)) return false;
+            } else if (p.c_around(i, j) != before(i, j)) {
+                return false;
+            }
+        }
+    return true;
+}
+
+static void check_against_textbook(int m, int k, int n) {
+    for (const Form form : forms)
+        for (const int margin : {0, 3}) {
+            CAPTURE(m);
+            CAPTURE(k);
+            CAPTURE(n);
+            CAPTURE(static_cast<int>(form));
+            CAPTURE(margin);
+            CHECK(agrees_with_textbook(m, k, n, form, margin));
+        }
+}
+
+TEST_SUITE("matmul") {
+
+TEST_CASE("a product worked by hand: (2, 3)(3, 2)") {
+    const Matrix a{{1, 2, 3}, {4, 5, 6}};
+    const Matrix b{{7, 10}, {8, 11}, {9, 12}};
+    // 1*7 + 2*8 + 3*9 = 50,  1*10 + 2*11 + 3*12 = 68,  4*7 + 5*8 + 6*9 = 122,  4*10 + 5*11 + 6*12 = 167
+    const Matrix expected{{50, 68}, {122, 167}};
+    CHECK(identical(matmul(a, b), expected));
+    CHECK(identical(matmul_transposed(a, transpose(b)), expected));
+    CHECK(identical(transposed_matmul(transpose(a), b), expected));
+}
+
+TEST_CASE("multiply_add adds to what is there, as the textbook loop does") {
+    const Matrix a{{1, 2}}, b{{3}, {4}};
+    Matrix c{{100}}, textbook{{100}};
+    multiply_add(whole(c), whole(a), whole(b));
+    multiply_add_textbook(whole(textbook), whole(a), whole(b));
+    CHECK(c(0, 0) == 111);  // 100 + 1*3 + 2*4
+    CHECK(textbook(0, 0) == 111);
+}
+
+TEST_CASE("the product equals the textbook's for every small size, also where a size is 0") {
+    for (const int m : {0, 1, 2, 5, 6, 7, 13})
+        for (const int k : {0, 1, 3, 8, 17})
+            for (const int n : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33}) check_against_textbook(m, k, n);
+}
+
+TEST_CASE("the product equals the textbook's at the edges of tiles and slabs") {
+    for (const int m : {6, 7, 12, 13}) check_against_textbook(m, 64, 65);
+    for (const int k : {255, 256, 257, 511, 513}) check_against_textbook(7, k, 19);
+    for (const int n : {47, 48, 49, 63, 64, 65, 127, 129, 511, 512, 513, 577, 1025}) check_against_textbook(7, 11, n);
+    check_against_textbook(101, 263, 131);  // primes
+    check_against_textbook(61, 257, 521);
+}
+
+TEST_CASE("the product equals the textbook's for thin and wide matrices") {
+    check_against_textbook(2000, 1, 1);
+    check_against_textbook(1, 2000, 1);
+    check_against_textbook(1, 1, 2000);
+    check_against_textbook(1500, 2, 3);
+    check_against_textbook(2, 1500, 3);
+    check_against_textbook(2, 3, 1500);
+    check_against_textbook(65, 16, 65);  // attention heads
+    check_against_textbook(17, 8, 17);
+}
+
+TEST_CASE("a single row has a way of its own, with the same result") {
+    for (const int k : {1, 2, 7, 8, 9, 31, 32, 33, 100, 769})
+        for (const int n : {1, 63, 255, 256, 257, 1000}) check_against_textbook(1, k, n);
+}
+
+TEST_CASE("the result is the same to the last bit whatever the number of threads") {
+    const int threads_before = thread_count();
+    const std::vector<std::vector<int>> sizes{{197, 96, 300}, {61, 257, 521}, {1, 700, 1000}, {3, 500, 700}, {3000, 40, 5}, {13, 300, 64}};
+    for (const Form form : forms)
+        for (const std::vector<int>& size : sizes) {
+            CAPTURE(size);
+            Product alone = make_product(size[0], size[1], size[2], form, 1);
+            set_thread_count(1);
+            multiply_add(alone.c, alone.a, alone.b);
+            for (const int threads : {2, 3, 8}) {
+                Product shared = make_product(size[0], size[1], size[2], form, 1);
+                set_thread_count(threads);
+                multiply_add(shared.c, shared.a, shared.b);
+                CHECK(identical(alone.c_around, shared.c_around));
+            }
+        }
+    set_thread_count(threads_before);
+}
+
+TEST_CASE("steps of any size are served: every second column, every third row") {
+    Random random(5);
+    const Matrix a_all = normal_matrix(random, 30, 40), b_all = normal_matrix(random, 60, 90);
+    const Slice a{a_all.begin(), 10, 20, 3 * 40, 2}, b{b_all.begin(), 20, 30, 3 * 90, 3};
+    for (const int rows : {1, 10}) {
+        const Slice a_rows{a.first, rows, a.cols, a.row_step, a.col_step};
+        Matrix c(rows, 30), expected(rows, 30);
+        multiply_add(whole(c), a_rows, b);
+        multiply_add_textbook(whole(expected), a_rows, b);
+        for (std::size_t k = 0; k < c.size(); ++k) CHECK(c[k] == Approx(expected[k]).epsilon(1e-5));
+    }
+}
+
+TEST_CASE("a product may be added to one of its own factors: both are read before anything is written") {
+    for (const int n : {2, 40}) {
+        Random random(n);
+        const Matrix start = normal_matrix(random, n, n), other = normal_matrix(random, n, n);
+        Matrix expected = start;
+        multiply_add(whole(expected), whole(start), whole(other));
+        Matrix a = start;
+        multiply_add(whole(a), whole(static_cast<const Matrix&>(a)), whole(other));
+        CHECK(identical(a, expected));
+        Matrix squared = start, square = start;
+        multiply_add(whole(square), whole(start), transposed(whole(start)));
+        multiply_add(whole(squared), whole(static_cast<const Matrix&>(squared)), transposed(whole(static_cast<const Matrix&>(squared))));
+        CHECK(identical(squared, square));
+    }
+}
+
+TEST_CASE("infinities and NaN reach the result") {
+    for (const int n : {3, 70}) {
+        const Matrix a(n, n, 1);
+        Matrix b(n, n, 1);
+        b(1, 1) = INFINITY;
+        b(2, 2) = NAN;
+        const Matrix c = matmul(a, b);
+        CHECK(c(0, 0) == static_cast<float>(n));
+        CHECK(c(0, 1) == INFINITY);
+        CHECK(std::isnan(c(n - 1, 2)));
+    }
+}
+
+TEST_CASE("a wrong shape is an error that names the caller's line and both shapes") {
+    const Matrix a(2, 3), b(2, 4);
+    Matrix c(2, 4);
+    CHECK(without_place(error_of([&] { matmul(a, b); })) == "matmul: (2, 3) times (2, 4), the inner sizes differ");
+    CHECK(error_of([&] { matmul(a, b); }).find("matmul_test.cpp:") != std::string::npos);
+    CHECK(without_place(error_of([&] { matmul_transposed(a, b); })) == "matmul: (2, 3) times (4, 2), the inner sizes differ");
+    CHECK(without_place(error_of([&] { transposed_matmul(b, Matrix(3, 3)); })) == "matmul: (4, 2) times (3, 3), the inner sizes differ");
+    CHECK(without_place(error_of([&] { multiply_add(whole(c), whole(a), whole(Matrix(3, 5))); })) ==
+          "matmul: the product of (2, 3) and (3, 5) does not fit into (2, 4)");
+}
+
+TEST_CASE("part: a slice outside the matrix is an error that gives its rows and columns") {
+    const Matrix m(4, 5);
+    CHECK(part(m, 4, 0, 5, 0).rows == 0);
+    CHECK(error_of([&] { part(m, 3, 2, 0, 5); }) == "part: rows 3 to 5, columns 0 to 5 of a (4, 5) matrix");
+    CHECK(error_of([&] { part(m, 0, 4, -1, 2); }) == "part: rows 0 to 4, columns -1 to 1 of a (4, 5) matrix");
+}
+
+}

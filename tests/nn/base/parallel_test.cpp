@@ -1,0 +1,84 @@
+#include "nn/base/parallel.h"
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "tests/test.h"
+
+// Sets the number of threads until the end of the scope.
+struct Threads {
+    int before = thread_count();
+    explicit Threads(int count) { set_thread_count(count); }
+    ~Threads() { set_thread_count(before); }
+};
+
+TEST_SUITE("parallel") {
+
+TEST_CASE("every part of the loop is run exactly once, with fewer and with more threads than parts") {
+    for (const int threads : {1, 2, 3, 8})
+        for (const int count : {0, 1, 2, 7, 1000}) {
+            const Threads in_use(threads);
+            std::vector<std::atomic<int>> runs(count);
+            parallel_for(count, [&](int i) { ++runs[i]; });
+            for (const std::atomic<int>& run : runs) CHECK(run == 1);
+        }
+}
+
+TEST_CASE("thousands of short loops follow one another") {
+    const Threads in_use(3);
+    std::atomic<long> sum{0};
+    for (int round = 0; round < 3000; ++round) parallel_for(4, [&](int i) { sum += i; });
+    CHECK(sum == 3000 * 6);  // 0 + 1 + 2 + 3
+}
+
+TEST_CASE("a loop inside a loop runs on the thread that asked for it") {
+    const Threads in_use(2);
+    std::atomic<int> runs{0}, elsewhere{0};
+    parallel_for(4, [&](int) {
+        const std::thread::id mine = std::this_thread::get_id();
+        parallel_for(5, [&](int) {
+            ++runs;
+            if (std::this_thread::get_id() != mine) ++elsewhere;
+        });
+    });
+    CHECK(runs == 20);
+    CHECK(elsewhere == 0);
+}
+
+TEST_CASE("two threads of a program may ask for loops at the same time") {
+    const Threads in_use(2);
+    std::atomic<int> runs{0};
+    const auto ask = [&] {
+        for (int round = 0; round < 200; ++round) parallel_for(10, [&](int) { ++runs; });
+    };
+    std::thread other(ask);
+    ask();
+    other.join();
+    CHECK(runs == 2 * 200 * 10);
+}
+
+TEST_CASE("an exception of any part reaches the caller, and the next loop works") {
+    for (const int threads : {1, 3}) {
+        const Threads in_use(threads);
+        for (const int bad : {0, 5, 99}) {
+            const auto body = [&](int i) {
+                if (i == bad) throw std::runtime_error("part " + std::to_string(i));
+            };
+            CHECK(error_of([&] { parallel_for(100, body); }) == "part " + std::to_string(bad));
+        }
+        std::atomic<int> runs{0};
+        parallel_for(10, [&](int) { ++runs; });
+        CHECK(runs == 10);
+    }
+}
+
+TEST_CASE("a number of threads below 1 or beyond 1024 is an error") {
+    const int before = thread_count();
+    CHECK(error_of([] { set_thread_count(0); }) == "set_thread_count: 0 is not a number of threads, 1 to 1024");
+    CHECK(error_of([] { set_thread_count(1025); }) == "set_thread_count: 1025 is not a number of threads, 1 to 1024");
+    CHECK(thread_count() == before);
+}
+
+}
