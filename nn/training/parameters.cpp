@@ -24,6 +24,20 @@ long count_numbers(const Parameters& parameters) {
     return count;
 }
 
+void copy_values(const Parameters& from, const Parameters& to) {
+    require(from.size() == to.size(), "copy_values: a list of ", from.size(), " parameters into one of ", to.size());
+    for (std::size_t k = 0; k < from.size(); ++k) {
+        require(from[k].parts.size() == to[k].parts.size(), "copy_values: ", from[k].name, " into ", to[k].name);
+        for (std::size_t part = 0; part < from[k].parts.size(); ++part) {
+            Var target = to[k].parts[part];
+            const Matrix& source = from[k].parts[part].value();
+            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", shape(source), ", ", to[k].name, " is ",
+                    shape(target.value()));
+            target.value() = source;
+        }
+    }
+}
+
 // What the shape of a published tensor says about our matrices: all parts together are (rows, cols).
 struct OurShape {
     long rows, cols;

@@ -34,6 +34,10 @@ std::vector<Var> variables(const Parameters& parameters);
 // Numbers in all matrices of the list together, trained or not, shared ones once: "86,567,656 parameters".
 long count_numbers(const Parameters& parameters);
 
+// The numbers of one model into another of the same shape: a reference that stays as it was, a trunk under a new head.
+//   throws  std::invalid_argument when the lists do not hold matrices of the same shapes
+void copy_values(const Parameters& from, const Parameters& to);
+
 // What a file may do differently from the list.
 struct LoadRules {
     std::vector<std::string> optional_prefixes = {};                   // "transformer.": a name may carry it or not

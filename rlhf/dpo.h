@@ -1,0 +1,61 @@
+// dpo.h: direct preference optimisation. The policy itself is the reward model: no sampling, no value, one classification loss.
+//
+//   paper    Rafailov et al., "Direct Preference Optimization", 2023, arXiv 2305.18290, Eq. 7; label smoothing: Mitchell, 2023;
+//            IPO: Azar et al., 2023, arXiv 2310.12036
+//   shows    that the optimum pi* = pi_ref exp(r / beta) / Z can be solved for r, and that Z cancels in a comparison
+//   symbols  B pairs   T tokens, padded on the right   V words   h = log pi(chosen) / pi_ref(chosen) - the same of rejected
+//   next     dpo.cpp; exact.h knows the optimum that both DPO and PPO are after
+#pragma once
+#include <vector>
+
+#include "gpt/gpt.h"
+
+namespace dpo {
+
+enum class Form {
+    sigmoid,  // -log sigmoid(beta h): DPO
+    ipo,      // (h - 1 / (2 beta))^2: a margin to reach instead of a loss that wants ever more
+};
+
+struct Config {
+    float beta = 0.1f;             // how dear it is to leave the reference; no learning rate
+    float label_smoothing = 0;     // the share of labels taken for wrong (eps)
+    Form form = Form::sigmoid;
+    bool reference_free = false;   // a uniform reference: its term is dropped
+};
+
+// Chosen and rejected answers to the same prompts, in one batch: rows 0 ... B-1 chosen, B ... 2B-1 rejected.
+struct Batch {
+    std::vector<int> tokens;  // 2B*T ids
+    std::vector<int> labels;  // 2B*T: the token itself where it belongs to the answer, ignored_label in prompt and padding
+    int length = 0;           // T
+    int pairs = 0;            // B
+};
+
+// Joins B chosen and B rejected rows of different lengths: shorter ones are filled up with padding_token and ignored labels.
+//   throws  std::invalid_argument when tokens and labels do not make B rows each
+Batch join(const std::vector<int>& chosen_tokens, const std::vector<int>& chosen_labels, const std::vector<int>& rejected_tokens,
+           const std::vector<int>& rejected_labels, int pairs, int padding_token = 0);
+
+struct LogProbabilities {
+    Var tokens;    // (2B, T-1)  log pi(token t+1), 0 where it is not labelled
+    Var chosen;    // (B, 1)     sums over the answer, not means
+    Var rejected;  // (B, 1)
+};
+
+LogProbabilities log_probabilities(const Batch& batch, const gpt::Weights& w, const gpt::Config& config);
+
+struct LossSteps {
+    Var margin;               // (B, 1)  h
+    Var losses;               // (B, 1)                                              Eq. 7
+    Var loss;                 // (1, 1)  their mean
+    Matrix chosen_rewards;    // (B, 1)  beta (log pi - log pi_ref): the reward that the policy implies
+    Matrix rejected_rewards;  // (B, 1)
+    Matrix reward_margins;    // (B, 1)
+    float accuracy = 0;       // share of margins above 0
+};
+
+// The reference's log-probabilities are taken as constants.
+LossSteps loss(const LogProbabilities& policy, const LogProbabilities& reference, const Config& config);
+
+}  // namespace dpo

@@ -1,0 +1,109 @@
+#include "rlhf/exact.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+
+namespace exact {
+
+std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int longest, int most) {
+    require(vocabulary > 0 && longest > 0, "all_answers: ", vocabulary, " words and at most ", longest, " of them in an answer");
+    std::vector<std::vector<int>> finished, open = {{}};
+    for (int length = 1; length <= longest; ++length) {
+        std::vector<std::vector<int>> longer;
+        for (const std::vector<int>& beginning : open)
+            for (int word = 0; word < vocabulary; ++word) {
+                std::vector<int> answer = beginning;
+                answer.push_back(word);
+                (word == end_token || length == longest ? finished : longer).push_back(std::move(answer));
+                require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " words and ", longest,
+                        " places make more than ", most, " answers");
+            }
+        open = std::move(longer);
+    }
+    return finished;
+}
+
+Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vector<int>>& answers, const gpt::Weights& w,
+                      const gpt::Config& config) {
+    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " words and ", answers.size(), " answers");
+    std::size_t longest = 0;
+    for (const std::vector<int>& answer : answers) longest = std::max(longest, answer.size());
+    const int P = static_cast<int>(prompt.size()), T = P + static_cast<int>(longest), Y = static_cast<int>(answers.size());
+    std::vector<int> tokens, labels;  // Y rows of T; what is behind an answer is padding that nobody looks at
+    for (const std::vector<int>& answer : answers) {
+        std::vector<int> row = prompt;
+        row.insert(row.end(), answer.begin(), answer.end());
+        row.resize(T, 0);
+        std::vector<int> row_labels(T, ignored_label);
+        for (std::size_t k = 0; k < answer.size(); ++k) row_labels[P - 1 + k] = answer[k];  // predicted one place earlier
+        tokens.insert(tokens.end(), row.begin(), row.end());
+        labels.insert(labels.end(), row_labels.begin(), row_labels.end());
+    }
+    const gpt::Steps steps = gpt::forward(tokens, T, w, config);   // (Y*T, V)
+    const Var nll = token_losses(steps.logits, labels);            // (Y*T, 1)
+    return scale(row_sums(reshape(nll, Y, T)), -1);                // (Y, 1)
+}
+
+Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabilities).value(); }
+
+double expected_reward(const Matrix& p, const Matrix& rewards) {
+    require(same_shape(p, rewards), "expected_reward: ", shape(p), " probabilities and ", shape(rewards), " rewards");
+    double total = 0;
+    for (std::size_t y = 0; y < p.size(); ++y) total += static_cast<double>(p[y]) * rewards[y];
+    return total;
+}
+
+double kl(const Matrix& p, const Matrix& q) {
+    require(same_shape(p, q), "kl: ", shape(p), " and ", shape(q));
+    double total = 0;
+    for (std::size_t y = 0; y < p.size(); ++y) {
+        if (p[y] == 0) continue;
+        require(q[y] > 0, "kl: answer ", y, " is possible here and impossible there, the distance is infinite");
+        total += p[y] * std::log(static_cast<double>(p[y]) / q[y]);
+    }
+    return total;
+}
+
+double objective(const Matrix& p, const Matrix& q, const Matrix& rewards, float beta) {
+    return expected_reward(p, rewards) - beta * kl(p, q);
+}
+
+// Z = sum q exp(r / beta), with the largest exponent taken out.
+struct Partition {
+    double largest = 0;  // max r / beta
+    double rest = 0;     // Z / exp(largest)
+};
+
+static Partition partition(const Matrix& q, const Matrix& rewards, float beta) {
+    require(same_shape(q, rewards) && !q.empty(), "optimal_policy: ", shape(q), " probabilities and ", shape(rewards), " rewards");
+    require(beta > 0, "optimal_policy: beta is ", beta, "; without a price the optimum is to always give the best answer");
+    Partition Z{.largest = *std::max_element(rewards.begin(), rewards.end()) / static_cast<double>(beta)};
+    for (std::size_t y = 0; y < q.size(); ++y) Z.rest += q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest);
+    return Z;
+}
+
+Matrix optimal_policy(const Matrix& q, const Matrix& rewards, float beta) {
+    const Partition Z = partition(q, rewards, beta);
+    Matrix best(q.rows, q.cols);
+    for (std::size_t y = 0; y < q.size(); ++y)
+        best[y] = static_cast<float>(q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest) / Z.rest);
+    return best;
+}
+
+double optimal_objective(const Matrix& q, const Matrix& rewards, float beta) {
+    const Partition Z = partition(q, rewards, beta);
+    return beta * (Z.largest + std::log(Z.rest));
+}
+
+Var loss(const Var& log_p, const Matrix& log_q, const Matrix& rewards, float beta) {
+    const Var p = exp(log_p);                                                   // (Y, 1)
+    const Var price = scale(subtract(log_p, log_q), beta);                      // (Y, 1)  beta log(p / q)
+    const Var gain = subtract(rewards, price);                                  // (Y, 1)
+    return scale(sum(multiply(p, gain)), -1);                                   // (1, 1)
+}
+
+}  // namespace exact

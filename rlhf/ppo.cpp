@@ -1,0 +1,255 @@
+#include "rlhf/ppo.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+
+namespace ppo {
+
+// --- what an episode is ---
+
+Matrix answer_mask(const Episodes& episodes) {
+    const int B = episodes.count(), T = episodes.length;
+    require(static_cast<int>(episodes.answer_lengths.size()) == B && static_cast<int>(episodes.tokens.size()) == B * T, "ppo: ",
+            episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(), " answers do not make episodes of ", T);
+    Matrix mask(B, T - 1);
+    for (int b = 0; b < B; ++b) {
+        const int prompt = episodes.prompt_lengths[b], answer = episodes.answer_lengths[b];
+        require(prompt >= 1 && answer >= 0 && prompt + answer <= T, "ppo: episode ", b, " has a prompt of ", prompt, " and an answer of ",
+                answer, " tokens of ", T);
+        for (int t = prompt - 1; t < prompt + answer - 1; ++t) mask(b, t) = 1;  // the action at t is token t+1
+    }
+    return mask;
+}
+
+Episodes roll_out(const std::vector<int>& prompts, int prompt_length, const gpt::Weights& policy, const gpt::Config& config,
+                  int new_tokens, int end_token, int padding_token, const Matrix& draws) {
+    const gpt::Limits limits{.new_tokens = new_tokens, .end_of_text = end_token};
+    const auto answers = gpt::generate(prompts, prompt_length, policy, config, limits, {}, draws);
+    Episodes episodes;
+    episodes.length = prompt_length + new_tokens;
+    for (std::size_t b = 0; b < answers.size(); ++b) {
+        const auto prompt = prompts.begin() + static_cast<long>(b) * prompt_length;
+        std::vector<int>& tokens = episodes.tokens;
+        tokens.insert(tokens.end(), prompt, prompt + prompt_length);
+        tokens.insert(tokens.end(), answers[b].begin(), answers[b].end());
+        tokens.resize((b + 1) * static_cast<std::size_t>(episodes.length), padding_token);
+        episodes.prompt_lengths.push_back(prompt_length);
+        episodes.answer_lengths.push_back(static_cast<int>(answers[b].size()));
+    }
+    return episodes;
+}
+
+// The token to be predicted at each row where it belongs to an answer.
+static std::vector<int> answer_labels(const Episodes& episodes, const Matrix& mask) {
+    const int T = episodes.length;
+    std::vector<int> labels(episodes.tokens.size(), ignored_label);
+    for (int b = 0; b < episodes.count(); ++b)
+        for (int t = 0; t + 1 < T; ++t)
+            if (mask(b, t) == 1) labels[b * T + t] = episodes.tokens[b * T + t + 1];
+    return labels;
+}
+
+// One number for each of B*T rows becomes (B, T-1): what stands at the last token speaks of none.
+static Var by_episode(const Var& column, const Episodes& episodes) {
+    const Var rows = reshape(column, episodes.count(), episodes.length);
+    return slice_cols(rows, 0, episodes.length - 1);
+}
+
+Var token_log_probabilities(const Var& logits, const Episodes& episodes) {
+    const std::vector<int> labels = answer_labels(episodes, answer_mask(episodes));
+    const Var nll = token_losses(logits, labels);    // (B*T, 1)
+    return scale(by_episode(nll, episodes), -1);     // (B, T-1)
+}
+
+PolicySteps forward(const Episodes& episodes, const Weights& w, const gpt::Config& config) {
+    PolicySteps steps;
+    steps.trunk = gpt::forward(episodes.tokens, episodes.length, w.trunk, config);                  // (B*T, V)
+    steps.log_probabilities = token_log_probabilities(steps.trunk.logits, episodes);                // (B, T-1)
+    const Var values = by_episode(linear(steps.trunk.hidden, w.value), episodes);                   // (B, T-1)
+    steps.values = multiply(values, answer_mask(episodes));                                         // (B, T-1)
+    return steps;
+}
+
+// --- from a score to advantages ---
+
+float masked_mean(const Matrix& x, const Matrix& mask) {
+    double total = 0, count = 0;
+    for (std::size_t k = 0; k < x.size(); ++k) {
+        total += x[k] * mask[k];
+        count += mask[k];
+    }
+    require(count > 0, "ppo: no token belongs to an answer");
+    return static_cast<float>(total / count);
+}
+
+Matrix whiten(const Matrix& x, const Matrix& mask, bool keep_mean) {
+    const float mean = masked_mean(x, mask);
+    double sum_of_squares = 0, count = 0;
+    for (std::size_t k = 0; k < x.size(); ++k) {
+        sum_of_squares += mask[k] * (x[k] - mean) * (x[k] - mean);
+        count += mask[k];
+    }
+    require(count > 1, "ppo: whitening needs two answer tokens, here is ", count);
+    const float deviation = static_cast<float>(std::sqrt(sum_of_squares / (count - 1) + 1e-8));
+    Matrix white(x.rows, x.cols);
+    for (std::size_t k = 0; k < x.size(); ++k)
+        if (mask[k] == 1) white[k] = (x[k] - mean) / deviation + (keep_mean ? mean : 0);
+    return white;
+}
+
+Matrix generalised_advantages(const Matrix& rewards, const Matrix& values, const Matrix& mask, float discount, float trace) {
+    Matrix advantages(rewards.rows, rewards.cols);
+    for (int b = 0; b < rewards.rows; ++b) {
+        float next_value = 0, next_advantage = 0;  // beyond the end of the answer there is nothing
+        for (int t = rewards.cols - 1; t >= 0; --t) {
+            if (mask(b, t) == 0) continue;
+            const float delta = rewards(b, t) + discount * next_value - values(b, t);
+            advantages(b, t) = delta + discount * trace * next_advantage;
+            next_value = values(b, t);
+            next_advantage = advantages(b, t);
+        }
+    }
+    return advantages;
+}
+
+static float penalty_of(float log_ratio, Penalty penalty) {
+    switch (penalty) {
+        case Penalty::kl: return log_ratio;
+        case Penalty::abs: return std::abs(log_ratio);
+        case Penalty::square: return 0.5f * log_ratio * log_ratio;
+    }
+    return 0;
+}
+
+RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matrix& old_log_probabilities,
+                                   const Matrix& reference_log_probabilities, const Matrix& old_values, const Matrix& mask, float beta,
+                                   const Config& config) {
+    const int B = mask.rows, columns = mask.cols;
+    require(static_cast<int>(scores.size()) == B && same_shape(old_log_probabilities, mask) &&
+                same_shape(reference_log_probabilities, mask) && same_shape(old_values, mask),
+            "ppo: ", scores.size(), " scores, log-probabilities ", shape(old_log_probabilities), " and ",
+            shape(reference_log_probabilities), ", values ", shape(old_values), " for a mask of ", shape(mask));
+    RewardSteps steps;
+    steps.kl = Matrix(B, columns);
+    steps.non_score_reward = Matrix(B, columns);
+    for (std::size_t k = 0; k < mask.size(); ++k) {
+        steps.kl[k] = mask[k] * penalty_of(old_log_probabilities[k] - reference_log_probabilities[k], config.penalty);
+        steps.non_score_reward[k] = -beta * steps.kl[k];
+    }
+    steps.rewards = steps.non_score_reward;
+    for (int b = 0; b < B; ++b) {
+        int last = columns - 1;  // the last token of the answer, not of the padded row
+        while (last >= 0 && mask(b, last) == 0) --last;
+        if (last >= 0) steps.rewards(b, last) += scores[b];
+    }
+    steps.rewards_used = config.whiten_rewards ? whiten(steps.rewards, mask, true) : steps.rewards;
+    steps.advantages_raw = generalised_advantages(steps.rewards_used, old_values, mask, config.discount, config.trace);
+    steps.returns = steps.advantages_raw;
+    for (std::size_t k = 0; k < mask.size(); ++k) steps.returns[k] += mask[k] * old_values[k];
+    steps.advantages = whiten(steps.advantages_raw, mask);
+    return steps;
+}
+
+// --- the loss ---
+
+// sum(x mask) / sum(mask) of something that is differentiated
+static Var masked_mean(const Var& x, const Matrix& mask) {
+    const float count = std::accumulate(mask.begin(), mask.end(), 0.0f);
+    require(count > 0, "ppo: no token belongs to an answer");
+    return scale(sum(multiply(x, mask)), 1 / count);
+}
+
+// Share of the masked places where `clipped` is the larger loss.
+static float share_where_larger(const Var& clipped, const Var& plain, const Matrix& mask) {
+    Matrix larger(mask.rows, mask.cols);
+    for (std::size_t k = 0; k < mask.size(); ++k) larger[k] = clipped.value()[k] > plain.value()[k];
+    return masked_mean(larger, mask);
+}
+
+// -sum_v p_v log p_v of every row that precedes an answer token, and their mean.
+static float mean_entropy(const Var& logits, const Matrix& mask) {
+    const Matrix log_p = log_softmax_rows(logits.value()).value();  // (B*T, V)
+    const int T = mask.cols + 1;
+    Matrix entropy(mask.rows, mask.cols);
+    for (int b = 0; b < mask.rows; ++b)
+        for (int t = 0; t < mask.cols; ++t) {
+            const float* const row = log_p.row(b * T + t);
+            double total = 0;
+            for (int v = 0; v < log_p.cols; ++v) total -= std::exp(row[v]) * row[v];
+            entropy(b, t) = static_cast<float>(total);
+        }
+    return masked_mean(entropy, mask);
+}
+
+LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values, const RewardSteps& rewards,
+               const Matrix& mask, const Config& config) {
+    LossSteps steps;
+
+    // How much likelier is each token than when it was chosen? The smaller of two gains (the larger of two losses) is taken, so that
+    // leaving the neighbourhood of the old policy never pays, but coming back to it always does.
+    const Var log_ratio = multiply(subtract(policy.log_probabilities, old_log_probabilities), mask);  // (B, T-1)
+    steps.ratio = exp(log_ratio);                                                                     // (B, T-1)
+    const Matrix minus_A = scale(rewards.advantages, -1).value();                                     // (B, T-1)
+    const Var plain = multiply(steps.ratio, minus_A);
+    const Var clipped = multiply(clamp(steps.ratio, 1 - config.clip, 1 + config.clip), minus_A);
+    steps.policy_loss = masked_mean(maximum(plain, clipped), mask);                                   // Eq. 7
+    steps.policy_clip_share = share_where_larger(clipped, plain, mask);
+
+    // The same idea for the value: what stays within value_clip of the old value, against what does not.
+    const Var change = clamp(subtract(policy.values, old_values), -config.value_clip, config.value_clip);
+    const Var near_value = add(change, old_values);
+    const Var error = square(subtract(policy.values, rewards.returns));
+    const Var near_error = square(subtract(near_value, rewards.returns));
+    steps.value_loss = scale(masked_mean(maximum(error, near_error), mask), 0.5f);
+    steps.value_clip_share = share_where_larger(near_error, error, mask);
+
+    steps.loss = add(steps.policy_loss, scale(steps.value_loss, config.value_weight));
+
+    // What one watches while it runs.
+    steps.entropy = mean_entropy(policy.trunk.logits, mask);
+    steps.approximate_kl = 0.5f * masked_mean(square(log_ratio.value()).value(), mask);
+    steps.policy_kl = -masked_mean(log_ratio.value(), mask);
+    return steps;
+}
+
+// --- the leash ---
+
+std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities, const Matrix& mask) {
+    std::vector<float> kl(mask.rows);
+    for (int b = 0; b < mask.rows; ++b)
+        for (int t = 0; t < mask.cols; ++t) kl[b] += mask(b, t) * (old_log_probabilities(b, t) - reference_log_probabilities(b, t));
+    return kl;
+}
+
+float mean_of(const std::vector<float>& numbers) {
+    require(!numbers.empty(), "mean_of: there are no numbers");
+    return static_cast<float>(std::accumulate(numbers.begin(), numbers.end(), 0.0) / static_cast<double>(numbers.size()));
+}
+
+float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config& config) {
+    if (!config.adaptive) return beta;
+    const float e = std::clamp(mean_kl / config.kl_target - 1, -0.2f, 0.2f);
+    return beta * (1 + e * episodes / config.kl_horizon);
+}
+
+// --- weights ---
+
+Weights from_language_model(const gpt::Weights& trained, const gpt::Config& config) {
+    Random unused;  // every number that it draws is replaced
+    Weights w{.trunk = gpt::make_weights(config, unused), .value = {.weight = parameter(Matrix(config.width, 1)), .bias = parameter(Matrix(1, 1))}};
+    copy_values(gpt::parameters(trained, config), gpt::parameters(w.trunk, config));
+    return w;
+}
+
+Parameters parameters(const Weights& w, const gpt::Config& config) {
+    Parameters table = gpt::parameters(w.trunk, config, "transformer.");
+    add_parameters(table, "v_head.summary", w.value);
+    return table;
+}
+
+}  // namespace ppo

@@ -1,0 +1,178 @@
+#include "rlhf/preferences.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/file.h"
+#include "nn/data/json.h"
+#include "nn/data/text.h"
+
+namespace preferences {
+
+// --- pairs ---
+
+Pairs all_pairs(const std::vector<int>& group, const std::vector<int>& ranks) {
+    require(group.size() == ranks.size(), "all_pairs: ", group.size(), " answers have a ranking, ", ranks.size(), " have a rank");
+    Pairs pairs;
+    const int N = static_cast<int>(ranks.size());
+    for (int n = 0; n < N; ++n) {
+        require(group[n] >= 0, "all_pairs: answer ", n, " belongs to ranking ", group[n]);
+        require(ranks[n] >= 1, "all_pairs: answer ", n, " has rank ", ranks[n], ", the best rank is 1");
+        pairs.groups = std::max(pairs.groups, group[n] + 1);
+    }
+    for (int g = 0; g < pairs.groups; ++g)
+        for (int i = 0; i < N; ++i)
+            for (int j = i + 1; j < N; ++j) {
+                if (group[i] != g || group[j] != g || ranks[i] == ranks[j]) continue;
+                pairs.list.push_back(ranks[i] < ranks[j] ? Pair{i, j} : Pair{j, i});
+                pairs.group.push_back(g);
+            }
+    return pairs;
+}
+
+// --- likelihoods ---
+
+float bradley_terry(float reward_i, float reward_j) { return 1 / (1 + std::exp(reward_j - reward_i)); }
+
+Var differences(const Var& rewards, const Pairs& pairs) {
+    std::vector<int> better, worse;
+    for (const Pair& pair : pairs.list) {
+        better.push_back(pair.better);
+        worse.push_back(pair.worse);
+    }
+    return subtract(gather_rows(rewards, better), gather_rows(rewards, worse));  // (pairs, 1)
+}
+
+// The answers from best to worst.
+static std::vector<int> best_first(const std::vector<int>& ranks) {
+    std::vector<int> order(ranks.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return ranks[a] < ranks[b]; });
+    return order;
+}
+
+float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int>& ranks) {
+    require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(), " ranks");
+    const std::vector<int> order = best_first(ranks);
+    for (std::size_t k = 1; k < order.size(); ++k)
+        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " was given twice, a tie has no likelihood here");
+    double nll = 0, log_rest = -std::numeric_limits<double>::infinity();  // log of the sum of exp(r) over the answers not yet placed
+    for (std::size_t k = order.size(); k-- > 0;) {                        // from the worst, so that the rest grows by one each time
+        const double r = rewards[order[k]];
+        const double larger = std::max(r, log_rest), smaller = std::min(r, log_rest);
+        log_rest = larger + std::log1p(std::exp(smaller - larger));
+        nll += log_rest - r;
+    }
+    return static_cast<float>(nll);
+}
+
+// --- a synthetic person ---
+
+float gumbel(float u) {
+    require(u > 0 && u < 1, "gumbel: the draw is ", u, ", it must lie between 0 and 1");
+    return -std::log(-std::log(u));
+}
+
+std::vector<int> rank(const std::vector<float>& scores, const Person& person, const std::vector<float>& draws) {
+    require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(), " draws");
+    std::vector<float> felt;
+    for (std::size_t k = 0; k < scores.size(); ++k) felt.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
+    std::vector<int> order(scores.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return felt[a] > felt[b]; });
+    std::vector<int> ranks(scores.size());
+    for (std::size_t k = 0; k < order.size(); ++k) {
+        const bool tie = k > 0 && felt[order[k - 1]] - felt[order[k]] <= person.tie_margin && (person.tie_margin > 0 || felt[order[k - 1]] == felt[order[k]]);
+        ranks[order[k]] = tie ? ranks[order[k - 1]] : static_cast<int>(k) + 1;
+    }
+    return ranks;
+}
+
+// --- agreement ---
+
+float agreement(const std::vector<float>& rewards, const Pairs& pairs) {
+    if (pairs.list.empty()) return 0.5f;
+    float right = 0;
+    for (const Pair& pair : pairs.list) {
+        const float difference = rewards.at(pair.better) - rewards.at(pair.worse);
+        right += difference > 0 ? 1.0f : difference == 0 ? 0.5f : 0.0f;
+    }
+    return right / static_cast<float>(pairs.list.size());
+}
+
+static int sign(float x) { return (x > 0) - (x < 0); }
+
+float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ranks) {
+    require(rewards.size() == ranks.size(), "kendall_tau: ", rewards.size(), " rewards and ", ranks.size(), " ranks");
+    long same_minus_reversed = 0, reward_differs = 0, rank_differs = 0;
+    for (std::size_t i = 0; i < ranks.size(); ++i)
+        for (std::size_t j = i + 1; j < ranks.size(); ++j) {
+            const int by_reward = sign(rewards[i] - rewards[j]);
+            const int by_rank = sign(static_cast<float>(ranks[j] - ranks[i]));  // a smaller rank is better
+            same_minus_reversed += by_reward * by_rank;
+            reward_differs += by_reward != 0;
+            rank_differs += by_rank != 0;
+        }
+    if (reward_differs == 0 || rank_differs == 0) return 0;
+    return static_cast<float>(same_minus_reversed / std::sqrt(static_cast<double>(reward_differs) * rank_differs));
+}
+
+float correlation(const std::vector<float>& a, const std::vector<float>& b) {
+    require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers beside ", b.size());
+    const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(), mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();
+    double ab = 0, aa = 0, bb = 0;
+    for (std::size_t k = 0; k < a.size(); ++k) {
+        ab += (a[k] - mean_a) * (b[k] - mean_b);
+        aa += (a[k] - mean_a) * (a[k] - mean_a);
+        bb += (b[k] - mean_b) * (b[k] - mean_b);
+    }
+    return aa == 0 || bb == 0 ? 0 : static_cast<float>(ab / std::sqrt(aa * bb));
+}
+
+// --- rankings in a file ---
+
+static Ranking ranking_of(const Json& object) {
+    Ranking ranking;
+    ranking.prompt = object.at("prompt").as_string();
+    for (const Json& answer : object.at("answers").as_array()) ranking.answers.push_back(answer.as_string());
+    for (const Json& rank : object.at("ranks").as_array()) {
+        ranking.ranks.push_back(rank.as_int());
+        require(ranking.ranks.back() >= 1, "a rank of ", ranking.ranks.back(), ", the best rank is 1");
+    }
+    require(ranking.answers.size() == ranking.ranks.size(), ranking.answers.size(), " answers but ", ranking.ranks.size(), " ranks");
+    return ranking;
+}
+
+std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_line) {
+    const std::vector<std::string> lines = split_lines(read_file(path));
+    std::vector<Ranking> rankings;
+    for (std::size_t k = 0; k < lines.size(); ++k) {
+        if (lines[k].empty()) continue;
+        try {
+            rankings.push_back(ranking_of(parse_json(lines[k], "this line")));
+        } catch (const std::invalid_argument& error) {
+            const bool last = k + 1 == lines.size();
+            require(last && forgive_last_line, path, ": line ", k + 1, ": ", error.what());
+        }
+    }
+    return rankings;
+}
+
+std::string line_of(const Ranking& ranking) {
+    std::string answers, ranks;
+    for (const std::string& answer : ranking.answers) answers += (answers.empty() ? "" : ", ") + json_string(answer);
+    for (const int rank : ranking.ranks) ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);
+    return "{\"prompt\": " + json_string(ranking.prompt) + ", \"answers\": [" + answers + "], \"ranks\": [" + ranks + "]}\n";
+}
+
+void write_rankings(const std::string& path, const std::vector<Ranking>& rankings) {
+    std::string text;
+    for (const Ranking& ranking : rankings) text += line_of(ranking);
+    write_file_atomically(path, text);
+}
+
+}  // namespace preferences

@@ -1,0 +1,153 @@
+#include "rlhf/dpo.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/rlhf/fixture.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("dpo");
+
+TEST_CASE("every quantity, the loss in four forms and every gradient equal the published implementation's") {
+    for (const std::string& path : golden_files("dpo")) {
+        const Golden golden(path);
+        const gpt::Config config = gpt_config_of_fixture(golden);
+        const dpo::Config dpo_config{.beta = static_cast<float>(golden.file.metadata_double("beta")),
+                                     .label_smoothing = static_cast<float>(golden.file.metadata_double("label_smoothing"))};
+        REQUIRE(golden.file.metadata_int("label_pad_token_id") == ignored_label);
+        const int pairs = static_cast<int>(golden.integers("input.prompt_lengths").size());
+        const dpo::Batch batch = dpo::join(golden.integers("input.chosen_input_ids"), golden.integers("input.chosen_labels"),
+                                           golden.integers("input.rejected_input_ids"), golden.integers("input.rejected_labels"), pairs,
+                                           golden.file.metadata_int("pad_token_id"));
+        Random random;
+        const gpt::Weights w = gpt::make_weights(config, random), frozen = gpt::make_weights(config, random);
+        const Parameters parameters = gpt::parameters(w, config, "transformer.");
+        golden.load_weights(parameters, gpt::load_rules(config));
+        load(gpt::parameters(frozen, config, "transformer."), golden.file, gpt::load_rules(config), "input.reference.");
+        const dpo::LogProbabilities reference = dpo::log_probabilities(batch, frozen, config);
+
+        const Tape tape;
+        const dpo::LogProbabilities policy = dpo::log_probabilities(batch, w, config);
+        const dpo::LossSteps loss = dpo::loss(policy, reference, dpo_config);
+
+        golden.check("token_logps", policy.tokens.value());
+        golden.check("policy_chosen_logps", transpose(policy.chosen.value()));
+        golden.check("policy_rejected_logps", transpose(policy.rejected.value()));
+        golden.check("reference_chosen_logps", transpose(reference.chosen.value()));
+        golden.check("reference_rejected_logps", transpose(reference.rejected.value()));
+        golden.check("chosen_rewards", transpose(loss.chosen_rewards));
+        golden.check("rejected_rewards", transpose(loss.rejected_rewards));
+        golden.check("reward_margins", transpose(loss.reward_margins));
+        golden.check("reward_accuracy", loss.accuracy);
+        golden.check("losses", transpose(loss.losses.value()));
+        golden.check("loss", loss.loss.value());
+        const float beta = dpo_config.beta;
+        golden.check("losses_dpo", transpose(dpo::loss(policy, reference, {.beta = beta}).losses.value()));
+        golden.check("losses_ipo", transpose(dpo::loss(policy, reference, {.beta = beta, .form = dpo::Form::ipo}).losses.value()));
+        golden.check("losses_reference_free", transpose(dpo::loss(policy, reference, {.beta = beta, .reference_free = true}).losses.value()));
+
+        backward(loss.loss);
+        golden.check("grad_chosen_logps", transpose(policy.chosen.gradient()));
+        golden.check("grad_rejected_logps", transpose(policy.rejected.gradient()));
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+static const gpt::Config tiny{.vocabulary = 9, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
+static constexpr int no = ignored_label;
+
+TEST_CASE("at the start policy and reference are the same, and the loss is log 2 whatever the data") {
+    Random random(1);
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const dpo::Batch batch = dpo::join({1, 2, 3, 4}, {no, 2, no, 4}, {1, 5, 6, 3, 7, 8}, {no, 5, 6, no, 7, 8}, 2);
+    const dpo::LogProbabilities p = dpo::log_probabilities(batch, w, tiny);
+    CHECK(dpo::loss(p, p, {}).loss.value()(0, 0) == Approx(std::log(2.0)));
+    CHECK(dpo::loss(p, p, {.beta = 3, .label_smoothing = 0.3f}).loss.value()(0, 0) == Approx(std::log(2.0)));
+}
+
+TEST_CASE("padding changes nothing, and the sum, not the mean, is taken over an answer") {
+    Random random(2);
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const dpo::Batch narrow = dpo::join({1, 2, 3}, {no, 2, 3}, {1, 4, 5}, {no, 4, 5}, 1);
+    const dpo::Batch wide = dpo::join({1, 2, 3}, {no, 2, 3}, {1, 4, 5, 0, 0}, {no, 4, 5, no, no}, 1);
+    const dpo::LogProbabilities a = dpo::log_probabilities(narrow, w, tiny), b = dpo::log_probabilities(wide, w, tiny);
+    check_close("chosen", b.chosen.value(), a.chosen.value());
+    check_close("rejected", b.rejected.value(), a.rejected.value());
+    CHECK(a.chosen.value()(0, 0) == Approx(a.tokens.value()(0, 0) + a.tokens.value()(0, 1)));
+    CHECK(b.tokens.value()(1, 2) == 0);  // padding
+}
+
+static dpo::LogProbabilities given(float chosen, float rejected) {
+    return {.tokens = {}, .chosen = parameter(Matrix{{chosen}}), .rejected = parameter(Matrix{{rejected}})};
+}
+
+TEST_CASE("the loss by hand: beta h = ln 3 has probability 3/4") {
+    const dpo::LogProbabilities policy = given(-1, -2 - std::log(3.0f)), reference = given(-3, -4);
+    // h = (-1 + 2 + ln 3) - (-3 + 4) = ln 3
+    CHECK(dpo::loss(policy, reference, {.beta = 1}).loss.value()(0, 0) == Approx(-std::log(0.75)));
+    CHECK(dpo::loss(policy, reference, {.beta = 1, .label_smoothing = 0.25f}).loss.value()(0, 0) ==
+          Approx(-0.75 * std::log(0.75) - 0.25 * std::log(0.25)));
+    CHECK(dpo::loss(policy, reference, {.beta = 1, .form = dpo::Form::ipo}).loss.value()(0, 0) ==
+          Approx(std::pow(std::log(3.0) - 0.5, 2)));
+    CHECK(dpo::loss(policy, reference, {.beta = 1, .reference_free = true}).loss.value()(0, 0) ==
+          Approx(std::log1p(std::exp(-1 - std::log(3.0)))));
+    const dpo::LossSteps steps = dpo::loss(policy, reference, {.beta = 0.5f});
+    CHECK(steps.chosen_rewards(0, 0) == Approx(0.5 * 2));
+    CHECK(steps.rejected_rewards(0, 0) == Approx(0.5 * (2 - std::log(3.0))));
+    CHECK(steps.accuracy == 1);
+}
+
+TEST_CASE("the gradient is -beta sigmoid(-beta h): what is in order already pulls less; chosen and rejected pull apart") {
+    const dpo::LogProbabilities policy = given(0, -std::log(3.0f)), reference = given(0, 0);
+    const Tape tape;
+    backward(dpo::loss(policy, reference, {.beta = 1}).loss);
+    CHECK(policy.chosen.gradient()(0, 0) == Approx(-0.25));
+    CHECK(policy.rejected.gradient()(0, 0) == Approx(0.25));
+    CHECK(reference.chosen.gradient().empty());  // frozen
+}
+
+TEST_CASE("with smoothed labels the best margin is finite: sigmoid(beta h) = 1 - eps") {
+    const float h = std::log(0.8f / 0.2f);
+    const dpo::LogProbabilities policy = given(h, 0), reference = given(0, 0);
+    const Tape tape;
+    backward(dpo::loss(policy, reference, {.beta = 1, .label_smoothing = 0.2f}).loss);
+    CHECK(policy.chosen.gradient()(0, 0) == Approx(0).epsilon(1e-6));
+}
+
+TEST_CASE("five answers with known rewards: all comparisons together lead to the closed form") {
+    // pi_ref, r and beta are given; pi* is proportional to pi_ref exp(r / beta)
+    const Matrix reference_p{{0.1f, 0.2f, 0.4f, 0.2f, 0.1f}}, r{{2, 1, 0.5f, 0, -1}};
+    const float beta = 0.5f;
+    Var logits = parameter(log(reference_p).value());
+    const Matrix reference_lp = log_softmax_rows(logits.value()).value();
+    for (int step = 0; step < 4000; ++step) {
+        const Tape tape;
+        const Var lp = log_softmax_rows(logits);
+        Var loss = Matrix{{0}};
+        for (int i = 0; i < 5; ++i)
+            for (int j = 0; j < 5; ++j) {
+                if (i == j) continue;
+                const dpo::LogProbabilities policy{.tokens = {}, .chosen = slice_cols(lp, i, 1), .rejected = slice_cols(lp, j, 1)};
+                const dpo::LogProbabilities reference{
+                    .tokens = {}, .chosen = Matrix{{reference_lp[i]}}, .rejected = Matrix{{reference_lp[j]}}};
+                const float person = 1 / (1 + std::exp(r[j] - r[i]));  // how often i is preferred to j
+                loss = add(loss, scale(dpo::loss(policy, reference, {.beta = beta}).loss, person));
+            }
+        backward(loss);
+        for (int k = 0; k < 5; ++k) logits.value()[k] -= 1.0f * logits.gradient()[k];
+        logits.zero_gradient();
+    }
+    const Matrix p = softmax_rows(logits.value()).value();
+    check_close("pi*", p, Matrix{{0.6627f, 0.1794f, 0.1320f, 0.0243f, 0.0016f}}, {1e-4f, 0});
+}
+
+TEST_CASE("what does not fit is refused") {
+    CHECK(error_of([] { dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1); }) == "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows");
+    CHECK(error_of([] { dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2); }) ==
+          "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows");
+}
+
+TEST_SUITE_END();

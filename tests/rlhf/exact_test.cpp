@@ -1,0 +1,105 @@
+#include "rlhf/exact.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "nn/autograd/operations.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("exact");
+
+TEST_CASE("all answers by hand: three words, word 0 ends, at most two places") {
+    const auto answers = exact::all_answers(3, 0, 2);
+    const std::vector<std::vector<int>> by_hand = {{0}, {1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}, {2, 2}};
+    CHECK(answers == by_hand);
+    CHECK(exact::all_answers(4, 3, 3).size() == 1 + 3 + 9 * 4);
+    CHECK(error_of([] { exact::all_answers(20, 0, 8); }) == "all_answers: 20 words and 8 places make more than 20000 answers");
+    CHECK(error_of([] { exact::all_answers(0, 0, 8); }) == "all_answers: 0 words and at most 8 of them in an answer");
+}
+
+static const gpt::Config tiny{.vocabulary = 4, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
+
+TEST_CASE("the probabilities of all answers sum to 1") {
+    Random random(1);
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const auto answers = exact::all_answers(4, 3, 4);
+    const Matrix p = exact::probabilities(exact::log_probabilities({1, 2}, answers, w, tiny).value());
+    CHECK(std::accumulate(p.begin(), p.end(), 0.0) == Approx(1).epsilon(1e-5));
+}
+
+static const Matrix q{{0.1f}, {0.2f}, {0.4f}, {0.2f}, {0.1f}}, rewards{{2}, {1}, {0.5f}, {0}, {-1}};
+
+TEST_CASE("the optimum by hand: the reference times exp(r / beta), E[r] 1.569 at a KL of 1.030") {
+    const Matrix best = exact::optimal_policy(q, rewards, 0.5f);
+    check_close("pi*", best, Matrix{{0.6627f}, {0.1794f}, {0.1320f}, {0.0243f}, {0.0016f}}, {1e-4f, 0});
+    CHECK(exact::expected_reward(q, rewards) == Approx(0.5));
+    CHECK(exact::expected_reward(best, rewards) == Approx(1.569).epsilon(1e-3));
+    CHECK(exact::kl(best, q) == Approx(1.030).epsilon(1e-3));
+    CHECK(exact::objective(best, q, rewards, 0.5f) == Approx(exact::optimal_objective(q, rewards, 0.5f)));
+}
+
+TEST_CASE("no policy has a larger objective, and the KL is never negative") {
+    Random random(2);
+    const double best = exact::optimal_objective(q, rewards, 0.5f);
+    for (int trial = 0; trial < 200; ++trial) {
+        const Matrix p = softmax_rows(normal_matrix(random, 1, 5, 2)).value();
+        const Matrix column = reshape(p, 5, 1);
+        CHECK(exact::objective(column, q, rewards, 0.5f) <= best + 1e-6);
+        CHECK(exact::kl(column, q) >= 0);
+    }
+    CHECK(exact::kl(q, q) == 0);
+    CHECK(exact::kl(Matrix{{1}, {0}}, Matrix{{0.5f}, {0.5f}}) == Approx(std::log(2.0)));
+    CHECK(error_of([] { exact::kl(Matrix{{1}}, Matrix{{0}}); }) == "kl: answer 0 is possible here and impossible there, the distance is infinite");
+}
+
+TEST_CASE("a small beta neither overflows nor loses the answer; none at all is refused") {
+    check_close("greedy", exact::optimal_policy(q, rewards, 1e-3f), Matrix{{1}, {0}, {0}, {0}, {0}});
+    CHECK(error_of([] { exact::optimal_policy(q, rewards, 0); }).starts_with("optimal_policy: beta is 0"));
+}
+
+TEST_CASE("the exact loss is minus the objective, and climbing it from the reference ends at the optimum") {
+    const Matrix log_q = log(q).value();
+    CHECK(exact::loss(log_q, log_q, rewards, 0.5f).value()(0, 0) == Approx(-exact::expected_reward(q, rewards)));
+    Var logits = parameter(transpose(log_q));
+    for (int step = 0; step < 4000; ++step) {
+        const Tape tape;
+        const Var log_p = log_softmax_rows(logits);
+        const Var column = matmul_transposed(Matrix{{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}, {0, 0, 0, 1, 0}, {0, 0, 0, 0, 1}}, log_p);
+        backward(exact::loss(column, log_q, rewards, 0.5f));
+        for (int k = 0; k < 5; ++k) logits.value()[k] -= 2 * logits.gradient()[k];
+        logits.zero_gradient();
+    }
+    check_close("pi", transpose(softmax_rows(logits.value()).value()), exact::optimal_policy(q, rewards, 0.5f), {1e-4f, 1e-3f});
+}
+
+TEST_CASE("the exact gradient of a language model is the mean of score times grad log p over many samples") {
+    Random random(3);
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const auto answers = exact::all_answers(4, 3, 2);
+    Matrix r(static_cast<int>(answers.size()), 1);
+    for (float& x : r) x = random.normal();
+    Matrix log_q(r.rows, 1);  // beta 0: the reference does not matter
+    {
+        const Tape tape;
+        backward(exact::loss(exact::log_probabilities({1}, answers, w, tiny), log_q, r, 0));
+    }
+    const Matrix exact_gradient = w.words.gradient();
+    Var words = w.words;
+    words.zero_gradient();
+    // REINFORCE with the probabilities in place of the frequencies of infinitely many samples
+    const Tape tape;
+    const Var log_p = exact::log_probabilities({1}, answers, w, tiny);
+    const Matrix p = exact::probabilities(log_p.value());
+    backward(scale(sum(multiply(log_p, multiply(Var(p), r).value())), -1));
+    check_close("gradient", words.gradient(), exact_gradient);
+}
+
+TEST_CASE("what does not fit is refused") {
+    CHECK(error_of([] { exact::expected_reward(Matrix(2, 1), Matrix(3, 1)); }) == "expected_reward: (2, 1) probabilities and (3, 1) rewards");
+    Random random;
+    const gpt::Weights w = gpt::make_weights(tiny, random);
+    CHECK(error_of([&] { exact::log_probabilities({}, {{1}}, w, tiny); }) == "exact: a prompt of 0 words and 1 answers");
+}
+
+TEST_SUITE_END();

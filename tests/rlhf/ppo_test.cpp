@@ -1,0 +1,238 @@
+#include "rlhf/ppo.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/rlhf/fixture.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("ppo");
+
+static ppo::Penalty penalty_of_name(const std::string& name) {
+    if (name == "kl") return ppo::Penalty::kl;
+    if (name == "abs") return ppo::Penalty::abs;
+    REQUIRE(name == "mse");
+    return ppo::Penalty::square;
+}
+
+static ppo::Config ppo_config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const auto number = [&](const char* key) { return static_cast<float>(file.metadata_double(key)); };
+    return {.kl_coefficient = number("init_kl_coef"),
+            .adaptive = true,
+            .kl_target = number("target"),
+            .kl_horizon = number("horizon"),
+            .penalty = penalty_of_name(file.metadata_text("kl_penalty")),
+            .discount = number("gamma"),
+            .trace = number("lam"),
+            .clip = number("cliprange"),
+            .value_clip = number("cliprange_value"),
+            .value_weight = number("vf_coef"),
+            .whiten_rewards = file.metadata_text("whiten_rewards") == "True"};
+}
+
+static Matrix masked(const Matrix& m, const Matrix& mask) { return multiply(Var(m), mask).value(); }
+
+TEST_CASE("every quantity, both losses and every gradient equal the published implementation's") {
+    for (const std::string& path : golden_files("ppo")) {
+        const Golden golden(path);
+        const gpt::Config config = gpt_config_of_fixture(golden);
+        const ppo::Config ppo_config = ppo_config_of_fixture(golden);
+        ppo::Episodes episodes{.tokens = golden.integers("input.tokens"),
+                               .length = 0,
+                               .prompt_lengths = golden.integers("input.query_lengths"),
+                               .answer_lengths = golden.integers("input.response_lengths")};
+        episodes.length = static_cast<int>(episodes.tokens.size()) / episodes.count();
+        const Matrix scores = golden.input("scores");
+        const Matrix old_log_probabilities = golden.input("old_logprobs"), old_values = golden.input("old_values");
+
+        Random random;
+        const ppo::Weights w = ppo::from_language_model(gpt::make_weights(config, random), config);
+        const Parameters parameters = ppo::parameters(w, config);
+        golden.load_weights(parameters, gpt::load_rules(config));
+        const gpt::Weights reference = gpt::make_weights(config, random);
+        load(gpt::parameters(reference, config, "transformer."), golden.file, gpt::load_rules(config), "input.reference.");
+
+        const Matrix mask = ppo::answer_mask(episodes);
+        golden.check_integers("mask", {mask.begin(), mask.end()});
+        const gpt::Steps reference_steps = gpt::forward(episodes.tokens, episodes.length, reference, config);
+        const Matrix reference_log_probabilities = ppo::token_log_probabilities(reference_steps.logits, episodes).value();
+
+        const Tape tape;
+        const ppo::PolicySteps policy = ppo::forward(episodes, w, config);
+        const ppo::RewardSteps rewards =
+            ppo::rewards_and_advantages({scores.begin(), scores.end()}, old_log_probabilities, reference_log_probabilities, old_values, mask,
+                                        ppo_config.kl_coefficient, ppo_config);
+        const ppo::LossSteps loss = ppo::loss(policy, old_log_probabilities, old_values, rewards, mask, ppo_config);
+
+        std::vector<int> lengths;
+        for (int b = 0; b < episodes.count(); ++b) lengths.push_back(episodes.prompt_lengths[b] + episodes.answer_lengths[b]);
+        golden.check("embedding", without_padding(policy.trunk.embeddings.value(), lengths));
+        for (int l = 0; l < config.depth; ++l) {
+            const BlockSteps& block = policy.trunk.decoder.blocks[l];
+            golden.check("attention." + std::to_string(l), without_padding(block.attention.weights.value(), lengths, config.heads));
+            golden.check("block." + std::to_string(l), without_padding(block.output.value(), lengths));
+        }
+        golden.check("final_norm", without_padding(policy.trunk.hidden.value(), lengths));
+        golden.check("logits", without_padding(policy.trunk.logits.value(), lengths));
+        golden.check("logprobs", policy.log_probabilities.value());
+        golden.check("vpreds", policy.values.value());
+        golden.check("ref_logprobs", reference_log_probabilities);
+        golden.check("kl", rewards.kl);
+        golden.check("non_score_reward", rewards.non_score_reward);
+        golden.check("rewards", rewards.rewards);
+        golden.check("rewards_used", rewards.rewards_used);
+        golden.check("advantages_raw", rewards.advantages_raw);
+        golden.check("returns", rewards.returns);
+        golden.check("advantages", rewards.advantages);
+        golden.check("ratio", masked(loss.ratio.value(), mask));
+        golden.check("policy_loss", loss.policy_loss.value());
+        golden.check("value_loss", loss.value_loss.value());
+        golden.check("loss", loss.loss.value());
+        golden.check("policy_clipfrac", loss.policy_clip_share);
+        golden.check("value_clipfrac", loss.value_clip_share);
+        golden.check("entropy", loss.entropy);
+        golden.check("approxkl", loss.approximate_kl);
+        golden.check("policykl", loss.policy_kl);
+        const std::vector<float> kl = ppo::kl_of_episodes(old_log_probabilities, reference_log_probabilities, mask);
+        golden.check("kl_per_sequence", transpose(column_of(kl)));
+        golden.check("mean_kl", ppo::mean_of(kl));
+        golden.check("kl_coef_next", ppo::next_kl_coefficient(ppo_config.kl_coefficient, ppo::mean_of(kl), episodes.count(), ppo_config));
+
+        backward(loss.loss);
+        golden.check("grad_logprobs", policy.log_probabilities.gradient());
+        golden.check("grad_vpreds", policy.values.gradient());
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+TEST_CASE("the mask by hand: a prompt of 2 and an answer of 3 in a row of 6; column t speaks of token t+1") {
+    const ppo::Episodes episodes{.tokens = {1, 2, 3, 4, 5, 0}, .length = 6, .prompt_lengths = {2}, .answer_lengths = {3}};
+    CHECK(identical(ppo::answer_mask(episodes), Matrix{{0, 1, 1, 1, 0}}));
+}
+
+TEST_CASE("advantages by hand: rewards 1, 2 and values 0.5, 1, everything kept, are 2.5 and 1") {
+    const Matrix rewards{{0, 1, 2, 0}}, values{{0, 0.5f, 1, 0}}, mask{{0, 1, 1, 0}};
+    // delta_2 = 2 + 0 - 1 = 1; delta_1 = 1 + 1 - 0.5 = 1.5; A_2 = 1, A_1 = 1.5 + 1
+    CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 1, 1), Matrix{{0, 2.5f, 1, 0}}));
+    CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 1, 0), Matrix{{0, 1.5f, 1, 0}}));       // one step
+    CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 0.5f, 1), Matrix{{0, 1.5f, 1, 0}}));    // 1 + 0.5 - 0.5 + 0.5
+}
+
+TEST_CASE("whitening divides by n - 1 and leaves the rest of the row alone") {
+    const Matrix x{{7, 1, 3, 7}}, mask{{0, 1, 1, 0}};
+    const float d = 1 / std::sqrt(2.0f);  // mean 2, variance (1 + 1) / (2 - 1) = 2
+    check_close("whitened", ppo::whiten(x, mask), Matrix{{0, -d, d, 0}});
+    check_close("mean kept", ppo::whiten(x, mask, true), Matrix{{0, 2 - d, 2 + d, 0}});
+}
+
+static const ppo::Config fixed{.kl_coefficient = 0.5f, .adaptive = false};
+
+TEST_CASE("the score is paid at the last token of the answer, the penalty at every token, and nothing on padding") {
+    const Matrix mask{{0, 1, 1, 0}}, old_lp{{9, -1, -2, 9}}, ref_lp{{9, -2, -2.5f, -9}};
+    const ppo::RewardSteps steps = ppo::rewards_and_advantages({10}, old_lp, ref_lp, Matrix(1, 4), mask, 0.5f, fixed);
+    CHECK(identical(steps.kl, Matrix{{0, 1, 0.5f, 0}}));
+    check_close("rewards", steps.rewards, Matrix{{0, -0.5f, 9.75f, 0}});
+    ppo::Config square = fixed, absolute = fixed;
+    square.penalty = ppo::Penalty::square;
+    absolute.penalty = ppo::Penalty::abs;
+    CHECK(identical(ppo::rewards_and_advantages({10}, old_lp, ref_lp, Matrix(1, 4), mask, 0.5f, square).kl, Matrix{{0, 0.5f, 0.125f, 0}}));
+    CHECK(identical(ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, absolute).kl, Matrix{{0, 1, 0.5f, 0}}));
+    check_close("negative", ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, fixed).kl, Matrix{{0, -1, -0.5f, 0}});
+}
+
+// A policy of one episode with two answer tokens whose log-probabilities and values are given.
+static ppo::PolicySteps policy_of(const Matrix& log_probabilities, const Matrix& values) {
+    ppo::PolicySteps policy;
+    policy.trunk.logits = Matrix(log_probabilities.cols + 1, 4);  // uniform over four words
+    policy.log_probabilities = parameter(log_probabilities);
+    policy.values = parameter(values);
+    return policy;
+}
+
+TEST_CASE("the clip takes away the gradient only where leaving further would pay") {
+    const Matrix mask{{1, 1, 1, 1}}, zero(1, 4);
+    ppo::RewardSteps rewards;
+    rewards.advantages = Matrix{{1, 1, -1, -1}};
+    rewards.returns = zero;
+    // ratios 1.5, 0.5, 1.5, 0.5 with a clip of 0.2: outside on all four, but only 1.5 with A > 0 and 0.5 with A < 0 would gain
+    const float up = std::log(1.5f), down = std::log(0.5f);
+    const ppo::PolicySteps policy = policy_of(Matrix{{up, down, up, down}}, zero);
+    const Tape tape;
+    const ppo::LossSteps loss = ppo::loss(policy, zero, zero, rewards, mask, fixed);
+    // by hand: max(-1.5, -1.2) = -1.2; max(-0.5, -0.8) = -0.5; max(1.5, 1.2) = 1.5; max(0.5, 0.8) = 0.8
+    CHECK(loss.policy_loss.value()(0, 0) == Approx((-1.2 - 0.5 + 1.5 + 0.8) / 4));
+    CHECK(loss.policy_clip_share == 0.5f);
+    backward(loss.loss);
+    check_close("gradient", policy.log_probabilities.gradient(), Matrix{{0, -0.5f / 4, 1.5f / 4, 0}});
+}
+
+TEST_CASE("the value loss takes the worse of the value and the clipped value") {
+    const Matrix mask{{1, 1}}, old_values{{0, 0}};
+    ppo::RewardSteps rewards;
+    rewards.advantages = Matrix(1, 2);
+    rewards.returns = Matrix{{1, 1}};
+    // values 0.5 (clipped to 0.2: error 0.64 is worse than 0.25) and 3 (clipped to 0.2: 0.64; unclipped 4 is worse)
+    const ppo::PolicySteps policy = policy_of(Matrix(1, 2), Matrix{{0.5f, 3}});
+    const ppo::LossSteps loss = ppo::loss(policy, Matrix(1, 2), old_values, rewards, mask, fixed);
+    CHECK(loss.value_loss.value()(0, 0) == Approx(0.5 * (0.64 + 4) / 2));
+    CHECK(loss.value_clip_share == 0.5f);
+    CHECK(loss.entropy == Approx(std::log(4.0)));
+}
+
+TEST_CASE("in the first epoch the ratio is 1 everywhere: log-probabilities out of step by one token would show here") {
+    const gpt::Config config{.vocabulary = 7, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
+    Random random(1);
+    const gpt::Weights start = gpt::make_weights(config, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const ppo::Weights w = ppo::from_language_model(start, config);
+    const Matrix draws = uniform_matrix(random, 3, 4);
+    const ppo::Episodes episodes = ppo::roll_out({1, 2, 3, 4, 5, 6}, 2, w.trunk, config, 4, 0, 0, draws);
+    REQUIRE(episodes.count() == 3);
+    REQUIRE(episodes.length == 6);
+    const Matrix mask = ppo::answer_mask(episodes);
+    const Matrix lp = ppo::forward(episodes, w, config).log_probabilities.value();
+    // the probability of an answer, token by token, from the model's own next-token logits
+    for (int b = 0; b < 3; ++b) {
+        const auto row = episodes.tokens.begin() + b * 6;
+        const std::vector<int> prompt(row, row + 2), answer(row + 2, row + 2 + episodes.answer_lengths[b]);
+        const double direct = gpt::log_probability(prompt, answer, w.trunk, config);
+        CHECK(std::accumulate(lp.row(b), lp.row(b) + 5, 0.0) == Approx(direct).epsilon(1e-4));
+    }
+    const ppo::RewardSteps rewards = ppo::rewards_and_advantages({1, 2, 3}, lp, lp, Matrix(3, 5), mask, 0.2f, fixed);
+    const ppo::LossSteps loss = ppo::loss(ppo::forward(episodes, w, config), lp, Matrix(3, 5), rewards, mask, fixed);
+    check_close("ratio", loss.ratio.value(), Matrix(3, 5, 1));
+    CHECK(loss.approximate_kl == Approx(0));
+    CHECK(identical(rewards.kl, Matrix(3, 5)));  // the policy is its own reference
+}
+
+TEST_CASE("the leash follows the target, by at most a fifth of B / horizon") {
+    const ppo::Config config{.kl_target = 2, .kl_horizon = 100};
+    CHECK(ppo::next_kl_coefficient(0.5f, 2, 10, config) == Approx(0.5));
+    CHECK(ppo::next_kl_coefficient(0.5f, 2.2f, 10, config) == Approx(0.5 * (1 + 0.1 * 10 / 100)));
+    CHECK(ppo::next_kl_coefficient(0.5f, 50, 10, config) == Approx(0.5 * (1 + 0.2 * 10 / 100)));
+    CHECK(ppo::next_kl_coefficient(0.5f, 0, 10, config) == Approx(0.5 * (1 - 0.2 * 10 / 100)));
+    CHECK(ppo::next_kl_coefficient(0.5f, 50, 10, fixed) == 0.5f);
+}
+
+TEST_CASE("the KL of one sampled answer may be negative") {
+    const Matrix mask{{1, 1, 0}, {1, 1, 1}};
+    const std::vector<float> kl = ppo::kl_of_episodes(Matrix{{-2, -1, 5}, {-1, -1, -1}}, Matrix{{-1, -1, 0}, {-2, -2, -2}}, mask);
+    CHECK(kl == std::vector<float>{-1, 3});
+    CHECK(ppo::mean_of(kl) == 1);
+}
+
+TEST_CASE("what does not fit is refused") {
+    const ppo::Episodes too_long{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {2}, .answer_lengths = {2}};
+    CHECK(error_of([&] { ppo::answer_mask(too_long); }) == "ppo: episode 0 has a prompt of 2 and an answer of 2 tokens of 3");
+    const ppo::Episodes uneven{.tokens = {1, 2}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {1}};
+    CHECK(error_of([&] { ppo::answer_mask(uneven); }) == "ppo: 2 tokens, 1 prompts and 1 answers do not make episodes of 3");
+    CHECK(error_of([] { ppo::masked_mean(Matrix(1, 2), Matrix(1, 2)); }) == "ppo: no token belongs to an answer");
+    CHECK(error_of([] { ppo::whiten(Matrix(1, 2), Matrix{{1, 0}}); }).starts_with("ppo: whitening needs two answer tokens"));
+    CHECK(error_of([] { ppo::rewards_and_advantages({1}, Matrix(1, 2), Matrix(1, 3), Matrix(1, 2), Matrix(1, 2), 1, {}); }) ==
+          "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2)");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,146 @@
+#include "rlhf/preferences.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "nn/autograd/operations.h"
+#include "nn/data/file.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("preferences");
+
+using namespace preferences;
+
+TEST_CASE("three answers without a tie make three pairs, winner first; a tie makes none") {
+    const Pairs pairs = all_pairs({0, 0, 0}, {2, 1, 3});
+    REQUIRE(pairs.list.size() == 3);
+    CHECK(pairs.list[0].better == 1);  // rows 0 and 1: row 1 is better
+    CHECK(pairs.list[0].worse == 0);
+    CHECK(pairs.list[1].better == 0);  // rows 0 and 2
+    CHECK(pairs.list[2].better == 1);  // rows 1 and 2
+    CHECK(all_pairs({0, 0, 0}, {1, 1, 2}).list.size() == 2);
+    CHECK(all_pairs({0, 0}, {1, 1}).list.empty());
+}
+
+TEST_CASE("answers of different rankings are never compared; a ranking without a pair still counts as one") {
+    const Pairs pairs = all_pairs({0, 1, 0, 1, 2}, {1, 1, 2, 2, 1});
+    REQUIRE(pairs.list.size() == 2);
+    CHECK(pairs.list[0].worse == 2);
+    CHECK(pairs.list[1].worse == 3);
+    CHECK(pairs.group == std::vector<int>{0, 1});
+    CHECK(pairs.groups == 3);
+}
+
+TEST_CASE("Bradley-Terry by hand: a reward ln 3 higher wins three times of four, wherever both stand") {
+    CHECK(bradley_terry(std::log(3.0f), 0) == Approx(0.75));
+    CHECK(bradley_terry(100 + std::log(3.0f), 100) == Approx(0.75).epsilon(1e-4));
+    CHECK(bradley_terry(0, std::log(3.0f)) == Approx(0.25));
+}
+
+TEST_CASE("Plackett-Luce by hand: rewards ln 3, ln 2, ln 1 in this order have probability 3/6 * 2/3 = 1/3") {
+    const std::vector<float> rewards = {std::log(2.0f), std::log(3.0f), 0};
+    CHECK(plackett_luce_nll(rewards, {2, 1, 3}) == Approx(std::log(3.0)));
+    // all six orders together have probability 1
+    const std::vector<std::vector<int>> orders = {{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}};
+    double total = 0;
+    for (const std::vector<int>& ranks : orders) total += std::exp(-plackett_luce_nll(rewards, ranks));
+    CHECK(total == Approx(1));
+}
+
+TEST_CASE("for two answers Plackett-Luce is Bradley-Terry") {
+    CHECK(plackett_luce_nll({0.7f, -0.4f}, {1, 2}) == Approx(-std::log(bradley_terry(0.7f, -0.4f))));
+    CHECK(plackett_luce_nll({0.7f, -0.4f}, {2, 1}) == Approx(-std::log(bradley_terry(-0.4f, 0.7f))));
+}
+
+TEST_CASE("a person without noise ranks by score; ties share a rank and the next one is skipped") {
+    CHECK(rank({0.1f, 3, -1, 3}, {.noise = 0}, {0.5f, 0.5f, 0.5f, 0.5f}) == std::vector<int>{3, 1, 4, 1});
+    CHECK(rank({0, 0.3f, 2}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{2, 2, 1});
+}
+
+TEST_CASE("a person with Gumbel noise of scale s chooses as Bradley and Terry say for score / s") {
+    Random random(1);
+    int first_wins = 0;
+    const int trials = 20000;
+    for (int k = 0; k < trials; ++k) {
+        const std::vector<float> draws = {random.uniform(1e-6f, 0.999999f), random.uniform(1e-6f, 0.999999f)};
+        first_wins += rank({1, 0.5f}, {.noise = 0.5f}, draws)[0] == 1;
+    }
+    // sigmoid(0.5 / 0.5) = 0.731; the standard error of 20000 trials is 0.003
+    CHECK(first_wins / double(trials) == Approx(0.731).epsilon(0.015));
+}
+
+TEST_CASE("measures of agreement") {
+    const Pairs pairs = all_pairs({0, 0, 0}, {1, 2, 3});
+    CHECK(agreement({3, 2, 1}, pairs) == 1);
+    CHECK(agreement({1, 2, 3}, pairs) == 0);
+    CHECK(agreement({3, 1, 2}, pairs) == Approx(2.0 / 3));
+    CHECK(agreement({1, 1, 1}, pairs) == 0.5f);
+    CHECK(agreement({1, 2}, Pairs{}) == 0.5f);
+    CHECK(kendall_tau({3, 2, 1}, {1, 2, 3}) == 1);
+    CHECK(kendall_tau({1, 2, 3}, {1, 2, 3}) == -1);
+    CHECK(kendall_tau({3, 1, 2}, {1, 2, 3}) == Approx(1.0 / 3));
+    CHECK(kendall_tau({1, 1, 1}, {1, 2, 3}) == 0);
+    CHECK(correlation({1, 2, 3}, {10, 20, 30}) == Approx(1));
+    CHECK(correlation({1, 2, 3}, {3, 2, 1}) == Approx(-1));
+    CHECK(correlation({1, 2, 3}, {5, 5, 5}) == 0);
+}
+
+TEST_CASE("differences send +1 to the better and -1 to the worse") {
+    const Var rewards = parameter(Matrix{{5}, {7}, {1}});
+    const Tape tape;
+    const Var d = differences(rewards, all_pairs({0, 0, 0}, {1, 2, 3}));  // 5-7, 5-1, 7-1
+    CHECK(identical(d.value(), Matrix{{-2}, {4}, {6}}));
+    backward(sum(d));
+    CHECK(identical(rewards.gradient(), Matrix{{2}, {0}, {-2}}));
+}
+
+struct TemporaryFile {
+    std::string path = "build/preferences_test.jsonl";
+    ~TemporaryFile() { std::remove(path.c_str()); }
+};
+
+TEST_CASE("rankings in a file come back as they went, quotes and other scripts included") {
+    const TemporaryFile file;
+    const std::vector<Ranking> rankings = {{"the \"movie\" was", {"good .", "плохо", ""}, {1, 2, 2}}, {"", {}, {}}};
+    write_rankings(file.path, rankings);
+    const std::vector<Ranking> read = read_rankings(file.path);
+    REQUIRE(read.size() == 2);
+    CHECK(read[0].prompt == rankings[0].prompt);
+    CHECK(read[0].answers == rankings[0].answers);
+    CHECK(read[0].ranks == rankings[0].ranks);
+    CHECK(line_of(rankings[0]) == "{\"prompt\": \"the \\\"movie\\\" was\", \"answers\": [\"good .\", \"плохо\", \"\"], \"ranks\": [1, 2, 2]}\n");
+}
+
+static std::string error_of_file(const std::string& text, bool forgive = false) {
+    const TemporaryFile file;
+    write_file_atomically(file.path, text);
+    return error_of([&] { read_rankings(file.path, forgive); });
+}
+
+TEST_CASE("a file that makes no sense is refused with the line") {
+    const std::string good = "{\"prompt\": \"p\", \"answers\": [\"a\", \"b\"], \"ranks\": [1, 2]}\n";
+    CHECK(error_of_file(good + good) == "");
+    CHECK(error_of_file(good + "\n" + good) == "");
+    CHECK(error_of_file(good + "{\"prompt\": \"p\"}\n").starts_with("build/preferences_test.jsonl: line 2: "));
+    CHECK(error_of_file("{\"prompt\": \"p\", \"answers\": [\"a\"], \"ranks\": [1, 2]}\n") ==
+          "build/preferences_test.jsonl: line 1: 1 answers but 2 ranks");
+    CHECK(error_of_file("{\"prompt\": \"p\", \"answers\": [\"a\"], \"ranks\": [0]}\n") ==
+          "build/preferences_test.jsonl: line 1: a rank of 0, the best rank is 1");
+    const std::string broken = good + good.substr(0, 20);
+    CHECK(error_of_file(broken).starts_with("build/preferences_test.jsonl: line 2: "));
+    CHECK(error_of_file(broken, true) == "");                 // somebody pulled the plug: the whole lines are kept
+    CHECK(error_of_file(good.substr(0, 20) + "\n" + good, true) != "");  // but only the last line is forgiven
+}
+
+TEST_CASE("wrong arguments are refused") {
+    CHECK(error_of([] { all_pairs({0}, {1, 2}); }) == "all_pairs: 1 answers have a ranking, 2 have a rank");
+    CHECK(error_of([] { all_pairs({0, -1}, {1, 2}); }) == "all_pairs: answer 1 belongs to ranking -1");
+    CHECK(error_of([] { all_pairs({0, 0}, {1, 0}); }) == "all_pairs: answer 1 has rank 0, the best rank is 1");
+    CHECK(error_of([] { plackett_luce_nll({1, 2}, {1, 1}); }) == "plackett_luce_nll: rank 1 was given twice, a tie has no likelihood here");
+    CHECK(error_of([] { plackett_luce_nll({1, 2}, {1}); }) == "plackett_luce_nll: 2 rewards and 1 ranks");
+    CHECK(error_of([] { rank({1}, {}, {}); }) == "rank: 1 scores and 0 draws");
+    CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));
+}
+
+TEST_SUITE_END();
