@@ -141,7 +141,7 @@ $(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS
 
 # ---- walkthroughs ------------------------------------------------------------------------------------------------------------
 # make walk-patch_embedding or walk-patch-embedding: the name of a walkthrough's file without its ending, ARGS="--seed 2" its options.
-# make debug-... opens the debugger on the unoptimised build and stops at the lesson's steps, the functions called step_...
+# make debug-... opens the debugger on the unoptimised build and stops where the lesson's steps begin
 stem = $(notdir $(basename $(1)))
 define walkthrough
 .PHONY: walk-$(2) debug-$(2)

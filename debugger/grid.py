@@ -1,5 +1,16 @@
-# grid.py: rows and columns of numbers as text, the same for gdb and lldb, and the same as grid_text of nn/base/show.cpp.
+# grid.py: what in_gdb.py and in_lldb.py share: rows and columns of numbers as text, as grid_text of nn/base/show.cpp prints them,
+# and where the steps of a walkthrough begin.
 import math
+import re
+
+
+def step_lines(source):
+    """The numbers of the lines of a walkthrough that open a step: lesson.step("Who looks at whom?", ...)."""
+    try:
+        with open(source, encoding="utf-8") as file:
+            return [number for number, line in enumerate(file, 1) if re.match(r"\s*lesson\.step\(", line)]
+    except OSError:
+        return []
 
 
 def number(x):

@@ -2,7 +2,7 @@
 #
 #   print q          shape and numbers           call show(q)    the same from inside the program
 #   heat q           a picture                   stats q         smallest, largest, mean
-#   lesson FILE      stop at the functions of FILE that are called step_..., or in main when there is none
+#   lesson FILE      stop where the steps of the walkthrough FILE begin, or in main when it has none
 import os
 import sys
 
@@ -102,28 +102,25 @@ Call("stats")
 
 
 class Lesson(gdb.Command):
-    """lesson FILE: stop at the functions of FILE that are called step_..., or in main when there is none."""
+    """lesson FILE: stop where the steps of the walkthrough FILE begin, or in main when it has none."""
 
     def __init__(self):
         super().__init__("lesson", gdb.COMMAND_BREAKPOINTS)
 
     def invoke(self, source, from_tty):
-        before = len(gdb.breakpoints())
-        try:
-            gdb.execute("rbreak %s:^step_" % source, to_string=True)
-        except gdb.error:
-            pass
-        steps = len(gdb.breakpoints()) - before
-        if steps == 0:
+        steps = grid.step_lines(source)
+        for line in steps:
+            gdb.execute("break %s:%d" % (source, line), to_string=True)
+        if not steps:
             gdb.execute("tbreak main", to_string=True)
-        where = "at each of its %d steps" % steps if steps else "in main"
+        where = "at each of its %d steps" % len(steps) if steps else "in main"
         print("%s stops %s.  continue: on to the next   next, step: one line   print x, heat x, stats x: look at x" % (source, where))
 
 
 Lesson()
 
-# step goes over the standard library, also where it is called through a template, and over the small change of our own types:
-# constructors, element access. It lands where something is computed.
+# step goes over the standard library, also where it is called through a template, over the small change of our own types
+# (constructors, element access) and over the printing of a walkthrough: it lands where something is computed.
 for functions in [
     "^std::",
     "^__gnu_cxx::",
@@ -133,5 +130,7 @@ for functions in [
     "^(borrow_floats|return_floats|shape|text)",
 ]:
     gdb.execute("skip -rfunction %s" % functions, to_string=True)
-for header in ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]:
-    gdb.execute("skip -file %s" % header, to_string=True)
+TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]
+PRINTING = ["walkthroughs/lesson/lesson.h", "walkthroughs/lesson/lesson.cpp", "walkthroughs/lesson/picture.cpp"]
+for file in TYPES + PRINTING:
+    gdb.execute("skip -file %s" % file, to_string=True)

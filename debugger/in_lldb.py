@@ -2,7 +2,7 @@
 #
 #   p q, v q                 shape and numbers
 #   p show(q)   p heat(q)    functions of the program itself        p stats(q)
-#   lesson FILE              stop at the functions of FILE that are called step_..., or in main when there is none
+#   lesson FILE              stop where the steps of the walkthrough FILE begin, or in main when it has none
 import os
 import sys
 
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import grid  # noqa: E402
 
 # step goes over the standard library and over the small change of our own types, as in in_gdb.py.
-SKIPPED = "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record)::|^(borrow_floats|return_floats|shape|text|require)"
+SKIPPED = "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record|Lesson)::|^(borrow_floats|return_floats|shape|text|require)"
 
 
 def integer(value, name):
@@ -68,15 +68,12 @@ def var_summary(value, _):
 
 def lesson(debugger, source, result, _):
     target = debugger.GetSelectedTarget()
-    files = lldb.SBFileSpecList()
-    files.Append(lldb.SBFileSpec(os.path.basename(source)))
-    steps = target.BreakpointCreateByRegex("^step_", lldb.eLanguageTypeUnknown, lldb.SBFileSpecList(), files)
-    if steps.GetNumLocations() == 0:
-        target.BreakpointDelete(steps.GetID())
+    steps = grid.step_lines(source)
+    for line in steps:
+        target.BreakpointCreateByLocation(lldb.SBFileSpec(os.path.basename(source)), line)
+    if not steps:
         target.BreakpointCreateByName("main")
-        where = "in main"
-    else:
-        where = "at each of its %d steps" % steps.GetNumLocations()
+    where = "at each of its %d steps" % len(steps) if steps else "in main"
     print("%s stops %s.  continue: on to the next   next, step: one line   v x, p heat(x), p stats(x): look at x" % (source, where))
 
 

@@ -25,9 +25,13 @@ void check_close(const std::string& step, const Matrix& ours, const Matrix& gold
 // One assertion that there is nothing to complain of, reported at the line of the test that asked for it.
 void check_none(const std::string& complaint, const Where& where);
 
-// The gradients of an operation against differences: every number of every input is moved a little to both sides.
+// "" when the gradients of an operation agree with differences, else where they do not: every number of every
+// input is moved a little to both sides.
 //   function   makes a Var from the inputs; a result that is not (1, 1) is summed with fixed weights that differ in every element
 //   inputs     where to look; keep away from corners such as relu at 0
-//   passes     when |gradient - slope| <= 2e-3 + 2e-3 |slope| everywhere
+//   agrees     when |gradient - slope| <= 2e-3 + 2e-3 |slope| everywhere
+std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs);
+
+// One assertion of the same.
 void check_gradient_by_differences(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs,
                                    Where where = Where::current());

@@ -9,14 +9,19 @@ std::string golden_folder() {
     return folder == nullptr || *folder == '\0' ? "tests/golden" : folder;
 }
 
-std::vector<std::string> golden_files(const std::string& stem, const std::string& ending) {
+std::vector<std::string> files_of_stem(const std::string& folder, const std::string& stem, const std::string& ending) {
     std::vector<std::string> found;
     std::error_code none;
-    for (const auto& entry : std::filesystem::directory_iterator(golden_folder(), none)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
         const std::string name = entry.path().filename().string();
         if (name.starts_with(stem + "-") && name.ends_with(ending)) found.push_back(entry.path().string());
     }
     std::sort(found.begin(), found.end());
+    return found;
+}
+
+std::vector<std::string> golden_files(const std::string& stem, const std::string& ending) {
+    const std::vector<std::string> found = files_of_stem(golden_folder(), stem, ending);
     REQUIRE_MESSAGE(!found.empty(), "no file ", stem, "-*", ending, " in ", golden_folder());
     return found;
 }
@@ -75,10 +80,15 @@ void Golden::leave_out(const std::string& name, const std::string& reason) const
     used.insert("expected." + name);
 }
 
-void Golden::check_all_used(Where where) const {
+std::string Golden::not_used() const {
     std::string left;
     for (const auto& [name, tensor] : file.tensors)
         if (name.starts_with("expected.") && used.count(name) == 0) left += " " + name;
+    return left;
+}
+
+void Golden::check_all_used(Where where) const {
+    const std::string left = not_used();
     check_none(left.empty() ? "" : describe() + ": nothing was compared with" + left, where);
 }
 
@@ -86,21 +96,25 @@ static bool all_zero(const Matrix& m) {
     return std::all_of(m.begin(), m.end(), [](float x) { return x == 0; });
 }
 
+std::string gradients_not_used(const Parameters& parameters, const Golden& golden) {
+    std::set<std::string> ours;
+    for (const Parameter& parameter : parameters) ours.insert("grad." + parameter.name);
+    std::string left;
+    for (const auto& [name, tensor] : golden.file.tensors)
+        if (name.starts_with("grad.") && ours.count(name) == 0) left += " " + name;
+    return left;
+}
+
 void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance, Where where) {
-    std::set<std::string> compared;
     for (const Parameter& parameter : parameters) {
         const std::string name = "grad." + parameter.name;
         const Matrix ours = published_gradient(parameter);
-        if (golden.has(name)) {
-            compared.insert(name);
+        if (golden.has(name))
             check_close(golden.describe() + ", " + name, ours, golden.file.matrix(name), tolerance, where);
-        } else {
+        else
             check_none(all_zero(ours) ? "" : golden.describe() + ": ours has a gradient for " + parameter.name + ", golden has none",
                        where);
-        }
     }
-    std::string left;
-    for (const auto& [name, tensor] : golden.file.tensors)
-        if (name.starts_with("grad.") && compared.count(name) == 0) left += " " + name;
+    const std::string left = gradients_not_used(parameters, golden);
     check_none(left.empty() ? "" : golden.describe() + ": no parameter of ours was compared with" + left, where);
 }

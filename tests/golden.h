@@ -23,8 +23,9 @@
 // The folder of the fixtures: GOLDEN_DIR, or tests/golden.
 std::string golden_folder();
 
-// All files STEM-*.safetensors of that folder (or another ending), sorted. The test fails when there is none:
-// a comparison that has nothing to compare must not pass.
+// All files STEM-*.safetensors of a folder (or with another ending), sorted.
+std::vector<std::string> files_of_stem(const std::string& folder, const std::string& stem, const std::string& ending);
+// The same of golden_folder(). The test fails when there is none: a comparison that has nothing to compare must not pass.
 std::vector<std::string> golden_files(const std::string& stem, const std::string& ending = ".safetensors");
 
 class Golden {
@@ -52,7 +53,9 @@ public:
     // This expected.NAME is left out on purpose; the reason stands in the call.
     void leave_out(const std::string& name, const std::string& reason) const;
 
-    // Every expected.* of the file has been asked for.
+    // The expected.* of the file that nobody has asked for: " expected.logits expected.loss"; "" when there is none.
+    std::string not_used() const;
+    // One assertion that there is none.
     void check_all_used(Where where = Where::current()) const;
 
 private:
@@ -65,3 +68,6 @@ private:
 // The gradient of every parameter against grad.NAME of the file. A parameter without grad.NAME must have none of ours either,
 // and no grad.* of the file may be left over.
 void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance = {}, Where where = Where::current());
+
+// The grad.* of the file that no parameter of ours is compared with.
+std::string gradients_not_used(const Parameters& parameters, const Golden& golden);

@@ -23,7 +23,7 @@ std::string error_of(Action action) {
     return "";
 }
 
-// An error that names the caller's line begins with "some/file.cpp:42: "; this is what follows it.
+// An error that names the caller's line begins with "vit/vit.cpp:42: "; this is what follows it.
 inline std::string without_place(const std::string& error) {
     const std::size_t colon = error.find(".cpp:");
     const std::size_t space = colon == std::string::npos ? colon : error.find(": ", colon + 5);

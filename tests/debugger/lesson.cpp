@@ -8,10 +8,15 @@
 #include "nn/base/matrix.h"
 #include "nn/data/image.h"
 
+struct Lesson {
+    int steps = 0;
+    void step(const std::string&) { ++steps; }
+};
+
 static float half(float x) { return x / 2; }
 
 // Calls into the standard library in many ways: step must go over all of them.
-static Matrix step_one(const Matrix& z) {
+static Matrix sort_halves(const Matrix& z) {
     std::vector<float> numbers;
     for (const float x : z) numbers.push_back(half(x));
     std::sort(numbers.begin(), numbers.end(), std::greater<float>());
@@ -21,19 +26,21 @@ static Matrix step_one(const Matrix& z) {
     return sorted;
 }
 
-static float step_two(const Matrix& sorted) {
+static float walk(Lesson& lesson) {
+    const Matrix z{{1, 2.5f, -3}, {4, 0, 1e8f}};
+    lesson.step("Which half is the largest?");
+    const Matrix sorted = sort_halves(z);
     const Matrix large(20, 30, 0.5f);
     const Var v = parameter(slice_cols(sorted, 0, 2));
     Image image(2, 3, 1, 0.25f);
     image(1, 2, 0) = 1;
+    lesson.step("What is their sum?");
     const std::function<float(float)> same = half;
     const float sum = same(large(0, 0)) + v.value()(0, 0) + image(1, 2, 0);
     return sum;
 }
 
 int main() {
-    const Matrix z{{1, 2.5f, -3}, {4, 0, 1e8f}};
-    const Matrix sorted = step_one(z);
-    const float sum = step_two(sorted);
-    return sum > 0 ? 0 : 1;
+    Lesson lesson;
+    return walk(lesson) > 0 && lesson.steps == 2 ? 0 : 1;
 }

@@ -6,7 +6,7 @@
 
 #include "tests/test.h"
 
-TEST_SUITE("matrix") {
+TEST_SUITE_BEGIN("matrix");
 
 TEST_CASE("a matrix is row-major: element (i, j) is float number i * cols + j") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
@@ -159,4 +159,4 @@ TEST_CASE("argmax_row: the first of the largest in one row") {
     CHECK(error_of([] { argmax_row(Matrix(2, 0), 0); }) == "argmax_row: row 0 of a (2, 0) matrix");
 }
 
-}
+TEST_SUITE_END();

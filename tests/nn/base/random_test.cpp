@@ -6,7 +6,7 @@
 
 #include "tests/test.h"
 
-TEST_SUITE("random") {
+TEST_SUITE_BEGIN("random");
 
 TEST_CASE("the generator is xoshiro256**: state 1, 2, 3, 4 gives the published first numbers") {
     // by hand: 2 * 5 = 10, rotated left by 7 = 1280, times 9 = 11520. The second number is made of the second word, which by then
@@ -179,4 +179,4 @@ TEST_CASE("draw: the first column whose running sum exceeds u times the total") 
     CHECK(error_of([&] { draw(none, 0, 0.5f); }) == "draw: none of the 0 weights is positive");
 }
 
-}
+TEST_SUITE_END();

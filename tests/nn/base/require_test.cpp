@@ -6,7 +6,7 @@
 
 static std::string line_of_caller(Where where = Where::current()) { return text(where); }
 
-TEST_SUITE("require") {
+TEST_SUITE_BEGIN("require");
 
 TEST_CASE("require joins its parts, words and numbers, when the condition does not hold") {
     CHECK(error_of([] { require(false, "patchify: a ", 224, " x ", 225L, " image does not split into ", 'N', " patches"); }) ==
@@ -25,4 +25,4 @@ TEST_CASE("a place is written as file, line and colon, as compilers do") {
     CHECK(without_place("no place: here") == "no place: here");
 }
 
-}
+TEST_SUITE_END();

@@ -8,7 +8,7 @@
 static const float infinity = std::numeric_limits<float>::infinity();
 static const float nan_value = std::numeric_limits<float>::quiet_NaN();
 
-TEST_SUITE("show") {
+TEST_SUITE_BEGIN("show");
 
 TEST_CASE("grid_text: the shape, then aligned columns of four decimals") {
     CHECK(grid_text(Matrix{{1, 0.5f, -2}, {0, infinity, 3.25f}}) ==
@@ -93,4 +93,4 @@ TEST_CASE("colours: FORCE_COLOR asks for them, NO_COLOR forbids them") {
 }
 #endif
 
-}
+TEST_SUITE_END();

@@ -21,7 +21,7 @@ static const bool kept = true;
 static const bool kept = true;
 #endif
 
-TEST_SUITE("storage") {
+TEST_SUITE_BEGIN("storage");
 
 TEST_CASE("pieces of every size are aligned to 64 bytes and can be written as a whole") {
     for (std::size_t count = 1; count < 3000; count += count < 300 ? 1 : 97) {
@@ -71,4 +71,4 @@ TEST_CASE("two pieces in use never share memory") {
     return_floats(b, 20);
 }
 
-}
+TEST_SUITE_END();

@@ -5,7 +5,7 @@
 #include "nn/base/matmul.h"
 #include "tests/test.h"
 
-TEST_SUITE("markov_chain") {
+TEST_SUITE_BEGIN("markov_chain");
 
 TEST_CASE("a chain of two symbols: entropies that can be worked out by hand") {
     // From 0 to 0 and 1 alike, from 1 always to 0.   pi_0 = pi_0 / 2 + pi_1, pi_0 + pi_1 = 1   ->  pi = [2/3, 1/3]
@@ -64,4 +64,4 @@ TEST_CASE("a table that is no distribution is refused") {
     CHECK(error_of([&] { between(make_markov_chain(random, 3), 0, 3); }) == "between: symbols 0 and 3 of 3");
 }
 
-}
+TEST_SUITE_END();

@@ -1,0 +1,89 @@
+// debugger_test.cpp: gdb prints our types as grids, calls show, stops at a lesson's steps, and step stays inside the project.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/command.h"
+#include "tests/test.h"
+
+// The folder of the debug build; the Makefile tells.
+static const std::string debug_built = DEBUG_BUILT;
+
+// Why gdb cannot be tried here; "" when it can.
+static std::string obstacle() {
+    if (run_command("command -v gdb").status != 0) return "gdb is not installed";
+    if (run_command("gdb -q -batch -nx -ex 'python print(1)'").output != "1\n") return "this gdb has no Python";
+    const CommandResult result = run_command("gdb -q -batch -nx -ex run " + debug_built + "/debugger/lesson");
+    if (result.output.find("exited normally") == std::string::npos) return "gdb may not start a program here";
+    return "";
+}
+
+static std::string in_gdb(const std::string& source, const std::string& program, const std::vector<std::string>& commands) {
+    std::string line = "gdb -q -batch -nx -x debugger/in_gdb.py -ex 'lesson " + source + "'";
+    for (const std::string& command : commands) line += " -ex '" + command + "'";
+    return run_command(line + " " + program).output;
+}
+
+static bool contains(const std::string& words, const std::string& part) { return words.find(part) != std::string::npos; }
+
+// The files in which thirty times `step` ended, outside the project.
+static std::string strangers(const std::string& source, const std::string& program) {
+    const std::string output = in_gdb(source, program, {"source tests/debugger/thirty_steps.py"});
+    const std::string home = std::filesystem::current_path().string() + "/", mark = "stepped to ";
+    std::string found;
+    int steps = 0;
+    for (std::size_t at = output.find(mark); at != std::string::npos; at = output.find(mark, at + 1)) {
+        const std::string place = output.substr(at + mark.size(), output.find('\n', at) - at - mark.size());
+        if (!place.starts_with(home)) found += place + "\n";
+        ++steps;
+    }
+    return steps == 30 ? found : "only " + std::to_string(steps) + " steps:\n" + output;
+}
+
+TEST_SUITE_BEGIN("debugger");
+
+TEST_CASE("gdb shows matrices, variables and pictures as grids, and step stays inside the project") {
+    const std::string reason = obstacle();
+    if (!reason.empty()) {
+        MESSAGE("skipped: ", reason);
+        return;
+    }
+    const std::string source = "tests/debugger/lesson.cpp", program = debug_built + "/debugger/lesson";
+    const std::string first = in_gdb(source, program, {"run", "print z", "call show(z)", "heat z", "stats z"});
+    CAPTURE(first);
+    CHECK(contains(first, "stops at each of its 2 steps"));
+    CHECK(contains(first, "lesson.step(\"Which half is the largest?\");"));
+    const std::string grid =
+        "(2, 3)\n"
+        "       1.0000      2.5000     -3.0000\n"
+        "       4.0000      0.0000  1.0000e+08\n";
+    CHECK(contains(first, "$1 = " + grid));
+    CHECK(contains(first, "\n" + grid));  // show(z) prints the same
+    CHECK(contains(first, "dark -3.0000  bright 1.0000e+08\n      \n    @@\n"));
+    CHECK(contains(first, "min -3.0000  max 1.0000e+08"));
+
+    const std::string second =
+        in_gdb(source, program, {"run", "continue", "print large", "print v", "print image", "call show(v)"});
+    CAPTURE(second);
+    CHECK(contains(second,
+                   "(20, 30)\n"
+                   "   0.5000  0.5000  0.5000  0.5000  ...  0.5000  0.5000  0.5000  0.5000\n"));
+    CHECK(contains(second, "      ...     ...     ...     ...  ...     ...     ...     ...     ...\n"));
+    CHECK(contains(second,
+                   "= parameter (2, 2)\n"
+                   "   5.0000e+07      2.0000\n"
+                   "       0.5000      0.0000\n"));
+    CHECK(contains(second, "\nparameter (2, 2)\n"));  // show(v)
+    CHECK(contains(second,
+                   "2 x 3 x 1\n"
+                   "channel 0\n"
+                   "   0.2500  0.2500  0.2500\n"
+                   "   0.2500  0.2500  1.0000\n"));
+
+    CHECK(strangers(source, program) == "");
+
+    const std::string walkthrough = debug_built + "/walk/vit/patch_embedding";
+    if (std::filesystem::exists(walkthrough)) CHECK(strangers("walkthroughs/vit/patch_embedding.cpp", walkthrough) == "");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,30 @@
+#include "tests/golden.h"
+
+TEST_SUITE_BEGIN("golden");
+
+TEST_CASE("files_of_stem takes the stem as a whole") {
+    const std::vector<std::string> found = golden_files("vit");
+    for (const std::string& path : found) CHECK(path.find("/vit-") != std::string::npos);
+    CHECK(files_of_stem(golden_folder(), "vi", ".safetensors").empty());
+    CHECK(files_of_stem(golden_folder(), "vit", ".json").empty());
+    CHECK(files_of_stem("no such folder", "vit", ".safetensors").empty());
+}
+
+TEST_CASE("a fixture knows which of its numbers nobody has asked for") {
+    const Golden golden(golden_files("vit").front());
+    CHECK(golden.not_used().find(" expected.loss") != std::string::npos);
+    golden.check("loss", golden.expected("loss"));
+    CHECK(golden.not_used().find(" expected.loss") == std::string::npos);
+    golden.leave_out("logits", "to see that it can be done");
+    CHECK(golden.not_used().find(" expected.logits") == std::string::npos);
+    CHECK_FALSE(golden.not_used().empty());
+}
+
+TEST_CASE("gradients that belong to no parameter of ours are found") {
+    const Golden golden(golden_files("vit").front());
+    CHECK(gradients_not_used({}, golden).find(" grad.vit.layernorm.weight") != std::string::npos);
+    const Parameters one{{.name = "vit.layernorm.weight", .shape = {}, .parts = {}}};
+    CHECK(gradients_not_used(one, golden).find(" grad.vit.layernorm.weight") == std::string::npos);
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,253 @@
+// house_test.cpp: the rules of the house that no compiler checks: which floor may use which, where things stand, how programs behave.
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/command.h"
+#include "tests/test.h"
+
+namespace fs = std::filesystem;
+
+static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"};
+static const std::vector<std::string> all_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs", "tests", "bench", "debugger"};
+
+// The files under the folders that end so, sorted: "vit/vit.cpp".
+static std::vector<std::string> files_in(const std::vector<std::string>& folders, const std::vector<std::string>& endings) {
+    std::vector<std::string> found;
+    for (const std::string& folder : folders) {
+        if (!fs::exists(folder)) continue;
+        for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+            const std::string path = entry.path().generic_string();
+            for (const std::string& ending : endings)
+                if (entry.is_regular_file() && path.ends_with(ending)) found.push_back(path);
+        }
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+static std::vector<std::string> lines_of(const std::string& path) {
+    std::ifstream file(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+}
+
+static std::string folder_of(const std::string& path) { return fs::path(path).parent_path().generic_string(); }
+static std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
+static bool under(const std::string& path, const std::string& folder) { return path.starts_with(folder + "/"); }
+
+// What every floor may include besides the standard library; the first entry that fits a file counts.
+static const std::vector<std::pair<std::string, std::vector<std::string>>> arrows{
+    {"nn/base", {"nn/base"}},
+    {"nn/autograd", {"nn/base", "nn/autograd"}},
+    {"nn/data", {"nn/base", "nn/data"}},
+    {"nn/layers", {"nn/base", "nn/autograd", "nn/training", "nn/layers"}},  // every layer lists its parameters
+    {"nn/training", {"nn/base", "nn/autograd", "nn/data", "nn/training"}},
+    {"nn/interpret", {"nn"}},
+    {"bert", {"nn", "bert"}},
+    {"gpt", {"nn", "gpt"}},
+    {"vit", {"nn", "bert", "gpt", "vit"}},
+    {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
+    {"walkthroughs", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"}},
+    {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "bench"}},
+    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests"}},
+};
+
+static bool may_include(const std::string& file, const std::string& included) {
+    for (const auto& [floor, allowed] : arrows)
+        if (under(file, floor))
+            return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& below) { return under(included, below); });
+    return false;
+}
+
+// The path between quotes of an #include line, or between < and >; "" when the line is none of that kind.
+static std::string included_path(const std::string& line, char open, char close) {
+    if (!line.starts_with("#include")) return "";
+    const std::size_t begin = line.find(open);
+    if (begin == std::string::npos) return "";
+    return line.substr(begin + 1, line.find(close, begin + 1) - begin - 1);
+}
+
+// What a file says to people: all of a text, the comments of a program.
+static std::string said(const std::string& path, const std::string& line) {
+    if (path.ends_with(".md")) return line;
+    const std::string mark = path.ends_with(".py") || path.ends_with(".sh") || path == "Makefile" ? "#" : "//";
+    const std::size_t begin = line.find(mark);
+    return begin == std::string::npos ? "" : line.substr(begin);
+}
+
+// The words of a line that look like a path of this project: letters, digits and / _ . - that end in .h, .cpp, .md, .py or .sh.
+static std::vector<std::string> paths_in(const std::string& line) {
+    std::vector<std::string> paths;
+    std::string word;
+    for (const char letter : line + " ") {
+        if (std::isalnum(static_cast<unsigned char>(letter)) || std::string("/_.-*~$<>()").find(letter) != std::string::npos) {
+            word += letter;
+            continue;
+        }
+        while (word.ends_with('.')) word.pop_back();
+        const std::string ending = fs::path(word).extension().string();
+        const bool ours = ending == ".h" || ending == ".cpp" || ending == ".md" || ending == ".py" || ending == ".sh";
+        const std::string stem = stem_of(word);
+        const bool placeholder = word.find_first_of("*$<>~()") != std::string::npos || stem.empty() || stem == "X" || stem == "X_test" ||
+                                 stem == "NAME" || stem == "FILE";
+        if (ours && !placeholder && !under(word, "build")) paths.push_back(word);
+        word.clear();
+    }
+    return paths;
+}
+
+static bool known(const std::string& name, const std::string& said_in, const std::vector<std::string>& files) {
+    if (fs::exists(name) || fs::exists(fs::path(folder_of(said_in)) / name)) return true;
+    return std::any_of(files.begin(), files.end(), [&](const std::string& file) { return file.ends_with("/" + name); });
+}
+
+TEST_SUITE_BEGIN("house");
+
+TEST_CASE("includes point downwards only") {
+    for (const std::string& file : files_in(all_folders, {".h", ".cpp"}))
+        for (const std::string& line : lines_of(file)) {
+            const std::string included = included_path(line, '"', '"');
+            if (included.empty()) continue;
+            INFO(file, " includes ", included);
+            CHECK(fs::exists(included));  // from the root of the project
+            CHECK(may_include(file, included));
+        }
+}
+
+TEST_CASE("the rule of the arrows itself can fail") {
+    CHECK(may_include("vit/vit.cpp", "nn/layers/linear.h"));
+    CHECK(may_include("rlhf/ppo.cpp", "gpt/gpt.h"));
+    CHECK_FALSE(may_include("nn/layers/linear.h", "vit/vit.h"));
+    CHECK_FALSE(may_include("nn/base/show.cpp", "nn/autograd/variable.h"));
+    CHECK_FALSE(may_include("bert/bert.cpp", "gpt/gpt.h"));
+    CHECK_FALSE(may_include("gpt/gpt.cpp", "bert/bert.h"));
+    CHECK_FALSE(may_include("vit/vit.cpp", "rlhf/ppo.h"));
+    CHECK_FALSE(may_include("vit/vit.cpp", "tests/close.h"));
+}
+
+TEST_CASE("headers stay light: none includes what costs every file a quarter of a second") {
+    const std::set<std::string> heavy{"iostream", "sstream", "random", "memory", "thread", "ranges", "regex", "filesystem", "fstream"};
+    for (const std::string& file : files_in(library_folders, {".h"}))
+        for (const std::string& line : lines_of(file)) {
+            INFO(file, ": ", line);
+            CHECK(heavy.count(included_path(line, '<', '>')) == 0);
+        }
+}
+
+TEST_CASE("fast-math is off: NaN is a number like no other, sums keep their order, the smallest numbers are kept") {
+#ifdef __FAST_MATH__
+    FAIL("compiled with -ffast-math");
+#endif
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+    FAIL("compiled with -ffinite-math-only");
+#endif
+    volatile float nan_value = std::numeric_limits<float>::quiet_NaN(), large = 1e8f, one = 1, smallest = 1e-38f, zero = 0;
+    const float same = nan_value, other = nan_value;
+    CHECK_FALSE(same == other);
+    CHECK((large + one) - large == 0);
+    CHECK(smallest / 16 > 0);
+    CHECK(std::signbit(-zero * one));
+}
+
+TEST_CASE("no folder holds more than a dozen sources") {
+    std::map<std::string, std::set<std::string>> stems;
+    for (const std::string& file : files_in(all_folders, {".h", ".cpp"})) stems[folder_of(file)].insert(stem_of(file));
+    for (const auto& [folder, names] : stems) {
+        INFO(folder);
+        CHECK(names.size() <= 12);
+    }
+}
+
+TEST_CASE("every source of the library has its test, whose suite carries its name") {
+    for (const std::string& file : files_in(library_folders, {".cpp"})) {
+        const std::string test = "tests/" + file.substr(0, file.size() - 4) + "_test.cpp";
+        INFO(file, " is tested by ", test);
+        CHECK(fs::exists(test));
+    }
+    for (const std::string& file : files_in({"tests"}, {"_test.cpp"})) {
+        const std::string stem = stem_of(file).substr(0, stem_of(file).size() - 5);
+        const std::vector<std::string> lines = lines_of(file);
+        INFO(file, " holds TEST_SUITE_BEGIN(\"", stem, "\");");
+        CHECK(std::find(lines.begin(), lines.end(), "TEST_SUITE_BEGIN(\"" + stem + "\");") != lines.end());
+    }
+}
+
+TEST_CASE("every source begins by saying what it is, if its header does not") {
+    for (const std::string& file : files_in(all_folders, {".h", ".cpp"})) {
+        const bool has_header = file.ends_with(".cpp") && fs::exists(file.substr(0, file.size() - 4) + ".h");
+        const bool is_mirror = file.ends_with("_test.cpp");
+        if (has_header || is_mirror) continue;
+        const std::vector<std::string> lines = lines_of(file);
+        INFO(file, " begins with its own name");
+        CHECK(!lines.empty());
+        if (!lines.empty()) CHECK(lines[0].starts_with("// " + fs::path(file).filename().string() + ": "));
+    }
+}
+
+TEST_CASE("what files say of other files is true: every path that is named exists") {
+    std::vector<std::string> files = files_in(all_folders, {".h", ".cpp", ".md", ".py", ".sh"});
+    for (const char* const file : {"README.md", "Makefile"})
+        if (fs::exists(file)) files.push_back(file);
+    for (const std::string& file : files) {
+        int number = 0;
+        for (const std::string& line : lines_of(file)) {
+            ++number;
+            for (const std::string& path : paths_in(said(file, line))) {
+                INFO(file, ":", number, " names ", path);
+                CHECK(known(path, file, files));
+            }
+        }
+    }
+}
+
+TEST_CASE("links of README files lead somewhere") {
+    std::vector<std::string> files = files_in(all_folders, {".md"});
+    if (fs::exists("README.md")) files.push_back("README.md");
+    for (const std::string& file : files)
+        for (const std::string& line : lines_of(file))
+            for (std::size_t at = line.find("]("); at != std::string::npos; at = line.find("](", at + 1)) {
+                const std::string whole = line.substr(at + 2, line.find(')', at) - at - 2);
+                const std::string target = whole.substr(0, whole.find('#'));
+                if (target.empty() || target.find("://") != std::string::npos) continue;
+                INFO(file, " links to ", target);
+                CHECK(fs::exists(fs::path(folder_of(file)) / target));
+            }
+}
+
+TEST_CASE("the name of a walkthrough is enough to find it: no two are alike") {
+    std::map<std::string, std::string> seen;
+    for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
+        if (under(file, "walkthroughs/lesson")) continue;
+        INFO(file, " and ", seen[stem_of(file)]);
+        CHECK(seen[stem_of(file)].empty());
+        seen[stem_of(file)] = file;
+    }
+}
+
+TEST_CASE("walkthroughs answer --help, and refuse what they do not know with one line and status 2") {
+    for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
+        const std::string program = std::string(BUILT) + "/walk/" + file.substr(13, file.size() - 13 - 4);
+        if (under(file, "walkthroughs/lesson") || !fs::exists(program)) continue;
+        INFO(program);
+        const CommandResult help = run_command(program + " --help");
+        CHECK(help.status == 0);
+        CHECK(std::count(help.output.begin(), help.output.end(), '\n') >= 2);
+        const CommandResult refused = run_command(program + " --no-such-option");
+        INFO(refused.output);
+        CHECK(refused.status == 2);
+        CHECK(std::count(refused.output.begin(), refused.output.end(), '\n') == 1);
+        CHECK(refused.output.find("--no-such-option") != std::string::npos);
+    }
+}
+
+TEST_SUITE_END();
