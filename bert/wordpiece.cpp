@@ -11,9 +11,11 @@
 
 namespace wordpiece {
 
-// ---- The vocabulary ------------------------------------------------------------------------------------------------------------
+// ---- The vocabulary -----------------------------------------------------------------------------------------------------------
 
-static std::uint64_t edge_key(int node, char byte) { return static_cast<std::uint64_t>(node) * 256 + static_cast<unsigned char>(byte); }
+static std::uint64_t edge_key(int node, char byte) {
+    return static_cast<std::uint64_t>(node) * 256 + static_cast<unsigned char>(byte);
+}
 
 // The node that one more byte leads to, or -1.
 static int next_node(const Vocabulary& vocabulary, int node, char byte) {
@@ -97,7 +99,7 @@ int id_of(const Vocabulary& vocabulary, std::string_view entry) {
     return vocabulary.entry_at[node];
 }
 
-// ---- From text to words --------------------------------------------------------------------------------------------------------
+// ---- From text to words -------------------------------------------------------------------------------------------------------
 
 std::u32string clean(std::u32string_view text) {
     std::u32string cleaned;
@@ -182,7 +184,7 @@ std::vector<std::string> split_words(std::string_view text, const Config& config
     return words;
 }
 
-// ---- From words to pieces ------------------------------------------------------------------------------------------------------
+// ---- From words to pieces -----------------------------------------------------------------------------------------------------
 
 Match longest_match(std::string_view word, std::size_t begin, const Vocabulary& vocabulary) {
     Match longest{-1, begin};
@@ -201,7 +203,7 @@ std::vector<int> encode_word(std::string_view word, const Vocabulary& vocabulary
     std::vector<int> ids;
     for (std::size_t begin = 0; begin < word.size();) {
         const Match match = longest_match(word, begin, vocabulary);
-        if (match.id < 0) return {vocabulary.unknown};  // the pieces found so far are dropped: a word is known as a whole or not at all
+        if (match.id < 0) return {vocabulary.unknown};  // the pieces found so far are dropped
         ids.push_back(match.id);
         begin = match.end;
     }
@@ -220,7 +222,8 @@ std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, con
 std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
     std::string text;
     for (const int id : ids) {
-        require(id >= 0 && id < vocabulary.size(), "wordpiece::decode: id ", id, " is not in a vocabulary of ", vocabulary.size());
+        const int size = vocabulary.size();
+        require(id >= 0 && id < size, "wordpiece::decode: id ", id, " is not in a vocabulary of ", size);
         const std::string_view entry = vocabulary.entries[id];
         const bool continues = entry.size() > 2 && entry.substr(0, 2) == "##" && !text.empty();
         if (!continues && !text.empty()) text += ' ';
@@ -229,7 +232,7 @@ std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
     return text;
 }
 
-// ---- Sequences -----------------------------------------------------------------------------------------------------------------
+// ---- Sequences ----------------------------------------------------------------------------------------------------------------
 
 static void append_segment(Sequence& sequence, const int* ids, int count, int segment, int separator) {
     sequence.ids.insert(sequence.ids.end(), ids, ids + count);
@@ -239,7 +242,8 @@ static void append_segment(Sequence& sequence, const int* ids, int count, int se
 
 Sequence make_sequence(const std::vector<int>& a, const std::vector<int>& b, int length, const Vocabulary& vocabulary) {
     const int specials = b.empty() ? 2 : 3;
-    require(length >= specials, "wordpiece::make_sequence: a length of ", length, " does not hold [CLS] and [SEP]; at least ", specials);
+    require(length >= specials, "wordpiece::make_sequence: a length of ", length, " does not hold [CLS] and [SEP]; at least ",
+            specials);
     int kept_a = static_cast<int>(a.size()), kept_b = static_cast<int>(b.size());
     while (kept_a + kept_b > length - specials) --(kept_a > kept_b ? kept_a : kept_b);
 
@@ -254,7 +258,7 @@ Sequence make_sequence(const std::vector<int>& a, const std::vector<int>& b, int
     return sequence;
 }
 
-// ---- Learning ------------------------------------------------------------------------------------------------------------------
+// ---- Learning -----------------------------------------------------------------------------------------------------------------
 
 // A different word of the text: its pieces, and how often it occurs.
 struct CountedWord {
@@ -268,7 +272,8 @@ static std::vector<CountedWord> words_as_characters(std::string_view text, const
     std::vector<CountedWord> words;
     for (const auto& [word, count] : counts) {
         CountedWord counted{{}, count};
-        for (const char32_t c : decode_utf8(word)) counted.pieces.push_back((counted.pieces.empty() ? "" : "##") + encode_utf8(c));
+        for (const char32_t c : decode_utf8(word))
+            counted.pieces.push_back((counted.pieces.empty() ? "" : "##") + encode_utf8(c));
         words.push_back(counted);
     }
     return words;

@@ -1,7 +1,7 @@
 // wordpiece.h: WordPiece, BERT's tokenizer. Clean the text, split it into words, cover each word with the longest known pieces.
 //
-//   paper    Schuster and Nakajima, "Japanese and Korean Voice Search", ICASSP 2012; Wu et al., 2016, arXiv 1609.08144, section 4.1;
-//            as BERT uses it: Devlin et al., 2018, arXiv 1810.04805
+//   paper    Schuster and Nakajima, "Japanese and Korean Voice Search", ICASSP 2012; Wu et al., 2016, arXiv 1609.08144,
+//            section 4.1; as BERT uses it: Devlin et al., 2018, arXiv 1810.04805
 //   shows    that a fixed list of pieces can spell almost every word, frequent words with one piece
 //   symbols  ##  in front of a piece that continues a word      [UNK]  a word that no pieces cover
 //   differs  the longest piece is found in one walk through a trie, the published code tries every length: same pieces.
@@ -53,7 +53,7 @@ void save_vocabulary(const Vocabulary& vocabulary, const std::string& path);
 // The id of an entry, or -1.
 int id_of(const Vocabulary& vocabulary, std::string_view entry);
 
-// ---- From text to words (the "basic tokenizer"), on characters -----------------------------------------------------------------
+// ---- From text to words (the "basic tokenizer"), on characters ----------------------------------------------------------------
 
 // Step 1: U+0000, U+FFFD, control and format characters are dropped; every space, tab, line end becomes one space.
 std::u32string clean(std::u32string_view text);
@@ -76,7 +76,7 @@ bool is_punctuation(char32_t c);
 // Steps 1 to 5.   Example: "Ёлка, naïve!" -> "елка" "," "naive" "!"
 std::vector<std::string> split_words(std::string_view text, const Config& config);
 
-// ---- From words to pieces ------------------------------------------------------------------------------------------------------
+// ---- From words to pieces -----------------------------------------------------------------------------------------------------
 
 // The longest entry that begins at byte `begin` of the word; a continuation piece ("##...") when begin > 0.
 struct Match {
@@ -97,7 +97,7 @@ std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, con
 //   throws  std::invalid_argument for an id outside the vocabulary
 std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary);
 
-// ---- Sequences as BERT reads them ----------------------------------------------------------------------------------------------
+// ---- Sequences as BERT reads them ---------------------------------------------------------------------------------------------
 
 struct Sequence {
     std::vector<int> ids;       // [CLS] a [SEP], or [CLS] a [SEP] b [SEP]; then [PAD] up to the length
@@ -112,7 +112,7 @@ struct Sequence {
 //   throws  std::invalid_argument when the length does not hold [CLS] and the [SEP]s
 Sequence make_sequence(const std::vector<int>& a, const std::vector<int>& b, int length, const Vocabulary& vocabulary);
 
-// ---- Learning a vocabulary -----------------------------------------------------------------------------------------------------
+// ---- Learning a vocabulary ----------------------------------------------------------------------------------------------------
 
 // One joining of two pieces.
 struct Joining {
@@ -122,15 +122,15 @@ struct Joining {
 };
 
 struct Learned {
-    std::vector<std::string> entries;  // [PAD] [UNK] [CLS] [SEP] [MASK], the characters in the order of their code points, the joinings
+    std::vector<std::string> entries;  // the five names, the characters in the order of their bytes, what was joined
     std::vector<Joining> joinings;
 };
 
-// Learns at most `size` entries from a text. Every word is cut into characters, all but the first marked ##; then, again and again, the
-// neighbours with the highest score count(left right) / (count(left) count(right)) become one piece: not the most frequent pair
-// (that would be BPE), but the one that is most of the time together.
-//   smallest_count  pairs that occur less often are left alone, because two pieces that occur once each, together, have the highest
-//                   score there is
+// Learns at most `size` entries from a text. Every word is cut into characters, all but the first marked ##; then, again and
+// again, the neighbours with the highest score count(left right) / (count(left) count(right)) become one piece: not the most
+// frequent pair (that would be BPE), but the one whose parts are least often met without each other.
+//   smallest_count  pairs that occur less often are left alone, because two pieces that occur once each, together, have the
+//                   highest score there is
 //   ties            the pair that is more frequent, then the one first in the order of bytes
 //   cost            every joining counts the text's different words anew: made for texts of pages, not of shelves
 //   throws          std::invalid_argument when `size` does not even hold the five names and the characters

@@ -13,7 +13,7 @@
 
 namespace bpe {
 
-// ---- From text to pieces -------------------------------------------------------------------------------------------------------
+// ---- From text to pieces ------------------------------------------------------------------------------------------------------
 
 enum class Kind : char { letter, number, space, symbol };  // \p{L}, \p{N}, \s, [^\s\p{L}\p{N}]
 
@@ -74,7 +74,9 @@ static std::size_t match_space_before_space(const std::vector<Character>& text, 
 }
 
 // \s+   reached only by a single one before a non-space: longer runs are matched before
-static std::size_t match_space(const std::vector<Character>& text, std::size_t at) { return text[at].kind == Kind::space ? at + 1 : at; }
+static std::size_t match_space(const std::vector<Character>& text, std::size_t at) {
+    return text[at].kind == Kind::space ? at + 1 : at;
+}
 
 static std::size_t match_piece(const std::vector<Character>& text, std::size_t at) {
     std::size_t end = match_contraction(text, at);
@@ -99,7 +101,7 @@ std::vector<std::string_view> split_pieces(std::string_view text) {
     return pieces;
 }
 
-// ---- Bytes as printable symbols ------------------------------------------------------------------------------------------------
+// ---- Bytes as printable symbols -----------------------------------------------------------------------------------------------
 
 static bool stands_for_itself(int byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174; }
 
@@ -149,7 +151,7 @@ std::string bytes_of(std::string_view symbols) {
     return bytes;
 }
 
-// ---- The vocabulary ------------------------------------------------------------------------------------------------------------
+// ---- The vocabulary -----------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view end_of_text_name = "<|endoftext|>";
 
@@ -191,11 +193,12 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order) {
     for (const Pair& pair : pairs) {
         const int result = vocabulary.size();
         const bool both_known = std::min(pair.left, pair.right) >= 0 && std::max(pair.left, pair.right) < result;
-        require(both_known, "bpe::make_vocabulary: merge ", result - 256, " joins ", pair.left, " and ", pair.right, ", but there are only ",
-                result, " tokens before it");
+        require(both_known, "bpe::make_vocabulary: merge ", result - 256, " joins ", pair.left, " and ", pair.right,
+                ", but there are only ", result, " tokens before it");
         vocabulary.tokens.push_back(vocabulary.tokens[pair.left] + vocabulary.tokens[pair.right]);
         const bool is_new = add_merge(vocabulary, {pair.left, pair.right, result});
-        require(is_new, "bpe::make_vocabulary: merge ", result - 256, " joins ", pair.left, " and ", pair.right, " a second time");
+        require(is_new, "bpe::make_vocabulary: merge ", result - 256, " joins ", pair.left, " and ", pair.right,
+                " a second time");
     }
     add_end_of_text(vocabulary);
     return vocabulary;
@@ -218,7 +221,8 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
         require(two_sides, source, ": line ", number, ": a merge is two tokens with one space between them");
         for (const std::string& side : sides)
             for (const char32_t symbol : decode_utf8(side))
-                require(byte_of(symbol) >= 0, source, ": line ", number, ": the character ", encode_utf8(symbol), " stands for no byte");
+                require(byte_of(symbol) >= 0, source, ": line ", number, ": the character ", encode_utf8(symbol),
+                        " stands for no byte");
         merges.push_back({bytes_of(sides[0]), bytes_of(sides[1]), number});
     }
     return merges;
@@ -253,7 +257,8 @@ Vocabulary read_merges(std::string_view file_content, std::string_view source) {
     const std::vector<MergeLine> lines = parse_merges(file_content, source);
     check_order(lines, source);
     Ids ids;
-    for (const unsigned char byte : published_byte_order()) ids.emplace(std::string(1, static_cast<char>(byte)), static_cast<int>(ids.size()));
+    for (const unsigned char byte : published_byte_order())
+        ids.emplace(std::string(1, static_cast<char>(byte)), static_cast<int>(ids.size()));
     for (const MergeLine& line : lines) ids.emplace(line.left + line.right, static_cast<int>(ids.size()));
     Vocabulary vocabulary = assemble(lines, ids);
     add_end_of_text(vocabulary);
@@ -278,7 +283,8 @@ static std::vector<std::string> parse_names(std::string_view vocab_json, std::st
         const bool in_range = member.value.whole && member.value.integer >= 0 && member.value.integer < count;
         require(in_range, source, ": the number of ", json_string(member.name), " is not one of 0 ... ", count - 1);
         const std::size_t id = static_cast<std::size_t>(member.value.integer);
-        require(!taken[id], source, ": the number ", id, " is given to ", json_string(names[id]), " and to ", json_string(member.name));
+        require(!taken[id], source, ": the number ", id, " is given to ", json_string(names[id]), " and to ",
+                json_string(member.name));
         taken[id] = true;
         names[id] = member.name;
     }
@@ -303,7 +309,8 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
     for (const MergeLine& line : lines) {
         const std::string bytes = line.left + line.right;
         const auto found = id_of_name.find(symbols_of(bytes));
-        require(found != id_of_name.end(), merges_source, ": line ", line.number, ": ", vocab_source, " has no number for ", quoted(bytes));
+        require(found != id_of_name.end(), merges_source, ": line ", line.number, ": ", vocab_source, " has no number for ",
+                quoted(bytes));
         ids.emplace(bytes, found->second);
     }
     std::vector<bool> is_made(names.size(), false);
@@ -348,7 +355,7 @@ int id_of(const Vocabulary& vocabulary, std::string_view bytes) {
     return found == vocabulary.tokens.end() ? -1 : static_cast<int>(found - vocabulary.tokens.begin());
 }
 
-// ---- Encoding ------------------------------------------------------------------------------------------------------------------
+// ---- Encoding -----------------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t longest_text = 2'000'000'000;  // bytes: places are ints
 constexpr int nowhere = -1;
@@ -396,9 +403,11 @@ struct Candidate {
     int rank, place;
 };
 
-// Lowest rank first, then from left to right. (std::priority_queue brings the largest to the top, so this says which comes later.)
+// Lowest rank first, then from left to right. (A std::priority_queue brings the largest to the top.)
 struct ComesLater {
-    bool operator()(const Candidate& a, const Candidate& b) const { return a.rank != b.rank ? a.rank > b.rank : a.place > b.place; }
+    bool operator()(const Candidate& a, const Candidate& b) const {
+        return a.rank != b.rank ? a.rank > b.rank : a.place > b.place;
+    }
 };
 
 using Queue = std::priority_queue<Candidate, std::vector<Candidate>, ComesLater>;
@@ -452,10 +461,10 @@ std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
     return encode_utf8(decode_utf8(decode_bytes(ids, vocabulary)));
 }
 
-// ---- Training ------------------------------------------------------------------------------------------------------------------
+// ---- Training -----------------------------------------------------------------------------------------------------------------
 
-// Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and only ever
-// become fewer, so the list is in order and its front can be cleared of what is gone.
+// Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and
+// only ever become fewer, so the list is in order and its front can be cleared of what is gone.
 struct Occurrences {
     Pair pair;
     int count = 0;            // places where it still stands
@@ -470,7 +479,9 @@ struct Contender {
 
 // More frequent first, then the one that comes first in the text.
 struct IsWorse {
-    bool operator()(const Contender& a, const Contender& b) const { return a.count != b.count ? a.count < b.count : a.place > b.place; }
+    bool operator()(const Contender& a, const Contender& b) const {
+        return a.count != b.count ? a.count < b.count : a.place > b.place;
+    }
 };
 
 struct Trainer {

@@ -1,9 +1,10 @@
-// bpe.h: byte-level byte pair encoding, GPT-2's tokenizer. Start from the 256 bytes and merge the neighbours that are met most often.
+// bpe.h: byte-level byte pair encoding, GPT-2's tokenizer. Start from the 256 bytes, merge the most frequent neighbours.
 //
 //   paper    Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2015, arXiv 1508.07909;
 //            on bytes: Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.2
 //   shows    that every text can be written with a fixed list of tokens and read back unchanged, without an unknown token
-//   words    piece   what the pattern cuts from the text; no token reaches across       token   an entry of the vocabulary, some bytes
+//   words    piece   what the pattern cuts from the text; no token reaches across
+//            token   an entry of the vocabulary: some bytes
 //            symbol  a byte written as a printable character, the way the published files write it: a space is Ġ
 //   differs  merges are found with a queue and a linked list instead of trying all pairs anew after each merge: same tokens,
 //            in near-linear time
@@ -18,7 +19,7 @@
 
 namespace bpe {
 
-// ---- From text to pieces -------------------------------------------------------------------------------------------------------
+// ---- From text to pieces ------------------------------------------------------------------------------------------------------
 
 // Cuts a text as GPT-2 does: leftmost match first, the alternatives in this order. The pieces put together are the text.
 //   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -27,10 +28,10 @@ namespace bpe {
 //   Example: "I'll go  2 km" -> "I" "'ll" " go" " " " 2" " km"
 std::vector<std::string_view> split_pieces(std::string_view text);
 
-// ---- Bytes as printable symbols ------------------------------------------------------------------------------------------------
+// ---- Bytes as printable symbols -----------------------------------------------------------------------------------------------
 
-// The character that stands for a byte in vocab.json and merges.txt. The bytes 33-126, 161-172 and 174-255 are the characters of these
-// numbers; the other 68, in increasing order, are U+0100, U+0101, ...      Example: space -> U+0120, newline -> U+010A
+// The character that stands for a byte in vocab.json and merges.txt. The bytes 33-126, 161-172 and 174-255 are the characters
+// of these numbers; the other 68, in increasing order, are U+0100, U+0101, ...      Example: space -> U+0120, newline -> U+010A
 char32_t symbol_of(unsigned char byte);
 
 // The same for many, as UTF-8, and back.   throws std::invalid_argument for a character that stands for no byte
@@ -40,7 +41,7 @@ std::string bytes_of(std::string_view symbols);
 // The bytes in the order in which GPT-2 numbers them: first those that stand for themselves, then the others.
 std::array<unsigned char, 256> published_byte_order();
 
-// ---- The vocabulary ------------------------------------------------------------------------------------------------------------
+// ---- The vocabulary -----------------------------------------------------------------------------------------------------------
 
 // Wherever the tokens left and right are neighbours, they may become the token `result`.
 struct Merge {
@@ -74,7 +75,7 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order = Byt
 
 // The same from lines "left right" of symbols, as merges.txt has them. A first line "#version..." is skipped.
 //   source  what to call them in messages: a path
-//   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or that makes a token again
+//   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or makes one again
 Vocabulary read_merges(std::string_view file_content, std::string_view source);
 Vocabulary load_merges(const std::string& path);
 
@@ -92,10 +93,10 @@ void save_vocabulary(const Vocabulary& vocabulary, const std::string& vocab_json
 // The id of the token with these bytes, or -1.
 int id_of(const Vocabulary& vocabulary, std::string_view bytes);
 
-// ---- From text to ids and back -------------------------------------------------------------------------------------------------
+// ---- From text to ids and back ------------------------------------------------------------------------------------------------
 
-// A text as ids. In every piece the pair of neighbours with the lowest rank is merged, everywhere from left to right, until no pair
-// is in the list. "<|endoftext|>" in the text is not special.
+// A text as ids. In every piece the pair of neighbours with the lowest rank is merged, everywhere from left to right, until no
+// pair is in the list. "<|endoftext|>" in the text is not special.
 //   split   false: the whole text is one piece
 std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, bool split = true);
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary);
@@ -106,7 +107,7 @@ std::string decode_bytes(const std::vector<int>& ids, const Vocabulary& vocabula
 // The same as valid UTF-8: a token may hold half a character, and what stays half becomes U+FFFD (see decode_utf8).
 std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary);
 
-// ---- Training ------------------------------------------------------------------------------------------------------------------
+// ---- Training -----------------------------------------------------------------------------------------------------------------
 
 struct TrainingStep {
     Pair pair;         // what is merged; ids as in ByteOrder::raw

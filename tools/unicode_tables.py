@@ -93,7 +93,8 @@ def code(number):
 
 
 def main():
-    print(f"// unicode_tables.inc: made by tools/unicode_tables.py from Unicode {unicodedata.unidata_version}; the rules stand there.\n")
+    version = unicodedata.unidata_version
+    print(f"// unicode_tables.inc: made by tools/unicode_tables.py from Unicode {version}; the rules stand there.\n")
     write_table("ClassRun", "class_runs", [f"{{{code(a)}, {code(b)}, {value}}}," for a, b, value in runs(class_of)])
     write_table("SigmaRun", "sigma_runs", [f"{{{code(a)}, {code(b)}, {value}}}," for a, b, value in runs(sigma_context_of)])
     write_table("LowerRun", "lower_runs", [f"{{{code(a)}, {code(b)}, {step}, {way}}}," for a, b, step, way in lower_case_runs()])

@@ -38,7 +38,8 @@ using enum SigmaContext;
 // The run that holds the character; nullptr when none does.
 template <class Run, std::size_t count>
 static const Run* find_run(const Run (&runs)[count], char32_t c) {
-    const Run* const after = std::upper_bound(runs, runs + count, c, [](char32_t value, const Run& run) { return value < run.first; });
+    const Run* const after = 
+        std::upper_bound(runs, runs + count, c, [](char32_t value, const Run& run) { return value < run.first; });
     if (after == runs) return nullptr;
     const Run* const run = after - 1;
     return c <= run->last ? run : nullptr;
@@ -96,7 +97,7 @@ std::u32string lower_case(std::u32string_view text) {
     return lower;
 }
 
-// Appends the canonical parts of one character, taken apart to the end. The first part may have parts again, the second never has.
+// Appends the canonical parts of one character, taken apart to the end. The first part may have parts again, the second has none.
 static void append_parts(std::u32string& parts, char32_t c) {
     // A Hangul syllable is arithmetic: 19 leading consonants, 21 vowels, 27 trailing consonants or none.
     constexpr char32_t first_syllable = 0xAC00, last_syllable = 0xD7A3;

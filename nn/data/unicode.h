@@ -1,6 +1,6 @@
 // unicode.h: what kind of character each one is, lower case, and letters taken apart from their accents.
 //
-//   source   The Unicode Standard 14.0.0: general categories, default case conversion (3.13), canonical decomposition (3.11, 3.12)
+//   source   The Unicode Standard 14.0.0: general categories, default case conversion (3.13), decomposition (3.11, 3.12)
 //   tables   unicode_tables.inc; tools/unicode_tables.py makes it and states the rule of each table
 //   next     bert/wordpiece.h and gpt/bpe.h, which cut texts by these classes
 #pragma once
@@ -20,14 +20,14 @@ enum class CharacterClass {
 
 CharacterClass character_class(char32_t c);
 
-// White_Space, which is also what \s means in the pattern of GPT-2: the class space, tab to carriage return, U+0085, U+2028, U+2029.
+// White_Space, which is also what \s means in the pattern of GPT-2: the class space, U+0009-000D, U+0085, U+2028, U+2029.
 bool is_white_space(char32_t c);
 
 // The text in lower case. All characters map one to one (sharp s stays), with two exceptions:
 // the dotted capital U+0130 becomes i and U+0307, and a capital sigma becomes the final form at the end of a word.
 std::u32string lower_case(std::u32string_view text);
 
-// Normal form D: every character is replaced by its canonical parts until there are none left, and the accents that follow a letter
+// Normal form D: every character is replaced by its canonical parts until there are none left, and the accents behind a letter
 // are put into canonical order. Hangul syllables fall into their jamo. Only canonical parts: U+00B2 stays a superscript two.
 std::u32string decompose(std::u32string_view text);
 

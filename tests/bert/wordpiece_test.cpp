@@ -1,4 +1,4 @@
-// wordpiece_test.cpp: worked examples, every case of the published tokenizer's fixtures, and each classic mistake shown to be caught.
+// wordpiece_test.cpp: worked examples, every case of the published tokenizer's fixtures, each classic mistake shown to be caught.
 #include "bert/wordpiece.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "nn/base/random.h"
 #include "nn/data/file.h"
 #include "nn/data/json.h"
+#include "nn/data/text.h"
 #include "tests/golden.h"
 #include "tests/test.h"
 
@@ -58,10 +59,11 @@ TEST_CASE("cleaning drops what cannot be seen and makes every kind of space one"
 TEST_CASE("ideographs stand alone; kana and Hangul do not") {
     CHECK(wordpiece::space_ideographs(U"我爱x") == U" 我  爱 x");
     CHECK(wordpiece::space_ideographs(U"のテ한") == U"のテ한");
-    for (const char32_t c : {0x3400, 0x4DBF, 0x4E00, 0x9FFF, 0xF900, 0xFAFF, 0x20000, 0x2A6DF, 0x2A700, 0x2B73F, 0x2B740, 0x2B81F, 0x2B820,
-                             0x2CEAF, 0x2F800, 0x2FA1F})
+    for (const char32_t c : {0x3400, 0x4DBF, 0x4E00, 0x9FFF, 0xF900, 0xFAFF, 0x20000, 0x2A6DF, 0x2A700, 0x2B73F, 0x2B740, 0x2B81F,
+                             0x2B820, 0x2CEAF, 0x2F800, 0x2FA1F})
         CHECK(wordpiece::is_ideograph(c));
-    for (const char32_t c : {0x33FF, 0x4DC0, 0x4DFF, 0xA000, 0xF8FF, 0xFB00, 0x1FFFF, 0x2A6E0, 0x2A6FF, 0x2CEB0, 0x2F7FF, 0x2FA20})
+    for (const char32_t c : {0x33FF, 0x4DC0, 0x4DFF, 0xA000, 0xF8FF, 0xFB00, 0x1FFFF, 0x2A6E0, 0x2A6FF, 0x2CEB0,
+                             0x2F7FF, 0x2FA20})
         CHECK_FALSE(wordpiece::is_ideograph(c));
 }
 
@@ -97,10 +99,10 @@ TEST_CASE("each punctuation character is a word, and in ASCII that includes $ + 
 TEST_CASE("the steps in their order make the words") {
     CHECK(wordpiece::split_words("Ёлка, naïve!", {}) == Pieces{"елка", ",", "naive", "!"});
     CHECK(wordpiece::split_words("Ёлка", {.lower_case = false}) == Pieces{"Ёлка"});
-    CHECK(wordpiece::split_words("cafe\u0301", {.lower_case = false}) == Pieces{"cafe\u0301"});  // no NFC in a cased vocabulary either
+    CHECK(wordpiece::split_words("cafe\u0301", {.lower_case = false}) == Pieces{"cafe\u0301"});  // and no NFC
     CHECK(wordpiece::split_words("[CLS] x", {}) == Pieces{"[", "cls", "]", "x"});
     CHECK(wordpiece::split_words("a\u0301 \u0301 b", {}) == Pieces{"a", "b"});  // a word of nothing but accents vanishes
-    CHECK(wordpiece::split_words("\u037Ex", {}) == Pieces{";", "x"});          // a Greek question mark decomposes into a semicolon
+    CHECK(wordpiece::split_words("\u037Ex", {}) == Pieces{";", "x"});          // the Greek question mark is a semicolon
     CHECK(wordpiece::split_words("\xFFok\xC3", {}) == Pieces{"ok"});           // bytes that are no UTF-8 vanish
 }
 
@@ -144,7 +146,8 @@ static std::vector<int> encode_by_definition_of_matching(const std::string& word
     while (begin < word.size()) {
         int id = -1;
         std::size_t end = word.size();
-        for (; end > begin && id < 0; --end) id = wordpiece::id_of(vocabulary, (begin > 0 ? "##" : "") + word.substr(begin, end - begin));
+        for (; end > begin && id < 0; --end)
+            id = wordpiece::id_of(vocabulary, (begin > 0 ? "##" : "") + word.substr(begin, end - begin));
         if (id < 0) return {vocabulary.unknown};
         ids.push_back(id);
         begin = end + 1;
@@ -181,7 +184,7 @@ TEST_CASE("decoding joins what continues a word") {
 }
 
 TEST_CASE("sequences: names, segments, padding") {
-    const Vocabulary vocabulary = wordpiece::make_vocabulary({"[MASK]", "a", "[SEP]", "[UNK]", "[PAD]", "[CLS]"});  // the names anywhere
+    const Vocabulary vocabulary = wordpiece::make_vocabulary({"[MASK]", "a", "[SEP]", "[UNK]", "[PAD]", "[CLS]"});
     const Sequence pair = wordpiece::make_sequence({1, 1}, {1}, 8, vocabulary);
     CHECK(pair.ids == std::vector<int>{5, 1, 1, 2, 1, 2, 4, 4});
     CHECK(pair.mask == std::vector<int>{1, 1, 1, 1, 1, 1, 0, 0});
@@ -221,7 +224,8 @@ TEST_CASE("bad vocab.txt: one line that says where and why") {
     CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry x stands already in line 6");
     CHECK(error(good + "\nx\n") == "v: line 6: an entry is empty");
     CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is no UTF-8");
-    CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") == "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
+    CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
+          "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
     CHECK(error("[PAD]\n[unk]\n[CLS]\n[SEP]\n[MASK]\n") ==
           "v: the entry [UNK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
     CHECK(error_of([] { wordpiece::load_vocabulary("build/no such file"); }).find("build/no such file") != std::string::npos);
@@ -247,7 +251,8 @@ TEST_CASE("learning joins what is most of the time together, not what is most fr
 }
 
 TEST_CASE("learning: the size and the smallest count are kept to, pieces inside words keep their mark") {
-    CHECK(wordpiece::learn_vocabulary("abc abc", 9, {}).entries == Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##b", "##c", "a", "##bc"});
+    CHECK(wordpiece::learn_vocabulary("abc abc", 9, {}).entries ==
+          Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##b", "##c", "a", "##bc"});
     CHECK(wordpiece::learn_vocabulary("abc", 100, {}).joinings.empty());  // nothing occurs twice
     CHECK(wordpiece::learn_vocabulary("abc", 100, {}, 1).entries.back() == "abc");
     CHECK(wordpiece::learn_vocabulary("aaaa aaaa", 100, {}).entries.back() == "aaaa");
@@ -268,8 +273,24 @@ TEST_CASE("a learned vocabulary spells its own text without [UNK], also after it
     CHECK(wordpiece::decode(ids, vocabulary) == "the cat sat , the cat ran . мама мыла раму , мама мыла окно !");
 }
 
+TEST_CASE("four classic mistakes, and the number that shows each") {
+    // Splitting at ASCII punctuation only would leave "¿que", "¡si", "«oui»" whole: 4 words too few.
+    CHECK(wordpiece::split_words("¿Qué? ¡Sí! «oui»", {}).size() == 9);
+    // Without decomposition the accents would stay.
+    CHECK(wordpiece::split_words("naïve café résumé", {}) == Pieces{"naive", "cafe", "resume"});
+    CHECK(wordpiece::split_words("Ёлка и ёж", {}) == Pieces{"елка", "и", "еж"});
+    // Hangul left composed would be 3 + 2 characters: 한 = 3 jamo, 국 3, 어 2; 문 3, 장 3.
+    const Pieces hangul = wordpiece::split_words("한국어 문장", {});
+    REQUIRE(hangul.size() == 2);
+    CHECK(decode_utf8(hangul[0]).size() == 8);
+    CHECK(decode_utf8(hangul[1]).size() == 6);
+    // Keeping the pieces found before an unknown part would give two ids here.
+    CHECK(wordpiece::encode_word("unя", vocabulary_with({"un"}), {}).size() == 1);
+}
+
 static Config golden_config(const Json& golden) {
-    return {.lower_case = golden.at("do_lower_case").as_boolean(), .longest_word = golden.at("max_input_chars_per_word").as_int()};
+    return {.lower_case = golden.at("do_lower_case").as_boolean(),
+            .longest_word = golden.at("max_input_chars_per_word").as_int()};
 }
 
 TEST_CASE("words, pieces and ids equal the published tokenizer's in every case, and so do the sequences") {
