@@ -1,0 +1,339 @@
+#include "bert/wordpiece.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+#include "nn/data/unicode.h"
+
+namespace wordpiece {
+
+// ---- The vocabulary -----------------------------------------------------------------------------------------------------------
+
+static std::uint64_t edge_key(int node, char byte) {
+    return static_cast<std::uint64_t>(node) * 256 + static_cast<unsigned char>(byte);
+}
+
+// The node that one more byte leads to, or -1.
+static int next_node(const Vocabulary& vocabulary, int node, char byte) {
+    const auto edge = vocabulary.edges.find(edge_key(node, byte));
+    return edge == vocabulary.edges.end() ? -1 : edge->second;
+}
+
+// The node at the end of the words; grows the trie where there is none.
+static int add_path(Vocabulary& vocabulary, std::string_view words) {
+    int node = 0;
+    for (const char byte : words) {
+        const int fresh = static_cast<int>(vocabulary.entry_at.size());
+        const auto [edge, is_new] = vocabulary.edges.try_emplace(edge_key(node, byte), fresh);
+        if (is_new) vocabulary.entry_at.push_back(-1);
+        node = edge->second;
+    }
+    return node;
+}
+
+static int special_id(const Vocabulary& vocabulary, std::string_view name, std::string_view source) {
+    const int id = id_of(vocabulary, name);
+    require(id >= 0, source, ": the entry ", name, " is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
+    return id;
+}
+
+Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_view source) {
+    require(!entries.empty(), source, ": a vocabulary without entries");
+    Vocabulary vocabulary;
+    vocabulary.entries = entries;
+    vocabulary.entry_at.push_back(-1);  // the root
+    for (int id = 0; id < vocabulary.size(); ++id) {
+        const std::string& entry = entries[id];
+        require(!entry.empty(), source, ": line ", id + 1, ": an entry is empty");
+        require(valid_utf8_length(entry) == entry.size(), source, ": line ", id + 1, ": the entry is no UTF-8");
+        const int node = add_path(vocabulary, entry);
+        require(vocabulary.entry_at[node] < 0, source, ": line ", id + 1, ": the entry ", entry, " stands already in line ",
+                vocabulary.entry_at[node] + 1);
+        vocabulary.entry_at[node] = id;
+    }
+    vocabulary.continuation = add_path(vocabulary, "##");
+    vocabulary.padding = special_id(vocabulary, "[PAD]", source);
+    vocabulary.unknown = special_id(vocabulary, "[UNK]", source);
+    vocabulary.classification = special_id(vocabulary, "[CLS]", source);
+    vocabulary.separator = special_id(vocabulary, "[SEP]", source);
+    vocabulary.mask = special_id(vocabulary, "[MASK]", source);
+    return vocabulary;
+}
+
+// Without the white space at both ends.
+static std::string trimmed(const std::string& line) {
+    const std::u32string characters = decode_utf8(line);
+    std::size_t begin = 0, end = characters.size();
+    while (begin < end && is_white_space(characters[begin])) ++begin;
+    while (end > begin && is_white_space(characters[end - 1])) --end;
+    return encode_utf8(std::u32string_view(characters).substr(begin, end - begin));
+}
+
+Vocabulary read_vocabulary(std::string_view file_content, std::string_view source) {
+    std::vector<std::string> entries;
+    for (const std::string& line : split_lines(file_content)) {
+        const bool is_utf8 = valid_utf8_length(line) == line.size();
+        entries.push_back(is_utf8 ? trimmed(line) : line);  // make_vocabulary refuses what is no UTF-8
+    }
+    return make_vocabulary(entries, source);
+}
+
+Vocabulary load_vocabulary(const std::string& path) { return read_vocabulary(read_file(path), path); }
+
+void save_vocabulary(const Vocabulary& vocabulary, const std::string& path) {
+    std::string lines;
+    for (const std::string& entry : vocabulary.entries) lines += entry + "\n";
+    write_file_atomically(path, lines);
+}
+
+int id_of(const Vocabulary& vocabulary, std::string_view entry) {
+    int node = 0;
+    for (const char byte : entry) {
+        node = next_node(vocabulary, node, byte);
+        if (node < 0) return -1;
+    }
+    return vocabulary.entry_at[node];
+}
+
+// ---- From text to words -------------------------------------------------------------------------------------------------------
+
+std::u32string clean(std::u32string_view text) {
+    std::u32string cleaned;
+    cleaned.reserve(text.size());
+    for (const char32_t c : text) {
+        const CharacterClass kind = character_class(c);
+        const bool is_space = c == U'\t' || c == U'\n' || c == U'\r' || kind == CharacterClass::space;
+        const bool is_dropped = c == replacement_character || kind == CharacterClass::control || kind == CharacterClass::format;
+        if (is_space)
+            cleaned += U' ';
+        else if (!is_dropped)
+            cleaned += c;
+    }
+    return cleaned;
+}
+
+bool is_ideograph(char32_t c) {
+    static constexpr char32_t blocks[][2] = {
+        {0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF}, {0x2A700, 0x2B73F},  // unified, extensions A, B, C
+        {0x2B740, 0x2B81F}, {0x2B820, 0x2CEAF}, {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F},  // D, E, two for compatibility
+    };
+    for (const auto& [first, last] : blocks)
+        if (c >= first && c <= last) return true;
+    return false;
+}
+
+std::u32string space_ideographs(std::u32string_view text) {
+    std::u32string spaced;
+    spaced.reserve(text.size());
+    for (const char32_t c : text) {
+        if (is_ideograph(c))
+            spaced += {U' ', c, U' '};
+        else
+            spaced += c;
+    }
+    return spaced;
+}
+
+std::vector<std::u32string> split_at_spaces(std::u32string_view text) {
+    std::vector<std::u32string> words;
+    bool inside = false;
+    for (const char32_t c : text) {
+        const bool is_space = is_white_space(c);
+        if (!is_space && !inside) words.emplace_back();
+        if (!is_space) words.back() += c;
+        inside = !is_space;
+    }
+    return words;
+}
+
+std::u32string lower_case_without_accents(std::u32string_view word) {
+    std::u32string letters;
+    for (const char32_t c : decompose(lower_case(word)))
+        if (character_class(c) != CharacterClass::mark) letters += c;
+    return letters;
+}
+
+bool is_punctuation(char32_t c) {
+    const bool ascii_symbol = (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
+    return ascii_symbol || character_class(c) == CharacterClass::punctuation;
+}
+
+std::vector<std::u32string> split_at_punctuation(std::u32string_view word) {
+    std::vector<std::u32string> words;
+    bool inside = false;
+    for (const char32_t c : word) {
+        const bool alone = is_punctuation(c);
+        if (alone || !inside) words.emplace_back();
+        words.back() += c;
+        inside = !alone;
+    }
+    return words;
+}
+
+std::vector<std::string> split_words(std::string_view text, const Config& config) {
+    std::vector<std::string> words;
+    const std::u32string cleaned = clean(decode_utf8(text));
+    for (const std::u32string& part : split_at_spaces(space_ideographs(cleaned))) {
+        const std::u32string letters = config.lower_case ? lower_case_without_accents(part) : part;
+        for (const std::u32string& word : split_at_punctuation(letters)) words.push_back(encode_utf8(word));
+    }
+    return words;
+}
+
+// ---- From words to pieces -----------------------------------------------------------------------------------------------------
+
+Match longest_match(std::string_view word, std::size_t begin, const Vocabulary& vocabulary) {
+    Match longest{-1, begin};
+    int node = begin == 0 ? 0 : vocabulary.continuation;
+    for (std::size_t at = begin; at < word.size(); ++at) {
+        node = next_node(vocabulary, node, word[at]);
+        if (node < 0) break;
+        if (vocabulary.entry_at[node] >= 0) longest = {vocabulary.entry_at[node], at + 1};
+    }
+    return longest;
+}
+
+std::vector<int> encode_word(std::string_view word, const Vocabulary& vocabulary, const Config& config) {
+    const bool too_long = static_cast<int>(decode_utf8(word).size()) > config.longest_word;
+    if (too_long) return {vocabulary.unknown};
+    std::vector<int> ids;
+    for (std::size_t begin = 0; begin < word.size();) {
+        const Match match = longest_match(word, begin, vocabulary);
+        if (match.id < 0) return {vocabulary.unknown};  // the pieces found so far are dropped
+        ids.push_back(match.id);
+        begin = match.end;
+    }
+    return ids;
+}
+
+std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, const Config& config) {
+    std::vector<int> ids;
+    for (const std::string& word : split_words(text, config)) {
+        const std::vector<int> pieces = encode_word(word, vocabulary, config);
+        ids.insert(ids.end(), pieces.begin(), pieces.end());
+    }
+    return ids;
+}
+
+std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
+    std::string text;
+    for (const int id : ids) {
+        const int size = vocabulary.size();
+        require(id >= 0 && id < size, "wordpiece::decode: id ", id, " is not in a vocabulary of ", size);
+        const std::string_view entry = vocabulary.entries[id];
+        const bool continues = entry.size() > 2 && entry.substr(0, 2) == "##" && !text.empty();
+        if (!continues && !text.empty()) text += ' ';
+        text += continues ? entry.substr(2) : entry;
+    }
+    return text;
+}
+
+// ---- Sequences ----------------------------------------------------------------------------------------------------------------
+
+static void append_segment(Sequence& sequence, const int* ids, int count, int segment, int separator) {
+    sequence.ids.insert(sequence.ids.end(), ids, ids + count);
+    sequence.ids.push_back(separator);
+    sequence.segments.resize(sequence.ids.size(), segment);
+}
+
+Sequence make_sequence(const std::vector<int>& a, const std::vector<int>& b, int length, const Vocabulary& vocabulary) {
+    const int specials = b.empty() ? 2 : 3;
+    require(length >= specials, "wordpiece::make_sequence: a length of ", length, " does not hold [CLS] and [SEP]; at least ",
+            specials);
+    int kept_a = static_cast<int>(a.size()), kept_b = static_cast<int>(b.size());
+    while (kept_a + kept_b > length - specials) --(kept_a > kept_b ? kept_a : kept_b);
+
+    Sequence sequence;
+    sequence.ids.push_back(vocabulary.classification);
+    append_segment(sequence, a.data(), kept_a, 0, vocabulary.separator);
+    if (!b.empty()) append_segment(sequence, b.data(), kept_b, 1, vocabulary.separator);
+    sequence.mask.assign(sequence.ids.size(), 1);
+    sequence.ids.resize(length, vocabulary.padding);
+    sequence.mask.resize(length, 0);
+    sequence.segments.resize(length, 0);
+    return sequence;
+}
+
+// ---- Learning -----------------------------------------------------------------------------------------------------------------
+
+// A different word of the text: its pieces, and how often it occurs.
+struct CountedWord {
+    std::vector<std::string> pieces;
+    int count;
+};
+
+static std::vector<CountedWord> words_as_characters(std::string_view text, const Config& config) {
+    std::map<std::string, int> counts;
+    for (const std::string& word : split_words(text, config)) ++counts[word];
+    std::vector<CountedWord> words;
+    for (const auto& [word, count] : counts) {
+        CountedWord counted{{}, count};
+        for (const char32_t c : decode_utf8(word))
+            counted.pieces.push_back((counted.pieces.empty() ? "" : "##") + encode_utf8(c));
+        words.push_back(counted);
+    }
+    return words;
+}
+
+static std::string joined_piece(const std::string& left, const std::string& right) { return left + right.substr(2); }
+
+// The neighbours with the highest score; together = 0 when none occur often enough.
+static Joining best_joining(const std::vector<CountedWord>& words, int smallest_count) {
+    std::map<std::string, int> alone;
+    std::map<std::pair<std::string, std::string>, int> together;
+    for (const CountedWord& word : words) {
+        for (std::size_t i = 0; i < word.pieces.size(); ++i) {
+            alone[word.pieces[i]] += word.count;
+            if (i + 1 < word.pieces.size()) together[{word.pieces[i], word.pieces[i + 1]}] += word.count;
+        }
+    }
+    Joining best;
+    for (const auto& [pair, count] : together) {
+        const auto& [left, right] = pair;
+        const double score = count / (static_cast<double>(alone[left]) * alone[right]);
+        const bool better = score > best.score || (score == best.score && count > best.together);
+        if (count >= smallest_count && better) best = {left, right, joined_piece(left, right), count, score};
+    }
+    return best;
+}
+
+static void join_everywhere(std::vector<CountedWord>& words, const Joining& joining) {
+    for (CountedWord& word : words) {
+        std::vector<std::string> pieces;
+        for (const std::string& piece : word.pieces) {
+            if (!pieces.empty() && pieces.back() == joining.left && piece == joining.right)
+                pieces.back() = joining.joined;
+            else
+                pieces.push_back(piece);
+        }
+        word.pieces = pieces;
+    }
+}
+
+Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count) {
+    std::vector<CountedWord> words = words_as_characters(text, config);
+    std::map<std::string, bool> known;
+    for (const CountedWord& word : words)
+        for (const std::string& piece : word.pieces) known[piece] = true;
+
+    Learned learned{{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}, {}};
+    for (const auto& [piece, is_known] : known) learned.entries.push_back(piece);
+    const int smallest = static_cast<int>(learned.entries.size());
+    require(size >= smallest, "wordpiece::learn_vocabulary: ", size, " entries do not hold the 5 names and the ", smallest - 5,
+            " characters of the text; at least ", smallest);
+
+    while (static_cast<int>(learned.entries.size()) < size) {
+        const Joining joining = best_joining(words, smallest_count);
+        if (joining.together == 0) break;
+        join_everywhere(words, joining);
+        learned.joinings.push_back(joining);
+        if (known.emplace(joining.joined, true).second) learned.entries.push_back(joining.joined);
+    }
+    return learned;
+}
+
+}  // namespace wordpiece

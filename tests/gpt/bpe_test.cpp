@@ -1,0 +1,444 @@
+// bpe_test.cpp: worked examples, every case of the published encoder's fixtures, and each classic mistake shown to be caught.
+#include "gpt/bpe.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "nn/base/random.h"
+#include "nn/data/file.h"
+#include "nn/data/json.h"
+#include "nn/data/text.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+using bpe::ByteOrder;
+using bpe::Pair;
+using bpe::Training;
+using bpe::TrainingStep;
+using bpe::Vocabulary;
+
+static std::vector<int> bpe_numbers(const Json& list) {
+    std::vector<int> numbers;
+    for (const Json& item : list.as_array()) numbers.push_back(item.as_int());
+    return numbers;
+}
+
+static std::vector<std::string> bpe_words(const Json& list) {
+    std::vector<std::string> words;
+    for (const Json& item : list.as_array()) words.push_back(item.as_string());
+    return words;
+}
+
+static std::vector<std::string> pieces_of(std::string_view text) {
+    std::vector<std::string> pieces;
+    for (const std::string_view piece : bpe::split_pieces(text)) pieces.emplace_back(piece);
+    return pieces;
+}
+
+using Words = std::vector<std::string>;
+
+static std::string random_letters(Random& random, int length, int letters) {
+    std::string text;
+    for (int i = 0; i < length; ++i) text += static_cast<char>('a' + random.below(letters));
+    return text;
+}
+
+TEST_SUITE("tokenizer_gpt2") {
+
+TEST_CASE("a run of letters, digits or symbols takes one space before it along, and no other white space") {
+    CHECK(pieces_of("Hello world") == Words{"Hello", " world"});
+    CHECK(pieces_of("a1b22 c3!?") == Words{"a", "1", "b", "22", " c", "3", "!?"});
+    CHECK(pieces_of("x\ty") == Words{"x", "\t", "y"});
+    CHECK(pieces_of("x\u00A0y") == Words{"x", "\u00A0", "y"});
+    CHECK(pieces_of("") == Words{});
+}
+
+TEST_CASE("white space before a word gives up its last character, which goes along when it is a space") {
+    CHECK(pieces_of("  two") == Words{" ", " two"});
+    CHECK(pieces_of("a\n\nb") == Words{"a", "\n", "\n", "b"});
+    CHECK(pieces_of("a \n b") == Words{"a", " \n", " b"});
+    CHECK(pieces_of("a   ") == Words{"a", "   "});
+    CHECK(pieces_of(" ") == Words{" "});
+}
+
+TEST_CASE("endings are cut off after the ASCII apostrophe and in small letters only") {
+    CHECK(pieces_of("I'll they're we've it's I'd can't I'm") ==
+          Words{"I", "'ll", " they", "'re", " we", "'ve", " it", "'s", " I", "'d", " can", "'t", " I", "'m"});
+    CHECK(pieces_of("I'M") == Words{"I", "'", "M"});
+    CHECK(pieces_of("it’s") == Words{"it", "’", "s"});
+    CHECK(pieces_of("'lx 'v'") == Words{"'", "lx", " '", "v", "'"});
+    CHECK(pieces_of("'sun") == Words{"'s", "un"});  // the first alternative is tried first, whatever follows
+    CHECK(pieces_of(" 's") == Words{" '", "s"});    // but at the space only the symbol run matches
+}
+
+TEST_CASE("numbers are more than digits, and combining marks are neither letters nor numbers") {
+    CHECK(pieces_of("x²½Ⅷ٣y") == Words{"x", "²½Ⅷ٣", "y"});
+    CHECK(pieces_of("cafe\u0301s") == Words{"cafe", "\u0301", "s"});
+    CHECK(pieces_of("привет, мир") == Words{"привет", ",", " мир"});
+    CHECK(pieces_of("a\u200Bb\uFEFFc\u001Cd") == Words{"a", "\u200B", "b", "\uFEFF", "c", "\u001C", "d"});  // no white space
+}
+
+TEST_CASE("pieces put together are the text, also when the text is no text") {
+    Random random(7);
+    const std::string letters = " \n\t'sl1!\xC3\xA9\xE2\x80\x99\xF0\x9F\x98\x80\xFF";
+    for (int trial = 0; trial < 300; ++trial) {
+        std::string text;
+        for (int i = 0; i < 40; ++i) text += letters[random.below(static_cast<int>(letters.size()))];
+        std::string together;
+        for (const std::string& piece : pieces_of(text)) together += piece;
+        CHECK(together == text);
+    }
+}
+
+TEST_CASE("every byte has a printable symbol of its own") {
+    CHECK(bpe::symbols_of(" a\n") == "\u0120a\u010A");
+    CHECK(bpe::symbols_of(std::string("\0\x7F\xAD", 3)) == "\u0100\u0121\u0143");  // the first, and the 34th and 68th of the 68
+    std::string all;
+    for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+    const std::string symbols = bpe::symbols_of(all);
+    CHECK(bpe::bytes_of(symbols) == all);
+    std::u32string distinct = decode_utf8(symbols);
+    std::sort(distinct.begin(), distinct.end());
+    CHECK(std::unique(distinct.begin(), distinct.end()) == distinct.end());
+    CHECK(error_of([] { bpe::bytes_of("a b"); }) == "bpe::bytes_of: the character   stands for no byte");
+    CHECK(error_of([] { bpe::bytes_of("\u0144"); }) == "bpe::bytes_of: the character \u0144 stands for no byte");
+}
+
+TEST_CASE("GPT-2 numbers the bytes that stand for themselves first") {
+    const Vocabulary vocabulary = bpe::make_vocabulary({});
+    CHECK(vocabulary.size() == 257);
+    CHECK(vocabulary.byte_ids['!'] == 0);
+    CHECK(vocabulary.byte_ids['H'] == 39);  // 72 - 33: the raw value 72 would be the mistake
+    CHECK(vocabulary.byte_ids['\n'] == 198);
+    CHECK(vocabulary.byte_ids[' '] == 220);
+    CHECK(vocabulary.byte_ids['\t'] == 197);
+    CHECK(vocabulary.byte_ids[173] == 255);
+    CHECK(vocabulary.end_of_text == 256);
+    CHECK(bpe::make_vocabulary({}, ByteOrder::raw).byte_ids['H'] == 72);
+}
+
+TEST_CASE("the pair of the lowest rank is merged first, not the leftmost") {
+    // merges: 0 = (b c), 1 = (a b); "abc" -> a bc, while going from the left would give ab c
+    const Vocabulary vocabulary = bpe::make_vocabulary({{'b', 'c'}, {'a', 'b'}}, ByteOrder::raw);
+    CHECK(bpe::encode("abc", vocabulary) == std::vector<int>{'a', 256});
+    CHECK(bpe::encode("abab", vocabulary) == std::vector<int>{257, 257});
+}
+
+TEST_CASE("occurrences that overlap are merged from the left") {
+    const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'a'}, {256, 256}}, ByteOrder::raw);
+    CHECK(bpe::encode("aaa", vocabulary) == std::vector<int>{256, 'a'});
+    CHECK(bpe::encode("aaaaaaa", vocabulary) == std::vector<int>{257, 256, 'a'});
+}
+
+TEST_CASE("merges never reach across a piece, unless the text is not split") {
+    const Vocabulary vocabulary = bpe::make_vocabulary({{'a', ' '}, {'a', '1'}}, ByteOrder::raw);
+    CHECK(bpe::encode("a a1", vocabulary) == std::vector<int>{'a', ' ', 'a', '1'});
+    CHECK(bpe::encode("a a1", vocabulary, false) == std::vector<int>{256, 257});
+}
+
+// The definition: as long as there is one, the pair of the lowest rank is merged everywhere.
+static std::vector<int> encode_by_definition(const std::string& piece, const Vocabulary& vocabulary) {
+    std::vector<int> ids;
+    for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
+    for (const bpe::Merge& merge : vocabulary.merges) {
+        std::vector<int> merged;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            const bool here = i + 1 < ids.size() && ids[i] == merge.left && ids[i + 1] == merge.right;
+            merged.push_back(here ? merge.result : ids[i]);
+            i += here;
+        }
+        ids = merged;
+    }
+    return ids;
+}
+
+TEST_CASE("queue and linked list give the tokens of the definition on random words") {
+    Random random(3);
+    for (int trial = 0; trial < 200; ++trial) {
+        const Training training = bpe::train(random_letters(random, 60, 2 + trial % 3), 25, false);
+        const Vocabulary vocabulary = bpe::make_vocabulary(training.pairs(), ByteOrder::raw);
+        const std::string word = random_letters(random, 1 + random.below(50), 2 + trial % 3);
+        CHECK(bpe::encode_piece(word, vocabulary) == encode_by_definition(word, vocabulary));
+    }
+}
+
+TEST_CASE("a long text without a space takes time in proportion to its length") {
+    // 2^17 letters a, merges a a -> 2 letters, ... -> 2^10 letters: 2^7 tokens. Trying all neighbours anew after every merge would
+    // look at 2^17 neighbours 2^17 times, minutes of work.
+    std::vector<Pair> pairs{{'a', 'a'}};
+    for (int id = 256; id < 265; ++id) pairs.push_back({id, id});
+    const std::string text(1 << 17, 'a');
+    const std::vector<int> ids = bpe::encode(text, bpe::make_vocabulary(pairs, ByteOrder::raw));
+    CHECK(ids == std::vector<int>(1 << 7, 265));
+    CHECK(bpe::train(text, 10).ids == ids);
+}
+
+TEST_CASE("decoding gives back any bytes, and U+FFFD for each half character") {
+    const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'b'}}, ByteOrder::raw);
+    std::string all;
+    for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+    CHECK(bpe::decode_bytes(bpe::encode(all, vocabulary), vocabulary) == all);
+    CHECK(bpe::decode({256, 0xE2, 0x80, 'c', 0x99}, vocabulary) == "ab\uFFFDc\uFFFD");  // E2 80 could have begun a character
+    CHECK(bpe::decode({257}, vocabulary) == "<|endoftext|>");
+    CHECK(error_of([&] { bpe::decode({5, 258}, vocabulary); }) == "bpe::decode: id 258 is not in a vocabulary of 258");
+    CHECK(error_of([&] { bpe::decode({-1}, vocabulary); }) == "bpe::decode: id -1 is not in a vocabulary of 258");
+}
+
+TEST_CASE("impossible merges are refused") {
+    CHECK(error_of([] { bpe::make_vocabulary({{0, 256}}); }) ==
+          "bpe::make_vocabulary: merge 0 joins 0 and 256, but there are only 256 tokens before it");
+    CHECK(error_of([] { bpe::make_vocabulary({{-1, 3}}); }) ==
+          "bpe::make_vocabulary: merge 0 joins -1 and 3, but there are only 256 tokens before it");
+    CHECK(error_of([] { bpe::make_vocabulary({{1, 2}, {1, 2}}); }) ==
+          "bpe::make_vocabulary: merge 1 joins 1 and 2 a second time");
+}
+
+TEST_CASE("merges.txt alone is a vocabulary: bytes, merges, <|endoftext|>") {
+    const Vocabulary vocabulary = bpe::read_merges("#version: 0.2\nh e\nhe l\n\u0120 t\n", "merges.txt");
+    CHECK(vocabulary.size() == 260);
+    CHECK(vocabulary.tokens[257] == "hel");
+    CHECK(vocabulary.tokens[258] == " t");
+    CHECK(vocabulary.end_of_text == 259);
+    CHECK(bpe::encode("hel t", vocabulary) == std::vector<int>{257, 258});
+    CHECK(bpe::id_of(vocabulary, " t") == 258);
+    CHECK(bpe::id_of(vocabulary, "tt") == -1);
+    CHECK(bpe::read_merges("", "m").size() == 257);
+    CHECK(bpe::read_merges("# #\r\n", "m").tokens[256] == "##");  // only "#version" is a heading
+}
+
+TEST_CASE("bad merges.txt: one line that says where and why") {
+    CHECK(error_of([] { bpe::read_merges("h e\nhe\n", "m"); }) == "m: line 2: a merge is two tokens with one space between them");
+    CHECK(error_of([] { bpe::read_merges("h  e\n", "m"); }) == "m: line 1: a merge is two tokens with one space between them");
+    CHECK(error_of([] { bpe::read_merges("\n", "m"); }) == "m: line 1: a merge is two tokens with one space between them");
+    CHECK(error_of([] { bpe::read_merges("h e\nhe ll\n", "m"); }) == "m: line 2: no byte and no earlier line makes \"ll\"");
+    CHECK(error_of([] { bpe::read_merges("a b\nb c\na bc\nab c\n", "m"); }) == "m: line 4: \"abc\" is made already");
+    CHECK(error_of([] { bpe::read_merges("a b\na b\n", "m"); }) == "m: line 2: \"ab\" is made already");
+    CHECK(error_of([] { bpe::read_merges("a \u4E00\n", "m"); }) == "m: line 1: the character \u4E00 stands for no byte");
+    CHECK(error_of([] { bpe::read_merges("a \xFF\n", "m"); }) == "m: line 1: the character \uFFFD stands for no byte");
+}
+
+// vocab.json with the 256 bytes and then these names.
+static std::string json_with(const Words& names) {
+    std::string json;
+    const Vocabulary bytes = bpe::make_vocabulary({});
+    for (int id = 0; id < 256; ++id) json += json_string(bpe::symbols_of(bytes.tokens[id])) + ": " + std::to_string(id) + ", ";
+    for (std::size_t i = 0; i < names.size(); ++i) json += json_string(names[i]) + ": " + std::to_string(256 + i) + ", ";
+    return "{" + json.substr(0, json.size() - 2) + "}";
+}
+
+TEST_CASE("vocab.json has its own numbers and may hold special words") {
+    const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"<s>", "hel", "he", "<|endoftext|>"}), "v", "h e\nhe l\n", "m");
+    CHECK(vocabulary.size() == 260);
+    CHECK(vocabulary.end_of_text == 259);
+    CHECK(vocabulary.specials == std::vector<int>{256, 259});
+    CHECK(bpe::encode("hel he", vocabulary) == std::vector<int>{257, 220, 258});
+    CHECK(bpe::encode("<s>", vocabulary) == std::vector<int>{27, 82, 29});  // a text: 60 - 33, 115 - 33, 62 - 33
+    CHECK(bpe::decode({256, 257}, vocabulary) == "<s>hel");
+}
+
+TEST_CASE("vocab.json and merges.txt that do not agree are refused") {
+    const auto error = [](const std::string& json, const std::string& merges) {
+        return error_of([&] { bpe::read_vocabulary(json, "v", merges, "m"); });
+    };
+    CHECK(error(json_with({"he"}), "h e\nhe l\n") == "m: line 2: v has no number for \"hel\"");
+    CHECK(error(json_with({"he", "hel"}), "h e\n") == "v: no merge of m makes \"hel\"");
+    CHECK(error("{\"a\": 0}", "") == "v: \"\u0100\", the symbol of byte 0, is missing");
+    CHECK(error("{\"a\": 1}", "") == "v: the number of \"a\" is not one of 0 ... 0");
+    CHECK(error("{\"a\": 0, \"b\": 0}", "") == "v: the number 0 is given to \"a\" and to \"b\"");
+    CHECK(error("{\"a\": 0.5}", "") == "v: the number of \"a\" is not one of 0 ... 0");
+    CHECK(error("{\"a\": \"0\"}", "") == "v: the number of \"a\" is not one of 0 ... 0");
+    CHECK(error("{\"\": 0}", "") == "v: line 1: a token without a name");
+    CHECK(error("[]", "") == "v: an object of tokens and their numbers is needed");
+}
+
+TEST_CASE("what is saved is read back: both files together, and the merges alone") {
+    const Training training = bpe::train("the cat sat on the mat, она пела песню\n\n", 20);
+    const Vocabulary vocabulary = bpe::vocabulary_of(training);
+    const std::string json = "build/bpe_test_vocab.json", merges = "build/bpe_test_merges.txt";
+    bpe::save_vocabulary(vocabulary, json, merges);
+    const Vocabulary both = bpe::load_vocabulary(json, merges);
+    const Vocabulary alone = bpe::load_merges(merges);
+    std::remove(json.c_str());
+    std::remove(merges.c_str());
+    CHECK(both.tokens == vocabulary.tokens);
+    CHECK(alone.tokens == vocabulary.tokens);
+    CHECK(both.end_of_text == vocabulary.end_of_text);
+    const std::string text = "the mat! она\n\n the cat";
+    CHECK(bpe::encode(text, both) == bpe::encode(text, vocabulary));
+    CHECK(bpe::encode(text, alone) == bpe::encode(text, vocabulary));
+    CHECK(bpe::decode(bpe::encode(text, both), both) == text);
+    CHECK(error_of([] { bpe::load_merges("build/no such file"); }).find("build/no such file") != std::string::npos);
+}
+
+TEST_CASE("two merges with the same token cannot be saved, because vocab.json has one number for each name") {
+    const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'b'}, {'b', 'c'}, {256, 'c'}, {'a', 257}}, ByteOrder::raw);
+    CHECK(error_of([&] { bpe::save_vocabulary(vocabulary, "build/never.json", "build/never.txt"); }) ==
+          "bpe::save_vocabulary: the tokens 258 and 259 are both \"abc\"");
+}
+
+static std::string merges_text(const Json& golden) {
+    std::string lines;
+    for (const std::string& line : bpe_words(golden.at("merges"))) lines += line + "\n";
+    return lines;
+}
+
+TEST_CASE("pieces, tokens and ids equal the published encoder's in every case, and decoding its replacements") {
+    for (const std::string& path : golden_files("tokenizer_gpt2", ".json")) {
+        CAPTURE(path);
+        const Json golden = read_json(path);
+        const Vocabulary vocabulary = bpe::read_merges(merges_text(golden), path);
+        CHECK(vocabulary.size() == golden.at("vocab_size").as_int());
+        CHECK(vocabulary.end_of_text == golden.at("endoftext_id").as_int());
+        for (const Json& item : golden.at("cases").as_array()) {
+            const std::string& text = item.at("text").as_string();
+            CAPTURE(text);
+            const std::vector<int> ids = bpe::encode(text, vocabulary);
+            Words tokens;
+            for (const int id : ids) tokens.push_back(bpe::symbols_of(vocabulary.tokens[id]));
+            CHECK(pieces_of(text) == bpe_words(item.at("pieces")));
+            CHECK(ids == bpe_numbers(item.at("ids")));
+            CHECK(tokens == bpe_words(item.at("tokens")));
+            CHECK(bpe::decode(ids, vocabulary) == text);
+        }
+        for (const Json& item : golden.at("decode").as_array()) {
+            const std::vector<int> ids = bpe_numbers(item.at("ids"));
+            std::string bytes;
+            for (const int byte : bpe_numbers(item.at("bytes"))) bytes += static_cast<char>(byte);
+            CHECK(bpe::decode_bytes(ids, vocabulary) == bytes);
+            CHECK(bpe::decode(ids, vocabulary) == item.at("text").as_string());
+        }
+    }
+}
+
+}
+
+TEST_SUITE("bpe_training") {
+
+TEST_CASE("the most frequent neighbours are merged, again and again") {
+    // aaabdaaabac: aa 4, ab 2, ...  ->  Z a b d Z a b a c: Za 2, ab 2: Za comes first  ->  Y b d Y b a c: Yb 2  ->  X d X a c
+    const Training training = bpe::train("aaabdaaabac", 3, false);
+    REQUIRE(training.steps.size() == 3);
+    CHECK(training.steps[0].pair.left == 'a');
+    CHECK(training.steps[0].pair.right == 'a');
+    CHECK(training.steps[0].count == 4);  // "aaa" counts twice, though only one merge is possible in it
+    CHECK(training.steps[0].tied_pairs == 1);
+    CHECK(training.steps[0].tokens_after == 9);
+    CHECK(training.steps[1].pair.left == 256);
+    CHECK(training.steps[1].pair.right == 'a');
+    CHECK(training.steps[1].count == 2);
+    CHECK(training.steps[1].tied_pairs == 2);
+    CHECK(training.steps[2].pair.left == 257);
+    CHECK(training.steps[2].pair.right == 'b');
+    CHECK(training.ids == std::vector<int>{258, 'd', 258, 'a', 'c'});
+}
+
+TEST_CASE("training ends early when no neighbours are left") {
+    CHECK(bpe::train("ab", 5).steps.size() == 1);
+    CHECK(bpe::train("a b", 5).ids == std::vector<int>{'a', 256});
+    CHECK(bpe::train("", 5).steps.empty());
+    CHECK(bpe::train("abc", 0).ids == std::vector<int>{'a', 'b', 'c'});
+    CHECK(error_of([] { bpe::train("abc", -1); }) == "bpe::train: -1 merges");
+}
+
+// The definition of training: everything is counted anew before each merge. Pieces are the rows.
+static std::vector<TrainingStep> train_by_definition(const Words& pieces, int merges) {
+    std::vector<std::vector<int>> rows;
+    for (const std::string& piece : pieces) {
+        rows.emplace_back();
+        for (const char byte : piece) rows.back().push_back(static_cast<unsigned char>(byte));
+    }
+    std::vector<TrainingStep> steps;
+    for (int result = 256; result < 256 + merges; ++result) {
+        std::vector<TrainingStep> counts;  // in the order in which the pairs are first met
+        for (const std::vector<int>& row : rows)
+            for (std::size_t i = 0; i + 1 < row.size(); ++i) {
+                const auto known = std::find_if(counts.begin(), counts.end(), [&](const TrainingStep& step) {
+                    return step.pair.left == row[i] && step.pair.right == row[i + 1];
+                });
+                if (known != counts.end())
+                    ++known->count;
+                else
+                    counts.push_back({{row[i], row[i + 1]}, result, 1, 0, 0});
+            }
+        if (counts.empty()) break;
+        TrainingStep best = counts[0];
+        for (const TrainingStep& step : counts)
+            if (step.count > best.count) best = step;
+        for (const TrainingStep& step : counts) best.tied_pairs += step.count == best.count;
+        for (std::vector<int>& row : rows) {
+            std::vector<int> merged;
+            for (std::size_t i = 0; i < row.size(); ++i) {
+                const bool here = i + 1 < row.size() && row[i] == best.pair.left && row[i + 1] == best.pair.right;
+                merged.push_back(here ? result : row[i]);
+                i += here;
+            }
+            row = merged;
+            best.tokens_after += static_cast<int>(row.size());
+        }
+        steps.push_back(best);
+    }
+    return steps;
+}
+
+static bool same_step(const TrainingStep& a, const TrainingStep& b) {
+    return a.pair.left == b.pair.left && a.pair.right == b.pair.right && a.result == b.result && a.count == b.count &&
+           a.tied_pairs == b.tied_pairs && a.tokens_after == b.tokens_after;
+}
+
+TEST_CASE("counting only what changes gives the steps of the definition, ties included, on random texts") {
+    Random random(5);
+    for (int trial = 0; trial < 150; ++trial) {
+        std::string text = random_letters(random, 10 + random.below(80), 1 + trial % 4);
+        if (trial % 2 == 0)
+            for (int k = 0; k < 8; ++k) text[random.below(static_cast<int>(text.size()))] = ' ';
+        const bool split = trial % 2 == 0;
+        const std::vector<TrainingStep> expected = train_by_definition(split ? pieces_of(text) : Words{text}, 30);
+        const std::vector<TrainingStep> steps = bpe::train(text, 30, split).steps;
+        CHECK(std::equal(steps.begin(), steps.end(), expected.begin(), expected.end(), same_step));
+    }
+}
+
+TEST_CASE("encoding the training text with the learned merges gives the sequence at the end of training") {
+    const std::string text = "low low lower lowest; newer newest, wide wider widest\n она пела, она пела песню";
+    for (const bool split : {true, false}) {
+        const Training training = bpe::train(text, 40, split);
+        CHECK(bpe::encode(text, bpe::make_vocabulary(training.pairs(), ByteOrder::raw), split) == training.ids);
+        const Vocabulary published = bpe::vocabulary_of(training);
+        CHECK(bpe::encode(text, published, split).size() == training.ids.size());
+        CHECK(bpe::decode(bpe::encode(text, published, split), published) == text);
+    }
+}
+
+TEST_CASE("every step, tie and probe equals the published trainer's") {
+    for (const std::string& path : golden_files("bpe_training", ".json")) {
+        const Json golden = read_json(path);
+        for (const std::string part : {"regex", "basic"}) {
+            CAPTURE(path);
+            CAPTURE(part);
+            const bool split = part == "regex";
+            const int merges = golden.at(part + ".n_merges").as_int();
+            const Training training = bpe::train(golden.at(part + ".text").as_string(), merges, split);
+            const Vocabulary vocabulary = bpe::make_vocabulary(training.pairs(), ByteOrder::raw);
+            const std::vector<Json>& steps = golden.at(part + ".steps").as_array();
+            REQUIRE(training.steps.size() == steps.size());
+            for (std::size_t i = 0; i < steps.size(); ++i) {
+                CAPTURE(i);
+                const TrainingStep& ours = training.steps[i];
+                CHECK(ours.pair.left == steps[i].at("left").as_int());
+                CHECK(ours.pair.right == steps[i].at("right").as_int());
+                CHECK(ours.result == steps[i].at("id").as_int());
+                CHECK(ours.count == steps[i].at("count").as_int());
+                CHECK(ours.tied_pairs == steps[i].at("tied_pairs").as_int());
+                CHECK(ours.tokens_after == steps[i].at("tokens_after").as_int());
+                std::string bytes;
+                for (const int byte : bpe_numbers(steps[i].at("bytes"))) bytes += static_cast<char>(byte);
+                CHECK(vocabulary.tokens[ours.result] == bytes);
+            }
+            CHECK(training.ids == bpe_numbers(golden.at(part + ".ids")));
+            for (const Json& probe : golden.at(part + ".probes").as_array())
+                CHECK(bpe::encode(probe.at("text").as_string(), vocabulary, split) == bpe_numbers(probe.at("ids")));
+        }
+    }
+}
+
+}
