@@ -137,13 +137,13 @@ LoadRules load_rules() {
 Config config_of(const Safetensors& checkpoint, int head_width) {
     const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
     Config config;
-    config.vocabulary = static_cast<int>(checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 0));
-    config.width = static_cast<int>(checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 1));
-    config.positions = static_cast<int>(checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0));
-    config.token_types = static_cast<int>(checkpoint.dimension(bert + "embeddings.token_type_embeddings.weight", 0));
+    config.vocabulary = checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 0);
+    config.width = checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 1);
+    config.positions = checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0);
+    config.token_types = checkpoint.dimension(bert + "embeddings.token_type_embeddings.weight", 0);
     config.depth = 0;
     while (checkpoint.has(bert + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
-    config.mlp_width = static_cast<int>(checkpoint.dimension(bert + "encoder.layer.0.intermediate.dense.weight", 0));
+    config.mlp_width = checkpoint.dimension(bert + "encoder.layer.0.intermediate.dense.weight", 0);
     config.pooler = checkpoint.has(bert + "pooler.dense.weight");
     if (checkpoint.metadata.count("num_attention_heads") > 0) {
         config.heads = checkpoint.metadata_int("num_attention_heads");

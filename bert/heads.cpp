@@ -74,10 +74,15 @@ Span best_span(const SpanSteps& steps, int sequence, int first, int last, int lo
 
 // --- weights ---
 
-Weights make_weights(Config& config, Random& random, float deviation) {
-    config.trunk.pooler = config.task == Task::sequences;
-    if (config.task == Task::spans) config.labels = 2;
-    require(config.labels > 0, "heads: ", config.labels, " labels");
+Config make_config(const bert::Config& trunk, Task task, int labels) {
+    require(labels > 0, "heads: ", labels, " labels");
+    require(task != Task::spans || labels == 2, "heads: a span has a start and an end, not ", labels, " labels");
+    Config config{.trunk = trunk, .task = task, .labels = labels};
+    config.trunk.pooler = task == Task::sequences;
+    return config;
+}
+
+Weights make_weights(const Config& config, Random& random, float deviation) {
     Weights w;
     w.trunk = bert::make_weights(config.trunk, random, deviation);
     w.head = make_linear(random, config.trunk.width, config.labels, deviation);

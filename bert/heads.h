@@ -21,16 +21,18 @@ enum class Task {
 struct Config {
     bert::Config trunk;
     Task task = Task::sequences;
-    int labels = 2;  // K; not asked for in Task::spans
+    int labels = 2;  // K; always 2 for spans
 };
 
+// The trunk keeps its pooler only where the task reads it.   throws std::invalid_argument when there are no labels, or not 2 for spans
+Config make_config(const bert::Config& trunk, Task task, int labels = 2);
+
 struct Weights {
-    bert::Weights trunk;  // without a pooler unless the task reads it
+    bert::Weights trunk;
     Linear head;          // (D, K)
 };
 
-// `trunk.pooler` of the config is set to what the task needs.
-Weights make_weights(Config& config, Random& random, float deviation = 0.02f);
+Weights make_weights(const Config& config, Random& random, float deviation = 0.02f);
 
 // The head alone, "classifier" or "qa_outputs"; and the trunk before it.
 Parameters head_parameters(const Weights& w, const Config& config);
