@@ -13,12 +13,13 @@ namespace bert {
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const std::vector<std::vector<int>>& token_types) {
     const int B = static_cast<int>(sequences.size());
     require(B > 0, "make_batch: there is no sequence");
-    require(token_types.empty() || token_types.size() == sequences.size(), "make_batch: ", B, " sequences but ", token_types.size(),
-            " lists of token types");
+    require(token_types.empty() || token_types.size() == sequences.size(), "make_batch: ", B, " sequences but ",
+            token_types.size(), " lists of token types");
     std::size_t longest = 0;
     for (const std::vector<int>& sequence : sequences) longest = std::max(longest, sequence.size());
     const int T = static_cast<int>(longest);
-    Batch batch{.sequences = B, .length = T, .ids = std::vector<int>(B * T, pad), .token_types = {}, .attention_mask = Matrix(B, T)};
+    Batch batch{
+        .sequences = B, .length = T, .ids = std::vector<int>(B * T, pad), .token_types = {}, .attention_mask = Matrix(B, T)};
     if (!token_types.empty()) batch.token_types.resize(B * T);
     for (int b = 0; b < B; ++b) {
         const int words = static_cast<int>(sequences[b].size());
@@ -40,19 +41,19 @@ static void check(const Batch& batch, const Config& config) {
             " positions; truncate the text");
     require(batch.token_types.empty() || batch.token_types.size() == batch.ids.size(), "bert: ", batch.token_types.size(),
             " token types for ", batch.ids.size(), " ids");
-    require(batch.attention_mask.empty() || (batch.attention_mask.rows == B && batch.attention_mask.cols == T), "bert: the attention mask is ",
-            shape(batch.attention_mask), ", the batch is (", B, ", ", T, ")");
+    require(batch.attention_mask.empty() || (batch.attention_mask.rows == B && batch.attention_mask.cols == T),
+            "bert: the attention mask is ", shape(batch.attention_mask), ", the batch is (", B, ", ", T, ")");
 }
 
 WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config) {
     check(batch, config);
     const std::vector<int> types = batch.token_types.empty() ? std::vector<int>(batch.ids.size()) : batch.token_types;
-    const Var positions = slice_rows(w.positions, 0, batch.length);                      // (T, D)
+    const Var positions = slice_rows(w.positions, 0, batch.length);  // (T, D)
     WordEmbedding steps;
-    steps.words = embed(w.words, batch.ids);                                             // (B*T, D)
-    steps.with_token_types = add(steps.words, embed(w.token_types, types));              // (B*T, D)
-    steps.tokens = add_repeated(steps.with_token_types, positions);                      // (B*T, D)
-    steps.z0 = layer_norm(steps.tokens, w.norm, config.eps);                             // (B*T, D)
+    steps.words = embed(w.words, batch.ids);                                 // (B*T, D)
+    steps.with_token_types = add(steps.words, embed(w.token_types, types));  // (B*T, D)
+    steps.tokens = add_repeated(steps.with_token_types, positions);          // (B*T, D)
+    steps.z0 = layer_norm(steps.tokens, w.norm, config.eps);                 // (B*T, D)
     return steps;
 }
 
@@ -68,10 +69,10 @@ Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how = attending(batch);
     Steps steps;
-    steps.embedding = embed_words(batch, w, config);                                     // z0
-    steps.encoder = post_norm_stack(steps.embedding.z0, w.blocks, options, how);         // (B*T, D)
-    steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());   // (B, D)
-    if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));        // (B, D)
+    steps.embedding = embed_words(batch, w, config);                                    // z0
+    steps.encoder = post_norm_stack(steps.embedding.z0, w.blocks, options, how);        // (B*T, D)
+    steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
+    if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)
     return steps;
 }
 
@@ -86,9 +87,10 @@ Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config
 // --- weights ---
 
 static void check(const Config& config) {
-    require(config.heads > 0 && config.width % config.heads == 0, "bert: ", config.heads, " heads do not divide a width of ", config.width);
-    require(config.vocabulary > 0 && config.positions > 0 && config.token_types > 0, "bert: a vocabulary of ", config.vocabulary, ", ",
-            config.positions, " positions and ", config.token_types, " token types, all must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "bert: ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require(config.vocabulary > 0 && config.positions > 0 && config.token_types > 0, "bert: a vocabulary of ", config.vocabulary,
+            ", ", config.positions, " positions and ", config.token_types, " token types, all must be positive");
 }
 
 Weights make_weights(const Config& config, Random& random, float deviation) {

@@ -6,8 +6,8 @@
 //   symbols  B sequences   T words in each, padding included   D width   L blocks   V vocabulary
 //   differs  a batch is stacked rows: sequence b owns rows bT ... bT+T-1 of every token matrix; no dropout. What the paper calls
 //            segment (sentence A or B) is called token type, as in the checkpoints: `Segments` here are row ranges
-//   against  ViT: another embedding (words looked up, three summands, a LayerNorm), post-norm blocks and so no last norm, padding,
-//            a pooler in front of the head; the rest is the same
+//   against  ViT: another embedding (words looked up, three summands, a LayerNorm), post-norm blocks and so no last norm,
+//            padding, a pooler in front of the head; the rest is the same
 //   next     bert.cpp, mlm.h (how it learns), heads.h (what it is good for)
 #pragma once
 #include <vector>
@@ -52,7 +52,8 @@ struct Batch {
 // Fills sequences of any lengths up with `pad` (token type 0, mask 0) to the longest of them.
 //   token_types  one list for each sequence, as long as it; or none at all
 //   throws       std::invalid_argument when there is no sequence or the lengths differ
-Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad = 0, const std::vector<std::vector<int>>& token_types = {});
+Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad = 0,
+                 const std::vector<std::vector<int>>& token_types = {});
 
 // Fresh weights: a normal distribution cut off at two deviations, biases 0, gains 1.
 //   throws  std::invalid_argument for a config that does not fit together

@@ -23,8 +23,8 @@ Steps classify_sequences(const bert::Batch& batch, const Weights& w, const Confi
     require_task(config, Task::sequences, "classify_sequences");
     Steps steps;
     steps.trunk = run_trunk(batch, w, config, trunk);
-    steps.logits = linear(steps.trunk.pooled, w.head);          // (B, K)
-    steps.probabilities = softmax_rows(steps.logits);           // (B, K)
+    steps.logits = linear(steps.trunk.pooled, w.head);  // (B, K)
+    steps.probabilities = softmax_rows(steps.logits);   // (B, K)
     return steps;
 }
 
@@ -60,8 +60,8 @@ Span best_span(const SpanSteps& steps, int sequence, int first, int last, int lo
     const Matrix& start = steps.start_logits.value();  // (B, T)
     const Matrix& end = steps.end_logits.value();      // (B, T)
     require(sequence >= 0 && sequence < start.rows, "best_span: sequence ", sequence, " of ", start.rows);
-    require(first >= 0 && first <= last && last < start.cols && longest > 0, "best_span: words ", first, " to ", last, " of ", start.cols,
-            ", answers of at most ", longest);
+    require(first >= 0 && first <= last && last < start.cols && longest > 0, "best_span: words ", first, " to ", last, " of ",
+            start.cols, ", answers of at most ", longest);
     Span best{first, first, start(sequence, first) + end(sequence, first)};
     for (int i = first; i <= last; ++i) {
         for (int j = i; j <= last && j - i < longest; ++j) {

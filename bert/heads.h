@@ -1,9 +1,9 @@
-// heads.h: what BERT is good for. One linear layer on top of the trained trunk, for sentences, for words, for a passage in a text.
+// heads.h: what BERT is good for. One linear layer on top of the trunk, for sentences, for words, for a passage in a text.
 //
 //   paper    Devlin et al. 2018, arXiv 1810.04805, section 3.2 (fine-tuning), sections 4.1 to 4.3 and Figure 4
 //   shows    that a new task needs (D, K) new numbers; all the rest was learnt from plain text
 //   symbols  B sequences   T words in each   D width   K labels
-//   differs  no dropout. A frozen trunk is stated by whoever calls forward; the paper trains everything (its table 7 looks at frozen ones)
+//   differs  no dropout. Whoever calls forward says whether the trunk is frozen; the paper trains it (frozen: section 5.3)
 //   next     heads.cpp, then the walkthrough bert/fine_tuning
 #pragma once
 #include <vector>
@@ -24,7 +24,8 @@ struct Config {
     int labels = 2;  // K; always 2 for spans
 };
 
-// The trunk keeps its pooler only where the task reads it.   throws std::invalid_argument when there are no labels, or not 2 for spans
+// The trunk keeps its pooler only where the task reads it.
+//   throws  std::invalid_argument when there are no labels, or not 2 for spans
 Config make_config(const bert::Config& trunk, Task task, int labels = 2);
 
 struct Weights {
@@ -51,7 +52,7 @@ struct Steps {
 Steps classify_sequences(const bert::Batch& batch, const Weights& w, const Config& config, Trunk trunk = Trunk::trained);
 Steps classify_tokens(const bert::Batch& batch, const Weights& w, const Config& config, Trunk trunk = Trunk::trained);
 
-// Mean cross entropy, (1, 1). Words that have no label of their own (padding, [CLS], the rest of a split word) carry ignored_label.
+// Mean cross entropy, (1, 1). What has no label of its own (padding, [CLS], the rest of a split word) carries ignored_label.
 Var loss(const Steps& steps, const std::vector<int>& labels);
 
 struct SpanSteps {

@@ -25,8 +25,9 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
     const std::size_t n = ids.size();
     require(special.size() == n && draws.u_select.size() == n && draws.u_mask.size() == n && draws.u_random.size() == n &&
                 draws.random_words.size() == n,
-            "corrupt_batch: ", n, " ids need as many flags and draws; there are ", special.size(), " flags and ", draws.u_select.size(), ", ",
-            draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_words.size(), " draws");
+            "corrupt_batch: ", n, " ids need as many flags and draws; there are ", special.size(), " flags and ",
+            draws.u_select.size(), ", ", draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_words.size(),
+            " draws");
     Corrupted corrupted{.ids = ids, .labels = std::vector<int>(n, ignored_label), .places = {}};
     for (std::size_t k = 0; k < n; ++k) {
         if (special[k] != 0 || draws.u_select[k] >= how.select) continue;
@@ -71,8 +72,9 @@ Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>
         if (special[t] == 0) candidates.push_back(static_cast<int>(t));
     require_permutation(draws.permutation, candidates.size());
     const std::size_t count = std::min(candidates.size(), words_to_hide(ids.size(), how));
-    require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_words.size() >= count, "corrupt_candidates: ", count,
-            " words are hidden, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(), ", ", draws.random_words.size(), " draws");
+    require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_words.size() >= count,
+            "corrupt_candidates: ", count, " words are hidden, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(), ", ",
+            draws.random_words.size(), " draws");
     Corrupted corrupted{.ids = ids, .labels = std::vector<int>(ids.size(), ignored_label), .places = {}};
     for (std::size_t k = 0; k < count; ++k) {
         const int place = candidates[draws.permutation[k]];
@@ -103,23 +105,25 @@ std::vector<int> labels_at_places(const Corrupted& corrupted) {
 
 // What every token of the encoder says about the word that belongs in its place.
 static void predict_words(Steps& steps, const Var& tokens, const Weights& w, const bert::Config& config) {
-    const Var bent = activate(linear(tokens, w.transform), config.activation);        // (S, D)
-    steps.transform = layer_norm(bent, w.norm, config.eps);                           // (S, D)
+    const Var bent = activate(linear(tokens, w.transform), config.activation);  // (S, D)
+    steps.transform = layer_norm(bent, w.norm, config.eps);                     // (S, D)
     // A word's logit is the dot product with the very row that stands for the word at the input.
-    const Var similarity = matmul_transposed(steps.transform, w.trunk.words);         // (S, V)
-    steps.prediction_logits = add(similarity, w.word_bias);                           // (S, V)
+    const Var similarity = matmul_transposed(steps.transform, w.trunk.words);  // (S, V)
+    steps.prediction_logits = add(similarity, w.word_bias);                    // (S, V)
 }
 
 static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>* places) {
     Steps steps;
     steps.trunk = bert::forward(batch, w.trunk, config);
-    const Var& all = steps.trunk.encoder.output;                                      // (n, D)
+    const Var& all = steps.trunk.encoder.output;  // (n, D)
     predict_words(steps, places == nullptr ? all : gather_rows(all, *places), w, config);
     if (config.pooler) steps.next_sentence_logits = linear(steps.trunk.pooled, w.next_sentence);  // (B, 2)
     return steps;
 }
 
-Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config) { return forward_at(batch, w, config, nullptr); }
+Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config) {
+    return forward_at(batch, w, config, nullptr);
+}
 
 Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>& places) {
     return forward_at(batch, w, config, &places);
@@ -142,8 +146,9 @@ std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
     std::vector<Guess> guesses;
     for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});
     const int kept = std::clamp(count, 0, p.cols);
-    std::partial_sort(guesses.begin(), guesses.begin() + kept, guesses.end(),
-                      [](const Guess& a, const Guess& b) { return a.probability != b.probability ? a.probability > b.probability : a.id < b.id; });
+    std::partial_sort(guesses.begin(), guesses.begin() + kept, guesses.end(), [](const Guess& a, const Guess& b) {
+        return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+    });
     guesses.resize(kept);
     return guesses;
 }

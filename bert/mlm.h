@@ -1,7 +1,7 @@
 // mlm.h: how BERT learns. Hide some of the words and let the model say which they were; and say whether B really followed A.
 //
 //   paper    Devlin et al. 2018, arXiv 1810.04805, section 3.1, tasks 1 and 2; appendix A.1 for 80/10/10
-//   shows    why the loss counts hidden words only, why a tenth of them stays readable, and that the output matrix is the word table
+//   shows    why the loss counts hidden words only, why a tenth of them stays readable, that the output matrix is the word table
 //   symbols  B sequences   T words in each   n = B*T places   S places that are asked for   D width   V vocabulary
 //   differs  the paper describes one corruption, the published programs contain two: see corrupt_batch and corrupt_candidates
 //   next     mlm.cpp, then the walkthroughs bert/mlm and bert/bert
@@ -40,20 +40,22 @@ Draws make_draws(Random& random, int sequences, int length, int vocabulary);
 //   special  (n)  1 where nothing may be hidden: [CLS], [SEP], [PAD]
 //   rule     selected when u_select < select; then [MASK] when u_mask < mask, else a random word when u_random < random
 //   throws   std::invalid_argument when the lists are not equally long
-Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& special, const Draws& draws, const Corruption& how = {});
+Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& special, const Draws& draws,
+                        const Corruption& how = {});
 
 // Random numbers of corrupt_candidates: the order of the candidates, and three numbers for the first, second, ... one taken.
 struct CandidateDraws {
-    std::vector<int> permutation;   // of 0 ... candidates - 1
-    Matrix u_mask, u_keep;          // in 0 ... 1
+    std::vector<int> permutation;  // of 0 ... candidates - 1
+    Matrix u_mask, u_keep;         // in 0 ... 1
     std::vector<int> random_words;
 };
 CandidateDraws make_candidate_draws(Random& random, int candidates, int vocabulary);
 
 // A fixed number of words of one sequence: the form of the original code (google-research, create_pretraining_data.py).
 //   special  (T)  1 for [CLS] and [SEP]; the other places are the candidates
-//   rule     the first min(most, max(1, round(select T))) candidates in the order of the permutation, round half to even, T with the
-//            special words; the k-th becomes [MASK] when u_mask[k] < mask, else it stays when u_keep[k] < 1 - random, else it is random_words[k]
+//   rule     asked for are the first min(most, max(1, round(select T))) candidates in the order of the permutation; round takes a
+//            half to the even number, T counts the special words too. The k-th of them becomes [MASK] when u_mask[k] < mask,
+//            else it stays when u_keep[k] < 1 - random, else it becomes random_words[k]
 //   throws   std::invalid_argument when the permutation is none of the candidates, or draws are missing
 Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>& special, const CandidateDraws& draws,
                              const Corruption& how = {});
@@ -81,9 +83,9 @@ LoadRules load_rules();
 
 struct Steps {
     bert::Steps trunk;
-    Var transform;              // (S, D)  LayerNorm(GELU(x W + b)) of the places asked for
-    Var prediction_logits;      // (S, V)  transform times the word table, plus word_bias
-    Var next_sentence_logits;   // (B, 2)  column 0: B really follows A; no value without a pooler
+    Var transform;             // (S, D)  LayerNorm(GELU(x W + b)) of the places asked for
+    Var prediction_logits;     // (S, V)  transform times the word table, plus word_bias
+    Var next_sentence_logits;  // (B, 2)  column 0: B really follows A; no value without a pooler
 };
 
 // The whole model, asked for every place: S = n.

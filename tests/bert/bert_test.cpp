@@ -24,7 +24,8 @@ TEST_CASE("parity: every named step, both losses and every gradient equal the pu
 
         Tape tape;
         const mlm::Steps steps = mlm::forward(batch, w, config);
-        const mlm::Losses losses = mlm::loss(steps, golden.integers("input.labels"), golden.integers("input.next_sentence_label"));
+        const mlm::Losses losses =
+            mlm::loss(steps, golden.integers("input.labels"), golden.integers("input.next_sentence_label"));
         check_encoder(golden, steps.trunk);
         golden.check("mlm_transform", steps.transform.value());
         golden.check("prediction_logits", steps.prediction_logits.value());
@@ -37,7 +38,9 @@ TEST_CASE("parity: every named step, both losses and every gradient equal the pu
 
         const mlm::Corrupted by_batch = mlm::corrupt_batch(
             golden.integers("input.mlm.ids"), golden.integers("input.mlm.special"),
-            {.u_select = golden.input("mlm.u_select"), .u_mask = golden.input("mlm.u_mask"), .u_random = golden.input("mlm.u_random"),
+            {.u_select = golden.input("mlm.u_select"),
+             .u_mask = golden.input("mlm.u_mask"),
+             .u_random = golden.input("mlm.u_random"),
              .random_words = golden.integers("input.mlm.random_words")},
             {.select = golden.file.metadata_double("mlm_probability"), .mask_id = golden.file.metadata_int("mask_token_id")});
         golden.check_integers("mlm.input_ids", by_batch.ids);
@@ -47,8 +50,10 @@ TEST_CASE("parity: every named step, both losses and every gradient equal the pu
         const mlm::Corrupted by_candidates = mlm::corrupt_candidates(
             sentence,
             mlm::special_places(sentence, {golden.file.metadata_int("cls_token_id"), golden.file.metadata_int("sep_token_id")}),
-            {.permutation = golden.integers("input.mlm_google.permutation"), .u_mask = golden.input("mlm_google.u_mask"),
-             .u_keep = golden.input("mlm_google.u_keep"), .random_words = golden.integers("input.mlm_google.random_words")},
+            {.permutation = golden.integers("input.mlm_google.permutation"),
+             .u_mask = golden.input("mlm_google.u_mask"),
+             .u_keep = golden.input("mlm_google.u_keep"),
+             .random_words = golden.integers("input.mlm_google.random_words")},
             {.select = golden.file.metadata_double("mlm_google_masked_lm_prob"),
              .most = golden.file.metadata_int("mlm_google_max_predictions_per_seq"),
              .mask_id = golden.file.metadata_int("mask_token_id")});
@@ -105,7 +110,8 @@ TEST_CASE("parity notices each mistake on the card") {
 }
 
 TEST_CASE("embed_words: word + sentence + place, then LayerNorm") {
-    const bert::Config config{.vocabulary = 3, .positions = 2, .width = 2, .depth = 0, .heads = 1, .mlp_width = 1, .pooler = false};
+    const bert::Config config{
+        .vocabulary = 3, .positions = 2, .width = 2, .depth = 0, .heads = 1, .mlp_width = 1, .pooler = false};
     Random random(1);
     bert::Weights w = bert::make_weights(config, random);
     w.words = Matrix{{0, 0}, {1, 2}, {5, 1}};
@@ -162,7 +168,8 @@ TEST_CASE("without positions BERT reads a bag of words: shuffle the words and th
     const auto swap_is_seen = [&] {
         const Matrix there = bert::forward(bert::make_batch({{1, 2, 3, 4}}), w, tiny).encoder.output.value();
         const Matrix back = bert::forward(bert::make_batch({{1, 4, 3, 2}}), w, tiny).encoder.output.value();
-        return difference(slice_rows(there, 1, 1), slice_rows(back, 3, 1)) + difference(slice_rows(there, 3, 1), slice_rows(back, 1, 1));
+        return difference(slice_rows(there, 1, 1), slice_rows(back, 3, 1)) +
+               difference(slice_rows(there, 3, 1), slice_rows(back, 1, 1));
     };
     CHECK(swap_is_seen() != "");
     w.positions = Var(Matrix(tiny.positions, tiny.width));
@@ -244,7 +251,8 @@ TEST_CASE("a saved model loads again, and its shapes tell the config") {
 }
 
 TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of position numbers, heads 64 wide") {
-    const bert::Config config{.vocabulary = 5, .positions = 3, .width = 128, .depth = 1, .heads = 2, .mlp_width = 8, .pooler = false};
+    const bert::Config config{
+        .vocabulary = 5, .positions = 3, .width = 128, .depth = 1, .heads = 2, .mlp_width = 8, .pooler = false};
     Random random(9);
     const bert::Weights w = bert::make_weights(config, random), other = bert::make_weights(config, random);
     Parameters old_names = bert::parameters(w, config);
@@ -262,7 +270,8 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
     CHECK(!found.pooler);
     load(bert::parameters(other, found), file, bert::load_rules());
     const bert::Batch batch = bert::make_batch({{1, 2, 3}});
-    CHECK(identical(bert::forward(batch, w, config).encoder.output.value(), bert::forward(batch, other, found).encoder.output.value()));
+    CHECK(identical(bert::forward(batch, w, config).encoder.output.value(),
+                    bert::forward(batch, other, found).encoder.output.value()));
     CHECK(!bert::forward(batch, other, found).pooled);
     CHECK(error_of([&] { bert::config_of(file, 60); }) == path + ": heads of width 60 do not divide a model of width 128");
     std::remove(path.c_str());
@@ -276,7 +285,8 @@ TEST_CASE("what does not fit is refused in one line") {
           "bert: 3 ids are not 2 sequences of length 2");
     CHECK(refusal(bert::make_batch({{1, 2, 3, 4, 5, 6, 7, 8, 9}})) ==
           "bert: a sequence of length 9, this model has 8 positions; truncate the text");
-    CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {1}, .attention_mask = {}}) == "bert: 1 token types for 2 ids");
+    CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {1}, .attention_mask = {}}) ==
+          "bert: 1 token types for 2 ids");
     CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {}, .attention_mask = Matrix(2, 1)}) ==
           "bert: the attention mask is (2, 1), the batch is (1, 2)");
     CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {}, .attention_mask = Matrix(1, 2, 0.5f)}) ==
@@ -285,7 +295,8 @@ TEST_CASE("what does not fit is refused in one line") {
     CHECK(error_of([] { bert::make_batch({}); }) == "make_batch: there is no sequence");
     CHECK(error_of([] { bert::make_batch({{1}, {2}}, 0, {{0}}); }) == "make_batch: 2 sequences but 1 lists of token types");
     CHECK(error_of([] { bert::make_batch({{1, 2}}, 0, {{0}}); }) == "make_batch: sequence 0 has 2 words but 1 token types");
-    CHECK(error_of([&] { bert::make_weights({.width = 10, .heads = 3}, random); }) == "bert: 3 heads do not divide a width of 10");
+    CHECK(error_of([&] { bert::make_weights({.width = 10, .heads = 3}, random); }) ==
+          "bert: 3 heads do not divide a width of 10");
     CHECK(error_of([&] { bert::make_weights({.vocabulary = 0}, random); }) ==
           "bert: a vocabulary of 0, 512 positions and 2 token types, all must be positive");
     const bert::Batch batch = bert::make_batch({{1, 2}});

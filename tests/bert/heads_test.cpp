@@ -14,7 +14,8 @@ TEST_SUITE("bert_cls") {
 TEST_CASE("parity: every named step, the loss and every gradient equal the published classifier's") {
     for (const std::string& path : golden_files("bert_cls")) {
         const Golden golden(path);
-        const heads::Config config = heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
+        const heads::Config config =
+            heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
         Random random(1);
         const heads::Weights w = heads::make_weights(config, random);
         const Parameters parameters = with_names_of(heads::parameters(w, config), golden);
@@ -98,8 +99,8 @@ TEST_CASE("words without a label of their own do not count") {
 
 TEST_CASE("the span loss is the mean of two cross entropies, each over the words of a sequence") {
     heads::SpanSteps steps;
-    steps.start_logits = Matrix{{0, 0, std::log(2.f)}};       // p = 1, 1, 2 of 4
-    steps.end_logits = Matrix{{0, std::log(6.f), 0}};         // p = 1, 6, 1 of 8
+    steps.start_logits = Matrix{{0, 0, std::log(2.f)}};  // p = 1, 1, 2 of 4
+    steps.end_logits = Matrix{{0, std::log(6.f), 0}};    // p = 1, 6, 1 of 8
     CHECK(heads::loss(steps, {0}, {1}).value()[0] == Approx((std::log(4.0) + std::log(8.0 / 6)) / 2));
 }
 
@@ -132,11 +133,13 @@ TEST_CASE("gradients of the span head equal slopes") {
 TEST_CASE("what does not fit is refused in one line") {
     Random random(1);
     CHECK(error_of([] { heads::make_config(tiny, heads::Task::sequences, 0); }) == "heads: 0 labels");
-    CHECK(error_of([] { heads::make_config(tiny, heads::Task::spans, 3); }) == "heads: a span has a start and an end, not 3 labels");
+    CHECK(error_of([] { heads::make_config(tiny, heads::Task::spans, 3); }) ==
+          "heads: a span has a start and an end, not 3 labels");
     const heads::Config config = heads::make_config(tiny, heads::Task::tokens);
     const heads::Weights w = heads::make_weights(config, random);
     const bert::Batch batch = bert::make_batch({{1, 2}});
-    CHECK(error_of([&] { heads::classify_sequences(batch, w, config); }) == "classify_sequences: this model was made for another task");
+    CHECK(error_of([&] { heads::classify_sequences(batch, w, config); }) ==
+          "classify_sequences: this model was made for another task");
     CHECK(error_of([&] { heads::locate_spans(batch, w, config); }) == "locate_spans: this model was made for another task");
     const heads::Config spans = heads::make_config(tiny, heads::Task::spans);
     const heads::Weights s = heads::make_weights(spans, random);

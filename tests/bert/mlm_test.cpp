@@ -22,7 +22,7 @@ TEST_CASE("corrupt_batch: eight of ten hidden, one replaced, one left, each deci
                            .u_random = {{0, 0.90f, 0.49f, 0.5f, 0, 0, 0, 0}},
                            .random_words = {20, 21, 22, 23, 24, 25, 26, 27}};
     const mlm::Corrupted corrupted = mlm::corrupt_batch(ids, special, draws, {.mask_id = MASK});
-    // place 1: selected, 0.79 < 0.8 -> [MASK];   place 2: 0.80 is not, 0.49 < 0.5 -> word 22;   place 3: neither -> stays, yet asked for
+    // place 1: selected, 0.79 < 0.8 -> [MASK];   place 2: 0.80 is not, 0.49 < 0.5 -> word 22;   place 3: neither, so it stays
     // place 4: u_select = 0.15 is not below 0.15, so it is not asked for; nor 5.   [CLS], [SEP], [PAD] never are
     CHECK(corrupted.ids == std::vector<int>{2, MASK, 22, 12, 13, 14, 3, 0});
     CHECK(corrupted.labels == std::vector<int>{-100, 10, 11, 12, -100, -100, -100, -100});
@@ -67,7 +67,8 @@ TEST_CASE("over many words the shares are 15 %, and of these 80, 10 and 10") {
     Random random(2);
     const int B = 100, T = 200;
     const std::vector<int> ids(B * T, 999);  // no random word below 500 is the word itself
-    const mlm::Corrupted corrupted = mlm::corrupt_batch(ids, std::vector<int>(B * T), mlm::make_draws(random, B, T, 500), {.mask_id = 500});
+    const mlm::Corrupted corrupted =
+        mlm::corrupt_batch(ids, std::vector<int>(B * T), mlm::make_draws(random, B, T, 500), {.mask_id = 500});
     const double asked_for = static_cast<double>(corrupted.places.size());
     double masked = 0, kept = 0, random_words = 0;
     for (const int place : corrupted.places) {
@@ -81,7 +82,8 @@ TEST_CASE("over many words the shares are 15 %, and of these 80, 10 and 10") {
     CHECK(std::abs(kept / asked_for - 0.1) < 0.02);
     CHECK(std::abs(random_words / asked_for - 0.1) < 0.02);
     for (int k = 0; k < B * T; ++k)
-        if (corrupted.labels[k] == ignored_label) CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a word that is not asked for was changed");
+        if (corrupted.labels[k] == ignored_label)
+            CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a word that is not asked for was changed");
 }
 
 TEST_CASE("asking for some places gives the rows that asking for all gives") {
@@ -101,7 +103,8 @@ TEST_CASE("asking for some places gives the rows that asking for all gives") {
 }
 
 TEST_CASE("only the places asked for count: the logits of the others may be anything") {
-    const mlm::Steps steps{.trunk = {}, .transform = {}, .prediction_logits = Matrix{{0, std::log(3.f)}, {50, -50}}, .next_sentence_logits = {}};
+    const mlm::Steps steps{
+        .trunk = {}, .transform = {}, .prediction_logits = Matrix{{0, std::log(3.f)}, {50, -50}}, .next_sentence_logits = {}};
     // place 0: p(word 0) = 1 / (1 + 3), so -ln p = ln 4;   place 1 would cost 100
     CHECK(mlm::loss(steps, {0, ignored_label}).masked_words.value()[0] == Approx(std::log(4.0)));
     CHECK(mlm::loss(steps, {0, 1}).masked_words.value()[0] == Approx((std::log(4.0) + 100) / 2));
@@ -137,9 +140,8 @@ TEST_CASE("the output matrix is the word table: moving a word's row moves its lo
     };
     CHECK(length(8) > 0.01f);  // word 8 is only asked for, never read
     CHECK(length(1) > 0.01f);  // word 1 is read
-    CHECK(identical(w.word_bias.gradient(), steps.prediction_logits.gradient().rows == 2
-                                                ? slice_rows(steps.prediction_logits.gradient(), 1, 1)
-                                                : Matrix()));
+    CHECK(w.word_bias.gradient()(0, 8) < 0);  // the right word is to be raised, every other one lowered
+    CHECK(w.word_bias.gradient()(0, 3) > 0);
 }
 
 TEST_CASE("a fresh model has no idea: its losses are ln V and ln 2") {
@@ -179,7 +181,8 @@ TEST_CASE("a whole model is saved and loaded, with or without the copies of the 
     save(table, path);
     load(mlm::parameters(other, tiny), Safetensors(path), mlm::load_rules());
     const bert::Batch batch = bert::make_batch({{1, 2, 3}});
-    CHECK(identical(mlm::forward(batch, w, tiny).prediction_logits.value(), mlm::forward(batch, other, tiny).prediction_logits.value()));
+    CHECK(identical(mlm::forward(batch, w, tiny).prediction_logits.value(),
+                    mlm::forward(batch, other, tiny).prediction_logits.value()));
     // the encoder alone takes its part of the file
     LoadRules rules = bert::load_rules();
     CHECK(error_of([&] { load(bert::parameters(other.trunk, tiny), Safetensors(path), rules); }) != "");
@@ -190,11 +193,14 @@ TEST_CASE("a whole model is saved and loaded, with or without the copies of the 
 
 TEST_CASE("what does not fit is refused in one line") {
     Random random(1);
-    CHECK(error_of([&] { mlm::corrupt_batch({1, 2}, {0}, mlm::make_draws(random, 1, 2, 5)); }) ==
-          "corrupt_batch: 2 ids need as many flags and draws; there are 1 flags and 2, 2, 2, 2 draws");
+    CHECK(error_of([&] {
+              mlm::corrupt_batch({1, 2}, {0}, mlm::make_draws(random, 1, 2, 5));
+          }) == "corrupt_batch: 2 ids need as many flags and draws; there are 1 flags and 2, 2, 2, 2 draws");
     CHECK(error_of([&] { mlm::corrupt_candidates({1, 2}, {0}, {}); }) == "corrupt_candidates: 1 flags for 2 ids");
     const auto with_order = [](std::vector<int> order) {
-        return error_of([&] { mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_words = {}}); });
+        return error_of([&] {
+            mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_words = {}});
+        });
     };
     CHECK(with_order({0, 0}) == "corrupt_candidates: the 2 numbers are no permutation of 2 candidates");
     CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are no permutation of 2 candidates");
