@@ -47,23 +47,16 @@ PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w,
 
 Segments segments(int images, const Config& config) { return Segments::equal(images, patch_count(config) + 1); }
 
-static std::vector<int> class_rows(int images, int tokens) {
-    std::vector<int> rows;
-    for (int b = 0; b < images; ++b) rows.push_back(b * tokens);
-    return rows;
-}
-
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    const int B = static_cast<int>(images.size());
-    const int tokens = patch_count(config) + 1;
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
+    const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
-    steps.embedding = embed_patches(images, w, config);                                                      // z0, Eq. 1
-    steps.encoder = pre_norm_stack(steps.embedding.z0, w.blocks, options, {.segments = segments(B, config)});  // Eqs. 2, 3
-    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                                       // (B*(N+1), D)
-    steps.class_tokens = gather_rows(steps.norm, class_rows(B, tokens));                                     // (B, D)   Eq. 4
-    steps.logits = linear(steps.class_tokens, w.classifier);                                                 // (B, K)
-    steps.probabilities = softmax_rows(steps.logits);                                                        // (B, K)
+    steps.embedding = embed_patches(images, w, config);                                  // z0, Eq. 1
+    steps.encoder = pre_norm_stack(steps.embedding.z0, w.blocks, options, how);          // Eqs. 2, 3
+    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                   // (B*(N+1), D)
+    steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());             // (B, D)   Eq. 4
+    steps.logits = linear(steps.class_tokens, w.classifier);                             // (B, K)
+    steps.probabilities = softmax_rows(steps.logits);                                    // (B, K)
     return steps;
 }
 
@@ -131,27 +124,20 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-static long dimension(const Safetensors& checkpoint, const std::string& name, std::size_t which) {
-    require(checkpoint.has(name), checkpoint.path, ": there is no tensor ", name, ", this is not a ViT checkpoint");
-    const std::vector<long>& shape = checkpoint.tensors.at(name).shape;
-    require(which < shape.size(), checkpoint.path, ": ", name, " has the shape ", shape_text(shape), ", dimension ", which, " is missing");
-    return shape[which];
-}
-
 Config config_of(const Safetensors& checkpoint, int head_width) {
     const std::string projection = "vit.embeddings.patch_embeddings.projection.weight";
     Config config;
-    config.width = static_cast<int>(dimension(checkpoint, projection, 0));
-    config.channels = static_cast<int>(dimension(checkpoint, projection, 1));
-    config.patch_size = static_cast<int>(dimension(checkpoint, projection, 2));
-    const long N = dimension(checkpoint, "vit.embeddings.position_embeddings", 1) - 1;
+    config.width = checkpoint.dimension(projection, 0);
+    config.channels = checkpoint.dimension(projection, 1);
+    config.patch_size = checkpoint.dimension(projection, 2);
+    const int N = checkpoint.dimension("vit.embeddings.position_embeddings", 1) - 1;
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
-    require(static_cast<long>(side) * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
+    require(side * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
     config.image_height = config.image_width = side * config.patch_size;
     config.depth = 0;
     while (checkpoint.has("vit.encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
-    config.mlp_width = static_cast<int>(dimension(checkpoint, "vit.encoder.layer.0.intermediate.dense.weight", 0));
-    config.classes = static_cast<int>(dimension(checkpoint, "classifier.weight", 0));
+    config.mlp_width = checkpoint.dimension("vit.encoder.layer.0.intermediate.dense.weight", 0);
+    config.classes = checkpoint.dimension("classifier.weight", 0);
     require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
             " do not divide a model of width ", config.width);
     config.heads = config.width / head_width;

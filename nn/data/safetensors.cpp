@@ -224,6 +224,13 @@ const std::string& Safetensors::metadata_text(const std::string& key) const {
     return found->second;
 }
 
+int Safetensors::dimension(const std::string& name, std::size_t which) const {
+    const std::vector<long>& shape = find_tensor(*this, name).shape;
+    require(which < shape.size() && shape[which] == static_cast<int>(shape[which]), path, ": ", name, " has the shape ", shape_text(shape),
+            ", dimension ", which, " is missing or too large");
+    return static_cast<int>(shape[which]);
+}
+
 int Safetensors::metadata_int(const std::string& key) const {
     const std::string& words = metadata_text(key);
     const std::optional<long> number = whole_number(words);

@@ -34,6 +34,9 @@ public:
 
     bool has(const std::string& name) const { return tensors.count(name) > 0; }
 
+    // One dimension of a tensor.   throws std::invalid_argument when it is not there or has fewer dimensions
+    int dimension(const std::string& name, std::size_t which) const;
+
     // A tensor as a matrix: the last dimension is the columns, all others together are the rows; (n) is one row, a scalar (1, 1).
     //   throws  std::invalid_argument when it is not there (near names are listed) or is not a float type
     Matrix matrix(const std::string& name) const;

@@ -35,6 +35,12 @@ int Segments::rows() const {
     return rows;
 }
 
+std::vector<int> Segments::first_rows() const {
+    std::vector<int> rows;
+    for (const Segment& segment : list) rows.push_back(segment.first);
+    return rows;
+}
+
 // --- scaled dot-product attention ---
 
 // All that forward and backward have to agree on.

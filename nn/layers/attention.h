@@ -26,6 +26,7 @@ struct Segments {
     int size() const { return static_cast<int>(list.size()); }
     int longest() const;
     int rows() const;  // of all segments together
+    std::vector<int> first_rows() const;  // of every segment: where a class token stands
 };
 
 // Everything about an attention that is not its inputs. The default: one sequence, everybody sees everybody, scale 1 / sqrt(h).

@@ -35,8 +35,8 @@ static Matrix stationary_of(const Matrix& P) {
 }
 
 MarkovChain markov_chain_of(Matrix transitions) {
-    require(transitions.rows >= 2 && transitions.rows == transitions.cols, "markov_chain_of: transitions are ", shape(transitions),
-            ", they must be square with two symbols or more");
+    require(transitions.rows >= 2 && transitions.rows == transitions.cols, "markov_chain_of: transitions are ",
+            shape(transitions), ", they must be square with two symbols or more");
     for (int a = 0; a < transitions.rows; ++a) {
         double total = 0;
         for (int b = 0; b < transitions.cols; ++b) {
@@ -52,7 +52,8 @@ MarkovChain markov_chain_of(Matrix transitions) {
 MarkovChain make_markov_chain(Random& random, int symbols, float concentration, float uniform_share) {
     require(symbols >= 2, "make_markov_chain: ", symbols, " symbols, two are needed");
     require(concentration > 0, "make_markov_chain: a concentration of ", concentration, ", it must be positive");
-    require(uniform_share >= 0 && uniform_share <= 1, "make_markov_chain: a uniform share of ", uniform_share, " is outside 0 ... 1");
+    require(uniform_share >= 0 && uniform_share <= 1, "make_markov_chain: a uniform share of ", uniform_share,
+            " is outside 0 ... 1");
     Matrix P(symbols, symbols);
     for (int a = 0; a < symbols; ++a) {
         std::vector<double> row;  // gamma draws divided by their sum are a Dirichlet draw
@@ -109,7 +110,8 @@ double two_sided_entropy(const MarkovChain& chain) {
 // p(b | a, c) = P_ab P_bc / sum over b: Bayes' rule, because what follows b does not ask what came before it
 Matrix between(const MarkovChain& chain, int before, int after) {
     const Matrix& P = chain.transitions;
-    require(before >= 0 && before < P.rows && after >= 0 && after < P.rows, "between: symbols ", before, " and ", after, " of ", P.rows);
+    require(before >= 0 && before < P.rows && after >= 0 && after < P.rows, "between: symbols ", before, " and ", after, " of ",
+            P.rows);
     Matrix odds(1, P.rows);
     double total = 0;
     for (int b = 0; b < P.rows; ++b) {

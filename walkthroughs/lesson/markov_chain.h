@@ -27,9 +27,9 @@ MarkovChain markov_chain_of(Matrix transitions);
 // `length` symbols, the first drawn from pi.
 std::vector<int> sample(const MarkovChain& chain, Random& random, int length);
 
-double unigram_entropy(const MarkovChain& chain);     // H(x_t):                     knowing no neighbour
-double causal_entropy(const MarkovChain& chain);      // H(x_t | x_t-1):             the floor of every left-to-right model
-double two_sided_entropy(const MarkovChain& chain);   // H(x_t | x_t-1, x_t+1):      the floor of a model that sees both sides
+double unigram_entropy(const MarkovChain& chain);    // H(x_t):                     knowing no neighbour
+double causal_entropy(const MarkovChain& chain);     // H(x_t | x_t-1):             the floor of every left-to-right model
+double two_sided_entropy(const MarkovChain& chain);  // H(x_t | x_t-1, x_t+1):      the floor of a model that sees both sides
 
 // p(x_t = b | x_t-1 = before, x_t+1 = after) for every b, (1, S): what a perfect model answers for a hidden symbol.
 Matrix between(const MarkovChain& chain, int before, int after);

@@ -1,0 +1,161 @@
+#include "bert/bert.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+
+namespace bert {
+
+// --- from words to tokens ---
+
+Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const std::vector<std::vector<int>>& token_types) {
+    const int B = static_cast<int>(sequences.size());
+    require(B > 0, "make_batch: there is no sequence");
+    require(token_types.empty() || token_types.size() == sequences.size(), "make_batch: ", B, " sequences but ",
+            token_types.size(), " lists of token types");
+    std::size_t longest = 0;
+    for (const std::vector<int>& sequence : sequences) longest = std::max(longest, sequence.size());
+    const int T = static_cast<int>(longest);
+    Batch batch{
+        .sequences = B, .length = T, .ids = std::vector<int>(B * T, pad), .token_types = {}, .attention_mask = Matrix(B, T)};
+    if (!token_types.empty()) batch.token_types.resize(B * T);
+    for (int b = 0; b < B; ++b) {
+        const int words = static_cast<int>(sequences[b].size());
+        std::copy(sequences[b].begin(), sequences[b].end(), batch.ids.begin() + b * T);
+        std::fill_n(batch.attention_mask.row(b), words, 1.0f);
+        if (token_types.empty()) continue;
+        require(token_types[b].size() == sequences[b].size(), "make_batch: sequence ", b, " has ", words, " words but ",
+                token_types[b].size(), " token types");
+        std::copy(token_types[b].begin(), token_types[b].end(), batch.token_types.begin() + b * T);
+    }
+    return batch;
+}
+
+static void check(const Batch& batch, const Config& config) {
+    const int B = batch.sequences, T = batch.length;
+    require(B > 0 && T > 0 && static_cast<int>(batch.ids.size()) == B * T, "bert: ", batch.ids.size(), " ids are not ", B,
+            " sequences of length ", T);
+    require(T <= config.positions, "bert: a sequence of length ", T, ", this model has ", config.positions,
+            " positions; truncate the text");
+    require(batch.token_types.empty() || batch.token_types.size() == batch.ids.size(), "bert: ", batch.token_types.size(),
+            " token types for ", batch.ids.size(), " ids");
+    require(batch.attention_mask.empty() || (batch.attention_mask.rows == B && batch.attention_mask.cols == T),
+            "bert: the attention mask is ", shape(batch.attention_mask), ", the batch is (", B, ", ", T, ")");
+}
+
+WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config) {
+    check(batch, config);
+    const std::vector<int> types = batch.token_types.empty() ? std::vector<int>(batch.ids.size()) : batch.token_types;
+    const Var positions = slice_rows(w.positions, 0, batch.length);  // (T, D)
+    WordEmbedding steps;
+    steps.words = embed(w.words, batch.ids);                                 // (B*T, D)
+    steps.with_token_types = add(steps.words, embed(w.token_types, types));  // (B*T, D)
+    steps.tokens = add_repeated(steps.with_token_types, positions);          // (B*T, D)
+    steps.z0 = layer_norm(steps.tokens, w.norm, config.eps);                 // (B*T, D)
+    return steps;
+}
+
+// --- from tokens to their meaning in this sentence ---
+
+Attending attending(const Batch& batch) {
+    Attending how{.segments = Segments::equal(batch.sequences, batch.length)};
+    if (!batch.attention_mask.empty()) how.may = padding(batch.attention_mask);
+    return how;
+}
+
+Steps forward(const Batch& batch, const Weights& w, const Config& config) {
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
+    const Attending how = attending(batch);
+    Steps steps;
+    steps.embedding = embed_words(batch, w, config);                                    // z0
+    steps.encoder = post_norm_stack(steps.embedding.z0, w.blocks, options, how);        // (B*T, D)
+    steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
+    if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)
+    return steps;
+}
+
+Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config, int block, int head, int sequence) {
+    require(block >= 0 && block < static_cast<int>(steps.encoder.blocks.size()) && head >= 0 && head < config.heads,
+            "attention_of: there is no head ", head, " in block ", block);
+    require(sequence >= 0 && sequence < batch.sequences, "attention_of: sequence ", sequence, " of ", batch.sequences);
+    const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*T, T)
+    return slice_rows(weights, (sequence * config.heads + head) * batch.length, batch.length);
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.heads > 0 && config.width % config.heads == 0, "bert: ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require(config.vocabulary > 0 && config.positions > 0 && config.token_types > 0, "bert: a vocabulary of ", config.vocabulary,
+            ", ", config.positions, " positions and ", config.token_types, " token types, all must be positive");
+}
+
+Weights make_weights(const Config& config, Random& random, float deviation) {
+    check(config);
+    const int D = config.width;
+    Weights w;
+    w.words = make_embedding(random, config.vocabulary, D, deviation);
+    w.positions = make_embedding(random, config.positions, D, deviation);
+    w.token_types = make_embedding(random, config.token_types, D, deviation);
+    w.norm = make_layer_norm(D);
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, D, config.mlp_width, deviation));
+    if (config.pooler) w.pooler = make_linear(random, D, D, deviation);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long D = config.width;
+    const std::string embeddings = "bert.embeddings.";
+    Parameters table;
+    table.push_back({embeddings + "word_embeddings.weight", {config.vocabulary, D}, Stored::as_it_is, {w.words}});
+    table.push_back({embeddings + "position_embeddings.weight", {config.positions, D}, Stored::as_it_is, {w.positions}});
+    table.push_back({embeddings + "token_type_embeddings.weight", {config.token_types, D}, Stored::as_it_is, {w.token_types}});
+    add_parameters(table, embeddings + "LayerNorm", w.norm);
+    for (std::size_t l = 0; l < w.blocks.size(); ++l) {
+        const std::string layer = "bert.encoder.layer." + std::to_string(l);
+        const Block& block = w.blocks[l];
+        add_parameters(table, layer + ".attention.self.query", block.attention.query);
+        add_parameters(table, layer + ".attention.self.key", block.attention.key);
+        add_parameters(table, layer + ".attention.self.value", block.attention.value);
+        add_parameters(table, layer + ".attention.output.dense", block.attention.output);
+        add_parameters(table, layer + ".attention.output.LayerNorm", block.norm1);
+        add_parameters(table, layer + ".intermediate.dense", block.mlp.expand);
+        add_parameters(table, layer + ".output.dense", block.mlp.contract);
+        add_parameters(table, layer + ".output.LayerNorm", block.norm2);
+    }
+    if (config.pooler) add_parameters(table, "bert.pooler.dense", w.pooler);
+    return table;
+}
+
+LoadRules load_rules() {
+    return {.optional_prefixes = {"bert."},
+            .other_endings = {{".LayerNorm.weight", ".LayerNorm.gamma"}, {".LayerNorm.bias", ".LayerNorm.beta"}},
+            .ignored_endings = {".position_ids"}};
+}
+
+Config config_of(const Safetensors& checkpoint, int head_width) {
+    const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
+    Config config;
+    config.vocabulary = checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 0);
+    config.width = checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 1);
+    config.positions = checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0);
+    config.token_types = checkpoint.dimension(bert + "embeddings.token_type_embeddings.weight", 0);
+    config.depth = 0;
+    while (checkpoint.has(bert + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
+    config.mlp_width = checkpoint.dimension(bert + "encoder.layer.0.intermediate.dense.weight", 0);
+    config.pooler = checkpoint.has(bert + "pooler.dense.weight");
+    if (checkpoint.metadata.count("num_attention_heads") > 0) {
+        config.heads = checkpoint.metadata_int("num_attention_heads");
+    } else {
+        require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
+                " do not divide a model of width ", config.width);
+        config.heads = config.width / head_width;
+    }
+    check(config);
+    return config;
+}
+
+}  // namespace bert

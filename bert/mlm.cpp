@@ -1,0 +1,184 @@
+#include "bert/mlm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+
+namespace mlm {
+
+// --- hiding words ---
+
+Draws make_draws(Random& random, int sequences, int length, int vocabulary) {
+    Draws draws;
+    draws.u_select = uniform_matrix(random, sequences, length);
+    draws.u_mask = uniform_matrix(random, sequences, length);
+    draws.u_random = uniform_matrix(random, sequences, length);
+    for (int k = 0; k < sequences * length; ++k) draws.random_words.push_back(random.below(vocabulary));
+    return draws;
+}
+
+Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& special, const Draws& draws, const Corruption& how) {
+    const std::size_t n = ids.size();
+    require(special.size() == n && draws.u_select.size() == n && draws.u_mask.size() == n && draws.u_random.size() == n &&
+                draws.random_words.size() == n,
+            "corrupt_batch: ", n, " ids need as many flags and draws; there are ", special.size(), " flags and ",
+            draws.u_select.size(), ", ", draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_words.size(),
+            " draws");
+    Corrupted corrupted{.ids = ids, .labels = std::vector<int>(n, ignored_label), .places = {}};
+    for (std::size_t k = 0; k < n; ++k) {
+        if (special[k] != 0 || draws.u_select[k] >= how.select) continue;
+        corrupted.labels[k] = ids[k];
+        corrupted.places.push_back(static_cast<int>(k));
+        if (draws.u_mask[k] < how.mask)
+            corrupted.ids[k] = how.mask_id;
+        else if (draws.u_random[k] < how.random)
+            corrupted.ids[k] = draws.random_words[k];
+    }
+    return corrupted;
+}
+
+CandidateDraws make_candidate_draws(Random& random, int candidates, int vocabulary) {
+    CandidateDraws draws;
+    draws.permutation = permutation(random, candidates);
+    draws.u_mask = uniform_matrix(random, 1, candidates);
+    draws.u_keep = uniform_matrix(random, 1, candidates);
+    for (int k = 0; k < candidates; ++k) draws.random_words.push_back(random.below(vocabulary));
+    return draws;
+}
+
+static void require_permutation(const std::vector<int>& order, std::size_t count) {
+    std::vector<int> sorted = order;
+    std::sort(sorted.begin(), sorted.end());
+    bool complete = sorted.size() == count;
+    for (std::size_t k = 0; complete && k < count; ++k) complete = sorted[k] == static_cast<int>(k);
+    require(complete, "corrupt_candidates: the ", order.size(), " numbers are no permutation of ", count, " candidates");
+}
+
+// How many words of a sequence are asked for. nearbyint rounds a half to the even number, as Python does.
+static std::size_t words_to_hide(std::size_t length, const Corruption& how) {
+    const int wanted = static_cast<int>(std::nearbyint(how.select * static_cast<double>(length)));
+    return static_cast<std::size_t>(std::max(0, std::min(how.most, std::max(1, wanted))));
+}
+
+Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>& special, const CandidateDraws& draws,
+                             const Corruption& how) {
+    require(special.size() == ids.size(), "corrupt_candidates: ", special.size(), " flags for ", ids.size(), " ids");
+    std::vector<int> candidates;  // places
+    for (std::size_t t = 0; t < ids.size(); ++t)
+        if (special[t] == 0) candidates.push_back(static_cast<int>(t));
+    require_permutation(draws.permutation, candidates.size());
+    const std::size_t count = std::min(candidates.size(), words_to_hide(ids.size(), how));
+    require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_words.size() >= count,
+            "corrupt_candidates: ", count, " words are hidden, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(), ", ",
+            draws.random_words.size(), " draws");
+    Corrupted corrupted{.ids = ids, .labels = std::vector<int>(ids.size(), ignored_label), .places = {}};
+    for (std::size_t k = 0; k < count; ++k) {
+        const int place = candidates[draws.permutation[k]];
+        corrupted.labels[place] = ids[place];
+        corrupted.places.push_back(place);
+        if (draws.u_mask[k] < how.mask)
+            corrupted.ids[place] = how.mask_id;
+        else if (draws.u_keep[k] >= 1 - how.random)
+            corrupted.ids[place] = draws.random_words[k];
+    }
+    std::sort(corrupted.places.begin(), corrupted.places.end());
+    return corrupted;
+}
+
+std::vector<int> special_places(const std::vector<int>& ids, const std::vector<int>& special_ids) {
+    std::vector<int> special;
+    for (const int id : ids) special.push_back(std::count(special_ids.begin(), special_ids.end(), id) > 0 ? 1 : 0);
+    return special;
+}
+
+std::vector<int> labels_at_places(const Corrupted& corrupted) {
+    std::vector<int> labels;
+    for (const int place : corrupted.places) labels.push_back(corrupted.labels[place]);
+    return labels;
+}
+
+// --- the model ---
+
+// What every token of the encoder says about the word that belongs in its place.
+static void predict_words(Steps& steps, const Var& tokens, const Weights& w, const bert::Config& config) {
+    const Var bent = activate(linear(tokens, w.transform), config.activation);  // (S, D)
+    steps.transform = layer_norm(bent, w.norm, config.eps);                     // (S, D)
+    // A word's logit is the dot product with the very row that stands for the word at the input.
+    const Var similarity = matmul_transposed(steps.transform, w.trunk.words);  // (S, V)
+    steps.prediction_logits = add(similarity, w.word_bias);                    // (S, V)
+}
+
+static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>* places) {
+    Steps steps;
+    steps.trunk = bert::forward(batch, w.trunk, config);
+    const Var& all = steps.trunk.encoder.output;  // (n, D)
+    predict_words(steps, places == nullptr ? all : gather_rows(all, *places), w, config);
+    if (config.pooler) steps.next_sentence_logits = linear(steps.trunk.pooled, w.next_sentence);  // (B, 2)
+    return steps;
+}
+
+Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config) {
+    return forward_at(batch, w, config, nullptr);
+}
+
+Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>& places) {
+    return forward_at(batch, w, config, &places);
+}
+
+Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vector<int>& next_sentence) {
+    Losses losses;
+    losses.masked_words = cross_entropy(steps.prediction_logits, labels);
+    losses.sum = losses.masked_words;
+    if (next_sentence.empty()) return losses;
+    require(static_cast<bool>(steps.next_sentence_logits), "mlm: labels for the next sentence, but this model has no pooler");
+    losses.next_sentence = cross_entropy(steps.next_sentence_logits, next_sentence);
+    losses.sum = add(losses.masked_words, losses.next_sentence);
+    return losses;
+}
+
+std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
+    require(row >= 0 && row < logits.rows, "best_guesses: row ", row, " of ", logits.rows);
+    const Matrix p = softmax_rows(slice_rows(logits, row, 1)).value();  // (1, V)
+    std::vector<Guess> guesses;
+    for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});
+    const int kept = std::clamp(count, 0, p.cols);
+    std::partial_sort(guesses.begin(), guesses.begin() + kept, guesses.end(), [](const Guess& a, const Guess& b) {
+        return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+    });
+    guesses.resize(kept);
+    return guesses;
+}
+
+// --- weights ---
+
+Weights make_weights(const bert::Config& config, Random& random, float deviation) {
+    const int D = config.width;
+    Weights w;
+    w.trunk = bert::make_weights(config, random, deviation);
+    w.transform = make_linear(random, D, D, deviation);
+    w.norm = make_layer_norm(D);
+    w.word_bias = parameter(Matrix(1, config.vocabulary));
+    if (config.pooler) w.next_sentence = make_linear(random, D, 2, deviation);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const bert::Config& config) {
+    Parameters table = bert::parameters(w.trunk, config);
+    table.push_back({"cls.predictions.bias", {config.vocabulary}, Stored::as_it_is, {w.word_bias}});
+    add_parameters(table, "cls.predictions.transform.dense", w.transform);
+    add_parameters(table, "cls.predictions.transform.LayerNorm", w.norm);
+    if (config.pooler) add_parameters(table, "cls.seq_relationship", w.next_sentence);
+    return table;
+}
+
+LoadRules load_rules() {
+    LoadRules rules = bert::load_rules();
+    rules.ignored_endings.insert(rules.ignored_endings.end(), {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"});
+    return rules;
+}
+
+}  // namespace mlm

@@ -1,0 +1,218 @@
+#include "bert/mlm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "nn/autograd/operations.h"
+#include "nn/training/loss.h"
+#include "tests/close.h"
+
+static const bert::Config tiny{.vocabulary = 9, .positions = 8, .width = 12, .depth = 1, .heads = 2, .mlp_width = 16};
+
+static constexpr int MASK = 4;
+
+TEST_SUITE("mlm") {
+
+TEST_CASE("corrupt_batch: eight of ten hidden, one replaced, one left, each decided by its own draw") {
+    const std::vector<int> ids{2, 10, 11, 12, 13, 14, 3, 0};
+    const std::vector<int> special{1, 0, 0, 0, 0, 0, 1, 1};
+    const mlm::Draws draws{.u_select = {{0, 0.14f, 0.10f, 0.0f, 0.15f, 0.16f, 0, 0}},
+                           .u_mask = {{0, 0.79f, 0.80f, 0.9f, 0, 0, 0, 0}},
+                           .u_random = {{0, 0.90f, 0.49f, 0.5f, 0, 0, 0, 0}},
+                           .random_words = {20, 21, 22, 23, 24, 25, 26, 27}};
+    const mlm::Corrupted corrupted = mlm::corrupt_batch(ids, special, draws, {.mask_id = MASK});
+    // place 1: selected, 0.79 < 0.8 -> [MASK];   place 2: 0.80 is not, 0.49 < 0.5 -> word 22;   place 3: neither, so it stays
+    // place 4: u_select = 0.15 is not below 0.15, so it is not asked for; nor 5.   [CLS], [SEP], [PAD] never are
+    CHECK(corrupted.ids == std::vector<int>{2, MASK, 22, 12, 13, 14, 3, 0});
+    CHECK(corrupted.labels == std::vector<int>{-100, 10, 11, 12, -100, -100, -100, -100});
+    CHECK(corrupted.places == std::vector<int>{1, 2, 3});
+    CHECK(mlm::labels_at_places(corrupted) == std::vector<int>{10, 11, 12});
+}
+
+TEST_CASE("corrupt_candidates: a fixed number, in the order of the permutation, draws counted by words taken") {
+    const std::vector<int> ids{2, 10, 11, 12, 13, 14, 15, 16, 17, 3};  // T = 10, candidates are places 1 to 8
+    const mlm::CandidateDraws draws{.permutation = {7, 0, 3, 1, 2, 4, 5, 6},
+                                    .u_mask = {{0.9f, 0.1f, 0.9f, 0, 0, 0, 0, 0}},
+                                    .u_keep = {{0.4f, 0.9f, 0.5f, 0, 0, 0, 0, 0}},
+                                    .random_words = {30, 31, 32, 33, 34, 35, 36, 37}};
+    const mlm::Corrupted corrupted =
+        mlm::corrupt_candidates(ids, mlm::special_places(ids, {2, 3}), draws, {.select = 0.3, .mask_id = MASK});
+    // round(0.3 10) = 3 words.   candidate 7 = place 8: not masked, 0.4 < 0.5 stays;   candidate 0 = place 1: [MASK];
+    // candidate 3 = place 4: not masked, 0.5 is not below 0.5 -> the third random word
+    CHECK(corrupted.ids == std::vector<int>{2, MASK, 11, 12, 32, 14, 15, 16, 17, 3});
+    CHECK(corrupted.places == std::vector<int>{1, 4, 8});
+    CHECK(mlm::labels_at_places(corrupted) == std::vector<int>{10, 13, 17});
+}
+
+TEST_CASE("corrupt_candidates rounds half to even, takes at least one word, at most `most`, and never more than there are") {
+    Random random(1);
+    const auto taken = [&](int length, mlm::Corruption how) {
+        std::vector<int> special(length);
+        special.front() = special.back() = 1;
+        const mlm::CandidateDraws draws = mlm::make_candidate_draws(random, length - 2, 50);
+        return mlm::corrupt_candidates(std::vector<int>(length, 7), special, draws, how).places.size();
+    };
+    CHECK(taken(9, {.select = 0.5}) == 4);   // 4.5 -> 4
+    CHECK(taken(11, {.select = 0.5}) == 6);  // 5.5 -> 6
+    CHECK(taken(13, {.select = 0.5}) == 6);  // 6.5 -> 6
+    CHECK(taken(20, {}) == 3);               // 0.15 20 = 3: the two special words count
+    CHECK(taken(3, {}) == 1);                // 0.45 -> 0 -> 1
+    CHECK(taken(5, {.select = 1}) == 3);     // 5 wanted, 3 there
+    CHECK(taken(60, {.select = 1}) == 20);
+    CHECK(taken(60, {.select = 1, .most = 7}) == 7);
+}
+
+TEST_CASE("over many words the shares are 15 %, and of these 80, 10 and 10") {
+    Random random(2);
+    const int B = 100, T = 200;
+    const std::vector<int> ids(B * T, 999);  // no random word below 500 is the word itself
+    const mlm::Corrupted corrupted =
+        mlm::corrupt_batch(ids, std::vector<int>(B * T), mlm::make_draws(random, B, T, 500), {.mask_id = 500});
+    const double asked_for = static_cast<double>(corrupted.places.size());
+    double masked = 0, kept = 0, random_words = 0;
+    for (const int place : corrupted.places) {
+        masked += corrupted.ids[place] == 500;
+        kept += corrupted.ids[place] == 999;
+        random_words += corrupted.ids[place] < 500;
+    }
+    // 20,000 coins: the deviation of the share is sqrt(0.15 0.85 / 20000) = 0.0025; of 0.1 among 3000 it is 0.0055
+    CHECK(asked_for / (B * T) == Approx(0.15).epsilon(0.05));
+    CHECK(masked / asked_for == Approx(0.8).epsilon(0.03));
+    CHECK(std::abs(kept / asked_for - 0.1) < 0.02);
+    CHECK(std::abs(random_words / asked_for - 0.1) < 0.02);
+    for (int k = 0; k < B * T; ++k)
+        if (corrupted.labels[k] == ignored_label)
+            CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a word that is not asked for was changed");
+}
+
+TEST_CASE("asking for some places gives the rows that asking for all gives") {
+    Random random(3);
+    const mlm::Weights w = mlm::make_weights(tiny, random, 0.5f);
+    const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5}});
+    const Matrix all = mlm::forward(batch, w, tiny).prediction_logits.value();  // (6, 9)
+    const std::vector<int> places{1, 4};
+    const mlm::Steps some = mlm::forward(batch, w, tiny, places);
+    CHECK(shape(some.prediction_logits.value()) == "(2, 9)");
+    check_close("place 1", slice_rows(some.prediction_logits.value(), 0, 1), slice_rows(all, 1, 1));
+    check_close("place 4", slice_rows(some.prediction_logits.value(), 1, 1), slice_rows(all, 4, 1));
+    // and the loss over the chosen rows is the loss with all other rows ignored
+    const float chosen = mlm::loss(some, {7, 8}).masked_words.value()[0];
+    const float ignoring = mlm::loss(mlm::forward(batch, w, tiny), {-100, 7, -100, -100, 8, -100}).masked_words.value()[0];
+    CHECK(chosen == Approx(ignoring).epsilon(1e-5));
+}
+
+TEST_CASE("only the places asked for count: the logits of the others may be anything") {
+    const mlm::Steps steps{
+        .trunk = {}, .transform = {}, .prediction_logits = Matrix{{0, std::log(3.f)}, {50, -50}}, .next_sentence_logits = {}};
+    // place 0: p(word 0) = 1 / (1 + 3), so -ln p = ln 4;   place 1 would cost 100
+    CHECK(mlm::loss(steps, {0, ignored_label}).masked_words.value()[0] == Approx(std::log(4.0)));
+    CHECK(mlm::loss(steps, {0, 1}).masked_words.value()[0] == Approx((std::log(4.0) + 100) / 2));
+    CHECK(mlm::loss(steps, {ignored_label, ignored_label}).masked_words.value()[0] == 0);
+}
+
+TEST_CASE("the loss is the sum of both tasks, equally weighted; without the second it is the first") {
+    const mlm::Steps steps{.trunk = {},
+                           .transform = {},
+                           .prediction_logits = Matrix{{0, std::log(3.f)}},
+                           .next_sentence_logits = Matrix{{std::log(7.f), 0}, {0, 0}}};
+    const mlm::Losses losses = mlm::loss(steps, {0}, {0, 1});
+    // class 0 = really follows: -ln(7/8); and -ln(1/2) for the second sequence; their mean
+    CHECK(losses.next_sentence.value()[0] == Approx((std::log(8.0 / 7) + std::log(2.0)) / 2));
+    CHECK(losses.sum.value()[0] == Approx(std::log(4.0) + losses.next_sentence.value()[0]));
+    const mlm::Losses words_only = mlm::loss(steps, {0});
+    CHECK(!words_only.next_sentence);
+    CHECK(words_only.sum.same_as(words_only.masked_words));
+}
+
+TEST_CASE("the output matrix is the word table: moving a word's row moves its logit, and both uses send gradients") {
+    Random random(4);
+    const mlm::Weights w = mlm::make_weights(tiny, random, 0.5f);
+    const bert::Batch batch = bert::make_batch({{1, 2}});
+    Tape tape;
+    const mlm::Steps steps = mlm::forward(batch, w, tiny);
+    backward(mlm::loss(steps, {ignored_label, 8}).sum);
+    const Matrix& gradient = w.trunk.words.gradient();
+    const auto length = [&](int id) {
+        float squares = 0;
+        for (int j = 0; j < gradient.cols; ++j) squares += gradient(id, j) * gradient(id, j);
+        return std::sqrt(squares);
+    };
+    CHECK(length(8) > 0.01f);  // word 8 is only asked for, never read
+    CHECK(length(1) > 0.01f);  // word 1 is read
+    CHECK(w.word_bias.gradient()(0, 8) < 0);  // the right word is to be raised, every other one lowered
+    CHECK(w.word_bias.gradient()(0, 3) > 0);
+}
+
+TEST_CASE("a fresh model has no idea: its losses are ln V and ln 2") {
+    const bert::Config config{.vocabulary = 400, .positions = 16, .width = 48, .depth = 2, .heads = 4, .mlp_width = 96};
+    Random random(5);
+    const mlm::Weights w = mlm::make_weights(config, random);
+    std::vector<std::vector<int>> sequences(4);
+    std::vector<int> labels;
+    for (std::vector<int>& sequence : sequences)
+        for (int t = 0; t < 16; ++t) {
+            sequence.push_back(random.below(400));
+            labels.push_back(random.below(400));
+        }
+    const mlm::Losses losses = mlm::loss(mlm::forward(bert::make_batch(sequences), w, config), labels, {0, 1, 0, 1});
+    CHECK(losses.masked_words.value()[0] == Approx(std::log(400.0)).epsilon(0.01));
+    CHECK(losses.next_sentence.value()[0] == Approx(std::log(2.0)).epsilon(0.02));
+}
+
+TEST_CASE("best_guesses: the likeliest words first, the lower number first among equals") {
+    const std::vector<mlm::Guess> guesses = mlm::best_guesses({{9, 9, 9, 9}, {0, std::log(2.f), 0, std::log(4.f)}}, 1, 3);
+    REQUIRE(guesses.size() == 3);  // probabilities 1, 2, 1, 4 of 8
+    CHECK(guesses[0].id == 3);
+    CHECK(guesses[0].probability == Approx(0.5));
+    CHECK(guesses[1].id == 1);
+    CHECK(guesses[2].id == 0);
+    CHECK(guesses[2].probability == Approx(0.125));
+    CHECK(mlm::best_guesses({{0, 1}}, 0, 5).size() == 2);
+}
+
+TEST_CASE("a whole model is saved and loaded, with or without the copies of the word table that some files hold") {
+    Random random(6);
+    const mlm::Weights w = mlm::make_weights(tiny, random), other = mlm::make_weights(tiny, random);
+    Parameters table = mlm::parameters(w, tiny);
+    table.push_back({"cls.predictions.decoder.weight", {9, 12}, Stored::as_it_is, {w.trunk.words}});
+    table.push_back({"cls.predictions.decoder.bias", {9}, Stored::as_it_is, {w.word_bias}});
+    const std::string path = "build/mlm_test.safetensors";
+    save(table, path);
+    load(mlm::parameters(other, tiny), Safetensors(path), mlm::load_rules());
+    const bert::Batch batch = bert::make_batch({{1, 2, 3}});
+    CHECK(identical(mlm::forward(batch, w, tiny).prediction_logits.value(),
+                    mlm::forward(batch, other, tiny).prediction_logits.value()));
+    // the encoder alone takes its part of the file
+    LoadRules rules = bert::load_rules();
+    CHECK(error_of([&] { load(bert::parameters(other.trunk, tiny), Safetensors(path), rules); }) != "");
+    rules.allow_unexpected = true;
+    load(bert::parameters(other.trunk, tiny), Safetensors(path), rules);
+    std::remove(path.c_str());
+}
+
+TEST_CASE("what does not fit is refused in one line") {
+    Random random(1);
+    CHECK(error_of([&] {
+              mlm::corrupt_batch({1, 2}, {0}, mlm::make_draws(random, 1, 2, 5));
+          }) == "corrupt_batch: 2 ids need as many flags and draws; there are 1 flags and 2, 2, 2, 2 draws");
+    CHECK(error_of([&] { mlm::corrupt_candidates({1, 2}, {0}, {}); }) == "corrupt_candidates: 1 flags for 2 ids");
+    const auto with_order = [](std::vector<int> order) {
+        return error_of([&] {
+            mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_words = {}});
+        });
+    };
+    CHECK(with_order({0, 0}) == "corrupt_candidates: the 2 numbers are no permutation of 2 candidates");
+    CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are no permutation of 2 candidates");
+    CHECK(with_order({0}) == "corrupt_candidates: the 1 numbers are no permutation of 2 candidates");
+    CHECK(with_order({1, 0}) == "corrupt_candidates: 1 words are hidden, there are 0, 0, 0 draws");
+    CHECK(error_of([] { mlm::best_guesses({{0, 1}}, 1); }) == "best_guesses: row 1 of 1");
+    bert::Config without_pooler = tiny;
+    without_pooler.pooler = false;
+    const mlm::Weights w = mlm::make_weights(without_pooler, random);
+    const mlm::Steps steps = mlm::forward(bert::make_batch({{1}}), w, without_pooler);
+    CHECK(error_of([&] { mlm::loss(steps, {1}, {0}); }) == "mlm: labels for the next sentence, but this model has no pooler");
+    CHECK(mlm::parameters(w, without_pooler).back().name == "cls.predictions.transform.LayerNorm.bias");
+}
+
+}
