@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/patches.h"
 #include "nn/layers/position.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -83,7 +84,8 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
 Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config) {
     require(noise.rows == static_cast<int>(images.size()), "mae: noise ", shape(noise), " for ", images.size(), " images");
     Steps steps;
-    steps.patches = patches_of(images, config.image_size, config.channels, config.patch_size);          // (B*N, P*P*C)
+    const int S = config.image_size;
+    steps.patches = patchify_all(images, config.patch_size, S, S, config.channels, "mae");              // (B*N, P*P*C)
     steps.masking = random_masking(noise, config);
     encode(steps, w, config);
     decode(steps, w, config);
@@ -106,7 +108,7 @@ Var loss(const Steps& steps, const Config& config) { return masked_mean(patch_lo
 std::vector<Image> predicted_images(const Steps& steps, const Config& config) {
     const Matrix& predicted = steps.prediction.value();
     const Matrix pixels = config.normalise_targets ? denormalise_patches(predicted, steps.patches) : predicted;
-    return images_of(pixels, config.image_size, config.channels, config.patch_size);
+    return unpatchify_all(pixels, config.patch_size, config.image_size, config.image_size, config.channels);
 }
 
 // --- weights ---

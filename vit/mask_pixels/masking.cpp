@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "nn/autograd/operations.h"
-#include "nn/data/patches.h"
 
 // --- choosing ---
 
@@ -53,30 +52,7 @@ Matrix hide(const std::vector<int>& permutations, int places, int begin, int end
     return mask;
 }
 
-// --- squares of pixels ---
-
-Matrix patches_of(const std::vector<Image>& images, int image_size, int channels, int patch_size) {
-    require(!images.empty(), "masking: there is no image");
-    for (std::size_t b = 0; b < images.size(); ++b)
-        require(images[b].height == image_size && images[b].width == image_size && images[b].channels == channels, "masking: image ", b,
-                " is ", shape(images[b]), ", this model reads ", image_size, " x ", image_size, " x ", channels);
-    const int N = (image_size / patch_size) * (image_size / patch_size);
-    Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, patch_size * patch_size * channels);
-    for (std::size_t b = 0; b < images.size(); ++b) {
-        const Matrix squares = patchify(images[b], patch_size);  // (N, P*P*C)
-        std::copy(squares.begin(), squares.end(), patches.row(static_cast<int>(b) * N));
-    }
-    return patches;
-}
-
-std::vector<Image> images_of(const Matrix& patches, int image_size, int channels, int patch_size) {
-    const int N = (image_size / patch_size) * (image_size / patch_size);
-    require(patches.rows % N == 0, "masking: ", shape(patches), " are not the patches of whole images, each has ", N);
-    std::vector<Image> images;
-    for (int first = 0; first < patches.rows; first += N)
-        images.push_back(unpatchify(slice_rows(patches, first, N), patch_size, image_size, image_size, channels));
-    return images;
-}
+// --- targets ---
 
 struct Spread {
     double mean;

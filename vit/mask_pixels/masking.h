@@ -1,7 +1,7 @@
 // masking.h: what every method that hides patches shares: choosing them, the squares to predict, and a mean over the hidden ones.
 //
 //   shows    that "masked image modelling" is bookkeeping around a ViT; the ideas are in the files of the methods
-//   symbols  B images   N patches of an image, numbered row by row   P patch side   C channels
+//   symbols  B images   N patches of an image, numbered row by row
 //   note     A mask of the input has a row for each image and a column for each patch: 1 = hidden, 0 = visible. It has nothing to do with
 //            MayAttend, which says who may look at whom.
 //   next     mae.h, simmim.h; restoration.h draws and judges what they restore
@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/image.h"
 #include "nn/layers/transformer.h"
 
 // --- choosing ---
@@ -27,14 +26,7 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
 //   throws        std::invalid_argument when one is no permutation, or there are no such entries
 Matrix hide(const std::vector<int>& permutations, int places, int begin, int end);
 
-// --- squares of pixels ---
-
-// The patches of all images, (B*N, P*P*C), channel fastest.
-//   throws        std::invalid_argument when an image is not (size, size, C), naming it
-Matrix patches_of(const std::vector<Image>& images, int image_size, int channels, int patch_size);
-
-// The images (size, size, C) that such patches came from.
-std::vector<Image> images_of(const Matrix& patches, int image_size, int channels, int patch_size);
+// --- targets ---
 
 // Every patch by itself: (t - mean) / sqrt(variance + 1e-6).
 //   note     the variance is the unbiased one, it divides by one number less than there are (LayerNorm divides by all)

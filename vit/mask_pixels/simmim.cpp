@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/patches.h"
 #include "nn/layers/relative_position.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -79,7 +80,8 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
             images.size(), " images of ", patch_count(config), " patches");
     Steps steps;
     steps.mask = mask;
-    steps.patches = patches_of(images, config.image_size, config.channels, config.patch_size);          // (B*N, P*P*C)
+    const int S = config.image_size;
+    steps.patches = patchify_all(images, config.patch_size, S, S, config.channels, "simmim");              // (B*N, P*P*C)
     encode(steps, w, config);
     const Var patch_tokens = drop_first_of_each(steps.norm, patch_count(config) + 1);                   // (B*N, D)
     steps.decoder_output = linear(patch_tokens, w.decoder);                                             // (B*N, C*P*P)
@@ -101,7 +103,7 @@ Var loss(const Steps& steps, const Config& config) {
 }
 
 std::vector<Image> predicted_images(const Steps& steps, const Config& config) {
-    return images_of(steps.reconstruction.value(), config.image_size, config.channels, config.patch_size);
+    return unpatchify_all(steps.reconstruction.value(), config.patch_size, config.image_size, config.image_size, config.channels);
 }
 
 Matrix pixel_mask(const Matrix& mask, const Config& config) {

@@ -3,8 +3,10 @@
 #include <cmath>
 
 #include "nn/autograd/operations.h"
+#include "nn/data/patches.h"
 #include "nn/layers/position.h"
 #include "tests/golden.h"
+#include "tests/images.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE("mae") {
@@ -26,24 +28,6 @@ static mae::Config golden_config(const Golden& golden) {
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
-// Images stored as (B, C, S, S).
-static std::vector<Image> golden_images(const Golden& golden, const std::string& name, const mae::Config& config) {
-    const Matrix numbers = golden.input(name);  // (B*C*S, S)
-    const int C = config.channels, S = config.image_size;
-    std::vector<Image> images;
-    for (int first = 0; first < numbers.rows; first += C * S) images.push_back(image_from_channels_first(numbers.row(first), C, S, S));
-    return images;
-}
-
-static Matrix stored_channels_first(const std::vector<Image>& images) {
-    const Image& first = images[0];
-    Matrix stored(static_cast<int>(images.size()) * first.channels * first.height, first.width);
-    float* to = stored.begin();
-    for (const Image& image : images)
-        for (const float x : channels_first(image)) *to++ = x;
-    return stored;
-}
-
 // A model and a batch that a test may spoil.
 struct Case {
     mae::Config config;
@@ -58,7 +42,7 @@ static Case golden_case(const Golden& golden) {
     Random random(1);
     c.w = mae::make_weights(c.config, random);
     golden.load_weights(mae::parameters(c.w, c.config));
-    c.images = golden_images(golden, "imgs", c.config);
+    c.images = images_of_fixture(golden.input("imgs"), c.config.channels, c.config.image_size);
     c.noise = golden.input("noise");
     return c;
 }
@@ -97,8 +81,8 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         golden.check("target_normalised", normalise_patches(steps.patches));
         const Var losses = mae::patch_losses(steps, c.config);
         golden.check("loss_per_patch", reshape(losses.value(), steps.masking.mask.rows, steps.masking.mask.cols));
-        const std::vector<Image> predicted = images_of(steps.prediction.value(), c.config.image_size, c.config.channels, c.config.patch_size);
-        golden.check("reconstruction", stored_channels_first(predicted));
+        const int S = c.config.image_size, P = c.config.patch_size;
+        golden.check("reconstruction", as_in_fixture(unpatchify_all(steps.prediction.value(), P, S, S, c.config.channels)));
         const Var loss = mae::loss(steps, c.config);
         golden.check("loss", loss.value());
         backward(loss);
