@@ -18,25 +18,9 @@ int patches_down(const Config& config) { return config.image_height / config.pat
 int patches_across(const Config& config) { return config.image_width / config.patch_size; }
 int patch_count(const Config& config) { return patches_down(config) * patches_across(config); }
 
-static Matrix patchify_all(const std::vector<Image>& images, const Config& config) {
-    const int N = patch_count(config);
-    const int P = config.patch_size;
-    Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, P * P * config.channels);
-    for (int b = 0; b < static_cast<int>(images.size()); ++b) {
-        const Image& image = images[b];
-        require(image.height == config.image_height && image.width == config.image_width && image.channels == config.channels,
-                "vit: image ", b, " is ", shape(image), ", this model reads ", config.image_height, " x ", config.image_width, " x ",
-                config.channels);
-        const Matrix squares = patchify(image, P);  // (N, P*P*C)
-        std::copy(squares.begin(), squares.end(), patches.row(b * N));
-    }
-    return patches;
-}
-
 PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    require(!images.empty(), "vit: there is no image");
     PatchEmbedding steps;
-    steps.patches = patchify_all(images, config);                                                  // (B*N, P*P*C)
+    steps.patches = patchify_all(images, config.patch_size, config.image_height, config.image_width, config.channels, "vit");
     steps.patch_embeddings = linear(steps.patches, w.projection);                                  // (B*N, D)
     steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, patch_count(config));    // (B*(N+1), D)
     steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   Eq. 1

@@ -208,3 +208,12 @@ Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
     }
     return record_operation("prepend_to_each", std::move(joined), {row, a}, prepend_to_each_backward, where);
 }
+
+Var drop_first_of_each(const Var& a, int group, Where where) {
+    require(group > 1 && a.rows() % group == 0, where, "drop_first_of_each: ", shape(a.value()), " does not split into groups of ", group,
+            " rows");
+    std::vector<int> others;
+    for (int i = 0; i < a.rows(); ++i)
+        if (i % group != 0) others.push_back(i);
+    return gather_rows(a, others, where);
+}

@@ -24,3 +24,6 @@ Var add_repeated(const Var& a, const Var& table, Where where = Where::current())
 
 // The row (1, m) put in front of every group of `group` rows: (k*group, m) -> (k*(group+1), m). So [cls] comes before each image.
 Var prepend_to_each(const Var& row, const Var& a, int group, Where where = Where::current());
+
+// Every group of `group` rows without its first: (k*group, m) -> (k*(group-1), m). What prepend_to_each put there goes away again.
+Var drop_first_of_each(const Var& a, int group, Where where = Where::current());

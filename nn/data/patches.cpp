@@ -1,5 +1,7 @@
 #include "nn/data/patches.h"
 
+#include <algorithm>
+
 #include "nn/base/require.h"
 
 enum class Order { channel_last, channel_major };
@@ -46,4 +48,27 @@ Image unpatchify(const Matrix& patches, int patch_size, int height, int width, i
 
 Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height, int width, int channels) {
     return join(patches, patch_size, height, width, channels, Order::channel_major);
+}
+
+Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height, int width, int channels, const char* who) {
+    require(!images.empty(), who, ": there is no image");
+    const int N = (height / patch_size) * (width / patch_size);
+    Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, patch_size * patch_size * channels);
+    for (int b = 0; b < static_cast<int>(images.size()); ++b) {
+        const Image& image = images[b];
+        require(image.height == height && image.width == width && image.channels == channels, who, ": image ", b, " is ", shape(image),
+                ", this model reads ", height, " x ", width, " x ", channels);
+        const Matrix squares = patchify(image, patch_size);  // (N, P*P*C)
+        std::copy(squares.begin(), squares.end(), patches.row(b * N));
+    }
+    return patches;
+}
+
+std::vector<Image> unpatchify_all(const Matrix& patches, int patch_size, int height, int width, int channels) {
+    const int N = (height / patch_size) * (width / patch_size);
+    require(N > 0 && patches.rows % N == 0, "unpatchify_all: ", shape(patches), " are not whole images of ", N, " patches");
+    std::vector<Image> images;
+    for (int first = 0; first < patches.rows; first += N)
+        images.push_back(unpatchify(slice_rows(patches, first, N), patch_size, height, width, channels));
+    return images;
 }

@@ -3,6 +3,8 @@
 //   symbols  H, W height and width   P patch side   C channels   N = (H / P)(W / P) patches
 //   order    patches are numbered left to right, then top to bottom: n = (row of patches) * (W / P) + (column of patches)
 #pragma once
+#include <vector>
+
 #include "nn/base/matrix.h"
 #include "nn/data/image.h"
 
@@ -21,3 +23,9 @@ Matrix patchify_channel_major(const Image& image, int patch_size);
 //   throws   std::invalid_argument when the patches do not make up such an image
 Image unpatchify(const Matrix& patches, int patch_size, int height, int width, int channels);
 Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height, int width, int channels);
+
+// A batch: the patches of all images, one below the other, (B*N, P*P*C), and back.
+//   who      begins the message, "vit: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 3"
+//   throws   std::invalid_argument when there is no image, one is not (H, W, C), or the patches are not those of whole images
+Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height, int width, int channels, const char* who);
+std::vector<Image> unpatchify_all(const Matrix& patches, int patch_size, int height, int width, int channels);

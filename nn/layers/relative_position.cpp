@@ -1,0 +1,32 @@
+#include "nn/layers/relative_position.h"
+
+#include "nn/autograd/rearrange.h"
+
+int relative_offsets(int rows, int cols) { return (2 * rows - 1) * (2 * cols - 1) + 3; }
+
+std::vector<int> relative_position_index(int rows, int cols) {
+    require(rows > 0 && cols > 0, "relative_position_index: a grid of ", rows, " x ", cols, " has no patches");
+    const int N = rows * cols, T = relative_offsets(rows, cols);
+    std::vector<int> index;
+    index.reserve(static_cast<std::size_t>(N + 1) * (N + 1));
+    index.push_back(T - 1);                                   // [cls] to itself
+    for (int k = 0; k < N; ++k) index.push_back(T - 3);       // [cls] to each patch
+    for (int q = 0; q < N; ++q) {
+        index.push_back(T - 2);                               // a patch to [cls]
+        for (int k = 0; k < N; ++k) {
+            const int down = q / cols - k / cols;             // -(rows - 1) ... rows - 1: how far the query lies below the key
+            const int right = q % cols - k % cols;            // -(cols - 1) ... cols - 1
+            index.push_back((down + rows - 1) * (2 * cols - 1) + right + cols - 1);
+        }
+    }
+    return index;
+}
+
+Var relative_position_bias(const Var& table, int rows, int cols, Where where) {
+    require(table.rows() == relative_offsets(rows, cols), where, "relative_position_bias: a table of shape ", shape(table.value()),
+            ", a grid of ", rows, " x ", cols, " has ", relative_offsets(rows, cols), " offsets");
+    const int tokens = rows * cols + 1, heads = table.cols();
+    const Var of_pairs = gather_rows(table, relative_position_index(rows, cols), where);  // ((N+1)*(N+1), H)
+    const Var of_heads = transpose(of_pairs, where);                                       // (H, (N+1)*(N+1))
+    return reshape(of_heads, heads * tokens, tokens, where);                               // (H*(N+1), N+1)
+}

@@ -1,0 +1,25 @@
+// relative_position.h: positions as a bias on the scores: how much two patches see of one another depends on how they lie to one another.
+//
+//   paper    Bao et al., "BEiT", 2021, arXiv 2106.08254, after T5 (Raffel et al. 2020) and Swin (Liu et al. 2021)
+//   shows    that such a position is a number per head and offset, looked up and added before the softmax; tokens stay untouched
+//   symbols  n rows and m columns of patches, N = n m   H heads   T = (2n - 1)(2m - 1) + 3 offsets
+//   note     token 0 is [cls], which lies nowhere, so its three relations have three entries of their own at the end of the table
+#pragma once
+#include <vector>
+
+#include "nn/autograd/variable.h"
+
+// T, the rows of the table of a grid.
+int relative_offsets(int rows, int cols);
+
+// Which row of the table speaks of a pair: number q * (N+1) + k for query token q and key token k.
+//   For patches, (row of q - row of k + n - 1) (2m - 1) + (column of q - column of k + m - 1); for [cls] and any patch T-3, any
+//   patch and [cls] T-2, [cls] and itself T-1 (query first).
+//   throws   std::invalid_argument for an empty grid
+std::vector<int> relative_position_index(int rows, int cols);
+
+// The table spread out as attention takes it (Attending::bias).
+//   table    (T, H)
+//   returns  (H * (N+1), N+1)  head 0's bias of every query and key, then head 1's, ...
+//   throws   std::invalid_argument when the table does not have T rows
+Var relative_position_bias(const Var& table, int rows, int cols, Where where = Where::current());

@@ -1,0 +1,9 @@
+// images.h: pictures as fixtures store them, (B, C, H, W), which Safetensors::matrix gives as (B*C*H, W).
+#pragma once
+#include <vector>
+
+#include "nn/data/image.h"
+#include "nn/base/matrix.h"
+
+std::vector<Image> images_of_fixture(const Matrix& numbers, int channels, int height);
+Matrix as_in_fixture(const std::vector<Image>& images);

@@ -1,0 +1,357 @@
+#include "vit/mask_pixels/mae.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "nn/autograd/operations.h"
+#include "nn/data/patches.h"
+#include "nn/layers/position.h"
+#include "tests/golden.h"
+#include "tests/images.h"
+#include "vit/mask_pixels/masking.h"
+
+TEST_SUITE_BEGIN("mae");
+
+static mae::Config golden_config(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    return {.image_size = file.metadata_int("img_size"),
+            .patch_size = file.metadata_int("patch_size"),
+            .channels = file.metadata_int("in_chans"),
+            .width = file.metadata_int("embed_dim"),
+            .depth = file.metadata_int("depth"),
+            .heads = file.metadata_int("num_heads"),
+            .decoder_width = file.metadata_int("decoder_embed_dim"),
+            .decoder_depth = file.metadata_int("decoder_depth"),
+            .decoder_heads = file.metadata_int("decoder_num_heads"),
+            .mlp_ratio = file.metadata_double("mlp_ratio"),
+            .mask_ratio = file.metadata_double("mask_ratio"),
+            .normalise_targets = file.metadata_text("norm_pix_loss") == "true",
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
+}
+
+// A model and a batch that a test may spoil.
+struct MaeCase {
+    mae::Config config;
+    mae::Weights w;
+    std::vector<Image> images;
+    Matrix noise;
+};
+
+static MaeCase golden_case(const Golden& golden) {
+    MaeCase c;
+    c.config = golden_config(golden);
+    Random random(1);
+    c.w = mae::make_weights(c.config, random);
+    golden.load_weights(mae::parameters(c.w, c.config));
+    c.images = images_of_fixture(golden.input("imgs"), c.config.channels, c.config.image_size);
+    c.noise = golden.input("noise");
+    return c;
+}
+
+static void check_stack(const Golden& golden, const std::string& name, const StackSteps& steps) {
+    for (std::size_t l = 0; l < steps.blocks.size(); ++l) {
+        const std::string block = name + "." + std::to_string(l);
+        golden.check(block + ".attention_probs", steps.blocks[l].attention.weights.value());
+        golden.check(block + ".output", steps.blocks[l].output.value());
+    }
+}
+
+TEST_CASE("parity: every step, the loss and every gradient of the published code") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        const MaeCase c = golden_case(golden);
+        CHECK(mae::visible_count(c.config) == golden.file.metadata_int("len_keep"));
+        CHECK(static_cast<int>(c.images.size()) == golden.file.metadata_int("batch_size"));
+        Tape tape;
+        const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+        golden.check("patch_embed", steps.patch_embeddings.value());
+        golden.check_integers("ids_shuffle", steps.masking.shuffle);
+        golden.check_integers("ids_restore", steps.masking.restore);
+        golden.check_integers("ids_keep", steps.masking.keep);
+        golden.check("mask", steps.masking.mask);
+        golden.check("x_masked", steps.visible.value());
+        golden.check("encoder_input", steps.encoder_input.value());
+        check_stack(golden, "blocks", steps.encoder);
+        golden.check("latent", steps.latent.value());
+        golden.check("decoder_embed", steps.decoder_embedding.value());
+        golden.check("decoder_input", steps.decoder_input.value());
+        check_stack(golden, "decoder_blocks", steps.decoder);
+        golden.check("decoder_norm", steps.decoder_norm.value());
+        golden.check("pred", steps.prediction.value());
+        golden.check("target_patches", steps.patches);
+        golden.check("target_normalised", normalise_patches(steps.patches));
+        const Var losses = mae::patch_losses(steps, c.config);
+        golden.check("loss_per_patch", reshape(losses.value(), steps.masking.mask.rows, steps.masking.mask.cols));
+        const int S = c.config.image_size, P = c.config.patch_size;
+        golden.check("reconstruction", as_in_fixture(unpatchify_all(steps.prediction.value(), P, S, S, c.config.channels)));
+        const Var loss = mae::loss(steps, c.config);
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(mae::parameters(c.w, c.config), golden);
+        golden.check_all_used();
+    }
+}
+
+// --- the mistakes that the card warns of, each made on purpose ---
+
+// decoder_input as decode() builds it for image 0, with any list as the one that restores the order.
+static Matrix unshuffled(const MaeCase& c, const mae::Steps& steps, const std::vector<int>& restore) {
+    const int N = mae::patch_count(c.config), K = mae::visible_count(c.config);
+    Matrix input = c.w.decoder_positions.value();  // (N+1, E)
+    const Matrix& encoded = steps.decoder_embedding.value();
+    for (int i = 0; i <= N; ++i) {
+        const int place = i == 0 ? -1 : restore[i - 1];
+        const float* const token = place < K ? encoded.row(place + 1) : c.w.mask_token.value().row(0);
+        for (int j = 0; j < input.cols; ++j) input(i, j) += token[j];
+    }
+    return input;
+}
+
+TEST_CASE("mistake: ids_restore taken for ids_shuffle puts the right rows in the wrong places") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        const MaeCase c = golden_case(golden);
+        const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+        const int N = mae::patch_count(c.config);
+        const Matrix expected = slice_rows(golden.expected("decoder_input"), 0, N + 1);
+        CHECK(difference(unshuffled(c, steps, steps.masking.restore), expected) == "");
+        CHECK(difference(unshuffled(c, steps, steps.masking.shuffle), expected) != "");
+    }
+}
+
+TEST_CASE("mistake: visible patches in the order of the picture. The loss stays, because attention ignores order; ids_keep tells") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        const MaeCase c = golden_case(golden);
+        const Matrix mask = golden.expected("mask");
+        Matrix ordered(mask.rows, mask.cols);  // noise that hides the same patches and shuffles nothing else
+        for (int b = 0; b < mask.rows; ++b)
+            for (int i = 0; i < mask.cols; ++i) ordered(b, i) = mask(b, i) + static_cast<float>(i) / (2 * mask.cols);
+        const mae::Steps steps = mae::forward(c.images, ordered, c.w, c.config);
+        check_close("mask", steps.masking.mask, mask);
+        CHECK(steps.masking.keep != golden.integers("expected.ids_keep"));
+        CHECK(difference(steps.visible.value(), golden.expected("x_masked")) != "");
+        check_close("loss", mae::loss(steps, c.config).value(), golden.expected("loss"));
+    }
+}
+
+TEST_CASE("mistake: the biased variance makes targets larger by sqrt(n / (n - 1)), and the loss is off") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        MaeCase c = golden_case(golden);
+        c.config.normalise_targets = true;
+        const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+        const float n = static_cast<float>(steps.patches.cols);
+        Matrix biased = mae::targets(steps, c.config);
+        for (float& t : biased) t *= std::sqrt(n / (n - 1));
+        CHECK(difference(biased, golden.expected("target_normalised")) != "");
+        const Var losses = row_means(square(subtract(steps.prediction, biased)));
+        CHECK(difference(masked_mean(losses, steps.masking.mask).value(), mae::loss(steps, c.config).value()) != "");
+    }
+}
+
+TEST_CASE("mistake: dividing by all patches gives (1 - K/N) times the loss; without the mask it is the mean of loss_per_patch") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        const MaeCase c = golden_case(golden);
+        const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+        const float loss = golden.expected("loss")(0, 0);
+        const float hidden_share = 1 - static_cast<float>(mae::visible_count(c.config)) / mae::patch_count(c.config);
+        const Matrix losses = mae::patch_losses(steps, c.config).value();
+        const Matrix& mask = steps.masking.mask;
+        float masked_sum = 0, sum = 0;
+        for (std::size_t i = 0; i < mask.size(); ++i) {
+            masked_sum += losses[i] * mask[i];
+            sum += losses[i];
+        }
+        CHECK(masked_sum / mask.size() == Approx(hidden_share * loss));
+        CHECK(!agrees(masked_sum / mask.size(), loss));
+        CHECK(!agrees(sum / mask.size(), loss));
+    }
+}
+
+TEST_CASE("mistake: targets with the channel slowest, as the patch weight has it, are other numbers in other places") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        const MaeCase c = golden_case(golden);
+        const Matrix expected = golden.expected("target_patches");
+        const Matrix channel_major = patchify_channel_major(c.images[0], c.config.patch_size);
+        CHECK(difference(channel_major, slice_rows(expected, 0, channel_major.rows)) != "");
+    }
+}
+
+// --- what must be true of any masked autoencoder ---
+
+static MaeCase small_case() {
+    MaeCase c;
+    c.config = {.image_size = 6, .patch_size = 2, .channels = 2, .width = 8, .depth = 2, .heads = 2, .decoder_width = 4,
+                .decoder_depth = 1, .decoder_heads = 1, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+    Random random(7);
+    c.w = mae::make_weights(c.config, random);
+    for (int b = 0; b < 2; ++b) {
+        Image image(6, 6, 2);
+        for (float& x : image.pixels) x = random.uniform();
+        c.images.push_back(image);
+    }
+    c.noise = uniform_matrix(random, 2, 9);
+    return c;
+}
+
+// Changes every pixel of a patch of image 0.
+static void repaint(Image& image, int patch, const mae::Config& config) {
+    const int P = config.patch_size, across = mae::patches_across(config);
+    for (int y = 0; y < P; ++y)
+        for (int x = 0; x < P; ++x) image(patch / across * P + y, patch % across * P + x, 0) += 0.5f;
+}
+
+TEST_CASE("random_masking: 9 patches at ratio 0.5 leave 4, those with the smallest noise, in the order of their noise") {
+    mae::Config config = small_case().config;
+    const Matrix noise{{0.9f, 0.1f, 0.8f, 0.2f, 0.7f, 0.3f, 0.6f, 0.4f, 0.5f}};
+    const mae::Masking masking = mae::random_masking(noise, config);
+    CHECK(mae::visible_count(config) == 4);  // 4.5 rounded down
+    CHECK(masking.keep == std::vector<int>{1, 3, 5, 7});
+    CHECK(masking.shuffle == std::vector<int>{1, 3, 5, 7, 8, 6, 4, 2, 0});
+    CHECK(masking.restore == std::vector<int>{8, 0, 7, 1, 6, 2, 5, 3, 4});
+    CHECK(identical(masking.mask, Matrix{{1, 0, 1, 0, 1, 0, 1, 0, 1}}));
+    config.mask_ratio = 0.75;
+    CHECK(mae::visible_count(config) == 2);  // 2.25 rounded down
+}
+
+TEST_CASE("what is hidden has no influence on what is predicted, only on the loss") {
+    const MaeCase c = small_case();
+    const mae::Steps before = mae::forward(c.images, c.noise, c.w, c.config);
+    MaeCase changed = c;
+    repaint(changed.images[0], before.masking.shuffle[8], c.config);  // the largest noise: hidden
+    const mae::Steps after = mae::forward(changed.images, c.noise, c.w, c.config);
+    CHECK(identical(after.prediction.value(), before.prediction.value()));
+    CHECK(mae::loss(after, c.config).value()(0, 0) != mae::loss(before, c.config).value()(0, 0));
+}
+
+TEST_CASE("a visible patch changes its own image's prediction and no other's") {
+    const MaeCase c = small_case();
+    const mae::Steps before = mae::forward(c.images, c.noise, c.w, c.config);
+    MaeCase changed = c;
+    repaint(changed.images[0], before.masking.keep[0], c.config);
+    const mae::Steps after = mae::forward(changed.images, c.noise, c.w, c.config);
+    CHECK(difference(slice_rows(after.prediction.value(), 0, 9), slice_rows(before.prediction.value(), 0, 9)) != "");
+    CHECK(identical(slice_rows(after.prediction.value(), 9, 9), slice_rows(before.prediction.value(), 9, 9)));
+}
+
+TEST_CASE("the loss asks nothing of visible patches: the gradient at their predictions is zero, at hidden ones it is not") {
+    const MaeCase c = small_case();
+    const Tape tape;
+    const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+    backward(mae::loss(steps, c.config));
+    for (int i = 0; i < 18; ++i) {
+        double size = 0;
+        for (int k = 0; k < 8; ++k) size += std::abs(steps.prediction.gradient()(i, k));
+        CHECK((size > 0) == (steps.masking.mask[i] == 1));
+    }
+}
+
+TEST_CASE("the mask token is the only thing that differs between hidden places before their positions are added") {
+    const MaeCase c = small_case();
+    const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+    for (int b = 0; b < 2; ++b)
+        for (int i = 0; i < 9; ++i) {
+            if (steps.masking.mask(b, i) == 0) continue;
+            for (int j = 0; j < 4; ++j)
+                CHECK(steps.decoder_input.value()(b * 10 + 1 + i, j) - c.w.decoder_positions.value()(1 + i, j) ==
+                      Approx(c.w.mask_token.value()(0, j)).epsilon(1e-4));
+        }
+}
+
+TEST_CASE("the fixed positions: [cls] zero, the rest sines and cosines; those in the published files are the same numbers") {
+    for (const std::string& path : golden_files("mae")) {
+        const Golden golden(path);
+        const mae::Config config = golden_config(golden);
+        Random random;
+        const mae::Weights w = mae::make_weights(config, random);
+        check_close("pos_embed", w.positions.value(), golden.weight("pos_embed"), {1e-6f, 0});
+        check_close("decoder_pos_embed", w.decoder_positions.value(), golden.weight("decoder_pos_embed"), {1e-6f, 0});
+        CHECK(identical(slice_rows(w.positions.value(), 0, 1), Matrix(1, config.width)));
+        const int n = mae::patches_across(config);
+        CHECK(identical(slice_rows(w.positions.value(), 1, n * n), sine_cosine_grid(n, n, config.width)));
+        CHECK(!w.positions.wants_gradient());
+        CHECK(!w.decoder_positions.wants_gradient());
+    }
+}
+
+TEST_CASE("both position tables are read from a checkpoint and written to it, though they are not trained") {
+    const MaeCase c = small_case();
+    Var positions = c.w.positions, decoder_positions = c.w.decoder_positions;
+    positions.value()(3, 1) = 77;
+    decoder_positions.value()(2, 2) = 88;
+    const std::string path = "build/mae_positions_test.safetensors";
+    save(mae::parameters(c.w, c.config), path);
+    Random random(8);
+    const mae::Weights fresh = mae::make_weights(c.config, random);
+    load(mae::parameters(fresh, c.config), Safetensors(path));
+    std::remove(path.c_str());
+    CHECK(fresh.positions.value()(3, 1) == 77);
+    CHECK(fresh.decoder_positions.value()(2, 2) == 88);
+    const mae::Steps ours = mae::forward(c.images, c.noise, c.w, c.config);
+    const mae::Steps theirs = mae::forward(c.images, c.noise, fresh, c.config);
+    CHECK(identical(ours.prediction.value(), theirs.prediction.value()));
+    for (const Var& trained : variables(mae::parameters(fresh, c.config))) {
+        CHECK(!trained.same_as(fresh.positions));
+        CHECK(!trained.same_as(fresh.decoder_positions));
+    }
+}
+
+TEST_CASE("fresh weights are Xavier-uniform: bounded by sqrt(6 / (in + out)), where query, key and value count as one matrix") {
+    const mae::Config config{.image_size = 16, .patch_size = 4, .width = 32, .depth = 1, .heads = 4, .decoder_width = 16,
+                             .decoder_depth = 1, .decoder_heads = 4};
+    Random random(3);
+    const mae::Weights w = mae::make_weights(config, random);
+    const auto largest = [](const Linear& layer) {
+        float most = 0;
+        for (const float x : layer.weight.value()) most = std::max(most, std::abs(x));
+        return most;
+    };
+    CHECK(largest(w.projection) == Approx(std::sqrt(6.0 / (48 + 32))).epsilon(0.01));
+    CHECK(largest(w.blocks[0].attention.query) == Approx(std::sqrt(6.0 / (32 + 96))).epsilon(0.01));
+    CHECK(largest(w.blocks[0].attention.output) == Approx(std::sqrt(6.0 / (32 + 32))).epsilon(0.01));
+    CHECK(largest(w.blocks[0].mlp.expand) == Approx(std::sqrt(6.0 / (32 + 128))).epsilon(0.01));
+    CHECK(largest(w.blocks[0].mlp.contract) == Approx(std::sqrt(6.0 / (32 + 128))).epsilon(0.01));
+    CHECK(largest(w.decoder_embedding) == Approx(std::sqrt(6.0 / (32 + 16))).epsilon(0.01));
+    CHECK(largest(w.decoder_prediction) == Approx(std::sqrt(6.0 / (16 + 48))).epsilon(0.01));
+    for (const float x : w.mask_token.value()) CHECK(std::abs(x) < 0.1f);
+}
+
+TEST_CASE("normalised predictions come back as pixels with each patch's own mean and deviation") {
+    MaeCase c = small_case();
+    mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
+    steps.prediction = Var(normalise_patches(steps.patches));  // a perfect prediction
+    c.config.normalise_targets = true;
+    const std::vector<Image> restored = mae::predicted_images(steps, c.config);
+    for (std::size_t k = 0; k < restored[1].pixels.size(); ++k) CHECK(restored[1].pixels[k] == Approx(c.images[1].pixels[k]).epsilon(1e-4));
+    CHECK(mae::loss(steps, c.config).value()(0, 0) == 0);
+}
+
+TEST_CASE("multiplications of a block, by hand: T = 3 tokens of width 4, inner width 8") {
+    const mae::Config config{.width = 4, .depth = 2, .mlp_ratio = 2};
+    // 4 T D^2 = 192 for q, k, v, o;  2 T^2 D = 72 for the scores and their sum;  2 T D M = 192 for the MLP;  456 a block
+    CHECK(mae::encoder_multiplications(config, 3) == 912);
+}
+
+TEST_CASE("a config, image or noise that does not fit is refused, and says why") {
+    const MaeCase c = small_case();
+    Random random;
+    CHECK(error_of([&] { mae::make_weights({.image_size = 10, .patch_size = 4}, random); }) ==
+          "mae: an image of side 10 does not split into patches of side 4");
+    CHECK(error_of([&] { mae::make_weights({.width = 12, .heads = 5}, random); }) ==
+          "mae: a width of 12 must be divisible by 5 heads and by 4 for the positions");
+    CHECK(error_of([&] { mae::make_weights({.decoder_width = 6, .decoder_heads = 3}, random); }) ==
+          "mae: a decoder width of 6 must be divisible by 3 heads and by 4 for the positions");
+    CHECK(error_of([&] { mae::make_weights({.mask_ratio = 1}, random); }) == "mae: a mask ratio of 1.000000 leaves 0 of 196 patches");
+    CHECK(error_of([&] { mae::make_weights({.mask_ratio = -0.5}, random); }) == "mae: a mask ratio of -0.500000 leaves 294 of 196 patches");
+    CHECK(error_of([&] { mae::forward({Image(6, 6, 3)}, Matrix(1, 9), c.w, c.config); }) ==
+          "mae: image 0 is 6 x 6 x 3, this model reads 6 x 6 x 2");
+    CHECK(error_of([&] { mae::forward(c.images, Matrix(2, 8), c.w, c.config); }) ==
+          "mae: noise (2, 8) for images of 9 patches, it needs a row for each image");
+    CHECK(error_of([&] { mae::forward(c.images, Matrix(1, 9), c.w, c.config); }) == "mae: noise (1, 9) for 2 images");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,103 @@
+#include "vit/mask_pixels/masking.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("masking");
+
+TEST_CASE("sorting_order: places by their numbers, smallest first, image by image; equal numbers stay in place") {
+    const Matrix noise{{0.5f, 0.1f, 0.9f}, {0.2f, 0.2f, 0.1f}};
+    CHECK(sorting_order(noise) == std::vector<int>{1, 0, 2, 2, 0, 1});
+}
+
+TEST_CASE("inverse_permutations: place 2 came first, so the inverse sends 2 to 0") {
+    CHECK(inverse_permutations({2, 0, 1, /* next image */ 0, 2, 1}, 3) == std::vector<int>{1, 2, 0, 0, 2, 1});
+}
+
+TEST_CASE("inverse_permutations undoes the shuffle, whatever the noise") {
+    Random random(4);
+    const std::vector<int> shuffle = sorting_order(uniform_matrix(random, 3, 16));
+    const std::vector<int> restore = inverse_permutations(shuffle, 16);
+    for (int b = 0; b < 3; ++b)
+        for (int i = 0; i < 16; ++i) CHECK(shuffle[b * 16 + restore[b * 16 + i]] == i);
+}
+
+TEST_CASE("hide marks the places at the given entries") {
+    const std::vector<int> permutations{2, 0, 3, 1, /* next image */ 0, 1, 2, 3};
+    CHECK(identical(hide(permutations, 4, 0, 1), Matrix{{0, 0, 1, 0}, {1, 0, 0, 0}}));
+    CHECK(identical(hide(permutations, 4, 2, 4), Matrix{{0, 1, 0, 1}, {0, 0, 1, 1}}));
+    CHECK(identical(hide(permutations, 4, 1, 1), Matrix(2, 4)));
+}
+
+TEST_CASE("what is no permutation is refused, and says why") {
+    CHECK(error_of([] { inverse_permutations({0, 1, 2}, 2); }) == "masking: 3 numbers are not permutations of 2 places");
+    CHECK(error_of([] { inverse_permutations({0, 1, 2, 0}, 2); }) == "masking: permutation 1 names the place 2, there are 2");
+    CHECK(error_of([] { hide({1, 1}, 2, 0, 1); }) == "masking: permutation 0 names the place 1 twice");
+    CHECK(error_of([] { hide({-1, 1}, 2, 0, 1); }) == "masking: permutation 0 names the place -1, there are 2");
+    CHECK(error_of([] { hide({1, 0}, 2, 0, 3); }) == "masking: entries 0 to 3 of permutations of 2 places");
+}
+
+TEST_CASE("normalise_patches: 1 and 3 have mean 2 and the unbiased variance 2, so they become -1 / sqrt 2 and 1 / sqrt 2") {
+    const Matrix normalised = normalise_patches({{1, 3}});
+    CHECK(normalised(0, 0) == Approx(-1 / std::sqrt(2.0)));
+    CHECK(normalised(0, 1) == Approx(1 / std::sqrt(2.0)));
+}
+
+TEST_CASE("normalise_patches: in a flat patch only the 1e-6 under the root is left") {
+    CHECK(identical(normalise_patches({{5, 5, 5}}), Matrix{{0, 0, 0}}));
+    // +-0.001: variance 2e-6, so each is 0.001 / sqrt(3e-6) = 0.57735; with 1e-6 outside the root it would be 0.706
+    CHECK(normalise_patches({{-0.001f, 0.001f}})(0, 1) == Approx(0.57735));
+}
+
+TEST_CASE("denormalise_patches takes normalised patches back to pixels") {
+    Random random(2);
+    const Matrix patches = uniform_matrix(random, 5, 12);
+    check_close("there and back", denormalise_patches(normalise_patches(patches), patches), patches);
+    CHECK(error_of([] { denormalise_patches(Matrix(2, 3), Matrix(3, 3)); }) == "denormalise_patches: (2, 3) like (3, 3)");
+    CHECK(error_of([] { normalise_patches(Matrix(2, 1)); }) == "normalise_patches: patches of 1 number have no variance");
+}
+
+TEST_CASE("masked_mean: hidden patches of all images together, not the mean of the images' means") {
+    const Var losses = parameter(Matrix{{1}, {2}, {3}, /* next image */ {4}, {5}, {6}});
+    const Matrix mask{{1, 0, 0}, {0, 1, 1}};
+    const Tape tape;
+    const Var mean = masked_mean(losses, mask);  // (1 + 5 + 6) / 3; image by image it would be (1 + 5.5) / 2 = 3.25
+    CHECK(mean.value()(0, 0) == Approx(4));
+    backward(mean);
+    check_close("gradient", losses.gradient(), {{1.0f / 3}, {0}, {0}, {0}, {1.0f / 3}, {1.0f / 3}});
+}
+
+TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something keeps the denominator from 0") {
+    CHECK(without_place(error_of([] { masked_mean(Matrix(2, 1), Matrix(1, 2)); })) ==
+          "masked_mean: no patch is hidden, so there is nothing to take a mean of");
+    CHECK(masked_mean(Matrix(2, 1, 7), Matrix(1, 2), 1e-5f).value()(0, 0) == 0);
+    CHECK(without_place(error_of([] { masked_mean(Matrix(3, 1), Matrix(1, 2)); })) ==
+          "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
+}
+
+TEST_CASE("the published names of a block: fused with and without a key bias, and layer scale only where there is one") {
+    Random random;
+    Block block = make_block(random, 4, 8);
+    const auto names = [&block] {
+        Parameters table;
+        add_block_parameters(table, "b", block);
+        std::string joined;
+        for (const Parameter& parameter : table) joined += parameter.name + shape_text(parameter.shape) + " ";
+        return joined;
+    };
+    CHECK(names() == "b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.qkv.bias(12) b.attn.proj.weight(4, 4) "
+                     "b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) "
+                     "b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
+    block.attention.key.bias = {};
+    block.scale1 = block.scale2 = parameter(Matrix(1, 4));
+    CHECK(names() == "b.gamma_1(4) b.gamma_2(4) b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.q_bias(4) "
+                     "b.attn.v_bias(4) b.attn.proj.weight(4, 4) b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) "
+                     "b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
+    block.attention.query.bias = block.attention.value.bias = {};
+    CHECK(names().find("q_bias") == std::string::npos);
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,73 @@
+#include "vit/mask_pixels/restoration.h"
+
+#include <cmath>
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("restoration");
+
+// 2 x 4 pixels, one channel: two patches of side 2
+static Image picture_of(float left, float right) {
+    Image image(2, 4, 1, left);
+    for (int y = 0; y < 2; ++y) image(y, 2, 0) = image(y, 3, 0) = right;
+    return image;
+}
+
+TEST_CASE("the triple: grey where hidden, the prediction only where hidden, the original") {
+    const Triple triple = restoration(picture_of(1, 2), picture_of(3, 4), {{0, 1}}, 2);
+    CHECK(triple.masked.pixels == picture_of(1, 0.5f).pixels);
+    CHECK(triple.restored.pixels == picture_of(1, 4).pixels);
+    CHECK(triple.original.pixels == picture_of(1, 2).pixels);
+}
+
+TEST_CASE("errors: hidden and visible pixels are judged apart") {
+    const std::vector<Image> originals{picture_of(1, 2), picture_of(0, 0)}, predicted{picture_of(4, 2), picture_of(1, -3)};
+    const Matrix mask{{1, 0}, {0, 1}};
+    const Errors squared = errors(predicted, originals, mask, 2, Measure::squared);
+    CHECK(squared.hidden == Approx((9 + 9) / 2.0));   // 4 - 1 and -3 - 0
+    CHECK(squared.visible == Approx((0 + 1) / 2.0));
+    const Errors absolute = errors(predicted, originals, mask, 2, Measure::absolute);
+    CHECK(absolute.hidden == Approx(3));
+    CHECK(absolute.visible == Approx(0.5));
+}
+
+TEST_CASE("the mean picture is the mean of every pixel by itself") {
+    CHECK(mean_picture({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
+}
+
+TEST_CASE("the nearest visible patch is copied: by distance of centres, the first of several") {
+    Image row(1, 4, 1);  // four patches of one pixel
+    row.pixels = {10, 20, 30, 40};
+    CHECK(copy_nearest_visible(row, {{0, 1, 1, 0}}, 1).pixels == std::vector<float>{10, 10, 40, 40});
+    CHECK(copy_nearest_visible(row, {{0, 1, 0, 1}}, 1).pixels == std::vector<float>{10, 10, 30, 30});  // 0 and 2 are equally near to 1
+    Image square(3, 3, 1);
+    for (int k = 0; k < 9; ++k) square.pixels[k] = static_cast<float>(k);
+    // the middle is one away from 5 and sqrt 2 from 0
+    CHECK(copy_nearest_visible(square, {{0, 1, 1, 1, 1, 0, 1, 1, 1}}, 1)(1, 1, 0) == 5);
+    CHECK(error_of([&] { copy_nearest_visible(row, Matrix(1, 4, 1), 1); }) == "copy_nearest_visible: no patch is visible");
+}
+
+TEST_CASE("a contact sheet of three pictures, two across, zoomed twice, with gaps of one") {
+    const Image one(1, 1, 1, 0.25f);
+    const Image sheet = contact_sheet({one, one, one}, 2, 2, 1, 1);
+    CHECK(sheet.height == 5);
+    CHECK(sheet.width == 5);
+    CHECK(sheet.pixels == std::vector<float>{0.25f, 0.25f, 1, 0.25f, 0.25f,  //
+                                             0.25f, 0.25f, 1, 0.25f, 0.25f,  //
+                                             1, 1, 1, 1, 1,                  //
+                                             0.25f, 0.25f, 1, 1, 1,          //
+                                             0.25f, 0.25f, 1, 1, 1});
+}
+
+TEST_CASE("sizes that do not fit are refused") {
+    CHECK(error_of([] { restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2); }) ==
+          "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1");
+    CHECK(error_of([] { restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2); }) ==
+          "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2");
+    CHECK(error_of([] { errors({}, {}, Matrix(0, 2), 2, Measure::squared); }) == "errors: 0 predictions of 0 pictures");
+    CHECK(error_of([] { mean_picture({Image(1, 1, 1), Image(1, 2, 1)}); }) == "mean_picture: 1 x 2 x 1 among pictures of 1 x 1 x 1");
+    CHECK(error_of([] { mean_picture({}); }) == "mean_picture: there is no picture");
+    CHECK(error_of([] { contact_sheet({}, 1); }) == "contact_sheet: 0 pictures, 1 across");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,393 @@
+#include "vit/mask_pixels/simmim.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/data/patches.h"
+#include "nn/layers/relative_position.h"
+#include "tests/golden.h"
+#include "tests/images.h"
+#include "vit/mask_pixels/masking.h"
+
+TEST_SUITE_BEGIN("simmim");
+
+static bool metadata_flag(const Golden& golden, const std::string& name) {
+    const std::string word = golden.file.metadata_text(name);
+    REQUIRE((word == "true" || word == "false"));
+    return word == "true";
+}
+
+static simmim::Config golden_config(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    simmim::Config config{.image_size = file.metadata_int("img_size"),
+                          .patch_size = file.metadata_int("patch_size"),
+                          .mask_unit = file.metadata_int("mask_patch_size"),
+                          .mask_ratio = file.metadata_double("mask_ratio"),
+                          .channels = file.metadata_int("in_chans"),
+                          .width = file.metadata_int("embed_dim"),
+                          .depth = file.metadata_int("depth"),
+                          .heads = file.metadata_int("num_heads"),
+                          .mlp_ratio = file.metadata_double("mlp_ratio"),
+                          .query_value_bias = metadata_flag(golden, "qkv_bias"),
+                          .layer_scale = {},
+                          .absolute_positions = metadata_flag(golden, "use_abs_pos_emb"),
+                          .shared_relative_bias = metadata_flag(golden, "use_shared_rel_pos_bias"),
+                          .relative_bias_per_block = metadata_flag(golden, "use_rel_pos_bias"),
+                          .mean_pooling = metadata_flag(golden, "use_mean_pooling"),
+                          .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
+    if (file.metadata_text("init_values") != "none") config.layer_scale = static_cast<float>(file.metadata_double("init_values"));
+    return config;
+}
+
+// A model and a batch that a test may spoil.
+struct SimmimCase {
+    simmim::Config config;
+    simmim::Weights w;
+    std::vector<Image> images;
+    Matrix mask;
+};
+
+static SimmimCase golden_case(const Golden& golden) {
+    SimmimCase c;
+    c.config = golden_config(golden);
+    Random random(1);
+    c.w = simmim::make_weights(c.config, random);
+    golden.load_weights(simmim::parameters(c.w, c.config));
+    c.images = images_of_fixture(golden.input("x"), c.config.channels, c.config.image_size);
+    c.mask = simmim::random_masking(golden.integers("input.mask_permutation"), c.config);
+    return c;
+}
+
+static std::vector<int> as_integers(const Matrix& m) { return std::vector<int>(m.begin(), m.end()); }
+
+// (B*N, F) as the published code keeps it, (B, F, n, n).
+static Matrix features_first(const Matrix& tokens, int n) {
+    const int N = n * n, F = tokens.cols;
+    Matrix maps(tokens.rows / N * F * n, n);
+    for (int i = 0; i < tokens.rows; ++i)
+        for (int f = 0; f < F; ++f) maps((i / N * F + f) * n + i % N / n, i % n) = tokens(i, f);
+    return maps;
+}
+
+TEST_CASE("parity: every step, the loss and every gradient of the published code") {
+    for (const std::string& path : golden_files("simmim")) {
+        const Golden golden(path);
+        const SimmimCase c = golden_case(golden);
+        const int n = simmim::patches_across(c.config);
+        CHECK(simmim::hidden_units(c.config) == golden.file.metadata_int("mask_count"));
+        CHECK(c.config.patch_size == golden.file.metadata_int("encoder_stride"));
+        CHECK(static_cast<int>(c.images.size()) == golden.file.metadata_int("batch_size"));
+        CHECK(as_integers(c.mask) == golden.integers("input.mask"));
+        Tape tape;
+        const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
+        golden.check_integers("mask", as_integers(steps.mask));
+        golden.check("patch_embed", steps.patch_embeddings.value());
+        golden.check("masked_embed", steps.masked.value());
+        if (golden.has("expected.relative_position_index")) golden.check_integers("relative_position_index", relative_position_index(n, n));
+        if (c.w.relative_table) golden.check("rel_pos_bias", relative_position_bias(c.w.relative_table, n, n).value());
+        golden.check("z0", steps.z0.value());
+        for (int l = 0; l < c.config.depth; ++l) {
+            const std::string block = "blocks." + std::to_string(l);
+            if (c.config.relative_bias_per_block)
+                golden.check(block + ".rel_pos_bias", relative_position_bias(c.w.block_tables[l], n, n).value());
+            golden.check(block + ".attention_probs", steps.blocks[l].attention.weights.value());
+            golden.check(block + ".output", steps.blocks[l].output.value());
+        }
+        golden.check("norm", steps.norm.value());
+        golden.check("decoder_conv", features_first(steps.decoder_output.value(), n));
+        golden.check("reconstruction", as_in_fixture(simmim::predicted_images(steps, c.config)));
+        golden.check_integers("pixel_mask", as_integers(simmim::pixel_mask(c.mask, c.config)));
+        const Var loss = simmim::loss(steps, c.config);
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(simmim::parameters(c.w, c.config), golden);
+        golden.check_all_used();
+    }
+}
+
+// --- the mistakes that the card warns of, each made on purpose ---
+
+TEST_CASE("mistake: pixels shuffled with the channel fastest, like MAE's: decoder_conv agrees, the reconstruction does not") {
+    for (const std::string& path : golden_files("simmim")) {
+        const Golden golden(path);
+        const SimmimCase c = golden_case(golden);
+        const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
+        const int S = c.config.image_size;
+        const std::vector<Image> wrong = unpatchify_all(steps.decoder_output.value(), c.config.patch_size, S, S, c.config.channels);
+        CHECK(difference(features_first(steps.decoder_output.value(), simmim::patches_across(c.config)), golden.expected("decoder_conv")) == "");
+        CHECK(difference(as_in_fixture(wrong), golden.expected("reconstruction")) != "");
+    }
+}
+
+TEST_CASE("mistake: the relative offset with the other sign reads the transposed index") {
+    for (const std::string& path : golden_files("simmim")) {
+        const Golden golden(path);
+        const int n = simmim::patches_across(golden_config(golden)), tokens = n * n + 1;
+        const std::vector<int> expected = golden.integers("expected.relative_position_index");
+        CHECK(expected[1 * tokens + 2] == (n - 1) * (2 * n - 1) + n - 2);
+        CHECK(relative_position_index(n, n)[2 * tokens + 1] != expected[1 * tokens + 2]);
+    }
+}
+
+TEST_CASE("mistake: dividing by all pixels gives the loss times the hidden share, forgetting the channels gives C times the loss") {
+    for (const std::string& path : golden_files("simmim")) {
+        const Golden golden(path);
+        const SimmimCase c = golden_case(golden);
+        const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
+        const float loss = golden.expected("loss")(0, 0);
+        const Matrix pixels = simmim::pixel_mask(c.mask, c.config);  // (B*S, S)
+        double total = 0, hidden = 0;                                // as the published code sums: over channels and pixels
+        const Matrix difference = subtract(steps.reconstruction, steps.patches).value();
+        for (int i = 0; i < difference.rows; ++i)
+            for (int k = 0; k < difference.cols; ++k) total += c.mask[i] * std::abs(difference(i, k));
+        for (const float m : pixels) hidden += m;
+        const int C = c.config.channels;
+        CHECK(total / (hidden + 1e-5) / C == Approx(loss));
+        CHECK(total / (C * hidden + 1e-5) == Approx(loss));  // no mistake: the same to 1e-7
+        CHECK(total / pixels.size() / C == Approx(loss * hidden / pixels.size()));
+        CHECK(!agrees(static_cast<float>(total / pixels.size() / C), loss));
+        CHECK(!agrees(static_cast<float>(total / hidden), loss));
+    }
+}
+
+TEST_CASE("mistake: a key bias has no effect and no gradient, whatever it is") {
+    for (const std::string& path : golden_files("simmim")) {
+        const Golden golden(path);
+        SimmimCase c = golden_case(golden);
+        Random random(2);
+        for (Block& block : c.w.blocks) block.attention.key.bias = parameter(normal_matrix(random, 1, c.config.width));
+        const Tape tape;
+        const Var loss = simmim::loss(simmim::forward(c.images, c.mask, c.w, c.config), c.config);
+        check_close("loss", loss.value(), golden.expected("loss"));
+        backward(loss);
+        for (const Block& block : c.w.blocks)
+            for (const float g : block.attention.key.bias.gradient()) CHECK(std::abs(g) < 1e-6f);
+    }
+}
+
+TEST_CASE("mistake: without layer scale, or without the relative bias, the blocks are others") {
+    for (const std::string& path : golden_files("simmim")) {
+        const Golden golden(path);
+        SimmimCase c = golden_case(golden);
+        const Matrix expected = golden.expected("blocks.0.output");
+        if (c.config.layer_scale) {
+            c.w.blocks[0].scale1 = c.w.blocks[0].scale2 = {};
+            CHECK(difference(simmim::forward(c.images, c.mask, c.w, c.config).blocks[0].output.value(), expected) != "");
+        }
+        SimmimCase other = golden_case(golden);
+        other.w.relative_table = {};
+        other.w.block_tables.clear();
+        if (c.w.relative_table || !c.w.block_tables.empty())
+            CHECK(difference(simmim::forward(c.images, c.mask, other.w, c.config).blocks[0].output.value(), expected) != "");
+    }
+}
+
+// --- what must be true of it ---
+
+static SimmimCase small_case() {
+    SimmimCase c;
+    c.config = {.image_size = 8, .patch_size = 2, .mask_unit = 4, .mask_ratio = 0.5, .channels = 2, .width = 8, .depth = 2, .heads = 2,
+                .mlp_ratio = 2};
+    Random random(7);
+    c.w = simmim::make_weights(c.config, random);
+    for (int b = 0; b < 2; ++b) {
+        Image image(8, 8, 2);
+        for (float& x : image.pixels) x = random.uniform();
+        c.images.push_back(image);
+    }
+    c.mask = simmim::random_masking({0, 3, 1, 2, /* image 1 */ 2, 1, 0, 3}, c.config);
+    return c;
+}
+
+TEST_CASE("random_masking: a unit of 4 pixels hides 2 x 2 patches of 2; half of 4 units are the first two of the permutation") {
+    const SimmimCase c = small_case();
+    CHECK(identical(c.mask, Matrix{{1, 1, 0, 0,  // units 0 and 3
+                                    1, 1, 0, 0,  //
+                                    0, 0, 1, 1,  //
+                                    0, 0, 1, 1},
+                                   {0, 0, 1, 1,  // units 2 and 1
+                                    0, 0, 1, 1,  //
+                                    1, 1, 0, 0,  //
+                                    1, 1, 0, 0}}));
+}
+
+TEST_CASE("the number of hidden units is rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5, all and none stay exact") {
+    CHECK(simmim::hidden_units({.image_size = 16, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
+    CHECK(simmim::hidden_units({.image_size = 12, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
+    CHECK(simmim::hidden_units({.image_size = 12, .mask_unit = 4, .mask_ratio = 1}) == 9);
+    CHECK(simmim::hidden_units({.image_size = 12, .mask_unit = 4, .mask_ratio = 0}) == 0);
+}
+
+TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, channel fastest out") {
+    // one token, P = 2: channel 0 is 0 1 2 3, channel 1 is 10 11 12 13
+    const Var shuffled = simmim::pixel_shuffle(Matrix{{0, 1, 2, 3, 10, 11, 12, 13}}, 2, 2);
+    CHECK(identical(shuffled.value(), Matrix{{0, 10, 1, 11, 2, 12, 3, 13}}));
+    CHECK(error_of([] { simmim::pixel_shuffle(Matrix(1, 7), 2, 2); }) == "pixel_shuffle: tokens (1, 7) for 2 channels of 2 x 2 pixels");
+}
+
+TEST_CASE("what is hidden has no influence on what is predicted; what is visible has, but only on its own image") {
+    const SimmimCase c = small_case();
+    const simmim::Steps before = simmim::forward(c.images, c.mask, c.w, c.config);
+    SimmimCase hidden = c, visible = c;
+    hidden.images[0](0, 0, 0) += 1;   // in unit 0
+    visible.images[0](0, 7, 0) += 1;  // in unit 1
+    const Matrix after_hidden = simmim::forward(hidden.images, c.mask, c.w, c.config).reconstruction.value();
+    const Matrix after_visible = simmim::forward(visible.images, c.mask, c.w, c.config).reconstruction.value();
+    CHECK(identical(after_hidden, before.reconstruction.value()));
+    CHECK(difference(slice_rows(after_visible, 0, 16), slice_rows(before.reconstruction.value(), 0, 16), {0, 0}) != "");
+    CHECK(identical(slice_rows(after_visible, 16, 16), slice_rows(before.reconstruction.value(), 16, 16)));
+}
+
+TEST_CASE("an empty mask: the loss is 0, thanks to the 1e-5, and the mask token learns nothing") {
+    const SimmimCase c = small_case();
+    const Tape tape;
+    const Var loss = simmim::loss(simmim::forward(c.images, Matrix(2, 16), c.w, c.config), c.config);
+    CHECK(loss.value()(0, 0) == 0);
+    backward(loss);
+    for (const float g : c.w.mask_token.gradient()) CHECK(g == 0);
+}
+
+TEST_CASE("the 1e-5 is counted in pixels: one hidden patch of 4 pixels divides by 4.00001") {
+    simmim::Steps steps;
+    steps.mask = Matrix{{1, 0}};
+    steps.patches = Matrix(2, 4);
+    steps.reconstruction = Var(Matrix(2, 4, 1e6f));
+    const simmim::Config config{.patch_size = 2, .channels = 1};
+    CHECK(simmim::loss(steps, config).value()(0, 0) == Approx(4e6 / 4.00001).epsilon(2e-7));
+}
+
+TEST_CASE("L1: every hidden number pulls with the same force, sign / count, and a difference of 0 does not pull") {
+    simmim::Steps steps;
+    steps.mask = Matrix{{1, 0}};
+    steps.patches = Matrix{{1, 2, 3, 4}, {0, 0, 0, 0}};
+    steps.reconstruction = parameter(Matrix{{9, 1.5f, 3, 4.001f}, {5, 5, 5, 5}});
+    const simmim::Config config{.patch_size = 2, .channels = 1};
+    const Tape tape;
+    backward(simmim::loss(steps, config));
+    check_close("gradient", steps.reconstruction.gradient(), {{0.25f, -0.25f, 0, 0.25f}, {0, 0, 0, 0}});
+}
+
+TEST_CASE("the shared table and the tables of the blocks may both be there: their biases add") {
+    SimmimCase c = small_case();
+    c.config.relative_bias_per_block = true;
+    Random random(3);
+    c.w = simmim::make_weights(c.config, random);
+    c.w.relative_table.value() = normal_matrix(random, 52, 2);
+    for (Var& table : c.w.block_tables) table.value() = normal_matrix(random, 52, 2);
+    const simmim::Steps both = simmim::forward(c.images, c.mask, c.w, c.config);
+    for (Var& table : c.w.block_tables) add_to(table.value(), c.w.relative_table.value());
+    c.w.relative_table = {};
+    const simmim::Steps sum = simmim::forward(c.images, c.mask, c.w, c.config);
+    check_close("output", both.blocks[1].output.value(), sum.blocks[1].output.value());
+    CHECK(!identical(sum.biases[0].value(), sum.biases[1].value()));
+}
+
+TEST_CASE("without any position the model cannot tell places apart: two hidden patches get the same prediction") {
+    SimmimCase c = small_case();
+    c.config.shared_relative_bias = false;
+    Random random(3);
+    c.w = simmim::make_weights(c.config, random);
+    const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
+    CHECK(!steps.biases[0]);
+    check_close("patches 0 and 15 of image 0", slice_rows(steps.reconstruction.value(), 0, 1), slice_rows(steps.reconstruction.value(), 15, 1));
+}
+
+TEST_CASE("with mean pooling the last norm is left to the classifier: forward skips it, the checkpoint calls it fc_norm") {
+    SimmimCase c = small_case();
+    c.config.mean_pooling = true;
+    const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
+    CHECK(identical(steps.norm.value(), steps.blocks.back().output.value()));
+    bool named = false;
+    for (const Parameter& parameter : simmim::parameters(c.w, c.config)) {
+        named = named || parameter.name == "encoder.fc_norm.weight";
+        CHECK(parameter.name != "encoder.norm.weight");
+    }
+    CHECK(named);
+}
+
+TEST_CASE("the parameters follow the config: positions, tables, scales and biases are there only where it asks for them") {
+    const auto has = [](const simmim::Config& config, const std::string& name) {
+        Random random;
+        for (const Parameter& parameter : simmim::parameters(simmim::make_weights(config, random), config))
+            if (parameter.name == name) return true;
+        return false;
+    };
+    simmim::Config config = small_case().config;
+    CHECK(has(config, "encoder.rel_pos_bias.relative_position_bias_table"));
+    CHECK(has(config, "encoder.blocks.1.gamma_2"));
+    CHECK(has(config, "encoder.blocks.1.attn.q_bias"));
+    CHECK(!has(config, "encoder.pos_embed"));
+    CHECK(!has(config, "encoder.blocks.0.attn.relative_position_bias_table"));
+    config.absolute_positions = config.relative_bias_per_block = true;
+    config.shared_relative_bias = config.query_value_bias = false;
+    config.layer_scale = {};
+    CHECK(!has(config, "encoder.rel_pos_bias.relative_position_bias_table"));
+    CHECK(!has(config, "encoder.blocks.1.gamma_2"));
+    CHECK(!has(config, "encoder.blocks.1.attn.q_bias"));
+    CHECK(has(config, "encoder.pos_embed"));
+    CHECK(has(config, "encoder.blocks.0.attn.relative_position_bias_table"));
+}
+
+TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l), layer scale at its value, tables at 0") {
+    const simmim::Config config{.image_size = 8, .patch_size = 4, .mask_unit = 4, .width = 32, .depth = 8, .heads = 4};
+    Random random(5);
+    const simmim::Weights w = simmim::make_weights(config, random);
+    const auto largest = [](const Var& v) {
+        float most = 0;
+        for (const float x : v.value()) most = std::max(most, std::abs(x));
+        return most;
+    };
+    for (int l = 1; l <= 8; ++l) {  // cut off at two deviations of 0.02
+        CHECK(largest(w.blocks[l - 1].attention.output.weight) == Approx(0.04 / std::sqrt(2.0 * l)).epsilon(0.02));
+        CHECK(largest(w.blocks[l - 1].mlp.contract.weight) == Approx(0.04 / std::sqrt(2.0 * l)).epsilon(0.02));
+        CHECK(largest(w.blocks[l - 1].mlp.expand.weight) == Approx(0.04).epsilon(0.02));
+    }
+    CHECK(identical(w.blocks[3].scale2.value(), Matrix(1, 32, 0.1f)));
+    CHECK(largest(w.relative_table) == 0);
+}
+
+TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 pixels") {
+    const simmim::Config config{.image_size = 4, .patch_size = 2, .mask_unit = 2};
+    // pixel (0,0) is 2 away from column 2; (0,1), (1,0) and (1,1) are 1 away
+    CHECK(simmim::average_distance({{1, 0, 0, 0}}, config) == Approx((2 + 1 + 1 + 1) / 4.0));
+    // patch 3 alone is visible: in patch 0, (1,1) is sqrt 2 from (2,2), (0,1) and (1,0) sqrt 5, (0,0) sqrt 8; patches 1 and 2: 2 1 2 1 each
+    CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) == Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
+    CHECK(error_of([&] { simmim::average_distance(Matrix(1, 4, 1), config); }) == "average_distance: a picture has no visible pixel");
+    CHECK(error_of([&] { simmim::average_distance(Matrix(1, 4), config); }) == "average_distance: no pixel is hidden");
+}
+
+TEST_CASE("larger units hide pixels farther from what is visible") {
+    double before = 0;
+    for (const int unit : {2, 4, 6}) {
+        const simmim::Config config{.image_size = 12, .patch_size = 2, .mask_unit = unit, .mask_ratio = 0.5};
+        Random random(1);
+        std::vector<int> permutations;
+        for (int b = 0; b < 50; ++b) {
+            const std::vector<int> one = permutation(random, simmim::unit_count(config));
+            permutations.insert(permutations.end(), one.begin(), one.end());
+        }
+        const double distance = simmim::average_distance(simmim::random_masking(permutations, config), config);
+        CHECK(distance > before);
+        before = distance;
+    }
+}
+
+TEST_CASE("a config, image or mask that does not fit is refused, and says why") {
+    const SimmimCase c = small_case();
+    Random random;
+    CHECK(error_of([&] { simmim::make_weights({.image_size = 10, .patch_size = 4}, random); }) ==
+          "simmim: an image of side 10 does not split into patches of side 4");
+    CHECK(error_of([&] { simmim::make_weights({.mask_unit = 24}, random); }) ==
+          "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image side 224");
+    CHECK(error_of([&] { simmim::make_weights({.image_size = 48, .mask_unit = 32}, random); }) ==
+          "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image side 48");
+    CHECK(error_of([&] { simmim::make_weights({.mask_ratio = 1.5}, random); }) == "simmim: a mask ratio of 1.500000 is not a share");
+    CHECK(error_of([&] { simmim::make_weights({.heads = 5}, random); }) == "simmim: 5 heads do not divide a width of 768");
+    CHECK(error_of([&] { simmim::forward(c.images, Matrix(2, 9), c.w, c.config); }) ==
+          "simmim: a mask (2, 9) for 2 images of 16 patches");
+    CHECK(error_of([&] { simmim::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config); }) ==
+          "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,212 @@
+#include "vit/mask_pixels/mae.h"
+
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/patches.h"
+#include "nn/layers/position.h"
+#include "vit/mask_pixels/masking.h"
+
+namespace mae {
+
+int patches_across(const Config& config) { return config.image_size / config.patch_size; }
+int patch_count(const Config& config) { return patches_across(config) * patches_across(config); }
+int visible_count(const Config& config) { return static_cast<int>(patch_count(config) * (1 - config.mask_ratio)); }
+
+// --- the encoder sees what is left ---
+
+Masking random_masking(const Matrix& noise, const Config& config) {
+    const int N = patch_count(config), K = visible_count(config);
+    require(noise.cols == N, "mae: noise ", shape(noise), " for images of ", N, " patches, it needs a row for each image");
+    Masking masking;
+    masking.shuffle = sorting_order(noise);
+    masking.restore = inverse_permutations(masking.shuffle, N);
+    for (int b = 0; b < noise.rows; ++b)
+        for (int j = 0; j < K; ++j) masking.keep.push_back(masking.shuffle[b * N + j]);
+    masking.mask = hide(masking.shuffle, N, K, N);
+    return masking;
+}
+
+// The kept patches of each image as rows of a matrix that has N for each.
+static std::vector<int> rows_to_keep(const Masking& masking, int N, int K) {
+    std::vector<int> rows;
+    for (std::size_t j = 0; j < masking.keep.size(); ++j) rows.push_back(static_cast<int>(j) / K * N + masking.keep[j]);
+    return rows;
+}
+
+static void encode(Steps& steps, const Weights& w, const Config& config) {
+    const int N = patch_count(config), K = visible_count(config), B = steps.masking.mask.rows;
+    const BlockOptions options{.heads = config.heads, .eps = config.eps};
+    steps.patch_embeddings = linear(steps.patches, w.projection);                                       // (B*N, D)
+    // Positions come before the choice: a visible patch carries where it stood, so its place in the list does not matter.
+    const Var placed = add_repeated(steps.patch_embeddings, slice_rows(w.positions, 1, N));             // (B*N, D)
+    steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                             // (B*K, D)
+    const Var class_token = add(w.class_token, slice_rows(w.positions, 0, 1));                          // (1, D)
+    steps.encoder_input = prepend_to_each(class_token, steps.visible, K);                               // (B*(K+1), D)
+    steps.encoder = pre_norm_stack(steps.encoder_input, w.blocks, options, {.segments = Segments::equal(B, K + 1)});
+    steps.latent = layer_norm(steps.encoder.output, w.norm, config.eps);                                // (B*(K+1), D)
+}
+
+// --- the decoder paints what is hidden ---
+
+// For each row of the decoder's input its row in [encoded tokens of all images; mask token]: [cls] first, then a patch in the
+// order of the picture is an encoded token if it was kept, and the mask token if not.
+static std::vector<int> rows_to_decode(const Masking& masking, int N, int K) {
+    const int B = masking.mask.rows;
+    const int mask_token = B * (K + 1);
+    std::vector<int> rows;
+    for (int b = 0; b < B; ++b) {
+        const int class_token = b * (K + 1);
+        rows.push_back(class_token);
+        for (int i = 0; i < N; ++i) {
+            const int place = masking.restore[b * N + i];  // in the shuffled list
+            rows.push_back(place < K ? class_token + 1 + place : mask_token);
+        }
+    }
+    return rows;
+}
+
+static void decode(Steps& steps, const Weights& w, const Config& config) {
+    const int N = patch_count(config), K = visible_count(config), B = steps.masking.mask.rows;
+    const BlockOptions options{.heads = config.decoder_heads, .eps = config.eps};
+    steps.decoder_embedding = linear(steps.latent, w.decoder_embedding);                                // (B*(K+1), E)
+    const Var with_mask_token = concat_rows({steps.decoder_embedding, w.mask_token});                   // (B*(K+1)+1, E)
+    const Var in_order = gather_rows(with_mask_token, rows_to_decode(steps.masking, N, K));             // (B*(N+1), E)
+    steps.decoder_input = add_repeated(in_order, w.decoder_positions);                                  // (B*(N+1), E)
+    steps.decoder = pre_norm_stack(steps.decoder_input, w.decoder_blocks, options, {.segments = Segments::equal(B, N + 1)});
+    steps.decoder_norm = layer_norm(steps.decoder.output, w.decoder_norm, config.eps);                  // (B*(N+1), E)
+    const Var predicted = linear(steps.decoder_norm, w.decoder_prediction);                             // (B*(N+1), P*P*C)
+    steps.prediction = drop_first_of_each(predicted, N + 1);                                            // (B*N, P*P*C)
+}
+
+Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config) {
+    require(noise.rows == static_cast<int>(images.size()), "mae: noise ", shape(noise), " for ", images.size(), " images");
+    Steps steps;
+    const int S = config.image_size;
+    steps.patches = patchify_all(images, config.patch_size, S, S, config.channels, "mae");              // (B*N, P*P*C)
+    steps.masking = random_masking(noise, config);
+    encode(steps, w, config);
+    decode(steps, w, config);
+    return steps;
+}
+
+// --- the loss looks only where nothing was seen ---
+
+Matrix targets(const Steps& steps, const Config& config) {
+    return config.normalise_targets ? normalise_patches(steps.patches) : steps.patches;
+}
+
+Var patch_losses(const Steps& steps, const Config& config) {
+    const Var difference = subtract(steps.prediction, targets(steps, config));  // (B*N, P*P*C)
+    return row_means(square(difference));                                       // (B*N, 1)
+}
+
+Var loss(const Steps& steps, const Config& config) { return masked_mean(patch_losses(steps, config), steps.masking.mask); }
+
+std::vector<Image> predicted_images(const Steps& steps, const Config& config) {
+    const Matrix& predicted = steps.prediction.value();
+    const Matrix pixels = config.normalise_targets ? denormalise_patches(predicted, steps.patches) : predicted;
+    return unpatchify_all(pixels, config.patch_size, config.image_size, config.image_size, config.channels);
+}
+
+// --- weights ---
+
+static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
+
+double encoder_multiplications(const Config& config, int tokens) {
+    const double T = tokens, D = config.width, M = mlp_width(config, config.width);
+    const double projections = 4 * T * D * D;  // query, key, value, output
+    const double attention = 2 * T * T * D;    // q k^T and A v: the only part that grows with the square of the tokens
+    const double mlp = 2 * T * D * M;
+    return config.depth * (projections + attention + mlp);
+}
+
+static void check(const Config& config) {
+    require(config.patch_size > 0 && config.image_size > 0 && config.image_size % config.patch_size == 0, "mae: an image of side ",
+            config.image_size, " does not split into patches of side ", config.patch_size);
+    require(config.heads > 0 && config.width % config.heads == 0 && config.width % 4 == 0, "mae: a width of ", config.width,
+            " must be divisible by ", config.heads, " heads and by 4 for the positions");
+    require(config.decoder_heads > 0 && config.decoder_width % config.decoder_heads == 0 && config.decoder_width % 4 == 0,
+            "mae: a decoder width of ", config.decoder_width, " must be divisible by ", config.decoder_heads,
+            " heads and by 4 for the positions");
+    require(visible_count(config) > 0 && visible_count(config) <= patch_count(config), "mae: a mask ratio of ", config.mask_ratio,
+            " leaves ", visible_count(config), " of ", patch_count(config), " patches");
+}
+
+// Uniform in +-sqrt(6 / (in + out)).
+static void draw_xavier(Linear& layer, Random& random, int out) {
+    const float bound = std::sqrt(6.0f / static_cast<float>(layer.weight.rows() + out));
+    layer.weight = parameter(uniform_matrix(random, layer.weight.rows(), layer.weight.cols(), -bound, bound));
+}
+
+static Linear xavier_linear(Random& random, int in, int out) {
+    Linear layer = make_linear(random, in, out);
+    draw_xavier(layer, random, out);
+    return layer;
+}
+
+static std::vector<Block> xavier_blocks(Random& random, int depth, int width, int inner) {
+    std::vector<Block> blocks;
+    for (int l = 0; l < depth; ++l) {
+        Block block = make_block(random, width, inner);
+        // The published code draws query, key and value as one matrix, so each thinks of an output three times as wide.
+        draw_xavier(block.attention.query, random, 3 * width);
+        draw_xavier(block.attention.key, random, 3 * width);
+        draw_xavier(block.attention.value, random, 3 * width);
+        draw_xavier(block.attention.output, random, width);
+        draw_xavier(block.mlp.expand, random, inner);
+        draw_xavier(block.mlp.contract, random, width);
+        blocks.push_back(std::move(block));
+    }
+    return blocks;
+}
+
+// The table of a grid with a row of zeros in front, for [cls]. A constant: no gradient flows into it.
+static Var fixed_positions(int across, int width) {
+    return Var(concat_rows({Matrix(1, width), sine_cosine_grid(across, across, width)}).value());
+}
+
+Weights make_weights(const Config& config, Random& random) {
+    check(config);
+    const int D = config.width, E = config.decoder_width, across = patches_across(config);
+    const int pixels = config.patch_size * config.patch_size * config.channels;
+    Weights w;
+    w.projection = xavier_linear(random, pixels, D);
+    w.class_token = parameter(normal_matrix(random, 1, D, 0.02f));
+    w.positions = fixed_positions(across, D);
+    w.blocks = xavier_blocks(random, config.depth, D, mlp_width(config, D));
+    w.norm = make_layer_norm(D);
+    w.decoder_embedding = xavier_linear(random, D, E);
+    w.mask_token = parameter(normal_matrix(random, 1, E, 0.02f));
+    w.decoder_positions = fixed_positions(across, E);
+    w.decoder_blocks = xavier_blocks(random, config.decoder_depth, E, mlp_width(config, E));
+    w.decoder_norm = make_layer_norm(E);
+    w.decoder_prediction = xavier_linear(random, E, pixels);
+    return w;
+}
+
+static void add_blocks(Parameters& table, const std::string& name, const std::vector<Block>& blocks) {
+    for (std::size_t l = 0; l < blocks.size(); ++l) add_block_parameters(table, name + "." + std::to_string(l), blocks[l]);
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long D = config.width, E = config.decoder_width, P = config.patch_size, N = patch_count(config);
+    Parameters table;
+    table.push_back({"cls_token", {1, 1, D}, Stored::as_it_is, {w.class_token}});
+    table.push_back({"pos_embed", {1, N + 1, D}, Stored::as_it_is, {w.positions}});
+    table.push_back({"mask_token", {1, 1, E}, Stored::as_it_is, {w.mask_token}});
+    table.push_back({"decoder_pos_embed", {1, N + 1, E}, Stored::as_it_is, {w.decoder_positions}});
+    table.push_back({"patch_embed.proj.weight", {D, config.channels, P, P}, Stored::patches, {w.projection.weight}});
+    table.push_back({"patch_embed.proj.bias", {D}, Stored::as_it_is, {w.projection.bias}});
+    add_blocks(table, "blocks", w.blocks);
+    add_parameters(table, "norm", w.norm);
+    add_parameters(table, "decoder_embed", w.decoder_embedding);
+    add_blocks(table, "decoder_blocks", w.decoder_blocks);
+    add_parameters(table, "decoder_norm", w.decoder_norm);
+    add_parameters(table, "decoder_pred", w.decoder_prediction);
+    return table;
+}
+
+}  // namespace mae

@@ -1,0 +1,123 @@
+#include "vit/mask_pixels/masking.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "nn/autograd/operations.h"
+
+// --- choosing ---
+
+std::vector<int> sorting_order(const Matrix& numbers) {
+    std::vector<int> order;
+    order.reserve(numbers.size());
+    for (int b = 0; b < numbers.rows; ++b) {
+        std::vector<int> places(numbers.cols);
+        std::iota(places.begin(), places.end(), 0);
+        std::stable_sort(places.begin(), places.end(), [&](int i, int j) { return numbers(b, i) < numbers(b, j); });
+        order.insert(order.end(), places.begin(), places.end());
+    }
+    return order;
+}
+
+static void require_permutations(const std::vector<int>& permutations, int places) {
+    require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(), " numbers are not permutations of ", places,
+            " places");
+    std::vector<char> seen(permutations.size(), 0);
+    for (std::size_t k = 0; k < permutations.size(); ++k) {
+        const std::size_t first = k / places * places;  // where this permutation begins
+        require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the place ", permutations[k],
+                ", there are ", places);
+        require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the place ", permutations[k], " twice");
+        seen[first + permutations[k]] = 1;
+    }
+}
+
+std::vector<int> inverse_permutations(const std::vector<int>& permutations, int places) {
+    require_permutations(permutations, places);
+    std::vector<int> inverse(permutations.size());
+    for (std::size_t k = 0; k < permutations.size(); ++k) {
+        const std::size_t first = k / places * places;
+        inverse[first + permutations[k]] = static_cast<int>(k - first);
+    }
+    return inverse;
+}
+
+Matrix hide(const std::vector<int>& permutations, int places, int begin, int end) {
+    require_permutations(permutations, places);
+    require(begin >= 0 && begin <= end && end <= places, "masking: entries ", begin, " to ", end, " of permutations of ", places, " places");
+    Matrix mask(static_cast<int>(permutations.size()) / places, places);
+    for (int b = 0; b < mask.rows; ++b)
+        for (int j = begin; j < end; ++j) mask(b, permutations[static_cast<std::size_t>(b) * places + j]) = 1;
+    return mask;
+}
+
+// --- targets ---
+
+struct Spread {
+    double mean;
+    double deviation;  // sqrt(unbiased variance + 1e-6)
+};
+
+static Spread spread_of(const Matrix& patches, int n) {
+    const float* const t = patches.row(n);
+    const int count = patches.cols;
+    double mean = 0, squares = 0;
+    for (int k = 0; k < count; ++k) mean += t[k] / static_cast<double>(count);
+    for (int k = 0; k < count; ++k) squares += (t[k] - mean) * (t[k] - mean);
+    return {mean, std::sqrt(squares / (count - 1) + 1e-6)};
+}
+
+Matrix normalise_patches(const Matrix& patches) {
+    require(patches.cols > 1, "normalise_patches: patches of ", patches.cols, " number have no variance");
+    Matrix normalised = Matrix::unset(patches.rows, patches.cols);
+    for (int n = 0; n < patches.rows; ++n) {
+        const Spread spread = spread_of(patches, n);
+        for (int k = 0; k < patches.cols; ++k) normalised(n, k) = static_cast<float>((patches(n, k) - spread.mean) / spread.deviation);
+    }
+    return normalised;
+}
+
+Matrix denormalise_patches(const Matrix& patches, const Matrix& like) {
+    require(same_shape(patches, like) && patches.cols > 1, "denormalise_patches: ", shape(patches), " like ", shape(like));
+    Matrix pixels = Matrix::unset(patches.rows, patches.cols);
+    for (int n = 0; n < patches.rows; ++n) {
+        const Spread spread = spread_of(like, n);
+        for (int k = 0; k < patches.cols; ++k) pixels(n, k) = static_cast<float>(patches(n, k) * spread.deviation + spread.mean);
+    }
+    return pixels;
+}
+
+// --- judging the hidden ones only ---
+
+Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where) {
+    require(losses.cols() == 1 && static_cast<std::size_t>(losses.rows()) == mask.size(), where, "masked_mean: losses ",
+            shape(losses.value()), " for a mask ", shape(mask), ", one is needed for each patch");
+    const float hidden = std::accumulate(mask.begin(), mask.end(), 0.0f);
+    require(hidden + extra > 0, where, "masked_mean: no patch is hidden, so there is nothing to take a mean of");
+    const Var of_hidden = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible
+    return scale(sum(of_hidden, where), 1 / (hidden + extra), where);                     // (1, 1)
+}
+
+// --- names ---
+
+void add_block_parameters(Parameters& table, const std::string& name, const Block& w) {
+    const long D = w.attention.query.weight.cols();
+    const Linear& q = w.attention.query;
+    const Linear& k = w.attention.key;
+    const Linear& v = w.attention.value;
+    if (w.scale1) table.push_back({name + ".gamma_1", {D}, Stored::as_it_is, {w.scale1}});
+    if (w.scale2) table.push_back({name + ".gamma_2", {D}, Stored::as_it_is, {w.scale2}});
+    add_parameters(table, name + ".norm1", w.norm1);
+    table.push_back({name + ".attn.qkv.weight", {3 * D, D}, Stored::out_by_in, {q.weight, k.weight, v.weight}});
+    if (k.bias) {
+        table.push_back({name + ".attn.qkv.bias", {3 * D}, Stored::as_it_is, {q.bias, k.bias, v.bias}});
+    } else if (q.bias) {
+        table.push_back({name + ".attn.q_bias", {D}, Stored::as_it_is, {q.bias}});
+        table.push_back({name + ".attn.v_bias", {D}, Stored::as_it_is, {v.bias}});
+    }
+    add_parameters(table, name + ".attn.proj", w.attention.output);
+    add_parameters(table, name + ".norm2", w.norm2);
+    add_parameters(table, name + ".mlp.fc1", w.mlp.expand);
+    add_parameters(table, name + ".mlp.fc2", w.mlp.contract);
+}
