@@ -1,12 +1,14 @@
 #include "walkthroughs/lesson/lesson.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/text.h"
 
-static constexpr int page_width = 110;
+static constexpr int page_width = 100;
 static const std::string indent(9, ' ');
 
 Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
@@ -45,7 +47,13 @@ void Lesson::step(const std::string& question, const std::string& equation, cons
     ++steps;
     const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
     const std::string behind = equation + (source.empty() ? "" : (equation.empty() ? "" : "   ") + faint(source));
-    print("\n" + bold(number + (behind.empty() ? question : padded(question, 31))) + behind + "\n");
+    print("\n" + bold(number + question));
+    if (!behind.empty()) {
+        const int column = std::max(31, display_width(question) + 3);
+        const bool fits = static_cast<int>(indent.size()) + column + display_width(behind) <= page_width;
+        print(fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') + behind : "\n" + indent + behind);
+    }
+    print("\n");
 }
 
 // The first line behind the label, those that follow below its beginning.
@@ -58,25 +66,54 @@ void Lesson::labelled(const std::string& label, const std::string& words) {
     }
 }
 
-void Lesson::say(const std::string& words) {
+void Lesson::prose(const std::string& words) {
     for (const std::string& line : wrapped(words, page_width - static_cast<int>(indent.size()))) print(indent + line + "\n");
 }
 
 void Lesson::code(const std::string& line) { print(indent + faint(padded("code", 10)) + line + "\n"); }
-void Lesson::why(const std::string& words) { labelled("why", words); }
-void Lesson::predict(const std::string& words) { labelled("predict", words); }
+
+// Lines first ... first + count - 1 of a file, from 1; none when it is not where it was when it was compiled.
+static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
+    std::vector<std::string> lines;
+    std::FILE* const file = std::fopen(path.c_str(), "r");
+    if (file == nullptr) return lines;
+    char buffer[1000];
+    for (int line = 1; line < first + count && std::fgets(buffer, sizeof buffer, file) != nullptr; ++line)
+        if (line >= first) lines.emplace_back(buffer, std::strcspn(buffer, "\r\n"));
+    std::fclose(file);
+    return lines;
+}
+
+void Lesson::code(int count, Where where) {
+    const int first = static_cast<int>(where.line()) + 1;
+    const std::vector<std::string> source = source_lines(where.file_name(), first, count);
+    const std::string place = std::string(where.file_name()) + ":" + text(first);
+    if (source.empty()) return code(place);
+    const std::size_t margin = std::min(source[0].find_first_not_of(' '), source[0].size());
+    std::string label = "code";
+    for (const std::string& line : source) {
+        print(indent + faint(padded(label, 10)) + line.substr(std::min(margin, line.size())) + "\n");
+        label.clear();
+    }
+    print(indent + std::string(10, ' ') + faint(place) + "\n");
+}
 
 void Lesson::lines(const std::vector<std::string>& given) {
     for (const std::string& line : given) print(line.empty() ? "\n" : indent + line + "\n");
 }
 
+// The rows stand beside the name, or below it where they would leave the page.
 void Lesson::matrix(const std::string& name, const Matrix& m, int most) {
-    const std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
-    std::string margin = bold(name) + " " + grid[0];
+    std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
+    const std::string head = bold(name) + " " + grid[0];
+    grid.erase(grid.begin());
+    const int width = grid.empty() ? 0 : display_width(grid[0]);
+    const bool beside = !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + width <= page_width;
+    if (!beside) lines({head});
+    std::string margin = beside ? head : "  ";
     const std::string blank(static_cast<std::size_t>(display_width(margin)), ' ');
-    if (grid.size() == 1) lines({margin});
-    for (std::size_t k = 1; k < grid.size(); ++k) {
-        lines({margin + grid[k]});
+    for (const std::string& row : grid) {
+        lines({margin + row});
         margin = blank;
     }
 }
@@ -92,6 +129,7 @@ void Lesson::curves(const std::vector<Series>& series) { lines(::curves(series, 
 void Lesson::table(const std::vector<std::vector<std::string>>& rows) { lines(::table(rows)); }
 
 bool Lesson::claim(const std::string& words, bool holds) {
+    if (claims == 0) print("\n");
     ++claims;
     failed += !holds;
     const std::string colour = colours == Colours::none ? "" : holds ? "\x1b[32m" : "\x1b[1;31m";
@@ -117,4 +155,18 @@ bool Lesson::claim_at_most(const std::string& words, double measured, double bou
 int Lesson::end() {
     if (failed > 0) print("\n" + text(failed) + " of " + text(claims) + " claims FAIL\n");
     return failed == 0 ? 0 : 1;
+}
+
+int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk) {
+    Lesson lesson(options);
+    try {
+        walk(lesson);
+        return lesson.end();
+    } catch (const std::invalid_argument& refused) {
+        std::fprintf(stderr, "%s: %s\n", options.name.c_str(), refused.what());
+        return 2;
+    } catch (const std::exception& failure) {
+        std::fprintf(stderr, "%s: %s\n", options.name.c_str(), failure.what());
+        return 1;
+    }
 }

@@ -16,10 +16,12 @@
 //   note     Numbers inside prose go through fixed(), so that prose and code cannot part.
 #pragma once
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "nn/base/matrix.h"
+#include "nn/base/require.h"
 #include "nn/data/image.h"
 #include "walkthroughs/lesson/options.h"
 #include "walkthroughs/lesson/pictures.h"
@@ -34,11 +36,18 @@ public:
     // Begins the next step; with --step waits for Enter first, except before the first.
     void step(const std::string& question, const std::string& equation = "", const std::string& source = "");
 
-    void say(const std::string& words);      // plain prose, wrapped
-    void code(const std::string& line);      // the line of code that does it
+    // Prose, wrapped. The parts are joined as in require(): words and whole numbers; others go through fixed().
+    template <class... Parts>
+    void say(const Parts&... parts) { prose((text(parts) + ...)); }
+    template <class... Parts>
+    void why(const Parts&... parts) { labelled("why", (text(parts) + ...)); }
+    template <class... Parts>
+    void predict(const Parts&... parts) { labelled("predict", (text(parts) + ...)); }
+
+    // The line of code that does it: words; or, as they stand in the file, the lines of source that follow the call.
+    void code(const std::string& line);
+    void code(int lines = 1, Where where = Where::current());
     void matrix(const std::string& name, const Matrix& m, int most = 8);  // shape and numbers, the corners of a large one
-    void why(const std::string& words);
-    void predict(const std::string& words);
 
     void picture(const std::string& caption, const Image& image);
     void heat(const std::string& caption, const Matrix& m);  // with the smallest and the largest element
@@ -64,8 +73,14 @@ private:
     int steps = 0, claims = 0, failed = 0;
 
     void print(const std::string& words);
+    void prose(const std::string& words);
     void labelled(const std::string& label, const std::string& words);
     std::string bold(const std::string& words) const;
     std::string faint(const std::string& words) const;
     void wait_for_enter();
 };
+
+// Gives the lesson on standard output.
+//   returns  what main returns: 0, 1 when a claim failed or the program did, 2 after one line on standard error when something that
+//            the user named was refused, such as a broken file
+int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk);

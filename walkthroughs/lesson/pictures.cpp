@@ -49,8 +49,8 @@ static std::string colour_code(int what, Colour c, Colours colours) {
 
 static constexpr const char* colours_off = "\x1b[0m";
 
-static Block half_blocks(const Image& image, Colours colours) {
-    Block block{{}, image.width};
+static Drawing half_blocks(const Image& image, Colours colours) {
+    Drawing block{{}, image.width};
     for (int y = 0; y < image.height; y += 2) {
         std::string line;
         for (int x = 0; x < image.width; ++x) {
@@ -69,9 +69,9 @@ static float brightness(const Image& image, int y, int x) {
     return (0.299f * c.red + 0.587f * c.green + 0.114f * c.blue) / 255;
 }
 
-static Block letters(const Image& image) {
+static Drawing letters(const Image& image) {
     static constexpr std::string_view ramp = " .:-=+*#%@";
-    Block block{{}, 2 * image.width};
+    Drawing block{{}, 2 * image.width};
     for (int y = 0; y < image.height; ++y) {
         std::string line;
         for (int x = 0; x < image.width; ++x)
@@ -89,7 +89,7 @@ static Image enlarged(const Image& image, int factor) {
     return result;
 }
 
-Block picture(const Image& image, Colours colours) {
+Drawing picture(const Image& image, Colours colours) {
     const bool drawable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
     require(drawable, "picture: a ", shape(image), " image, it must have pixels and 1 or 3 channels");
     const int widest = colours == Colours::none ? 48 : 96;
@@ -157,7 +157,7 @@ static Image shares(const Matrix& m) {
     return image;
 }
 
-Block heat_map(const Matrix& m, Colours colours) {
+Drawing heat_map(const Matrix& m, Colours colours) {
     return picture(colours == Colours::none ? shares(m) : heat_colours(m), colours);
 }
 

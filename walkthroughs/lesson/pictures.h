@@ -15,23 +15,23 @@ enum class Colours { none, few, all };  // plain letters; 256 colours; 24 bits
 Colours terminal_colours();
 
 // Lines that stand on their own or beside others: each takes `width` places on a terminal.
-struct Block {
+struct Drawing {
     std::vector<std::string> lines;
     int width = 0;
 };
 
 // 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small pictures are enlarged, wide ones reduced to 96 pixels.
 //   throws  std::invalid_argument for another number of channels, or no pixels
-Block picture(const Image& image, Colours colours);
+Drawing picture(const Image& image, Colours colours);
 
 // The elements from smallest (dark) to largest (bright) through black, violet, orange, pale yellow; NaN is shown as black.
 Image heat_colours(const Matrix& m);
 Image heat_colours(const Matrix& m, float smallest, float largest);
-Block heat_map(const Matrix& m, Colours colours);
+Drawing heat_map(const Matrix& m, Colours colours);
 
 struct Captioned {
     std::string caption;
-    Block block;
+    Drawing block;
 };
 // As many beside one another as fit, captions above.
 std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int most_width = 100);

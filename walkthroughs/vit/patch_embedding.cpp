@@ -1,0 +1,248 @@
+// patch_embedding.cpp: how a picture becomes a sequence of tokens, in the seven steps of ViT.
+//
+//   paper    Dosovitskiy et al., "An Image Is Worth 16x16 Words", 2021, arXiv 2010.11929, section 3.1 and Eq. 1
+//   shows    that the whole of it is: cut, flatten, multiply, put [cls] in front, add positions
+//   symbols  H, W height and width   C channels   P patch side   N = (H / P)(W / P) patches   D token width
+//   next     vit.cpp trains the model that begins like this
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/idx.h"
+#include "nn/data/patches.h"
+#include "vit/vit.h"
+#include "walkthroughs/lesson/lesson.h"
+
+struct Choices {
+    std::string image;
+    int digit = 5;
+    int patch_size = 0;
+    int width = 16;
+};
+
+// --- what is cut ---
+
+// Sides at most 224 pixels, and whole numbers of patches: what does not fit is resized.
+static Image fitted(const Image& image, int P) {
+    const double shrink = std::min(1.0, 224.0 / std::max(image.height, image.width));
+    const int down = std::max(1, static_cast<int>(std::lround(image.height * shrink / P)));
+    const int across = std::max(1, static_cast<int>(std::lround(image.width * shrink / P)));
+    return down * P == image.height && across * P == image.width ? image : resize_bilinear_antialiased(image, down * P, across * P);
+}
+
+// The picture with a blue line between its squares.
+static Image with_gaps(const Image& image, int P) {
+    const int side = std::max(1, std::min(P, 90 * P / std::max(image.height, image.width) - 1));  // of a square on this page, in pixels
+    const int down = image.height / P, across = image.width / P;
+    const Image small = side == P ? image : resize_bilinear_antialiased(image, down * side, across * side);
+    Image cut(down * (side + 1) - 1, across * (side + 1) - 1, 3);
+    for (int y = 0; y < cut.height; ++y)
+        for (int x = 0; x < cut.width; ++x)
+            for (int c = 0; c < 3; ++c) {
+                const bool gap = y % (side + 1) == side || x % (side + 1) == side;
+                const float blue = c == 2 ? 0.8f : 0.2f;
+                cut(y, x, c) = gap ? blue : small(y - y / (side + 1), x - x / (side + 1), std::min(c, image.channels - 1));
+            }
+    return cut;
+}
+
+static Matrix channel(const Image& image, int c) {  // (H, W)
+    Matrix pixels(image.height, image.width);
+    for (int y = 0; y < image.height; ++y)
+        for (int x = 0; x < image.width; ++x) pixels(y, x) = image(y, x, c);
+    return pixels;
+}
+
+// --- the seven steps ---
+
+static void step_1_look(Lesson& lesson, const Image& image) {
+    lesson.step("What does the model get?", "x (H, W, C)");
+    lesson.picture("", image);
+    lesson.matrix("channel 0 of x", channel(image, 0));
+    lesson.say(image.height, " x ", image.width, " pixels with ", image.channels, image.channels == 1 ? " channel" : " channels", ": ",
+               image.pixels.size(), " numbers from 0 (black) to 1 (white).");
+}
+
+static void step_2_cut(Lesson& lesson, const Image& image, int P) {
+    const int down = image.height / P, across = image.width / P;
+    lesson.step("How can a picture be read like a sentence?", "N = (H / P)(W / P)");
+    lesson.picture("", with_gaps(image, P));
+    lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
+               " squares, numbered from left to right, then from top to bottom.");
+    lesson.predict("N, when P is halved. Then run with --patch-size ", std::max(1, P / 2));
+}
+
+static Matrix step_3_flatten(Lesson& lesson, const Image& image, int P) {
+    lesson.step("What is a square to the model?", "x_p (N, P*P*C)");
+    lesson.code();
+    const Matrix patches = patchify(image, P);  // (N, P*P*C)
+    const int C = image.channels;
+    int brightest = 0;
+    for (int n = 0; n < patches.rows; ++n) {
+        const Matrix row = slice_rows(patches, n, 1), best = slice_rows(patches, brightest, 1);
+        if (sum(row).value()(0, 0) > sum(best).value()(0, 0)) brightest = n;
+    }
+    const Matrix one = slice_rows(patches, brightest, 1);  // (1, P*P*C)
+    lesson.matrix("square " + std::to_string(brightest), reshape(one, P, P * C));
+    lesson.matrix("its row", one);
+    lesson.matrix("patches", patches);
+    lesson.why("a matrix has no squares, so each one is laid out in one row of P*P*C = ", patches.cols,
+               " numbers: its pixel rows one after the other", C > 1 ? ", and for every pixel its channels side by side." : ".");
+    lesson.predict("the column of patches that holds the pixel in row 1, column 0 of a square (channel 0). It is ", P * C,
+                   ", because one pixel row of a square takes P*C numbers.");
+    return patches;
+}
+
+static Var step_4_project(Lesson& lesson, const Matrix& patches, const Linear& projection) {
+    lesson.step("How does a row of pixels become a token?", "x_p E + b   (N, P*P*C)(P*P*C, D)   Eq. 1");
+    lesson.code();
+    const Var patch_embeddings = linear(patches, projection);  // (N, D)
+    const Matrix& E = projection.weight.value();
+    lesson.matrix("E", E);
+    lesson.matrix("patch_embeddings", patch_embeddings.value());
+    double by_hand = projection.bias.value()(0, 0);
+    for (int k = 0; k < patches.cols; ++k) by_hand += patches(0, k) * E(k, 0);
+    lesson.why("element (0, 0) is square 0 times column 0 of E: the sum of ", patches.cols, " products is ", fixed(by_hand),
+               ". Column d of E is a question about a square (how bright above, is there an edge?), and training chooses the questions; here they are random.");
+    return patch_embeddings;
+}
+
+static void step_5_tokens(Lesson& lesson, const Var& patch_embeddings) {
+    lesson.step("What have we got now?", "N tokens of width D");
+    lesson.heat("patch_embeddings", patch_embeddings.value());
+    lesson.say("One line for each square, one cell for each of its ", patch_embeddings.cols(),
+               " numbers, dark for the smallest and bright for the largest. From here on the model never sees a pixel again: it works on ", patch_embeddings.rows(),
+               " tokens of width ", patch_embeddings.cols(), ", as it would on the words of a sentence.");
+    lesson.predict("what changes in this picture when two squares of the image change places.");
+}
+
+static Var step_6_class_token(Lesson& lesson, const Var& patch_embeddings, const Var& class_token) {
+    lesson.step("Which token will speak for the whole picture?", "[x_class; x_p E]   (N+1, D)");
+    lesson.code();
+    const Var tokens = concat_rows({class_token, patch_embeddings});  // (N+1, D)
+    lesson.matrix("tokens", tokens.value());
+    lesson.why("row 0 belongs to no square. It is learned, the same for every picture, and its place at the end of the model is read as the answer: it has to collect from the others what it needs.");
+    return tokens;
+}
+
+// The two squares that are most alike, and how far apart their tokens are.
+struct Pair {
+    int a = 0, b = 1;
+    float distance = INFINITY;
+};
+static float row_distance(const Matrix& m, int a, int b) {
+    float squares = 0;
+    for (int j = 0; j < m.cols; ++j) squares += (m(a, j) - m(b, j)) * (m(a, j) - m(b, j));
+    return std::sqrt(squares);
+}
+static Pair nearest_rows(const Matrix& m) {
+    Pair nearest;
+    for (int a = 0; a < m.rows; ++a)
+        for (int b = a + 1; b < m.rows; ++b)
+            if (row_distance(m, a, b) < nearest.distance) nearest = {a, b, row_distance(m, a, b)};
+    return nearest;
+}
+
+static Var step_7_positions(Lesson& lesson, const Var& tokens, const Var& positions, const Matrix& patches) {
+    lesson.step("How does the model know where a square was?", "z0 = [x_class; x_p E] + E_pos   (N+1, D)   Eq. 1");
+    lesson.code();
+    const Var z0 = add(tokens, positions);  // (N+1, D)
+    lesson.matrix("z0", z0.value());
+    lesson.pictures({{"tokens", heat_map(tokens.value(), lesson.colours)},
+                     {"+ positions", heat_map(positions.value(), lesson.colours)},
+                     {"= z0", heat_map(z0.value(), lesson.colours)}});
+    if (patches.rows > 1) {
+        const Pair alike = nearest_rows(patches);
+        lesson.why("squares ", alike.a, " and ", alike.b, " are the most alike. Their tokens were ",
+                   fixed(row_distance(tokens.value(), alike.a + 1, alike.b + 1)), " apart and are now ",
+                   fixed(row_distance(z0.value(), alike.a + 1, alike.b + 1)),
+                   ": each row got a vector of its own, so that the same ink above and below is no longer the same.");
+    }
+    lesson.predict("the accuracy of a model without this line on a question about order. Walkthrough vit/vit measures it.");
+    return z0;
+}
+
+// --- the same as a convolution ---
+
+// What a convolution layer with stride P computes, from its definition: five loops over a kernel (D, C, P, P) as checkpoints store it.
+static Matrix convolve(const Image& image, const Matrix& kernel, const Matrix& bias, int P) {
+    const int C = image.channels, D = bias.cols, across = image.width / P;
+    Matrix result((image.height / P) * across, D);  // (N, D)
+    for (int n = 0; n < result.rows; ++n)
+        for (int d = 0; d < D; ++d) {
+            double sum = bias(0, d);
+            for (int c = 0; c < C; ++c)
+                for (int y = 0; y < P; ++y)
+                    for (int x = 0; x < P; ++x)
+                        sum += image(n / across * P + y, n % across * P + x, c) * kernel[((static_cast<std::size_t>(d) * C + c) * P + y) * P + x];
+            result(n, d) = static_cast<float>(sum);
+        }
+    return result;
+}
+
+static float largest_difference(const Matrix& a, const Matrix& b) {
+    float largest = 0;
+    for (std::size_t k = 0; k < a.size(); ++k) largest = std::max(largest, std::abs(a[k] - b[k]));
+    return largest;
+}
+
+static Parameter projection_of(const vit::Weights& w, const vit::Config& config) {
+    for (const Parameter& parameter : vit::parameters(w, config))
+        if (parameter.stored == Stored::patches) return parameter;
+    throw std::logic_error("patch_embedding: the table of parameters has no patch projection");
+}
+
+static float step_8_convolution(Lesson& lesson, const Image& image, const vit::Weights& w, const vit::Config& config,
+                                const Var& patch_embeddings) {
+    lesson.step("Published code calls this a convolution. Is it?", "kernel P x P, stride P");
+    const Matrix kernel = published_value(projection_of(w, config));  // (D*C*P, P)
+    lesson.code();
+    const Matrix convolved = convolve(image, kernel, w.projection.bias.value(), config.patch_size);  // (N, D)
+    lesson.matrix("convolved", convolved);
+    const float difference = largest_difference(convolved, patch_embeddings.value());
+    lesson.why("a kernel that moves by its own width never covers a pixel twice, so sliding it is the same as cutting and multiplying. "
+               "The largest difference between the two ways is ", fixed(difference, 8), ". The numbers of the kernel are those of E in another order: "
+               "a checkpoint stores (D, C, P, P), channel slowest; our rows have the channel fastest.");
+    return difference;
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const Image whole = choices.image.empty() ? read_idx_images("walkthroughs/data/digits-test-images.idx3-ubyte").at(choices.digit)
+                                              : read_image(choices.image);
+    const int preset = std::max(whole.height, whole.width) <= 32 ? 4 : 16;
+    const int P = choices.patch_size > 0 ? choices.patch_size : preset;
+    const Image image = fitted(whole, P);
+    const vit::Config config{.image_height = image.height, .image_width = image.width, .patch_size = P, .channels = image.channels,
+                             .width = choices.width, .depth = 0, .heads = 1, .classes = 10};
+    Random random(seed);
+    const vit::Weights w = vit::make_weights(config, random, 0.1f);
+
+    step_1_look(lesson, image);
+    step_2_cut(lesson, image, P);
+    const Matrix patches = step_3_flatten(lesson, image, P);                                // (N, P*P*C)
+    const Var patch_embeddings = step_4_project(lesson, patches, w.projection);             // (N, D)
+    step_5_tokens(lesson, patch_embeddings);
+    const Var tokens = step_6_class_token(lesson, patch_embeddings, w.class_token);         // (N+1, D)
+    const Var z0 = step_7_positions(lesson, tokens, w.positions, patches);                  // (N+1, D)
+    const float difference = step_8_convolution(lesson, image, w, config, patch_embeddings);
+
+    const vit::PatchEmbedding model = vit::embed_patches({image}, w, config);
+    lesson.claim("the seven steps give the z0 " + shape(z0.value()) + " of vit::embed_patches, bit for bit",
+                 identical(z0.value(), model.z0.value()));
+    lesson.claim_at_most("cut and multiply against a convolution in plain loops, largest difference", difference, 1e-5);
+    lesson.claim("nothing was lost in cutting: the squares put together are the picture again",
+                 unpatchify(patches, P, image.height, image.width, image.channels).pixels == image.pixels);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/patch_embedding", "A picture is a sentence whose words are squares.", "a second");
+    Choices choices;
+    options.add("image", choices.image, "a picture of your own, PPM or PGM, instead of a digit");
+    options.add("digit", choices.digit, "which of the 360 test digits", 0, 359);
+    options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small pictures, 16 for large ones", 0, 64);
+    options.add("width", choices.width, "numbers in a token", 1, 1024);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
