@@ -169,13 +169,9 @@ Matrix Safetensors::matrix(const std::string& name) const {
     require(is_float_type(info), path, ": tensor ", json_string(name), " is of type ", info.type, ", not of F32, F64, F16 or BF16");
     const std::size_t count = (info.end - info.begin) / size_of_type(info.type);
     const std::size_t cols = info.shape.empty() ? 1 : static_cast<std::size_t>(info.shape.back());
-    std::size_t rows = 1;  // the product of all dimensions but the last, also when the last is 0
-    for (std::size_t k = 0; k + 1 < info.shape.size(); ++k) {
-        require(info.shape[k] <= std::numeric_limits<int>::max(), path, ": tensor ", json_string(name), " of shape ", shape_text(info.shape),
-                " has too many rows for a Matrix");
-        rows = std::min<std::size_t>(rows * static_cast<std::size_t>(info.shape[k]), std::size_t{1} << 32);
-    }
+    std::size_t rows = 1;  // the product of all dimensions but the last, which may be 0
     const std::size_t largest = std::numeric_limits<int>::max();
+    for (std::size_t k = 0; k + 1 < info.shape.size(); ++k) rows = std::min(rows * std::min<std::size_t>(info.shape[k], largest + 1), largest + 1);
     require(rows <= largest && cols <= largest, path, ": tensor ", json_string(name), " of shape ", shape_text(info.shape),
             " has too many rows or columns for a Matrix");
 

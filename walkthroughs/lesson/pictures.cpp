@@ -100,7 +100,7 @@ Drawing picture(const Image& image, Colours colours) {
         return picture(resize_bilinear_antialiased(image, height, width), colours);
     }
     if (colours == Colours::none) return letters(image);
-    return half_blocks(enlarged(image, std::clamp(24 / side, 1, 4)), colours);
+    return half_blocks(enlarged(image, std::clamp(16 / side, 1, 4)), colours);
 }
 
 // ---- heat maps -----------------------------------------------------------------------------------------------------------------
@@ -287,7 +287,11 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Range 
         const int y = canvas.dots_down() - 1 - dot_of(series.y[k], ys, canvas.dots_down());
         const int from_x = first ? x : last_x, from_y = first ? y : last_y;
         const int dots = std::max({std::abs(x - from_x), std::abs(y - from_y), 1});
-        for (int d = 0; d <= dots; ++d) canvas.set(from_x + (x - from_x) * d / dots, from_y + (y - from_y) * d / dots, number);
+        for (int d = 0; d <= dots; ++d) {
+            const double share = static_cast<double>(d) / dots;
+            canvas.set(static_cast<int>(std::lround(from_x + (x - from_x) * share)), static_cast<int>(std::lround(from_y + (y - from_y) * share)),
+                       number);
+        }
         first = false;
         last_x = x;
         last_y = y;

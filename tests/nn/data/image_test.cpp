@@ -1,0 +1,195 @@
+#include "nn/data/image.h"
+
+#include <cmath>
+
+#include "nn/base/random.h"
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("image");
+
+static std::string refusal(const std::string& bytes) {
+    return error_of([&] { parse_image(bytes, "x"); });
+}
+
+static void check_pixels(const Image& image, const std::vector<float>& expected) {
+    REQUIRE(image.pixels.size() == expected.size());
+    for (std::size_t k = 0; k < expected.size(); ++k) CHECK_MESSAGE(image.pixels[k] == Approx(expected[k]).epsilon(1e-5), k);
+}
+
+TEST_CASE("channels lie side by side, then columns, then rows") {
+    Image image(2, 3, 2, 1.f);
+    image(1, 2, 1) = 5;
+    CHECK(image.pixels[(1 * 3 + 2) * 2 + 1] == 5);
+    CHECK(shape(image) == "2 x 3 x 2");
+    CHECK(error_of([] { Image(-1, 2, 1); }) == "Image: -1 x 2 x 1 is impossible, none may be negative");
+#ifndef NDEBUG
+    CHECK(error_of([&] { image(2, 0, 0) = 1; }) == "Image: pixel (2, 0, 0) of a 2 x 3 x 2 image");
+#endif
+}
+
+TEST_CASE("the same picture in all four formats, with comments") {
+    const std::vector<float> grey = {0.f, 0.2f, 1.f, 0.4f};          // of 255: 0, 51, 255, 102
+    const Image p2 = parse_image("P2 # a comment\n# another\n2 2\n255\n0 51\n255 102\n", "x");
+    CHECK(shape(p2) == "2 x 2 x 1");
+    check_pixels(p2, grey);
+    check_pixels(parse_image(std::string("P5\n2 2\n255\n\0\x33\xFF\x66", 15), "x"), grey);
+    check_pixels(parse_image(std::string("P5#c\n2#c\n 2 255\n\0\x33\xFF\x66", 20), "x"), grey);
+    const Image p3 = parse_image("P3 1 2 10  0 5 10  1 2 3", "x");
+    CHECK(shape(p3) == "2 x 1 x 3");
+    check_pixels(p3, {0, 0.5f, 1, 0.1f, 0.2f, 0.3f});
+    check_pixels(parse_image(std::string("P6 1 1 255\n\xFF\0\x33", 14), "x"), {1, 0, 0.2f});
+}
+
+TEST_CASE("16 bits a sample: the high byte first") {
+    check_pixels(parse_image(std::string("P5 2 1 65535\n\x80\0\0\x01", 17), "x"), {32768.f / 65535, 1.f / 65535});
+    check_pixels(parse_image(std::string("P5 1 1 256\n\x01\0", 13), "x"), {1});
+    check_pixels(parse_image("P2 1 1 65535 65535", "x"), {1});
+}
+
+TEST_CASE("what is no such picture is refused in one line") {
+    CHECK(refusal("") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+    CHECK(refusal("P4 1 1 ") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+    CHECK(refusal("\x89PNG") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+    CHECK(refusal("P5") == "x: ends where the width should be");
+    CHECK(refusal("P5 # no end") == "x: ends where the width should be");
+    CHECK(refusal("P51 1 1 a") == "x: byte 2: the width must be a number");
+    CHECK(refusal("P5 a 1 1 a") == "x: byte 3: the width must be a number");
+    CHECK(refusal("P5 -1 1 1 a") == "x: byte 3: the width must be a number");
+    CHECK(refusal("P5 1a 1 1 a") == "x: byte 3: the width must be a number");
+    CHECK(refusal("P5 0 1 1 a") == "x: byte 3: the width is 0, it must be from 1 to 1000000");
+    CHECK(refusal("P5 1 1000001 1 a") == "x: byte 5: the height is 1000001, it must be from 1 to 1000000");
+    CHECK(refusal("P5 1 99999999999999999999999999999 1 a").substr(0, 28) == "x: byte 5: the height is 109");
+    CHECK(refusal("P5 1 1 0 a") == "x: byte 7: the largest value is 0, it must be from 1 to 65535");
+    CHECK(refusal("P5 1 1 65536 a") == "x: byte 7: the largest value is 65536, it must be from 1 to 65535");
+    CHECK(refusal("P5 1 1 255") == "x: byte 10: one space must stand in front of the samples");
+    CHECK(refusal("P5 2 1 255 a") == "x: 1 x 2 x 1 needs 2 bytes of samples, the file holds 1");
+    CHECK(refusal("P5 1 1 255 ab") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2");
+    CHECK(refusal("P6 1000000 1000000 65535 ab") == "x: 1000000 x 1000000 x 3 needs 6000000000000 bytes of samples, the file holds 2");
+    CHECK(refusal("P5 1 1 7 \x08") == "x: byte 9: a sample is 8, the largest value 7");
+    CHECK(refusal("P3 1000000 1000000 255 1 2 3") == "x: 1000000 x 1000000 x 3 needs 3000000000000 numbers, the file ends before");
+    CHECK(refusal("P2 3 1 255 1") == "x: 1 x 3 x 1 needs 3 numbers, the file ends before");
+    CHECK(refusal("P2 2 1 255 1   ") == "x: ends where a sample should be");
+    CHECK(refusal("P2 1 1 255 1 2") == "x: byte 13: something stands behind the last sample");
+    CHECK(refusal("P2 1 1 7 8") == "x: byte 9: a sample is 8, it must be from 0 to 7");
+    CHECK(refusal("P2 1 1 7 -1") == "x: byte 9: a sample must be a number");
+}
+
+TEST_CASE("a picture cut off anywhere is refused") {
+    const std::string raw("P6 # c\n2 1 65535\nabcdefghijkl", 29), plain = "P3 # c\n2 1 9\n1 2 3 4 5 6";
+    CHECK(refusal(raw) == "");
+    CHECK(refusal(plain) == "");
+    for (std::size_t length = 0; length < raw.size(); ++length) CHECK_MESSAGE(refusal(raw.substr(0, length)) != "", length);
+    for (std::size_t length = 0; length < plain.size(); ++length) CHECK_MESSAGE(refusal(plain.substr(0, length)) != "", length);
+}
+
+TEST_CASE("what is written can be read; values outside 0 ... 1 are clamped, NaN is black") {
+    const TemporaryFolder folder;
+    Image image(1, 2, 3);
+    image.pixels = {0, 0.2f, 1, -1, 2, NAN};
+    write_image(folder.path("a.ppm"), image);
+    CHECK(read_file(folder.path("a.ppm")) == std::string("P6\n2 1\n255\n\0\x33\xFF\0\xFF\0", 17));
+    check_pixels(read_image(folder.path("a.ppm")), {0, 0.2f, 1, 0, 1, 0});
+    Image grey(2, 1, 1);
+    grey.pixels = {0.4f, 0.6f};
+    write_image(folder.path("a.pgm"), grey);
+    check_pixels(read_image(folder.path("a.pgm")), {0.4f, 0.6f});
+    CHECK(error_of([&] { write_image("f", Image(2, 2, 2)); }) ==
+          "write_image: f: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
+    CHECK(error_of([&] { write_image("f", Image(0, 2, 1)); }) ==
+          "write_image: f: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
+}
+
+TEST_CASE("channels first: (C, H, W) and back") {
+    const std::vector<float> numbers = {1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60};
+    const Image image = image_from_channels_first(numbers.data(), 2, 2, 3);
+    CHECK(shape(image) == "2 x 3 x 2");
+    CHECK(image(1, 0, 0) == 4);
+    CHECK(image(0, 2, 1) == 30);
+    CHECK(channels_first(image) == numbers);
+}
+
+// 4 x 5 pixels ((7x + 3y + xy) mod 11) / 10
+static Image uneven() {
+    Image image(4, 5, 1);
+    for (int y = 0; y < 4; ++y)
+        for (int x = 0; x < 5; ++x) image(y, x, 0) = static_cast<float>((7 * x + 3 * y + x * y) % 11) / 10;
+    return image;
+}
+
+TEST_CASE("bilinear, by hand: from two pixels to four, and to one") {
+    Image two(1, 2, 1);
+    two.pixels = {0, 8};
+    // centres of the new pixels in old ones: (i + 1/2) / 2 - 1/2 = -0.25, 0.25, 0.75, 1.25; the outer ones are held at the edge
+    check_pixels(resize_bilinear(two, 1, 4), {0, 2, 6, 8});
+    check_pixels(resize_bilinear(two, 1, 1), {4});
+    check_pixels(resize_bilinear(two, 2, 2), {0, 8, 0, 8});
+    Image four(1, 4, 1);
+    four.pixels = {0, 1, 2, 30};
+    check_pixels(resize_bilinear(four, 1, 1), {1.5f});           // the middle of pixels 1 and 2; the others do not count
+    Image column(4, 1, 1);
+    column.pixels = {0, 1, 2, 30};
+    check_pixels(resize_bilinear(column, 2, 1), {0.5f, 16});
+}
+
+TEST_CASE("antialiased, by hand: shrinking four pixels to one and to two") {
+    Image four(1, 4, 1);
+    four.pixels = {1, 2, 3, 40};
+    // to 1: triangle of reach 4 around 2, heights at 0.5, 1.5, 2.5, 3.5: 5/8, 7/8, 7/8, 5/8, sum 3
+    check_pixels(resize_bilinear_antialiased(four, 1, 1), {(5 * 1 + 7 * 2 + 7 * 3 + 5 * 40) / 24.f});
+    // to 2: reach 2 around 1: heights 3/4, 3/4, 1/4 of pixels 0, 1, 2, sum 7/4; around 3: 1/4, 3/4, 3/4
+    check_pixels(resize_bilinear_antialiased(four, 1, 2), {(3 * 1 + 3 * 2 + 3) / 7.f, (2 + 3 * 3 + 3 * 40) / 7.f});
+}
+
+TEST_CASE("antialiased: the numbers of Pillow 9.4 for a picture of floats") {
+    check_pixels(resize_bilinear_antialiased(uneven(), 2, 2), {0.357143f, 0.542857f, 0.557143f, 0.471429f});
+    check_pixels(resize_bilinear_antialiased(uneven(), 3, 3),
+                 {0.261429f, 0.547778f, 0.638571f, 0.342857f, 0.377778f, 0.421429f, 0.754286f, 0.55f, 0.534286f});
+    check_pixels(resize_bilinear_antialiased(uneven(), 1, 1), {0.480702f});
+    check_pixels(resize_bilinear_antialiased(uneven(), 2, 5),
+                 {0.214286f, 0.357143f, 0.5f, 0.642857f, 0.471429f, 0.685714f, 0.514286f, 0.5f, 0.328571f, 0.628571f});
+    check_pixels(resize_bilinear_antialiased(uneven(), 6, 7),
+                 {0.f,       0.4f,      0.585714f, 0.3f,      0.8f,      0.828571f, 0.6f,      0.15f,     0.264286f, 0.407143f, 0.55f,
+                  0.692857f, 0.6f,      0.4f,      0.35f,     0.188095f, 0.247619f, 0.7f,      0.497619f, 0.37381f,  0.316667f, 0.55f,
+                  0.42619f,  0.32381f,  0.3f,      0.145238f, 0.383333f, 0.783333f, 0.75f,     0.664286f, 0.557143f, 0.45f,     0.342857f,
+                  0.471429f, 0.7f,      0.9f,      0.842857f, 0.771429f, 0.7f,      0.628571f, 0.557143f, 0.5f});
+}
+
+TEST_CASE("enlarging, both ways of resizing are the same; the same size changes nothing; an even grey stays") {
+    const Image enlarged = resize_bilinear(uneven(), 9, 7);
+    check_pixels(resize_bilinear_antialiased(uneven(), 9, 7), enlarged.pixels);
+    check_pixels(resize_bilinear(uneven(), 4, 5), uneven().pixels);
+    check_pixels(resize_bilinear_antialiased(uneven(), 4, 5), uneven().pixels);
+    for (const float x : resize_bilinear_antialiased(Image(13, 7, 3, 0.3f), 5, 4).pixels) CHECK(x == Approx(0.3f));
+    for (const float x : resize_bilinear(Image(13, 7, 3, 0.3f), 5, 4).pixels) CHECK(x == Approx(0.3f));
+    CHECK(error_of([] { resize_bilinear(Image(2, 2, 1), 0, 2); }) ==
+          "resize_bilinear: a 2 x 2 x 1 image to 0 x 2, every side must be at least 1");
+    CHECK(error_of([] { resize_bilinear_antialiased(Image(0, 2, 1), 2, 2); }) ==
+          "resize_bilinear_antialiased: a 0 x 2 x 1 image to 2 x 2, every side must be at least 1");
+}
+
+TEST_CASE("channels are resized each on its own") {
+    Image image(1, 2, 2);
+    image.pixels = {0, 10, 4, 30};
+    check_pixels(resize_bilinear(image, 1, 1), {2, 20});
+    check_pixels(resize_bilinear_antialiased(image, 1, 1), {2, 20});
+}
+
+TEST_CASE("normalise takes each channel's mean and deviation") {
+    Image image(1, 2, 2);
+    image.pixels = {1, 2, 3, 4};
+    check_pixels(normalise(image, {1, 0}, {2, 4}), {0, 0.5f, 1, 1});
+    CHECK(error_of([&] { normalise(image, {1}, {2, 4}); }) ==
+          "normalise: 1 means and 2 deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
+}
+
+TEST_CASE("shifted moves down and right, and back") {
+    Image image(2, 3, 1);
+    image.pixels = {1, 2, 3, 4, 5, 6};
+    CHECK(shifted(image, 1, 0).pixels == std::vector<float>{0, 0, 0, 1, 2, 3});
+    CHECK(shifted(image, 0, 1, 9).pixels == std::vector<float>{9, 1, 2, 9, 4, 5});
+    CHECK(shifted(image, -1, -2).pixels == std::vector<float>{6, 0, 0, 0, 0, 0});
+    CHECK(shifted(image, 0, 0).pixels == image.pixels);
+    CHECK(shifted(image, 2147483647, -2147483647).pixels == std::vector<float>(6, 0.f));
+}

@@ -1,0 +1,234 @@
+#include "nn/data/safetensors.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("safetensors");
+
+// The bytes of a file: header length, header, data.
+static std::string file_bytes(const std::string& header, const std::string& data) {
+    std::string bytes(8, '\0');
+    const std::uint64_t length = header.size();
+    std::memcpy(bytes.data(), &length, 8);
+    return bytes + header + data;
+}
+
+template <class Number>
+static std::string bytes_of(const std::vector<Number>& numbers) {
+    std::string bytes(numbers.size() * sizeof(Number), '\0');
+    std::memcpy(bytes.data(), numbers.data(), bytes.size());
+    return bytes;
+}
+
+// One tensor "x" of this type and shape.
+static std::string one_tensor(const std::string& type, const std::string& shape, const std::string& data) {
+    return file_bytes("{\"x\":{\"dtype\":\"" + type + "\",\"shape\":" + shape + ",\"data_offsets\":[0," + std::to_string(data.size()) + "]}}",
+                      data);
+}
+
+// What the reader says to these bytes, without the path.
+static std::string refusal(const std::string& bytes) {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("f", bytes);
+    const std::string error = error_of([&] { Safetensors file(path); });
+    return error.substr(0, path.size()) == path ? error.substr(path.size()) : error;
+}
+
+TEST_CASE("a file written here, byte by byte as the format says") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{.name = "a", .shape = {2}, .floats = Matrix{{1, -2}}}, {.name = "n", .shape = {}, .integers = {7}}},
+                      {{"k", "v\""}});
+    const std::string header = "{\"__metadata__\":{\"k\":\"v\\\"\"},\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},"
+                               "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
+    const std::string padded = header + std::string((8 - header.size() % 8) % 8, ' ');
+    CHECK(read_file(folder.path("f")) == file_bytes(padded, bytes_of<std::int64_t>({7}) + bytes_of<float>({1, -2})));
+}
+
+TEST_CASE("tensors come back with name, shape and numbers; a matrix has the last dimension as columns") {
+    const TemporaryFolder folder;
+    const Matrix numbers{{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10, 11, 12}};
+    write_safetensors(folder.path("f"), {{.name = "cube", .shape = {3, 2, 2}, .floats = numbers},
+                                         {.name = "row", .shape = {12}, .floats = numbers},
+                                         {.name = "scalar", .shape = {}, .floats = Matrix{{5}}},
+                                         {.name = "nothing", .shape = {0, 3}, .floats = Matrix(0, 3)},
+                                         {.name = "whole", .shape = {2}, .integers = {-1, 1L << 40}}});
+    const Safetensors file(folder.path("f"));
+    CHECK(file.tensors.size() == 5);
+    CHECK(file.tensors.at("cube").shape == std::vector<long>{3, 2, 2});
+    CHECK(file.tensors.at("cube").type == "F32");
+    CHECK(identical(file.matrix("cube"), reshape(numbers, 6, 2)));
+    CHECK(identical(file.matrix("row"), reshape(numbers, 1, 12)));
+    CHECK(identical(file.matrix("scalar"), Matrix{{5}}));
+    CHECK(identical(file.matrix("nothing"), Matrix(0, 3)));
+    CHECK(file.long_integers("whole") == std::vector<long>{-1, 1L << 40});
+    CHECK(error_of([&] { file.integers("whole"); }) ==
+          folder.path("f") + ": tensor \"whole\" holds 1099511627776, which does not fit an int");
+    CHECK(error_of([&] { file.matrix("whole"); }) == folder.path("f") + ": tensor \"whole\" is of type I64, not of F32, F64, F16 or BF16");
+    CHECK(error_of([&] { file.integers("cube"); }) == folder.path("f") + ": tensor \"cube\" is of type F32, not of I32, I64, U8 or BOOL");
+    CHECK(error_of([&] { file.matrix("scalr"); }) ==
+          folder.path("f") + ": holds no tensor \"scalr\"; near it: scalar, cube, whole");
+    CHECK(shape_text({}) == "()");
+    CHECK(shape_text({3, 2, 2}) == "(3, 2, 2)");
+}
+
+TEST_CASE("every bit of a float survives writing and reading") {
+    const TemporaryFolder folder;
+    const Matrix numbers{{0.f, -0.f, INFINITY, -INFINITY, std::bit_cast<float>(0x7FC12345u), 1e-45f, 3.4028235e38f}};
+    write_safetensors(folder.path("f"), {{.name = "x", .shape = {7}, .floats = numbers}});
+    CHECK(identical(Safetensors(folder.path("f")).matrix("x"), numbers));
+}
+
+TEST_CASE("half precision, worked out by hand") {
+    CHECK(float_from_half(0x0000) == 0.f);
+    CHECK(std::signbit(float_from_half(0x8000)));
+    CHECK(float_from_half(0x3C00) == 1.f);               // exponent 15 - 15, fraction 0
+    CHECK(float_from_half(0xC000) == -2.f);
+    CHECK(float_from_half(0x3555) == 0.333251953125f);   // (1024 + 341) / 4096
+    CHECK(float_from_half(0x7BFF) == 65504.f);           // the largest
+    CHECK(float_from_half(0x0400) == 0x1p-14f);          // the smallest with a hidden 1
+    CHECK(float_from_half(0x0001) == 0x1p-24f);          // the smallest at all
+    CHECK(float_from_half(0x83FF) == -1023 * 0x1p-24f);
+    CHECK(float_from_half(0x7C00) == INFINITY);
+    CHECK(float_from_half(0xFC00) == -INFINITY);
+    CHECK(std::isnan(float_from_half(0x7C01)));
+    CHECK(std::bit_cast<std::uint32_t>(float_from_half(0xFE01)) == 0xFFC02000u);
+}
+
+TEST_CASE("all 65536 half precision numbers: the exponent field and the order are right") {
+    for (int bits = 0; bits < 0x7C00; ++bits) {
+        const float x = float_from_half(static_cast<std::uint16_t>(bits)), next = float_from_half(static_cast<std::uint16_t>(bits + 1));
+        const float step = bits < 0x400 ? 0x1p-24f : std::ldexp(1.f, (bits >> 10) - 25);
+        if (bits < 0x7BFF && next - x != step) FAIL("step behind " << bits);
+        if (float_from_half(static_cast<std::uint16_t>(bits | 0x8000)) != -x) FAIL("sign of " << bits);
+    }
+}
+
+TEST_CASE("bfloat16 is the upper half of a float") {
+    CHECK(float_from_bfloat16(0x3F80) == 1.f);
+    CHECK(float_from_bfloat16(0xC049) == -3.140625f);
+    CHECK(float_from_bfloat16(0x0001) == 0x1p-133f);  // subnormal
+    CHECK(float_from_bfloat16(0x7F80) == INFINITY);
+    CHECK(std::isnan(float_from_bfloat16(0x7FC0)));
+}
+
+TEST_CASE("other types are converted when they are read") {
+    const TemporaryFolder folder;
+    const auto x = [&](const std::string& type, const std::string& data) {
+        return Safetensors(folder.file("f", one_tensor(type, "[2]", data))).matrix("x");
+    };
+    CHECK(identical(x("F16", bytes_of<std::uint16_t>({0x3C00, 0xFC00})), Matrix{{1, -INFINITY}}));
+    CHECK(identical(x("BF16", bytes_of<std::uint16_t>({0x3F80, 0x4000})), Matrix{{1, 2}}));
+    CHECK(identical(x("F64", bytes_of<double>({0.1, -1e300})), Matrix{{0.1f, -INFINITY}}));
+    const auto n = [&](const std::string& type, const std::string& data) {
+        return Safetensors(folder.file("f", one_tensor(type, "[2]", data))).integers("x");
+    };
+    CHECK(n("I64", bytes_of<std::int64_t>({-5, 6})) == std::vector<int>{-5, 6});
+    CHECK(n("I32", bytes_of<std::int32_t>({-5, 6})) == std::vector<int>{-5, 6});
+    CHECK(n("U8", bytes_of<std::uint8_t>({0, 255})) == std::vector<int>{0, 255});
+    CHECK(n("BOOL", bytes_of<std::uint8_t>({0, 1})) == std::vector<int>{0, 1});
+    CHECK(refusal(one_tensor("F8_E4M3", "[2]", "ab")).empty());  // listed, not converted
+    CHECK(refusal(one_tensor("STRANGE", "[2]", "abc")).empty());
+}
+
+TEST_CASE("many numbers, more than fit the reader's piece") {
+    const TemporaryFolder folder;
+    std::vector<std::uint16_t> halves;
+    for (int k = 0; k < 40'000; ++k) halves.push_back(static_cast<std::uint16_t>(k % 0x7C00));
+    const Matrix x = Safetensors(folder.file("f", one_tensor("F16", "[40000]", bytes_of(halves)))).matrix("x");
+    for (int k = 0; k < 40'000; ++k)
+        if (x(0, k) != float_from_half(halves[static_cast<std::size_t>(k)])) FAIL("number " << k);
+}
+
+TEST_CASE("metadata as text and as numbers") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {}, {{"depth", "12"}, {"eps", "1e-12"}, {"name", "vit"}, {"huge", "3000000000"}});
+    const Safetensors file(folder.path("f"));
+    CHECK(file.metadata_int("depth") == 12);
+    CHECK(file.metadata_double("eps") == 1e-12);
+    CHECK(file.metadata_text("name") == "vit");
+    CHECK(error_of([&] { file.metadata_int("eps"); }) == file.path + ": metadata \"eps\" is \"1e-12\", a whole number is needed");
+    CHECK(error_of([&] { file.metadata_int("huge"); }) == file.path + ": metadata \"huge\" is \"3000000000\", a whole number is needed");
+    CHECK(error_of([&] { file.metadata_double("name"); }) == file.path + ": metadata \"name\" is \"vit\", a number is needed");
+    CHECK(error_of([&] { file.metadata_text("none"); }) == file.path + ": the metadata has no entry \"none\"");
+}
+
+TEST_CASE("what does not fit together is not written") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f");
+    const Matrix two{{1, 2}};
+    CHECK(error_of([&] { write_safetensors(path, {{"a", {2}, two}, {"a", {2}, two}}); }) == path + ": tensor \"a\": the name is already taken");
+    CHECK(error_of([&] { write_safetensors(path, {{"__metadata__", {2}, two}}); }) ==
+          path + ": tensor \"__metadata__\": the name is already taken");
+    CHECK(error_of([&] { write_safetensors(path, {{"a", {3}, two}}); }) == path + ": tensor \"a\": the shape (3) does not fit 2 numbers");
+    CHECK(error_of([&] { write_safetensors(path, {{"a", {-1, -2}, two}}); }) == "the shape (-1, -2) has a negative dimension");
+    CHECK(folder.names().empty());
+}
+
+TEST_CASE("a header that lies is refused before anything is allocated") {
+    const std::string four(4, 'x');
+    CHECK(refusal("") == ": 0 bytes are too few for a safetensors file");
+    CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
+    CHECK(refusal(std::string(8, '\xFF')) == ": is no safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow");
+    CHECK(refusal(file_bytes("{}", "").substr(0, 9)) == ": is no safetensors file: a header of 2 bytes is announced, 1 follow");
+    CHECK(refusal(file_bytes("[]", "")) == ": is no safetensors file: the header is no JSON object");
+    CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early");
+    CHECK(refusal(file_bytes("{\"x\":1}", "")) == ": tensor \"x\": json: line 1: an object is needed, this is a number");
+    CHECK(refusal(file_bytes("{\"x\":{}}", "")) == ": tensor \"x\": json: line 1: the object has no member \"dtype\"");
+    CHECK(refusal(file_bytes("{\"__metadata__\":{\"a\":1}}", "")) == ": tensor \"__metadata__\": json: line 1: a string is needed, this is a number");
+    CHECK(refusal(one_tensor("F32", "[2]", four)) == ": tensor \"x\": shape (2) of F32 asks for more than the 4 bytes of data in the file");
+    CHECK(refusal(one_tensor("F16", "[1]", four)) == ": tensor \"x\": shape (1) of F16 takes 2 bytes, data_offsets span 4");
+    CHECK(refusal(one_tensor("F32", "[-1]", four)) == ": tensor \"x\": the shape (-1) has a negative dimension");
+    CHECK(refusal(one_tensor("F32", "[1.5]", four)) ==
+          ": tensor \"x\": json: line 1: a whole number of at most 64 bits is needed, this is 1.500000");
+    CHECK(refusal(one_tensor("F32", "[4294967296,4294967296]", four)) == ": tensor \"x\": the shape (4294967296, 4294967296) is too large");
+    CHECK(refusal(one_tensor("F32", "[4611686018427387905]", four)) == ": tensor \"x\": the shape (4611686018427387905) is too large");
+    CHECK(refusal(one_tensor("F32", "[4611686018427387904]", four)) ==
+          ": tensor \"x\": shape (4611686018427387904) of F32 asks for more than the 4 bytes of data in the file");
+    CHECK(refusal(one_tensor("F32", "[1]", four) + "y") == ": the tensors end at byte 4 of the data, the file holds 5");
+    CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0]}}", "x")) ==
+          ": tensor \"x\": data_offsets must be two numbers, here are 1");
+    CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,0]}}", "x")) ==
+          ": tensor \"x\": data_offsets [1, 0] must not be negative or backwards");
+    CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[-1,0]}}", "x")) ==
+          ": tensor \"x\": data_offsets [-1, 0] must not be negative or backwards");
+    CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", "x")) ==
+          ": tensor \"x\": data_offsets [0, 2], but the file holds 1 bytes of data");
+    const std::string x = "\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}";
+    CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", "abc")) ==
+          ": tensor \"y\" begins at byte 1 of the data, the one before it ends at 2");
+    CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[3,4]}}", "abcd")) ==
+          ": tensor \"y\" begins at byte 3 of the data, the one before it ends at 2");
+    CHECK(refusal(file_bytes("{" + x + "," + x + "}", "ab")) == ": header: line 1, byte 0: the object has two members \"x\"");
+}
+
+TEST_CASE("a tensor whose rows do not fit a Matrix is refused, although it holds nothing") {
+    const TemporaryFolder folder;
+    const Safetensors file(folder.file("f", one_tensor("F32", "[3000000000,0]", "")));
+    CHECK(error_of([&] { file.matrix("x"); }) == file.path + ": tensor \"x\" of shape (3000000000, 0) has too many rows or columns for a Matrix");
+    const Safetensors wide(folder.file("g", one_tensor("F32", "[0,3000000000]", "")));
+    CHECK(error_of([&] { wide.matrix("x"); }) == wide.path + ": tensor \"x\" of shape (0, 3000000000) has too many rows or columns for a Matrix");
+}
+
+TEST_CASE("a file cut off anywhere is refused") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{.name = "a", .shape = {2}, .floats = Matrix{{1, 2}}}, {.name = "n", .shape = {1}, .integers = {7}}},
+                      {{"k", "v"}});
+    const std::string whole = read_file(folder.path("f"));
+    CHECK(refusal(whole) == "");
+    for (std::size_t length = 0; length < whole.size(); ++length) CHECK_MESSAGE(refusal(whole.substr(0, length)) != "", length);
+}
+
+TEST_CASE("a file that has shrunk since it was opened is noticed") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{.name = "a", .shape = {2}, .floats = Matrix{{1, 2}}}});
+    const Safetensors file(folder.path("f"));
+    const std::string bytes = read_file(file.path);
+    folder.file("f", bytes.substr(0, bytes.size() - 1));
+    CHECK(error_of([&] { file.matrix("a"); }) != "");
+}

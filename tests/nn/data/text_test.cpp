@@ -1,0 +1,92 @@
+#include "nn/data/text.h"
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("text");
+
+TEST_CASE("characters of one, two, three and four bytes come out as they went in") {
+    const std::u32string characters = U"a\u00e9\u4e2d\U0001F600";
+    const std::string bytes = "a\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80";
+    CHECK(encode_utf8(characters) == bytes);
+    CHECK(decode_utf8(bytes) == characters);
+}
+
+TEST_CASE("the first and the last character of each length") {
+    for (const char32_t c : {0x0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF}) {
+        const std::string bytes = encode_utf8(c);
+        CHECK(bytes.size() == (c < 0x80 ? 1u : c < 0x800 ? 2u : c < 0x10000 ? 3u : 4u));
+        CHECK(decode_utf8(bytes) == std::u32string(1, c));
+        CHECK(valid_utf8_length(bytes) == bytes.size());
+    }
+}
+
+TEST_CASE("what is no character is written as the replacement character") {
+    for (const char32_t c : {0xD800, 0xDFFF, 0x110000}) CHECK(encode_utf8(c) == "\xEF\xBF\xBD");
+}
+
+// The numbers of replacement characters are those of Python: len(bytes.decode("utf-8", errors="replace")) of each broken sequence.
+TEST_CASE("broken bytes: one replacement for each longest run that could have begun a character") {
+    const char32_t r = replacement_character;
+    CHECK(decode_utf8("\x80" "a") == std::u32string{r, 'a'});                   // a following byte that follows nothing
+    CHECK(decode_utf8("\xC3") == std::u32string{r});                           // cut off
+    CHECK(decode_utf8("\xE4\xB8") == std::u32string{r});                       // cut off after two of three: one
+    CHECK(decode_utf8("\xF0\x9F\x98") == std::u32string{r});                   // three of four: one
+    CHECK(decode_utf8("\xF0\x9F\x98" "a") == std::u32string{r, 'a'});
+    CHECK(decode_utf8("\xE4" "a") == std::u32string{r, 'a'});
+    CHECK(decode_utf8("\xC0\xAF") == std::u32string{r, r});                    // longer than needed: C0 begins nothing
+    CHECK(decode_utf8("\xE0\x80\xAF") == std::u32string{r, r, r});             // 80 may not follow E0
+    CHECK(decode_utf8("\xED\xA0\x80") == std::u32string{r, r, r});             // a surrogate
+    CHECK(decode_utf8("\xF4\x90\x80\x80") == std::u32string{r, r, r, r});      // beyond U+10FFFF
+    CHECK(decode_utf8("\xF5\xFF") == std::u32string{r, r});
+    CHECK(decode_utf8("\xF0\x90\xE4\xB8\xAD") == std::u32string{r, U'\u4e2d'});  // a whole character behind a broken one
+}
+
+TEST_CASE("every pair of bytes: what is decoded can be encoded, and is its own decoding") {
+    for (int a = 0; a < 256; ++a)
+        for (int b = 0; b < 256; ++b) {
+            const std::string bytes = {static_cast<char>(a), static_cast<char>(b)};
+            const std::u32string once = decode_utf8(bytes);
+            const bool stable = decode_utf8(encode_utf8(once)) == once;
+            const bool same = (valid_utf8_length(bytes) == 2) == (encode_utf8(once) == bytes);
+            if (!stable || !same) FAIL("bytes " << a << " " << b);
+        }
+}
+
+TEST_CASE("valid_utf8_length stops at the first broken byte") {
+    CHECK(valid_utf8_length("") == 0);
+    CHECK(valid_utf8_length("ab\xE4\xB8\xAD") == 5);
+    CHECK(valid_utf8_length("ab\xE4\xB8") == 2);
+}
+
+TEST_CASE("split_lines takes both ends of line, and the last line may lack its end") {
+    CHECK(split_lines("a\nb\r\n\nc") == std::vector<std::string>{"a", "b", "", "c"});
+    CHECK(split_lines("a\n") == std::vector<std::string>{"a"});
+    CHECK(split_lines("\n") == std::vector<std::string>{""});
+    CHECK(split_lines("").empty());
+}
+
+TEST_CASE("split keeps empty pieces") {
+    CHECK(split("a,,b", ',') == std::vector<std::string>{"a", "", "b"});
+    CHECK(split("", ',') == std::vector<std::string>{""});
+    CHECK(split(",", ',') == std::vector<std::string>{"", ""});
+}
+
+TEST_CASE("a number is a number from its first letter to its last") {
+    CHECK(whole_number("-12") == -12);
+    CHECK(whole_number("9223372036854775807") == 9223372036854775807);
+    for (const char* const words : {"", " 1", "1 ", "+1", "1.0", "0x10", "9223372036854775808", "-", "1-"})
+        CHECK_MESSAGE(!whole_number(words), words);
+    CHECK(decimal_number("1e-3") == 1e-3);
+    CHECK(decimal_number("-2.5") == -2.5);
+    for (const char* const words : {"", " 1", "1 ", "nan", "inf", "0x10", "1e999", "1.2.3", "e", "1e", "--1"})
+        CHECK_MESSAGE(!decimal_number(words), words);
+}
+
+TEST_CASE("changes between two words, counted by hand") {
+    CHECK(changes_between("steps", "steps") == 0);
+    CHECK(changes_between("stps", "steps") == 1);     // one letter is missing
+    CHECK(changes_between("setps", "steps") == 2);    // two letters changed
+    CHECK(changes_between("kitten", "sitting") == 3); // k -> s, e -> i, + g
+    CHECK(changes_between("", "abc") == 3);
+    CHECK(changes_between("abc", "") == 3);
+}

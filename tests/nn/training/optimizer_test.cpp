@@ -1,0 +1,173 @@
+#include "nn/training/optimizer.h"
+
+#include <cmath>
+
+#include "nn/base/parallel.h"
+#include "nn/base/random.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("optimizer");
+
+static Var with_gradient(const Matrix& value, const Matrix& gradient) {
+    Var v = parameter(value);
+    v.gradient() = gradient;
+    return v;
+}
+
+TEST_CASE("AdamW: two steps by hand") {
+    // beta1 = 1/2, beta2 = 3/4, lr = 0.1, eps = 1, decay = 0.5; w = 2, g = 3 and then g = -1
+    // step 1  w = 2 (1 - 0.05) = 1.9   m = 1.5    v = 2.25    m / (1 - 1/2) = 3     sqrt(v / (1 - 3/4)) = 3
+    //         w = 1.9 - 0.1 * 3 / (3 + 1) = 1.825
+    // step 2  w = 1.825 * 0.95 = 1.73375   m = 0.25   v = 1.9375   m / (3/4) = 1/3   sqrt(v / (7/16)) = sqrt(31/7) = 2.1044044
+    //         w = 1.73375 - 0.1 * 0.3333333 / 3.1044044 = 1.7230126
+    const AdamWConfig config{.learning_rate = 0.1f, .beta1 = 0.5f, .beta2 = 0.75f, .eps = 1, .weight_decay = 0.5f};
+    Var w = with_gradient(Matrix{{2}}, Matrix{{3}});
+    AdamW optimizer({w}, {}, config);
+    optimizer.update();
+    CHECK(w.value()(0, 0) == Approx(1.825).epsilon(1e-6));
+    w.gradient() = Matrix{{-1}};
+    optimizer.update();
+    CHECK(w.value()(0, 0) == Approx(1.7230126).epsilon(1e-6));
+    CHECK(optimizer.m[0](0, 0) == Approx(0.25));
+    CHECK(optimizer.v[0](0, 0) == Approx(1.9375));
+    CHECK(optimizer.steps == 2);
+}
+
+TEST_CASE("AdamW: the first step is the learning rate in every direction, however large the gradient") {
+    Var w = with_gradient(Matrix{{0, 0, 0}}, Matrix{{1e-3f, -50, 7}});
+    AdamW optimizer({w}, {}, {.learning_rate = 0.01f});
+    optimizer.update();
+    CHECK(w.value()(0, 0) == Approx(-0.01).epsilon(1e-4));
+    CHECK(w.value()(0, 1) == Approx(0.01).epsilon(1e-4));
+    CHECK(w.value()(0, 2) == Approx(-0.01).epsilon(1e-4));
+}
+
+TEST_CASE("AdamW: eps stands beside the root") {
+    // g = 1e-4, eps = 1e-4: step 1 is lr * 1e-4 / (1e-4 + 1e-4) = lr / 2; under the root it would be lr / 100
+    Var w = with_gradient(Matrix{{0}}, Matrix{{1e-4f}});
+    AdamW optimizer({w}, {}, {.learning_rate = 1, .eps = 1e-4f});
+    optimizer.update();
+    CHECK(w.value()(0, 0) == Approx(-0.5).epsilon(1e-4));
+}
+
+TEST_CASE("AdamW: decay pulls only at the decayed, by lr times decay, and does not enter the means") {
+    Var pulled = with_gradient(Matrix{{10}}, Matrix{{0}}), free = with_gradient(Matrix{{10}}, Matrix{{0}});
+    AdamW optimizer({pulled}, {free}, {.learning_rate = 0.5f, .weight_decay = 0.2f});
+    optimizer.update();
+    CHECK(pulled.value()(0, 0) == Approx(9));
+    CHECK(free.value()(0, 0) == 10);
+    CHECK(optimizer.m[0](0, 0) == 0);
+    optimizer.update(0);  // the rate of a schedule counts for the decay too
+    CHECK(pulled.value()(0, 0) == Approx(9));
+}
+
+TEST_CASE("a variable without a gradient is left alone") {
+    Var w = parameter(Matrix{{10}});
+    AdamW adam({w});
+    adam.update();
+    Sgd sgd({w});
+    sgd.update();
+    CHECK(w.value()(0, 0) == 10);
+}
+
+TEST_CASE("AdamW: the same bits with one thread and with two") {
+    Random random(1);
+    const Matrix start = normal_matrix(random, 600, 500), gradient = normal_matrix(random, 600, 500);
+    const int threads_before = thread_count();
+    Matrix results[2];
+    for (int threads = 1; threads <= 2; ++threads) {
+        set_thread_count(threads);
+        Var w = with_gradient(start, gradient);
+        AdamW optimizer({w});
+        optimizer.update();
+        optimizer.update();
+        results[threads - 1] = w.value();
+    }
+    set_thread_count(threads_before);
+    CHECK(identical(results[0], results[1]));
+    CHECK(!identical(results[0], start));
+    CHECK(results[0](599, 499) != start(599, 499));
+}
+
+TEST_CASE("SGD with a memory, by hand") {
+    // momentum 1/2, lr 0.1, g = 2 twice: m = 2, then 3; w = 1 - 0.2 - 0.3
+    Var w = with_gradient(Matrix{{1}}, Matrix{{2}});
+    Sgd optimizer({w}, 0.1f, 0.5f);
+    optimizer.update();
+    CHECK(w.value()(0, 0) == Approx(0.8));
+    optimizer.update();
+    CHECK(w.value()(0, 0) == Approx(0.5));
+    Var plain = with_gradient(Matrix{{1}}, Matrix{{2}});
+    Sgd descent({plain}, 0.1f);
+    descent.update();
+    descent.update();
+    CHECK(plain.value()(0, 0) == Approx(0.6));
+}
+
+TEST_CASE("clipping: the length of all gradients together; shorter ones are left as they are") {
+    // lengths: sqrt(9 + 16) = 5 with both
+    Var a = with_gradient(Matrix{{0}}, Matrix{{3}}), b = with_gradient(Matrix{{0, 0}}, Matrix{{0, 4}}), none = parameter(Matrix{{0}});
+    CHECK(clip_gradient_norm({a, b, none}, 5) == 5);
+    CHECK(a.gradient()(0, 0) == 3);
+    CHECK(clip_gradient_norm({a, b, none}, 1) == 5);
+    CHECK(a.gradient()(0, 0) == Approx(0.6).epsilon(1e-5));
+    CHECK(b.gradient()(0, 1) == Approx(0.8).epsilon(1e-5));
+    CHECK(none.gradient().empty());
+}
+
+TEST_CASE("clipping adds up every number, also where rows do not come in eights") {
+    for (const int count : {1, 7, 8, 9, 31}) {
+        Var v = with_gradient(Matrix(1, count), Matrix(1, count, 2));
+        CHECK(clip_gradient_norm({v}, 1000) == Approx(2 * std::sqrt(count)));
+    }
+}
+
+TEST_CASE("clipping refuses what cannot be scaled") {
+    Var v = with_gradient(Matrix{{0}}, Matrix{{NAN}});
+    CHECK(error_of([&] { clip_gradient_norm({v}, 1); }) ==
+          "clip_gradient_norm: the norm of the gradients is nan, training has blown up; a smaller learning rate or a longer warm-up may help");
+    CHECK(error_of([&] { clip_gradient_norm({v}, 0); }) == "clip_gradient_norm: a largest norm of 0.000000, it must be above 0");
+}
+
+TEST_CASE("zero_gradients leaves nothing behind") {
+    Var v = with_gradient(Matrix{{0}}, Matrix{{1}});
+    zero_gradients({v});
+    CHECK(v.gradient().empty());
+}
+
+TEST_CASE("weights and embeddings decay, gains and biases do not, tied ones are counted once") {
+    const Var w = parameter(Matrix(2, 3)), gain = parameter(Matrix(1, 3)), frozen = Var(Matrix(1, 1));
+    const DecayChoice choice = weights_decay({{"w", {3, 2}, Stored::out_by_in, {w}},
+                                              {"gain", {3}, Stored::as_it_is, {gain}},
+                                              {"tied", {2, 3}, Stored::as_it_is, {w}},
+                                              {"frozen", {1}, Stored::as_it_is, {frozen}}});
+    REQUIRE(choice.decayed.size() == 1);
+    REQUIRE(choice.not_decayed.size() == 1);
+    CHECK(choice.decayed[0].same_as(w));
+    CHECK(choice.not_decayed[0].same_as(gain));
+}
+
+TEST_CASE("a constant cannot be trained, a gradient must fit its variable") {
+    CHECK(error_of([] { AdamW({Var(Matrix(2, 3))}); }) == "AdamW: a variable of shape (2, 3) is a constant, make it with parameter()");
+    CHECK(error_of([] { Sgd({Var(Matrix(2, 3))}); }) == "Sgd: a variable of shape (2, 3) is a constant, make it with parameter()");
+    Var v = with_gradient(Matrix(2, 3), Matrix(3, 2));
+    AdamW optimizer({v});
+    CHECK(error_of([&] { optimizer.update(); }) == "AdamW: a gradient of shape (3, 2) for a variable of shape (2, 3)");
+    Sgd sgd({v});
+    CHECK(error_of([&] { sgd.update(); }) == "Sgd: a gradient of shape (3, 2) for a variable of shape (2, 3)");
+}
+
+TEST_CASE("AdamW and SGD find the lowest point of a valley") {
+    Var a = parameter(Matrix{{5, -3}}), b = parameter(Matrix{{5, -3}});
+    AdamW adam({a}, {}, {.learning_rate = 0.1f, .weight_decay = 0});
+    Sgd sgd({b}, 0.05f, 0.5f);
+    for (int step = 0; step < 500; ++step) {
+        for (Var* const w : {&a, &b}) w->gradient() = Matrix{{2 * (w->value()(0, 0) - 1), 20 * (w->value()(0, 1) - 2)}};
+        adam.update();
+        sgd.update();
+    }
+    for (const Var& w : {a, b}) {
+        CHECK(w.value()(0, 0) == Approx(1).epsilon(1e-3));
+        CHECK(w.value()(0, 1) == Approx(2).epsilon(1e-3));
+    }
+}

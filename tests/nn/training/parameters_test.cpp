@@ -1,0 +1,193 @@
+#include "nn/training/parameters.h"
+
+#include "nn/base/random.h"
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("parameters");
+
+static Var zeros(int rows, int cols) { return parameter(Matrix(rows, cols)); }
+
+// Loads one entry from a file that holds one tensor of these numbers.
+static void load_one(const Parameter& entry, const Matrix& numbers) {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{.name = entry.name, .shape = entry.shape, .floats = numbers}});
+    load({entry}, Safetensors(folder.path("f")));
+}
+
+TEST_CASE("as it is: the last dimension is the columns, the others are the rows") {
+    const Var cls = zeros(1, 3), grid = zeros(4, 2), gain = zeros(1, 2), scalar = zeros(1, 1);
+    load_one({"cls", {1, 1, 3}, Stored::as_it_is, {cls}}, Matrix{{1, 2, 3}});
+    load_one({"grid", {2, 2, 2}, Stored::as_it_is, {grid}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    load_one({"gain", {2}, Stored::as_it_is, {gain}}, Matrix{{5, 6}});
+    load_one({"scalar", {}, Stored::as_it_is, {scalar}}, Matrix{{9}});
+    CHECK(identical(cls.value(), Matrix{{1, 2, 3}}));
+    CHECK(identical(grid.value(), Matrix{{1, 2}, {3, 4}, {5, 6}, {7, 8}}));
+    CHECK(identical(gain.value(), Matrix{{5, 6}}));
+    CHECK(identical(scalar.value(), Matrix{{9}}));
+}
+
+TEST_CASE("out by in: y = x W^T as published is y = x W as ours") {
+    const Var w = zeros(3, 2);
+    load_one({"w", {2, 3}, Stored::out_by_in, {w}}, Matrix{{1, 2, 3}, {4, 5, 6}});
+    CHECK(identical(w.value(), Matrix{{1, 4}, {2, 5}, {3, 6}}));
+    const Var convolution = zeros(4, 1);  // (out, in, width): the dimensions after the first together are our rows
+    load_one({"c", {1, 2, 2}, Stored::out_by_in, {convolution}}, Matrix{{1, 2, 3, 4}});
+    CHECK(identical(convolution.value(), Matrix{{1}, {2}, {3}, {4}}));
+}
+
+TEST_CASE("a fused tensor is handed to its parts from left to right, whatever their widths") {
+    const Var q = zeros(2, 1), k = zeros(2, 2), v = zeros(2, 1), bq = zeros(1, 1), bk = zeros(1, 2), bv = zeros(1, 1);
+    // published (4, 2): one row for q, two for k, one for v
+    load_one({"qkv", {4, 2}, Stored::out_by_in, {q, k, v}}, Matrix{{1, 2}, {3, 4}, {5, 6}, {7, 8}});
+    CHECK(identical(q.value(), Matrix{{1}, {2}}));
+    CHECK(identical(k.value(), Matrix{{3, 5}, {4, 6}}));
+    CHECK(identical(v.value(), Matrix{{7}, {8}}));
+    load_one({"bias", {4}, Stored::as_it_is, {bq, bk, bv}}, Matrix{{1, 2, 3, 4}});
+    CHECK(identical(bk.value(), Matrix{{2, 3}}));
+    CHECK(identical(bv.value(), Matrix{{4}}));
+    load_one({"bias", {4}, Stored::out_by_in, {bq, bk, bv}}, Matrix{{5, 6, 7, 8}});
+    CHECK(identical(bk.value(), Matrix{{6, 7}}));
+    // (in, out) as GPT-2 stores it: side by side already
+    load_one({"c_attn", {2, 4}, Stored::as_it_is, {q, k, v}}, Matrix{{1, 2, 3, 4}, {5, 6, 7, 8}});
+    CHECK(identical(k.value(), Matrix{{2, 3}, {6, 7}}));
+}
+
+TEST_CASE("a convolution weight becomes rows with the channel fastest") {
+    // (d, C, p, p) = (1, 2, 2, 2): channel 0 holds 1 2 3 4, channel 1 holds 5 6 7 8
+    const Var w = zeros(8, 1);
+    load_one({"w", {1, 2, 2, 2}, Stored::patches, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(w.value(), Matrix{{1}, {5}, {2}, {6}, {3}, {7}, {4}, {8}}));
+    // (d, C, 1, p) = (2, 2, 1, 2), not square
+    const Var flat = zeros(4, 2);
+    load_one({"w", {2, 2, 1, 2}, Stored::patches, {flat}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(flat.value(), Matrix{{1, 5}, {3, 7}, {2, 6}, {4, 8}}));
+}
+
+// Every layout once, with random numbers.
+static Parameters every_layout(Random& random) {
+    const auto matrix = [&](int rows, int cols) { return parameter(normal_matrix(random, rows, cols)); };
+    return {{"plain", {2, 3, 4}, Stored::as_it_is, {matrix(6, 4)}},
+            {"linear", {5, 3}, Stored::out_by_in, {matrix(3, 5)}},
+            {"fused", {6, 3}, Stored::out_by_in, {matrix(3, 1), matrix(3, 2), matrix(3, 3)}},
+            {"side", {3, 6}, Stored::as_it_is, {matrix(3, 4), matrix(3, 2)}},
+            {"bias", {6}, Stored::as_it_is, {matrix(1, 1), matrix(1, 2), matrix(1, 3)}},
+            {"patch", {4, 3, 2, 5}, Stored::patches, {matrix(30, 1), matrix(30, 3)}},
+            {"tube", {2, 3, 2, 2, 2}, Stored::patches, {matrix(24, 2)}},
+            {"scalar", {}, Stored::as_it_is, {matrix(1, 1)}}};
+}
+
+TEST_CASE("what is saved is loaded again bit for bit, in every layout") {
+    const TemporaryFolder folder;
+    Random random(1), other(2);
+    const Parameters saved = every_layout(random), loaded = every_layout(other);
+    save(saved, folder.path("f"), {{"format", "pt"}});
+    const Safetensors file(folder.path("f"));
+    CHECK(file.metadata_text("format") == "pt");
+    CHECK(file.tensors.at("tube").shape == std::vector<long>{2, 3, 2, 2, 2});
+    load(loaded, file);
+    for (std::size_t k = 0; k < saved.size(); ++k) {
+        CHECK_MESSAGE(identical(published_value(saved[k]), file.matrix(saved[k].name)), saved[k].name);
+        for (std::size_t p = 0; p < saved[k].parts.size(); ++p)
+            CHECK_MESSAGE(identical(saved[k].parts[p].value(), loaded[k].parts[p].value()), saved[k].name);
+    }
+}
+
+TEST_CASE("gradients are published as values are, zeros where none flowed") {
+    Var a = zeros(2, 1), b = zeros(2, 2);
+    a.gradient() = Matrix{{1}, {2}};
+    const Parameter fused{"w", {3, 2}, Stored::out_by_in, {a, b}};
+    CHECK(identical(published_gradient(fused), Matrix{{1, 2}, {0, 0}, {0, 0}}));
+    b.gradient() = Matrix{{3, 4}, {5, 6}};
+    CHECK(identical(published_gradient(fused), Matrix{{1, 2}, {3, 5}, {4, 6}}));
+}
+
+TEST_CASE("an error lists everything that is wrong and changes nothing") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"a", {2}, Matrix{{1, 2}}},
+                                         {"b", {2, 1}, Matrix{{1, 2}}},
+                                         {"more", {1}, Matrix{{1}}},
+                                         {"extra", {1}, Matrix{{1}}},
+                                         {.name = "n", .shape = {1}, .integers = {1}}});
+    const Var a = zeros(1, 2), b = zeros(1, 2), c = zeros(1, 1), n = zeros(1, 1), d = zeros(1, 1);
+    const Parameters parameters = {{"a", {2}, Stored::as_it_is, {a}}, {"b", {1, 2}, Stored::as_it_is, {b}},
+                                   {"c", {1}, Stored::as_it_is, {c}}, {"d", {1}, Stored::as_it_is, {d}},
+                                   {"n", {1}, Stored::as_it_is, {n}}};
+    CHECK(error_of([&] { load(parameters, Safetensors(folder.path("f"))); }) ==
+          folder.path("f") + ": does not hold these parameters, nothing was loaded\n"
+                             "  missing     c, d\n"
+                             "  unexpected  extra, more\n"
+                             "  misshapen   b is (2, 1) instead of (1, 2), n is of type I64");
+    CHECK(identical(a.value(), Matrix(1, 2)));
+}
+
+TEST_CASE("a list of many names is cut") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {});
+    Parameters parameters;
+    for (int k = 0; k < 25; ++k) parameters.push_back({std::to_string(k), {1}, Stored::as_it_is, {zeros(1, 1)}});
+    const std::string error = error_of([&] { load(parameters, Safetensors(folder.path("f"))); });
+    CHECK(error.ends_with("missing     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 5 more"));
+}
+
+TEST_CASE("rules: prefixes that may be there or not, other endings, endings to ignore, the rest left alone") {
+    const TemporaryFolder folder;
+    const Var a = zeros(1, 1), b = zeros(1, 1);
+    const Parameters parameters = {{"h.norm.weight", {1}, Stored::as_it_is, {a}}, {"t.bias", {1}, Stored::as_it_is, {b}}};
+    const auto write = [&](const std::vector<std::string>& names) {
+        std::vector<TensorToWrite> tensors;
+        for (const std::string& name : names)
+            tensors.push_back({name, {1}, Matrix{{static_cast<float>(tensors.size() + 1)}}});
+        write_safetensors(folder.path("f"), tensors);
+        return Safetensors(folder.path("f"));
+    };
+    const LoadRules rules{.optional_prefixes = {"t."}, .other_endings = {{"norm.weight", "norm.gamma"}}, .ignored_endings = {".mask"}};
+    load(parameters, write({"h.norm.weight", "t.bias"}), rules);
+    CHECK(a.value()(0, 0) == 1);
+    CHECK(b.value()(0, 0) == 2);
+    load(parameters, write({"bias", "t.h.norm.weight"}), rules);
+    CHECK(a.value()(0, 0) == 2);
+    CHECK(b.value()(0, 0) == 1);
+    load(parameters, write({"x.mask", "bias", "t.h.norm.gamma"}), rules);
+    CHECK(a.value()(0, 0) == 3);
+    CHECK(b.value()(0, 0) == 2);
+    // both names at once: ours wins and the other is one too many
+    CHECK(error_of([&] { load(parameters, write({"h.norm.weight", "h.norm.gamma", "bias"}), rules); }).ends_with("unexpected  h.norm.gamma"));
+    CHECK(error_of([&] { load(parameters, write({"h.norm.weight", "t.bias", "x.mask", "x"}), rules); }).ends_with("unexpected  x"));
+    LoadRules generous = rules;
+    generous.allow_unexpected = true;
+    load(parameters, write({"x", "h.norm.weight", "t.bias"}), generous);
+    CHECK(a.value()(0, 0) == 2);
+}
+
+TEST_CASE("with a prefix only the tensors that carry it are looked at") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"weights.a", {1}, Matrix{{5}}}, {"input.x", {1}, Matrix{{6}}}});
+    const Var a = zeros(1, 1);
+    load({{"a", {1}, Stored::as_it_is, {a}}}, Safetensors(folder.path("f")), {}, "weights.");
+    CHECK(a.value()(0, 0) == 5);
+}
+
+TEST_CASE("an entry whose parts do not add up to its shape is an error of the table") {
+    const Var w = zeros(2, 3);
+    CHECK(error_of([&] { published_value({"w", {2, 3}, Stored::out_by_in, {w}}); }) ==
+          "parameter w: published as (2, 3) our matrix must have 3 rows, it is (2, 3)");
+    CHECK(error_of([&] { published_value({"w", {2, 4}, Stored::as_it_is, {w}}); }) ==
+          "parameter w: published as (2, 4) our matrices must have 4 columns together, they have 3");
+    CHECK(error_of([&] { published_value({"w", {3, 2}, Stored::patches, {w}}); }) ==
+          "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
+}
+
+TEST_CASE("variables: each once, in order, without the constants; count_numbers: all, each once") {
+    const Var a = zeros(2, 3), b = zeros(1, 4), frozen = Var(Matrix(1, 5));
+    const Parameters parameters = {{"b", {4}, Stored::as_it_is, {b}},
+                                   {"a", {2, 3}, Stored::as_it_is, {a}},
+                                   {"tied", {2, 3}, Stored::as_it_is, {a}},
+                                   {"frozen", {5}, Stored::as_it_is, {frozen}}};
+    const std::vector<Var> found = variables(parameters);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].same_as(b));
+    CHECK(found[1].same_as(a));
+    CHECK(count_numbers(parameters) == 15);
+}

@@ -1,0 +1,130 @@
+#include "walkthroughs/lesson/lesson.h"
+
+#include <cmath>
+
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("lesson");
+
+// What a lesson prints, and what it returns at its end.
+struct Told {
+    std::string words;
+    int result;
+};
+
+static Told told(void (*tell)(Lesson&), bool step = false, const std::string& typed = "", Colours colours = Colours::none) {
+    const TemporaryFolder folder;
+    Options options("toy", "Shows a toy.", "1 second");
+    options.step = step;
+    std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
+    std::FILE* const in = std::fopen(folder.file("in", typed).c_str(), "r");
+    Lesson lesson(options, out, in, colours);
+    tell(lesson);
+    const int result = lesson.end();
+    std::fclose(out);
+    std::fclose(in);
+    return {read_file(folder.path("out")), result};
+}
+
+static void one_step(Lesson& lesson) {
+    lesson.step("Who looks at whom?", "A = softmax(q k^T)", "Eq. 6");
+    lesson.code("const Matrix A = softmax_rows(s);");
+    lesson.matrix("A", Matrix{{0.25f, 0.75f}, {0.5f, 0.5f}});
+    lesson.why("exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for nothing and divides evenly, as it must");
+    lesson.predict("row 0 when q is doubled");
+}
+
+TEST_CASE("a step looks as the style says") {
+    const Told lesson = told(one_step);
+    CHECK(lesson.result == 0);
+    CHECK(lesson.words == "toy   Shows a toy.\n"
+                          "takes about 1 second\n"
+                          "\n"
+                          "step 1   Who looks at whom?             A = softmax(q k^T)   Eq. 6\n"
+                          "         code      const Matrix A = softmax_rows(s);\n"
+                          "         A (2, 2)   0.2500  0.7500\n"
+                          "                    0.5000  0.5000\n"
+                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for nothing and\n"
+                          "                   divides evenly, as it must\n"
+                          "         predict   row 0 when q is doubled\n");
+}
+
+static void the_rest(Lesson& lesson) {
+    lesson.step("Only a question");
+    lesson.say("Prose.");
+    lesson.matrix("nothing", Matrix());
+    lesson.picture("a picture", Image(1, 2, 1, 1.f));
+    lesson.heat("m", Matrix{{0, 1}});
+    lesson.table({{"a"}, {"1"}});
+    lesson.curves({{"c", {}, {}}});
+    lesson.lines({"", "a line"});
+}
+
+TEST_CASE("prose, pictures, tables and curves stand under the question") {
+    CHECK(told(the_rest).words == "toy   Shows a toy.\n"
+                                  "takes about 1 second\n"
+                                  "\n"
+                                  "step 1   Only a question\n"
+                                  "         Prose.\n"
+                                  "         nothing (0, 0)\n"
+                                  "         a picture\n"
+                                  "         @@@@\n"
+                                  "         m  (1, 2)  min 0.0000  max 1.0000  mean 0.5000  deviation 0.5000\n"
+                                  "           @@\n"
+                                  "         a\n"
+                                  "         -\n"
+                                  "         1\n"
+                                  "         (no points)\n"
+                                  "\n"
+                                  "         a line\n");
+}
+
+static void three_claims(Lesson& lesson) {
+    CHECK(lesson.claim_at_least("digits read", 0.969, 0.95));
+    CHECK(lesson.claim_at_most("loss", 0.1, 0.1));
+    CHECK(lesson.claim("positions matter", true));
+}
+
+static void claims_that_fail(Lesson& lesson) {
+    CHECK(!lesson.claim_at_least("digits read", 0.94, 0.95));
+    CHECK(!lesson.claim_at_most("loss", NAN, 0.1));
+    CHECK(!lesson.claim_at_least("loss", NAN, 0.1));
+    CHECK(lesson.claim("positions matter", true));
+}
+
+TEST_CASE("claims hold or FAIL, and decide what main returns") {
+    const Told good = told(three_claims), bad = told(claims_that_fail);
+    CHECK(good.result == 0);
+    CHECK(good.words.ends_with("second\n"
+                               "claim    holds   digits read: 0.969, at least 0.95\n"
+                               "claim    holds   loss: 0.1, at most 0.1\n"
+                               "claim    holds   positions matter\n"));
+    CHECK(bad.result == 1);
+    CHECK(bad.words.ends_with("claim    FAILS   digits read: 0.94, at least 0.95\n"
+                              "claim    FAILS   loss: nan, at most 0.1\n"
+                              "claim    FAILS   loss: nan, at least 0.1\n"
+                              "claim    holds   positions matter\n"
+                              "\n3 of 4 claims FAIL\n"));
+    CHECK(told(three_claims, false, "", Colours::few).words.find("claim    \x1b[32mholds\x1b[0m   ") != std::string::npos);
+}
+
+static void three_steps(Lesson& lesson) {
+    lesson.step("a");
+    lesson.step("b");
+    lesson.step("c");
+}
+
+static int waits(const std::string& words) {
+    int count = 0;
+    for (std::size_t at = words.find("Enter"); at != std::string::npos; at = words.find("Enter", at + 1)) ++count;
+    return count;
+}
+
+TEST_CASE("--step waits between the steps, until nobody answers any more") {
+    CHECK(waits(told(three_steps).words) == 0);
+    CHECK(waits(told(three_steps, true, "\n\n\n").words) == 2);
+    CHECK(waits(told(three_steps, true, "yes\nyes\n").words) == 2);
+    CHECK(waits(told(three_steps, true, "").words) == 1);
+}

@@ -1,0 +1,92 @@
+#include "walkthroughs/lesson/options.h"
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("options");
+
+struct Given {
+    int steps = 300;
+    double rate = 0.001;
+    std::string image;
+    bool no_positions = false;
+    Options options{"toy", "Shows a toy.", "1 second"};
+
+    Given() {
+        options.add("steps", steps, "training steps", 1, 1000);
+        options.add("rate", rate, "learning rate", 0, 1);
+        options.add("image", image, "a PPM file");
+        options.add("no-positions", no_positions, "leave them out");
+    }
+};
+
+static std::string refusal(const std::vector<std::string>& words) {
+    Given given;
+    return error_of([&] { given.options.read(words); });
+}
+
+TEST_CASE("what is not given keeps its value") {
+    Given given;
+    given.options.read({});
+    CHECK(given.steps == 300);
+    CHECK(given.options.seed == 1);
+    CHECK(!given.options.step);
+    CHECK(!given.options.help_wanted);
+}
+
+TEST_CASE("values as the next word or behind =, flags alone") {
+    Given given;
+    given.options.read({"--steps", "7", "--rate=2e-2", "--image=a=b.ppm", "--no-positions", "--seed", "0", "--step"});
+    CHECK(given.steps == 7);
+    CHECK(given.rate == 2e-2);
+    CHECK(given.image == "a=b.ppm");
+    CHECK(given.no_positions);
+    CHECK(given.options.seed == 0);
+    CHECK(given.options.step);
+    Given other;
+    other.options.read({"--image", "--odd name", "--help"});
+    CHECK(other.image == "--odd name");
+    CHECK(other.options.help_wanted);
+}
+
+TEST_CASE("a wrong command line is refused in one line") {
+    CHECK(refusal({"--stps", "7"}) == "there is no option --stps; is --steps meant?");
+    CHECK(refusal({"--something-else"}) == "there is no option --something-else; --help lists those there are");
+    CHECK(refusal({"--" + std::string(10000, 'x')}).size() < 10100);
+    CHECK(refusal({"steps"}) == "\"steps\" is no option; options begin with --, see --help");
+    CHECK(refusal({""}) == "\"\" is no option; options begin with --, see --help");
+    CHECK(refusal({"--"}) == "\"--\" is no option; options begin with --, see --help");
+    CHECK(refusal({"-h"}) == "\"-h\" is no option; options begin with --, see --help");
+    CHECK(refusal({"--=3"}) == "there is no option --; --help lists those there are");
+    CHECK(refusal({"--steps"}) == "--steps needs a value");
+    CHECK(refusal({"--steps", "3", "--steps", "4"}) == "--steps is given twice");
+    CHECK(refusal({"--no-positions=1"}) == "--no-positions takes no value");
+    for (const char* const words : {"", "-", "abc", "3x", "3.5", "+5", " 5", "0x10", "1e2", "5-3"})
+        CHECK(refusal({"--steps", words}) == "--steps " + std::string(words) + ": a whole number is needed, from 1 to 1000");
+    for (const char* const words : {"0", "-1", "1001", "99999999999999999999999999", "-99999999999999999999999999"})
+        CHECK(refusal({"--steps", words}) == "--steps " + std::string(words) + ": the number must be from 1 to 1000");
+    for (const char* const words : {"", "abc", "nan", "inf", "1e999", "0x1", "1.0.0"})
+        CHECK(refusal({"--rate", words}) == "--rate " + std::string(words) + ": a number is needed, from 0 to 1");
+    CHECK(refusal({"--rate", "-0.5"}) == "--rate -0.5: the number must be from 0 to 1");
+    CHECK(refusal({"--seed", "2147483648"}) == "--seed 2147483648: the number must be from 0 to 2147483647");
+}
+
+TEST_CASE("help lists every option with its value") {
+    CHECK(Given().options.help() == "toy: Shows a toy.\n"
+                                    "Takes about 1 second.\n"
+                                    "\n"
+                                    "  --help          show this\n"
+                                    "  --step          wait for Enter between the steps\n"
+                                    "  --seed n        another seed, other random numbers (1)\n"
+                                    "  --steps n       training steps (300)\n"
+                                    "  --rate x        learning rate (0.001)\n"
+                                    "  --image text    a PPM file\n"
+                                    "  --no-positions  leave them out\n");
+}
+
+TEST_CASE("a name twice, or no name, is a mistake of the program") {
+    Given given;
+    bool flag = false;
+    CHECK(error_of([&] { given.options.add("steps", flag, ""); }) == "Options: --steps is declared twice");
+    CHECK(error_of([&] { given.options.add("A b", flag, ""); }) ==
+          "Options: --A b is no name for an option, small letters, digits and hyphens are");
+}

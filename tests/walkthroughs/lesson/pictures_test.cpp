@@ -1,0 +1,130 @@
+#include "walkthroughs/lesson/pictures.h"
+
+#include <cmath>
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("pictures");
+
+using Lines = std::vector<std::string>;
+
+static Image grey(int height, int width, const std::vector<float>& pixels) {
+    Image image(height, width, 1);
+    image.pixels = pixels;
+    return image;
+}
+
+TEST_CASE("plain: two letters a pixel, from space to @") {
+    const Block block = picture(grey(2, 3, {0, 0.5f, 1, -1, 2, NAN}), Colours::none);
+    CHECK(block.lines == Lines{"  ++@@", "  @@  "});  // 0.5 * 9 = 4.5 -> 5, '+'
+    CHECK(block.width == 6);
+}
+
+TEST_CASE("in colour: half blocks, the upper pixel in front, the lower one behind") {
+    // 17 pixels wide, so that nothing is enlarged; two rows in one line
+    Image image(2, 17, 3);
+    image(0, 0, 0) = 1;                           // red above
+    image(1, 0, 2) = 1;                           // blue below
+    const Block all = picture(image, Colours::all);
+    CHECK(all.width == 17);
+    REQUIRE(all.lines.size() == 1);
+    CHECK(all.lines[0].starts_with("\x1b[38;2;255;0;0m\x1b[48;2;0;0;255m\u2580\x1b[38;2;0;0;0m"));
+    CHECK(all.lines[0].ends_with("\u2580\x1b[0m"));
+    CHECK(picture(image, Colours::few).lines[0].starts_with("\x1b[38;5;196m\x1b[48;5;21m\u2580\x1b[38;5;16m"));
+    CHECK(display_width(all.lines[0]) == 17);
+    // an odd last row has nothing behind it
+    CHECK(picture(Image(1, 17, 1), Colours::all).lines[0].starts_with("\x1b[38;2;0;0;0m\u2580"));
+}
+
+TEST_CASE("256 colours: greys from the ramp of greys") {
+    CHECK(picture(grey(1, 17, std::vector<float>(17, 0.5f)), Colours::few).lines[0].starts_with("\x1b[38;5;244m"));  // 128 = 8 + 10 * 12
+    CHECK(picture(grey(1, 17, std::vector<float>(17, 1.f)), Colours::few).lines[0].starts_with("\x1b[38;5;231m"));   // white of the cube
+}
+
+TEST_CASE("small pictures are enlarged in colour, wide ones reduced") {
+    CHECK(picture(Image(8, 8, 1), Colours::all).width == 16);
+    CHECK(picture(Image(8, 8, 1), Colours::all).lines.size() == 8);
+    CHECK(picture(Image(1, 1, 1), Colours::all).width == 4);
+    CHECK(picture(Image(10, 500, 3), Colours::all).width == 96);
+    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 48);
+    CHECK(picture(Image(500, 500, 3), Colours::none).width == 96);
+    CHECK(picture(Image(1, 100000, 1), Colours::none).lines.size() == 1);
+}
+
+TEST_CASE("what is no picture is refused") {
+    CHECK(error_of([] { picture(Image(2, 2, 2), Colours::none); }) == "picture: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
+    CHECK(error_of([] { picture(Image(0, 2, 1), Colours::none); }) == "picture: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
+}
+
+TEST_CASE("a heat map stretches from the smallest to the largest element") {
+    CHECK(heat_map(Matrix{{-5, 5}}, Colours::none).lines == Lines{"  @@"});
+    CHECK(heat_map(Matrix{{2, 2}}, Colours::none).lines == Lines{"++++"});  // equal elements: the middle
+    CHECK(heat_map(Matrix{{0, 1, NAN}}, Colours::none).lines == Lines{"  @@  "});
+    CHECK(heat_map(Matrix{{0, 1, INFINITY}}, Colours::none).lines == Lines{"  @@@@"});
+    const Image colours = heat_colours(Matrix{{0, 10}});
+    CHECK(colours(0, 1, 0) > colours(0, 0, 0));
+    const Image half = heat_colours(Matrix{{5}}, 0, 10), middle = heat_colours(Matrix{{0, 5, 10}});
+    CHECK(half(0, 0, 0) == middle(0, 1, 0));
+}
+
+TEST_CASE("blocks stand beside one another, captions above, and go on below when there is no room") {
+    const Block high{{"aa", "bb"}, 2}, low{{"cccc"}, 4};
+    CHECK(side_by_side({{"x", high}, {"y", low}}) == Lines{"x    y", "aa   cccc", "bb"});
+    CHECK(side_by_side({{"", high}, {"", low}}) == Lines{"aa   cccc", "bb"});
+    CHECK(side_by_side({{"long", high}, {"y", low}}) == Lines{"long   y", "aa     cccc", "bb"});
+    CHECK(side_by_side({{"x", high}, {"y", low}}, 8) == Lines{"x", "aa", "bb", "y", "cccc"});
+    CHECK(side_by_side({}).empty());
+}
+
+TEST_CASE("a straight line from corner to corner") {
+    const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 4);
+    CHECK(lines == Lines{"   * up",
+                         "3 |             ***",
+                         "  |        *****",
+                         "  |   *****",
+                         "0 |***",
+                         "  +----------------",
+                         "   0              1"});
+}
+
+TEST_CASE("curves: several series, points that are no numbers left out, nothing at all") {
+    const Lines lines = curves({{"a", {0, 1}, {1, 1}}, {"b", {0, 1, 2}, {0, NAN, 0}}}, Colours::none, 16, 2);
+    CHECK(lines[0] == "   * a   o b");
+    CHECK(lines[1] == "1 |*********");
+    CHECK(lines[2] == "0 |oooooooooooooooo");
+    CHECK(curves({{"a", {}, {}}}, Colours::none) == Lines{"(no points)"});
+    CHECK(curves({{"a", {1}, {1}}}, Colours::none, 16, 2).size() == 5);
+    CHECK(error_of([] { curves({{"a", {1}, {}}}, Colours::none); }) == "curves: a has 1 x and 0 y");
+    CHECK(error_of([] { curves({}, Colours::none, 1, 1); }) == "curves: 1 x 1 letters are too few, 16 x 2 are the least");
+}
+
+TEST_CASE("in colour a curve is made of braille dots, eight in a letter") {
+    // one point in the middle of a range of one point: dot 16 of 32 across, 4 of 8 down: left column, top row of the lower line
+    const Lines lines = curves({{"a", {1}, {1}}}, Colours::few, 16, 2);
+    CHECK(lines[0].find("\x1b[38;5;45m") != std::string::npos);
+    int dots = 0;
+    for (const std::string& line : lines)
+        if (line.find("\xE2\xA0") != std::string::npos || line.find("\xE2\xA1") != std::string::npos) ++dots;
+    CHECK(dots == 1);
+    CHECK(display_width(lines[3]) == 19);
+}
+
+TEST_CASE("a table: words to the left, numbers to the right") {
+    CHECK(table({{"what", "n"}, {"a", "1"}, {"bcdef", "1000"}}) == Lines{"what       n", "-----   ----", "a          1", "bcdef   1000"});
+    CHECK(table({{"a", "b"}, {"1", "-"}}) == Lines{"a   b", "-   -", "1   -"});
+    CHECK(table({{"a"}}) == Lines{"a", "-"});
+    CHECK(table({}).empty());
+    CHECK(error_of([] { table({{"a", "b"}, {"c"}}); }) == "table: row 1 has 1 cells, the heading 2");
+}
+
+TEST_CASE("widths count characters and not colours; lines break at spaces") {
+    CHECK(display_width("\x1b[1mab\x1b[0m") == 2);
+    CHECK(display_width("\u00e9\u2580") == 2);
+    CHECK(wrapped("one two three", 7) == Lines{"one two", "three"});
+    CHECK(wrapped("muchtoolong a", 4) == Lines{"muchtoolong", "a"});
+    CHECK(wrapped("", 4) == Lines{""});
+    CHECK(fixed(0.25) == "0.2500");
+    CHECK(fixed(-2.55, 1) == "-2.5");
+    CHECK(fixed(NAN) == "nan");
+    CHECK(fixed(1e308, 2).size() == 312);
+}
