@@ -46,7 +46,7 @@ find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)'))
 LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson,*.cpp)
 WALK_SOURCES := $(filter-out walkthroughs/lesson/%,$(call find,walkthroughs,*.cpp))
 TEST_SOURCES := $(call find,tests,*_test.cpp)
-HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/%,$(call find,tests,*.cpp))
+HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
 BENCH_SOURCES := $(wildcard bench/*.cpp)
 
 object = $(patsubst %.cpp,$(OUT)/objects/%.o,$(1))
@@ -139,6 +139,11 @@ $(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS
 	@mkdir -p $(@D)
 	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
 
+# Broken files for every reader: make fuzz ARGS="300 json" feeds one for five minutes.
+.PHONY: fuzz
+fuzz:
+	@tests/fuzz/run.sh $(ARGS)
+
 # ---- walkthroughs ------------------------------------------------------------------------------------------------------------
 # make walk-patch_embedding or walk-patch-embedding: the name of a walkthrough's file without its ending, ARGS="--seed 2" its options.
 # make debug-... opens the debugger on the unoptimised build and stops where the lesson's steps begin
@@ -228,6 +233,7 @@ help:
 	@echo 'make walk-NAME           run one walkthrough; its options go into ARGS="..."'
 	@echo 'make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)'
 	@echo 'make bench               measure the speed of the matrix product and of whole models'
+	@echo 'make fuzz                broken files for every reader (needs clang++), a minute each'
 	@echo 'make refresh-readme      write the outputs that the README files show'
 	@echo 'make compile_commands.json  make format  make clean'
 	@echo 'BUILD=debug or asan      unoptimised, or checked for errors of memory; CXX=clang++-16  WERROR=1  V=1'

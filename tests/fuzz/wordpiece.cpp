@@ -1,0 +1,17 @@
+// wordpiece.cpp: any bytes as a vocab.txt, and, behind its first empty line, as the text to cut up with it.
+#include "bert/wordpiece.h"
+
+#include <cstdint>
+#include <stdexcept>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+    const std::size_t gap = bytes.find("\n\n");
+    const std::string_view text = gap == std::string_view::npos ? std::string_view() : bytes.substr(gap + 2);
+    try {
+        const tokenizer_bert::Vocabulary vocabulary = tokenizer_bert::read_vocabulary(bytes.substr(0, gap), "fuzz");
+        tokenizer_bert::decode(tokenizer_bert::encode(text, vocabulary, {}), vocabulary);
+    } catch (const std::invalid_argument&) {
+    }
+    return 0;
+}
