@@ -70,7 +70,7 @@ static Vocabulary step_learning(Lesson& lesson, const std::string& corpus, int s
     const Vocabulary vocabulary = wordpiece::make_vocabulary(learned.entries);
     const std::size_t characters = learned.entries.size() - learned.joinings.size();
     const std::size_t joined_count = learned.joinings.size();
-    lesson.say(std::to_string(vocabulary.size()) + " entries: 5 names and " + std::to_string(characters - 5) + " characters, then " +
+    lesson.say(std::to_string(vocabulary.size()) + " entries: 5 names, " + std::to_string(characters - 5) + " characters, then " +
                std::to_string(joined_count) + " joinings, of which these are the first. The last ones:");
     std::vector<std::string> last;
     for (std::size_t i = joined_count - std::min<std::size_t>(30, joined_count); i < joined_count; ++i)
@@ -101,8 +101,8 @@ static void step_pieces(Lesson& lesson, const std::string& sentence, const Vocab
     const std::vector<int> ids = wordpiece::encode(sentence, vocabulary, config);
     lesson.lines(token_lines(entries_of(ids, vocabulary), lesson.colours));
     lesson.say("Read back: " + wordpiece::decode(ids, vocabulary));
-    lesson.why("a piece in the middle of a word is another entry (##...) than the same letters at its beginning. Where no piece fits, "
-               "the whole word becomes [UNK] and the pieces found before are forgotten.");
+    lesson.why("a piece in the middle of a word is another entry (##...) than the same letters at its beginning. Where no piece "
+               "fits, the whole word becomes [UNK] and the pieces found before are forgotten.");
     lesson.predict("the pieces of \"unwashed\" and of a word with a letter from another alphabet");
 }
 

@@ -43,8 +43,8 @@ static void step_pieces(Lesson& lesson) {
     const std::vector<std::string_view> pieces = bpe::split_pieces(sentence);
     lesson.code("const std::vector<std::string_view> pieces = bpe::split_pieces(sentence);");
     lesson.lines(token_lines({pieces.begin(), pieces.end()}, lesson.colours));
-    lesson.why("letters, digits and symbols are kept apart, and each run takes the space before it along, so that no token joins the end "
-               "of one word with the beginning of the next. Of two spaces the first stays behind.");
+    lesson.why("letters, digits and symbols are kept apart, and each run takes the space before it along, so that no token joins the "
+               "end of one word with the beginning of the next. Of two spaces the first stays behind.");
     lesson.predict("the pieces of \"I'LL\" with a capital ending. Write them down, then change the sentence");
 }
 
@@ -64,8 +64,8 @@ static void step_bytes(Lesson& lesson) {
         rows.push_back({quoted(character), bytes, bpe::symbols_of(character), ids});
     }
     lesson.table(rows);
-    lesson.why("every text is bytes, so nothing can be unknown. A Russian letter costs two of them before anything is learned, an English "
-               "one costs one. A byte that cannot be printed has another letter in the published files: a space is written Ġ.");
+    lesson.why("every text is bytes, so nothing can be unknown. A Russian letter costs two of them before anything is learned, an "
+               "English one costs one. A byte that cannot be printed has another letter in the published files: a space is written Ġ.");
 }
 
 static bpe::Training step_training(Lesson& lesson, const std::string& text, int rounds) {
@@ -84,8 +84,8 @@ static bpe::Training step_training(Lesson& lesson, const std::string& text, int 
     lesson.table(rows);
     if (!training.steps.empty()) {
         const bpe::TrainingStep& first = training.steps.front();
-        lesson.why("the first pair was met " + std::to_string(first.count) + " times, more often than any other; now it is one token. "
-                   "Later merges build on earlier ones. Where several pairs are as frequent, the one that comes first in the "
+        lesson.why("the first pair was met " + std::to_string(first.count) + " times, more often than any other; now it is one "
+                   "token. Later merges build on earlier ones. Where several pairs are as frequent, the one that comes first in the "
                    "text is taken.");
     }
     return training;
@@ -128,7 +128,8 @@ static void step_text(Lesson& lesson, const std::string& text, const bpe::Vocabu
         const std::size_t characters = decode_utf8(sentence).size();
         const std::size_t tokens = bpe::encode(sentence, vocabulary).size();
         per_token.push_back(fixed(static_cast<double>(characters) / static_cast<double>(tokens), 2));
-        rows.push_back({sentence, std::to_string(characters), std::to_string(sentence.size()), std::to_string(tokens), per_token.back()});
+        rows.push_back({sentence, std::to_string(characters), std::to_string(sentence.size()), std::to_string(tokens),
+                        per_token.back()});
         lesson.lines(token_lines(tokens_of(sentence, vocabulary), lesson.colours));
     }
     lesson.table(rows);
