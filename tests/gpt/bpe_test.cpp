@@ -79,6 +79,10 @@ TEST_CASE("numbers are more than digits, and combining marks are neither letters
     CHECK(pieces_of("a\u200Bb\uFEFFc\u001Cd") == Words{"a", "\u200B", "b", "\uFEFF", "c", "\u001C", "d"});  // no white space
 }
 
+TEST_CASE("a byte that is no UTF-8 is a symbol") {
+    CHECK(pieces_of("a\xFF\xE2\x80!b") == Words{"a", "\xFF\xE2\x80!", "b"});
+}
+
 TEST_CASE("pieces put together are the text, also when the text is no text") {
     Random random(7);
     const std::string letters = " \n\t'sl1!\xC3\xA9\xE2\x80\x99\xF0\x9F\x98\x80\xFF";
