@@ -2,7 +2,9 @@
 #include "bert/wordpiece.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <tuple>
 
 #include "nn/base/random.h"
 #include "nn/data/file.h"
@@ -323,6 +325,35 @@ TEST_CASE("words, pieces and ids equal the published tokenizer's in every case, 
             CHECK(sequence.mask == wordpiece_numbers(item.at("input_mask")));
             CHECK(sequence.segments == wordpiece_numbers(item.at("segment_ids")));
         }
+    }
+}
+
+TEST_CASE("more entries mean fewer pieces per word, not fewer unknown words") {
+    const Json golden = read_json("tests/golden/tokenizer_bert-a.json");
+    const Vocabulary all = wordpiece::make_vocabulary(wordpiece_words(golden.at("vocab")));
+    // The five names and all single characters, then the first k of the other entries.   k, pieces per word, [UNK]
+    const std::vector<std::tuple<int, double, int>> measured{{0, 2.97, 14}, {100, 2.60, 14}, {200, 2.39, 14}, {351, 1.97, 13}};
+    for (const auto& [k, pieces_per_word, unknown] : measured) {
+        Pieces kept;
+        int others = 0;
+        for (int id = 0; id < all.size(); ++id) {
+            const std::string& entry = all.entries[id];
+            const bool continues = entry.size() > 2 && entry.starts_with("##");
+            const bool is_character = decode_utf8(entry).size() == (continues ? 3 : 1);
+            if (id < 5 || is_character || others++ < k) kept.push_back(entry);
+        }
+        CHECK(others == 351);
+        const Vocabulary vocabulary = wordpiece::make_vocabulary(kept);
+        int words = 0, pieces = 0, unknown_words = 0;
+        for (const Json& item : golden.at("cases").as_array()) {
+            words += static_cast<int>(item.at("words").as_array().size());
+            for (const int id : wordpiece::encode(item.at("text").as_string(), vocabulary, {})) {
+                ++pieces;
+                unknown_words += id == vocabulary.unknown;
+            }
+        }
+        CHECK(std::abs(static_cast<double>(pieces) / words - pieces_per_word) < 0.005);
+        CHECK(unknown_words == unknown);
     }
 }
 

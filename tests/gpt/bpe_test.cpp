@@ -2,6 +2,7 @@
 #include "gpt/bpe.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "nn/base/random.h"
@@ -76,6 +77,10 @@ TEST_CASE("numbers are more than digits, and combining marks are neither letters
     CHECK(pieces_of("cafe\u0301s") == Words{"cafe", "\u0301", "s"});
     CHECK(pieces_of("привет, мир") == Words{"привет", ",", " мир"});
     CHECK(pieces_of("a\u200Bb\uFEFFc\u001Cd") == Words{"a", "\u200B", "b", "\uFEFF", "c", "\u001C", "d"});  // no white space
+}
+
+TEST_CASE("a byte that is no UTF-8 is a symbol") {
+    CHECK(pieces_of("a\xFF\xE2\x80!b") == Words{"a", "\xFF\xE2\x80!", "b"});
 }
 
 TEST_CASE("pieces put together are the text, also when the text is no text") {
@@ -163,8 +168,8 @@ TEST_CASE("queue and linked list give the tokens of the definition on random wor
 }
 
 TEST_CASE("a long text without a space takes time in proportion to its length") {
-    // 2^17 letters a, merges a a -> 2 letters, ... -> 2^10 letters: 2^7 tokens. Trying all neighbours anew after every merge would
-    // look at 2^17 neighbours 2^17 times, minutes of work.
+    // 2^17 letters a, merges a a -> 2 letters, ... -> 2^10 letters: 2^7 tokens. Trying all neighbours anew after every merge
+    // would look at 2^17 neighbours 2^17 times, minutes of work.
     std::vector<Pair> pairs{{'a', 'a'}};
     for (int id = 256; id < 265; ++id) pairs.push_back({id, id});
     const std::string text(1 << 17, 'a');
@@ -406,6 +411,17 @@ TEST_CASE("encoding the training text with the learned merges gives the sequence
         const Vocabulary published = bpe::vocabulary_of(training);
         CHECK(bpe::encode(text, published, split).size() == training.ids.size());
         CHECK(bpe::decode(bpe::encode(text, published, split), published) == text);
+    }
+}
+
+TEST_CASE("on a rhyme of 413 bytes 80 merges make tokens of 3.7 bytes") {
+    const Json golden = read_json("tests/golden/bpe_training-a.json");
+    const std::string text = golden.at("regex.text").as_string() + golden.at("basic.text").as_string();
+    REQUIRE(text.size() == 413);
+    const std::vector<std::pair<int, double>> measured{{0, 1.00}, {10, 1.37}, {20, 1.70}, {40, 2.39}, {80, 3.72}};
+    for (const auto& [merges, bytes_per_token] : measured) {
+        const double ours = 413.0 / static_cast<double>(bpe::train(text, merges).ids.size());
+        CHECK(std::abs(ours - bytes_per_token) < 0.005);
     }
 }
 

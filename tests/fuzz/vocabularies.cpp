@@ -1,0 +1,62 @@
+// vocabularies.cpp: any bytes as vocab.txt, merges.txt and vocab.json. A reader may refuse them with std::invalid_argument
+// and nothing else; what it accepts must spell and read back.
+//
+//   run   clang++-16 -std=c++20 -O1 -g -I. -fsanitize=fuzzer,address,undefined tests/fuzz/vocabularies.cpp bert/wordpiece.cpp
+//         gpt/bpe.cpp nn/data/text.cpp nn/data/json.cpp nn/data/file.cpp nn/data/unicode.cpp -o fuzz && ./fuzz -max_total_time=60
+#include <cstdint>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "bert/wordpiece.h"
+#include "gpt/bpe.h"
+#include "nn/data/json.h"
+
+static const std::string all_names = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+
+static void check(bool holds) {
+    if (!holds) std::abort();
+}
+
+static void try_wordpiece(const std::string& content) {
+    for (const std::string& file : {content, all_names + content}) {
+        const wordpiece::Vocabulary vocabulary = wordpiece::read_vocabulary(file, "vocab.txt");
+        for (const int id : wordpiece::encode(content, vocabulary, {})) check(id >= 0 && id < vocabulary.size());
+        wordpiece::decode(wordpiece::encode(content, vocabulary, {.lower_case = false}), vocabulary);
+    }
+}
+
+// The 256 bytes and then what the bytes say.
+static std::string vocab_json_with(const std::string& rest) {
+    const bpe::Vocabulary bytes = bpe::make_vocabulary({});
+    std::string json = "{";
+    for (int id = 0; id < 256; ++id)
+        json += (id > 0 ? "," : "") + json_string(bpe::symbols_of(bytes.tokens[id])) + ":" + std::to_string(id);
+    return json + rest;
+}
+
+static void try_text(const std::string& text, const bpe::Vocabulary& vocabulary) {
+    check(bpe::decode_bytes(bpe::encode(text, vocabulary), vocabulary) == text);
+    check(bpe::decode_bytes(bpe::encode(text, vocabulary, false), vocabulary) == text);
+}
+
+template <class Action>
+static void accept_or_refuse(Action action) {
+    try {
+        action();
+    } catch (const std::invalid_argument&) {
+    }
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const std::string all(reinterpret_cast<const char*>(data), size);
+    const std::size_t middle = all.find('|');  // merges.txt | vocab.json
+    const std::string merges = all.substr(0, middle);
+    const std::string json = middle == std::string::npos ? "" : all.substr(middle + 1);
+    accept_or_refuse([&] { try_wordpiece(all); });
+    accept_or_refuse([&] { try_text(all, bpe::read_merges(merges, "merges.txt")); });
+    accept_or_refuse([&] { try_text(all, bpe::read_vocabulary(json, "vocab.json", merges, "merges.txt")); });
+    accept_or_refuse([&] { try_text(all, bpe::read_vocabulary(vocab_json_with(json), "vocab.json", merges, "merges.txt")); });
+    try_text(all, bpe::vocabulary_of(bpe::train(all, 20)));
+    return 0;
+}

@@ -1,0 +1,39 @@
+// tokens_test.cpp: tokens on a line, and the text of the command line.
+#include "walkthroughs/lesson/tokens.h"
+
+#include <cstdio>
+
+#include "nn/data/file.h"
+#include "tests/test.h"
+
+using Lines = std::vector<std::string>;
+
+TEST_SUITE("tokens") {
+
+TEST_CASE("plain text has a bar behind each token, colours have changing backgrounds") {
+    CHECK(token_lines({"a", " b"}, Colours::none) == Lines{"a| b|"});
+    CHECK(token_lines({"a", "b"}, Colours::few) == Lines{"\x1b[30;48;5;223ma\x1b[0m\x1b[30;48;5;152mb\x1b[0m"});
+    CHECK(token_lines({}, Colours::none).empty());
+}
+
+TEST_CASE("line ends end the line, half characters and control characters are shown without harm") {
+    CHECK(token_lines({"a", "\n", "b"}, Colours::none) == Lines{"a|\u21B5|", "b|"});
+    CHECK(shown_token(" \xD0\x9F\xD0\t") == " \u041F<D0>\u00B7");
+    CHECK(token_lines({"\xD0", "\x9F\x1B"}, Colours::none) == Lines{"<D0>|<9F>\u00B7|"});
+}
+
+TEST_CASE("a line is no wider than asked, unless a single token is") {
+    CHECK(token_lines({"abc", "def", "g"}, Colours::none, 6) == Lines{"abc|", "def|g|"});
+    CHECK(token_lines({"abcdefgh", "i"}, Colours::none, 4) == Lines{"abcdefgh|", "i|"});
+}
+
+TEST_CASE("the text is the file of this name, or the words") {
+    const std::string path = "build/tokens_test.txt";
+    write_file_atomically(path, "from the file");
+    CHECK(text_or_file(path) == "from the file");
+    std::remove(path.c_str());
+    CHECK(text_or_file(path) == path);
+    CHECK(text_or_file(std::string(10000, 'x')).size() == 10000);
+}
+
+}

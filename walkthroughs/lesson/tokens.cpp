@@ -1,0 +1,64 @@
+#include "walkthroughs/lesson/tokens.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+
+std::string shown_token(const std::string& token) {
+    std::string shown;
+    for (std::size_t at = 0; at < token.size();) {
+        const std::string_view rest = std::string_view(token).substr(at);
+        const std::size_t valid = valid_utf8_length(rest);
+        for (const char32_t c : decode_utf8(rest.substr(0, valid))) {
+            const bool is_control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+            shown += c == U'\n' ? "\u21B5" : is_control ? "\u00B7" : encode_utf8(c);
+        }
+        at += valid;
+        if (at == token.size()) break;
+        char hexadecimal[8];
+        std::snprintf(hexadecimal, sizeof hexadecimal, "<%02X>", static_cast<unsigned>(static_cast<unsigned char>(token[at++])));
+        shown += hexadecimal;
+    }
+    return shown;
+}
+
+// Six backgrounds in turn, black letters.
+static std::string painted(const std::string& words, std::size_t turn, Colours colours) {
+    static constexpr int backgrounds[] = {223, 152, 187, 182, 151, 217};  // of the 256: sand, blue, olive, violet, green, pink
+    if (colours == Colours::none) return words + "|";
+    return "\x1b[30;48;5;" + std::to_string(backgrounds[turn % 6]) + "m" + words + "\x1b[0m";
+}
+
+std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width) {
+    std::vector<std::string> lines;
+    std::string line;
+    int used = 0;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        const std::string shown = shown_token(tokens[i]);
+        const int places = display_width(shown) + (colours == Colours::none);
+        if (used > 0 && used + places > width) {
+            lines.push_back(line);
+            line.clear();
+            used = 0;
+        }
+        line += painted(shown, i, colours);
+        used += places;
+        const bool ends_line = tokens[i].find('\n') != std::string::npos;
+        if (ends_line) {
+            lines.push_back(line);
+            line.clear();
+            used = 0;
+        }
+    }
+    if (used > 0) lines.push_back(line);
+    return lines;
+}
+
+std::string text_or_file(const std::string& words) {
+    std::error_code ignored;  // a sentence may be too long for the name of a file
+    const bool is_file = std::filesystem::is_regular_file(words, ignored);
+    return is_file ? read_file(words) : words;
+}
