@@ -1,8 +1,7 @@
 # make          the library and every walkthrough          make help     the other things that can be made
 #
 # A new file needs no line here: everything under the system folders and walkthroughs/lesson is the library, every other
-# walkthroughs/**/X.cpp is a program,
-# every tests/**/X_test.cpp is part of the one test program.
+# walkthroughs/**/X.cpp is a program, every tests/**/X_test.cpp is part of the one test program.
 
 BUILD ?= release
 ARGS ?=
@@ -176,6 +175,9 @@ run: $(addprefix $(OUT)/walk/,$(TOUR))
 # ---- speed -------------------------------------------------------------------------------------------------------------------
 .PHONY: bench
 bench: $(OUT)/bench
+ifeq ($(OUT),build/release)
+	@ln -sf release/bench build/bench
+endif
 	@$(OUT)/bench $(ARGS)
 
 $(OUT)/bench: $(call object,$(BENCH_SOURCES)) $(SHOW) $(LIBRARY)

@@ -131,6 +131,6 @@ for functions in [
 ]:
     gdb.execute("skip -rfunction %s" % functions, to_string=True)
 TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]
-PRINTING = ["walkthroughs/lesson/lesson.h", "walkthroughs/lesson/lesson.cpp", "walkthroughs/lesson/picture.cpp"]
+PRINTING = ["walkthroughs/lesson/lesson.h", "walkthroughs/lesson/lesson.cpp", "walkthroughs/lesson/pictures.cpp"]
 for file in TYPES + PRINTING:
     gdb.execute("skip -file %s" % file, to_string=True)

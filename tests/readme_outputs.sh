@@ -22,6 +22,10 @@ for file in $(find README.md nn bert gpt vit rlhf walkthroughs tests -name '*.md
                 echo "$file: $command failed" >&2
                 status=1
             fi
+            if [ ! -s "$new.output" ]; then
+                echo "$file: $command printed nothing" >&2
+                status=1
+            fi
             printf '%s\n```\n' "$line" >> "$new"
             cat "$new.output" >> "$new"
             printf '```\n' >> "$new"
