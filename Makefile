@@ -34,7 +34,7 @@ CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror)
 LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
 
 # Loops over many numbers, which the compiler turns into vector instructions only when asked.
-VECTORISED := $(wildcard nn/base/matmul.cpp nn/base/matrix.cpp nn/layers/*.cpp nn/autograd/*.cpp nn/training/*.cpp)
+VECTORISED := $(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp nn/autograd/*.cpp nn/training/*.cpp bench/limits.cpp)
 # Fast also in a debug build, so that stepping over a matrix product does not take seconds.
 ALWAYS_FAST := nn/base/matmul.cpp
 # No fused multiply-add: the same seed gives the same numbers with every compiler.

@@ -1,0 +1,183 @@
+// bench.cpp: how long the work takes, how long it would have to take on this machine, and how much memory it needs.
+//
+//   limit   the longer of: operations / (what a plain loop of multiply-adds reaches), bytes / (what a plain loop of reads reaches),
+//           both measured at the start of the same run
+//   peak    each line runs in a process of its own, so that its largest size is its own
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/limits.h"
+#include "bench/lines.h"
+#include "nn/base/parallel.h"
+#include "walkthroughs/lesson/options.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+struct Result {
+    double median = 0, best = 0;  // seconds
+    int repetitions = 0;
+    double peak = 0;              // bytes; 0 = not known here
+};
+
+static Result measured(const std::function<void()>& work, int repetitions) {
+    const double enough = 1.5;  // seconds, where the number of repetitions is not given
+    work();                     // warm-up: storage and caches
+    std::vector<double> times;
+    const double start = seconds_now();
+    while (repetitions > 0 ? static_cast<int>(times.size()) < repetitions : times.size() < 5 || (seconds_now() - start < enough && times.size() < 1000)) {
+        const double before = seconds_now();
+        work();
+        times.push_back(seconds_now() - before);
+    }
+    std::sort(times.begin(), times.end());
+    return {times[times.size() / 2], times[0], static_cast<int>(times.size()), 0};
+}
+
+// Calls work() in a process of its own and returns what it returned; false when it did not come to its end.
+template <class Answer, class Work>
+static bool in_own_process(const Work& work, Answer& answer, double& peak) {
+#if defined(__unix__) || defined(__APPLE__)
+    std::fflush(stdout);
+    int ends[2];
+    if (pipe(ends) != 0) return false;
+    const pid_t child = fork();
+    if (child < 0) return false;
+    if (child == 0) {
+        const Answer found = work();
+        const bool told = write(ends[1], &found, sizeof found) == static_cast<ssize_t>(sizeof found);
+        _exit(told ? 0 : 1);
+    }
+    close(ends[1]);
+    const bool heard = read(ends[0], &answer, sizeof answer) == static_cast<ssize_t>(sizeof answer);
+    close(ends[0]);
+    int status = 0;
+    rusage usage{};
+    if (wait4(child, &status, 0, &usage) != child) return false;
+#if defined(__APPLE__)
+    peak = static_cast<double>(usage.ru_maxrss);         // bytes
+#else
+    peak = static_cast<double>(usage.ru_maxrss) * 1024;  // was KiB
+#endif
+    return heard && status == 0;
+#else
+    answer = work();
+    peak = 0;
+    return true;
+#endif
+}
+
+struct Limits {
+    double operations = 0, bytes = 0;  // a second
+};
+
+static Limits measured_limits() { return {operations_per_second(), bytes_per_second()}; }
+
+// Why this build is a slow one, "" when it is not.
+static std::string slow_build() {
+#if !defined(__OPTIMIZE__)
+    return "built without optimisation (-O0): only the matrix product is fast. Use BUILD=release";
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return "built with a sanitizer. Use BUILD=release";
+#elif defined(__x86_64__) && !defined(__AVX2__)
+    return "built without -march=native: a quarter of the speed or less, on a processor from 2013 or later";
+#elif defined(__clang__)
+    return "built with clang++: its matrix product is slower than that of g++";
+#else
+    return "";
+#endif
+}
+
+static void print_line(const Line& line, const Result& result, const Limits& limits) {
+    const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
+    std::printf("%-34s %10.3f %10.3f", line.name.c_str(), result.median * 1e3, result.best * 1e3);
+    if (line.tokens > 0)
+        std::printf(" %7.1f tokens/s", line.tokens / result.median);
+    else if (line.operations > 0)
+        std::printf(" %8.1f GFLOP/s", line.operations / result.median / 1e9);
+    else
+        std::printf(" %16s", "");
+    if (limit > 0)
+        std::printf(" %9.3f %5.0f %%", limit * 1e3, 100 * limit / result.median);
+    else
+        std::printf(" %9s %7s", "", "");
+    if (result.peak > 0) std::printf(" %8.0f", result.peak / 1e6);
+    std::printf("\n");
+    std::fflush(stdout);
+}
+
+static void print_json(const Line& line, const Result& result, const Limits& limits, bool first) {
+    const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
+    std::printf("%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, \"bytes\": %.6g, "
+                "\"tokens_per_second\": %.6g, \"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
+                first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations, line.bytes,
+                line.tokens / result.median, limit * 1e3, limit / result.median, result.peak);
+    std::fflush(stdout);
+}
+
+int main(int argc, char** argv) {
+    std::string filter;
+    int threads = 0, repetitions = 0;
+    bool json = false, list = false;
+    Options options("bench", "Measures the speed of matrix products, functions and whole models.", "2 minutes");
+    options.add("filter", filter, "only lines whose name contains this");
+    options.add("threads", threads, "threads to use; 0 = one for each core, or THREADS", 0, 1024);
+    options.add("repetitions", repetitions, "times that each line is run; 0 = at least 5, for about a second", 0, 100'000);
+    options.add("json", json, "print JSON instead of a table");
+    options.add("list", list, "print the names of the lines and stop");
+    options.read_or_exit(argc, argv);
+    if (threads > 0) set_thread_count(threads);
+
+    std::vector<Line> lines;
+    for (Line& line : all_lines())
+        if (line.name.find(filter) != std::string::npos) lines.push_back(std::move(line));
+    if (lines.empty()) {
+        std::fprintf(stderr, "bench: no line's name contains '%s'; --list prints them all\n", filter.c_str());
+        return 2;
+    }
+    if (list) {
+        for (const Line& line : lines) std::printf("%s\n", line.name.c_str());
+        return 0;
+    }
+    const std::string slow = slow_build();
+    if (!slow.empty()) std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n", slow.c_str());
+
+    Limits limits;
+    double ignored_peak = 0;
+    if (!in_own_process(measured_limits, limits, ignored_peak)) {
+        std::fprintf(stderr, "bench: the limits of this machine could not be measured\n");
+        return 1;
+    }
+    if (json) {
+        std::printf("{\"threads\": %d, \"slow_build\": \"%s\", \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, \"lines\": [",
+                    thread_count(), slow.c_str(), limits.operations, limits.bytes);
+    } else {
+        std::printf("%d threads; at best %.0f GFLOP/s (a plain loop of multiply-adds), %.1f GB/s (a plain loop of reads)\n\n", thread_count(),
+                    limits.operations / 1e9, limits.bytes / 1e9);
+        std::printf("%-34s %10s %10s %16s %9s %7s %8s\n", "", "median ms", "best ms", "speed", "limit ms", "reached", "peak MB");
+    }
+    bool all_ran = true;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        Result result;
+        double peak = 0;
+        const auto run = [&] { return measured(lines[i].prepare(), repetitions); };
+        if (!in_own_process(run, result, peak)) {
+            std::fprintf(stderr, "bench: '%s' did not come to its end\n", lines[i].name.c_str());
+            all_ran = false;
+            continue;
+        }
+        result.peak = peak;
+        if (json)
+            print_json(lines[i], result, limits, i == 0);
+        else
+            print_line(lines[i], result, limits);
+    }
+    if (json) std::printf("\n]}\n");
+    return all_ran ? 0 : 1;
+}

@@ -1,0 +1,57 @@
+#include "bench/limits.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "nn/base/functions.h"
+#include "nn/base/matrix.h"
+#include "nn/base/parallel.h"
+
+double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// As many sums side by side as registers hold; no sum waits for another.
+#if defined(__AVX512F__)
+static constexpr int sums = 12 * 16;
+#elif defined(__AVX__)
+static constexpr int sums = 12 * 8;
+#else
+static constexpr int sums = 12 * 4;
+#endif
+
+static float multiply_and_add(int rounds, float factor, float summand) {
+    float x[sums];
+    for (int j = 0; j < sums; ++j) x[j] = static_cast<float>(j);
+    for (int k = 0; k < rounds; ++k)
+        for (int j = 0; j < sums; ++j) x[j] = x[j] * factor + summand;
+    float total = 0;
+    for (const float number : x) total += number;
+    return total;
+}
+
+double operations_per_second() {
+    const int rounds = 200'000, threads = thread_count();
+    std::vector<float> results(threads);  // looked at below, so that the compiler may not leave the work out
+    double best = 1e9;
+    for (int attempt = 0; attempt < 10; ++attempt) {
+        const double start = seconds_now();
+        parallel_for(threads, [&](int i) { results[i] = multiply_and_add(rounds, 0.999f, 0.001f + static_cast<float>(i)); });
+        best = std::min(best, seconds_now() - start);
+    }
+    return results[0] < 0 ? 0 : 2.0 * sums * rounds * threads / best;
+}
+
+double bytes_per_second() {
+    const int rows = 256, cols = 1 << 18;  // 256 MiB
+    const Matrix numbers(rows, cols, 1);
+    std::vector<float> totals(rows);
+    double best = 1e9;
+    for (int attempt = 0; attempt < 4; ++attempt) {
+        const double start = seconds_now();
+        parallel_for(rows, [&](int i) { totals[i] = sum_of(numbers.row(i), cols); });
+        best = std::min(best, seconds_now() - start);
+    }
+    return totals[0] < 0 ? 0 : 4.0 * rows * cols / best;
+}

@@ -1,0 +1,10 @@
+// limits.h: how fast could this machine be at best? Two plain loops that do nothing else.
+#pragma once
+
+// Multiplications and additions a second (each counts as one), all numbers in registers, on every thread in use at once.
+double operations_per_second();
+
+// Bytes a second read from memory, on every thread in use at once, from numbers that no cache can hold.
+double bytes_per_second();
+
+double seconds_now();  // of a clock that only moves forward

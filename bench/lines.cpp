@@ -1,0 +1,184 @@
+#include "bench/lines.h"
+
+#include <memory>
+#include <utility>
+
+#include "gpt/gpt.h"
+#include "nn/autograd/operations.h"
+#include "nn/base/functions.h"
+#include "nn/base/matmul.h"
+#include "nn/training/optimizer.h"
+#include "vit/vit.h"
+
+// --- matrix products ---
+
+enum class Form { plain, b_transposed, a_transposed };
+
+static std::function<void()> prepare_product(int m, int k, int n, Form form) {
+    Random random(1);
+    const bool a_t = form == Form::a_transposed, b_t = form == Form::b_transposed;
+    const auto a = std::make_shared<Matrix>(normal_matrix(random, a_t ? k : m, a_t ? m : k));
+    const auto b = std::make_shared<Matrix>(normal_matrix(random, b_t ? n : k, b_t ? k : n));
+    const auto c = std::make_shared<Matrix>(m, n);
+    return [=] {
+        const Slice a_read = whole(std::as_const(*a)), b_read = whole(std::as_const(*b));
+        multiply_add(whole(*c), a_t ? transposed(a_read) : a_read, b_t ? transposed(b_read) : b_read);
+    };
+}
+
+static void add_products(std::vector<Line>& lines, int m, int k, int n) {
+    const std::string size = std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n);
+    const double operations = 2.0 * m * k * n;
+    const double bytes = m == 1 ? 4.0 * k * n : 0;
+    lines.push_back({"matmul A B    " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::plain); }});
+    lines.push_back({"matmul A B^T  " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::b_transposed); }});
+    if (m > 1) lines.push_back({"matmul A^T B  " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::a_transposed); }});
+}
+
+// --- functions, on as many numbers as the MLP or the attention of ViT-B/16 has for one image ---
+
+static std::function<void()> prepare_function(Var (*function)(const Var&), int rows, int cols) {
+    Random random(1);
+    const Var x(normal_matrix(random, rows, cols));
+    return [=] { function(x); };
+}
+
+static Var exp_line(const Var& x) { return exp(x); }
+static Var gelu_line(const Var& x) { return activate(x, Activation::gelu); }
+static Var softmax_line(const Var& x) { return softmax_rows(x); }
+
+// --- models ---
+
+static std::vector<int> random_ids(Random& random, int count, int vocabulary) {
+    std::vector<int> ids;
+    for (int i = 0; i < count; ++i) ids.push_back(random.below(vocabulary));
+    return ids;
+}
+
+static std::vector<Image> random_images(Random& random, int count, const vit::Config& config) {
+    std::vector<Image> images;
+    for (int i = 0; i < count; ++i) {
+        Image image(config.image_height, config.image_width, config.channels);
+        for (float& x : image.pixels) x = random.uniform();
+        images.push_back(image);
+    }
+    return images;
+}
+
+// Operations of a stack of blocks, forward: two for each weight and token, and two products of tokens with tokens.
+static double stack_operations(int sequences, int tokens, int depth, double width, double mlp_width) {
+    const double weights = 4 * width * width + 2 * width * mlp_width;
+    return 2.0 * sequences * tokens * depth * (weights + 2 * tokens * width);
+}
+
+struct GptTraining {
+    gpt::Config config;
+    gpt::Weights weights;
+    AdamW optimizer;
+    std::vector<int> ids, labels;
+    int length;
+};
+
+static std::function<void()> prepare_gpt_training(gpt::Config config, int sequences, int length) {
+    Random random(1);
+    const gpt::Weights weights = gpt::make_weights(config, random);
+    const DecayChoice choice = weights_decay(gpt::parameters(weights, config));
+    const std::vector<int> ids = random_ids(random, sequences * length, config.vocabulary);
+    const auto training = std::make_shared<GptTraining>(
+        GptTraining{config, weights, AdamW(choice.decayed, choice.not_decayed), ids, gpt::next_tokens(ids, length), length});
+    return [training] {
+        GptTraining& t = *training;
+        {
+            Tape tape;
+            const Var loss = gpt::loss(gpt::forward(t.ids, t.length, t.weights, t.config), t.labels);
+            backward(loss);
+        }
+        t.optimizer.update();
+        zero_gradients(t.optimizer.variables);
+    };
+}
+
+struct VitTraining {
+    vit::Config config;
+    vit::Weights weights;
+    AdamW optimizer;
+    std::vector<Image> images;
+    std::vector<int> labels;
+};
+
+static std::function<void()> prepare_vit_training(vit::Config config, int count) {
+    Random random(1);
+    const vit::Weights weights = vit::make_weights(config, random);
+    const DecayChoice choice = weights_decay(vit::parameters(weights, config));
+    const auto training = std::make_shared<VitTraining>(VitTraining{config, weights, AdamW(choice.decayed, choice.not_decayed),
+                                                                    random_images(random, count, config),
+                                                                    random_ids(random, count, config.classes)});
+    return [training] {
+        VitTraining& t = *training;
+        {
+            Tape tape;
+            const Var loss = vit::loss(vit::forward(t.images, t.weights, t.config), t.labels);
+            backward(loss);
+        }
+        t.optimizer.update();
+        zero_gradients(t.optimizer.variables);
+    };
+}
+
+static std::function<void()> prepare_vit_forward(vit::Config config, int count) {
+    Random random(1);
+    const vit::Weights weights = vit::make_weights(config, random);
+    const std::vector<Image> images = random_images(random, count, config);
+    return [=] { vit::forward(images, weights, config); };
+}
+
+// Writes `count` tokens, always the likeliest: reading the weights is all that is left to measure.
+static std::function<void()> prepare_generation(gpt::Config config, int count) {
+    Random random(1);
+    const gpt::Weights weights = gpt::make_weights(config, random);
+    return [=] {
+        gpt::Cache cache = gpt::make_cache(config, 1, count);
+        int id = 0;
+        for (int t = 0; t < count; ++t) id = argmax_row(gpt::next_logits({id}, weights, config, cache), 0);
+    };
+}
+
+static void add_generation(std::vector<Line>& lines, const std::string& name, const gpt::Config& config, int count) {
+    const double E = config.width;
+    const double weights = config.depth * (4 * E * E + 2 * E * config.mlp_width) + E * config.vocabulary;
+    lines.push_back({name, 2 * weights * count, 4 * weights * count, 1.0 * count, [=] { return prepare_generation(config, count); }});
+}
+
+std::vector<Line> all_lines() {
+    std::vector<Line> lines;
+    add_products(lines, 64, 64, 64);
+    add_products(lines, 197, 768, 768);
+    add_products(lines, 256, 768, 3072);
+    add_products(lines, 1024, 1024, 1024);
+    add_products(lines, 256, 768, 50257);
+    add_products(lines, 1, 768, 3072);
+    lines.push_back({"exp      197x3072", 0, 0, 0, [] { return prepare_function(exp_line, 197, 3072); }});
+    lines.push_back({"gelu     197x3072", 0, 0, 0, [] { return prepare_function(gelu_line, 197, 3072); }});
+    lines.push_back({"softmax 2364x197", 0, 0, 0, [] { return prepare_function(softmax_line, 12 * 197, 197); }});
+
+    const gpt::Config gpt2;
+    const double gpt2_forward = stack_operations(4, 64, gpt2.depth, gpt2.width, gpt2.mlp_width) + 2.0 * 256 * gpt2.width * gpt2.vocabulary;
+    lines.push_back({"gpt2-124M train B4 T64", 3 * gpt2_forward, 0, 0, [=] { return prepare_gpt_training(gpt2, 4, 64); }});
+
+    const vit::Config vit_base;
+    for (const int count : {1, 8}) {
+        const double operations = stack_operations(count, 197, vit_base.depth, vit_base.width, vit_base.mlp_width) + 2.0 * count * 196 * 768 * 768;
+        lines.push_back({"vit-b16 forward B" + std::to_string(count), operations, 0, 0, [=] { return prepare_vit_forward(vit_base, count); }});
+    }
+
+    const vit::Config tiny{.image_height = 32, .image_width = 32, .patch_size = 4, .width = 64, .depth = 2, .heads = 4, .mlp_width = 256,
+                           .classes = 10};
+    for (const int count : {16, 1}) {
+        const double operations = 3 * (stack_operations(count, 65, 2, 64, 256) + 2.0 * count * 64 * 48 * 64);
+        lines.push_back({"tiny train L2 d64 h4 T65 B" + std::to_string(count), operations, 0, 0, [=] { return prepare_vit_training(tiny, count); }});
+    }
+    // The sizes of the well-known small Llamas, in the shape of GPT-2.
+    add_generation(lines, "generate 110M", {.vocabulary = 32000, .width = 768, .depth = 12, .heads = 12, .mlp_width = 3072}, 32);
+    add_generation(lines, "generate 15M", {.vocabulary = 32000, .width = 288, .depth = 6, .heads = 6, .mlp_width = 1152}, 128);
+    return lines;
+}

@@ -1,0 +1,17 @@
+// lines.h: what is measured. Each line is a piece of work that the project does with its ordinary functions.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+struct Line {
+    std::string name;
+    double operations = 0;  // multiplications and additions that the work needs, as formulas count them
+    double bytes = 0;       // that it must fetch from memory, where this and not the arithmetic is the limit
+    double tokens = 0;      // written, for generation; 0 otherwise
+    // Makes inputs and weights, and returns the work, ready to be repeated.
+    std::function<std::function<void()>()> prepare;
+};
+
+// All lines, in the order in which they are printed.
+std::vector<Line> all_lines();
