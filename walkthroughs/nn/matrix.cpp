@@ -1,0 +1,124 @@
+// matrix.cpp: the one type that holds every number, and the few rules by which two of them meet.
+//
+//   shows    that rows are tokens and columns are features, that a product treats every row alone, and that what is too small is repeated
+//   symbols  n tokens   D features   m features after a product
+//   next     gradients.cpp
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "nn/autograd/operations.h"
+#include "nn/base/matmul.h"
+#include "walkthroughs/lesson/lesson.h"
+
+static Matrix step_matrix(Lesson& lesson) {
+    lesson.step("How is a sentence written down?", "x (n, D)");
+    lesson.code(3);
+    const Matrix x{{1, 2},   // three tokens, one a row
+                   {3, 4},   // two features, one a column
+                   {5, 6}};  // (3, 2)
+    lesson.matrix("x", x);
+    std::string in_memory;
+    for (const float number : x) in_memory += " " + fixed(number, 0);
+    lesson.say("Element (i, j) is feature j of token i. In memory the rows lie one behind the other:", in_memory, ".");
+    lesson.predict("x(2, 0). It is ", fixed(x(2, 0), 0), ": counting starts at 0, the row comes first.");
+    return x;
+}
+
+static Matrix step_product(Lesson& lesson, const Matrix& x) {
+    lesson.step("What does a product do to a token?", "y = x W   (n, D)(D, m) -> (n, m)");
+    lesson.code(3);
+    const Matrix W{{1, 0, 1},       // where feature 0 goes
+                   {0, 1, 1}};      // where feature 1 goes   (2, 3)
+    const Matrix y = matmul(x, W);  // (3, 3)
+    lesson.matrix("W", W);
+    lesson.matrix("y", y);
+    lesson.why("column 0 of W copies feature 0, column 1 copies feature 1, column 2 adds both. The last row: 5*1 + 6*1 = ", fixed(y(2, 2), 0), ".");
+    lesson.predict("y when the two rows of W change places.");
+    return y;
+}
+
+static bool step_rows_alone(Lesson& lesson, const Matrix& x, const Matrix& y) {
+    lesson.step("Do tokens notice one another?", "no row of x W reads another row of x");
+    const Matrix W{{1, 0, 1}, {0, 1, 1}};
+    lesson.code(3);
+    Matrix x_other = x;
+    x_other(0, 0) = 100;
+    const Matrix y_other = matmul(x_other, W);  // (3, 3)
+    lesson.matrix("y_other", y_other);
+    lesson.why("only row 0 has changed. So the sentences of a batch can be stacked into one tall matrix, and no product will mix them up. "
+               "Attention is the one layer that looks across rows.");
+    return identical(slice_rows(y, 1, 2), slice_rows(y_other, 1, 2));
+}
+
+static Matrix step_repeated_row(Lesson& lesson, const Matrix& y) {
+    lesson.step("How does one bias reach all tokens?", "y + b   (n, m) + (1, m)");
+    lesson.code(2);
+    const Matrix b{{10, 20, 30}};               // (1, 3)
+    const Matrix shifted = add(y, b).value();  // (3, 3)
+    lesson.matrix("b", b);
+    lesson.matrix("shifted", shifted);
+    lesson.why("where two sizes differ one of them must be 1, and that one is read again for every row (\"broadcasting\"). Nothing is copied.");
+    return shifted;
+}
+
+static Matrix step_repeated_column(Lesson& lesson, const Matrix& x) {
+    lesson.step("How is each token divided by a number of its own?", "x / s   (n, D) / (n, 1)");
+    lesson.code(2);
+    const Matrix s = row_sums(x).value();        // (3, 1)
+    const Matrix shares = divide(x, s).value();  // (3, 2)
+    lesson.matrix("s", s);
+    lesson.matrix("shares", shares);
+    lesson.why("one column is read again for every feature. Softmax and LayerNorm do just this: a number from each row, then the row by that number.");
+    lesson.predict("the sum of each row of shares.");
+    return shares;
+}
+
+static Matrix step_transpose(Lesson& lesson, const Matrix& x) {
+    lesson.step("How is every token compared with every other?", "x x^T   (n, D)(D, n) -> (n, n)");
+    lesson.code();
+    const Matrix products = matmul_transposed(x, x);  // (3, 3)
+    lesson.matrix("products", products);
+    lesson.why("element (i, j) is token i times token j, feature by feature: 1*3 + 2*4 = ", fixed(products(0, 1), 0),
+               ". This is how attention begins. (i, j) and (j, i) are equal here, because both sides are the same x.");
+    return products;
+}
+
+static std::string step_refused(Lesson& lesson, const Matrix& x) {
+    lesson.step("And when the shapes do not fit?");
+    std::string message;
+    try {
+        lesson.code();
+        matmul(x, x);  // (3, 2)(3, 2)
+    } catch (const std::invalid_argument& error) {
+        message = error.what();
+    }
+    lesson.lines({message});
+    lesson.why("the columns of the first must be as many as the rows of the second. The message names the line that asked, so that nobody has to "
+               "search inside the library.");
+    return message;
+}
+
+static void walk(Lesson& lesson) {
+    const Matrix x = step_matrix(lesson);
+    const Matrix y = step_product(lesson, x);
+    const bool rows_alone = step_rows_alone(lesson, x, y);
+    const Matrix shifted = step_repeated_row(lesson, y);
+    const Matrix shares = step_repeated_column(lesson, x);
+    const Matrix products = step_transpose(lesson, x);
+    const std::string message = step_refused(lesson, x);
+
+    lesson.claim("a product treats every row alone: after changing token 0, rows 1 and 2 are the same bit for bit", rows_alone);
+    lesson.claim("a (1, 3) bias reaches every row", identical(slice_rows(shifted, 2, 1), Matrix{{15, 26, 41}}));
+    float error = 0;
+    for (int i = 0; i < shares.rows; ++i) error = std::max(error, std::abs(shares(i, 0) + shares(i, 1) - 1));
+    lesson.claim_at_most("rows divided by their sums sum to 1, largest error", error, 1e-6);
+    lesson.claim("x x^T is its own transpose", identical(products, transpose(products)));
+    lesson.claim("shapes that do not fit are refused, and both are named", message.find("(3, 2) times (3, 2)") != std::string::npos);
+}
+
+int main(int argc, char** argv) {
+    Options options("nn/matrix", "Rows are tokens, columns are features, and that is all the structure there is.", "a second");
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, walk);
+}
