@@ -1,0 +1,77 @@
+#include "walkthroughs/lesson/restoring.h"
+
+#include <cmath>
+
+#include "nn/data/idx.h"
+#include "walkthroughs/lesson/plane_waves.h"
+
+Pictures digits_to_restore() {
+    const std::string folder = "walkthroughs/data/";
+    Pictures pictures;
+    pictures.train = read_idx_images(folder + "digits-train-images.idx3-ubyte");
+    pictures.test = read_idx_images(folder + "digits-test-images.idx3-ubyte");
+    double sum = 0, squares = 0, count = 0;
+    for (const Image& picture : pictures.train)
+        for (const float x : picture.pixels) {
+            sum += x;
+            squares += x * x;
+            ++count;
+        }
+    pictures.mean = static_cast<float>(sum / count);
+    pictures.deviation = static_cast<float>(std::sqrt(squares / count - sum / count * (sum / count)));
+    for (Image& picture : pictures.train) picture = normalise(picture, {pictures.mean}, {pictures.deviation});
+    for (Image& picture : pictures.test) picture = normalise(picture, {pictures.mean}, {pictures.deviation});
+    return pictures;
+}
+
+Pictures waves_to_restore(int count, int size, int seed) {
+    Random random(1'000'000 + seed);  // not the waves that training draws
+    return {.train = {}, .test = plane_waves(random, count, size), .mean = 0.5f, .deviation = 0.5f};
+}
+
+Image as_light(const Image& picture, const Pictures& pictures) {
+    Image light = picture;
+    for (float& x : light.pixels) x = std::min(1.0f, std::max(0.0f, x * pictures.deviation + pictures.mean));
+    return light;
+}
+
+std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random) {
+    if (pictures.train.empty()) return plane_waves(random, count, pictures.test.at(0).height, pictures.test[0].channels);
+    std::vector<Image> batch;
+    for (int b = 0; b < count; ++b) batch.push_back(pictures.train[random.below(static_cast<int>(pictures.train.size()))]);
+    return batch;
+}
+
+Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, Measure measure) {
+    const std::vector<Image>& originals = pictures.test;
+    const Image mean = pictures.train.empty() ? mean_picture(originals) : mean_picture(pictures.train);
+    std::vector<Image> copied;
+    for (int b = 0; b < mask.rows; ++b) copied.push_back(copy_nearest_visible(originals[b], slice_rows(mask, b, 1), patch_size));
+    return {.model = errors(predicted, originals, mask, patch_size, measure),
+            .mean = errors(std::vector<Image>(originals.size(), mean), originals, mask, patch_size, measure),
+            .copy = errors(copied, originals, mask, patch_size, measure)};
+}
+
+std::vector<std::vector<std::string>> judged_table(const Judged& judged) {
+    return {{"error on", "hidden patches", "visible patches"},
+            {"this model", fixed(judged.model.hidden), fixed(judged.model.visible)},
+            {"the mean picture", fixed(judged.mean.hidden), fixed(judged.mean.visible)},
+            {"copy of the nearest visible patch", fixed(judged.copy.hidden), fixed(judged.copy.visible)}};
+}
+
+void show_triples(Lesson& lesson, const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count,
+                  std::vector<Image>& pages) {
+    for (int b = 0; b < count; ++b) {
+        const Image original = as_light(pictures.test[b], pictures);
+        const Triple triple = restoration(original, as_light(predicted[b], pictures), slice_rows(mask, b, 1), patch_size);
+        lesson.pictures({{"masked", picture(triple.masked, lesson.colours)},
+                         {"restored", picture(triple.restored, lesson.colours)},
+                         {"original", picture(triple.original, lesson.colours)}});
+        lesson.lines({""});
+        pages.insert(pages.end(), {triple.masked, triple.restored, triple.original});
+    }
+}
+
+void write_pages(const std::string& path, const std::vector<Image>& pages) {
+    if (!path.empty() && !pages.empty()) write_image(path, contact_sheet(pages, 3, 8, 4));
+}

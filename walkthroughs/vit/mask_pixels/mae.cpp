@@ -1,0 +1,240 @@
+// mae.cpp: hide three quarters of a digit, restore it, and see what was asked for and what was not.
+//
+//   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
+//   shows    that a quarter of a picture tells the rest, that the loss asks for nothing but what is hidden, and what the encoder saves by
+//            not looking at hidden places
+//   symbols  N patches   K of them visible   D encoder width   E decoder width
+//   next     simmim.cpp takes the three decisions the other way; pretraining.cpp puts the encoder to use
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "nn/training/optimizer.h"
+#include "nn/training/progress.h"
+#include "nn/training/schedule.h"
+#include "vit/mask_pixels/mae.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/restoring.h"
+
+struct Choices {
+    int steps = 2000;
+    int wave_steps = 1200;
+    double mask_ratio = 0.75;
+    std::string out;
+};
+
+static mae::Config digits_config(double mask_ratio) {
+    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32, .decoder_depth = 1,
+            .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = mask_ratio, .normalise_targets = false};
+}
+
+static mae::Config waves_config() {
+    return {.image_size = 12, .patch_size = 3, .channels = 3, .width = 32, .depth = 2, .heads = 4, .decoder_width = 24, .decoder_depth = 1,
+            .decoder_heads = 3, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+}
+
+static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& config) {
+    const int n = mae::patches_across(config);
+    const Matrix of_all = reshape(per_patch, static_cast<int>(per_patch.size()) / (n * n), n * n);
+    return reshape(slice_rows(of_all, image, 1), n, n);
+}
+
+static Matrix as_row(const std::vector<int>& numbers) {
+    Matrix row(1, static_cast<int>(numbers.size()));
+    for (int j = 0; j < row.cols; ++j) row(0, j) = static_cast<float>(numbers[j]);
+    return row;
+}
+
+// --- one digit, step by step ---
+
+static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Matrix& noise, const mae::Config& config) {
+    lesson.step("What is taken away?", "the N - K patches with the largest noise", "section 3, Masking");
+    lesson.code();
+    const mae::Masking masking = mae::random_masking(noise, config);
+    const Image light = as_light(digits.test[0], digits);
+    const Triple triple = restoration(light, light, masking.mask, config.patch_size);
+    lesson.pictures({{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
+    lesson.matrix("noise", patch_grid(noise, 0, config));
+    lesson.matrix("keep", as_row(masking.keep));
+    lesson.matrix("mask", patch_grid(masking.mask, 0, config));
+    lesson.why("each of the N = ", mae::patch_count(config), " patches draws a number, the ", mae::visible_count(config),
+               " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is the order in "
+               "which the encoder will read them.");
+    lesson.predict("the numbers of keep, from the noise above, before you read on.");
+    return masking;
+}
+
+static void step_2_encode(Lesson& lesson, const mae::Steps& steps, const mae::Config& config) {
+    lesson.step("Who sees the mask tokens?", "encoder input (K+1, D)");
+    lesson.matrix("visible", steps.visible.value());
+    lesson.why("not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings (", mae::patch_count(config), ", D) it gets ",
+               steps.visible.rows(), ", and [cls] in front of them, as if the picture had no other patches. Each carries its position, added before "
+               "the choice, so it does not matter that they come in the order of their noise.");
+}
+
+static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
+    lesson.step("How does the decoder know what to paint where?", "row i is latent[restore_i] or the mask token");
+    lesson.matrix("restore", as_row(steps.masking.restore), 16);
+    lesson.heat("decoder_input", steps.decoder_input.value());
+    lesson.why("restore says where each patch stood in the shuffled list. A place below K = ", steps.visible.rows(),
+               " is an encoded patch; every other place gets the same mask token. Then positions are added: they are all that tells "
+               "one hidden patch from another.");
+    lesson.predict("what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite mae does it.");
+}
+
+static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Config& config) {
+    lesson.step("What is asked of the model?", "loss = sum(loss_i mask_i) / sum(mask_i)");
+    lesson.code(2);
+    const Var losses = mae::patch_losses(steps, config);  // (N, 1)  mean squared error of each patch
+    const Var loss = mae::loss(steps, config);            // (1, 1)  over hidden patches only
+    double all = 0;
+    for (const float x : losses.value()) all += x / static_cast<double>(losses.rows());
+    lesson.matrix("losses", patch_grid(losses.value(), 0, config));
+    lesson.matrix("mask", patch_grid(steps.masking.mask, 0, config));
+    lesson.why("the mean over the hidden patches is ", fixed(loss.value()(0, 0)), ", over all patches it would be ", fixed(all),
+               ". To repeat what it has seen would be easy, so nobody asks for it. Remember this when the numbers come.");
+}
+
+// --- training ---
+
+static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed) {
+    const NoTape evaluation;
+    Random random(2'000'000 + seed);
+    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), mae::patch_count(config)), w, config);
+}
+
+// Trains, and returns the error on hidden patches of pictures not trained on, measured 16 times on the way.
+static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed, const std::string& what) {
+    const int batch_size = 32;
+    Random random(seed);
+    const Parameters table = mae::parameters(w, config);
+    const DecayChoice choice = weights_decay(table);
+    AdamW optimizer(choice.decayed, choice.not_decayed, {.beta2 = 0.95f, .weight_decay = 0});
+    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps, .descent = Descent::cosine, .floor = 0.05f};
+    Progress progress(what, steps);
+    Series curve{.name = what, .x = {}, .y = {}};
+    for (int step = 0; step < steps; ++step) {
+        const std::vector<Image> batch = draw_batch(pictures, batch_size, random);
+        const Matrix noise = uniform_matrix(random, batch_size, mae::patch_count(config));
+        zero_gradients(variables(table));
+        const Tape tape;
+        const Var loss = mae::loss(mae::forward(batch, noise, w, config), config);
+        backward(loss);
+        clip_gradient_norm(variables(table), 1);
+        optimizer.update(learning_rate(schedule, step));
+        progress.update(step, loss.value()(0, 0));
+        if ((step + 1) % std::max(1, steps / 16) == 0) {
+            curve.x.push_back(static_cast<float>(step + 1));
+            curve.y.push_back(mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0));
+        }
+    }
+    return curve;
+}
+
+static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config, const Choices& choices,
+                         int seed, std::vector<Image>& pages) {
+    lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(mae::patch_count(config)) + " patches?",
+                "", "digits of writers it has never seen");
+    const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
+    lesson.curves({curve});
+    const mae::Steps steps = restore_test(w, config, digits, seed);
+    const std::vector<Image> predicted = mae::predicted_images(steps, config);
+    show_triples(lesson, digits, predicted, steps.masking.mask, config.patch_size, 4, pages);
+    const Judged judged = judge(digits, predicted, steps.masking.mask, config.patch_size, Measure::squared);
+    lesson.table(judged_table(judged));
+    lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no digits; the "
+               "model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several digits fit, the squared "
+               "error makes it paint their mean: that is the blur.");
+    lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 0.9);
+    lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
+}
+
+static void step_6_waves(Lesson& lesson, const Choices& choices, int seed, std::vector<Image>& pages) {
+    lesson.step("And if the rest really is determined?", "sin(k (x cos a + y sin a) + phase)", "half of the patches hidden");
+    const mae::Config config = waves_config();
+    const Pictures waves = waves_to_restore(500, config.image_size, seed);
+    Random random(seed);
+    const mae::Weights w = mae::make_weights(config, random);
+    const Series curve = train(w, config, waves, choices.wave_steps, seed, "error on hidden patches");
+    lesson.curves({curve});
+    const mae::Steps steps = restore_test(w, config, waves, seed);
+    const std::vector<Image> predicted = mae::predicted_images(steps, config);
+    std::vector<Image> wave_pages;  // another size than the digits', so not on their page
+    show_triples(lesson, waves, predicted, steps.masking.mask, config.patch_size, 2, wave_pages);
+    if (pages.empty()) pages = wave_pages;
+    const Judged judged = judge(waves, predicted, steps.masking.mask, config.patch_size, Measure::squared);
+    lesson.table(judged_table(judged));
+    lesson.why("three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on what is "
+               "hidden falls from the variance ", fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On what it sees the same "
+               "model is off by ", fixed(judged.model.visible), ", worse than the mean: the loss never asked, so its answer there is an accident. "
+               "Both numbers together show what an objective is.");
+    lesson.predict("both numbers when the loss is taken over all patches.");
+    lesson.claim_at_most("squared error on hidden patches of new waves, as a share of their variance", judged.model.hidden / judged.mean.hidden, 0.5);
+    lesson.claim_at_least("error on visible patches, as a multiple of the one on hidden patches", judged.model.visible / judged.model.hidden, 1.5);
+}
+
+// --- what the encoder saves ---
+
+static double seconds_to_encode(const Var& tokens, int images, const mae::Weights& w, const mae::Config& config) {
+    const NoTape evaluation;
+    const auto begin = std::chrono::steady_clock::now();
+    pre_norm_stack(tokens, w.blocks, {.heads = config.heads, .eps = config.eps},
+                   {.segments = Segments::equal(images, tokens.rows() / images)});
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+static void step_7_cost(Lesson& lesson, int seed) {
+    lesson.step("What does the encoder save?", "4 T D^2 + 2 T^2 D + 2 T D M in each block", "T tokens, M = 4 D in the MLP");
+    const mae::Config config{.image_size = 112, .patch_size = 8, .width = 96, .depth = 2, .heads = 4, .decoder_width = 8, .decoder_depth = 0,
+                             .decoder_heads = 1};
+    const int images = 2, few = mae::visible_count(config) + 1, all = mae::patch_count(config) + 1;
+    Random random(seed);
+    const mae::Weights w = mae::make_weights(config, random);
+    const Var visible = normal_matrix(random, images * few, config.width), with_mask_tokens = normal_matrix(random, images * all, config.width);
+    double least_few = 1e9, least_all = 1e9;  // the least of several: whatever else the machine does only adds
+    for (int trial = 0; trial < 15; ++trial) {
+        least_few = std::min(least_few, seconds_to_encode(visible, images, w, config));
+        least_all = std::min(least_all, seconds_to_encode(with_mask_tokens, images, w, config));
+    }
+    const double counted_few = mae::encoder_multiplications(config, few), counted_all = mae::encoder_multiplications(config, all);
+    const mae::Config large;  // ViT-L/16
+    const double large_ratio = mae::encoder_multiplications(large, mae::patch_count(large) + 1) /
+                               mae::encoder_multiplications(large, mae::visible_count(large) + 1);
+    lesson.table({{"encoder sees", "tokens", "million multiplications", "milliseconds"},
+                  {"visible patches", text(few), fixed(counted_few / 1e6, 1), fixed(1e3 * least_few / images, 2)},
+                  {"mask tokens as well", text(all), fixed(counted_all / 1e6, 1), fixed(1e3 * least_all / images, 2)},
+                  {"ratio", fixed(static_cast<double>(all) / few, 2), fixed(counted_all / counted_few, 2), fixed(least_all / least_few, 2)}});
+    lesson.why("a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention with their "
+               "square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ", fixed(large_ratio, 2),
+               ". The decoder does see all places, so it is kept small.");
+    lesson.claim_at_least("time of the encoder with mask tokens, as a multiple of the time without", least_all / least_few, 2.5);
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const Pictures digits = digits_to_restore();
+    const mae::Config config = digits_config(choices.mask_ratio);
+    Random random(seed);
+    const mae::Weights w = mae::make_weights(config, random);
+    const Matrix noise = uniform_matrix(random, 1, mae::patch_count(config));
+    const mae::Masking masking = step_1_hide(lesson, digits, noise, config);
+    const mae::Steps steps = mae::forward({digits.test[0]}, noise, w, config);
+    step_2_encode(lesson, steps, config);
+    step_3_decode(lesson, steps);
+    step_4_loss(lesson, steps, config);
+    std::vector<Image> pages;
+    step_5_train(lesson, digits, w, config, choices, seed, pages);
+    step_6_waves(lesson, choices, seed, pages);
+    step_7_cost(lesson, seed);
+    write_pages(choices.out, pages);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/mask_pixels/mae", "A quarter of a picture tells the rest.", "15 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
+    options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
+    options.add("mask-ratio", choices.mask_ratio, "share of a digit's patches that is hidden", 0.1, 0.93);
+    options.add("out", choices.out, "a PGM file for masked, restored and original digits");
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
