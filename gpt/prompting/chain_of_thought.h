@@ -1,0 +1,104 @@
+// chain_of_thought.h: write the steps down before the answer. A network of fixed depth does a fixed amount of work a token;
+// steps that are written and read again give it as much serial work as there are steps.
+//
+//   papers   Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large Language Models", 2022, arXiv 2201.11903;
+//            Nye et al., "Show Your Work: Scratchpads", 2021, arXiv 2112.00114;
+//            Wang et al., "Self-Consistency Improves Chain of Thought Reasoning", 2022, arXiv 2203.11171 (the vote)
+//   shows    one model and one question, two first words: DIRECT stays at chance, STEPS is right
+//   symbols  M digits   N of them in a question   s_k = (d_1 + ... + d_k) mod M
+//   toy      direct  DIRECT d_1 ... d_N = ANSWER s_N
+//            steps   STEPS  d_1 ... d_N = s_1 ... s_(N-1) ANSWER s_N
+//            filler  STEPS  d_1 ... d_N = = ... = ANSWER s_N          as long as steps, but nothing is written down
+//   differs  the papers prompt in words and train nothing; a model this small cannot be prompted in words, so it is trained on both
+//            formats, and the first token says which is wanted
+//   next     chain_of_thought.cpp, then its walkthrough
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gpt/gpt.h"
+
+namespace chain_of_thought {
+
+struct Task {
+    int digits = 7;  // M, ids 0 ... M-1
+    int count = 6;   // N in a question
+};
+
+// The ids behind the digits.
+struct Words {
+    int equals, answer, end, direct, steps;
+};
+Words words_of(const Task& task);
+int vocabulary(const Task& task);  // M + 5
+
+enum class Format { direct, steps, filler };
+
+// Questions one after the other, N digits each.
+using Questions = std::vector<int>;
+Questions make_questions(const Task& task, Random& random, int questions);
+
+// s_1 ... s_N of every question.
+std::vector<int> partial_sums(const Task& task, const Questions& questions);
+
+// What the model is given: the first token, the digits, "=". N + 2 tokens a question.
+std::vector<int> prompts_of(const Task& task, const Questions& questions, Format format);
+
+// The same with everything that should be written behind it: N + 4 tokens a question in the direct format, 2N + 3 in the others.
+std::vector<int> documents_of(const Task& task, const Questions& questions, Format format);
+int document_length(const Task& task, Format format);
+
+// The next tokens, ignored up to "=": the digits are drawn blindly, a loss on them would only be noise.
+std::vector<int> labels_of(const Task& task, const std::vector<int>& documents, Format format);
+
+// The model of the toy: width 32, two layers, two heads, inner width 128, an output matrix of its own.
+gpt::Config model_of(const Task& task);
+
+// Words and places must start large.
+const gpt::Start start{.deviation = 0.1f, .embedding_deviation = 0.5f};
+
+// Mean cross entropy of what is written in the direct format plus that of the other format.
+Var loss(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& direct, const Questions& others,
+         Format other);
+
+struct Training {
+    int steps = 1500;
+    int batch = 64;               // documents a step, half of them direct
+    float learning_rate = 3e-3f;  // after 100 steps of warm-up, then down in a line to 2 %
+    Format other = Format::steps;
+};
+
+// Adam with betas 0.9 and 0.98, no weight decay, gradients clipped to length 1.
+//   watch  is told the loss of every step; when it returns false, training ends there
+void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
+           const std::function<bool(int step, float loss)>& watch = nullptr);
+
+// --- asking ---
+
+// What the model writes behind each prompt, always taking the likeliest token; its own steps, never the true ones.
+using Written = std::vector<std::vector<int>>;
+Written solve(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, Format format);
+
+// The same, drawn: `draws` (questions, tokens to be written).
+Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, float temperature,
+                      const Matrix& draws);
+int written_length(const Task& task, Format format);  // 2 or N + 1
+
+// The same as solve with steps, but step number `k` (from 1) is moved by `offset` before the model goes on.
+Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, int k,
+                                int offset);
+
+// The last token of each.
+std::vector<int> answers_of(const Written& written);
+
+// Share of answers that are s_N.
+float accuracy(const Task& task, const Questions& questions, const std::vector<int>& answers);
+
+// Self-consistency: the answer given most often; of several the one that was given first.
+int majority(const std::vector<int>& answers);
+
+// "STEPS 3 5 = 3 ANSWER 1"
+std::string document_text(const Task& task, const std::vector<int>& ids);
+
+}  // namespace chain_of_thought

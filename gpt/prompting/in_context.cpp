@@ -1,0 +1,130 @@
+#include "gpt/prompting/in_context.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "gpt/sampling.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "nn/training/optimizer.h"
+#include "nn/training/schedule.h"
+
+namespace in_context {
+
+// --- the text ---
+
+Batch make_batch(const Task& task, Random& random, int sequences) {
+    require(task.inputs > 0 && task.labels > 0 && task.pairs > 0, "in_context: ", task.inputs, " inputs, ", task.labels, " labels, ",
+            task.pairs, " pairs, each must be at least 1");
+    Batch batch;
+    for (int b = 0; b < sequences; ++b) {
+        std::vector<int> f;  // the hidden table of this sequence, and of no other
+        for (int x = 0; x < task.inputs; ++x) f.push_back(random.below(task.labels));
+        for (int n = 0; n < task.pairs; ++n) {
+            const int x = random.below(task.inputs);
+            batch.ids.push_back(x);
+            batch.ids.push_back(task.inputs + f[x]);
+            batch.answers.push_back(f[x]);
+        }
+    }
+    return batch;
+}
+
+std::vector<int> prompt_of(const Task& task, const std::vector<std::pair<int, int>>& examples, int query) {
+    std::vector<int> ids;
+    for (const auto& [x, label] : examples) {
+        ids.push_back(x);
+        ids.push_back(task.inputs + label);
+    }
+    ids.push_back(query);
+    return ids;
+}
+
+// --- the best possible answer ---
+
+static double never_shown(const Task& task, int shots) { return std::pow(1 - 1.0 / task.inputs, shots); }
+
+double best_accuracy(const Task& task, int shots) { return 1 - never_shown(task, shots) * (1 - 1.0 / task.labels); }
+
+double best_loss(const Task& task, int shots) { return never_shown(task, shots) * std::log(static_cast<double>(task.labels)); }
+
+// --- the model ---
+
+gpt::Config model_of(const Task& task) {
+    return {.vocabulary = task.inputs + task.labels,
+            .positions = 2 * task.pairs,
+            .width = 32,
+            .depth = 2,
+            .heads = 2,
+            .mlp_width = 64,
+            .tied = false};
+}
+
+Var label_logits(const gpt::Steps& steps, const Task& task) {
+    std::vector<int> after_input;  // rows 0, 2, 4, ...: the input has been read, its label has not
+    for (int row = 0; row < steps.logits.rows(); row += 2) after_input.push_back(row);
+    const Var logits = gather_rows(steps.logits, after_input);  // (B*N, K+L)
+    return slice_cols(logits, task.inputs, task.labels);        // (B*N, L)
+}
+
+Var loss(const gpt::Steps& steps, const Batch& batch, const Task& task) {
+    return cross_entropy(label_logits(steps, task), batch.answers);
+}
+
+void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
+           const std::function<void(int step, float loss)>& watch) {
+    const std::vector<Var> trained = variables(gpt::parameters(w, config));
+    AdamW adam(trained, {}, {.beta2 = 0.98f, .weight_decay = 0});
+    const Schedule schedule{.peak = training.learning_rate,
+                            .warm_up = std::min(100, training.steps),
+                            .steps = training.steps,
+                            .descent = Descent::linear,
+                            .floor = 0.05f};
+    for (int step = 0; step < training.steps; ++step) {
+        const Batch batch = make_batch(task, random, training.batch);
+        const Tape tape;
+        const Var error = loss(gpt::forward(batch.ids, 2 * task.pairs, w, config), batch, task);
+        zero_gradients(trained);
+        backward(error);
+        clip_gradient_norm(trained, 1);
+        adam.update(learning_rate(schedule, step));
+        if (watch) watch(step, error.value()[0]);
+    }
+}
+
+// --- using it ---
+
+std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random, int sequences) {
+    const NoTape no_tape;
+    std::vector<float> right(task.pairs, 0);
+    const int at_once = 250;
+    for (int done = 0; done < sequences; done += at_once) {
+        const Batch batch = make_batch(task, random, std::min(at_once, sequences - done));
+        const Matrix logits = label_logits(gpt::forward(batch.ids, 2 * task.pairs, w, config), task).value();  // (B*N, L)
+        for (int i = 0; i < logits.rows; ++i) right[i % task.pairs] += argmax_row(logits, i) == batch.answers[i];
+    }
+    for (float& share : right) share /= static_cast<float>(sequences);
+    return right;
+}
+
+static double mean_log_probability(const std::vector<int>& prompt, const std::vector<int>& candidate, const gpt::Weights& w,
+                                   const gpt::Config& config) {
+    return gpt::log_probability(prompt, candidate, w, config) / static_cast<double>(candidate.size());
+}
+
+int choose(const std::vector<int>& prompt, const std::vector<std::vector<int>>& candidates, const gpt::Weights& w,
+           const gpt::Config& config, const std::vector<int>& neutral) {
+    require(!candidates.empty(), "choose: there is no candidate");
+    int best = 0;
+    double best_score = -std::numeric_limits<double>::infinity();
+    for (int c = 0; c < static_cast<int>(candidates.size()); ++c) {
+        require(!candidates[c].empty(), "choose: candidate ", c, " has no words");
+        double score = mean_log_probability(prompt, candidates[c], w, config);
+        if (!neutral.empty()) score -= mean_log_probability(neutral, candidates[c], w, config);
+        if (score > best_score) best_score = score, best = c;
+    }
+    return best;
+}
+
+}  // namespace in_context
