@@ -15,7 +15,7 @@ static Image grey(int height, int width, const std::vector<float>& pixels) {
 }
 
 TEST_CASE("plain: two letters a pixel, from space to @") {
-    const Block block = picture(grey(2, 3, {0, 0.5f, 1, -1, 2, NAN}), Colours::none);
+    const Drawing block = picture(grey(2, 3, {0, 0.5f, 1, -1, 2, NAN}), Colours::none);
     CHECK(block.lines == Lines{"  ++@@", "  @@  "});  // 0.5 * 9 = 4.5 -> 5, '+'
     CHECK(block.width == 6);
 }
@@ -25,7 +25,7 @@ TEST_CASE("in colour: half blocks, the upper pixel in front, the lower one behin
     Image image(2, 17, 3);
     image(0, 0, 0) = 1;                           // red above
     image(1, 0, 2) = 1;                           // blue below
-    const Block all = picture(image, Colours::all);
+    const Drawing all = picture(image, Colours::all);
     CHECK(all.width == 17);
     REQUIRE(all.lines.size() == 1);
     CHECK(all.lines[0].starts_with("\x1b[38;2;255;0;0m\x1b[48;2;0;0;255m\u2580\x1b[38;2;0;0;0m"));
@@ -68,7 +68,7 @@ TEST_CASE("a heat map stretches from the smallest to the largest element") {
 }
 
 TEST_CASE("blocks stand beside one another, captions above, and go on below when there is no room") {
-    const Block high{{"aa", "bb"}, 2}, low{{"cccc"}, 4};
+    const Drawing high{{"aa", "bb"}, 2}, low{{"cccc"}, 4};
     CHECK(side_by_side({{"x", high}, {"y", low}}) == Lines{"x    y", "aa   cccc", "bb"});
     CHECK(side_by_side({{"", high}, {"", low}}) == Lines{"aa   cccc", "bb"});
     CHECK(side_by_side({{"long", high}, {"y", low}}) == Lines{"long   y", "aa     cccc", "bb"});
