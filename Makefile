@@ -81,10 +81,10 @@ all: $(LIBRARY) $(WALKS)
 
 $(LIBRARY): $(call object,$(LIBRARY_SOURCES))
 $(HELPERS): $(call object,$(HELPER_SOURCES))
-$(LIBRARY) $(HELPERS):
+$(LIBRARY) $(HELPERS): $(OUT)/files
 	$(say) "archive $@"
 	@mkdir -p $(@D) && rm -f $@
-	$(quiet)ar crs $@ $^
+	$(quiet)ar crs $@ $(filter %.o,$^)
 
 $(OUT)/objects/%.o: %.cpp $(OUT)/flags
 	$(say) "compile $<"
@@ -101,6 +101,12 @@ $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o $(SHOW) $(LIBRARY)
 $(OUT)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# Rewritten only when a file has come or gone: what was linked of a file that is no more must go too.
+$(OUT)/files: always
+	@mkdir -p $(@D)
+	@echo '$(LIBRARY_SOURCES) $(HELPER_SOURCES) $(TEST_SOURCES)' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # ---- test --------------------------------------------------------------------------------------------------------------------
@@ -133,10 +139,10 @@ $(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): INCLUDE = $$(cat build/doctest
 $(call object,tests/main.cpp): build/doctest/option
 $(call object,tests/main.cpp): INCLUDE = $$(cat build/doctest/option)
 
-$(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY)
+$(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY) $(OUT)/files
 	$(say) "link    $@"
 	@mkdir -p $(@D)
-	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
+	$(quiet)$(CXX) $(filter %.o %.a,$^) $(LDFLAGS) -o $@
 
 # Broken files for every reader: make fuzz ARGS="300 json" feeds one for five minutes.
 .PHONY: fuzz
