@@ -14,7 +14,7 @@ import grid  # noqa: E402
 for command in [
     "set pagination off",
     "set confirm off",
-    "set print frame-arguments scalars",
+    "set print frame-arguments none",
     "set print object off",
     "set breakpoint pending off",
     "set disable-randomization on",
