@@ -9,8 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::size_t gap = bytes.find("\n\n");
     const std::string_view text = gap == std::string_view::npos ? std::string_view() : bytes.substr(gap + 2);
     try {
-        const tokenizer_bert::Vocabulary vocabulary = tokenizer_bert::read_vocabulary(bytes.substr(0, gap), "fuzz");
-        tokenizer_bert::decode(tokenizer_bert::encode(text, vocabulary, {}), vocabulary);
+        const wordpiece::Vocabulary vocabulary = wordpiece::read_vocabulary(bytes.substr(0, gap), "fuzz");
+        wordpiece::decode(wordpiece::encode(text, vocabulary, {}), vocabulary);
     } catch (const std::invalid_argument&) {
     }
     return 0;

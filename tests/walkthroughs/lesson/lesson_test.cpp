@@ -46,8 +46,8 @@ TEST_CASE("a step looks as the style says") {
                           "         code      const Matrix A = softmax_rows(s);\n"
                           "         A (2, 2)   0.2500  0.7500\n"
                           "                    0.5000  0.5000\n"
-                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for nothing and\n"
-                          "                   divides evenly, as it must\n"
+                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for\n"
+                          "                   nothing and divides evenly, as it must\n"
                           "         predict   row 0 when q is doubled\n");
 }
 
@@ -98,6 +98,7 @@ TEST_CASE("claims hold or FAIL, and decide what main returns") {
     const Told good = told(three_claims), bad = told(claims_that_fail);
     CHECK(good.result == 0);
     CHECK(good.words.ends_with("second\n"
+                               "\n"
                                "claim    holds   digits read: 0.969, at least 0.95\n"
                                "claim    holds   loss: 0.1, at most 0.1\n"
                                "claim    holds   positions matter\n"));
@@ -127,4 +128,38 @@ TEST_CASE("--step waits between the steps, until nobody answers any more") {
     CHECK(waits(told(three_steps, true, "\n\n\n").words) == 2);
     CHECK(waits(told(three_steps, true, "yes\nyes\n").words) == 2);
     CHECK(waits(told(three_steps, true, "").words) == 1);
+}
+
+static void long_lines(Lesson& lesson) {
+    lesson.step("A question that is longer than its column is wide", "y = x W", "Eq. 1");
+    lesson.step("A question", "an equation that is much too long to stand beside any question on one page, whatever it asks");
+    lesson.matrix("wide", Matrix(1, 8, -1000), 8);
+    lesson.code(1);
+    lesson.say("here");  // the line that is shown
+}
+static const std::string line_shown = std::to_string(__LINE__ - 2);
+
+TEST_CASE("what does not fit beside stands below; a line of code is read from its own file") {
+    const std::string words = told(long_lines).words;
+    CHECK(words.substr(words.find("\nstep 1") + 1) ==
+        "step 1   A question that is longer than its column is wide   y = x W   Eq. 1\n"
+        "\n"
+        "step 2   A question\n"
+        "         an equation that is much too long to stand beside any question on one page, whatever it asks\n"
+        "         wide (1, 8)\n"
+        "              -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000\n"
+        "         code      lesson.say(\"here\");  // the line that is shown\n"
+        "                   tests/walkthroughs/lesson/lesson_test.cpp:" + line_shown + "\n"
+        "         here\n");
+}
+
+static void nothing(Lesson&) {}
+static void refuse(Lesson&) { throw std::invalid_argument("x.ppm: is no PPM file"); }
+static void break_down(Lesson&) { throw std::runtime_error("no memory"); }
+
+TEST_CASE("a lesson that meets a broken file ends with 2, one that breaks with 1") {
+    const Options options("toy", "Shows a toy.", "1 second");
+    CHECK(give_lesson(options, nothing) == 0);
+    CHECK(give_lesson(options, refuse) == 2);
+    CHECK(give_lesson(options, break_down) == 1);
 }
