@@ -58,7 +58,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"vit", {"nn", "bert", "gpt", "vit"}},
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"}},
-    {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "bench"}},
+    {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "bench"}},
     {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests"}},
 };
 
