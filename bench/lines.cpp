@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "bert/bert.h"
 #include "gpt/gpt.h"
 #include "nn/autograd/operations.h"
 #include "nn/base/functions.h"
@@ -132,6 +133,13 @@ static std::function<void()> prepare_vit_forward(vit::Config config, int count) 
     return [=] { vit::forward(images, weights, config); };
 }
 
+static std::function<void()> prepare_bert_forward(bert::Config config, int length) {
+    Random random(1);
+    const bert::Weights weights = bert::make_weights(config, random);
+    const bert::Batch batch = bert::make_batch({random_ids(random, length, config.vocabulary)});
+    return [=] { bert::forward(batch, weights, config); };
+}
+
 // Writes `count` tokens, always the likeliest: reading the weights is all that is left to measure.
 static std::function<void()> prepare_generation(gpt::Config config, int count) {
     Random random(1);
@@ -170,6 +178,9 @@ std::vector<Line> all_lines() {
         const double operations = stack_operations(count, 197, vit_base.depth, vit_base.width, vit_base.mlp_width) + 2.0 * count * 196 * 768 * 768;
         lines.push_back({"vit-b16 forward B" + std::to_string(count), operations, 0, 0, [=] { return prepare_vit_forward(vit_base, count); }});
     }
+    const bert::Config bert_base;
+    lines.push_back({"bert-base forward T128", stack_operations(1, 128, bert_base.depth, bert_base.width, bert_base.mlp_width), 0, 0,
+                     [=] { return prepare_bert_forward(bert_base, 128); }});
 
     const vit::Config tiny{.image_height = 32, .image_width = 32, .patch_size = 4, .width = 64, .depth = 2, .heads = 4, .mlp_width = 256,
                            .classes = 10};

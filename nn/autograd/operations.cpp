@@ -387,23 +387,17 @@ Var row_means(const Var& a, Where where) {
 // --- softmax ---
 
 void softmax_in_place(float* scores, int count) {
-    float largest = -std::numeric_limits<float>::infinity();
-    for (int j = 0; j < count; ++j) largest = std::max(largest, scores[j]);
+    const float largest = max_of(scores, count);
     if (largest == -std::numeric_limits<float>::infinity()) {  // nothing may be chosen
         std::fill_n(scores, count, 0.0f);
         return;
     }
-    float total = 0;
-    for (int j = 0; j < count; ++j) {
-        scores[j] = fast_exp(scores[j] - largest);  // at most exp(0) = 1: cannot overflow
-        total += scores[j];
-    }
+    const float total = exp_of(scores, largest, scores, count);  // each at most exp(0) = 1: cannot overflow
     for (int j = 0; j < count; ++j) scores[j] /= total;
 }
 
 void softmax_backward_row(const float* p, const float* dp, float* ds, int count) {
-    float mean = 0;
-    for (int j = 0; j < count; ++j) mean += p[j] * dp[j];
+    const float mean = dot_of(p, dp, count);
     for (int j = 0; j < count; ++j) ds[j] = p[j] * (dp[j] - mean);
 }
 

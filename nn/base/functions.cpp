@@ -4,15 +4,29 @@
 
 static constexpr int lanes = 32;
 
+// 32 become 8, and 8 become 1.
+static float sum_of_lanes(const float (&lane)[lanes]) {
+    float sum[8];
+    for (int q = 0; q < 8; ++q) sum[q] = (lane[q] + lane[q + 8]) + (lane[q + 16] + lane[q + 24]);
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
 float sum_of(const float* x, int count) {
     float lane[lanes] = {};
     int k = 0;
     for (; k + lanes <= count; k += lanes)
         for (int q = 0; q < lanes; ++q) lane[q] += x[k + q];
     for (int q = 0; k + q < count; ++q) lane[q] += x[k + q];
-    for (int half = lanes / 2; half > 0; half /= 2)
-        for (int q = 0; q < half; ++q) lane[q] += lane[q + half];
-    return lane[0];
+    return sum_of_lanes(lane);
+}
+
+float dot_of(const float* x, const float* y, int count) {
+    float lane[lanes] = {};
+    int k = 0;
+    for (; k + lanes <= count; k += lanes)
+        for (int q = 0; q < lanes; ++q) lane[q] += x[k + q] * y[k + q];
+    for (int q = 0; k + q < count; ++q) lane[q] += x[k + q] * y[k + q];
+    return sum_of_lanes(lane);
 }
 
 float max_of(const float* x, int count) {
@@ -22,8 +36,9 @@ float max_of(const float* x, int count) {
     for (; k + lanes <= count; k += lanes)
         for (int q = 0; q < lanes; ++q) lane[q] = x[k + q] > lane[q] ? x[k + q] : lane[q];
     for (int q = 0; k + q < count; ++q) lane[q] = x[k + q] > lane[q] ? x[k + q] : lane[q];
-    for (int half = lanes / 2; half > 0; half /= 2)
-        for (int q = 0; q < half; ++q) lane[q] = lane[q + half] > lane[q] ? lane[q + half] : lane[q];
+    for (int q = 0; q < 16; ++q) lane[q] = lane[q + 16] > lane[q] ? lane[q + 16] : lane[q];
+    for (int q = 0; q < 8; ++q) lane[q] = lane[q + 8] > lane[q] ? lane[q + 8] : lane[q];
+    for (int q = 1; q < 8; ++q) lane[0] = lane[q] > lane[0] ? lane[q] : lane[0];
     return lane[0];
 }
 

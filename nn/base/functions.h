@@ -62,5 +62,8 @@ inline float fast_erf(float x) {
 float sum_of(const float* x, int count);
 float max_of(const float* x, int count);
 
+// sum of x[k] y[k], in the same 32 sums
+float dot_of(const float* x, const float* y, int count);
+
 // y[k] = exp(x[k] - shift); y may be x.   returns the sum of all y, as sum_of does
 float exp_of(const float* x, float shift, float* y, int count);

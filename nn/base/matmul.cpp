@@ -31,7 +31,7 @@ void multiply_add_textbook(OutSlice c, Slice a, Slice b) {
             for (int j = 0; j < c.cols; ++j) c.first[i * c.row_step + j] += a(i, k) * b(k, j);
 }
 
-static std::string shape(Slice s) { return "(" + text(s.rows) + ", " + text(s.cols) + ")"; }
+static std::string text(Slice s) { return "(" + text(s.rows) + ", " + text(s.cols) + ")"; }
 
 // --- the same three loops, arranged for the machine ---
 //
@@ -81,9 +81,11 @@ static void pack_strip(Slice b, int width, float* out) {
         for (int k = 0; k < b.rows; ++k) std::copy_n(&b.first[k * b.row_step], b.cols, &out[k * width]);
         return;
     }
-    for (int k0 = 0; k0 < b.rows; k0 += 16)  // 16 rows at a time: then what is read and what is written both stay in the cache
-        for (int j = 0; j < b.cols; ++j)
-            for (int k = k0; k < std::min(k0 + 16, b.rows); ++k) out[k * width + j] = b(k, j);
+    // 16 columns at a time: their numbers are asked for together instead of one after the other, and each line of the cache that
+    // comes in holds 16 numbers of a column, which are all used before it goes.
+    for (int j0 = 0; j0 < b.cols; j0 += 16)
+        for (int k = 0; k < b.rows; ++k)
+            for (int j = j0; j < std::min(j0 + 16, b.cols); ++j) out[k * width + j] = b(k, j);
 }
 
 // Cuts B into strips as wide as a tile and lays them one behind the other.
@@ -94,7 +96,8 @@ static void pack(Slice b, float* out) {
     }
 }
 
-// The textbook loops. Their sizes are constants: the compiler unrolls the inner two and keeps all of `sum` in registers.
+// The textbook loops, k outermost. The inner sizes are constants: the compiler unrolls both loops and keeps all of `sum` in
+// registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ every one.
 //   a   tile_rows rows at most; where there are fewer, the last one is computed again and its copies are dropped
 //   b   a packed strip, at least as wide as c
 template <int width>
@@ -104,13 +107,18 @@ static void multiply_tile(OutSlice c, Slice a, const float* b) {
     const long step = a.col_step;
     float sum[tile_rows][width] = {};
     for (int k = 0; k < a.cols; ++k)
+        for (int j = 0; j < width; ++j)
+            for (int i = 0; i < tile_rows; ++i) sum[i][j] += row[i][k * step] * b[k * width + j];
+    if (c.rows == tile_rows && c.cols == width) {
         for (int i = 0; i < tile_rows; ++i)
-            for (int j = 0; j < width; ++j) sum[i][j] += row[i][k * step] * b[k * width + j];
-    float result[tile_rows][width];
+            for (int j = 0; j < width; ++j) c.first[i * c.row_step + j] += sum[i][j];
+        return;
+    }
+    float edge[tile_rows][width];  // `sum` itself would have to leave the registers, if not all of it were used
     for (int i = 0; i < tile_rows; ++i)
-        for (int j = 0; j < width; ++j) result[i][j] = sum[i][j];
+        for (int j = 0; j < width; ++j) edge[i][j] = sum[i][j];
     for (int i = 0; i < c.rows; ++i)
-        for (int j = 0; j < c.cols; ++j) c.first[i * c.row_step + j] += result[i][j];
+        for (int j = 0; j < c.cols; ++j) c.first[i * c.row_step + j] += edge[i][j];
 }
 
 static void multiply_block(OutSlice c, Slice a, Slice b) {
@@ -220,8 +228,8 @@ static constexpr double worth_packing = 512;    // products; below it the textbo
 static constexpr double worth_waking = 200000;  // products; they take about as long as waking a thread
 
 void multiply_add(OutSlice c, Slice a, Slice b, Where where) {
-    require(a.cols == b.rows, where, "matmul: ", shape(a), " times ", shape(b), ", the inner sizes differ");
-    require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of ", shape(a), " and ", shape(b),
+    require(a.cols == b.rows, where, "matmul: ", a, " times ", b, ", the inner sizes differ");
+    require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of ", a, " and ", b,
             " does not fit into (", c.rows, ", ", c.cols, ")");
     if (c.rows == 0 || c.cols == 0 || a.cols == 0) return;
     if (overlap(c, a) || overlap(c, b)) {  // then both are read before anything is written

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/base/functions.h"
+
 LayerNorm make_layer_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = parameter(Matrix(1, width))}; }
 
 struct LayerNormRecord : Record {
@@ -24,18 +26,16 @@ static void layer_norm_backward(Record& y) {
     for (int i = 0; i < dy.rows; ++i) {
         const float* const upstream = dy.row(i);
         const float* const x_hat = kept.normalised.row(i);
-        double mean_g = 0, mean_g_x = 0;
+        float* const g = dx.row(i);  // first g, then dx
         for (int j = 0; j < D; ++j) {
-            const float g = upstream[j] * gain[j];
-            mean_g += g;
-            mean_g_x += g * x_hat[j];
+            g[j] = upstream[j] * gain[j];
             dgain[j] += upstream[j] * x_hat[j];
             dbias[j] += upstream[j];
         }
-        const float shift = static_cast<float>(mean_g / D);
-        const float stretch = static_cast<float>(mean_g_x / D);
-        for (int j = 0; j < D; ++j)
-            dx(i, j) = (upstream[j] * gain[j] - shift - x_hat[j] * stretch) * kept.one_over_sigma(i, 0);
+        const float mean_g = sum_of(g, D) / D;
+        const float mean_g_x = dot_of(g, x_hat, D) / D;
+        const float one_over_sigma = kept.one_over_sigma(i, 0);
+        for (int j = 0; j < D; ++j) g[j] = (g[j] - mean_g - x_hat[j] * mean_g_x) * one_over_sigma;
     }
     add_gradient(y.inputs[0], std::move(dx));
     add_gradient(y.inputs[1], std::move(dgain));
@@ -55,17 +55,15 @@ Var layer_norm(const Var& x, const LayerNorm& w, float eps, Where where) {
     Matrix y = Matrix::unset(x.rows(), D);
     for (int i = 0; i < x.rows(); ++i) {
         const float* const row = x.value().row(i);
-        double sum = 0, sum_of_squares = 0;
-        for (int j = 0; j < D; ++j) sum += row[j];
-        const float mean = static_cast<float>(sum / D);
-        for (int j = 0; j < D; ++j) sum_of_squares += (row[j] - mean) * (row[j] - mean);
-        const float variance = static_cast<float>(sum_of_squares / D);
+        float* const x_hat = kept->normalised.row(i);  // first x - mean
+        const float mean = sum_of(row, D) / D;
+        for (int j = 0; j < D; ++j) x_hat[j] = row[j] - mean;
+        const float variance = dot_of(x_hat, x_hat, D) / D;
         const float one_over_sigma = 1 / std::sqrt(variance + eps);
         kept->one_over_sigma(i, 0) = one_over_sigma;
         for (int j = 0; j < D; ++j) {
-            const float x_hat = (row[j] - mean) * one_over_sigma;
-            kept->normalised(i, j) = x_hat;
-            y(i, j) = x_hat * gain[j] + bias[j];
+            x_hat[j] *= one_over_sigma;
+            y(i, j) = x_hat[j] * gain[j] + bias[j];
         }
     }
     return record_operation(kept, "layer_norm", std::move(y), {x, w.gain, w.bias}, layer_norm_backward, where);

@@ -40,13 +40,13 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
                 " classes, nor ", ignored_label, " (ignored)");
     Matrix losses(s.rows, 1);
     Matrix log_total(s.rows, 1);
+    std::vector<float> shares(s.cols);  // exp(s_ij - largest), needed only for its sum
     for (int i = 0; i < s.rows; ++i) {
         if (labels[i] == ignored_label) continue;
         const float* const row = s.row(i);
-        const float largest = *std::max_element(row, row + s.cols);
-        double total = 0;
-        for (int j = 0; j < s.cols; ++j) total += fast_exp(row[j] - largest);
-        log_total(i, 0) = largest + static_cast<float>(std::log(total));
+        const float largest = max_of(row, s.cols);
+        const float total = exp_of(row, largest, shares.data(), s.cols);
+        log_total(i, 0) = largest + std::log(total);
         losses(i, 0) = log_total(i, 0) - row[labels[i]];
     }
     TokenLossesRecord* const kept = new TokenLossesRecord;

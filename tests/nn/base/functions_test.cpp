@@ -80,7 +80,7 @@ TEST_CASE("exp reaches into the numbers that are smaller than the smallest norma
     CHECK(fast_exp(88.73f) == infinity);
 }
 
-TEST_CASE("sum_of and max_of see every element, whatever the length") {
+TEST_CASE("sum_of, dot_of and max_of see every element, whatever the length") {
     for (const int count : {0, 1, 2, 31, 32, 33, 63, 64, 65, 100}) {
         std::vector<float> x(count, 1);
         CHECK(sum_of(x.data(), count) == count);
@@ -89,6 +89,7 @@ TEST_CASE("sum_of and max_of see every element, whatever the length") {
             x[k] = 5;
             CHECK(sum_of(x.data(), count) == count + 4);
             CHECK(max_of(x.data(), count) == 5);
+            CHECK(dot_of(x.data(), x.data(), count) == count + 24);  // 5 * 5 instead of 1 * 1
             x[k] = 1;
         }
     }
