@@ -52,7 +52,7 @@ std::vector<int> prompts_of(const Task& task, const Questions& questions, Format
     return ids;
 }
 
-int written_length(const Task& task, Format format) { return format == Format::direct ? 2 : task.count + 1; }
+int written_length(const Task& task, Format format) { return format == Format::direct ? 2 : task.count + 2; }
 
 int document_length(const Task& task, Format format) { return task.count + 2 + written_length(task, format); }
 
@@ -64,7 +64,7 @@ std::vector<int> documents_of(const Task& task, const Questions& questions, Form
     for (int q = 0; q < count_of(task, questions); ++q) {
         ids.insert(ids.end(), prompts.begin() + q * (N + 2), prompts.begin() + (q + 1) * (N + 2));
         if (format != Format::direct)
-            for (int k = 0; k < N - 1; ++k) ids.push_back(format == Format::steps ? sums[q * N + k] : words.equals);
+            for (int k = 0; k < N; ++k) ids.push_back(format == Format::steps ? sums[q * N + k] : words.equals);
         ids.push_back(words.answer);
         ids.push_back(sums[q * N + N - 1]);
     }
@@ -111,7 +111,9 @@ Var loss(const gpt::Weights& w, const gpt::Config& config, const Task& task, con
          Format other) {
     const Var direct_loss = loss_of_format(w, config, task, direct, Format::direct);
     const Var other_loss = loss_of_format(w, config, task, others, other);
-    return add(direct_loss, other_loss);
+    const float in_direct = static_cast<float>(direct.size()) * written_length(task, Format::direct);
+    const float in_others = static_cast<float>(others.size()) * written_length(task, other);
+    return add(scale(direct_loss, in_direct / (in_direct + in_others)), scale(other_loss, in_others / (in_direct + in_others)));
 }
 
 void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
@@ -153,7 +155,7 @@ Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Ta
 Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, int k,
                                 int offset) {
     const int N = task.count, M = task.digits;
-    require(k >= 1 && k < N, "solve_with_changed_step: step ", k, " of ", N - 1);
+    require(k >= 1 && k <= N, "solve_with_changed_step: step ", k, " of ", N);
     Written chains = solve(w, config, task, questions, Format::steps);
     const std::vector<int> prompts = prompts_of(task, questions, Format::steps);
     std::vector<int> longer_prompts;  // with the first k steps, the last of them changed

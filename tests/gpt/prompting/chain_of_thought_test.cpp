@@ -1,0 +1,165 @@
+#include "gpt/prompting/chain_of_thought.h"
+
+#include <cmath>
+
+#include "gpt/sampling.h"
+#include "nn/training/loss.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("chain_of_thought");
+
+using chain_of_thought::Format;
+
+static const chain_of_thought::Task card{};                          // six digits modulo 7
+static const chain_of_thought::Task small{.digits = 5, .count = 3};  // three digits modulo 5: = is 5, ANSWER 6, END 7, DIRECT 8, STEPS 9
+static const chain_of_thought::Questions two{4, 3, 1, 0, 2, 2};      // 4 + 3 + 1 = 8 = 3 (mod 5),  0 + 2 + 2 = 4
+
+TEST_CASE("partial_sums: every step adds one digit, and each question starts again") {
+    CHECK(chain_of_thought::partial_sums(small, two) == std::vector<int>{4, 2, 3, 0, 2, 4});
+    Random random(1);
+    const chain_of_thought::Questions questions = chain_of_thought::make_questions(card, random, 50);
+    const std::vector<int> sums = chain_of_thought::partial_sums(card, questions);
+    for (int q = 0; q < 50; ++q)
+        for (int k = 1; k <= 6; ++k) {
+            int sum = 0;
+            for (int i = 0; i < k; ++i) sum += questions[q * 6 + i];
+            CHECK(sums[q * 6 + k - 1] == sum % 7);
+        }
+}
+
+TEST_CASE("documents: direct, with steps, and with fillers as long as the steps") {
+    CHECK(chain_of_thought::documents_of(small, two, Format::direct) ==
+          std::vector<int>{8, 4, 3, 1, 5, 6, 3, 8, 0, 2, 2, 5, 6, 4});
+    CHECK(chain_of_thought::documents_of(small, two, Format::steps) ==
+          std::vector<int>{9, 4, 3, 1, 5, 4, 2, 3, 6, 3, 9, 0, 2, 2, 5, 0, 2, 4, 6, 4});
+    CHECK(chain_of_thought::documents_of(small, two, Format::filler) ==
+          std::vector<int>{9, 4, 3, 1, 5, 5, 5, 5, 6, 3, 9, 0, 2, 2, 5, 5, 5, 5, 6, 4});
+    CHECK(chain_of_thought::document_length(card, Format::direct) == 6 + 4);
+    CHECK(chain_of_thought::document_length(card, Format::steps) == 2 * 6 + 4);
+    CHECK(chain_of_thought::document_length(card, Format::filler) == 2 * 6 + 4);
+    CHECK(chain_of_thought::document_text(small, {9, 4, 3, 1, 5, 4, 2, 3, 6, 3, 7}) == "STEPS 4 3 1 = 4 2 3 ANSWER 3 END");
+    CHECK(chain_of_thought::document_text(small, {8}) == "DIRECT");
+}
+
+TEST_CASE("same question, two prompts: only the first token differs") {
+    const std::vector<int> direct = chain_of_thought::prompts_of(small, two, Format::direct);
+    std::vector<int> steps = chain_of_thought::prompts_of(small, two, Format::steps);
+    CHECK(direct == std::vector<int>{8, 4, 3, 1, 5, 8, 0, 2, 2, 5});
+    CHECK(steps == std::vector<int>{9, 4, 3, 1, 5, 9, 0, 2, 2, 5});
+    CHECK(chain_of_thought::prompts_of(small, two, Format::filler) == steps);
+}
+
+TEST_CASE("nothing is asked of the digits, everything of what stands behind =") {
+    const int none = ignored_label;
+    const std::vector<int> direct = chain_of_thought::documents_of(small, {4, 3, 1}, Format::direct);
+    const std::vector<int> steps = chain_of_thought::documents_of(small, {4, 3, 1}, Format::steps);
+    CHECK(chain_of_thought::labels_of(small, direct, Format::direct) == std::vector<int>{none, none, none, none, 6, 3, none});
+    CHECK(chain_of_thought::labels_of(small, steps, Format::steps) == std::vector<int>{none, none, none, none, 4, 2, 3, 6, 3, none});
+}
+
+TEST_CASE("the answer cannot leak: any N - 1 of the digits leave every answer equally likely") {
+    for (int hidden = 0; hidden < 3; ++hidden) {
+        std::vector<int> seen(5, 0);
+        for (int d = 0; d < 5; ++d) {
+            chain_of_thought::Questions question{4, 3, 1};
+            question[hidden] = d;
+            ++seen[chain_of_thought::partial_sums(small, question).back()];
+        }
+        CHECK(seen == std::vector<int>{1, 1, 1, 1, 1});
+    }
+}
+
+TEST_CASE("the model of the toy has 26,752 numbers, and fresh it knows nothing") {
+    Random random(1);
+    const gpt::Config config = chain_of_thought::model_of(card);
+    const gpt::Weights w = gpt::make_weights(config, random);
+    CHECK(count_numbers(gpt::parameters(w, config)) == 26752);
+    const chain_of_thought::Questions a = chain_of_thought::make_questions(card, random, 20);
+    const chain_of_thought::Questions b = chain_of_thought::make_questions(card, random, 20);
+    CHECK(chain_of_thought::loss(w, config, card, a, b, Format::steps).value()[0] == Approx(std::log(12.0)).epsilon(0.02));
+}
+
+TEST_CASE("majority: the most frequent answer, of several the one given first") {
+    CHECK(chain_of_thought::majority({3, 1, 3}) == 3);
+    CHECK(chain_of_thought::majority({1, 3, 3}) == 3);
+    CHECK(chain_of_thought::majority({2, 1, 1, 2}) == 2);
+    CHECK(chain_of_thought::majority({4}) == 4);
+    CHECK(error_of([] { chain_of_thought::majority({}); }) == "majority: nobody has voted");
+}
+
+TEST_CASE("accuracy counts the answers that are the whole sum") {
+    CHECK(chain_of_thought::accuracy(small, two, {3, 4}) == 1);
+    CHECK(chain_of_thought::accuracy(small, two, {3, 0}) == 0.5f);
+    CHECK(chain_of_thought::answers_of({{6, 3}, {0, 2, 6, 4}}) == std::vector<int>{3, 4});
+}
+
+// A task so easy (three digits modulo 3) that it is learned in a second.
+struct Trained {
+    chain_of_thought::Task task{.digits = 3, .count = 3};
+    gpt::Config config = chain_of_thought::model_of(task);
+    gpt::Weights w;
+    chain_of_thought::Questions questions;
+    Trained() {
+        Random random(2);
+        w = gpt::make_weights(config, random, chain_of_thought::start);
+        chain_of_thought::train(w, config, task, {.steps = 250, .batch = 32}, random);
+        questions = chain_of_thought::make_questions(task, random, 100);
+    }
+};
+
+TEST_CASE("after a short training: right with its own steps, and the answer is read off the chain, not off the question") {
+    const Trained t;
+    const chain_of_thought::Written chains = chain_of_thought::solve(t.w, t.config, t.task, t.questions, Format::steps);
+    const std::vector<int> answers = chain_of_thought::answers_of(chains);
+    CHECK(chain_of_thought::accuracy(t.task, t.questions, answers) > 0.95f);
+    for (const std::vector<int>& chain : chains) CHECK(chain.size() == 5);
+
+    // a changed step moves the answer by just as much
+    const std::vector<int> moved = chain_of_thought::answers_of(
+        chain_of_thought::solve_with_changed_step(t.w, t.config, t.task, t.questions, 2, 1));
+    const std::vector<int> unmoved = chain_of_thought::answers_of(
+        chain_of_thought::solve_with_changed_step(t.w, t.config, t.task, t.questions, 2, 0));
+    int by_one = 0;
+    for (int q = 0; q < 100; ++q) {
+        CHECK(unmoved[q] == answers[q]);
+        by_one += moved[q] == (answers[q] + 1) % 3;
+    }
+    CHECK(by_one > 95);
+
+    // drawn at temperature 0 and greedily is the same; drawn from the middle of each probability nearly so
+    const Matrix draws(100, 5, 0.5f);
+    CHECK(chain_of_thought::sample_chains(t.w, t.config, t.task, t.questions, 0, draws) == chains);
+    CHECK(chain_of_thought::accuracy(t.task, t.questions,
+                                     chain_of_thought::answers_of(
+                                         chain_of_thought::sample_chains(t.w, t.config, t.task, t.questions, 1, draws))) > 0.9f);
+}
+
+TEST_CASE("training can be stopped from outside") {
+    Random random(3);
+    const gpt::Config config = chain_of_thought::model_of(small);
+    const gpt::Weights w = gpt::make_weights(config, random, chain_of_thought::start);
+    int seen = 0;
+    chain_of_thought::train(w, config, small, {.steps = 10, .batch = 4}, random, [&](int step, float loss) {
+        CHECK(step == seen++);
+        CHECK(std::isfinite(loss));
+        return step < 3;
+    });
+    CHECK(seen == 4);
+}
+
+TEST_CASE("what does not fit is refused") {
+    Random random(4);
+    const gpt::Config config = chain_of_thought::model_of(small);
+    const gpt::Weights w = gpt::make_weights(config, random);
+    CHECK(error_of([] { chain_of_thought::prompts_of(small, {1, 2}, Format::direct); }) ==
+          "chain_of_thought: 2 digits are not a whole number of questions of 3");
+    CHECK(error_of([&] { chain_of_thought::make_questions({.digits = 0}, random, 1); }) ==
+          "chain_of_thought: 6 digits modulo 0, both must be at least 1");
+    CHECK(error_of([&] { chain_of_thought::solve_with_changed_step(w, config, small, two, 4, 1); }) ==
+          "solve_with_changed_step: step 4 of 3");
+    CHECK(error_of([] { chain_of_thought::accuracy(small, two, {1}); }) == "chain_of_thought: 1 answers to 2 questions");
+    CHECK(error_of([] { chain_of_thought::document_text(small, {10}); }) == "document_text: id 10 is no token of 10");
+}
+
+TEST_SUITE_END();

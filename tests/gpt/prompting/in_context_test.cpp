@@ -1,0 +1,132 @@
+#include "gpt/prompting/in_context.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "gpt/sampling.h"
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("in_context");
+
+static const in_context::Task card{};  // four inputs, four labels, twelve pairs
+
+TEST_CASE("the best possible accuracy: seen before, or guessed") {
+    CHECK(in_context::best_accuracy(card, 0) == Approx(0.25));
+    CHECK(in_context::best_accuracy(card, 1) == Approx(0.4375));  // 1/4 seen, and 3/4 * 1/4 guessed
+    CHECK(in_context::best_accuracy(card, 2) == Approx(0.578).epsilon(0.001));
+    CHECK(in_context::best_accuracy(card, 4) == Approx(0.763).epsilon(0.001));
+    CHECK(in_context::best_accuracy(card, 11) == Approx(0.968).epsilon(0.001));
+    CHECK(in_context::best_accuracy({.inputs = 8, .labels = 4, .pairs = 16}, 15) == Approx(0.899).epsilon(0.001));
+    CHECK(in_context::best_loss(card, 0) == Approx(std::log(4.0)));
+    CHECK(in_context::best_loss(card, 2) == Approx(9.0 / 16 * std::log(4.0)));
+}
+
+TEST_CASE("inside one sequence an input always has the same label; between sequences the tables differ") {
+    Random random(1);
+    const in_context::Task task{.inputs = 3, .labels = 5, .pairs = 7};
+    const in_context::Batch batch = in_context::make_batch(task, random, 200);
+    REQUIRE(batch.ids.size() == 200 * 14);
+    REQUIRE(batch.answers.size() == 200 * 7);
+    std::vector<int> label_of_input_0(5, 0), inputs(3, 0);
+    for (int b = 0; b < 200; ++b) {
+        std::map<int, int> table;
+        for (int n = 0; n < 7; ++n) {
+            const int x = batch.ids[b * 14 + 2 * n], label = batch.ids[b * 14 + 2 * n + 1];
+            REQUIRE((x >= 0 && x < 3 && label >= 3 && label < 8));
+            CHECK(batch.answers[b * 7 + n] == label - 3);
+            if (table.count(x)) CHECK(table[x] == label);
+            table[x] = label;
+            ++inputs[x];
+        }
+        if (table.count(0)) ++label_of_input_0[table[0] - 3];
+    }
+    for (const int count : label_of_input_0) CHECK(count > 15);  // about 190 / 5
+    for (const int count : inputs) CHECK(std::abs(count - 1400 / 3) < 100);
+}
+
+TEST_CASE("prompt_of: examples, then the query without its label") {
+    CHECK(in_context::prompt_of(card, {}, 2) == std::vector<int>{2});
+    CHECK(in_context::prompt_of(card, {{0, 3}, {2, 1}}, 0) == std::vector<int>{0, 7, 2, 5, 0});
+}
+
+TEST_CASE("the model of the toy has 18,432 numbers") {
+    Random random(1);
+    const gpt::Config config = in_context::model_of(card);
+    CHECK(count_numbers(gpt::parameters(gpt::make_weights(config, random), config)) == 18432);
+}
+
+TEST_CASE("label_logits reads the rows of the inputs and the columns of the labels") {
+    const in_context::Task task{.inputs = 2, .labels = 3, .pairs = 2};
+    Matrix logits(8, 5);  // two sequences of four tokens
+    for (std::size_t k = 0; k < logits.size(); ++k) logits[k] = static_cast<float>(k);
+    gpt::Steps steps;
+    steps.logits = logits;
+    CHECK(identical(in_context::label_logits(steps, task).value(), Matrix{{2, 3, 4}, {12, 13, 14}, {22, 23, 24}, {32, 33, 34}}));
+    // the label of the query itself stands one row further down: it is never read
+}
+
+TEST_CASE("the loss starts at ln L and is the mean over the labels only") {
+    Random random(2);
+    const gpt::Config config = in_context::model_of(card);
+    const gpt::Weights w = gpt::make_weights(config, random);
+    const in_context::Batch batch = in_context::make_batch(card, random, 4);
+    const gpt::Steps steps = gpt::forward(batch.ids, 24, w, config);
+    CHECK(in_context::loss(steps, batch, card).value()[0] == Approx(std::log(4.0)).epsilon(0.02));
+    const Matrix p = softmax_rows(in_context::label_logits(steps, card)).value();  // (48, 4)
+    double sum = 0;
+    for (int i = 0; i < 48; ++i) sum -= std::log(p(i, batch.answers[i]));
+    CHECK(in_context::loss(steps, batch, card).value()[0] == Approx(sum / 48));
+}
+
+TEST_CASE("a short training finds the rule in the context: few shots beat one, one beats none, zero-shot stays at chance") {
+    const in_context::Task task{.inputs = 2, .labels = 2, .pairs = 5};
+    Random random(3);
+    const gpt::Config config = in_context::model_of(task);
+    const gpt::Weights w = gpt::make_weights(config, random, in_context::start);
+    std::vector<float> losses;
+    in_context::train(w, config, task, {.steps = 150, .batch = 24}, random, [&](int, float loss) { losses.push_back(loss); });
+    REQUIRE(losses.size() == 150);
+    CHECK(losses.front() > losses.back());
+    const std::vector<float> accuracy = in_context::accuracy_by_shots(w, config, task, random, 2000);
+    REQUIRE(accuracy.size() == 5);
+    for (int n = 0; n < 5; ++n) {
+        INFO(n, " shots: ", accuracy[n], ", best ", in_context::best_accuracy(task, n));
+        CHECK(std::abs(accuracy[n] - in_context::best_accuracy(task, n)) < 0.05);
+    }
+    // used as a language model is used: the candidate that it finds likeliest after the prompt
+    const std::vector<std::vector<int>> labels{{2}, {3}};
+    CHECK(in_context::choose(in_context::prompt_of(task, {{0, 1}, {1, 0}, {0, 1}}, 0), labels, w, config) == 1);
+    CHECK(in_context::choose(in_context::prompt_of(task, {{0, 1}, {1, 0}, {0, 1}}, 1), labels, w, config) == 0);
+    CHECK(in_context::choose(in_context::prompt_of(task, {{0, 0}, {1, 1}, {0, 0}}, 0), labels, w, config) == 0);
+}
+
+TEST_CASE("choose divides by the number of words, and by what a candidate is likely anyway") {
+    const gpt::Config config{.vocabulary = 6, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 8};
+    Random random(5);
+    const gpt::Weights w = gpt::make_weights(config, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const std::vector<std::vector<int>> candidates{{1, 2, 3}, {4}, {5, 0}};
+    std::vector<double> plain, relative;
+    for (const std::vector<int>& candidate : candidates) {
+        const double after_prompt = gpt::log_probability({2, 3}, candidate, w, config) / static_cast<double>(candidate.size());
+        const double after_neutral = gpt::log_probability({0}, candidate, w, config) / static_cast<double>(candidate.size());
+        plain.push_back(after_prompt);
+        relative.push_back(after_prompt - after_neutral);
+    }
+    CHECK(in_context::choose({2, 3}, candidates, w, config) == std::max_element(plain.begin(), plain.end()) - plain.begin());
+    CHECK(in_context::choose({2, 3}, candidates, w, config, {0}) ==
+          std::max_element(relative.begin(), relative.end()) - relative.begin());
+    CHECK(error_of([&] { in_context::choose({1}, {}, w, config); }) == "choose: there is no candidate");
+    CHECK(error_of([&] { in_context::choose({1}, {{2}, {}}, w, config); }) == "choose: candidate 1 has no words");
+}
+
+TEST_CASE("a task without anything to do is refused") {
+    Random random(1);
+    CHECK(error_of([&] { in_context::make_batch({.inputs = 0}, random, 1); }) ==
+          "in_context: 0 inputs, 4 labels, 12 pairs, each must be at least 1");
+}
+
+TEST_SUITE_END();
