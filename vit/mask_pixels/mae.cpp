@@ -209,4 +209,34 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+// --- what pre-training was for ---
+
+vit::Config classifier_config(const Config& config, int classes) {
+    return {.image_height = config.image_size,
+            .image_width = config.image_size,
+            .patch_size = config.patch_size,
+            .channels = config.channels,
+            .width = config.width,
+            .depth = config.depth,
+            .heads = config.heads,
+            .mlp_width = mlp_width(config, config.width),
+            .classes = classes,
+            .eps = config.eps};
+}
+
+vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random) {
+    vit::Weights classifier = vit::make_weights(classifier_config(config, classes), random);
+    classifier.class_token.value() = w.class_token.value();
+    classifier.positions.value() = w.positions.value();
+    Parameters from, to;
+    add_parameters(from, "projection", w.projection);
+    add_parameters(to, "projection", classifier.projection);
+    add_blocks(from, "blocks", w.blocks);
+    add_blocks(to, "blocks", classifier.blocks);
+    add_parameters(from, "norm", w.norm);
+    add_parameters(to, "norm", classifier.norm);
+    copy_values(from, to);
+    return classifier;
+}
+
 }  // namespace mae

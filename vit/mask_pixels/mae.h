@@ -14,6 +14,7 @@
 
 #include "nn/data/image.h"
 #include "nn/layers/transformer.h"
+#include "vit/vit.h"
 
 namespace mae {
 
@@ -103,6 +104,12 @@ Var loss(const Steps& steps, const Config& config);
 // The predicted pictures. Normalised predictions are scaled back with each true patch's mean and deviation, which only a
 // demonstration can know.
 std::vector<Image> predicted_images(const Steps& steps, const Config& config);
+
+// The encoder alone is a ViT. Its config with so many classes, and a ViT with copies of its weights and a fresh classifier, to be
+// fine-tuned: it reads all patches, its positions are trained too, the decoder is gone.
+//   source  section 4, "Main Properties"; the class token speaks for the picture
+vit::Config classifier_config(const Config& config, int classes);
+vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random);
 
 // Multiplications in all encoder blocks for one image of `tokens` tokens, without softmax, norms and the like.
 double encoder_multiplications(const Config& config, int tokens);

@@ -73,14 +73,30 @@ Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& ori
     return {.hidden = count[1] == 0 ? 0 : total[1] / count[1], .visible = count[0] == 0 ? 0 : total[0] / count[0]};
 }
 
+static void require_equal_size(const char* who, const std::vector<Image>& pictures) {
+    require(!pictures.empty(), who, ": there is no picture");
+    for (const Image& picture : pictures)
+        require(same_size(picture, pictures[0]), who, ": ", shape(picture), " among pictures of ", shape(pictures[0]));
+}
+
 Image mean_picture(const std::vector<Image>& pictures) {
-    require(!pictures.empty(), "mean_picture: there is no picture");
+    require_equal_size("mean_picture", pictures);
     Image mean(pictures[0].height, pictures[0].width, pictures[0].channels);
-    for (const Image& picture : pictures) {
-        require(same_size(picture, mean), "mean_picture: ", shape(picture), " among pictures of ", shape(mean));
+    for (const Image& picture : pictures)
         for (std::size_t k = 0; k < mean.pixels.size(); ++k) mean.pixels[k] += picture.pixels[k] / static_cast<float>(pictures.size());
-    }
     return mean;
+}
+
+Image median_picture(const std::vector<Image>& pictures) {
+    require_equal_size("median_picture", pictures);
+    Image median = pictures[0];
+    std::vector<float> values(pictures.size());
+    for (std::size_t k = 0; k < median.pixels.size(); ++k) {
+        for (std::size_t b = 0; b < pictures.size(); ++b) values[b] = pictures[b].pixels[k];
+        std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+        median.pixels[k] = values[values.size() / 2];  // of an even number, the upper one of the middle two
+    }
+    return median;
 }
 
 // The visible patch nearest to patch n, -1 when there is none.

@@ -1,4 +1,4 @@
-// restoration.h: a restored picture to look at, the number that judges it, and two guesses that any method has to beat.
+// restoration.h: a restored picture to look at, the number that judges it, and the guesses that any method has to beat.
 //
 //   symbols  N patches of a picture, numbered row by row   P patch side
 //   note     hidden is the row of a mask that belongs to the picture, (1, N), 1 = hidden
@@ -29,8 +29,10 @@ struct Errors {
 //   mask     (pictures, N)
 Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& originals, const Matrix& mask, int patch_size, Measure measure);
 
-// A guess that knows the kind of pictures and not this one: the mean of all of them, pixel by pixel.
+// Guesses that know the kind of pictures and not this one, pixel by pixel. Of all fixed pictures the mean has the least squared error,
+// the median the least absolute one.
 Image mean_picture(const std::vector<Image>& pictures);
+Image median_picture(const std::vector<Image>& pictures);
 
 // A guess that knows this picture and no other: every hidden patch is a copy of the visible one whose centre is nearest (the first
 // of several).   throws std::invalid_argument when no patch is visible

@@ -1,5 +1,6 @@
 #include "walkthroughs/lesson/restoring.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/data/idx.h"
@@ -44,11 +45,13 @@ std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& rando
 
 Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, Measure measure) {
     const std::vector<Image>& originals = pictures.test;
-    const Image mean = pictures.train.empty() ? mean_picture(originals) : mean_picture(pictures.train);
+    const std::vector<Image>& known = pictures.train.empty() ? pictures.test : pictures.train;
+    const std::vector<Image> means(originals.size(), mean_picture(known)), medians(originals.size(), median_picture(known));
     std::vector<Image> copied;
     for (int b = 0; b < mask.rows; ++b) copied.push_back(copy_nearest_visible(originals[b], slice_rows(mask, b, 1), patch_size));
     return {.model = errors(predicted, originals, mask, patch_size, measure),
-            .mean = errors(std::vector<Image>(originals.size(), mean), originals, mask, patch_size, measure),
+            .mean = errors(means, originals, mask, patch_size, measure),
+            .median = errors(medians, originals, mask, patch_size, measure),
             .copy = errors(copied, originals, mask, patch_size, measure)};
 }
 
@@ -56,22 +59,35 @@ std::vector<std::vector<std::string>> judged_table(const Judged& judged) {
     return {{"error on", "hidden patches", "visible patches"},
             {"this model", fixed(judged.model.hidden), fixed(judged.model.visible)},
             {"the mean picture", fixed(judged.mean.hidden), fixed(judged.mean.visible)},
+            {"the median picture", fixed(judged.median.hidden), fixed(judged.median.visible)},
             {"copy of the nearest visible patch", fixed(judged.copy.hidden), fixed(judged.copy.visible)}};
 }
 
-void show_triples(Lesson& lesson, const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count,
-                  std::vector<Image>& pages) {
+std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count) {
+    std::vector<Image> all;
     for (int b = 0; b < count; ++b) {
         const Image original = as_light(pictures.test[b], pictures);
         const Triple triple = restoration(original, as_light(predicted[b], pictures), slice_rows(mask, b, 1), patch_size);
-        lesson.pictures({{"masked", picture(triple.masked, lesson.colours)},
-                         {"restored", picture(triple.restored, lesson.colours)},
-                         {"original", picture(triple.original, lesson.colours)}});
+        all.insert(all.end(), {triple.masked, triple.restored, triple.original});
+    }
+    return all;
+}
+
+void show_triples(Lesson& lesson, const std::vector<Image>& triples) {
+    for (std::size_t k = 0; k + 2 < triples.size(); k += 3) {
+        lesson.pictures({{"masked", picture(triples[k], lesson.colours)},
+                         {"restored", picture(triples[k + 1], lesson.colours)},
+                         {"original", picture(triples[k + 2], lesson.colours)}});
         lesson.lines({""});
-        pages.insert(pages.end(), {triple.masked, triple.restored, triple.original});
     }
 }
 
-void write_pages(const std::string& path, const std::vector<Image>& pages) {
-    if (!path.empty() && !pages.empty()) write_image(path, contact_sheet(pages, 3, 8, 4));
+void write_triples(const std::string& path, const std::vector<Image>& triples) {
+    if (!path.empty()) write_image(path, contact_sheet(triples, 3, 8, 4));
+}
+
+std::string list_text(const std::vector<int>& numbers) {
+    std::string list;
+    for (const int number : numbers) list += (list.empty() ? "" : " ") + std::to_string(number);
+    return list;
 }

@@ -1,4 +1,4 @@
-// restoring.h: pictures to restore, the page that shows what became of them, and the two guesses to beat, for lessons on hidden patches.
+// restoring.h: pictures to restore, the page that shows what became of them, and the guesses to beat, for lessons on hidden patches.
 #pragma once
 #include <string>
 #include <vector>
@@ -26,18 +26,21 @@ Image as_light(const Image& picture, const Pictures& pictures);
 // `count` pictures to train on, each drawn anew: from the train set, or a new wave where that is empty.
 std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random);
 
-// What a model and the two guesses make of the same hidden patches.
+// What a model and the guesses make of the same hidden patches.
 struct Judged {
-    Errors model, mean, copy;
+    Errors model, mean, median, copy;
 };
 Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, Measure measure);
 
 // The table of these numbers.
 std::vector<std::vector<std::string>> judged_table(const Judged& judged);
 
-// Masked, restored, original of the first `count` pictures of the test set, drawn into the lesson, and appended to `pages`.
-void show_triples(Lesson& lesson, const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count,
-                  std::vector<Image>& pages);
+// Masked, restored, original, masked, restored, ... of the first `count` pictures of the test set, as light.
+std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count);
 
-// Writes what show_triples collected, three pictures a row, as a PPM or PGM; does nothing without a path.
-void write_pages(const std::string& path, const std::vector<Image>& pages);
+// Draws them into the lesson, three beside one another; and writes them to a PPM or PGM file, unless the path is empty.
+void show_triples(Lesson& lesson, const std::vector<Image>& triples);
+void write_triples(const std::string& path, const std::vector<Image>& triples);
+
+// "14 15 8 5"
+std::string list_text(const std::vector<int>& numbers);

@@ -330,6 +330,20 @@ TEST_CASE("normalised predictions come back as pixels with each patch's own mean
     CHECK(mae::loss(steps, c.config).value()(0, 0) == 0);
 }
 
+TEST_CASE("the encoder is a ViT: as a classifier it gives the latent of a masked autoencoder that hides nothing") {
+    MaeCase c = small_case();
+    c.config.mask_ratio = 0;
+    for (int b = 0; b < 2; ++b)
+        for (int i = 0; i < 9; ++i) c.noise(b, i) = static_cast<float>(i);  // every patch stays in its place
+    Random random(2);
+    const vit::Weights classifier = mae::make_classifier(c.w, c.config, 5, random);
+    const vit::Steps steps = vit::forward(c.images, classifier, mae::classifier_config(c.config, 5));
+    check_close("latent", steps.norm.value(), mae::forward(c.images, c.noise, c.w, c.config).latent.value());
+    CHECK(steps.logits.cols() == 5);
+    CHECK(classifier.positions.wants_gradient());
+    CHECK(!classifier.blocks[1].mlp.expand.weight.same_as(c.w.blocks[1].mlp.expand.weight));  // copies: fine-tuning leaves the old ones
+}
+
 TEST_CASE("multiplications of a block, by hand: T = 3 tokens of width 4, inner width 8") {
     const mae::Config config{.width = 4, .depth = 2, .mlp_ratio = 2};
     // 4 T D^2 = 192 for q, k, v, o;  2 T^2 D = 72 for the scores and their sum;  2 T D M = 192 for the MLP;  456 a block

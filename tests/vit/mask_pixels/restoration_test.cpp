@@ -35,6 +35,11 @@ TEST_CASE("the mean picture is the mean of every pixel by itself") {
     CHECK(mean_picture({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
 }
 
+TEST_CASE("the median picture is the middle of every pixel's values, the upper one of the middle two when their number is even") {
+    CHECK(median_picture({picture_of(1, 9), picture_of(7, 2), picture_of(3, 4)}).pixels == picture_of(3, 4).pixels);
+    CHECK(median_picture({picture_of(1, 9), picture_of(7, 2)}).pixels == picture_of(7, 9).pixels);
+}
+
 TEST_CASE("the nearest visible patch is copied: by distance of centres, the first of several") {
     Image row(1, 4, 1);  // four patches of one pixel
     row.pixels = {10, 20, 30, 40};

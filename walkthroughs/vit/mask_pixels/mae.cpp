@@ -39,12 +39,6 @@ static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& 
     return reshape(slice_rows(of_all, image, 1), n, n);
 }
 
-static Matrix as_row(const std::vector<int>& numbers) {
-    Matrix row(1, static_cast<int>(numbers.size()));
-    for (int j = 0; j < row.cols; ++j) row(0, j) = static_cast<float>(numbers[j]);
-    return row;
-}
-
 // --- one digit, step by step ---
 
 static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Matrix& noise, const mae::Config& config) {
@@ -55,8 +49,8 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
     const Triple triple = restoration(light, light, masking.mask, config.patch_size);
     lesson.pictures({{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("noise", patch_grid(noise, 0, config));
-    lesson.matrix("keep", as_row(masking.keep));
     lesson.matrix("mask", patch_grid(masking.mask, 0, config));
+    lesson.say("keep: ", list_text(masking.keep));
     lesson.why("each of the N = ", mae::patch_count(config), " patches draws a number, the ", mae::visible_count(config),
                " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is the order in "
                "which the encoder will read them.");
@@ -74,7 +68,7 @@ static void step_2_encode(Lesson& lesson, const mae::Steps& steps, const mae::Co
 
 static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
     lesson.step("How does the decoder know what to paint where?", "row i is latent[restore_i] or the mask token");
-    lesson.matrix("restore", as_row(steps.masking.restore), 16);
+    lesson.say("restore: ", list_text(steps.masking.restore));
     lesson.heat("decoder_input", steps.decoder_input.value());
     lesson.why("restore says where each patch stood in the shuffled list. A place below K = ", steps.visible.rows(),
                " is an encoded patch; every other place gets the same mask token. Then positions are added: they are all that tells "
@@ -132,14 +126,16 @@ static Series train(const mae::Weights& w, const mae::Config& config, const Pict
 }
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config, const Choices& choices,
-                         int seed, std::vector<Image>& pages) {
+                         int seed) {
     lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(mae::patch_count(config)) + " patches?",
                 "", "digits of writers it has never seen");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, digits, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
-    show_triples(lesson, digits, predicted, steps.masking.mask, config.patch_size, 4, pages);
+    const std::vector<Image> shown = triples(digits, predicted, steps.masking.mask, config.patch_size, 4);
+    show_triples(lesson, shown);
+    write_triples(choices.out, shown);
     const Judged judged = judge(digits, predicted, steps.masking.mask, config.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
     lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no digits; the "
@@ -149,7 +145,7 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
     lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
 }
 
-static void step_6_waves(Lesson& lesson, const Choices& choices, int seed, std::vector<Image>& pages) {
+static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     lesson.step("And if the rest really is determined?", "sin(k (x cos a + y sin a) + phase)", "half of the patches hidden");
     const mae::Config config = waves_config();
     const Pictures waves = waves_to_restore(500, config.image_size, seed);
@@ -159,9 +155,7 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed, std::
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, waves, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
-    std::vector<Image> wave_pages;  // another size than the digits', so not on their page
-    show_triples(lesson, waves, predicted, steps.masking.mask, config.patch_size, 2, wave_pages);
-    if (pages.empty()) pages = wave_pages;
+    show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.patch_size, 2));
     const Judged judged = judge(waves, predicted, steps.masking.mask, config.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
     lesson.why("three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on what is "
@@ -221,11 +215,9 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_encode(lesson, steps, config);
     step_3_decode(lesson, steps);
     step_4_loss(lesson, steps, config);
-    std::vector<Image> pages;
-    step_5_train(lesson, digits, w, config, choices, seed, pages);
-    step_6_waves(lesson, choices, seed, pages);
+    step_5_train(lesson, digits, w, config, choices, seed);
+    step_6_waves(lesson, choices, seed);
     step_7_cost(lesson, seed);
-    write_pages(choices.out, pages);
 }
 
 int main(int argc, char** argv) {

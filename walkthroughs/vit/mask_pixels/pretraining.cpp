@@ -1,0 +1,200 @@
+// pretraining.cpp: what restoring pictures is good for: a reader of digits that has seen hardly any labels.
+//
+//   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377, sections 1 and 4
+//   shows    that pictures without labels teach an encoder what a few labelled ones cannot
+//   next     mae.cpp shows how the restoring works
+#include <algorithm>
+#include <vector>
+
+#include "nn/data/idx.h"
+#include "nn/training/loss.h"
+#include "nn/training/optimizer.h"
+#include "nn/training/progress.h"
+#include "nn/training/schedule.h"
+#include "vit/mask_pixels/mae.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/restoring.h"
+
+struct Choices {
+    int steps = 2500;
+    int tuning_steps = 500;
+    int labels = 5;
+    int trials = 3;
+};
+
+// Pictures, and what they show.
+struct Labelled {
+    std::vector<Image> images;
+    std::vector<int> labels;
+};
+
+struct Labels {
+    std::vector<int> train, test;  // of digits.train and digits.test
+};
+
+static Labels read_labels() {
+    return {.train = read_idx_labels("walkthroughs/data/digits-train-labels.idx1-ubyte"),
+            .test = read_idx_labels("walkthroughs/data/digits-test-labels.idx1-ubyte")};
+}
+
+static mae::Config encoder_config() {
+    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32, .decoder_depth = 1,
+            .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.75, .normalise_targets = false};
+}
+
+// The first `count` pictures of each digit, after shuffling.
+static Labelled few_of_each(const std::vector<Image>& images, const std::vector<int>& labels, int count, Random& random) {
+    Labelled few;
+    std::vector<int> taken(10, 0);
+    for (const int k : permutation(random, static_cast<int>(images.size()))) {
+        if (taken[labels[k]]++ >= count) continue;
+        few.images.push_back(images[k]);
+        few.labels.push_back(labels[k]);
+    }
+    return few;
+}
+
+static void pretrain(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int steps, Random& random) {
+    const Parameters table = mae::parameters(w, config);
+    const DecayChoice choice = weights_decay(table);
+    AdamW optimizer(choice.decayed, choice.not_decayed, {.beta2 = 0.95f, .weight_decay = 0.05f});
+    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps};
+    Progress progress("restoring", steps);
+    for (int step = 0; step < steps; ++step) {
+        const std::vector<Image> batch = draw_batch(digits, 32, random);
+        zero_gradients(variables(table));
+        const Tape tape;
+        const mae::Steps forward = mae::forward(batch, uniform_matrix(random, 32, mae::patch_count(config)), w, config);
+        const Var loss = mae::loss(forward, config);
+        backward(loss);
+        clip_gradient_norm(variables(table), 1);
+        optimizer.update(learning_rate(schedule, step));
+        progress.update(step, loss.value()(0, 0));
+    }
+}
+
+// Trains all weights on the few; batches of 25, each picture moved by up to a pixel.
+static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, float dark, int steps, Random& random) {
+    const Parameters table = vit::parameters(w, config);
+    const DecayChoice choice = weights_decay(table);
+    AdamW optimizer(choice.decayed, choice.not_decayed, {.weight_decay = 0.05f});
+    const Schedule schedule{.peak = 1e-3f, .warm_up = steps / 10, .steps = steps};
+    Progress progress("reading", steps);
+    for (int step = 0; step < steps; ++step) {
+        Labelled batch;
+        for (int b = 0; b < 25; ++b) {
+            const int k = random.below(static_cast<int>(few.images.size()));
+            batch.images.push_back(shifted(few.images[k], random.below(3) - 1, random.below(3) - 1, dark));
+            batch.labels.push_back(few.labels[k]);
+        }
+        zero_gradients(variables(table));
+        const Tape tape;
+        const Var loss = vit::loss(vit::forward(batch.images, w, config), batch.labels);
+        backward(loss);
+        clip_gradient_norm(variables(table), 1);
+        optimizer.update(learning_rate(schedule, step));
+        progress.update(step, loss.value()(0, 0));
+    }
+}
+
+static float test_accuracy(const vit::Weights& w, const vit::Config& config, const Pictures& digits, const Labels& labels) {
+    const NoTape evaluation;
+    return accuracy(vit::forward(digits.test, w, config).logits.value(), labels.test);
+}
+
+// --- the lesson ---
+
+static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled& few) {
+    lesson.step("What may be known?", "", "pictures are cheap, labels are not");
+    std::vector<Image> one_each;
+    for (int digit = 0; digit < 10; ++digit) {
+        const std::size_t first = std::find(few.labels.begin(), few.labels.end(), digit) - few.labels.begin();
+        one_each.push_back(as_light(few.images[first], digits));
+    }
+    lesson.picture("one labelled picture of each digit", contact_sheet(one_each, 5));
+    lesson.say("There are ", digits.train.size(), " pictures, but somebody has said of only ", few.images.size(),
+               " what they show. The reader will be judged on ", digits.test.size(), " digits of other writers.");
+}
+
+static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const mae::Config& config, int steps, int seed) {
+    lesson.step("What can be learned without labels?", "loss = error on hidden patches");
+    Random random(seed);
+    const mae::Weights w = mae::make_weights(config, random);
+    pretrain(w, config, digits, steps, random);
+    const NoTape evaluation;
+    const Matrix noise = uniform_matrix(random, static_cast<int>(digits.test.size()), mae::patch_count(config));
+    const mae::Steps restored = mae::forward(digits.test, noise, w, config);
+    const std::vector<Image> predicted = mae::predicted_images(restored, config);
+    show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.patch_size, 2));
+    lesson.why("to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a digit, and "
+               "no label was needed for it. Error on hidden patches: ", fixed(mae::loss(restored, config).value()(0, 0)), ".");
+    return w;
+}
+
+struct Trial {
+    float from_scratch;
+    float pretrained;
+};
+
+static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder,
+                                      const mae::Config& config, const Choices& choices, int seed) {
+    lesson.step("Who reads better after the same few labels?", "", "same pictures, same steps, same batches");
+    const vit::Config reader = mae::classifier_config(config, 10);
+    const float dark = *std::min_element(digits.train[0].pixels.begin(), digits.train[0].pixels.end());
+    std::vector<Trial> trials;
+    std::vector<std::vector<std::string>> table{{"labelled digits no.", "from scratch", "pre-trained"}};
+    for (int trial = 0; trial < choices.trials; ++trial) {
+        const int trial_seed = 1000 * seed + trial;
+        Random draw(trial_seed), scratch_random(trial_seed), pretrained_random(trial_seed);
+        const Labelled few = few_of_each(digits.train, labels.train, choices.labels, draw);
+        Random start(trial_seed);
+        const mae::Weights fresh = mae::make_weights(config, start);  // what pre-training started from, too
+        const vit::Weights scratch = mae::make_classifier(fresh, config, 10, scratch_random);
+        const vit::Weights pretrained = mae::make_classifier(encoder, config, 10, pretrained_random);
+        fine_tune(scratch, reader, few, dark, choices.tuning_steps, scratch_random);
+        fine_tune(pretrained, reader, few, dark, choices.tuning_steps, pretrained_random);
+        trials.push_back({test_accuracy(scratch, reader, digits, labels), test_accuracy(pretrained, reader, digits, labels)});
+        table.push_back({text(trial + 1), fixed(100 * trials.back().from_scratch, 1) + " %", fixed(100 * trials.back().pretrained, 1) + " %"});
+    }
+    lesson.table(table);
+    return trials;
+}
+
+static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, const Choices& choices) {
+    lesson.step("Was it luck?", "mean over " + text(choices.trials) + " draws of labels");
+    double scratch = 0, pretrained = 0;
+    int better = 0;
+    for (const Trial& trial : trials) {
+        scratch += trial.from_scratch / trials.size();
+        pretrained += trial.pretrained / trials.size();
+        better += trial.pretrained > trial.from_scratch;
+    }
+    lesson.say("On average ", fixed(100 * scratch, 1), " % of the digits are read correctly from scratch and ", fixed(100 * pretrained, 1),
+               " % after restoring pictures; the pre-trained one was better in ", better, " of ", trials.size(), " draws.");
+    lesson.why("both had the same ", 10 * choices.labels, " labels. The encoder that had restored digits before already had features for "
+               "strokes; the other had to find them in ", 10 * choices.labels, " pictures.");
+    lesson.predict("the distance with --labels 1, with --labels 50, and with --tuning-steps 2000: labels and patience can replace pictures, if one has them.");
+    lesson.claim_at_most("errors of the pre-trained reader as a share of the other's, mean over the draws", (1 - pretrained) / (1 - scratch), 0.85);
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const Pictures digits = digits_to_restore();
+    const Labels labels = read_labels();
+    const mae::Config config = encoder_config();
+    Random random(1000 * seed);
+    step_1_labels(lesson, digits, few_of_each(digits.train, labels.train, choices.labels, random));
+    const mae::Weights encoder = step_2_restore(lesson, digits, config, choices.steps, seed);
+    const std::vector<Trial> trials = step_3_read(lesson, digits, labels, encoder, config, choices, seed);
+    step_4_compare(lesson, trials, choices);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/mask_pixels/pretraining", "Pictures without labels teach what a few labels cannot.", "20 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "steps of restoring, without labels", 1, 100'000);
+    options.add("tuning-steps", choices.tuning_steps, "steps of learning to read", 1, 100'000);
+    options.add("labels", choices.labels, "labelled pictures of each digit", 1, 100);
+    options.add("trials", choices.trials, "draws of labelled pictures", 1, 100);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}

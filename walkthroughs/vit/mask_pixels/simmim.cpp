@@ -1,0 +1,221 @@
+// simmim.cpp: cover large squares with one learned token, run the whole encoder, regress the colours, and see why the squares must be large.
+//
+//   paper    Xie et al., "SimMIM: A Simple Framework for Masked Image Modeling", 2021, arXiv 2111.09886
+//   shows    that a linear layer is decoder enough, and that the error follows the distance to the nearest visible pixel
+//   symbols  N patches   P patch side   U side of a mask unit   D token width
+//   next     mae.cpp takes the same three decisions the other way
+#include <algorithm>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/training/optimizer.h"
+#include "nn/training/progress.h"
+#include "nn/training/schedule.h"
+#include "vit/mask_pixels/simmim.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/restoring.h"
+
+struct Choices {
+    int steps = 2000;
+    int wave_steps = 300;
+    int mask_unit = 4;
+    std::string out;
+};
+
+static simmim::Config digits_config(int mask_unit) {
+    return {.image_size = 8, .patch_size = 2, .mask_unit = mask_unit, .mask_ratio = 0.5, .channels = 1, .width = 32, .depth = 2, .heads = 4,
+            .mlp_ratio = 2};
+}
+
+static simmim::Config waves_config(int mask_unit) {
+    return {.image_size = 12, .patch_size = 2, .mask_unit = mask_unit, .mask_ratio = 0.5, .channels = 3, .width = 32, .depth = 2, .heads = 4,
+            .mlp_ratio = 2};
+}
+
+// A permutation of the mask units for each of `count` images, one after the other.
+static std::vector<int> draw_permutations(Random& random, int count, const simmim::Config& config) {
+    std::vector<int> permutations;
+    for (int b = 0; b < count; ++b) {
+        const std::vector<int> one = permutation(random, simmim::unit_count(config));
+        permutations.insert(permutations.end(), one.begin(), one.end());
+    }
+    return permutations;
+}
+
+static Matrix patch_grid(const Matrix& per_patch, const simmim::Config& config) {
+    return reshape(per_patch, simmim::patches_across(config), simmim::patches_across(config));
+}
+
+// --- one digit, step by step ---
+
+static Matrix step_1_hide(Lesson& lesson, const Pictures& digits, const std::vector<int>& permutation, const simmim::Config& config) {
+    lesson.step("What is hidden?", "ceil(ratio (S/U)^2) units of U x U pixels", "section 3.2");
+    lesson.code();
+    const Matrix mask = simmim::random_masking(permutation, config);  // (1, N)
+    const Image light = as_light(digits.test[0], digits);
+    const Triple triple = restoration(light, light, mask, config.patch_size);
+    lesson.pictures({{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
+    lesson.matrix("mask", patch_grid(mask, config));
+    lesson.say("permutation of the units: ", list_text(permutation));
+    lesson.why("the first ", simmim::hidden_units(config), " of ", simmim::unit_count(config), " units are hidden, and each of ", config.mask_unit,
+               " x ", config.mask_unit, " pixels hides its patches of ", config.patch_size, " x ", config.patch_size,
+               " together. What could be filled in from the next pixel would teach little.");
+    return mask;
+}
+
+static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
+    lesson.step("Who sees the mask tokens?", "x (1 - m) + mask_token m   (N, D)");
+    lesson.pictures({{"patch embeddings", heat_map(steps.patch_embeddings.value(), lesson.colours)},
+                     {"masked", heat_map(steps.masked.value(), lesson.colours)}});
+    lesson.why("the whole encoder does: all ", steps.masked.rows(), " tokens go in, and one learned vector stands in every hidden place. MAE leaves "
+               "these places out and pays less; here encoder and input stay those of the ViT that comes after.");
+}
+
+static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
+    lesson.step("How does a mask token know where it is?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
+    lesson.matrix("relative_table", w.relative_table.value());
+    lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
+               w.relative_table.rows(), " offsets on a grid of ", simmim::patches_across(config), " x ", simmim::patches_across(config), ", for ",
+               w.relative_table.cols(), " heads. The table starts at 0 and is learned.");
+    lesson.predict("what an untrained model paints at two different hidden places. (The same: the table is still 0.)");
+}
+
+static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
+    lesson.step("What does the decoder look like?", "reconstruction = shuffle(norm W + b)");
+    lesson.code();
+    const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.patch_size, config.channels);  // (N, P*P*C)
+    lesson.matrix("pixels", pixels.value(), 6);
+    lesson.why("one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(), " numbers of its own patch. MAE needs "
+               "a second transformer because its encoder has never heard of the hidden places; here they were there all along.");
+}
+
+static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
+    lesson.step("What is asked of the model?", "sum(|x - y| m) / (hidden pixels + 1e-5) / C");
+    lesson.code(2);
+    const Var losses = simmim::patch_losses(steps);   // (N, 1)  mean absolute error of each patch
+    const Var loss = simmim::loss(steps, config);     // (1, 1)  over hidden patches only
+    lesson.matrix("losses", patch_grid(losses.value(), config));
+    lesson.why("absolute differences, hidden pixels only: ", fixed(loss.value()(0, 0)), ". MAE squares them. Where the model cannot know, the "
+               "square asks for the mean of what is possible, the absolute value for its median.");
+}
+
+// --- training ---
+
+// Restored pictures of the test set, and what was hidden of each.
+struct Restored {
+    std::vector<Image> predicted;
+    Matrix mask;
+    float loss;
+};
+
+static Restored restore_test(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int seed) {
+    const NoTape evaluation;
+    Random random(2'000'000 + seed);
+    const Matrix mask = simmim::random_masking(draw_permutations(random, static_cast<int>(pictures.test.size()), config), config);
+    const simmim::Steps steps = simmim::forward(pictures.test, mask, w, config);
+    return {simmim::predicted_images(steps, config), mask, simmim::loss(steps, config).value()(0, 0)};
+}
+
+// Trains, and returns the error on hidden pixels of pictures not trained on, measured 16 times on the way.
+static Series train(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int steps, int seed,
+                    const std::string& what) {
+    const int batch_size = 32;
+    Random random(seed);
+    const Parameters table = simmim::parameters(w, config);
+    const DecayChoice choice = weights_decay(table);
+    AdamW optimizer(choice.decayed, choice.not_decayed, {.beta2 = 0.95f, .weight_decay = 0});
+    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps, .descent = Descent::cosine, .floor = 0.05f};
+    Progress progress(what, steps);
+    Series curve{.name = what, .x = {}, .y = {}};
+    for (int step = 0; step < steps; ++step) {
+        const std::vector<Image> batch = draw_batch(pictures, batch_size, random);
+        const Matrix mask = simmim::random_masking(draw_permutations(random, batch_size, config), config);
+        zero_gradients(variables(table));
+        const Tape tape;
+        const Var loss = simmim::loss(simmim::forward(batch, mask, w, config), config);
+        backward(loss);
+        clip_gradient_norm(variables(table), 1);
+        optimizer.update(learning_rate(schedule, step));
+        progress.update(step, loss.value()(0, 0));
+        if ((step + 1) % std::max(1, steps / 16) == 0) {
+            curve.x.push_back(static_cast<float>(step + 1));
+            curve.y.push_back(restore_test(w, config, pictures, seed).loss);
+        }
+    }
+    return curve;
+}
+
+static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::Weights& w, const simmim::Config& config,
+                         const Choices& choices, int seed) {
+    lesson.step("Can it restore half a digit?", "", "digits of writers it has never seen");
+    lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")});
+    const Restored restored = restore_test(w, config, digits, seed);
+    const std::vector<Image> shown = triples(digits, restored.predicted, restored.mask, config.patch_size, 4);
+    show_triples(lesson, shown);
+    write_triples(choices.out, shown);
+    const Judged judged = judge(digits, restored.predicted, restored.mask, config.patch_size, Measure::absolute);
+    lesson.table(judged_table(judged));
+    lesson.why("pixels have the deviation 1 here. Of all pictures that do not look at this digit, the median has the least absolute error, so "
+               "it is the guess to beat. Visible patches were not asked for here either (", fixed(judged.model.visible), "); but here they pass through "
+               "the same layers and the same decoder as the hidden ones, so what the model learns for those reaches them too.");
+    lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 0.9);
+    lesson.claim_at_most("the same as a share of the median picture's", judged.model.hidden / judged.median.hidden, 0.95);
+    lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
+}
+
+// --- why large squares ---
+
+static void step_7_units(Lesson& lesson, const Choices& choices, int seed) {
+    lesson.step("Why are the squares larger than the patches?", "AvgDist: from a hidden pixel to the nearest visible one");
+    std::vector<Series> curves;
+    std::vector<double> distances, final_errors;
+    std::vector<std::vector<std::string>> table{{"mask unit", "AvgDist", "error on hidden pixels"}};
+    for (const int unit : {2, 4, 6}) {
+        const simmim::Config config = waves_config(unit);
+        const Pictures waves = waves_to_restore(300, config.image_size, seed);
+        Random random(seed);
+        const simmim::Weights w = simmim::make_weights(config, random);
+        curves.push_back(train(w, config, waves, choices.wave_steps, seed, "unit " + text(unit)));
+        const Restored restored = restore_test(w, config, waves, seed);
+        distances.push_back(simmim::average_distance(restored.mask, config));
+        final_errors.push_back(restored.loss);
+        table.push_back({text(unit) + " x " + text(unit) + " pixels", fixed(distances.back(), 2), fixed(restored.loss)});
+        lesson.say("Mask unit ", unit, ":");
+        show_triples(lesson, triples(waves, restored.predicted, restored.mask, config.patch_size, 1));
+    }
+    lesson.curves(curves);
+    lesson.table(table);
+    lesson.why("half of the same plane waves is hidden each time. Small holes are filled in from their edges, so their error is small after the "
+               "same ", choices.wave_steps, " steps, and little has been learned about waves. The farther the nearest visible pixel, the more the model has "
+               "to know.");
+    lesson.predict("the error for a unit of 2 at a mask ratio of 0.8. Compute its AvgDist first.");
+    lesson.claim("the error on hidden pixels grows with AvgDist, from unit to unit",
+                 final_errors[0] < final_errors[1] && final_errors[1] < final_errors[2] && distances[0] < distances[1] && distances[1] < distances[2]);
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const Pictures digits = digits_to_restore();
+    const simmim::Config config = digits_config(choices.mask_unit);
+    Random random(seed);
+    const simmim::Weights w = simmim::make_weights(config, random);
+    const std::vector<int> permutation = draw_permutations(random, 1, config);
+    const Matrix mask = step_1_hide(lesson, digits, permutation, config);
+    const simmim::Steps steps = simmim::forward({digits.test[0]}, mask, w, config);
+    step_2_cover(lesson, steps);
+    step_3_positions(lesson, w, config);
+    step_4_decode(lesson, steps, config);
+    step_5_loss(lesson, steps, config);
+    step_6_train(lesson, digits, w, config, choices, seed);
+    step_7_units(lesson, choices, seed);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/mask_pixels/simmim", "One linear layer paints what a covered square hid.", "20 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
+    options.add("wave-steps", choices.wave_steps, "training steps on the waves, for each mask unit", 1, 100'000);
+    options.add("mask-unit", choices.mask_unit, "side of what is hidden in a digit, 2 or 4 pixels", 2, 4);
+    options.add("out", choices.out, "a PGM file for masked, restored and original digits");
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
