@@ -226,3 +226,15 @@ Image shifted(const Image& image, int down, int right, float fill) {
         }
     return result;
 }
+
+Image shifted_smoothly(const Image& image, float down, float right, float fill) {
+    const int whole_down = static_cast<int>(std::floor(down)), whole_right = static_cast<int>(std::floor(right));
+    const float part_down = down - static_cast<float>(whole_down), part_right = right - static_cast<float>(whole_right);  // 0 ... 1
+    const Image a = shifted(image, whole_down, whole_right, fill), b = shifted(image, whole_down, whole_right + 1, fill);
+    const Image c = shifted(image, whole_down + 1, whole_right, fill), d = shifted(image, whole_down + 1, whole_right + 1, fill);
+    Image result(image.height, image.width, image.channels);
+    for (std::size_t k = 0; k < result.pixels.size(); ++k)
+        result.pixels[k] = (1 - part_down) * ((1 - part_right) * a.pixels[k] + part_right * b.pixels[k]) +
+                           part_down * ((1 - part_right) * c.pixels[k] + part_right * d.pixels[k]);
+    return result;
+}

@@ -58,3 +58,6 @@ Image normalise(const Image& image, const std::vector<float>& mean, const std::v
 
 // The picture moved by (down, right) pixels; what comes in at the edges is `fill`.
 Image shifted(const Image& image, int down, int right, float fill = 0);
+
+// The same by parts of a pixel: each new pixel is mixed from the four around the place it comes from.
+Image shifted_smoothly(const Image& image, float down, float right, float fill = 0);

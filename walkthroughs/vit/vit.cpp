@@ -30,8 +30,8 @@ struct Choices {
     std::string test_images = digits + "test-images.idx3-ubyte", test_labels = digits + "test-labels.idx1-ubyte";
     std::string save, resume, weights, image, class_names;
     int train_count = 0, epochs = 0, stop_after = 0, patch_size = 0, heads = 0;
-    int width = 64, depth = 3, batch = 32, shift = 1;
-    double learning_rate = 3e-3, weight_decay = 0.05;
+    int width = 64, depth = 3, batch = 32;
+    double learning_rate = 3e-3, weight_decay = 0.05, shift = 1;
     bool skip_positions = false;
     int seed = 1;
 
@@ -45,7 +45,7 @@ struct Recipe {
     int batch;
     Schedule schedule;
     float weight_decay;
-    int shift;  // the largest step by which a picture is moved at random, pixels
+    float shift;  // how far a picture is moved at random, pixels: so much to either side, half as much up and down
 };
 
 static int batches(const LabelledImages& data, const Recipe& recipe) { return (data.count() + recipe.batch - 1) / recipe.batch; }
@@ -73,9 +73,9 @@ static float train_epoch(const LabelledImages& data, const vit::Weights& w, cons
         std::vector<Image> images;
         std::vector<int> labels;
         for (int i = b * recipe.batch; i < std::min(data.count(), (b + 1) * recipe.batch); ++i) {
-            const int down = random.below(2 * recipe.shift + 1) - recipe.shift;
-            const int right = random.below(2 * recipe.shift + 1) - recipe.shift;
-            images.push_back(shifted(data.images[order[i]], down, right, dark));
+            const float down = random.uniform(-recipe.shift / 2, recipe.shift / 2);
+            const float right = random.uniform(-recipe.shift, recipe.shift);
+            images.push_back(shifted_smoothly(data.images[order[i]], down, right, dark));
             labels.push_back(data.labels[order[i]]);
         }
         const float loss = train_batch(images, labels, w, config, optimizer, recipe.schedule);
@@ -163,8 +163,9 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     lesson.step("How does it learn?", "w <- w - lr d loss / d w, for every number");
     const int done = optimizer.steps / batches(data, recipe);
     const int last = choices.stop_after > 0 ? std::min(recipe.epochs, choices.stop_after) : recipe.epochs;
-    lesson.say(recipe.epochs - done, " times through all pictures, ", recipe.batch, " at a time, each moved by up to ", recipe.shift,
-               " pixel up, down, left and right: ", recipe.schedule.steps - optimizer.steps, " steps of AdamW.");
+    lesson.say(recipe.epochs - done, " times through all pictures, ", recipe.batch, " at a time, each moved by up to ",
+               fixed(recipe.shift, 1), " pixels to a side and half as far up or down, so that no picture comes twice: ",
+               recipe.schedule.steps - optimizer.steps, " steps of AdamW.");
     Trained trained;
     const auto begin = std::chrono::steady_clock::now();
     {
@@ -329,7 +330,7 @@ static vit::Config config_for(const LabelledImages& data, const Choices& choices
 
 static Recipe recipe_for(const LabelledImages& data, const Choices& choices) {
     Recipe recipe{.epochs = choices.epochs > 0 ? choices.epochs : std::max(1, 43000 / data.count()), .batch = choices.batch, .schedule = {},
-                  .weight_decay = static_cast<float>(choices.weight_decay), .shift = choices.shift};
+                  .weight_decay = static_cast<float>(choices.weight_decay), .shift = static_cast<float>(choices.shift)};
     const int steps = recipe.epochs * batches(data, recipe);
     recipe.schedule = {.peak = static_cast<float>(choices.learning_rate), .warm_up = steps / 10, .steps = steps};
     return recipe;
@@ -385,7 +386,7 @@ int main(int argc, char** argv) {
     options.add("batch", choices.batch, "pictures in a step", 1, 10'000);
     options.add("learning-rate", choices.learning_rate, "of AdamW, at its peak", 0, 1);
     options.add("weight-decay", choices.weight_decay, "of AdamW", 0, 10);
-    options.add("shift", choices.shift, "pictures are moved by up to so many pixels", 0, 8);
+    options.add("shift", choices.shift, "pictures are moved sideways by up to so many pixels, half as far up and down", 0, 8);
     options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: a quarter of the picture", 0, 64);
     options.add("width", choices.width, "D, numbers in a token", 1, 1024);
     options.add("depth", choices.depth, "L, blocks", 1, 48);

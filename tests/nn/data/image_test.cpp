@@ -193,3 +193,15 @@ TEST_CASE("shifted moves down and right, and back") {
     CHECK(shifted(image, 0, 0).pixels == image.pixels);
     CHECK(shifted(image, 2147483647, -2147483647).pixels == std::vector<float>(6, 0.f));
 }
+
+TEST_CASE("shifted_smoothly mixes the four pixels around the place that a pixel comes from") {
+    Image image(2, 2, 1);
+    image.pixels = {4, 8, 12, 16};
+    // a quarter of a pixel to the right: three parts of the pixel itself and one of its left neighbour, 0 outside
+    CHECK(shifted_smoothly(image, 0, 0.25f).pixels == std::vector<float>{3, 7, 9, 15});
+    // half a pixel up: the mean of the pixel and the one below it, 2 outside
+    CHECK(shifted_smoothly(image, -0.5f, 0, 2).pixels == std::vector<float>{8, 12, 7, 9});
+    // half down and half right: the mean of four, the last one of 4, 8, 12, 16
+    CHECK(shifted_smoothly(image, 0.5f, 0.5f).pixels == std::vector<float>{1, 3, 4, 10});
+    CHECK(shifted_smoothly(image, 1, -1, 9).pixels == shifted(image, 1, -1, 9).pixels);  // whole steps are the plain ones
+}

@@ -1,6 +1,7 @@
 #include "walkthroughs/lesson/lesson.h"
 
 #include <cmath>
+#include <stdexcept>
 
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
@@ -62,6 +63,49 @@ static void the_rest(Lesson& lesson) {
     lesson.lines({"", "a line"});
 }
 
+static void code_from_the_file(Lesson& lesson) {
+    lesson.code(2);
+    const int answer = 42;
+        const int indented = answer + 1;
+    lesson.say("It was ", answer, " and ", indented, ".");
+    lesson.code(1, Where());  // no file
+}
+
+TEST_CASE("code() prints the lines of source that follow it, and where they stand") {
+    const std::string words = told(code_from_the_file).words;
+    CHECK(words.find("         code      const int answer = 42;\n"
+                     "                       const int indented = answer + 1;\n"
+                     "                   tests/walkthroughs/lesson/lesson_test.cpp:") != std::string::npos);
+    CHECK(words.find("It was 42 and 43.") != std::string::npos);
+    CHECK(words.ends_with("         code      :1\n"));
+}
+
+static void wide_things(Lesson& lesson) {
+    lesson.step("A question of more than thirty letters?", "x = y");
+    lesson.step("A question?", std::string(80, 'x'));
+    lesson.matrix("a_name_that_takes_its_room", Matrix(1, 8, 1));
+}
+
+TEST_CASE("what is too wide for the page goes on below") {
+    CHECK(told(wide_things).words.ends_with("\nstep 1   A question of more than thirty letters?   x = y\n"
+                                            "\nstep 2   A question?\n"
+                                            "         " + std::string(80, 'x') + "\n"
+                                            "         a_name_that_takes_its_room (1, 8)\n"
+                                            "              1.0000  1.0000  1.0000  1.0000  1.0000  1.0000  1.0000  1.0000\n"));
+}
+
+static void failing_claim(Lesson& lesson) { lesson.claim("one is two", false); }
+static void broken_file(Lesson&) { throw std::invalid_argument("x.ppm: not there"); }
+static void broken_program(Lesson&) { throw std::logic_error("not implemented: patchify"); }
+
+TEST_CASE("give_lesson returns 0, 1 for a claim or a program that failed, 2 for what the user named") {
+    const Options options("toy", "Shows a toy.", "1 second");
+    CHECK(give_lesson(options, one_step) == 0);
+    CHECK(give_lesson(options, failing_claim) == 1);
+    CHECK(give_lesson(options, broken_file) == 2);
+    CHECK(give_lesson(options, broken_program) == 1);
+}
+
 TEST_CASE("prose, pictures, tables and curves stand under the question") {
     CHECK(told(the_rest).words == "toy   Shows a toy.\n"
                                   "takes about 1 second\n"
@@ -97,8 +141,7 @@ static void claims_that_fail(Lesson& lesson) {
 TEST_CASE("claims hold or FAIL, and decide what main returns") {
     const Told good = told(three_claims), bad = told(claims_that_fail);
     CHECK(good.result == 0);
-    CHECK(good.words.ends_with("second\n"
-                               "\n"
+    CHECK(good.words.ends_with("second\n\n"
                                "claim    holds   digits read: 0.969, at least 0.95\n"
                                "claim    holds   loss: 0.1, at most 0.1\n"
                                "claim    holds   positions matter\n"));

@@ -1,0 +1,76 @@
+#include "walkthroughs/lesson/cross_and_box.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "nn/data/patches.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("cross_and_box");
+
+// How much of a shape stands in each of the nine places: the product of its sixteen pixels, mean taken out, with the patch.
+static int best_place(const Image& image, const Matrix& shape) {
+    const Matrix patches = patchify(image, 4);  // (9, 16)
+    float mean = 0;
+    for (const float x : shape) mean += x / 16;
+    int best = 0;
+    float most = -1e9f;
+    for (int n = 0; n < patches.rows; ++n) {
+        float match = 0;
+        for (int k = 0; k < 16; ++k) match += patches(n, k) * (shape[k] - mean);
+        if (match > most) {
+            most = match;
+            best = n;
+        }
+    }
+    return best;
+}
+
+static const Matrix cross{{0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0}};
+static const Matrix box{{1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1}};
+
+TEST_CASE("the label is 1 exactly where the cross comes first in reading order") {
+    Random random(3);
+    const LabelledImages data = cross_and_box(random, 200);
+    REQUIRE(data.count() == 200);
+    CHECK(data.classes == 2);
+    int agree = 0;
+    for (int i = 0; i < data.count(); ++i)
+        agree += (best_place(data.images[i], cross) < best_place(data.images[i], box)) == (data.labels[i] == 1);
+    CHECK(agree >= 198);  // the noise may hide a shape once in a while
+    const long ones = std::count(data.labels.begin(), data.labels.end(), 1);
+    CHECK(ones > 70);  // both classes are equally likely: 100 +- 7
+    CHECK(ones < 130);
+}
+
+TEST_CASE("every pair of different places occurs, and the two shapes never meet") {
+    Random random(4);
+    const LabelledImages data = cross_and_box(random, 600);
+    std::vector<int> pairs(81);
+    for (const Image& image : data.images) ++pairs[best_place(image, cross) * 9 + best_place(image, box)];
+    int seen = 0;
+    for (int place = 0; place < 81; ++place) seen += place / 9 != place % 9 && pairs[place] > 0;
+    CHECK(seen == 72);
+}
+
+TEST_CASE("the noise has deviation 0.3, the shapes add 1") {
+    Random random(5);
+    const Image image = cross_and_box_at(random, 0, 8);
+    CHECK(shape(image) == "12 x 12 x 1");
+    float squares = 0, inside = 0;
+    for (int y = 4; y < 8; ++y)
+        for (int x = 0; x < 12; ++x) squares += image(y, x, 0) * image(y, x, 0);  // the middle row of places is empty
+    CHECK(std::sqrt(squares / 48) == doctest::Approx(0.3).epsilon(0.25));
+    for (int y = 1; y < 3; ++y)
+        for (int x = 0; x < 4; ++x) inside += image(y, x, 0) / 8;  // the bar of the cross
+    CHECK(inside == doctest::Approx(1).epsilon(0.35));
+}
+
+TEST_CASE("the same places or one outside are refused") {
+    Random random;
+    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: places 3 and 3, they must be two of 0 to 8", std::invalid_argument);
+    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 0, 9), "cross_and_box: places 0 and 9, they must be two of 0 to 8", std::invalid_argument);
+}
+
+TEST_SUITE_END();
