@@ -107,6 +107,13 @@ TEST_CASE("in colour a curve is made of braille dots, eight in a letter") {
         if (line.find("\xE2\xA0") != std::string::npos || line.find("\xE2\xA1") != std::string::npos) ++dots;
     CHECK(dots == 1);
     CHECK(display_width(lines[3]) == 19);
+    // along the bottom and up the right edge: in the right column of dots the bits 08, 10, 20, 80; at the bottom 40 and 80
+    const Lines edge = curves({{"a", {0, 1, 1}, {0, 0, 1}}}, Colours::few, 16, 2);
+    CHECK(edge[1] == "1 |" + std::string(15, ' ') + "\x1b[38;5;45m\u28B8\x1b[0m");
+    CHECK(edge[2].starts_with("0 |\x1b[38;5;45m\u28C0\x1b[0m"));
+    CHECK(edge[2].ends_with("\x1b[38;5;45m\u28F8\x1b[0m"));
+    // up the left edge: 01, 02, 04, 40
+    CHECK(curves({{"a", {0, 0, 1}, {0, 1, 1}}}, Colours::few, 16, 2)[2] == "0 |\x1b[38;5;45m\u2847\x1b[0m");
 }
 
 TEST_CASE("a table: words to the left, numbers to the right") {
