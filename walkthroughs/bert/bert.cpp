@@ -91,8 +91,13 @@ static Model sentence_model(const std::vector<Sentence>& sentences, const Choice
     Model model;
     model.vocabulary = vocabulary_of(texts);
     model.reading = {.lower_case = false};
-    model.config = {.vocabulary = model.vocabulary.size(), .positions = 16, .width = choices.width, .depth = 2, .heads = 4,
-                    .mlp_width = 2 * choices.width, .pooler = false};
+    model.config = {.vocabulary = model.vocabulary.size(),
+                    .positions = 16,
+                    .width = choices.width,
+                    .depth = 2,
+                    .heads = 4,
+                    .mlp_width = 2 * choices.width,
+                    .pooler = false};
     model.w = mlm::make_weights(model.config, random, 0.1f);
     return model;
 }
@@ -110,9 +115,11 @@ static void step_read(Lesson& lesson, const Model& model, const std::string& sen
         rows.push_back({text(t), word_of(model, ids[t]), text(ids[t]), numbers});
     }
     lesson.table(rows);
-    lesson.why("three rows are looked up for every word and added: what it is, which sentence it is in, where it stands. A Vision "
-               "Transformer multiplies pixels here. From z0 on both are the same, but for the norms: after every sum in BERT, before every "
-               "part in ViT.");
+    lesson.why(
+        "three rows are looked up for every word and added: what it is, which sentence it is in, where it stands. A Vision "
+        "Transformer multiplies pixels here. From z0 on both are the same, but for the norms: after every sum in BERT, before "
+        "every "
+        "part in ViT.");
 }
 
 static void step_guess_untrained(Lesson& lesson, const Model& model, const Choices& choices) {
@@ -123,7 +130,8 @@ static void step_guess_untrained(Lesson& lesson, const Model& model, const Choic
                fixed(std::log(model.vocabulary.size())), ".");
 }
 
-static void step_train_sentences(Lesson& lesson, const Model& model, const Corpus& corpus, const Choices& choices, Random& random) {
+static void step_train_sentences(Lesson& lesson, const Model& model, const Corpus& corpus, const Choices& choices,
+                                 Random& random) {
     lesson.step("How does it learn without a teacher?", "loss = mean of -log p(the hidden word)");
     const Pretraining how{.steps = choices.steps, .mask_id = model.vocabulary.mask, .special_ids = special_ids(model.vocabulary)};
     const auto read = [&](Random& draw) {
@@ -131,8 +139,8 @@ static void step_train_sentences(Lesson& lesson, const Model& model, const Corpu
         return encode_with_masks(sentence.words(), model.vocabulary, model.reading);
     };
     lesson.say(corpus.train.size(), " sentences in two languages, such as \"", corpus.train.front().words(), "\" and \"",
-               corpus.train.back().words(), "\"; ", how.steps, " steps of ", how.batch, " sentences in which 15 % of the words are hidden. ",
-               corpus.test.size(), " others are kept for later.");
+               corpus.train.back().words(), "\"; ", how.steps, " steps of ", how.batch,
+               " sentences in which 15 % of the words are hidden. ", corpus.test.size(), " others are kept for later.");
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
     lesson.curves({{.name = "loss of the hidden words", .x = curve.steps, .y = curve.losses}});
@@ -148,15 +156,17 @@ static void step_restore(Lesson& lesson, const Model& model, const Choices& choi
 static void step_both_sides(Lesson& lesson, const Model& model) {
     lesson.step("Which side told it?");
     std::vector<std::vector<std::string>> rows{{"sentence", "best", "p", "second", "p"}};
-    for (const std::string sentence : {"Мама [MASK] раму", "Папа [MASK] раму", "Мама [MASK] чай", "Папа [MASK] чай", "She [MASK] a song",
-                                       "They [MASK] a song", "They [MASK] the window"}) {
+    for (const std::string sentence : {"Мама [MASK] раму", "Папа [MASK] раму", "Мама [MASK] чай", "Папа [MASK] чай",
+                                       "She [MASK] a song", "They [MASK] a song", "They [MASK] the window"}) {
         const Answer answer = ask(model, sentence);
         rows.push_back({sentence, word_of(model, answer.guesses[0].id), fixed(answer.guesses[0].probability),
                         word_of(model, answer.guesses[1].id), fixed(answer.guesses[1].probability)});
     }
     lesson.table(rows);
-    lesson.why("the right side says which verb (раму: мыть, чай: пить), the left side which form (Мама: мыла, Папа: мыл). Change one side and "
-               "half of the answer changes.");
+    lesson.why(
+        "the right side says which verb (раму: мыть, чай: пить), the left side which form (Мама: мыла, Папа: мыл). Change one "
+        "side and "
+        "half of the answer changes.");
     const Answer answer = ask(model, "Мама [MASK] раму");
     lesson.claim("the best word for \"Мама [MASK] раму\" is \"" + word_of(model, answer.guesses[0].id) + "\", expected \"мыла\"",
                  word_of(model, answer.guesses[0].id) == "мыла");
@@ -183,9 +193,12 @@ static void step_never_seen(Lesson& lesson, const Model& model, const Corpus& co
                   {"the left side only: form known, verb unknown", text(objects) + " verbs", fixed(std::log(objects))},
                   {"the right side only: verb known, form unknown", "2 forms", fixed(std::log(2))},
                   {"BERT, both sides", "", fixed(loss)}});
-    lesson.why("these pairs of subject and object were never together in training. What is known about each side alone is put together.");
+    lesson.why(
+        "these pairs of subject and object were never together in training. What is known about each side alone is put "
+        "together.");
     lesson.claim_at_least("verbs of sentences never seen that are restored, share", right, 0.9);
-    lesson.claim_at_most("their loss; a coin thrown between the two forms costs ln 2 = " + fixed(std::log(2)), loss, 0.5 * std::log(2));
+    lesson.claim_at_most("their loss; a coin thrown between the two forms costs ln 2 = " + fixed(std::log(2)), loss,
+                         0.5 * std::log(2));
 }
 
 static void step_attention(Lesson& lesson, const Model& model, const Choices& choices) {
@@ -205,9 +218,13 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
             for (int t = 0; t < A.cols; ++t) rows.back().push_back(fixed(A(gap, t), 2));
         }
     lesson.pictures(pictures);
-    lesson.say("One picture a head: a row for each word that looks, a column for each it looks at, bright for much. The rows of [MASK] in numbers:");
+    lesson.say(
+        "One picture a head: a row for each word that looks, a column for each it looks at, bright for much. The rows of [MASK] "
+        "in numbers:");
     lesson.table(rows);
-    lesson.why("there is no causal mask, so nothing above the diagonal is forbidden: the gap takes from the word before it and from those after it.");
+    lesson.why(
+        "there is no causal mask, so nothing above the diagonal is forbidden: the gap takes from the word before it and from "
+        "those after it.");
 }
 
 // --- a language whose limits are known ---
@@ -222,8 +239,11 @@ static void step_chain(Lesson& lesson, const MarkovChain& chain) {
                   {"nothing", "H(x_t)", fixed(unigram_entropy(chain))},
                   {"everything before it", "H(x_t | x_t-1)", fixed(causal_entropy(chain))},
                   {"both sides", "H(x_t | x_t-1, x_t+1)", fixed(two_sided_entropy(chain))}});
-    lesson.why("in a Markov chain all that the past knows of a symbol is in the one before it, all that the future knows is in the one after it; "
-               "so the least loss of every kind of reader is a sum over P. Left to right, nothing gets below ", fixed(causal_entropy(chain)), ".");
+    lesson.why(
+        "in a Markov chain all that the past knows of a symbol is in the one before it, all that the future knows is in the one "
+        "after it; "
+        "so the least loss of every kind of reader is a sum over P. Left to right, nothing gets below ",
+        fixed(causal_entropy(chain)), ".");
     lesson.predict("the loss that BERT reaches.");
 }
 
@@ -269,11 +289,14 @@ static void step_chain_training(Lesson& lesson, const MarkovChain& chain, const 
     lesson.curves({{.name = "loss in training", .x = curve.steps, .y = curve.losses},
                    {.name = "floor left to right", .x = ends, .y = {causal, causal}},
                    {.name = "floor with both sides", .x = ends, .y = {both, both}}});
-    lesson.why("in training 15 % are hidden, so a neighbour is missing now and then, and a tenth of what is hidden lies: this loss stays above "
-               "that of the test, where one symbol is hidden.");
+    lesson.why(
+        "in training 15 % are hidden, so a neighbour is missing now and then, and a tenth of what is hidden lies: this loss "
+        "stays above "
+        "that of the test, where one symbol is hidden.");
 }
 
-static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config, Random& random) {
+static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config,
+                              Random& random) {
     lesson.step("Does it know the probabilities?", "p(b | a, c) = P_ab P_bc / sum over b", "Bayes");
     std::vector<int> symbols = sample(chain, random, chain_length);
     const int t = chain_length / 2;
@@ -283,7 +306,8 @@ static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const ml
     const Matrix logits = slice_cols(steps.prediction_logits.value(), 0, chain.symbols());  // without [MASK]
     const Matrix ours = softmax_rows(logits).value();
     const Matrix exact = between(chain, symbols[t - 1], symbols[t + 1]);
-    std::vector<std::vector<std::string>> rows{{"between " + text(symbols[t - 1]) + " and " + text(symbols[t + 1])}, {"exact"}, {"BERT"}};
+    std::vector<std::vector<std::string>> rows{
+        {"between " + text(symbols[t - 1]) + " and " + text(symbols[t + 1])}, {"exact"}, {"BERT"}};
     for (int b = 0; b < chain.symbols(); ++b) {
         rows[0].push_back(text(b));
         rows[1].push_back(fixed(exact(0, b), 2));
@@ -293,22 +317,32 @@ static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const ml
     lesson.why("hidden was ", truth, ". Nobody told it P, nor Bayes' rule.");
 }
 
-static void step_chain_test(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config, Random& random) {
+static void step_chain_test(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config,
+                            Random& random) {
     lesson.step("Is it below the floor of every left-to-right model?");
     const Measured test = chain_test_loss(chain, w, config, random);
     const double causal = causal_entropy(chain), both = two_sided_entropy(chain);
-    lesson.say("Loss of 4096 symbols hidden in new samples: ", fixed(test.loss), " with a standard error of ", fixed(test.error), ". Of the way from ",
-               fixed(causal), " down to ", fixed(both), " it has gone ", percent((causal - test.loss) / (causal - both)), ".");
-    lesson.claim_at_most("test loss, against the middle between the floor left to right, " + fixed(causal) + ", and the floor with both sides, " + fixed(both),
+    lesson.say("Loss of 4096 symbols hidden in new samples: ", fixed(test.loss), " with a standard error of ", fixed(test.error),
+               ". Of the way from ", fixed(causal), " down to ", fixed(both), " it has gone ",
+               percent((causal - test.loss) / (causal - both)), ".");
+    lesson.claim_at_most("test loss, against the middle between the floor left to right, " + fixed(causal) +
+                             ", and the floor with both sides, " + fixed(both),
                          test.loss, 0.5 * (causal + both));
-    lesson.claim_at_least("and it is not better than possible: test loss, against the floor with both sides less four standard errors", test.loss,
-                          both - 4 * test.error);
+    lesson.claim_at_least(
+        "and it is not better than possible: test loss, against the floor with both sides less four standard errors", test.loss,
+        both - 4 * test.error);
 }
 
 static void walk_chain(Lesson& lesson, const Choices& choices, Random& random) {
     const MarkovChain chain = make_markov_chain(random);
-    const bert::Config config{.vocabulary = chain.symbols() + 1, .positions = chain_length, .token_types = 1, .width = 32, .depth = 2,
-                              .heads = 2, .mlp_width = 64, .pooler = false};
+    const bert::Config config{.vocabulary = chain.symbols() + 1,
+                              .positions = chain_length,
+                              .token_types = 1,
+                              .width = 32,
+                              .depth = 2,
+                              .heads = 2,
+                              .mlp_width = 64,
+                              .pooler = false};
     const mlm::Weights w = mlm::make_weights(config, random, 0.1f);
     step_chain(lesson, chain);
     step_chain_training(lesson, chain, w, config, choices, random);
@@ -344,26 +378,34 @@ static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, 
     } else {
         model.vocabulary = wordpiece::load_vocabulary(choices.vocabulary);
     }
-    model.config = {.vocabulary = model.vocabulary.size(), .positions = text_length, .width = choices.width, .depth = 2, .heads = 4,
-                    .mlp_width = 2 * choices.width, .pooler = false};
+    model.config = {.vocabulary = model.vocabulary.size(),
+                    .positions = text_length,
+                    .width = choices.width,
+                    .depth = 2,
+                    .heads = 4,
+                    .mlp_width = 2 * choices.width,
+                    .pooler = false};
     model.w = mlm::make_weights(model.config, random, 0.1f);
     lesson.say(model.vocabulary.size(), " pieces, the last of them: ", model.vocabulary.entries.back(), ". The model has ",
                count_numbers(mlm::parameters(model.w, model.config)), " numbers.");
     return model;
 }
 
-static void step_own_training(Lesson& lesson, const Model& model, const std::string& text_given, const Choices& choices, Random& random) {
+static void step_own_training(Lesson& lesson, const Model& model, const std::string& text_given, const Choices& choices,
+                              Random& random) {
     lesson.step("What does it learn from your text?");
     const std::vector<int> pieces = wordpiece::encode(text_given, model.vocabulary, model.reading);
     const std::vector<std::vector<int>> sequences = cut_into_sequences(pieces, model.vocabulary);
     require(!sequences.empty(), choices.text, ": holds no words");
     const Pretraining how{.steps = choices.steps, .mask_id = model.vocabulary.mask, .special_ids = special_ids(model.vocabulary)};
-    lesson.say(pieces.size(), " pieces in ", sequences.size(), " sequences of at most ", text_length, "; ", how.steps, " steps of ", how.batch, ".");
+    lesson.say(pieces.size(), " pieces in ", sequences.size(), " sequences of at most ", text_length, "; ", how.steps,
+               " steps of ", how.batch, ".");
     const auto read = [&](Random& draw) { return sequences[draw.below(static_cast<int>(sequences.size()))]; };
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 30));
     lesson.curves({{.name = "loss of the hidden pieces", .x = curve.steps, .y = curve.losses}});
-    lesson.claim_at_most("loss at the end; at the beginning it was " + fixed(curve.losses.front()), curve.losses.back(), curve.losses.front());
+    lesson.claim_at_most("loss at the end; at the beginning it was " + fixed(curve.losses.front()), curve.losses.back(),
+                         curve.losses.front());
 }
 
 // --- the parts put together ---
@@ -405,14 +447,14 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     const Safetensors file(choices.weights);
     model.config = bert::config_of(file);
     model.config.pooler = false;  // not needed to fill gaps
-    require(model.config.vocabulary >= model.vocabulary.size(), choices.vocabulary, ": ", model.vocabulary.size(), " entries, the model knows ",
-            model.config.vocabulary);
+    require(model.config.vocabulary >= model.vocabulary.size(), choices.vocabulary, ": ", model.vocabulary.size(),
+            " entries, the model knows ", model.config.vocabulary);
     model.w = mlm::make_weights(model.config, random);
     LoadRules rules = mlm::load_rules();
     rules.allow_unexpected = true;
     load(mlm::parameters(model.w, model.config), file, rules);
-    lesson.say(count_numbers(mlm::parameters(model.w, model.config)), " numbers: width ", model.config.width, ", ", model.config.depth, " blocks, ",
-               model.config.heads, " heads, ", model.config.vocabulary, " pieces.");
+    lesson.say(count_numbers(mlm::parameters(model.w, model.config)), " numbers: width ", model.config.width, ", ",
+               model.config.depth, " blocks, ", model.config.heads, " heads, ", model.config.vocabulary, " pieces.");
     lesson.step("Which word was washed out?");
     print_guesses(lesson, model, choices.sentence);
     step_attention(lesson, model, choices);
@@ -427,7 +469,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("bert/bert", "Hide a word and read both sides: BERT fills the gap that no side alone can fill.", "15 seconds");
+    Options options("bert/bert", "Hide a word and read both sides: BERT fills the gap that no side alone can fill.",
+                    "15 seconds");
     Choices choices;
     options.add("sentence", choices.sentence, "a sentence with a gap, as \"Папа [MASK] чай\"");
     options.add("text", choices.text, "a text file of your own to learn from, UTF-8");

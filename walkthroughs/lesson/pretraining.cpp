@@ -25,7 +25,8 @@ static float train_batch(const std::vector<std::vector<int>>& sequences, const m
     return loss.value()(0, 0);
 }
 
-std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, const Pretraining& how, const Reader& read, Random& random) {
+std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, const Pretraining& how, const Reader& read,
+                            Random& random) {
     const Schedule schedule{.peak = how.peak, .warm_up = std::min(50, how.steps), .steps = how.steps, .descent = Descent::linear};
     AdamW optimizer(variables(mlm::parameters(w, config)), {}, {.beta2 = 0.98f, .weight_decay = 0});
     Progress progress("training", how.steps);

@@ -8,8 +8,8 @@
 
 struct Pretraining {
     int steps = 1500;
-    int batch = 32;                // sequences in a step
-    float peak = 3e-3f;            // learning rate after 50 steps of warm-up; then straight down to 0
+    int batch = 32;      // sequences in a step
+    float peak = 3e-3f;  // learning rate after 50 steps of warm-up; then straight down to 0
     int mask_id = 4;
     std::vector<int> special_ids;  // never hidden
 };
@@ -19,7 +19,8 @@ using Reader = std::function<std::vector<int>(Random&)>;
 
 // Masked words, 15 %, 80/10/10, AdamW without decay, gradients clipped at 1.
 //   returns  the loss of every step
-std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, const Pretraining& how, const Reader& read, Random& random);
+std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, const Pretraining& how, const Reader& read,
+                            Random& random);
 
 // The losses as a curve that can be looked at: means of `group` steps.
 struct Smoothed {

@@ -51,7 +51,8 @@ Corpus split_corpus(const std::vector<Sentence>& sentences, Random& random, doub
     bool for_the_test = false;
     for (std::size_t k = 0; k < sentences.size(); ++k) {
         const Sentence& sentence = sentences[k];
-        const bool new_pair = k == 0 || sentence.subject != sentences[k - 1].subject || sentence.object != sentences[k - 1].object;
+        const bool new_pair =
+            k == 0 || sentence.subject != sentences[k - 1].subject || sentence.object != sentences[k - 1].object;
         if (new_pair) for_the_test = random.uniform() < test_share && !(sentence.subject == "Мама" && sentence.object == "раму");
         (for_the_test ? corpus.test : corpus.train).push_back(sentence);
     }
@@ -67,7 +68,8 @@ wordpiece::Vocabulary vocabulary_of(const std::vector<std::string>& texts) {
     return wordpiece::make_vocabulary(entries);
 }
 
-std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Vocabulary& vocabulary, const wordpiece::Config& config) {
+std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Vocabulary& vocabulary,
+                                   const wordpiece::Config& config) {
     static const std::string name = "[MASK]";
     std::vector<int> ids{vocabulary.classification};
     std::size_t begin = 0;

@@ -15,9 +15,9 @@
 struct Sentence {
     std::string subject, verb, object, ending;  // "Мама", "мыла", "раму", "вечером" or nothing
     int language;                               // 0 English, 1 Russian
-    int form;                                   // of the verb: 0 the first kind of subject (one person; a man), 1 the second (several; a woman)
+    int form;  // of the verb: 0 the first kind of subject (one person; a man), 1 the second (several; a woman)
 
-    std::string words() const;                  // "Мама мыла раму вечером"
+    std::string words() const;  // "Мама мыла раму вечером"
 };
 
 inline constexpr int subjects = 12, objects = 8, endings = 3;  // of each language; half of the subjects are of each kind
@@ -35,7 +35,8 @@ Corpus split_corpus(const std::vector<Sentence>& sentences, Random& random, doub
 wordpiece::Vocabulary vocabulary_of(const std::vector<std::string>& texts);
 
 // A text in which "[MASK]" stands for a word: [CLS], the pieces, [SEP].
-std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Vocabulary& vocabulary, const wordpiece::Config& config);
+std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Vocabulary& vocabulary,
+                                   const wordpiece::Config& config);
 
 // Where [MASK] stands.
 std::vector<int> mask_places(const std::vector<int>& ids, const wordpiece::Vocabulary& vocabulary);
