@@ -1,6 +1,6 @@
 // bert.cpp: BERT learns to fill gaps, first in sentences, then in a language whose limits are known exactly.
 //
-//   paper    Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", 2018, arXiv 1810.04805
+//   paper    Devlin et al. 2018, arXiv 1810.04805, section 3
 //   shows    that reading both sides finds the word that neither side alone can know, and passes the floor of every model that
 //            reads from left to right
 //   before   wordpiece.cpp, mlm.cpp
@@ -25,7 +25,7 @@
 
 struct Choices {
     std::string sentence = "Мама [MASK] раму", text, weights, vocabulary, save;
-    int steps = 1500, chain_steps = 2000, width = 48, pieces = 1000;
+    int steps = 1500, chain_steps = 2000, width = 48, pieces = 1000, block = -1;
     bool cased = false;
 };
 
@@ -59,7 +59,6 @@ struct Answer {
 static Answer ask(const Model& model, const std::string& sentence) {
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const std::vector<int> places = mask_places(ids, model.vocabulary);
-    require(!places.empty(), "there is no [MASK] in \"", sentence, "\"");
     const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
     return {mlm::best_guesses(steps.prediction_logits.value(), 0)};
 }
@@ -67,7 +66,6 @@ static Answer ask(const Model& model, const std::string& sentence) {
 static void print_guesses(Lesson& lesson, const Model& model, const std::string& sentence) {
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const std::vector<int> places = mask_places(ids, model.vocabulary);
-    require(!places.empty(), "there is no [MASK] in \"", sentence, "\"");
     const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
     std::vector<std::vector<std::string>> rows{{"place", "1st", "p", "2nd", "p", "3rd", "p", "4th", "p", "5th", "p"}};
     for (std::size_t k = 0; k < places.size(); ++k) {
@@ -150,7 +148,6 @@ static void step_train_sentences(Lesson& lesson, const Model& model, const Corpu
 static void step_restore(Lesson& lesson, const Model& model, const Choices& choices) {
     lesson.step("Which word was washed out?");
     print_guesses(lesson, model, choices.sentence);
-    lesson.predict("the best word when Мама becomes Папа; then when раму becomes чай. The next step shows both.");
 }
 
 static void step_both_sides(Lesson& lesson, const Model& model) {
@@ -210,7 +207,10 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     std::vector<Captioned> pictures;
     std::vector<std::vector<std::string>> rows{{"block", "head"}};
     for (const int id : ids) rows[0].push_back(word_of(model, id));
-    for (int l = 0; l < model.config.depth; ++l)
+    require(choices.block < model.config.depth, "--block ", choices.block, ": there are ", model.config.depth, " blocks, from 0");
+    const int first = choices.block >= 0 ? choices.block : model.config.depth <= 4 ? 0 : model.config.depth - 1;
+    const int last = choices.block >= 0 ? choices.block : model.config.depth - 1;
+    for (int l = first; l <= last; ++l)
         for (int h = 0; h < model.config.heads; ++h) {
             const Matrix A = bert::attention_of(steps, batch, model.config, l, h);  // (T, T)
             pictures.push_back({"block " + text(l) + " head " + text(h), heat_map(A, lesson.colours)});
@@ -425,6 +425,7 @@ static void walk_sentences(Lesson& lesson, const Choices& choices, Random& rando
     step_guess_untrained(lesson, model, choices);
     step_train_sentences(lesson, model, corpus, choices, random);
     step_restore(lesson, model, choices);
+    lesson.predict("the best word when Мама becomes Папа; then when раму becomes чай. The next step shows both.");
     step_both_sides(lesson, model);
     step_never_seen(lesson, model, corpus);
     step_attention(lesson, model, choices);
@@ -461,6 +462,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    require(choices.sentence.find("[MASK]") != std::string::npos, "there is no [MASK] in \"", choices.sentence, "\"");
     Random random(seed);
     if (!choices.weights.empty()) return walk_published(lesson, choices, random);
     if (!choices.text.empty()) return walk_own_text(lesson, choices, random);
@@ -481,6 +483,8 @@ int main(int argc, char** argv) {
     options.add("weights", choices.weights, "a published checkpoint, safetensors, to be asked instead of trained");
     options.add("vocab", choices.vocabulary, "its vocab.txt");
     options.add("cased", choices.cased, "the vocabulary of --vocab or --text tells capitals from small letters");
+    options.add("block", choices.block, "which block's heads to look at; -1: all of a small model, the last of a large one", -1,
+                1000);
     options.add("save", choices.save, "where to put the trained model, safetensors");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

@@ -51,9 +51,8 @@ static void step_words(Lesson& lesson, const std::string& sentence, const Config
         rows.push_back({encode_utf8(part), encode_utf8(letters), utf8_of(wordpiece::split_at_punctuation(letters))});
     }
     lesson.table(rows);
-    lesson.why(
-        "the same word should look the same wherever it stands: invisible characters go, capitals and accents go (an "
-        "uncased vocabulary), and a comma does not belong to the word before it. What goes here does not come back.");
+    lesson.why("the same word should look the same wherever it stands: invisible characters go, capitals and accents go (an "
+               "uncased vocabulary), and a comma does not belong to the word before it. What goes here does not come back.");
     lesson.predict("the words of \"Ça va? [MASK]\". Write them down, then run with --text \"Ça va? [MASK]\"");
 }
 
@@ -77,9 +76,8 @@ static Vocabulary step_learning(Lesson& lesson, const std::string& corpus, int s
     for (std::size_t i = joined_count - std::min<std::size_t>(30, joined_count); i < joined_count; ++i)
         last.push_back(learned.joinings[i].joined);
     lesson.lines(token_lines(last, lesson.colours));
-    lesson.why(
-        "the score asks how much more often two pieces stand together than their own frequencies explain. So rare letters "
-        "that always come together are joined first, and a frequent pair of frequent letters has to wait.");
+    lesson.why("the score asks how much more often two pieces stand together than their own frequencies explain. So rare letters "
+               "that always come together are joined first, and a frequent pair of frequent letters has to wait.");
     return vocabulary;
 }
 
@@ -103,9 +101,8 @@ static void step_pieces(Lesson& lesson, const std::string& sentence, const Vocab
     const std::vector<int> ids = wordpiece::encode(sentence, vocabulary, config);
     lesson.lines(token_lines(entries_of(ids, vocabulary), lesson.colours));
     lesson.say("Read back: " + wordpiece::decode(ids, vocabulary));
-    lesson.why(
-        "a piece in the middle of a word is another entry (##...) than the same letters at its beginning. Where no piece "
-        "fits, the whole word becomes [UNK] and the pieces found before are forgotten.");
+    lesson.why("a piece in the middle of a word is another entry (##...) than the same letters at its beginning. Where no piece "
+               "fits, the whole word becomes [UNK] and the pieces found before are forgotten.");
     lesson.predict("the pieces of \"unwashed\" and of a word with a letter from another alphabet");
 }
 
@@ -173,9 +170,8 @@ static std::vector<Cover> step_sizes(Lesson& lesson, const std::string& corpus, 
     lesson.say("The text has " + std::to_string(words.size()) + " words. All single characters are kept, and more of the rest:");
     lesson.table(rows);
     lesson.curves({curve});
-    lesson.why(
-        "more entries mean shorter sequences, not fewer unknown words: only a character that no piece covers makes an "
-        "[UNK].");
+    lesson.why("more entries mean shorter sequences, not fewer unknown words: only a character that no piece covers makes an "
+               "[UNK].");
     return covers;
 }
 

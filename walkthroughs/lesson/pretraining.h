@@ -1,4 +1,4 @@
-// pretraining.h: BERT learns from sentences of any kind by filling in words that were hidden from it; the same loop for all lessons.
+// pretraining.h: BERT learns by filling in words that were hidden from it; the same loop for all lessons.
 #pragma once
 #include <functional>
 #include <string>

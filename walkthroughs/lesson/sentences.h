@@ -2,8 +2,8 @@
 //
 //   shows    Мама мыла раму: the object says which verb (раму: мыть), the subject says which form (Мама: мыла, Папа: мыл).
 //            Children wash the window: the same in English, with -s and without.
-//   exact    a reader of the left side alone has `objects` verbs to choose from, a reader of the right side alone two forms of one verb,
-//            a reader of both sides one
+//   exact    a reader of the left side alone has eight verbs to choose from, a reader of the right side alone two forms of
+//            one verb, a reader of both sides a single word
 //   next     walkthroughs/bert: mlm hides words of it, bert learns it, fine_tuning builds on what was learned
 #pragma once
 #include <string>
