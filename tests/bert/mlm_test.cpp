@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/training/loss.h"
+#include "nn/training/optimizer.h"
 #include "tests/close.h"
 
 static const bert::Config tiny{.vocabulary = 9, .positions = 8, .width = 12, .depth = 1, .heads = 2, .mlp_width = 16};
@@ -138,8 +139,8 @@ TEST_CASE("the output matrix is the word table: moving a word's row moves its lo
         for (int j = 0; j < gradient.cols; ++j) squares += gradient(id, j) * gradient(id, j);
         return std::sqrt(squares);
     };
-    CHECK(length(8) > 0.01f);  // word 8 is only asked for, never read
-    CHECK(length(1) > 0.01f);  // word 1 is read
+    CHECK(length(8) > 0.01f);                 // word 8 is only asked for, never read
+    CHECK(length(1) > 0.01f);                 // word 1 is read
     CHECK(w.word_bias.gradient()(0, 8) < 0);  // the right word is to be raised, every other one lowered
     CHECK(w.word_bias.gradient()(0, 3) > 0);
 }
@@ -189,6 +190,26 @@ TEST_CASE("a whole model is saved and loaded, with or without the copies of the 
     rules.allow_unexpected = true;
     load(bert::parameters(other.trunk, tiny), Safetensors(path), rules);
     std::remove(path.c_str());
+}
+
+TEST_CASE("it learns a word that neither side alone tells: the middle is 1 where left and right differ") {
+    const bert::Config config{
+        .vocabulary = 3, .positions = 3, .width = 16, .depth = 1, .heads = 2, .mlp_width = 32, .pooler = false};
+    Random random(1);
+    const mlm::Weights w = mlm::make_weights(config, random, 0.2f);
+    AdamW optimizer(variables(mlm::parameters(w, config)), {}, {.learning_rate = 1e-2f, .weight_decay = 0});
+    const bert::Batch batch = bert::make_batch({{0, 2, 0}, {0, 2, 1}, {1, 2, 0}, {1, 2, 1}});  // 2 is [MASK]
+    const std::vector<int> middle{1, 4, 7, 10}, labels{0, 1, 1, 0};
+    float last = 0;
+    for (int step = 0; step < 150; ++step) {
+        Tape tape;
+        const Var loss = mlm::loss(mlm::forward(batch, w, config, middle), labels).sum;
+        backward(loss);
+        optimizer.update();
+        zero_gradients(optimizer.variables);
+        last = loss.value()[0];
+    }
+    CHECK(last < 0.1f);  // who reads one side alone stays at ln 2 = 0.693
 }
 
 TEST_CASE("what does not fit is refused in one line") {

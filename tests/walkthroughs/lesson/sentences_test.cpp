@@ -1,0 +1,72 @@
+#include "walkthroughs/lesson/sentences.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/test.h"
+#include "walkthroughs/lesson/pretraining.h"
+
+TEST_SUITE("sentences") {
+
+TEST_CASE("a verb is known from both sides, and from neither alone") {
+    const std::vector<Sentence> sentences = all_sentences();
+    CHECK(sentences.size() == 2 * subjects * objects * endings);
+    std::map<std::string, std::set<std::string>> left, right, both;
+    for (const Sentence& sentence : sentences) {
+        left[sentence.subject].insert(sentence.verb);
+        right[sentence.object].insert(sentence.verb);
+        both[sentence.subject + sentence.object].insert(sentence.verb);
+    }
+    for (const auto& [subject, verbs] : left) CHECK(verbs.size() == objects);
+    for (const auto& [object, verbs] : right) CHECK(verbs.size() == 2);
+    for (const auto& [pair, verbs] : both) CHECK(verbs.size() == 1);
+    CHECK(std::any_of(sentences.begin(), sentences.end(), [](const Sentence& s) { return s.words() == "Мама мыла раму"; }));
+}
+
+TEST_CASE("no pair of the test was ever together in training, and the famous sentence is in training") {
+    for (int seed = 1; seed <= 5; ++seed) {
+        Random random(seed);
+        const Corpus corpus = split_corpus(all_sentences(), random);
+        CHECK(corpus.train.size() + corpus.test.size() == 576);
+        CHECK(corpus.test.size() > 30);
+        std::set<std::string> trained, famous;
+        for (const Sentence& sentence : corpus.train) {
+            trained.insert(sentence.subject + " " + sentence.object);
+            famous.insert(sentence.words());
+        }
+        for (const Sentence& sentence : corpus.test) CHECK(trained.count(sentence.subject + " " + sentence.object) == 0);
+        CHECK(famous.count("Мама мыла раму") == 1);
+    }
+}
+
+TEST_CASE("[MASK] in a text is the special entry, everything else is cut into pieces") {
+    const wordpiece::Vocabulary vocabulary = vocabulary_of({"Мама мыла раму", "раму"});  // 5: Мама, 6: мыла, 7: раму
+    CHECK(vocabulary.size() == 8);
+    CHECK(encode_with_masks("Мама [MASK] раму", vocabulary, {.lower_case = false}) == std::vector<int>{2, 5, 4, 7, 3});
+    CHECK(encode_with_masks("[MASK][MASK]", vocabulary, {.lower_case = false}) == std::vector<int>{2, 4, 4, 3});
+    CHECK(encode_with_masks("чай", vocabulary, {.lower_case = false}) == std::vector<int>{2, 1, 3});
+    CHECK(mask_places({2, 4, 5, 4, 3}, vocabulary) == std::vector<int>{1, 3});
+}
+
+TEST_CASE("smoothed: means of groups, the last one may be short") {
+    const Smoothed curve = smoothed({1, 3, 5, 7, 10}, 2);
+    CHECK(curve.steps == std::vector<float>{2, 4, 5});
+    CHECK(curve.losses == std::vector<float>{2, 6, 10});
+}
+
+TEST_CASE("pretrain: the same seed gives the same losses, and they fall") {
+    const bert::Config config{
+        .vocabulary = 4, .positions = 4, .width = 8, .depth = 1, .heads = 2, .mlp_width = 8, .pooler = false};
+    const Reader read = [](Random&) { return std::vector<int>{0, 1, 2, 1}; };
+    const auto losses = [&] {
+        Random random(1);
+        const mlm::Weights w = mlm::make_weights(config, random, 0.2f);
+        return pretrain(w, config, {.steps = 60, .batch = 8, .peak = 1e-2f, .mask_id = 3, .special_ids = {}}, read, random);
+    };
+    const std::vector<float> first = losses();
+    CHECK(first == losses());
+    CHECK(smoothed(first, 30).losses[1] < 0.7f * smoothed(first, 30).losses[0]);
+}
+
+}
