@@ -55,6 +55,9 @@ struct Start {
 //   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Start& start = {});
 
+// The same shapes full of zeros, to be loaded into: a checkpoint needs no random numbers before it.
+Weights empty_weights(const Config& config);
+
 // --- loading and saving ---
 
 // Names and shapes of the published checkpoints: `gpt2` (wte, wpe, h.0 ...) or, with Norm::post, `openai-gpt` (tokens_embed, ...).

@@ -1,0 +1,231 @@
+// chain_of_thought.cpp: a tiny GPT adds digits. Asked for the answer alone it guesses; asked to write the steps it is right.
+//
+//   paper    Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large Language Models", 2022, arXiv 2201.11903
+//   shows    one model, one question, two first tokens; and that it is the content of the steps that helps, not their number
+//   symbols  M digits   N of them in a question   s_k = (d_1 + ... + d_k) mod M
+//   before   walkthroughs/gpt/prompting/in_context.cpp
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "gpt/prompting/chain_of_thought.h"
+#include "nn/training/progress.h"
+#include "walkthroughs/lesson/lesson.h"
+
+namespace chain = chain_of_thought;
+using chain::Format;
+
+struct Choices {
+    chain::Task task;
+    chain::Training training;
+    int questions = 1000;
+    int votes = 15;
+    int seed = 1;
+};
+
+static std::string question_and(const chain::Task& task, const std::vector<int>& prompts, const chain::Written& written, int q) {
+    const int P = task.count + 2;
+    std::vector<int> ids(prompts.begin() + q * P, prompts.begin() + (q + 1) * P);
+    ids.insert(ids.end(), written[q].begin(), written[q].end());
+    return chain::document_text(task, ids);
+}
+
+static void step_formats(Lesson& lesson, const chain::Task& task) {
+    lesson.step("What is asked?", "s_N = (d_1 + ... + d_N) mod M");
+    Random random(3);
+    const chain::Questions question = chain::make_questions(task, random, 1);
+    lesson.lines({chain::document_text(task, chain::documents_of(task, question, Format::direct)),
+                  chain::document_text(task, chain::documents_of(task, question, Format::steps))});
+    lesson.why("both lines are the same sum modulo ", task.digits, ". The first gives the answer at once, the second writes the sum after ",
+               "each digit before it answers. One model is trained on both; the first token says which is wanted.");
+}
+
+static void step_chance(Lesson& lesson, const chain::Task& task) {
+    lesson.step("Why should one be harder than the other?");
+    Random random(4);
+    const chain::Questions question = chain::make_questions(task, random, 1);
+    std::vector<int> seen(task.digits, 0);
+    for (int d = 0; d < task.digits; ++d) {
+        chain::Questions other = question;
+        other[0] = d;
+        ++seen[chain::partial_sums(task, other).back()];
+    }
+    const bool even = std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; });
+    lesson.why("whoever knows all digits but one knows nothing: going through the ", task.digits, " values of the first digit meets ",
+               even ? "each answer exactly once" : "the answers unevenly", ". So a model that combines some of the digits gains nothing, ",
+               "and there is no slope to follow. A single step needs the sum so far and one digit: ", task.digits * task.digits, " cases.");
+    lesson.predict("the accuracy in either format. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
+}
+
+static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const chain::Task& task, const chain::Questions& questions,
+                         Format format) {
+    return chain::accuracy(task, questions, chain::answers_of(chain::solve(w, config, task, questions, format)));
+}
+
+static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const Choices& choices) {
+    lesson.step("What does it learn first?", "accuracy while it is trained");
+    Random random(choices.seed);
+    const gpt::Weights w = gpt::make_weights(config, random, chain::start);
+    Random other(choices.seed + 1000);
+    const chain::Questions few = chain::make_questions(choices.task, other, 200);
+    lesson.say(count_numbers(gpt::parameters(w, config)), " numbers; ", choices.training.steps, " steps of ", choices.training.batch,
+               " fresh questions, half of them in each format. The loss counts what stands behind =.");
+    Series with_steps{.name = "with steps", .x = {}, .y = {}}, direct{.name = "direct", .x = {}, .y = {}};
+    const int every = std::max(1, choices.training.steps / 30);
+    {
+        Progress progress("training", choices.training.steps);
+        chain::train(w, config, choices.task, choices.training, random, [&](int step, float loss) {
+            progress.update(step, loss);
+            if (step % every == every - 1) {
+                for (Series* series : {&with_steps, &direct}) series->x.push_back(static_cast<float>(step + 1));
+                with_steps.y.push_back(accuracy_in(w, config, choices.task, few, Format::steps));
+                direct.y.push_back(accuracy_in(w, config, choices.task, few, Format::direct));
+            }
+            return true;
+        });
+    }
+    lesson.curves({with_steps, direct});
+    lesson.why("all steps are the same small task, so every token behind = teaches it; the direct answer stays where it began.");
+    return w;
+}
+
+struct Measured {
+    double with_steps = 0, direct = 0, moved = 0, filler = 0, one_chain = 0, voted = 0;
+};
+
+static void step_ask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
+                     const chain::Questions& questions, Measured& measured) {
+    lesson.step("Same weights, same questions: what does the first token change?");
+    lesson.code(2);
+    const chain::Written direct = chain::solve(w, config, choices.task, questions, Format::direct);
+    const chain::Written steps = chain::solve(w, config, choices.task, questions, Format::steps);
+    const std::vector<int> direct_prompts = chain::prompts_of(choices.task, questions, Format::direct);
+    const std::vector<int> steps_prompts = chain::prompts_of(choices.task, questions, Format::steps);
+    const std::vector<int> sums = chain::partial_sums(choices.task, questions);
+    std::vector<std::vector<std::string>> rows{{"what the model wrote", "right answer"}};
+    for (int q = 0; q < std::min(3, choices.questions); ++q) {
+        const std::string right = text(sums[(q + 1) * choices.task.count - 1]);
+        rows.push_back({question_and(choices.task, direct_prompts, direct, q), right});
+        rows.push_back({question_and(choices.task, steps_prompts, steps, q), right});
+    }
+    lesson.table(rows);
+    measured.direct = chain::accuracy(choices.task, questions, chain::answers_of(direct));
+    measured.with_steps = chain::accuracy(choices.task, questions, chain::answers_of(steps));
+    lesson.say("Of ", choices.questions, " questions: ", fixed(measured.direct, 3), " right when answered directly, ",
+               fixed(measured.with_steps, 3), " with steps; chance is ", fixed(1.0 / choices.task.digits, 3), ".");
+    lesson.why("each token is one pass through ", config.depth, " blocks, however hard the question. Tokens that are written and read ",
+               "again make it as many passes as there are steps. The steps are the model's own, right or wrong: nobody corrected them.");
+}
+
+static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
+                        const chain::Questions& questions, Measured& measured) {
+    lesson.step("Is the answer read off the chain?", "s_2 becomes s_2 + 1");
+    const int M = choices.task.digits, k = std::min(2, choices.task.count);
+    lesson.code(2);
+    const chain::Written changed = chain::solve_with_changed_step(w, config, choices.task, questions, k, 1);
+    const chain::Written unchanged = chain::solve(w, config, choices.task, questions, Format::steps);
+    const std::vector<int> prompts = chain::prompts_of(choices.task, questions, Format::steps);
+    lesson.lines({question_and(choices.task, prompts, unchanged, 0), question_and(choices.task, prompts, changed, 0)});
+    int moved = 0;
+    for (int q = 0; q < choices.questions; ++q) moved += changed[q].back() == (unchanged[q].back() + 1) % M;
+    measured.moved = static_cast<double>(moved) / choices.questions;
+    lesson.why("in ", moved, " of ", choices.questions, " questions the answer moved by exactly 1: the model goes on from what is written, ",
+               "not from the digits. An error in a chain is never repaired.");
+}
+
+static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
+                        Measured& measured) {
+    lesson.step("Is it just the room to think?", "every s_k replaced by =");
+    lesson.lines({chain::document_text(choices.task, chain::documents_of(choices.task, {questions.begin(), questions.begin() + choices.task.count},
+                                                                        Format::filler))});
+    chain::Training training = choices.training;
+    training.other = Format::filler;
+    Random random(choices.seed);
+    const gpt::Weights w = gpt::make_weights(config, random, chain::start);
+    {
+        Progress progress("training with fillers", training.steps);
+        chain::train(w, config, choices.task, training, random, [&](int step, float loss) {
+            progress.update(step, loss);
+            return true;
+        });
+    }
+    measured.filler = accuracy_in(w, config, choices.task, questions, Format::filler);
+    lesson.why("a second model, trained as long on lines as long, but with nothing written in the places of the steps: ",
+               fixed(measured.filler, 3), " right. It is the content of the tokens that helps, not their number.");
+}
+
+// The share of right answers among single chains drawn at temperature 1, and of majority votes among `votes` of them.
+static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices& choices, const chain::Questions& questions, int votes,
+                 Random& random, double& one_chain, double& voted) {
+    const int Q = static_cast<int>(questions.size()) / choices.task.count;
+    std::vector<std::vector<int>> answers(Q);
+    one_chain = 0;
+    for (int m = 0; m < votes; ++m) {
+        const Matrix draws = uniform_matrix(random, Q, chain::written_length(choices.task, Format::steps));
+        const std::vector<int> drawn = chain::answers_of(chain::sample_chains(w, config, choices.task, questions, 1, draws));
+        one_chain += chain::accuracy(choices.task, questions, drawn) / votes;
+        for (int q = 0; q < Q; ++q) answers[q].push_back(drawn[q]);
+    }
+    std::vector<int> winners;
+    for (const std::vector<int>& given : answers) winners.push_back(chain::majority(given));
+    voted = chain::accuracy(choices.task, questions, winners);
+}
+
+static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
+                      Measured& measured) {
+    lesson.step("What if the model is only half sure?", "self-consistency: the answer that most chains end in", "Wang et al. 2022");
+    Random random(choices.seed);
+    const gpt::Weights w = gpt::make_weights(config, random, chain::start);
+    const int Q = std::min(300, choices.questions);
+    const chain::Questions some(questions.begin(), questions.begin() + Q * choices.task.count);
+    Random draws(choices.seed + 2000);
+    int stopped = 0;
+    chain::train(w, config, choices.task, choices.training, random, [&](int step, float) {
+        if (step % 10 != 9) return true;
+        double one_chain = 0, voted = 0;
+        vote(w, config, choices, some, 1, draws, one_chain, voted);
+        stopped = step + 1;
+        return one_chain < 0.5;
+    });
+    vote(w, config, choices, some, choices.votes, draws, measured.one_chain, measured.voted);
+    lesson.why("the same model again, but training ends after ", stopped, " steps, when one chain drawn at random is right about half of ",
+               "the time. Single chains: ", fixed(measured.one_chain, 3), " right. The majority of ", choices.votes, " chains: ",
+               fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones all in the same.");
+}
+
+static void walk(Lesson& lesson, const Choices& choices) {
+    const gpt::Config config = chain::model_of(choices.task);
+    Random random(choices.seed + 3000);
+    const chain::Questions questions = chain::make_questions(choices.task, random, choices.questions);
+    Measured measured;
+    step_formats(lesson, choices.task);
+    step_chance(lesson, choices.task);
+    const gpt::Weights w = step_train(lesson, config, choices);
+    step_ask(lesson, w, config, choices, questions, measured);
+    step_change(lesson, w, config, choices, questions, measured);
+    step_filler(lesson, config, choices, questions, measured);
+    step_vote(lesson, config, choices, questions, measured);
+
+    lesson.step("Does it hold?");
+    const double chance = 1.0 / choices.task.digits, near_chance = 1.4 * chance;
+    lesson.claim_at_least("right with steps", measured.with_steps, 0.95);
+    lesson.claim_at_most("right when answered directly: chance", measured.direct, near_chance);
+    lesson.claim_at_least("answers that move with a changed step", measured.moved, 0.95);
+    lesson.claim_at_most("right with fillers in place of the steps: chance", measured.filler, near_chance);
+    lesson.claim_at_least("gained by a majority vote over single chains", measured.voted - measured.one_chain, 0.05);
+}
+
+int main(int argc, char** argv) {
+    Options options("gpt/prompting/chain_of_thought", "A tiny GPT that only guesses the sum of six digits, unless it may write the steps.",
+                    "10 seconds");
+    Choices choices;
+    options.add("digits", choices.task.digits, "M, the sum is taken modulo it", 2, 20);
+    options.add("count", choices.task.count, "N, digits in a question", 2, 30);
+    options.add("steps-of-training", choices.training.steps, "steps of training", 1, 100'000);
+    options.add("questions", choices.questions, "questions for measuring", 1, 100'000);
+    options.add("votes", choices.votes, "chains that vote", 1, 1000);
+    options.read_or_exit(argc, argv);
+    choices.seed = options.seed;
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
+}
