@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "nn/autograd/operations.h"
 #include "nn/data/patches.h"
 #include "nn/layers/position.h"
 #include "tests/golden.h"
 #include "tests/images.h"
+#include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("mae");
@@ -283,12 +283,12 @@ TEST_CASE("both position tables are read from a checkpoint and written to it, th
     Var positions = c.w.positions, decoder_positions = c.w.decoder_positions;
     positions.value()(3, 1) = 77;
     decoder_positions.value()(2, 2) = 88;
-    const std::string path = "build/mae_positions_test.safetensors";
+    const TemporaryFolder folder;
+    const std::string path = folder.path("mae.safetensors");
     save(mae::parameters(c.w, c.config), path);
     Random random(8);
     const mae::Weights fresh = mae::make_weights(c.config, random);
     load(mae::parameters(fresh, c.config), Safetensors(path));
-    std::remove(path.c_str());
     CHECK(fresh.positions.value()(3, 1) == 77);
     CHECK(fresh.decoder_positions.value()(2, 2) == 88);
     const mae::Steps ours = mae::forward(c.images, c.noise, c.w, c.config);

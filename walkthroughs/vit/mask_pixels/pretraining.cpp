@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "nn/data/idx.h"
 #include "nn/training/loss.h"
 #include "nn/training/optimizer.h"
@@ -73,6 +75,17 @@ static void pretrain(const mae::Weights& w, const mae::Config& config, const Pic
     }
 }
 
+// Logits from the mean over the patch tokens, (B, 10).
+static Var read(const std::vector<Image>& images, const vit::Weights& w, const vit::Config& config) {
+    const vit::Steps steps = vit::forward(images, w, config);
+    const int B = static_cast<int>(images.size()), N = vit::patch_count(config);
+    Matrix average(B, B * N);  // row b takes the mean of image b's patch tokens
+    for (int b = 0; b < B; ++b)
+        for (int n = 0; n < N; ++n) average(b, b * N + n) = 1.0f / N;
+    const Var patch_tokens = drop_first_of_each(steps.norm, N + 1);  // (B*N, D)
+    return linear(matmul(average, patch_tokens), w.classifier);      // (B, 10)
+}
+
 // Trains all weights on the few; batches of 25, each picture moved by up to a pixel.
 static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, float dark, int steps, Random& random) {
     const Parameters table = vit::parameters(w, config);
@@ -89,7 +102,7 @@ static void fine_tune(const vit::Weights& w, const vit::Config& config, const La
         }
         zero_gradients(variables(table));
         const Tape tape;
-        const Var loss = vit::loss(vit::forward(batch.images, w, config), batch.labels);
+        const Var loss = cross_entropy(read(batch.images, w, config), batch.labels);
         backward(loss);
         clip_gradient_norm(variables(table), 1);
         optimizer.update(learning_rate(schedule, step));
@@ -99,7 +112,7 @@ static void fine_tune(const vit::Weights& w, const vit::Config& config, const La
 
 static float test_accuracy(const vit::Weights& w, const vit::Config& config, const Pictures& digits, const Labels& labels) {
     const NoTape evaluation;
-    return accuracy(vit::forward(digits.test, w, config).logits.value(), labels.test);
+    return accuracy(read(digits.test, w, config).value(), labels.test);
 }
 
 // --- the lesson ---

@@ -1,0 +1,68 @@
+#include "walkthroughs/lesson/restoring.h"
+
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("restoring");
+
+static Pictures two_pictures() {
+    Image dark(2, 4, 1, -1), bright(2, 4, 1, 1);
+    return {.train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .deviation = 0.5f};
+}
+
+TEST_CASE("the digits have mean 0 and deviation 1, and come back as light") {
+    const Pictures digits = digits_to_restore();
+    double sum = 0, squares = 0;
+    for (const Image& picture : digits.train)
+        for (const float x : picture.pixels) {
+            sum += x;
+            squares += x * x;
+        }
+    const double count = 64.0 * static_cast<double>(digits.train.size());
+    CHECK(digits.train.size() == 1437);
+    CHECK(digits.test.size() == 360);
+    CHECK(sum / count == Approx(0).epsilon(1e-4));
+    CHECK(squares / count == Approx(1).epsilon(1e-3));
+    for (const float x : as_light(digits.test[7], digits).pixels) CHECK((x >= 0 && x <= 1));
+}
+
+TEST_CASE("waves come from the seed, and a batch draws new ones") {
+    const Pictures waves = waves_to_restore(3, 12, 1);
+    CHECK(waves.test[1].pixels == waves_to_restore(3, 12, 1).test[1].pixels);
+    CHECK(waves.test[1].pixels != waves_to_restore(3, 12, 2).test[1].pixels);
+    Random random(1);
+    const std::vector<Image> batch = draw_batch(waves, 2, random);
+    CHECK(batch.size() == 2);
+    CHECK(batch[0].width == 12);
+    CHECK(batch[0].pixels != batch[1].pixels);
+    CHECK(draw_batch(two_pictures(), 5, random).size() == 5);
+}
+
+TEST_CASE("judged beside the mean of 1/3 (-1 -1 + 1), the median -1, and the copy of the neighbour") {
+    const Pictures pictures = two_pictures();
+    const Matrix mask{{0, 1}, {1, 0}};
+    const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
+    const Judged judged = judge(pictures, predicted, mask, 2, Measure::absolute);
+    CHECK(judged.model.hidden == Approx(1));
+    CHECK(judged.mean.hidden == Approx((2.0 / 3 + 4.0 / 3) / 2));
+    CHECK(judged.median.hidden == Approx((0 + 2) / 2.0));
+    CHECK(judged.copy.hidden == Approx(0));  // both pictures are flat
+    CHECK(judged_table(judged)[1][1] == "1.0000");
+}
+
+TEST_CASE("three pictures for each one restored, and a file only where one is asked for") {
+    const Pictures pictures = two_pictures();
+    const std::vector<Image> shown = triples(pictures, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
+    CHECK(shown.size() == 6);
+    CHECK(shown[1].pixels == std::vector<float>{0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.5f});  // dark where seen, a guess of 0 is grey light
+    CHECK(shown[5].pixels == Image(2, 4, 1, 1).pixels);
+    write_triples("", shown);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("triples.pgm");
+    write_triples(path, shown);
+    CHECK(read_image(path).width == 3 * 4 * 8 + 2 * 4);
+}
+
+TEST_CASE("a list is read as it is written") { CHECK(list_text({14, 15, 8}) == "14 15 8"); }
+
+TEST_SUITE_END();
