@@ -92,7 +92,7 @@ static Image enlarged(const Image& image, int factor) {
 Drawing picture(const Image& image, Colours colours) {
     const bool drawable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
     require(drawable, "picture: a ", shape(image), " image, it must have pixels and 1 or 3 channels");
-    const int widest = colours == Colours::none ? 48 : 96;
+    const int widest = colours == Colours::none ? 45 : 90;
     const int side = std::max(image.height, image.width);
     if (side > widest) {
         const int height = std::max(1, static_cast<int>(static_cast<long>(image.height) * widest / side));

@@ -32,18 +32,21 @@ static Image fitted(const Image& image, int P) {
     return down * P == image.height && across * P == image.width ? image : resize_bilinear_antialiased(image, down * P, across * P);
 }
 
-// The picture with a blue line between its squares.
-static Image with_gaps(const Image& image, int P) {
-    const int side = std::max(1, std::min(P, 90 * P / std::max(image.height, image.width) - 1));  // of a square on this page, in pixels
+// The picture with a blue line between its squares, at most `widest` pixels high and wide, small ones enlarged to about 24.
+static Image with_gaps(const Image& image, int P, int widest) {
     const int down = image.height / P, across = image.width / P;
-    const Image small = side == P ? image : resize_bilinear_antialiased(image, down * side, across * side);
+    const int longer = std::max(image.height, image.width);
+    const int enlarged = P * std::max(1, 24 / longer);
+    const int side = std::max(1, std::min(enlarged, (widest + 1) / std::max(down, across) - 1));  // of a square on this page, in pixels
     Image cut(down * (side + 1) - 1, across * (side + 1) - 1, 3);
     for (int y = 0; y < cut.height; ++y)
         for (int x = 0; x < cut.width; ++x)
             for (int c = 0; c < 3; ++c) {
                 const bool gap = y % (side + 1) == side || x % (side + 1) == side;
+                const int from_y = y / (side + 1) * P + y % (side + 1) * P / side;  // the pixel that is shown here
+                const int from_x = x / (side + 1) * P + x % (side + 1) * P / side;
                 const float blue = c == 2 ? 0.8f : 0.2f;
-                cut(y, x, c) = gap ? blue : small(y - y / (side + 1), x - x / (side + 1), std::min(c, image.channels - 1));
+                cut(y, x, c) = gap ? blue : image(from_y, from_x, std::min(c, image.channels - 1));
             }
     return cut;
 }
@@ -68,7 +71,7 @@ static void step_1_look(Lesson& lesson, const Image& image) {
 static void step_2_cut(Lesson& lesson, const Image& image, int P) {
     const int down = image.height / P, across = image.width / P;
     lesson.step("How can a picture be read like a sentence?", "N = (H / P)(W / P)");
-    lesson.picture("", with_gaps(image, P));
+    lesson.picture("", with_gaps(image, P, lesson.colours == Colours::none ? 45 : 90));
     lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
                " squares, numbered from left to right, then from top to bottom.");
     lesson.predict("N, when P is halved. Then run with --patch-size ", std::max(1, P / 2));

@@ -45,9 +45,9 @@ TEST_CASE("small pictures are enlarged in colour, wide ones reduced") {
     CHECK(picture(Image(8, 8, 1), Colours::all).width == 16);
     CHECK(picture(Image(8, 8, 1), Colours::all).lines.size() == 8);
     CHECK(picture(Image(1, 1, 1), Colours::all).width == 4);
-    CHECK(picture(Image(10, 500, 3), Colours::all).width == 96);
-    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 48);
-    CHECK(picture(Image(500, 500, 3), Colours::none).width == 96);
+    CHECK(picture(Image(10, 500, 3), Colours::all).width == 90);
+    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 45);
+    CHECK(picture(Image(500, 500, 3), Colours::none).width == 90);
     CHECK(picture(Image(1, 100000, 1), Colours::none).lines.size() == 1);
 }
 
