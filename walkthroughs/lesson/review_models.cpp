@@ -182,6 +182,7 @@ Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::
         judge.losses.push_back(total / static_cast<float>(batches));
         progress.update(epoch, judge.losses.back());
     }
+    judge.zero = mean(rewards_of(judge, ranked_rows(rankings).episodes));
     return judge;
 }
 
@@ -191,6 +192,17 @@ std::vector<float> rewards_of(const Judge& judge, const ppo::Episodes& episodes)
     std::vector<float> shifted;
     for (const float reward : rewards) shifted.push_back(reward - judge.zero);
     return shifted;
+}
+
+Judged judged(const Judge& judge, const std::vector<preferences::Ranking>& rankings) {
+    const Ranked ranked = ranked_rows(rankings);
+    const std::vector<float> rewards = rewards_of(judge, ranked.episodes);
+    Matrix column(static_cast<int>(rewards.size()), 1);
+    std::copy(rewards.begin(), rewards.end(), column.begin());
+    return {.agreement = preferences::agreement(rewards, ranked.pairs),
+            .true_agreement = preferences::agreement(rewards, true_pairs(ranked, rankings)),
+            .correlation = preferences::correlation(rewards, true_scores(ranked.episodes)),
+            .loss = reward_model::loss(column, ranked.pairs).loss.value()(0, 0)};
 }
 
 // --- 5: fine-tune ---

@@ -59,13 +59,23 @@ preferences::Pairs true_pairs(const Ranked& ranked, const std::vector<preference
 
 struct Judge {
     reward_model::Weights w;
-    float zero = 0;             // subtracted from every reward: comparisons leave it open where 0 is
+    float zero = 0;             // subtracted from every reward, so that the answers it learned from have the mean 0:
+                                // comparisons leave it open where 0 is
     std::vector<float> losses;  // of each epoch
 };
-// `zero` is left at 0.
+//   throws  std::invalid_argument when no ranking says that one answer is better than another
 Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs = 8);
 
 std::vector<float> rewards_of(const Judge& judge, const ppo::Episodes& episodes);
+
+// What the judge makes of rankings, those that it has not learned from above all.
+struct Judged {
+    float agreement = 0;       // with the person, noise included
+    float true_agreement = 0;  // with the person as they would be without noise
+    float correlation = 0;     // of reward and true score
+    float loss = 0;
+};
+Judged judged(const Judge& judge, const std::vector<preferences::Ranking>& rankings);
 
 // --- 5: fine-tune ---
 
