@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -160,6 +161,32 @@ std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_li
         }
     }
     return rankings;
+}
+
+std::vector<int> ranks_of_order(const std::string& order, int answers) {
+    std::string spaced;  // "3=4" becomes "3 = 4"
+    for (const char letter : order) spaced += letter == '=' ? " = " : letter == ',' || letter == '>' || letter == '\t' ? " " : std::string(1, letter);
+    std::vector<int> ranks(answers);
+    int placed = 0, rank = 0;
+    bool equal = false;  // "=" was the last thing read
+    for (const std::string& word : split(spaced, ' ')) {
+        if (word.empty()) continue;
+        if (word == "=") {
+            require(placed > 0 && !equal, "an = stands between two answers that are equally good");
+            equal = true;
+            continue;
+        }
+        const std::optional<long> number = whole_number(word);
+        require(number && *number >= 1 && *number <= answers, "\"", word, "\" is none of the answers 1 to ", answers);
+        require(ranks[*number - 1] == 0, "answer ", *number, " stands there twice");
+        ++placed;
+        if (!equal) rank = placed;  // equals share the rank of the first of them, and the next one is skipped
+        equal = false;
+        ranks[*number - 1] = rank;
+    }
+    require(!equal, "an = stands between two answers that are equally good");
+    for (int k = 0; k < answers; ++k) require(ranks[k] != 0, "answer ", k + 1, " is missing");
+    return ranks;
 }
 
 std::string line_of(const Ranking& ranking) {

@@ -87,6 +87,11 @@ float correlation(const std::vector<float>& a, const std::vector<float>& b);
 //           A last line that breaks off (somebody pulled the plug) is an error too, unless `forgive_last_line`
 std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_line = false);
 
+// The ranks that an order says, best first: "2 1 3=4" of four answers means {2, 1, 3, 3}. "=" stands between equals; between the others
+// a space, a comma or ">".
+//   throws  std::invalid_argument in one line: not a number, no such answer, one named twice, one missing
+std::vector<int> ranks_of_order(const std::string& order, int answers);
+
 // The line of one ranking, with its newline.
 std::string line_of(const Ranking& ranking);
 

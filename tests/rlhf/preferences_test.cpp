@@ -133,6 +133,22 @@ TEST_CASE("a file that makes no sense is refused with the line") {
     CHECK(error_of_file(good.substr(0, 20) + "\n" + good, true) != "");  // but only the last line is forgiven
 }
 
+TEST_CASE("an order from the keyboard: 2 1 3=4 says that answer 2 is best, then 1, then 3 and 4 alike") {
+    CHECK(preferences::ranks_of_order("2 1 3=4", 4) == std::vector<int>{2, 1, 3, 3});
+    CHECK(preferences::ranks_of_order("  3>1, 2 ", 3) == std::vector<int>{2, 3, 1});
+    CHECK(preferences::ranks_of_order("1 = 2 = 3", 3) == std::vector<int>{1, 1, 1});
+    CHECK(preferences::ranks_of_order("2=3 1", 3) == std::vector<int>{3, 1, 1});  // two share rank 1, rank 2 is skipped
+    const auto refusal = [](const char* order) { return error_of([&] { preferences::ranks_of_order(order, 3); }); };
+    CHECK(refusal("1 2") == "answer 3 is missing");
+    CHECK(refusal("") == "answer 1 is missing");
+    CHECK(refusal("1 2 2 3") == "answer 2 stands there twice");
+    CHECK(refusal("1 2 4") == "\"4\" is none of the answers 1 to 3");
+    CHECK(refusal("1 2 x") == "\"x\" is none of the answers 1 to 3");
+    CHECK(refusal("=1 2 3") == "an = stands between two answers that are equally good");
+    CHECK(refusal("1 2 3=") == "an = stands between two answers that are equally good");
+    CHECK(refusal("1 ==2 3") == "an = stands between two answers that are equally good");
+}
+
 TEST_CASE("wrong arguments are refused") {
     CHECK(error_of([] { all_pairs({0}, {1, 2}); }) == "all_pairs: 1 answers have a ranking, 2 have a rank");
     CHECK(error_of([] { all_pairs({0, -1}, {1, 2}); }) == "all_pairs: answer 1 belongs to ranking -1");
