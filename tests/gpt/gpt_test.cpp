@@ -350,6 +350,14 @@ TEST_CASE("fresh weights: deviation 0.02, and 0.02 / sqrt(2 L) for the two matri
     CHECK(gpt::loss(gpt::forward(ids, 40, w, config), gpt::next_tokens(ids, 40)).value()[0] == Approx(std::log(300.0)).epsilon(0.01));
 }
 
+TEST_CASE("empty weights have all shapes, and zeros where a checkpoint will put its numbers") {
+    const gpt::Weights w = gpt::empty_weights(tiny);
+    CHECK(w.output.same_as(w.words));
+    CHECK(count_numbers(gpt::parameters(w, tiny)) == count_numbers(gpt::parameters(random_weights(tiny), tiny)));
+    CHECK(deviation_of(w.words.value()) == 0);
+    CHECK(deviation_of(w.blocks[1].attention.query.weight.value()) == 0);
+}
+
 TEST_CASE("the default configuration is the small GPT-2: 124,439,808 numbers") {
     const gpt::Config config;
     const long E = config.width, m = config.mlp_width;

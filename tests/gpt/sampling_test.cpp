@@ -258,6 +258,12 @@ TEST_CASE("an ended candidate is kept, and the length penalty decides between sh
     CHECK(beams[0].ids == std::vector<int>{likeliest});  // nothing longer can be likelier than its own beginning
     CHECK(beams[0].finished);
     for (const gpt::Beam& beam : beams) CHECK(beam.finished == (beam.ids.back() == likeliest));
+
+    // one beam: when the likeliest word ends the text, the second likeliest goes on, and wins where length is rewarded
+    const std::vector<gpt::Beam> longer = gpt::beam_search({1}, 1, w, tiny, {.new_tokens = 4, .end_of_text = likeliest}, 3);
+    REQUIRE(longer.size() == 1);
+    CHECK(longer[0].ids.size() == 4);
+    CHECK(gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 0}).size() == 1);
 }
 
 TEST_CASE("log_probability adds up the words of the continuation only") {

@@ -296,16 +296,18 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
     const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature), .top_k = choices.top_k,
                                  .top_p = static_cast<float>(choices.top_p)};
     std::vector<int> written;
+    int read = P;  // tokens of prompt and continuation
     const auto begin = std::chrono::steady_clock::now();
     gpt::generate(prompt, P, w, config, {.new_tokens = count, .end_of_text = vocabulary.end_of_text, .repetitions = 8}, sampling,
                   uniform_matrix(random, 1, count), [&](int, int id, float probability) {
                       const std::string token = id < vocabulary.size() ? vocabulary.tokens[id] : "<" + text(id) + ">";
-                      lesson.lines({fixed(probability, 3) + "  " + shown_token(token)});
+                      lesson.lines({fixed(probability) + "  " + shown_token(token)});
                       if (id < vocabulary.size()) written.push_back(id);
+                      ++read;
                   });
     const double seconds = seconds_since(begin);
     lesson.say("As text: ", words, bpe::decode(written, vocabulary));
-    lesson.say(written.size(), " tokens in ", fixed(seconds, 2), " seconds, the prompt included.");
+    lesson.say(read - P, " tokens in ", fixed(seconds, 2), " seconds, reading the prompt included.");
     lesson.why("the number before a token is how likely the model found it before temperature and filters; with --temperature 0 it always ",
                "takes the likeliest.");
 }
