@@ -19,9 +19,9 @@ static BlockOptions block_options(const Config& config) {
 
 // Word and place of the tokens number `first` to `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
-    const Var words = embed(w.words, ids);                         // (B*T, E)
-    const Var places = slice_rows(w.positions, first, length);     // (T, E)
-    return add_repeated(words, places);                            // (B*T, E)
+    const Var words = embed(w.words, ids);                      // (B*T, E)
+    const Var places = slice_rows(w.positions, first, length);  // (T, E)
+    return add_repeated(words, places);                         // (B*T, E)
 }
 
 static Var hidden_states(const Var& last_block, const Weights& w, const Config& config) {
@@ -35,16 +35,16 @@ Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Con
     require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions, " positions");
     const Attending how{.segments = Segments::equal(total / T, T), .may = causal(T, T)};
     Steps steps;
-    steps.embeddings = embed_tokens(ids, 0, T, w);                                                           // (B*T, E)
+    steps.embeddings = embed_tokens(ids, 0, T, w);  // (B*T, E)
     steps.decoder = config.norm == Norm::pre ? pre_norm_stack(steps.embeddings, w.blocks, block_options(config), how)
                                              : post_norm_stack(steps.embeddings, w.blocks, block_options(config), how);
-    steps.hidden = hidden_states(steps.decoder.output, w, config);                                           // (B*T, E)
+    steps.hidden = hidden_states(steps.decoder.output, w, config);  // (B*T, E)
     return steps;
 }
 
 Steps forward(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
     Steps steps = trunk(ids, length, w, config);
-    steps.logits = matmul_transposed(steps.hidden, w.output);                                                // (B*T, V)
+    steps.logits = matmul_transposed(steps.hidden, w.output);  // (B*T, V)
     return steps;
 }
 
@@ -52,7 +52,8 @@ std::vector<int> next_tokens(const std::vector<int>& ids, int length, const std:
     const int total = static_cast<int>(ids.size()), T = length;
     require(T > 0 && total % T == 0, "next_tokens: ", total, " tokens are not a whole number of sequences of ", T);
     const int B = total / T;
-    require(lengths.empty() || static_cast<int>(lengths.size()) == B, "next_tokens: ", lengths.size(), " lengths for ", B, " sequences");
+    require(lengths.empty() || static_cast<int>(lengths.size()) == B, "next_tokens: ", lengths.size(), " lengths for ", B,
+            " sequences");
     std::vector<int> labels(ids.size(), ignored_label);
     for (int b = 0; b < B; ++b) {
         const int real = lengths.empty() ? T : lengths[b];
@@ -69,8 +70,8 @@ Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entr
 // --- one token after the other ---
 
 Cache make_cache(const Config& config, int sequences, int capacity) {
-    require(sequences > 0 && capacity > 0 && capacity <= config.positions, "gpt: a cache of ", sequences, " sequences of ", capacity,
-            " tokens, this model has ", config.positions, " positions");
+    require(sequences > 0 && capacity > 0 && capacity <= config.positions, "gpt: a cache of ", sequences, " sequences of ",
+            capacity, " tokens, this model has ", config.positions, " positions");
     Cache cache{.blocks = {}, .sequences = sequences, .filled = 0};
     for (int l = 0; l < config.depth; ++l) cache.blocks.push_back(::make_cache(sequences, capacity, config.width));
     return cache;
@@ -82,9 +83,10 @@ Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& co
             cache.sequences, " sequences");
     const int T = total / cache.sequences;  // new tokens of each sequence
     const int capacity = cache.blocks.empty() ? config.positions : cache.blocks[0].capacity;
-    require(cache.filled + T <= capacity, "gpt: the cache holds ", cache.filled, " of ", capacity, " tokens, ", T, " more do not fit");
+    require(cache.filled + T <= capacity, "gpt: the cache holds ", cache.filled, " of ", capacity, " tokens, ", T,
+            " more do not fit");
     Steps steps;
-    steps.embeddings = embed_tokens(next_ids, cache.filled, T, w);                            // (B*T, E)
+    steps.embeddings = embed_tokens(next_ids, cache.filled, T, w);  // (B*T, E)
     steps.decoder.output = steps.embeddings;
     for (int l = 0; l < config.depth; ++l) {
         const Var& z = steps.decoder.output;
@@ -94,7 +96,7 @@ Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& co
         steps.decoder.output = block.output;
         steps.decoder.blocks.push_back(std::move(block));
     }
-    steps.hidden = hidden_states(steps.decoder.output, w, config);                            // (B*T, E)
+    steps.hidden = hidden_states(steps.decoder.output, w, config);  // (B*T, E)
     cache.filled += T;
     return steps;
 }
@@ -120,7 +122,8 @@ Cache select_sequences(const Cache& cache, const std::vector<int>& chosen) {
         for (int s = 0; s < selected.sequences; ++s) {
             const int source = chosen[s] * from.capacity, target = s * from.capacity;
             std::copy(from.keys.value().row(source), from.keys.value().row(source + from.filled), to.keys.value().row(target));
-            std::copy(from.values.value().row(source), from.values.value().row(source + from.filled), to.values.value().row(target));
+            std::copy(from.values.value().row(source), from.values.value().row(source + from.filled),
+                      to.values.value().row(target));
         }
         selected.blocks.push_back(std::move(to));
     }
@@ -130,10 +133,11 @@ Cache select_sequences(const Cache& cache, const std::vector<int>& chosen) {
 // --- weights ---
 
 static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "gpt: ",
-            config.vocabulary, " words, ", config.positions, " positions, width ", config.width, ", depth ", config.depth,
-            ", inner width ", config.mlp_width, ": sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "gpt: ", config.heads, " heads do not divide a width of ", config.width);
+    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0,
+            "gpt: ", config.vocabulary, " words, ", config.positions, " positions, width ", config.width, ", depth ",
+            config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "gpt: ", config.heads, " heads do not divide a width of ",
+            config.width);
 }
 
 // Zeros when there is no deviation: a checkpoint of 124 million numbers is loaded sooner than drawn.
@@ -207,7 +211,8 @@ LoadRules load_rules(const Config& config) {
     LoadRules rules;
     rules.optional_prefixes = {"transformer."};
     rules.ignored_endings = {".attn.bias", ".attn.masked_bias"};
-    if (config.tied) rules.ignored_endings.push_back("lm_head.weight");  // a second copy of the word table; config_of has compared
+    if (config.tied)
+        rules.ignored_endings.push_back("lm_head.weight");  // a second copy of the word table; config_of has compared
     return rules;
 }
 
@@ -236,9 +241,9 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     config.mlp_width = static_cast<int>(dimension(checkpoint, "h.0.mlp.c_fc.weight", 1));
     const bool told = checkpoint.metadata.count("n_head") > 0;
     config.heads = told ? checkpoint.metadata_int("n_head") : config.width / std::max(1, head_width);
-    require(config.heads > 0 && config.width % config.heads == 0 && (told || config.heads * head_width == config.width), checkpoint.path,
-            ": ", told ? text(config.heads) + " heads" : "heads of width " + text(head_width), " do not divide a model of width ",
-            config.width);
+    require(config.heads > 0 && config.width % config.heads == 0 && (told || config.heads * head_width == config.width),
+            checkpoint.path, ": ", told ? text(config.heads) + " heads" : "heads of width " + text(head_width),
+            " do not divide a model of width ", config.width);
     config.tied = !checkpoint.has("lm_head.weight") ||
                   identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.norm))));
     return config;

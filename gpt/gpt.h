@@ -34,7 +34,7 @@ struct Config {
     float eps = 1e-5f;       // of every LayerNorm
     Activation activation = Activation::gelu_tanh;
     Norm norm = Norm::pre;
-    bool tied = true;        // the output matrix is the word table itself
+    bool tied = true;  // the output matrix is the word table itself
 };
 
 struct Weights {
@@ -60,7 +60,7 @@ Weights empty_weights(const Config& config);
 
 // --- loading and saving ---
 
-// Names and shapes of the published checkpoints: `gpt2` (wte, wpe, h.0 ...) or, with Norm::post, `openai-gpt` (tokens_embed, ...).
+// Names and shapes of the published checkpoints: `gpt2` (wte, wpe, ...) or, with Norm::post, `openai-gpt` (tokens_embed, ...).
 // Their matrices are (in, out), as ours.   prefix  put in front of every name: "transformer." in models that have a head
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix = "");
 
@@ -86,7 +86,7 @@ struct Steps {
 };
 
 // Everything below the output matrix: what a reward, a value or a class is read from.
-//   ids      B*T words, sequence after sequence; shorter sequences are filled up on the right with any word, which no token before
+//   ids      B*T words, sequence after sequence; shorter ones are filled up on the right with any word, which no token before
 //            it can see
 //   throws   std::invalid_argument when `length` does not divide the ids, or exceeds the positions, or an id is no word
 Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Config& config);
@@ -95,7 +95,7 @@ Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Con
 Steps forward(const std::vector<int>& ids, int length, const Weights& w, const Config& config);
 
 // The word to be predicted at every row: the id one place further on. ignored_label at the last row of each sequence, which has
-// nothing to predict, and wherever `lengths` (the real tokens of each sequence; empty = all of them) says that padding comes next.
+// nothing to predict, and wherever `lengths` (the real tokens of each sequence; empty = all) says that padding comes next.
 std::vector<int> next_tokens(const std::vector<int>& ids, int length, const std::vector<int>& lengths = {});
 
 // -log p(label) of every row, (B*T, 1), 0 where ignored; and the mean over the others, (1, 1).

@@ -53,7 +53,8 @@ static void make_greedy(std::vector<float>& logits) {
 Matrix sampling_probabilities(const Matrix& logits, const Sampling& sampling) {
     require(sampling.temperature >= 0, "sampling: the temperature is ", sampling.temperature, ", it cannot be below 0");
     require(sampling.top_k >= 0, "sampling: top_k is ", sampling.top_k, ", it cannot be below 0 (0 keeps all words)");
-    require(sampling.top_p >= 0 && sampling.top_p <= 1, "sampling: top_p is ", sampling.top_p, ", it lies between 0 and 1 (1 keeps all words)");
+    require(sampling.top_p >= 0 && sampling.top_p <= 1, "sampling: top_p is ", sampling.top_p,
+            ", it lies between 0 and 1 (1 keeps all words)");
     Matrix probabilities = Matrix::unset(logits.rows, logits.cols);
     for (int i = 0; i < logits.rows; ++i) {
         std::vector<float> row(logits.row(i), logits.row(i + 1));
@@ -71,8 +72,8 @@ Matrix sampling_probabilities(const Matrix& logits, const Sampling& sampling) {
 }
 
 int draw_token(const Matrix& probabilities, int row, float u) {
-    require(row >= 0 && row < probabilities.rows && u >= 0 && u < 1, "draw_token: row ", row, " of ", shape(probabilities), " with u = ", u,
-            ", u lies in [0, 1)");
+    require(row >= 0 && row < probabilities.rows && u >= 0 && u < 1, "draw_token: row ", row, " of ", shape(probabilities),
+            " with u = ", u, ", u lies in [0, 1)");
     return draw(probabilities.row(row), probabilities.cols, u);
 }
 
@@ -101,14 +102,16 @@ static bool is_finished(const std::vector<int>& written, const Limits& limits) {
 }
 
 std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int length, const Weights& w, const Config& config,
-                                       const Limits& limits, const Sampling& sampling, const Matrix& draws, const Watcher& watcher) {
+                                       const Limits& limits, const Sampling& sampling, const Matrix& draws,
+                                       const Watcher& watcher) {
     const int total = static_cast<int>(prompts.size());
-    require(length > 0 && total > 0 && total % length == 0, "generate: ", total, " tokens are not a whole number of prompts of ", length);
-    require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, "generate: a prompt of ", length, " tokens and ",
-            limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model");
+    require(length > 0 && total > 0 && total % length == 0, "generate: ", total, " tokens are not a whole number of prompts of ",
+            length);
+    require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, "generate: a prompt of ", length,
+            " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model");
     const int B = total / length;
-    require(sampling.temperature == 0 || (draws.rows == B && draws.cols == limits.new_tokens), "generate: draws are ", shape(draws), ", ", B,
-            " prompts and ", limits.new_tokens, " new tokens need (", B, ", ", limits.new_tokens, ")");
+    require(sampling.temperature == 0 || (draws.rows == B && draws.cols == limits.new_tokens), "generate: draws are ",
+            shape(draws), ", ", B, " prompts and ", limits.new_tokens, " new tokens need (", B, ", ", limits.new_tokens, ")");
     std::vector<std::vector<int>> written(B);
     std::vector<bool> finished(B, false);
     if (limits.new_tokens == 0) return written;
@@ -131,8 +134,8 @@ std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int leng
     return written;
 }
 
-std::vector<std::vector<int>> generate_greedily(const std::vector<int>& prompts, int length, const Weights& w, const Config& config,
-                                                const Limits& limits) {
+std::vector<std::vector<int>> generate_greedily(const std::vector<int>& prompts, int length, const Weights& w,
+                                                const Config& config, const Limits& limits) {
     return generate(prompts, length, w, config, limits, {.temperature = 0}, {});
 }
 
@@ -169,12 +172,13 @@ static void keep_best(std::vector<Beam>& beams, int width, float alpha) {
     if (static_cast<int>(beams.size()) > width) beams.resize(width);
 }
 
-std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config, const Limits& limits,
-                              float alpha) {
+std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config,
+                              const Limits& limits, float alpha) {
     const int length = static_cast<int>(prompt.size());
-    require(width > 0 && length > 0, "beam_search: ", width, " beams for a prompt of ", length, " tokens, both must be at least 1");
-    require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, "beam_search: a prompt of ", length, " tokens and ",
-            limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model");
+    require(width > 0 && length > 0, "beam_search: ", width, " beams for a prompt of ", length,
+            " tokens, both must be at least 1");
+    require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, "beam_search: a prompt of ", length,
+            " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model");
     std::vector<Beam> beams(1), finished;  // at first one beam of no words
     if (limits.new_tokens == 0) return beams;
     Cache cache = make_cache(config, 1, length + limits.new_tokens - 1);
@@ -207,7 +211,8 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const W
     return finished;
 }
 
-double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w, const Config& config) {
+double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w,
+                       const Config& config) {
     const NoTape no_tape;
     require(!prompt.empty(), "log_probability: an empty prompt, the first word of a text has no probability");
     std::vector<int> ids = prompt;

@@ -50,14 +50,14 @@ std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int leng
                                        const Watcher& watcher = nullptr);
 
 // The same, always taking the likeliest word.
-std::vector<std::vector<int>> generate_greedily(const std::vector<int>& prompts, int length, const Weights& w, const Config& config,
-                                                const Limits& limits);
+std::vector<std::vector<int>> generate_greedily(const std::vector<int>& prompts, int length, const Weights& w,
+                                                const Config& config, const Limits& limits);
 
 // One candidate of a beam search.
 struct Beam {
-    std::vector<int> ids;       // the new words
+    std::vector<int> ids;        // the new words
     double log_probability = 0;  // log p(ids | prompt)
-    bool finished = false;      // it ends in end_of_text
+    bool finished = false;       // it ends in end_of_text
 };
 
 // log_probability / count^alpha: what candidates of different lengths are compared by. alpha 0 prefers short ones, 1 is the mean.
@@ -66,10 +66,11 @@ double beam_score(const Beam& beam, float alpha);
 // Keeps the `width` best beginnings instead of one, so that a word that pays off later survives.
 //   returns  up to `width` candidates, best first
 //   source   Brown et al. 2020 section 2.4 use width 4 and alpha 0.6
-std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config, const Limits& limits,
-                              float alpha = 0);
+std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config,
+                              const Limits& limits, float alpha = 0);
 
 // log p(continuation | prompt), the sum over its words: how a choice among given answers is made.
-double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w, const Config& config);
+double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w,
+                       const Config& config);
 
 }  // namespace gpt

@@ -26,7 +26,8 @@ static int count_of(const Task& task, const Questions& questions) {
 }
 
 Questions make_questions(const Task& task, Random& random, int questions) {
-    require(task.digits > 0 && task.count > 0, "chain_of_thought: ", task.count, " digits modulo ", task.digits, ", both must be at least 1");
+    require(task.digits > 0 && task.count > 0, "chain_of_thought: ", task.count, " digits modulo ", task.digits,
+            ", both must be at least 1");
     Questions digits;
     for (int k = 0; k < questions * task.count; ++k) digits.push_back(random.below(task.digits));
     return digits;
@@ -101,7 +102,8 @@ gpt::Config model_of(const Task& task) {
             .tied = false};
 }
 
-static Var loss_of_format(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, Format format) {
+static Var loss_of_format(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions,
+                          Format format) {
     const std::vector<int> documents = documents_of(task, questions, format);
     const gpt::Steps steps = gpt::forward(documents, document_length(task, format), w, config);
     return gpt::loss(steps, labels_of(task, documents, format));
@@ -146,14 +148,14 @@ Written solve(const gpt::Weights& w, const gpt::Config& config, const Task& task
                                   {.new_tokens = written_length(task, format)});
 }
 
-Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, float temperature,
-                      const Matrix& draws) {
+Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions,
+                      float temperature, const Matrix& draws) {
     return gpt::generate(prompts_of(task, questions, Format::steps), task.count + 2, w, config,
                          {.new_tokens = written_length(task, Format::steps)}, {.temperature = temperature}, draws);
 }
 
-Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, int k,
-                                int offset) {
+Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions,
+                                int k, int offset) {
     const int N = task.count, M = task.digits;
     require(k >= 1 && k <= N, "solve_with_changed_step: step ", k, " of ", N);
     Written chains = solve(w, config, task, questions, Format::steps);
@@ -165,8 +167,8 @@ Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config
         longer_prompts.insert(longer_prompts.end(), prompts.begin() + q * (N + 2), prompts.begin() + (q + 1) * (N + 2));
         longer_prompts.insert(longer_prompts.end(), chains[q].begin(), chains[q].end());
     }
-    const Written rest = gpt::generate_greedily(longer_prompts, N + 2 + k, w, config,
-                                                {.new_tokens = written_length(task, Format::steps) - k});
+    const Written rest =
+        gpt::generate_greedily(longer_prompts, N + 2 + k, w, config, {.new_tokens = written_length(task, Format::steps) - k});
     for (std::size_t q = 0; q < chains.size(); ++q) chains[q].insert(chains[q].end(), rest[q].begin(), rest[q].end());
     return chains;
 }
@@ -179,7 +181,8 @@ std::vector<int> answers_of(const Written& written) {
 
 float accuracy(const Task& task, const Questions& questions, const std::vector<int>& answers) {
     const int count = count_of(task, questions);
-    require(count > 0 && static_cast<int>(answers.size()) == count, "chain_of_thought: ", answers.size(), " answers to ", count, " questions");
+    require(count > 0 && static_cast<int>(answers.size()) == count, "chain_of_thought: ", answers.size(), " answers to ", count,
+            " questions");
     const std::vector<int> sums = partial_sums(task, questions);
     int right = 0;
     for (int q = 0; q < count; ++q) right += answers[q] == sums[(q + 1) * task.count - 1];

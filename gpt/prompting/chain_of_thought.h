@@ -9,7 +9,7 @@
 //   toy      direct  DIRECT d_1 ... d_N = ANSWER s_N
 //            steps   STEPS  d_1 ... d_N = s_1 ... s_N ANSWER s_N
 //            filler  STEPS  d_1 ... d_N = = ... = ANSWER s_N          as long as steps, but nothing is written down
-//   differs  the papers prompt in words and train nothing; a model this small cannot be prompted in words, so it is trained on both
+//   differs  the papers prompt in words and train nothing; one this small cannot be prompted in words, so it is trained on both
 //            formats, and the first token says which is wanted
 //   next     chain_of_thought.cpp, then its walkthrough
 #pragma once
@@ -81,13 +81,13 @@ using Written = std::vector<std::vector<int>>;
 Written solve(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, Format format);
 
 // The same, drawn: `draws` (questions, tokens to be written).
-Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, float temperature,
-                      const Matrix& draws);
+Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions,
+                      float temperature, const Matrix& draws);
 int written_length(const Task& task, Format format);  // 2 or N + 2
 
 // The same as solve with steps, but step number `k` (from 1) is moved by `offset` before the model goes on.
-Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions, int k,
-                                int offset);
+Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions,
+                                int k, int offset);
 
 // The last token of each.
 std::vector<int> answers_of(const Written& written);

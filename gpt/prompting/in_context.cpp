@@ -15,8 +15,8 @@ namespace in_context {
 // --- the text ---
 
 Batch make_batch(const Task& task, Random& random, int sequences) {
-    require(task.inputs > 0 && task.labels > 0 && task.pairs > 0, "in_context: ", task.inputs, " inputs, ", task.labels, " labels, ",
-            task.pairs, " pairs, each must be at least 1");
+    require(task.inputs > 0 && task.labels > 0 && task.pairs > 0, "in_context: ", task.inputs, " inputs, ", task.labels,
+            " labels, ", task.pairs, " pairs, each must be at least 1");
     Batch batch;
     for (int b = 0; b < sequences; ++b) {
         std::vector<int> f;  // the hidden table of this sequence, and of no other
@@ -95,7 +95,8 @@ void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, c
 
 // --- using it ---
 
-std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random, int sequences) {
+std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random,
+                                     int sequences) {
     const NoTape no_tape;
     std::vector<float> right(task.pairs, 0);
     const int at_once = 250;

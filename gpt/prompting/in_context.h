@@ -4,7 +4,7 @@
 //            Olsson et al., "In-context Learning and Induction Heads", 2022, arXiv 2209.11895 (how it works inside);
 //            Garg et al., "What Can Transformers Learn In-Context?", 2022, arXiv 2208.01066 (toys with a known best answer)
 //   shows    that predicting well a text in which every sequence follows its own hidden rule requires to find the rule on the way
-//   symbols  K inputs   L labels   N pairs in a sequence   f the hidden table of a sequence   n shots = pairs seen before the query
+//   symbols  K inputs   L labels   N pairs in a sequence   f the hidden table of a sequence   n shots: pairs before the query
 //   toy      x_1 f(x_1) x_2 f(x_2) ... x_N f(x_N), f drawn anew for each sequence, so nothing of it can be learned by heart
 //   next     in_context.cpp, then its walkthrough
 #pragma once
@@ -53,7 +53,7 @@ Var loss(const gpt::Steps& steps, const Batch& batch, const Task& task);
 
 struct Training {
     int steps = 600;
-    int batch = 32;              // sequences a step
+    int batch = 32;               // sequences a step
     float learning_rate = 3e-3f;  // after 100 steps of warm-up, then down in a line to 5 %
 };
 
@@ -62,7 +62,8 @@ void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, c
            const std::function<void(int step, float loss)>& watch = nullptr);
 
 // Share of right answers with 0, 1, ..., N-1 shots, on fresh sequences.
-std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random, int sequences);
+std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random,
+                                     int sequences);
 
 // The candidate that a language model finds likeliest after the prompt, each judged by the mean log-probability of its words.
 //   neutral  when given, a context that says nothing ("Answer: "): what a candidate owes to its own commonness is divided away

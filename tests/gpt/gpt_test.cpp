@@ -31,7 +31,9 @@ static gpt::Config config_of_fixture(const Golden& golden, gpt::Norm norm) {
             .norm = norm};
 }
 
-static int sequence_length(const Golden& golden) { return static_cast<int>(golden.file.tensors.at("input.input_ids").shape.at(1)); }
+static int sequence_length(const Golden& golden) {
+    return static_cast<int>(golden.file.tensors.at("input.input_ids").shape.at(1));
+}
 
 // The loss of every position but the last: (B*T, 1) -> (B, T-1)
 static Matrix without_last_position(const Matrix& losses, int T) {
@@ -200,8 +202,10 @@ TEST_CASE("the loss is the mean of the position losses, the last position left o
     double sum = 0;
     for (int i = 0; i < 10; ++i) {
         const Matrix p = softmax_rows(slice_rows(steps.logits, i, 1)).value();  // (1, V)
-        if (i % 5 == 4) CHECK(each(i, 0) == 0);
-        else CHECK(each(i, 0) == Approx(-std::log(p(0, some_ids[i + 1]))));
+        if (i % 5 == 4)
+            CHECK(each(i, 0) == 0);
+        else
+            CHECK(each(i, 0) == Approx(-std::log(p(0, some_ids[i + 1]))));
         sum += each(i, 0);
     }
     CHECK(gpt::loss(steps, labels).value()[0] == Approx(sum / 8));
@@ -293,9 +297,10 @@ TEST_CASE("a cache changes no number: fed in pieces of any size, the hidden stat
         const gpt::Steps fourth = gpt::trunk({1, 3}, w, config, cache);
         const gpt::Steps rest = gpt::trunk({5, 9, 5, 8}, w, config, cache);
         CHECK(cache.filled == 6);
-        const Matrix pieces = concat_rows({slice_rows(first.hidden, 0, 3), slice_rows(fourth.hidden, 0, 1), slice_rows(rest.hidden, 0, 2),
-                                           slice_rows(first.hidden, 3, 3), slice_rows(fourth.hidden, 1, 1), slice_rows(rest.hidden, 2, 2)})
-                                  .value();
+        const Matrix pieces =
+            concat_rows({slice_rows(first.hidden, 0, 3), slice_rows(fourth.hidden, 0, 1), slice_rows(rest.hidden, 0, 2),
+                         slice_rows(first.hidden, 3, 3), slice_rows(fourth.hidden, 1, 1), slice_rows(rest.hidden, 2, 2)})
+                .value();
         check_close("hidden", pieces, full.hidden.value());
     }
 }
@@ -315,9 +320,12 @@ TEST_CASE("select_sequences: a chosen sequence goes on as if it had been alone")
     gpt::next_logits(some_ids, w, tiny, both);
     gpt::Cache chosen = gpt::select_sequences(both, {1, 1, 0});
     const Matrix logits = gpt::next_logits({0, 7, 7}, w, tiny, chosen);  // (3, V)
-    check_close("second and 0", slice_rows(logits, 0, 1), slice_rows(gpt::forward({9, 2, 6, 5, 3, 0}, 6, w, tiny).logits.value(), 5, 1));
-    check_close("second and 7", slice_rows(logits, 1, 1), slice_rows(gpt::forward({9, 2, 6, 5, 3, 7}, 6, w, tiny).logits.value(), 5, 1));
-    check_close("first and 7", slice_rows(logits, 2, 1), slice_rows(gpt::forward({3, 1, 4, 1, 5, 7}, 6, w, tiny).logits.value(), 5, 1));
+    check_close("second and 0", slice_rows(logits, 0, 1),
+                slice_rows(gpt::forward({9, 2, 6, 5, 3, 0}, 6, w, tiny).logits.value(), 5, 1));
+    check_close("second and 7", slice_rows(logits, 1, 1),
+                slice_rows(gpt::forward({9, 2, 6, 5, 3, 7}, 6, w, tiny).logits.value(), 5, 1));
+    check_close("first and 7", slice_rows(logits, 2, 1),
+                slice_rows(gpt::forward({3, 1, 4, 1, 5, 7}, 6, w, tiny).logits.value(), 5, 1));
 }
 
 // --- weights ---
@@ -347,7 +355,8 @@ TEST_CASE("fresh weights: deviation 0.02, and 0.02 / sqrt(2 L) for the two matri
 
     std::vector<int> ids(40);
     for (int t = 0; t < 40; ++t) ids[t] = random.below(300);
-    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), gpt::next_tokens(ids, 40)).value()[0] == Approx(std::log(300.0)).epsilon(0.01));
+    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), gpt::next_tokens(ids, 40)).value()[0] ==
+          Approx(std::log(300.0)).epsilon(0.01));
 }
 
 TEST_CASE("empty weights have all shapes, and zeros where a checkpoint will put its numbers") {
@@ -411,18 +420,22 @@ TEST_CASE("what is saved is loaded again with the same configuration and the sam
         CHECK(found.tied == config.tied);
         const gpt::Weights other = random_weights(found, 2);
         load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
-        CHECK(identical(gpt::forward(some_ids, 5, other, found).logits.value(), gpt::forward(some_ids, 5, w, config).logits.value()));
+        CHECK(identical(gpt::forward(some_ids, 5, other, found).logits.value(),
+                        gpt::forward(some_ids, 5, w, config).logits.value()));
     }
 }
 
-// A file as other programs write it: with "transformer." in front, the masks of every block, and perhaps the word table once more.
+// A file as other programs write it: with "transformer." in front, the masks of every block, and perhaps the word table again.
 static void write_foreign_file(const std::string& path, const gpt::Weights& w, bool with_head) {
     std::vector<TensorToWrite> tensors;
     for (const Parameter& parameter : gpt::parameters(w, tiny, "transformer."))
-        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter), .integers = {}});
+        tensors.push_back(
+            {.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter), .integers = {}});
     for (const std::string block : {"0", "1"}) {
-        tensors.push_back({.name = "transformer.h." + block + ".attn.bias", .shape = {1, 1, 9, 9}, .floats = Matrix(9, 9), .integers = {}});
-        tensors.push_back({.name = "transformer.h." + block + ".attn.masked_bias", .shape = {}, .floats = Matrix(1, 1), .integers = {}});
+        tensors.push_back(
+            {.name = "transformer.h." + block + ".attn.bias", .shape = {1, 1, 9, 9}, .floats = Matrix(9, 9), .integers = {}});
+        tensors.push_back(
+            {.name = "transformer.h." + block + ".attn.masked_bias", .shape = {}, .floats = Matrix(1, 1), .integers = {}});
     }
     if (with_head) tensors.push_back({.name = "lm_head.weight", .shape = {11, 8}, .floats = w.words.value(), .integers = {}});
     write_safetensors(path, tensors);
@@ -439,8 +452,10 @@ TEST_CASE("a file with the prefix transformer., stored causal masks and a second
         CHECK(found.tied);
         const gpt::Weights other = random_weights(found, 2);
         load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
-        CHECK(identical(gpt::forward(some_ids, 5, other, found).logits.value(), gpt::forward(some_ids, 5, w, tiny).logits.value()));
-        load(gpt::parameters(other, found, "transformer."), checkpoint, gpt::load_rules(found));  // our own table may have the prefix too
+        CHECK(
+            identical(gpt::forward(some_ids, 5, other, found).logits.value(), gpt::forward(some_ids, 5, w, tiny).logits.value()));
+        load(gpt::parameters(other, found, "transformer."), checkpoint,
+             gpt::load_rules(found));  // our own table may have the prefix too
     }
 }
 
@@ -463,7 +478,8 @@ TEST_CASE("wrong input is refused with the numbers that came and the numbers tha
     CHECK(error_of([&] { gpt::make_weights(empty, random); }) ==
           "gpt: 0 words, 9 positions, width 8, depth 2, inner width 12: sizes must be positive");
 
-    CHECK(error_of([] { gpt::make_cache(tiny, 1, 10); }) == "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
+    CHECK(error_of([] { gpt::make_cache(tiny, 1, 10); }) ==
+          "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
     gpt::Cache cache = gpt::make_cache(tiny, 2, 3);
     CHECK(error_of([&] { gpt::trunk({1, 2, 3}, w, tiny, cache); }) == "gpt: 3 new tokens for a cache of 2 sequences");
     gpt::trunk({1, 2, 3, 4}, w, tiny, cache);
@@ -479,7 +495,8 @@ TEST_CASE("a file that is no GPT checkpoint is refused by name") {
     CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
           file.path + ": there is no tensor wte.weight, this is not a GPT checkpoint");
     write_safetensors(file.path, {{.name = "wte.weight", .shape = {2}, .floats = Matrix(1, 2), .integers = {}}});
-    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) == file.path + ": wte.weight has the shape (2), it should be a matrix");
+    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
+          file.path + ": wte.weight has the shape (2), it should be a matrix");
     const gpt::Weights w = random_weights(tiny);
     save(gpt::parameters(w, tiny), file.path);
     CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
@@ -501,7 +518,8 @@ TEST_CASE("a few steps of plain descent learn two sentences by heart") {
         }
     }
     CHECK(last < 0.1f);
-    CHECK(gpt::generate_greedily({3, 9}, 1, w, tiny, {.new_tokens = 4}) == std::vector<std::vector<int>>{{1, 4, 1, 5}, {2, 6, 5, 3}});
+    CHECK(gpt::generate_greedily({3, 9}, 1, w, tiny, {.new_tokens = 4}) ==
+          std::vector<std::vector<int>>{{1, 4, 1, 5}, {2, 6, 5, 3}});
 }
 
 TEST_SUITE_END();

@@ -51,7 +51,8 @@ TEST_CASE("without filters the words are drawn as the model says") {
     check_close("p", gpt::sampling_probabilities(halves, {}), {{0.5f, 0.125f, 0.25f, 0.125f}});
 }
 
-TEST_CASE("temperature 1/2 squares the probabilities, temperature 2 takes their root, temperature 0 takes the first of the largest") {
+TEST_CASE(
+    "temperature 1/2 squares the probabilities, temperature 2 takes their root, temperature 0 takes the first of the largest") {
     // squares: 16, 1, 4, 1 of 22 parts
     check_close("cold", gpt::sampling_probabilities(halves, {.temperature = 0.5f}), {{16 / 22.f, 1 / 22.f, 4 / 22.f, 1 / 22.f}});
     const float root = std::sqrt(2.0f);  // roots: 2, 1, root 2, 1 of 4 + root 2 parts
@@ -99,8 +100,10 @@ TEST_CASE("top-p on a large vocabulary keeps what a full sort would keep") {
         float least_kept = 1, most_dropped = 0, total = 0;
         for (int j = 0; j < V; ++j) {
             total += kept[j];
-            if (kept[j] > 0) ++count, least_kept = std::min(least_kept, p[j]);
-            else most_dropped = std::max(most_dropped, p[j]);
+            if (kept[j] > 0)
+                ++count, least_kept = std::min(least_kept, p[j]);
+            else
+                most_dropped = std::max(most_dropped, p[j]);
         }
         CHECK(count == expected);
         CHECK(least_kept >= most_dropped);
@@ -128,8 +131,8 @@ static gpt::Weights random_weights(unsigned seed) {
 }
 
 // What generate() must equal: the whole text read again for every word, without any cache.
-static std::vector<int> continued_without_cache(std::vector<int> ids, int count, const gpt::Weights& w, const gpt::Sampling& sampling,
-                                                const Matrix& draws, int row) {
+static std::vector<int> continued_without_cache(std::vector<int> ids, int count, const gpt::Weights& w,
+                                                const gpt::Sampling& sampling, const Matrix& draws, int row) {
     std::vector<int> written;
     for (int t = 0; t < count; ++t) {
         const int T = static_cast<int>(ids.size());
@@ -147,8 +150,10 @@ TEST_CASE("writing with a cache gives the words of writing without one, up to th
     const std::vector<int> prompts{1, 2, 3, 4, 5, 6, 0, 0, 1, 6, 5, 4};  // three of four
     for (unsigned seed = 1; seed <= 4; ++seed) {
         const gpt::Weights w = random_weights(seed);
-        for (const gpt::Sampling& sampling : {gpt::Sampling{}, {.temperature = 0}, {.temperature = 0.7f, .top_k = 4, .top_p = 0.9f}}) {
-            const auto written = gpt::generate(prompts, 4, w, tiny, {.new_tokens = 9}, sampling, draws);  // 4 + 9 - 1 = 12 are read
+        for (const gpt::Sampling& sampling :
+             {gpt::Sampling{}, {.temperature = 0}, {.temperature = 0.7f, .top_k = 4, .top_p = 0.9f}}) {
+            const auto written =
+                gpt::generate(prompts, 4, w, tiny, {.new_tokens = 9}, sampling, draws);  // 4 + 9 - 1 = 12 are read
             for (int b = 0; b < 3; ++b) {
                 const std::vector<int> prompt(prompts.begin() + 4 * b, prompts.begin() + 4 * b + 4);
                 CHECK(written[b] == continued_without_cache(prompt, 9, w, sampling, draws, b));
@@ -189,7 +194,8 @@ TEST_CASE("ends_in_repetition: the same piece at the end, as often as asked") {
 TEST_CASE("a model that turns in circles is stopped") {
     gpt::Weights w = random_weights(3);
     for (float& x : w.words.value()) x = 1;  // all words alike: every logit is the same, and greedy takes word 0 for ever
-    CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9, .repetitions = 3}) == std::vector<std::vector<int>>{{0, 0, 0}});
+    CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9, .repetitions = 3}) ==
+          std::vector<std::vector<int>>{{0, 0, 0}});
     CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9})[0].size() == 9);
 }
 
@@ -282,12 +288,15 @@ TEST_CASE("wrong settings are refused") {
     CHECK(error_of([] { gpt::sampling_probabilities(halves, {.top_p = 1.5f}); }) ==
           "sampling: top_p is 1.500000, it lies between 0 and 1 (1 keeps all words)");
     CHECK(error_of([] { gpt::draw_token(halves, 0, 1); }) == "draw_token: row 0 of (1, 4) with u = 1.000000, u lies in [0, 1)");
-    CHECK(error_of([&] { gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}); }) ==
-          "generate: 3 tokens are not a whole number of prompts of 2");
-    CHECK(error_of([&] { gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {}); }) ==
-          "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model");
-    CHECK(error_of([&] { gpt::generate({1, 2}, 1, w, tiny, {.new_tokens = 3}, {}, Matrix(2, 2)); }) ==
-          "generate: draws are (2, 2), 2 prompts and 3 new tokens need (2, 3)");
+    CHECK(error_of([&] {
+              gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {});
+          }) == "generate: 3 tokens are not a whole number of prompts of 2");
+    CHECK(error_of([&] {
+              gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {});
+          }) == "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model");
+    CHECK(error_of([&] {
+              gpt::generate({1, 2}, 1, w, tiny, {.new_tokens = 3}, {}, Matrix(2, 2));
+          }) == "generate: draws are (2, 2), 2 prompts and 3 new tokens need (2, 3)");
     CHECK(error_of([&] { gpt::beam_search({}, 2, w, tiny, {}); }) ==
           "beam_search: 2 beams for a prompt of 0 tokens, both must be at least 1");
     CHECK(error_of([&] { gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}); }) ==

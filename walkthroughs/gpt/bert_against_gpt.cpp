@@ -48,9 +48,18 @@ static Readers make_readers(const Choices& choices, Random& random) {
     for (const Sentence& sentence : sentences) texts.push_back(sentence.words());
     readers.vocabulary = vocabulary_of(texts);
     readers.reading = {.lower_case = false};
-    readers.bert_config = {.vocabulary = readers.vocabulary.size(), .positions = 8, .width = choices.width, .depth = 2, .heads = 4,
-                           .mlp_width = 2 * choices.width, .pooler = false};
-    readers.gpt_config = {.vocabulary = readers.vocabulary.size(), .positions = 8, .width = choices.width, .depth = 2, .heads = 4,
+    readers.bert_config = {.vocabulary = readers.vocabulary.size(),
+                           .positions = 8,
+                           .width = choices.width,
+                           .depth = 2,
+                           .heads = 4,
+                           .mlp_width = 2 * choices.width,
+                           .pooler = false};
+    readers.gpt_config = {.vocabulary = readers.vocabulary.size(),
+                          .positions = 8,
+                          .width = choices.width,
+                          .depth = 2,
+                          .heads = 4,
                           .mlp_width = 2 * choices.width};
     readers.bert = mlm::make_weights(readers.bert_config, random, 0.1f);
     readers.gpt = gpt::make_weights(readers.gpt_config, random, {.deviation = 0.1f, .embedding_deviation = 0.1f});
@@ -64,11 +73,13 @@ static void step_masks(Lesson& lesson) {
     const MayAttend may = causal(T, T);
     for (int i = 0; i < T; ++i)
         for (int j = 0; j < T; ++j) past(i, j) = may(i, j);
-    lesson.pictures({{"BERT: all see all", heat_map(everybody, lesson.colours)}, {"GPT: nobody sees what comes", heat_map(past, lesson.colours)}});
+    lesson.pictures({{"BERT: all see all", heat_map(everybody, lesson.colours)},
+                     {"GPT: nobody sees what comes", heat_map(past, lesson.colours)}});
     lesson.lines({"[CLS] Мама [MASK] раму [SEP]     BERT is given the sentence with a hole in it",
                   "[CLS] Мама ...                   GPT is given what stands before the hole"});
-    lesson.why("that is the whole difference between the two floors bert/ and gpt/ (and the order of norms and sums). From it follows ",
-               "what each can be asked: BERT to fill, GPT to go on.");
+    lesson.why(
+        "that is the whole difference between the two floors bert/ and gpt/ (and the order of norms and sums). From it follows ",
+        "what each can be asked: BERT to fill, GPT to go on.");
 }
 
 static float train_gpt_batch(const Readers& readers, AdamW& adam, float rate, Random& random) {
@@ -92,18 +103,21 @@ static float train_gpt_batch(const Readers& readers, AdamW& adam, float rate, Ra
 
 static void step_train(Lesson& lesson, const Readers& readers, const Choices& choices, Random& random) {
     lesson.step("How do they learn?", "BERT: the hidden word.   GPT: the next word.");
-    lesson.say(readers.corpus.train.size(), " sentences such as \"", readers.corpus.train.back().words(), "\", ", readers.corpus.test.size(),
-               " kept for the test; BERT has ", count_numbers(mlm::parameters(readers.bert, readers.bert_config)), " numbers, GPT ",
+    lesson.say(readers.corpus.train.size(), " sentences such as \"", readers.corpus.train.back().words(), "\", ",
+               readers.corpus.test.size(), " kept for the test; BERT has ",
+               count_numbers(mlm::parameters(readers.bert, readers.bert_config)), " numbers, GPT ",
                count_numbers(gpt::parameters(readers.gpt, readers.gpt_config)), ".");
-    const Pretraining how{.steps = 2 * choices.steps, .mask_id = readers.vocabulary.mask,
-                          .special_ids = {readers.vocabulary.padding, readers.vocabulary.unknown, readers.vocabulary.classification,
-                                          readers.vocabulary.separator}};
+    const Pretraining how{.steps = 2 * choices.steps,
+                          .mask_id = readers.vocabulary.mask,
+                          .special_ids = {readers.vocabulary.padding, readers.vocabulary.unknown,
+                                          readers.vocabulary.classification, readers.vocabulary.separator}};
     const auto read = [&](Random& draw) {
         return ids_of(readers, readers.corpus.train[draw.below(static_cast<int>(readers.corpus.train.size()))].words());
     };
     const Smoothed bert_curve = smoothed(pretrain(readers.bert, readers.bert_config, how, read, random), 20);
     AdamW adam(variables(gpt::parameters(readers.gpt, readers.gpt_config)), {}, {.beta2 = 0.98f, .weight_decay = 0});
-    const Schedule schedule{.peak = 3e-3f, .warm_up = std::min(50, choices.steps), .steps = choices.steps, .descent = Descent::linear};
+    const Schedule schedule{
+        .peak = 3e-3f, .warm_up = std::min(50, choices.steps), .steps = choices.steps, .descent = Descent::linear};
     std::vector<float> losses;
     {
         Progress progress("training GPT", choices.steps);
@@ -114,8 +128,9 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
     }
     const Smoothed gpt_curve = smoothed(losses, 20);
     lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}});
-    lesson.why("the two losses are not to be compared: they ask different questions. GPT is asked at every word, BERT at one of seven, ",
-               "so BERT gets twice the steps.");
+    lesson.why(
+        "the two losses are not to be compared: they ask different questions. GPT is asked at every word, BERT at one of seven, ",
+        "so BERT gets twice the steps.");
 }
 
 // Probabilities of every word in the place of the verb, (1, V).
@@ -125,7 +140,8 @@ static Matrix bert_fills(const Readers& readers, const std::vector<int>& masked)
 }
 static Matrix gpt_goes_on(const Readers& readers, const std::vector<int>& ids) {
     const int T = static_cast<int>(ids.size());
-    return softmax_rows(slice_rows(gpt::forward(ids, T, readers.gpt, readers.gpt_config).logits.value(), verb_place - 1, 1)).value();
+    return softmax_rows(slice_rows(gpt::forward(ids, T, readers.gpt, readers.gpt_config).logits.value(), verb_place - 1, 1))
+        .value();
 }
 
 // log p of each sentence with one of the candidates in the place of the verb: GPT reads each of them to its end.
@@ -167,17 +183,22 @@ static std::string most_likely(const Readers& readers, const std::vector<int>& c
 static void step_ask(Lesson& lesson, const Readers& readers) {
     lesson.step("Мама ___ раму", "p(word | both sides) and p(word | left side)");
     const std::vector<int> candidates = all_verbs(readers);
-    std::vector<std::vector<std::string>> rows{{"sentence", "BERT", "GPT, from the left", "GPT, reading each verb's sentence whole"}};
+    std::vector<std::vector<std::string>> rows{
+        {"sentence", "BERT", "GPT, from the left", "GPT, reading each verb's sentence whole"}};
     const std::vector<std::string> questions{"Мама [MASK] раму", "Мама [MASK] книгу", "Папа [MASK] раму"};
     for (const std::string& question : questions) {
         const std::vector<int> ids = ids_of(readers, question);
-        rows.push_back({question, best_words(readers, bert_fills(readers, ids), 1), best_words(readers, gpt_goes_on(readers, ids), 3),
+        rows.push_back({question, best_words(readers, bert_fills(readers, ids), 1),
+                        best_words(readers, gpt_goes_on(readers, ids), 3),
                         most_likely(readers, candidates, gpt_reads_whole(readers, ids, candidates))});
     }
     lesson.table(rows);
-    lesson.why("the object tells which verb, the subject tells its form. From the left GPT knows the form only, and its answer cannot change ",
-               "with the object. But the sentence is as likely as the product of all its words, so GPT can try each verb and read on: what ",
-               "does not fit makes the object unlikely. That costs one reading for each candidate.");
+    lesson.why(
+        "the object tells which verb, the subject tells its form. From the left GPT knows the form only, and its answer cannot "
+        "change ",
+        "with the object. But the sentence is as likely as the product of all its words, so GPT can try each verb and read on: "
+        "what ",
+        "does not fit makes the object unlikely. That costs one reading for each candidate.");
     lesson.predict("BERT's answer to \"[MASK] мыла раму\", and GPT's");
 }
 
@@ -201,8 +222,10 @@ static Scores step_count(Lesson& lesson, const Readers& readers) {
     // how much the first answer moves when the object, which stands behind the hole, is another one
     const std::vector<int> a = ids_of(readers, "Мама [MASK] раму"), b = ids_of(readers, "Мама [MASK] книгу");
     for (int id = 0; id < readers.vocabulary.size(); ++id) {
-        scores.bert_change = std::max<double>(scores.bert_change, std::abs(bert_fills(readers, a)[id] - bert_fills(readers, b)[id]));
-        scores.gpt_change = std::max<double>(scores.gpt_change, std::abs(gpt_goes_on(readers, a)[id] - gpt_goes_on(readers, b)[id]));
+        scores.bert_change =
+            std::max<double>(scores.bert_change, std::abs(bert_fills(readers, a)[id] - bert_fills(readers, b)[id]));
+        scores.gpt_change =
+            std::max<double>(scores.gpt_change, std::abs(gpt_goes_on(readers, a)[id] - gpt_goes_on(readers, b)[id]));
     }
     lesson.table({{"who", "right", "largest change of a probability when the object changes"},
                   {"BERT, both sides", fixed(scores.bert, 3), fixed(scores.bert_change)},
@@ -217,16 +240,19 @@ static void step_write(Lesson& lesson, const Readers& readers) {
     Random random(5);
     const int count = 4, T = readers.gpt_config.positions;
     const std::vector<int> prompts(count, readers.vocabulary.classification);
-    lesson.code(2);
+    lesson.code(3);
     const auto written = gpt::generate(prompts, 1, readers.gpt, readers.gpt_config,
-                                       {.new_tokens = T - 1, .end_of_text = readers.vocabulary.separator}, {}, uniform_matrix(random, count, T - 1));
+                                       {.new_tokens = T - 1, .end_of_text = readers.vocabulary.separator}, {},
+                                       uniform_matrix(random, count, T - 1));
     for (const std::vector<int>& ids : written) {
         std::string line;
         for (const int id : ids) line += readers.vocabulary.entries.at(id) + " ";
         lesson.lines({line});
     }
-    lesson.why("every word GPT writes becomes part of what it has read; it was trained for just that. BERT knows the words around a hole, ",
-               "but has no order in which to fill many, and gives no probability to a sentence as a whole.");
+    lesson.why(
+        "every word GPT writes becomes part of what it has read; it was trained for just that. BERT knows the words around a "
+        "hole, ",
+        "but has no order in which to fill many, and gives no probability to a sentence as a whole.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {

@@ -53,7 +53,8 @@ static std::string own_text() {
     std::sort(paths.begin(), paths.end());
     std::string all;
     for (const std::string& path : paths) all += read_file(path) + "\n";
-    require(all.size() > 50'000, "gpt: no sources found below this folder; run it from the top of the project, or name a file with --text");
+    require(all.size() > 50'000,
+            "gpt: no sources found below this folder; run it from the top of the project, or name a file with --text");
     return all;
 }
 
@@ -66,7 +67,8 @@ struct Corpus {
 // One stretch of every twenty is kept for the test, so that both parts are alike.
 static Corpus make_corpus(const std::string& text, const Choices& choices) {
     Corpus corpus;
-    const std::string sample = text.substr(0, valid_utf8_length(std::string_view(text).substr(0, std::min<std::size_t>(text.size(), 300'000))));
+    const std::string sample =
+        text.substr(0, valid_utf8_length(std::string_view(text).substr(0, std::min<std::size_t>(text.size(), 300'000))));
     corpus.vocabulary = bpe::vocabulary_of(bpe::train(sample, choices.merges_to_learn));
     const std::vector<int> ids = bpe::encode(text, corpus.vocabulary);
     corpus.bytes_per_token = static_cast<double>(text.size()) / static_cast<double>(ids.size());
@@ -76,19 +78,21 @@ static Corpus make_corpus(const std::string& text, const Choices& choices) {
         part.insert(part.end(), ids.begin() + first, ids.begin() + std::min(ids.size(), first + stretch));
     }
     const std::size_t least = 2 * (choices.length + 1);
-    require(corpus.train.size() > least && corpus.test.size() > least, "gpt: ", ids.size(), " tokens are too few to train on and to test with, ",
-            "take a longer text or a smaller --length");
+    require(corpus.train.size() > least && corpus.test.size() > least, "gpt: ", ids.size(),
+            " tokens are too few to train on and to test with, ", "take a longer text or a smaller --length");
     return corpus;
 }
 
 static void step_text(Lesson& lesson, const std::string& text, const Corpus& corpus) {
     lesson.step("What is there to read?");
     std::vector<std::string> tokens;
-    for (int k = 0; k < std::min<int>(60, static_cast<int>(corpus.train.size())); ++k) tokens.push_back(corpus.vocabulary.tokens[corpus.train[k]]);
+    for (int k = 0; k < std::min<int>(60, static_cast<int>(corpus.train.size())); ++k)
+        tokens.push_back(corpus.vocabulary.tokens[corpus.train[k]]);
     lesson.lines(token_lines(tokens, lesson.colours));
     lesson.say(text.size(), " bytes, ", corpus.train.size() + corpus.test.size(), " tokens of ", corpus.vocabulary.size(),
                " different ones, ", fixed(corpus.bytes_per_token, 2), " bytes each. A twentieth is kept aside for the test.");
-    lesson.why("a text is its own teacher: every token is the answer to the question before it, and nobody had to label anything.");
+    lesson.why(
+        "a text is its own teacher: every token is the answer to the question before it, and nobody had to label anything.");
 }
 
 // --- the model ---
@@ -106,8 +110,9 @@ static void step_mask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& 
     const Matrix A = slice_rows(steps.decoder.blocks[0].attention.weights.value(), 0, T);
     lesson.pictures({{"who (down) may look at whom (across)", heat_map(table, lesson.colours)},
                      {"and does, in head 0 of an untrained model", heat_map(A, lesson.colours)}});
-    lesson.why("a token that could see the next one would have nothing to predict. With the upper half gone one pass through the model ",
-               "asks ", T - 1, " questions at once, each with its own past.");
+    lesson.why(
+        "a token that could see the next one would have nothing to predict. With the upper half gone one pass through the model ",
+        "asks ", T - 1, " questions at once, each with its own past.");
     lesson.predict("the picture with nn/layers/mask.h's prefix(", T, ", 4) in place of causal. Where would the model cheat?");
 }
 
@@ -118,15 +123,16 @@ static void step_shapes(Lesson& lesson, const gpt::Weights& w, const gpt::Config
     const gpt::Steps steps = gpt::forward(ids, T, w, config);
     const Var loss = gpt::loss(steps, gpt::next_tokens(ids, T));
     const BlockSteps& block = steps.decoder.blocks[0];
-    lesson.table({{"value", "shape", "what it is"},
-                  {"embeddings", shape(steps.embeddings.value()), "word + place"},
-                  {"decoder.blocks[0].attention.weights", shape(block.attention.weights.value()), "who looks at whom, head below head"},
-                  {"decoder.blocks[0].intermediate", shape(block.intermediate.value()), "inside the MLP"},
-                  {"hidden", shape(steps.hidden.value()), "after the last norm"},
-                  {"logits", shape(steps.logits.value()), "row t: one number for each token that may come at t + 1"}});
+    lesson.table(
+        {{"value", "shape", "what it is"},
+         {"embeddings", shape(steps.embeddings.value()), "word + place"},
+         {"decoder.blocks[0].attention.weights", shape(block.attention.weights.value()), "who looks at whom, head below head"},
+         {"decoder.blocks[0].intermediate", shape(block.intermediate.value()), "inside the MLP"},
+         {"hidden", shape(steps.hidden.value()), "after the last norm"},
+         {"logits", shape(steps.logits.value()), "row t: one number for each token that may come at t + 1"}});
     lesson.why("the word table is used twice: to read, and transposed to write. ", count_numbers(gpt::parameters(w, config)),
-               " numbers in all. Nothing is learned yet, so the loss is ", fixed(loss.value()[0]), ", near ln V = ",
-               fixed(std::log(static_cast<double>(config.vocabulary))), ".");
+               " numbers in all. Nothing is learned yet, so the loss is ", fixed(loss.value()[0]),
+               ", near ln V = ", fixed(std::log(static_cast<double>(config.vocabulary))), ".");
 }
 
 // --- training ---
@@ -140,7 +146,8 @@ static std::vector<int> random_stretches(const std::vector<int>& text, int count
     return ids;
 }
 
-static float train_batch(const std::vector<int>& ids, int T, const gpt::Weights& w, const gpt::Config& config, AdamW& adam, float rate) {
+static float train_batch(const std::vector<int>& ids, int T, const gpt::Weights& w, const gpt::Config& config, AdamW& adam,
+                         float rate) {
     const Tape tape;
     const gpt::Steps steps = gpt::forward(ids, T, w, config);
     const Var loss = gpt::loss(steps, gpt::next_tokens(ids, T));
@@ -181,9 +188,11 @@ static std::string written_text(const gpt::Weights& w, const gpt::Config& config
     const std::vector<int> prompt = bpe::encode(choices.prompt.empty() ? "// " : choices.prompt, corpus.vocabulary);
     const int P = static_cast<int>(prompt.size()), count = std::min(choices.tokens, config.positions - P + 1);
     require(P > 0 && count > 0, "gpt: the prompt has ", P, " tokens, this model can look at ", config.positions);
-    const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature), .top_k = choices.top_k,
+    const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature),
+                                 .top_k = choices.top_k,
                                  .top_p = static_cast<float>(choices.top_p)};
-    const std::vector<int> written = gpt::generate(prompt, P, w, config, {.new_tokens = count}, sampling, uniform_matrix(random, 1, count))[0];
+    const std::vector<int> written =
+        gpt::generate(prompt, P, w, config, {.new_tokens = count}, sampling, uniform_matrix(random, 1, count))[0];
     return bpe::decode(prompt, corpus.vocabulary) + bpe::decode(written, corpus.vocabulary);
 }
 
@@ -197,14 +206,18 @@ struct Learned {
     double first = 0, last = 0, frequencies = 0;  // losses on the test text
 };
 
-static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Corpus& corpus, const Choices& choices,
-                          Random& random) {
+static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Corpus& corpus,
+                          const Choices& choices, Random& random) {
     lesson.step("How does it learn to write?", "loss = mean of -log p(token t+1 | tokens up to t)");
     const int T = choices.length;
-    lesson.say(choices.steps, " steps of ", choices.batch, " stretches of ", T, " tokens. Between them it writes, always from the same draws:");
+    lesson.say(choices.steps, " steps of ", choices.batch, " stretches of ", T,
+               " tokens. Between them it writes, always from the same draws:");
     const DecayChoice decay = weights_decay(gpt::parameters(w, config));
     AdamW adam(decay.decayed, decay.not_decayed, {.beta2 = 0.98f, .weight_decay = 0.01f});
-    const Schedule schedule{.peak = 3e-3f, .warm_up = std::min(choices.steps, 50), .steps = choices.steps, .descent = Descent::linear,
+    const Schedule schedule{.peak = 3e-3f,
+                            .warm_up = std::min(choices.steps, 50),
+                            .steps = choices.steps,
+                            .descent = Descent::linear,
                             .floor = 0.05f};
     std::vector<int> pauses{0, choices.steps / 16, choices.steps / 4, choices.steps};
     Series curve{.name = "loss", .x = {}, .y = {}};
@@ -228,13 +241,14 @@ static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Conf
     }
     lesson.curves({curve});
     learned.frequencies = frequency_loss(corpus);
-    lesson.why("knowing only how frequent each token is would cost ", fixed(learned.frequencies, 3), ". What is below that is learned from ",
+    lesson.why("knowing only how frequent each token is would cost ", fixed(learned.frequencies, 3),
+               ". What is below that is learned from ",
                "the order of tokens: first which follow one another, then words and the shapes of lines.");
     if (!choices.save.empty()) {
         save(gpt::parameters(w, config), choices.save + ".safetensors", gpt::metadata(config));
         bpe::save_vocabulary(corpus.vocabulary, choices.save + "-vocab.json", choices.save + "-merges.txt");
-        lesson.say("Written: ", choices.save, ".safetensors, ", choices.save, "-vocab.json, ", choices.save, "-merges.txt; go on with --weights, ",
-                   "--vocab and --merges.");
+        lesson.say("Written: ", choices.save, ".safetensors, ", choices.save, "-vocab.json, ", choices.save,
+                   "-merges.txt; go on with --weights, ", "--vocab and --merges.");
     }
     return learned;
 }
@@ -251,8 +265,8 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     const NoTape no_tape;
     const int P = 4, count = std::min(60, config.positions - P + 1);
     const std::vector<int> prompt(corpus.test.begin(), corpus.test.begin() + P);
+    lesson.code("gpt::generate_greedily(prompt, P, w, config, {.new_tokens = count})");
     auto begin = std::chrono::steady_clock::now();
-    lesson.code();
     const std::vector<int> with = gpt::generate_greedily(prompt, P, w, config, {.new_tokens = count})[0];
     CacheMeasured measured;
     measured.with = static_cast<double>(with.size()) / seconds_since(begin);
@@ -264,7 +278,8 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     }
     measured.without = count / seconds_since(begin);
     measured.same = std::equal(with.begin(), with.end(), ids.begin() + P, ids.end());
-    lesson.table({{"", "tokens a second"}, {"with the cache", fixed(measured.with, 0)}, {"all read again", fixed(measured.without, 0)}});
+    lesson.table(
+        {{"", "tokens a second"}, {"with the cache", fixed(measured.with, 0)}, {"all read again", fixed(measured.without, 0)}});
     lesson.why("a token cannot see what comes later, so its keys and values never change: they are computed once and kept. ",
                measured.same ? "The tokens written are the same." : "But the tokens written differ!");
     return measured;
@@ -277,15 +292,16 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
     require(!choices.merges.empty(), "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
     const bpe::Vocabulary vocabulary =
         choices.vocab.empty() ? bpe::load_merges(choices.merges) : bpe::load_vocabulary(choices.vocab, choices.merges);
-    require(vocabulary.size() <= config.vocabulary, "gpt: ", choices.merges, " has ", vocabulary.size(), " tokens, ", choices.weights, " only ",
-            config.vocabulary, ": they do not belong together");
+    require(vocabulary.size() <= config.vocabulary, "gpt: ", choices.merges, " has ", vocabulary.size(), " tokens, ",
+            choices.weights, " only ", config.vocabulary, ": they do not belong together");
     Random random(choices.seed);
     const gpt::Weights w = gpt::empty_weights(config);
     load(gpt::parameters(w, config), checkpoint, gpt::load_rules(config));
 
     lesson.step("What comes next?", "p = softmax(h wte^T)");
-    lesson.say(choices.weights, ": ", count_numbers(gpt::parameters(w, config)), " numbers, ", config.depth, " blocks of width ", config.width,
-               ", ", config.heads, " heads, ", config.vocabulary, " tokens, at most ", config.positions, " at a time.");
+    lesson.say(choices.weights, ": ", count_numbers(gpt::parameters(w, config)), " numbers, ", config.depth, " blocks of width ",
+               config.width, ", ", config.heads, " heads, ", config.vocabulary, " tokens, at most ", config.positions,
+               " at a time.");
     const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
     const std::vector<int> prompt = bpe::encode(words, vocabulary);
     const int P = static_cast<int>(prompt.size()), count = std::min(choices.tokens, config.positions - P + 1);
@@ -293,7 +309,8 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
     std::vector<std::string> tokens;
     for (const int id : prompt) tokens.push_back(vocabulary.tokens[id]);
     lesson.lines(token_lines(tokens, lesson.colours));
-    const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature), .top_k = choices.top_k,
+    const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature),
+                                 .top_k = choices.top_k,
                                  .top_p = static_cast<float>(choices.top_p)};
     std::vector<int> written;
     int read = P;  // tokens of prompt and continuation
@@ -308,8 +325,10 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
     const double seconds = seconds_since(begin);
     lesson.say("As text: ", words, bpe::decode(written, vocabulary));
     lesson.say(read - P, " tokens in ", fixed(seconds, 2), " seconds, reading the prompt included.");
-    lesson.why("the number before a token is how likely the model found it before temperature and filters; with --temperature 0 it always ",
-               "takes the likeliest.");
+    lesson.why(
+        "the number before a token is how likely the model found it before temperature and filters; with --temperature 0 it "
+        "always ",
+        "takes the likeliest.");
 }
 
 // --- where the floor is known ---
@@ -354,7 +373,8 @@ static Floor step_floor(Lesson& lesson, int seed) {
                   {"the symbol before: the entropy H of the chain", fixed(causal_entropy(chain), 3)},
                   {"the true probabilities, on the test text", fixed(result.floor, 3)},
                   {"this model, on the same text", fixed(result.loss, 3)}});
-    lesson.why("here the language is a table of ", chain.symbols(), " x ", chain.symbols(), " probabilities, so the least loss that anybody can ",
+    lesson.why("here the language is a table of ", chain.symbols(), " x ", chain.symbols(),
+               " probabilities, so the least loss that anybody can ",
                "reach is known. A model below it has seen the future: a mask that leaks, or targets that are not shifted.");
     return result;
 }
@@ -382,7 +402,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const Floor floor = step_floor(lesson, choices.seed);
 
     lesson.step("Does it hold?");
-    lesson.claim_at_most("test loss after training, against knowing only the frequencies", learned.last, 0.75 * learned.frequencies);
+    lesson.claim_at_most("test loss after training, against knowing only the frequencies", learned.last,
+                         0.75 * learned.frequencies);
     lesson.claim("with the cache it writes the same tokens as without", cache.same);
     lesson.claim_at_least("speed with the cache over speed without", cache.with / cache.without, 1.5);
     lesson.claim_at_most("loss on the chain above its floor, nats", floor.loss - floor.floor, 0.02);
@@ -390,7 +411,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/gpt", "A GPT learns to write from a text, or a published one goes on writing.", "25 seconds on two cores");
+    Options options("gpt/gpt", "A GPT learns to write from a text, or a published one goes on writing.",
+                    "25 seconds on two cores");
     Choices choices;
     options.add("text", choices.text, "learn from this file (or these words) instead of the sources of this project");
     options.add("steps", choices.steps, "steps of training", 16, 1'000'000);

@@ -37,7 +37,8 @@ static void step_formats(Lesson& lesson, const chain::Task& task) {
     const chain::Questions question = chain::make_questions(task, random, 1);
     lesson.lines({chain::document_text(task, chain::documents_of(task, question, Format::direct)),
                   chain::document_text(task, chain::documents_of(task, question, Format::steps))});
-    lesson.why("both lines are the same sum modulo ", task.digits, ". The first gives the answer at once, the second writes the sum after ",
+    lesson.why("both lines are the same sum modulo ", task.digits,
+               ". The first gives the answer at once, the second writes the sum after ",
                "each digit before it answers. One model is trained on both; the first token says which is wanted.");
 }
 
@@ -52,14 +53,16 @@ static void step_chance(Lesson& lesson, const chain::Task& task) {
         ++seen[chain::partial_sums(task, other).back()];
     }
     const bool even = std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; });
-    lesson.why("whoever knows all digits but one knows nothing: going through the ", task.digits, " values of the first digit meets ",
-               even ? "each answer exactly once" : "the answers unevenly", ". So a model that combines some of the digits gains nothing, ",
-               "and there is no slope to follow. A single step needs the sum so far and one digit: ", task.digits * task.digits, " cases.");
+    lesson.why("whoever knows all digits but one knows nothing: going through the ", task.digits,
+               " values of the first digit meets ", even ? "each answer exactly once" : "the answers unevenly",
+               ". So a model that combines some of the digits gains nothing, ",
+               "and there is no slope to follow. A single step needs the sum so far and one digit: ", task.digits * task.digits,
+               " cases.");
     lesson.predict("the accuracy in either format. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
 }
 
-static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const chain::Task& task, const chain::Questions& questions,
-                         Format format) {
+static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const chain::Task& task,
+                         const chain::Questions& questions, Format format) {
     return chain::accuracy(task, questions, chain::answers_of(chain::solve(w, config, task, questions, format)));
 }
 
@@ -69,8 +72,8 @@ static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const 
     const gpt::Weights w = gpt::make_weights(config, random, chain::start);
     Random other(choices.seed + 1000);
     const chain::Questions few = chain::make_questions(choices.task, other, 200);
-    lesson.say(count_numbers(gpt::parameters(w, config)), " numbers; ", choices.training.steps, " steps of ", choices.training.batch,
-               " fresh questions, half of them in each format. The loss counts what stands behind =.");
+    lesson.say(count_numbers(gpt::parameters(w, config)), " numbers; ", choices.training.steps, " steps of ",
+               choices.training.batch, " fresh questions, half of them in each format. The loss counts what stands behind =.");
     Series with_steps{.name = "with steps", .x = {}, .y = {}}, direct{.name = "direct", .x = {}, .y = {}};
     const int every = std::max(1, choices.training.steps / 30);
     {
@@ -114,8 +117,9 @@ static void step_ask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& c
     measured.with_steps = chain::accuracy(choices.task, questions, chain::answers_of(steps));
     lesson.say("Of ", choices.questions, " questions: ", fixed(measured.direct, 3), " right when answered directly, ",
                fixed(measured.with_steps, 3), " with steps; chance is ", fixed(1.0 / choices.task.digits, 3), ".");
-    lesson.why("each token is one pass through ", config.depth, " blocks, however hard the question. Tokens that are written and read ",
-               "again make it as many passes as there are steps. The steps are the model's own, right or wrong: nobody corrected them.");
+    lesson.why(
+        "each token is one pass through ", config.depth, " blocks, however hard the question. Tokens that are written and read ",
+        "again make it as many passes as there are steps. The steps are the model's own, right or wrong: nobody corrected them.");
 }
 
 static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
@@ -130,15 +134,17 @@ static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config
     int moved = 0;
     for (int q = 0; q < choices.questions; ++q) moved += changed[q].back() == (unchanged[q].back() + 1) % M;
     measured.moved = static_cast<double>(moved) / choices.questions;
-    lesson.why("in ", moved, " of ", choices.questions, " questions the answer moved by exactly 1: the model goes on from what is written, ",
+    lesson.why("in ", moved, " of ", choices.questions,
+               " questions the answer moved by exactly 1: the model goes on from what is written, ",
                "not from the digits. An error in a chain is never repaired.");
 }
 
 static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                         Measured& measured) {
     lesson.step("Is it just the room to think?", "every s_k replaced by =");
-    lesson.lines({chain::document_text(choices.task, chain::documents_of(choices.task, {questions.begin(), questions.begin() + choices.task.count},
-                                                                        Format::filler))});
+    lesson.lines({chain::document_text(
+        choices.task,
+        chain::documents_of(choices.task, {questions.begin(), questions.begin() + choices.task.count}, Format::filler))});
     chain::Training training = choices.training;
     training.other = Format::filler;
     Random random(choices.seed);
@@ -156,8 +162,8 @@ static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices
 }
 
 // The share of right answers among single chains drawn at temperature 1, and of majority votes among `votes` of them.
-static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices& choices, const chain::Questions& questions, int votes,
-                 Random& random, double& one_chain, double& voted) {
+static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
+                 int votes, Random& random, double& one_chain, double& voted) {
     const int Q = static_cast<int>(questions.size()) / choices.task.count;
     std::vector<std::vector<int>> answers(Q);
     one_chain = 0;
@@ -174,7 +180,8 @@ static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices
 
 static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                       Measured& measured) {
-    lesson.step("What if the model is only half sure?", "self-consistency: the answer that most chains end in", "Wang et al. 2022");
+    lesson.step("What if the model is only half sure?", "self-consistency: the answer that most chains end in",
+                "Wang et al. 2022");
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, chain::start);
     const int Q = std::min(300, choices.questions);
@@ -189,9 +196,10 @@ static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& 
         return one_chain < 0.5;
     });
     vote(w, config, choices, some, choices.votes, draws, measured.one_chain, measured.voted);
-    lesson.why("the same model again, but training ends after ", stopped, " steps, when one chain drawn at random is right about half of ",
-               "the time. Single chains: ", fixed(measured.one_chain, 3), " right. The majority of ", choices.votes, " chains: ",
-               fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones all in the same.");
+    lesson.why("the same model again, but training ends after ", stopped,
+               " steps, when one chain drawn at random is right about half of ",
+               "the time. Single chains: ", fixed(measured.one_chain, 3), " right. The majority of ", choices.votes,
+               " chains: ", fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones all in the same.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
@@ -217,8 +225,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/prompting/chain_of_thought", "A tiny GPT that only guesses the sum of six digits, unless it may write the steps.",
-                    "10 seconds");
+    Options options("gpt/prompting/chain_of_thought",
+                    "A tiny GPT that only guesses the sum of six digits, unless it may write the steps.", "10 seconds");
     Choices choices;
     options.add("digits", choices.task.digits, "M, the sum is taken modulo it", 2, 20);
     options.add("count", choices.task.count, "N, digits in a question", 2, 30);

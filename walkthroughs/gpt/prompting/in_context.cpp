@@ -24,7 +24,8 @@ struct Choices {
 // Inputs as a, b, c, ..., labels as 0, 1, 2, ...
 static std::string readable(const in_context::Task& task, const std::vector<int>& ids) {
     std::string line;
-    for (const int id : ids) line += (id < task.inputs ? " " + std::string(1, static_cast<char>('a' + id)) : text(id - task.inputs));
+    for (const int id : ids)
+        line += (id < task.inputs ? " " + std::string(1, static_cast<char>('a' + id)) : text(id - task.inputs));
     return line.substr(line.empty() ? 0 : 1);
 }
 
@@ -36,18 +37,19 @@ static void step_text(Lesson& lesson, const in_context::Task& task, Random& rand
     std::vector<std::string> lines;
     for (int b = 0; b < 3; ++b) lines.push_back(readable(task, {batch.ids.begin() + b * T, batch.ids.begin() + (b + 1) * T}));
     lesson.lines(lines);
-    lesson.why("inside a line a letter always has the same digit, but every line has a table of its own, drawn anew. So nothing about ",
-               "the digits can be learned by heart: whoever wants to predict them has to read the line. The n-th digit is a question ",
-               "with n - 1 examples before it, so one line trains all numbers of shots at once.");
+    lesson.why(
+        "inside a line a letter always has the same digit, but every line has a table of its own, drawn anew. So nothing about ",
+        "the digits can be learned by heart: whoever wants to predict them has to read the line. The n-th digit is a question ",
+        "with n - 1 examples before it, so one line trains all numbers of shots at once.");
 }
 
 static void step_best(Lesson& lesson, const in_context::Task& task) {
     lesson.step("How well can it be done?", "1 - (1 - 1/K)^n (1 - 1/L)");
     lesson.code("in_context::best_accuracy(task, shots)");
-    lesson.why("either the letter of the question was among the n examples, and the digit is known, or it was not, and 1 of ", task.labels,
-               " guesses is right: ", fixed(in_context::best_accuracy(task, 0), 3), " with no example, ",
-               fixed(in_context::best_accuracy(task, 1), 3), " with one, ", fixed(in_context::best_accuracy(task, task.pairs - 1), 3), " with ",
-               task.pairs - 1, ".");
+    lesson.why("either the letter of the question was among the n examples, and the digit is known, or it was not, and 1 of ",
+               task.labels, " guesses is right: ", fixed(in_context::best_accuracy(task, 0), 3), " with no example, ",
+               fixed(in_context::best_accuracy(task, 1), 3), " with one, ",
+               fixed(in_context::best_accuracy(task, task.pairs - 1), 3), " with ", task.pairs - 1, ".");
 }
 
 static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices, Random& random) {
@@ -66,9 +68,10 @@ static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config&
     lesson.curves({losses});
     double best = 0;
     for (int n = 0; n < choices.task.pairs; ++n) best += in_context::best_loss(choices.task, n) / choices.task.pairs;
-    lesson.why("for a while only the guess is learned: ln ", choices.task.labels, " = ", fixed(std::log(choices.task.labels), 3),
-               " would be knowing nothing. The fall comes when the second block begins to look for the example that matches. The best ",
-               "possible mean is ", fixed(best, 3), "; the last step had ", fixed(losses.y.back(), 3), ".");
+    lesson.why(
+        "for a while only the guess is learned: ln ", choices.task.labels, " = ", fixed(std::log(choices.task.labels), 3),
+        " would be knowing nothing. The fall comes when the second block begins to look for the example that matches. The best ",
+        "possible mean is ", fixed(best, 3), "; the last step had ", fixed(losses.y.back(), 3), ".");
     lesson.predict("the curve with --depth 1: one block can not do both, note which letter stands before a digit and look it up");
 }
 
@@ -93,7 +96,8 @@ static std::vector<float> step_shots(Lesson& lesson, const gpt::Weights& w, cons
 }
 
 // Asks the same question after the examples of two tables that disagree.   returns the two answers
-static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const in_context::Task& task) {
+static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config,
+                                        const in_context::Task& task) {
     lesson.step("What if the prompt says otherwise?", "the same weights, the same query");
     std::vector<std::vector<int>> labels;
     for (int y = 0; y < task.labels; ++y) labels.push_back({task.inputs + y});
@@ -108,8 +112,9 @@ static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, c
         rows.push_back({readable(task, prompt), text(answers.back())});
     }
     lesson.table(rows);
-    lesson.why("nothing but the prompt differs. What fine-tuning would write into the weights stands here in the keys and values of ",
-               "the tokens before, and is gone when the next prompt begins.");
+    lesson.why(
+        "nothing but the prompt differs. What fine-tuning would write into the weights stands here in the keys and values of ",
+        "the tokens before, and is gone when the next prompt begins.");
     return answers;
 }
 
@@ -117,7 +122,8 @@ static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, c
 static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const in_context::Task& task) {
     lesson.step("How does it find the example?", "A of the last block", "Olsson et al. 2022");
     std::vector<std::pair<int, int>> examples;
-    for (int n = 0; n + 1 < std::min(task.pairs, task.inputs + 2); ++n) examples.push_back({n % task.inputs, (2 * n + 1) % task.labels});
+    for (int n = 0; n + 1 < std::min(task.pairs, task.inputs + 2); ++n)
+        examples.push_back({n % task.inputs, (2 * n + 1) % task.labels});
     const int query = 1 % task.inputs;
     const std::vector<int> ids = in_context::prompt_of(task, examples, query);
     const int T = static_cast<int>(ids.size());
@@ -128,16 +134,18 @@ static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::C
     std::vector<Captioned> heads;
     double best = 0;
     for (int head = 0; head < config.heads; ++head) {
-        heads.push_back({"head " + text(head) + ": who (down) looks at whom (across)", heat_map(slice_rows(A, head * T, T), lesson.colours)});
+        heads.push_back(
+            {"head " + text(head) + ": who (down) looks at whom (across)", heat_map(slice_rows(A, head * T, T), lesson.colours)});
         double on_match = 0;
         for (int t = 0; t + 1 < T; t += 2)
             if (ids[t] == query) on_match += A(head * T + T - 1, t + 1);
         best = std::max(best, on_match);
     }
     lesson.pictures(heads);
-    lesson.why("the last row is the query. In one of the heads ", fixed(100 * best, 0), " % of its attention lies on the digits that ",
-               "followed the same letter before: the first block has written into each digit which letter stood before it, the second ",
-               "looks for that letter. Two blocks that work together like this are called an induction head.");
+    lesson.why(
+        "the last row is the query. In one of the heads ", fixed(100 * best, 0), " % of its attention lies on the digits that ",
+        "followed the same letter before: the first block has written into each digit which letter stood before it, the second ",
+        "looks for that letter. Two blocks that work together like this are called an induction head.");
     return best;
 }
 
@@ -159,15 +167,16 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     for (int n = 0; n < choices.task.pairs; ++n)
         farthest = std::max(farthest, std::abs(accuracy[n] - in_context::best_accuracy(choices.task, n)));
     lesson.claim_at_most("largest distance to the best possible accuracy, over all numbers of shots", farthest, 0.03);
-    lesson.claim_at_least("accuracy gained by the examples, most shots against none", accuracy.back() - accuracy.front(),
-                          0.9 * (in_context::best_accuracy(choices.task, choices.task.pairs - 1) - in_context::best_accuracy(choices.task, 0)));
+    lesson.claim_at_least(
+        "accuracy gained by the examples, most shots against none", accuracy.back() - accuracy.front(),
+        0.9 * (in_context::best_accuracy(choices.task, choices.task.pairs - 1) - in_context::best_accuracy(choices.task, 0)));
     lesson.claim("the same query is answered as the examples before it say",
                  answers == std::vector<int>{0, choices.task.labels - 1});
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/prompting/in_context", "Zero-shot, one-shot, few-shot: a tiny GPT learns from the examples in its prompt.",
-                    "5 seconds");
+    Options options("gpt/prompting/in_context",
+                    "Zero-shot, one-shot, few-shot: a tiny GPT learns from the examples in its prompt.", "5 seconds");
     Choices choices;
     options.add("inputs", choices.task.inputs, "K, different inputs", 1, 26);
     options.add("labels", choices.task.labels, "L, different labels", 2, 10);
