@@ -10,7 +10,8 @@
 //   throws  std::invalid_argument with the path and the reason
 std::string read_file(const std::string& path, std::size_t limit = std::size_t{1} << 32);
 
-// Puts a file at `path`, or leaves what is there as it was: the bytes go to a temporary file beside it, which is renamed at the end.
+// Puts a file at `path`, or leaves what is there as it was: the bytes go to a temporary file beside it, which is renamed at the
+// end.
 //   throws  std::invalid_argument with the path and the reason; the temporary file is gone then
 void write_file_atomically(const std::string& path, std::string_view bytes);
 

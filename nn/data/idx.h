@@ -1,7 +1,7 @@
 // idx.h: labelled grey pictures in the IDX format of MNIST: our digits, MNIST, Fashion-MNIST and others like them.
 //
-//   format   2 bytes 0, one byte for the type (8: unsigned byte), one for the number of dimensions, each dimension as 4 bytes with the
-//            high one first, then the numbers, the last dimension fastest
+//   format   2 bytes 0, one byte for the type (8: unsigned byte), one for the number of dimensions, each dimension as 4 bytes
+//            with the high one first, then the numbers, the last dimension fastest
 #pragma once
 #include <string>
 #include <string_view>

@@ -9,7 +9,8 @@
 #include "nn/data/file.h"
 
 Image::Image(int height, int width, int channels, float value) : height(height), width(width), channels(channels) {
-    require(height >= 0 && width >= 0 && channels >= 0, "Image: ", height, " x ", width, " x ", channels, " is impossible, none may be negative");
+    require(height >= 0 && width >= 0 && channels >= 0, "Image: ", height, " x ", width, " x ", channels,
+            " is impossible, none may be negative");
     pixels.assign(static_cast<std::size_t>(height) * width * channels, value);
 }
 
@@ -27,14 +28,16 @@ public:
 
     Image whole_image() {
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
-        require(kind == '2' || kind == '3' || kind == '5' || kind == '6', source, ": is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+        require(kind == '2' || kind == '3' || kind == '5' || kind == '6', source,
+                ": is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
         at = 2;
         const int channels = kind == '3' || kind == '6' ? 3 : 1;
         const int width = number("the width", 1, largest_side);
         const int height = number("the height", 1, largest_side);
         maximum = number("the largest value", 1, 65535);
         const std::uint64_t samples = std::uint64_t{1} * width * height * channels;
-        return kind == '2' || kind == '3' ? plain_image(height, width, channels, samples) : byte_image(height, width, channels, samples);
+        return kind == '2' || kind == '3' ? plain_image(height, width, channels, samples)
+                                          : byte_image(height, width, channels, samples);
     }
 
 private:
@@ -64,7 +67,8 @@ private:
             result = std::min<std::int64_t>(result * 10 + (bytes[at] - '0'), std::int64_t{1} << 40);
         const bool stands_alone = first > spaces && at > first && (at == bytes.size() || is_space(bytes[at]) || bytes[at] == '#');
         require(stands_alone, source, ": byte ", first, ": ", what, " must be a number");
-        require(result >= least && result <= most, source, ": byte ", first, ": ", what, " is ", result, ", it must be from ", least, " to ", most);
+        require(result >= least && result <= most, source, ": byte ", first, ": ", what, " is ", result, ", it must be from ",
+                least, " to ", most);
         return static_cast<int>(result);
     }
 
@@ -79,11 +83,12 @@ private:
     }
 
     Image byte_image(int height, int width, int channels, std::uint64_t samples) {
-        require(at < bytes.size() && is_space(bytes[at]), source, ": byte ", at, ": one space must stand in front of the samples");
+        require(at < bytes.size() && is_space(bytes[at]), source, ": byte ", at,
+                ": one space must stand in front of the samples");
         ++at;
         const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes a sample, the high one first
-        require(bytes.size() - at == samples * size, source, ": ", height, " x ", width, " x ", channels, " needs ", samples * size,
-                " bytes of samples, the file holds ", bytes.size() - at);
+        require(bytes.size() - at == samples * size, source, ": ", height, " x ", width, " x ", channels, " needs ",
+                samples * size, " bytes of samples, the file holds ", bytes.size() - at);
         Image image(height, width, channels);
         for (float& x : image.pixels) {
             const int high = size == 2 ? static_cast<unsigned char>(bytes[at++]) : 0;
@@ -130,14 +135,14 @@ std::vector<float> channels_first(const Image& image) {
 }
 
 // Along one side: the sources of each new pixel are `first`, `first` + 1, ..., each with its weight; the weights sum to 1.
-struct Taps {
+struct SourcePixels {
     int first;
     std::vector<float> weights;
 };
 
 // New pixel i has its centre at (i + 1/2) old/new, and lies between the two old pixels whose centres are around it.
-static std::vector<Taps> bilinear_taps(int old_size, int new_size) {
-    std::vector<Taps> taps;
+static std::vector<SourcePixels> bilinear_taps(int old_size, int new_size) {
+    std::vector<SourcePixels> taps;
     for (int i = 0; i < new_size; ++i) {
         const double centre = (i + 0.5) * old_size / new_size - 0.5;  // in old pixels, 0 = the middle of the first
         const double place = std::clamp(centre, 0.0, old_size - 1.0);
@@ -151,10 +156,10 @@ static std::vector<Taps> bilinear_taps(int old_size, int new_size) {
 
 // A triangle around the new pixel's centre, as wide as one new pixel to each side but never less than one old pixel;
 // what it would weigh beyond the edge is shared out among the rest.
-static std::vector<Taps> triangle_taps(int old_size, int new_size) {
+static std::vector<SourcePixels> triangle_taps(int old_size, int new_size) {
     const double scale = static_cast<double>(old_size) / new_size;
     const double reach = std::max(scale, 1.0);
-    std::vector<Taps> taps;
+    std::vector<SourcePixels> taps;
     for (int i = 0; i < new_size; ++i) {
         const double centre = (i + 0.5) * scale;
         const int first = std::max(static_cast<int>(centre - reach + 0.5), 0);
@@ -171,7 +176,7 @@ static std::vector<Taps> triangle_taps(int old_size, int new_size) {
     return taps;
 }
 
-static Image resize_rows(const Image& image, const std::vector<Taps>& taps) {
+static Image resize_rows(const Image& image, const std::vector<SourcePixels>& taps) {
     Image result(static_cast<int>(taps.size()), image.width, image.channels);
     for (int y = 0; y < result.height; ++y)
         for (std::size_t k = 0; k < taps[y].weights.size(); ++k)
@@ -181,7 +186,7 @@ static Image resize_rows(const Image& image, const std::vector<Taps>& taps) {
     return result;
 }
 
-static Image resize_columns(const Image& image, const std::vector<Taps>& taps) {
+static Image resize_columns(const Image& image, const std::vector<SourcePixels>& taps) {
     Image result(image.height, static_cast<int>(taps.size()), image.channels);
     for (int y = 0; y < result.height; ++y)
         for (int x = 0; x < result.width; ++x)
@@ -192,8 +197,8 @@ static Image resize_columns(const Image& image, const std::vector<Taps>& taps) {
 }
 
 static void require_resizable(const char* name, const Image& image, int height, int width) {
-    require(image.height > 0 && image.width > 0 && height > 0 && width > 0, name, ": a ", shape(image), " image to ", height, " x ", width,
-            ", every side must be at least 1");
+    require(image.height > 0 && image.width > 0 && height > 0 && width > 0, name, ": a ", shape(image), " image to ", height,
+            " x ", width, ", every side must be at least 1");
 }
 
 Image resize_bilinear(const Image& image, int height, int width) {
@@ -208,8 +213,8 @@ Image resize_bilinear_antialiased(const Image& image, int height, int width) {
 
 Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& deviation) {
     const std::size_t C = static_cast<std::size_t>(image.channels);
-    require(mean.size() == C && deviation.size() == C, "normalise: ", mean.size(), " means and ", deviation.size(), " deviations for a ",
-            shape(image), " image, one of each for every channel is needed");
+    require(mean.size() == C && deviation.size() == C, "normalise: ", mean.size(), " means and ", deviation.size(),
+            " deviations for a ", shape(image), " image, one of each for every channel is needed");
     Image result = image;
     for (std::size_t k = 0; k < image.pixels.size(); ++k) result.pixels[k] = (image.pixels[k] - mean[k % C]) / deviation[k % C];
     return result;
@@ -222,14 +227,16 @@ Image shifted(const Image& image, int down, int right, float fill) {
         for (int x = 0; x < W; ++x) {
             const long from_y = long{y} - down, from_x = long{x} - right;
             if (from_y < 0 || from_y >= H || from_x < 0 || from_x >= W) continue;
-            for (int c = 0; c < image.channels; ++c) result(y, x, c) = image(static_cast<int>(from_y), static_cast<int>(from_x), c);
+            for (int c = 0; c < image.channels; ++c)
+                result(y, x, c) = image(static_cast<int>(from_y), static_cast<int>(from_x), c);
         }
     return result;
 }
 
 Image shifted_smoothly(const Image& image, float down, float right, float fill) {
     const int whole_down = static_cast<int>(std::floor(down)), whole_right = static_cast<int>(std::floor(right));
-    const float part_down = down - static_cast<float>(whole_down), part_right = right - static_cast<float>(whole_right);  // 0 ... 1
+    const float part_down = down - static_cast<float>(whole_down),
+                part_right = right - static_cast<float>(whole_right);  // 0 ... 1
     const Image a = shifted(image, whole_down, whole_right, fill), b = shifted(image, whole_down, whole_right + 1, fill);
     const Image c = shifted(image, whole_down + 1, whole_right, fill), d = shifted(image, whole_down + 1, whole_right + 1, fill);
     Image result(image.height, image.width, image.channels);

@@ -46,7 +46,7 @@ void write_image(const std::string& path, const Image& image);
 Image image_from_channels_first(const float* numbers, int channels, int height, int width);
 std::vector<float> channels_first(const Image& image);
 
-// Bilinear with pixel centres at half steps, edges repeated, no antialiasing: what PyTorch's interpolate(align_corners=False) computes.
+// Bilinear with pixel centres at half steps, edges repeated, no antialiasing: PyTorch's interpolate(align_corners=False).
 Image resize_bilinear(const Image& image, int height, int width);
 
 // Bilinear as image libraries resize photographs: when shrinking, every source pixel under the widened triangle counts.

@@ -25,7 +25,8 @@ static const char* kind_name(Json::Kind kind) {
 }
 
 static void require_kind(const Json& value, Json::Kind wanted) {
-    require(value.kind == wanted, "json: line ", value.line, ": ", kind_name(wanted), " is needed, this is ", kind_name(value.kind));
+    require(value.kind == wanted, "json: line ", value.line, ": ", kind_name(wanted), " is needed, this is ",
+            kind_name(value.kind));
 }
 
 bool Json::as_boolean() const {

@@ -16,9 +16,9 @@ struct Json {
     enum class Kind { null, boolean, number, string, array, object };
 
     Kind kind = Kind::null;
-    int line = 0;                     // where it began in the text, for messages
+    int line = 0;  // where it began in the text, for messages
     bool boolean = false;
-    bool whole = false;               // a number that `integer` holds exactly
+    bool whole = false;  // a number that `integer` holds exactly
     double number = 0;
     std::int64_t integer = 0;
     std::string string;               // UTF-8; may hold the character U+0000

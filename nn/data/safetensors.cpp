@@ -61,8 +61,8 @@ static TensorInfo tensor_info(const Json& entry, std::uint64_t data_size) {
 
     const std::uint64_t count = count_numbers(info.shape);
     const std::size_t size = size_of_type(info.type);
-    require(size == 0 || count <= data_size / size, "shape ", shape_text(info.shape), " of ", info.type, " asks for more than the ",
-            data_size, " bytes of data in the file");
+    require(size == 0 || count <= data_size / size, "shape ", shape_text(info.shape), " of ", info.type,
+            " asks for more than the ", data_size, " bytes of data in the file");
     require(size == 0 || count * size == info.end - info.begin, "shape ", shape_text(info.shape), " of ", info.type, " takes ",
             count * size, " bytes, data_offsets span ", info.end - info.begin);
     return info;
@@ -87,8 +87,8 @@ Safetensors::Safetensors(const std::string& given) : path(given) {
     require(file.size() >= 8, path, ": ", file.size(), " bytes are too few for a safetensors file");
     std::uint64_t header_size = 0;
     file.read(0, &header_size, 8);
-    require(header_size <= longest_header && header_size <= file.size() - 8, path, ": is no safetensors file: a header of ", header_size,
-            " bytes is announced, ", file.size() - 8, " follow");
+    require(header_size <= longest_header && header_size <= file.size() - 8, path, ": is no safetensors file: a header of ",
+            header_size, " bytes is announced, ", file.size() - 8, " follow");
     std::string header(header_size, ' ');
     file.read(8, header.data(), header.size());
     data_begin = 8 + header_size;
@@ -166,12 +166,14 @@ bool is_float_type(const TensorInfo& info) {
 
 Matrix Safetensors::matrix(const std::string& name) const {
     const TensorInfo& info = find_tensor(*this, name);
-    require(is_float_type(info), path, ": tensor ", json_string(name), " is of type ", info.type, ", not of F32, F64, F16 or BF16");
+    require(is_float_type(info), path, ": tensor ", json_string(name), " is of type ", info.type,
+            ", not of F32, F64, F16 or BF16");
     const std::size_t count = (info.end - info.begin) / size_of_type(info.type);
     const std::size_t cols = info.shape.empty() ? 1 : static_cast<std::size_t>(info.shape.back());
     std::size_t rows = 1;  // the product of all dimensions but the last, which may be 0
     const std::size_t largest = std::numeric_limits<int>::max();
-    for (std::size_t k = 0; k + 1 < info.shape.size(); ++k) rows = std::min(rows * std::min<std::size_t>(info.shape[k], largest + 1), largest + 1);
+    for (std::size_t k = 0; k + 1 < info.shape.size(); ++k)
+        rows = std::min(rows * std::min<std::size_t>(info.shape[k], largest + 1), largest + 1);
     require(rows <= largest && cols <= largest, path, ": tensor ", json_string(name), " of shape ", shape_text(info.shape),
             " has too many rows or columns for a Matrix");
 
@@ -200,7 +202,8 @@ std::vector<long> Safetensors::long_integers(const std::string& name) const {
     const std::uint64_t first = data_begin + info.begin;
     if (info.type == "I64") read_converted<std::int64_t, long>(file, first, count, result.data(), from_int64);
     if (info.type == "I32") read_converted<std::int32_t, long>(file, first, count, result.data(), from_int32);
-    if (info.type == "U8" || info.type == "BOOL") read_converted<std::uint8_t, long>(file, first, count, result.data(), from_byte);
+    if (info.type == "U8" || info.type == "BOOL")
+        read_converted<std::uint8_t, long>(file, first, count, result.data(), from_byte);
     return result;
 }
 
@@ -222,8 +225,8 @@ const std::string& Safetensors::metadata_text(const std::string& key) const {
 
 int Safetensors::dimension(const std::string& name, std::size_t which) const {
     const std::vector<long>& shape = find_tensor(*this, name).shape;
-    require(which < shape.size() && shape[which] == static_cast<int>(shape[which]), path, ": ", name, " has the shape ", shape_text(shape),
-            ", dimension ", which, " is missing or too large");
+    require(which < shape.size() && shape[which] == static_cast<int>(shape[which]), path, ": ", name, " has the shape ",
+            shape_text(shape), ", dimension ", which, " is missing or too large");
     return static_cast<int>(shape[which]);
 }
 
@@ -242,7 +245,8 @@ double Safetensors::metadata_double(const std::string& key) const {
     return *number;
 }
 
-static std::string header_text(const std::vector<const TensorToWrite*>& tensors, const std::map<std::string, std::string>& metadata) {
+static std::string header_text(const std::vector<const TensorToWrite*>& tensors,
+                               const std::map<std::string, std::string>& metadata) {
     std::string header = "{";
     if (!metadata.empty()) {
         header += "\"__metadata__\":{";
@@ -257,7 +261,8 @@ static std::string header_text(const std::vector<const TensorToWrite*>& tensors,
         std::string dimensions;
         for (const long dimension : tensor->shape) dimensions += (dimensions.empty() ? "" : ",") + std::to_string(dimension);
         header += (header.size() == 1 ? "" : ",") + json_string(tensor->name) + ":{\"dtype\":\"" + (whole ? "I64" : "F32") +
-                  "\",\"shape\":[" + dimensions + "],\"data_offsets\":[" + std::to_string(offset) + "," + std::to_string(offset + bytes) + "]}";
+                  "\",\"shape\":[" + dimensions + "],\"data_offsets\":[" + std::to_string(offset) + "," +
+                  std::to_string(offset + bytes) + "]}";
         offset += bytes;
     }
     header += "}";
@@ -278,7 +283,8 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
         const std::string place = path + ": tensor " + json_string(tensor->name) + ": ";
         require(++seen[tensor->name] == 1 && tensor->name != "__metadata__", place, "the name is already taken");
         const std::size_t count = tensor->integers.empty() ? tensor->floats.size() : tensor->integers.size();
-        require(count_numbers(tensor->shape) == count, place, "the shape ", shape_text(tensor->shape), " does not fit ", count, " numbers");
+        require(count_numbers(tensor->shape) == count, place, "the shape ", shape_text(tensor->shape), " does not fit ", count,
+                " numbers");
     }
 
     const std::string header = header_text(ordered, metadata);

@@ -14,8 +14,8 @@
 #include "nn/base/matrix.h"
 
 struct TensorInfo {
-    std::string type;         // "F32", "BF16", "I64", ...
-    std::vector<long> shape;  // {} is a scalar
+    std::string type;                // "F32", "BF16", "I64", ...
+    std::vector<long> shape;         // {} is a scalar
     std::size_t begin = 0, end = 0;  // bytes, from the end of the header
 };
 
@@ -41,7 +41,8 @@ public:
     //   throws  std::invalid_argument when it is not there (near names are listed) or is not a float type
     Matrix matrix(const std::string& name) const;
 
-    // A tensor of integers in order.   throws std::invalid_argument when it is not there, not of an integer type, or one does not fit an int
+    // A tensor of integers in order.
+    //   throws  std::invalid_argument when it is not there, not of an integer type, or one does not fit an int
     std::vector<int> integers(const std::string& name) const;
 
     // The same with all 64 bits.
@@ -67,11 +68,13 @@ float float_from_bfloat16(std::uint16_t bits);
 struct TensorToWrite {
     std::string name;
     std::vector<long> shape;
-    Matrix floats = {};           // used when integers is empty; as many numbers as the shape says, in order
+    Matrix floats = {};  // used when integers is empty; as many numbers as the shape says, in order
     std::vector<long> integers = {};
 };
 
-// Writes all tensors in order (integers first, so that every number lies at a multiple of its size), by temporary file and rename.
-//   throws  std::invalid_argument on a name that occurs twice, a shape that does not fit its numbers, or a path that cannot be written
+// Writes all tensors in order (integers first, so that every number lies at a multiple of its size), by temporary file and
+// rename.
+//   throws  std::invalid_argument on a name that occurs twice, a shape that does not fit its numbers, or a path that cannot be
+//           written
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata = {});

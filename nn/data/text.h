@@ -33,5 +33,5 @@ std::vector<std::string> split(std::string_view text, char separator);
 std::optional<long> whole_number(std::string_view words);
 std::optional<double> decimal_number(std::string_view words);
 
-// How many letters must be added, removed or changed to turn one word into the other (Levenshtein, 1965): small for a slip of the pen.
+// How many letters must be added, removed or changed to turn one word into the other (Levenshtein, 1965).
 std::size_t changes_between(std::string_view a, std::string_view b);

@@ -15,7 +15,8 @@ static std::vector<Matrix> zeros_like(const std::vector<Var>& variables) {
 
 static void require_trained(const char* name, const std::vector<Var>& variables) {
     for (const Var& variable : variables)
-        require(variable.wants_gradient(), name, ": a variable of shape ", shape(variable.value()), " is a constant, make it with parameter()");
+        require(variable.wants_gradient(), name, ": a variable of shape ", shape(variable.value()),
+                " is a constant, make it with parameter()");
 }
 
 static void require_same_shape(const char* name, const Var& variable) {

@@ -1,6 +1,7 @@
 // optimizer.h: from gradients to better numbers.
 //
-//   papers   Kingma and Ba, Adam, 2015, Algorithm 1; Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, Algorithm 2
+//   papers   Kingma and Ba, Adam, 2015, Algorithm 1
+//            Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, Algorithm 2
 //   symbols  w a number that is trained   g its gradient   m, v running means of g and g^2   t step, from 1   lr learning rate
 //   note     A variable into which nothing has flowed since zero_gradients() is left alone: no step, no decay.
 //   next     schedule.h says how lr changes, state.h saves everything
@@ -27,8 +28,8 @@ struct AdamW {
     AdamWConfig config;
     std::vector<Var> variables;  // the decayed ones first
     int decayed_count = 0;
-    std::vector<Matrix> m, v;    // one for each variable, zeros at first
-    int steps = 0;               // t: updates so far
+    std::vector<Matrix> m, v;  // one for each variable, zeros at first
+    int steps = 0;             // t: updates so far
 
     explicit AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed = {}, AdamWConfig config = {});
 

@@ -31,8 +31,8 @@ void copy_values(const Parameters& from, const Parameters& to) {
         for (std::size_t part = 0; part < from[k].parts.size(); ++part) {
             Var target = to[k].parts[part];
             const Matrix& source = from[k].parts[part].value();
-            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", shape(source), ", ", to[k].name, " is ",
-                    shape(target.value()));
+            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", shape(source), ", ", to[k].name,
+                    " is ", shape(target.value()));
             target.value() = source;
         }
     }
@@ -56,7 +56,8 @@ static OurShape our_shape(const Parameter& parameter) {
     if (parameter.stored == Stored::as_it_is)
         return {product(shape, 0, dimensions == 0 ? 0 : dimensions - 1), dimensions == 0 ? 1 : shape.back(), 0};
     const std::size_t needed = parameter.stored == Stored::patches ? 3 : 1;
-    require(dimensions >= needed, "parameter ", parameter.name, ": a shape of ", shape_text(shape), " has fewer than ", needed, " dimensions");
+    require(dimensions >= needed, "parameter ", parameter.name, ": a shape of ", shape_text(shape), " has fewer than ", needed,
+            " dimensions");
     return {product(shape, 1, dimensions), shape[0], dimensions > 1 ? shape[1] : 1};
 }
 
@@ -65,12 +66,12 @@ static void require_parts_fit(const Parameter& parameter) {
     const OurShape ours = our_shape(parameter);
     long cols = 0;
     for (const Var& part : parameter.parts) {
-        require(part.rows() == ours.rows, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape), " our matrix must have ",
-                ours.rows, " rows, it is ", shape(part.value()));
+        require(part.rows() == ours.rows, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape),
+                " our matrix must have ", ours.rows, " rows, it is ", shape(part.value()));
         cols += part.cols();
     }
-    require(cols == ours.cols, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape), " our matrices must have ",
-            ours.cols, " columns together, they have ", cols);
+    require(cols == ours.cols, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape),
+            " our matrices must have ", ours.cols, " columns together, they have ", cols);
 }
 
 // A convolution weight (d, C, p, p), each of the d rows the same as C channels of S = p * p places, in the order that we use:
@@ -174,7 +175,8 @@ static std::vector<std::string> possible_names(const std::string& name, const Lo
 }
 
 // The first of the names that the file has; empty when it has none.
-static std::string name_in_file(const Parameter& parameter, const Safetensors& file, const LoadRules& rules, const std::string& prefix) {
+static std::string name_in_file(const Parameter& parameter, const Safetensors& file, const LoadRules& rules,
+                                const std::string& prefix) {
     for (const std::string& name : possible_names(parameter.name, rules))
         if (file.has(prefix + name)) return prefix + name;
     return "";
@@ -209,9 +211,11 @@ void load(const Parameters& parameters, const Safetensors& file, const LoadRules
     for (const auto& [name, info] : file.tensors) {
         const bool ignored = std::any_of(rules.ignored_endings.begin(), rules.ignored_endings.end(),
                                          [&name = name](const std::string& ending) { return ends_with(name, ending); });
-        if (name.starts_with(prefix) && !ignored && !rules.allow_unexpected && expected.count(name) == 0) unexpected.push_back(name);
+        if (name.starts_with(prefix) && !ignored && !rules.allow_unexpected && expected.count(name) == 0)
+            unexpected.push_back(name);
     }
-    const std::string problems = list_of("missing     ", missing) + list_of("unexpected  ", unexpected) + list_of("misshapen   ", misshapen);
+    const std::string problems =
+        list_of("missing     ", missing) + list_of("unexpected  ", unexpected) + list_of("misshapen   ", misshapen);
     require(problems.empty(), file.path, ": does not hold these parameters, nothing was loaded", problems);
 
     for (std::size_t k = 0; k < parameters.size(); ++k) fill(parameters[k], file.matrix(sources[k]));

@@ -15,7 +15,8 @@
 enum class Stored {
     as_it_is,   // last dimension = our columns, the others together = our rows
     out_by_in,  // (out, in...): transposed, the dimensions after the first together are our rows
-    patches,    // a convolution weight (d, C, p, p) whose kernel is its stride; ours is (p*p*C, d), channel fastest; (d, C, t, p, p) alike
+    patches,  // a convolution weight (d, C, p, p), also (d, C, t, p, p), whose kernel is its stride; ours is (p*p*C, d), channel
+              // fastest
 };
 
 // One tensor of a checkpoint. Where it holds several of our matrices side by side (columns), as a fused query-key-value
@@ -40,17 +41,19 @@ void copy_values(const Parameters& from, const Parameters& to);
 
 // What a file may do differently from the list.
 struct LoadRules {
-    std::vector<std::string> optional_prefixes = {};                   // "transformer.": a name may carry it or not
-    std::vector<std::pair<std::string, std::string>> other_endings = {};  // {".LayerNorm.weight", ".LayerNorm.gamma"}: ours, theirs
-    std::vector<std::string> ignored_endings = {};                     // ".attn.bias": stored, but no parameter
-    bool allow_unexpected = false;                                     // a checkpoint of a larger system: the rest is left alone
+    std::vector<std::string> optional_prefixes = {};  // "transformer.": a name may carry it or not
+    std::vector<std::pair<std::string, std::string>> other_endings =
+        {};                                         // {".LayerNorm.weight", ".LayerNorm.gamma"}: ours, theirs
+    std::vector<std::string> ignored_endings = {};  // ".attn.bias": stored, but no parameter
+    bool allow_unexpected = false;                  // a checkpoint of a larger system: the rest is left alone
 };
 
 // Fills the matrices from the tensors called prefix + name.
 //   throws  std::invalid_argument that lists every missing, unexpected and misshapen tensor; nothing is changed then
 void load(const Parameters& parameters, const Safetensors& file, const LoadRules& rules = {}, const std::string& prefix = "");
 
-// The published tensor of one entry, flattened as Safetensors::matrix gives it, from values or from gradients (zeros where none flowed).
+// The published tensor of one entry, flattened as Safetensors::matrix gives it, from values or from gradients (zeros where none
+// flowed).
 Matrix published_value(const Parameter& parameter);
 Matrix published_gradient(const Parameter& parameter);
 

@@ -42,5 +42,6 @@ std::string progress_line(const std::string& what, int done, int steps, float lo
     char loss_text[32];
     std::snprintf(loss_text, sizeof loss_text, "%.4f", static_cast<double>(loss));
     const std::string left = done <= 0 ? "" : "   " + duration_text(seconds / done * (steps - done)) + " left";
-    return what + "  [" + bar + "]  step " + std::to_string(done) + " of " + std::to_string(steps) + "   loss " + loss_text + left;
+    return what + "  [" + bar + "]  step " + std::to_string(done) + " of " + std::to_string(steps) + "   loss " + loss_text +
+           left;
 }

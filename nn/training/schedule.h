@@ -8,11 +8,11 @@
 enum class Descent { none, cosine, linear };  // after the warm-up: stay, or go down to the floor
 
 struct Schedule {
-    float peak = 1e-3f;                // the largest learning rate, reached at the end of the warm-up
-    int warm_up = 0;                   // steps of straight ascent
-    int steps = 1;                     // all steps, the warm-up included
+    float peak = 1e-3f;  // the largest learning rate, reached at the end of the warm-up
+    int warm_up = 0;     // steps of straight ascent
+    int steps = 1;       // all steps, the warm-up included
     Descent descent = Descent::cosine;
-    float floor = 0;                   // the last rate as a share of the peak
+    float floor = 0;  // the last rate as a share of the peak
 };
 
 // The learning rate of step 0, 1, ..., steps - 1; later steps get the last one.

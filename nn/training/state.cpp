@@ -34,8 +34,8 @@ void load_training_state(const std::string& path, const Parameters& parameters, 
     const Safetensors file(path);
     const std::vector<long> words = file.long_integers("training.random");
     const std::vector<int> steps = file.integers("training.adamw.steps");
-    require(words.size() == 4 && steps.size() == 1 && steps[0] >= 0, path, ": is no training state: training.random has ", words.size(),
-            " words instead of 4, or training.adamw.steps is not one count");
+    require(words.size() == 4 && steps.size() == 1 && steps[0] >= 0, path, ": is no training state: training.random has ",
+            words.size(), " words instead of 4, or training.adamw.steps is not one count");
 
     const Parameters moments = moment_table(optimizer);
     Parameters all = parameters;

@@ -19,7 +19,8 @@ Options::Options(std::string name, std::string purpose, std::string duration)
 }
 
 void Options::declare(Option option) {
-    const bool spelled_well = !option.name.empty() && option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+    const bool spelled_well =
+        !option.name.empty() && option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
     require(spelled_well, "Options: --", option.name, " is no name for an option, small letters, digits and hyphens are");
     for (const Option& other : options) require(other.name != option.name, "Options: --", option.name, " is declared twice");
     options.push_back(std::move(option));
@@ -44,7 +45,9 @@ void Options::add(const std::string& name, std::string& value, const std::string
     declare({name, help, value, Kind::words, &value});
 }
 
-void Options::add(const std::string& name, bool& value, const std::string& help) { declare({name, help, "", Kind::flag, &value}); }
+void Options::add(const std::string& name, bool& value, const std::string& help) {
+    declare({name, help, "", Kind::flag, &value});
+}
 
 Options::Option& Options::find(const std::string& wanted) {
     const Option* nearest = nullptr;

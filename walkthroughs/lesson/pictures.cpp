@@ -19,7 +19,7 @@ Colours terminal_colours() {
     return words == "truecolor" || words == "24bit" ? Colours::all : Colours::few;
 }
 
-// ---- pictures ------------------------------------------------------------------------------------------------------------------
+// ---- pictures ---------------------------------------------------------------------------------------------------------------
 
 struct Colour {
     int red, green, blue;  // 0 ... 255
@@ -32,7 +32,8 @@ static Colour colour_of(const Image& image, int y, int x) {
     return {byte_of(image(y, x, 0)), byte_of(image(y, x, std::min(1, last))), byte_of(image(y, x, last))};
 }
 
-// 256 colours: 16 ... 231 are a cube of 6 x 6 x 6 whose steps lie at 0, 95, 135, 175, 215, 255; 232 ... 255 are greys 8, 18, ..., 238.
+// 256 colours: 16 ... 231 are a cube of 6 x 6 x 6 whose steps lie at 0, 95, 135, 175, 215, 255;
+// 232 ... 255 are greys 8, 18, ..., 238.
 static int cube_step(int value) { return value < 48 ? 0 : value < 115 ? 1 : (value - 35) / 40; }
 
 static int nearest_of_256(Colour c) {
@@ -103,7 +104,7 @@ Drawing picture(const Image& image, Colours colours) {
     return half_blocks(enlarged(image, std::clamp(16 / side, 1, 4)), colours);
 }
 
-// ---- heat maps -----------------------------------------------------------------------------------------------------------------
+// ---- heat maps --------------------------------------------------------------------------------------------------------------
 
 // Five colours on the way from 0 to 1, those between are mixed.
 static std::array<float, 3> heat_colour(float share) {
@@ -129,7 +130,7 @@ Image heat_colours(const Matrix& m, float smallest, float largest) {
     return image;
 }
 
-struct Range {
+struct Extent {
     float low = std::numeric_limits<float>::infinity();
     float high = -std::numeric_limits<float>::infinity();
 
@@ -142,18 +143,19 @@ struct Range {
 };
 
 Image heat_colours(const Matrix& m) {
-    Range range;
+    Extent range;
     for (const float x : m) range.include(x);
     return heat_colours(m, range.low, range.high);
 }
 
 // Letters know only brightness, so the plain picture shows the share itself.
 static Image shares(const Matrix& m) {
-    Range range;
+    Extent range;
     for (const float x : m) range.include(x);
     Image image(m.rows, m.cols, 1);
     for (int i = 0; i < m.rows; ++i)
-        for (int j = 0; j < m.cols; ++j) image(i, j, 0) = range.high > range.low ? (m(i, j) - range.low) / (range.high - range.low) : 0.5f;
+        for (int j = 0; j < m.cols; ++j)
+            image(i, j, 0) = range.high > range.low ? (m(i, j) - range.low) / (range.high - range.low) : 0.5f;
     return image;
 }
 
@@ -161,7 +163,7 @@ Drawing heat_map(const Matrix& m, Colours colours) {
     return picture(colours == Colours::none ? shares(m) : heat_colours(m), colours);
 }
 
-// ---- blocks --------------------------------------------------------------------------------------------------------------------
+// ---- blocks -----------------------------------------------------------------------------------------------------------------
 
 int display_width(const std::string& words) {
     int width = 0;
@@ -184,7 +186,8 @@ static std::string without_end_spaces(std::string line) {
 }
 
 // One row of blocks, all of which fit.
-static void append_row(std::vector<std::string>& lines, const std::vector<Captioned>& blocks, std::size_t first, std::size_t end) {
+static void append_row(std::vector<std::string>& lines, const std::vector<Captioned>& blocks, std::size_t first,
+                       std::size_t end) {
     static constexpr const char* gap = "   ";
     std::size_t height = 0;
     std::string captions;
@@ -220,10 +223,11 @@ std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int 
     return lines;
 }
 
-// ---- curves --------------------------------------------------------------------------------------------------------------------
+// ---- curves -----------------------------------------------------------------------------------------------------------------
 
 static constexpr std::string_view marks = "*o+x#%";
-static constexpr std::array<int, 6> mark_colours = {45, 214, 120, 205, 229, 141};  // of the 256: blue, orange, green, pink, yellow, violet
+static constexpr std::array<int, 6> mark_colours = {45,  214, 120,
+                                                    205, 229, 141};  // of the 256: blue, orange, green, pink, yellow, violet
 
 // A field of letters, each of which holds 2 x 4 dots (braille) or one mark.
 class Canvas {
@@ -259,7 +263,8 @@ public:
     }
 
     static std::string in_series_colour(const std::string& words, int series) {
-        return "\x1b[38;5;" + text(mark_colours[static_cast<std::size_t>(series) % mark_colours.size()]) + "m" + words + colours_off;
+        return "\x1b[38;5;" + text(mark_colours[static_cast<std::size_t>(series) % mark_colours.size()]) + "m" + words +
+               colours_off;
     }
 
 private:
@@ -272,13 +277,14 @@ private:
 };
 
 // The dot, 0 ... dots - 1, of a value in a range; the middle when the range is one point.
-static int dot_of(float value, Range range, int dots) {
-    const double share = range.high > range.low ? (static_cast<double>(value) - range.low) / (static_cast<double>(range.high) - range.low) : 0.5;
+static int dot_of(float value, Extent range, int dots) {
+    const double share =
+        range.high > range.low ? (static_cast<double>(value) - range.low) / (static_cast<double>(range.high) - range.low) : 0.5;
     return static_cast<int>(std::lround(share * (dots - 1)));
 }
 
 // Points and the straight lines between neighbours.
-static void draw_series(Canvas& canvas, const Series& series, int number, Range xs, Range ys) {
+static void draw_series(Canvas& canvas, const Series& series, int number, Extent xs, Extent ys) {
     bool first = true;
     int last_x = 0, last_y = 0;
     for (std::size_t k = 0; k < series.x.size(); ++k) {
@@ -289,8 +295,8 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Range 
         const int dots = std::max({std::abs(x - from_x), std::abs(y - from_y), 1});
         for (int d = 0; d <= dots; ++d) {
             const double share = static_cast<double>(d) / dots;
-            canvas.set(static_cast<int>(std::lround(from_x + (x - from_x) * share)), static_cast<int>(std::lround(from_y + (y - from_y) * share)),
-                       number);
+            canvas.set(static_cast<int>(std::lround(from_x + (x - from_x) * share)),
+                       static_cast<int>(std::lround(from_y + (y - from_y) * share)), number);
         }
         first = false;
         last_x = x;
@@ -306,7 +312,7 @@ static std::string short_number(float number) {
 
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height) {
     require(width >= 16 && height >= 2, "curves: ", width, " x ", height, " letters are too few, 16 x 2 are the least");
-    Range xs, ys;
+    Extent xs, ys;
     for (const Series& one : series) {
         require(one.x.size() == one.y.size(), "curves: ", one.name, " has ", one.x.size(), " x and ", one.y.size(), " y");
         for (std::size_t k = 0; k < one.x.size(); ++k)
@@ -326,7 +332,8 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
     std::string legend(margin + 2, ' ');
     for (std::size_t s = 0; s < series.size(); ++s) {
         const bool plain = colours == Colours::none;
-        const std::string mark = plain ? std::string(1, marks[s % marks.size()]) : Canvas::in_series_colour("\u2501\u2501", static_cast<int>(s));
+        const std::string mark =
+            plain ? std::string(1, marks[s % marks.size()]) : Canvas::in_series_colour("\u2501\u2501", static_cast<int>(s));
         legend += mark + " " + series[s].name + "   ";
     }
     lines.push_back(without_end_spaces(legend));
@@ -341,10 +348,11 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
     return lines;
 }
 
-// ---- words ---------------------------------------------------------------------------------------------------------------------
+// ---- words ------------------------------------------------------------------------------------------------------------------
 
 static bool looks_like_number(const std::string& cell) {
-    return cell.find_first_of("0123456789") != std::string::npos && cell.find_first_not_of("0123456789+-.,e% x") == std::string::npos;
+    return cell.find_first_of("0123456789") != std::string::npos &&
+           cell.find_first_not_of("0123456789+-.,e% x") == std::string::npos;
 }
 
 std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows) {

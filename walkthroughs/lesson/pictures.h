@@ -20,7 +20,8 @@ struct Drawing {
     int width = 0;
 };
 
-// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small pictures are enlarged, wide ones reduced to 90 pixels.
+// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small pictures are enlarged, wide ones reduced to 90
+// pixels.
 //   throws  std::invalid_argument for another number of channels, or no pixels
 Drawing picture(const Image& image, Colours colours);
 

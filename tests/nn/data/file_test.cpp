@@ -24,13 +24,15 @@ TEST_CASE("a file as large as the limit is read, a larger one is not") {
 
 TEST_CASE("what cannot be read or written says why") {
     const TemporaryFolder folder;
-    CHECK(error_of([&] { read_file(folder.path("none")); }) == folder.path("none") + ": cannot be opened: No such file or directory");
+    CHECK(error_of([&] { read_file(folder.path("none")); }) ==
+          folder.path("none") + ": cannot be opened: No such file or directory");
     CHECK(error_of([&] { read_file(folder.path("")); }) == folder.path("") + ": is a directory, a file is needed");
     CHECK(error_of([&] { write_file_atomically(folder.path("no/f"), "a"); }) ==
           folder.path("no/f") + ": cannot be written: No such file or directory");
     CHECK(error_of([&] { write_file_atomically(folder.path(""), "a"); }) ==
           folder.path("") + ": is not an ordinary file and is not replaced by one");
-    CHECK(error_of([] { write_file_atomically("/dev/null", "a"); }) == "/dev/null: is not an ordinary file and is not replaced by one");
+    CHECK(error_of([] { write_file_atomically("/dev/null", "a"); }) ==
+          "/dev/null: is not an ordinary file and is not replaced by one");
 }
 
 TEST_CASE("a file that is not committed leaves the old one as it was, and nothing else") {

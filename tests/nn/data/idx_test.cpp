@@ -54,12 +54,12 @@ TEST_CASE("a file that is not what it says is refused in one line") {
           "x: the header promises at least 2147483648 numbers, the file holds 0");
     std::string largest = two_images.substr(0, 4);
     largest.append(12, '\xFF');
-    CHECK(refusal(largest) ==
-          "x: the header promises at least 2147483648 numbers, the file holds 0");
+    CHECK(refusal(largest) == "x: the header promises at least 2147483648 numbers, the file holds 0");
 }
 
 TEST_CASE("a file cut off anywhere is refused") {
-    for (std::size_t length = 0; length < two_images.size(); ++length) CHECK_MESSAGE(refusal(two_images.substr(0, length)) != "", length);
+    for (std::size_t length = 0; length < two_images.size(); ++length)
+        CHECK_MESSAGE(refusal(two_images.substr(0, length)) != "", length);
     for (std::size_t length = 0; length < three_labels.size(); ++length)
         CHECK_MESSAGE(error_of([&] { parse_idx_labels(three_labels.substr(0, length), "x"); }) != "", length);
 }

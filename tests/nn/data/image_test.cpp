@@ -30,7 +30,7 @@ TEST_CASE("channels lie side by side, then columns, then rows") {
 }
 
 TEST_CASE("the same picture in all four formats, with comments") {
-    const std::vector<float> grey = {0.f, 0.2f, 1.f, 0.4f};          // of 255: 0, 51, 255, 102
+    const std::vector<float> grey = {0.f, 0.2f, 1.f, 0.4f};  // of 255: 0, 51, 255, 102
     const Image p2 = parse_image("P2 # a comment\n# another\n2 2\n255\n0 51\n255 102\n", "x");
     CHECK(shape(p2) == "2 x 2 x 1");
     check_pixels(p2, grey);
@@ -66,9 +66,11 @@ TEST_CASE("what is no such picture is refused in one line") {
     CHECK(refusal("P5 1 1 255") == "x: byte 10: one space must stand in front of the samples");
     CHECK(refusal("P5 2 1 255 a") == "x: 1 x 2 x 1 needs 2 bytes of samples, the file holds 1");
     CHECK(refusal("P5 1 1 255 ab") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2");
-    CHECK(refusal("P6 1000000 1000000 65535 ab") == "x: 1000000 x 1000000 x 3 needs 6000000000000 bytes of samples, the file holds 2");
+    CHECK(refusal("P6 1000000 1000000 65535 ab") ==
+          "x: 1000000 x 1000000 x 3 needs 6000000000000 bytes of samples, the file holds 2");
     CHECK(refusal("P5 1 1 7 \x08") == "x: byte 9: a sample is 8, the largest value 7");
-    CHECK(refusal("P3 1000000 1000000 255 1 2 3") == "x: 1000000 x 1000000 x 3 needs 3000000000000 numbers, the file ends before");
+    CHECK(refusal("P3 1000000 1000000 255 1 2 3") ==
+          "x: 1000000 x 1000000 x 3 needs 3000000000000 numbers, the file ends before");
     CHECK(refusal("P2 3 1 255 1") == "x: 1 x 3 x 1 needs 3 numbers, the file ends before");
     CHECK(refusal("P2 2 1 255 1   ") == "x: ends where a sample should be");
     CHECK(refusal("P2 1 1 255 1 2") == "x: byte 13: something stands behind the last sample");
@@ -127,7 +129,7 @@ TEST_CASE("bilinear, by hand: from two pixels to four, and to one") {
     check_pixels(resize_bilinear(two, 2, 2), {0, 8, 0, 8});
     Image four(1, 4, 1);
     four.pixels = {0, 1, 2, 30};
-    check_pixels(resize_bilinear(four, 1, 1), {1.5f});           // the middle of pixels 1 and 2; the others do not count
+    check_pixels(resize_bilinear(four, 1, 1), {1.5f});  // the middle of pixels 1 and 2; the others do not count
     Image column(4, 1, 1);
     column.pixels = {0, 1, 2, 30};
     check_pixels(resize_bilinear(column, 2, 1), {0.5f, 16});
@@ -149,11 +151,12 @@ TEST_CASE("antialiased: the numbers of Pillow 9.4 for a picture of floats") {
     check_pixels(resize_bilinear_antialiased(uneven(), 1, 1), {0.480702f});
     check_pixels(resize_bilinear_antialiased(uneven(), 2, 5),
                  {0.214286f, 0.357143f, 0.5f, 0.642857f, 0.471429f, 0.685714f, 0.514286f, 0.5f, 0.328571f, 0.628571f});
-    check_pixels(resize_bilinear_antialiased(uneven(), 6, 7),
-                 {0.f,       0.4f,      0.585714f, 0.3f,      0.8f,      0.828571f, 0.6f,      0.15f,     0.264286f, 0.407143f, 0.55f,
-                  0.692857f, 0.6f,      0.4f,      0.35f,     0.188095f, 0.247619f, 0.7f,      0.497619f, 0.37381f,  0.316667f, 0.55f,
-                  0.42619f,  0.32381f,  0.3f,      0.145238f, 0.383333f, 0.783333f, 0.75f,     0.664286f, 0.557143f, 0.45f,     0.342857f,
-                  0.471429f, 0.7f,      0.9f,      0.842857f, 0.771429f, 0.7f,      0.628571f, 0.557143f, 0.5f});
+    check_pixels(
+        resize_bilinear_antialiased(uneven(), 6, 7),
+        {0.f,       0.4f,     0.585714f, 0.3f,      0.8f,      0.828571f, 0.6f,      0.15f,     0.264286f, 0.407143f, 0.55f,
+         0.692857f, 0.6f,     0.4f,      0.35f,     0.188095f, 0.247619f, 0.7f,      0.497619f, 0.37381f,  0.316667f, 0.55f,
+         0.42619f,  0.32381f, 0.3f,      0.145238f, 0.383333f, 0.783333f, 0.75f,     0.664286f, 0.557143f, 0.45f,     0.342857f,
+         0.471429f, 0.7f,     0.9f,      0.842857f, 0.771429f, 0.7f,      0.628571f, 0.557143f, 0.5f});
 }
 
 TEST_CASE("enlarging, both ways of resizing are the same; the same size changes nothing; an even grey stays") {
@@ -180,8 +183,9 @@ TEST_CASE("normalise takes each channel's mean and deviation") {
     Image image(1, 2, 2);
     image.pixels = {1, 2, 3, 4};
     check_pixels(normalise(image, {1, 0}, {2, 4}), {0, 0.5f, 1, 1});
-    CHECK(error_of([&] { normalise(image, {1}, {2, 4}); }) ==
-          "normalise: 1 means and 2 deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
+    CHECK(error_of([&] {
+              normalise(image, {1}, {2, 4});
+          }) == "normalise: 1 means and 2 deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
 }
 
 TEST_CASE("shifted moves down and right, and back") {

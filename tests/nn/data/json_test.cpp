@@ -116,7 +116,8 @@ TEST_CASE("a text cut off anywhere is refused") {
 }
 
 TEST_CASE("json_string and json_text can be read back") {
-    const std::string words = "quote \" slash \\ newline \n tab \t zero " + std::string(1, '\0') + " delete \x7F \u00e9\U0001F600";
+    const std::string words =
+        "quote \" slash \\ newline \n tab \t zero " + std::string(1, '\0') + " delete \x7F \u00e9\U0001F600";
     CHECK(parse_json(json_string(words), "x").string == words);
     CHECK(json_string("a\n\"") == R"("a\n\"")");
     CHECK(json_string("\x01") == R"("\u0001")");

@@ -28,8 +28,9 @@ static std::string bytes_of(const std::vector<Number>& numbers) {
 
 // One tensor "x" of this type and shape.
 static std::string one_tensor(const std::string& type, const std::string& shape, const std::string& data) {
-    return file_bytes("{\"x\":{\"dtype\":\"" + type + "\",\"shape\":" + shape + ",\"data_offsets\":[0," + std::to_string(data.size()) + "]}}",
-                      data);
+    return file_bytes(
+        "{\"x\":{\"dtype\":\"" + type + "\",\"shape\":" + shape + ",\"data_offsets\":[0," + std::to_string(data.size()) + "]}}",
+        data);
 }
 
 // What the reader says to these bytes, without the path.
@@ -42,10 +43,12 @@ static std::string refusal(const std::string& bytes) {
 
 TEST_CASE("a file written here, byte by byte as the format says") {
     const TemporaryFolder folder;
-    write_safetensors(folder.path("f"), {{.name = "a", .shape = {2}, .floats = Matrix{{1, -2}}}, {.name = "n", .shape = {}, .integers = {7}}},
+    write_safetensors(folder.path("f"),
+                      {{.name = "a", .shape = {2}, .floats = Matrix{{1, -2}}}, {.name = "n", .shape = {}, .integers = {7}}},
                       {{"k", "v\""}});
-    const std::string header = "{\"__metadata__\":{\"k\":\"v\\\"\"},\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},"
-                               "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
+    const std::string header =
+        "{\"__metadata__\":{\"k\":\"v\\\"\"},\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},"
+        "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
     const std::string padded = header + std::string((8 - header.size() % 8) % 8, ' ');
     CHECK(read_file(folder.path("f")) == file_bytes(padded, bytes_of<std::int64_t>({7}) + bytes_of<float>({1, -2})));
 }
@@ -69,8 +72,10 @@ TEST_CASE("tensors come back with name, shape and numbers; a matrix has the last
     CHECK(file.long_integers("whole") == std::vector<long>{-1, 1L << 40});
     CHECK(error_of([&] { file.integers("whole"); }) ==
           folder.path("f") + ": tensor \"whole\" holds 1099511627776, which does not fit an int");
-    CHECK(error_of([&] { file.matrix("whole"); }) == folder.path("f") + ": tensor \"whole\" is of type I64, not of F32, F64, F16 or BF16");
-    CHECK(error_of([&] { file.integers("cube"); }) == folder.path("f") + ": tensor \"cube\" is of type F32, not of I32, I64, U8 or BOOL");
+    CHECK(error_of([&] { file.matrix("whole"); }) ==
+          folder.path("f") + ": tensor \"whole\" is of type I64, not of F32, F64, F16 or BF16");
+    CHECK(error_of([&] { file.integers("cube"); }) ==
+          folder.path("f") + ": tensor \"cube\" is of type F32, not of I32, I64, U8 or BOOL");
     CHECK(error_of([&] { file.matrix("scalr"); }) ==
           folder.path("f") + ": holds no tensor \"scalr\"; near it: scalar, cube, whole");
     CHECK(shape_text({}) == "()");
@@ -87,12 +92,12 @@ TEST_CASE("every bit of a float survives writing and reading") {
 TEST_CASE("half precision, worked out by hand") {
     CHECK(float_from_half(0x0000) == 0.f);
     CHECK(std::signbit(float_from_half(0x8000)));
-    CHECK(float_from_half(0x3C00) == 1.f);               // exponent 15 - 15, fraction 0
+    CHECK(float_from_half(0x3C00) == 1.f);  // exponent 15 - 15, fraction 0
     CHECK(float_from_half(0xC000) == -2.f);
-    CHECK(float_from_half(0x3555) == 0.333251953125f);   // (1024 + 341) / 4096
-    CHECK(float_from_half(0x7BFF) == 65504.f);           // the largest
-    CHECK(float_from_half(0x0400) == 0x1p-14f);          // the smallest with a hidden 1
-    CHECK(float_from_half(0x0001) == 0x1p-24f);          // the smallest at all
+    CHECK(float_from_half(0x3555) == 0.333251953125f);  // (1024 + 341) / 4096
+    CHECK(float_from_half(0x7BFF) == 65504.f);          // the largest
+    CHECK(float_from_half(0x0400) == 0x1p-14f);         // the smallest with a hidden 1
+    CHECK(float_from_half(0x0001) == 0x1p-24f);         // the smallest at all
     CHECK(float_from_half(0x83FF) == -1023 * 0x1p-24f);
     CHECK(float_from_half(0x7C00) == INFINITY);
     CHECK(float_from_half(0xFC00) == -INFINITY);
@@ -102,7 +107,8 @@ TEST_CASE("half precision, worked out by hand") {
 
 TEST_CASE("all 65536 half precision numbers: the exponent field and the order are right") {
     for (int bits = 0; bits < 0x7C00; ++bits) {
-        const float x = float_from_half(static_cast<std::uint16_t>(bits)), next = float_from_half(static_cast<std::uint16_t>(bits + 1));
+        const float x = float_from_half(static_cast<std::uint16_t>(bits)),
+                    next = float_from_half(static_cast<std::uint16_t>(bits + 1));
         const float step = bits < 0x400 ? 0x1p-24f : std::ldexp(1.f, (bits >> 10) - 25);
         if (bits < 0x7BFF && next - x != step) FAIL("step behind " << bits);
         if (float_from_half(static_cast<std::uint16_t>(bits | 0x8000)) != -x) FAIL("sign of " << bits);
@@ -153,7 +159,8 @@ TEST_CASE("metadata as text and as numbers") {
     CHECK(file.metadata_double("eps") == 1e-12);
     CHECK(file.metadata_text("name") == "vit");
     CHECK(error_of([&] { file.metadata_int("eps"); }) == file.path + ": metadata \"eps\" is \"1e-12\", a whole number is needed");
-    CHECK(error_of([&] { file.metadata_int("huge"); }) == file.path + ": metadata \"huge\" is \"3000000000\", a whole number is needed");
+    CHECK(error_of([&] { file.metadata_int("huge"); }) ==
+          file.path + ": metadata \"huge\" is \"3000000000\", a whole number is needed");
     CHECK(error_of([&] { file.metadata_double("name"); }) == file.path + ": metadata \"name\" is \"vit\", a number is needed");
     CHECK(error_of([&] { file.metadata_text("none"); }) == file.path + ": the metadata has no entry \"none\"");
 }
@@ -162,10 +169,15 @@ TEST_CASE("what does not fit together is not written") {
     const TemporaryFolder folder;
     const std::string path = folder.path("f");
     const Matrix two{{1, 2}};
-    CHECK(error_of([&] { write_safetensors(path, {{"a", {2}, two}, {"a", {2}, two}}); }) == path + ": tensor \"a\": the name is already taken");
-    CHECK(error_of([&] { write_safetensors(path, {{"__metadata__", {2}, two}}); }) ==
-          path + ": tensor \"__metadata__\": the name is already taken");
-    CHECK(error_of([&] { write_safetensors(path, {{"a", {3}, two}}); }) == path + ": tensor \"a\": the shape (3) does not fit 2 numbers");
+    CHECK(error_of([&] {
+              write_safetensors(path, {{"a", {2}, two}, {"a", {2}, two}});
+          }) == path + ": tensor \"a\": the name is already taken");
+    CHECK(error_of([&] {
+              write_safetensors(path, {{"__metadata__", {2}, two}});
+          }) == path + ": tensor \"__metadata__\": the name is already taken");
+    CHECK(error_of([&] {
+              write_safetensors(path, {{"a", {3}, two}});
+          }) == path + ": tensor \"a\": the shape (3) does not fit 2 numbers");
     CHECK(error_of([&] { write_safetensors(path, {{"a", {-1, -2}, two}}); }) == "the shape (-1, -2) has a negative dimension");
     CHECK(folder.names().empty());
 }
@@ -174,20 +186,25 @@ TEST_CASE("a header that lies is refused before anything is allocated") {
     const std::string four(4, 'x');
     CHECK(refusal("") == ": 0 bytes are too few for a safetensors file");
     CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
-    CHECK(refusal(std::string(8, '\xFF')) == ": is no safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow");
+    CHECK(refusal(std::string(8, '\xFF')) ==
+          ": is no safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow");
     CHECK(refusal(file_bytes("{}", "").substr(0, 9)) == ": is no safetensors file: a header of 2 bytes is announced, 1 follow");
     CHECK(refusal(file_bytes("[]", "")) == ": is no safetensors file: the header is no JSON object");
     CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early");
     CHECK(refusal(file_bytes("{\"x\":1}", "")) == ": tensor \"x\": json: line 1: an object is needed, this is a number");
     CHECK(refusal(file_bytes("{\"x\":{}}", "")) == ": tensor \"x\": json: line 1: the object has no member \"dtype\"");
-    CHECK(refusal(file_bytes("{\"__metadata__\":{\"a\":1}}", "")) == ": tensor \"__metadata__\": json: line 1: a string is needed, this is a number");
-    CHECK(refusal(one_tensor("F32", "[2]", four)) == ": tensor \"x\": shape (2) of F32 asks for more than the 4 bytes of data in the file");
+    CHECK(refusal(file_bytes("{\"__metadata__\":{\"a\":1}}", "")) ==
+          ": tensor \"__metadata__\": json: line 1: a string is needed, this is a number");
+    CHECK(refusal(one_tensor("F32", "[2]", four)) ==
+          ": tensor \"x\": shape (2) of F32 asks for more than the 4 bytes of data in the file");
     CHECK(refusal(one_tensor("F16", "[1]", four)) == ": tensor \"x\": shape (1) of F16 takes 2 bytes, data_offsets span 4");
     CHECK(refusal(one_tensor("F32", "[-1]", four)) == ": tensor \"x\": the shape (-1) has a negative dimension");
     CHECK(refusal(one_tensor("F32", "[1.5]", four)) ==
           ": tensor \"x\": json: line 1: a whole number of at most 64 bits is needed, this is 1.500000");
-    CHECK(refusal(one_tensor("F32", "[4294967296,4294967296]", four)) == ": tensor \"x\": the shape (4294967296, 4294967296) is too large");
-    CHECK(refusal(one_tensor("F32", "[4611686018427387905]", four)) == ": tensor \"x\": the shape (4611686018427387905) is too large");
+    CHECK(refusal(one_tensor("F32", "[4294967296,4294967296]", four)) ==
+          ": tensor \"x\": the shape (4294967296, 4294967296) is too large");
+    CHECK(refusal(one_tensor("F32", "[4611686018427387905]", four)) ==
+          ": tensor \"x\": the shape (4611686018427387905) is too large");
     CHECK(refusal(one_tensor("F32", "[4611686018427387904]", four)) ==
           ": tensor \"x\": shape (4611686018427387904) of F32 asks for more than the 4 bytes of data in the file");
     CHECK(refusal(one_tensor("F32", "[1]", four) + "y") == ": the tensors end at byte 4 of the data, the file holds 5");
@@ -210,14 +227,17 @@ TEST_CASE("a header that lies is refused before anything is allocated") {
 TEST_CASE("a tensor whose rows do not fit a Matrix is refused, although it holds nothing") {
     const TemporaryFolder folder;
     const Safetensors file(folder.file("f", one_tensor("F32", "[3000000000,0]", "")));
-    CHECK(error_of([&] { file.matrix("x"); }) == file.path + ": tensor \"x\" of shape (3000000000, 0) has too many rows or columns for a Matrix");
+    CHECK(error_of([&] { file.matrix("x"); }) ==
+          file.path + ": tensor \"x\" of shape (3000000000, 0) has too many rows or columns for a Matrix");
     const Safetensors wide(folder.file("g", one_tensor("F32", "[0,3000000000]", "")));
-    CHECK(error_of([&] { wide.matrix("x"); }) == wide.path + ": tensor \"x\" of shape (0, 3000000000) has too many rows or columns for a Matrix");
+    CHECK(error_of([&] { wide.matrix("x"); }) ==
+          wide.path + ": tensor \"x\" of shape (0, 3000000000) has too many rows or columns for a Matrix");
 }
 
 TEST_CASE("a file cut off anywhere is refused") {
     const TemporaryFolder folder;
-    write_safetensors(folder.path("f"), {{.name = "a", .shape = {2}, .floats = Matrix{{1, 2}}}, {.name = "n", .shape = {1}, .integers = {7}}},
+    write_safetensors(folder.path("f"),
+                      {{.name = "a", .shape = {2}, .floats = Matrix{{1, 2}}}, {.name = "n", .shape = {1}, .integers = {7}}},
                       {{"k", "v"}});
     const std::string whole = read_file(folder.path("f"));
     CHECK(refusal(whole) == "");

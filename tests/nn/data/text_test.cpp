@@ -27,16 +27,19 @@ TEST_CASE("what is no character is written as the replacement character") {
 // The numbers of replacement characters are those of Python: len(bytes.decode("utf-8", errors="replace")) of each broken sequence.
 TEST_CASE("broken bytes: one replacement for each longest run that could have begun a character") {
     const char32_t r = replacement_character;
-    CHECK(decode_utf8("\x80" "a") == std::u32string{r, 'a'});                   // a following byte that follows nothing
-    CHECK(decode_utf8("\xC3") == std::u32string{r});                           // cut off
-    CHECK(decode_utf8("\xE4\xB8") == std::u32string{r});                       // cut off after two of three: one
-    CHECK(decode_utf8("\xF0\x9F\x98") == std::u32string{r});                   // three of four: one
-    CHECK(decode_utf8("\xF0\x9F\x98" "a") == std::u32string{r, 'a'});
-    CHECK(decode_utf8("\xE4" "a") == std::u32string{r, 'a'});
-    CHECK(decode_utf8("\xC0\xAF") == std::u32string{r, r});                    // longer than needed: C0 begins nothing
-    CHECK(decode_utf8("\xE0\x80\xAF") == std::u32string{r, r, r});             // 80 may not follow E0
-    CHECK(decode_utf8("\xED\xA0\x80") == std::u32string{r, r, r});             // a surrogate
-    CHECK(decode_utf8("\xF4\x90\x80\x80") == std::u32string{r, r, r, r});      // beyond U+10FFFF
+    CHECK(decode_utf8("\x80"
+                      "a") == std::u32string{r, 'a'});        // a following byte that follows nothing
+    CHECK(decode_utf8("\xC3") == std::u32string{r});          // cut off
+    CHECK(decode_utf8("\xE4\xB8") == std::u32string{r});      // cut off after two of three: one
+    CHECK(decode_utf8("\xF0\x9F\x98") == std::u32string{r});  // three of four: one
+    CHECK(decode_utf8("\xF0\x9F\x98"
+                      "a") == std::u32string{r, 'a'});
+    CHECK(decode_utf8("\xE4"
+                      "a") == std::u32string{r, 'a'});
+    CHECK(decode_utf8("\xC0\xAF") == std::u32string{r, r});                // longer than needed: C0 begins nothing
+    CHECK(decode_utf8("\xE0\x80\xAF") == std::u32string{r, r, r});         // 80 may not follow E0
+    CHECK(decode_utf8("\xED\xA0\x80") == std::u32string{r, r, r});         // a surrogate
+    CHECK(decode_utf8("\xF4\x90\x80\x80") == std::u32string{r, r, r, r});  // beyond U+10FFFF
     CHECK(decode_utf8("\xF5\xFF") == std::u32string{r, r});
     CHECK(decode_utf8("\xF0\x90\xE4\xB8\xAD") == std::u32string{r, U'\u4e2d'});  // a whole character behind a broken one
 }
@@ -84,9 +87,9 @@ TEST_CASE("a number is a number from its first letter to its last") {
 
 TEST_CASE("changes between two words, counted by hand") {
     CHECK(changes_between("steps", "steps") == 0);
-    CHECK(changes_between("stps", "steps") == 1);     // one letter is missing
-    CHECK(changes_between("setps", "steps") == 2);    // two letters changed
-    CHECK(changes_between("kitten", "sitting") == 3); // k -> s, e -> i, + g
+    CHECK(changes_between("stps", "steps") == 1);      // one letter is missing
+    CHECK(changes_between("setps", "steps") == 2);     // two letters changed
+    CHECK(changes_between("kitten", "sitting") == 3);  // k -> s, e -> i, + g
     CHECK(changes_between("", "abc") == 3);
     CHECK(changes_between("abc", "") == 3);
 }

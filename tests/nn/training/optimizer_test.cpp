@@ -106,7 +106,8 @@ TEST_CASE("SGD with a memory, by hand") {
 
 TEST_CASE("clipping: the length of all gradients together; shorter ones are left as they are") {
     // lengths: sqrt(9 + 16) = 5 with both
-    Var a = with_gradient(Matrix{{0}}, Matrix{{3}}), b = with_gradient(Matrix{{0, 0}}, Matrix{{0, 4}}), none = parameter(Matrix{{0}});
+    Var a = with_gradient(Matrix{{0}}, Matrix{{3}}), b = with_gradient(Matrix{{0, 0}}, Matrix{{0, 4}}),
+        none = parameter(Matrix{{0}});
     CHECK(clip_gradient_norm({a, b, none}, 5) == 5);
     CHECK(a.gradient()(0, 0) == 3);
     CHECK(clip_gradient_norm({a, b, none}, 1) == 5);
@@ -125,7 +126,8 @@ TEST_CASE("clipping adds up every number, also where rows do not come in eights"
 TEST_CASE("clipping refuses what cannot be scaled") {
     Var v = with_gradient(Matrix{{0}}, Matrix{{NAN}});
     CHECK(error_of([&] { clip_gradient_norm({v}, 1); }) ==
-          "clip_gradient_norm: the norm of the gradients is nan, training has blown up; a smaller learning rate or a longer warm-up may help");
+          "clip_gradient_norm: the norm of the gradients is nan, training has blown up; a smaller learning rate or a longer "
+          "warm-up may help");
     CHECK(error_of([&] { clip_gradient_norm({v}, 0); }) == "clip_gradient_norm: a largest norm of 0.000000, it must be above 0");
 }
 
@@ -148,8 +150,10 @@ TEST_CASE("weights and embeddings decay, gains and biases do not, tied ones are 
 }
 
 TEST_CASE("a constant cannot be trained, a gradient must fit its variable") {
-    CHECK(error_of([] { AdamW({Var(Matrix(2, 3))}); }) == "AdamW: a variable of shape (2, 3) is a constant, make it with parameter()");
-    CHECK(error_of([] { Sgd({Var(Matrix(2, 3))}); }) == "Sgd: a variable of shape (2, 3) is a constant, make it with parameter()");
+    CHECK(error_of([] { AdamW({Var(Matrix(2, 3))}); }) ==
+          "AdamW: a variable of shape (2, 3) is a constant, make it with parameter()");
+    CHECK(error_of([] { Sgd({Var(Matrix(2, 3))}); }) ==
+          "Sgd: a variable of shape (2, 3) is a constant, make it with parameter()");
     Var v = with_gradient(Matrix(2, 3), Matrix(3, 2));
     AdamW optimizer({v});
     CHECK(error_of([&] { optimizer.update(); }) == "AdamW: a gradient of shape (3, 2) for a variable of shape (2, 3)");

@@ -111,14 +111,17 @@ TEST_CASE("an error lists everything that is wrong and changes nothing") {
                                          {"extra", {1}, Matrix{{1}}},
                                          {.name = "n", .shape = {1}, .integers = {1}}});
     const Var a = zeros(1, 2), b = zeros(1, 2), c = zeros(1, 1), n = zeros(1, 1), d = zeros(1, 1);
-    const Parameters parameters = {{"a", {2}, Stored::as_it_is, {a}}, {"b", {1, 2}, Stored::as_it_is, {b}},
-                                   {"c", {1}, Stored::as_it_is, {c}}, {"d", {1}, Stored::as_it_is, {d}},
+    const Parameters parameters = {{"a", {2}, Stored::as_it_is, {a}},
+                                   {"b", {1, 2}, Stored::as_it_is, {b}},
+                                   {"c", {1}, Stored::as_it_is, {c}},
+                                   {"d", {1}, Stored::as_it_is, {d}},
                                    {"n", {1}, Stored::as_it_is, {n}}};
     CHECK(error_of([&] { load(parameters, Safetensors(folder.path("f"))); }) ==
-          folder.path("f") + ": does not hold these parameters, nothing was loaded\n"
-                             "  missing     c, d\n"
-                             "  unexpected  extra, more\n"
-                             "  misshapen   b is (2, 1) instead of (1, 2), n is of type I64");
+          folder.path("f") +
+              ": does not hold these parameters, nothing was loaded\n"
+              "  missing     c, d\n"
+              "  unexpected  extra, more\n"
+              "  misshapen   b is (2, 1) instead of (1, 2), n is of type I64");
     CHECK(identical(a.value(), Matrix(1, 2)));
 }
 
@@ -137,12 +140,12 @@ TEST_CASE("rules: prefixes that may be there or not, other endings, endings to i
     const Parameters parameters = {{"h.norm.weight", {1}, Stored::as_it_is, {a}}, {"t.bias", {1}, Stored::as_it_is, {b}}};
     const auto write = [&](const std::vector<std::string>& names) {
         std::vector<TensorToWrite> tensors;
-        for (const std::string& name : names)
-            tensors.push_back({name, {1}, Matrix{{static_cast<float>(tensors.size() + 1)}}});
+        for (const std::string& name : names) tensors.push_back({name, {1}, Matrix{{static_cast<float>(tensors.size() + 1)}}});
         write_safetensors(folder.path("f"), tensors);
         return Safetensors(folder.path("f"));
     };
-    const LoadRules rules{.optional_prefixes = {"t."}, .other_endings = {{"norm.weight", "norm.gamma"}}, .ignored_endings = {".mask"}};
+    const LoadRules rules{
+        .optional_prefixes = {"t."}, .other_endings = {{"norm.weight", "norm.gamma"}}, .ignored_endings = {".mask"}};
     load(parameters, write({"h.norm.weight", "t.bias"}), rules);
     CHECK(a.value()(0, 0) == 1);
     CHECK(b.value()(0, 0) == 2);
@@ -153,8 +156,12 @@ TEST_CASE("rules: prefixes that may be there or not, other endings, endings to i
     CHECK(a.value()(0, 0) == 3);
     CHECK(b.value()(0, 0) == 2);
     // both names at once: ours wins and the other is one too many
-    CHECK(error_of([&] { load(parameters, write({"h.norm.weight", "h.norm.gamma", "bias"}), rules); }).ends_with("unexpected  h.norm.gamma"));
-    CHECK(error_of([&] { load(parameters, write({"h.norm.weight", "t.bias", "x.mask", "x"}), rules); }).ends_with("unexpected  x"));
+    CHECK(error_of([&] {
+              load(parameters, write({"h.norm.weight", "h.norm.gamma", "bias"}), rules);
+          }).ends_with("unexpected  h.norm.gamma"));
+    CHECK(error_of([&] {
+              load(parameters, write({"h.norm.weight", "t.bias", "x.mask", "x"}), rules);
+          }).ends_with("unexpected  x"));
     LoadRules generous = rules;
     generous.allow_unexpected = true;
     load(parameters, write({"x", "h.norm.weight", "t.bias"}), generous);
@@ -171,12 +178,15 @@ TEST_CASE("with a prefix only the tensors that carry it are looked at") {
 
 TEST_CASE("an entry whose parts do not add up to its shape is an error of the table") {
     const Var w = zeros(2, 3);
-    CHECK(error_of([&] { published_value({"w", {2, 3}, Stored::out_by_in, {w}}); }) ==
-          "parameter w: published as (2, 3) our matrix must have 3 rows, it is (2, 3)");
-    CHECK(error_of([&] { published_value({"w", {2, 4}, Stored::as_it_is, {w}}); }) ==
-          "parameter w: published as (2, 4) our matrices must have 4 columns together, they have 3");
-    CHECK(error_of([&] { published_value({"w", {3, 2}, Stored::patches, {w}}); }) ==
-          "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
+    CHECK(error_of([&] {
+              published_value({"w", {2, 3}, Stored::out_by_in, {w}});
+          }) == "parameter w: published as (2, 3) our matrix must have 3 rows, it is (2, 3)");
+    CHECK(error_of([&] {
+              published_value({"w", {2, 4}, Stored::as_it_is, {w}});
+          }) == "parameter w: published as (2, 4) our matrices must have 4 columns together, they have 3");
+    CHECK(error_of([&] {
+              published_value({"w", {3, 2}, Stored::patches, {w}});
+          }) == "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
 }
 
 TEST_CASE("variables: each once, in order, without the constants; count_numbers: all, each once") {

@@ -73,11 +73,13 @@ TEST_CASE("a state of another model, or none at all, is refused and changes noth
     AdamW smaller({other.w});
     save_training_state(folder.path("other"), other.parameters, smaller, other.random);
     CHECK(error_of([&] { load_training_state(folder.path("other"), toy.parameters, toy.optimizer, toy.random); }) ==
-          folder.path("other") + ": does not hold these parameters, nothing was loaded\n"
-                                 "  missing     b, training.adamw.m.1, training.adamw.v.1");
+          folder.path("other") +
+              ": does not hold these parameters, nothing was loaded\n"
+              "  missing     b, training.adamw.m.1, training.adamw.v.1");
     CHECK(same(toy, before));
     write_safetensors(folder.path("odd"), {{.name = "training.random", .shape = {3}, .integers = {1, 2, 3}},
                                            {.name = "training.adamw.steps", .shape = {1}, .integers = {3}}});
     CHECK(error_of([&] { load_training_state(folder.path("odd"), toy.parameters, toy.optimizer, toy.random); }) ==
-          folder.path("odd") + ": is no training state: training.random has 3 words instead of 4, or training.adamw.steps is not one count");
+          folder.path("odd") +
+              ": is no training state: training.random has 3 words instead of 4, or training.adamw.steps is not one count");
 }

@@ -71,16 +71,17 @@ TEST_CASE("a wrong command line is refused in one line") {
 }
 
 TEST_CASE("help lists every option with its value") {
-    CHECK(Given().options.help() == "toy: Shows a toy.\n"
-                                    "Takes about 1 second.\n"
-                                    "\n"
-                                    "  --help          show this\n"
-                                    "  --step          wait for Enter between the steps\n"
-                                    "  --seed n        another seed, other random numbers (1)\n"
-                                    "  --steps n       training steps (300)\n"
-                                    "  --rate x        learning rate (0.001)\n"
-                                    "  --image text    a PPM file\n"
-                                    "  --no-positions  leave them out\n");
+    CHECK(Given().options.help() ==
+          "toy: Shows a toy.\n"
+          "Takes about 1 second.\n"
+          "\n"
+          "  --help          show this\n"
+          "  --step          wait for Enter between the steps\n"
+          "  --seed n        another seed, other random numbers (1)\n"
+          "  --steps n       training steps (300)\n"
+          "  --rate x        learning rate (0.001)\n"
+          "  --image text    a PPM file\n"
+          "  --no-positions  leave them out\n");
 }
 
 TEST_CASE("a name twice, or no name, is a mistake of the program") {

@@ -23,8 +23,8 @@ TEST_CASE("plain: two letters a pixel, from space to @") {
 TEST_CASE("in colour: half blocks, the upper pixel in front, the lower one behind") {
     // 17 pixels wide, so that nothing is enlarged; two rows in one line
     Image image(2, 17, 3);
-    image(0, 0, 0) = 1;                           // red above
-    image(1, 0, 2) = 1;                           // blue below
+    image(0, 0, 0) = 1;  // red above
+    image(1, 0, 2) = 1;  // blue below
     const Drawing all = picture(image, Colours::all);
     CHECK(all.width == 17);
     REQUIRE(all.lines.size() == 1);
@@ -37,8 +37,12 @@ TEST_CASE("in colour: half blocks, the upper pixel in front, the lower one behin
 }
 
 TEST_CASE("256 colours: greys from the ramp of greys") {
-    CHECK(picture(grey(1, 17, std::vector<float>(17, 0.5f)), Colours::few).lines[0].starts_with("\x1b[38;5;244m"));  // 128 = 8 + 10 * 12
-    CHECK(picture(grey(1, 17, std::vector<float>(17, 1.f)), Colours::few).lines[0].starts_with("\x1b[38;5;231m"));   // white of the cube
+    CHECK(picture(grey(1, 17, std::vector<float>(17, 0.5f)), Colours::few)
+              .lines[0]
+              .starts_with("\x1b[38;5;244m"));  // 128 = 8 + 10 * 12
+    CHECK(picture(grey(1, 17, std::vector<float>(17, 1.f)), Colours::few)
+              .lines[0]
+              .starts_with("\x1b[38;5;231m"));  // white of the cube
 }
 
 TEST_CASE("small pictures are enlarged in colour, wide ones reduced") {
@@ -52,8 +56,10 @@ TEST_CASE("small pictures are enlarged in colour, wide ones reduced") {
 }
 
 TEST_CASE("what is no picture is refused") {
-    CHECK(error_of([] { picture(Image(2, 2, 2), Colours::none); }) == "picture: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
-    CHECK(error_of([] { picture(Image(0, 2, 1), Colours::none); }) == "picture: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
+    CHECK(error_of([] { picture(Image(2, 2, 2), Colours::none); }) ==
+          "picture: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
+    CHECK(error_of([] { picture(Image(0, 2, 1), Colours::none); }) ==
+          "picture: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
 }
 
 TEST_CASE("a heat map stretches from the smallest to the largest element") {
@@ -78,12 +84,7 @@ TEST_CASE("blocks stand beside one another, captions above, and go on below when
 
 TEST_CASE("a straight line from corner to corner") {
     const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 4);
-    CHECK(lines == Lines{"   * up",
-                         "3 |             ***",
-                         "  |        *****",
-                         "  |   *****",
-                         "0 |***",
-                         "  +----------------",
+    CHECK(lines == Lines{"   * up", "3 |             ***", "  |        *****", "  |   *****", "0 |***", "  +----------------",
                          "   0              1"});
 }
 
@@ -117,7 +118,8 @@ TEST_CASE("in colour a curve is made of braille dots, eight in a letter") {
 }
 
 TEST_CASE("a table: words to the left, numbers to the right") {
-    CHECK(table({{"what", "n"}, {"a", "1"}, {"bcdef", "1000"}}) == Lines{"what       n", "-----   ----", "a          1", "bcdef   1000"});
+    CHECK(table({{"what", "n"}, {"a", "1"}, {"bcdef", "1000"}}) ==
+          Lines{"what       n", "-----   ----", "a          1", "bcdef   1000"});
     CHECK(table({{"a", "b"}, {"1", "-"}}) == Lines{"a   b", "-   -", "1   -"});
     CHECK(table({{"a"}}) == Lines{"a", "-"});
     CHECK(table({}).empty());
