@@ -1,12 +1,12 @@
 #include "bert/bert.h"
 
 #include <cmath>
-#include <cstdio>
 
 #include "bert/mlm.h"
 #include "nn/autograd/operations.h"
 #include "tests/bert/bert_golden.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 
 static const bert::Config tiny{.vocabulary = 11, .positions = 8, .width = 12, .depth = 2, .heads = 3, .mlp_width = 20};
 
@@ -230,7 +230,8 @@ TEST_CASE("bert-base has the published number of parameters") {
 TEST_CASE("a saved model loads again, and its shapes tell the config") {
     Random random(8);
     const bert::Weights w = bert::make_weights(tiny, random), other = bert::make_weights(tiny, random);
-    const std::string path = "build/bert_test.safetensors";
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
     save(bert::parameters(w, tiny), path, {{"num_attention_heads", "3"}});
     const Safetensors file(path);
     CHECK(file.has("bert.encoder.layer.1.attention.output.LayerNorm.weight"));
@@ -247,7 +248,6 @@ TEST_CASE("a saved model loads again, and its shapes tell the config") {
     load(bert::parameters(other, config), file, bert::load_rules());
     const bert::Batch batch = bert::make_batch({{1, 2, 3}});
     CHECK(identical(bert::forward(batch, w, tiny).pooled.value(), bert::forward(batch, other, config).pooled.value()));
-    std::remove(path.c_str());
 }
 
 TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of position numbers, heads 64 wide") {
@@ -262,7 +262,8 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
         if (parameter.name.ends_with("LayerNorm.bias")) parameter.name.replace(parameter.name.size() - 4, 4, "beta");
     }
     old_names.push_back({"embeddings.position_ids", {1, 3}, Stored::as_it_is, {Var(Matrix{{0, 1, 2}})}});
-    const std::string path = "build/bert_old_names_test.safetensors";
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
     save(old_names, path);
     const Safetensors file(path);
     const bert::Config found = bert::config_of(file);
@@ -274,7 +275,6 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
                     bert::forward(batch, other, found).encoder.output.value()));
     CHECK(!bert::forward(batch, other, found).pooled);
     CHECK(error_of([&] { bert::config_of(file, 60); }) == path + ": heads of width 60 do not divide a model of width 128");
-    std::remove(path.c_str());
 }
 
 TEST_CASE("what does not fit is refused in one line") {

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "nn/autograd/operations.h"
 #include "nn/training/loss.h"
 #include "nn/training/optimizer.h"
 #include "tests/close.h"
+#include "tests/temporary_folder.h"
 
 static const bert::Config tiny{.vocabulary = 9, .positions = 8, .width = 12, .depth = 1, .heads = 2, .mlp_width = 16};
 
@@ -178,7 +178,8 @@ TEST_CASE("a whole model is saved and loaded, with or without the copies of the 
     Parameters table = mlm::parameters(w, tiny);
     table.push_back({"cls.predictions.decoder.weight", {9, 12}, Stored::as_it_is, {w.trunk.words}});
     table.push_back({"cls.predictions.decoder.bias", {9}, Stored::as_it_is, {w.word_bias}});
-    const std::string path = "build/mlm_test.safetensors";
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
     save(table, path);
     load(mlm::parameters(other, tiny), Safetensors(path), mlm::load_rules());
     const bert::Batch batch = bert::make_batch({{1, 2, 3}});
@@ -189,7 +190,6 @@ TEST_CASE("a whole model is saved and loaded, with or without the copies of the 
     CHECK(error_of([&] { load(bert::parameters(other.trunk, tiny), Safetensors(path), rules); }) != "");
     rules.allow_unexpected = true;
     load(bert::parameters(other.trunk, tiny), Safetensors(path), rules);
-    std::remove(path.c_str());
 }
 
 TEST_CASE("it learns a word that neither side alone tells: the middle is 1 where left and right differ") {
