@@ -2,8 +2,8 @@
 #pragma once
 #include <vector>
 
-#include "nn/data/image.h"
 #include "nn/base/matrix.h"
+#include "nn/data/image.h"
 
 std::vector<Image> images_of_fixture(const Matrix& numbers, int channels, int height);
 Matrix as_in_fixture(const std::vector<Image>& images);

@@ -1,4 +1,4 @@
-// relative_position.h: positions as a bias on the scores: how much two patches see of one another depends on how they lie to one another.
+// relative_position.h: positions as a bias on the scores: what two patches see of each other depends on how they lie.
 //
 //   paper    Bao et al., "BEiT", 2021, arXiv 2106.08254, after T5 (Raffel et al. 2020) and Swin (Liu et al. 2021)
 //   shows    that such a position is a number per head and offset, looked up and added before the softmax; tokens stay untouched

@@ -124,8 +124,8 @@ double encoder_multiplications(const Config& config, int tokens) {
 }
 
 static void check(const Config& config) {
-    require(config.patch_size > 0 && config.image_size > 0 && config.image_size % config.patch_size == 0, "mae: an image of side ",
-            config.image_size, " does not split into patches of side ", config.patch_size);
+    require(config.patch_size > 0 && config.image_size > 0 && config.image_size % config.patch_size == 0,
+            "mae: an image of side ", config.image_size, " does not split into patches of side ", config.patch_size);
     require(config.heads > 0 && config.width % config.heads == 0 && config.width % 4 == 0, "mae: a width of ", config.width,
             " must be divisible by ", config.heads, " heads and by 4 for the positions");
     require(config.decoder_heads > 0 && config.decoder_width % config.decoder_heads == 0 && config.decoder_width % 4 == 0,

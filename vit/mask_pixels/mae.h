@@ -1,4 +1,4 @@
-// mae.h: masked autoencoder. Hide three quarters of a picture, let the encoder see the rest, let a small decoder paint what is missing.
+// mae.h: masked autoencoder. Hide three quarters of a picture; the encoder sees the rest, a small decoder paints what is missing.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
 //   shows    that pictures are so redundant that a quarter of them is enough, and that what is hidden need not be computed:

@@ -21,14 +21,15 @@ std::vector<int> sorting_order(const Matrix& numbers) {
 }
 
 static void require_permutations(const std::vector<int>& permutations, int places) {
-    require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(), " numbers are not permutations of ", places,
-            " places");
+    require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(),
+            " numbers are not permutations of ", places, " places");
     std::vector<char> seen(permutations.size(), 0);
     for (std::size_t k = 0; k < permutations.size(); ++k) {
         const std::size_t first = k / places * places;  // where this permutation begins
-        require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the place ", permutations[k],
-                ", there are ", places);
-        require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the place ", permutations[k], " twice");
+        require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the place ",
+                permutations[k], ", there are ", places);
+        require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the place ", permutations[k],
+                " twice");
         seen[first + permutations[k]] = 1;
     }
 }
@@ -45,7 +46,8 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
 
 Matrix hide(const std::vector<int>& permutations, int places, int begin, int end) {
     require_permutations(permutations, places);
-    require(begin >= 0 && begin <= end && end <= places, "masking: entries ", begin, " to ", end, " of permutations of ", places, " places");
+    require(begin >= 0 && begin <= end && end <= places, "masking: entries ", begin, " to ", end, " of permutations of ", places,
+            " places");
     Matrix mask(static_cast<int>(permutations.size()) / places, places);
     for (int b = 0; b < mask.rows; ++b)
         for (int j = begin; j < end; ++j) mask(b, permutations[static_cast<std::size_t>(b) * places + j]) = 1;
@@ -73,7 +75,8 @@ Matrix normalise_patches(const Matrix& patches) {
     Matrix normalised = Matrix::unset(patches.rows, patches.cols);
     for (int n = 0; n < patches.rows; ++n) {
         const Spread spread = spread_of(patches, n);
-        for (int k = 0; k < patches.cols; ++k) normalised(n, k) = static_cast<float>((patches(n, k) - spread.mean) / spread.deviation);
+        for (int k = 0; k < patches.cols; ++k)
+            normalised(n, k) = static_cast<float>((patches(n, k) - spread.mean) / spread.deviation);
     }
     return normalised;
 }

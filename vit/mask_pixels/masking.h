@@ -2,8 +2,8 @@
 //
 //   shows    that "masked image modelling" is bookkeeping around a ViT; the ideas are in the files of the methods
 //   symbols  B images   N patches of an image, numbered row by row
-//   note     A mask of the input has a row for each image and a column for each patch: 1 = hidden, 0 = visible. It has nothing to do with
-//            MayAttend, which says who may look at whom.
+//   note     A mask of the input has a row for each image and a column for each patch: 1 = hidden, 0 = visible.
+//            It has nothing to do with MayAttend, which says who may look at whom.
 //   next     mae.h, simmim.h; restoration.h draws and judges what they restore
 #pragma once
 #include <string>
@@ -47,6 +47,7 @@ Var masked_mean(const Var& losses, const Matrix& mask, float extra = 0, Where wh
 
 // --- names ---
 
-// Adds one block under the names that timm, and with it MAE, SimMIM and BEiT, give its parts: `name`.norm1.weight, `name`.attn.qkv.weight
-// (query, key and value in one), ... Layer scales are gamma_1 and gamma_2; where only the key has no bias, the others are q_bias, v_bias.
+// Adds one block under the names that timm, and with it MAE, SimMIM and BEiT, give its parts: `name`.norm1.weight,
+// `name`.attn.qkv.weight (query, key and value in one), ... Layer scales are gamma_1 and gamma_2; where only the key has no
+// bias, the others are q_bias and v_bias.
 void add_block_parameters(Parameters& table, const std::string& name, const Block& w);

@@ -16,11 +16,13 @@ static bool is_hidden(const Matrix& mask, int picture, int y, int x, int across,
 static void require_mask(const Matrix& mask, int pictures, const Image& picture, int patch_size) {
     require(patch_size > 0 && picture.height % patch_size == 0 && picture.width % patch_size == 0 && mask.rows == pictures &&
                 mask.cols == (picture.height / patch_size) * (picture.width / patch_size),
-            "restoration: a mask ", shape(mask), " for ", pictures, " pictures of ", shape(picture), " in patches of side ", patch_size);
+            "restoration: a mask ", shape(mask), " for ", pictures, " pictures of ", shape(picture), " in patches of side ",
+            patch_size);
 }
 
 Triple restoration(const Image& original, const Image& predicted, const Matrix& hidden, int patch_size, float cover) {
-    require(same_size(original, predicted), "restoration: the prediction is ", shape(predicted), ", the picture ", shape(original));
+    require(same_size(original, predicted), "restoration: the prediction is ", shape(predicted), ", the picture ",
+            shape(original));
     require_mask(hidden, 1, original, patch_size);
     Triple triple{original, original, original};
     const int across = original.width / patch_size;
@@ -36,13 +38,15 @@ Triple restoration(const Image& original, const Image& predicted, const Matrix& 
 }
 
 Image contact_sheet(const std::vector<Image>& pictures, int across, int zoom, int gap, float gap_value) {
-    require(!pictures.empty() && across > 0 && zoom > 0 && gap >= 0, "contact_sheet: ", pictures.size(), " pictures, ", across, " across");
+    require(!pictures.empty() && across > 0 && zoom > 0 && gap >= 0, "contact_sheet: ", pictures.size(), " pictures, ", across,
+            " across");
     const Image& first = pictures[0];
     const int down = (static_cast<int>(pictures.size()) + across - 1) / across;
     const int cell_height = first.height * zoom + gap, cell_width = first.width * zoom + gap;
     Image sheet(down * cell_height - gap, across * cell_width - gap, first.channels, gap_value);
     for (int n = 0; n < static_cast<int>(pictures.size()); ++n) {
-        require(same_size(pictures[n], first), "contact_sheet: picture ", n, " is ", shape(pictures[n]), ", the first one ", shape(first));
+        require(same_size(pictures[n], first), "contact_sheet: picture ", n, " is ", shape(pictures[n]), ", the first one ",
+                shape(first));
         const int top = n / across * cell_height, left = n % across * cell_width;
         for (int y = 0; y < first.height * zoom; ++y)
             for (int x = 0; x < first.width * zoom; ++x)
@@ -51,16 +55,17 @@ Image contact_sheet(const std::vector<Image>& pictures, int across, int zoom, in
     return sheet;
 }
 
-Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& originals, const Matrix& mask, int patch_size, Measure measure) {
-    require(!originals.empty() && predicted.size() == originals.size(), "errors: ", predicted.size(), " predictions of ", originals.size(),
-            " pictures");
+Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& originals, const Matrix& mask, int patch_size,
+              Measure measure) {
+    require(!originals.empty() && predicted.size() == originals.size(), "errors: ", predicted.size(), " predictions of ",
+            originals.size(), " pictures");
     require_mask(mask, static_cast<int>(originals.size()), originals[0], patch_size);
     double total[2] = {0, 0};  // of the visible pixels, of the hidden ones
     long count[2] = {0, 0};
     for (int b = 0; b < mask.rows; ++b) {
         const Image& original = originals[b];
-        require(same_size(original, originals[0]) && same_size(original, predicted[b]), "errors: picture ", b, " is ", shape(original),
-                ", its prediction ", shape(predicted[b]), ", the first picture ", shape(originals[0]));
+        require(same_size(original, originals[0]) && same_size(original, predicted[b]), "errors: picture ", b, " is ",
+                shape(original), ", its prediction ", shape(predicted[b]), ", the first picture ", shape(originals[0]));
         for (int y = 0; y < original.height; ++y)
             for (int x = 0; x < original.width; ++x)
                 for (int c = 0; c < original.channels; ++c) {
@@ -83,7 +88,8 @@ Image mean_picture(const std::vector<Image>& pictures) {
     require_equal_size("mean_picture", pictures);
     Image mean(pictures[0].height, pictures[0].width, pictures[0].channels);
     for (const Image& picture : pictures)
-        for (std::size_t k = 0; k < mean.pixels.size(); ++k) mean.pixels[k] += picture.pixels[k] / static_cast<float>(pictures.size());
+        for (std::size_t k = 0; k < mean.pixels.size(); ++k)
+            mean.pixels[k] += picture.pixels[k] / static_cast<float>(pictures.size());
     return mean;
 }
 

@@ -27,13 +27,14 @@ struct Errors {
     double visible;
 };
 //   mask     (pictures, N)
-Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& originals, const Matrix& mask, int patch_size, Measure measure);
+Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& originals, const Matrix& mask, int patch_size,
+              Measure measure);
 
-// Guesses that know the kind of pictures and not this one, pixel by pixel. Of all fixed pictures the mean has the least squared error,
-// the median the least absolute one.
+// Guesses that know the kind of pictures and not this one, pixel by pixel. Of all fixed pictures the mean has the least
+// squared error, the median the least absolute one.
 Image mean_picture(const std::vector<Image>& pictures);
 Image median_picture(const std::vector<Image>& pictures);
 
-// A guess that knows this picture and no other: every hidden patch is a copy of the visible one whose centre is nearest (the first
-// of several).   throws std::invalid_argument when no patch is visible
+// A guess that knows this picture and no other: every hidden patch is a copy of the visible one whose centre is nearest (the
+// first of several).   throws std::invalid_argument when no patch is visible
 Image copy_nearest_visible(const Image& picture, const Matrix& hidden, int patch_size);

@@ -67,8 +67,8 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
 
 Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     const int pixels = patch_size * patch_size;
-    require(tokens.cols() == channels * pixels, "pixel_shuffle: tokens ", shape(tokens.value()), " for ", channels, " channels of ", patch_size,
-            " x ", patch_size, " pixels");
+    require(tokens.cols() == channels * pixels, "pixel_shuffle: tokens ", shape(tokens.value()), " for ", channels,
+            " channels of ", patch_size, " x ", patch_size, " pixels");
     std::vector<int> from;  // the column that each new column comes from
     for (int p = 0; p < pixels; ++p)
         for (int c = 0; c < channels; ++c) from.push_back(c * pixels + p);
@@ -76,8 +76,8 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
-    require(mask.rows == static_cast<int>(images.size()) && mask.cols == patch_count(config), "simmim: a mask ", shape(mask), " for ",
-            images.size(), " images of ", patch_count(config), " patches");
+    require(mask.rows == static_cast<int>(images.size()) && mask.cols == patch_count(config), "simmim: a mask ", shape(mask),
+            " for ", images.size(), " images of ", patch_count(config), " patches");
     Steps steps;
     steps.mask = mask;
     const int S = config.image_size;
@@ -148,13 +148,14 @@ double average_distance(const Matrix& mask, const Config& config) {
 // --- weights ---
 
 static void check(const Config& config) {
-    require(config.patch_size > 0 && config.image_size > 0 && config.image_size % config.patch_size == 0, "simmim: an image of side ",
-            config.image_size, " does not split into patches of side ", config.patch_size);
+    require(config.patch_size > 0 && config.image_size > 0 && config.image_size % config.patch_size == 0,
+            "simmim: an image of side ", config.image_size, " does not split into patches of side ", config.patch_size);
     require(config.mask_unit > 0 && config.mask_unit % config.patch_size == 0 && config.image_size % config.mask_unit == 0,
             "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", config.patch_size,
             " and divide the image side ", config.image_size);
     require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio, " is not a share");
-    require(config.heads > 0 && config.width % config.heads == 0, "simmim: ", config.heads, " heads do not divide a width of ", config.width);
+    require(config.heads > 0 && config.width % config.heads == 0, "simmim: ", config.heads, " heads do not divide a width of ",
+            config.width);
 }
 
 static void divide(Linear& layer, float divisor) {

@@ -1,8 +1,8 @@
-// simmim.h: the plainest way to learn from hidden pixels: cover squares with one learned token, run the whole ViT, regress the colours.
+// simmim.h: the plainest way to learn from hidden pixels: cover squares with one learned token, run the ViT, regress the colours.
 //
 //   paper    Xie et al., "SimMIM: A Simple Framework for Masked Image Modeling", 2021, arXiv 2111.09886
 //   shows    that no decoder, no tokenizer and no special target is needed, but the hidden squares must be large
-//   symbols  B images   S image side   P patch side   C channels   n = S/P   N = n^2 patches   U mask unit side   D token width   H heads
+//   symbols  B images   S image side   P patch side   C channels   n = S/P   N = n^2 patches   U unit side   D width   H heads
 //   differs  from the paper: its ViT variant, not Swin; the random permutation comes in as an argument; no drop path
 //   neighbour  mae.h answers the same three questions otherwise: who sees mask tokens, what is the target, which loss
 //   next     simmim.cpp, then its walkthrough

@@ -63,7 +63,8 @@ std::vector<std::vector<std::string>> judged_table(const Judged& judged) {
             {"copy of the nearest visible patch", fixed(judged.copy.hidden), fixed(judged.copy.visible)}};
 }
 
-std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count) {
+std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
+                           int count) {
     std::vector<Image> all;
     for (int b = 0; b < count; ++b) {
         const Image original = as_light(pictures.test[b], pictures);
@@ -83,7 +84,13 @@ void show_triples(Lesson& lesson, const std::vector<Image>& triples) {
 }
 
 void write_triples(const std::string& path, const std::vector<Image>& triples) {
-    if (!path.empty()) write_image(path, contact_sheet(triples, 3, 8, 4));
+    if (path.empty()) return;
+    const Image sheet = contact_sheet(triples, 3, 8, 4);
+    Image in_colour(sheet.height, sheet.width, 3);  // grey pictures too, so that the file is always a PPM
+    for (int y = 0; y < sheet.height; ++y)
+        for (int x = 0; x < sheet.width; ++x)
+            for (int c = 0; c < 3; ++c) in_colour(y, x, c) = sheet(y, x, std::min(c, sheet.channels - 1));
+    write_image(path, in_colour);
 }
 
 std::string list_text(const std::vector<int>& numbers) {

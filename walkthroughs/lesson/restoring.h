@@ -1,4 +1,4 @@
-// restoring.h: pictures to restore, the page that shows what became of them, and the guesses to beat, for lessons on hidden patches.
+// restoring.h: pictures to restore, the page that shows what became of them, and the guesses to beat, for lessons.
 #pragma once
 #include <string>
 #include <vector>
@@ -36,9 +36,10 @@ Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, cons
 std::vector<std::vector<std::string>> judged_table(const Judged& judged);
 
 // Masked, restored, original, masked, restored, ... of the first `count` pictures of the test set, as light.
-std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, int count);
+std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
+                           int count);
 
-// Draws them into the lesson, three beside one another; and writes them to a PPM or PGM file, unless the path is empty.
+// Draws them into the lesson, three beside one another; and writes them to a PPM file, unless the path is empty.
 void show_triples(Lesson& lesson, const std::vector<Image>& triples);
 void write_triples(const std::string& path, const std::vector<Image>& triples);
 

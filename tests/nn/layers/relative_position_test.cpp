@@ -7,7 +7,8 @@
 TEST_SUITE_BEGIN("relative_position");
 
 TEST_CASE("the index of a grid of 1 x 2 patches, worked by hand") {
-    // T = (2*1 - 1)(2*2 - 1) + 3 = 6: offsets -1, 0, 1 to the right are rows 0, 1, 2; then [cls] to patch, patch to [cls], [cls] to [cls]
+    // T = (2*1 - 1)(2*2 - 1) + 3 = 6: offsets -1, 0, 1 to the right are rows 0, 1, 2;
+    // then [cls] to patch, patch to [cls], [cls] to [cls]
     CHECK(relative_offsets(1, 2) == 6);
     const std::vector<int> index = relative_position_index(1, 2);
     CHECK(index == std::vector<int>{5, 3, 3,    // [cls] asks
@@ -51,7 +52,8 @@ TEST_CASE("an entry collects the gradient of every pair that reads it") {
     const Var table = parameter(Matrix(6, 1));
     const Tape tape;
     backward(sum(relative_position_bias(table, 1, 2)));
-    CHECK(identical(table.gradient(), Matrix{{1}, {2}, {1}, {2}, {2}, {1}}));  // offset 0 is read by both patches, [cls]'s by two each
+    CHECK(identical(table.gradient(),
+                    Matrix{{1}, {2}, {1}, {2}, {2}, {1}}));  // offset 0 is read by both patches, [cls]'s by two each
 }
 
 TEST_CASE("a table of another grid, and a grid without patches, are refused") {

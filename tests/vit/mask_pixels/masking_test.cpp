@@ -11,6 +11,8 @@ TEST_SUITE_BEGIN("masking");
 TEST_CASE("sorting_order: places by their numbers, smallest first, image by image; equal numbers stay in place") {
     const Matrix noise{{0.5f, 0.1f, 0.9f}, {0.2f, 0.2f, 0.1f}};
     CHECK(sorting_order(noise) == std::vector<int>{1, 0, 2, 2, 0, 1});
+    const std::vector<int> unmoved = sorting_order(Matrix(1, 100, 0.5f));
+    for (int j = 0; j < 100; ++j) CHECK(unmoved[j] == j);
 }
 
 TEST_CASE("inverse_permutations: place 2 came first, so the inverse sends 2 to 0") {
@@ -88,14 +90,16 @@ TEST_CASE("the published names of a block: fused with and without a key bias, an
         for (const Parameter& parameter : table) joined += parameter.name + shape_text(parameter.shape) + " ";
         return joined;
     };
-    CHECK(names() == "b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.qkv.bias(12) b.attn.proj.weight(4, 4) "
-                     "b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) "
-                     "b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
+    CHECK(names() ==
+          "b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.qkv.bias(12) b.attn.proj.weight(4, 4) "
+          "b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) "
+          "b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
     block.attention.key.bias = {};
     block.scale1 = block.scale2 = parameter(Matrix(1, 4));
-    CHECK(names() == "b.gamma_1(4) b.gamma_2(4) b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.q_bias(4) "
-                     "b.attn.v_bias(4) b.attn.proj.weight(4, 4) b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) "
-                     "b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
+    CHECK(names() ==
+          "b.gamma_1(4) b.gamma_2(4) b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.q_bias(4) "
+          "b.attn.v_bias(4) b.attn.proj.weight(4, 4) b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) "
+          "b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
     block.attention.query.bias = block.attention.value.bias = {};
     CHECK(names().find("q_bias") == std::string::npos);
 }

@@ -24,7 +24,7 @@ TEST_CASE("errors: hidden and visible pixels are judged apart") {
     const std::vector<Image> originals{picture_of(1, 2), picture_of(0, 0)}, predicted{picture_of(4, 2), picture_of(1, -3)};
     const Matrix mask{{1, 0}, {0, 1}};
     const Errors squared = errors(predicted, originals, mask, 2, Measure::squared);
-    CHECK(squared.hidden == Approx((9 + 9) / 2.0));   // 4 - 1 and -3 - 0
+    CHECK(squared.hidden == Approx((9 + 9) / 2.0));  // 4 - 1 and -3 - 0
     CHECK(squared.visible == Approx((0 + 1) / 2.0));
     const Errors absolute = errors(predicted, originals, mask, 2, Measure::absolute);
     CHECK(absolute.hidden == Approx(3));
@@ -44,7 +44,8 @@ TEST_CASE("the nearest visible patch is copied: by distance of centres, the firs
     Image row(1, 4, 1);  // four patches of one pixel
     row.pixels = {10, 20, 30, 40};
     CHECK(copy_nearest_visible(row, {{0, 1, 1, 0}}, 1).pixels == std::vector<float>{10, 10, 40, 40});
-    CHECK(copy_nearest_visible(row, {{0, 1, 0, 1}}, 1).pixels == std::vector<float>{10, 10, 30, 30});  // 0 and 2 are equally near to 1
+    CHECK(copy_nearest_visible(row, {{0, 1, 0, 1}}, 1).pixels ==
+          std::vector<float>{10, 10, 30, 30});  // 0 and 2 are equally near to 1
     Image square(3, 3, 1);
     for (int k = 0; k < 9; ++k) square.pixels[k] = static_cast<float>(k);
     // the middle is one away from 5 and sqrt 2 from 0
@@ -59,18 +60,22 @@ TEST_CASE("a contact sheet of three pictures, two across, zoomed twice, with gap
     CHECK(sheet.width == 5);
     CHECK(sheet.pixels == std::vector<float>{0.25f, 0.25f, 1, 0.25f, 0.25f,  //
                                              0.25f, 0.25f, 1, 0.25f, 0.25f,  //
-                                             1, 1, 1, 1, 1,                  //
-                                             0.25f, 0.25f, 1, 1, 1,          //
-                                             0.25f, 0.25f, 1, 1, 1});
+                                             1,     1,     1, 1,     1,      //
+                                             0.25f, 0.25f, 1, 1,     1,      //
+                                             0.25f, 0.25f, 1, 1,     1});
 }
 
 TEST_CASE("sizes that do not fit are refused") {
-    CHECK(error_of([] { restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2); }) ==
-          "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1");
-    CHECK(error_of([] { restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2); }) ==
-          "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2");
+    CHECK(error_of([] {
+              restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2);
+          }) == "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1");
+    CHECK(error_of([] {
+              restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2);
+          }) == "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2");
     CHECK(error_of([] { errors({}, {}, Matrix(0, 2), 2, Measure::squared); }) == "errors: 0 predictions of 0 pictures");
-    CHECK(error_of([] { mean_picture({Image(1, 1, 1), Image(1, 2, 1)}); }) == "mean_picture: 1 x 2 x 1 among pictures of 1 x 1 x 1");
+    CHECK(error_of([] {
+              mean_picture({Image(1, 1, 1), Image(1, 2, 1)});
+          }) == "mean_picture: 1 x 2 x 1 among pictures of 1 x 1 x 1");
     CHECK(error_of([] { mean_picture({}); }) == "mean_picture: there is no picture");
     CHECK(error_of([] { contact_sheet({}, 1); }) == "contact_sheet: 0 pictures, 1 across");
 }

@@ -84,7 +84,8 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         golden.check_integers("mask", as_integers(steps.mask));
         golden.check("patch_embed", steps.patch_embeddings.value());
         golden.check("masked_embed", steps.masked.value());
-        if (golden.has("expected.relative_position_index")) golden.check_integers("relative_position_index", relative_position_index(n, n));
+        if (golden.has("expected.relative_position_index"))
+            golden.check_integers("relative_position_index", relative_position_index(n, n));
         if (c.w.relative_table) golden.check("rel_pos_bias", relative_position_bias(c.w.relative_table, n, n).value());
         golden.check("z0", steps.z0.value());
         for (int l = 0; l < c.config.depth; ++l) {
@@ -114,8 +115,10 @@ TEST_CASE("mistake: pixels shuffled with the channel fastest, like MAE's: decode
         const SimmimCase c = golden_case(golden);
         const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
         const int S = c.config.image_size;
-        const std::vector<Image> wrong = unpatchify_all(steps.decoder_output.value(), c.config.patch_size, S, S, c.config.channels);
-        CHECK(difference(features_first(steps.decoder_output.value(), simmim::patches_across(c.config)), golden.expected("decoder_conv")) == "");
+        const std::vector<Image> wrong =
+            unpatchify_all(steps.decoder_output.value(), c.config.patch_size, S, S, c.config.channels);
+        CHECK(difference(features_first(steps.decoder_output.value(), simmim::patches_across(c.config)),
+                         golden.expected("decoder_conv")) == "");
         CHECK(difference(as_in_fixture(wrong), golden.expected("reconstruction")) != "");
     }
 }
@@ -130,7 +133,8 @@ TEST_CASE("mistake: the relative offset with the other sign reads the transposed
     }
 }
 
-TEST_CASE("mistake: dividing by all pixels gives the loss times the hidden share, forgetting the channels gives C times the loss") {
+TEST_CASE(
+    "mistake: dividing by all pixels gives the loss times the hidden share, forgetting the channels gives C times the loss") {
     for (const std::string& path : golden_files("simmim")) {
         const Golden golden(path);
         const SimmimCase c = golden_case(golden);
@@ -187,7 +191,14 @@ TEST_CASE("mistake: without layer scale, or without the relative bias, the block
 
 static SimmimCase small_case() {
     SimmimCase c;
-    c.config = {.image_size = 8, .patch_size = 2, .mask_unit = 4, .mask_ratio = 0.5, .channels = 2, .width = 8, .depth = 2, .heads = 2,
+    c.config = {.image_size = 8,
+                .patch_size = 2,
+                .mask_unit = 4,
+                .mask_ratio = 0.5,
+                .channels = 2,
+                .width = 8,
+                .depth = 2,
+                .heads = 2,
                 .mlp_ratio = 2};
     Random random(7);
     c.w = simmim::make_weights(c.config, random);
@@ -223,7 +234,8 @@ TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, cha
     // one token, P = 2: channel 0 is 0 1 2 3, channel 1 is 10 11 12 13
     const Var shuffled = simmim::pixel_shuffle(Matrix{{0, 1, 2, 3, 10, 11, 12, 13}}, 2, 2);
     CHECK(identical(shuffled.value(), Matrix{{0, 10, 1, 11, 2, 12, 3, 13}}));
-    CHECK(error_of([] { simmim::pixel_shuffle(Matrix(1, 7), 2, 2); }) == "pixel_shuffle: tokens (1, 7) for 2 channels of 2 x 2 pixels");
+    CHECK(error_of([] { simmim::pixel_shuffle(Matrix(1, 7), 2, 2); }) ==
+          "pixel_shuffle: tokens (1, 7) for 2 channels of 2 x 2 pixels");
 }
 
 TEST_CASE("what is hidden has no influence on what is predicted; what is visible has, but only on its own image") {
@@ -290,7 +302,8 @@ TEST_CASE("without any position the model cannot tell places apart: two hidden p
     c.w = simmim::make_weights(c.config, random);
     const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
     CHECK(!steps.biases[0]);
-    check_close("patches 0 and 15 of image 0", slice_rows(steps.reconstruction.value(), 0, 1), slice_rows(steps.reconstruction.value(), 15, 1));
+    check_close("patches 0 and 15 of image 0", slice_rows(steps.reconstruction.value(), 0, 1),
+                slice_rows(steps.reconstruction.value(), 15, 1));
 }
 
 TEST_CASE("with mean pooling the last norm is left to the classifier: forward skips it, the checkpoint calls it fc_norm") {
@@ -339,9 +352,9 @@ TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l), layer s
         return most;
     };
     for (int l = 1; l <= 8; ++l) {  // cut off at two deviations of 0.02
-        CHECK(largest(w.blocks[l - 1].attention.output.weight) == Approx(0.04 / std::sqrt(2.0 * l)).epsilon(0.02));
-        CHECK(largest(w.blocks[l - 1].mlp.contract.weight) == Approx(0.04 / std::sqrt(2.0 * l)).epsilon(0.02));
-        CHECK(largest(w.blocks[l - 1].mlp.expand.weight) == Approx(0.04).epsilon(0.02));
+        CHECK(largest(w.blocks[l - 1].attention.output.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
+        CHECK(largest(w.blocks[l - 1].mlp.contract.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
+        CHECK(largest(w.blocks[l - 1].mlp.expand.weight) / 0.04 == Approx(1).epsilon(0.02));
     }
     CHECK(identical(w.blocks[3].scale2.value(), Matrix(1, 32, 0.1f)));
     CHECK(largest(w.relative_table) == 0);
@@ -351,9 +364,12 @@ TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 
     const simmim::Config config{.image_size = 4, .patch_size = 2, .mask_unit = 2};
     // pixel (0,0) is 2 away from column 2; (0,1), (1,0) and (1,1) are 1 away
     CHECK(simmim::average_distance({{1, 0, 0, 0}}, config) == Approx((2 + 1 + 1 + 1) / 4.0));
-    // patch 3 alone is visible: in patch 0, (1,1) is sqrt 2 from (2,2), (0,1) and (1,0) sqrt 5, (0,0) sqrt 8; patches 1 and 2: 2 1 2 1 each
-    CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) == Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
-    CHECK(error_of([&] { simmim::average_distance(Matrix(1, 4, 1), config); }) == "average_distance: a picture has no visible pixel");
+    // patch 3 alone is visible: in patch 0, (1,1) is sqrt 2 from (2,2), (0,1) and (1,0) sqrt 5, (0,0) sqrt 8;
+    // patches 1 and 2: 2 1 2 1 each
+    CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) ==
+          Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
+    CHECK(error_of([&] { simmim::average_distance(Matrix(1, 4, 1), config); }) ==
+          "average_distance: a picture has no visible pixel");
     CHECK(error_of([&] { simmim::average_distance(Matrix(1, 4), config); }) == "average_distance: no pixel is hidden");
 }
 
@@ -382,12 +398,14 @@ TEST_CASE("a config, image or mask that does not fit is refused, and says why") 
           "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image side 224");
     CHECK(error_of([&] { simmim::make_weights({.image_size = 48, .mask_unit = 32}, random); }) ==
           "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image side 48");
-    CHECK(error_of([&] { simmim::make_weights({.mask_ratio = 1.5}, random); }) == "simmim: a mask ratio of 1.500000 is not a share");
+    CHECK(error_of([&] { simmim::make_weights({.mask_ratio = 1.5}, random); }) ==
+          "simmim: a mask ratio of 1.500000 is not a share");
     CHECK(error_of([&] { simmim::make_weights({.heads = 5}, random); }) == "simmim: 5 heads do not divide a width of 768");
     CHECK(error_of([&] { simmim::forward(c.images, Matrix(2, 9), c.w, c.config); }) ==
           "simmim: a mask (2, 9) for 2 images of 16 patches");
-    CHECK(error_of([&] { simmim::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config); }) ==
-          "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
+    CHECK(error_of([&] {
+              simmim::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config);
+          }) == "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
 }
 
 TEST_SUITE_END();

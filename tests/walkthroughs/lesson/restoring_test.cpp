@@ -54,13 +54,15 @@ TEST_CASE("three pictures for each one restored, and a file only where one is as
     const Pictures pictures = two_pictures();
     const std::vector<Image> shown = triples(pictures, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
     CHECK(shown.size() == 6);
-    CHECK(shown[1].pixels == std::vector<float>{0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.5f});  // dark where seen, a guess of 0 is grey light
+    CHECK(shown[1].pixels ==
+          std::vector<float>{0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.5f});  // dark where seen, a guess of 0 is grey light
     CHECK(shown[5].pixels == Image(2, 4, 1, 1).pixels);
     write_triples("", shown);
     const TemporaryFolder folder;
-    const std::string path = folder.path("triples.pgm");
+    const std::string path = folder.path("triples.ppm");
     write_triples(path, shown);
     CHECK(read_image(path).width == 3 * 4 * 8 + 2 * 4);
+    CHECK(read_image(path).channels == 3);
 }
 
 TEST_CASE("a list is read as it is written") { CHECK(list_text({14, 15, 8}) == "14 15 8"); }

@@ -1,8 +1,8 @@
 // mae.cpp: hide three quarters of a digit, restore it, and see what was asked for and what was not.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
-//   shows    that a quarter of a picture tells the rest, that the loss asks for nothing but what is hidden, and what the encoder saves by
-//            not looking at hidden places
+//   shows    that a quarter of a picture tells the rest, that the loss asks for nothing but what is hidden, and what the
+//            encoder saves by not looking at hidden places
 //   symbols  N patches   K of them visible   D encoder width   E decoder width
 //   next     simmim.cpp takes the three decisions the other way; pretraining.cpp puts the encoder to use
 #include <algorithm>
@@ -24,13 +24,13 @@ struct Choices {
 };
 
 static mae::Config digits_config(double mask_ratio) {
-    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32, .decoder_depth = 1,
-            .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = mask_ratio, .normalise_targets = false};
+    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
+            .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = mask_ratio, .normalise_targets = false};
 }
 
 static mae::Config waves_config() {
-    return {.image_size = 12, .patch_size = 3, .channels = 3, .width = 32, .depth = 2, .heads = 4, .decoder_width = 24, .decoder_depth = 1,
-            .decoder_heads = 3, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+    return {.image_size = 12, .patch_size = 3, .channels = 3, .width = 32, .depth = 2, .heads = 4, .decoder_width = 24,
+            .decoder_depth = 1, .decoder_heads = 3, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
 }
 
 static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& config) {
@@ -47,13 +47,14 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
     const mae::Masking masking = mae::random_masking(noise, config);
     const Image light = as_light(digits.test[0], digits);
     const Triple triple = restoration(light, light, masking.mask, config.patch_size);
-    lesson.pictures({{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
+    lesson.pictures({{"original", picture(triple.original, lesson.colours)},
+                     {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("noise", patch_grid(noise, 0, config));
     lesson.matrix("mask", patch_grid(masking.mask, 0, config));
     lesson.say("keep: ", list_text(masking.keep));
     lesson.why("each of the N = ", mae::patch_count(config), " patches draws a number, the ", mae::visible_count(config),
-               " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is the order in "
-               "which the encoder will read them.");
+               " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is "
+               "the order in which the encoder will read them.");
     lesson.predict("the numbers of keep, from the noise above, before you read on.");
     return masking;
 }
@@ -61,9 +62,9 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
 static void step_2_encode(Lesson& lesson, const mae::Steps& steps, const mae::Config& config) {
     lesson.step("Who sees the mask tokens?", "encoder input (K+1, D)");
     lesson.matrix("visible", steps.visible.value());
-    lesson.why("not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings (", mae::patch_count(config), ", D) it gets ",
-               steps.visible.rows(), ", and [cls] in front of them, as if the picture had no other patches. Each carries its position, added before "
-               "the choice, so it does not matter that they come in the order of their noise.");
+    lesson.why("not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
+               ", and [cls] in front of them, as if the picture had no other patches. Each carries its position, added before the "
+               "choice, so it does not matter that they come in the order of their noise.");
 }
 
 static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
@@ -71,9 +72,10 @@ static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
     lesson.say("restore: ", list_text(steps.masking.restore));
     lesson.heat("decoder_input", steps.decoder_input.value());
     lesson.why("restore says where each patch stood in the shuffled list. A place below K = ", steps.visible.rows(),
-               " is an encoded patch; every other place gets the same mask token. Then positions are added: they are all that tells "
-               "one hidden patch from another.");
-    lesson.predict("what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite mae does it.");
+               " is an encoded patch; every other place gets the same mask token. Then positions are added: they are all that "
+               "tells one hidden patch from another.");
+    lesson.predict("what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite "
+                   "mae does it.");
 }
 
 static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Config& config) {
@@ -94,11 +96,13 @@ static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Conf
 static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed) {
     const NoTape evaluation;
     Random random(2'000'000 + seed);
-    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), mae::patch_count(config)), w, config);
+    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), mae::patch_count(config)),
+                        w, config);
 }
 
 // Trains, and returns the error on hidden patches of pictures not trained on, measured 16 times on the way.
-static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed, const std::string& what) {
+static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed,
+                    const std::string& what) {
     const int batch_size = 32;
     Random random(seed);
     const Parameters table = mae::parameters(w, config);
@@ -125,10 +129,10 @@ static Series train(const mae::Weights& w, const mae::Config& config, const Pict
     return curve;
 }
 
-static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config, const Choices& choices,
-                         int seed) {
-    lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(mae::patch_count(config)) + " patches?",
-                "", "digits of writers it has never seen");
+static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,
+                         const Choices& choices, int seed) {
+    lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(mae::patch_count(config)) +
+                    " patches?", "", "digits of writers it has never seen");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, digits, seed);
@@ -138,10 +142,11 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
     write_triples(choices.out, shown);
     const Judged judged = judge(digits, predicted, steps.masking.mask, config.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
-    lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no digits; the "
-               "model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several digits fit, the squared "
-               "error makes it paint their mean: that is the blur.");
-    lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 0.9);
+    lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no "
+               "digits; the model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several "
+               "digits fit, the squared error makes it paint their mean: that is the blur.");
+    lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's",
+                         judged.model.hidden / judged.mean.hidden, 0.9);
     lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
 }
 
@@ -158,13 +163,16 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.patch_size, 2));
     const Judged judged = judge(waves, predicted, steps.masking.mask, config.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
-    lesson.why("three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on what is "
-               "hidden falls from the variance ", fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On what it sees the same "
-               "model is off by ", fixed(judged.model.visible), ", worse than the mean: the loss never asked, so its answer there is an accident. "
-               "Both numbers together show what an objective is.");
+    lesson.why("three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the "
+               "error on what is hidden falls from the variance ", fixed(judged.mean.hidden), " to ",
+               fixed(judged.model.hidden), ". On what it sees the same model is off by ", fixed(judged.model.visible),
+               ", worse than the mean: the loss never asked, so its answer there is an accident. Both numbers together show what "
+               "an objective is.");
     lesson.predict("both numbers when the loss is taken over all patches.");
-    lesson.claim_at_most("squared error on hidden patches of new waves, as a share of their variance", judged.model.hidden / judged.mean.hidden, 0.5);
-    lesson.claim_at_least("error on visible patches, as a multiple of the one on hidden patches", judged.model.visible / judged.model.hidden, 1.5);
+    lesson.claim_at_most("squared error on hidden patches of new waves, as a share of their variance",
+                         judged.model.hidden / judged.mean.hidden, 0.5);
+    lesson.claim_at_least("error on visible patches, as a multiple of the one on hidden patches",
+                          judged.model.visible / judged.model.hidden, 1.5);
 }
 
 // --- what the encoder saves ---
@@ -179,12 +187,13 @@ static double seconds_to_encode(const Var& tokens, int images, const mae::Weight
 
 static void step_7_cost(Lesson& lesson, int seed) {
     lesson.step("What does the encoder save?", "4 T D^2 + 2 T^2 D + 2 T D M in each block", "T tokens, M = 4 D in the MLP");
-    const mae::Config config{.image_size = 112, .patch_size = 8, .width = 96, .depth = 2, .heads = 4, .decoder_width = 8, .decoder_depth = 0,
-                             .decoder_heads = 1};
+    const mae::Config config{.image_size = 112, .patch_size = 8, .width = 96, .depth = 2, .heads = 4, .decoder_width = 8,
+                             .decoder_depth = 0, .decoder_heads = 1};
     const int images = 2, few = mae::visible_count(config) + 1, all = mae::patch_count(config) + 1;
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
-    const Var visible = normal_matrix(random, images * few, config.width), with_mask_tokens = normal_matrix(random, images * all, config.width);
+    const Var visible = normal_matrix(random, images * few, config.width);
+    const Var with_mask_tokens = normal_matrix(random, images * all, config.width);
     double least_few = 1e9, least_all = 1e9;  // the least of several: whatever else the machine does only adds
     for (int trial = 0; trial < 15; ++trial) {
         least_few = std::min(least_few, seconds_to_encode(visible, images, w, config));
@@ -197,9 +206,10 @@ static void step_7_cost(Lesson& lesson, int seed) {
     lesson.table({{"encoder sees", "tokens", "million multiplications", "milliseconds"},
                   {"visible patches", text(few), fixed(counted_few / 1e6, 1), fixed(1e3 * least_few / images, 2)},
                   {"mask tokens as well", text(all), fixed(counted_all / 1e6, 1), fixed(1e3 * least_all / images, 2)},
-                  {"ratio", fixed(static_cast<double>(all) / few, 2), fixed(counted_all / counted_few, 2), fixed(least_all / least_few, 2)}});
-    lesson.why("a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention with their "
-               "square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ", fixed(large_ratio, 2),
+                  {"ratio", fixed(static_cast<double>(all) / few, 2), fixed(counted_all / counted_few, 2),
+                   fixed(least_all / least_few, 2)}});
+    lesson.why("a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention "
+               "with their square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ", fixed(large_ratio, 2),
                ". The decoder does see all places, so it is kept small.");
     lesson.claim_at_least("time of the encoder with mask tokens, as a multiple of the time without", least_all / least_few, 2.5);
 }
@@ -226,7 +236,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
     options.add("mask-ratio", choices.mask_ratio, "share of a digit's patches that is hidden", 0.1, 0.93);
-    options.add("out", choices.out, "a PGM file for masked, restored and original digits");
+    options.add("out", choices.out, "a PPM file for masked, restored and original digits");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

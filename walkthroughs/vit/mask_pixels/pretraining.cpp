@@ -19,7 +19,7 @@
 
 struct Choices {
     int steps = 2500;
-    int tuning_steps = 500;
+    int tuning_steps = 300;
     int labels = 5;
     int trials = 3;
 };
@@ -39,9 +39,10 @@ static Labels read_labels() {
             .test = read_idx_labels("walkthroughs/data/digits-test-labels.idx1-ubyte")};
 }
 
+// Half of the patches is hidden, not three quarters: a digit of 8 x 8 pixels has only 16.
 static mae::Config encoder_config() {
-    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32, .decoder_depth = 1,
-            .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.75, .normalise_targets = false};
+    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
+            .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
 }
 
 // The first `count` pictures of each digit, after shuffling.
@@ -75,8 +76,8 @@ static void pretrain(const mae::Weights& w, const mae::Config& config, const Pic
     }
 }
 
-// Logits from the mean over the patch tokens, (B, 10).
-static Var read(const std::vector<Image>& images, const vit::Weights& w, const vit::Config& config) {
+// From the mean over the patch tokens of each image, (B, 10). Restoring trained those and never asked [cls] for anything.
+static Var logits_of(const std::vector<Image>& images, const vit::Weights& w, const vit::Config& config) {
     const vit::Steps steps = vit::forward(images, w, config);
     const int B = static_cast<int>(images.size()), N = vit::patch_count(config);
     Matrix average(B, B * N);  // row b takes the mean of image b's patch tokens
@@ -86,8 +87,8 @@ static Var read(const std::vector<Image>& images, const vit::Weights& w, const v
     return linear(matmul(average, patch_tokens), w.classifier);      // (B, 10)
 }
 
-// Trains all weights on the few; batches of 25, each picture moved by up to a pixel.
-static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, float dark, int steps, Random& random) {
+// Trains all weights on the few, in batches of 25.
+static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, int steps, Random& random) {
     const Parameters table = vit::parameters(w, config);
     const DecayChoice choice = weights_decay(table);
     AdamW optimizer(choice.decayed, choice.not_decayed, {.weight_decay = 0.05f});
@@ -97,12 +98,12 @@ static void fine_tune(const vit::Weights& w, const vit::Config& config, const La
         Labelled batch;
         for (int b = 0; b < 25; ++b) {
             const int k = random.below(static_cast<int>(few.images.size()));
-            batch.images.push_back(shifted(few.images[k], random.below(3) - 1, random.below(3) - 1, dark));
+            batch.images.push_back(few.images[k]);
             batch.labels.push_back(few.labels[k]);
         }
         zero_gradients(variables(table));
         const Tape tape;
-        const Var loss = cross_entropy(read(batch.images, w, config), batch.labels);
+        const Var loss = cross_entropy(logits_of(batch.images, w, config), batch.labels);
         backward(loss);
         clip_gradient_norm(variables(table), 1);
         optimizer.update(learning_rate(schedule, step));
@@ -112,7 +113,7 @@ static void fine_tune(const vit::Weights& w, const vit::Config& config, const La
 
 static float test_accuracy(const vit::Weights& w, const vit::Config& config, const Pictures& digits, const Labels& labels) {
     const NoTape evaluation;
-    return accuracy(read(digits.test, w, config).value(), labels.test);
+    return accuracy(logits_of(digits.test, w, config).value(), labels.test);
 }
 
 // --- the lesson ---
@@ -139,8 +140,9 @@ static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const
     const mae::Steps restored = mae::forward(digits.test, noise, w, config);
     const std::vector<Image> predicted = mae::predicted_images(restored, config);
     show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.patch_size, 2));
-    lesson.why("to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a digit, and "
-               "no label was needed for it. Error on hidden patches: ", fixed(mae::loss(restored, config).value()(0, 0)), ".");
+    lesson.why("to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a "
+               "digit, and no label was needed for it. Error on hidden patches: ",
+               fixed(mae::loss(restored, config).value()(0, 0)), ".");
     return w;
 }
 
@@ -153,7 +155,6 @@ static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, co
                                       const mae::Config& config, const Choices& choices, int seed) {
     lesson.step("Who reads better after the same few labels?", "", "same pictures, same steps, same batches");
     const vit::Config reader = mae::classifier_config(config, 10);
-    const float dark = *std::min_element(digits.train[0].pixels.begin(), digits.train[0].pixels.end());
     std::vector<Trial> trials;
     std::vector<std::vector<std::string>> table{{"labelled digits no.", "from scratch", "pre-trained"}};
     for (int trial = 0; trial < choices.trials; ++trial) {
@@ -164,10 +165,11 @@ static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, co
         const mae::Weights fresh = mae::make_weights(config, start);  // what pre-training started from, too
         const vit::Weights scratch = mae::make_classifier(fresh, config, 10, scratch_random);
         const vit::Weights pretrained = mae::make_classifier(encoder, config, 10, pretrained_random);
-        fine_tune(scratch, reader, few, dark, choices.tuning_steps, scratch_random);
-        fine_tune(pretrained, reader, few, dark, choices.tuning_steps, pretrained_random);
+        fine_tune(scratch, reader, few, choices.tuning_steps, scratch_random);
+        fine_tune(pretrained, reader, few, choices.tuning_steps, pretrained_random);
         trials.push_back({test_accuracy(scratch, reader, digits, labels), test_accuracy(pretrained, reader, digits, labels)});
-        table.push_back({text(trial + 1), fixed(100 * trials.back().from_scratch, 1) + " %", fixed(100 * trials.back().pretrained, 1) + " %"});
+        table.push_back({text(trial + 1), fixed(100 * trials.back().from_scratch, 1) + " %",
+                        fixed(100 * trials.back().pretrained, 1) + " %"});
     }
     lesson.table(table);
     return trials;
@@ -182,12 +184,15 @@ static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, con
         pretrained += trial.pretrained / trials.size();
         better += trial.pretrained > trial.from_scratch;
     }
-    lesson.say("On average ", fixed(100 * scratch, 1), " % of the digits are read correctly from scratch and ", fixed(100 * pretrained, 1),
+    lesson.say("On average ", fixed(100 * scratch, 1), " % of the digits are read correctly from scratch and ",
+               fixed(100 * pretrained, 1),
                " % after restoring pictures; the pre-trained one was better in ", better, " of ", trials.size(), " draws.");
-    lesson.why("both had the same ", 10 * choices.labels, " labels. The encoder that had restored digits before already had features for "
-               "strokes; the other had to find them in ", 10 * choices.labels, " pictures.");
-    lesson.predict("the distance with --labels 1, with --labels 50, and with --tuning-steps 2000: labels and patience can replace pictures, if one has them.");
-    lesson.claim_at_most("errors of the pre-trained reader as a share of the other's, mean over the draws", (1 - pretrained) / (1 - scratch), 0.85);
+    lesson.why("both had the same ", 10 * choices.labels, " labels. The encoder that had restored digits before already had "
+               "features for strokes; the other had to find them in ", 10 * choices.labels, " pictures.");
+    lesson.predict("the distance with --labels 1, with --labels 50, and with --tuning-steps 2000: labels and patience can "
+                   "replace pictures, if one has them.");
+    lesson.claim_at_most("errors of the pre-trained reader as a share of the other's, mean over the draws",
+                         (1 - pretrained) / (1 - scratch), 0.9);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -202,7 +207,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/pretraining", "Pictures without labels teach what a few labels cannot.", "20 seconds on two cores");
+    Options options("vit/mask_pixels/pretraining", "Pictures without labels teach what a few labels cannot.",
+                    "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "steps of restoring, without labels", 1, 100'000);
     options.add("tuning-steps", choices.tuning_steps, "steps of learning to read", 1, 100'000);
