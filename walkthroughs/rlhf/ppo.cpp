@@ -43,7 +43,7 @@ static Series series(const std::string& name, const std::vector<float>& y, int s
 // --- 1 to 4: writing, collecting, ranking, judging ---
 
 static void step_writing(Lesson& lesson, const reviews::Writer& writer, Random& random) {
-    lesson.step("1 What do people write?", "loss = mean of -log pi(next word)");
+    lesson.step("Recipe 1: what do people write?", "loss = mean of -log pi(next word)");
     lesson.code("const Writer writer = learn_to_write(random);   // walkthroughs/lesson/review_models.cpp");
     const ppo::Episodes human = reviews::human_texts(8, random);
     std::vector<std::vector<std::string>> rows{{"prompt", "answer by people", "true score"}};
@@ -65,8 +65,9 @@ static void step_writing(Lesson& lesson, const reviews::Writer& writer, Random& 
 }
 
 static void step_ranking(Lesson& lesson, const ppo::Episodes& texts, const std::vector<Ranking>& rankings, bool own) {
-    lesson.step("2, 3 Many answers, and an order");
-    lesson.code("const ppo::Episodes texts = write(writer, 4 * 400, random, 4);   const auto rankings = ask(questions(texts, 4), person, random);");
+    lesson.step("Recipe 2 and 3: many answers, and an order");
+    lesson.code("const ppo::Episodes texts = write(writer, 4 * 400, random, 4);");
+    lesson.code("const std::vector<Ranking> rankings = ask(questions(texts, 4), person, random);");
     std::vector<std::vector<std::string>> rows{{"prompt", "answer", "true score", "rank"}};
     for (std::size_t g = 0; g < std::min<std::size_t>(2, rankings.size()); ++g)
         for (std::size_t k = 0; k < rankings[g].answers.size(); ++k)
@@ -94,7 +95,7 @@ static Matrix where_answers_stand(const std::vector<float>& scores, const std::v
 }
 
 static void step_judging(Lesson& lesson, const reviews::Judge& judge, const ppo::Episodes& texts, const std::vector<Ranking>& test) {
-    lesson.step("4 A number that agrees", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
+    lesson.step("Recipe 4: a number that agrees", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
     lesson.code("const Judge judge = learn_to_judge(writer, rankings, random);");
     const std::vector<float> scores = reviews::true_scores(texts), rewards = reviews::rewards_of(judge, texts);
     lesson.heat("answers: true score from left (-3) to right (3), reward from below to above", where_answers_stand(scores, rewards));
@@ -111,7 +112,7 @@ static std::string cell(float number, bool shown = true) { return shown ? fixed(
 
 // One row a token of the longest answer that is a sentence.
 static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::Judge& judge, float beta, Random& random) {
-    lesson.step("5 What does one token earn?", "A_t = delta_t + gamma lambda A_t+1, delta_t = r_t + gamma V_t+1 - V_t", "GAE Eq. 16");
+    lesson.step("Recipe 5: what does one token earn?", "A_t = delta_t + gamma lambda A_t+1, delta_t = r_t + gamma V_t+1 - V_t", "GAE Eq. 16");
     const reviews::Pleaser pupil = reviews::please(reference, judge, {.beta = beta, .iterations = 8}, random);
     const ppo::Episodes episodes = reviews::write(pupil.w.trunk, 64, random);
     const ppo::Config config{.kl_coefficient = beta, .adaptive = false};
@@ -143,7 +144,7 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
 }
 
 static void step_curves(Lesson& lesson, const reviews::Pleaser& pleaser, float beta, bool own) {
-    lesson.step("5 Fine-tune and profit", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
+    lesson.step("Recipe 5: fine-tune and profit", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
     lesson.code("const Pleaser pleaser = please(writer, judge, {.beta = " + fixed(beta, 1) + "}, random);");
     const reviews::PpoHistory& history = pleaser.history;
     const Series reward = series("reward by the judge", history.reward, 5);
