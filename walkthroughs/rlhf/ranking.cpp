@@ -116,8 +116,9 @@ static double step_loss(Lesson& lesson, const gpt::Weights& writer, const std::v
     lesson.step("How does a model learn from orders?", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
     const reviews::Ranked ranked = reviews::ranked_rows(rankings);
     const reward_model::Weights w = reward_model::from_language_model(writer, reviews::model_config());
+    const std::vector<int> lengths = reviews::text_lengths(ranked.episodes);
     lesson.code(2);
-    const reward_model::Steps steps = reward_model::forward(ranked.episodes.tokens, reviews::text_lengths(ranked.episodes), w, reviews::model_config());
+    const reward_model::Steps steps = reward_model::forward(ranked.episodes.tokens, lengths, w, reviews::model_config());
     const reward_model::LossSteps loss = reward_model::loss(steps.rewards, ranked.pairs);
     lesson.table({{"value", "shape", "what it is"},
                   {"trunk.hidden", shape(steps.trunk.hidden.value()), "the GPT's hidden state at every word of every answer"},

@@ -1,0 +1,270 @@
+// dpo.cpp: the lesson on direct preference optimisation. The same rankings as PPO's, no judge and no sampling: one loss on log-probabilities.
+//
+//   paper    Rafailov et al., "Direct Preference Optimization", 2023, arXiv 2305.18290, Eq. 7
+//   shows    that DPO finds the closed form where everything is listed; what it reaches beside PPO from the same rankings; and how it goes
+//            astray while its loss looks fine
+//   symbols  h = log pi(chosen) / pi_ref(chosen) - the same of rejected   beta how dear it is to leave the reference
+//   before   exact.cpp, ppo.cpp
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "rlhf/dpo.h"
+#include "rlhf/exact.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/review_models.h"
+
+using preferences::Ranking;
+
+struct Choices {
+    std::string rankings;
+    double beta = 0.5;
+    double learning_rate = 2e-4;
+    int epochs = 4;
+    int seeds = 3;
+
+    bool as_delivered() const { return rankings.empty() && beta == 0.5 && learning_rate == 2e-4 && epochs == 4; }
+};
+
+static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
+
+static Series series(const std::string& name, const std::vector<float>& y, int spread) {
+    Series smooth{.name = name, .x = {}, .y = {}};  // each point the mean of up to `spread` steps
+    const int n = static_cast<int>(y.size());
+    for (int k = 0; k < n; ++k) {
+        const int first = std::max(0, k - spread + 1);
+        smooth.x.push_back(static_cast<float>(k));
+        smooth.y.push_back(reviews::mean({y.begin() + first, y.begin() + k + 1}));
+    }
+    return smooth;
+}
+
+// --- five answers ---
+
+// Minus the log-likelihood of all comparisons, each as often as Bradley and Terry say: log_p (1, Y) -> (1, 1).
+static Var loss_of_all_pairs(const Var& log_p, const Matrix& log_q, const Matrix& rewards, float beta) {
+    std::vector<int> chosen, rejected;
+    const int Y = rewards.cols;
+    for (int i = 0; i < Y; ++i)
+        for (int j = 0; j < Y; ++j)
+            if (i != j) {
+                chosen.push_back(i);
+                rejected.push_back(j);
+            }
+    Matrix weights(static_cast<int>(chosen.size()), 1);  // (pairs, 1)  how often chosen is preferred to rejected
+    for (int k = 0; k < weights.rows; ++k) weights[k] = preferences::bradley_terry(rewards[chosen[k]], rewards[rejected[k]]);
+    const Var column = transpose(log_p), reference_column = transpose(Var(log_q));  // (Y, 1)
+    const dpo::LogProbabilities policy{.tokens = {}, .chosen = gather_rows(column, chosen), .rejected = gather_rows(column, rejected)};
+    const dpo::LogProbabilities reference{
+        .tokens = {}, .chosen = gather_rows(reference_column, chosen), .rejected = gather_rows(reference_column, rejected)};
+    return sum(multiply(dpo::loss(policy, reference, {.beta = beta}).losses, weights));
+}
+
+// returns the largest |p - pi*|
+static double step_five(Lesson& lesson) {
+    lesson.step("Where does DPO go?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
+    const Matrix q{{0.1f, 0.2f, 0.4f, 0.2f, 0.1f}}, rewards{{2, 1, 0.5f, 0, -1}};
+    const float beta = 0.5f;
+    const Matrix best = exact::optimal_policy(q, rewards, beta);
+    const Matrix log_q = log(q).value();
+    Var logits = parameter(log_q);
+    Series distance{.name = "KL(p || pi*), nats", .x = {}, .y = {}};
+    for (int step = 0; step < 3000; ++step) {
+        const Tape tape;
+        const Var log_p = log_softmax_rows(logits);
+        const Var loss = loss_of_all_pairs(log_p, log_q, rewards, beta);
+        if (step < 400 && step % 5 == 0) {
+            distance.x.push_back(static_cast<float>(step));
+            distance.y.push_back(static_cast<float>(exact::kl(exp(log_p.value()).value(), best)));
+        }
+        backward(loss);
+        for (int y = 0; y < q.cols; ++y) logits.value()[y] -= logits.gradient()[y];
+        logits.zero_gradient();
+    }
+    const Matrix p = softmax_rows(logits.value()).value();
+    std::vector<std::vector<std::string>> rows{{"answer", "reward", "reference q", "DPO", "closed form pi*"}};
+    double largest = 0;
+    for (int y = 0; y < q.cols; ++y) {
+        rows.push_back({text(y + 1), fixed(rewards[y], 1), fixed(q[y], 2), fixed(p[y]), fixed(best[y])});
+        largest = std::max<double>(largest, std::abs(p[y] - best[y]));
+    }
+    lesson.table(rows);
+    lesson.curves({distance});
+    lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ", fixed(exact::expected_reward(p, rewards), 3), " at a KL of ",
+               fixed(exact::kl(p, q), 3), " nats. DPO has not seen a single reward, only how often each answer wins against each other.");
+    lesson.why("solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so the log-ratios of the policy are rewards, and "
+               "Bradley and Terry's likelihood can be raised directly.");
+    lesson.predict("pi* when beta is 50. Then when it is 0.01.");
+    return largest;
+}
+
+// --- one pair ---
+
+// returns how far the first loss is from log 2
+static double step_pair(Lesson& lesson, const gpt::Weights& reference, const reviews::Comparisons& comparisons, const Choices& choices) {
+    lesson.step("What does DPO see?", "loss = -log sigmoid(beta h)", "DPO Eq. 7");
+    std::vector<int> order;
+    for (int k = 0; k < std::min(64, comparisons.count()); ++k) order.push_back(k);
+    const dpo::Batch batch = reviews::dpo_batch(comparisons, order, 0, static_cast<int>(order.size()));
+    lesson.code(2);
+    const dpo::LogProbabilities policy = dpo::log_probabilities(batch, reference, reviews::model_config());
+    const dpo::LossSteps steps = dpo::loss(policy, policy, {.beta = static_cast<float>(choices.beta)});
+    lesson.table({{"value", "shape", "what it is"},
+                  {"tokens", shape(policy.tokens.value()), "log pi of every word of an answer; chosen rows first, 0 for prompt and padding"},
+                  {"chosen", shape(policy.chosen.value()), "their sums, not means"},
+                  {"rejected", shape(policy.rejected.value()), ""},
+                  {"margin", shape(steps.margin.value()), "h"},
+                  {"losses", shape(steps.losses.value()), "-log sigmoid(beta h)"}});
+    lesson.table({{"first pair", "answer", "log pi"},
+                  {"chosen", reviews::text_of(reviews::answer_of(comparisons.better, 0)), fixed(policy.chosen.value()[0])},
+                  {"rejected", reviews::text_of(reviews::answer_of(comparisons.worse, 0)), fixed(policy.rejected.value()[0])}});
+    const float first = steps.loss.value()(0, 0);
+    lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first), " = log 2, whatever the pairs are. That one answer is likelier "
+               "than the other does not matter, only how that changes.");
+    return std::abs(first - std::log(2.0));
+}
+
+// --- training, beside PPO ---
+
+static void step_train(Lesson& lesson, const reviews::Follower& follower, int pairs) {
+    lesson.step("Does it learn from the rankings?");
+    lesson.code("const Follower follower = follow(writer, comparisons_of(rankings), {}, random);   // walkthroughs/lesson/review_models.cpp");
+    const reviews::DpoHistory& history = follower.history;
+    lesson.curves({series("share of pairs in order", history.accuracy, 20), series("loss", history.loss, 20)});
+    lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)});
+    lesson.say(pairs, " pairs, 64 at a time. The loss went from ", fixed(history.loss.front()), " to ", fixed(series("", history.loss, 30).y.back()), ".");
+    lesson.why("the loss sees the difference only. It is lowered almost entirely by making the rejected unlikely: they are easy to spot, and what they lose may go "
+               "to any answer, not to the chosen one alone.");
+}
+
+struct Compared {
+    reviews::Measured before, ppo, dpo;
+    float accuracy = 0;
+};
+
+static std::vector<std::string> measured_row(const std::string& name, const reviews::Measured& m) {
+    return {name, fixed(m.true_score, 2), fixed(m.reward, 2), fixed(m.kl, 2), percent(m.sentences)};
+}
+
+static reviews::Measured mean_of(const std::vector<Compared>& all, reviews::Measured Compared::*which) {
+    reviews::Measured mean;
+    const float share = 1.0f / static_cast<float>(all.size());
+    for (const Compared& one : all) {
+        mean.true_score += share * (one.*which).true_score;
+        mean.reward += share * (one.*which).reward;
+        mean.kl += share * (one.*which).kl;
+        mean.sentences += share * (one.*which).sentences;
+    }
+    return mean;
+}
+
+static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int seed) {
+    lesson.step("DPO or PPO?", "the same writer, the same rankings");
+    std::vector<std::vector<std::string>> rows{{"", "true score", "reward", "KL", "sentences"}};
+    for (std::size_t k = 0; k < all.size(); ++k) {
+        rows.push_back(measured_row("seed " + text(seed + static_cast<int>(k)) + ", before", all[k].before));
+        rows.push_back(measured_row("   PPO, beta 0.2", all[k].ppo));
+        rows.push_back(measured_row("   DPO", all[k].dpo));
+    }
+    lesson.table(rows);
+    lesson.why("DPO needs no judge, no sampling and a part of the time. PPO sees what it writes itself and is told when that is bad; DPO only ever sees the answers of the "
+               "first model. So it goes less far, and where it leaves the grammar nobody tells it.");
+}
+
+// --- spoiled ---
+
+struct Spoiled {
+    std::string name;
+    reviews::Measured measured;
+    float chosen = 0, rejected = 0, accuracy = 0, loss = 0;  // over the last steps
+};
+
+static Spoiled ended(const std::string& name, const reviews::Follower& follower, const reviews::Measured& measured) {
+    const reviews::DpoHistory& history = follower.history;
+    return {.name = name, .measured = measured, .chosen = series("", history.chosen, 30).y.back(), .rejected = series("", history.rejected, 30).y.back(),
+            .accuracy = series("", history.accuracy, 30).y.back(), .loss = series("", history.loss, 30).y.back()};
+}
+
+static void step_spoil(Lesson& lesson, const std::vector<Spoiled>& runs) {
+    lesson.step("How is it spoiled?", "a small beta, a large learning rate");
+    std::vector<std::vector<std::string>> rows{{"run", "loss", "in order", "chosen", "rejected", "true score", "KL", "sentences"}};
+    for (const Spoiled& run : runs)
+        rows.push_back({run.name, fixed(run.loss, 3), percent(run.accuracy), fixed(run.chosen, 2), fixed(run.rejected, 2), fixed(run.measured.true_score, 2),
+                        fixed(run.measured.kl, 2), percent(run.measured.sentences)});
+    lesson.table(rows);
+    lesson.why("loss and accuracy look fine, better even. But chosen and rejected fall both: the probability went to sentences in neither column, which offline data never "
+               "shows. Look at the log-probability of the chosen ones, not at the loss alone.");
+}
+
+// --- the lesson ---
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const bool own = !choices.rankings.empty();
+    std::vector<Ranking> of_file;
+    if (own) {
+        of_file = preferences::read_rankings(choices.rankings);
+        const int pairs = static_cast<int>(reviews::ranked_rows(of_file).pairs.list.size());
+        require(pairs >= 64, choices.rankings, ": ", pairs, " comparisons, a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
+    }
+    const double from_closed_form = step_five(lesson);
+    const reviews::DpoRun settings{.beta = static_cast<float>(choices.beta), .learning_rate = static_cast<float>(choices.learning_rate), .epochs = choices.epochs};
+    double from_log_2 = 0;
+    std::vector<Compared> all;
+    std::vector<Spoiled> runs;
+    for (int k = 0; k < choices.seeds; ++k) {
+        Random random(seed + k);
+        const reviews::Writer writer = reviews::learn_to_write(random, Descent::linear);
+        const ppo::Episodes texts = reviews::write(writer.w, 1600, random, 4);
+        const std::vector<Ranking> rankings = own ? of_file : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
+        const reviews::Comparisons comparisons = reviews::comparisons_of(rankings);
+        if (k == 0) from_log_2 = step_pair(lesson, writer.w, comparisons, choices);
+        const reviews::Follower follower = reviews::follow(writer.w, comparisons, settings, random);
+        if (k == 0) step_train(lesson, follower, comparisons.count());
+        const reviews::Judge judge = reviews::learn_to_judge(writer.w, rankings, random);
+        const reviews::Pleaser pleaser = reviews::please(writer.w, judge, {.beta = 0.2f}, random);
+        all.push_back({.before = reviews::measure(writer.w, writer.w, judge, random), .ppo = reviews::measure(pleaser.w.trunk, writer.w, judge, random),
+                       .dpo = reviews::measure(follower.w, writer.w, judge, random), .accuracy = ended("", follower, {}).accuracy});
+        if (k > 0) continue;
+        runs.push_back(ended("as above", follower, all[0].dpo));
+        reviews::DpoRun faster = settings, both = settings;
+        faster.learning_rate *= 4;
+        both.learning_rate *= 4;
+        both.beta /= 5;
+        const reviews::Follower hasty = reviews::follow(writer.w, comparisons, faster, random);
+        runs.push_back(ended("4 times the rate", hasty, reviews::measure(hasty.w, writer.w, judge, random)));
+        const reviews::Follower loose = reviews::follow(writer.w, comparisons, both, random);
+        runs.push_back(ended("and a fifth of beta", loose, reviews::measure(loose.w, writer.w, judge, random)));
+    }
+    step_compare(lesson, all, seed);
+    step_spoil(lesson, runs);
+
+    lesson.claim_at_most("five answers: DPO's policy and the closed form, largest difference", from_closed_form, 1e-3);
+    lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
+    if (!choices.as_delivered()) return;
+    const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo), ppo = mean_of(all, &Compared::ppo);
+    double accuracy = 0;
+    for (const Compared& one : all) accuracy += one.accuracy / static_cast<double>(all.size());
+    lesson.claim_at_least("DPO: true score gained, mean of the seeds", dpo.true_score - before.true_score, 0.25);
+    lesson.claim_at_least("DPO: share of pairs in order at the end", accuracy, 0.7);
+    lesson.claim_at_most("DPO: KL", dpo.kl, 2.5);
+    lesson.claim_at_least("PPO from the same rankings: true score gained", ppo.true_score - before.true_score, 0.7);
+    lesson.claim_at_most("spoiled: chosen answers' log-probability changed by", runs.back().chosen, -1);
+    lesson.claim_at_most("spoiled: that of rejected ones by", runs.back().rejected, -5);
+    lesson.claim_at_least("spoiled: and the share of pairs in order is", runs.back().accuracy, 0.7);
+    lesson.claim_at_most("spoiled: share of sentences, compared with before", runs.back().measured.sentences - all[0].before.sentences, -0.03);
+}
+
+int main(int argc, char** argv) {
+    Choices choices;
+    Options options("rlhf/dpo", "The policy is the reward model: learn from rankings with one loss, and compare with PPO.", "25 seconds");
+    options.add("beta", choices.beta, "how dear it is to leave the reference", 0.001, 100);
+    options.add("learning-rate", choices.learning_rate, "of Adam", 0, 1);
+    options.add("epochs", choices.epochs, "times through all pairs", 1, 100);
+    options.add("seeds", choices.seeds, "carry everything out from so many seeds", 1, 20);
+    options.add("rankings", choices.rankings, "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the synthetic person");
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}

@@ -1,0 +1,386 @@
+// exact.cpp: the lesson on exact against estimated. Six words and four places: every answer can be listed, so every estimate can be checked.
+//
+//   papers   the optimum: Rafailov et al., 2023, arXiv 2305.18290, Eq. 4; what is estimated: Schulman et al., 2017, arXiv 1707.06347, Eq. 7
+//   shows    that PPO climbs towards a policy that can be written down, by a gradient that is right on average, and never beyond it
+//   symbols  Y answers   p(y) policy   q(y) reference   r(y) reward   beta price of a nat of KL   pi* the best policy there is
+//   before   ppo.cpp     next   dpo.cpp
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/training/optimizer.h"
+#include "nn/training/parameters.h"
+#include "nn/training/progress.h"
+#include "rlhf/exact.h"
+#include "rlhf/ppo.h"
+#include "walkthroughs/lesson/lesson.h"
+
+static const std::vector<std::string> words{".", "good", "bad", "very", "not", "was"};
+static constexpr int full_stop = 0, good = 1, bad = 2, very = 3, negation = 4, was = 5;
+static constexpr int longest = 4;  // words of an answer
+static const std::vector<int> prompt{was};
+static const gpt::Config config{.vocabulary = 6, .positions = 8, .width = 16, .depth = 1, .heads = 2, .mlp_width = 32};
+
+struct Choices {
+    double beta = 0.5;
+    int iterations = 120;
+};
+
+// +1 for each "good", -1 for each "bad", times 1.5 behind "very", times -0.5 behind "not"; 1 less when there is no full stop.
+static float score_of(const std::vector<int>& answer) {
+    float score = answer.back() == full_stop ? 0.0f : -1.0f;
+    for (std::size_t k = 0; k < answer.size(); ++k) {
+        const float factor = k > 0 && answer[k - 1] == very ? 1.5f : k > 0 && answer[k - 1] == negation ? -0.5f : 1.0f;
+        if (answer[k] == good || answer[k] == bad) score += answer[k] == good ? factor : -factor;
+    }
+    return score;
+}
+
+static std::string text_of(const std::vector<int>& answer) {
+    std::string words_of_answer;
+    for (const int id : answer) words_of_answer += (words_of_answer.empty() ? "" : " ") + words[id];
+    return words_of_answer;
+}
+
+// Everything that is known for certain.
+struct World {
+    gpt::Weights reference;
+    std::vector<std::vector<int>> answers;  // Y of them
+    Matrix rewards;                         // (Y, 1)
+    Matrix log_q, q;                        // (Y, 1)  of the reference
+    Matrix best;                            // (Y, 1)  pi*
+    float beta = 0;
+    double optimum = 0;                     // the objective of pi*
+};
+
+static Matrix log_probabilities(const gpt::Weights& w, const World& world) {
+    const NoTape frozen;
+    return exact::log_probabilities(prompt, world.answers, w, config).value();  // (Y, 1)
+}
+
+static World make_world(Random& random, float beta) {
+    World world{.reference = gpt::make_weights(config, random, {.deviation = 0.4f, .embedding_deviation = 0.4f}),
+                .answers = exact::all_answers(config.vocabulary, full_stop, longest), .rewards = {}, .log_q = {}, .q = {}, .best = {}, .beta = beta};
+    world.rewards = Matrix(static_cast<int>(world.answers.size()), 1);
+    for (int y = 0; y < world.rewards.rows; ++y) world.rewards[y] = score_of(world.answers[y]);
+    world.log_q = log_probabilities(world.reference, world);
+    world.q = exact::probabilities(world.log_q);
+    world.best = exact::optimal_policy(world.q, world.rewards, beta);
+    world.optimum = exact::optimal_objective(world.q, world.rewards, beta);
+    return world;
+}
+
+// --- what is known ---
+
+static void step_list(Lesson& lesson, const World& world) {
+    lesson.step("How many answers are there?", "p(y) = product over t of pi(y_t | y_1 ... y_t-1)");
+    lesson.code(2);
+    const std::vector<std::vector<int>> answers = exact::all_answers(config.vocabulary, full_stop, longest);
+    const Var log_p = exact::log_probabilities(prompt, answers, world.reference, config);
+    const double sum = std::accumulate(world.q.begin(), world.q.end(), 0.0);
+    lesson.say(answers.size(), " answers to \"was\", log-probabilities ", shape(log_p.value()), "; their probabilities sum to ", fixed(sum, 6), ".");
+    lesson.why("an answer ends with a full stop or at the ", longest, "th word: 1 + 5 + 25 + 125 * 6 = 781. With the 50,257 words of GPT-2 and a hundred "
+               "places there is no list, and everything below has to be estimated from samples.");
+}
+
+static void step_optimum(Lesson& lesson, const World& world) {
+    lesson.step("Which policy is the best?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
+    lesson.code(2);
+    const Matrix best = exact::optimal_policy(world.q, world.rewards, world.beta);              // (Y, 1)
+    const double optimum = exact::optimal_objective(world.q, world.rewards, world.beta);        // beta log Z
+    std::vector<int> order(best.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int a, int b) { return best[a] > best[b]; });
+    std::vector<std::vector<std::string>> rows{{"answer", "reward", "reference q", "best pi*"}};
+    for (int k = 0; k < 8; ++k)
+        rows.push_back({text_of(world.answers[order[k]]), fixed(world.rewards[order[k]], 1), fixed(world.q[order[k]]), fixed(best[order[k]])});
+    lesson.table(rows);
+    const Matrix log_q = reshape(world.log_q, 11, 71), log_best = reshape(log(best).value(), 11, 71);
+    lesson.heat("log q of all answers, the shortest first", log_q);
+    lesson.heat("log pi* of all answers", log_best);
+    lesson.table({{"policy", "expected reward", "KL to the reference", "objective"},
+                  {"reference", fixed(exact::expected_reward(world.q, world.rewards)), fixed(exact::kl(world.q, world.q)),
+                   fixed(exact::objective(world.q, world.q, world.rewards, world.beta))},
+                  {"best", fixed(exact::expected_reward(best, world.rewards)), fixed(exact::kl(best, world.q)), fixed(optimum)}});
+    lesson.why("no answer is forbidden and none is chosen alone: each becomes likelier by the factor exp(r / beta). A small beta sharpens, a large one "
+               "leaves things as they are.");
+    lesson.predict("the expected reward of the best policy with half of the price. Run with --beta ", fixed(world.beta / 2, 2), ".");
+}
+
+// --- a policy on its way ---
+
+static gpt::Weights copy_of(const gpt::Weights& w) {
+    Random unused;  // every number that it draws is replaced
+    gpt::Weights copy = gpt::make_weights(config, unused);
+    copy_values(gpt::parameters(w, config), gpt::parameters(copy, config));
+    return copy;
+}
+
+static AdamW adam(const Parameters& parameters, float rate) { return AdamW({}, variables(parameters), {.learning_rate = rate, .weight_decay = 0}); }
+
+// The objective of the policy before each of `steps` steps along the exact gradient.
+static std::vector<float> climb_exactly(const gpt::Weights& w, const World& world, int steps) {
+    std::vector<float> objectives;
+    AdamW optimizer = adam(gpt::parameters(w, config), 3e-3f);
+    for (int step = 0; step < steps; ++step) {
+        const Tape tape;
+        const Var loss = exact::loss(exact::log_probabilities(prompt, world.answers, w, config), world.log_q, world.rewards, world.beta);
+        backward(loss);
+        optimizer.update();
+        zero_gradients(optimizer.variables);
+        objectives.push_back(-loss.value()(0, 0));
+    }
+    return objectives;
+}
+
+// returns the largest |gap - beta KL(p || pi*)| over several policies
+static double step_gap(Lesson& lesson, const World& world) {
+    lesson.step("How much does a policy lack?", "optimum - objective(p) = beta KL(p || pi*)");
+    std::vector<std::vector<std::string>> rows{{"policy", "objective", "optimum - objective", "beta KL(p || pi*)"}};
+    double largest = 0;
+    const gpt::Weights w = copy_of(world.reference);
+    for (int taken = 0; taken <= 40; taken += 10) {
+        const Matrix p = exact::probabilities(log_probabilities(w, world));
+        const double objective = exact::objective(p, world.q, world.rewards, world.beta);
+        const double gap = world.optimum - objective, distance = world.beta * exact::kl(p, world.best);
+        rows.push_back({"after " + text(taken) + " exact steps", fixed(objective, 5), fixed(gap, 5), fixed(distance, 5)});
+        largest = std::max(largest, std::abs(gap - distance));
+        climb_exactly(w, world, 10);
+    }
+    lesson.table(rows);
+    lesson.why("put r = beta log(pi* / q) + beta log Z into the objective, and everything but the KL to pi* drops out. A KL is never negative: so no policy "
+               "is above the optimum, and climbing the objective is the same as approaching pi*.");
+    return largest;
+}
+
+// --- estimated: the KL ---
+
+static ppo::Episodes sample(const gpt::Weights& w, int count, Random& random) {
+    const Matrix draws = uniform_matrix(random, count, longest);
+    return ppo::roll_out(std::vector<int>(count, was), 1, w, config, longest, full_stop, full_stop, draws);
+}
+
+static Matrix token_log_probabilities(const gpt::Weights& w, const ppo::Episodes& episodes) {
+    const NoTape frozen;
+    return ppo::token_log_probabilities(gpt::forward(episodes.tokens, episodes.length, w, config).logits, episodes).value();
+}
+
+struct SampledKl {
+    double exact = 0, mean = 0;
+    double negative_answers = 0, negative_batches = 0;  // shares
+};
+
+static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights& w, Random& random) {
+    lesson.step("How far from the reference?", "KL(p || q) = E over y ~ p of log p(y) / q(y)");
+    const int count = 8192, batch = 8;
+    const ppo::Episodes episodes = sample(w, count, random);
+    const Matrix log_p = token_log_probabilities(w, episodes), log_q = token_log_probabilities(world.reference, episodes);
+    lesson.code(1);
+    const std::vector<float> kl = ppo::kl_of_episodes(log_p, log_q, ppo::answer_mask(episodes));
+    SampledKl sampled{.exact = exact::kl(exact::probabilities(log_probabilities(w, world)), world.q)};
+    Series running{.name = "mean of the first n samples", .x = {}, .y = {}}, truth{.name = "listed: the true KL", .x = {}, .y = {}};
+    double sum = 0, squares = 0, of_batch = 0;
+    for (int n = 0; n < count; ++n) {
+        sum += kl[n];
+        squares += 0.5 * kl[n] * kl[n];
+        of_batch += kl[n];
+        sampled.negative_answers += kl[n] < 0;
+        if ((n + 1) % batch == 0) {
+            sampled.negative_batches += of_batch < 0;
+            of_batch = 0;
+        }
+        if ((n + 1) % 32 != 0 || n >= 2048) continue;
+        running.x.push_back(static_cast<float>(n + 1));
+        running.y.push_back(static_cast<float>(sum / (n + 1)));
+        truth.x.push_back(static_cast<float>(n + 1));
+        truth.y.push_back(static_cast<float>(sampled.exact));
+    }
+    sampled.mean = sum / count;
+    sampled.negative_answers /= count;
+    sampled.negative_batches /= count / batch;
+    lesson.curves({running, truth});
+    lesson.table({{"what", "nats"},
+                  {"true KL, by listing all answers", fixed(sampled.exact)},
+                  {"mean of log p/q over " + text(count) + " samples", fixed(sampled.mean)},
+                  {"mean of half its square (always positive, but not the KL)", fixed(squares / count)},
+                  {"first sample", fixed(kl[0])}, {"second sample", fixed(kl[1])}, {"third sample", fixed(kl[2])}});
+    lesson.why(fixed(100 * sampled.negative_answers, 1), " % of the samples are negative, and ", fixed(100 * sampled.negative_batches, 1), " % of the means of ", batch,
+               ": an answer that became less likely than it was. The true KL cannot be negative. So a negative KL on a training curve is noise, and no bug.");
+    return sampled;
+}
+
+// --- estimated: the gradient ---
+
+static std::vector<double> gradient_of(const gpt::Weights& w) {
+    std::vector<double> gradient;
+    for (Var& variable : variables(gpt::parameters(w, config))) {
+        const Matrix& g = variable.gradient();
+        if (g.empty()) gradient.insert(gradient.end(), variable.value().size(), 0.0);
+        gradient.insert(gradient.end(), g.begin(), g.end());
+        variable.zero_gradient();
+    }
+    return gradient;
+}
+
+static double cosine(const std::vector<double>& a, const std::vector<double>& b) {
+    const double ab = std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+    return ab / std::sqrt(std::inner_product(a.begin(), a.end(), a.begin(), 0.0) * std::inner_product(b.begin(), b.end(), b.begin(), 0.0));
+}
+
+static std::vector<float> scores_of(const ppo::Episodes& episodes) {
+    std::vector<float> scores;
+    for (int b = 0; b < episodes.count(); ++b) {
+        const auto answer = episodes.tokens.begin() + b * episodes.length + 1;
+        scores.push_back(score_of({answer, answer + episodes.answer_lengths[b]}));
+    }
+    return scores;
+}
+
+// The gradient of the PPO loss of `count` fresh episodes, before any step is taken.   whitened  as PPO does it, or the advantages as they are
+static std::vector<double> sampled_gradient(const ppo::Weights& w, const World& world, int count, float trace, bool whitened, Random& random) {
+    const ppo::Config settings{.kl_coefficient = world.beta, .adaptive = false, .trace = trace, .value_weight = 0};
+    const ppo::Episodes episodes = sample(w.trunk, count, random);
+    const Matrix mask = ppo::answer_mask(episodes), log_q = token_log_probabilities(world.reference, episodes);
+    const Tape tape;
+    const ppo::PolicySteps policy = ppo::forward(episodes, w, config);
+    const Matrix log_p = policy.log_probabilities.value(), values = policy.values.value();
+    ppo::RewardSteps rewards = ppo::rewards_and_advantages(scores_of(episodes), log_p, log_q, values, mask, world.beta, settings);
+    if (!whitened) rewards.advantages = rewards.advantages_raw;
+    backward(ppo::loss(policy, log_p, values, rewards, mask, settings).loss);
+    return gradient_of(w.trunk);
+}
+
+struct Cosines {
+    std::vector<float> samples, raw, white, short_sighted;  // means over some repetitions
+};
+
+static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weights& way, Random& random) {
+    lesson.step("Does PPO climb in the right direction?", "cosine of estimated and exact gradient", "PPO Eq. 7");
+    const ppo::Weights w = ppo::from_language_model(way, config);  // all values 0
+    std::vector<double> truth;
+    {
+        const Tape tape;
+        backward(exact::loss(exact::log_probabilities(prompt, world.answers, w.trunk, config), world.log_q, world.rewards, world.beta));
+        truth = gradient_of(w.trunk);
+    }
+    Cosines cosines;
+    std::vector<std::vector<std::string>> rows{{"episodes", "advantages as they are", "whitened", "lambda = 0: only the next reward"}};
+    const int repetitions = 4;
+    for (int count = 16; count <= 4096; count *= 4) {
+        double raw = 0, white = 0, short_sighted = 0;
+        for (int k = 0; k < repetitions; ++k) {
+            raw += cosine(sampled_gradient(w, world, count, 1, false, random), truth) / repetitions;
+            white += cosine(sampled_gradient(w, world, count, 1, true, random), truth) / repetitions;
+            short_sighted += cosine(sampled_gradient(w, world, count, 0, true, random), truth) / repetitions;
+        }
+        rows.push_back({text(count), fixed(raw, 3), fixed(white, 3), fixed(short_sighted, 3)});
+        cosines.samples.push_back(static_cast<float>(std::log2(count)));
+        cosines.raw.push_back(static_cast<float>(raw));
+        cosines.white.push_back(static_cast<float>(white));
+        cosines.short_sighted.push_back(static_cast<float>(short_sighted));
+    }
+    lesson.table(rows);
+    lesson.curves({{.name = "cosine as they are, over log2 of the episodes", .x = cosines.samples, .y = cosines.raw},
+                   {.name = "whitened", .x = cosines.samples, .y = cosines.white},
+                   {.name = "lambda = 0", .x = cosines.samples, .y = cosines.short_sighted}});
+    lesson.why("before the first step the ratio is 1, and the gradient of the clipped loss is the plain policy gradient: right on average, and noisy. "
+               "Whitening takes a mean off, which changes no direction on average, and helps most where all scores are far from 0. With lambda = 0 and values that are still 0 a word is only paid "
+               "for what comes with it: more samples do not help, the direction stays wrong. That is why there is a value, and a lambda near 1.");
+    return cosines;
+}
+
+// --- PPO against the optimum ---
+
+struct Path {
+    std::vector<float> objective, distance;  // exact, before each iteration and after the last; distance = KL(p || pi*)
+};
+
+static void note(Path& path, const gpt::Weights& w, const World& world) {
+    const Matrix p = exact::probabilities(log_probabilities(w, world));
+    path.objective.push_back(static_cast<float>(exact::objective(p, world.q, world.rewards, world.beta)));
+    path.distance.push_back(static_cast<float>(exact::kl(p, world.best)));
+}
+
+static Path climb_by_samples(const World& world, int iterations, Random& random) {
+    const ppo::Config settings{.kl_coefficient = world.beta, .adaptive = false};
+    const ppo::Weights w = ppo::from_language_model(world.reference, config);
+    AdamW optimizer = adam(ppo::parameters(w, config), 3e-3f);
+    Progress progress("PPO", iterations);
+    Path path;
+    note(path, w.trunk, world);
+    for (int iteration = 0; iteration < iterations; ++iteration) {
+        const ppo::Episodes episodes = sample(w.trunk, 64, random);
+        const Matrix mask = ppo::answer_mask(episodes), log_q = token_log_probabilities(world.reference, episodes);
+        const ppo::PolicySteps old = ppo::forward(episodes, w, config);
+        const Matrix old_log_p = old.log_probabilities.value(), old_values = old.values.value();
+        const ppo::RewardSteps rewards = ppo::rewards_and_advantages(scores_of(episodes), old_log_p, log_q, old_values, mask, world.beta, settings);
+        for (int epoch = 0; epoch < 4; ++epoch) {
+            const Tape tape;
+            const ppo::LossSteps steps = ppo::loss(ppo::forward(episodes, w, config), old_log_p, old_values, rewards, mask, settings);
+            backward(steps.loss);
+            clip_gradient_norm(optimizer.variables, 1);
+            optimizer.update();
+            zero_gradients(optimizer.variables);
+        }
+        note(path, w.trunk, world);
+        progress.update(iteration, -path.objective.back());
+    }
+    return path;
+}
+
+static Series over_iterations(const std::string& name, const std::vector<float>& y) {
+    Series series{.name = name, .x = {}, .y = y};
+    for (std::size_t k = 0; k < y.size(); ++k) series.x.push_back(static_cast<float>(k));
+    return series;
+}
+
+static Path step_climb(Lesson& lesson, const World& world, const Choices& choices, Random& random) {
+    lesson.step("How close does PPO come?", "E[r] - beta KL(p || q), listed, not sampled");
+    lesson.code(1);
+    const Path path = climb_by_samples(world, choices.iterations, random);
+    const gpt::Weights w = copy_of(world.reference);
+    const std::vector<float> exactly = climb_exactly(w, world, choices.iterations + 1);
+    const std::vector<float> optimum(path.objective.size(), static_cast<float>(world.optimum));
+    lesson.curves({over_iterations("PPO, 64 episodes a round", path.objective), over_iterations("exact gradient, one step a round", exactly), over_iterations("optimum", optimum)});
+    lesson.curves({over_iterations("distance KL(p || pi*) of PPO, nats", path.distance)});
+    lesson.say("From ", fixed(path.objective.front()), " to ", fixed(path.objective.back()), "; the optimum is ", fixed(world.optimum), ". The distance to pi* went from ",
+               fixed(path.distance.front()), " to ", fixed(path.distance.back()), " nats.");
+    lesson.why("each round sees 64 of 781 answers, so the path trembles and ends near the optimum, not at it; and it never passes it.");
+    return path;
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    Random random(seed);
+    const World world = make_world(random, static_cast<float>(choices.beta));
+    step_list(lesson, world);
+    step_optimum(lesson, world);
+    const double largest_gap_error = step_gap(lesson, world);
+    const gpt::Weights way = copy_of(world.reference);  // a policy that has left the reference, and has not arrived
+    climb_exactly(way, world, 12);
+    const SampledKl kl = step_kl(lesson, world, way, random);
+    const Cosines cosines = step_gradient(lesson, world, way, random);
+    const Path path = step_climb(lesson, world, choices, random);
+
+    lesson.claim_at_most("largest difference between what a policy lacks and beta KL(p || pi*)", largest_gap_error, 1e-4);
+    lesson.claim("the true KL is not negative, single samples are", kl.exact >= 0 && kl.negative_answers > 0);
+    lesson.claim_at_most("mean of 8192 samples, off the true KL by", std::abs(kl.mean - kl.exact), 0.12);
+    lesson.claim_at_least("cosine of PPO's gradient and the exact one, 4096 episodes", cosines.white.back(), 0.9);
+    lesson.claim_at_least("and how much it has grown since 16 episodes", cosines.white.back() - cosines.white.front(), 0.1);
+    lesson.claim_at_most("the same with lambda = 0 and no values, which no number of samples mends", cosines.short_sighted.back(), 0.8);
+    const double highest = *std::max_element(path.objective.begin(), path.objective.end());
+    lesson.claim_at_most("highest objective of all rounds, above the optimum by", highest - world.optimum, 1e-5);
+    if (choices.iterations >= 120 && choices.beta >= 0.2)
+        lesson.claim_at_most("share of the distance to pi* that is left", path.distance.back() / path.distance.front(), 0.25);
+}
+
+int main(int argc, char** argv) {
+    Choices choices;
+    Options options("rlhf/exact", "A task so small that the best policy is known: how well do samples find it?", "5 seconds");
+    options.add("beta", choices.beta, "the price of a nat of KL", 0.05, 10);
+    options.add("iterations", choices.iterations, "rounds of PPO, 64 episodes each", 1, 2000);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
