@@ -82,6 +82,23 @@ TEST_CASE("the model of the toy has 26,752 numbers, and fresh it knows nothing")
     CHECK(chain_of_thought::loss(w, config, card, a, b, Format::steps).value()[0] == Approx(std::log(12.0)).epsilon(0.02));
 }
 
+TEST_CASE("the loss is the mean over all tokens that are written, whatever their format") {
+    Random random(6);
+    const gpt::Config config = chain_of_thought::model_of(small);
+    const gpt::Weights w = gpt::make_weights(config, random, chain_of_thought::start);
+    const chain_of_thought::Questions three = chain_of_thought::make_questions(small, random, 3);
+    double sum = 0;
+    for (const Format format : {Format::direct, Format::steps}) {
+        const chain_of_thought::Questions& questions = format == Format::direct ? two : three;
+        const std::vector<int> documents = chain_of_thought::documents_of(small, questions, format);
+        const gpt::Steps steps = gpt::forward(documents, chain_of_thought::document_length(small, format), w, config);
+        const Var losses = gpt::position_losses(steps, chain_of_thought::labels_of(small, documents, format));
+        for (const float x : losses.value()) sum += x;
+    }
+    // two questions with 2 tokens each, three with 5
+    CHECK(chain_of_thought::loss(w, config, small, two, three, Format::steps).value()[0] == Approx(sum / (2 * 2 + 3 * 5)));
+}
+
 TEST_CASE("majority: the most frequent answer, of several the one given first") {
     CHECK(chain_of_thought::majority({3, 1, 3}) == 3);
     CHECK(chain_of_thought::majority({1, 3, 3}) == 3);
@@ -127,7 +144,8 @@ TEST_CASE("after a short training: right with its own steps, and the answer is r
         CHECK(unmoved[q] == answers[q]);
         by_one += moved[q] == (answers[q] + 1) % 5;
     }
-    CHECK(by_one > 50);  // chance is 33; how near to 100 a second of training comes depends on the last digit of the compiler's sums
+    CHECK(by_one >
+          50);  // chance is 33; how near to 100 a second of training comes depends on the last digit of the compiler's sums
 
     // drawn at temperature 0 and greedily is the same; drawn from the middle of each probability nearly so
     const Matrix draws(100, 6, 0.5f);
