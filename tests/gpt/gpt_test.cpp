@@ -1,13 +1,13 @@
 #include "gpt/gpt.h"
 
 #include <cmath>
-#include <cstdio>
 
 #include "gpt/sampling.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("gpt");
@@ -394,21 +394,15 @@ TEST_CASE("the names of a checkpoint: gpt2's, those of 2018, with a prefix, with
     CHECK(with_head.back().name == "lm_head.weight");
 }
 
-// A file in the folder for temporary files that is gone at the end.
-struct TemporaryFile {
-    std::string path;
-    explicit TemporaryFile(const std::string& name) : path("build/" + name) {}
-    ~TemporaryFile() { std::remove(path.c_str()); }
-};
-
 TEST_CASE("what is saved is loaded again with the same configuration and the same numbers") {
-    const TemporaryFile file("gpt_test.safetensors");
+    const TemporaryFolder folder;
+    const std::string path = folder.path("gpt_test.safetensors");
     gpt::Config untied = tiny;
     untied.tied = false;
     for (const gpt::Config& config : {tiny, tiny_2018(), untied}) {
         const gpt::Weights w = random_weights(config);
-        save(gpt::parameters(w, config), file.path, gpt::metadata(config));
-        const Safetensors checkpoint(file.path);
+        save(gpt::parameters(w, config), path, gpt::metadata(config));
+        const Safetensors checkpoint(path);
         const gpt::Config found = gpt::config_of(checkpoint);
         CHECK(found.vocabulary == 11);
         CHECK(found.positions == 9);
@@ -442,11 +436,12 @@ static void write_foreign_file(const std::string& path, const gpt::Weights& w, b
 }
 
 TEST_CASE("a file with the prefix transformer., stored causal masks and a second copy of the word table loads all the same") {
-    const TemporaryFile file("gpt_test_foreign.safetensors");
+    const TemporaryFolder folder;
+    const std::string path = folder.path("gpt_test_foreign.safetensors");
     const gpt::Weights w = random_weights(tiny);
     for (const bool with_head : {false, true}) {
-        write_foreign_file(file.path, w, with_head);
-        const Safetensors checkpoint(file.path);
+        write_foreign_file(path, w, with_head);
+        const Safetensors checkpoint(path);
         const gpt::Config found = gpt::config_of(checkpoint, 4);
         CHECK(found.heads == 2);
         CHECK(found.tied);
@@ -490,17 +485,16 @@ TEST_CASE("wrong input is refused with the numbers that came and the numbers tha
 }
 
 TEST_CASE("a file that is no GPT checkpoint is refused by name") {
-    const TemporaryFile file("gpt_test_other.safetensors");
-    write_safetensors(file.path, {{.name = "a", .shape = {1}, .floats = Matrix(1, 1), .integers = {}}});
-    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
-          file.path + ": there is no tensor wte.weight, this is not a GPT checkpoint");
-    write_safetensors(file.path, {{.name = "wte.weight", .shape = {2}, .floats = Matrix(1, 2), .integers = {}}});
-    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
-          file.path + ": wte.weight has the shape (2), it should be a matrix");
+    const TemporaryFolder folder;
+    const std::string path = folder.path("gpt_test_other.safetensors");
+    write_safetensors(path, {{.name = "a", .shape = {1}, .floats = Matrix(1, 1), .integers = {}}});
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
+          path + ": there is no tensor wte.weight, this is not a GPT checkpoint");
+    write_safetensors(path, {{.name = "wte.weight", .shape = {2}, .floats = Matrix(1, 2), .integers = {}}});
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) == path + ": wte.weight has the shape (2), it should be a matrix");
     const gpt::Weights w = random_weights(tiny);
-    save(gpt::parameters(w, tiny), file.path);
-    CHECK(error_of([&] { gpt::config_of(Safetensors(file.path)); }) ==
-          file.path + ": heads of width 64 do not divide a model of width 8");
+    save(gpt::parameters(w, tiny), path);
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) == path + ": heads of width 64 do not divide a model of width 8");
 }
 
 TEST_CASE("a few steps of plain descent learn two sentences by heart") {
