@@ -29,6 +29,9 @@ TEST_CASE("corrupt_batch: eight of ten hidden, one replaced, one left, each deci
     CHECK(corrupted.labels == std::vector<int>{-100, 10, 11, 12, -100, -100, -100, -100});
     CHECK(corrupted.places == std::vector<int>{1, 2, 3});
     CHECK(mlm::labels_at_places(corrupted) == std::vector<int>{10, 11, 12});
+    // a draw of exactly `select` is not below it: 0.25 and 1/4 are the same number
+    const mlm::Draws border{.u_select = {{0.25f, 0.2f}}, .u_mask = Matrix(1, 2), .u_random = Matrix(1, 2), .random_words = {1, 1}};
+    CHECK(mlm::corrupt_batch({10, 11}, {0, 0}, border, {.select = 0.25}).places == std::vector<int>{1});
 }
 
 TEST_CASE("corrupt_candidates: a fixed number, in the order of the permutation, draws counted by words taken") {
