@@ -28,8 +28,15 @@ static Record& existing(Record* record) {
     return *record;
 }
 
-const Matrix& Var::value() const { return existing(record).value; }
-Matrix& Var::value() { return existing(record).value; }
+const Matrix& Var::value() const& { return existing(record).value; }
+Matrix& Var::value() & { return existing(record).value; }
+
+Matrix Var::value() && {
+    Record& last = existing(record);
+    if (last.handles > 1) return last.value;  // somebody else holds it too
+    return std::move(last.value);
+}
+
 const Matrix& Var::gradient() const { return existing(record).gradient; }
 Matrix& Var::gradient() { return existing(record).gradient; }
 void Var::zero_gradient() { existing(record).gradient = Matrix(); }

@@ -30,8 +30,9 @@ public:
 
     explicit operator bool() const { return record != nullptr; }
 
-    const Matrix& value() const;
-    Matrix& value();                  // for an optimizer or a loader; results of operations are not meant to be changed
+    const Matrix& value() const&;
+    Matrix& value() &;                // for an optimizer or a loader; results of operations are not meant to be changed
+    Matrix value() &&;                // of a temporary, as in softmax_rows(s).value(): the numbers themselves, since it will be gone
     int rows() const { return value().rows; }
     int cols() const { return value().cols; }
 

@@ -126,6 +126,17 @@ TEST_CASE("copies of a handle mean the same value") {
     CHECK(error_of([&] { nothing.rows(); }) == "Var: this one holds no value");
 }
 
+TEST_CASE("the value of a temporary is its own, and is copied where a tape still needs it") {
+    float total = 0;
+    for (const float x : add(Matrix{{1, 2}}, Matrix{{3, 4}}).value()) total += x;
+    CHECK(total == 10);
+    const Var a = parameter(Matrix{{3}});
+    const Tape tape;
+    const Matrix taken = square(a).value();
+    CHECK(taken(0, 0) == 9);
+    CHECK(tape.operations[0].value()(0, 0) == 9);
+}
+
 TEST_CASE("backward says why it cannot begin") {
     const Var a = parameter(Matrix{{1, 2}});
     CHECK(without_place(error_of([&] { backward(a); })) == "backward: the loss is (1, 2), it must be (1, 1)");
