@@ -188,6 +188,42 @@ TEST_CASE("every source of the library has its test, whose suite carries its nam
     }
 }
 
+// The names of types that a .cpp defines for itself outside every namespace.
+static std::vector<std::string> own_types(const std::string& file) {
+    std::vector<std::string> names;
+    bool in_namespace = false;
+    for (const std::string& line : lines_of(file)) {
+        if (line.starts_with("namespace ") && line.ends_with("{")) in_namespace = true;
+        if (line.starts_with("}  // namespace")) in_namespace = false;
+        for (const std::string keyword : {"struct ", "class ", "enum class "}) {
+            if (in_namespace || !line.starts_with(keyword) || line.ends_with(";")) continue;
+            const std::size_t end = line.find_first_of(" :{", keyword.size());
+            names.push_back(line.substr(keyword.size(), end - keyword.size()));
+        }
+    }
+    return names;
+}
+
+// A linker takes two types of one name, wherever they stand, for the same type, and one of the two goes wrong silently.
+TEST_CASE("no two sources of one program define a type of the same name") {
+    std::map<std::string, std::string> place;  // in the library and the tests, which are one program
+    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests"}, {".cpp"})) {
+        if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
+        for (const std::string& name : own_types(file)) {
+            INFO(file, " and ", place[name], " both define ", name);
+            CHECK(place[name] == "");
+            place[name] = file;
+        }
+    }
+    for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {  // each is a program with the library
+        if (under(file, "walkthroughs/lesson")) continue;
+        for (const std::string& name : own_types(file)) {
+            INFO(file, " and ", place[name], " both define ", name);
+            CHECK((place.count(name) == 0 || place[name].empty() || under(place[name], "tests")));
+        }
+    }
+}
+
 TEST_CASE("every source begins by saying what it is, if its header does not") {
     for (const std::string& file : files_in(all_folders, {".h", ".cpp"})) {
         const bool has_header = file.ends_with(".cpp") && fs::exists(file.substr(0, file.size() - 4) + ".h");

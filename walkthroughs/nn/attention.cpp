@@ -43,10 +43,10 @@ static Matrix step_scores(Lesson& lesson, const Tokens& t) {
 }
 
 // Eight random keys of one width: how far their scores spread, and what the largest of their weights is, before and after scaling.
-struct Spread {
+struct SpreadOfScores {
     double deviation, largest, largest_scaled;
 };
-static Spread spread_of_scores(int h, Random& random) {
+static SpreadOfScores spread_of_scores(int h, Random& random) {
     const int rounds = 500, keys = 8;
     double squares = 0, largest = 0, largest_scaled = 0;
     for (int round = 0; round < rounds; ++round) {
@@ -66,7 +66,7 @@ static Matrix step_scale(Lesson& lesson, const Matrix& scores, int h) {
     Random random(1);
     std::vector<std::vector<std::string>> rows{{"h", "deviation of q k^T", "largest of 8 weights", "divided by sqrt(h)"}};
     for (const int width : {1, 16, 64, 256}) {
-        const Spread spread = spread_of_scores(width, random);
+        const SpreadOfScores spread = spread_of_scores(width, random);
         rows.push_back({text(width), fixed(spread.deviation, 2), fixed(spread.largest, 2), fixed(spread.largest_scaled, 2)});
     }
     lesson.table(rows);
