@@ -32,11 +32,12 @@ static Image fitted(const Image& image, int P) {
     return down * P == image.height && across * P == image.width ? image : resize_bilinear_antialiased(image, down * P, across * P);
 }
 
-// The picture with a blue line between its squares, at most `widest` pixels high and wide, small ones enlarged to about 24.
-static Image with_gaps(const Image& image, int P, int widest) {
+// The picture with a blue line between its squares, small enough for the page; in colours small ones are enlarged.
+static Image with_gaps(const Image& image, int P, Colours colours) {
     const int down = image.height / P, across = image.width / P;
-    const int longer = std::max(image.height, image.width);
-    const int enlarged = P * std::max(1, 24 / longer);
+    const bool plain = colours == Colours::none;
+    const int widest = plain ? 45 : 90;
+    const int enlarged = P * (plain ? 1 : std::max(1, 24 / std::max(image.height, image.width)));
     const int side = std::max(1, std::min(enlarged, (widest + 1) / std::max(down, across) - 1));  // of a square on this page, in pixels
     Image cut(down * (side + 1) - 1, across * (side + 1) - 1, 3);
     for (int y = 0; y < cut.height; ++y)
@@ -71,7 +72,7 @@ static void step_1_look(Lesson& lesson, const Image& image) {
 static void step_2_cut(Lesson& lesson, const Image& image, int P) {
     const int down = image.height / P, across = image.width / P;
     lesson.step("How can a picture be read like a sentence?", "N = (H / P)(W / P)");
-    lesson.picture("", with_gaps(image, P, lesson.colours == Colours::none ? 45 : 90));
+    lesson.picture("", with_gaps(image, P, lesson.colours));
     lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
                " squares, numbered from left to right, then from top to bottom.");
     lesson.predict("N, when P is halved. Then run with --patch-size ", std::max(1, P / 2));
