@@ -251,7 +251,8 @@ Image warped(const Image& image, const Warp& warp, float fill) {
                     const int below = corner / 2, right = corner % 2;
                     const int at_y = static_cast<int>(top) + below, at_x = static_cast<int>(left) + right;
                     const bool inside = at_y >= 0 && at_y < H && at_x >= 0 && at_x < W;
-                    mixed += (below ? share_y : 1 - share_y) * (right ? share_x : 1 - share_x) * (inside ? image(at_y, at_x, c) : fill);
+                    mixed += (below ? share_y : 1 - share_y) * (right ? share_x : 1 - share_x) *
+                             (inside ? image(at_y, at_x, c) : fill);
                 }
                 result(y, x, c) = mixed;
             }
