@@ -58,7 +58,9 @@ TEST_PROGRAM := $(OUT)/tests/run
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
 $(call object,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(patsubst -O2,-O1,$(OPT_$(BUILD)))
+# What is compiled often and runs briefly: a walkthrough spends its time in the library, and so does a test.
+$(call object,$(WALK_SOURCES) $(call find,walkthroughs/lesson,*.cpp)): OPT = $(patsubst -O2,-O1,$(OPT_$(BUILD)))
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(patsubst -O2,-O0,$(OPT_$(BUILD)))
 ifeq ($(BUILD),release)
 $(call object,$(VECTORISED)): OPT = $(patsubst -O2,-O3,$(OPT_$(BUILD)))
 endif
@@ -132,7 +134,7 @@ $(COMPILED_HEADER): tests/test.h $(OUT)/flags build/doctest/option
 	$(say) "compile $<"
 	@mkdir -p $(@D)
 	@echo '#include "tests/test.h"' > $(OUT)/tests/compiled.h
-	$(quiet)$(CXX) $(CXXFLAGS) $(patsubst -O2,-O1,$(OPT_$(BUILD))) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
+	$(quiet)$(CXX) $(CXXFLAGS) $(patsubst -O2,-O0,$(OPT_$(BUILD))) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
 	    -x c++-header $(OUT)/tests/compiled.h -o $@
 
 $(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): $(COMPILED_HEADER)

@@ -233,15 +233,29 @@ Image shifted(const Image& image, int down, int right, float fill) {
     return result;
 }
 
-Image shifted_smoothly(const Image& image, float down, float right, float fill) {
-    const int whole_down = static_cast<int>(std::floor(down)), whole_right = static_cast<int>(std::floor(right));
-    const float part_down = down - static_cast<float>(whole_down),
-                part_right = right - static_cast<float>(whole_right);  // 0 ... 1
-    const Image a = shifted(image, whole_down, whole_right, fill), b = shifted(image, whole_down, whole_right + 1, fill);
-    const Image c = shifted(image, whole_down + 1, whole_right, fill), d = shifted(image, whole_down + 1, whole_right + 1, fill);
-    Image result(image.height, image.width, image.channels);
-    for (std::size_t k = 0; k < result.pixels.size(); ++k)
-        result.pixels[k] = (1 - part_down) * ((1 - part_right) * a.pixels[k] + part_right * b.pixels[k]) +
-                           part_down * ((1 - part_right) * c.pixels[k] + part_right * d.pixels[k]);
+Image warped(const Image& image, const Warp& warp, float fill) {
+    const int H = image.height, W = image.width, C = image.channels;
+    const float centre_y = static_cast<float>(H - 1) / 2, centre_x = static_cast<float>(W - 1) / 2;
+    Image result(H, W, C);
+    for (int y = 0; y < H; ++y)
+        for (int x = 0; x < W; ++x) {
+            const float dy = static_cast<float>(y) - centre_y, dx = static_cast<float>(x) - centre_x;
+            // More than a pixel outside everything is `fill`, however far.
+            const float from_y = std::clamp(centre_y + warp.yy * dy + warp.yx * dx - warp.down, -2.f, static_cast<float>(H + 1));
+            const float from_x = std::clamp(centre_x + warp.xy * dy + warp.xx * dx - warp.right, -2.f, static_cast<float>(W + 1));
+            const float top = std::floor(from_y), left = std::floor(from_x);
+            const float share_y = from_y - top, share_x = from_x - left;  // of the lower, of the right one
+            for (int c = 0; c < C; ++c) {
+                float mixed = 0;
+                for (int corner = 0; corner < 4; ++corner) {
+                    const int below = corner / 2, right = corner % 2;
+                    const int at_y = static_cast<int>(top) + below, at_x = static_cast<int>(left) + right;
+                    const bool inside = at_y >= 0 && at_y < H && at_x >= 0 && at_x < W;
+                    mixed += (below ? share_y : 1 - share_y) * (right ? share_x : 1 - share_x) *
+                             (inside ? image(at_y, at_x, c) : fill);
+                }
+                result(y, x, c) = mixed;
+            }
+        }
     return result;
 }

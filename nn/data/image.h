@@ -59,5 +59,10 @@ Image normalise(const Image& image, const std::vector<float>& mean, const std::v
 // The picture moved by (down, right) pixels; what comes in at the edges is `fill`.
 Image shifted(const Image& image, int down, int right, float fill = 0);
 
-// The same by parts of a pixel: each new pixel is mixed from the four around the place it comes from.
-Image shifted_smoothly(const Image& image, float down, float right, float fill = 0);
+// Where the pixels of a warped picture come from, measured from its centre: pixel (y, x) is read at
+// (yy y + yx x - down, xy y + xx x - right), mixed from the four pixels around that place; `fill` outside.
+struct Warp {
+    float down = 0, right = 0;             // pixels
+    float yy = 1, yx = 0, xy = 0, xx = 1;  // turning, slanting, stretching: 1 0 0 1 leaves the picture as it is
+};
+Image warped(const Image& image, const Warp& warp, float fill = 0);

@@ -24,12 +24,16 @@ void Lesson::print(const std::string& words) {
     std::fflush(out);
 }
 
-std::string Lesson::bold(const std::string& words) const { return colours == Colours::none ? words : "\x1b[1m" + words + "\x1b[0m"; }
+std::string Lesson::bold(const std::string& words) const {
+    return colours == Colours::none ? words : "\x1b[1m" + words + "\x1b[0m";
+}
 
-std::string Lesson::faint(const std::string& words) const { return colours == Colours::none ? words : "\x1b[2m" + words + "\x1b[0m"; }
+std::string Lesson::faint(const std::string& words) const {
+    return colours == Colours::none ? words : "\x1b[2m" + words + "\x1b[0m";
+}
 
 void Lesson::wait_for_enter() {
-    print("\n" + indent + faint("Enter goes on ") );
+    print("\n" + indent + faint("Enter goes on "));
     int letter = std::fgetc(in);
     while (letter != '\n' && letter != EOF) letter = std::fgetc(in);
     if (letter == EOF) {
@@ -51,7 +55,8 @@ void Lesson::step(const std::string& question, const std::string& equation, cons
     if (!behind.empty()) {
         const int column = std::max(31, display_width(question) + 3);
         const bool fits = static_cast<int>(indent.size()) + column + display_width(behind) <= page_width;
-        print(fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') + behind : "\n" + indent + behind);
+        print(fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') + behind
+                   : "\n" + indent + behind);
     }
     print("\n");
 }
@@ -120,9 +125,13 @@ void Lesson::matrix(const std::string& name, const Matrix& m, int most) {
 
 void Lesson::picture(const std::string& caption, const Image& image) { pictures({{caption, ::picture(image, colours)}}); }
 
-void Lesson::heat(const std::string& caption, const Matrix& m) { pictures({{caption + "  " + stats_text(m), heat_map(m, colours)}}); }
+void Lesson::heat(const std::string& caption, const Matrix& m) {
+    pictures({{caption + "  " + stats_text(m), heat_map(m, colours)}});
+}
 
-void Lesson::pictures(const std::vector<Captioned>& blocks) { lines(side_by_side(blocks, page_width - static_cast<int>(indent.size()))); }
+void Lesson::pictures(const std::vector<Captioned>& blocks) {
+    lines(side_by_side(blocks, page_width - static_cast<int>(indent.size())));
+}
 
 void Lesson::curves(const std::vector<Series>& series) { lines(::curves(series, colours)); }
 

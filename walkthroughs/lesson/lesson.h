@@ -1,5 +1,5 @@
-// lesson.h: how a walkthrough speaks: steps, each with its question, equation, line of code, numbers, reason and something to predict,
-// and at the end the claims that were measured.
+// lesson.h: how a walkthrough speaks: steps, each with its question, equation, line of code, numbers, reason and something to
+// predict, and at the end the claims that were measured.
 //
 //   use      Lesson lesson(options);
 //            lesson.step("Who looks at whom?", "A = softmax(q k^T / sqrt(h))", "Eq. 6");
@@ -38,11 +38,17 @@ public:
 
     // Prose, wrapped. The parts are joined as in require(): words and whole numbers; others go through fixed().
     template <class... Parts>
-    void say(const Parts&... parts) { prose((text(parts) + ...)); }
+    void say(const Parts&... parts) {
+        prose((text(parts) + ...));
+    }
     template <class... Parts>
-    void why(const Parts&... parts) { labelled("why", (text(parts) + ...)); }
+    void why(const Parts&... parts) {
+        labelled("why", (text(parts) + ...));
+    }
     template <class... Parts>
-    void predict(const Parts&... parts) { labelled("predict", (text(parts) + ...)); }
+    void predict(const Parts&... parts) {
+        labelled("predict", (text(parts) + ...));
+    }
 
     // The line of code that does it: words; or, as they stand in the file, the lines of source that follow the call.
     void code(const std::string& line);
@@ -54,7 +60,7 @@ public:
     void pictures(const std::vector<Captioned>& blocks);     // made with picture() and heat_map() of pictures.h
     void curves(const std::vector<Series>& series);
     void table(const std::vector<std::vector<std::string>>& rows);
-    void lines(const std::vector<std::string>& given);       // as they are, indented
+    void lines(const std::vector<std::string>& given);  // as they are, indented
 
     // "claim    holds   words: 0.9694, at least 0.95". Returns whether it holds; NaN never does.
     bool claim_at_least(const std::string& words, double measured, double bound);
@@ -81,6 +87,6 @@ private:
 };
 
 // Gives the lesson on standard output.
-//   returns  what main returns: 0, 1 when a claim failed or the program did, 2 after one line on standard error when something that
-//            the user named was refused, such as a broken file
+//   returns  what main returns: 0, 1 when a claim failed or the program did, 2 after one line on standard error when something
+//            that the user named was refused, such as a broken file
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk);

@@ -27,8 +27,8 @@ static Tokens step_tokens(Lesson& lesson) {
     lesson.matrix("k", k);
     lesson.matrix("v", v);
     lesson.say("Two tokens, one number each (h = 1). Token 0 asks with ln 3 = ", fixed(q(0, 0)),
-               ", token 1 asks for nothing. Only token 1 offers something. In a model the three are z W_q, z W_k and z W_v; here they "
-               "are chosen so that a pencil is enough.");
+               ", token 1 asks for nothing. Only token 1 offers something. In a model the three are z W_q, z W_k and z W_v; here "
+               "they are chosen so that a pencil is enough.");
     return {q, k, v};
 }
 
@@ -37,12 +37,14 @@ static Matrix step_scores(Lesson& lesson, const Tokens& t) {
     lesson.code();
     const Matrix scores = matmul_transposed(t.q, t.k);  // (2, 2)
     lesson.matrix("scores", scores);
-    lesson.why("row i is what token i thinks of everybody: its question times each offer. Row 0 is [ln 3 * 0, ln 3 * 1], row 1 is [0, 0].");
+    lesson.why(
+        "row i is what token i thinks of everybody: its question times each offer. Row 0 is [ln 3 * 0, ln 3 * 1], row 1 is [0, "
+        "0].");
     lesson.predict("the scores when token 0 offers 1 as well.");
     return scores;
 }
 
-// Eight random keys of one width: how far their scores spread, and what the largest of their weights is, before and after scaling.
+// Eight random keys of one width: how far their scores spread, and their largest weight before and after scaling.
 struct SpreadOfScores {
     double deviation, largest, largest_scaled;
 };
@@ -51,8 +53,8 @@ static SpreadOfScores spread_of_scores(int h, Random& random) {
     double squares = 0, largest = 0, largest_scaled = 0;
     for (int round = 0; round < rounds; ++round) {
         const Matrix q = normal_matrix(random, 1, h), k = normal_matrix(random, keys, h);
-        const Var scores = matmul_transposed(q, k);                                          // (1, 8)
-        const Var A = softmax_rows(scores);                                                  // (1, 8)
+        const Var scores = matmul_transposed(q, k);                                              // (1, 8)
+        const Var A = softmax_rows(scores);                                                      // (1, 8)
         const Var A_scaled = softmax_rows(scale(scores, 1 / std::sqrt(static_cast<float>(h))));  // (1, 8)
         squares += sum(square(scores)).value()(0, 0);
         largest += *std::max_element(A.value().begin(), A.value().end());
@@ -70,10 +72,12 @@ static Matrix step_scale(Lesson& lesson, const Matrix& scores, int h) {
         rows.push_back({text(width), fixed(spread.deviation, 2), fixed(spread.largest, 2), fixed(spread.largest_scaled, 2)});
     }
     lesson.table(rows);
-    lesson.why("a sum of h random products grows like sqrt(h). Undivided, softmax hands nearly everything to one token, and where a weight is 1 "
-               "no gradient flows. Divided, the weights of a wide head are as soft as those of a narrow one.");
-    lesson.code();
-    const Matrix scaled = scale(scores, 1 / std::sqrt(static_cast<float>(h))).value();  // (2, 2)
+    lesson.why(
+        "a sum of h random products grows like sqrt(h). Undivided, softmax hands nearly everything to one token, and where a "
+        "weight is 1 no gradient flows. Divided, the weights of a wide head are as soft as those of a narrow one.");
+    lesson.code(2);
+    const float factor = 1 / std::sqrt(static_cast<float>(h));
+    const Matrix scaled = scale(scores, factor).value();  // (2, 2)
     lesson.matrix("scaled", scaled);
     lesson.say("Here h = ", h, ", so nothing changes.");
     return scaled;
@@ -84,8 +88,9 @@ static Matrix step_softmax(Lesson& lesson, const Matrix& scaled) {
     lesson.code();
     const Matrix A = softmax_rows(scaled).value();  // (2, 2)
     lesson.matrix("A", A);
-    lesson.why("exp(0) = 1 and exp(ln 3) = 3, so row 0 is [1, 3] / 4: token 1 gets three parts of four. Token 1 asked for nothing and divides "
-               "evenly. Every row sums to 1; a column need not.");
+    lesson.why(
+        "exp(0) = 1 and exp(ln 3) = 3, so row 0 is [1, 3] / 4: token 1 gets three parts of four. Token 1 asked for nothing and "
+        "divides evenly. Every row sums to 1; a column need not.");
     lesson.predict("row 0 when q is doubled. Write it down, write 2 * std::log(3.f) in step 1, run.");
     return A;
 }
@@ -95,7 +100,8 @@ static Matrix step_mean(Lesson& lesson, const Matrix& A, const Matrix& v) {
     lesson.code();
     const Matrix context = matmul(A, v);  // (2, 1)
     lesson.matrix("context", context);
-    lesson.why("token 0 receives (1*4 + 3*8) / 4 = ", fixed(context(0, 0), 0), ", token 1 receives (4 + 8) / 2 = ", fixed(context(1, 0), 0),
+    lesson.why("token 0 receives (1*4 + 3*8) / 4 = ", fixed(context(0, 0), 0),
+               ", token 1 receives (4 + 8) / 2 = ", fixed(context(1, 0), 0),
                ". It is a mean: whatever the weights are, it lies between the smallest and the largest value.");
     return context;
 }
@@ -103,7 +109,7 @@ static Matrix step_mean(Lesson& lesson, const Matrix& A, const Matrix& v) {
 static Matrix step_attend(Lesson& lesson, const Tokens& t) {
     lesson.step("And in one call?", "attend(q, k, v, heads)", "nn/layers/attention.h");
     lesson.code();
-    const Attended attended = attend(t.q, t.k, t.v, 1);  // weights (2, 2), context (2, 1)
+    const Attended attended = attend(t.q, t.k, t.v, 1);  // A (2, 2), context (2, 1)
     lesson.matrix("weights", attended.weights.value());
     lesson.matrix("context", attended.context.value());
     lesson.say("Every model of this project looks across its tokens through this call, and nowhere else.");
@@ -120,8 +126,9 @@ static float step_gradient(Lesson& lesson, const Tokens& t) {
         backward(context_0);
     }
     lesson.matrix("dq", q.gradient());
-    lesson.why("by hand 1/4 * 3/4 * (1 - 0) * (8 - 4) = 0.75: asking louder brings more of the 8. What token 1 asks does not touch what token 0 "
-               "receives, so its gradient is 0.");
+    lesson.why(
+        "by hand 1/4 * 3/4 * (1 - 0) * (8 - 4) = 0.75: asking louder brings more of the 8. What token 1 asks does not touch what "
+        "token 0 receives, so its gradient is 0.");
     return q.gradient()(0, 0);
 }
 

@@ -37,8 +37,8 @@ static std::string name_of(const Graph& g, const Var& v) {
 static void step_forward(Lesson& lesson, const Graph& g) {
     lesson.step("What is computed?", "c = a b   d = c + a   e = d d   f = 3 d   L = e + f");
     lesson.table({{"", "a", "b", "c", "d", "e", "f", "L"},
-                  {"value", fixed(number(g.a), 0), fixed(number(g.b), 0), fixed(number(g.c), 0), fixed(number(g.d), 0), fixed(number(g.e), 0),
-                   fixed(number(g.f), 0), fixed(number(g.L), 0)}});
+                  {"value", fixed(number(g.a), 0), fixed(number(g.b), 0), fixed(number(g.c), 0), fixed(number(g.d), 0),
+                   fixed(number(g.e), 0), fixed(number(g.f), 0), fixed(number(g.L), 0)}});
     lesson.say("a is used twice, by c and by d. d is used three times: twice by e and once by f.");
     lesson.predict("by how much L grows when a grows by 0.001. Keep your guess until step 3.");
 }
@@ -50,11 +50,13 @@ static void step_tape(Lesson& lesson, const Graph& g, const Tape& tape) {
         const Var& operation = tape.operations[i];
         std::string inputs;
         for (const Var& input : operation->inputs) inputs += name_of(g, input) + " ";
-        rows.push_back({text(static_cast<int>(i)), operation->operation, name_of(g, operation), inputs, text(operation->where.line())});
+        rows.push_back(
+            {text(static_cast<int>(i)), operation->operation, name_of(g, operation), inputs, text(operation->where.line())});
     }
     lesson.table(rows);
-    lesson.why("an operation is added to the list when it has been computed. What it needs stands before it, who needs it stands behind it. "
-               "So nothing has to be sorted: the program ran in a right order.");
+    lesson.why(
+        "an operation is added to the list when it has been computed. What it needs stands before it, who needs it stands behind "
+        "it. So nothing has to be sorted: the program ran in a right order.");
 }
 
 // backward() of nn/autograd, with a word after each operation.
@@ -65,12 +67,14 @@ static void step_backward(Lesson& lesson, const Graph& g, const Tape& tape) {
     for (std::size_t i = tape.operations.size(); i-- > 0;) {
         Record& operation = *tape.operations[i].operator->();
         operation.backward(operation);
-        rows.push_back({name_of(g, tape.operations[i]) + " " + operation.operation, fixed(gradient(g.a), 0), fixed(gradient(g.b), 0),
-                        fixed(gradient(g.c), 0), fixed(gradient(g.d), 0), fixed(gradient(g.e), 0), fixed(gradient(g.f), 0), fixed(gradient(g.L), 0)});
+        rows.push_back({name_of(g, tape.operations[i]) + " " + operation.operation, fixed(gradient(g.a), 0),
+                        fixed(gradient(g.b), 0), fixed(gradient(g.c), 0), fixed(gradient(g.d), 0), fixed(gradient(g.e), 0),
+                        fixed(gradient(g.f), 0), fixed(gradient(g.L), 0)});
     }
     lesson.table(rows);
-    lesson.why("by hand: de = df = 1. d is used by f (3) and twice by e (8 and 8), so dd = 19. c passes it on: db = 19 * 2 = 38, and a gets "
-               "19 * 3 by way of c and 19 by way of d: da = 76. When a grows by 0.001, L grows by 0.076.");
+    lesson.why(
+        "by hand: de = df = 1. d is used by f (3) and twice by e (8 and 8), so dd = 19. c passes it on: db = 19 * 2 = 38, and a "
+        "gets 19 * 3 by way of c and 19 by way of d: da = 76. When a grows by 0.001, L grows by 0.076.");
 }
 
 static double step_slope(Lesson& lesson, float a, float b) {
@@ -80,25 +84,27 @@ static double step_slope(Lesson& lesson, float a, float b) {
     const float above = number(compute(Matrix{{a + eps}}, Matrix{{b}}).L);
     const float below = number(compute(Matrix{{a - eps}}, Matrix{{b}}).L);
     const double slope = (above - below) / (2 * static_cast<double>(eps));
-    lesson.say("No tape was running, so the same functions only computed: ", fixed(above), " and ", fixed(below), ", a slope of ", fixed(slope), ".");
+    lesson.say("No tape was running, so the same functions only computed: ", fixed(above), " and ", fixed(below), ", a slope of ",
+               fixed(slope), ".");
     return slope;
 }
 
 // The same walk with add_gradient's += replaced by =: what an operation says last is all that remains.
 static float assigned_gradient_of_a(const Graph& g) {
     const float dd = gradient(g.d), dc = gradient(g.c);
-    float da = dd * 1;         // said by d = c + a, first on the way back
-    da = dc * number(g.b);     // said by c = a b
+    float da = dd * 1;      // said by d = c + a, first on the way back
+    da = dc * number(g.b);  // said by c = a b
     return da;
 }
 
 static float step_assign(Lesson& lesson, const Graph& g) {
     lesson.step("Why += and not =?", "da = dL/dc dc/da + dL/dd dd/da");
     const float wrong = assigned_gradient_of_a(g);
-    lesson.say("With = the last one to speak wins: da = 19 * 3 = ", fixed(wrong, 0), " and the 19 that came by way of d is lost. da should be ",
-               fixed(gradient(g.a), 0), ".");
-    lesson.why("L depends on a along two paths, and the chain rule sums over paths. A value that is used twice gets two shares. For the same "
-               "reason gradients must be set to zero between two steps of training: they add up until somebody does.");
+    lesson.say("With = the last one to speak wins: da = 19 * 3 = ", fixed(wrong, 0),
+               " and the 19 that came by way of d is lost. da should be ", fixed(gradient(g.a), 0), ".");
+    lesson.why(
+        "L depends on a along two paths, and the chain rule sums over paths. A value that is used twice gets two shares. For the "
+        "same reason gradients must be set to zero between two steps of training: they add up until somebody does.");
     return wrong;
 }
 
@@ -109,11 +115,14 @@ static float step_wrong_order(Lesson& lesson, float a, float b) {
     const Graph g = compute(parameter(Matrix{{a}}), parameter(Matrix{{b}}));
     g.L->gradient = Matrix{{1}};
     lesson.code();
-    for (const Var& operation : {g.L, g.e, g.d, g.c, g.f}) operation->backward(*operation.operator->());  // f too late
-    lesson.table({{"", "da", "db", "dc", "dd"},
-                  {"f too late", fixed(gradient(g.a), 0), fixed(gradient(g.b), 0), fixed(gradient(g.c), 0), fixed(gradient(g.d), 0)}});
-    lesson.why("d handed on what it had, 16, before f had added its 3. Afterwards dd is right and everything behind it is wrong, without any "
-               "error. Read from its end, the list never does that.");
+    const std::vector<Var> order{g.L, g.e, g.d, g.c, g.f};  // f too late
+    for (const Var& operation : order) operation->backward(*operation.operator->());
+    lesson.table(
+        {{"", "da", "db", "dc", "dd"},
+         {"f too late", fixed(gradient(g.a), 0), fixed(gradient(g.b), 0), fixed(gradient(g.c), 0), fixed(gradient(g.d), 0)}});
+    lesson.why(
+        "d handed on what it had, 16, before f had added its 3. Afterwards dd is right and everything behind it is wrong, "
+        "without any error. Read from its end, the list never does that.");
     lesson.predict("da when c speaks before d. Then change the order in the line above and run.");
     return gradient(g.a);
 }

@@ -30,22 +30,25 @@ static void step_slices(Lesson& lesson, const Matrix& x) {
     const Matrix head_1 = slice_cols(x, h, h);  // (4, 2)
     lesson.matrix("head_0", head_0);
     lesson.matrix("head_1", head_1);
-    lesson.why("the number 2.3 is feature 3 of token 2. Every head sees all ", n, " tokens, and of each of them ", h, " features of its own.");
+    lesson.why("the number 2.3 is feature 3 of token 2. Every head sees all ", n, " tokens, and of each of them ", h,
+               " features of its own.");
 }
 
 static Matrix step_two_heads(Lesson& lesson, const Matrix& x) {
     lesson.step("What do two heads compute?", "context = [head_0, head_1]");
     lesson.code(5);
-    const Var x_0 = slice_cols(x, 0, h), x_1 = slice_cols(x, h, h);  // (4, 2)
-    const Attended first = attend(x_0, x_0, x_0, 1);                 // weights (4, 4), context (4, 2)
-    const Attended second = attend(x_1, x_1, x_1, 1);                // weights (4, 4), context (4, 2)
+    const Var x_0 = slice_cols(x, 0, h), x_1 = slice_cols(x, h, h);    // (4, 2)
+    const Attended first = attend(x_0, x_0, x_0, 1);                   // A (4, 4), context (4, 2)
+    const Attended second = attend(x_1, x_1, x_1, 1);                  // A (4, 4), context (4, 2)
     const Var context = concat_cols({first.context, second.context});  // (4, 4)
-    const Attended at_once = attend(x, x, x, H);                     // weights (8, 4), context (4, 4)
+    const Attended at_once = attend(x, x, x, H);                       // A (8, 4), context (4, 4)
     lesson.matrix("first.weights", first.weights.value());
     lesson.matrix("second.weights", second.weights.value());
     lesson.matrix("context", context.value());
-    lesson.why("each head asks, weighs and averages for itself, so a token can look at one place for one reason and at another for another. "
-               "attend() with H = ", H, " does both; the weights stand one head below the other: ", shape(at_once.weights.value()), ".");
+    lesson.why(
+        "each head asks, weighs and averages for itself, so a token can look at one place for one reason and at another for "
+        "another. attend() with H = ",
+        H, " does both; the weights stand one head below the other: ", shape(at_once.weights.value()), ".");
     lesson.predict("the shape of at_once.weights for a batch of 3 such sentences.");
     float difference = 0;
     for (std::size_t k = 0; k < at_once.context.value().size(); ++k)
@@ -58,8 +61,8 @@ static Var attend_after_reshape(const Var& x) {
     const Var rows = reshape(x, H * n, h);  // (8, 2)
     std::vector<Var> contexts;
     for (int head = 0; head < H; ++head) {
-        const Var part = slice_rows(rows, head * n, n);              // (4, 2)  meant to be the head's slice
-        contexts.push_back(attend(part, part, part, 1).context);     // (4, 2)
+        const Var part = slice_rows(rows, head * n, n);           // (4, 2)  meant to be the head's slice
+        contexts.push_back(attend(part, part, part, 1).context);  // (4, 2)
     }
     return reshape(concat_rows(contexts), n, D);
 }
@@ -70,8 +73,9 @@ static void step_reshape(Lesson& lesson, const Matrix& x) {
     const Matrix rows = reshape(x, H * n, h);          // (8, 2)
     const Matrix not_head_0 = slice_rows(rows, 0, n);  // (4, 2)
     lesson.matrix("not_head_0", not_head_0);
-    lesson.why("the shape is the one we wanted, and no check complains. But these rows are tokens 0 and 1, each cut in two: 0.0 0.1 and 0.2 0.3 are "
-               "two halves of one token that now look at one another. Tokens 2 and 3 went to the other head.");
+    lesson.why(
+        "the shape is the one we wanted, and no check complains. But these rows are tokens 0 and 1, each cut in two: 0.0 0.1 and "
+        "0.2 0.3 are two halves of one token that now look at one another. Tokens 2 and 3 went to the other head.");
 }
 
 // How much the output of the last token depends on the first token: the largest |d context_3 / d x_0|.
@@ -96,8 +100,9 @@ static Influence step_influence(Lesson& lesson, const Matrix& x) {
     const float sliced = influence_of_first_on_last(attend(x_sliced, x_sliced, x_sliced, H).context, x_sliced);
     const float reshaped = influence_of_first_on_last(attend_after_reshape(x_reshaped), x_reshaped);
     lesson.table({{"heads by", "largest |d context_3 / d x_0|"}, {"slices", fixed(sliced, 6)}, {"reshape", fixed(reshaped, 6)}});
-    lesson.why("with slices the last token can learn from the first. With the reshape it never can: a model built like this trains, gets somewhere, "
-               "and stays worse than it should be. Numbers from published code are the way to find out.");
+    lesson.why(
+        "with slices the last token can learn from the first. With the reshape it never can: a model built like this trains, "
+        "gets somewhere, and stays worse than it should be. Numbers from published code are the way to find out.");
     return {sliced, reshaped};
 }
 
@@ -109,7 +114,8 @@ static void walk(Lesson& lesson) {
     const Influence influence = step_influence(lesson, x);
 
     lesson.claim_at_most("attend() with 2 heads equals two attentions on slices, largest difference", difference(0, 0), 1e-6);
-    lesson.claim("heads by slices: the first token reaches the last, slope " + fixed(influence.sliced, 6), influence.sliced > 0.001f);
+    lesson.claim("heads by slices: the first token reaches the last, slope " + fixed(influence.sliced, 6),
+                 influence.sliced > 0.001f);
     lesson.claim_at_most("heads by reshape: it does not, slope", influence.reshaped, 0);
 }
 

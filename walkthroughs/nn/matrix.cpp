@@ -1,6 +1,6 @@
 // matrix.cpp: the one type that holds every number, and the few rules by which two of them meet.
 //
-//   shows    that rows are tokens and columns are features, that a product treats every row alone, and that what is too small is repeated
+//   shows    that rows are tokens and columns are features, a product treats every row alone, and what is too small is repeated
 //   symbols  n tokens   D features   m features after a product
 //   next     gradients.cpp
 #include <algorithm>
@@ -33,7 +33,8 @@ static Matrix step_product(Lesson& lesson, const Matrix& x) {
     const Matrix y = matmul(x, W);  // (3, 3)
     lesson.matrix("W", W);
     lesson.matrix("y", y);
-    lesson.why("column 0 of W copies feature 0, column 1 copies feature 1, column 2 adds both. The last row: 5*1 + 6*1 = ", fixed(y(2, 2), 0), ".");
+    lesson.why("column 0 of W copies feature 0, column 1 copies feature 1, column 2 adds both. The last row: 5*1 + 6*1 = ",
+               fixed(y(2, 2), 0), ".");
     lesson.predict("y when the two rows of W change places.");
     return y;
 }
@@ -46,19 +47,22 @@ static bool step_rows_alone(Lesson& lesson, const Matrix& x, const Matrix& y) {
     x_other(0, 0) = 100;
     const Matrix y_other = matmul(x_other, W);  // (3, 3)
     lesson.matrix("y_other", y_other);
-    lesson.why("only row 0 has changed. So the sentences of a batch can be stacked into one tall matrix, and no product will mix them up. "
-               "Attention is the one layer that looks across rows.");
+    lesson.why(
+        "only row 0 has changed. So the sentences of a batch can be stacked into one tall matrix, and no product will mix them "
+        "up. Attention is the one layer that looks across rows.");
     return identical(slice_rows(y, 1, 2), slice_rows(y_other, 1, 2));
 }
 
 static Matrix step_repeated_row(Lesson& lesson, const Matrix& y) {
     lesson.step("How does one bias reach all tokens?", "y + b   (n, m) + (1, m)");
     lesson.code(2);
-    const Matrix b{{10, 20, 30}};               // (1, 3)
+    const Matrix b{{10, 20, 30}};              // (1, 3)
     const Matrix shifted = add(y, b).value();  // (3, 3)
     lesson.matrix("b", b);
     lesson.matrix("shifted", shifted);
-    lesson.why("where two sizes differ one of them must be 1, and that one is read again for every row (\"broadcasting\"). Nothing is copied.");
+    lesson.why(
+        "where two sizes differ one of them must be 1, and that one is read again for every row (\"broadcasting\"). Nothing is "
+        "copied.");
     return shifted;
 }
 
@@ -69,7 +73,9 @@ static Matrix step_repeated_column(Lesson& lesson, const Matrix& x) {
     const Matrix shares = divide(x, s).value();  // (3, 2)
     lesson.matrix("s", s);
     lesson.matrix("shares", shares);
-    lesson.why("one column is read again for every feature. Softmax and LayerNorm do just this: a number from each row, then the row by that number.");
+    lesson.why(
+        "one column is read again for every feature. Softmax and LayerNorm do just this: a number from each row, then the row by "
+        "that number.");
     lesson.predict("the sum of each row of shares.");
     return shares;
 }
@@ -94,8 +100,9 @@ static std::string step_refused(Lesson& lesson, const Matrix& x) {
         message = error.what();
     }
     lesson.lines({message});
-    lesson.why("the columns of the first must be as many as the rows of the second. The message names the line that asked, so that nobody has to "
-               "search inside the library.");
+    lesson.why(
+        "the columns of the first must be as many as the rows of the second. The message names the line that asked, so that "
+        "nobody has to search inside the library.");
     return message;
 }
 
@@ -114,7 +121,8 @@ static void walk(Lesson& lesson) {
     for (int i = 0; i < shares.rows; ++i) error = std::max(error, std::abs(shares(i, 0) + shares(i, 1) - 1));
     lesson.claim_at_most("rows divided by their sums sum to 1, largest error", error, 1e-6);
     lesson.claim("x x^T is its own transpose", identical(products, transpose(products)));
-    lesson.claim("shapes that do not fit are refused, and both are named", message.find("(3, 2) times (3, 2)") != std::string::npos);
+    lesson.claim("shapes that do not fit are refused, and both are named",
+                 message.find("(3, 2) times (3, 2)") != std::string::npos);
 }
 
 int main(int argc, char** argv) {

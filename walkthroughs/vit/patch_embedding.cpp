@@ -29,15 +29,18 @@ static Image fitted(const Image& image, int P) {
     const double shrink = std::min(1.0, 224.0 / std::max(image.height, image.width));
     const int down = std::max(1, static_cast<int>(std::lround(image.height * shrink / P)));
     const int across = std::max(1, static_cast<int>(std::lround(image.width * shrink / P)));
-    return down * P == image.height && across * P == image.width ? image : resize_bilinear_antialiased(image, down * P, across * P);
+    return down * P == image.height && across * P == image.width ? image
+                                                                 : resize_bilinear_antialiased(image, down * P, across * P);
 }
 
-// The picture with a blue line between its squares, at most `widest` pixels high and wide, small ones enlarged to about 24.
-static Image with_gaps(const Image& image, int P, int widest) {
+// The picture with a blue line between its squares, small enough for the page; in colours small ones are enlarged.
+static Image with_gaps(const Image& image, int P, Colours colours) {
     const int down = image.height / P, across = image.width / P;
-    const int longer = std::max(image.height, image.width);
-    const int enlarged = P * std::max(1, 24 / longer);
-    const int side = std::max(1, std::min(enlarged, (widest + 1) / std::max(down, across) - 1));  // of a square on this page, in pixels
+    const bool plain = colours == Colours::none;
+    const int widest = plain ? 45 : 90;
+    const int enlarged = P * (plain ? 1 : std::max(1, 24 / std::max(image.height, image.width)));
+    const int side =
+        std::max(1, std::min(enlarged, (widest + 1) / std::max(down, across) - 1));  // of a square on this page, in pixels
     Image cut(down * (side + 1) - 1, across * (side + 1) - 1, 3);
     for (int y = 0; y < cut.height; ++y)
         for (int x = 0; x < cut.width; ++x)
@@ -64,14 +67,14 @@ static void step_1_look(Lesson& lesson, const Image& image) {
     lesson.step("What does the model get?", "x (H, W, C)");
     lesson.picture("", image);
     lesson.matrix("channel 0 of x", channel(image, 0));
-    lesson.say(image.height, " x ", image.width, " pixels with ", image.channels, image.channels == 1 ? " channel" : " channels", ": ",
-               image.pixels.size(), " numbers from 0 (black) to 1 (white).");
+    lesson.say(image.height, " x ", image.width, " pixels with ", image.channels, image.channels == 1 ? " channel" : " channels",
+               ": ", image.pixels.size(), " numbers from 0 (black) to 1 (white).");
 }
 
 static void step_2_cut(Lesson& lesson, const Image& image, int P) {
     const int down = image.height / P, across = image.width / P;
     lesson.step("How can a picture be read like a sentence?", "N = (H / P)(W / P)");
-    lesson.picture("", with_gaps(image, P, lesson.colours == Colours::none ? 45 : 90));
+    lesson.picture("", with_gaps(image, P, lesson.colours));
     lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
                " squares, numbered from left to right, then from top to bottom.");
     lesson.predict("N, when P is halved. Then run with --patch-size ", std::max(1, P / 2));
@@ -108,7 +111,8 @@ static Var step_4_project(Lesson& lesson, const Matrix& patches, const Linear& p
     double by_hand = projection.bias.value()(0, 0);
     for (int k = 0; k < patches.cols; ++k) by_hand += patches(0, k) * E(k, 0);
     lesson.why("element (0, 0) is square 0 times column 0 of E: the sum of ", patches.cols, " products is ", fixed(by_hand),
-               ". Column d of E is a question about a square (how bright above, is there an edge?), and training chooses the questions; here they are random.");
+               ". Column d of E is a question about a square (how bright above, is there an edge?), and training chooses the "
+               "questions; here they are random.");
     return patch_embeddings;
 }
 
@@ -116,8 +120,10 @@ static void step_5_tokens(Lesson& lesson, const Var& patch_embeddings) {
     lesson.step("What have we got now?", "N tokens of width D");
     lesson.heat("patch_embeddings", patch_embeddings.value());
     lesson.say("One line for each square, one cell for each of its ", patch_embeddings.cols(),
-               " numbers, dark for the smallest and bright for the largest. From here on the model never sees a pixel again: it works on ", patch_embeddings.rows(),
-               " tokens of width ", patch_embeddings.cols(), ", as it would on the words of a sentence.");
+               " numbers, dark for the smallest and bright for the largest. From here on the model never sees a pixel again: it "
+               "works on ",
+               patch_embeddings.rows(), " tokens of width ", patch_embeddings.cols(),
+               ", as it would on the words of a sentence.");
     lesson.predict("what changes in this picture when two squares of the image change places.");
 }
 
@@ -126,7 +132,9 @@ static Var step_6_class_token(Lesson& lesson, const Var& patch_embeddings, const
     lesson.code();
     const Var tokens = concat_rows({class_token, patch_embeddings});  // (N+1, D)
     lesson.matrix("tokens", tokens.value());
-    lesson.why("row 0 belongs to no square. It is learned, the same for every picture, and its place at the end of the model is read as the answer: it has to collect from the others what it needs.");
+    lesson.why(
+        "row 0 belongs to no square. It is learned, the same for every picture, and its place at the end of the model is read as "
+        "the answer: it has to collect from the others what it needs.");
     return tokens;
 }
 
@@ -169,7 +177,7 @@ static Var step_7_positions(Lesson& lesson, const Var& tokens, const Var& positi
 
 // --- the same as a convolution ---
 
-// What a convolution layer with stride P computes, from its definition: five loops over a kernel (D, C, P, P) as checkpoints store it.
+// What a convolution with stride P computes, from its definition: five loops over a kernel (D, C, P, P), as checkpoints store it.
 static Matrix convolve(const Image& image, const Matrix& kernel, const Matrix& bias, int P) {
     const int C = image.channels, D = bias.cols, across = image.width / P;
     Matrix result((image.height / P) * across, D);  // (N, D)
@@ -179,7 +187,8 @@ static Matrix convolve(const Image& image, const Matrix& kernel, const Matrix& b
             for (int c = 0; c < C; ++c)
                 for (int y = 0; y < P; ++y)
                     for (int x = 0; x < P; ++x)
-                        sum += image(n / across * P + y, n % across * P + x, c) * kernel[((static_cast<std::size_t>(d) * C + c) * P + y) * P + x];
+                        sum += image(n / across * P + y, n % across * P + x, c) *
+                               kernel[((static_cast<std::size_t>(d) * C + c) * P + y) * P + x];
             result(n, d) = static_cast<float>(sum);
         }
     return result;
@@ -201,34 +210,45 @@ static float step_8_convolution(Lesson& lesson, const Image& image, const vit::W
                                 const Var& patch_embeddings) {
     lesson.step("Published code calls this a convolution. Is it?", "kernel P x P, stride P");
     const Matrix kernel = published_value(projection_of(w, config));  // (D*C*P, P)
+    const Matrix& bias = w.projection.bias.value();                   // (1, D)
     lesson.code();
-    const Matrix convolved = convolve(image, kernel, w.projection.bias.value(), config.patch_size);  // (N, D)
+    const Matrix convolved = convolve(image, kernel, bias, config.patch_size);  // (N, D)
     lesson.matrix("convolved", convolved);
     const float difference = largest_difference(convolved, patch_embeddings.value());
-    lesson.why("a kernel that moves by its own width never covers a pixel twice, so sliding it is the same as cutting and multiplying. "
-               "The largest difference between the two ways is ", fixed(difference, 8), ". The numbers of the kernel are those of E in another order: "
-               "a checkpoint stores (D, C, P, P), channel slowest; our rows have the channel fastest.");
+    lesson.why(
+        "a kernel that moves by its own width never covers a pixel twice, so sliding it is the same as cutting and multiplying. "
+        "The largest difference between the two ways is ",
+        fixed(difference, 8),
+        ". The numbers of the kernel are those of E in another order: a checkpoint stores (D, C, P, P), channel slowest; our "
+        "rows have the channel fastest.");
     return difference;
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Image whole = choices.image.empty() ? read_idx_images("walkthroughs/data/digits-test-images.idx3-ubyte").at(choices.digit)
-                                              : read_image(choices.image);
+    const Image whole = choices.image.empty()
+                            ? read_idx_images("walkthroughs/data/digits-test-images.idx3-ubyte").at(choices.digit)
+                            : read_image(choices.image);
     const int preset = std::max(whole.height, whole.width) <= 32 ? 4 : 16;
     const int P = choices.patch_size > 0 ? choices.patch_size : preset;
     const Image image = fitted(whole, P);
-    const vit::Config config{.image_height = image.height, .image_width = image.width, .patch_size = P, .channels = image.channels,
-                             .width = choices.width, .depth = 0, .heads = 1, .classes = 10};
+    const vit::Config config{.image_height = image.height,
+                             .image_width = image.width,
+                             .patch_size = P,
+                             .channels = image.channels,
+                             .width = choices.width,
+                             .depth = 0,
+                             .heads = 1,
+                             .classes = 10};
     Random random(seed);
     const vit::Weights w = vit::make_weights(config, random, 0.1f);
 
     step_1_look(lesson, image);
     step_2_cut(lesson, image, P);
-    const Matrix patches = step_3_flatten(lesson, image, P);                                // (N, P*P*C)
-    const Var patch_embeddings = step_4_project(lesson, patches, w.projection);             // (N, D)
+    const Matrix patches = step_3_flatten(lesson, image, P);                     // (N, P*P*C)
+    const Var patch_embeddings = step_4_project(lesson, patches, w.projection);  // (N, D)
     step_5_tokens(lesson, patch_embeddings);
-    const Var tokens = step_6_class_token(lesson, patch_embeddings, w.class_token);         // (N+1, D)
-    const Var z0 = step_7_positions(lesson, tokens, w.positions, patches);                  // (N+1, D)
+    const Var tokens = step_6_class_token(lesson, patch_embeddings, w.class_token);  // (N+1, D)
+    const Var z0 = step_7_positions(lesson, tokens, w.positions, patches);           // (N+1, D)
     const float difference = step_8_convolution(lesson, image, w, config, patch_embeddings);
 
     const vit::PatchEmbedding model = vit::embed_patches({image}, w, config);
@@ -244,7 +264,8 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("image", choices.image, "a picture of your own, PPM or PGM, instead of a digit");
     options.add("digit", choices.digit, "which of the 360 test digits", 0, 359);
-    options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small pictures, 16 for large ones", 0, 64);
+    options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small pictures, 16 for large ones", 0,
+                64);
     options.add("width", choices.width, "numbers in a token", 1, 1024);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

@@ -198,14 +198,34 @@ TEST_CASE("shifted moves down and right, and back") {
     CHECK(shifted(image, 2147483647, -2147483647).pixels == std::vector<float>(6, 0.f));
 }
 
-TEST_CASE("shifted_smoothly mixes the four pixels around the place that a pixel comes from") {
+TEST_CASE("warped mixes the four pixels around the place that a pixel comes from") {
     Image image(2, 2, 1);
     image.pixels = {4, 8, 12, 16};
+    CHECK(warped(image, {}).pixels == image.pixels);
     // a quarter of a pixel to the right: three parts of the pixel itself and one of its left neighbour, 0 outside
-    CHECK(shifted_smoothly(image, 0, 0.25f).pixels == std::vector<float>{3, 7, 9, 15});
+    CHECK(warped(image, {.right = 0.25f}).pixels == std::vector<float>{3, 7, 9, 15});
     // half a pixel up: the mean of the pixel and the one below it, 2 outside
-    CHECK(shifted_smoothly(image, -0.5f, 0, 2).pixels == std::vector<float>{8, 12, 7, 9});
+    CHECK(warped(image, {.down = -0.5f}, 2).pixels == std::vector<float>{8, 12, 7, 9});
     // half down and half right: the mean of four, the last one of 4, 8, 12, 16
-    CHECK(shifted_smoothly(image, 0.5f, 0.5f).pixels == std::vector<float>{1, 3, 4, 10});
-    CHECK(shifted_smoothly(image, 1, -1, 9).pixels == shifted(image, 1, -1, 9).pixels);  // whole steps are the plain ones
+    CHECK(warped(image, {.down = 0.5f, .right = 0.5f}).pixels == std::vector<float>{1, 3, 4, 10});
+    CHECK(warped(image, {.down = 1, .right = -1}, 9).pixels == shifted(image, 1, -1, 9).pixels);
+    CHECK(warped(image, {.down = -1e20f, .right = 1e20f}, 7).pixels == std::vector<float>(4, 7.f));
+}
+
+TEST_CASE("warped turns, mirrors and slants about the centre") {
+    Image image(3, 3, 1);
+    image.pixels = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    // read at (x, -y): a quarter turn, the left column becomes the lower row
+    CHECK(warped(image, {.yy = 0, .yx = 1, .xy = -1, .xx = 0}).pixels == std::vector<float>{3, 6, 9, 2, 5, 8, 1, 4, 7});
+    CHECK(warped(image, {.xx = -1}).pixels == std::vector<float>{3, 2, 1, 6, 5, 4, 9, 8, 7});
+    // read at x + y: the upper row comes from one pixel further left, the lower row from one further right
+    CHECK(warped(image, {.xy = 1}).pixels == std::vector<float>{0, 1, 2, 4, 5, 6, 8, 9, 0});
+    // twice as far from the centre: the picture shrinks to a point and its neighbours outside
+    CHECK(warped(image, {.yy = 2, .xx = 2}, -1).pixels == std::vector<float>{-1, -1, -1, -1, 5, -1, -1, -1, -1});
+}
+
+TEST_CASE("warped treats channels alike") {
+    Image image(1, 2, 2);
+    image.pixels = {1, 10, 3, 30};
+    CHECK(warped(image, {.right = 0.5f}).pixels == std::vector<float>{0.5f, 5, 2, 20});
 }

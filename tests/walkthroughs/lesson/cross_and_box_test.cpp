@@ -69,8 +69,10 @@ TEST_CASE("the noise has deviation 0.3, the shapes add 1") {
 
 TEST_CASE("the same places or one outside are refused") {
     Random random;
-    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: places 3 and 3, they must be two of 0 to 8", std::invalid_argument);
-    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 0, 9), "cross_and_box: places 0 and 9, they must be two of 0 to 8", std::invalid_argument);
+    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: places 3 and 3, they must be two of 0 to 8",
+                         std::invalid_argument);
+    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 0, 9), "cross_and_box: places 0 and 9, they must be two of 0 to 8",
+                         std::invalid_argument);
 }
 
 TEST_SUITE_END();
