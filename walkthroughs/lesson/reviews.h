@@ -15,9 +15,9 @@
 namespace reviews {
 
 inline constexpr int vocabulary = 20, nouns = 4;
-inline constexpr int padding = 0, full_stop = 7;       // ids
-inline constexpr int prompt_length = 3;                // <bos> the NOUN
-inline constexpr int longest_answer = 8;               // no sentence is longer than 7: "was very good and very good ."
+inline constexpr int padding = 0, full_stop = 7;  // ids
+inline constexpr int prompt_length = 3;           // <bos> the NOUN
+inline constexpr int longest_answer = 8;          // no sentence is longer than 7: "was very good and very good ."
 inline constexpr float score_of_no_sentence = -3;
 
 using Answer = std::vector<int>;  // ids behind the prompt, the full stop included
