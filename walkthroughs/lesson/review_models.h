@@ -1,4 +1,4 @@
-// review_models.h: the models of the lessons on human feedback: one that writes reviews, one that judges them, one that is trained to please.
+// review_models.h: the models of the lessons on human feedback: one writes reviews, one judges them, one is trained to please.
 //
 //   shows    the recipe in the order in which it is carried out: learn_to_write, write, ask, learn_to_judge, then please (PPO) or
 //            follow (DPO)

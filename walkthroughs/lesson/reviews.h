@@ -1,7 +1,7 @@
 // reviews.h: a language of short reviews, in which every sentence, its probability and its true score are known.
 //
 //   grammar  "the NOUN was [very|not] ADJECTIVE [and [very|not] ADJECTIVE] ."   20 words; 4 nouns, 4 good and 4 bad adjectives
-//   score    +1 a good adjective, -1 a bad one, times 1.5 after "very", times -0.5 after "not", summed; -3 for what is no sentence
+//   score    +1 a good adjective, -1 a bad one, times 1.5 after "very", times -0.5 after "not"; -3 for what is no sentence
 //   shows    what a reward model has to find out from orders alone, and what a policy may gain by cheating it
 //   note     a prompt is "<bos> the NOUN", an answer the rest. 600 answers to each prompt, entropy 5.5 nats, mean true score 0
 //   next     review_models.h teaches a GPT this language
@@ -32,7 +32,7 @@ std::vector<int> prompt_of(int noun);  // noun 0 ... 3
 bool is_sentence(const Answer& answer);
 float true_score(const Answer& answer);
 
-// One answer as people write them: one adjective (40 percent) or two joined by "and"; plain (60), with "very" (25), with "not" (15).
+// One answer as people write: one adjective (40 percent) or two joined by "and"; plain (60), with "very" (25), with "not" (15).
 Answer draw_answer(Random& random);
 
 // Every sentence and how often it is written.

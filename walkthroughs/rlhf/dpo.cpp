@@ -1,8 +1,8 @@
-// dpo.cpp: the lesson on direct preference optimisation. The same rankings as PPO's, no judge and no sampling: one loss on log-probabilities.
+// dpo.cpp: the lesson on direct preference optimisation. PPO's rankings without a judge and without sampling: one loss is enough.
 //
 //   paper    Rafailov et al., "Direct Preference Optimization", 2023, arXiv 2305.18290, Eq. 7
-//   shows    that DPO finds the closed form where everything is listed; what it reaches beside PPO from the same rankings; and how it goes
-//            astray while its loss looks fine
+//   shows    that DPO finds the closed form where everything is listed; what it reaches beside PPO from the same rankings; and how it
+//            goes astray while its loss looks fine
 //   symbols  h = log pi(chosen) / pi_ref(chosen) - the same of rejected   beta how dear it is to leave the reference
 //   before   exact.cpp, ppo.cpp
 #include <algorithm>

@@ -1,7 +1,8 @@
-// exact.cpp: the lesson on exact against estimated. Six words and four places: every answer can be listed, so every estimate can be checked.
+// exact.cpp: the lesson on exact against estimated. Six words, four places: all answers can be listed, every estimate checked.
 //
-//   papers   the optimum: Rafailov et al., 2023, arXiv 2305.18290, Eq. 4; what is estimated: Schulman et al., 2017, arXiv 1707.06347, Eq. 7
-//   shows    that PPO climbs towards a policy that can be written down, by a gradient that is right on average, and never beyond it
+//   papers   the optimum: Rafailov et al., 2023, arXiv 2305.18290, Eq. 4; what is estimated: Schulman et al., 2017,
+//            arXiv 1707.06347, Eq. 7
+//   shows    that PPO climbs towards a policy that can be written down, by a gradient right on average, and never beyond it
 //   symbols  Y answers   p(y) policy   q(y) reference   r(y) reward   beta price of a nat of KL   pi* the best policy there is
 //   before   ppo.cpp     next   dpo.cpp
 #include <algorithm>
@@ -261,7 +262,8 @@ static std::vector<float> scores_of(const ppo::Episodes& episodes) {
     return scores;
 }
 
-// The gradient of the PPO loss of `count` fresh episodes, before any step is taken.   whitened  as PPO does it, or the advantages as they are
+// The gradient of the PPO loss of `count` fresh episodes, before any step is taken.
+//   whitened  as PPO has it, or else the advantages as they are
 static std::vector<double> sampled_gradient(const ppo::Weights& w, const World& world, int count, float trace, bool whitened,
                                             Random& random) {
     const ppo::Config settings{.kl_coefficient = world.beta, .adaptive = false, .trace = trace, .value_weight = 0};

@@ -1,9 +1,9 @@
 // ppo.cpp: the lesson on RLHF as a whole. Write, collect, rank, judge, fine-tune; and what happens without a leash.
 //
-//   papers   Schulman et al., 2017, arXiv 1707.06347, Eq. 7; Ziegler et al., 2019, arXiv 1909.08593; Ouyang et al. (InstructGPT), 2022,
-//            arXiv 2203.02155, Eq. 2
-//   shows    that a model gets better by a score that another model learned from orders; and that the KL price is what keeps it from
-//            pleasing that model with nonsense
+//   papers   Schulman et al., 2017, arXiv 1707.06347, Eq. 7; Ziegler et al., 2019, arXiv 1909.08593; Ouyang et al. (InstructGPT),
+//            2022, arXiv 2203.02155, Eq. 2
+//   shows    that a model gets better by a score that another model learned from orders; and that the KL price is what keeps it
+//            from pleasing that model with nonsense
 //   symbols  beta price of a nat of KL   r reward   V value   A advantage   t token
 //   before   ranking.cpp     next   exact.cpp, dpo.cpp
 #include <algorithm>
@@ -84,7 +84,7 @@ static void step_ranking(Lesson& lesson, const ppo::Episodes& texts, const std::
                    percent(reviews::share_of_sentences(texts)), " are sentences.");
 }
 
-// Where many answers stand: true score (columns, -3 ... 3) against reward (rows, high above), brightness = the logarithm of how many.
+// Where many answers stand: true score (columns, -3 ... 3) against reward (rows, high above); bright = log(1 + how many).
 static Matrix where_answers_stand(const std::vector<float>& scores, const std::vector<float>& rewards) {
     const auto [least, most] = std::minmax_element(rewards.begin(), rewards.end());
     Matrix counts(10, 13);

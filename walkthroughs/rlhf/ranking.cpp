@@ -1,6 +1,7 @@
-// ranking.cpp: the lesson on preferences and the reward model. A person puts answers in order; a model finds the numbers behind it.
+// ranking.cpp: the lesson on preferences and the reward model. A person orders answers; a model finds the numbers behind it.
 //
-//   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022, arXiv 2203.02155, Eq. 1
+//   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022,
+//            arXiv 2203.02155, Eq. 1
 //   shows    that orders alone, and noisy ones, are enough to learn a score, up to a constant
 //   you      --rank: you are the person
 //   symbols  K answers to a question   r reward   d = r_better - r_worse   s noise of the person
@@ -175,7 +176,7 @@ static void step_held_out(Lesson& lesson, const std::vector<reviews::Judged>& al
                "given without noise the model agrees more often than with what they said. It has averaged the noise away.");
 }
 
-// Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), averaged over the nouns; or the true scores.
+// Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean of the nouns; or the true scores.
 static Matrix phrase_table(const reviews::Judge* judge) {
     const int first_adjective = 12;
     Matrix scores(8, 3);
