@@ -126,6 +126,13 @@ TEST_CASE("the copy of a language model keeps its own numbers") {
     CHECK_FALSE(w.trunk.words.same_as(trained.words));
 }
 
+TEST_CASE("a ranking in which everything is tied is left out of the mean, not counted as zero") {
+    const Matrix rewards{{std::log(3.0f)}, {0}, {5}, {7}};
+    const reward_model::LossSteps loss = reward_model::loss(rewards, preferences::all_pairs({0, 0, 1, 1}, {1, 2, 1, 1}));
+    CHECK(loss.ranking_loss.value()(1, 0) == 0);
+    CHECK(loss.loss.value()(0, 0) == Approx(-std::log(0.75)));  // counted as zero it would be half of that
+}
+
 TEST_CASE("what does not fit is refused") {
     Random random(4);
     const reward_model::Weights w = reward_model::make_weights(tiny, random);

@@ -62,7 +62,7 @@ Writer learn_to_write(Random& random, Descent descent) {
         const gpt::Steps steps = gpt::forward(texts.tokens, texts.length, writer.w, model_config());
         const Var log_p = ppo::token_log_probabilities(steps.logits, texts);  // (B, T-1)
         const float tokens = std::accumulate(mask.begin(), mask.end(), 0.0f);
-        const Var loss = scale(sum(log_p), -1 / tokens);                      // the mean over the words of the answers
+        const Var loss = scale(sum(log_p), -1 / tokens);  // the mean over the words of the answers
         learn_from(loss, optimizer, learning_rate(schedule, step));
         writer.losses.push_back(loss.value()(0, 0));
         progress.update(step, writer.losses.back());
@@ -94,7 +94,8 @@ std::vector<preferences::Ranking> questions(const ppo::Episodes& episodes, int a
     std::vector<preferences::Ranking> all;
     for (int b = 0; b + answers <= episodes.count(); b += answers) {
         const auto row = episodes.tokens.begin() + b * episodes.length;
-        preferences::Ranking question{.prompt = text_of({row + 1, row + prompt_length}), .answers = {}, .ranks = {}};  // without <bos>
+        preferences::Ranking question{
+            .prompt = text_of({row + 1, row + prompt_length}), .answers = {}, .ranks = {}};  // without <bos>
         for (int k = 0; k < answers; ++k) question.answers.push_back(text_of(answer_of(episodes, b + k)));
         all.push_back(question);
     }
@@ -107,7 +108,8 @@ static std::vector<float> scores_of(const preferences::Ranking& ranking) {
     return scores;
 }
 
-std::vector<preferences::Ranking> ask(std::vector<preferences::Ranking> questions, const preferences::Person& person, Random& random) {
+std::vector<preferences::Ranking> ask(std::vector<preferences::Ranking> questions, const preferences::Person& person,
+                                      Random& random) {
     for (preferences::Ranking& question : questions) {
         std::vector<float> draws;
         for (std::size_t k = 0; k < question.answers.size(); ++k) draws.push_back(std::max(random.uniform(), 1e-7f));  // never 0
@@ -119,7 +121,8 @@ std::vector<preferences::Ranking> ask(std::vector<preferences::Ranking> question
 static int noun_of(const std::string& prompt) {
     for (int noun = 0; noun < nouns; ++noun)
         if (ids_of("<bos> " + prompt) == prompt_of(noun)) return noun;
-    require(false, "reviews: \"", prompt, "\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
+    require(false, "reviews: \"", prompt,
+            "\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
     return 0;
 }
 
@@ -213,7 +216,8 @@ static float mean_kl(const Matrix& log_p, const Matrix& reference_log_p, const p
 
 Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const Judge& judge, Random& random, int count) {
     const ppo::Episodes texts = write(policy, count, random);
-    return {.true_score = mean(true_scores(texts)), .reward = mean(rewards_of(judge, texts)),
+    return {.true_score = mean(true_scores(texts)),
+            .reward = mean(rewards_of(judge, texts)),
             .kl = mean_kl(log_probabilities(policy, texts), log_probabilities(reference, texts), texts),
             .sentences = static_cast<float>(share_of_sentences(texts))};
 }
@@ -233,10 +237,10 @@ Pleaser please(const gpt::Weights& reference, const Judge& judge, const PpoRun& 
     for (int iteration = 0; iteration < run.iterations; ++iteration) {
         // Write, and have it judged: from here on these numbers stay as they are.
         const ppo::Episodes episodes = write(pleaser.w.trunk, run.episodes, random);
-        const Matrix mask = ppo::answer_mask(episodes);                                   // (B, T-1)
+        const Matrix mask = ppo::answer_mask(episodes);  // (B, T-1)
         const ppo::PolicySteps old = ppo::forward(episodes, pleaser.w, model_config());
         const Matrix old_log_p = old.log_probabilities.value(), old_values = old.values.value();
-        const Matrix reference_log_p = log_probabilities(reference, episodes);            // (B, T-1)
+        const Matrix reference_log_p = log_probabilities(reference, episodes);  // (B, T-1)
         const std::vector<float> scores = rewards_of(judge, episodes);
         const ppo::RewardSteps rewards =
             ppo::rewards_and_advantages(scores, old_log_p, reference_log_p, old_values, mask, run.beta, config);
@@ -245,7 +249,8 @@ Pleaser please(const gpt::Weights& reference, const Judge& judge, const PpoRun& 
             const Tape tape;
             const ppo::PolicySteps policy = ppo::forward(episodes, pleaser.w, model_config());
             const ppo::LossSteps steps = ppo::loss(policy, old_log_p, old_values, rewards, mask, config);
-            if (epoch == 0) history.first_ratio_error = std::max(history.first_ratio_error, largest_departure_from_1(steps.ratio.value()));
+            if (epoch == 0)
+                history.first_ratio_error = std::max(history.first_ratio_error, largest_departure_from_1(steps.ratio.value()));
             learn_from(steps.loss, optimizer, run.learning_rate);
         }
         history.true_score.push_back(mean(true_scores(episodes)));
@@ -285,13 +290,15 @@ dpo::Batch dpo_batch(const Comparisons& comparisons, const std::vector<int>& ord
     const ppo::Episodes &better = comparisons.better, &worse = comparisons.worse;
     const int T = better.length;
     return dpo::join(rows_of(better.tokens, T, order, first, count), rows_of(answer_labels(better), T, order, first, count),
-                     rows_of(worse.tokens, T, order, first, count), rows_of(answer_labels(worse), T, order, first, count), count, padding);
+                     rows_of(worse.tokens, T, order, first, count), rows_of(answer_labels(worse), T, order, first, count), count,
+                     padding);
 }
 
 Follower follow(const gpt::Weights& reference, const Comparisons& comparisons, const DpoRun& run, Random& random) {
     const dpo::Config config{.beta = run.beta};
     const int batches = comparisons.count() / run.batch;
-    const Schedule schedule{.peak = run.learning_rate, .warm_up = run.warm_up, .steps = run.epochs * batches, .descent = Descent::none};
+    const Schedule schedule{
+        .peak = run.learning_rate, .warm_up = run.warm_up, .steps = run.epochs * batches, .descent = Descent::none};
     Follower follower{.w = copy_of(reference), .history = {}};
     AdamW optimizer = adam(gpt::parameters(follower.w, model_config()), run.learning_rate);
     Progress progress("DPO, beta " + text(run.beta).substr(0, 4), schedule.steps);
@@ -299,7 +306,8 @@ Follower follow(const gpt::Weights& reference, const Comparisons& comparisons, c
         const std::vector<int> order = permutation(random, comparisons.count());
         for (int b = 0; b < batches; ++b) {
             const dpo::Batch batch = dpo_batch(comparisons, order, b * run.batch, run.batch);
-            const dpo::LogProbabilities frozen = dpo::log_probabilities(batch, reference, model_config());  // no tape yet: constants
+            const dpo::LogProbabilities frozen =
+                dpo::log_probabilities(batch, reference, model_config());  // no tape yet: constants
             const Tape tape;
             const dpo::LogProbabilities policy = dpo::log_probabilities(batch, follower.w, model_config());
             const dpo::LossSteps steps = dpo::loss(policy, frozen, config);

@@ -1,4 +1,4 @@
-// review_models.h: the models of the lessons on human feedback: one that writes reviews, one that judges them, one that is trained to please.
+// review_models.h: the models of the lessons on human feedback: one writes reviews, one judges them, one is trained to please.
 //
 //   shows    the recipe in the order in which it is carried out: learn_to_write, write, ask, learn_to_judge, then please (PPO) or
 //            follow (DPO)
@@ -42,7 +42,8 @@ Matrix log_probabilities(const gpt::Weights& w, const ppo::Episodes& episodes);
 std::vector<preferences::Ranking> questions(const ppo::Episodes& episodes, int answers);
 
 // The questions with the ranks that a person of known taste gives: the true score, felt with noise.
-std::vector<preferences::Ranking> ask(std::vector<preferences::Ranking> questions, const preferences::Person& person, Random& random);
+std::vector<preferences::Ranking> ask(std::vector<preferences::Ranking> questions, const preferences::Person& person,
+                                      Random& random);
 
 // The answers of some rankings in rows, with the comparisons between them: what a reward model is trained on.
 //   throws  std::invalid_argument when a ranking holds a word that is none of the language, or a prompt that is none
@@ -64,7 +65,8 @@ struct Judge {
     std::vector<float> losses;  // of each epoch
 };
 //   throws  std::invalid_argument when no ranking says that one answer is better than another
-Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs = 8);
+Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random,
+                     int epochs = 8);
 
 std::vector<float> rewards_of(const Judge& judge, const ppo::Episodes& episodes);
 
@@ -128,8 +130,8 @@ struct DpoRun {
 };
 
 struct DpoHistory {
-    std::vector<float> loss, accuracy;     // of each step
-    std::vector<float> chosen, rejected;   // log pi - log pi_ref of the batch, mean
+    std::vector<float> loss, accuracy;    // of each step
+    std::vector<float> chosen, rejected;  // log pi - log pi_ref of the batch, mean
 };
 
 struct Follower {

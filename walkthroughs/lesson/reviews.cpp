@@ -7,12 +7,13 @@
 
 namespace reviews {
 
-static constexpr int beginning = 1, the = 2, was = 3, conjunction = 4, very = 5, negation = 6;  // then the full stop
+static constexpr int beginning = 1, the = 2, was = 3, conjunction = 4, very = 5, negation = 6;   // then the full stop
 static constexpr int first_noun = 8, first_adjective = 12, good_adjectives = 4, adjectives = 8;  // the good ones first
 
 const std::vector<std::string>& words() {
-    static const std::vector<std::string> list{"<pad>", "<bos>", "the",  "was",  "and",  "very",   "not", ".",    "movie", "food",
-                                               "book",  "song",  "good", "nice", "fine", "superb", "bad", "poor", "dull",  "awful"};
+    static const std::vector<std::string> list{"<pad>", "<bos>",  "the",  "was",  "and",  "very", "not",
+                                               ".",     "movie",  "food", "book", "song", "good", "nice",
+                                               "fine",  "superb", "bad",  "poor", "dull", "awful"};
     return list;
 }
 
@@ -40,7 +41,8 @@ std::vector<int> prompt_of(int noun) { return {beginning, the, first_noun + noun
 // Reads "[very|not] ADJECTIVE" from `place` on and moves it behind.   returns its score, nothing when it does not stand there
 static std::optional<float> read_phrase(const Answer& answer, std::size_t& place) {
     float factor = 1;
-    if (place < answer.size() && (answer[place] == very || answer[place] == negation)) factor = answer[place++] == very ? 1.5f : -0.5f;
+    if (place < answer.size() && (answer[place] == very || answer[place] == negation))
+        factor = answer[place++] == very ? 1.5f : -0.5f;
     if (place >= answer.size() || answer[place] < first_adjective) return std::nullopt;
     return factor * (answer[place++] < first_adjective + good_adjectives ? 1.0f : -1.0f);
 }
@@ -125,7 +127,8 @@ ppo::Episodes episodes_of(const std::vector<int>& nouns_of, const std::vector<An
     ppo::Episodes episodes;
     episodes.length = prompt_length + longest_answer;
     for (std::size_t b = 0; b < answers.size(); ++b) {
-        require(answers[b].size() <= longest_answer, "reviews: answer ", b, " has ", answers[b].size(), " words, ", longest_answer, " are the most");
+        require(answers[b].size() <= longest_answer, "reviews: answer ", b, " has ", answers[b].size(), " words, ",
+                longest_answer, " are the most");
         std::vector<int> row = prompt_of(nouns_of[b]);
         row.insert(row.end(), answers[b].begin(), answers[b].end());
         row.resize(episodes.length, padding);

@@ -1,8 +1,8 @@
-// dpo.cpp: the lesson on direct preference optimisation. The same rankings as PPO's, no judge and no sampling: one loss on log-probabilities.
+// dpo.cpp: the lesson on direct preference optimisation. PPO's rankings without a judge and without sampling: one loss is enough.
 //
 //   paper    Rafailov et al., "Direct Preference Optimization", 2023, arXiv 2305.18290, Eq. 7
-//   shows    that DPO finds the closed form where everything is listed; what it reaches beside PPO from the same rankings; and how it goes
-//            astray while its loss looks fine
+//   shows    that DPO finds the closed form where everything is listed; what it reaches beside PPO from the same rankings; and how it
+//            goes astray while its loss looks fine
 //   symbols  h = log pi(chosen) / pi_ref(chosen) - the same of rejected   beta how dear it is to leave the reference
 //   before   exact.cpp, ppo.cpp
 #include <algorithm>
@@ -57,7 +57,8 @@ static Var loss_of_all_pairs(const Var& log_p, const Matrix& log_q, const Matrix
     Matrix weights(static_cast<int>(chosen.size()), 1);  // (pairs, 1)  how often chosen is preferred to rejected
     for (int k = 0; k < weights.rows; ++k) weights[k] = preferences::bradley_terry(rewards[chosen[k]], rewards[rejected[k]]);
     const Var column = transpose(log_p), reference_column = transpose(Var(log_q));  // (Y, 1)
-    const dpo::LogProbabilities policy{.tokens = {}, .chosen = gather_rows(column, chosen), .rejected = gather_rows(column, rejected)};
+    const dpo::LogProbabilities policy{
+        .tokens = {}, .chosen = gather_rows(column, chosen), .rejected = gather_rows(column, rejected)};
     const dpo::LogProbabilities reference{
         .tokens = {}, .chosen = gather_rows(reference_column, chosen), .rejected = gather_rows(reference_column, rejected)};
     return sum(multiply(dpo::loss(policy, reference, {.beta = beta}).losses, weights));
@@ -93,10 +94,13 @@ static double step_five(Lesson& lesson) {
     }
     lesson.table(rows);
     lesson.curves({distance});
-    lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ", fixed(exact::expected_reward(p, rewards), 3), " at a KL of ",
-               fixed(exact::kl(p, q), 3), " nats. DPO has not seen a single reward, only how often each answer wins against each other.");
-    lesson.why("solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so the log-ratios of the policy are rewards, and "
-               "Bradley and Terry's likelihood can be raised directly.");
+    lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ",
+               fixed(exact::expected_reward(p, rewards), 3), " at a KL of ", fixed(exact::kl(p, q), 3),
+               " nats. DPO has not seen a single reward, only how often each answer wins against each other.");
+    lesson.why(
+        "solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so the log-ratios of the policy are "
+        "rewards, and "
+        "Bradley and Terry's likelihood can be raised directly.");
     lesson.predict("pi* when beta is 50. Then when it is 0.01.");
     return largest;
 }
@@ -104,7 +108,8 @@ static double step_five(Lesson& lesson) {
 // --- one pair ---
 
 // returns how far the first loss is from log 2
-static double step_pair(Lesson& lesson, const gpt::Weights& reference, const reviews::Comparisons& comparisons, const Choices& choices) {
+static double step_pair(Lesson& lesson, const gpt::Weights& reference, const reviews::Comparisons& comparisons,
+                        const Choices& choices) {
     lesson.step("What does DPO see?", "loss = -log sigmoid(beta h)", "DPO Eq. 7");
     std::vector<int> order;
     for (int k = 0; k < std::min(64, comparisons.count()); ++k) order.push_back(k);
@@ -113,7 +118,8 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
     const dpo::LogProbabilities policy = dpo::log_probabilities(batch, reference, reviews::model_config());
     const dpo::LossSteps steps = dpo::loss(policy, policy, {.beta = static_cast<float>(choices.beta)});
     lesson.table({{"value", "shape", "what it is"},
-                  {"tokens", shape(policy.tokens.value()), "log pi of every word of an answer; chosen rows first, 0 for prompt and padding"},
+                  {"tokens", shape(policy.tokens.value()),
+                   "log pi of every word of an answer; chosen rows first, 0 for prompt and padding"},
                   {"chosen", shape(policy.chosen.value()), "their sums, not means"},
                   {"rejected", shape(policy.rejected.value()), ""},
                   {"margin", shape(steps.margin.value()), "h"},
@@ -122,7 +128,8 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
                   {"chosen", reviews::text_of(reviews::answer_of(comparisons.better, 0)), fixed(policy.chosen.value()[0])},
                   {"rejected", reviews::text_of(reviews::answer_of(comparisons.worse, 0)), fixed(policy.rejected.value()[0])}});
     const float first = steps.loss.value()(0, 0);
-    lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first), " = log 2, whatever the pairs are. That one answer is likelier "
+    lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
+               " = log 2, whatever the pairs are. That one answer is likelier "
                "than the other does not matter, only how that changes.");
     return std::abs(first - std::log(2.0));
 }
@@ -131,13 +138,18 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
 
 static void step_train(Lesson& lesson, const reviews::Follower& follower, int pairs) {
     lesson.step("Does it learn from the rankings?");
-    lesson.code("const Follower follower = follow(writer, comparisons_of(rankings), {}, random);   // walkthroughs/lesson/review_models.cpp");
+    lesson.code(
+        "const Follower follower = follow(writer, comparisons_of(rankings), {}, random);   // "
+        "walkthroughs/lesson/review_models.cpp");
     const reviews::DpoHistory& history = follower.history;
     lesson.curves({series("share of pairs in order", history.accuracy, 20), series("loss", history.loss, 20)});
     lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)});
-    lesson.say(pairs, " pairs, 64 at a time. The loss went from ", fixed(history.loss.front()), " to ", fixed(series("", history.loss, 30).y.back()), ".");
-    lesson.why("the loss sees the difference only. It is lowered almost entirely by making the rejected unlikely: they are easy to spot, and what they lose may go "
-               "to any answer, not to the chosen one alone.");
+    lesson.say(pairs, " pairs, 64 at a time. The loss went from ", fixed(history.loss.front()), " to ",
+               fixed(series("", history.loss, 30).y.back()), ".");
+    lesson.why(
+        "the loss sees the difference only. It is lowered almost entirely by making the rejected unlikely: they are easy to "
+        "spot, and what they lose may go "
+        "to any answer, not to the chosen one alone.");
 }
 
 struct Compared {
@@ -170,8 +182,10 @@ static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int s
         rows.push_back(measured_row("   DPO", all[k].dpo));
     }
     lesson.table(rows);
-    lesson.why("DPO needs no judge, no sampling and a part of the time. PPO sees what it writes itself and is told when that is bad; DPO only ever sees the answers of the "
-               "first model. So it goes less far, and where it leaves the grammar nobody tells it.");
+    lesson.why(
+        "DPO needs no judge, no sampling and a part of the time. PPO sees what it writes itself and is told when that is bad; "
+        "DPO only ever sees the answers of the "
+        "first model. So it goes less far, and where it leaves the grammar nobody tells it.");
 }
 
 // --- spoiled ---
@@ -184,19 +198,26 @@ struct Spoiled {
 
 static Spoiled ended(const std::string& name, const reviews::Follower& follower, const reviews::Measured& measured) {
     const reviews::DpoHistory& history = follower.history;
-    return {.name = name, .measured = measured, .chosen = series("", history.chosen, 30).y.back(), .rejected = series("", history.rejected, 30).y.back(),
-            .accuracy = series("", history.accuracy, 30).y.back(), .loss = series("", history.loss, 30).y.back()};
+    return {.name = name,
+            .measured = measured,
+            .chosen = series("", history.chosen, 30).y.back(),
+            .rejected = series("", history.rejected, 30).y.back(),
+            .accuracy = series("", history.accuracy, 30).y.back(),
+            .loss = series("", history.loss, 30).y.back()};
 }
 
 static void step_spoil(Lesson& lesson, const std::vector<Spoiled>& runs) {
     lesson.step("How is it spoiled?", "a small beta, a large learning rate");
-    std::vector<std::vector<std::string>> rows{{"run", "loss", "in order", "chosen", "rejected", "true score", "KL", "sentences"}};
+    std::vector<std::vector<std::string>> rows{
+        {"run", "loss", "in order", "chosen", "rejected", "true score", "KL", "sentences"}};
     for (const Spoiled& run : runs)
-        rows.push_back({run.name, fixed(run.loss, 3), percent(run.accuracy), fixed(run.chosen, 2), fixed(run.rejected, 2), fixed(run.measured.true_score, 2),
-                        fixed(run.measured.kl, 2), percent(run.measured.sentences)});
+        rows.push_back({run.name, fixed(run.loss, 3), percent(run.accuracy), fixed(run.chosen, 2), fixed(run.rejected, 2),
+                        fixed(run.measured.true_score, 2), fixed(run.measured.kl, 2), percent(run.measured.sentences)});
     lesson.table(rows);
-    lesson.why("loss and accuracy look fine, better even. But chosen and rejected fall both: the probability went to sentences in neither column, which offline data never "
-               "shows. Look at the log-probability of the chosen ones, not at the loss alone.");
+    lesson.why(
+        "loss and accuracy look fine, better even. But chosen and rejected fall both: the probability went to sentences in "
+        "neither column, which offline data never "
+        "shows. Look at the log-probability of the chosen ones, not at the loss alone.");
 }
 
 // --- the lesson ---
@@ -207,10 +228,13 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (own) {
         of_file = preferences::read_rankings(choices.rankings);
         const int pairs = static_cast<int>(reviews::ranked_rows(of_file).pairs.list.size());
-        require(pairs >= 64, choices.rankings, ": ", pairs, " comparisons, a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
+        require(pairs >= 64, choices.rankings, ": ", pairs,
+                " comparisons, a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
     }
     const double from_closed_form = step_five(lesson);
-    const reviews::DpoRun settings{.beta = static_cast<float>(choices.beta), .learning_rate = static_cast<float>(choices.learning_rate), .epochs = choices.epochs};
+    const reviews::DpoRun settings{.beta = static_cast<float>(choices.beta),
+                                   .learning_rate = static_cast<float>(choices.learning_rate),
+                                   .epochs = choices.epochs};
     double from_log_2 = 0;
     std::vector<Compared> all;
     std::vector<Spoiled> runs;
@@ -225,8 +249,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         if (k == 0) step_train(lesson, follower, comparisons.count());
         const reviews::Judge judge = reviews::learn_to_judge(writer.w, rankings, random);
         const reviews::Pleaser pleaser = reviews::please(writer.w, judge, {.beta = 0.2f}, random);
-        all.push_back({.before = reviews::measure(writer.w, writer.w, judge, random), .ppo = reviews::measure(pleaser.w.trunk, writer.w, judge, random),
-                       .dpo = reviews::measure(follower.w, writer.w, judge, random), .accuracy = ended("", follower, {}).accuracy});
+        all.push_back({.before = reviews::measure(writer.w, writer.w, judge, random),
+                       .ppo = reviews::measure(pleaser.w.trunk, writer.w, judge, random),
+                       .dpo = reviews::measure(follower.w, writer.w, judge, random),
+                       .accuracy = ended("", follower, {}).accuracy});
         if (k > 0) continue;
         runs.push_back(ended("as above", follower, all[0].dpo));
         reviews::DpoRun faster = settings, both = settings;
@@ -244,7 +270,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_most("five answers: DPO's policy and the closed form, largest difference", from_closed_form, 1e-3);
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
     if (!choices.as_delivered()) return;
-    const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo), ppo = mean_of(all, &Compared::ppo);
+    const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo),
+                            ppo = mean_of(all, &Compared::ppo);
     double accuracy = 0;
     for (const Compared& one : all) accuracy += one.accuracy / static_cast<double>(all.size());
     lesson.claim_at_least("DPO: true score gained, mean of the seeds", dpo.true_score - before.true_score, 0.25);
@@ -254,17 +281,20 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_most("spoiled: chosen answers' log-probability changed by", runs.back().chosen, -1);
     lesson.claim_at_most("spoiled: that of rejected ones by", runs.back().rejected, -5);
     lesson.claim_at_least("spoiled: and the share of pairs in order is", runs.back().accuracy, 0.7);
-    lesson.claim_at_most("spoiled: share of sentences, compared with before", runs.back().measured.sentences - all[0].before.sentences, -0.03);
+    lesson.claim_at_most("spoiled: share of sentences, compared with before",
+                         runs.back().measured.sentences - all[0].before.sentences, -0.03);
 }
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/dpo", "The policy is the reward model: learn from rankings with one loss, and compare with PPO.", "25 seconds");
+    Options options("rlhf/dpo", "The policy is the reward model: learn from rankings with one loss, and compare with PPO.",
+                    "25 seconds");
     options.add("beta", choices.beta, "how dear it is to leave the reference", 0.001, 100);
     options.add("learning-rate", choices.learning_rate, "of Adam", 0, 1);
     options.add("epochs", choices.epochs, "times through all pairs", 1, 100);
     options.add("seeds", choices.seeds, "carry everything out from so many seeds", 1, 20);
-    options.add("rankings", choices.rankings, "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the synthetic person");
+    options.add("rankings", choices.rankings,
+                "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the synthetic person");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,6 +1,7 @@
-// ranking.cpp: the lesson on preferences and the reward model. A person puts answers in order; a model finds the numbers behind it.
+// ranking.cpp: the lesson on preferences and the reward model. A person orders answers; a model finds the numbers behind it.
 //
-//   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022, arXiv 2203.02155, Eq. 1
+//   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022,
+//            arXiv 2203.02155, Eq. 1
 //   shows    that orders alone, and noisy ones, are enough to learn a score, up to a constant
 //   you      --rank: you are the person
 //   symbols  K answers to a question   r reward   d = r_better - r_worse   s noise of the person
@@ -45,16 +46,20 @@ static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, co
     const Ranking& ranking = answered[0];
     std::vector<std::vector<std::string>> rows{{"prompt", "answer", "true score", "rank"}};
     for (std::size_t k = 0; k < ranking.answers.size(); ++k)
-        rows.push_back({k == 0 ? ranking.prompt : "", ranking.answers[k], fixed(reviews::true_score(reviews::ids_of(ranking.answers[k])), 1),
-                        text(ranking.ranks[k])});
+        rows.push_back({k == 0 ? ranking.prompt : "", ranking.answers[k],
+                        fixed(reviews::true_score(reviews::ids_of(ranking.answers[k])), 1), text(ranking.ranks[k])});
     lesson.table(rows);
     const reviews::Ranked ranked = reviews::ranked_rows(answered);
     std::string pairs;
-    for (const preferences::Pair& pair : ranked.pairs.list) pairs += (pairs.empty() ? "" : ", ") + text(pair.better + 1) + " > " + text(pair.worse + 1);
-    lesson.say("A small GPT wrote these. The person sees no scores, only answers, and gives back an order: ", ranked.pairs.list.size(),
-               " comparisons, ", pairs, ".");
-    lesson.why("nobody can say that an answer is worth 1.37, and two people would not mean the same by it; which of two is better, both can say.");
-    lesson.predict("how often a person with s = ", fixed(person.noise, 1), " prefers an answer that is worse by 1. The next step counts.");
+    for (const preferences::Pair& pair : ranked.pairs.list)
+        pairs += (pairs.empty() ? "" : ", ") + text(pair.better + 1) + " > " + text(pair.worse + 1);
+    lesson.say("A small GPT wrote these. The person sees no scores, only answers, and gives back an order: ",
+               ranked.pairs.list.size(), " comparisons, ", pairs, ".");
+    lesson.why(
+        "nobody can say that an answer is worth 1.37, and two people would not mean the same by it; which of two is better, both "
+        "can say.");
+    lesson.predict("how often a person with s = ", fixed(person.noise, 1),
+                   " prefers an answer that is worse by 1. The next step counts.");
 }
 
 // How often, of many, a person prefers the first of two answers whose scores differ by `difference`.
@@ -86,18 +91,24 @@ static double step_bradley_terry(Lesson& lesson, const preferences::Person& pers
     }
     lesson.table(rows);
     lesson.curves({counted});
-    lesson.why("the difference of two Gumbel draws is logistic: that is why this noise was chosen. So noise does no harm, it is what carries "
-               "the scale: from a person who never errs one could learn the order, but not by how much.");
+    lesson.why(
+        "the difference of two Gumbel draws is logistic: that is why this noise was chosen. So noise does no harm, it is what "
+        "carries "
+        "the scale: from a person who never errs one could learn the order, but not by how much.");
     return largest;
 }
 
 static void step_plackett_luce(Lesson& lesson) {
-    lesson.step("And a whole ranking?", "P(1 > 2 > ... > K) = product over k of exp(r_k) / sum of exp(r_m), m >= k", "Plackett-Luce");
+    lesson.step("And a whole ranking?", "P(1 > 2 > ... > K) = product over k of exp(r_k) / sum of exp(r_m), m >= k",
+                "Plackett-Luce");
     const std::vector<float> r{std::log(4.0f), std::log(3.0f), std::log(2.0f), 0};
-    std::vector<std::vector<std::string>> rows{{"order of four answers", "-log P of the ranking", "sum of -log P of its six pairs"}};
+    std::vector<std::vector<std::string>> rows{
+        {"order of four answers", "-log P of the ranking", "sum of -log P of its six pairs"}};
     for (const std::vector<int>& ranks : {std::vector<int>{1, 2, 3, 4}, {2, 1, 3, 4}, {1, 2, 4, 3}, {4, 3, 2, 1}}) {
         std::string order;
-        for (int place = 1; place <= 4; ++place) order += (place > 1 ? " > " : "") + text(static_cast<int>(std::find(ranks.begin(), ranks.end(), place) - ranks.begin()) + 1);
+        for (int place = 1; place <= 4; ++place)
+            order += (place > 1 ? " > " : "") +
+                     text(static_cast<int>(std::find(ranks.begin(), ranks.end(), place) - ranks.begin()) + 1);
         double pairs = 0;
         for (const preferences::Pair& pair : preferences::all_pairs({0, 0, 0, 0}, ranks).list)
             pairs -= std::log(preferences::bradley_terry(r[pair.better], r[pair.worse]));
@@ -105,8 +116,10 @@ static void step_plackett_luce(Lesson& lesson) {
     }
     lesson.say("Four answers whose exp(r) are 4, 3, 2, 1:");
     lesson.table(rows);
-    lesson.why("the best is drawn from all, then the best of the rest: 4/10 * 3/6 * 2/3 = 0.1333 = exp(-2.0149). The pairs are counted as if "
-               "they were independent, which they are not, so the numbers differ; both are least for the same rewards in the long run.");
+    lesson.why(
+        "the best is drawn from all, then the best of the rest: 4/10 * 3/6 * 2/3 = 0.1333 = exp(-2.0149). The pairs are counted "
+        "as if "
+        "they were independent, which they are not, so the numbers differ; both are least for the same rewards in the long run.");
 }
 
 // --- the reward model ---
@@ -127,8 +140,8 @@ static double step_loss(Lesson& lesson, const gpt::Weights& writer, const std::v
                   {"differences", shape(loss.differences.value()), "r_better - r_worse of each comparison"},
                   {"ranking_loss", shape(loss.ranking_loss.value()), "the mean over the pairs of each ranking"}});
     const float first = loss.loss.value()(0, 0);
-    lesson.say("The trunk is the GPT that wrote the answers; only the head is new, and 0. So every reward is 0 and the loss is ", fixed(first),
-               " = log 2, whatever the orders are.");
+    lesson.say("The trunk is the GPT that wrote the answers; only the head is new, and 0. So every reward is 0 and the loss is ",
+               fixed(first), " = log 2, whatever the orders are.");
     lesson.why("only differences enter: a constant added to all rewards changes nothing, so the head needs no bias.");
     return std::abs(first - std::log(2.0));
 }
@@ -142,8 +155,8 @@ static void step_learn(Lesson& lesson, const reviews::Judge& judge, std::size_t 
         loss.y.push_back(judge.losses[epoch]);
     }
     lesson.curves({loss});
-    lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(judge.losses.back()), ": ", judge.losses.size(), " times through ", count,
-               " rankings, 16 of them at a time, each answer read once for all of its comparisons.");
+    lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(judge.losses.back()), ": ", judge.losses.size(), " times through ",
+               count, " rankings, 16 of them at a time, each answer read once for all of its comparisons.");
 }
 
 static std::vector<std::string> judged_row(const std::string& name, const reviews::Judged& judged) {
@@ -158,20 +171,23 @@ static void step_held_out(Lesson& lesson, const std::vector<reviews::Judged>& al
     std::vector<std::vector<std::string>> rows{judged_heading};
     for (std::size_t k = 0; k < all.size(); ++k) rows.push_back(judged_row("seed " + text(seed + static_cast<int>(k)), all[k]));
     lesson.table(rows);
-    lesson.why("the person errs (s = ", fixed(person.noise, 1), "), so nobody can agree with them always; with the order that they would have "
+    lesson.why("the person errs (s = ", fixed(person.noise, 1),
+               "), so nobody can agree with them always; with the order that they would have "
                "given without noise the model agrees more often than with what they said. It has averaged the noise away.");
 }
 
-// Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), averaged over the nouns; or the true scores.
+// Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean of the nouns; or the true scores.
 static Matrix phrase_table(const reviews::Judge* judge) {
     const int first_adjective = 12;
     Matrix scores(8, 3);
     for (int a = 0; a < 8; ++a) {
         int column = 0;
         for (const char* before : {"", "very ", "not "}) {
-            const reviews::Answer answer = reviews::ids_of(std::string("was ") + before + reviews::words()[first_adjective + a] + " .");
+            const reviews::Answer answer =
+                reviews::ids_of(std::string("was ") + before + reviews::words()[first_adjective + a] + " .");
             const ppo::Episodes texts = reviews::episodes_of({0, 1, 2, 3}, {answer, answer, answer, answer});
-            scores(a, column++) = judge == nullptr ? reviews::true_score(answer) : reviews::mean(reviews::rewards_of(*judge, texts));
+            scores(a, column++) =
+                judge == nullptr ? reviews::true_score(answer) : reviews::mean(reviews::rewards_of(*judge, texts));
         }
     }
     return scores;
@@ -180,19 +196,26 @@ static Matrix phrase_table(const reviews::Judge* judge) {
 static void step_phrases(Lesson& lesson, const reviews::Judge& judge, bool own) {
     lesson.step("What has it understood?", "reward of \"was [very|not] ADJECTIVE .\"");
     const Matrix rewards = phrase_table(&judge), scores = phrase_table(nullptr);
-    std::vector<std::vector<std::string>> rows{{"adjective", "reward", "after very", "after not", "score", "after very", "after not"}};
+    std::vector<std::vector<std::string>> rows{{"adjective", "reward", "after very", "after not"}};
+    if (!own) rows[0].insert(rows[0].end(), {"score", "after very", "after not"});
     for (int a = 0; a < 8; ++a) {
         std::vector<std::string> row{reviews::words()[12 + a]};
-        for (const Matrix* table : {&rewards, &scores})
-            for (int column = 0; column < 3; ++column) row.push_back(fixed((*table)(a, column), table == &rewards ? 2 : 1));
+        for (int column = 0; column < 3; ++column) row.push_back(fixed(rewards(a, column), 2));
+        for (int column = 0; column < 3 && !own; ++column) row.push_back(fixed(scores(a, column), 1));
         rows.push_back(row);
     }
     lesson.table(rows);
-    lesson.pictures({{"rewards (8, 3)", heat_map(rewards, lesson.colours)}, {"true scores (8, 3)", heat_map(scores, lesson.colours)}});
+    std::vector<Captioned> maps{{"rewards (8, 3)", heat_map(rewards, lesson.colours)}};
+    if (!own) maps.push_back({"true scores (8, 3)", heat_map(scores, lesson.colours)});
+    lesson.pictures(maps);
     if (own)
-        lesson.why("bright is what you like. Nobody told the model which words are good; \"not\" and \"very\" it had to find out as well.");
+        lesson.why(
+            "bright is what you like. Nobody told the model which words are good; \"not\" and \"very\" it had to find out as "
+            "well.");
     else
-        lesson.why("nobody told the model which words are good. The scale is its own, too: with noise s the rewards grow towards score / s.");
+        lesson.why(
+            "nobody told the model which words are good. The scale is its own, too: with noise s the rewards grow towards score "
+            "/ s.");
 }
 
 // --- the person at the keyboard ---
@@ -223,16 +246,21 @@ static std::vector<Ranking> begun(const std::string& path) {
 }
 
 // Shows the questions that have no answer yet; each order is in the file before the next question is shown.
-static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std::vector<Ranking>& rankings, const std::string& path) {
+static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std::vector<Ranking>& rankings,
+                      const std::string& path) {
     lesson.step("Which answer is the best?");
-    lesson.say("Type the numbers of the answers, best first: 2 1 3=4 says that 2 is best, then 1, then 3 and 4 alike. u takes your last order "
-               "back, q ends. Every order is in ", path, " at once; with the same file you go on where you stopped.");
+    lesson.say(
+        "Type the numbers of the answers, best first: 2 1 3=4 says that 2 is best, then 1, then 3 and 4 alike. u takes your last "
+        "order "
+        "back, q ends. Every order is in ",
+        path, " at once; with the same file you go on where you stopped.");
     if (!rankings.empty()) lesson.say(rankings.size(), " rankings are there already.");
     bool ended = false;
     while (!ended && rankings.size() < questions.size()) {
         Ranking question = questions[rankings.size()];
         ask_for("\nquestion " + text(rankings.size() + 1) + " of " + text(questions.size()) + "   " + question.prompt + " ...\n");
-        for (std::size_t k = 0; k < question.answers.size(); ++k) ask_for("  " + text(k + 1) + "   " + question.answers[k] + "\n");
+        for (std::size_t k = 0; k < question.answers.size(); ++k)
+            ask_for("  " + text(k + 1) + "   " + question.answers[k] + "\n");
         bool settled = false;  // this question is answered, or another one comes next
         while (!settled && !ended) {
             ask_for("best first: ");
@@ -271,7 +299,8 @@ static void learn_from_own(Lesson& lesson, const gpt::Weights& writer, const std
         return;
     }
     const std::size_t held = rankings.size() >= 20 ? rankings.size() / 5 : 0;  // the last fifth is for the test
-    const std::vector<Ranking> train = some(rankings, 0, rankings.size() - held), test = some(rankings, rankings.size() - held, rankings.size());
+    const std::vector<Ranking> train = some(rankings, 0, rankings.size() - held),
+                               test = some(rankings, rankings.size() - held, rankings.size());
     if (!any_pair(train)) {
         lesson.say("All but the last rankings are ties: there is nothing to learn from.");
         return;
@@ -279,7 +308,8 @@ static void learn_from_own(Lesson& lesson, const gpt::Weights& writer, const std
     const double from_log_2 = step_loss(lesson, writer, train);
     const reviews::Judge judge = reviews::learn_to_judge(writer, train, random);
     step_learn(lesson, judge, train.size());
-    lesson.say("With the rankings it learned from it agrees in ", percent(reviews::judged(judge, train).agreement), " of the comparisons.");
+    lesson.say("With the rankings it learned from it agrees in ", percent(reviews::judged(judge, train).agreement),
+               " of the comparisons.");
     if (held > 0 && any_pair(test))
         lesson.say("With the last ", held, ", which it has not seen: ", percent(reviews::judged(judge, test).agreement), ".");
     else
@@ -306,8 +336,8 @@ static Beginning begin_with(Random& random, const Choices& choices) {
 static void walk_own(Lesson& lesson, const Choices& choices, int seed) {
     const std::string path = choices.rankings.empty() ? "rankings.jsonl" : choices.rankings;
     std::vector<Ranking> rankings = choices.rank ? begun(path) : preferences::read_rankings(path);
-    reviews::ranked_rows(rankings);                                  // refuses foreign words before anybody waits
-    if (choices.rank) preferences::write_rankings(path, rankings);   // and a file that cannot be written before anybody works
+    reviews::ranked_rows(rankings);                                 // refuses foreign words before anybody waits
+    if (choices.rank) preferences::write_rankings(path, rankings);  // and a file that cannot be written before anybody works
     Random random(seed);
     const Beginning beginning = begin_with(random, choices);
     if (choices.rank) step_rank(lesson, beginning.questions, rankings, path);
@@ -361,9 +391,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/ranking", "People put answers in order; a model learns the score that they had in mind.", "10 seconds");
+    Options options("rlhf/ranking", "People put answers in order; a model learns the score that they had in mind.",
+                    "10 seconds; with --rank, until you stop");
     options.add("rank", choices.rank, "you are the person: answers are shown, your order is read from the keyboard");
-    options.add("rankings", choices.rankings, "the file of your orders, a JSON object a line; alone: learn from it; with --rank: add to it");
+    options.add("rankings", choices.rankings,
+                "the file of your orders, a JSON object a line; alone: learn from it; with --rank: add to it");
     options.add("answers", choices.answers, "K, answers to a question", 2, 9);
     options.add("prompts", choices.prompts, "questions; a fifth of them is held back for the test", 20, 5000);
     options.add("noise", choices.noise, "s, how much the synthetic person errs", 0, 10);

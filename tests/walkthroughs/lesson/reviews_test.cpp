@@ -12,8 +12,9 @@ TEST_SUITE_BEGIN("reviews");
 TEST_CASE("a sentence is one or two adjectives with very or not, and nothing else is one") {
     for (const char* good : {"was fine .", "was very dull .", "was not bad and superb .", "was very nice and very nice ."})
         CHECK(reviews::is_sentence(reviews::ids_of(good)));
-    for (const char* bad : {"", "fine .", "was fine", "was .", "was very .", "was very very fine .", "was fine and .", "was fine fine .", "was fine . .",
-                            "was movie .", "was fine and nice and nice .", "was not very fine .", "was fine . <pad>", "the fine ."})
+    for (const char* bad :
+         {"", "fine .", "was fine", "was .", "was very .", "was very very fine .", "was fine and .", "was fine fine .",
+          "was fine . .", "was movie .", "was fine and nice and nice .", "was not very fine .", "was fine . <pad>", "the fine ."})
         CHECK_FALSE(reviews::is_sentence(reviews::ids_of(bad)));
 }
 
@@ -77,15 +78,18 @@ TEST_CASE("what is drawn follows the probabilities") {
 TEST_CASE("texts in rows come out again as they went in") {
     const reviews::Answer shorter = reviews::ids_of("was fine ."), longer = reviews::ids_of("was very bad and not poor .");
     const ppo::Episodes episodes = reviews::episodes_of({0, 3}, {shorter, longer});
-    CHECK(reviews::text_of({episodes.tokens.begin(), episodes.tokens.begin() + 11}) == "<bos> the movie was fine . <pad> <pad> <pad> <pad> <pad>");
+    CHECK(reviews::text_of({episodes.tokens.begin(), episodes.tokens.begin() + 11}) ==
+          "<bos> the movie was fine . <pad> <pad> <pad> <pad> <pad>");
     CHECK(reviews::answer_of(episodes, 0) == shorter);
     CHECK(reviews::answer_of(episodes, 1) == longer);
     CHECK(reviews::text_lengths(episodes) == std::vector<int>{6, 10});
     CHECK(reviews::true_scores(episodes) == std::vector<float>{1, -1});
     CHECK(reviews::share_of_sentences(episodes) == 1);
-    CHECK(error_of([] { reviews::ids_of("was splendid ."); }) == "reviews: \"splendid\" is none of the 20 words of this language");
+    CHECK(error_of([] { reviews::ids_of("was splendid ."); }) ==
+          "reviews: \"splendid\" is none of the 20 words of this language");
     CHECK(error_of([&] { reviews::episodes_of({0}, {}); }) == "reviews: 1 nouns and 0 answers");
-    CHECK(error_of([&] { reviews::episodes_of({0}, {reviews::Answer(9, 3)}); }) == "reviews: answer 0 has 9 words, 8 are the most");
+    CHECK(error_of([&] { reviews::episodes_of({0}, {reviews::Answer(9, 3)}); }) ==
+          "reviews: answer 0 has 9 words, 8 are the most");
 }
 
 TEST_SUITE_END();
