@@ -122,19 +122,6 @@ TEST_CASE("advantages by hand: rewards 1, 2 and values 0.5, 1, everything kept, 
     CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 0.5f, 1), Matrix{{0, 1.5f, 1, 0}}));    // 1 + 0.5 - 0.5 + 0.5
 }
 
-TEST_CASE("returns are the value and the advantage before whitening; rewards are no returns") {
-    // No KL, a score of 2 at the end: rewards 0, 2.  A_1 = 2 - 1 = 1, A_0 = (0 + 1 - 0.5) + 0.5 * 1 = 1, returns 0.5 + 1, 1 + 1
-    ppo::Config config = fixed;
-    config.discount = 1;
-    config.trace = 0.5f;
-    const Matrix mask{{1, 1}}, zero(1, 2), values{{0.5f, 1}};
-    const ppo::RewardSteps steps = ppo::rewards_and_advantages({2}, zero, zero, values, mask, 0.5f, config);
-    check_close("rewards", steps.rewards, Matrix{{0, 2}});
-    check_close("advantages", steps.advantages_raw, Matrix{{1, 1}});
-    check_close("returns", steps.returns, Matrix{{1.5f, 2}});
-    check_close("whitened: alike, so nothing is left", steps.advantages, zero);
-}
-
 TEST_CASE("whitening divides by n - 1 and leaves the rest of the row alone") {
     const Matrix x{{7, 1, 3, 7}}, mask{{0, 1, 1, 0}};
     const float d = 1 / std::sqrt(2.0f);  // mean 2, variance (1 + 1) / (2 - 1) = 2
@@ -164,6 +151,19 @@ static ppo::PolicySteps policy_of(const Matrix& log_probabilities, const Matrix&
     policy.log_probabilities = parameter(log_probabilities);
     policy.values = parameter(values);
     return policy;
+}
+
+TEST_CASE("returns are the value and the advantage before whitening; rewards are no returns") {
+    // No KL, a score of 2 at the end: rewards 0, 2.  A_1 = 2 - 1 = 1, A_0 = (0 + 1 - 0.5) + 0.5 * 1 = 1, returns 0.5 + 1, 1 + 1
+    ppo::Config config = fixed;
+    config.discount = 1;
+    config.trace = 0.5f;
+    const Matrix mask{{1, 1}}, zero(1, 2), values{{0.5f, 1}};
+    const ppo::RewardSteps steps = ppo::rewards_and_advantages({2}, zero, zero, values, mask, 0.5f, config);
+    check_close("rewards", steps.rewards, Matrix{{0, 2}});
+    check_close("advantages", steps.advantages_raw, Matrix{{1, 1}});
+    check_close("returns", steps.returns, Matrix{{1.5f, 2}});
+    check_close("whitened: alike, so nothing is left", steps.advantages, zero);
 }
 
 TEST_CASE("the clip takes away the gradient only where leaving further would pay") {
