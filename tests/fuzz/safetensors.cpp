@@ -11,7 +11,7 @@
 #include "nn/data/file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const std::string path = "/tmp/fuzz-safetensors-" + std::to_string(getpid());
+    static const std::string path = "build/fuzz/safetensors/input-" + std::to_string(getpid());
     std::string bytes(reinterpret_cast<const char*>(data), size);
     if (!bytes.empty() && bytes[0] == 'h') {  // the header ends at the last }
         const std::size_t end = bytes.rfind('}');

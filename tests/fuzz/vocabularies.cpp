@@ -1,8 +1,5 @@
 // vocabularies.cpp: any bytes as vocab.txt, merges.txt and vocab.json. A reader may refuse them with std::invalid_argument
 // and nothing else; what it accepts must spell and read back.
-//
-//   run   clang++-16 -std=c++20 -O1 -g -I. -fsanitize=fuzzer,address,undefined tests/fuzz/vocabularies.cpp bert/wordpiece.cpp
-//         gpt/bpe.cpp nn/data/text.cpp nn/data/json.cpp nn/data/file.cpp nn/data/unicode.cpp -o fuzz && ./fuzz -max_total_time=60
 #include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
