@@ -210,7 +210,7 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
 LoadRules load_rules(const Config& config) {
     LoadRules rules;
     rules.optional_prefixes = {"transformer."};
-    rules.ignored_endings = {".attn.bias", ".attn.masked_bias"};
+    rules.ignored_endings = {".attn.bias", ".attn.masked_bias", "position_ids"};
     if (config.tied)
         rules.ignored_endings.push_back("lm_head.weight");  // a second copy of the word table; config_of has compared
     return rules;

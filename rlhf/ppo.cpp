@@ -188,6 +188,11 @@ static float mean_entropy(const Var& logits, const Matrix& mask) {
 
 LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values, const RewardSteps& rewards,
                const Matrix& mask, const Config& config) {
+    const Matrix& log_probabilities = policy.log_probabilities.value();
+    require(same_shape(log_probabilities, mask) && same_shape(old_log_probabilities, mask) && same_shape(policy.values.value(), mask) &&
+                same_shape(old_values, mask),
+            "ppo: log-probabilities ", shape(log_probabilities), " and ", shape(old_log_probabilities), ", values ",
+            shape(policy.values.value()), " and ", shape(old_values), " for a mask of ", shape(mask));
     LossSteps steps;
 
     // How much likelier is each token than when it was chosen? The smaller of two gains (the larger of two losses) is taken, so that
@@ -201,8 +206,8 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
     steps.policy_clip_share = share_where_larger(clipped, plain, mask);
 
     // The same idea for the value: what stays within value_clip of the old value, against what does not.
-    const Var change = clamp(subtract(policy.values, old_values), -config.value_clip, config.value_clip);
-    const Var near_value = add(change, old_values);
+    const Matrix lowest = shift(old_values, -config.value_clip).value(), highest = shift(old_values, config.value_clip).value();
+    const Var near_value = maximum(minimum(policy.values, highest), lowest);  // not old + clamp(V - old): that rounds V itself
     const Var error = square(subtract(policy.values, rewards.returns));
     const Var near_error = square(subtract(near_value, rewards.returns));
     steps.value_loss = scale(masked_mean(maximum(error, near_error), mask), 0.5f);

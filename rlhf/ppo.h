@@ -118,6 +118,7 @@ struct LossSteps {
     float approximate_kl = 0;     // half the masked mean of (lp - old_lp)^2
     float policy_kl = 0;          // masked mean of old_lp - lp
 };
+//   throws  std::invalid_argument when a shape is not that of the mask, or no token belongs to an answer
 LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values, const RewardSteps& rewards,
                const Matrix& mask, const Config& config);
 

@@ -87,7 +87,7 @@ std::vector<int> rank(const std::vector<float>& scores, const Person& person, co
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return felt[a] > felt[b]; });
     std::vector<int> ranks(scores.size());
     for (std::size_t k = 0; k < order.size(); ++k) {
-        const bool tie = k > 0 && felt[order[k - 1]] - felt[order[k]] <= person.tie_margin && (person.tie_margin > 0 || felt[order[k - 1]] == felt[order[k]]);
+        const bool tie = k > 0 && felt[order[k - 1]] - felt[order[k]] <= person.tie_margin;
         ranks[order[k]] = tie ? ranks[order[k - 1]] : static_cast<int>(k) + 1;
     }
     return ranks;

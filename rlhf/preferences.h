@@ -58,7 +58,7 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
 // the best reward that can be learned from them is score / s, up to a constant.
 struct Person {
     float noise = 0.5f;       // s; 0 = never wrong
-    float tie_margin = 0;     // answers that feel closer than this to the one ranked before them share its rank
+    float tie_margin = 0;     // answers that feel no farther than this from the one ranked before them share its rank
 };
 
 // -log(-log u): noise of scale 1 from a uniform draw of (0, 1).

@@ -28,6 +28,13 @@ std::vector<std::string> golden_files(const std::string& stem, const std::string
 
 Golden::Golden(const std::string& path) : file(path) {}
 
+bool Golden::flag(const std::string& key) const {
+    const std::string word = file.metadata_text(key);
+    const bool yes = word == "true" || word == "True", no = word == "false" || word == "False";
+    require(yes || no, describe(), ": metadata ", key, " is ", word, ", neither true nor false");
+    return yes;
+}
+
 std::string Golden::describe() const { return std::filesystem::path(file.path).filename().string(); }
 
 Matrix Golden::input(const std::string& name) const { return file.matrix("input." + name); }

@@ -35,6 +35,8 @@ public:
     Safetensors file;  // its metadata, and every tensor under its full name
 
     bool has(const std::string& full_name) const { return file.has(full_name); }
+    // A metadata entry that says yes or no: true or True, false or False; anything else fails the test.
+    bool flag(const std::string& key) const;
     std::string describe() const;  // "vit-a.safetensors", the beginning of every message
 
     Matrix input(const std::string& name) const;     // input.NAME as Safetensors::matrix gives it

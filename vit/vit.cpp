@@ -125,14 +125,17 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
             " do not divide a model of width ", config.width);
     config.heads = config.width / head_width;
+    config.query_key_value_bias = checkpoint.has("vit.encoder.layer.0.attention.attention.query.bias");
     return config;
 }
 
 Weights resized(const Weights& w, Config& config, int image_height, int image_width) {
     const int rows = patches_down(config), cols = patches_across(config);
-    config.image_height = image_height;
-    config.image_width = image_width;
-    check(config);
+    Config resized_config = config;
+    resized_config.image_height = image_height;
+    resized_config.image_width = image_width;
+    check(resized_config);
+    config = resized_config;
     const Matrix class_position = slice_rows(w.positions.value(), 0, 1);                        // (1, D)
     const Matrix grid = slice_rows(w.positions.value(), 1, rows * cols);                        // (N, D)
     const Matrix new_grid = resample_grid(grid, rows, cols, patches_down(config), patches_across(config));

@@ -87,7 +87,8 @@ Segments segments(int images, const Config& config);
 Matrix class_attention(const Steps& steps, const Config& config, int block, int head, int image = 0);
 
 // The same model for images of another size: only the positions change, resampled from their grid.
-//   throws  std::invalid_argument when P does not divide the new size
+//   config  gets the new size
+//   throws  std::invalid_argument when P does not divide the new size; config is as it was then
 Weights resized(const Weights& w, Config& config, int image_height, int image_width);
 
 // A photograph as the published model expects it: resized to (H, W), 0 ... 1 moved to -1 ... 1.

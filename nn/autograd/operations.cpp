@@ -388,7 +388,8 @@ Var row_means(const Var& a, Where where) {
 
 void softmax_in_place(float* scores, int count) {
     const float largest = max_of(scores, count);
-    if (largest == -std::numeric_limits<float>::infinity()) {  // nothing may be chosen
+    const float excluded = -std::numeric_limits<float>::infinity();
+    if (largest == excluded && std::count(scores, scores + count, excluded) == count) {  // nothing may be chosen; NaN is not nothing
         std::fill_n(scores, count, 0.0f);
         return;
     }

@@ -43,7 +43,8 @@ Var mean(const Var& a, Where where = Where::current());       // (1, 1)
 Var row_sums(const Var& a, Where where = Where::current());   // (n, m) -> (n, 1)
 Var row_means(const Var& a, Where where = Where::current());  // (n, m) -> (n, 1)
 
-// Row by row: exp(a_j) / sum_k exp(a_k), and its logarithm. A row of minus infinities becomes a row of zeros.
+// Row by row: exp(a_j) / sum_k exp(a_k), and its logarithm. softmax_rows makes a row of minus infinities a row of zeros, which has
+// no logarithm (NaN). One NaN makes its whole row NaN, so that a mistake does not hide.
 Var softmax_rows(const Var& a, Where where = Where::current());
 Var log_softmax_rows(const Var& a, Where where = Where::current());
 

@@ -58,7 +58,8 @@ inline float fast_erf(float x) {
 // --- a row of numbers at once ---
 
 // The sum and the largest of count numbers, in 32 sums side by side: a single sum would have to wait for itself at every step,
-// and without fast-math the compiler may not split it. The largest of no numbers is minus infinity.
+// and without fast-math the compiler may not split it. The largest of no numbers is minus infinity; NaN is
+// passed over.
 float sum_of(const float* x, int count);
 float max_of(const float* x, int count);
 

@@ -52,6 +52,7 @@ Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height
 
 Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height, int width, int channels, const char* who) {
     require(!images.empty(), who, ": there is no image");
+    require(patch_size > 0, who, ": patches of side ", patch_size, ", it must be at least 1");
     const int N = (height / patch_size) * (width / patch_size);
     Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, patch_size * patch_size * channels);
     for (int b = 0; b < static_cast<int>(images.size()); ++b) {
@@ -65,7 +66,7 @@ Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height
 }
 
 std::vector<Image> unpatchify_all(const Matrix& patches, int patch_size, int height, int width, int channels) {
-    const int N = (height / patch_size) * (width / patch_size);
+    const int N = patch_size > 0 ? (height / patch_size) * (width / patch_size) : 0;
     require(N > 0 && patches.rows % N == 0, "unpatchify_all: ", shape(patches), " are not whole images of ", N, " patches");
     std::vector<Image> images;
     for (int first = 0; first < patches.rows; first += N)

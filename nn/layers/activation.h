@@ -19,6 +19,7 @@ enum class Activation {
 // The chosen function, element by element.
 Var activate(const Var& x, Activation activation, Where where = Where::current());
 
-// The name that configuration files use: "gelu", "gelu_new" (tanh form), "quick_gelu", "relu", "silu" or "swish".
+// The name that configuration files use: "gelu", "gelu_new" or "gelu_pytorch_tanh" (tanh form), "quick_gelu", "relu", "silu" or
+// "swish". The files of GPT (2018) say "gelu" and mean the tanh form.
 //   throws  std::invalid_argument for any other
 Activation activation_of_name(const std::string& name);

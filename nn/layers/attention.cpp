@@ -53,7 +53,10 @@ struct Plan {
 
     int weight_row(int segment, int head) const { return first_weight_row[segment] + head * queries.list[segment].count; }
     // The row of the mask that speaks of query i of a segment: its own, or the one shared by all segments.
-    int mask_row(int segment, int i) const { return may.queries == queries.rows() ? queries.list[segment].first + i : i; }
+    int mask_row(int segment, int i) const {
+        const Segment& s = queries.list[segment];
+        return may.queries == s.count ? i : s.first + i;
+    }
 };
 
 static void check_segments(const char* name, const Segments& segments, int rows, Where where) {
@@ -82,8 +85,9 @@ static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const
         plan.first_weight_row.push_back(row);
         row += heads * plan.queries.list[s].count;
         if (plan.may.everybody()) continue;
-        require(plan.may.queries == plan.queries.rows() || plan.may.queries == plan.queries.list[s].count, where, "attend: a mask for ",
-                plan.may.queries, " queries meets a segment of ", plan.queries.list[s].count, " and a batch of ", plan.queries.rows());
+        const bool of_batch = plan.may.queries == plan.queries.rows() && plan.mask_row(s, plan.queries.list[s].count) <= plan.may.queries;
+        require(of_batch || plan.may.queries == plan.queries.list[s].count, where, "attend: a mask for ", plan.may.queries,
+                " queries meets a segment of ", plan.queries.list[s].count, " and a batch of ", plan.queries.rows());
         require(plan.may.keys >= plan.keys.list[s].count, where, "attend: a mask for ", plan.may.keys, " keys meets a segment of ",
                 plan.keys.list[s].count);
     }

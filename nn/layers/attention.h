@@ -79,5 +79,6 @@ struct AttentionSteps {
 AttentionSteps attention(const Var& x, const Var& source, const Attention& w, int heads, const Attending& how = {});
 
 // Self-attention of the tokens that come next, `x` (sequences * new tokens, D), to all tokens in the cache and themselves, causally.
-// Their keys and values are added to the cache. The numbers are those of the full pass.   throws when the cache is full
+// Their keys and values are added to the cache, as numbers: no gradient flows into them. The numbers are those of the full pass.
+//   throws  std::invalid_argument when the cache is full, or the new tokens are not equally many for each sequence
 AttentionSteps attention(const Var& x, const Attention& w, int heads, KeyValueCache& cache);

@@ -12,10 +12,10 @@ struct Schedule {
     int warm_up = 0;     // steps of straight ascent
     int steps = 1;       // all steps, the warm-up included
     Descent descent = Descent::cosine;
-    float floor = 0;  // the last rate as a share of the peak
+    float floor = 0;  // where the descent ends, as a share of the peak
 };
 
-// The learning rate of step 0, 1, ..., steps - 1; later steps get the last one.
+// The learning rate of step 0, 1, ..., steps - 1; later steps get that of step `steps`, where t is 1.
 //   warm-up  peak (step + 1) / warm_up
 //   cosine   peak (floor + (1 - floor) (1 + cos(pi t)) / 2)
 //   linear   peak (floor + (1 - floor) (1 - t)),   t from 0 after the warm-up to 1 at step `steps`

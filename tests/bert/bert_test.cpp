@@ -1,5 +1,6 @@
 #include "bert/bert.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "bert/mlm.h"
@@ -91,9 +92,15 @@ TEST_CASE("parity notices each mistake on the card") {
         no_mask.attention_mask = Matrix();
         const Matrix looking = bert::forward(no_mask, w.trunk, config).encoder.blocks[0].attention.weights.value();
         const Matrix golden_looking = golden.expected("layer.0.attention");
-        const int row_0 = config.heads * batch.length;
-        CHECK(difference(slice_rows(looking, 0, row_0), slice_rows(golden_looking, 0, row_0)) == "");
-        CHECK(difference(looking, golden_looking) != "");
+        bool padded = false;  // a fixture may hold sequences of one length
+        for (int b = 0; b < batch.sequences; ++b) {
+            const Matrix mask = slice_rows(batch.attention_mask, b, 1);  // (1, T)
+            const bool full = std::count(mask.begin(), mask.end(), 1.0f) == batch.length;
+            const int rows = config.heads * batch.length;
+            if (full) CHECK(difference(slice_rows(looking, b * rows, rows), slice_rows(golden_looking, b * rows, rows)) == "");
+            padded = padded || !full;
+        }
+        CHECK((difference(looking, golden_looking) != "") == padded);
 
         Attending left_only = bert::attending(batch);  // a causal mask left on
         left_only.may = left_only.may & causal(batch.length, batch.length);

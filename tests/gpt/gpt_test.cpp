@@ -233,7 +233,7 @@ TEST_CASE("the classic mistakes are visible in the fixtures: erf GELU, BERT's ep
     golden.load_weights(gpt::parameters(w, config));
 
     gpt::Config erf = config;
-    erf.activation = Activation::gelu;
+    erf.activation = config.activation == Activation::gelu ? Activation::gelu_tanh : Activation::gelu;
     const BlockSteps with_erf = gpt::forward(ids, T, w, erf).decoder.blocks[0];
     CHECK(difference(with_erf.attention.output.value(), golden.expected("block.0.attn")) == "");
     CHECK(difference(with_erf.intermediate.value(), golden.expected("block.0.gelu")) != "");
@@ -260,7 +260,7 @@ TEST_CASE("the classic mistakes are visible in the fixtures: erf GELU, BERT's ep
     }
     const Attending how{.segments = Segments::equal(static_cast<int>(ids.size()) / T, T), .may = causal(T, T)};
     const Attended by_head = attend(concat_cols(q), concat_cols(k), concat_cols(v), config.heads, how);
-    CHECK(difference(by_head.weights.value(), golden.expected("block.0.attention")) != "");
+    if (config.heads > 1) CHECK(difference(by_head.weights.value(), golden.expected("block.0.attention")) != "");
     // and without the mask the weights above the diagonal are not zero
     const Attended uncaused = attend(right.query, right.key, right.value, config.heads, {.segments = how.segments});
     CHECK(difference(uncaused.weights.value(), golden.expected("block.0.attention")) != "");
@@ -431,6 +431,7 @@ static void write_foreign_file(const std::string& path, const gpt::Weights& w, b
         tensors.push_back(
             {.name = "transformer.h." + block + ".attn.masked_bias", .shape = {}, .floats = Matrix(1, 1), .integers = {}});
     }
+    tensors.push_back({.name = "transformer.position_ids", .shape = {9}, .floats = {}, .integers = {0, 1, 2, 3, 4, 5, 6, 7, 8}});
     if (with_head) tensors.push_back({.name = "lm_head.weight", .shape = {11, 8}, .floats = w.words.value(), .integers = {}});
     write_safetensors(path, tensors);
 }

@@ -19,7 +19,8 @@ TEST_CASE("filtered distributions and draws equal the published implementation's
                                  .depth = file.metadata_int("n_layer"),
                                  .heads = file.metadata_int("n_head"),
                                  .mlp_width = static_cast<int>(file.tensors.at("weights.h.0.mlp.c_fc.weight").shape.at(1)),
-                                 .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon"))};
+                                 .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
+                                 .activation = activation_of_name(file.metadata_text("activation_function"))};
         Random random;
         const gpt::Weights w = gpt::make_weights(config, random);
         golden.load_weights(gpt::parameters(w, config));

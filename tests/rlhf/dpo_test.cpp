@@ -15,7 +15,9 @@ TEST_CASE("every quantity, the loss in four forms and every gradient equal the p
         const Golden golden(path);
         const gpt::Config config = gpt_config_of_fixture(golden);
         const dpo::Config dpo_config{.beta = static_cast<float>(golden.file.metadata_double("beta")),
-                                     .label_smoothing = static_cast<float>(golden.file.metadata_double("label_smoothing"))};
+                                     .label_smoothing = static_cast<float>(golden.file.metadata_double("label_smoothing")),
+                                     .form = golden.file.metadata_text("loss") == "ipo" ? dpo::Form::ipo : dpo::Form::sigmoid};
+        REQUIRE(!golden.flag("average_log_prob"));
         REQUIRE(golden.file.metadata_int("label_pad_token_id") == ignored_label);
         const int pairs = static_cast<int>(golden.integers("input.prompt_lengths").size());
         const dpo::Batch batch = dpo::join(golden.integers("input.chosen_input_ids"), golden.integers("input.chosen_labels"),

@@ -12,7 +12,7 @@ inline gpt::Config gpt_config_of_fixture(const Golden& golden) {
             .width = file.metadata_int("n_embd"),
             .depth = file.metadata_int("n_layer"),
             .heads = file.metadata_int("n_head"),
-            .mlp_width = 4 * file.metadata_int("n_embd"),
+            .mlp_width = file.dimension("weights.transformer.h.0.mlp.c_fc.weight", 1),
             .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
             .activation = activation_of_name(file.metadata_text("activation_function"))};
 }

@@ -55,6 +55,7 @@ TEST_CASE("for two answers Plackett-Luce is Bradley-Terry") {
 
 TEST_CASE("a person without noise ranks by score; ties share a rank and the next one is skipped") {
     CHECK(rank({0.1f, 3, -1, 3}, {.noise = 0}, {0.5f, 0.5f, 0.5f, 0.5f}) == std::vector<int>{3, 1, 4, 1});
+    CHECK(rank({0, 0.5f, 0.5f}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{1, 1, 1});  // 0.5 is no farther
     CHECK(rank({0, 0.3f, 2}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{2, 2, 1});
 }
 

@@ -7,6 +7,7 @@
 #include "nn/data/patches.h"
 #include "nn/training/loss.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vit");
@@ -24,7 +25,7 @@ static vit::Config config_of_fixture(const Golden& golden) {
             .classes = file.metadata_int("num_labels"),
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
             .activation = activation_of_name(file.metadata_text("hidden_act")),
-            .query_key_value_bias = file.metadata_text("qkv_bias") == "true"};
+            .query_key_value_bias = golden.flag("qkv_bias")};
 }
 
 // input.pixel_values (B, C, H, W)
@@ -219,6 +220,22 @@ TEST_CASE("a saved model is read back with its configuration and gives the same 
     CHECK(identical(vit::forward({image}, other, config).logits.value(), vit::forward({image}, w, square).logits.value()));
 }
 
+TEST_CASE("a checkpoint without biases of query, key and value is recognised") {
+    const vit::Config bare{.image_height = 4, .image_width = 4, .patch_size = 2, .channels = 1, .width = 8, .depth = 1, .heads = 2,
+                           .mlp_width = 12, .classes = 5, .query_key_value_bias = false};
+    Random random(9);
+    const vit::Weights w = vit::make_weights(bare, random);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("vit_bare.safetensors");
+    save(vit::parameters(w, bare), path);
+    const Safetensors checkpoint(path);
+    const vit::Config config = vit::config_of(checkpoint, 4);
+    CHECK(!config.query_key_value_bias);
+    const vit::Weights other = vit::make_weights(config, random);
+    load(vit::parameters(other, config), checkpoint);
+    CHECK(identical(other.blocks[0].attention.key.weight.value(), w.blocks[0].attention.key.weight.value()));
+}
+
 TEST_CASE("resized: positions that rise evenly across the grid still do on a grid twice as fine") {
     Random random(8);
     vit::Config config = tiny;
@@ -230,6 +247,8 @@ TEST_CASE("resized: positions that rise evenly across the grid still do on a gri
     ramp.positions = parameter(positions);
     const vit::Weights finer = vit::resized(ramp, config, 8, 12);
     CHECK(config.image_height == 8);
+    CHECK(error_of([&] { vit::resized(finer, config, 8, 13); }) == "vit: an image of 8 x 13 does not split into patches of side 2");
+    CHECK(config.image_width == 12);  // as it was
     REQUIRE(shape(finer.positions.value()) == "(25, 8)");
     CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
     for (int c = 1; c < 6; ++c) CHECK(finer.positions.value()(1 + c, 0) > finer.positions.value()(c, 0));

@@ -218,4 +218,6 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+LoadRules load_rules() { return {.ignored_endings = {".relative_position_index"}}; }
+
 }  // namespace simmim

@@ -60,6 +60,9 @@ Weights make_weights(const Config& config, Random& random);
 // Names, shapes and places of the published pre-training checkpoints (their entry "model").
 Parameters parameters(const Weights& w, const Config& config);
 
+// What the published files hold besides: the index of every pair of tokens, which relative_position.h computes.
+LoadRules load_rules();
+
 struct Steps {
     Matrix mask;                   // (B, N)          1 = hidden
     Matrix patches;                // (B*N, P*P*C)    also what is to be predicted, as it is

@@ -88,6 +88,12 @@ TEST_CASE("softmax: what minus infinity excludes gets exactly 0; a row that excl
     CHECK(identical(p, Matrix{{0.5f, 0, 0.5f}, {0, 0, 0}}));
 }
 
+TEST_CASE("softmax: a NaN makes its row NaN, also where everything else is excluded; it is never taken for an excluded row") {
+    const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const Matrix p = softmax_rows(Matrix{{0, nan}, {-inf, nan}, {nan, nan}}).value();
+    for (const float x : p) CHECK(std::isnan(x));
+}
+
 TEST_CASE("pick takes one element of each row, and its gradient goes nowhere else") {
     const Var a = parameter(a23);
     const Tape tape;

@@ -109,6 +109,16 @@ TEST_CASE("a mask for the whole batch gives every sequence its own") {
     CHECK(attended.weights.value()(3, 0) == 1);
 }
 
+TEST_CASE("a mask for one segment serves a segment that does not begin at row 0; a mask for the batch must reach its last row") {
+    const Matrix a = random_matrix(5, 4, 1), end = slice_rows(a, 2, 3);
+    const Attending how{.segments = {{{2, 3}}}, .may = causal(3, 3)};
+    check_close("rows 2 to 4", slice_rows(attend(a, a, a, 2, how).context.value(), 2, 3),
+                attend(end, end, end, 2, {.may = causal(3, 3)}).context.value());
+    const Attending beyond{.segments = {{{0, 1}, {3, 2}}}, .may = causal(3, 3)};  // 3 queries, but the last is row 4
+    CHECK(without_place(error_of([&] { attend(a, a, a, 2, beyond); })) ==
+          "attend: a mask for 3 queries meets a segment of 2 and a batch of 3");
+}
+
 TEST_CASE("the bias is added after scaling, head by head") {
     const Matrix zero(2, 2);  // all scores 0: the weights are those of the bias alone
     const Matrix bias{{0, std::log(3.0f)}, {0, 0}, {std::log(3.0f), 0}, {0, 0}};  // head 0, then head 1

@@ -26,7 +26,7 @@ static mae::Config golden_config(const Golden& golden) {
             .decoder_heads = file.metadata_int("decoder_num_heads"),
             .mlp_ratio = file.metadata_double("mlp_ratio"),
             .mask_ratio = file.metadata_double("mask_ratio"),
-            .normalise_targets = file.metadata_text("norm_pix_loss") == "true",
+            .normalise_targets = golden.flag("norm_pix_loss"),
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
@@ -116,7 +116,13 @@ TEST_CASE("mistake: ids_restore taken for ids_shuffle puts the right rows in the
         const int N = mae::patch_count(c.config);
         const Matrix expected = slice_rows(golden.expected("decoder_input"), 0, N + 1);
         CHECK(difference(unshuffled(c, steps, steps.masking.restore), expected) == "");
-        CHECK(difference(unshuffled(c, steps, steps.masking.shuffle), expected) != "");
+        std::vector<int> visible_places[2];  // where the K encoded tokens would go; the two may agree when there are few patches
+        for (int i = 0; i < N; ++i) {
+            visible_places[0].push_back(std::min(steps.masking.restore[i], mae::visible_count(c.config)));
+            visible_places[1].push_back(std::min(steps.masking.shuffle[i], mae::visible_count(c.config)));
+        }
+        const bool visible = visible_places[0] != visible_places[1];
+        CHECK((difference(unshuffled(c, steps, steps.masking.shuffle), expected) != "") == visible);
     }
 }
 
@@ -131,8 +137,12 @@ TEST_CASE(
             for (int i = 0; i < mask.cols; ++i) ordered(b, i) = mask(b, i) + static_cast<float>(i) / (2 * mask.cols);
         const mae::Steps steps = mae::forward(c.images, ordered, c.w, c.config);
         check_close("mask", steps.masking.mask, mask);
-        CHECK(steps.masking.keep != golden.integers("expected.ids_keep"));
-        CHECK(difference(steps.visible.value(), golden.expected("x_masked")) != "");
+        const std::vector<int> keep = golden.integers("expected.ids_keep");
+        const int K = mae::visible_count(c.config);
+        bool in_order = true;  // a fixture that keeps one patch cannot tell
+        for (std::size_t j = 1; j < keep.size(); ++j) in_order = in_order && (static_cast<int>(j) % K == 0 || keep[j] > keep[j - 1]);
+        CHECK((steps.masking.keep == keep) == in_order);
+        CHECK((difference(steps.visible.value(), golden.expected("x_masked")) == "") == in_order);
         check_close("loss", mae::loss(steps, c.config).value(), golden.expected("loss"));
     }
 }
@@ -176,6 +186,7 @@ TEST_CASE("mistake: targets with the channel slowest, as the patch weight has it
     for (const std::string& path : golden_files("mae")) {
         const Golden golden(path);
         const MaeCase c = golden_case(golden);
+        if (c.config.channels == 1 || c.config.patch_size == 1) continue;  // then both orders are the same
         const Matrix expected = golden.expected("target_patches");
         const Matrix channel_major = patchify_channel_major(c.images[0], c.config.patch_size);
         CHECK(difference(channel_major, slice_rows(expected, 0, channel_major.rows)) != "");

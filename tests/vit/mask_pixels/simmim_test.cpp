@@ -8,15 +8,10 @@
 #include "nn/layers/relative_position.h"
 #include "tests/golden.h"
 #include "tests/images.h"
+#include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("simmim");
-
-static bool metadata_flag(const Golden& golden, const std::string& name) {
-    const std::string word = golden.file.metadata_text(name);
-    REQUIRE((word == "true" || word == "false"));
-    return word == "true";
-}
 
 static simmim::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
@@ -29,12 +24,12 @@ static simmim::Config golden_config(const Golden& golden) {
                           .depth = file.metadata_int("depth"),
                           .heads = file.metadata_int("num_heads"),
                           .mlp_ratio = file.metadata_double("mlp_ratio"),
-                          .query_value_bias = metadata_flag(golden, "qkv_bias"),
+                          .query_value_bias = golden.flag("qkv_bias"),
                           .layer_scale = {},
-                          .absolute_positions = metadata_flag(golden, "use_abs_pos_emb"),
-                          .shared_relative_bias = metadata_flag(golden, "use_shared_rel_pos_bias"),
-                          .relative_bias_per_block = metadata_flag(golden, "use_rel_pos_bias"),
-                          .mean_pooling = metadata_flag(golden, "use_mean_pooling"),
+                          .absolute_positions = golden.flag("use_abs_pos_emb"),
+                          .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
+                          .relative_bias_per_block = golden.flag("use_rel_pos_bias"),
+                          .mean_pooling = golden.flag("use_mean_pooling"),
                           .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
     if (file.metadata_text("init_values") != "none") config.layer_scale = static_cast<float>(file.metadata_double("init_values"));
     return config;
@@ -119,7 +114,8 @@ TEST_CASE("mistake: pixels shuffled with the channel fastest, like MAE's: decode
             unpatchify_all(steps.decoder_output.value(), c.config.patch_size, S, S, c.config.channels);
         CHECK(difference(features_first(steps.decoder_output.value(), simmim::patches_across(c.config)),
                          golden.expected("decoder_conv")) == "");
-        CHECK(difference(as_in_fixture(wrong), golden.expected("reconstruction")) != "");
+        const bool same_order = c.config.channels == 1 || c.config.patch_size == 1;
+        CHECK((difference(as_in_fixture(wrong), golden.expected("reconstruction")) == "") == same_order);
     }
 }
 
@@ -127,6 +123,7 @@ TEST_CASE("mistake: the relative offset with the other sign reads the transposed
     for (const std::string& path : golden_files("simmim")) {
         const Golden golden(path);
         const int n = simmim::patches_across(golden_config(golden)), tokens = n * n + 1;
+        if (n == 1 || !golden.has("expected.relative_position_index")) continue;
         const std::vector<int> expected = golden.integers("expected.relative_position_index");
         CHECK(expected[1 * tokens + 2] == (n - 1) * (2 * n - 1) + n - 2);
         CHECK(relative_position_index(n, n)[2 * tokens + 1] != expected[1 * tokens + 2]);
@@ -150,8 +147,9 @@ TEST_CASE(
         CHECK(total / (hidden + 1e-5) / C == Approx(loss));
         CHECK(total / (C * hidden + 1e-5) == Approx(loss));  // no mistake: the same to 1e-7
         CHECK(total / pixels.size() / C == Approx(loss * hidden / pixels.size()));
-        CHECK(!agrees(static_cast<float>(total / pixels.size() / C), loss));
-        CHECK(!agrees(static_cast<float>(total / hidden), loss));
+        if (hidden == 0) continue;  // the loss is 0 whatever it is divided by
+        if (hidden < pixels.size()) CHECK(!agrees(static_cast<float>(total / pixels.size() / C), loss));
+        if (C > 1) CHECK(!agrees(static_cast<float>(total / hidden), loss));
     }
 }
 
@@ -166,7 +164,7 @@ TEST_CASE("mistake: a key bias has no effect and no gradient, whatever it is") {
         check_close("loss", loss.value(), golden.expected("loss"));
         backward(loss);
         for (const Block& block : c.w.blocks)
-            for (const float g : block.attention.key.bias.gradient()) CHECK(std::abs(g) < 1e-6f);
+            for (const float g : block.attention.key.bias.gradient()) CHECK(std::abs(g) < 1e-5f);  // zero up to rounding
     }
 }
 
@@ -340,6 +338,24 @@ TEST_CASE("the parameters follow the config: positions, tables, scales and biase
     CHECK(!has(config, "encoder.blocks.1.attn.q_bias"));
     CHECK(has(config, "encoder.pos_embed"));
     CHECK(has(config, "encoder.blocks.0.attn.relative_position_bias_table"));
+}
+
+TEST_CASE("the indices of pairs that published files hold beside the parameters are left alone") {
+    SimmimCase c = small_case();
+    std::vector<TensorToWrite> tensors;
+    for (const Parameter& parameter : simmim::parameters(c.w, c.config))
+        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter)});
+    const std::vector<int> index = relative_position_index(4, 4);  // 16 patches and [cls]
+    tensors.push_back({.name = "encoder.rel_pos_bias.relative_position_index",
+                       .shape = {17, 17},
+                       .integers = std::vector<long>(index.begin(), index.end())});
+    const TemporaryFolder folder;
+    const std::string path = folder.path("simmim.safetensors");
+    write_safetensors(path, tensors);
+    Random random(8);
+    const simmim::Weights other = simmim::make_weights(c.config, random);
+    load(simmim::parameters(other, c.config), Safetensors(path), simmim::load_rules());
+    CHECK(identical(other.decoder.weight.value(), c.w.decoder.weight.value()));
 }
 
 TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l), layer scale at its value, tables at 0") {
