@@ -199,9 +199,9 @@ TEST_CASE("the value loss takes the worse of the value and the clipped value") {
 TEST_CASE("a value near the old one is not clipped, not even by rounding") {
     // (V - old) + old is V only for exact numbers; in float it may be the next one, whose error may be the larger one
     Random random(4);
-    const Matrix old_values = uniform_matrix(random, 1, 200, -0.05f, 0.05f), mask(1, 200, 1);
-    Matrix values = old_values;
-    for (float& v : values) v += random.uniform(-0.19f, 0.19f);
+    const Matrix old_values = uniform_matrix(random, 1, 200, -0.1f, 0.1f), mask(1, 200, 1);
+    Matrix values(1, 200);  // at most 0.2 from the old ones; small, so that V - old has fewer digits behind the point than V
+    for (float& v : values) v = 0.01f * random.uniform();
     ppo::RewardSteps rewards;
     rewards.advantages = Matrix(1, 200);
     rewards.returns = Matrix(1, 200);
