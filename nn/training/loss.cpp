@@ -61,9 +61,20 @@ Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where
     return scale(sum(losses, where), counted > 0 ? 1.0f / static_cast<float>(counted) : 0.0f, where);
 }
 
-Var mean_squared_error(const Var& a, const Var& b, Where where) { return mean(square(subtract(a, b, where), where), where); }
+// Broadcasting would quietly compare a row with every row.
+static void require_same_shape(const char* name, const Var& a, const Var& b, Where where) {
+    require(same_shape(a.value(), b.value()), where, name, ": ", shape(a.value()), " and ", shape(b.value()), ", the shapes must be equal");
+}
 
-Var mean_absolute_error(const Var& a, const Var& b, Where where) { return mean(abs(subtract(a, b, where), where), where); }
+Var mean_squared_error(const Var& a, const Var& b, Where where) {
+    require_same_shape("mean_squared_error", a, b, where);
+    return mean(square(subtract(a, b, where), where), where);
+}
+
+Var mean_absolute_error(const Var& a, const Var& b, Where where) {
+    require_same_shape("mean_absolute_error", a, b, where);
+    return mean(abs(subtract(a, b, where), where), where);
+}
 
 struct SmoothRecord : Record {
     float beta = 1;
@@ -92,6 +103,7 @@ static Var smooth_absolute(const Var& d, float beta, Where where) {
 
 Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
     require(beta > 0, where, "smooth_l1: beta is ", beta, ", it must be positive");
+    require_same_shape("smooth_l1", a, b, where);
     return mean(smooth_absolute(subtract(a, b, where), beta, where), where);
 }
 

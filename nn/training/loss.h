@@ -16,6 +16,7 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where 
 Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where = Where::current());
 
 // Means over all elements of d^2, |d|, and Huber's d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond; d = a - b.
+//   throws  std::invalid_argument when the shapes differ
 Var mean_squared_error(const Var& a, const Var& b, Where where = Where::current());
 Var mean_absolute_error(const Var& a, const Var& b, Where where = Where::current());
 Var smooth_l1(const Var& a, const Var& b, float beta = 1, Where where = Where::current());

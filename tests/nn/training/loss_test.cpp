@@ -64,6 +64,12 @@ TEST_CASE("wrong labels are refused") {
           "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
     CHECK(error_of([&] { accuracy(logits, {1}); }) == "accuracy: 1 labels for the rows of (2, 3)");
     CHECK(without_place(error_of([&] { smooth_l1(logits, logits, 0); })).starts_with("smooth_l1: beta is"));
+    const Matrix row(1, 3);
+    CHECK(without_place(error_of([&] { mean_squared_error(logits, row); })) ==
+          "mean_squared_error: (2, 3) and (1, 3), the shapes must be equal");
+    CHECK(without_place(error_of([&] { mean_absolute_error(logits, row); })) ==
+          "mean_absolute_error: (2, 3) and (1, 3), the shapes must be equal");
+    CHECK(without_place(error_of([&] { smooth_l1(logits, row); })) == "smooth_l1: (2, 3) and (1, 3), the shapes must be equal");
 }
 
 TEST_SUITE_END();
