@@ -11,6 +11,14 @@
 
 using doctest::Approx;
 
+// For cases that train for a second or more. Unoptimised, or under a sanitizer, that second becomes minutes and shows nothing new:
+//   TEST_CASE("..." * only_when_optimised) { ... }
+#ifdef NDEBUG
+inline const doctest::skip only_when_optimised(false);
+#else
+inline const doctest::skip only_when_optimised(true);
+#endif
+
 // The text of the exception that action() throws; "" when it throws none.
 //   CHECK(error_of([&] { reshape(m, 2, 2); }) == "reshape: (2, 3) does not fit into (2, 2)");
 template <class Action>

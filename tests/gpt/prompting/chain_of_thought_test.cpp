@@ -127,7 +127,7 @@ struct Trained {
     }
 };
 
-TEST_CASE("after a short training: right with its own steps, and the answer is read off the chain, not off the question") {
+TEST_CASE("after a short training: right with its own steps, and the answer is read off the chain, not off the question" * only_when_optimised) {
     const Trained t;
     const chain_of_thought::Written chains = chain_of_thought::solve(t.w, t.config, t.task, t.questions, Format::steps);
     const std::vector<int> answers = chain_of_thought::answers_of(chains);
