@@ -87,8 +87,6 @@ static std::string slow_build() {
     return "built with a sanitizer. Use BUILD=release";
 #elif defined(__x86_64__) && !defined(__AVX2__)
     return "built without -march=native: a quarter of the speed or less, on a processor from 2013 or later";
-#elif defined(__clang__)
-    return "built with clang++: its matrix product is slower than that of g++";
 #else
     return "";
 #endif
