@@ -144,8 +144,7 @@ TEST_CASE("after a short training: right with its own steps, and the answer is r
         CHECK(unmoved[q] == answers[q]);
         by_one += moved[q] == (answers[q] + 1) % 5;
     }
-    CHECK(by_one >
-          50);  // chance is 33; how near to 100 a second of training comes depends on the last digit of the compiler's sums
+    CHECK(by_one > 95);
 
     // drawn at temperature 0 and greedily is the same; drawn from the middle of each probability nearly so
     const Matrix draws(100, 6, 0.5f);
