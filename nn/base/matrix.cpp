@@ -53,6 +53,10 @@ void Matrix::outside(int i, int j) const {
     throw std::out_of_range("Matrix: element (" + text(i) + ", " + text(j) + ") of a " + shape(*this) + " matrix");
 }
 
+void Matrix::outside(std::size_t k) const {
+    throw std::out_of_range("Matrix: element number " + text(k) + " of a " + shape(*this) + " matrix");
+}
+
 std::string shape(const Matrix& m) { return "(" + text(m.rows) + ", " + text(m.cols) + ")"; }
 
 bool same_shape(const Matrix& a, const Matrix& b) { return a.rows == b.rows && a.cols == b.cols; }

@@ -37,9 +37,15 @@ struct Matrix {
         return values[static_cast<std::size_t>(i) * cols + j];
     }
 
-    // Element number k, counted along the rows; for loops in which rows do not matter.
-    float& operator[](std::size_t k) { return values[k]; }
-    float operator[](std::size_t k) const { return values[k]; }
+    // Element number k, counted along the rows; for loops in which rows do not matter. Checked in a debug build.
+    float& operator[](std::size_t k) {
+        check(k);
+        return values[k];
+    }
+    float operator[](std::size_t k) const {
+        check(k);
+        return values[k];
+    }
 
     // The cols floats of row i; i may be rows (the end).
     float* row(int i) { return values + static_cast<std::size_t>(i) * cols; }
@@ -62,7 +68,13 @@ private:
         if (i < 0 || i >= rows || j < 0 || j >= cols) outside(i, j);
 #endif
     }
+    void check([[maybe_unused]] std::size_t k) const {
+#ifndef NDEBUG
+        if (k >= size()) outside(k);
+#endif
+    }
     [[noreturn]] void outside(int i, int j) const;
+    [[noreturn]] void outside(std::size_t k) const;
 };
 
 // "(3, 2)"

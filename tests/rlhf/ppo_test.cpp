@@ -144,6 +144,23 @@ TEST_CASE("the score is paid at the last token of the answer, the penalty at eve
     check_close("negative", ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, fixed).kl, Matrix{{0, -1, -0.5f, 0}});
 }
 
+TEST_CASE("a prompt of one token: the first column already belongs to the answer, and is paid and valued like the others") {
+    const ppo::Episodes episodes{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {2}};
+    const Matrix mask = ppo::answer_mask(episodes);
+    CHECK(identical(mask, Matrix{{1, 1}}));
+    const Matrix old_lp{{-1, -2}}, ref_lp{{-3, -2}}, values{{0.5f, 1}};
+    ppo::Config whole_return = fixed;
+    whole_return.trace = 1;
+    // kl 2 and 0, so rewards -0.5 * 2 = -1 and the score 4; A_1 = 4 - 1 = 3, A_0 = -1 + 1 - 0.5 + 3 = 2.5
+    const ppo::RewardSteps steps = ppo::rewards_and_advantages({4}, old_lp, ref_lp, values, mask, 0.5f, whole_return);
+    CHECK(identical(steps.kl, Matrix{{2, 0}}));
+    check_close("rewards", steps.rewards, Matrix{{-1, 4}});
+    check_close("advantages_raw", steps.advantages_raw, Matrix{{2.5f, 3}});
+    check_close("returns", steps.returns, Matrix{{3, 4}});
+    const float d = 1 / std::sqrt(2.0f);
+    check_close("advantages", steps.advantages, Matrix{{-d, d}});
+}
+
 // A policy of one episode with two answer tokens whose log-probabilities and values are given.
 static ppo::PolicySteps policy_of(const Matrix& log_probabilities, const Matrix& values) {
     ppo::PolicySteps policy;

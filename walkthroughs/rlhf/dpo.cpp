@@ -222,15 +222,46 @@ static void step_spoil(Lesson& lesson, const std::vector<Spoiled>& runs) {
 
 // --- the lesson ---
 
+static std::vector<Ranking> rankings_of_file(const std::string& path) {
+    const std::vector<Ranking> rankings = preferences::read_rankings(path);
+    const int pairs = static_cast<int>(reviews::ranked_rows(rankings).pairs.list.size());
+    require(pairs >= 64, path, ": ", pairs, " comparisons, a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
+    return rankings;
+}
+
+// The same training once as it was, once too fast, and once with a loose leash besides.
+static std::vector<Spoiled> spoil(const reviews::Writer& writer, const reviews::Judge& judge, const reviews::Comparisons& comparisons,
+                                  const reviews::DpoRun& settings, const Spoiled& as_above, Random& random) {
+    reviews::DpoRun faster = settings;
+    faster.learning_rate *= 4;
+    reviews::DpoRun looser = faster;
+    looser.beta /= 5;
+    const reviews::Follower hasty = reviews::follow(writer.w, comparisons, faster, random);
+    const Spoiled of_hasty = ended("4 times the rate", hasty, reviews::measure(hasty.w, writer.w, judge, random));
+    const reviews::Follower loose = reviews::follow(writer.w, comparisons, looser, random);
+    const Spoiled of_loose = ended("and a fifth of beta", loose, reviews::measure(loose.w, writer.w, judge, random));
+    return {as_above, of_hasty, of_loose};
+}
+
+static void claim_all(Lesson& lesson, const std::vector<Compared>& all, const std::vector<Spoiled>& runs) {
+    const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo),
+                            ppo = mean_of(all, &Compared::ppo);
+    double accuracy = 0;
+    for (const Compared& one : all) accuracy += one.accuracy / static_cast<double>(all.size());
+    lesson.claim_at_least("DPO: true score gained, mean of the seeds", dpo.true_score - before.true_score, 0.25);
+    lesson.claim_at_least("DPO: share of pairs in order at the end", accuracy, 0.7);
+    lesson.claim_at_most("DPO: KL", dpo.kl, 2.5);
+    lesson.claim_at_least("PPO from the same rankings: true score gained", ppo.true_score - before.true_score, 0.7);
+    lesson.claim_at_most("spoiled: chosen answers' log-probability changed by", runs.back().chosen, -1);
+    lesson.claim_at_most("spoiled: that of rejected ones by", runs.back().rejected, -5);
+    lesson.claim_at_least("spoiled: and the share of pairs in order is", runs.back().accuracy, 0.7);
+    lesson.claim_at_most("spoiled: share of sentences, compared with before",
+                         runs.back().measured.sentences - all[0].before.sentences, -0.03);
+}
+
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const bool own = !choices.rankings.empty();
-    std::vector<Ranking> of_file;
-    if (own) {
-        of_file = preferences::read_rankings(choices.rankings);
-        const int pairs = static_cast<int>(reviews::ranked_rows(of_file).pairs.list.size());
-        require(pairs >= 64, choices.rankings, ": ", pairs,
-                " comparisons, a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
-    }
+    const std::vector<Ranking> of_file = own ? rankings_of_file(choices.rankings) : std::vector<Ranking>();
     const double from_closed_form = step_five(lesson);
     const reviews::DpoRun settings{.beta = static_cast<float>(choices.beta),
                                    .learning_rate = static_cast<float>(choices.learning_rate),
@@ -253,36 +284,13 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
                        .ppo = reviews::measure(pleaser.w.trunk, writer.w, judge, random),
                        .dpo = reviews::measure(follower.w, writer.w, judge, random),
                        .accuracy = ended("", follower, {}).accuracy});
-        if (k > 0) continue;
-        runs.push_back(ended("as above", follower, all[0].dpo));
-        reviews::DpoRun faster = settings, both = settings;
-        faster.learning_rate *= 4;
-        both.learning_rate *= 4;
-        both.beta /= 5;
-        const reviews::Follower hasty = reviews::follow(writer.w, comparisons, faster, random);
-        runs.push_back(ended("4 times the rate", hasty, reviews::measure(hasty.w, writer.w, judge, random)));
-        const reviews::Follower loose = reviews::follow(writer.w, comparisons, both, random);
-        runs.push_back(ended("and a fifth of beta", loose, reviews::measure(loose.w, writer.w, judge, random)));
+        if (k == 0) runs = spoil(writer, judge, comparisons, settings, ended("as above", follower, all[0].dpo), random);
     }
     step_compare(lesson, all, seed);
     step_spoil(lesson, runs);
-
     lesson.claim_at_most("five answers: DPO's policy and the closed form, largest difference", from_closed_form, 1e-3);
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
-    if (!choices.as_delivered()) return;
-    const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo),
-                            ppo = mean_of(all, &Compared::ppo);
-    double accuracy = 0;
-    for (const Compared& one : all) accuracy += one.accuracy / static_cast<double>(all.size());
-    lesson.claim_at_least("DPO: true score gained, mean of the seeds", dpo.true_score - before.true_score, 0.25);
-    lesson.claim_at_least("DPO: share of pairs in order at the end", accuracy, 0.7);
-    lesson.claim_at_most("DPO: KL", dpo.kl, 2.5);
-    lesson.claim_at_least("PPO from the same rankings: true score gained", ppo.true_score - before.true_score, 0.7);
-    lesson.claim_at_most("spoiled: chosen answers' log-probability changed by", runs.back().chosen, -1);
-    lesson.claim_at_most("spoiled: that of rejected ones by", runs.back().rejected, -5);
-    lesson.claim_at_least("spoiled: and the share of pairs in order is", runs.back().accuracy, 0.7);
-    lesson.claim_at_most("spoiled: share of sentences, compared with before",
-                         runs.back().measured.sentences - all[0].before.sentences, -0.03);
+    if (choices.as_delivered()) claim_all(lesson, all, runs);
 }
 
 int main(int argc, char** argv) {

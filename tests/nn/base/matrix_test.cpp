@@ -83,6 +83,9 @@ TEST_CASE("a debug build checks every element") {
     CHECK(error_of([&] { m(-1, 0) = 1; }) == "Matrix: element (-1, 0) of a (2, 3) matrix");
     CHECK(error_of([&] { std::as_const(m)(0, -1); }) == "Matrix: element (0, -1) of a (2, 3) matrix");
     CHECK(error_of([&] { m(1, 2) = 1; }) == "");
+    CHECK(error_of([&] { m[6] = 1; }) == "Matrix: element number 6 of a (2, 3) matrix");
+    CHECK(error_of([&] { std::as_const(m)[6]; }) == "Matrix: element number 6 of a (2, 3) matrix");
+    CHECK(error_of([&] { m[5] = 1; }) == "");
 }
 #endif
 

@@ -1,5 +1,8 @@
 #include "walkthroughs/lesson/restoring.h"
 
+#include <cmath>
+
+#include "nn/autograd/operations.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -63,6 +66,20 @@ TEST_CASE("three pictures for each one restored, and a file only where one is as
     write_triples(path, shown);
     CHECK(read_image(path).width == 3 * 4 * 8 + 2 * 4);
     CHECK(read_image(path).channels == 3);
+}
+
+TEST_CASE("learning to restore: one number that must become 3 gets there, and is looked at 16 times on the way") {
+    const Var x = parameter(Matrix{{0}});
+    const Parameters table = {{"x", {1, 1}, Stored::as_it_is, {x}}};
+    const auto step_loss = [&](Random&) { return square(shift(x, -3)); };
+    const auto test_loss = [&] { return std::abs(x.value()(0, 0) - 3); };
+    const Series curve = learn_to_restore(table, 1600, 1, "distance", step_loss, test_loss);
+    REQUIRE(curve.y.size() == 16);
+    CHECK(curve.name == "distance");
+    CHECK(curve.x.front() == 100);
+    CHECK(curve.x.back() == 1600);
+    CHECK(curve.y.front() > 2);
+    CHECK(curve.y.back() < 0.01f);
 }
 
 TEST_CASE("a list is read as it is written") { CHECK(list_text({14, 15, 8}) == "14 15 8"); }

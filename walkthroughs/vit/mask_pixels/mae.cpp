@@ -10,9 +10,6 @@
 #include <vector>
 
 #include "nn/base/parallel.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
 #include "vit/mask_pixels/mae.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/restoring.h"
@@ -101,33 +98,16 @@ static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config,
                         w, config);
 }
 
-// Trains, and returns the error on hidden patches of pictures not trained on, measured 16 times on the way.
+// Trains, and returns the error on hidden patches of pictures not trained on.
 static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed,
                     const std::string& what) {
-    const int batch_size = 32;
-    Random random(seed);
-    const Parameters table = mae::parameters(w, config);
-    const DecayChoice choice = weights_decay(table);
-    AdamW optimizer(choice.decayed, choice.not_decayed, {.beta2 = 0.95f, .weight_decay = 0});
-    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps, .descent = Descent::cosine, .floor = 0.05f};
-    Progress progress(what, steps);
-    Series curve{.name = what, .x = {}, .y = {}};
-    for (int step = 0; step < steps; ++step) {
-        const std::vector<Image> batch = draw_batch(pictures, batch_size, random);
-        const Matrix noise = uniform_matrix(random, batch_size, mae::patch_count(config));
-        zero_gradients(variables(table));
-        const Tape tape;
-        const Var loss = mae::loss(mae::forward(batch, noise, w, config), config);
-        backward(loss);
-        clip_gradient_norm(variables(table), 1);
-        optimizer.update(learning_rate(schedule, step));
-        progress.update(step, loss.value()(0, 0));
-        if ((step + 1) % std::max(1, steps / 16) == 0) {
-            curve.x.push_back(static_cast<float>(step + 1));
-            curve.y.push_back(mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0));
-        }
-    }
-    return curve;
+    const auto step_loss = [&](Random& random) {
+        const std::vector<Image> batch = draw_batch(pictures, 32, random);
+        const Matrix noise = uniform_matrix(random, 32, mae::patch_count(config));
+        return mae::loss(mae::forward(batch, noise, w, config), config);
+    };
+    const auto test_loss = [&] { return mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0); };
+    return learn_to_restore(mae::parameters(w, config), steps, seed, what, step_loss, test_loss);
 }
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,

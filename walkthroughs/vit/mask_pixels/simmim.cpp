@@ -8,9 +8,6 @@
 #include <vector>
 
 #include "nn/autograd/operations.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
 #include "vit/mask_pixels/simmim.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/restoring.h"
@@ -121,33 +118,16 @@ static Restored restore_test(const simmim::Weights& w, const simmim::Config& con
     return {simmim::predicted_images(steps, config), mask, simmim::loss(steps, config).value()(0, 0)};
 }
 
-// Trains, and returns the error on hidden pixels of pictures not trained on, measured 16 times on the way.
+// Trains, and returns the error on hidden pixels of pictures not trained on.
 static Series train(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int steps, int seed,
                     const std::string& what) {
-    const int batch_size = 32;
-    Random random(seed);
-    const Parameters table = simmim::parameters(w, config);
-    const DecayChoice choice = weights_decay(table);
-    AdamW optimizer(choice.decayed, choice.not_decayed, {.beta2 = 0.95f, .weight_decay = 0});
-    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps, .descent = Descent::cosine, .floor = 0.05f};
-    Progress progress(what, steps);
-    Series curve{.name = what, .x = {}, .y = {}};
-    for (int step = 0; step < steps; ++step) {
-        const std::vector<Image> batch = draw_batch(pictures, batch_size, random);
-        const Matrix mask = simmim::random_masking(draw_permutations(random, batch_size, config), config);
-        zero_gradients(variables(table));
-        const Tape tape;
-        const Var loss = simmim::loss(simmim::forward(batch, mask, w, config), config);
-        backward(loss);
-        clip_gradient_norm(variables(table), 1);
-        optimizer.update(learning_rate(schedule, step));
-        progress.update(step, loss.value()(0, 0));
-        if ((step + 1) % std::max(1, steps / 16) == 0) {
-            curve.x.push_back(static_cast<float>(step + 1));
-            curve.y.push_back(restore_test(w, config, pictures, seed).loss);
-        }
-    }
-    return curve;
+    const auto step_loss = [&](Random& random) {
+        const std::vector<Image> batch = draw_batch(pictures, 32, random);
+        const Matrix mask = simmim::random_masking(draw_permutations(random, 32, config), config);
+        return simmim::loss(simmim::forward(batch, mask, w, config), config);
+    };
+    const auto test_loss = [&] { return restore_test(w, config, pictures, seed).loss; };
+    return learn_to_restore(simmim::parameters(w, config), steps, seed, what, step_loss, test_loss);
 }
 
 static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::Weights& w, const simmim::Config& config,
