@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "nn/base/functions.h"
-#include "nn/base/matmul.h"
+#include "nn/base/parallel.h"
 
 // Every operation below is: a formula and its derivative, the backward that applies the derivative, the forward.
 // In a backward, y is the record of the result: y.value, y.gradient (dy), y.inputs.
@@ -29,7 +29,9 @@ static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where 
             shape(a), " and ", shape(b), ", where the sizes differ one of them must be 1");
     Matrix z = Matrix::unset(a.rows == 1 ? b.rows : a.rows, a.cols == 1 ? b.cols : a.cols);
     if (same_shape(a, b)) {
-        for (std::size_t k = 0; k < z.size(); ++k) z[k] = f(a[k], b[k]);
+        parallel_ranges(z.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
+            for (std::size_t k = first; k < last; ++k) z[k] = f(a[k], b[k]);
+        });
         return z;
     }
     const Repeated left(a), right(b);
@@ -193,14 +195,21 @@ Var shift(const Var& a, float number, Where where) {
 
 // --- products ---
 
+void add_gradient_product(Var& input, Slice a, Slice b) {
+    if (!input.wants_gradient()) return;
+    if (!input.gradient().empty()) return multiply_add(whole(input.gradient()), a, b);
+    input.gradient() = Matrix::unset(input.rows(), input.cols());
+    multiply(whole(input.gradient()), a, b);
+}
+
 // forward   C = A B
 // backward  dA = dC B^T,  dB = A^T dC
 static void matmul_backward(Record& c) {
     Var& a = c.inputs[0];
     Var& b = c.inputs[1];
     const Matrix& dc = c.gradient;
-    if (a.wants_gradient()) multiply_add(whole(gradient_to_add_to(a)), whole(dc), transposed(whole(b.value())));
-    if (b.wants_gradient()) multiply_add(whole(gradient_to_add_to(b)), transposed(whole(a.value())), whole(dc));
+    add_gradient_product(a, whole(dc), transposed(whole(b.value())));
+    add_gradient_product(b, transposed(whole(a.value())), whole(dc));
 }
 
 Var matmul(const Var& a, const Var& b, Where where) {
@@ -213,8 +222,8 @@ static void matmul_transposed_backward(Record& c) {
     Var& a = c.inputs[0];
     Var& b = c.inputs[1];
     const Matrix& dc = c.gradient;
-    if (a.wants_gradient()) multiply_add(whole(gradient_to_add_to(a)), whole(dc), whole(b.value()));
-    if (b.wants_gradient()) multiply_add(whole(gradient_to_add_to(b)), transposed(whole(dc)), whole(a.value()));
+    add_gradient_product(a, whole(dc), whole(b.value()));
+    add_gradient_product(b, transposed(whole(dc)), whole(a.value()));
 }
 
 Var matmul_transposed(const Var& a, const Var& b, Where where) {
@@ -227,7 +236,9 @@ Var matmul_transposed(const Var& a, const Var& b, Where where) {
 template <float f(float)>
 static Matrix by_element(const Matrix& x) {
     Matrix y = Matrix::unset(x.rows, x.cols);
-    for (std::size_t k = 0; k < x.size(); ++k) y[k] = f(x[k]);
+    parallel_ranges(x.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
+        for (std::size_t k = first; k < last; ++k) y[k] = f(x[k]);
+    });
     return y;
 }
 
@@ -236,7 +247,9 @@ template <float derivative(float x, float y)>
 static void by_element_backward(Record& y) {
     const Matrix& x = y.inputs[0].value();
     Matrix dx = Matrix::unset(x.rows, x.cols);
-    for (std::size_t k = 0; k < x.size(); ++k) dx[k] = derivative(x[k], y.value[k]) * y.gradient[k];
+    parallel_ranges(x.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
+        for (std::size_t k = first; k < last; ++k) dx[k] = derivative(x[k], y.value[k]) * y.gradient[k];
+    });
     add_gradient(y.inputs[0], std::move(dx));
 }
 
@@ -406,13 +419,17 @@ void softmax_backward_row(const float* p, const float* dp, float* ds, int count)
 // backward  ds_j = p_j (dp_j - mean), mean = sum_k p_k dp_k: raising all scores alike changes nothing, so that part is taken out
 static void softmax_rows_backward(Record& p) {
     Matrix ds = Matrix::unset(p.value.rows, p.value.cols);
-    for (int i = 0; i < ds.rows; ++i) softmax_backward_row(p.value.row(i), p.gradient.row(i), ds.row(i), ds.cols);
+    parallel_ranges(ds.rows, grain_of_rows(ds.cols), [&](int first, int last) {
+        for (int i = first; i < last; ++i) softmax_backward_row(p.value.row(i), p.gradient.row(i), ds.row(i), ds.cols);
+    });
     add_gradient(p.inputs[0], std::move(ds));
 }
 
 Var softmax_rows(const Var& a, Where where) {
     Matrix p = a.value();
-    for (int i = 0; i < p.rows; ++i) softmax_in_place(p.row(i), p.cols);
+    parallel_ranges(p.rows, grain_of_rows(p.cols), [&](int first, int last) {
+        for (int i = first; i < last; ++i) softmax_in_place(p.row(i), p.cols);
+    });
     return record_operation("softmax_rows", std::move(p), {a}, softmax_rows_backward, where);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nn/autograd/variable.h"
+#include "nn/base/matmul.h"
 
 // Element by element, with broadcasting.
 Var add(const Var& a, const Var& b, Where where = Where::current());
@@ -55,3 +56,7 @@ void softmax_backward_row(const float* p, const float* dp, float* ds, int count)
 
 // Element columns[i] of row i: (n, m) -> (n, 1).   throws when there are not n columns, or one is outside
 Var pick(const Var& a, const std::vector<int>& columns, Where where = Where::current());
+
+// For the backward of whatever contains a matrix product: input.gradient += a b. The first share is formed in place, onto no zeros;
+// an input that wants no gradient costs nothing.
+void add_gradient_product(Var& input, Slice a, Slice b);

@@ -38,27 +38,29 @@ static std::string text(Slice s) { return "(" + text(s.rows) + ", " + text(s.col
 // A processor multiplies and adds 8, 16 or more pairs of numbers in one step, but only numbers that are in its registers, and
 // fetching one takes longer than the product. The textbook loop fetches three numbers for each product. So:
 //
-//   1. A tile of C (6 rows, 64 columns) stays in registers while k runs. Each k then needs 6 numbers of A and 64 of B
-//      for 384 products: 5 products per number fetched instead of 1/3.                                  multiply_tile
-//   2. What a tile reads of B is copied beforehand to lie in the order in which it is read. It then comes from the cache
-//      in one steady stream, and a transposed B costs no more than a plain one.                         pack
-//   3. The copy, a slab of 256 rows and 512 columns at most, fits the cache while all rows of A pass by.  multiply_block
-//   4. Each thread computes some columns of C, or some rows.                                            multiply_in_parts
+//   1. A tile of C (8 rows, 32 columns) stays in registers while k runs. Each k then needs 8 numbers of A and 32 of B
+//      for 256 products: 6 products per number fetched instead of 1/3.                                  multiply_tile
+//   2. What a tile reads is copied beforehand to lie in the order in which it is read: 8 rows of A as one strip, 32 columns of B
+//      as another. It then comes in one steady stream, and a transposed matrix costs no more than a plain one.     pack
+//   3. Some hundred columns of B, a slab, fit the cache while all rows of A pass by.                  multiply_slabs
+//   4. The threads share A's copy; each computes some columns of C, or some rows.                     multiply_packed
 //
 // Whoever computes an element of C adds up its products in the same order, so the result does not depend on the threads.
 
-// C must leave registers free for A and B: it takes 24 of 32 that hold 16 floats each, 12 of 16 that hold 8, 12 of 16 that hold 4.
+// C must leave registers free for A and B: it takes 16 of 32 that hold 16 floats each, 12 of 16 that hold 8.
 #if defined(__AVX512F__)
-static constexpr int tile_cols = 64;
+static constexpr int tile_rows = 8;
 #elif defined(__AVX__) || defined(__ARM_NEON)
-static constexpr int tile_cols = 16;
+static constexpr int tile_rows = 3;
 #else
-static constexpr int tile_cols = 8;
+static constexpr int tile_rows = 2;
 #endif
-static constexpr int tile_rows = 6;
-static constexpr int slab_rows = 256;
-static constexpr int slab_cols = 512;
-static constexpr int row_part = 256;  // columns
+static constexpr int tile_cols = 32;
+static constexpr int slab_depth = 384;   // k's that are added up before C is touched; a slab of B is at most so high
+static constexpr int slab_cols = 640;    // and at most so wide: 1 MB
+static constexpr int panel_rows = 1020;  // of A: so many are copied at once; a multiple of every tile_rows
+static constexpr int few_cols = 256;     // a copy of A is read once for every 32 columns: for fewer it does not pay
+static constexpr int row_part = 256;     // columns
 
 static int divided_up(int a, int b) { return a / b + (a % b != 0); }
 static int rounded_up(int a, int b) { return divided_up(a, b) * b; }
@@ -71,87 +73,153 @@ static OutSlice block(OutSlice s, int i, int j, int rows, int cols) {
     return {&s.first[i * s.row_step + j], std::min(rows, s.rows - i), std::min(cols, s.cols - j), s.row_step};
 }
 
-// Few columns need only a narrow tile: a half or a quarter of the full one.
-static int strip_width(int cols) { return cols > tile_cols / 2 ? tile_cols : cols > tile_cols / 4 ? tile_cols / 2 : tile_cols / 4; }
+// --- packing: a strip of s, `width` columns, is laid out row by row ---
 
-// Copies a strip of B row by row, each row filled up with zeros to `width`.
-static void pack_strip(Slice b, int width, float* out) {
-    if (b.cols < width) std::fill_n(out, static_cast<long>(width) * b.rows, 0.0f);
-    if (b.col_step == 1) {
-        for (int k = 0; k < b.rows; ++k) std::copy_n(&b.first[k * b.row_step], b.cols, &out[k * width]);
-        return;
-    }
-    // 16 columns at a time: their numbers are asked for together instead of one after the other, and each line of the cache that
-    // comes in holds 16 numbers of a column, which are all used before it goes.
-    for (int j0 = 0; j0 < b.cols; j0 += 16)
-        for (int k = 0; k < b.rows; ++k)
-            for (int j = j0; j < std::min(j0 + 16, b.cols); ++j) out[k * width + j] = b(k, j);
-}
-
-// Cuts B into strips as wide as a tile and lays them one behind the other.
-static void pack(Slice b, float* out) {
-    for (int j = 0; j < b.cols; j += tile_cols) {
-        const Slice strip = block(b, 0, j, b.rows, tile_cols);
-        pack_strip(strip, strip_width(strip.cols), &out[j * b.rows]);
+// Takes 64 numbers of each half of x in turn, as one riffles a pack of cards.
+static void riffle(const float* x, float* riffled) {
+    for (int n = 0; n < 64; ++n) {
+        riffled[2 * n] = x[n];
+        riffled[2 * n + 1] = x[64 + n];
     }
 }
+
+// 16 rows and 8 columns of an s whose columns lie in memory as rows do. Number 16 j + k of x is element (k, j). A riffle moves the
+// number at place n < 64 to 2 n, and at n >= 64 to 2 n - 127: it turns the seven binary digits of the place by one. Three riffles turn
+// them by three, and 16 j + k becomes 8 k + j. So a few moves of whole registers do what would be 128 moves of single numbers.
+static void pack_columns(const float* s, long col_step, float* out, int width) {
+    float x[128], riffled[128];
+    for (int j = 0; j < 8; ++j)
+        for (int k = 0; k < 16; ++k) x[16 * j + k] = s[j * col_step + k];
+    riffle(x, riffled);
+    riffle(riffled, x);
+    riffle(x, riffled);
+    for (int k = 0; k < 16; ++k)
+        for (int j = 0; j < 8; ++j) out[k * width + j] = riffled[8 * k + j];
+}
+
+// Where s has fewer columns than the strip, the rest is 0.
+template <int width>
+static void pack_strip(Slice s, float* out) {
+    if (s.cols < width) std::fill_n(out, static_cast<long>(s.rows) * width, 0.0f);
+    int packed_rows = 0, packed_cols = 0;  // of what the loop after this has to do one by one
+    if (s.row_step == 1 && s.col_step != 1) {
+        packed_rows = s.rows / 16 * 16;
+        packed_cols = s.cols / 8 * 8;
+        for (int j = 0; j < packed_cols; j += 8)
+            for (int k = 0; k < packed_rows; k += 16) pack_columns(&s.first[j * s.col_step + k], s.col_step, &out[k * width + j], width);
+    }
+    for (int k = 0; k < s.rows; ++k)
+        for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
+}
+
+// All strips of s, one behind the other. Where its rows lie in memory they are read to their end, as the memory likes it best.
+template <int width>
+static void pack(Slice s, float* out) {
+    int packed_cols = 0;
+    if (s.col_step == 1) {
+        packed_cols = s.cols / width * width;
+        for (int k = 0; k < s.rows; ++k)
+            for (int j = 0; j < packed_cols; j += width)
+                for (int q = 0; q < width; ++q) out[j * s.rows + k * width + q] = s.first[k * s.row_step + j + q];
+    }
+    for (int j = packed_cols; j < s.cols; j += width) pack_strip<width>(block(s, 0, j, s.rows, width), &out[j * s.rows]);
+}
+
+// --- multiplying ---
 
 // The textbook loops, k outermost. The inner sizes are constants: the compiler unrolls both loops and keeps all of `sum` in
-// registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ every one.
-//   a   tile_rows rows at most; where there are fewer, the last one is computed again and its copies are dropped
-//   b   a packed strip, at least as wide as c
-template <int width>
-static void multiply_tile(OutSlice c, Slice a, const float* b) {
+// registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ a wide one.
+//   a   tile_rows rows at most, as a strip or in place; where there are fewer, the last one is computed again and its copies are dropped
+//   b   a strip, at least as wide as c
+//   add   whether the product is added to c or takes its place
+template <int width, bool a_packed>
+static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
     const float* row[tile_rows];
     for (int i = 0; i < tile_rows; ++i) row[i] = &a.first[std::min(i, a.rows - 1) * a.row_step];
-    const long step = a.col_step;
-    float sum[tile_rows][width] = {};
-    for (int k = 0; k < a.cols; ++k)
+    float sum[tile_rows][width];
+    for (int j = 0; j < width; ++j)
+        for (int i = 0; i < tile_rows; ++i) sum[i][j] = (a_packed ? a.first[i] : row[i][0]) * b[j];
+    for (int k = 1; k < a.cols; ++k)
         for (int j = 0; j < width; ++j)
-            for (int i = 0; i < tile_rows; ++i) sum[i][j] += row[i][k * step] * b[k * width + j];
+            for (int i = 0; i < tile_rows; ++i) sum[i][j] += (a_packed ? a.first[k * tile_rows + i] : row[i][k]) * b[k * width + j];
     if (c.rows == tile_rows && c.cols == width) {
-        for (int i = 0; i < tile_rows; ++i)
-            for (int j = 0; j < width; ++j) c.first[i * c.row_step + j] += sum[i][j];
+        for (int i = 0; i < tile_rows; ++i) {
+            float* const out = &c.first[i * c.row_step];
+            for (int j = 0; j < width; ++j) out[j] = add ? out[j] + sum[i][j] : sum[i][j];
+        }
         return;
     }
     float edge[tile_rows][width];  // `sum` itself would have to leave the registers, if not all of it were used
     for (int i = 0; i < tile_rows; ++i)
         for (int j = 0; j < width; ++j) edge[i][j] = sum[i][j];
-    for (int i = 0; i < c.rows; ++i)
-        for (int j = 0; j < c.cols; ++j) c.first[i * c.row_step + j] += edge[i][j];
+    for (int i = 0; i < c.rows; ++i) {
+        float* const out = &c.first[i * c.row_step];
+        for (int j = 0; j < c.cols; ++j) out[j] = add ? out[j] + edge[i][j] : edge[i][j];
+    }
 }
 
-static void multiply_block(OutSlice c, Slice a, Slice b) {
-    static thread_local std::vector<float> slab;
-    slab.resize(slab_rows * slab_cols);
-    for (int j0 = 0; j0 < b.cols; j0 += slab_cols)
-        for (int k0 = 0; k0 < b.rows; k0 += slab_rows) {
-            const Slice b_block = block(b, k0, j0, slab_rows, slab_cols);
-            pack(b_block, slab.data());
-            for (int i = 0; i < a.rows; i += tile_rows) {
-                const Slice a_tile = block(a, i, k0, tile_rows, slab_rows);
-                for (int j = 0; j < b_block.cols; j += tile_cols) {
-                    const OutSlice c_tile = block(c, i, j0 + j, tile_rows, tile_cols);
-                    const float* const strip = &slab[j * b_block.rows];
-                    const int width = strip_width(c_tile.cols);
-                    if (width == tile_cols) multiply_tile<tile_cols>(c_tile, a_tile, strip);
-                    if (width == tile_cols / 2) multiply_tile<tile_cols / 2>(c_tile, a_tile, strip);
-                    if (width == tile_cols / 4) multiply_tile<tile_cols / 4>(c_tile, a_tile, strip);
-                }
-            }
+// c += a b slab by slab.   a   (rows, depth), packed as strips of its rows or in place   b   (depth, cols)
+template <int width, bool a_packed>
+static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
+    static thread_local Matrix slab = Matrix::unset(slab_depth, slab_cols);
+    for (int j0 = 0; j0 < b.cols; j0 += slab_cols) {
+        const Slice b_slab = block(b, 0, j0, b.rows, slab_cols);
+        pack<width>(b_slab, slab.begin());
+        for (int i = 0; i < a.rows; i += tile_rows) {
+            const int rows = std::min(tile_rows, a.rows - i);
+            const Slice a_tile = a_packed ? Slice{&a.first[i * a.cols], rows, a.cols, 1, tile_rows} : block(a, i, 0, rows, a.cols);
+            for (int j = 0; j < b_slab.cols; j += width)
+                multiply_tile<width, a_packed>(block(c, i, j0 + j, rows, width), a_tile, &slab[j * b.rows], add);
         }
+    }
+}
+
+static void in_parts(int threads, int count, const std::function<void(int)>& body) {
+    if (threads > 1) return parallel_for(count, body);
+    for (int i = 0; i < count; ++i) body(i);
 }
 
 // Parts begin where a tile begins, so that every tile is the same whoever computes it.
-static void multiply_in_parts(OutSlice c, Slice a, Slice b, int threads) {
-    const int part_cols = std::min(slab_cols, rounded_up(divided_up(c.cols, threads), tile_cols));
+template <bool a_packed>
+static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int threads) {
+    const int slabs = threads * divided_up(c.cols, threads * slab_cols);  // as many for each thread
+    const int part_cols = rounded_up(divided_up(c.cols, slabs), tile_cols);
     const int across = divided_up(c.cols, part_cols);
     const int part_rows = rounded_up(divided_up(c.rows, divided_up(threads, across)), tile_rows);
     const int down = divided_up(c.rows, part_rows);
-    parallel_for(across * down, [&](int part) {
+    in_parts(threads, across * down, [&](int part) {
         const int i = part / across * part_rows, j = part % across * part_cols;
-        multiply_block(block(c, i, j, part_rows, part_cols), block(a, i, 0, part_rows, a.cols), block(b, 0, j, b.rows, part_cols));
+        const OutSlice c_part = block(c, i, j, part_rows, part_cols);
+        const Slice a_part = a_packed ? Slice{&a.first[i * a.cols], c_part.rows, a.cols, 1, tile_rows} : block(a, i, 0, part_rows, a.cols);
+        const Slice b_part = block(b, 0, j, b.rows, part_cols);
+        // Few columns need only a narrow tile.
+        if (c_part.cols > tile_cols / 2)
+            multiply_slabs<tile_cols, a_packed>(c_part, a_part, b_part, add);
+        else
+            multiply_slabs<tile_cols / 2, a_packed>(c_part, a_part, b_part, add);
     });
+}
+
+static void multiply_packed(OutSlice c, Slice a, Slice b, bool add, int threads) {
+    const int depth = divided_up(a.cols, divided_up(a.cols, slab_depth));
+    const bool in_place = c.cols <= few_cols && a.col_step == 1;
+    Matrix panel = in_place ? Matrix() : Matrix::unset(rounded_up(std::min(a.rows, panel_rows), tile_rows), depth);
+    for (int i0 = 0; i0 < a.rows; i0 += panel_rows)
+        for (int k0 = 0; k0 < a.cols; k0 += depth) {
+            const bool add_block = add || k0 > 0;
+            const OutSlice c_block = block(c, i0, 0, panel_rows, c.cols);
+            const Slice a_block = block(a, i0, k0, panel_rows, depth), b_block = block(b, k0, 0, depth, b.cols);
+            if (in_place) {
+                multiply_in_parts<false>(c_block, a_block, b_block, add_block, threads);
+                continue;
+            }
+            const int rows = rounded_up(divided_up(a_block.rows, threads), tile_rows);
+            in_parts(threads, divided_up(a_block.rows, rows), [&](int part) {
+                const Slice a_part = block(a_block, part * rows, 0, rows, depth);
+                pack<tile_rows>(transposed(a_part), &panel[static_cast<long>(part) * rows * a_part.cols]);
+            });
+            multiply_in_parts<true>(c_block, {panel.begin(), a_block.rows, a_block.cols, 1, tile_rows}, b_block, add_block, threads);
+        }
 }
 
 // --- a single row: generating text, one token after the other ---
@@ -227,30 +295,38 @@ static Matrix copied(Slice s) {
 static constexpr double worth_packing = 512;    // products; below it the textbook loop is done before a slab is packed
 static constexpr double worth_waking = 200000;  // products; they take about as long as waking a thread
 
-void multiply_add(OutSlice c, Slice a, Slice b, Where where) {
+static void set_to_zero(OutSlice c) {
+    for (int i = 0; i < c.rows; ++i) std::fill_n(&c.first[i * c.row_step], c.cols, 0.0f);
+}
+
+// c += a b, or c = a b
+static void product(OutSlice c, Slice a, Slice b, bool add, Where where) {
     require(a.cols == b.rows, where, "matmul: ", a, " times ", b, ", the inner sizes differ");
     require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of ", a, " and ", b,
             " does not fit into (", c.rows, ", ", c.cols, ")");
-    if (c.rows == 0 || c.cols == 0 || a.cols == 0) return;
-    if (overlap(c, a) || overlap(c, b)) {  // then both are read before anything is written
+    if (c.rows == 0 || c.cols == 0) return;
+    if (a.cols > 0 && (overlap(c, a) || overlap(c, b))) {  // then both are read before anything is written
         const Matrix a_before = copied(a), b_before = copied(b);
-        return multiply_add(c, whole(a_before), whole(b_before), where);
+        return product(c, whole(a_before), whole(b_before), add, where);
     }
     const double products = static_cast<double>(c.rows) * c.cols * a.cols;
     const int threads = products < worth_waking ? 1 : thread_count();
+    const bool single_row = c.rows == 1 && (b.col_step == 1 || b.row_step == 1);
+    if (products >= worth_packing && !single_row) return multiply_packed(c, a, b, add, threads);
+    if (!add) set_to_zero(c);
     if (products < worth_packing)
         multiply_add_textbook(c, a, b);
-    else if (c.rows == 1 && (b.col_step == 1 || b.row_step == 1))
-        multiply_row(c, a, b, threads);
-    else if (threads == 1)
-        multiply_block(c, a, b);
     else
-        multiply_in_parts(c, a, b, threads);
+        multiply_row(c, a, b, threads);
 }
 
+void multiply_add(OutSlice c, Slice a, Slice b, Where where) { product(c, a, b, true, where); }
+
+void multiply(OutSlice c, Slice a, Slice b, Where where) { product(c, a, b, false, where); }
+
 static Matrix product(Slice a, Slice b, Where where) {
-    Matrix c(a.rows, b.cols);
-    multiply_add(whole(c), a, b, where);
+    Matrix c = Matrix::unset(a.rows, b.cols);
+    multiply(whole(c), a, b, where);
     return c;
 }
 

@@ -31,8 +31,9 @@ Slice part(const Matrix& m, int first_row, int row_count, int first_col, int col
 OutSlice part(Matrix& m, int first_row, int row_count, int first_col, int col_count);
 Slice transposed(Slice s);
 
-// c += a b.   throws std::invalid_argument when the shapes do not fit
+// c += a b, and c = a b.   throws std::invalid_argument when the shapes do not fit
 void multiply_add(OutSlice c, Slice a, Slice b, Where where = Where::current());
+void multiply(OutSlice c, Slice a, Slice b, Where where = Where::current());
 
 Matrix matmul(const Matrix& a, const Matrix& b, Where where = Where::current());             // A B    (M, K)(K, N)
 Matrix matmul_transposed(const Matrix& a, const Matrix& b, Where where = Where::current());  // A B^T  (M, K)(N, K)

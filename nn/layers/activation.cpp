@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nn/base/functions.h"
+#include "nn/base/parallel.h"
 
 // Each function below gives the value and, for the same x, the derivative.
 
@@ -44,7 +45,9 @@ static float relu_slope(float x) { return x > 0 ? 1.0f : 0.0f; }
 template <float value(float)>
 static Matrix activated(const Matrix& x) {
     Matrix y = Matrix::unset(x.rows, x.cols);
-    for (std::size_t k = 0; k < x.size(); ++k) y[k] = value(x[k]);
+    parallel_ranges(x.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
+        for (std::size_t k = first; k < last; ++k) y[k] = value(x[k]);
+    });
     return y;
 }
 
@@ -52,7 +55,9 @@ template <float slope(float)>
 static void activation_backward(Record& y) {
     const Matrix& x = y.inputs[0].value();
     Matrix dx = Matrix::unset(x.rows, x.cols);
-    for (std::size_t k = 0; k < x.size(); ++k) dx[k] = y.gradient[k] * slope(x[k]);
+    parallel_ranges(x.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
+        for (std::size_t k = first; k < last; ++k) dx[k] = y.gradient[k] * slope(x[k]);
+    });
     add_gradient(y.inputs[0], std::move(dx));
 }
 

@@ -142,8 +142,8 @@ static void attend_head_backward(const AttentionRecord& record, const Matrix& dc
     const Slice A = part(record.weights.value(), first_row, n, 0, m);                    // (n, m)
     const Slice dcontext_head = part(dcontext, queries.first, n, first_col, h);          // (n, h)
     multiply_add(part(dv, keys.first, m, first_col, h), transposed(A), dcontext_head);   // (m, h)
-    Matrix ds(n, m);  // first dA, then ds
-    multiply_add(whole(ds), dcontext_head, transposed(part(v, keys.first, m, first_col, h)));
+    Matrix ds = Matrix::unset(n, m);  // first dA, then ds
+    multiply(whole(ds), dcontext_head, transposed(part(v, keys.first, m, first_col, h)));
     for (int i = 0; i < n; ++i) softmax_backward_row(A.first + i * A.row_step, ds.row(i), ds.row(i), m);
     if (!dbias.empty()) {
         for (int i = 0; i < n; ++i)

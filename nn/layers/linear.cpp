@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "nn/base/matmul.h"
+#include "nn/autograd/operations.h"
 
 Linear make_linear(Random& random, int in, int out, float deviation) {
     return {.weight = parameter(truncated_normal_matrix(random, in, out, deviation)), .bias = parameter(Matrix(1, out))};
@@ -20,8 +20,8 @@ static void linear_backward(Record& y) {
     Var& weight = y.inputs[1];
     Var& bias = y.inputs[2];
     const Matrix& dy = y.gradient;
-    if (x.wants_gradient()) multiply_add(whole(gradient_to_add_to(x)), whole(dy), transposed(whole(weight.value())));
-    if (weight.wants_gradient()) multiply_add(whole(gradient_to_add_to(weight)), transposed(whole(x.value())), whole(dy));
+    add_gradient_product(x, whole(dy), transposed(whole(weight.value())));
+    add_gradient_product(weight, transposed(whole(x.value())), whole(dy));
     if (bias.wants_gradient()) {
         Matrix& db = gradient_to_add_to(bias);
         for (int i = 0; i < dy.rows; ++i)
@@ -32,13 +32,15 @@ static void linear_backward(Record& y) {
 Var linear(const Var& x, const Linear& w, Where where) {
     require(x.cols() == w.weight.rows(), where, "linear: an input of shape ", shape(x.value()), " meets a weight of shape ",
             shape(w.weight.value()), ", the inner sizes differ");
-    Matrix y(x.rows(), w.weight.cols());
-    if (w.bias) {
+    Matrix y = Matrix::unset(x.rows(), w.weight.cols());
+    if (!w.bias) {
+        multiply(whole(y), whole(x.value()), whole(w.weight.value()), where);
+    } else {
         require(w.bias.rows() == 1 && w.bias.cols() == y.cols, where, "linear: a bias of shape ", shape(w.bias.value()),
                 " for an output of width ", y.cols);
         for (int i = 0; i < y.rows; ++i) std::copy_n(w.bias.value().begin(), y.cols, y.row(i));
+        multiply_add(whole(y), whole(x.value()), whole(w.weight.value()), where);
     }
-    multiply_add(whole(y), whole(x.value()), whole(w.weight.value()), where);
     return record_operation("linear", std::move(y), {x, w.weight, w.bias}, linear_backward, where);
 }
 

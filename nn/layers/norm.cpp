@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nn/base/functions.h"
+#include "nn/base/parallel.h"
 
 LayerNorm make_layer_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = parameter(Matrix(1, width))}; }
 
@@ -53,7 +54,7 @@ Var layer_norm(const Var& x, const LayerNorm& w, float eps, Where where) {
     const Matrix& gain = w.gain.value();
     const Matrix& bias = w.bias.value();
     Matrix y = Matrix::unset(x.rows(), D);
-    for (int i = 0; i < x.rows(); ++i) {
+    const auto normalise = [&](int i) {
         const float* const row = x.value().row(i);
         float* const x_hat = kept->normalised.row(i);  // first x - mean
         const float mean = sum_of(row, D) / D;
@@ -65,7 +66,10 @@ Var layer_norm(const Var& x, const LayerNorm& w, float eps, Where where) {
             x_hat[j] *= one_over_sigma;
             y(i, j) = x_hat[j] * gain[j] + bias[j];
         }
-    }
+    };
+    parallel_ranges(x.rows(), grain_of_rows(D), [&](int first, int last) {
+        for (int i = first; i < last; ++i) normalise(i);
+    });
     return record_operation(kept, "layer_norm", std::move(y), {x, w.gain, w.bias}, layer_norm_backward, where);
 }
 

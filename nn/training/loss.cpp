@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/base/functions.h"
+#include "nn/base/parallel.h"
 
 struct TokenLossesRecord : Record {
     std::vector<int> labels;
@@ -18,17 +19,20 @@ static void token_losses_backward(Record& losses) {
     const TokenLossesRecord& kept = static_cast<TokenLossesRecord&>(losses);
     const Matrix& logits = losses.inputs[0].value();
     Matrix ds = Matrix::unset(logits.rows, logits.cols);
-    for (int i = 0; i < logits.rows; ++i) {
+    const auto row_backward = [&](int i) {
         float* const to = ds.row(i);
         if (kept.labels[i] == ignored_label) {
             std::fill_n(to, ds.cols, 0.0f);
-            continue;
+            return;
         }
         const float* const s = logits.row(i);
         const float dloss = losses.gradient(i, 0), log_total = kept.log_total(i, 0);
         for (int j = 0; j < ds.cols; ++j) to[j] = dloss * fast_exp(s[j] - log_total);
         to[kept.labels[i]] -= dloss;
-    }
+    };
+    parallel_ranges(logits.rows, grain_of_rows(logits.cols), [&](int first, int last) {
+        for (int i = first; i < last; ++i) row_backward(i);
+    });
     add_gradient(losses.inputs[0], std::move(ds));
 }
 
@@ -40,15 +44,17 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
                 " classes, nor ", ignored_label, " (ignored)");
     Matrix losses(s.rows, 1);
     Matrix log_total(s.rows, 1);
-    std::vector<float> shares(s.cols);  // exp(s_ij - largest), needed only for its sum
-    for (int i = 0; i < s.rows; ++i) {
-        if (labels[i] == ignored_label) continue;
-        const float* const row = s.row(i);
-        const float largest = max_of(row, s.cols);
-        const float total = exp_of(row, largest, shares.data(), s.cols);
-        log_total(i, 0) = largest + std::log(total);
-        losses(i, 0) = log_total(i, 0) - row[labels[i]];
-    }
+    parallel_ranges(s.rows, grain_of_rows(s.cols), [&](int first, int last) {
+        std::vector<float> shares(s.cols);  // exp(s_ij - largest), needed only for its sum
+        for (int i = first; i < last; ++i) {
+            if (labels[i] == ignored_label) continue;
+            const float* const row = s.row(i);
+            const float largest = max_of(row, s.cols);
+            const float total = exp_of(row, largest, shares.data(), s.cols);
+            log_total(i, 0) = largest + std::log(total);
+            losses(i, 0) = log_total(i, 0) - row[labels[i]];
+        }
+    });
     TokenLossesRecord* const kept = new TokenLossesRecord;
     kept->labels = labels;
     kept->log_total = std::move(log_total);

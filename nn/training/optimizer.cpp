@@ -49,22 +49,6 @@ static void adamw_numbers(const AdamWStep& s, std::size_t count, float* w, const
     }
 }
 
-// Calls body(first, count) for pieces of [0, size), on all cores when there is enough to do. Every number is on its own,
-// so the pieces change no result.
-template <class Body>
-static void in_pieces(std::size_t size, const Body& body) {
-    const std::size_t piece = 1 << 16;
-    if (size <= 2 * piece) {
-        body(std::size_t{0}, size);
-        return;
-    }
-    const int pieces = static_cast<int>((size + piece - 1) / piece);
-    parallel_for(pieces, [&](int i) {
-        const std::size_t first = static_cast<std::size_t>(i) * piece;
-        body(first, std::min(piece, size - first));
-    });
-}
-
 void AdamW::update(float learning_rate) {
     ++steps;
     for (std::size_t i = 0; i < variables.size(); ++i) {
@@ -82,8 +66,8 @@ void AdamW::update(float learning_rate) {
         const float* const g = variable.gradient().begin();
         float* const means = m[i].begin();
         float* const squares = v[i].begin();
-        in_pieces(m[i].size(), [&](std::size_t first, std::size_t count) {
-            adamw_numbers(step, count, w + first, g + first, means + first, squares + first);
+        parallel_ranges(m[i].size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
+            adamw_numbers(step, last - first, w + first, g + first, means + first, squares + first);
         });
     }
 }
