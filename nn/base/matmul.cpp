@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
 Slice whole(const Matrix& m) { return {m.begin(), m.rows, m.cols, m.cols, 1}; }
@@ -60,7 +61,7 @@ static constexpr int slab_depth = 384;   // k's that are added up before C is to
 static constexpr int slab_cols = 640;    // and at most so wide: 1 MB
 static constexpr int panel_rows = 1020;  // of A: so many are copied at once; a multiple of every tile_rows
 static constexpr int few_cols = 256;     // a copy of A is read once for every 32 columns: for fewer it does not pay
-static constexpr int row_part = 256;     // columns
+static constexpr int row_parts = 16;     // into which a product of a single row is divided, whatever the number of threads
 
 static int divided_up(int a, int b) { return a / b + (a % b != 0); }
 static int rounded_up(int a, int b) { return divided_up(a, b) * b; }
@@ -222,14 +223,20 @@ static void multiply_packed(OutSlice c, Slice a, Slice b, bool add, int threads)
         }
 }
 
+static Matrix copied(Slice s) {
+    Matrix m = Matrix::unset(s.rows, s.cols);
+    for (int i = 0; i < s.rows; ++i)
+        for (int j = 0; j < s.cols; ++j) m(i, j) = s(i, j);
+    return m;
+}
+
 // --- a single row: generating text, one token after the other ---
 //
 // Every number of B is used once, so there is nothing to gain from copying it, and time is what the memory takes to deliver B.
-// B is read in the order in which it lies there, some rows at once.
+// B is read in the order in which it lies there, from front to back, a piece by each thread.
 
-// c += a B, B plain: c is a sum of rows of B. Eight rows at once, so that c itself is fetched and stored once for eight.
-static void sum_of_rows(OutSlice c, const float* a, Slice b) {
-    float sum[row_part] = {};
+// sum += a B for some rows of B, which lie one behind the other. Eight at once, so that `sum` is fetched and stored once for eight.
+static void add_rows(float* sum, const float* a, Slice b) {
     const long step = b.row_step;
     int k = 0;
     for (; k + 8 <= b.rows; k += 8) {
@@ -241,39 +248,31 @@ static void sum_of_rows(OutSlice c, const float* a, Slice b) {
     }
     for (; k < b.rows; ++k)
         for (int j = 0; j < b.cols; ++j) sum[j] += a[k] * b.first[k * step + j];
-    for (int j = 0; j < b.cols; ++j) c.first[j] += sum[j];
+}
+
+// c += a B, B plain: c is a sum of rows of B. Each part of the rows has a sum of its own.
+static void multiply_row_plain(OutSlice c, const float* a, Slice b, int threads) {
+    const int rows = rounded_up(divided_up(b.rows, row_parts), 8);
+    Matrix sums(divided_up(b.rows, rows), b.cols);
+    in_parts(threads, sums.rows, [&](int part) { add_rows(sums.row(part), &a[part * rows], block(b, part * rows, 0, rows, b.cols)); });
+    for (int part = 0; part < sums.rows; ++part)
+        for (int j = 0; j < c.cols; ++j) c.first[j] += sums(part, j);
 }
 
 // c += a B, B transposed: an element of c is the product of a with one row of what lies in memory.
-static void row_products(OutSlice c, const float* a, Slice b) {
-    const int K = b.rows, lanes = 32;  // sums side by side, because one sum would have to wait for itself
-    for (int j = 0; j < b.cols; ++j) {
-        const float* const row = &b.first[j * b.col_step];
-        float lane[lanes] = {};
-        int k = 0;
-        for (; k + lanes <= K; k += lanes)
-            for (int q = 0; q < lanes; ++q) lane[q] += a[k + q] * row[k + q];
-        float sum = 0;
-        for (; k < K; ++k) sum += a[k] * row[k];
-        for (int q = 0; q < lanes; ++q) sum += lane[q];
-        c.first[j] += sum;
-    }
+static void multiply_row_transposed(OutSlice c, const float* a, Slice b, int threads) {
+    const int cols = divided_up(c.cols, row_parts);
+    in_parts(threads, divided_up(c.cols, cols), [&](int part) {
+        for (int j = part * cols; j < std::min((part + 1) * cols, c.cols); ++j) c.first[j] += dot_of(a, &b.first[j * b.col_step], b.rows);
+    });
 }
 
 static void multiply_row(OutSlice c, Slice a, Slice b, int threads) {
-    std::vector<float> row(a.cols);
-    for (int k = 0; k < a.cols; ++k) row[k] = a(0, k);
-    const auto part = [&](int number) {
-        const OutSlice c_part = block(c, 0, number * row_part, 1, row_part);
-        const Slice b_part = block(b, 0, number * row_part, b.rows, row_part);
-        if (b.col_step == 1)
-            sum_of_rows(c_part, row.data(), b_part);
-        else
-            row_products(c_part, row.data(), b_part);
-    };
-    const int parts = divided_up(c.cols, row_part);
-    if (threads > 1) return parallel_for(parts, part);
-    for (int number = 0; number < parts; ++number) part(number);
+    const Matrix row = copied(a);
+    if (b.col_step == 1)
+        multiply_row_plain(c, row.begin(), b, threads);
+    else
+        multiply_row_transposed(c, row.begin(), b, threads);
 }
 
 // --- which way to go ---
@@ -283,13 +282,6 @@ static bool overlap(OutSlice c, Slice s) {
     const float* const c_end = c.first + (c.rows - 1) * c.row_step + c.cols;
     const float* const s_end = s.first + (s.rows - 1) * s.row_step + (s.cols - 1) * s.col_step + 1;
     return std::less<>()(c.first, s_end) && std::less<>()(s.first, c_end);
-}
-
-static Matrix copied(Slice s) {
-    Matrix m = Matrix::unset(s.rows, s.cols);
-    for (int i = 0; i < s.rows; ++i)
-        for (int j = 0; j < s.cols; ++j) m(i, j) = s(i, j);
-    return m;
 }
 
 static constexpr double worth_packing = 512;    // products; below it the textbook loop is done before a slab is packed
