@@ -285,7 +285,8 @@ static bool overlap(OutSlice c, Slice s) {
 }
 
 static constexpr double worth_packing = 512;    // products; below it the textbook loop is done before a slab is packed
-static constexpr double worth_waking = 200000;  // products; they take about as long as waking a thread
+static constexpr double worth_sharing = 1.5e6;  // products; one thread needs some 20 microseconds for them
+static constexpr double row_worth_sharing = 1e5;  // products of a single row; so many numbers take as long to fetch
 
 static void set_to_zero(OutSlice c) {
     for (int i = 0; i < c.rows; ++i) std::fill_n(&c.first[i * c.row_step], c.cols, 0.0f);
@@ -302,8 +303,8 @@ static void product(OutSlice c, Slice a, Slice b, bool add, Where where) {
         return product(c, whole(a_before), whole(b_before), add, where);
     }
     const double products = static_cast<double>(c.rows) * c.cols * a.cols;
-    const int threads = products < worth_waking ? 1 : thread_count();
     const bool single_row = c.rows == 1 && (b.col_step == 1 || b.row_step == 1);
+    const int threads = products < (single_row ? row_worth_sharing : worth_sharing) ? 1 : thread_count();
     if (products >= worth_packing && !single_row) return multiply_packed(c, a, b, add, threads);
     if (!add) set_to_zero(c);
     if (products < worth_packing)

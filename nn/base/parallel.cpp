@@ -21,13 +21,13 @@ struct Loop {
 struct Pool {
     std::mutex one_caller;  // held by the thread whose loop is being shared out
 
-    std::mutex mutex;  // guards everything below
+    std::mutex mutex;  // guards everything below; the two atomic ones may be looked at without it
     std::condition_variable work_came, helper_left;
-    Loop* loop = nullptr;    // nullptr = nothing to do
-    long loops = 0;          // shared out so far
-    int helpers = 0;         // threads that have been started
-    int invited = 0;         // helpers 0 ... invited - 1 may join this loop
-    int inside = 0;          // helpers that have joined it
+    Loop* loop = nullptr;            // nullptr = nothing to do
+    std::atomic<long> loops{0};      // shared out so far
+    int helpers = 0;                 // threads that have been started
+    int invited = 0;                 // helpers 0 ... invited - 1 may join this loop
+    std::atomic<int> inside{0};      // helpers that have joined it
 };
 
 // Never destroyed: the helpers sleep in it until the process ends, however it ends.
@@ -37,6 +37,13 @@ static Pool& pool() {
 }
 
 static thread_local bool inside_a_body = false;
+
+// To fall asleep and be woken takes longer than many a loop lasts, and often the next one comes at once. So a thread looks some ten
+// microseconds for what it waits for before it sleeps.
+template <class Came>
+static void look_out_for(const Came& came) {
+    for (int looks = 0; looks < 30'000 && !came(); ++looks) {}
+}
 
 static void take_part(Loop& loop) {
     inside_a_body = true;
@@ -55,6 +62,9 @@ static void help(int number) {
     Pool& p = pool();
     std::unique_lock lock(p.mutex);
     for (long seen = 0;;) {
+        lock.unlock();
+        look_out_for([&] { return p.loops != seen; });
+        lock.lock();
         while (p.loops == seen) p.work_came.wait(lock);
         seen = p.loops;
         if (p.loop == nullptr || number >= p.invited) continue;
@@ -80,6 +90,9 @@ static void share_out(Loop& loop, int threads) {
     take_part(loop);
     std::unique_lock lock(p.mutex);
     p.loop = nullptr;
+    lock.unlock();
+    look_out_for([&] { return p.inside == 0; });
+    lock.lock();
     while (p.inside > 0) p.helper_left.wait(lock);
 }
 

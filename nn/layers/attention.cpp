@@ -159,7 +159,7 @@ static void for_each_head(const Plan& plan, const std::function<void(int)>& body
     long multiplications = 0;
     for (int s = 0; s < plan.queries.size(); ++s)
         multiplications += 2L * plan.heads * plan.queries.list[s].count * plan.keys.list[s].count * plan.head_width;
-    if (multiplications < 400'000)
+    if (multiplications < 1'500'000)
         for (int head = 0; head < plan.heads; ++head) body(head);
     else
         parallel_for(plan.heads, body);
