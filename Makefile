@@ -27,7 +27,7 @@ OUT := build/$(BUILD)$(compiler)
 ARCH := $(shell $(CXX) -march=native -E -x c++ /dev/null >/dev/null 2>&1 && echo -march=native)
 # g++ 12 warns of an overlap inside std::string that cannot happen; clang++ does not know that warning.
 QUIET := $(shell $(CXX) -Werror -Wno-restrict -E -x c++ /dev/null >/dev/null 2>&1 && echo -Wno-restrict)
-OPT_release := -O2 -DNDEBUG
+OPT_release := -O1 -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Nobody reads errno after a square root; without it the compiler may take many roots at once. No number changes.
@@ -58,12 +58,13 @@ TEST_PROGRAM := $(OUT)/tests/run
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
 $(call object,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
-# What is compiled often and runs briefly: a walkthrough spends its time in the library, and so does a test.
-$(call object,$(WALK_SOURCES) $(call find,walkthroughs/lesson,*.cpp)): OPT = $(patsubst -O2,-O1,$(OPT_$(BUILD)))
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(patsubst -O2,-O0,$(OPT_$(BUILD)))
+# A program spends its time in the few files above; -O1 for the others halves the time that the compiler takes. A test needs not even that.
 ifeq ($(BUILD),release)
-$(call object,$(VECTORISED)): OPT = $(patsubst -O2,-O3,$(OPT_$(BUILD)))
+$(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
+TEST_OPT := -O0 -DNDEBUG
 endif
+TEST_OPT ?= $(OPT_$(BUILD))
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(TEST_OPT)
 ifeq ($(BUILD),debug)
 $(call object,$(ALWAYS_FAST)): OPT = -O3 -g
 endif
@@ -71,6 +72,19 @@ $(call object,$(UNFUSED)): MORE = -ffp-contract=off
 # The tile of the matrix product is made to fill the largest registers: they must be used, and g++ must not take two tiles at once.
 known = $(shell $(CXX) $(ARCH) -Werror $(1) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(1))
 $(call object,nn/base/matmul.cpp): MORE := $(call known,-mprefer-vector-width=512) $(call known,-fno-loop-unroll-and-jam)
+
+# The standard headers that nearly every file includes, compiled once, in the plain build only: the others show whether a file includes
+# what it uses. What has options of its own, an optimisation level too, goes without: g++ would crash.
+ifeq ($(BUILD),release)
+STANDARD := $(OUT)/standard.h.gch
+USING_STANDARD := $(call object,$(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)))
+$(USING_STANDARD): $(STANDARD)
+$(USING_STANDARD): INCLUDE = -include $(OUT)/standard.h
+$(STANDARD): $(OUT)/flags
+	$(say) "compile $@"
+	$(quiet)for header in algorithm cmath functional string string_view utility vector; do echo "#include <$$header>"; done > $(OUT)/standard.h
+	$(quiet)$(CXX) $(CXXFLAGS) $(OPT_release) -x c++-header $(OUT)/standard.h -o $@
+endif
 
 # Short lines; V=1 shows the commands.
 ifeq ($(V),1)
@@ -138,7 +152,7 @@ $(COMPILED_HEADER): tests/test.h $(OUT)/flags build/doctest/option
 	$(say) "compile $<"
 	@mkdir -p $(@D)
 	@echo '#include "tests/test.h"' > $(OUT)/tests/compiled.h
-	$(quiet)$(CXX) $(CXXFLAGS) $(patsubst -O2,-O0,$(OPT_$(BUILD))) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
+	$(quiet)$(CXX) $(CXXFLAGS) $(TEST_OPT) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
 	    -x c++-header $(OUT)/tests/compiled.h -o $@
 
 $(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): $(COMPILED_HEADER)
@@ -199,7 +213,7 @@ $(OUT)/bench: $(call object,$(BENCH_SOURCES)) $(SHOW) $(LIBRARY)
 
 # ---- a small program that the tests step through in gdb ------------------------------------------------------------------------
 # It links only what it shows, so that testing the debugger does not compile the whole project a second time.
-DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp) $(SHOW)
+DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/require.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp) $(SHOW)
 $(call object,tests/debugger/lesson.cpp): OPT = $(OPT_$(BUILD))
 $(OUT)/debugger/lesson: $(DEBUGGED)
 	$(say) "link    $@"

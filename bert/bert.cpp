@@ -42,7 +42,7 @@ static void check(const Batch& batch, const Config& config) {
     require(batch.token_types.empty() || batch.token_types.size() == batch.ids.size(), "bert: ", batch.token_types.size(),
             " token types for ", batch.ids.size(), " ids");
     require(batch.attention_mask.empty() || (batch.attention_mask.rows == B && batch.attention_mask.cols == T),
-            "bert: the attention mask is ", shape(batch.attention_mask), ", the batch is (", B, ", ", T, ")");
+            "bert: the attention mask is ", batch.attention_mask, ", the batch is (", B, ", ", T, ")");
 }
 
 WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config) {

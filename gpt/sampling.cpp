@@ -72,7 +72,7 @@ Matrix sampling_probabilities(const Matrix& logits, const Sampling& sampling) {
 }
 
 int draw_token(const Matrix& probabilities, int row, float u) {
-    require(row >= 0 && row < probabilities.rows && u >= 0 && u < 1, "draw_token: row ", row, " of ", shape(probabilities),
+    require(row >= 0 && row < probabilities.rows && u >= 0 && u < 1, "draw_token: row ", row, " of ", probabilities,
             " with u = ", u, ", u lies in [0, 1)");
     return draw(probabilities.row(row), probabilities.cols, u);
 }
@@ -111,7 +111,7 @@ std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int leng
             " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model");
     const int B = total / length;
     require(sampling.temperature == 0 || (draws.rows == B && draws.cols == limits.new_tokens), "generate: draws are ",
-            shape(draws), ", ", B, " prompts and ", limits.new_tokens, " new tokens need (", B, ", ", limits.new_tokens, ")");
+            draws, ", ", B, " prompts and ", limits.new_tokens, " new tokens need (", B, ", ", limits.new_tokens, ")");
     std::vector<std::vector<int>> written(B);
     std::vector<bool> finished(B, false);
     if (limits.new_tokens == 0) return written;

@@ -51,14 +51,14 @@ Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vec
 Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabilities).value(); }
 
 double expected_reward(const Matrix& p, const Matrix& rewards) {
-    require(same_shape(p, rewards), "expected_reward: ", shape(p), " probabilities and ", shape(rewards), " rewards");
+    require(same_shape(p, rewards), "expected_reward: ", p, " probabilities and ", rewards, " rewards");
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) total += static_cast<double>(p[y]) * rewards[y];
     return total;
 }
 
 double kl(const Matrix& p, const Matrix& q) {
-    require(same_shape(p, q), "kl: ", shape(p), " and ", shape(q));
+    require(same_shape(p, q), "kl: ", p, " and ", q);
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) {
         if (p[y] == 0) continue;
@@ -79,7 +79,7 @@ struct Partition {
 };
 
 static Partition partition(const Matrix& q, const Matrix& rewards, float beta) {
-    require(same_shape(q, rewards) && !q.empty(), "optimal_policy: ", shape(q), " probabilities and ", shape(rewards), " rewards");
+    require(same_shape(q, rewards) && !q.empty(), "optimal_policy: ", q, " probabilities and ", rewards, " rewards");
     require(beta > 0, "optimal_policy: beta is ", beta, "; without a price the optimum is to always give the best answer");
     Partition Z{.largest = *std::max_element(rewards.begin(), rewards.end()) / static_cast<double>(beta)};
     for (std::size_t y = 0; y < q.size(); ++y) Z.rest += q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest);

@@ -132,8 +132,8 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
     const int B = mask.rows, columns = mask.cols;
     require(static_cast<int>(scores.size()) == B && same_shape(old_log_probabilities, mask) &&
                 same_shape(reference_log_probabilities, mask) && same_shape(old_values, mask),
-            "ppo: ", scores.size(), " scores, log-probabilities ", shape(old_log_probabilities), " and ",
-            shape(reference_log_probabilities), ", values ", shape(old_values), " for a mask of ", shape(mask));
+            "ppo: ", scores.size(), " scores, log-probabilities ", old_log_probabilities, " and ",
+            reference_log_probabilities, ", values ", old_values, " for a mask of ", mask);
     RewardSteps steps;
     steps.kl = Matrix(B, columns);
     steps.non_score_reward = Matrix(B, columns);
@@ -191,8 +191,8 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
     const Matrix& log_probabilities = policy.log_probabilities.value();
     require(same_shape(log_probabilities, mask) && same_shape(old_log_probabilities, mask) && same_shape(policy.values.value(), mask) &&
                 same_shape(old_values, mask),
-            "ppo: log-probabilities ", shape(log_probabilities), " and ", shape(old_log_probabilities), ", values ",
-            shape(policy.values.value()), " and ", shape(old_values), " for a mask of ", shape(mask));
+            "ppo: log-probabilities ", log_probabilities, " and ", old_log_probabilities, ", values ",
+            policy.values.value(), " and ", old_values, " for a mask of ", mask);
     LossSteps steps;
 
     // How much likelier is each token than when it was chosen? The smaller of two gains (the larger of two losses) is taken, so that

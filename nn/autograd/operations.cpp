@@ -26,7 +26,7 @@ struct Repeated {
 template <float f(float, float)>
 static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where where) {
     require((a.rows == b.rows || a.rows == 1 || b.rows == 1) && (a.cols == b.cols || a.cols == 1 || b.cols == 1), where, name, ": ",
-            shape(a), " and ", shape(b), ", where the sizes differ one of them must be 1");
+            a, " and ", b, ", where the sizes differ one of them must be 1");
     Matrix z = Matrix::unset(a.rows == 1 ? b.rows : a.rows, a.cols == 1 ? b.cols : a.cols);
     if (same_shape(a, b)) {
         parallel_ranges(z.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
@@ -373,7 +373,7 @@ Var sum(const Var& a, Where where) {
 }
 
 Var mean(const Var& a, Where where) {
-    require(!a.value().empty(), where, "mean: ", shape(a.value()), " holds no numbers");
+    require(!a.value().empty(), where, "mean: ", a.value(), " holds no numbers");
     return scale(sum(a, where), 1.0f / static_cast<float>(a.value().size()), where);
 }
 
@@ -393,7 +393,7 @@ Var row_sums(const Var& a, Where where) {
 }
 
 Var row_means(const Var& a, Where where) {
-    require(a.cols() > 0, where, "row_means: ", shape(a.value()), " has empty rows");
+    require(a.cols() > 0, where, "row_means: ", a.value(), " has empty rows");
     return scale(row_sums(a, where), 1.0f / a.cols(), where);
 }
 
@@ -445,7 +445,7 @@ static void log_softmax_rows_backward(Record& y) {
 }
 
 Var log_softmax_rows(const Var& a, Where where) {
-    require(a.cols() > 0, where, "log_softmax_rows: ", shape(a.value()), " has empty rows");
+    require(a.cols() > 0, where, "log_softmax_rows: ", a.value(), " has empty rows");
     Matrix y = a.value();
     for (int i = 0; i < y.rows; ++i) {
         float* const row = y.row(i);
@@ -474,10 +474,10 @@ static void pick_backward(Record& y) {
 
 Var pick(const Var& a, const std::vector<int>& columns, Where where) {
     require(static_cast<int>(columns.size()) == a.rows(), where, "pick: ", columns.size(), " columns for the rows of ",
-            shape(a.value()));
+            a.value());
     Matrix y = Matrix::unset(a.rows(), 1);
     for (int i = 0; i < a.rows(); ++i) {
-        require(columns[i] >= 0 && columns[i] < a.cols(), where, "pick: column ", columns[i], " of ", shape(a.value()));
+        require(columns[i] >= 0 && columns[i] < a.cols(), where, "pick: column ", columns[i], " of ", a.value());
         y(i, 0) = a.value()(i, columns[i]);
     }
     PickRecord* const record = new PickRecord;

@@ -47,7 +47,7 @@ static void slice_rows_backward(Record& y) {
 
 Var slice_rows(const Var& a, int first, int count, Where where) {
     require(first >= 0 && count >= 0 && first <= a.rows() - count, where, "slice_rows: rows ", first, " to ", first + count,
-            " of ", shape(a.value()));
+            " of ", a.value());
     return record_operation(slice_record(first), "slice_rows", slice_rows(a.value(), first, count), {a}, slice_rows_backward, where);
 }
 
@@ -62,7 +62,7 @@ static void slice_cols_backward(Record& y) {
 
 Var slice_cols(const Var& a, int first, int count, Where where) {
     require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ", first + count,
-            " of ", shape(a.value()));
+            " of ", a.value());
     return record_operation(slice_record(first), "slice_cols", slice_cols(a.value(), first, count), {a}, slice_cols_backward, where);
 }
 
@@ -82,7 +82,7 @@ Var concat_rows(const std::vector<Var>& parts, Where where) {
     require(!parts.empty(), where, "concat_rows: nothing to join");
     int rows = 0;
     for (const Var& part : parts) {
-        require(part.cols() == parts[0].cols(), where, "concat_rows: ", shape(part.value()), " below ", shape(parts[0].value()),
+        require(part.cols() == parts[0].cols(), where, "concat_rows: ", part.value(), " below ", parts[0].value(),
                 ", all must be equally wide");
         rows += part.rows();
     }
@@ -106,7 +106,7 @@ Var concat_cols(const std::vector<Var>& parts, Where where) {
     require(!parts.empty(), where, "concat_cols: nothing to join");
     int cols = 0;
     for (const Var& part : parts) {
-        require(part.rows() == parts[0].rows(), where, "concat_cols: ", shape(part.value()), " beside ", shape(parts[0].value()),
+        require(part.rows() == parts[0].rows(), where, "concat_cols: ", part.value(), " beside ", parts[0].value(),
                 ", all must be equally high");
         cols += part.cols();
     }
@@ -140,7 +140,7 @@ static void gather_rows_backward(Record& y) {
 Var gather_rows(const Var& a, const std::vector<int>& indices, Where where) {
     Matrix gathered = Matrix::unset(static_cast<int>(indices.size()), a.cols());
     for (int i = 0; i < gathered.rows; ++i) {
-        require(indices[i] >= 0 && indices[i] < a.rows(), where, "gather_rows: row ", indices[i], " of ", shape(a.value()));
+        require(indices[i] >= 0 && indices[i] < a.rows(), where, "gather_rows: row ", indices[i], " of ", a.value());
         std::copy_n(a.value().row(indices[i]), a.cols(), gathered.row(i));
     }
     GatherRecord* const record = new GatherRecord;
@@ -167,7 +167,7 @@ static void add_repeated_backward(Record& y) {
 
 Var add_repeated(const Var& a, const Var& table, Where where) {
     require(table.rows() > 0 && a.rows() % table.rows() == 0 && a.cols() == table.cols(), where, "add_repeated: ",
-            shape(table.value()), " does not fit a whole number of times into ", shape(a.value()));
+            table.value(), " does not fit a whole number of times into ", a.value());
     Matrix total = a.value();
     for (int i = 0; i < total.rows; ++i) {
         const float* const from = table.value().row(i % table.rows());
@@ -196,9 +196,9 @@ static void prepend_to_each_backward(Record& y) {
 }
 
 Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
-    require(group > 0 && a.rows() > 0 && a.rows() % group == 0, where, "prepend_to_each: ", shape(a.value()),
+    require(group > 0 && a.rows() > 0 && a.rows() % group == 0, where, "prepend_to_each: ", a.value(),
             " does not split into groups of ", group, " rows");
-    require(row.rows() == 1 && row.cols() == a.cols(), where, "prepend_to_each: the row is ", shape(row.value()), ", expected (1, ",
+    require(row.rows() == 1 && row.cols() == a.cols(), where, "prepend_to_each: the row is ", row.value(), ", expected (1, ",
             a.cols(), ")");
     const int groups = a.rows() / group;
     Matrix joined = Matrix::unset(groups * (group + 1), a.cols());
@@ -210,7 +210,7 @@ Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
 }
 
 Var drop_first_of_each(const Var& a, int group, Where where) {
-    require(group > 1 && a.rows() % group == 0, where, "drop_first_of_each: ", shape(a.value()), " does not split into groups of ", group,
+    require(group > 1 && a.rows() % group == 0, where, "drop_first_of_each: ", a.value(), " does not split into groups of ", group,
             " rows");
     std::vector<int> others;
     for (int i = 0; i < a.rows(); ++i)

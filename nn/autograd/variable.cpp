@@ -79,7 +79,7 @@ Var record_operation(Record* kept, const char* name, Matrix value, std::vector<V
 }
 
 void backward(const Var& loss, Where where) {
-    require(loss.rows() == 1 && loss.cols() == 1, where, "backward: the loss is ", shape(loss.value()), ", it must be (1, 1)");
+    require(loss.rows() == 1 && loss.cols() == 1, where, "backward: the loss is ", loss.value(), ", it must be (1, 1)");
     require(running_tape != nullptr, where, "backward: no Tape is running");
     require(loss->backward != nullptr, where, "backward: nothing was written down for this loss; no input of it wants a gradient");
     loss->gradient = Matrix{{1}};
@@ -100,8 +100,8 @@ Matrix& gradient_to_add_to(Var& input) {
 }
 
 static void check_share(const Var& input, const Matrix& share) {
-    require(same_shape(share, input.value()), "add_gradient: a share of shape ", shape(share), " for a value of shape ",
-            shape(input.value()));
+    require(same_shape(share, input.value()), "add_gradient: a share of shape ", share, " for a value of shape ",
+            input.value());
 }
 
 void add_gradient(Var& input, const Matrix& share) {

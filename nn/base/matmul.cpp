@@ -15,7 +15,7 @@ Slice part(const Matrix& m, int first_row, int row_count, int first_col, int col
     require(first_row >= 0 && row_count >= 0 && first_row <= m.rows - row_count && first_col >= 0 && col_count >= 0 &&
                 first_col <= m.cols - col_count,
             "part: rows ", first_row, " to ", first_row + row_count, ", columns ", first_col, " to ", first_col + col_count, " of a ",
-            shape(m), " matrix");
+            m, " matrix");
     return {m.row(first_row) + first_col, row_count, col_count, m.cols, 1};
 }
 
@@ -31,8 +31,6 @@ void multiply_add_textbook(OutSlice c, Slice a, Slice b) {
         for (int k = 0; k < a.cols; ++k)
             for (int j = 0; j < c.cols; ++j) c.first[i * c.row_step + j] += a(i, k) * b(k, j);
 }
-
-static std::string text(Slice s) { return "(" + text(s.rows) + ", " + text(s.cols) + ")"; }
 
 // --- the same three loops, arranged for the machine ---
 //
@@ -294,9 +292,9 @@ static void set_to_zero(OutSlice c) {
 
 // c += a b, or c = a b
 static void product(OutSlice c, Slice a, Slice b, bool add, Where where) {
-    require(a.cols == b.rows, where, "matmul: ", a, " times ", b, ", the inner sizes differ");
-    require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of ", a, " and ", b,
-            " does not fit into (", c.rows, ", ", c.cols, ")");
+    require(a.cols == b.rows, where, "matmul: (", a.rows, ", ", a.cols, ") times (", b.rows, ", ", b.cols, "), the inner sizes differ");
+    require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of (", a.rows, ", ", a.cols, ") and (", b.rows, ", ", b.cols,
+            ") does not fit into (", c.rows, ", ", c.cols, ")");
     if (c.rows == 0 || c.cols == 0) return;
     if (a.cols > 0 && (overlap(c, a) || overlap(c, b))) {  // then both are read before anything is written
         const Matrix a_before = copied(a), b_before = copied(b);

@@ -77,7 +77,7 @@ Matrix transpose(const Matrix& m) {
 
 Matrix slice_rows(const Matrix& m, int first, int count) {
     require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ",
-            shape(m), " matrix");
+            m, " matrix");
     Matrix result = Matrix::unset(count, m.cols);
     std::copy(m.row(first), m.row(first + count), result.begin());
     return result;
@@ -85,14 +85,14 @@ Matrix slice_rows(const Matrix& m, int first, int count) {
 
 Matrix slice_cols(const Matrix& m, int first, int count) {
     require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ", first + count, " of a ",
-            shape(m), " matrix");
+            m, " matrix");
     Matrix result = Matrix::unset(m.rows, count);
     for (int i = 0; i < m.rows; ++i) std::copy_n(m.row(i) + first, count, result.row(i));
     return result;
 }
 
 Matrix reshape(Matrix m, int rows, int cols) {
-    require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", shape(m),
+    require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", m,
             " does not fit into (", rows, ", ", cols, ")");
     m.rows = rows;
     m.cols = cols;
@@ -100,13 +100,13 @@ Matrix reshape(Matrix m, int rows, int cols) {
 }
 
 void add_to(Matrix& a, const Matrix& b) {
-    require(same_shape(a, b), "add_to: ", shape(a), " += ", shape(b), ", the shapes must be equal");
+    require(same_shape(a, b), "add_to: ", a, " += ", b, ", the shapes must be equal");
     float* const to = a.begin();
     const float* const from = b.begin();
     for (std::size_t k = 0; k < a.size(); ++k) to[k] += from[k];
 }
 
 int argmax_row(const Matrix& m, int i) {
-    require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", shape(m), " matrix");
+    require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", m, " matrix");
     return static_cast<int>(std::max_element(m.row(i), m.row(i) + m.cols) - m.row(i));
 }

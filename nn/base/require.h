@@ -2,29 +2,51 @@
 //
 //   require(P > 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P);
 #pragma once
+#include <initializer_list>
 #include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
+struct Matrix;
+
 // The line of source that asked for something; a defaulted last argument fills it in at the caller's line.
 using Where = std::source_location;
 
-inline std::string text(int number) { return std::to_string(number); }
-inline std::string text(long number) { return std::to_string(number); }
-inline std::string text(long long number) { return std::to_string(number); }
-inline std::string text(unsigned number) { return std::to_string(number); }
-inline std::string text(unsigned long number) { return std::to_string(number); }
-inline std::string text(unsigned long long number) { return std::to_string(number); }
-inline std::string text(double number) { return std::to_string(number); }
-inline std::string text(char letter) { return std::string(1, letter); }
-inline std::string text(std::string_view words) { return std::string(words); }
-inline std::string text(const Where& where) {  // "vit/vit.cpp:42: "
-    return std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": ";
-}
+// A piece of a message as it came, not yet words: a condition that holds pays for none, and a place that asks needs hardly any code.
+struct Part {
+    enum class Kind { words, letter, whole, natural, real, shape, place } kind;
+    std::string_view words{};
+    char letter{};
+    long long whole{};
+    unsigned long long natural{};
+    double real{};
+    int rows{}, cols{};
+    Where where{};
 
-// Throws std::invalid_argument with all parts joined when the condition does not hold; joins nothing otherwise.
+    Part(std::string_view given) : kind(Kind::words), words(given) {}
+    Part(const std::string& given) : kind(Kind::words), words(given) {}
+    Part(const char* given) : kind(Kind::words), words(given) {}
+    Part(char given) : kind(Kind::letter), letter(given) {}
+    Part(int given) : kind(Kind::whole), whole(given) {}
+    Part(long given) : kind(Kind::whole), whole(given) {}
+    Part(long long given) : kind(Kind::whole), whole(given) {}
+    Part(unsigned given) : kind(Kind::natural), natural(given) {}
+    Part(unsigned long given) : kind(Kind::natural), natural(given) {}
+    Part(unsigned long long given) : kind(Kind::natural), natural(given) {}
+    Part(double given) : kind(Kind::real), real(given) {}
+    Part(const Matrix& given);  // its shape
+    Part(const Where& given) : kind(Kind::place), where(given) {}
+};
+
+// "224", "0.500000", "(3, 2)", "vit/vit.cpp:42: "
+std::string text(const Part& part);
+
+// Throws std::invalid_argument with all parts joined.
+[[noreturn]] void fail(std::initializer_list<Part> parts);
+
+// Does so when the condition does not hold.
 template <class... Parts>
 void require(bool condition, const Parts&... parts) {
-    if (!condition) throw std::invalid_argument((text(parts) + ...));
+    if (!condition) fail({parts...});
 }

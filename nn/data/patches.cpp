@@ -27,7 +27,7 @@ static Matrix cut(const Image& image, int patch_size, Order order) {
 static Image join(const Matrix& patches, int patch_size, int height, int width, int channels, Order order) {
     const int P = patch_size, C = channels, H = height, W = width;
     require(P > 0 && C > 0 && H >= 0 && W >= 0 && H % P == 0 && W % P == 0 && patches.rows == (H / P) * (W / P) && patches.cols == P * P * C,
-            "unpatchify: ", shape(patches), " does not make up a ", H, " x ", W, " x ", C, " image of patches of side ", P);
+            "unpatchify: ", patches, " does not make up a ", H, " x ", W, " x ", C, " image of patches of side ", P);
     Image image(H, W, C);
     for (int n = 0; n < patches.rows; ++n) {
         const int top = n / (W / P) * P, left = n % (W / P) * P;
@@ -67,7 +67,7 @@ Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height
 
 std::vector<Image> unpatchify_all(const Matrix& patches, int patch_size, int height, int width, int channels) {
     const int N = patch_size > 0 ? (height / patch_size) * (width / patch_size) : 0;
-    require(N > 0 && patches.rows % N == 0, "unpatchify_all: ", shape(patches), " are not whole images of ", N, " patches");
+    require(N > 0 && patches.rows % N == 0, "unpatchify_all: ", patches, " are not whole images of ", N, " patches");
     std::vector<Image> images;
     for (int first = 0; first < patches.rows; first += N)
         images.push_back(unpatchify(slice_rows(patches, first, N), patch_size, height, width, channels));

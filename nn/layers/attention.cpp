@@ -66,8 +66,8 @@ static void check_segments(const char* name, const Segments& segments, int rows,
 }
 
 static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
-    require(q.cols() == k.cols() && same_shape(k.value(), v.value()), where, "attend: q ", shape(q.value()), ", k ", shape(k.value()),
-            ", v ", shape(v.value()), ", all must be equally wide, k and v equally high");
+    require(q.cols() == k.cols() && same_shape(k.value(), v.value()), where, "attend: q ", q.value(), ", k ", k.value(),
+            ", v ", v.value(), ", all must be equally wide, k and v equally high");
     require(heads > 0 && q.cols() % heads == 0, where, "attend: ", heads, " heads do not divide a width of ", q.cols());
     Plan plan;
     plan.queries = how.segments.list.empty() ? Segments::one(q.rows()) : how.segments;
@@ -93,7 +93,7 @@ static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const
     }
     if (how.bias)
         require(how.bias.rows() == heads * plan.queries.longest() && how.bias.cols() == plan.keys.longest(), where,
-                "attend: the bias is ", shape(how.bias.value()), ", ", heads, " heads of ", plan.queries.longest(), " queries and ",
+                "attend: the bias is ", how.bias.value(), ", ", heads, " heads of ", plan.queries.longest(), " queries and ",
                 plan.keys.longest(), " keys need (", heads * plan.queries.longest(), ", ", plan.keys.longest(), ")");
     return plan;
 }

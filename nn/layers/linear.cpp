@@ -30,13 +30,13 @@ static void linear_backward(Record& y) {
 }
 
 Var linear(const Var& x, const Linear& w, Where where) {
-    require(x.cols() == w.weight.rows(), where, "linear: an input of shape ", shape(x.value()), " meets a weight of shape ",
-            shape(w.weight.value()), ", the inner sizes differ");
+    require(x.cols() == w.weight.rows(), where, "linear: an input of shape ", x.value(), " meets a weight of shape ",
+            w.weight.value(), ", the inner sizes differ");
     Matrix y = Matrix::unset(x.rows(), w.weight.cols());
     if (!w.bias) {
         multiply(whole(y), whole(x.value()), whole(w.weight.value()), where);
     } else {
-        require(w.bias.rows() == 1 && w.bias.cols() == y.cols, where, "linear: a bias of shape ", shape(w.bias.value()),
+        require(w.bias.rows() == 1 && w.bias.cols() == y.cols, where, "linear: a bias of shape ", w.bias.value(),
                 " for an output of width ", y.cols);
         for (int i = 0; i < y.rows; ++i) std::copy_n(w.bias.value().begin(), y.cols, y.row(i));
         multiply_add(whole(y), whole(x.value()), whole(w.weight.value()), where);

@@ -46,8 +46,8 @@ static void layer_norm_backward(Record& y) {
 Var layer_norm(const Var& x, const LayerNorm& w, float eps, Where where) {
     const int D = x.cols();
     require(D > 0 && w.gain.rows() == 1 && w.gain.cols() == D && same_shape(w.gain.value(), w.bias.value()), where,
-            "layer_norm: an input of shape ", shape(x.value()), " meets a gain of shape ", shape(w.gain.value()), " and a bias of shape ",
-            shape(w.bias.value()));
+            "layer_norm: an input of shape ", x.value(), " meets a gain of shape ", w.gain.value(), " and a bias of shape ",
+            w.bias.value());
     LayerNormRecord* const kept = new LayerNormRecord;
     kept->normalised = Matrix::unset(x.rows(), D);
     kept->one_over_sigma = Matrix::unset(x.rows(), 1);

@@ -59,7 +59,7 @@ static Taps bicubic_taps(int place, int new_size, int old_size) {
 }
 
 Matrix resample_grid(const Matrix& positions, int rows, int cols, int new_rows, int new_cols) {
-    require(rows > 0 && cols > 0 && positions.rows == rows * cols, "resample_grid: ", shape(positions), " is not a grid of ", rows, " x ",
+    require(rows > 0 && cols > 0 && positions.rows == rows * cols, "resample_grid: ", positions, " is not a grid of ", rows, " x ",
             cols);
     require(new_rows > 0 && new_cols > 0, "resample_grid: a new grid of ", new_rows, " x ", new_cols);
     Matrix resampled(new_rows * new_cols, positions.cols);

@@ -38,7 +38,7 @@ static void token_losses_backward(Record& losses) {
 
 Var token_losses(const Var& logits, const std::vector<int>& labels, Where where) {
     const Matrix& s = logits.value();
-    require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", shape(s));
+    require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", s);
     for (const int label : labels)
         require(label == ignored_label || (label >= 0 && label < s.cols), where, "token_losses: label ", label, " is not one of ", s.cols,
                 " classes, nor ", ignored_label, " (ignored)");
@@ -69,7 +69,7 @@ Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where
 
 // Broadcasting would quietly compare a row with every row.
 static void require_same_shape(const char* name, const Var& a, const Var& b, Where where) {
-    require(same_shape(a.value(), b.value()), where, name, ": ", shape(a.value()), " and ", shape(b.value()), ", the shapes must be equal");
+    require(same_shape(a.value(), b.value()), where, name, ": ", a.value(), " and ", b.value(), ", the shapes must be equal");
 }
 
 Var mean_squared_error(const Var& a, const Var& b, Where where) {
@@ -114,7 +114,7 @@ Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
 }
 
 float accuracy(const Matrix& logits, const std::vector<int>& labels) {
-    require(static_cast<int>(labels.size()) == logits.rows, "accuracy: ", labels.size(), " labels for the rows of ", shape(logits));
+    require(static_cast<int>(labels.size()) == logits.rows, "accuracy: ", labels.size(), " labels for the rows of ", logits);
     int counted = 0, right = 0;
     for (int i = 0; i < logits.rows; ++i) {
         if (labels[i] == ignored_label) continue;

@@ -15,13 +15,13 @@ static std::vector<Matrix> zeros_like(const std::vector<Var>& variables) {
 
 static void require_trained(const char* name, const std::vector<Var>& variables) {
     for (const Var& variable : variables)
-        require(variable.wants_gradient(), name, ": a variable of shape ", shape(variable.value()),
+        require(variable.wants_gradient(), name, ": a variable of shape ", variable.value(),
                 " is a constant, make it with parameter()");
 }
 
 static void require_same_shape(const char* name, const Var& variable) {
-    require(same_shape(variable.gradient(), variable.value()), name, ": a gradient of shape ", shape(variable.gradient()),
-            " for a variable of shape ", shape(variable.value()));
+    require(same_shape(variable.gradient(), variable.value()), name, ": a gradient of shape ", variable.gradient(),
+            " for a variable of shape ", variable.value());
 }
 
 AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig given)

@@ -31,8 +31,8 @@ void copy_values(const Parameters& from, const Parameters& to) {
         for (std::size_t part = 0; part < from[k].parts.size(); ++part) {
             Var target = to[k].parts[part];
             const Matrix& source = from[k].parts[part].value();
-            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", shape(source), ", ", to[k].name,
-                    " is ", shape(target.value()));
+            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", source, ", ", to[k].name,
+                    " is ", target.value());
             target.value() = source;
         }
     }
@@ -67,7 +67,7 @@ static void require_parts_fit(const Parameter& parameter) {
     long cols = 0;
     for (const Var& part : parameter.parts) {
         require(part.rows() == ours.rows, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape),
-                " our matrix must have ", ours.rows, " rows, it is ", shape(part.value()));
+                " our matrix must have ", ours.rows, " rows, it is ", part.value());
         cols += part.cols();
     }
     require(cols == ours.cols, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape),

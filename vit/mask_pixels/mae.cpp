@@ -19,7 +19,7 @@ int visible_count(const Config& config) { return static_cast<int>(patch_count(co
 
 Masking random_masking(const Matrix& noise, const Config& config) {
     const int N = patch_count(config), K = visible_count(config);
-    require(noise.cols == N, "mae: noise ", shape(noise), " for images of ", N, " patches, it needs a row for each image");
+    require(noise.cols == N, "mae: noise ", noise, " for images of ", N, " patches, it needs a row for each image");
     Masking masking;
     masking.shuffle = sorting_order(noise);
     masking.restore = inverse_permutations(masking.shuffle, N);
@@ -82,7 +82,7 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config) {
-    require(noise.rows == static_cast<int>(images.size()), "mae: noise ", shape(noise), " for ", images.size(), " images");
+    require(noise.rows == static_cast<int>(images.size()), "mae: noise ", noise, " for ", images.size(), " images");
     Steps steps;
     const int S = config.image_size;
     steps.patches = patchify_all(images, config.patch_size, S, S, config.channels, "mae");              // (B*N, P*P*C)

@@ -82,7 +82,7 @@ Matrix normalise_patches(const Matrix& patches) {
 }
 
 Matrix denormalise_patches(const Matrix& patches, const Matrix& like) {
-    require(same_shape(patches, like) && patches.cols > 1, "denormalise_patches: ", shape(patches), " like ", shape(like));
+    require(same_shape(patches, like) && patches.cols > 1, "denormalise_patches: ", patches, " like ", like);
     Matrix pixels = Matrix::unset(patches.rows, patches.cols);
     for (int n = 0; n < patches.rows; ++n) {
         const Spread spread = spread_of(like, n);
@@ -95,7 +95,7 @@ Matrix denormalise_patches(const Matrix& patches, const Matrix& like) {
 
 Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where) {
     require(losses.cols() == 1 && static_cast<std::size_t>(losses.rows()) == mask.size(), where, "masked_mean: losses ",
-            shape(losses.value()), " for a mask ", shape(mask), ", one is needed for each patch");
+            losses.value(), " for a mask ", mask, ", one is needed for each patch");
     const float hidden = std::accumulate(mask.begin(), mask.end(), 0.0f);
     require(hidden + extra > 0, where, "masked_mean: no patch is hidden, so there is nothing to take a mean of");
     const Var of_hidden = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible

@@ -67,7 +67,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
 
 Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     const int pixels = patch_size * patch_size;
-    require(tokens.cols() == channels * pixels, "pixel_shuffle: tokens ", shape(tokens.value()), " for ", channels,
+    require(tokens.cols() == channels * pixels, "pixel_shuffle: tokens ", tokens.value(), " for ", channels,
             " channels of ", patch_size, " x ", patch_size, " pixels");
     std::vector<int> from;  // the column that each new column comes from
     for (int p = 0; p < pixels; ++p)
@@ -76,7 +76,7 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
-    require(mask.rows == static_cast<int>(images.size()) && mask.cols == patch_count(config), "simmim: a mask ", shape(mask),
+    require(mask.rows == static_cast<int>(images.size()) && mask.cols == patch_count(config), "simmim: a mask ", mask,
             " for ", images.size(), " images of ", patch_count(config), " patches");
     Steps steps;
     steps.mask = mask;

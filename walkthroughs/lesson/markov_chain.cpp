@@ -36,7 +36,7 @@ static Matrix stationary_of(const Matrix& P) {
 
 MarkovChain markov_chain_of(Matrix transitions) {
     require(transitions.rows >= 2 && transitions.rows == transitions.cols, "markov_chain_of: transitions are ",
-            shape(transitions), ", they must be square with two symbols or more");
+            transitions, ", they must be square with two symbols or more");
     for (int a = 0; a < transitions.rows; ++a) {
         double total = 0;
         for (int b = 0; b < transitions.cols; ++b) {
