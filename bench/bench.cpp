@@ -1,7 +1,7 @@
 // bench.cpp: how long the work takes, how long it would have to take on this machine, and how much memory it needs.
 //
-//   limit   the longer of: operations / (what a plain loop of multiply-adds reaches), bytes / (what a plain loop of reads reaches),
-//           both measured at the start of the same run
+//   limit   the longer of: operations / (what a plain loop of multiply-adds reaches), bytes / (what a plain loop of reads reaches
+//           on as many bytes), both measured just before the line, because a machine is not equally fast all the time
 //   peak    each line runs in a process of its own, so that its largest size is its own
 #include <algorithm>
 #include <cstdio>
@@ -77,7 +77,10 @@ struct Limits {
     double operations = 0, bytes = 0;  // a second
 };
 
-static Limits measured_limits() { return {operations_per_second(), bytes_per_second()}; }
+static Limits measured_limits(double bytes) { return {operations_per_second(), bytes_per_second(bytes)}; }
+
+// The bytes that a line reads again and again: all of them for each token.
+static double bytes_at_once(const Line& line) { return line.bytes / (line.tokens > 0 ? line.tokens : 1); }
 
 // Why this build is a slow one, "" when it is not.
 static std::string slow_build() {
@@ -113,9 +116,9 @@ static void print_line(const Line& line, const Result& result, const Limits& lim
 static void print_json(const Line& line, const Result& result, const Limits& limits, bool first) {
     const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
     std::printf("%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, \"bytes\": %.6g, "
-                "\"tokens_per_second\": %.6g, \"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
+                "\"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, \"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
                 first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations, line.bytes,
-                line.tokens / result.median, limit * 1e3, limit / result.median, result.peak);
+                line.tokens / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median, result.peak);
     std::fflush(stdout);
 }
 
@@ -146,9 +149,10 @@ int main(int argc, char** argv) {
     const std::string slow = slow_build();
     if (!slow.empty()) std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n", slow.c_str());
 
+    const double far_beyond_caches = 256e6;
     Limits limits;
     double ignored_peak = 0;
-    if (!in_own_process(measured_limits, limits, ignored_peak)) {
+    if (!in_own_process([&] { return measured_limits(far_beyond_caches); }, limits, ignored_peak)) {
         std::fprintf(stderr, "bench: the limits of this machine could not be measured\n");
         return 1;
     }
@@ -164,8 +168,9 @@ int main(int argc, char** argv) {
     for (std::size_t i = 0; i < lines.size(); ++i) {
         Result result;
         double peak = 0;
+        const auto measure_limits = [&] { return measured_limits(lines[i].bytes > 0 ? bytes_at_once(lines[i]) : far_beyond_caches); };
         const auto run = [&] { return measured(lines[i].prepare(), repetitions); };
-        if (!in_own_process(run, result, peak)) {
+        if (!in_own_process(measure_limits, limits, ignored_peak) || !in_own_process(run, result, peak)) {
             std::fprintf(stderr, "bench: '%s' did not come to its end\n", lines[i].name.c_str());
             all_ran = false;
             continue;

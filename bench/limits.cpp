@@ -43,12 +43,13 @@ double operations_per_second() {
     return results[0] < 0 ? 0 : 2.0 * sums * rounds * threads / best;
 }
 
-double bytes_per_second() {
-    const int rows = 256, cols = 1 << 18;  // 256 MiB
+double bytes_per_second(double bytes) {
+    const int rows = 64, cols = static_cast<int>(bytes / (4 * rows)) + 1;
     const Matrix numbers(rows, cols, 1);
     std::vector<float> totals(rows);
+    const int attempts = 4 + static_cast<int>(1e9 / bytes);
     double best = 1e9;
-    for (int attempt = 0; attempt < 4; ++attempt) {
+    for (int attempt = 0; attempt < attempts; ++attempt) {
         const double start = seconds_now();
         parallel_for(rows, [&](int i) { totals[i] = sum_of(numbers.row(i), cols); });
         best = std::min(best, seconds_now() - start);

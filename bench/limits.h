@@ -4,7 +4,8 @@
 // Multiplications and additions a second (each counts as one), all numbers in registers, on every thread in use at once.
 double operations_per_second();
 
-// Bytes a second read from memory, on every thread in use at once, from numbers that no cache can hold.
-double bytes_per_second();
+// Bytes a second read on every thread in use at once, from so many bytes that are read again and again: from the memory, or from
+// the cache that holds them.
+double bytes_per_second(double bytes);
 
 double seconds_now();  // of a clock that only moves forward

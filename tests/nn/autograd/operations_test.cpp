@@ -53,6 +53,17 @@ TEST_CASE("products by hand") {
     CHECK(identical(matmul_transposed(a, b_transposed).value(), matmul(a, b).value()));
 }
 
+TEST_CASE("add_gradient_product: the first product becomes the gradient, the next one is added, a constant takes none") {
+    Var trained = parameter(Matrix(2, 2)), constant = Matrix(2, 2);
+    const Matrix a{{1, 2}, {3, 4}}, b{{1, 0}, {1, 1}};  // a b = [3 2; 7 4]
+    add_gradient_product(trained, whole(a), whole(b));
+    CHECK(identical(trained.gradient(), Matrix{{3, 2}, {7, 4}}));
+    add_gradient_product(trained, whole(a), transposed(whole(b)));  // a b^T = [1 3; 3 7]
+    CHECK(identical(trained.gradient(), Matrix{{4, 5}, {10, 11}}));
+    add_gradient_product(constant, whole(a), whole(b));
+    CHECK(constant.gradient().empty());
+}
+
 TEST_CASE("functions at numbers one knows") {
     const float e = 2.7182818f;
     CHECK(exp(Matrix{{1}}).value()[0] == Approx(e));

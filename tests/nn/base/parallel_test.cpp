@@ -59,6 +59,28 @@ TEST_CASE("two threads of a program may ask for loops at the same time") {
     CHECK(runs == 2 * 200 * 10);
 }
 
+TEST_CASE("ranges are all of the loop, each at least a grain, and the same for any number of threads") {
+    for (const std::size_t count : {0, 1, 19, 20, 21, 105}) {
+        std::vector<std::vector<std::size_t>> first_ranges;
+        for (const int threads : {1, 3}) {
+            const Threads in_use(threads);
+            std::vector<std::size_t> ends(count + 1, 0);  // ends[first] = last; a range per first, so no two threads write to one place
+            std::vector<std::atomic<int>> runs(count);
+            parallel_ranges(count, 10, [&](std::size_t first, std::size_t last) {
+                ends[first] = last;
+                for (std::size_t i = first; i < last; ++i) ++runs[i];
+            });
+            for (const std::atomic<int>& run : runs) CHECK(run == 1);
+            for (std::size_t first = 0; first < count; ++first) {
+                const bool short_one = ends[first] != 0 && count >= 10 && ends[first] - first < 10;
+                CHECK(!short_one);
+            }
+            first_ranges.push_back(ends);
+        }
+        CHECK(first_ranges[0] == first_ranges[1]);
+    }
+}
+
 TEST_CASE("an exception of any part reaches the caller, and the next loop works") {
     for (const int threads : {1, 3}) {
         const Threads in_use(threads);

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "nn/base/matrix.h"
 #include "tests/test.h"
 
 static std::string line_of_caller(Where where = Where::current()) { return text(where); }
@@ -13,6 +14,10 @@ TEST_CASE("require joins its parts, words and numbers, when the condition does n
           "patchify: a 224 x 225 image does not split into N patches");
     CHECK(error_of([] { require(false, std::string("a"), std::size_t{7}, -1LL, 8u, 0.5); }) == "a7-180.500000");
     CHECK(error_of([] { require(true, "never said"); }) == "");
+}
+
+TEST_CASE("a matrix among the parts is said by its shape") {
+    CHECK(error_of([] { require(false, "no ", Matrix(2, 3), ", -1 and ", ~0ULL); }) == "no (2, 3), -1 and 18446744073709551615");
 }
 
 TEST_CASE("require throws std::invalid_argument") { CHECK_THROWS_AS(require(false, "no"), std::invalid_argument); }
