@@ -57,7 +57,7 @@ static constexpr int tile_rows = 2;
 static constexpr int tile_cols = 32;
 static constexpr int slab_depth = 384;   // k's that are added up before C is touched; a slab of B is at most so high
 static constexpr int slab_cols = 640;    // and at most so wide: 1 MB
-static constexpr int panel_rows = 1020;  // of A: so many are copied at once; a multiple of every tile_rows
+static constexpr int panel_size = 1 << 22;  // numbers of A that are copied at once
 static constexpr int few_cols = 256;     // a copy of A is read once for every 32 columns: for fewer it does not pay
 static constexpr int row_parts = 16;     // into which a product of a single row is divided, whatever the number of threads
 
@@ -111,17 +111,16 @@ static void pack_strip(Slice s, float* out) {
         for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
 }
 
-// All strips of s, one behind the other. Where its rows lie in memory they are read to their end, as the memory likes it best.
+// All strips of s, one behind the other. Where its rows lie in memory, a good piece of a row is read at once, as the memory likes it best.
 template <int width>
 static void pack(Slice s, float* out) {
-    int packed_cols = 0;
-    if (s.col_step == 1) {
-        packed_cols = s.cols / width * width;
+    const int whole_cols = s.col_step == 1 ? s.cols / width * width : 0;
+    const int piece = 16 * width;
+    for (int j0 = 0; j0 < whole_cols; j0 += piece)
         for (int k = 0; k < s.rows; ++k)
-            for (int j = 0; j < packed_cols; j += width)
+            for (int j = j0; j < std::min(j0 + piece, whole_cols); j += width)
                 for (int q = 0; q < width; ++q) out[j * s.rows + k * width + q] = s.first[k * s.row_step + j + q];
-    }
-    for (int j = packed_cols; j < s.cols; j += width) pack_strip<width>(block(s, 0, j, s.rows, width), &out[j * s.rows]);
+    for (int j = whole_cols; j < s.cols; j += width) pack_strip<width>(block(s, 0, j, s.rows, width), &out[j * s.rows]);
 }
 
 // --- multiplying ---
@@ -157,20 +156,23 @@ static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
     }
 }
 
-// c += a b slab by slab.   a   (rows, depth), packed as strips of its rows or in place   b   (depth, cols)
+// c += a b or c = a b, slab by slab.   a   packed as strips of its rows, or in place
 template <int width, bool a_packed>
 static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
     static thread_local Matrix slab = Matrix::unset(slab_depth, slab_cols);
-    for (int j0 = 0; j0 < b.cols; j0 += slab_cols) {
-        const Slice b_slab = block(b, 0, j0, b.rows, slab_cols);
-        pack<width>(b_slab, slab.begin());
-        for (int i = 0; i < a.rows; i += tile_rows) {
-            const int rows = std::min(tile_rows, a.rows - i);
-            const Slice a_tile = a_packed ? Slice{&a.first[i * a.cols], rows, a.cols, 1, tile_rows} : block(a, i, 0, rows, a.cols);
-            for (int j = 0; j < b_slab.cols; j += width)
-                multiply_tile<width, a_packed>(block(c, i, j0 + j, rows, width), a_tile, &slab[j * b.rows], add);
+    const int depth = divided_up(b.rows, divided_up(b.rows, slab_depth));  // slabs of equal height
+    for (int j0 = 0; j0 < b.cols; j0 += slab_cols)
+        for (int k0 = 0; k0 < b.rows; k0 += depth) {
+            const Slice b_slab = block(b, k0, j0, depth, slab_cols);
+            pack<width>(b_slab, slab.begin());
+            for (int i = 0; i < a.rows; i += tile_rows) {
+                const int rows = std::min(tile_rows, a.rows - i);
+                const Slice a_tile = a_packed ? Slice{&a.first[i * a.cols + k0 * tile_rows], rows, b_slab.rows, 1, tile_rows}
+                                              : block(a, i, k0, rows, depth);
+                for (int j = 0; j < b_slab.cols; j += width)
+                    multiply_tile<width, a_packed>(block(c, i, j0 + j, rows, width), a_tile, &slab[j * b_slab.rows], add || k0 > 0);
+            }
         }
-    }
 }
 
 static void in_parts(int threads, int count, const std::function<void(int)>& body) {
@@ -200,25 +202,18 @@ static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int thread
 }
 
 static void multiply_packed(OutSlice c, Slice a, Slice b, bool add, int threads) {
-    const int depth = divided_up(a.cols, divided_up(a.cols, slab_depth));
-    const bool in_place = c.cols <= few_cols && a.col_step == 1;
-    Matrix panel = in_place ? Matrix() : Matrix::unset(rounded_up(std::min(a.rows, panel_rows), tile_rows), depth);
-    for (int i0 = 0; i0 < a.rows; i0 += panel_rows)
-        for (int k0 = 0; k0 < a.cols; k0 += depth) {
-            const bool add_block = add || k0 > 0;
-            const OutSlice c_block = block(c, i0, 0, panel_rows, c.cols);
-            const Slice a_block = block(a, i0, k0, panel_rows, depth), b_block = block(b, k0, 0, depth, b.cols);
-            if (in_place) {
-                multiply_in_parts<false>(c_block, a_block, b_block, add_block, threads);
-                continue;
-            }
-            const int rows = rounded_up(divided_up(a_block.rows, threads), tile_rows);
-            in_parts(threads, divided_up(a_block.rows, rows), [&](int part) {
-                const Slice a_part = block(a_block, part * rows, 0, rows, depth);
-                pack<tile_rows>(transposed(a_part), &panel[static_cast<long>(part) * rows * a_part.cols]);
-            });
-            multiply_in_parts<true>(c_block, {panel.begin(), a_block.rows, a_block.cols, 1, tile_rows}, b_block, add_block, threads);
-        }
+    if (c.cols <= few_cols && a.col_step == 1) return multiply_in_parts<false>(c, a, b, add, threads);
+    const int panel_rows = std::max(panel_size / a.cols / tile_rows, 1) * tile_rows;
+    Matrix panel = Matrix::unset(rounded_up(std::min(a.rows, panel_rows), tile_rows), a.cols);
+    for (int i0 = 0; i0 < a.rows; i0 += panel_rows) {
+        const Slice a_panel = block(a, i0, 0, panel_rows, a.cols);
+        const int rows = rounded_up(divided_up(a_panel.rows, threads), tile_rows);
+        in_parts(threads, divided_up(a_panel.rows, rows), [&](int part) {
+            pack<tile_rows>(transposed(block(a_panel, part * rows, 0, rows, a.cols)), panel.row(part * rows));
+        });
+        const Slice packed{panel.begin(), a_panel.rows, a.cols, 1, tile_rows};
+        multiply_in_parts<true>(block(c, i0, 0, panel_rows, c.cols), packed, b, add, threads);
+    }
 }
 
 static Matrix copied(Slice s) {
