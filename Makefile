@@ -69,7 +69,8 @@ ifeq ($(BUILD),debug)
 $(call object,$(ALWAYS_FAST)): OPT = -O3 -g
 endif
 $(call object,$(UNFUSED)): MORE = -ffp-contract=off
-# The tile of the matrix product is made to fill the largest registers: they must be used, and g++ must not take two tiles at once.
+# The tile of the matrix product is measured for the largest registers: they must be used, and g++ must not compute two k's of it side
+# by side, for which there are not enough.
 known = $(shell $(CXX) $(ARCH) -Werror $(1) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(1))
 $(call object,nn/base/matmul.cpp): MORE := $(call known,-mprefer-vector-width=512) $(call known,-fno-loop-unroll-and-jam)
 

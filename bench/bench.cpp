@@ -122,6 +122,15 @@ static void print_json(const Line& line, const Result& result, const Limits& lim
     std::fflush(stdout);
 }
 
+// A product that is far from the limit computes nothing wrong, so nobody else would tell.
+static void warn_of_cliff(const Line& line, const Result& result, const Limits& limits) {
+    const bool large_product = line.name.starts_with("matmul") && line.operations > 2e8;
+    const double share = line.operations / limits.operations / result.best;
+    if (large_product && share < 0.4)
+        std::fprintf(stderr, "\n*** CLIFF: '%s' reaches %.0f %% of what this machine can do. Does the compiler keep the tile of"
+                             " nn/base/matmul.cpp in registers? ***\n\n", line.name.c_str(), 100 * share);
+}
+
 int main(int argc, char** argv) {
     std::string filter;
     int threads = 0, repetitions = 0;
@@ -180,6 +189,7 @@ int main(int argc, char** argv) {
             print_json(lines[i], result, limits, i == 0);
         else
             print_line(lines[i], result, limits);
+        warn_of_cliff(lines[i], result, limits);
     }
     if (json) std::printf("\n]}\n");
     return all_ran ? 0 : 1;

@@ -14,8 +14,8 @@ OutSlice whole(Matrix& m) { return {m.begin(), m.rows, m.cols, m.cols}; }
 Slice part(const Matrix& m, int first_row, int row_count, int first_col, int col_count) {
     require(first_row >= 0 && row_count >= 0 && first_row <= m.rows - row_count && first_col >= 0 && col_count >= 0 &&
                 first_col <= m.cols - col_count,
-            "part: rows ", first_row, " to ", first_row + row_count, ", columns ", first_col, " to ", first_col + col_count, " of a ",
-            m, " matrix");
+            "part: rows ", first_row, " to ", first_row + row_count, ", columns ", first_col, " to ", first_col + col_count, " of a ", m,
+            " matrix");
     return {m.row(first_row) + first_col, row_count, col_count, m.cols, 1};
 }
 
@@ -38,15 +38,16 @@ void multiply_add_textbook(OutSlice c, Slice a, Slice b) {
 // fetching one takes longer than the product. The textbook loop fetches three numbers for each product. So:
 //
 //   1. A tile of C (8 rows, 32 columns) stays in registers while k runs. Each k then needs 8 numbers of A and 32 of B
-//      for 256 products: 6 products per number fetched instead of 1/3.                                  multiply_tile
-//   2. What a tile reads is copied beforehand to lie in the order in which it is read: 8 rows of A as one strip, 32 columns of B
-//      as another. It then comes in one steady stream, and a transposed matrix costs no more than a plain one.     pack
-//   3. Some hundred columns of B, a slab, fit the cache while all rows of A pass by.                  multiply_slabs
-//   4. The threads share A's copy; each computes some columns of C, or some rows.                     multiply_packed
+//      for 256 products: 6 products per number fetched instead of 1/3.                                            multiply_tile
+//   2. What a tile reads is copied beforehand to lie in the order in which it is read: 8 rows of A are one strip, 32 columns of B
+//      are another. It then comes in one steady stream, and a transposed matrix costs no more than a plain one.   pack
+//   3. The strips of B are packed slab by slab. A slab stays in the cache while all rows of A pass by.            multiply_slabs
+//   4. All threads share the packed A, and each computes some columns of C, or some rows.                         multiply_packed
 //
 // Whoever computes an element of C adds up its products in the same order, so the result does not depend on the threads.
 
-// C must leave registers free for A and B: it takes 16 of 32 that hold 16 floats each, 12 of 16 that hold 8.
+// A tile must leave registers free for A and B: it takes 16 of 32 that hold 16 floats each (AVX-512), 12 of 16 that hold 8 (AVX),
+// 24 of 32 that hold 4 (NEON).
 #if defined(__AVX512F__)
 static constexpr int tile_rows = 8;
 #elif defined(__AVX__) || defined(__ARM_NEON)
@@ -55,11 +56,11 @@ static constexpr int tile_rows = 3;
 static constexpr int tile_rows = 2;
 #endif
 static constexpr int tile_cols = 32;
-static constexpr int slab_depth = 384;   // k's that are added up before C is touched; a slab of B is at most so high
-static constexpr int slab_cols = 640;    // and at most so wide: 1 MB
-static constexpr int panel_size = 1 << 22;  // numbers of A that are copied at once
-static constexpr int few_cols = 256;     // a copy of A is read once for every 32 columns: for fewer it does not pay
-static constexpr int row_parts = 16;     // into which a product of a single row is divided, whatever the number of threads
+static constexpr int slab_depth = 384;      // a slab of B is at most so high
+static constexpr int slab_cols = 640;       // and at most so wide: 1 MB
+static constexpr int panel_size = 1 << 22;  // numbers of A that are packed at once
+static constexpr int few_cols = 256;        // packed numbers of A are read once for 32 columns; up to so many it does not pay
+static constexpr int row_parts = 16;        // into which a product of a single row is divided, whatever the number of threads
 
 static int divided_up(int a, int b) { return a / b + (a % b != 0); }
 static int rounded_up(int a, int b) { return divided_up(a, b) * b; }
@@ -100,7 +101,7 @@ static void pack_columns(const float* s, long col_step, float* out, int width) {
 template <int width>
 static void pack_strip(Slice s, float* out) {
     if (s.cols < width) std::fill_n(out, static_cast<long>(s.rows) * width, 0.0f);
-    int packed_rows = 0, packed_cols = 0;  // of what the loop after this has to do one by one
+    int packed_rows = 0, packed_cols = 0;  // so many in blocks; the others one by one
     if (s.row_step == 1 && s.col_step != 1) {
         packed_rows = s.rows / 16 * 16;
         packed_cols = s.cols / 8 * 8;
@@ -111,7 +112,7 @@ static void pack_strip(Slice s, float* out) {
         for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
 }
 
-// All strips of s, one behind the other. Where its rows lie in memory, a good piece of a row is read at once, as the memory likes it best.
+// All strips of s, one behind the other. Where its rows lie in memory, a long piece of each is read, as the memory likes it best.
 template <int width>
 static void pack(Slice s, float* out) {
     const int whole_cols = s.col_step == 1 ? s.cols / width * width : 0;
@@ -127,9 +128,9 @@ static void pack(Slice s, float* out) {
 
 // The textbook loops, k outermost. The inner sizes are constants: the compiler unrolls both loops and keeps all of `sum` in
 // registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ a wide one.
-//   a   tile_rows rows at most, as a strip or in place; where there are fewer, the last one is computed again and its copies are dropped
-//   b   a strip, at least as wide as c
-//   add   whether the product is added to c or takes its place
+//   a    tile_rows rows at most, as a strip or in place; where there are fewer, the last one is computed again and dropped
+//   b    a strip, at least as wide as c
+//   add  whether the product is added to c or takes its place
 template <int width, bool a_packed>
 static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
     const float* row[tile_rows];
@@ -156,7 +157,7 @@ static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
     }
 }
 
-// c += a b or c = a b, slab by slab.   a   packed as strips of its rows, or in place
+// c += a b or c = a b, slab by slab; a lies in strips of its rows, or in place.
 template <int width, bool a_packed>
 static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
     static thread_local Matrix slab = Matrix::unset(slab_depth, slab_cols);
