@@ -184,6 +184,11 @@ TEST_CASE("a product may be added to one of its own factors: both are read befor
         Matrix a = start;
         multiply_add(whole(a), whole(static_cast<const Matrix&>(a)), whole(other));
         CHECK(identical(a, expected));
+        Matrix expected_of_b = start;
+        multiply_add(whole(expected_of_b), whole(other), whole(start));
+        Matrix b = start;
+        multiply_add(whole(b), whole(other), whole(static_cast<const Matrix&>(b)));
+        CHECK(identical(b, expected_of_b));
         Matrix squared = start, square = start;
         multiply_add(whole(square), whole(start), transposed(whole(start)));
         multiply_add(whole(squared), whole(static_cast<const Matrix&>(squared)), transposed(whole(static_cast<const Matrix&>(squared))));
