@@ -112,14 +112,14 @@ static void pack_strip(Slice s, float* out) {
         for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
 }
 
-// All strips of s, one behind the other. Where its rows lie in memory, a long piece of each is read, as the memory likes it best.
+// All strips of s, one behind the other. Where its rows lie in memory they are read to their end, eight side by side: the memory
+// delivers several streams faster than one.
 template <int width>
 static void pack(Slice s, float* out) {
     const int whole_cols = s.col_step == 1 ? s.cols / width * width : 0;
-    const int piece = 16 * width;
-    for (int j0 = 0; j0 < whole_cols; j0 += piece)
-        for (int k = 0; k < s.rows; ++k)
-            for (int j = j0; j < std::min(j0 + piece, whole_cols); j += width)
+    for (int k0 = 0; k0 < s.rows; k0 += 8)
+        for (int j = 0; j < whole_cols; j += width)
+            for (int k = k0; k < std::min(k0 + 8, s.rows); ++k)
                 for (int q = 0; q < width; ++q) out[j * s.rows + k * width + q] = s.first[k * s.row_step + j + q];
     for (int j = whole_cols; j < s.cols; j += width) pack_strip<width>(block(s, 0, j, s.rows, width), &out[j * s.rows]);
 }

@@ -116,6 +116,12 @@ TEST_CASE("clipping: the length of all gradients together; shorter ones are left
     CHECK(none.gradient().empty());
 }
 
+TEST_CASE("clipping divides by the length + 1e-6, as the usual code does") {
+    Var tiny = with_gradient(Matrix{{0}}, Matrix{{4e-6f}});
+    clip_gradient_norm({tiny}, 2e-6f);
+    CHECK(tiny.gradient()(0, 0) == Approx(1.6e-6).epsilon(1e-4));  // 4e-6 * 2e-6 / (4e-6 + 1e-6)
+}
+
 TEST_CASE("clipping adds up every number, also where rows do not come in eights") {
     for (const int count : {1, 7, 8, 9, 31}) {
         Var v = with_gradient(Matrix(1, count), Matrix(1, count, 2));
