@@ -77,13 +77,14 @@ $(call object,nn/base/matmul.cpp): MORE := $(call known,-mprefer-vector-width=51
 # The standard headers that nearly every file includes, compiled once, in the plain build only: the others show whether a file includes
 # what it uses. What has options of its own, an optimisation level too, goes without: g++ would crash.
 ifeq ($(BUILD),release)
+STANDARD_HEADERS := algorithm cmath functional string string_view utility vector
 STANDARD := $(OUT)/standard.h.gch
 USING_STANDARD := $(call object,$(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)))
 $(USING_STANDARD): $(STANDARD)
 $(USING_STANDARD): INCLUDE = -include $(OUT)/standard.h
 $(STANDARD): $(OUT)/flags
 	$(say) "compile $@"
-	$(quiet)for header in algorithm cmath functional string string_view utility vector; do echo "#include <$$header>"; done > $(OUT)/standard.h
+	$(quiet)for header in $(STANDARD_HEADERS); do echo "#include <$$header>"; done > $(OUT)/standard.h
 	$(quiet)$(CXX) $(CXXFLAGS) $(OPT_release) -x c++-header $(OUT)/standard.h -o $@
 endif
 
@@ -147,12 +148,14 @@ build/doctest/option:
 	@mkdir -p $(@D)
 	@tests/find_doctest.sh '$(CXX)' build/doctest > $@
 
-# doctest and our own test.h, compiled once for all tests (a precompiled header; g++ and clang++ find it by the name of the include).
+# doctest and our own test.h, compiled once for all tests (a precompiled header; g++ and clang++ find it by the name of the include), and
+# in the plain build the standard headers too.
 COMPILED_HEADER := $(OUT)/tests/compiled.h.gch
 $(COMPILED_HEADER): tests/test.h $(OUT)/flags build/doctest/option
 	$(say) "compile $<"
 	@mkdir -p $(@D)
-	@echo '#include "tests/test.h"' > $(OUT)/tests/compiled.h
+	@for header in $(STANDARD_HEADERS); do echo "#include <$$header>"; done > $(OUT)/tests/compiled.h
+	@echo '#include "tests/test.h"' >> $(OUT)/tests/compiled.h
 	$(quiet)$(CXX) $(CXXFLAGS) $(TEST_OPT) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
 	    -x c++-header $(OUT)/tests/compiled.h -o $@
 
