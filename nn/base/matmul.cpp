@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <vector>
 
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
