@@ -58,7 +58,7 @@ TEST_PROGRAM := $(OUT)/tests/run
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
 $(call object,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
-# A program spends its time in the few files above; -O1 for the others halves the time that the compiler takes. A test needs not even that.
+# A program spends its time in the few files above; -O1 for the others takes a third off the compiler's time. A test needs not even that.
 ifeq ($(BUILD),release)
 $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
 TEST_OPT := -O0 -DNDEBUG

@@ -13,8 +13,8 @@ OutSlice whole(Matrix& m) { return {m.begin(), m.rows, m.cols, m.cols}; }
 Slice part(const Matrix& m, int first_row, int row_count, int first_col, int col_count) {
     require(first_row >= 0 && row_count >= 0 && first_row <= m.rows - row_count && first_col >= 0 && col_count >= 0 &&
                 first_col <= m.cols - col_count,
-            "part: rows ", first_row, " to ", first_row + row_count, ", columns ", first_col, " to ", first_col + col_count, " of a ", m,
-            " matrix");
+            "part: rows ", first_row, " to ", first_row + row_count, ", columns ", first_col, " to ", first_col + col_count,
+            " of a ", m, " matrix");
     return {m.row(first_row) + first_col, row_count, col_count, m.cols, 1};
 }
 
@@ -66,7 +66,8 @@ static int rounded_up(int a, int b) { return divided_up(a, b) * b; }
 
 // Rows i, i + 1, ... and columns j, j + 1, ... of s: so many, or as many as there are.
 static Slice block(Slice s, int i, int j, int rows, int cols) {
-    return {&s.first[i * s.row_step + j * s.col_step], std::min(rows, s.rows - i), std::min(cols, s.cols - j), s.row_step, s.col_step};
+    return {&s.first[i * s.row_step + j * s.col_step], std::min(rows, s.rows - i), std::min(cols, s.cols - j), s.row_step,
+            s.col_step};
 }
 static OutSlice block(OutSlice s, int i, int j, int rows, int cols) {
     return {&s.first[i * s.row_step + j], std::min(rows, s.rows - i), std::min(cols, s.cols - j), s.row_step};
@@ -105,7 +106,8 @@ static void pack_strip(Slice s, float* out) {
         packed_rows = s.rows / 16 * 16;
         packed_cols = s.cols / 8 * 8;
         for (int j = 0; j < packed_cols; j += 8)
-            for (int k = 0; k < packed_rows; k += 16) pack_columns(&s.first[j * s.col_step + k], s.col_step, &out[k * width + j], width);
+            for (int k = 0; k < packed_rows; k += 16)
+                pack_columns(&s.first[j * s.col_step + k], s.col_step, &out[k * width + j], width);
     }
     for (int k = 0; k < s.rows; ++k)
         for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
@@ -139,7 +141,8 @@ static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
         for (int i = 0; i < tile_rows; ++i) sum[i][j] = (a_packed ? a.first[i] : row[i][0]) * b[j];
     for (int k = 1; k < a.cols; ++k)
         for (int j = 0; j < width; ++j)
-            for (int i = 0; i < tile_rows; ++i) sum[i][j] += (a_packed ? a.first[k * tile_rows + i] : row[i][k]) * b[k * width + j];
+            for (int i = 0; i < tile_rows; ++i)
+                sum[i][j] += (a_packed ? a.first[k * tile_rows + i] : row[i][k]) * b[k * width + j];
     if (c.rows == tile_rows && c.cols == width) {
         for (int i = 0; i < tile_rows; ++i) {
             float* const out = &c.first[i * c.row_step];
@@ -170,7 +173,8 @@ static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
                 const Slice a_tile = a_packed ? Slice{&a.first[i * a.cols + k0 * tile_rows], rows, b_slab.rows, 1, tile_rows}
                                               : block(a, i, k0, rows, depth);
                 for (int j = 0; j < b_slab.cols; j += width)
-                    multiply_tile<width, a_packed>(block(c, i, j0 + j, rows, width), a_tile, &slab[j * b_slab.rows], add || k0 > 0);
+                    multiply_tile<width, a_packed>(block(c, i, j0 + j, rows, width), a_tile, &slab[j * b_slab.rows],
+                                                   add || k0 > 0);
             }
         }
 }
@@ -191,7 +195,8 @@ static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int thread
     in_parts(threads, across * down, [&](int part) {
         const int i = part / across * part_rows, j = part % across * part_cols;
         const OutSlice c_part = block(c, i, j, part_rows, part_cols);
-        const Slice a_part = a_packed ? Slice{&a.first[i * a.cols], c_part.rows, a.cols, 1, tile_rows} : block(a, i, 0, part_rows, a.cols);
+        const Slice a_part =
+            a_packed ? Slice{&a.first[i * a.cols], c_part.rows, a.cols, 1, tile_rows} : block(a, i, 0, part_rows, a.cols);
         const Slice b_part = block(b, 0, j, b.rows, part_cols);
         // Few columns need only a narrow tile.
         if (c_part.cols > tile_cols / 2)
@@ -247,7 +252,8 @@ static void add_rows(float* sum, const float* a, Slice b) {
 static void multiply_row_plain(OutSlice c, const float* a, Slice b, int threads) {
     const int rows = rounded_up(divided_up(b.rows, row_parts), 8);
     Matrix sums(divided_up(b.rows, rows), b.cols);
-    in_parts(threads, sums.rows, [&](int part) { add_rows(sums.row(part), &a[part * rows], block(b, part * rows, 0, rows, b.cols)); });
+    in_parts(threads, sums.rows,
+             [&](int part) { add_rows(sums.row(part), &a[part * rows], block(b, part * rows, 0, rows, b.cols)); });
     for (int part = 0; part < sums.rows; ++part)
         for (int j = 0; j < c.cols; ++j) c.first[j] += sums(part, j);
 }
@@ -256,7 +262,8 @@ static void multiply_row_plain(OutSlice c, const float* a, Slice b, int threads)
 static void multiply_row_transposed(OutSlice c, const float* a, Slice b, int threads) {
     const int cols = divided_up(c.cols, row_parts);
     in_parts(threads, divided_up(c.cols, cols), [&](int part) {
-        for (int j = part * cols; j < std::min((part + 1) * cols, c.cols); ++j) c.first[j] += dot_of(a, &b.first[j * b.col_step], b.rows);
+        for (int j = part * cols; j < std::min((part + 1) * cols, c.cols); ++j)
+            c.first[j] += dot_of(a, &b.first[j * b.col_step], b.rows);
     });
 }
 
@@ -277,8 +284,8 @@ static bool overlap(OutSlice c, Slice s) {
     return std::less<>()(c.first, s_end) && std::less<>()(s.first, c_end);
 }
 
-static constexpr double worth_packing = 512;    // products; below it the textbook loop is done before a slab is packed
-static constexpr double worth_sharing = 1.5e6;  // products; one thread needs some 20 microseconds for them
+static constexpr double worth_packing = 512;      // products; below it the textbook loop is done before a slab is packed
+static constexpr double worth_sharing = 1.5e6;    // products; one thread needs some 20 microseconds for them
 static constexpr double row_worth_sharing = 1e5;  // products of a single row; so many numbers take as long to fetch
 
 static void set_to_zero(OutSlice c) {
@@ -287,9 +294,10 @@ static void set_to_zero(OutSlice c) {
 
 // c += a b, or c = a b
 static void product(OutSlice c, Slice a, Slice b, bool add, Where where) {
-    require(a.cols == b.rows, where, "matmul: (", a.rows, ", ", a.cols, ") times (", b.rows, ", ", b.cols, "), the inner sizes differ");
-    require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of (", a.rows, ", ", a.cols, ") and (", b.rows, ", ", b.cols,
-            ") does not fit into (", c.rows, ", ", c.cols, ")");
+    require(a.cols == b.rows, where, "matmul: (", a.rows, ", ", a.cols, ") times (", b.rows, ", ", b.cols,
+            "), the inner sizes differ");
+    require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of (", a.rows, ", ", a.cols, ") and (", b.rows,
+            ", ", b.cols, ") does not fit into (", c.rows, ", ", c.cols, ")");
     if (c.rows == 0 || c.cols == 0) return;
     if (a.cols > 0 && (overlap(c, a) || overlap(c, b))) {  // then both are read before anything is written
         const Matrix a_before = copied(a), b_before = copied(b);

@@ -1,6 +1,6 @@
 // parallel.h: run the parts of a loop on all cores.
 //
-//   note   waking the helpers costs 4 to 18 microseconds, so it pays only above about half a million multiplications
+//   note   waking the helpers costs 4 to 18 microseconds, so whoever shares out a loop first asks whether it is long enough
 //   knob   the environment variable THREADS=n; the default is the number of cores. Anything but 1 to 1024 is an error
 #pragma once
 #include <cstddef>
@@ -14,8 +14,8 @@ void set_thread_count(int threads);  // throws std::invalid_argument below 1 and
 // A call from inside a body runs on the calling thread alone. An exception of a body is thrown to the caller.
 void parallel_for(int count, const std::function<void(int)>& body);
 
-// Calls body(first, last) for ranges that together are [0, count): one range when there are fewer than two grains, otherwise a grain
-// each, the last one up to two, as parallel_for does. The ranges do not depend on the number of threads.
+// Calls body(first, last) for ranges that together are [0, count), on all threads. A range is a grain, the last one up to two; fewer
+// than two grains are one range, on the calling thread. The ranges do not depend on the number of threads.
 //   grain  so much that waking a thread pays; for simple arithmetic some ten thousand numbers
 template <class Body>
 void parallel_ranges(std::size_t count, std::size_t grain, const Body& body) {
