@@ -27,7 +27,7 @@ OUT := build/$(BUILD)$(compiler)
 ARCH := $(shell $(CXX) -march=native -E -x c++ /dev/null >/dev/null 2>&1 && echo -march=native)
 # g++ 12 warns of an overlap inside std::string that cannot happen; clang++ does not know that warning.
 QUIET := $(shell $(CXX) -Werror -Wno-restrict -E -x c++ /dev/null >/dev/null 2>&1 && echo -Wno-restrict)
-OPT_release := -O1 -DNDEBUG
+OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Nobody reads errno after a square root; without it the compiler may take many roots at once. No number changes.
@@ -35,7 +35,8 @@ CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror)
 LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
 
 # Loops over many numbers, which the compiler turns into vector instructions only when asked.
-VECTORISED := $(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp nn/autograd/*.cpp nn/training/*.cpp bench/limits.cpp)
+VECTORISED := $(filter-out %/show_variable.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
+    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp bench/limits.cpp))
 # Fast also in a debug build, so that stepping over a matrix product does not take seconds.
 ALWAYS_FAST := nn/base/matmul.cpp
 # No fused multiply-add: the same seed gives the same numbers with every compiler.
@@ -58,7 +59,7 @@ TEST_PROGRAM := $(OUT)/tests/run
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
 $(call object,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
-# A program spends its time in the few files above; -O1 for the others takes a third off the compiler's time. A test needs not even that.
+# A program spends its time in the few files above; -Og for the others halves the compiler's time. A test needs not even that.
 ifeq ($(BUILD),release)
 $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
 TEST_OPT := -O0 -DNDEBUG
@@ -74,18 +75,20 @@ $(call object,$(UNFUSED)): MORE = -ffp-contract=off
 known = $(shell $(CXX) $(ARCH) -Werror $(1) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(1))
 $(call object,nn/base/matmul.cpp): MORE := $(call known,-mprefer-vector-width=512) $(call known,-fno-loop-unroll-and-jam)
 
-# The standard headers that nearly every file includes, compiled once, in the plain build only: the others show whether a file includes
-# what it uses. What has options of its own, an optimisation level too, goes without: g++ would crash.
+# The standard headers that nearly every file includes, compiled once for each level of optimisation, in the plain build only: the others
+# show whether a file includes what it uses. What has options of its own goes without: g++ would crash.
 ifeq ($(BUILD),release)
 STANDARD_HEADERS := algorithm cmath functional string string_view utility vector
-STANDARD := $(OUT)/standard.h.gch
-USING_STANDARD := $(call object,$(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)))
-$(USING_STANDARD): $(STANDARD)
-$(USING_STANDARD): INCLUDE = -include $(OUT)/standard.h
-$(STANDARD): $(OUT)/flags
+FAST := $(filter-out nn/base/matmul.cpp,$(VECTORISED))
+SMALL := $(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES))
+$(call object,$(FAST)): $(OUT)/standard-O3.h.gch
+$(call object,$(FAST)): INCLUDE = -include $(OUT)/standard-O3.h
+$(call object,$(SMALL)): $(OUT)/standard-Og.h.gch
+$(call object,$(SMALL)): INCLUDE = -include $(OUT)/standard-Og.h
+$(OUT)/standard-%.h.gch: $(OUT)/flags
 	$(say) "compile $@"
-	$(quiet)for header in $(STANDARD_HEADERS); do echo "#include <$$header>"; done > $(OUT)/standard.h
-	$(quiet)$(CXX) $(CXXFLAGS) $(OPT_release) -x c++-header $(OUT)/standard.h -o $@
+	$(quiet)for header in $(STANDARD_HEADERS); do echo "#include <$$header>"; done > $(OUT)/standard-$*.h
+	$(quiet)$(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(OUT)/standard-$*.h -o $@
 endif
 
 # Short lines; V=1 shows the commands.

@@ -11,6 +11,7 @@
 
 #include "bench/limits.h"
 #include "bench/lines.h"
+#include "nn/base/clock.h"
 #include "nn/base/parallel.h"
 #include "walkthroughs/lesson/options.h"
 

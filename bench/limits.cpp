@@ -1,16 +1,12 @@
 #include "bench/limits.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "nn/base/clock.h"
 #include "nn/base/functions.h"
 #include "nn/base/matrix.h"
 #include "nn/base/parallel.h"
-
-double seconds_now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // As many sums side by side as registers hold; no sum waits for another.
 #if defined(__AVX512F__)

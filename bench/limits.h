@@ -7,5 +7,3 @@ double operations_per_second();
 // Bytes a second read on every thread in use at once, from so many bytes that are read again and again: from the memory, or from
 // the cache that holds them.
 double bytes_per_second(double bytes);
-
-double seconds_now();  // of a clock that only moves forward

@@ -28,9 +28,7 @@ Matrix::Matrix(std::initializer_list<std::initializer_list<float>> given) {
     for (const auto& row : given) out = std::copy(row.begin(), row.end(), out);
 }
 
-Matrix::Matrix(const Matrix& other) : Matrix(unset(other.rows, other.cols)) {
-    std::copy(other.begin(), other.end(), values);
-}
+Matrix::Matrix(const Matrix& other) : Matrix(unset(other.rows, other.cols)) { std::copy(other.begin(), other.end(), values); }
 
 Matrix::Matrix(Matrix&& other) noexcept
     : rows(std::exchange(other.rows, 0)), cols(std::exchange(other.cols, 0)), values(std::exchange(other.values, nullptr)) {}
@@ -50,14 +48,14 @@ Matrix& Matrix::operator=(Matrix&& other) noexcept {
 Matrix::~Matrix() { return_floats(values, size()); }
 
 void Matrix::outside(int i, int j) const {
-    throw std::out_of_range("Matrix: element (" + text(i) + ", " + text(j) + ") of a " + shape(*this) + " matrix");
+    throw std::out_of_range(joined({"Matrix: element (", i, ", ", j, ") of a ", *this, " matrix"}));
 }
 
 void Matrix::outside(std::size_t k) const {
-    throw std::out_of_range("Matrix: element number " + text(k) + " of a " + shape(*this) + " matrix");
+    throw std::out_of_range(joined({"Matrix: element number ", k, " of a ", *this, " matrix"}));
 }
 
-std::string shape(const Matrix& m) { return "(" + text(m.rows) + ", " + text(m.cols) + ")"; }
+std::string shape(const Matrix& m) { return text(m); }
 
 bool same_shape(const Matrix& a, const Matrix& b) { return a.rows == b.rows && a.cols == b.cols; }
 
@@ -76,8 +74,8 @@ Matrix transpose(const Matrix& m) {
 }
 
 Matrix slice_rows(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ",
-            m, " matrix");
+    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ", m,
+            " matrix");
     Matrix result = Matrix::unset(count, m.cols);
     std::copy(m.row(first), m.row(first + count), result.begin());
     return result;
@@ -92,8 +90,8 @@ Matrix slice_cols(const Matrix& m, int first, int count) {
 }
 
 Matrix reshape(Matrix m, int rows, int cols) {
-    require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", m,
-            " does not fit into (", rows, ", ", cols, ")");
+    require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", m, " does not fit into (",
+            rows, ", ", cols, ")");
     m.rows = rows;
     m.cols = cols;
     return m;

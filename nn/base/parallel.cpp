@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "nn/base/clock.h"
 #include "nn/base/require.h"
 
 // A loop that is being shared out. Whoever has a hand free takes the next i.
@@ -23,11 +24,11 @@ struct Pool {
 
     std::mutex mutex;  // guards everything below; the two atomic ones may be looked at without it
     std::condition_variable work_came, helper_left;
-    Loop* loop = nullptr;            // nullptr = nothing to do
-    std::atomic<long> loops{0};      // shared out so far
-    int helpers = 0;                 // threads that have been started
-    int invited = 0;                 // helpers 0 ... invited - 1 may join this loop
-    std::atomic<int> inside{0};      // helpers that have joined it
+    Loop* loop = nullptr;        // nullptr = nothing to do
+    std::atomic<long> loops{0};  // shared out so far
+    int helpers = 0;             // threads that have been started
+    int invited = 0;             // helpers 0 ... invited - 1 may join this loop
+    std::atomic<int> inside{0};  // helpers that have joined it
 };
 
 // Never destroyed: the helpers sleep in it until the process ends, however it ends.
@@ -38,11 +39,12 @@ static Pool& pool() {
 
 static thread_local bool inside_a_body = false;
 
-// To fall asleep and be woken takes longer than many a loop lasts, and often the next one comes at once. So a thread looks some ten
-// microseconds for what it waits for before it sleeps.
+// To fall asleep and be woken takes longer than many a loop lasts, and often the next one comes soon. So a thread looks out for what it
+// waits for, a millisecond long, before it sleeps. After each look it lets another thread have its core, if one wants it.
 template <class Came>
 static void look_out_for(const Came& came) {
-    for (int looks = 0; looks < 30'000 && !came(); ++looks) {}
+    const double end = seconds_now() + 1e-3;
+    while (!came() && seconds_now() < end) std::this_thread::yield();
 }
 
 static void take_part(Loop& loop) {

@@ -2,6 +2,18 @@
 
 #include "nn/base/matrix.h"
 
+Part::Part(std::string_view given) : kind(Kind::words), words(given) {}
+Part::Part(const std::string& given) : kind(Kind::words), words(given) {}
+Part::Part(const char* given) : kind(Kind::words), words(given) {}
+Part::Part(char given) : kind(Kind::letter), letter(given) {}
+Part::Part(int given) : kind(Kind::whole), whole(given) {}
+Part::Part(long given) : kind(Kind::whole), whole(given) {}
+Part::Part(long long given) : kind(Kind::whole), whole(given) {}
+Part::Part(unsigned given) : kind(Kind::natural), natural(given) {}
+Part::Part(unsigned long given) : kind(Kind::natural), natural(given) {}
+Part::Part(unsigned long long given) : kind(Kind::natural), natural(given) {}
+Part::Part(double given) : kind(Kind::real), real(given) {}
+Part::Part(const Where& given) : kind(Kind::place), where(given) {}
 Part::Part(const Matrix& given) : kind(Kind::shape), rows(given.rows), cols(given.cols) {}
 
 std::string text(const Part& part) {
@@ -17,8 +29,10 @@ std::string text(const Part& part) {
     return {};
 }
 
-void fail(std::initializer_list<Part> parts) {
-    std::string message;
-    for (const Part& part : parts) message += text(part);
-    throw std::invalid_argument(message);
+std::string joined(std::initializer_list<Part> parts) {
+    std::string words;
+    for (const Part& part : parts) words += text(part);
+    return words;
 }
+
+void fail(std::initializer_list<Part> parts) { throw std::invalid_argument(joined(parts)); }

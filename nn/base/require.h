@@ -24,23 +24,26 @@ struct Part {
     int rows{}, cols{};
     Where where{};
 
-    Part(std::string_view given) : kind(Kind::words), words(given) {}
-    Part(const std::string& given) : kind(Kind::words), words(given) {}
-    Part(const char* given) : kind(Kind::words), words(given) {}
-    Part(char given) : kind(Kind::letter), letter(given) {}
-    Part(int given) : kind(Kind::whole), whole(given) {}
-    Part(long given) : kind(Kind::whole), whole(given) {}
-    Part(long long given) : kind(Kind::whole), whole(given) {}
-    Part(unsigned given) : kind(Kind::natural), natural(given) {}
-    Part(unsigned long given) : kind(Kind::natural), natural(given) {}
-    Part(unsigned long long given) : kind(Kind::natural), natural(given) {}
-    Part(double given) : kind(Kind::real), real(given) {}
+    Part(std::string_view given);
+    Part(const std::string& given);
+    Part(const char* given);
+    Part(char given);
+    Part(int given);
+    Part(long given);
+    Part(long long given);
+    Part(unsigned given);
+    Part(unsigned long given);
+    Part(unsigned long long given);
+    Part(double given);
     Part(const Matrix& given);  // its shape
-    Part(const Where& given) : kind(Kind::place), where(given) {}
+    Part(const Where& given);
 };
 
 // "224", "0.500000", "(3, 2)", "vit/vit.cpp:42: "
 std::string text(const Part& part);
+
+// All parts, one behind the other.
+std::string joined(std::initializer_list<Part> parts);
 
 // Throws std::invalid_argument with all parts joined.
 [[noreturn]] void fail(std::initializer_list<Part> parts);

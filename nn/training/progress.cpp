@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <utility>
 
+#include "nn/base/clock.h"
+
 Progress::Progress(std::string given, int steps) : Progress(std::move(given), steps, isatty(STDERR_FILENO) != 0) {}
 
 Progress::Progress(std::string given, int steps, bool visible)
-    : what(std::move(given)), steps(steps), visible(visible), begin(Clock::now()), last(begin - std::chrono::seconds(1)) {}
+    : what(std::move(given)), steps(steps), visible(visible), begin(seconds_now()), last(begin - 1) {}
 
 static constexpr const char* to_line_begin_and_erase = "\r\x1b[K";
 
@@ -19,12 +21,11 @@ Progress::~Progress() {
 }
 
 void Progress::update(int step, float loss) {
-    const Clock::time_point now = Clock::now();
-    if (!visible || now - last < std::chrono::milliseconds(100)) return;
+    const double now = seconds_now();
+    if (!visible || now - last < 0.1) return;
     last = now;
     written = true;
-    const double seconds = std::chrono::duration<double>(now - begin).count();
-    std::fprintf(stderr, "%s%s", to_line_begin_and_erase, progress_line(what, step + 1, steps, loss, seconds).c_str());
+    std::fprintf(stderr, "%s%s", to_line_begin_and_erase, progress_line(what, step + 1, steps, loss, now - begin).c_str());
     std::fflush(stderr);
 }
 

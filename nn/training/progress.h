@@ -2,7 +2,6 @@
 //
 //   note   written to a terminal only, in place; a pipe or a file gets nothing
 #pragma once
-#include <chrono>
 #include <string>
 
 class Progress {
@@ -16,12 +15,11 @@ public:
     void update(int step, float loss);
 
 private:
-    using Clock = std::chrono::steady_clock;
     std::string what;
     int steps;
     bool visible;
     bool written = false;
-    Clock::time_point begin, last;
+    double begin, last;  // seconds_now() when it was made and when the line was last written
 };
 
 // "training  [######----]  step 180 of 300   loss 0.4213   8 s left"; `done` steps took `seconds`.

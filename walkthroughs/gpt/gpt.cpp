@@ -5,7 +5,6 @@
 //   symbols  B sequences   T tokens   E width   L blocks   H heads   V vocabulary
 //   before   walkthroughs/gpt/bpe.cpp
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -14,6 +13,7 @@
 #include "gpt/bpe.h"
 #include "gpt/sampling.h"
 #include "nn/autograd/operations.h"
+#include "nn/base/clock.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"
 #include "nn/training/loss.h"
@@ -31,10 +31,6 @@ struct Choices {
     double temperature = 0.8, top_p = 1;
     int seed = 1;
 };
-
-static double seconds_since(std::chrono::steady_clock::time_point begin) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 // --- the text ---
 
@@ -273,17 +269,17 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     const int P = 4, count = std::min(60, config.positions - P + 1);
     const std::vector<int> prompt(corpus.test.begin(), corpus.test.begin() + P);
     lesson.code("gpt::generate_greedily(prompt, P, w, config, {.new_tokens = count})");
-    auto begin = std::chrono::steady_clock::now();
+    double begin = seconds_now();
     const std::vector<int> with = gpt::generate_greedily(prompt, P, w, config, {.new_tokens = count})[0];
     CacheMeasured measured;
-    measured.with = static_cast<double>(with.size()) / seconds_since(begin);
-    begin = std::chrono::steady_clock::now();
+    measured.with = static_cast<double>(with.size()) / (seconds_now() - begin);
+    begin = seconds_now();
     std::vector<int> ids = prompt;
     for (int t = 0; t < count; ++t) {
         const gpt::Steps steps = gpt::forward(ids, static_cast<int>(ids.size()), w, config);
         ids.push_back(argmax_row(steps.logits.value(), steps.logits.rows() - 1));
     }
-    measured.without = count / seconds_since(begin);
+    measured.without = count / (seconds_now() - begin);
     measured.same = std::equal(with.begin(), with.end(), ids.begin() + P, ids.end());
     lesson.table(
         {{"", "tokens a second"}, {"with the cache", fixed(measured.with, 0)}, {"all read again", fixed(measured.without, 0)}});
@@ -321,7 +317,7 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
                                  .top_p = static_cast<float>(choices.top_p)};
     std::vector<int> written;
     int read = P;  // tokens of prompt and continuation
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = seconds_now();
     gpt::generate(prompt, P, w, config, {.new_tokens = count, .end_of_text = vocabulary.end_of_text, .repetitions = 8}, sampling,
                   uniform_matrix(random, 1, count), [&](int, int id, float probability) {
                       const std::string token = id < vocabulary.size() ? vocabulary.tokens[id] : "<" + text(id) + ">";
@@ -329,7 +325,7 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
                       if (id < vocabulary.size()) written.push_back(id);
                       ++read;
                   });
-    const double seconds = seconds_since(begin);
+    const double seconds = seconds_now() - begin;
     lesson.say("As text: ", words, bpe::decode(written, vocabulary));
     lesson.say(read - P, " tokens in ", fixed(seconds, 2), " seconds, reading the prompt included.");
     lesson.why(

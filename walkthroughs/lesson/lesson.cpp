@@ -15,67 +15,68 @@ Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal
 
 Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
     : colours(colours), out(out), in(in), waiting(options.step) {
-    print(bold(options.name) + "   " + options.purpose + "\n");
-    print(faint("takes about " + options.duration) + "\n");
+    print({bold(options.name), "   ", options.purpose, "\n"});
+    print({faint("takes about " + options.duration), "\n"});
 }
 
-void Lesson::print(const std::string& words) {
-    std::fputs(words.c_str(), out);
+void Lesson::print(std::initializer_list<Part> parts) {
+    std::fputs(joined(parts).c_str(), out);
     std::fflush(out);
 }
 
-std::string Lesson::bold(const std::string& words) const {
-    return colours == Colours::none ? words : "\x1b[1m" + words + "\x1b[0m";
+std::string Lesson::bold(std::string_view words) const {
+    return colours == Colours::none ? text(words) : joined({"\x1b[1m", words, "\x1b[0m"});
 }
 
-std::string Lesson::faint(const std::string& words) const {
-    return colours == Colours::none ? words : "\x1b[2m" + words + "\x1b[0m";
+std::string Lesson::faint(std::string_view words) const {
+    return colours == Colours::none ? text(words) : joined({"\x1b[2m", words, "\x1b[0m"});
 }
 
 void Lesson::wait_for_enter() {
-    print("\n" + indent + faint("Enter goes on "));
+    print({"\n", indent, faint("Enter goes on ")});
     int letter = std::fgetc(in);
     while (letter != '\n' && letter != EOF) letter = std::fgetc(in);
     if (letter == EOF) {
         waiting = false;
-        print("\n");
+        print({"\n"});
     }
 }
 
-static std::string padded(const std::string& words, int width) {
-    return words + std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ');
+static std::string padded(std::string_view words, int width) {
+    return joined({words, std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ')});
 }
 
-void Lesson::step(const std::string& question, const std::string& equation, const std::string& source) {
+void Lesson::step(std::string_view question, std::string_view equation, std::string_view source) {
     if (waiting && steps > 0) wait_for_enter();
     ++steps;
     const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
-    const std::string behind = equation + (source.empty() ? "" : (equation.empty() ? "" : "   ") + faint(source));
-    print("\n" + bold(number + question));
+    std::string behind = text(equation);
+    if (!source.empty()) behind += joined({behind.empty() ? "" : "   ", faint(source)});
+    print({"\n", bold(joined({number, question}))});
     if (!behind.empty()) {
         const int column = std::max(31, display_width(question) + 3);
         const bool fits = static_cast<int>(indent.size()) + column + display_width(behind) <= page_width;
-        print(fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') + behind
-                   : "\n" + indent + behind);
+        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, behind});
     }
-    print("\n");
+    print({"\n"});
 }
 
 // The first line behind the label, those that follow below its beginning.
-void Lesson::labelled(const std::string& label, const std::string& words) {
+void Lesson::labelled(std::string_view label, std::initializer_list<Part> parts) {
     const int label_width = 10;
     std::string margin = indent + faint(padded(label, label_width));
-    for (const std::string& line : wrapped(words, page_width - static_cast<int>(indent.size()) - label_width)) {
-        print(margin + line + "\n");
+    for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size()) - label_width)) {
+        print({margin, line, "\n"});
         margin = indent + std::string(label_width, ' ');
     }
 }
 
-void Lesson::prose(const std::string& words) {
-    for (const std::string& line : wrapped(words, page_width - static_cast<int>(indent.size()))) print(indent + line + "\n");
+void Lesson::prose(std::initializer_list<Part> parts) {
+    for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size())))
+        print({indent, line, "\n"});
 }
 
-void Lesson::code(const std::string& line) { print(indent + faint(padded("code", 10)) + line + "\n"); }
+void Lesson::code(std::string_view line) { print({indent, faint(padded("code", 10)), line, "\n"}); }
 
 // Lines first ... first + count - 1 of a file, from 1; none when it is not where it was when it was compiled.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
@@ -97,18 +98,18 @@ void Lesson::code(int count, Where where) {
     const std::size_t margin = std::min(source[0].find_first_not_of(' '), source[0].size());
     std::string label = "code";
     for (const std::string& line : source) {
-        print(indent + faint(padded(label, 10)) + line.substr(std::min(margin, line.size())) + "\n");
+        print({indent, faint(padded(label, 10)), line.substr(std::min(margin, line.size())), "\n"});
         label.clear();
     }
-    print(indent + std::string(10, ' ') + faint(place) + "\n");
+    print({indent, std::string(10, ' '), faint(place), "\n"});
 }
 
 void Lesson::lines(const std::vector<std::string>& given) {
-    for (const std::string& line : given) print(line.empty() ? "\n" : indent + line + "\n");
+    for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
 }
 
 // The rows stand beside the name, or below it where they would leave the page.
-void Lesson::matrix(const std::string& name, const Matrix& m, int most) {
+void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
     std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
     const std::string head = bold(name) + " " + grid[0];
     grid.erase(grid.begin());
@@ -123,10 +124,10 @@ void Lesson::matrix(const std::string& name, const Matrix& m, int most) {
     }
 }
 
-void Lesson::picture(const std::string& caption, const Image& image) { pictures({{caption, ::picture(image, colours)}}); }
+void Lesson::picture(std::string_view caption, const Image& image) { pictures({{text(caption), ::picture(image, colours)}}); }
 
-void Lesson::heat(const std::string& caption, const Matrix& m) {
-    pictures({{caption + "  " + stats_text(m), heat_map(m, colours)}});
+void Lesson::heat(std::string_view caption, const Matrix& m) {
+    pictures({{joined({caption, "  ", stats_text(m)}), heat_map(m, colours)}});
 }
 
 void Lesson::pictures(const std::vector<Captioned>& blocks) {
@@ -137,13 +138,13 @@ void Lesson::curves(const std::vector<Series>& series) { lines(::curves(series, 
 
 void Lesson::table(const std::vector<std::vector<std::string>>& rows) { lines(::table(rows)); }
 
-bool Lesson::claim(const std::string& words, bool holds) {
-    if (claims == 0) print("\n");
+bool Lesson::claim(std::string_view words, bool holds) {
+    if (claims == 0) print({"\n"});
     ++claims;
     failed += !holds;
     const std::string colour = colours == Colours::none ? "" : holds ? "\x1b[32m" : "\x1b[1;31m";
     const std::string verdict = colour + (holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
-    print("claim    " + verdict + "   " + words + "\n");
+    print({"claim    ", verdict, "   ", words, "\n"});
     return holds;
 }
 
@@ -153,16 +154,16 @@ static std::string short_number(double number) {
     return digits;
 }
 
-bool Lesson::claim_at_least(const std::string& words, double measured, double bound) {
-    return claim(words + ": " + short_number(measured) + ", at least " + short_number(bound), measured >= bound);
+bool Lesson::claim_at_least(std::string_view words, double measured, double bound) {
+    return claim(joined({words, ": ", short_number(measured), ", at least ", short_number(bound)}), measured >= bound);
 }
 
-bool Lesson::claim_at_most(const std::string& words, double measured, double bound) {
-    return claim(words + ": " + short_number(measured) + ", at most " + short_number(bound), measured <= bound);
+bool Lesson::claim_at_most(std::string_view words, double measured, double bound) {
+    return claim(joined({words, ": ", short_number(measured), ", at most ", short_number(bound)}), measured <= bound);
 }
 
 int Lesson::end() {
-    if (failed > 0) print("\n" + text(failed) + " of " + text(claims) + " claims FAIL\n");
+    if (failed > 0) print({"\n", failed, " of ", claims, " claims FAIL\n"});
     return failed == 0 ? 0 : 1;
 }
 

@@ -17,7 +17,9 @@
 #pragma once
 #include <cstdio>
 #include <functional>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/base/matrix.h"
@@ -34,38 +36,38 @@ public:
     Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours);
 
     // Begins the next step; with --step waits for Enter first, except before the first.
-    void step(const std::string& question, const std::string& equation = "", const std::string& source = "");
+    void step(std::string_view question, std::string_view equation = "", std::string_view source = "");
 
     // Prose, wrapped. The parts are joined as in require(): words and whole numbers; others go through fixed().
     template <class... Parts>
     void say(const Parts&... parts) {
-        prose((text(parts) + ...));
+        prose({parts...});
     }
     template <class... Parts>
     void why(const Parts&... parts) {
-        labelled("why", (text(parts) + ...));
+        labelled("why", {parts...});
     }
     template <class... Parts>
     void predict(const Parts&... parts) {
-        labelled("predict", (text(parts) + ...));
+        labelled("predict", {parts...});
     }
 
     // The line of code that does it: words; or, as they stand in the file, the lines of source that follow the call.
-    void code(const std::string& line);
+    void code(std::string_view line);
     void code(int lines = 1, Where where = Where::current());
-    void matrix(const std::string& name, const Matrix& m, int most = 8);  // shape and numbers, the corners of a large one
+    void matrix(std::string_view name, const Matrix& m, int most = 8);  // shape and numbers, the corners of a large one
 
-    void picture(const std::string& caption, const Image& image);
-    void heat(const std::string& caption, const Matrix& m);  // with the smallest and the largest element
-    void pictures(const std::vector<Captioned>& blocks);     // made with picture() and heat_map() of pictures.h
+    void picture(std::string_view caption, const Image& image);
+    void heat(std::string_view caption, const Matrix& m);  // with the smallest and the largest element
+    void pictures(const std::vector<Captioned>& blocks);   // made with picture() and heat_map() of pictures.h
     void curves(const std::vector<Series>& series);
     void table(const std::vector<std::vector<std::string>>& rows);
     void lines(const std::vector<std::string>& given);  // as they are, indented
 
     // "claim    holds   words: 0.9694, at least 0.95". Returns whether it holds; NaN never does.
-    bool claim_at_least(const std::string& words, double measured, double bound);
-    bool claim_at_most(const std::string& words, double measured, double bound);
-    bool claim(const std::string& words, bool holds);
+    bool claim_at_least(std::string_view words, double measured, double bound);
+    bool claim_at_most(std::string_view words, double measured, double bound);
+    bool claim(std::string_view words, bool holds);
 
     // The sum of the claims.   returns 0 when all hold, 1 when one does not: what main returns
     int end();
@@ -78,11 +80,11 @@ private:
     bool waiting;  // --step, as long as somebody answers
     int steps = 0, claims = 0, failed = 0;
 
-    void print(const std::string& words);
-    void prose(const std::string& words);
-    void labelled(const std::string& label, const std::string& words);
-    std::string bold(const std::string& words) const;
-    std::string faint(const std::string& words) const;
+    void print(std::initializer_list<Part> parts);
+    void prose(std::initializer_list<Part> parts);
+    void labelled(std::string_view label, std::initializer_list<Part> parts);
+    std::string bold(std::string_view words) const;
+    std::string faint(std::string_view words) const;
     void wait_for_enter();
 };
 

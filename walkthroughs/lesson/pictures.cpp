@@ -165,7 +165,7 @@ Drawing heat_map(const Matrix& m, Colours colours) {
 
 // ---- blocks -----------------------------------------------------------------------------------------------------------------
 
-int display_width(const std::string& words) {
+int display_width(std::string_view words) {
     int width = 0;
     bool in_code = false;
     for (const char32_t c : decode_utf8(words)) {

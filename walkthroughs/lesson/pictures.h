@@ -53,7 +53,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
 std::string fixed(double number, int digits = 4);
 
 // Places that words take on a terminal: characters, colours not counted.
-int display_width(const std::string& words);
+int display_width(std::string_view words);
 
 // Words in lines of at most `width` places, broken at spaces.
 std::vector<std::string> wrapped(const std::string& words, int width);

@@ -6,11 +6,11 @@
 //   symbols  B images of a batch   N patches   D token width   K classes
 //   before   patch_embedding.cpp
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "nn/base/clock.h"
 #include "nn/data/file.h"
 #include "nn/data/idx.h"
 #include "nn/data/text.h"
@@ -185,7 +185,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
         hands.push_back({"", picture(visible(another_hand(data.images[0], recipe, any)), lesson.colours)});
     lesson.pictures(hands);
     Trained trained;
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = seconds_now();
     {
         Progress progress("training", recipe.schedule.steps);
         for (int epoch = done; epoch < last; ++epoch) {
@@ -193,7 +193,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
             if (!choices.save.empty()) save_training_state(choices.save, vit::parameters(w, config), optimizer, random);
         }
     }
-    trained.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    trained.seconds = seconds_now() - begin;
     if (trained.losses.empty()) {
         lesson.say("The saved state had all of them already.");
         return trained;

@@ -6,9 +6,9 @@
 //   symbols  N patches   K of them visible   D encoder width   E decoder width
 //   next     simmim.cpp takes the three decisions the other way; pretraining.cpp puts the encoder to use
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "nn/base/clock.h"
 #include "nn/base/parallel.h"
 #include "vit/mask_pixels/mae.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -160,10 +160,10 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
 
 static double seconds_to_encode(const Var& tokens, int images, const mae::Weights& w, const mae::Config& config) {
     const NoTape evaluation;
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = seconds_now();
     pre_norm_stack(tokens, w.blocks, {.heads = config.heads, .eps = config.eps},
                    {.segments = Segments::equal(images, tokens.rows() / images)});
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return seconds_now() - begin;
 }
 
 static void step_7_cost(Lesson& lesson, int seed) {
