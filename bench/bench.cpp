@@ -24,7 +24,7 @@
 struct Result {
     double median = 0, best = 0;  // seconds
     int repetitions = 0;
-    double peak = 0;              // bytes; 0 = not known here
+    double peak = 0;  // bytes; 0 = not known here
 };
 
 static Result measured(const std::function<void()>& work, int repetitions) {
@@ -32,7 +32,8 @@ static Result measured(const std::function<void()>& work, int repetitions) {
     work();                     // warm-up: storage and caches
     std::vector<double> times;
     const double start = seconds_now();
-    while (repetitions > 0 ? static_cast<int>(times.size()) < repetitions : times.size() < 5 || (seconds_now() - start < enough && times.size() < 1000)) {
+    while (repetitions > 0 ? static_cast<int>(times.size()) < repetitions
+                           : times.size() < 5 || (seconds_now() - start < enough && times.size() < 1000)) {
         const double before = seconds_now();
         work();
         times.push_back(seconds_now() - before);
@@ -62,7 +63,7 @@ static bool in_own_process(const Work& work, Answer& answer, double& peak) {
     rusage usage{};
     if (wait4(child, &status, 0, &usage) != child) return false;
 #if defined(__APPLE__)
-    peak = static_cast<double>(usage.ru_maxrss);         // bytes
+    peak = static_cast<double>(usage.ru_maxrss);  // bytes
 #else
     peak = static_cast<double>(usage.ru_maxrss) * 1024;  // was KiB
 #endif
@@ -116,10 +117,14 @@ static void print_line(const Line& line, const Result& result, const Limits& lim
 
 static void print_json(const Line& line, const Result& result, const Limits& limits, bool first) {
     const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
-    std::printf("%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, \"bytes\": %.6g, "
-                "\"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, \"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
-                first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations, line.bytes,
-                line.tokens / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median, result.peak);
+    std::printf(
+        "%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, "
+        "\"bytes\": %.6g, "
+        "\"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, \"limit_ms\": "
+        "%.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
+        first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations,
+        line.bytes, line.tokens / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median,
+        result.peak);
     std::fflush(stdout);
 }
 
@@ -128,8 +133,10 @@ static void warn_of_cliff(const Line& line, const Result& result, const Limits& 
     const bool large_product = line.name.starts_with("matmul") && line.operations > 2e8;
     const double share = line.operations / limits.operations / result.best;
     if (large_product && share < 0.4)
-        std::fprintf(stderr, "\n*** CLIFF: '%s' reaches %.0f %% of what this machine can do. Does the compiler keep the tile of"
-                             " nn/base/matmul.cpp in registers? ***\n\n", line.name.c_str(), 100 * share);
+        std::fprintf(stderr,
+                     "\n*** CLIFF: '%s' reaches %.0f %% of what this machine can do. Does the compiler keep the tile of"
+                     " nn/base/matmul.cpp in registers? ***\n\n",
+                     line.name.c_str(), 100 * share);
 }
 
 int main(int argc, char** argv) {
@@ -157,7 +164,9 @@ int main(int argc, char** argv) {
         return 0;
     }
     const std::string slow = slow_build();
-    if (!slow.empty()) std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n", slow.c_str());
+    if (!slow.empty())
+        std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n",
+                     slow.c_str());
 
     const double far_beyond_caches = 256e6;
     Limits limits;
@@ -167,18 +176,22 @@ int main(int argc, char** argv) {
         return 1;
     }
     if (json) {
-        std::printf("{\"threads\": %d, \"slow_build\": \"%s\", \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, \"lines\": [",
-                    thread_count(), slow.c_str(), limits.operations, limits.bytes);
+        std::printf(
+            "{\"threads\": %d, \"slow_build\": \"%s\", \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
+            "\"lines\": [",
+            thread_count(), slow.c_str(), limits.operations, limits.bytes);
     } else {
-        std::printf("%d threads; at best %.0f GFLOP/s (a plain loop of multiply-adds), %.1f GB/s (a plain loop of reads)\n\n", thread_count(),
-                    limits.operations / 1e9, limits.bytes / 1e9);
+        std::printf("%d threads; at best %.0f GFLOP/s (a plain loop of multiply-adds), %.1f GB/s (a plain loop of reads)\n\n",
+                    thread_count(), limits.operations / 1e9, limits.bytes / 1e9);
         std::printf("%-34s %10s %10s %16s %9s %7s %8s\n", "", "median ms", "best ms", "speed", "limit ms", "reached", "peak MB");
     }
     bool all_ran = true;
     for (std::size_t i = 0; i < lines.size(); ++i) {
         Result result;
         double peak = 0;
-        const auto measure_limits = [&] { return measured_limits(lines[i].bytes > 0 ? bytes_at_once(lines[i]) : far_beyond_caches); };
+        const auto measure_limits = [&] {
+            return measured_limits(lines[i].bytes > 0 ? bytes_at_once(lines[i]) : far_beyond_caches);
+        };
         const auto run = [&] { return measured(lines[i].prepare(), repetitions); };
         if (!in_own_process(measure_limits, limits, ignored_peak) || !in_own_process(run, result, peak)) {
             std::fprintf(stderr, "bench: '%s' did not come to its end\n", lines[i].name.c_str());

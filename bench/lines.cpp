@@ -32,8 +32,11 @@ static void add_products(std::vector<Line>& lines, int m, int k, int n) {
     const double operations = 2.0 * m * k * n;
     const double bytes = m == 1 ? 4.0 * k * n : 0;
     lines.push_back({"matmul A B    " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::plain); }});
-    lines.push_back({"matmul A B^T  " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::b_transposed); }});
-    if (m > 1) lines.push_back({"matmul A^T B  " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::a_transposed); }});
+    lines.push_back(
+        {"matmul A B^T  " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::b_transposed); }});
+    if (m > 1)
+        lines.push_back(
+            {"matmul A^T B  " + size, operations, bytes, 0, [=] { return prepare_product(m, k, n, Form::a_transposed); }});
 }
 
 // --- functions, on as many numbers as the MLP or the attention of ViT-B/16 has for one image ---
@@ -154,7 +157,8 @@ static std::function<void()> prepare_generation(gpt::Config config, int count) {
 static void add_generation(std::vector<Line>& lines, const std::string& name, const gpt::Config& config, int count) {
     const double E = config.width;
     const double weights = config.depth * (4 * E * E + 2 * E * config.mlp_width) + E * config.vocabulary;
-    lines.push_back({name, 2 * weights * count, 4 * weights * count, 1.0 * count, [=] { return prepare_generation(config, count); }});
+    lines.push_back(
+        {name, 2 * weights * count, 4 * weights * count, 1.0 * count, [=] { return prepare_generation(config, count); }});
 }
 
 std::vector<Line> all_lines() {
@@ -170,23 +174,33 @@ std::vector<Line> all_lines() {
     lines.push_back({"softmax 2364x197", 0, 0, 0, [] { return prepare_function(softmax_line, 12 * 197, 197); }});
 
     const gpt::Config gpt2;
-    const double gpt2_forward = stack_operations(4, 64, gpt2.depth, gpt2.width, gpt2.mlp_width) + 2.0 * 256 * gpt2.width * gpt2.vocabulary;
+    const double gpt2_forward =
+        stack_operations(4, 64, gpt2.depth, gpt2.width, gpt2.mlp_width) + 2.0 * 256 * gpt2.width * gpt2.vocabulary;
     lines.push_back({"gpt2-124M train B4 T64", 3 * gpt2_forward, 0, 0, [=] { return prepare_gpt_training(gpt2, 4, 64); }});
 
     const vit::Config vit_base;
     for (const int count : {1, 8}) {
-        const double operations = stack_operations(count, 197, vit_base.depth, vit_base.width, vit_base.mlp_width) + 2.0 * count * 196 * 768 * 768;
-        lines.push_back({"vit-b16 forward B" + std::to_string(count), operations, 0, 0, [=] { return prepare_vit_forward(vit_base, count); }});
+        const double operations =
+            stack_operations(count, 197, vit_base.depth, vit_base.width, vit_base.mlp_width) + 2.0 * count * 196 * 768 * 768;
+        lines.push_back({"vit-b16 forward B" + std::to_string(count), operations, 0, 0,
+                         [=] { return prepare_vit_forward(vit_base, count); }});
     }
     const bert::Config bert_base;
-    lines.push_back({"bert-base forward T128", stack_operations(1, 128, bert_base.depth, bert_base.width, bert_base.mlp_width), 0, 0,
-                     [=] { return prepare_bert_forward(bert_base, 128); }});
+    lines.push_back({"bert-base forward T128", stack_operations(1, 128, bert_base.depth, bert_base.width, bert_base.mlp_width), 0,
+                     0, [=] { return prepare_bert_forward(bert_base, 128); }});
 
-    const vit::Config tiny{.image_height = 32, .image_width = 32, .patch_size = 4, .width = 64, .depth = 2, .heads = 4, .mlp_width = 256,
+    const vit::Config tiny{.image_height = 32,
+                           .image_width = 32,
+                           .patch_size = 4,
+                           .width = 64,
+                           .depth = 2,
+                           .heads = 4,
+                           .mlp_width = 256,
                            .classes = 10};
     for (const int count : {16, 1}) {
         const double operations = 3 * (stack_operations(count, 65, 2, 64, 256) + 2.0 * count * 64 * 48 * 64);
-        lines.push_back({"tiny train L2 d64 h4 T65 B" + std::to_string(count), operations, 0, 0, [=] { return prepare_vit_training(tiny, count); }});
+        lines.push_back({"tiny train L2 d64 h4 T65 B" + std::to_string(count), operations, 0, 0,
+                         [=] { return prepare_vit_training(tiny, count); }});
     }
     // The sizes of the well-known small Llamas, in the shape of GPT-2.
     add_generation(lines, "generate 110M", {.vocabulary = 32000, .width = 768, .depth = 12, .heads = 12, .mlp_width = 3072}, 32);

@@ -61,23 +61,26 @@ struct Plan {
 
 static void check_segments(const char* name, const Segments& segments, int rows, Where where) {
     for (const Segment& segment : segments.list)
-        require(segment.first >= 0 && segment.count >= 0 && segment.first <= rows - segment.count, where, "attend: the segment of rows ",
-                segment.first, " to ", segment.first + segment.count, " is outside ", name, ", which has ", rows, " rows");
+        require(segment.first >= 0 && segment.count >= 0 && segment.first <= rows - segment.count, where,
+                "attend: the segment of rows ", segment.first, " to ", segment.first + segment.count, " is outside ", name,
+                ", which has ", rows, " rows");
 }
 
 static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
-    require(q.cols() == k.cols() && same_shape(k.value(), v.value()), where, "attend: q ", q.value(), ", k ", k.value(),
-            ", v ", v.value(), ", all must be equally wide, k and v equally high");
+    require(q.cols() == k.cols() && same_shape(k.value(), v.value()), where, "attend: q ", q.value(), ", k ", k.value(), ", v ",
+            v.value(), ", all must be equally wide, k and v equally high");
     require(heads > 0 && q.cols() % heads == 0, where, "attend: ", heads, " heads do not divide a width of ", q.cols());
     Plan plan;
     plan.queries = how.segments.list.empty() ? Segments::one(q.rows()) : how.segments;
-    plan.keys = !how.key_segments.list.empty() ? how.key_segments : how.segments.list.empty() ? Segments::one(k.rows()) : how.segments;
+    plan.keys = !how.key_segments.list.empty() ? how.key_segments
+                : how.segments.list.empty()    ? Segments::one(k.rows())
+                                               : how.segments;
     plan.may = how.may;
     plan.heads = heads;
     plan.head_width = q.cols() / heads;
     plan.scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(plan.head_width));
-    require(plan.queries.size() == plan.keys.size(), where, "attend: ", plan.queries.size(), " segments of queries but ", plan.keys.size(),
-            " of keys");
+    require(plan.queries.size() == plan.keys.size(), where, "attend: ", plan.queries.size(), " segments of queries but ",
+            plan.keys.size(), " of keys");
     check_segments("q", plan.queries, q.rows(), where);
     check_segments("k", plan.keys, k.rows(), where);
     int row = 0;
@@ -85,11 +88,12 @@ static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const
         plan.first_weight_row.push_back(row);
         row += heads * plan.queries.list[s].count;
         if (plan.may.everybody()) continue;
-        const bool of_batch = plan.may.queries == plan.queries.rows() && plan.mask_row(s, plan.queries.list[s].count) <= plan.may.queries;
+        const bool of_batch =
+            plan.may.queries == plan.queries.rows() && plan.mask_row(s, plan.queries.list[s].count) <= plan.may.queries;
         require(of_batch || plan.may.queries == plan.queries.list[s].count, where, "attend: a mask for ", plan.may.queries,
                 " queries meets a segment of ", plan.queries.list[s].count, " and a batch of ", plan.queries.rows());
-        require(plan.may.keys >= plan.keys.list[s].count, where, "attend: a mask for ", plan.may.keys, " keys meets a segment of ",
-                plan.keys.list[s].count);
+        require(plan.may.keys >= plan.keys.list[s].count, where, "attend: a mask for ", plan.may.keys,
+                " keys meets a segment of ", plan.keys.list[s].count);
     }
     if (how.bias)
         require(how.bias.rows() == heads * plan.queries.longest() && how.bias.cols() == plan.keys.longest(), where,
@@ -104,7 +108,8 @@ struct AttentionRecord : Record {
 };
 
 // A = softmax(scale q k^T + bias, where allowed) of one segment and head.
-static void head_weights(Matrix& weights, const Plan& plan, const Matrix& q, const Matrix& k, const Var& bias, int segment, int head) {
+static void head_weights(Matrix& weights, const Plan& plan, const Matrix& q, const Matrix& k, const Var& bias, int segment,
+                         int head) {
     const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
     const int h = plan.head_width;
     const int first_row = plan.weight_row(segment, head);
@@ -139,10 +144,10 @@ static void attend_head_backward(const AttentionRecord& record, const Matrix& dc
     const Matrix& q = record.inputs[0].value();
     const Matrix& k = record.inputs[1].value();
     const Matrix& v = record.inputs[2].value();
-    const Slice A = part(record.weights.value(), first_row, n, 0, m);                    // (n, m)
-    const Slice dcontext_head = part(dcontext, queries.first, n, first_col, h);          // (n, h)
-    multiply_add(part(dv, keys.first, m, first_col, h), transposed(A), dcontext_head);   // (m, h)
-    Matrix ds = Matrix::unset(n, m);  // first dA, then ds
+    const Slice A = part(record.weights.value(), first_row, n, 0, m);                   // (n, m)
+    const Slice dcontext_head = part(dcontext, queries.first, n, first_col, h);         // (n, h)
+    multiply_add(part(dv, keys.first, m, first_col, h), transposed(A), dcontext_head);  // (m, h)
+    Matrix ds = Matrix::unset(n, m);                                                    // first dA, then ds
     multiply(whole(ds), dcontext_head, transposed(part(v, keys.first, m, first_col, h)));
     for (int i = 0; i < n; ++i) softmax_backward_row(A.first + i * A.row_step, ds.row(i), ds.row(i), m);
     if (!dbias.empty()) {
@@ -150,8 +155,9 @@ static void attend_head_backward(const AttentionRecord& record, const Matrix& dc
             for (int j = 0; j < m; ++j) dbias(head * plan.queries.longest() + i, j) += ds(i, j);
     }
     for (float& x : ds) x *= plan.scale;
-    multiply_add(part(dq, queries.first, n, first_col, h), whole(ds), part(k, keys.first, m, first_col, h));              // (n, h)
-    multiply_add(part(dk, keys.first, m, first_col, h), transposed(whole(ds)), part(q, queries.first, n, first_col, h));  // (m, h)
+    multiply_add(part(dq, queries.first, n, first_col, h), whole(ds), part(k, keys.first, m, first_col, h));  // (n, h)
+    multiply_add(part(dk, keys.first, m, first_col, h), transposed(whole(ds)),
+                 part(q, queries.first, n, first_col, h));  // (m, h)
 }
 
 // Calls body(head) for every head, on several cores where the products are large enough to pay for waking them.
@@ -192,7 +198,8 @@ Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Atten
             const int h = plan.head_width;
             head_weights(weights, plan, q.value(), k.value(), how.bias, segment, head);
             const Slice A = part(std::as_const(weights), plan.weight_row(segment, head), queries.count, 0, keys.count);
-            multiply_add(part(context, queries.first, queries.count, head * h, h), A, part(v.value(), keys.first, keys.count, head * h, h));
+            multiply_add(part(context, queries.first, queries.count, head * h, h), A,
+                         part(v.value(), keys.first, keys.count, head * h, h));
         }
     });
     AttentionRecord* const record = new AttentionRecord;
@@ -212,11 +219,11 @@ Attention make_attention(Random& random, int width, float deviation) {
 }
 
 AttentionSteps attention(const Var& x, const Var& source, const Attention& w, int heads, const Attending& how) {
-    const Var q = linear(x, w.query);                                // (n, D)  what each token looks for
-    const Var k = linear(source, w.key);                             // (m, D)  what each token offers
-    const Var v = linear(source, w.value);                           // (m, D)  what it hands over
-    const Attended attended = attend(q, k, v, heads, how);           // (n, D)
-    const Var output = linear(attended.context, w.output);           // (n, D)  the heads are mixed
+    const Var q = linear(x, w.query);                       // (n, D)  what each token looks for
+    const Var k = linear(source, w.key);                    // (m, D)  what each token offers
+    const Var v = linear(source, w.value);                  // (m, D)  what it hands over
+    const Attended attended = attend(q, k, v, heads, how);  // (n, D)
+    const Var output = linear(attended.context, w.output);  // (n, D)  the heads are mixed
     return {q, k, v, attended.weights, attended.context, output};
 }
 
@@ -230,15 +237,16 @@ KeyValueCache make_cache(int sequences, int capacity, int width) {
 
 static void append_to_each(Var& kept, const Var& fresh, const KeyValueCache& cache, int count) {
     for (int s = 0; s < cache.sequences; ++s)
-        std::copy(fresh.value().row(s * count), fresh.value().row((s + 1) * count), kept.value().row(s * cache.capacity + cache.filled));
+        std::copy(fresh.value().row(s * count), fresh.value().row((s + 1) * count),
+                  kept.value().row(s * cache.capacity + cache.filled));
 }
 
 AttentionSteps attention(const Var& x, const Attention& w, int heads, KeyValueCache& cache) {
-    require(cache.sequences > 0 && x.rows() % cache.sequences == 0, "attention: ", x.rows(), " new tokens for a cache of ", cache.sequences,
-            " sequences");
+    require(cache.sequences > 0 && x.rows() % cache.sequences == 0, "attention: ", x.rows(), " new tokens for a cache of ",
+            cache.sequences, " sequences");
     const int count = x.rows() / cache.sequences;  // new tokens of each sequence
-    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity, " tokens, ",
-            count, " more do not fit");
+    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity,
+            " tokens, ", count, " more do not fit");
     const Var q = linear(x, w.query);  // (sequences * count, D)
     const Var k = linear(x, w.key);
     const Var v = linear(x, w.value);
