@@ -55,8 +55,8 @@ static constexpr int tile_rows = 3;
 static constexpr int tile_rows = 2;
 #endif
 static constexpr int tile_cols = 32;
-static constexpr int slab_depth = 384;      // a slab of B is at most so high
-static constexpr int slab_cols = 640;       // and at most so wide: 1 MB
+static constexpr int slab_depth = 1024;     // a slab of B is at most so high
+static constexpr int slab_cols = 256;       // and at most so wide: 1 MB
 static constexpr int panel_size = 1 << 22;  // numbers of A that are packed at once
 static constexpr int few_cols = 256;        // packed numbers of A are read once for 32 columns; up to so many it does not pay
 static constexpr int row_parts = 16;        // into which a product of a single row is divided, whatever the number of threads
@@ -187,8 +187,8 @@ static void in_parts(int threads, int count, const std::function<void(int)>& bod
 // Parts begin where a tile begins, so that every tile is the same whoever computes it.
 template <bool a_packed>
 static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int threads) {
-    const int slabs = threads * divided_up(c.cols, threads * slab_cols);  // as many for each thread
-    const int part_cols = rounded_up(divided_up(c.cols, slabs), tile_cols);
+    const int wanted = threads * divided_up(c.cols, threads * 2 * slab_cols);  // as many for each thread, of two slabs at most
+    const int part_cols = rounded_up(divided_up(c.cols, wanted), tile_cols);
     const int across = divided_up(c.cols, part_cols);
     const int part_rows = rounded_up(divided_up(c.rows, divided_up(threads, across)), tile_rows);
     const int down = divided_up(c.rows, part_rows);
