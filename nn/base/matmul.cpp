@@ -55,6 +55,7 @@ static constexpr int tile_rows = 3;
 static constexpr int tile_rows = 2;
 #endif
 static constexpr int tile_cols = 32;
+static constexpr int narrow_cols = 16;      // of a last tile for which that is enough
 static constexpr int slab_depth = 1024;     // a slab of B is at most so high
 static constexpr int slab_cols = 256;       // and at most so wide: 1 MB
 static constexpr int panel_size = 1 << 22;  // numbers of A that are packed at once
@@ -113,16 +114,18 @@ static void pack_strip(Slice s, float* out) {
         for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
 }
 
-// All strips of s, one behind the other. Where its rows lie in memory they are read to their end, eight side by side: the memory
-// delivers several streams faster than one.
-template <int width>
+// All strips of s, one behind the other; the last one is last_width wide where that is enough. Where the rows of s lie in memory they
+// are read to their end, eight side by side: the memory delivers several streams faster than one.
+template <int width, int last_width>
 static void pack(Slice s, float* out) {
     const int whole_cols = s.col_step == 1 ? s.cols / width * width : 0;
     for (int k0 = 0; k0 < s.rows; k0 += 8)
         for (int j = 0; j < whole_cols; j += width)
             for (int k = k0; k < std::min(k0 + 8, s.rows); ++k)
                 for (int q = 0; q < width; ++q) out[j * s.rows + k * width + q] = s.first[k * s.row_step + j + q];
-    for (int j = whole_cols; j < s.cols; j += width) pack_strip<width>(block(s, 0, j, s.rows, width), &out[j * s.rows]);
+    int j = whole_cols;
+    for (; j + last_width < s.cols; j += width) pack_strip<width>(block(s, 0, j, s.rows, width), &out[j * s.rows]);
+    if (j < s.cols) pack_strip<last_width>(block(s, 0, j, s.rows, last_width), &out[j * s.rows]);
 }
 
 // --- multiplying ---
@@ -160,21 +163,25 @@ static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
 }
 
 // c += a b or c = a b, slab by slab; a lies in strips of its rows, or in place.
-template <int width, bool a_packed>
+template <bool a_packed>
 static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
     static thread_local Matrix slab = Matrix::unset(slab_depth, slab_cols);
     const int depth = divided_up(b.rows, divided_up(b.rows, slab_depth));  // slabs of equal height
     for (int j0 = 0; j0 < b.cols; j0 += slab_cols)
         for (int k0 = 0; k0 < b.rows; k0 += depth) {
             const Slice b_slab = block(b, k0, j0, depth, slab_cols);
-            pack<width>(b_slab, slab.begin());
+            pack<tile_cols, narrow_cols>(b_slab, slab.begin());
             for (int i = 0; i < a.rows; i += tile_rows) {
                 const int rows = std::min(tile_rows, a.rows - i);
                 const Slice a_tile = a_packed ? Slice{&a.first[i * a.cols + k0 * tile_rows], rows, b_slab.rows, 1, tile_rows}
                                               : block(a, i, k0, rows, depth);
-                for (int j = 0; j < b_slab.cols; j += width)
-                    multiply_tile<width, a_packed>(block(c, i, j0 + j, rows, width), a_tile, &slab[j * b_slab.rows],
-                                                   add || k0 > 0);
+                for (int j = 0; j < b_slab.cols; j += tile_cols) {
+                    const OutSlice c_tile = block(c, i, j0 + j, rows, tile_cols);
+                    if (c_tile.cols > narrow_cols)
+                        multiply_tile<tile_cols, a_packed>(c_tile, a_tile, &slab[j * b_slab.rows], add || k0 > 0);
+                    else
+                        multiply_tile<narrow_cols, a_packed>(c_tile, a_tile, &slab[j * b_slab.rows], add || k0 > 0);
+                }
             }
         }
 }
@@ -197,12 +204,7 @@ static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int thread
         const OutSlice c_part = block(c, i, j, part_rows, part_cols);
         const Slice a_part =
             a_packed ? Slice{&a.first[i * a.cols], c_part.rows, a.cols, 1, tile_rows} : block(a, i, 0, part_rows, a.cols);
-        const Slice b_part = block(b, 0, j, b.rows, part_cols);
-        // Few columns need only a narrow tile.
-        if (c_part.cols > tile_cols / 2)
-            multiply_slabs<tile_cols, a_packed>(c_part, a_part, b_part, add);
-        else
-            multiply_slabs<tile_cols / 2, a_packed>(c_part, a_part, b_part, add);
+        multiply_slabs<a_packed>(c_part, a_part, block(b, 0, j, b.rows, part_cols), add);
     });
 }
 
@@ -214,7 +216,7 @@ static void multiply_packed(OutSlice c, Slice a, Slice b, bool add, int threads)
         const Slice a_panel = block(a, i0, 0, panel_rows, a.cols);
         const int rows = rounded_up(divided_up(a_panel.rows, threads), tile_rows);
         in_parts(threads, divided_up(a_panel.rows, rows), [&](int part) {
-            pack<tile_rows>(transposed(block(a_panel, part * rows, 0, rows, a.cols)), panel.row(part * rows));
+            pack<tile_rows, tile_rows>(transposed(block(a_panel, part * rows, 0, rows, a.cols)), panel.row(part * rows));
         });
         const Slice packed{panel.begin(), a_panel.rows, a.cols, 1, tile_rows};
         multiply_in_parts<true>(block(c, i0, 0, panel_rows, c.cols), packed, b, add, threads);
