@@ -56,7 +56,7 @@ static constexpr int tile_rows = 2;
 #endif
 static constexpr int tile_cols = 32;
 static constexpr int narrow_cols = 16;      // of a last tile for which that is enough
-static constexpr int slab_depth = 1024;     // a slab of B is at most so high
+static constexpr int slab_depth = 1024;     // a slab of B is at most so high; C is fetched once for each slab
 static constexpr int slab_cols = 256;       // and at most so wide: 1 MB
 static constexpr int panel_size = 1 << 22;  // numbers of A that are packed at once
 static constexpr int few_cols = 256;        // packed numbers of A are read once for 32 columns; up to so many it does not pay
