@@ -79,6 +79,8 @@ struct Limits {
     double operations = 0, bytes = 0;  // a second
 };
 
+static constexpr double far_beyond_caches = 256e6;  // bytes
+
 static Limits measured_limits(double bytes) { return {operations_per_second(), bytes_per_second(bytes)}; }
 
 // The bytes that a line reads again and again: all of them for each token.
@@ -105,11 +107,8 @@ static void print_line(const Line& line, const Result& result, const Limits& lim
     else if (line.operations > 0)
         std::printf(" %8.1f GFLOP/s", line.operations / result.median / 1e9);
     else
-        std::printf(" %16s", "");
-    if (limit > 0)
-        std::printf(" %9.3f %5.0f %%", limit * 1e3, 100 * limit / result.median);
-    else
-        std::printf(" %9s %7s", "", "");
+        std::printf(" %8.1f GB/s   ", line.bytes / result.median / 1e9);
+    std::printf(" %9.3f %5.0f %%", limit * 1e3, 100 * limit / result.median);
     if (result.peak > 0) std::printf(" %8.0f", result.peak / 1e6);
     std::printf("\n");
     std::fflush(stdout);
@@ -119,9 +118,8 @@ static void print_json(const Line& line, const Result& result, const Limits& lim
     const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
     std::printf(
         "%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, "
-        "\"bytes\": %.6g, "
-        "\"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, \"limit_ms\": "
-        "%.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
+        "\"bytes\": %.6g, \"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
+        "\"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
         first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations,
         line.bytes, line.tokens / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median,
         result.peak);
@@ -137,6 +135,59 @@ static void warn_of_cliff(const Line& line, const Result& result, const Limits& 
                      "\n*** CLIFF: '%s' reaches %.0f %% of what this machine can do. Does the compiler keep the tile of"
                      " nn/base/matmul.cpp in registers? ***\n\n",
                      line.name.c_str(), 100 * share);
+}
+
+static void print_head(const std::string& slow, const Limits& limits, bool json) {
+    if (json) {
+        std::printf(
+            "{\"threads\": %d, \"slow_build\": \"%s\", \"limit_operations_per_second\": %.6g, "
+            "\"limit_bytes_per_second\": %.6g, \"lines\": [",
+            thread_count(), slow.c_str(), limits.operations, limits.bytes);
+    } else {
+        std::printf("%d threads; at best %.0f GFLOP/s (a plain loop of multiply-adds), %.1f GB/s (a plain loop of reads)\n\n",
+                    thread_count(), limits.operations / 1e9, limits.bytes / 1e9);
+        std::printf("%-34s %10s %10s %16s %9s %7s %8s\n", "", "median ms", "best ms", "speed", "limit ms", "reached", "peak MB");
+    }
+}
+
+// The limits of this moment, then the line itself; false when one of the two processes did not come to its end.
+static bool measure(const Line& line, int repetitions, Limits& limits, Result& result) {
+    const double bytes = line.bytes > 0 ? bytes_at_once(line) : far_beyond_caches;
+    double peak = 0;
+    if (!in_own_process([&] { return measured_limits(bytes); }, limits, peak)) return false;
+    if (!in_own_process([&] { return measured(line.prepare(), repetitions); }, result, peak)) return false;
+    result.peak = peak;
+    return true;
+}
+
+static int measure_all(const std::vector<Line>& lines, int repetitions, bool json) {
+    const std::string slow = slow_build();
+    if (!slow.empty())
+        std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n",
+                     slow.c_str());
+    Limits limits;
+    double ignored_peak = 0;
+    if (!in_own_process([] { return measured_limits(far_beyond_caches); }, limits, ignored_peak)) {
+        std::fprintf(stderr, "bench: the limits of this machine could not be measured\n");
+        return 1;
+    }
+    print_head(slow, limits, json);
+    std::size_t printed = 0;
+    for (const Line& line : lines) {
+        Result result;
+        if (!measure(line, repetitions, limits, result)) {
+            std::fprintf(stderr, "bench: '%s' did not come to its end\n", line.name.c_str());
+            continue;
+        }
+        if (json)
+            print_json(line, result, limits, printed == 0);
+        else
+            print_line(line, result, limits);
+        ++printed;
+        warn_of_cliff(line, result, limits);
+    }
+    if (json) std::printf("\n]}\n");
+    return printed == lines.size() ? 0 : 1;
 }
 
 int main(int argc, char** argv) {
@@ -159,52 +210,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "bench: no line's name contains '%s'; --list prints them all\n", filter.c_str());
         return 2;
     }
-    if (list) {
-        for (const Line& line : lines) std::printf("%s\n", line.name.c_str());
-        return 0;
-    }
-    const std::string slow = slow_build();
-    if (!slow.empty())
-        std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n",
-                     slow.c_str());
-
-    const double far_beyond_caches = 256e6;
-    Limits limits;
-    double ignored_peak = 0;
-    if (!in_own_process([&] { return measured_limits(far_beyond_caches); }, limits, ignored_peak)) {
-        std::fprintf(stderr, "bench: the limits of this machine could not be measured\n");
-        return 1;
-    }
-    if (json) {
-        std::printf(
-            "{\"threads\": %d, \"slow_build\": \"%s\", \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
-            "\"lines\": [",
-            thread_count(), slow.c_str(), limits.operations, limits.bytes);
-    } else {
-        std::printf("%d threads; at best %.0f GFLOP/s (a plain loop of multiply-adds), %.1f GB/s (a plain loop of reads)\n\n",
-                    thread_count(), limits.operations / 1e9, limits.bytes / 1e9);
-        std::printf("%-34s %10s %10s %16s %9s %7s %8s\n", "", "median ms", "best ms", "speed", "limit ms", "reached", "peak MB");
-    }
-    bool all_ran = true;
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-        Result result;
-        double peak = 0;
-        const auto measure_limits = [&] {
-            return measured_limits(lines[i].bytes > 0 ? bytes_at_once(lines[i]) : far_beyond_caches);
-        };
-        const auto run = [&] { return measured(lines[i].prepare(), repetitions); };
-        if (!in_own_process(measure_limits, limits, ignored_peak) || !in_own_process(run, result, peak)) {
-            std::fprintf(stderr, "bench: '%s' did not come to its end\n", lines[i].name.c_str());
-            all_ran = false;
-            continue;
-        }
-        result.peak = peak;
-        if (json)
-            print_json(lines[i], result, limits, i == 0);
-        else
-            print_line(lines[i], result, limits);
-        warn_of_cliff(lines[i], result, limits);
-    }
-    if (json) std::printf("\n]}\n");
-    return all_ran ? 0 : 1;
+    if (!list) return measure_all(lines, repetitions, json);
+    for (const Line& line : lines) std::printf("%s\n", line.name.c_str());
+    return 0;
 }

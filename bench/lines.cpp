@@ -47,6 +47,12 @@ static std::function<void()> prepare_function(Var (*function)(const Var&), int r
     return [=] { function(x); };
 }
 
+// Each number is read and its value written; how long the arithmetic takes depends on the function.
+static void add_function(std::vector<Line>& lines, const std::string& name, Var (*function)(const Var&), int rows, int cols) {
+    const double bytes = 2.0 * 4 * rows * cols;
+    lines.push_back({name, 0, bytes, 0, [=] { return prepare_function(function, rows, cols); }});
+}
+
 static Var exp_line(const Var& x) { return exp(x); }
 static Var gelu_line(const Var& x) { return activate(x, Activation::gelu); }
 static Var softmax_line(const Var& x) { return softmax_rows(x); }
@@ -169,9 +175,9 @@ std::vector<Line> all_lines() {
     add_products(lines, 1024, 1024, 1024);
     add_products(lines, 256, 768, 50257);
     add_products(lines, 1, 768, 3072);
-    lines.push_back({"exp      197x3072", 0, 0, 0, [] { return prepare_function(exp_line, 197, 3072); }});
-    lines.push_back({"gelu     197x3072", 0, 0, 0, [] { return prepare_function(gelu_line, 197, 3072); }});
-    lines.push_back({"softmax 2364x197", 0, 0, 0, [] { return prepare_function(softmax_line, 12 * 197, 197); }});
+    add_function(lines, "exp      197x3072", exp_line, 197, 3072);
+    add_function(lines, "gelu     197x3072", gelu_line, 197, 3072);
+    add_function(lines, "softmax 2364x197", softmax_line, 12 * 197, 197);
 
     const gpt::Config gpt2;
     const double gpt2_forward =

@@ -7,7 +7,7 @@
 struct Line {
     std::string name;
     double operations = 0;  // multiplications and additions that the work needs, as formulas count them
-    double bytes = 0;       // that it must fetch from memory, where this and not the arithmetic is the limit
+    double bytes = 0;       // that it must move, where this may be the limit and not the arithmetic
     double tokens = 0;      // written, for generation; 0 otherwise
     // Makes inputs and weights, and returns the work, ready to be repeated.
     std::function<std::function<void()>()> prepare;

@@ -24,8 +24,7 @@ std::vector<int> relative_position_index(int rows, int cols) {
 
 Var relative_position_bias(const Var& table, int rows, int cols, Where where) {
     require(table.rows() == relative_offsets(rows, cols), where, "relative_position_bias: a table of shape ",
-            table.value(),
-            ", a grid of ", rows, " x ", cols, " has ", relative_offsets(rows, cols), " offsets");
+            table.value(), ", a grid of ", rows, " x ", cols, " has ", relative_offsets(rows, cols), " offsets");
     const int tokens = rows * cols + 1, heads = table.cols();
     const Var of_pairs = gather_rows(table, relative_position_index(rows, cols), where);  // ((N+1)*(N+1), H)
     const Var of_heads = transpose(of_pairs, where);                                       // (H, (N+1)*(N+1))

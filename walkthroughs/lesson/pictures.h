@@ -4,6 +4,7 @@
 //   plain       every pixel is two letters from dark to bright, " .:-=+*#%@"; curves are letters: for pipes, files and NO_COLOR
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/base/matrix.h"

@@ -119,11 +119,15 @@ TEST_CASE("the product equals the textbook's for every small size, also where a 
 }
 
 TEST_CASE("the product equals the textbook's at the edges of tiles and slabs") {
-    for (const int m : {2, 3, 4, 7, 8, 9, 15, 16, 17, 1020, 1021}) check_against_textbook(m, 18, 65);
+    for (const int m : {2, 3, 4, 7, 8, 9, 15, 16, 17}) check_against_textbook(m, 18, 65);
     for (const int k : {15, 16, 17, 32, 1023, 1024, 1025, 2048, 2049}) check_against_textbook(9, k, 19);
     for (const int n : {15, 16, 17, 32, 47, 48, 49, 63, 64, 65, 129, 255, 256, 257, 511, 512, 513, 1281}) check_against_textbook(9, 17, n);
     check_against_textbook(101, 263, 131);  // primes
     check_against_textbook(61, 257, 521);
+}
+
+TEST_CASE("the product equals the textbook's where A is too large to be packed at once") {
+    CHECK(agrees_with_textbook(1500, 3000, 3, Form::a_transposed, 0));
 }
 
 TEST_CASE("the product equals the textbook's for thin and wide matrices") {
