@@ -27,12 +27,14 @@ OUT := build/$(BUILD)$(compiler)
 ARCH := $(shell $(CXX) -march=native -E -x c++ /dev/null >/dev/null 2>&1 && echo -march=native)
 # g++ 12 warns of an overlap inside std::string that cannot happen; clang++ does not know that warning.
 QUIET := $(shell $(CXX) -Werror -Wno-restrict -E -x c++ /dev/null >/dev/null 2>&1 && echo -Wno-restrict)
+# Where there is a linker that takes half the time, it links the plain build.
+GOLD := $(shell $(CXX) -fuse-ld=gold -Wl,--version >/dev/null 2>&1 && echo -fuse-ld=gold)
 OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Nobody reads errno after a square root; without it the compiler may take many roots at once. No number changes.
 CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror) $(ARCH) -fno-math-errno -pthread -I.
-LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
+LDFLAGS += -pthread $(if $(filter release,$(BUILD)),$(GOLD)) $(filter -fsanitize=%,$(OPT_$(BUILD)))
 
 # Loops over many numbers, which the compiler turns into vector instructions only when asked.
 VECTORISED := $(filter-out %/show_variable.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
@@ -45,6 +47,7 @@ UNFUSED := nn/base/random.cpp
 # ---- What there is -----------------------------------------------------------------------------------------------------------
 find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))
 LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson,*.cpp)
+INSTANCES := $(if $(filter release,$(BUILD)),precompiled/instances.cpp)
 WALK_SOURCES := $(filter-out walkthroughs/lesson/%,$(call find,walkthroughs,*.cpp))
 TEST_SOURCES := $(call find,tests,*_test.cpp)
 HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
@@ -58,15 +61,14 @@ TEST_PROGRAM := $(OUT)/tests/run
 # Linked into every program, used or not, because a debugger calls them: show(x), heat(x), stats(x).
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
-$(call object,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
-# A program spends its time in the few files above; -Og for the others takes a quarter less of the compiler's time than -O1. A test
-# needs not even that.
+# A program spends its time in the few files above; -Og for the others takes a quarter less of the compiler's time than -O1. A walkthrough
+# and a test, which only call the library, need not even that.
+$(call object,$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
+CALLERS_OPT := $(if $(filter release,$(BUILD)),-O0 -DNDEBUG,$(OPT_$(BUILD)))
+$(call object,$(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(CALLERS_OPT)
 ifeq ($(BUILD),release)
 $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
-TEST_OPT := -O0 -DNDEBUG
 endif
-TEST_OPT ?= $(OPT_$(BUILD))
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(TEST_OPT)
 ifeq ($(BUILD),debug)
 $(call object,$(ALWAYS_FAST)): OPT = -O3 -g
 endif
@@ -75,22 +77,6 @@ $(call object,$(UNFUSED)): MORE = -ffp-contract=off
 # by side, for which there are not enough.
 known = $(shell $(CXX) $(ARCH) -Werror $(1) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(1))
 $(call object,nn/base/matmul.cpp): MORE := $(call known,-mprefer-vector-width=512) $(call known,-fno-loop-unroll-and-jam)
-
-# The standard headers that nearly every file includes, compiled once for each level of optimisation, in the plain build only: the others
-# show whether a file includes what it uses. What has options of its own goes without: g++ would crash.
-ifeq ($(BUILD),release)
-STANDARD_HEADERS := algorithm cmath functional string string_view utility vector
-FAST := $(filter-out nn/base/matmul.cpp,$(VECTORISED))
-SMALL := $(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES))
-$(call object,$(FAST)): $(OUT)/standard-O3.h.gch
-$(call object,$(FAST)): INCLUDE = -include $(OUT)/standard-O3.h
-$(call object,$(SMALL)): $(OUT)/standard-Og.h.gch
-$(call object,$(SMALL)): INCLUDE = -include $(OUT)/standard-Og.h
-$(OUT)/standard-%.h.gch: $(OUT)/flags
-	$(say) "compile $@"
-	$(quiet)for header in $(STANDARD_HEADERS); do echo "#include <$$header>"; done > $(OUT)/standard-$*.h
-	$(quiet)$(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(OUT)/standard-$*.h -o $@
-endif
 
 # Short lines; V=1 shows the commands.
 ifeq ($(V),1)
@@ -101,11 +87,45 @@ say = @echo
 quiet := @
 endif
 
+# ---- headers compiled once -----------------------------------------------------------------------------------------------------
+# What the files of one kind nearly all include is compiled once and put in front of each of them; g++ and clang++ find the compiled form by
+# the name of the include. Only tests have that in every kind of build; the others show whether a file includes what it uses.
+PRECOMPILED := $(OUT)/precompiled
+$(PRECOMPILED)/%.gch: $(OUT)/flags
+	$(say) "compile $(HEADER)"
+	@mkdir -p $(@D) && echo '#include "$(HEADER)"' > $(PRECOMPILED)/$*
+	$(quiet)$(CXX) $(CXXFLAGS) $(OPT) $(INCLUDE) -MMD -MP -MF $(PRECOMPILED)/$*.d -MT $@ -x c++-header $(PRECOMPILED)/$* -o $@
+$(PRECOMPILED)/%.gch: INCLUDE =
+in_front = -include $(PRECOMPILED)/$(1)
+
+ifeq ($(BUILD),release)
+# What has options of its own goes without: g++ would crash.
+FAST := $(filter-out nn/base/matmul.cpp,$(VECTORISED))
+SMALL := $(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES))
+$(call object,$(FAST)): $(PRECOMPILED)/fast.h.gch
+$(call object,$(FAST)): INCLUDE = $(call in_front,fast.h)
+$(call object,$(SMALL)): $(PRECOMPILED)/small.h.gch
+$(call object,$(SMALL)): INCLUDE = $(call in_front,small.h)
+$(call object,$(WALK_SOURCES)): $(PRECOMPILED)/lesson.h.gch
+$(call object,$(WALK_SOURCES)): INCLUDE = $(call in_front,lesson.h)
+$(PRECOMPILED)/fast.h.gch $(PRECOMPILED)/small.h.gch: HEADER = precompiled/standard.h
+$(PRECOMPILED)/lesson.h.gch: HEADER = precompiled/lesson.h
+$(PRECOMPILED)/fast.h.gch: OPT = -O3 -DNDEBUG
+$(PRECOMPILED)/small.h.gch: OPT = $(OPT_release)
+$(PRECOMPILED)/lesson.h.gch: OPT = $(CALLERS_OPT)
+endif
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): $(PRECOMPILED)/test.h.gch
+$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): INCLUDE = $(DOCTEST) $(call in_front,test.h)
+$(PRECOMPILED)/test.h.gch: build/doctest/option
+$(PRECOMPILED)/test.h.gch: HEADER = $(if $(filter release,$(BUILD)),precompiled/test.h,tests/test.h)
+$(PRECOMPILED)/test.h.gch: OPT = $(CALLERS_OPT)
+$(PRECOMPILED)/test.h.gch: INCLUDE = $(DOCTEST)
+
 # ---- all ---------------------------------------------------------------------------------------------------------------------
 .PHONY: all
 all: $(LIBRARY) $(WALKS)
 
-$(LIBRARY): $(call object,$(LIBRARY_SOURCES))
+$(LIBRARY): $(call object,$(LIBRARY_SOURCES) $(INSTANCES))
 $(HELPERS): $(call object,$(HELPER_SOURCES))
 $(LIBRARY) $(HELPERS): $(OUT)/files
 	$(say) "archive $@"
@@ -132,7 +152,7 @@ $(OUT)/flags: always
 # Rewritten only when a file has come or gone: what was linked of a file that is no more must go too.
 $(OUT)/files: always
 	@mkdir -p $(@D)
-	@echo '$(LIBRARY_SOURCES) $(HELPER_SOURCES) $(TEST_SOURCES)' > $@.new
+	@echo '$(LIBRARY_SOURCES) $(INSTANCES) $(HELPER_SOURCES) $(TEST_SOURCES)' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # ---- test --------------------------------------------------------------------------------------------------------------------
@@ -148,25 +168,14 @@ ifeq ($(OUT),build/release)
 test: build/tests/run
 endif
 
+# The option under which the compiler finds doctest's header.
+DOCTEST = $$(cat build/doctest/option)
 build/doctest/option:
 	@mkdir -p $(@D)
 	@tests/find_doctest.sh '$(CXX)' build/doctest > $@
 
-# doctest and our own test.h, compiled once for all tests (a precompiled header; g++ and clang++ find it by the name of the include), and
-# in the plain build the standard headers too.
-COMPILED_HEADER := $(OUT)/tests/compiled.h.gch
-$(COMPILED_HEADER): tests/test.h $(OUT)/flags build/doctest/option
-	$(say) "compile $<"
-	@mkdir -p $(@D)
-	@for header in $(STANDARD_HEADERS); do echo "#include <$$header>"; done > $(OUT)/tests/compiled.h
-	@echo '#include "tests/test.h"' >> $(OUT)/tests/compiled.h
-	$(quiet)$(CXX) $(CXXFLAGS) $(TEST_OPT) $$(cat build/doctest/option) -MMD -MP -MF $(OUT)/tests/compiled.d -MT $@ \
-	    -x c++-header $(OUT)/tests/compiled.h -o $@
-
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): $(COMPILED_HEADER)
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): INCLUDE = $$(cat build/doctest/option) -include $(OUT)/tests/compiled.h
 $(call object,tests/main.cpp): build/doctest/option
-$(call object,tests/main.cpp): INCLUDE = $$(cat build/doctest/option)
+$(call object,tests/main.cpp): INCLUDE = $(DOCTEST)
 
 $(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY) $(OUT)/files
 	$(say) "link    $@"
@@ -236,7 +245,7 @@ $(call object,tests/debugger_test.cpp tests/house_test.cpp): MORE = -DBUILT='"$(
 
 # ---- for editors, and for those who change things ------------------------------------------------------------------------------
 # One entry a source file, with the options of this kind of build: clangd and others read it.
-COMPILED := $(LIBRARY_SOURCES) $(WALK_SOURCES) $(BENCH_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(wildcard tests/main.cpp)
+COMPILED := $(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(BENCH_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(wildcard tests/main.cpp)
 .PHONY: compile_commands.json
 compile_commands.json: build/doctest/option
 	@comma=; echo '[' > $@; for file in $(COMPILED); do \
@@ -245,7 +254,7 @@ compile_commands.json: build/doctest/option
 	done; echo ']' >> $@; echo "wrote   $@"
 
 .PHONY: format check-format
-FORMATTED = $(shell find nn bert gpt vit rlhf tests walkthroughs bench -name '*.h' -o -name '*.cpp' 2>/dev/null)
+FORMATTED = $(shell find nn bert gpt vit rlhf tests walkthroughs bench precompiled -name '*.h' -o -name '*.cpp' 2>/dev/null)
 format:
 	clang-format -i $(FORMATTED)
 check-format:
@@ -277,6 +286,6 @@ help:
 	@echo 'walkthroughs             $(sort $(call stem,$(WALK_SOURCES)))'
 
 # ---- which object needs which header: written by the compiler ------------------------------------------------------------------
--include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp \
+-include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp \
     tests/debugger/lesson.cpp)
--include $(OUT)/tests/compiled.d
+-include $(wildcard $(PRECOMPILED)/*.d)

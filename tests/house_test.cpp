@@ -11,25 +11,23 @@
 #include <string>
 #include <vector>
 
+#include "nn/data/file.h"
 #include "tests/command.h"
 #include "tests/test.h"
 
 namespace fs = std::filesystem;
 
 static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"};
-static const std::vector<std::string> all_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs", "tests", "bench", "debugger"};
+static const std::vector<std::string> all_folders{"nn",           "bert",  "gpt",   "vit",      "rlhf",
+                                                  "walkthroughs", "tests", "bench", "debugger", "precompiled"};
 
 // The files under the folders that end so, sorted: "vit/vit.cpp".
 static std::vector<std::string> files_in(const std::vector<std::string>& folders, const std::vector<std::string>& endings) {
     std::vector<std::string> found;
-    for (const std::string& folder : folders) {
-        if (!fs::exists(folder)) continue;
-        for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-            const std::string path = entry.path().generic_string();
+    for (const std::string& folder : folders)
+        for (const std::string& path : files_below(folder))
             for (const std::string& ending : endings)
-                if (entry.is_regular_file() && path.ends_with(ending)) found.push_back(path);
-        }
-    }
+                if (path.ends_with(ending)) found.push_back(path);
     std::sort(found.begin(), found.end());
     return found;
 }
@@ -59,6 +57,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"}},
     {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "bench"}},
+    {"precompiled", {"nn", "walkthroughs/lesson", "tests", "precompiled"}},
     {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests"}},
 };
 
@@ -98,8 +97,8 @@ static std::vector<std::string> paths_in(const std::string& line) {
         const std::string ending = fs::path(word).extension().string();
         const bool ours = ending == ".h" || ending == ".cpp" || ending == ".md" || ending == ".py" || ending == ".sh";
         const std::string stem = stem_of(word);
-        const bool placeholder = word.find_first_of("*$<>~()") != std::string::npos || stem.empty() || stem == "X" || stem == "X_test" ||
-                                 stem == "NAME" || stem == "FILE";
+        const bool placeholder = word.find_first_of("*$<>~()") != std::string::npos || stem.empty() || stem == "X" ||
+                                 stem == "X_test" || stem == "NAME" || stem == "FILE";
         if (ours && !placeholder && !under(word, "build")) paths.push_back(word);
         word.clear();
     }
@@ -136,7 +135,8 @@ TEST_CASE("the rule of the arrows itself can fail") {
 }
 
 TEST_CASE("headers stay light: none includes what costs every file a quarter of a second") {
-    const std::set<std::string> heavy{"iostream", "sstream", "random", "memory", "thread", "ranges", "regex", "filesystem", "fstream"};
+    const std::set<std::string> heavy{"iostream", "sstream", "random",     "memory", "thread",
+                                      "ranges",   "regex",   "filesystem", "fstream"};
     for (const std::string& file : files_in(library_folders, {".h"}))
         for (const std::string& line : lines_of(file)) {
             INFO(file, ": ", line);
@@ -175,7 +175,8 @@ TEST_CASE("every source of the library has its test, whose suite carries its nam
         CHECK(fs::exists(test));
     }
     // Where the fixtures of a system carry another name than its file, so does its suite.
-    const std::map<std::string, std::string> other_name = {{"wordpiece", "tokenizer_bert"}, {"bpe", "tokenizer_gpt2"}, {"heads", "bert_cls"}};
+    const std::map<std::string, std::string> other_name = {
+        {"wordpiece", "tokenizer_bert"}, {"bpe", "tokenizer_gpt2"}, {"heads", "bert_cls"}};
     for (const std::string& file : files_in({"tests"}, {"_test.cpp"})) {
         const std::string stem = stem_of(file).substr(0, stem_of(file).size() - 5);
         const std::string suite = other_name.count(stem) > 0 ? other_name.at(stem) : stem;

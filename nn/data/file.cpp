@@ -1,11 +1,26 @@
 #include "nn/data/file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
 
 #include "nn/base/require.h"
+
+bool is_file(const std::string& path) {
+    std::error_code ignored;  // the name may be too long for a file
+    return std::filesystem::is_regular_file(path, ignored);
+}
+
+std::vector<std::string> files_below(const std::string& folder) {
+    std::vector<std::string> paths;
+    std::error_code ignored;
+    for (const std::filesystem::directory_entry& entry : std::filesystem::recursive_directory_iterator(folder, ignored))
+        if (entry.is_regular_file()) paths.push_back(entry.path().generic_string());
+    std::sort(paths.begin(), paths.end());
+    return paths;
+}
 
 static std::string reason() { return std::strerror(errno); }
 

@@ -4,6 +4,12 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
+
+bool is_file(const std::string& path);  // an ordinary file, no folder
+
+// The files in a folder and in those below it, sorted: "vit/vit.cpp". None when there is no such folder.
+std::vector<std::string> files_below(const std::string& folder);
 
 // All bytes of a file (a pipe will do).
 //   limit   more bytes than that are refused

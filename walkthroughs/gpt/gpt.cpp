@@ -6,7 +6,6 @@
 //   before   walkthroughs/gpt/bpe.cpp
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -36,16 +35,11 @@ struct Choices {
 
 // Our own documentation and sources below the working directory, in the order of their names.
 static std::string own_text() {
-    namespace files = std::filesystem;
     std::vector<std::string> paths;
-    if (files::exists("README.md")) paths.push_back("README.md");
-    for (const std::string folder : {"nn", "bert", "gpt", "vit", "rlhf"}) {
-        if (!files::is_directory(folder)) continue;
-        for (const auto& entry : files::recursive_directory_iterator(folder)) {
-            const std::string ending = entry.path().extension().string();
-            if (ending == ".h" || ending == ".cpp" || ending == ".md") paths.push_back(entry.path().generic_string());
-        }
-    }
+    if (is_file("README.md")) paths.push_back("README.md");
+    for (const std::string folder : {"nn", "bert", "gpt", "vit", "rlhf"})
+        for (const std::string& path : files_below(folder))
+            if (path.ends_with(".h") || path.ends_with(".cpp") || path.ends_with(".md")) paths.push_back(path);
     std::sort(paths.begin(), paths.end());
     std::string all;
     for (const std::string& path : paths) all += read_file(path) + "\n";

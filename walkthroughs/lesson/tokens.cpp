@@ -1,8 +1,6 @@
 #include "walkthroughs/lesson/tokens.h"
 
 #include <cstdio>
-#include <filesystem>
-#include <system_error>
 
 #include "nn/data/file.h"
 #include "nn/data/text.h"
@@ -57,8 +55,4 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
     return lines;
 }
 
-std::string text_or_file(const std::string& words) {
-    std::error_code ignored;  // a sentence may be too long for the name of a file
-    const bool is_file = std::filesystem::is_regular_file(words, ignored);
-    return is_file ? read_file(words) : words;
-}
+std::string text_or_file(const std::string& words) { return is_file(words) ? read_file(words) : words; }

@@ -1,5 +1,7 @@
 #include "nn/data/file.h"
 
+#include <filesystem>
+
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -20,6 +22,21 @@ TEST_CASE("a file as large as the limit is read, a larger one is not") {
     const std::string path = folder.file("f", std::string(100'000, 'x'));
     CHECK(read_file(path, 100'000).size() == 100'000);
     CHECK(error_of([&] { read_file(path, 99'999); }) == path + ": is larger than 99999 bytes, the most that is read here");
+}
+
+TEST_CASE("the files of a folder and of those below it come in the order of their names") {
+    const TemporaryFolder folder;
+    CHECK(files_below(folder.path("")).empty());
+    CHECK(files_below(folder.path("none")).empty());
+    const std::string b = folder.file("b", ""), inner = folder.path("a/x");
+    std::filesystem::create_directories(inner);
+    write_file_atomically(inner + "/c", "");
+    CHECK(files_below(folder.path("a")) == std::vector<std::string>{inner + "/c"});
+    CHECK(files_below(folder.path("").substr(0, folder.path("").size() - 1)) == std::vector<std::string>{inner + "/c", b});
+    CHECK(is_file(b));
+    CHECK_FALSE(is_file(inner));
+    CHECK_FALSE(is_file(folder.path("none")));
+    CHECK_FALSE(is_file(std::string(100'000, 'x')));
 }
 
 TEST_CASE("what cannot be read or written says why") {
