@@ -14,10 +14,12 @@
 #include "walkthroughs/lesson/lesson.h"
 
 // The functions of these vectors, too, are compiled in instances.cpp.
-#define LESSON_INSTANCES(word)                  \
-    word template class std::vector<Block>;     \
-    word template class std::vector<Parameter>; \
-    word template class std::vector<Captioned>; \
+#define LESSON_INSTANCES(word)                   \
+    word template class std::vector<Block>;      \
+    word template class std::vector<BlockSteps>; \
+    word template class std::vector<Var>;        \
+    word template class std::vector<Parameter>;  \
+    word template class std::vector<Captioned>;  \
     word template class std::vector<Series>;
 
 LESSON_INSTANCES(extern)
