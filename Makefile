@@ -108,14 +108,14 @@ $(call object,$(SMALL)): $(PRECOMPILED)/small.h.gch
 $(call object,$(SMALL)): INCLUDE = $(call in_front,small.h)
 $(call object,$(WALK_SOURCES)): $(PRECOMPILED)/lesson.h.gch
 $(call object,$(WALK_SOURCES)): INCLUDE = $(call in_front,lesson.h)
-$(PRECOMPILED)/fast.h.gch $(PRECOMPILED)/small.h.gch: HEADER = precompiled/standard.h
-$(PRECOMPILED)/lesson.h.gch: HEADER = precompiled/lesson.h
+$(PRECOMPILED)/fast.h.gch $(PRECOMPILED)/small.h.gch $(PRECOMPILED)/lesson.h.gch: HEADER = precompiled/standard.h
 $(PRECOMPILED)/fast.h.gch: OPT = -O3 -DNDEBUG
 $(PRECOMPILED)/small.h.gch: OPT = $(OPT_release)
 $(PRECOMPILED)/lesson.h.gch: OPT = $(CALLERS_OPT)
 endif
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): $(PRECOMPILED)/test.h.gch
-$(call object,$(TEST_SOURCES) $(HELPER_SOURCES)): INCLUDE = $(DOCTEST) $(call in_front,test.h)
+TESTING := $(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp
+$(call object,$(TESTING)): $(PRECOMPILED)/test.h.gch
+$(call object,$(TESTING)): INCLUDE = $(DOCTEST) $(call in_front,test.h)
 $(PRECOMPILED)/test.h.gch: build/doctest/option
 $(PRECOMPILED)/test.h.gch: HEADER = $(if $(filter release,$(BUILD)),precompiled/test.h,tests/test.h)
 $(PRECOMPILED)/test.h.gch: OPT = $(CALLERS_OPT)
@@ -173,9 +173,6 @@ DOCTEST = $$(cat build/doctest/option)
 build/doctest/option:
 	@mkdir -p $(@D)
 	@tests/find_doctest.sh '$(CXX)' build/doctest > $@
-
-$(call object,tests/main.cpp): build/doctest/option
-$(call object,tests/main.cpp): INCLUDE = $(DOCTEST)
 
 $(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY) $(OUT)/files
 	$(say) "link    $@"

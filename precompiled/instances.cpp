@@ -1,5 +1,4 @@
-// instances.cpp: the one place where the functions of the usual strings and vectors are compiled; standard.h and lesson.h say which.
-#include "precompiled/lesson.h"
+// instances.cpp: the one place where the functions of the usual strings and vectors are compiled; standard.h says which they are.
+#include "precompiled/standard.h"
 
 STANDARD_INSTANCES()
-LESSON_INSTANCES()

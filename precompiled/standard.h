@@ -50,11 +50,7 @@ static_assert(form_string("a") && form_string(L"a") && form_string(u8"a") && for
     word template std::string std::operator+(std::string&&, std::string&&);           \
     word template class std::vector<int>;                                             \
     word template class std::vector<float>;                                           \
-    word template class std::vector<double>;                                          \
-    word template class std::vector<std::size_t>;                                     \
-    word template class std::vector<std::string>;                                     \
-    word template class std::vector<std::vector<int>>;                                \
-    word template class std::vector<std::vector<std::string>>;
+    word template class std::vector<std::string>;
 #else
 #define STANDARD_INSTANCES(word)
 #endif

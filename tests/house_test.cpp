@@ -57,7 +57,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"}},
     {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "bench"}},
-    {"precompiled", {"nn", "walkthroughs/lesson", "tests", "precompiled"}},
+    {"precompiled", {"tests", "precompiled"}},
     {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests"}},
 };
 
