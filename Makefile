@@ -33,7 +33,7 @@ OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Nobody reads errno after a square root; without it the compiler may take many roots at once. No number changes.
-CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror) $(ARCH) -fno-math-errno -pthread -I.
+CXXFLAGS += -pipe -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror) $(ARCH) -fno-math-errno -pthread -I.
 LDFLAGS += -pthread $(if $(filter release,$(BUILD)),$(GOLD)) $(filter -fsanitize=%,$(OPT_$(BUILD)))
 
 # Loops over many numbers, which the compiler turns into vector instructions only when asked.
