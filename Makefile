@@ -92,10 +92,10 @@ endif
 # the name of the include. Only tests have that in every kind of build; the others show whether a file includes what it uses.
 PRECOMPILED := $(OUT)/precompiled
 $(PRECOMPILED)/%.gch: $(OUT)/flags
-	$(say) "compile $(HEADER)"
+	$(say) "compile $(HEADER) as $@"
 	@mkdir -p $(@D) && echo '#include "$(HEADER)"' > $(PRECOMPILED)/$*
 	$(quiet)$(CXX) $(CXXFLAGS) $(OPT) $(INCLUDE) -MMD -MP -MF $(PRECOMPILED)/$*.d -MT $@ -x c++-header $(PRECOMPILED)/$* -o $@
-$(PRECOMPILED)/%.gch: INCLUDE =
+$(PRECOMPILED)/%.gch: INCLUDE =  # not that of the object for which make builds it
 in_front = -include $(PRECOMPILED)/$(1)
 
 ifeq ($(BUILD),release)
@@ -247,7 +247,7 @@ COMPILED := $(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(BENCH_SOURCES) $(T
 compile_commands.json: build/doctest/option
 	@comma=; echo '[' > $@; for file in $(COMPILED); do \
 	    printf '%s{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$$comma" "$(CURDIR)" "$$file" \
-	        "$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $$(cat build/doctest/option)" "$$file" >> $@; comma=,; \
+	        "$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(DOCTEST)" "$$file" >> $@; comma=,; \
 	done; echo ']' >> $@; echo "wrote   $@"
 
 .PHONY: format check-format

@@ -99,8 +99,13 @@ static std::string slow_build() {
 #endif
 }
 
+// Seconds that a line needs at least.
+static double limit_of(const Line& line, const Limits& limits) {
+    return std::max(line.operations / limits.operations, line.bytes / limits.bytes);
+}
+
 static void print_line(const Line& line, const Result& result, const Limits& limits) {
-    const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
+    const double limit = limit_of(line, limits);
     std::printf("%-34s %10.3f %10.3f", line.name.c_str(), result.median * 1e3, result.best * 1e3);
     if (line.tokens > 0)
         std::printf(" %7.1f tokens/s", line.tokens / result.median);
@@ -115,7 +120,7 @@ static void print_line(const Line& line, const Result& result, const Limits& lim
 }
 
 static void print_json(const Line& line, const Result& result, const Limits& limits, bool first) {
-    const double limit = std::max(line.operations / limits.operations, line.bytes / limits.bytes);
+    const double limit = limit_of(line, limits);
     std::printf(
         "%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, "
         "\"bytes\": %.6g, \"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "

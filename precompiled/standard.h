@@ -1,9 +1,9 @@
 // standard.h: what nearly every file includes of the standard library, compiled once.
 //
-//   note   No file includes it: in the plain build the Makefile puts it in front of each. The other kinds of build do without, and so
-//          show whether a file includes what it uses.
+//   note   Nothing outside this folder includes it: in the plain build the Makefile puts it in front of each file. The other kinds of
+//          build do without, and so show whether a file includes what it uses.
 #pragma once
-// The library that comes with g++ gives every file that includes <cmath> the functions of Bessel and their like: 20 ms each time.
+// Without the functions of Bessel and their like, which g++'s <cmath> would form in every file, used or not: 20 ms each time.
 #include <cstddef>
 #undef _GLIBCXX_USE_STD_SPEC_FUNCS
 

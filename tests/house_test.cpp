@@ -97,9 +97,9 @@ static std::vector<std::string> paths_in(const std::string& line) {
         const std::string ending = fs::path(word).extension().string();
         const bool ours = ending == ".h" || ending == ".cpp" || ending == ".md" || ending == ".py" || ending == ".sh";
         const std::string stem = stem_of(word);
-        const bool placeholder = word.find_first_of("*$<>~()") != std::string::npos || stem.empty() || stem == "X" ||
+        const bool is_pattern = word.find_first_of("*$<>~()") != std::string::npos || stem.empty() || stem == "X" ||
                                  stem == "X_test" || stem == "NAME" || stem == "FILE";
-        if (ours && !placeholder && !under(word, "build")) paths.push_back(word);
+        if (ours && !is_pattern && !under(word, "build")) paths.push_back(word);
         word.clear();
     }
     return paths;

@@ -8,20 +8,6 @@
 
 #include "nn/base/require.h"
 
-bool is_file(const std::string& path) {
-    std::error_code ignored;  // the name may be too long for a file
-    return std::filesystem::is_regular_file(path, ignored);
-}
-
-std::vector<std::string> files_below(const std::string& folder) {
-    std::vector<std::string> paths;
-    std::error_code ignored;
-    for (const std::filesystem::directory_entry& entry : std::filesystem::recursive_directory_iterator(folder, ignored))
-        if (entry.is_regular_file()) paths.push_back(entry.path().generic_string());
-    std::sort(paths.begin(), paths.end());
-    return paths;
-}
-
 static std::string reason() { return std::strerror(errno); }
 
 static bool is_directory(const std::string& path) {
@@ -101,4 +87,18 @@ void RandomAccessFile::read(std::uint64_t first, void* into, std::size_t count) 
     require(first <= length && count <= length - first, path, ": bytes ", first, " to ", first + count, " of a file of ", length);
     const bool done = std::fseek(file, static_cast<long>(first), SEEK_SET) == 0 && std::fread(into, 1, count, file) == count;
     require(done, path, ": bytes ", first, " to ", first + count, " cannot be read");
+}
+
+bool is_file(const std::string& path) {
+    std::error_code ignored;  // the name may be too long for a file
+    return std::filesystem::is_regular_file(path, ignored);
+}
+
+std::vector<std::string> files_below(const std::string& folder) {
+    std::vector<std::string> paths;
+    std::error_code ignored;
+    for (const std::filesystem::directory_entry& entry : std::filesystem::recursive_directory_iterator(folder, ignored))
+        if (entry.is_regular_file()) paths.push_back(entry.path().generic_string());
+    std::sort(paths.begin(), paths.end());
+    return paths;
 }

@@ -1,15 +1,10 @@
-// file.h: whole files in, whole files out; a file that exists is never left half written.
+// file.h: whole files in, whole files out, a file that exists is never left half written; and which files there are.
 #pragma once
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
-
-bool is_file(const std::string& path);  // an ordinary file, no folder
-
-// The files in a folder and in those below it, sorted: "vit/vit.cpp". None when there is no such folder.
-std::vector<std::string> files_below(const std::string& folder);
 
 // All bytes of a file (a pipe will do).
 //   limit   more bytes than that are refused
@@ -52,3 +47,9 @@ private:
     std::FILE* file;
     std::uint64_t length = 0;
 };
+
+bool is_file(const std::string& path);  // an ordinary file, no folder
+
+// The files in a folder and in those below it, sorted: "vit/vit.cpp". None when the folder is not there or cannot be opened.
+//   throws  std::filesystem::filesystem_error when that is so of a folder below it
+std::vector<std::string> files_below(const std::string& folder);

@@ -37,10 +37,9 @@ struct Choices {
 static std::string own_text() {
     std::vector<std::string> paths;
     if (is_file("README.md")) paths.push_back("README.md");
-    for (const std::string folder : {"nn", "bert", "gpt", "vit", "rlhf"})
+    for (const std::string folder : {"bert", "gpt", "nn", "rlhf", "vit"})
         for (const std::string& path : files_below(folder))
             if (path.ends_with(".h") || path.ends_with(".cpp") || path.ends_with(".md")) paths.push_back(path);
-    std::sort(paths.begin(), paths.end());
     std::string all;
     for (const std::string& path : paths) all += read_file(path) + "\n";
     require(all.size() > 50'000,

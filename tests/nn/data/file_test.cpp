@@ -28,11 +28,11 @@ TEST_CASE("the files of a folder and of those below it come in the order of thei
     const TemporaryFolder folder;
     CHECK(files_below(folder.path("")).empty());
     CHECK(files_below(folder.path("none")).empty());
-    const std::string b = folder.file("b", ""), inner = folder.path("a/x");
+    const std::string d = folder.file("d", ""), b = folder.file("b", ""), e = folder.file("e", ""), inner = folder.path("a/x");
     std::filesystem::create_directories(inner);
     write_file_atomically(inner + "/c", "");
     CHECK(files_below(folder.path("a")) == std::vector<std::string>{inner + "/c"});
-    CHECK(files_below(folder.path("").substr(0, folder.path("").size() - 1)) == std::vector<std::string>{inner + "/c", b});
+    CHECK(files_below(folder.path("").substr(0, folder.path("").size() - 1)) == std::vector<std::string>{inner + "/c", b, d, e});
     CHECK(is_file(b));
     CHECK_FALSE(is_file(inner));
     CHECK_FALSE(is_file(folder.path("none")));
