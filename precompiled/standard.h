@@ -3,9 +3,11 @@
 //   note   Nothing outside this folder includes it: in the plain build the Makefile puts it in front of each file. The other kinds of
 //          build do without, and so show whether a file includes what it uses.
 #pragma once
-// Without the functions of Bessel and their like, which g++'s <cmath> would form in every file, used or not: 20 ms each time.
+// Without the functions of Bessel and their like, and without numbers read from wide strings, which g++'s library would form in every
+// file, used or not: 25 ms each time.
 #include <cstddef>
 #undef _GLIBCXX_USE_STD_SPEC_FUNCS
+#undef _GLIBCXX_USE_C99_WCHAR
 
 #include <algorithm>
 #include <array>
@@ -24,17 +26,20 @@
 #include <utility>
 #include <vector>
 
-// <string> has functions for letters of five kinds, and every file would form the strings of each anew: 25 ms. What g++ has used at
-// compile time it has formed.
-#ifndef __clang__
+// <string> has functions for letters of five kinds, and every file would form the strings of each anew: 30 ms. What g++ has used at
+// compile time it has formed; the text is too long for a string to hold within itself, so that memory is asked for too.
+#if !defined(__clang__) && __cpp_lib_constexpr_string >= 201907L
 template <class Letter>
-constexpr bool form_string(const Letter* letter) {
-    const std::basic_string<Letter> text(letter), copy = text;
+constexpr bool form_string(const Letter* letters) {
+    const std::basic_string<Letter> text(letters), copy = text;
     const std::basic_string_view<Letter> view = copy;
-    std::basic_string<Letter> part(view.data(), view.size()), moved = std::move(part);
-    return moved.length() == 1;
+    std::basic_string<Letter> part(view.data(), view.length()), moved = std::move(part);
+    return moved < std::basic_string<Letter>(99, moved.c_str()[0]);
 }
-static_assert(form_string("a") && form_string(L"a") && form_string(u8"a") && form_string(u"a") && form_string(U"a"));
+#define LONG_TEXT "a text of thirty letters, about"
+static_assert(form_string(LONG_TEXT) && form_string(L"" LONG_TEXT) && form_string(u8"" LONG_TEXT) && form_string(u"" LONG_TEXT) &&
+              form_string(U"" LONG_TEXT));
+#undef LONG_TEXT
 #endif
 
 // The usual strings and vectors, whose functions instances.cpp compiles once for all. C++ leaves that to the standard library, whose

@@ -181,8 +181,8 @@ TEST_CASE("decoding joins what continues a word") {
     CHECK(wordpiece::decode({2, 5, 3, 0}, vocabulary) == "[CLS] un [SEP] [PAD]");
     CHECK(wordpiece::decode({6, 5}, vocabulary) == "##aff un");  // nothing stands before it
     CHECK(wordpiece::decode({}, vocabulary).empty());
-    CHECK(error_of([&] { wordpiece::decode({10}, vocabulary); }) == "wordpiece::decode: id 10 is not in a vocabulary of 10");
-    CHECK(error_of([&] { wordpiece::decode({-1}, vocabulary); }) == "wordpiece::decode: id -1 is not in a vocabulary of 10");
+    CHECK_THROWS_WITH(wordpiece::decode({10}, vocabulary), "wordpiece::decode: id 10 is not in a vocabulary of 10");
+    CHECK_THROWS_WITH(wordpiece::decode({-1}, vocabulary), "wordpiece::decode: id -1 is not in a vocabulary of 10");
 }
 
 TEST_CASE("sequences: names, segments, padding") {
@@ -203,10 +203,10 @@ TEST_CASE("too long a pair loses the end of the longer text, of the second when 
     CHECK(wordpiece::make_sequence({5}, {6, 7, 8, 9}, 5, vocabulary).ids == std::vector<int>{2, 5, 3, 6, 3});
     CHECK(wordpiece::make_sequence({5, 6, 7}, {}, 4, vocabulary).ids == std::vector<int>{2, 5, 6, 3});
     CHECK(wordpiece::make_sequence({5}, {}, 2, vocabulary).ids == std::vector<int>{2, 3});
-    CHECK(error_of([&] { wordpiece::make_sequence({5}, {}, 1, vocabulary); }) ==
-          "wordpiece::make_sequence: a length of 1 does not hold [CLS] and [SEP]; at least 2");
-    CHECK(error_of([&] { wordpiece::make_sequence({5}, {6}, 2, vocabulary); }) ==
-          "wordpiece::make_sequence: a length of 2 does not hold [CLS] and [SEP]; at least 3");
+    CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {}, 1, vocabulary),
+                      "wordpiece::make_sequence: a length of 1 does not hold [CLS] and [SEP]; at least 2");
+    CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {6}, 2, vocabulary),
+                      "wordpiece::make_sequence: a length of 2 does not hold [CLS] and [SEP]; at least 3");
 }
 
 TEST_CASE("vocab.txt: a line is an entry, its number the id") {
@@ -258,8 +258,9 @@ TEST_CASE("learning: the size and the smallest count are kept to, pieces inside 
     CHECK(wordpiece::learn_vocabulary("abc", 100, {}).joinings.empty());  // nothing occurs twice
     CHECK(wordpiece::learn_vocabulary("abc", 100, {}, 1).entries.back() == "abc");
     CHECK(wordpiece::learn_vocabulary("aaaa aaaa", 100, {}).entries.back() == "aaaa");
-    CHECK(error_of([] { wordpiece::learn_vocabulary("abc", 7, {}); }) ==
-          "wordpiece::learn_vocabulary: 7 entries do not hold the 5 names and the 3 characters of the text; at least 8");
+    CHECK_THROWS_WITH(
+        wordpiece::learn_vocabulary("abc", 7, {}),
+        "wordpiece::learn_vocabulary: 7 entries do not hold the 5 names and the 3 characters of the text; at least 8");
 }
 
 TEST_CASE("a learned vocabulary spells its own text without [UNK], also after it went through a file") {

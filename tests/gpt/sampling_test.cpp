@@ -282,28 +282,25 @@ TEST_CASE("log_probability adds up the words of the continuation only") {
 
 TEST_CASE("wrong settings are refused") {
     const gpt::Weights w = random_weights(1);
-    CHECK(error_of([] { gpt::sampling_probabilities(halves, {.temperature = -1}); }) ==
-          "sampling: the temperature is -1.000000, it cannot be below 0");
-    CHECK(error_of([] { gpt::sampling_probabilities(halves, {.top_k = -1}); }) ==
-          "sampling: top_k is -1, it cannot be below 0 (0 keeps all words)");
-    CHECK(error_of([] { gpt::sampling_probabilities(halves, {.top_p = 1.5f}); }) ==
-          "sampling: top_p is 1.500000, it lies between 0 and 1 (1 keeps all words)");
-    CHECK(error_of([] { gpt::draw_token(halves, 0, 1); }) == "draw_token: row 0 of (1, 4) with u = 1.000000, u lies in [0, 1)");
-    CHECK(error_of([&] {
-              gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {});
-          }) == "generate: 3 tokens are not a whole number of prompts of 2");
-    CHECK(error_of([&] {
-              gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {});
-          }) == "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model");
-    CHECK(error_of([&] {
-              gpt::generate({1, 2}, 1, w, tiny, {.new_tokens = 3}, {}, Matrix(2, 2));
-          }) == "generate: draws are (2, 2), 2 prompts and 3 new tokens need (2, 3)");
-    CHECK(error_of([&] { gpt::beam_search({}, 2, w, tiny, {}); }) ==
-          "beam_search: 2 beams for a prompt of 0 tokens, both must be at least 1");
-    CHECK(error_of([&] { gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}); }) ==
-          "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model");
-    CHECK(error_of([&] { gpt::log_probability({}, {1}, w, tiny); }) ==
-          "log_probability: an empty prompt, the first word of a text has no probability");
+    CHECK_THROWS_WITH(gpt::sampling_probabilities(halves, {.temperature = -1}),
+                      "sampling: the temperature is -1.000000, it cannot be below 0");
+    CHECK_THROWS_WITH(gpt::sampling_probabilities(halves, {.top_k = -1}),
+                      "sampling: top_k is -1, it cannot be below 0 (0 keeps all words)");
+    CHECK_THROWS_WITH(gpt::sampling_probabilities(halves, {.top_p = 1.5f}),
+                      "sampling: top_p is 1.500000, it lies between 0 and 1 (1 keeps all words)");
+    CHECK_THROWS_WITH(gpt::draw_token(halves, 0, 1), "draw_token: row 0 of (1, 4) with u = 1.000000, u lies in [0, 1)");
+    CHECK_THROWS_WITH(gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}),
+                      "generate: 3 tokens are not a whole number of prompts of 2");
+    CHECK_THROWS_WITH(gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {}),
+                      "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model");
+    CHECK_THROWS_WITH(gpt::generate({1, 2}, 1, w, tiny, {.new_tokens = 3}, {}, Matrix(2, 2)),
+                      "generate: draws are (2, 2), 2 prompts and 3 new tokens need (2, 3)");
+    CHECK_THROWS_WITH(gpt::beam_search({}, 2, w, tiny, {}),
+                      "beam_search: 2 beams for a prompt of 0 tokens, both must be at least 1");
+    CHECK_THROWS_WITH(gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}),
+                      "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model");
+    CHECK_THROWS_WITH(gpt::log_probability({}, {1}, w, tiny),
+                      "log_probability: an empty prompt, the first word of a text has no probability");
 }
 
 TEST_SUITE_END();

@@ -147,9 +147,10 @@ TEST_CASE("five answers with known rewards: all comparisons together lead to the
 }
 
 TEST_CASE("what does not fit is refused") {
-    CHECK(error_of([] { dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1); }) == "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows");
-    CHECK(error_of([] { dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2); }) ==
-          "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows");
+    CHECK_THROWS_WITH(dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1),
+                      "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows");
+    CHECK_THROWS_WITH(dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2),
+                      "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows");
 }
 
 TEST_SUITE_END();

@@ -180,7 +180,7 @@ TEST_CASE("class_attention is the class token's row, without its look at itself,
     REQUIRE(shape(picture) == "(2, 3)");
     const Matrix& weights = steps.encoder.blocks[1].attention.weights.value();
     for (int n = 0; n < vit::patch_count(tiny); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
-    CHECK(error_of([&] { vit::class_attention(steps, tiny, 2, 0); }) == "class_attention: there is no head 0 in block 2");
+    CHECK_THROWS_WITH(vit::class_attention(steps, tiny, 2, 0), "class_attention: there is no head 0 in block 2");
 }
 
 TEST_CASE("the published base model has 86,567,656 parameters") {
@@ -247,7 +247,7 @@ TEST_CASE("resized: positions that rise evenly across the grid still do on a gri
     ramp.positions = parameter(positions);
     const vit::Weights finer = vit::resized(ramp, config, 8, 12);
     CHECK(config.image_height == 8);
-    CHECK(error_of([&] { vit::resized(finer, config, 8, 13); }) == "vit: an image of 8 x 13 does not split into patches of side 2");
+    CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2");
     CHECK(config.image_width == 12);  // as it was
     REQUIRE(shape(finer.positions.value()) == "(25, 8)");
     CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
@@ -288,14 +288,14 @@ TEST_CASE("a few steps of plain descent learn four images by heart") {
 TEST_CASE("wrong input is refused with the sizes that came and the sizes that are needed") {
     Random random(10);
     const vit::Weights w = vit::make_weights(tiny, random);
-    CHECK(error_of([&] { vit::forward({Image(4, 4, 3)}, w, tiny); }) == "vit: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
-    CHECK(error_of([&] { vit::forward({}, w, tiny); }) == "vit: there is no image");
+    CHECK_THROWS_WITH(vit::forward({Image(4, 4, 3)}, w, tiny), "vit: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
+    CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image");
     vit::Config uneven = tiny;
     uneven.image_width = 7;
-    CHECK(error_of([&] { vit::make_weights(uneven, random); }) == "vit: an image of 4 x 7 does not split into patches of side 2");
+    CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2");
     vit::Config three_heads = tiny;
     three_heads.heads = 3;
-    CHECK(error_of([&] { vit::make_weights(three_heads, random); }) == "vit: 3 heads do not divide a width of 8");
+    CHECK_THROWS_WITH(vit::make_weights(three_heads, random), "vit: 3 heads do not divide a width of 8");
 }
 
 TEST_SUITE_END();

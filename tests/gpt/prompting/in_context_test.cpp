@@ -119,14 +119,14 @@ TEST_CASE("choose divides by the number of words, and by what a candidate is lik
     CHECK(in_context::choose({2, 3}, candidates, w, config) == std::max_element(plain.begin(), plain.end()) - plain.begin());
     CHECK(in_context::choose({2, 3}, candidates, w, config, {0}) ==
           std::max_element(relative.begin(), relative.end()) - relative.begin());
-    CHECK(error_of([&] { in_context::choose({1}, {}, w, config); }) == "choose: there is no candidate");
-    CHECK(error_of([&] { in_context::choose({1}, {{2}, {}}, w, config); }) == "choose: candidate 1 has no words");
+    CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: there is no candidate");
+    CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no words");
 }
 
 TEST_CASE("a task without anything to do is refused") {
     Random random(1);
-    CHECK(error_of([&] { in_context::make_batch({.inputs = 0}, random, 1); }) ==
-          "in_context: 0 inputs, 4 labels, 12 pairs, each must be at least 1");
+    CHECK_THROWS_WITH(in_context::make_batch({.inputs = 0}, random, 1),
+                      "in_context: 0 inputs, 4 labels, 12 pairs, each must be at least 1");
 }
 
 TEST_SUITE_END();

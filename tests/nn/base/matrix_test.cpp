@@ -70,22 +70,22 @@ TEST_CASE("moving a matrix hands its numbers over and leaves (0, 0) behind") {
 }
 
 TEST_CASE("impossible shapes and rows of different lengths are refused") {
-    CHECK(error_of([] { Matrix(-1, 2); }) == "Matrix: a shape of -1 x 2 is impossible, neither may be negative");
-    CHECK(error_of([] { Matrix::unset(2, -3); }) == "Matrix: a shape of 2 x -3 is impossible, neither may be negative");
-    CHECK(error_of([] { Matrix({{1, 2, 3}, {4, 5}}); }) == "Matrix: a row of 2 numbers among rows of 3");
+    CHECK_THROWS_WITH(Matrix(-1, 2), "Matrix: a shape of -1 x 2 is impossible, neither may be negative");
+    CHECK_THROWS_WITH(Matrix::unset(2, -3), "Matrix: a shape of 2 x -3 is impossible, neither may be negative");
+    CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3");
 }
 
 #ifndef NDEBUG
 TEST_CASE("a debug build checks every element") {
     Matrix m(2, 3);
-    CHECK(error_of([&] { m(2, 0) = 1; }) == "Matrix: element (2, 0) of a (2, 3) matrix");
-    CHECK(error_of([&] { m(0, 3) = 1; }) == "Matrix: element (0, 3) of a (2, 3) matrix");
-    CHECK(error_of([&] { m(-1, 0) = 1; }) == "Matrix: element (-1, 0) of a (2, 3) matrix");
-    CHECK(error_of([&] { std::as_const(m)(0, -1); }) == "Matrix: element (0, -1) of a (2, 3) matrix");
-    CHECK(error_of([&] { m(1, 2) = 1; }) == "");
-    CHECK(error_of([&] { m[6] = 1; }) == "Matrix: element number 6 of a (2, 3) matrix");
-    CHECK(error_of([&] { std::as_const(m)[6]; }) == "Matrix: element number 6 of a (2, 3) matrix");
-    CHECK(error_of([&] { m[5] = 1; }) == "");
+    CHECK_THROWS_WITH(m(2, 0) = 1, "Matrix: element (2, 0) of a (2, 3) matrix");
+    CHECK_THROWS_WITH(m(0, 3) = 1, "Matrix: element (0, 3) of a (2, 3) matrix");
+    CHECK_THROWS_WITH(m(-1, 0) = 1, "Matrix: element (-1, 0) of a (2, 3) matrix");
+    CHECK_THROWS_WITH(std::as_const(m)(0, -1), "Matrix: element (0, -1) of a (2, 3) matrix");
+    CHECK_NOTHROW(m(1, 2) = 1);
+    CHECK_THROWS_WITH(m[6] = 1, "Matrix: element number 6 of a (2, 3) matrix");
+    CHECK_THROWS_WITH(std::as_const(m)[6], "Matrix: element number 6 of a (2, 3) matrix");
+    CHECK_NOTHROW(m[5] = 1);
 }
 #endif
 
@@ -129,27 +129,27 @@ TEST_CASE("slices are rows or columns side by side, and must lie inside") {
     CHECK(identical(slice_cols(m, 0, 3), m));
     CHECK(shape(slice_rows(m, 4, 0)) == "(0, 3)");
     CHECK(shape(slice_cols(m, 3, 0)) == "(4, 0)");
-    CHECK(error_of([&] { slice_rows(m, 3, 2); }) == "slice_rows: rows 3 to 5 of a (4, 3) matrix");
-    CHECK(error_of([&] { slice_rows(m, -1, 2); }) == "slice_rows: rows -1 to 1 of a (4, 3) matrix");
-    CHECK(error_of([&] { slice_rows(m, 1, -1); }) == "slice_rows: rows 1 to 0 of a (4, 3) matrix");
-    CHECK(error_of([&] { slice_cols(m, 2, 2); }) == "slice_cols: columns 2 to 4 of a (4, 3) matrix");
-    CHECK(error_of([&] { slice_cols(m, -1, 1); }) == "slice_cols: columns -1 to 0 of a (4, 3) matrix");
-    CHECK(error_of([&] { slice_cols(m, 2, -2); }) == "slice_cols: columns 2 to 0 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_rows(m, 3, 2), "slice_rows: rows 3 to 5 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_rows(m, -1, 2), "slice_rows: rows -1 to 1 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_rows(m, 1, -1), "slice_rows: rows 1 to 0 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_cols(m, 2, 2), "slice_cols: columns 2 to 4 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_cols(m, -1, 1), "slice_cols: columns -1 to 0 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_cols(m, 2, -2), "slice_cols: columns 2 to 0 of a (4, 3) matrix");
 }
 
 TEST_CASE("reshape keeps the numbers in their order") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(identical(reshape(m, 3, 2), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(reshape(m, 1, 6), Matrix{{1, 2, 3, 4, 5, 6}}));
-    CHECK(error_of([&] { reshape(m, 2, 2); }) == "reshape: (2, 3) does not fit into (2, 2)");
-    CHECK(error_of([&] { reshape(m, -2, -3); }) == "reshape: (2, 3) does not fit into (-2, -3)");
+    CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2)");
+    CHECK_THROWS_WITH(reshape(m, -2, -3), "reshape: (2, 3) does not fit into (-2, -3)");
 }
 
 TEST_CASE("add_to adds element by element, and repeats nothing") {
     Matrix a{{1, 2}, {3, 4}};
     add_to(a, Matrix{{10, 20}, {30, 40}});
     CHECK(identical(a, Matrix{{11, 22}, {33, 44}}));
-    CHECK(error_of([&] { add_to(a, Matrix{{1, 2}}); }) == "add_to: (2, 2) += (1, 2), the shapes must be equal");
+    CHECK_THROWS_WITH(add_to(a, Matrix{{1, 2}}), "add_to: (2, 2) += (1, 2), the shapes must be equal");
 }
 
 TEST_CASE("argmax_row: the first of the largest in one row") {
@@ -157,9 +157,9 @@ TEST_CASE("argmax_row: the first of the largest in one row") {
     CHECK(argmax_row(m, 0) == 0);
     CHECK(argmax_row(m, 1) == 1);
     CHECK(argmax_row(m, 2) == 2);
-    CHECK(error_of([&] { argmax_row(m, 3); }) == "argmax_row: row 3 of a (3, 3) matrix");
-    CHECK(error_of([&] { argmax_row(m, -1); }) == "argmax_row: row -1 of a (3, 3) matrix");
-    CHECK(error_of([] { argmax_row(Matrix(2, 0), 0); }) == "argmax_row: row 0 of a (2, 0) matrix");
+    CHECK_THROWS_WITH(argmax_row(m, 3), "argmax_row: row 3 of a (3, 3) matrix");
+    CHECK_THROWS_WITH(argmax_row(m, -1), "argmax_row: row -1 of a (3, 3) matrix");
+    CHECK_THROWS_WITH(argmax_row(Matrix(2, 0), 0), "argmax_row: row 0 of a (2, 0) matrix");
 }
 
 TEST_SUITE_END();

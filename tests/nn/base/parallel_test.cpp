@@ -98,8 +98,8 @@ TEST_CASE("an exception of any part reaches the caller, and the next loop works"
 
 TEST_CASE("a number of threads below 1 or beyond 1024 is an error") {
     const int before = thread_count();
-    CHECK(error_of([] { set_thread_count(0); }) == "set_thread_count: 0 is not a number of threads, 1 to 1024");
-    CHECK(error_of([] { set_thread_count(1025); }) == "set_thread_count: 1025 is not a number of threads, 1 to 1024");
+    CHECK_THROWS_WITH(set_thread_count(0), "set_thread_count: 0 is not a number of threads, 1 to 1024");
+    CHECK_THROWS_WITH(set_thread_count(1025), "set_thread_count: 1025 is not a number of threads, 1 to 1024");
     CHECK(thread_count() == before);
 }
 

@@ -36,7 +36,7 @@ TEST_CASE("grid_text: of a large matrix the corners are shown") {
     CHECK(grid_text(slice_rows(m, 0, 2), 5).find("...") != std::string::npos);
     CHECK(grid_text(Matrix(8, 8)).find("...") == std::string::npos);
     CHECK(grid_text(Matrix(9, 1)).find("...") != std::string::npos);
-    CHECK(error_of([&] { grid_text(m, 1); }) == "grid_text: 1 rows and columns are too few to show, 2 is the least");
+    CHECK_THROWS_WITH(grid_text(m, 1), "grid_text: 1 rows and columns are too few to show, 2 is the least");
 }
 
 TEST_CASE("heat_text without colour: two letters for an element, from the smallest to the largest") {

@@ -44,7 +44,7 @@ TEST_CASE("a file that is not what it says is refused in one line") {
     other = two_images;
     other[3] = 2;
     CHECK(refusal(other) == "x: has 2 dimensions, 3 are needed (images)");
-    CHECK(error_of([] { parse_idx_labels(two_images, "x"); }) == "x: has 3 dimensions, 1 is needed (labels)");
+    CHECK_THROWS_WITH(parse_idx_labels(two_images, "x"), "x: has 3 dimensions, 1 is needed (labels)");
     other = two_images;
     other[11] = 0;
     CHECK(refusal(other) == "x: dimension 2 is 0");

@@ -50,15 +50,15 @@ TEST_CASE("escapes, surrogate pairs and the character 0") {
 
 TEST_CASE("a value that is something else says what and where") {
     const Json value = parse_json("{\"a\":\n [1.5, \"b\", 3000000000]}", "x");
-    CHECK(error_of([&] { value.at("a").as_string(); }) == "json: line 2: a string is needed, this is an array");
-    CHECK(error_of([&] { value.at("b"); }) == "json: line 1: the object has no member \"b\"");
-    CHECK(error_of([&] { value.at("a").find("b"); }) == "json: line 2: an object is needed, this is an array");
-    CHECK(error_of([&] { value.at("a").items[0].as_integer(); }) ==
-          "json: line 2: a whole number of at most 64 bits is needed, this is 1.500000");
-    CHECK(error_of([&] { value.at("a").items[2].as_int(); }) == "json: line 2: 3000000000 does not fit an int");
-    CHECK(error_of([&] { value.at("a").items[1].as_number(); }) == "json: line 2: a number is needed, this is a string");
-    CHECK(error_of([&] { value.as_array(); }) == "json: line 1: an array is needed, this is an object");
-    CHECK(error_of([&] { value.as_boolean(); }) == "json: line 1: a truth value is needed, this is an object");
+    CHECK_THROWS_WITH(value.at("a").as_string(), "json: line 2: a string is needed, this is an array");
+    CHECK_THROWS_WITH(value.at("b"), "json: line 1: the object has no member \"b\"");
+    CHECK_THROWS_WITH(value.at("a").find("b"), "json: line 2: an object is needed, this is an array");
+    CHECK_THROWS_WITH(value.at("a").items[0].as_integer(),
+                      "json: line 2: a whole number of at most 64 bits is needed, this is 1.500000");
+    CHECK_THROWS_WITH(value.at("a").items[2].as_int(), "json: line 2: 3000000000 does not fit an int");
+    CHECK_THROWS_WITH(value.at("a").items[1].as_number(), "json: line 2: a number is needed, this is a string");
+    CHECK_THROWS_WITH(value.as_array(), "json: line 1: an array is needed, this is an object");
+    CHECK_THROWS_WITH(value.as_boolean(), "json: line 1: a truth value is needed, this is an object");
 }
 
 TEST_CASE("what is no JSON is refused in one line with its place") {
@@ -105,8 +105,8 @@ TEST_CASE("two hundred arrays inside one another are read, one more is not") {
 }
 
 TEST_CASE("more values than allowed are refused") {
-    CHECK(error_of([] { parse_json("[0,0,0]", "x", 4); }) == "");
-    CHECK(error_of([] { parse_json("[0,0,0]", "x", 3); }) == "x: line 1, byte 5: too many values");
+    CHECK_NOTHROW(parse_json("[0,0,0]", "x", 4));
+    CHECK_THROWS_WITH(parse_json("[0,0,0]", "x", 3), "x: line 1, byte 5: too many values");
 }
 
 TEST_CASE("a text cut off anywhere is refused") {
@@ -128,7 +128,7 @@ TEST_CASE("json_string and json_text can be read back") {
     Json infinite;
     infinite.kind = Json::Kind::number;
     infinite.number = INFINITY;
-    CHECK(error_of([&] { json_text(infinite); }) == "json: inf cannot be written, JSON has no word for it");
+    CHECK_THROWS_WITH(json_text(infinite), "json: inf cannot be written, JSON has no word for it");
 }
 
 TEST_CASE("a file is named in the error") {

@@ -35,12 +35,12 @@ TEST_CASE("putting together is the reverse of cutting") {
 }
 
 TEST_CASE("what does not split or fit is refused") {
-    CHECK(error_of([] { patchify(numbered(), 3); }) == "patchify: a 2 x 4 image does not split into patches of side 3");
-    CHECK(error_of([] { patchify(numbered(), 0); }) == "patchify: a 2 x 4 image does not split into patches of side 0");
-    CHECK(error_of([] { unpatchify(Matrix(2, 8), 2, 4, 4, 2); }) ==
-          "unpatchify: (2, 8) does not make up a 4 x 4 x 2 image of patches of side 2");
-    CHECK(error_of([] { patchify_all({numbered()}, 0, 2, 4, 1, "vit"); }) == "vit: patches of side 0, it must be at least 1");
-    CHECK(error_of([] { unpatchify_all(Matrix(2, 8), 0, 4, 4, 2); }) == "unpatchify_all: (2, 8) are not whole images of 0 patches");
+    CHECK_THROWS_WITH(patchify(numbered(), 3), "patchify: a 2 x 4 image does not split into patches of side 3");
+    CHECK_THROWS_WITH(patchify(numbered(), 0), "patchify: a 2 x 4 image does not split into patches of side 0");
+    CHECK_THROWS_WITH(unpatchify(Matrix(2, 8), 2, 4, 4, 2),
+                      "unpatchify: (2, 8) does not make up a 4 x 4 x 2 image of patches of side 2");
+    CHECK_THROWS_WITH(patchify_all({numbered()}, 0, 2, 4, 1, "vit"), "vit: patches of side 0, it must be at least 1");
+    CHECK_THROWS_WITH(unpatchify_all(Matrix(2, 8), 0, 4, 4, 2), "unpatchify_all: (2, 8) are not whole images of 0 patches");
 }
 
 TEST_SUITE_END();

@@ -166,9 +166,9 @@ TEST_CASE("a cache gives the numbers of the full pass, token by token and severa
         done += count;
     }
     CHECK(cache.filled == T);
-    CHECK(error_of([&] { attention(slice_rows(both, 0, 2), w, 2, cache); }) ==
-          "attention: the cache holds 6 of 6 tokens, 1 more do not fit");
-    CHECK(error_of([&] { attention(slice_rows(both, 0, 3), w, 2, cache); }) == "attention: 3 new tokens for a cache of 2 sequences");
+    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 2), w, 2, cache),
+                      "attention: the cache holds 6 of 6 tokens, 1 more do not fit");
+    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, cache), "attention: 3 new tokens for a cache of 2 sequences");
 }
 
 TEST_CASE("segments by number and by length") {

@@ -131,10 +131,11 @@ TEST_CASE("clipping adds up every number, also where rows do not come in eights"
 
 TEST_CASE("clipping refuses what cannot be scaled") {
     Var v = with_gradient(Matrix{{0}}, Matrix{{NAN}});
-    CHECK(error_of([&] { clip_gradient_norm({v}, 1); }) ==
-          "clip_gradient_norm: the norm of the gradients is nan, training has blown up; a smaller learning rate or a longer "
-          "warm-up may help");
-    CHECK(error_of([&] { clip_gradient_norm({v}, 0); }) == "clip_gradient_norm: a largest norm of 0.000000, it must be above 0");
+    CHECK_THROWS_WITH(
+        clip_gradient_norm({v}, 1),
+        "clip_gradient_norm: the norm of the gradients is nan, training has blown up; a smaller learning rate or a longer "
+        "warm-up may help");
+    CHECK_THROWS_WITH(clip_gradient_norm({v}, 0), "clip_gradient_norm: a largest norm of 0.000000, it must be above 0");
 }
 
 TEST_CASE("zero_gradients leaves nothing behind") {
@@ -156,15 +157,13 @@ TEST_CASE("weights and embeddings decay, gains and biases do not, tied ones are 
 }
 
 TEST_CASE("a constant cannot be trained, a gradient must fit its variable") {
-    CHECK(error_of([] { AdamW({Var(Matrix(2, 3))}); }) ==
-          "AdamW: a variable of shape (2, 3) is a constant, make it with parameter()");
-    CHECK(error_of([] { Sgd({Var(Matrix(2, 3))}); }) ==
-          "Sgd: a variable of shape (2, 3) is a constant, make it with parameter()");
+    CHECK_THROWS_WITH(AdamW({Var(Matrix(2, 3))}), "AdamW: a variable of shape (2, 3) is a constant, make it with parameter()");
+    CHECK_THROWS_WITH(Sgd({Var(Matrix(2, 3))}), "Sgd: a variable of shape (2, 3) is a constant, make it with parameter()");
     Var v = with_gradient(Matrix(2, 3), Matrix(3, 2));
     AdamW optimizer({v});
-    CHECK(error_of([&] { optimizer.update(); }) == "AdamW: a gradient of shape (3, 2) for a variable of shape (2, 3)");
+    CHECK_THROWS_WITH(optimizer.update(), "AdamW: a gradient of shape (3, 2) for a variable of shape (2, 3)");
     Sgd sgd({v});
-    CHECK(error_of([&] { sgd.update(); }) == "Sgd: a gradient of shape (3, 2) for a variable of shape (2, 3)");
+    CHECK_THROWS_WITH(sgd.update(), "Sgd: a gradient of shape (3, 2) for a variable of shape (2, 3)");
 }
 
 TEST_CASE("AdamW and SGD find the lowest point of a valley") {

@@ -178,15 +178,12 @@ TEST_CASE("with a prefix only the tensors that carry it are looked at") {
 
 TEST_CASE("an entry whose parts do not add up to its shape is an error of the table") {
     const Var w = zeros(2, 3);
-    CHECK(error_of([&] {
-              published_value({"w", {2, 3}, Stored::out_by_in, {w}});
-          }) == "parameter w: published as (2, 3) our matrix must have 3 rows, it is (2, 3)");
-    CHECK(error_of([&] {
-              published_value({"w", {2, 4}, Stored::as_it_is, {w}});
-          }) == "parameter w: published as (2, 4) our matrices must have 4 columns together, they have 3");
-    CHECK(error_of([&] {
-              published_value({"w", {3, 2}, Stored::patches, {w}});
-          }) == "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
+    CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::out_by_in, {w}}),
+                      "parameter w: published as (2, 3) our matrix must have 3 rows, it is (2, 3)");
+    CHECK_THROWS_WITH(published_value({"w", {2, 4}, Stored::as_it_is, {w}}),
+                      "parameter w: published as (2, 4) our matrices must have 4 columns together, they have 3");
+    CHECK_THROWS_WITH(published_value({"w", {3, 2}, Stored::patches, {w}}),
+                      "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
 }
 
 TEST_CASE("variables: each once, in order, without the constants; count_numbers: all, each once") {

@@ -21,10 +21,11 @@ TEST_CASE("rankings become rows, and comparisons between rows of the same rankin
     CHECK(ranked.pairs.list.back().better == 4);
     // without noise nice and good are worth the same: the second ranking has no comparison
     CHECK(reviews::true_pairs(ranked, two_rankings()).list.size() == 3);
-    CHECK(error_of([] { reviews::ranked_rows({{.prompt = "a film", .answers = {"was bad ."}, .ranks = {1}}}); }) ==
-          "reviews: \"a\" is none of the 20 words of this language");
-    CHECK(error_of([] { reviews::ranked_rows({{.prompt = "the good", .answers = {"was bad ."}, .ranks = {1}}}); }) ==
-          "reviews: \"the good\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
+    CHECK_THROWS_WITH(reviews::ranked_rows({{.prompt = "a film", .answers = {"was bad ."}, .ranks = {1}}}),
+                      "reviews: \"a\" is none of the 20 words of this language");
+    CHECK_THROWS_WITH(
+        reviews::ranked_rows({{.prompt = "the good", .answers = {"was bad ."}, .ranks = {1}}}),
+        "reviews: \"the good\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
 }
 
 TEST_CASE("texts become questions, K answers each, and a person without noise orders them by score") {
