@@ -61,8 +61,8 @@ TEST_PROGRAM := $(OUT)/tests/run
 # Linked into every program, used or not, because a debugger calls them: show(x), heat(x), stats(x).
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
-# A program spends its time in the few files above; -Og for the others takes a quarter less of the compiler's time than -O1. A walkthrough
-# and a test, which only call the library, need not even that.
+# A program spends its time in the few files above; -Og for the others takes a quarter less of the compiler's time than -O1. A
+# walkthrough and a test, which only call the library, need not even that.
 $(call object,$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
 CALLERS_OPT := $(if $(filter release,$(BUILD)),-O0 -DNDEBUG,$(OPT_$(BUILD)))
 $(call object,$(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(CALLERS_OPT)
@@ -88,8 +88,9 @@ quiet := @
 endif
 
 # ---- headers compiled once -----------------------------------------------------------------------------------------------------
-# What the files of one kind nearly all include is compiled once and put in front of each of them; g++ and clang++ find the compiled form by
-# the name of the include. Only tests have that in every kind of build; the others show whether a file includes what it uses.
+# What the files of one kind nearly all include is compiled once and put in front of each of them; g++ and clang++ find the compiled
+# form by the name of the include. doctest and our test.h are compiled so in every kind of build, standard headers in the plain one
+# only: the others show whether a file includes what it uses.
 PRECOMPILED := $(OUT)/precompiled
 $(PRECOMPILED)/%.gch: $(OUT)/flags
 	$(say) "compile $(HEADER) as $@"

@@ -48,7 +48,8 @@ private:
     std::uint64_t length = 0;
 };
 
-bool is_file(const std::string& path);  // an ordinary file, no folder
+// Whether there is an ordinary file of this name (a folder is none).
+bool is_file(const std::string& path);
 
 // The files in a folder and in those below it, sorted: "vit/vit.cpp". None when the folder is not there or cannot be opened.
 //   throws  std::filesystem::filesystem_error when that is so of a folder below it
