@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "nn/data/safetensors.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 #include "tests/close.h"
 
 // The folder of the fixtures: GOLDEN_DIR, or tests/golden.

@@ -47,8 +47,8 @@ static bool under(const std::string& path, const std::string& folder) { return p
 static const std::vector<std::pair<std::string, std::vector<std::string>>> arrows{
     {"nn/base", {"nn/base"}},
     {"nn/autograd", {"nn/base", "nn/autograd"}},
-    {"nn/data", {"nn/base", "nn/data"}},
-    {"nn/layers", {"nn/base", "nn/autograd", "nn/training", "nn/layers"}},  // every layer lists its parameters
+    {"nn/data", {"nn/base", "nn/autograd", "nn/data"}},
+    {"nn/layers", {"nn/base", "nn/autograd", "nn/data", "nn/layers"}},  // every layer lists its parameters
     {"nn/training", {"nn/base", "nn/autograd", "nn/data", "nn/training"}},
     {"nn/interpret", {"nn"}},
     {"bert", {"nn", "bert"}},

@@ -6,28 +6,9 @@
 //            A = softmax(q k^T / sqrt(h)) (n, m) for each sequence and head
 //   differs  no dropout
 #pragma once
-#include <vector>
-
+#include "nn/base/segments.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/mask.h"
-
-// Where each sequence of a batch begins and how many rows it has. Attention looks at one segment at a time.
-struct Segment {
-    int first;
-    int count;
-};
-struct Segments {
-    std::vector<Segment> list;
-
-    static Segments one(int rows) { return {{{0, rows}}}; }
-    static Segments equal(int count, int length);          // `count` sequences of `length` rows, one below the other
-    static Segments of(const std::vector<int>& lengths);   // sequences of these lengths, one below the other
-
-    int size() const { return static_cast<int>(list.size()); }
-    int longest() const;
-    int rows() const;  // of all segments together
-    std::vector<int> first_rows() const;  // of every segment: where a class token stands
-};
 
 // Everything about an attention that is not its inputs. The default: one sequence, everybody sees everybody, scale 1 / sqrt(h).
 struct Attending {

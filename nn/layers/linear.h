@@ -1,12 +1,12 @@
 // linear.h: y = x W + b, the layer that holds nearly all the numbers of a transformer.
 //
-//   note     W is (in, out), as equations are written; many checkpoints store (out, in), see training/parameters.h
+//   note     W is (in, out), as equations are written; many checkpoints store (out, in), see nn/data/parameters.h
 #pragma once
 #include <string>
 
 #include "nn/autograd/variable.h"
 #include "nn/base/random.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 
 struct Linear {
     Var weight;  // (in, out)

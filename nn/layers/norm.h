@@ -6,7 +6,7 @@
 #include <string>
 
 #include "nn/autograd/variable.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 
 struct LayerNorm {
     Var gain;  // (1, D)

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "nn/autograd/variable.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 
 struct AdamWConfig {
     float learning_rate = 1e-3f;  // lr

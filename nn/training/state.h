@@ -8,7 +8,7 @@
 
 #include "nn/base/random.h"
 #include "nn/training/optimizer.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 
 // By temporary file and rename: an older state stays until the new one is complete.
 void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "nn/base/random.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 #include "vit/mask_pixels/restoration.h"
 #include "walkthroughs/lesson/lesson.h"
 

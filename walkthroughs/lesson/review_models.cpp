@@ -8,7 +8,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 #include "nn/training/progress.h"
 
 namespace reviews {

@@ -13,7 +13,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/training/optimizer.h"
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 #include "nn/training/progress.h"
 #include "rlhf/exact.h"
 #include "rlhf/ppo.h"

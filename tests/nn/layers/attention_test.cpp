@@ -171,16 +171,6 @@ TEST_CASE("a cache gives the numbers of the full pass, token by token and severa
     CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, cache), "attention: 3 new tokens for a cache of 2 sequences");
 }
 
-TEST_CASE("segments by number and by length") {
-    const Segments equal = Segments::equal(3, 4);
-    CHECK(equal.size() == 3);
-    CHECK(equal.list[2].first == 8);
-    CHECK(equal.rows() == 12);
-    const Segments uneven = Segments::of({2, 5, 1});
-    CHECK(uneven.list[2].first == 7);
-    CHECK(uneven.longest() == 5);
-}
-
 TEST_CASE("what does not fit is refused with the sizes") {
     const Matrix x(4, 6);
     CHECK(without_place(error_of([&] { attend(x, x, x, 4); })) == "attend: 4 heads do not divide a width of 6");

@@ -1,4 +1,4 @@
-#include "nn/training/parameters.h"
+#include "nn/data/parameters.h"
 
 #include "nn/base/random.h"
 #include "nn/data/file.h"
