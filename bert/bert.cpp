@@ -66,11 +66,11 @@ Attending attending(const Batch& batch) {
 }
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
     const Attending how = attending(batch);
     Steps steps;
     steps.embedding = embed_words(batch, w, config);                                    // z0
-    steps.encoder = post_norm_stack(steps.embedding.z0, w.blocks, options, how);        // (B*T, D)
+    steps.encoder = stack(steps.embedding.z0, w.blocks, options, {.self = how});        // (B*T, D)
     steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
     if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)
     return steps;
@@ -93,16 +93,16 @@ static void check(const Config& config) {
             ", ", config.positions, " positions and ", config.token_types, " token types, all must be positive");
 }
 
-Weights make_weights(const Config& config, Random& random, float deviation) {
+Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const int D = config.width;
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, D, deviation);
-    w.positions = make_embedding(random, config.positions, D, deviation);
-    w.token_types = make_embedding(random, config.token_types, D, deviation);
+    w.words = make_embedding(random, config.vocabulary, D, init);
+    w.positions = make_embedding(random, config.positions, D, init);
+    w.token_types = make_embedding(random, config.token_types, D, init);
     w.norm = make_layer_norm(D);
-    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, D, config.mlp_width, deviation));
-    if (config.pooler) w.pooler = make_linear(random, D, D, deviation);
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, {.width = D, .mlp_width = config.mlp_width}, init));
+    if (config.pooler) w.pooler = make_linear(random, D, D, init);
     return w;
 }
 

@@ -35,7 +35,7 @@ struct Weights {
     Var words;                  // (V, D)
     Var positions;              // (positions, D)
     Var token_types;            // (token types, D)
-    LayerNorm norm;             // of the embedding
+    Norm norm;                  // of the embedding
     std::vector<Block> blocks;  // L of them
     Linear pooler;              // (D, D), or no values at all
 };
@@ -55,9 +55,9 @@ struct Batch {
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad = 0,
                  const std::vector<std::vector<int>>& token_types = {});
 
-// Fresh weights: a normal distribution cut off at two deviations, biases 0, gains 1.
+// Fresh weights, biases 0, gains 1.
 //   throws  std::invalid_argument for a config that does not fit together
-Weights make_weights(const Config& config, Random& random, float deviation = 0.02f);
+Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
 // Names, shapes and places of bert-base-uncased and its relatives.
 Parameters parameters(const Weights& w, const Config& config);

@@ -82,10 +82,10 @@ Config make_config(const bert::Config& trunk, Task task, int labels) {
     return config;
 }
 
-Weights make_weights(const Config& config, Random& random, float deviation) {
+Weights make_weights(const Config& config, Random& random, const Init& init) {
     Weights w;
-    w.trunk = bert::make_weights(config.trunk, random, deviation);
-    w.head = make_linear(random, config.trunk.width, config.labels, deviation);
+    w.trunk = bert::make_weights(config.trunk, random, init);
+    w.head = make_linear(random, config.trunk.width, config.labels, init);
     return w;
 }
 

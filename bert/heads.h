@@ -33,7 +33,7 @@ struct Weights {
     Linear head;          // (D, K)
 };
 
-Weights make_weights(const Config& config, Random& random, float deviation = 0.02f);
+Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
 // The head alone, "classifier" or "qa_outputs"; and the trunk before it.
 Parameters head_parameters(const Weights& w, const Config& config);

@@ -155,14 +155,14 @@ std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
 
 // --- weights ---
 
-Weights make_weights(const bert::Config& config, Random& random, float deviation) {
+Weights make_weights(const bert::Config& config, Random& random, const Init& init) {
     const int D = config.width;
     Weights w;
-    w.trunk = bert::make_weights(config, random, deviation);
-    w.transform = make_linear(random, D, D, deviation);
+    w.trunk = bert::make_weights(config, random, init);
+    w.transform = make_linear(random, D, D, init);
     w.norm = make_layer_norm(D);
     w.word_bias = parameter(Matrix(1, config.vocabulary));
-    if (config.pooler) w.next_sentence = make_linear(random, D, 2, deviation);
+    if (config.pooler) w.next_sentence = make_linear(random, D, 2, init);
     return w;
 }
 

@@ -68,12 +68,12 @@ std::vector<int> special_places(const std::vector<int>& ids, const std::vector<i
 struct Weights {
     bert::Weights trunk;
     Linear transform;      // (D, D)
-    LayerNorm norm;
+    Norm norm;             // gain and bias (1, D)
     Var word_bias;         // (1, V)  the output matrix itself is trunk.words
     Linear next_sentence;  // (D, 2), or no values when the trunk has no pooler
 };
 
-Weights make_weights(const bert::Config& config, Random& random, float deviation = 0.02f);
+Weights make_weights(const bert::Config& config, Random& random, const Init& init = {});
 
 // Names, shapes and places of bert-base-uncased: the trunk's and those that begin with "cls.".
 Parameters parameters(const Weights& w, const bert::Config& config);

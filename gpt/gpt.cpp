@@ -13,33 +13,31 @@ namespace gpt {
 
 // --- the model ---
 
-static BlockOptions block_options(const Config& config) {
-    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
-}
-
-// Word and place of the tokens number `first` to `first + length - 1` of every sequence.
+// Word and position of the tokens number `first` to `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
-    const Var words = embed(w.words, ids);                      // (B*T, E)
-    const Var places = slice_rows(w.positions, first, length);  // (T, E)
-    return add_repeated(words, places);                         // (B*T, E)
+    const Var words = embed(w.words, ids);                         // (B*T, E)
+    const Var positions = slice_rows(w.positions, first, length);  // (T, E)
+    return add_repeated(words, positions);                         // (B*T, E)
 }
 
-static Var hidden_states(const Var& last_block, const Weights& w, const Config& config) {
-    if (config.norm == Norm::post) return last_block;  // its last step was a norm
-    return layer_norm(last_block, w.norm, config.eps);
+// Everything between ids and logits; `first` is the position of the first token of each sequence.
+static Steps read(const std::vector<int>& ids, int first, int length, const Weights& w, const Config& config,
+                  const std::vector<BlockContext>& contexts) {
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = config.order};
+    Steps steps;
+    steps.embeddings = embed_tokens(ids, first, length, w);                  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);    // (B*T, E)
+    const Var& last = steps.decoder.output;
+    steps.hidden = config.order == Order::post ? last : layer_norm(last, w.norm, config.eps);  // post: its last step was a norm
+    return steps;
 }
 
 Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
     const int total = static_cast<int>(ids.size()), T = length;
     require(T > 0 && total > 0 && total % T == 0, "gpt: ", total, " tokens are not a whole number of sequences of ", T);
     require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions, " positions");
-    const Attending how{.segments = Segments::equal(total / T, T), .may = causal(T, T)};
-    Steps steps;
-    steps.embeddings = embed_tokens(ids, 0, T, w);  // (B*T, E)
-    steps.decoder = config.norm == Norm::pre ? pre_norm_stack(steps.embeddings, w.blocks, block_options(config), how)
-                                             : post_norm_stack(steps.embeddings, w.blocks, block_options(config), how);
-    steps.hidden = hidden_states(steps.decoder.output, w, config);  // (B*T, E)
-    return steps;
+    const BlockContext context{.self = {.segments = Segments::equal(total / T, T), .may = causal(T, T)}};
+    return read(ids, 0, T, w, config, {context});
 }
 
 Steps forward(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
@@ -85,18 +83,9 @@ Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& co
     const int capacity = cache.blocks.empty() ? config.positions : cache.blocks[0].capacity;
     require(cache.filled + T <= capacity, "gpt: the cache holds ", cache.filled, " of ", capacity, " tokens, ", T,
             " more do not fit");
-    Steps steps;
-    steps.embeddings = embed_tokens(next_ids, cache.filled, T, w);  // (B*T, E)
-    steps.decoder.output = steps.embeddings;
-    for (int l = 0; l < config.depth; ++l) {
-        const Var& z = steps.decoder.output;
-        KeyValueCache& seen = cache.blocks[l];
-        BlockSteps block = config.norm == Norm::pre ? pre_norm_block(z, w.blocks[l], block_options(config), seen)
-                                                    : post_norm_block(z, w.blocks[l], block_options(config), seen);
-        steps.decoder.output = block.output;
-        steps.decoder.blocks.push_back(std::move(block));
-    }
-    steps.hidden = hidden_states(steps.decoder.output, w, config);  // (B*T, E)
+    std::vector<BlockContext> contexts;  // each block has keys and values of its own
+    for (KeyValueCache& seen : cache.blocks) contexts.push_back({.self = {.cache = &seen}});
+    const Steps steps = read(next_ids, cache.filled, T, w, config, contexts);
     cache.filled += T;
     return steps;
 }
@@ -112,21 +101,8 @@ Matrix next_logits(const std::vector<int>& next_ids, const Weights& w, const Con
 }
 
 Cache select_sequences(const Cache& cache, const std::vector<int>& chosen) {
-    require(!chosen.empty(), "select_sequences: none is chosen");
-    for (const int s : chosen)
-        require(s >= 0 && s < cache.sequences, "select_sequences: there is no sequence ", s, " among ", cache.sequences);
     Cache selected{.blocks = {}, .sequences = static_cast<int>(chosen.size()), .filled = cache.filled};
-    for (const KeyValueCache& from : cache.blocks) {
-        KeyValueCache to = ::make_cache(selected.sequences, from.capacity, from.keys.cols());
-        to.filled = from.filled;
-        for (int s = 0; s < selected.sequences; ++s) {
-            const int source = chosen[s] * from.capacity, target = s * from.capacity;
-            std::copy(from.keys.value().row(source), from.keys.value().row(source + from.filled), to.keys.value().row(target));
-            std::copy(from.values.value().row(source), from.values.value().row(source + from.filled),
-                      to.values.value().row(target));
-        }
-        selected.blocks.push_back(std::move(to));
-    }
+    for (const KeyValueCache& block : cache.blocks) selected.blocks.push_back(::select_sequences(block, chosen));
     return selected;
 }
 
@@ -140,57 +116,37 @@ static void check(const Config& config) {
             config.width);
 }
 
-// Zeros when there is no deviation: a checkpoint of 124 million numbers is loaded sooner than drawn.
-static Var fresh_matrix(Random& random, int rows, int cols, float deviation) {
-    return parameter(deviation == 0 ? Matrix(rows, cols) : normal_matrix(random, rows, cols, deviation));
-}
-
-static Linear fresh_linear(Random& random, int in, int out, float deviation) {
-    return {.weight = fresh_matrix(random, in, out, deviation), .bias = parameter(Matrix(1, out))};
-}
-
-// Every block adds twice to the stream, so 2 L terms add up there: each is made smaller by the square root of their number.
-static Block fresh_block(Random& random, const Config& config, float deviation) {
-    const int E = config.width;
-    const float into_stream = deviation / std::sqrt(2.0f * config.depth);
-    Block block;
-    block.norm1 = make_layer_norm(E);
-    block.attention.query = fresh_linear(random, E, E, deviation);
-    block.attention.key = fresh_linear(random, E, E, deviation);
-    block.attention.value = fresh_linear(random, E, E, deviation);
-    block.attention.output = fresh_linear(random, E, E, into_stream);
-    block.norm2 = make_layer_norm(E);
-    block.mlp.expand = fresh_linear(random, E, config.mlp_width, deviation);
-    block.mlp.contract = fresh_linear(random, config.mlp_width, E, into_stream);
-    return block;
-}
-
 Weights make_weights(const Config& config, Random& random, const Start& start) {
     check(config);
+    const Init embeddings{.draw = Draw::normal, .stddev = start.embedding_stddev};
+    Init matrices{.draw = Draw::normal, .stddev = start.stddev};
+    // Every block adds twice to the residual stream, so 2 L terms add up there: each is made smaller by the root of their number.
+    matrices.residual = 1 / std::sqrt(2.0f * std::max(1, config.depth));
+    const BlockShape shape{.width = config.width, .mlp_width = config.mlp_width};
     Weights w;
-    w.words = fresh_matrix(random, config.vocabulary, config.width, start.embedding_deviation);
-    w.positions = fresh_matrix(random, config.positions, config.width, start.embedding_deviation);
-    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(fresh_block(random, config, start.deviation));
-    if (config.norm == Norm::pre) w.norm = make_layer_norm(config.width);
-    w.output = config.tied ? w.words : fresh_matrix(random, config.vocabulary, config.width, start.deviation);
+    w.words = make_embedding(random, config.vocabulary, config.width, embeddings);
+    w.positions = make_embedding(random, config.positions, config.width, embeddings);
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, matrices));
+    if (config.order == Order::pre) w.norm = make_layer_norm(config.width);
+    w.output = config.tied ? w.words : make_embedding(random, config.vocabulary, config.width, matrices);
     return w;
 }
 
 Weights empty_weights(const Config& config) {
     Random not_used;
-    return make_weights(config, not_used, {.deviation = 0, .embedding_deviation = 0});
+    return make_weights(config, not_used, {.stddev = 0, .embedding_stddev = 0});
 }
 
 // --- loading and saving ---
 
-static std::string words_name(Norm norm) { return norm == Norm::pre ? "wte.weight" : "tokens_embed.weight"; }
-static std::string positions_name(Norm norm) { return norm == Norm::pre ? "wpe.weight" : "positions_embed.weight"; }
+static std::string words_name(Order order) { return order == Order::pre ? "wte.weight" : "tokens_embed.weight"; }
+static std::string positions_name(Order order) { return order == Order::pre ? "wpe.weight" : "positions_embed.weight"; }
 
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix) {
     const long V = config.vocabulary, E = config.width;
     Parameters table;
-    table.push_back({prefix + words_name(config.norm), {V, E}, Stored::as_it_is, {w.words}});
-    table.push_back({prefix + positions_name(config.norm), {config.positions, E}, Stored::as_it_is, {w.positions}});
+    table.push_back({prefix + words_name(config.order), {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({prefix + positions_name(config.order), {config.positions, E}, Stored::as_it_is, {w.positions}});
     for (std::size_t l = 0; l < w.blocks.size(); ++l) {
         const std::string name = prefix + "h." + std::to_string(l);
         const Block& block = w.blocks[l];
@@ -202,7 +158,7 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
         add_parameters(table, name + ".mlp.c_fc", block.mlp.expand, Stored::as_it_is);
         add_parameters(table, name + ".mlp.c_proj", block.mlp.contract, Stored::as_it_is);
     }
-    if (config.norm == Norm::pre) add_parameters(table, prefix + "ln_f", w.norm);
+    if (config.order == Order::pre) add_parameters(table, prefix + "ln_f", w.norm);
     if (!config.tied) table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
     return table;
 }
@@ -232,10 +188,10 @@ static long dimension(const Safetensors& checkpoint, const std::string& name, st
 
 Config config_of(const Safetensors& checkpoint, int head_width) {
     Config config;
-    config.norm = name_in(checkpoint, "tokens_embed.weight").empty() ? Norm::pre : Norm::post;
-    config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.norm), 0));
-    config.width = static_cast<int>(dimension(checkpoint, words_name(config.norm), 1));
-    config.positions = static_cast<int>(dimension(checkpoint, positions_name(config.norm), 0));
+    config.order = name_in(checkpoint, "tokens_embed.weight").empty() ? Order::pre : Order::post;
+    config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.order), 0));
+    config.width = static_cast<int>(dimension(checkpoint, words_name(config.order), 1));
+    config.positions = static_cast<int>(dimension(checkpoint, positions_name(config.order), 0));
     config.depth = 0;
     while (!name_in(checkpoint, "h." + std::to_string(config.depth) + ".mlp.c_fc.weight").empty()) ++config.depth;
     config.mlp_width = static_cast<int>(dimension(checkpoint, "h.0.mlp.c_fc.weight", 1));
@@ -245,7 +201,7 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
             checkpoint.path, ": ", told ? text(config.heads) + " heads" : "heads of width " + text(head_width),
             " do not divide a model of width ", config.width);
     config.tied = !checkpoint.has("lm_head.weight") ||
-                  identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.norm))));
+                  identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.order))));
     return config;
 }
 

@@ -17,12 +17,6 @@
 
 namespace gpt {
 
-// Where the norms stand. The parts are the same.
-enum class Norm {
-    pre,   // GPT-2 and after: before attention and MLP, and one more after the last block
-    post,  // GPT (2018): after each sum, and none at the end
-};
-
 // The defaults are the small GPT-2 as published.
 struct Config {
     int vocabulary = 50257;  // V
@@ -33,7 +27,7 @@ struct Config {
     int mlp_width = 3072;    // m, in all published models 4 E
     float eps = 1e-5f;       // of every LayerNorm
     Activation activation = Activation::gelu_tanh;
-    Norm norm = Norm::pre;
+    Order order = Order::pre;  // GPT-2 and after; Order::post: GPT (2018), which has no norm after the last block
     bool tied = true;  // the output matrix is the word table itself
 };
 
@@ -41,14 +35,14 @@ struct Weights {
     Var words;                  // (V, E)          one row a word
     Var positions;              // (positions, E)  one row a place
     std::vector<Block> blocks;  // L of them
-    LayerNorm norm;             // after the last block; absent in GPT (2018)
+    Norm norm;                  // after the last block; absent in GPT (2018)
     Var output;                 // (V, E)          a word's logit is its row times the hidden state; tied: the same Var as `words`
 };
 
-// How far from zero the weights start.
+// Standard deviations of fresh weights.
 struct Start {
-    float deviation = 0.02f;            // of all matrices; those that write into the stream get deviation / sqrt(2 L)
-    float embedding_deviation = 0.02f;  // of words and positions
+    float stddev = 0.02f;            // of all matrices; those that write into the residual stream get stddev / sqrt(2 L)
+    float embedding_stddev = 0.02f;  // of words and positions
 };
 
 // Fresh weights: normal (not cut off), biases 0, gains 1.
@@ -60,7 +54,7 @@ Weights empty_weights(const Config& config);
 
 // --- loading and saving ---
 
-// Names and shapes of the published checkpoints: `gpt2` (wte, wpe, ...) or, with Norm::post, `openai-gpt` (tokens_embed, ...).
+// Names and shapes of the published checkpoints: `gpt2` (wte, wpe, ...) or, with Order::post, `openai-gpt` (tokens_embed, ...).
 // Their matrices are (in, out), as ours.   prefix  put in front of every name: "transformer." in models that have a head
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix = "");
 

@@ -36,7 +36,7 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
     const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
     steps.embedding = embed_patches(images, w, config);                                  // z0, Eq. 1
-    steps.encoder = pre_norm_stack(steps.embedding.z0, w.blocks, options, how);          // Eqs. 2, 3
+    steps.encoder = stack(steps.embedding.z0, w.blocks, options, {.self = how});         // Eqs. 2, 3
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                   // (B*(N+1), D)
     steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());             // (B, D)   Eq. 4
     steps.logits = linear(steps.class_tokens, w.classifier);                             // (B, K)
@@ -66,20 +66,18 @@ static void check(const Config& config) {
     require(config.heads > 0 && config.width % config.heads == 0, "vit: ", config.heads, " heads do not divide a width of ", config.width);
 }
 
-Weights make_weights(const Config& config, Random& random, float deviation) {
+Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const int D = config.width;
     Weights w;
-    w.projection = make_linear(random, config.patch_size * config.patch_size * config.channels, D, deviation);
-    w.class_token = parameter(truncated_normal_matrix(random, 1, D, deviation));
-    w.positions = parameter(truncated_normal_matrix(random, patch_count(config) + 1, D, deviation));
-    for (int l = 0; l < config.depth; ++l) {
-        Block block = make_block(random, D, config.mlp_width, deviation);
-        if (!config.query_key_value_bias) block.attention.query.bias = block.attention.key.bias = block.attention.value.bias = {};
-        w.blocks.push_back(std::move(block));
-    }
+    w.projection = make_linear(random, config.patch_size * config.patch_size * config.channels, D, init);
+    w.class_token = make_weight(random, 1, D, init);
+    w.positions = make_weight(random, patch_count(config) + 1, D, init);
+    const bool bias = config.query_key_value_bias;
+    const BlockShape shape{.width = D, .mlp_width = config.mlp_width, .query_bias = bias, .key_bias = bias, .value_bias = bias};
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
     w.norm = make_layer_norm(D);
-    w.classifier = make_linear(random, D, config.classes, deviation);
+    w.classifier = make_linear(random, D, config.classes, init);
     return w;
 }
 

@@ -40,13 +40,13 @@ struct Weights {
     Var class_token;            // (1, D)      x_class
     Var positions;              // (N+1, D)    E_pos; row 0 belongs to the class token
     std::vector<Block> blocks;  // L of them
-    LayerNorm norm;             // the last one, over all tokens
+    Norm norm;                  // the last one, over all tokens
     Linear classifier;          // (D, K)
 };
 
-// Fresh weights: a normal distribution cut off at two deviations, biases 0, gains 1.
+// Fresh weights, biases 0, gains 1.
 //   throws  std::invalid_argument for a config that does not fit together
-Weights make_weights(const Config& config, Random& random, float deviation = 0.02f);
+Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
 // Names, shapes and places of google/vit-base-patch16-224 and its relatives.
 Parameters parameters(const Weights& w, const Config& config);

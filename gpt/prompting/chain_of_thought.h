@@ -56,7 +56,7 @@ std::vector<int> labels_of(const Task& task, const std::vector<int>& documents, 
 gpt::Config model_of(const Task& task);
 
 // Words and places must start large.
-const gpt::Start start{.deviation = 0.2f, .embedding_deviation = 0.5f};
+const gpt::Start start{.stddev = 0.2f, .embedding_stddev = 0.5f};
 
 // Mean cross entropy of all tokens that are written, in the direct format and in the other.
 Var loss(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& direct, const Questions& others,

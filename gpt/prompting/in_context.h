@@ -43,7 +43,7 @@ double best_loss(const Task& task, int shots);
 gpt::Config model_of(const Task& task);
 
 // Words and places must start large, or the second layer never finds the example that matches the query.
-const gpt::Start start{.deviation = 0.1f, .embedding_deviation = 0.5f};
+const gpt::Start start{.stddev = 0.1f, .embedding_stddev = 0.5f};
 
 // What the model says of the label of each pair, having read its input but not its label: (B*N, L).
 Var label_logits(const gpt::Steps& steps, const Task& task);

@@ -3,6 +3,7 @@
 #include <utility>
 
 static thread_local Tape* running_tape = nullptr;
+static thread_local int keepers = 0;  // KeepSteps that live
 
 Var::Var(Record* given) : record(given) { ++record->handles; }
 
@@ -24,7 +25,7 @@ Var::~Var() {
 }
 
 static Record& existing(Record* record) {
-    require(record != nullptr, "Var: this one holds no value");
+    require(record != nullptr, "Var: this one holds no value; a part that the model does not have, or a step that was not kept (make a KeepSteps before forward)");
     return *record;
 }
 
@@ -59,6 +60,12 @@ Tape::~Tape() {
 NoTape::NoTape() : outer(std::exchange(running_tape, nullptr)) {}
 
 NoTape::~NoTape() { running_tape = outer; }
+
+KeepSteps::KeepSteps() { ++keepers; }
+
+KeepSteps::~KeepSteps() { --keepers; }
+
+bool steps_are_kept() { return keepers > 0 || running_tape != nullptr; }
 
 Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where) {
     return record_operation(new Record, name, std::move(value), std::move(inputs), backward, where);

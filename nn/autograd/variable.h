@@ -98,6 +98,19 @@ private:
     Tape* outer;
 };
 
+// While one lives, forward passes keep every named step (attention weights, what each block computed) although no Tape runs. Without
+// either, a step is given back as soon as the next one is computed, so that evaluation needs little memory. Tests, lessons and
+// whoever looks inside a model ask for it here, and nowhere else:
+//     const KeepSteps keep;
+//     const vit::Steps steps = vit::forward(images, w, config);  // steps.encoder.blocks[3].attention.weights is there
+class KeepSteps {
+public:
+    KeepSteps();
+    ~KeepSteps();
+    KeepSteps(const KeepSteps&) = delete;
+};
+bool steps_are_kept();  // a KeepSteps lives, or a Tape runs
+
 // Walks the tape from its end and lets every operation hand its gradient on to its inputs. Each operation is forgotten once
 // it has done so, unless somebody still holds its Var: what it held serves the operations before it.
 //   loss    (1, 1), made on the running tape

@@ -6,26 +6,102 @@
 #include <utility>
 
 #include "nn/autograd/operations.h"
+#include "nn/base/functions.h"
 #include "nn/base/matmul.h"
 #include "nn/base/parallel.h"
 
-// --- scaled dot-product attention ---
+// --- the textbook: one query at a time ---
 
-// All that forward and backward have to agree on.
+static const float minus_infinity = -std::numeric_limits<float>::infinity();
+
+Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
+    const int h = q.cols / heads, groups = k.cols / h, value_width = v.cols / groups;
+    const float scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(h));
+    const Segments queries = how.segments.list.empty() ? Segments::one(q.rows) : how.segments;
+    const Segments keys = !how.key_segments.list.empty() ? how.key_segments : how.segments.list.empty() ? Segments::one(k.rows) : queries;
+    Matrix context(q.rows, heads * value_width);
+    int first_weight_row = 0;  // of the segment, where the bias is given for each
+    for (int s = 0; s < queries.size(); ++s) {
+        const Segment query_rows = queries.list[s], key_rows = keys.list[s];
+        for (int head = 0; head < heads; ++head) {
+            const int group = head / (heads / groups);
+            for (int i = 0; i < query_rows.count; ++i) {
+                const int query = query_rows.first + i;
+                const int mask_row = how.may.queries == query_rows.count ? i : query;
+                std::vector<float> weights(key_rows.count);  // first scores
+                for (int j = 0; j < key_rows.count; ++j) {
+                    double score = 0;
+                    for (int d = 0; d < h; ++d)
+                        score += static_cast<double>(q(query, head * h + d)) * k(key_rows.first + j, group * h + d);
+                    score *= scale;
+                    if (how.bias) {
+                        const bool shared = how.bias.rows() == heads * queries.longest();
+                        const int row = shared ? head * queries.longest() + i : first_weight_row + head * query_rows.count + i;
+                        score += how.bias.value()(row, j);
+                    }
+                    const bool allowed = how.may.everybody() || how.may(mask_row, j);
+                    weights[j] = allowed ? static_cast<float>(score) : minus_infinity;
+                }
+                softmax_in_place(weights.data(), key_rows.count);
+                for (int d = 0; d < value_width; ++d) {
+                    double sum = 0;
+                    for (int j = 0; j < key_rows.count; ++j)
+                        sum += static_cast<double>(weights[j]) * v(key_rows.first + j, group * value_width + d);
+                    context(query, head * value_width + d) = static_cast<float>(sum);
+                }
+            }
+        }
+        first_weight_row += heads * query_rows.count;
+    }
+    return context;
+}
+
+// --- the same with matrix products ---
+//
+// For each segment and head A = softmax(scale q k^T + bias) and A v are two products. Under a mask the queries are taken in pieces,
+// and each piece looks only at the keys from the first to the last that one of its queries may attend to: under a causal mask half of
+// the square is never computed.
+
+namespace {
+
+// Some queries of one segment, and the keys that they need.
+struct Piece {
+    int segment;
+    int first, count;         // queries, counted in the segment
+    int first_key, end_key;   // keys, counted in the segment
+};
+
+constexpr int piece_rows = 128;
+constexpr long whole_limit = 1 << 18;  // scores of a head that are computed at once where there is no mask
+
+// What forward and backward have to agree on.
 struct Plan {
     Segments queries, keys;
     std::vector<int> first_weight_row;  // of each segment, in A
+    std::vector<Piece> pieces;
     MayAttend may;
-    int heads, head_width;
+    int heads, key_heads;             // H, G
+    int head_width, value_width;      // h, hv
     float scale;
+    bool bias_of_segments;            // a bias for each segment, laid out as A
 
+    int key_head(int head) const { return head / (heads / key_heads); }
     int weight_row(int segment, int head) const { return first_weight_row[segment] + head * queries.list[segment].count; }
-    // The row of the mask that speaks of query i of a segment: its own, or the one shared by all segments.
+    int bias_row(int segment, int head) const { return bias_of_segments ? weight_row(segment, head) : head * queries.longest(); }
+    // The row of the mask for query i of a segment: its own, or the one shared by all segments.
     int mask_row(int segment, int i) const {
         const Segment& s = queries.list[segment];
         return may.queries == s.count ? i : s.first + i;
     }
+    const char* allowed(int segment, int i) const { return &may.table[static_cast<std::size_t>(mask_row(segment, i)) * may.keys]; }
 };
+
+struct AttentionRecord : Record {
+    Plan plan;
+    Var weights;
+};
+
+}  // namespace
 
 static void check_segments(const char* name, const Segments& segments, int rows, Where where) {
     for (const Segment& segment : segments.list)
@@ -34,121 +110,184 @@ static void check_segments(const char* name, const Segments& segments, int rows,
                 ", which has ", rows, " rows");
 }
 
+static void check_mask(const Plan& plan, Where where) {
+    for (int s = 0; s < plan.queries.size(); ++s) {
+        const Segment queries = plan.queries.list[s];
+        const bool of_batch = plan.may.queries == plan.queries.rows() && plan.mask_row(s, queries.count) <= plan.may.queries;
+        require(of_batch || plan.may.queries == queries.count, where, "attend: a mask for ", plan.may.queries,
+                " queries meets a segment of ", queries.count, " and a batch of ", plan.queries.rows());
+        require(plan.may.keys >= plan.keys.list[s].count, where, "attend: a mask for ", plan.may.keys,
+                " keys meets a segment of ", plan.keys.list[s].count);
+    }
+}
+
+static void check_bias(Plan& plan, const Var& bias, Where where) {
+    const int shared_rows = plan.heads * plan.queries.longest(), all_rows = plan.heads * plan.queries.rows();
+    plan.bias_of_segments = bias.rows() != shared_rows;
+    require((bias.rows() == shared_rows || bias.rows() == all_rows) && bias.cols() == plan.keys.longest(), where,
+            "attend: the bias is ", bias.value(), ", ", plan.heads, " heads of ", plan.queries.longest(), " queries and ",
+            plan.keys.longest(), " keys need (", shared_rows, ", ", plan.keys.longest(), "), or (", all_rows, ", ",
+            plan.keys.longest(), ") for all segments");
+}
+
+// Shrinks the keys of a piece to those between the first and the last that one of its queries may attend to.
+static void look_at_mask(Piece& piece, const Plan& plan) {
+    const int m = piece.end_key;
+    int first = m, end = 0;
+    for (int i = piece.first; i < piece.first + piece.count; ++i) {
+        const char* const may = plan.allowed(piece.segment, i);
+        for (int j = 0; j < first; ++j)
+            if (may[j]) first = j;
+        for (int j = m; j > end; --j)
+            if (may[j - 1]) end = j;
+    }
+    piece.first_key = std::min(first, end);
+    piece.end_key = end;
+}
+
+static std::vector<Piece> cut_into_pieces(const Plan& plan) {
+    std::vector<Piece> pieces;
+    for (int s = 0; s < plan.queries.size(); ++s) {
+        const int n = plan.queries.list[s].count, m = plan.keys.list[s].count;
+        const bool at_once = n <= piece_rows || (plan.may.everybody() && static_cast<long>(n) * m <= whole_limit);
+        const int count = at_once ? 1 : (n + piece_rows - 1) / piece_rows;
+        for (int p = 0; p < count; ++p) {
+            const int first = static_cast<int>(static_cast<long>(n) * p / count), end = static_cast<int>(static_cast<long>(n) * (p + 1) / count);
+            Piece piece{.segment = s, .first = first, .count = end - first, .first_key = 0, .end_key = m};
+            if (!plan.may.everybody()) look_at_mask(piece, plan);
+            pieces.push_back(piece);
+        }
+    }
+    return pieces;
+}
+
 static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
-    require(q.cols() == k.cols() && same_shape(k.value(), v.value()), where, "attend: q ", q.value(), ", k ", k.value(), ", v ",
-            v.value(), ", all must be equally wide, k and v equally high");
+    require(k.rows() == v.rows(), where, "attend: k ", k.value(), " and v ", v.value(), " must be equally high");
     require(heads > 0 && q.cols() % heads == 0, where, "attend: ", heads, " heads do not divide a width of ", q.cols());
     Plan plan;
+    plan.heads = heads;
+    plan.head_width = q.cols() / heads;
+    require(plan.head_width > 0 && k.cols() > 0 && k.cols() % plan.head_width == 0 && heads % (k.cols() / plan.head_width) == 0, where,
+            "attend: q ", q.value(), " has ", heads, " heads of width ", plan.head_width, ", k ", k.value(),
+            " must hold a number of such heads that divides ", heads);
+    plan.key_heads = k.cols() / plan.head_width;
+    require(v.cols() > 0 && v.cols() % plan.key_heads == 0, where, "attend: v ", v.value(), " must hold ", plan.key_heads,
+            " heads as k ", k.value(), " does");
+    plan.value_width = v.cols() / plan.key_heads;
     plan.queries = how.segments.list.empty() ? Segments::one(q.rows()) : how.segments;
     plan.keys = !how.key_segments.list.empty() ? how.key_segments
                 : how.segments.list.empty()    ? Segments::one(k.rows())
                                                : how.segments;
     plan.may = how.may;
-    plan.heads = heads;
-    plan.head_width = q.cols() / heads;
     plan.scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(plan.head_width));
+    plan.bias_of_segments = false;
     require(plan.queries.size() == plan.keys.size(), where, "attend: ", plan.queries.size(), " segments of queries but ",
             plan.keys.size(), " of keys");
     check_segments("q", plan.queries, q.rows(), where);
     check_segments("k", plan.keys, k.rows(), where);
+    if (!plan.may.everybody()) check_mask(plan, where);
+    if (how.bias) check_bias(plan, how.bias, where);
     int row = 0;
-    for (int s = 0; s < plan.queries.size(); ++s) {
+    for (const Segment& segment : plan.queries.list) {
         plan.first_weight_row.push_back(row);
-        row += heads * plan.queries.list[s].count;
-        if (plan.may.everybody()) continue;
-        const bool of_batch =
-            plan.may.queries == plan.queries.rows() && plan.mask_row(s, plan.queries.list[s].count) <= plan.may.queries;
-        require(of_batch || plan.may.queries == plan.queries.list[s].count, where, "attend: a mask for ", plan.may.queries,
-                " queries meets a segment of ", plan.queries.list[s].count, " and a batch of ", plan.queries.rows());
-        require(plan.may.keys >= plan.keys.list[s].count, where, "attend: a mask for ", plan.may.keys,
-                " keys meets a segment of ", plan.keys.list[s].count);
+        row += heads * segment.count;
     }
-    if (how.bias)
-        require(how.bias.rows() == heads * plan.queries.longest() && how.bias.cols() == plan.keys.longest(), where,
-                "attend: the bias is ", how.bias.value(), ", ", heads, " heads of ", plan.queries.longest(), " queries and ",
-                plan.keys.longest(), " keys need (", heads * plan.queries.longest(), ", ", plan.keys.longest(), ")");
+    plan.pieces = cut_into_pieces(plan);
     return plan;
 }
 
-struct AttentionRecord : Record {
-    Plan plan;
-    Var weights;
-};
+// The part of a matrix of queries, or of keys or values, that belongs to a piece and a head.
+static Slice query_part(const Matrix& q, const Plan& plan, const Piece& piece, int head, int width) {
+    return part(q, plan.queries.list[piece.segment].first + piece.first, piece.count, head * width, width);
+}
+static OutSlice query_part(Matrix& q, const Plan& plan, const Piece& piece, int head, int width) {
+    return part(q, plan.queries.list[piece.segment].first + piece.first, piece.count, head * width, width);
+}
+static Slice key_part(const Matrix& k, const Plan& plan, const Piece& piece, int head, int width) {
+    return part(k, plan.keys.list[piece.segment].first + piece.first_key, piece.end_key - piece.first_key, plan.key_head(head) * width,
+                width);
+}
+static OutSlice key_part(Matrix& k, const Plan& plan, const Piece& piece, int head, int width) {
+    return part(k, plan.keys.list[piece.segment].first + piece.first_key, piece.end_key - piece.first_key, plan.key_head(head) * width,
+                width);
+}
 
-// A = softmax(scale q k^T + bias, where allowed) of one segment and head.
-static void head_weights(Matrix& weights, const Plan& plan, const Matrix& q, const Matrix& k, const Var& bias, int segment,
-                         int head) {
-    const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
-    const int h = plan.head_width;
-    const int first_row = plan.weight_row(segment, head);
-    const Slice q_head = part(q, queries.first, queries.count, head * h, h);  // (n, h)
-    const Slice k_head = part(k, keys.first, keys.count, head * h, h);        // (m, h)
-    multiply_add(part(weights, first_row, queries.count, 0, keys.count), q_head, transposed(k_head));
-    for (int i = 0; i < queries.count; ++i) {
-        float* const scores = weights.row(first_row + i);
-        for (int j = 0; j < keys.count; ++j) scores[j] *= plan.scale;
+// A = softmax(scale q k^T + bias, where allowed) of one piece and head: (queries of the piece, keys of the piece).
+static void piece_weights(OutSlice A, const Plan& plan, const Matrix& q, const Matrix& k, const Var& bias, const Piece& piece, int head) {
+    const Slice q_head = query_part(q, plan, piece, head, plan.head_width);  // (n, h)
+    const Slice k_head = key_part(k, plan, piece, head, plan.head_width);    // (m, h)
+    multiply(A, q_head, transposed(k_head));                                 // (n, m)  scores
+    for (int i = 0; i < A.rows; ++i) {
+        float* const scores = A.first + i * A.row_step;
+        for (int j = 0; j < A.cols; ++j) scores[j] *= plan.scale;
         if (bias) {
-            const float* const b = bias.value().row(head * plan.queries.longest() + i);
-            for (int j = 0; j < keys.count; ++j) scores[j] += b[j];
+            const float* const b = bias.value().row(plan.bias_row(piece.segment, head) + piece.first + i) + piece.first_key;
+            for (int j = 0; j < A.cols; ++j) scores[j] += b[j];
         }
         if (!plan.may.everybody()) {
-            const char* const may = &plan.may.table[static_cast<std::size_t>(plan.mask_row(segment, i)) * plan.may.keys];
-            for (int j = 0; j < keys.count; ++j)
-                if (!may[j]) scores[j] = -std::numeric_limits<float>::infinity();
+            const char* const may = plan.allowed(piece.segment, piece.first + i) + piece.first_key;
+            for (int j = 0; j < A.cols; ++j)
+                if (!may[j]) scores[j] = minus_infinity;
         }
-        softmax_in_place(scores, keys.count);
+        softmax_in_place(scores, A.cols);
     }
 }
 
 // forward   A = softmax(scale q k^T + bias),  context = A v, for every segment and head
 // backward  dA = dcontext v^T,  dv = A^T dcontext,  ds = softmax backward of dA,  dbias = ds,
 //           dq = scale ds k,  dk = scale ds^T q
-static void attend_head_backward(const AttentionRecord& record, const Matrix& dcontext, Matrix& dq, Matrix& dk, Matrix& dv,
-                                 Matrix& dbias, int segment, int head) {
+static void piece_backward(const AttentionRecord& record, const Matrix& dcontext, Matrix& dq, Matrix& dk, Matrix& dv, Matrix& dbias,
+                           const Piece& piece, int head) {
     const Plan& plan = record.plan;
-    const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
-    const int n = queries.count, m = keys.count, h = plan.head_width;
-    const int first_row = plan.weight_row(segment, head), first_col = head * h;
+    const int h = plan.head_width, hv = plan.value_width;
+    const int n = piece.count, m = piece.end_key - piece.first_key;
     const Matrix& q = record.inputs[0].value();
     const Matrix& k = record.inputs[1].value();
     const Matrix& v = record.inputs[2].value();
-    const Slice A = part(record.weights.value(), first_row, n, 0, m);                   // (n, m)
-    const Slice dcontext_head = part(dcontext, queries.first, n, first_col, h);         // (n, h)
-    multiply_add(part(dv, keys.first, m, first_col, h), transposed(A), dcontext_head);  // (m, h)
-    Matrix ds = Matrix::unset(n, m);                                                    // first dA, then ds
-    multiply(whole(ds), dcontext_head, transposed(part(v, keys.first, m, first_col, h)));
+    const int first_row = plan.weight_row(piece.segment, head) + piece.first;
+    const Slice A = part(record.weights.value(), first_row, n, piece.first_key, m);         // (n, m)
+    const Slice dcontext_head = query_part(dcontext, plan, piece, head, hv);                // (n, hv)
+    multiply_add(key_part(dv, plan, piece, head, hv), transposed(A), dcontext_head);        // (m, hv)
+    Matrix ds = Matrix::unset(n, m);                                                        // first dA, then ds
+    multiply(whole(ds), dcontext_head, transposed(key_part(v, plan, piece, head, hv)));
     for (int i = 0; i < n; ++i) softmax_backward_row(A.first + i * A.row_step, ds.row(i), ds.row(i), m);
     if (!dbias.empty()) {
+        const int first_bias_row = plan.bias_row(piece.segment, head) + piece.first;
         for (int i = 0; i < n; ++i)
-            for (int j = 0; j < m; ++j) dbias(head * plan.queries.longest() + i, j) += ds(i, j);
+            for (int j = 0; j < m; ++j) dbias(first_bias_row + i, piece.first_key + j) += ds(i, j);
     }
     for (float& x : ds) x *= plan.scale;
-    multiply_add(part(dq, queries.first, n, first_col, h), whole(ds), part(k, keys.first, m, first_col, h));  // (n, h)
-    multiply_add(part(dk, keys.first, m, first_col, h), transposed(whole(ds)),
-                 part(q, queries.first, n, first_col, h));  // (m, h)
+    multiply_add(query_part(dq, plan, piece, head, h), whole(ds), key_part(k, plan, piece, head, h));              // (n, h)
+    multiply_add(key_part(dk, plan, piece, head, h), transposed(whole(ds)), query_part(q, plan, piece, head, h));  // (m, h)
 }
 
-// Calls body(head) for every head, on several cores where the products are large enough to pay for waking them.
-static void for_each_head(const Plan& plan, const std::function<void(int)>& body) {
-    long multiplications = 0;
-    for (int s = 0; s < plan.queries.size(); ++s)
-        multiplications += 2L * plan.heads * plan.queries.list[s].count * plan.keys.list[s].count * plan.head_width;
-    if (multiplications < 1'500'000)
-        for (int head = 0; head < plan.heads; ++head) body(head);
-    else
-        parallel_for(plan.heads, body);
+// Whether the products are large enough to pay for waking other threads.
+static bool worth_sharing(const Plan& plan) {
+    double multiplications = 0;
+    for (const Piece& piece : plan.pieces)
+        multiplications += 2.0 * plan.heads * piece.count * (piece.end_key - piece.first_key) * plan.head_width;
+    return multiplications >= 1.5e6;
 }
 
+static void for_each(int count, bool shared, const std::function<void(int)>& body) {
+    if (shared) return parallel_for(count, body);
+    for (int i = 0; i < count; ++i) body(i);
+}
+
+// Heads that share keys and values are worked on by one thread, which adds up dk and dv.
 static void attend_backward(Record& record) {
     const AttentionRecord& kept = static_cast<AttentionRecord&>(record);
+    const Plan& plan = kept.plan;
     const Var& bias = record.inputs[3];
     Matrix dq(record.inputs[0].rows(), record.inputs[0].cols());
     Matrix dk(record.inputs[1].rows(), record.inputs[1].cols());
     Matrix dv(record.inputs[2].rows(), record.inputs[2].cols());
     Matrix dbias = bias.wants_gradient() ? Matrix(bias.rows(), bias.cols()) : Matrix();
-    for_each_head(kept.plan, [&](int head) {
-        for (int segment = 0; segment < kept.plan.queries.size(); ++segment)
-            attend_head_backward(kept, record.gradient, dq, dk, dv, dbias, segment, head);
+    const int sharing = plan.heads / plan.key_heads;
+    for_each(plan.key_heads, worth_sharing(plan), [&](int group) {
+        for (int head = group * sharing; head < (group + 1) * sharing; ++head)
+            for (const Piece& piece : plan.pieces)
+                if (piece.end_key > piece.first_key) piece_backward(kept, record.gradient, dq, dk, dv, dbias, piece, head);
     });
     add_gradient(record.inputs[0], std::move(dq));
     add_gradient(record.inputs[1], std::move(dk));
@@ -156,75 +295,138 @@ static void attend_backward(Record& record) {
     if (!dbias.empty()) add_gradient(record.inputs[3], std::move(dbias));
 }
 
+// The weights of all pieces and heads are kept for backward and for whoever looks; otherwise a piece has them only for itself.
 Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
     Plan plan = make_plan(q, k, v, heads, how, where);
-    Matrix weights(heads * plan.queries.rows(), plan.keys.longest());  // (segments * H * n, m)
-    Matrix context(q.rows(), v.cols());                                // (n, D)
-    for_each_head(plan, [&](int head) {
-        for (int segment = 0; segment < plan.queries.size(); ++segment) {
-            const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
-            const int h = plan.head_width;
-            head_weights(weights, plan, q.value(), k.value(), how.bias, segment, head);
-            const Slice A = part(std::as_const(weights), plan.weight_row(segment, head), queries.count, 0, keys.count);
-            multiply_add(part(context, queries.first, queries.count, head * h, h), A,
-                         part(v.value(), keys.first, keys.count, head * h, h));
+    const bool keep = steps_are_kept();
+    Matrix weights = keep ? Matrix(heads * plan.queries.rows(), plan.keys.longest()) : Matrix();  // (segments * H * n, m)
+    Matrix context(q.rows(), heads * plan.value_width);                                           // (n, H hv)
+    for_each(heads, worth_sharing(plan), [&](int head) {
+        for (const Piece& piece : plan.pieces) {
+            const int n = piece.count, m = piece.end_key - piece.first_key;
+            if (m == 0) continue;  // none of these queries may attend to anything: zeros
+            Matrix own = keep ? Matrix() : Matrix::unset(n, m);
+            const OutSlice A = keep ? part(weights, plan.weight_row(piece.segment, head) + piece.first, n, piece.first_key, m) : whole(own);
+            piece_weights(A, plan, q.value(), k.value(), how.bias, piece, head);
+            multiply(query_part(context, plan, piece, head, plan.value_width), A, key_part(v.value(), plan, piece, head, plan.value_width));
         }
     });
     AttentionRecord* const record = new AttentionRecord;
     record->plan = std::move(plan);
-    record->weights = Var(std::move(weights));
+    if (keep) record->weights = Var(std::move(weights));
     const Var kept_weights = record->weights;
     return {record_operation(record, "attend", std::move(context), {q, k, v, how.bias}, attend_backward, where), kept_weights};
 }
 
+// --- with a cache ---
+
+KeyValueCache make_cache(int sequences, int capacity, int key_width, int value_width) {
+    KeyValueCache cache{.sequences = sequences, .capacity = capacity};
+    cache.keys = Var(Matrix(sequences * capacity, key_width));
+    cache.values = Var(Matrix(sequences * capacity, value_width > 0 ? value_width : key_width));
+    return cache;
+}
+
+KeyValueCache make_source_cache() { return {.of_source = true}; }
+
+// The rows of the chosen segments of `from`, as rows of `to`, where they begin at the rows given.
+static void copy_segment(const Var& from, Segment rows, Var& to, int first) {
+    if (rows.count > 0) std::copy(from.value().row(rows.first), from.value().row(rows.first + rows.count), to.value().row(first));
+}
+
+KeyValueCache select_sequences(const KeyValueCache& cache, const std::vector<int>& chosen) {
+    const int before = cache.of_source ? cache.segments.size() : cache.sequences;
+    require(!chosen.empty(), "select_sequences: no sequence is chosen");
+    for (const int s : chosen)
+        require(s >= 0 && s < before, "select_sequences: there is no sequence ", s, " among ", before);
+    if (cache.of_source && !cache.keys) return cache;  // nothing has been read yet
+    std::vector<int> lengths;
+    for (const int s : chosen) lengths.push_back(cache.of_source ? cache.segments.list[s].count : cache.capacity);
+    const Segments target = Segments::of(lengths);
+    KeyValueCache selected = cache;
+    selected.sequences = static_cast<int>(chosen.size());
+    selected.keys = Var(Matrix(target.rows(), cache.keys.cols()));
+    selected.values = Var(Matrix(target.rows(), cache.values.cols()));
+    if (cache.of_source) selected.segments = target;
+    for (std::size_t s = 0; s < chosen.size(); ++s) {
+        const Segment rows = cache.of_source ? cache.segments.list[chosen[s]] : Segment{chosen[s] * cache.capacity, cache.filled};
+        copy_segment(cache.keys, rows, selected.keys, target.list[s].first);
+        copy_segment(cache.values, rows, selected.values, target.list[s].first);
+    }
+    return selected;
+}
+
+// Appends the new keys and values of each sequence, and tells attention where all of them lie.
+static void extend(KeyValueCache& cache, const Var& k, const Var& v, int count, Attending& how) {
+    for (int s = 0; s < cache.sequences; ++s) {
+        copy_segment(k, {s * count, count}, cache.keys, s * cache.capacity + cache.filled);
+        copy_segment(v, {s * count, count}, cache.values, s * cache.capacity + cache.filled);
+    }
+    cache.filled += count;
+    how.segments = Segments::equal(cache.sequences, count);
+    how.key_segments = {};
+    for (int s = 0; s < cache.sequences; ++s) how.key_segments.list.push_back({s * cache.capacity, cache.filled});
+    if (how.may.everybody() && count > 1) how.may = causal(count, cache.filled);  // a single new token may see all before it anyway
+}
+
 // --- with its four matrices ---
 
-Attention make_attention(Random& random, int width, float deviation) {
-    return {.query = make_linear(random, width, width, deviation),
-            .key = make_linear(random, width, width, deviation),
-            .value = make_linear(random, width, width, deviation),
-            .output = make_linear(random, width, width, deviation)};
+// 0, 1, 2, ... in each segment, counted on from the tokens in the cache, unless positions are given.
+static std::vector<int> rotary_positions(const Attending& how, int rows, int new_tokens) {
+    if (!how.rotary.positions.empty()) return how.rotary.positions;
+    std::vector<int> positions(rows);
+    if (how.cache != nullptr) {
+        for (int i = 0; i < rows; ++i) positions[i] = how.cache->filled + i % new_tokens;
+        return positions;
+    }
+    const Segments segments = how.segments.list.empty() ? Segments::one(rows) : how.segments;
+    for (const Segment& segment : segments.list)
+        for (int i = 0; i < segment.count; ++i) positions[segment.first + i] = i;
+    return positions;
 }
 
-AttentionSteps attention(const Var& x, const Var& source, const Attention& w, int heads, const Attending& how) {
-    const Var q = linear(x, w.query);                       // (n, D)  what each token looks for
-    const Var k = linear(source, w.key);                    // (m, D)  what each token offers
-    const Var v = linear(source, w.value);                  // (m, D)  what it hands over
-    const Attended attended = attend(q, k, v, heads, how);  // (n, D)
-    const Var output = linear(attended.context, w.output);  // (n, D)  the heads are mixed
-    return {q, k, v, attended.weights, attended.context, output};
+// The new tokens of each sequence.
+static int check_cache(const KeyValueCache& cache, int rows) {
+    require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ", cache.sequences,
+            " sequences");
+    const int count = rows / cache.sequences;
+    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity, " tokens, ",
+            count, " more do not fit");
+    return count;
 }
 
-KeyValueCache make_cache(int sequences, int capacity, int width) {
-    return {.sequences = sequences,
-            .capacity = capacity,
-            .filled = 0,
-            .keys = Var(Matrix(sequences * capacity, width)),
-            .values = Var(Matrix(sequences * capacity, width))};
-}
-
-static void append_to_each(Var& kept, const Var& fresh, const KeyValueCache& cache, int count) {
-    for (int s = 0; s < cache.sequences; ++s)
-        std::copy(fresh.value().row(s * count), fresh.value().row((s + 1) * count),
-                  kept.value().row(s * cache.capacity + cache.filled));
-}
-
-AttentionSteps attention(const Var& x, const Attention& w, int heads, KeyValueCache& cache) {
-    require(cache.sequences > 0 && x.rows() % cache.sequences == 0, "attention: ", x.rows(), " new tokens for a cache of ",
-            cache.sequences, " sequences");
-    const int count = x.rows() / cache.sequences;  // new tokens of each sequence
-    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity,
-            " tokens, ", count, " more do not fit");
-    const Var q = linear(x, w.query);  // (sequences * count, D)
-    const Var k = linear(x, w.key);
-    const Var v = linear(x, w.value);
-    append_to_each(cache.keys, k, cache, count);
-    append_to_each(cache.values, v, cache, count);
-    cache.filled += count;
-    Attending how{.segments = Segments::equal(cache.sequences, count)};
-    if (count > 1) how.may = causal(count, cache.filled);  // a single new token may see everything before it anyway
-    for (int s = 0; s < cache.sequences; ++s) how.key_segments.list.push_back({s * cache.capacity, cache.filled});
-    const Attended attended = attend(q, cache.keys, cache.values, heads, how);
-    const Var output = linear(attended.context, w.output);
-    return {q, k, v, attended.weights, attended.context, output};
+AttentionSteps attention(const Sources& from, const Attention& w, int heads, const Attending& how) {
+    AttentionSteps steps;
+    Attending told = how;
+    KeyValueCache* const cache = how.cache;
+    const bool of_source = cache != nullptr && cache->of_source;
+    const bool source_is_known = of_source && cache->keys;
+    const int new_tokens = cache != nullptr && !of_source ? check_cache(*cache, from.query.rows()) : 0;
+    steps.query = linear(from.query, w.query);                             // (n, H h)  what each token looks for
+    steps.key = source_is_known ? cache->keys : linear(from.key, w.key);         // (m, G h)  what each token offers
+    steps.value = source_is_known ? cache->values : linear(from.value, w.value);  // (m, G h)  what it hands over
+    Var q = steps.query, k = steps.key, v = steps.value;
+    if (how.rotary.base != 0) {
+        const int h = q.cols() / std::max(1, heads);
+        const std::vector<int> positions = rotary_positions(how, q.rows(), new_tokens);
+        q = steps.rotated_query = rotate(q, positions, h, how.rotary.base, how.rotary.layout);
+        k = steps.rotated_key = rotate(k, positions, h, how.rotary.base, how.rotary.layout);
+    }
+    if (of_source) {
+        if (!source_is_known) {
+            cache->keys = Var(k.value());
+            cache->values = Var(v.value());
+            cache->segments = how.key_segments.list.empty() ? Segments::one(k.rows()) : how.key_segments;
+        }
+        told.key_segments = cache->segments;
+    } else if (cache != nullptr) {
+        extend(*cache, k, v, new_tokens, told);
+        k = cache->keys;
+        v = cache->values;
+    }
+    const Attended attended = attend(q, k, v, heads, told);  // (n, H h)
+    steps.weights = attended.weights;
+    steps.context = attended.context;
+    steps.output = linear(attended.context, w.output);       // (n, D)  the heads are mixed
+    return steps;
 }

@@ -2,8 +2,8 @@
 
 #include "nn/autograd/rearrange.h"
 
-Var make_embedding(Random& random, int vocabulary, int width, float deviation) {
-    return parameter(truncated_normal_matrix(random, vocabulary, width, deviation));
+Var make_embedding(Random& random, int vocabulary, int width, const Init& init) {
+    return make_weight(random, vocabulary, width, init);
 }
 
 Var embed(const Var& table, const std::vector<int>& ids, Where where) {

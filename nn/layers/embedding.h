@@ -2,11 +2,10 @@
 #pragma once
 #include <vector>
 
-#include "nn/autograd/variable.h"
-#include "nn/base/random.h"
+#include "nn/layers/linear.h"
 
-// (vocabulary, width), drawn from a normal distribution cut off at two deviations.
-Var make_embedding(Random& random, int vocabulary, int width, float deviation = 0.02f);
+// (vocabulary, width), fresh.
+Var make_embedding(Random& random, int vocabulary, int width, const Init& init = {});
 
 // Row ids[i] of the table: (vocabulary, width), n ids -> (n, width).   throws std::invalid_argument naming an id outside the table
 Var embed(const Var& table, const std::vector<int>& ids, Where where = Where::current());

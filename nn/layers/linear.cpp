@@ -1,16 +1,27 @@
 #include "nn/layers/linear.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "nn/autograd/operations.h"
 
-Linear make_linear(Random& random, int in, int out, float deviation) {
-    return {.weight = parameter(truncated_normal_matrix(random, in, out, deviation)), .bias = parameter(Matrix(1, out))};
+Var make_weight(Random& random, int in, int out, const Init& init, int fan_out) {
+    if (init.draw == Draw::xavier_uniform) {
+        const float bound = std::sqrt(6.0f / static_cast<float>(in + (fan_out > 0 ? fan_out : out)));
+        return parameter(uniform_matrix(random, in, out, -bound, bound));
+    }
+    if (init.stddev == 0) return parameter(Matrix(in, out));
+    if (init.draw == Draw::normal) return parameter(normal_matrix(random, in, out, init.stddev));
+    return parameter(truncated_normal_matrix(random, in, out, init.stddev));
 }
 
-Linear make_linear_without_bias(Random& random, int in, int out, float deviation) {
-    return {.weight = parameter(truncated_normal_matrix(random, in, out, deviation)), .bias = {}};
+Linear make_linear(Random& random, int in, int out, const Init& init) {
+    return {.weight = make_weight(random, in, out, init), .bias = parameter(Matrix(1, out))};
+}
+
+Linear make_linear_without_bias(Random& random, int in, int out, const Init& init) {
+    return {.weight = make_weight(random, in, out, init), .bias = {}};
 }
 
 // forward   y = x W + b

@@ -13,9 +13,24 @@ struct Linear {
     Var bias;    // (1, out), or no value at all
 };
 
-// Weights drawn from a normal distribution cut off at two deviations, as the published transformers start; bias 0.
-Linear make_linear(Random& random, int in, int out, float deviation = 0.02f);
-Linear make_linear_without_bias(Random& random, int in, int out, float deviation = 0.02f);
+// How fresh weights are drawn.
+enum class Draw {
+    truncated_normal,  // normal, drawn again until within two standard deviations.   BERT, ViT
+    normal,            //                                                             GPT
+    xavier_uniform,    // uniform within +-sqrt(6 / (in + out)).                      MAE, and Flax's default
+};
+struct Init {
+    Draw draw = Draw::truncated_normal;
+    float stddev = 0.02f;  // standard deviation; 0 = zeros, for weights that will be loaded
+    float residual = 1;    // factor on the two matrices of a block that write into the residual stream; 1 / sqrt(2 L) in GPT-2
+};
+
+// Fresh weights (in, out).   fan_out  the out of Xavier's formula; 0 = out. A fused query-key-value matrix is drawn as one, 3 D wide.
+Var make_weight(Random& random, int in, int out, const Init& init = {}, int fan_out = 0);
+
+// Fresh weights, and a bias of 0.
+Linear make_linear(Random& random, int in, int out, const Init& init = {});
+Linear make_linear_without_bias(Random& random, int in, int out, const Init& init = {});
 
 // x W + b, row by row: (n, in) -> (n, out).   throws std::invalid_argument when the shapes do not fit
 Var linear(const Var& x, const Linear& w, Where where = Where::current());

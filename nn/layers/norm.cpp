@@ -1,26 +1,36 @@
 #include "nn/layers/norm.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
-LayerNorm make_layer_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = parameter(Matrix(1, width))}; }
+Norm make_layer_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = parameter(Matrix(1, width))}; }
 
-struct LayerNormRecord : Record {
-    Matrix normalised;     // (n, D)  x^ = (x - mean) / deviation
-    Matrix one_over_sigma;  // (n, 1)  1 / sqrt(variance + eps)
+Norm make_rms_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = {}}; }
+
+namespace {
+struct NormRecord : Record {
+    NormKind kind = NormKind::layer;
+    Matrix normalised;      // (n, D)  x^
+    Matrix one_over_sigma;  // (n, 1)
 };
+}  // namespace
 
-// forward   x^ = (x - mean) / sigma,  sigma = sqrt(variance + eps),  y = x^ gain + bias
+// forward   layer  x^ = (x - mean) / sigma,  sigma = sqrt(variance + eps)
+//           rms    x^ = x / sigma,           sigma = sqrt(mean of x^2 + eps)
+//           y = x^ gain + bias
 // backward  dgain = sum dy x^,  dbias = sum dy,  and with g = dy gain:
-//           dx = (g - mean(g) - x^ mean(g x^)) / sigma
-//           Moving all of x alike, or stretching it, changes nothing: those two parts of g are taken out.
-static void layer_norm_backward(Record& y) {
-    const LayerNormRecord& kept = static_cast<LayerNormRecord&>(y);
+//           layer  dx = (g - mean(g) - x^ mean(g x^)) / sigma
+//           rms    dx = (g - x^ mean(g x^)) / sigma
+//           Stretching x changes nothing, so the part of g along x^ is taken out; nor does moving all of x alike under a layer norm.
+static void norm_backward(Record& y) {
+    const NormRecord& kept = static_cast<NormRecord&>(y);
     const Matrix& dy = y.gradient;
-    const Matrix& gain = y.inputs[1].value();
+    const Var& gain = y.inputs[1];
+    const Var& bias = y.inputs[2];
     const int D = dy.cols;
     Matrix dx = Matrix::unset(dy.rows, D);
     Matrix dgain(1, D), dbias(1, D);
@@ -28,52 +38,110 @@ static void layer_norm_backward(Record& y) {
         const float* const upstream = dy.row(i);
         const float* const x_hat = kept.normalised.row(i);
         float* const g = dx.row(i);  // first g, then dx
-        for (int j = 0; j < D; ++j) {
-            g[j] = upstream[j] * gain[j];
-            dgain[j] += upstream[j] * x_hat[j];
-            dbias[j] += upstream[j];
-        }
-        const float mean_g = sum_of(g, D) / D;
+        std::copy_n(upstream, D, g);
+        if (gain)
+            for (int j = 0; j < D; ++j) {
+                g[j] *= gain.value()[j];
+                dgain[j] += upstream[j] * x_hat[j];
+            }
+        if (bias)
+            for (int j = 0; j < D; ++j) dbias[j] += upstream[j];
+        const float mean_g = kept.kind == NormKind::layer ? sum_of(g, D) / D : 0;
         const float mean_g_x = dot_of(g, x_hat, D) / D;
         const float one_over_sigma = kept.one_over_sigma(i, 0);
         for (int j = 0; j < D; ++j) g[j] = (g[j] - mean_g - x_hat[j] * mean_g_x) * one_over_sigma;
     }
     add_gradient(y.inputs[0], std::move(dx));
-    add_gradient(y.inputs[1], std::move(dgain));
-    add_gradient(y.inputs[2], std::move(dbias));
+    if (gain) add_gradient(y.inputs[1], std::move(dgain));
+    if (bias) add_gradient(y.inputs[2], std::move(dbias));
 }
 
-Var layer_norm(const Var& x, const LayerNorm& w, float eps, Where where) {
+// x^ of one row, and 1 / sigma
+static float normalise_row(const float* x, float* x_hat, int D, NormKind kind, float eps) {
+    const float mean = kind == NormKind::layer ? sum_of(x, D) / D : 0;
+    for (int j = 0; j < D; ++j) x_hat[j] = x[j] - mean;
+    const float variance = dot_of(x_hat, x_hat, D) / D;  // rms: the mean square
+    const float one_over_sigma = 1 / std::sqrt(variance + eps);
+    for (int j = 0; j < D; ++j) x_hat[j] *= one_over_sigma;
+    return one_over_sigma;
+}
+
+static void require_row(const char* name, const char* what, const Var& row, const Var& x, Where where) {
+    if (row)
+        require(row.rows() == 1 && row.cols() == x.cols(), where, name, ": an input of shape ", x.value(), " meets a ", what,
+                " of shape ", row.value(), ", it should be (1, ", x.cols(), ")");
+}
+
+Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where) {
+    const char* const name = kind == NormKind::layer ? "layer_norm" : "rms_norm";
     const int D = x.cols();
-    require(D > 0 && w.gain.rows() == 1 && w.gain.cols() == D && same_shape(w.gain.value(), w.bias.value()), where,
-            "layer_norm: an input of shape ", x.value(), " meets a gain of shape ", w.gain.value(), " and a bias of shape ",
-            w.bias.value());
-    LayerNormRecord* const kept = new LayerNormRecord;
+    require(D > 0, where, name, ": an input of shape ", x.value(), " has no features");
+    require(eps >= 0, where, name, ": eps is ", eps, ", it stands under a root and cannot be negative");
+    require_row(name, "gain", w.gain, x, where);
+    require_row(name, "bias", w.bias, x, where);
+    NormRecord* const kept = new NormRecord;
+    kept->kind = kind;
     kept->normalised = Matrix::unset(x.rows(), D);
     kept->one_over_sigma = Matrix::unset(x.rows(), 1);
-    const Matrix& gain = w.gain.value();
-    const Matrix& bias = w.bias.value();
     Matrix y = Matrix::unset(x.rows(), D);
-    const auto normalise = [&](int i) {
-        const float* const row = x.value().row(i);
-        float* const x_hat = kept->normalised.row(i);  // first x - mean
-        const float mean = sum_of(row, D) / D;
-        for (int j = 0; j < D; ++j) x_hat[j] = row[j] - mean;
-        const float variance = dot_of(x_hat, x_hat, D) / D;
-        const float one_over_sigma = 1 / std::sqrt(variance + eps);
-        kept->one_over_sigma(i, 0) = one_over_sigma;
-        for (int j = 0; j < D; ++j) {
-            x_hat[j] *= one_over_sigma;
-            y(i, j) = x_hat[j] * gain[j] + bias[j];
-        }
-    };
+    const float* const gain = w.gain ? w.gain.value().begin() : nullptr;
+    const float* const bias = w.bias ? w.bias.value().begin() : nullptr;
     parallel_ranges(x.rows(), grain_of_rows(D), [&](int first, int last) {
-        for (int i = first; i < last; ++i) normalise(i);
+        for (int i = first; i < last; ++i) {
+            float* const x_hat = kept->normalised.row(i);
+            kept->one_over_sigma(i, 0) = normalise_row(x.value().row(i), x_hat, D, kind, eps);
+            float* const out = y.row(i);
+            for (int j = 0; j < D; ++j) out[j] = x_hat[j] * (gain ? gain[j] : 1) + (bias ? bias[j] : 0);
+        }
     });
-    return record_operation(kept, "layer_norm", std::move(y), {x, w.gain, w.bias}, layer_norm_backward, where);
+    return record_operation(kept, name, std::move(y), {x, w.gain, w.bias}, norm_backward, where);
 }
 
-void add_parameters(Parameters& table, const std::string& name, const LayerNorm& w) {
-    table.push_back({name + ".weight", {w.gain.cols()}, Stored::as_it_is, {w.gain}});
-    table.push_back({name + ".bias", {w.bias.cols()}, Stored::as_it_is, {w.bias}});
+Var layer_norm(const Var& x, const Norm& w, float eps, Where where) { return normalise(x, w, NormKind::layer, eps, where); }
+
+Var rms_norm(const Var& x, const Norm& w, float eps, Where where) { return normalise(x, w, NormKind::rms, eps, where); }
+
+namespace {
+struct UnitRowsRecord : Record {
+    Matrix lengths;  // (n, 1)  of the rows of x; 0 where it was below eps and the row was divided by eps
+    float eps = 0;
+};
+}  // namespace
+
+// forward   y = x / length, length = |x|
+// backward  dx = (dy - y (y . dy)) / length: a change along x changes nothing.   Where |x| < eps:  y = x / eps, dx = dy / eps
+static void unit_rows_backward(Record& y) {
+    const UnitRowsRecord& kept = static_cast<UnitRowsRecord&>(y);
+    const int D = y.value.cols;
+    Matrix dx = Matrix::unset(y.value.rows, D);
+    for (int i = 0; i < dx.rows; ++i) {
+        const float* const dy = y.gradient.row(i);
+        const float* const unit = y.value.row(i);
+        const float length = kept.lengths(i, 0);
+        const float along = length > 0 ? dot_of(unit, dy, D) : 0;
+        const float divisor = length > 0 ? length : kept.eps;
+        for (int j = 0; j < D; ++j) dx(i, j) = (dy[j] - unit[j] * along) / divisor;
+    }
+    add_gradient(y.inputs[0], std::move(dx));
+}
+
+Var unit_rows(const Var& x, float eps, Where where) {
+    const int D = x.cols();
+    UnitRowsRecord* const kept = new UnitRowsRecord;
+    kept->eps = eps;
+    kept->lengths = Matrix(x.rows(), 1);
+    Matrix y = Matrix::unset(x.rows(), D);
+    for (int i = 0; i < y.rows; ++i) {
+        const float* const row = x.value().row(i);
+        const float length = std::sqrt(dot_of(row, row, D));
+        if (!(length < eps)) kept->lengths(i, 0) = length;
+        const float divisor = length < eps ? eps : length;
+        for (int j = 0; j < D; ++j) y(i, j) = row[j] / divisor;
+    }
+    return record_operation(kept, "unit_rows", std::move(y), {x}, unit_rows_backward, where);
+}
+
+void add_parameters(Parameters& table, const std::string& name, const Norm& w) {
+    if (w.gain) table.push_back({name + ".weight", {w.gain.cols()}, Stored::as_it_is, {w.gain}});
+    if (w.bias) table.push_back({name + ".bias", {w.bias.cols()}, Stored::as_it_is, {w.bias}});
 }

@@ -1,6 +1,8 @@
-// norm.h: bring every token to mean 0 and variance 1, then let the model choose gain and bias per feature.
+// norm.h: bring every token to a fixed scale, then let the model choose gain and bias per feature.
 //
-//   paper    Ba et al., "Layer Normalization", 2016, arXiv 1607.06450, Eqs. 3-4
+//   papers   Ba et al., "Layer Normalization", 2016, arXiv 1607.06450, Eqs. 3-4
+//            Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, arXiv 1910.07467, Eq. 4
+//   symbols  n tokens   D width
 //   note     eps is part of the model (1e-12 in BERT, 1e-6 in MAE, 1e-5 in GPT-2), so it is an argument
 #pragma once
 #include <string>
@@ -8,16 +10,29 @@
 #include "nn/autograd/variable.h"
 #include "nn/data/parameters.h"
 
-struct LayerNorm {
+enum class NormKind {
+    layer,  // (x - mean) / sqrt(variance + eps), the variance divided by D (the biased one).   BERT, GPT, ViT
+    rms,    // x / sqrt(mean of x^2 + eps): the mean is not subtracted.                          LLaMA, T5
+};
+
+// What a model learns about a norm. Either may be absent: no gain is a gain of 1, no bias is a bias of 0.
+struct Norm {
     Var gain;  // (1, D)
     Var bias;  // (1, D)
 };
 
-LayerNorm make_layer_norm(int width);  // gain 1, bias 0
+Norm make_layer_norm(int width);  // gain 1, bias 0
+Norm make_rms_norm(int width);    // gain 1, no bias
 
-// (x - mean) / sqrt(variance + eps) * gain + bias, row by row; the variance divides by D (the biased one).
-//   x (n, D) -> (n, D).   throws std::invalid_argument when the widths differ
-Var layer_norm(const Var& x, const LayerNorm& w, float eps, Where where = Where::current());
+// The chosen norm, row by row, times gain plus bias: (n, D) -> (n, D).
+//   throws  std::invalid_argument when the widths differ
+Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where = Where::current());
+Var layer_norm(const Var& x, const Norm& w, float eps, Where where = Where::current());
+Var rms_norm(const Var& x, const Norm& w, float eps, Where where = Where::current());
 
-// Adds `name`.weight and `name`.bias.
-void add_parameters(Parameters& table, const std::string& name, const LayerNorm& w);
+// Every row divided by its length, or by eps where it is shorter: (n, D) -> (n, D), rows of length 1.
+//   note  as PyTorch's F.normalize; OpenAI's CLIP divides by the length itself, which is eps = 0
+Var unit_rows(const Var& x, float eps = 1e-12f, Where where = Where::current());
+
+// Adds `name`.weight and `name`.bias, those that there are.
+void add_parameters(Parameters& table, const std::string& name, const Norm& w);

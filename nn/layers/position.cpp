@@ -3,47 +3,55 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
+#include "nn/autograd/rearrange.h"
 #include "nn/base/require.h"
+
+// --- fixed vectors ---
+
+Matrix sine_code(const std::vector<double>& coordinates, int width, SineOrder order, double base) {
+    require(width >= 2 && width % 2 == 0, "sine_code: a width of ", width, " is not made of pairs of a sine and a cosine");
+    const int pairs = width / 2;
+    Matrix code = Matrix::unset(static_cast<int>(coordinates.size()), width);
+    for (int i = 0; i < code.rows; ++i)
+        for (int k = 0; k < pairs; ++k) {
+            const double angle = coordinates[i] * std::pow(base, -static_cast<double>(k) / pairs);
+            const int sine = order == SineOrder::interleaved ? 2 * k : k;
+            const int cosine = order == SineOrder::interleaved ? 2 * k + 1 : pairs + k;
+            code(i, sine) = static_cast<float>(std::sin(angle));
+            code(i, cosine) = static_cast<float>(std::cos(angle));
+        }
+    return code;
+}
 
 Matrix sine_cosine_positions(int length, int width) {
     require(length >= 0 && width >= 2 && width % 2 == 0, "sine_cosine_positions: a width of ", width, " is not made of pairs");
-    Matrix positions = Matrix::unset(length, width);
-    for (int t = 0; t < length; ++t)
-        for (int k = 0; k < width / 2; ++k) {
-            const double angle = t * std::pow(10000.0, -2.0 * k / width);
-            positions(t, 2 * k) = static_cast<float>(std::sin(angle));
-            positions(t, 2 * k + 1) = static_cast<float>(std::cos(angle));
-        }
-    return positions;
-}
-
-// Writes sin(place w_k) and then cos(place w_k), k = 0 ... quarter - 1.
-static void write_waves(float* to, int place, int quarter) {
-    for (int k = 0; k < quarter; ++k) {
-        const double angle = place * std::pow(10000.0, -static_cast<double>(k) / quarter);
-        to[k] = static_cast<float>(std::sin(angle));
-        to[quarter + k] = static_cast<float>(std::cos(angle));
-    }
+    std::vector<double> positions;
+    for (int t = 0; t < length; ++t) positions.push_back(t);
+    return sine_code(positions, width, SineOrder::interleaved);
 }
 
 Matrix sine_cosine_grid(int rows, int cols, int width) {
     require(rows >= 0 && cols >= 0 && width >= 4 && width % 4 == 0, "sine_cosine_grid: a width of ", width, " is not divisible by 4");
-    Matrix positions = Matrix::unset(rows * cols, width);
+    std::vector<double> row_of, col_of;  // of every patch
     for (int r = 0; r < rows; ++r)
         for (int c = 0; c < cols; ++c) {
-            float* const row = positions.row(r * cols + c);
-            write_waves(row, c, width / 4);
-            write_waves(row + width / 2, r, width / 4);
+            row_of.push_back(r);
+            col_of.push_back(c);
         }
-    return positions;
+    return concat_cols({sine_code(col_of, width / 2, SineOrder::halves), sine_code(row_of, width / 2, SineOrder::halves)}).value();
 }
 
+// --- learned positions ---
+
 // Where a new grid point falls between the old ones, and how much each of the four nearest counts.
+namespace {
 struct Taps {
     std::array<int, 4> index;
     std::array<float, 4> weight;
 };
+}  // namespace
 
 static Taps bicubic_taps(int place, int new_size, int old_size) {
     const float a = -0.75f;
@@ -76,4 +84,54 @@ Matrix resample_grid(const Matrix& positions, int rows, int cols, int new_rows, 
                 }
         }
     return resampled;
+}
+
+// --- rotation ---
+
+namespace {
+struct RotateRecord : Record {
+    std::vector<int> positions;
+    int head_width = 0;
+    float base = 0;
+    RotaryLayout layout = RotaryLayout::halves;
+};
+}  // namespace
+
+// Every pair of every head turned by its angle; direction -1 turns back.
+static Matrix rotated(const Matrix& x, const RotateRecord& how, int direction) {
+    const int h = how.head_width, pairs = h / 2;
+    std::vector<double> frequencies;
+    for (int k = 0; k < pairs; ++k) frequencies.push_back(std::pow(static_cast<double>(how.base), -2.0 * k / h));
+    Matrix y = Matrix::unset(x.rows, x.cols);
+    for (int i = 0; i < x.rows; ++i)
+        for (int k = 0; k < pairs; ++k) {
+            const double angle = direction * how.positions[i] * frequencies[k];
+            const float cosine = static_cast<float>(std::cos(angle)), sine = static_cast<float>(std::sin(angle));
+            const int first = how.layout == RotaryLayout::halves ? k : 2 * k;
+            const int second = how.layout == RotaryLayout::halves ? k + pairs : 2 * k + 1;
+            for (int head = 0; head < x.cols; head += h) {
+                const float a = x(i, head + first), b = x(i, head + second);
+                y(i, head + first) = a * cosine - b * sine;
+                y(i, head + second) = a * sine + b * cosine;
+            }
+        }
+    return y;
+}
+
+// forward   (a, b) turned by the angle
+// backward  (da, db) turned back by it
+static void rotate_backward(Record& y) { add_gradient(y.inputs[0], rotated(y.gradient, static_cast<RotateRecord&>(y), -1)); }
+
+Var rotate(const Var& x, const std::vector<int>& positions, int head_width, float base, RotaryLayout layout, Where where) {
+    require(head_width > 0 && head_width % 2 == 0 && x.cols() % head_width == 0, where, "rotate: heads of width ", head_width,
+            " in an input of shape ", x.value(), "; heads must be even and fill the width");
+    require(static_cast<int>(positions.size()) == x.rows(), where, "rotate: ", positions.size(), " positions for the rows of ",
+            x.value());
+    RotateRecord* const kept = new RotateRecord;
+    kept->positions = positions;
+    kept->head_width = head_width;
+    kept->base = base;
+    kept->layout = layout;
+    Matrix y = rotated(x.value(), *kept, 1);
+    return record_operation(kept, "rotate", std::move(y), {x}, rotate_backward, where);
 }

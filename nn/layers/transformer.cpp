@@ -1,99 +1,147 @@
 #include "nn/layers/transformer.h"
 
+#include <utility>
+
 #include "nn/autograd/operations.h"
 
-Mlp make_mlp(Random& random, int width, int inner, float deviation) {
-    return {.expand = make_linear(random, width, inner, deviation), .contract = make_linear(random, inner, width, deviation)};
-}
+// --- the MLP ---
 
-Block make_block(Random& random, int width, int inner, float deviation) {
-    return {.norm1 = make_layer_norm(width),
-            .attention = make_attention(random, width, deviation),
-            .norm2 = make_layer_norm(width),
-            .mlp = make_mlp(random, width, inner, deviation),
-            .scale1 = {},
-            .scale2 = {}};
-}
-
-// z + share, the share scaled feature by feature where the block has such factors
-static Var add_share(const Var& z, const Var& share, const Var& factors) {
-    if (!factors) return add(z, share);
-    const Var scaled = multiply(share, factors);
-    return add(z, scaled);
-}
-
-static void mlp_steps(BlockSteps& steps, const Var& input, const Mlp& w, Activation activation) {
-    const Var expanded = linear(input, w.expand);             // (n, m)
-    steps.intermediate = activate(expanded, activation);      // (n, m)
-    steps.mlp_output = linear(steps.intermediate, w.contract);  // (n, D)
-}
-
-// `Self` is what attention is told: an Attending, or the cache of the tokens before.
-static AttentionSteps self_attention(const Var& x, const Attention& w, int heads, const Attending& how) {
-    return attention(x, x, w, heads, how);
-}
-static AttentionSteps self_attention(const Var& x, const Attention& w, int heads, KeyValueCache& cache) {
-    return attention(x, w, heads, cache);
-}
-
-template <class Self>
-static BlockSteps pre_norm_steps(const Var& z, const Block& w, const BlockOptions& options, Self& self) {
-    BlockSteps steps;
-    steps.norm1 = layer_norm(z, w.norm1, options.eps);                                    // (n, D)
-    steps.attention = self_attention(steps.norm1, w.attention, options.heads, self);      // (n, D)
-    steps.after_attention = add_share(z, steps.attention.output, w.scale1);               // (n, D)
-    steps.norm2 = layer_norm(steps.after_attention, w.norm2, options.eps);                // (n, D)
-    mlp_steps(steps, steps.norm2, w.mlp, options.activation);                             // (n, m) -> (n, D)
-    steps.output = add_share(steps.after_attention, steps.mlp_output, w.scale2);          // (n, D)
+MlpSteps mlp(const Var& x, const Mlp& w, Activation activation) {
+    MlpSteps steps;
+    steps.expanded = linear(x, w.expand);                         // (n, m)
+    if (w.gate.weight) {
+        const Var gate_input = linear(x, w.gate);                 // (n, m)
+        steps.gate = activate(gate_input, activation);            // (n, m)
+        steps.hidden = multiply(steps.gate, steps.expanded);      // (n, m)
+    } else {
+        steps.hidden = activate(steps.expanded, activation);      // (n, m)
+    }
+    steps.output = linear(steps.hidden, w.contract);              // (n, D)
     return steps;
 }
 
-template <class Self>
-static BlockSteps post_norm_steps(const Var& z, const Block& w, const BlockOptions& options, Self& self) {
+// --- the block ---
+
+// x, what a sublayer reads: N(z), or z itself where the norm comes after the sum.
+static Var sublayer_input(const Var& z, const Norm& norm, const BlockOptions& options) {
+    return options.order == Order::post ? z : normalise(z, norm, options.norm, options.eps);
+}
+
+// z', the residual connection around a sublayer that has read x and computed y.
+static Var residual_connection(const Var& z, const Var& x, const Var& y, const Var& layer_scale, const Norm& norm,
+                               const BlockOptions& options) {
+    const Var carried = options.order == Order::normed_residual ? x : z;                     // (n, D)
+    const Var residual = options.residual == 1 ? carried : scale(carried, options.residual);  // (n, D)
+    const Var added = layer_scale ? multiply(y, layer_scale) : y;                            // (n, D)
+    const Var sum = add(residual, added);                                                    // (n, D)
+    return options.order == Order::post ? normalise(sum, norm, options.norm, options.eps) : sum;
+}
+
+BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context) {
+    const bool post = options.order == Order::post;
     BlockSteps steps;
-    steps.attention = self_attention(z, w.attention, options.heads, self);                // (n, D)
-    const Var first_sum = add_share(z, steps.attention.output, w.scale1);                 // (n, D)
-    steps.norm1 = layer_norm(first_sum, w.norm1, options.eps);                            // (n, D)
-    steps.after_attention = steps.norm1;
-    mlp_steps(steps, steps.norm1, w.mlp, options.activation);                             // (n, m) -> (n, D)
-    const Var second_sum = add_share(steps.norm1, steps.mlp_output, w.scale2);            // (n, D)
-    steps.norm2 = layer_norm(second_sum, w.norm2, options.eps);                           // (n, D)
-    steps.output = steps.norm2;
-    return steps;
-}
 
-BlockSteps pre_norm_block(const Var& z, const Block& w, const BlockOptions& options, const Attending& how) {
-    return pre_norm_steps(z, w, options, how);
-}
+    // Self-attention: tokens of one sequence look at one another.
+    steps.after_attention = z;
+    if (w.attention.query.weight) {
+        const Var x = sublayer_input(z, w.norm1, options);                              // (n, D)
+        steps.attention = attention(x, w.attention, options.heads, context.self);
+        steps.after_attention = residual_connection(z, x, steps.attention.output, w.scale1, w.norm1, options);
+        steps.norm1 = post ? steps.after_attention : x;
+    }
 
-BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& options, const Attending& how) {
-    return post_norm_steps(z, w, options, how);
-}
+    // Cross-attention: they look at a source.
+    steps.after_cross = steps.after_attention;
+    if (w.cross.query.weight) {
+        require(static_cast<bool>(context.source), "block: it has a cross-attention, but no source to attend to was given");
+        const Var x = sublayer_input(steps.after_attention, w.norm_cross, options);     // (n, D)
+        steps.cross = attention({x, context.source}, w.cross, options.heads, context.cross);
+        steps.after_cross = residual_connection(steps.after_attention, x, steps.cross.output, {}, w.norm_cross, options);
+        steps.norm_cross = post ? steps.after_cross : x;
+    }
 
-BlockSteps pre_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache) {
-    return pre_norm_steps(z, w, options, cache);
-}
-
-BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache) {
-    return post_norm_steps(z, w, options, cache);
-}
-
-using BlockFunction = BlockSteps(const Var&, const Block&, const BlockOptions&, const Attending&);
-
-static StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how,
-                        BlockFunction* run_block) {
-    StackSteps steps{.blocks = {}, .output = z0};
-    for (const Block& block : blocks) {
-        steps.blocks.push_back(run_block(steps.output, block, options, how));
-        steps.output = steps.blocks.back().output;
+    // MLP: each token by itself.
+    steps.output = steps.after_cross;
+    if (w.mlp.expand.weight) {
+        const bool one_norm = options.order == Order::parallel && !w.norm2.gain;        // then it reads what attention has read
+        const Var from = options.order == Order::parallel ? z : steps.after_cross;
+        const Var x = one_norm ? steps.norm1 : sublayer_input(from, w.norm2, options);  // (n, D)
+        steps.mlp = mlp(x, w.mlp, options.activation);
+        steps.output = residual_connection(steps.after_cross, x, steps.mlp.output, w.scale2, w.norm2, options);
+        steps.norm2 = post ? steps.output : x;
     }
     return steps;
 }
 
-StackSteps pre_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how) {
-    return stack(z0, blocks, options, how, pre_norm_block);
+StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const BlockContext& context) {
+    return stack(z0, blocks, options, std::vector<BlockContext>{context});
 }
 
-StackSteps post_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how) {
-    return stack(z0, blocks, options, how, post_norm_block);
+StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const std::vector<BlockContext>& contexts) {
+    require(contexts.size() == 1 || contexts.size() == blocks.size(), "stack: ", contexts.size(), " contexts for ", blocks.size(),
+            " blocks; give one for all, or one for each");
+    StackSteps steps{.blocks = {}, .output = z0};
+    for (std::size_t l = 0; l < blocks.size(); ++l) {
+        BlockSteps of_block = block(steps.output, blocks[l], options, contexts[contexts.size() == 1 ? 0 : l]);
+        steps.output = of_block.output;
+        if (steps_are_kept()) steps.blocks.push_back(std::move(of_block));
+    }
+    return steps;
+}
+
+// --- fresh weights ---
+
+static Linear fresh_linear(Random& random, int in, int out, bool bias, const Init& init, int fan_out = 0) {
+    return {.weight = make_weight(random, in, out, init, fan_out), .bias = bias ? parameter(Matrix(1, out)) : Var()};
+}
+
+// A matrix that writes into the residual stream.
+static Linear fresh_residual_linear(Random& random, int in, int out, bool bias, const Init& init) {
+    Linear layer = fresh_linear(random, in, out, bias, init);
+    for (float& x : layer.weight.value()) x *= init.residual;
+    return layer;
+}
+
+Norm make_norm(int width, NormKind kind) { return kind == NormKind::layer ? make_layer_norm(width) : make_rms_norm(width); }
+
+Attention make_attention(Random& random, const BlockShape& shape, int source_width, const Init& init) {
+    const int D = shape.width, queries = shape.query_width > 0 ? shape.query_width : D;
+    const int keys = shape.key_value_width > 0 ? shape.key_value_width : queries;
+    const int fused = queries + 2 * keys;  // Xavier's formula takes query, key and value for one matrix, as published code draws them
+    return {.query = fresh_linear(random, D, queries, shape.query_bias, init, fused),
+            .key = fresh_linear(random, source_width, keys, shape.key_bias, init, fused),
+            .value = fresh_linear(random, source_width, keys, shape.value_bias, init, fused),
+            .output = fresh_residual_linear(random, queries, D, shape.bias, init)};
+}
+
+Attention make_attention(Random& random, int width, const Init& init) {
+    return make_attention(random, BlockShape{.width = width}, width, init);
+}
+
+Mlp make_mlp(Random& random, const BlockShape& shape, const Init& init) {
+    Mlp w;
+    w.expand = fresh_linear(random, shape.width, shape.mlp_width, shape.bias, init);
+    w.contract = fresh_residual_linear(random, shape.mlp_width, shape.width, shape.bias, init);
+    if (shape.gated) w.gate = fresh_linear(random, shape.width, shape.mlp_width, shape.bias, init);
+    return w;
+}
+
+Block make_block(Random& random, const BlockShape& shape, const Init& init) {
+    const int D = shape.width;
+    Block w;
+    w.norm1 = make_norm(D, shape.norm);
+    w.attention = make_attention(random, shape, D, init);
+    if (shape.mlp_width > 0) {
+        w.norm2 = make_norm(D, shape.norm);
+        w.mlp = make_mlp(random, shape, init);
+    }
+    if (shape.source_width > 0) {
+        w.norm_cross = make_norm(D, shape.norm);
+        w.cross = make_attention(random, shape, shape.source_width, init);
+    }
+    if (shape.layer_scale) {
+        w.scale1 = parameter(Matrix(1, D, *shape.layer_scale));
+        w.scale2 = parameter(Matrix(1, D, *shape.layer_scale));
+    }
+    return w;
 }

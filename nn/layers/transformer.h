@@ -1,61 +1,120 @@
-// transformer.h: a block = attention, then a small network for each token, each added to what was there before.
+// transformer.h: a block = attention, then a small network for each token, each around a residual connection.
 //
-//   paper    Vaswani et al. 2017, section 3.1; pre-norm: Baevski and Auli 2018, Wang et al. 2019
-//   shows    that pre-norm (ViT, GPT-2, MAE) and post-norm (BERT, GPT) are the same parts in another order
+//   papers   Vaswani et al. 2017, section 3.1; pre-norm: Baevski and Auli 2018, Wang et al. 2019
+//            gated MLP: Shazeer, "GLU Variants Improve Transformer", 2020, arXiv 2002.05202, Eqs. 5-6
+//            parallel: Chowdhery et al. (PaLM), 2022, arXiv 2204.02311, section 2
+//            normed residual: Zeng et al. (GLM-130B), 2022, arXiv 2210.02414, after DeepNorm, Wang et al. 2022, arXiv 2203.00555
+//   shows    that the blocks of BERT, GPT, ViT, T5, LLaMA, PaLM and GLM-130B are the same parts in another order
 //   symbols  n tokens (all sequences of the batch)   D width   m inner width of the MLP   H heads
+//            N a norm   f a sublayer: self-attention, cross-attention or MLP
 #pragma once
+#include <optional>
+#include <vector>
+
 #include "nn/layers/activation.h"
 #include "nn/layers/attention.h"
 #include "nn/layers/norm.h"
 
+// --- the MLP ---
+
 struct Mlp {
     Linear expand;    // (D, m)
     Linear contract;  // (m, D)
+    Linear gate;      // (D, m), or no values: most models have none
 };
+
+struct MlpSteps {
+    Var expanded;  // (n, m)  x expand
+    Var gate;      // (n, m)  activation(x gate), where there is one
+    Var hidden;    // (n, m)  activation(expanded), or with a gate: gate * expanded
+    Var output;    // (n, D)  hidden contract
+};
+
+// plain  contract(activation(expand(x)))
+// gated  contract(activation(gate(x)) * expand(x)): SwiGLU with SiLU, GeGLU with GELU
+MlpSteps mlp(const Var& x, const Mlp& w, Activation activation);
+
+// --- the block ---
 
 struct Block {
-    LayerNorm norm1;
-    Attention attention;
-    LayerNorm norm2;
-    Mlp mlp;
-    Var scale1, scale2;  // (1, D) factors on what attention and MLP add ("layer scale"); absent in most models
+    Norm norm1;
+    Attention attention;  // self-attention; no values in a block that has none
+    Norm norm2;
+    Mlp mlp;              // no values in a block that has none
+    Norm norm_cross;
+    Attention cross;      // attention to a source, between the two others: decoders; no values in most models
+    Var scale1, scale2;   // (1, D) factors on the outputs of self-attention and MLP ("layer scale"); absent in most models
 };
 
-Mlp make_mlp(Random& random, int width, int inner, float deviation = 0.02f);
-Block make_block(Random& random, int width, int inner, float deviation = 0.02f);
+// Where the norms stand and what the residual connection carries. x is what the sublayer f reads.
+enum class Order {
+    pre,              // x = N(z),  z' = z + f(x)          the residual stream z itself is never normalised.   GPT-2, ViT, T5, LLaMA
+    post,             // x = z,     z' = N(z + f(x))       every sublayer hands on normalised tokens.          BERT, GPT (2018)
+    parallel,         // x = N(z),  z' = z + attention(x) + mlp(x)    one norm for both, or N1 and N2 of z.    PaLM
+    normed_residual,  // x = N(z),  z' = x + f(x)          the residual connection carries the normed value.   GLM-130B
+};
 
 // What a block is told besides its weights.
 struct BlockOptions {
     int heads = 1;
     float eps = 1e-6f;
     Activation activation = Activation::gelu;
+    Order order = Order::pre;
+    NormKind norm = NormKind::layer;
+    float residual = 1;  // factor on what the residual connection carries; DeepNorm: sqrt(2 L) or the like
+};
+
+// What a block is told besides weights and options, which may differ from block to block: mask, bias, cache, ...
+struct BlockContext {
+    Attending self = {};
+    Var source = {};        // (rows of the source, its width) of the cross-attention
+    Attending cross = {};
 };
 
 // Every value on the way through a block, in the order in which it is computed.
 struct BlockSteps {
-    Var norm1;             // (n, D)  pre-norm: LN(z); post-norm: LN(z + attention)
+    Var norm1;             // (n, D)  N1: of z; with Order::post of the sum
     AttentionSteps attention;
-    Var after_attention;   // (n, D)  pre-norm: z + attention; post-norm: the same as norm1
-    Var norm2;             // (n, D)  pre-norm: LN(after_attention); post-norm: the same as output
-    Var intermediate;      // (n, m)  after the activation
-    Var mlp_output;        // (n, D)  before it is added
+    Var after_attention;   // (n, D)  after the first residual connection (and, with Order::post, its norm)
+    Var norm_cross;        // (n, D)  the same of the cross-attention, where there is one
+    AttentionSteps cross;
+    Var after_cross;       // (n, D)
+    Var norm2;             // (n, D)  N2
+    MlpSteps mlp;
     Var output;            // (n, D)
 };
 
-//   u = z + Attention(LN1(z)),   z' = u + MLP(LN2(u))          the stream z itself is never normalised
-BlockSteps pre_norm_block(const Var& z, const Block& w, const BlockOptions& options, const Attending& how = {});
-
-//   u = LN1(z + Attention(z)),   z' = LN2(u + MLP(u))          every block hands on normalised tokens
-BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& options, const Attending& how = {});
-
-// The pre-norm and the post-norm block for the tokens that come next, with the keys and values of the earlier ones in a cache.
-BlockSteps pre_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache);
-BlockSteps post_norm_block(const Var& z, const Block& w, const BlockOptions& options, KeyValueCache& cache);
+BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context = {});
 
 // All blocks of a stack, one after the other.
 struct StackSteps {
-    std::vector<BlockSteps> blocks;
-    Var output;  // (n, D)  of the last block; the input itself when there is none
+    std::vector<BlockSteps> blocks;  // empty unless steps are kept (KeepSteps, or a running Tape)
+    Var output;                      // (n, D)  of the last block; the input itself when there is none
 };
-StackSteps pre_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how = {});
-StackSteps post_norm_stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const Attending& how = {});
+
+// The same context for every block, or one for each.
+//   throws  std::invalid_argument when there are neither one nor as many contexts as blocks
+StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const BlockContext& context = {});
+StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const std::vector<BlockContext>& contexts);
+
+// --- fresh weights ---
+
+// The sizes of a block, and which of its parts there are.
+struct BlockShape {
+    int width = 0;             // D
+    int mlp_width = 0;         // m; 0 = no MLP
+    int query_width = 0;       // H h; 0 = D
+    int key_value_width = 0;   // G h; 0 = query_width
+    int source_width = 0;      // of a cross-attention's source; 0 = no cross-attention
+    bool gated = false;        // the MLP has a gate
+    bool query_bias = true, key_bias = true, value_bias = true;
+    bool bias = true;          // of every other linear layer
+    NormKind norm = NormKind::layer;
+    std::optional<float> layer_scale = {};  // where the factors begin
+};
+
+Attention make_attention(Random& random, const BlockShape& shape, int source_width, const Init& init = {});
+Attention make_attention(Random& random, int width, const Init& init = {});
+Mlp make_mlp(Random& random, const BlockShape& shape, const Init& init = {});
+Norm make_norm(int width, NormKind kind);
+Block make_block(Random& random, const BlockShape& shape, const Init& init = {});

@@ -45,7 +45,7 @@ void check_encoder(const Golden& golden, const bert::Steps& steps) {
         golden.check(layer + ".attention", block.attention.weights.value());
         golden.check(layer + ".attention_context", block.attention.context.value());
         golden.check(layer + ".attention_output", block.after_attention.value());
-        golden.check(layer + ".intermediate", block.intermediate.value());
+        golden.check(layer + ".intermediate", block.mlp.hidden.value());
         golden.check(layer, block.output.value());
     }
     golden.check("pooled_output", steps.pooled.value());

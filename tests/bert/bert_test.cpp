@@ -66,6 +66,7 @@ TEST_CASE("parity: every named step, both losses and every gradient equal the pu
 }
 
 TEST_CASE("parity notices each mistake on the card") {
+    const KeepSteps keep;
     for (const std::string& path : golden_files("bert")) {
         const Golden golden(path);
         const bert::Config config = bert_config(golden);
@@ -83,9 +84,11 @@ TEST_CASE("parity notices each mistake on the card") {
         other_form.activation = config.activation == Activation::gelu ? Activation::gelu_tanh : Activation::gelu;
         CHECK(difference(bert::forward(batch, w.trunk, other_form).encoder.output.value(), last_layer(golden, config)) != "");
 
-        const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
+        BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
+        BlockOptions norm_first_options = options;
+        norm_first_options.order = Order::pre;
         const Var z0 = bert::embed_words(batch, w.trunk, config).z0;
-        const StackSteps norm_first = pre_norm_stack(z0, w.trunk.blocks, options, bert::attending(batch));
+        const StackSteps norm_first = stack(z0, w.trunk.blocks, norm_first_options, {.self = bert::attending(batch)});
         CHECK(difference(norm_first.blocks[0].output.value(), first_layer) != "");
 
         bert::Batch no_mask = batch;  // the padded rows look at padding, the full row 0 agrees
@@ -104,7 +107,7 @@ TEST_CASE("parity notices each mistake on the card") {
 
         Attending left_only = bert::attending(batch);  // a causal mask left on
         left_only.may = left_only.may & causal(batch.length, batch.length);
-        CHECK(difference(post_norm_stack(z0, w.trunk.blocks, options, left_only).blocks[0].output.value(), first_layer) != "");
+        CHECK(difference(stack(z0, w.trunk.blocks, options, {.self = left_only}).blocks[0].output.value(), first_layer) != "");
 
         // The loss over all places: the logits agree, the loss does not.
         const mlm::Steps steps = mlm::forward(batch, w, config);
@@ -143,8 +146,9 @@ TEST_CASE("make_batch fills up at the end: positions do not move") {
 }
 
 TEST_CASE("what stands in the padding, and how much of it there is, changes no word") {
+    const KeepSteps keep;
     Random random(2);
-    const bert::Weights w = bert::make_weights(tiny, random, 0.5f);
+    const bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const bert::Batch alone = bert::make_batch({{1, 2, 3}});
     const bert::Batch padded = bert::make_batch({{1, 2, 3}, {4, 5, 6, 7, 8}});
     const bert::Batch other_padding = bert::make_batch({{1, 2, 3}, {4, 5, 6, 7, 8}}, 9);
@@ -162,7 +166,7 @@ TEST_CASE("what stands in the padding, and how much of it there is, changes no w
 
 TEST_CASE("sequences of a batch do not see one another, in whatever order they come") {
     Random random(3);
-    const bert::Weights w = bert::make_weights(tiny, random, 0.5f);
+    const bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const Matrix both = bert::forward(bert::make_batch({{1, 2, 3}, {4, 5, 6}}), w, tiny).pooled.value();     // (2, D)
     const Matrix swapped = bert::forward(bert::make_batch({{4, 5, 6}, {1, 2, 3}}), w, tiny).pooled.value();  // (2, D)
     check_close("first", slice_rows(both, 0, 1), slice_rows(swapped, 1, 1));
@@ -171,7 +175,7 @@ TEST_CASE("sequences of a batch do not see one another, in whatever order they c
 
 TEST_CASE("without positions BERT reads a bag of words: shuffle the words and the same vectors come out, shuffled") {
     Random random(4);
-    bert::Weights w = bert::make_weights(tiny, random, 0.5f);
+    bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const auto swap_is_seen = [&] {
         const Matrix there = bert::forward(bert::make_batch({{1, 2, 3, 4}}), w, tiny).encoder.output.value();
         const Matrix back = bert::forward(bert::make_batch({{1, 4, 3, 2}}), w, tiny).encoder.output.value();
@@ -185,7 +189,7 @@ TEST_CASE("without positions BERT reads a bag of words: shuffle the words and th
 
 TEST_CASE("a word at either end reaches a word in the middle: both sides are seen") {
     Random random(5);
-    const bert::Weights w = bert::make_weights(tiny, random, 0.5f);
+    const bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const auto middle = [&](int first, int last) {
         return slice_rows(bert::forward(bert::make_batch({{first, 2, 3, 2, last}}), w, tiny).encoder.output.value(), 2, 1);
     };
@@ -196,7 +200,7 @@ TEST_CASE("a word at either end reaches a word in the middle: both sides are see
 TEST_CASE("gradients of the whole model equal slopes") {
     const bert::Config config{.vocabulary = 5, .positions = 3, .width = 4, .depth = 1, .heads = 2, .mlp_width = 3};
     Random random(6);
-    const bert::Weights w = bert::make_weights(config, random, 0.7f);
+    const bert::Weights w = bert::make_weights(config, random, {.stddev = 0.7f});
     const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 1}}, 0, {{0, 0, 1}, {0, 1}});
     check_gradient_by_differences(
         [&](const std::vector<Var>& inputs) {
@@ -285,6 +289,7 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
 }
 
 TEST_CASE("what does not fit is refused in one line") {
+    const KeepSteps keep;
     Random random(1);
     const bert::Weights w = bert::make_weights(tiny, random);
     const auto refusal = [&](const bert::Batch& batch) { return error_of([&] { bert::forward(batch, w, tiny); }); };

@@ -71,7 +71,7 @@ TEST_CASE("the published names of the three heads; only the first has a pooler")
 TEST_CASE("a frozen trunk computes the same, receives no gradient, and leaves the head's as it was") {
     Random random(2);
     const heads::Config config = heads::make_config(tiny, heads::Task::sequences, 3);
-    const heads::Weights w = heads::make_weights(config, random, 0.3f);
+    const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.3f});
     const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5}});
     Matrix head_gradient;
     {
@@ -90,7 +90,7 @@ TEST_CASE("a frozen trunk computes the same, receives no gradient, and leaves th
 TEST_CASE("words without a label of their own do not count") {
     Random random(3);
     const heads::Config config = heads::make_config(tiny, heads::Task::tokens, 4);
-    const heads::Weights w = heads::make_weights(config, random, 0.5f);
+    const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.5f});
     const heads::Steps steps = heads::classify_tokens(bert::make_batch({{1, 2, 3}}), w, config);
     const Matrix& p = steps.probabilities.value();  // (3, 4)
     const float loss = heads::loss(steps, {ignored_label, 2, 1}).value()[0];
@@ -120,7 +120,7 @@ TEST_CASE("best_span: the end is not before the start, not in the question, not 
 TEST_CASE("gradients of the span head equal slopes") {
     Random random(4);
     const heads::Config config = heads::make_config(tiny, heads::Task::spans);
-    const heads::Weights w = heads::make_weights(config, random, 0.5f);
+    const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.5f});
     const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5}});
     check_gradient_by_differences(
         [&](const std::vector<Var>& inputs) {

@@ -92,7 +92,7 @@ TEST_CASE("over many words the shares are 15 %, and of these 80, 10 and 10") {
 
 TEST_CASE("asking for some places gives the rows that asking for all gives") {
     Random random(3);
-    const mlm::Weights w = mlm::make_weights(tiny, random, 0.5f);
+    const mlm::Weights w = mlm::make_weights(tiny, random, {.stddev = 0.5f});
     const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5}});
     const Matrix all = mlm::forward(batch, w, tiny).prediction_logits.value();  // (6, 9)
     const std::vector<int> places{1, 4};
@@ -131,7 +131,7 @@ TEST_CASE("the loss is the sum of both tasks, equally weighted; without the seco
 
 TEST_CASE("the output matrix is the word table: moving a word's row moves its logit, and both uses send gradients") {
     Random random(4);
-    const mlm::Weights w = mlm::make_weights(tiny, random, 0.5f);
+    const mlm::Weights w = mlm::make_weights(tiny, random, {.stddev = 0.5f});
     const bert::Batch batch = bert::make_batch({{1, 2}});
     Tape tape;
     const mlm::Steps steps = mlm::forward(batch, w, tiny);
@@ -199,7 +199,7 @@ TEST_CASE("it learns a word that neither side alone tells: the middle is 1 where
     const bert::Config config{
         .vocabulary = 3, .positions = 3, .width = 16, .depth = 1, .heads = 2, .mlp_width = 32, .pooler = false};
     Random random(1);
-    const mlm::Weights w = mlm::make_weights(config, random, 0.2f);
+    const mlm::Weights w = mlm::make_weights(config, random, {.stddev = 0.2f});
     AdamW optimizer(variables(mlm::parameters(w, config)), {}, {.learning_rate = 1e-2f, .weight_decay = 0});
     const bert::Batch batch = bert::make_batch({{0, 2, 0}, {0, 2, 1}, {1, 2, 0}, {1, 2, 1}});  // 2 is [MASK]
     const std::vector<int> middle{1, 4, 7, 10}, labels{0, 1, 1, 0};

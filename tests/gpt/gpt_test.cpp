@@ -13,12 +13,12 @@
 TEST_SUITE_BEGIN("gpt");
 
 // "gelu" in the 2018 model's configuration means the tanh form: it is what its code computes under that name.
-static Activation activation_of_fixture(const Safetensors& file, gpt::Norm norm) {
-    if (norm == gpt::Norm::pre) return activation_of_name(file.metadata_text("activation_function"));
+static Activation activation_of_fixture(const Safetensors& file, Order order) {
+    if (order == Order::pre) return activation_of_name(file.metadata_text("activation_function"));
     return file.metadata_text("afn") == "gelu" ? Activation::gelu_tanh : activation_of_name(file.metadata_text("afn"));
 }
 
-static gpt::Config config_of_fixture(const Golden& golden, gpt::Norm norm) {
+static gpt::Config config_of_fixture(const Golden& golden, Order order) {
     const Safetensors& file = golden.file;
     return {.vocabulary = file.metadata_int("vocab_size"),
             .positions = file.metadata_int("n_positions"),
@@ -27,8 +27,8 @@ static gpt::Config config_of_fixture(const Golden& golden, gpt::Norm norm) {
             .heads = file.metadata_int("n_head"),
             .mlp_width = static_cast<int>(file.tensors.at("weights.h.0.mlp.c_fc.weight").shape.at(1)),
             .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
-            .activation = activation_of_fixture(file, norm),
-            .norm = norm};
+            .activation = activation_of_fixture(file, order),
+            .order = order};
 }
 
 static int sequence_length(const Golden& golden) {
@@ -51,8 +51,8 @@ static void check_blocks(const Golden& golden, const StackSteps& decoder) {
             golden.check(name + ".qkv", concat_cols({attention.query, attention.key, attention.value}).value());
         golden.check(name + ".attention", attention.weights.value());
         golden.check(name + ".attn", attention.output.value());
-        if (golden.has("expected." + name + ".gelu")) golden.check(name + ".gelu", block.intermediate.value());
-        golden.check(name + ".mlp", block.mlp_output.value());
+        if (golden.has("expected." + name + ".gelu")) golden.check(name + ".gelu", block.mlp.hidden.value());
+        golden.check(name + ".mlp", block.mlp.output.value());
         golden.check(name, block.output.value());
     }
 }
@@ -69,7 +69,7 @@ static std::vector<int> joined(const std::vector<int>& prompts, int T, const std
 TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continuation equal the published implementation's") {
     for (const std::string& path : golden_files("gpt")) {
         const Golden golden(path);
-        const gpt::Config config = config_of_fixture(golden, gpt::Norm::pre);
+        const gpt::Config config = config_of_fixture(golden, Order::pre);
         const std::vector<int> ids = golden.integers("input.input_ids");
         const int T = sequence_length(golden);
         Random random;
@@ -102,7 +102,7 @@ TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continua
 TEST_CASE("GPT of 2018: every step, the loss and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("gpt1")) {
         const Golden golden(path);
-        const gpt::Config config = config_of_fixture(golden, gpt::Norm::post);
+        const gpt::Config config = config_of_fixture(golden, Order::post);
         const std::vector<int> ids = golden.integers("input.input_ids");
         const int T = sequence_length(golden);
         Random random;
@@ -130,14 +130,14 @@ TEST_CASE("GPT of 2018: every step, the loss and every gradient equal the publis
 static const gpt::Config tiny{.vocabulary = 11, .positions = 9, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12};
 static gpt::Config tiny_2018() {
     gpt::Config config = tiny;
-    config.norm = gpt::Norm::post;
+    config.order = Order::post;
     return config;
 }
 static const std::vector<int> some_ids{3, 1, 4, 1, 5, 9, 2, 6, 5, 3};  // two sequences of five
 
 static gpt::Weights random_weights(const gpt::Config& config, unsigned seed = 1) {
     Random random(seed);
-    return gpt::make_weights(config, random, {.deviation = 0.4f, .embedding_deviation = 0.5f});
+    return gpt::make_weights(config, random, {.stddev = 0.4f, .embedding_stddev = 0.5f});
 }
 
 TEST_CASE("change the future, and the past stays: to the last bit") {
@@ -155,6 +155,7 @@ TEST_CASE("change the future, and the past stays: to the last bit") {
 }
 
 TEST_CASE("no attention weight lies above the diagonal, and the first token sees only itself") {
+    const KeepSteps keep;
     const gpt::Weights w = random_weights(tiny);
     const gpt::Steps steps = gpt::forward(some_ids, 5, w, tiny);
     for (const BlockSteps& block : steps.decoder.blocks) {
@@ -213,7 +214,7 @@ TEST_CASE("the loss is the mean of the position losses, the last position left o
 
 TEST_CASE("a loss that is not shifted by one asks for what was just read: the number differs at once while the logits agree") {
     const Golden golden(golden_files("gpt").front());
-    const gpt::Config config = config_of_fixture(golden, gpt::Norm::pre);
+    const gpt::Config config = config_of_fixture(golden, Order::pre);
     const std::vector<int> ids = golden.integers("input.input_ids");
     Random random;
     const gpt::Weights w = gpt::make_weights(config, random);
@@ -224,8 +225,9 @@ TEST_CASE("a loss that is not shifted by one asks for what was just read: the nu
 }
 
 TEST_CASE("the classic mistakes are visible in the fixtures: erf GELU, BERT's eps, queries, keys and values split head by head") {
+    const KeepSteps keep;
     const Golden golden(golden_files("gpt").front());
-    const gpt::Config config = config_of_fixture(golden, gpt::Norm::pre);
+    const gpt::Config config = config_of_fixture(golden, Order::pre);
     const std::vector<int> ids = golden.integers("input.input_ids");
     const int T = sequence_length(golden);
     Random random;
@@ -236,14 +238,14 @@ TEST_CASE("the classic mistakes are visible in the fixtures: erf GELU, BERT's ep
     erf.activation = config.activation == Activation::gelu ? Activation::gelu_tanh : Activation::gelu;
     const BlockSteps with_erf = gpt::forward(ids, T, w, erf).decoder.blocks[0];
     CHECK(difference(with_erf.attention.output.value(), golden.expected("block.0.attn")) == "");
-    CHECK(difference(with_erf.intermediate.value(), golden.expected("block.0.gelu")) != "");
+    CHECK(difference(with_erf.mlp.hidden.value(), golden.expected("block.0.gelu")) != "");
 
     gpt::Config other_eps = config;
     other_eps.eps = 1e-12f;
     CHECK(difference(gpt::forward(ids, T, w, other_eps).decoder.blocks[0].norm1.value(), golden.expected("block.0.ln_1")) != "");
 
     gpt::Config post = config;
-    post.norm = gpt::Norm::post;
+    post.order = Order::post;
     CHECK(difference(gpt::forward(ids, T, w, post).decoder.output.value(),
                      golden.expected("block." + std::to_string(config.depth - 1))) != "");
 
@@ -410,7 +412,7 @@ TEST_CASE("what is saved is loaded again with the same configuration and the sam
         CHECK(found.depth == 2);
         CHECK(found.heads == 2);
         CHECK(found.mlp_width == 12);
-        CHECK(found.norm == config.norm);
+        CHECK(found.order == config.order);
         CHECK(found.tied == config.tied);
         const gpt::Weights other = random_weights(found, 2);
         load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
@@ -481,7 +483,7 @@ TEST_CASE("wrong input is refused with the numbers that came and the numbers tha
     CHECK_THROWS_WITH(gpt::trunk({1, 2, 3, 4}, w, tiny, cache), "gpt: the cache holds 2 of 3 tokens, 2 more do not fit");
     CHECK(cache.filled == 2);
     CHECK_THROWS_WITH(gpt::select_sequences(cache, {2}), "select_sequences: there is no sequence 2 among 2");
-    CHECK_THROWS_WITH(gpt::select_sequences(cache, {}), "select_sequences: none is chosen");
+    CHECK_THROWS_WITH(gpt::select_sequences(cache, {}), "select_sequences: no sequence is chosen");
 }
 
 TEST_CASE("a file that is no GPT checkpoint is refused by name") {

@@ -128,7 +128,7 @@ static const gpt::Config tiny{.vocabulary = 7, .positions = 12, .width = 8, .dep
 
 static gpt::Weights random_weights(unsigned seed) {
     Random random(seed);
-    return gpt::make_weights(tiny, random, {.deviation = 0.4f, .embedding_deviation = 0.8f});
+    return gpt::make_weights(tiny, random, {.stddev = 0.4f, .embedding_stddev = 0.8f});
 }
 
 // What generate() must equal: the whole text read again for every word, without any cache.

@@ -63,7 +63,7 @@ static constexpr int no = ignored_label;
 
 TEST_CASE("at the start policy and reference are the same, and the loss is log 2 whatever the data") {
     Random random(1);
-    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const dpo::Batch batch = dpo::join({1, 2, 3, 4}, {no, 2, no, 4}, {1, 5, 6, 3, 7, 8}, {no, 5, 6, no, 7, 8}, 2);
     const dpo::LogProbabilities p = dpo::log_probabilities(batch, w, tiny);
     CHECK(dpo::loss(p, p, {}).loss.value()(0, 0) == Approx(std::log(2.0)));
@@ -72,7 +72,7 @@ TEST_CASE("at the start policy and reference are the same, and the loss is log 2
 
 TEST_CASE("padding changes nothing, and the sum, not the mean, is taken over an answer") {
     Random random(2);
-    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const dpo::Batch narrow = dpo::join({1, 2, 3}, {no, 2, 3}, {1, 4, 5}, {no, 4, 5}, 1);
     const dpo::Batch wide = dpo::join({1, 2, 3}, {no, 2, 3}, {1, 4, 5, 0, 0}, {no, 4, 5, no, no}, 1);
     const dpo::LogProbabilities a = dpo::log_probabilities(narrow, w, tiny), b = dpo::log_probabilities(wide, w, tiny);

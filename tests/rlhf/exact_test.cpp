@@ -22,7 +22,7 @@ static const gpt::Config tiny{.vocabulary = 4, .positions = 8, .width = 8, .dept
 
 TEST_CASE("the probabilities of all answers sum to 1") {
     Random random(1);
-    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const auto answers = exact::all_answers(4, 3, 4);
     const Matrix p = exact::probabilities(exact::log_probabilities({1, 2}, answers, w, tiny).value());
     CHECK(std::accumulate(p.begin(), p.end(), 0.0) == Approx(1).epsilon(1e-5));
@@ -76,7 +76,7 @@ TEST_CASE("the exact loss is minus the objective, and climbing it from the refer
 
 TEST_CASE("the exact gradient of a language model is the mean of score times grad log p over many samples") {
     Random random(3);
-    const gpt::Weights w = gpt::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const auto answers = exact::all_answers(4, 3, 2);
     Matrix r(static_cast<int>(answers.size()), 1);
     for (float& x : r) x = random.normal();

@@ -229,7 +229,7 @@ TEST_CASE("a value near the old one is not clipped, not even by rounding") {
 TEST_CASE("in the first epoch the ratio is 1 everywhere: log-probabilities out of step by one token would show here") {
     const gpt::Config config{.vocabulary = 7, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
     Random random(1);
-    const gpt::Weights start = gpt::make_weights(config, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const gpt::Weights start = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const ppo::Weights w = ppo::from_language_model(start, config);
     const Matrix draws = uniform_matrix(random, 3, 4);
     const ppo::Episodes episodes = ppo::roll_out({1, 2, 3, 4, 5, 6}, 2, w.trunk, config, 4, 0, 0, draws);

@@ -76,7 +76,7 @@ static const gpt::Config tiny{.vocabulary = 9, .positions = 8, .width = 8, .dept
 
 TEST_CASE("what stands behind the last real token changes nothing, what stands before does") {
     Random random(1);
-    reward_model::Weights w = reward_model::make_weights(tiny, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    reward_model::Weights w = reward_model::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     w.score.weight = parameter(normal_matrix(random, 8, 1));
     const float reward = reward_model::forward({1, 2, 3, 0, 0}, {3}, w, tiny).rewards.value()(0, 0);
     CHECK(reward_model::forward({1, 2, 3, 7, 8}, {3}, w, tiny).rewards.value()(0, 0) == reward);

@@ -85,7 +85,7 @@ TEST_CASE("every step, the loss and every gradient equal the published implement
             golden.check(layer + "attention_output", block.attention.output.value());
             golden.check(layer + "after_attention", block.after_attention.value());
             golden.check(layer + "layernorm_after", block.norm2.value());
-            golden.check(layer + "intermediate", block.intermediate.value());
+            golden.check(layer + "intermediate", block.mlp.hidden.value());
             golden.check(layer + "output", block.output.value());
         }
         golden.check("layernorm", steps.norm.value());
@@ -120,7 +120,7 @@ static Image random_image(Random& random, const vit::Config& config) {
 TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride") {
     Random random(2);
     const Image image = random_image(random, tiny);
-    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Matrix kernels = published_value(vit::parameters(w, tiny)[2]);  // (D, C, P, P), flattened to (D*C*P, P)
     const Matrix embeddings = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
     const int P = tiny.patch_size;
@@ -139,7 +139,7 @@ TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride
 TEST_CASE("a channel-major patch with a channel-last matrix gives another embedding: the classic mistake is visible") {
     Random random(3);
     const Image image = random_image(random, tiny);
-    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Matrix right = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
     const Matrix wrong = linear(patchify_channel_major(image, tiny.patch_size), w.projection).value();
     CHECK(difference(wrong, right) != "");
@@ -147,7 +147,7 @@ TEST_CASE("a channel-major patch with a channel-last matrix gives another embedd
 
 TEST_CASE("the images of a batch do not see each other") {
     Random random(4);
-    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Image a = random_image(random, tiny), b = random_image(random, tiny);
     const Matrix together = vit::forward({a, b}, w, tiny).logits.value();
     check_close("image 0 alone", slice_rows(together, 0, 1), vit::forward({a}, w, tiny).logits.value());
@@ -162,7 +162,7 @@ static Image with_patches_swapped(const Image& image) {  // patch 0 and patch 4 
 
 TEST_CASE("without positions an image is a bag of patches; with them it is a picture") {
     Random random(5);
-    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Image image = random_image(random, tiny);
     const Image swapped = with_patches_swapped(image);
     CHECK(difference(vit::forward({swapped}, w, tiny).logits.value(), vit::forward({image}, w, tiny).logits.value()) != "");
@@ -172,8 +172,9 @@ TEST_CASE("without positions an image is a bag of patches; with them it is a pic
 }
 
 TEST_CASE("class_attention is the class token's row, without its look at itself, as the patch grid") {
+    const KeepSteps keep;
     Random random(6);
-    const vit::Weights w = vit::make_weights(tiny, random, 0.5f);
+    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const vit::Steps steps = vit::forward({random_image(random, tiny), random_image(random, tiny)}, w, tiny);
     const int tokens = vit::patch_count(tiny) + 1;
     const Matrix picture = vit::class_attention(steps, tiny, 1, 1, 1);
@@ -200,7 +201,7 @@ TEST_CASE("a saved model is read back with its configuration and gives the same 
     const vit::Config square{.image_height = 6, .image_width = 6, .patch_size = 2, .channels = 1, .width = 8, .depth = 2, .heads = 2,
                              .mlp_width = 12, .classes = 5, .eps = 1e-6f};
     Random random(7);
-    const vit::Weights w = vit::make_weights(square, random, 0.5f);
+    const vit::Weights w = vit::make_weights(square, random, {.stddev = 0.5f});
     const std::string path = "build/vit_test.safetensors";
     save(vit::parameters(w, square), path);
     const Safetensors checkpoint(path);
@@ -265,7 +266,7 @@ TEST_CASE("preprocess: black becomes -1, white becomes 1, whatever the size of t
 
 TEST_CASE("a few steps of plain descent learn four images by heart") {
     Random random(9);
-    const vit::Weights w = vit::make_weights(tiny, random, 0.2f);
+    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.2f});
     std::vector<Image> images;
     for (int b = 0; b < 4; ++b) images.push_back(random_image(random, tiny));
     const std::vector<int> labels = {0, 1, 2, 3};

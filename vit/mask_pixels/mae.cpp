@@ -45,7 +45,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                             // (B*K, D)
     const Var class_token = add(w.class_token, slice_rows(w.positions, 0, 1));                          // (1, D)
     steps.encoder_input = prepend_to_each(class_token, steps.visible, K);                               // (B*(K+1), D)
-    steps.encoder = pre_norm_stack(steps.encoder_input, w.blocks, options, {.segments = Segments::equal(B, K + 1)});
+    steps.encoder = stack(steps.encoder_input, w.blocks, options, {.self = {.segments = Segments::equal(B, K + 1)}});
     steps.latent = layer_norm(steps.encoder.output, w.norm, config.eps);                                // (B*(K+1), D)
 }
 
@@ -75,7 +75,7 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
     const Var with_mask_token = concat_rows({steps.decoder_embedding, w.mask_token});                   // (B*(K+1)+1, E)
     const Var in_order = gather_rows(with_mask_token, rows_to_decode(steps.masking, N, K));             // (B*(N+1), E)
     steps.decoder_input = add_repeated(in_order, w.decoder_positions);                                  // (B*(N+1), E)
-    steps.decoder = pre_norm_stack(steps.decoder_input, w.decoder_blocks, options, {.segments = Segments::equal(B, N + 1)});
+    steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N + 1)}});
     steps.decoder_norm = layer_norm(steps.decoder.output, w.decoder_norm, config.eps);                  // (B*(N+1), E)
     const Var predicted = linear(steps.decoder_norm, w.decoder_prediction);                             // (B*(N+1), P*P*C)
     steps.prediction = drop_first_of_each(predicted, N + 1);                                            // (B*N, P*P*C)
@@ -135,31 +135,10 @@ static void check(const Config& config) {
             " leaves ", visible_count(config), " of ", patch_count(config), " patches");
 }
 
-// Uniform in +-sqrt(6 / (in + out)).
-static void draw_xavier(Linear& layer, Random& random, int out) {
-    const float bound = std::sqrt(6.0f / static_cast<float>(layer.weight.rows() + out));
-    layer.weight = parameter(uniform_matrix(random, layer.weight.rows(), layer.weight.cols(), -bound, bound));
-}
-
-static Linear xavier_linear(Random& random, int in, int out) {
-    Linear layer = make_linear(random, in, out);
-    draw_xavier(layer, random, out);
-    return layer;
-}
-
 static std::vector<Block> xavier_blocks(Random& random, int depth, int width, int inner) {
     std::vector<Block> blocks;
-    for (int l = 0; l < depth; ++l) {
-        Block block = make_block(random, width, inner);
-        // The published code draws query, key and value as one matrix, so each thinks of an output three times as wide.
-        draw_xavier(block.attention.query, random, 3 * width);
-        draw_xavier(block.attention.key, random, 3 * width);
-        draw_xavier(block.attention.value, random, 3 * width);
-        draw_xavier(block.attention.output, random, width);
-        draw_xavier(block.mlp.expand, random, inner);
-        draw_xavier(block.mlp.contract, random, width);
-        blocks.push_back(std::move(block));
-    }
+    for (int l = 0; l < depth; ++l)
+        blocks.push_back(make_block(random, {.width = width, .mlp_width = inner}, {.draw = Draw::xavier_uniform}));
     return blocks;
 }
 
@@ -172,18 +151,19 @@ Weights make_weights(const Config& config, Random& random) {
     check(config);
     const int D = config.width, E = config.decoder_width, across = patches_across(config);
     const int pixels = config.patch_size * config.patch_size * config.channels;
+    const Init xavier{.draw = Draw::xavier_uniform};
     Weights w;
-    w.projection = xavier_linear(random, pixels, D);
+    w.projection = make_linear(random, pixels, D, xavier);
     w.class_token = parameter(normal_matrix(random, 1, D, 0.02f));
     w.positions = fixed_positions(across, D);
     w.blocks = xavier_blocks(random, config.depth, D, mlp_width(config, D));
     w.norm = make_layer_norm(D);
-    w.decoder_embedding = xavier_linear(random, D, E);
+    w.decoder_embedding = make_linear(random, D, E, xavier);
     w.mask_token = parameter(normal_matrix(random, 1, E, 0.02f));
     w.decoder_positions = fixed_positions(across, E);
     w.decoder_blocks = xavier_blocks(random, config.decoder_depth, E, mlp_width(config, E));
     w.decoder_norm = make_layer_norm(E);
-    w.decoder_prediction = xavier_linear(random, E, pixels);
+    w.decoder_prediction = make_linear(random, E, pixels, xavier);
     return w;
 }
 

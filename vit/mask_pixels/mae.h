@@ -44,12 +44,12 @@ struct Weights {
     Var class_token;                    // (1, D)
     Var positions;                      // (N+1, D)    fixed sines and cosines, row 0 zero; not trained
     std::vector<Block> blocks;
-    LayerNorm norm;                     // after the encoder
+    Norm norm;                          // after the encoder
     Linear decoder_embedding;           // (D, E)
     Var mask_token;                     // (1, E)      one vector for everything that is hidden; only the decoder has it
     Var decoder_positions;              // (N+1, E)    fixed; not trained
     std::vector<Block> decoder_blocks;
-    LayerNorm decoder_norm;
+    Norm decoder_norm;
     Linear decoder_prediction;          // (E, P*P*C)  token -> pixels
 };
 

@@ -53,13 +53,13 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     const Var tokens = prepend_to_each(w.class_token, steps.masked, N);                                 // (B*(N+1), D)
     steps.z0 = w.positions ? add_repeated(tokens, w.positions) : tokens;                                // (B*(N+1), D)
     const Var shared_bias = w.relative_table ? relative_position_bias(w.relative_table, n, n) : Var();  // (H*(N+1), N+1)
-    Var z = steps.z0;
+    std::vector<BlockContext> contexts;
     for (std::size_t l = 0; l < w.blocks.size(); ++l) {
         steps.biases.push_back(block_bias(w, shared_bias, l, n));
-        const Attending how{.segments = Segments::equal(B, N + 1), .bias = steps.biases.back()};
-        steps.blocks.push_back(pre_norm_block(z, w.blocks[l], options, how));
-        z = steps.blocks.back().output;                                                                 // (B*(N+1), D)
+        contexts.push_back({.self = {.segments = Segments::equal(B, N + 1), .bias = steps.biases.back()}});
     }
+    steps.encoder = stack(steps.z0, w.blocks, options, contexts);                                       // (B*(N+1), D)
+    const Var& z = steps.encoder.output;
     steps.norm = config.mean_pooling ? z : layer_norm(z, w.norm, config.eps);                           // (B*(N+1), D)
 }
 
@@ -158,24 +158,6 @@ static void check(const Config& config) {
             config.width);
 }
 
-static void divide(Linear& layer, float divisor) {
-    for (float& x : layer.weight.value()) x /= divisor;
-}
-
-static Block make_block_number(int l, const Config& config, Random& random) {  // l = 1, 2, ...
-    const int D = config.width;
-    Block block = make_block(random, D, static_cast<int>(D * config.mlp_ratio));
-    divide(block.attention.output, std::sqrt(2.0f * static_cast<float>(l)));
-    divide(block.mlp.contract, std::sqrt(2.0f * static_cast<float>(l)));
-    block.attention.key.bias = {};
-    if (!config.query_value_bias) block.attention.query.bias = block.attention.value.bias = {};
-    if (config.layer_scale) {
-        block.scale1 = parameter(Matrix(1, D, *config.layer_scale));
-        block.scale2 = parameter(Matrix(1, D, *config.layer_scale));
-    }
-    return block;
-}
-
 Weights make_weights(const Config& config, Random& random) {
     check(config);
     const int D = config.width, pixels = config.patch_size * config.patch_size * config.channels;
@@ -186,8 +168,14 @@ Weights make_weights(const Config& config, Random& random) {
     w.mask_token = parameter(truncated_normal_matrix(random, 1, D, 0.02f));
     if (config.absolute_positions) w.positions = parameter(truncated_normal_matrix(random, patch_count(config) + 1, D, 0.02f));
     if (config.shared_relative_bias) w.relative_table = parameter(Matrix(T, config.heads));
+    const BlockShape shape{.width = D,
+                           .mlp_width = static_cast<int>(D * config.mlp_ratio),
+                           .query_bias = config.query_value_bias,
+                           .key_bias = false,
+                           .value_bias = config.query_value_bias,
+                           .layer_scale = config.layer_scale};
     for (int l = 1; l <= config.depth; ++l) {
-        w.blocks.push_back(make_block_number(l, config, random));
+        w.blocks.push_back(make_block(random, shape, {.residual = 1 / std::sqrt(2.0f * static_cast<float>(l))}));
         if (config.relative_bias_per_block) w.block_tables.push_back(parameter(Matrix(T, config.heads)));
     }
     w.norm = make_layer_norm(D);

@@ -48,12 +48,12 @@ struct Weights {
     Var relative_table;               // (T, H)      shared by all blocks, or no value; see relative_position.h
     std::vector<Var> block_tables;    // (T, H) each, one for each block, or none at all
     std::vector<Block> blocks;
-    LayerNorm norm;                   // after the blocks; with mean_pooling it waits for the classifier
+    Norm norm;                        // after the blocks; with mean_pooling it waits for the classifier
     Linear decoder;                   // (D, C*P*P)  the whole decoder
 };
 
-// Fresh weights: a normal distribution cut off at two deviations of 0.02, what block l = 1, 2, ... adds to the stream divided by
-// sqrt(2 l); biases and relative tables 0, gains 1.
+// Fresh weights: a truncated normal distribution with standard deviation 0.02; the output projections of block l = 1, 2, ...
+// are divided by sqrt(2 l), so that the residual stream does not grow with depth; biases and relative tables 0, gains 1.
 //   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random);
 
@@ -70,7 +70,7 @@ struct Steps {
     Var masked;                    // (B*N, D)        mask tokens in place of the hidden ones
     Var z0;                        // (B*(N+1), D)    [cls] in front, absolute positions where there are any
     std::vector<Var> biases;       // (H*(N+1), N+1)  of each block; no value where there are no relative positions
-    std::vector<BlockSteps> blocks;
+    StackSteps encoder;
     Var norm;                      // (B*(N+1), D)
     Var decoder_output;            // (B*N, C*P*P)    the channel changes slowest, as the published convolution has it
     Var reconstruction;            // (B*N, P*P*C)    the same numbers as pixels of patches, the channel fastest

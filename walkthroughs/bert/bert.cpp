@@ -96,7 +96,7 @@ static Model sentence_model(const std::vector<Sentence>& sentences, const Choice
                     .heads = 4,
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
-    model.w = mlm::make_weights(model.config, random, 0.1f);
+    model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
     return model;
 }
 
@@ -343,7 +343,7 @@ static void walk_chain(Lesson& lesson, const Choices& choices, Random& random) {
                               .heads = 2,
                               .mlp_width = 64,
                               .pooler = false};
-    const mlm::Weights w = mlm::make_weights(config, random, 0.1f);
+    const mlm::Weights w = mlm::make_weights(config, random, {.stddev = 0.1f});
     step_chain(lesson, chain);
     step_chain_training(lesson, chain, w, config, choices, random);
     step_chain_answer(lesson, chain, w, config, random);
@@ -385,7 +385,7 @@ static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, 
                     .heads = 4,
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
-    model.w = mlm::make_weights(model.config, random, 0.1f);
+    model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
     lesson.say(model.vocabulary.size(), " pieces, the last of them: ", model.vocabulary.entries.back(), ". The model has ",
                count_numbers(mlm::parameters(model.w, model.config)), " numbers.");
     return model;

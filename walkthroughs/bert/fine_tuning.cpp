@@ -45,7 +45,7 @@ static Pretrained step_pretrain(Lesson& lesson, const std::vector<Sentence>& sen
                       .heads = 4,
                       .mlp_width = 96,
                       .pooler = false};
-    trained.w = mlm::make_weights(trained.config, random, 0.1f);
+    trained.w = mlm::make_weights(trained.config, random, {.stddev = 0.1f});
     const Pretraining how{.steps = choices.steps,
                           .mask_id = trained.vocabulary.mask,
                           .special_ids = {trained.vocabulary.padding, trained.vocabulary.unknown,
@@ -135,7 +135,7 @@ enum class Start { pretrained, pretrained_frozen, fresh };
 
 // A model with a fresh head, and a fresh pooler where the task has one; the trunk below it as `start` says.
 static heads::Weights make_model(const heads::Config& config, const Pretrained& trained, Start start, Random& random) {
-    const heads::Weights w = heads::make_weights(config, random, 0.1f);
+    const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.1f});
     if (start == Start::fresh) return w;
     bert::Config without_pooler = config.trunk;
     without_pooler.pooler = false;
@@ -274,7 +274,7 @@ static Likeness likeness(const bert::Weights& trunk, const bert::Config& config,
 
 static void step_why(Lesson& lesson, const Pretrained& trained, const std::vector<Sentence>& sentences, Random& random) {
     lesson.step("What has reading changed?", "cos(a, b) = a b / (|a| |b|)");
-    const bert::Weights fresh = bert::make_weights(trained.config, random, 0.1f);
+    const bert::Weights fresh = bert::make_weights(trained.config, random, {.stddev = 0.1f});
     const Likeness read = likeness(trained.w.trunk, trained.config, sentences, trained.vocabulary);
     const Likeness unread = likeness(fresh, trained.config, sentences, trained.vocabulary);
     lesson.say("The vector at the gap of \"Мама [MASK] чай\", \"Папа [MASK] чай\" and so on, all twelve, two at a time:");

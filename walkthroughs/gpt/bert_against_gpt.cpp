@@ -61,8 +61,8 @@ static Readers make_readers(const Choices& choices, Random& random) {
                           .depth = 2,
                           .heads = 4,
                           .mlp_width = 2 * choices.width};
-    readers.bert = mlm::make_weights(readers.bert_config, random, 0.1f);
-    readers.gpt = gpt::make_weights(readers.gpt_config, random, {.deviation = 0.1f, .embedding_deviation = 0.1f});
+    readers.bert = mlm::make_weights(readers.bert_config, random, {.stddev = 0.1f});
+    readers.gpt = gpt::make_weights(readers.gpt_config, random, {.stddev = 0.1f, .embedding_stddev = 0.1f});
     return readers;
 }
 

@@ -116,7 +116,7 @@ static void step_shapes(Lesson& lesson, const gpt::Weights& w, const gpt::Config
         {{"value", "shape", "what it is"},
          {"embeddings", shape(steps.embeddings.value()), "word + place"},
          {"decoder.blocks[0].attention.weights", shape(block.attention.weights.value()), "who looks at whom, head below head"},
-         {"decoder.blocks[0].intermediate", shape(block.intermediate.value()), "inside the MLP"},
+         {"decoder.blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
          {"hidden", shape(steps.hidden.value()), "after the last norm"},
          {"logits", shape(steps.logits.value()), "row t: one number for each token that may come at t + 1"}});
     lesson.why("the word table is used twice: to read, and transposed to write. ", count_numbers(gpt::parameters(w, config)),
@@ -339,7 +339,7 @@ static Floor step_floor(Lesson& lesson, int seed) {
     const MarkovChain chain = make_markov_chain(random);
     const int T = 16;
     const gpt::Config config{.vocabulary = chain.symbols(), .positions = T, .width = 32, .depth = 2, .heads = 2, .mlp_width = 64};
-    const gpt::Weights w = gpt::make_weights(config, random, {.deviation = 0.1f, .embedding_deviation = 0.3f});
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.1f, .embedding_stddev = 0.3f});
     const Schedule schedule{.peak = 3e-3f, .warm_up = 50, .steps = 900, .descent = Descent::linear, .floor = 0.02f};
     AdamW adam(variables(gpt::parameters(w, config)), {}, {.beta2 = 0.98f, .weight_decay = 0});
     {
@@ -388,7 +388,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
                              .heads = choices.heads,
                              .mlp_width = 4 * choices.width};
     Random random(choices.seed);
-    const gpt::Weights w = gpt::make_weights(config, random, {.deviation = 0.05f, .embedding_deviation = 0.05f});
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
 
     step_text(lesson, text, corpus);
     step_mask(lesson, w, config, corpus);

@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/autograd/variable.h"
 #include "nn/base/matrix.h"
 #include "nn/base/require.h"
 #include "nn/data/image.h"
@@ -79,6 +80,7 @@ private:
     std::FILE* in;
     bool waiting;  // --step, as long as somebody answers
     int steps = 0, claims = 0, failed = 0;
+    KeepSteps keep;  // a lesson looks inside the models that it runs
 
     void print(std::initializer_list<Part> parts);
     void prose(std::initializer_list<Part> parts);

@@ -63,7 +63,7 @@ static Matrix log_probabilities(const gpt::Weights& w, const World& world) {
 }
 
 static World make_world(Random& random, float beta) {
-    World world{.reference = gpt::make_weights(config, random, {.deviation = 0.3f, .embedding_deviation = 0.3f}),
+    World world{.reference = gpt::make_weights(config, random, {.stddev = 0.3f, .embedding_stddev = 0.3f}),
                 .answers = exact::all_answers(config.vocabulary, full_stop, longest),
                 .rewards = {},
                 .log_q = {},

@@ -240,7 +240,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
                              .heads = 1,
                              .classes = 10};
     Random random(seed);
-    const vit::Weights w = vit::make_weights(config, random, 0.1f);
+    const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
 
     step_1_look(lesson, image);
     step_2_cut(lesson, image, P);

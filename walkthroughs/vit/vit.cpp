@@ -153,7 +153,7 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
                   {"embedding.patches", shape(steps.embedding.patches), "the squares of one picture, one a row"},
                   {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
                   {"blocks[0].attention.weights", shape(block.attention.weights.value()), "who looks at whom, head below head"},
-                  {"blocks[0].intermediate", shape(block.intermediate.value()), "inside the MLP"},
+                  {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
                   {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
                   {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
                   {"logits", shape(steps.logits.value()), "one number for each class"}});
@@ -411,9 +411,9 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const vit::Config config = config_for(train, choices);
     const Recipe recipe = recipe_for(train, choices);
     Random random(choices.seed);
-    const vit::Weights w = vit::make_weights(config, random, 0.1f);
+    const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
     Random same(choices.seed);
-    const vit::Weights fresh = vit::make_weights(config, same, 0.1f);  // stays as it is, for comparison
+    const vit::Weights fresh = vit::make_weights(config, same, {.stddev = 0.1f});  // stays as it is, for comparison
     AdamW optimizer = make_optimizer(w, config, recipe);
     if (!choices.resume.empty()) load_training_state(choices.resume, vit::parameters(w, config), optimizer, random);
 

@@ -107,7 +107,7 @@ TEST_CASE("a short training finds the rule in the context: few shots beat one, o
 TEST_CASE("choose divides by the number of words, and by what a candidate is likely anyway") {
     const gpt::Config config{.vocabulary = 6, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 8};
     Random random(5);
-    const gpt::Weights w = gpt::make_weights(config, random, {.deviation = 0.5f, .embedding_deviation = 0.5f});
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const std::vector<std::vector<int>> candidates{{1, 2, 3}, {4}, {5, 0}};
     std::vector<double> plain, relative;
     for (const std::vector<int>& candidate : candidates) {

@@ -123,7 +123,7 @@ TEST_CASE("copies of a handle mean the same value") {
     CHECK(a.same_as(b));
     const Var nothing;
     CHECK_FALSE(nothing);
-    CHECK_THROWS_WITH(nothing.rows(), "Var: this one holds no value");
+    CHECK_THROWS_WITH(nothing.rows(), "Var: this one holds no value; a part that the model does not have, or a step that was not kept (make a KeepSteps before forward)");
 }
 
 TEST_CASE("the value of a temporary is its own, and is copied where a tape still needs it") {

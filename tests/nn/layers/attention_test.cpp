@@ -1,15 +1,18 @@
 #include "nn/layers/attention.h"
 
 #include <cmath>
+#include <vector>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/transformer.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("attention");
 
 TEST_CASE("a key that scores ln 3 higher receives three times the weight") {
+    const KeepSteps keep;
     const Matrix q{{std::log(3.0f)}, {0}};  // h = 1: only token 0 asks
     const Matrix k{{0}, {1}};               // only token 1 offers
     const Matrix v{{4}, {8}};
@@ -21,6 +24,7 @@ TEST_CASE("a key that scores ln 3 higher receives three times the weight") {
 }
 
 TEST_CASE("the scale is 1 / sqrt(head width), not 1 / sqrt(D)") {
+    const KeepSteps keep;
     // D = 8 in two heads of 4: q k^T = 2 ln 3 must become ln 3 through 1 / sqrt(4)
     const float s = 2 * std::log(3.0f);
     const Matrix q{{s, 0, 0, 0, s, 0, 0, 0}}, k{{0, 0, 0, 0, 0, 0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0}};
@@ -33,45 +37,78 @@ static Matrix random_matrix(int rows, int cols, int seed) {
     return normal_matrix(random, rows, cols);
 }
 
-// Attention written with nothing but the elementary operations, one segment and head after the other.
-static Matrix attend_step_by_step(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Segments& queries,
-                                  const Segments& keys, const MayAttend& may) {
-    const int h = q.cols / heads;
-    std::vector<Var> segments;
-    for (int s = 0; s < queries.size(); ++s) {
-        std::vector<Var> contexts;
-        for (int head = 0; head < heads; ++head) {
-            const Var q_head = slice_cols(slice_rows(Var(q), queries.list[s].first, queries.list[s].count), head * h, h);
-            const Var k_head = slice_cols(slice_rows(Var(k), keys.list[s].first, keys.list[s].count), head * h, h);
-            const Var v_head = slice_cols(slice_rows(Var(v), keys.list[s].first, keys.list[s].count), head * h, h);
-            Matrix scores = scale(matmul_transposed(q_head, k_head), 1 / std::sqrt(static_cast<float>(h))).value();
-            for (int i = 0; i < scores.rows; ++i)
-                for (int j = 0; j < scores.cols; ++j)
-                    if (!may.everybody() && !may(i, j)) scores(i, j) = -INFINITY;
-            contexts.push_back(matmul(softmax_rows(scores), v_head));
-        }
-        segments.push_back(concat_cols(contexts));
+TEST_CASE("attend_textbook equals attention written with softmax_rows and products") {
+    const Matrix q = random_matrix(3, 4, 1), k = random_matrix(5, 4, 2), v = random_matrix(5, 4, 3);
+    std::vector<Var> contexts;
+    for (int head = 0; head < 2; ++head) {
+        const Var q_head = slice_cols(q, 2 * head, 2), k_head = slice_cols(k, 2 * head, 2), v_head = slice_cols(v, 2 * head, 2);
+        const Var A = softmax_rows(scale(matmul_transposed(q_head, k_head), 1 / std::sqrt(2.0f)));
+        contexts.push_back(matmul(A, v_head));
     }
-    return concat_rows(segments).value();
+    check_close("context", attend_textbook(q, k, v, 2), concat_cols(contexts).value());
 }
 
-TEST_CASE("equals the same thing written step by step, with heads, segments of unequal length and a mask") {
-    const Matrix q = random_matrix(7, 6, 1), k = random_matrix(7, 6, 2), v = random_matrix(7, 6, 3);
-    const Segments segments = Segments::of({3, 4});
-    check_close("heads and segments", attend(q, k, v, 3, {.segments = segments}).context.value(),
-                attend_step_by_step(q, k, v, 3, segments, segments, {}));
-    const Segments one = Segments::one(7);
-    check_close("causal", attend(q, k, v, 2, {.may = causal(7, 7)}).context.value(),
-                attend_step_by_step(q, k, v, 2, one, one, causal(7, 7)));
+// attend() against its specification.
+static void check_against_textbook(const char* what, const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
+    check_close(what, attend(q, k, v, heads, how).context.value(), attend_textbook(q, k, v, heads, how));
+    const KeepSteps keep;
+    check_close(what, attend(q, k, v, heads, how).context.value(), attend_textbook(q, k, v, heads, how));
 }
 
-TEST_CASE("cross-attention: queries and keys may be of different number, segment by segment") {
-    const Matrix q = random_matrix(5, 4, 1), k = random_matrix(7, 4, 2), v = random_matrix(7, 4, 3);
-    const Segments queries = Segments::of({2, 3}), keys = Segments::of({4, 3});
-    const Attended attended = attend(q, k, v, 2, {.segments = queries, .key_segments = keys});
-    check_close("context", attended.context.value(), attend_step_by_step(q, k, v, 2, queries, keys, {}));
-    REQUIRE(shape(attended.weights.value()) == "(10, 4)");
-    CHECK(attended.weights.value()(9, 3) == 0);  // the second segment has three keys; what is not there gets nothing
+TEST_CASE("attend equals attend_textbook: segments of unequal length, masks, biases, shared key heads, wider values") {
+    const Matrix q = random_matrix(7, 12, 1), k = random_matrix(9, 12, 2), v = random_matrix(9, 12, 3);
+    const Segments queries = Segments::of({3, 4}), keys = Segments::of({4, 5});
+    const Attending crossing{.segments = queries, .key_segments = keys};
+    check_against_textbook("cross-attention", q, k, v, 2, crossing);
+    const Matrix two_keys = slice_cols(k, 0, 6), two_values = slice_cols(v, 0, 4);
+    check_against_textbook("6 heads of width 2 read 3 of keys", q, two_keys, slice_cols(v, 0, 3), 6, crossing);
+    check_against_textbook("2 heads of width 6 read one of keys, values of width 4", q, two_keys, two_values, 2, crossing);
+    Attending shared = crossing, own = crossing;
+    shared.bias = random_matrix(2 * 4, 5, 4);
+    own.bias = random_matrix(2 * 7, 5, 5);
+    check_against_textbook("one bias for all segments", q, k, v, 2, shared);
+    check_against_textbook("a bias for each segment", q, k, v, 2, own);
+    const Matrix a = random_matrix(7, 12, 6);
+    check_against_textbook("scale", a, a, a, 3, {.segments = queries, .scale = 1.5f});
+}
+
+TEST_CASE("attend equals attend_textbook where queries are taken in pieces: 300 queries under every kind of mask") {
+    const int T = 300;
+    const Matrix q = random_matrix(T, 8, 1), k = random_matrix(T, 8, 2), v = random_matrix(T, 8, 3);
+    Matrix holes(T, T);  // no key for the first 140 queries, then one only
+    for (int i = 140; i < T; ++i) holes(i, 299 - i / 2) = 1;
+    check_against_textbook("causal", q, k, v, 2, {.may = causal(T, T)});
+    check_against_textbook("window", q, k, v, 2, {.may = window(T, 20, 5)});
+    check_against_textbook("prefix", q, k, v, 2, {.may = prefix(T, 150)});
+    check_against_textbook("holes", q, k, v, 2, {.may = may_attend(holes)});
+    check_against_textbook("bias", q, k, v, 2, {.may = causal(T, T), .bias = random_matrix(2 * T, T, 4)});
+    check_against_textbook("two sequences", q, k, v, 2, {.segments = Segments::equal(2, 150), .may = causal(150, 150)});
+    const Matrix many = random_matrix(900, 4, 5);
+    check_against_textbook("no mask, too many for one piece", many, many, many, 1, {});
+}
+
+TEST_CASE("attend: gradients in pieces equal those of a batch of short sequences") {
+    // Causal attention inside blocks of 50: as one sequence of 300 (three pieces) with a mask, and as six sequences.
+    const int T = 300;
+    std::vector<int> block_of(T);
+    for (int i = 0; i < T; ++i) block_of[i] = i / 50;
+    const Attending one{.may = same_span(block_of) & causal(T, T)};
+    const Attending six{.segments = Segments::equal(6, 50), .may = causal(50, 50)};
+    const Matrix dcontext = random_matrix(T, 8, 9);
+    std::vector<Matrix> gradients;
+    for (const Attending& how : {one, six}) {
+        const Var q = parameter(random_matrix(T, 8, 1)), k = parameter(random_matrix(T, 4, 2)), v = parameter(random_matrix(T, 4, 3));
+        const Tape tape;
+        backward(sum(multiply(attend(q, k, v, 4, how).context, dcontext)));
+        for (const Var& x : {q, k, v}) gradients.push_back(x.gradient());
+    }
+    for (int x = 0; x < 3; ++x) check_close("gradient", gradients[x], gradients[3 + x]);
+}
+
+TEST_CASE("attend: query head j reads key head j / (H / G), rounded down") {
+    // H = 4 heads of width 1, G = 2 heads of keys: heads 0 and 1 read key head 0, heads 2 and 3 read key head 1
+    const Matrix q{{1, 1, 1, 1}}, k{{0, 0}}, v{{10, 20}};
+    check_close("context", attend(q, k, v, 4).context.value(), Matrix{{10, 10, 20, 20}});
 }
 
 TEST_CASE("sequences of a batch do not see each other") {
@@ -101,6 +138,7 @@ TEST_CASE("a query that may attend to nothing receives zeros and sends no gradie
 }
 
 TEST_CASE("a mask for the whole batch gives every sequence its own") {
+    const KeepSteps keep;
     const Matrix a = random_matrix(4, 4, 1);
     const Segments segments = Segments::equal(2, 2);
     const Attended attended = attend(a, a, a, 1, {.segments = segments, .may = padding(Matrix{{1, 1}, {1, 0}})});
@@ -120,6 +158,7 @@ TEST_CASE("a mask for one segment serves a segment that does not begin at row 0;
 }
 
 TEST_CASE("the bias is added after scaling, head by head") {
+    const KeepSteps keep;
     const Matrix zero(2, 2);  // all scores 0: the weights are those of the bias alone
     const Matrix bias{{0, std::log(3.0f)}, {0, 0}, {std::log(3.0f), 0}, {0, 0}};  // head 0, then head 1
     const Matrix weights = attend(zero, zero, zero, 2, {.bias = bias}).weights.value();
@@ -144,21 +183,84 @@ TEST_CASE("gradients against differences: q, k, v, bias; heads, segments, mask")
         },
         {q, longer_k, longer_v, shared_bias});
     check_gradient_by_differences([](Inputs x) { return attend(x[0], x[0], x[0], 2).context; }, {q});
+    const Matrix wide = random_matrix(5, 8, 8), own_bias = random_matrix(4 * 5, 3, 9);
+    check_gradient_by_differences(
+        [](Inputs x) { return attend(x[0], x[1], x[2], 4, {.segments = Segments::of({2, 3}), .bias = x[3]}).context; },
+        {wide, k, slice_cols(v, 0, 2), own_bias});
+}
+
+TEST_CASE("attention: queries, keys and values may come from three sources") {
+    Random random(1);
+    const Attention w = make_attention(random, 4, {.stddev = 0.5f});
+    const Var a = random_matrix(3, 4, 2), b = random_matrix(5, 4, 3), c = random_matrix(5, 4, 4);
+    const AttentionSteps steps = attention({a, b, c}, w, 2);
+    check_close("query", steps.query.value(), linear(a, w.query).value());
+    check_close("key", steps.key.value(), linear(b, w.key).value());
+    check_close("value", steps.value.value(), linear(c, w.value).value());
+}
+
+TEST_CASE("attention with rotary positions: moving all tokens alike changes nothing, and a cache counts on") {
+    Random random(1);
+    const Attention w = make_attention(random, 8, {.stddev = 0.5f});
+    const Var x = random_matrix(5, 8, 2);
+    const Attending turned{.may = causal(5, 5), .rotary = {.base = 10000}};
+    const Attending moved{.may = causal(5, 5), .rotary = {.base = 10000, .positions = {7, 8, 9, 10, 11}}};
+    const Matrix full = attention(x, w, 2, turned).output.value();
+    check_close("moved", attention(x, w, 2, moved).output.value(), full, {2e-5f, 1e-4f});
+    CHECK(difference(attention(x, w, 2, {.may = causal(5, 5)}).output.value(), full) != "");
+    KeyValueCache cache = make_cache(1, 5, 8);
+    for (int t = 0; t < 5; ++t)
+        check_close("token", attention(slice_rows(x, t, 1), w, 2, {.rotary = {.base = 10000}, .cache = &cache}).output.value(),
+                    slice_rows(full, t, 1));
+}
+
+TEST_CASE("attention to a source: its keys and values are projected at the first call, and never again") {
+    Random random(1);
+    const Attention w = make_attention(random, 4, {.stddev = 0.5f});
+    const Var x = random_matrix(2, 4, 2), source = random_matrix(5, 4, 3);
+    const Attending how{.segments = Segments::equal(2, 1), .key_segments = Segments::of({2, 3})};
+    const Matrix expected = attention({x, source}, w, 2, how).output.value();
+    KeyValueCache kept = make_source_cache();
+    Attending with_cache = how;
+    with_cache.cache = &kept;
+    CHECK(identical(attention({x, source}, w, 2, with_cache).output.value(), expected));
+    const Var not_looked_at = random_matrix(1, 4, 5);
+    CHECK(identical(attention({x, not_looked_at}, w, 2, with_cache).output.value(), expected));
+    // beams: both sequences go on with the second source
+    KeyValueCache second = select_sequences(kept, {1, 1});
+    with_cache.cache = &second;
+    const Matrix both = attention({x, not_looked_at}, w, 2, with_cache).output.value();
+    const Attending of_second{.segments = Segments::equal(2, 1), .key_segments = {{{2, 3}, {2, 3}}}};
+    check_close("selected", both, attention({x, source}, w, 2, of_second).output.value());
+}
+
+TEST_CASE("select_sequences: each sequence of the new cache goes on where the chosen one stopped") {
+    Random random(1);
+    const Attention w = make_attention(random, 4, {.stddev = 0.5f});
+    const Var first = random_matrix(2 * 3, 4, 2), next = random_matrix(3, 4, 3);
+    KeyValueCache cache = make_cache(2, 4, 4);
+    attention(first, w, 2, {.cache = &cache});
+    KeyValueCache chosen = select_sequences(cache, {1, 0, 1});
+    const Matrix output = attention(next, w, 2, {.cache = &chosen}).output.value();
+    const Var alone = concat_rows({slice_rows(first, 3, 3), slice_rows(next, 2, 1)});
+    check_close("third", slice_rows(output, 2, 1), slice_rows(attention(alone, w, 2, {.may = causal(4, 4)}).output.value(), 3, 1));
+    CHECK_THROWS_WITH(select_sequences(cache, {0, 2}), "select_sequences: there is no sequence 2 among 2");
+    CHECK_THROWS_WITH(select_sequences(cache, {}), "select_sequences: no sequence is chosen");
 }
 
 TEST_CASE("a cache gives the numbers of the full pass, token by token and several at once") {
     const int T = 6, D = 4;
     Random random(1);
-    const Attention w = make_attention(random, D, 0.5f);
+    const Attention w = make_attention(random, D, {.stddev = 0.5f});
     const Matrix a = random_matrix(T, D, 2), b = random_matrix(T, D, 3);
     const Attending how{.segments = Segments::equal(2, T), .may = causal(T, T)};
     const Var both = concat_rows({a, b});
-    const Matrix full = attention(both, both, w, 2, how).output.value();
+    const Matrix full = attention(both, w, 2, how).output.value();
     KeyValueCache cache = make_cache(2, T, D);
     int done = 0;
     for (const int count : {1, 2, 1, 2}) {
         const Var next = concat_rows({slice_rows(a, done, count), slice_rows(b, done, count)});
-        const Matrix output = attention(next, w, 2, cache).output.value();
+        const Matrix output = attention(next, w, 2, {.cache = &cache}).output.value();
         for (int i = 0; i < count; ++i) {
             check_close("first sequence", slice_rows(output, i, 1), slice_rows(full, done + i, 1));
             check_close("second sequence", slice_rows(output, count + i, 1), slice_rows(full, T + done + i, 1));
@@ -166,16 +268,19 @@ TEST_CASE("a cache gives the numbers of the full pass, token by token and severa
         done += count;
     }
     CHECK(cache.filled == T);
-    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 2), w, 2, cache),
+    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 2), w, 2, {.cache = &cache}),
                       "attention: the cache holds 6 of 6 tokens, 1 more do not fit");
-    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, cache), "attention: 3 new tokens for a cache of 2 sequences");
+    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, {.cache = &cache}), "attention: 3 new tokens for a cache of 2 sequences");
 }
 
 TEST_CASE("what does not fit is refused with the sizes") {
     const Matrix x(4, 6);
     CHECK(without_place(error_of([&] { attend(x, x, x, 4); })) == "attend: 4 heads do not divide a width of 6");
     CHECK(without_place(error_of([&] { attend(x, Matrix(3, 6), x, 2); })) ==
-          "attend: q (4, 6), k (3, 6), v (4, 6), all must be equally wide, k and v equally high");
+          "attend: k (3, 6) and v (4, 6) must be equally high");
+    CHECK(without_place(error_of([&] { attend(x, Matrix(4, 5), x, 2); })) ==
+          "attend: q (4, 6) has 2 heads of width 3, k (4, 5) must hold a number of such heads that divides 2");
+    CHECK(without_place(error_of([&] { attend(x, x, Matrix(4, 5), 2); })) == "attend: v (4, 5) must hold 2 heads as k (4, 6) does");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.segments = Segments::of({3, 2})}); })) ==
           "attend: the segment of rows 3 to 5 is outside q, which has 4 rows");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.segments = Segments::one(4), .key_segments = Segments::equal(2, 2)}); })) ==
@@ -183,7 +288,7 @@ TEST_CASE("what does not fit is refused with the sizes") {
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.may = causal(3, 3)}); })) ==
           "attend: a mask for 3 queries meets a segment of 4 and a batch of 4");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.bias = Matrix(4, 4)}); })) ==
-          "attend: the bias is (4, 4), 2 heads of 4 queries and 4 keys need (8, 4)");
+          "attend: the bias is (4, 4), 2 heads of 4 queries and 4 keys need (8, 4), or (8, 4) for all segments");
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,6 @@
 #include "nn/layers/linear.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/autograd/operations.h"
@@ -24,7 +25,7 @@ TEST_CASE("gradients against differences, of input, weight and bias") {
 
 TEST_CASE("fresh weights: at most two deviations from 0, bias 0") {
     Random random(1);
-    const Linear w = make_linear(random, 40, 50, 0.02f);
+    const Linear w = make_linear(random, 40, 50, {.stddev = 0.02f});
     double sum_of_squares = 0;
     for (const float x : w.weight.value()) {
         CHECK(std::abs(x) <= 0.04f);
@@ -59,6 +60,23 @@ TEST_CASE("wrong shapes name both") {
     CHECK(without_place(error_of([&] { linear(Matrix(5, 3), w); })) ==
           "linear: an input of shape (5, 3) meets a weight of shape (2, 3), the inner sizes differ");
     CHECK(without_place(error_of([&] { linear(Matrix(5, 2), w); })) == "linear: a bias of shape (1, 4) for an output of width 3");
+}
+
+TEST_CASE("make_weight: Xavier's uniform distribution reaches +-sqrt(6 / (in + out)), of a fused matrix its whole width counts") {
+    Random random(1);
+    const Matrix w = make_weight(random, 20, 30, {.draw = Draw::xavier_uniform}).value();
+    const float bound = std::sqrt(6.0f / 50);
+    CHECK(*std::max_element(w.begin(), w.end()) < bound);
+    CHECK(*std::max_element(w.begin(), w.end()) > 0.98f * bound);
+    const Matrix fused = make_weight(random, 20, 30, {.draw = Draw::xavier_uniform}, 90).value();
+    CHECK(*std::max_element(fused.begin(), fused.end()) < std::sqrt(6.0f / 110));
+}
+
+TEST_CASE("make_weight: a normal distribution is not cut off, and a standard deviation of 0 gives zeros") {
+    Random random(1);
+    const Matrix w = make_weight(random, 100, 100, {.draw = Draw::normal, .stddev = 1}).value();
+    CHECK(*std::max_element(w.begin(), w.end()) > 2.5f);
+    CHECK(identical(make_weight(random, 3, 4, {.stddev = 0}).value(), Matrix(3, 4)));
 }
 
 TEST_SUITE_END();

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "nn/base/matmul.h"
+#include "nn/autograd/operations.h"
+#include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -58,6 +60,50 @@ TEST_CASE("impossible sizes are refused") {
     CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6), "sine_cosine_grid: a width of 6 is not divisible by 4");
     CHECK_THROWS_WITH(resample_grid(Matrix(5, 2), 2, 2, 4, 4), "resample_grid: (5, 2) is not a grid of 2 x 2");
     CHECK_THROWS_WITH(resample_grid(Matrix(4, 2), 2, 2, 0, 4), "resample_grid: a new grid of 0 x 4");
+}
+
+TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {
+    // width 4: w = 1 and 10000^(-1/2) = 0.01
+    const Matrix interleaved{{std::sin(2.0f), std::cos(2.0f), std::sin(0.02f), std::cos(0.02f)}};
+    const Matrix halves{{std::sin(2.0f), std::sin(0.02f), std::cos(2.0f), std::cos(0.02f)}};
+    check_close("interleaved", sine_code({2}, 4, SineOrder::interleaved), interleaved);
+    check_close("halves", sine_code({2}, 4, SineOrder::halves), halves);
+    check_close("base 4: w = 1 and 1/2", sine_code({1}, 4, SineOrder::halves, 4),
+                Matrix{{std::sin(1.0f), std::sin(0.5f), std::cos(1.0f), std::cos(0.5f)}});
+    CHECK_THROWS_WITH(sine_code({1}, 3, SineOrder::halves), "sine_code: a width of 3 is not made of pairs of a sine and a cosine");
+}
+
+TEST_CASE("rotate: (1, 0) at position 1 becomes (cos 1, sin 1), in either layout of the pairs") {
+    const float c = std::cos(1.0f), s = std::sin(1.0f);
+    // width 4: the second pair turns by 10000^(-2/4) = 0.01
+    const float c2 = std::cos(0.01f), s2 = std::sin(0.01f);
+    check_close("halves", rotate(Matrix{{1, 1, 0, 0}}, {1}, 4, 10000).value(), Matrix{{c, c2, s, s2}});
+    check_close("neighbours", rotate(Matrix{{1, 0, 1, 0}}, {1}, 4, 10000, RotaryLayout::neighbours).value(), Matrix{{c, s, c2, s2}});
+    check_close("position 0 stays", rotate(Matrix{{1, 2, 3, 4}}, {0}, 4, 10000).value(), Matrix{{1, 2, 3, 4}});
+    check_close("every head", rotate(Matrix{{1, 0, 0, 1}}, {1}, 2, 10000).value(), Matrix{{c, s, -s, c}});
+}
+
+TEST_CASE("rotate: the product of two rotated vectors depends on the difference of their positions only") {
+    Random random(1);
+    const Matrix q = normal_matrix(random, 1, 6), k = normal_matrix(random, 1, 6);
+    for (const RotaryLayout layout : {RotaryLayout::halves, RotaryLayout::neighbours}) {
+        const auto product = [&](int at_q, int at_k) {
+            return matmul_transposed(rotate(q, {at_q}, 6, 10000, layout), rotate(k, {at_k}, 6, 10000, layout)).value()[0];
+        };
+        CHECK(product(9, 5) == Approx(product(4, 0)).epsilon(1e-4));
+        CHECK(std::abs(product(9, 5) - product(5, 5)) > 1e-2f);
+    }
+}
+
+TEST_CASE("rotate: gradients against finite differences, and its errors") {
+    using Inputs = const std::vector<Var>&;
+    Random random(2);
+    check_gradient_by_differences([](Inputs x) { return rotate(x[0], {3, 1}, 4, 100); }, {normal_matrix(random, 2, 8)});
+    check_gradient_by_differences([](Inputs x) { return rotate(x[0], {3, 1}, 4, 100, RotaryLayout::neighbours); },
+                                  {normal_matrix(random, 2, 8)});
+    CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0, 1}, 3, 100); })) ==
+          "rotate: heads of width 3 in an input of shape (2, 6); heads must be even and fill the width");
+    CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0}, 2, 100); })) == "rotate: 1 positions for the rows of (2, 6)");
 }
 
 TEST_SUITE_END();

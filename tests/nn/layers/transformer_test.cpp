@@ -7,77 +7,206 @@
 
 TEST_SUITE_BEGIN("transformer");
 
-static const BlockOptions options{.heads = 2, .eps = 1e-5f, .activation = Activation::gelu_tanh};
+static BlockOptions options_of(Order order) {
+    return {.heads = 2, .eps = 1e-5f, .activation = Activation::gelu_tanh, .order = order};
+}
 
-struct Example {
+namespace {
+struct BlockExample {
     Block block;
-    Var z;  // (5, 6)
+    Var z;       // (5, 6)
+    Var source;  // (4, 7)
 };
+}  // namespace
 
-static Example example() {
+static BlockExample example(const BlockShape& shape = {.width = 6, .mlp_width = 10}) {
     Random random(1);
-    Example e{.block = make_block(random, 6, 10, 0.5f), .z = Var(normal_matrix(random, 5, 6))};
+    BlockExample e{.block = make_block(random, shape, {.stddev = 0.5f}), .z = Var(normal_matrix(random, 5, 6)), .source = {}};
+    e.source = Var(normal_matrix(random, 4, 7));
+    for (Norm* norm : {&e.block.norm1, &e.block.norm2, &e.block.norm_cross})  // gains that are not 1 tell one norm from another
+        if (norm->gain) norm->gain.value() = uniform_matrix(random, 1, 6, 0.5f, 2);
     return e;
 }
 
-TEST_CASE("pre-norm: u = z + Attention(LN1(z)), z' = u + MLP(LN2(u))") {
-    const Example e = example();
-    const BlockSteps steps = pre_norm_block(e.z, e.block, options);
-    const Var n1 = layer_norm(e.z, e.block.norm1, options.eps);
-    const Var u = add(e.z, attention(n1, n1, e.block.attention, 2).output);
-    const Var n2 = layer_norm(u, e.block.norm2, options.eps);
-    const Var hidden = activate(linear(n2, e.block.mlp.expand), Activation::gelu_tanh);
+static Var plain_mlp(const Var& x, const Mlp& w) { return linear(activate(linear(x, w.expand), Activation::gelu_tanh), w.contract); }
+
+TEST_CASE("block, pre: u = z + Attention(N1(z)), z' = u + MLP(N2(u))") {
+    const BlockExample e = example();
+    const BlockSteps steps = block(e.z, e.block, options_of(Order::pre));
+    const Var n1 = layer_norm(e.z, e.block.norm1, 1e-5f);
+    const Var u = add(e.z, attention(n1, e.block.attention, 2).output);
+    const Var n2 = layer_norm(u, e.block.norm2, 1e-5f);
+    check_close("norm1", steps.norm1.value(), n1.value());
     check_close("after_attention", steps.after_attention.value(), u.value());
-    check_close("intermediate", steps.intermediate.value(), hidden.value());
-    check_close("output", steps.output.value(), add(u, linear(hidden, e.block.mlp.contract)).value());
+    check_close("norm2", steps.norm2.value(), n2.value());
+    check_close("output", steps.output.value(), add(u, plain_mlp(n2, e.block.mlp)).value());
 }
 
-TEST_CASE("post-norm: u = LN1(z + Attention(z)), z' = LN2(u + MLP(u))") {
-    const Example e = example();
-    const BlockSteps steps = post_norm_block(e.z, e.block, options);
-    const Var u = layer_norm(add(e.z, attention(e.z, e.z, e.block.attention, 2).output), e.block.norm1, options.eps);
-    const Var hidden = activate(linear(u, e.block.mlp.expand), Activation::gelu_tanh);
-    const Var out = layer_norm(add(u, linear(hidden, e.block.mlp.contract)), e.block.norm2, options.eps);
+TEST_CASE("block, post: u = N1(z + Attention(z)), z' = N2(u + MLP(u))") {
+    const BlockExample e = example();
+    const BlockSteps steps = block(e.z, e.block, options_of(Order::post));
+    const Var u = layer_norm(add(e.z, attention(e.z, e.block.attention, 2).output), e.block.norm1, 1e-5f);
+    const Var out = layer_norm(add(u, plain_mlp(u, e.block.mlp)), e.block.norm2, 1e-5f);
     check_close("after_attention", steps.after_attention.value(), u.value());
     check_close("output", steps.output.value(), out.value());
-    CHECK(difference(pre_norm_block(e.z, e.block, options).output.value(), out.value()) != "");
+    CHECK(steps.norm2.same_as(steps.output));
 }
 
-TEST_CASE("layer scale: factors of 0 close both branches, and the block hands its input on") {
-    Example e = example();
+TEST_CASE("block, parallel: z' = z + Attention(x) + MLP(x), x = N1(z); with a second norm the MLP reads N2(z)") {
+    BlockExample e = example();
+    const Var x = layer_norm(e.z, e.block.norm1, 1e-5f), x2 = layer_norm(e.z, e.block.norm2, 1e-5f);
+    const Var u = add(e.z, attention(x, e.block.attention, 2).output);
+    check_close("two norms", block(e.z, e.block, options_of(Order::parallel)).output.value(), add(u, plain_mlp(x2, e.block.mlp)).value());
+    e.block.norm2 = {};
+    check_close("one norm", block(e.z, e.block, options_of(Order::parallel)).output.value(), add(u, plain_mlp(x, e.block.mlp)).value());
+}
+
+TEST_CASE("block, normed residual: x = N1(z), u = 3 x + Attention(x), y = N2(u), z' = 3 y + MLP(y), where residual = 3") {
+    const BlockExample e = example();
+    BlockOptions options = options_of(Order::normed_residual);
+    options.residual = 3;
+    const Var x = layer_norm(e.z, e.block.norm1, 1e-5f);
+    const Var u = add(scale(x, 3), attention(x, e.block.attention, 2).output);
+    const Var y = layer_norm(u, e.block.norm2, 1e-5f);
+    check_close("output", block(e.z, e.block, options).output.value(), add(scale(y, 3), plain_mlp(y, e.block.mlp)).value());
+}
+
+TEST_CASE("block with a cross-attention: u = z + Self(N1(z)), c = u + Cross(Nc(u), source), z' = c + MLP(N2(c))") {
+    const BlockExample e = example({.width = 6, .mlp_width = 10, .source_width = 7});
+    const BlockContext context{.self = {.may = causal(5, 5)}, .source = e.source};
+    const BlockSteps steps = block(e.z, e.block, options_of(Order::pre), context);
+    const Var u = add(e.z, attention(layer_norm(e.z, e.block.norm1, 1e-5f), e.block.attention, 2, context.self).output);
+    const Var nc = layer_norm(u, e.block.norm_cross, 1e-5f);
+    const Var c = add(u, attention({nc, e.source}, e.block.cross, 2).output);
+    const Var n2 = layer_norm(c, e.block.norm2, 1e-5f);
+    check_close("norm_cross", steps.norm_cross.value(), nc.value());
+    check_close("after_cross", steps.after_cross.value(), c.value());
+    check_close("output", steps.output.value(), add(c, plain_mlp(n2, e.block.mlp)).value());
+    CHECK_THROWS_WITH(block(e.z, e.block, options_of(Order::pre)), "block: it has a cross-attention, but no source to attend to was given");
+}
+
+TEST_CASE("block without self-attention or MLP: the parts that there are, and nothing else") {
+    BlockExample e = example({.width = 6, .mlp_width = 10, .source_width = 7});
+    e.block.attention = {};
+    const BlockSteps steps = block(e.z, e.block, options_of(Order::pre), {.source = e.source});
+    CHECK(steps.after_attention.same_as(e.z));
+    const Var c = add(e.z, attention({layer_norm(e.z, e.block.norm_cross, 1e-5f), e.source}, e.block.cross, 2).output);
+    check_close("after_cross", steps.after_cross.value(), c.value());
+    e.block.mlp = {};
+    check_close("no MLP", block(e.z, e.block, options_of(Order::pre), {.source = e.source}).output.value(), c.value());
+}
+
+TEST_CASE("mlp with a gate: 2 silu(1) when one feature expands to 2 and its gate is 1") {
+    const Mlp w{.expand = {.weight = Matrix{{2}}, .bias = {}}, .contract = {.weight = Matrix{{1}}, .bias = {}}, .gate = {.weight = Matrix{{1}}, .bias = {}}};
+    // silu(1) = 1 / (1 + 1/e) = 0.731059; the expanded half is not activated
+    const MlpSteps steps = mlp(Matrix{{1}}, w, Activation::silu);
+    CHECK(steps.gate.value()[0] == Approx(0.731059));
+    CHECK(steps.expanded.value()[0] == 2);
+    CHECK(steps.output.value()[0] == Approx(2 * 0.731059));
+}
+
+TEST_CASE("block with layer scale: factors of 0 close both branches, and the block hands its input on") {
+    BlockExample e = example();
+    const BlockOptions options = options_of(Order::pre);
     e.block.scale1 = Matrix(1, 6);
     e.block.scale2 = Matrix(1, 6);
-    check_close("output", pre_norm_block(e.z, e.block, options).output.value(), e.z.value());
+    check_close("output", block(e.z, e.block, options).output.value(), e.z.value());
     e.block.scale1 = Matrix(1, 6, 1);
     e.block.scale2 = Matrix(1, 6, 1);
-    check_close("factors of 1", pre_norm_block(e.z, e.block, options).output.value(),
-                pre_norm_block(e.z, example().block, options).output.value());
+    check_close("factors of 1", block(e.z, e.block, options).output.value(), block(e.z, example().block, options).output.value());
 }
 
-TEST_CASE("both blocks with a cache give the numbers of the full causal pass") {
-    const Example e = example();
-    const Attending how{.may = causal(5, 5)};
-    const Matrix pre = pre_norm_block(e.z, e.block, options, how).output.value();
-    const Matrix post = post_norm_block(e.z, e.block, options, how).output.value();
-    KeyValueCache pre_cache = make_cache(1, 5, 6), post_cache = make_cache(1, 5, 6);
-    for (int t = 0; t < 5; ++t) {
-        const Var token = slice_rows(e.z, t, 1);
-        check_close("pre-norm", pre_norm_block(token, e.block, options, pre_cache).output.value(), slice_rows(pre, t, 1));
-        check_close("post-norm", post_norm_block(token, e.block, options, post_cache).output.value(), slice_rows(post, t, 1));
+TEST_CASE("block with a cache gives the numbers of the full causal pass, whatever its order") {
+    for (const Order order : {Order::pre, Order::post, Order::parallel, Order::normed_residual}) {
+        const BlockExample e = example({.width = 6, .mlp_width = 10, .source_width = 7});
+        const BlockContext all{.self = {.may = causal(5, 5)}, .source = e.source};
+        const Matrix full = block(e.z, e.block, options_of(order), all).output.value();
+        KeyValueCache seen = make_cache(1, 5, 6), source = make_source_cache();
+        for (int t = 0; t < 5; ++t) {
+            const BlockContext next{.self = {.cache = &seen}, .source = e.source, .cross = {.cache = &source}};
+            const Var token = slice_rows(e.z, t, 1);
+            check_close("token", block(token, e.block, options_of(order), next).output.value(), slice_rows(full, t, 1));
+        }
     }
 }
 
-TEST_CASE("a stack is its blocks one after the other; an empty one hands its input on") {
+TEST_CASE("stack: its blocks one after the other; an empty one hands its input on") {
     Random random(2);
-    const std::vector<Block> blocks = {make_block(random, 6, 10, 0.5f), make_block(random, 6, 10, 0.5f)};
+    const BlockShape shape{.width = 6, .mlp_width = 10};
+    const std::vector<Block> blocks{make_block(random, shape, {.stddev = 0.5f}), make_block(random, shape, {.stddev = 0.5f})};
     const Var z = Var(normal_matrix(random, 5, 6));
-    const StackSteps pre = pre_norm_stack(z, blocks, options);
-    REQUIRE(pre.blocks.size() == 2);
-    check_close("pre-norm", pre.output.value(), pre_norm_block(pre_norm_block(z, blocks[0], options).output, blocks[1], options).output.value());
-    const StackSteps post = post_norm_stack(z, blocks, options);
-    check_close("post-norm", post.output.value(),
-                post_norm_block(post_norm_block(z, blocks[0], options).output, blocks[1], options).output.value());
-    CHECK(pre_norm_stack(z, {}, options).output.same_as(z));
+    const BlockOptions options = options_of(Order::pre);
+    const KeepSteps keep;
+    const StackSteps steps = stack(z, blocks, options);
+    REQUIRE(steps.blocks.size() == 2);
+    const Var first = block(z, blocks[0], options).output;
+    check_close("first", steps.blocks[0].output.value(), first.value());
+    check_close("output", steps.output.value(), block(first, blocks[1], options).output.value());
+    CHECK(stack(z, {}, options).output.same_as(z));
+}
+
+TEST_CASE("stack may be told something different for each block") {
+    Random random(2);
+    const BlockShape shape{.width = 6, .mlp_width = 10};
+    const std::vector<Block> blocks{make_block(random, shape, {.stddev = 0.5f}), make_block(random, shape, {.stddev = 0.5f})};
+    const Var z = Var(normal_matrix(random, 5, 6));
+    const BlockOptions options = options_of(Order::pre);
+    const BlockContext free, masked{.self = {.may = causal(5, 5)}};
+    const Var first = block(z, blocks[0], options, masked).output;
+    check_close("output", stack(z, blocks, options, {masked, free}).output.value(), block(first, blocks[1], options, free).output.value());
+    CHECK_THROWS_WITH(stack(z, blocks, options, {free, free, free}), "stack: 3 contexts for 2 blocks; give one for all, or one for each");
+}
+
+TEST_CASE("stack keeps the steps of its blocks only where somebody asks") {
+    const BlockExample e = example();
+    const std::vector<Block> blocks(3, e.block);
+    CHECK(stack(e.z, blocks, options_of(Order::pre)).blocks.empty());
+    CHECK(!attention(e.z, e.block.attention, 2).weights);
+    {
+        const KeepSteps keep;
+        CHECK(stack(e.z, blocks, options_of(Order::pre)).blocks.size() == 3);
+        CHECK(attention(e.z, e.block.attention, 2).weights.rows() == 2 * 5);
+    }
+    const Tape tape;
+    CHECK(stack(e.z, blocks, options_of(Order::pre)).blocks.size() == 3);
+}
+
+TEST_CASE("make_block: the parts that the shape asks for, and only these") {
+    Random random(4);
+    const Block plain = make_block(random, {.width = 6, .mlp_width = 10});
+    CHECK(!plain.cross.query.weight);
+    CHECK(!plain.mlp.gate.weight);
+    CHECK(!plain.scale1);
+    const Block other = make_block(random, {.width = 6,
+                                            .mlp_width = 10,
+                                            .query_width = 8,
+                                            .key_value_width = 4,
+                                            .source_width = 7,
+                                            .gated = true,
+                                            .key_bias = false,
+                                            .bias = false,
+                                            .norm = NormKind::rms,
+                                            .layer_scale = 0.1f});
+    CHECK(same_shape(other.attention.query.weight.value(), Matrix(6, 8)));
+    CHECK(same_shape(other.attention.value.weight.value(), Matrix(6, 4)));
+    CHECK(same_shape(other.attention.output.weight.value(), Matrix(8, 6)));
+    CHECK(same_shape(other.cross.key.weight.value(), Matrix(7, 4)));
+    CHECK(same_shape(other.mlp.gate.weight.value(), Matrix(6, 10)));
+    CHECK(other.attention.query.bias);
+    CHECK(!other.attention.key.bias);
+    CHECK(!other.attention.output.bias);
+    CHECK(!other.norm1.bias);
+    CHECK(other.scale2.value()[5] == 0.1f);
+}
+
+TEST_CASE("make_block: Init::residual divides the two matrices that write into the residual stream") {
+    Random one(5), two(5);
+    const Block plain = make_block(one, {.width = 6, .mlp_width = 10});
+    const Block smaller = make_block(two, {.width = 6, .mlp_width = 10}, {.residual = 0.25f});
+    check_close("output", smaller.attention.output.weight.value(), scale(plain.attention.output.weight, 0.25f).value(), {0, 1e-6f});
+    check_close("contract", smaller.mlp.contract.weight.value(), scale(plain.mlp.contract.weight, 0.25f).value(), {0, 1e-6f});
+    CHECK(identical(smaller.attention.query.weight.value(), plain.attention.query.weight.value()));
+    CHECK(identical(smaller.mlp.expand.weight.value(), plain.mlp.expand.weight.value()));
 }
 
 TEST_SUITE_END();

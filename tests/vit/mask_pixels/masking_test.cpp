@@ -82,7 +82,7 @@ TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something ke
 
 TEST_CASE("the published names of a block: fused with and without a key bias, and layer scale only where there is one") {
     Random random;
-    Block block = make_block(random, 4, 8);
+    Block block = make_block(random, {.width = 4, .mlp_width = 8});
     const auto names = [&block] {
         Parameters table;
         add_block_parameters(table, "b", block);

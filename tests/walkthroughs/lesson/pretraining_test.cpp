@@ -16,7 +16,7 @@ TEST_CASE("pretrain: the same seed gives the same losses, and they fall") {
     const Reader read = [](Random&) { return std::vector<int>{0, 1, 2, 1}; };
     const auto losses = [&] {
         Random random(1);
-        const mlm::Weights w = mlm::make_weights(config, random, 0.2f);
+        const mlm::Weights w = mlm::make_weights(config, random, {.stddev = 0.2f});
         return pretrain(w, config, {.steps = 60, .batch = 8, .peak = 1e-2f, .mask_id = 3, .special_ids = {}}, read, random);
     };
     const std::vector<float> first = losses();

@@ -161,8 +161,7 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
 static double seconds_to_encode(const Var& tokens, int images, const mae::Weights& w, const mae::Config& config) {
     const NoTape evaluation;
     const double begin = seconds_now();
-    pre_norm_stack(tokens, w.blocks, {.heads = config.heads, .eps = config.eps},
-                   {.segments = Segments::equal(images, tokens.rows() / images)});
+    stack(tokens, w.blocks, {.heads = config.heads, .eps = config.eps}, {.self = {.segments = Segments::equal(images, tokens.rows() / images)}});
     return seconds_now() - begin;
 }
 
