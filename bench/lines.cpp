@@ -68,7 +68,7 @@ static std::vector<int> random_ids(Random& random, int count, int vocabulary) {
 static std::vector<Image> random_images(Random& random, int count, const vit::Config& config) {
     std::vector<Image> images;
     for (int i = 0; i < count; ++i) {
-        Image image(config.image_height, config.image_width, config.channels);
+        Image image(config.grid.height, config.grid.width, config.grid.channels);
         for (float& x : image.pixels) x = random.uniform();
         images.push_back(image);
     }
@@ -195,9 +195,7 @@ std::vector<Line> all_lines() {
     lines.push_back({"bert-base forward T128", stack_operations(1, 128, bert_base.depth, bert_base.width, bert_base.mlp_width), 0,
                      0, [=] { return prepare_bert_forward(bert_base, 128); }});
 
-    const vit::Config tiny{.image_height = 32,
-                           .image_width = 32,
-                           .patch_size = 4,
+    const vit::Config tiny{.grid = {.height = 32, .width = 32, .patch_size = 4},
                            .width = 64,
                            .depth = 2,
                            .heads = 4,

@@ -14,31 +14,31 @@ namespace vit {
 
 // --- from pixels to tokens ---
 
-int patches_down(const Config& config) { return config.image_height / config.patch_size; }
-int patches_across(const Config& config) { return config.image_width / config.patch_size; }
-int patch_count(const Config& config) { return patches_down(config) * patches_across(config); }
-
 PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w, const Config& config) {
     PatchEmbedding steps;
-    steps.patches = patchify_all(images, config.patch_size, config.image_height, config.image_width, config.channels, "vit");
+    steps.patches = patchify_all(images, config.grid, "vit");
     steps.patch_embeddings = linear(steps.patches, w.projection);                                  // (B*N, D)
-    steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, patch_count(config));    // (B*(N+1), D)
+    steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, config.grid.count());    // (B*(N+1), D)
     steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   Eq. 1
     return steps;
 }
 
 // --- from tokens to a class ---
 
-Segments segments(int images, const Config& config) { return Segments::equal(images, patch_count(config) + 1); }
+BlockOptions block_options(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
+}
+
+Segments segments(int images, const Config& config) { return Segments::equal(images, config.grid.count() + 1); }
 
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
     steps.embedding = embed_patches(images, w, config);                                  // z0, Eq. 1
-    steps.encoder = stack(steps.embedding.z0, w.blocks, options, {.self = how});         // Eqs. 2, 3
+    steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});  // Eqs. 2, 3
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                   // (B*(N+1), D)
     steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());             // (B, D)   Eq. 4
+    if (config.classes == 0) return steps;
     steps.logits = linear(steps.class_tokens, w.classifier);                             // (B, K)
     steps.probabilities = softmax_rows(steps.logits);                                    // (B, K)
     return steps;
@@ -47,47 +47,48 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
 Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
 
 Matrix class_attention(const Steps& steps, const Config& config, int block, int head, int image) {
-    const int tokens = patch_count(config) + 1;
+    const int tokens = config.grid.count() + 1;
     require(block >= 0 && block < static_cast<int>(steps.encoder.blocks.size()) && head >= 0 && head < config.heads,
             "class_attention: there is no head ", head, " in block ", block);
     const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();    // (B*heads*(N+1), N+1)
     const int row = (image * config.heads + head) * tokens;                           // the class token is each image's first query
     const Matrix to_all = slice_rows(weights, row, 1);                                // (1, N+1)
     const Matrix to_patches = slice_cols(to_all, 1, tokens - 1);                      // (1, N)
-    return reshape(to_patches, patches_down(config), patches_across(config));
+    return reshape(to_patches, config.grid.down(), config.grid.across());
 }
 
 // --- weights ---
 
-static void check(const Config& config) {
-    require(config.patch_size > 0 && config.image_height % config.patch_size == 0 && config.image_width % config.patch_size == 0,
-            "vit: an image of ", config.image_height, " x ", config.image_width, " does not split into patches of side ",
-            config.patch_size);
-    require(config.heads > 0 && config.width % config.heads == 0, "vit: ", config.heads, " heads do not divide a width of ", config.width);
+void check(const Config& config, const char* who) {
+    check(config.grid, who);
+    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, who, ": ", config.heads,
+            " heads do not divide a width of ", config.width);
+    require(config.depth >= 0 && config.mlp_width > 0 && config.classes >= 0 && config.eps >= 0, who, ": depth ", config.depth,
+            ", inner width ", config.mlp_width, ", ", config.classes, " classes, eps ", config.eps, ": none may be negative, and the width not 0");
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const int D = config.width;
     Weights w;
-    w.projection = make_linear(random, config.patch_size * config.patch_size * config.channels, D, init);
+    w.projection = make_linear(random, config.grid.numbers(), D, init);
     w.class_token = make_weight(random, 1, D, init);
-    w.positions = make_weight(random, patch_count(config) + 1, D, init);
+    w.positions = make_weight(random, config.grid.count() + 1, D, init);
     const bool bias = config.query_key_value_bias;
     const BlockShape shape{.width = D, .mlp_width = config.mlp_width, .query_bias = bias, .key_bias = bias, .value_bias = bias};
     for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
     w.norm = make_layer_norm(D);
-    w.classifier = make_linear(random, D, config.classes, init);
+    if (config.classes > 0) w.classifier = make_linear(random, D, config.classes, init);
     return w;
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
-    const long D = config.width, P = config.patch_size, N = patch_count(config);
+    const long D = config.width, P = config.grid.patch_size, N = config.grid.count();
     Parameters table;
     table.push_back({"vit.embeddings.cls_token", {1, 1, D}, Stored::as_it_is, {w.class_token}});
     table.push_back({"vit.embeddings.position_embeddings", {1, N + 1, D}, Stored::as_it_is, {w.positions}});
     const std::string projection = "vit.embeddings.patch_embeddings.projection";
-    table.push_back({projection + ".weight", {D, config.channels, P, P}, Stored::patches, {w.projection.weight}});
+    table.push_back({projection + ".weight", {D, config.grid.channels, P, P}, Stored::patches, {w.projection.weight}});
     table.push_back({projection + ".bias", {D}, Stored::as_it_is, {w.projection.bias}});
     for (std::size_t l = 0; l < w.blocks.size(); ++l) {
         const std::string layer = "vit.encoder.layer." + std::to_string(l);
@@ -102,7 +103,7 @@ Parameters parameters(const Weights& w, const Config& config) {
         add_parameters(table, layer + ".output.dense", block.mlp.contract);
     }
     add_parameters(table, "vit.layernorm", w.norm);
-    add_parameters(table, "classifier", w.classifier);
+    if (config.classes > 0) add_parameters(table, "classifier", w.classifier);
     return table;
 }
 
@@ -110,12 +111,12 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     const std::string projection = "vit.embeddings.patch_embeddings.projection.weight";
     Config config;
     config.width = checkpoint.dimension(projection, 0);
-    config.channels = checkpoint.dimension(projection, 1);
-    config.patch_size = checkpoint.dimension(projection, 2);
+    config.grid.channels = checkpoint.dimension(projection, 1);
+    config.grid.patch_size = checkpoint.dimension(projection, 2);
     const int N = checkpoint.dimension("vit.embeddings.position_embeddings", 1) - 1;
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
     require(side * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
-    config.image_height = config.image_width = side * config.patch_size;
+    config.grid.height = config.grid.width = side * config.grid.patch_size;
     config.depth = 0;
     while (checkpoint.has("vit.encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
     config.mlp_width = checkpoint.dimension("vit.encoder.layer.0.intermediate.dense.weight", 0);
@@ -128,23 +129,23 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
 }
 
 Weights resized(const Weights& w, Config& config, int image_height, int image_width) {
-    const int rows = patches_down(config), cols = patches_across(config);
+    const int rows = config.grid.down(), cols = config.grid.across();
     Config resized_config = config;
-    resized_config.image_height = image_height;
-    resized_config.image_width = image_width;
+    resized_config.grid.height = image_height;
+    resized_config.grid.width = image_width;
     check(resized_config);
     config = resized_config;
     const Matrix class_position = slice_rows(w.positions.value(), 0, 1);                        // (1, D)
     const Matrix grid = slice_rows(w.positions.value(), 1, rows * cols);                        // (N, D)
-    const Matrix new_grid = resample_grid(grid, rows, cols, patches_down(config), patches_across(config));
+    const Matrix new_grid = resample_grid(grid, rows, cols, config.grid.down(), config.grid.across());
     Weights other = w;
     other.positions = parameter(concat_rows({class_position, new_grid}).value());               // (new N + 1, D)
     return other;
 }
 
 Image preprocess(const Image& photograph, const Config& config) {
-    const Image fitted = resize_bilinear_antialiased(photograph, config.image_height, config.image_width);
-    const std::vector<float> half(config.channels, 0.5f);
+    const Image fitted = resize_bilinear_antialiased(photograph, config.grid.height, config.grid.width);
+    const std::vector<float> half(config.grid.channels, 0.5f);
     return normalise(fitted, half, half);
 }
 

@@ -11,29 +11,28 @@
 #include <vector>
 
 #include "nn/data/image.h"
+#include "nn/data/patches.h"
 #include "nn/layers/transformer.h"
 
 namespace vit {
 
 // The defaults are ViT-Base/16 as published for 224 x 224 pixels.
 struct Config {
-    int image_height = 224;  // H, pixels
-    int image_width = 224;   // W, pixels
-    int patch_size = 16;     // P, pixels; must divide H and W
-    int channels = 3;        // C
+    PatchGrid grid = {};     // H, W, P, C
     int width = 768;         // D, numbers per token
     int depth = 12;          // L, blocks
     int heads = 12;          // must divide D
     int mlp_width = 3072;    // inner width of the MLP
-    int classes = 1000;      // K
+    int classes = 1000;      // K; 0 = no classifier: the encoder of another model
     float eps = 1e-12f;      // of every LayerNorm; the original JAX code and timm use 1e-6
     Activation activation = Activation::gelu;
     bool query_key_value_bias = true;
 };
 
-int patches_down(const Config& config);    // H / P
-int patches_across(const Config& config);  // W / P
-int patch_count(const Config& config);     // N
+// throws  std::invalid_argument for a config that does not fit together; `who` begins the message
+void check(const Config& config, const char* who = "vit");
+
+BlockOptions block_options(const Config& config);
 
 struct Weights {
     Linear projection;          // (P*P*C, D)  E of Eq. 1
@@ -41,7 +40,7 @@ struct Weights {
     Var positions;              // (N+1, D)    E_pos; row 0 belongs to the class token
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // the last one, over all tokens
-    Linear classifier;          // (D, K)
+    Linear classifier;          // (D, K), or no values
 };
 
 // Fresh weights, biases 0, gains 1.

@@ -4,7 +4,9 @@
 
 #include "nn/base/require.h"
 
+namespace {
 enum class Order { channel_last, channel_major };
+}
 
 // Where pixel (y, x), channel c of a patch stands in its row.
 static int place_in_row(Order order, int y, int x, int c, int P, int C) {
@@ -50,26 +52,36 @@ Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height
     return join(patches, patch_size, height, width, channels, Order::channel_major);
 }
 
-Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height, int width, int channels, const char* who) {
+// --- a batch ---
+
+void check(const PatchGrid& grid, const char* who) {
+    require(grid.patch_size > 0 && grid.height > 0 && grid.width > 0 && grid.height % grid.patch_size == 0 &&
+                grid.width % grid.patch_size == 0,
+            who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of side ", grid.patch_size);
+    require(grid.channels > 0, who, ": images of ", grid.channels, " channels, there must be at least 1");
+}
+
+Matrix patchify_all(const std::vector<Image>& images, const PatchGrid& grid, const char* who) {
+    check(grid, who);
     require(!images.empty(), who, ": there is no image");
-    require(patch_size > 0, who, ": patches of side ", patch_size, ", it must be at least 1");
-    const int N = (height / patch_size) * (width / patch_size);
-    Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, patch_size * patch_size * channels);
+    const int N = grid.count();
+    Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, grid.numbers());  // (B*N, P*P*C)
     for (int b = 0; b < static_cast<int>(images.size()); ++b) {
         const Image& image = images[b];
-        require(image.height == height && image.width == width && image.channels == channels, who, ": image ", b, " is ", shape(image),
-                ", this model reads ", height, " x ", width, " x ", channels);
-        const Matrix squares = patchify(image, patch_size);  // (N, P*P*C)
+        require(image.height == grid.height && image.width == grid.width && image.channels == grid.channels, who, ": image ", b, " is ",
+                shape(image), ", this model reads ", grid.height, " x ", grid.width, " x ", grid.channels);
+        const Matrix squares = patchify(image, grid.patch_size);  // (N, P*P*C)
         std::copy(squares.begin(), squares.end(), patches.row(b * N));
     }
     return patches;
 }
 
-std::vector<Image> unpatchify_all(const Matrix& patches, int patch_size, int height, int width, int channels) {
-    const int N = patch_size > 0 ? (height / patch_size) * (width / patch_size) : 0;
-    require(N > 0 && patches.rows % N == 0, "unpatchify_all: ", patches, " are not whole images of ", N, " patches");
+std::vector<Image> unpatchify_all(const Matrix& patches, const PatchGrid& grid) {
+    check(grid, "unpatchify_all");
+    const int N = grid.count();
+    require(patches.rows % N == 0, "unpatchify_all: ", patches, " are not whole images of ", N, " patches");
     std::vector<Image> images;
     for (int first = 0; first < patches.rows; first += N)
-        images.push_back(unpatchify(slice_rows(patches, first, N), patch_size, height, width, channels));
+        images.push_back(unpatchify(slice_rows(patches, first, N), grid.patch_size, grid.height, grid.width, grid.channels));
     return images;
 }

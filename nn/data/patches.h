@@ -8,6 +8,22 @@
 #include "nn/base/matrix.h"
 #include "nn/data/image.h"
 
+// The images that a model reads, and how it cuts them.
+struct PatchGrid {
+    int height = 224;     // H, pixels
+    int width = 224;      // W, pixels
+    int patch_size = 16;  // P, pixels; must divide H and W
+    int channels = 3;     // C
+
+    int down() const { return height / patch_size; }                    // H / P
+    int across() const { return width / patch_size; }                   // W / P
+    int count() const { return down() * across(); }                     // N
+    int numbers() const { return patch_size * patch_size * channels; }  // in one patch: P*P*C
+};
+
+// throws  std::invalid_argument when P does not divide H and W, or a size is not positive; `who` begins the message
+void check(const PatchGrid& grid, const char* who);
+
 // Cuts an image into P x P squares and lays each out as one row.
 //   image    (H, W, C), any unit
 //   returns  (N, P*P*C); within a row the pixel row is slowest, then the pixel column, and the channel changes fastest
@@ -18,7 +34,7 @@ Matrix patchify(const Image& image, int patch_size);
 // The same squares with the channel slowest, then the pixel row, then the column: the order of a convolution weight (d, C, P, P).
 Matrix patchify_channel_major(const Image& image, int patch_size);
 
-// The image that patchify() would cut into these patches, respectively patchify_channel_major().
+// The image that patchify(), or patchify_channel_major(), would cut into these patches.
 //   patches  (N, P*P*C)
 //   throws   std::invalid_argument when the patches do not make up such an image
 Image unpatchify(const Matrix& patches, int patch_size, int height, int width, int channels);
@@ -27,5 +43,5 @@ Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height
 // A batch: the patches of all images, one below the other, (B*N, P*P*C), and back.
 //   who      begins the message, "vit: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 3"
 //   throws   std::invalid_argument when there is no image, one is not (H, W, C), or the patches are not those of whole images
-Matrix patchify_all(const std::vector<Image>& images, int patch_size, int height, int width, int channels, const char* who);
-std::vector<Image> unpatchify_all(const Matrix& patches, int patch_size, int height, int width, int channels);
+Matrix patchify_all(const std::vector<Image>& images, const PatchGrid& grid, const char* who);
+std::vector<Image> unpatchify_all(const Matrix& patches, const PatchGrid& grid);

@@ -14,10 +14,10 @@ TEST_SUITE_BEGIN("vit");
 
 static vit::Config config_of_fixture(const Golden& golden) {
     const Safetensors& file = golden.file;
-    return {.image_height = file.metadata_int("image_height"),
-            .image_width = file.metadata_int("image_width"),
-            .patch_size = file.metadata_int("patch_size"),
-            .channels = file.metadata_int("num_channels"),
+    return {.grid = {.height = file.metadata_int("image_height"),
+                     .width = file.metadata_int("image_width"),
+                     .patch_size = file.metadata_int("patch_size"),
+                     .channels = file.metadata_int("num_channels")},
             .width = file.metadata_int("hidden_size"),
             .depth = file.metadata_int("num_hidden_layers"),
             .heads = file.metadata_int("num_attention_heads"),
@@ -34,8 +34,8 @@ static std::vector<Image> images_of_fixture(const Golden& golden, const vit::Con
     const int B = golden.file.metadata_int("batch_size");
     std::vector<Image> images;
     for (int b = 0; b < B; ++b)
-        images.push_back(image_from_channels_first(numbers.row(b * config.channels * config.image_height), config.channels,
-                                                   config.image_height, config.image_width));
+        images.push_back(image_from_channels_first(numbers.row(b * config.grid.channels * config.grid.height), config.grid.channels,
+                                                   config.grid.height, config.grid.width));
     return images;
 }
 
@@ -48,7 +48,7 @@ static Matrix pixels_of(const std::vector<Image>& images) {
 
 static Matrix channel_major_patches_of(const std::vector<Image>& images, const vit::Config& config) {
     std::vector<Var> patches;
-    for (const Image& image : images) patches.push_back(patchify_channel_major(image, config.patch_size));
+    for (const Image& image : images) patches.push_back(patchify_channel_major(image, config.grid.patch_size));
     return concat_rows(patches).value();
 }
 
@@ -100,10 +100,7 @@ TEST_CASE("every step, the loss and every gradient equal the published implement
 }
 
 // The smallest model in which all sizes differ: H = 4, W = 6, P = 2, C = 3, so N = 6; D = 8, two heads of 4.
-static const vit::Config tiny{.image_height = 4,
-                              .image_width = 6,
-                              .patch_size = 2,
-                              .channels = 3,
+static const vit::Config tiny{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3},
                               .width = 8,
                               .depth = 2,
                               .heads = 2,
@@ -112,7 +109,7 @@ static const vit::Config tiny{.image_height = 4,
                               .eps = 1e-6f};
 
 static Image random_image(Random& random, const vit::Config& config) {
-    Image image(config.image_height, config.image_width, config.channels);
+    Image image(config.grid.height, config.grid.width, config.grid.channels);
     for (float& x : image.pixels) x = random.normal();
     return image;
 }
@@ -123,16 +120,16 @@ TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Matrix kernels = published_value(vit::parameters(w, tiny)[2]);  // (D, C, P, P), flattened to (D*C*P, P)
     const Matrix embeddings = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
-    const int P = tiny.patch_size;
-    for (int down = 0; down < vit::patches_down(tiny); ++down)
-        for (int across = 0; across < vit::patches_across(tiny); ++across)
+    const int P = tiny.grid.patch_size;
+    for (int down = 0; down < tiny.grid.down(); ++down)
+        for (int across = 0; across < tiny.grid.across(); ++across)
             for (int d = 0; d < tiny.width; ++d) {
                 float sum = 0;  // the convolution as it is defined, at this place, for this output channel
-                for (int c = 0; c < tiny.channels; ++c)
+                for (int c = 0; c < tiny.grid.channels; ++c)
                     for (int y = 0; y < P; ++y)
                         for (int x = 0; x < P; ++x)
-                            sum += kernels((d * tiny.channels + c) * P + y, x) * image(down * P + y, across * P + x, c);
-                CHECK(embeddings(down * vit::patches_across(tiny) + across, d) == Approx(sum).epsilon(1e-4));
+                            sum += kernels((d * tiny.grid.channels + c) * P + y, x) * image(down * P + y, across * P + x, c);
+                CHECK(embeddings(down * tiny.grid.across() + across, d) == Approx(sum).epsilon(1e-4));
             }
 }
 
@@ -141,7 +138,7 @@ TEST_CASE("a channel-major patch with a channel-last matrix gives another embedd
     const Image image = random_image(random, tiny);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Matrix right = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
-    const Matrix wrong = linear(patchify_channel_major(image, tiny.patch_size), w.projection).value();
+    const Matrix wrong = linear(patchify_channel_major(image, tiny.grid.patch_size), w.projection).value();
     CHECK(difference(wrong, right) != "");
 }
 
@@ -155,9 +152,9 @@ TEST_CASE("the images of a batch do not see each other") {
 }
 
 static Image with_patches_swapped(const Image& image) {  // patch 0 and patch 4 change places
-    Matrix patches = patchify(image, tiny.patch_size);
+    Matrix patches = patchify(image, tiny.grid.patch_size);
     for (int j = 0; j < patches.cols; ++j) std::swap(patches(0, j), patches(4, j));
-    return unpatchify(patches, tiny.patch_size, image.height, image.width, image.channels);
+    return unpatchify(patches, tiny.grid.patch_size, image.height, image.width, image.channels);
 }
 
 TEST_CASE("without positions an image is a bag of patches; with them it is a picture") {
@@ -176,11 +173,11 @@ TEST_CASE("class_attention is the class token's row, without its look at itself,
     Random random(6);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const vit::Steps steps = vit::forward({random_image(random, tiny), random_image(random, tiny)}, w, tiny);
-    const int tokens = vit::patch_count(tiny) + 1;
+    const int tokens = tiny.grid.count() + 1;
     const Matrix picture = vit::class_attention(steps, tiny, 1, 1, 1);
     REQUIRE(shape(picture) == "(2, 3)");
     const Matrix& weights = steps.encoder.blocks[1].attention.weights.value();
-    for (int n = 0; n < vit::patch_count(tiny); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
+    for (int n = 0; n < tiny.grid.count(); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
     CHECK_THROWS_WITH(vit::class_attention(steps, tiny, 2, 0), "class_attention: there is no head 0 in block 2");
 }
 
@@ -198,7 +195,7 @@ TEST_CASE("the published base model has 86,567,656 parameters") {
 }
 
 TEST_CASE("a saved model is read back with its configuration and gives the same numbers") {
-    const vit::Config square{.image_height = 6, .image_width = 6, .patch_size = 2, .channels = 1, .width = 8, .depth = 2, .heads = 2,
+    const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2, .heads = 2,
                              .mlp_width = 12, .classes = 5, .eps = 1e-6f};
     Random random(7);
     const vit::Weights w = vit::make_weights(square, random, {.stddev = 0.5f});
@@ -206,9 +203,9 @@ TEST_CASE("a saved model is read back with its configuration and gives the same 
     save(vit::parameters(w, square), path);
     const Safetensors checkpoint(path);
     vit::Config config = vit::config_of(checkpoint, 4);
-    CHECK(config.image_height == 6);
-    CHECK(config.patch_size == 2);
-    CHECK(config.channels == 1);
+    CHECK(config.grid.height == 6);
+    CHECK(config.grid.patch_size == 2);
+    CHECK(config.grid.channels == 1);
     CHECK(config.width == 8);
     CHECK(config.depth == 2);
     CHECK(config.heads == 2);
@@ -222,7 +219,7 @@ TEST_CASE("a saved model is read back with its configuration and gives the same 
 }
 
 TEST_CASE("a checkpoint without biases of query, key and value is recognised") {
-    const vit::Config bare{.image_height = 4, .image_width = 4, .patch_size = 2, .channels = 1, .width = 8, .depth = 1, .heads = 2,
+    const vit::Config bare{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2,
                            .mlp_width = 12, .classes = 5, .query_key_value_bias = false};
     Random random(9);
     const vit::Weights w = vit::make_weights(bare, random);
@@ -247,9 +244,9 @@ TEST_CASE("resized: positions that rise evenly across the grid still do on a gri
     vit::Weights ramp = w;
     ramp.positions = parameter(positions);
     const vit::Weights finer = vit::resized(ramp, config, 8, 12);
-    CHECK(config.image_height == 8);
+    CHECK(config.grid.height == 8);
     CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2");
-    CHECK(config.image_width == 12);  // as it was
+    CHECK(config.grid.width == 12);  // as it was
     REQUIRE(shape(finer.positions.value()) == "(25, 8)");
     CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
     for (int c = 1; c < 6; ++c) CHECK(finer.positions.value()(1 + c, 0) > finer.positions.value()(c, 0));
@@ -292,7 +289,7 @@ TEST_CASE("wrong input is refused with the sizes that came and the sizes that ar
     CHECK_THROWS_WITH(vit::forward({Image(4, 4, 3)}, w, tiny), "vit: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
     CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image");
     vit::Config uneven = tiny;
-    uneven.image_width = 7;
+    uneven.grid.width = 7;
     CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2");
     vit::Config three_heads = tiny;
     three_heads.heads = 3;

@@ -11,14 +11,24 @@
 
 namespace mae {
 
-int patches_across(const Config& config) { return config.image_size / config.patch_size; }
-int patch_count(const Config& config) { return patches_across(config) * patches_across(config); }
-int visible_count(const Config& config) { return static_cast<int>(patch_count(config) * (1 - config.mask_ratio)); }
+int visible_count(const Config& config) { return static_cast<int>(config.grid.count() * (1 - config.mask_ratio)); }
+
+static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
+
+vit::Config vit_config(const Config& config, int classes) {
+    return {.grid = config.grid,
+            .width = config.width,
+            .depth = config.depth,
+            .heads = config.heads,
+            .mlp_width = mlp_width(config, config.width),
+            .classes = classes,
+            .eps = config.eps};
+}
 
 // --- the encoder sees what is left ---
 
 Masking random_masking(const Matrix& noise, const Config& config) {
-    const int N = patch_count(config), K = visible_count(config);
+    const int N = config.grid.count(), K = visible_count(config);
     require(noise.cols == N, "mae: noise ", noise, " for images of ", N, " patches, it needs a row for each image");
     Masking masking;
     masking.shuffle = sorting_order(noise);
@@ -37,16 +47,16 @@ static std::vector<int> rows_to_keep(const Masking& masking, int N, int K) {
 }
 
 static void encode(Steps& steps, const Weights& w, const Config& config) {
-    const int N = patch_count(config), K = visible_count(config), B = steps.masking.mask.rows;
-    const BlockOptions options{.heads = config.heads, .eps = config.eps};
-    steps.patch_embeddings = linear(steps.patches, w.projection);                                       // (B*N, D)
+    const int N = config.grid.count(), K = visible_count(config), B = steps.masking.mask.rows;
+    const vit::Weights& v = w.encoder;
+    steps.patch_embeddings = linear(steps.patches, v.projection);                                       // (B*N, D)
     // Positions come before the choice: a visible patch carries where it stood, so its place in the list does not matter.
-    const Var placed = add_repeated(steps.patch_embeddings, slice_rows(w.positions, 1, N));             // (B*N, D)
+    const Var placed = add_repeated(steps.patch_embeddings, slice_rows(v.positions, 1, N));             // (B*N, D)
     steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                             // (B*K, D)
-    const Var class_token = add(w.class_token, slice_rows(w.positions, 0, 1));                          // (1, D)
+    const Var class_token = add(v.class_token, slice_rows(v.positions, 0, 1));                          // (1, D)
     steps.encoder_input = prepend_to_each(class_token, steps.visible, K);                               // (B*(K+1), D)
-    steps.encoder = stack(steps.encoder_input, w.blocks, options, {.self = {.segments = Segments::equal(B, K + 1)}});
-    steps.latent = layer_norm(steps.encoder.output, w.norm, config.eps);                                // (B*(K+1), D)
+    steps.encoder = stack(steps.encoder_input, v.blocks, vit::block_options(vit_config(config, 0)), {.self = {.segments = Segments::equal(B, K + 1)}});
+    steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);                                // (B*(K+1), D)
 }
 
 // --- the decoder paints what is hidden ---
@@ -69,7 +79,7 @@ static std::vector<int> rows_to_decode(const Masking& masking, int N, int K) {
 }
 
 static void decode(Steps& steps, const Weights& w, const Config& config) {
-    const int N = patch_count(config), K = visible_count(config), B = steps.masking.mask.rows;
+    const int N = config.grid.count(), K = visible_count(config), B = steps.masking.mask.rows;
     const BlockOptions options{.heads = config.decoder_heads, .eps = config.eps};
     steps.decoder_embedding = linear(steps.latent, w.decoder_embedding);                                // (B*(K+1), E)
     const Var with_mask_token = concat_rows({steps.decoder_embedding, w.mask_token});                   // (B*(K+1)+1, E)
@@ -84,8 +94,7 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
 Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config) {
     require(noise.rows == static_cast<int>(images.size()), "mae: noise ", noise, " for ", images.size(), " images");
     Steps steps;
-    const int S = config.image_size;
-    steps.patches = patchify_all(images, config.patch_size, S, S, config.channels, "mae");              // (B*N, P*P*C)
+    steps.patches = patchify_all(images, config.grid, "mae");                                   // (B*N, P*P*C)
     steps.masking = random_masking(noise, config);
     encode(steps, w, config);
     decode(steps, w, config);
@@ -108,12 +117,10 @@ Var loss(const Steps& steps, const Config& config) { return masked_mean(patch_lo
 std::vector<Image> predicted_images(const Steps& steps, const Config& config) {
     const Matrix& predicted = steps.prediction.value();
     const Matrix pixels = config.normalise_targets ? denormalise_patches(predicted, steps.patches) : predicted;
-    return unpatchify_all(pixels, config.patch_size, config.image_size, config.image_size, config.channels);
+    return unpatchify_all(pixels, config.grid);
 }
 
 // --- weights ---
-
-static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
 
 double encoder_multiplications(const Config& config, int tokens) {
     const double T = tokens, D = config.width, M = mlp_width(config, config.width);
@@ -124,46 +131,38 @@ double encoder_multiplications(const Config& config, int tokens) {
 }
 
 static void check(const Config& config) {
-    require(config.patch_size > 0 && config.image_size > 0 && config.image_size % config.patch_size == 0,
-            "mae: an image of side ", config.image_size, " does not split into patches of side ", config.patch_size);
-    require(config.heads > 0 && config.width % config.heads == 0 && config.width % 4 == 0, "mae: a width of ", config.width,
-            " must be divisible by ", config.heads, " heads and by 4 for the positions");
+    vit::check(vit_config(config, 0), "mae");
+    require(config.width % 4 == 0, "mae: a width of ", config.width, " must be divisible by 4 for the positions");
     require(config.decoder_heads > 0 && config.decoder_width % config.decoder_heads == 0 && config.decoder_width % 4 == 0,
             "mae: a decoder width of ", config.decoder_width, " must be divisible by ", config.decoder_heads,
             " heads and by 4 for the positions");
-    require(visible_count(config) > 0 && visible_count(config) <= patch_count(config), "mae: a mask ratio of ", config.mask_ratio,
-            " leaves ", visible_count(config), " of ", patch_count(config), " patches");
-}
-
-static std::vector<Block> xavier_blocks(Random& random, int depth, int width, int inner) {
-    std::vector<Block> blocks;
-    for (int l = 0; l < depth; ++l)
-        blocks.push_back(make_block(random, {.width = width, .mlp_width = inner}, {.draw = Draw::xavier_uniform}));
-    return blocks;
+    require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "mae: a decoder of ", config.decoder_depth,
+            " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
+    require(visible_count(config) > 0 && visible_count(config) <= config.grid.count(), "mae: a mask ratio of ",
+            config.mask_ratio, " leaves ", visible_count(config), " of ", config.grid.count(), " patches");
 }
 
 // The table of a grid with a row of zeros in front, for [cls]. A constant: no gradient flows into it.
-static Var fixed_positions(int across, int width) {
-    return Var(concat_rows({Matrix(1, width), sine_cosine_grid(across, across, width)}).value());
+static Var fixed_positions(const PatchGrid& grid, int width) {
+    return Var(concat_rows({Matrix(1, width), sine_cosine_grid(grid.down(), grid.across(), width)}).value());
 }
 
 Weights make_weights(const Config& config, Random& random) {
     check(config);
-    const int D = config.width, E = config.decoder_width, across = patches_across(config);
-    const int pixels = config.patch_size * config.patch_size * config.channels;
+    const int D = config.width, E = config.decoder_width;
+    const PatchGrid& grid = config.grid;
     const Init xavier{.draw = Draw::xavier_uniform};
     Weights w;
-    w.projection = make_linear(random, pixels, D, xavier);
-    w.class_token = parameter(normal_matrix(random, 1, D, 0.02f));
-    w.positions = fixed_positions(across, D);
-    w.blocks = xavier_blocks(random, config.depth, D, mlp_width(config, D));
-    w.norm = make_layer_norm(D);
+    w.encoder = vit::make_weights(vit_config(config, 0), random, xavier);
+    w.encoder.class_token = parameter(normal_matrix(random, 1, D, 0.02f));
+    w.encoder.positions = fixed_positions(grid, D);
     w.decoder_embedding = make_linear(random, D, E, xavier);
     w.mask_token = parameter(normal_matrix(random, 1, E, 0.02f));
-    w.decoder_positions = fixed_positions(across, E);
-    w.decoder_blocks = xavier_blocks(random, config.decoder_depth, E, mlp_width(config, E));
+    w.decoder_positions = fixed_positions(grid, E);
+    const BlockShape decoder_block{.width = E, .mlp_width = mlp_width(config, E)};
+    for (int l = 0; l < config.decoder_depth; ++l) w.decoder_blocks.push_back(make_block(random, decoder_block, xavier));
     w.decoder_norm = make_layer_norm(E);
-    w.decoder_prediction = make_linear(random, E, pixels, xavier);
+    w.decoder_prediction = make_linear(random, E, grid.numbers(), xavier);
     return w;
 }
 
@@ -172,16 +171,16 @@ static void add_blocks(Parameters& table, const std::string& name, const std::ve
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
-    const long D = config.width, E = config.decoder_width, P = config.patch_size, N = patch_count(config);
+    const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, N = config.grid.count();
     Parameters table;
-    table.push_back({"cls_token", {1, 1, D}, Stored::as_it_is, {w.class_token}});
-    table.push_back({"pos_embed", {1, N + 1, D}, Stored::as_it_is, {w.positions}});
+    table.push_back({"cls_token", {1, 1, D}, Stored::as_it_is, {w.encoder.class_token}});
+    table.push_back({"pos_embed", {1, N + 1, D}, Stored::as_it_is, {w.encoder.positions}});
     table.push_back({"mask_token", {1, 1, E}, Stored::as_it_is, {w.mask_token}});
     table.push_back({"decoder_pos_embed", {1, N + 1, E}, Stored::as_it_is, {w.decoder_positions}});
-    table.push_back({"patch_embed.proj.weight", {D, config.channels, P, P}, Stored::patches, {w.projection.weight}});
-    table.push_back({"patch_embed.proj.bias", {D}, Stored::as_it_is, {w.projection.bias}});
-    add_blocks(table, "blocks", w.blocks);
-    add_parameters(table, "norm", w.norm);
+    table.push_back({"patch_embed.proj.weight", {D, config.grid.channels, P, P}, Stored::patches, {w.encoder.projection.weight}});
+    table.push_back({"patch_embed.proj.bias", {D}, Stored::as_it_is, {w.encoder.projection.bias}});
+    add_blocks(table, "blocks", w.encoder.blocks);
+    add_parameters(table, "norm", w.encoder.norm);
     add_parameters(table, "decoder_embed", w.decoder_embedding);
     add_blocks(table, "decoder_blocks", w.decoder_blocks);
     add_parameters(table, "decoder_norm", w.decoder_norm);
@@ -191,31 +190,10 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- what pre-training was for ---
 
-vit::Config classifier_config(const Config& config, int classes) {
-    return {.image_height = config.image_size,
-            .image_width = config.image_size,
-            .patch_size = config.patch_size,
-            .channels = config.channels,
-            .width = config.width,
-            .depth = config.depth,
-            .heads = config.heads,
-            .mlp_width = mlp_width(config, config.width),
-            .classes = classes,
-            .eps = config.eps};
-}
-
 vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random) {
-    vit::Weights classifier = vit::make_weights(classifier_config(config, classes), random);
-    classifier.class_token.value() = w.class_token.value();
-    classifier.positions.value() = w.positions.value();
-    Parameters from, to;
-    add_parameters(from, "projection", w.projection);
-    add_parameters(to, "projection", classifier.projection);
-    add_blocks(from, "blocks", w.blocks);
-    add_blocks(to, "blocks", classifier.blocks);
-    add_parameters(from, "norm", w.norm);
-    add_parameters(to, "norm", classifier.norm);
-    copy_values(from, to);
+    const vit::Weights classifier = vit::make_weights(vit_config(config, classes), random);
+    const vit::Config shared = vit_config(config, 0);  // all but the classifier
+    copy_values(vit::parameters(w.encoder, shared), vit::parameters(classifier, shared));
     return classifier;
 }
 

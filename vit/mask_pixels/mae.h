@@ -3,7 +3,7 @@
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
 //   shows    that pictures are so redundant that a quarter of them is enough, and that what is hidden need not be computed:
 //            no mask token enters the encoder
-//   symbols  B images   S image side   P patch side   C channels   N = (S/P)^2 patches   K = N (1 - ratio) of them visible
+//   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   K = N (1 - ratio) of them visible
 //            D encoder width   E decoder width
 //   differs  from the paper's text: targets are normalised by the unbiased variance plus 1e-6, as its code does;
 //            from its code: the noise that shuffles comes in as an argument, a batch is stacked rows
@@ -12,17 +12,13 @@
 #pragma once
 #include <vector>
 
-#include "nn/data/image.h"
-#include "nn/layers/transformer.h"
 #include "vit/vit.h"
 
 namespace mae {
 
 // The defaults are ViT-Large/16 as in most of the paper's experiments.
 struct Config {
-    int image_size = 224;           // S, pixels
-    int patch_size = 16;            // P, pixels; must divide S
-    int channels = 3;               // C
+    PatchGrid grid = {};            // H, W, P, C
     int width = 1024;               // D; divisible by 4 and by heads
     int depth = 24;                 // blocks of the encoder
     int heads = 16;
@@ -31,20 +27,14 @@ struct Config {
     int decoder_heads = 16;
     double mlp_ratio = 4;           // inner width of an MLP / width of its block
     double mask_ratio = 0.75;       // share of the patches that is hidden
-    bool normalise_targets = true;  // predict each patch relative to its own mean and deviation ("norm_pix_loss")
+    bool normalise_targets = true;  // predict each patch relative to its own mean and standard deviation ("norm_pix_loss")
     float eps = 1e-6f;              // of every LayerNorm
 };
 
-int patches_across(const Config& config);  // S / P
-int patch_count(const Config& config);     // N
-int visible_count(const Config& config);   // K, rounded down
+int visible_count(const Config& config);  // K, rounded down
 
 struct Weights {
-    Linear projection;                  // (P*P*C, D)  patch -> token
-    Var class_token;                    // (1, D)
-    Var positions;                      // (N+1, D)    fixed sines and cosines, row 0 zero; not trained
-    std::vector<Block> blocks;
-    Norm norm;                          // after the encoder
+    vit::Weights encoder;               // its positions are fixed sines and cosines, row 0 zero, not trained; no classifier
     Linear decoder_embedding;           // (D, E)
     Var mask_token;                     // (1, E)      one vector for everything that is hidden; only the decoder has it
     Var decoder_positions;              // (N+1, E)    fixed; not trained
@@ -89,7 +79,7 @@ struct Steps {
 Masking random_masking(const Matrix& noise, const Config& config);
 
 // Encoder and decoder, from pixels to predicted pixels.
-//   throws  std::invalid_argument when an image is not (S, S, C) or the noise not (B, N)
+//   throws  std::invalid_argument when an image is not (H, W, C) or the noise not (B, N)
 Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config);
 
 // What the prediction is compared with: the patches, each normalised by itself where the config says so; (B*N, P*P*C).
@@ -98,17 +88,17 @@ Matrix targets(const Steps& steps, const Config& config);
 // Mean squared error of every patch, hidden or not: (B*N, 1).
 Var patch_losses(const Steps& steps, const Config& config);
 
-// Its mean over the hidden patches, (1, 1). What the model says of visible ones is nobody's business.
+// Its mean over the hidden patches, (1, 1). Predictions for visible patches do not enter the loss.
 Var loss(const Steps& steps, const Config& config);
 
 // The predicted pictures. Normalised predictions are scaled back with each true patch's mean and deviation, which only a
 // demonstration can know.
 std::vector<Image> predicted_images(const Steps& steps, const Config& config);
 
-// The encoder alone is a ViT. Its config with so many classes, and a ViT with copies of its weights and a fresh classifier, to be
-// fine-tuned: it reads all patches, its positions are trained too, the decoder is gone.
+// The encoder alone is a ViT. Its config with `classes` classes (0 = the encoder as it stands here), and a ViT with copies of its
+// weights and a fresh classifier, to be fine-tuned: it reads all patches, its positions are trained too, the decoder is gone.
 //   source  section 4, "Main Properties"; the class token speaks for the picture
-vit::Config classifier_config(const Config& config, int classes);
+vit::Config vit_config(const Config& config, int classes);
 vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random);
 
 // Multiplications in all encoder blocks for one image of `tokens` tokens, without softmax, norms and the like.

@@ -2,7 +2,7 @@
 //
 //   paper    Xie et al., "SimMIM: A Simple Framework for Masked Image Modeling", 2021, arXiv 2111.09886
 //   shows    that no decoder, no tokenizer and no special target is needed, but the hidden squares must be large
-//   symbols  B images   S image side   P patch side   C channels   n = S/P   N = n^2 patches   U unit side   D width   H heads
+//   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   U unit side   D width
 //   differs  from the paper: its ViT variant, not Swin; the random permutation comes in as an argument; no drop path
 //   neighbour  mae.h answers the same three questions otherwise: who sees mask tokens, what is the target, which loss
 //   next     simmim.cpp, then its walkthrough
@@ -10,18 +10,15 @@
 #include <optional>
 #include <vector>
 
-#include "nn/data/image.h"
-#include "nn/layers/transformer.h"
+#include "vit/vit.h"
 
 namespace simmim {
 
 // The defaults are the paper's ViT-Base/16.
 struct Config {
-    int image_size = 224;                     // S, pixels
-    int patch_size = 16;                      // P, pixels; must divide S
-    int mask_unit = 32;                       // U, pixels; a multiple of P that divides S: the smallest square that is hidden
+    PatchGrid grid = {};                      // H, W, P, C
+    int mask_unit = 32;                       // U, pixels; a multiple of P that divides H and W: the smallest square that is hidden
     double mask_ratio = 0.6;                  // share of the units that is hidden
-    int channels = 3;                         // C
     int width = 768;                          // D
     int depth = 12;                           // blocks
     int heads = 12;                           // H; must divide D
@@ -35,20 +32,15 @@ struct Config {
     float eps = 1e-6f;                        // of every LayerNorm
 };
 
-int patches_across(const Config& config);  // n
-int patch_count(const Config& config);     // N
-int unit_count(const Config& config);      // (S / U)^2
-int hidden_units(const Config& config);    // ratio * unit_count, rounded up
+int unit_count(const Config& config);    // (H / U)(W / U)
+int hidden_units(const Config& config);  // ratio * unit_count, rounded up
 
 struct Weights {
-    Linear projection;                // (P*P*C, D)  patch -> token
-    Var class_token;                  // (1, D)
+    vit::Weights encoder;             // without absolute positions no value there; no classifier; with mean_pooling its last norm
+                                      // waits for the classifier
     Var mask_token;                   // (1, D)      stands in the encoder's input wherever a patch is hidden
-    Var positions;                    // (N+1, D)    absolute ones, or no value
     Var relative_table;               // (T, H)      shared by all blocks, or no value; see relative_position.h
     std::vector<Var> block_tables;    // (T, H) each, one for each block, or none at all
-    std::vector<Block> blocks;
-    Norm norm;                        // after the blocks; with mean_pooling it waits for the classifier
     Linear decoder;                   // (D, C*P*P)  the whole decoder
 };
 
@@ -84,7 +76,7 @@ Matrix random_masking(const std::vector<int>& permutations, const Config& config
 
 // From pixels to predicted pixels.
 //   mask    (B, N), 1 = hidden
-//   throws  std::invalid_argument when an image is not (S, S, C) or the mask not (B, N)
+//   throws  std::invalid_argument when an image is not (H, W, C) or the mask not (B, N)
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
 // Columns c * P*P + p become columns p * C + c: (n, C*P*P) -> (n, P*P*C). With it the depth of a token becomes pixels.
@@ -100,7 +92,7 @@ Var loss(const Steps& steps, const Config& config);
 // The predicted pictures.
 std::vector<Image> predicted_images(const Steps& steps, const Config& config);
 
-// The mask in pixels, image by image: (B*S, S).
+// The mask in pixels, image by image: (B*H, W).
 Matrix pixel_mask(const Matrix& mask, const Config& config);
 
 // AvgDist: from each hidden pixel to the nearest visible one, in pixels, the mean over all hidden pixels.

@@ -212,7 +212,7 @@ static float step_8_convolution(Lesson& lesson, const Image& image, const vit::W
     const Matrix kernel = published_value(projection_of(w, config));  // (D*C*P, P)
     const Matrix& bias = w.projection.bias.value();                   // (1, D)
     lesson.code();
-    const Matrix convolved = convolve(image, kernel, bias, config.patch_size);  // (N, D)
+    const Matrix convolved = convolve(image, kernel, bias, config.grid.patch_size);  // (N, D)
     lesson.matrix("convolved", convolved);
     const float difference = largest_difference(convolved, patch_embeddings.value());
     lesson.why(
@@ -231,10 +231,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const int preset = std::max(whole.height, whole.width) <= 32 ? 4 : 16;
     const int P = choices.patch_size > 0 ? choices.patch_size : preset;
     const Image image = fitted(whole, P);
-    const vit::Config config{.image_height = image.height,
-                             .image_width = image.width,
-                             .patch_size = P,
-                             .channels = image.channels,
+    const vit::Config config{.grid = {.height = image.height, .width = image.width, .patch_size = P, .channels = image.channels},
                              .width = choices.width,
                              .depth = 0,
                              .heads = 1,

@@ -253,17 +253,14 @@ static void step_attention(Lesson& lesson, const Image& image, const Image& to_s
     lesson.pictures(attention_pictures(lesson, image, w, config, block));
     const Matrix before = vit::class_attention(vit::forward({image}, fresh, config), config, block, 0);
     const Matrix after = vit::class_attention(vit::forward({image}, w, config), config, block, 0);
-    lesson.why("before, every square gets about 1/", vit::patch_count(config) + 1, " (head 0: ", fixed(smallest(before)), " to ",
+    lesson.why("before, every square gets about 1/", config.grid.count() + 1, " (head 0: ", fixed(smallest(before)), " to ",
                fixed(largest(before)), ") and the map shows the tiny rest, scaled up. After training head 0 gives ",
                fixed(smallest(after)), " to ", fixed(largest(after)), ": it has found squares that matter.");
 }
 
 // --- positions ---
 
-const vit::Config order_config{.image_height = 12,
-                               .image_width = 12,
-                               .patch_size = 4,
-                               .channels = 1,
+const vit::Config order_config{.grid = {.height = 12, .width = 12, .patch_size = 4, .channels = 1},
                                .width = 32,
                                .depth = 2,
                                .heads = 4,
@@ -274,7 +271,7 @@ const vit::Config order_config{.image_height = 12,
 static vit::Weights order_weights(bool with_positions, Random& random) {
     vit::Weights w = vit::make_weights(order_config, random);
     if (!with_positions)
-        w.positions = Var(Matrix(vit::patch_count(order_config) + 1, order_config.width));  // zeros, and not trained
+        w.positions = Var(Matrix(order_config.grid.count() + 1, order_config.width));  // zeros, and not trained
     return w;
 }
 
@@ -346,9 +343,9 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     Random random;
     const vit::Weights w = vit::make_weights(config, random);
     load(vit::parameters(w, config), file, {.allow_unexpected = true});  // a saved training state holds more than weights
-    const Image photograph = with_channels(read_image(choices.image), config.channels);
-    require(photograph.channels == config.channels, "--image: ", choices.image, " has ", photograph.channels,
-            " channels, the model reads ", config.channels);
+    const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
+    require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
+            " channels, the model reads ", config.grid.channels);
     std::vector<std::string> names;
     if (!choices.class_names.empty()) names = split_lines(read_file(choices.class_names));
     const Image image = vit::preprocess(photograph, config);
@@ -372,10 +369,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
 static vit::Config config_for(const LabelledImages& data, const Choices& choices) {
     const Image& image = data.images[0];
     const int P = choices.patch_size > 0 ? choices.patch_size : std::max(1, image.height / (image.height <= 16 ? 2 : 4));
-    return {.image_height = image.height,
-            .image_width = image.width,
-            .patch_size = P,
-            .channels = image.channels,
+    return {.grid = {.height = image.height, .width = image.width, .patch_size = P, .channels = image.channels},
             .width = choices.width,
             .depth = choices.depth,
             .heads = choices.heads > 0 ? choices.heads : 4,
@@ -421,7 +415,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_build(lesson, fresh, config, test.images[0], test.labels[0]);
     step_train(lesson, train, w, config, optimizer, recipe, random, choices);
     const float right = step_test(lesson, test, w, config);
-    if (vit::patches_across(config) > 2) step_attention(lesson, test.images[0], visible(test.images[0]), fresh, w, config);
+    if (config.grid.across() > 2) step_attention(lesson, test.images[0], visible(test.images[0]), fresh, w, config);
     OrderAccuracies order;
     if (!choices.skip_positions) {
         vit::Weights trained;

@@ -39,8 +39,13 @@ TEST_CASE("what does not split or fit is refused") {
     CHECK_THROWS_WITH(patchify(numbered(), 0), "patchify: a 2 x 4 image does not split into patches of side 0");
     CHECK_THROWS_WITH(unpatchify(Matrix(2, 8), 2, 4, 4, 2),
                       "unpatchify: (2, 8) does not make up a 4 x 4 x 2 image of patches of side 2");
-    CHECK_THROWS_WITH(patchify_all({numbered()}, 0, 2, 4, 1, "vit"), "vit: patches of side 0, it must be at least 1");
-    CHECK_THROWS_WITH(unpatchify_all(Matrix(2, 8), 0, 4, 4, 2), "unpatchify_all: (2, 8) are not whole images of 0 patches");
+    const PatchGrid grid{.height = 2, .width = 4, .patch_size = 2, .channels = 2};
+    PatchGrid no_patches = grid, no_channels = grid;
+    no_patches.patch_size = 0;
+    no_channels.channels = 0;
+    CHECK_THROWS_WITH(patchify_all({numbered()}, no_patches, "vit"), "vit: an image of 2 x 4 does not split into patches of side 0");
+    CHECK_THROWS_WITH(patchify_all({numbered()}, no_channels, "vit"), "vit: images of 0 channels, there must be at least 1");
+    CHECK_THROWS_WITH(unpatchify_all(Matrix(3, 8), grid), "unpatchify_all: (3, 8) are not whole images of 2 patches");
 }
 
 TEST_SUITE_END();

@@ -15,9 +15,10 @@ TEST_SUITE_BEGIN("mae");
 
 static mae::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    return {.image_size = file.metadata_int("img_size"),
-            .patch_size = file.metadata_int("patch_size"),
-            .channels = file.metadata_int("in_chans"),
+    return {.grid = {.height = file.metadata_int("img_size"),
+                     .width = file.metadata_int("img_size"),
+                     .patch_size = file.metadata_int("patch_size"),
+                     .channels = file.metadata_int("in_chans")},
             .width = file.metadata_int("embed_dim"),
             .depth = file.metadata_int("depth"),
             .heads = file.metadata_int("num_heads"),
@@ -44,7 +45,7 @@ static MaeCase golden_case(const Golden& golden) {
     Random random(1);
     c.w = mae::make_weights(c.config, random);
     golden.load_weights(mae::parameters(c.w, c.config));
-    c.images = images_of_fixture(golden.input("imgs"), c.config.channels, c.config.image_size);
+    c.images = images_of_fixture(golden.input("imgs"), c.config.grid.channels, c.config.grid.height);
     c.noise = golden.input("noise");
     return c;
 }
@@ -83,8 +84,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         golden.check("target_normalised", normalise_patches(steps.patches));
         const Var losses = mae::patch_losses(steps, c.config);
         golden.check("loss_per_patch", reshape(losses.value(), steps.masking.mask.rows, steps.masking.mask.cols));
-        const int S = c.config.image_size, P = c.config.patch_size;
-        golden.check("reconstruction", as_in_fixture(unpatchify_all(steps.prediction.value(), P, S, S, c.config.channels)));
+        golden.check("reconstruction", as_in_fixture(unpatchify_all(steps.prediction.value(), c.config.grid)));
         const Var loss = mae::loss(steps, c.config);
         golden.check("loss", loss.value());
         backward(loss);
@@ -97,7 +97,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
 
 // decoder_input as decode() builds it for image 0, with any list as the one that restores the order.
 static Matrix unshuffled(const MaeCase& c, const mae::Steps& steps, const std::vector<int>& restore) {
-    const int N = mae::patch_count(c.config), K = mae::visible_count(c.config);
+    const int N = c.config.grid.count(), K = mae::visible_count(c.config);
     Matrix input = c.w.decoder_positions.value();  // (N+1, E)
     const Matrix& encoded = steps.decoder_embedding.value();
     for (int i = 0; i <= N; ++i) {
@@ -113,7 +113,7 @@ TEST_CASE("mistake: ids_restore taken for ids_shuffle puts the right rows in the
         const Golden golden(path);
         const MaeCase c = golden_case(golden);
         const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
-        const int N = mae::patch_count(c.config);
+        const int N = c.config.grid.count();
         const Matrix expected = slice_rows(golden.expected("decoder_input"), 0, N + 1);
         CHECK(difference(unshuffled(c, steps, steps.masking.restore), expected) == "");
         std::vector<int> visible_places[2];  // where the K encoded tokens would go; the two may agree when there are few patches
@@ -168,7 +168,7 @@ TEST_CASE("mistake: dividing by all patches gives (1 - K/N) times the loss; with
         const MaeCase c = golden_case(golden);
         const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
         const float loss = golden.expected("loss")(0, 0);
-        const float hidden_share = 1 - static_cast<float>(mae::visible_count(c.config)) / mae::patch_count(c.config);
+        const float hidden_share = 1 - static_cast<float>(mae::visible_count(c.config)) / c.config.grid.count();
         const Matrix losses = mae::patch_losses(steps, c.config).value();
         const Matrix& mask = steps.masking.mask;
         float masked_sum = 0, sum = 0;
@@ -186,9 +186,9 @@ TEST_CASE("mistake: targets with the channel slowest, as the patch weight has it
     for (const std::string& path : golden_files("mae")) {
         const Golden golden(path);
         const MaeCase c = golden_case(golden);
-        if (c.config.channels == 1 || c.config.patch_size == 1) continue;  // then both orders are the same
+        if (c.config.grid.channels == 1 || c.config.grid.patch_size == 1) continue;  // then both orders are the same
         const Matrix expected = golden.expected("target_patches");
-        const Matrix channel_major = patchify_channel_major(c.images[0], c.config.patch_size);
+        const Matrix channel_major = patchify_channel_major(c.images[0], c.config.grid.patch_size);
         CHECK(difference(channel_major, slice_rows(expected, 0, channel_major.rows)) != "");
     }
 }
@@ -197,9 +197,7 @@ TEST_CASE("mistake: targets with the channel slowest, as the patch weight has it
 
 static MaeCase small_case() {
     MaeCase c;
-    c.config = {.image_size = 6,
-                .patch_size = 2,
-                .channels = 2,
+    c.config = {.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 2},
                 .width = 8,
                 .depth = 2,
                 .heads = 2,
@@ -222,7 +220,7 @@ static MaeCase small_case() {
 
 // Changes every pixel of a patch of image 0.
 static void repaint(Image& image, int patch, const mae::Config& config) {
-    const int P = config.patch_size, across = mae::patches_across(config);
+    const int P = config.grid.patch_size, across = config.grid.across();
     for (int y = 0; y < P; ++y)
         for (int x = 0; x < P; ++x) image(patch / across * P + y, patch % across * P + x, 0) += 0.5f;
 }
@@ -290,19 +288,19 @@ TEST_CASE("the fixed positions: [cls] zero, the rest sines and cosines; those in
         const mae::Config config = golden_config(golden);
         Random random;
         const mae::Weights w = mae::make_weights(config, random);
-        check_close("pos_embed", w.positions.value(), golden.weight("pos_embed"), {1e-6f, 0});
+        check_close("pos_embed", w.encoder.positions.value(), golden.weight("pos_embed"), {1e-6f, 0});
         check_close("decoder_pos_embed", w.decoder_positions.value(), golden.weight("decoder_pos_embed"), {1e-6f, 0});
-        CHECK(identical(slice_rows(w.positions.value(), 0, 1), Matrix(1, config.width)));
-        const int n = mae::patches_across(config);
-        CHECK(identical(slice_rows(w.positions.value(), 1, n * n), sine_cosine_grid(n, n, config.width)));
-        CHECK(!w.positions.wants_gradient());
+        CHECK(identical(slice_rows(w.encoder.positions.value(), 0, 1), Matrix(1, config.width)));
+        const int n = config.grid.across();
+        CHECK(identical(slice_rows(w.encoder.positions.value(), 1, n * n), sine_cosine_grid(n, n, config.width)));
+        CHECK(!w.encoder.positions.wants_gradient());
         CHECK(!w.decoder_positions.wants_gradient());
     }
 }
 
 TEST_CASE("both position tables are read from a checkpoint and written to it, though they are not trained") {
     const MaeCase c = small_case();
-    Var positions = c.w.positions, decoder_positions = c.w.decoder_positions;
+    Var positions = c.w.encoder.positions, decoder_positions = c.w.decoder_positions;
     positions.value()(3, 1) = 77;
     decoder_positions.value()(2, 2) = 88;
     const TemporaryFolder folder;
@@ -311,20 +309,19 @@ TEST_CASE("both position tables are read from a checkpoint and written to it, th
     Random random(8);
     const mae::Weights fresh = mae::make_weights(c.config, random);
     load(mae::parameters(fresh, c.config), Safetensors(path));
-    CHECK(fresh.positions.value()(3, 1) == 77);
+    CHECK(fresh.encoder.positions.value()(3, 1) == 77);
     CHECK(fresh.decoder_positions.value()(2, 2) == 88);
     const mae::Steps ours = mae::forward(c.images, c.noise, c.w, c.config);
     const mae::Steps theirs = mae::forward(c.images, c.noise, fresh, c.config);
     CHECK(identical(ours.prediction.value(), theirs.prediction.value()));
     for (const Var& trained : variables(mae::parameters(fresh, c.config))) {
-        CHECK(!trained.same_as(fresh.positions));
+        CHECK(!trained.same_as(fresh.encoder.positions));
         CHECK(!trained.same_as(fresh.decoder_positions));
     }
 }
 
 TEST_CASE("fresh weights are Xavier-uniform: bounded by sqrt(6 / (in + out)), where query, key and value count as one matrix") {
-    const mae::Config config{.image_size = 16,
-                             .patch_size = 4,
+    const mae::Config config{.grid = {.height = 16, .width = 16, .patch_size = 4},
                              .width = 32,
                              .depth = 1,
                              .heads = 4,
@@ -338,13 +335,13 @@ TEST_CASE("fresh weights are Xavier-uniform: bounded by sqrt(6 / (in + out)), wh
         for (const float x : layer.weight.value()) most = std::max(most, std::abs(x));
         return most;
     };
-    CHECK(largest(w.projection) / std::sqrt(6.0 / (48 + 32)) == Approx(1).epsilon(0.01));
-    CHECK(largest(w.blocks[0].attention.query) / std::sqrt(6.0 / (32 + 96)) == Approx(1).epsilon(0.01));
-    CHECK(largest(w.blocks[0].attention.key) / std::sqrt(6.0 / (32 + 96)) == Approx(1).epsilon(0.01));
-    CHECK(largest(w.blocks[0].attention.value) / std::sqrt(6.0 / (32 + 96)) == Approx(1).epsilon(0.01));
-    CHECK(largest(w.blocks[0].attention.output) / std::sqrt(6.0 / (32 + 32)) == Approx(1).epsilon(0.01));
-    CHECK(largest(w.blocks[0].mlp.expand) / std::sqrt(6.0 / (32 + 128)) == Approx(1).epsilon(0.01));
-    CHECK(largest(w.blocks[0].mlp.contract) / std::sqrt(6.0 / (32 + 128)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.projection) / std::sqrt(6.0 / (48 + 32)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.blocks[0].attention.query) / std::sqrt(6.0 / (32 + 96)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.blocks[0].attention.key) / std::sqrt(6.0 / (32 + 96)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.blocks[0].attention.value) / std::sqrt(6.0 / (32 + 96)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.blocks[0].attention.output) / std::sqrt(6.0 / (32 + 32)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.blocks[0].mlp.expand) / std::sqrt(6.0 / (32 + 128)) == Approx(1).epsilon(0.01));
+    CHECK(largest(w.encoder.blocks[0].mlp.contract) / std::sqrt(6.0 / (32 + 128)) == Approx(1).epsilon(0.01));
     CHECK(largest(w.decoder_embedding) / std::sqrt(6.0 / (32 + 16)) == Approx(1).epsilon(0.01));
     CHECK(largest(w.decoder_prediction) / std::sqrt(6.0 / (16 + 48)) == Approx(1).epsilon(0.01));
     for (const float x : w.mask_token.value()) CHECK(std::abs(x) < 0.1f);
@@ -368,12 +365,12 @@ TEST_CASE("the encoder is a ViT: as a classifier it gives the latent of a masked
         for (int i = 0; i < 9; ++i) c.noise(b, i) = static_cast<float>(i);  // every patch stays in its place
     Random random(2);
     const vit::Weights classifier = mae::make_classifier(c.w, c.config, 5, random);
-    const vit::Steps steps = vit::forward(c.images, classifier, mae::classifier_config(c.config, 5));
+    const vit::Steps steps = vit::forward(c.images, classifier, mae::vit_config(c.config, 5));
     check_close("latent", steps.norm.value(), mae::forward(c.images, c.noise, c.w, c.config).latent.value());
     CHECK(steps.logits.cols() == 5);
     CHECK(classifier.positions.wants_gradient());
     CHECK(!classifier.blocks[1].mlp.expand.weight.same_as(
-        c.w.blocks[1].mlp.expand.weight));  // copies: fine-tuning leaves the old ones
+        c.w.encoder.blocks[1].mlp.expand.weight));  // copies: fine-tuning leaves the old ones
 }
 
 TEST_CASE("multiplications of a block, by hand: T = 3 tokens of width 4, inner width 8") {
@@ -385,10 +382,10 @@ TEST_CASE("multiplications of a block, by hand: T = 3 tokens of width 4, inner w
 TEST_CASE("a config, image or noise that does not fit is refused, and says why") {
     const MaeCase c = small_case();
     Random random;
-    CHECK_THROWS_WITH(mae::make_weights({.image_size = 10, .patch_size = 4}, random),
-                      "mae: an image of side 10 does not split into patches of side 4");
+    CHECK_THROWS_WITH(mae::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
+                      "mae: an image of 10 x 10 does not split into patches of side 4");
     CHECK_THROWS_WITH(mae::make_weights({.width = 12, .heads = 5}, random),
-                      "mae: a width of 12 must be divisible by 5 heads and by 4 for the positions");
+                      "mae: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(mae::make_weights({.decoder_width = 6, .decoder_heads = 3}, random),
                       "mae: a decoder width of 6 must be divisible by 3 heads and by 4 for the positions");
     CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = 1}, random), "mae: a mask ratio of 1.000000 leaves 0 of 196 patches");

@@ -15,11 +15,12 @@ TEST_SUITE_BEGIN("simmim");
 
 static simmim::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    simmim::Config config{.image_size = file.metadata_int("img_size"),
-                          .patch_size = file.metadata_int("patch_size"),
+    simmim::Config config{.grid = {.height = file.metadata_int("img_size"),
+                                   .width = file.metadata_int("img_size"),
+                                   .patch_size = file.metadata_int("patch_size"),
+                                   .channels = file.metadata_int("in_chans")},
                           .mask_unit = file.metadata_int("mask_patch_size"),
                           .mask_ratio = file.metadata_double("mask_ratio"),
-                          .channels = file.metadata_int("in_chans"),
                           .width = file.metadata_int("embed_dim"),
                           .depth = file.metadata_int("depth"),
                           .heads = file.metadata_int("num_heads"),
@@ -49,7 +50,7 @@ static SimmimCase golden_case(const Golden& golden) {
     Random random(1);
     c.w = simmim::make_weights(c.config, random);
     golden.load_weights(simmim::parameters(c.w, c.config));
-    c.images = images_of_fixture(golden.input("x"), c.config.channels, c.config.image_size);
+    c.images = images_of_fixture(golden.input("x"), c.config.grid.channels, c.config.grid.height);
     c.mask = simmim::random_masking(golden.integers("input.mask_permutation"), c.config);
     return c;
 }
@@ -70,9 +71,9 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
     for (const std::string& path : golden_files("simmim")) {
         const Golden golden(path);
         const SimmimCase c = golden_case(golden);
-        const int n = simmim::patches_across(c.config);
+        const int n = c.config.grid.across();
         CHECK(simmim::hidden_units(c.config) == golden.file.metadata_int("mask_count"));
-        CHECK(c.config.patch_size == golden.file.metadata_int("encoder_stride"));
+        CHECK(c.config.grid.patch_size == golden.file.metadata_int("encoder_stride"));
         CHECK(static_cast<int>(c.images.size()) == golden.file.metadata_int("batch_size"));
         CHECK(as_integers(c.mask) == golden.integers("input.mask"));
         Tape tape;
@@ -110,12 +111,10 @@ TEST_CASE("mistake: pixels shuffled with the channel fastest, like MAE's: decode
         const Golden golden(path);
         const SimmimCase c = golden_case(golden);
         const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
-        const int S = c.config.image_size;
-        const std::vector<Image> wrong =
-            unpatchify_all(steps.decoder_output.value(), c.config.patch_size, S, S, c.config.channels);
-        CHECK(difference(features_first(steps.decoder_output.value(), simmim::patches_across(c.config)),
+        const std::vector<Image> wrong = unpatchify_all(steps.decoder_output.value(), c.config.grid);
+        CHECK(difference(features_first(steps.decoder_output.value(), c.config.grid.across()),
                          golden.expected("decoder_conv")) == "");
-        const bool same_order = c.config.channels == 1 || c.config.patch_size == 1;
+        const bool same_order = c.config.grid.channels == 1 || c.config.grid.patch_size == 1;
         CHECK((difference(as_in_fixture(wrong), golden.expected("reconstruction")) == "") == same_order);
     }
 }
@@ -123,7 +122,7 @@ TEST_CASE("mistake: pixels shuffled with the channel fastest, like MAE's: decode
 TEST_CASE("mistake: the relative offset with the other sign reads the transposed index") {
     for (const std::string& path : golden_files("simmim")) {
         const Golden golden(path);
-        const int n = simmim::patches_across(golden_config(golden)), tokens = n * n + 1;
+        const int n = golden_config(golden).grid.across(), tokens = n * n + 1;
         if (n == 1 || !golden.has("expected.relative_position_index")) continue;
         const std::vector<int> expected = golden.integers("expected.relative_position_index");
         CHECK(expected[1 * tokens + 2] == (n - 1) * (2 * n - 1) + n - 2);
@@ -144,7 +143,7 @@ TEST_CASE(
         for (int i = 0; i < difference.rows; ++i)
             for (int k = 0; k < difference.cols; ++k) total += c.mask[i] * std::abs(difference(i, k));
         for (const float m : pixels) hidden += m;
-        const int C = c.config.channels;
+        const int C = c.config.grid.channels;
         CHECK(total / (hidden + 1e-5) / C == Approx(loss));
         CHECK(total / (C * hidden + 1e-5) == Approx(loss));  // no mistake: the same to 1e-7
         CHECK(total / pixels.size() / C == Approx(loss * hidden / pixels.size()));
@@ -159,12 +158,12 @@ TEST_CASE("mistake: a key bias has no effect and no gradient, whatever it is") {
         const Golden golden(path);
         SimmimCase c = golden_case(golden);
         Random random(2);
-        for (Block& block : c.w.blocks) block.attention.key.bias = parameter(normal_matrix(random, 1, c.config.width));
+        for (Block& block : c.w.encoder.blocks) block.attention.key.bias = parameter(normal_matrix(random, 1, c.config.width));
         const Tape tape;
         const Var loss = simmim::loss(simmim::forward(c.images, c.mask, c.w, c.config), c.config);
         check_close("loss", loss.value(), golden.expected("loss"));
         backward(loss);
-        for (const Block& block : c.w.blocks)
+        for (const Block& block : c.w.encoder.blocks)
             for (const float g : block.attention.key.bias.gradient()) CHECK(std::abs(g) < 1e-5f);  // zero up to rounding
     }
 }
@@ -176,7 +175,7 @@ TEST_CASE("mistake: without layer scale, or without the relative bias, the block
         SimmimCase c = golden_case(golden);
         const Matrix expected = golden.expected("blocks.0.output");
         if (c.config.layer_scale) {
-            c.w.blocks[0].scale1 = c.w.blocks[0].scale2 = {};
+            c.w.encoder.blocks[0].scale1 = c.w.encoder.blocks[0].scale2 = {};
             CHECK(difference(simmim::forward(c.images, c.mask, c.w, c.config).encoder.blocks[0].output.value(), expected) != "");
         }
         SimmimCase other = golden_case(golden);
@@ -191,11 +190,9 @@ TEST_CASE("mistake: without layer scale, or without the relative bias, the block
 
 static SimmimCase small_case() {
     SimmimCase c;
-    c.config = {.image_size = 8,
-                .patch_size = 2,
+    c.config = {.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 2},
                 .mask_unit = 4,
                 .mask_ratio = 0.5,
-                .channels = 2,
                 .width = 8,
                 .depth = 2,
                 .heads = 2,
@@ -224,10 +221,10 @@ TEST_CASE("random_masking: a unit of 4 pixels hides 2 x 2 patches of 2; half of 
 }
 
 TEST_CASE("the number of hidden units is rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5, all and none stay exact") {
-    CHECK(simmim::hidden_units({.image_size = 16, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
-    CHECK(simmim::hidden_units({.image_size = 12, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
-    CHECK(simmim::hidden_units({.image_size = 12, .mask_unit = 4, .mask_ratio = 1}) == 9);
-    CHECK(simmim::hidden_units({.image_size = 12, .mask_unit = 4, .mask_ratio = 0}) == 0);
+    CHECK(simmim::hidden_units({.grid = {.height = 16, .width = 16}, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
+    CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
+    CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 1}) == 9);
+    CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0}) == 0);
 }
 
 TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, channel fastest out") {
@@ -264,7 +261,7 @@ TEST_CASE("the 1e-5 is counted in pixels: one hidden patch of 4 pixels divides b
     steps.mask = Matrix{{1, 0}};
     steps.patches = Matrix(2, 4);
     steps.reconstruction = Var(Matrix(2, 4, 1e6f));
-    const simmim::Config config{.patch_size = 2, .channels = 1};
+    const simmim::Config config{.grid = {.patch_size = 2, .channels = 1}};
     CHECK(simmim::loss(steps, config).value()(0, 0) == Approx(4e6 / 4.00001).epsilon(2e-7));
 }
 
@@ -273,7 +270,7 @@ TEST_CASE("L1: every hidden number pulls with the same force, sign / count, and 
     steps.mask = Matrix{{1, 0}};
     steps.patches = Matrix{{1, 2, 3, 4}, {0, 0, 0, 0}};
     steps.reconstruction = parameter(Matrix{{9, 1.5f, 3, 4.001f}, {5, 5, 5, 5}});
-    const simmim::Config config{.patch_size = 2, .channels = 1};
+    const simmim::Config config{.grid = {.patch_size = 2, .channels = 1}};
     const Tape tape;
     backward(simmim::loss(steps, config));
     check_close("gradient", steps.reconstruction.gradient(), {{0.25f, -0.25f, 0, 0.25f}, {0, 0, 0, 0}});
@@ -362,7 +359,7 @@ TEST_CASE("the indices of pairs that published files hold beside the parameters 
 }
 
 TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l), layer scale at its value, tables at 0") {
-    const simmim::Config config{.image_size = 8, .patch_size = 4, .mask_unit = 4, .width = 32, .depth = 8, .heads = 4};
+    const simmim::Config config{.grid = {.height = 8, .width = 8, .patch_size = 4}, .mask_unit = 4, .width = 32, .depth = 8, .heads = 4};
     Random random(5);
     const simmim::Weights w = simmim::make_weights(config, random);
     const auto largest = [](const Var& v) {
@@ -371,16 +368,16 @@ TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l), layer s
         return most;
     };
     for (int l = 1; l <= 8; ++l) {  // cut off at two deviations of 0.02
-        CHECK(largest(w.blocks[l - 1].attention.output.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
-        CHECK(largest(w.blocks[l - 1].mlp.contract.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
-        CHECK(largest(w.blocks[l - 1].mlp.expand.weight) / 0.04 == Approx(1).epsilon(0.02));
+        CHECK(largest(w.encoder.blocks[l - 1].attention.output.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
+        CHECK(largest(w.encoder.blocks[l - 1].mlp.contract.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
+        CHECK(largest(w.encoder.blocks[l - 1].mlp.expand.weight) / 0.04 == Approx(1).epsilon(0.02));
     }
-    CHECK(identical(w.blocks[3].scale2.value(), Matrix(1, 32, 0.1f)));
+    CHECK(identical(w.encoder.blocks[3].scale2.value(), Matrix(1, 32, 0.1f)));
     CHECK(largest(w.relative_table) == 0);
 }
 
 TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 pixels") {
-    const simmim::Config config{.image_size = 4, .patch_size = 2, .mask_unit = 2};
+    const simmim::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2}, .mask_unit = 2};
     // pixel (0,0) is 2 away from column 2; (0,1), (1,0) and (1,1) are 1 away
     CHECK(simmim::average_distance({{1, 0, 0, 0}}, config) == Approx((2 + 1 + 1 + 1) / 4.0));
     // patch 3 alone is visible: in patch 0, (1,1) is sqrt 2 from (2,2), (0,1) and (1,0) sqrt 5, (0,0) sqrt 8;
@@ -394,7 +391,7 @@ TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 
 TEST_CASE("larger units hide pixels farther from what is visible") {
     double before = 0;
     for (const int unit : {2, 4, 6}) {
-        const simmim::Config config{.image_size = 12, .patch_size = 2, .mask_unit = unit, .mask_ratio = 0.5};
+        const simmim::Config config{.grid = {.height = 12, .width = 12, .patch_size = 2}, .mask_unit = unit, .mask_ratio = 0.5};
         Random random(1);
         std::vector<int> permutations;
         for (int b = 0; b < 50; ++b) {
@@ -410,12 +407,12 @@ TEST_CASE("larger units hide pixels farther from what is visible") {
 TEST_CASE("a config, image or mask that does not fit is refused, and says why") {
     const SimmimCase c = small_case();
     Random random;
-    CHECK_THROWS_WITH(simmim::make_weights({.image_size = 10, .patch_size = 4}, random),
-                      "simmim: an image of side 10 does not split into patches of side 4");
+    CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
+                      "simmim: an image of 10 x 10 does not split into patches of side 4");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_unit = 24}, random),
-                      "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image side 224");
-    CHECK_THROWS_WITH(simmim::make_weights({.image_size = 48, .mask_unit = 32}, random),
-                      "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image side 48");
+                      "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224");
+    CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 48, .width = 48}, .mask_unit = 32}, random),
+                      "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 48 x 48");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_ratio = 1.5}, random), "simmim: a mask ratio of 1.500000 is not a share");
     CHECK_THROWS_WITH(simmim::make_weights({.heads = 5}, random), "simmim: 5 heads do not divide a width of 768");
     CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config), "simmim: a mask (2, 9) for 2 images of 16 patches");

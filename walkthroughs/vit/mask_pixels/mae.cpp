@@ -22,17 +22,17 @@ struct Choices {
 };
 
 static mae::Config digits_config(double mask_ratio) {
-    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
+    return {.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
             .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = mask_ratio, .normalise_targets = false};
 }
 
 static mae::Config waves_config() {
-    return {.image_size = 12, .patch_size = 3, .channels = 3, .width = 32, .depth = 2, .heads = 4, .decoder_width = 24,
+    return {.grid = {.height = 12, .width = 12, .patch_size = 3, .channels = 3}, .width = 32, .depth = 2, .heads = 4, .decoder_width = 24,
             .decoder_depth = 1, .decoder_heads = 3, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
 }
 
 static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& config) {
-    const int n = mae::patches_across(config);
+    const int n = config.grid.across();
     const Matrix of_all = reshape(per_patch, static_cast<int>(per_patch.size()) / (n * n), n * n);
     return reshape(slice_rows(of_all, image, 1), n, n);
 }
@@ -44,13 +44,13 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
     lesson.code();
     const mae::Masking masking = mae::random_masking(noise, config);
     const Image light = as_light(digits.test[0], digits);
-    const Triple triple = restoration(light, light, masking.mask, config.patch_size);
+    const Triple triple = restoration(light, light, masking.mask, config.grid.patch_size);
     lesson.pictures({{"original", picture(triple.original, lesson.colours)},
                      {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("noise", patch_grid(noise, 0, config));
     lesson.matrix("mask", patch_grid(masking.mask, 0, config));
     lesson.say("keep: ", list_text(masking.keep));
-    lesson.why("each of the N = ", mae::patch_count(config), " patches draws a number, the ", mae::visible_count(config),
+    lesson.why("each of the N = ", config.grid.count(), " patches draws a number, the ", mae::visible_count(config),
                " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is "
                "the order in which the encoder will read them.");
     lesson.predict("the numbers of keep, from the noise above, before you read on.");
@@ -94,7 +94,7 @@ static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Conf
 static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed) {
     const NoTape evaluation;
     Random random(2'000'000 + seed);
-    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), mae::patch_count(config)),
+    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), config.grid.count()),
                         w, config);
 }
 
@@ -103,7 +103,7 @@ static Series train(const mae::Weights& w, const mae::Config& config, const Pict
                     const std::string& what) {
     const auto step_loss = [&](Random& random) {
         const std::vector<Image> batch = draw_batch(pictures, 32, random);
-        const Matrix noise = uniform_matrix(random, 32, mae::patch_count(config));
+        const Matrix noise = uniform_matrix(random, 32, config.grid.count());
         return mae::loss(mae::forward(batch, noise, w, config), config);
     };
     const auto test_loss = [&] { return mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0); };
@@ -112,16 +112,16 @@ static Series train(const mae::Weights& w, const mae::Config& config, const Pict
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(mae::patch_count(config)) +
+    lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(config.grid.count()) +
                     " patches?", "", "digits of writers it has never seen");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, digits, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
-    const std::vector<Image> shown = triples(digits, predicted, steps.masking.mask, config.patch_size, 4);
+    const std::vector<Image> shown = triples(digits, predicted, steps.masking.mask, config.grid.patch_size, 4);
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
-    const Judged judged = judge(digits, predicted, steps.masking.mask, config.patch_size, Measure::squared);
+    const Judged judged = judge(digits, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
     lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no "
                "digits; the model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several "
@@ -134,15 +134,15 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
 static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     lesson.step("And if the rest really is determined?", "sin(k (x cos a + y sin a) + phase)", "half of the patches hidden");
     const mae::Config config = waves_config();
-    const Pictures waves = waves_to_restore(500, config.image_size, seed);
+    const Pictures waves = waves_to_restore(500, config.grid.height, seed);
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Series curve = train(w, config, waves, choices.wave_steps, seed, "error on hidden patches");
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, waves, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
-    show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.patch_size, 2));
-    const Judged judged = judge(waves, predicted, steps.masking.mask, config.patch_size, Measure::squared);
+    show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.grid.patch_size, 2));
+    const Judged judged = judge(waves, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
     lesson.why("three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the "
                "error on what is hidden falls from the variance ", fixed(judged.mean.hidden), " to ",
@@ -161,15 +161,15 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
 static double seconds_to_encode(const Var& tokens, int images, const mae::Weights& w, const mae::Config& config) {
     const NoTape evaluation;
     const double begin = seconds_now();
-    stack(tokens, w.blocks, {.heads = config.heads, .eps = config.eps}, {.self = {.segments = Segments::equal(images, tokens.rows() / images)}});
+    stack(tokens, w.encoder.blocks, {.heads = config.heads, .eps = config.eps}, {.self = {.segments = Segments::equal(images, tokens.rows() / images)}});
     return seconds_now() - begin;
 }
 
 static void step_7_cost(Lesson& lesson, int seed) {
     lesson.step("What does the encoder save?", "4 T D^2 + 2 T^2 D + 2 T D M in each block", "T tokens, M = 4 D in the MLP");
-    const mae::Config config{.image_size = 112, .patch_size = 8, .width = 96, .depth = 2, .heads = 4, .decoder_width = 8,
+    const mae::Config config{.grid = {.height = 112, .width = 112, .patch_size = 8}, .width = 96, .depth = 2, .heads = 4, .decoder_width = 8,
                              .decoder_depth = 0, .decoder_heads = 1};
-    const int images = 2, few = mae::visible_count(config) + 1, all = mae::patch_count(config) + 1;
+    const int images = 2, few = mae::visible_count(config) + 1, all = config.grid.count() + 1;
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Var visible = normal_matrix(random, images * few, config.width);
@@ -184,7 +184,7 @@ static void step_7_cost(Lesson& lesson, int seed) {
     set_thread_count(threads);
     const double counted_few = mae::encoder_multiplications(config, few), counted_all = mae::encoder_multiplications(config, all);
     const mae::Config large;  // ViT-L/16
-    const double large_ratio = mae::encoder_multiplications(large, mae::patch_count(large) + 1) /
+    const double large_ratio = mae::encoder_multiplications(large, large.grid.count() + 1) /
                                mae::encoder_multiplications(large, mae::visible_count(large) + 1);
     lesson.table({{"encoder sees", "tokens", "million multiplications", "milliseconds"},
                   {"visible patches", text(few), fixed(counted_few / 1e6, 1), fixed(1e3 * least_few / images, 2)},
@@ -203,7 +203,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const mae::Config config = digits_config(choices.mask_ratio);
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
-    const Matrix noise = uniform_matrix(random, 1, mae::patch_count(config));
+    const Matrix noise = uniform_matrix(random, 1, config.grid.count());
     const mae::Masking masking = step_1_hide(lesson, digits, noise, config);
     const mae::Steps steps = mae::forward({digits.test[0]}, noise, w, config);
     step_2_encode(lesson, steps);

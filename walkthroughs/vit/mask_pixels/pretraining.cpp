@@ -41,7 +41,7 @@ static Labels read_labels() {
 
 // Half of the patches is hidden, not three quarters: a digit of 8 x 8 pixels has only 16.
 static mae::Config encoder_config() {
-    return {.image_size = 8, .patch_size = 2, .channels = 1, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
+    return {.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
             .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
 }
 
@@ -67,7 +67,7 @@ static void pretrain(const mae::Weights& w, const mae::Config& config, const Pic
         const std::vector<Image> batch = draw_batch(digits, 32, random);
         zero_gradients(variables(table));
         const Tape tape;
-        const mae::Steps forward = mae::forward(batch, uniform_matrix(random, 32, mae::patch_count(config)), w, config);
+        const mae::Steps forward = mae::forward(batch, uniform_matrix(random, 32, config.grid.count()), w, config);
         const Var loss = mae::loss(forward, config);
         backward(loss);
         clip_gradient_norm(variables(table), 1);
@@ -79,7 +79,7 @@ static void pretrain(const mae::Weights& w, const mae::Config& config, const Pic
 // From the mean over the patch tokens of each image, (B, 10). Restoring trained those and never asked [cls] for anything.
 static Var logits_of(const std::vector<Image>& images, const vit::Weights& w, const vit::Config& config) {
     const vit::Steps steps = vit::forward(images, w, config);
-    const int B = static_cast<int>(images.size()), N = vit::patch_count(config);
+    const int B = static_cast<int>(images.size()), N = config.grid.count();
     Matrix average(B, B * N);  // row b takes the mean of image b's patch tokens
     for (int b = 0; b < B; ++b)
         for (int n = 0; n < N; ++n) average(b, b * N + n) = 1.0f / N;
@@ -136,10 +136,10 @@ static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const
     const mae::Weights w = mae::make_weights(config, random);
     pretrain(w, config, digits, steps, random);
     const NoTape evaluation;
-    const Matrix noise = uniform_matrix(random, static_cast<int>(digits.test.size()), mae::patch_count(config));
+    const Matrix noise = uniform_matrix(random, static_cast<int>(digits.test.size()), config.grid.count());
     const mae::Steps restored = mae::forward(digits.test, noise, w, config);
     const std::vector<Image> predicted = mae::predicted_images(restored, config);
-    show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.patch_size, 2));
+    show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.grid.patch_size, 2));
     lesson.why("to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a "
                "digit, and no label was needed for it. Error on hidden patches: ",
                fixed(mae::loss(restored, config).value()(0, 0)), ".");
@@ -154,7 +154,7 @@ struct Trial {
 static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder,
                                       const mae::Config& config, const Choices& choices, int seed) {
     lesson.step("Who reads better after the same few labels?", "", "same pictures, same steps, same batches");
-    const vit::Config reader = mae::classifier_config(config, 10);
+    const vit::Config reader = mae::vit_config(config, 10);
     std::vector<Trial> trials;
     std::vector<std::vector<std::string>> table{{"labelled digits no.", "from scratch", "pre-trained"}};
     for (int trial = 0; trial < choices.trials; ++trial) {

@@ -20,12 +20,12 @@ struct Choices {
 };
 
 static simmim::Config digits_config(int mask_unit) {
-    return {.image_size = 8, .patch_size = 2, .mask_unit = mask_unit, .mask_ratio = 0.5, .channels = 1, .width = 32, .depth = 2,
+    return {.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}, .mask_unit = mask_unit, .mask_ratio = 0.5, .width = 32, .depth = 2,
             .heads = 4, .mlp_ratio = 2};
 }
 
 static simmim::Config waves_config(int mask_unit) {
-    return {.image_size = 12, .patch_size = 2, .mask_unit = mask_unit, .mask_ratio = 0.5, .channels = 3, .width = 32,
+    return {.grid = {.height = 12, .width = 12, .patch_size = 2, .channels = 3}, .mask_unit = mask_unit, .mask_ratio = 0.5, .width = 32,
             .depth = 2, .heads = 4, .mlp_ratio = 2};
 }
 
@@ -40,7 +40,7 @@ static std::vector<int> draw_permutations(Random& random, int count, const simmi
 }
 
 static Matrix patch_grid(const Matrix& per_patch, const simmim::Config& config) {
-    return reshape(per_patch, simmim::patches_across(config), simmim::patches_across(config));
+    return reshape(per_patch, config.grid.across(), config.grid.across());
 }
 
 // --- one digit, step by step ---
@@ -51,13 +51,13 @@ static Matrix step_1_hide(Lesson& lesson, const Pictures& digits, const std::vec
     lesson.code();
     const Matrix mask = simmim::random_masking(permutation, config);  // (1, N)
     const Image light = as_light(digits.test[0], digits);
-    const Triple triple = restoration(light, light, mask, config.patch_size);
+    const Triple triple = restoration(light, light, mask, config.grid.patch_size);
     lesson.pictures({{"original", picture(triple.original, lesson.colours)},
                      {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("mask", patch_grid(mask, config));
     lesson.say("permutation of the units: ", list_text(permutation));
     lesson.why("the first ", simmim::hidden_units(config), " of ", simmim::unit_count(config), " units are hidden, and each of ",
-               config.mask_unit, " x ", config.mask_unit, " pixels hides its patches of ", config.patch_size, " x ", config.patch_size,
+               config.mask_unit, " x ", config.mask_unit, " pixels hides its patches of ", config.grid.patch_size, " x ", config.grid.patch_size,
                " together. What could be filled in from the next pixel would teach little.");
     return mask;
 }
@@ -75,8 +75,8 @@ static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const sim
     lesson.step("How does a mask token know where it is?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
     lesson.matrix("relative_table", w.relative_table.value());
     lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
-               w.relative_table.rows(), " offsets on a grid of ", simmim::patches_across(config), " x ",
-               simmim::patches_across(config), ", for ",
+               w.relative_table.rows(), " offsets on a grid of ", config.grid.across(), " x ",
+               config.grid.across(), ", for ",
                w.relative_table.cols(), " heads. The table starts at 0 and is learned.");
     lesson.predict("what an untrained model paints at two different hidden places. (The same: the table is still 0.)");
 }
@@ -84,7 +84,7 @@ static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const sim
 static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
     lesson.step("What does the decoder look like?", "reconstruction = shuffle(norm W + b)");
     lesson.code();
-    const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.patch_size, config.channels);  // (N, P*P*C)
+    const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.grid.patch_size, config.grid.channels);  // (N, P*P*C)
     lesson.matrix("pixels", pixels.value(), 6);
     lesson.why("one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(), " numbers of its own patch. "
                "MAE needs a second transformer because its encoder has never heard of the hidden places; here they were there "
@@ -135,10 +135,10 @@ static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::W
     lesson.step("Can it restore half a digit?", "", "digits of writers it has never seen");
     lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")});
     const Restored restored = restore_test(w, config, digits, seed);
-    const std::vector<Image> shown = triples(digits, restored.predicted, restored.mask, config.patch_size, 4);
+    const std::vector<Image> shown = triples(digits, restored.predicted, restored.mask, config.grid.patch_size, 4);
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
-    const Judged judged = judge(digits, restored.predicted, restored.mask, config.patch_size, Measure::absolute);
+    const Judged judged = judge(digits, restored.predicted, restored.mask, config.grid.patch_size, Measure::absolute);
     lesson.table(judged_table(judged));
     lesson.why("pixels have the deviation 1 here. Of all pictures that do not look at this digit, the median has the least "
                "absolute error, so it is the guess to beat. Visible patches were not asked for here either (",
@@ -159,7 +159,7 @@ static void step_7_units(Lesson& lesson, const Choices& choices, int seed) {
     std::vector<std::vector<std::string>> table{{"mask unit", "AvgDist", "error on hidden pixels"}};
     for (const int unit : {2, 4, 6}) {
         const simmim::Config config = waves_config(unit);
-        const Pictures waves = waves_to_restore(300, config.image_size, seed);
+        const Pictures waves = waves_to_restore(300, config.grid.height, seed);
         Random random(seed);
         const simmim::Weights w = simmim::make_weights(config, random);
         curves.push_back(train(w, config, waves, choices.wave_steps, seed, "unit " + text(unit)));
@@ -168,7 +168,7 @@ static void step_7_units(Lesson& lesson, const Choices& choices, int seed) {
         final_errors.push_back(restored.loss);
         table.push_back({text(unit) + " x " + text(unit) + " pixels", fixed(distances.back(), 2), fixed(restored.loss)});
         lesson.say("Mask unit ", unit, ":");
-        show_triples(lesson, triples(waves, restored.predicted, restored.mask, config.patch_size, 1));
+        show_triples(lesson, triples(waves, restored.predicted, restored.mask, config.grid.patch_size, 1));
     }
     lesson.curves(curves);
     lesson.table(table);
