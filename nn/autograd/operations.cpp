@@ -484,3 +484,17 @@ Var pick(const Var& a, const std::vector<int>& columns, Where where) {
     record->columns = columns;
     return record_operation(record, "pick", std::move(y), {a}, pick_backward, where);
 }
+
+// --- where gradients go ---
+
+Var stop(const Var& a) { return Var(a.value()); }
+
+// forward   y = value
+// backward  dpath = dy, dvalue = 0: the derivative of y = path + stop(value - path)
+static void straight_through_backward(Record& y) { add_gradient(y.inputs[0], y.gradient); }
+
+Var straight_through(const Var& value, const Var& path, Where where) {
+    require(same_shape(value.value(), path.value()), where, "straight_through: a value of shape ", value.value(),
+            " for a path of shape ", path.value(), ", the shapes must be equal");
+    return record_operation("straight_through", value.value(), {path}, straight_through_backward, where);
+}

@@ -57,6 +57,14 @@ void softmax_backward_row(const float* p, const float* dp, float* ds, int count)
 // Element columns[i] of row i: (n, m) -> (n, 1).   throws when there are not n columns, or one is outside
 Var pick(const Var& a, const std::vector<int>& columns, Where where = Where::current());
 
+// The same value as a constant: no gradient flows back through it (stop-gradient, PyTorch's detach).
+Var stop(const Var& a);
+
+// Straight-through estimator: the numbers of `value` on the way forward, but the gradient goes to `path` unchanged, as if nothing
+// had happened between the two; `value` receives none.   throws when the shapes differ
+//   example  vector quantisation: value = the nearest code of each row, path = the rows before they were rounded to a code
+Var straight_through(const Var& value, const Var& path, Where where = Where::current());
+
 // For the backward of whatever contains a matrix product: input.gradient += a b. The first share is formed in place, onto no zeros;
 // an input that wants no gradient costs nothing.
 void add_gradient_product(Var& input, Slice a, Slice b);

@@ -148,6 +148,62 @@ Var gather_rows(const Var& a, const std::vector<int>& indices, Where where) {
     return record_operation(record, "gather_rows", std::move(gathered), {a}, gather_rows_backward, where);
 }
 
+// forward   y(i, j) = x(i, columns[j])
+// backward  dx(i, columns[j]) += dy(i, j)
+static void gather_cols_backward(Record& y) {
+    const std::vector<int>& columns = static_cast<GatherRecord&>(y).indices;
+    Matrix& dx = gradient_to_add_to(y.inputs[0]);
+    for (int i = 0; i < y.gradient.rows; ++i) {
+        const float* const from = y.gradient.row(i);
+        float* const to = dx.row(i);
+        for (int j = 0; j < y.gradient.cols; ++j) to[columns[j]] += from[j];
+    }
+}
+
+Var gather_cols(const Var& a, const std::vector<int>& columns, Where where) {
+    for (const int column : columns)
+        require(column >= 0 && column < a.cols(), where, "gather_cols: column ", column, " of ", a.value());
+    Matrix gathered = Matrix::unset(a.rows(), static_cast<int>(columns.size()));
+    for (int i = 0; i < gathered.rows; ++i) {
+        const float* const from = a.value().row(i);
+        float* const to = gathered.row(i);
+        for (int j = 0; j < gathered.cols; ++j) to[j] = from[columns[j]];
+    }
+    GatherRecord* const record = new GatherRecord;
+    record->indices = columns;
+    return record_operation(record, "gather_cols", std::move(gathered), {a}, gather_cols_backward, where);
+}
+
+// forward   y_i = x_indices[i count], x_indices[i count + 1], ... side by side; -1 is a row of zeros
+// backward  each of them collects its columns of dy_i
+static void gather_side_by_side_backward(Record& y) {
+    const std::vector<int>& indices = static_cast<GatherRecord&>(y).indices;
+    Matrix& dx = gradient_to_add_to(y.inputs[0]);
+    const float* from = y.gradient.begin();
+    for (const int index : indices) {
+        if (index >= 0) {
+            float* const to = dx.row(index);
+            for (int j = 0; j < dx.cols; ++j) to[j] += from[j];
+        }
+        from += dx.cols;
+    }
+}
+
+Var gather_side_by_side(const Var& a, const std::vector<int>& indices, int count, Where where) {
+    require(count > 0 && indices.size() % count == 0, where, "gather_side_by_side: ", indices.size(),
+            " indices do not split into groups of ", count);
+    Matrix gathered = Matrix::unset(static_cast<int>(indices.size() / count), count * a.cols());
+    float* to = gathered.begin();
+    for (const int index : indices) {
+        require(index >= -1 && index < a.rows(), where, "gather_side_by_side: row ", index, " of ", a.value(),
+                ", -1 would be a row of zeros");
+        to = index < 0 ? std::fill_n(to, a.cols(), 0.0f) : std::copy_n(a.value().row(index), a.cols(), to);
+    }
+    GatherRecord* const record = new GatherRecord;
+    record->indices = indices;
+    return record_operation(record, "gather_side_by_side", std::move(gathered), {a}, gather_side_by_side_backward, where);
+}
+
 // --- one for every sequence of a batch ---
 
 // forward   y_i = x_i + table_(i mod t)

@@ -19,6 +19,14 @@ Var concat_cols(const std::vector<Var>& parts, Where where = Where::current());
 // Row i of the result is row indices[i] of a; a row may be taken often (its gradients add up) or never.
 Var gather_rows(const Var& a, const std::vector<int>& indices, Where where = Where::current());
 
+// Column j of the result is column columns[j] of a; a column may be taken often (its gradients add up) or never.
+Var gather_cols(const Var& a, const std::vector<int>& columns, Where where = Where::current());
+
+// Row i of the result is `count` rows of a side by side: rows indices[i * count], indices[i * count + 1], ...; -1 is a row of zeros.
+//   a (r, m), n*count indices -> (n, count*m)
+//   example  what a 3 x 3 convolution sees at each pixel: nine rows side by side, zeros beyond the edges
+Var gather_side_by_side(const Var& a, const std::vector<int>& indices, int count, Where where = Where::current());
+
 // The rows of `table` (t, m) added again and again down the rows of a (k*t, m): positions, the same for every sequence of a batch.
 Var add_repeated(const Var& a, const Var& table, Where where = Where::current());
 

@@ -144,7 +144,7 @@ static void check(const Config& config) {
 
 // The table of a grid with a row of zeros in front, for [cls]. A constant: no gradient flows into it.
 static Var fixed_positions(const PatchGrid& grid, int width) {
-    return Var(concat_rows({Matrix(1, width), sine_cosine_grid(grid.down(), grid.across(), width)}).value());
+    return concat_rows({Matrix(1, width), sine_cosine_grid(grid.down(), grid.across(), width)});
 }
 
 Weights make_weights(const Config& config, Random& random) {

@@ -75,7 +75,7 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     std::vector<int> from;  // the column that each new column comes from
     for (int p = 0; p < pixels; ++p)
         for (int c = 0; c < channels; ++c) from.push_back(c * pixels + p);
-    return transpose(gather_rows(transpose(tokens), from));
+    return gather_cols(tokens, from);
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {

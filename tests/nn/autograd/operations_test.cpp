@@ -172,4 +172,25 @@ TEST_CASE("wrong shapes name the operation, both shapes and the line that asked"
     CHECK(without_place(error_of([&] { clamp(a, 2, 1); })).starts_with("clamp: the lower bound"));
 }
 
+TEST_CASE("stop: the same numbers, and no gradient flows back") {
+    const Var x = parameter(Matrix{{3}});
+    const Tape tape;
+    backward(multiply(stop(x), x));  // 3 x, not x^2: the derivative is 3, not 6
+    CHECK(identical(stop(x).value(), x.value()));
+    CHECK(x.gradient()(0, 0) == 3);
+    CHECK_FALSE(stop(x).wants_gradient());
+}
+
+TEST_CASE("straight_through: the numbers of the value, the gradient to the path") {
+    const Var value = parameter(Matrix{{1, 2}}), path = parameter(Matrix{{0.9f, 2.2f}});
+    const Tape tape;
+    const Var y = straight_through(value, path);
+    CHECK(identical(y.value(), Matrix{{1, 2}}));
+    backward(sum(multiply(y, y)));  // dy = 2 y = 2, 4, as if path had been 1, 2
+    CHECK(identical(path.gradient(), Matrix{{2, 4}}));
+    CHECK(value.gradient().empty());
+    CHECK(without_place(error_of([] { straight_through(Matrix(1, 2), Matrix(2, 1)); })) ==
+          "straight_through: a value of shape (1, 2) for a path of shape (2, 1), the shapes must be equal");
+}
+
 TEST_SUITE_END();

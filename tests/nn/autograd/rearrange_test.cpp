@@ -17,6 +17,13 @@ TEST_CASE("rows and columns are moved and no number changes") {
     CHECK(identical(concat_cols({a, Matrix{{7}, {8}}}).value(), Matrix{{1, 2, 3, 7}, {4, 5, 6, 8}}));
     CHECK(identical(gather_rows(a, {1, 1, 0}).value(), Matrix{{4, 5, 6}, {4, 5, 6}, {1, 2, 3}}));
     CHECK(identical(gather_rows(a, {}).value(), Matrix(0, 3)));
+    CHECK(identical(gather_cols(a, {2, 0, 0}).value(), Matrix{{3, 1, 1}, {6, 4, 4}}));
+    CHECK(identical(gather_cols(a, {}).value(), Matrix(2, 0)));
+}
+
+TEST_CASE("gather_side_by_side: rows beside each other, zeros for -1") {
+    CHECK(identical(gather_side_by_side(a, {1, 0, -1, 1}, 2).value(), Matrix{{4, 5, 6, 1, 2, 3}, {0, 0, 0, 4, 5, 6}}));
+    CHECK(identical(gather_side_by_side(a, {-1, 1}, 1).value(), Matrix{{0, 0, 0}, {4, 5, 6}}));
 }
 
 TEST_CASE("add_repeated: the table is added to every sequence") {
@@ -45,6 +52,8 @@ TEST_CASE("gradients against differences") {
     check_gradient_by_differences([](Inputs v) { return concat_rows({v[0], v[1], v[0]}); }, {a, Matrix{{7, 8, 9}}});
     check_gradient_by_differences([](Inputs v) { return concat_cols({v[0], v[1], v[0]}); }, {a, Matrix{{7}, {8}}});
     check_gradient_by_differences([](Inputs v) { return gather_rows(v[0], {1, 0, 1, 1}); }, {a});
+    check_gradient_by_differences([](Inputs v) { return gather_cols(v[0], {2, 0, 2, 2}); }, {a});
+    check_gradient_by_differences([](Inputs v) { return gather_side_by_side(v[0], {1, 0, -1, 1, 1, 1}, 3); }, {a});
     const Matrix four_rows{{1, -1}, {2, 0.5f}, {3, 3}, {4, 1}};
     check_gradient_by_differences([](Inputs v) { return add_repeated(v[0], v[1]); }, {four_rows, Matrix{{10, 20}, {30, 40}}});
     check_gradient_by_differences([](Inputs v) { return prepend_to_each(v[0], v[1], 2); }, {Matrix{{9, 8}}, four_rows});
@@ -60,6 +69,12 @@ TEST_CASE("what does not fit is refused with the shapes") {
     CHECK(without_place(error_of([&] { concat_rows({}); })) == "concat_rows: nothing to join");
     CHECK(without_place(error_of([&] { concat_cols({}); })) == "concat_cols: nothing to join");
     CHECK(without_place(error_of([&] { gather_rows(a, {0, 2}); })) == "gather_rows: row 2 of (2, 3)");
+    CHECK(without_place(error_of([&] { gather_cols(a, {0, 3}); })) == "gather_cols: column 3 of (2, 3)");
+    CHECK(without_place(error_of([&] { gather_cols(a, {-1}); })) == "gather_cols: column -1 of (2, 3)");
+    CHECK(without_place(error_of([&] { gather_side_by_side(a, {0, 2}, 2); })) ==
+          "gather_side_by_side: row 2 of (2, 3), -1 would be a row of zeros");
+    CHECK(without_place(error_of([&] { gather_side_by_side(a, {0, 1, 1}, 2); })) ==
+          "gather_side_by_side: 3 indices do not split into groups of 2");
     CHECK(without_place(error_of([&] { add_repeated(Matrix(3, 2), Matrix(2, 2)); })) ==
           "add_repeated: (2, 2) does not fit a whole number of times into (3, 2)");
     CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(3, 2), 2); })) ==
