@@ -7,7 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
-#include "nn/layers/position.h"
+#include "nn/maps/resize.h"
 #include "nn/training/loss.h"
 
 namespace vit {
@@ -136,10 +136,10 @@ Weights resized(const Weights& w, Config& config, int image_height, int image_wi
     check(resized_config);
     config = resized_config;
     const Matrix class_position = slice_rows(w.positions.value(), 0, 1);                        // (1, D)
-    const Matrix grid = slice_rows(w.positions.value(), 1, rows * cols);                        // (N, D)
-    const Matrix new_grid = resample_grid(grid, rows, cols, config.grid.down(), config.grid.across());
+    const Map grid{slice_rows(w.positions.value(), 1, rows * cols), {1, rows, cols}};           // (N, D)
+    const Map new_grid = resize(grid, config.grid.down(), config.grid.across(), Interpolation::bicubic);
     Weights other = w;
-    other.positions = parameter(concat_rows({class_position, new_grid}).value());               // (new N + 1, D)
+    other.positions = parameter(concat_rows({class_position, new_grid.pixels}).value());        // (new N + 1, D)
     return other;
 }
 

@@ -1,7 +1,5 @@
 #include "nn/layers/position.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
@@ -41,49 +39,6 @@ Matrix sine_cosine_grid(int rows, int cols, int width) {
             col_of.push_back(c);
         }
     return concat_cols({sine_code(col_of, width / 2, SineOrder::halves), sine_code(row_of, width / 2, SineOrder::halves)}).value();
-}
-
-// --- learned positions ---
-
-// Where a new grid point falls between the old ones, and how much each of the four nearest counts.
-namespace {
-struct Taps {
-    std::array<int, 4> index;
-    std::array<float, 4> weight;
-};
-}  // namespace
-
-static Taps bicubic_taps(int place, int new_size, int old_size) {
-    const float a = -0.75f;
-    const float x = (place + 0.5f) * old_size / new_size - 0.5f;
-    const int left = static_cast<int>(std::floor(x));
-    Taps taps;
-    for (int k = 0; k < 4; ++k) {
-        const float d = std::abs(x - (left - 1 + k));  // distance to tap k
-        taps.index[k] = std::clamp(left - 1 + k, 0, old_size - 1);
-        taps.weight[k] = d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1 : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
-    }
-    return taps;
-}
-
-Matrix resample_grid(const Matrix& positions, int rows, int cols, int new_rows, int new_cols) {
-    require(rows > 0 && cols > 0 && positions.rows == rows * cols, "resample_grid: ", positions, " is not a grid of ", rows, " x ",
-            cols);
-    require(new_rows > 0 && new_cols > 0, "resample_grid: a new grid of ", new_rows, " x ", new_cols);
-    Matrix resampled(new_rows * new_cols, positions.cols);
-    for (int r = 0; r < new_rows; ++r)
-        for (int c = 0; c < new_cols; ++c) {
-            const Taps down = bicubic_taps(r, new_rows, rows);
-            const Taps across = bicubic_taps(c, new_cols, cols);
-            float* const to = resampled.row(r * new_cols + c);
-            for (int y = 0; y < 4; ++y)
-                for (int x = 0; x < 4; ++x) {
-                    const float* const from = positions.row(down.index[y] * cols + across.index[x]);
-                    const float weight = down.weight[y] * across.weight[x];
-                    for (int j = 0; j < positions.cols; ++j) to[j] += weight * from[j];
-                }
-        }
-    return resampled;
 }
 
 // --- rotation ---

@@ -4,7 +4,8 @@
 //            Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021, arXiv 2104.09864, Eq. 34 (rotation)
 //   shows    three ways: a fixed vector or a learned one is added to each token, or queries and keys are turned by their position
 //   symbols  t position   h head width   w_k frequency of pair k
-//   note     learned positions need no code of their own: a table that add_repeated() adds to every sequence
+//   note     learned positions need no code of their own: a table that add_repeated() adds to every sequence, and that resize() of
+//            nn/maps/resize.h fits to an image of another size
 //   next     relative_position.h (positions as a bias on the scores), attention.h
 #pragma once
 #include <vector>
@@ -34,14 +35,6 @@ Matrix sine_cosine_positions(int length, int width);
 //   returns  (rows * cols, width), width divisible by 4
 //   source   the code of MAE (He et al. 2021): the column comes first
 Matrix sine_cosine_grid(int rows, int cols, int width);
-
-// --- learned positions ---
-
-// Learned positions of a grid, resampled bicubically for an image of another size, as the published ViT code does.
-//   positions  (rows * cols, width)
-//   returns    (new_rows * new_cols, width)
-//   source     ViT section 3.2; the kernel is Keys' with a = -0.75, pixel centres at half steps, edges repeated (PyTorch's bicubic)
-Matrix resample_grid(const Matrix& positions, int rows, int cols, int new_rows, int new_cols);
 
 // --- rotation of queries and keys ---
 

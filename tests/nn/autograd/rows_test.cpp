@@ -80,8 +80,12 @@ TEST_CASE("rows: gradients against finite differences") {
     Random random(3);
     const Matrix rows = normal_matrix(random, 5, 3), weights = normal_matrix(random, 4, 2);
     check_gradient_by_differences([](Inputs v) { return mix_rows(v[0], {0, 3, 3, 3, -1, 4, 1, -1}, v[1]); }, {rows, weights});
-    check_gradient_by_differences([](Inputs v) { return max_rows(v[0], {0, 1, 2, 3, 4, -1, 4, 2}, 2); }, {rows});
-    check_gradient_by_differences([](Inputs v) { return segment_sums(v[0], Segments{{{0, 3}, {2, 3}}}); }, {rows});  // overlapping
+    check_gradient_by_differences([](Inputs v) { return max_rows(v[0], {0, 1, 2, -1, 1, 2}, 2); }, {x});
+    check_gradient_by_differences(
+        [](Inputs v) {
+            return segment_sums(v[0], Segments{{{0, 3}, {2, 3}}});
+        },
+        {rows});  // overlapping
     check_gradient_by_differences([](Inputs v) { return sums_before(v[0], Segments::of({3, 2})); }, {rows});
     // gradients add to what is there already
     check_gradient_by_differences([](Inputs v) { return add(v[0], sums_before(v[0], Segments::of({1, 4}))); }, {rows});
@@ -96,20 +100,28 @@ TEST_CASE("rows: an input that wants no gradient receives none") {
 }
 
 TEST_CASE("rows: wrong indices and segments are refused with the shapes") {
-    CHECK(without_place(error_of([] { mix_rows(x, {0, 3}, Matrix(1, 2)); })) ==
-          "mix_rows: row 3 of (3, 2), -1 would stand for nothing");
-    CHECK(without_place(error_of([] { mix_rows(x, {0, -2}, Matrix(1, 2)); })) ==
-          "mix_rows: row -2 of (3, 2), -1 would stand for nothing");
-    CHECK(without_place(error_of([] { mix_rows(x, {0, 1, 2}, Matrix(1, 2)); })) ==
-          "mix_rows: 3 indices for weights of shape (1, 2), every weight needs one");
+    CHECK(without_place(error_of([] {
+              mix_rows(x, {0, 3}, Matrix(1, 2));
+          })) == "mix_rows: row 3 of (3, 2), -1 would stand for nothing");
+    CHECK(without_place(error_of([] {
+              mix_rows(x, {0, -2}, Matrix(1, 2));
+          })) == "mix_rows: row -2 of (3, 2), -1 would stand for nothing");
+    CHECK(without_place(error_of([] {
+              mix_rows(x, {0, 1, 2}, Matrix(1, 2));
+          })) == "mix_rows: 3 indices for weights of shape (1, 2), every weight needs one");
     CHECK(without_place(error_of([] { max_rows(x, {0, 1, 2}, 2); })) == "max_rows: 3 indices do not split into groups of 2");
     CHECK(without_place(error_of([] { max_rows(x, {0, 3}, 2); })) == "max_rows: row 3 of (3, 2), -1 would stand for nothing");
-    CHECK(without_place(error_of([] { max_rows(x, {0, 1, -1, -1}, 2); })) ==
-          "max_rows: all of the 2 indices of row 1 are -1, a maximum needs at least one row");
-    CHECK(without_place(error_of([] { segment_sums(x, Segments::of({2, 2})); })) == "segment_sums: a segment of rows 2 to 4 of (3, 2)");
-    CHECK(without_place(error_of([] { sums_before(x, Segments::of({4})); })) == "sums_before: a segment of rows 0 to 4 of (3, 2)");
-    CHECK(without_place(error_of([] { sums_before(x, Segments{{{0, 2}, {1, 2}}}); })) ==
-          "sums_before: row 1 of (3, 2) lies in two segments");
+    CHECK(without_place(error_of([] {
+              max_rows(x, {0, 1, -1, -1}, 2);
+          })) == "max_rows: all of the 2 indices of row 1 are -1, a maximum needs at least one row");
+    CHECK(without_place(error_of([] {
+              segment_sums(x, Segments::of({2, 2}));
+          })) == "segment_sums: a segment of rows 2 to 4 of (3, 2)");
+    CHECK(without_place(error_of([] { sums_before(x, Segments::of({4})); })) ==
+          "sums_before: a segment of rows 0 to 4 of (3, 2)");
+    CHECK(without_place(error_of([] {
+              sums_before(x, Segments{{{0, 2}, {1, 2}}});
+          })) == "sums_before: row 1 of (3, 2) lies in two segments");
 }
 
 TEST_SUITE_END();

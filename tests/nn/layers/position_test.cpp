@@ -32,34 +32,9 @@ TEST_CASE("a grid by hand: the column comes first, then the row; width 8 has the
                         std::cos(0.01f)}});
 }
 
-TEST_CASE("resample_grid: the same size changes nothing; a constant stays constant; a ramp keeps rising") {
-    Matrix grid(12, 2);  // 3 x 4 places; feature 0 is constant, feature 1 the column
-    for (int n = 0; n < 12; ++n) {
-        grid(n, 0) = 5;
-        grid(n, 1) = static_cast<float>(n % 4);
-    }
-    check_close("same size", resample_grid(grid, 3, 4, 3, 4), grid);
-    const Matrix finer = resample_grid(grid, 3, 4, 6, 8);
-    for (int n = 0; n < 48; ++n) CHECK(finer(n, 0) == Approx(5));
-    // new column 3 lies at (3 + 0.5) / 2 - 0.5 = 1.25; the kernel at distances 1.25, 0.25, 0.75, 1.75 is
-    // -0.10546875, 0.87890625, 0.26171875, -0.03515625, so the ramp 0 1 2 3 gives 1.296875 (a = -0.5 alone would give 1.25)
-    CHECK(finer(3, 1) == Approx(1.296875).epsilon(1e-6));
-    CHECK(finer(4, 1) == Approx(1.703125).epsilon(1e-6));
-}
-
-TEST_CASE("resample_grid by hand: half-way between 0 and 1 of the row 0 0 1 1") {
-    // the kernel with a = -0.75 at distances 1.5, 0.5, 0.5, 1.5: -0.09375, 0.59375, 0.59375, -0.09375
-    const Matrix step{{0}, {0}, {1}, {1}};
-    const Matrix wider = resample_grid(step, 1, 4, 1, 2);  // new place 0 lies at 0.5, new place 1 at 2.5
-    CHECK(wider(0, 0) == Approx(-0.09375));                // taps 0 0 0 1: only the last is 1
-    CHECK(wider(1, 0) == Approx(1.09375));
-}
-
 TEST_CASE("impossible sizes are refused") {
     CHECK_THROWS_WITH(sine_cosine_positions(3, 5), "sine_cosine_positions: a width of 5 is not made of pairs");
     CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6), "sine_cosine_grid: a width of 6 is not divisible by 4");
-    CHECK_THROWS_WITH(resample_grid(Matrix(5, 2), 2, 2, 4, 4), "resample_grid: (5, 2) is not a grid of 2 x 2");
-    CHECK_THROWS_WITH(resample_grid(Matrix(4, 2), 2, 2, 0, 4), "resample_grid: a new grid of 0 x 4");
 }
 
 TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {

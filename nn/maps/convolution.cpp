@@ -1,0 +1,117 @@
+#include "nn/maps/convolution.h"
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+
+Convolution make_convolution(Random& random, int side, int in, int out, float standard_deviation) {
+    return {.weight = parameter(truncated_normal_matrix(random, side * side * in, out, standard_deviation)),
+            .bias = parameter(Matrix(1, out))};
+}
+
+Convolution make_convolution_without_bias(Random& random, int side, int in, int out, float standard_deviation) {
+    return {.weight = parameter(truncated_normal_matrix(random, side * side * in, out, standard_deviation)), .bias = {}};
+}
+
+static void require_bias(const char* name, const Var& bias, int channels, Where where) {
+    require(!bias || (bias.rows() == 1 && bias.cols() == channels), where, name, ": a bias of ", bias ? shape(bias.value()) : "",
+            " for ", channels, " channels");
+}
+
+// --- convolution ---
+
+Matrix convolve_textbook(const Matrix& x, const MapSize& size, const Matrix& weight, const Matrix& bias, const Window& window) {
+    const MapSize places = size_after(size, window);
+    const int C = x.cols, D = weight.cols;
+    Matrix result = Matrix::unset(places.rows(), D);
+    for (int image = 0; image < places.images; ++image)
+        for (int y = 0; y < places.height; ++y)
+            for (int x_ = 0; x_ < places.width; ++x_)
+                for (int d = 0; d < D; ++d) {
+                    double sum = bias.empty() ? 0 : bias(0, d);
+                    for (int ky = 0; ky < window.side; ++ky)
+                        for (int kx = 0; kx < window.side; ++kx) {
+                            const int row = y * window.stride - window.padding.top + ky;
+                            const int col = x_ * window.stride - window.padding.left + kx;
+                            if (row < 0 || row >= size.height || col < 0 || col >= size.width) continue;  // zeros
+                            for (int c = 0; c < C; ++c)
+                                sum += static_cast<double>(x(size.row(image, row, col), c)) *
+                                       weight((ky * window.side + kx) * C + c, d);
+                        }
+                    result(places.row(image, y, x_), d) = static_cast<float>(sum);
+                }
+    return result;
+}
+
+Map convolve(const Map& x, const Convolution& w, const Window& window, Where where) {
+    require_map(x, "convolve", where);
+    const int taps = window.side * window.side;
+    require(w.weight.rows() == taps * x.channels(), where, "convolve: a weight ", w.weight.value(), " for ", x.channels(),
+            " channels and a kernel of side ", window.side, ", it must have ", taps * x.channels(), " rows");
+    require_bias("convolve", w.bias, w.weight.cols(), where);
+    const MapSize places = size_after(x.size, window, where);
+    const bool sees_itself = window.side == 1 && places == x.size;  // 1 x 1: nothing to gather
+    const Var seen =
+        sees_itself ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
+    const Var products = matmul(seen, w.weight, where);                                                              // (n, D)
+    return {w.bias ? add(products, w.bias, where) : products, places};
+}
+
+// --- transposed convolution ---
+
+TransposedConvolution make_transposed_convolution(Random& random, int side, int in, int out, float standard_deviation) {
+    return {.weight = parameter(truncated_normal_matrix(random, in, side * side * out, standard_deviation)),
+            .bias = parameter(Matrix(1, out))};
+}
+
+Matrix convolve_transposed_textbook(const Matrix& x, const MapSize& size, const Matrix& weight, const Matrix& bias, int side) {
+    const int C = x.cols, D = weight.cols / (side * side);
+    const MapSize spread{size.images, (size.height - 1) * side + 1, (size.width - 1) * side + 1};  // zeros between the pixels
+    Matrix stuffed(spread.rows(), C);
+    for (int image = 0; image < size.images; ++image)
+        for (int y = 0; y < size.height; ++y)
+            for (int x_ = 0; x_ < size.width; ++x_)
+                for (int c = 0; c < C; ++c) stuffed(spread.row(image, y * side, x_ * side), c) = x(size.row(image, y, x_), c);
+    Matrix mirrored = Matrix::unset(side * side * C, D);  // place (ky, kx) holds the weight of (side-1-ky, side-1-kx)
+    for (int k = 0; k < side * side; ++k)
+        for (int c = 0; c < C; ++c)
+            for (int d = 0; d < D; ++d) mirrored(k * C + c, d) = weight(c, (side * side - 1 - k) * D + d);
+    return convolve_textbook(stuffed, spread, mirrored, bias, {.side = side, .padding = Padding::all(side - 1)});
+}
+
+// For each new pixel the row of the products that holds it: those of pixel (Y, X) are k*k rows, one for each place in its square.
+static std::vector<int> rows_of_new_pixels(const MapSize& size, const MapSize& new_size, int side) {
+    std::vector<int> rows;
+    rows.reserve(new_size.rows());
+    for (int image = 0; image < new_size.images; ++image)
+        for (int y = 0; y < new_size.height; ++y)
+            for (int x = 0; x < new_size.width; ++x)
+                rows.push_back((size.row(image, y / side, x / side) * side + y % side) * side + x % side);
+    return rows;
+}
+
+Map convolve_transposed(const Map& x, const TransposedConvolution& w, int side, Where where) {
+    require_map(x, "convolve_transposed", where);
+    const int taps = side * side;
+    require(side > 0 && w.weight.rows() == x.channels() && w.weight.cols() % taps == 0, where, "convolve_transposed: a weight ",
+            w.weight.value(), " for ", x.channels(), " channels and a kernel of side ", side, ", it must be (", x.channels(),
+            ", ", taps, " * channels out)");
+    const int D = w.weight.cols() / taps;
+    require_bias("convolve_transposed", w.bias, D, where);
+    const MapSize size = x.size, new_size{size.images, size.height * side, size.width * side};
+    const Var squares = matmul(x.pixels, w.weight, where);                                        // (n, k*k*D)
+    const Var in_squares = reshape(squares, size.rows() * taps, D, where);                        // (n*k*k, D)
+    const Var pixels = gather_rows(in_squares, rows_of_new_pixels(size, new_size, side), where);  // (n*k*k, D)
+    return {w.bias ? add(pixels, w.bias, where) : pixels, new_size};
+}
+
+// --- names ---
+
+void add_parameters(Parameters& table, const std::string& name, const Convolution& w, int side, Stored stored) {
+    require(stored != Stored::out_by_in, "add_parameters: ", name, ": a convolution is stored as patches or as it is");
+    const long k = side, out = w.weight.cols(), in = w.weight.rows() / (k * k);
+    table.push_back({name + ".weight",
+                     stored == Stored::patches ? std::vector<long>{out, in, k, k} : std::vector<long>{k, k, in, out},
+                     stored,
+                     {w.weight}});
+    if (w.bias) table.push_back({name + ".bias", {out}, Stored::as_it_is, {w.bias}});
+}

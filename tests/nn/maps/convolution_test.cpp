@@ -1,0 +1,159 @@
+#include "nn/maps/convolution.h"
+
+#include "nn/autograd/operations.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("convolution");
+
+static const Matrix one_to_nine{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}};
+static const MapSize three_by_three{1, 3, 3};
+
+TEST_CASE("convolve by hand: a 2 x 2 kernel on 3 x 3 pixels") {
+    const Convolution w{.weight = Matrix{{1}, {2}, {3}, {4}}, .bias = Matrix{{0.5f}}};
+    const Map y = convolve({one_to_nine, three_by_three}, w, {.side = 2});
+    CHECK(y.size == MapSize{1, 2, 2});
+    // 1*1 + 2*2 + 3*4 + 4*5 = 37; moved right, every pixel is 1 more: + 10; moved down, 3 more: + 30
+    CHECK(identical(y.pixels.value(), Matrix{{37.5f}, {47.5f}, {67.5f}, {77.5f}}));
+}
+
+TEST_CASE("convolve by hand: with one pixel of padding the corner of a kernel of ones sees four pixels") {
+    const Convolution ones{.weight = Matrix(9, 1, 1), .bias = {}};
+    const Map y = convolve({one_to_nine, three_by_three}, ones, {.side = 3, .padding = Padding::all(1)});
+    CHECK(y.size == three_by_three);
+    CHECK(identical(y.pixels.value(), Matrix{{12}, {21}, {16}, {27}, {45}, {33}, {24}, {39}, {28}}));
+    // stride 2 and padding below and to the right only: the corners are 1 2 4 5 ... of the whole square, then less and less
+    const Map strided =
+        convolve({one_to_nine, three_by_three}, ones, {.side = 3, .stride = 2, .padding = {.bottom = 2, .right = 2}});
+    CHECK(identical(strided.pixels.value(), Matrix{{45}, {3 + 6 + 9}, {7 + 8 + 9}, {9}}));
+}
+
+TEST_CASE("convolve: the rows of the weight are kernel row, kernel column, channel, the channel fastest") {
+    // two channels side by side in 1 x 2 pixels padded to 2 x 2: only rows 0 ... 3 of the weight meet a pixel
+    const Matrix pixels{{1, 10}, {100, 1000}};
+    const Convolution w{.weight = Matrix{{1}, {2}, {3}, {4}, {50}, {60}, {70}, {80}}, .bias = {}};
+    const Map y = convolve({pixels, {1, 1, 2}}, w, {.side = 2, .padding = {.bottom = 1}});
+    CHECK(identical(y.pixels.value(), Matrix{{1 + 20 + 300 + 4000}}));
+}
+
+static void check_against_textbook(const MapSize& size, int C, int D, const Window& window) {
+    Random random(5);
+    const Matrix x = normal_matrix(random, size.rows(), C);
+    const Matrix weight = normal_matrix(random, window.side * window.side * C, D), bias = normal_matrix(random, 1, D);
+    INFO("side ", window.side, ", stride ", window.stride);
+    const Map y = convolve({x, size}, {.weight = weight, .bias = bias}, window);
+    check_close("with bias", y.pixels.value(), convolve_textbook(x, size, weight, bias, window));
+    CHECK(y.size == size_after(size, window));
+    const Map without = convolve({x, size}, {.weight = weight, .bias = {}}, window);
+    check_close("without bias", without.pixels.value(), convolve_textbook(x, size, weight, Matrix(), window));
+}
+
+TEST_CASE("convolve equals the textbook loops for every kind of window") {
+    const MapSize size{.images = 2, .height = 5, .width = 4};
+    check_against_textbook(size, 3, 6, {.side = 3, .padding = Padding::all(1)});
+    check_against_textbook(size, 3, 6, {.side = 3});
+    check_against_textbook(size, 2, 5, {.side = 3, .stride = 2, .padding = {.bottom = 1, .right = 1}});
+    check_against_textbook(size, 2, 5, {.side = 3, .stride = 2, .padding = same_padding(size, 3, 2)});
+    check_against_textbook(size, 2, 5, {.side = 4, .stride = 2, .padding = same_padding(size, 4, 2)});
+    check_against_textbook(size, 3, 2, {.side = 2, .stride = 2});
+    check_against_textbook(size, 3, 2, {.side = 1});
+    check_against_textbook(size, 3, 2, {.side = 1, .stride = 2});
+    check_against_textbook(size, 3, 2, {.side = 1, .padding = Padding::all(1)});
+    check_against_textbook(size, 1, 1, {.side = 2, .padding = {.top = 3, .left = 1}});
+}
+
+TEST_CASE("convolve_transposed by hand: every pixel becomes a square") {
+    const TransposedConvolution w{.weight = Matrix{{1, 2, 3, 4}}, .bias = Matrix{{10}}};
+    const Map y = convolve_transposed({Matrix{{1}, {2}}, {1, 1, 2}}, w, 2);
+    CHECK(y.size == MapSize{1, 2, 4});
+    CHECK(identical(y.pixels.value(), Matrix{{11}, {12}, {12}, {14}, {13}, {14}, {16}, {18}}));
+}
+
+TEST_CASE("convolve_transposed equals the textbook: zeros between the pixels and a mirrored kernel") {
+    Random random(6);
+    const MapSize size{.images = 2, .height = 3, .width = 2};
+    for (const int side : {1, 2, 3}) {
+        INFO("side ", side);
+        const Matrix x = normal_matrix(random, size.rows(), 3);
+        const Matrix weight = normal_matrix(random, 3, side * side * 4), bias = normal_matrix(random, 1, 4);
+        const Map y = convolve_transposed({x, size}, {.weight = weight, .bias = bias}, side);
+        check_close("with bias", y.pixels.value(), convolve_transposed_textbook(x, size, weight, bias, side));
+        CHECK(y.size == MapSize{2, 3 * side, 2 * side});
+        const Map without = convolve_transposed({x, size}, {.weight = weight, .bias = {}}, side);
+        check_close("without bias", without.pixels.value(), convolve_transposed_textbook(x, size, weight, Matrix(), side));
+    }
+}
+
+TEST_CASE("convolution: gradients of map, weight and bias against finite differences") {
+    using Inputs = const std::vector<Var>&;
+    Random random(7);
+    const Matrix x = normal_matrix(random, 2 * 3 * 4, 2), bias = normal_matrix(random, 1, 3);
+    check_gradient_by_differences(
+        [](Inputs v) {
+            const Window window{.side = 3, .stride = 2, .padding = {.bottom = 1, .right = 1}};
+            return convolve({v[0], {2, 3, 4}}, {.weight = v[1], .bias = v[2]}, window).pixels;
+        },
+        {x, normal_matrix(random, 9 * 2, 3), bias});
+    check_gradient_by_differences(
+        [](Inputs v) {
+            return convolve({v[0], {2, 3, 4}}, {.weight = v[1], .bias = v[2]}, {.side = 1}).pixels;
+        },
+        {x, normal_matrix(random, 2, 3), bias});
+    check_gradient_by_differences(
+        [](Inputs v) {
+            return convolve_transposed({v[0], {2, 3, 4}}, {.weight = v[1], .bias = v[2]}, 2).pixels;
+        },
+        {x, normal_matrix(random, 2, 4 * 3), bias});
+}
+
+TEST_CASE("make_convolution: shapes, a bias of zeros, and weights within two standard deviations") {
+    Random random(8);
+    const Convolution w = make_convolution(random, 3, 4, 5, 0.1f);
+    CHECK(shape(w.weight.value()) == "(36, 5)");
+    CHECK(identical(w.bias.value(), Matrix(1, 5)));
+    for (const float weight : w.weight.value()) CHECK(std::abs(weight) <= 0.2f);
+    CHECK(w.weight.wants_gradient());
+    CHECK_FALSE(make_convolution_without_bias(random, 3, 4, 5).bias);
+    CHECK(shape(make_transposed_convolution(random, 2, 4, 5).weight.value()) == "(4, 20)");
+}
+
+TEST_CASE("add_parameters: a PyTorch weight (D, C, k, k) and a Flax weight (k, k, C, D) are the same matrix") {
+    Matrix weight(4 * 3, 2);  // k = 2, C = 3, D = 2
+    for (std::size_t n = 0; n < weight.size(); ++n) weight[n] = static_cast<float>(n);
+    const Convolution w{.weight = parameter(weight), .bias = parameter(Matrix{{1, 2}})};
+    Parameters pytorch, flax;
+    add_parameters(pytorch, "conv", w, 2);
+    add_parameters(flax, "conv", w, 2, Stored::as_it_is);
+    CHECK(pytorch[0].name == "conv.weight");
+    CHECK(pytorch[0].shape == std::vector<long>{2, 3, 2, 2});
+    CHECK(flax[0].shape == std::vector<long>{2, 2, 3, 2});
+    CHECK(pytorch[1].name == "conv.bias");
+    CHECK(pytorch[1].shape == std::vector<long>{2});
+    const Matrix published = published_value(pytorch[0]);  // its numbers in the order (d, c, ky, kx)
+    for (int d = 0; d < 2; ++d)
+        for (int c = 0; c < 3; ++c)
+            for (int k = 0; k < 4; ++k) CHECK(published[(d * 3 + c) * 4 + k] == weight(k * 3 + c, d));
+    const Matrix in_flax = published_value(flax[0]);
+    for (std::size_t n = 0; n < weight.size(); ++n) CHECK(in_flax[n] == weight[n]);
+    CHECK_THROWS_WITH(add_parameters(flax, "conv", w, 2, Stored::out_by_in),
+                      "add_parameters: conv: a convolution is stored as patches or as it is");
+}
+
+TEST_CASE("convolution: weights that do not fit are refused with the shapes") {
+    const Map x{one_to_nine, three_by_three};
+    CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(8, 2), .bias = {}}, {.side = 3}); })) ==
+          "convolve: a weight (8, 2) for 1 channels and a kernel of side 3, it must have 9 rows");
+    CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(9, 2), .bias = Matrix(1, 3)}, {.side = 3}); })) ==
+          "convolve: a bias of (1, 3) for 2 channels");
+    CHECK(without_place(error_of([&] {
+              convolve({one_to_nine, {1, 2, 3}}, {.weight = Matrix(9, 2), .bias = {}}, {.side = 3});
+          })) == "convolve: pixels (9, 1) for a map of 1 image of 2 x 3, which has 6 rows");
+    CHECK(without_place(error_of([&] { convolve_transposed(x, {.weight = Matrix(1, 6), .bias = {}}, 2); })) ==
+          "convolve_transposed: a weight (1, 6) for 1 channels and a kernel of side 2, it must be (1, 4 * channels out)");
+    CHECK(without_place(error_of([&] { convolve_transposed(x, {.weight = Matrix(2, 8), .bias = {}}, 2); })) ==
+          "convolve_transposed: a weight (2, 8) for 1 channels and a kernel of side 2, it must be (1, 4 * channels out)");
+    CHECK(without_place(error_of([&] { convolve_transposed(x, {.weight = Matrix(1, 8), .bias = Matrix(2, 1)}, 2); })) ==
+          "convolve_transposed: a bias of (2, 1) for 2 channels");
+}
+
+TEST_SUITE_END();
