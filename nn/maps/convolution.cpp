@@ -24,20 +24,20 @@ Matrix convolve_textbook(const Matrix& x, const MapSize& size, const Matrix& wei
     const int C = x.cols, D = weight.cols;
     Matrix result = Matrix::unset(places.rows(), D);
     for (int image = 0; image < places.images; ++image)
-        for (int y = 0; y < places.height; ++y)
-            for (int x_ = 0; x_ < places.width; ++x_)
+        for (int down = 0; down < places.height; ++down)
+            for (int across = 0; across < places.width; ++across)
                 for (int d = 0; d < D; ++d) {
                     double sum = bias.empty() ? 0 : bias(0, d);
                     for (int ky = 0; ky < window.side; ++ky)
                         for (int kx = 0; kx < window.side; ++kx) {
-                            const int row = y * window.stride - window.padding.top + ky;
-                            const int col = x_ * window.stride - window.padding.left + kx;
+                            const int row = down * window.stride - window.padding.top + ky;
+                            const int col = across * window.stride - window.padding.left + kx;
                             if (row < 0 || row >= size.height || col < 0 || col >= size.width) continue;  // zeros
                             for (int c = 0; c < C; ++c)
                                 sum += static_cast<double>(x(size.row(image, row, col), c)) *
                                        weight((ky * window.side + kx) * C + c, d);
                         }
-                    result(places.row(image, y, x_), d) = static_cast<float>(sum);
+                    result(places.row(image, down, across), d) = static_cast<float>(sum);
                 }
     return result;
 }
@@ -49,7 +49,7 @@ Map convolve(const Map& x, const Convolution& w, const Window& window, Where whe
             " channels and a kernel of side ", window.side, ", it must have ", taps * x.channels(), " rows");
     require_bias("convolve", w.bias, w.weight.cols(), where);
     const MapSize places = size_after(x.size, window, where);
-    const bool sees_itself = window.side == 1 && places == x.size;  // 1 x 1: nothing to gather
+    const bool sees_itself = window.side == 1 && window.stride == 1 && places == x.size;  // 1 x 1: nothing to gather
     const Var seen =
         sees_itself ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
     const Var products = matmul(seen, w.weight, where);                                                              // (n, D)
@@ -68,9 +68,10 @@ Matrix convolve_transposed_textbook(const Matrix& x, const MapSize& size, const 
     const MapSize spread{size.images, (size.height - 1) * side + 1, (size.width - 1) * side + 1};  // zeros between the pixels
     Matrix stuffed(spread.rows(), C);
     for (int image = 0; image < size.images; ++image)
-        for (int y = 0; y < size.height; ++y)
-            for (int x_ = 0; x_ < size.width; ++x_)
-                for (int c = 0; c < C; ++c) stuffed(spread.row(image, y * side, x_ * side), c) = x(size.row(image, y, x_), c);
+        for (int row = 0; row < size.height; ++row)
+            for (int col = 0; col < size.width; ++col)
+                for (int c = 0; c < C; ++c)
+                    stuffed(spread.row(image, row * side, col * side), c) = x(size.row(image, row, col), c);
     Matrix mirrored = Matrix::unset(side * side * C, D);  // place (ky, kx) holds the weight of (side-1-ky, side-1-kx)
     for (int k = 0; k < side * side; ++k)
         for (int c = 0; c < C; ++c)

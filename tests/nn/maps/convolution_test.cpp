@@ -60,6 +60,9 @@ TEST_CASE("convolve equals the textbook loops for every kind of window") {
     check_against_textbook(size, 3, 2, {.side = 1, .stride = 2});
     check_against_textbook(size, 3, 2, {.side = 1, .padding = Padding::all(1)});
     check_against_textbook(size, 1, 1, {.side = 2, .padding = {.top = 3, .left = 1}});
+    // 1 x 1, the size stays, and yet other pixels are seen
+    check_against_textbook({.images = 1, .height = 2, .width = 2}, 3, 2,
+                           {.side = 1, .stride = 2, .padding = {.top = 1, .left = 1}});
 }
 
 TEST_CASE("convolve_transposed by hand: every pixel becomes a square") {
