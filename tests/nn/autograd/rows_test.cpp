@@ -89,6 +89,17 @@ TEST_CASE("rows: gradients against finite differences") {
     check_gradient_by_differences([](Inputs v) { return sums_before(v[0], Segments::of({3, 2})); }, {rows});
     // gradients add to what is there already
     check_gradient_by_differences([](Inputs v) { return add(v[0], sums_before(v[0], Segments::of({1, 4}))); }, {rows});
+    check_gradient_by_differences(
+        [](Inputs v) {
+            return add(v[0], mix_rows(v[0], {4, 3, 2, 1, 0}, v[1]));
+        },
+        {rows, Matrix(5, 1, 2)});
+    check_gradient_by_differences(
+        [](Inputs v) {
+            return add(v[1], mix_rows(v[0], {0, 3, 3, 2}, v[1]));
+        },
+        {Matrix{{1}, {3}, {-2}, {5}}, Matrix{{1}, {2}, {4}, {-3}}});
+    check_gradient_by_differences([](Inputs v) { return add(v[0], max_rows(v[0], {2, 0, 1}, 1)); }, {x});
 }
 
 TEST_CASE("rows: an input that wants no gradient receives none") {
