@@ -3,13 +3,14 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 
-Convolution make_convolution(Random& random, int side, int in, int out, float standard_deviation) {
-    return {.weight = parameter(truncated_normal_matrix(random, side * side * in, out, standard_deviation)),
-            .bias = parameter(Matrix(1, out))};
+Convolution make_convolution(Random& random, int side, int in, int out, const Init& init) {
+    const int taps = side * side;
+    return {.weight = make_weight(random, taps * in, out, init, taps * out), .bias = parameter(Matrix(1, out))};
 }
 
-Convolution make_convolution_without_bias(Random& random, int side, int in, int out, float standard_deviation) {
-    return {.weight = parameter(truncated_normal_matrix(random, side * side * in, out, standard_deviation)), .bias = {}};
+Convolution make_convolution_without_bias(Random& random, int side, int in, int out, const Init& init) {
+    const int taps = side * side;
+    return {.weight = make_weight(random, taps * in, out, init, taps * out), .bias = {}};
 }
 
 static void require_bias(const char* name, const Var& bias, int channels, Where where) {
@@ -52,15 +53,13 @@ Map convolve(const Map& x, const Convolution& w, const Window& window, Where whe
     const bool sees_itself = window.side == 1 && window.stride == 1 && places == x.size;  // 1 x 1: nothing to gather
     const Var seen =
         sees_itself ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
-    const Var products = matmul(seen, w.weight, where);                                                              // (n, D)
-    return {w.bias ? add(products, w.bias, where) : products, places};
+    return {linear(seen, {.weight = w.weight, .bias = w.bias}, where), places};                                      // (n, D)
 }
 
 // --- transposed convolution ---
 
-TransposedConvolution make_transposed_convolution(Random& random, int side, int in, int out, float standard_deviation) {
-    return {.weight = parameter(truncated_normal_matrix(random, in, side * side * out, standard_deviation)),
-            .bias = parameter(Matrix(1, out))};
+TransposedConvolution make_transposed_convolution(Random& random, int side, int in, int out, const Init& init) {
+    return {.weight = make_weight(random, in, side * side * out, init), .bias = parameter(Matrix(1, out))};
 }
 
 Matrix convolve_transposed_textbook(const Matrix& x, const MapSize& size, const Matrix& weight, const Matrix& bias, int side) {

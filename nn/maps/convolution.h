@@ -7,8 +7,7 @@
 #pragma once
 #include <string>
 
-#include "nn/base/random.h"
-#include "nn/data/parameters.h"
+#include "nn/layers/linear.h"
 #include "nn/maps/map.h"
 
 struct Convolution {
@@ -16,9 +15,9 @@ struct Convolution {
     Var bias;    // (1, D), or no value at all
 };
 
-// Weights drawn from a normal distribution truncated at two standard deviations; bias 0.
-Convolution make_convolution(Random& random, int side, int in, int out, float standard_deviation = 0.02f);
-Convolution make_convolution_without_bias(Random& random, int side, int in, int out, float standard_deviation = 0.02f);
+// Fresh weights for `in` channels, and a bias of 0. (Xavier's formula counts k*k*in numbers in and k*k*out out.)
+Convolution make_convolution(Random& random, int side, int in, int out, const Init& init = {});
+Convolution make_convolution_without_bias(Random& random, int side, int in, int out, const Init& init = {});
 
 // y(place) = sum over the pixels of the window of x(pixel) W(pixel) + b; padding counts as zeros.
 //   x (images * H * W, C) -> (images * H' * W', D), H' and W' as size_after() says
@@ -34,7 +33,7 @@ struct TransposedConvolution {
     Var bias;    // (1, D), or no value at all
 };
 
-TransposedConvolution make_transposed_convolution(Random& random, int side, int in, int out, float standard_deviation = 0.02f);
+TransposedConvolution make_transposed_convolution(Random& random, int side, int in, int out, const Init& init = {});
 
 // y(k Y + i, k X + j) = x(Y, X) W(i, j) + b
 //   x (images * H * W, C) -> (images * k H * k W, D)

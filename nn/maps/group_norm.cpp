@@ -4,10 +4,6 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/autograd/rows.h"
 
-GroupNorm make_group_norm(int channels) {
-    return {.gain = parameter(Matrix(1, channels, 1)), .bias = parameter(Matrix(1, channels))};
-}
-
 // The mean over the pixels of each image and over each group of channels, spelled out for every channel: (n, C) -> (images, C).
 static Var group_means(const Var& pixels, const MapSize& size, int groups, Where where) {
     const int C = pixels.cols(), in_group = C / groups;
@@ -25,24 +21,23 @@ static std::vector<int> image_of_pixels(const MapSize& size) {
     return images;
 }
 
-Map group_norm(const Map& x, const GroupNorm& w, int groups, float eps, Where where) {
+static void require_one_row(const char* what, const Var& row, int channels, Where where) {
+    require(!row || (row.rows() == 1 && row.cols() == channels), where, "group_norm: a ", what, " of ",
+            row ? shape(row.value()) : "", " for ", channels, " channels");
+}
+
+Map group_norm(const Map& x, const Norm& w, int groups, float eps, Where where) {
     require_map(x, "group_norm", where);
     const int C = x.channels();
     require(groups > 0 && C % groups == 0, where, "group_norm: ", C, " channels do not split into ", groups, " groups");
-    require(w.gain.rows() == 1 && w.gain.cols() == C && same_shape(w.gain.value(), w.bias.value()), where,
-            "group_norm: an input of shape ", x.pixels.value(), " meets a gain of shape ", w.gain.value(),
-            " and a bias of shape ", w.bias.value());
+    require_one_row("gain", w.gain, C, where);
+    require_one_row("bias", w.bias, C, where);
     const std::vector<int> images = image_of_pixels(x.size);
-    const Var mean = group_means(x.pixels, x.size, groups, where);                    // (images, C)
+    const Var mean = group_means(x.pixels, x.size, groups, where);                    // (images, C)   [GN 2]
     const Var centred = subtract(x.pixels, gather_rows(mean, images, where), where);  // (n, C)
-    const Var variance = group_means(square(centred, where), x.size, groups, where);  // (images, C)   [GN 3]
+    const Var variance = group_means(square(centred, where), x.size, groups, where);  // (images, C)   [GN 2]
     const Var sigma = sqrt(shift(variance, eps, where), where);                       // (images, C)
-    const Var factor = divide(w.gain, sigma, where);                                  // (images, C)   gain / sigma
-    const Var scaled = multiply(centred, gather_rows(factor, images, where), where);  // (n, C)
-    return {add(scaled, w.bias, where), x.size};                                      // (n, C)        [GN 1]
-}
-
-void add_parameters(Parameters& table, const std::string& name, const GroupNorm& w) {
-    table.push_back({name + ".weight", {w.gain.cols()}, Stored::as_it_is, {w.gain}});
-    table.push_back({name + ".bias", {w.bias.cols()}, Stored::as_it_is, {w.bias}});
+    const Var factor = divide(w.gain ? w.gain : Matrix(1, 1, 1), sigma, where);       // (images, C)   gain / sigma
+    const Var scaled = multiply(centred, gather_rows(factor, images, where), where);  // (n, C)        [GN 1] times gain
+    return {w.bias ? add(scaled, w.bias, where) : scaled, x.size};                    // (n, C)        [GN 6]
 }

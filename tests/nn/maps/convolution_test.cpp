@@ -1,5 +1,8 @@
 #include "nn/maps/convolution.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "tests/close.h"
 #include "tests/test.h"
@@ -111,11 +114,16 @@ TEST_CASE("convolution: gradients of map, weight and bias against finite differe
 
 TEST_CASE("make_convolution: shapes, a bias of zeros, and weights within two standard deviations") {
     Random random(8);
-    const Convolution w = make_convolution(random, 3, 4, 5, 0.1f);
+    const Convolution w = make_convolution(random, 3, 4, 5, {.stddev = 0.1f});
     CHECK(shape(w.weight.value()) == "(36, 5)");
     CHECK(identical(w.bias.value(), Matrix(1, 5)));
     for (const float weight : w.weight.value()) CHECK(std::abs(weight) <= 0.2f);
     CHECK(w.weight.wants_gradient());
+    // Xavier: sqrt(6 / (9 * 4 + 9 * 5)) = 0.272; with 5 instead of 9 * 5 numbers out it would be 0.383
+    const Convolution xavier = make_convolution_without_bias(random, 3, 4, 5, {.draw = Draw::xavier_uniform});
+    float largest = 0;
+    for (const float weight : xavier.weight.value()) largest = std::max(largest, std::abs(weight));
+    CHECK((largest > 0.25f && largest <= 0.273f));
     CHECK_FALSE(make_convolution_without_bias(random, 3, 4, 5).bias);
     CHECK(shape(make_transposed_convolution(random, 2, 4, 5).weight.value()) == "(4, 20)");
 }

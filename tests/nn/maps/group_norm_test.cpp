@@ -1,7 +1,6 @@
 #include "nn/maps/group_norm.h"
 
 #include "nn/base/random.h"
-#include "nn/layers/norm.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -10,30 +9,32 @@ TEST_SUITE_BEGIN("group_norm");
 TEST_CASE("group_norm by hand: one group, all pixels and channels share a mean") {
     // 1, 3, 5, 7: mean 4, variance (9 + 1 + 1 + 9) / 4 = 5; with eps 4 the standard deviation is 3
     const Map x{Matrix{{1, 3}, {5, 7}}, {1, 1, 2}};
-    check_close("normalised", group_norm(x, make_group_norm(2), 1, 4).pixels.value(), Matrix{{-1, -1.0f / 3}, {1.0f / 3, 1}});
-    const GroupNorm w{.gain = Matrix{{3, 6}}, .bias = Matrix{{10, 20}}};
+    check_close("normalised", group_norm(x, make_layer_norm(2), 1, 4).pixels.value(), Matrix{{-1, -1.0f / 3}, {1.0f / 3, 1}});
+    const Norm w{.gain = Matrix{{3, 6}}, .bias = Matrix{{10, 20}}};
     check_close("gain and bias", group_norm(x, w, 1, 4).pixels.value(), Matrix{{7, 18}, {11, 26}});
+    check_close("gain alone", group_norm(x, {.gain = w.gain, .bias = {}}, 1, 4).pixels.value(), Matrix{{-3, -2}, {1, 6}});
+    check_close("neither", group_norm(x, {}, 1, 4).pixels.value(), Matrix{{-1, -1.0f / 3}, {1.0f / 3, 1}});
 }
 
 TEST_CASE("group_norm by hand: one group for each channel is instance norm") {
     // channel 0: 1, 5 has mean 3 and variance 4; channel 1: 3, 9 has mean 6 and variance 9
     const Map x{Matrix{{1, 3}, {5, 9}}, {1, 2, 1}};
-    check_close("normalised", group_norm(x, make_group_norm(2), 2, 0).pixels.value(), Matrix{{-1, -1}, {1, 1}});
+    check_close("normalised", group_norm(x, make_layer_norm(2), 2, 0).pixels.value(), Matrix{{-1, -1}, {1, 1}});
 }
 
 TEST_CASE("group_norm: groups are channels next to each other") {
     // groups of channels 0 1 and 2 3: 1, 3 has mean 2 and variance 1; 10, 50 has mean 30 and variance 400
     const Map x{Matrix{{1, 3, 10, 50}}, {1, 1, 1}};
-    check_close("normalised", group_norm(x, make_group_norm(4), 2, 0).pixels.value(), Matrix{{-1, 1, -1, 1}});
+    check_close("normalised", group_norm(x, make_layer_norm(4), 2, 0).pixels.value(), Matrix{{-1, 1, -1, 1}});
 }
 
 TEST_CASE("group_norm: images do not see each other") {
     Random random(13);
     const MapSize size{.images = 2, .height = 2, .width = 3};
     Matrix x = normal_matrix(random, size.rows(), 4);
-    const Matrix before = group_norm({x, size}, make_group_norm(4), 2, 1e-6f).pixels.value();
+    const Matrix before = group_norm({x, size}, make_layer_norm(4), 2, 1e-6f).pixels.value();
     for (int j = 0; j < 4; ++j) x(7, j) += 3;  // a pixel of the second image
-    const Matrix after = group_norm({x, size}, make_group_norm(4), 2, 1e-6f).pixels.value();
+    const Matrix after = group_norm({x, size}, make_layer_norm(4), 2, 1e-6f).pixels.value();
     CHECK(identical(slice_rows(after, 0, 6), slice_rows(before, 0, 6)));
     CHECK_FALSE(identical(slice_rows(after, 6, 6), slice_rows(before, 6, 6)));
 }
@@ -54,22 +55,18 @@ TEST_CASE("group_norm: gradients of map, gain and bias against finite difference
         {normal_matrix(random, 12, 4), normal_matrix(random, 1, 4), normal_matrix(random, 1, 4)});
 }
 
-TEST_CASE("group_norm: its names; groups and widths that do not fit are refused") {
-    Parameters table;
-    add_parameters(table, "norm", make_group_norm(4));
-    CHECK(table[0].name == "norm.weight");
-    CHECK(table[1].name == "norm.bias");
-    CHECK(table[0].shape == std::vector<long>{4});
-    CHECK(table[0].parts[0].value()(0, 0) == 1);
-    CHECK(table[1].parts[0].value()(0, 0) == 0);
+TEST_CASE("group_norm: groups and widths that do not fit are refused") {
     CHECK(without_place(error_of([] {
-              group_norm({Matrix(2, 4), {1, 1, 2}}, make_group_norm(4), 3, 0);
+              group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(4), 3, 0);
           })) == "group_norm: 4 channels do not split into 3 groups");
     CHECK(without_place(error_of([] {
-              group_norm({Matrix(2, 4), {1, 1, 2}}, make_group_norm(3), 2, 0);
-          })) == "group_norm: an input of shape (2, 4) meets a gain of shape (1, 3) and a bias of shape (1, 3)");
+              group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(3), 2, 0);
+          })) == "group_norm: a gain of (1, 3) for 4 channels");
     CHECK(without_place(error_of([] {
-              group_norm({Matrix(3, 4), {1, 1, 2}}, make_group_norm(4), 2, 0);
+              group_norm({Matrix(2, 4), {1, 1, 2}}, {.gain = {}, .bias = Matrix(2, 4)}, 2, 0);
+          })) == "group_norm: a bias of (2, 4) for 4 channels");
+    CHECK(without_place(error_of([] {
+              group_norm({Matrix(3, 4), {1, 1, 2}}, make_layer_norm(4), 2, 0);
           })) == "group_norm: pixels (3, 4) for a map of 1 image of 1 x 2, which has 2 rows");
 }
 
