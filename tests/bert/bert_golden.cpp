@@ -1,5 +1,7 @@
 #include "tests/bert/bert_golden.h"
 
+#include "tests/fixture_views.h"
+
 bert::Config bert_config(const Golden& golden) {
     return {.vocabulary = golden.file.metadata_int("vocab_size"),
             .positions = golden.file.metadata_int("max_position_embeddings"),
@@ -13,15 +15,11 @@ bert::Config bert_config(const Golden& golden) {
 }
 
 bert::Batch bert_batch(const Golden& golden) {
-    const int B = golden.file.dimension("input.input_ids", 0), T = golden.file.dimension("input.input_ids", 1);
-    bert::Batch batch{.sequences = B,
-                      .length = T,
-                      .ids = golden.integers("input.input_ids"),
-                      .token_types = golden.integers("input.token_type_ids"),
-                      .attention_mask = Matrix(B, T)};
-    const std::vector<int> mask = golden.integers("input.attention_mask");
-    for (std::size_t k = 0; k < mask.size(); ++k) batch.attention_mask[k] = static_cast<float>(mask[k]);
-    return batch;
+    return {.sequences = golden.file.dimension("input.input_ids", 0),
+            .length = golden.file.dimension("input.input_ids", 1),
+            .ids = golden.integers("input.input_ids"),
+            .token_types = golden.integers("input.token_type_ids"),
+            .attention_mask = numbers_of(golden, "input.attention_mask")};
 }
 
 static void replace_ending(std::string& name, const std::string& ours, const std::string& theirs) {
@@ -39,15 +37,12 @@ Parameters with_names_of(Parameters parameters, const Golden& golden) {
 
 void check_encoder(const Golden& golden, const bert::Steps& steps) {
     golden.check("embeddings", steps.embedding.z0.value());
-    for (std::size_t l = 0; l < steps.encoder.blocks.size(); ++l) {
-        const std::string layer = "layer." + std::to_string(l);
-        const BlockSteps& block = steps.encoder.blocks[l];
-        golden.check(layer + ".attention", block.attention.weights.value());
-        golden.check(layer + ".attention_context", block.attention.context.value());
-        golden.check(layer + ".attention_output", block.after_attention.value());
-        golden.check(layer + ".intermediate", block.mlp.hidden.value());
-        golden.check(layer, block.output.value());
-    }
+    check_stack(golden, steps.encoder, golden.file.metadata_int("num_hidden_layers"),
+                {{"layer.#.attention", Step::weights},
+                 {"layer.#.attention_context", Step::context},
+                 {"layer.#.attention_output", Step::after_attention},
+                 {"layer.#.intermediate", Step::hidden},
+                 {"layer.#", Step::output}});
     golden.check("pooled_output", steps.pooled.value());
 }
 

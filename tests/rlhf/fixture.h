@@ -1,9 +1,7 @@
-// fixture.h: what the fixtures of this folder have in common, a small GPT-2 and masked rows.
+// fixture.h: what the fixtures of this folder have in common, a small GPT-2 that reads padded rows.
 #pragma once
-#include <algorithm>
-
 #include "gpt/gpt.h"
-#include "tests/golden.h"
+#include "tests/fixture_views.h"
 
 inline gpt::Config gpt_config_of_fixture(const Golden& golden) {
     const Safetensors& file = golden.file;
@@ -17,17 +15,9 @@ inline gpt::Config gpt_config_of_fixture(const Golden& golden) {
             .activation = activation_of_name(file.metadata_text("activation_function"))};
 }
 
-inline Matrix column_of(const std::vector<float>& numbers) {
-    Matrix column(static_cast<int>(numbers.size()), 1);
-    for (std::size_t k = 0; k < numbers.size(); ++k) column[k] = numbers[k];
-    return column;
-}
-
-// Rows of padding set to zero, as the fixture keeps them: T rows for each text, or T for each text and head.
-inline Matrix without_padding(const Matrix& m, const std::vector<int>& lengths, int heads = 1) {
-    Matrix kept = m;
-    const int T = m.rows / static_cast<int>(lengths.size()) / heads;
-    for (int i = 0; i < m.rows; ++i)
-        if (i % T >= lengths[i / (T * heads)]) std::fill_n(kept.row(i), m.cols, 0.0f);
-    return kept;
+// The steps of the trunk from the embedding to the last norm, whose rows of padding are zero in the fixture.
+inline void check_trunk(const Golden& golden, const gpt::Steps& steps, const gpt::Config& config, const Matrix& mask) {
+    golden.check("embedding", padding_zeroed(steps.embeddings.value(), mask));
+    check_stack(golden, steps.decoder, config.depth, {{"attention.#", Step::weights}, {"block.#", Step::output}}, {.mask = mask});
+    golden.check("final_norm", padding_zeroed(steps.hidden.value(), mask));
 }

@@ -56,7 +56,7 @@ TEST_CASE("every quantity, both losses and every gradient equal the published im
         load(gpt::parameters(reference, config, "transformer."), golden.file, gpt::load_rules(config), "input.reference.");
 
         const Matrix mask = ppo::answer_mask(episodes);
-        golden.check_integers("mask", {mask.begin(), mask.end()});
+        golden.check_integers("mask", integers_of(mask));
         const gpt::Steps reference_steps = gpt::forward(episodes.tokens, episodes.length, reference, config);
         const Matrix reference_log_probabilities = ppo::token_log_probabilities(reference_steps.logits, episodes).value();
 
@@ -69,14 +69,9 @@ TEST_CASE("every quantity, both losses and every gradient equal the published im
 
         std::vector<int> lengths;
         for (int b = 0; b < episodes.count(); ++b) lengths.push_back(episodes.prompt_lengths[b] + episodes.answer_lengths[b]);
-        golden.check("embedding", without_padding(policy.trunk.embeddings.value(), lengths));
-        for (int l = 0; l < config.depth; ++l) {
-            const BlockSteps& block = policy.trunk.decoder.blocks[l];
-            golden.check("attention." + std::to_string(l), without_padding(block.attention.weights.value(), lengths, config.heads));
-            golden.check("block." + std::to_string(l), without_padding(block.output.value(), lengths));
-        }
-        golden.check("final_norm", without_padding(policy.trunk.hidden.value(), lengths));
-        golden.check("logits", without_padding(policy.trunk.logits.value(), lengths));
+        const Matrix tokens = mask_of_lengths(lengths, episodes.length);  // (B, L)
+        check_trunk(golden, policy.trunk, config, tokens);
+        golden.check("logits", padding_zeroed(policy.trunk.logits.value(), tokens));
         golden.check("logprobs", policy.log_probabilities.value());
         golden.check("vpreds", policy.values.value());
         golden.check("ref_logprobs", reference_log_probabilities);
@@ -97,7 +92,7 @@ TEST_CASE("every quantity, both losses and every gradient equal the published im
         golden.check("approxkl", loss.approximate_kl);
         golden.check("policykl", loss.policy_kl);
         const std::vector<float> kl = ppo::kl_of_episodes(old_log_probabilities, reference_log_probabilities, mask);
-        golden.check("kl_per_sequence", transpose(column_of(kl)));
+        golden.check("kl_per_sequence", row_of(kl));
         golden.check("mean_kl", ppo::mean_of(kl));
         golden.check("kl_coef_next", ppo::next_kl_coefficient(ppo_config.kl_coefficient, ppo::mean_of(kl), episodes.count(), ppo_config));
 

@@ -44,13 +44,7 @@ TEST_CASE("every step, both losses and every gradient equal the published implem
         const preferences::Pairs pairs = preferences::all_pairs(group, ranks);
         const reward_model::LossSteps loss = reward_model::loss(steps.rewards, pairs);
 
-        golden.check("embedding", without_padding(steps.trunk.embeddings.value(), lengths));
-        for (int l = 0; l < config.depth; ++l) {
-            const BlockSteps& block = steps.trunk.decoder.blocks[l];
-            golden.check("attention." + std::to_string(l), without_padding(block.attention.weights.value(), lengths, config.heads));
-            golden.check("block." + std::to_string(l), without_padding(block.output.value(), lengths));
-        }
-        golden.check("final_norm", without_padding(steps.trunk.hidden.value(), lengths));
+        check_trunk(golden, steps.trunk, config, mask_of_lengths(lengths, golden.file.dimension("input.tokens", 1)));
         golden.check("last_hidden", steps.last_hidden.value());
         golden.check("rewards", transpose(steps.rewards.value()));
         std::vector<int> flat;

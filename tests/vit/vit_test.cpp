@@ -6,7 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
 #include "nn/training/loss.h"
-#include "tests/golden.h"
+#include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -28,35 +28,23 @@ static vit::Config config_of_fixture(const Golden& golden) {
             .query_key_value_bias = golden.flag("qkv_bias")};
 }
 
-// input.pixel_values (B, C, H, W)
-static std::vector<Image> images_of_fixture(const Golden& golden, const vit::Config& config) {
-    const Matrix numbers = golden.input("pixel_values");  // (B*C*H, W)
-    const int B = golden.file.metadata_int("batch_size");
-    std::vector<Image> images;
-    for (int b = 0; b < B; ++b)
-        images.push_back(image_from_channels_first(numbers.row(b * config.grid.channels * config.grid.height), config.grid.channels,
-                                                   config.grid.height, config.grid.width));
-    return images;
-}
-
-static Matrix pixels_of(const std::vector<Image>& images) {
-    Matrix pixels(static_cast<int>(images.size()) * images[0].height * images[0].width, images[0].channels);
-    float* to = pixels.begin();
-    for (const Image& image : images) to = std::copy(image.pixels.begin(), image.pixels.end(), to);
-    return pixels;
-}
-
-static Matrix channel_major_patches_of(const std::vector<Image>& images, const vit::Config& config) {
-    std::vector<Var> patches;
-    for (const Image& image : images) patches.push_back(patchify_channel_major(image, config.grid.patch_size));
-    return concat_rows(patches).value();
-}
+static const std::vector<StepName> names_of_block{{"layer.#.layernorm_before", Step::norm1},
+                                                  {"layer.#.query", Step::query},
+                                                  {"layer.#.key", Step::key},
+                                                  {"layer.#.value", Step::value},
+                                                  {"layer.#.attention_probs", Step::weights},
+                                                  {"layer.#.context", Step::context},
+                                                  {"layer.#.attention_output", Step::attention_output},
+                                                  {"layer.#.after_attention", Step::after_attention},
+                                                  {"layer.#.layernorm_after", Step::norm2},
+                                                  {"layer.#.intermediate", Step::hidden},
+                                                  {"layer.#.output", Step::output}};
 
 TEST_CASE("every step, the loss and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("vit")) {
         const Golden golden(path);
         const vit::Config config = config_of_fixture(golden);
-        const std::vector<Image> images = images_of_fixture(golden, config);
+        const std::vector<Image> images = images_of(golden, "input.pixel_values");
         const std::vector<int> labels = golden.integers("input.labels");
         Random random;
         const vit::Weights w = vit::make_weights(config, random);
@@ -67,27 +55,13 @@ TEST_CASE("every step, the loss and every gradient equal the published implement
         const vit::Steps steps = vit::forward(images, w, config);
         const Var loss = vit::loss(steps, labels);
 
-        golden.check("image_hwc", pixels_of(images));
+        golden.check("image_hwc", channels_last_of(images));
         golden.check("patches", steps.embedding.patches);
-        golden.check("patches_channel_major", channel_major_patches_of(images, config));
+        golden.check("patches_channel_major", channel_major_patches_of(images, config.grid.patch_size));
         golden.check("projection_matrix", w.projection.weight.value());
         golden.check("patch_embeddings", steps.embedding.patch_embeddings.value());
         golden.check("z0", steps.embedding.z0.value());
-        for (int l = 0; l < config.depth; ++l) {
-            const BlockSteps& block = steps.encoder.blocks[l];
-            const std::string layer = "layer." + std::to_string(l) + ".";
-            golden.check(layer + "layernorm_before", block.norm1.value());
-            golden.check(layer + "query", block.attention.query.value());
-            golden.check(layer + "key", block.attention.key.value());
-            golden.check(layer + "value", block.attention.value.value());
-            golden.check(layer + "attention_probs", block.attention.weights.value());
-            golden.check(layer + "context", block.attention.context.value());
-            golden.check(layer + "attention_output", block.attention.output.value());
-            golden.check(layer + "after_attention", block.after_attention.value());
-            golden.check(layer + "layernorm_after", block.norm2.value());
-            golden.check(layer + "intermediate", block.mlp.hidden.value());
-            golden.check(layer + "output", block.output.value());
-        }
+        check_stack(golden, steps.encoder, config.depth, names_of_block);
         golden.check("layernorm", steps.norm.value());
         golden.check("logits", steps.logits.value());
         golden.check("probabilities", steps.probabilities.value());

@@ -6,8 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/data/patches.h"
 #include "nn/layers/position.h"
-#include "tests/golden.h"
-#include "tests/images.h"
+#include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -45,17 +44,9 @@ static MaeCase golden_case(const Golden& golden) {
     Random random(1);
     c.w = mae::make_weights(c.config, random);
     golden.load_weights(mae::parameters(c.w, c.config));
-    c.images = images_of_fixture(golden.input("imgs"), c.config.grid.channels, c.config.grid.height);
+    c.images = images_of(golden, "input.imgs");
     c.noise = golden.input("noise");
     return c;
-}
-
-static void check_stack(const Golden& golden, const std::string& name, const StackSteps& steps) {
-    for (std::size_t l = 0; l < steps.blocks.size(); ++l) {
-        const std::string block = name + "." + std::to_string(l);
-        golden.check(block + ".attention_probs", steps.blocks[l].attention.weights.value());
-        golden.check(block + ".output", steps.blocks[l].output.value());
-    }
 }
 
 TEST_CASE("parity: every step, the loss and every gradient of the published code") {
@@ -73,18 +64,20 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         golden.check("mask", steps.masking.mask);
         golden.check("x_masked", steps.visible.value());
         golden.check("encoder_input", steps.encoder_input.value());
-        check_stack(golden, "blocks", steps.encoder);
+        check_stack(golden, steps.encoder, c.config.depth,
+                    {{"blocks.#.attention_probs", Step::weights}, {"blocks.#.output", Step::output}});
         golden.check("latent", steps.latent.value());
         golden.check("decoder_embed", steps.decoder_embedding.value());
         golden.check("decoder_input", steps.decoder_input.value());
-        check_stack(golden, "decoder_blocks", steps.decoder);
+        check_stack(golden, steps.decoder, c.config.decoder_depth,
+                    {{"decoder_blocks.#.attention_probs", Step::weights}, {"decoder_blocks.#.output", Step::output}});
         golden.check("decoder_norm", steps.decoder_norm.value());
         golden.check("pred", steps.prediction.value());
         golden.check("target_patches", steps.patches);
         golden.check("target_normalised", normalise_patches(steps.patches));
         const Var losses = mae::patch_losses(steps, c.config);
         golden.check("loss_per_patch", reshape(losses.value(), steps.masking.mask.rows, steps.masking.mask.cols));
-        golden.check("reconstruction", as_in_fixture(unpatchify_all(steps.prediction.value(), c.config.grid)));
+        golden.check("reconstruction", channels_first_of(unpatchify_all(steps.prediction.value(), c.config.grid)));
         const Var loss = mae::loss(steps, c.config);
         golden.check("loss", loss.value());
         backward(loss);

@@ -6,8 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/data/patches.h"
 #include "nn/layers/relative_position.h"
-#include "tests/golden.h"
-#include "tests/images.h"
+#include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -50,20 +49,9 @@ static SimmimCase golden_case(const Golden& golden) {
     Random random(1);
     c.w = simmim::make_weights(c.config, random);
     golden.load_weights(simmim::parameters(c.w, c.config));
-    c.images = images_of_fixture(golden.input("x"), c.config.grid.channels, c.config.grid.height);
+    c.images = images_of(golden, "input.x");
     c.mask = simmim::random_masking(golden.integers("input.mask_permutation"), c.config);
     return c;
-}
-
-static std::vector<int> as_integers(const Matrix& m) { return std::vector<int>(m.begin(), m.end()); }
-
-// (B*N, F) as the published code keeps it, (B, F, n, n).
-static Matrix features_first(const Matrix& tokens, int n) {
-    const int N = n * n, F = tokens.cols;
-    Matrix maps(tokens.rows / N * F * n, n);
-    for (int i = 0; i < tokens.rows; ++i)
-        for (int f = 0; f < F; ++f) maps((i / N * F + f) * n + i % N / n, i % n) = tokens(i, f);
-    return maps;
 }
 
 TEST_CASE("parity: every step, the loss and every gradient of the published code") {
@@ -75,27 +63,24 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         CHECK(simmim::hidden_units(c.config) == golden.file.metadata_int("mask_count"));
         CHECK(c.config.grid.patch_size == golden.file.metadata_int("encoder_stride"));
         CHECK(static_cast<int>(c.images.size()) == golden.file.metadata_int("batch_size"));
-        CHECK(as_integers(c.mask) == golden.integers("input.mask"));
+        CHECK(integers_of(c.mask) == golden.integers("input.mask"));
         Tape tape;
         const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
-        golden.check_integers("mask", as_integers(steps.mask));
+        golden.check_integers("mask", integers_of(steps.mask));
         golden.check("patch_embed", steps.patch_embeddings.value());
         golden.check("masked_embed", steps.masked.value());
         if (golden.has("expected.relative_position_index"))
             golden.check_integers("relative_position_index", relative_position_index(n, n));
         if (c.w.relative_table) golden.check("rel_pos_bias", relative_position_bias(c.w.relative_table, n, n).value());
         golden.check("z0", steps.z0.value());
-        for (int l = 0; l < c.config.depth; ++l) {
-            const std::string block = "blocks." + std::to_string(l);
-            if (c.config.relative_bias_per_block)
-                golden.check(block + ".rel_pos_bias", relative_position_bias(c.w.block_tables[l], n, n).value());
-            golden.check(block + ".attention_probs", steps.encoder.blocks[l].attention.weights.value());
-            golden.check(block + ".output", steps.encoder.blocks[l].output.value());
-        }
+        for (std::size_t l = 0; l < c.w.block_tables.size(); ++l)
+            golden.check("blocks." + std::to_string(l) + ".rel_pos_bias", relative_position_bias(c.w.block_tables[l], n, n).value());
+        check_stack(golden, steps.encoder, c.config.depth,
+                    {{"blocks.#.attention_probs", Step::weights}, {"blocks.#.output", Step::output}});
         golden.check("norm", steps.norm.value());
-        golden.check("decoder_conv", features_first(steps.decoder_output.value(), n));
-        golden.check("reconstruction", as_in_fixture(simmim::predicted_images(steps, c.config)));
-        golden.check_integers("pixel_mask", as_integers(simmim::pixel_mask(c.mask, c.config)));
+        golden.check("decoder_conv", maps_channels_first(steps.decoder_output.value(), n, n));
+        golden.check("reconstruction", channels_first_of(simmim::predicted_images(steps, c.config)));
+        golden.check_integers("pixel_mask", integers_of(simmim::pixel_mask(c.mask, c.config)));
         const Var loss = simmim::loss(steps, c.config);
         golden.check("loss", loss.value());
         backward(loss);
@@ -112,10 +97,10 @@ TEST_CASE("mistake: pixels shuffled with the channel fastest, like MAE's: decode
         const SimmimCase c = golden_case(golden);
         const simmim::Steps steps = simmim::forward(c.images, c.mask, c.w, c.config);
         const std::vector<Image> wrong = unpatchify_all(steps.decoder_output.value(), c.config.grid);
-        CHECK(difference(features_first(steps.decoder_output.value(), c.config.grid.across()),
-                         golden.expected("decoder_conv")) == "");
+        const int n = c.config.grid.across();
+        CHECK(difference(maps_channels_first(steps.decoder_output.value(), n, n), golden.expected("decoder_conv")) == "");
         const bool same_order = c.config.grid.channels == 1 || c.config.grid.patch_size == 1;
-        CHECK((difference(as_in_fixture(wrong), golden.expected("reconstruction")) == "") == same_order);
+        CHECK((difference(channels_first_of(wrong), golden.expected("reconstruction")) == "") == same_order);
     }
 }
 
