@@ -38,7 +38,7 @@ LDFLAGS += -pthread $(if $(filter release,$(BUILD)),$(GOLD)) $(filter -fsanitize
 
 # Loops over many numbers, which the compiler turns into vector instructions only when asked.
 VECTORISED := $(filter-out %/show_variable.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
-    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp bench/limits.cpp))
+    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp bench/limits.cpp))
 # Fast also in a debug build, so that stepping over a matrix product does not take seconds.
 ALWAYS_FAST := nn/base/matmul.cpp
 # No fused multiply-add: the same seed gives the same numbers with every compiler.

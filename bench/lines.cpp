@@ -8,6 +8,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
+#include "nn/text/batch.h"
 #include "nn/training/optimizer.h"
 #include "vit/vit.h"
 
@@ -95,7 +96,7 @@ static std::function<void()> prepare_gpt_training(gpt::Config config, int sequen
     const DecayChoice choice = weights_decay(gpt::parameters(weights, config));
     const std::vector<int> ids = random_ids(random, sequences * length, config.vocabulary);
     const auto training = std::make_shared<GptTraining>(
-        GptTraining{config, weights, AdamW(choice.decayed, choice.not_decayed), ids, gpt::next_tokens(ids, length), length});
+        GptTraining{config, weights, AdamW(choice.decayed, choice.not_decayed), ids, next_tokens(ids, length), length});
     return [training] {
         GptTraining& t = *training;
         {

@@ -12,37 +12,25 @@ namespace bert {
 
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const std::vector<std::vector<int>>& token_types) {
     const int B = static_cast<int>(sequences.size());
-    require(B > 0, "make_batch: there is no sequence");
     require(token_types.empty() || token_types.size() == sequences.size(), "make_batch: ", B, " sequences but ",
             token_types.size(), " lists of token types");
-    std::size_t longest = 0;
-    for (const std::vector<int>& sequence : sequences) longest = std::max(longest, sequence.size());
-    const int T = static_cast<int>(longest);
-    Batch batch{
-        .sequences = B, .length = T, .ids = std::vector<int>(B * T, pad), .token_types = {}, .attention_mask = Matrix(B, T)};
-    if (!token_types.empty()) batch.token_types.resize(B * T);
+    Batch batch{::make_batch(sequences, pad), {}};
+    if (token_types.empty()) return batch;
+    batch.token_types.resize(batch.ids.size());
     for (int b = 0; b < B; ++b) {
-        const int words = static_cast<int>(sequences[b].size());
-        std::copy(sequences[b].begin(), sequences[b].end(), batch.ids.begin() + b * T);
-        std::fill_n(batch.attention_mask.row(b), words, 1.0f);
-        if (token_types.empty()) continue;
-        require(token_types[b].size() == sequences[b].size(), "make_batch: sequence ", b, " has ", words, " words but ",
-                token_types[b].size(), " token types");
-        std::copy(token_types[b].begin(), token_types[b].end(), batch.token_types.begin() + b * T);
+        require(token_types[b].size() == sequences[b].size(), "make_batch: sequence ", b, " has ", sequences[b].size(),
+                " words but ", token_types[b].size(), " token types");
+        std::copy(token_types[b].begin(), token_types[b].end(), batch.token_types.begin() + b * batch.length);
     }
     return batch;
 }
 
 static void check(const Batch& batch, const Config& config) {
-    const int B = batch.sequences, T = batch.length;
-    require(B > 0 && T > 0 && static_cast<int>(batch.ids.size()) == B * T, "bert: ", batch.ids.size(), " ids are not ", B,
-            " sequences of length ", T);
-    require(T <= config.positions, "bert: a sequence of length ", T, ", this model has ", config.positions,
+    require_fits("bert", batch);
+    require(batch.length <= config.positions, "bert: a sequence of length ", batch.length, ", this model has ", config.positions,
             " positions; truncate the text");
     require(batch.token_types.empty() || batch.token_types.size() == batch.ids.size(), "bert: ", batch.token_types.size(),
             " token types for ", batch.ids.size(), " ids");
-    require(batch.attention_mask.empty() || (batch.attention_mask.rows == B && batch.attention_mask.cols == T),
-            "bert: the attention mask is ", batch.attention_mask, ", the batch is (", B, ", ", T, ")");
 }
 
 WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config) {
@@ -59,17 +47,11 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
 
 // --- from tokens to their meaning in this sentence ---
 
-Attending attending(const Batch& batch) {
-    Attending how{.segments = Segments::equal(batch.sequences, batch.length)};
-    if (!batch.attention_mask.empty()) how.may = padding(batch.attention_mask);
-    return how;
-}
-
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
-    const Attending how = attending(batch);
     Steps steps;
     steps.embedding = embed_words(batch, w, config);                                    // z0
+    const Attending how = attending(batch, false);  // not causally: every token sees all others, but no padding
     steps.encoder = stack(steps.embedding.z0, w.blocks, options, {.self = how});        // (B*T, D)
     steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
     if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)

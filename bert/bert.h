@@ -14,6 +14,7 @@
 
 #include "nn/layers/embedding.h"
 #include "nn/layers/transformer.h"
+#include "nn/text/batch.h"
 
 namespace bert {
 
@@ -40,18 +41,14 @@ struct Weights {
     Linear pooler;              // (D, D), or no values at all
 };
 
-// B sequences of equal length, the shorter ones filled up at their ends.
-struct Batch {
-    int sequences = 0;             // B
-    int length = 0;                // T
-    std::vector<int> ids;          // (B*T)  word numbers
+// A batch of tokens, padded on the right, and what only BERT asks of each of them.
+struct Batch : TokenBatch {
     std::vector<int> token_types;  // (B*T)  0 in the first sentence, 1 in the second; empty = all 0
-    Matrix attention_mask;         // (B, T) 1 = a word, 0 = padding; empty = no padding
 };
 
 // Fills sequences of any lengths up with `pad` (token type 0, mask 0) to the longest of them.
 //   token_types  one list for each sequence, as long as it; or none at all
-//   throws       std::invalid_argument when there is no sequence or the lengths differ
+//   throws       std::invalid_argument when there is no sequence, one is empty, or the lengths differ
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad = 0,
                  const std::vector<std::vector<int>>& token_types = {});
 
@@ -89,9 +86,6 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
 
 // The whole encoder.
 Steps forward(const Batch& batch, const Weights& w, const Config& config);
-
-// Where each sequence lies, and who is visible to whom in it: everybody, but padding to nobody.
-Attending attending(const Batch& batch);
 
 // Who looks at whom in one head of one block of one sequence: (T, T), each row sums to 1.
 Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config, int block, int head, int sequence = 0);

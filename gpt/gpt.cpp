@@ -46,21 +46,6 @@ Steps forward(const std::vector<int>& ids, int length, const Weights& w, const C
     return steps;
 }
 
-std::vector<int> next_tokens(const std::vector<int>& ids, int length, const std::vector<int>& lengths) {
-    const int total = static_cast<int>(ids.size()), T = length;
-    require(T > 0 && total % T == 0, "next_tokens: ", total, " tokens are not a whole number of sequences of ", T);
-    const int B = total / T;
-    require(lengths.empty() || static_cast<int>(lengths.size()) == B, "next_tokens: ", lengths.size(), " lengths for ", B,
-            " sequences");
-    std::vector<int> labels(ids.size(), ignored_label);
-    for (int b = 0; b < B; ++b) {
-        const int real = lengths.empty() ? T : lengths[b];
-        require(real >= 0 && real <= T, "next_tokens: sequence ", b, " has ", real, " tokens of ", T);
-        for (int t = 0; t + 1 < real; ++t) labels[b * T + t] = ids[b * T + t + 1];
-    }
-    return labels;
-}
-
 Var position_losses(const Steps& steps, const std::vector<int>& labels) { return token_losses(steps.logits, labels); }
 
 Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }

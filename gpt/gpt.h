@@ -7,7 +7,7 @@
 //   symbols  B sequences   T tokens each   E width   L blocks   H heads   m inner width of the MLP   V words of the vocabulary
 //   differs  a batch is stacked rows: sequence b owns rows bT ... bT+T-1 of every matrix; no dropout; GPT-3's sparse layers are
 //            left out
-//   next     gpt.cpp, sampling.h (how to write with it), then its walkthrough
+//   next     gpt.cpp, writing.h (how to write with it), then its walkthrough
 #pragma once
 #include <map>
 #include <string>
@@ -88,11 +88,8 @@ Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Con
 // The whole model.
 Steps forward(const std::vector<int>& ids, int length, const Weights& w, const Config& config);
 
-// The word to be predicted at every row: the id one place further on. ignored_label at the last row of each sequence, which has
-// nothing to predict, and wherever `lengths` (the real tokens of each sequence; empty = all) says that padding comes next.
-std::vector<int> next_tokens(const std::vector<int>& ids, int length, const std::vector<int>& lengths = {});
-
-// -log p(label) of every row, (B*T, 1), 0 where ignored; and the mean over the others, (1, 1).
+// -log p(label) of every row, (B*T, 1), 0 where ignored; and the mean over the others, (1, 1). For pre-training the labels are
+// next_tokens(ids, length) of nn/text/batch.h.
 Var position_losses(const Steps& steps, const std::vector<int>& labels);
 Var loss(const Steps& steps, const std::vector<int>& labels);
 

@@ -14,11 +14,12 @@ static int row_length(const char* which, const std::vector<int>& tokens, const s
     return static_cast<int>(tokens.size()) / pairs;
 }
 
+// A token's label moves one place back, to where it is predicted; the label of the first token of a row is predicted nowhere.
 static void append_rows(Batch& batch, const std::vector<int>& tokens, const std::vector<int>& labels, int length, int padding_token) {
     for (int b = 0; b < batch.pairs; ++b) {
         for (int t = 0; t < batch.length; ++t) {
             batch.tokens.push_back(t < length ? tokens[b * length + t] : padding_token);
-            batch.labels.push_back(t < length ? labels[b * length + t] : ignored_label);
+            batch.labels.push_back(t + 1 < length ? labels[b * length + t + 1] : ignored_label);
         }
     }
 }
@@ -33,18 +34,10 @@ Batch join(const std::vector<int>& chosen_tokens, const std::vector<int>& chosen
     return batch;
 }
 
-// The label of a token is looked at one place earlier, where it is predicted.
-static std::vector<int> labels_to_predict(const Batch& batch) {
-    std::vector<int> next(batch.labels.size(), ignored_label);
-    for (std::size_t k = 0; k + 1 < next.size(); ++k)
-        if ((k + 1) % batch.length != 0) next[k] = batch.labels[k + 1];
-    return next;
-}
-
 LogProbabilities log_probabilities(const Batch& batch, const gpt::Weights& w, const gpt::Config& config) {
     const int B = batch.pairs, T = batch.length;
     const gpt::Steps steps = gpt::forward(batch.tokens, T, w, config);                // (2B*T, V)
-    const Var nll = token_losses(steps.logits, labels_to_predict(batch));             // (2B*T, 1)
+    const Var nll = token_losses(steps.logits, batch.labels);                         // (2B*T, 1)
     LogProbabilities result;
     result.tokens = scale(slice_cols(reshape(nll, 2 * B, T), 0, T - 1), -1);          // (2B, T-1)
     const Var sums = row_sums(result.tokens);                                         // (2B, 1)

@@ -27,12 +27,14 @@ struct Config {
 // Chosen and rejected answers to the same prompts, in one batch: rows 0 ... B-1 chosen, B ... 2B-1 rejected.
 struct Batch {
     std::vector<int> tokens;  // 2B*T ids
-    std::vector<int> labels;  // 2B*T: the token itself where it belongs to the answer, ignored_label in prompt and padding
+    std::vector<int> labels;  // 2B*T: the next token where that belongs to the answer, else ignored_label
     int length = 0;           // T
     int pairs = 0;            // B
 };
 
 // Joins B chosen and B rejected rows of different lengths: shorter ones are filled up with padding_token and ignored labels.
+//   *_labels  as DPO's own code has them, not where they are predicted but where they stand: the token itself where it belongs to the
+//             answer, ignored_label in prompt and padding. Here, and nowhere else, they move to the row that predicts them.
 //   throws  std::invalid_argument when tokens and labels do not make B rows each
 Batch join(const std::vector<int>& chosen_tokens, const std::vector<int>& chosen_labels, const std::vector<int>& rejected_tokens,
            const std::vector<int>& rejected_labels, int pairs, int padding_token = 0);

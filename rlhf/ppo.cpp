@@ -28,7 +28,7 @@ Matrix answer_mask(const Episodes& episodes) {
 
 Episodes roll_out(const std::vector<int>& prompts, int prompt_length, const gpt::Weights& policy, const gpt::Config& config,
                   int new_tokens, int end_token, int padding_token, const Matrix& draws) {
-    const gpt::Limits limits{.new_tokens = new_tokens, .end_of_text = end_token};
+    const Limits limits{.new_tokens = new_tokens, .end_of_text = end_token};
     const auto answers = gpt::generate(prompts, prompt_length, policy, config, limits, {}, draws);
     Episodes episodes;
     episodes.length = prompt_length + new_tokens;
@@ -47,10 +47,10 @@ Episodes roll_out(const std::vector<int>& prompts, int prompt_length, const gpt:
 // The token to be predicted at each row where it belongs to an answer.
 static std::vector<int> answer_labels(const Episodes& episodes, const Matrix& mask) {
     const int T = episodes.length;
-    std::vector<int> labels(episodes.tokens.size(), ignored_label);
+    std::vector<int> labels = next_tokens(episodes.tokens, T);
     for (int b = 0; b < episodes.count(); ++b)
         for (int t = 0; t + 1 < T; ++t)
-            if (mask(b, t) == 1) labels[b * T + t] = episodes.tokens[b * T + t + 1];
+            if (mask(b, t) == 0) labels[b * T + t] = ignored_label;
     return labels;
 }
 

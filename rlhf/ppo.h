@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gpt/gpt.h"
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 
 namespace ppo {
 

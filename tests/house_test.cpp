@@ -51,6 +51,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"nn/layers", {"nn/base", "nn/autograd", "nn/data", "nn/layers"}},  // every layer lists its parameters
     {"nn/maps", {"nn/base", "nn/autograd", "nn/data", "nn/layers", "nn/maps"}},
     {"nn/training", {"nn/base", "nn/autograd", "nn/data", "nn/training"}},
+    {"nn/text", {"nn/base", "nn/autograd", "nn/data", "nn/layers", "nn/training", "nn/text"}},
     {"nn/interpret", {"nn"}},
     {"bert", {"nn", "bert"}},
     {"gpt", {"nn", "gpt"}},

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/autograd/operations.h"
+#include "nn/text/batch.h"
 #include "nn/training/loss.h"
 #include "nn/training/optimizer.h"
 #include "nn/training/schedule.h"
@@ -74,7 +75,7 @@ std::vector<int> documents_of(const Task& task, const Questions& questions, Form
 
 std::vector<int> labels_of(const Task& task, const std::vector<int>& documents, Format format) {
     const int T = document_length(task, format), equals_row = task.count + 1;
-    std::vector<int> labels = gpt::next_tokens(documents, T);
+    std::vector<int> labels = next_tokens(documents, T);
     for (std::size_t row = 0; row < labels.size(); ++row)
         if (static_cast<int>(row) % T < equals_row) labels[row] = ignored_label;
     return labels;

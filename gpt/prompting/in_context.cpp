@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "nn/training/optimizer.h"

@@ -15,11 +15,11 @@ bert::Config bert_config(const Golden& golden) {
 }
 
 bert::Batch bert_batch(const Golden& golden) {
-    return {.sequences = golden.file.dimension("input.input_ids", 0),
-            .length = golden.file.dimension("input.input_ids", 1),
-            .ids = golden.integers("input.input_ids"),
-            .token_types = golden.integers("input.token_type_ids"),
-            .attention_mask = numbers_of(golden, "input.attention_mask")};
+    return {{.sequences = golden.file.dimension("input.input_ids", 0),
+             .length = golden.file.dimension("input.input_ids", 1),
+             .ids = golden.integers("input.input_ids"),
+             .mask = numbers_of(golden, "input.attention_mask")},
+            golden.integers("input.token_type_ids")};
 }
 
 static void replace_ending(std::string& name, const std::string& ours, const std::string& theirs) {

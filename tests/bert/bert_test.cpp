@@ -88,16 +88,16 @@ TEST_CASE("parity notices each mistake on the card") {
         BlockOptions norm_first_options = options;
         norm_first_options.order = Order::pre;
         const Var z0 = bert::embed_words(batch, w.trunk, config).z0;
-        const StackSteps norm_first = stack(z0, w.trunk.blocks, norm_first_options, {.self = bert::attending(batch)});
+        const StackSteps norm_first = stack(z0, w.trunk.blocks, norm_first_options, {.self = attending(batch, false)});
         CHECK(difference(norm_first.blocks[0].output.value(), first_layer) != "");
 
         bert::Batch no_mask = batch;  // the padded rows look at padding, the full row 0 agrees
-        no_mask.attention_mask = Matrix();
+        no_mask.mask = Matrix();
         const Matrix looking = bert::forward(no_mask, w.trunk, config).encoder.blocks[0].attention.weights.value();
         const Matrix golden_looking = golden.expected("layer.0.attention");
         bool padded = false;  // a fixture may hold sequences of one length
         for (int b = 0; b < batch.sequences; ++b) {
-            const Matrix mask = slice_rows(batch.attention_mask, b, 1);  // (1, T)
+            const Matrix mask = slice_rows(batch.mask, b, 1);  // (1, T)
             const bool full = std::count(mask.begin(), mask.end(), 1.0f) == batch.length;
             const int rows = config.heads * batch.length;
             if (full) CHECK(difference(slice_rows(looking, b * rows, rows), slice_rows(golden_looking, b * rows, rows)) == "");
@@ -105,7 +105,7 @@ TEST_CASE("parity notices each mistake on the card") {
         }
         CHECK((difference(looking, golden_looking) != "") == padded);
 
-        Attending left_only = bert::attending(batch);  // a causal mask left on
+        Attending left_only = attending(batch, false);  // a causal mask left on
         left_only.may = left_only.may & causal(batch.length, batch.length);
         CHECK(difference(stack(z0, w.trunk.blocks, options, {.self = left_only}).blocks[0].output.value(), first_layer) != "");
 
@@ -127,7 +127,7 @@ TEST_CASE("embed_words: word + sentence + place, then LayerNorm") {
     w.words = Matrix{{0, 0}, {1, 2}, {5, 1}};
     w.token_types = Matrix{{0, 0}, {10, 0}};
     w.positions = Matrix{{0, 0}, {0, 100}};
-    const bert::Batch batch{.sequences = 1, .length = 2, .ids = {2, 1}, .token_types = {0, 1}, .attention_mask = {}};
+    const bert::Batch batch{{.sequences = 1, .length = 2, .ids = {2, 1}, .mask = {}}, {0, 1}};
     const bert::WordEmbedding steps = bert::embed_words(batch, w, config);
     // word 2 in sentence A at place 0: [5, 1] + 0 + 0 = [5, 1];   word 1 in sentence B at place 1: [1 + 10, 2 + 100]
     CHECK(identical(steps.tokens.value(), {{5, 1}, {11, 102}}));
@@ -141,7 +141,7 @@ TEST_CASE("make_batch fills up at the end: positions do not move") {
     CHECK(batch.length == 3);
     CHECK(batch.ids == std::vector<int>{7, 8, 9, 5, 4, 4});
     CHECK(batch.token_types == std::vector<int>{0, 0, 1, 1, 0, 0});
-    CHECK(identical(batch.attention_mask, {{1, 1, 1}, {1, 0, 0}}));
+    CHECK(identical(batch.mask, {{1, 1, 1}, {1, 0, 0}}));
     CHECK(bert::make_batch({{1}}).token_types.empty());
 }
 
@@ -293,16 +293,16 @@ TEST_CASE("what does not fit is refused in one line") {
     Random random(1);
     const bert::Weights w = bert::make_weights(tiny, random);
     const auto refusal = [&](const bert::Batch& batch) { return error_of([&] { bert::forward(batch, w, tiny); }); };
-    CHECK(refusal({.sequences = 2, .length = 2, .ids = {1, 2, 3}, .token_types = {}, .attention_mask = {}}) ==
+    CHECK(refusal({{.sequences = 2, .length = 2, .ids = {1, 2, 3}, .mask = {}}, {}}) ==
           "bert: 3 ids are not 2 sequences of length 2");
     CHECK(refusal(bert::make_batch({{1, 2, 3, 4, 5, 6, 7, 8, 9}})) ==
           "bert: a sequence of length 9, this model has 8 positions; truncate the text");
-    CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {1}, .attention_mask = {}}) ==
+    CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = {}}, {1}}) ==
           "bert: 1 token types for 2 ids");
-    CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {}, .attention_mask = Matrix(2, 1)}) ==
-          "bert: the attention mask is (2, 1), the batch is (1, 2)");
-    CHECK(refusal({.sequences = 1, .length = 2, .ids = {1, 2}, .token_types = {}, .attention_mask = Matrix(1, 2, 0.5f)}) ==
-          "padding: a mask holds 1 (may) and 0 (may not), not 0.500000");
+    CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(2, 1)}, {}}) ==
+          "bert: the mask is (2, 1), the batch is (1, 2)");
+    CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, {}}) ==
+          "bert: a mask holds 1 (token) and 0 (padding), not 0.500000");
     CHECK(without_place(refusal(bert::make_batch({{1, 11}}))) == "embed: id 11 is outside a table of 11 rows");
     CHECK_THROWS_WITH(bert::make_batch({}), "make_batch: there is no sequence");
     CHECK_THROWS_WITH(bert::make_batch({{1}, {2}}, 0, {{0}}), "make_batch: 2 sequences but 1 lists of token types");

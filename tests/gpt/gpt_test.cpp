@@ -2,9 +2,10 @@
 
 #include <cmath>
 
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/text/batch.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
@@ -63,7 +64,7 @@ TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continua
 
         const Tape tape;
         const gpt::Steps steps = gpt::forward(ids, T, w, config);
-        const std::vector<int> labels = gpt::next_tokens(ids, T);
+        const std::vector<int> labels = next_tokens(ids, T);
         const Var loss = gpt::loss(steps, labels);
 
         golden.check("embeddings", steps.embeddings.value());
@@ -78,8 +79,8 @@ TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continua
         const int greedy_steps = golden.file.metadata_int("greedy_steps");
         golden.check_integers("greedy", joined_continuations(sequences_of(golden, "input.input_ids"),
                                                              gpt::generate_greedily(ids, T, w, config, {.new_tokens = greedy_steps})));
-        golden.leave_out("sampling.probs", "sampling_test.cpp compares it");
-        golden.leave_out("sampling.tokens", "sampling_test.cpp compares it");
+        golden.leave_out("sampling.probs", "writing_test.cpp compares it");
+        golden.leave_out("sampling.tokens", "writing_test.cpp compares it");
         golden.check_all_used();
     }
 }
@@ -97,7 +98,7 @@ TEST_CASE("GPT of 2018: every step, the loss and every gradient equal the publis
 
         const Tape tape;
         const gpt::Steps steps = gpt::forward(ids, T, w, config);
-        const Var loss = gpt::loss(steps, gpt::next_tokens(ids, T));
+        const Var loss = gpt::loss(steps, next_tokens(ids, T));
         golden.check("embeddings", steps.embeddings.value());
         check_stack(golden, steps.decoder, config.depth, names_of_block);
         CHECK(steps.hidden.same_as(steps.decoder.output));  // there is no norm at the end
@@ -172,18 +173,10 @@ TEST_CASE("what fills a short sequence up on the right changes nothing before it
     check_close("first three rows", slice_rows(filled_up, 0, 3), short_one);
 }
 
-TEST_CASE("next_tokens: every token is asked for by the row before it, and nothing is asked of the last row or of padding") {
-    const int none = ignored_label;
-    CHECK(gpt::next_tokens({7, 8, 9, 4, 5, 6}, 3) == std::vector<int>{8, 9, none, 5, 6, none});
-    CHECK(gpt::next_tokens({7, 8, 9, 4, 5, 0}, 3, {3, 2}) == std::vector<int>{8, 9, none, 5, none, none});
-    CHECK(gpt::next_tokens({7, 0, 0}, 3, {1}) == std::vector<int>{none, none, none});
-    CHECK(gpt::next_tokens({7, 0, 0}, 3, {0}) == std::vector<int>{none, none, none});
-}
-
 TEST_CASE("the loss is the mean of the position losses, the last position left out") {
     const gpt::Weights w = random_weights(tiny);
     const gpt::Steps steps = gpt::forward(some_ids, 5, w, tiny);
-    const std::vector<int> labels = gpt::next_tokens(some_ids, 5);
+    const std::vector<int> labels = next_tokens(some_ids, 5);
     const Matrix each = gpt::position_losses(steps, labels).value();  // (10, 1)
     double sum = 0;
     for (int i = 0; i < 10; ++i) {
@@ -260,7 +253,7 @@ TEST_CASE("a tied word table collects two gradients: as the table that is read, 
     CHECK(w.output.same_as(w.words));
     gpt::Weights apart = w;  // the same numbers, but the output matrix is a matrix of its own
     apart.output = parameter(w.words.value());
-    const std::vector<int> labels = gpt::next_tokens(some_ids, 5);
+    const std::vector<int> labels = next_tokens(some_ids, 5);
 
     const Tape tape;
     backward(gpt::loss(gpt::forward(some_ids, 5, w, tiny), labels));
@@ -342,7 +335,7 @@ TEST_CASE("fresh weights: deviation 0.02, and 0.02 / sqrt(2 L) for the two matri
 
     std::vector<int> ids(40);
     for (int t = 0; t < 40; ++t) ids[t] = random.below(300);
-    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), gpt::next_tokens(ids, 40)).value()[0] ==
+    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), next_tokens(ids, 40)).value()[0] ==
           Approx(std::log(300.0)).epsilon(0.01));
 }
 
@@ -449,9 +442,6 @@ TEST_CASE("wrong input is refused with the numbers that came and the numbers tha
     CHECK_THROWS_WITH(gpt::forward(std::vector<int>(10), 10, w, tiny),
                       "gpt: a sequence of 10 tokens, this model has 9 positions");
     CHECK(without_place(error_of([&] { gpt::forward({11}, 1, w, tiny); })) == "embed: id 11 is outside a table of 11 rows");
-    CHECK_THROWS_WITH(gpt::next_tokens({1, 2, 3}, 2), "next_tokens: 3 tokens are not a whole number of sequences of 2");
-    CHECK_THROWS_WITH(gpt::next_tokens({1, 2}, 2, {1, 1}), "next_tokens: 2 lengths for 1 sequences");
-    CHECK_THROWS_WITH(gpt::next_tokens({1, 2}, 2, {3}), "next_tokens: sequence 0 has 3 tokens of 2");
     Random random;
     gpt::Config three_heads = tiny;
     three_heads.heads = 3;
@@ -486,7 +476,7 @@ TEST_CASE("a file that is no GPT checkpoint is refused by name") {
 
 TEST_CASE("a few steps of plain descent learn two sentences by heart") {
     const gpt::Weights w = random_weights(tiny);
-    const std::vector<int> labels = gpt::next_tokens(some_ids, 5);
+    const std::vector<int> labels = next_tokens(some_ids, 5);
     float last = 0;
     for (int step = 0; step < 150; ++step) {
         const Tape tape;

@@ -70,6 +70,14 @@ TEST_CASE("at the start policy and reference are the same, and the loss is log 2
     CHECK(dpo::loss(p, p, {.beta = 3, .label_smoothing = 0.3f}).loss.value()(0, 0) == Approx(std::log(2.0)));
 }
 
+TEST_CASE("join moves a label from the token itself to the row that predicts it") {
+    // two rows each; chosen ones have two tokens, rejected ones three. The first token of a row is predicted by nothing.
+    const dpo::Batch batch = dpo::join({1, 2, 3, 4}, {1, 2, no, 4}, {1, 5, 6, 3, 7, 8}, {no, 5, 6, no, no, 8}, 2, 9);
+    CHECK(batch.length == 3);
+    CHECK(batch.tokens == std::vector<int>{1, 2, 9, 3, 4, 9, 1, 5, 6, 3, 7, 8});
+    CHECK(batch.labels == std::vector<int>{2, no, no, 4, no, no, 5, 6, no, no, 8, no});
+}
+
 TEST_CASE("padding changes nothing, and the sum, not the mean, is taken over an answer") {
     Random random(2);
     const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});

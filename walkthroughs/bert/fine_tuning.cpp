@@ -348,7 +348,7 @@ static float step_words(Lesson& lesson, const Pretrained& trained, const FewAndM
     const float right = accuracy(steps.logits.value(), many.roles);
     static const std::string names[] = {"subject", "verb", "object", "ending"};
     std::vector<std::vector<std::string>> rows{{"word", "read as", "p"}};
-    for (int t = 1; t < many.batch.length && many.batch.attention_mask(0, t) == 1; ++t) {
+    for (int t = 1; t < many.batch.length && many.batch.mask(0, t) == 1; ++t) {
         if (many.roles[t] == ignored_label) continue;
         const int role = argmax_row(steps.logits.value(), t);
         rows.push_back({trained.vocabulary.entries[many.batch.ids[t]], names[role], fixed(steps.probabilities.value()(t, role))});
@@ -376,7 +376,7 @@ static float step_spans(Lesson& lesson, const Pretrained& trained, const FewAndM
     std::vector<std::vector<std::string>> rows{{"what is done something to?", "first word", "last word", "score"}};
     for (int b = 0; b < many.batch.sequences; ++b) {
         int last = many.batch.length - 1;
-        while (many.batch.attention_mask(b, last) == 0) --last;
+        while (many.batch.mask(b, last) == 0) --last;
         const heads::Span span = heads::best_span(steps, b, 1, last - 1, 4);
         exact += span.start == many.starts[b] && span.end == many.ends[b];
         if (b >= 5) continue;

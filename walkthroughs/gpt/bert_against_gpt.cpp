@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "bert/mlm.h"
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/autograd/operations.h"
+#include "nn/text/batch.h"
 #include "nn/training/optimizer.h"
 #include "nn/training/progress.h"
 #include "nn/training/schedule.h"
@@ -83,17 +84,14 @@ static void step_masks(Lesson& lesson) {
 }
 
 static float train_gpt_batch(const Readers& readers, AdamW& adam, float rate, Random& random) {
-    std::vector<int> ids, lengths;
-    const int T = readers.gpt_config.positions;
+    std::vector<std::vector<int>> sequences;
     for (int b = 0; b < 32; ++b) {
         const Sentence& sentence = readers.corpus.train[random.below(static_cast<int>(readers.corpus.train.size()))];
-        std::vector<int> row = ids_of(readers, sentence.words());
-        lengths.push_back(static_cast<int>(row.size()));
-        row.resize(T, readers.vocabulary.padding);
-        ids.insert(ids.end(), row.begin(), row.end());
+        sequences.push_back(ids_of(readers, sentence.words()));
     }
+    const TokenBatch batch = make_batch(sequences, readers.vocabulary.padding);
     const Tape tape;
-    const Var loss = gpt::loss(gpt::forward(ids, T, readers.gpt, readers.gpt_config), gpt::next_tokens(ids, T, lengths));
+    const Var loss = gpt::loss(gpt::forward(batch.ids, batch.length, readers.gpt, readers.gpt_config), next_tokens(batch));
     zero_gradients(adam.variables);
     backward(loss);
     clip_gradient_norm(adam.variables, 1);
@@ -153,7 +151,7 @@ static Matrix gpt_reads_whole(const Readers& readers, const std::vector<int>& ma
         ids[ids.size() - T + verb_place] = candidate;
     }
     const gpt::Steps steps = gpt::forward(ids, T, readers.gpt, readers.gpt_config);
-    const Var losses = gpt::position_losses(steps, gpt::next_tokens(ids, T));  // (C*T, 1)
+    const Var losses = gpt::position_losses(steps, next_tokens(ids, T));  // (C*T, 1)
     const Matrix by_sentence = reshape(losses.value(), C, T);
     Matrix log_p(1, C);
     for (int c = 0; c < C; ++c)

@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "gpt/bpe.h"
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/autograd/operations.h"
 #include "nn/base/clock.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"
+#include "nn/text/batch.h"
 #include "nn/training/loss.h"
 #include "nn/training/optimizer.h"
 #include "nn/training/progress.h"
@@ -110,7 +111,7 @@ static void step_shapes(Lesson& lesson, const gpt::Weights& w, const gpt::Config
     const std::vector<int> ids(corpus.test.begin(), corpus.test.begin() + T);
     lesson.code(2);
     const gpt::Steps steps = gpt::forward(ids, T, w, config);
-    const Var loss = gpt::loss(steps, gpt::next_tokens(ids, T));
+    const Var loss = gpt::loss(steps, next_tokens(ids, T));
     const BlockSteps& block = steps.decoder.blocks[0];
     lesson.table(
         {{"value", "shape", "what it is"},
@@ -139,7 +140,7 @@ static float train_batch(const std::vector<int>& ids, int T, const gpt::Weights&
                          float rate) {
     const Tape tape;
     const gpt::Steps steps = gpt::forward(ids, T, w, config);
-    const Var loss = gpt::loss(steps, gpt::next_tokens(ids, T));
+    const Var loss = gpt::loss(steps, next_tokens(ids, T));
     zero_gradients(adam.variables);
     backward(loss);
     clip_gradient_norm(adam.variables, 1);
@@ -156,7 +157,7 @@ static double test_loss(const std::vector<int>& text, int T, const gpt::Weights&
         const std::size_t end = std::min(text.size() / T * T, first + static_cast<std::size_t>(at_once) * T);
         const std::vector<int> ids(text.begin() + first, text.begin() + end);
         const int sequences = static_cast<int>(ids.size()) / T;
-        sum += sequences * gpt::loss(gpt::forward(ids, T, w, config), gpt::next_tokens(ids, T)).value()[0];
+        sum += sequences * gpt::loss(gpt::forward(ids, T, w, config), next_tokens(ids, T)).value()[0];
         count += sequences;
     }
     return sum / count;
@@ -184,7 +185,7 @@ static std::string written_text(const gpt::Weights& w, const gpt::Config& config
     const std::vector<int> prompt = prompt_for(corpus, choices);
     const int P = static_cast<int>(prompt.size()), count = std::min(choices.tokens, config.positions - P + 1);
     require(P > 0 && count > 0, "gpt: the prompt has ", P, " tokens, this model can look at ", config.positions);
-    const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature),
+    const Sampling sampling{.temperature = static_cast<float>(choices.temperature),
                                  .top_k = choices.top_k,
                                  .top_p = static_cast<float>(choices.top_p)};
     const std::vector<int> written =
@@ -305,7 +306,7 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
     std::vector<std::string> tokens;
     for (const int id : prompt) tokens.push_back(vocabulary.tokens[id]);
     lesson.lines(token_lines(tokens, lesson.colours));
-    const gpt::Sampling sampling{.temperature = static_cast<float>(choices.temperature),
+    const Sampling sampling{.temperature = static_cast<float>(choices.temperature),
                                  .top_k = choices.top_k,
                                  .top_p = static_cast<float>(choices.top_p)};
     std::vector<int> written;

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/training/loss.h"
 #include "tests/close.h"
 #include "tests/test.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "gpt/sampling.h"
+#include "gpt/writing.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/close.h"

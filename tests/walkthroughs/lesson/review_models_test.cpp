@@ -50,10 +50,10 @@ TEST_CASE("a batch of DPO holds chosen rows first, and labels the words of the a
     const auto row = [&](int n) { return batch.tokens.begin() + n * 11; };
     CHECK(reviews::text_of({row(0), row(0) + 6}) == "<bos> the song was good .");
     CHECK(reviews::text_of({row(2), row(2) + 6}) == "<bos> the song was nice .");
-    CHECK(batch.labels[2] == -100);  // the noun belongs to the prompt
-    CHECK(batch.labels[3] == batch.tokens[3]);
-    CHECK(batch.labels[5] == reviews::full_stop);
-    CHECK(batch.labels[6] == -100);  // padding
+    CHECK(batch.labels[1] == -100);  // the noun, which follows here, belongs to the prompt
+    CHECK(batch.labels[2] == batch.tokens[3]);
+    CHECK(batch.labels[4] == reviews::full_stop);
+    CHECK(batch.labels[5] == -100);  // padding follows
 }
 
 TEST_CASE("the whole recipe in small: a writer, a judge that agrees, a policy that pleases it; same seed, same numbers" * only_when_optimised) {

@@ -1,0 +1,109 @@
+#include "nn/text/batch.h"
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("batch");
+
+static const int none = ignored_label;
+static const std::vector<std::vector<int>> three_and_one{{7, 8, 9}, {5}};
+
+TEST_CASE("make_batch pads on the right, where positions do not move, or on the left, where the next token follows") {
+    const TokenBatch right = make_batch(three_and_one, 4);
+    CHECK(right.sequences == 2);
+    CHECK(right.length == 3);
+    CHECK(right.ids == std::vector<int>{7, 8, 9, 5, 4, 4});
+    CHECK(identical(right.mask, {{1, 1, 1}, {1, 0, 0}}));
+    const TokenBatch left = make_batch(three_and_one, 4, Side::left);
+    CHECK(left.ids == std::vector<int>{7, 8, 9, 4, 4, 5});
+    CHECK(identical(left.mask, {{1, 1, 1}, {0, 0, 1}}));
+    CHECK(left.is_token(1, 2));
+    CHECK_FALSE(left.is_token(1, 1));
+}
+
+TEST_CASE("equal_batch: rows of one length, no mask, every place a token") {
+    const TokenBatch batch = equal_batch({1, 2, 3, 4, 5, 6}, 3);
+    CHECK(batch.sequences == 2);
+    CHECK(batch.length == 3);
+    CHECK(batch.mask.empty());
+    CHECK(batch.is_token(1, 2));
+}
+
+TEST_CASE("positions count from the first token of each text, wherever it stands; padding gets 0") {
+    CHECK(positions(make_batch(three_and_one, 0, Side::left)) == std::vector<int>{0, 1, 2, 0, 0, 0});
+    CHECK(positions(make_batch({{1, 2, 3, 4, 5}, {6, 7, 8}}, 0, Side::left)) == std::vector<int>{0, 1, 2, 3, 4, 0, 0, 0, 1, 2});
+    CHECK(positions(make_batch({{1, 2, 3}, {6, 7}}, 0, Side::right)) == std::vector<int>{0, 1, 2, 0, 1, 0});
+    CHECK(positions(equal_batch({1, 2, 3, 4}, 2)) == std::vector<int>{0, 1, 0, 1});
+}
+
+TEST_CASE("next_tokens: a label stands at the row that predicts it; the last row and padding ask for nothing") {
+    CHECK(next_tokens({7, 8, 9, 4, 5, 6}, 3) == std::vector<int>{8, 9, none, 5, 6, none});
+    CHECK(next_tokens(make_batch({{7, 8, 9}, {4, 5}})) == std::vector<int>{8, 9, none, 5, none, none});
+    CHECK(next_tokens(make_batch({{7, 8, 9}, {4}})) == std::vector<int>{8, 9, none, none, none, none});
+    // padded on the left: the padding before 4 does not predict it
+    CHECK(next_tokens(make_batch({{7, 8, 9}, {4, 5}}, 0, Side::left)) == std::vector<int>{8, 9, none, none, 5, none});
+}
+
+TEST_CASE("attending: tokens see the tokens of their own sequence, causally none after themselves, and never padding") {
+    const TokenBatch left = make_batch({{1, 2, 3}, {4, 5}}, 0, Side::left);
+    const Attending both_ways = attending(left, false), causally = attending(left, true);
+    CHECK(both_ways.segments.list[1].first == 3);
+    CHECK(both_ways.segments.list[1].count == 3);
+    const auto rows = [](const MayAttend& may) {
+        std::string picture;
+        for (int i = 0; i < may.queries; ++i) {
+            for (int j = 0; j < may.keys; ++j) picture += may(i, j) ? '1' : '.';
+            picture += ' ';
+        }
+        return picture;
+    };
+    CHECK(rows(both_ways.may) == "111 111 111 .11 .11 .11 ");
+    CHECK(rows(causally.may) == "1.. 11. 111 ... .1. .11 ");  // row 3 is padding and may attend to nothing
+    CHECK(attending(equal_batch({1, 2}, 2), false).may.everybody());
+    CHECK(rows(attending(make_batch({{1, 2}, {3, 4}}), true).may) == "1. 11 ");  // nothing is padded: one table for all sequences
+}
+
+TEST_CASE("a padding row that sees nothing receives zeros and sends no gradient, so that no NaN enters the batch") {
+    const TokenBatch left = make_batch({{1, 2, 3}, {4}}, 0, Side::left);
+    Random random(1);
+    const Var x = parameter(normal_matrix(random, 6, 4));
+    const Tape tape;
+    const Var seen = attend(x, x, x, 2, attending(left, true)).context;  // (6, 4)
+    backward(sum(square(seen)));
+    for (int row = 3; row < 5; ++row)
+        for (int j = 0; j < 4; ++j) {
+            CHECK(seen.value()(row, j) == 0);
+            CHECK(x.gradient()(row, j) == 0);
+        }
+    check_close("the token behind the padding sees itself", slice_rows(seen.value(), 5, 1), slice_rows(x.value(), 5, 1));
+}
+
+TEST_CASE("left and right padding give every token the same context") {
+    Random random(2);
+    const Matrix text = normal_matrix(random, 3, 4), other = normal_matrix(random, 5, 4), filling = normal_matrix(random, 2, 4);
+    const auto context_of_text = [&](Side side) {
+        const TokenBatch batch = make_batch({{1, 1, 1, 1, 1}, {1, 1, 1}}, 0, side);
+        const Var x = side == Side::left ? concat_rows({other, filling, text}) : concat_rows({other, text, filling});
+        const Matrix context = attend(x, x, x, 2, attending(batch, true)).context.value();
+        return slice_rows(context, side == Side::left ? 7 : 5, 3);
+    };
+    check_close("context", context_of_text(Side::left), context_of_text(Side::right));
+}
+
+TEST_CASE("a batch that does not fit together is refused with place, numbers and rule") {
+    CHECK_THROWS_WITH(make_batch({}), "make_batch: there is no sequence");
+    CHECK_THROWS_WITH(make_batch({{1}, {}, {2}}), "make_batch: sequence 1 of 3 has no token; leave it out");
+    CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 2), "equal_batch: 3 tokens are not a whole number of sequences of 2");
+    CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 0), "equal_batch: 3 tokens are not a whole number of sequences of 0");
+    CHECK_THROWS_WITH(next_tokens({.sequences = 2, .length = 2, .ids = {1, 2, 3}, .mask = {}}),
+                      "next_tokens: 3 ids are not 2 sequences of length 2");
+    CHECK_THROWS_WITH(positions({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(2, 1)}),
+                      "positions: the mask is (2, 1), the batch is (1, 2)");
+    CHECK_THROWS_WITH(attending({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, false),
+                      "attending: a mask holds 1 (token) and 0 (padding), not 0.500000");
+}
+
+TEST_SUITE_END();
