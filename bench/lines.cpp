@@ -8,7 +8,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
-#include "nn/text/batch.h"
+#include "nn/text/decoding.h"
 #include "nn/training/optimizer.h"
 #include "vit/vit.h"
 
@@ -161,6 +161,22 @@ static std::function<void()> prepare_generation(gpt::Config config, int count) {
     };
 }
 
+// One token is drawn with top-p 0.9. The more alike the logits are (the smaller their spread), the more tokens are kept.
+static std::function<void()> prepare_top_p(int vocabulary, float spread) {
+    Random random(1);
+    const Matrix logits = normal_matrix(random, 1, vocabulary, spread);
+    return [=] { draw_token(sampling_probabilities(logits, {.top_p = 0.9f}), 0, 0.5f); };
+}
+
+static std::function<void()> prepare_top_p_textbook(int vocabulary, float spread) {
+    Random random(1);
+    const Matrix probabilities = softmax_rows(normal_matrix(random, 1, vocabulary, spread)).value();
+    return [=] {
+        Matrix kept = probabilities;
+        keep_top_p_textbook(kept.begin(), vocabulary, 0.9f);
+    };
+}
+
 static void add_generation(std::vector<Line>& lines, const std::string& name, const gpt::Config& config, int count) {
     const double E = config.width;
     const double weights = config.depth * (4 * E * E + 2 * E * config.mlp_width) + E * config.vocabulary;
@@ -206,6 +222,12 @@ std::vector<Line> all_lines() {
         const double operations = 3 * (stack_operations(count, 65, 2, 64, 256) + 2.0 * count * 64 * 48 * 64);
         lines.push_back({"tiny train L2 d64 h4 T65 B" + std::to_string(count), operations, 0, 0,
                          [=] { return prepare_vit_training(tiny, count); }});
+    }
+    for (const auto& [name, spread] : {std::pair("flat  ", 0.1f), std::pair("peaked", 5.0f)}) {
+        const double bytes = 2.0 * 4 * 32000;  // logits are read, probabilities written
+        lines.push_back({std::string("top-p ") + name + " V32000", 0, bytes, 0, [=, s = spread] { return prepare_top_p(32000, s); }});
+        lines.push_back({std::string("top-p ") + name + " textbook", 0, bytes, 0,
+                         [=, s = spread] { return prepare_top_p_textbook(32000, s); }});
     }
     // The sizes of the well-known small Llamas, in the shape of GPT-2.
     add_generation(lines, "generate 110M", {.vocabulary = 32000, .width = 768, .depth = 12, .heads = 12, .mlp_width = 3072}, 32);
