@@ -225,9 +225,9 @@ std::vector<Line> all_lines() {
     }
     for (const auto& [name, spread] : {std::pair("flat  ", 0.1f), std::pair("peaked", 5.0f)}) {
         const double bytes = 2.0 * 4 * 32000;  // logits are read, probabilities written
-        lines.push_back({std::string("top-p ") + name + " V32000", 0, bytes, 0, [=, s = spread] { return prepare_top_p(32000, s); }});
-        lines.push_back({std::string("top-p ") + name + " textbook", 0, bytes, 0,
-                         [=, s = spread] { return prepare_top_p_textbook(32000, s); }});
+        const std::string line = std::string("top-p ") + name;
+        lines.push_back({line + " V32000", 0, bytes, 0, [=, s = spread] { return prepare_top_p(32000, s); }});
+        lines.push_back({line + " textbook", 0, bytes, 0, [=, s = spread] { return prepare_top_p_textbook(32000, s); }});
     }
     // The sizes of the well-known small Llamas, in the shape of GPT-2.
     add_generation(lines, "generate 110M", {.vocabulary = 32000, .width = 768, .depth = 12, .heads = 12, .mlp_width = 3072}, 32);

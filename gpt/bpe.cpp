@@ -357,6 +357,36 @@ int id_of(const Vocabulary& vocabulary, std::string_view bytes) {
 
 // ---- Encoding -----------------------------------------------------------------------------------------------------------------
 
+// The specification of encoding, in two functions.
+
+// Every pair of neighbours left, right becomes one token, from left to right: of "aaa" the first two letters.
+static std::vector<int> merged_everywhere(const std::vector<int>& ids, const Merge& merge) {
+    std::vector<int> merged;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        const bool here = i + 1 < ids.size() && ids[i] == merge.left && ids[i + 1] == merge.right;
+        merged.push_back(here ? merge.result : ids[i]);
+        if (here) ++i;
+    }
+    return merged;
+}
+
+std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary& vocabulary) {
+    std::vector<int> ids;
+    for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
+    const int no_merge = static_cast<int>(vocabulary.merges.size());
+    for (;;) {
+        int lowest = no_merge;  // the rank of the best pair of neighbours
+        for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+            const auto rank = vocabulary.ranks.find(pair_key(ids[i], ids[i + 1]));
+            if (rank != vocabulary.ranks.end()) lowest = std::min(lowest, rank->second);
+        }
+        if (lowest == no_merge) return ids;
+        ids = merged_everywhere(ids, vocabulary.merges[lowest]);
+    }
+}
+
+// The same, in near-linear time: neighbours that can be merged wait in a queue, and a merge touches only those beside it.
+
 constexpr std::size_t longest_text = 2'000'000'000;  // bytes: places are ints
 constexpr int nowhere = -1;
 
@@ -418,22 +448,26 @@ static void push_candidate(Queue& queue, const LinkedTokens& tokens, int place, 
     if (rank != vocabulary.ranks.end()) queue.push({rank->second, place});
 }
 
-// A merge makes only pairs with its own result, which only later ranks contain. So the queue carries out each rank completely,
-// from left to right, before the next: what the published loop does.
+// A rank is carried out completely, from left to right, before the next is looked for. (The next may be a lower one, where a
+// vocabulary makes the same token in two ways.)
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary) {
     require(piece.size() <= longest_text, "bpe::encode: ", piece.size(), " bytes without a cut; at most ", longest_text);
     LinkedTokens tokens;
     tokens.append(piece, vocabulary.byte_ids);
     Queue queue;
     for (int place = 0; place < static_cast<int>(piece.size()); ++place) push_candidate(queue, tokens, place, vocabulary);
+    std::vector<int> places;  // of the lowest rank, increasing
     while (!queue.empty()) {
-        const Candidate candidate = queue.top();
-        queue.pop();
-        const Merge& merge = vocabulary.merges[candidate.rank];
-        if (!tokens.is_pair(candidate.place, {merge.left, merge.right})) continue;  // an earlier merge took a part of it
-        tokens.merge(candidate.place, merge.result);
-        push_candidate(queue, tokens, tokens.previous[candidate.place], vocabulary);
-        push_candidate(queue, tokens, candidate.place, vocabulary);
+        const int rank = queue.top().rank;
+        places.clear();
+        for (; !queue.empty() && queue.top().rank == rank; queue.pop()) places.push_back(queue.top().place);
+        const Merge& merge = vocabulary.merges[rank];
+        for (const int place : places) {
+            if (!tokens.is_pair(place, {merge.left, merge.right})) continue;  // an earlier merge took a part of it
+            tokens.merge(place, merge.result);
+            push_candidate(queue, tokens, tokens.previous[place], vocabulary);
+            push_candidate(queue, tokens, place, vocabulary);
+        }
     }
     return tokens.remaining();
 }
@@ -462,6 +496,51 @@ std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
 }
 
 // ---- Training -----------------------------------------------------------------------------------------------------------------
+
+// The specification of training, in two functions.
+
+// How often each pair of neighbours occurs inside the pieces, in the order in which the pairs are first met.
+static std::vector<TrainingStep> count_pairs(const std::vector<std::vector<int>>& pieces) {
+    std::vector<TrainingStep> counts;
+    for (const std::vector<int>& piece : pieces)
+        for (std::size_t i = 0; i + 1 < piece.size(); ++i) {
+            const int left = piece[i], right = piece[i + 1];
+            const auto is_this = [&](const TrainingStep& step) { return step.pair.left == left && step.pair.right == right; };
+            const auto known = std::find_if(counts.begin(), counts.end(), is_this);
+            if (known != counts.end())
+                ++known->count;
+            else
+                counts.push_back({.pair = {left, right}, .count = 1});
+        }
+    return counts;
+}
+
+Training train_textbook(std::string_view text, int merges, bool split) {
+    std::vector<std::vector<int>> pieces;
+    for (const std::string_view piece : split ? split_pieces(text) : std::vector<std::string_view>{text}) {
+        pieces.emplace_back();
+        for (const char byte : piece) pieces.back().push_back(static_cast<unsigned char>(byte));
+    }
+    Training training;
+    for (int result = 256; result < 256 + merges; ++result) {
+        const std::vector<TrainingStep> counts = count_pairs(pieces);
+        if (counts.empty()) break;
+        TrainingStep best = counts[0];
+        for (const TrainingStep& step : counts)
+            if (step.count > best.count) best = step;  // of equally frequent ones the first
+        best.result = result;
+        for (const TrainingStep& step : counts) best.tied_pairs += step.count == best.count;
+        for (std::vector<int>& piece : pieces) {
+            piece = merged_everywhere(piece, {best.pair.left, best.pair.right, result});
+            best.tokens_after += static_cast<int>(piece.size());
+        }
+        training.steps.push_back(best);
+    }
+    for (const std::vector<int>& piece : pieces) training.ids.insert(training.ids.end(), piece.begin(), piece.end());
+    return training;
+}
+
+// The same, in near-linear time: only what a merge changes is counted anew.
 
 // Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and
 // only ever become fewer, so the list is in order and its front can be cleared of what is gone.

@@ -7,7 +7,7 @@
 //            token   an entry of the vocabulary: some bytes
 //            symbol  a byte written as a printable character, the way the published files write it: a space is Ġ
 //   differs  merges are found with a queue and a linked list instead of trying all pairs anew after each merge: same tokens,
-//            in near-linear time
+//            in near-linear time. The textbook versions, ten lines each, are in bpe.cpp too: read them first
 //   next     bpe.cpp, then its walkthrough; gpt.h predicts the next token
 #pragma once
 #include <array>
@@ -99,6 +99,9 @@ int id_of(const Vocabulary& vocabulary, std::string_view bytes);
 // pair is in the list. "<|endoftext|>" in the text is not special.
 //   split   false: the whole text is one piece
 std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, bool split = true);
+
+// One piece. The textbook version looks at all neighbours after every merge and is the specification of the other.
+std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary& vocabulary);
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary);
 
 // The bytes of all tokens, put together.   throws std::invalid_argument for an id outside the vocabulary
@@ -110,11 +113,11 @@ std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary);
 // ---- Training -----------------------------------------------------------------------------------------------------------------
 
 struct TrainingStep {
-    Pair pair;         // what is merged; ids as in ByteOrder::raw
-    int result;        // 256 + the number of this step
-    int count;         // how many neighbours were this pair ("aaa" counts (a, a) twice)
-    int tied_pairs;    // how many pairs had this count, this one included
-    int tokens_after;  // length of the text, in tokens
+    Pair pair;             // what is merged; ids as in ByteOrder::raw
+    int result = 0;        // 256 + the number of this step
+    int count = 0;         // how many neighbours were this pair ("aaa" counts (a, a) twice)
+    int tied_pairs = 0;    // how many pairs had this count, this one included
+    int tokens_after = 0;  // length of the text, in tokens
 };
 
 struct Training {
@@ -130,6 +133,8 @@ struct Training {
 //   ties     the pair that comes first in the text as it stands
 //   cost     near-linear in the text's length: only the neighbours of what was merged are counted anew
 //   Example: make_vocabulary(train(text, 1000).pairs(), ByteOrder::raw), or vocabulary_of for GPT-2's order
+// The textbook version counts everything anew before each merge and is the specification of the other.
+Training train_textbook(std::string_view text, int merges, bool split = true);
 Training train(std::string_view text, int merges, bool split = true);
 
 // The trained merges as a vocabulary in GPT-2's order of bytes, as the published files have it.

@@ -141,29 +141,55 @@ TEST_CASE("merges never reach across a piece, unless the text is not split") {
     CHECK(bpe::encode("a a1", vocabulary, false) == std::vector<int>{256, 257});
 }
 
-// The definition: as long as there is one, the pair of the lowest rank is merged everywhere.
-static std::vector<int> encode_by_definition(const std::string& piece, const Vocabulary& vocabulary) {
-    std::vector<int> ids;
-    for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
-    for (const bpe::Merge& merge : vocabulary.merges) {
-        std::vector<int> merged;
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            const bool here = i + 1 < ids.size() && ids[i] == merge.left && ids[i + 1] == merge.right;
-            merged.push_back(here ? merge.result : ids[i]);
-            i += here;
-        }
-        ids = merged;
-    }
-    return ids;
+TEST_CASE("encode_piece_textbook merges the lowest rank everywhere, then looks again") {
+    // 256 = (a b), 257 = (256 256), 258 = (b a). "ababab" -> 256 256 256 -> 257 256; b a is never reached
+    const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'b'}, {256, 256}, {'b', 'a'}}, ByteOrder::raw);
+    CHECK(bpe::encode_piece_textbook("ababab", vocabulary) == std::vector<int>{257, 256});
+    CHECK(bpe::encode_piece_textbook("bab", vocabulary) == std::vector<int>{'b', 256});
+    CHECK(bpe::encode_piece_textbook("bba", vocabulary) == std::vector<int>{'b', 258});
+    CHECK(bpe::encode_piece_textbook("", vocabulary).empty());
 }
 
-TEST_CASE("queue and linked list give the tokens of the definition on random words") {
+TEST_CASE("encode_piece: queue and linked list give the tokens of the textbook on random words") {
     Random random(3);
     for (int trial = 0; trial < 200; ++trial) {
         const Training training = bpe::train(random_letters(random, 60, 2 + trial % 3), 25, false);
         const Vocabulary vocabulary = bpe::make_vocabulary(training.pairs(), ByteOrder::raw);
         const std::string word = random_letters(random, 1 + random.below(50), 2 + trial % 3);
-        CHECK(bpe::encode_piece(word, vocabulary) == encode_by_definition(word, vocabulary));
+        CHECK(bpe::encode_piece(word, vocabulary) == bpe::encode_piece_textbook(word, vocabulary));
+    }
+}
+
+// Random merges of the letters a, b, c, ... in which a token may be made in several ways, as abc of ab and c, or of a and bc.
+static Vocabulary random_vocabulary(Random& random, int letters, int merges) {
+    Vocabulary vocabulary = bpe::make_vocabulary({}, ByteOrder::raw);
+    std::vector<int> parts;  // what merges are made of
+    for (int letter = 0; letter < letters; ++letter) parts.push_back('a' + letter);
+    for (int k = 0; k < merges; ++k) {
+        const int count = static_cast<int>(parts.size());
+        const int left = parts[random.below(count)], right = parts[random.below(count)];
+        const std::uint64_t pair = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
+        if (vocabulary.ranks.count(pair) > 0) continue;
+        const std::string bytes = vocabulary.tokens[left] + vocabulary.tokens[right];
+        int result = bpe::id_of(vocabulary, bytes);
+        if (result < 0) {
+            result = vocabulary.size();
+            vocabulary.tokens.push_back(bytes);
+            parts.push_back(result);
+        }
+        vocabulary.ranks.emplace(pair, static_cast<int>(vocabulary.merges.size()));
+        vocabulary.merges.push_back({left, right, result});
+    }
+    return vocabulary;
+}
+
+TEST_CASE("encode_piece gives the tokens of the textbook where a token is made in several ways") {
+    Random random(8);
+    for (int trial = 0; trial < 2000; ++trial) {
+        const int letters = 1 + trial % 3;
+        const Vocabulary vocabulary = random_vocabulary(random, letters, 12);
+        const std::string word = random_letters(random, 1 + random.below(30), letters);
+        CHECK(bpe::encode_piece(word, vocabulary) == bpe::encode_piece_textbook(word, vocabulary));
     }
 }
 
@@ -320,20 +346,21 @@ TEST_SUITE("bpe_training") {
 
 TEST_CASE("the most frequent neighbours are merged, again and again") {
     // aaabdaaabac: aa 4, ab 2, ...  ->  Z a b d Z a b a c: Za 2, ab 2: Za comes first  ->  Y b d Y b a c: Yb 2  ->  X d X a c
-    const Training training = bpe::train("aaabdaaabac", 3, false);
-    REQUIRE(training.steps.size() == 3);
-    CHECK(training.steps[0].pair.left == 'a');
-    CHECK(training.steps[0].pair.right == 'a');
-    CHECK(training.steps[0].count == 4);  // "aaa" counts twice, though only one merge is possible in it
-    CHECK(training.steps[0].tied_pairs == 1);
-    CHECK(training.steps[0].tokens_after == 9);
-    CHECK(training.steps[1].pair.left == 256);
-    CHECK(training.steps[1].pair.right == 'a');
-    CHECK(training.steps[1].count == 2);
-    CHECK(training.steps[1].tied_pairs == 2);
-    CHECK(training.steps[2].pair.left == 257);
-    CHECK(training.steps[2].pair.right == 'b');
-    CHECK(training.ids == std::vector<int>{258, 'd', 258, 'a', 'c'});
+    for (const Training& training : {bpe::train("aaabdaaabac", 3, false), bpe::train_textbook("aaabdaaabac", 3, false)}) {
+        REQUIRE(training.steps.size() == 3);
+        CHECK(training.steps[0].pair.left == 'a');
+        CHECK(training.steps[0].pair.right == 'a');
+        CHECK(training.steps[0].count == 4);  // "aaa" counts twice, though only one merge is possible in it
+        CHECK(training.steps[0].tied_pairs == 1);
+        CHECK(training.steps[0].tokens_after == 9);
+        CHECK(training.steps[1].pair.left == 256);
+        CHECK(training.steps[1].pair.right == 'a');
+        CHECK(training.steps[1].count == 2);
+        CHECK(training.steps[1].tied_pairs == 2);
+        CHECK(training.steps[2].pair.left == 257);
+        CHECK(training.steps[2].pair.right == 'b');
+        CHECK(training.ids == std::vector<int>{258, 'd', 258, 'a', 'c'});
+    }
 }
 
 TEST_CASE("training ends early when no neighbours are left") {
@@ -344,61 +371,21 @@ TEST_CASE("training ends early when no neighbours are left") {
     CHECK_THROWS_WITH(bpe::train("abc", -1), "bpe::train: -1 merges");
 }
 
-// The definition of training: everything is counted anew before each merge. Pieces are the rows.
-static std::vector<TrainingStep> train_by_definition(const Words& pieces, int merges) {
-    std::vector<std::vector<int>> rows;
-    for (const std::string& piece : pieces) {
-        rows.emplace_back();
-        for (const char byte : piece) rows.back().push_back(static_cast<unsigned char>(byte));
-    }
-    std::vector<TrainingStep> steps;
-    for (int result = 256; result < 256 + merges; ++result) {
-        std::vector<TrainingStep> counts;  // in the order in which the pairs are first met
-        for (const std::vector<int>& row : rows)
-            for (std::size_t i = 0; i + 1 < row.size(); ++i) {
-                const auto known = std::find_if(counts.begin(), counts.end(), [&](const TrainingStep& step) {
-                    return step.pair.left == row[i] && step.pair.right == row[i + 1];
-                });
-                if (known != counts.end())
-                    ++known->count;
-                else
-                    counts.push_back({{row[i], row[i + 1]}, result, 1, 0, 0});
-            }
-        if (counts.empty()) break;
-        TrainingStep best = counts[0];
-        for (const TrainingStep& step : counts)
-            if (step.count > best.count) best = step;
-        for (const TrainingStep& step : counts) best.tied_pairs += step.count == best.count;
-        for (std::vector<int>& row : rows) {
-            std::vector<int> merged;
-            for (std::size_t i = 0; i < row.size(); ++i) {
-                const bool here = i + 1 < row.size() && row[i] == best.pair.left && row[i + 1] == best.pair.right;
-                merged.push_back(here ? result : row[i]);
-                i += here;
-            }
-            row = merged;
-            best.tokens_after += static_cast<int>(row.size());
-        }
-        steps.push_back(best);
-    }
-    return steps;
-}
-
 static bool same_step(const TrainingStep& a, const TrainingStep& b) {
     return a.pair.left == b.pair.left && a.pair.right == b.pair.right && a.result == b.result && a.count == b.count &&
            a.tied_pairs == b.tied_pairs && a.tokens_after == b.tokens_after;
 }
 
-TEST_CASE("counting only what changes gives the steps of the definition, ties included, on random texts") {
+TEST_CASE("train: counting only what changes gives the steps of the textbook, ties included, on random texts") {
     Random random(5);
     for (int trial = 0; trial < 150; ++trial) {
         std::string text = random_letters(random, 10 + random.below(80), 1 + trial % 4);
         if (trial % 2 == 0)
             for (int k = 0; k < 8; ++k) text[random.below(static_cast<int>(text.size()))] = ' ';
         const bool split = trial % 2 == 0;
-        const std::vector<TrainingStep> expected = train_by_definition(split ? pieces_of(text) : Words{text}, 30);
-        const std::vector<TrainingStep> steps = bpe::train(text, 30, split).steps;
-        CHECK(std::equal(steps.begin(), steps.end(), expected.begin(), expected.end(), same_step));
+        const Training textbook = bpe::train_textbook(text, 30, split), fast = bpe::train(text, 30, split);
+        CHECK(std::equal(fast.steps.begin(), fast.steps.end(), textbook.steps.begin(), textbook.steps.end(), same_step));
+        CHECK(fast.ids == textbook.ids);
     }
 }
 
