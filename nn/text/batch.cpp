@@ -39,13 +39,22 @@ void require_fits(std::string_view place, const TokenBatch& batch) {
     for (const float x : batch.mask) require(x == 0 || x == 1, place, ": a mask holds 1 (token) and 0 (padding), not ", x);
 }
 
-std::vector<int> positions(const TokenBatch& batch) {
-    require_fits("positions", batch);
-    std::vector<int> positions(batch.ids.size(), 0);
+// How many columns at the end are asked for.
+static int columns_asked(const char* place, const TokenBatch& batch, int last) {
+    require_fits(place, batch);
+    require(last >= 0 && last <= batch.length, place, ": the last ", last, " columns of ", batch.length);
+    return last == 0 ? batch.length : last;
+}
+
+std::vector<int> positions(const TokenBatch& batch, int last) {
+    const int first = batch.length - columns_asked("positions", batch, last);
+    std::vector<int> positions;
     for (int b = 0; b < batch.sequences; ++b) {
         int tokens_before = 0;
-        for (int t = 0; t < batch.length; ++t)
-            if (batch.is_token(b, t)) positions[b * batch.length + t] = tokens_before++;
+        for (int t = 0; t < batch.length; ++t) {
+            if (t >= first) positions.push_back(batch.is_token(b, t) ? tokens_before : 0);
+            tokens_before += batch.is_token(b, t);
+        }
     }
     return positions;
 }
@@ -62,12 +71,48 @@ std::vector<int> next_tokens(const TokenBatch& batch) {
 
 std::vector<int> next_tokens(const std::vector<int>& ids, int length) { return next_tokens(equal_batch(ids, length)); }
 
-Attending attending(const TokenBatch& batch, bool causally) {
-    require_fits("attending", batch);
-    const int B = batch.sequences, T = batch.length;
-    Attending how{.segments = Segments::equal(B, T)};
-    if (causally) how.may = causal(T, T);
+Attending attending(const TokenBatch& batch, bool causally, int last) {
+    const int B = batch.sequences, T = batch.length, n = columns_asked("attending", batch, last);
+    Attending how{.segments = Segments::equal(B, n)};
+    if (causally) how.may = causal(n, T);
     const bool padded = std::find(batch.mask.begin(), batch.mask.end(), 0.0f) != batch.mask.end();
-    if (padded) how.may = how.may & padding(batch.mask);  // (B*T, T)  every query has its own row
+    if (!padded) return how;
+    MayAttend to_tokens{.queries = B * n, .keys = T, .table = {}};  // every query has its own row
+    for (int b = 0; b < B; ++b)
+        for (int i = 0; i < n; ++i)
+            for (int t = 0; t < T; ++t) to_tokens.table.push_back(batch.is_token(b, t));
+    how.may = how.may & to_tokens;
     return how;
+}
+
+void append(TokenBatch& seen, const TokenBatch& next) {
+    require_fits("append", next);
+    if (seen.length == 0) {
+        seen = next;
+        return;
+    }
+    require(seen.sequences == next.sequences, "append: ", next.sequences, " sequences come after ", seen.sequences);
+    const int B = seen.sequences, T = seen.length + next.length;
+    TokenBatch longer{.sequences = B, .length = T, .ids = {}, .mask = Matrix(B, T)};
+    for (int b = 0; b < B; ++b)
+        for (int t = 0; t < T; ++t) {
+            const TokenBatch& from = t < seen.length ? seen : next;
+            const int column = t < seen.length ? t : t - seen.length;
+            longer.ids.push_back(from.ids[b * from.length + column]);
+            longer.mask(b, t) = from.is_token(b, column);
+        }
+    seen = longer;
+}
+
+TokenBatch select_sequences(const TokenBatch& batch, const std::vector<int>& chosen) {
+    require_fits("select_sequences", batch);
+    const int T = batch.length, count = static_cast<int>(chosen.size());
+    TokenBatch selected{.sequences = count, .length = T, .ids = {}, .mask = batch.mask.empty() ? Matrix() : Matrix(count, T)};
+    for (int s = 0; s < count; ++s) {
+        const int b = chosen[s];
+        require(b >= 0 && b < batch.sequences, "select_sequences: there is no sequence ", b, " among ", batch.sequences);
+        selected.ids.insert(selected.ids.end(), batch.ids.begin() + b * T, batch.ids.begin() + (b + 1) * T);
+        if (!batch.mask.empty()) std::copy(batch.mask.row(b), batch.mask.row(b + 1), selected.mask.row(s));
+    }
+    return selected;
 }

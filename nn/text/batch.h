@@ -40,8 +40,9 @@ TokenBatch equal_batch(const std::vector<int>& ids, int length);
 void require_fits(std::string_view place, const TokenBatch& batch);
 
 // The position of every token in its text, (B*T): how many tokens stand before it. Padding gets 0, so that it can be looked up.
+//   last     only of the last so many columns, (B * last): the others have been read before; 0 = all
 //   Example: 0 0 5 6 7 padded on the left by two: 0 0 0 1 2
-std::vector<int> positions(const TokenBatch& batch);
+std::vector<int> positions(const TokenBatch& batch, int last = 0);
 
 // The token to be predicted at every row, (B*T): the id one place further on. ignored_label where that is padding, at a padding
 // row (the first token of a text is predicted by nothing), and at the last row of each sequence.
@@ -51,4 +52,14 @@ std::vector<int> next_tokens(const std::vector<int>& ids, int length);  // of eq
 
 // Row range of each sequence and its mask: a token may attend to every token of its sequence, causally only to those up to
 // itself, and to no padding. A padding row that may then attend to nothing receives zeros (nn/layers/attention.h).
-Attending attending(const TokenBatch& batch, bool causally);
+//   last     only for queries in the last so many columns; keys and values of the others are in a cache; 0 = all
+Attending attending(const TokenBatch& batch, bool causally, int last = 0);
+
+// What a reader with a cache (nn/text/decoding.h) remembers of its texts, to know positions and padding of what comes next:
+//   append(seen, next);
+//   ... positions(seen, next.length) ... attending(seen, true, next.length) ...
+// append makes every sequence of `seen` longer by those of `next`; an empty `seen` becomes `next`.
+//   throws   std::invalid_argument when their numbers of sequences differ
+void append(TokenBatch& seen, const TokenBatch& next);
+// Sequence s of the result is sequence chosen[s].   throws std::invalid_argument when one of them does not exist
+TokenBatch select_sequences(const TokenBatch& batch, const std::vector<int>& chosen);

@@ -53,7 +53,7 @@ void keep_top_p(float* probabilities, int V, float p);
 // The first token whose running sum of probabilities, in the order of the ids, exceeds u.
 int draw_token(const Matrix& probabilities, int row, float u);
 
-// The sum of log p(label) over all rows that have one: how likely a model, with these logits, finds a text whose labels these are.
+// The sum of log p(label) over all rows that have one: how likely a model, with these logits, finds the text that they label.
 //   logits  (n, V)
 //   labels  n tokens; rows of ignored_label do not count
 double log_probability(const Matrix& logits, const std::vector<int>& labels);

@@ -2,6 +2,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/transformer.h"
 #include "nn/training/loss.h"
 #include "tests/close.h"
 #include "tests/test.h"
@@ -93,6 +94,52 @@ TEST_CASE("left and right padding give every token the same context") {
     check_close("context", context_of_text(Side::left), context_of_text(Side::right));
 }
 
+TEST_CASE("append, positions and attending of the last columns: what a reader with a cache is told about what comes next") {
+    TokenBatch seen;
+    append(seen, make_batch({{1, 2, 3}, {4}}, 0, Side::left));  // 1 2 3 and 0 0 4
+    append(seen, equal_batch({5, 6}, 1));
+    CHECK(seen.ids == std::vector<int>{1, 2, 3, 5, 0, 0, 4, 6});
+    CHECK(identical(seen.mask, {{1, 1, 1, 1}, {0, 0, 1, 1}}));
+    CHECK(positions(seen, 1) == std::vector<int>{3, 1});
+    CHECK(positions(seen, 2) == std::vector<int>{2, 3, 0, 1});
+    const MayAttend may = attending(seen, true, 2).may;
+    CHECK(may.queries == 4);
+    CHECK(may.keys == 4);
+    const Matrix expected{{1, 1, 1, 0}, {1, 1, 1, 1}, {0, 0, 1, 0}, {0, 0, 1, 1}};
+    for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) CHECK(may(i, j) == (expected(i, j) == 1));
+    const TokenBatch swapped = select_sequences(seen, {1, 1, 0});
+    CHECK(swapped.ids == std::vector<int>{0, 0, 4, 6, 0, 0, 4, 6, 1, 2, 3, 5});
+    CHECK(identical(swapped.mask, {{0, 0, 1, 1}, {0, 0, 1, 1}, {1, 1, 1, 1}}));
+    CHECK(select_sequences(equal_batch({1, 2}, 1), {1}).mask.empty());
+}
+
+TEST_CASE("attention with a cache and left padding gives the numbers of the whole pass without padding") {
+    Random random(3);
+    const Attention w = make_attention(random, 4, {.stddev = 0.5f});
+    const Matrix long_text = normal_matrix(random, 5, 4), short_text = normal_matrix(random, 3, 4), filling(2, 4, 7.0f);
+    const auto whole = [&](const Matrix& text) {
+        return attention(Var(text), w, 2, {.may = causal(text.rows, text.rows)}).output.value();
+    };
+    KeyValueCache cache = make_cache(2, 5, 4);
+    TokenBatch seen;
+    const auto read = [&](const Matrix& x, const TokenBatch& next) {
+        append(seen, next);
+        Attending how = attending(seen, true, next.length);
+        how.cache = &cache;
+        return attention(Var(x), w, 2, how).output.value();
+    };
+    // prompts of four and two tokens, the second padded on the left by two; then one token of each
+    const Var prompts = concat_rows({slice_rows(Var(long_text), 0, 4), Var(filling), slice_rows(Var(short_text), 0, 2)});
+    const Matrix first = read(prompts.value(), make_batch({{1, 1, 1, 1}, {1, 1}}, 0, Side::left));
+    const Matrix second =
+        read(concat_rows({slice_rows(Var(long_text), 4, 1), slice_rows(Var(short_text), 2, 1)}).value(), equal_batch({1, 1}, 1));
+    check_close("long prompt", slice_rows(first, 0, 4), slice_rows(whole(long_text), 0, 4));
+    check_close("short prompt", slice_rows(first, 6, 2), slice_rows(whole(short_text), 0, 2));
+    check_close("long, next", slice_rows(second, 0, 1), slice_rows(whole(long_text), 4, 1));
+    check_close("short, next", slice_rows(second, 1, 1), slice_rows(whole(short_text), 2, 1));
+}
+
 TEST_CASE("a batch that does not fit together is refused with place, numbers and rule") {
     CHECK_THROWS_WITH(make_batch({}), "make_batch: there is no sequence");
     CHECK_THROWS_WITH(make_batch({{1}, {}, {2}}), "make_batch: sequence 1 of 3 has no token; leave it out");
@@ -104,6 +151,10 @@ TEST_CASE("a batch that does not fit together is refused with place, numbers and
                       "positions: the mask is (2, 1), the batch is (1, 2)");
     CHECK_THROWS_WITH(attending({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, false),
                       "attending: a mask holds 1 (token) and 0 (padding), not 0.500000");
+    CHECK_THROWS_WITH(positions(equal_batch({1, 2}, 2), 3), "positions: the last 3 columns of 2");
+    TokenBatch seen = equal_batch({1, 2}, 1);
+    CHECK_THROWS_WITH(append(seen, equal_batch({1}, 1)), "append: 1 sequences come after 2");
+    CHECK_THROWS_WITH(select_sequences(seen, {2}), "select_sequences: there is no sequence 2 among 2");
 }
 
 TEST_SUITE_END();
