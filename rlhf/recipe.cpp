@@ -54,8 +54,8 @@ PreferencePairs preference_pairs(const RankedTexts& ranked) {
 
 // --- sampling and measuring ---
 
-ppo::Episodes sample(const gpt::Weights& policy, const gpt::Config& config, const Prompts& prompts, int count, const Rollout& rollout,
-                     Random& random, int times) {
+ppo::Episodes sample(const gpt::Weights& policy, const gpt::Config& config, const Prompts& prompts, int count,
+                     const Rollout& rollout, Random& random, int times) {
     const int P = prompts.length;
     require(P > 0 && prompts.count() > 0 && prompts.tokens.size() % P == 0, "rlhf: ", prompts.tokens.size(),
             " tokens are not a whole number of prompts of ", P, " tokens; at least one prompt is needed");
@@ -105,17 +105,18 @@ struct LikelihoodOfAnswers : Objective {
     int batch;
     Random& random;
 
-    LikelihoodOfAnswers(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations, int batch, Random& random)
+    LikelihoodOfAnswers(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations, int batch,
+                        Random& random)
         : w(w), config(config), demonstrations(demonstrations), batch(batch), random(random) {}
 
     Var loss(int) override {
         const ppo::Episodes texts = demonstrations.draw(batch, random);
-        const Matrix mask = ppo::answer_mask(texts);                                           // (B, T-1)
-        const gpt::Steps steps = gpt::forward(texts.tokens, texts.length, w, config);          // logits (B*T, V)
-        const Var log_p = ppo::token_log_probabilities(steps.logits, texts);                   // (B, T-1)
+        const Matrix mask = ppo::answer_mask(texts);                                   // (B, T-1)
+        const gpt::Steps steps = gpt::forward(texts.tokens, texts.length, w, config);  // logits (B*T, V)
+        const Var log_p = ppo::token_log_probabilities(steps.logits, texts);           // (B, T-1)
         const float tokens = std::accumulate(mask.begin(), mask.end(), 0.0f);
         require(tokens > 0, "rlhf: the demonstrations have no answer, there is nothing to learn");
-        return scale(sum(log_p), -1 / tokens);                                                 // (1, 1)
+        return scale(sum(log_p), -1 / tokens);  // (1, 1)
     }
 };
 }  // namespace
@@ -202,16 +203,18 @@ std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt:
 
 static const PpoRecipe& sound(const PpoRecipe& recipe, Where where) {
     const ppo::Config& c = recipe.objective;
-    require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs, " epochs on each rollout, there cannot be fewer than 0; 4 is usual");
+    require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs,
+            " epochs on each rollout, there cannot be fewer than 0; 4 is usual");
     require(c.kl_coefficient >= 0, where, "rlhf: a KL coefficient of ", c.kl_coefficient,
             ", it must not be negative; 0 turns the penalty off");
-    require(!c.adaptive || (c.kl_target > 0 && c.kl_horizon > 0), where, "rlhf: a KL target of ", c.kl_target, " and a horizon of ",
-            c.kl_horizon, ", both must be above 0; 6 and 10000 are usual");
+    require(!c.adaptive || (c.kl_target > 0 && c.kl_horizon > 0), where, "rlhf: a KL target of ", c.kl_target,
+            " and a horizon of ", c.kl_horizon, ", both must be above 0; 6 and 10000 are usual");
     require(c.discount >= 0 && c.discount <= 1 && c.trace >= 0 && c.trace <= 1, where, "rlhf: a discount of ", c.discount,
             " and a lambda of ", c.trace, ", both must be from 0 to 1; 1 and 0.95 are usual");
     require(c.clip > 0 && c.value_clip > 0, where, "rlhf: ratios clipped at ", c.clip, " and values at ", c.value_clip,
             ", both must be above 0; 0.2 is usual");
-    require(c.value_weight >= 0, where, "rlhf: a value loss of weight ", c.value_weight, ", it must not be negative; 0.1 is usual");
+    require(c.value_weight >= 0, where, "rlhf: a value loss of weight ", c.value_weight,
+            ", it must not be negative; 0.1 is usual");
     return recipe;
 }
 
@@ -234,8 +237,8 @@ struct ClippedSurrogate : Objective {
 
     Var loss(int) override {
         const ppo::PolicySteps policy = ppo::forward(rollout.episodes, run.policy, run.config);
-        const ppo::LossSteps steps = ppo::loss(policy, rollout.log_probabilities, rollout.values, rollout.rewards, rollout.mask,
-                                               run.recipe.objective);
+        const ppo::LossSteps steps =
+            ppo::loss(policy, rollout.log_probabilities, rollout.values, rollout.rewards, rollout.mask, run.recipe.objective);
         if (ratio_error < 0) {
             ratio_error = 0;
             for (const float ratio : steps.ratio.value()) ratio_error = std::max(ratio_error, std::abs(ratio - 1));
@@ -251,10 +254,10 @@ PpoIteration ppo_iteration(PpoTrainer& run, const Prompts& prompts, Score& score
     PpoIteration it;
     // Rollout: the policy answers, and its log-probabilities and values are kept as they were.
     it.episodes = sample(run.policy.trunk, run.config, prompts, B, run.recipe.rollout, random);
-    it.mask = ppo::answer_mask(it.episodes);                                                   // (B, T-1)
+    it.mask = ppo::answer_mask(it.episodes);  // (B, T-1)
     const ppo::PolicySteps old = ppo::forward(it.episodes, run.policy, run.config);
-    it.log_probabilities = old.log_probabilities.value();                                      // (B, T-1)
-    it.values = old.values.value();                                                            // (B, T-1)
+    it.log_probabilities = old.log_probabilities.value();                                        // (B, T-1)
+    it.values = old.values.value();                                                              // (B, T-1)
     it.reference_log_probabilities = log_probabilities(run.reference, run.config, it.episodes);  // (B, T-1)
     // Scoring: one number for the whole answer.
     it.scores = score.of(it.episodes);  // B
@@ -304,7 +307,8 @@ static DpoRecipe sound(DpoRecipe recipe, int pairs, Where where) {
     return recipe;
 }
 
-DpoTrainer::DpoTrainer(const gpt::Weights& given_reference, const gpt::Config& config, const DpoRecipe& given, int pairs, Where where)
+DpoTrainer::DpoTrainer(const gpt::Weights& given_reference, const gpt::Config& config, const DpoRecipe& given, int pairs,
+                       Where where)
     : config(config),
       recipe(sound(given, pairs, where)),
       reference(given_reference),

@@ -1,10 +1,11 @@
 // recipe.h: RLHF as it is carried out: supervised fine-tuning, reward model training, then PPO or DPO.
 //
-//   papers   Ouyang et al. (InstructGPT), 2022, arXiv 2203.02155, section 3.5 and Figure 2 (the three steps); Ziegler et al., 2019,
-//            arXiv 1909.08593 (PPO on a language model); Rafailov et al., 2023, arXiv 2305.18290 (DPO in place of two of the steps)
+//   papers   Ouyang et al. (InstructGPT), 2022, arXiv 2203.02155, section 3.5 and Figure 2 (the three steps);
+//            Ziegler et al., 2019, arXiv 1909.08593 (PPO on a language model);
+//            Rafailov et al., 2023, arXiv 2305.18290 (DPO in place of steps 2 and 3)
 //   shows    the loops: what is sampled, what is held constant, what is trained, in which order
 //   symbols  B episodes   T tokens each (prompt, answer, padding on the right)
-//   differs  the defaults of the recipes are those of models a few layers deep; the published learning rates are 10 to 1000 times lower
+//   differs  the defaults are for models a few layers deep; the published learning rates are 100 times lower and less
 //   use      supervised_fine_tuning(w, config, demonstrations, {.schedule = {.peak = 3e-3f, .steps = 300}, .batch = 64}, random);
 //            PpoTrainer run(w, config, {.rollout = {.new_tokens = 8, .end_token = 7}});
 //            for (int k = 0; k < 60; ++k) ppo_iteration(run, prompts, score, random);
@@ -37,7 +38,7 @@ struct Prompts {
     int count() const { return length > 0 ? static_cast<int>(tokens.size()) / length : 0; }
 };
 
-// Answers that people have ordered. Text n belongs to ranking group[n] and has rank ranks[n] there: 1 is best, equal ranks are ties.
+// Answers that people have ordered. Text n belongs to ranking group[n] and has rank ranks[n] in it: 1 is best, equal is a tie.
 struct RankedTexts {
     ppo::Episodes texts;
     std::vector<int> group, ranks;
@@ -63,14 +64,14 @@ public:
 // --- sampling and measuring ---
 
 struct Rollout {
-    int new_tokens = 1;      // longest answer
-    int end_token = 0;       // ends an answer, and belongs to it
+    int new_tokens = 1;  // longest answer
+    int end_token = 0;   // ends an answer, and belongs to it
     int padding_token = 0;
 };
 
 // `count` answers at temperature 1, the prompts in turn, each `times` times in a row: B = count, T = prompt + new_tokens.
-ppo::Episodes sample(const gpt::Weights& policy, const gpt::Config& config, const Prompts& prompts, int count, const Rollout& rollout,
-                     Random& random, int times = 1);
+ppo::Episodes sample(const gpt::Weights& policy, const gpt::Config& config, const Prompts& prompts, int count,
+                     const Rollout& rollout, Random& random, int times = 1);
 
 // log pi(token t+1), (B, T-1), 0 outside the answers; nothing is recorded.
 Matrix log_probabilities(const gpt::Weights& policy, const gpt::Config& config, const ppo::Episodes& episodes);
@@ -115,7 +116,7 @@ std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt:
 
 struct PpoRecipe {
     ppo::Config objective{};  // KL coefficient, clipping, GAE
-    int epochs = 4;         // optimizer steps on each rollout
+    int epochs = 4;           // optimizer steps on each rollout
     Rollout rollout{};
     Recipe training{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 64};  // batch: episodes in a rollout
 };
@@ -124,7 +125,7 @@ struct PpoRecipe {
 struct PpoTrainer {
     gpt::Config config;
     PpoRecipe recipe;
-    gpt::Weights reference;  // frozen
+    gpt::Weights reference;  // frozen; the weights that were handed in, not a copy
     ppo::Weights policy;     // starts as a copy of the reference
     float kl_coefficient;    // beta, follows the KL when the objective is adaptive
     Trainer trainer;
@@ -135,17 +136,17 @@ struct PpoTrainer {
 
 // One iteration, in the order in which it is computed. Everything before the losses is constant while the policy is trained.
 struct PpoIteration {
-    ppo::Episodes episodes;             // B answers by the policy as it was
-    Matrix mask;                        // (B, T-1)  1 at the tokens of the answers
-    Matrix log_probabilities;           // (B, T-1)  of the policy as it was
-    Matrix values;                      // (B, T-1)
-    Matrix reference_log_probabilities; // (B, T-1)
-    std::vector<float> scores;          // B
-    ppo::RewardSteps rewards;           // KL penalties, rewards, advantages, returns
-    float kl_coefficient = 0;           // beta of this iteration
-    float mean_score = 0, mean_kl = 0;  // over the episodes; KL in nats per answer
-    std::vector<float> losses;          // of each epoch
-    float first_ratio_error = 0;        // largest |ratio - 1| in the first epoch, when policy and old policy are the same: rounding
+    ppo::Episodes episodes;              // B answers by the policy as it was
+    Matrix mask;                         // (B, T-1)  1 at the tokens of the answers
+    Matrix log_probabilities;            // (B, T-1)  of the policy as it was
+    Matrix values;                       // (B, T-1)
+    Matrix reference_log_probabilities;  // (B, T-1)
+    std::vector<float> scores;           // B
+    ppo::RewardSteps rewards;            // KL penalties, rewards, advantages, returns
+    float kl_coefficient = 0;            // beta of this iteration
+    float mean_score = 0, mean_kl = 0;   // over the episodes; KL in nats per answer
+    std::vector<float> losses;           // of each epoch
+    float first_ratio_error = 0;  // largest |ratio - 1| in the first epoch, when policy and old policy are the same: rounding
 };
 
 // Rollout, scoring, advantages, then recipe.epochs clipped updates on the whole rollout, then the next KL coefficient.
@@ -164,7 +165,7 @@ struct DpoRecipe {
 struct DpoTrainer {
     gpt::Config config;
     DpoRecipe recipe;
-    gpt::Weights reference;  // frozen
+    gpt::Weights reference;  // frozen; the weights that were handed in, not a copy
     gpt::Weights policy;     // starts as a copy of the reference
     Trainer trainer;
 

@@ -134,7 +134,8 @@ struct LossOfBothFormats : Objective {
     const Training& training;
     Random& random;
 
-    LossOfBothFormats(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random)
+    LossOfBothFormats(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training,
+                      Random& random)
         : w(w), config(config), task(task), training(training), random(random) {}
 
     Var loss(int) override {

@@ -43,8 +43,8 @@ struct AdamWConfig {
 //           or a beta outside [0, 1)
 struct AdamW : Optimizer {
     AdamWConfig config;
-    int decayed_count = 0;           // the first variables, which decay
-    std::vector<Matrix> m, v;        // of each variable, (0, 0) until its first gradient
+    int decayed_count = 0;            // the first variables, which decay
+    std::vector<Matrix> m, v;         // of each variable, (0, 0) until its first gradient
     std::vector<int> variable_steps;  // t of each variable
 
     explicit AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed = {}, AdamWConfig config = {});

@@ -39,7 +39,7 @@ void save_training_state(const std::string& path, const Parameters& parameters, 
 
 static const std::vector<std::string> counters = {"training.random", "training.adamw.steps", "training.adamw.variable_steps"};
 
-// Names and shapes in which the file and the table differ, each as a clause: those of the table in its order, then the file's own.
+// Names and shapes in which the file and the table differ, each as a clause: the table's in its order, then the file's own.
 static std::vector<std::string> differences(const Safetensors& file, const Parameters& table) {
     std::vector<std::string> found;
     std::set<std::string> known(counters.begin(), counters.end());

@@ -18,6 +18,6 @@
 void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random);
 
 // Sets all three to what was saved; they must be made as they were then (the same names and shapes).
-//   throws  std::invalid_argument in one line: the file holds no training state, or that of another model (the first difference in
-//           names or shapes, and how many there are); nothing is changed then
+//   throws  std::invalid_argument in one line: the file holds no training state, or that of another model (the first difference
+//           in names or shapes, and how many more there are); nothing is changed then
 void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random);

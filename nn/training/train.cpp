@@ -8,7 +8,8 @@ static bool is_from_0(float x) { return x >= 0 && std::isfinite(x); }
 void require_sound(const Recipe& recipe, Where where) {
     const Schedule& schedule = recipe.schedule;
     require(schedule.steps >= 0, where, "train: ", schedule.steps, " steps of training, there cannot be fewer than 0");
-    require(schedule.warm_up >= 0, where, "train: ", schedule.warm_up, " steps of warm-up, there cannot be fewer than 0; 0 turns it off");
+    require(schedule.warm_up >= 0, where, "train: ", schedule.warm_up,
+            " steps of warm-up, there cannot be fewer than 0; 0 turns it off");
     require(recipe.batch >= 1, where, "train: a batch of ", recipe.batch, ", a step needs at least 1 example");
     require(is_from_0(schedule.peak), where, "train: a learning rate of ", schedule.peak,
             ", it must be a number from 0 on; 0.001 is usual");
@@ -19,7 +20,8 @@ void require_sound(const Recipe& recipe, Where where) {
     require(is_from_0(recipe.weight_decay), where, "train: a weight decay of ", recipe.weight_decay,
             ", it must be a number from 0 on; 0 turns it off");
     for (const float beta : {recipe.beta1, recipe.beta2})
-        require(beta >= 0 && beta < 1, where, "train: a beta of ", beta, ", it must be from 0 to below 1; 0.9 and 0.999 are usual");
+        require(beta >= 0 && beta < 1, where, "train: a beta of ", beta,
+                ", it must be from 0 to below 1; 0.9 and 0.999 are usual");
     require(is_from_0(recipe.eps), where, "train: an eps of ", recipe.eps, ", it must be a number from 0 on; 1e-8 is usual");
 }
 

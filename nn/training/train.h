@@ -23,25 +23,25 @@ inline constexpr float no_clipping = std::numeric_limits<float>::infinity();
 
 // Every hyperparameter of a training run. The defaults are the usual ones.
 struct Recipe {
-    Schedule schedule{};      // learning rate of each step: peak, warm-up, descent; schedule.steps is how many steps there are
-    int batch = 1;            // examples in a step, for the objective that draws them
-    float clip_norm = 1;      // largest length of all gradients together, or no_clipping
-    float weight_decay = 0;   // of the variables that decay; 0: none, Adam
-    float beta1 = 0.9f;       // AdamW: how much of the mean of gradients is kept
-    float beta2 = 0.999f;     // and of the mean of their squares
-    float eps = 1e-8f;        // beside the root
+    Schedule schedule{};     // learning rate of each step: peak, warm-up, descent; schedule.steps is how many steps there are
+    int batch = 1;           // examples in a step, for the objective that draws them
+    float clip_norm = 1;     // largest length of all gradients together, or no_clipping
+    float weight_decay = 0;  // of the variables that decay; 0: none, Adam
+    float beta1 = 0.9f;      // AdamW: how much of the mean of gradients is kept
+    float beta2 = 0.999f;    // and of the mean of their squares
+    float eps = 1e-8f;       // beside the root
 };
 
 // Checks every value of a recipe, once, before training begins.
-//   throws  std::invalid_argument in one line: steps or warm-up below 0, batch below 1, clip_norm of 0 or less, a negative learning
-//           rate, weight decay or eps, a beta outside [0, 1), a floor outside 0 ... 1, or anything that is not a number
+//   throws  std::invalid_argument in one line: steps or warm-up below 0, batch below 1, clip_norm of 0 or less, a negative
+//           learning rate, weight decay or eps, a beta outside [0, 1), a floor outside 0 ... 1, or anything that is not a number
 void require_sound(const Recipe& recipe, Where where = Where::current());
 
 // What is minimised.
 class Objective {
 public:
-    // The loss of step 0, 1, ... on a batch of its own, (1, 1), recorded on the running tape. No value at all (Var()) when the batch
-    // holds nothing to learn from: the step counts, and no variable moves.
+    // The loss of step 0, 1, ... on a batch of its own, (1, 1), recorded on the running tape. No value at all (Var()) when the
+    // batch holds nothing to learn from: the step counts, and no variable moves.
     virtual Var loss(int step) = 0;
     virtual ~Objective() = default;
 };

@@ -169,14 +169,15 @@ TEST_CASE("train_reward_model: starts at log 2, ends with the rewards in the ord
     const reward_model::Weights w = reward_model::from_language_model(some_weights(5), config);
     Random random(1);
     CountSteps watcher;
-    const rlhf::RewardModelRecipe recipe{
-        .epochs = 20, .training = {.schedule = {.peak = 1e-2f, .descent = Descent::none}, .batch = 4}};
+    const rlhf::RewardModelRecipe recipe{.epochs = 20,
+                                         .training = {.schedule = {.peak = 1e-2f, .descent = Descent::none}, .batch = 4}};
     const std::vector<float> losses = rlhf::train_reward_model(w, config, ranked_texts(6), recipe, random, &watcher);
     CHECK(losses.size() == 20);
     CHECK(watcher.steps.size() == 40);  // 6 rankings are a batch of 4 and one of 2
     CHECK(losses.front() < std::log(2.0));
     CHECK(losses.front() > 0.5);
     CHECK(losses.back() < 0.1f);
+    CHECK(*std::min_element(losses.begin(), losses.end()) > 0);  // every epoch has its batches
     const std::vector<float> rewards = rlhf::rewards(w, config, texts_with({4, 3, 5}));
     CHECK(rewards[1] > rewards[2]);
     CHECK(rewards[2] > rewards[0]);
@@ -243,11 +244,13 @@ TEST_CASE("ppo_iteration: one update by the same numbers, written out") {
     rlhf::PpoRecipe recipe = small_ppo(1e-2f);
     recipe.epochs = 1;
     rlhf::PpoTrainer run(reference, config, recipe);
+    const gpt::Weights further = some_weights(10);  // a policy that has left the reference
+    copy_values(gpt::parameters(further, config), gpt::parameters(run.policy.trunk, config));
     Likes score;
     Random random(3), again(3);
     rlhf::ppo_iteration(run, prompts, score, random);
 
-    const ppo::Weights w = ppo::from_language_model(reference, config);
+    const ppo::Weights w = ppo::from_language_model(further, config);
     const ppo::Episodes episodes = rlhf::sample(w.trunk, config, prompts, 32, rollout, again);
     const Matrix mask = ppo::answer_mask(episodes);
     const ppo::PolicySteps old = ppo::forward(episodes, w, config);
@@ -340,6 +343,43 @@ TEST_CASE("dpo_epoch: starts at log 2, the chosen answers win, the reference sta
     CHECK(same_weights(run.reference, before));
 }
 
+TEST_CASE("dpo_epoch: every pair once an epoch; what is measured is log pi - log pi_ref of whole answers, without beta") {
+    rlhf::RankedTexts ranked = ranked_texts(4);
+    std::rotate(ranked.ranks.begin() + 3, ranked.ranks.begin() + 4, ranked.ranks.begin() + 6);  // not all rankings alike
+    const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked);                         // 12 pairs, 3 batches
+    const gpt::Weights reference = some_weights(8), other = some_weights(9);
+    rlhf::DpoTrainer run(reference, config, small_dpo(0), pairs.count());
+    copy_values(gpt::parameters(other, config), gpt::parameters(run.policy, config));
+    Random random(1);
+    const std::vector<rlhf::DpoStep> steps = rlhf::dpo_epoch(run, pairs, random);
+    REQUIRE(steps.size() == 3);
+    double chosen = 0, rejected = 0, loss = 0, accuracy = 0;  // means over the steps
+    for (const rlhf::DpoStep& step : steps) {
+        chosen += step.chosen / 3.0;
+        rejected += step.rejected / 3.0;
+        loss += step.loss / 3.0;
+        accuracy += step.accuracy / 3.0;
+    }
+    // the same of all pairs, read directly
+    const auto log_ratio = [&](const ppo::Episodes& texts, int row) {
+        const Matrix policy = rlhf::log_probabilities(other, config, texts),
+                     frozen = rlhf::log_probabilities(reference, config, texts);
+        return policy(row, 0) + policy(row, 1) - frozen(row, 0) - frozen(row, 1);
+    };
+    double all_chosen = 0, all_rejected = 0, all_losses = 0, right = 0;
+    for (int k = 0; k < 12; ++k) {
+        const double c = log_ratio(pairs.chosen, k), r = log_ratio(pairs.rejected, k);
+        all_chosen += c / 12;
+        all_rejected += r / 12;
+        all_losses += std::log1p(std::exp(-0.5 * (c - r))) / 12;
+        right += (c > r) / 12.0;
+    }
+    CHECK(chosen == Approx(all_chosen).epsilon(1e-4));
+    CHECK(rejected == Approx(all_rejected).epsilon(1e-4));
+    CHECK(loss == Approx(all_losses).epsilon(1e-4));
+    CHECK(accuracy == Approx(right).epsilon(1e-4));
+}
+
 TEST_CASE("dpo_epoch: a learning rate of 0 changes nothing, every loss is log 2") {
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked_texts(3));
     const gpt::Weights reference = some_weights(8);
@@ -362,8 +402,7 @@ TEST_CASE("DpoTrainer: a recipe that makes no sense is refused at the door") {
           "rlhf: labels smoothed by 0.500000, it must be from 0 to below 0.5; 0 turns it off");
     CHECK(refused({.training = {.clip_norm = -1}}, 64) ==
           "train: gradients clipped to a norm of -1.000000, it must be above 0; 1 is usual, no_clipping turns it off");
-    CHECK(refused(small_dpo(1e-3f), 3) ==
-          "rlhf: 3 preference pairs, a batch needs 4; rank more answers or take a smaller batch");
+    CHECK(refused(small_dpo(1e-3f), 3) == "rlhf: 3 preference pairs, a batch needs 4; rank more answers or take a smaller batch");
 }
 
 TEST_SUITE_END();

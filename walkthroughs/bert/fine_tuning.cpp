@@ -172,8 +172,8 @@ struct SequenceLoss : Objective {
 };
 }  // namespace
 
-static void fine_tune(const heads::Weights& w, const heads::Config& config, const bert::Batch& batch, const std::vector<int>& labels,
-                      Start start, int steps) {
+static void fine_tune(const heads::Weights& w, const heads::Config& config, const bert::Batch& batch,
+                      const std::vector<int>& labels, Start start, int steps) {
     const heads::Trunk trunk = start == Start::pretrained_frozen ? heads::Trunk::frozen : heads::Trunk::trained;
     SequenceLoss objective(w, config, batch, labels, trunk);
     train(objective, nothing_decays(trained_variables(w, config, start)), fine_tuning_recipe(start, steps));
@@ -339,7 +339,8 @@ struct TokenLoss : Objective {
     const heads::Weights& w;
     const heads::Config& config;
     const Marked& marked;
-    TokenLoss(const heads::Weights& w, const heads::Config& config, const Marked& marked) : w(w), config(config), marked(marked) {}
+    TokenLoss(const heads::Weights& w, const heads::Config& config, const Marked& marked)
+        : w(w), config(config), marked(marked) {}
 
     Var loss(int) override { return heads::loss(heads::classify_tokens(marked.batch, w, config), marked.roles); }
 };

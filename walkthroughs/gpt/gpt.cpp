@@ -127,8 +127,7 @@ static void step_shapes(Lesson& lesson, const gpt::Weights& w, const gpt::Config
 static Recipe text_recipe(const Choices& choices) {
     const int steps = choices.steps;
     return {
-        .schedule =
-            {.peak = 3e-3f, .warm_up = std::min(steps, 50), .steps = steps, .descent = Descent::linear, .floor = 0.05f},
+        .schedule = {.peak = 3e-3f, .warm_up = std::min(steps, 50), .steps = steps, .descent = Descent::linear, .floor = 0.05f},
         .batch = choices.batch,
         .weight_decay = 0.01f,
         .beta2 = 0.98f};
@@ -169,14 +168,16 @@ struct NextTokens : Objective {
 
 struct NextTokensOfText : NextTokens {
     const std::vector<int>& text;
-    NextTokensOfText(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random, const std::vector<int>& text)
+    NextTokensOfText(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random,
+                     const std::vector<int>& text)
         : NextTokens(w, config, T, batch, random), text(text) {}
     std::vector<int> draw_ids() override { return random_stretches(text, batch, T, random); }
 };
 
 struct NextTokensOfChain : NextTokens {
     const MarkovChain& chain;
-    NextTokensOfChain(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random, const MarkovChain& chain)
+    NextTokensOfChain(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random,
+                      const MarkovChain& chain)
         : NextTokens(w, config, T, batch, random), chain(chain) {}
     std::vector<int> draw_ids() override {
         std::vector<int> ids;

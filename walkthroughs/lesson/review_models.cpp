@@ -6,6 +6,31 @@
 
 namespace reviews {
 
+// --- what is trained how ---
+
+static Recipe writing_recipe(Descent descent) {
+    return {.schedule = {.peak = 3e-3f, .steps = 300, .descent = descent}, .batch = 64};
+}
+
+static const Recipe judging_recipe{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16};
+
+static const rlhf::Rollout rollout{.new_tokens = longest_answer, .end_token = full_stop, .padding_token = padding};
+
+static rlhf::PpoRecipe ppo_recipe(const PpoRun& run) {
+    return {.objective = {.kl_coefficient = run.beta, .adaptive = false},
+            .epochs = run.epochs,
+            .rollout = rollout,
+            .training = {.schedule = {.peak = run.learning_rate, .descent = Descent::none}, .batch = run.episodes}};
+}
+
+static rlhf::DpoRecipe dpo_recipe(const DpoRun& run) {
+    const Schedule schedule{.peak = run.learning_rate, .warm_up = run.warm_up, .descent = Descent::none};
+    return {.objective = {.beta = run.beta},
+            .epochs = run.epochs,
+            .padding_token = padding,
+            .training = {.schedule = schedule, .batch = run.batch}};
+}
+
 gpt::Config model_config() {
     return {.vocabulary = vocabulary, .positions = 16, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128};
 }
@@ -21,7 +46,7 @@ struct TextsByPeople : rlhf::Demonstrations {
 }  // namespace
 
 Writer learn_to_write(Random& random, Descent descent) {
-    const Recipe recipe{.schedule = {.peak = 3e-3f, .steps = 300, .descent = descent}, .batch = 64};
+    const Recipe recipe = writing_recipe(descent);
     Writer writer{.w = gpt::make_weights(model_config(), random), .losses = {}};
     TextsByPeople people;
     ShowProgress progress("learning to write", recipe.schedule.steps);
@@ -39,8 +64,6 @@ static rlhf::Prompts prompts() {
     }
     return all;
 }
-
-static const rlhf::Rollout rollout{.new_tokens = longest_answer, .end_token = full_stop, .padding_token = padding};
 
 ppo::Episodes write(const gpt::Weights& w, int count, Random& random, int times) {
     return rlhf::sample(w, model_config(), prompts(), count, rollout, random, times);
@@ -126,8 +149,7 @@ Ranked ranked_rows(const std::vector<preferences::Ranking>& rankings) {
 }
 
 Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs) {
-    const rlhf::RewardModelRecipe recipe{
-        .epochs = epochs, .training = {.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16}};
+    const rlhf::RewardModelRecipe recipe{.epochs = epochs, .training = judging_recipe};
     const rlhf::RankedTexts ranked = ranked_texts(rankings);
     Judge judge{.w = reward_model::from_language_model(writer, model_config()), .zero = 0, .losses = {}};
     const int batch = recipe.training.batch, batches = (static_cast<int>(rankings.size()) + batch - 1) / batch;
@@ -167,12 +189,7 @@ Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, cons
 }
 
 Pleaser please(const gpt::Weights& reference, const Judge& judge, const PpoRun& run, Random& random) {
-    const rlhf::PpoRecipe recipe{
-        .objective = {.kl_coefficient = run.beta, .adaptive = false},
-        .epochs = run.epochs,
-        .rollout = rollout,
-        .training = {.schedule = {.peak = run.learning_rate, .descent = Descent::none}, .batch = run.episodes}};
-    rlhf::PpoTrainer trainer(reference, model_config(), recipe);
+    rlhf::PpoTrainer trainer(reference, model_config(), ppo_recipe(run));
     rlhf::RewardScore score(judge.w, model_config(), judge.zero);
     PpoHistory history;
     Progress progress("PPO, beta " + text(run.beta).substr(0, 4), run.iterations);
@@ -197,12 +214,7 @@ dpo::Batch dpo_batch(const Comparisons& comparisons, const std::vector<int>& ord
 }
 
 Follower follow(const gpt::Weights& reference, const Comparisons& comparisons, const DpoRun& run, Random& random) {
-    const rlhf::DpoRecipe recipe{
-        .objective = {.beta = run.beta},
-        .epochs = run.epochs,
-        .padding_token = padding,
-        .training = {.schedule = {.peak = run.learning_rate, .warm_up = run.warm_up, .descent = Descent::none}, .batch = run.batch}};
-    rlhf::DpoTrainer trainer(reference, model_config(), recipe, comparisons.count());
+    rlhf::DpoTrainer trainer(reference, model_config(), dpo_recipe(run), comparisons.count());
     DpoHistory history;
     ShowProgress progress("DPO, beta " + text(run.beta).substr(0, 4), trainer.recipe.training.schedule.steps);
     for (int epoch = 0; epoch < run.epochs; ++epoch)

@@ -142,7 +142,8 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
                   {"losses", shape(steps.losses.value()), "-log sigmoid(beta h)"}});
     lesson.table({{"first pair", "answer", "log pi"},
                   {"chosen", reviews::text_of(reviews::answer_of(comparisons.chosen, 0)), fixed(policy.chosen.value()[0])},
-                  {"rejected", reviews::text_of(reviews::answer_of(comparisons.rejected, 0)), fixed(policy.rejected.value()[0])}});
+                  {"rejected", reviews::text_of(reviews::answer_of(comparisons.rejected, 0)),
+                   fixed(policy.rejected.value()[0])}});
     const float first = steps.loss.value()(0, 0);
     lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
                " = log 2, whatever the pairs are. That one answer is likelier "

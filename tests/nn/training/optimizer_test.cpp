@@ -62,8 +62,8 @@ TEST_CASE("AdamW: decay pulls only at the decayed, by lr times decay, and does n
 }
 
 TEST_CASE("AdamW: each variable counts its own steps, so one that is thawed later starts at 1") {
-    // Both begin at (1, -2) with the gradient (0.5, -1), rate 0.1, no decay; the second is frozen in steps 1 to 3. Its first step is
-    // as long as any first step, 0.1 in every direction: (0.9, -1.9). Counted with the other's t = 4 it would be
+    // Both begin at (1, -2) with the gradient (0.5, -1), rate 0.1, no decay; the second is frozen in steps 1 to 3. Its first step
+    // is as long as any first step, 0.1 in every direction: (0.9, -1.9). Counted with the other's t = 4 it would be
     // 0.1 (1 - beta1) / (1 - beta1^4) / sqrt((1 - beta2) / (1 - beta2^4)) = 0.1 * 0.2908 * 1.9985 = 0.0581 long.
     Var early = parameter(Matrix{{1, -2}}), late = parameter(Matrix{{1, -2}});
     AdamW optimizer({}, {early, late}, {.learning_rate = 0.1f, .weight_decay = 0});

@@ -116,29 +116,35 @@ TEST_CASE("a state of another model, or none at all, is refused and changes noth
     AdamW smaller({other.w});
     save_training_state(folder.path("other"), other.parameters, smaller, other.random);
     CHECK(error_of([&] { load_training_state(folder.path("other"), toy.parameters, toy.optimizer, toy.random); }) ==
-          folder.path("other") + ": is the training state of another model: it has no \"b\", and 2 more differences; make the "
-                                 "model with the options it was saved with");
+          folder.path("other") +
+              ": is the training state of another model: it has no \"b\", and 2 more differences; make the "
+              "model with the options it was saved with");
     save_training_state(folder.path("larger"), toy.parameters, toy.optimizer, toy.random);
     CHECK(error_of([&] { load_training_state(folder.path("larger"), other.parameters, smaller, other.random); }) ==
-          folder.path("larger") + ": is the training state of another model: it has \"b\", which is unknown here, and 2 more "
-                                  "differences; make the model with the options it was saved with");
+          folder.path("larger") +
+              ": is the training state of another model: it has \"b\", which is unknown here, and 2 more "
+              "differences; make the model with the options it was saved with");
     const Var wide = parameter(Matrix(5, 4));
     AdamW of_wide({wide});
     save_training_state(folder.path("wide"), {{"w", {4, 5}, Stored::out_by_in, {wide}}}, of_wide, other.random);
     CHECK(error_of([&] { load_training_state(folder.path("wide"), other.parameters, smaller, other.random); }) ==
-          folder.path("wide") + ": is the training state of another model: \"w\" is (4, 5) there and (4, 3) here, and 2 more "
-                                "differences; make the model with the options it was saved with");
+          folder.path("wide") +
+              ": is the training state of another model: \"w\" is (4, 5) there and (4, 3) here, and 2 more "
+              "differences; make the model with the options it was saved with");
     write_without(folder.path("other"), "training.adamw.v.0", folder.path("no v"));
     CHECK(error_of([&] { load_training_state(folder.path("no v"), other.parameters, smaller, other.random); }) ==
-          folder.path("no v") + ": is the training state of another model: it has no \"training.adamw.v.0\"; make the model with the "
-                                "options it was saved with");
+          folder.path("no v") +
+              ": is the training state of another model: it has no \"training.adamw.v.0\"; make the model with the "
+              "options it was saved with");
     CHECK(same(toy, before));
     write_safetensors(folder.path("odd"), {{.name = "training.random", .shape = {3}, .integers = {1, 2, 3}},
                                            {.name = "training.adamw.steps", .shape = {1}, .integers = {3}}});
     CHECK(error_of([&] { load_training_state(folder.path("odd"), toy.parameters, toy.optimizer, toy.random); }) ==
           folder.path("odd") +
               ": is no training state: training.random has 3 words instead of 4, or training.adamw.steps is not one count");
-    save_training_state(folder.path("counts"), other.parameters, toy.optimizer, toy.random);  // two variables, one of which is known
-    CHECK(error_of([&] { load_training_state(folder.path("counts"), other.parameters, smaller, other.random); })
-              .find("it has \"training.adamw.m.1\"") != std::string::npos);
+    save_training_state(folder.path("counts"), other.parameters, toy.optimizer,
+                        toy.random);  // two variables, one of which is known
+    CHECK(error_of([&] {
+              load_training_state(folder.path("counts"), other.parameters, smaller, other.random);
+          }).find("it has \"training.adamw.m.1\"") != std::string::npos);
 }

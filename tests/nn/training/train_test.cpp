@@ -157,8 +157,9 @@ TEST_CASE("train: a learning rate of 0 changes nothing, no steps are no steps") 
 TEST_CASE("train: a loss that is not finite is named with its step") {
     NotFinite chase;
     chase.value = NAN;
-    CHECK_THROWS_WITH(train(chase, nothing_decays({chase.w}), {}),
-                      "train: the loss of step 0 is nan, training has blown up; a smaller learning rate or a longer warm-up may help");
+    CHECK_THROWS_WITH(
+        train(chase, nothing_decays({chase.w}), {}),
+        "train: the loss of step 0 is nan, training has blown up; a smaller learning rate or a longer warm-up may help");
     CHECK(identical(chase.w.value(), Matrix{{3, 4}}));
 }
 
