@@ -9,7 +9,7 @@
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
 #include "nn/text/decoding.h"
-#include "nn/training/optimizer.h"
+#include "nn/training/train.h"
 #include "vit/vit.h"
 
 // --- matrix products ---
@@ -82,58 +82,54 @@ static double stack_operations(int sequences, int tokens, int depth, double widt
     return 2.0 * sequences * tokens * depth * (weights + 2 * tokens * width);
 }
 
-struct GptTraining {
+namespace {
+struct GptTraining : Objective {
     gpt::Config config;
     gpt::Weights weights;
-    AdamW optimizer;
     std::vector<int> ids, labels;
     int length;
+
+    GptTraining(const gpt::Config& config, const gpt::Weights& weights, const std::vector<int>& ids, int length)
+        : config(config), weights(weights), ids(ids), labels(next_tokens(ids, length)), length(length) {}
+
+    Var loss(int) override { return gpt::loss(gpt::forward(ids, length, weights, config), labels); }
 };
+}  // namespace
+
+// No clipping: what is measured is forward, backward and AdamW.
+static const Recipe bench_recipe{.schedule = {.descent = Descent::none}, .clip_norm = no_clipping, .weight_decay = 0.01f};
 
 static std::function<void()> prepare_gpt_training(gpt::Config config, int sequences, int length) {
     Random random(1);
     const gpt::Weights weights = gpt::make_weights(config, random);
-    const DecayChoice choice = weights_decay(gpt::parameters(weights, config));
     const std::vector<int> ids = random_ids(random, sequences * length, config.vocabulary);
-    const auto training = std::make_shared<GptTraining>(
-        GptTraining{config, weights, AdamW(choice.decayed, choice.not_decayed), ids, next_tokens(ids, length), length});
-    return [training] {
-        GptTraining& t = *training;
-        {
-            Tape tape;
-            const Var loss = gpt::loss(gpt::forward(t.ids, t.length, t.weights, t.config), t.labels);
-            backward(loss);
-        }
-        t.optimizer.update();
-        zero_gradients(t.optimizer.variables);
-    };
+    const auto training = std::make_shared<GptTraining>(config, weights, ids, length);
+    const auto trainer = std::make_shared<Trainer>(weights_decay(gpt::parameters(weights, config)), bench_recipe);
+    return [=] { train_step(*training, *trainer); };
 }
 
-struct VitTraining {
+namespace {
+struct VitTraining : Objective {
     vit::Config config;
     vit::Weights weights;
-    AdamW optimizer;
     std::vector<Image> images;
     std::vector<int> labels;
+
+    VitTraining(const vit::Config& config, const vit::Weights& weights, std::vector<Image> images, std::vector<int> labels)
+        : config(config), weights(weights), images(std::move(images)), labels(std::move(labels)) {}
+
+    Var loss(int) override { return vit::loss(vit::forward(images, weights, config), labels); }
 };
+}  // namespace
 
 static std::function<void()> prepare_vit_training(vit::Config config, int count) {
     Random random(1);
     const vit::Weights weights = vit::make_weights(config, random);
-    const DecayChoice choice = weights_decay(vit::parameters(weights, config));
-    const auto training = std::make_shared<VitTraining>(VitTraining{config, weights, AdamW(choice.decayed, choice.not_decayed),
-                                                                    random_images(random, count, config),
-                                                                    random_ids(random, count, config.classes)});
-    return [training] {
-        VitTraining& t = *training;
-        {
-            Tape tape;
-            const Var loss = vit::loss(vit::forward(t.images, t.weights, t.config), t.labels);
-            backward(loss);
-        }
-        t.optimizer.update();
-        zero_gradients(t.optimizer.variables);
-    };
+    const std::vector<Image> images = random_images(random, count, config);
+    const std::vector<int> labels = random_ids(random, count, config.classes);
+    const auto training = std::make_shared<VitTraining>(config, weights, images, labels);
+    const auto trainer = std::make_shared<Trainer>(weights_decay(vit::parameters(weights, config)), bench_recipe);
+    return [=] { train_step(*training, *trainer); };
 }
 
 static std::function<void()> prepare_vit_forward(vit::Config config, int count) {

@@ -6,8 +6,6 @@
 #include "nn/autograd/operations.h"
 #include "nn/text/batch.h"
 #include "nn/training/loss.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/schedule.h"
 
 namespace chain_of_thought {
 
@@ -119,27 +117,40 @@ Var loss(const gpt::Weights& w, const gpt::Config& config, const Task& task, con
     return add(scale(direct_loss, in_direct / (in_direct + in_others)), scale(other_loss, in_others / (in_direct + in_others)));
 }
 
-void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
-           const std::function<bool(int step, float loss)>& watch) {
-    const std::vector<Var> trained = variables(gpt::parameters(w, config));
-    AdamW adam(trained, {}, {.beta2 = 0.98f, .weight_decay = 0});
-    const Schedule schedule{.peak = training.learning_rate,
-                            .warm_up = std::min(100, training.steps),
-                            .steps = training.steps,
-                            .descent = Descent::linear,
-                            .floor = 0.02f};
-    bool going_on = true;
-    for (int step = 0; step < training.steps && going_on; ++step) {
+Recipe recipe_of(const Training& training) {
+    return {.schedule = {.peak = training.learning_rate,
+                         .warm_up = std::min(100, training.steps),
+                         .steps = training.steps,
+                         .descent = Descent::linear,
+                         .floor = 0.02f},
+            .batch = training.batch,
+            .beta2 = 0.98f};
+}
+
+namespace {
+struct LossOfBothFormats : Objective {
+    const gpt::Weights& w;
+    const gpt::Config& config;
+    const Task& task;
+    const Training& training;
+    Random& random;
+
+    LossOfBothFormats(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training,
+                      Random& random)
+        : w(w), config(config), task(task), training(training), random(random) {}
+
+    Var loss(int) override {
         const Questions direct = make_questions(task, random, training.batch / 2);
         const Questions others = make_questions(task, random, training.batch - training.batch / 2);
-        const Tape tape;
-        const Var error = loss(w, config, task, direct, others, training.other);
-        zero_gradients(trained);
-        backward(error);
-        clip_gradient_norm(trained, 1);
-        adam.update(learning_rate(schedule, step));
-        if (watch) going_on = watch(step, error.value()[0]);
+        return chain_of_thought::loss(w, config, task, direct, others, training.other);
     }
+};
+}  // namespace
+
+std::vector<float> train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training,
+                         Random& random, Watcher* watcher) {
+    LossOfBothFormats objective(w, config, task, training, random);
+    return ::train(objective, nothing_decays(variables(gpt::parameters(w, config))), recipe_of(training), watcher);
 }
 
 // --- asking ---

@@ -13,11 +13,11 @@
 //            formats, and the first token says which is wanted
 //   next     chain_of_thought.cpp, then its walkthrough
 #pragma once
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "gpt/gpt.h"
+#include "nn/training/train.h"
 
 namespace chain_of_thought {
 
@@ -70,9 +70,11 @@ struct Training {
 };
 
 // Adam with betas 0.9 and 0.98, no weight decay, gradients clipped to length 1.
-//   watch  is told the loss of every step; when it returns false, training ends there
-void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
-           const std::function<bool(int step, float loss)>& watch = nullptr);
+Recipe recipe_of(const Training& training);
+
+// Fresh questions in every step.   returns  the loss of each
+std::vector<float> train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training,
+                         Random& random, Watcher* watcher = nullptr);
 
 // --- asking ---
 

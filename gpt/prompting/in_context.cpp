@@ -7,8 +7,6 @@
 #include "gpt/writing.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/schedule.h"
 
 namespace in_context {
 
@@ -72,25 +70,38 @@ Var loss(const gpt::Steps& steps, const Batch& batch, const Task& task) {
     return cross_entropy(label_logits(steps, task), batch.answers);
 }
 
-void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
-           const std::function<void(int step, float loss)>& watch) {
-    const std::vector<Var> trained = variables(gpt::parameters(w, config));
-    AdamW adam(trained, {}, {.beta2 = 0.98f, .weight_decay = 0});
-    const Schedule schedule{.peak = training.learning_rate,
-                            .warm_up = std::min(100, training.steps),
-                            .steps = training.steps,
-                            .descent = Descent::linear,
-                            .floor = 0.05f};
-    for (int step = 0; step < training.steps; ++step) {
-        const Batch batch = make_batch(task, random, training.batch);
-        const Tape tape;
-        const Var error = loss(gpt::forward(batch.ids, 2 * task.pairs, w, config), batch, task);
-        zero_gradients(trained);
-        backward(error);
-        clip_gradient_norm(trained, 1);
-        adam.update(learning_rate(schedule, step));
-        if (watch) watch(step, error.value()[0]);
+Recipe recipe_of(const Training& training) {
+    return {.schedule = {.peak = training.learning_rate,
+                         .warm_up = std::min(100, training.steps),
+                         .steps = training.steps,
+                         .descent = Descent::linear,
+                         .floor = 0.05f},
+            .batch = training.batch,
+            .beta2 = 0.98f};
+}
+
+namespace {
+struct LabelLoss : Objective {
+    const gpt::Weights& w;
+    const gpt::Config& config;
+    const Task& task;
+    int sequences;
+    Random& random;
+
+    LabelLoss(const gpt::Weights& w, const gpt::Config& config, const Task& task, int sequences, Random& random)
+        : w(w), config(config), task(task), sequences(sequences), random(random) {}
+
+    Var loss(int) override {
+        const Batch batch = make_batch(task, random, sequences);
+        return in_context::loss(gpt::forward(batch.ids, 2 * task.pairs, w, config), batch, task);
     }
+};
+}  // namespace
+
+std::vector<float> train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training,
+                         Random& random, Watcher* watcher) {
+    LabelLoss objective(w, config, task, training.batch, random);
+    return ::train(objective, nothing_decays(variables(gpt::parameters(w, config))), recipe_of(training), watcher);
 }
 
 // --- using it ---

@@ -8,10 +8,10 @@
 //   toy      x_1 f(x_1) x_2 f(x_2) ... x_N f(x_N), f drawn anew for each sequence, so nothing of it can be learned by heart
 //   next     in_context.cpp, then its walkthrough
 #pragma once
-#include <functional>
 #include <vector>
 
 #include "gpt/gpt.h"
+#include "nn/training/train.h"
 
 namespace in_context {
 
@@ -57,9 +57,12 @@ struct Training {
     float learning_rate = 3e-3f;  // after 100 steps of warm-up, then down in a line to 5 %
 };
 
-// Adam with betas 0.9 and 0.98, no weight decay, gradients clipped to length 1.   watch  is told the loss of every step
-void train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training, Random& random,
-           const std::function<void(int step, float loss)>& watch = nullptr);
+// Adam with betas 0.9 and 0.98, no weight decay, gradients clipped to length 1.
+Recipe recipe_of(const Training& training);
+
+// Fresh sequences in every step.   returns  the loss of each
+std::vector<float> train(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Training& training,
+                         Random& random, Watcher* watcher = nullptr);
 
 // Share of right answers with 0, 1, ..., N-1 shots, on fresh sequences.
 std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random,

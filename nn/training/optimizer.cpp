@@ -24,12 +24,32 @@ static void require_same_shape(const char* name, const Var& variable) {
             " for a variable of shape ", variable.value());
 }
 
-AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig given)
-    : config(given), variables(std::move(decayed)), decayed_count(static_cast<int>(variables.size())) {
+// Also false for NaN.
+static bool is_from_0(float x) { return x >= 0 && std::isfinite(x); }
+
+static void require_rate(const char* name, float learning_rate) {
+    require(is_from_0(learning_rate), name, ": a learning rate of ", learning_rate,
+            ", it must be a number from 0 on; 0.001 is usual");
+}
+
+static void require_sound(const AdamWConfig& config) {
+    require_rate("AdamW", config.learning_rate);
+    for (const float beta : {config.beta1, config.beta2})
+        require(beta >= 0 && beta < 1, "AdamW: a beta of ", beta, ", it must be from 0 to below 1; 0.9 and 0.999 are usual");
+    require(is_from_0(config.eps), "AdamW: an eps of ", config.eps, ", it must be a number from 0 on; 1e-8 is usual");
+    require(is_from_0(config.weight_decay), "AdamW: a weight decay of ", config.weight_decay,
+            ", it must be a number from 0 on; 0 turns it off");
+}
+
+AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig given) : config(given) {
+    require_sound(config);
+    variables = std::move(decayed);
+    decayed_count = static_cast<int>(variables.size());
     variables.insert(variables.end(), not_decayed.begin(), not_decayed.end());
     require_trained("AdamW", variables);
-    m = zeros_like(variables);
-    v = zeros_like(variables);
+    m.resize(variables.size());
+    v.resize(variables.size());
+    variable_steps.resize(variables.size());
 }
 
 // What one update does to every number alike.
@@ -50,17 +70,23 @@ static void adamw_numbers(const AdamWStep& s, std::size_t count, float* w, const
 }
 
 void AdamW::update(float learning_rate) {
+    require_rate("AdamW", learning_rate);
     ++steps;
     for (std::size_t i = 0; i < variables.size(); ++i) {
         Var& variable = variables[i];
         if (variable.gradient().empty()) continue;
         require_same_shape("AdamW", variable);
+        if (variable_steps[i] == 0) {  // its first gradient
+            m[i] = Matrix(variable.rows(), variable.cols());
+            v[i] = Matrix(variable.rows(), variable.cols());
+        }
+        const int t = ++variable_steps[i];
         const float decay = static_cast<int>(i) < decayed_count ? config.weight_decay : 0;
         const AdamWStep step{.keep = 1 - learning_rate * decay,
                              .beta1 = config.beta1,
                              .beta2 = config.beta2,
-                             .rate = static_cast<float>(learning_rate / (1 - std::pow(static_cast<double>(config.beta1), steps))),
-                             .root = static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(config.beta2), steps))),
+                             .rate = static_cast<float>(learning_rate / (1 - std::pow(static_cast<double>(config.beta1), t))),
+                             .root = static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(config.beta2), t))),
                              .eps = config.eps};
         float* const w = variable.value().begin();
         const float* const g = variable.gradient().begin();
@@ -72,13 +98,17 @@ void AdamW::update(float learning_rate) {
     }
 }
 
-Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum)
-    : learning_rate(learning_rate), momentum(momentum), variables(std::move(given)) {
+Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum) : learning_rate(learning_rate), momentum(momentum) {
+    require_rate("Sgd", learning_rate);
+    require(momentum >= 0 && momentum < 1, "Sgd: a momentum of ", momentum, ", it must be from 0 to below 1; 0.9 is usual");
+    variables = std::move(given);
     require_trained("Sgd", variables);
     m = zeros_like(variables);
 }
 
 void Sgd::update(float lr) {
+    require_rate("Sgd", lr);
+    ++steps;
     for (std::size_t i = 0; i < variables.size(); ++i) {
         Var& variable = variables[i];
         if (variable.gradient().empty()) continue;
@@ -105,6 +135,8 @@ DecayChoice weights_decay(const Parameters& parameters) {
         }
     return choice;
 }
+
+DecayChoice nothing_decays(std::vector<Var> variables) { return {.decayed = {}, .not_decayed = std::move(variables)}; }
 
 // In double and in eight lanes: exact enough for millions of numbers, and the compiler can add side by side.
 static double sum_of_squares(const Matrix& matrix) {

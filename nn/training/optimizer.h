@@ -1,54 +1,68 @@
 // optimizer.h: from gradients to better numbers.
 //
-//   papers   Kingma and Ba, Adam, 2015, Algorithm 1
-//            Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, Algorithm 2
-//   symbols  w a number that is trained   g its gradient   m, v running means of g and g^2   t step, from 1   lr learning rate
-//   note     A variable into which nothing has flowed since zero_gradients() is left alone: no step, no decay.
-//   next     schedule.h says how lr changes, state.h saves everything
+//   papers   Kingma and Ba, Adam, 2015, arXiv 1412.6980, Algorithm 1
+//            Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, arXiv 1711.05101, Algorithm 2
+//   symbols  w a number that is trained   g its gradient   m, v running means of g and g^2   lr learning rate
+//            t step of this variable: updates in which it had a gradient, from 1
+//   differs  Algorithm 2 computes w <- w - eta (alpha m' / (sqrt(v') + eps) + lambda w) with a schedule multiplier eta: its decay
+//            is eta lambda, whatever alpha is. We do as torch.optim.AdamW: lr is eta alpha, and the decay is lr weight_decay, so
+//            weight_decay = lambda / alpha, and a larger learning rate also decays more
+//   note     A variable without a gradient is left alone: no step, no decay, and its t does not advance.
+//   next     train.h is the loop around it, schedule.h says how lr changes, state.h saves everything
 #pragma once
 #include <vector>
 
 #include "nn/autograd/variable.h"
 #include "nn/data/parameters.h"
 
+// What the training loop asks of an optimizer.
+struct Optimizer {
+    std::vector<Var> variables;
+    int steps = 0;  // updates so far
+
+    // One step for all variables that have a gradient.
+    virtual void update(float learning_rate) = 0;
+    virtual ~Optimizer() = default;
+};
+
 struct AdamWConfig {
-    float learning_rate = 1e-3f;  // lr
+    float learning_rate = 1e-3f;  // lr of update() without a schedule
     float beta1 = 0.9f;           // how much of m is kept
     float beta2 = 0.999f;         // how much of v is kept
     float eps = 1e-8f;            // beside the root, not under it
     float weight_decay = 0.01f;   // 0 makes this Adam
 };
 
-// Adam whose weight decay pulls at the weights themselves instead of hiding in the gradient.
-//   w <- w (1 - lr decay)                     only variables that decay
+// Adam whose weight decay is applied to the weights themselves and does not enter the gradient.
+//   w <- w (1 - lr weight_decay)                     only variables that decay
 //   m <- beta1 m + (1 - beta1) g
 //   v <- beta2 v + (1 - beta2) g^2
 //   w <- w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
-struct AdamW {
+// t, m and v belong to each variable and begin at its first gradient: one that is thawed later starts at t = 1.
+//   throws  std::invalid_argument for a constant among the variables, a negative or infinite learning rate, eps or weight decay,
+//           or a beta outside [0, 1)
+struct AdamW : Optimizer {
     AdamWConfig config;
-    std::vector<Var> variables;  // the decayed ones first
-    int decayed_count = 0;
-    std::vector<Matrix> m, v;  // one for each variable, zeros at first
-    int steps = 0;             // t: updates so far
+    int decayed_count = 0;            // the first variables, which decay
+    std::vector<Matrix> m, v;         // of each variable, (0, 0) until its first gradient
+    std::vector<int> variable_steps;  // t of each variable
 
     explicit AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed = {}, AdamWConfig config = {});
 
-    // One step for all variables, from their gradients.
     void update() { update(config.learning_rate); }
-    void update(float learning_rate);
+    void update(float learning_rate) override;
 };
 
-// Plain descent with a memory:   m <- momentum m + g,   w <- w - lr m
-struct Sgd {
+// Stochastic gradient descent with momentum:   m <- momentum m + g,   w <- w - lr m
+struct Sgd : Optimizer {
     float learning_rate = 0.1f;
     float momentum = 0;
-    std::vector<Var> variables;
     std::vector<Matrix> m;  // zeros at first
 
     explicit Sgd(std::vector<Var> variables, float learning_rate = 0.1f, float momentum = 0);
 
     void update() { update(learning_rate); }
-    void update(float learning_rate);
+    void update(float learning_rate) override;
 };
 
 // The usual choice of what decays: weights and embeddings (published with two dimensions or more) do, biases and gains do not.
@@ -56,6 +70,7 @@ struct DecayChoice {
     std::vector<Var> decayed, not_decayed;
 };
 DecayChoice weights_decay(const Parameters& parameters);
+DecayChoice nothing_decays(std::vector<Var> variables);
 
 // The length of all gradients together as one vector; when it is above max_norm all are scaled by max_norm / (norm + 1e-6).
 //   returns  the length before

@@ -19,5 +19,5 @@ struct Schedule {
 //   warm-up  peak (step + 1) / warm_up
 //   cosine   peak (floor + (1 - floor) (1 + cos(pi t)) / 2)
 //   linear   peak (floor + (1 - floor) (1 - t)),   t from 0 after the warm-up to 1 at step `steps`
-//   throws   std::invalid_argument for a negative step or warm_up, steps < 1, or a floor outside 0 ... 1
+//   throws   std::invalid_argument for a negative step, warm_up or peak, steps < 1, or a floor outside 0 ... 1
 float learning_rate(const Schedule& schedule, int step);

@@ -1,18 +1,22 @@
 #include "nn/training/state.h"
 
+#include <algorithm>
 #include <bit>
+#include <set>
 #include <utility>
 
 #include "nn/base/require.h"
 
 // The moments as entries of a table, so that they are checked, saved and loaded as the parameters are. The handles are new
-// variables that hold copies.
+// variables that hold copies; zeros where the optimizer has none yet.
 static Parameters moment_table(const AdamW& optimizer) {
     Parameters table;
     for (std::size_t i = 0; i < optimizer.variables.size(); ++i) {
-        const std::vector<long> shape = {optimizer.m[i].rows, optimizer.m[i].cols};
-        table.push_back({"training.adamw.m." + text(i), shape, Stored::as_it_is, {Var(optimizer.m[i])}});
-        table.push_back({"training.adamw.v." + text(i), shape, Stored::as_it_is, {Var(optimizer.v[i])}});
+        const int rows = optimizer.variables[i].rows(), cols = optimizer.variables[i].cols();
+        const bool begun = optimizer.variable_steps[i] > 0;
+        const Matrix m = begun ? optimizer.m[i] : Matrix(rows, cols), v = begun ? optimizer.v[i] : Matrix(rows, cols);
+        table.push_back({"training.adamw.m." + text(i), {rows, cols}, Stored::as_it_is, {Var(m)}});
+        table.push_back({"training.adamw.v." + text(i), {rows, cols}, Stored::as_it_is, {Var(v)}});
     }
     return table;
 }
@@ -27,7 +31,36 @@ void save_training_state(const std::string& path, const Parameters& parameters, 
     for (const std::uint64_t word : random.state) words.push_back(std::bit_cast<std::int64_t>(word));
     tensors.push_back({.name = "training.random", .shape = {4}, .integers = words});
     tensors.push_back({.name = "training.adamw.steps", .shape = {1}, .integers = {optimizer.steps}});
+    const long count = static_cast<long>(optimizer.variable_steps.size());
+    const std::vector<long> variable_steps(optimizer.variable_steps.begin(), optimizer.variable_steps.end());
+    tensors.push_back({.name = "training.adamw.variable_steps", .shape = {count}, .integers = variable_steps});
     write_safetensors(path, tensors);
+}
+
+static const std::vector<std::string> counters = {"training.random", "training.adamw.steps", "training.adamw.variable_steps"};
+
+// Names and shapes in which the file and the table differ, each as a clause: the table's in its order, then the file's own.
+static std::vector<std::string> differences(const Safetensors& file, const Parameters& table) {
+    std::vector<std::string> found;
+    std::set<std::string> known(counters.begin(), counters.end());
+    for (const Parameter& entry : table) {
+        known.insert(entry.name);
+        const auto tensor = file.tensors.find(entry.name);
+        if (tensor == file.tensors.end())
+            found.push_back("it has no \"" + entry.name + "\"");
+        else if (tensor->second.shape != entry.shape)
+            found.push_back("\"" + entry.name + "\" is " + shape_text(tensor->second.shape) + " there and " +
+                            shape_text(entry.shape) + " here");
+    }
+    for (const auto& [name, tensor] : file.tensors)
+        if (known.count(name) == 0) found.push_back("it has \"" + name + "\", which is unknown here");
+    return found;
+}
+
+// The count of each variable; a file without them is older, and there all variables have made all steps.
+static std::vector<int> variable_steps_of(const Safetensors& file, int steps, std::size_t variables) {
+    if (!file.has("training.adamw.variable_steps")) return std::vector<int>(variables, steps);
+    return file.integers("training.adamw.variable_steps");
 }
 
 void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random) {
@@ -40,12 +73,22 @@ void load_training_state(const std::string& path, const Parameters& parameters, 
     const Parameters moments = moment_table(optimizer);
     Parameters all = parameters;
     for (const Parameter& moment : moments) all.push_back(moment);
-    load(all, file, {.ignored_endings = {"training.random", "training.adamw.steps"}});
+    const std::vector<std::string> differing = differences(file, all);
+    require(differing.empty(), path, ": is the training state of another model: ", differing.empty() ? "" : differing[0],
+            differing.size() > 1 ? ", and " + text(differing.size() - 1) + " more differences" : "",
+            "; make the model with the options it was saved with");
+    const std::vector<int> variable_steps = variable_steps_of(file, steps[0], optimizer.variables.size());
+    const bool sound = variable_steps.size() == optimizer.variables.size() &&
+                       std::all_of(variable_steps.begin(), variable_steps.end(), [](int count) { return count >= 0; });
+    require(sound, path, ": is no training state: training.adamw.variable_steps is not one count for each of ",
+            optimizer.variables.size(), " variables");
+    load(all, file, {.ignored_endings = counters});
 
     for (std::size_t i = 0; i < optimizer.variables.size(); ++i) {
         optimizer.m[i] = moments[2 * i].parts[0].value();
         optimizer.v[i] = moments[2 * i + 1].parts[0].value();
     }
     optimizer.steps = steps[0];
+    optimizer.variable_steps = variable_steps;
     for (std::size_t k = 0; k < 4; ++k) random.state[k] = std::bit_cast<std::uint64_t>(static_cast<std::int64_t>(words[k]));
 }

@@ -11,7 +11,7 @@
 #include "bert/heads.h"
 #include "bert/mlm.h"
 #include "nn/training/loss.h"
-#include "nn/training/optimizer.h"
+#include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
 #include "walkthroughs/lesson/sentences.h"
@@ -149,23 +149,34 @@ static std::vector<Var> trained_variables(const heads::Weights& w, const heads::
     return variables(heads::head_parameters(w, config));
 }
 
-static float fine_tune(const heads::Weights& w, const heads::Config& config, const bert::Batch& batch,
-                       const std::vector<int>& labels, Start start, int steps) {
+// A constant rate, higher where only a head is trained.
+static Recipe fine_tuning_recipe(Start start, int steps) {
+    const float rate = start == Start::pretrained_frozen ? 1e-2f : 1e-3f;
+    return {.schedule = {.peak = rate, .steps = steps, .descent = Descent::none}};
+}
+
+namespace {
+// Each on all labelled sentences at once.
+struct SequenceLoss : Objective {
+    const heads::Weights& w;
+    const heads::Config& config;
+    const bert::Batch& batch;
+    const std::vector<int>& labels;
+    heads::Trunk trunk;
+
+    SequenceLoss(const heads::Weights& w, const heads::Config& config, const bert::Batch& batch, const std::vector<int>& labels,
+                 heads::Trunk trunk)
+        : w(w), config(config), batch(batch), labels(labels), trunk(trunk) {}
+
+    Var loss(int) override { return heads::loss(heads::classify_sequences(batch, w, config, trunk), labels); }
+};
+}  // namespace
+
+static void fine_tune(const heads::Weights& w, const heads::Config& config, const bert::Batch& batch,
+                      const std::vector<int>& labels, Start start, int steps) {
     const heads::Trunk trunk = start == Start::pretrained_frozen ? heads::Trunk::frozen : heads::Trunk::trained;
-    AdamW optimizer(trained_variables(w, config, start), {},
-                    {.learning_rate = start == Start::pretrained_frozen ? 1e-2f : 1e-3f, .weight_decay = 0});
-    float last = 0;
-    for (int step = 0; step < steps; ++step) {
-        Tape tape;
-        const heads::Steps forward = heads::classify_sequences(batch, w, config, trunk);
-        const Var loss = heads::loss(forward, labels);
-        backward(loss);
-        clip_gradient_norm(optimizer.variables, 1);
-        optimizer.update();
-        zero_gradients(optimizer.variables);
-        last = loss.value()(0, 0);
-    }
-    return last;
+    SequenceLoss objective(w, config, batch, labels, trunk);
+    train(objective, nothing_decays(trained_variables(w, config, start)), fine_tuning_recipe(start, steps));
 }
 
 static float test_accuracy(const heads::Weights& w, const heads::Config& config, const Task& task,
@@ -320,6 +331,30 @@ static Marked mark(const std::vector<Sentence>& sentences, const wordpiece::Voca
     return marked;
 }
 
+// Both heads: 80 steps on all marked sentences at once.
+static const Recipe marked_recipe{.schedule = {.peak = 1e-3f, .steps = 80, .descent = Descent::none}, .clip_norm = no_clipping};
+
+namespace {
+struct TokenLoss : Objective {
+    const heads::Weights& w;
+    const heads::Config& config;
+    const Marked& marked;
+    TokenLoss(const heads::Weights& w, const heads::Config& config, const Marked& marked)
+        : w(w), config(config), marked(marked) {}
+
+    Var loss(int) override { return heads::loss(heads::classify_tokens(marked.batch, w, config), marked.roles); }
+};
+
+struct SpanLoss : Objective {
+    const heads::Weights& w;
+    const heads::Config& config;
+    const Marked& marked;
+    SpanLoss(const heads::Weights& w, const heads::Config& config, const Marked& marked) : w(w), config(config), marked(marked) {}
+
+    Var loss(int) override { return heads::loss(heads::locate_spans(marked.batch, w, config), marked.starts, marked.ends); }
+};
+}  // namespace
+
 struct FewAndMany {
     std::vector<Sentence> few, many;
 };
@@ -336,13 +371,8 @@ static float step_words(Lesson& lesson, const Pretrained& trained, const FewAndM
     const heads::Config config = heads::make_config(trained.config, heads::Task::tokens, 4);
     const heads::Weights w = make_model(config, trained, Start::pretrained, random);
     const Marked few = mark(drawn.few, trained.vocabulary), many = mark(drawn.many, trained.vocabulary);
-    AdamW optimizer(variables(heads::parameters(w, config)), {}, {.learning_rate = 1e-3f, .weight_decay = 0});
-    for (int step = 0; step < 80; ++step) {
-        Tape tape;
-        backward(heads::loss(heads::classify_tokens(few.batch, w, config), few.roles));
-        optimizer.update();
-        zero_gradients(optimizer.variables);
-    }
+    TokenLoss objective(w, config, few);
+    train(objective, nothing_decays(variables(heads::parameters(w, config))), marked_recipe);
     lesson.code();
     const heads::Steps steps = heads::classify_tokens(many.batch, w, config);
     const float right = accuracy(steps.logits.value(), many.roles);
@@ -364,13 +394,8 @@ static float step_spans(Lesson& lesson, const Pretrained& trained, const FewAndM
     const heads::Config config = heads::make_config(trained.config, heads::Task::spans);
     const heads::Weights w = make_model(config, trained, Start::pretrained, random);
     const Marked few = mark(drawn.few, trained.vocabulary), many = mark(drawn.many, trained.vocabulary);
-    AdamW optimizer(variables(heads::parameters(w, config)), {}, {.learning_rate = 1e-3f, .weight_decay = 0});
-    for (int step = 0; step < 80; ++step) {
-        Tape tape;
-        backward(heads::loss(heads::locate_spans(few.batch, w, config), few.starts, few.ends));
-        optimizer.update();
-        zero_gradients(optimizer.variables);
-    }
+    SpanLoss objective(w, config, few);
+    train(objective, nothing_decays(variables(heads::parameters(w, config))), marked_recipe);
     const heads::SpanSteps steps = heads::locate_spans(many.batch, w, config);
     int exact = 0;
     std::vector<std::vector<std::string>> rows{{"what is done something to?", "first word", "last word", "score"}};

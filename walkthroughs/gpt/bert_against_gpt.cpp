@@ -13,9 +13,7 @@
 #include "gpt/writing.h"
 #include "nn/autograd/operations.h"
 #include "nn/text/batch.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
+#include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
 #include "walkthroughs/lesson/sentences.h"
@@ -83,21 +81,30 @@ static void step_masks(Lesson& lesson) {
         "what each can be asked: BERT to fill, GPT to go on.");
 }
 
-static float train_gpt_batch(const Readers& readers, AdamW& adam, float rate, Random& random) {
-    std::vector<std::vector<int>> sequences;
-    for (int b = 0; b < 32; ++b) {
-        const Sentence& sentence = readers.corpus.train[random.below(static_cast<int>(readers.corpus.train.size()))];
-        sequences.push_back(ids_of(readers, sentence.words()));
-    }
-    const TokenBatch batch = make_batch(sequences, readers.vocabulary.padding);
-    const Tape tape;
-    const Var loss = gpt::loss(gpt::forward(batch.ids, batch.length, readers.gpt, readers.gpt_config), next_tokens(batch));
-    zero_gradients(adam.variables);
-    backward(loss);
-    clip_gradient_norm(adam.variables, 1);
-    adam.update(rate);
-    return loss.value()[0];
+static Recipe gpt_recipe(int steps) {
+    return {.schedule = {.peak = 3e-3f, .warm_up = std::min(50, steps), .steps = steps, .descent = Descent::linear},
+            .batch = 32,
+            .beta2 = 0.98f};
 }
+
+namespace {
+struct NextWords : Objective {
+    const Readers& readers;
+    int batch;
+    Random& random;
+    NextWords(const Readers& readers, int batch, Random& random) : readers(readers), batch(batch), random(random) {}
+
+    Var loss(int) override {
+        std::vector<std::vector<int>> sequences;
+        for (int b = 0; b < batch; ++b) {
+            const Sentence& sentence = readers.corpus.train[random.below(static_cast<int>(readers.corpus.train.size()))];
+            sequences.push_back(ids_of(readers, sentence.words()));
+        }
+        const TokenBatch tokens = make_batch(sequences, readers.vocabulary.padding);
+        return gpt::loss(gpt::forward(tokens.ids, tokens.length, readers.gpt, readers.gpt_config), next_tokens(tokens));
+    }
+};
+}  // namespace
 
 static void step_train(Lesson& lesson, const Readers& readers, const Choices& choices, Random& random) {
     lesson.step("How do they learn?", "BERT: the hidden word.   GPT: the next word.");
@@ -113,16 +120,13 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
         return ids_of(readers, readers.corpus.train[draw.below(static_cast<int>(readers.corpus.train.size()))].words());
     };
     const Smoothed bert_curve = smoothed(pretrain(readers.bert, readers.bert_config, how, read, random), 20);
-    AdamW adam(variables(gpt::parameters(readers.gpt, readers.gpt_config)), {}, {.beta2 = 0.98f, .weight_decay = 0});
-    const Schedule schedule{
-        .peak = 3e-3f, .warm_up = std::min(50, choices.steps), .steps = choices.steps, .descent = Descent::linear};
+    const Recipe recipe = gpt_recipe(choices.steps);
+    NextWords next_words(readers, recipe.batch, random);
+    const DecayChoice trained = nothing_decays(variables(gpt::parameters(readers.gpt, readers.gpt_config)));
     std::vector<float> losses;
     {
-        Progress progress("training GPT", choices.steps);
-        for (int step = 0; step < choices.steps; ++step) {
-            losses.push_back(train_gpt_batch(readers, adam, learning_rate(schedule, step), random));
-            progress.update(step, losses.back());
-        }
+        ShowProgress progress("training GPT", choices.steps);
+        losses = train(next_words, trained, recipe, &progress);
     }
     const Smoothed gpt_curve = smoothed(losses, 20);
     lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}});

@@ -17,9 +17,7 @@
 #include "nn/data/text.h"
 #include "nn/text/batch.h"
 #include "nn/training/loss.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
+#include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/markov_chain.h"
 #include "walkthroughs/lesson/tokens.h"
@@ -127,6 +125,20 @@ static void step_shapes(Lesson& lesson, const gpt::Weights& w, const gpt::Config
 
 // --- training ---
 
+static Recipe text_recipe(const Choices& choices) {
+    const int steps = choices.steps;
+    return {
+        .schedule = {.peak = 3e-3f, .warm_up = std::min(steps, 50), .steps = steps, .descent = Descent::linear, .floor = 0.05f},
+        .batch = choices.batch,
+        .weight_decay = 0.01f,
+        .beta2 = 0.98f};
+}
+
+static const Recipe chain_recipe{
+    .schedule = {.peak = 3e-3f, .warm_up = 50, .steps = 900, .descent = Descent::linear, .floor = 0.02f},
+    .batch = 32,
+    .beta2 = 0.98f};
+
 static std::vector<int> random_stretches(const std::vector<int>& text, int count, int length, Random& random) {
     std::vector<int> ids;
     for (int b = 0; b < count; ++b) {
@@ -136,17 +148,48 @@ static std::vector<int> random_stretches(const std::vector<int>& text, int count
     return ids;
 }
 
-static float train_batch(const std::vector<int>& ids, int T, const gpt::Weights& w, const gpt::Config& config, AdamW& adam,
-                         float rate) {
-    const Tape tape;
-    const gpt::Steps steps = gpt::forward(ids, T, w, config);
-    const Var loss = gpt::loss(steps, next_tokens(ids, T));
-    zero_gradients(adam.variables);
-    backward(loss);
-    clip_gradient_norm(adam.variables, 1);
-    adam.update(rate);
-    return loss.value()[0];
-}
+namespace {
+// The next token of each of T, in a batch of texts.
+struct NextTokens : Objective {
+    const gpt::Weights& w;
+    const gpt::Config& config;
+    int T, batch;
+    Random& random;
+
+    NextTokens(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random)
+        : w(w), config(config), T(T), batch(batch), random(random) {}
+
+    virtual std::vector<int> draw_ids() = 0;  // (batch*T)
+    Var loss(int) override {
+        const std::vector<int> ids = draw_ids();
+        const gpt::Steps steps = gpt::forward(ids, T, w, config);
+        return gpt::loss(steps, next_tokens(ids, T));
+    }
+};
+
+struct NextTokensOfText : NextTokens {
+    const std::vector<int>& text;
+    NextTokensOfText(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random,
+                     const std::vector<int>& text)
+        : NextTokens(w, config, T, batch, random), text(text) {}
+    std::vector<int> draw_ids() override { return random_stretches(text, batch, T, random); }
+};
+
+struct NextTokensOfChain : NextTokens {
+    const MarkovChain& chain;
+    NextTokensOfChain(const gpt::Weights& w, const gpt::Config& config, int T, int batch, Random& random,
+                      const MarkovChain& chain)
+        : NextTokens(w, config, T, batch, random), chain(chain) {}
+    std::vector<int> draw_ids() override {
+        std::vector<int> ids;
+        for (int b = 0; b < batch; ++b) {
+            const std::vector<int> sequence = sample(chain, random, T);
+            ids.insert(ids.end(), sequence.begin(), sequence.end());
+        }
+        return ids;
+    }
+};
+}  // namespace
 
 // Mean loss of the whole test text, nats per token.
 static double test_loss(const std::vector<int>& text, int T, const gpt::Weights& w, const gpt::Config& config) {
@@ -209,24 +252,16 @@ static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Conf
     const int T = choices.length;
     lesson.say(choices.steps, " steps of ", choices.batch, " stretches of ", T,
                " tokens. Between them it writes, always from the same draws:");
-    const DecayChoice decay = weights_decay(gpt::parameters(w, config));
-    AdamW adam(decay.decayed, decay.not_decayed, {.beta2 = 0.98f, .weight_decay = 0.01f});
-    const Schedule schedule{.peak = 3e-3f,
-                            .warm_up = std::min(choices.steps, 50),
-                            .steps = choices.steps,
-                            .descent = Descent::linear,
-                            .floor = 0.05f};
+    Trainer trainer(weights_decay(gpt::parameters(w, config)), text_recipe(choices));
+    NextTokensOfText objective(w, config, T, trainer.recipe.batch, random, corpus.train);
     std::vector<int> pauses{0, choices.steps / 16, choices.steps / 4, choices.steps};
     Series curve{.name = "loss", .x = {}, .y = {}};
     Learned learned;
     for (std::size_t pause = 0; pause < pauses.size(); ++pause) {
         {
-            Progress progress("training", choices.steps);
-            for (int step = pause == 0 ? 0 : pauses[pause - 1]; step < pauses[pause]; ++step) {
-                const std::vector<int> ids = random_stretches(corpus.train, choices.batch, T, random);
-                const float loss = train_batch(ids, T, w, config, adam, learning_rate(schedule, step));
-                progress.update(step, loss);
-                curve.x.push_back(static_cast<float>(step));
+            ShowProgress progress("training", choices.steps);
+            for (const float loss : train_until(pauses[pause], objective, trainer, &progress)) {
+                curve.x.push_back(static_cast<float>(curve.y.size()));
                 curve.y.push_back(loss);
             }
         }
@@ -341,18 +376,10 @@ static Floor step_floor(Lesson& lesson, int seed) {
     const int T = 16;
     const gpt::Config config{.vocabulary = chain.symbols(), .positions = T, .width = 32, .depth = 2, .heads = 2, .mlp_width = 64};
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.1f, .embedding_stddev = 0.3f});
-    const Schedule schedule{.peak = 3e-3f, .warm_up = 50, .steps = 900, .descent = Descent::linear, .floor = 0.02f};
-    AdamW adam(variables(gpt::parameters(w, config)), {}, {.beta2 = 0.98f, .weight_decay = 0});
+    NextTokensOfChain objective(w, config, T, chain_recipe.batch, random, chain);
     {
-        Progress progress("training on the chain", schedule.steps);
-        for (int step = 0; step < schedule.steps; ++step) {
-            std::vector<int> ids;
-            for (int b = 0; b < 32; ++b) {
-                const std::vector<int> sequence = sample(chain, random, T);
-                ids.insert(ids.end(), sequence.begin(), sequence.end());
-            }
-            progress.update(step, train_batch(ids, T, w, config, adam, learning_rate(schedule, step)));
-        }
+        ShowProgress progress("training on the chain", chain_recipe.schedule.steps);
+        train(objective, nothing_decays(variables(gpt::parameters(w, config))), chain_recipe, &progress);
     }
     std::vector<int> test;
     Floor result;

@@ -4,9 +4,6 @@
 #include <cmath>
 
 #include "nn/data/idx.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
 #include "walkthroughs/lesson/plane_waves.h"
 
 Pictures digits_to_restore() {
@@ -46,27 +43,39 @@ std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& rando
     return batch;
 }
 
-Series learn_to_restore(const Parameters& table, int steps, int seed, const std::string& what,
-                        const std::function<Var(Random&)>& step_loss, const std::function<float()>& test_loss) {
-    Random random(seed);
-    const std::vector<Var> trained = variables(table);
-    AdamW optimizer(trained, {}, {.beta2 = 0.95f, .weight_decay = 0});
-    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps, .descent = Descent::cosine, .floor = 0.05f};
-    Progress progress(what, steps);
-    Series curve{.name = what, .x = {}, .y = {}};
-    for (int step = 0; step < steps; ++step) {
-        zero_gradients(trained);
-        const Tape tape;
-        const Var loss = step_loss(random);
-        backward(loss);
-        clip_gradient_norm(trained, 1);
-        optimizer.update(learning_rate(schedule, step));
-        progress.update(step, loss.value()(0, 0));
-        if ((step + 1) % std::max(1, steps / 16) != 0) continue;
+Recipe restoring_recipe(int steps) {
+    return {.schedule = {.peak = 5e-3f, .warm_up = steps / 20, .steps = steps, .descent = Descent::cosine, .floor = 0.05f},
+            .batch = 32,
+            .beta2 = 0.95f};
+}
+
+namespace {
+// Measures the test loss 16 times on the way.
+struct TestCurve : Watcher {
+    Restoring& restoring;
+    Progress progress;
+    int interval;
+    Series curve;
+
+    TestCurve(Restoring& restoring, int steps, const std::string& what)
+        : restoring(restoring), progress(what, steps), interval(std::max(1, steps / 16)), curve{.name = what, .x = {}, .y = {}} {}
+
+    bool after_step(int step, float loss) override {
+        progress.update(step, loss);
+        if ((step + 1) % interval != 0) return true;
         curve.x.push_back(static_cast<float>(step + 1));
-        curve.y.push_back(test_loss());
+        curve.y.push_back(restoring.test_loss());
+        return true;
     }
-    return curve;
+};
+}  // namespace
+
+Series learn_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what) {
+    const Recipe recipe = restoring_recipe(steps);
+    restoring.batch = recipe.batch;
+    TestCurve test(restoring, steps, what);
+    train(restoring, nothing_decays(variables(table)), recipe, &test);
+    return test.curve;
 }
 
 Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, Measure measure) {

@@ -1,11 +1,11 @@
 // restoring.h: pictures to restore, the page that shows what became of them, and the guesses to beat, for lessons.
 #pragma once
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "nn/base/random.h"
 #include "nn/data/parameters.h"
+#include "nn/training/train.h"
 #include "vit/mask_pixels/restoration.h"
 #include "walkthroughs/lesson/lesson.h"
 
@@ -28,12 +28,25 @@ Image as_light(const Image& picture, const Pictures& pictures);
 // `count` pictures to train on, each drawn anew: from the train set, or a new wave where that is empty.
 std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random);
 
-// How every model of these lessons learns: AdamW without decay, a short warm-up, then a cosine down to a twentieth; gradients clipped at 1.
-//   step_loss  the loss of a batch that it draws itself, (1, 1), written down on the tape that is running
-//   test_loss  the error on pictures that are not trained on
+// How every model of these lessons learns: AdamW without decay, a short warm-up, then a cosine down to a twentieth.
+Recipe restoring_recipe(int steps);
+
+// A model that learns to restore.
+class Restoring : public Objective {
+public:
+    virtual Var batch_loss(int batch, Random& random) = 0;  // of pictures that it draws, (1, 1), recorded on the running tape
+    virtual float test_loss() = 0;                          // the error on pictures that are not trained on
+
+    explicit Restoring(int seed) : random(seed) {}
+    Var loss(int) override { return batch_loss(batch, random); }
+    int batch = 32;  // pictures in a step
+
+private:
+    Random random;
+};
+
 //   returns    the test loss, measured 16 times on the way; `what` names the curve and the progress line
-Series learn_to_restore(const Parameters& table, int steps, int seed, const std::string& what,
-                        const std::function<Var(Random&)>& step_loss, const std::function<float()>& test_loss);
+Series learn_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what);
 
 // What a model and the guesses make of the same hidden patches.
 struct Judged {

@@ -1,18 +1,13 @@
 // review_models.h: the models of the lessons on human feedback: one writes reviews, one judges them, one is trained to please.
 //
-//   shows    the recipe in the order in which it is carried out: learn_to_write, write, ask, learn_to_judge, then please (PPO) or
-//            follow (DPO)
+//   shows    the recipe of rlhf/recipe.h on the language of reviews.h: learn_to_write (supervised fine-tuning), write, ask,
+//            learn_to_judge (reward model training), then please (PPO) or follow (DPO)
 //   note     A GPT of 2 blocks, 32 numbers wide. Everything random comes from the one generator that is handed in.
 #pragma once
 #include <string>
 #include <vector>
 
-#include "nn/training/optimizer.h"
-#include "nn/training/schedule.h"
-#include "rlhf/dpo.h"
-#include "rlhf/ppo.h"
-#include "rlhf/preferences.h"
-#include "rlhf/reward_model.h"
+#include "rlhf/recipe.h"
 #include "walkthroughs/lesson/reviews.h"
 
 namespace reviews {
@@ -111,11 +106,8 @@ struct Pleaser {
 };
 Pleaser please(const gpt::Weights& reference, const Judge& judge, const PpoRun& run, Random& random);
 
-// One pair of answers to the same prompt, better and worse, for DPO.
-struct Comparisons {
-    ppo::Episodes better, worse;
-    int count() const { return better.count(); }
-};
+// Pairs of answers to the same prompt, chosen and rejected, for DPO.
+using Comparisons = rlhf::PreferencePairs;
 Comparisons comparisons_of(const std::vector<preferences::Ranking>& rankings);
 
 // Rows `first` ... of the order as one batch.

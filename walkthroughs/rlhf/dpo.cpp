@@ -12,6 +12,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/training/train.h"
 #include "rlhf/dpo.h"
 #include "rlhf/exact.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -64,6 +65,27 @@ static Var loss_of_all_pairs(const Var& log_p, const Matrix& log_q, const Matrix
     return sum(multiply(dpo::loss(policy, reference, {.beta = beta}).losses, weights));
 }
 
+static const int steps_on_five = 3000;
+static const float rate_on_five = 1;  // of plain gradient descent
+
+namespace {
+struct AllPairs : Objective {
+    Var logits;  // (1, Y)
+    Matrix log_q, rewards, best;
+    float beta = 0;
+    Series distance{.name = "KL(p || pi*), nats", .x = {}, .y = {}};  // of the first 400 steps
+
+    Var loss(int step) override {
+        const Var log_p = log_softmax_rows(logits);
+        if (step < 400 && step % 5 == 0) {
+            distance.x.push_back(static_cast<float>(step));
+            distance.y.push_back(static_cast<float>(exact::kl(exp(log_p.value()).value(), best)));
+        }
+        return loss_of_all_pairs(log_p, log_q, rewards, beta);
+    }
+};
+}  // namespace
+
 // returns the largest |p - pi*|
 static double step_five(Lesson& lesson) {
     lesson.step("Where does DPO go?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
@@ -71,21 +93,15 @@ static double step_five(Lesson& lesson) {
     const float beta = 0.5f;
     const Matrix best = exact::optimal_policy(q, rewards, beta);
     const Matrix log_q = log(q).value();
-    Var logits = parameter(log_q);
-    Series distance{.name = "KL(p || pi*), nats", .x = {}, .y = {}};
-    for (int step = 0; step < 3000; ++step) {
-        const Tape tape;
-        const Var log_p = log_softmax_rows(logits);
-        const Var loss = loss_of_all_pairs(log_p, log_q, rewards, beta);
-        if (step < 400 && step % 5 == 0) {
-            distance.x.push_back(static_cast<float>(step));
-            distance.y.push_back(static_cast<float>(exact::kl(exp(log_p.value()).value(), best)));
-        }
-        backward(loss);
-        for (int y = 0; y < q.cols; ++y) logits.value()[y] -= logits.gradient()[y];
-        logits.zero_gradient();
-    }
-    const Matrix p = softmax_rows(logits.value()).value();
+    AllPairs pairs;
+    pairs.logits = parameter(log_q);
+    pairs.log_q = log_q;
+    pairs.rewards = rewards;
+    pairs.best = best;
+    pairs.beta = beta;
+    Sgd descent({pairs.logits}, rate_on_five);
+    for (int step = 0; step < steps_on_five; ++step) train_step(pairs, step, descent, rate_on_five, no_clipping);
+    const Matrix p = softmax_rows(pairs.logits.value()).value();
     std::vector<std::vector<std::string>> rows{{"answer", "reward", "reference q", "DPO", "closed form pi*"}};
     double largest = 0;
     for (int y = 0; y < q.cols; ++y) {
@@ -93,7 +109,7 @@ static double step_five(Lesson& lesson) {
         largest = std::max<double>(largest, std::abs(p[y] - best[y]));
     }
     lesson.table(rows);
-    lesson.curves({distance});
+    lesson.curves({pairs.distance});
     lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ",
                fixed(exact::expected_reward(p, rewards), 3), " at a KL of ", fixed(exact::kl(p, q), 3),
                " nats. DPO has not seen a single reward, only how often each answer wins against each other.");
@@ -125,8 +141,9 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
                   {"margin", shape(steps.margin.value()), "h"},
                   {"losses", shape(steps.losses.value()), "-log sigmoid(beta h)"}});
     lesson.table({{"first pair", "answer", "log pi"},
-                  {"chosen", reviews::text_of(reviews::answer_of(comparisons.better, 0)), fixed(policy.chosen.value()[0])},
-                  {"rejected", reviews::text_of(reviews::answer_of(comparisons.worse, 0)), fixed(policy.rejected.value()[0])}});
+                  {"chosen", reviews::text_of(reviews::answer_of(comparisons.chosen, 0)), fixed(policy.chosen.value()[0])},
+                  {"rejected", reviews::text_of(reviews::answer_of(comparisons.rejected, 0)),
+                   fixed(policy.rejected.value()[0])}});
     const float first = steps.loss.value()(0, 0);
     lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
                " = log 2, whatever the pairs are. That one answer is likelier "

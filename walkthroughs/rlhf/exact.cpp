@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "nn/autograd/operations.h"
-#include "nn/training/optimizer.h"
 #include "nn/data/parameters.h"
-#include "nn/training/progress.h"
+#include "nn/training/train.h"
 #include "rlhf/exact.h"
 #include "rlhf/ppo.h"
+#include "rlhf/recipe.h"
 #include "walkthroughs/lesson/lesson.h"
 
 static const std::vector<std::string> words{".", "good", "bad", "very", "not", "was"};
@@ -131,23 +131,28 @@ static gpt::Weights copy_of(const gpt::Weights& w) {
     return copy;
 }
 
-static AdamW adam(const Parameters& parameters, float rate) {
-    return AdamW({}, variables(parameters), {.learning_rate = rate, .weight_decay = 0});
-}
+// Both climbs: a constant rate, for as many steps as are asked for.
+static const Schedule constant_rate{.peak = 3e-3f, .descent = Descent::none};
+
+namespace {
+struct ExactLoss : Objective {
+    const gpt::Weights& w;
+    const World& world;
+    ExactLoss(const gpt::Weights& w, const World& world) : w(w), world(world) {}
+
+    Var loss(int) override {
+        return exact::loss(exact::log_probabilities(prompt, world.answers, w, config), world.log_q, world.rewards, world.beta);
+    }
+};
+}  // namespace
 
 // The objective of the policy before each of `steps` steps along the exact gradient.
 static std::vector<float> climb_exactly(const gpt::Weights& w, const World& world, int steps) {
-    std::vector<float> objectives;
-    AdamW optimizer = adam(gpt::parameters(w, config), 3e-3f);
-    for (int step = 0; step < steps; ++step) {
-        const Tape tape;
-        const Var loss =
-            exact::loss(exact::log_probabilities(prompt, world.answers, w, config), world.log_q, world.rewards, world.beta);
-        backward(loss);
-        optimizer.update();
-        zero_gradients(optimizer.variables);
-        objectives.push_back(-loss.value()(0, 0));
-    }
+    Recipe recipe{.schedule = constant_rate, .clip_norm = no_clipping};
+    recipe.schedule.steps = steps;
+    ExactLoss loss(w, world);
+    std::vector<float> objectives = train(loss, nothing_decays(variables(gpt::parameters(w, config))), recipe);
+    for (float& objective : objectives) objective = -objective;
     return objectives;
 }
 
@@ -335,30 +340,26 @@ static void note(Path& path, const gpt::Weights& w, const World& world) {
     path.distance.push_back(static_cast<float>(exact::kl(p, world.best)));
 }
 
+namespace {
+struct TrueScore : rlhf::Score {
+    std::vector<float> of(const ppo::Episodes& episodes) override { return scores_of(episodes); }
+};
+}  // namespace
+
 static Path climb_by_samples(const World& world, int iterations, Random& random) {
-    const ppo::Config settings{.kl_coefficient = world.beta, .adaptive = false};
-    const ppo::Weights w = ppo::from_language_model(world.reference, config);
-    AdamW optimizer = adam(ppo::parameters(w, config), 3e-3f);
+    const rlhf::PpoRecipe recipe{
+        .objective = {.kl_coefficient = world.beta, .adaptive = false},
+        .epochs = 4,
+        .rollout = {.new_tokens = longest, .end_token = full_stop, .padding_token = full_stop},
+        .training = {.schedule = constant_rate, .batch = 64}};
+    rlhf::PpoTrainer trainer(world.reference, config, recipe);
+    TrueScore score;
     Progress progress("PPO", iterations);
     Path path;
-    note(path, w.trunk, world);
+    note(path, trainer.policy.trunk, world);
     for (int iteration = 0; iteration < iterations; ++iteration) {
-        const ppo::Episodes episodes = sample(w.trunk, 64, random);
-        const Matrix mask = ppo::answer_mask(episodes), log_q = token_log_probabilities(world.reference, episodes);
-        const ppo::PolicySteps old = ppo::forward(episodes, w, config);
-        const Matrix old_log_p = old.log_probabilities.value(), old_values = old.values.value();
-        const ppo::RewardSteps rewards =
-            ppo::rewards_and_advantages(scores_of(episodes), old_log_p, log_q, old_values, mask, world.beta, settings);
-        for (int epoch = 0; epoch < 4; ++epoch) {
-            const Tape tape;
-            const ppo::LossSteps steps =
-                ppo::loss(ppo::forward(episodes, w, config), old_log_p, old_values, rewards, mask, settings);
-            backward(steps.loss);
-            clip_gradient_norm(optimizer.variables, 1);
-            optimizer.update();
-            zero_gradients(optimizer.variables);
-        }
-        note(path, w.trunk, world);
+        rlhf::ppo_iteration(trainer, {.tokens = prompt, .length = 1}, score, random);
+        note(path, trainer.policy.trunk, world);
         progress.update(iteration, -path.objective.back());
     }
     return path;

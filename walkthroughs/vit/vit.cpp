@@ -15,10 +15,8 @@
 #include "nn/data/idx.h"
 #include "nn/data/text.h"
 #include "nn/training/loss.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
 #include "nn/training/state.h"
+#include "nn/training/train.h"
 #include "vit/vit.h"
 #include "walkthroughs/lesson/cross_and_box.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -40,32 +38,19 @@ struct Choices {
 
 // --- training ---
 
-struct Recipe {
+struct PictureRecipe {
     int epochs;
-    int batch;
-    Schedule schedule;
-    float weight_decay;
     float shift;  // how far a picture is moved at random, pixels
     float slant;  // how much it is turned, slanted and stretched: at 0.15 a pixel moves by 15 % of its distance to the centre
+    Recipe training{.beta2 = 0.98f};
 };
 
-static int batches(const LabelledImages& data, const Recipe& recipe) { return (data.count() + recipe.batch - 1) / recipe.batch; }
-
-// Loss and gradients of one batch, then one step of the optimizer.
-static float train_batch(const std::vector<Image>& images, const std::vector<int>& labels, const vit::Weights& w,
-                         const vit::Config& config, AdamW& optimizer, const Schedule& schedule) {
-    Tape tape;
-    const vit::Steps steps = vit::forward(images, w, config);
-    const Var loss = vit::loss(steps, labels);
-    backward(loss);
-    clip_gradient_norm(optimizer.variables, 1);
-    optimizer.update(learning_rate(schedule, optimizer.steps));
-    zero_gradients(optimizer.variables);
-    return loss.value()(0, 0);
+static int batches(const LabelledImages& data, const PictureRecipe& recipe) {
+    return (data.count() + recipe.training.batch - 1) / recipe.training.batch;
 }
 
 // The picture as somebody else might have written it: moved, turned, slanted and stretched a little.
-static Image another_hand(const Image& image, const Recipe& recipe, Random& random) {
+static Image another_hand(const Image& image, const PictureRecipe& recipe, Random& random) {
     const float shift = recipe.shift, slant = recipe.slant, dark = -1;  // what comes in at the edges
     const float down = random.uniform(-shift, shift), right = random.uniform(-shift, shift);
     const float yy = 1 + random.uniform(-slant, slant), yx = random.uniform(-slant, slant);
@@ -73,30 +58,45 @@ static Image another_hand(const Image& image, const Recipe& recipe, Random& rand
     return warped(image, {.down = down, .right = right, .yy = yy, .yx = yx, .xy = xy, .xx = xx}, dark);
 }
 
-// One pass over all pictures in random order.   returns the mean loss of its batches
-static float train_epoch(const LabelledImages& data, const vit::Weights& w, const vit::Config& config, AdamW& optimizer,
-                         const Recipe& recipe, Random& random, Progress& progress) {
-    const std::vector<int> order = permutation(random, data.count());
-    float sum = 0;
-    for (int b = 0; b < batches(data, recipe); ++b) {
+namespace {
+// The next batch of the epoch; each epoch takes all pictures in a random order of its own.
+struct PictureLoss : Objective {
+    const LabelledImages& data;
+    const vit::Weights& w;
+    const vit::Config& config;
+    const PictureRecipe& recipe;
+    Random& random;
+    std::vector<int> order;
+
+    PictureLoss(const LabelledImages& data, const vit::Weights& w, const vit::Config& config, const PictureRecipe& recipe,
+                Random& random)
+        : data(data), w(w), config(config), recipe(recipe), random(random) {}
+
+    Var loss(int step) override {
+        const int B = recipe.training.batch, b = step % batches(data, recipe);
+        if (b == 0) order = permutation(random, data.count());
         std::vector<Image> images;
         std::vector<int> labels;
-        for (int i = b * recipe.batch; i < std::min(data.count(), (b + 1) * recipe.batch); ++i) {
+        for (int i = b * B; i < std::min(data.count(), (b + 1) * B); ++i) {
             const Image& image = data.images[order[i]];
             images.push_back(recipe.shift > 0 || recipe.slant > 0 ? another_hand(image, recipe, random) : image);
             labels.push_back(data.labels[order[i]]);
         }
-        const float loss = train_batch(images, labels, w, config, optimizer, recipe.schedule);
-        progress.update(optimizer.steps - 1, loss);
-        sum += loss;
+        return vit::loss(vit::forward(images, w, config), labels);
     }
-    return sum / static_cast<float>(batches(data, recipe));
+};
+}  // namespace
+
+// One pass over all pictures.   returns the mean loss of its batches
+static float train_epoch(int epoch, PictureLoss& objective, Trainer& trainer, Watcher& watcher) {
+    const int steps = batches(objective.data, objective.recipe);
+    float sum = 0;
+    for (const float loss : train_until((epoch + 1) * steps, objective, trainer, &watcher)) sum += loss;
+    return sum / static_cast<float>(steps);
 }
 
-static AdamW make_optimizer(const vit::Weights& w, const vit::Config& config, const Recipe& recipe) {
-    const DecayChoice choice = weights_decay(vit::parameters(w, config));
-    return AdamW(choice.decayed, choice.not_decayed,
-                 {.learning_rate = recipe.schedule.peak, .beta2 = 0.98f, .weight_decay = recipe.weight_decay});
+static Trainer make_trainer(const vit::Weights& w, const vit::Config& config, const PictureRecipe& recipe) {
+    return Trainer(weights_decay(vit::parameters(w, config)), recipe.training);
 }
 
 // The logits of all pictures, (n, K), a few at a time.
@@ -171,12 +171,12 @@ struct Trained {
 };
 
 static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit::Weights& w, const vit::Config& config,
-                          AdamW& optimizer, const Recipe& recipe, Random& random, const Choices& choices) {
+                          Trainer& trainer, const PictureRecipe& recipe, Random& random, const Choices& choices) {
     lesson.step("How does it learn?", "w <- w - lr d loss / d w, for every number");
-    const int done = optimizer.steps / batches(data, recipe);
+    const int steps = recipe.training.schedule.steps, done = trainer.optimizer.steps / batches(data, recipe);
     const int last = choices.stop_after > 0 ? std::min(recipe.epochs, choices.stop_after) : recipe.epochs;
-    lesson.say(recipe.epochs - done, " times through all pictures, ", recipe.batch,
-               " at a time: ", recipe.schedule.steps - optimizer.steps, " steps of AdamW. Each time a picture is moved by up to ",
+    lesson.say(recipe.epochs - done, " times through all pictures, ", recipe.training.batch,
+               " at a time: ", steps - trainer.optimizer.steps, " steps of AdamW. Each time a picture is moved by up to ",
                fixed(recipe.shift, 1), " pixel and turned, slanted and stretched by up to ", percent(recipe.slant),
                ", so that none comes twice:");
     std::vector<Captioned> hands{{"as it is", picture(visible(data.images[0]), lesson.colours)}};
@@ -187,10 +187,11 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     Trained trained;
     const double begin = seconds_now();
     {
-        Progress progress("training", recipe.schedule.steps);
+        PictureLoss objective(data, w, config, recipe, random);
+        ShowProgress progress("training", steps);
         for (int epoch = done; epoch < last; ++epoch) {
-            trained.losses.push_back(train_epoch(data, w, config, optimizer, recipe, random, progress));
-            if (!choices.save.empty()) save_training_state(choices.save, vit::parameters(w, config), optimizer, random);
+            trained.losses.push_back(train_epoch(epoch, objective, trainer, progress));
+            if (!choices.save.empty()) save_training_state(choices.save, vit::parameters(w, config), trainer.optimizer, random);
         }
     }
     trained.seconds = seconds_now() - begin;
@@ -268,6 +269,12 @@ const vit::Config order_config{.grid = {.height = 12, .width = 12, .patch_size =
                                .classes = 2,
                                .eps = 1e-6f};
 
+static const PictureRecipe order_recipe{
+    .epochs = 10,
+    .shift = 0,
+    .slant = 0,
+    .training = {.schedule = {.peak = 1e-3f, .steps = 630, .descent = Descent::none}, .batch = 64, .beta2 = 0.98f}};
+
 static vit::Weights order_weights(bool with_positions, Random& random) {
     vit::Weights w = vit::make_weights(order_config, random);
     if (!with_positions)
@@ -277,18 +284,13 @@ static vit::Weights order_weights(bool with_positions, Random& random) {
 
 // Trains the small model of the toy.   returns its losses, one for each epoch
 static Series train_order(const LabelledImages& train, const vit::Weights& w, const std::string& name, Random& random) {
-    const Recipe recipe{.epochs = 10,
-                        .batch = 64,
-                        .schedule = {.peak = 1e-3f, .steps = 630, .descent = Descent::none},
-                        .weight_decay = 0,
-                        .shift = 0,
-                        .slant = 0};
-    AdamW optimizer = make_optimizer(w, order_config, recipe);
-    Progress progress(name, recipe.schedule.steps);
+    Trainer trainer = make_trainer(w, order_config, order_recipe);
+    PictureLoss objective(train, w, order_config, order_recipe, random);
+    ShowProgress progress(name, order_recipe.training.schedule.steps);
     Series losses{.name = "loss " + name, .x = {}, .y = {}};
-    for (int epoch = 0; epoch < recipe.epochs; ++epoch) {
+    for (int epoch = 0; epoch < order_recipe.epochs; ++epoch) {
         losses.x.push_back(static_cast<float>(epoch + 1));
-        losses.y.push_back(train_epoch(train, w, order_config, optimizer, recipe, random, progress));
+        losses.y.push_back(train_epoch(epoch, objective, trainer, progress));
     }
     return losses;
 }
@@ -378,15 +380,14 @@ static vit::Config config_for(const LabelledImages& data, const Choices& choices
             .eps = 1e-6f};
 }
 
-static Recipe recipe_for(const LabelledImages& data, const Choices& choices) {
-    Recipe recipe{.epochs = choices.epochs > 0 ? choices.epochs : std::max(1, 72000 / data.count()),
-                  .batch = choices.batch,
-                  .schedule = {},
-                  .weight_decay = static_cast<float>(choices.weight_decay),
-                  .shift = static_cast<float>(choices.shift),
-                  .slant = static_cast<float>(choices.slant)};
+static PictureRecipe recipe_for(const LabelledImages& data, const Choices& choices) {
+    PictureRecipe recipe{.epochs = choices.epochs > 0 ? choices.epochs : std::max(1, 72000 / data.count()),
+                         .shift = static_cast<float>(choices.shift),
+                         .slant = static_cast<float>(choices.slant)};
+    recipe.training.batch = choices.batch;
+    recipe.training.weight_decay = static_cast<float>(choices.weight_decay);
     const int steps = recipe.epochs * batches(data, recipe);
-    recipe.schedule = {.peak = static_cast<float>(choices.learning_rate), .warm_up = steps / 10, .steps = steps};
+    recipe.training.schedule = {.peak = static_cast<float>(choices.learning_rate), .warm_up = steps / 10, .steps = steps};
     return recipe;
 }
 
@@ -403,17 +404,17 @@ static void walk(Lesson& lesson, const Choices& choices) {
     LabelledImages test = prepared(read_labelled_images(choices.test_images, choices.test_labels), 0);
     train.classes = test.classes = std::max(train.classes, test.classes);
     const vit::Config config = config_for(train, choices);
-    const Recipe recipe = recipe_for(train, choices);
+    const PictureRecipe recipe = recipe_for(train, choices);
     Random random(choices.seed);
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
     Random same(choices.seed);
     const vit::Weights fresh = vit::make_weights(config, same, {.stddev = 0.1f});  // stays as it is, for comparison
-    AdamW optimizer = make_optimizer(w, config, recipe);
-    if (!choices.resume.empty()) load_training_state(choices.resume, vit::parameters(w, config), optimizer, random);
+    Trainer trainer = make_trainer(w, config, recipe);
+    if (!choices.resume.empty()) load_training_state(choices.resume, vit::parameters(w, config), trainer.optimizer, random);
 
     step_look(lesson, train, test);
     step_build(lesson, fresh, config, test.images[0], test.labels[0]);
-    step_train(lesson, train, w, config, optimizer, recipe, random, choices);
+    step_train(lesson, train, w, config, trainer, recipe, random, choices);
     const float right = step_test(lesson, test, w, config);
     if (config.grid.across() > 2) step_attention(lesson, test.images[0], visible(test.images[0]), fresh, w, config);
     OrderAccuracies order;

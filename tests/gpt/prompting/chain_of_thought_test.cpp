@@ -154,17 +154,24 @@ TEST_CASE("after a short training: right with its own steps, and the answer is r
                                          chain_of_thought::sample_chains(t.w, t.config, t.task, t.questions, 1, draws))) > 0.9f);
 }
 
-TEST_CASE("training can be stopped from outside") {
-    Random random(3);
-    const gpt::Config config = chain_of_thought::model_of(small);
-    const gpt::Weights w = gpt::make_weights(config, random, chain_of_thought::start);
+namespace {
+struct StopAfterFour : Watcher {
     int seen = 0;
-    chain_of_thought::train(w, config, small, {.steps = 10, .batch = 4}, random, [&](int step, float loss) {
+    bool after_step(int step, float loss) override {
         CHECK(step == seen++);
         CHECK(std::isfinite(loss));
         return step < 3;
-    });
-    CHECK(seen == 4);
+    }
+};
+}  // namespace
+
+TEST_CASE("train: a watcher can end the training") {
+    Random random(3);
+    const gpt::Config config = chain_of_thought::model_of(small);
+    const gpt::Weights w = gpt::make_weights(config, random, chain_of_thought::start);
+    StopAfterFour watcher;
+    chain_of_thought::train(w, config, small, {.steps = 10, .batch = 4}, random, &watcher);
+    CHECK(watcher.seen == 4);
 }
 
 TEST_CASE("what does not fit is refused") {

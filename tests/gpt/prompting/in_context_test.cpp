@@ -87,8 +87,7 @@ TEST_CASE("a short training finds the rule in the context: few shots beat one, o
     Random random(3);
     const gpt::Config config = in_context::model_of(task);
     const gpt::Weights w = gpt::make_weights(config, random, in_context::start);
-    std::vector<float> losses;
-    in_context::train(w, config, task, {.steps = 150, .batch = 24}, random, [&](int, float loss) { losses.push_back(loss); });
+    const std::vector<float> losses = in_context::train(w, config, task, {.steps = 150, .batch = 24}, random);
     REQUIRE(losses.size() == 150);
     CHECK(losses.front() > losses.back());
     const std::vector<float> accuracy = in_context::accuracy_by_shots(w, config, task, random, 2000);

@@ -61,6 +61,47 @@ TEST_CASE("AdamW: decay pulls only at the decayed, by lr times decay, and does n
     CHECK(pulled.value()(0, 0) == Approx(9));
 }
 
+TEST_CASE("AdamW: each variable counts its own steps, so one that is thawed later starts at 1") {
+    // Both begin at (1, -2) with the gradient (0.5, -1), rate 0.1, no decay; the second is frozen in steps 1 to 3. Its first step
+    // is as long as any first step, 0.1 in every direction: (0.9, -1.9). Counted with the other's t = 4 it would be
+    // 0.1 (1 - beta1) / (1 - beta1^4) / sqrt((1 - beta2) / (1 - beta2^4)) = 0.1 * 0.2908 * 1.9985 = 0.0581 long.
+    Var early = parameter(Matrix{{1, -2}}), late = parameter(Matrix{{1, -2}});
+    AdamW optimizer({}, {early, late}, {.learning_rate = 0.1f, .weight_decay = 0});
+    for (int step = 1; step <= 4; ++step) {
+        early.gradient() = Matrix{{0.5f, -1}};
+        if (step == 4) late.gradient() = Matrix{{0.5f, -1}};
+        optimizer.update();
+        CHECK(optimizer.m[1].empty() == (step < 4));
+    }
+    CHECK(late.value()(0, 0) == Approx(0.9).epsilon(1e-6));
+    CHECK(late.value()(0, 1) == Approx(-1.9).epsilon(1e-6));
+    CHECK(early.value()(0, 0) == Approx(0.6).epsilon(1e-6));
+    CHECK(optimizer.steps == 4);
+    CHECK(optimizer.variable_steps == std::vector<int>{4, 1});
+    late.zero_gradient();  // frozen again: its count waits
+    optimizer.update();
+    CHECK(optimizer.variable_steps == std::vector<int>{5, 1});
+}
+
+TEST_CASE("AdamW and SGD refuse rates that make no sense") {
+    const Var w = parameter(Matrix{{1}});
+    CHECK_THROWS_WITH(AdamW({w}, {}, {.learning_rate = -1}),
+                      "AdamW: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
+    CHECK_THROWS_WITH(AdamW({w}, {}, {.beta1 = 1}),
+                      "AdamW: a beta of 1.000000, it must be from 0 to below 1; 0.9 and 0.999 are usual");
+    CHECK_THROWS_WITH(AdamW({w}, {}, {.beta2 = -0.1f}),
+                      "AdamW: a beta of -0.100000, it must be from 0 to below 1; 0.9 and 0.999 are usual");
+    CHECK_THROWS_WITH(AdamW({w}, {}, {.eps = -1}), "AdamW: an eps of -1.000000, it must be a number from 0 on; 1e-8 is usual");
+    CHECK_THROWS_WITH(AdamW({w}, {}, {.weight_decay = NAN}),
+                      "AdamW: a weight decay of nan, it must be a number from 0 on; 0 turns it off");
+    AdamW adam({w});
+    CHECK_THROWS_WITH(adam.update(NAN), "AdamW: a learning rate of nan, it must be a number from 0 on; 0.001 is usual");
+    CHECK_THROWS_WITH(Sgd({w}, -1), "Sgd: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
+    CHECK_THROWS_WITH(Sgd({w}, 1, 1), "Sgd: a momentum of 1.000000, it must be from 0 to below 1; 0.9 is usual");
+    Sgd sgd({w});
+    CHECK_THROWS_WITH(sgd.update(-1), "Sgd: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
+}
+
 TEST_CASE("a variable without a gradient is left alone") {
     Var w = parameter(Matrix{{10}});
     AdamW adam({w});
@@ -154,6 +195,14 @@ TEST_CASE("weights and embeddings decay, gains and biases do not, tied ones are 
     REQUIRE(choice.not_decayed.size() == 1);
     CHECK(choice.decayed[0].same_as(w));
     CHECK(choice.not_decayed[0].same_as(gain));
+}
+
+TEST_CASE("nothing_decays keeps the variables in their order") {
+    const Var a = parameter(Matrix(1, 1)), b = parameter(Matrix(2, 2));
+    const DecayChoice choice = nothing_decays({a, b});
+    CHECK(choice.decayed.empty());
+    REQUIRE(choice.not_decayed.size() == 2);
+    CHECK(choice.not_decayed[1].same_as(b));
 }
 
 TEST_CASE("a constant cannot be trained, a gradient must fit its variable") {

@@ -68,12 +68,21 @@ TEST_CASE("three pictures for each one restored, and a file only where one is as
     CHECK(read_image(path).channels == 3);
 }
 
+namespace {
+// One number that must become 3.
+struct BecomeThree : Restoring {
+    Var x = parameter(Matrix{{0}});
+    BecomeThree() : Restoring(1) {}
+    Var batch_loss(int, Random&) override { return square(shift(x, -3)); }
+    float test_loss() override { return std::abs(x.value()(0, 0) - 3); }
+};
+}  // namespace
+
 TEST_CASE("learning to restore: one number that must become 3 gets there, and is looked at 16 times on the way") {
-    const Var x = parameter(Matrix{{0}});
-    const Parameters table = {{"x", {1, 1}, Stored::as_it_is, {x}}};
-    const auto step_loss = [&](Random&) { return square(shift(x, -3)); };
-    const auto test_loss = [&] { return std::abs(x.value()(0, 0) - 3); };
-    const Series curve = learn_to_restore(table, 1600, 1, "distance", step_loss, test_loss);
+    BecomeThree three;
+    const Parameters table = {{"x", {1, 1}, Stored::as_it_is, {three.x}}};
+    const Series curve = learn_to_restore(three, table, 1600, "distance");
+    CHECK(three.batch == 32);
     REQUIRE(curve.y.size() == 16);
     CHECK(curve.name == "distance");
     CHECK(curve.x.front() == 100);

@@ -66,6 +66,32 @@ static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const
     return chain::accuracy(task, questions, chain::answers_of(chain::solve(w, config, task, questions, format)));
 }
 
+namespace {
+// Both accuracies, 30 times on the way.
+struct AccuracyCurves : Watcher {
+    const gpt::Weights& w;
+    const gpt::Config& config;
+    const chain::Task& task;
+    const chain::Questions& questions;
+    Progress progress;
+    int every;
+    Series with_steps{.name = "with steps", .x = {}, .y = {}}, direct{.name = "direct", .x = {}, .y = {}};
+
+    AccuracyCurves(const gpt::Weights& w, const gpt::Config& config, const chain::Task& task, const chain::Questions& questions,
+                   int steps)
+        : w(w), config(config), task(task), questions(questions), progress("training", steps), every(std::max(1, steps / 30)) {}
+
+    bool after_step(int step, float loss) override {
+        progress.update(step, loss);
+        if (step % every != every - 1) return true;
+        for (Series* series : {&with_steps, &direct}) series->x.push_back(static_cast<float>(step + 1));
+        with_steps.y.push_back(accuracy_in(w, config, task, questions, Format::steps));
+        direct.y.push_back(accuracy_in(w, config, task, questions, Format::direct));
+        return true;
+    }
+};
+}  // namespace
+
 static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const Choices& choices) {
     lesson.step("What does it learn first?", "accuracy while it is trained");
     Random random(choices.seed);
@@ -74,21 +100,13 @@ static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const 
     const chain::Questions few = chain::make_questions(choices.task, other, 200);
     lesson.say(count_numbers(gpt::parameters(w, config)), " numbers; ", choices.training.steps, " steps of ",
                choices.training.batch, " fresh questions, half of them in each format. The loss counts what stands behind =.");
-    Series with_steps{.name = "with steps", .x = {}, .y = {}}, direct{.name = "direct", .x = {}, .y = {}};
-    const int every = std::max(1, choices.training.steps / 30);
+    std::vector<Series> accuracies;
     {
-        Progress progress("training", choices.training.steps);
-        chain::train(w, config, choices.task, choices.training, random, [&](int step, float loss) {
-            progress.update(step, loss);
-            if (step % every == every - 1) {
-                for (Series* series : {&with_steps, &direct}) series->x.push_back(static_cast<float>(step + 1));
-                with_steps.y.push_back(accuracy_in(w, config, choices.task, few, Format::steps));
-                direct.y.push_back(accuracy_in(w, config, choices.task, few, Format::direct));
-            }
-            return true;
-        });
+        AccuracyCurves curves(w, config, choices.task, few, choices.training.steps);
+        chain::train(w, config, choices.task, choices.training, random, &curves);
+        accuracies = {curves.with_steps, curves.direct};
     }
-    lesson.curves({with_steps, direct});
+    lesson.curves(accuracies);
     lesson.why("all steps are the same small task, so every token behind = teaches it; the direct answer stays where it began.");
     return w;
 }
@@ -150,11 +168,8 @@ static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, chain::start);
     {
-        Progress progress("training with fillers", training.steps);
-        chain::train(w, config, choices.task, training, random, [&](int step, float loss) {
-            progress.update(step, loss);
-            return true;
-        });
+        ShowProgress progress("training with fillers", training.steps);
+        chain::train(w, config, choices.task, training, random, &progress);
     }
     measured.filler = accuracy_in(w, config, choices.task, questions, Format::filler);
     lesson.why("a second model, trained as long on lines as long, but with nothing written in the places of the steps: ",
@@ -178,6 +193,30 @@ static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices
     voted = chain::accuracy(choices.task, questions, winners);
 }
 
+namespace {
+// Ends training when one chain drawn at random is right half of the time, looked at every 10 steps.
+struct StopHalfSure : Watcher {
+    const gpt::Weights& w;
+    const gpt::Config& config;
+    const Choices& choices;
+    const chain::Questions& questions;
+    Random& draws;
+    int stopped = 0;
+
+    StopHalfSure(const gpt::Weights& w, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
+                 Random& draws)
+        : w(w), config(config), choices(choices), questions(questions), draws(draws) {}
+
+    bool after_step(int step, float) override {
+        if (step % 10 != 9) return true;
+        double one_chain = 0, voted = 0;
+        vote(w, config, choices, questions, 1, draws, one_chain, voted);
+        stopped = step + 1;
+        return one_chain < 0.5;
+    }
+};
+}  // namespace
+
 static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                       Measured& measured) {
     lesson.step("What if the model is only half sure?", "self-consistency: the answer that most chains end in",
@@ -187,16 +226,10 @@ static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& 
     const int Q = std::min(300, choices.questions);
     const chain::Questions some(questions.begin(), questions.begin() + Q * choices.task.count);
     Random draws(choices.seed + 2000);
-    int stopped = 0;
-    chain::train(w, config, choices.task, choices.training, random, [&](int step, float) {
-        if (step % 10 != 9) return true;
-        double one_chain = 0, voted = 0;
-        vote(w, config, choices, some, 1, draws, one_chain, voted);
-        stopped = step + 1;
-        return one_chain < 0.5;
-    });
+    StopHalfSure watcher(w, config, choices, some, draws);
+    chain::train(w, config, choices.task, choices.training, random, &watcher);
     vote(w, config, choices, some, choices.votes, draws, measured.one_chain, measured.voted);
-    lesson.why("the same model again, but training ends after ", stopped,
+    lesson.why("the same model again, but training ends after ", watcher.stopped,
                " steps, when one chain drawn at random is right about half of ",
                "the time. Single chains: ", fixed(measured.one_chain, 3), " right. The majority of ", choices.votes,
                " chains: ", fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones all in the same.");

@@ -58,12 +58,9 @@ static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config&
                choices.training.steps, " steps of ", choices.training.batch, " fresh lines, none of which is ever seen twice.");
     Series losses{.name = "loss", .x = {}, .y = {}};
     {
-        Progress progress("training", choices.training.steps);
-        in_context::train(w, config, choices.task, choices.training, random, [&](int step, float loss) {
-            progress.update(step, loss);
-            losses.x.push_back(static_cast<float>(step));
-            losses.y.push_back(loss);
-        });
+        ShowProgress progress("training", choices.training.steps);
+        losses.y = in_context::train(w, config, choices.task, choices.training, random, &progress);
+        for (std::size_t step = 0; step < losses.y.size(); ++step) losses.x.push_back(static_cast<float>(step));
     }
     lesson.curves({losses});
     double best = 0;

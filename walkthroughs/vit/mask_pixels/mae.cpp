@@ -98,16 +98,30 @@ static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config,
                         w, config);
 }
 
+namespace {
+struct Restorer : Restoring {
+    const mae::Weights& w;
+    const mae::Config& config;
+    const Pictures& pictures;
+    int seed;
+
+    Restorer(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed)
+        : Restoring(seed), w(w), config(config), pictures(pictures), seed(seed) {}
+
+    Var batch_loss(int batch, Random& random) override {
+        const std::vector<Image> images = draw_batch(pictures, batch, random);
+        const Matrix noise = uniform_matrix(random, batch, config.grid.count());
+        return mae::loss(mae::forward(images, noise, w, config), config);
+    }
+    float test_loss() override { return mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0); }
+};
+}  // namespace
+
 // Trains, and returns the error on hidden patches of pictures not trained on.
 static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed,
                     const std::string& what) {
-    const auto step_loss = [&](Random& random) {
-        const std::vector<Image> batch = draw_batch(pictures, 32, random);
-        const Matrix noise = uniform_matrix(random, 32, config.grid.count());
-        return mae::loss(mae::forward(batch, noise, w, config), config);
-    };
-    const auto test_loss = [&] { return mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0); };
-    return learn_to_restore(mae::parameters(w, config), steps, seed, what, step_loss, test_loss);
+    Restorer restorer(w, config, pictures, seed);
+    return learn_to_restore(restorer, mae::parameters(w, config), steps, what);
 }
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,

@@ -10,9 +10,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/data/idx.h"
 #include "nn/training/loss.h"
-#include "nn/training/optimizer.h"
-#include "nn/training/progress.h"
-#include "nn/training/schedule.h"
+#include "nn/training/train.h"
 #include "vit/mask_pixels/mae.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/restoring.h"
@@ -57,23 +55,41 @@ static Labelled few_of_each(const std::vector<Image>& images, const std::vector<
     return few;
 }
 
-static void pretrain(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int steps, Random& random) {
-    const Parameters table = mae::parameters(w, config);
-    const DecayChoice choice = weights_decay(table);
-    AdamW optimizer(choice.decayed, choice.not_decayed, {.beta2 = 0.95f, .weight_decay = 0.05f});
-    const Schedule schedule{.peak = 5e-3f, .warm_up = steps / 20, .steps = steps};
-    Progress progress("restoring", steps);
-    for (int step = 0; step < steps; ++step) {
-        const std::vector<Image> batch = draw_batch(digits, 32, random);
-        zero_gradients(variables(table));
-        const Tape tape;
-        const mae::Steps forward = mae::forward(batch, uniform_matrix(random, 32, config.grid.count()), w, config);
-        const Var loss = mae::loss(forward, config);
-        backward(loss);
-        clip_gradient_norm(variables(table), 1);
-        optimizer.update(learning_rate(schedule, step));
-        progress.update(step, loss.value()(0, 0));
+static Recipe pretraining_recipe(int steps) {
+    return {.schedule = {.peak = 5e-3f, .warm_up = steps / 20, .steps = steps},
+            .batch = 32,
+            .weight_decay = 0.05f,
+            .beta2 = 0.95f};
+}
+
+static Recipe fine_tuning_recipe(int steps) {
+    return {.schedule = {.peak = 1e-3f, .warm_up = steps / 10, .steps = steps}, .batch = 25, .weight_decay = 0.05f};
+}
+
+namespace {
+struct RestoringLoss : Objective {
+    const mae::Weights& w;
+    const mae::Config& config;
+    const Pictures& digits;
+    int batch;
+    Random& random;
+
+    RestoringLoss(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int batch, Random& random)
+        : w(w), config(config), digits(digits), batch(batch), random(random) {}
+
+    Var loss(int) override {
+        const std::vector<Image> images = draw_batch(digits, batch, random);
+        const mae::Steps forward = mae::forward(images, uniform_matrix(random, batch, config.grid.count()), w, config);
+        return mae::loss(forward, config);
     }
+};
+}  // namespace
+
+static void pretrain(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int steps, Random& random) {
+    const Recipe recipe = pretraining_recipe(steps);
+    RestoringLoss objective(w, config, digits, recipe.batch, random);
+    ShowProgress progress("restoring", steps);
+    train(objective, weights_decay(mae::parameters(w, config)), recipe, &progress);
 }
 
 // From the mean over the patch tokens of each image, (B, 10). Restoring trained those and never asked [cls] for anything.
@@ -87,28 +103,35 @@ static Var logits_of(const std::vector<Image>& images, const vit::Weights& w, co
     return linear(matmul(average, patch_tokens), w.classifier);      // (B, 10)
 }
 
-// Trains all weights on the few, in batches of 25.
-static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, int steps, Random& random) {
-    const Parameters table = vit::parameters(w, config);
-    const DecayChoice choice = weights_decay(table);
-    AdamW optimizer(choice.decayed, choice.not_decayed, {.weight_decay = 0.05f});
-    const Schedule schedule{.peak = 1e-3f, .warm_up = steps / 10, .steps = steps};
-    Progress progress("reading", steps);
-    for (int step = 0; step < steps; ++step) {
-        Labelled batch;
-        for (int b = 0; b < 25; ++b) {
+namespace {
+struct ReadingLoss : Objective {
+    const vit::Weights& w;
+    const vit::Config& config;
+    const Labelled& few;
+    int batch;
+    Random& random;
+
+    ReadingLoss(const vit::Weights& w, const vit::Config& config, const Labelled& few, int batch, Random& random)
+        : w(w), config(config), few(few), batch(batch), random(random) {}
+
+    Var loss(int) override {
+        Labelled drawn;
+        for (int b = 0; b < batch; ++b) {
             const int k = random.below(static_cast<int>(few.images.size()));
-            batch.images.push_back(few.images[k]);
-            batch.labels.push_back(few.labels[k]);
+            drawn.images.push_back(few.images[k]);
+            drawn.labels.push_back(few.labels[k]);
         }
-        zero_gradients(variables(table));
-        const Tape tape;
-        const Var loss = cross_entropy(logits_of(batch.images, w, config), batch.labels);
-        backward(loss);
-        clip_gradient_norm(variables(table), 1);
-        optimizer.update(learning_rate(schedule, step));
-        progress.update(step, loss.value()(0, 0));
+        return cross_entropy(logits_of(drawn.images, w, config), drawn.labels);
     }
+};
+}  // namespace
+
+// Trains all weights on the few.
+static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, int steps, Random& random) {
+    const Recipe recipe = fine_tuning_recipe(steps);
+    ReadingLoss objective(w, config, few, recipe.batch, random);
+    ShowProgress progress("reading", steps);
+    train(objective, weights_decay(vit::parameters(w, config)), recipe, &progress);
 }
 
 static float test_accuracy(const vit::Weights& w, const vit::Config& config, const Pictures& digits, const Labels& labels) {

@@ -118,16 +118,30 @@ static Restored restore_test(const simmim::Weights& w, const simmim::Config& con
     return {simmim::predicted_images(steps, config), mask, simmim::loss(steps, config).value()(0, 0)};
 }
 
+namespace {
+struct Restorer : Restoring {
+    const simmim::Weights& w;
+    const simmim::Config& config;
+    const Pictures& pictures;
+    int seed;
+
+    Restorer(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int seed)
+        : Restoring(seed), w(w), config(config), pictures(pictures), seed(seed) {}
+
+    Var batch_loss(int batch, Random& random) override {
+        const std::vector<Image> images = draw_batch(pictures, batch, random);
+        const Matrix mask = simmim::random_masking(draw_permutations(random, batch, config), config);
+        return simmim::loss(simmim::forward(images, mask, w, config), config);
+    }
+    float test_loss() override { return restore_test(w, config, pictures, seed).loss; }
+};
+}  // namespace
+
 // Trains, and returns the error on hidden pixels of pictures not trained on.
 static Series train(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int steps, int seed,
                     const std::string& what) {
-    const auto step_loss = [&](Random& random) {
-        const std::vector<Image> batch = draw_batch(pictures, 32, random);
-        const Matrix mask = simmim::random_masking(draw_permutations(random, 32, config), config);
-        return simmim::loss(simmim::forward(batch, mask, w, config), config);
-    };
-    const auto test_loss = [&] { return restore_test(w, config, pictures, seed).loss; };
-    return learn_to_restore(simmim::parameters(w, config), steps, seed, what, step_loss, test_loss);
+    Restorer restorer(w, config, pictures, seed);
+    return learn_to_restore(restorer, simmim::parameters(w, config), steps, what);
 }
 
 static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::Weights& w, const simmim::Config& config,
