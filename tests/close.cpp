@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <utility>
 
 #include "nn/base/random.h"
@@ -23,6 +24,22 @@ static std::string digits(double number) {
 bool agrees(float ours, float golden, Tolerance tolerance) {
     if (ours == golden) return true;  // also infinities of the same sign
     return std::abs(ours - golden) <= tolerance.absolute + tolerance.relative * std::abs(golden) && std::isfinite(golden);
+}
+
+Share largest_share(const Matrix& ours, const Matrix& golden, Tolerance tolerance) {
+    const double infinity = std::numeric_limits<double>::infinity();
+    if (!same_shape(ours, golden)) return {.share = infinity};
+    Share largest;
+    for (int i = 0; i < ours.rows; ++i)
+        for (int j = 0; j < ours.cols; ++j) {
+            const double x = ours(i, j), y = golden(i, j);
+            if (x == y) continue;  // also infinities of the same sign
+            const bool both_finite = std::isfinite(x) && std::isfinite(y);
+            const double share =
+                both_finite ? std::abs(x - y) / (tolerance.absolute + static_cast<double>(tolerance.relative) * std::abs(y)) : infinity;
+            if (share > largest.share) largest = {share, i, j};
+        }
+    return largest;
 }
 
 std::string difference(const Matrix& ours, const Matrix& golden, Tolerance tolerance) {

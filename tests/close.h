@@ -18,6 +18,14 @@ struct Tolerance {
 std::string difference(const Matrix& ours, const Matrix& golden, Tolerance tolerance = {});
 bool agrees(float ours, float golden, Tolerance tolerance = {});
 
+// How much of what the tolerance allows was used, by the element that used most: |ours - golden| / (absolute + relative |golden|).
+// At most 1 where all agree; infinity where a NaN or an infinity does not agree, or a shape.
+struct Share {
+    double share = 0;
+    int row = 0, col = 0;  // of that element
+};
+Share largest_share(const Matrix& ours, const Matrix& golden, Tolerance tolerance = {});
+
 // One assertion for two matrices of any origin.
 void check_close(const std::string& step, const Matrix& ours, const Matrix& golden, Tolerance tolerance = {},
                  Where where = Where::current());
