@@ -1,6 +1,7 @@
 #include "nn/base/matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -106,5 +107,10 @@ void add_to(Matrix& a, const Matrix& b) {
 
 int argmax_row(const Matrix& m, int i) {
     require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", m, " matrix");
-    return static_cast<int>(std::max_element(m.row(i), m.row(i) + m.cols) - m.row(i));
+    int best = 0;
+    for (int j = 0; j < m.cols; ++j) {
+        if (std::isnan(m(i, j))) return j;
+        if (m(i, j) > m(i, best)) best = j;
+    }
+    return best;
 }
