@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "nn/base/require.h"
 #include "nn/base/storage.h"
@@ -103,6 +104,14 @@ void add_to(Matrix& a, const Matrix& b) {
     float* const to = a.begin();
     const float* const from = b.begin();
     for (std::size_t k = 0; k < a.size(); ++k) to[k] += from[k];
+}
+
+void add_sum_of_rows(Matrix& row, const Matrix& m) {
+    require(row.rows == 1 && row.cols == m.cols, "add_sum_of_rows: the sum of the rows of ", m, " does not fit into ", row);
+    std::vector<double> sums(m.cols);
+    for (int i = 0; i < m.rows; ++i)
+        for (int j = 0; j < m.cols; ++j) sums[j] += m(i, j);
+    for (int j = 0; j < m.cols; ++j) row[j] = static_cast<float>(row[j] + sums[j]);
 }
 
 int argmax_row(const Matrix& m, int i) {
