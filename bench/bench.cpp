@@ -1,7 +1,8 @@
 // bench.cpp: how long the work takes, how long it would have to take on this machine, and how much memory it needs.
 //
-//   limit   the longer of: operations / (what a plain loop of multiply-adds reaches), bytes / (what a plain loop of reads reaches
-//           on as many bytes), both measured just before the line, because a machine is not equally fast all the time
+//   limit   the longer of: operations / (what a plain loop of multiply-adds reaches), bytes / (what a plain loop reaches on as many
+//           bytes, one that only reads, or one that also writes where the line does). Both are measured just before the line and just
+//           after it, because a machine is not equally fast all the time, and the faster of the two counts
 //   peak    each line runs in a process of its own, so that its largest size is its own
 #include <algorithm>
 #include <cstdio>
@@ -81,7 +82,9 @@ struct Limits {
 
 static constexpr double far_beyond_caches = 256e6;  // bytes
 
-static Limits measured_limits(double bytes) { return {operations_per_second(), bytes_per_second(bytes)}; }
+static Limits measured_limits(double bytes, bool writes) {
+    return {operations_per_second(), writes ? bytes_moved_per_second(bytes) : bytes_read_per_second(bytes)};
+}
 
 // The bytes that a line reads again and again: all of them for each token.
 static double bytes_at_once(const Line& line) { return line.bytes / (line.tokens > 0 ? line.tokens : 1); }
@@ -155,13 +158,24 @@ static void print_head(const std::string& slow, const Limits& limits, bool json)
     }
 }
 
-// The limits of this moment, then the line itself; false when one of the two processes did not come to its end.
-static bool measure(const Line& line, int repetitions, Limits& limits, Result& result) {
-    const double bytes = line.bytes > 0 ? bytes_at_once(line) : far_beyond_caches;
+// The limits for a line at this moment. One that is not bound by memory keeps the bytes of `general`.
+static bool measure_limits(const Line& line, const Limits& general, Limits& limits) {
     double peak = 0;
-    if (!in_own_process([&] { return measured_limits(bytes); }, limits, peak)) return false;
+    const auto both = [&] {
+        return line.bytes > 0 ? measured_limits(bytes_at_once(line), line.writes) : Limits{operations_per_second(), general.bytes};
+    };
+    return in_own_process(both, limits, peak);
+}
+
+// The limits of this moment, the line itself, and the limits again; false when one of the processes did not come to its end.
+static bool measure(const Line& line, int repetitions, const Limits& general, Limits& limits, Result& result) {
+    Limits before, after;
+    double peak = 0;
+    if (!measure_limits(line, general, before)) return false;
     if (!in_own_process([&] { return measured(line.prepare(), repetitions); }, result, peak)) return false;
+    if (!measure_limits(line, general, after)) return false;
     result.peak = peak;
+    limits = {std::max(before.operations, after.operations), std::max(before.bytes, after.bytes)};
     return true;
 }
 
@@ -170,17 +184,18 @@ static int measure_all(const std::vector<Line>& lines, int repetitions, bool jso
     if (!slow.empty())
         std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n",
                      slow.c_str());
-    Limits limits;
+    Limits general;
     double ignored_peak = 0;
-    if (!in_own_process([] { return measured_limits(far_beyond_caches); }, limits, ignored_peak)) {
+    if (!in_own_process([] { return measured_limits(far_beyond_caches, false); }, general, ignored_peak)) {
         std::fprintf(stderr, "bench: the limits of this machine could not be measured\n");
         return 1;
     }
-    print_head(slow, limits, json);
+    print_head(slow, general, json);
     std::size_t printed = 0;
     for (const Line& line : lines) {
+        Limits limits;
         Result result;
-        if (!measure(line, repetitions, limits, result)) {
+        if (!measure(line, repetitions, general, limits, result)) {
             std::fprintf(stderr, "bench: '%s' did not come to its end\n", line.name.c_str());
             continue;
         }

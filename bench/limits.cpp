@@ -39,16 +39,36 @@ double operations_per_second() {
     return results[0] < 0 ? 0 : 2.0 * sums * rounds * threads / best;
 }
 
-double bytes_per_second(double bytes) {
-    const int rows = 64, cols = static_cast<int>(bytes / (4 * rows)) + 1;
-    const Matrix numbers(rows, cols, 1);
-    std::vector<float> totals(rows);
+// The best time of work(i) for all i below rows, over a second or so.
+template <class Work>
+static double best_seconds(double bytes, int rows, const Work& work) {
     const int attempts = 4 + static_cast<int>(1e9 / bytes);
     double best = 1e9;
     for (int attempt = 0; attempt < attempts; ++attempt) {
         const double start = seconds_now();
-        parallel_for(rows, [&](int i) { totals[i] = sum_of(numbers.row(i), cols); });
+        parallel_for(rows, work);
         best = std::min(best, seconds_now() - start);
     }
+    return best;
+}
+
+static constexpr int rows = 64;  // shared out to the threads
+static int columns(double bytes) { return static_cast<int>(bytes / (4 * rows)) + 1; }
+
+double bytes_read_per_second(double bytes) {
+    const int cols = columns(bytes);
+    const Matrix numbers(rows, cols, 1);
+    std::vector<float> totals(rows);
+    const double best = best_seconds(bytes, rows, [&](int i) { totals[i] = sum_of(numbers.row(i), cols); });
     return totals[0] < 0 ? 0 : 4.0 * rows * cols / best;
+}
+
+double bytes_moved_per_second(double bytes) {
+    const int cols = columns(bytes / 2);
+    Matrix numbers(rows, cols, 1);
+    const double best = best_seconds(bytes, rows, [&](int i) {
+        float* const x = numbers.row(i);
+        for (int k = 0; k < cols; ++k) x[k] = 0.5f * x[k] + 1;
+    });
+    return 2 * 4.0 * rows * cols / best;
 }

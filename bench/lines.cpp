@@ -51,12 +51,22 @@ static std::function<void()> prepare_function(Var (*function)(const Var&), int r
 // Each number is read and its value written; how long the arithmetic takes depends on the function.
 static void add_function(std::vector<Line>& lines, const std::string& name, Var (*function)(const Var&), int rows, int cols) {
     const double bytes = 2.0 * 4 * rows * cols;
-    lines.push_back({name, 0, bytes, 0, [=] { return prepare_function(function, rows, cols); }});
+    lines.push_back({name, 0, bytes, 0, [=] { return prepare_function(function, rows, cols); }, true});
 }
 
 static Var exp_line(const Var& x) { return exp(x); }
 static Var gelu_line(const Var& x) { return activate(x, Activation::gelu); }
 static Var softmax_line(const Var& x) { return softmax_rows(x); }
+
+// --- the optimizer: nothing but memory ---
+
+static std::function<void()> prepare_adamw(int rows, int cols) {
+    Random random(1);
+    Var w = parameter(normal_matrix(random, rows, cols));
+    w.gradient() = normal_matrix(random, rows, cols);
+    const auto optimizer = std::make_shared<AdamW>(std::vector<Var>{w}, std::vector<Var>{});
+    return [=] { optimizer->update(); };
+}
 
 // --- models ---
 
@@ -191,6 +201,9 @@ std::vector<Line> all_lines() {
     add_function(lines, "exp      197x3072", exp_line, 197, 3072);
     add_function(lines, "gelu     197x3072", gelu_line, 197, 3072);
     add_function(lines, "softmax 2364x197", softmax_line, 12 * 197, 197);
+
+    // For each number w, g, m and v are read, and w, m and v are written.
+    lines.push_back({"adamw    4096x4096", 0, 7.0 * 4 * 4096 * 4096, 0, [] { return prepare_adamw(4096, 4096); }, true});
 
     const gpt::Config gpt2;
     const double gpt2_forward =

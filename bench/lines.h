@@ -11,6 +11,7 @@ struct Line {
     double tokens = 0;      // written, for generation; 0 otherwise
     // Makes inputs and weights, and returns the work, ready to be repeated.
     std::function<std::function<void()>()> prepare;
+    bool writes = false;  // whether about half of the bytes are written; else nearly all are read
 };
 
 // All lines, in the order in which they are printed.

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <utility>
 
 #include "nn/base/random.h"
@@ -23,6 +24,22 @@ static std::string digits(double number) {
 bool agrees(float ours, float golden, Tolerance tolerance) {
     if (ours == golden) return true;  // also infinities of the same sign
     return std::abs(ours - golden) <= tolerance.absolute + tolerance.relative * std::abs(golden) && std::isfinite(golden);
+}
+
+Share largest_share(const Matrix& ours, const Matrix& golden, Tolerance tolerance) {
+    const double infinity = std::numeric_limits<double>::infinity();
+    if (!same_shape(ours, golden)) return {.share = infinity};
+    Share largest;
+    for (int i = 0; i < ours.rows; ++i)
+        for (int j = 0; j < ours.cols; ++j) {
+            const double x = ours(i, j), y = golden(i, j);
+            if (x == y) continue;  // also infinities of the same sign
+            const bool both_finite = std::isfinite(x) && std::isfinite(y);
+            const double share =
+                both_finite ? std::abs(x - y) / (tolerance.absolute + static_cast<double>(tolerance.relative) * std::abs(y)) : infinity;
+            if (share > largest.share) largest = {share, i, j};
+        }
+    return largest;
 }
 
 std::string difference(const Matrix& ours, const Matrix& golden, Tolerance tolerance) {
@@ -76,12 +93,14 @@ std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& 
     std::vector<Var> vars;
     for (const Matrix& input : inputs) vars.push_back(parameter(input));
 
-    Tape tape;
-    const Var result = function(vars);
-    Random random(20);
-    const Matrix weights =
-        result.value().size() == 1 ? Matrix{{1}} : uniform_matrix(random, result.rows(), result.cols(), 0.5f, 1.5f);
-    backward(weighted_sum(result, weights));
+    Matrix weights;
+    for (int pass = 0; pass < 2; ++pass) {  // the second one finds gradients that it must add to
+        const Tape tape;
+        const Var result = function(vars);
+        Random random(20);
+        weights = result.value().size() == 1 ? Matrix{{1}} : uniform_matrix(random, result.rows(), result.cols(), 0.5f, 1.5f);
+        backward(weighted_sum(result, weights));
+    }
 
     const NoTape no_tape;
     const float h = 0.02f;  // four points: the error of the slope is of order h^4
@@ -99,7 +118,8 @@ std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& 
             x = here;
             slopes.begin()[k] = static_cast<float>((at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h));
         }
-        const Matrix gradient = vars[n].gradient().empty() ? Matrix(slopes.rows, slopes.cols) : vars[n].gradient();
+        Matrix gradient = vars[n].gradient().empty() ? Matrix(slopes.rows, slopes.cols) : vars[n].gradient();
+        for (float& g : gradient) g /= 2;
         const std::string differs = difference(gradient, slopes, {2e-3f, 2e-3f});
         if (!differs.empty()) return "gradient of input " + text(n) + " (golden: slope by differences): " + differs;
     }
@@ -109,4 +129,32 @@ std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& 
 void check_gradient_by_differences(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs,
                                    Where where) {
     check_none(slope_difference(function, inputs), where);
+}
+
+void check_rows_alike(const std::string& name, const std::function<Var(const Var& rows, int first)>& function, Where where) {
+    const int rows = 1100, cols = 100, at_once = 7;
+    Random random(21);
+    const Matrix x = normal_matrix(random, rows, cols);
+    const Var all = parameter(x);
+    Matrix result, weights;
+    {
+        const Tape tape;
+        const Var y = function(all, 0);
+        result = y.value();
+        weights = uniform_matrix(random, result.rows, result.cols, 0.5f, 1.5f);
+        backward(weighted_sum(y, weights));
+    }
+    for (int first = 0; first < rows; first += at_once) {
+        const int count = first + at_once <= rows ? at_once : rows - first;
+        const Var some = parameter(slice_rows(x, first, count));
+        const Tape tape;
+        const Var y = function(some, first);
+        const std::string value = difference(slice_rows(result, first, count), y.value());
+        backward(weighted_sum(y, slice_rows(weights, first, count)));
+        const std::string gradient = difference(slice_rows(all.gradient(), first, count), some.gradient());
+        if (!value.empty() || !gradient.empty())
+            return check_none(name + ", rows " + text(first) + " and on (golden: seven rows at a time): " +
+                                  (value.empty() ? "gradient, " + gradient : value), where);
+    }
+    check_none("", where);
 }

@@ -1,12 +1,46 @@
 #include "tests/golden.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+
+static const char* const own_folder = "tests/golden";
 
 std::string golden_folder() {
     const char* const folder = std::getenv("GOLDEN_DIR");
-    return folder == nullptr || *folder == '\0' ? "tests/golden" : folder;
+    return folder == nullptr || *folder == '\0' ? own_folder : folder;
+}
+
+namespace {
+struct UsedShare {
+    double share = 0;
+    std::string name = "every tensor";  // of the tensor that used it
+};
+}  // namespace
+
+// By fixture, "vit-a"; filled as the tests run.
+static std::map<std::string, UsedShare>& used_shares() {
+    static std::map<std::string, UsedShare> shares;
+    return shares;
+}
+
+static std::string hundredths(double number) {
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%.2f", number);
+    return buffer;
+}
+
+std::string shares_used() {
+    std::string lines, stem;
+    for (const auto& [fixture, used] : used_shares()) {
+        const std::string its_stem = fixture.substr(0, fixture.rfind('-'));
+        lines += lines.empty() ? "" : its_stem == stem ? "   " : "\n";
+        lines += fixture + " " + hundredths(used.share) + " at " + used.name;
+        stem = its_stem;
+    }
+    return lines;
 }
 
 std::vector<std::string> files_of_stem(const std::string& folder, const std::string& stem, const std::string& ending) {
@@ -60,8 +94,28 @@ void Golden::report(const std::string& step, const std::string& difference, cons
     check_none(describe() + ", " + step + " (" + order + "): " + difference, where);
 }
 
+void Golden::allow_share(double share, const std::string& reason) {
+    INFO(describe(), ": ", share, " of the tolerance may be used: ", reason);
+    CHECK(share > highest_share);
+    CHECK(!reason.empty());
+    allowed_share = share;
+}
+
+void Golden::compare(const std::string& full_name, const Matrix& ours, Tolerance tolerance, Where where) const {
+    used.insert(full_name);
+    const Matrix golden = file.matrix(full_name);
+    const Share largest = largest_share(ours, golden, tolerance);
+    UsedShare& used_here = used_shares()[std::filesystem::path(file.path).stem().string()];
+    if (largest.share > used_here.share) used_here = {largest.share, full_name};
+    std::string complaint = difference(ours, golden, tolerance);
+    if (complaint.empty() && largest.share > allowed_share && golden_folder() == own_folder)
+        complaint = "element (" + text(largest.row) + ", " + text(largest.col) + ") uses " + hundredths(largest.share) +
+                    " of the tolerance, rounding may use " + hundredths(allowed_share);
+    report(full_name, complaint, where);
+}
+
 void Golden::check(const std::string& name, const Matrix& ours, Tolerance tolerance, Where where) const {
-    report(name, difference(ours, expected(name), tolerance), where);
+    compare("expected." + name, ours, tolerance, where);
 }
 
 void Golden::check(const std::string& name, float ours, Tolerance tolerance, Where where) const {
@@ -77,7 +131,7 @@ void Golden::check_integers(const std::string& name, const std::vector<int>& our
         const std::size_t k = std::mismatch(ours.begin(), ours.end(), golden.begin()).first - ours.begin();
         if (k < ours.size()) complaint = "element " + text(k) + ": ours " + text(ours[k]) + ", golden " + text(golden[k]);
     }
-    report(name, complaint, where);
+    report("expected." + name, complaint, where);
 }
 
 void Golden::leave_out(const std::string& name, const std::string& reason) const {
@@ -117,7 +171,7 @@ void check_gradients(const Parameters& parameters, const Golden& golden, Toleran
         const std::string name = "grad." + parameter.name;
         const Matrix ours = published_gradient(parameter);
         if (golden.has(name))
-            check_close(golden.describe() + ", " + name, ours, golden.file.matrix(name), tolerance, where);
+            golden.compare(name, ours, tolerance, where);
         else
             check_none(all_zero(ours) ? "" : golden.describe() + ": ours has a gradient for " + parameter.name + ", golden has none",
                        where);

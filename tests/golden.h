@@ -1,6 +1,10 @@
 // golden.h: numbers computed by the published implementations (tests/golden), and the comparison of ours with them.
 //
 //   rule   |ours - golden| <= 1e-5 + 1e-4 |golden|, element by element; NaN never agrees
+//   noise  rounding may use half of that (highest_share): a mistake that is smaller than the tolerance, or a sum formed carelessly,
+//          shows before the rule is broken. The test program ends with the largest share that each fixture used:
+//              vit-a 0.18 at grad.classifier.weight
+//          Only the rule applies to the files of another folder: how large their numbers are was not ours to choose
 //   files  NAME-CASE.safetensors with weights.*, input.*, expected.*, grad.* and the hyperparameters as metadata;
 //          the environment variable GOLDEN_DIR names another folder of such files
 //   use    for (const std::string& path : golden_files("vit")) {
@@ -20,8 +24,13 @@
 #include "nn/data/parameters.h"
 #include "tests/close.h"
 
+inline constexpr double highest_share = 0.5;  // of the tolerance
+
 // The folder of the fixtures: GOLDEN_DIR, or tests/golden.
 std::string golden_folder();
+
+// The largest share of the tolerance that any comparison with each fixture used so far, and at which tensor: a line for each stem.
+std::string shares_used();
 
 // All files STEM-*.safetensors of a folder (or with another ending), sorted.
 std::vector<std::string> files_of_stem(const std::string& folder, const std::string& stem, const std::string& ending);
@@ -50,7 +59,13 @@ public:
     // Compares with expected.NAME, one assertion; the message of the first step that differs says that it is the first.
     void check(const std::string& name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     void check(const std::string& name, float ours, Tolerance tolerance = {}, Where where = Where::current()) const;
+    // The same for a tensor of any full name: "grad.classifier.weight".
+    void compare(const std::string& full_name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     void check_integers(const std::string& name, const std::vector<int>& ours, Where where = Where::current()) const;
+
+    // For a fixture on which plain float32 cannot do better: PyTorch's uses more than 0.4 of the tolerance, and 1.25 times its share is
+    // allowed here. The reason stands in the call.
+    void allow_share(double share, const std::string& reason);
 
     // This expected.NAME is left out on purpose; the reason stands in the call.
     void leave_out(const std::string& name, const std::string& reason) const;
@@ -63,6 +78,7 @@ public:
 private:
     mutable std::set<std::string> used;     // full names
     mutable std::string first_difference;  // the first step that failed
+    double allowed_share = highest_share;
 
     void report(const std::string& step, const std::string& difference, const Where& where) const;
 };

@@ -1,4 +1,5 @@
-// main.cpp: runs all tests and ends with the one line that tells how it went: "120 passed, 0 failed".
+// main.cpp: runs all tests and ends with the one line that tells how it went: "120 passed, 0 failed". Before it stands how much of the
+// tolerance each fixture used (golden.h).
 // Takes doctest's options: --test-suite=mae, --test-case="*causal*", --list-test-suites, --help, ...
 #define DOCTEST_CONFIG_IMPLEMENT
 #if __has_include(<doctest/doctest.h>)
@@ -10,11 +11,15 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/golden.h"
+
 // How many test cases have run and failed; -1 while none was asked to run (--help, --list-test-cases).
 static int ran = -1;
 static int failed = 0;
 
 static void print_result() {
+    const std::string shares = shares_used();
+    if (!shares.empty()) std::printf("share of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
     std::printf("%d passed, %d failed\n", ran - failed, failed);
     std::fflush(stdout);
 }

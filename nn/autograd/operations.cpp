@@ -52,13 +52,20 @@ static void combine_backward(Record& z, int which) {
     const Repeated left(z.inputs[0].value()), right(z.inputs[1].value());
     const int row_step = input.rows() == 1 ? 0 : input.cols();
     const int col_step = input.cols() == 1 ? 0 : 1;
-    Matrix share(input.rows(), input.cols());
+    const bool repeated = !same_shape(input.value(), dz);
+    Matrix share = Matrix::unset(input.rows(), input.cols());
+    std::vector<double> sums(repeated ? share.size() : 0);
     for (int i = 0; i < dz.rows; ++i) {
         const float* const a = left.row(i);
         const float* const b = right.row(i);
-        float* const to = share.begin() + static_cast<std::size_t>(i) * row_step;
-        for (int j = 0; j < dz.cols; ++j) to[j * col_step] += derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
+        const std::size_t row = static_cast<std::size_t>(i) * row_step;
+        if (repeated)
+            for (int j = 0; j < dz.cols; ++j)
+                sums[row + j * col_step] += derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
+        else
+            for (int j = 0; j < dz.cols; ++j) share(i, j) = derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
     }
+    for (std::size_t k = 0; k < sums.size(); ++k) share[k] = static_cast<float>(sums[k]);
     add_gradient(input, std::move(share));
 }
 
@@ -126,10 +133,10 @@ Var divide(const Var& a, const Var& b, Where where) {
     return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b}, divide_backward, where);
 }
 
-// forward   z = min(a, b), z = max(a, b)
+// forward   z = min(a, b), z = max(a, b); NaN where either is one, of which no comparison is true
 // backward  the one that was chosen gets dz; half each where both are equal
-static float minimum_forward(float a, float b) { return b < a ? b : a; }
-static float maximum_forward(float a, float b) { return b > a ? b : a; }
+static float minimum_forward(float a, float b) { return a < b || a != a ? a : b; }
+static float maximum_forward(float a, float b) { return a > b || a != a ? a : b; }
 static float share_where_a_is_smaller(float a, float b, float dz) { return a < b ? dz : a == b ? dz / 2 : 0; }
 static float share_where_b_is_smaller(float a, float b, float dz) { return b < a ? dz : a == b ? dz / 2 : 0; }
 
@@ -354,13 +361,6 @@ Var clamp(const Var& a, float low, float high, Where where) {
 
 // --- sums ---
 
-// Sums are formed in double, so that the order of a long sum does not matter for the float that comes out.
-static float sum_of(const float* numbers, std::size_t count) {
-    double total = 0;
-    for (std::size_t k = 0; k < count; ++k) total += numbers[k];
-    return static_cast<float>(total);
-}
-
 // forward   y = sum of all x
 // backward  dx = dy everywhere
 static void sum_backward(Record& y) {
@@ -369,7 +369,8 @@ static void sum_backward(Record& y) {
 }
 
 Var sum(const Var& a, Where where) {
-    return record_operation("sum", Matrix(1, 1, sum_of(a.value().begin(), a.value().size())), {a}, sum_backward, where);
+    const double total = sum_in_double(a.value().begin(), a.value().size());
+    return record_operation("sum", Matrix(1, 1, static_cast<float>(total)), {a}, sum_backward, where);
 }
 
 Var mean(const Var& a, Where where) {
@@ -388,7 +389,7 @@ static void row_sums_backward(Record& y) {
 
 Var row_sums(const Var& a, Where where) {
     Matrix y = Matrix::unset(a.rows(), 1);
-    for (int i = 0; i < a.rows(); ++i) y(i, 0) = sum_of(a.value().row(i), a.cols());
+    for (int i = 0; i < a.rows(); ++i) y(i, 0) = static_cast<float>(sum_in_double(a.value().row(i), a.cols()));
     return record_operation("row_sums", std::move(y), {a}, row_sums_backward, where);
 }
 
@@ -402,7 +403,7 @@ Var row_means(const Var& a, Where where) {
 void softmax_in_place(float* scores, int count) {
     const float largest = max_of(scores, count);
     const float excluded = -std::numeric_limits<float>::infinity();
-    if (largest == excluded && std::count(scores, scores + count, excluded) == count) {  // nothing may be chosen; NaN is not nothing
+    if (largest == excluded) {  // nothing may be chosen
         std::fill_n(scores, count, 0.0f);
         return;
     }
@@ -438,7 +439,7 @@ Var softmax_rows(const Var& a, Where where) {
 static void log_softmax_rows_backward(Record& y) {
     Matrix ds = Matrix::unset(y.value.rows, y.value.cols);
     for (int i = 0; i < ds.rows; ++i) {
-        const float total = sum_of(y.gradient.row(i), ds.cols);
+        const float total = static_cast<float>(sum_in_double(y.gradient.row(i), ds.cols));
         for (int j = 0; j < ds.cols; ++j) ds(i, j) = y.gradient(i, j) - fast_exp(y.value(i, j)) * total;
     }
     add_gradient(y.inputs[0], std::move(ds));
@@ -449,7 +450,7 @@ Var log_softmax_rows(const Var& a, Where where) {
     Matrix y = a.value();
     for (int i = 0; i < y.rows; ++i) {
         float* const row = y.row(i);
-        const float largest = *std::max_element(row, row + y.cols);
+        const float largest = max_of(row, y.cols);
         double total = 0;
         for (int j = 0; j < y.cols; ++j) total += fast_exp(row[j] - largest);
         const float log_total = largest + static_cast<float>(std::log(total));

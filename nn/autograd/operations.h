@@ -16,7 +16,7 @@ Var add(const Var& a, const Var& b, Where where = Where::current());
 Var subtract(const Var& a, const Var& b, Where where = Where::current());
 Var multiply(const Var& a, const Var& b, Where where = Where::current());
 Var divide(const Var& a, const Var& b, Where where = Where::current());
-// Where both are equal the gradient is shared half and half.
+// Where both are equal the gradient is shared half and half. A NaN on either side gives NaN.
 Var minimum(const Var& a, const Var& b, Where where = Where::current());
 Var maximum(const Var& a, const Var& b, Where where = Where::current());
 
@@ -38,7 +38,7 @@ Var sigmoid(const Var& a, Where where = Where::current());
 Var softplus(const Var& a, Where where = Where::current());  // log(1 + exp(a)) without overflow; -log sigmoid(d) = softplus(-d)
 Var clamp(const Var& a, float low, float high, Where where = Where::current());  // derivative 1 inside and on the borders
 
-// Sums.
+// Sums, formed in double, as are the sums over what was repeated in the gradients of broadcast inputs.
 Var sum(const Var& a, Where where = Where::current());        // (1, 1)
 Var mean(const Var& a, Where where = Where::current());       // (1, 1)
 Var row_sums(const Var& a, Where where = Where::current());   // (n, m) -> (n, 1)

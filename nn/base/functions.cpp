@@ -20,6 +20,17 @@ float sum_of(const float* x, int count) {
     return sum_of_lanes(lane);
 }
 
+double sum_in_double(const float* x, std::size_t count) {
+    double lane[lanes] = {};
+    std::size_t k = 0;
+    for (; k + lanes <= count; k += lanes)
+        for (int q = 0; q < lanes; ++q) lane[q] += x[k + q];
+    for (int q = 0; k + q < count; ++q) lane[q] += x[k + q];
+    double sum = 0;
+    for (const double part : lane) sum += part;
+    return sum;
+}
+
 float dot_of(const float* x, const float* y, int count) {
     float lane[lanes] = {};
     int k = 0;
@@ -29,16 +40,19 @@ float dot_of(const float* x, const float* y, int count) {
     return sum_of_lanes(lane);
 }
 
+// Nothing is larger than a NaN: once it is the largest, it stays.
+static float larger(float x, float largest) { return x > largest || x != x ? x : largest; }
+
 float max_of(const float* x, int count) {
     float lane[lanes];
     for (float& largest : lane) largest = -std::numeric_limits<float>::infinity();
     int k = 0;
     for (; k + lanes <= count; k += lanes)
-        for (int q = 0; q < lanes; ++q) lane[q] = x[k + q] > lane[q] ? x[k + q] : lane[q];
-    for (int q = 0; k + q < count; ++q) lane[q] = x[k + q] > lane[q] ? x[k + q] : lane[q];
-    for (int q = 0; q < 16; ++q) lane[q] = lane[q + 16] > lane[q] ? lane[q + 16] : lane[q];
-    for (int q = 0; q < 8; ++q) lane[q] = lane[q + 8] > lane[q] ? lane[q + 8] : lane[q];
-    for (int q = 1; q < 8; ++q) lane[0] = lane[q] > lane[0] ? lane[q] : lane[0];
+        for (int q = 0; q < lanes; ++q) lane[q] = larger(x[k + q], lane[q]);
+    for (int q = 0; k + q < count; ++q) lane[q] = larger(x[k + q], lane[q]);
+    for (int q = 0; q < 16; ++q) lane[q] = larger(lane[q + 16], lane[q]);
+    for (int q = 0; q < 8; ++q) lane[q] = larger(lane[q + 8], lane[q]);
+    for (int q = 1; q < 8; ++q) lane[0] = larger(lane[q], lane[0]);
     return lane[0];
 }
 

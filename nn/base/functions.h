@@ -8,6 +8,7 @@
 #pragma once
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 // 2^n for n from -126 to 127: the eight bits of the exponent, put in place.
@@ -58,10 +59,12 @@ inline float fast_erf(float x) {
 // --- a row of numbers at once ---
 
 // The sum and the largest of count numbers, in 32 sums side by side: a single sum would have to wait for itself at every step,
-// and without fast-math the compiler may not split it. The largest of no numbers is minus infinity; NaN is
-// passed over.
+// and without fast-math the compiler may not split it. The largest of no numbers is minus infinity; with a NaN among them it is NaN.
 float sum_of(const float* x, int count);
 float max_of(const float* x, int count);
+
+// The sum in double, for long sums that end in one number: rounded to float it does not depend on the order of summation.
+double sum_in_double(const float* x, std::size_t count);
 
 // sum of x[k] y[k], in the same 32 sums
 float dot_of(const float* x, const float* y, int count);

@@ -27,8 +27,11 @@ Slice transposed(Slice s) { return {s.first, s.cols, s.rows, s.col_step, s.row_s
 
 void multiply_add_textbook(OutSlice c, Slice a, Slice b) {
     for (int i = 0; i < c.rows; ++i)
-        for (int k = 0; k < a.cols; ++k)
-            for (int j = 0; j < c.cols; ++j) c.first[i * c.row_step + j] += a(i, k) * b(k, j);
+        for (int j = 0; j < c.cols; ++j) {
+            double sum = 0;
+            for (int k = 0; k < a.cols; ++k) sum += static_cast<double>(a(i, k)) * b(k, j);
+            c.first[i * c.row_step + j] += static_cast<float>(sum);
+        }
 }
 
 // --- the same three loops, arranged for the machine ---
@@ -130,35 +133,63 @@ static void pack(Slice s, float* out) {
 
 // --- multiplying ---
 
-// The textbook loops, k outermost. The inner sizes are constants: the compiler unrolls both loops and keeps all of `sum` in
-// registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ a wide one.
-//   a    tile_rows rows at most, as a strip or in place; where there are fewer, the last one is computed again and dropped
-//   b    a strip, at least as wide as c
-//   add  whether the product is added to c or takes its place
+// Where K is large one sum of K products would gather the rounding errors of K additions to an ever larger number. So the registers
+// sum a chain of products, and the chains are added up: 64 products are as fast as one sum, and shorter sums cost so little that 16 do.
+static int chain_length(int K) { return divided_up(K, divided_up(K, K < 64 ? 16 : 64)); }  // chains of equal length
+
+// The textbook loops, k outermost: sum = a b over the chain of products from k = first to the one before `end`. The inner sizes are
+// constants: the compiler unrolls both loops and keeps all of `sum` in registers. The order matters: with i outside j, g++ leaves a
+// narrow `sum` in memory, and clang++ a wide one. As a function that is called it would return `sum` through memory, so it never is.
 template <int width, bool a_packed>
-static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
-    const float* row[tile_rows];
-    for (int i = 0; i < tile_rows; ++i) row[i] = &a.first[std::min(i, a.rows - 1) * a.row_step];
-    float sum[tile_rows][width];
+[[gnu::always_inline]] static inline void multiply_chain(float (&sum)[tile_rows][width], const float* a,
+                                                         const float* const (&row)[tile_rows], const float* b, int first, int end) {
     for (int j = 0; j < width; ++j)
-        for (int i = 0; i < tile_rows; ++i) sum[i][j] = (a_packed ? a.first[i] : row[i][0]) * b[j];
-    for (int k = 1; k < a.cols; ++k)
+        for (int i = 0; i < tile_rows; ++i) sum[i][j] = (a_packed ? a[first * tile_rows + i] : row[i][first]) * b[first * width + j];
+    for (int k = first + 1; k < end; ++k)
         for (int j = 0; j < width; ++j)
             for (int i = 0; i < tile_rows; ++i)
-                sum[i][j] += (a_packed ? a.first[k * tile_rows + i] : row[i][k]) * b[k * width + j];
-    if (c.rows == tile_rows && c.cols == width) {
-        for (int i = 0; i < tile_rows; ++i) {
-            float* const out = &c.first[i * c.row_step];
-            for (int j = 0; j < width; ++j) out[j] = add ? out[j] + sum[i][j] : sum[i][j];
+                sum[i][j] += (a_packed ? a[k * tile_rows + i] : row[i][k]) * b[k * width + j];
+}
+
+// A tile of C that is whole, chain by chain. The loop ends in its middle, so that the last `sum` is still in registers.
+//   a    tile_rows rows at most, as a strip or in place; where there are fewer, the last one is computed again
+//   b    a strip
+//   add  whether the product is added to c or takes its place
+template <int width, bool a_packed>
+static void multiply_whole_tile(float* c, long row_step, Slice a, const float* b, bool add) {
+    const float* row[tile_rows];
+    for (int i = 0; i < tile_rows; ++i) row[i] = &a.first[std::min(i, a.rows - 1) * a.row_step];
+    const int K = a.cols, chain = chain_length(K);
+    float sum[tile_rows][width];
+    multiply_chain<width, a_packed>(sum, a.first, row, b, 0, chain);
+    if (chain < K) {
+        float total[tile_rows][width];  // of the chains before
+        for (int j = 0; j < width; ++j)
+            for (int i = 0; i < tile_rows; ++i) total[i][j] = sum[i][j];
+        for (int k = chain;; k += chain) {
+            multiply_chain<width, a_packed>(sum, a.first, row, b, k, std::min(k + chain, K));
+            if (k + chain >= K) break;
+            for (int j = 0; j < width; ++j)
+                for (int i = 0; i < tile_rows; ++i) total[i][j] += sum[i][j];
         }
-        return;
+        for (int j = 0; j < width; ++j)
+            for (int i = 0; i < tile_rows; ++i) sum[i][j] += total[i][j];
     }
-    float edge[tile_rows][width];  // `sum` itself would have to leave the registers, if not all of it were used
-    for (int i = 0; i < tile_rows; ++i)
-        for (int j = 0; j < width; ++j) edge[i][j] = sum[i][j];
+    for (int i = 0; i < tile_rows; ++i) {
+        float* const out = &c[i * row_step];
+        for (int j = 0; j < width; ++j) out[j] = add ? out[j] + sum[i][j] : sum[i][j];
+    }
+}
+
+// The same for a tile of which c may be a part: what sticks out is dropped.
+template <int width, bool a_packed>
+static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
+    if (c.rows == tile_rows && c.cols == width) return multiply_whole_tile<width, a_packed>(c.first, c.row_step, a, b, add);
+    float tile[tile_rows][width];
+    multiply_whole_tile<width, a_packed>(tile[0], width, a, b, false);
     for (int i = 0; i < c.rows; ++i) {
         float* const out = &c.first[i * c.row_step];
-        for (int j = 0; j < c.cols; ++j) out[j] = add ? out[j] + edge[i][j] : edge[i][j];
+        for (int j = 0; j < c.cols; ++j) out[j] = add ? out[j] + tile[i][j] : tile[i][j];
     }
 }
 

@@ -4,6 +4,8 @@
 //   symbols  C (M, N) = A (M, K) B (K, N)
 //   forms    A B, A B^T and A^T B: the three that a linear layer needs forward and backward
 //   exact    an element of C is summed in the same order whatever the number of threads
+//   noise    that order: chains of 64 products at most (16 where K < 64), which are added up to slabs of 1024 at most, and those to C.
+//            So the rounding of K = 1024 is that of a sum of 80. A single row of A, and products too small to matter, err less
 #pragma once
 #include "nn/base/matrix.h"
 #include "nn/base/require.h"
@@ -39,5 +41,5 @@ Matrix matmul(const Matrix& a, const Matrix& b, Where where = Where::current());
 Matrix matmul_transposed(const Matrix& a, const Matrix& b, Where where = Where::current());  // A B^T  (M, K)(N, K)
 Matrix transposed_matmul(const Matrix& a, const Matrix& b, Where where = Where::current());  // A^T B  (K, M)(K, N)
 
-// The specification: c(i, j) += sum over k of a(i, k) b(k, j), three loops and nothing else.
+// The specification: c(i, j) += sum over k of a(i, k) b(k, j), three loops and nothing else; the sum is formed in double.
 void multiply_add_textbook(OutSlice c, Slice a, Slice b);

@@ -1,8 +1,10 @@
 #include "nn/base/matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "nn/base/require.h"
 #include "nn/base/storage.h"
@@ -104,7 +106,20 @@ void add_to(Matrix& a, const Matrix& b) {
     for (std::size_t k = 0; k < a.size(); ++k) to[k] += from[k];
 }
 
+void add_sum_of_rows(Matrix& row, const Matrix& m) {
+    require(row.rows == 1 && row.cols == m.cols, "add_sum_of_rows: the sum of the rows of ", m, " does not fit into ", row);
+    std::vector<double> sums(m.cols);
+    for (int i = 0; i < m.rows; ++i)
+        for (int j = 0; j < m.cols; ++j) sums[j] += m(i, j);
+    for (int j = 0; j < m.cols; ++j) row[j] = static_cast<float>(row[j] + sums[j]);
+}
+
 int argmax_row(const Matrix& m, int i) {
     require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", m, " matrix");
-    return static_cast<int>(std::max_element(m.row(i), m.row(i) + m.cols) - m.row(i));
+    int best = 0;
+    for (int j = 0; j < m.cols; ++j) {
+        if (std::isnan(m(i, j))) return j;
+        if (m(i, j) > m(i, best)) best = j;
+    }
+    return best;
 }

@@ -98,5 +98,9 @@ Matrix reshape(Matrix m, int rows, int cols);
 // a += b, element by element.   throws std::invalid_argument when the shapes differ
 void add_to(Matrix& a, const Matrix& b);
 
-// Column of the largest element of row i; the first one when several are equal.
+// row += the sum of the rows of m; formed in double, because a batch may have thousands of rows.
+//   throws  std::invalid_argument when row is not (1, columns of m)
+void add_sum_of_rows(Matrix& row, const Matrix& m);
+
+// Column of the largest element of row i; the first one when several are equal. The column of the first NaN when there is one.
 int argmax_row(const Matrix& m, int i);

@@ -37,8 +37,9 @@ static float gelu_quick_slope(float x) { return swish_slope(x, 1.702f); }
 static float silu_value(float x) { return swish_value(x, 1); }
 static float silu_slope(float x) { return swish_slope(x, 1); }
 
-static float relu_value(float x) { return x > 0 ? x : 0; }
-static float relu_slope(float x) { return x > 0 ? 1.0f : 0.0f; }
+// Asked so, a NaN is not cut off: x <= 0 is false of it.
+static float relu_value(float x) { return x <= 0 ? 0 : x; }
+static float relu_slope(float x) { return x <= 0 ? 0.0f : 1.0f; }
 
 // forward   y = value(x)
 // backward  dx = dy slope(x)

@@ -33,11 +33,7 @@ static void linear_backward(Record& y) {
     const Matrix& dy = y.gradient;
     add_gradient_product(x, whole(dy), transposed(whole(weight.value())));
     add_gradient_product(weight, transposed(whole(x.value())), whole(dy));
-    if (bias.wants_gradient()) {
-        Matrix& db = gradient_to_add_to(bias);
-        for (int i = 0; i < dy.rows; ++i)
-            for (int j = 0; j < dy.cols; ++j) db[j] += dy(i, j);
-    }
+    if (bias.wants_gradient()) add_sum_of_rows(gradient_to_add_to(bias), dy);
 }
 
 Var linear(const Var& x, const Linear& w, Where where) {

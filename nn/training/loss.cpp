@@ -119,7 +119,8 @@ float accuracy(const Matrix& logits, const std::vector<int>& labels) {
     for (int i = 0; i < logits.rows; ++i) {
         if (labels[i] == ignored_label) continue;
         ++counted;
-        right += argmax_row(logits, i) == labels[i];
+        const int best = argmax_row(logits, i);  // that of a NaN, if there is one
+        right += best == labels[i] && !std::isnan(logits(i, best));
     }
     return counted == 0 ? 0 : static_cast<float>(right) / counted;
 }

@@ -124,6 +124,12 @@ TEST_CASE("whitening divides by n - 1 and leaves the rest of the row alone") {
     check_close("mean kept", ppo::whiten(x, mask, true), Matrix{{0, 2 - d, 2 + d, 0}});
 }
 
+TEST_CASE("whitening adds 1e-8 to the variance, inside the root") {
+    // mean 1e-4, variance (1e-8 + 1e-8) / 1 = 2e-8: 1e-4 / sqrt(2e-8 + 1e-8) = 1 / sqrt 3
+    const float d = 1 / std::sqrt(3.0f);
+    check_close("whitened", ppo::whiten(Matrix{{0, 2e-4f}}, Matrix{{1, 1}}), Matrix{{-d, d}});
+}
+
 static const ppo::Config fixed{.kl_coefficient = 0.5f, .adaptive = false};
 
 TEST_CASE("the score is paid at the last token of the answer, the penalty at every token, and nothing on padding") {

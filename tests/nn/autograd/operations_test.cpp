@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "nn/base/matmul.h"
+#include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -84,6 +85,49 @@ TEST_CASE("sums") {
     CHECK(identical(row_means(Matrix{{1, 2}, {3, 6}}).value(), Matrix{{1.5f}, {4.5f}}));
     // sixteen million halves: a float that adds one by one stops at 2^23, because 0.5 is then below its last digit
     CHECK(sum(Matrix(4096, 4096, 0.5f)).value()(0, 0) == 8388608);
+}
+
+TEST_CASE("sums are formed in double, also those of gradients: 2^24 + 1 - 2^24 = 1") {
+    const Matrix row{{16777216, 1, -16777216}};
+    CHECK(sum(row).value()(0, 0) == 1);
+    CHECK(row_sums(row).value()(0, 0) == 1);
+    const Var repeated = parameter(Matrix{{1}}), down = parameter(Matrix{{1, 1, 1}}), s = parameter(Matrix{{0, 0, 0}});
+    const Tape tape;
+    backward(add(sum(multiply(repeated, row)), sum(multiply(down, transpose(row)))));
+    CHECK(repeated.gradient()(0, 0) == 1);
+    CHECK(identical(down.gradient(), Matrix{{1, 1, 1}}));
+    backward(sum(multiply(log_softmax_rows(s), row)));  // dy_j - p_j sum dy = 1 - 1/3 in the middle
+    CHECK(s.gradient()(0, 1) == Approx(2.0 / 3));
+}
+
+TEST_CASE("a NaN stays one: every function by element, either side of minimum and maximum, every sum and softmax") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const Matrix n{{nan}}, one{{1}}, number_and_nan{{0, nan}}, nan_and_number{{nan, 0}};
+    for (const Var& result : {minimum(n, one), minimum(one, n), maximum(n, one), maximum(one, n), add(n, one), multiply(n, Matrix{{0}}),
+                              divide(one, n), scale(n, 0), shift(n, 1), clamp(n, -1, 1), exp(n), log(n), sqrt(n), square(n), abs(n),
+                              tanh(n), sigmoid(n), softplus(n), sum(number_and_nan), mean(number_and_nan), row_sums(nan_and_number)})
+        CHECK_MESSAGE(std::isnan(result.value()[0]), result->operation);
+    for (const Matrix& m : {number_and_nan, nan_and_number})
+        for (const Var& result : {softmax_rows(m), log_softmax_rows(m)})
+            for (const float x : result.value()) CHECK_MESSAGE(std::isnan(x), result->operation);
+}
+
+TEST_CASE("loops shared out to threads: all rows at once give the values and gradients of a few rows at a time") {
+    Random random(8);
+    const Matrix b = normal_matrix(random, 1100, 100);
+    check_rows_alike("add", [&](const Var& x, int first) { return add(x, slice_rows(b, first, x.rows())); });
+    check_rows_alike("subtract", [&](const Var& x, int first) { return subtract(slice_rows(b, first, x.rows()), x); });
+    check_rows_alike("multiply", [&](const Var& x, int first) { return multiply(x, slice_rows(b, first, x.rows())); });
+    check_rows_alike("maximum", [&](const Var& x, int first) { return maximum(x, slice_rows(b, first, x.rows())); });
+    check_rows_alike("divide by a row", [&](const Var& x, int) { return divide(x, slice_rows(b, 0, 1)); });
+    check_rows_alike("tanh", [](const Var& x, int) { return tanh(x); });
+    check_rows_alike("softplus", [](const Var& x, int) { return softplus(x); });
+    check_rows_alike("scale", [](const Var& x, int) { return scale(x, 3); });
+    check_rows_alike("clamp", [](const Var& x, int) { return clamp(x, -0.5f, 1); });
+    check_rows_alike("row_means", [](const Var& x, int) { return row_means(x); });
+    check_rows_alike("softmax_rows", [](const Var& x, int) { return softmax_rows(x); });
+    check_rows_alike("log_softmax_rows", [](const Var& x, int) { return log_softmax_rows(x); });
+    check_rows_alike("matmul", [&](const Var& x, int) { return matmul(x, slice_rows(b, 0, 100)); });
 }
 
 TEST_CASE("softmax by hand: scores ln 1, ln 2, ln 5 become 1/8, 2/8, 5/8; a constant added to a row changes nothing") {

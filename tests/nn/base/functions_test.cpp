@@ -95,6 +95,31 @@ TEST_CASE("sum_of, dot_of and max_of see every element, whatever the length") {
     }
 }
 
+TEST_CASE("max_of: one NaN makes it NaN, wherever it stands") {
+    for (const int count : {1, 2, 31, 32, 33, 64, 100}) {
+        std::vector<float> x(count, 1);
+        for (int k = 0; k < count; ++k) {
+            x[k] = not_a_number;
+            CHECK(std::isnan(max_of(x.data(), count)));
+            x[k] = 1;
+        }
+    }
+}
+
+TEST_CASE("sum_in_double sees every element, and keeps the 1 beside 2^24 that a sum in float drops") {
+    for (const int count : {0, 1, 2, 31, 32, 33, 63, 64, 65, 100}) {
+        std::vector<float> x(count, 1);
+        for (int k = 0; k < count; ++k) {
+            x[k] = 5;
+            CHECK(sum_in_double(x.data(), count) == count + 4);
+            x[k] = 1;
+        }
+    }
+    const std::vector<float> x{16777216, 1, -16777216};
+    CHECK(sum_in_double(x.data(), 3) == 1);
+    CHECK(sum_of(x.data(), 3) == 0);
+}
+
 TEST_CASE("exp_of writes exp(x - shift) and returns the sum, also in place") {
     Random random(3);
     for (const int count : {1, 31, 32, 33, 100}) {

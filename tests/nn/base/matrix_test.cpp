@@ -152,6 +152,20 @@ TEST_CASE("add_to adds element by element, and repeats nothing") {
     CHECK_THROWS_WITH(add_to(a, Matrix{{1, 2}}), "add_to: (2, 2) += (1, 2), the shapes must be equal");
 }
 
+TEST_CASE("add_sum_of_rows: the sum is formed in double, 2^24 + 1 - 2^24 = 1, and added to what is there") {
+    Matrix row{{10, 20}};
+    add_sum_of_rows(row, Matrix{{16777216, 1}, {1, 2}, {-16777216, 3}});
+    CHECK(identical(row, Matrix{{11, 26}}));
+    CHECK_THROWS_WITH(add_sum_of_rows(row, Matrix(2, 3)), "add_sum_of_rows: the sum of the rows of (2, 3) does not fit into (1, 2)");
+}
+
+TEST_CASE("argmax_row: the first NaN where there is one") {
+    const Matrix m{{NAN, 9, NAN}, {9, 1, NAN}, {1, NAN, 9}};
+    CHECK(argmax_row(m, 0) == 0);
+    CHECK(argmax_row(m, 1) == 2);
+    CHECK(argmax_row(m, 2) == 1);
+}
+
 TEST_CASE("argmax_row: the first of the largest in one row") {
     const Matrix m{{9, 1, 1}, {1, 3, 3}, {-5, -7, -4}};
     CHECK(argmax_row(m, 0) == 0);

@@ -21,6 +21,15 @@ TEST_CASE("channel-major: channel, pixel row, pixel column") {
     CHECK(identical(patchify_channel_major(numbered(), 2), Matrix{{0, 10, 100, 110, 1, 11, 101, 111}, {20, 30, 120, 130, 21, 31, 121, 131}}));
 }
 
+TEST_CASE("patches of side 1 are the pixels in their order, and both orders of a patch are the same") {
+    const Matrix pixels{{0, 1}, {10, 11}, {20, 21}, {30, 31}, {100, 101}, {110, 111}, {120, 121}, {130, 131}};
+    CHECK(identical(patchify(numbered(), 1), pixels));
+    CHECK(identical(patchify_channel_major(numbered(), 1), pixels));
+    const PatchGrid grid{.height = 2, .width = 4, .patch_size = 1, .channels = 2};
+    CHECK(identical(patchify_all({numbered()}, grid, "vit"), pixels));
+    CHECK(unpatchify_channel_major(pixels, 1, 2, 4, 2).pixels == numbered().pixels);
+}
+
 TEST_CASE("patches are numbered left to right, then top to bottom") {
     Image image(4, 2, 1);
     image(2, 0, 0) = 7;  // the corner of the lower patch

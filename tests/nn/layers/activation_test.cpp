@@ -46,6 +46,13 @@ TEST_CASE("gradients against differences") {
     check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::silu); }, {x});
 }
 
+TEST_CASE("a NaN stays one, and loops shared out to threads give what a few rows at a time give") {
+    for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
+        CHECK(std::isnan(value(activation, NAN)));
+        check_rows_alike("activation", [=](const Var& x, int) { return activate(x, activation); });
+    }
+}
+
 TEST_CASE("names in configuration files") {
     CHECK(activation_of_name("gelu") == Activation::gelu);
     CHECK(activation_of_name("gelu_new") == Activation::gelu_tanh);

@@ -18,7 +18,8 @@ TEST_CASE("each mask as a picture: 1 = may attend") {
     CHECK(identical(picture(window(4, 1, 0)), Matrix{{1, 0, 0, 0}, {1, 1, 0, 0}, {0, 1, 1, 0}, {0, 0, 1, 1}}));
     CHECK(identical(picture(window(3, 0, 1)), Matrix{{1, 1, 0}, {0, 1, 1}, {0, 0, 1}}));
     CHECK(identical(picture(same_span({7, 7, 9})), Matrix{{1, 1, 0}, {1, 1, 0}, {0, 0, 1}}));
-    CHECK(identical(picture(may_attend(Matrix{{1, 0}, {0, 1}})), Matrix{{1, 0}, {0, 1}}));
+    CHECK(identical(picture(may_attend(Matrix{{1, 0, 1}, {0, 1, 1}})), Matrix{{1, 0, 1}, {0, 1, 1}}));
+    CHECK(identical(picture(may_attend(Matrix{{1}, {0}, {1}})), Matrix{{1}, {0}, {1}}));
 }
 
 TEST_CASE("padding: every query of a sequence sees that sequence's real tokens") {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/autograd/operations.h"
+#include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -38,6 +39,14 @@ TEST_CASE("gradients against differences, of input, gain and bias") {
     using Inputs = const std::vector<Var>&;
     const Matrix x{{1, -2, 3, 0.5f}, {0.25f, 1, -1, 2}}, gain{{1, 2, -1, 0.5f}}, bias{{0, 1, 2, 3}};
     check_gradient_by_differences([](Inputs v) { return layer_norm(v[0], {.gain = v[1], .bias = v[2]}, 0.1f); }, {x, gain, bias});
+}
+
+TEST_CASE("loops shared out to threads give what a few rows at a time give") {
+    Random random(4);
+    const Norm w{.gain = normal_matrix(random, 1, 100), .bias = normal_matrix(random, 1, 100)};
+    check_rows_alike("layer_norm", [&](const Var& x, int) { return layer_norm(x, w, 1e-5f); });
+    check_rows_alike("rms_norm", [&](const Var& x, int) { return rms_norm(x, w, 1e-5f); });
+    check_rows_alike("unit_rows", [](const Var& x, int) { return unit_rows(x); });
 }
 
 TEST_CASE("wrong widths are refused") {

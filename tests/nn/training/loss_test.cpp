@@ -54,8 +54,29 @@ TEST_CASE("huge logits neither overflow nor lose the loss") {
 }
 
 TEST_CASE("accuracy counts the rows whose largest logit is the label") {
+    CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}, {0, 1}}, {1, 1, 1, 1}) == 0.75f);
     CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}}, {1, 1, ignored_label}) == 0.5f);
     CHECK(accuracy(Matrix{{1, 2}}, {ignored_label}) == 0);
+}
+
+TEST_CASE("accuracy: a row with a NaN is never right") {
+    CHECK(accuracy(Matrix{{NAN, 0}, {0, NAN}, {NAN, NAN}, {5, NAN}, {0, 1}}, {0, 1, 0, 0, 1}) == 0.2f);
+}
+
+TEST_CASE("a NaN among the logits makes the loss of its row NaN, and no other") {
+    const Matrix losses = token_losses(Matrix{{0, NAN}, {NAN, 0}, {0, 0}}, {0, 0, 0}).value();
+    CHECK(std::isnan(losses[0]));
+    CHECK(std::isnan(losses[1]));
+    CHECK(losses[2] == Approx(std::log(2.0)));
+}
+
+TEST_CASE("loops shared out to threads give what a few rows at a time give") {
+    const auto losses_of_rows = [](const Var& x, int first) {
+        std::vector<int> labels;
+        for (int i = 0; i < x.rows(); ++i) labels.push_back((first + i) % 5 == 0 ? ignored_label : (first + i) * 7 % 100);
+        return token_losses(x, labels);
+    };
+    check_rows_alike("token_losses", losses_of_rows);
 }
 
 TEST_CASE("wrong labels are refused") {

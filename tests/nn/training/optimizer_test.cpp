@@ -33,6 +33,17 @@ TEST_CASE("AdamW: two steps by hand") {
     CHECK(optimizer.steps == 2);
 }
 
+TEST_CASE("AdamW: its loop is shared out to threads; a large variable moves as its rows do one by one") {
+    Random random(6);
+    const Matrix value = normal_matrix(random, 110, 1000), gradient = normal_matrix(random, 110, 1000);
+    Var all = with_gradient(value, gradient);
+    std::vector<Var> rows;
+    for (int i = 0; i < value.rows; ++i) rows.push_back(with_gradient(slice_rows(value, i, 1), slice_rows(gradient, i, 1)));
+    AdamW of_all({all}, {}), of_rows(rows, {});
+    for (int step = 0; step < 2; ++step) of_all.update(), of_rows.update();
+    for (int i = 0; i < value.rows; ++i) CHECK(identical(slice_rows(all.value(), i, 1), rows[i].value()));
+}
+
 TEST_CASE("AdamW: the first step is the learning rate in every direction, however large the gradient") {
     Var w = with_gradient(Matrix{{0, 0, 0}}, Matrix{{1e-3f, -50, 7}});
     AdamW optimizer({w}, {}, {.learning_rate = 0.01f});
