@@ -12,11 +12,15 @@
 #include "nn/autograd/variable.h"
 #include "nn/data/safetensors.h"
 
+// How the numbers of a published tensor lie. The dimensions of its shape that make our rows and our columns:
 enum class Stored {
-    as_it_is,   // last dimension = our columns, the others together = our rows
-    out_by_in,  // (out, in...): transposed, the dimensions after the first together are our rows
-    patches,  // a convolution weight (d, C, p, p), also (d, C, t, p, p), whose kernel is its stride; ours is (p*p*C, d), channel
-              // fastest
+    as_it_is,       // (..., cols)          the last = columns, the others together = rows: Flax's kernels (in, out), (H, h, D) and
+                    //                      (kh, kw, in, out); vectors (D), (1, D), (1, 1, D)
+    in_by_rest,     // (rows, ...)          the first = rows, the others together = columns: Flax's (D, H, h)
+    one_row,        // (...)                all of them = the columns of one row: Flax's bias (H, h)
+    out_by_in,      // (cols, ...)          transposed, the dimensions after the first together = rows: PyTorch's (out, in), (out, in, 1)
+    patches,        // (d, C, kh, kw)       a convolution of PyTorch, also (d, C, t, kh, kw); ours is (kh*kw*C, d), channel fastest
+    deconvolution,  // (C, d, kh, kw)       a transposed convolution of PyTorch; ours is (C, kh*kw*d), channel fastest
 };
 
 // One tensor of a checkpoint. Where it holds several of our matrices side by side (columns), as a fused query-key-value
@@ -26,7 +30,21 @@ struct Parameter {
     std::vector<long> shape;  // as published, (d)
     Stored stored = Stored::as_it_is;
     std::vector<Var> parts;
+    std::vector<int> columns = {};  // column k of our matrices together is the published column columns[k]; empty = the same order
 };
+
+// Orders of columns for Parameter::columns. h is the width of a head.
+//
+// Fused head by head, (H, parts, h): query, key and value of head 0, then those of head 1, ...  Ours: all queries, all keys, ...
+//   example  2 parts, 2 heads of width 1: published q0 k0 q1 k1 -> ours q0 q1 k0 k1 = columns 0 2 1 3
+//   source   the checkpoints of BLOOM and GLM-130B
+std::vector<int> columns_head_by_head(int parts, int heads, int head_width);
+
+// Rotary pairs side by side, (x0, x1), (x2, x3), ..., in every head. Ours: first numbers of all pairs, then the second ones.
+//   example  one head of width 4: columns 0 2 1 3
+//   source   Meta's LLaMA checkpoints; those of Hugging Face are ours already
+std::vector<int> columns_of_pairs(int heads, int head_width);
+
 using Parameters = std::vector<Parameter>;
 
 // All trained matrices of the list, each once, in order; constants (frozen parts) are left out.
