@@ -69,7 +69,9 @@ static OurShape our_shape(const Parameter& parameter) {
             " dimensions");
     const long all = product(shape, 0, dimensions), after_first = product(shape, 1, dimensions);
     switch (parameter.stored) {
-        case Stored::as_it_is: return {product(shape, 0, dimensions == 0 ? 0 : dimensions - 1), dimensions == 0 ? 1 : shape.back(), 0};
+        case Stored::as_it_is:
+            if (dimensions == 0) return {1, 1, 0};
+            return {product(shape, 0, dimensions - 1), shape.back(), 0};
         case Stored::one_row: return {1, all, 0};
         case Stored::in_by_rest: return {shape[0], after_first, 0};
         case Stored::out_by_in: return {after_first, shape[0], 0};
@@ -111,8 +113,9 @@ static void require_parts_fit(const Parameter& parameter) {
     std::vector<bool> seen(static_cast<std::size_t>(cols), false);
     for (const int column : parameter.columns)
         if (column >= 0 && column < cols) seen[static_cast<std::size_t>(column)] = true;
-    require(static_cast<long>(parameter.columns.size()) == cols && std::find(seen.begin(), seen.end(), false) == seen.end(), "parameter ",
-            parameter.name, ": its list of ", parameter.columns.size(), " columns does not name each of ", cols, " columns once");
+    const bool all_seen = std::find(seen.begin(), seen.end(), false) == seen.end();
+    require(all_seen && static_cast<long>(parameter.columns.size()) == cols, "parameter ", parameter.name, ": its list of ",
+            parameter.columns.size(), " columns does not name each of ", cols, " columns once");
 }
 
 // Published numbers as n matrices (rows, cols) one after the other, and each of them transposed.
@@ -121,7 +124,10 @@ static Matrix transpose_each(const Matrix& published, int n, int rows, int cols)
     const float* const from = published.begin();
     for (int k = 0; k < n; ++k)
         for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < cols; ++j) transposed(k * cols + j, i) = from[(static_cast<std::size_t>(k) * rows + i) * cols + j];
+            for (int j = 0; j < cols; ++j) {
+                const std::size_t at = (static_cast<std::size_t>(k) * rows + i) * cols + j;
+                transposed(k * cols + j, i) = from[at];
+            }
     return transposed;
 }
 
@@ -151,8 +157,8 @@ static Matrix to_published(Matrix ours, Stored stored, const OurShape& shape) {
         case Stored::in_by_rest:
         case Stored::one_row: return ours;
         case Stored::out_by_in: return transpose(ours);
-        case Stored::patches: return transpose_each(transpose(ours), cols, rows / std::max(1, C), C);     // (d, C, S) of (d, S, C)
-        case Stored::deconvolution: return transpose_each(ours, rows, cols / std::max(1, C), C);          // (C, d, S) of (C, S, d)
+        case Stored::patches: return transpose_each(transpose(ours), cols, rows / std::max(1, C), C);  // (d, C, S) of (d, S, C)
+        case Stored::deconvolution: return transpose_each(ours, rows, cols / std::max(1, C), C);       // (C, d, S) of (C, S, d)
     }
     return {};
 }
@@ -194,7 +200,8 @@ static Matrix published(const Parameter& parameter, const std::vector<const Matr
     if (!parameter.columns.empty()) {
         Matrix in_published_order = Matrix::unset(ours.rows, ours.cols);
         for (int i = 0; i < ours.rows; ++i)
-            for (int k = 0; k < ours.cols; ++k) in_published_order(i, parameter.columns[static_cast<std::size_t>(k)]) = ours(i, k);
+            for (int k = 0; k < ours.cols; ++k)
+                in_published_order(i, parameter.columns[static_cast<std::size_t>(k)]) = ours(i, k);
         ours = std::move(in_published_order);
     }
     Matrix numbers = to_published(std::move(ours), parameter.stored, shape);

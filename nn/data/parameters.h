@@ -2,8 +2,8 @@
 //
 //   shows    that a checkpoint is a list of names and shapes, and that loading, saving, training and checking the gradients all
 //            walk the same list
-//   note     We compute x W + b with W (in, out). Many checkpoints store (out, in): `Stored::out_by_in` is the only place
-//            in the project where such a weight is transposed.
+//   note     We compute x W + b with W (in, out). Many checkpoints store (out, in), or other orders: `Stored` and
+//            `Parameter::columns` are the only places in the project that know of them.
 #pragma once
 #include <string>
 #include <utility>
@@ -12,15 +12,21 @@
 #include "nn/autograd/variable.h"
 #include "nn/data/safetensors.h"
 
-// How the numbers of a published tensor lie. The dimensions of its shape that make our rows and our columns:
+// Which dimensions of a published tensor are our rows and our columns.
 enum class Stored {
-    as_it_is,       // (..., cols)          the last = columns, the others together = rows: Flax's kernels (in, out), (H, h, D) and
-                    //                      (kh, kw, in, out); vectors (D), (1, D), (1, 1, D)
-    in_by_rest,     // (rows, ...)          the first = rows, the others together = columns: Flax's (D, H, h)
-    one_row,        // (...)                all of them = the columns of one row: Flax's bias (H, h)
-    out_by_in,      // (cols, ...)          transposed, the dimensions after the first together = rows: PyTorch's (out, in), (out, in, 1)
-    patches,        // (d, C, kh, kw)       a convolution of PyTorch, also (d, C, t, kh, kw); ours is (kh*kw*C, d), channel fastest
-    deconvolution,  // (C, d, kh, kw)       a transposed convolution of PyTorch; ours is (C, kh*kw*d), channel fastest
+    // (..., cols): the last is our columns, the others together our rows. Vectors (D), (1, D), (1, 1, D); Flax's (in, out),
+    // (H, h, D) and (kh, kw, in, out)
+    as_it_is,
+    // (rows, ...): the first is our rows, the others together our columns. Flax's (D, H, h)
+    in_by_rest,
+    // (...): all together are the columns of one row. Flax's bias (H, h)
+    one_row,
+    // (cols, ...): transposed; the dimensions after the first together are our rows. PyTorch's (out, in) and (out, in, 1)
+    out_by_in,
+    // A convolution of PyTorch, (d, C, kh, kw), also (d, C, t, kh, kw); ours is (kh*kw*C, d), channel fastest
+    patches,
+    // A transposed convolution of PyTorch, (C, d, kh, kw); ours is (C, kh*kw*d), channel fastest
+    deconvolution,
 };
 
 // One tensor of a checkpoint. Where it holds several of our matrices side by side (columns), as a fused query-key-value
@@ -30,7 +36,7 @@ struct Parameter {
     std::vector<long> shape;  // as published, (d)
     Stored stored = Stored::as_it_is;
     std::vector<Var> parts;
-    std::vector<int> columns = {};  // column k of our matrices together is the published column columns[k]; empty = the same order
+    std::vector<int> columns = {};  // our column k is the published column columns[k]; empty = the same order
 };
 
 // Orders of columns for Parameter::columns. h is the width of a head.

@@ -137,6 +137,14 @@ static void add_norm(Parameters& table, const std::string& prefix, const Norm& w
     if (w.bias) table.push_back({full_name(prefix, name, names.shift, "norm"), {w.bias.cols()}, Stored::as_it_is, {w.bias}});
 }
 
+// A sublayer: its norm and its layers.
+static void add_sublayer(Parameters& table, const std::string& prefix, const Norm& norm, const char* norm_name,
+                         const std::vector<NamedLayer>& layers, const BlockNames& names) {
+    if (!names.norms_last) add_norm(table, prefix, norm, norm_name, names);
+    add_layers(table, prefix, layers, names);
+    if (names.norms_last) add_norm(table, prefix, norm, norm_name, names);
+}
+
 static void add_scale(Parameters& table, const std::string& prefix, const Var& scale, const char* name) {
     if (scale) table.push_back({full_name(prefix, name, "", "layer scale"), {scale.cols()}, Stored::as_it_is, {scale}});
 }
@@ -183,14 +191,13 @@ void add_parameters(Parameters& table, const std::string& prefix, const Block& b
         mlp.clear();
     }
 
-    add_norm(table, prefix, block.norm1, names.norm1, names);
-    add_layers(table, prefix, attention, names);
+    const std::vector<NamedLayer> cross = layers_of(block.cross, names.cross, names.layout, heads, prefix);
+
     add_scale(table, prefix, block.scale1, names.scale1);
-    add_norm(table, prefix, block.norm_cross, names.norm_cross, names);
-    add_layers(table, prefix, layers_of(block.cross, names.cross, names.layout, heads, prefix), names);
-    add_norm(table, prefix, block.norm2, names.norm2, names);
-    add_layers(table, prefix, mlp, names);
     add_scale(table, prefix, block.scale2, names.scale2);
+    add_sublayer(table, prefix, block.norm1, names.norm1, attention, names);
+    add_sublayer(table, prefix, block.norm_cross, names.norm_cross, cross, names);
+    add_sublayer(table, prefix, block.norm2, names.norm2, mlp, names);
     require_own_names(table, first);
 }
 
@@ -252,6 +259,7 @@ const BlockNames bert_names{
     .norm2 = "output.LayerNorm.*",
     .expand = "intermediate.dense.*",
     .contract = "output.dense.*",
+    .norms_last = true,
 };
 
 const BlockNames gpt2_names{

@@ -1,7 +1,7 @@
 // names.h: how published checkpoints call the tensors of a block.
 //
-//   shows    that the checkpoints of thirty systems hold the same blocks: they differ in names and in the order of numbers, which is
-//            data, so that no system needs a loop of its own
+//   shows    that the checkpoints of thirty systems hold the same blocks: they differ in names and in the order of numbers, and
+//            both are data, so that no system needs a loop of its own
 //   example  add_parameters(table, "blocks.0.", block, timm_names) adds blocks.0.norm1.weight (D), blocks.0.norm1.bias (D),
 //            blocks.0.attn.qkv.weight (3 D, D), blocks.0.attn.qkv.bias (3 D), ..., blocks.0.mlp.fc2.bias (D)
 //   symbols  D width   H heads   h head width
@@ -19,8 +19,8 @@ enum class HeadLayout {
     own_dimension,  // kernels (D, H, h), biases (H, h), output (H, h, D).                          Flax
 };
 
-// In a name, * stands for the word that ends it, weight or bias: "attn.proj.*", "attn.in_proj_*". Parts under the same name are one
-// tensor, side by side: query, key, value, expand, gate. Null pointer: the model has no such part.
+// In a name, * stands for the word that ends it, weight or bias: "attn.proj.*", "attn.in_proj_*". Parts under the same name are
+// one tensor, side by side in the order query, key, value, expand, gate. A null pointer: the model has no such part.
 struct AttentionNames {
     const char* query = nullptr;
     const char* key = nullptr;
@@ -51,6 +51,7 @@ struct BlockNames {
     // where the numbers lie
     Stored stored = Stored::out_by_in;  // of a linear layer: out_by_in (PyTorch), or as_it_is (Flax, TensorFlow, GPT-2)
     HeadLayout layout = HeadLayout::side_by_side;
+    bool norms_last = false;  // only the order of the list: the norm of a sublayer comes after it
 };
 
 // Adds the tensors of a block, called prefix + name: "h.0." + "ln_1.weight". Absent parts of the block add nothing, so that
@@ -65,36 +66,36 @@ void add_parameters(Parameters& table, const std::string& prefix, const std::vec
                     int heads = 0, const std::string& separator = ".");
 
 // --- the tables ---
-// Whose checkpoints they are, and the prefix of a block there. A system whose names nobody shares keeps its table in its own file.
+// Behind each: whose checkpoints they are, and what comes before the names of block 0 there.
 
-// vision
-extern const BlockNames timm_names;              // MAE, MaskFeat, ViTDet, VideoMAE; BEiT, SimMIM, EVA (q_bias)    blocks.0.
-extern const BlockNames hugging_face_vit_names;  // ViT, PaLI                                     vit.encoder.layer.0.
-extern const BlockNames flax_vit_names;          // big_vision, UViM        params/encoder/encoderblock_0/
+// images
+extern const BlockNames timm_names;              // MAE, MaskFeat, ViTDet; with q_bias BEiT, SimMIM, EVA, VideoMAE: blocks.0.
+extern const BlockNames hugging_face_vit_names;  // ViT, PaLI: vit.encoder.layer.0.
+extern const BlockNames flax_vit_names;          // big_vision, UViM: params/encoder/encoderblock_0/
+extern const BlockNames mask2former_names;       // one sublayer each: ...transformer_self_attention_layers.0.
 
 // text
-extern const BlockNames bert_names;        // BERT                                          bert.encoder.layer.0.
-extern const BlockNames gpt2_names;        // GPT, GPT-2, Gato                              h.0.
-extern const BlockNames opt_names;         // fairseq, OPT, Galactica, BioGPT, data2vec     model.decoder.layers.0.
-extern const BlockNames bloom_names;       // BLOOM                                         h.0.
-extern const BlockNames glm_names;         // GLM                                           transformer.layers.0.
-extern const BlockNames glm130b_names;     // GLM-130B: head by head, gate fused            transformer.layers.0.
-extern const BlockNames llama_names;       // LLaMA, Hugging Face                           model.layers.0.
-extern const BlockNames meta_llama_names;  // LLaMA, Meta's own files                       layers.0.
-extern const BlockNames palm_names;        // PaLM, everything that reads x in one tensor   1.
-extern const BlockNames t5_encoder_names;  // T5, PaLI                                      encoder.block.0.
-extern const BlockNames t5_decoder_names;  // T5, PaLI: with cross-attention                decoder.block.0.
+extern const BlockNames bert_names;        // BERT: bert.encoder.layer.0.
+extern const BlockNames gpt2_names;        // GPT, GPT-2, Gato: h.0.
+extern const BlockNames opt_names;         // OPT and all of fairseq, Galactica, BioGPT, data2vec: model.decoder.layers.0.
+extern const BlockNames bloom_names;       // BLOOM: h.0.
+extern const BlockNames glm_names;         // GLM: transformer.layers.0.
+extern const BlockNames glm130b_names;     // GLM-130B, expand and gate fused: transformer.layers.0.
+extern const BlockNames llama_names;       // LLaMA as Hugging Face publishes it: model.layers.0.
+extern const BlockNames meta_llama_names;  // LLaMA as Meta publishes it: layers.0.
+extern const BlockNames palm_names;        // PaLM, all that reads x is one tensor: 1.
+extern const BlockNames t5_encoder_names;  // T5, PaLI: encoder.block.0.
+extern const BlockNames t5_decoder_names;  // T5, PaLI: decoder.block.0.
 
 // images and text
-extern const BlockNames clip_names;         // CLIP of Hugging Face, OWL-ViT                 text_model.encoder.layers.0.
-extern const BlockNames open_clip_names;    // CLIP of OpenAI, OpenCLIP, CoCa                transformer.resblocks.0.
-extern const BlockNames flamingo_names;     // the blocks between those of the language model    gated_cross_attn_layer.
-extern const BlockNames mask2former_names;  // one sublayer under each prefix                transformer_ffn_layers.0.
+extern const BlockNames clip_names;       // CLIP as Hugging Face publishes it, OWL-ViT: text_model.encoder.layers.0.
+extern const BlockNames open_clip_names;  // CLIP as OpenAI publishes it, OpenCLIP, CoCa: transformer.resblocks.0.
+extern const BlockNames flamingo_names;   // the blocks between those of the language model: gated_cross_attn_layer.
 
 // images as tokens
-extern const BlockNames maskgit_names;             // MaskGIT                                       params/TransformerLayer_0/
-extern const BlockNames uvim_decoder_names;        // UViM, second stage                            params/decoder/EncDecBlock0/
-extern const BlockNames pix2seq_encoder_names;     // Pix2Seq          model/encoder/transformer_encoder/enc_layers/0/
-extern const BlockNames pix2seq_decoder_names;     // Pix2Seq                           model/decoder/decoder/dec_layers/0/
-extern const BlockNames unified_io_encoder_names;  // Unified-IO                                    encoder/layers_0/
-extern const BlockNames unified_io_decoder_names;  // Unified-IO                                    decoder/layers_0/
+extern const BlockNames maskgit_names;             // MaskGIT: params/TransformerLayer_0/
+extern const BlockNames uvim_decoder_names;        // UViM, second stage: params/decoder/EncDecBlock0/
+extern const BlockNames pix2seq_encoder_names;     // Pix2Seq: model/encoder/transformer_encoder/enc_layers/0/
+extern const BlockNames pix2seq_decoder_names;     // Pix2Seq: model/decoder/decoder/dec_layers/0/
+extern const BlockNames unified_io_encoder_names;  // Unified-IO: encoder/layers_0/
+extern const BlockNames unified_io_decoder_names;  // Unified-IO: decoder/layers_0/

@@ -65,7 +65,7 @@ TEST_CASE("a convolution weight becomes rows with the channel fastest") {
     CHECK(identical(flat.value(), Matrix{{1, 5}, {3, 7}, {2, 6}, {4, 8}}));
 }
 
-TEST_CASE("Stored::as_it_is and out_by_in: vectors, kernels and convolutions of other frameworks that need no layout of their own") {
+TEST_CASE("Stored::as_it_is and out_by_in: vectors, kernels and convolutions of other frameworks that need no layout more") {
     // Flax's output (H, h, D) = (2, 1, 3), head 0 is row 0
     const Var output = zeros(2, 3);
     load_one({"out", {2, 1, 3}, Stored::as_it_is, {output}}, Matrix{{1, 2, 3}, {4, 5, 6}});

@@ -48,10 +48,11 @@ TEST_CASE("timm_names: fused with and without a key bias, and layer scale only w
           "b.mlp.fc2.weight(4, 6) b.mlp.fc2.bias(4) ");
     block.attention.key.bias = {};
     block.scale1 = block.scale2 = parameter(Matrix(1, 4));
-    CHECK(listing(block, timm_names, "b.") ==
-          "b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.q_bias(4) b.attn.v_bias(4) "
-          "b.attn.proj.weight(4, 4) b.attn.proj.bias(4) b.gamma_1(4) b.norm2.weight(4) b.norm2.bias(4) "
-          "b.mlp.fc1.weight(6, 4) b.mlp.fc1.bias(6) b.mlp.fc2.weight(4, 6) b.mlp.fc2.bias(4) b.gamma_2(4) ");
+    CHECK(
+        listing(block, timm_names, "b.") ==
+        "b.gamma_1(4) b.gamma_2(4) b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.q_bias(4) b.attn.v_bias(4) "
+        "b.attn.proj.weight(4, 4) b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) "
+        "b.mlp.fc1.weight(6, 4) b.mlp.fc1.bias(6) b.mlp.fc2.weight(4, 6) b.mlp.fc2.bias(4) ");
     block.attention.query.bias = block.attention.value.bias = {};
     CHECK(listing(block, timm_names).find("q_bias") == std::string::npos);
 }
@@ -78,12 +79,12 @@ TEST_CASE("names of vision models: Hugging Face's ViT, and Flax with a dimension
 
 TEST_CASE("names of text encoders and decoders") {
     CHECK(listing(plain_block(), bert_names) ==
-          "attention.output.LayerNorm.weight(4) attention.output.LayerNorm.bias(4) attention.self.query.weight(4, 4) "
-          "attention.self.query.bias(4) attention.self.key.weight(4, 4) attention.self.key.bias(4) "
-          "attention.self.value.weight(4, 4) "
-          "attention.self.value.bias(4) attention.output.dense.weight(4, 4) attention.output.dense.bias(4) "
-          "output.LayerNorm.weight(4) output.LayerNorm.bias(4) intermediate.dense.weight(6, 4) intermediate.dense.bias(6) "
-          "output.dense.weight(4, 6) output.dense.bias(4) ");
+          "attention.self.query.weight(4, 4) attention.self.query.bias(4) attention.self.key.weight(4, 4) "
+          "attention.self.key.bias(4) "
+          "attention.self.value.weight(4, 4) attention.self.value.bias(4) attention.output.dense.weight(4, 4) "
+          "attention.output.dense.bias(4) attention.output.LayerNorm.weight(4) attention.output.LayerNorm.bias(4) "
+          "intermediate.dense.weight(6, 4) intermediate.dense.bias(6) output.dense.weight(4, 6) output.dense.bias(4) "
+          "output.LayerNorm.weight(4) output.LayerNorm.bias(4) ");
     CHECK(
         listing(plain_block(), gpt2_names, "h.0.") ==  // stored (in, out)
         "h.0.ln_1.weight(4) h.0.ln_1.bias(4) h.0.attn.c_attn.weight(4, 12) h.0.attn.c_attn.bias(12) h.0.attn.c_proj.weight(4, 4) "
