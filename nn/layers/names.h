@@ -65,6 +65,10 @@ void add_parameters(Parameters& table, const std::string& prefix, const Block& b
 void add_parameters(Parameters& table, const std::string& prefix, const std::vector<Block>& blocks, const BlockNames& names,
                     int heads = 0, const std::string& separator = ".");
 
+// Layers outside of the blocks in the same spelling, under the whole name with its *: "params/MlmLayer_0/mlm_dense/*".
+void add_parameters(Parameters& table, const std::string& name, const Linear& w, const BlockNames& names);
+void add_parameters(Parameters& table, const std::string& name, const Norm& w, const BlockNames& names);
+
 // --- the tables ---
 // Behind each: whose checkpoints they are, and what comes before the names of block 0 there.
 

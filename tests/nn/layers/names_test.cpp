@@ -343,6 +343,23 @@ TEST_CASE("biases of three weights as one tensor: PyTorch's attention whose keys
           "attn.out_proj.bias(4) ");
 }
 
+TEST_CASE("add_parameters of a layer outside of the blocks: the same words and the same order of numbers") {
+    Random random;
+    const Linear w = make_linear(random, 2, 3);
+    const Norm norm = make_layer_norm(3);
+    const auto names_of = [&](const BlockNames& names, const std::string& name) {
+        Parameters table;
+        add_parameters(table, name + "dense/*", w, names);
+        add_parameters(table, name + "ln/*", norm, names);
+        std::string joined;
+        for (const Parameter& parameter : table) joined += parameter.name + shape_text(parameter.shape) + " ";
+        return joined;
+    };
+    CHECK(names_of(maskgit_names, "m/") == "m/dense/kernel(2, 3) m/dense/bias(3) m/ln/scale(3) m/ln/bias(3) ");
+    CHECK(names_of(pix2seq_encoder_names, "") == "dense/kernel(2, 3) dense/bias(3) ln/gamma(3) ln/beta(3) ");
+    CHECK(names_of(timm_names, "") == "dense/weight(3, 2) dense/bias(3) ln/weight(3) ln/bias(3) ");
+}
+
 TEST_CASE("add_parameters: absent parts add nothing, a part without a name and a name for two are errors") {
     CHECK(listing(Block{}, timm_names) == "");
     Block block = plain_block();
