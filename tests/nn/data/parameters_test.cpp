@@ -260,6 +260,8 @@ TEST_CASE("an entry whose parts do not add up to its shape is an error of the ta
                       "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
     CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, 1, 1}}),
                       "parameter w: its list of 3 columns does not name each of 3 columns once");
+    CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, -1, 3}}),
+                      "parameter w: its list of 3 columns does not name each of 3 columns once");
     CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, 1}}),
                       "parameter w: its list of 2 columns does not name each of 3 columns once");
 }
