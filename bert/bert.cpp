@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/names.h"
 
 namespace bert {
 
@@ -96,18 +97,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({embeddings + "position_embeddings.weight", {config.positions, D}, Stored::as_it_is, {w.positions}});
     table.push_back({embeddings + "token_type_embeddings.weight", {config.token_types, D}, Stored::as_it_is, {w.token_types}});
     add_parameters(table, embeddings + "LayerNorm", w.norm);
-    for (std::size_t l = 0; l < w.blocks.size(); ++l) {
-        const std::string layer = "bert.encoder.layer." + std::to_string(l);
-        const Block& block = w.blocks[l];
-        add_parameters(table, layer + ".attention.self.query", block.attention.query);
-        add_parameters(table, layer + ".attention.self.key", block.attention.key);
-        add_parameters(table, layer + ".attention.self.value", block.attention.value);
-        add_parameters(table, layer + ".attention.output.dense", block.attention.output);
-        add_parameters(table, layer + ".attention.output.LayerNorm", block.norm1);
-        add_parameters(table, layer + ".intermediate.dense", block.mlp.expand);
-        add_parameters(table, layer + ".output.dense", block.mlp.contract);
-        add_parameters(table, layer + ".output.LayerNorm", block.norm2);
-    }
+    add_parameters(table, "bert.encoder.layer.", w.blocks, bert_names);
     if (config.pooler) add_parameters(table, "bert.pooler.dense", w.pooler);
     return table;
 }

@@ -7,6 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
 #include "nn/training/loss.h"
 
 namespace gpt {
@@ -132,17 +133,7 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
     Parameters table;
     table.push_back({prefix + words_name(config.order), {V, E}, Stored::as_it_is, {w.words}});
     table.push_back({prefix + positions_name(config.order), {config.positions, E}, Stored::as_it_is, {w.positions}});
-    for (std::size_t l = 0; l < w.blocks.size(); ++l) {
-        const std::string name = prefix + "h." + std::to_string(l);
-        const Block& block = w.blocks[l];
-        const Attention& attention = block.attention;
-        add_parameters(table, name + ".ln_1", block.norm1);
-        add_fused_parameters(table, name + ".attn.c_attn", {attention.query, attention.key, attention.value}, Stored::as_it_is);
-        add_parameters(table, name + ".attn.c_proj", attention.output, Stored::as_it_is);
-        add_parameters(table, name + ".ln_2", block.norm2);
-        add_parameters(table, name + ".mlp.c_fc", block.mlp.expand, Stored::as_it_is);
-        add_parameters(table, name + ".mlp.c_proj", block.mlp.contract, Stored::as_it_is);
-    }
+    add_parameters(table, prefix + "h.", w.blocks, gpt2_names);
     if (config.order == Order::pre) add_parameters(table, prefix + "ln_f", w.norm);
     if (!config.tied) table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
     return table;

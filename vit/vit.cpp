@@ -7,6 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
+#include "nn/layers/names.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
 
@@ -90,18 +91,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     const std::string projection = "vit.embeddings.patch_embeddings.projection";
     table.push_back({projection + ".weight", {D, config.grid.channels, P, P}, Stored::patches, {w.projection.weight}});
     table.push_back({projection + ".bias", {D}, Stored::as_it_is, {w.projection.bias}});
-    for (std::size_t l = 0; l < w.blocks.size(); ++l) {
-        const std::string layer = "vit.encoder.layer." + std::to_string(l);
-        const Block& block = w.blocks[l];
-        add_parameters(table, layer + ".layernorm_before", block.norm1);
-        add_parameters(table, layer + ".attention.attention.query", block.attention.query);
-        add_parameters(table, layer + ".attention.attention.key", block.attention.key);
-        add_parameters(table, layer + ".attention.attention.value", block.attention.value);
-        add_parameters(table, layer + ".attention.output.dense", block.attention.output);
-        add_parameters(table, layer + ".layernorm_after", block.norm2);
-        add_parameters(table, layer + ".intermediate.dense", block.mlp.expand);
-        add_parameters(table, layer + ".output.dense", block.mlp.contract);
-    }
+    add_parameters(table, "vit.encoder.layer.", w.blocks, hugging_face_vit_names);
     add_parameters(table, "vit.layernorm", w.norm);
     if (config.classes > 0) add_parameters(table, "classifier", w.classifier);
     return table;

@@ -41,7 +41,7 @@ void copy_values(const Parameters& from, const Parameters& to) {
 // What the shape of a published tensor says about our matrices: all parts together are (rows, cols).
 struct OurShape {
     long rows, cols;
-    long channels;  // for Stored::patches
+    long channels;  // of Stored::patches and deconvolution: how many numbers belong to one place of the kernel
 };
 
 static long product(const std::vector<long>& shape, std::size_t first, std::size_t end) {
@@ -50,15 +50,52 @@ static long product(const std::vector<long>& shape, std::size_t first, std::size
     return result;
 }
 
+static std::size_t dimensions_needed(Stored stored) {
+    switch (stored) {
+        case Stored::as_it_is:
+        case Stored::one_row: return 0;
+        case Stored::in_by_rest:
+        case Stored::out_by_in: return 1;
+        case Stored::patches:
+        case Stored::deconvolution: return 3;
+    }
+    return 0;
+}
+
 static OurShape our_shape(const Parameter& parameter) {
     const std::vector<long>& shape = parameter.shape;
-    const std::size_t dimensions = shape.size();
-    if (parameter.stored == Stored::as_it_is)
-        return {product(shape, 0, dimensions == 0 ? 0 : dimensions - 1), dimensions == 0 ? 1 : shape.back(), 0};
-    const std::size_t needed = parameter.stored == Stored::patches ? 3 : 1;
+    const std::size_t dimensions = shape.size(), needed = dimensions_needed(parameter.stored);
     require(dimensions >= needed, "parameter ", parameter.name, ": a shape of ", shape_text(shape), " has fewer than ", needed,
             " dimensions");
-    return {product(shape, 1, dimensions), shape[0], dimensions > 1 ? shape[1] : 1};
+    const long all = product(shape, 0, dimensions), after_first = product(shape, 1, dimensions);
+    switch (parameter.stored) {
+        case Stored::as_it_is:
+            if (dimensions == 0) return {1, 1, 0};
+            return {product(shape, 0, dimensions - 1), shape.back(), 0};
+        case Stored::one_row: return {1, all, 0};
+        case Stored::in_by_rest: return {shape[0], after_first, 0};
+        case Stored::out_by_in: return {after_first, shape[0], 0};
+        case Stored::patches: return {after_first, shape[0], shape[1]};
+        case Stored::deconvolution: return {shape[0], after_first, shape[1]};
+    }
+    return {};
+}
+
+std::vector<int> columns_head_by_head(int parts, int heads, int head_width) {
+    std::vector<int> columns;
+    for (int part = 0; part < parts; ++part)
+        for (int head = 0; head < heads; ++head)
+            for (int i = 0; i < head_width; ++i) columns.push_back((head * parts + part) * head_width + i);
+    return columns;
+}
+
+std::vector<int> columns_of_pairs(int heads, int head_width) {
+    require(head_width % 2 == 0, "columns_of_pairs: a head of width ", head_width, " does not split into pairs");
+    std::vector<int> columns;
+    for (int head = 0; head < heads; ++head)
+        for (int half = 0; half < 2; ++half)
+            for (int pair = 0; pair < head_width / 2; ++pair) columns.push_back(head * head_width + 2 * pair + half);
+    return columns;
 }
 
 // The table itself is checked too: an entry whose parts do not add up to its shape is a mistake of the program, not of a file.
@@ -72,43 +109,69 @@ static void require_parts_fit(const Parameter& parameter) {
     }
     require(cols == ours.cols, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape),
             " our matrices must have ", ours.cols, " columns together, they have ", cols);
+    if (parameter.columns.empty()) return;
+    std::vector<bool> seen(static_cast<std::size_t>(cols), false);
+    for (const int column : parameter.columns)
+        if (column >= 0 && column < cols) seen[static_cast<std::size_t>(column)] = true;
+    const bool all_seen = std::find(seen.begin(), seen.end(), false) == seen.end();
+    require(all_seen && static_cast<long>(parameter.columns.size()) == cols, "parameter ", parameter.name, ": its list of ",
+            parameter.columns.size(), " columns does not name each of ", cols, " columns once");
 }
 
-// A convolution weight (d, C, p, p), each of the d rows the same as C channels of S = p * p places, in the order that we use:
-// (p*p*C, d), channel fastest.
-static Matrix from_convolution(const Matrix& published, int d, int C) {
-    const int S = static_cast<int>(published.size()) / std::max(1, d * C);
-    const float* const numbers = published.begin();
-    Matrix ours = Matrix::unset(S * C, d);
-    for (int s = 0; s < S; ++s)
-        for (int c = 0; c < C; ++c)
-            for (int i = 0; i < d; ++i) ours(s * C + c, i) = numbers[(static_cast<std::size_t>(i) * C + c) * S + s];
-    return ours;
+// Published numbers as n matrices (rows, cols) one after the other, and each of them transposed.
+static Matrix transpose_each(const Matrix& published, int n, int rows, int cols) {
+    Matrix transposed = Matrix::unset(n * cols, rows);
+    const float* const from = published.begin();
+    for (int k = 0; k < n; ++k)
+        for (int i = 0; i < rows; ++i)
+            for (int j = 0; j < cols; ++j) {
+                const std::size_t at = (static_cast<std::size_t>(k) * rows + i) * cols + j;
+                transposed(k * cols + j, i) = from[at];
+            }
+    return transposed;
 }
 
-static Matrix to_convolution(const Matrix& ours, int C) {
-    const int S = ours.rows / std::max(1, C), d = ours.cols;
-    Matrix published = Matrix::unset(d, C * S);
-    for (int s = 0; s < S; ++s)
-        for (int c = 0; c < C; ++c)
-            for (int i = 0; i < d; ++i) published(i, c * S + s) = ours(s * C + c, i);
-    return published;
+// Our matrices side by side (rows, cols) from the published numbers, columns still in the published order; S places of a kernel.
+static Matrix from_published(Matrix published, Stored stored, const OurShape& shape) {
+    const int rows = static_cast<int>(shape.rows), cols = static_cast<int>(shape.cols), C = static_cast<int>(shape.channels);
+    switch (stored) {
+        case Stored::as_it_is:
+        case Stored::in_by_rest:
+        case Stored::one_row: return reshape(std::move(published), rows, cols);
+        case Stored::out_by_in: return transpose(reshape(std::move(published), cols, rows));
+        case Stored::patches: {
+            const Matrix places_first = transpose_each(published, cols, C, rows / std::max(1, C));  // (d, S, C) of (d, C, S)
+            return transpose(reshape(places_first, cols, rows));                                    // (S*C, d)
+        }
+        case Stored::deconvolution:
+            return reshape(transpose_each(published, rows, C, cols / std::max(1, C)), rows, cols);  // (C, S*d) of (C, d, S)
+    }
+    return {};
 }
 
-static int columns_as_published(const Parameter& parameter) {
-    return parameter.shape.empty() ? 1 : static_cast<int>(parameter.shape.back());
+// The way back, as (rows, cols) or any other shape of the same order of numbers.
+static Matrix to_published(Matrix ours, Stored stored, const OurShape& shape) {
+    const int rows = static_cast<int>(shape.rows), cols = static_cast<int>(shape.cols), C = static_cast<int>(shape.channels);
+    switch (stored) {
+        case Stored::as_it_is:
+        case Stored::in_by_rest:
+        case Stored::one_row: return ours;
+        case Stored::out_by_in: return transpose(ours);
+        case Stored::patches: return transpose_each(transpose(ours), cols, rows / std::max(1, C), C);  // (d, C, S) of (d, S, C)
+        case Stored::deconvolution: return transpose_each(ours, rows, cols / std::max(1, C), C);       // (C, d, S) of (C, S, d)
+    }
+    return {};
 }
 
 // Hands the numbers of a published tensor to the parts. One part takes the matrix as a whole, so nothing is copied twice.
 static void fill(const Parameter& parameter, Matrix published) {
-    const OurShape shape = our_shape(parameter);
-    Matrix ours;
-    if (parameter.stored == Stored::as_it_is) ours = std::move(published);
-    if (parameter.stored == Stored::out_by_in)
-        ours = transpose(reshape(std::move(published), static_cast<int>(shape.cols), static_cast<int>(shape.rows)));
-    if (parameter.stored == Stored::patches)
-        ours = from_convolution(published, static_cast<int>(shape.cols), static_cast<int>(shape.channels));
-
+    Matrix ours = from_published(std::move(published), parameter.stored, our_shape(parameter));
+    if (!parameter.columns.empty()) {
+        Matrix in_our_order = Matrix::unset(ours.rows, ours.cols);
+        for (int i = 0; i < ours.rows; ++i)
+            for (int k = 0; k < ours.cols; ++k) in_our_order(i, k) = ours(i, parameter.columns[static_cast<std::size_t>(k)]);
+        ours = std::move(in_our_order);
+    }
     int first = 0;
     for (Var part : parameter.parts) {
         const int width = part.cols();
@@ -118,6 +181,10 @@ static void fill(const Parameter& parameter, Matrix published) {
             part.value() = slice_cols(ours, first, width);
         first += width;
     }
+}
+
+static int columns_as_published(const Parameter& parameter) {
+    return parameter.shape.empty() ? 1 : static_cast<int>(parameter.shape.back());
 }
 
 // Our matrices side by side in the published order of numbers.
@@ -130,11 +197,17 @@ static Matrix published(const Parameter& parameter, const std::vector<const Matr
         for (int i = 0; i < part->rows; ++i) std::copy_n(part->row(i), part->cols, ours.row(i) + first);
         first += part->cols;
     }
-    if (parameter.stored == Stored::out_by_in) ours = transpose(ours);
-    if (parameter.stored == Stored::patches) ours = to_convolution(ours, static_cast<int>(shape.channels));
+    if (!parameter.columns.empty()) {
+        Matrix in_published_order = Matrix::unset(ours.rows, ours.cols);
+        for (int i = 0; i < ours.rows; ++i)
+            for (int k = 0; k < ours.cols; ++k)
+                in_published_order(i, parameter.columns[static_cast<std::size_t>(k)]) = ours(i, k);
+        ours = std::move(in_published_order);
+    }
+    Matrix numbers = to_published(std::move(ours), parameter.stored, shape);
     const int cols = columns_as_published(parameter);
-    const int rows = cols == 0 ? 0 : static_cast<int>(ours.size() / static_cast<std::size_t>(cols));
-    return reshape(std::move(ours), rows, cols);
+    const int rows = cols == 0 ? 0 : static_cast<int>(numbers.size() / static_cast<std::size_t>(cols));
+    return reshape(std::move(numbers), rows, cols);
 }
 
 Matrix published_value(const Parameter& parameter) {

@@ -2,8 +2,8 @@
 //
 //   shows    that a checkpoint is a list of names and shapes, and that loading, saving, training and checking the gradients all
 //            walk the same list
-//   note     We compute x W + b with W (in, out). Many checkpoints store (out, in): `Stored::out_by_in` is the only place
-//            in the project where such a weight is transposed.
+//   note     We compute x W + b with W (in, out). Many checkpoints store (out, in), or other orders: `Stored` and
+//            `Parameter::columns` are the only places in the project that know of them.
 #pragma once
 #include <string>
 #include <utility>
@@ -12,11 +12,21 @@
 #include "nn/autograd/variable.h"
 #include "nn/data/safetensors.h"
 
+// Which dimensions of a published tensor are our rows and our columns.
 enum class Stored {
-    as_it_is,   // last dimension = our columns, the others together = our rows
-    out_by_in,  // (out, in...): transposed, the dimensions after the first together are our rows
-    patches,  // a convolution weight (d, C, p, p), also (d, C, t, p, p), whose kernel is its stride; ours is (p*p*C, d), channel
-              // fastest
+    // (..., cols): the last is our columns, the others together our rows. Vectors (D), (1, D), (1, 1, D); Flax's (in, out),
+    // (H, h, D) and (kh, kw, in, out)
+    as_it_is,
+    // (rows, ...): the first is our rows, the others together our columns. Flax's (D, H, h)
+    in_by_rest,
+    // (...): all together are the columns of one row. Flax's bias (H, h)
+    one_row,
+    // (cols, ...): transposed; the dimensions after the first together are our rows. PyTorch's (out, in) and (out, in, 1)
+    out_by_in,
+    // A convolution of PyTorch, (d, C, kh, kw), also (d, C, t, kh, kw); ours is (kh*kw*C, d), channel fastest
+    patches,
+    // A transposed convolution of PyTorch, (C, d, kh, kw); ours is (C, kh*kw*d), channel fastest
+    deconvolution,
 };
 
 // One tensor of a checkpoint. Where it holds several of our matrices side by side (columns), as a fused query-key-value
@@ -26,7 +36,21 @@ struct Parameter {
     std::vector<long> shape;  // as published, (d)
     Stored stored = Stored::as_it_is;
     std::vector<Var> parts;
+    std::vector<int> columns = {};  // our column k is the published column columns[k]; empty = the same order
 };
+
+// Orders of columns for Parameter::columns. h is the width of a head.
+//
+// Fused head by head, (H, parts, h): query, key and value of head 0, then those of head 1, ...  Ours: all queries, all keys, ...
+//   example  2 parts, 2 heads of width 1: published q0 k0 q1 k1 -> ours q0 q1 k0 k1 = columns 0 2 1 3
+//   source   the checkpoints of BLOOM and GLM-130B
+std::vector<int> columns_head_by_head(int parts, int heads, int head_width);
+
+// Rotary pairs side by side, (x0, x1), (x2, x3), ..., in every head. Ours: first numbers of all pairs, then the second ones.
+//   example  one head of width 4: columns 0 2 1 3
+//   source   Meta's LLaMA checkpoints; those of Hugging Face are ours already
+std::vector<int> columns_of_pairs(int heads, int head_width);
+
 using Parameters = std::vector<Parameter>;
 
 // All trained matrices of the list, each once, in order; constants (frozen parts) are left out.

@@ -51,22 +51,9 @@ Var linear(const Var& x, const Linear& w, Where where) {
     return record_operation("linear", std::move(y), {x, w.weight, w.bias}, linear_backward, where);
 }
 
-static std::vector<long> published_shape(long in, long out, Stored stored) {
-    return stored == Stored::out_by_in ? std::vector<long>{out, in} : std::vector<long>{in, out};
-}
-
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, Stored stored) {
-    add_fused_parameters(table, name, {w}, stored);
-}
-
-void add_fused_parameters(Parameters& table, const std::string& name, const std::vector<Linear>& layers, Stored stored) {
-    long out = 0;
-    std::vector<Var> weights, biases;
-    for (const Linear& layer : layers) {
-        out += layer.weight.cols();
-        weights.push_back(layer.weight);
-        if (layer.bias) biases.push_back(layer.bias);
-    }
-    table.push_back({name + ".weight", published_shape(layers.at(0).weight.rows(), out, stored), stored, weights});
-    if (!biases.empty()) table.push_back({name + ".bias", {out}, Stored::as_it_is, biases});
+    const long in = w.weight.rows(), out = w.weight.cols();
+    const std::vector<long> shape = stored == Stored::out_by_in ? std::vector<long>{out, in} : std::vector<long>{in, out};
+    table.push_back({name + ".weight", shape, stored, {w.weight}});
+    if (w.bias) table.push_back({name + ".bias", {out}, Stored::as_it_is, {w.bias}});
 }

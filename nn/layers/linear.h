@@ -37,7 +37,3 @@ Var linear(const Var& x, const Linear& w, Where where = Where::current());
 
 // Adds `name`.weight and, where there is one, `name`.bias to the table.
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, Stored stored = Stored::out_by_in);
-
-// The same for several layers that a checkpoint keeps as one, side by side: a fused query-key-value.
-void add_fused_parameters(Parameters& table, const std::string& name, const std::vector<Linear>& layers,
-                          Stored stored = Stored::out_by_in);

@@ -6,6 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
+#include "nn/layers/names.h"
 #include "nn/layers/position.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -166,10 +167,6 @@ Weights make_weights(const Config& config, Random& random) {
     return w;
 }
 
-static void add_blocks(Parameters& table, const std::string& name, const std::vector<Block>& blocks) {
-    for (std::size_t l = 0; l < blocks.size(); ++l) add_block_parameters(table, name + "." + std::to_string(l), blocks[l]);
-}
-
 Parameters parameters(const Weights& w, const Config& config) {
     const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, N = config.grid.count();
     Parameters table;
@@ -179,10 +176,10 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({"decoder_pos_embed", {1, N + 1, E}, Stored::as_it_is, {w.decoder_positions}});
     table.push_back({"patch_embed.proj.weight", {D, config.grid.channels, P, P}, Stored::patches, {w.encoder.projection.weight}});
     table.push_back({"patch_embed.proj.bias", {D}, Stored::as_it_is, {w.encoder.projection.bias}});
-    add_blocks(table, "blocks", w.encoder.blocks);
+    add_parameters(table, "blocks.", w.encoder.blocks, timm_names);
     add_parameters(table, "norm", w.encoder.norm);
     add_parameters(table, "decoder_embed", w.decoder_embedding);
-    add_blocks(table, "decoder_blocks", w.decoder_blocks);
+    add_parameters(table, "decoder_blocks.", w.decoder_blocks, timm_names);
     add_parameters(table, "decoder_norm", w.decoder_norm);
     add_parameters(table, "decoder_pred", w.decoder_prediction);
     return table;

@@ -101,26 +101,3 @@ Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where)
     const Var of_hidden = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible
     return scale(sum(of_hidden, where), 1 / (hidden + extra), where);                     // (1, 1)
 }
-
-// --- names ---
-
-void add_block_parameters(Parameters& table, const std::string& name, const Block& w) {
-    const long D = w.attention.query.weight.cols();
-    const Linear& q = w.attention.query;
-    const Linear& k = w.attention.key;
-    const Linear& v = w.attention.value;
-    if (w.scale1) table.push_back({name + ".gamma_1", {D}, Stored::as_it_is, {w.scale1}});
-    if (w.scale2) table.push_back({name + ".gamma_2", {D}, Stored::as_it_is, {w.scale2}});
-    add_parameters(table, name + ".norm1", w.norm1);
-    table.push_back({name + ".attn.qkv.weight", {3 * D, D}, Stored::out_by_in, {q.weight, k.weight, v.weight}});
-    if (k.bias) {
-        table.push_back({name + ".attn.qkv.bias", {3 * D}, Stored::as_it_is, {q.bias, k.bias, v.bias}});
-    } else if (q.bias) {
-        table.push_back({name + ".attn.q_bias", {D}, Stored::as_it_is, {q.bias}});
-        table.push_back({name + ".attn.v_bias", {D}, Stored::as_it_is, {v.bias}});
-    }
-    add_parameters(table, name + ".attn.proj", w.attention.output);
-    add_parameters(table, name + ".norm2", w.norm2);
-    add_parameters(table, name + ".mlp.fc1", w.mlp.expand);
-    add_parameters(table, name + ".mlp.fc2", w.mlp.contract);
-}

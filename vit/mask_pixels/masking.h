@@ -6,10 +6,9 @@
 //            It has nothing to do with MayAttend, which says who may look at whom.
 //   next     mae.h, simmim.h; restoration.h draws and judges what they restore
 #pragma once
-#include <string>
 #include <vector>
 
-#include "nn/layers/transformer.h"
+#include "nn/autograd/variable.h"
 
 // --- choosing ---
 
@@ -44,10 +43,3 @@ Matrix denormalise_patches(const Matrix& patches, const Matrix& like);
 //   extra    keeps an empty mask from dividing by zero
 //   throws   std::invalid_argument when the sizes differ, or nothing is hidden and extra is 0
 Var masked_mean(const Var& losses, const Matrix& mask, float extra = 0, Where where = Where::current());
-
-// --- names ---
-
-// Adds one block under the names that timm, and with it MAE, SimMIM and BEiT, give its parts: `name`.norm1.weight,
-// `name`.attn.qkv.weight (query, key and value in one), ... Layer scales are gamma_1 and gamma_2; where only the key has no
-// bias, the others are q_bias and v_bias.
-void add_block_parameters(Parameters& table, const std::string& name, const Block& w);

@@ -6,6 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
+#include "nn/layers/names.h"
 #include "nn/layers/relative_position.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -202,11 +203,10 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({"encoder.patch_embed.proj.bias", {D}, Stored::as_it_is, {v.projection.bias}});
     if (w.relative_table)
         table.push_back({"encoder.rel_pos_bias.relative_position_bias_table", {T, H}, Stored::as_it_is, {w.relative_table}});
-    for (std::size_t l = 0; l < v.blocks.size(); ++l) {
-        const std::string block = "encoder.blocks." + std::to_string(l);
-        add_block_parameters(table, block, v.blocks[l]);
-        if (!w.block_tables.empty())
-            table.push_back({block + ".attn.relative_position_bias_table", {T, H}, Stored::as_it_is, {w.block_tables[l]}});
+    add_parameters(table, "encoder.blocks.", v.blocks, timm_names);
+    for (std::size_t l = 0; l < w.block_tables.size(); ++l) {
+        const std::string name = "encoder.blocks." + std::to_string(l) + ".attn.relative_position_bias_table";
+        table.push_back({name, {T, H}, Stored::as_it_is, {w.block_tables[l]}});
     }
     add_parameters(table, config.mean_pooling ? "encoder.fc_norm" : "encoder.norm", v.norm);
     table.push_back({"decoder.0.weight", {C * P * P, D, 1, 1}, Stored::out_by_in, {w.decoder.weight}});

@@ -65,6 +65,74 @@ TEST_CASE("a convolution weight becomes rows with the channel fastest") {
     CHECK(identical(flat.value(), Matrix{{1, 5}, {3, 7}, {2, 6}, {4, 8}}));
 }
 
+TEST_CASE("Stored::as_it_is and out_by_in: vectors, kernels and convolutions of other frameworks that need no layout more") {
+    // Flax's output (H, h, D) = (2, 1, 3), head 0 is row 0
+    const Var output = zeros(2, 3);
+    load_one({"out", {2, 1, 3}, Stored::as_it_is, {output}}, Matrix{{1, 2, 3}, {4, 5, 6}});
+    CHECK(identical(output.value(), Matrix{{1, 2, 3}, {4, 5, 6}}));
+    // Flax's convolution (kh, kw, in, out) = (1, 2, 2, 2): place 0 holds [1 2; 3 4], channel by channel, as our rows
+    const Var kernel = zeros(4, 2);
+    load_one({"k", {1, 2, 2, 2}, Stored::as_it_is, {kernel}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(kernel.value(), Matrix{{1, 2}, {3, 4}, {5, 6}, {7, 8}}));
+    // the same convolution as PyTorch publishes it, (out, in, kh, kw): out 0 = (in 0: 1 5), (in 1: 3 7)
+    const Var torch = zeros(4, 2);
+    load_one({"k", {2, 2, 1, 2}, Stored::patches, {torch}}, Matrix{{1, 5, 3, 7, 2, 6, 4, 8}});
+    CHECK(identical(torch.value(), kernel.value()));
+    // a convolution of one place, (out, in, 1), and a vector as (1, 1, D)
+    const Var point = zeros(2, 3), vector = zeros(1, 2);
+    load_one({"p", {3, 2, 1}, Stored::out_by_in, {point}}, Matrix{{1, 2, 3, 4, 5, 6}});
+    CHECK(identical(point.value(), Matrix{{1, 3, 5}, {2, 4, 6}}));
+    load_one({"v", {1, 1, 2}, Stored::as_it_is, {vector}}, Matrix{{7, 8}});
+    CHECK(identical(vector.value(), Matrix{{7, 8}}));
+}
+
+TEST_CASE("Stored::in_by_rest and one_row: Flax's query kernel (D, H, h) and bias (H, h)") {
+    // D = 2, H = 2 heads of width 2: head 0 are our columns 0 and 1
+    const Var w = zeros(2, 4), b = zeros(1, 4);
+    load_one({"kernel", {2, 2, 2}, Stored::in_by_rest, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(w.value(), Matrix{{1, 2, 3, 4}, {5, 6, 7, 8}}));
+    load_one({"bias", {2, 2}, Stored::one_row, {b}}, Matrix{{1, 2}, {3, 4}});
+    CHECK(identical(b.value(), Matrix{{1, 2, 3, 4}}));
+    CHECK(identical(published_value({"bias", {2, 2}, Stored::one_row, {b}}), Matrix{{1, 2}, {3, 4}}));
+}
+
+TEST_CASE("Stored::deconvolution: (in, out, 2, 2) becomes rows of in, columns place by place with the channel fastest") {
+    // in 1, out 2: channel 0 of the four places is 1 2 3 4, channel 1 is 5 6 7 8
+    const Var w = zeros(1, 8);
+    load_one({"w", {1, 2, 2, 2}, Stored::deconvolution, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(w.value(), Matrix{{1, 5, 2, 6, 3, 7, 4, 8}}));
+    // in 2, out 1: a row for each
+    const Var two = zeros(2, 4);
+    load_one({"w", {2, 1, 2, 2}, Stored::deconvolution, {two}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(two.value(), Matrix{{1, 2, 3, 4}, {5, 6, 7, 8}}));
+}
+
+TEST_CASE("columns_head_by_head: query, key and value of one head after the other are taken apart") {
+    CHECK(columns_head_by_head(2, 2, 1) == std::vector<int>{0, 2, 1, 3});
+    // (H, 3, h) = (2, 3, 2) rows of PyTorch's (12, 1): q of head 0 = 0 1, k = 2 3, v = 4 5, q of head 1 = 6 7, ...
+    const Var q = zeros(1, 4), k = zeros(1, 4), v = zeros(1, 4);
+    const Parameter fused{"qkv", {12, 1}, Stored::out_by_in, {q, k, v}, columns_head_by_head(3, 2, 2)};
+    load_one(fused, Matrix{{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}, {11}});
+    CHECK(identical(q.value(), Matrix{{0, 1, 6, 7}}));
+    CHECK(identical(k.value(), Matrix{{2, 3, 8, 9}}));
+    CHECK(identical(v.value(), Matrix{{4, 5, 10, 11}}));
+    CHECK(identical(transpose(published_value(fused)), Matrix{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}));
+    Var key = k;
+    key.gradient() = Matrix{{1, 2, 3, 4}};  // gradients go back to where the values came from
+    CHECK(identical(transpose(published_gradient(fused)), Matrix{{0, 0, 1, 2, 0, 0, 0, 0, 3, 4, 0, 0}}));
+}
+
+TEST_CASE("columns_of_pairs: neighbours that turn together become numbers half a head apart") {
+    CHECK(columns_of_pairs(1, 4) == std::vector<int>{0, 2, 1, 3});
+    // two heads of width 6, pairs (0 1) (2 3) (4 5): row 2j of a head = our j, row 2j + 1 = our j + 3
+    const Var w = zeros(1, 12);
+    const Parameter query{"wq", {12, 1}, Stored::out_by_in, {w}, columns_of_pairs(2, 6)};
+    load_one(query, Matrix{{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}, {11}});
+    CHECK(identical(w.value(), Matrix{{0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11}}));
+    CHECK(identical(transpose(published_value(query)), Matrix{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}));
+    CHECK_THROWS_WITH(columns_of_pairs(1, 3), "columns_of_pairs: a head of width 3 does not split into pairs");
+}
+
 // Every layout once, with random numbers.
 static Parameters every_layout(Random& random) {
     const auto matrix = [&](int rows, int cols) { return parameter(normal_matrix(random, rows, cols)); };
@@ -75,6 +143,12 @@ static Parameters every_layout(Random& random) {
             {"bias", {6}, Stored::as_it_is, {matrix(1, 1), matrix(1, 2), matrix(1, 3)}},
             {"patch", {4, 3, 2, 5}, Stored::patches, {matrix(30, 1), matrix(30, 3)}},
             {"tube", {2, 3, 2, 2, 2}, Stored::patches, {matrix(24, 2)}},
+            {"heads", {3, 2, 4}, Stored::in_by_rest, {matrix(3, 5), matrix(3, 3)}},
+            {"biases", {2, 4}, Stored::one_row, {matrix(1, 8)}},
+            {"up", {3, 5, 2, 3}, Stored::deconvolution, {matrix(3, 30)}},
+            {"by_head", {18, 4}, Stored::out_by_in, {matrix(4, 6), matrix(4, 6), matrix(4, 6)}, columns_head_by_head(3, 2, 3)},
+            {"pairs", {4, 16}, Stored::as_it_is, {matrix(4, 16)}, columns_of_pairs(2, 8)},
+            {"point", {4, 3, 1}, Stored::out_by_in, {matrix(3, 4)}},
             {"scalar", {}, Stored::as_it_is, {matrix(1, 1)}}};
 }
 
@@ -184,6 +258,12 @@ TEST_CASE("an entry whose parts do not add up to its shape is an error of the ta
                       "parameter w: published as (2, 4) our matrices must have 4 columns together, they have 3");
     CHECK_THROWS_WITH(published_value({"w", {3, 2}, Stored::patches, {w}}),
                       "parameter w: a shape of (3, 2) has fewer than 3 dimensions");
+    CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, 1, 1}}),
+                      "parameter w: its list of 3 columns does not name each of 3 columns once");
+    CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, -1, 3}}),
+                      "parameter w: its list of 3 columns does not name each of 3 columns once");
+    CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, 1}}),
+                      "parameter w: its list of 2 columns does not name each of 3 columns once");
 }
 
 TEST_CASE("variables: each once, in order, without the constants; count_numbers: all, each once") {

@@ -37,22 +37,21 @@ TEST_CASE("fresh weights: at most two deviations from 0, bias 0") {
     CHECK_FALSE(make_linear_without_bias(random, 2, 3).bias);
 }
 
-TEST_CASE("the table names weight and bias with their published shapes; a fused layer is one entry of several parts") {
+TEST_CASE("the table names weight and bias with their published shapes, transposed or as they are") {
     Random random(1);
-    const Linear q = make_linear(random, 4, 6), k = make_linear(random, 4, 6), v = make_linear(random, 4, 5);
+    const Linear w = make_linear(random, 4, 6);
     Parameters table;
-    add_parameters(table, "dense", q);
-    add_fused_parameters(table, "qkv", {q, k, v});
-    add_fused_parameters(table, "conv1d", {q, k, v}, Stored::as_it_is);
-    REQUIRE(table.size() == 6);
+    add_parameters(table, "dense", w);
+    add_parameters(table, "conv1d", w, Stored::as_it_is);
+    add_parameters(table, "projection", make_linear_without_bias(random, 4, 6));
+    REQUIRE(table.size() == 5);
     CHECK(table[0].name == "dense.weight");
     CHECK(table[0].shape == std::vector<long>{6, 4});
+    CHECK(table[1].name == "dense.bias");
     CHECK(table[1].shape == std::vector<long>{6});
-    CHECK(table[2].name == "qkv.weight");
-    CHECK(table[2].shape == std::vector<long>{17, 4});
-    CHECK(table[3].name == "qkv.bias");
-    CHECK(table[3].parts.size() == 3);
-    CHECK(table[4].shape == std::vector<long>{4, 17});
+    CHECK(table[2].name == "conv1d.weight");
+    CHECK(table[2].shape == std::vector<long>{4, 6});
+    CHECK(table[4].name == "projection.weight");
 }
 
 TEST_CASE("wrong shapes name both") {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/autograd/operations.h"
+#include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -78,30 +79,6 @@ TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something ke
     CHECK(masked_mean(Matrix(2, 1, 7), Matrix(1, 2), 1e-5f).value()(0, 0) == 0);
     CHECK(without_place(error_of([] { masked_mean(Matrix(3, 1), Matrix(1, 2)); })) ==
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
-}
-
-TEST_CASE("the published names of a block: fused with and without a key bias, and layer scale only where there is one") {
-    Random random;
-    Block block = make_block(random, {.width = 4, .mlp_width = 8});
-    const auto names = [&block] {
-        Parameters table;
-        add_block_parameters(table, "b", block);
-        std::string joined;
-        for (const Parameter& parameter : table) joined += parameter.name + shape_text(parameter.shape) + " ";
-        return joined;
-    };
-    CHECK(names() ==
-          "b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.qkv.bias(12) b.attn.proj.weight(4, 4) "
-          "b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) "
-          "b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
-    block.attention.key.bias = {};
-    block.scale1 = block.scale2 = parameter(Matrix(1, 4));
-    CHECK(names() ==
-          "b.gamma_1(4) b.gamma_2(4) b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.q_bias(4) "
-          "b.attn.v_bias(4) b.attn.proj.weight(4, 4) b.attn.proj.bias(4) b.norm2.weight(4) b.norm2.bias(4) "
-          "b.mlp.fc1.weight(8, 4) b.mlp.fc1.bias(8) b.mlp.fc2.weight(4, 8) b.mlp.fc2.bias(4) ");
-    block.attention.query.bias = block.attention.value.bias = {};
-    CHECK(names().find("q_bias") == std::string::npos);
 }
 
 TEST_SUITE_END();
