@@ -32,7 +32,7 @@ static int tokens_read(const char* place, int length, const Limits& limits, cons
 
 std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int length, const Weights& w, const Config& config,
                                        const Limits& limits, const Sampling& sampling, const Matrix& draws,
-                                       const Watcher& watcher) {
+                                       const TokenWatcher& watcher) {
     const TokenBatch batch = equal_batch(prompts, length);
     Reader reader(w, config, batch.sequences, tokens_read("generate", length, limits, config));
     return ::generate(batch, reader, limits, sampling, draws, watcher);

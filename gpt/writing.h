@@ -31,7 +31,7 @@ struct Reader : TokenReader {
 //   throws   std::invalid_argument when prompt and continuation exceed the model's positions, or draws has another shape
 std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int length, const Weights& w, const Config& config,
                                        const Limits& limits, const Sampling& sampling, const Matrix& draws,
-                                       const Watcher& watcher = nullptr);
+                                       const TokenWatcher& watcher = nullptr);
 std::vector<std::vector<int>> generate_greedily(const std::vector<int>& prompts, int length, const Weights& w,
                                                 const Config& config, const Limits& limits);
 std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config,

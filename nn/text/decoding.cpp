@@ -258,7 +258,7 @@ static void check_answer(const char* place, const Matrix& logits, int sequences,
 }
 
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& reader, const Limits& limits,
-                                       const Sampling& sampling, const Matrix& draws, const Watcher& watcher) {
+                                       const Sampling& sampling, const Matrix& draws, const TokenWatcher& watcher) {
     require_fits("generate", prompts);
     check(sampling);
     const int B = prompts.sequences, T = prompts.length;

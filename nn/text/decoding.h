@@ -72,7 +72,7 @@ struct Limits {
 bool ends_in_repetition(const std::vector<int>& ids, int times, int longest = 20);
 
 // Called with each new token: which sequence, the token, and its probability (in the model's eyes, before any filter).
-using Watcher = std::function<void(int sequence, int id, float probability)>;
+using TokenWatcher = std::function<void(int sequence, int id, float probability)>;
 
 // Continues B prompts, all at once.
 //   prompts  without padding, or with padding on the left
@@ -81,7 +81,7 @@ using Watcher = std::function<void(int sequence, int id, float probability)>;
 //   returns  the new tokens of each prompt; end_of_text, where it came, is the last of them
 //   throws   std::invalid_argument when prompts end in padding, draws have another shape, or logits say nothing (see `infinity`)
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& reader, const Limits& limits,
-                                       const Sampling& sampling, const Matrix& draws, const Watcher& watcher = nullptr);
+                                       const Sampling& sampling, const Matrix& draws, const TokenWatcher& watcher = nullptr);
 
 // The same, always taking the likeliest token.
 std::vector<std::vector<int>> generate_greedily(const TokenBatch& prompts, TokenReader& reader, const Limits& limits);
