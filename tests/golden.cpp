@@ -4,6 +4,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/cause/cause.h"
+#include "tests/cause/known.h"
+
 std::string golden_folder() {
     const char* const folder = std::getenv("GOLDEN_DIR");
     return folder == nullptr || *folder == '\0' ? "tests/golden" : folder;
@@ -61,7 +64,15 @@ void Golden::report(const std::string& step, const std::string& difference, cons
 }
 
 void Golden::check(const std::string& name, const Matrix& ours, Tolerance tolerance, Where where) const {
-    report(name, difference(ours, expected(name), tolerance), where);
+    std::string differs = difference(ours, expected(name), tolerance);
+    if (!differs.empty()) differs += why("expected." + name, ours);
+    report(name, differs, where);
+}
+
+std::string Golden::why(const std::string& full_name, const Matrix& ours) const {
+    if (!first_difference.empty()) return "";  // what follows differs because the first did
+    const std::string said = cause(ours, file.matrix(full_name), known_of(file, full_name));
+    return said.empty() ? "" : before_cause + said;
 }
 
 void Golden::check(const std::string& name, float ours, Tolerance tolerance, Where where) const {
@@ -116,9 +127,11 @@ void check_gradients(const Parameters& parameters, const Golden& golden, Toleran
     for (const Parameter& parameter : parameters) {
         const std::string name = "grad." + parameter.name;
         const Matrix ours = published_gradient(parameter);
-        if (golden.has(name))
-            check_close(golden.describe() + ", " + name, ours, golden.file.matrix(name), tolerance, where);
-        else
+        if (golden.has(name)) {
+            std::string differs = difference(ours, golden.file.matrix(name), tolerance);
+            if (!differs.empty()) differs += golden.why(name, ours);
+            golden.report(name, differs, where);
+        } else
             check_none(all_zero(ours) ? "" : golden.describe() + ": ours has a gradient for " + parameter.name + ", golden has none",
                        where);
     }

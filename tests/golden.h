@@ -65,6 +65,9 @@ private:
     mutable std::string first_difference;  // the first step that failed
 
     void report(const std::string& step, const std::string& difference, const Where& where) const;
+    // For the first step that differs, a line about what turns the expected numbers into ours; "" when nobody knows.
+    std::string why(const std::string& full_name, const Matrix& ours) const;
+    friend void check_gradients(const Parameters&, const Golden&, Tolerance, Where);
 };
 
 // The gradient of every parameter against grad.NAME of the file. A parameter without grad.NAME must have none of ours either,

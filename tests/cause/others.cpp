@@ -1,0 +1,77 @@
+#include "tests/cause/others.h"
+
+#include <cmath>
+
+// How another value is laid over the expected one: itself, a row or several repeated downwards, or a column repeated sideways.
+static bool can_repeat(const Matrix& other, const Matrix& m) {
+    const bool downwards = other.rows > 0 && m.rows % other.rows == 0 && other.cols == m.cols;
+    const bool sideways = other.cols == 1 && other.rows == m.rows;
+    return downwards || sideways;
+}
+static float repeated(const Matrix& other, int i, int j) { return other(i % other.rows, other.cols == 1 ? 0 : j); }
+
+// One number beside the expected one; the same numbers under another shape serve as well.
+static bool same_count(const Matrix& other, const Matrix& m) { return other.size() == m.size(); }
+
+std::string equal_to_another(const Compared& c) {
+    for (const auto& [name, other] : c.known.others) {
+        if (!same_count(other, c.ours)) continue;
+        bool all = c.evidence >= 1;
+        for (std::size_t k = 0; k < c.ours.size() && all; ++k) all = fits(c.ours[k], other[k]);
+        // Two differing numbers that are right elsewhere are no accident; one alone may be, if it is a round one.
+        if (all && (c.evidence >= 2 || std::abs(c.ours[0] - std::round(c.ours[0])) > 1e-4))
+            return "fits: yours is what " + name + " should be";
+    }
+    return "";
+}
+
+std::string forgotten_or_too_many(const Compared& c) {
+    for (const auto& [name, other] : c.known.others) {
+        if (!can_repeat(other, c.expected)) continue;
+        bool minus = c.evidence >= 2 || (c.evidence == 1 && c.expected.size() == 1), plus = minus;
+        for (int i = 0; i < c.ours.rows && (minus || plus); ++i)
+            for (int j = 0; j < c.ours.cols && (minus || plus); ++j) {
+                const double o = repeated(other, i, j), slack = 4e-6 + 3e-5 * (std::abs(c.expected(i, j)) + std::abs(o));
+                const double difference = static_cast<double>(c.ours(i, j)) - c.expected(i, j);
+                minus = minus && std::abs(difference + o) <= slack;
+                plus = plus && std::abs(difference - o) <= slack;
+            }
+        const std::string name_and_how = name + (other.rows == c.expected.rows ? ""
+                                                 : other.rows == 1             ? " in every row"
+                                                                               : ", repeated");
+        if (minus) return "fits: yours = expected - " + name_and_how + ": it was forgotten";
+        if (plus) return "fits: yours = expected + " + name_and_how + ": one too many";
+    }
+    return "";
+}
+
+std::string factor_forgotten(const Compared& c) {
+    if (c.evidence < 3) return "";
+    for (const auto& [name, other] : c.known.others) {
+        if (!can_repeat(other, c.expected)) continue;
+        bool forgotten = true, too_many = true;
+        for (int i = 0; i < c.ours.rows && (forgotten || too_many); ++i)
+            for (int j = 0; j < c.ours.cols && (forgotten || too_many); ++j) {
+                const double o = repeated(other, i, j);
+                forgotten = forgotten && fits(c.expected(i, j), c.ours(i, j) * o);
+                too_many = too_many && fits(c.ours(i, j), c.expected(i, j) * o);
+            }
+        if (forgotten) return "fits: expected = yours * " + name + ": a factor was forgotten";
+        if (too_many) return "fits: yours = expected * " + name + ": a factor too many";
+    }
+    return "";
+}
+
+std::string other_mean_or_sum(const Compared& c) {
+    if (c.expected.size() != 1 || c.evidence < 1) return "";
+    for (const auto& [name, other] : c.known.others) {
+        if (other.size() < 2) continue;
+        double sum = 0;
+        for (const float x : other) sum += x;
+        const double mean = sum / static_cast<double>(other.size());
+        const auto close = [&](double x) { return std::abs(c.ours[0] - x) <= 2e-6 + 1e-5 * std::abs(x) && std::abs(x) > 1e-3; };
+        if (close(mean)) return "fits: yours is the mean of all of " + name;
+        if (close(sum)) return "fits: yours is the sum of all of " + name;
+    }
+    return "";
+}
