@@ -32,7 +32,9 @@ namespace fs = std::filesystem;
 // --- a copy of the project in which a mistake can be made ---
 
 // Suites that cannot notice a wrong number but take long, or look at files and not at numbers.
-static const std::string left_out = "house,debugger,review_models,unicode,matmul,parallel,mistake";
+static const std::string left_out = "house,debugger,review_models,unicode,matmul,parallel,functions,mistake,suspects,cause";
+// Cases that train for a second: what they notice is noticed sooner.
+static const std::string too_slow = "after a short training*,a short training finds*,five answers with known*,*base* parameters";
 
 // What a run takes from the project; of its build folder only what the tests are linked from.
 static void copy_project(const std::string& to, const std::string& out) {
@@ -97,7 +99,7 @@ static Outcome plant(const Mistake& mistake, const std::string& copy, const std:
     if (outcome.output.find("warning:") != std::string::npos) outcome.built = false;
     if (outcome.built) {
         const std::string run = go + "RECORD_FAILURES=" + record + " timeout 100 " + program +
-                                " --test-suite-exclude=" + left_out + " > " + log + " 2>&1";
+                                " --test-suite-exclude=" + left_out + " '--test-case-exclude=" + too_slow + "' > " + log + " 2>&1";
         const int status = std::system(run.c_str());
         outcome.timed_out = WIFEXITED(status) && WEXITSTATUS(status) == 124;
         outcome.output = read_if_there(copy + "/" + log);

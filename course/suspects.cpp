@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
@@ -66,13 +67,13 @@ static std::vector<Piece> pieces(const std::string& line) {
 }
 
 bool is_telling(const std::string& failure) {
-    int numbers = 0;
+    std::set<double> numbers;
     for (const Piece& piece : pieces(failure)) {
         if (!piece.is_number) continue;
-        ++numbers;
+        numbers.insert(piece.number);
         if (piece.words.find('.') != std::string::npos) return true;
     }
-    return numbers >= 3 || failure.find('"') != std::string::npos;
+    return numbers.size() >= 3 || failure.find('"') != std::string::npos;
 }
 
 bool same_failure(const std::string& a, const std::string& b) {

@@ -33,11 +33,12 @@ using Question = std::string (*)(const Compared&);
 
 // The first that has an answer is given: what explains every number by one that is known, then by one formula, then by an order,
 // then, without explaining, where the wrong numbers stand.
-static const Question questions[] = {
-    not_numbers,           all_zero,          equal_to_another,    transposed_blocks, function_of_expected, multiple_of_expected,
-    forgotten_or_too_many, other_mean_or_sum, shifted_by_a_number, factor_forgotten};
+static const Question questions[] = {not_numbers,          all_zero,          equal_to_another,      transposed_blocks,
+                                     function_of_expected, other_mean_or_sum, forgotten_or_too_many, multiple_of_expected,
+                                     shifted_by_a_number,  factor_forgotten};
 static const Question questions_of_weights[] = {weights_everywhere_equal, scores_were_scaled, scores_were_transposed,
-                                                softmax_over_columns,     mask_differs,       weights_taken_away_after};
+                                                softmax_over_columns,     mask_differs,       mask_other_way_round,
+                                                weights_taken_away_after};
 static const Question questions_at_last[] = {rows_moved,         columns_moved,         numbers_moved,    stretched_columns,
                                              norm_forgotten,     stretched_rows,        other_activation, masked_places,
                                              places_that_differ, only_small_differences};

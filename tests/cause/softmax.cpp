@@ -172,6 +172,20 @@ static std::string region_of(const Matrix& changed) {
     return "";
 }
 
+std::string mask_other_way_round(const Compared& c) {
+    if (!rows_are_probabilities(c.ours)) return "";
+    int both = 0, zeros = 0, others_zeros = 0;
+    for (std::size_t k = 0; k < c.ours.size(); ++k) {
+        both += c.ours[k] != 0 && c.expected[k] != 0;
+        if (c.ours[k] == 0 && c.expected[k] == 0) return "";
+        zeros += c.ours[k] == 0;
+        others_zeros += c.expected[k] == 0;
+    }
+    // Where both look there may be the diagonal, one place in each row, and nothing else.
+    if (both > c.ours.rows || zeros < 3 || others_zeros < 3) return "";
+    return "fits: your mask is the other way round: you attend where expected is 0, and not where it is not";
+}
+
 // On the places that both allow, ours is the expected row times a number: the same scores, only more or fewer of them.
 std::string mask_differs(const Compared& c) {
     Matrix more(c.ours.rows, c.ours.cols), fewer(c.ours.rows, c.ours.cols);

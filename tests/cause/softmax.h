@@ -16,4 +16,5 @@ std::string scores_were_scaled(const Compared& c);        // softmax of the scor
 std::string scores_were_transposed(const Compared& c);    // queries and keys exchanged
 std::string softmax_over_columns(const Compared& c);      // the wrong axis
 std::string mask_differs(const Compared& c);              // other places are excluded: mask missing, off by one, too much hidden
+std::string mask_other_way_round(const Compared& c);      // what may be seen is hidden and the reverse
 std::string weights_taken_away_after(const Compared& c);  // excluded after the softmax: rows sum to less than 1
