@@ -1,7 +1,7 @@
 // run_mistakes.cpp: plants every mistake of course/mistakes in a copy of the project, one at a time, builds, and looks who notices.
 //
 //   make mistakes                     all of them, a few minutes; writes course/MISTAKES.md and course/suspects.txt
-//   make mistakes ARGS="no_scale"     only these, and prints what the tests say
+//   make mistakes ARGS="no_scale"     only these; the others stand in the table as they were found before
 //   make mistakes ARGS="--sample 8"   eight, spread over the table; nothing is written
 //   make mistakes ARGS="--changed"    those of files that differ from the last commit; nothing is written
 //
@@ -99,7 +99,8 @@ static Outcome plant(const Mistake& mistake, const std::string& copy, const std:
     if (outcome.output.find("warning:") != std::string::npos) outcome.built = false;
     if (outcome.built) {
         const std::string run = go + "RECORD_FAILURES=" + record + " timeout 100 " + program +
-                                " --test-suite-exclude=" + left_out + " '--test-case-exclude=" + too_slow + "' > " + log + " 2>&1";
+                                " --test-suite-exclude=" + left_out + " '--test-case-exclude=" + too_slow + "' > " + log +
+                                " 2>&1";
         const int status = std::system(run.c_str());
         outcome.timed_out = WIFEXITED(status) && WEXITSTATUS(status) == 124;
         outcome.output = read_if_there(copy + "/" + log);
@@ -118,6 +119,29 @@ static Outcome plant(const Mistake& mistake, const std::string& copy, const std:
     }
     outcome.seconds = seconds_now() - begin;
     return outcome;
+}
+
+// --- outcomes are kept, so that the table can be written again when a few were planted again ---
+
+static std::string outcome_path(const Mistake& mistake) { return "build/mistakes/outcomes/" + mistake.name; }
+
+static void keep_outcome(const Mistake& mistake, const Outcome& o) {
+    fs::create_directories("build/mistakes/outcomes");
+    const std::string head = std::to_string(o.built) + std::to_string(o.caught) + "\n" + o.divergence + "\n" + o.cause + "\n";
+    write_file_atomically(outcome_path(mistake), head);
+    write_file_atomically(outcome_path(mistake) + ".failures", suspects_text(o.failures));
+}
+
+static Outcome kept_outcome(const Mistake& mistake) {
+    const std::vector<std::string> lines = split_lines(read_file(outcome_path(mistake)));
+    require(lines.size() == 3 && lines[0].size() == 2, outcome_path(mistake), ": is no outcome");
+    Outcome o;
+    o.built = lines[0][0] == '1';
+    o.caught = lines[0][1] == '1';
+    o.divergence = lines[1];
+    o.cause = lines[2];
+    o.failures = read_suspects(outcome_path(mistake) + ".failures");
+    return o;
 }
 
 // --- which mistakes ---
@@ -247,7 +271,6 @@ int main(int count, char** arguments) {
                 if (names.erase(mistake.name) > 0) chosen.push_back(mistake);
             require(names.empty(), "mistakes: there is no course/mistakes/", names.empty() ? "" : *names.begin(), ".txt");
         }
-        const bool whole = chosen.size() == all.size();
         jobs = std::min(jobs, static_cast<int>(chosen.size()));
         std::vector<Outcome> outcomes(chosen.size());
         std::atomic<std::size_t> next{0};
@@ -260,6 +283,7 @@ int main(int count, char** arguments) {
                 for (std::size_t n = next++; n < chosen.size(); n = next++) {
                     outcomes[n] = plant(chosen[n], copy, out, make);
                     const Outcome& o = outcomes[n];
+                    keep_outcome(chosen[n], o);
                     const std::lock_guard<std::mutex> one_at_a_time(printing);
                     const char* const how = !o.built ? "DOES NOT BUILD" : o.caught ? "caught" : "NOT CAUGHT by the test it names";
                     std::printf("%-28s %s, %zu cases fail, %.1f s%s\n", chosen[n].name.c_str(), how, o.failures.size(), o.seconds,
@@ -275,18 +299,23 @@ int main(int count, char** arguments) {
             });
         for (std::thread& worker : workers) worker.join();
 
-        std::vector<Suspect> suspects;
         int missed = 0;
-        for (std::size_t n = 0; n < chosen.size(); ++n) {
-            missed += !outcomes[n].built || !outcomes[n].caught;
-            for (const Suspect& failure : to_remember(chosen[n], outcomes[n])) suspects.push_back(failure);
-        }
-        if (whole) {
+        for (const Outcome& outcome : outcomes) missed += !outcome.built || !outcome.caught;
+        std::printf("%zu mistakes planted, %zu caught, %d not\n", chosen.size(), chosen.size() - missed, missed);
+
+        const bool complete =
+            std::all_of(all.begin(), all.end(), [](const Mistake& mistake) { return is_file(outcome_path(mistake)); });
+        if (complete && sampled == 0 && !changed) {
+            std::vector<Outcome> of_all;
+            std::vector<Suspect> suspects;
+            for (const Mistake& mistake : all) {
+                of_all.push_back(kept_outcome(mistake));
+                for (const Suspect& failure : to_remember(mistake, of_all.back())) suspects.push_back(failure);
+            }
             write_file_atomically("course/suspects.txt", suspects_text(suspects));
-            write_file_atomically("course/MISTAKES.md", matrix_text(chosen, outcomes, suspects));
+            write_file_atomically("course/MISTAKES.md", matrix_text(all, of_all, suspects));
+            std::printf("wrote course/MISTAKES.md and course/suspects.txt\n");
         }
-        std::printf("%zu mistakes planted, %zu caught, %d not%s\n", chosen.size(), chosen.size() - missed, missed,
-                    whole ? "; wrote course/MISTAKES.md and course/suspects.txt" : "");
         return missed == 0 ? 0 : 1;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());

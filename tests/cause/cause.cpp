@@ -26,7 +26,7 @@ static std::string not_numbers(const Compared& c) {
 static std::string all_zero(const Compared& c) {
     for (const float x : c.ours)
         if (x != 0) return "";
-    return c.evidence >= 2 ? "all of yours are 0: nothing was computed, or nothing flowed here" : "";
+    return c.distinct >= 2 ? "all of yours are 0: nothing was computed, or nothing flowed here" : "";
 }
 
 using Question = std::string (*)(const Compared&);

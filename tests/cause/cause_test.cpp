@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "nn/base/random.h"
+#include "nn/data/safetensors.h"
 #include "nn/layers/activation.h"
 #include "nn/layers/attention.h"
 #include "nn/layers/norm.h"
+#include "tests/cause/known.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("cause");
@@ -56,6 +59,9 @@ TEST_CASE("functions of the expected number, and what was forgotten") {
     const Matrix any = some(4, 5);
     CHECK(cause(any, changed(any, [](float x) { return std::tanh(x); }), {}) ==
           "fits: expected is tanh of yours: it was forgotten");
+    const auto loss = [](float d) { return std::log1p(std::exp(-d)); };  // -log sigmoid(d)
+    CHECK(cause(changed(any, [&](float d) { return loss(-d); }), changed(any, loss), {}) ==
+          "fits: yours is -log sigmoid of the reversed difference, -log(1 - exp(-x)), of what is expected");
     CHECK(cause(changed(any, [](float x) { return x + 0.25f; }), any, {}) == "fits: yours = expected + 0.25, a quarter");
 }
 
@@ -167,7 +173,7 @@ TEST_CASE("another step instead, one forgotten, one too many, a gain left out") 
 TEST_CASE("norms: another spread, eps in another place, none at all") {
     const int D = 12;
     const Matrix x = some(10, D, 5);
-    LayerNorm w = make_layer_norm(D);
+    Norm w = make_layer_norm(D);
     w.gain = parameter(changed(some(1, D, 6), [](float g) { return 1 + 0.1f * g; }));
     w.bias = parameter(some(1, D, 7));
     const Matrix right = layer_norm(Var(x), w, 1e-5f).value();
@@ -236,6 +242,31 @@ TEST_CASE("what is no number says where it began") {
     CHECK(cause(Matrix(3, 4), some(3, 4), {}) == "all of yours are 0: nothing was computed, or nothing flowed here");
 }
 
+TEST_CASE("known_of: sizes of the metadata and of the inputs, masks as shares, the other values; gradients only for a gradient") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("x-a.safetensors"),
+                      {{.name = "expected.a", .shape = {2, 3}, .floats = some(2, 3)},
+                       {.name = "expected.b", .shape = {2, 3}, .floats = some(2, 3)},
+                       {.name = "grad.w", .shape = {3}, .floats = some(1, 3)},
+                       {.name = "grad.v", .shape = {3}, .floats = some(1, 3)},
+                       {.name = "input.mask", .shape = {2, 4}, .integers = {1, 0, 0, 0, 1, 1, 1, 1}}},
+                      {{"hidden_size", "24"}, {"num_attention_heads", "3"}, {"act", "gelu"}});
+    const Safetensors file(folder.path("x-a.safetensors"));
+    const Known of_step = known_of(file, "expected.a"), of_gradient = known_of(file, "grad.w");
+    CHECK(of_step.sizes == std::map<std::string, double>{{"hidden_size", 24},
+                                                         {"num_attention_heads", 3},
+                                                         {"head width", 8},
+                                                         {"the ones in input.mask", 5},
+                                                         {"the share of ones in input.mask", 0.625},
+                                                         {"rows of input.mask", 2},
+                                                         {"columns of input.mask", 4}});
+    CHECK(of_step.others.size() == 2);
+    CHECK(of_step.others.at("input.mask")(1, 3) == 1);
+    CHECK(of_step.others.count("b") == 1);
+    CHECK(of_gradient.others.size() == 1);
+    CHECK(of_gradient.others.count("grad.v") == 1);
+}
+
 // --- silence ---
 
 // Many steps of many shapes and many sizes, so that an accident has every chance.
@@ -282,6 +313,7 @@ TEST_CASE("no guess about noise, wherever it was added and however small") {
 }
 
 TEST_CASE("no guess about attention weights of other queries and keys, whatever the mask") {
+    const KeepSteps keep;
     for (std::uint64_t seed = 1; seed < 200; ++seed) {
         Random random(seed);
         const auto weights = [&] {
@@ -292,6 +324,24 @@ TEST_CASE("no guess about attention weights of other queries and keys, whatever 
         };
         const std::string said = cause(weights(), weights(), {.sizes = {{"head width", 4}}, .others = {}});
         INFO(said);
+        CHECK_FALSE(said.starts_with("fits: "));
+    }
+}
+
+TEST_CASE("no guess about masks and counts, in which the same few numbers stand everywhere") {
+    Random random(9);
+    for (int round = 0; round < 1000; ++round) {
+        const int rows = 2 + random.below(4), cols = 4 + random.below(5), different = 2 + random.below(3);
+        const auto whole_numbers = [&] {
+            Matrix m(rows, cols);
+            for (float& x : m) x = static_cast<float>(random.below(different));
+            return m;
+        };
+        Known known;
+        for (int k = 0; k < 10; ++k) known.others["step " + std::to_string(k)] = whole_numbers();
+        const Matrix ours = whole_numbers(), expected = whole_numbers();
+        const std::string said = cause(ours, expected, known);
+        INFO(shape(ours), ": ", said);
         CHECK_FALSE(said.starts_with("fits: "));
     }
 }

@@ -1,5 +1,6 @@
 #include "tests/cause/compared.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -12,16 +13,19 @@ static double allowed(double b) { return 3e-6 + 1e-4 * std::abs(b); }
 Compared::Compared(const Matrix& ours, const Matrix& expected, const Known& known)
     : ours(ours), expected(expected), known(known) {
     if (!same_shape(ours, expected)) return;
-    std::set<std::pair<float, float>> pairs, far_apart;
+    std::set<std::pair<float, float>> pairs;
+    std::set<float> our_values, expected_values;  // of those far apart
     for (std::size_t k = 0; k < ours.size(); ++k) {
         if (agrees(ours[k], expected[k])) continue;
         differing.push_back(k);
         pairs.insert({ours[k], expected[k]});
         const double distance = std::abs(static_cast<double>(ours[k]) - expected[k]);
-        if (distance > 20 * allowed(expected[k])) far_apart.insert({ours[k], expected[k]});
+        if (!(distance > 20 * allowed(expected[k]))) continue;
+        our_values.insert(ours[k]);
+        expected_values.insert(expected[k]);
     }
     distinct = static_cast<int>(pairs.size());
-    evidence = static_cast<int>(far_apart.size());
+    evidence = static_cast<int>(std::min(our_values.size(), expected_values.size()));
 }
 
 bool fits(double a, double b) { return std::abs(a - b) <= allowed(b); }

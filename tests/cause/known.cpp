@@ -17,7 +17,7 @@ static void add_head_width(std::map<std::string, double>& sizes) {
                 sizes["head width"] = sizes[width] / sizes[heads];
 }
 
-static Matrix as_matrix(const Safetensors& fixture, const std::string& name) {
+Matrix as_matrix(const Safetensors& fixture, const std::string& name) {
     if (is_float_type(fixture.tensors.at(name))) return fixture.matrix(name);
     const std::vector<long>& shape = fixture.tensors.at(name).shape;
     const std::vector<long> numbers = fixture.long_integers(name);

@@ -9,4 +9,7 @@
 #include "nn/data/safetensors.h"
 #include "tests/cause/compared.h"
 
+// A tensor of whatever type; integers become floats.
+Matrix as_matrix(const Safetensors& fixture, const std::string& name);
+
 Known known_of(const Safetensors& fixture, const std::string& compared);  // "expected.layer.0.query", "grad.wte.weight"

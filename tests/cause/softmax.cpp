@@ -27,7 +27,7 @@ bool rows_are_probabilities(const Matrix& m) {
 static bool telling(float p) { return p > 1e-4f; }
 
 std::string weights_everywhere_equal(const Compared& c) {
-    if (c.evidence < 3) return "";
+    if (c.distinct < 3) return "";
     for (int i = 0; i < c.ours.rows; ++i) {
         float seen = 0;
         for (int j = 0; j < c.ours.cols; ++j) {

@@ -21,6 +21,7 @@ double absolute(double x) { return std::abs(x); }
 double positive_part(double x) { return std::max(x, 0.0); }
 double reciprocal(double x) { return x != 0 ? 1 / x : NAN; }
 double one_minus(double x) { return 1 - x; }
+double reversed(double x) { return x > 0 ? -std::log(1 - std::exp(-x)) : NAN; }  // -log sigmoid(d) -> -log sigmoid(-d)
 double hyperbolic_tangent(double x) { return std::tanh(x); }
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 double half_square(double x) { return x * x / 2; }
@@ -38,11 +39,14 @@ const Function functions[] = {{"the logarithm", logarithm},
                               {"1 minus", one_minus},
                               {"exp, less 1,", minus_one},
                               {"tanh", hyperbolic_tangent},
-                              {"the sigmoid", logistic}};
+                              {"the sigmoid", logistic},
+                              {"-log sigmoid of the reversed difference, -log(1 - exp(-x)),", reversed}};
 }  // namespace
 
 std::string function_of_expected(const Compared& c) {
-    if (c.evidence < 2) return "";
+    // Of a mask every wrong element is 1 minus the right one, which says something only when all are wrong.
+    const bool all_differ = c.differing.size() == c.expected.size() && c.expected.size() >= 4;
+    if (c.evidence < (all_differ ? 2 : 3)) return "";
     for (const Function& function : functions) {
         bool ours_is = true, expected_is = true;
         for (const std::size_t k : c.differing) {
@@ -230,7 +234,7 @@ static bool rows_are_multiples(const Compared& c, const Matrix& center, double& 
 
 std::string stretched_rows(const Compared& c) {
     const int D = c.expected.cols;
-    if (D < 4) return "";
+    if (D < 4 || c.evidence < 4) return "";
     double least, most;
     const auto words = [&](const std::string& around) {
         return "fits: every row that differs has a factor of its own, " + short_number(least) + " to " + short_number(most) +
