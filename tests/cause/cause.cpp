@@ -52,8 +52,18 @@ static std::string first_answer(const Question (&asked)[count], const Compared& 
     return "";
 }
 
+// A size that has no name yet.
+static void add_size(Known& known, const std::string& name, int size) {
+    for (const auto& [other, value] : known.sizes)
+        if (value == size) return;
+    known.sizes[name] = size;
+}
+
 std::string cause(const Matrix& ours, const Matrix& expected, const Known& known) {
-    const Compared c(ours, expected, known);
+    Known with_shape = known;
+    add_size(with_shape, "its rows", expected.rows);
+    add_size(with_shape, "its columns", expected.cols);
+    const Compared c(ours, expected, with_shape);
     if (!same_shape(ours, expected)) {
         const std::string turned = transposed_blocks(c);
         return turned.empty() ? equal_to_another(c) : turned;

@@ -61,7 +61,7 @@ TEST_CASE("functions of the expected number, and what was forgotten") {
           "fits: expected is tanh of yours: it was forgotten");
     const auto loss = [](float d) { return std::log1p(std::exp(-d)); };  // -log sigmoid(d)
     CHECK(cause(changed(any, [&](float d) { return loss(-d); }), changed(any, loss), {}) ==
-          "fits: yours is -log sigmoid of the reversed difference, -log(1 - exp(-x)), of what is expected");
+          "fits: yours is -log sigmoid with the sign reversed, -log(1 - exp(-x)), of what is expected");
     CHECK(cause(changed(any, [](float x) { return x + 0.25f; }), any, {}) == "fits: yours = expected + 0.25, a quarter");
 }
 
@@ -160,6 +160,9 @@ TEST_CASE("another step instead, one forgotten, one too many, a gain left out") 
     CHECK(cause(sum(a, b), a, known) == "fits: yours = expected + layer.0.output: one too many");
     CHECK(cause(a, sum(a, bias), known) == "fits: yours = expected - bias in every row: it was forgotten");
     CHECK(cause(a, sum(a, table), known) == "fits: yours = expected - positions, repeated: it was forgotten");
+    const Matrix long_table = some(5, 8, 4);  // more positions than a sequence of 3 needs: its first three rows are `table`
+    CHECK(cause(a, sum(a, table), {.sizes = {}, .others = {{"positions", long_table}}}) ==
+          "fits: yours = expected - the first 3 rows of positions, repeated: it was forgotten");
     Matrix times_bias = a;
     for (int i = 0; i < 6; ++i)
         for (int j = 0; j < 8; ++j) times_bias(i, j) *= bias(0, j);

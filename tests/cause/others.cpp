@@ -28,22 +28,29 @@ std::string equal_to_another(const Compared& c) {
     return "";
 }
 
+// Is ours the expected number plus sign times the other one everywhere, rows 0 ... period - 1 of it laid downwards again and again?
+static bool differs_by(const Compared& c, const Matrix& other, int period, int sign) {
+    for (int i = 0; i < c.ours.rows; ++i)
+        for (int j = 0; j < c.ours.cols; ++j) {
+            const double o = other(i % period, other.cols == 1 ? 0 : j);
+            const double slack = 4e-6 + 3e-5 * (std::abs(c.expected(i, j)) + std::abs(o));
+            if (std::abs(static_cast<double>(c.ours(i, j)) - c.expected(i, j) - sign * o) > slack) return false;
+        }
+    return true;
+}
+
 std::string forgotten_or_too_many(const Compared& c) {
+    if (c.evidence < (c.expected.size() == 1 ? 1 : 2)) return "";
+    const int R = c.expected.rows;
     for (const auto& [name, other] : c.known.others) {
-        if (!can_repeat(other, c.expected)) continue;
-        bool minus = c.evidence >= 2 || (c.evidence == 1 && c.expected.size() == 1), plus = minus;
-        for (int i = 0; i < c.ours.rows && (minus || plus); ++i)
-            for (int j = 0; j < c.ours.cols && (minus || plus); ++j) {
-                const double o = repeated(other, i, j), slack = 4e-6 + 3e-5 * (std::abs(c.expected(i, j)) + std::abs(o));
-                const double difference = static_cast<double>(c.ours(i, j)) - c.expected(i, j);
-                minus = minus && std::abs(difference + o) <= slack;
-                plus = plus && std::abs(difference - o) <= slack;
-            }
-        const std::string name_and_how = name + (other.rows == c.expected.rows ? ""
-                                                 : other.rows == 1             ? " in every row"
-                                                                               : ", repeated");
-        if (minus) return "fits: yours = expected - " + name_and_how + ": it was forgotten";
-        if (plus) return "fits: yours = expected + " + name_and_how + ": one too many";
+        if (other.cols != c.expected.cols && !(other.cols == 1 && other.rows == R)) continue;
+        for (int period = std::min(R, other.rows); period >= 1; --period) {
+            if (R % period != 0 || (other.rows > period && period < 2)) continue;  // one row out of many proves little
+            const std::string part = other.rows > period ? "the first " + std::to_string(period) + " rows of " + name : name;
+            const std::string how = period == R ? "" : period == 1 ? " in every row" : ", repeated";
+            if (differs_by(c, other, period, -1)) return "fits: yours = expected - " + part + how + ": it was forgotten";
+            if (differs_by(c, other, period, 1)) return "fits: yours = expected + " + part + how + ": one too many";
+        }
     }
     return "";
 }

@@ -26,21 +26,21 @@ double hyperbolic_tangent(double x) { return std::tanh(x); }
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 double half_square(double x) { return x * x / 2; }
 double minus_one(double x) { return std::exp(x) - 1; }
-const Function functions[] = {{"the logarithm", logarithm},
-                              {"minus the logarithm", minus_logarithm},
-                              {"exp", exponential},
+const Function functions[] = {{"the logarithm of", logarithm},
+                              {"minus the logarithm of", minus_logarithm},
+                              {"exp of", exponential},
                               {"exp of minus", exponential_of_minus},
-                              {"the square", square_of},
-                              {"half the square", half_square},
-                              {"the square root", root},
-                              {"the absolute value", absolute},
-                              {"the positive part", positive_part},
-                              {"the reciprocal", reciprocal},
+                              {"the square of", square_of},
+                              {"half the square of", half_square},
+                              {"the square root of", root},
+                              {"the absolute value of", absolute},
+                              {"the positive part of", positive_part},
+                              {"the reciprocal of", reciprocal},
                               {"1 minus", one_minus},
-                              {"exp, less 1,", minus_one},
-                              {"tanh", hyperbolic_tangent},
-                              {"the sigmoid", logistic},
-                              {"-log sigmoid of the reversed difference, -log(1 - exp(-x)),", reversed}};
+                              {"exp, less 1, of", minus_one},
+                              {"tanh of", hyperbolic_tangent},
+                              {"the sigmoid of", logistic},
+                              {"-log sigmoid with the sign reversed, -log(1 - exp(-x)), of", reversed}};
 }  // namespace
 
 std::string function_of_expected(const Compared& c) {
@@ -54,8 +54,8 @@ std::string function_of_expected(const Compared& c) {
             expected_is = expected_is && fits(c.expected[k], function.f(c.ours[k]));
             if (!ours_is && !expected_is) break;
         }
-        if (ours_is) return std::string("fits: yours is ") + function.name + " of what is expected";
-        if (expected_is) return std::string("fits: expected is ") + function.name + " of yours: it was forgotten";
+        if (ours_is) return std::string("fits: yours is ") + function.name + " what is expected";
+        if (expected_is) return std::string("fits: expected is ") + function.name + " yours: it was forgotten";
     }
     return "";
 }
