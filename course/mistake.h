@@ -7,7 +7,7 @@
 //                file     nn/layers/attention.cpp
 //                before   ...          the text that is taken out; it stands exactly once in the file
 //                after    ...          what is put in its place; several lines of before or after are lines of text
-//                caught   attention: the scale is 1 / sqrt(head width), not 1 / sqrt(D)     suite and title of the test that fails
+//                caught   attention: the scale is 1 / sqrt(head width), not 1 / sqrt(D)     suite and title of a test
 //   next     run_mistakes.cpp plants them, suspects.h recognises them by the numbers that they give
 #pragma once
 #include <string>

@@ -43,7 +43,7 @@ struct Piece {
 };
 }  // namespace
 
-// A number begins where a digit, perhaps after a minus, does not continue a word: "-0.31" and "3" in "(3, 2)", not "1" in "norm1".
+// A number begins where a digit, perhaps after a minus, continues no word: "-0.31" and "3" in "(3, 2)", not "1" in "norm1".
 static std::vector<Piece> pieces(const std::string& line) {
     std::vector<Piece> result;
     std::string words;

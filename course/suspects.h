@@ -3,7 +3,8 @@
 //
 //   format   course/suspects.txt, written by make mistakes: a line for each mistake and test case that it breaks:
 //            mistake TAB title of the case TAB the text of its first failure
-//   agrees   when the words are the same and each number is within 2 in 1000; at least one number with a point, or three different ones, must be there
+//   agrees   when the words are the same and each number is within 2 in 1000; at least one number with a point, or three different
+//            ones, must be there
 //   silent   when more than three mistakes make this failure
 //   next     tests/main.cpp asks about the first failure of every case
 #pragma once

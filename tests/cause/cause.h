@@ -1,7 +1,7 @@
 // cause.h: what turns the expected numbers into ours? A guess at the mistake, in one sentence, from nothing but numbers.
 //
-//   guess   begins with "fits: " and is made only when every element that differs agrees with it, and more of them do than the guess
-//           has free numbers; when several fit, the most telling comes first
+//   guess   begins with "fits: " and is made only when every element that differs agrees with it, and more of them do than the
+//           guess has free numbers; when several fit, the most telling comes first
 //   place   begins with "differs only ": where the differing elements stand, a fact and no guess
 //   else    "": nothing is said when nothing is known
 //   next    compared.h: the two matrices; values.h, softmax.h, places.h, others.h: the questions that are asked of them

@@ -22,8 +22,9 @@ struct Compared {
 
     int row(std::size_t element) const { return static_cast<int>(element) / expected.cols; }
     int col(std::size_t element) const { return static_cast<int>(element) % expected.cols; }
-    // How many different numbers, of ours and of the expected, are so far from each other that agreeing with a guess is no accident
-    // (twenty times what fits() allows). The same pair 500 times is evidence only once; a mask of 0 and 1 never has more than two.
+    // How many different numbers, of ours and of the expected, are so far from each other that agreeing with a guess is no
+    // accident (twenty times what fits() allows). The same pair 500 times is evidence only once; a mask of 0 and 1 never has more
+    // than two.
     int evidence = 0;
     int distinct = 0;  // different pairs that differ, by however little
 };

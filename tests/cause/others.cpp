@@ -28,7 +28,8 @@ std::string equal_to_another(const Compared& c) {
     return "";
 }
 
-// Is ours the expected number plus sign times the other one everywhere, rows 0 ... period - 1 of it laid downwards again and again?
+// Is ours everywhere the expected number plus sign times the other one, of which rows 0 ... period - 1 are laid downwards again
+// and again?
 static bool differs_by(const Compared& c, const Matrix& other, int period, int sign) {
     for (int i = 0; i < c.ours.rows; ++i)
         for (int j = 0; j < c.ours.cols; ++j) {
