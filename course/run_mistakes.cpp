@@ -35,7 +35,8 @@ namespace fs = std::filesystem;
 static const std::string left_out = "house,debugger,review_models,unicode,matmul,parallel,functions,mistake,suspects,cause";
 // Cases that train for a second: what they notice is noticed sooner.
 static const std::string too_slow =
-    "after a short training*,a short training finds*,five answers with known*,*base* parameters,*takes time in proportion*";
+    "after a short training*,a short training finds*,five answers with known*,*base* parameters,*takes time in proportion*,a few "
+    "steps of plain descent*";
 
 // What a run takes from the project; of its build folder only what the tests are linked from.
 static void copy_project(const std::string& to, const std::string& out) {

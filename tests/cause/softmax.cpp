@@ -153,23 +153,25 @@ std::string softmax_over_columns(const Compared& c) {
     return "";
 }
 
-// Where the places (i, j) of square blocks stand that `changed` marks.
-static std::string region_of(const Matrix& changed) {
+// Where the places (i, j) of square blocks stand that `changed` marks: a region has a name only when all of it is marked, or was
+// excluded in both.
+static std::string region_of(const Compared& c, const Matrix& changed) {
     const int T = changed.cols;
-    if (changed.rows % T == 0) {
-        bool above = true, on = true, below = true, first_above = true;
-        for (int i = 0; i < changed.rows; ++i)
-            for (int j = 0; j < T; ++j)
-                if (changed(i, j) != 0) {
-                    above = above && j > i % T, on = on && j == i % T, below = below && j < i % T,
-                    first_above = first_above && j == i % T + 1;
-                }
-        if (on) return "on the diagonal: each token and itself";
-        if (first_above) return "right above the diagonal: each token and the next one, a causal mask off by one";
-        if (above) return "above the diagonal: the future";
-        if (below) return "below the diagonal: the past";
-    }
-    return "";
+    if (changed.rows % T != 0) return "";
+    bool above = true, next = true, diagonal = true, below = true;
+    for (int i = 0; i < changed.rows; ++i)
+        for (int j = 0; j < T; ++j) {
+            const int ahead = j - i % T;
+            const bool marked = changed(i, j) != 0, open = !marked && (c.ours(i, j) != 0 || c.expected(i, j) != 0);
+            above = above && !(marked ? ahead <= 0 : open && ahead > 0);
+            next = next && !(marked ? ahead != 1 : open && ahead == 1);
+            diagonal = diagonal && !(marked ? ahead != 0 : open && ahead == 0);
+            below = below && !(marked ? ahead >= 0 : open && ahead < 0);
+        }
+    if (diagonal) return "on the diagonal: each token and itself";
+    if (next) return "right above the diagonal: each token and the next one, a causal mask off by one";
+    if (above) return "above the diagonal: the future";
+    return below ? "below the diagonal: the past" : "";
 }
 
 std::string mask_other_way_round(const Compared& c) {
@@ -209,11 +211,11 @@ std::string mask_differs(const Compared& c) {
     if (checked < 3 || (added == 0 && missing == 0)) return "";
     std::string sentence;
     if (added > 0) {
-        const std::string where = region_of(more);
+        const std::string where = region_of(c, more);
         sentence = "you attend to places that the mask excludes" + (where.empty() ? "" : ", " + where);
     }
     if (missing > 0) {
-        const std::string where = region_of(fewer);
+        const std::string where = region_of(c, fewer);
         sentence += std::string(sentence.empty() ? "" : "; ") + "you exclude places that may be attended to" +
                     (where.empty() ? "" : ", " + where);
     }
