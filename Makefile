@@ -51,6 +51,8 @@ INSTANCES := $(if $(filter release,$(BUILD)),precompiled/instances.cpp)
 WALK_SOURCES := $(filter-out walkthroughs/lesson/%,$(call find,walkthroughs,*.cpp))
 TEST_SOURCES := $(call find,tests,*_test.cpp)
 HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
+COURSE_PROGRAM_SOURCES := course/run_mistakes.cpp
+COURSE_SOURCES := $(filter-out $(COURSE_PROGRAM_SOURCES),$(call find,course,*.cpp))
 BENCH_SOURCES := $(wildcard bench/*.cpp)
 
 object = $(patsubst %.cpp,$(OUT)/objects/%.o,$(1))
@@ -64,6 +66,7 @@ SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/
 # A program spends its time in the few files above; -Og for the others takes a quarter less of the compiler's time than -O1. A
 # walkthrough and a test, which only call the library, need not even that.
 $(call object,$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
+$(call object,$(COURSE_SOURCES) $(COURSE_PROGRAM_SOURCES)): OPT = $(OPT_$(BUILD))
 CALLERS_OPT := $(if $(filter release,$(BUILD)),-O0 -DNDEBUG,$(OPT_$(BUILD)))
 $(call object,$(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(CALLERS_OPT)
 ifeq ($(BUILD),release)
@@ -102,7 +105,8 @@ in_front = -include $(PRECOMPILED)/$(1)
 ifeq ($(BUILD),release)
 # What has options of its own goes without: g++ would crash.
 FAST := $(filter-out nn/base/matmul.cpp,$(VECTORISED))
-SMALL := $(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES))
+SMALL := $(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES) $(COURSE_SOURCES) \
+    $(COURSE_PROGRAM_SOURCES))
 $(call object,$(FAST)): $(PRECOMPILED)/fast.h.gch
 $(call object,$(FAST)): INCLUDE = $(call in_front,fast.h)
 $(call object,$(SMALL)): $(PRECOMPILED)/small.h.gch
@@ -175,7 +179,7 @@ build/doctest/option:
 	@mkdir -p $(@D)
 	@tests/find_doctest.sh '$(CXX)' build/doctest > $@
 
-$(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY) $(OUT)/files
+$(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES) $(COURSE_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY) $(OUT)/files
 	$(say) "link    $@"
 	@mkdir -p $(@D)
 	$(quiet)$(CXX) $(filter %.o %.a,$^) $(LDFLAGS) -o $@
@@ -184,6 +188,16 @@ $(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES)) $(SHOW) $(HELPERS
 .PHONY: fuzz
 fuzz:
 	@tests/fuzz/run.sh $(ARGS)
+
+# ---- course --------------------------------------------------------------------------------------------------------------------
+# Plants the classic mistakes one by one in a copy of the project and looks which test notices: course/README.md.
+$(OUT)/run_mistakes: $(call object,course/run_mistakes.cpp $(COURSE_SOURCES)) $(LIBRARY)
+	$(say) "link    $@"
+	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
+
+.PHONY: mistakes
+mistakes: $(OUT)/run_mistakes $(TEST_PROGRAM)
+	@$(OUT)/run_mistakes --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=$(WERROR)' $(ARGS)
 
 # ---- walkthroughs ------------------------------------------------------------------------------------------------------------
 # make walk-patch_embedding or walk-patch-embedding: the name of a walkthrough's file without its ending, ARGS="--seed 2" its options.
@@ -252,7 +266,7 @@ compile_commands.json: build/doctest/option
 	done; echo ']' >> $@; echo "wrote   $@"
 
 .PHONY: format check-format
-FORMATTED = $(shell find nn bert gpt vit rlhf tests walkthroughs bench precompiled -name '*.h' -o -name '*.cpp' 2>/dev/null)
+FORMATTED = $(shell find nn bert gpt vit rlhf tests course walkthroughs bench precompiled -name '*.h' -o -name '*.cpp' 2>/dev/null)
 format:
 	clang-format -i $(FORMATTED)
 check-format:
@@ -277,6 +291,7 @@ help:
 	@echo 'make walk-NAME           run one walkthrough; its options go into ARGS="..."'
 	@echo 'make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)'
 	@echo 'make bench               measure the speed of the matrix product and of whole models'
+	@echo 'make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few'
 	@echo 'make fuzz                broken files for every reader (needs clang++), a minute each'
 	@echo 'make refresh-readme      write the outputs that the README files show'
 	@echo 'make compile_commands.json  make format  make clean'
@@ -285,5 +300,5 @@ help:
 
 # ---- which object needs which header: written by the compiler ------------------------------------------------------------------
 -include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp \
-    tests/debugger/lesson.cpp)
+    tests/debugger/lesson.cpp $(COURSE_SOURCES) $(COURSE_PROGRAM_SOURCES))
 -include $(wildcard $(PRECOMPILED)/*.d)

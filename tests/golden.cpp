@@ -6,6 +6,9 @@
 #include <filesystem>
 #include <map>
 
+#include "tests/cause/cause.h"
+#include "tests/cause/known.h"
+
 static const char* const own_folder = "tests/golden";
 
 std::string golden_folder() {
@@ -89,9 +92,29 @@ void Golden::load_weights(const Parameters& parameters, const LoadRules& rules) 
 
 void Golden::report(const std::string& step, const std::string& difference, const Where& where) const {
     if (difference.empty()) return check_none("", where);
-    const std::string order = first_difference.empty() ? "the first step that differs" : "after " + first_difference + " differed";
-    if (first_difference.empty()) first_difference = step;
-    check_none(describe() + ", " + step + " (" + order + "): " + difference, where);
+    if (!first_difference.empty()) {  // what follows differs because the first did: counted, told by check_all_used
+        later_differences.push_back(step);
+        return;
+    }
+    first_difference = step;
+    check_none(describe() + ", " + step + " (the first step that differs): " + difference, where);
+}
+
+// "31 later steps (layer.0.output, layer.1.query, ...) and 40 gradients"
+static std::string later_text(const std::vector<std::string>& later) {
+    std::string names;
+    int steps = 0, gradients = 0;
+    for (const std::string& name : later) {
+        if (name.starts_with("grad.")) {
+            ++gradients;
+        } else if (++steps <= 3) {
+            names += (names.empty() ? "" : ", ") + name;
+        }
+    }
+    if (steps > 3) names += ", ...";
+    const std::string step_words = steps == 0 ? "" : text(steps) + " later steps (" + names + ")";
+    const std::string gradient_words = gradients == 0 ? "" : text(gradients) + " gradients";
+    return step_words + (steps > 0 && gradients > 0 ? " and " : "") + gradient_words;
 }
 
 void Golden::allow_share(double share, const std::string& reason) {
@@ -111,11 +134,19 @@ void Golden::compare(const std::string& full_name, const Matrix& ours, Tolerance
     if (complaint.empty() && largest.share > allowed_share && golden_folder() == own_folder)
         complaint = "element (" + text(largest.row) + ", " + text(largest.col) + ") uses " + hundredths(largest.share) +
                     " of the tolerance, rounding may use " + hundredths(allowed_share);
+    else if (!complaint.empty())
+        complaint += why(full_name, ours);
     report(full_name, complaint, where);
 }
 
 void Golden::check(const std::string& name, const Matrix& ours, Tolerance tolerance, Where where) const {
     compare("expected." + name, ours, tolerance, where);
+}
+
+std::string Golden::why(const std::string& full_name, const Matrix& ours) const {
+    if (!first_difference.empty()) return "";  // what follows differs because the first did
+    const std::string said = cause(ours, as_matrix(file, full_name), known_of(file, full_name));
+    return said.empty() ? "" : before_cause + said;
 }
 
 void Golden::check(const std::string& name, float ours, Tolerance tolerance, Where where) const {
@@ -130,6 +161,11 @@ void Golden::check_integers(const std::string& name, const std::vector<int>& our
     } else {
         const std::size_t k = std::mismatch(ours.begin(), ours.end(), golden.begin()).first - ours.begin();
         if (k < ours.size()) complaint = "element " + text(k) + ": ours " + text(ours[k]) + ", golden " + text(golden[k]);
+    }
+    if (!complaint.empty() && ours.size() == golden.size()) {
+        Matrix numbers = as_matrix(file, "expected." + name);
+        std::copy(ours.begin(), ours.end(), numbers.begin());
+        complaint += why("expected." + name, numbers);
     }
     report("expected." + name, complaint, where);
 }
@@ -151,6 +187,7 @@ std::string Golden::not_used() const {
 void Golden::check_all_used(Where where) const {
     const std::string left = not_used();
     check_none(left.empty() ? "" : describe() + ": nothing was compared with" + left, where);
+    check_none(later_differences.empty() ? "" : describe() + ": and " + later_text(later_differences) + " differ", where);
 }
 
 static bool all_zero(const Matrix& m) {
@@ -167,7 +204,9 @@ std::string gradients_not_used(const Parameters& parameters, const Golden& golde
 }
 
 void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance, Where where) {
-    for (const Parameter& parameter : parameters) {
+    // From the loss backwards, as gradients flow: the first that differs is the nearest to the mistake.
+    for (auto entry = parameters.rbegin(); entry != parameters.rend(); ++entry) {
+        const Parameter& parameter = *entry;
         const std::string name = "grad." + parameter.name;
         const Matrix ours = published_gradient(parameter);
         if (golden.has(name))

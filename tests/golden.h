@@ -56,7 +56,7 @@ public:
     // Fills our parameters from weights.*; all must be there, and no other.
     void load_weights(const Parameters& parameters, const LoadRules& rules = {}) const;
 
-    // Compares with expected.NAME, one assertion; the message of the first step that differs says that it is the first.
+    // Compares with expected.NAME, one assertion for the first step that differs; those after it are only counted.
     void check(const std::string& name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     void check(const std::string& name, float ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     // The same for a tensor of any full name: "grad.classifier.weight".
@@ -72,15 +72,19 @@ public:
 
     // The expected.* of the file that nobody has asked for: " expected.logits expected.loss"; "" when there is none.
     std::string not_used() const;
-    // One assertion that there is none.
+    // One assertion that there is none, and one that tells how many steps and gradients differed after the first.
     void check_all_used(Where where = Where::current()) const;
 
 private:
     mutable std::set<std::string> used;     // full names
     mutable std::string first_difference;  // the first step that failed
     double allowed_share = highest_share;
+    mutable std::vector<std::string> later_differences;
 
     void report(const std::string& step, const std::string& difference, const Where& where) const;
+    // For the first step that differs, a line about what turns the expected numbers into ours; "" when nobody knows.
+    std::string why(const std::string& full_name, const Matrix& ours) const;
+    friend void check_gradients(const Parameters&, const Golden&, Tolerance, Where);
 };
 
 // The gradient of every parameter against grad.NAME of the file. A parameter without grad.NAME must have none of ours either,

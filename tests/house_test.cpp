@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"};
 static const std::vector<std::string> all_folders{"nn",           "bert",  "gpt",   "vit",      "rlhf",
-                                                  "walkthroughs", "tests", "bench", "debugger", "precompiled"};
+                                                  "walkthroughs", "tests", "bench", "debugger", "precompiled",
+                                                  "course"};
 
 // The files under the folders that end so, sorted: "vit/vit.cpp".
 static std::vector<std::string> files_in(const std::vector<std::string>& folders, const std::vector<std::string>& endings) {
@@ -60,7 +61,8 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"walkthroughs", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"}},
     {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "bench"}},
     {"precompiled", {"tests", "precompiled"}},
-    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests"}},
+    {"course", {"nn", "course"}},
+    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "course", "tests"}},
 };
 
 static bool may_include(const std::string& file, const std::string& included) {

@@ -10,6 +10,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+
+#include "course/mistake.h"
+#include "course/suspects.h"
 
 #include "tests/golden.h"
 
@@ -23,6 +27,56 @@ static void print_result() {
     std::printf("%d passed, %d failed\n", ran - failed, failed);
     std::fflush(stdout);
 }
+
+// The first failure of a case is compared with those that known mistakes make; where one agrees, the mistake is named. With the
+// environment variable RECORD_FAILURES the failure is written there instead, in the format of course/suspects.h.
+struct Recogniser : doctest::IReporter {
+    std::string title;
+    bool seen = false;  // a failure of this case
+
+    explicit Recogniser(const doctest::ContextOptions&) {}
+
+    void failed(const std::string& failure) {
+        if (seen) return;
+        seen = true;
+        if (const char* const path = std::getenv("RECORD_FAILURES")) {
+            if (std::FILE* const file = std::fopen(path, "a")) {
+                std::fputs(suspects_text({{"?", title, comparable(failure)}}).c_str(), file);
+                std::fclose(file);
+            }
+            return;
+        }
+        static const std::vector<Suspect> suspects = read_suspects();
+        for (const std::string& name : suspected(suspects, title, failure)) {
+            const std::string path = "course/mistakes/" + name + ".txt";
+            std::printf("    suspect  %s: %s\n", path.c_str(), read_mistake(path).says.c_str());
+        }
+    }
+
+    void test_case_start(const doctest::TestCaseData& test) override {
+        title = test.m_name;
+        seen = false;
+    }
+    void log_assert(const doctest::AssertData& data) override {
+        if (!data.m_failed) return;
+        const doctest::String what = data.m_threw ? data.m_exception : data.m_decomp;
+        failed(std::string(data.m_expr) + " is " + what.c_str());
+    }
+    void log_message(const doctest::MessageData& message) override {
+        if (message.m_severity != doctest::assertType::is_warn) failed(message.m_string.c_str());
+    }
+    void test_case_exception(const doctest::TestCaseException& exception) override { failed(exception.error_string.c_str()); }
+
+    void report_query(const doctest::QueryData&) override {}
+    void test_run_start() override {}
+    void test_run_end(const doctest::TestRunStats&) override {}
+    void test_case_reenter(const doctest::TestCaseData&) override {}
+    void test_case_end(const doctest::CurrentTestCaseStats&) override {}
+    void subcase_start(const doctest::SubcaseSignature&) override {}
+    void subcase_end() override {}
+    void test_case_skipped(const doctest::TestCaseData&) override {}
+};
+REGISTER_LISTENER("recogniser", 2, Recogniser);
 
 struct Counter : doctest::IReporter {
     bool crashed = false;

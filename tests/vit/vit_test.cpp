@@ -107,15 +107,6 @@ TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride
             }
 }
 
-TEST_CASE("a channel-major patch with a channel-last matrix gives another embedding: the classic mistake is visible") {
-    Random random(3);
-    const Image image = random_image(random, tiny);
-    const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
-    const Matrix right = vit::embed_patches({image}, w, tiny).patch_embeddings.value();
-    const Matrix wrong = linear(patchify_channel_major(image, tiny.grid.patch_size), w.projection).value();
-    CHECK(difference(wrong, right) != "");
-}
-
 TEST_CASE("the images of a batch do not see each other") {
     Random random(4);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});

@@ -108,16 +108,23 @@ TEST_CASE("choose divides by the number of words, and by what a candidate is lik
     Random random(5);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const std::vector<std::vector<int>> candidates{{1, 2, 3}, {4}, {5, 0}};
-    std::vector<double> plain, relative;
-    for (const std::vector<int>& candidate : candidates) {
-        const double after_prompt = gpt::log_probability({2, 3}, candidate, w, config) / static_cast<double>(candidate.size());
-        const double after_neutral = gpt::log_probability({0}, candidate, w, config) / static_cast<double>(candidate.size());
-        plain.push_back(after_prompt);
-        relative.push_back(after_prompt - after_neutral);
+    int chosen_otherwise_by_sum = 0;  // a test in which the sum chooses like the mean would not tell one from the other
+    for (const std::vector<int>& prompt : std::vector<std::vector<int>>{{2, 3}, {1}, {0, 4}, {5, 5}, {3, 1, 2}}) {
+        std::vector<double> sums, means, relative;
+        for (const std::vector<int>& candidate : candidates) {
+            const double after_prompt = gpt::log_probability(prompt, candidate, w, config);
+            const double after_neutral = gpt::log_probability({0}, candidate, w, config);
+            const double words = static_cast<double>(candidate.size());
+            sums.push_back(after_prompt);
+            means.push_back(after_prompt / words);
+            relative.push_back((after_prompt - after_neutral) / words);
+        }
+        const auto best = [](const std::vector<double>& scores) { return std::max_element(scores.begin(), scores.end()) - scores.begin(); };
+        CHECK(in_context::choose(prompt, candidates, w, config) == best(means));
+        CHECK(in_context::choose(prompt, candidates, w, config, {0}) == best(relative));
+        chosen_otherwise_by_sum += best(sums) != best(means);
     }
-    CHECK(in_context::choose({2, 3}, candidates, w, config) == std::max_element(plain.begin(), plain.end()) - plain.begin());
-    CHECK(in_context::choose({2, 3}, candidates, w, config, {0}) ==
-          std::max_element(relative.begin(), relative.end()) - relative.begin());
+    CHECK(chosen_otherwise_by_sum > 0);
     CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: there is no candidate");
     CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no words");
 }

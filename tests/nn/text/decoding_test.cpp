@@ -246,7 +246,7 @@ TEST_CASE("the watcher is told every token and how likely the model thought it, 
     const Matrix after{{std::log(0.5f), std::log(0.125f), std::log(0.375f)}, {0, 0, 0}, {0, 0, 0}};
     Bigrams model(after);
     std::vector<float> seen;
-    const Watcher watcher = [&](int sequence, int id, float p) {
+    const TokenWatcher watcher = [&](int sequence, int id, float p) {
         seen.insert(seen.end(), {static_cast<float>(sequence), static_cast<float>(id), p});
     };
     generate(equal_batch({0}, 1), model, {.new_tokens = 2}, {.top_k = 2}, {{0.9f, 0}}, watcher);

@@ -1,0 +1,327 @@
+// run_mistakes.cpp: plants every mistake of course/mistakes in a copy of the project, one at a time, and looks which test notices.
+//
+//   make mistakes                     all of them, a few minutes; writes course/MISTAKES.md and course/suspects.txt
+//   make mistakes ARGS="no_scale"     only these; the others stand in the table as they were found before
+//   make mistakes ARGS="--sample 8"   eight, spread over the table; nothing is written
+//   make mistakes ARGS="--changed"    those of files that differ from the last commit; nothing is written
+//
+//   fails   when a mistake does not build, or is not caught by the test that its file names
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "course/mistake.h"
+#include "course/suspects.h"
+#include "nn/base/clock.h"
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+
+namespace fs = std::filesystem;
+
+// --- a copy of the project in which a mistake can be made ---
+
+// Suites that cannot notice a wrong number but take long, or look at files and not at numbers.
+static const std::string left_out = "house,debugger,review_models,unicode,matmul,parallel,functions,mistake,suspects,cause";
+// Cases that train for a second: what they notice is noticed sooner.
+static const std::string too_slow =
+    "after a short training*,a short training finds*,five answers with known*,*base* parameters,*takes time in proportion*,a few "
+    "steps of plain descent*";
+
+// What a run takes from the project; of its build folder only what the tests are linked from.
+static void copy_project(const std::string& to, const std::string& out) {
+    fs::remove_all(to);
+    fs::create_directories(to + "/" + out);
+    const std::string command_of_copy = "cp -a ";  // with the times, by which make knows what is new
+    std::string what;
+    for (const auto& entry : fs::directory_iterator(".")) {
+        const std::string name = entry.path().filename().string();
+        if (name != "build" && name != ".git") what += " '" + name + "'";
+    }
+    std::string built;
+    for (const char* const part : {"objects", "precompiled", "tests", "library.a", "flags", "files"})
+        built += " " + out + "/" + part;
+    const std::string commands = command_of_copy + what + " " + to + " && " + command_of_copy + built + " " + to + "/" + out +
+                                 " && " + command_of_copy + "build/doctest " + to + "/build";
+    require(std::system(commands.c_str()) == 0, "mistakes: the project could not be copied to ", to);
+}
+
+namespace {
+struct Outcome {
+    bool built = false, caught = false, timed_out = false;
+    std::vector<Suspect> failures;  // the first failure of every case that failed
+    std::string divergence, cause;  // of the first parity case that differs; of one with a guess, if there is one
+    std::string output;
+    double seconds = 0;
+};
+}  // namespace
+
+static std::string read_if_there(const std::string& path) { return is_file(path) ? read_file(path) : ""; }
+
+// "gpt-a.safetensors, block.0.attention (3, 0) ..." and the cause below it, from what the tests print.
+static void find_divergence(Outcome& outcome) {
+    const std::vector<std::string> lines = split_lines(outcome.output);
+    const std::string mark = " (the first step that differs)", cause_mark = "    cause    ";
+    for (std::size_t n = 0; n < lines.size(); ++n) {
+        const std::size_t at = lines[n].find(mark);
+        if (at == std::string::npos) continue;
+        std::size_t begin = lines[n].rfind("ERROR: ", at);
+        begin = begin == std::string::npos ? 0 : begin + 7;
+        const std::string cause =
+            n + 1 < lines.size() && lines[n + 1].starts_with(cause_mark) ? lines[n + 1].substr(cause_mark.size()) : "";
+        const bool better = outcome.divergence.empty() || (!outcome.cause.starts_with("fits: ") && cause.starts_with("fits: "));
+        if (!better) continue;
+        outcome.divergence = lines[n].substr(begin, at - begin);
+        outcome.divergence.erase(0, outcome.divergence.find_first_not_of(' '));
+        outcome.cause = cause;
+    }
+}
+
+static Outcome plant(const Mistake& mistake, const std::string& copy, const std::string& out, const std::string& make) {
+    const double begin = seconds_now();
+    Outcome outcome;
+    const std::string original = read_file(mistake.file);
+    write_file_atomically(copy + "/" + mistake.file, with_mistake(original, mistake));
+    const std::string program = out + "/tests/run", record = "failures", log = "log";
+    fs::remove(copy + "/" + record);
+    const std::string go = "cd " + copy + " && env -u MAKEFLAGS -u MFLAGS ";
+    const std::string build = go + make + " " + program + " > " + log + " 2>&1";
+    outcome.built = std::system(build.c_str()) == 0;
+    outcome.output = read_if_there(copy + "/" + log);
+    if (outcome.output.find("warning:") != std::string::npos) outcome.built = false;
+    if (outcome.built) {
+        const std::string run = go + "RECORD_FAILURES=" + record + " timeout 100 " + program +
+                                " --test-suite-exclude=" + left_out + " '--test-case-exclude=" + too_slow + "' > " + log +
+                                " 2>&1";
+        const int status = std::system(run.c_str());
+        outcome.timed_out = WIFEXITED(status) && WEXITSTATUS(status) == 124;
+        outcome.output = read_if_there(copy + "/" + log);
+        for (Suspect failure : read_suspects(copy + "/" + record)) {
+            failure.mistake = mistake.name;
+            outcome.caught = outcome.caught || failure.title == mistake.title;
+            outcome.failures.push_back(failure);
+        }
+        find_divergence(outcome);
+    }
+    // The right source and the object made from it are put back with their times, so that make compiles nothing for the next one.
+    const std::string object = out + "/objects/" + mistake.file.substr(0, mistake.file.size() - 4) + ".o";
+    for (const std::string& file : {mistake.file, object}) {
+        fs::copy_file(file, copy + "/" + file, fs::copy_options::overwrite_existing);
+        fs::last_write_time(copy + "/" + file, fs::last_write_time(file));
+    }
+    outcome.seconds = seconds_now() - begin;
+    return outcome;
+}
+
+// --- outcomes are kept, so that the table can be written again when a few were planted again ---
+
+static std::string outcome_path(const Mistake& mistake) { return "build/mistakes/outcomes/" + mistake.name; }
+
+static void keep_outcome(const Mistake& mistake, const Outcome& o) {
+    fs::create_directories("build/mistakes/outcomes");
+    const std::string head = std::to_string(o.built) + std::to_string(o.caught) + "\n" + o.divergence + "\n" + o.cause + "\n";
+    write_file_atomically(outcome_path(mistake), head);
+    write_file_atomically(outcome_path(mistake) + ".failures", suspects_text(o.failures));
+}
+
+static Outcome kept_outcome(const Mistake& mistake) {
+    const std::vector<std::string> lines = split_lines(read_file(outcome_path(mistake)));
+    require(lines.size() == 3 && lines[0].size() == 2, outcome_path(mistake), ": is no outcome");
+    Outcome o;
+    o.built = lines[0][0] == '1';
+    o.caught = lines[0][1] == '1';
+    o.divergence = lines[1];
+    o.cause = lines[2];
+    o.failures = read_suspects(outcome_path(mistake) + ".failures");
+    return o;
+}
+
+// --- which mistakes ---
+
+static std::vector<Mistake> sample(const std::vector<Mistake>& all, int count) {
+    std::vector<Mistake> some;
+    const int n = static_cast<int>(all.size());
+    for (int k = 0; k < std::min(count, n); ++k) some.push_back(all[static_cast<std::size_t>(k) * n / std::min(count, n)]);
+    return some;
+}
+
+static std::vector<Mistake> of_changed_files(const std::vector<Mistake>& all) {
+    std::FILE* const pipe = popen("git diff --name-only HEAD", "r");
+    require(pipe != nullptr, "mistakes: git cannot be asked for the changed files");
+    std::string names;
+    for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) names += static_cast<char>(c);
+    pclose(pipe);
+    const std::vector<std::string> changed = split_lines(names);
+    std::vector<Mistake> some;
+    for (const Mistake& mistake : all)
+        if (std::count(changed.begin(), changed.end(), mistake.file) +
+                std::count(changed.begin(), changed.end(), "course/mistakes/" + mistake.name + ".txt") >
+            0)
+            some.push_back(mistake);
+    return some;
+}
+
+// --- what is written ---
+
+// Of the failures of one mistake those that others may be recognised by: the named test's, then the telling ones, six at most.
+static std::vector<Suspect> to_remember(const Mistake& mistake, const Outcome& outcome) {
+    std::vector<Suspect> kept;
+    for (const bool named : {true, false})
+        for (const Suspect& failure : outcome.failures)
+            if ((failure.title == mistake.title) == named && is_telling(failure.failure) &&
+                failure.failure.find("/tmp") == std::string::npos && kept.size() < 6)
+                kept.push_back(failure);
+    return kept;
+}
+
+// How the failures of a mistake are recognised among the suspects: itself alone, itself among two or three, or not.
+static std::string recognised(const Outcome& outcome, const std::vector<Suspect>& suspects) {
+    std::string best = "no";
+    for (const Suspect& failure : outcome.failures) {
+        const std::vector<std::string> names = suspected(suspects, failure.title, failure.failure);
+        if (names.size() == 1) return "yes";
+        if (names.size() > 1) best = "one of " + std::to_string(names.size());
+    }
+    return best;
+}
+
+static std::string relation_of(const Outcome& outcome) {
+    if (outcome.divergence.empty()) return "-";
+    return outcome.cause.empty() ? "no" : outcome.cause;
+}
+
+// A cell of a table must not end the cell.
+static std::string cell(std::string words) {
+    for (std::size_t at = words.find('|'); at != std::string::npos; at = words.find('|', at + 2)) words.replace(at, 1, "\\|");
+    return words;
+}
+
+static std::string matrix_text(const std::vector<Mistake>& mistakes, const std::vector<Outcome>& outcomes,
+                               const std::vector<Suspect>& suspects) {
+    int caught = 0, by_relation = 0, by_place = 0, by_suspect = 0, by_either = 0;
+    std::string rows;
+    for (std::size_t n = 0; n < mistakes.size(); ++n) {
+        const Mistake& m = mistakes[n];
+        const Outcome& o = outcomes[n];
+        const std::string relation = relation_of(o), suspect = recognised(o, suspects);
+        const bool named = relation.starts_with("fits: ") || relation.find("not numbers") != std::string::npos ||
+                           relation.starts_with("all of yours");
+        caught += o.caught;
+        by_relation += named;
+        by_place += !named && relation != "no" && relation != "-";
+        by_suspect += suspect != "no";
+        by_either += named || suspect != "no";
+        rows += "| " + m.name + " | " + cell(m.says) + " | " + (o.caught ? m.suite + ": " + cell(m.title) : "**not caught**") +
+                " | " + std::to_string(o.failures.size()) + " | " + cell(o.divergence.empty() ? "-" : o.divergence) + " | " +
+                cell(relation) + " | " + suspect + " |\n";
+    }
+    const std::string all = std::to_string(mistakes.size());
+    return "# Mistakes, and who notices\n\nWritten by `make mistakes`, which plants every mistake of `course/mistakes` in a copy "
+           "of the project, one at a\ntime, "
+           "and runs the tests.\n\n- caught by the test that the table names: " +
+           std::to_string(caught) + " of " + all +
+           "\n- named from the numbers alone (a guess that begins with \"fits\"): " + std::to_string(by_relation) +
+           "; at least located: " + std::to_string(by_place) +
+           " more\n- recognised by the failure that it makes: " + std::to_string(by_suspect) +
+           "\n- named by either: " + std::to_string(by_either) + " of " + all +
+           "\n\n| mistake | what is wrong | caught by | cases that fail | first step that differs | cause, from the numbers | "
+           "recognised |\n"
+           "|---|---|---|---|---|---|---|\n" +
+           rows;
+}
+
+// --- main ---
+
+int main(int count, char** arguments) {
+    std::string out = "build/release", make = "make";
+    int sampled = 0, jobs = 2;
+    bool changed = false;
+    std::set<std::string> names;
+    for (int n = 1; n < count; ++n) {
+        const std::string word = arguments[n];
+        const bool has_value = n + 1 < count;
+        if (word == "--out" && has_value)
+            out = arguments[++n];
+        else if (word == "--make" && has_value)
+            make = arguments[++n];
+        else if (word == "--sample" && has_value)
+            sampled = std::atoi(arguments[++n]);
+        else if (word == "--jobs" && has_value)
+            jobs = std::max(1, std::atoi(arguments[++n]));
+        else if (word == "--changed")
+            changed = true;
+        else
+            names.insert(word);
+    }
+    try {
+        const std::vector<Mistake> all = all_mistakes();
+        std::vector<Mistake> chosen = all;
+        if (sampled > 0) chosen = sample(all, sampled);
+        if (changed) chosen = of_changed_files(all);
+        if (!names.empty()) {
+            chosen.clear();
+            for (const Mistake& mistake : all)
+                if (names.erase(mistake.name) > 0) chosen.push_back(mistake);
+            require(names.empty(), "mistakes: there is no course/mistakes/", names.empty() ? "" : *names.begin(), ".txt");
+        }
+        jobs = std::min(jobs, static_cast<int>(chosen.size()));
+        std::vector<Outcome> outcomes(chosen.size());
+        std::atomic<std::size_t> next{0};
+        std::mutex printing;
+        std::vector<std::thread> workers;
+        for (int w = 0; w < jobs; ++w)
+            workers.emplace_back([&, w] {
+                const std::string copy = "build/mistakes/" + std::to_string(w);
+                copy_project(copy, out);
+                for (std::size_t n = next++; n < chosen.size(); n = next++) {
+                    outcomes[n] = plant(chosen[n], copy, out, make);
+                    const Outcome& o = outcomes[n];
+                    keep_outcome(chosen[n], o);
+                    const std::lock_guard<std::mutex> one_at_a_time(printing);
+                    const char* const how = !o.built ? "DOES NOT BUILD" : o.caught ? "caught" : "NOT CAUGHT by the test it names";
+                    std::printf("%-28s %s, %zu cases fail, %.1f s%s\n", chosen[n].name.c_str(), how, o.failures.size(), o.seconds,
+                                o.timed_out ? ", stopped after 100 s" : "");
+                    if (!o.divergence.empty()) std::printf("    %s\n", o.divergence.c_str());
+                    if (!o.cause.empty()) std::printf("    %s\n", o.cause.c_str());
+                    if (!o.built || !o.caught) {
+                        if (!o.built) std::printf("%s\n", o.output.c_str());
+                        for (const Suspect& failure : o.failures) std::printf("    fails: %s\n", failure.title.c_str());
+                    }
+                    std::fflush(stdout);
+                }
+            });
+        for (std::thread& worker : workers) worker.join();
+
+        int missed = 0;
+        for (const Outcome& outcome : outcomes) missed += !outcome.built || !outcome.caught;
+        std::printf("%zu mistakes planted, %zu caught, %d not\n", chosen.size(), chosen.size() - missed, missed);
+
+        const bool complete =
+            std::all_of(all.begin(), all.end(), [](const Mistake& mistake) { return is_file(outcome_path(mistake)); });
+        if (complete && sampled == 0 && !changed) {
+            std::vector<Outcome> of_all;
+            std::vector<Suspect> suspects;
+            for (const Mistake& mistake : all) {
+                of_all.push_back(kept_outcome(mistake));
+                for (const Suspect& failure : to_remember(mistake, of_all.back())) suspects.push_back(failure);
+            }
+            write_file_atomically("course/suspects.txt", suspects_text(suspects));
+            write_file_atomically("course/MISTAKES.md", matrix_text(all, of_all, suspects));
+            std::printf("wrote course/MISTAKES.md and course/suspects.txt\n");
+        }
+        return missed == 0 ? 0 : 1;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 2;
+    }
+}

@@ -1,0 +1,91 @@
+#include "course/mistake.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("mistake");
+
+static const std::string example =
+    "says     the sign is wrong\n"
+    "hint     which way is down?\n"
+    "file     a.cpp\n"
+    "before   x +\n"
+    "before       y;\n"
+    "after    x - y;\n"
+    "caught   a: a goes down, then up: always\n";
+
+TEST_CASE("a mistake is read: lines of code keep their indentation, a title may hold a colon") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("sign.txt"), example);
+    const Mistake mistake = read_mistake(folder.path("sign.txt"));
+    CHECK(mistake.name == "sign");
+    CHECK(mistake.says == "the sign is wrong");
+    CHECK(mistake.before == "x +\n    y;");
+    CHECK(mistake.after == "x - y;");
+    CHECK(mistake.suite == "a");
+    CHECK(mistake.title == "a goes down, then up: always");
+    CHECK(with_mistake("z = x +\n    y;\n", mistake) == "z = x - y;\n");
+}
+
+TEST_CASE("a mistake must know where it stands: not at all and twice are refused") {
+    Mistake mistake;
+    mistake.name = "sign", mistake.file = "a.cpp", mistake.before = "x + y", mistake.after = "x - y";
+    CHECK_THROWS_WITH(with_mistake("x - y", mistake),
+                      "course/mistakes/sign.txt: `before` stands 0 times in a.cpp, expected once: x + y");
+    CHECK_THROWS_WITH(with_mistake("x + y, x + y", mistake),
+                      "course/mistakes/sign.txt: `before` stands 2 times in a.cpp, expected once: x + y");
+}
+
+TEST_CASE("a file of the table that lacks something, or says something twice, is refused with its line") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("sign.txt");
+    const auto error = [&](const std::string& text) {
+        write_file_atomically(path, text);
+        return error_of([&] { read_mistake(path); });
+    };
+    CHECK(error(example.substr(0, example.find("caught"))) == path + ": there is no line of caught");
+    CHECK(error(example + "says     again\n") == path + ":8: a second line of says");
+    CHECK(error("sais     x\n") == path + ":1: there is no key sais");
+    CHECK(error("says the sign\n") == path + ":1: the value begins in column 10");
+}
+
+// The titles of all tests, "suite: title".
+static std::set<std::string> all_titles() {
+    std::set<std::string> titles;
+    for (const std::string& path : files_below("tests")) {
+        if (!path.ends_with("_test.cpp")) continue;
+        std::string suite;
+        for (const std::string& line : split_lines(read_file(path))) {
+            for (const std::string mark : {"TEST_SUITE_BEGIN(\"", "TEST_SUITE(\""})
+                if (line.starts_with(mark)) suite = line.substr(mark.size(), line.find('"', mark.size()) - mark.size());
+            const std::string mark = "TEST_CASE(\"";
+            if (line.starts_with(mark)) titles.insert(suite + ": " + line.substr(mark.size(), line.rfind('"') - mark.size()));
+        }
+    }
+    return titles;
+}
+
+TEST_CASE("every mistake of the table can be made in the project as it is, and the test that must catch it is there") {
+    const std::set<std::string> titles = all_titles();
+    const std::vector<Mistake> mistakes = all_mistakes();
+    CHECK(mistakes.size() >= 60);
+    std::map<std::string, std::string> seen;
+    for (const Mistake& mistake : mistakes) {
+        INFO("course/mistakes/", mistake.name, ".txt");
+        REQUIRE(is_file(mistake.file));
+        std::string changed;
+        CHECK(error_of([&] { changed = with_mistake(read_file(mistake.file), mistake); }) == "");
+        CHECK(titles.count(mistake.suite + ": " + mistake.title) == 1);
+        CHECK(mistake.before != mistake.after);
+        CHECK(seen[mistake.file + changed] == "");  // no two are the same
+        seen[mistake.file + changed] = mistake.name;
+    }
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,56 @@
+#include "course/suspects.h"
+
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("suspects");
+
+TEST_CASE("the same failure: the same words, and numbers within 2 in 1000") {
+    CHECK(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 1): ours 0.7312, golden 0.5927"));
+    CHECK_FALSE(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 1): ours 0.7411, golden 0.5927"));
+    CHECK_FALSE(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 2): ours 0.7311, golden 0.5927"));
+    CHECK_FALSE(same_failure("grad.wte", "grad.wpe"));
+    CHECK_FALSE(same_failure("0.5 and 1", "0.5 and"));
+}
+
+TEST_CASE("digits inside a name are words: block.1 is not nearly block.2, and -3 is not 3") {
+    CHECK_FALSE(same_failure("block.1000 0.5", "block.1001 0.5"));
+    CHECK_FALSE(same_failure("norm1 is 0.5", "norm2 is 0.5"));
+    CHECK_FALSE(same_failure("-3 == 2.5", "3 == 2.5"));
+}
+
+TEST_CASE("a failure without numbers points at nobody") {
+    CHECK_FALSE(is_telling("identical(a, b) is false"));
+    CHECK_FALSE(is_telling("a == 3 is 2 == 3"));
+    CHECK(is_telling("w.value()(0, 0) is 1.9 == Approx( 1.825 )"));
+    const std::vector<Suspect> suspects{{"no_scale", "the scale", "identical(a, b) is false"}};
+    CHECK(suspected(suspects, "the scale", "identical(a, b) is false").empty());
+}
+
+TEST_CASE("a suspect must have failed the same test; of several all are named, up to three") {
+    std::vector<Suspect> suspects{
+        {"no_scale", "the scale", "0.1 == 0.25"}, {"root", "the scale", "0.1 == 0.25"}, {"sign", "the sign", "0.1 == 0.25"}};
+    CHECK(suspected(suspects, "the scale", "0.1 == 0.25") == std::vector<std::string>{"no_scale", "root"});
+    CHECK(suspected(suspects, "another", "0.1 == 0.25").empty());
+    suspects.push_back({"third", "the scale", "0.1 == 0.25"});
+    CHECK(suspected(suspects, "the scale", "0.1 == 0.25").size() == 3);
+    suspects.push_back({"fourth", "the scale", "0.1 == 0.25"});
+    CHECK(suspected(suspects, "the scale", "0.1 == 0.25").empty());
+}
+
+TEST_CASE("what the cause finder adds is not compared, and line ends do not break the file") {
+    CHECK(comparable("gpt-a, qkv: ours 0.5\n    cause    fits: twice") == "gpt-a, qkv: ours 0.5");
+    const TemporaryFolder folder;
+    const std::vector<Suspect> suspects{{"sign", "title", comparable("a\n\tb")}};
+    write_file_atomically(folder.path("s"), suspects_text(suspects));
+    const std::vector<Suspect> read = read_suspects(folder.path("s"));
+    REQUIRE(read.size() == 1);
+    CHECK(read[0].failure == "a  b");
+    CHECK(read_suspects(folder.path("none")).empty());
+    write_file_atomically(folder.path("s"), "no tabs here\n");
+    CHECK(error_of([&] { read_suspects(folder.path("s")); }) ==
+          folder.path("s") + ": a line has 1 parts, expected mistake, title and failure: no tabs here");
+}
+
+TEST_SUITE_END();
