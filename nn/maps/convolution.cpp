@@ -115,3 +115,9 @@ void add_parameters(Parameters& table, const std::string& name, const Convolutio
                      {w.weight}});
     if (w.bias) table.push_back({name + ".bias", {out}, Stored::as_it_is, {w.bias}});
 }
+
+void add_parameters(Parameters& table, const std::string& name, const TransposedConvolution& w, int side) {
+    const long k = side, in = w.weight.rows(), out = w.weight.cols() / (k * k);
+    table.push_back({name + ".weight", {in, out, k, k}, Stored::deconvolution, {w.weight}});
+    if (w.bias) table.push_back({name + ".bias", {out}, Stored::as_it_is, {w.bias}});
+}

@@ -46,3 +46,5 @@ Matrix convolve_transposed_textbook(const Matrix& x, const MapSize& size, const 
 // Adds `name`.weight and, where there is one, `name`.bias. Published as (D, C, k, k) by PyTorch (Stored::patches), as
 // (k, k, C, D) by Flax (Stored::as_it_is).
 void add_parameters(Parameters& table, const std::string& name, const Convolution& w, int side, Stored stored = Stored::patches);
+// The same; published as (C, D, k, k) by PyTorch (Stored::deconvolution).
+void add_parameters(Parameters& table, const std::string& name, const TransposedConvolution& w, int side);

@@ -167,4 +167,17 @@ TEST_CASE("convolution: weights that do not fit are refused with the shapes") {
           "convolve_transposed: a bias of (2, 1) for 2 channels");
 }
 
+TEST_CASE("add_parameters: a transposed convolution is published as (in, out, k, k)") {
+    // C = 1, D = 2: places (0 0) (0 1) (1 0) (1 1), two channels each
+    const TransposedConvolution w{.weight = Matrix{{1, 10, 2, 20, 3, 30, 4, 40}}, .bias = Matrix{{5, 6}}};
+    Parameters table;
+    add_parameters(table, "up", w, 2);
+    REQUIRE(table.size() == 2);
+    CHECK(table[0].name == "up.weight");
+    CHECK(table[0].shape == std::vector<long>{1, 2, 2, 2});
+    CHECK(identical(published_value(table[0]), Matrix{{1, 2}, {3, 4}, {10, 20}, {30, 40}}));
+    CHECK(table[1].name == "up.bias");
+    CHECK(table[1].shape == std::vector<long>{2});
+}
+
 TEST_SUITE_END();
