@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "nn/base/require.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/tokens.h"
@@ -185,7 +185,7 @@ struct Request {
 static int run_lesson(const Options& options, const Request& request) {
     const Config config{.lower_case = !request.cased};
     const std::string sentence = request.text.empty() ? sentence_given : text_or_file(request.text);
-    const std::string corpus = read_file(request.corpus.empty() ? two_languages : request.corpus);
+    const std::string corpus = read_text_file(request.corpus.empty() ? two_languages : request.corpus);
     require(!wordpiece::split_words(corpus, config).empty(), "wordpiece: there is no word in the text to learn from");
     Vocabulary vocabulary;
     if (!request.vocab.empty()) vocabulary = wordpiece::load_vocabulary(request.vocab);

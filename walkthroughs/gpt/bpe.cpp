@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "nn/base/require.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/tokens.h"
@@ -158,7 +158,7 @@ struct Request {
 };
 
 static int run_lesson(const Options& options, const Request& request) {
-    const std::string text = request.text.empty() ? read_file(two_languages) : text_or_file(request.text);
+    const std::string text = request.text.empty() ? read_text_file(two_languages) : text_or_file(request.text);
     require(request.vocab.empty() || !request.merges.empty(), "bpe: --vocab needs --merges, the file that came with it");
     const bool published = !request.merges.empty();
     bpe::Vocabulary vocabulary;

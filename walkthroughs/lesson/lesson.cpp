@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/text.h"
@@ -149,9 +150,7 @@ bool Lesson::claim(std::string_view words, bool holds) {
 }
 
 static std::string short_number(double number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.4g", number);
-    return digits;
+    return short_digits(number, 4);
 }
 
 bool Lesson::claim_at_least(std::string_view words, double measured, double bound) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/data/text.h"
 
@@ -28,9 +29,7 @@ void Options::declare(Option option) {
 
 // 0.001 as "0.001" and 3 as "3".
 static std::string short_number(double number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.10g", number);
-    return digits;
+    return short_digits(number, 10);
 }
 
 void Options::add(const std::string& name, int& value, const std::string& help, int least, int most) {

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <string_view>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/text.h"
@@ -305,9 +305,7 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Extent
 }
 
 static std::string short_number(float number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.4g", static_cast<double>(number));
-    return digits;
+    return short_digits(static_cast<double>(number), 4);
 }
 
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height) {
@@ -383,9 +381,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
 
 std::string fixed(double number, int digits) {
     if (std::isnan(number)) return "nan";
-    char words[400];
-    std::snprintf(words, sizeof words, "%.*f", std::clamp(digits, 0, 17), number);
-    return words;
+    return fixed_digits(number, std::clamp(digits, 0, 17));
 }
 
 std::vector<std::string> wrapped(const std::string& words, int width) {
