@@ -485,7 +485,7 @@ int main(int argc, char** argv) {
     options.add("cased", choices.cased, "the vocabulary of --vocab or --text tells capitals from small letters");
     options.add("block", choices.block, "which block's heads to look at; -1: all of a small model, the last of a large one", -1,
                 1000);
-    options.add("save", choices.save, "where to put the trained model, safetensors");
+    options.add_output("save", choices.save, "where to put the trained model, safetensors", {"", ".vocab.txt"});
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -21,8 +21,7 @@ Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours co
 }
 
 void Lesson::print(std::initializer_list<Part> parts) {
-    std::fputs(joined(parts).c_str(), out);
-    std::fflush(out);
+    write_or_throw(joined(parts), out);
 }
 
 std::string Lesson::bold(std::string_view words) const {
@@ -167,8 +166,8 @@ int Lesson::end() {
 }
 
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk) {
-    Lesson lesson(options);
     try {
+        Lesson lesson(options);
         walk(lesson);
         return lesson.end();
     } catch (const std::invalid_argument& refused) {

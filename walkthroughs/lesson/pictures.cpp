@@ -11,6 +11,7 @@
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/text.h"
+#include "nn/data/unicode.h"
 
 Colours terminal_colours() {
     if (!colours_welcome()) return Colours::none;
@@ -170,7 +171,7 @@ int display_width(std::string_view words) {
     bool in_code = false;
     for (const char32_t c : decode_utf8(words)) {
         if (c == 0x1B) in_code = true;
-        if (!in_code) ++width;
+        if (!in_code) width += columns_of(c);
         if (in_code && c == 'm') in_code = false;
     }
     return width;

@@ -459,7 +459,7 @@ int main(int argc, char** argv) {
     options.add("depth", choices.depth, "L, blocks", 1, 48);
     options.add("heads", choices.heads, "heads; 0: 4, and with --weights as many as are 64 wide", 0, 64);
     options.add("skip-positions", choices.skip_positions, "leave out the experiment with positions on and off");
-    options.add("save", choices.save, "write weights and training state here after every epoch (safetensors)");
+    options.add_output("save", choices.save, "write weights and training state here after every epoch (safetensors)");
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");
     options.add("stop-after", choices.stop_after, "stop training after so many epochs; 0: do not", 0, 10'000);
     options.add("weights", choices.weights, "do not train: ask a published or saved checkpoint (safetensors) about --image");

@@ -3,12 +3,15 @@
 #include <clocale>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/json.h"
 #include "nn/data/text.h"
+#include "tests/command.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("decimal");
@@ -31,16 +34,23 @@ TEST_CASE("fixed_digits, scientific_digits, short_digits: what printf writes in 
     CHECK(fixed_digits(std::abs(std::nan("")), 4) == "nan");
 }
 
-// A locale that writes a comma where there is one on this machine; the C library knows none that is not installed.
-static const char* locale_with_comma() {
-    for (const char* const name : {"de_DE.UTF-8", "fr_FR.UTF-8", "ru_RU.UTF-8", "de_DE.utf8", "de_DE"})
-        if (std::setlocale(LC_ALL, name) != nullptr) return name;
-    return nullptr;
+// Changes to a German locale, which writes a comma: an installed one, or one that is made for the test where the system can.
+static bool to_locale_with_comma(const TemporaryFolder& folder) {
+    if (std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr) return true;
+    run_command("localedef -i de_DE -f UTF-8 " + folder.path("de_DE.UTF-8"));
+    setenv("LOCPATH", folder.path("").c_str(), 1);
+    const bool changed = std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr;
+    unsetenv("LOCPATH");
+    return changed;
 }
 
 TEST_CASE("numbers are read and written with a point under a locale that writes a comma") {
     const std::string before = std::setlocale(LC_ALL, nullptr);
-    if (locale_with_comma() == nullptr) return;  // none is installed
+    const TemporaryFolder folder;
+    if (!to_locale_with_comma(folder)) return;  // the last test of house_test.cpp looks at the sources themselves
+    char comma[8];
+    std::snprintf(comma, sizeof comma, "%.1f", 0.5);
+    CHECK(std::string(comma) == "0,5");
     CHECK(fixed_digits(0.5, 2) == "0.50");
     CHECK(text(Part(0.5)) == "0.500000");
     CHECK(decimal_number("0.5") == 0.5);
