@@ -7,6 +7,13 @@ BUILD ?= release
 ARGS ?=
 DEBUGGER ?= gdb
 
+# Names that are set for some targets only. Without a value for the others they would have that of the environment.
+OPT :=
+MORE :=
+INCLUDE :=
+HEADER :=
+compiler :=
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -143,11 +150,13 @@ $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o $(SHOW) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
 
-# Rewritten only when the compiler or its options have changed; everything is then compiled again.
+# Rewritten only when the compiler, its options or the processor have changed; everything is then compiled again. -march=native is
+# another set of instructions on another processor: what the compiler defines (__AVX512F__, ...) tells which.
 .PHONY: always
 $(OUT)/flags: always
 	@mkdir -p $(@D)
-	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" > $@.new
+	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" \
+	    "instructions $$($(CXX) $(ARCH) -dM -E -x c++ /dev/null | cksum)" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # Rewritten only when a file has come or gone: what was linked of a file that is no more must go too.

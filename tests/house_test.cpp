@@ -13,6 +13,7 @@
 
 #include "nn/data/file.h"
 #include "tests/command.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 namespace fs = std::filesystem;
@@ -360,6 +361,56 @@ TEST_CASE("numbers are written and read without the locale: nn/base/decimal.h an
             }
             CHECK_FALSE(shows_decimals);
         }
+}
+
+// The names of variables that the Makefile uses, "$(OPT)", without those that users may set and those of make itself.
+static std::set<std::string> own_variables_of_makefile() {
+    const std::set<std::string> from_outside{"CXX",  "CXXFLAGS", "LDFLAGS", "BUILD",       "ARGS",   "DEBUGGER",
+                                             "V",    "WERROR",   "MAKE",    "MAKECMDGOALS", "CURDIR", "MAKEFLAGS"};
+    std::set<std::string> names;
+    for (const std::string& line : lines_of("Makefile"))
+        for (std::size_t at = line.find("$("); at != std::string::npos; at = line.find("$(", at + 1)) {
+            std::size_t end = at + 2;
+            while (end < line.size() && (std::isalpha(static_cast<unsigned char>(line[end])) || line[end] == '_')) ++end;
+            const std::string name = line.substr(at + 2, end - at - 2);
+            if (end < line.size() && line[end] == ')' && !name.empty() && from_outside.count(name) == 0) names.insert(name);
+        }
+    return names;
+}
+
+static std::string make_in(const std::string& environment, const std::string& words) {
+    return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX " + environment + " make --no-print-directory " + words).output;
+}
+
+TEST_CASE("Makefile: variables of its own have the same values whatever the environment says") {
+    const std::set<std::string> names = own_variables_of_makefile();
+    CHECK(names.count("INCLUDE") + names.count("MORE") + names.count("OPT") + names.count("HEADER") == 4);
+    std::string environment;
+    for (const std::string& name : names) environment += name + "=-from-outside ";
+    const std::string what = "-n -B V=1 build/release/objects/nn/base/matmul.o build/release/objects/nn/base/random.o "
+                             "build/release/objects/nn/data/text.o build/release/library.a";
+    const std::string plain = make_in("", what), changed = make_in(environment, what);
+    CHECK(plain.find("nn/base/matmul.cpp") != std::string::npos);
+    CHECK(changed == plain);
+}
+
+TEST_CASE("Makefile: a build folder that another processor has filled is built anew") {
+    const TemporaryFolder folder;
+    // A compiler that defines what the variable PROCESSOR says, as g++ -march=native defines what the processor can do.
+    const std::string compiler = folder.file("cxx", "#!/bin/sh\ncase \"$*\" in *-dM*) echo \"#define $PROCESSOR\" ;; *--version*) echo 1 ;; esac\n");
+    fs::permissions(compiler, fs::perms::owner_all);
+    const std::string flags = "build/release-cxx/flags";
+    const auto flags_on = [&](const std::string& processor) {
+        make_in("PROCESSOR=" + processor, "CXX=" + compiler + " " + flags);
+        return lines_of(flags);
+    };
+    const std::vector<std::string> one = flags_on("one");
+    CHECK(one.size() == 1);
+    const fs::file_time_type written = fs::exists(flags) ? fs::last_write_time(flags) : fs::file_time_type{};
+    CHECK(flags_on("one") == one);
+    CHECK(fs::last_write_time(flags) == written);  // not touched: nothing is compiled again
+    CHECK(flags_on("two") != one);
+    fs::remove_all("build/release-cxx");
 }
 
 TEST_SUITE_END();
