@@ -286,7 +286,7 @@ help:
 	@echo 'make walk-NAME           run one walkthrough; its options go into ARGS="..."'
 	@echo 'make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)'
 	@echo 'make bench               measure the speed of the matrix product and of whole models'
-	@echo 'make fuzz                broken files for every reader (needs clang++), a minute each'
+	@echo 'make fuzz                broken files for every reader (needs clang 15 or newer), a minute each'
 	@echo 'make refresh-readme      write the outputs that the README files show'
 	@echo 'make compile_commands.json  make format  make clean'
 	@echo 'BUILD=debug or asan      unoptimised, or checked for errors of memory; CXX=clang++-16  WERROR=1  V=1'
