@@ -499,7 +499,7 @@ TEST_CASE("load_rules: a tied table kept as lm_head.weight alone, and names that
     for (const gpt::Config& config : {tiny, tiny_2018()}) {
         const gpt::Weights w = random_weights(config);
         const Matrix expected = gpt::forward(some_ids, 5, w, config).logits.value();
-        const std::string words = config.norm == gpt::Norm::pre ? "wte.weight" : "tokens_embed.weight";
+        const std::string words = config.order == Order::pre ? "wte.weight" : "tokens_embed.weight";
         for (const std::string prefix : {"", "transformer.", "_orig_mod.transformer.", "module.", "module._orig_mod.transformer."}) {
             Parameters table = gpt::parameters(w, config);
             for (Parameter& parameter : table) {
@@ -511,7 +511,7 @@ TEST_CASE("load_rules: a tied table kept as lm_head.weight alone, and names that
             const Safetensors checkpoint(path);
             const gpt::Config found = gpt::config_of(checkpoint, 4);
             CHECK(found.tied);
-            CHECK(found.norm == config.norm);
+            CHECK(found.order == config.order);
             const gpt::Weights other = random_weights(found, 2);
             load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
             CHECK_MESSAGE(identical(gpt::forward(some_ids, 5, other, found).logits.value(), expected), prefix);

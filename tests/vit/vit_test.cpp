@@ -271,10 +271,10 @@ TEST_CASE("wrong input is refused with the sizes that came and the sizes that ar
 }
 
 TEST_CASE("load_rules: a trunk without vit., without a classifier, with a pooler or the decoder of an MAE gives the same tokens") {
-    const vit::Config square{.image_height = 6, .image_width = 6, .patch_size = 2, .channels = 1, .width = 8, .depth = 2,
+    const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2,
                              .heads = 2, .mlp_width = 12, .classes = 5};
     Random random(7);
-    const vit::Weights w = vit::make_weights(square, random, 0.5f);
+    const vit::Weights w = vit::make_weights(square, random, {.stddev = 0.5f});
     const Image image = random_image(random, square);
     const Matrix tokens = vit::forward({image}, w, square).class_tokens.value();
     const TemporaryFolder folder;

@@ -355,7 +355,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     const Image image = vit::preprocess(photograph, config);
     lesson.picture("", photograph);
     const vit::Steps steps = vit::forward({image}, w, config);
-    Matrix left = steps.probabilities.value();  // (1, K)
+    Matrix left = config.classes > 0 ? steps.probabilities.value() : Matrix();  // (1, K)
     std::vector<std::vector<std::string>> rows{{"class", "probability"}};
     for (int place = 0; place < std::min(5, config.classes); ++place) {
         const int best = argmax_row(left, 0);
