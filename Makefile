@@ -237,7 +237,7 @@ $(OUT)/bench: $(call object,$(BENCH_SOURCES)) $(SHOW) $(LIBRARY)
 
 # ---- a small program that the tests step through in gdb ------------------------------------------------------------------------
 # It links only what it shows, so that testing the debugger does not compile the whole project a second time.
-DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/require.cpp nn/base/decimal.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp) $(SHOW)
+DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/require.cpp nn/base/decimal.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp nn/data/file_kind.cpp nn/data/text.cpp) $(SHOW)
 $(call object,tests/debugger/lesson.cpp): OPT = $(OPT_$(BUILD))
 $(OUT)/debugger/lesson: $(DEBUGGED)
 	$(say) "link    $@"
