@@ -7,6 +7,13 @@ BUILD ?= release
 ARGS ?=
 DEBUGGER ?= gdb
 
+# Names that are set for some targets only. Without a value for the others they would have that of the environment.
+OPT :=
+MORE :=
+INCLUDE :=
+HEADER :=
+compiler :=
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -147,11 +154,13 @@ $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o $(SHOW) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
 
-# Rewritten only when the compiler or its options have changed; everything is then compiled again.
+# Rewritten only when the compiler, its options or the processor have changed; everything is then compiled again. -march=native is
+# another set of instructions on another processor: what the compiler defines (__AVX512F__, ...) tells which.
 .PHONY: always
 $(OUT)/flags: always
 	@mkdir -p $(@D)
-	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" > $@.new
+	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" \
+	    "instructions $$($(CXX) $(ARCH) -dM -E -x c++ /dev/null | cksum)" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # Rewritten only when a file has come or gone: what was linked of a file that is no more must go too.
@@ -242,7 +251,7 @@ $(OUT)/bench: $(call object,$(BENCH_SOURCES)) $(SHOW) $(LIBRARY)
 
 # ---- a small program that the tests step through in gdb ------------------------------------------------------------------------
 # It links only what it shows, so that testing the debugger does not compile the whole project a second time.
-DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/require.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp) $(SHOW)
+DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/require.cpp nn/base/decimal.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp nn/data/file_kind.cpp nn/data/text.cpp) $(SHOW)
 $(call object,tests/debugger/lesson.cpp): OPT = $(OPT_$(BUILD))
 $(OUT)/debugger/lesson: $(DEBUGGED)
 	$(say) "link    $@"
@@ -292,7 +301,7 @@ help:
 	@echo 'make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)'
 	@echo 'make bench               measure the speed of the matrix product and of whole models'
 	@echo 'make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few'
-	@echo 'make fuzz                broken files for every reader (needs clang++), a minute each'
+	@echo 'make fuzz                broken files for every reader (needs clang 15 or newer), a minute each'
 	@echo 'make refresh-readme      write the outputs that the README files show'
 	@echo 'make compile_commands.json  make format  make clean'
 	@echo 'BUILD=debug or asan      unoptimised, or checked for errors of memory; CXX=clang++-16  WERROR=1  V=1'

@@ -179,6 +179,13 @@ static bool measure(const Line& line, int repetitions, const Limits& general, Li
     return true;
 }
 
+// What main returns: 1 after one line when something that was printed could not be written.
+static int status_of_output() {
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+    std::fprintf(stderr, "bench: the output cannot be written\n");
+    return 1;
+}
+
 static int measure_all(const std::vector<Line>& lines, int repetitions, bool json) {
     const std::string slow = slow_build();
     if (!slow.empty())
@@ -207,7 +214,7 @@ static int measure_all(const std::vector<Line>& lines, int repetitions, bool jso
         warn_of_cliff(line, result, limits);
     }
     if (json) std::printf("\n]}\n");
-    return printed == lines.size() ? 0 : 1;
+    return printed == lines.size() ? status_of_output() : 1;
 }
 
 int main(int argc, char** argv) {
@@ -232,5 +239,5 @@ int main(int argc, char** argv) {
     }
     if (!list) return measure_all(lines, repetitions, json);
     for (const Line& line : lines) std::printf("%s\n", line.name.c_str());
-    return 0;
+    return status_of_output();
 }

@@ -111,8 +111,10 @@ LoadRules load_rules() {
 Config config_of(const Safetensors& checkpoint, int head_width) {
     const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
     Config config;
-    config.vocabulary = checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 0);
-    config.width = checkpoint.dimension(bert + "embeddings.word_embeddings.weight", 1);
+    const std::string table = bert + "embeddings.word_embeddings.weight", copy = "cls.predictions.decoder.weight";
+    const std::string words = checkpoint.has(table) || !checkpoint.has(copy) ? table : copy;  // of the two, some files hold the copy
+    config.vocabulary = checkpoint.dimension(words, 0);
+    config.width = checkpoint.dimension(words, 1);
     config.positions = checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0);
     config.token_types = checkpoint.dimension(bert + "embeddings.token_type_embeddings.weight", 0);
     config.depth = 0;

@@ -177,7 +177,8 @@ Parameters parameters(const Weights& w, const bert::Config& config) {
 
 LoadRules load_rules() {
     LoadRules rules = bert::load_rules();
-    rules.ignored_endings.insert(rules.ignored_endings.end(), {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"});
+    rules.other_names = {{"bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"},
+                         {"cls.predictions.bias", "cls.predictions.decoder.bias"}};
     return rules;
 }
 

@@ -78,7 +78,7 @@ Weights make_weights(const bert::Config& config, Random& random, const Init& ini
 // Names, shapes and places of bert-base-uncased: the trunk's and those that begin with "cls.".
 Parameters parameters(const Weights& w, const bert::Config& config);
 
-// bert::load_rules, and the copies of the word table and its bias that some files hold under "cls.predictions.decoder".
+// bert::load_rules, and the word table and its bias may stand under "cls.predictions.decoder" instead, or as well.
 LoadRules load_rules();
 
 struct Steps {

@@ -6,6 +6,8 @@
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
+#include "nn/data/json.h"
 #include "nn/data/text.h"
 #include "nn/data/unicode.h"
 
@@ -41,6 +43,15 @@ static int special_id(const Vocabulary& vocabulary, std::string_view name, std::
     return id;
 }
 
+// Without the white space at both ends.
+static std::string trimmed(const std::string& line) {
+    const std::u32string characters = decode_utf8(line);
+    std::size_t begin = 0, end = characters.size();
+    while (begin < end && is_white_space(characters[begin])) ++begin;
+    while (end > begin && is_white_space(characters[end - 1])) --end;
+    return encode_utf8(std::u32string_view(characters).substr(begin, end - begin));
+}
+
 Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_view source) {
     require(!entries.empty(), source, ": a vocabulary without entries");
     Vocabulary vocabulary;
@@ -48,11 +59,11 @@ Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_
     vocabulary.entry_at.push_back(-1);  // the root
     for (int id = 0; id < vocabulary.size(); ++id) {
         const std::string& entry = entries[id];
-        require(!entry.empty(), source, ": line ", id + 1, ": an entry is empty");
         require(valid_utf8_length(entry) == entry.size(), source, ": line ", id + 1, ": the entry is no UTF-8");
+        if (trimmed(entry).empty()) continue;
         const int node = add_path(vocabulary, entry);
-        require(vocabulary.entry_at[node] < 0, source, ": line ", id + 1, ": the entry ", entry, " stands already in line ",
-                vocabulary.entry_at[node] + 1);
+        require(vocabulary.entry_at[node] < 0, source, ": line ", id + 1, ": the entry ", brief_string(entry),
+                " stands already in line ", vocabulary.entry_at[node] + 1);
         vocabulary.entry_at[node] = id;
     }
     vocabulary.continuation = add_path(vocabulary, "##");
@@ -64,31 +75,25 @@ Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_
     return vocabulary;
 }
 
-// Without the white space at both ends.
-static std::string trimmed(const std::string& line) {
-    const std::u32string characters = decode_utf8(line);
-    std::size_t begin = 0, end = characters.size();
-    while (begin < end && is_white_space(characters[begin])) ++begin;
-    while (end > begin && is_white_space(characters[end - 1])) --end;
-    return encode_utf8(std::u32string_view(characters).substr(begin, end - begin));
-}
-
 Vocabulary read_vocabulary(std::string_view file_content, std::string_view source) {
     std::vector<std::string> entries;
-    for (const std::string& line : split_lines(file_content)) {
+    for (const std::string& line : split_lines(without_byte_order_mark(file_content))) {
         const bool is_utf8 = valid_utf8_length(line) == line.size();
-        entries.push_back(is_utf8 ? trimmed(line) : line);  // make_vocabulary refuses what is no UTF-8
+        const std::string entry = is_utf8 ? trimmed(line) : line;  // make_vocabulary refuses what is no UTF-8
+        entries.push_back(entry.empty() ? line : entry);           // white space alone stays, so that it is saved as it was
     }
     return make_vocabulary(entries, source);
 }
 
-Vocabulary load_vocabulary(const std::string& path) { return read_vocabulary(read_file(path), path); }
+Vocabulary load_vocabulary(const std::string& path) { return read_vocabulary(read_text_file(path), path); }
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path) {
     std::string lines;
     for (const std::string& entry : vocabulary.entries) lines += entry + "\n";
     write_file_atomically(path, lines);
 }
+
+int Vocabulary::used() const { return entry_at.empty() ? 0 : *std::max_element(entry_at.begin(), entry_at.end()) + 1; }
 
 int id_of(const Vocabulary& vocabulary, std::string_view entry) {
     int node = 0;

@@ -37,15 +37,18 @@ struct Vocabulary {
     int continuation = 0;                          // the node behind "##", where every continuation piece begins
 
     int size() const { return static_cast<int>(entries.size()); }
+    int used() const;  // one more than the last id that a text can become: blank entries at the end do not count
 };
 
-// A vocabulary of these entries.
+// A vocabulary of these entries. An entry of nothing but white space, or of nothing, keeps its number and matches nothing: no word
+// holds white space (published Chinese lists have an entry U+2028).
 //   source  what to call them in messages: a path
-//   throws  std::invalid_argument "source: line 7: ..." for an entry that is empty, occurs twice, is no UTF-8, or when one of the
-//           five names is missing
+//   throws  std::invalid_argument "source: line 7: ..." for an entry that occurs twice, is no UTF-8, or when one of the five names
+//           is missing
 Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_view source = "vocabulary");
 
-// The published vocab.txt: one entry a line. White space around an entry is dropped, as in the published code.
+// The published vocab.txt: one entry a line, blank ones at the end included, as in the published code. White space around an entry
+// is dropped, as is a byte order mark in front of the first.
 Vocabulary load_vocabulary(const std::string& path);
 Vocabulary read_vocabulary(std::string_view file_content, std::string_view source);
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path);

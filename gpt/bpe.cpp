@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <queue>
+#include <set>
 #include <unordered_set>
 #include <utility>
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/json.h"
 #include "nn/data/text.h"
 #include "nn/data/unicode.h"
@@ -212,7 +214,8 @@ struct MergeLine {
 
 static std::vector<MergeLine> parse_merges(std::string_view file_content, std::string_view source) {
     std::vector<MergeLine> merges;
-    const std::vector<std::string> lines = split_lines(file_content);
+    std::vector<std::string> lines = split_lines(without_byte_order_mark(file_content));
+    while (!lines.empty() && lines.back().empty()) lines.pop_back();
     for (std::size_t i = 0; i < lines.size(); ++i) {
         const int number = static_cast<int>(i) + 1;
         if (i == 0 && lines[i].starts_with("#version")) continue;
@@ -230,15 +233,19 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
 
 using Ids = std::unordered_map<std::string, int>;  // bytes -> id
 
-// Every line joins two tokens that a byte or an earlier line has made, and makes a token that is new.
+// Every line joins two tokens that a byte or an earlier line has made, and no line stands there twice. Two lines may make the same
+// token ("ab c" and "a bc"): by which way it is made is a matter of their ranks.
 static void check_order(const std::vector<MergeLine>& lines, std::string_view source) {
+    std::set<std::pair<std::string, std::string>> pairs;
     std::unordered_set<std::string> made;
     for (int byte = 0; byte < 256; ++byte) made.emplace(1, static_cast<char>(byte));
     for (const MergeLine& line : lines) {
         for (const std::string& side : {line.left, line.right})
             require(made.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ", quoted(side));
-        const bool is_new = made.insert(line.left + line.right).second;
-        require(is_new, source, ": line ", line.number, ": ", quoted(line.left + line.right), " is made already");
+        made.insert(line.left + line.right);
+        const bool is_new = pairs.insert({line.left, line.right}).second;
+        require(is_new, source, ": line ", line.number, ": ", quoted(line.left), " and ", quoted(line.right),
+                " are joined already");
     }
 }
 
@@ -259,7 +266,11 @@ Vocabulary read_merges(std::string_view file_content, std::string_view source) {
     Ids ids;
     for (const unsigned char byte : published_byte_order())
         ids.emplace(std::string(1, static_cast<char>(byte)), static_cast<int>(ids.size()));
-    for (const MergeLine& line : lines) ids.emplace(line.left + line.right, static_cast<int>(ids.size()));
+    for (const MergeLine& line : lines) {
+        const bool is_new = ids.emplace(line.left + line.right, static_cast<int>(ids.size())).second;
+        require(is_new, source, ": line ", line.number, ": ", quoted(line.left + line.right),
+                " is made a second time; which number it has, only the vocab.json of this file can tell");
+    }
     Vocabulary vocabulary = assemble(lines, ids);
     add_end_of_text(vocabulary);
     return vocabulary;
@@ -267,7 +278,7 @@ Vocabulary read_merges(std::string_view file_content, std::string_view source) {
 
 constexpr std::size_t largest_file = std::size_t{1} << 28;  // bytes; the published files have a million
 
-Vocabulary load_merges(const std::string& path) { return read_merges(read_file(path, largest_file), path); }
+Vocabulary load_merges(const std::string& path) { return read_merges(read_text_file(path, largest_file), path); }
 
 static bool is_special_name(std::string_view name) { return name.size() > 2 && name.front() == '<' && name.back() == '>'; }
 
@@ -328,8 +339,8 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
 }
 
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {
-    return read_vocabulary(read_file(vocab_json_path, largest_file), vocab_json_path, read_file(merges_txt_path, largest_file),
-                           merges_txt_path);
+    return read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path,
+                           read_text_file(merges_txt_path, largest_file), merges_txt_path);
 }
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& vocab_json_path, const std::string& merges_txt_path) {

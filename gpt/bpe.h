@@ -75,12 +75,15 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order = Byt
 
 // The same from lines "left right" of symbols, as merges.txt has them. A first line "#version..." is skipped.
 //   source  what to call them in messages: a path
-//   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or makes one again
+// A byte order mark in front and blank lines at the end are skipped too.
+//   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or makes one again: its
+//           number would be a guess, read_vocabulary knows it
 Vocabulary read_merges(std::string_view file_content, std::string_view source);
 Vocabulary load_merges(const std::string& path);
 
 // Both published files. The ids come from vocab.json, which must have every byte, every token that the merges make, each number
-// from 0 to its size - 1 once, and beyond that only special words in angle brackets, <like this>.
+// from 0 to its size - 1 once, and beyond that only special words in angle brackets, <like this>. Two merges may make the same
+// token, which has one id then.
 //   throws  std::invalid_argument with the path and what does not agree
 Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_source, std::string_view merges_txt,
                            std::string_view merges_source);

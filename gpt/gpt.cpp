@@ -143,20 +143,21 @@ LoadRules load_rules(const Config& config) {
     LoadRules rules;
     rules.optional_prefixes = {"transformer."};
     rules.ignored_endings = {".attn.bias", ".attn.masked_bias", "position_ids"};
-    if (config.tied)
-        rules.ignored_endings.push_back("lm_head.weight");  // a second copy of the word table; config_of has compared
+    if (config.tied) rules.other_names = {{words_name(config.order), "lm_head.weight"}};
     return rules;
 }
 
-// The name as this file has it, with or without "transformer."; empty when it has neither.
+// The name as this file has it; empty when it does not hold the tensor.
 static std::string name_in(const Safetensors& checkpoint, const std::string& name) {
-    if (checkpoint.has(name)) return name;
-    return checkpoint.has("transformer." + name) ? "transformer." + name : "";
+    const Order order = name == words_name(Order::post) ? Order::post : Order::pre;
+    return name_in_file(checkpoint, name, load_rules({.order = order}));
 }
 
 static long dimension(const Safetensors& checkpoint, const std::string& name, std::size_t which) {
     const std::string stored = name_in(checkpoint, name);
-    require(!stored.empty(), checkpoint.path, ": there is no tensor ", name, ", this is not a GPT checkpoint");
+    if (stored.empty())
+        require(false, checkpoint.path, ": there is no tensor ", name, ", this is not a GPT checkpoint", checkpoint.other_kind({name}),
+                checkpoint.near_names(name));
     const std::vector<long>& shape = checkpoint.tensors.at(stored).shape;
     require(shape.size() == 2, checkpoint.path, ": ", stored, " has the shape ", shape_text(shape), ", it should be a matrix");
     return shape[which];
@@ -164,7 +165,7 @@ static long dimension(const Safetensors& checkpoint, const std::string& name, st
 
 Config config_of(const Safetensors& checkpoint, int head_width) {
     Config config;
-    config.order = name_in(checkpoint, "tokens_embed.weight").empty() ? Order::pre : Order::post;
+    config.order = name_in(checkpoint, positions_name(Order::post)).empty() ? Order::pre : Order::post;
     config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.order), 0));
     config.width = static_cast<int>(dimension(checkpoint, words_name(config.order), 1));
     config.positions = static_cast<int>(dimension(checkpoint, positions_name(config.order), 0));

@@ -58,8 +58,8 @@ Weights empty_weights(const Config& config);
 // Their matrices are (in, out), as ours.   prefix  put in front of every name: "transformer." in models that have a head
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix = "");
 
-// What a published file may do differently: carry "transformer." in front of its names or not, and hold the causal masks and a
-// table of position numbers, which are no parameters.
+// What a published file may do differently: carry "transformer." in front of its names or not, keep the word table of a tied model
+// under "lm_head.weight" instead or as well, and hold the causal masks and a table of position numbers, which are no parameters.
 LoadRules load_rules(const Config& config);
 
 // The configuration that a checkpoint's shapes speak of. Shapes do not tell the heads: they are in the metadata of files that we

@@ -9,6 +9,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/json.h"
 #include "nn/data/text.h"
 
@@ -149,7 +150,7 @@ static Ranking ranking_of(const Json& object) {
 }
 
 std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_line) {
-    const std::vector<std::string> lines = split_lines(read_file(path));
+    const std::vector<std::string> lines = split_lines(read_text_file(path));
     std::vector<Ranking> rankings;
     for (std::size_t k = 0; k < lines.size(); ++k) {
         if (lines[k].empty()) continue;

@@ -13,6 +13,7 @@
 
 #include "nn/data/file.h"
 #include "tests/command.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 namespace fs = std::filesystem;
@@ -297,6 +298,121 @@ TEST_CASE("walkthroughs answer --help, and refuse what they do not know with one
         CHECK(std::count(refused.output.begin(), refused.output.end(), '\n') == 1);
         CHECK(refused.output.find("--no-such-option") != std::string::npos);
     }
+}
+
+// The programs that are built: every walkthrough in the plain build.
+static std::vector<std::string> built_walkthroughs() {
+    std::vector<std::string> programs;
+    for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
+        const std::string program = std::string(BUILT) + "/walk/" + file.substr(13, file.size() - 13 - 4);
+        if (!under(file, "walkthroughs/lesson") && fs::exists(program)) programs.push_back(program);
+    }
+    return programs;
+}
+
+static bool is_one_line(const std::string& output) { return std::count(output.begin(), output.end(), '\n') == 1; }
+
+TEST_CASE("walkthroughs end with status 1 and one line when their output cannot be written") {
+    const std::vector<std::string> programs = built_walkthroughs();
+    if (!fs::exists("/dev/full")) return;
+    for (const std::string& program : programs) {
+        const CommandResult help = run_command(program + " --help > /dev/full");
+        INFO(program, " --help: ", help.output);
+        CHECK(help.status == 1);
+        CHECK(help.output.ends_with(": the output cannot be written: No space left on device\n"));
+        CHECK(is_one_line(help.output));
+    }
+    if (programs.empty()) return;
+    const std::string lesson = std::string(BUILT) + "/walk/nn/matrix";
+    const CommandResult full = run_command(lesson + " > /dev/full");
+    CHECK(full.status == 1);
+    CHECK(full.output.ends_with(": the output cannot be written: No space left on device\n"));
+    CHECK(is_one_line(full.output));
+    const CommandResult closed = run_command("{ sleep 0.3; " + lesson + "; echo status $? >&2; } | true");
+    CHECK(closed.output.ends_with(": the output cannot be written: Broken pipe\nstatus 1\n"));
+}
+
+TEST_CASE("walkthroughs refuse a place that cannot be written before they compute anything, whichever option names it") {
+    std::size_t options = 0;
+    for (const std::string& program : built_walkthroughs())
+        for (const std::string option : {"--save", "--out"}) {
+            if (run_command(program + " --help").output.find("  " + option + " ") == std::string::npos) continue;
+            ++options;
+            const CommandResult refused = run_command("timeout 5 " + program + " " + option + " /no/such/folder/model");
+            INFO(program, ": ", refused.output);
+            CHECK(refused.status == 2);
+            CHECK(is_one_line(refused.output));
+            CHECK(refused.output.find(option + " /no/such/folder/model") != std::string::npos);
+        }
+    CHECK((options >= 7 || built_walkthroughs().empty()));
+}
+
+// printf and strtod ask the locale for the decimal point, as std::to_string does of a double.
+TEST_CASE("numbers are written and read without the locale: nn/base/decimal.h and nn/data/text.h do it") {
+    for (const std::string& file : files_in(library_folders, {".h", ".cpp"}))
+        for (const std::string& line : lines_of(file)) {
+            INFO(file, ": ", line);
+            for (const std::string call : {"strtod(", "strtof(", "stod(", "stof(", "atof(", "setlocale("})
+                CHECK(line.find(call) == std::string::npos);
+            const std::size_t format = line.find("printf(");
+            if (format == std::string::npos) continue;
+            bool shows_decimals = false;  // "%.4f", "%10.*g"
+            for (std::size_t at = line.find('%', format); at != std::string::npos; at = line.find('%', at + 1)) {
+                const std::size_t letter = line.find_first_not_of("0123456789.*+- #", at + 1);
+                shows_decimals = shows_decimals || (letter != std::string::npos && std::string("fFeEgGa").find(line[letter]) != std::string::npos);
+            }
+            CHECK_FALSE(shows_decimals);
+        }
+}
+
+// The names of variables that the Makefile uses, "$(OPT)", without those that users may set and those of make itself.
+static std::set<std::string> own_variables_of_makefile() {
+    const std::set<std::string> from_outside{"CXX",  "CXXFLAGS", "LDFLAGS", "BUILD",       "ARGS",   "DEBUGGER",
+                                             "V",    "WERROR",   "MAKE",    "MAKECMDGOALS", "CURDIR", "MAKEFLAGS"};
+    std::set<std::string> names;
+    for (const std::string& line : lines_of("Makefile"))
+        for (std::size_t at = line.find("$("); at != std::string::npos; at = line.find("$(", at + 1)) {
+            std::size_t end = at + 2;
+            while (end < line.size() && (std::isalpha(static_cast<unsigned char>(line[end])) || line[end] == '_')) ++end;
+            const std::string name = line.substr(at + 2, end - at - 2);
+            if (end < line.size() && line[end] == ')' && !name.empty() && from_outside.count(name) == 0) names.insert(name);
+        }
+    return names;
+}
+
+static std::string make_in(const std::string& environment, const std::string& words) {
+    return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX " + environment + " make --no-print-directory " + words).output;
+}
+
+TEST_CASE("Makefile: variables of its own have the same values whatever the environment says") {
+    const std::set<std::string> names = own_variables_of_makefile();
+    CHECK(names.count("INCLUDE") + names.count("MORE") + names.count("OPT") + names.count("HEADER") == 4);
+    std::string environment;
+    for (const std::string& name : names) environment += name + "=-from-outside ";
+    const std::string what = "-n -B V=1 build/release/objects/nn/base/matmul.o build/release/objects/nn/base/random.o "
+                             "build/release/objects/nn/data/text.o build/release/library.a";
+    const std::string plain = make_in("", what), changed = make_in(environment, what);
+    CHECK(plain.find("nn/base/matmul.cpp") != std::string::npos);
+    CHECK(changed == plain);
+}
+
+TEST_CASE("Makefile: a build folder that another processor has filled is built anew") {
+    const TemporaryFolder folder;
+    // A compiler that defines what the variable PROCESSOR says, as g++ -march=native defines what the processor can do.
+    const std::string compiler = folder.file("cxx", "#!/bin/sh\ncase \"$*\" in *-dM*) echo \"#define $PROCESSOR\" ;; *--version*) echo 1 ;; esac\n");
+    fs::permissions(compiler, fs::perms::owner_all);
+    const std::string flags = "build/release-cxx/flags";
+    const auto flags_on = [&](const std::string& processor) {
+        make_in("PROCESSOR=" + processor, "CXX=" + compiler + " " + flags);
+        return lines_of(flags);
+    };
+    const std::vector<std::string> one = flags_on("one");
+    CHECK(one.size() == 1);
+    const fs::file_time_type written = fs::exists(flags) ? fs::last_write_time(flags) : fs::file_time_type{};
+    CHECK(flags_on("one") == one);
+    CHECK(fs::last_write_time(flags) == written);  // not touched: nothing is compiled again
+    CHECK(flags_on("two") != one);
+    fs::remove_all("build/release-cxx");
 }
 
 TEST_SUITE_END();

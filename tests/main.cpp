@@ -111,5 +111,9 @@ int main(int count, char** arguments) {
     const int result = context.run();
     if (ran < 0) return result;
     print_result();
+    if (std::ferror(stdout) != 0) {
+        std::fputs("the output cannot be written\n", stderr);
+        return 1;
+    }
     return ran == 0 ? 1 : result;
 }

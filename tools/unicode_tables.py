@@ -14,6 +14,8 @@ The rule of each table, for all code points c from 0 to 10FFFF:
     lower cases     c and its lower case, where that is another single character; runs whose members lie `step` apart and move
                     by the same distance are one row. The only lower case of two characters, that of U+0130, is in the code.
     combining       runs of equal canonical combining class, 0 left out
+    widths          columns of a terminal: 2 for East_Asian_Width W and F; 0 for accents and what encloses (Mn Me), controls and
+                    format characters (Cc Cf, but not the soft hyphen), and the jamo that join a syllable; 1 is left out
     decompositions  one step of canonical decomposition: c, first, second (0: there is none). Hangul is arithmetic, in the code.
 """
 import sys
@@ -36,6 +38,14 @@ def sigma_context_of(character):
         return "cased"
     is_looked_through = ("A" + character + "\u03a3").lower()[-1] == final
     return "ignorable" if is_looked_through else None
+
+
+def width_of(character):
+    category = unicodedata.category(character)
+    joins_a_syllable = "\u1160" <= character <= "\u11ff"
+    if joins_a_syllable or category in ("Mn", "Me", "Cc") or (category == "Cf" and character != "\u00ad"):
+        return "0"
+    return "2" if unicodedata.east_asian_width(character) in ("W", "F") else None
 
 
 def runs(value_of):
@@ -100,6 +110,7 @@ def main():
     write_table("LowerRun", "lower_runs", [f"{{{code(a)}, {code(b)}, {step}, {way}}}," for a, b, step, way in lower_case_runs()])
     write_table("CombiningRun", "combining_runs",
                 [f"{{{code(a)}, {code(b)}, {value}}}," for a, b, value in runs(unicodedata.combining)])
+    write_table("WidthRun", "width_runs", [f"{{{code(a)}, {code(b)}, {value}}}," for a, b, value in runs(width_of)])
     write_table("Decomposition", "decompositions",
                 [f"{{{code(c)}, {code(first)}, {code(second)}}}," for c, first, second in decompositions()])
 

@@ -97,24 +97,32 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+LoadRules load_rules() {
+    return {.optional_prefixes = {"vit."},
+            .ignored_prefixes = {"decoder."},
+            .ignored_endings = {"pooler.dense.weight", "pooler.dense.bias"}};
+}
+
 Config config_of(const Safetensors& checkpoint, int head_width) {
-    const std::string projection = "vit.embeddings.patch_embeddings.projection.weight";
+    const bool has_prefix = name_in_file(checkpoint, "vit.embeddings.cls_token", load_rules()) != "embeddings.cls_token";
+    const std::string vit = has_prefix ? "vit." : "";
+    const std::string projection = vit + "embeddings.patch_embeddings.projection.weight";
     Config config;
     config.width = checkpoint.dimension(projection, 0);
     config.grid.channels = checkpoint.dimension(projection, 1);
     config.grid.patch_size = checkpoint.dimension(projection, 2);
-    const int N = checkpoint.dimension("vit.embeddings.position_embeddings", 1) - 1;
+    const int N = checkpoint.dimension(vit + "embeddings.position_embeddings", 1) - 1;
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
     require(side * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
     config.grid.height = config.grid.width = side * config.grid.patch_size;
     config.depth = 0;
-    while (checkpoint.has("vit.encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
-    config.mlp_width = checkpoint.dimension("vit.encoder.layer.0.intermediate.dense.weight", 0);
-    config.classes = checkpoint.dimension("classifier.weight", 0);
+    while (checkpoint.has(vit + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
+    config.mlp_width = checkpoint.dimension(vit + "encoder.layer.0.intermediate.dense.weight", 0);
+    config.classes = checkpoint.has("classifier.weight") ? checkpoint.dimension("classifier.weight", 0) : 0;
     require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
             " do not divide a model of width ", config.width);
     config.heads = config.width / head_width;
-    config.query_key_value_bias = checkpoint.has("vit.encoder.layer.0.attention.attention.query.bias");
+    config.query_key_value_bias = checkpoint.has(vit + "encoder.layer.0.attention.attention.query.bias");
     return config;
 }
 

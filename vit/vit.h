@@ -50,7 +50,12 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {}
 // Names, shapes and places of google/vit-base-patch16-224 and its relatives.
 Parameters parameters(const Weights& w, const Config& config);
 
+// What a published file may do differently: leave out "vit." (google/vit-base-patch16-224-in21k), hold a pooler, which no output
+// reads, or the decoder of facebook/vit-mae-base.
+LoadRules load_rules();
+
 // The configuration that a published checkpoint's shapes speak of. Shapes do not tell the heads: published models are 64 wide each.
+// A file without a classifier has 0 classes.
 Config config_of(const Safetensors& checkpoint, int head_width = 64);
 
 // The path from pixels to tokens, Eq. 1. Steps 1 and 2, the image and its squares, are the input and the rows of `patches`.

@@ -1,11 +1,13 @@
 #include "nn/base/parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "nn/base/clock.h"
@@ -79,13 +81,22 @@ static void help(int number) {
     }
 }
 
+// The system may refuse a thread (too many of them, too little memory); then the loop has the hands that there are, at least the
+// caller's own. The next loop tries again.
+static void start_helpers(Pool& p, int wanted) {
+    try {
+        for (; p.helpers < wanted; ++p.helpers) std::thread(help, p.helpers).detach();
+    } catch (const std::system_error&) {
+    }
+}
+
 static void share_out(Loop& loop, int threads) {
     Pool& p = pool();
     {
         const std::lock_guard lock(p.mutex);
-        for (; p.helpers < threads - 1; ++p.helpers) std::thread(help, p.helpers).detach();
+        start_helpers(p, threads - 1);
         p.loop = &loop;
-        p.invited = threads - 1;
+        p.invited = std::min(threads - 1, p.helpers);
         ++p.loops;
     }
     p.work_came.notify_all();

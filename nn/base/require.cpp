@@ -1,5 +1,6 @@
 #include "nn/base/require.h"
 
+#include "nn/base/decimal.h"
 #include "nn/base/matrix.h"
 
 Part::Part(std::string_view given) : kind(Kind::words), words(given) {}
@@ -22,7 +23,7 @@ std::string text(const Part& part) {
         case Part::Kind::letter: return std::string(1, part.letter);
         case Part::Kind::whole: return std::to_string(part.whole);
         case Part::Kind::natural: return std::to_string(part.natural);
-        case Part::Kind::real: return std::to_string(part.real);
+        case Part::Kind::real: return fixed_digits(part.real, 6);
         case Part::Kind::shape: return "(" + std::to_string(part.rows) + ", " + std::to_string(part.cols) + ")";
         case Part::Kind::place: return std::string(part.where.file_name()) + ":" + std::to_string(part.where.line()) + ": ";
     }

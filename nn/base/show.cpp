@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 
 #if __has_include(<unistd.h>)
@@ -20,9 +21,15 @@ static bool is_set(const char* variable) {
     return value != nullptr && *value != '\0';
 }
 
+bool terminal_is_dumb() {
+    const char* const terminal = std::getenv("TERM");
+    return terminal != nullptr && std::string(terminal) == "dumb";
+}
+
 bool colours_welcome() {
     if (is_set("NO_COLOR")) return false;
-    return is_set("FORCE_COLOR") || prints_to_terminal();
+    if (is_set("FORCE_COLOR")) return true;
+    return prints_to_terminal() && !terminal_is_dumb();
 }
 
 static void print(const std::string& words) {
@@ -36,9 +43,7 @@ void stats(const Matrix& m) { print(stats_text(m) + "\n"); }
 
 static std::string number_text(double x) {
     if (std::isnan(x)) return "nan";
-    char buffer[64];
-    std::snprintf(buffer, sizeof buffer, std::isfinite(x) && std::abs(x) >= 1e7 ? "%.4e" : "%.4f", x);
-    return buffer;
+    return std::isfinite(x) && std::abs(x) >= 1e7 ? scientific_digits(x, 4) : fixed_digits(x, 4);
 }
 
 // The rows (or columns) that are shown of `count`; -1 stands for "...".

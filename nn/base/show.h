@@ -30,5 +30,9 @@ std::string heat_text(const Matrix& m, bool in_colour);
 // finite elements, the deviation divides by their count.
 std::string stats_text(const Matrix& m);
 
-// May the output hold colours? Yes on a terminal, unless the environment variable NO_COLOR is set; yes wherever FORCE_COLOR is set.
+// May the output hold colours? Yes on a terminal, unless the environment variable NO_COLOR is set or TERM is "dumb"; yes wherever
+// FORCE_COLOR is set and NO_COLOR is not.
 bool colours_welcome();
+
+// Whether the environment variable TERM says "dumb": such a terminal understands no escape codes, neither colours nor erasing.
+bool terminal_is_dumb();

@@ -1,5 +1,10 @@
 #include "nn/data/file.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -8,6 +13,7 @@
 
 #include "nn/base/require.h"
 
+// Of the call before this one: an argument of the call that throws would be computed too early, so it is asked in a line of its own.
 static std::string reason() { return std::strerror(errno); }
 
 static bool is_directory(const std::string& path) {
@@ -19,7 +25,8 @@ static bool is_directory(const std::string& path) {
 static std::FILE* open_for_reading(const std::string& path) {
     require(!is_directory(path), path, ": is a directory, a file is needed");
     std::FILE* const file = std::fopen(path.c_str(), "rb");
-    require(file != nullptr, path, ": cannot be opened: ", reason());
+    const std::string why = reason();
+    require(file != nullptr, path, ": cannot be opened: ", why);
     return file;
 }
 
@@ -43,32 +50,107 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
     file.commit();
 }
 
-AtomicFile::AtomicFile(const std::string& given) : path(given), file(nullptr) {
+void require_writable(const std::string& path) { AtomicFile never_committed(path); }
+
+// Where a path leads when links are followed; the end of a link need not exist.
+static std::filesystem::path end_of_links(std::filesystem::path path) {
+    const int most_links = 40;  // as the system allows in one path
+    std::error_code failed;
+    for (int link = 0; link < most_links && std::filesystem::is_symlink(path, failed); ++link) {
+        const std::filesystem::path to = std::filesystem::read_symlink(path, failed);
+        if (failed) break;
+        path = path.parent_path() / to;  // `to` alone where it is absolute
+    }
+    return path;
+}
+
+static constexpr std::string_view part_mark = ".part";
+
+// "model.part123" of "model": the name, the mark, nothing but digits.
+static bool is_part_of(const std::string& name, const std::string& whole) {
+    const std::string begin = whole + std::string(part_mark);
+    return name.size() > begin.size() && name.starts_with(begin) &&
+           name.find_first_not_of("0123456789", begin.size()) == std::string::npos;
+}
+
+// A part file that can be locked belongs to nobody any more.
+static void remove_parts_of_the_dead(const std::filesystem::path& target) {
+    const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+    std::error_code failed;
+    std::vector<std::filesystem::path> parts;
+    for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed))
+        if (is_part_of(entry->path().filename().string(), target.filename().string())) parts.push_back(entry->path());
+    for (const std::filesystem::path& part : parts) {
+        const int descriptor = open(part.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+        if (descriptor < 0) continue;
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) unlink(part.c_str());
+        close(descriptor);
+    }
+}
+
+// Makes a part file of a name that nobody has, and locks it. Between the two another process may take it for one of the dead
+// and remove it; then it has no name any more, and the next number is tried.
+static std::FILE* open_part(const std::string& target, std::string& name) {
+    for (;;) {
+        const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+        name = target + std::string(part_mark) + text(static_cast<long long>(now));
+        const int descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666);
+        if (descriptor < 0 && errno == EEXIST) continue;
+        if (descriptor < 0) return nullptr;
+        struct stat state {};
+        const bool locked = flock(descriptor, LOCK_EX) == 0;  // where files cannot be locked, nobody removes parts either
+        if (locked && fstat(descriptor, &state) == 0 && state.st_nlink == 0) {
+            close(descriptor);
+            continue;
+        }
+        return fdopen(descriptor, "wb");
+    }
+}
+
+AtomicFile::AtomicFile(const std::string& given) : path(given), target(end_of_links(given).string()) {
     std::error_code ignored;
-    const std::filesystem::file_status status = std::filesystem::status(path, ignored);
-    const bool replaceable = !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
-    require(replaceable, path, ": is not an ordinary file and is not replaced by one");
-    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-    temporary = path + ".part" + text(static_cast<long long>(now));
-    file = std::fopen(temporary.c_str(), "wbx");  // x: fails when somebody else has a file of this name
-    require(file != nullptr, path, ": cannot be written: ", reason());
+    const std::filesystem::file_status status = std::filesystem::status(target, ignored);
+    const bool is_there = std::filesystem::exists(status);
+    require(!is_there || std::filesystem::is_regular_file(status), path, ": is not an ordinary file and is not replaced by one");
+    require(!std::filesystem::is_symlink(target, ignored), path, ": is a link that leads back to itself");
+    require(!target.empty(), "a file to be written needs a name, this one is empty");
+    remove_parts_of_the_dead(target);
+    file = open_part(target, temporary);
+    const std::string why = reason();
+    if (file == nullptr) temporary.clear();
+    require(file != nullptr, path, ": cannot be written: ", why);
+    if (is_there) std::filesystem::permissions(temporary, status.permissions(), ignored);
 }
 
 AtomicFile::~AtomicFile() {
+    if (!temporary.empty()) std::remove(temporary.c_str());  // while it is locked
     if (file != nullptr) std::fclose(file);
-    if (!temporary.empty()) std::remove(temporary.c_str());
+}
+
+// To be asked directly after the call that may have failed: the reason is that of the last call.
+void AtomicFile::require_written(bool written) {
+    const std::string why = written ? "" : reason();
+    require(written, path, ": cannot be written: ", why);
 }
 
 void AtomicFile::write(const void* bytes, std::size_t count) {
-    if (count > 0) require(std::fwrite(bytes, 1, count, file) == count, path, ": cannot be written: ", reason());
+    if (count == 0) return;
+    const std::size_t written = std::fwrite(bytes, 1, count, file);
+    require_written(written == count);
 }
 
 void AtomicFile::commit() {
+    const bool flushed = std::fflush(file) == 0;
+    require_written(flushed);
+    // Otherwise a machine that loses its power could find the new name with nothing in it. Some file systems cannot be asked.
+    const bool on_disk = fsync(fileno(file)) == 0 || errno == EINVAL || errno == ENOTSUP;
+    require_written(on_disk);
+    const bool renamed = std::rename(temporary.c_str(), target.c_str()) == 0;
+    require_written(renamed);
+    temporary.clear();
     const bool closed = std::fclose(file) == 0;
     file = nullptr;
-    require(closed, path, ": cannot be written: ", reason());
-    require(std::rename(temporary.c_str(), path.c_str()) == 0, path, ": cannot be written: ", reason());
-    temporary.clear();
+    require_written(closed);
 }
 
 RandomAccessFile::RandomAccessFile(const std::string& given) : path(given), file(open_for_reading(given)) {
@@ -86,7 +168,8 @@ RandomAccessFile::~RandomAccessFile() { std::fclose(file); }
 void RandomAccessFile::read(std::uint64_t first, void* into, std::size_t count) const {
     require(first <= length && count <= length - first, path, ": bytes ", first, " to ", first + count, " of a file of ", length);
     const bool done = std::fseek(file, static_cast<long>(first), SEEK_SET) == 0 && std::fread(into, 1, count, file) == count;
-    require(done, path, ": bytes ", first, " to ", first + count, " cannot be read");
+    const std::string why = std::ferror(file) != 0 ? reason() : "the file has become shorter";
+    require(done, path, ": bytes ", first, " to ", first + count, " cannot be read: ", why);
 }
 
 bool is_file(const std::string& path) {

@@ -1,4 +1,6 @@
 // file.h: whole files in, whole files out, a file that exists is never left half written; and which files there are.
+//
+//   next     file_kind.h names a file by its first bytes and reads text
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -11,10 +13,19 @@
 //   throws  std::invalid_argument with the path and the reason
 std::string read_file(const std::string& path, std::size_t limit = std::size_t{1} << 32);
 
-// Puts a file at `path`, or leaves what is there as it was: the bytes go to a temporary file beside it, which is renamed at the
-// end.
-//   throws  std::invalid_argument with the path and the reason; the temporary file is gone then
+// Puts a file at `path`, or leaves what is there as it was: the bytes go to a part file beside it, are brought to the disk, and
+// the part file is renamed.
+//   link    stays one: the file that it leads to is replaced
+//   mode    an older file hands its permissions on to the new one
+//   parts   a part file is named PATH.part and a number, and locked while somebody writes it. One that nobody has locked was
+//           left by a process that was killed; whoever writes to this path next removes it.
+//   throws  std::invalid_argument with the path and the reason; the part file is gone then
 void write_file_atomically(const std::string& path, std::string_view bytes);
+
+// Refuses a path to which write_file_atomically cannot write, before hours are spent on what is to be written. Nothing is left
+// there, and what is there stays as it is.
+//   throws  std::invalid_argument with the path and the reason
+void require_writable(const std::string& path);
 
 // The same piece by piece, for files too large to be put together in memory first.
 class AtomicFile {
@@ -27,8 +38,12 @@ public:
     void commit();
 
 private:
-    std::string path, temporary;
-    std::FILE* file;
+    std::string path;       // as given, for messages
+    std::string target;     // where the links lead
+    std::string temporary;  // "" once nothing is to be removed
+    std::FILE* file = nullptr;
+
+    void require_written(bool written);
 };
 
 // A file that is read here and there.

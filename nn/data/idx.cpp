@@ -5,13 +5,15 @@
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 
 static unsigned byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
 
 // The dimensions that the header states, once the length of the file has proved them.
 static std::vector<std::uint32_t> checked_dimensions(std::string_view bytes, std::string_view source, std::size_t wanted) {
-    const bool compressed = bytes.size() >= 2 && byte_at(bytes, 0) == 0x1F && byte_at(bytes, 1) == 0x8B;
-    require(!compressed, source, ": is compressed, unpack it first: gunzip -k FILE");
+    const bool is_idx = bytes.size() >= 2 && byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0;
+    const std::string other = is_idx ? "" : kind_of_bytes(bytes);
+    require(other.empty(), source, ": is no IDX file, it looks like ", other);
     const std::size_t header = 4 + 4 * wanted;
     require(bytes.size() >= header, source, ": ", bytes.size(), " bytes are too few for an IDX file of ", wanted, " dimensions");
     require(byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0, source, ": is no IDX file, it must begin with two bytes 0");

@@ -7,6 +7,7 @@
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 
 Image::Image(int height, int width, int channels, float value) : height(height), width(width), channels(channels) {
     require(height >= 0 && width >= 0 && channels >= 0, "Image: ", height, " x ", width, " x ", channels,
@@ -28,8 +29,9 @@ public:
 
     Image whole_image() {
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
-        require(kind == '2' || kind == '3' || kind == '5' || kind == '6', source,
-                ": is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+        const bool known = kind == '2' || kind == '3' || kind == '5' || kind == '6';
+        const std::string other = known ? "" : looks_like(bytes);
+        require(known, source, ": is no PPM or PGM file, it must begin with P2, P3, P5 or P6", other);
         at = 2;
         const int channels = kind == '3' || kind == '6' ? 3 : 1;
         const int width = number("the width", 1, largest_side);
@@ -55,6 +57,12 @@ private:
             if (bytes[at] == '#') at = std::min(bytes.find('\n', at), bytes.size() - 1);
             ++at;
         }
+    }
+
+    // Behind the samples of P5 and P6 the next picture of the same kind may follow at once.
+    bool is_next_picture(std::size_t place) const {
+        return bytes.size() - place > 2 && bytes.substr(place, 2) == bytes.substr(0, 2) &&
+               (is_space(bytes[place + 2]) || bytes[place + 2] == '#');
     }
 
     int number(std::string_view what, int least, int most) {
@@ -87,8 +95,10 @@ private:
                 ": one space must stand in front of the samples");
         ++at;
         const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes a sample, the high one first
-        require(bytes.size() - at == samples * size, source, ": ", height, " x ", width, " x ", channels, " needs ",
-                samples * size, " bytes of samples, the file holds ", bytes.size() - at);
+        const std::uint64_t held = bytes.size() - at;
+        const bool fits = held == samples * size || (held > samples * size && is_next_picture(at + samples * size));
+        require(fits, source, ": ", height, " x ", width, " x ", channels, " needs ", samples * size,
+                " bytes of samples, the file holds ", held);
         Image image(height, width, channels);
         for (float& x : image.pixels) {
             const int high = size == 2 ? static_cast<unsigned char>(bytes[at++]) : 0;

@@ -32,8 +32,10 @@ private:
 // "8 x 8 x 1"
 std::string shape(const Image& image);
 
-// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1.
-//   throws  std::invalid_argument with the path and what is wrong: truncated, too large for its own header, not such a file
+// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1. A P5 or P6 file may hold several pictures, one
+// after the other, as the formats allow: the first is read.
+//   throws  std::invalid_argument with the path and what is wrong: truncated, too large for its own header, not such a file (what
+//           it is instead, where its first bytes tell)
 Image read_image(const std::string& path);
 
 // The same from bytes in memory; `source` names them in messages.

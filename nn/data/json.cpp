@@ -6,8 +6,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 
 static constexpr int deepest = 200;  // arrays and objects inside one another; real files stay below 10
@@ -74,7 +75,7 @@ const Json* Json::find(std::string_view name) const {
 
 const Json& Json::at(std::string_view name) const {
     const Json* const value = find(name);
-    require(value != nullptr, "json: line ", line, ": the object has no member ", json_string(name));
+    require(value != nullptr, "json: line ", line, ": the object has no member ", brief_string(name));
     return *value;
 }
 
@@ -82,19 +83,28 @@ const Json& Json::at(std::string_view name) const {
 class JsonParser {
 public:
     JsonParser(std::string_view given, std::string_view source, long most_values)
-        : text(given), source(source), values_left(most_values) {}
+        : text(given), source(source), most_values(most_values), values_left(most_values) {
+        at = text.size() - without_byte_order_mark(text).size();
+    }
 
     // text: spaces value spaces
     Json whole_text() {
         Json value = any_value(0);
-        skip_spaces();
-        if (at < text.size()) wrong(at, "something stands behind the end of the value");
+        refuse_rest();
         return value;
+    }
+
+    // text: spaces { } spaces | spaces { string : value, ..., string : value } spaces
+    void members_of_whole_text(const std::function<void(const JsonMember& member)>& visit) {
+        skip_spaces();
+        if (peek() != '{') wrong(at, "an object is needed here");
+        visit_each_member(0, visit);
+        refuse_rest();
     }
 
 private:
     std::string_view text, source;
-    long values_left;
+    long most_values, values_left;
     std::size_t at = 0;
     std::size_t counted_to = 0;  // lines are counted up to here
     int line = 1;
@@ -103,6 +113,11 @@ private:
         const long line_number = 1 + std::count(text.begin(), text.begin() + byte, '\n');
         require(false, source, ": line ", line_number, ", byte ", byte, ": ", what);
         std::abort();
+    }
+
+    void refuse_rest() {
+        skip_spaces();
+        if (at < text.size()) wrong(at, "something stands behind the end of the value");
     }
 
     [[noreturn]] void wrong_end() { wrong(text.size(), "the text ends too early"); }
@@ -184,15 +199,35 @@ private:
             return;
         }
         do {
-            skip_spaces();
-            if (peek() != '"') wrong(at, "the name of a member is needed here, in quotation marks");
-            std::string name = string_characters();
-            skip_spaces();
-            if (peek() != ':') wrong(at, "a colon is needed here");
-            ++at;
+            std::string name = member_name();
             value.members.push_back({std::move(name), any_value(depth + 1)});
         } while (comma_or('}'));
         refuse_twins(value, begin);
+    }
+
+    void visit_each_member(int depth, const std::function<void(const JsonMember& member)>& visit) {
+        ++at;
+        skip_spaces();
+        if (peek() == '}') {
+            ++at;
+            return;
+        }
+        do {
+            values_left = most_values;
+            std::string name = member_name();
+            visit({std::move(name), any_value(depth + 1)});
+        } while (comma_or('}'));
+    }
+
+    // member: spaces string spaces :
+    std::string member_name() {
+        skip_spaces();
+        if (peek() != '"') wrong(at, "the name of a member is needed here, in quotation marks");
+        std::string name = string_characters();
+        skip_spaces();
+        if (peek() != ':') wrong(at, "a colon is needed here");
+        ++at;
+        return name;
     }
 
     // Behind an item: true for a comma, false for the closing bracket.
@@ -210,7 +245,7 @@ private:
         for (const JsonMember& member : object.members) names.push_back(member.name);
         std::sort(names.begin(), names.end());
         const auto twin = std::adjacent_find(names.begin(), names.end());
-        if (twin != names.end()) wrong(begin, "the object has two members " + json_string(*twin));
+        if (twin != names.end()) wrong(begin, "the object has two members " + brief_string(*twin));
     }
 
     // string: " characters and escapes "
@@ -315,7 +350,12 @@ Json parse_json(std::string_view text, std::string_view source, long most_values
     return JsonParser(text, source, most_values).whole_text();
 }
 
-Json read_json(const std::string& path) { return parse_json(read_file(path), path); }
+void visit_members(std::string_view text, std::string_view source, long most_values,
+                   const std::function<void(const JsonMember& member)>& visit) {
+    JsonParser(text, source, most_values).members_of_whole_text(visit);
+}
+
+Json read_json(const std::string& path) { return parse_json(read_text_file(path), path); }
 
 std::string json_string(std::string_view words) {
     std::string result = "\"";
@@ -336,14 +376,21 @@ std::string json_string(std::string_view words) {
     return result + '"';
 }
 
+std::string brief_string(std::string_view words) {
+    if (words.size() <= 80) return json_string(words);
+    std::size_t end = 60;
+    while (end > 50 && (words[end] & 0xC0) == 0x80) --end;  // not inside a character of several bytes
+    return json_string(words.substr(0, end)) + "... (" + text(words.size()) + " bytes)";
+}
+
 // The fewest digits that read back as the same number.
 static std::string number_text(const Json& value) {
     if (value.whole) return std::to_string(value.integer);
     require(std::isfinite(value.number), "json: ", value.number, " cannot be written, JSON has no word for it");
-    char digits[32];
+    std::string digits;
     for (int precision = 15; precision <= 17; ++precision) {
-        std::snprintf(digits, sizeof digits, "%.*g", precision, value.number);
-        if (std::strtod(digits, nullptr) == value.number) break;
+        digits = short_digits(value.number, precision);
+        if (decimal_number(digits) == value.number) break;
     }
     return digits;
 }

@@ -6,6 +6,7 @@
 //            also kept exactly.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,11 +53,22 @@ struct JsonMember {
 //   throws       std::invalid_argument "source: line 3, byte 41: what is wrong"
 Json parse_json(std::string_view text, std::string_view source, long most_values = 20'000'000);
 
-// parse_json of a file.
+// The members of the object that fills the text from end to end, one after the other; each is let go before the next is read, so
+// that an object of a hundred thousand members needs the memory of one.
+//   most_values  of a single member
+//   throws       as parse_json, also when the text is another kind of value; members before the mistake have been visited then.
+//                Two members of one name are for the visitor to refuse
+void visit_members(std::string_view text, std::string_view source, long most_values,
+                   const std::function<void(const JsonMember& member)>& visit);
+
+// parse_json of a file. A byte order mark at its front is skipped, here and in the two above.
 Json read_json(const std::string& path);
 
 // "a \"b\"\n" with the quotation marks: `words` as a JSON string. Bytes that are no UTF-8 become U+FFFD.
 std::string json_string(std::string_view words);
+
+// The same for messages: of more than 80 bytes only the first 60, and how many there are: "aaaa"... (1000000 bytes).
+std::string brief_string(std::string_view words);
 
 // The value in one line without spaces; parse_json(json_text(v)) is v again.
 //   throws  std::invalid_argument for a number that is infinite or not a number: JSON has no word for it

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "nn/base/require.h"
+#include "nn/data/json.h"
 
 std::vector<Var> variables(const Parameters& parameters) {
     std::vector<Var> result;
@@ -231,8 +232,6 @@ Matrix published_gradient(const Parameter& parameter) {
     return published(parameter, parts);
 }
 
-static bool ends_with(const std::string& name, const std::string& ending) { return name.ends_with(ending); }
-
 // The names under which a file may keep a tensor, best first.
 static std::vector<std::string> possible_names(const std::string& name, const LoadRules& rules) {
     std::vector<std::string> stems = {name};
@@ -241,55 +240,123 @@ static std::vector<std::string> possible_names(const std::string& name, const Lo
         if (name.starts_with(prefix)) stems.push_back(name.substr(prefix.size()));
     }
     std::vector<std::string> names = stems;
-    for (const std::string& stem : stems)
+    for (const std::string& stem : stems) {
+        for (const auto& [ours, theirs] : rules.other_names) {
+            if (stem != ours) continue;
+            names.push_back(theirs);
+            for (const std::string& prefix : rules.optional_prefixes) names.push_back(prefix + theirs);
+        }
         for (const auto& [ours, theirs] : rules.other_endings)
-            if (ends_with(stem, ours)) names.push_back(stem.substr(0, stem.size() - ours.size()) + theirs);
+            if (stem.ends_with(ours)) names.push_back(stem.substr(0, stem.size() - ours.size()) + theirs);
+    }
     return names;
 }
 
-// The first of the names that the file has; empty when it has none.
-static std::string name_in_file(const Parameter& parameter, const Safetensors& file, const LoadRules& rules,
-                                const std::string& prefix) {
-    for (const std::string& name : possible_names(parameter.name, rules))
-        if (file.has(prefix + name)) return prefix + name;
+std::string name_in_file(const Safetensors& file, const std::string& name, const LoadRules& rules, const std::string& prefix) {
+    for (const std::string& possible : possible_names(name, rules))
+        if (file.has(prefix + possible)) return prefix + possible;
     return "";
 }
 
-// "\n  missing     a, b, c"; at most 20 names, then how many more.
+// The other names of the rules under which the file holds it too, beside `source`.
+static std::vector<std::string> copies_in_file(const Safetensors& file, const std::string& name, const std::string& source,
+                                               const LoadRules& rules, const std::string& prefix) {
+    const LoadRules without_others{.optional_prefixes = rules.optional_prefixes};
+    const LoadRules with_others{.optional_prefixes = rules.optional_prefixes, .other_names = rules.other_names};
+    const std::size_t stems = possible_names(name, without_others).size();  // they come first
+    const std::vector<std::string> names = possible_names(name, with_others);
+    std::vector<std::string> copies;
+    for (std::size_t k = stems; k < names.size(); ++k)
+        if (file.has(prefix + names[k]) && prefix + names[k] != source) copies.push_back(prefix + names[k]);
+    return copies;
+}
+
+// "; missing: a, b, c"; at most 10 names, then how many more.
 static std::string list_of(std::string_view heading, const std::vector<std::string>& names) {
-    const std::size_t most = 20;
+    const std::size_t most = 10;
     std::string list;
-    for (std::size_t k = 0; k < names.size() && k < most; ++k) list += (k == 0 ? "\n  " + std::string(heading) : ", ") + names[k];
+    for (std::size_t k = 0; k < names.size() && k < most; ++k)
+        list += (k == 0 ? "; " + std::string(heading) + ": " : ", ") + names[k];
     if (names.size() > most) list += " and " + text(names.size() - most) + " more";
     return list;
 }
 
+// The names of a file are as long as it likes.
+static std::string brief_name(const std::string& name) { return name.size() <= 80 ? name : brief_string(name); }
+
+namespace {
+
+// What stands in the way of loading, name by name.
+struct Problems {
+    std::vector<std::string> missing, unexpected, misshapen, different;
+
+    bool none() const { return missing.empty() && unexpected.empty() && misshapen.empty() && different.empty(); }
+};
+
+}  // namespace
+
+// A file that holds fewer than half of what is asked for is another kind of model, if it is one that is known; its hundred names
+// would say less than that.
+static std::string description(const Problems& problems, const Parameters& parameters, const Safetensors& file) {
+    std::vector<std::string_view> wanted;
+    for (const Parameter& parameter : parameters) wanted.push_back(parameter.name);
+    const std::string other_kind = 2 * problems.missing.size() > parameters.size() ? file.other_kind(wanted) : "";
+    if (!other_kind.empty()) return other_kind;
+    std::vector<std::string> missing;
+    for (std::size_t k = 0; k < problems.missing.size(); ++k) {
+        const std::string near = k < 2 ? file.near_names(problems.missing[k]) : "";  // of all, it would be a page
+        missing.push_back(problems.missing[k] + (near.empty() ? "" : " (" + near.substr(2) + ")"));
+    }
+    return list_of("missing", missing) + list_of("unexpected", problems.unexpected) + list_of("misshapen", problems.misshapen) +
+           list_of("different", problems.different);
+}
+
+static bool is_ignored(const std::string& name, const LoadRules& rules, const std::string& prefix) {
+    for (const std::string& ending : rules.ignored_endings)
+        if (name.ends_with(ending)) return true;
+    for (const std::string& begin : rules.ignored_prefixes)
+        if (name.starts_with(prefix + begin)) return true;
+    return false;
+}
+
 void load(const Parameters& parameters, const Safetensors& file, const LoadRules& rules, const std::string& prefix) {
-    std::vector<std::string> sources, missing, misshapen, unexpected;  // sources: the name in the file, entry by entry
+    Problems problems;
+    std::vector<std::string> sources;                               // the name in the file, entry by entry
     std::set<std::string> expected;
+    std::set<std::pair<std::size_t, std::size_t>> expected_places;  // part of the checkpoint, first byte: a tensor with two names
     for (const Parameter& parameter : parameters) {
         require_parts_fit(parameter);
-        sources.push_back(name_in_file(parameter, file, rules, prefix));
-        if (sources.back().empty()) {
-            missing.push_back(parameter.name);
+        sources.push_back(name_in_file(file, parameter.name, rules, prefix));
+        const std::string& source = sources.back();
+        if (source.empty()) {
+            problems.missing.push_back(parameter.name);
             continue;
         }
-        expected.insert(sources.back());
-        const TensorInfo& info = file.tensors.at(sources.back());
+        const TensorInfo& info = file.tensors.at(source);
+        expected.insert(source);
+        expected_places.insert({info.part, info.begin});
         if (info.shape != parameter.shape)
-            misshapen.push_back(parameter.name + " is " + shape_text(info.shape) + " instead of " + shape_text(parameter.shape));
+            problems.misshapen.push_back(parameter.name + " is " + shape_text(info.shape) + " instead of " +
+                                         shape_text(parameter.shape));
         else if (!is_float_type(info))
-            misshapen.push_back(parameter.name + " is of type " + info.type);
+            problems.misshapen.push_back(parameter.name + " is of type " + std::string(info.type, 0, 20));
+        for (const std::string& copy : copies_in_file(file, parameter.name, source, rules, prefix)) {
+            const TensorInfo& other = file.tensors.at(copy);
+            expected.insert(copy);
+            const bool one_tensor = other.part == info.part && other.begin == info.begin;
+            const bool same = one_tensor || (other.shape == info.shape && is_float_type(other) && is_float_type(info) &&
+                                             identical(file.matrix(copy), file.matrix(source)));
+            if (!same) problems.different.push_back(brief_name(copy) + " and " + brief_name(source));
+        }
     }
     for (const auto& [name, info] : file.tensors) {
-        const bool ignored = std::any_of(rules.ignored_endings.begin(), rules.ignored_endings.end(),
-                                         [&name = name](const std::string& ending) { return ends_with(name, ending); });
-        if (name.starts_with(prefix) && !ignored && !rules.allow_unexpected && expected.count(name) == 0)
-            unexpected.push_back(name);
+        const bool same_as_expected = info.end > info.begin && expected_places.count({info.part, info.begin}) > 0;
+        if (name.starts_with(prefix) && !is_ignored(name, rules, prefix) && !rules.allow_unexpected && !same_as_expected &&
+            expected.count(name) == 0)
+            problems.unexpected.push_back(brief_name(name));
     }
-    const std::string problems =
-        list_of("missing     ", missing) + list_of("unexpected  ", unexpected) + list_of("misshapen   ", misshapen);
-    require(problems.empty(), file.path, ": does not hold these parameters, nothing was loaded", problems);
+    if (!problems.none())
+        require(false, file.path, ": does not hold these parameters, nothing was loaded", description(problems, parameters, file));
 
     for (std::size_t k = 0; k < parameters.size(); ++k) fill(parameters[k], file.matrix(sources[k]));
 }

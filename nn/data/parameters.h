@@ -66,14 +66,22 @@ void copy_values(const Parameters& from, const Parameters& to);
 // What a file may do differently from the list.
 struct LoadRules {
     std::vector<std::string> optional_prefixes = {};  // "transformer.": a name may carry it or not
+    std::vector<std::pair<std::string, std::string>> other_names =
+        {};  // {"wte.weight", "lm_head.weight"}: ours, theirs. The file holds one of the two, or both with the same numbers
     std::vector<std::pair<std::string, std::string>> other_endings =
-        {};                                         // {".LayerNorm.weight", ".LayerNorm.gamma"}: ours, theirs
-    std::vector<std::string> ignored_endings = {};  // ".attn.bias": stored, but no parameter
-    bool allow_unexpected = false;                  // a checkpoint of a larger system: the rest is left alone
+        {};                                          // {".LayerNorm.weight", ".LayerNorm.gamma"}: ours, theirs
+    std::vector<std::string> ignored_prefixes = {};  // "decoder.": of a part that is not ours
+    std::vector<std::string> ignored_endings = {};   // ".attn.bias": stored, but no parameter
+    bool allow_unexpected = false;                   // a checkpoint of a larger system: the rest is left alone
 };
 
+// The name under which a file keeps the tensor that we call `name`: prefix + name, or what the rules allow instead. "" when it
+// does not hold it.
+std::string name_in_file(const Safetensors& file, const std::string& name, const LoadRules& rules, const std::string& prefix = "");
+
 // Fills the matrices from the tensors called prefix + name.
-//   throws  std::invalid_argument that lists every missing, unexpected and misshapen tensor; nothing is changed then
+//   throws  std::invalid_argument in one line that names missing tensors (with those near to them), unexpected and misshapen ones,
+//           and two that should hold the same numbers and do not, or says that the file is of another kind; nothing is changed then
 void load(const Parameters& parameters, const Safetensors& file, const LoadRules& rules = {}, const std::string& prefix = "");
 
 // The published tensor of one entry, flattened as Safetensors::matrix gives it, from values or from gradients (zeros where none

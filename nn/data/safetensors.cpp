@@ -10,13 +10,14 @@
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/json.h"
 #include "nn/data/text.h"
 
 static_assert(std::endian::native == std::endian::little, "safetensors.cpp copies numbers as they lie in the file");
 
 static constexpr std::uint64_t longest_header = 100'000'000;  // bytes, the limit of the published reader
-static constexpr long most_values = 5'000'000;                // in the header: about half a million tensors
+static constexpr long most_values = 200'000;                  // in one entry of the header: as many dimensions
 
 // Bytes of one number; 0 for a type that is not known here.
 static std::size_t size_of_type(std::string_view type) {
@@ -28,18 +29,22 @@ static std::size_t size_of_type(std::string_view type) {
 }
 
 std::string shape_text(const std::vector<long>& shape) {
+    const std::size_t most = 16;
+    const std::size_t shown = shape.size() <= most ? shape.size() : 8;
     std::string result;
-    for (const long dimension : shape) result += (result.empty() ? "" : ", ") + std::to_string(dimension);
+    for (std::size_t k = 0; k < shown; ++k) result += (k == 0 ? "" : ", ") + std::to_string(shape[k]);
+    if (shown < shape.size()) result += ", ... " + std::to_string(shape.size()) + " dimensions";
     return "(" + result + ")";
 }
 
-// The product of the dimensions; throws when it does not fit 62 bits.
+// The product of the dimensions; throws when it does not fit 62 bits. (No message is put together for a dimension that is right:
+// a hostile header may have a million of them.)
 static std::uint64_t count_numbers(const std::vector<long>& shape) {
     std::uint64_t count = 1;
     for (const long dimension : shape) {
-        require(dimension >= 0, "the shape ", shape_text(shape), " has a negative dimension");
+        if (dimension < 0) require(false, "the shape ", shape_text(shape), " has a negative dimension");
         const bool fits = dimension == 0 || count <= (std::uint64_t{1} << 62) / static_cast<std::uint64_t>(dimension);
-        require(fits, "the shape ", shape_text(shape), " is too large");
+        if (!fits) require(false, "the shape ", shape_text(shape), " is too large");
         count *= static_cast<std::uint64_t>(dimension);
     }
     return count;
@@ -61,69 +66,224 @@ static TensorInfo tensor_info(const Json& entry, std::uint64_t data_size) {
 
     const std::uint64_t count = count_numbers(info.shape);
     const std::size_t size = size_of_type(info.type);
-    require(size == 0 || count <= data_size / size, "shape ", shape_text(info.shape), " of ", info.type,
-            " asks for more than the ", data_size, " bytes of data in the file");
-    require(size == 0 || count * size == info.end - info.begin, "shape ", shape_text(info.shape), " of ", info.type, " takes ",
-            count * size, " bytes, data_offsets span ", info.end - info.begin);
+    const std::string what = "shape " + shape_text(info.shape) + " of " + std::string(info.type, 0, 20);
+    require(size == 0 || count <= data_size / size, what, " asks for more than the ", data_size, " bytes of data in the file");
+    require(size == 0 || count * size == info.end - info.begin, what, " takes ", count * size, " bytes, data_offsets span ",
+            info.end - info.begin);
     return info;
 }
 
 // Every byte of the data belongs to exactly one tensor.
-static void require_no_gaps(const std::map<std::string, TensorInfo>& tensors, std::uint64_t data_size, const std::string& path) {
+static void require_no_gaps(const std::map<std::string, TensorInfo>& tensors, std::size_t part, std::uint64_t data_size,
+                            const std::string& path) {
     std::vector<std::pair<std::pair<std::size_t, std::size_t>, const std::string*>> spans;  // begin, end, name
-    for (const auto& [name, info] : tensors) spans.push_back({{info.begin, info.end}, &name});
+    for (const auto& [name, info] : tensors)
+        if (info.part == part) spans.push_back({{info.begin, info.end}, &name});
     std::sort(spans.begin(), spans.end());
     std::size_t reached = 0;
     for (const auto& [span, name] : spans) {
-        require(span.first == reached, path, ": tensor ", json_string(*name), " begins at byte ", span.first,
-                " of the data, the one before it ends at ", reached);
+        if (span.first != reached)
+            require(false, path, ": tensor ", brief_string(*name), " begins at byte ", span.first,
+                    " of the data, the one before it ends at ", reached);
         reached = span.second;
     }
     require(reached == data_size, path, ": the tensors end at byte ", reached, " of the data, the file holds ", data_size);
 }
 
-Safetensors::Safetensors(const std::string& given) : path(given) {
-    const RandomAccessFile file(path);
-    require(file.size() >= 8, path, ": ", file.size(), " bytes are too few for a safetensors file");
+// ---- One file ------------------------------------------------------------------------------------------------------------------
+
+// The header of a file, once the length of the file has proved that it can be one.
+static std::string read_header(const RandomAccessFile& file, const std::string& path) {
+    std::string begin(std::min<std::uint64_t>(file.size(), 64), ' ');
+    file.read(0, begin.data(), begin.size());
     std::uint64_t header_size = 0;
-    file.read(0, &header_size, 8);
-    require(header_size <= longest_header && header_size <= file.size() - 8, path, ": is no safetensors file: a header of ",
-            header_size, " bytes is announced, ", file.size() - 8, " follow");
+    if (begin.size() >= 8) std::memcpy(&header_size, begin.data(), 8);
+    const bool long_enough = begin.size() >= 8;
+    const bool fits = long_enough && header_size <= longest_header && header_size <= file.size() - 8;
+    const bool is_object = fits && header_size > 0 && begin[8] == '{';
+    const std::string kind = is_object ? "" : kind_of_bytes(begin);
+    const std::string other = kind == "a safetensors file" ? "" : kind;  // a broken one
+    require(other.empty(), path, ": is no safetensors file, it looks like ", other);
+    require(long_enough, path, ": ", file.size(), " bytes are too few for a safetensors file");
+    require(fits, path, ": is no safetensors file: a header of ", header_size, " bytes is announced, ", file.size() - 8,
+            " follow", header_size > longest_header ? "; at most 100000000 are read" : "");
+    require(is_object, path, ": is no safetensors file: the header is no JSON object");
     std::string header(header_size, ' ');
     file.read(8, header.data(), header.size());
-    data_begin = 8 + header_size;
-    const std::uint64_t data_size = file.size() - data_begin;
-
-    const Json root = parse_json(header, path + ": header", most_values);
-    require(root.kind == Json::Kind::object, path, ": is no safetensors file: the header is no JSON object");
-    for (const JsonMember& member : root.members) {
-        try {
-            if (member.name == "__metadata__")
-                for (const JsonMember& entry : member.value.as_object()) metadata.emplace(entry.name, entry.value.as_string());
-            else
-                tensors.emplace(member.name, tensor_info(member.value, data_size));
-        } catch (const std::invalid_argument& error) {
-            require(false, path, ": tensor ", json_string(member.name), ": ", error.what());
-        }
-    }
-    require_no_gaps(tensors, data_size, path);
+    return header;
 }
 
-// The three tensors whose names are most like this one: "; near it: a, b, c".
-static std::string near_names(const Safetensors& file, const std::string& name) {
-    std::vector<std::pair<std::size_t, std::string>> near;  // only looked for when a name is missing: this is slow
-    for (const auto& [other, info] : file.tensors)
+void Safetensors::add_part(const std::string& part_path) {
+    const RandomAccessFile file(part_path);
+    const std::string header = read_header(file, part_path);
+    const std::size_t part = parts.size();
+    parts.push_back({part_path, 8 + header.size()});
+    const std::uint64_t data_size = file.size() - parts.back().data_begin;
+
+    const auto add_member = [&](const JsonMember& member) {
+        try {
+            if (member.name == "__metadata__") {
+                if (member.value.kind == Json::Kind::null) return;  // the published reader takes it for none
+                for (const JsonMember& entry : member.value.as_object()) metadata.emplace(entry.name, entry.value.as_string());
+                return;
+            }
+            TensorInfo info = tensor_info(member.value, data_size);
+            info.part = part;
+            const auto [entry, is_new] = tensors.emplace(member.name, std::move(info));
+            const std::size_t other = entry->second.part;
+            if (!is_new && other == part) require(false, "the header has two entries of this name");
+            if (!is_new) require(false, "lies in ", parts[other].path, " as well, every tensor lies in one part");
+        } catch (const std::invalid_argument& error) {
+            require(false, part_path, ": tensor ", brief_string(member.name), ": ", error.what());
+        }
+    };
+    visit_members(header, part_path + ": header", most_values, add_member);
+    require_no_gaps(tensors, part, data_size, part_path);
+}
+
+// ---- Several files ---------------------------------------------------------------------------------------------------------------
+
+// Tensor -> file beside the index.
+using WeightMap = std::map<std::string, std::string>;
+
+static WeightMap read_index(const std::string& index_path) {
+    const Json index = parse_json(read_text_file(index_path, longest_header), index_path, 2'000'000);
+    const Json* const map = index.kind == Json::Kind::object ? index.find("weight_map") : nullptr;
+    require(map != nullptr, index_path, ": is JSON text, but no index of shards: there is no \"weight_map\"");
+    WeightMap weight_map;
+    try {
+        for (const JsonMember& entry : map->as_object()) weight_map.emplace(entry.name, entry.value.as_string());
+    } catch (const std::invalid_argument& error) {
+        require(false, index_path, ": weight_map: ", error.what());
+    }
+    return weight_map;
+}
+
+static std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
+
+// "model.safetensors.index.json" beside "model-00001-of-00002.safetensors"; "" when the name is not that of a shard.
+static std::string index_beside(const std::string& path) {
+    const std::string ending = ".safetensors";
+    if (!path.ends_with(ending)) return "";
+    const std::string stem = path.substr(0, path.size() - ending.size());
+    const std::size_t of = stem.rfind("-of-");
+    const std::size_t dash = of == std::string::npos || of == 0 ? std::string::npos : stem.rfind('-', of - 1);
+    if (dash == std::string::npos) return "";
+    const bool numbered = whole_number(stem.substr(dash + 1, of - dash - 1)) && whole_number(stem.substr(of + 4));
+    return numbered ? stem.substr(0, dash) + ending + ".index.json" : "";
+}
+
+// The index through which a path is to be read; "" when the path is a checkpoint of its own.
+static std::string index_for(const std::string& path) {
+    if (is_file(path)) {
+        const RandomAccessFile file(path);
+        std::string begin(std::min<std::uint64_t>(file.size(), 64), ' ');
+        file.read(0, begin.data(), begin.size());
+        if (kind_of_bytes(begin) == "JSON text") return path;
+    }
+    const std::string index = index_beside(path);
+    if (index.empty() || !is_file(index)) return "";
+    const std::string name = path.substr(folder_of(path).size());
+    for (const auto& [tensor, shard] : read_index(index))
+        if (shard == name) return index;
+    return "";
+}
+
+void Safetensors::add_parts_of_index(const std::string& index_path) {
+    const WeightMap weight_map = read_index(index_path);
+    require(!weight_map.empty(), index_path, ": the weight_map names no tensor");
+    std::map<std::string, std::size_t> part_of_shard;
+    for (const auto& [tensor, shard] : weight_map) {
+        if (part_of_shard.count(shard) > 0) continue;
+        const bool beside = !shard.empty() && shard.find_first_of("/\\") == std::string::npos && shard != "." && shard != "..";
+        require(beside, index_path, ": tensor ", brief_string(tensor), " is to lie in ", brief_string(shard),
+                ", a file beside the index is needed");
+        const std::string shard_path = folder_of(index_path) + shard;
+        require(is_file(shard_path), index_path, ": the shard ", brief_string(shard), " is not there; tensor ",
+                brief_string(tensor), " lies in it");
+        part_of_shard[shard] = parts.size();
+        add_part(shard_path);
+    }
+    for (const auto& [tensor, shard] : weight_map) {
+        const auto found = tensors.find(tensor);
+        if (found != tensors.end() && found->second.part == part_of_shard[shard]) continue;
+        const std::string where = found == tensors.end() ? "it is in none of the shards" : "it lies in " + parts[found->second.part].path;
+        require(false, index_path, ": tensor ", brief_string(tensor), " is to lie in ", brief_string(shard), ", but ", where);
+    }
+}
+
+// ---- Names -----------------------------------------------------------------------------------------------------------------------
+
+void Safetensors::add_shared_names() {
+    for (const auto& [left_out, kept] : metadata) {
+        const auto found = tensors.find(kept);
+        if (found == tensors.end() || tensors.count(left_out) > 0) continue;
+        const TensorInfo same = found->second;
+        tensors.emplace(left_out, same);
+    }
+}
+
+// Without "_orig_mod." in front of any of its parts.
+static std::string without_compile_mark(std::string name) {
+    const std::string mark = "_orig_mod.";
+    for (std::size_t at = name.find(mark); at != std::string::npos; at = name.find(mark, at)) {
+        if (at == 0 || name[at - 1] == '.')
+            name.erase(at, mark.size());
+        else
+            at += mark.size();
+    }
+    return name;
+}
+
+void Safetensors::take_off_wrappers() {
+    const std::string wrapper = "module.";
+    std::vector<std::pair<std::string, const TensorInfo*>> renamed;
+    bool all_wrapped = !tensors.empty(), changed = false;
+    for (const auto& [name, info] : tensors) {
+        renamed.push_back({without_compile_mark(name), &info});
+        all_wrapped = all_wrapped && renamed.back().first.starts_with(wrapper);
+        changed = changed || renamed.back().first != name;
+    }
+    if (!all_wrapped && !changed) return;
+    std::map<std::string, TensorInfo> plain;
+    for (const auto& [name, info] : renamed) plain.emplace(all_wrapped ? name.substr(wrapper.size()) : name, *info);
+    if (plain.size() == tensors.size()) tensors = std::move(plain);  // else two names would become one: all stay as they are
+}
+
+Safetensors::Safetensors(const std::string& given) : path(given) {
+    const std::string index = index_for(path);
+    if (index.empty())
+        add_part(path);
+    else
+        add_parts_of_index(index);
+    add_shared_names();
+    take_off_wrappers();
+}
+
+std::string Safetensors::other_kind(const std::vector<std::string_view>& wanted) const {
+    std::vector<std::string_view> names;
+    for (const auto& [name, info] : tensors) names.push_back(name);
+    const std::string here = kind_of_names(names), asked = kind_of_names(wanted);
+    const std::string kind_here = here.substr(0, here.find(" (")), kind_asked = asked.substr(0, asked.find(" ("));
+    if (here.empty() || kind_here == kind_asked) return "";
+    return "; this looks like " + here + (asked.empty() ? "" : ", " + asked + " was asked for");
+}
+
+std::string Safetensors::near_names(const std::string& name) const {
+    std::vector<std::pair<std::size_t, std::string_view>> near;  // only looked for when a name is missing: this is slow
+    for (const auto& [other, info] : tensors)
         if (other.size() <= 2 * name.size() + 8) near.push_back({changes_between(name, other), other});
     const std::size_t shown = std::min<std::size_t>(near.size(), 3);
     std::partial_sort(near.begin(), near.begin() + static_cast<long>(shown), near.end());
     std::string list;
-    for (std::size_t k = 0; k < shown; ++k) list += (k == 0 ? "; near it: " : ", ") + near[k].second;
+    for (std::size_t k = 0; k < shown; ++k) list += (k == 0 ? "; near it: " : ", ") + std::string(near[k].second);
     return list;
 }
 
 static const TensorInfo& find_tensor(const Safetensors& file, const std::string& name) {
     const auto found = file.tensors.find(name);
-    if (found == file.tensors.end()) require(false, file.path, ": holds no tensor ", json_string(name), near_names(file, name));
+    if (found == file.tensors.end())
+        require(false, file.path, ": holds no tensor ", brief_string(name), file.other_kind({name}), file.near_names(name));
     return found->second;
 }
 
@@ -166,7 +326,7 @@ bool is_float_type(const TensorInfo& info) {
 
 Matrix Safetensors::matrix(const std::string& name) const {
     const TensorInfo& info = find_tensor(*this, name);
-    require(is_float_type(info), path, ": tensor ", json_string(name), " is of type ", info.type,
+    require(is_float_type(info), path, ": tensor ", brief_string(name), " is of type ", std::string(info.type, 0, 20),
             ", not of F32, F64, F16 or BF16");
     const std::size_t count = (info.end - info.begin) / size_of_type(info.type);
     const std::size_t cols = info.shape.empty() ? 1 : static_cast<std::size_t>(info.shape.back());
@@ -174,13 +334,13 @@ Matrix Safetensors::matrix(const std::string& name) const {
     const std::size_t largest = std::numeric_limits<int>::max();
     for (std::size_t k = 0; k + 1 < info.shape.size(); ++k)
         rows = std::min(rows * std::min<std::size_t>(info.shape[k], largest + 1), largest + 1);
-    require(rows <= largest && cols <= largest, path, ": tensor ", json_string(name), " of shape ", shape_text(info.shape),
+    require(rows <= largest && cols <= largest, path, ": tensor ", brief_string(name), " of shape ", shape_text(info.shape),
             " has too many rows or columns for a Matrix");
 
     Matrix result = Matrix::unset(static_cast<int>(rows), static_cast<int>(cols));
     if (count == 0) return result;
-    const RandomAccessFile file(path);
-    const std::uint64_t first = data_begin + info.begin;
+    const RandomAccessFile file(parts[info.part].path);
+    const std::uint64_t first = parts[info.part].data_begin + info.begin;
     if (info.type == "F32") file.read(first, result.begin(), count * sizeof(float));
     if (info.type == "F64") read_converted<double, float>(file, first, count, result.begin(), from_double);
     if (info.type == "F16") read_converted<std::uint16_t, float>(file, first, count, result.begin(), float_from_half);
@@ -195,11 +355,11 @@ static long from_byte(std::uint8_t number) { return number; }
 std::vector<long> Safetensors::long_integers(const std::string& name) const {
     const TensorInfo& info = find_tensor(*this, name);
     const bool readable = info.type == "I64" || info.type == "I32" || info.type == "U8" || info.type == "BOOL";
-    require(readable, path, ": tensor ", json_string(name), " is of type ", info.type, ", not of I32, I64, U8 or BOOL");
+    require(readable, path, ": tensor ", brief_string(name), " is of type ", std::string(info.type, 0, 20), ", not of I32, I64, U8 or BOOL");
     const std::size_t count = (info.end - info.begin) / size_of_type(info.type);
     std::vector<long> result(count);
-    const RandomAccessFile file(path);
-    const std::uint64_t first = data_begin + info.begin;
+    const RandomAccessFile file(parts[info.part].path);
+    const std::uint64_t first = parts[info.part].data_begin + info.begin;
     if (info.type == "I64") read_converted<std::int64_t, long>(file, first, count, result.data(), from_int64);
     if (info.type == "I32") read_converted<std::int32_t, long>(file, first, count, result.data(), from_int32);
     if (info.type == "U8" || info.type == "BOOL")
@@ -208,7 +368,7 @@ std::vector<long> Safetensors::long_integers(const std::string& name) const {
 }
 
 std::vector<int> Safetensors::integers(const std::string& name) const {
-    const std::string place = path + ": tensor " + json_string(name);
+    const std::string place = path + ": tensor " + brief_string(name);
     std::vector<int> result;
     for (const long number : long_integers(name)) {
         require(number == static_cast<int>(number), place, " holds ", number, ", which does not fit an int");
@@ -219,7 +379,7 @@ std::vector<int> Safetensors::integers(const std::string& name) const {
 
 const std::string& Safetensors::metadata_text(const std::string& key) const {
     const auto found = metadata.find(key);
-    require(found != metadata.end(), path, ": the metadata has no entry ", json_string(key));
+    require(found != metadata.end(), path, ": the metadata has no entry ", brief_string(key));
     return found->second;
 }
 
@@ -233,7 +393,7 @@ int Safetensors::dimension(const std::string& name, std::size_t which) const {
 int Safetensors::metadata_int(const std::string& key) const {
     const std::string& words = metadata_text(key);
     const std::optional<long> number = whole_number(words);
-    require(number && *number == static_cast<int>(*number), path, ": metadata ", json_string(key), " is ", json_string(words),
+    require(number && *number == static_cast<int>(*number), path, ": metadata ", brief_string(key), " is ", brief_string(words),
             ", a whole number is needed");
     return static_cast<int>(*number);
 }
@@ -241,7 +401,7 @@ int Safetensors::metadata_int(const std::string& key) const {
 double Safetensors::metadata_double(const std::string& key) const {
     const std::string& words = metadata_text(key);
     const std::optional<double> number = decimal_number(words);
-    require(number.has_value(), path, ": metadata ", json_string(key), " is ", json_string(words), ", a number is needed");
+    require(number.has_value(), path, ": metadata ", brief_string(key), " is ", brief_string(words), ", a number is needed");
     return *number;
 }
 
@@ -280,7 +440,7 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
 
     std::map<std::string, int> seen;
     for (const TensorToWrite* const tensor : ordered) {
-        const std::string place = path + ": tensor " + json_string(tensor->name) + ": ";
+        const std::string place = path + ": tensor " + brief_string(tensor->name) + ": ";
         require(++seen[tensor->name] == 1 && tensor->name != "__metadata__", place, "the name is already taken");
         const std::size_t count = tensor->integers.empty() ? tensor->floats.size() : tensor->integers.size();
         require(count_numbers(tensor->shape) == count, place, "the shape ", shape_text(tensor->shape), " does not fit ", count,

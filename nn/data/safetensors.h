@@ -3,12 +3,18 @@
 //   format   8 bytes: length n of the header, little-endian; n bytes of JSON: {"name": {"dtype", "shape", "data_offsets"}, ...,
 //            "__metadata__": {"key": "value"}}; then the numbers, little-endian
 //   reads    F32, F64, F16, BF16 as float (F64 rounded); I32, I64, U8, BOOL as int; other types are listed but not converted
+//   shards   a checkpoint in several files is read as one, through its index ("model.safetensors.index.json": {"weight_map":
+//            {"name": "model-00001-of-00002.safetensors", ...}}) or through any of the files that the index names
+//   names    what training puts around names is taken off: "_orig_mod." (torch.compile), and "module." (DataParallel) where every
+//            name begins so. A tensor that two names share is stored once; where the metadata says {"left out": "kept"}, as
+//            safetensors.torch.save_model does, both names are there.
 //   safe     the header is checked against the length of the file before anything is allocated: names unique, every byte of data
-//            in exactly one tensor, length = shape * size of the type; at most 100 MB of header
+//            in exactly one tensor, length = shape * size of the type; at most 100 MB of header, whose entries are read one by one
 #pragma once
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/base/matrix.h"
@@ -17,15 +23,18 @@ struct TensorInfo {
     std::string type;                // "F32", "BF16", "I64", ...
     std::vector<long> shape;         // {} is a scalar
     std::size_t begin = 0, end = 0;  // bytes, from the end of the header
+    std::size_t part = 0;            // of a checkpoint in several files: in which
 };
 
-// "(3, 4, 4)", "()" for a scalar
+// "(3, 4, 4)", "()" for a scalar; of more than 16 dimensions the first 8 and how many there are: "(1, 1, ... 20 dimensions)"
 std::string shape_text(const std::vector<long>& shape);
 
-// An open file: the header is in memory, numbers are read when asked for.
+// An open checkpoint: the header is in memory, numbers are read when asked for.
 class Safetensors {
 public:
-    // throws std::invalid_argument with the path and what is wrong
+    // Opens a file, or all the files of an index.
+    //   throws  std::invalid_argument with the path and what is wrong: what the file is instead, where its first bytes tell; a
+    //           shard that is not there; a tensor that is in another shard than the index says, or in two
     explicit Safetensors(const std::string& path);
 
     std::string path;
@@ -33,6 +42,11 @@ public:
     std::map<std::string, TensorInfo> tensors;
 
     bool has(const std::string& name) const { return tensors.count(name) > 0; }
+
+    // For messages, all or nothing: "; this looks like a ViT (vit.embeddings...), a GPT-2 (wte.weight) was asked for" where
+    // `wanted` names of another kind; "; near it: a, b, c", the names that are most like this one.
+    std::string other_kind(const std::vector<std::string_view>& wanted) const;
+    std::string near_names(const std::string& name) const;
 
     // One dimension of a tensor.   throws std::invalid_argument when it is not there or has fewer dimensions
     int dimension(const std::string& name, std::size_t which) const;
@@ -54,7 +68,16 @@ public:
     const std::string& metadata_text(const std::string& key) const;
 
 private:
-    std::size_t data_begin = 0;  // bytes from the beginning of the file to the numbers
+    struct Part {
+        std::string path;
+        std::uint64_t data_begin;  // bytes from the beginning of the file to the numbers
+    };
+    std::vector<Part> parts;
+
+    void add_part(const std::string& part_path);
+    void add_parts_of_index(const std::string& index_path);
+    void add_shared_names();
+    void take_off_wrappers();
 };
 
 // True for the types that Safetensors::matrix reads.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <cstdlib>
 
 // How a character begins: how many bytes follow, and between which limits the second must lie (the others: 80 ... BF).
 // The tighter limits keep out encodings longer than needed (E0, F0), surrogates (ED) and what lies beyond U+10FFFF (F4).
@@ -86,6 +84,10 @@ std::size_t valid_utf8_length(std::string_view bytes) {
     return at;
 }
 
+std::string_view without_byte_order_mark(std::string_view text) {
+    return text.substr(text.starts_with("\xEF\xBB\xBF") ? 3 : 0);
+}
+
 std::vector<std::string> split_lines(std::string_view text) {
     std::vector<std::string> lines;
     std::size_t begin = 0;
@@ -118,13 +120,32 @@ std::optional<long> whole_number(std::string_view words) {
     return number;
 }
 
-// strtod does the rounding; it also takes spaces, hexadecimals, "nan" and "inf", so the letters are looked at first.
+// Of digits that no double holds: whether they are too small rather than too large. The first digit that is not 0 stands
+// `place` places before the point (negative: behind it); 10^place times the power of ten behind the e decides.
+static bool is_too_small(std::string_view digits) {
+    const std::size_t e = std::min(digits.find_first_of("eE"), digits.size());
+    const std::string_view mantissa = digits.substr(0, e), power = digits.substr(std::min(e + 1, digits.size()));
+    const std::size_t point = std::min(mantissa.find('.'), mantissa.size());
+    const std::size_t first = mantissa.find_first_of("123456789");
+    if (first == std::string_view::npos) return true;  // nothing but zeros
+    const long place = static_cast<long>(point) - static_cast<long>(first);
+    const std::optional<long> exponent = whole_number(power.substr(power.starts_with('+') ? 1 : 0));
+    if (power.empty()) return place < 0;
+    if (!exponent) return power.starts_with('-');  // an exponent of more than 64 bits
+    return *exponent < -place;
+}
+
+// from_chars does the rounding and asks no locale; it also takes "nan" and "inf", so the letters are looked at first.
 std::optional<double> decimal_number(std::string_view words) {
     if (words.empty() || words.find_first_not_of("0123456789+-.eE") != std::string_view::npos) return std::nullopt;
-    const std::string copy(words);
-    char* end = nullptr;
-    const double number = std::strtod(copy.c_str(), &end);
-    if (end != copy.c_str() + copy.size() || !std::isfinite(number)) return std::nullopt;
+    const bool plus = words.front() == '+' && words.substr(1, 1) != "-";
+    const std::string_view digits = words.substr(plus ? 1 : 0);
+    const char* const end = digits.data() + digits.size();
+    double number = 0;
+    const std::from_chars_result result = std::from_chars(digits.data(), end, number);
+    if (result.ec == std::errc::invalid_argument || result.ptr != end) return std::nullopt;
+    if (result.ec == std::errc::result_out_of_range && !is_too_small(digits)) return std::nullopt;
+    if (result.ec == std::errc::result_out_of_range) return digits.front() == '-' ? -0.0 : 0.0;
     return number;
 }
 

@@ -22,6 +22,9 @@ std::string encode_utf8(char32_t character);
 // Number of bytes at the front that are whole, valid characters: bytes.size() when all of it is UTF-8.
 std::size_t valid_utf8_length(std::string_view bytes);
 
+// The text without a byte order mark (U+FEFF, bytes EF BB BF) at its front, which some editors write; anything else as it is.
+std::string_view without_byte_order_mark(std::string_view text);
+
 // Lines without their ends ("\n" or "\r\n"); the end of the last line may be missing.
 std::vector<std::string> split_lines(std::string_view text);
 
@@ -29,7 +32,8 @@ std::vector<std::string> split_lines(std::string_view text);
 std::vector<std::string> split(std::string_view text, char separator);
 
 // A number that fills the words from first to last character: "-12", "1e-3". Nothing for anything else, spaces,
-// "0x10", "nan", "inf" and numbers that do not fit included.
+// "0x10", "nan", "inf" and numbers that do not fit included. The decimal point is a point under every locale; what is too small
+// for a double is 0.
 std::optional<long> whole_number(std::string_view words);
 std::optional<double> decimal_number(std::string_view words);
 

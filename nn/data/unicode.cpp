@@ -27,6 +27,11 @@ struct CombiningRun {
     int value;
 };
 
+struct WidthRun {
+    char32_t first, last;
+    int value;
+};
+
 struct Decomposition {
     char32_t character, first, second;  // second 0: another character, not two
 };
@@ -53,6 +58,11 @@ CharacterClass character_class(char32_t c) {
 bool is_white_space(char32_t c) {
     const bool line_end = (c >= 0x09 && c <= 0x0D) || c == 0x85 || c == 0x2028 || c == 0x2029;
     return line_end || character_class(c) == CharacterClass::space;
+}
+
+int columns_of(char32_t c) {
+    const WidthRun* const run = find_run(width_runs, c);
+    return run ? run->value : 1;
 }
 
 int combining_class(char32_t c) {

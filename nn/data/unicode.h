@@ -1,6 +1,7 @@
 // unicode.h: what kind of character each one is, lower case, and letters taken apart from their accents.
 //
-//   source   The Unicode Standard 14.0.0: general categories, default case conversion (3.13), decomposition (3.11, 3.12)
+//   source   The Unicode Standard 14.0.0: general categories, default case conversion (3.13), decomposition (3.11, 3.12), East Asian
+//            width (annex 11)
 //   tables   unicode_tables.inc; tools/unicode_tables.py makes it and states the rule of each table
 //   next     bert/wordpiece.h and gpt/bpe.h, which cut texts by these classes
 #pragma once
@@ -30,6 +31,10 @@ std::u32string lower_case(std::u32string_view text);
 // Normal form D: every character is replaced by its canonical parts until there are none left, and the accents behind a letter
 // are put into canonical order. Hangul syllables fall into their jamo. Only canonical parts: U+00B2 stays a superscript two.
 std::u32string decompose(std::u32string_view text);
+
+// Columns that a character takes on a terminal: 2 for those of Chinese, Japanese and Korean and for most emoji, 0 for accents and
+// controls, 1 for all others.
+int columns_of(char32_t c);
 
 // How accents are ordered: 0 for letters, which nothing moves past.
 int combining_class(char32_t c);

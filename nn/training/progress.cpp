@@ -8,8 +8,11 @@
 #include <utility>
 
 #include "nn/base/clock.h"
+#include "nn/base/decimal.h"
+#include "nn/base/show.h"
 
-Progress::Progress(std::string given, int steps) : Progress(std::move(given), steps, isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(std::string given, int steps)
+    : Progress(std::move(given), steps, isatty(STDERR_FILENO) != 0 && !terminal_is_dumb()) {}
 
 Progress::Progress(std::string given, int steps, bool visible)
     : what(std::move(given)), steps(steps), visible(visible), begin(seconds_now()), last(begin - 1) {}
@@ -40,8 +43,7 @@ std::string progress_line(const std::string& what, int done, int steps, float lo
     const int length = 20;
     const int filled = steps <= 0 ? length : static_cast<int>(static_cast<long>(length) * std::clamp(done, 0, steps) / steps);
     const std::string bar = std::string(filled, '#') + std::string(length - filled, '-');
-    char loss_text[32];
-    std::snprintf(loss_text, sizeof loss_text, "%.4f", static_cast<double>(loss));
+    const std::string loss_text = fixed_digits(static_cast<double>(loss), 4);
     const std::string left = done <= 0 ? "" : "   " + duration_text(seconds / done * (steps - done)) + " left";
     return what + "  [" + bar + "]  step " + std::to_string(done) + " of " + std::to_string(steps) + "   loss " + loss_text +
            left;

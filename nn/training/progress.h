@@ -1,6 +1,6 @@
 // progress.h: one line that says how far training is and how long it will take.
 //
-//   note   written to a terminal only, in place; a pipe or a file gets nothing
+//   note   written to a terminal only (TERM=dumb is none), in place; a pipe or a file gets nothing
 #pragma once
 #include <string>
 

@@ -239,3 +239,28 @@ TEST_CASE("what does not fit is refused in one line") {
 }
 
 }
+
+TEST_CASE("load_rules: the word table and its bias may stand under the names of the decoder alone, and must agree when both do") {
+    Random random(8);
+    const mlm::Weights w = mlm::make_weights(tiny, random), other = mlm::make_weights(tiny, random);
+    Parameters table = mlm::parameters(w, tiny);
+    for (Parameter& parameter : table) {
+        if (parameter.name == "bert.embeddings.word_embeddings.weight") parameter.name = "cls.predictions.decoder.weight";
+        if (parameter.name == "cls.predictions.bias") parameter.name = "cls.predictions.decoder.bias";
+    }
+    const TemporaryFolder folder;
+    const std::string path = folder.path("decoder.safetensors");
+    save(table, path);
+    const bert::Config found = bert::config_of(Safetensors(path), 6);
+    CHECK(found.vocabulary == 9);
+    CHECK(found.width == 12);
+    load(mlm::parameters(other, tiny), Safetensors(path), mlm::load_rules());
+    const bert::Batch batch = bert::make_batch({{1, 2, 3}});
+    CHECK(identical(mlm::forward(batch, w, tiny).prediction_logits.value(),
+                    mlm::forward(batch, other, tiny).prediction_logits.value()));
+    table = mlm::parameters(w, tiny);
+    table.push_back({"cls.predictions.decoder.bias", {9}, Stored::as_it_is, {Var(Matrix(1, 9, 0.5f))}});
+    save(table, path);
+    CHECK(error_of([&] { load(mlm::parameters(other, tiny), Safetensors(path), mlm::load_rules()); })
+              .ends_with("; different: cls.predictions.decoder.bias and cls.predictions.bias"));
+}

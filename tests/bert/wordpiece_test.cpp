@@ -11,6 +11,7 @@
 #include "nn/data/json.h"
 #include "nn/data/text.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 using wordpiece::Config;
@@ -223,8 +224,7 @@ TEST_CASE("bad vocab.txt: one line that says where and why") {
     const std::string good = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
     CHECK(error(good) == "");
     CHECK(error("") == "v: a vocabulary without entries");
-    CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry x stands already in line 6");
-    CHECK(error(good + "\nx\n") == "v: line 6: an entry is empty");
+    CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" stands already in line 6");
     CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is no UTF-8");
     CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
           "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
@@ -355,6 +355,34 @@ TEST_CASE("more entries mean fewer pieces per word, not fewer unknown words") {
         }
         CHECK(std::abs(static_cast<double>(pieces) / words - pieces_per_word) < 0.005);
         CHECK(unknown_words == unknown);
+    }
+}
+
+TEST_CASE("read_vocabulary: an entry of white space, or of nothing, keeps its number and matches nothing") {
+    const std::string names = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+    const std::string content = names + "\u2027\n\u2028\n\u2030\n\n \u3000\t\n  cat \n##s\n\n\n";
+    const Vocabulary vocabulary = wordpiece::read_vocabulary(content, "v");
+    CHECK(vocabulary.size() == 14);                         // the two blank lines at the end have numbers, as in the published code
+    CHECK(vocabulary.used() == 12);
+    CHECK(wordpiece::id_of(vocabulary, "\u2027") == 5);
+    CHECK(wordpiece::id_of(vocabulary, "\u2028") == -1);    // number 6
+    CHECK(wordpiece::id_of(vocabulary, "\u2030") == 7);
+    CHECK(wordpiece::id_of(vocabulary, "") == -1);          // number 8
+    CHECK(wordpiece::id_of(vocabulary, "cat") == 10);
+    CHECK(wordpiece::encode("cats\u2028 \u3000 cat", vocabulary, {}) == std::vector<int>{10, 11, 10});
+    CHECK(vocabulary.entries[6] == "\u2028");
+    const TemporaryFolder folder;
+    wordpiece::save_vocabulary(vocabulary, folder.path("v"));
+    CHECK(wordpiece::load_vocabulary(folder.path("v")).entries == vocabulary.entries);
+}
+
+TEST_CASE("read_vocabulary: a byte order mark in front of the first entry is skipped") {
+    const std::string content = "\xEF\xBB\xBF[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\n";
+    const TemporaryFolder folder;
+    for (const Vocabulary& vocabulary :
+         {wordpiece::read_vocabulary(content, "v"), wordpiece::load_vocabulary(folder.file("v", content))}) {
+        CHECK(vocabulary.padding == 0);
+        CHECK(vocabulary.entries[0] == "[PAD]");
     }
 }
 

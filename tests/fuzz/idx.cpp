@@ -1,4 +1,5 @@
 // idx.cpp: any bytes as IDX images and as IDX labels.
+// covers nn/data/idx.cpp parse_idx|checked_dimensions
 #include "nn/data/idx.h"
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // image.cpp: any bytes as a PPM or PGM file. Either a picture of the size that it says, or one line of refusal.
+// covers nn/data/image.cpp PnmReader|parse_image
 #include "nn/data/image.h"
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // options.cpp: any lines as the words of a command line.
+// covers walkthroughs/lesson/options.cpp 7Options4find|7Options3set|7Options4read|only_digits
 #include "walkthroughs/lesson/options.h"
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // text.cpp: any bytes as UTF-8. What is decoded is stable, and valid bytes come back as they were.
+// covers nn/data/text.cpp .*
 #include "nn/data/text.h"
 
 #include <cstdint>

@@ -10,6 +10,7 @@
 #include "nn/data/json.h"
 #include "nn/data/text.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 using bpe::ByteOrder;
@@ -239,10 +240,11 @@ TEST_CASE("merges.txt alone is a vocabulary: bytes, merges, <|endoftext|>") {
 TEST_CASE("bad merges.txt: one line that says where and why") {
     CHECK_THROWS_WITH(bpe::read_merges("h e\nhe\n", "m"), "m: line 2: a merge is two tokens with one space between them");
     CHECK_THROWS_WITH(bpe::read_merges("h  e\n", "m"), "m: line 1: a merge is two tokens with one space between them");
-    CHECK_THROWS_WITH(bpe::read_merges("\n", "m"), "m: line 1: a merge is two tokens with one space between them");
+    CHECK_THROWS_WITH(bpe::read_merges("\nh e\n", "m"), "m: line 1: a merge is two tokens with one space between them");
     CHECK_THROWS_WITH(bpe::read_merges("h e\nhe ll\n", "m"), "m: line 2: no byte and no earlier line makes \"ll\"");
-    CHECK_THROWS_WITH(bpe::read_merges("a b\nb c\na bc\nab c\n", "m"), "m: line 4: \"abc\" is made already");
-    CHECK_THROWS_WITH(bpe::read_merges("a b\na b\n", "m"), "m: line 2: \"ab\" is made already");
+    CHECK_THROWS_WITH(bpe::read_merges("a b\nb c\na bc\nab c\n", "m"), 
+                      "m: line 4: \"abc\" is made a second time; which number it has, only the vocab.json of this file can tell");
+    CHECK_THROWS_WITH(bpe::read_merges("a b\na b\n", "m"), "m: line 2: \"a\" and \"b\" are joined already");
     CHECK_THROWS_WITH(bpe::read_merges("a \u4E00\n", "m"), "m: line 1: the character \u4E00 stands for no byte");
     CHECK_THROWS_WITH(bpe::read_merges("a \xFF\n", "m"), "m: line 1: the character \uFFFD stands for no byte");
 }
@@ -338,6 +340,65 @@ TEST_CASE("pieces, tokens and ids equal the published encoder's in every case, a
             CHECK(bpe::decode(ids, vocabulary) == item.at("text").as_string());
         }
     }
+}
+
+// The published loop: among all pairs of neighbours the one of the lowest rank, everywhere, again and again.
+static std::vector<int> encode_by_published_loop(const std::string& piece, const Vocabulary& vocabulary) {
+    std::vector<int> ids;
+    for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
+    for (;;) {
+        std::size_t lowest = vocabulary.merges.size();
+        for (std::size_t rank = 0; rank < lowest; ++rank)
+            for (std::size_t i = 0; i + 1 < ids.size(); ++i)
+                if (ids[i] == vocabulary.merges[rank].left && ids[i + 1] == vocabulary.merges[rank].right) lowest = rank;
+        if (lowest == vocabulary.merges.size()) return ids;
+        const bpe::Merge& merge = vocabulary.merges[lowest];
+        std::vector<int> merged;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            const bool here = i + 1 < ids.size() && ids[i] == merge.left && ids[i + 1] == merge.right;
+            merged.push_back(here ? merge.result : ids[i]);
+            i += here;
+        }
+        ids = merged;
+    }
+}
+
+TEST_CASE("read_vocabulary: merges may make a token in two ways, and vocab.json gives it one number") {
+    const std::string merges = "#version: 0.2\na b\nb c\nab c\na bc\n";
+    const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"abc", "bc", "ab"}), "v", merges, "m");
+    CHECK(vocabulary.size() == 259);
+    CHECK(vocabulary.merges[2].result == 256);
+    CHECK(vocabulary.merges[3].result == 256);
+    CHECK(bpe::encode("abc", vocabulary) == std::vector<int>{256});  // a b -> ab, ab c -> abc
+    const TemporaryFolder folder;
+    bpe::save_vocabulary(vocabulary, folder.path("v"), folder.path("m"));
+    CHECK(read_file(folder.path("m")) == merges);
+    CHECK(bpe::load_vocabulary(folder.path("v"), folder.path("m")).tokens == vocabulary.tokens);
+}
+
+TEST_CASE("encode_piece: a rank is carried out everywhere before the pairs that it has made, whatever their ranks") {
+    // b c -> bc, ab c -> abc makes the token first; abc a has the rank before a bc, by which it is made here.
+    // By hand: "abcabc" -> a bc a bc (rank 0) -> abc abc (rank 4, both). Looking at abc a at once would give abca bc.
+    const std::string merges = "b c\na b\nab c\nabc a\na bc\n";
+    const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"bc", "ab", "abc", "abca"}), "v", merges, "m");
+    CHECK(bpe::encode("abcabc", vocabulary) == std::vector<int>{258, 258});
+    CHECK(bpe::encode("abcaa", vocabulary) == std::vector<int>{259, 64});  // 97 - 33 = 64
+    Random random(5);
+    for (int trial = 0; trial < 300; ++trial) {
+        const std::string word = random_letters(random, 1 + random.below(30), 3);
+        CHECK(bpe::encode_piece(word, vocabulary) == encode_by_published_loop(word, vocabulary));
+    }
+}
+
+TEST_CASE("read_merges and read_vocabulary: a byte order mark in front and blank lines at the end are skipped") {
+    const std::string mark = "\xEF\xBB\xBF";
+    CHECK(bpe::read_merges(mark + "#version: 0.2\nh e\n", "m").tokens[256] == "he");
+    CHECK(bpe::read_merges(mark + "h e\n\n\r\n\n", "m").size() == 258);
+    CHECK(bpe::read_merges("\n", "m").size() == 257);
+    CHECK(bpe::read_vocabulary(mark + json_with({"he"}), "v", mark + "h e\n\n", "m").size() == 257);
+    const TemporaryFolder folder;
+    CHECK(bpe::load_merges(folder.file("m", mark + "h e\n")).size() == 258);
+    CHECK(bpe::load_vocabulary(folder.file("v", mark + json_with({"he"})), folder.path("m")).size() == 257);
 }
 
 }

@@ -410,7 +410,7 @@ TEST_CASE("a file that is no GPT checkpoint is refused by name") {
     const std::string path = folder.path("gpt_test_other.safetensors");
     write_safetensors(path, {{.name = "a", .shape = {1}, .floats = Matrix(1, 1), .integers = {}}});
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
-          path + ": there is no tensor wte.weight, this is not a GPT checkpoint");
+          path + ": there is no tensor wte.weight, this is not a GPT checkpoint; near it: a");
     write_safetensors(path, {{.name = "wte.weight", .shape = {2}, .floats = Matrix(1, 2), .integers = {}}});
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) == path + ": wte.weight has the shape (2), it should be a matrix");
     const gpt::Weights w = random_weights(tiny);
@@ -435,6 +435,41 @@ TEST_CASE("a few steps of plain descent learn two sentences by heart") {
     CHECK(last < 0.1f);
     CHECK(gpt::generate_greedily({3, 9}, 1, w, tiny, {.new_tokens = 4}) ==
           std::vector<std::vector<int>>{{1, 4, 1, 5}, {2, 6, 5, 3}});
+}
+
+TEST_CASE("load_rules: a tied table kept as lm_head.weight alone, and names that training has wrapped, give the same numbers") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("gpt.safetensors");
+    for (const gpt::Config& config : {tiny, tiny_2018()}) {
+        const gpt::Weights w = random_weights(config);
+        const Matrix expected = gpt::forward(some_ids, 5, w, config).logits.value();
+        const std::string words = config.order == Order::pre ? "wte.weight" : "tokens_embed.weight";
+        for (const std::string prefix : {"", "transformer.", "_orig_mod.transformer.", "module.", "module._orig_mod.transformer."}) {
+            Parameters table = gpt::parameters(w, config);
+            for (Parameter& parameter : table) {
+                const bool is_words = parameter.name == words && prefix.ends_with("transformer.");
+                const std::string wrapper = prefix.ends_with("transformer.") ? prefix.substr(0, prefix.size() - 12) : prefix;
+                parameter.name = is_words ? wrapper + "lm_head.weight" : prefix + parameter.name;
+            }
+            save(table, path);
+            const Safetensors checkpoint(path);
+            const gpt::Config found = gpt::config_of(checkpoint, 4);
+            CHECK(found.tied);
+            CHECK(found.order == config.order);
+            const gpt::Weights other = random_weights(found, 2);
+            load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
+            CHECK_MESSAGE(identical(gpt::forward(some_ids, 5, other, found).logits.value(), expected), prefix);
+        }
+    }
+}
+
+TEST_CASE("config_of: a checkpoint of another kind is named") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("vit.safetensors");
+    write_safetensors(path, {{.name = "vit.embeddings.patch_embeddings.projection.weight", .shape = {1}, .floats = Matrix(1, 1)}});
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(
+        path + ": there is no tensor wte.weight, this is not a GPT checkpoint; this looks like a ViT "
+               "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for"));
 }
 
 TEST_SUITE_END();

@@ -261,4 +261,35 @@ TEST_CASE("wrong input is refused with the sizes that came and the sizes that ar
     CHECK_THROWS_WITH(vit::make_weights(three_heads, random), "vit: 3 heads do not divide a width of 8");
 }
 
+TEST_CASE("load_rules: a trunk without vit., without a classifier, with a pooler or the decoder of an MAE gives the same tokens") {
+    const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2,
+                             .heads = 2, .mlp_width = 12, .classes = 5};
+    Random random(7);
+    const vit::Weights w = vit::make_weights(square, random, {.stddev = 0.5f});
+    const Image image = random_image(random, square);
+    const Matrix tokens = vit::forward({image}, w, square).class_tokens.value();
+    const TemporaryFolder folder;
+    const std::string path = folder.path("trunk.safetensors");
+    for (const bool with_prefix : {true, false})
+        for (const std::string extra : {"", "pooler.dense.weight", "decoder.mask_token"}) {
+            Parameters table;
+            for (Parameter parameter : vit::parameters(w, square)) {
+                if (parameter.name.starts_with("classifier")) continue;
+                if (!with_prefix) parameter.name.erase(0, 4);
+                table.push_back(parameter);
+            }
+            const std::string prefix = with_prefix && extra.starts_with("pooler") ? "vit." : "";
+            if (!extra.empty()) table.push_back({prefix + extra, {3}, Stored::as_it_is, {Var(Matrix(1, 3))}});
+            save(table, path);
+            const Safetensors checkpoint(path);
+            const vit::Config config = vit::config_of(checkpoint, 4);
+            CHECK(config.classes == 0);
+            CHECK(config.depth == 2);
+            CHECK(config.query_key_value_bias);
+            const vit::Weights other = vit::make_weights(config, random);
+            load(vit::parameters(other, config), checkpoint, vit::load_rules());
+            CHECK_MESSAGE(identical(vit::forward({image}, other, config).class_tokens.value(), tokens), extra);
+        }
+}
+
 TEST_SUITE_END();

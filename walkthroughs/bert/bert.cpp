@@ -15,7 +15,7 @@
 #include "bert/wordpiece.h"
 #include "nn/autograd/operations.h"
 #include "nn/base/require.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -433,7 +433,7 @@ static void walk_sentences(Lesson& lesson, const Choices& choices, Random& rando
 }
 
 static void walk_own_text(Lesson& lesson, const Choices& choices, Random& random) {
-    const std::string text_given = read_file(choices.text);
+    const std::string text_given = read_text_file(choices.text);
     const Model model = step_own_vocabulary(lesson, text_given, choices, random);
     step_own_training(lesson, model, text_given, choices, random);
     step_restore(lesson, model, choices);
@@ -448,7 +448,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     const Safetensors file(choices.weights);
     model.config = bert::config_of(file);
     model.config.pooler = false;  // not needed to fill gaps
-    require(model.config.vocabulary >= model.vocabulary.size(), choices.vocabulary, ": ", model.vocabulary.size(),
+    require(model.config.vocabulary >= model.vocabulary.used(), choices.vocabulary, ": ", model.vocabulary.used(),
             " entries, the model knows ", model.config.vocabulary);
     model.w = mlm::make_weights(model.config, random);
     LoadRules rules = mlm::load_rules();
@@ -485,7 +485,7 @@ int main(int argc, char** argv) {
     options.add("cased", choices.cased, "the vocabulary of --vocab or --text tells capitals from small letters");
     options.add("block", choices.block, "which block's heads to look at; -1: all of a small model, the last of a large one", -1,
                 1000);
-    options.add("save", choices.save, "where to put the trained model, safetensors");
+    options.add_output("save", choices.save, "where to put the trained model, safetensors", {"", ".vocab.txt"});
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "nn/base/require.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/tokens.h"
@@ -182,15 +182,14 @@ struct Request {
     int size = 300;
 };
 
-static int run_lesson(const Options& options, const Request& request) {
+static void walk(Lesson& lesson, const Request& request) {
     const Config config{.lower_case = !request.cased};
     const std::string sentence = request.text.empty() ? sentence_given : text_or_file(request.text);
-    const std::string corpus = read_file(request.corpus.empty() ? two_languages : request.corpus);
-    require(!wordpiece::split_words(corpus, config).empty(), "wordpiece: there is no word in the text to learn from");
+    const std::string corpus = read_text_file(request.corpus.empty() ? two_languages : request.corpus);
+    require(!wordpiece::split_words(corpus, config).empty(), "there is no word in the text to learn from");
     Vocabulary vocabulary;
     if (!request.vocab.empty()) vocabulary = wordpiece::load_vocabulary(request.vocab);
 
-    Lesson lesson(options);
     step_words(lesson, sentence, config);
     const Vocabulary learned = step_learning(lesson, corpus, request.size, config);
     if (request.vocab.empty()) vocabulary = learned;
@@ -213,7 +212,6 @@ static int run_lesson(const Options& options, const Request& request) {
     const bool as_delivered = request.corpus.empty() && request.size >= 300;
     const double ratio = covers.back().pieces_per_word / covers.front().pieces_per_word;
     if (as_delivered) lesson.claim_at_most("pieces per word with all entries, over those with characters only", ratio, 0.6);
-    return lesson.end();
 }
 
 int main(int argc, char** argv) {
@@ -224,12 +222,7 @@ int main(int argc, char** argv) {
     options.add("cased", request.cased, "keep capitals and accents, as cased vocabularies want it");
     options.add("corpus", request.corpus, "a file to learn a vocabulary from");
     options.add("size", request.size, "entries to learn", 1, 100'000);
-    options.add("save", request.save, "write the learned vocabulary to this file");
+    options.add_output("save", request.save, "write the learned vocabulary to this file");
     options.read_or_exit(argc, argv);
-    try {
-        return run_lesson(options, request);
-    } catch (const std::invalid_argument& error) {  // a file that cannot be read, or is not what it should be
-        std::fprintf(stderr, "%s\n", error.what());
-        return 2;
-    }
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, request); });
 }

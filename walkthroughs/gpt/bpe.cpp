@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "nn/base/require.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/tokens.h"
@@ -157,16 +157,15 @@ struct Request {
     int rounds = 80;
 };
 
-static int run_lesson(const Options& options, const Request& request) {
-    const std::string text = request.text.empty() ? read_file(two_languages) : text_or_file(request.text);
-    require(request.vocab.empty() || !request.merges.empty(), "bpe: --vocab needs --merges, the file that came with it");
+static void walk(Lesson& lesson, const Request& request) {
+    const std::string text = request.text.empty() ? read_text_file(two_languages) : text_or_file(request.text);
+    require(request.vocab.empty() || !request.merges.empty(), "--vocab needs --merges, the file that came with it");
     const bool published = !request.merges.empty();
     bpe::Vocabulary vocabulary;
     if (published)
         vocabulary =
             request.vocab.empty() ? bpe::load_merges(request.merges) : bpe::load_vocabulary(request.vocab, request.merges);
 
-    Lesson lesson(options);
     step_pieces(lesson);
     step_bytes(lesson);
     const bpe::Training training = step_training(lesson, text, request.rounds);
@@ -190,7 +189,6 @@ static int run_lesson(const Options& options, const Request& request) {
     const bool as_delivered = request.text.empty() && request.rounds >= 40;
     const double ratio = gain.own / gain.other;
     if (as_delivered) lesson.claim_at_least("bytes per token of the own text, over those of the other", ratio, 1.3);
-    return lesson.end();
 }
 
 int main(int argc, char** argv) {
@@ -200,12 +198,8 @@ int main(int argc, char** argv) {
     options.add("rounds", request.rounds, "merges to learn", 0, 100'000);
     options.add("merges", request.merges, "a published merges.txt to read the text with, instead of the one learned here");
     options.add("vocab", request.vocab, "the vocab.json that belongs to it");
-    options.add("save", request.save, "write what was learned to NAME-vocab.json and NAME-merges.txt");
+    options.add_output("save", request.save, "write what was learned to NAME-vocab.json and NAME-merges.txt",
+                       {"-vocab.json", "-merges.txt"});
     options.read_or_exit(argc, argv);
-    try {
-        return run_lesson(options, request);
-    } catch (const std::invalid_argument& error) {  // a file that cannot be read, or is not what it should be
-        std::fprintf(stderr, "%s\n", error.what());
-        return 2;
-    }
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, request); });
 }

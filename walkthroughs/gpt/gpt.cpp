@@ -447,7 +447,8 @@ int main(int argc, char** argv) {
     options.add("depth", choices.depth, "L, blocks", 1, 96);
     options.add("heads", choices.heads, "H", 1, 128);
     options.add("merges-to-learn", choices.merges_to_learn, "merges of the tokenizer that is trained first", 0, 50'000);
-    options.add("save", choices.save, "write what was learned to NAME.safetensors, NAME-vocab.json and NAME-merges.txt");
+    options.add_output("save", choices.save, "write what was learned to NAME.safetensors, NAME-vocab.json and NAME-merges.txt",
+                       {".safetensors", "-vocab.json", "-merges.txt"});
     options.add("prompt", choices.prompt, "the beginning that it goes on from: words, or a file");
     options.add("tokens", choices.tokens, "new tokens to write", 1, 4096);
     options.add("temperature", choices.temperature, "0: always the likeliest token", 0, 100);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/text.h"
@@ -20,8 +21,7 @@ Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours co
 }
 
 void Lesson::print(std::initializer_list<Part> parts) {
-    std::fputs(joined(parts).c_str(), out);
-    std::fflush(out);
+    write_or_throw(joined(parts), out);
 }
 
 std::string Lesson::bold(std::string_view words) const {
@@ -149,9 +149,7 @@ bool Lesson::claim(std::string_view words, bool holds) {
 }
 
 static std::string short_number(double number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.4g", number);
-    return digits;
+    return short_digits(number, 4);
 }
 
 bool Lesson::claim_at_least(std::string_view words, double measured, double bound) {
@@ -168,8 +166,8 @@ int Lesson::end() {
 }
 
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk) {
-    Lesson lesson(options);
     try {
+        Lesson lesson(options);
         walk(lesson);
         return lesson.end();
     } catch (const std::invalid_argument& refused) {

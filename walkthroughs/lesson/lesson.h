@@ -91,6 +91,6 @@ private:
 };
 
 // Gives the lesson on standard output.
-//   returns  what main returns: 0, 1 when a claim failed or the program did, 2 after one line on standard error when something
+//   returns  what main returns: 0, 1 when a claim failed or the program did (also when its output could not be written), 2 after one line on standard error when something
 //            that the user named was refused, such as a broken file
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk);

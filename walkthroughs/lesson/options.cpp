@@ -1,14 +1,19 @@
 #include "walkthroughs/lesson/options.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
+#include "nn/data/file.h"
 #include "nn/data/text.h"
 
 Options::Options(std::string name, std::string purpose, std::string duration)
@@ -28,9 +33,7 @@ void Options::declare(Option option) {
 
 // 0.001 as "0.001" and 3 as "3".
 static std::string short_number(double number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.10g", number);
-    return digits;
+    return short_digits(number, 10);
 }
 
 void Options::add(const std::string& name, int& value, const std::string& help, int least, int most) {
@@ -47,6 +50,12 @@ void Options::add(const std::string& name, std::string& value, const std::string
 
 void Options::add(const std::string& name, bool& value, const std::string& help) {
     declare({name, help, "", Kind::flag, &value});
+}
+
+void Options::add_output(const std::string& name, std::string& value, const std::string& help,
+                         const std::vector<std::string>& endings) {
+    declare({name, help, value, Kind::words, &value});
+    options.back().endings = endings;
 }
 
 Options::Option& Options::find(const std::string& wanted) {
@@ -105,9 +114,31 @@ void Options::read(const std::vector<std::string>& words) {
         require(!in_next_word || k + 1 < words.size(), "--", option.name, " needs a value");
         set(option, in_next_word ? words[++k] : word.substr(equals + 1));
     }
+    for (const Option& option : options)
+        if (option.given) require_outputs_writable(option);
+}
+
+void Options::require_outputs_writable(const Option& option) {
+    if (option.endings.empty()) return;
+    const std::string& path = *static_cast<const std::string*>(option.value);
+    require(!path.empty(), "--", option.name, " needs the name of a file");
+    for (const std::string& ending : option.endings) {
+        try {
+            require_writable(path + ending);
+        } catch (const std::invalid_argument& error) {
+            require(false, "--", option.name, " ", error.what());
+        }
+    }
+}
+
+void write_or_throw(const std::string& words, std::FILE* out) {
+    const bool written = std::fputs(words.c_str(), out) >= 0 && std::fflush(out) == 0;
+    const std::string why = written ? "" : std::strerror(errno);
+    if (!written) throw std::runtime_error("the output cannot be written: " + why);
 }
 
 void Options::read_or_exit(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
     try {
         read(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
     } catch (const std::invalid_argument& error) {
@@ -115,7 +146,12 @@ void Options::read_or_exit(int argc, char** argv) {
         std::exit(2);
     }
     if (help_wanted) {
-        std::fputs(help().c_str(), stdout);
+        try {
+            write_or_throw(help(), stdout);
+        } catch (const std::runtime_error& error) {
+            std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
+            std::exit(1);
+        }
         std::exit(0);
     }
 }

@@ -10,8 +10,12 @@
 //   note     --name value and --name=value are the same. A wrong command line costs one line and exit code 2.
 #pragma once
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
+
+// Words to a file, at once.   throws std::runtime_error when they cannot be written: a full disk, a closed pipe
+void write_or_throw(const std::string& words, std::FILE* out);
 
 class Options {
 public:
@@ -26,12 +30,19 @@ public:
     void add(const std::string& name, std::string& value, const std::string& help);
     void add(const std::string& name, bool& value, const std::string& help);  // --name alone sets it
 
+    // Declares --name for a file that the program writes at its end. One that cannot be written is refused when the line is read,
+    // before anything is computed.
+    //   endings  what the program writes: the value with each of them behind it
+    void add_output(const std::string& name, std::string& value, const std::string& help,
+                    const std::vector<std::string>& endings = {""});
+
     // Reads the words behind the program's name.
     //   throws  std::invalid_argument in one line: unknown (with the nearest that there is), given twice, no value, not a number,
-    //           too large or too small
+    //           too large or too small, a file that cannot be written
     void read(const std::vector<std::string>& words);
 
-    // The same for main: prints help and exits with 0, or prints the one line to standard error and exits with 2.
+    // The same for main: prints help and exits with 0, or prints the one line to standard error and exits with 2. From then on a
+    // closed pipe is an error like any other that writing may meet; it does not end the program silently.
     void read_or_exit(int argc, char** argv);
 
     std::string help() const;
@@ -49,10 +60,12 @@ private:
         void* value;
         double least = 0, most = 0;
         bool given = false;
+        std::vector<std::string> endings = {};  // of files to be written
     };
     std::vector<Option> options;
 
     void declare(Option option);
     Option& find(const std::string& name);
     static void set(Option& option, const std::string& words);
+    static void require_outputs_writable(const Option& option);
 };

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <string_view>
 
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/base/show.h"
 #include "nn/data/text.h"
+#include "nn/data/unicode.h"
 
 Colours terminal_colours() {
     if (!colours_welcome()) return Colours::none;
@@ -170,7 +171,7 @@ int display_width(std::string_view words) {
     bool in_code = false;
     for (const char32_t c : decode_utf8(words)) {
         if (c == 0x1B) in_code = true;
-        if (!in_code) ++width;
+        if (!in_code) width += columns_of(c);
         if (in_code && c == 'm') in_code = false;
     }
     return width;
@@ -305,9 +306,7 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Extent
 }
 
 static std::string short_number(float number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.4g", static_cast<double>(number));
-    return digits;
+    return short_digits(static_cast<double>(number), 4);
 }
 
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height) {
@@ -383,9 +382,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
 
 std::string fixed(double number, int digits) {
     if (std::isnan(number)) return "nan";
-    char words[400];
-    std::snprintf(words, sizeof words, "%.*f", std::clamp(digits, 0, 17), number);
-    return words;
+    return fixed_digits(number, std::clamp(digits, 0, 17));
 }
 
 std::vector<std::string> wrapped(const std::string& words, int width) {

@@ -53,7 +53,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);
 
-// Places that words take on a terminal: characters, colours not counted.
+// Columns that words take on a terminal: two for a Chinese character, none for an accent or for colours.
 int display_width(std::string_view words);
 
 // Words in lines of at most `width` places, broken at spaces.

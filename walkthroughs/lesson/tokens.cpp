@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 
 std::string shown_token(const std::string& token) {
@@ -55,4 +56,4 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
     return lines;
 }
 
-std::string text_or_file(const std::string& words) { return is_file(words) ? read_file(words) : words; }
+std::string text_or_file(const std::string& words) { return is_file(words) ? read_text_file(words) : words; }

@@ -232,8 +232,7 @@ static std::string line_from_keyboard(bool& ended) {
 }
 
 static void ask_for(const std::string& words) {
-    std::fputs(words.c_str(), stdout);
-    std::fflush(stdout);
+    write_or_throw(words, stdout);
 }
 
 // The rankings in the file so far; none when there is no such file yet.

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "nn/base/clock.h"
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/idx.h"
 #include "nn/data/text.h"
 #include "nn/training/loss.h"
@@ -344,16 +344,18 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     if (choices.heads > 0) config.heads = choices.heads;
     Random random;
     const vit::Weights w = vit::make_weights(config, random);
-    load(vit::parameters(w, config), file, {.allow_unexpected = true});  // a saved training state holds more than weights
+    LoadRules rules = vit::load_rules();
+    rules.allow_unexpected = true;  // a saved training state holds more than weights
+    load(vit::parameters(w, config), file, rules);
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
             " channels, the model reads ", config.grid.channels);
     std::vector<std::string> names;
-    if (!choices.class_names.empty()) names = split_lines(read_file(choices.class_names));
+    if (!choices.class_names.empty()) names = split_lines(read_text_file(choices.class_names));
     const Image image = vit::preprocess(photograph, config);
     lesson.picture("", photograph);
     const vit::Steps steps = vit::forward({image}, w, config);
-    Matrix left = steps.probabilities.value();  // (1, K)
+    Matrix left = config.classes > 0 ? steps.probabilities.value() : Matrix();  // (1, K)
     std::vector<std::vector<std::string>> rows{{"class", "probability"}};
     for (int place = 0; place < std::min(5, config.classes); ++place) {
         const int best = argmax_row(left, 0);
@@ -361,7 +363,8 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
         rows.push_back({name, percent(left(0, best))});
         left(0, best) = -1;
     }
-    lesson.table(rows);
+    if (config.classes > 0) lesson.table(rows);
+    if (config.classes == 0) lesson.say(choices.weights, " holds no classifier: it has no names for what it sees.");
     lesson.say("What [cls] looks at in the last block:");
     lesson.pictures(attention_pictures(lesson, image, w, config, config.depth - 1));
 }
@@ -456,7 +459,7 @@ int main(int argc, char** argv) {
     options.add("depth", choices.depth, "L, blocks", 1, 48);
     options.add("heads", choices.heads, "heads; 0: 4, and with --weights as many as are 64 wide", 0, 64);
     options.add("skip-positions", choices.skip_positions, "leave out the experiment with positions on and off");
-    options.add("save", choices.save, "write weights and training state here after every epoch (safetensors)");
+    options.add_output("save", choices.save, "write weights and training state here after every epoch (safetensors)");
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");
     options.add("stop-after", choices.stop_after, "stop training after so many epochs; 0: do not", 0, 10'000);
     options.add("weights", choices.weights, "do not train: ask a published or saved checkpoint (safetensors) about --image");

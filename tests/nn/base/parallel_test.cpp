@@ -1,6 +1,10 @@
 #include "nn/base/parallel.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -95,6 +99,25 @@ TEST_CASE("an exception of any part reaches the caller, and the next loop works"
         CHECK(runs == 10);
     }
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // its own memory would be refused too
+TEST_CASE("parallel_for: a thread that the system refuses is done without, and the next loop has it again") {
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    if (pages == 0) return;  // no such system
+    rlimit before{};
+    getrlimit(RLIMIT_AS, &before);
+    const rlimit nothing_more{pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)), before.rlim_max};
+    const Threads in_use(40);
+    std::vector<int> runs(200, 0);
+    setrlimit(RLIMIT_AS, &nothing_more);  // a thread needs megabytes for its stack
+    parallel_for(200, [&](int i) { ++runs[i]; });
+    setrlimit(RLIMIT_AS, &before);
+    CHECK(runs == std::vector<int>(200, 1));
+    parallel_for(200, [&](int i) { ++runs[i]; });
+    CHECK(runs == std::vector<int>(200, 2));
+}
+#endif
 
 TEST_CASE("a number of threads below 1 or beyond 1024 is an error") {
     const int before = thread_count();

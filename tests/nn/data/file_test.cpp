@@ -1,6 +1,10 @@
 #include "nn/data/file.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <filesystem>
+#include <functional>
 
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -76,4 +80,90 @@ TEST_CASE("pieces of a file: inside, at its end, beyond") {
     CHECK(piece == "bc");
     CHECK(error_of([&] { file.read(5, piece.data(), 2); }) == path + ": bytes 5 to 7 of a file of 6");
     CHECK(error_of([&] { file.read(7, piece.data(), 0); }) == path + ": bytes 7 to 7 of a file of 6");
+}
+
+TEST_CASE("write_file_atomically: a link stays a link, and what it leads to is replaced") {
+    const TemporaryFolder folder;
+    const std::string real = folder.file("real", "old"), link = folder.path("link"), chain = folder.path("chain");
+    std::filesystem::create_symlink("real", link);
+    std::filesystem::create_symlink(link, chain);  // by its whole path, to a link
+    write_file_atomically(chain, "new");
+    CHECK(std::filesystem::is_symlink(link));
+    CHECK(std::filesystem::is_symlink(chain));
+    CHECK(read_file(real) == "new");
+    std::filesystem::create_symlink("nothing-yet", folder.path("dangling"));
+    write_file_atomically(folder.path("dangling"), "made");
+    CHECK(std::filesystem::is_symlink(folder.path("dangling")));
+    CHECK(read_file(folder.path("nothing-yet")) == "made");
+    std::filesystem::create_symlink("circle", folder.path("circle"));
+    CHECK(error_of([&] { write_file_atomically(folder.path("circle"), "x"); }) ==
+          folder.path("circle") + ": is a link that leads back to itself");
+    CHECK(folder.names() == std::vector<std::string>{"chain", "circle", "dangling", "link", "nothing-yet", "real"});
+}
+
+TEST_CASE("write_file_atomically: a file that is replaced keeps its permissions") {
+    namespace fs = std::filesystem;
+    const TemporaryFolder folder;
+    const std::string path = folder.file("f", "old");
+    for (const fs::perms mode : {fs::perms{0600}, fs::perms{0640}, fs::perms{0755}}) {
+        fs::permissions(path, mode);
+        write_file_atomically(path, "new");
+        CHECK(fs::status(path).permissions() == mode);
+    }
+}
+
+// With at most `most` bytes a file: what a full disk does, in a test.
+static std::string error_with_small_files(rlim_t most, const std::function<void()>& action) {
+    rlimit before{};
+    getrlimit(RLIMIT_FSIZE, &before);
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{most, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    const std::string error = error_of(action);
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, handler);
+    return error;
+}
+
+TEST_CASE("AtomicFile: a write that fails says why, whether it fails at once or at the end, and leaves the old file") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("f", "old"), many(1 << 20, 'x'), few(2000, 'x');
+    const std::string why = path + ": cannot be written: File too large";
+    CHECK(error_with_small_files(1000, [&] { write_file_atomically(path, many); }) == why);  // in write()
+    CHECK(error_with_small_files(1000, [&] { write_file_atomically(path, few); }) == why);   // held back until commit()
+    CHECK(read_file(path) == "old");
+    CHECK(folder.names() == std::vector<std::string>{"f"});
+}
+
+TEST_CASE("require_writable: what could not be written is refused before, and nothing is left behind") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("f", "old");
+    require_writable(path);
+    require_writable(folder.path("fresh"));
+    CHECK(read_file(path) == "old");
+    CHECK(folder.names() == std::vector<std::string>{"f"});
+    CHECK(error_of([&] { require_writable(folder.path("no/f")); }) ==
+          folder.path("no/f") + ": cannot be written: No such file or directory");
+    CHECK(error_of([&] { require_writable(path + "/g"); }) == path + "/g: cannot be written: Not a directory");
+    CHECK(error_of([&] { require_writable(folder.path("")); }) ==
+          folder.path("") + ": is not an ordinary file and is not replaced by one");
+    CHECK_THROWS_WITH(require_writable(""), "a file to be written needs a name, this one is empty");
+}
+
+TEST_CASE("AtomicFile: the part of a process that was killed goes with the next writing, that of a living one stays") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f");
+    folder.file("f.part123", "left behind");
+    folder.file("f.part", "no part: a user's file");
+    folder.file("f.part12x", "nor this");
+    folder.file("g.part123", "of another file");
+    {
+        AtomicFile living(path);
+        living.write("living", 6);
+        write_file_atomically(path, "new");  // removes f.part123 and not the part of `living`
+        CHECK(folder.names().size() == 5);
+        living.commit();
+    }
+    CHECK(read_file(path) == "living");
+    CHECK(folder.names() == std::vector<std::string>{"f", "f.part", "f.part12x", "g.part123"});
 }

@@ -34,7 +34,7 @@ TEST_CASE("the digits that come with the project: 1437 to learn from, 360 to be 
 
 TEST_CASE("a file that is not what it says is refused in one line") {
     CHECK(refusal("") == "x: 0 bytes are too few for an IDX file of 3 dimensions");
-    CHECK(refusal("\x1F\x8B") == "x: is compressed, unpack it first: gunzip -k FILE");
+    CHECK(refusal("\x1F\x8B") == "x: is no IDX file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
     std::string other = two_images;
     other[0] = 1;
     CHECK(refusal(other) == "x: is no IDX file, it must begin with two bytes 0");

@@ -50,7 +50,8 @@ TEST_CASE("16 bits a sample: the high byte first") {
 
 TEST_CASE("what is no such picture is refused in one line") {
     CHECK(refusal("") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
-    CHECK(refusal("P4 1 1 ") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+    CHECK(refusal("P4 1 1 ") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6; it looks like a PBM or PAM picture; "
+                               "convert it: magick FILE FILE.ppm");
     CHECK(refusal("\x89PNG") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
     CHECK(refusal("P5") == "x: ends where the width should be");
     CHECK(refusal("P5 # no end") == "x: ends where the width should be");
@@ -227,4 +228,26 @@ TEST_CASE("warped treats channels alike") {
     Image image(1, 2, 2);
     image.pixels = {1, 10, 3, 30};
     CHECK(warped(image, {.right = 0.5f}).pixels == std::vector<float>{0.5f, 5, 2, 20});
+}
+
+TEST_CASE("read_image: of several pictures in one P5 or P6 file the first, as the formats allow") {
+    const Image first = parse_image("P5 2 1 255\n" + std::string("\x00\xFF", 2) + "P5 1 1 255\nx", "x");
+    CHECK(first.width == 2);
+    CHECK(first.pixels == std::vector<float>{0, 1});
+    CHECK(parse_image("P6 1 1 255\nabcP6\n1 1 255\nabc", "x").channels == 3);
+    // what follows must be a picture of the same kind: anything else is a file whose header is wrong
+    const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
+    CHECK(refusal("P5 1 1 255\nab") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2");
+    CHECK(refusal("P5 1 1 255\naP6 1 1 255\nabc") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 15");
+    CHECK(refusal("P5 1 1 255\naP5") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 3");
+    CHECK(refusal("P5 1 1 255\naP5x") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 4");
+    CHECK(refusal("P2 1 1 255\n7\nP2 1 1 255\n7\n") == "x: byte 13: something stands behind the last sample");
+}
+
+TEST_CASE("read_image: a PNG and a JPEG are named") {
+    const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
+    const std::string none = "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6";
+    CHECK(refusal("\x89PNG\r\n\x1A\n and so on") == none + "; it looks like a PNG picture; convert it to PPM: magick FILE FILE.ppm");
+    CHECK(refusal("\xFF\xD8\xFF\xE0") == none + "; it looks like a JPEG picture; convert it to PPM: magick FILE FILE.ppm");
+    CHECK(refusal("no picture") == none);
 }

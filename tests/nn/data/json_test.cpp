@@ -137,3 +137,54 @@ TEST_CASE("a file is named in the error") {
     CHECK(error_of([&] { read_json(path); }) == path + ": line 2, byte 2: the text ends too early");
     CHECK(read_json(folder.file("b.json", "[1]")).items.size() == 1);
 }
+
+TEST_CASE("parse_json: a low surrogate without its high one is half a pair, whatever follows") {
+    CHECK(refusal("\"\\uDC00\"") == "x: line 1, byte 1: half a surrogate pair");
+    CHECK(refusal("\"\\uDFFFabc\"") == "x: line 1, byte 1: half a surrogate pair");
+    CHECK(refusal("\"\\uDC00\\uDC00\"") == "x: line 1, byte 1: half a surrogate pair");
+    CHECK(refusal("\"\\uD800\\uD800\"") == "x: line 1, byte 1: half a surrogate pair");
+    CHECK(parse_json(R"("\uD800\uDC00\uDBFF\uDFFF")", "x").string == "\U00010000\U0010FFFF");
+    CHECK(parse_json(R"("\uD7FF\uE000")", "x").string == "\uD7FF\uE000");
+}
+
+TEST_CASE("parse_json and read_json: a byte order mark in front is skipped, elsewhere it is none") {
+    const std::string mark = "\xEF\xBB\xBF";
+    CHECK(parse_json(mark + "[1]", "x").items.size() == 1);
+    CHECK(refusal(mark + mark + "[1]") == "x: line 1, byte 3: a value is needed here");
+    CHECK(refusal("[1]" + mark) == "x: line 1, byte 3: something stands behind the end of the value");
+    const TemporaryFolder folder;
+    CHECK(read_json(folder.file("a.json", mark + "{}")).members.empty());
+}
+
+TEST_CASE("read_json: a file that is something else is named") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("vocab.json", "\x1F\x8B\x08 and so on");
+    CHECK(error_of([&] { read_json(path); }) ==
+          path + ": is no text, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
+}
+
+TEST_CASE("visit_members: each member in order, and the value limit is that of one member") {
+    std::string seen;
+    const auto visit = [&](const JsonMember& member) { seen += member.name + "=" + json_text(member.value) + ";"; };
+    visit_members(R"( {"b": [1, 2], "a": {"c": null}} )", "x", 3, visit);
+    CHECK(seen == R"(b=[1,2];a={"c":null};)");
+    seen.clear();
+    visit_members("{}", "x", 1, visit);
+    CHECK(seen.empty());
+    const auto error = [&](const std::string& text) { return error_of([&] { visit_members(text, "x", 3, visit); }); };
+    CHECK(error("[1]") == "x: line 1, byte 0: an object is needed here");
+    CHECK(error("{\"a\": [1, 2, 3]}") == "x: line 1, byte 13: too many values");
+    CHECK(error("{\"a\": 1} {}") == "x: line 1, byte 9: something stands behind the end of the value");
+    CHECK(error("{\"a\": 1,}") == "x: line 1, byte 8: the name of a member is needed here, in quotation marks");
+    CHECK(error("{\"a\": 1") == "x: line 1, byte 7: the text ends too early");
+}
+
+TEST_CASE("brief_string: 80 bytes as they are, of more the first 60, never half a character") {
+    CHECK(brief_string("a\n") == R"("a\n")");
+    CHECK(brief_string(std::string(80, 'a')) == "\"" + std::string(80, 'a') + "\"");
+    CHECK(brief_string(std::string(81, 'a')) == "\"" + std::string(60, 'a') + "\"... (81 bytes)");
+    std::string euros;
+    for (int k = 0; k < 30; ++k) euros += "\u20AC";  // 3 bytes each, 60 is the end of one
+    CHECK(brief_string(euros) == "\"" + euros.substr(0, 60) + "\"... (90 bytes)");
+    CHECK(brief_string("a" + euros) == "\"a" + euros.substr(0, 57) + "\"... (91 bytes)");
+}

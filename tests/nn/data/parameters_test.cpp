@@ -192,10 +192,8 @@ TEST_CASE("an error lists everything that is wrong and changes nothing") {
                                    {"n", {1}, Stored::as_it_is, {n}}};
     CHECK(error_of([&] { load(parameters, Safetensors(folder.path("f"))); }) ==
           folder.path("f") +
-              ": does not hold these parameters, nothing was loaded\n"
-              "  missing     c, d\n"
-              "  unexpected  extra, more\n"
-              "  misshapen   b is (2, 1) instead of (1, 2), n is of type I64");
+              ": does not hold these parameters, nothing was loaded; missing: c (near it: a, b, n), d (near it: a, b, n); "
+              "unexpected: extra, more; misshapen: b is (2, 1) instead of (1, 2), n is of type I64");
     CHECK(identical(a.value(), Matrix(1, 2)));
 }
 
@@ -205,7 +203,7 @@ TEST_CASE("a list of many names is cut") {
     Parameters parameters;
     for (int k = 0; k < 25; ++k) parameters.push_back({std::to_string(k), {1}, Stored::as_it_is, {zeros(1, 1)}});
     const std::string error = error_of([&] { load(parameters, Safetensors(folder.path("f"))); });
-    CHECK(error.ends_with("missing     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 5 more"));
+    CHECK(error.ends_with("missing: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 15 more"));
 }
 
 TEST_CASE("rules: prefixes that may be there or not, other endings, endings to ignore, the rest left alone") {
@@ -232,10 +230,10 @@ TEST_CASE("rules: prefixes that may be there or not, other endings, endings to i
     // both names at once: ours wins and the other is one too many
     CHECK(error_of([&] {
               load(parameters, write({"h.norm.weight", "h.norm.gamma", "bias"}), rules);
-          }).ends_with("unexpected  h.norm.gamma"));
+          }).ends_with("unexpected: h.norm.gamma"));
     CHECK(error_of([&] {
               load(parameters, write({"h.norm.weight", "t.bias", "x.mask", "x"}), rules);
-          }).ends_with("unexpected  x"));
+          }).ends_with("unexpected: x"));
     LoadRules generous = rules;
     generous.allow_unexpected = true;
     load(parameters, write({"x", "h.norm.weight", "t.bias"}), generous);
@@ -277,4 +275,76 @@ TEST_CASE("variables: each once, in order, without the constants; count_numbers:
     CHECK(found[0].same_as(b));
     CHECK(found[1].same_as(a));
     CHECK(count_numbers(parameters) == 15);
+}
+
+// Writes tensors of one number each, 1, 2, ... in the order of the names.
+static Safetensors numbered(const TemporaryFolder& folder, const std::vector<std::string>& names) {
+    std::vector<TensorToWrite> tensors;
+    for (const std::string& name : names) tensors.push_back({name, {1}, Matrix{{static_cast<float>(tensors.size() + 1)}}});
+    write_safetensors(folder.path("numbered"), tensors);
+    return Safetensors(folder.path("numbered"));
+}
+
+TEST_CASE("LoadRules::other_names: a tensor under either of its names, with and without a prefix, or under both if they agree") {
+    const TemporaryFolder folder;
+    const Var words = zeros(1, 1);
+    const Parameters parameters = {{"t.wte.weight", {1}, Stored::as_it_is, {words}}};
+    const LoadRules rules{.optional_prefixes = {"t."}, .other_names = {{"wte.weight", "lm_head.weight"}}};
+    for (const std::string name : {"wte.weight", "t.wte.weight", "lm_head.weight", "t.lm_head.weight"}) {
+        Var(words).value() = Matrix{{0}};
+        load(parameters, numbered(folder, {name}), rules);
+        CHECK_MESSAGE(words.value()(0, 0) == 1, name);
+        CHECK(name_in_file(numbered(folder, {name}), "t.wte.weight", rules) == name);
+    }
+    CHECK(name_in_file(numbered(folder, {"wte"}), "t.wte.weight", rules).empty());
+    CHECK(error_of([&] { load(parameters, numbered(folder, {"wte.weight", "lm_head.weight"}), rules); }) ==
+          folder.path("numbered") +
+              ": does not hold these parameters, nothing was loaded; different: lm_head.weight and wte.weight");
+    write_safetensors(folder.path("twice"), {{"lm_head.weight", {1}, Matrix{{7}}}, {"wte.weight", {1}, Matrix{{7}}}});
+    load(parameters, Safetensors(folder.path("twice")), rules);
+    CHECK(words.value()(0, 0) == 7);
+    // the name must fit as a whole
+    CHECK(error_of([&] { load(parameters, numbered(folder, {"x.lm_head.weight"}), rules); }) != "");
+}
+
+TEST_CASE("load: one tensor with two names, both of which the file lists, is not unexpected") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"kept", {2}, Matrix{{1, 2}}}}, {{"left_out", "kept"}});
+    const Var a = zeros(1, 2);
+    load({{"left_out", {2}, Stored::as_it_is, {a}}}, Safetensors(folder.path("f")));
+    CHECK(identical(a.value(), Matrix{{1, 2}}));
+}
+
+TEST_CASE("LoadRules::ignored_prefixes: a part that is not ours is left alone, after the prefix that was asked for") {
+    const TemporaryFolder folder;
+    const Var a = zeros(1, 1);
+    const Parameters parameters = {{"a", {1}, Stored::as_it_is, {a}}};
+    load(parameters, numbered(folder, {"decoder.b", "a"}), {.ignored_prefixes = {"decoder."}});
+    CHECK(a.value()(0, 0) == 2);
+    load(parameters, numbered(folder, {"w.decoder.b", "other", "w.a"}), {.ignored_prefixes = {"decoder."}}, "w.");
+    CHECK(a.value()(0, 0) == 3);
+    CHECK(error_of([&] { load(parameters, numbered(folder, {"decoder2.b", "a"}), {.ignored_prefixes = {"decoder."}}); })
+              .ends_with("; unexpected: decoder2.b"));
+}
+
+TEST_CASE("load: a checkpoint of another kind is recognised instead of listed") {
+    const TemporaryFolder folder;
+    Parameters gpt;
+    for (const std::string name : {"wte.weight", "wpe.weight", "h.0.ln_1.weight"})
+        gpt.push_back({name, {1}, Stored::as_it_is, {zeros(1, 1)}});
+    CHECK(error_of([&] {
+              load(gpt, numbered(folder, {"vit.embeddings.cls_token", "vit.embeddings.patch_embeddings.projection.weight"}));
+          }) == folder.path("numbered") +
+                    ": does not hold these parameters, nothing was loaded; this looks like a ViT "
+                    "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for");
+    // of the same kind, or of none that is known: the names, and those near to them
+    CHECK(error_of([&] { load(gpt, numbered(folder, {"x.wte.weight"})); }).ends_with(
+        "; missing: wte.weight (near it: x.wte.weight), wpe.weight (near it: x.wte.weight), h.0.ln_1.weight; unexpected: x.wte.weight"));
+}
+
+TEST_CASE("load: matrices that lie the other way round are refused with both shapes") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"w", {6, 2}, Matrix(6, 2)}});
+    CHECK(error_of([&] { load({{"w", {2, 6}, Stored::as_it_is, {zeros(2, 6)}}}, Safetensors(folder.path("f"))); })
+              .ends_with("; misshapen: w is (6, 2) instead of (2, 6)"));
 }

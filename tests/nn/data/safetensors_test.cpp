@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include "nn/data/file.h"
@@ -187,7 +188,7 @@ TEST_CASE("a header that lies is refused before anything is allocated") {
     CHECK(refusal("") == ": 0 bytes are too few for a safetensors file");
     CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
     CHECK(refusal(std::string(8, '\xFF')) ==
-          ": is no safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow");
+          ": is no safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow; at most 100000000 are read");
     CHECK(refusal(file_bytes("{}", "").substr(0, 9)) == ": is no safetensors file: a header of 2 bytes is announced, 1 follow");
     CHECK(refusal(file_bytes("[]", "")) == ": is no safetensors file: the header is no JSON object");
     CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early");
@@ -221,7 +222,7 @@ TEST_CASE("a header that lies is refused before anything is allocated") {
           ": tensor \"y\" begins at byte 1 of the data, the one before it ends at 2");
     CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[3,4]}}", "abcd")) ==
           ": tensor \"y\" begins at byte 3 of the data, the one before it ends at 2");
-    CHECK(refusal(file_bytes("{" + x + "," + x + "}", "ab")) == ": header: line 1, byte 0: the object has two members \"x\"");
+    CHECK(refusal(file_bytes("{" + x + "," + x + "}", "ab")) == ": tensor \"x\": the header has two entries of this name");
 }
 
 TEST_CASE("a tensor whose rows do not fit a Matrix is refused, although it holds nothing") {
@@ -251,4 +252,186 @@ TEST_CASE("a file that has shrunk since it was opened is noticed") {
     const std::string bytes = read_file(file.path);
     folder.file("f", bytes.substr(0, bytes.size() - 1));
     CHECK(error_of([&] { file.matrix("a"); }) != "");
+}
+
+TEST_CASE("Safetensors: limits of the header: 100,000,000 bytes are read, one more is refused, as more than the file holds is") {
+    const TemporaryFolder folder;
+    const auto first_bytes = [](std::uint64_t length) {
+        std::string bytes(8, '\0');
+        std::memcpy(bytes.data(), &length, 8);
+        return bytes;
+    };
+    std::string largest = "{}";
+    largest.resize(100'000'000, ' ');
+    CHECK(refusal(first_bytes(100'000'000) + largest) == "");
+    CHECK(refusal(first_bytes(100'000'001) + largest + " ") ==
+          ": is no safetensors file: a header of 100000001 bytes is announced, 100000001 follow; at most 100000000 are read");
+    CHECK(refusal(first_bytes(3) + "{}") == ": is no safetensors file: a header of 3 bytes is announced, 2 follow");
+    CHECK(refusal(first_bytes(0) + "{}") == ": is no safetensors file: the header is no JSON object");
+    CHECK(refusal(file_bytes("\xEF\xBB\xBF{}", "")) == ": is no safetensors file: the header is no JSON object");
+}
+
+TEST_CASE("Safetensors: 20,000 dimensions are read at once and shortened in messages") {
+    std::string ones = "[1";
+    for (int k = 1; k < 20'000; ++k) ones += ",1";
+    CHECK(refusal(one_tensor("U8", ones + "]", "x")) == "");
+    const std::string shown = "(1, 1, 1, 1, 1, 1, 1, 1, ... 20001 dimensions)";
+    CHECK(refusal(one_tensor("U8", ones + ",-1]", "x")) == ": tensor \"x\": the shape " + shown + " has a negative dimension");
+    CHECK(refusal(one_tensor("U8", ones + ",2]", "x")) ==
+          ": tensor \"x\": shape " + shown + " of U8 asks for more than the 1 bytes of data in the file");
+    CHECK(shape_text(std::vector<long>(16, 2)) == "(2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2)");
+    CHECK(shape_text(std::vector<long>(17, 2)) == "(2, 2, 2, 2, 2, 2, 2, 2, ... 17 dimensions)");
+}
+
+TEST_CASE("Safetensors: a name, a type or metadata of a million letters comes back shortened") {
+    const std::string name(1'000'000, 'n');
+    const std::string shown = "\"" + std::string(60, 'n') + "\"... (1000000 bytes)";
+    CHECK(refusal(file_bytes("{\"" + name + "\":1}", "")) ==
+          ": tensor " + shown + ": json: line 1: an object is needed, this is a number");
+    CHECK(refusal(one_tensor(name, "[-1]", "x")).size() < 200);
+    const TemporaryFolder folder;
+    const Safetensors file(folder.file("f", file_bytes("{\"__metadata__\":{\"depth\":\"" + name + "\"}}", "")));
+    CHECK(error_of([&] { file.metadata_int("depth"); }) ==
+          file.path + ": metadata \"depth\" is " + shown + ", a whole number is needed");
+    CHECK(error_of([&] { file.matrix(name); }) == file.path + ": holds no tensor " + shown);
+}
+
+TEST_CASE("Safetensors: null metadata is none, as the published reader takes it") {
+    CHECK(refusal(file_bytes("{\"__metadata__\":null}", "")) == "");
+    CHECK(refusal(file_bytes("{\"__metadata__\":{\"a\":null}}", "")) ==
+          ": tensor \"__metadata__\": json: line 1: a string is needed, this is null");
+}
+
+TEST_CASE("Safetensors: a file that is something else is named by its first bytes") {
+    CHECK(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n") ==
+          ": is no safetensors file, it looks like a git-lfs pointer, not the file itself; fetch it: git lfs pull");
+    CHECK(refusal("PK\x03\x04\x14 and more of it") ==
+          ": is no safetensors file, it looks like a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint "
+          "must be converted to safetensors");
+    CHECK(refusal("\x1F\x8B\x08") == ": is no safetensors file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
+    CHECK(refusal("P6 1 1 255 abc") == ": is no safetensors file, it looks like a PPM or PGM picture");
+    CHECK(refusal("{\"model_type\": \"gpt2\"}") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
+    CHECK(refusal("[1]") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
+}
+
+TEST_CASE("Safetensors: names without what training puts around them") {
+    const TemporaryFolder folder;
+    const auto names = [&](const std::vector<std::string>& written) {
+        std::vector<TensorToWrite> tensors;
+        for (const std::string& name : written) tensors.push_back({name, {1}, Matrix{{static_cast<float>(tensors.size())}}});
+        write_safetensors(folder.path("f"), tensors);
+        std::vector<std::string> read;
+        for (const auto& [name, info] : Safetensors(folder.path("f")).tensors) read.push_back(name);
+        return read;
+    };
+    using Names = std::vector<std::string>;
+    CHECK(names({"module.a.weight", "module.b"}) == Names{"a.weight", "b"});
+    CHECK(names({"_orig_mod.a.weight", "_orig_mod.b"}) == Names{"a.weight", "b"});
+    CHECK(names({"_orig_mod.module.a", "_orig_mod.module.b"}) == Names{"a", "b"});
+    CHECK(names({"module._orig_mod.a", "module._orig_mod.b"}) == Names{"a", "b"});
+    CHECK(names({"h.0._orig_mod.weight", "b"}) == Names{"b", "h.0.weight"});  // a block that was compiled alone
+    CHECK(names({"module.a", "b"}) == Names{"b", "module.a"});                // not in front of every name: a name
+    CHECK(names({"x_orig_mod.a"}) == Names{"x_orig_mod.a"});
+    CHECK(names({"_orig_mod.a", "a"}) == Names{"_orig_mod.a", "a"});          // would be one name for two tensors
+    names({"module.a", "module.b"});
+    CHECK(Safetensors(folder.path("f")).matrix("b")(0, 0) == 1);
+}
+
+TEST_CASE("Safetensors: a tensor of two names, of which save_model keeps one") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"lm_head.weight", {2}, Matrix{{1, 2}}}},
+                      {{"wte.weight", "lm_head.weight"}, {"lm_head.weight", "lm_head.weight"}, {"format", "pt"}});
+    const Safetensors file(folder.path("f"));
+    CHECK(file.tensors.size() == 2);
+    CHECK(identical(file.matrix("wte.weight"), Matrix{{1, 2}}));
+}
+
+// ---- several files ----
+
+namespace {
+
+// A checkpoint of two files and their index; what a test breaks, it writes anew.
+struct Shards {
+    TemporaryFolder folder;
+    std::string first = folder.path("model-00001-of-00002.safetensors"), second = folder.path("model-00002-of-00002.safetensors");
+    std::string index = folder.path("model.safetensors.index.json");
+
+    Shards() {
+        write_safetensors(first, {{"a", {2}, Matrix{{1, 2}}}, {"b", {1}, Matrix{{3}}}}, {{"format", "pt"}});
+        write_safetensors(second, {{"c", {3}, Matrix{{4, 5, 6}}}}, {{"format", "pt"}, {"more", "yes"}});
+        write_index({{"a", "00001"}, {"b", "00001"}, {"c", "00002"}});
+    }
+
+    void write_index(const std::vector<std::pair<std::string, std::string>>& places) const {
+        std::string map;
+        for (const auto& [name, number] : places)
+            map += (map.empty() ? "" : ", ") + ("\"" + name + "\": \"model-" + number + "-of-00002.safetensors\"");
+        folder.file("model.safetensors.index.json", "{\"metadata\": {\"total_size\": 1}, \"weight_map\": {" + map + "}}\n");
+    }
+
+    std::string refusal() const {
+        return error_of([&] { Safetensors file(index); });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Safetensors: a checkpoint in several files is one, through its index or any of its parts") {
+    const Shards shards;
+    for (const std::string& path : {shards.index, shards.first, shards.second}) {
+        const Safetensors file(path);
+        CHECK(file.path == path);
+        CHECK(file.tensors.size() == 3);
+        CHECK(identical(file.matrix("a"), Matrix{{1, 2}}));
+        CHECK(identical(file.matrix("b"), Matrix{{3}}));
+        CHECK(identical(file.matrix("c"), Matrix{{4, 5, 6}}));
+        CHECK(file.metadata_text("more") == "yes");
+    }
+    // A part of which the index says nothing, and one without an index, are files of their own.
+    write_safetensors(shards.folder.path("model-00003-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
+    CHECK(Safetensors(shards.folder.path("model-00003-of-00002.safetensors")).tensors.size() == 1);
+    write_safetensors(shards.folder.path("other-00001-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
+    CHECK(Safetensors(shards.folder.path("other-00001-of-00002.safetensors")).tensors.size() == 1);
+}
+
+TEST_CASE("Safetensors: shards that do not fit their index are refused in one line") {
+    {
+        const Shards shards;
+        std::filesystem::remove(shards.second);
+        CHECK(shards.refusal() == shards.index + ": the shard \"model-00002-of-00002.safetensors\" is not there; tensor \"c\" lies in it");
+        CHECK(error_of([&] { Safetensors file(shards.first); }) == shards.refusal());
+    }
+    {
+        const Shards shards;
+        shards.write_index({{"a", "00001"}, {"b", "00002"}, {"c", "00002"}});
+        CHECK(shards.refusal() ==
+              shards.index + ": tensor \"b\" is to lie in \"model-00002-of-00002.safetensors\", but it lies in " + shards.first);
+    }
+    {
+        const Shards shards;
+        shards.write_index({{"a", "00001"}, {"c", "00002"}, {"d", "00002"}});
+        CHECK(shards.refusal() ==
+              shards.index + ": tensor \"d\" is to lie in \"model-00002-of-00002.safetensors\", but it is in none of the shards");
+    }
+    {
+        const Shards shards;
+        write_safetensors(shards.second, {{"a", {2}, Matrix{{1, 2}}}, {"c", {1}, Matrix{{3}}}});
+        CHECK(shards.refusal() ==
+              shards.second + ": tensor \"a\": lies in " + shards.first + " as well, every tensor lies in one part");
+    }
+    {
+        const Shards shards;
+        shards.folder.file("model-00002-of-00002.safetensors", "version https://git-lfs.github.com/spec/v1\n");
+        CHECK(shards.refusal().starts_with(shards.second + ": is no safetensors file, it looks like a git-lfs pointer"));
+    }
+    const Shards shards;
+    const std::string name = "model.safetensors.index.json";
+    shards.folder.file(name, "{\"weight_map\": {\"a\": \"../secret\"}}");
+    CHECK(shards.refusal() == shards.index + ": tensor \"a\" is to lie in \"../secret\", a file beside the index is needed");
+    shards.folder.file(name, "{\"weight_map\": {\"a\": 1}}");
+    CHECK(shards.refusal() == shards.index + ": weight_map: json: line 1: a string is needed, this is a number");
+    shards.folder.file(name, "{\"weight_map\": {}}");
+    CHECK(shards.refusal() == shards.index + ": the weight_map names no tensor");
+    shards.folder.file(name, "{\"weight_map\": {\"a\": ");
+    CHECK(shards.refusal() == shards.index + ": line 1, byte 21: the text ends too early");
 }

@@ -1,5 +1,7 @@
 #include "nn/data/text.h"
 
+#include <cmath>
+
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("text");
@@ -92,4 +94,27 @@ TEST_CASE("changes between two words, counted by hand") {
     CHECK(changes_between("kitten", "sitting") == 3);  // k -> s, e -> i, + g
     CHECK(changes_between("", "abc") == 3);
     CHECK(changes_between("abc", "") == 3);
+}
+
+TEST_CASE("decimal_number: too large for a double is nothing, too small is 0, and + may stand in front") {
+    CHECK(decimal_number("1e308") == 1e308);
+    for (const char* const words : {"1e309", "-1e309", "123456789e400", "0.001e320", "1e99999999999999999999", "+-1", "++1", "+"})
+        CHECK_MESSAGE(!decimal_number(words), words);
+    for (const char* const words : {"1e-400", "0.0001e-330", "1e-99999999999999999999", "0e999", "0.0e-999", "100e-400"})
+        CHECK_MESSAGE(decimal_number(words) == 0.0, words);
+    CHECK(std::signbit(*decimal_number("-1e-400")));
+    CHECK(decimal_number("5e-324") == 5e-324);  // the smallest double
+    CHECK(decimal_number("+2.5") == 2.5);
+    CHECK(decimal_number(".5") == 0.5);
+    std::string zeros = "0." + std::string(400, '0') + "1";  // 1e-401
+    CHECK(decimal_number(zeros) == 0.0);
+    CHECK_FALSE(decimal_number("1" + std::string(400, '0')).has_value());
+}
+
+TEST_CASE("without_byte_order_mark: only a whole one, only in front, only once") {
+    CHECK(without_byte_order_mark("\xEF\xBB\xBF" "abc") == "abc");
+    CHECK(without_byte_order_mark("\xEF\xBB") == "\xEF\xBB");
+    CHECK(without_byte_order_mark("a\xEF\xBB\xBF") == "a\xEF\xBB\xBF");
+    CHECK(without_byte_order_mark("\xEF\xBB\xBF\xEF\xBB\xBF") == "\xEF\xBB\xBF");
+    CHECK(without_byte_order_mark("").empty());
 }

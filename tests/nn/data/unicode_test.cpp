@@ -135,3 +135,9 @@ TEST_CASE("all code points have the published lower case, and the published effe
 }
 
 }
+
+TEST_CASE("columns_of: two for wide characters, none for accents and controls, one for the rest") {
+    for (const char32_t c : U"a~\u00e9\u0416\u2580\u2588\u00ad\u2028\uff71") if (c != 0) CHECK(columns_of(c) == 1);
+    for (const char32_t c : U"\u6211\u4f60\u3042\u30ab\ud55c\uff01\u3000\U0001F600\U00020000") if (c != 0) CHECK(columns_of(c) == 2);
+    for (const char32_t c : {0x301, 0x20DD, 0x200B, 0x200D, 0xFE0F, 0x1160, 0x0A, 0x1B}) CHECK(columns_of(c) == 0);
+}

@@ -1,5 +1,8 @@
 #include "walkthroughs/lesson/options.h"
 
+#include <filesystem>
+
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("options");
@@ -90,4 +93,25 @@ TEST_CASE("a name twice, or no name, is a mistake of the program") {
     CHECK_THROWS_WITH(given.options.add("steps", flag, ""), "Options: --steps is declared twice");
     CHECK_THROWS_WITH(given.options.add("A b", flag, ""),
                       "Options: --A b is no name for an option, small letters, digits and hyphens are");
+}
+
+TEST_CASE("add_output: a file that cannot be written is refused when the line is read") {
+    const TemporaryFolder folder;
+    const auto error = [](const std::string& path) {
+        std::string save;
+        Options options("toy", "Shows a toy.", "1 second");
+        options.add_output("save", save, "a file", {".a", ".b"});
+        return error_of([&] { options.read({"--save", path}); });
+    };
+    CHECK(error(folder.path("model")) == "");
+    CHECK(folder.names().empty());
+    CHECK(error("/no/such/folder/model") == "--save /no/such/folder/model.a: cannot be written: No such file or directory");
+    std::filesystem::create_directory(folder.path("model.b"));  // each of the files counts
+    CHECK(error(folder.path("model")) ==
+          "--save " + folder.path("model.b") + ": is not an ordinary file and is not replaced by one");
+    CHECK(error("") == "--save needs the name of a file");
+    std::string unused;
+    Options options("toy", "Shows a toy.", "1 second");
+    options.add_output("save", unused, "a file");
+    options.read({});  // not given, not asked
 }

@@ -234,7 +234,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
     options.add("mask-ratio", choices.mask_ratio, "share of a digit's patches that is hidden", 0.1, 0.93);
-    options.add("out", choices.out, "a PPM file for masked, restored and original digits");
+    options.add_output("out", choices.out, "a PPM file for masked, restored and original digits");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -217,7 +217,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves, for each mask unit", 1, 100'000);
     options.add("mask-unit", choices.mask_unit, "side of what is hidden in a digit, 2 or 4 pixels", 2, 4);
-    options.add("out", choices.out, "a PPM file for masked, restored and original digits");
+    options.add_output("out", choices.out, "a PPM file for masked, restored and original digits");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
