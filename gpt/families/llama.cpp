@@ -1,0 +1,100 @@
+#include "gpt/families/llama.h"
+
+#include "nn/autograd/operations.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
+#include "nn/training/loss.h"
+
+namespace llama {
+
+// --- the model ---
+
+static int head_width(const Config& config) { return config.width / config.heads; }
+
+// Everything between ids and logits. A position enters in one place only: it turns the queries and keys of every block.
+static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts, const Weights& w,
+                  const Config& config) {
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::silu, .norm = NormKind::rms};
+    for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
+    Steps steps;
+    steps.embeddings = embed(w.words, ids);                                  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);    // (B*T, E)
+    steps.hidden = rms_norm(steps.decoder.output, w.norm, config.eps);       // (B*T, E)
+    return steps;
+}
+
+Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
+    require_fits("llama", batch);
+    Steps steps = read(batch.ids, positions(batch), {{.self = attending(batch, true)}}, w, config);
+    steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
+    return steps;
+}
+
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.output); }
+
+Var loss(const Steps& steps, const TokenBatch& batch) { return cross_entropy(steps.logits, next_tokens(batch)); }
+
+// --- one token after the other ---
+
+Memory make_memory(const Config& config, int sequences, int capacity) {
+    return ::make_memory(config.depth, sequences, capacity, config.key_value_heads * head_width(config));
+}
+
+Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
+    const Reading reading = read_next(memory, next, "llama");
+    return read(next.ids, reading.positions, reading.contexts, w, config);
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "llama: ", config.vocabulary,
+            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0 && head_width(config) % 2 == 0, "llama: ", config.heads,
+            " heads must divide a width of ", config.width, " into even parts, whose columns are turned in pairs");
+    require(config.key_value_heads > 0 && config.heads % config.key_value_heads == 0, "llama: ", config.key_value_heads,
+            " heads of keys and values must divide ", config.heads, " heads");
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    const BlockShape shape{.width = config.width,
+                           .mlp_width = config.mlp_width,
+                           .key_value_width = config.key_value_heads * head_width(config),
+                           .gated = true,
+                           .query_bias = false,
+                           .key_bias = false,
+                           .value_bias = false,
+                           .bias = false,
+                           .norm = NormKind::rms};
+    Weights w;
+    w.words = make_embedding(random, config.vocabulary, config.width, init);
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
+    w.norm = make_rms_norm(config.width);
+    w.output = make_embedding(random, config.vocabulary, config.width, init);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long V = config.vocabulary, E = config.width;
+    Parameters table;
+    table.push_back({"model.embed_tokens.weight", {V, E}, Stored::as_it_is, {w.words}});
+    add_parameters(table, "model.layers.", w.blocks, llama_names);
+    add_parameters(table, "model.norm", w.norm);
+    table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
+    return table;
+}
+
+Parameters meta_parameters(const Weights& w, const Config& config) {
+    const long V = config.vocabulary, E = config.width;
+    Parameters table;
+    table.push_back({"tok_embeddings.weight", {V, E}, Stored::as_it_is, {w.words}});
+    add_parameters(table, "layers.", w.blocks, meta_llama_names, config.heads);
+    add_parameters(table, "norm", w.norm);
+    table.push_back({"output.weight", {V, E}, Stored::as_it_is, {w.output}});
+    return table;
+}
+
+LoadRules load_rules() { return {.ignored_endings = {".rotary_emb.inv_freq", "rope.freqs"}}; }
+
+}  // namespace llama

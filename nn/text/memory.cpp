@@ -1,0 +1,37 @@
+#include "nn/text/memory.h"
+
+#include "nn/autograd/rearrange.h"
+
+Memory make_memory(int depth, int sequences, int capacity, int key_width, int value_width) {
+    require(sequences > 0 && capacity > 0, "make_memory: ", sequences, " sequences of ", capacity, " tokens, both must be positive");
+    Memory memory{.blocks = {}, .seen = {}, .sequences = sequences, .capacity = capacity};
+    for (int l = 0; l < depth; ++l) memory.blocks.push_back(make_cache(sequences, capacity, key_width, value_width));
+    return memory;
+}
+
+Memory select_sequences(const Memory& memory, const std::vector<int>& chosen) {
+    Memory selected{.blocks = {},
+                    .seen = select_sequences(memory.seen, chosen),
+                    .sequences = static_cast<int>(chosen.size()),
+                    .capacity = memory.capacity};
+    for (const KeyValueCache& block : memory.blocks) selected.blocks.push_back(select_sequences(block, chosen));
+    return selected;
+}
+
+Reading read_next(Memory& memory, const TokenBatch& next, const char* place) {
+    require_fits(place, next);
+    require(next.sequences == memory.sequences, place, ": ", next.sequences, " sequences for a memory of ", memory.sequences);
+    require(memory.seen.length + next.length <= memory.capacity, place, ": the memory holds ", memory.seen.length, " of ",
+            memory.capacity, " tokens, ", next.length, " more do not fit");
+    append(memory.seen, next);
+    Reading reading{.positions = positions(memory.seen, next.length), .contexts = {}};
+    const MayAttend may = attending(memory.seen, true, next.length).may;
+    for (KeyValueCache& block : memory.blocks) reading.contexts.push_back({.self = {.may = may, .cache = &block}});
+    return reading;
+}
+
+Var last_rows(const Var& hidden, const TokenBatch& batch) {
+    std::vector<int> rows;
+    for (int b = 0; b < batch.sequences; ++b) rows.push_back((b + 1) * batch.length - 1);
+    return gather_rows(hidden, rows);
+}

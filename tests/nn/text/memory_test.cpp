@@ -1,0 +1,44 @@
+#include "nn/text/memory.h"
+
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("memory");
+
+TEST_CASE("read_next: positions count the tokens of each text, and padding on the left is no token") {
+    Memory memory = make_memory(2, 2, 5, 4);
+    const Reading first = read_next(memory, make_batch({{7, 8, 9}, {5}}, 0, Side::left), "test");
+    CHECK(first.positions == std::vector<int>{0, 1, 2, 0, 0, 0});
+    REQUIRE(first.contexts.size() == 2);
+    CHECK(first.contexts[1].self.cache == &memory.blocks[1]);
+    const MayAttend& may = first.contexts[0].self.may;
+    CHECK(may(1 * 3 + 2, 2));   // the only token of text 1 sees itself
+    CHECK(!may(1 * 3 + 2, 1));  // and not the padding before it
+    for (KeyValueCache& block : memory.blocks) block.filled = 3;  // as the blocks do
+    CHECK(read_next(memory, make_batch({{1}, {2}}), "test").positions == std::vector<int>{3, 1});
+}
+
+TEST_CASE("read_next: what does not fit is refused, and the memory stays as it is") {
+    Memory memory = make_memory(1, 2, 3, 4);
+    CHECK_THROWS_WITH(read_next(memory, make_batch({{1}}), "test"), "test: 1 sequences for a memory of 2");
+    CHECK_THROWS_WITH(read_next(memory, make_batch({{1, 2, 3, 4}, {1}}), "test"),
+                      "test: the memory holds 0 of 3 tokens, 4 more do not fit");
+    CHECK(memory.seen.length == 0);
+    CHECK_THROWS_WITH(make_memory(1, 0, 3, 4), "make_memory: 0 sequences of 3 tokens, both must be positive");
+}
+
+TEST_CASE("select_sequences: a memory goes on from what the chosen sequences have read") {
+    Memory memory = make_memory(1, 2, 3, 4);
+    read_next(memory, make_batch({{7, 8}, {5}}, 0, Side::left), "test");
+    const Memory chosen = select_sequences(memory, {1, 1, 0});
+    CHECK(chosen.sequences == 3);
+    CHECK(chosen.seen.ids == std::vector<int>{0, 5, 0, 5, 7, 8});
+    CHECK(chosen.blocks[0].sequences == 3);
+}
+
+TEST_CASE("last_rows: the last row of each sequence") {
+    const Var hidden = Matrix{{1}, {2}, {3}, {4}, {5}, {6}};
+    CHECK(identical(last_rows(hidden, make_batch({{1, 2, 3}, {1, 2, 3}})).value(), Matrix{{3}, {6}}));
+}
+
+TEST_SUITE_END();
