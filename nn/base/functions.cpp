@@ -31,6 +31,17 @@ double sum_in_double(const float* x, std::size_t count) {
     return sum;
 }
 
+double dot_in_double(const float* x, const float* y, std::size_t count) {
+    double lane[lanes] = {};
+    std::size_t k = 0;
+    for (; k + lanes <= count; k += lanes)
+        for (int q = 0; q < lanes; ++q) lane[q] += static_cast<double>(x[k + q]) * y[k + q];
+    for (int q = 0; k + q < count; ++q) lane[q] += static_cast<double>(x[k + q]) * y[k + q];
+    double sum = 0;
+    for (const double part : lane) sum += part;
+    return sum;
+}
+
 float dot_of(const float* x, const float* y, int count) {
     float lane[lanes] = {};
     int k = 0;

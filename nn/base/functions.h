@@ -65,6 +65,7 @@ float max_of(const float* x, int count);
 
 // The sum in double, for long sums that end in one number: rounded to float it does not depend on the order of summation.
 double sum_in_double(const float* x, std::size_t count);
+double dot_in_double(const float* x, const float* y, std::size_t count);  // sum of x[k] y[k]
 
 // sum of x[k] y[k], in the same 32 sums
 float dot_of(const float* x, const float* y, int count);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
@@ -15,9 +16,15 @@ namespace {
 struct NormRecord : Record {
     NormKind kind = NormKind::layer;
     Matrix normalised;      // (n, D)  x^
-    Matrix one_over_sigma;  // (n, 1)
+    std::vector<double> one_over_sigma;  // n
 };
 }  // namespace
+
+static Matrix rounded_row(const std::vector<double>& numbers) {
+    Matrix row = Matrix::unset(1, static_cast<int>(numbers.size()));
+    for (int j = 0; j < row.cols; ++j) row[j] = static_cast<float>(numbers[j]);
+    return row;
+}
 
 // forward   layer  x^ = (x - mean) / sigma,  sigma = sqrt(variance + eps)
 //           rms    x^ = x / sigma,           sigma = sqrt(mean of x^2 + eps)
@@ -33,36 +40,34 @@ static void norm_backward(Record& y) {
     const Var& bias = y.inputs[2];
     const int D = dy.cols;
     Matrix dx = Matrix::unset(dy.rows, D);
-    Matrix dgain(1, D), dbias(1, D);
+    std::vector<double> dgain(D), dbias(D);  // a batch may have thousands of rows
     for (int i = 0; i < dy.rows; ++i) {
         const float* const upstream = dy.row(i);
         const float* const x_hat = kept.normalised.row(i);
         float* const g = dx.row(i);  // first g, then dx
-        std::copy_n(upstream, D, g);
-        if (gain)
-            for (int j = 0; j < D; ++j) {
-                g[j] *= gain.value()[j];
-                dgain[j] += upstream[j] * x_hat[j];
-            }
-        if (bias)
-            for (int j = 0; j < D; ++j) dbias[j] += upstream[j];
-        const float mean_g = kept.kind == NormKind::layer ? sum_of(g, D) / D : 0;
-        const float mean_g_x = dot_of(g, x_hat, D) / D;
-        const float one_over_sigma = kept.one_over_sigma(i, 0);
-        for (int j = 0; j < D; ++j) g[j] = (g[j] - mean_g - x_hat[j] * mean_g_x) * one_over_sigma;
+        for (int j = 0; j < D; ++j) {
+            dgain[j] += upstream[j] * x_hat[j];
+            dbias[j] += upstream[j];
+            g[j] = gain ? upstream[j] * gain.value()[j] : upstream[j];
+        }
+        const double mean_g = kept.kind == NormKind::layer ? sum_in_double(g, D) / D : 0;
+        const double mean_g_x = dot_in_double(g, x_hat, D) / D;
+        const double one_over_sigma = kept.one_over_sigma[i];
+        for (int j = 0; j < D; ++j) g[j] = static_cast<float>((g[j] - mean_g - x_hat[j] * mean_g_x) * one_over_sigma);
     }
     add_gradient(y.inputs[0], std::move(dx));
-    if (gain) add_gradient(y.inputs[1], std::move(dgain));
-    if (bias) add_gradient(y.inputs[2], std::move(dbias));
+    if (gain) add_gradient(y.inputs[1], rounded_row(dgain));
+    if (bias) add_gradient(y.inputs[2], rounded_row(dbias));
 }
 
-// x^ of one row, and 1 / sigma
-static float normalise_row(const float* x, float* x_hat, int D, NormKind kind, float eps) {
-    const float mean = kind == NormKind::layer ? sum_of(x, D) / D : 0;
-    for (int j = 0; j < D; ++j) x_hat[j] = x[j] - mean;
-    const float variance = dot_of(x_hat, x_hat, D) / D;  // rms: the mean square
-    const float one_over_sigma = 1 / std::sqrt(variance + eps);
-    for (int j = 0; j < D; ++j) x_hat[j] *= one_over_sigma;
+// x^ of one row, and 1 / sigma. In double: a row that is nearly the same everywhere, or nearly 0, is stretched a thousandfold, and
+// the rounding of what follows with it.
+static double normalise_row(const float* x, float* x_hat, int D, NormKind kind, float eps) {
+    const double mean = kind == NormKind::layer ? sum_in_double(x, D) / D : 0;
+    for (int j = 0; j < D; ++j) x_hat[j] = static_cast<float>(x[j] - mean);
+    const double variance = dot_in_double(x_hat, x_hat, D) / D;  // rms: the mean square
+    const double one_over_sigma = 1 / std::sqrt(variance + eps);
+    for (int j = 0; j < D; ++j) x_hat[j] = static_cast<float>((x[j] - mean) * one_over_sigma);
     return one_over_sigma;
 }
 
@@ -82,14 +87,14 @@ Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where
     NormRecord* const kept = new NormRecord;
     kept->kind = kind;
     kept->normalised = Matrix::unset(x.rows(), D);
-    kept->one_over_sigma = Matrix::unset(x.rows(), 1);
+    kept->one_over_sigma.resize(x.rows());
     Matrix y = Matrix::unset(x.rows(), D);
     const float* const gain = w.gain ? w.gain.value().begin() : nullptr;
     const float* const bias = w.bias ? w.bias.value().begin() : nullptr;
     parallel_ranges(x.rows(), grain_of_rows(D), [&](int first, int last) {
         for (int i = first; i < last; ++i) {
             float* const x_hat = kept->normalised.row(i);
-            kept->one_over_sigma(i, 0) = normalise_row(x.value().row(i), x_hat, D, kind, eps);
+            kept->one_over_sigma[i] = normalise_row(x.value().row(i), x_hat, D, kind, eps);
             float* const out = y.row(i);
             for (int j = 0; j < D; ++j) out[j] = x_hat[j] * (gain ? gain[j] : 1) + (bias ? bias[j] : 0);
         }
