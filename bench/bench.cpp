@@ -22,11 +22,13 @@
 #include <unistd.h>
 #endif
 
+namespace {
 struct Result {
     double median = 0, best = 0;  // seconds
     int repetitions = 0;
     double peak = 0;  // bytes; 0 = not known here
 };
+}  // namespace
 
 static Result measured(const std::function<void()>& work, int repetitions) {
     const double enough = 1.5;  // seconds, where the number of repetitions is not given
@@ -76,9 +78,11 @@ static bool in_own_process(const Work& work, Answer& answer, double& peak) {
 #endif
 }
 
+namespace {
 struct Limits {
     double operations = 0, bytes = 0;  // a second
 };
+}  // namespace
 
 static constexpr double far_beyond_caches = 256e6;  // bytes
 

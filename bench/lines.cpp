@@ -14,7 +14,9 @@
 
 // --- matrix products ---
 
+namespace {
 enum class Form { plain, b_transposed, a_transposed };
+}  // namespace
 
 static std::function<void()> prepare_product(int m, int k, int n, Form form) {
     Random random(1);

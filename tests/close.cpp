@@ -73,10 +73,12 @@ static double weighted_sum(const Matrix& result, const Matrix& weights) {
     return sum;
 }
 
+namespace {
 // The same as a recorded operation; its own, so that the operations under test are not needed to test them.
 struct WeightedSum : Record {
     Matrix weights;
 };
+}  // namespace
 static void weighted_sum_backward(Record& record) {
     Matrix share = static_cast<WeightedSum&>(record).weights;
     for (float& x : share) x *= record.gradient(0, 0);

@@ -28,6 +28,7 @@ static void print_result() {
     std::fflush(stdout);
 }
 
+namespace {
 // The first failure of a case is compared with those that known mistakes make; where one agrees, the mistake is named. With the
 // environment variable RECORD_FAILURES the failure is written there instead, in the format of course/suspects.h.
 struct Recogniser : doctest::IReporter {
@@ -76,8 +77,10 @@ struct Recogniser : doctest::IReporter {
     void subcase_end() override {}
     void test_case_skipped(const doctest::TestCaseData&) override {}
 };
+}  // namespace
 REGISTER_LISTENER("recogniser", 2, Recogniser);
 
+namespace {
 struct Counter : doctest::IReporter {
     bool crashed = false;
 
@@ -104,6 +107,7 @@ struct Counter : doctest::IReporter {
     void log_message(const doctest::MessageData&) override {}
     void test_case_skipped(const doctest::TestCaseData&) override {}
 };
+}  // namespace
 REGISTER_LISTENER("counter", 1, Counter);
 
 int main(int count, char** arguments) {

@@ -13,6 +13,7 @@
 
 // --- two inputs, element by element ---
 
+namespace {
 // How a matrix is read while it is repeated to a larger shape: a single row, or a single column, is read again and again.
 struct Repeated {
     const Matrix& m;
@@ -21,6 +22,7 @@ struct Repeated {
     explicit Repeated(const Matrix& matrix) : m(matrix), row_step(m.rows == 1 ? 0 : m.cols), col_step(m.cols == 1 ? 0 : 1) {}
     const float* row(int i) const { return m.begin() + static_cast<std::size_t>(i) * row_step; }
 };
+}  // namespace
 
 // z = f(a, b), element by element
 template <float f(float, float)>
@@ -162,10 +164,12 @@ Var maximum(const Var& a, const Var& b, Where where) {
 
 // --- a plain number ---
 
+namespace {
 // Some operations keep one number for their backward.
 struct NumberRecord : Record {
     float number = 0;
 };
+}  // namespace
 
 static NumberRecord* number_record(float number) {
     NumberRecord* const record = new NumberRecord;
@@ -461,9 +465,11 @@ Var log_softmax_rows(const Var& a, Where where) {
 
 // --- picking ---
 
+namespace {
 struct PickRecord : Record {
     std::vector<int> columns;
 };
+}  // namespace
 
 // forward   y_i = x(i, columns[i])
 // backward  dx(i, columns[i]) = dy_i

@@ -26,9 +26,11 @@ Var reshape(const Var& a, int rows, int cols, Where where) {
 
 // --- slices ---
 
+namespace {
 struct SliceRecord : Record {
     int first = 0;
 };
+}  // namespace
 
 static SliceRecord* slice_record(int first) {
     SliceRecord* const record = new SliceRecord;
@@ -121,9 +123,11 @@ Var concat_cols(const std::vector<Var>& parts, Where where) {
 
 // --- gathering ---
 
+namespace {
 struct GatherRecord : Record {
     std::vector<int> indices;
 };
+}  // namespace
 
 // forward   y_i = x_indices[i]
 // backward  dx_indices[i] += dy_i (scatter): a row that was taken twice collects twice

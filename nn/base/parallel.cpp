@@ -13,6 +13,7 @@
 #include "nn/base/clock.h"
 #include "nn/base/require.h"
 
+namespace {
 // A loop that is being shared out. Whoever has a hand free takes the next i.
 struct Loop {
     const std::function<void(int)>& body;
@@ -32,6 +33,7 @@ struct Pool {
     int invited = 0;             // helpers 0 ... invited - 1 may join this loop
     std::atomic<int> inside{0};  // helpers that have joined it
 };
+}  // namespace
 
 // Never destroyed: the helpers sleep in it until the process ends, however it ends.
 static Pool& pool() {

@@ -78,10 +78,12 @@ std::string grid_text(const Matrix& m, int most) {
     return words;
 }
 
+namespace {
 // Smallest and largest finite element; (0, 0) when there is none.
 struct Range {
     float low = 0, high = 0;
 };
+}  // namespace
 static Range finite_range(const Matrix& m) {
     Range range;
     bool found = false;

@@ -21,11 +21,13 @@ static constexpr std::align_val_t alignment{64};
 static constexpr std::size_t smallest = 16;  // floats: one cache line
 static constexpr int steps = 8;              // shelf sizes between one power of two and the next
 
+namespace {
 // A shelf holds pieces of one size, so that a piece fits every request of its shelf. At most 1/8 of a piece is unused.
 struct Shelf {
     std::size_t index;
     std::size_t size;  // floats
 };
+}  // namespace
 
 static Shelf shelf_for(std::size_t count) {
     if (count <= smallest * steps) {
@@ -38,10 +40,12 @@ static Shelf shelf_for(std::size_t count) {
     return {octave * steps + place, (std::size_t{1} << octave) + place * step};
 }
 
+namespace {
 struct Shelves {
     std::mutex mutex;
     std::array<std::vector<float*>, 64 * steps> free;
 };
+}  // namespace
 
 // Never destroyed: a Matrix that lives as long as the program may still give its floats back.
 static Shelves& shelves() {

@@ -21,6 +21,7 @@ void Image::outside(int y, int x, int c) const {
 
 std::string shape(const Image& image) { return text(image.height) + " x " + text(image.width) + " x " + text(image.channels); }
 
+namespace {
 // A PNM file is words and numbers between spaces, "P3 # a comment\n 2 2 255 ..."; in P5 and P6 plain bytes follow one space
 // behind the third number.
 class PnmReader {
@@ -111,6 +112,7 @@ private:
 
     float scaled(int sample) const { return static_cast<float>(sample) / static_cast<float>(maximum); }
 };
+}  // namespace
 
 Image parse_image(std::string_view bytes, std::string_view source) { return PnmReader(bytes, source).whole_image(); }
 
@@ -144,11 +146,13 @@ std::vector<float> channels_first(const Image& image) {
     return numbers;
 }
 
+namespace {
 // Along one side: the sources of each new pixel are `first`, `first` + 1, ..., each with its weight; the weights sum to 1.
 struct SourcePixels {
     int first;
     std::vector<float> weights;
 };
+}  // namespace
 
 // New pixel i has its centre at (i + 1/2) old/new, and lies between the two old pixels whose centres are around it.
 static std::vector<SourcePixels> bilinear_taps(int old_size, int new_size) {

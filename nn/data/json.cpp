@@ -79,6 +79,7 @@ const Json& Json::at(std::string_view name) const {
     return *value;
 }
 
+namespace {
 // Reads from left to right; each function below leaves `at` behind what it has read.
 class JsonParser {
 public:
@@ -345,6 +346,7 @@ private:
         while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
     }
 };
+}  // namespace
 
 Json parse_json(std::string_view text, std::string_view source, long most_values) {
     return JsonParser(text, source, most_values).whole_text();

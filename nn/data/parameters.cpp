@@ -39,11 +39,13 @@ void copy_values(const Parameters& from, const Parameters& to) {
     }
 }
 
+namespace {
 // What the shape of a published tensor says about our matrices: all parts together are (rows, cols).
 struct OurShape {
     long rows, cols;
     long channels;  // of Stored::patches and deconvolution: how many numbers belong to one place of the kernel
 };
+}  // namespace
 
 static long product(const std::vector<long>& shape, std::size_t first, std::size_t end) {
     long result = 1;

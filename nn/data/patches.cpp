@@ -6,7 +6,7 @@
 
 namespace {
 enum class Order { channel_last, channel_major };
-}
+}  // namespace
 
 // Where pixel (y, x), channel c of a patch stands in its row.
 static int place_in_row(Order order, int y, int x, int c, int P, int C) {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 
+namespace {
 // How a character begins: how many bytes follow, and between which limits the second must lie (the others: 80 ... BF).
 // The tighter limits keep out encodings longer than needed (E0, F0), surrogates (ED) and what lies beyond U+10FFFF (F4).
 struct Lead {
     int following = -1;  // -1: no character begins with this byte
     unsigned char low = 0x80, high = 0xBF;
 };
+}  // namespace
 
 static Lead lead_of(unsigned char byte) {
     if (byte < 0x80) return {0};
@@ -23,12 +25,14 @@ static Lead lead_of(unsigned char byte) {
     return {-1};
 }
 
+namespace {
 // What stands at one place: a character, or the replacement for `length` bytes that are none.
 struct Decoded {
     char32_t character;
     std::size_t length;
     bool valid;
 };
+}  // namespace
 
 static Decoded decode_one(std::string_view bytes, std::size_t at) {
     const unsigned char first = static_cast<unsigned char>(bytes[at]);

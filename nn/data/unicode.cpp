@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+namespace {
 // The rows of the tables; all tables are in the order of their characters.
 struct ClassRun {
     char32_t first, last;
@@ -35,6 +36,7 @@ struct WidthRun {
 struct Decomposition {
     char32_t character, first, second;  // second 0: another character, not two
 };
+}  // namespace
 
 using enum CharacterClass;
 using enum SigmaContext;

@@ -8,10 +8,12 @@
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
+namespace {
 struct TokenLossesRecord : Record {
     std::vector<int> labels;
     Matrix log_total;  // (n, 1)  log sum_k exp(logit_k)
 };
+}  // namespace
 
 // forward   loss_i = log sum_k exp(s_ik) - s_i,label
 // backward  ds_ij = dloss_i (softmax(s_i)_j - [j = label]), and 0 for an ignored row
@@ -82,9 +84,11 @@ Var mean_absolute_error(const Var& a, const Var& b, Where where) {
     return mean(abs(subtract(a, b, where), where), where);
 }
 
+namespace {
 struct SmoothRecord : Record {
     float beta = 1;
 };
+}  // namespace
 
 // forward   y = d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond: a bowl that goes on as a cone
 // backward  dd = dy d / beta inside, dy sign(d) outside

@@ -52,6 +52,7 @@ AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig
     variable_steps.resize(variables.size());
 }
 
+namespace {
 // What one update does to every number alike.
 struct AdamWStep {
     float keep;  // 1 - lr decay
@@ -60,6 +61,7 @@ struct AdamWStep {
     float root;  // 1 / sqrt(1 - beta2^t)
     float eps;
 };
+}  // namespace
 
 static void adamw_numbers(const AdamWStep& s, std::size_t count, float* w, const float* g, float* m, float* v) {
     for (std::size_t k = 0; k < count; ++k) {

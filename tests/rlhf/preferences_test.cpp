@@ -96,10 +96,12 @@ TEST_CASE("differences send +1 to the better and -1 to the worse") {
     CHECK(identical(rewards.gradient(), Matrix{{2}, {0}, {-2}}));
 }
 
+namespace {
 struct TemporaryFile {
     std::string path = "build/preferences_test.jsonl";
     ~TemporaryFile() { std::remove(path.c_str()); }
 };
+}  // namespace
 
 TEST_CASE("rankings in a file come back as they went, quotes and other scripts included") {
     const TemporaryFile file;

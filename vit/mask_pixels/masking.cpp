@@ -56,10 +56,12 @@ Matrix hide(const std::vector<int>& permutations, int places, int begin, int end
 
 // --- targets ---
 
+namespace {
 struct Spread {
     double mean;
     double deviation;  // sqrt(unbiased variance + 1e-6)
 };
+}  // namespace
 
 static Spread spread_of(const Matrix& patches, int n) {
     const float* const t = patches.row(n);

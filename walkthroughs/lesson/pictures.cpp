@@ -22,9 +22,11 @@ Colours terminal_colours() {
 
 // ---- pictures ---------------------------------------------------------------------------------------------------------------
 
+namespace {
 struct Colour {
     int red, green, blue;  // 0 ... 255
 };
+}  // namespace
 
 static int byte_of(float x) { return x > 0 ? static_cast<int>(std::lround(std::min(x, 1.f) * 255)) : 0; }  // NaN is not > 0
 
@@ -131,6 +133,7 @@ Image heat_colours(const Matrix& m, float smallest, float largest) {
     return image;
 }
 
+namespace {
 struct Extent {
     float low = std::numeric_limits<float>::infinity();
     float high = -std::numeric_limits<float>::infinity();
@@ -142,6 +145,7 @@ struct Extent {
     }
     bool empty() const { return low > high; }
 };
+}  // namespace
 
 Image heat_colours(const Matrix& m) {
     Extent range;
@@ -230,6 +234,7 @@ static constexpr std::string_view marks = "*o+x#%";
 static constexpr std::array<int, 6> mark_colours = {45,  214, 120,
                                                     205, 229, 141};  // of the 256: blue, orange, green, pink, yellow, violet
 
+namespace {
 // A field of letters, each of which holds 2 x 4 dots (braille) or one mark.
 class Canvas {
 public:
@@ -276,6 +281,7 @@ private:
     Colours colours;
     std::vector<Cell> cells;
 };
+}  // namespace
 
 // The dot, 0 ... dots - 1, of a value in a range; the middle when the range is one point.
 static int dot_of(float value, Extent range, int dots) {

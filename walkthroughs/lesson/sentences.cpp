@@ -2,14 +2,17 @@
 
 #include <set>
 
+namespace {
 struct Verb {
     std::string forms[2], object;
 };
+
 struct Language {
     std::string subjects[2][6];  // of the first kind, of the second
     Verb verbs[8];
     std::string endings[3];
 };
+}  // namespace
 
 static const Language languages[2] = {
     {{{"Mother", "Father", "Anna", "Peter", "She", "He"}, {"Children", "Parents", "Friends", "Students", "They", "We"}},

@@ -113,6 +113,7 @@ TEST_CASE("accuracy counts the answers that are the whole sum") {
     CHECK(chain_of_thought::answers_of({{6, 3}, {0, 2, 6, 4}}) == std::vector<int>{3, 4});
 }
 
+namespace {
 // A task that is learned in a second: four digits modulo 5.
 struct Trained {
     chain_of_thought::Task task{.digits = 5, .count = 4};
@@ -126,6 +127,7 @@ struct Trained {
         questions = chain_of_thought::make_questions(task, random, 100);
     }
 };
+}  // namespace
 
 TEST_CASE("after a short training: right with its own steps, and the answer is read off the chain, not off the question" * only_when_optimised) {
     const Trained t;

@@ -8,6 +8,7 @@
 #include "nn/base/random.h"
 #include "tests/test.h"
 
+namespace {
 // A product of m x k and k x n numbers in a given form, with the numbers of each matrix in the middle of a larger one.
 struct Product {
     Matrix a_around, b_around, c_around;
@@ -16,6 +17,7 @@ struct Product {
 };
 
 enum class Form { plain, b_transposed, a_transposed, both_transposed };
+}  // namespace
 static const std::vector<Form> forms{Form::plain, Form::b_transposed, Form::a_transposed, Form::both_transposed};
 
 // `margin` numbers lie around each slice; c begins with random numbers, because the product is added to it.

@@ -11,12 +11,14 @@
 
 #include "tests/test.h"
 
+namespace {
 // Sets the number of threads until the end of the scope.
 struct Threads {
     int before = thread_count();
     explicit Threads(int count) { set_thread_count(count); }
     ~Threads() { set_thread_count(before); }
 };
+}  // namespace
 
 TEST_SUITE("parallel") {
 

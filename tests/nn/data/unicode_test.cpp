@@ -99,6 +99,7 @@ TEST_CASE("accents come into the order of their classes; equal classes and lette
     CHECK(decompose(decompose(U"a\u0301\u0323ệ한")) == decompose(U"a\u0301\u0323ệ한"));
 }
 
+namespace {
 // FNV-1a over whole numbers.
 struct Checksum {
     std::uint64_t value = 0xcbf29ce484222325;
@@ -107,6 +108,7 @@ struct Checksum {
         for (const char32_t c : text) add(c);
     }
 };
+}  // namespace
 
 TEST_CASE("all 1,114,112 code points have the published class, space property, decomposition and combining class") {
     Checksum classes, spaces, decompositions, combining;

@@ -6,6 +6,7 @@
 
 TEST_SUITE_BEGIN("state");
 
+namespace {
 // A small training: two matrices that chase random numbers.
 struct Toy {
     Var w, b;
@@ -30,6 +31,7 @@ struct Toy {
         }
     }
 };
+}  // namespace
 
 static bool same(const Toy& a, const Toy& b) {
     return identical(a.w.value(), b.w.value()) && identical(a.b.value(), b.b.value()) && a.random.state == b.random.state &&

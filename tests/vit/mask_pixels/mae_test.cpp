@@ -30,6 +30,7 @@ static mae::Config golden_config(const Golden& golden) {
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
+namespace {
 // A model and a batch that a test may spoil.
 struct MaeCase {
     mae::Config config;
@@ -37,6 +38,7 @@ struct MaeCase {
     std::vector<Image> images;
     Matrix noise;
 };
+}  // namespace
 
 static MaeCase golden_case(const Golden& golden) {
     MaeCase c;

@@ -35,6 +35,7 @@ static simmim::Config golden_config(const Golden& golden) {
     return config;
 }
 
+namespace {
 // A model and a batch that a test may spoil.
 struct SimmimCase {
     simmim::Config config;
@@ -42,6 +43,7 @@ struct SimmimCase {
     std::vector<Image> images;
     Matrix mask;
 };
+}  // namespace
 
 static SimmimCase golden_case(const Golden& golden) {
     SimmimCase c;

@@ -9,11 +9,13 @@
 
 TEST_SUITE_BEGIN("lesson");
 
+namespace {
 // What a lesson prints, and what it returns at its end.
 struct Told {
     std::string words;
     int result;
 };
+}  // namespace
 
 static Told told(void (*tell)(Lesson&), bool step = false, const std::string& typed = "", Colours colours = Colours::none) {
     const TemporaryFolder folder;

@@ -7,6 +7,7 @@
 
 TEST_SUITE_BEGIN("options");
 
+namespace {
 struct Given {
     int steps = 300;
     double rate = 0.001;
@@ -21,6 +22,7 @@ struct Given {
         options.add("no-positions", no_positions, "leave them out");
     }
 };
+}  // namespace
 
 static std::string refusal(const std::vector<std::string>& words) {
     Given given;
