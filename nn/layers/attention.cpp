@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
 #include "nn/base/parallel.h"
+#include "nn/layers/hook.h"
 
 // --- the textbook: one query at a time ---
 
@@ -295,9 +297,12 @@ static void attend_backward(Record& record) {
     if (!dbias.empty()) add_gradient(record.inputs[3], std::move(dbias));
 }
 
+static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const Plan& plan, const Var& bias);
+
 // The weights of all pieces and heads are kept for backward and for whoever looks; otherwise a piece has them only for itself.
 Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
     Plan plan = make_plan(q, k, v, heads, how, where);
+    if (hook_lives()) return attend_in_steps(q, k, v, plan, how.bias);
     const bool keep = steps_are_kept();
     Matrix weights = keep ? Matrix(heads * plan.queries.rows(), plan.keys.longest()) : Matrix();  // (segments * H * n, m)
     Matrix context(q.rows(), heads * plan.value_width);                                           // (n, H hv)
@@ -316,6 +321,52 @@ Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Atten
     if (keep) record->weights = Var(std::move(weights));
     const Var kept_weights = record->weights;
     return {record_operation(record, "attend", std::move(context), {q, k, v, how.bias}, attend_backward, where), kept_weights};
+}
+
+// --- the same operation by operation, for a hook: the weights are a value of their own ---
+
+// 0 where attention is allowed, minus infinity where not: (queries, keys) of one segment.
+static Matrix forbidden(const Plan& plan, int segment) {
+    Matrix m(plan.queries.list[segment].count, plan.keys.list[segment].count);
+    for (int i = 0; i < m.rows; ++i)
+        for (int j = 0; j < m.cols; ++j)
+            if (!plan.allowed(segment, i)[j]) m(i, j) = minus_infinity;
+    return m;
+}
+
+// The weights of one segment and head, (n, m), with columns of zeros where other segments have more keys.
+static Var weights_in_steps(const Plan& plan, const Var& q, const Var& k, const Var& bias, int segment, int head) {
+    const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
+    const int h = plan.head_width;
+    const Var q_head = slice_cols(slice_rows(q, queries.first, queries.count), head * h, h);              // (n, h)
+    const Var k_head = slice_cols(slice_rows(k, keys.first, keys.count), plan.key_head(head) * h, h);     // (m, h)
+    Var scores = scale(matmul_transposed(q_head, k_head), plan.scale);                                    // (n, m)
+    if (bias) scores = add(scores, slice_cols(slice_rows(bias, plan.bias_row(segment, head), queries.count), 0, keys.count));
+    if (!plan.may.everybody()) scores = add(scores, forbidden(plan, segment));
+    const Var A = softmax_rows(scores);                                                                   // (n, m)
+    const int missing = plan.keys.longest() - keys.count;
+    return missing == 0 ? A : concat_cols({A, Var(Matrix(queries.count, missing))});
+}
+
+static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const Plan& plan, const Var& bias) {
+    std::vector<Var> heads_weights, rows;
+    for (int segment = 0; segment < plan.queries.size(); ++segment)
+        for (int head = 0; head < plan.heads; ++head) heads_weights.push_back(weights_in_steps(plan, q, k, bias, segment, head));
+    const Var A = named_step("weights", concat_rows(heads_weights));                                      // (segments * H * n, m)
+    int next_row = 0;  // of the context
+    for (int segment = 0; segment < plan.queries.size(); ++segment) {
+        const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
+        require(queries.first == next_row, "attend: under a hook, segments must lie one after the other");
+        next_row += queries.count;
+        std::vector<Var> contexts;
+        for (int head = 0; head < plan.heads; ++head) {
+            const Var A_head = slice_cols(slice_rows(A, plan.weight_row(segment, head), queries.count), 0, keys.count);
+            const Var v_head = slice_cols(slice_rows(v, keys.first, keys.count), plan.key_head(head) * plan.value_width, plan.value_width);
+            contexts.push_back(matmul(A_head, v_head));                                                   // (n, hv)
+        }
+        rows.push_back(concat_cols(contexts));                                                            // (n, H hv)
+    }
+    return {concat_rows(rows), A};
 }
 
 // --- with a cache ---
@@ -402,9 +453,9 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
     const bool of_source = cache != nullptr && cache->of_source;
     const bool source_is_known = of_source && cache->keys;
     const int new_tokens = cache != nullptr && !of_source ? check_cache(*cache, from.query.rows()) : 0;
-    steps.query = linear(from.query, w.query);                             // (n, H h)  what each token looks for
-    steps.key = source_is_known ? cache->keys : linear(from.key, w.key);         // (m, G h)  what each token offers
-    steps.value = source_is_known ? cache->values : linear(from.value, w.value);  // (m, G h)  what it hands over
+    steps.query = named_step("query", linear(from.query, w.query));                                          // (n, H h)  what each token looks for
+    steps.key = named_step("key", source_is_known ? cache->keys : linear(from.key, w.key));                  // (m, G h)  what each token offers
+    steps.value = named_step("value", source_is_known ? cache->values : linear(from.value, w.value));        // (m, G h)  what it hands over
     Var q = steps.query, k = steps.key, v = steps.value;
     if (how.rotary.base != 0) {
         const int h = q.cols() / std::max(1, heads);
@@ -426,7 +477,7 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
     }
     const Attended attended = attend(q, k, v, heads, told);  // (n, H h)
     steps.weights = attended.weights;
-    steps.context = attended.context;
-    steps.output = linear(attended.context, w.output);       // (n, D)  the heads are mixed
+    steps.context = named_step("context", attended.context);
+    steps.output = named_step("attention_output", linear(steps.context, w.output));  // (n, D)  the heads are mixed
     return steps;
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "nn/autograd/operations.h"
+#include "nn/layers/hook.h"
 
 // --- the MLP ---
 
@@ -12,11 +13,11 @@ MlpSteps mlp(const Var& x, const Mlp& w, Activation activation) {
     if (w.gate.weight) {
         const Var gate_input = linear(x, w.gate);                 // (n, m)
         steps.gate = activate(gate_input, activation);            // (n, m)
-        steps.hidden = multiply(steps.gate, steps.expanded);      // (n, m)
+        steps.hidden = named_step("hidden", multiply(steps.gate, steps.expanded));  // (n, m)
     } else {
-        steps.hidden = activate(steps.expanded, activation);      // (n, m)
+        steps.hidden = named_step("hidden", activate(steps.expanded, activation));  // (n, m)
     }
-    steps.output = linear(steps.hidden, w.contract);              // (n, D)
+    steps.output = named_step("mlp_output", linear(steps.hidden, w.contract));      // (n, D)
     return steps;
 }
 
@@ -25,6 +26,11 @@ MlpSteps mlp(const Var& x, const Mlp& w, Activation activation) {
 // x, what a sublayer reads: N(z), or z itself where the norm comes after the sum.
 static Var sublayer_input(const Var& z, const Norm& norm, const BlockOptions& options) {
     return options.order == Order::post ? z : normalise(z, norm, options.norm, options.eps);
+}
+
+static Var named_input(const char* name, const Var& z, const Norm& norm, const BlockOptions& options) {
+    const Var x = sublayer_input(z, norm, options);
+    return options.order == Order::post ? x : named_step(name, x);
 }
 
 // z', the residual connection around a sublayer that has read x and computed y.
@@ -39,14 +45,16 @@ static Var residual_connection(const Var& z, const Var& x, const Var& y, const V
 
 BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context) {
     const bool post = options.order == Order::post;
+    const Var stream = named_step("input", z);  // (n, D)
     BlockSteps steps;
 
     // Self-attention: tokens of one sequence look at one another.
-    steps.after_attention = z;
+    steps.after_attention = stream;
     if (w.attention.query.weight) {
-        const Var x = sublayer_input(z, w.norm1, options);                              // (n, D)
+        const Var x = named_input("norm1", stream, w.norm1, options);                   // (n, D)
         steps.attention = attention(x, w.attention, options.heads, context.self);
-        steps.after_attention = residual_connection(z, x, steps.attention.output, w.scale1, w.norm1, options);
+        const Var sum = residual_connection(stream, x, steps.attention.output, w.scale1, w.norm1, options);
+        steps.after_attention = named_step("after_attention", sum);                     // (n, D)
         steps.norm1 = post ? steps.after_attention : x;
     }
 
@@ -54,9 +62,11 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
     steps.after_cross = steps.after_attention;
     if (w.cross.query.weight) {
         require(static_cast<bool>(context.source), "block: it has a cross-attention, but no source to attend to was given");
-        const Var x = sublayer_input(steps.after_attention, w.norm_cross, options);     // (n, D)
+        const InCrossAttention in_cross_attention;
+        const Var x = named_input("norm_cross", steps.after_attention, w.norm_cross, options);  // (n, D)
         steps.cross = attention({x, context.source}, w.cross, options.heads, context.cross);
-        steps.after_cross = residual_connection(steps.after_attention, x, steps.cross.output, {}, w.norm_cross, options);
+        const Var sum = residual_connection(steps.after_attention, x, steps.cross.output, {}, w.norm_cross, options);
+        steps.after_cross = named_step("after_cross", sum);                             // (n, D)
         steps.norm_cross = post ? steps.after_cross : x;
     }
 
@@ -64,10 +74,11 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
     steps.output = steps.after_cross;
     if (w.mlp.expand.weight) {
         const bool one_norm = options.order == Order::parallel && !w.norm2.gain;        // then it reads what attention has read
-        const Var from = options.order == Order::parallel ? z : steps.after_cross;
-        const Var x = one_norm ? steps.norm1 : sublayer_input(from, w.norm2, options);  // (n, D)
+        const Var from = options.order == Order::parallel ? stream : steps.after_cross;
+        const Var x = one_norm ? steps.norm1 : named_input("norm2", from, w.norm2, options);  // (n, D)
         steps.mlp = mlp(x, w.mlp, options.activation);
-        steps.output = residual_connection(steps.after_cross, x, steps.mlp.output, w.scale2, w.norm2, options);
+        const Var sum = residual_connection(steps.after_cross, x, steps.mlp.output, w.scale2, w.norm2, options);
+        steps.output = named_step("output", sum);                                       // (n, D)
         steps.norm2 = post ? steps.output : x;
     }
     return steps;
@@ -82,6 +93,7 @@ StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOpt
             " blocks; give one for all, or one for each");
     StackSteps steps{.blocks = {}, .output = z0};
     for (std::size_t l = 0; l < blocks.size(); ++l) {
+        const InBlock in_block(static_cast<int>(l));
         BlockSteps of_block = block(steps.output, blocks[l], options, contexts[contexts.size() == 1 ? 0 : l]);
         steps.output = of_block.output;
         if (steps_are_kept()) steps.blocks.push_back(std::move(of_block));

@@ -1,0 +1,35 @@
+#include "nn/layers/hook.h"
+
+#include <utility>
+
+static thread_local Hook* youngest = nullptr;
+static thread_local int running_block = -1;
+static thread_local bool in_cross_attention = false;
+
+Hook::Hook() : outer(std::exchange(youngest, this)) {}
+
+Hook::~Hook() { youngest = outer; }
+
+bool hook_lives() { return youngest != nullptr; }
+
+Var named_step(const char* name, const Var& value) {
+    if (youngest == nullptr) return value;
+    const StepPlace step{.block = running_block, .cross = in_cross_attention, .name = name};
+    std::vector<Hook*> hooks;  // the youngest first
+    for (Hook* hook = youngest; hook != nullptr; hook = hook->outer) hooks.push_back(hook);
+    Var result = value;
+    for (auto hook = hooks.rbegin(); hook != hooks.rend(); ++hook) {
+        result = (*hook)->at(step, result);
+        require(result && same_shape(result.value(), value.value()), "hook: step ", name, " of block ", running_block, " is ", value.value(),
+                ", it cannot be replaced by ", result ? shape(result.value()) : std::string("nothing"));
+    }
+    return result;
+}
+
+InBlock::InBlock(int block) : before(std::exchange(running_block, block)) {}
+
+InBlock::~InBlock() { running_block = before; }
+
+InCrossAttention::InCrossAttention() { in_cross_attention = true; }
+
+InCrossAttention::~InCrossAttention() { in_cross_attention = false; }

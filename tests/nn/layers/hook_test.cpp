@@ -1,0 +1,139 @@
+#include "nn/layers/hook.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/transformer.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("hook");
+
+namespace {
+
+// Puts a value in place of one step of one block.
+struct Replace : Hook {
+    int block;
+    std::string name;
+    Var other;
+    Replace(int block, std::string name, Var other) : block(block), name(std::move(name)), other(std::move(other)) {}
+
+    Var at(const StepPlace& step, const Var& value) override {
+        return step.block == block && step.is(name) && !step.cross ? other : value;
+    }
+};
+
+struct Names : Hook {
+    std::vector<std::string> seen;
+    Var at(const StepPlace& step, const Var& value) override {
+        seen.push_back(std::to_string(step.block) + (step.cross ? " cross " : " ") + step.name);
+        return value;
+    }
+};
+
+struct HookExample {
+    std::vector<Block> blocks;
+    Var z;
+    BlockContext context;
+};
+
+}  // namespace
+
+static const BlockOptions options{.heads = 2};
+
+static HookExample example() {
+    Random random(1);
+    HookExample e;
+    for (int l = 0; l < 2; ++l) e.blocks.push_back(make_block(random, {.width = 4, .mlp_width = 6}, {.stddev = 0.5f}));
+    e.z = Var(normal_matrix(random, 5, 4));
+    e.context.self = {.segments = Segments::of({2, 3}), .may = {}, .bias = Var(normal_matrix(random, 6, 3))};
+    return e;
+}
+
+TEST_CASE("Hook: without one nothing changes hands, with one attention gives the same numbers operation by operation") {
+    const HookExample e = example();
+    CHECK(named_step("input", e.z).same_as(e.z));
+    const Matrix plain = stack(e.z, e.blocks, options, e.context).output.value();
+    const Names names;
+    check_close("output", stack(e.z, e.blocks, options, e.context).output.value(), plain);
+    BlockContext causal_context;
+    causal_context.self.may = causal(5, 5);
+    check_close("causal", stack(e.z, e.blocks, options, causal_context).output.value(), [&] {
+        std::vector<Var> rows;  // token by token, each sees only what came before
+        for (int t = 0; t < 5; ++t) {
+            const Var seen = slice_rows(e.z, 0, t + 1);
+            rows.push_back(slice_rows(stack(seen, e.blocks, options, {.self = {.may = causal(t + 1, t + 1)}}).output, t, 1));
+        }
+        return concat_rows(rows).value();
+    }());
+}
+
+TEST_CASE("Hook: steps are named in the order in which they are computed, block by block") {
+    const HookExample e = example();
+    Names names;
+    stack(e.z, e.blocks, options, e.context);
+    REQUIRE(names.seen.size() == 26);
+    CHECK(std::vector<std::string>(names.seen.begin() + 13, names.seen.end()) ==
+          std::vector<std::string>{"1 input", "1 norm1", "1 query", "1 key", "1 value", "1 weights", "1 context", "1 attention_output",
+                                   "1 after_attention", "1 norm2", "1 hidden", "1 mlp_output", "1 output"});
+}
+
+TEST_CASE("Hook: a cross-attention says so") {
+    Random random(1);
+    const Block w = make_block(random, {.width = 4, .mlp_width = 6, .source_width = 4}, {.stddev = 0.5f});
+    Names names;
+    block(Var(normal_matrix(random, 2, 4)), w, options, {.source = Var(normal_matrix(random, 3, 4))});
+    CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 cross query") == 1);
+    CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 query") == 1);
+    CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 cross after_cross") == 1);
+}
+
+TEST_CASE("Hook: what it returns flows on: block 1 with the input of another run gives the output of that run") {
+    const HookExample e = example();
+    Random random(2);
+    const Var other_z = normal_matrix(random, 5, 4);
+    const Var other_input = block(other_z, e.blocks[0], options, e.context).output;
+    const Matrix expected = stack(other_z, e.blocks, options, e.context).output.value();
+    const Matrix before = stack(e.z, e.blocks, options, e.context).output.value();
+    {
+        const Replace replace(1, "input", other_input);
+        check_close("replaced", stack(e.z, e.blocks, options, e.context).output.value(), expected);
+    }
+    CHECK(identical(stack(e.z, e.blocks, options, e.context).output.value(), before));  // and nothing stays of it
+}
+
+TEST_CASE("Hook: attention weights can be replaced, and have a gradient") {
+    const HookExample e = example();
+    const Matrix weights = [&] {
+        const KeepSteps keep;
+        return stack(e.z, e.blocks, options, e.context).blocks[0].attention.weights.value();
+    }();
+    using Inputs = const std::vector<Var>&;
+    check_gradient_by_differences(
+        [&](Inputs x) {
+            const Replace replace(0, "weights", x[0]);
+            return stack(e.z, e.blocks, options, e.context).output;
+        },
+        {weights});
+    const Matrix plain = stack(e.z, e.blocks, options, e.context).output.value();
+    const Replace the_same(0, "weights", weights);
+    check_close("the same weights", stack(e.z, e.blocks, options, e.context).output.value(), plain);
+}
+
+TEST_CASE("Hook: several may live, the youngest is asked last; another shape is refused") {
+    const HookExample e = example();
+    const Replace first(0, "output", Matrix(5, 4, 1));
+    {
+        const Replace second(0, "output", Matrix(5, 4, 2));
+        CHECK(stack(e.z, {e.blocks[0]}, options, e.context).output.value()(0, 0) == 2);
+    }
+    CHECK(stack(e.z, {e.blocks[0]}, options, e.context).output.value()(0, 0) == 1);
+    const Replace wrong(0, "input", Matrix(4, 4));
+    CHECK_THROWS_WITH(stack(e.z, e.blocks, options, e.context), "hook: step input of block 0 is (5, 4), it cannot be replaced by (4, 4)");
+}
+
+TEST_SUITE_END();
