@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/hook.h"
 #include "nn/layers/names.h"
 
 namespace bert {
@@ -39,7 +40,7 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
     const std::vector<int> types = batch.token_types.empty() ? std::vector<int>(batch.ids.size()) : batch.token_types;
     const Var positions = slice_rows(w.positions, 0, batch.length);  // (T, D)
     WordEmbedding steps;
-    steps.words = embed(w.words, batch.ids);                                 // (B*T, D)
+    steps.words = named_step("words", embed(w.words, batch.ids));                                 // (B*T, D)
     steps.with_token_types = add(steps.words, embed(w.token_types, types));  // (B*T, D)
     steps.tokens = add_repeated(steps.with_token_types, positions);          // (B*T, D)
     steps.z0 = layer_norm(steps.tokens, w.norm, config.eps);                 // (B*T, D)

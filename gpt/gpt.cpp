@@ -7,6 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/hook.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
 
@@ -16,7 +17,7 @@ namespace gpt {
 
 // Word and position of the tokens number `first` to `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
-    const Var words = embed(w.words, ids);                         // (B*T, E)
+    const Var words = named_step("words", embed(w.words, ids));    // (B*T, E)
     const Var positions = slice_rows(w.positions, first, length);  // (T, E)
     return add_repeated(words, positions);                         // (B*T, E)
 }

@@ -7,6 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
+#include "nn/layers/hook.h"
 #include "nn/layers/names.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
@@ -18,7 +19,7 @@ namespace vit {
 PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w, const Config& config) {
     PatchEmbedding steps;
     steps.patches = patchify_all(images, config.grid, "vit");
-    steps.patch_embeddings = linear(steps.patches, w.projection);                                  // (B*N, D)
+    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);                                  // (B*N, D)
     steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, config.grid.count());    // (B*(N+1), D)
     steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   Eq. 1
     return steps;

@@ -1,0 +1,286 @@
+#include "nn/interpret/activation_patching.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+
+namespace activation_patching {
+
+// --- keeping and replacing ---
+
+Var Recording::at(const StepPlace& step, const Var& value) {
+    if (!step.cross) steps.insert_or_assign({step.block, step.name}, value);
+    return value;
+}
+
+const Var& Recording::step(int block, const std::string& name) const {
+    const auto found = steps.find({block, name});
+    require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block);
+    return found->second;
+}
+
+const Matrix& Kept::step(int block, const std::string& name) const {
+    const auto found = steps.find({block, name});
+    require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block);
+    return found->second;
+}
+
+namespace {
+struct KeepAll : Hook {
+    Kept& kept;
+    explicit KeepAll(Kept& kept) : kept(kept) {}
+    Var at(const StepPlace& step, const Var& value) override {
+        if (!step.cross) kept.steps.insert_or_assign({step.block, step.name}, value.value());
+        return value;
+    }
+};
+}  // namespace
+
+Kept record(Run& run) {
+    const NoTape no_tape;
+    Kept kept;
+    const KeepAll hook(kept);
+    kept.logits = run.logits().value();
+    return kept;
+}
+
+// A copy flows on; the numbers that others hold stay as they are. A copy has no past, so no gradient flows through a patch.
+Var Patch::at(const StepPlace& step, const Var& value) {
+    if (step.cross) return value;
+    Matrix patched;
+    for (const Place& place : places) {
+        if (place.block != step.block || !step.is(place.step)) continue;
+        if (patched.empty()) patched = value.value();
+        const Matrix& other = from.step(place.block, place.step);
+        require(same_shape(other, patched), "activation_patching: step ", place.step, " of block ", place.block, " is ", patched,
+                ", in the other run it was ", other);
+        const int cols = place.cols > 0 ? place.cols : patched.cols;
+        require(place.first_col >= 0 && place.first_col <= patched.cols - cols, "activation_patching: columns ", place.first_col, " to ",
+                place.first_col + cols, " of step ", place.step, ", which is ", patched);
+        const int count = place.rows.empty() ? patched.rows : static_cast<int>(place.rows.size());
+        for (int i = 0; i < count; ++i) {
+            const int row = place.rows.empty() ? i : place.rows[i];
+            require(row >= 0 && row < patched.rows, "activation_patching: row ", row, " of step ", place.step, ", which is ", patched);
+            std::copy_n(other.row(row) + place.first_col, cols, patched.row(row) + place.first_col);
+        }
+    }
+    return patched.empty() ? value : Var(std::move(patched));
+}
+
+// --- the places of a model ---
+
+std::vector<int> rows_of_token(const Sizes& sizes, int token) {
+    std::vector<int> rows;
+    for (int b = 0; b < sizes.sequences; ++b) rows.push_back(b * sizes.length + token);
+    return rows;
+}
+
+Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token) {
+    Place place{.block = block, .step = step};
+    if (step == "weights") {  // (B * H * T, T): the rows of this head
+        for (int b = 0; b < sizes.sequences; ++b)
+            for (int t = 0; t < sizes.length; ++t)
+                if (token < 0 || t == token) place.rows.push_back((b * sizes.heads + head) * sizes.length + t);
+        return place;
+    }
+    place.cols = width / sizes.heads;
+    place.first_col = head * place.cols;
+    if (token >= 0) place.rows = rows_of_token(sizes, token);
+    return place;
+}
+
+// --- the metric ---
+
+std::vector<float> Metric::differences(const Matrix& logits) const {
+    std::vector<float> result;
+    for (std::size_t b = 0; b < right.size(); ++b) {
+        const int row = (static_cast<int>(b) + 1) * length - 1;
+        result.push_back(logits(row, right[b]) - logits(row, wrong[b]));
+    }
+    return result;
+}
+
+Var Metric::mean_difference(const Var& logits) const {
+    std::vector<int> last_rows;
+    for (std::size_t b = 0; b < right.size(); ++b) last_rows.push_back((static_cast<int>(b) + 1) * length - 1);
+    const Var last = gather_rows(logits, last_rows);              // (B, V)
+    return mean(subtract(pick(last, right), pick(last, wrong)));  // (1, 1)
+}
+
+static double mean_of(const std::vector<float>& numbers) {
+    double sum = 0;
+    for (const float x : numbers) sum += x;
+    return sum / static_cast<double>(numbers.size());
+}
+
+float Metric::of(const Matrix& logits) const {
+    return static_cast<float>((mean_of(differences(logits)) - corrupted) / (clean - corrupted));
+}
+
+Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong, int length, const Kept& clean, const Kept& corrupted) {
+    const int B = static_cast<int>(right.size());
+    require(B > 0 && wrong.size() == right.size() && clean.logits.rows == B * length && same_shape(clean.logits, corrupted.logits),
+            "activation_patching: ", right.size(), " right and ", wrong.size(), " wrong answers for logits ", clean.logits, " and ",
+            corrupted.logits, " of prompts of ", length, " tokens");
+    for (int b = 0; b < B; ++b)
+        require(std::min(right[b], wrong[b]) >= 0 && std::max(right[b], wrong[b]) < clean.logits.cols, "activation_patching: answers ",
+                right[b], " and ", wrong[b], " of prompt ", b, ", there are ", clean.logits.cols, " tokens");
+    Metric metric{.right = right, .wrong = wrong, .length = length};
+    metric.clean = mean_of(metric.differences(clean.logits));
+    metric.corrupted = mean_of(metric.differences(corrupted.logits));
+    require(metric.clean != metric.corrupted, "activation_patching: both runs prefer the right answer by ",
+            static_cast<float>(metric.clean), "; there is nothing to restore");
+    return metric;
+}
+
+// --- sweeps ---
+
+static float metric_with(Run& run, const std::vector<Place>& places, const Kept& from, const Metric& metric) {
+    const NoTape no_tape;
+    const Patch patch(places, from);
+    return metric.of(run.logits().value());
+}
+
+Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    Matrix result(sizes.depth, sizes.length);
+    for (int l = 0; l < sizes.depth; ++l)
+        for (int t = 0; t < sizes.length; ++t)
+            result(l, t) = metric_with(base, {{.block = l, .step = step, .rows = rows_of_token(sizes, t)}}, from, metric);
+    return result;
+}
+
+Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    Matrix result(sizes.depth, sizes.heads);
+    for (int l = 0; l < sizes.depth; ++l)
+        for (int h = 0; h < sizes.heads; ++h)
+            result(l, h) = metric_with(base, {head_place(sizes, step, l, h, from.step(l, step).cols)}, from, metric);
+    return result;
+}
+
+Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    Matrix result(sizes.depth * sizes.length, sizes.heads);
+    for (int l = 0; l < sizes.depth; ++l)
+        for (int t = 0; t < sizes.length; ++t)
+            for (int h = 0; h < sizes.heads; ++h)
+                result(l * sizes.length + t, h) = metric_with(base, {head_place(sizes, step, l, h, from.step(l, step).cols, t)}, from, metric);
+    return result;
+}
+
+// --- path patching ---
+
+// Queries, keys and values (and the outputs of MLPs, if they are frozen) of the blocks below `end`.
+static std::vector<Place> frozen_places(int end, bool mlps_frozen) {
+    std::vector<Place> places;
+    for (int l = 0; l < end; ++l) {
+        for (const char* const step : {"query", "key", "value"}) places.push_back({.block = l, .step = step});
+        if (mlps_frozen) places.push_back({.block = l, .step = "mlp_output"});
+    }
+    return places;
+}
+
+// The clean run in which one head writes its corrupted output at the last token and nothing else reacts.
+static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corrupted, const std::vector<Place>& frozen, const Place& sender) {
+    const Patch hold(frozen, clean);
+    const Patch send({sender}, corrupted);
+    return record(clean_run);
+}
+
+Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen, const Sizes& sizes,
+                     const Metric& metric) {
+    const bool to_stream = receiver.block < 0;
+    const int senders = to_stream ? sizes.depth : receiver.block, last = sizes.length - 1;
+    const std::vector<Place> frozen = frozen_places(senders, mlps_frozen);
+    const Place receives =
+        to_stream ? Place{.block = sizes.depth - 1, .step = "output", .rows = rows_of_token(sizes, last)}
+                  : head_place(sizes, "query", receiver.block, receiver.head, clean.step(receiver.block, "query").cols, last);
+    Matrix result(senders, sizes.heads);
+    for (int l = 0; l < senders; ++l)
+        for (int h = 0; h < sizes.heads; ++h) {
+            const Place sender = head_place(sizes, "context", l, h, clean.step(l, "context").cols, last);
+            const Kept received = run_with_sender(clean_run, clean, corrupted, frozen, sender);
+            result(l, h) = metric_with(clean_run, {receives}, received, metric);
+        }
+    return result;
+}
+
+// --- causal tracing ---
+
+Var NoiseOnWords::at(const StepPlace& step, const Var& value) {
+    if (!step.is("words")) return value;
+    const int copies = value.rows() / length, tokens = noise.rows / std::max(1, copies);
+    require(value.rows() % length == 0 && noise.rows == copies * tokens && noise.cols == value.cols() && begin >= 0 &&
+                begin + tokens <= length,
+            "activation_patching: noise ", noise, " from token ", begin, " on, for word embeddings ", value.value(), " of sequences of ",
+            length, " tokens");
+    Matrix noisy(value.rows(), value.cols());
+    for (int s = 0; s < copies; ++s)
+        for (int t = 0; t < tokens; ++t) std::copy_n(noise.row(s * tokens + t), noise.cols, noisy.row(s * length + begin + t));
+    return add(value, noisy);
+}
+
+// The values of one prompt, once for every copy.
+static Kept repeated(const Kept& clean, const std::string& step, const Sizes& sizes) {
+    Kept result;
+    for (int l = 0; l < sizes.depth; ++l) {
+        const Var one = clean.step(l, step);
+        result.steps.insert({{l, step}, concat_rows(std::vector<Var>(sizes.sequences, one)).value()});
+    }
+    return result;
+}
+
+// The blocks whose step is restored together with that of block l: l alone for "output".
+static std::vector<int> window_of(const std::string& step, int l, int window, int depth) {
+    if (step == "output") return {l};
+    std::vector<int> blocks;
+    for (int j = std::max(0, l - window / 2); j < std::min(depth, l + (window + 1) / 2); ++j) blocks.push_back(j);
+    return blocks;
+}
+
+Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int window, int answer, const Sizes& sizes) {
+    const NoTape no_tape;
+    const Kept values = repeated(clean, step, sizes);
+    const std::vector<int> last_rows = rows_of_token(sizes, sizes.length - 1);
+    Matrix result(sizes.length, sizes.depth);
+    for (int t = 0; t < sizes.length; ++t)
+        for (int l = 0; l < sizes.depth; ++l) {
+            std::vector<Place> places;
+            for (const int j : window_of(step, l, window, sizes.depth))
+                places.push_back({.block = j, .step = step, .rows = rows_of_token(sizes, t)});
+            const Patch patch(places, values);
+            const Matrix p = softmax_rows(gather_rows(copies.logits(), last_rows)).value();  // (S, V)
+            double sum = 0;
+            for (int s = 0; s < p.rows; ++s) sum += p(s, answer);
+            result(t, l) = static_cast<float>(sum / p.rows);
+        }
+    return result;
+}
+
+// --- all places at once ---
+
+std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, const Metric& metric) {
+    const Tape tape;
+    Recording recording;
+    const Var difference = metric.mean_difference(corrupted_run.logits());
+    backward(scale(difference, static_cast<float>(1 / (metric.clean - metric.corrupted))));
+    std::vector<Matrix> gradients;
+    for (int l = 0; l < sizes.depth; ++l) gradients.push_back(recording.step(l, "input").gradient());
+    return gradients;
+}
+
+Matrix gradient_patch(const std::vector<Matrix>& gradients, const Kept& clean, const Kept& corrupted, const Sizes& sizes) {
+    Matrix result(sizes.depth, sizes.length);
+    for (int l = 0; l < sizes.depth; ++l) {
+        const Matrix &good = clean.step(l, "input"), &bad = corrupted.step(l, "input"), &g = gradients.at(l);
+        for (int t = 0; t < sizes.length; ++t) {
+            double sum = 0;
+            for (const int row : rows_of_token(sizes, t))
+                for (int e = 0; e < g.cols; ++e) sum += (static_cast<double>(good(row, e)) - bad(row, e)) * g(row, e);
+            result(l, t) = static_cast<float>(sum);
+        }
+    }
+    return result;
+}
+
+}  // namespace activation_patching

@@ -1,0 +1,84 @@
+// logit_lens.h: what a language model would say if it stopped after a layer, and which part of it made each logit.
+//
+//   sources  nostalgebraist, "interpreting GPT: the logit lens", 2020 (a blog post); statistics as in the code of tuned-lens 0.2;
+//            direct logit attribution as in TransformerLens 1.9
+//   shows    that every block only adds to the residual stream: so the last step of a model can be applied to the stream anywhere,
+//            and the logits are a sum with one term for each head, each MLP and each embedding
+//   symbols  n tokens (all sequences)   E width   V tokens of the vocabulary   r a residual stream (n, E)   r_L the last one
+//            s standard deviation of r_L (with eps), one number a token
+//   differs  nothing here knows a model: it takes streams, block steps and a readout
+//   next     logit_lens.cpp, then its walkthrough
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/layers/transformer.h"
+
+namespace logit_lens {
+
+// The last step of a model: logits = LayerNorm(stream) words^T.
+struct Readout {
+    Norm norm;      // with gain and bias
+    float eps = 1e-5f;
+    Matrix words;   // (V, E)  the output matrix
+};
+
+// --- the lens ---
+
+// The logits that the readout makes of any stream, with mean and standard deviation of that stream: (n, E) -> (n, V).
+Matrix logits(const Matrix& stream, const Readout& readout);
+
+// How a layer's guess compares with the last one, token by token; n numbers each.
+struct Comparison {
+    std::vector<float> kl;               // KL(last || layer), nats
+    std::vector<float> reverse_kl;       // KL(layer || last)
+    std::vector<float> js;               // mean KL of both to their average distribution
+    std::vector<float> entropy;          // of the layer's guess, nats
+    std::vector<float> cross_entropy;    // -log p(right token)
+    std::vector<float> max_probability;
+    std::vector<int> rank;               // of the right token: 1 + number of tokens with a larger logit
+    std::vector<int> top;                // the layer's most likely token
+};
+//   right    the right token of each row
+//   throws   std::invalid_argument when the shapes differ, or there are not n right tokens, or one is outside the vocabulary
+Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const std::vector<int>& right);
+
+// --- the same, linear: with the standard deviation of the last stream ---
+
+// Gain and bias of the norm folded into the output matrix: logits = ((r - mean of r) / s) U + c.
+struct Unembedding {
+    Matrix U;  // (E, V)  gain * words^T, each column less its mean: a centred stream does not see the mean
+    Matrix c;  // (1, V)  bias words^T
+};
+Unembedding folded(const Readout& readout);
+
+// s of every token of the last stream: sqrt(variance + eps), (n, 1).
+Matrix final_scale(const Matrix& last_stream, const Readout& readout);
+
+// The logits of a stream with s of the last one, c added: (n, V). Linear in the stream, so differences of layers add up.
+Matrix frozen_logits(const Matrix& stream, const Matrix& scale, const Unembedding& unembedding);
+
+// --- direct logit attribution ---
+
+// One of the terms whose sum is the last stream.
+struct Part {
+    std::string name;  // "L0H3" head 3 of block 0, "0_mlp_out", "embed", "pos_embed", "bias" (all output biases of attention)
+    Matrix value;      // (n, E)  not normalised
+};
+
+// All terms of a stack of pre-norm blocks, whose steps have been kept: heads block by block, then the MLPs, the words, the
+// positions, the biases.
+//   words, positions   (n, E)  what was added up before the first block
+//   throws             std::invalid_argument when the steps were not kept
+std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& words,
+                           const Matrix& positions);
+
+// What each part contributes to all logits of the given rows: (rows, V), without c. Summed over parts and with c added these are
+// the logits.
+Matrix contribution(const Part& part, const std::vector<int>& rows, const Matrix& scale, const Unembedding& unembedding);
+
+// What each part contributes to the logit of one token a row, (n): without c.
+std::vector<float> contribution_to(const Part& part, const std::vector<int>& tokens, const Matrix& scale,
+                                   const Unembedding& unembedding);
+
+}  // namespace logit_lens

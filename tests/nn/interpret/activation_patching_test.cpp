@@ -1,0 +1,223 @@
+#include "nn/interpret/activation_patching.h"
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/text/batch.h"
+#include "tests/fixture_views.h"
+#include "tests/nn/interpret/gpt_fixture.h"
+#include "tests/test.h"
+
+namespace patching = activation_patching;
+
+TEST_SUITE_BEGIN("activation_patching");
+
+namespace {
+// GPT on a batch of prompts without padding.
+struct GptRun : patching::Run {
+    const gpt::Weights& w;
+    const gpt::Config& config;
+    TokenBatch batch;
+    GptRun(const gpt::Weights& w, const gpt::Config& config, TokenBatch batch) : w(w), config(config), batch(std::move(batch)) {}
+
+    Var logits() override { return gpt::forward(batch.ids, batch.length, w, config).logits; }
+};
+}  // namespace
+
+// "1,6,2"
+static std::vector<int> numbers_in(const std::string& words) {
+    std::vector<int> numbers;
+    for (std::size_t at = 0; at < words.size();) {
+        std::size_t used = 0;
+        numbers.push_back(std::stoi(words.substr(at), &used));
+        at += used + 1;
+    }
+    return numbers;
+}
+
+static void check_run(const Golden& golden, const std::string& name, const patching::Kept& kept, int depth) {
+    golden.check(name + "_logits", kept.logits);
+    for (int l = 0; l < depth; ++l) {
+        const std::string block = name + ".block." + std::to_string(l) + ".";
+        golden.check(block + "resid_pre", kept.step(l, "input"));
+        golden.check(block + "resid_mid", kept.step(l, "after_attention"));
+        golden.check(block + "z", kept.step(l, "context"));
+        golden.check(block + "attn", kept.step(l, "attention_output"));
+        golden.check(block + "mlp", kept.step(l, "mlp_output"));
+        golden.check(block + "attention", kept.step(l, "weights"));
+    }
+}
+
+TEST_CASE("activation_patching: every run and sweep equals TransformerLens', the IOI authors' and ROME's") {
+    for (const std::string& path : golden_files("activation_patching")) {
+        const Golden golden(path);
+        const auto [config, w] = gpt_of_fixture(golden);
+        GptRun clean_run(w, config, make_batch(sequences_of(golden, "input.clean_ids")));
+        GptRun corrupted_run(w, config, make_batch(sequences_of(golden, "input.corrupted_ids")));
+        const patching::Sizes sizes{clean_run.batch.sequences, clean_run.batch.length, config.depth, config.heads};
+        std::vector<int> right, wrong;
+        for (const std::vector<int>& pair : sequences_of(golden, "input.answers")) {
+            right.push_back(pair.at(0));
+            wrong.push_back(pair.at(1));
+        }
+
+        const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+        check_run(golden, "clean", clean, config.depth);
+        check_run(golden, "corrupted", corrupted, config.depth);
+        const patching::Metric metric = patching::make_metric(right, wrong, sizes.length, clean, corrupted);
+        golden.check("clean_difference", row_of(metric.differences(clean.logits)));
+        golden.check("corrupted_difference", row_of(metric.differences(corrupted.logits)));
+        golden.check("clean_mean", static_cast<float>(metric.clean));
+        golden.check("corrupted_mean", static_cast<float>(metric.corrupted));
+
+        // denoising: the clean activation in the corrupted run
+        golden.check("patch.resid_pre", patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric));
+        golden.check("patch.resid_mid", patching::sweep_tokens(corrupted_run, clean, "after_attention", sizes, metric));
+        golden.check("patch.attn_out", patching::sweep_tokens(corrupted_run, clean, "attention_output", sizes, metric));
+        golden.check("patch.mlp_out", patching::sweep_tokens(corrupted_run, clean, "mlp_output", sizes, metric));
+        golden.check("patch.z", patching::sweep_heads_and_tokens(corrupted_run, clean, "context", sizes, metric));
+        golden.check("patch.z_all_positions", patching::sweep_heads(corrupted_run, clean, "context", sizes, metric));
+        golden.check("patch.q_all_positions", patching::sweep_heads(corrupted_run, clean, "query", sizes, metric));
+        golden.check("patch.k_all_positions", patching::sweep_heads(corrupted_run, clean, "key", sizes, metric));
+        golden.check("patch.v_all_positions", patching::sweep_heads(corrupted_run, clean, "value", sizes, metric));
+        golden.check("patch.pattern_all_positions", patching::sweep_heads(corrupted_run, clean, "weights", sizes, metric));
+        {
+            const std::vector<int> example = numbers_in(golden.file.metadata_text("example"));  // block, token, head
+            const patching::Patch patch({patching::head_place(sizes, "context", example.at(0), example.at(2), config.width, example.at(1))},
+                                        clean);
+            golden.check("example.logits", corrupted_run.logits().value());
+        }
+
+        // noising: the corrupted activation in the clean run
+        golden.check("noising.resid_pre", patching::sweep_tokens(clean_run, corrupted, "input", sizes, metric));
+        golden.check("noising.z_all_positions", patching::sweep_heads(clean_run, corrupted, "context", sizes, metric));
+
+        // path patching
+        const std::vector<int> receiver = numbers_in(golden.file.metadata_text("path_receiver"));  // block, head
+        golden.check("path.head_to_logits", patching::path_patching(clean_run, clean, corrupted, {}, false, sizes, metric));
+        golden.check("path.head_to_logits_mlps_frozen", patching::path_patching(clean_run, clean, corrupted, {}, true, sizes, metric));
+        golden.check("path.head_to_query",
+                     patching::path_patching(clean_run, clean, corrupted, {receiver.at(0), receiver.at(1)}, false, sizes, metric));
+
+        // causal tracing
+        const std::vector<int> prompt = golden.integers("input.trace_ids"), subject = numbers_in(golden.file.metadata_text("subject"));
+        const int copies = dimensions_of(golden, "input.noise").at(0), Tt = static_cast<int>(prompt.size());
+        GptRun prompt_run(w, config, make_batch({prompt}));
+        GptRun copies_run(w, config, make_batch(std::vector<std::vector<int>>(copies, prompt)));
+        const patching::Kept prompt_kept = patching::record(prompt_run);
+        const Matrix p = softmax_rows(prompt_kept.logits).value();
+        const int answer = argmax_row(p, Tt - 1);
+        golden.check("trace.clean_probabilities", p);
+        golden.check_integers("trace.answer", {answer});
+        golden.check("trace.high_score", p(Tt - 1, answer));
+        const Matrix noise = scale(golden.input("noise"), static_cast<float>(golden.file.metadata_double("noise_level"))).value();
+        const patching::NoiseOnWords noisy(noise, subject.at(0), Tt);
+        const patching::Kept low = patching::record(copies_run);
+        golden.check("trace.corrupted_word_embeddings", low.step(-1, "words"));
+        for (int l = 0; l < config.depth; ++l) golden.check("trace.corrupted.block." + std::to_string(l), low.step(l, "output"));
+        const Matrix low_p = softmax_rows(low.logits).value();
+        float low_score = 0;
+        for (int s = 0; s < copies; ++s) low_score += low_p((s + 1) * Tt - 1, answer) / copies;
+        golden.check("trace.low_score", low_score);
+        const patching::Sizes traced{copies, Tt, config.depth, config.heads};
+        const int window = golden.file.metadata_int("window");
+        const Matrix states = patching::causal_trace(copies_run, prompt_kept, "output", 1, answer, traced);
+        golden.check("trace.states", states);
+        golden.check("trace.mlp", patching::causal_trace(copies_run, prompt_kept, "mlp_output", window, answer, traced));
+        golden.check("trace.attn", patching::causal_trace(copies_run, prompt_kept, "attention_output", window, answer, traced));
+        golden.check("trace.indirect_effect", shift(states, -low_score).value());
+        golden.leave_out("gradient.resid_pre", "compared in the next case, where no noise lives");
+        golden.leave_out("gradient_patch.resid_pre", "compared in the next case, where no noise lives");
+        golden.check_all_used();
+    }
+}
+
+TEST_CASE("gradients_of_inputs: the first-order estimate of every patch equals the published numbers'") {
+    for (const std::string& path : golden_files("activation_patching")) {
+        const Golden golden(path);
+        const auto [config, w] = gpt_of_fixture(golden);
+        GptRun clean_run(w, config, make_batch(sequences_of(golden, "input.clean_ids")));
+        GptRun corrupted_run(w, config, make_batch(sequences_of(golden, "input.corrupted_ids")));
+        const patching::Sizes sizes{clean_run.batch.sequences, clean_run.batch.length, config.depth, config.heads};
+        std::vector<int> right, wrong;
+        for (const std::vector<int>& pair : sequences_of(golden, "input.answers")) {
+            right.push_back(pair.at(0));
+            wrong.push_back(pair.at(1));
+        }
+        const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+        const patching::Metric metric = patching::make_metric(right, wrong, sizes.length, clean, corrupted);
+        const std::vector<Matrix> gradients = patching::gradients_of_inputs(corrupted_run, sizes, metric);
+        std::vector<Var> all;
+        for (const Matrix& gradient : gradients) all.push_back(gradient);
+        golden.check("gradient.resid_pre", concat_rows(all).value());
+        golden.check("gradient_patch.resid_pre", patching::gradient_patch(gradients, clean, corrupted, sizes));
+    }
+}
+
+// --- what every model obeys ---
+
+namespace {
+struct PatchingCase {
+    gpt::Config config{.vocabulary = 9, .positions = 6, .width = 8, .depth = 3, .heads = 2, .mlp_width = 12};
+    gpt::Weights w;
+    std::vector<std::vector<int>> clean_ids{{1, 2, 3, 4, 5}}, corrupted_ids{{1, 7, 3, 4, 5}};
+    patching::Sizes sizes{1, 5, 3, 2};
+};
+}  // namespace
+
+static PatchingCase small_case() {
+    PatchingCase c;
+    Random random(1);
+    c.w = gpt::make_weights(c.config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    return c;
+}
+
+TEST_CASE("sweep_tokens: 1 at the one token that differs before block 0, 0 elsewhere; 1 at the last token after the last block") {
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    const patching::Metric metric = patching::make_metric({3}, {4}, 5, clean, corrupted);
+    const Matrix before = patching::sweep_tokens(corrupted_run, clean, "input", c.sizes, metric);
+    check_close("block 0", slice_rows(before, 0, 1), Matrix{{0, 1, 0, 0, 0}}, {1e-4f, 0});
+    const Matrix after = patching::sweep_tokens(corrupted_run, clean, "output", c.sizes, metric);
+    check_close("block 2", slice_rows(after, 2, 1), Matrix{{0, 0, 0, 0, 1}}, {1e-4f, 0});
+    const Matrix nothing = patching::sweep_tokens(clean_run, clean, "input", c.sizes, metric);
+    check_close("clean into clean", nothing, Matrix(3, 5, 1), {1e-4f, 0});
+}
+
+TEST_CASE("Patch: a token changes no logit before it, and a run leaves nothing behind for the next") {
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    {
+        const patching::Patch patch({{.block = 1, .step = "input", .rows = {3}}}, clean);
+        const Matrix logits = corrupted_run.logits().value();
+        check_close("before", slice_rows(logits, 0, 3), slice_rows(corrupted.logits, 0, 3));
+        CHECK(difference(slice_rows(logits, 3, 1), slice_rows(corrupted.logits, 3, 1)) != "");
+    }
+    CHECK(identical(patching::record(corrupted_run).logits, corrupted.logits));
+    const patching::Patch beyond({{.block = 1, .step = "input", .rows = {5}}}, clean);
+    CHECK_THROWS_WITH(corrupted_run.logits(), "activation_patching: row 5 of step input, which is (5, 8)");
+}
+
+TEST_CASE("sweep_heads: a head of the last block has no path but the direct one") {
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    const patching::Metric metric = patching::make_metric({3}, {4}, 5, clean, corrupted);
+    const Matrix direct = patching::path_patching(clean_run, clean, corrupted, {}, false, c.sizes, metric);
+    const Matrix noising = patching::sweep_heads(clean_run, corrupted, "context", c.sizes, metric);
+    check_close("block 2", slice_rows(direct, 2, 1), slice_rows(noising, 2, 1), {1e-4f, 1e-4f});
+}
+
+TEST_CASE("make_metric: what does not fit is refused, and says why") {
+    const PatchingCase c = small_case();
+    GptRun run(c.w, c.config, make_batch(c.clean_ids));
+    const patching::Kept kept = patching::record(run);
+    CHECK_THROWS_WITH(patching::make_metric({1, 2}, {3}, 5, kept, kept),
+                      "activation_patching: 2 right and 1 wrong answers for logits (5, 9) and (5, 9) of prompts of 5 tokens");
+    CHECK_THROWS_WITH(patching::make_metric({1}, {9}, 5, kept, kept), "activation_patching: answers 1 and 9 of prompt 0, there are 9 tokens");
+    CHECK(error_of([&] { patching::make_metric({1}, {2}, 5, kept, kept); }).ends_with("; there is nothing to restore"));
+    CHECK_THROWS_WITH(kept.step(3, "input"), "activation_patching: this run had no step input in block 3");
+}
+
+TEST_SUITE_END();
