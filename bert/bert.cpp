@@ -43,7 +43,7 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
     steps.words = named_step("words", embed(w.words, batch.ids));                                 // (B*T, D)
     steps.with_token_types = add(steps.words, embed(w.token_types, types));  // (B*T, D)
     steps.tokens = add_repeated(steps.with_token_types, positions);          // (B*T, D)
-    steps.z0 = layer_norm(steps.tokens, w.norm, config.eps);                 // (B*T, D)
+    steps.z0 = named_step("embeddings", layer_norm(steps.tokens, w.norm, config.eps));                 // (B*T, D)
     return steps;
 }
 

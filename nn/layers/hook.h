@@ -14,7 +14,8 @@
 //            "after_attention", "norm2", "hidden", "mlp_output", "output". Those of a cross-attention have StepPlace::cross set;
 //            its norm is "norm_cross", the sum after it "after_cross". With Order::post there are no steps for the norms: what they
 //            make is "after_attention" and "output"
-//            Before the first block: "words", what is looked up for each token; "patches", what a picture is cut into
+//            Before the first block: "words", what is looked up for each token; "embeddings", what BERT makes of them;
+//            "patches", what a picture is cut into
 //   note     What at() returns flows on, and the gradient goes to it. Weights are never touched. Where no hook lives this costs nothing.
 //            While one lives, attention is computed operation by operation, so that its weights are an operation of their own,
 //            which can be replaced and has a gradient.
