@@ -10,17 +10,6 @@ namespace activation_patching {
 
 // --- keeping and replacing ---
 
-Var Recording::at(const StepPlace& step, const Var& value) {
-    if (!step.cross) steps.insert_or_assign({step.block, step.name}, value);
-    return value;
-}
-
-const Var& Recording::step(int block, const std::string& name) const {
-    const auto found = steps.find({block, name});
-    require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block);
-    return found->second;
-}
-
 const Matrix& Kept::step(int block, const std::string& name) const {
     const auto found = steps.find({block, name});
     require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block);

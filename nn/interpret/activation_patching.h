@@ -23,18 +23,6 @@ public:
     virtual ~Run() = default;
 };
 
-// While it lives it keeps every step of the forward pass. Handles of values, not copies: with a Tape they have gradients.
-class Recording : public Hook {
-public:
-    Var at(const StepPlace& step, const Var& value) override;
-
-    // The step of a block, or of block -1: "words".   throws std::invalid_argument when there was none
-    const Var& step(int block, const std::string& name) const;
-
-private:
-    std::map<std::pair<int, std::string>, Var> steps;
-};
-
 // What is kept of a run: all steps, as they were, and its logits.
 struct Kept {
     std::map<std::pair<int, std::string>, Matrix> steps;

@@ -10,6 +10,17 @@ Hook::Hook() : outer(std::exchange(youngest, this)) {}
 
 Hook::~Hook() { youngest = outer; }
 
+Var Recording::at(const StepPlace& step, const Var& value) {
+    steps.insert_or_assign({step.block, (step.cross ? "cross " : "") + std::string(step.name)}, value);
+    return value;
+}
+
+const Var& Recording::step(int block, const std::string& name) const {
+    const auto found = steps.find({block, name});
+    require(found != steps.end(), "Recording: this run had no step ", name, " in block ", block);
+    return found->second;
+}
+
 bool hook_lives() { return youngest != nullptr; }
 
 Var named_step(const char* name, const Var& value) {

@@ -21,7 +21,10 @@
 //            which can be replaced and has a gradient.
 //   next     nn/interpret
 #pragma once
+#include <map>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "nn/autograd/variable.h"
@@ -47,6 +50,18 @@ public:
 private:
     friend Var named_step(const char*, const Var&);
     Hook* outer;
+};
+
+// While it lives it keeps every step of the forward pass, as handles: with a Tape they have gradients after backward().
+class Recording : public Hook {
+public:
+    Var at(const StepPlace& step, const Var& value) override;
+
+    // The step of a block, or of block -1.   throws std::invalid_argument when there was none
+    const Var& step(int block, const std::string& name) const;
+
+private:
+    std::map<std::pair<int, std::string>, Var> steps;  // those of cross-attentions as "cross query", ...
 };
 
 bool hook_lives();

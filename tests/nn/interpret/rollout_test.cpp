@@ -1,0 +1,318 @@
+#include "nn/interpret/rollout.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "bert/heads.h"
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/hook.h"
+#include "tests/bert/bert_golden.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+#include "vit/vit.h"
+
+TEST_SUITE_BEGIN("rollout");
+
+namespace {
+
+// A classifier that has read one picture or sentence, with gradients of one logit.
+struct RolloutCase {
+    StackSteps stack;
+    std::vector<Block> blocks;
+    BlockOptions options;
+    Matrix input;                             // of the first block
+    std::vector<Matrix> weights, gradients;   // A_l, G_l
+    Matrix logits;
+    Matrix last;                              // relevance of the last block's output
+    bool is_vit = true;
+};
+
+}  // namespace
+
+// (1, K) with a 1 at the target: where all relevance begins
+static Matrix one_hot(int classes, int target) {
+    Matrix m(1, classes);
+    m[target] = 1;
+    return m;
+}
+
+// Only row 0 was read.
+static Matrix at_first_row(const Matrix& relevance, int rows) {
+    Matrix m(rows, relevance.cols);
+    std::copy(relevance.begin(), relevance.end(), m.begin());
+    return m;
+}
+
+static void take_gradients(RolloutCase& c, const Recording& recording, const Var& logits, int target) {
+    c.logits = logits.value();
+    backward(sum(slice_cols(logits, target, 1)));
+    for (std::size_t l = 0; l < c.blocks.size(); ++l) {
+        const Var& A = recording.step(static_cast<int>(l), "weights");
+        c.weights.push_back(A.value());
+        c.gradients.push_back(A.gradient());
+    }
+}
+
+static RolloutCase vit_case(const Golden& golden, int target) {
+    const Safetensors& file = golden.file;
+    const vit::Config config{.grid = {.height = file.metadata_int("image_height"),
+                                      .width = file.metadata_int("image_width"),
+                                      .patch_size = file.metadata_int("patch_size"),
+                                      .channels = file.metadata_int("num_channels")},
+                             .width = file.metadata_int("hidden_size"),
+                             .depth = file.metadata_int("num_hidden_layers"),
+                             .heads = file.metadata_int("num_attention_heads"),
+                             .mlp_width = file.metadata_int("intermediate_size"),
+                             .classes = file.metadata_int("num_labels"),
+                             .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
+                             .activation = activation_of_name(file.metadata_text("hidden_act")),
+                             .query_key_value_bias = golden.flag("qkv_bias")};
+    Random random(1);
+    const vit::Weights w = vit::make_weights(config, random);
+    golden.load_weights(vit::parameters(w, config));
+    RolloutCase c;
+    c.blocks = w.blocks;
+    c.options = vit::block_options(config);
+    const Tape tape;
+    const Recording recording;
+    const vit::Steps steps = vit::forward(images_of(golden, "input.pixel_values"), w, config);
+    take_gradients(c, recording, steps.logits, target);
+    c.stack = steps.encoder;
+    c.input = steps.embedding.z0.value();
+    const Matrix class_token =
+        rollout::linear_relevance(steps.class_tokens.value(), w.classifier.weight.value(), one_hot(config.classes, target));
+    golden.check("relevance.classifier", class_token);
+    c.last = at_first_row(class_token, c.input.rows);
+    return c;
+}
+
+static RolloutCase bert_case(const Golden& golden, int target) {
+    const heads::Config config = heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
+    Random random(1);
+    const heads::Weights w = heads::make_weights(config, random);
+    golden.load_weights(with_names_of(heads::parameters(w, config), golden));
+    RolloutCase c;
+    c.is_vit = false;
+    c.blocks = w.trunk.blocks;
+    c.options = {.heads = config.trunk.heads, .eps = config.trunk.eps, .order = Order::post};
+    const Tape tape;
+    const Recording recording;
+    const heads::Steps steps = heads::classify_sequences(bert_batch(golden), w, config);
+    take_gradients(c, recording, steps.logits, target);
+    c.stack = steps.trunk.encoder;
+    c.input = steps.trunk.embedding.z0.value();
+    const Matrix pooled = rollout::linear_relevance(steps.trunk.pooled.value(), w.head.weight.value(), one_hot(config.labels, target));
+    const Matrix class_token = rollout::linear_relevance(steps.trunk.class_tokens.value(), w.trunk.pooler.weight.value(), pooled);
+    golden.check("relevance.classifier", pooled);
+    golden.check("relevance.pooler", class_token);
+    c.last = at_first_row(class_token, c.input.rows);
+    return c;
+}
+
+static std::vector<std::string> words_of(const std::string& list) {
+    std::vector<std::string> words{""};
+    for (const char letter : list) {
+        if (letter == ',')
+            words.emplace_back();
+        else
+            words.back() += letter;
+    }
+    return words;
+}
+
+static rollout::Fusion fusion_of(const std::string& name) {
+    return name == "mean" ? rollout::Fusion::mean : name == "max" ? rollout::Fusion::max : rollout::Fusion::min;
+}
+
+static std::string text_of(std::size_t number) { return std::to_string(number); }
+
+static void check_rollout_and_flow(const Golden& golden, const RolloutCase& c) {
+    std::vector<Matrix> bare, layers;
+    for (std::size_t l = 0; l < c.weights.size(); ++l) {
+        bare.push_back(rollout::mean_over_heads(c.weights[l], c.options.heads));
+        layers.push_back(rollout::augmented(bare.back()));
+        golden.check("layer." + text_of(l) + ".attention_probs", c.weights[l]);
+        golden.check("layer." + text_of(l) + ".attention_gradient", c.gradients[l]);
+        golden.check("layer." + text_of(l) + ".mean_attention", bare.back());
+        golden.check("layer." + text_of(l) + ".augmented_attention", layers.back());
+    }
+    const std::vector<Matrix> joint = rollout::products(layers), flows = rollout::max_flows(layers);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+        golden.check("rollout." + text_of(l), joint[l]);
+        golden.check("max_flow." + text_of(l), flows[l]);
+        golden.check("flow." + text_of(l), rollout::rows_divided_by_sums(flows[l]));
+    }
+    golden.check("rollout_without_residual", rollout::products(bare).back());
+}
+
+// One chain of layers of vit-explain, as published and with rows divided by their own sums.
+static void check_explained(const Golden& golden, const std::string& name, const std::string& rows_name, const std::vector<Matrix>& fused,
+                            double discard, bool spare_first) {
+    std::vector<Matrix> published, rows;
+    for (const Matrix& F : fused) {
+        const Matrix kept = rollout::discarded(F, discard, spare_first);
+        published.push_back(rollout::half_residual(kept, rollout::Normalisation::columns_as_published));
+        rows.push_back(rollout::half_residual(kept, rollout::Normalisation::rows));
+    }
+    const std::vector<Matrix> joint = rollout::products(published);
+    for (std::size_t l = 0; l < joint.size(); ++l) golden.check(name + ".joint." + text_of(l), joint[l]);
+    golden.check(name + ".mask", rollout::class_map(joint.back()));
+    golden.check(rows_name + ".joint", rollout::products(rows).back());
+}
+
+static void check_vit_explain(const Golden& golden, const RolloutCase& c) {
+    const std::vector<std::string> ratios = words_of(golden.file.metadata_text("discard_ratios"));
+    for (std::size_t k = 0; k < ratios.size(); ++k) {
+        const double discard = std::stod(ratios[k]);
+        for (const std::string& fusion : words_of(golden.file.metadata_text("head_fusions"))) {
+            std::vector<Matrix> fused;
+            for (const Matrix& A : c.weights) fused.push_back(rollout::fused(A, c.options.heads, fusion_of(fusion)));
+            const std::string name = fusion + "." + text_of(k);
+            check_explained(golden, "explain." + name, "explain_rows." + name, fused, discard, true);
+        }
+        std::vector<Matrix> weighted;
+        for (std::size_t l = 0; l < c.weights.size(); ++l)
+            weighted.push_back(rollout::weighted_mean(c.weights[l], c.gradients[l], c.options.heads));
+        check_explained(golden, "grad_rollout." + text_of(k), "grad_rollout_rows." + text_of(k), weighted, discard, false);
+    }
+    std::vector<Matrix> mispaired;  // layer l's attention with layer L-1-l's gradient
+    for (std::size_t l = 0; l < c.weights.size(); ++l) {
+        const Matrix& G = c.gradients[c.weights.size() - 1 - l];
+        const Matrix F = rollout::discarded(rollout::weighted_mean(c.weights[l], G, c.options.heads), std::stod(ratios[0]), false);
+        mispaired.push_back(rollout::half_residual(F, rollout::Normalisation::columns_as_published));
+    }
+    golden.check("grad_rollout_published_pairing.0.joint", rollout::products(mispaired).back());
+}
+
+static void check_gradient_relevance(const Golden& golden, const RolloutCase& c) {
+    std::vector<Matrix> weighted;
+    for (std::size_t l = 0; l < c.weights.size(); ++l) {
+        weighted.push_back(rollout::positive_weighted_mean(c.weights[l], c.gradients[l], c.options.heads));
+        golden.check("gradient_relevance.layer." + text_of(l) + ".weighted", weighted.back());
+    }
+    const std::vector<Matrix> joint = rollout::gradient_relevance(weighted);
+    for (std::size_t l = 0; l < joint.size(); ++l) golden.check("gradient_relevance.joint." + text_of(l), joint[l]);
+}
+
+static void check_relevance(const Golden& golden, const RolloutCase& c) {
+    const int heads = c.options.heads;
+    std::vector<Matrix> weighted(c.blocks.size());
+    Matrix relevance = c.last;
+    for (int l = static_cast<int>(c.blocks.size()) - 1; l >= 0; --l) {
+        const Matrix input = l == 0 ? c.input : c.stack.blocks[l - 1].output.value();
+        const rollout::BlockRelevance r = rollout::block_relevance(c.stack.blocks[l], c.blocks[l], c.options, input, relevance);
+        const std::string layer = "relevance.layer." + text_of(l) + ".";
+        golden.check(layer + "add_mlp.residual", r.mlp_residual);
+        golden.check(layer + "add_mlp.mlp", r.mlp_output);
+        golden.check(layer + "intermediate", r.hidden);
+        golden.check(layer + (c.is_vit ? "layernorm_after" : "mlp_input"), r.mlp_input);
+        golden.check(layer + (c.is_vit ? "after_attention" : "attention_output"), r.after_attention);
+        golden.check(layer + "add_attention.residual", r.attention_residual);
+        golden.check(layer + "add_attention.attention", r.attention_output);
+        golden.check(layer + "context", r.context);
+        golden.check(layer + "attention_probs", r.weights);
+        if (!c.is_vit) golden.check(layer + "scores", r.weights);  // softmax, scale and the zero mask hand it on
+        golden.check(layer + "query", by_heads(r.query, heads, 1));
+        golden.check(layer + "key", by_heads(r.key, heads, 1));
+        golden.check(layer + (c.is_vit ? "layernorm_before" : "attention_input"), r.attention_input);
+        golden.check(layer + "input", r.input);
+        weighted[l] = rollout::positive_weighted_mean(r.weights, c.gradients[l], heads);
+        golden.check(layer + "weighted", weighted[l]);
+        relevance = r.input;
+    }
+    const Matrix joint = rollout::relevance_product(weighted, golden.file.metadata_int("start_layer"), !c.is_vit);
+    golden.check("relevance.joint", joint);
+    Matrix map = slice_rows(joint, 0, 1);
+    if (c.is_vit)
+        map = slice_cols(map, 1, map.cols - 1);
+    else
+        map[0] = *std::min_element(map.begin(), map.end());
+    golden.check("relevance.map", map);
+}
+
+TEST_CASE("rollout, flow, vit-explain, gradient relevance and relevance equal the published implementations', step by step") {
+    for (const std::string& path : golden_files("rollout")) {
+        const Golden golden(path);
+        const int target = golden.integers("input.target").at(0);
+        const RolloutCase c = golden.file.metadata_text("model") == "vit" ? vit_case(golden, target) : bert_case(golden, target);
+        golden.check("logits", c.logits);
+        check_rollout_and_flow(golden, c);
+        check_vit_explain(golden, c);
+        check_gradient_relevance(golden, c);
+        check_relevance(golden, c);
+        golden.check_all_used();
+    }
+}
+
+// --- by hand ---
+
+TEST_CASE("products and max_flows by hand: two layers, two tokens, every token looks at one") {
+    const std::vector<Matrix> layers{rollout::augmented(Matrix{{1, 0}, {1, 0}}), rollout::augmented(Matrix{{0, 1}, {0, 1}})};
+    check_close("B_0", layers[0], Matrix{{1, 0}, {0.5f, 0.5f}});
+    check_close("B_1", layers[1], Matrix{{0.5f, 0.5f}, {0, 1}});
+    check_close("B_1 B_0", rollout::products(layers)[1], Matrix{{0.75f, 0.25f}, {0.5f, 0.5f}});
+    const Matrix flow = rollout::max_flows(layers)[1];
+    // from token 0 to input 0: 1/2 through token 0, and 1/2 through token 1, whose pipe to input 0 holds 1/2
+    check_close("flow", slice_rows(flow, 0, 1), Matrix{{1, 0.5f}});
+    check_close("shares", slice_rows(rollout::rows_divided_by_sums(flow), 0, 1), Matrix{{2 / 3.0f, 1 / 3.0f}});
+}
+
+TEST_CASE("max_flows: what was sent one way may be sent back to make room") {
+    // Greedy paths may block each other; the maximum is the smallest cut: here both pipes out of token 0, 0.6 + 0.4.
+    const std::vector<Matrix> layers{Matrix{{0.5f, 0.5f}, {0.1f, 0.9f}}, Matrix{{0.6f, 0.4f}, {0.5f, 0.5f}}};
+    const Matrix flow = rollout::max_flows(layers)[1];
+    CHECK(flow(0, 0) == Approx(0.5 + 0.1));
+    CHECK(flow(0, 1) == Approx(0.5 + 0.4));
+}
+
+TEST_CASE("discarded: the smallest entries become 0, the first may be spared") {
+    const Matrix m{{0.1f, 0.4f}, {0.3f, 0.2f}};
+    check_close("half", rollout::discarded(m, 0.5, false), Matrix{{0, 0.4f}, {0.3f, 0}});
+    check_close("spared", rollout::discarded(m, 0.5, true), Matrix{{0.1f, 0.4f}, {0.3f, 0}});
+    check_close("0.7 of 4 is 2", rollout::discarded(m, 0.7, false), Matrix{{0, 0.4f}, {0.3f, 0}});
+    CHECK_THROWS_WITH(rollout::discarded(m, 1.5, false), "rollout: a share of 1.500000 to discard is not between 0 and 1");
+}
+
+TEST_CASE("half_residual: the published division takes column j by the sum of row j") {
+    const Matrix F{{1, 0}, {1, 2}};  // (F + I) / 2 = (1, 0), (0.5, 1.5); row sums 1 and 2
+    check_close("rows", rollout::half_residual(F, rollout::Normalisation::rows), Matrix{{1, 0}, {0.25f, 0.75f}});
+    check_close("published", rollout::half_residual(F, rollout::Normalisation::columns_as_published), Matrix{{1, 0}, {0.5f, 0.75f}});
+}
+
+TEST_CASE("linear_relevance: by hand, only positive products take, in proportion") {
+    // x = (2, -1), W = (3, 1; 2, -4): column 0 has the products 6 and -2, of which 6 takes all; column 1 has 2 and 4
+    const Matrix r = rollout::linear_relevance(Matrix{{2, -1}}, Matrix{{3, 1}, {2, -4}}, Matrix{{0.4f, 0.6f}});
+    check_close("relevance", r, Matrix{{0.4f + 0.2f, 0.4f}});
+}
+
+TEST_CASE("sum_relevance keeps the total: shares of 3 and 1 of 4") {
+    const rollout::Summands parts = rollout::sum_relevance(Matrix{{3}}, Matrix{{1}}, Matrix{{2}});
+    CHECK(parts.u[0] == Approx(1.5));
+    CHECK(parts.v[0] == Approx(0.5));
+}
+
+TEST_CASE("block_relevance: the total of every input is that of the output, in pre-norm and post-norm blocks") {
+    for (const Order order : {Order::pre, Order::post}) {
+        Random random(3);
+        const Block w = make_block(random, {.width = 8, .mlp_width = 12}, {.stddev = 0.5f});
+        const BlockOptions options{.heads = 2, .order = order};
+        const Matrix z = normal_matrix(random, 4, 8);
+        const KeepSteps keep;
+        const BlockSteps steps = block(z, w, options);
+        Matrix relevance(4, 8);
+        relevance(0, 3) = 1;
+        const rollout::BlockRelevance r = rollout::block_relevance(steps, w, options, z, relevance);
+        double total = 0;
+        for (const float x : r.input) total += x;
+        CHECK(total == Approx(1).epsilon(1e-3));
+    }
+}
+
+TEST_CASE("rollout: what does not fit is refused") {
+    CHECK_THROWS_WITH(rollout::mean_over_heads(Matrix(6, 4), 2),
+                      "rollout: attention weights (6, 4) are not 2 square matrices, one below the other; they must be of one sequence");
+    CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false), "rollout: there is no layer 1 among 1");
+}
+
+TEST_SUITE_END();
