@@ -2,19 +2,22 @@
 
 #include "nn/autograd/rearrange.h"
 
-Memory make_memory(int depth, int sequences, int capacity, int key_width, int value_width) {
+Memory make_memory(int depth, int sequences, int capacity, int key_width, bool with_source) {
     require(sequences > 0 && capacity > 0, "make_memory: ", sequences, " sequences of ", capacity, " tokens, both must be positive");
-    Memory memory{.blocks = {}, .seen = {}, .sequences = sequences, .capacity = capacity};
-    for (int l = 0; l < depth; ++l) memory.blocks.push_back(make_cache(sequences, capacity, key_width, value_width));
+    Memory memory{.blocks = {}, .sources = {}, .seen = {}, .sequences = sequences, .capacity = capacity};
+    for (int l = 0; l < depth; ++l) memory.blocks.push_back(make_cache(sequences, capacity, key_width));
+    if (with_source) memory.sources.assign(depth, make_source_cache());
     return memory;
 }
 
 Memory select_sequences(const Memory& memory, const std::vector<int>& chosen) {
     Memory selected{.blocks = {},
+                    .sources = {},
                     .seen = select_sequences(memory.seen, chosen),
                     .sequences = static_cast<int>(chosen.size()),
                     .capacity = memory.capacity};
     for (const KeyValueCache& block : memory.blocks) selected.blocks.push_back(select_sequences(block, chosen));
+    for (const KeyValueCache& source : memory.sources) selected.sources.push_back(select_sequences(source, chosen));
     return selected;
 }
 
@@ -26,7 +29,12 @@ Reading read_next(Memory& memory, const TokenBatch& next, const char* place) {
     append(memory.seen, next);
     Reading reading{.positions = positions(memory.seen, next.length), .contexts = {}};
     const MayAttend may = attending(memory.seen, true, next.length).may;
-    for (KeyValueCache& block : memory.blocks) reading.contexts.push_back({.self = {.may = may, .cache = &block}});
+    for (std::size_t l = 0; l < memory.blocks.size(); ++l) {
+        BlockContext context{.self = {.may = may, .cache = &memory.blocks[l]}};
+        if (!memory.sources.empty())
+            context.cross = {.segments = Segments::equal(memory.sequences, next.length), .cache = &memory.sources[l]};
+        reading.contexts.push_back(context);
+    }
     return reading;
 }
 

@@ -16,13 +16,15 @@
 
 struct Memory {
     std::vector<KeyValueCache> blocks;  // L
+    std::vector<KeyValueCache> sources = {};  // L of an encoder-decoder: keys and values of what it writes about; else none
     TokenBatch seen;                    // everything read so far, with its padding
     int sequences = 0;                  // B
     int capacity = 0;                   // tokens that each sequence can hold
 };
 
 // Room for `capacity` tokens of each sequence.   throws std::invalid_argument unless sequences and capacity are positive
-Memory make_memory(int depth, int sequences, int capacity, int key_width, int value_width = 0);
+//   with_source  an encoder-decoder: the source is projected when the first tokens are read, and never again
+Memory make_memory(int depth, int sequences, int capacity, int key_width, bool with_source = false);
 
 // Sequence s of the new memory has read what sequence chosen[s] of the old one has read.
 Memory select_sequences(const Memory& memory, const std::vector<int>& chosen);
@@ -30,7 +32,7 @@ Memory select_sequences(const Memory& memory, const std::vector<int>& chosen);
 // What the blocks of a model are told about the next tokens.
 struct Reading {
     std::vector<int> positions;          // (B*T)  how many tokens of its text stand before each; padding gets 0
-    std::vector<BlockContext> contexts;  // one for each block: its cache, and the mask where there is padding
+    std::vector<BlockContext> contexts;  // one for each block: its caches, and the mask where there is padding
 };
 
 // Prepares to read `next`, and adds it to what has been seen; its keys and values are added by the blocks as they run.

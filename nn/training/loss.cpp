@@ -63,6 +63,30 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
     return record_operation(kept, "token_losses", std::move(losses), {logits}, token_losses_backward, where);
 }
 
+Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, float smoothing, Where where) {
+    require(smoothing >= 0 && smoothing < 1, where, "smoothed_token_losses: a smoothing of ", smoothing, ", it lies from 0 to below 1");
+    const Var losses = token_losses(logits, labels, where);  // (n, 1)  -log p(label), 0 where ignored
+    if (smoothing == 0) return losses;
+    Matrix counts(logits.rows(), 1);
+    for (int i = 0; i < counts.rows; ++i) counts(i, 0) = labels[i] == ignored_label ? 0 : 1;
+    const Var of_all = row_means(log_softmax_rows(logits, where), where);  // (n, 1)  mean over the classes of log p
+    const Var uniform = multiply(of_all, counts, where);
+    return subtract(scale(losses, 1 - smoothing, where), scale(uniform, smoothing, where), where);
+}
+
+Var weighted_mean(const Var& losses, const std::vector<float>& weights, float eps, Where where) {
+    require(losses.cols() == 1 && losses.rows() == static_cast<int>(weights.size()), where, "weighted_mean: losses ", losses.value(),
+            " and ", weights.size(), " weights");
+    Matrix column(losses.rows(), 1);
+    double total = 0;
+    for (int i = 0; i < column.rows; ++i) {
+        column(i, 0) = weights[i];
+        total += weights[i];
+    }
+    require(total + eps != 0, where, "weighted_mean: all weights are 0");
+    return scale(sum(multiply(losses, column, where), where), static_cast<float>(1 / (total + eps)), where);
+}
+
 Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where) {
     const Var losses = token_losses(logits, labels, where);  // (n, 1)
     const long counted = std::count_if(labels.begin(), labels.end(), [](int label) { return label != ignored_label; });

@@ -12,6 +12,13 @@ inline constexpr int ignored_label = -100;  // a row that is not asked for; PyTo
 //   throws  std::invalid_argument when there are not n labels, or one is neither a class nor ignored_label
 Var token_losses(const Var& logits, const std::vector<int>& labels, Where where = Where::current());
 
+// The same against labels that are smoothed: (1 - s) for the label and s / classes for every class, the label included.
+//   source  Szegedy et al. 2015, arXiv 1512.00567, section 7
+Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, float smoothing, Where where = Where::current());
+
+// sum(weights * losses) / (sum(weights) + eps): (n, 1), n weights -> (1, 1).
+Var weighted_mean(const Var& losses, const std::vector<float>& weights, float eps = 0, Where where = Where::current());
+
 // The mean of token_losses over the rows that are not ignored; 0 when all are (PyTorch gives NaN there).
 Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where = Where::current());
 

@@ -93,4 +93,24 @@ TEST_CASE("wrong labels are refused") {
     CHECK(without_place(error_of([&] { smooth_l1(logits, row); })) == "smooth_l1: (2, 3) and (1, 3), the shapes must be equal");
 }
 
+TEST_CASE("smoothed_token_losses: by hand, two classes with p = 3/4 and 1/4, a tenth smoothed") {
+    const Matrix logits{{std::log(3.0f), 0}, {std::log(3.0f), 0}};
+    const Matrix losses = smoothed_token_losses(logits, {0, ignored_label}, 0.1f).value();
+    // 0.95 of -log(3/4) and 0.05 of -log(1/4)
+    CHECK(losses[0] == Approx(-0.95 * std::log(0.75) - 0.05 * std::log(0.25)));
+    CHECK(losses[1] == 0);
+    using Inputs = const std::vector<Var>&;
+    check_gradient_by_differences([](Inputs x) { return smoothed_token_losses(x[0], {1, ignored_label}, 0.2f); },
+                                  {Matrix{{1, -2, 0.5f}, {0, 1, 2}}});
+    CHECK(without_place(error_of([&] { smoothed_token_losses(logits, {0, 1}, 1); })) ==
+          "smoothed_token_losses: a smoothing of 1.000000, it lies from 0 to below 1");
+}
+
+TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps beside the weights") {
+    CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}).value()[0] == Approx(3.5));
+    CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}, 4).value()[0] == Approx(14 / 8.0));
+    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {0, 0}); })) == "weighted_mean: all weights are 0");
+    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {1}); })) == "weighted_mean: losses (2, 1) and 1 weights");
+}
+
 TEST_SUITE_END();

@@ -1,0 +1,333 @@
+#include "vit/sequence/pix2seq.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/base/random.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("pix2seq");
+
+static pix2seq::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    return {.grid = {.height = file.metadata_int("image_height"),
+                     .width = file.metadata_int("image_width"),
+                     .patch_size = file.metadata_int("patch_size"),
+                     .channels = dimensions_of(golden, "input.image").at(1)},
+            .width = file.metadata_int("dim_att"),
+            .depth = file.metadata_int("num_encoder_layers"),
+            .heads = file.metadata_int("num_heads"),
+            .mlp_width = file.metadata_int("dim_mlp"),
+            .decoder_width = file.metadata_int("dim_att_dec"),
+            .decoder_depth = file.metadata_int("num_decoder_layers"),
+            .decoder_heads = file.metadata_int("num_heads_dec"),
+            .decoder_mlp_width = file.metadata_int("dim_mlp_dec"),
+            .length = file.metadata_int("max_seq_len"),
+            .positions = pix2seq::positions_of_name(file.metadata_text("pos_encoding")),
+            .projection = pix2seq::projection_of_name(file.metadata_text("dec_proj_mode")),
+            .class_token = golden.flag("use_cls_token"),
+            .shared_embedding = golden.flag("shared_decoder_embedding"),
+            .output_bias = golden.flag("decoder_output_bias"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
+            .vocabulary = {.task = file.metadata_int("task_vocab_id"),
+                           .fake_class = file.metadata_int("fake_class_token"),
+                           .base_shift = file.metadata_int("base_vocab_shift"),
+                           .coordinate_shift = file.metadata_int("coord_vocab_shift"),
+                           .bins = file.metadata_int("quantization_bins"),
+                           .size = file.metadata_int("vocab_size")}};
+}
+
+// "xent", or "xent@0.1": smoothed by a tenth
+static float smoothing_of_fixture(const Golden& golden) {
+    const std::string& loss = golden.file.metadata_text("loss_type");
+    const std::size_t at = loss.find('@');
+    return at == std::string::npos ? 0 : std::stof(loss.substr(at + 1));
+}
+
+static Matrix numbers_or_none(const Golden& golden, const std::string& name) {
+    return golden.has(name) && dimensions_of(golden, name).at(0) > 0 ? numbers_of(golden, name) : Matrix();
+}
+static std::vector<int> integers_or_none(const Golden& golden, const std::string& name) {
+    return golden.has(name) ? golden.integers(name) : std::vector<int>{};
+}
+
+// Two columns of draws as one matrix, (n, 2).
+static Matrix pairs(const Golden& golden, const std::string& first, const std::string& second) {
+    const Matrix a = numbers_or_none(golden, first), b = numbers_or_none(golden, second);
+    return a.empty() ? Matrix() : concat_cols({a, b}).value();
+}
+
+static void check_noise(const Golden& golden, const pix2seq::Config& config) {
+    const int slots = golden.file.metadata_int("max_instances");
+    for (int b = 0; golden.has("expected.noise_" + std::to_string(b) + ".bbox"); ++b) {
+        const std::string name = "input.noise_" + std::to_string(b) + ".";
+        const pix2seq::Objects objects{.boxes = numbers_or_none(golden, name + "bbox"), .labels = integers_or_none(golden, name + "label")};
+        const pix2seq::NoiseDraws draws{.duplicates = golden.integers(name + "dup_size").at(0),
+                                        .tiles = integers_or_none(golden, name + "perm_tiled_1"),
+                                        .again = integers_or_none(golden, name + "perm_tiled_2"),
+                                        .shifted_centres = pairs(golden, name + "shift_cy", name + "shift_cx"),
+                                        .random_centres = pairs(golden, name + "random_cy", name + "random_cx"),
+                                        .random_sizes = pairs(golden, name + "random_h", name + "random_w"),
+                                        .bad = integers_or_none(golden, name + "perm_bad"),
+                                        .jitter = numbers_or_none(golden, name + "jitter"),
+                                        .noise = integers_or_none(golden, name + "perm_noise")};
+        const pix2seq::Objects noisy = pix2seq::with_noise(objects, slots, draws, config.vocabulary);
+        golden.check("noise_" + std::to_string(b) + ".bbox", noisy.boxes);
+        golden.check_integers("noise_" + std::to_string(b) + ".label", noisy.labels);
+    }
+}
+
+namespace {
+struct Pix2SeqBatch {
+    std::vector<int> input, target;
+    std::vector<float> weights;
+};
+}  // namespace
+
+static std::vector<float> floats_between(const Matrix& m, int first, int count) { return {m.begin() + first, m.begin() + first + count}; }
+static std::vector<int> integers_between(const std::vector<int>& m, int first, int count) {
+    return {m.begin() + first, m.begin() + first + count};
+}
+
+static Pix2SeqBatch check_sequences(const Golden& golden, const pix2seq::Config& config) {
+    const std::vector<int> shape = dimensions_of(golden, "input.bbox");  // (B, n, 4)
+    const int B = shape.at(0), n = shape.at(1), bins = config.vocabulary.bins;
+    const Matrix boxes = golden.input("bbox");  // (B*n, 4)
+    const std::vector<int> labels = golden.integers("input.label"), classes = golden.integers("input.corrupt.rand_cls");
+    const Matrix u_random = golden.input("corrupt.u_rand_n_fake"), u_fake = golden.input("corrupt.u_real_n_fake"),
+                 u_real = golden.input("corrupt.u_real_n_rand_n_fake");
+    std::vector<int> quantised;
+    Matrix back(boxes.rows, 4);
+    for (std::size_t k = 0; k < boxes.size(); ++k) {
+        quantised.push_back(pix2seq::quantised(boxes[k], bins));
+        back[k] = pix2seq::dequantised(quantised.back(), bins);
+    }
+    golden.check_integers("quantized_bbox", quantised);
+    if (golden.has("expected.dequantized_bbox")) golden.check("dequantized_bbox", back);
+    const pix2seq::LossWeights weights{.noise_class = static_cast<float>(golden.file.metadata_double("noise_bbox_weight")),
+                                       .padding = static_cast<float>(golden.file.metadata_double("eos_token_weight"))};
+    const pix2seq::Corruption corruption = pix2seq::corruption_of_name(golden.file.metadata_text("class_label_corruption"));
+    Pix2SeqBatch batch;
+    for (int b = 0; b < B; ++b) {
+        const pix2seq::Objects objects{.boxes = slice_rows(boxes, b * n, n), .labels = integers_between(labels, b * n, n)};
+        const pix2seq::CorruptionDraws draws{.classes = integers_between(classes, b * n, n),
+                                             .u_random = floats_between(u_random, b * n, n),
+                                             .u_real_or_fake = floats_between(u_fake, b * n, n),
+                                             .u_real_or_random = floats_between(u_real, b * n, n)};
+        const pix2seq::Sequence sequence =
+            pix2seq::make_sequence(objects, config.length, corruption, draws, weights, config.vocabulary);
+        batch.input.insert(batch.input.end(), sequence.input.begin(), sequence.input.end());
+        batch.target.insert(batch.target.end(), sequence.target.begin(), sequence.target.end());
+        batch.weights.insert(batch.weights.end(), sequence.weights.begin(), sequence.weights.end());
+    }
+    golden.check_integers("input_seq", batch.input);
+    golden.check_integers("target_seq", batch.target);
+    golden.check("token_weights", reshape(row_of(batch.weights), B, config.length));
+    return batch;
+}
+
+static void check_detections(const Golden& golden, const std::string& name, const std::vector<pix2seq::Detections>& all) {
+    std::vector<Var> boxes;
+    std::vector<int> classes;
+    std::vector<float> scores;
+    for (const pix2seq::Detections& of_image : all) {
+        boxes.push_back(of_image.boxes);
+        classes.insert(classes.end(), of_image.classes.begin(), of_image.classes.end());
+        scores.insert(scores.end(), of_image.scores.begin(), of_image.scores.end());
+    }
+    const int B = static_cast<int>(all.size());
+    golden.check(name + ".bbox", concat_rows(boxes).value());
+    golden.check_integers(name + ".classes", classes);
+    golden.check(name + ".scores", reshape(row_of(scores), B, static_cast<int>(scores.size()) / B));
+}
+
+// Tokens and logits that are given, at the places of classes only: (B, n, V).
+static void check_decoding(const Golden& golden, const pix2seq::Config& config) {
+    const Matrix class_logits = golden.input("decode.logits");  // (B*n, V)
+    std::vector<pix2seq::Detections> all;
+    int object = 0;
+    for (const std::vector<int>& tokens : sequences_of(golden, "input.decode.tokens")) {
+        Matrix logits(static_cast<int>(tokens.size()), config.vocabulary.size);
+        for (int t = 4; t < logits.rows; t += 5) std::copy_n(class_logits.row(object++), logits.cols, logits.row(t));
+        all.push_back(pix2seq::detections(tokens, logits, config.vocabulary));
+    }
+    check_detections(golden, "decode", all);
+}
+
+static void check_nucleus(const Golden& golden) {
+    const Matrix logits = golden.input("nucleus.logits");
+    std::vector<int> kept_04, kept_09, kept_k5;
+    const Matrix top_5 = sampling_probabilities(logits, {.top_k = 5});
+    for (int i = 0; i < logits.rows; ++i) {
+        for (const int kept : pix2seq::nucleus(logits.row(i), logits.cols, 0.4f)) kept_04.push_back(kept);
+        for (const int kept : pix2seq::nucleus(logits.row(i), logits.cols, 0.9f)) kept_09.push_back(kept);
+        for (int v = 0; v < logits.cols; ++v) kept_k5.push_back(top_5(i, v) > 0);
+    }
+    golden.check_integers("nucleus.kept_p0.4", kept_04);
+    golden.check_integers("nucleus.kept_p0.9", kept_09);
+    golden.check_integers("nucleus.kept_k5", kept_k5);
+}
+
+TEST_CASE("pix2seq: sequences, every step, the losses, every gradient and what is written equal the published implementation's") {
+    for (const std::string& path : golden_files("pix2seq")) {
+        const Golden golden(path);
+        const pix2seq::Config config = config_of_fixture(golden);
+        check_noise(golden, config);
+        const Pix2SeqBatch batch = check_sequences(golden, config);
+        check_decoding(golden, config);
+        check_nucleus(golden);
+
+        const std::vector<Image> images = images_of(golden, "input.image");
+        const int B = static_cast<int>(images.size());
+        Random random;
+        const pix2seq::Weights w = pix2seq::make_weights(config, random);
+        const Parameters parameters = pix2seq::parameters(w, config);
+        golden.load_weights(parameters);
+        {
+            const Tape tape;
+            const pix2seq::Steps steps = pix2seq::forward(images, batch.input, w, config);
+            golden.check("patch_tokens", steps.encoder.patch_tokens.value());
+            golden.check("vis_pos_emb", w.positions.value());
+            for (int l = 0; l < config.depth; ++l)
+                golden.check("encoder_" + std::to_string(l) + ".input",
+                             l == 0 ? steps.encoder.input.value() : steps.encoder.blocks.blocks[l - 1].output.value());
+            check_stack(golden, steps.encoder.blocks, config.depth, {{"encoder_#.attention_probs", Step::weights}});
+            golden.check("encoder_final", steps.encoder.blocks.output.value());
+            golden.check("encoder_output", steps.encoder.output.value());
+            golden.check("encoded", steps.encoder.encoded.value());
+            check_stack(golden, steps.decoder.blocks, config.decoder_depth,
+                        {{"decoder_#.self_probs", Step::weights}, {"decoder_#.cross_probs", Step::cross_weights}});
+            golden.check("logits", steps.decoder.logits.value());
+            const Var losses = pix2seq::token_losses(steps, batch.target, smoothing_of_fixture(golden));
+            golden.check("token_losses", reshape(losses.value(), B, config.length));
+            std::vector<float> without_padding = batch.weights;
+            for (std::size_t k = 0; k < without_padding.size(); ++k)
+                if (batch.target[k] == 0) without_padding[k] = 0;
+            golden.check("loss_notpad", pix2seq::loss(losses, without_padding).value());
+            const Var loss = pix2seq::loss(losses, batch.weights);
+            golden.check("loss", loss.value());
+            backward(loss);
+            check_gradients(parameters, golden);
+        }
+
+        // written by itself
+        const int new_tokens = golden.file.metadata_int("infer_max_seq_len") - 1;
+        pix2seq::Reader reader(images, w, config);
+        const TokenBatch prompts = equal_batch(std::vector<int>(B, config.vocabulary.task), 1);
+        golden.check_integers("infer.tokens", padded(generate_greedily(prompts, reader, {.new_tokens = new_tokens})));
+        std::vector<Var> logits;  // step by step; the fixture has them picture by picture
+        for (const Matrix& step : reader.logits) logits.push_back(step);
+        golden.check("infer.logits", permuted(concat_rows(logits).value(), {new_tokens, B, config.vocabulary.size}, {1, 0, 2}));
+        check_detections(golden, "infer", pix2seq::detect(images, w, config, new_tokens));
+        golden.check_all_used();
+    }
+}
+
+// --- by hand ---
+
+// V = 20: padding 0, task 1, fake 2, classes 1 to 3 are 4 to 6, nine bins from 8 on
+static const pix2seq::Vocabulary small{.task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 8, .bins = 9, .size = 20};
+
+TEST_CASE("quantised: half goes to even, and the last bin is bins - 1") {
+    CHECK(pix2seq::quantised(0.0625f, 9) == 0);  // 0.5
+    CHECK(pix2seq::quantised(0.1875f, 9) == 2);  // 1.5
+    CHECK(pix2seq::quantised(1, 9) == 8);
+    CHECK(pix2seq::quantised(1.2f, 9) == 8);
+    CHECK(pix2seq::dequantised(4, 9) == 0.5f);
+}
+
+TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
+    const pix2seq::Objects objects{.boxes = Matrix{{0, 0.25f, 0.5f, 1}, {0, 0, 1, 1}, {0, 0, 0, 0}}, .labels = {2, 2 - 3, 0}};
+    const pix2seq::CorruptionDraws draws{.classes = {1, 3, 1}, .u_random = {0.9f, 0.1f, 0.9f}, .u_real_or_fake = {0, 0, 0}, .u_real_or_random = {0, 0, 0}};
+    const pix2seq::Sequence s = pix2seq::make_sequence(objects, 17, pix2seq::Corruption::random_or_fake, draws, {.noise_class = 0.5f}, small);
+    CHECK(s.target == std::vector<int>{8, 10, 12, 16, 5, 8, 8, 16, 16, 2, 0, 0, 0, 0, 0, 0, 0});
+    CHECK(s.input == std::vector<int>{1, 8, 10, 12, 16, 4, 8, 8, 16, 16, 2, 0, 0, 0, 0, 0, 0});
+    CHECK(s.weights == std::vector<float>{1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f});
+}
+
+TEST_CASE("detections: the class is the likeliest class whatever was written, also where noise was") {
+    Matrix logits(5, 20);
+    logits(4, 2) = 9;  // the fake class is likeliest
+    logits(4, 5) = 1;
+    const pix2seq::Detections found = pix2seq::detections({8, 10, 12, 16, 2}, logits, small);
+    check_close("box", found.boxes, Matrix{{0, 0.25f, 0.5f, 1}});
+    CHECK(found.classes == std::vector<int>{2});
+    CHECK(found.scores[0] == Approx(std::exp(1.0) / (std::exp(9.0) + std::exp(1.0) + 18)));
+    CHECK(pix2seq::detections({8, 10, 12, 16}, slice_rows(logits, 0, 4), small).classes.empty());
+}
+
+TEST_CASE("nucleus: the token that crosses p is dropped, but one is always kept") {
+    const std::vector<float> logits{std::log(0.5f), std::log(0.3f), std::log(0.2f)};
+    CHECK(pix2seq::nucleus(logits.data(), 3, 0.9f) == std::vector<int>{1, 1, 0});
+    CHECK(pix2seq::nucleus(logits.data(), 3, 0.4f) == std::vector<int>{1, 0, 0});
+}
+
+TEST_CASE("with_noise: without objects there are only random boxes, and all that is added is labelled as noise") {
+    const pix2seq::NoiseDraws draws{.random_centres = Matrix{{0.5f, 0.5f}}, .random_sizes = Matrix{{-1, 0.5f}}, .bad = {0}, .noise = {0}};
+    const pix2seq::Objects noisy = pix2seq::with_noise({}, 1, draws, small);
+    check_close("box", noisy.boxes, Matrix{{0.25f, 0.375f, 0.75f, 0.625f}});
+    CHECK(noisy.labels == std::vector<int>{-1});
+    const pix2seq::Objects two{.boxes = Matrix(2, 4), .labels = {1, 2}};
+    CHECK(pix2seq::with_noise(two, 1, {}, small).labels.size() == 2);
+    CHECK_THROWS_WITH(pix2seq::with_noise({}, 2, {.duplicates = 1}, small), "pix2seq: 1 duplicates of 0 objects for 2 empty slots");
+}
+
+// --- the model ---
+
+static const pix2seq::Config tiny{.grid = {.height = 8, .width = 12, .patch_size = 4, .channels = 1},
+                                  .width = 8,
+                                  .depth = 1,
+                                  .heads = 2,
+                                  .mlp_width = 12,
+                                  .decoder_width = 12,
+                                  .decoder_depth = 2,
+                                  .decoder_heads = 3,
+                                  .decoder_mlp_width = 10,
+                                  .length = 7,
+                                  .vocabulary = small};
+
+static std::vector<Image> two_pictures() {
+    Random random(3);
+    std::vector<Image> images(2, Image(8, 12, 1));
+    for (Image& image : images)
+        for (float& x : image.pixels) x = random.uniform();
+    return images;
+}
+
+TEST_CASE("pix2seq: writing token by token gives the logits of the full pass, and pictures do not see each other") {
+    Random random(1);
+    const pix2seq::Weights w = pix2seq::make_weights(tiny, random, {.stddev = 0.5f});
+    const std::vector<Image> images = two_pictures();
+    const std::vector<int> input{1, 8, 9, 4, 1, 10, 11, 5};
+    const Matrix full = pix2seq::forward(images, input, w, tiny).decoder.logits.value();
+    pix2seq::Reader reader(images, w, tiny);
+    for (int t = 0; t < 4; ++t) {
+        const Matrix next = reader.read(make_batch({{input[t]}, {input[4 + t]}}));
+        check_close("first picture", slice_rows(next, 0, 1), slice_rows(full, t, 1));
+        check_close("second picture", slice_rows(next, 1, 1), slice_rows(full, 4 + t, 1));
+    }
+    const Matrix alone = pix2seq::forward({images[1]}, {1, 10, 11, 5}, w, tiny).decoder.logits.value();
+    check_close("alone", alone, slice_rows(full, 4, 4));
+    const Matrix other = pix2seq::forward({images[0]}, {1, 10, 11, 5}, w, tiny).decoder.logits.value();
+    CHECK(difference(other, alone) != "");  // the picture matters
+}
+
+TEST_CASE("pix2seq: a config or batch that does not fit is refused, and says why") {
+    Random random;
+    pix2seq::Config config = tiny;
+    config.vocabulary.size = 16;
+    CHECK_THROWS_WITH(pix2seq::make_weights(config, random),
+                      "pix2seq: 9 bins from token 8 on, after classes from 3 on, do not fit into 16 tokens");
+    config = tiny;
+    config.decoder_heads = 5;
+    CHECK_THROWS_WITH(pix2seq::make_weights(config, random), "pix2seq: 2 and 5 heads do not divide widths of 8 and 12");
+    const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
+    CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2, 3}, w, tiny),
+                      "pix2seq: 3 tokens for 2 pictures; equally many for each are needed, at most 7");
+    CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is none of linear, linear_p, mlp");
+}
+
+TEST_SUITE_END();

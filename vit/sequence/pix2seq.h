@@ -1,0 +1,203 @@
+// pix2seq.h: Pix2Seq. Detection as captioning: a picture goes in, its boxes and classes are written as a sequence of tokens.
+//
+//   paper    Chen et al., "Pix2Seq: A Language Modeling Framework for Object Detection", 2021, arXiv 2109.10852
+//   shows    that a coordinate can be a word: then the plain loss of a language model trains a detector, without anchors, matching,
+//            box regression or suppression. Noise objects are appended, so that the model learns to call a box "not an object"
+//            instead of stopping early
+//   symbols  B pictures   N patches   D width of the encoder   E width of the decoder   V tokens   T tokens of a sequence
+//            n objects of a picture   an object is five tokens: ymin, xmin, ymax, xmax, class
+//   differs  all draws come in as arguments; a batch is stacked rows; no dropout
+//   against  a captioner (vit/language/coca.h): nothing but the vocabulary and the weights of the loss
+//   next     pix2seq.cpp, then its walkthrough
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/data/image.h"
+#include "nn/data/patches.h"
+#include "nn/text/memory.h"
+
+namespace pix2seq {
+
+// --- boxes as words ---
+
+struct Vocabulary {
+    int task = 10;               // the first token: "detect"
+    int fake_class = 30;         // the class of noise: not an object
+    int base_shift = 100;        // class c is token 100 + c; class 0 is padding, so real ones begin at 101
+    int coordinate_shift = 1000;  // bin b is token 1000 + b
+    int bins = 1000;
+    int size = 3000;             // V
+};
+
+// The objects of one picture: (n, 4) ymin, xmin, ymax, xmax from 0 to 1, and a class from 1 on for each; 0 = an empty slot.
+// Noise has the class fake_class - base_shift, which is negative.
+struct Objects {
+    Matrix boxes;
+    std::vector<int> labels;
+};
+
+// round(coordinate * (bins - 1)), half to even, from 0 to bins - 1; and back, from 0 to 1.
+int quantised(float coordinate, int bins);
+float dequantised(int bin, int bins);
+
+// What chance decides when noise objects are made up. Permutations p shuffle by out[j] = in[p[j]].
+struct NoiseDraws {
+    int duplicates = 0;              // d of the k empty slots; the other k - d are bad boxes
+    std::vector<int> tiles = {}, again = {}; // of the tiled objects, (k / n + 1) n of them; a second time for the duplicates
+    Matrix shifted_centres = {};        // (k - d, 2)  new y and x of the centres of real boxes, from 0 to 1
+    Matrix random_centres = {};        // (k - d, 2)
+    Matrix random_sizes = {};        // (k - d, 2)  truncated normal numbers; |number| / 2 is height and width
+    std::vector<int> bad = {};        // of shifted and random boxes together
+    Matrix jitter = {};        // (d, 4)  truncated normal numbers; 0.05 of them times height or width is added
+    std::vector<int> noise = {};     // of bad boxes and duplicates together, k
+};
+
+// Fills the slots up to `slots` with noise: boxes that lie badly, and objects a second time, a little moved. All are labelled as
+// noise. More objects than slots are left alone.
+//   throws   std::invalid_argument when a draw has another size
+//   source   section 2.3, "Sequence augmentation"; the published code
+Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, const Vocabulary& vocabulary);
+
+// How the classes of the input are corrupted: the model must not learn to copy them.
+enum class Corruption {
+    random,                          // any class
+    random_or_fake,                  // u > 0.5: any class, else fake (the default)
+    real_or_fake,                    // u > 0.5: as it is, else fake
+    real_or_random_or_fake,          // u > 0.5: as it is, else as random_or_fake, with a u of its own
+};
+Corruption corruption_of_name(const std::string& name);  // "rand_cls", "rand_n_fake_cls", "real_n_fake_cls", "real_n_rand_n_fake_cls"
+
+struct CorruptionDraws {             // one number for each object
+    std::vector<int> classes;
+    std::vector<float> u_random, u_real_or_fake, u_real_or_random;
+};
+
+struct LossWeights {
+    float noise_class = 1;           // of the class token of noise; its coordinates have 0
+    float padding = 0.1f;            // of the padding, which is the end
+};
+
+// Objects as a sequence for the decoder: T tokens each.
+struct Sequence {
+    std::vector<int> input;          // task, then all tokens with corrupted classes
+    std::vector<int> target;         // all tokens, then padding (0)
+    std::vector<float> weights;      // of the target in the loss
+};
+//   throws   std::invalid_argument when draws and objects are not equally many
+Sequence make_sequence(const Objects& objects, int length, Corruption corruption, const CorruptionDraws& draws,
+                       const LossWeights& weights, const Vocabulary& vocabulary);
+
+// Objects from written tokens: five each, an incomplete one at the end is dropped. The class is the likeliest class at the fifth token
+// whatever was written there, so noise never hides a box: its score is low.
+//   logits   (tokens, V)  row t has written tokens[t]
+struct Detections {
+    Matrix boxes;                    // (n, 4)
+    std::vector<int> classes;
+    std::vector<float> scores;
+};
+Detections detections(const std::vector<int>& tokens, const Matrix& logits, const Vocabulary& vocabulary);
+
+// The published nucleus rule: tokens from the likeliest on while their probabilities together stay at or below p, at least one. (The
+// usual rule keeps the one that crosses p too.)   returns 1 = kept, for each token
+std::vector<int> nucleus(const float* logits, int count, float p);
+
+// --- the model ---
+
+enum class Positions { sine, learned };
+enum class Projection { linear, linear_p, mlp };  // of the encoder's output: D -> E; + positions; + a residual MLP
+Positions positions_of_name(const std::string& name);    // "sin_cos", "learned"
+Projection projection_of_name(const std::string& name);  // "linear", "linear_p", "mlp"
+
+// The defaults are ViT-B at 640 x 640 pixels.
+struct Config {
+    PatchGrid grid = {.height = 640, .width = 640};
+    int width = 768;             // D
+    int depth = 12;
+    int heads = 12;
+    int mlp_width = 3072;
+    int decoder_width = 512;     // E
+    int decoder_depth = 6;
+    int decoder_heads = 16;
+    int decoder_mlp_width = 2048;
+    int length = 512;            // T, the longest sequence
+    Positions positions = Positions::sine;  // of the patches, in front of the encoder and behind the projection
+    Projection projection = Projection::mlp;
+    bool class_token = false;    // in front of the patches, without a position
+    bool shared_embedding = true;  // the output matrix is the table of tokens
+    bool output_bias = true;
+    float eps = 1e-6f;           // of every LayerNorm
+    Vocabulary vocabulary = {};
+};
+
+struct Weights {
+    Linear stem;                 // (P*P*C, D)
+    Norm stem_norm;
+    Var class_token;             // (1, D), or no value
+    Var positions;               // (N, D); learned, or sines
+    std::vector<Block> encoder;
+    Norm encoder_norm;
+    Linear projection;           // (D, E)
+    Norm projection_norm;
+    Var projected_positions;     // (N, E); no value with Projection::linear
+    Block projection_mlp;        // an MLP only, or no values
+    Var tokens;                  // (V, E)
+    Var token_positions;         // (T, E)
+    std::vector<Block> decoder;  // with cross-attention
+    Norm decoder_norm;
+    Var output;                  // (V, E); shared: the same Var as tokens
+    Var output_bias;             // (1, V), or no value
+};
+
+//   throws  std::invalid_argument for a config that does not fit together
+Weights make_weights(const Config& config, Random& random, const Init& init = {});
+
+// Names, shapes and layout of the published TensorFlow checkpoints.
+Parameters parameters(const Weights& w, const Config& config);
+
+struct EncoderSteps {
+    Matrix patches;              // (B*N, P*P*C)
+    Var patch_tokens;            // (B*N, D)  after the first norm, before positions
+    Var input;                   // (B*M, D)  with positions and class token; M = N or N + 1
+    StackSteps blocks;
+    Var output;                  // (B*M, D)  normalised
+    Var encoded;                 // (B*M, E)  what the decoder looks at
+};
+struct DecoderSteps {
+    StackSteps blocks;
+    Var hidden;                  // (B*T, E)  normalised
+    Var logits;                  // (B*T, V)
+};
+struct Steps {
+    EncoderSteps encoder;
+    DecoderSteps decoder;
+};
+
+EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config);
+
+//   input    B*T tokens, picture after picture
+Steps forward(const std::vector<Image>& images, const std::vector<int>& input, const Weights& w, const Config& config);
+
+// -log p(target) of every token, smoothed where asked, (B*T, 1); and its weighted mean over the batch, (1, 1).
+Var token_losses(const Steps& steps, const std::vector<int>& target, float smoothing = 0);
+Var loss(const Var& token_losses, const std::vector<float>& weights);
+
+// --- writing ---
+
+// Reads pictures once, then writes what it sees: for generate() of nn/text/decoding.h. The prompt is the task token.
+struct Reader : TokenReader {
+    const Weights& weights;
+    const Config& config;
+    Var encoded;                 // (B*M, E)
+    Memory memory;
+    std::vector<Matrix> logits;  // (B, V) of every step so far
+
+    Reader(const std::vector<Image>& images, const Weights& w, const Config& config);
+    Matrix read(const TokenBatch& next) override;
+    void select(const std::vector<int>& chosen) override;
+};
+
+// What is in each picture: writes `new_tokens` tokens, always the likeliest, and reads the objects from them.
+std::vector<Detections> detect(const std::vector<Image>& images, const Weights& w, const Config& config, int new_tokens);
+
+}  // namespace pix2seq
