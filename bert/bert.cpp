@@ -27,8 +27,19 @@ Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const 
     return batch;
 }
 
+static void check(const Config& config, const std::string& who = "bert") {
+    require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": width ", config.width, ", depth ", config.depth,
+            ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, who, ": ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require(config.vocabulary > 0 && config.positions > 0 && config.token_types > 0, who, ": a vocabulary of ", config.vocabulary,
+            ", ", config.positions, " positions and ", config.token_types, " token types, all must be positive");
+    require_eps(who, config.eps);
+}
+
 static void check(const Batch& batch, const Config& config) {
-    require_fits("bert", batch);
+    check(config);
+    require_texts("bert", batch);
     require(batch.length <= config.positions, "bert: a sequence of length ", batch.length, ", this model has ", config.positions,
             " positions; truncate the text");
     require(batch.token_types.empty() || batch.token_types.size() == batch.ids.size(), "bert: ", batch.token_types.size(),
@@ -50,6 +61,8 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
 // --- from tokens to their meaning in this sentence ---
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
+    require_depth("bert", config.depth, w.blocks);
+    require(!config.pooler || w.pooler.weight, "bert: the configuration asks for a pooler, the weights have none; set pooler = false");
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
     Steps steps;
     steps.embedding = embed_words(batch, w, config);                                    // z0
@@ -69,13 +82,6 @@ Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.heads > 0 && config.width % config.heads == 0, "bert: ", config.heads, " heads do not divide a width of ",
-            config.width);
-    require(config.vocabulary > 0 && config.positions > 0 && config.token_types > 0, "bert: a vocabulary of ", config.vocabulary,
-            ", ", config.positions, " positions and ", config.token_types, " token types, all must be positive");
-}
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
@@ -109,7 +115,7 @@ LoadRules load_rules() {
             .ignored_endings = {".position_ids"}};
 }
 
-Config config_of(const Safetensors& checkpoint, int head_width) {
+Config config_of(const Safetensors& checkpoint, const Told& told) {
     const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
     Config config;
     const std::string table = bert + "embeddings.word_embeddings.weight", copy = "cls.predictions.decoder.weight";
@@ -122,15 +128,23 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     while (checkpoint.has(bert + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
     config.mlp_width = checkpoint.dimension(bert + "encoder.layer.0.intermediate.dense.weight", 0);
     config.pooler = checkpoint.has(bert + "pooler.dense.weight");
-    if (checkpoint.metadata.count("num_attention_heads") > 0) {
-        config.heads = checkpoint.metadata_int("num_attention_heads");
-    } else {
-        require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
-                " do not divide a model of width ", config.width);
-        config.heads = config.width / head_width;
-    }
-    check(config);
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees(settings::width, config.width);
+    further.require_agrees(settings::depth, config.depth);
+    further.require_only("position_embedding_type", "absolute");
+    config.heads = further.integer(settings::heads);
+    config.eps = static_cast<float>(further.real(settings::eps, 1e-12));
+    config.activation = activation_of_name(further.words(settings::activation, "gelu"));
+    check(config, checkpoint.path);
     return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    return {{"format", "pt"},
+            {"model_type", "bert"},
+            {"num_attention_heads", std::to_string(config.heads)},
+            {"layer_norm_eps", setting_text(config.eps)},
+            {"hidden_act", name_of_activation(config.activation)}};
 }
 
 }  // namespace bert

@@ -10,8 +10,11 @@
 //            padding, a pooler in front of the head; the rest is the same
 //   next     bert.cpp, mlm.h (how it learns), heads.h (what it is good for)
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
+#include "nn/data/model_config.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/transformer.h"
 #include "nn/text/batch.h"
@@ -62,9 +65,14 @@ Parameters parameters(const Weights& w, const Config& config);
 // What the published files do differently: LayerNorms called gamma and beta, "bert." left out, a table of position numbers.
 LoadRules load_rules();
 
-// The configuration that a published checkpoint's shapes speak of. Shapes do not tell the heads: the file's metadata may
-// (num_attention_heads); the published models are 64 wide each.
-Config config_of(const Safetensors& checkpoint, int head_width = 64);
+// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/data/model_config.h looks for
+// them. Published code takes eps 1e-12 and the exact GELU where a configuration does not say; the heads must be told.
+//   told     what the caller knows: {{"num_attention_heads", "12"}}
+//   throws   std::invalid_argument with the path when it is no BERT, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // The path from words to tokens.
 struct WordEmbedding {

@@ -83,6 +83,7 @@ Config make_config(const bert::Config& trunk, Task task, int labels) {
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
+    require(config.labels > 0, "heads: a classifier of ", config.labels, " labels, it needs at least 1");
     Weights w;
     w.trunk = bert::make_weights(config.trunk, random, init);
     w.head = make_linear(random, config.trunk.width, config.labels, init);

@@ -15,6 +15,15 @@ namespace gpt {
 
 // --- the model ---
 
+static void check(const Config& config, const std::string& who = "gpt") {
+    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": ",
+            config.vocabulary, " words, ", config.positions, " positions, width ", config.width, ", depth ", config.depth,
+            ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, who, ": ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require_eps(who, config.eps);
+}
+
 // Word and position of the tokens number `first` to `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
     const Var words = named_step("words", embed(w.words, ids));    // (B*T, E)
@@ -25,6 +34,8 @@ static Var embed_tokens(const std::vector<int>& ids, int first, int length, cons
 // Everything between ids and logits; `first` is the position of the first token of each sequence.
 static Steps read(const std::vector<int>& ids, int first, int length, const Weights& w, const Config& config,
                   const std::vector<BlockContext>& contexts) {
+    check(config);
+    require_depth("gpt", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = config.order};
     Steps steps;
     steps.embeddings = embed_tokens(ids, first, length, w);                  // (B*T, E)
@@ -95,14 +106,6 @@ Cache select_sequences(const Cache& cache, const std::vector<int>& chosen) {
 
 // --- weights ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0,
-            "gpt: ", config.vocabulary, " words, ", config.positions, " positions, width ", config.width, ", depth ",
-            config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "gpt: ", config.heads, " heads do not divide a width of ",
-            config.width);
-}
-
 Weights make_weights(const Config& config, Random& random, const Start& start) {
     check(config);
     const Init embeddings{.draw = Draw::normal, .stddev = start.embedding_stddev};
@@ -164,7 +167,7 @@ static long dimension(const Safetensors& checkpoint, const std::string& name, st
     return shape[which];
 }
 
-Config config_of(const Safetensors& checkpoint, int head_width) {
+Config config_of(const Safetensors& checkpoint, const Told& told) {
     Config config;
     config.order = name_in(checkpoint, positions_name(Order::post)).empty() ? Order::pre : Order::post;
     config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.order), 0));
@@ -173,16 +176,31 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     config.depth = 0;
     while (!name_in(checkpoint, "h." + std::to_string(config.depth) + ".mlp.c_fc.weight").empty()) ++config.depth;
     config.mlp_width = static_cast<int>(dimension(checkpoint, "h.0.mlp.c_fc.weight", 1));
-    const bool told = checkpoint.metadata.count("n_head") > 0;
-    config.heads = told ? checkpoint.metadata_int("n_head") : config.width / std::max(1, head_width);
-    require(config.heads > 0 && config.width % config.heads == 0 && (told || config.heads * head_width == config.width),
-            checkpoint.path, ": ", told ? text(config.heads) + " heads" : "heads of width " + text(head_width),
-            " do not divide a model of width ", config.width);
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees(settings::width, config.width);
+    further.require_agrees(settings::depth, config.depth);
+    further.require_only("scale_attn_weights", "true");
+    further.require_only("scale_attn_by_inverse_layer_idx", "false");
+    config.heads = further.integer(settings::heads);
+    config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
+    const std::string activation = further.words(settings::activation, config.order == Order::pre ? "gelu_new" : "gelu");
+    config.activation = config.order == Order::post && activation == "gelu" ? Activation::gelu_tanh : activation_of_name(activation);
     config.tied = !checkpoint.has("lm_head.weight") ||
                   identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.order))));
+    check(config, checkpoint.path);
     return config;
 }
 
-std::map<std::string, std::string> metadata(const Config& config) { return {{"n_head", std::to_string(config.heads)}}; }
+std::map<std::string, std::string> metadata(const Config& config) {
+    const bool original = config.order == Order::post;
+    std::string activation = name_of_activation(config.activation);
+    if (original && config.activation == Activation::gelu_tanh) activation = "gelu";  // so its configurations call the tanh form
+    if (original && config.activation == Activation::gelu) activation = "gelu_python";
+    return {{"format", "pt"},
+            {"model_type", original ? "openai-gpt" : "gpt2"},
+            {"n_head", std::to_string(config.heads)},
+            {"layer_norm_epsilon", setting_text(config.eps)},
+            {original ? "afn" : "activation_function", activation}};
+}
 
 }  // namespace gpt

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/data/model_config.h"
 #include "nn/layers/transformer.h"
 
 namespace gpt {
@@ -62,10 +63,11 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
 // under "lm_head.weight" instead or as well, and hold the causal masks and a table of position numbers, which are no parameters.
 LoadRules load_rules(const Config& config);
 
-// The configuration that a checkpoint's shapes speak of. Shapes do not tell the heads: they are in the metadata of files that we
-// have written, else head_width (64 in the published models) tells.
-//   throws  std::invalid_argument with the path when it is no GPT checkpoint
-Config config_of(const Safetensors& checkpoint, int head_width = 64);
+// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/data/model_config.h looks for
+// them. Published code takes eps 1e-5 and the tanh form of GELU where a configuration does not say; the heads must be told.
+//   told     what the caller knows: {{"n_head", "4"}}
+//   throws   std::invalid_argument with the path when it is no GPT checkpoint, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
 // What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);

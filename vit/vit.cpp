@@ -34,6 +34,10 @@ BlockOptions block_options(const Config& config) {
 Segments segments(int images, const Config& config) { return Segments::equal(images, config.grid.count() + 1); }
 
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("vit", config.depth, w.blocks);
+    require(config.classes == 0 || w.classifier.weight, "vit: the configuration asks for ", config.classes,
+            " classes, the weights have no classifier; set classes = 0");
     const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
     steps.embedding = embed_patches(images, w, config);                                  // z0, Eq. 1
@@ -46,7 +50,11 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
     return steps;
 }
 
-Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
+Var loss(const Steps& steps, const std::vector<int>& labels) {
+    require(static_cast<bool>(steps.logits), "vit: a loss needs logits, and a model of 0 classes has no classifier; set classes to "
+            "the number of labels and make the weights anew");
+    return cross_entropy(steps.logits, labels);
+}
 
 Matrix class_attention(const Steps& steps, const Config& config, int block, int head, int image) {
     const int tokens = config.grid.count() + 1;
@@ -65,8 +73,9 @@ void check(const Config& config, const char* who) {
     check(config.grid, who);
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, who, ": ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(config.depth >= 0 && config.mlp_width > 0 && config.classes >= 0 && config.eps >= 0, who, ": depth ", config.depth,
-            ", inner width ", config.mlp_width, ", ", config.classes, " classes, eps ", config.eps, ": none may be negative, and the width not 0");
+    require(config.depth >= 0 && config.mlp_width > 0 && config.classes >= 0, who, ": depth ", config.depth, ", inner width ",
+            config.mlp_width, ", ", config.classes, " classes: none may be negative, and the width not 0");
+    require_eps(who, config.eps);
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
@@ -104,7 +113,23 @@ LoadRules load_rules() {
             .ignored_endings = {"pooler.dense.weight", "pooler.dense.bias"}};
 }
 
-Config config_of(const Safetensors& checkpoint, int head_width) {
+// The images that N patches make up: as large as the configuration says, else square where N is a square number.
+static void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path) {
+    const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
+    if (further.has(settings::image_size) || side * side != N) {
+        const std::vector<int> size = further.integers(settings::image_size);
+        require(size.size() == 1 || size.size() == 2, path, ": an image size of ", size.size(), " numbers, it is one side, or height and width");
+        grid.height = size.front();
+        grid.width = size.back();
+    } else {
+        grid.height = grid.width = side * grid.patch_size;
+    }
+    require(grid.height > 0 && grid.width > 0 && grid.count() == N, path, ": images of ", grid.height, " x ", grid.width,
+            " do not have the ", N, " patches of side ", grid.patch_size, " that its table of positions is made for; an image size of ",
+            side * grid.patch_size, " would");
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
     const bool has_prefix = name_in_file(checkpoint, "vit.embeddings.cls_token", load_rules()) != "embeddings.cls_token";
     const std::string vit = has_prefix ? "vit." : "";
     const std::string projection = vit + "embeddings.patch_embeddings.projection.weight";
@@ -112,19 +137,32 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     config.width = checkpoint.dimension(projection, 0);
     config.grid.channels = checkpoint.dimension(projection, 1);
     config.grid.patch_size = checkpoint.dimension(projection, 2);
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees(settings::patch_size, config.grid.patch_size);
     const int N = checkpoint.dimension(vit + "embeddings.position_embeddings", 1) - 1;
-    const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
-    require(side * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
-    config.grid.height = config.grid.width = side * config.grid.patch_size;
+    set_image_size(config.grid, N, further, checkpoint.path);
     config.depth = 0;
     while (checkpoint.has(vit + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
     config.mlp_width = checkpoint.dimension(vit + "encoder.layer.0.intermediate.dense.weight", 0);
     config.classes = checkpoint.has("classifier.weight") ? checkpoint.dimension("classifier.weight", 0) : 0;
-    require(head_width > 0 && config.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
-            " do not divide a model of width ", config.width);
-    config.heads = config.width / head_width;
+    further.require_agrees(settings::width, config.width);
+    further.require_agrees(settings::depth, config.depth);
+    config.heads = further.integer(settings::heads);
+    config.eps = static_cast<float>(further.real(settings::eps, 1e-12));
+    config.activation = activation_of_name(further.words(settings::activation, "gelu"));
     config.query_key_value_bias = checkpoint.has(vit + "encoder.layer.0.attention.attention.query.bias");
+    check(config, checkpoint.path.c_str());
     return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    const std::string height = std::to_string(config.grid.height), width = std::to_string(config.grid.width);
+    return {{"format", "pt"},
+            {"model_type", "vit"},
+            {"image_size", height == width ? height : height + "," + width},
+            {"num_attention_heads", std::to_string(config.heads)},
+            {"layer_norm_eps", setting_text(config.eps)},
+            {"hidden_act", name_of_activation(config.activation)}};
 }
 
 Weights resized(const Weights& w, Config& config, int image_height, int image_width) {

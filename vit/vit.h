@@ -8,9 +8,12 @@
 //            one linear layer, as in the fine-tuned checkpoints (the paper pre-trains with one hidden tanh layer before it)
 //   next     vit.cpp, then its two walkthroughs
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/data/image.h"
+#include "nn/data/model_config.h"
 #include "nn/data/patches.h"
 #include "nn/layers/transformer.h"
 
@@ -54,9 +57,15 @@ Parameters parameters(const Weights& w, const Config& config);
 // reads, or the decoder of facebook/vit-mae-base.
 LoadRules load_rules();
 
-// The configuration that a published checkpoint's shapes speak of. Shapes do not tell the heads: published models are 64 wide each.
-// A file without a classifier has 0 classes.
-Config config_of(const Safetensors& checkpoint, int head_width = 64);
+// The configuration of a checkpoint: sizes from its shapes; heads, eps, activation and the size of images that are not square from
+// where nn/data/model_config.h looks for them. Published code takes eps 1e-12 and the exact GELU where a configuration does not
+// say; the heads must be told. A file without a classifier has 0 classes.
+//   told     what the caller knows: {{"num_attention_heads", "12"}}
+//   throws   std::invalid_argument with the path when it is no ViT, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // The path from pixels to tokens, Eq. 1. Steps 1 and 2, the image and its squares, are the input and the rows of `patches`.
 struct PatchEmbedding {

@@ -10,9 +10,11 @@
 //   against  gpt/gpt.h: no table of positions, another norm, a gate; the output matrix is not the table of words
 //   next     llama.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
+#include "nn/data/model_config.h"
 #include "nn/data/parameters.h"
 #include "nn/text/memory.h"
 
@@ -47,6 +49,16 @@ Parameters meta_parameters(const Weights& w, const Config& config);
 
 // What published files hold besides: frequencies of the rotation, which follow from its base.
 LoadRules load_rules();
+
+// The configuration of a checkpoint in either layout: sizes from its shapes; heads, eps and the base of the rotation from where
+// nn/data/model_config.h looks for them. Published code takes 1e-6 and 10000 where a configuration does not say (those of Llama 2
+// say 1e-5); the heads must be told.
+//   told     what the caller knows: {{"num_attention_heads", "32"}}
+//   throws   std::invalid_argument with the path when it is no LLaMA, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Var embeddings;      // (B*T, E)  words, not scaled; no positions

@@ -1,5 +1,10 @@
 #include "nn/autograd/variable.h"
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 static thread_local Tape* running_tape = nullptr;
@@ -67,6 +72,56 @@ KeepSteps::~KeepSteps() { --keepers; }
 
 bool steps_are_kept() { return keepers > 0 || running_tape != nullptr; }
 
+// --- a NaN is named where it is made ---
+
+static std::atomic<bool> trapping = false;  // threads that a loop is shared out to make no operations, but a program may have its own
+
+void trap_nan(bool on) { trapping = on; }
+bool nan_is_trapped() { return trapping; }
+
+static bool all_finite(const Matrix& m) {
+    float sum = 0;  // x - x is 0, or NaN for what is not finite
+    for (const float x : m) sum += x - x;
+    return sum == 0;
+}
+
+// "3 of 12 numbers of (3, 4) are not finite, the first at (0, 2) is nan"
+static std::string not_finite(const Matrix& m) {
+    std::size_t count = 0, first = m.size();
+    for (std::size_t k = 0; k < m.size(); ++k) {
+        if (std::isfinite(m[k])) continue;
+        ++count;
+        first = std::min(first, k);
+    }
+    const int row = static_cast<int>(first) / m.cols, col = static_cast<int>(first) % m.cols;
+    return joined({count, " of ", m.size(), " numbers of ", m, " are not finite, the first, at (", row, ", ", col, "), is ", m[first]});
+}
+
+static void check_result(const Record& made, const std::vector<Var>& inputs) {
+    if (all_finite(made.value)) return;
+    std::string cause = "; its inputs are finite";
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+        if (!inputs[k] || all_finite(inputs[k].value())) continue;
+        cause = joined({"; input ", k, ", a ", inputs[k]->operation, ", brought it in: ", not_finite(inputs[k].value())});
+        break;
+    }
+    throw std::runtime_error(joined({made.where, made.operation, ": ", not_finite(made.value), cause}));
+}
+
+static void check_gradients(const Record& operation) {
+    for (std::size_t k = 0; k < operation.inputs.size(); ++k) {
+        const Var& input = operation.inputs[k];
+        if (!input || all_finite(input.gradient())) continue;
+        const bool came_in = !all_finite(operation.gradient);
+        throw std::runtime_error(joined({operation.where, operation.operation, ", backward: the gradient of input ", k, ", a ",
+                                         input->operation, ": ", not_finite(input.gradient()),
+                                         came_in ? "; it came in with the gradient of the result"
+                                                 : "; the gradient of the result is finite"}));
+    }
+}
+
+// --- the tape ---
+
 Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where) {
     return record_operation(new Record, name, std::move(value), std::move(inputs), backward, where);
 }
@@ -76,6 +131,7 @@ Var record_operation(Record* kept, const char* name, Matrix value, std::vector<V
     kept->value = std::move(value);
     kept->operation = name;
     kept->where = where;
+    if (trapping) check_result(*kept, inputs);
     if (running_tape == nullptr) return result;
     for (const Var& input : inputs) kept->wants_gradient = kept->wants_gradient || input.wants_gradient();
     if (!kept->wants_gradient) return result;
@@ -85,16 +141,34 @@ Var record_operation(Record* kept, const char* name, Matrix value, std::vector<V
     return result;
 }
 
+// Why a loss has nothing to walk back through, and the cure.
+static std::string why_not_recorded(const Record& loss) {
+    const std::string_view made_by = loss.operation;
+    if (made_by == "constant" || made_by == "parameter")
+        return joined({"the loss is a ", made_by, " and not the result of an operation; compute it from the parameters"});
+    const std::string_view place = loss.where.file_name();
+    const std::string loss_and_line = joined({"the loss, a ", made_by, " of ", place, ":", loss.where.line(), ", "});
+    if (loss.wants_gradient)
+        return loss_and_line + "has been walked back already, which releases what led to it; run the forward pass again, or add the "
+                               "losses and call backward once";
+    return loss_and_line + "was not recorded: no Tape was running when it was computed, or no input of it is a parameter() or comes "
+                           "from one";
+}
+
 void backward(const Var& loss, Where where) {
     require(loss.rows() == 1 && loss.cols() == 1, where, "backward: the loss is ", loss.value(), ", it must be (1, 1)");
-    require(running_tape != nullptr, where, "backward: no Tape is running");
-    require(loss->backward != nullptr, where, "backward: nothing was written down for this loss; no input of it wants a gradient");
+    require(running_tape != nullptr, where, "backward: no Tape is running; make one before the forward pass: Tape tape;");
+    if (loss->backward == nullptr)
+        require(false, where, "backward: ", why_not_recorded(*loss.operator->()));
     loss->gradient = Matrix{{1}};
     std::vector<Var>& operations = running_tape->operations;
     while (!operations.empty()) {
         const Var operation = std::move(operations.back());
         operations.pop_back();
-        if (!operation.gradient().empty()) operation->backward(*operation.operator->());
+        if (!operation.gradient().empty()) {
+            operation->backward(*operation.operator->());
+            if (trapping) check_gradients(*operation.operator->());
+        }
         operation->inputs.clear();
         operation->backward = nullptr;
     }

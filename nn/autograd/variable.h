@@ -111,6 +111,14 @@ public:
 };
 bool steps_are_kept();  // a KeepSteps lives, or a Tape runs
 
+// While on, the first operation whose result holds a NaN or an infinity throws, forwards and backwards; --trap-nan of every program
+// turns it on. Off at first; it costs a pass over every result.
+//   throws  (from then on, in place of the operation) std::runtime_error with the line that asked for the operation, its name, how
+//           many of its numbers are not finite, where the first one stands, and which input held one already: then the operation
+//           is innocent, and a weight or the data are not
+void trap_nan(bool on);
+bool nan_is_trapped();
+
 // Walks the tape from its end and lets every operation hand its gradient on to its inputs. Each operation is forgotten once
 // it has done so, unless somebody still holds its Var: what it held serves the operations before it.
 //   loss    (1, 1), made on the running tape

@@ -81,11 +81,22 @@ Var activate(const Var& x, Activation activation, Where where) {
 }
 
 Activation activation_of_name(const std::string& name) {
-    if (name == "gelu") return Activation::gelu;
-    if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
+    if (name == "gelu" || name == "gelu_python") return Activation::gelu;
+    if (name == "gelu_new" || name == "gelu_fast" || name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
     if (name == "quick_gelu") return Activation::gelu_quick;
     if (name == "relu") return Activation::relu;
     require(name == "silu" || name == "swish", "activation_of_name: '", name,
-            "' is none of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, silu, swish");
+            "' is none of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, silu, swish");
     return Activation::silu;
+}
+
+std::string name_of_activation(Activation activation) {
+    switch (activation) {
+        case Activation::gelu: return "gelu";
+        case Activation::gelu_tanh: return "gelu_new";
+        case Activation::gelu_quick: return "quick_gelu";
+        case Activation::relu: return "relu";
+        case Activation::silu: return "silu";
+    }
+    return "";
 }

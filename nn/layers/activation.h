@@ -19,7 +19,8 @@ enum class Activation {
 // The chosen function, element by element.
 Var activate(const Var& x, Activation activation, Where where = Where::current());
 
-// The name that configuration files use: "gelu", "gelu_new" or "gelu_pytorch_tanh" (tanh form), "quick_gelu", "relu", "silu" or
-// "swish". The files of GPT (2018) say "gelu" and mean the tanh form.
+// The name that configuration files use: "gelu" or "gelu_python", "gelu_new", "gelu_fast" or "gelu_pytorch_tanh" (tanh form),
+// "quick_gelu", "relu", "silu" or "swish". The files of GPT (2018) say "gelu" and mean the tanh form.
 //   throws  std::invalid_argument for any other
 Activation activation_of_name(const std::string& name);
+std::string name_of_activation(Activation activation);  // the first of its names: activation_of_name reads it back

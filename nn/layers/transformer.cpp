@@ -1,8 +1,10 @@
 #include "nn/layers/transformer.h"
 
+#include <cmath>
 #include <utility>
 
 #include "nn/autograd/operations.h"
+#include "nn/base/decimal.h"
 #include "nn/layers/hook.h"
 
 // --- the MLP ---
@@ -99,6 +101,16 @@ StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOpt
         if (steps_are_kept()) steps.blocks.push_back(std::move(of_block));
     }
     return steps;
+}
+
+void require_depth(std::string_view who, int depth, const std::vector<Block>& blocks) {
+    require(depth == static_cast<int>(blocks.size()), who, ": the configuration says ", depth, " blocks, the weights hold ",
+            blocks.size(), "; pass the configuration that the weights were made with");
+}
+
+void require_eps(std::string_view who, float eps) {
+    require(eps >= 0 && std::isfinite(eps), who, ": an eps of ", short_digits(eps, 6),
+            ", it is added to a variance and must be a number from 0 on; 1e-5 is usual");
 }
 
 // --- fresh weights ---

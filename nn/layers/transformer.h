@@ -9,6 +9,7 @@
 //            N a norm   f a sublayer: self-attention, cross-attention or MLP
 #pragma once
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "nn/layers/activation.h"
@@ -96,6 +97,12 @@ struct StackSteps {
 //   throws  std::invalid_argument when there are neither one nor as many contexts as blocks
 StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const BlockContext& context = {});
 StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const std::vector<BlockContext>& contexts);
+
+// For the door of a forward pass, beginning with `who`.
+//   throws  std::invalid_argument when the weights do not hold as many blocks as the configuration says; when eps is below 0 or
+//           not a number
+void require_depth(std::string_view who, int depth, const std::vector<Block>& blocks);
+void require_eps(std::string_view who, float eps);
 
 // --- fresh weights ---
 

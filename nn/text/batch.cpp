@@ -39,6 +39,15 @@ void require_fits(std::string_view place, const TokenBatch& batch) {
     for (const float x : batch.mask) require(x == 0 || x == 1, place, ": a mask holds 1 (token) and 0 (padding), not ", x);
 }
 
+void require_texts(std::string_view place, const TokenBatch& batch) {
+    require_fits(place, batch);
+    if (batch.mask.empty()) return;
+    for (int b = 0; b < batch.sequences; ++b) {
+        const bool has_token = std::find(batch.mask.row(b), batch.mask.row(b) + batch.length, 1.0f) != batch.mask.row(b) + batch.length;
+        require(has_token, place, ": sequence ", b, " of ", batch.sequences, " is all padding; leave it out");
+    }
+}
+
 // How many columns at the end are asked for.
 static int columns_asked(const char* place, const TokenBatch& batch, int last) {
     require_fits(place, batch);

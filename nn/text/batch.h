@@ -39,6 +39,9 @@ TokenBatch equal_batch(const std::vector<int>& ids, int length);
 // Throws std::invalid_argument, beginning with `place`, when ids, mask, sequences and length do not fit together.
 void require_fits(std::string_view place, const TokenBatch& batch);
 
+// The same for a forward pass over whole texts: also when a sequence has no token at all, only padding.
+void require_texts(std::string_view place, const TokenBatch& batch);
+
 // The position of every token in its text, (B*T): how many tokens stand before it. Padding gets 0, so that it can be looked up.
 //   last     only of the last so many columns, (B * last): the others have been read before; 0 = all
 //   Example: 0 0 5 6 7 padded on the left by two: 0 0 0 1 2

@@ -21,7 +21,8 @@ static Parameters moment_table(const AdamW& optimizer) {
     return table;
 }
 
-void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random) {
+void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random,
+                         const std::map<std::string, std::string>& metadata) {
     Parameters all = parameters;
     for (const Parameter& moment : moment_table(optimizer)) all.push_back(moment);
     std::vector<TensorToWrite> tensors;
@@ -34,7 +35,7 @@ void save_training_state(const std::string& path, const Parameters& parameters, 
     const long count = static_cast<long>(optimizer.variable_steps.size());
     const std::vector<long> variable_steps(optimizer.variable_steps.begin(), optimizer.variable_steps.end());
     tensors.push_back({.name = "training.adamw.variable_steps", .shape = {count}, .integers = variable_steps});
-    write_safetensors(path, tensors);
+    write_safetensors(path, tensors, metadata);
 }
 
 static const std::vector<std::string> counters = {"training.random", "training.adamw.steps", "training.adamw.variable_steps"};

@@ -8,6 +8,7 @@
 //   note   Files written before variables counted for themselves have no training.adamw.variable_steps; there every variable
 //          has made all of training.adamw.steps
 #pragma once
+#include <map>
 #include <string>
 
 #include "nn/base/random.h"
@@ -15,7 +16,9 @@
 #include "nn/data/parameters.h"
 
 // By temporary file and rename: an older state stays until the new one is complete.
-void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random);
+//   metadata  what shapes do not tell of the model, so that the file serves as a checkpoint: metadata(config) of its system
+void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random,
+                         const std::map<std::string, std::string>& metadata = {});
 
 // Sets all three to what was saved; they must be made as they were then (the same names and shapes).
 //   throws  std::invalid_argument in one line: the file holds no training state, or that of another model (the first difference

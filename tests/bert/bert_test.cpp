@@ -189,7 +189,10 @@ TEST_CASE("a saved model loads again, and its shapes tell the config") {
     const bert::Weights w = bert::make_weights(tiny, random), other = bert::make_weights(tiny, random);
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors");
-    save(bert::parameters(w, tiny), path, {{"num_attention_heads", "3"}});
+    bert::Config other_eps = tiny;
+    other_eps.eps = 0.5f;
+    other_eps.activation = Activation::relu;
+    save(bert::parameters(w, tiny), path, bert::metadata(other_eps));
     const Safetensors file(path);
     CHECK(file.has("bert.encoder.layer.1.attention.output.LayerNorm.weight"));
     CHECK(file.dimension("bert.encoder.layer.0.intermediate.dense.weight", 0) == 20);  // (out, in), as PyTorch reads it
@@ -202,12 +205,14 @@ TEST_CASE("a saved model loads again, and its shapes tell the config") {
     CHECK(config.heads == 3);
     CHECK(config.mlp_width == 20);
     CHECK(config.pooler);
+    CHECK(config.eps == 0.5f);
+    CHECK(config.activation == Activation::relu);
     load(bert::parameters(other, config), file, bert::load_rules());
     const bert::Batch batch = bert::make_batch({{1, 2, 3}});
-    CHECK(identical(bert::forward(batch, w, tiny).pooled.value(), bert::forward(batch, other, config).pooled.value()));
+    CHECK(identical(bert::forward(batch, w, other_eps).pooled.value(), bert::forward(batch, other, config).pooled.value()));
 }
 
-TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of position numbers, heads 64 wide") {
+TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of position numbers, heads as they are told") {
     const bert::Config config{
         .vocabulary = 5, .positions = 3, .width = 128, .depth = 1, .heads = 2, .mlp_width = 8, .pooler = false};
     Random random(9);
@@ -223,7 +228,7 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
     const std::string path = folder.path("model.safetensors");
     save(old_names, path);
     const Safetensors file(path);
-    const bert::Config found = bert::config_of(file);
+    const bert::Config found = bert::config_of(file, {{"num_attention_heads", "2"}});
     CHECK(found.heads == 2);
     CHECK(!found.pooler);
     load(bert::parameters(other, found), file, bert::load_rules());
@@ -231,7 +236,7 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
     CHECK(identical(bert::forward(batch, w, config).encoder.output.value(),
                     bert::forward(batch, other, found).encoder.output.value()));
     CHECK(!bert::forward(batch, other, found).pooled);
-    CHECK(error_of([&] { bert::config_of(file, 60); }) == path + ": heads of width 60 do not divide a model of width 128");
+    CHECK(error_of([&] { bert::config_of(file, {{"num_attention_heads", "3"}}); }) == path + ": 3 heads do not divide a width of 128");
 }
 
 TEST_CASE("what does not fit is refused in one line") {
@@ -260,6 +265,21 @@ TEST_CASE("what does not fit is refused in one line") {
     const bert::Steps steps = bert::forward(batch, w, tiny);
     CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 2, 0), "attention_of: there is no head 0 in block 2");
     CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 0, 0, 1), "attention_of: sequence 1 of 1");
+}
+
+TEST_CASE("bert: depth, pooler and eps that are not those of the weights, and a sequence of padding, are refused at the door") {
+    Random random(1);
+    const bert::Weights w = bert::make_weights(tiny, random);
+    bert::Config five = tiny, negative = tiny, bare = tiny;
+    five.depth = 5;
+    negative.eps = -1;
+    bare.pooler = false;
+    bert::Batch batch = bert::make_batch({{1, 2, 3}, {4}});
+    CHECK(error_of([&] { bert::forward(batch, w, five); }).starts_with("bert: the configuration says 5 blocks, the weights hold 2"));
+    CHECK(error_of([&] { bert::forward(batch, w, negative); }).starts_with("bert: an eps of -1"));
+    CHECK(error_of([&] { bert::forward(batch, bert::make_weights(bare, random), tiny); }).starts_with("bert: the configuration asks for a pooler"));
+    batch.mask(1, 0) = 0;
+    CHECK(error_of([&] { bert::forward(batch, w, tiny); }) == "bert: sequence 1 of 2 is all padding; leave it out");
 }
 
 }

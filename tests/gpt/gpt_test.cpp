@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/data/file.h"
 #include "gpt/writing.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -323,7 +324,11 @@ TEST_CASE("what is saved is loaded again with the same configuration and the sam
     const std::string path = folder.path("gpt_test.safetensors");
     gpt::Config untied = tiny;
     untied.tied = false;
-    for (const gpt::Config& config : {tiny, tiny_2018(), untied}) {
+    gpt::Config others = tiny, exact_2018 = tiny_2018();  // what no shape tells
+    others.eps = 0.25f;
+    others.activation = Activation::relu;
+    exact_2018.activation = Activation::gelu;  // "gelu" means the tanh form in files of 2018
+    for (const gpt::Config& config : {tiny, tiny_2018(), untied, others, exact_2018}) {
         const gpt::Weights w = random_weights(config);
         save(gpt::parameters(w, config), path, gpt::metadata(config));
         const Safetensors checkpoint(path);
@@ -336,6 +341,8 @@ TEST_CASE("what is saved is loaded again with the same configuration and the sam
         CHECK(found.mlp_width == 12);
         CHECK(found.order == config.order);
         CHECK(found.tied == config.tied);
+        CHECK(found.eps == config.eps);
+        CHECK(found.activation == config.activation);
         const gpt::Weights other = random_weights(found, 2);
         load(gpt::parameters(other, found), checkpoint, gpt::load_rules(found));
         CHECK(identical(gpt::forward(some_ids, 5, other, found).logits.value(),
@@ -367,7 +374,7 @@ TEST_CASE("a file with the prefix transformer., stored causal masks and a second
     for (const bool with_head : {false, true}) {
         write_foreign_file(path, w, with_head);
         const Safetensors checkpoint(path);
-        const gpt::Config found = gpt::config_of(checkpoint, 4);
+        const gpt::Config found = gpt::config_of(checkpoint, {{"n_head", "2"}});
         CHECK(found.heads == 2);
         CHECK(found.tied);
         const gpt::Weights other = random_weights(found, 2);
@@ -415,7 +422,10 @@ TEST_CASE("a file that is no GPT checkpoint is refused by name") {
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) == path + ": wte.weight has the shape (2), it should be a matrix");
     const gpt::Weights w = random_weights(tiny);
     save(gpt::parameters(w, tiny), path);
-    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) == path + ": heads of width 64 do not divide a model of width 8");
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
+          path + ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
+                 "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path), {{"n_head", "3"}}); }) == path + ": 3 heads do not divide a width of 8");
 }
 
 TEST_CASE("a few steps of plain descent learn two sentences by heart") {
@@ -453,7 +463,7 @@ TEST_CASE("load_rules: a tied table kept as lm_head.weight alone, and names that
             }
             save(table, path);
             const Safetensors checkpoint(path);
-            const gpt::Config found = gpt::config_of(checkpoint, 4);
+            const gpt::Config found = gpt::config_of(checkpoint, {{"n_head", "2"}});
             CHECK(found.tied);
             CHECK(found.order == config.order);
             const gpt::Weights other = random_weights(found, 2);
@@ -470,6 +480,44 @@ TEST_CASE("config_of: a checkpoint of another kind is named") {
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(
         path + ": there is no tensor wte.weight, this is not a GPT checkpoint; this looks like a ViT "
                "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for"));
+}
+
+TEST_CASE("config_of: heads, eps and activation come from config.json beside the file, and another model's is refused") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
+    save(gpt::parameters(random_weights(tiny), tiny), path);
+    write_file_atomically(config, R"({"n_embd": 8, "n_layer": 2, "n_head": 4})");
+    CHECK(gpt::config_of(Safetensors(path)).heads == 4);
+    CHECK(gpt::config_of(Safetensors(path)).eps == 1e-5f);  // where it does not say
+    CHECK(gpt::config_of(Safetensors(path)).activation == Activation::gelu_tanh);
+    CHECK(gpt::config_of(Safetensors(path), {{"num_attention_heads", "1"}}).heads == 1);
+    write_file_atomically(config, R"({"n_head": 4, "layer_norm_epsilon": 0.5, "activation_function": "relu"})");
+    CHECK(gpt::config_of(Safetensors(path)).eps == 0.5f);
+    CHECK(gpt::config_of(Safetensors(path)).activation == Activation::relu);
+    write_file_atomically(config, R"({"n_embd": 768, "n_head": 4})");
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(config + ": n_embd is 768, but the tensors of " + path));
+    write_file_atomically(config, R"({"n_head": 4, "scale_attn_by_inverse_layer_idx": true})");
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
+          config + ": scale_attn_by_inverse_layer_idx is \"true\"; only false is implemented here");
+}
+
+TEST_CASE("gpt: a configuration that is not the one of the weights is refused at the door") {
+    const gpt::Weights w = random_weights(tiny);
+    gpt::Config five = tiny, none = tiny, odd = tiny, negative = tiny;
+    five.depth = 5;
+    none.depth = -1;
+    odd.heads = 3;
+    negative.eps = -1;
+    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, five); }) ==
+          "gpt: the configuration says 5 blocks, the weights hold 2; pass the configuration that the weights were made with");
+    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, none); }).starts_with("gpt: 11 words, 9 positions, width 8, depth -1, "));
+    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, odd); }) == "gpt: 3 heads do not divide a width of 8");
+    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, negative); }) ==
+          "gpt: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    Random random;
+    CHECK(error_of([&] { gpt::make_weights(negative, random); }).starts_with("gpt: an eps of -1"));
+    gpt::Cache cache = gpt::make_cache(tiny, 1, 4);
+    CHECK(error_of([&] { gpt::trunk({1, 2}, w, five, cache); }).starts_with("gpt: the configuration says 5 blocks"));
 }
 
 TEST_SUITE_END();

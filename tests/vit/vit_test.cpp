@@ -160,15 +160,16 @@ TEST_CASE("the published base model has 86,567,656 parameters") {
 }
 
 TEST_CASE("a saved model is read back with its configuration and gives the same numbers") {
-    const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2, .heads = 2,
-                             .mlp_width = 12, .classes = 5, .eps = 1e-6f};
+    const vit::Config oblong{.grid = {.height = 6, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2, .heads = 2,
+                             .mlp_width = 12, .classes = 5, .eps = 1e-3f, .activation = Activation::relu};
     Random random(7);
-    const vit::Weights w = vit::make_weights(square, random, {.stddev = 0.5f});
+    const vit::Weights w = vit::make_weights(oblong, random, {.stddev = 0.5f});
     const std::string path = "build/vit_test.safetensors";
-    save(vit::parameters(w, square), path);
+    save(vit::parameters(w, oblong), path, vit::metadata(oblong));
     const Safetensors checkpoint(path);
-    vit::Config config = vit::config_of(checkpoint, 4);
+    const vit::Config config = vit::config_of(checkpoint);
     CHECK(config.grid.height == 6);
+    CHECK(config.grid.width == 4);
     CHECK(config.grid.patch_size == 2);
     CHECK(config.grid.channels == 1);
     CHECK(config.width == 8);
@@ -176,11 +177,17 @@ TEST_CASE("a saved model is read back with its configuration and gives the same 
     CHECK(config.heads == 2);
     CHECK(config.mlp_width == 12);
     CHECK(config.classes == 5);
-    config.eps = square.eps;
+    CHECK(config.eps == oblong.eps);
+    CHECK(config.activation == oblong.activation);
     const vit::Weights other = vit::make_weights(config, random);
     load(vit::parameters(other, config), checkpoint);
-    const Image image = random_image(random, square);
-    CHECK(identical(vit::forward({image}, other, config).logits.value(), vit::forward({image}, w, square).logits.value()));
+    const Image image = random_image(random, oblong);
+    CHECK(identical(vit::forward({image}, other, config).logits.value(), vit::forward({image}, w, oblong).logits.value()));
+    save(vit::parameters(w, oblong), path);
+    CHECK(error_of([&] { vit::config_of(Safetensors(path)); }).starts_with(path + ": nothing says the size of the images"));
+    CHECK(error_of([&] { vit::config_of(Safetensors(path), {{"image_size", "8"}, {"num_attention_heads", "2"}}); }) ==
+          path + ": images of 8 x 8 do not have the 6 patches of side 2 that its table of positions is made for; an image size of 4 would");
+    CHECK(error_of([&] { vit::config_of(Safetensors(path), {{"image_size", "4,6"}}); }).starts_with(path + ": nothing says the number of heads"));
 }
 
 TEST_CASE("a checkpoint without biases of query, key and value is recognised") {
@@ -192,7 +199,7 @@ TEST_CASE("a checkpoint without biases of query, key and value is recognised") {
     const std::string path = folder.path("vit_bare.safetensors");
     save(vit::parameters(w, bare), path);
     const Safetensors checkpoint(path);
-    const vit::Config config = vit::config_of(checkpoint, 4);
+    const vit::Config config = vit::config_of(checkpoint, {{"num_attention_heads", "2"}});
     CHECK(!config.query_key_value_bias);
     const vit::Weights other = vit::make_weights(config, random);
     load(vit::parameters(other, config), checkpoint);
@@ -261,6 +268,22 @@ TEST_CASE("wrong input is refused with the sizes that came and the sizes that ar
     CHECK_THROWS_WITH(vit::make_weights(three_heads, random), "vit: 3 heads do not divide a width of 8");
 }
 
+TEST_CASE("vit: depth, classes and eps that are not those of the weights are refused at the door") {
+    Random random(10);
+    const vit::Weights w = vit::make_weights(tiny, random);
+    const std::vector<Image> images{random_image(random, tiny)};
+    vit::Config five = tiny, headless = tiny, negative = tiny, none = tiny;
+    five.depth = 5;
+    headless.classes = 0;
+    negative.eps = -1;
+    none.mlp_width = 0;
+    CHECK(error_of([&] { vit::forward(images, w, five); }).starts_with("vit: the configuration says 5 blocks, the weights hold "));
+    CHECK(error_of([&] { vit::forward(images, vit::make_weights(headless, random), tiny); }).starts_with("vit: the configuration asks for 5 classes"));
+    CHECK(error_of([&] { vit::loss(vit::forward(images, w, headless), {0}); }).starts_with("vit: a loss needs logits"));
+    CHECK(error_of([&] { vit::forward(images, w, negative); }).starts_with("vit: an eps of -1"));
+    CHECK(error_of([&] { vit::forward(images, w, none); }).starts_with("vit: depth "));
+}
+
 TEST_CASE("load_rules: a trunk without vit., without a classifier, with a pooler or the decoder of an MAE gives the same tokens") {
     const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2,
                              .heads = 2, .mlp_width = 12, .classes = 5};
@@ -282,7 +305,7 @@ TEST_CASE("load_rules: a trunk without vit., without a classifier, with a pooler
             if (!extra.empty()) table.push_back({prefix + extra, {3}, Stored::as_it_is, {Var(Matrix(1, 3))}});
             save(table, path);
             const Safetensors checkpoint(path);
-            const vit::Config config = vit::config_of(checkpoint, 4);
+            const vit::Config config = vit::config_of(checkpoint, {{"num_attention_heads", "2"}});
             CHECK(config.classes == 0);
             CHECK(config.depth == 2);
             CHECK(config.query_key_value_bias);

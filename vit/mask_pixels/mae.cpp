@@ -28,6 +28,18 @@ vit::Config vit_config(const Config& config, int classes) {
 
 // --- the encoder sees what is left ---
 
+static void check(const Config& config) {
+    vit::check(vit_config(config, 0), "mae");
+    require(config.width % 4 == 0, "mae: a width of ", config.width, " must be divisible by 4 for the positions");
+    require(config.decoder_heads > 0 && config.decoder_width % config.decoder_heads == 0 && config.decoder_width % 4 == 0,
+            "mae: a decoder width of ", config.decoder_width, " must be divisible by ", config.decoder_heads,
+            " heads and by 4 for the positions");
+    require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "mae: a decoder of ", config.decoder_depth,
+            " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
+    require(visible_count(config) > 0 && visible_count(config) <= config.grid.count(), "mae: a mask ratio of ",
+            config.mask_ratio, " leaves ", visible_count(config), " of ", config.grid.count(), " patches");
+}
+
 Masking random_masking(const Matrix& noise, const Config& config) {
     const int N = config.grid.count(), K = visible_count(config);
     require(noise.cols == N, "mae: noise ", noise, " for images of ", N, " patches, it needs a row for each image");
@@ -93,6 +105,9 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("mae", config.depth, w.encoder.blocks);
+    require_depth("mae: decoder", config.decoder_depth, w.decoder_blocks);
     require(noise.rows == static_cast<int>(images.size()), "mae: noise ", noise, " for ", images.size(), " images");
     Steps steps;
     steps.patches = patchify_all(images, config.grid, "mae");                                   // (B*N, P*P*C)
@@ -129,18 +144,6 @@ double encoder_multiplications(const Config& config, int tokens) {
     const double attention = 2 * T * T * D;    // q k^T and A v: the only part that grows with the square of the tokens
     const double mlp = 2 * T * D * M;
     return config.depth * (projections + attention + mlp);
-}
-
-static void check(const Config& config) {
-    vit::check(vit_config(config, 0), "mae");
-    require(config.width % 4 == 0, "mae: a width of ", config.width, " must be divisible by 4 for the positions");
-    require(config.decoder_heads > 0 && config.decoder_width % config.decoder_heads == 0 && config.decoder_width % 4 == 0,
-            "mae: a decoder width of ", config.decoder_width, " must be divisible by ", config.decoder_heads,
-            " heads and by 4 for the positions");
-    require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "mae: a decoder of ", config.decoder_depth,
-            " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
-    require(visible_count(config) > 0 && visible_count(config) <= config.grid.count(), "mae: a mask ratio of ",
-            config.mask_ratio, " leaves ", visible_count(config), " of ", config.grid.count(), " patches");
 }
 
 // The table of a grid with a row of zeros in front, for [cls]. A constant: no gradient flows into it.
@@ -188,6 +191,7 @@ Parameters parameters(const Weights& w, const Config& config) {
 // --- what pre-training was for ---
 
 vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random) {
+    require(classes > 0, "mae: a classifier of ", classes, " classes, it needs at least 1; vit_config(config, 0) is the encoder alone");
     const vit::Weights classifier = vit::make_weights(vit_config(config, classes), random);
     const vit::Config shared = vit_config(config, 0);  // all but the classifier
     copy_values(vit::parameters(w.encoder, shared), vit::parameters(classifier, shared));

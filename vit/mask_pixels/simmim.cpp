@@ -79,7 +79,24 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     return gather_cols(tokens, from);
 }
 
+static void check(const Config& config) {
+    const PatchGrid& grid = config.grid;
+    check(grid, "simmim");
+    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "simmim: ", config.heads,
+            " heads do not divide a width of ", config.width);
+    require(config.depth >= 0 && mlp_width(config) > 0, "simmim: depth ", config.depth, ", MLP ratio ", config.mlp_ratio,
+            "; the depth may not be negative, the ratio must be positive");
+    require(config.mask_unit > 0 && config.mask_unit % grid.patch_size == 0 && grid.height % config.mask_unit == 0 &&
+                grid.width % config.mask_unit == 0,
+            "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", grid.patch_size,
+            " and divide the image, ", grid.height, " x ", grid.width);
+    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio, " is not a share, from 0 to 1");
+    require_eps("simmim", config.eps);
+}
+
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("simmim", config.depth, w.encoder.blocks);
     require(mask.rows == static_cast<int>(images.size()) && mask.cols == config.grid.count(), "simmim: a mask ", mask,
             " for ", images.size(), " images of ", config.grid.count(), " patches");
     Steps steps;
@@ -150,20 +167,6 @@ double average_distance(const Matrix& mask, const Config& config) {
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    const PatchGrid& grid = config.grid;
-    check(grid, "simmim");
-    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "simmim: ", config.heads,
-            " heads do not divide a width of ", config.width);
-    require(config.depth >= 0 && mlp_width(config) > 0, "simmim: depth ", config.depth, ", MLP ratio ", config.mlp_ratio,
-            "; the depth may not be negative, the ratio must be positive");
-    require(config.mask_unit > 0 && config.mask_unit % grid.patch_size == 0 && grid.height % config.mask_unit == 0 &&
-                grid.width % config.mask_unit == 0,
-            "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", grid.patch_size,
-            " and divide the image, ", grid.height, " x ", grid.width);
-    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio, " is not a share");
-}
 
 Weights make_weights(const Config& config, Random& random) {
     check(config);

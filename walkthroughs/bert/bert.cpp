@@ -22,11 +22,13 @@
 #include "walkthroughs/lesson/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
 #include "walkthroughs/lesson/sentences.h"
+#include "walkthroughs/lesson/told.h"
 
 struct Choices {
     std::string sentence = "Мама [MASK] раму", text, weights, vocabulary, save;
     int steps = 1500, chain_steps = 2000, width = 48, pieces = 1000, block = -1;
     bool cased = false;
+    TellModel tell;  // heads, and more of a checkpoint
 };
 
 struct Model {
@@ -93,7 +95,7 @@ static Model sentence_model(const std::vector<Sentence>& sentences, const Choice
                     .positions = 16,
                     .width = choices.width,
                     .depth = 2,
-                    .heads = 4,
+                    .heads = choices.tell.heads_or(4),
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
     model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
@@ -382,7 +384,7 @@ static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, 
                     .positions = text_length,
                     .width = choices.width,
                     .depth = 2,
-                    .heads = 4,
+                    .heads = choices.tell.heads_or(4),
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
     model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
@@ -412,7 +414,7 @@ static void step_own_training(Lesson& lesson, const Model& model, const std::str
 
 static void save_model(Lesson& lesson, const Model& model, const std::string& path) {
     if (path.empty()) return;
-    save(mlm::parameters(model.w, model.config), path, {{"format", "pt"}, {"num_attention_heads", text(model.config.heads)}});
+    save(mlm::parameters(model.w, model.config), path, bert::metadata(model.config));
     wordpiece::save_vocabulary(model.vocabulary, path + ".vocab.txt");
     lesson.say("Saved as ", path, " and ", path, ".vocab.txt; --weights, --vocab and --cased read them again.");
 }
@@ -446,7 +448,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     model.vocabulary = wordpiece::load_vocabulary(choices.vocabulary);
     model.reading = {.lower_case = !choices.cased};
     const Safetensors file(choices.weights);
-    model.config = bert::config_of(file);
+    model.config = bert::config_of(file, choices.tell.told());
     model.config.pooler = false;  // not needed to fill gaps
     require(model.config.vocabulary >= model.vocabulary.used(), choices.vocabulary, ": ", model.vocabulary.used(),
             " entries, the model knows ", model.config.vocabulary);
@@ -479,6 +481,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps on sentences", 1, 1'000'000);
     options.add("chain-steps", choices.chain_steps, "training steps on the Markov chain", 1, 1'000'000);
     options.add("width", choices.width, "numbers in a token, divisible by 4", 4, 1024);
+    choices.tell.declare(options, 4);
     options.add("pieces", choices.pieces, "size of the vocabulary learned from --text", 100, 100'000);
     options.add("weights", choices.weights, "a published checkpoint, safetensors, to be asked instead of trained");
     options.add("vocab", choices.vocabulary, "its vocab.txt");

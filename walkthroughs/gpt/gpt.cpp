@@ -20,13 +20,15 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/lesson/told.h"
 #include "walkthroughs/lesson/tokens.h"
 
 struct Choices {
     std::string text, save, weights, vocab, merges, prompt;
-    int steps = 1000, batch = 8, length = 64, width = 96, depth = 2, heads = 4, merges_to_learn = 400;
+    int steps = 1000, batch = 8, length = 64, width = 96, depth = 2, merges_to_learn = 400;
     int tokens = 40, top_k = 0;
     double temperature = 0.8, top_p = 1;
+    TellModel tell;  // heads, and more of a checkpoint
     int seed = 1;
 };
 
@@ -320,7 +322,7 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
 // The text of a published checkpoint, token by token.
 static void step_generate(Lesson& lesson, const Choices& choices) {
     const Safetensors checkpoint(choices.weights);
-    const gpt::Config config = gpt::config_of(checkpoint);
+    const gpt::Config config = gpt::config_of(checkpoint, choices.tell.told());
     require(!choices.merges.empty(), "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
     const bpe::Vocabulary vocabulary =
         choices.vocab.empty() ? bpe::load_merges(choices.merges) : bpe::load_vocabulary(choices.vocab, choices.merges);
@@ -332,7 +334,7 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
 
     lesson.step("What comes next?", "p = softmax(h wte^T)");
     lesson.say(choices.weights, ": ", count_numbers(gpt::parameters(w, config)), " numbers, ", config.depth, " blocks of width ",
-               config.width, ", ", config.heads, " heads, ", config.vocabulary, " tokens, at most ", config.positions,
+               config.width, ", ", config.heads, " heads, eps ", setting_text(config.eps), ", ", name_of_activation(config.activation), ", ", config.vocabulary, " tokens, at most ", config.positions,
                " at a time.");
     const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
     const std::vector<int> prompt = bpe::encode(words, vocabulary);
@@ -413,7 +415,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
                              .positions = choices.length,
                              .width = choices.width,
                              .depth = choices.depth,
-                             .heads = choices.heads,
+                             .heads = choices.tell.heads_or(4),
                              .mlp_width = 4 * choices.width};
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
@@ -445,7 +447,7 @@ int main(int argc, char** argv) {
     options.add("length", choices.length, "T, tokens in a stretch", 16, 4096);
     options.add("width", choices.width, "E, numbers in a token", 1, 4096);
     options.add("depth", choices.depth, "L, blocks", 1, 96);
-    options.add("heads", choices.heads, "H", 1, 128);
+    choices.tell.declare(options, 4);
     options.add("merges-to-learn", choices.merges_to_learn, "merges of the tokenizer that is trained first", 0, 50'000);
     options.add_output("save", choices.save, "write what was learned to NAME.safetensors, NAME-vocab.json and NAME-merges.txt",
                        {".safetensors", "-vocab.json", "-merges.txt"});

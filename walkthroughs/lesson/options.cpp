@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "nn/autograd/variable.h"
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/data/file.h"
@@ -21,6 +22,7 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     add("help", help_wanted, "show this");
     add("step", step, "wait for Enter between the steps");
     add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
+    add("trap-nan", trap_nan, "stop at the first operation that makes a NaN or an infinity, and name it");
 }
 
 void Options::declare(Option option) {
@@ -154,6 +156,7 @@ void Options::read_or_exit(int argc, char** argv) {
         }
         std::exit(0);
     }
+    ::trap_nan(trap_nan);
 }
 
 std::string Options::help() const {

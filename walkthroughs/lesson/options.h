@@ -6,7 +6,8 @@
 //            options.add("steps", steps, "training steps", 1, 100'000);
 //            options.add("image", image, "a PPM or PGM file to look at instead of a digit");
 //            options.read_or_exit(argc, argv);
-//   always   --help, --step (wait for Enter between the steps of the lesson), --seed n
+//   always   --help, --step (wait for Enter between the steps of the lesson), --seed n,
+//            --trap-nan (the first operation that makes a NaN or an infinity ends the program, and is named)
 //   note     --name value and --name=value are the same. A wrong command line costs one line and exit code 2.
 #pragma once
 #include <cstdint>
@@ -51,6 +52,7 @@ public:
     bool help_wanted = false;
     bool step = false;  // wait for Enter between the steps
     int seed = 1;
+    bool trap_nan = false;
 
 private:
     enum class Kind { whole, decimal, words, flag };

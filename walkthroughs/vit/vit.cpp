@@ -20,6 +20,7 @@
 #include "vit/vit.h"
 #include "walkthroughs/lesson/cross_and_box.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/told.h"
 
 static const std::string digits = "walkthroughs/data/digits-";
 
@@ -27,7 +28,8 @@ struct Choices {
     std::string train_images = digits + "train-images.idx3-ubyte", train_labels = digits + "train-labels.idx1-ubyte";
     std::string test_images = digits + "test-images.idx3-ubyte", test_labels = digits + "test-labels.idx1-ubyte";
     std::string save, resume, weights, image, class_names;
-    int train_count = 0, epochs = 0, stop_after = 0, patch_size = 0, heads = 0;
+    int train_count = 0, epochs = 0, stop_after = 0, patch_size = 0;
+    TellModel tell;  // heads, and more of a checkpoint
     int width = 64, depth = 3, batch = 32;
     double learning_rate = 3e-3, weight_decay = 0.05, shift = 1, slant = 0.15;
     bool skip_positions = false;
@@ -191,7 +193,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
         ShowProgress progress("training", steps);
         for (int epoch = done; epoch < last; ++epoch) {
             trained.losses.push_back(train_epoch(epoch, objective, trainer, progress));
-            if (!choices.save.empty()) save_training_state(choices.save, vit::parameters(w, config), trainer.optimizer, random);
+            if (!choices.save.empty()) save_training_state(choices.save, vit::parameters(w, config), trainer.optimizer, random, vit::metadata(config));
         }
     }
     trained.seconds = seconds_now() - begin;
@@ -340,8 +342,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     lesson.step("What does a trained model see in this picture?", choices.weights);
     require(!choices.image.empty(), "--weights: which picture shall it look at? --image FILE");
     const Safetensors file(choices.weights);
-    vit::Config config = vit::config_of(file);
-    if (choices.heads > 0) config.heads = choices.heads;
+    const vit::Config config = vit::config_of(file, choices.tell.told());
     Random random;
     const vit::Weights w = vit::make_weights(config, random);
     LoadRules rules = vit::load_rules();
@@ -377,7 +378,7 @@ static vit::Config config_for(const LabelledImages& data, const Choices& choices
     return {.grid = {.height = image.height, .width = image.width, .patch_size = P, .channels = image.channels},
             .width = choices.width,
             .depth = choices.depth,
-            .heads = choices.heads > 0 ? choices.heads : 4,
+            .heads = choices.tell.heads_or(4),
             .mlp_width = 2 * choices.width,
             .classes = data.classes,
             .eps = 1e-6f};
@@ -457,7 +458,8 @@ int main(int argc, char** argv) {
                 "side of a square in pixels; 0: 4 for the digits, 7 for 28 x 28, a quarter of larger pictures", 0, 64);
     options.add("width", choices.width, "D, numbers in a token", 1, 1024);
     options.add("depth", choices.depth, "L, blocks", 1, 48);
-    options.add("heads", choices.heads, "heads; 0: 4, and with --weights as many as are 64 wide", 0, 64);
+    choices.tell.declare(options, 4);
+    choices.tell.declare_image_size(options);
     options.add("skip-positions", choices.skip_positions, "leave out the experiment with positions on and off");
     options.add_output("save", choices.save, "write weights and training state here after every epoch (safetensors)");
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");

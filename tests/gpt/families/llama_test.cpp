@@ -4,6 +4,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("llama");
@@ -126,6 +127,33 @@ TEST_CASE("llama: beam search of width 1 is greedy") {
     const llama::Weights w = tiny_weights();
     const Limits limits{.new_tokens = 5};
     CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+}
+
+TEST_CASE("llama::config_of: what is saved is read back, in both layouts, with shared key heads, eps and base of the rotation") {
+    const llama::Config config{.vocabulary = 7, .width = 12, .depth = 2, .heads = 3, .key_value_heads = 1, .mlp_width = 10,
+                               .eps = 1e-3f, .rotary_base = 500};
+    Random random;
+    const llama::Weights w = llama::make_weights(config, random);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("llama.safetensors");
+    for (const bool meta : {false, true}) {
+        const auto table = [&](const llama::Weights& of) { return meta ? llama::meta_parameters(of, config) : llama::parameters(of, config); };
+        save(table(w), path, llama::metadata(config));
+        const llama::Config found = llama::config_of(Safetensors(path));
+        CHECK(found.vocabulary == 7);
+        CHECK(found.width == 12);
+        CHECK(found.depth == 2);
+        CHECK(found.heads == 3);
+        CHECK(found.key_value_heads == 1);
+        CHECK(found.mlp_width == 10);
+        CHECK(found.eps == 1e-3f);
+        CHECK(found.rotary_base == 500);
+        save(table(w), path);
+        CHECK(error_of([&] { llama::config_of(Safetensors(path)); }).starts_with(path + ": nothing says the number of heads"));
+        CHECK(llama::config_of(Safetensors(path), {{"num_attention_heads", "3"}}).key_value_heads == 1);
+        CHECK(error_of([&] { llama::config_of(Safetensors(path), {{"n_heads", "4"}}); }) ==
+              path + ": 4 heads do not divide a width of 12 into parts that make up keys of width 4");
+    }
 }
 
 TEST_CASE("llama: a config or batch that does not fit is refused, and says why") {

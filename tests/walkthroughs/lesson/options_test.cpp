@@ -83,6 +83,7 @@ TEST_CASE("help lists every option with its value") {
           "  --help          show this\n"
           "  --step          wait for Enter between the steps\n"
           "  --seed n        another seed, other random numbers (1)\n"
+          "  --trap-nan      stop at the first operation that makes a NaN or an infinity, and name it\n"
           "  --steps n       training steps (300)\n"
           "  --rate x        learning rate (0.001)\n"
           "  --image text    a PPM file\n"

@@ -1,0 +1,147 @@
+#include "nn/data/model_config.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "nn/base/decimal.h"
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+
+namespace settings {
+const Setting heads{"the number of heads",
+                    {"num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads"},
+                    "--heads N"};
+const Setting key_value_heads{"the number of key and value heads", {"num_key_value_heads", "n_kv_heads", "n_head_kv"}};
+const Setting eps{"the eps of the norms",
+                  {"layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "layernorm_epsilon"}};
+const Setting activation{"the activation function", {"hidden_act", "activation_function", "afn", "dense_act_fn", "act"}};
+const Setting rotary_base{"the base of the rotation", {"rope_theta", "rotary_emb_base"}};
+const Setting width{"the width", {"hidden_size", "n_embd", "d_model", "dim", "embed_dim"}};
+const Setting depth{"the number of blocks", {"num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth"}};
+const Setting mlp_width{"the inner width of the MLP", {"intermediate_size", "n_inner", "d_ff", "ffn_dim"}};
+const Setting vocabulary{"the size of the vocabulary", {"vocab_size"}};
+const Setting positions{"the number of positions", {"max_position_embeddings", "n_positions", "n_ctx"}};
+const Setting image_size{"the size of the images", {"image_size", "img_size"}, "--image-size N"};
+const Setting patch_size{"the side of the patches", {"patch_size"}};
+const Setting classes{"the number of classes", {"num_labels"}};
+}  // namespace settings
+
+// "folder/" of "folder/model.safetensors", "" of "model.safetensors".
+static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+ModelConfig::ModelConfig(const Safetensors& checkpoint, Told given)
+    : path(checkpoint.path), config_path(folder_of(checkpoint.path) + "config.json"), told(std::move(given)), metadata(checkpoint.metadata) {
+    if (!is_file(config_path)) return;
+    config = read_json(config_path);
+    require(config.kind == Json::Kind::object, config_path, ": the configuration of a model is a JSON object {...}, this is another value");
+}
+
+// "vision_config.hidden_size" is a member of a member. nullptr when it is not there, or null.
+static const Json* member_at(const Json& config, std::string_view key) {
+    const Json* here = &config;
+    while (here != nullptr && here->kind == Json::Kind::object) {
+        const std::size_t dot = key.find('.');
+        here = here->find(key.substr(0, dot));
+        if (dot == std::string_view::npos) return here != nullptr && here->kind != Json::Kind::null ? here : nullptr;
+        key.remove_prefix(dot + 1);
+    }
+    return nullptr;
+}
+
+std::optional<ModelConfig::Found> ModelConfig::found(const Setting& setting) const {
+    for (const std::string& key : setting.keys)
+        if (const auto entry = told.find(key); entry != told.end()) return Found{entry->second, key, "what was given"};
+    for (const std::string& key : setting.keys)
+        if (const auto entry = metadata.find(key); entry != metadata.end()) return Found{entry->second, key, path + ": its metadata"};
+    for (const std::string& key : setting.keys) {
+        const Json* const value = member_at(config, key);
+        if (value == nullptr) continue;
+        return Found{value->kind == Json::Kind::string ? value->string : json_text(*value), key, config_path};
+    }
+    return {};
+}
+
+ModelConfig::Found ModelConfig::required(const Setting& setting) const {
+    const std::optional<Found> value = found(setting);
+    if (value) return *value;
+    const std::string option = setting.option.empty() ? "" : ", or give " + setting.option;
+    const bool has_file = config.kind == Json::Kind::object;
+    require(false, path, ": nothing says ", setting.what, ", and the shapes of the tensors do not tell it; ",
+            has_file ? "add \"" + setting.keys[0] + "\" to " + config_path
+                     : "put the config.json that was published with it into its folder",
+            ", write \"", setting.keys[0], "\" into its metadata", option);
+    return {};
+}
+
+std::optional<std::string> ModelConfig::find(const Setting& setting) const {
+    const std::optional<Found> value = found(setting);
+    if (!value) return {};
+    return value->value;
+}
+
+int ModelConfig::integer_of(const Setting& setting, const Found& found) {
+    const std::optional<long> number = whole_number(found.value);
+    require(number && *number >= std::numeric_limits<int>::min() && *number <= std::numeric_limits<int>::max(), found.from, ": ", found.key,
+            " is ", brief_string(found.value), "; ", setting.what, " must be a whole number");
+    return static_cast<int>(*number);
+}
+
+double ModelConfig::real_of(const Setting& setting, const Found& found) {
+    const std::optional<double> number = decimal_number(found.value);
+    require(number.has_value(), found.from, ": ", found.key, " is ", brief_string(found.value), "; ", setting.what,
+            " must be a number");
+    return *number;
+}
+
+int ModelConfig::integer(const Setting& setting) const { return integer_of(setting, required(setting)); }
+double ModelConfig::real(const Setting& setting) const { return real_of(setting, required(setting)); }
+std::string ModelConfig::words(const Setting& setting) const { return required(setting).value; }
+
+std::vector<int> ModelConfig::integers(const Setting& setting) const {
+    const Found list = required(setting);
+    const std::string& all = list.value;
+    const bool in_brackets = all.starts_with('[') && all.ends_with(']');
+    std::vector<int> numbers;
+    for (const std::string& item : split(in_brackets ? all.substr(1, all.size() - 2) : all, ','))
+        numbers.push_back(integer_of(setting, {item.substr(std::min(item.find_first_not_of(' '), item.size())), list.key, list.from}));
+    return numbers;
+}
+
+int ModelConfig::integer(const Setting& setting, int otherwise) const {
+    const std::optional<Found> value = found(setting);
+    return value ? integer_of(setting, *value) : otherwise;
+}
+
+double ModelConfig::real(const Setting& setting, double otherwise) const {
+    const std::optional<Found> value = found(setting);
+    return value ? real_of(setting, *value) : otherwise;
+}
+
+std::string ModelConfig::words(const Setting& setting, const std::string& otherwise) const {
+    const std::optional<Found> value = found(setting);
+    return value ? value->value : otherwise;
+}
+
+void ModelConfig::require_agrees(const Setting& setting, int from_shapes) const {
+    const std::optional<Found> value = found(setting);
+    if (!value) return;
+    const int said = integer_of(setting, *value);
+    require(said == from_shapes, value->from, ": ", value->key, " is ", said, ", but the tensors of ", path, " say ", from_shapes, " for ",
+            setting.what, "; this is the configuration of another model");
+}
+
+void ModelConfig::require_only(const std::string& key, const std::string& value) const {
+    const std::optional<Found> given = found({key, {key}});
+    require(!given || given->value == value, given ? given->from : "", ": ", key, " is ", given ? brief_string(given->value) : "",
+            "; only ", value, " is implemented here");
+}
+
+std::string setting_text(float number) {
+    for (int digits = 1; digits < 9; ++digits) {
+        const std::string words = short_digits(number, digits);
+        if (const auto read_back = decimal_number(words); read_back && static_cast<float>(*read_back) == number) return words;
+    }
+    return short_digits(number, 9);
+}

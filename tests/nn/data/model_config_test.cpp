@@ -1,0 +1,92 @@
+#include "nn/data/model_config.h"
+
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("model_config");
+
+// A checkpoint of one number.
+static Safetensors checkpoint(const TemporaryFolder& folder, const std::map<std::string, std::string>& metadata = {}) {
+    const std::string path = folder.path("model.safetensors");
+    write_safetensors(path, {{.name = "w", .shape = {1}, .floats = Matrix(1, 1)}}, metadata);
+    return Safetensors(path);
+}
+
+TEST_CASE("ModelConfig: what the caller says counts more than metadata, metadata more than config.json, under any of the names") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("config.json"), R"({"n_head": 3, "layer_norm_epsilon": 1e-3, "hidden_act": null, "image_size": [16, 12]})");
+    CHECK(ModelConfig(checkpoint(folder)).integer(settings::heads) == 3);
+    CHECK(ModelConfig(checkpoint(folder, {{"num_attention_heads", "4"}})).integer(settings::heads) == 4);
+    const ModelConfig told(checkpoint(folder, {{"num_attention_heads", "4"}}), {{"n_head", "5"}});
+    CHECK(told.integer(settings::heads) == 5);
+    CHECK(told.real(settings::eps) == 1e-3);
+    CHECK(!told.has(settings::activation));  // null is no value
+    CHECK(told.words(settings::activation, "gelu") == "gelu");
+    CHECK(told.integers(settings::image_size) == std::vector<int>{16, 12});
+    CHECK(told.integer(settings::key_value_heads, 7) == 7);
+}
+
+TEST_CASE("ModelConfig: a name with a dot is a member of a member, a pair of numbers may be written 16,12") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("config.json"), R"({"vision_config": {"hidden_size": 24}, "text_config": 3})");
+    const ModelConfig told(checkpoint(folder, {{"image_size", "16,12"}}));
+    CHECK(told.integer({"the width", {"vision_config.hidden_size"}}) == 24);
+    CHECK(!told.has({"the width", {"text_config.hidden_size"}}));
+    CHECK(!told.has({"the width", {"vision_config"}}) == false);
+    CHECK(told.integers(settings::image_size) == std::vector<int>{16, 12});
+}
+
+TEST_CASE("ModelConfig: what nothing says is refused in one line with its cures, with and without a config.json") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
+    const Safetensors file = checkpoint(folder);
+    CHECK(error_of([&] { ModelConfig(file).integer(settings::heads); }) ==
+          path + ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
+                 "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
+    write_file_atomically(config, "{}");
+    CHECK(error_of([&] { ModelConfig(file).real(settings::rotary_base); }) ==
+          path + ": nothing says the base of the rotation, and the shapes of the tensors do not tell it; add \"rope_theta\" to " + config +
+              ", write \"rope_theta\" into its metadata");
+}
+
+TEST_CASE("ModelConfig: a value of the wrong kind is named with the place it comes from") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
+    write_file_atomically(config, R"({"n_head": "many", "layer_norm_eps": [1], "vocab_size": 2.5})");
+    const ModelConfig told(checkpoint(folder, {{"num_key_value_heads", "2x"}}), {{"image_size", "big"}});
+    CHECK(error_of([&] { told.integer(settings::heads); }) == config + ": n_head is \"many\"; the number of heads must be a whole number");
+    CHECK(error_of([&] { told.real(settings::eps); }) == config + ": layer_norm_eps is \"[1]\"; the eps of the norms must be a number");
+    CHECK(error_of([&] { told.integer(settings::vocabulary); }) ==
+          config + ": vocab_size is \"2.5\"; the size of the vocabulary must be a whole number");
+    CHECK(error_of([&] { told.integer(settings::key_value_heads); }) ==
+          path + ": its metadata: num_key_value_heads is \"2x\"; the number of key and value heads must be a whole number");
+    CHECK(error_of([&] { told.integers(settings::image_size); }) ==
+          "what was given: image_size is \"big\"; the size of the images must be a whole number");
+    write_file_atomically(config, "[]");
+    CHECK(error_of([&] { ModelConfig{checkpoint(folder)}; }) ==
+          config + ": the configuration of a model is a JSON object {...}, this is another value");
+}
+
+TEST_CASE("require_agrees and require_only: the configuration of another model is refused") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
+    write_file_atomically(config, R"({"hidden_size": 768, "position_embedding_type": "relative_key", "scale_attn_weights": true})");
+    const ModelConfig told(checkpoint(folder));
+    CHECK(error_of([&] { told.require_agrees(settings::width, 768); }) == "");
+    CHECK(error_of([&] { told.require_agrees(settings::depth, 12); }) == "");  // nothing is said
+    CHECK(error_of([&] { told.require_agrees(settings::width, 64); }) ==
+          config + ": hidden_size is 768, but the tensors of " + path + " say 64 for the width; this is the configuration of another model");
+    CHECK(error_of([&] { told.require_only("scale_attn_weights", "true"); }) == "");
+    CHECK(error_of([&] { told.require_only("position_embedding_type", "absolute"); }) ==
+          config + ": position_embedding_type is \"relative_key\"; only absolute is implemented here");
+}
+
+TEST_CASE("setting_text: as few digits as read back to the same float") {
+    CHECK(setting_text(1e-5f) == "1e-05");
+    CHECK(setting_text(0.1f) == "0.1");
+    CHECK(setting_text(10000) == "1e+04");
+    CHECK(setting_text(1.0f / 3) == "0.33333334");
+}
+
+TEST_SUITE_END();
