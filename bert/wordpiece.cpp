@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "nn/base/require.h"
@@ -319,24 +322,183 @@ static void join_everywhere(std::vector<CountedWord>& words, const Joining& join
     }
 }
 
-Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count) {
-    std::vector<CountedWord> words = words_as_characters(text, config);
-    std::map<std::string, bool> known;
-    for (const CountedWord& word : words)
-        for (const std::string& piece : word.pieces) known[piece] = true;
-
+// The five names and the characters of the words, in the order of their bytes, to begin with.
+static Learned five_names_and_characters(const std::vector<CountedWord>& words, int size) {
+    std::set<std::string> characters;
+    for (const CountedWord& word : words) characters.insert(word.pieces.begin(), word.pieces.end());
     Learned learned{{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}, {}};
-    for (const auto& [piece, is_known] : known) learned.entries.push_back(piece);
+    learned.entries.insert(learned.entries.end(), characters.begin(), characters.end());
     const int smallest = static_cast<int>(learned.entries.size());
     require(size >= smallest, "wordpiece::learn_vocabulary: ", size, " entries do not hold the 5 names and the ", smallest - 5,
             " characters of the text; at least ", smallest);
+    return learned;
+}
 
+Learned learn_vocabulary_textbook(std::string_view text, int size, const Config& config, int smallest_count) {
+    std::vector<CountedWord> words = words_as_characters(text, config);
+    Learned learned = five_names_and_characters(words, size);
+    std::set<std::string> known(learned.entries.begin(), learned.entries.end());
     while (static_cast<int>(learned.entries.size()) < size) {
         const Joining joining = best_joining(words, smallest_count);
         if (joining.together == 0) break;
         join_everywhere(words, joining);
         learned.joinings.push_back(joining);
-        if (known.emplace(joining.joined, true).second) learned.entries.push_back(joining.joined);
+        if (known.insert(joining.joined).second) learned.entries.push_back(joining.joined);
+    }
+    return learned;
+}
+
+// The same, in near-linear time: a joining changes the words that hold it, and the scores of the pairs that its three pieces are in.
+
+namespace {
+// Two pieces that have been neighbours. Its counts are those of now, its rank that of the last time it was put into the order.
+struct Neighbours {
+    int left, right;         // numbers of pieces
+    int together = 0;
+    std::vector<int> words;  // that hold it, or have held it; one may be listed twice
+};
+
+struct Ranked {
+    double score;
+    int together;
+    int pair;
+};
+
+struct Learner;
+
+// Higher score first, then the more frequent pair, then the one first in the order of bytes.
+struct IsBetter {
+    const Learner* learner;
+    bool operator()(const Ranked& a, const Ranked& b) const;
+};
+
+struct Learner {
+    std::vector<std::string> pieces;
+    std::unordered_map<std::string, int> number_of_piece;
+    std::vector<int> alone;                      // by piece: how often it occurs
+    std::vector<std::vector<int>> pairs_of;      // by piece: the pairs that it is in
+    std::vector<std::vector<int>> words;         // by word: its pieces
+    std::vector<int> counts;                     // by word: how often it occurs
+    std::vector<Neighbours> pairs;
+    std::unordered_map<std::uint64_t, int> number_of_pair;
+    std::set<Ranked, IsBetter> order{IsBetter{this}};  // of the pairs that occur often enough
+    std::vector<Ranked> ranked;                  // by pair: what the order holds of it; together = 0: nothing
+    int smallest_count = 2;
+
+    Learner() = default;
+    Learner(const Learner&) = delete;            // the order knows where it lives
+};
+}  // namespace
+
+bool IsBetter::operator()(const Ranked& a, const Ranked& b) const {
+    if (a.score != b.score) return a.score > b.score;
+    if (a.together != b.together) return a.together > b.together;
+    if (a.pair == b.pair) return false;
+    const Neighbours& p = learner->pairs[a.pair];
+    const Neighbours& q = learner->pairs[b.pair];
+    if (p.left != q.left) return learner->pieces[p.left] < learner->pieces[q.left];
+    return learner->pieces[p.right] < learner->pieces[q.right];
+}
+
+static int piece_number(Learner& learner, const std::string& piece) {
+    const auto [entry, is_new] = learner.number_of_piece.try_emplace(piece, static_cast<int>(learner.pieces.size()));
+    if (is_new) {
+        learner.pieces.push_back(piece);
+        learner.alone.push_back(0);
+        learner.pairs_of.emplace_back();
+    }
+    return entry->second;
+}
+
+static int pair_number(Learner& learner, int left, int right) {
+    const std::uint64_t key = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
+    const auto [entry, is_new] = learner.number_of_pair.try_emplace(key, static_cast<int>(learner.pairs.size()));
+    if (is_new) {
+        learner.pairs.push_back({.left = left, .right = right, .words = {}});
+        learner.ranked.push_back({});
+        learner.pairs_of[left].push_back(entry->second);
+        if (right != left) learner.pairs_of[right].push_back(entry->second);
+    }
+    return entry->second;
+}
+
+// Adds a word's pieces and neighbours to the counts, or with sign -1 takes them away.
+static void count_word(Learner& learner, int word, int sign) {
+    const std::vector<int>& pieces = learner.words[word];
+    const int change = sign * learner.counts[word];
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+        learner.alone[pieces[i]] += change;
+        if (i + 1 == pieces.size()) continue;
+        Neighbours& pair = learner.pairs[pair_number(learner, pieces[i], pieces[i + 1])];
+        pair.together += change;
+        if (sign > 0 && (pair.words.empty() || pair.words.back() != word)) pair.words.push_back(word);
+    }
+}
+
+// Puts a pair into the order where its counts of now want it.
+static void rank_pair(Learner& learner, int number) {
+    const Neighbours& pair = learner.pairs[number];
+    Ranked& then = learner.ranked[number];
+    if (then.together > 0) learner.order.erase(then);
+    then = {};
+    if (pair.together == 0 || pair.together < learner.smallest_count) return;
+    const double parts = static_cast<double>(learner.alone[pair.left]) * learner.alone[pair.right];
+    then = {.score = pair.together / parts, .together = pair.together, .pair = number};
+    learner.order.insert(then);
+}
+
+static void rank_pairs_of(Learner& learner, int piece) {
+    for (const int pair : learner.pairs_of[piece]) rank_pair(learner, pair);
+}
+
+static void start_learning(Learner& learner, const std::vector<CountedWord>& words) {
+    for (const CountedWord& word : words) {
+        learner.words.emplace_back();
+        for (const std::string& piece : word.pieces) learner.words.back().push_back(piece_number(learner, piece));
+        learner.counts.push_back(word.count);
+        count_word(learner, static_cast<int>(learner.words.size()) - 1, 1);
+    }
+    for (int pair = 0; pair < static_cast<int>(learner.pairs.size()); ++pair) rank_pair(learner, pair);
+}
+
+// Joins two pieces in every word that holds them side by side, from left to right.
+static Joining join_best(Learner& learner, const Ranked& best) {
+    const int left = learner.pairs[best.pair].left, right = learner.pairs[best.pair].right;
+    const std::string joined_words = joined_piece(learner.pieces[left], learner.pieces[right]);
+    const int joined = piece_number(learner, joined_words);
+    const std::vector<int> holders = std::move(learner.pairs[best.pair].words);
+    learner.pairs[best.pair].words.clear();
+    for (const int word : holders) {
+        std::vector<int> pieces;
+        for (const int piece : learner.words[word]) {
+            if (!pieces.empty() && pieces.back() == left && piece == right)
+                pieces.back() = joined;
+            else
+                pieces.push_back(piece);
+        }
+        if (pieces.size() == learner.words[word].size()) continue;  // it has held the pair once
+        count_word(learner, word, -1);
+        learner.words[word] = std::move(pieces);
+        count_word(learner, word, 1);
+    }
+    for (const int piece : {left, right, joined}) rank_pairs_of(learner, piece);
+    return {learner.pieces[left], learner.pieces[right], joined_words, best.together, best.score};
+}
+
+Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count, Progress* progress) {
+    if (progress != nullptr) progress->update(-1);
+    const std::vector<CountedWord> words = words_as_characters(text, config);
+    Learned learned = five_names_and_characters(words, size);
+    std::unordered_set<std::string> known(learned.entries.begin(), learned.entries.end());
+    Learner learner;
+    learner.smallest_count = smallest_count;
+    start_learning(learner, words);
+    while (static_cast<int>(learned.entries.size()) < size && !learner.order.empty()) {
+        const Ranked best = *learner.order.begin();
+        learned.joinings.push_back(join_best(learner, best));
+        const std::string& joined = learned.joinings.back().joined;
+        if (known.insert(joined).second) learned.entries.push_back(joined);
+        if (progress != nullptr) progress->update(static_cast<int>(learned.entries.size()) - 1);
     }
     return learned;
 }

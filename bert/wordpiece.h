@@ -14,6 +14,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "nn/training/progress.h"
+
 namespace wordpiece {
 
 struct Config {
@@ -135,8 +137,11 @@ struct Learned {
 //   smallest_count  pairs that occur less often are left alone, because two pieces that occur once each, together, have the
 //                   highest score there is
 //   ties            the pair that is more frequent, then the one first in the order of bytes
-//   cost            every joining counts the text's different words anew: made for texts of pages, not of shelves
+//   cost            linear in the text's length; after that a joining costs the words that hold it and the neighbours of its pieces
+//   progress        of `size` steps, or nullptr
 //   throws          std::invalid_argument when `size` does not even hold the five names and the characters
-Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count = 2);
+// The textbook version counts everything anew before each joining and is the specification of the other.
+Learned learn_vocabulary_textbook(std::string_view text, int size, const Config& config, int smallest_count = 2);
+Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count = 2, Progress* progress = nullptr);
 
 }  // namespace wordpiece

@@ -551,7 +551,9 @@ Training train_textbook(std::string_view text, int merges, bool split) {
     return training;
 }
 
-// The same, in near-linear time: only what a merge changes is counted anew.
+// The same, in near-linear time: only what a merge changes is counted anew, and a piece that occurs a thousand times is merged once
+// and counts a thousand times. Which of two pairs comes first in the text stays as it was, because a piece stands in the order in
+// which it first occurs.
 
 // Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and
 // only ever become fewer, so the list is in order and its front can be cleared of what is gone.
@@ -575,8 +577,9 @@ struct IsWorse {
 };
 
 struct Trainer {
-    LinkedTokens tokens;
-    int length = 0;                                // tokens that remain
+    LinkedTokens tokens;                           // the different pieces, in the order of their first occurrence
+    std::vector<int> occurrences;                  // by place: how often the piece stands in the text
+    int length = 0;                                // tokens that remain in the text
     std::vector<Occurrences> pairs;
     std::unordered_map<std::uint64_t, int> index;  // of a pair in `pairs`
     std::vector<int> pairs_with_count;             // by count: how many pairs have it
@@ -603,14 +606,14 @@ static void note_pair(Trainer& trainer, int place) {
         ++trainer.pairs_with_count[0];
     }
     trainer.pairs[entry->second].places.push_back(place);
-    change_count(trainer, entry->second, 1);
+    change_count(trainer, entry->second, trainer.occurrences[place]);
 }
 
 // They are about to vanish.
 static void forget_pair(Trainer& trainer, int place) {
     if (place == nowhere || trainer.tokens.next[place] == nowhere) return;
     const std::uint64_t key = pair_key(trainer.tokens.ids[place], trainer.tokens.ids[trainer.tokens.next[place]]);
-    change_count(trainer, trainer.index.at(key), -1);
+    change_count(trainer, trainer.index.at(key), -trainer.occurrences[place]);
 }
 
 static void merge_at(Trainer& trainer, int place, int result) {
@@ -618,7 +621,7 @@ static void merge_at(Trainer& trainer, int place, int result) {
     forget_pair(trainer, place);
     forget_pair(trainer, trainer.tokens.next[place]);
     trainer.tokens.merge(place, result);
-    --trainer.length;
+    trainer.length -= trainer.occurrences[place];
     note_pair(trainer, trainer.tokens.previous[place]);
     note_pair(trainer, place);
 }
@@ -649,17 +652,57 @@ static int best_pair(Trainer& trainer) {
     return nowhere;
 }
 
-static Trainer start_training(std::string_view text, bool split) {
+namespace {
+// The pieces of a text, the different ones in the order of their first occurrence.
+struct DifferentPieces {
+    std::vector<std::string_view> pieces;
+    std::vector<int> counts;
+    std::vector<int> order;  // the text: numbers of pieces
+};
+}  // namespace
+
+static DifferentPieces different_pieces(std::string_view text, bool split) {
+    DifferentPieces different;
+    std::unordered_map<std::string_view, int> numbers;
+    for (const std::string_view piece : split ? split_pieces(text) : std::vector<std::string_view>{text}) {
+        const auto [entry, is_new] = numbers.try_emplace(piece, static_cast<int>(different.pieces.size()));
+        if (is_new) {
+            different.pieces.push_back(piece);
+            different.counts.push_back(0);
+        }
+        ++different.counts[entry->second];
+        different.order.push_back(entry->second);
+    }
+    return different;
+}
+
+static Trainer start_training(const DifferentPieces& different, std::size_t length) {
     std::array<int, 256> raw{};
     for (int byte = 0; byte < 256; ++byte) raw[byte] = byte;
     Trainer trainer;
-    const std::vector<std::string_view> pieces = split ? split_pieces(text) : std::vector<std::string_view>{text};
-    for (const std::string_view piece : pieces) trainer.tokens.append(piece, raw);
-    trainer.length = static_cast<int>(text.size());
-    trainer.pairs_with_count.assign(text.size() + 1, 0);
-    for (int place = 0; place < trainer.length; ++place) note_pair(trainer, place);
+    for (std::size_t p = 0; p < different.pieces.size(); ++p) {
+        trainer.tokens.append(different.pieces[p], raw);
+        trainer.occurrences.resize(trainer.tokens.ids.size(), different.counts[p]);
+    }
+    trainer.length = static_cast<int>(length);
+    trainer.pairs_with_count.assign(length + 1, 0);
+    for (int place = 0; place < static_cast<int>(trainer.tokens.ids.size()); ++place) note_pair(trainer, place);
     queue_fresh_pairs(trainer);
     return trainer;
+}
+
+// The whole text as tokens: every piece as it has become, in the order of the text.
+static std::vector<int> tokens_of_text(const LinkedTokens& tokens, const DifferentPieces& different) {
+    std::vector<int> first_places, ids;
+    int first = 0;
+    for (const std::string_view piece : different.pieces) {
+        first_places.push_back(first);
+        first += static_cast<int>(piece.size());
+    }
+    for (const int piece : different.order)
+        for (int place = different.pieces[piece].empty() ? nowhere : first_places[piece]; place != nowhere; place = tokens.next[place])
+            ids.push_back(tokens.ids[place]);
+    return ids;
 }
 
 // Merges a pair everywhere, from left to right.
@@ -676,17 +719,20 @@ static TrainingStep carry_out(Trainer& trainer, int best, int result) {
     return {pair, result, count, tied_pairs, trainer.length};
 }
 
-Training train(std::string_view text, int merges, bool split) {
-    require(merges >= 0, "bpe::train: ", merges, " merges");
-    require(text.size() <= longest_text, "bpe::train: a text of ", text.size(), " bytes; at most ", longest_text);
-    Trainer trainer = start_training(text, split);
+Training train(std::string_view text, int merges, bool split, Progress* progress) {
+    require(merges >= 0, "bpe::train: ", merges, " merges, it must be a number from 0 on");
+    require(text.size() <= longest_text, "bpe::train: a text of ", text.size(), " bytes, at most ", longest_text, "; learn from a part of it");
+    if (progress != nullptr) progress->update(-1);
+    const DifferentPieces different = different_pieces(text, split);
+    Trainer trainer = start_training(different, text.size());
     Training training;
     for (int result = 256; result < 256 + merges; ++result) {
         const int best = best_pair(trainer);
         if (best == nowhere) break;
         training.steps.push_back(carry_out(trainer, best, result));
+        if (progress != nullptr) progress->update(result - 256);
     }
-    training.ids = trainer.tokens.remaining();
+    training.ids = tokens_of_text(trainer.tokens, different);
     return training;
 }
 

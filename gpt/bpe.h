@@ -17,6 +17,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "nn/training/progress.h"
+
 namespace bpe {
 
 // ---- From text to pieces ------------------------------------------------------------------------------------------------------
@@ -134,11 +136,13 @@ struct Training {
 //   merges   how many; fewer when no neighbours are left
 //   split    false: the whole text is one piece
 //   ties     the pair that comes first in the text as it stands
-//   cost     near-linear in the text's length: only the neighbours of what was merged are counted anew
+//   cost     linear in the text's length, and near-linear in that of its different pieces: only the neighbours of what was merged
+//            are counted anew
+//   progress of `merges` steps, or nullptr
 //   Example: make_vocabulary(train(text, 1000).pairs(), ByteOrder::raw), or vocabulary_of for GPT-2's order
 // The textbook version counts everything anew before each merge and is the specification of the other.
 Training train_textbook(std::string_view text, int merges, bool split = true);
-Training train(std::string_view text, int merges, bool split = true);
+Training train(std::string_view text, int merges, bool split = true, Progress* progress = nullptr);
 
 // The trained merges as a vocabulary in GPT-2's order of bytes, as the published files have it.
 Vocabulary vocabulary_of(const Training& training);

@@ -13,8 +13,11 @@ public:
 
     // After step 0, 1, ..., steps - 1; writes at most ten times a second.
     void update(int step, float loss);
+    void update(int step);  // of something that has no loss
 
 private:
+    bool is_time(double now) const;
+    void write(double now, const std::string& line);
     std::string what;
     int steps;
     bool visible;
@@ -24,3 +27,4 @@ private:
 
 // "training  [######----]  step 180 of 300   loss 0.4213   8 s left"; `done` steps took `seconds`.
 std::string progress_line(const std::string& what, int done, int steps, float loss, double seconds);
+std::string progress_line(const std::string& what, int done, int steps, double seconds);  // the same without the loss

@@ -263,6 +263,26 @@ TEST_CASE("learning: the size and the smallest count are kept to, pieces inside 
         "wordpiece::learn_vocabulary: 7 entries do not hold the 5 names and the 3 characters of the text; at least 8");
 }
 
+TEST_CASE("learn_vocabulary: counting only what changes gives the joinings of the textbook, ties included, on random texts") {
+    Random random(5);
+    for (int trial = 0; trial < 150; ++trial) {
+        const int letters = 1 + trial % 4, smallest_count = 1 + trial % 3;
+        std::string text;
+        for (int k = 0; k < 20 + random.below(200); ++k)
+            text += random.below(4) == 0 ? ' ' : static_cast<char>('a' + random.below(letters));
+        const Learned textbook = wordpiece::learn_vocabulary_textbook(text, 60, {}, smallest_count);
+        const Learned fast = wordpiece::learn_vocabulary(text, 60, {}, smallest_count);
+        REQUIRE_MESSAGE(fast.entries == textbook.entries, text);
+        REQUIRE(fast.joinings.size() == textbook.joinings.size());
+        for (std::size_t k = 0; k < fast.joinings.size(); ++k) {
+            CHECK(fast.joinings[k].left == textbook.joinings[k].left);
+            CHECK(fast.joinings[k].right == textbook.joinings[k].right);
+            CHECK(fast.joinings[k].together == textbook.joinings[k].together);
+            CHECK(fast.joinings[k].score == textbook.joinings[k].score);
+        }
+    }
+}
+
 TEST_CASE("a learned vocabulary spells its own text without [UNK], also after it went through a file") {
     const std::string text = "The cat sat, the cat ran. Мама мыла раму, мама мыла окно!";
     const Learned learned = wordpiece::learn_vocabulary(text, 60, {});

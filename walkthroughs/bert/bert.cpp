@@ -375,7 +375,8 @@ static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, 
     Model model;
     model.reading = {.lower_case = !choices.cased};
     if (choices.vocabulary.empty()) {
-        const wordpiece::Learned learned = wordpiece::learn_vocabulary(text_given, choices.pieces, model.reading);
+        Progress progress("learning the pieces", choices.pieces);
+        const wordpiece::Learned learned = wordpiece::learn_vocabulary(text_given, choices.pieces, model.reading, 2, &progress);
         model.vocabulary = wordpiece::make_vocabulary(learned.entries);
     } else {
         model.vocabulary = wordpiece::load_vocabulary(choices.vocabulary);

@@ -58,7 +58,8 @@ static void step_words(Lesson& lesson, const std::string& sentence, const Config
 
 static Vocabulary step_learning(Lesson& lesson, const std::string& corpus, int size, const Config& config) {
     lesson.step("Which pieces are worth having?", "score(a b) = count(a b) / (count(a) count(b))");
-    const wordpiece::Learned learned = wordpiece::learn_vocabulary(corpus, size, config);
+    Progress progress("learning", size);
+    const wordpiece::Learned learned = wordpiece::learn_vocabulary(corpus, size, config, 2, &progress);
     lesson.code("const wordpiece::Learned learned = wordpiece::learn_vocabulary(corpus, size, config);");
     std::vector<std::vector<std::string>> rows{{"left", "right", "joined", "together", "score"}};
     const std::size_t shown = std::min<std::size_t>(12, learned.joinings.size());

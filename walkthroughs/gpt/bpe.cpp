@@ -70,7 +70,8 @@ static void step_bytes(Lesson& lesson) {
 
 static bpe::Training step_training(Lesson& lesson, const std::string& text, int rounds) {
     lesson.step("What is learned?", "merge the most frequent neighbours, " + std::to_string(rounds) + " times");
-    const bpe::Training training = bpe::train(text, rounds);
+    Progress progress("learning", rounds);
+    const bpe::Training training = bpe::train(text, rounds, true, &progress);
     lesson.code("const bpe::Training training = bpe::train(text, rounds);");
     const bpe::Vocabulary vocabulary = bpe::make_vocabulary(training.pairs(), bpe::ByteOrder::raw);
     std::vector<std::vector<std::string>> rows{{"merge", "left", "right", "token", "count", "pairs with it", "tokens left"}};

@@ -59,7 +59,8 @@ static Corpus make_corpus(const std::string& text, const Choices& choices) {
     Corpus corpus;
     const std::string sample =
         text.substr(0, valid_utf8_length(std::string_view(text).substr(0, std::min<std::size_t>(text.size(), 300'000))));
-    corpus.vocabulary = bpe::vocabulary_of(bpe::train(sample, choices.merges_to_learn));
+    Progress progress("learning the tokens", choices.merges_to_learn);
+    corpus.vocabulary = bpe::vocabulary_of(bpe::train(sample, choices.merges_to_learn, true, &progress));
     const std::vector<int> ids = bpe::encode(text, corpus.vocabulary);
     corpus.bytes_per_token = static_cast<double>(text.size()) / static_cast<double>(ids.size());
     const std::size_t stretch = 4 * (choices.length + 1);
