@@ -113,8 +113,7 @@ LoadRules load_rules() {
             .ignored_endings = {"pooler.dense.weight", "pooler.dense.bias"}};
 }
 
-// The images that N patches make up: as large as the configuration says, else square where N is a square number.
-static void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path) {
+void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path) {
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
     if (further.has(settings::image_size) || side * side != N) {
         const std::vector<int> size = further.integers(settings::image_size);

@@ -64,6 +64,10 @@ LoadRules load_rules();
 //   throws   std::invalid_argument with the path when it is no ViT, or nothing says how many heads it has
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
+// Sets the height and width that N patches make up: those that the configuration says, else a square where N is a square number.
+//   throws   std::invalid_argument with the path when the configuration says another number of patches, or nothing and N is no square
+void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path);
+
 // What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 

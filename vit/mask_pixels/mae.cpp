@@ -190,6 +190,74 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- what pre-training was for ---
 
+Parameters hugging_face_parameters(const Weights& w, const Config& config) {
+    const long E = config.decoder_width, N = config.grid.count();
+    Parameters table = vit::parameters(w.encoder, vit_config(config, 0));
+    table.push_back({"decoder.mask_token", {1, 1, E}, Stored::as_it_is, {w.mask_token}});
+    table.push_back({"decoder.decoder_pos_embed", {1, N + 1, E}, Stored::as_it_is, {w.decoder_positions}});
+    add_parameters(table, "decoder.decoder_embed", w.decoder_embedding);
+    add_parameters(table, "decoder.decoder_layers.", w.decoder_blocks, hugging_face_vit_names);
+    add_parameters(table, "decoder.decoder_norm", w.decoder_norm);
+    add_parameters(table, "decoder.decoder_pred", w.decoder_prediction);
+    return table;
+}
+
+// --- the configuration of a checkpoint ---
+
+static const Setting decoder_heads{"the number of heads of the decoder", {"decoder_num_attention_heads", "decoder_num_heads"}};
+static const Setting mask_ratio{"the mask ratio", {"mask_ratio"}};
+static const Setting normalised{"whether targets are normalised", {"norm_pix_loss"}};
+
+bool has_hugging_face_names(const Safetensors& checkpoint) { return checkpoint.has("decoder.decoder_embed.weight"); }
+
+static int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& name) {
+    int count = 0;
+    while (checkpoint.has(prefix + std::to_string(count) + name)) ++count;
+    return count;
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const bool theirs = has_hugging_face_names(checkpoint);
+    const std::string projection = theirs ? "vit.embeddings.patch_embeddings.projection.weight" : "patch_embed.proj.weight";
+    const std::string positions = theirs ? "vit.embeddings.position_embeddings" : "pos_embed";
+    const std::string expand = theirs ? "vit.encoder.layer.0.intermediate.dense.weight" : "blocks.0.mlp.fc1.weight";
+    const std::string embedding = theirs ? "decoder.decoder_embed.weight" : "decoder_embed.weight";
+    Config config;
+    config.width = checkpoint.dimension(projection, 0);
+    config.grid.channels = checkpoint.dimension(projection, 1);
+    config.grid.patch_size = checkpoint.dimension(projection, 2);
+    config.depth = theirs ? count_blocks(checkpoint, "vit.encoder.layer.", ".output.dense.weight")
+                          : count_blocks(checkpoint, "blocks.", ".mlp.fc2.weight");
+    config.mlp_ratio = checkpoint.dimension(expand, 0) / static_cast<double>(config.width);
+    config.decoder_width = checkpoint.dimension(embedding, 0);
+    config.decoder_depth = theirs ? count_blocks(checkpoint, "decoder.decoder_layers.", ".output.dense.weight")
+                                  : count_blocks(checkpoint, "decoder_blocks.", ".mlp.fc2.weight");
+
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees(settings::patch_size, config.grid.patch_size);
+    further.require_agrees(settings::width, config.width);
+    vit::set_image_size(config.grid, checkpoint.dimension(positions, 1) - 1, further, checkpoint.path);
+    config.heads = further.integer(settings::heads);
+    config.decoder_heads = further.integer(decoder_heads);
+    config.mask_ratio = further.real(mask_ratio, 0.75);
+    config.eps = static_cast<float>(further.real(settings::eps, theirs ? 1e-12 : 1e-6));
+    config.normalise_targets = further.words(normalised, theirs ? "false" : "true") == "true";
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    const std::string height = std::to_string(config.grid.height), width = std::to_string(config.grid.width);
+    return {{"format", "pt"},
+            {"model_type", "vit_mae"},
+            {"image_size", height == width ? height : height + "," + width},
+            {"num_attention_heads", std::to_string(config.heads)},
+            {"decoder_num_attention_heads", std::to_string(config.decoder_heads)},
+            {"layer_norm_eps", setting_text(config.eps)},
+            {"mask_ratio", setting_text(static_cast<float>(config.mask_ratio))},
+            {"norm_pix_loss", config.normalise_targets ? "true" : "false"}};
+}
+
 vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random) {
     require(classes > 0, "mae: a classifier of ", classes, " classes, it needs at least 1; vit_config(config, 0) is the encoder alone");
     const vit::Weights classifier = vit::make_weights(vit_config(config, classes), random);

@@ -47,8 +47,21 @@ struct Weights {
 //   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random);
 
-// Names, shapes and places of the published pre-training checkpoints (their entry "model"); the two fixed tables are among them.
+// Names, shapes and places of the published pre-training checkpoints (their entry "model"), or of those that Hugging Face
+// publishes (facebook/vit-mae-base: vit.encoder.layer.0., decoder.decoder_layers.0.); the two fixed tables are among them.
 Parameters parameters(const Weights& w, const Config& config);
+Parameters hugging_face_parameters(const Weights& w, const Config& config);
+bool has_hugging_face_names(const Safetensors& checkpoint);
+
+// The configuration of a checkpoint with either names: sizes from its shapes; heads of encoder and decoder, eps, mask ratio and
+// whether targets are normalised from where nn/data/model_config.h looks for them. Published code takes a ratio of 0.75 where a
+// configuration does not say, and eps 1e-6 and normalised targets (Hugging Face: 1e-12, not normalised); the heads must be told.
+//   told     what the caller knows: {{"num_attention_heads", "16"}, {"decoder_num_attention_heads", "16"}}
+//   throws   std::invalid_argument with the path when it is no MAE, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // Which patches survive. All three lists hold the entries of image 0, then of image 1, ...
 struct Masking {

@@ -22,7 +22,6 @@
 #include "walkthroughs/lesson/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
 #include "walkthroughs/lesson/sentences.h"
-#include "walkthroughs/lesson/told.h"
 
 struct Choices {
     std::string sentence = "Мама [MASK] раму", text, weights, vocabulary, save;

@@ -20,7 +20,6 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/markov_chain.h"
-#include "walkthroughs/lesson/told.h"
 #include "walkthroughs/lesson/tokens.h"
 
 struct Choices {

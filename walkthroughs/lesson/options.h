@@ -12,6 +12,7 @@
 #pragma once
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -70,4 +71,22 @@ private:
     Option& find(const std::string& name);
     static void set(Option& option, const std::string& words);
     static void require_outputs_writable(const Option& option);
+};
+
+// Options for what the shapes of a checkpoint do not tell (nn/data/model_config.h): --heads, --eps, --activation, --image-size.
+//   use  TellModel tell;
+//        tell.declare(options, 4);                                      // a model that the program trains itself has 4 heads
+//        const gpt::Config config = gpt::config_of(file, tell.told());  // beside --weights
+struct TellModel {
+    int heads = 0;           // 0, "" = not given
+    double eps = 0;
+    std::string activation;  // as configurations call it: "gelu_new"
+    int image_size = 0;      // pixels
+
+    // usual_heads  how many heads a model has that the program trains itself
+    void declare(Options& options, int usual_heads);
+    void declare_image_size(Options& options);
+
+    int heads_or(int usual_heads) const { return heads > 0 ? heads : usual_heads; }
+    std::map<std::string, std::string> told() const;
 };

@@ -6,11 +6,46 @@
 #include "nn/data/idx.h"
 #include "walkthroughs/lesson/plane_waves.h"
 
-Pictures digits_to_restore() {
-    const std::string folder = "walkthroughs/data/";
+static const std::string digits = "walkthroughs/data/digits-";
+
+PictureFiles::PictureFiles()
+    : train_images(digits + "train-images.idx3-ubyte"), test_images(digits + "test-images.idx3-ubyte"),
+      train_labels(digits + "train-labels.idx1-ubyte"), test_labels(digits + "test-labels.idx1-ubyte") {}
+
+bool PictureFiles::own() const {
+    const PictureFiles usual;
+    return train_images != usual.train_images || test_images != usual.test_images;
+}
+
+void PictureFiles::declare(Options& options, bool with_labels) {
+    options.add("train-images", train_images, "IDX file of pictures to learn from: MNIST, Fashion-MNIST, ...");
+    if (with_labels) options.add("train-labels", train_labels, "IDX file of their classes");
+    options.add("test-images", test_images, "IDX file of pictures to be judged by; the first 500 are");
+    if (with_labels) options.add("test-labels", test_labels, "IDX file of their classes");
+    options.add("train-count", train_count, "learn from the first so many only; 0: all", 0, 100'000'000);
+    options.add("patch-size", patch_size, "side of a square in pixels; 0: a quarter of the height, or the next that divides", 0, 64);
+}
+
+static void require_one_size(const std::vector<Image>& images, const Image& first, const std::string& path) {
+    require(!images.empty(), path, ": holds no picture");
+    const Image& image = images[0];  // all of one file are of one size
+    require(image.height == first.height && image.width == first.width, path, ": pictures of ", shape(image),
+            ", those to learn from are ", shape(first));
+}
+
+static void keep_first(std::vector<Image>& images, int count) {
+    if (count > 0 && count < static_cast<int>(images.size())) images.resize(count);
+}
+
+Pictures pictures_to_restore(const PictureFiles& files) {
     Pictures pictures;
-    pictures.train = read_idx_images(folder + "digits-train-images.idx3-ubyte");
-    pictures.test = read_idx_images(folder + "digits-test-images.idx3-ubyte");
+    pictures.one = files.own() ? "picture" : "digit";
+    pictures.train = read_idx_images(files.train_images);
+    pictures.test = read_idx_images(files.test_images);
+    require(!pictures.train.empty(), files.train_images, ": holds no picture");
+    require_one_size(pictures.test, pictures.train[0], files.test_images);
+    keep_first(pictures.train, files.train_count);
+    keep_first(pictures.test, 500);
     double sum = 0, squares = 0, count = 0;
     for (const Image& picture : pictures.train)
         for (const float x : picture.pixels) {
@@ -19,15 +54,27 @@ Pictures digits_to_restore() {
             ++count;
         }
     pictures.mean = static_cast<float>(sum / count);
-    pictures.deviation = static_cast<float>(std::sqrt(squares / count - sum / count * (sum / count)));
+    pictures.deviation = static_cast<float>(std::sqrt(std::max(0.0, squares / count - sum / count * (sum / count))));
+    require(pictures.deviation > 0, files.train_images, ": all pixels are ", pictures.mean, ", there is nothing to restore");
     for (Image& picture : pictures.train) picture = normalise(picture, {pictures.mean}, {pictures.deviation});
     for (Image& picture : pictures.test) picture = normalise(picture, {pictures.mean}, {pictures.deviation});
     return pictures;
 }
 
+Pictures digits_to_restore() { return pictures_to_restore({}); }
+
+PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files) {
+    const Image& image = pictures.test.at(0);
+    int side = files.patch_size > 0 ? files.patch_size : std::max(1, image.height / 4);
+    while (files.patch_size == 0 && (image.height % side != 0 || image.width % side != 0)) --side;
+    const PatchGrid grid{.height = image.height, .width = image.width, .patch_size = side, .channels = image.channels};
+    check(grid, "--patch-size");
+    return grid;
+}
+
 Pictures waves_to_restore(int count, int size, int seed) {
     Random random(1'000'000 + seed);  // not the waves that training draws
-    return {.train = {}, .test = plane_waves(random, count, size), .mean = 0.5f, .deviation = 0.5f};
+    return {.one = "wave", .train = {}, .test = plane_waves(random, count, size), .mean = 0.5f, .deviation = 0.5f};
 }
 
 Image as_light(const Image& picture, const Pictures& pictures) {

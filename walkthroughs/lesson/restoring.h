@@ -5,19 +5,42 @@
 
 #include "nn/base/random.h"
 #include "nn/data/parameters.h"
+#include "nn/data/patches.h"
 #include "nn/training/train.h"
 #include "vit/mask_pixels/restoration.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/options.h"
 
 // Pictures as a model sees them: in light * deviation + mean they are 0 ... 1 again.
 struct Pictures {
+    std::string one = "digit";  // what one of them is called on the page
     std::vector<Image> train, test;
     float mean = 0;
     float deviation = 1;
 };
 
-// The handwritten digits, their pixels moved to mean 0 and deviation 1; those to be judged were written by other people.
+// Which pictures a lesson learns from: the handwritten digits, or those of the reader, in IDX files as vit takes them.
+struct PictureFiles {
+    std::string train_images, test_images, train_labels, test_labels;  // the digits at first
+    int train_count = 0;                                               // 0: all
+    int patch_size = 0;                                                // 0: a quarter of the height, or less
+    PictureFiles();
+
+    // --train-images, --test-images, --train-count, --patch-size, and where labels are needed --train-labels and --test-labels
+    void declare(Options& options, bool with_labels = false);
+    bool own() const;
+};
+
+// These pictures, their pixels moved to mean 0 and standard deviation 1. Of the test file the first 500 are judged. The digits there
+// were written by other people.
+//   throws  std::invalid_argument when a file holds no picture, all pixels are equal, or the pictures differ in size
+Pictures pictures_to_restore(const PictureFiles& files);
+
+// The digits.
 Pictures digits_to_restore();
+
+// How they are cut: into squares of --patch-size, or of the largest side up to a quarter of the height that divides both sides.
+PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files);
 
 // Plane waves (see plane_waves.h): none to train on, because every batch draws its own, and `count` to be judged.
 Pictures waves_to_restore(int count, int size, int seed);

@@ -20,7 +20,6 @@
 #include "vit/vit.h"
 #include "walkthroughs/lesson/cross_and_box.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/told.h"
 
 static const std::string digits = "walkthroughs/data/digits-";
 

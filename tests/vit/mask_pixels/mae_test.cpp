@@ -215,6 +215,49 @@ TEST_CASE("both position tables are read from a checkpoint and written to it, th
     }
 }
 
+TEST_CASE("config_of: a checkpoint with the published names, or with those of Hugging Face, gives the same configuration and numbers") {
+    const MaeCase c = small_case();
+    const Matrix expected = mae::forward(c.images, c.noise, c.w, c.config).prediction.value();
+    const TemporaryFolder folder;
+    const std::string path = folder.path("mae.safetensors");
+    for (const bool theirs : {false, true}) {
+        const auto table = theirs ? mae::hugging_face_parameters : mae::parameters;
+        save(table(c.w, c.config), path, mae::metadata(c.config));
+        const Safetensors file(path);
+        CHECK(mae::has_hugging_face_names(file) == theirs);
+        CHECK(file.has(theirs ? "vit.encoder.layer.0.attention.attention.query.weight" : "blocks.0.attn.qkv.weight"));
+        const mae::Config found = mae::config_of(file);
+        CHECK(found.grid.height == c.config.grid.height);
+        CHECK(found.grid.width == c.config.grid.width);
+        CHECK(found.depth == c.config.depth);
+        CHECK(found.heads == c.config.heads);
+        CHECK(found.decoder_depth == c.config.decoder_depth);
+        CHECK(found.decoder_heads == c.config.decoder_heads);
+        CHECK(found.eps == c.config.eps);
+        CHECK(found.normalise_targets == c.config.normalise_targets);
+        CHECK(found.mask_ratio == Approx(c.config.mask_ratio));
+        Random random(8);
+        const mae::Weights fresh = mae::make_weights(found, random);
+        load(table(fresh, found), file);
+        CHECK(identical(mae::forward(c.images, c.noise, fresh, found).prediction.value(), expected));
+        save(table(c.w, c.config), path);
+        CHECK(error_of([&] { mae::config_of(Safetensors(path)); }).find(": nothing says the ") != std::string::npos);
+    }
+}
+
+TEST_CASE("mae: depth, decoder depth and eps that are not those of the weights are refused at the door") {
+    const MaeCase c = small_case();
+    mae::Config deep = c.config, decoder = c.config, negative = c.config;
+    deep.depth += 3;
+    decoder.decoder_depth += 3;
+    negative.eps = -1;
+    CHECK(error_of([&] { mae::forward(c.images, c.noise, c.w, deep); }).starts_with("mae: the configuration says "));
+    CHECK(error_of([&] { mae::forward(c.images, c.noise, c.w, decoder); }).starts_with("mae: decoder: the configuration says "));
+    CHECK(error_of([&] { mae::forward(c.images, c.noise, c.w, negative); }).starts_with("mae: an eps of -1"));
+    Random random;
+    CHECK(error_of([&] { mae::make_classifier(c.w, c.config, 0, random); }).starts_with("mae: a classifier of 0 classes"));
+}
+
 TEST_CASE("fresh weights are Xavier-uniform: bounded by sqrt(6 / (in + out)), where query, key and value count as one matrix") {
     const mae::Config config{.grid = {.height = 16, .width = 16, .patch_size = 4},
                              .width = 32,

@@ -90,6 +90,19 @@ TEST_CASE("help lists every option with its value") {
           "  --no-positions  leave them out\n");
 }
 
+TEST_CASE("TellModel: what is given is told under the published keys, what is not given is not") {
+    Options options("toy", "Shows a toy.", "1 second");
+    TellModel tell;
+    tell.declare(options, 4);
+    tell.declare_image_size(options);
+    CHECK(tell.told().empty());
+    CHECK(tell.heads_or(4) == 4);
+    options.read({"--heads", "3", "--eps", "1e-5", "--activation", "relu", "--image-size", "8"});
+    CHECK(tell.heads_or(4) == 3);
+    CHECK(tell.told() == std::map<std::string, std::string>{
+                             {"num_attention_heads", "3"}, {"layer_norm_eps", "1e-05"}, {"hidden_act", "relu"}, {"image_size", "8"}});
+}
+
 TEST_CASE("a name twice, or no name, is a mistake of the program") {
     Given given;
     bool flag = false;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/autograd/operations.h"
+#include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -10,7 +11,7 @@ TEST_SUITE_BEGIN("restoring");
 
 static Pictures two_pictures() {
     Image dark(2, 4, 1, -1), bright(2, 4, 1, 1);
-    return {.train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .deviation = 0.5f};
+    return {.one = "picture", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .deviation = 0.5f};
 }
 
 TEST_CASE("the digits have mean 0 and deviation 1, and come back as light") {
@@ -27,6 +28,39 @@ TEST_CASE("the digits have mean 0 and deviation 1, and come back as light") {
     CHECK(sum / count == Approx(0).epsilon(1e-4));
     CHECK(squares / count == Approx(1).epsilon(1e-3));
     for (const float x : as_light(digits.test[7], digits).pixels) CHECK((x >= 0 && x <= 1));
+}
+
+// An IDX file of pictures, all pixels but the first 0.
+static std::string idx_file(const TemporaryFolder& folder, const std::string& name, int count, int height, int width) {
+    std::string bytes{0, 0, 8, 3};
+    for (const int n : {count, height, width}) bytes += std::string{0, 0, static_cast<char>(n / 256), static_cast<char>(n % 256)};
+    for (int k = 0; k < count; ++k) bytes += "\xff" + std::string(height * width - 1, '\0');
+    write_file_atomically(folder.path(name), bytes);
+    return folder.path(name);
+}
+
+TEST_CASE("pictures_to_restore: pictures of the reader, cut into squares that divide both sides; those that do not fit are refused") {
+    const TemporaryFolder folder;
+    PictureFiles files;
+    CHECK(!files.own());
+    files.train_images = idx_file(folder, "train", 5, 12, 20);
+    files.test_images = idx_file(folder, "test", 501, 12, 20);
+    files.train_count = 3;
+    const Pictures pictures = pictures_to_restore(files);
+    CHECK(files.own());
+    CHECK(pictures.train.size() == 3);
+    CHECK(pictures.test.size() == 500);
+    CHECK(grid_of(pictures, files).patch_size == 2);  // a quarter of 12 is 3, which does not divide 20
+    files.patch_size = 4;
+    CHECK(grid_of(pictures, files).count() == 15);
+    files.patch_size = 5;
+    CHECK(error_of([&] { grid_of(pictures, files); }) == "--patch-size: an image of 12 x 20 does not split into patches of side 5");
+    files.test_images = idx_file(folder, "other", 2, 12, 12);
+    CHECK(error_of([&] { pictures_to_restore(files); }) ==
+          folder.path("other") + ": pictures of 12 x 12 x 1, those to learn from are 12 x 20 x 1");
+    files.train_images = idx_file(folder, "one", 2, 1, 1);
+    files.test_images = files.train_images;
+    CHECK(error_of([&] { pictures_to_restore(files); }) == files.train_images + ": all pixels are 1.000000, there is nothing to restore");
 }
 
 TEST_CASE("waves come from the seed, and a batch draws new ones") {

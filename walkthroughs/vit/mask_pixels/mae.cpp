@@ -19,10 +19,11 @@ struct Choices {
     int wave_steps = 1200;
     double mask_ratio = 0.75;
     std::string out;
+    PictureFiles pictures;
 };
 
-static mae::Config digits_config(double mask_ratio) {
-    return {.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
+static mae::Config digits_config(const PatchGrid& grid, double mask_ratio) {
+    return {.grid = grid, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
             .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = mask_ratio, .normalise_targets = false};
 }
 
@@ -32,9 +33,9 @@ static mae::Config waves_config() {
 }
 
 static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& config) {
-    const int n = config.grid.across();
-    const Matrix of_all = reshape(per_patch, static_cast<int>(per_patch.size()) / (n * n), n * n);
-    return reshape(slice_rows(of_all, image, 1), n, n);
+    const int N = config.grid.count();
+    const Matrix of_all = reshape(per_patch, static_cast<int>(per_patch.size()) / N, N);
+    return reshape(slice_rows(of_all, image, 1), config.grid.down(), config.grid.across());
 }
 
 // --- one digit, step by step ---
@@ -126,17 +127,21 @@ static Series train(const mae::Weights& w, const mae::Config& config, const Pict
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Can a digit be restored from " + text(mae::visible_count(config)) + " of " + text(config.grid.count()) +
-                    " patches?", "", "digits of writers it has never seen");
+    lesson.step("Can a " + digits.one + " be restored from " + text(mae::visible_count(config)) + " of " + text(config.grid.count()) +
+                    " patches?", "", choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, digits, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
-    const std::vector<Image> shown = triples(digits, predicted, steps.masking.mask, config.grid.patch_size, 4);
+    const std::vector<Image> shown = triples(digits, predicted, steps.masking.mask, config.grid.patch_size, std::min<int>(4, predicted.size()));
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
     const Judged judged = judge(digits, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
+    if (choices.pictures.own()) {
+        lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 1);
+        return;
+    }
     lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no "
                "digits; the model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several "
                "digits fit, the squared error makes it paint their mean: that is the blur.");
@@ -213,8 +218,8 @@ static void step_7_cost(Lesson& lesson, int seed) {
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Pictures digits = digits_to_restore();
-    const mae::Config config = digits_config(choices.mask_ratio);
+    const Pictures digits = pictures_to_restore(choices.pictures);
+    const mae::Config config = digits_config(grid_of(digits, choices.pictures), choices.mask_ratio);
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Matrix noise = uniform_matrix(random, 1, config.grid.count());
@@ -231,10 +236,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 int main(int argc, char** argv) {
     Options options("vit/mask_pixels/mae", "A quarter of a picture tells the rest.", "15 seconds on two cores");
     Choices choices;
-    options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
+    options.add("steps", choices.steps, "training steps on the digits or the pictures given", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
-    options.add("mask-ratio", choices.mask_ratio, "share of a digit's patches that is hidden", 0.1, 0.93);
-    options.add_output("out", choices.out, "a PPM file for masked, restored and original digits");
+    options.add("mask-ratio", choices.mask_ratio, "share of a picture's patches that is hidden", 0.1, 0.93);
+    choices.pictures.declare(options);
+    options.add_output("out", choices.out, "a PPM file for masked, restored and original pictures");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

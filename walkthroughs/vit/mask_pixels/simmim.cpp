@@ -15,12 +15,19 @@
 struct Choices {
     int steps = 2000;
     int wave_steps = 300;
-    int mask_unit = 4;
+    int mask_unit = 0;
     std::string out;
+    PictureFiles pictures;
 };
 
-static simmim::Config digits_config(int mask_unit) {
-    return {.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}, .mask_unit = mask_unit, .mask_ratio = 0.5, .width = 32, .depth = 2,
+// Two patches in either direction are hidden together, unless --mask-unit says otherwise or they would not divide the picture.
+static int mask_unit_for(const PatchGrid& grid, int asked) {
+    if (asked > 0) return asked;
+    return grid.down() % 2 == 0 && grid.across() % 2 == 0 ? 2 * grid.patch_size : grid.patch_size;
+}
+
+static simmim::Config digits_config(const PatchGrid& grid, int mask_unit) {
+    return {.grid = grid, .mask_unit = mask_unit_for(grid, mask_unit), .mask_ratio = 0.5, .width = 32, .depth = 2,
             .heads = 4, .mlp_ratio = 2};
 }
 
@@ -40,7 +47,7 @@ static std::vector<int> draw_permutations(Random& random, int count, const simmi
 }
 
 static Matrix patch_grid(const Matrix& per_patch, const simmim::Config& config) {
-    return reshape(per_patch, config.grid.across(), config.grid.across());
+    return reshape(per_patch, config.grid.down(), config.grid.across());
 }
 
 // --- one digit, step by step ---
@@ -75,7 +82,7 @@ static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const sim
     lesson.step("How does a mask token know where it is?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
     lesson.matrix("relative_table", w.relative_table.value());
     lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
-               w.relative_table.rows(), " offsets on a grid of ", config.grid.across(), " x ",
+               w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ",
                config.grid.across(), ", for ",
                w.relative_table.cols(), " heads. The table starts at 0 and is learned.");
     lesson.predict("what an untrained model paints at two different hidden places. (The same: the table is still 0.)");
@@ -146,14 +153,20 @@ static Series train(const simmim::Weights& w, const simmim::Config& config, cons
 
 static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::Weights& w, const simmim::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Can it restore half a digit?", "", "digits of writers it has never seen");
+    lesson.step("Can it restore half a " + digits.one + "?", "",
+                choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
     lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")});
     const Restored restored = restore_test(w, config, digits, seed);
-    const std::vector<Image> shown = triples(digits, restored.predicted, restored.mask, config.grid.patch_size, 4);
+    const std::vector<Image> shown = triples(digits, restored.predicted, restored.mask, config.grid.patch_size,
+                                             std::min<int>(4, restored.predicted.size()));
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
     const Judged judged = judge(digits, restored.predicted, restored.mask, config.grid.patch_size, Measure::absolute);
     lesson.table(judged_table(judged));
+    if (choices.pictures.own()) {
+        lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 1);
+        return;
+    }
     lesson.why("pixels have the deviation 1 here. Of all pictures that do not look at this digit, the median has the least "
                "absolute error, so it is the guess to beat. Visible patches were not asked for here either (",
                fixed(judged.model.visible), "); but here they pass through the same layers and the same decoder as the "
@@ -196,8 +209,8 @@ static void step_7_units(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Pictures digits = digits_to_restore();
-    const simmim::Config config = digits_config(choices.mask_unit);
+    const Pictures digits = pictures_to_restore(choices.pictures);
+    const simmim::Config config = digits_config(grid_of(digits, choices.pictures), choices.mask_unit);
     Random random(seed);
     const simmim::Weights w = simmim::make_weights(config, random);
     const std::vector<int> permutation = draw_permutations(random, 1, config);
@@ -214,10 +227,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 int main(int argc, char** argv) {
     Options options("vit/mask_pixels/simmim", "One linear layer paints what a covered square hid.", "20 seconds on two cores");
     Choices choices;
-    options.add("steps", choices.steps, "training steps on the digits", 1, 100'000);
+    options.add("steps", choices.steps, "training steps on the digits or the pictures given", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves, for each mask unit", 1, 100'000);
-    options.add("mask-unit", choices.mask_unit, "side of what is hidden in a digit, 2 or 4 pixels", 2, 4);
-    options.add_output("out", choices.out, "a PPM file for masked, restored and original digits");
+    options.add("mask-unit", choices.mask_unit, "side of what is hidden together, pixels; 0: two patches", 0, 1000);
+    choices.pictures.declare(options);
+    options.add_output("out", choices.out, "a PPM file for masked, restored and original pictures");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
