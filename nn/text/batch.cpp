@@ -59,6 +59,16 @@ std::vector<int> positions(const TokenBatch& batch, int last) {
     return positions;
 }
 
+std::vector<int> position_rows(const TokenBatch& batch, int offset, int last) {
+    std::vector<int> rows = positions(batch, last);
+    const int n = static_cast<int>(rows.size()) / batch.sequences;  // columns asked for
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const int b = static_cast<int>(i) / n, t = batch.length - n + static_cast<int>(i) % n;
+        rows[i] = batch.is_token(b, t) ? rows[i] + offset : offset - 1;
+    }
+    return rows;
+}
+
 std::vector<int> next_tokens(const TokenBatch& batch) {
     require_fits("next_tokens", batch);
     const int T = batch.length;

@@ -44,6 +44,12 @@ void require_fits(std::string_view place, const TokenBatch& batch);
 //   Example: 0 0 5 6 7 padded on the left by two: 0 0 0 1 2
 std::vector<int> positions(const TokenBatch& batch, int last = 0);
 
+// The row of a learned table that every token reads, where the table begins with `offset` rows that no text position uses and
+// padding has one of them: position + offset for a token, offset - 1 for padding. With offset 2 as fairseq and its successors have it
+// (OPT, Galactica, BioGPT).
+//   Example: 0 0 5 6 7 padded on the left by two, offset 2: 1 1 2 3 4
+std::vector<int> position_rows(const TokenBatch& batch, int offset, int last = 0);
+
 // The token to be predicted at every row, (B*T): the id one place further on. ignored_label where that is padding, at a padding
 // row (the first token of a text is predicted by nothing), and at the last row of each sequence.
 //   Example: 7 8 9: 8 9 -100.   Padded on the left, 0 7 8: -100 8 -100.   Padded on the right, 7 8 0: 8 -100 -100

@@ -140,6 +140,13 @@ TEST_CASE("attention with a cache and left padding gives the numbers of the whol
     check_close("short, next", slice_rows(second, 1, 1), slice_rows(whole(short_text), 2, 1));
 }
 
+TEST_CASE("position_rows: tokens count from the offset, padding reads the row before it, whichever end it stands at") {
+    CHECK(position_rows(make_batch({{5, 6, 7}, {8}}, 0, Side::left), 2) == std::vector<int>{2, 3, 4, 1, 1, 2});
+    CHECK(position_rows(make_batch({{5, 6, 7}, {8}}), 2) == std::vector<int>{2, 3, 4, 2, 1, 1});
+    CHECK(position_rows(make_batch({{5, 6, 7}, {8}}, 0, Side::left), 2, 2) == std::vector<int>{3, 4, 1, 2});
+    CHECK(position_rows(equal_batch({5, 6}, 2), 3) == std::vector<int>{3, 4});
+}
+
 TEST_CASE("attending_to: queries of another text see every token of their sequence of the source, and no padding") {
     const Attending how = attending_to(make_batch({{7, 8, 9}, {5}}), 2);
     CHECK(how.segments.size() == 2);
