@@ -16,6 +16,7 @@
 //              golden.check_all_used();               // nothing in the file was left out
 //          }
 #pragma once
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,6 +37,9 @@ std::string shares_used();
 std::vector<std::string> files_of_stem(const std::string& folder, const std::string& stem, const std::string& ending);
 // The same of golden_folder(). The test fails when there is none: a comparison that has nothing to compare must not pass.
 std::vector<std::string> golden_files(const std::string& stem, const std::string& ending = ".safetensors");
+
+// largest_share() of close.h where an element may differ by `factor` times the largest of its row in addition.
+Share largest_share_of_rows(const Matrix& ours, const Matrix& golden, Tolerance tolerance, float factor);
 
 class Golden {
 public:
@@ -66,6 +70,9 @@ public:
     // For a fixture on which plain float32 cannot do better: PyTorch's uses more than 0.4 of the tolerance, and 1.25 times its share is
     // allowed here. The reason stands in the call.
     void allow_share(double share, const std::string& reason);
+    // For a tensor whose small elements are differences of large ones: an element may differ by `factor` times the largest of its row
+    // in addition.
+    void allow_of_row(const std::string& full_name, float factor, const std::string& reason);
 
     // This expected.NAME is left out on purpose; the reason stands in the call.
     void leave_out(const std::string& name, const std::string& reason) const;
@@ -79,6 +86,7 @@ private:
     mutable std::set<std::string> used;     // full names
     mutable std::string first_difference;  // the first step that failed
     double allowed_share = highest_share;
+    std::map<std::string, float> allowed_of_row;  // factors, by full name
     mutable std::vector<std::string> later_differences;
 
     void report(const std::string& step, const std::string& difference, const Where& where) const;

@@ -1,5 +1,7 @@
 #include "tests/golden.h"
 
+#include <cmath>
+
 TEST_SUITE_BEGIN("golden");
 
 TEST_CASE("files_of_stem takes the stem as a whole") {
@@ -18,6 +20,17 @@ TEST_CASE("a fixture knows which of its numbers nobody has asked for") {
     golden.leave_out("logits", "to see that it can be done");
     CHECK(golden.not_used().find(" expected.logits") == std::string::npos);
     CHECK_FALSE(golden.not_used().empty());
+}
+
+TEST_CASE("largest_share_of_rows: a small element beside a large one may differ by a part of the large one") {
+    // row 0 allows 1e-5 + 1e-6 * 90 = 1e-4 beside the 0, row 1 only 1e-5 + 1e-6
+    const Matrix golden{{90, 0}, {1, 0}};
+    CHECK(largest_share_of_rows({{90, 5e-5f}, {1, 0}}, golden, {}, 1e-6f).share == Approx(0.5));
+    const Share second = largest_share_of_rows({{90, 5e-5f}, {1, 5e-5f}}, golden, {}, 1e-6f);
+    CHECK(second.share == Approx(5e-5 / 1.1e-5));
+    CHECK(second.row == 1);
+    CHECK(second.col == 1);
+    CHECK(std::isinf(largest_share_of_rows({{1, 0}}, golden, {}, 1e-6f).share));
 }
 
 TEST_CASE("gradients that belong to no parameter of ours are found") {

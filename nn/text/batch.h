@@ -47,6 +47,12 @@ void require_texts(std::string_view place, const TokenBatch& batch);
 //   Example: 0 0 5 6 7 padded on the left by two: 0 0 0 1 2
 std::vector<int> positions(const TokenBatch& batch, int last = 0);
 
+// The row of a learned table that every token reads, where the table begins with `offset` rows that no text position uses and
+// padding has one of them: position + offset for a token, offset - 1 for padding. With offset 2 as fairseq and its successors have it
+// (OPT, Galactica, BioGPT).
+//   Example: 0 0 5 6 7 padded on the left by two, offset 2: 1 1 2 3 4
+std::vector<int> position_rows(const TokenBatch& batch, int offset, int last = 0);
+
 // The token to be predicted at every row, (B*T): the id one place further on. ignored_label where that is padding, at a padding
 // row (the first token of a text is predicted by nothing), and at the last row of each sequence.
 //   Example: 7 8 9: 8 9 -100.   Padded on the left, 0 7 8: -100 8 -100.   Padded on the right, 7 8 0: 8 -100 -100
@@ -57,6 +63,10 @@ std::vector<int> next_tokens(const std::vector<int>& ids, int length);  // of eq
 // itself, and to no padding. A padding row that may then attend to nothing receives zeros (nn/layers/attention.h).
 //   last     only for queries in the last so many columns; keys and values of the others are in a cache; 0 = all
 Attending attending(const TokenBatch& batch, bool causally, int last = 0);
+
+// The same for a cross-attention: `queries` tokens of another text for each sequence of the source. They may attend to all tokens of
+// their sequence of the source, and to no padding.
+Attending attending_to(const TokenBatch& source, int queries);
 
 // What a reader with a cache (nn/text/decoding.h) remembers of its texts, to know positions and padding of what comes next:
 //   append(seen, next);

@@ -1,0 +1,286 @@
+#include "gpt/unified/gato.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/patches.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
+#include "nn/maps/group_norm.h"
+#include "nn/training/loss.h"
+
+namespace gato {
+
+// --- numbers as tokens ---
+
+float mu_law(float x, const Config& config) {
+    const double size = std::log(static_cast<double>(config.mu) * std::abs(x) + 1) /
+                        std::log(static_cast<double>(config.mu) * config.largest + 1);
+    return static_cast<float>(x < 0 ? -size : size);
+}
+
+int bin_of(float x, int bins) {
+    require(!std::isnan(x), "gato: a value that is not a number (NaN) has no bin");
+    const double clipped = std::clamp(static_cast<double>(x), -1.0, 1.0);
+    const int bin = static_cast<int>(std::floor((clipped + 1) / 2 * bins));
+    return std::min(bin, bins - 1);  // 1 itself would begin the next range of ids
+}
+
+float centre_of_bin(int bin, int bins) { return static_cast<float>(2 * (bin + 0.5) / bins - 1); }
+
+int token_of_observation(float x, const Config& config) {
+    return config.first_continuous() + bin_of(mu_law(x, config), config.continuous_tokens);
+}
+
+int token_of_action(float x, const Config& config) { return config.first_continuous() + bin_of(x, config.continuous_tokens); }
+
+int token_of_discrete(int value, const Config& config) {
+    require(value >= 0 && value < config.discrete_tokens, "gato: discrete value ", value, " is outside 0 ... ",
+            config.discrete_tokens - 1);
+    return config.first_discrete() + value;
+}
+
+float action_of_token(int token, const Config& config) {
+    const int bin = token - config.first_continuous();
+    require(bin >= 0 && bin < config.continuous_tokens, "gato: token ", token, " is not one of the ", config.continuous_tokens,
+            " bins from ", config.first_continuous(), " on");
+    return centre_of_bin(bin, config.continuous_tokens);
+}
+
+// --- an episode as tokens ---
+
+int steps_of(const Episode& episode) {
+    int T = 0;
+    for (const std::size_t count :
+         {episode.images.size(), episode.text.size(), static_cast<std::size_t>(episode.continuous_observations.rows),
+          episode.discrete_observations.size(), static_cast<std::size_t>(episode.continuous_actions.rows),
+          episode.discrete_actions.size()}) {
+        require(count == 0 || T == 0 || static_cast<int>(count) == T, "gato: an episode has parts of ", T, " and of ",
+                static_cast<int>(count), " time steps");
+        if (count > 0) T = static_cast<int>(count);
+    }
+    require(T > 0, "gato: an episode without a time step");
+    return T;
+}
+
+static PatchGrid grid_of(const Image& image, const Config& config) {
+    const PatchGrid grid{
+        .height = image.height, .width = image.width, .patch_size = config.patch_size, .channels = config.channels};
+    check(grid, "gato");
+    return grid;
+}
+
+// What is observed at step t, in the order of the stream; the place counts on through all kinds.
+static void add_observations(std::vector<Token>& stream, const Episode& episode, int t, const Config& config) {
+    int place = 0;
+    if (!episode.images.empty())
+        for (int n = 0; n < grid_of(episode.images[t], config).count(); ++n)
+            stream.push_back({.kind = Kind::patch, .place = place++});
+    if (!episode.text.empty())
+        for (const int id : episode.text[t]) {
+            require(id >= 0 && id < config.text_tokens, "gato: text token ", id, " is outside 0 ... ", config.text_tokens - 1);
+            stream.push_back({.id = id, .place = place++, .is_target = true});
+        }
+    for (int i = 0; i < episode.continuous_observations.cols; ++i)
+        stream.push_back({.id = token_of_observation(episode.continuous_observations(t, i), config), .place = place++});
+    if (!episode.discrete_observations.empty())
+        for (const int value : episode.discrete_observations[t])
+            stream.push_back({.id = token_of_discrete(value, config), .place = place++});
+    require(place <= config.observation_places, "gato: an observation of ", place, " tokens, there are ",
+            config.observation_places, " places");
+}
+
+static void add_actions(std::vector<Token>& stream, const Episode& episode, int t, const Config& config) {
+    for (int i = 0; i < episode.continuous_actions.cols; ++i)
+        stream.push_back({.id = token_of_action(episode.continuous_actions(t, i), config), .is_target = true});
+    if (!episode.discrete_actions.empty())
+        for (const int value : episode.discrete_actions[t])
+            stream.push_back({.id = token_of_discrete(value, config), .is_target = true});
+}
+
+std::vector<Token> tokens_of(const Episode& episode, const Config& config) {
+    std::vector<Token> stream;
+    const int T = steps_of(episode);
+    for (int t = 0; t < T; ++t) {
+        add_observations(stream, episode, t, config);
+        stream.push_back({.kind = Kind::separator});
+        add_actions(stream, episode, t, config);
+    }
+    return stream;
+}
+
+// --- images as tokens ---
+
+int patch_position(int index, int count, int positions, float draw) {
+    const int low = index * positions / count, high = (index + 1) * positions / count;  // rows low ... high - 1 of the table
+    if (draw >= 0) return low + static_cast<int>(draw * static_cast<float>(high - low));
+    const int sum = low + high - 1, middle = sum / 2;
+    return sum % 2 == 0 ? middle : middle + middle % 2;  // half to even
+}
+
+// x + conv(gelu(norm(conv(gelu(x))))), inside every patch as if it were an image of its own.
+static Map residual_block(const Map& x, const Weights& w, const Config& config) {
+    const Window window{.side = 3, .padding = Padding::all(1)};
+    const Map active{activate(x.pixels, Activation::gelu), x.size};
+    const Map expanded = convolve(active, w.expand, window);                     // (N p p, mid)
+    const Map normed = group_norm(expanded, w.norm, config.groups, config.eps);  // (N p p, mid)
+    const Map active_again{activate(normed.pixels, Activation::gelu), x.size};
+    const Map contracted = convolve(active_again, w.contract, window);  // (N p p, C)
+    return {add(x.pixels, contracted.pixels), x.size};
+}
+
+// Column k of a patch with the channel slowest is column (k % pp) C + k / pp of one with the channel fastest.
+static std::vector<int> channel_slowest(int pixels, int channels) {
+    std::vector<int> columns;
+    for (int c = 0; c < channels; ++c)
+        for (int pixel = 0; pixel < pixels; ++pixel) columns.push_back(pixel * channels + c);
+    return columns;
+}
+
+Var embed_images(const std::vector<Image>& images, const Weights& w, const Config& config, Random* random) {
+    require(!images.empty(), "gato: there is no image");
+    const PatchGrid grid = grid_of(images[0], config);
+    require(grid.down() <= config.patch_positions && grid.across() <= config.patch_positions, "gato: ", grid.down(), " x ",
+            grid.across(), " patches, there are ", config.patch_positions, " positions");
+    const int p = config.patch_size, C = config.channels;
+    Matrix patches = patchify_all(images, grid, "gato");  // (N, p p C), N of all images
+    const float factor = 1 / std::sqrt(static_cast<float>(p));
+    for (float& x : patches) x = (x * 2 - 1) * factor;  // [-1, 1] / sqrt(p)
+    const int N = patches.rows;
+    const Map x{reshape(patches, N * p * p, C), {.images = N, .height = p, .width = p}};  // (N p p, C)
+    const Map refined = residual_block(x, w, config);
+    const Var flat = gather_cols(reshape(refined.pixels, N, p * p * C), channel_slowest(p * p, C));  // (N, C p p)
+    const Var projected = linear(flat, w.project);                                                   // (N, E)
+    std::vector<int> rows, columns;
+    for (int n = 0; n < N; ++n) {
+        const int patch = n % grid.count();
+        rows.push_back(
+            patch_position(patch / grid.across(), grid.down(), config.patch_positions, random ? random->uniform() : -1));
+        columns.push_back(
+            patch_position(patch % grid.across(), grid.across(), config.patch_positions, random ? random->uniform() : -1));
+    }
+    return add(projected, add(embed(w.rows, rows), embed(w.columns, columns)));  // (N, E)
+}
+
+// --- the model ---
+
+// Streams of all episodes side by side, shorter ones with padding in front: ids, mask, what is a target, what is predicted where.
+static void lay_out(Steps& steps, const std::vector<std::vector<Token>>& streams) {
+    const int B = static_cast<int>(streams.size());
+    std::vector<std::vector<int>> ids(B);
+    for (int b = 0; b < B; ++b)
+        for (const Token& token : streams[b]) ids[b].push_back(token.id);
+    steps.batch = make_batch(ids, 0, Side::left);
+    const int L = steps.batch.length;
+    steps.is_target.assign(B * L, 0);
+    for (int b = 0; b < B; ++b) {
+        const int padding = L - static_cast<int>(streams[b].size());
+        for (int t = padding; t < L; ++t) steps.is_target[b * L + t] = streams[b][t - padding].is_target;
+    }
+    steps.labels = next_tokens(steps.batch);
+    for (int i = 0; i < B * L; ++i)
+        if (i % L == L - 1 || !steps.is_target[i + 1]) steps.labels[i] = ignored_label;
+}
+
+// The rows of the stream, gathered from words, patches and the separator; padding is a row of zeros.
+static Var embed_streams(const Steps& steps, const std::vector<std::vector<Token>>& streams, const Weights& w) {
+    std::vector<Var> parts{embed(w.words, steps.batch.ids), w.separator};  // every row's word, used where the row is one
+    const int B = steps.batch.sequences, L = steps.batch.length, separator = B * L;
+    int next_patch = separator + 1;
+    for (const Var& patches : steps.image_embeddings)
+        if (patches) parts.push_back(patches);
+    std::vector<int> sources(B * L, -1), places(B * L, -1);
+    for (int b = 0; b < B; ++b) {
+        const int padding = L - static_cast<int>(streams[b].size());
+        for (int t = padding; t < L; ++t) {
+            const Token& token = streams[b][t - padding];
+            const int row = b * L + t;
+            sources[row] = token.kind == Kind::word ? row : token.kind == Kind::separator ? separator : next_patch++;
+            places[row] = token.place;
+        }
+    }
+    const Var contents = gather_side_by_side(concat_rows(parts), sources, 1);  // (B*L, E)
+    return add(contents, gather_side_by_side(w.places, places, 1));            // (B*L, E)
+}
+
+Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Config& config, Random* random) {
+    require(!episodes.empty(), "gato: there is no episode");
+    Steps steps;
+    std::vector<std::vector<Token>> streams;
+    for (const Episode& episode : episodes) {
+        streams.push_back(tokens_of(episode, config));
+        steps.image_embeddings.push_back(episode.images.empty() ? Var() : embed_images(episode.images, w, config, random));
+    }
+    lay_out(steps, streams);
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu};
+    steps.embeddings = embed_streams(steps, streams, w);  // (B*L, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options, {.self = attending(steps.batch, true)});
+    steps.hidden = layer_norm(steps.decoder.output, w.last_norm, config.eps);  // (B*L, E)
+    steps.logits = matmul_transposed(steps.hidden, w.output);                  // (B*L, V)
+    return steps;
+}
+
+Var loss(const Steps& steps) { return cross_entropy(steps.logits, steps.labels); }
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.text_tokens > 0 && config.continuous_tokens > 0 && config.discrete_tokens > 0, "gato: ", config.text_tokens,
+            " text tokens, ", config.continuous_tokens, " bins, ", config.discrete_tokens,
+            " discrete values: all must be positive");
+    require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.patch_positions > 0 &&
+                config.observation_places > 0,
+            "gato: width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width, ", ",
+            config.patch_positions, " patch positions, ", config.observation_places, " places: sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "gato: ", config.heads, " heads must divide a width of ",
+            config.width);
+    require(config.patch_size > 0 && config.channels > 0 && config.groups > 0 && config.residual_channels > 0 &&
+                config.residual_channels % config.groups == 0,
+            "gato: patches of side ", config.patch_size, ", ", config.channels, " channels, ", config.groups, " groups of ",
+            config.residual_channels, " residual channels: sizes must be positive, and the groups divide the channels");
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    const int E = config.width, C = config.channels, p = config.patch_size, mid = config.residual_channels;
+    Weights w;
+    w.words = make_embedding(random, config.vocabulary(), E, init);
+    w.separator = make_embedding(random, 1, E, init);
+    w.places = make_embedding(random, config.observation_places, E, init);
+    w.expand = make_convolution(random, 3, C, mid, init);
+    w.norm = make_layer_norm(mid);
+    w.contract = make_convolution(random, 3, mid, C, init);
+    w.project = make_linear(random, C * p * p, E, init);
+    w.rows = make_embedding(random, config.patch_positions, E, init);
+    w.columns = make_embedding(random, config.patch_positions, E, init);
+    for (int l = 0; l < config.depth; ++l)
+        w.blocks.push_back(make_block(random, {.width = E, .mlp_width = config.mlp_width}, init));
+    w.last_norm = make_layer_norm(E);
+    w.output = make_embedding(random, config.vocabulary(), E, init);
+    w.unused = parameter(Matrix(1, E));
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long V = config.vocabulary(), E = config.width, P = config.patch_positions;
+    const std::string images = "image_embedding.";
+    Parameters table;
+    table.push_back({"separator_token", {E}, Stored::as_it_is, {w.separator}});
+    table.push_back({"embed_token.weight", {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({"pos_embed_observation.weight", {config.observation_places, E}, Stored::as_it_is, {w.places}});
+    add_parameters(table, images + "patch_embedding.conv1", w.expand, 3);
+    add_parameters(table, images + "patch_embedding.gn2", w.norm);
+    add_parameters(table, images + "patch_embedding.conv2", w.contract, 3);
+    add_parameters(table, images + "post_embedding_projection", w.project);
+    table.push_back({images + "patch_pos_encoding.height_pos_embedding.weight", {P, E}, Stored::as_it_is, {w.rows}});
+    table.push_back({images + "patch_pos_encoding.width_pos_embedding.weight", {P, E}, Stored::as_it_is, {w.columns}});
+    table.push_back({"transformer.wte.weight", {1, E}, Stored::as_it_is, {w.unused}});
+    add_parameters(table, "transformer.h.", w.blocks, gpt2_names);
+    add_parameters(table, "transformer.ln_f", w.last_norm);
+    table.push_back({"predict_token.weight", {V, E}, Stored::as_it_is, {w.output}});
+    return table;
+}
+
+}  // namespace gato

@@ -1,0 +1,293 @@
+#include "gpt/unified/gato.h"
+
+#include <cmath>
+#include <limits>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/fixture_views.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("gato");
+
+static gato::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    CHECK(file.metadata_text("activation_fn") == "gelu (exact)");
+    const gato::Config config{.text_tokens = file.metadata_int("text_tokens"),
+                              .continuous_tokens = file.metadata_int("continuous_tokens"),
+                              .discrete_tokens = file.metadata_int("discrete_tokens"),
+                              .width = file.metadata_int("embed_dim"),
+                              .depth = file.metadata_int("layers"),
+                              .heads = file.metadata_int("heads"),
+                              .mlp_width = 4 * file.metadata_int("embed_dim"),
+                              .patch_size = file.metadata_int("patch_size"),
+                              .residual_channels = file.metadata_int("resid_mid_channels"),
+                              .groups = file.metadata_int("num_groups"),
+                              .patch_positions = file.metadata_int("position_vocab_size"),
+                              .observation_places = file.metadata_int("context_len"),
+                              .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
+                              .mu = static_cast<float>(file.metadata_double("mu")),
+                              .largest = static_cast<float>(file.metadata_double("M"))};
+    CHECK(file.metadata_int("token_start_text") == 0);
+    CHECK(file.metadata_int("token_start_continuous") == config.first_continuous());
+    CHECK(file.metadata_int("token_start_discrete") == config.first_discrete());
+    CHECK(file.metadata_int("vocab_size") == config.vocabulary());
+    return config;
+}
+
+// The rows of an integer tensor (T, n).
+static std::vector<std::vector<int>> integers_of_steps(const Golden& golden, const std::string& full_name) {
+    return golden.has(full_name) ? sequences_of(golden, full_name) : std::vector<std::vector<int>>();
+}
+
+static gato::Episode episode_of_fixture(const Golden& golden, int number) {
+    const std::string prefix = "input.episode." + text(number) + ".";
+    gato::Episode episode;
+    if (golden.has(prefix + "images")) episode.images = images_of(golden, prefix + "images");
+    for (Image& image : episode.images)
+        for (float& pixel : image.pixels) pixel /= 255;  // ours are 0 ... 1
+    episode.text = integers_of_steps(golden, prefix + "text");
+    if (golden.has(prefix + "continuous_obs")) episode.continuous_observations = golden.file.matrix(prefix + "continuous_obs");
+    episode.discrete_observations = integers_of_steps(golden, prefix + "discrete_obs");
+    if (golden.has(prefix + "continuous_actions")) episode.continuous_actions = golden.file.matrix(prefix + "continuous_actions");
+    episode.discrete_actions = integers_of_steps(golden, prefix + "discrete_actions");
+    return episode;
+}
+
+TEST_CASE("gato: numbers, tokens, every step, the loss and every gradient equal the published re-implementation's") {
+    for (const std::string& path : golden_files("gato")) {
+        const Golden golden(path);
+        const gato::Config config = config_of_fixture(golden);
+        Random random;
+        const gato::Weights w = gato::make_weights(config, random);
+        const Parameters parameters = gato::parameters(w, config);
+        golden.load_weights(parameters);
+
+        // numbers
+        const int bins = golden.file.metadata_int("value_bins");
+        Matrix squeezed = golden.input("values");
+        std::vector<int> value_bins, action_bins;
+        for (float& x : squeezed) {
+            x = gato::mu_law(x, config);
+            value_bins.push_back(gato::bin_of(x, bins));
+        }
+        for (const float x : golden.input("action_values")) action_bins.push_back(gato::bin_of(x, bins));
+        golden.check("mu_law", squeezed);
+        golden.check_integers("value_bins", value_bins);
+        golden.check_integers("action_bins", action_bins);
+
+        // the model
+        std::vector<gato::Episode> episodes;
+        for (int k = 0; k < golden.file.metadata_int("episodes"); ++k) episodes.push_back(episode_of_fixture(golden, k));
+        const Tape tape;
+        const gato::Steps steps = gato::forward(episodes, w, config);
+        const Var loss = gato::loss(steps);
+        const TokenBatch& batch = steps.batch;
+
+        for (std::size_t k = 0; k < episodes.size(); ++k)
+            if (steps.image_embeddings[k])
+                golden.check("episode." + text(static_cast<int>(k)) + ".image_embeddings", steps.image_embeddings[k].value());
+        golden.check_integers("tokens", batch.ids);
+        golden.check_integers("attention_mask", integers_of(batch.mask));
+        golden.check_integers("target_mask", std::vector<int>(steps.is_target.begin(), steps.is_target.end()));
+        std::vector<int> loss_mask;  // (B, L - 1)
+        for (std::size_t i = 0; i < steps.labels.size(); ++i)
+            if (static_cast<int>(i) % batch.length != batch.length - 1) loss_mask.push_back(steps.labels[i] != ignored_label);
+        golden.check_integers("loss_mask", loss_mask);
+        golden.check("embeddings", steps.embeddings.value());
+        check_stack(golden, steps.decoder, config.depth, {{"block.#", Step::output}},
+                    {.sequences = batch.sequences, .heads = config.heads, .mask = batch.mask});
+        golden.check("final_norm", padding_zeroed(steps.hidden.value(), batch.mask));
+        golden.check("logits", padding_zeroed(steps.logits.value(), batch.mask));
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// --- numbers ---
+
+TEST_CASE("mu_law: M becomes 1, 1 becomes 0.4547, the sign stays") {
+    const gato::Config config;
+    // ln(100 * 1 + 1) / ln(100 * 256 + 1) = 4.6151 / 10.1504
+    CHECK(gato::mu_law(1, config) == Approx(0.4547).epsilon(1e-3));
+    CHECK(gato::mu_law(-1, config) == Approx(-0.4547).epsilon(1e-3));
+    CHECK(gato::mu_law(256, config) == Approx(1.0));
+    CHECK(gato::mu_law(-256, config) == Approx(-1.0));
+    CHECK(gato::mu_law(0, config) == 0);
+}
+
+TEST_CASE("bin_of: equal bins from -1 to 1, the value 1 belongs to the last of them, what is outside to the nearest") {
+    const std::vector<float> values{-1, -0.51f, -0.5f, -0.01f, 0, 0.49f, 0.5f, 1, -7, 7};
+    const std::vector<int> bins{0, 0, 1, 1, 2, 2, 3, 3, 0, 3};  // 4 bins, each 0.5 wide
+    for (std::size_t i = 0; i < values.size(); ++i) CHECK(gato::bin_of(values[i], 4) == bins[i]);
+    CHECK(gato::bin_of(std::numeric_limits<float>::infinity(), 4) == 3);
+    CHECK(gato::centre_of_bin(0, 4) == Approx(-0.75));
+    CHECK(gato::centre_of_bin(3, 4) == Approx(0.75));
+    for (int bin = 0; bin < 1024; ++bin) REQUIRE(gato::bin_of(gato::centre_of_bin(bin, 1024), 1024) == bin);
+    CHECK_THROWS_WITH(gato::bin_of(std::nanf(""), 4), "gato: a value that is not a number (NaN) has no bin");
+}
+
+TEST_CASE("tokens: text, bins and discrete values have ranges of their own; mu-law is for observations only") {
+    const gato::Config config{.text_tokens = 10, .continuous_tokens = 4, .discrete_tokens = 3};
+    CHECK(gato::token_of_action(1, config) == 13);  // the last bin, not the first discrete value
+    CHECK(gato::token_of_action(0.3f, config) == 12);
+    CHECK(gato::token_of_observation(0.3f, config) == 12);  // mu-law: 0.34
+    CHECK(gato::token_of_observation(2, config) == 13);     // mu-law: 0.52
+    CHECK(gato::token_of_discrete(0, config) == 14);
+    CHECK(gato::action_of_token(13, config) == Approx(0.75));
+    CHECK_THROWS_WITH(gato::token_of_discrete(3, config), "gato: discrete value 3 is outside 0 ... 2");
+    CHECK_THROWS_WITH(gato::action_of_token(14, config), "gato: token 14 is not one of the 4 bins from 10 on");
+}
+
+TEST_CASE("patch_position: the middle of the part of the table that a patch covers, half to even; a draw stays inside it") {
+    for (int r = 0; r < 3; ++r) CHECK(gato::patch_position(r, 3, 32) == std::vector<int>{4, 15, 26}[r]);  // 4.5 -> 4
+    CHECK(gato::patch_position(0, 2, 8) == 2);  // rows 0 ... 3: 1.5 -> 2
+    CHECK(gato::patch_position(1, 2, 8) == 6);  // rows 4 ... 7: 5.5 -> 6
+    CHECK(gato::patch_position(1, 2, 8, 0) == 4);
+    CHECK(gato::patch_position(1, 2, 8, 0.99f) == 7);
+    CHECK(gato::patch_position(2, 3, 3) == 2);
+}
+
+// --- the stream ---
+
+// All sizes differ: V = 9 + 8 + 5, E = 12, 3 heads, patches of 2.
+static gato::Config tiny() {
+    return {.text_tokens = 9,
+            .continuous_tokens = 8,
+            .discrete_tokens = 5,
+            .width = 12,
+            .depth = 2,
+            .heads = 3,
+            .mlp_width = 10,
+            .patch_size = 2,
+            .channels = 3,
+            .residual_channels = 4,
+            .groups = 2,
+            .patch_positions = 6,
+            .observation_places = 7};
+}
+
+static gato::Weights tiny_weights() {
+    Random random(1);
+    return gato::make_weights(tiny(), random, {.draw = Draw::normal, .stddev = 0.4f});
+}
+
+static const gato::Episode two_steps{
+    .text = {{1}, {2}}, .continuous_observations = {{0.5f}, {-0.5f}}, .discrete_actions = {{3}, {4}}};
+
+TEST_CASE("tokens_of: observations with their places, a separator, actions; places begin anew at every time step") {
+    const std::vector<gato::Token> stream = gato::tokens_of(two_steps, tiny());
+    const std::vector<int> ids{1, 14, 0, 20, 2, 10, 0, 21}, places{0, 1, -1, -1, 0, 1, -1, -1}, targets{1, 0, 0, 1, 1, 0, 0, 1};
+    // mu-law of 0.5 is 0.387: bin floor(1.387 / 2 * 8) = 5, id 9 + 5; of -0.5: floor(0.613 / 2 * 8) = 2, id 9 + 2
+    REQUIRE(stream.size() == ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        INFO("token ", i);
+        CHECK(stream[i].place == places[i]);
+        CHECK(stream[i].is_target == (targets[i] == 1));
+        CHECK((stream[i].kind == gato::Kind::separator) == (i % 4 == 2));
+    }
+    CHECK(stream[0].id == 1);
+    CHECK(stream[1].id == 14);
+    CHECK(stream[3].id == 9 + 8 + 3);
+    CHECK(stream[5].id == 11);
+}
+
+TEST_CASE("tokens_of: patches come first, without ids, and are never predicted") {
+    const std::vector<gato::Token> stream = gato::tokens_of({.images = {Image(2, 4, 3)}, .discrete_actions = {{1}}}, tiny());
+    REQUIRE(stream.size() == 4);
+    for (int i = 0; i < 2; ++i) {
+        CHECK(stream[i].kind == gato::Kind::patch);
+        CHECK(stream[i].place == i);
+        CHECK_FALSE(stream[i].is_target);
+    }
+}
+
+TEST_CASE("forward: what is predicted are text and actions; the separator predicts the first action, padding predicts nothing") {
+    const gato::Steps steps = gato::forward({two_steps, {.text = {{5, 6}}}}, tiny_weights(), tiny());
+    const std::vector<int> of_first{ignored_label, ignored_label, 20, 2, ignored_label, ignored_label, 21, ignored_label};
+    CHECK(std::vector<int>(steps.labels.begin(), steps.labels.begin() + 8) == of_first);
+    // five columns of padding, 5, 6, separator
+    const std::vector<int> of_second{-100, -100, -100, -100, -100, 6, -100, -100};
+    CHECK(std::vector<int>(steps.labels.begin() + 8, steps.labels.end()) == of_second);
+}
+
+static gato::Episode with_images() {
+    Random random(4);
+    gato::Episode episode{.discrete_observations = {{2}, {0}}, .continuous_actions = {{0.2f}, {-0.7f}}};
+    for (int t = 0; t < 2; ++t) {
+        Image image(4, 2, 3);
+        for (float& pixel : image.pixels) pixel = random.uniform();
+        episode.images.push_back(image);
+    }
+    return episode;
+}
+
+TEST_CASE("forward: episodes do not see one another, padding in front changes nothing, the future changes nothing") {
+    const gato::Weights w = tiny_weights();
+    const gato::Config config = tiny();
+    const Matrix alone = gato::forward({two_steps}, w, config).logits.value();      // (8, V)
+    const gato::Steps both = gato::forward({with_images(), two_steps}, w, config);  // 10 tokens each
+    REQUIRE(both.batch.length == 10);
+    check_close("padded", slice_rows(both.logits.value(), 12, 8), alone);
+    CHECK(identical(slice_rows(both.embeddings.value(), 10, 2), Matrix(2, 12)));  // padding: zeros
+    gato::Episode other = two_steps;
+    other.discrete_actions = {{3}, {0}};
+    const Matrix changed = gato::forward({other}, w, config).logits.value();
+    CHECK(identical(slice_rows(changed, 0, 7), slice_rows(alone, 0, 7)));
+    CHECK(!identical(slice_rows(changed, 7, 1), slice_rows(alone, 7, 1)));
+}
+
+TEST_CASE("forward: each patch lands in its own row, whichever episodes stand around it") {
+    const gato::Weights w = tiny_weights();
+    const gato::Config config = tiny();
+    const gato::Episode episode = with_images();
+    const gato::Steps steps = gato::forward({{.images = {Image(2, 2, 3, 0.5f)}}, two_steps, episode}, w, config);
+    const Matrix patches = gato::embed_images(episode.images, w, config).value();  // (2 * 2, E)
+    const Matrix& x = steps.embeddings.value();
+    for (int t = 0; t < 2; ++t)
+        for (int n = 0; n < 2; ++n)
+            for (int j = 0; j < 12; ++j) CHECK(x(20 + t * 5 + n, j) == Approx(patches(t * 2 + n, j) + w.places.value()(n, j)));
+}
+
+TEST_CASE("gato: gradients of words, separator, places and the patch embedding agree with differences") {
+    const gato::Config config = tiny();
+    const gato::Weights w = tiny_weights();
+    const auto loss_of = [&](const std::vector<Var>& moved_weights) {
+        gato::Weights moved = w;
+        moved.separator = moved_weights[0];
+        moved.places = moved_weights[1];
+        moved.expand.weight = moved_weights[2];
+        moved.rows = moved_weights[3];
+        return gato::loss(gato::forward({with_images(), two_steps}, moved, config));
+    };
+    check_gradient_by_differences(loss_of, {w.separator.value(), w.places.value(), w.expand.weight.value(), w.rows.value()});
+}
+
+TEST_CASE("gato: an episode or config that does not fit is refused, and says why") {
+    Random random;
+    const gato::Config config = tiny();
+    const gato::Weights w = tiny_weights();
+    gato::Config odd = config;
+    odd.heads = 5;
+    CHECK_THROWS_WITH(gato::make_weights(odd, random), "gato: 5 heads must divide a width of 12");
+    odd = config;
+    odd.groups = 3;
+    CHECK_THROWS_WITH(gato::make_weights(odd, random),
+                      "gato: patches of side 2, 3 channels, 3 groups of 4 residual channels: sizes must "
+                      "be positive, and the groups divide the channels");
+    CHECK_THROWS_WITH(gato::forward({}, w, config), "gato: there is no episode");
+    CHECK_THROWS_WITH(gato::forward({{}}, w, config), "gato: an episode without a time step");
+    CHECK_THROWS_WITH(gato::forward({{.text = {{1}, {2}}, .discrete_actions = {{1}}}}, w, config),
+                      "gato: an episode has parts of 2 and of 1 time steps");
+    CHECK_THROWS_WITH(gato::forward({{.text = {{9}}}}, w, config), "gato: text token 9 is outside 0 ... 8");
+    CHECK_THROWS_WITH(gato::forward({{.text = {std::vector<int>(8, 1)}}}, w, config),
+                      "gato: an observation of 8 tokens, there are 7 places");
+    CHECK_THROWS_WITH(gato::embed_images({Image(14, 2, 3)}, w, config), "gato: 7 x 1 patches, there are 6 positions");
+    CHECK_THROWS_WITH(gato::embed_images({}, w, config), "gato: there is no image");
+}
+
+TEST_SUITE_END();
