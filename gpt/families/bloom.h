@@ -32,7 +32,7 @@ struct Weights {
     Norm norm;                  // after the last block
 };
 
-// Fresh weights: normal, biases 0, gains 1; the two matrices of a block that write into the residual stream are divided by sqrt(2 L).
+// Fresh weights: normal, biases 0, gains 1; the two matrices of a block that write into the residual stream divided by sqrt(2 L).
 //   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
 
@@ -44,7 +44,7 @@ LoadRules load_rules();
 
 // --- positions ---
 
-// The slopes m_h of H heads, steepest first. H = 2^k: 2^(-8 (h+1) / H), h = 0 ... H-1. Otherwise those of the next smaller power n,
+// The slopes m_h of H heads. H = 2^k: 2^(-8 (h+1) / H), h = 0 ... H-1. Otherwise those of n heads, n the next smaller power of two,
 // then every second slope of 2n heads.
 //   Example: 4 heads 1/4, 1/16, 1/64, 1/256;   3 heads 1/16, 1/256, 1/4
 //   throws   std::invalid_argument for fewer than one head
@@ -52,7 +52,7 @@ LoadRules load_rules();
 std::vector<float> alibi_slopes(int heads);
 
 // -m_h times the distance from each query back to each key. The queries are the last `queries` of `keys` tokens.
-//   returns  (H * queries, keys)  head 0's, then head 1's, ...: Attending::bias. Keys ahead of the query get 0 and are masked anyway
+//   returns  (H * queries, keys)  head 0's, then head 1's, ...: Attending::bias. Keys ahead of the query get 0; a mask hides them
 Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys);
 
 // --- the model ---

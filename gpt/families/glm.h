@@ -1,12 +1,12 @@
-// glm.h: GLM. Cut spans out of a text, leave a mask for each, and write them after the text: BERT reads the rest, GPT fills the gap.
+// glm.h: GLM. Cut spans out of a text, leave a mask for each, write them after the text: BERT reads the rest, GPT fills the gap.
 //
 //   papers   Du et al., "GLM: General Language Model Pretraining with Autoregressive Blank Infilling", 2021, arXiv 2103.10360
 //            Zeng et al., "GLM-130B: An Open Bilingual Pre-trained Model", 2022, arXiv 2210.02414 (DeepNorm: arXiv 2203.00555)
 //   shows    that what a model is trained for can be one mask matrix and two columns of positions
 //   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
 //            part A  the text with its masks, read in both directions   part B  the spans, written from left to right
-//   differs  a batch is stacked rows; forbidden scores are minus infinity and not -65504; GLM-130B's division of the scores by the number
-//            of the block, taken back after masking, is a trick of half precision and left out; fresh weights are normal in both models
+//   differs  a batch is stacked rows; forbidden scores are minus infinity, not -65504; GLM-130B's division of the scores by the
+//            number of the block, undone after masking, is a trick of half precision and left out; fresh weights are normal
 //   against  gpt/gpt.h: another mask, a second table of positions. GLM-130B: rotation for both tables, a gate, DeepNorm
 //   next     glm.cpp, then its walkthrough
 #pragma once
@@ -54,7 +54,7 @@ struct Weights {
     Norm norm;                  // after the last block
 };
 
-// Fresh weights: normal, biases 0, gains 1; the two matrices of a block that write into the residual stream are divided by sqrt(2 L).
+// Fresh weights: normal, biases 0, gains 1; the two matrices of a block that write into the residual stream divided by sqrt(2 L).
 //   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal},
                      const Init& embeddings = {.draw = Draw::normal});
@@ -104,8 +104,8 @@ struct Batch {
 };
 Batch make_batch(const std::vector<Sequence>& sequences);
 
-// Texts to be continued: part A with one mask, then [sop], then what has been written. Positions go on as the model was trained: GLM
-// gives all that is written the mask's position; so does GLM-130B for [MASK], but for [gMASK] it counts on.
+// Texts to be continued: part A with one mask, then [sop], then what has been written. Positions go on as in training: GLM gives
+// all that is written the mask's position; so does GLM-130B for [MASK], but for [gMASK] it counts on.
 //   texts    without padding, or with padding on the left
 //   last     only of the last so many columns, as of nn/text/batch.h; the mask is (B * last, T) then; 0 = all
 //   throws   std::invalid_argument for a text without [sop], or without a mask before it

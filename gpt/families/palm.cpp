@@ -10,8 +10,8 @@ namespace palm {
 
 // --- the model ---
 
-// Everything between ids and logits. Order::parallel: z' = z + attention(N(z)) + mlp(N(z)). That all heads of queries share one key
-// follows from the width of the key matrix.
+// Everything between ids and logits. Order::parallel: z' = z + attention(N(z)) + mlp(N(z)). That all heads of queries share one
+// key follows from the width of the key matrix.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
                   const Weights& w, const Config& config) {
     const BlockOptions options{.heads = config.heads,

@@ -3,11 +3,11 @@
 //   paper    Chowdhery et al., "PaLM: Scaling Language Modeling with Pathways", 2022, arXiv 2204.02311, section 2
 //            shared keys and values: Shazeer, "Fast Transformer Decoding", 2019, arXiv 1911.02150
 //   shows    that the two sublayers of a block need not wait for each other, and that a cache can be H times smaller
-//   symbols  B sequences   T tokens each   E width   L blocks   H heads   h head width   I inner width   V tokens of the vocabulary
-//   differs  the published numbers are those of a community implementation, the original is not public: it does not scale the logits
-//            by 1 / sqrt(E). A batch is stacked rows
-//   against  gpt/families/llama.h: a parallel block with one norm, one head of keys, LayerNorm without bias, a tied output matrix,
-//            heads that together need not be as wide as the model
+//   symbols  B sequences   T tokens each   E width   L blocks   H heads   h head width   I inner width   V tokens in all
+//   differs  the original is not public; the numbers are those of a community implementation, which does not scale the logits by
+//            1 / sqrt(E). A batch is stacked rows
+//   against  gpt/families/llama.h: a parallel block with one norm, one head of keys, LayerNorm without bias, a tied output
+//            matrix, heads that together need not be as wide as the model
 //   next     palm.cpp, then its walkthrough
 #pragma once
 #include <vector>
@@ -38,8 +38,8 @@ struct Weights {
 // Fresh weights: normal, gains 1.   throws std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
 
-// Names and layout of the community implementation. Everything that reads the normalised tokens is one matrix, whose rows are those
-// of all queries, of the key, the value, then of both halves of the MLP. Blocks count from 1: 0 is the word table.
+// Names and layout of the community implementation. All that reads the normalised tokens is one matrix, whose rows are those of
+// all queries, of the key, the value, then of both halves of the MLP. Blocks count from 1: 0 is the word table.
 Parameters parameters(const Weights& w, const Config& config);
 
 struct Steps {
