@@ -7,6 +7,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("bloom");
@@ -164,6 +165,25 @@ TEST_CASE("bloom: beam search of width 1 is greedy") {
     const bloom::Weights w = tiny_weights();
     const Limits limits{.new_tokens = 5};
     CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+}
+
+TEST_CASE("bloom: a file with the prefix transformer. and a second copy of the word table loads all the same") {
+    const bloom::Weights w = tiny_weights();
+    std::vector<TensorToWrite> tensors;
+    for (const Parameter& parameter : bloom::parameters(w, tiny))
+        tensors.push_back({.name = "transformer." + parameter.name,
+                           .shape = parameter.shape,
+                           .floats = published_value(parameter),
+                           .integers = {}});
+    tensors.push_back({.name = "lm_head.weight", .shape = {11, 12}, .floats = w.words.value(), .integers = {}});
+    const TemporaryFolder folder;
+    const std::string path = folder.path("bloom.safetensors");
+    write_safetensors(path, tensors);
+    Random random(2);
+    const bloom::Weights other = bloom::make_weights(tiny, random);
+    load(bloom::parameters(other, tiny), Safetensors(path), bloom::load_rules());
+    const TokenBatch batch = make_batch({{1, 2, 3}});
+    CHECK(identical(bloom::forward(batch, other, tiny).logits.value(), bloom::forward(batch, w, tiny).logits.value()));
 }
 
 TEST_CASE("bloom: a config or batch that does not fit is refused, and says why") {
