@@ -34,29 +34,33 @@ static Matrix stationary_of(const Matrix& P) {
     return pi;
 }
 
+static void check_distributions(const Matrix& rows, const char* place) {
+    for (int a = 0; a < rows.rows; ++a) {
+        double total = 0;
+        for (int b = 0; b < rows.cols; ++b) {
+            require(rows(a, b) >= 0, place, ": a probability of ", rows(a, b), " in row ", a);
+            total += rows(a, b);
+        }
+        require(std::abs(total - 1) < 1e-5, place, ": row ", a, " sums to ", total, ", not to 1");
+    }
+}
+
 MarkovChain markov_chain_of(Matrix transitions) {
     require(transitions.rows >= 2 && transitions.rows == transitions.cols, "markov_chain_of: transitions are ",
             transitions, ", they must be square with two symbols or more");
-    for (int a = 0; a < transitions.rows; ++a) {
-        double total = 0;
-        for (int b = 0; b < transitions.cols; ++b) {
-            require(transitions(a, b) >= 0, "markov_chain_of: a probability of ", transitions(a, b), " in row ", a);
-            total += transitions(a, b);
-        }
-        require(std::abs(total - 1) < 1e-5, "markov_chain_of: row ", a, " sums to ", total, ", not to 1");
-    }
+    check_distributions(transitions, "markov_chain_of");
     Matrix pi = stationary_of(transitions);
     return {.transitions = std::move(transitions), .stationary = std::move(pi)};
 }
 
-MarkovChain make_markov_chain(Random& random, int symbols, float concentration, float uniform_share) {
-    require(symbols >= 2, "make_markov_chain: ", symbols, " symbols, two are needed");
-    require(concentration > 0, "make_markov_chain: a concentration of ", concentration, ", it must be positive");
-    require(uniform_share >= 0 && uniform_share <= 1, "make_markov_chain: a uniform share of ", uniform_share,
-            " is outside 0 ... 1");
-    Matrix P(symbols, symbols);
-    for (int a = 0; a < symbols; ++a) {
-        std::vector<double> row;  // gamma draws divided by their sum are a Dirichlet draw
+// (rows, symbols) distributions: gamma draws divided by their sum are a Dirichlet draw.
+static Matrix dirichlet_rows(Random& random, int rows, int symbols, float concentration, float uniform_share, const char* place) {
+    require(symbols >= 2, place, ": ", symbols, " symbols, two are needed");
+    require(concentration > 0, place, ": a concentration of ", concentration, ", it must be positive");
+    require(uniform_share >= 0 && uniform_share <= 1, place, ": a uniform share of ", uniform_share, " is outside 0 ... 1");
+    Matrix P(rows, symbols);
+    for (int a = 0; a < rows; ++a) {
+        std::vector<double> row;
         double total = 0;
         for (int b = 0; b < symbols; ++b) {
             row.push_back(gamma_draw(random, concentration));
@@ -65,7 +69,11 @@ MarkovChain make_markov_chain(Random& random, int symbols, float concentration, 
         for (int b = 0; b < symbols; ++b)
             P(a, b) = static_cast<float>((1 - uniform_share) * row[b] / total + uniform_share / symbols);
     }
-    return markov_chain_of(std::move(P));
+    return P;
+}
+
+MarkovChain make_markov_chain(Random& random, int symbols, float concentration, float uniform_share) {
+    return markov_chain_of(dirichlet_rows(random, symbols, symbols, concentration, uniform_share, "make_markov_chain"));
 }
 
 std::vector<int> sample(const MarkovChain& chain, Random& random, int length) {
@@ -94,17 +102,33 @@ double causal_entropy(const MarkovChain& chain) {
     return entropy;
 }
 
-double two_sided_entropy(const MarkovChain& chain) {
+// H(x_1 | x_0 = a, x_d = c): the next symbol, when one further on is known too. p(b | a, c) = P_ab (P^(d-1))_bc / (P^d)_ac
+static double entropy_before(const MarkovChain& chain, int d) {
     const Matrix& P = chain.transitions;
-    const Matrix two_steps = matmul(P, P);  // p(x_t+1 = c | x_t-1 = a)
+    Matrix rest = P;                                          // P^(d-1)
+    for (int step = 2; step < d; ++step) rest = matmul(rest, P);
+    const Matrix all = matmul(P, rest);                       // P^d
     double entropy = 0;
     for (int a = 0; a < P.rows; ++a) {
         for (int c = 0; c < P.cols; ++c) {
-            const Matrix odds = between(chain, a, c);  // (1, S)
-            for (int b = 0; b < P.rows; ++b) entropy += minus_p_log(chain.stationary[a] * two_steps(a, c) * odds[b], odds[b]);
+            if (all(a, c) == 0) continue;
+            for (int b = 0; b < P.rows; ++b) {
+                const double joint = static_cast<double>(P(a, b)) * rest(b, c);
+                entropy += minus_p_log(chain.stationary[a] * joint, joint / all(a, c));
+            }
         }
     }
     return entropy;
+}
+
+double two_sided_entropy(const MarkovChain& chain) { return entropy_before(chain, 2); }
+
+// Symbol by symbol: each knows the one before it, and the far side of the gap, which comes nearer.
+double span_entropy(const MarkovChain& chain, int count) {
+    require(count >= 1, "span_entropy: a span of ", count, " symbols");
+    double sum = 0;
+    for (int d = 2; d <= count + 1; ++d) sum += entropy_before(chain, d);
+    return sum / count;
 }
 
 // p(b | a, c) = P_ab P_bc / sum over b: Bayes' rule, because what follows b does not ask what came before it
@@ -120,4 +144,65 @@ Matrix between(const MarkovChain& chain, int before, int after) {
     }
     for (float& p : odds) p = total > 0 ? static_cast<float>(p / total) : 0;
     return odds;
+}
+
+// --- the last two symbols decide ---
+
+// A text of pairs is a chain of the first order: from the pair (a, b) to (b, c) with p(c | a, b).
+static Matrix pairs_of(const Matrix& transitions) {
+    const int S = transitions.cols;
+    Matrix P(S * S, S * S);
+    for (int a = 0; a < S; ++a)
+        for (int b = 0; b < S; ++b)
+            for (int c = 0; c < S; ++c) P(a * S + b, b * S + c) = transitions(a * S + b, c);
+    return P;
+}
+
+SecondOrderChain second_order_chain_of(Matrix transitions) {
+    const int S = transitions.cols;
+    require(S >= 2 && transitions.rows == S * S, "second_order_chain_of: transitions are ", transitions,
+            ", they must be (S * S, S) with two symbols or more");
+    check_distributions(transitions, "second_order_chain_of");
+    Matrix pi = stationary_of(pairs_of(transitions));
+    return {.transitions = std::move(transitions), .stationary = std::move(pi)};
+}
+
+SecondOrderChain make_second_order_chain(Random& random, int symbols, float concentration, float uniform_share) {
+    return second_order_chain_of(
+        dirichlet_rows(random, symbols * symbols, symbols, concentration, uniform_share, "make_second_order_chain"));
+}
+
+std::vector<int> sample(const SecondOrderChain& chain, Random& random, int length) {
+    const int S = chain.symbols();
+    const int pair = draw(chain.stationary.row(0), S * S, random.uniform());
+    std::vector<int> symbols{pair / S, pair % S};
+    while (static_cast<int>(symbols.size()) < length) {
+        const int t = static_cast<int>(symbols.size());
+        symbols.push_back(draw(chain.transitions.row(symbols[t - 2] * S + symbols[t - 1]), S, random.uniform()));
+    }
+    symbols.resize(length);
+    return symbols;
+}
+
+double causal_entropy(const SecondOrderChain& chain) {
+    double entropy = 0;
+    for (int pair = 0; pair < chain.transitions.rows; ++pair)
+        for (int c = 0; c < chain.symbols(); ++c)
+            entropy += minus_p_log(chain.stationary[pair] * chain.transitions(pair, c), chain.transitions(pair, c));
+    return entropy;
+}
+
+double bigram_entropy(const SecondOrderChain& chain) {
+    const int S = chain.symbols();
+    double entropy = 0;
+    for (int b = 0; b < S; ++b) {
+        double of_b = 0;                        // p(x_t-1 = b)
+        std::vector<double> with_next(S, 0.0);  // p(x_t-1 = b, x_t = c)
+        for (int a = 0; a < S; ++a) {
+            of_b += chain.stationary[a * S + b];
+            for (int c = 0; c < S; ++c) with_next[c] += chain.stationary[a * S + b] * chain.transitions(a * S + b, c);
+        }
+        for (int c = 0; c < S; ++c) entropy += minus_p_log(with_next[c], with_next[c] / of_b);
+    }
+    return entropy;
 }

@@ -31,5 +31,31 @@ double unigram_entropy(const MarkovChain& chain);    // H(x_t):                 
 double causal_entropy(const MarkovChain& chain);     // H(x_t | x_t-1):             the floor of every left-to-right model
 double two_sided_entropy(const MarkovChain& chain);  // H(x_t | x_t-1, x_t+1):      the floor of a model that sees both sides
 
+// H of `count` symbols for each of them, when the symbols on both sides of the gap are known: the floor of filling it.
+//   Example: span_entropy(chain, 1) is two_sided_entropy(chain); a long span tends to causal_entropy(chain)
+double span_entropy(const MarkovChain& chain, int count);
+
 // p(x_t = b | x_t-1 = before, x_t+1 = after) for every b, (1, S): what a perfect model answers for a hidden symbol.
 Matrix between(const MarkovChain& chain, int before, int after);
+
+// --- the last two symbols decide ---
+
+// A bigram knows too little of such a text, and its floor is as exact.
+struct SecondOrderChain {
+    Matrix transitions;  // (S*S, S)  row a S + b: p(next | a, then b); every row sums to 1
+    Matrix stationary;   // (1, S*S)  how often each pair occurs
+
+    int symbols() const { return transitions.cols; }
+};
+
+// Rows from a Dirichlet distribution, mixed with a little of the uniform one.   throws as make_markov_chain
+SecondOrderChain make_second_order_chain(Random& random, int symbols = 6, float concentration = 0.25f, float uniform_share = 0.05f);
+
+// The chain of a table written by hand.   throws std::invalid_argument when a row is not a distribution or the shape is not (S*S, S)
+SecondOrderChain second_order_chain_of(Matrix transitions);
+
+// `length` symbols, the first two drawn as a pair.
+std::vector<int> sample(const SecondOrderChain& chain, Random& random, int length);
+
+double causal_entropy(const SecondOrderChain& chain);  // H(x_t | x_t-2, x_t-1): the floor of every left-to-right model
+double bigram_entropy(const SecondOrderChain& chain);  // H(x_t | x_t-1):        the floor of a model that only knows the last symbol

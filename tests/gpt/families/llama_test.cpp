@@ -156,6 +156,22 @@ TEST_CASE("llama::config_of: what is saved is read back, in both layouts, with s
     }
 }
 
+TEST_CASE("llama: a file with stored frequencies of the rotation loads all the same") {
+    const llama::Weights w = tiny_weights();
+    std::vector<TensorToWrite> tensors;
+    for (const Parameter& parameter : llama::parameters(w, tiny))
+        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter), .integers = {}});
+    tensors.push_back({.name = "model.layers.0.self_attn.rotary_emb.inv_freq", .shape = {1}, .floats = Matrix{{1}}, .integers = {}});
+    const TemporaryFolder folder;
+    const std::string path = folder.path("llama.safetensors");
+    write_safetensors(path, tensors);
+    Random random(2);
+    const llama::Weights other = llama::make_weights(tiny, random);
+    load(llama::parameters(other, tiny), Safetensors(path), llama::load_rules());
+    const TokenBatch batch = make_batch({{1, 2, 3}});
+    CHECK(identical(llama::forward(batch, other, tiny).logits.value(), llama::forward(batch, w, tiny).logits.value()));
+}
+
 TEST_CASE("llama: a config or batch that does not fit is refused, and says why") {
     Random random;
     CHECK_THROWS_WITH(llama::make_weights({.width = 12, .heads = 4}, random),

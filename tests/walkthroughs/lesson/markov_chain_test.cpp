@@ -64,4 +64,45 @@ TEST_CASE("a table that is no distribution is refused") {
     CHECK_THROWS_WITH(between(make_markov_chain(random, 3), 0, 3), "between: symbols 0 and 3 of 3");
 }
 
+TEST_CASE("span_entropy: one symbol is the two-sided entropy, two can be worked out by hand, a long span is nearly causal") {
+    const MarkovChain chain = markov_chain_of({{0.5f, 0.5f}, {1, 0}});
+    CHECK(span_entropy(chain, 1) == Approx(two_sided_entropy(chain)));
+    // Two symbols between a and c. The paths and their probabilities P_ax P_xy P_yc:
+    //   0xy0: xy = 00 1/8, 01 1/4, 10 1/4, together 5/8      0xy1: xy = 00 1/8, 10 1/4, together 3/8
+    //   1xy0: xy = 00 1/4, 01 1/2, together 3/4              1xy1: xy = 00 alone
+    const double from_0_to_0 = std::log(5.0) - 4.0 / 5 * std::log(2.0), third = std::log(3.0) - 2.0 / 3 * std::log(2.0);
+    const double both = 2.0 / 3 * (5.0 / 8 * from_0_to_0 + 3.0 / 8 * third) + 1.0 / 3 * (3.0 / 4 * third);
+    CHECK(span_entropy(chain, 2) == Approx(both / 2));
+    CHECK(span_entropy(chain, 60) == Approx(causal_entropy(chain)).epsilon(0.01));
+    CHECK_THROWS_WITH(span_entropy(chain, 0), "span_entropy: a span of 0 symbols");
+}
+
+TEST_CASE("SecondOrderChain: entropies that can be worked out by hand") {
+    // The next symbol is always the last but one, so 0 0 0 ..., 1 1 1 ... and 0 1 0 1 ... are the only texts.
+    const SecondOrderChain chain = second_order_chain_of({{1, 0}, {1, 0}, {0, 1}, {0, 1}});
+    // Pairs are equally frequent; after a pair nothing is open, after one symbol both are equally likely
+    for (const float share : chain.stationary) CHECK(share == Approx(0.25));
+    CHECK(causal_entropy(chain) == Approx(0));
+    CHECK(bigram_entropy(chain) == Approx(std::log(2.0)));
+    Random random(1);
+    const std::vector<int> text = sample(chain, random, 9);
+    CHECK(text.size() == 9);
+    for (int t = 2; t < 9; ++t) CHECK(text[t] == text[t - 2]);
+    CHECK(sample(chain, random, 1).size() == 1);
+}
+
+TEST_CASE("SecondOrderChain: a long sample has the entropy that was computed, and the last symbol alone tells less") {
+    for (int seed = 1; seed <= 3; ++seed) {
+        Random random(seed);
+        const SecondOrderChain chain = make_second_order_chain(random);
+        CHECK(causal_entropy(chain) < bigram_entropy(chain) - 0.1);
+        const std::vector<int> text = sample(chain, random, 30000);
+        double surprise = 0;
+        for (std::size_t t = 2; t < text.size(); ++t) surprise -= std::log(chain.transitions(text[t - 2] * 6 + text[t - 1], text[t]));
+        CHECK(surprise / 29998 == Approx(causal_entropy(chain)).epsilon(0.03));
+    }
+    CHECK_THROWS_WITH(second_order_chain_of({{1, 0}, {0, 1}}),
+                      "second_order_chain_of: transitions are (2, 2), they must be (S * S, S) with two symbols or more");
+}
+
 TEST_SUITE_END();

@@ -1,0 +1,114 @@
+#include "gpt/families/bloom.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
+#include "nn/training/loss.h"
+
+namespace bloom {
+
+// --- positions ---
+
+std::vector<float> alibi_slopes(int heads) {
+    require(heads > 0, "alibi_slopes: ", heads, " heads, at least one is needed");
+    int n = 1;  // the largest power of two that is not above H
+    while (2 * n <= heads) n *= 2;
+    std::vector<float> slopes;
+    for (int h = 0; h < n; ++h) slopes.push_back(static_cast<float>(std::exp2(-8.0 * (h + 1) / n)));
+    for (int m = 0; m < heads - n; ++m) slopes.push_back(static_cast<float>(std::exp2(-8.0 * (2 * m + 1) / (2 * n))));
+    return slopes;
+}
+
+Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
+    const int H = static_cast<int>(slopes.size());
+    Matrix bias(H * queries, keys);  // (H n, m)
+    for (int h = 0; h < H; ++h) {
+        for (int query = 0; query < queries; ++query) {
+            const int i = keys - queries + query;  // its place among the keys
+            for (int j = 0; j <= i; ++j) bias(h * queries + query, j) = -slopes[h] * static_cast<float>(i - j);
+        }
+    }
+    return bias;
+}
+
+// --- the model ---
+
+// Everything between ids and logits. A position enters in one place only: the distances are a bias on the scores of every block.
+// Padding is a few columns at one end, so it changes no distance between tokens.
+static Steps read(const std::vector<int>& ids, int queries, int keys, std::vector<BlockContext> contexts, const Weights& w,
+                  const Config& config) {
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
+    const Var distances(alibi_bias(alibi_slopes(config.heads), queries, keys));  // (H T, T so far), a constant
+    for (BlockContext& context : contexts) context.self.bias = distances;
+    Steps steps;
+    steps.words = embed(w.words, ids);                                     // (B*T, E)
+    steps.embeddings = layer_norm(steps.words, w.words_norm, config.eps);  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);  // (B*T, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
+    return steps;
+}
+
+Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
+    require_fits("bloom", batch);
+    Steps steps = read(batch.ids, batch.length, batch.length, {{.self = attending(batch, true)}}, w, config);
+    steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
+    return steps;
+}
+
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.words); }
+
+Var loss(const Steps& steps, const TokenBatch& batch) { return cross_entropy(steps.logits, next_tokens(batch)); }
+
+// --- one token after the other ---
+
+Memory make_memory(const Config& config, int sequences, int capacity) {
+    return ::make_memory(config.depth, sequences, capacity, config.width);
+}
+
+Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
+    const Reading reading = read_next(memory, next, "bloom");
+    return read(next.ids, next.length, memory.seen.length, reading.contexts, w, config);
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0, "bloom: ", config.vocabulary, " tokens, width ",
+            config.width, ", depth ", config.depth, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "bloom: ", config.heads, " heads do not divide a width of ",
+            config.width);
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    Init matrices = init;
+    matrices.residual = init.residual / std::sqrt(2.0f * std::max(1, config.depth));
+    const BlockShape shape{.width = config.width, .mlp_width = 4 * config.width};
+    Weights w;
+    w.words = make_embedding(random, config.vocabulary, config.width, init);
+    w.words_norm = make_layer_norm(config.width);
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, matrices));
+    w.norm = make_layer_norm(config.width);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    Parameters table;
+    table.push_back({"word_embeddings.weight", {config.vocabulary, config.width}, Stored::as_it_is, {w.words}});
+    add_parameters(table, "word_embeddings_layernorm", w.words_norm);
+    add_parameters(table, "h.", w.blocks, bloom_names, config.heads);
+    add_parameters(table, "ln_f", w.norm);
+    return table;
+}
+
+LoadRules load_rules() {
+    LoadRules rules;
+    rules.optional_prefixes = {"transformer."};
+    rules.other_names = {{"word_embeddings.weight", "lm_head.weight"}};
+    return rules;
+}
+
+}  // namespace bloom

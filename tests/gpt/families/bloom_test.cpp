@@ -1,0 +1,199 @@
+#include "gpt/families/bloom.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/fixture_views.h"
+#include "tests/golden.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("bloom");
+
+static bloom::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    return {.vocabulary = file.metadata_int("vocab_size"),
+            .width = file.metadata_int("hidden_size"),
+            .depth = file.metadata_int("n_layer"),
+            .heads = file.metadata_int("n_head"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon"))};
+}
+
+static TokenBatch batch_of_fixture(const Golden& golden) {
+    const Matrix mask = numbers_of(golden, "input.attention_mask");
+    const Side side = golden.file.metadata_text("padding_side") == "left" ? Side::left : Side::right;
+    return make_batch(sequences_of(golden, "input.input_ids", mask), golden.file.metadata_int("pad_token_id"), side);
+}
+
+// The fixture's labels stand at the token itself; the published code shifts them by one.
+static std::vector<int> shifted_labels(const Golden& golden, const TokenBatch& batch) {
+    const std::vector<int> labels = golden.integers("input.labels");
+    std::vector<int> shifted;
+    for (int b = 0; b < batch.sequences; ++b)
+        for (int t = 1; t <= batch.length; ++t)
+            shifted.push_back(t < batch.length ? labels[b * batch.length + t] : ignored_label);
+    return shifted;
+}
+
+TEST_CASE("bloom: the slopes, every step, the loss, every gradient and the next token equal the published implementation's") {
+    for (const std::string& path : golden_files("bloom")) {
+        const Golden golden(path);
+        const bloom::Config config = config_of_fixture(golden);
+        const TokenBatch batch = batch_of_fixture(golden);
+        CHECK(batch.ids == golden.integers("input.input_ids"));
+        CHECK(next_tokens(batch) == shifted_labels(golden, batch));
+        Random random;
+        const bloom::Weights w = bloom::make_weights(config, random);
+        const Parameters parameters = bloom::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const bloom::Steps steps = bloom::forward(batch, w, config);
+        const Var loss = bloom::loss(steps, batch);
+
+        const Matrix mask = numbers_of(golden, "input.attention_mask");
+        golden.check("alibi_slopes", row_of(bloom::alibi_slopes(config.heads)));
+        golden.check("word_embeddings", padding_zeroed(steps.words.value(), mask));
+        golden.check("embeddings", padding_zeroed(steps.embeddings.value(), mask));
+        // The published sublayers add the residual connection themselves, so their outputs are the stream after them.
+        check_stack(golden, steps.decoder, config.depth,
+                    {{"layer.#.query_key_value", Step::query_key_value, Heads::interleaved},
+                     {"layer.#.attention", Step::weights},
+                     {"layer.#.self_attention", Step::after_attention},
+                     {"layer.#.mlp", Step::output},
+                     {"layer.#", Step::output}},
+                    {.sequences = batch.sequences, .heads = config.heads, .mask = mask});
+        golden.check("ln_f", padding_zeroed(steps.hidden.value(), mask));
+        golden.check("logits", padding_zeroed(steps.logits.value(), mask));
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+
+        std::vector<int> next;
+        for (const std::vector<int>& written : generate(batch, w, config, Limits{.new_tokens = 1})) next.push_back(written[0]);
+        golden.check_integers("greedy_next", next);
+        golden.check_all_used();
+    }
+}
+
+// --- positions ---
+
+TEST_CASE("alibi_slopes: powers of 1/2 for a power of two heads, every second slope of the next power for the others") {
+    // by hand: 8 heads 2^-1 ... 2^-8; 4 heads 2^-2, 2^-4, 2^-6, 2^-8
+    CHECK(bloom::alibi_slopes(8) ==
+          std::vector<float>{1 / 2.f, 1 / 4.f, 1 / 8.f, 1 / 16.f, 1 / 32.f, 1 / 64.f, 1 / 128.f, 1 / 256.f});
+    CHECK(bloom::alibi_slopes(4) == std::vector<float>{1 / 4.f, 1 / 16.f, 1 / 64.f, 1 / 256.f});
+    CHECK(bloom::alibi_slopes(1) == std::vector<float>{1 / 256.f});
+    // 6 = 4 + 2: the four of 4 heads, then number 0 and 2 of 8 heads
+    CHECK(bloom::alibi_slopes(6) == std::vector<float>{1 / 4.f, 1 / 16.f, 1 / 64.f, 1 / 256.f, 1 / 2.f, 1 / 8.f});
+    // 3 = 2 + 1: 2^-4, 2^-8, then number 0 of 4 heads
+    CHECK(bloom::alibi_slopes(3) == std::vector<float>{1 / 16.f, 1 / 256.f, 1 / 4.f});
+    CHECK_THROWS_WITH(bloom::alibi_slopes(0), "alibi_slopes: 0 heads, at least one is needed");
+}
+
+TEST_CASE("alibi_bias: minus slope times distance, head after head, for the last queries of all keys") {
+    // 2 queries, the last of 3 tokens: query 1 is 1, 0 away from tokens 0, 1; query 2 is 2, 1, 0 away
+    CHECK(identical(bloom::alibi_bias({0.5f, 0.25f}, 2, 3),
+                    Matrix{{-0.5f, -0.f, 0}, {-1, -0.5f, -0.f}, {-0.25f, -0.f, 0}, {-0.5f, -0.25f, -0.f}}));
+}
+
+TEST_CASE("alibi_bias: a query and keys that score alike give the weights 2^-distance times a constant, at slope ln 2") {
+    // by hand: scores 0 everywhere, bias -ln 2 times 2, 1, 0: weights 1 : 2 : 4
+    const Var zero(Matrix(3, 1)), v(Matrix{{7}, {0}, {14}});
+    const KeepSteps keep;
+    const Attended attended =
+        attend(zero, zero, v, 1, {.may = causal(3, 3), .bias = Var(bloom::alibi_bias({std::log(2.f)}, 3, 3))});
+    check_close("weights", slice_rows(attended.weights.value(), 2, 1), {{1 / 7.f, 2 / 7.f, 4 / 7.f}});
+    CHECK(attended.context.value()(2, 0) == doctest::Approx(9));  // (7 + 0 + 56) / 7
+}
+
+// --- properties ---
+
+// All sizes differ: V = 11, E = 12, 3 heads of 4.
+static const bloom::Config tiny{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3};
+
+static bloom::Weights tiny_weights() {
+    Random random(1);
+    return bloom::make_weights(tiny, random, {.draw = Draw::normal, .stddev = 0.5f});
+}
+
+TEST_CASE("bloom: the tokens that come later change nothing before them") {
+    const bloom::Weights w = tiny_weights();
+    const Matrix one = bloom::forward(make_batch({{1, 2, 3, 4, 5}}), w, tiny).logits.value();
+    const Matrix other = bloom::forward(make_batch({{1, 2, 3, 9, 9}}), w, tiny).logits.value();
+    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
+    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
+}
+
+TEST_CASE("bloom: the order of earlier tokens matters, though there is no table of positions") {
+    const bloom::Weights w = tiny_weights();
+    const Matrix one = bloom::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
+    const Matrix other = bloom::forward(make_batch({{2, 1, 3}}), w, tiny).logits.value();
+    CHECK(difference(slice_rows(one, 2, 1), slice_rows(other, 2, 1)) != "");
+}
+
+TEST_CASE("bloom: padding on either side changes no logit of a token, and none of what is written after it") {
+    const bloom::Weights w = tiny_weights();
+    const Matrix alone = bloom::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
+    const TokenBatch left = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
+    const TokenBatch right = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}});
+    check_close("left", slice_rows(bloom::forward(left, w, tiny).logits.value(), 7, 3), alone);
+    check_close("right", slice_rows(bloom::forward(right, w, tiny).logits.value(), 5, 3), alone);
+    const Limits limits{.new_tokens = 6};
+    CHECK(generate(left, w, tiny, limits)[1] == generate(make_batch({{1, 2, 3}}), w, tiny, limits)[0]);
+}
+
+TEST_CASE("bloom: read_on gives the numbers of the full pass, also after padding on the left") {
+    const bloom::Weights w = tiny_weights();
+    const TokenBatch all = make_batch({{4, 5, 6, 7, 8, 9}, {1, 2, 3, 4}}, 0, Side::left);
+    const Matrix full = bloom::forward(all, w, tiny).hidden.value();
+    Memory memory = bloom::make_memory(tiny, 2, 6);
+    bloom::read_on(make_batch({{4, 5, 6}, {1}}, 0, Side::left), w, tiny, memory);
+    const Matrix two = bloom::read_on(make_batch({{7, 8}, {2, 3}}), w, tiny, memory).hidden.value();
+    const Matrix one = bloom::read_on(make_batch({{9}, {4}}), w, tiny, memory).hidden.value();
+    check_close("two at once, first sequence", slice_rows(two, 0, 2), slice_rows(full, 3, 2));
+    check_close("two at once, second sequence", slice_rows(two, 2, 2), slice_rows(full, 9, 2));
+    check_close("one, first sequence", slice_rows(one, 0, 1), slice_rows(full, 5, 1));
+    check_close("one, second sequence", slice_rows(one, 1, 1), slice_rows(full, 11, 1));
+    CHECK_THROWS_WITH(bloom::read_on(make_batch({{8}, {3}}), w, tiny, memory),
+                      "bloom: the memory holds 6 of 6 tokens, 1 more do not fit");
+}
+
+TEST_CASE("bloom: beam search of width 1 is greedy") {
+    const bloom::Weights w = tiny_weights();
+    const Limits limits{.new_tokens = 5};
+    CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+}
+
+TEST_CASE("bloom: a file with the prefix transformer. and a second copy of the word table loads all the same") {
+    const bloom::Weights w = tiny_weights();
+    std::vector<TensorToWrite> tensors;
+    for (const Parameter& parameter : bloom::parameters(w, tiny))
+        tensors.push_back({.name = "transformer." + parameter.name,
+                           .shape = parameter.shape,
+                           .floats = published_value(parameter),
+                           .integers = {}});
+    tensors.push_back({.name = "lm_head.weight", .shape = {11, 12}, .floats = w.words.value(), .integers = {}});
+    const TemporaryFolder folder;
+    const std::string path = folder.path("bloom.safetensors");
+    write_safetensors(path, tensors);
+    Random random(2);
+    const bloom::Weights other = bloom::make_weights(tiny, random);
+    load(bloom::parameters(other, tiny), Safetensors(path), bloom::load_rules());
+    const TokenBatch batch = make_batch({{1, 2, 3}});
+    CHECK(identical(bloom::forward(batch, other, tiny).logits.value(), bloom::forward(batch, w, tiny).logits.value()));
+}
+
+TEST_CASE("bloom: a config or batch that does not fit is refused, and says why") {
+    Random random;
+    CHECK_THROWS_WITH(bloom::make_weights({.width = 12, .heads = 5}, random), "bloom: 5 heads do not divide a width of 12");
+    CHECK_THROWS_WITH(bloom::make_weights({.vocabulary = 0}, random),
+                      "bloom: 0 tokens, width 14336, depth 70: sizes must be positive");
+    CHECK(without_place(error_of([&] {
+              bloom::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
+          })) == "embed: id 11 is outside a table of 11 rows");
+}
+
+TEST_SUITE_END();

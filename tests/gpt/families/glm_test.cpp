@@ -1,0 +1,302 @@
+#include "gpt/families/glm.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/fixture_views.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("glm");
+
+static std::vector<int> integers_of(const MayAttend& may) { return {may.table.begin(), may.table.end()}; }
+
+static glm::Config glm_config(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    return {.version = glm::Version::glm,
+            .vocabulary = file.metadata_int("vocab_size"),
+            .positions = file.metadata_int("max_sequence_length"),
+            .width = file.metadata_int("hidden_size"),
+            .depth = file.metadata_int("num_layers"),
+            .heads = file.metadata_int("num_attention_heads"),
+            .mlp_width = 4 * file.metadata_int("hidden_size"),
+            .eps = static_cast<float>(file.metadata_double("layernorm_epsilon")),
+            .special = {.mask = file.metadata_int("MASK_token_id"),
+                        .long_mask = file.metadata_int("gMASK_token_id"),
+                        .sentence_mask = file.metadata_int("sMASK_token_id"),
+                        .start = file.metadata_int("sop_token_id"),
+                        .end = file.metadata_int("eop_token_id")}};
+}
+
+static glm::Config glm130b_config(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    CHECK(!golden.flag("position_encoding_2d"));
+    return {.version = glm::Version::glm130b,
+            .vocabulary = file.metadata_int("vocab_size"),
+            .width = file.metadata_int("hidden_size"),
+            .depth = file.metadata_int("num_layers"),
+            .heads = file.metadata_int("num_attention_heads"),
+            .mlp_width = file.metadata_int("inner_hidden_size"),
+            .eps = static_cast<float>(file.metadata_double("layernorm_epsilon")),
+            .alpha = static_cast<float>(file.metadata_double("deepnorm_alpha")),
+            .special = {.mask = file.metadata_int("mask_token_id"),
+                        .long_mask = file.metadata_int("gmask_token_id"),
+                        .start = file.metadata_int("sop_token_id")}};
+}
+
+// The fixture's texts with the spans that it cuts out; also its `sep`.
+static std::vector<glm::Sequence> sequences_of_fixture(const Golden& golden, const glm::SpecialTokens& special) {
+    const std::vector<std::vector<int>> texts = sequences_of(golden, "input.text");
+    const int mask_of_task[] = {special.mask, special.long_mask, special.sentence_mask};
+    std::vector<glm::Sequence> sequences;
+    for (std::size_t row = 0; row < texts.size(); ++row) {
+        const std::string name = "input.row" + text(static_cast<int>(row)) + ".";
+        const std::vector<int> bounds = golden.integers(name + "spans");
+        std::vector<glm::Span> spans;
+        for (std::size_t k = 0; k + 1 < bounds.size(); k += 2) spans.push_back({bounds[k], bounds[k + 1]});
+        sequences.push_back(glm::cut_spans(texts[row], spans, golden.integers(name + "permutation"),
+                                           mask_of_task[golden.integers(name + "task")[0]], special));
+    }
+    return sequences;
+}
+
+TEST_CASE("glm: the sequence built from a text, every step, the loss and every gradient equal the published implementation's") {
+    for (const std::string& path : golden_files("glm")) {
+        const Golden golden(path);
+        const glm::Config config = glm_config(golden);
+        const std::vector<glm::Sequence> sequences = sequences_of_fixture(golden, config.special);
+        const glm::Batch batch = glm::make_batch(sequences);
+        std::vector<int> separators;
+        for (const glm::Sequence& sequence : sequences) separators.push_back(sequence.context);
+        golden.check_integers("sep", separators);
+        golden.check_integers("tokens", batch.tokens);
+        golden.check_integers("targets", batch.targets);
+        golden.check_integers("loss_mask", batch.loss_mask);
+        golden.check_integers("position_ids", batch.positions);
+        golden.check_integers("block_position_ids", batch.block_positions);
+        golden.check_integers("attention_mask", integers_of(batch.may));
+
+        Random random;
+        const glm::Weights w = glm::make_weights(config, random);
+        const Parameters parameters = glm::parameters(w, config);
+        golden.load_weights(parameters);
+        const Tape tape;
+        const glm::Steps steps = glm::forward(batch, w, config);
+        const Var loss = glm::loss(steps, batch);
+        golden.check("embeddings", steps.embeddings.value());
+        check_stack(golden, steps.decoder, config.depth,
+                    {{"layer.#.query_key_value", Step::query_key_value},
+                     {"layer.#.attention_probs", Step::weights},
+                     {"layer.#.attention", Step::attention_output},
+                     {"layer.#", Step::output}},
+                    {.sequences = batch.sequences, .heads = config.heads});
+        golden.check("final_layernorm", steps.hidden.value());
+        golden.check("logits", steps.logits.value());
+        golden.check("token_loss", reshape(glm::target_losses(steps, batch).value(), batch.sequences, batch.length));
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+TEST_CASE("GLM-130B: positions and mask of a prompt, every step, the loss and every gradient equal the published layers'") {
+    for (const std::string& path : golden_files("glm130b")) {
+        const Golden golden(path);
+        const glm::Config config = glm130b_config(golden);
+        glm::Batch batch = glm::to_be_continued(make_batch(sequences_of(golden, "input.input_ids")), config);
+        CHECK(batch.positions == golden.integers("input.position_ids"));
+        CHECK(integers_of(batch.may) == golden.integers("input.allowed"));
+        batch.targets = golden.integers("input.labels");
+        batch.loss_mask = integers_of(numbers_of(golden, "input.loss_mask"));
+
+        Random random;
+        const glm::Weights w = glm::make_weights(config, random);
+        const Parameters parameters = glm::parameters(w, config);
+        golden.load_weights(parameters);
+        const Tape tape;
+        const glm::Steps steps = glm::forward(batch, w, config);
+        const Var loss = glm::loss(steps, batch);
+        golden.check("embeddings", steps.embeddings.value());
+        check_stack(golden, steps.decoder, config.depth, {{"layer.#.attention_probs", Step::weights}, {"layer.#", Step::output}},
+                    {.sequences = batch.sequences, .heads = config.heads});
+        golden.check("final_layernorm", steps.hidden.value());
+        golden.check("logits", steps.logits.value());
+        golden.check("token_loss", reshape(glm::target_losses(steps, batch).value(), batch.sequences, batch.length));
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// --- from a text to a sequence ---
+
+// M, S, E and two more; text tokens are above.
+static const glm::SpecialTokens special{.mask = 1, .long_mask = 2, .sentence_mask = 3, .start = 4, .end = 5};
+
+TEST_CASE("cut_spans: a mask for each span, then the spans in shuffled order, each one token behind its targets") {
+    // by hand: text 6 7 8 9 10 with tokens 1-2 and token 4 cut out, the second first
+    const glm::Sequence s = glm::cut_spans({6, 7, 8, 9, 10}, {{1, 3}, {4, 5}}, {1, 0}, 1, special);
+    CHECK(s.tokens == std::vector<int>{6, 1, 9, 1, 4, 10, 4, 7, 8});
+    CHECK(s.targets == std::vector<int>{6, 1, 9, 1, 10, 5, 7, 8, 5});
+    CHECK(s.loss_mask == std::vector<int>{0, 0, 0, 0, 1, 1, 1, 1, 1});
+    CHECK(s.positions == std::vector<int>{0, 1, 2, 3, 3, 3, 1, 1, 1});
+    CHECK(s.block_positions == std::vector<int>{0, 0, 0, 0, 1, 2, 1, 2, 3});
+    CHECK(s.context == 4);
+}
+
+TEST_CASE("cut_spans: spans that touch, are empty or lie outside, and permutations with gaps are refused") {
+    const std::string rule = ": spans must not be empty, in order, with a token between two of them";
+    CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{0, 1}, {1, 2}}, {0, 1}, 1, special),
+                      ("glm: the span 1 to 2 of a text of 3 tokens" + rule).c_str());
+    CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{1, 1}}, {0}, 1, special),
+                      ("glm: the span 1 to 1 of a text of 3 tokens" + rule).c_str());
+    CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{2, 4}}, {0}, 1, special),
+                      ("glm: the span 2 to 4 of a text of 3 tokens" + rule).c_str());
+    CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{0, 1}, {2, 3}}, {0, 0}, 1, special),
+                      "glm: a permutation of 2 numbers must name each of 2 spans once");
+}
+
+TEST_CASE("make_batch: part A sees all of itself and nothing of part B; B sees A and what is written before it; padding is 0") {
+    // 6 M 8 | S 7 and a shorter one, 6 M | S, whose target is 5
+    const glm::Batch batch = glm::make_batch(
+        {glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, 1, special), glm::cut_spans({6, 9}, {{1, 2}}, {0}, 1, special)});
+    CHECK(batch.tokens == std::vector<int>{6, 1, 8, 4, 7, 6, 1, 4, 9, 0});
+    CHECK(batch.targets == std::vector<int>{6, 1, 8, 7, 5, 6, 1, 9, 5, 0});
+    CHECK(batch.loss_mask == std::vector<int>{0, 0, 0, 1, 1, 0, 0, 1, 1, 0});
+    CHECK(batch.positions == std::vector<int>{0, 1, 2, 1, 1, 0, 1, 1, 1, 0});
+    CHECK(integers_of(batch.may) == std::vector<int>{1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1,
+                                                     1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1});
+    CHECK_THROWS_WITH(glm::make_batch({}), "glm: a batch of no sequences");
+}
+
+TEST_CASE("to_be_continued: what is written has the mask's position; after [gMASK] GLM-130B counts on") {
+    const glm::Config old{.special = special}, large{.version = glm::Version::glm130b, .special = special};
+    const TokenBatch blank = make_batch({{6, 1, 8, 4, 7, 9}}), tail = make_batch({{6, 8, 2, 4, 7, 9}});
+    CHECK(glm::to_be_continued(blank, old).positions == std::vector<int>{0, 1, 2, 1, 1, 1});
+    CHECK(glm::to_be_continued(blank, old).block_positions == std::vector<int>{0, 0, 0, 1, 2, 3});
+    CHECK(glm::to_be_continued(blank, large).positions == std::vector<int>{0, 1, 2, 1, 1, 1});
+    CHECK(glm::to_be_continued(tail, old).positions == std::vector<int>{0, 1, 2, 2, 2, 2});
+    CHECK(glm::to_be_continued(tail, large).positions == std::vector<int>{0, 1, 2, 3, 4, 5});
+    // padded on the left by one, only the last two columns
+    const glm::Batch last = glm::to_be_continued(make_batch({{6, 1, 8, 4, 7}, {1, 8, 4, 7}}, 0, Side::left), old, 2);
+    CHECK(last.positions == std::vector<int>{1, 1, 0, 0});
+    CHECK(last.block_positions == std::vector<int>{1, 2, 1, 2});
+    CHECK(integers_of(last.may) == std::vector<int>{1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1});
+    CHECK_THROWS_WITH(glm::to_be_continued(make_batch({{6, 1, 8}}), old),
+                      "glm: sequence 0 has no [sop], token 4, where its blank is filled");
+    CHECK_THROWS_WITH(glm::to_be_continued(make_batch({{6, 8, 4}}), old),
+                      "glm: sequence 0 has no [MASK], [gMASK] or [sMASK] before its [sop]");
+}
+
+// --- properties of both models ---
+
+// All sizes differ: V = 13, P = 9, E = 12, 3 heads of 4, F = 10.
+static glm::Config tiny(glm::Version version) {
+    return {.version = version,
+            .vocabulary = 13,
+            .positions = 9,
+            .width = 12,
+            .depth = 2,
+            .heads = 3,
+            .mlp_width = 10,
+            .special = special};
+}
+
+static glm::Weights tiny_weights(glm::Version version) {
+    Random random(1);
+    return glm::make_weights(tiny(version), random, {.draw = Draw::normal, .stddev = 0.5f},
+                             {.draw = Draw::normal, .stddev = 0.5f});
+}
+
+static const glm::Version both_versions[] = {glm::Version::glm, glm::Version::glm130b};
+
+static Matrix logits_of_text(const std::vector<int>& text, glm::Version version) {
+    const glm::Config config = tiny(version);
+    return glm::forward(glm::to_be_continued(make_batch({text}), config), tiny_weights(version), config).logits.value();
+}
+
+TEST_CASE("glm: part A reads both ways and knows nothing of part B; part B is written from left to right") {
+    for (const glm::Version version : both_versions) {
+        const Matrix one = logits_of_text({6, 1, 8, 4, 7, 9, 10}, version);
+        const Matrix later = logits_of_text({6, 1, 8, 4, 7, 11, 12}, version);  // other tokens from column 5 on
+        const Matrix right = logits_of_text({6, 1, 12, 4, 7, 9, 10}, version);  // another token behind the mask
+        CHECK(identical(slice_rows(one, 0, 5), slice_rows(later, 0, 5)));
+        CHECK(!identical(slice_rows(one, 5, 1), slice_rows(later, 5, 1)));
+        CHECK(difference(slice_rows(one, 0, 1), slice_rows(right, 0, 1)) != "");
+    }
+}
+
+TEST_CASE("glm: read_on gives the numbers of the full pass, also after padding on the left") {
+    for (const glm::Version version : both_versions) {
+        const glm::Config config = tiny(version);
+        const glm::Weights w = tiny_weights(version);
+        const TokenBatch all = make_batch({{6, 7, 1, 8, 4, 9, 10}, {11, 2, 4, 12, 6}}, 0, Side::left);
+        const Matrix full = glm::forward(glm::to_be_continued(all, config), w, config).hidden.value();
+        Memory memory = glm::make_memory(config, 2, 7);
+        const Matrix prompt =
+            glm::read_on(make_batch({{6, 7, 1, 8, 4}, {11, 2, 4}}, 0, Side::left), w, config, memory).hidden.value();
+        const Matrix one = glm::read_on(make_batch({{9}, {12}}), w, config, memory).hidden.value();
+        const Matrix two = glm::read_on(make_batch({{10}, {6}}), w, config, memory).hidden.value();
+        check_close("prompt", slice_rows(prompt, 0, 5), slice_rows(full, 0, 5));
+        check_close("padded prompt", slice_rows(prompt, 7, 3), slice_rows(full, 9, 3));
+        check_close("one more", one, concat_rows({slice_rows(Var(full), 5, 1), slice_rows(Var(full), 12, 1)}).value());
+        check_close("two more", two, concat_rows({slice_rows(Var(full), 6, 1), slice_rows(Var(full), 13, 1)}).value());
+    }
+}
+
+TEST_CASE("glm: padding on the left changes nothing of what is written; beam search of width 1 is greedy") {
+    for (const glm::Version version : both_versions) {
+        const glm::Config config = tiny(version);
+        const glm::Weights w = tiny_weights(version);
+        const Limits limits{.new_tokens = 4, .end_of_text = special.end};
+        const std::vector<int> alone = generate(make_batch({{11, 2, 4}}), w, config, limits)[0];
+        CHECK(generate(make_batch({{6, 7, 1, 8, 4}, {11, 2, 4}}, 0, Side::left), w, config, limits)[1] == alone);
+        CHECK(beam_search({11, 2, 4}, 1, w, config, limits)[0].ids == alone);
+    }
+}
+
+TEST_CASE("GLM-130B: the residual connection carries alpha times the normed value") {
+    const glm::Config config = tiny(glm::Version::glm130b);
+    const glm::Weights w = tiny_weights(glm::Version::glm130b);
+    const KeepSteps keep;
+    const glm::Steps steps = glm::forward(glm::to_be_continued(make_batch({{6, 1, 8, 4, 7}}), config), w, config);
+    const BlockSteps& first = steps.decoder.blocks[0];
+    // by hand: L = 2, alpha = sqrt(4) = 2
+    check_close("attention", first.after_attention.value(), add(scale(first.norm1, 2), first.attention.output).value());
+    check_close("mlp", first.output.value(), add(scale(first.norm2, 2), first.mlp.output).value());
+}
+
+TEST_CASE("glm: fresh weights that write into the residual stream are sqrt(2 L) times smaller") {
+    Random random(2);
+    const glm::Config config{.vocabulary = 10, .positions = 3, .width = 64, .depth = 8, .heads = 2, .mlp_width = 200};
+    const glm::Weights w =
+        glm::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.4f}, {.draw = Draw::normal, .stddev = 1});
+    double in = 0, out = 0;
+    for (const float x : w.blocks[0].mlp.expand.weight.value()) in += x * x;
+    for (const float x : w.blocks[0].mlp.contract.weight.value()) out += x * x;
+    CHECK(std::sqrt(in / (64 * 200)) == doctest::Approx(0.4).epsilon(0.03));
+    CHECK(std::sqrt(out / (64 * 200)) == doctest::Approx(0.1).epsilon(0.03));  // sqrt(2 * 8) = 4
+}
+
+TEST_CASE("glm: a config or batch that does not fit is refused, and says why") {
+    Random random;
+    CHECK_THROWS_WITH(glm::make_weights({.width = 12, .heads = 5}, random), "glm: 5 heads do not divide a width of 12");
+    CHECK_THROWS_WITH(glm::make_weights({.version = glm::Version::glm130b, .width = 12, .heads = 4}, random),
+                      "glm: heads of width 3 cannot be turned in pairs of columns");
+    CHECK_THROWS_WITH(glm::make_weights({.vocabulary = 0}, random),
+                      "glm: 0 tokens, width 1024, depth 24, inner width 4096: sizes must be positive");
+    CHECK_THROWS_WITH(glm::make_weights({.positions = 0}, random), "glm: 0 positions, there must be one at least");
+    const glm::Config config = tiny(glm::Version::glm);
+    glm::Batch batch = glm::to_be_continued(make_batch({{6, 1, 4}}), config);
+    batch.positions.pop_back();
+    CHECK_THROWS_WITH(glm::forward(batch, tiny_weights(glm::Version::glm), config),
+                      "glm: 1 sequences of 3 tokens, but 3 tokens, 2 positions, 3 block positions, and a mask for 3 queries");
+    CHECK(without_place(error_of([&] {
+              glm::forward(glm::to_be_continued(make_batch({{13, 1, 4}}), config), tiny_weights(glm::Version::glm), config);
+          })) == "embed: id 13 is outside a table of 13 rows");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,163 @@
+#include "gpt/families/palm.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/fixture_views.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("palm");
+
+static palm::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    return {.vocabulary = file.metadata_int("num_tokens"),
+            .width = file.metadata_int("dim"),
+            .depth = file.metadata_int("depth"),
+            .heads = file.metadata_int("heads"),
+            .head_width = file.metadata_int("dim_head"),
+            .mlp_width = file.metadata_int("ff_mult") * file.metadata_int("dim"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
+}
+
+TEST_CASE("palm: every step, the loss, the z-loss and every gradient equal the community implementation's") {
+    for (const std::string& path : golden_files("palm")) {
+        const Golden golden(path);
+        const palm::Config config = config_of_fixture(golden);
+        const TokenBatch batch = make_batch(sequences_of(golden, "input.input_ids"));
+        Random random;
+        const palm::Weights w = palm::make_weights(config, random);
+        const Parameters parameters = palm::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const palm::Steps steps = palm::forward(batch, w, config);
+        const Var loss = palm::loss(steps, batch);
+        const float z_weight = static_cast<float>(golden.file.metadata_double("z_loss_weight"));
+
+        golden.check("embeddings", steps.embeddings.value());
+        check_stack(golden, steps.decoder, config.depth,
+                    {{"block.#.norm", Step::norm1},
+                     {"block.#.attention", Step::weights},
+                     {"block.#.heads", Step::context},
+                     {"block.#.attn_out", Step::attention_output},
+                     {"block.#.ff_out", Step::mlp_output},
+                     {"block.#", Step::output}},
+                    {.sequences = batch.sequences, .heads = config.heads});
+        golden.check("norm", steps.hidden.value());
+        golden.check("logits", steps.logits.value());
+        golden.check("loss", loss.value());
+        golden.check("z_loss", palm::z_loss(steps, batch, z_weight).value());
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// --- properties ---
+
+// All sizes differ: V = 11, E = 10, 3 heads of 4 (H h = 12, not E), I = 14.
+static const palm::Config tiny{.vocabulary = 11, .width = 10, .depth = 2, .heads = 3, .head_width = 4, .mlp_width = 14};
+
+static palm::Weights tiny_weights() {
+    Random random(1);
+    return palm::make_weights(tiny, random, {.draw = Draw::normal, .stddev = 0.5f});
+}
+
+TEST_CASE("palm: a block is z + attention(N(z)) + mlp(N(z)), and both read the same norm") {
+    const palm::Weights w = tiny_weights();
+    const KeepSteps keep;
+    const palm::Steps steps = palm::forward(make_batch({{1, 2, 3, 4}}), w, tiny);
+    const BlockSteps& first = steps.decoder.blocks[0];
+    const Var sum = add(add(steps.embeddings, first.attention.output), first.mlp.output);
+    check_close("sum", first.output.value(), sum.value());
+    CHECK(identical(first.norm1.value(), first.norm2.value()));
+    CHECK(!w.blocks[0].norm2.gain);
+}
+
+TEST_CASE("palm: all heads share one key and one value, so the cache holds h numbers of each a token and block") {
+    const palm::Weights w = tiny_weights();
+    CHECK(shape(w.blocks[0].attention.query.weight.value()) == "(10, 12)");
+    CHECK(shape(w.blocks[0].attention.key.weight.value()) == "(10, 4)");
+    const Memory memory = palm::make_memory(tiny, 1, 5);
+    CHECK(shape(memory.blocks[0].keys.value()) == "(5, 4)");
+    CHECK(shape(memory.blocks[0].values.value()) == "(5, 4)");
+}
+
+TEST_CASE("palm: everything that reads the normalised tokens is one tensor of H h + 2 h + 2 I rows") {
+    const palm::Weights w = tiny_weights();
+    const Parameters table = palm::parameters(w, tiny);
+    // by hand: 3 * 4 + 2 * 4 + 2 * 14 = 48
+    CHECK(table[2].name == "1.fn.fused_attn_ff_proj.weight");
+    CHECK(table[2].shape == std::vector<long>{48, 10});
+    CHECK(table.back().name == "3.gamma");
+}
+
+TEST_CASE("z_loss: the square of log Z over rows with a next token") {
+    // by hand: logits 0 0 0 0 give Z = 4 and log Z = ln 4; the last row, whose Z is another, has no next token
+    palm::Steps steps;
+    steps.logits = Var(Matrix{{0, 0, 0, 0}, {1, 1, 1, 1}, {5, 5, 5, 5}});
+    const double ln4 = std::log(4.0);
+    CHECK(palm::z_loss(steps, make_batch({{0, 1, 2}}), 1).value()[0] == doctest::Approx((ln4 * ln4 + (1 + ln4) * (1 + ln4)) / 2));
+    CHECK(palm::z_loss(steps, make_batch({{0, 1, 2}})).value()[0] ==
+          doctest::Approx(1e-4 * (ln4 * ln4 + (1 + ln4) * (1 + ln4)) / 2));
+    CHECK_THROWS_WITH(palm::z_loss(steps, make_batch({{0}, {1}, {2}})), "palm: no row of the batch has a next token");
+}
+
+TEST_CASE("z_loss: its gradient agrees with finite differences") {
+    check_gradient_by_differences(
+        [](const std::vector<Var>& inputs) {
+            palm::Steps steps;
+            steps.logits = inputs[0];
+            return palm::z_loss(steps, make_batch({{0, 1, 2}}), 0.5f);
+        },
+        {Matrix{{0.1f, -0.4f, 0.3f}, {1, 0.2f, -1}, {0.5f, 0.5f, 0}}});
+}
+
+TEST_CASE("palm: the tokens that come later change nothing before them") {
+    const palm::Weights w = tiny_weights();
+    const Matrix one = palm::forward(make_batch({{1, 2, 3, 4, 5}}), w, tiny).logits.value();
+    const Matrix other = palm::forward(make_batch({{1, 2, 3, 9, 9}}), w, tiny).logits.value();
+    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
+    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
+}
+
+TEST_CASE("palm: padding on the left changes no logit of a token, and none of what is written after it") {
+    const palm::Weights w = tiny_weights();
+    const Matrix alone = palm::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
+    const TokenBatch both = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
+    check_close("logits", slice_rows(palm::forward(both, w, tiny).logits.value(), 7, 3), alone);
+    const Limits limits{.new_tokens = 6};
+    CHECK(generate(both, w, tiny, limits)[1] == generate(make_batch({{1, 2, 3}}), w, tiny, limits)[0]);
+}
+
+TEST_CASE("palm: read_on gives the numbers of the full pass, also after padding on the left") {
+    const palm::Weights w = tiny_weights();
+    const TokenBatch all = make_batch({{4, 5, 6, 7, 8, 9}, {1, 2, 3, 4}}, 0, Side::left);
+    const Matrix full = palm::forward(all, w, tiny).hidden.value();
+    Memory memory = palm::make_memory(tiny, 2, 6);
+    palm::read_on(make_batch({{4, 5, 6, 7}, {1, 2}}, 0, Side::left), w, tiny, memory);
+    const Matrix next = palm::read_on(make_batch({{8, 9}, {3, 4}}), w, tiny, memory).hidden.value();
+    check_close("first sequence", slice_rows(next, 0, 2), slice_rows(full, 4, 2));
+    check_close("second sequence", slice_rows(next, 2, 2), slice_rows(full, 10, 2));
+}
+
+TEST_CASE("palm: beam search of width 1 is greedy") {
+    const palm::Weights w = tiny_weights();
+    const Limits limits{.new_tokens = 5};
+    CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+}
+
+TEST_CASE("palm: a config or batch that does not fit is refused, and says why") {
+    Random random;
+    CHECK_THROWS_WITH(palm::make_weights({.heads = 4, .head_width = 3}, random),
+                      "palm: 4 heads of width 3: there must be one at least, of an even width, as columns are turned in pairs");
+    CHECK_THROWS_WITH(palm::make_weights({.vocabulary = 0}, random),
+                      "palm: 0 tokens, width 18432, depth 118, inner width 73728: sizes must be positive");
+    CHECK(without_place(error_of([&] {
+              palm::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
+          })) == "embed: id 11 is outside a table of 11 rows");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,63 @@
+#include "walkthroughs/lesson/toys/chain_reader.h"
+
+#include <cmath>
+
+#include "gpt/families/llama.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("chain_reader");
+
+namespace {
+// Knows the chain: the logits of a row are the logarithms of the probabilities after the last two symbols; nothing after one.
+class Oracle : public ChainReader {
+public:
+    explicit Oracle(const SecondOrderChain& chain) : chain(chain) {}
+    Var logits(const TokenBatch& batch) const override {
+        Matrix result(static_cast<int>(batch.ids.size()), chain.symbols());
+        for (int row = 0; row < result.rows; ++row) {
+            if (row % batch.length == 0) continue;
+            const int pair = batch.ids[row - 1] * chain.symbols() + batch.ids[row];
+            for (int c = 0; c < result.cols; ++c) result(row, c) = std::log(chain.transitions(pair, c));
+        }
+        return Var(result);
+    }
+
+private:
+    const SecondOrderChain& chain;
+};
+}  // namespace
+
+TEST_CASE("losses_by_position: who knows the chain has its entropy at every position, and ln S where nothing is known") {
+    Random random(2);
+    const SecondOrderChain chain = make_second_order_chain(random);
+    const std::vector<float> losses = losses_by_position(Oracle(chain), chain, 10, 1020, random);
+    CHECK(losses.size() == 10);
+    CHECK(losses[0] == Approx(std::log(6.0)));
+    CHECK(mean_between(losses, 1, 10) == Approx(causal_entropy(chain)).epsilon(0.05));
+}
+
+TEST_CASE("learn_chain: a few steps bring a small LLaMA below knowing nothing; the same seed gives the same losses") {
+    std::vector<std::vector<float>> runs;
+    for (int run = 0; run < 2; ++run) {
+        Random random(3);
+        const SecondOrderChain chain = make_second_order_chain(random, 3);
+        const llama::Config config{.vocabulary = 3, .width = 8, .depth = 1, .heads = 2, .key_value_heads = 2, .mlp_width = 8};
+        const llama::Weights w = llama::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.2f});
+        const ReaderOf<llama::Weights, llama::Config> reader(w, config, llama::parameters(w, config));
+        runs.push_back(
+            learn_chain(reader, chain, {.length = 8, .batch = 8, .steps = 60, .learning_rate = 1e-2f}, random, "test"));
+    }
+    CHECK(runs[0] == runs[1]);
+    CHECK(mean_between(runs[0], 50, 60) < mean_between(runs[0], 0, 5) - 0.05);
+}
+
+TEST_CASE("mean_between, grouped: worked by hand") {
+    CHECK(mean_between({1, 2, 3, 8}, 1, 4) == Approx(13.0 / 3));
+    CHECK_THROWS_WITH(mean_between({1, 2}, 1, 3), "mean_between: numbers 1 to 3 of 2");
+    const Grouped two = grouped({1, 3, 5, 9, 7}, 2);  // the last, alone, is left out
+    CHECK(two.x == std::vector<float>{0.5f, 2.5f});
+    CHECK(two.y == std::vector<float>{2, 7});
+}
+
+TEST_SUITE_END();
