@@ -337,9 +337,9 @@ static void copy_segment(const Var& from, Segment rows, Var& to, int first) {
 KeyValueCache select_sequences(const KeyValueCache& cache, const std::vector<int>& chosen) {
     const int before = cache.of_source ? cache.segments.size() : cache.sequences;
     require(!chosen.empty(), "select_sequences: no sequence is chosen");
+    if (cache.of_source && !cache.keys) return cache;  // nothing has been read yet
     for (const int s : chosen)
         require(s >= 0 && s < before, "select_sequences: there is no sequence ", s, " among ", before);
-    if (cache.of_source && !cache.keys) return cache;  // nothing has been read yet
     std::vector<int> lengths;
     for (const int s : chosen) lengths.push_back(cache.of_source ? cache.segments.list[s].count : cache.capacity);
     const Segments target = Segments::of(lengths);

@@ -22,11 +22,17 @@ std::vector<int> relative_position_index(int rows, int cols) {
     return index;
 }
 
+Var bias_of_pairs(const Var& table, const std::vector<int>& index, int keys, Where where) {
+    const int pairs = static_cast<int>(index.size()), heads = table.cols();
+    require(keys > 0 && pairs % keys == 0, where, "bias_of_pairs: ", pairs, " pairs are not a whole number of queries with ", keys,
+            " keys each");
+    const Var of_pairs = gather_rows(table, index, where);           // (queries * keys, H)
+    const Var of_heads = transpose(of_pairs, where);                 // (H, queries * keys)
+    return reshape(of_heads, heads * (pairs / keys), keys, where);   // (H * queries, keys)
+}
+
 Var relative_position_bias(const Var& table, int rows, int cols, Where where) {
     require(table.rows() == relative_offsets(rows, cols), where, "relative_position_bias: a table of shape ",
             table.value(), ", a grid of ", rows, " x ", cols, " has ", relative_offsets(rows, cols), " offsets");
-    const int tokens = rows * cols + 1, heads = table.cols();
-    const Var of_pairs = gather_rows(table, relative_position_index(rows, cols), where);  // ((N+1)*(N+1), H)
-    const Var of_heads = transpose(of_pairs, where);                                       // (H, (N+1)*(N+1))
-    return reshape(of_heads, heads * tokens, tokens, where);                               // (H*(N+1), N+1)
+    return bias_of_pairs(table, relative_position_index(rows, cols), rows * cols + 1, where);  // (H*(N+1), N+1)
 }

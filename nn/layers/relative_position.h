@@ -18,7 +18,15 @@ int relative_offsets(int rows, int cols);
 //   throws   std::invalid_argument for an empty grid
 std::vector<int> relative_position_index(int rows, int cols);
 
-// The table spread out as attention takes it (Attending::bias).
+// A table spread out as attention takes it (Attending::bias): which entry speaks of a pair is said by `index`.
+//   table    (entries, H)
+//   index    for query 0 the entry of key 0, key 1, ..., then those of query 1: a whole number of queries
+//   returns  (H * queries, keys)  head 0's bias of every query and key, then head 1's, ...
+//   throws   std::invalid_argument when the index does not divide into rows of `keys`, or an entry is outside the table
+//   Example: bias_of_pairs({{5, 50}, {6, 60}}, {0, 1, 1, 0}, 2) is {{5, 6}, {6, 5}, {50, 60}, {60, 50}}
+Var bias_of_pairs(const Var& table, const std::vector<int>& index, int keys, Where where = Where::current());
+
+// The same for the table of a grid.
 //   table    (T, H)
 //   returns  (H * (N+1), N+1)  head 0's bias of every query and key, then head 1's, ...
 //   throws   std::invalid_argument when the table does not have T rows

@@ -71,17 +71,33 @@ std::vector<int> next_tokens(const TokenBatch& batch) {
 
 std::vector<int> next_tokens(const std::vector<int>& ids, int length) { return next_tokens(equal_batch(ids, length)); }
 
+static bool has_padding(const TokenBatch& batch) {
+    return std::find(batch.mask.begin(), batch.mask.end(), 0.0f) != batch.mask.end();
+}
+
+// `queries` rows for each sequence, all alike: 1 at the tokens, 0 at padding.
+static MayAttend to_tokens_of(const TokenBatch& batch, int queries) {
+    MayAttend may{.queries = batch.sequences * queries, .keys = batch.length, .table = {}};
+    for (int b = 0; b < batch.sequences; ++b)
+        for (int i = 0; i < queries; ++i)
+            for (int t = 0; t < batch.length; ++t) may.table.push_back(batch.is_token(b, t));
+    return may;
+}
+
 Attending attending(const TokenBatch& batch, bool causally, int last) {
     const int B = batch.sequences, T = batch.length, n = columns_asked("attending", batch, last);
     Attending how{.segments = Segments::equal(B, n)};
     if (causally) how.may = causal(n, T);
-    const bool padded = std::find(batch.mask.begin(), batch.mask.end(), 0.0f) != batch.mask.end();
-    if (!padded) return how;
-    MayAttend to_tokens{.queries = B * n, .keys = T, .table = {}};  // every query has its own row
-    for (int b = 0; b < B; ++b)
-        for (int i = 0; i < n; ++i)
-            for (int t = 0; t < T; ++t) to_tokens.table.push_back(batch.is_token(b, t));
-    how.may = how.may & to_tokens;
+    if (has_padding(batch)) how.may = how.may & to_tokens_of(batch, n);
+    return how;
+}
+
+Attending attending_to(const TokenBatch& source, int queries) {
+    require_fits("attending_to", source);
+    require(queries > 0, "attending_to: ", queries, " queries for each sequence");
+    Attending how{.segments = Segments::equal(source.sequences, queries),
+                  .key_segments = Segments::equal(source.sequences, source.length)};
+    if (has_padding(source)) how.may = to_tokens_of(source, queries);
     return how;
 }
 

@@ -55,6 +55,10 @@ std::vector<int> next_tokens(const std::vector<int>& ids, int length);  // of eq
 //   last     only for queries in the last so many columns; keys and values of the others are in a cache; 0 = all
 Attending attending(const TokenBatch& batch, bool causally, int last = 0);
 
+// The same for a cross-attention: `queries` tokens of another text for each sequence of the source. They may attend to all tokens of
+// their sequence of the source, and to no padding.
+Attending attending_to(const TokenBatch& source, int queries);
+
 // What a reader with a cache (nn/text/decoding.h) remembers of its texts, to know positions and padding of what comes next:
 //   append(seen, next);
 //   ... positions(seen, next.length) ... attending(seen, true, next.length) ...

@@ -11,7 +11,7 @@ Memory make_memory(int depth, int sequences, int capacity, int key_width, int va
 
 Memory select_sequences(const Memory& memory, const std::vector<int>& chosen) {
     Memory selected{.blocks = {},
-                    .seen = select_sequences(memory.seen, chosen),
+                    .seen = memory.seen.length == 0 ? TokenBatch{} : select_sequences(memory.seen, chosen),
                     .sequences = static_cast<int>(chosen.size()),
                     .capacity = memory.capacity};
     for (const KeyValueCache& block : memory.blocks) selected.blocks.push_back(select_sequences(block, chosen));

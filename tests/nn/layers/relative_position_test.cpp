@@ -48,6 +48,17 @@ TEST_CASE("the table is spread head by head") {
     CHECK(identical(bias, Matrix{{5, 3, 3}, {4, 1, 0}, {4, 2, 1}, {50, 30, 30}, {40, 10, 0}, {40, 20, 10}}));
 }
 
+TEST_CASE("bias_of_pairs: heads become rows, an entry that two pairs share collects both gradients, a wrong index is refused") {
+    const Var table = parameter(Matrix{{5, 50}, {6, 60}, {7, 70}});
+    const Tape tape;
+    const Var bias = bias_of_pairs(table, {0, 1, 2, 1, 1, 0}, 3);  // two queries, three keys
+    CHECK(identical(bias.value(), Matrix{{5, 6, 7}, {6, 6, 5}, {50, 60, 70}, {60, 60, 50}}));
+    backward(sum(bias));
+    CHECK(identical(table.gradient(), Matrix{{2, 2}, {3, 3}, {1, 1}}));
+    CHECK(without_place(error_of([&] { bias_of_pairs(table, {0, 1, 2}, 2); })) ==
+          "bias_of_pairs: 3 pairs are not a whole number of queries with 2 keys each");
+}
+
 TEST_CASE("an entry collects the gradient of every pair that reads it") {
     const Var table = parameter(Matrix(6, 1));
     const Tape tape;

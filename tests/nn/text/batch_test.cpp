@@ -140,6 +140,19 @@ TEST_CASE("attention with a cache and left padding gives the numbers of the whol
     check_close("short, next", slice_rows(second, 1, 1), slice_rows(whole(short_text), 2, 1));
 }
 
+TEST_CASE("attending_to: queries of another text see every token of their sequence of the source, and no padding") {
+    const Attending how = attending_to(make_batch({{7, 8, 9}, {5}}), 2);
+    CHECK(how.segments.size() == 2);
+    CHECK(how.segments.list[1].first == 2);
+    CHECK(how.key_segments.list[1].first == 3);
+    CHECK(how.key_segments.list[1].count == 3);
+    CHECK(how.may.queries == 4);
+    CHECK(how.may.keys == 3);
+    CHECK(how.may.table == std::vector<char>{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0});
+    CHECK(attending_to(equal_batch({1, 2, 3, 4}, 2), 3).may.everybody());
+    CHECK_THROWS_WITH(attending_to(equal_batch({1, 2}, 2), 0), "attending_to: 0 queries for each sequence");
+}
+
 TEST_CASE("a batch that does not fit together is refused with place, numbers and rule") {
     CHECK_THROWS_WITH(make_batch({}), "make_batch: there is no sequence");
     CHECK_THROWS_WITH(make_batch({{1}, {}, {2}}), "make_batch: sequence 1 of 3 has no token; leave it out");

@@ -1,0 +1,309 @@
+#include "gpt/unified/t5.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
+#include "nn/layers/relative_position.h"
+#include "nn/training/loss.h"
+
+namespace t5 {
+
+// --- positions ---
+
+int relative_bucket(int offset, bool both_ways, int buckets, int max_distance) {
+    const int n = both_ways ? buckets / 2 : buckets;  // buckets of one direction
+    const int base = both_ways && offset > 0 ? n : 0;
+    const int distance = both_ways ? std::abs(offset) : std::max(-offset, 0);
+    const int exact = n / 2;  // distances below it have a bucket each
+    if (distance < exact) return base + distance;
+    // From `exact` to M the logarithm of the distance is cut into n - exact equal parts.
+    const double part = std::log(static_cast<double>(distance) / exact) / std::log(static_cast<double>(max_distance) / exact);
+    return base + std::min(n - 1, exact + static_cast<int>(part * (n - exact)));
+}
+
+std::vector<int> relative_buckets(int queries, int keys, bool both_ways, const Config& config) {
+    std::vector<int> buckets;
+    for (int i = keys - queries; i < keys; ++i)
+        for (int j = 0; j < keys; ++j) buckets.push_back(relative_bucket(j - i, both_ways, config.buckets, config.max_distance));
+    return buckets;
+}
+
+// --- the model ---
+
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation, .norm = NormKind::rms};
+}
+
+// q k^T + bias: nothing is divided by sqrt(K).
+static Attending unscaled(Attending how, const Var& bias = {}) {
+    how.bias = bias;
+    how.scale = 1;
+    return how;
+}
+
+EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weights& w, const Config& config) {
+    require_fits("t5", source);
+    EncoderSteps steps;
+    steps.embeddings = embeddings;                                                  // (B*S, E)
+    steps.buckets = relative_buckets(source.length, source.length, true, config);   // (S*S)
+    steps.bias = bias_of_pairs(w.encoder_distances, steps.buckets, source.length);  // (H*S, S)
+    const BlockContext context{.self = unscaled(attending(source, false), steps.bias)};
+    steps.blocks = stack(steps.embeddings, w.encoder, options_of(config), context);  // (B*S, E)
+    steps.output = rms_norm(steps.blocks.output, w.encoder_norm, config.eps);        // (B*S, E)
+    return steps;
+}
+
+// `self` and its cache differ from block to block when a text is written; bias and source are the same for all.
+static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<BlockContext> contexts, const Var& encoded,
+                                const TokenBatch& source, const Weights& w, const Config& config) {
+    DecoderSteps steps;
+    steps.embeddings = embed(w.words, target.ids);                         // (B*T, E)
+    steps.buckets = relative_buckets(target.length, keys, false, config);  // (T*keys)
+    steps.bias = bias_of_pairs(w.decoder_distances, steps.buckets, keys);  // (H*T, keys)
+    const Attending cross = unscaled(attending_to(source, target.length));
+    for (BlockContext& context : contexts) {
+        KeyValueCache* const kept = context.cross.cache;
+        context.self = unscaled(context.self, steps.bias);
+        context.source = encoded;
+        context.cross = cross;
+        context.cross.cache = kept;
+    }
+    steps.blocks = stack(steps.embeddings, w.decoder, options_of(config), contexts);  // (B*T, E)
+    steps.hidden = rms_norm(steps.blocks.output, w.decoder_norm, config.eps);         // (B*T, E)
+    return steps;
+}
+
+DecoderSteps decode(const TokenBatch& target, const Var& encoded, const TokenBatch& source, const Weights& w,
+                    const Config& config) {
+    require_fits("t5", target);
+    require(target.sequences == source.sequences, "t5: ", target.sequences, " targets for ", source.sequences, " sources");
+    const std::vector<BlockContext> contexts{{.self = attending(target, true)}};
+    DecoderSteps steps = read_target(target, target.length, contexts, encoded, source, w, config);
+    steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
+    return steps;
+}
+
+Steps forward(const TokenBatch& source, const TokenBatch& target, const Weights& w, const Config& config) {
+    require_fits("t5", source);
+    Steps steps;
+    steps.encoder = encode(embed(w.words, source.ids), source, w, config);
+    steps.decoder = decode(target, steps.encoder.output, source, w, config);
+    return steps;
+}
+
+// A table of words whose entries have standard deviation 1 would give logits of deviation sqrt(E); the factor takes that back.
+Var logits_of(const Var& hidden, const Weights& w, const Config& config) {
+    const Var scaled = config.tied ? scale(hidden, 1 / std::sqrt(static_cast<float>(config.width))) : hidden;
+    return matmul_transposed(scaled, w.output);  // (B*T, V)
+}
+
+TokenBatch shifted_right(const std::vector<int>& labels, int length, const Config& config) {
+    TokenBatch target = equal_batch(labels, length);
+    for (int b = 0; b < target.sequences; ++b) {
+        target.ids[b * length] = config.start_token;
+        for (int t = 1; t < length; ++t) {
+            const int label = labels[b * length + t - 1];
+            target.ids[b * length + t] = label == ignored_label ? config.padding_token : label;
+        }
+    }
+    return target;
+}
+
+Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.decoder.logits, labels); }
+
+// --- writing ---
+
+Reader::Reader(const TokenBatch& source, const Weights& w, const Config& c, int capacity) : Reader(source, {}, w, c, capacity) {}
+
+Reader::Reader(const TokenBatch& source, const Var& encoded, const Weights& w, const Config& c, int capacity)
+    : weights(w),
+      config(c),
+      source(source),
+      encoded(encoded),
+      memory(make_memory(c.decoder_depth, source.sequences, capacity, c.heads * c.head_width)) {
+    const NoTape no_tape;
+    if (!encoded) this->encoded = encode(embed(w.words, source.ids), source, w, c).output;
+    source_caches.assign(c.decoder_depth, make_source_cache());
+}
+
+Matrix Reader::read(const TokenBatch& next) {
+    const NoTape no_tape;
+    Reading reading = read_next(memory, next, "t5");
+    for (int l = 0; l < config.decoder_depth; ++l) reading.contexts[l].cross.cache = &source_caches[l];
+    const Var hidden = read_target(next, memory.seen.length, reading.contexts, encoded, source, weights, config).hidden;
+    return logits_of(last_rows(hidden, next), weights, config).value();  // (B, V)
+}
+
+void Reader::select(const std::vector<int>& chosen) {
+    const NoTape no_tape;
+    memory = select_sequences(memory, chosen);
+    for (KeyValueCache& cache : source_caches) cache = select_sequences(cache, chosen);
+    std::vector<int> rows;
+    for (const int b : chosen)
+        for (int t = 0; t < source.length; ++t) rows.push_back(b * source.length + t);
+    encoded = gather_rows(encoded, rows);
+    source = select_sequences(source, chosen);
+}
+
+// The decoder reads the start token and all new tokens but the last.
+static int tokens_read(const Limits& limits) { return std::max(1, limits.new_tokens); }
+
+std::vector<std::vector<int>> generate(const TokenBatch& source, const Weights& w, const Config& config, const Limits& limits,
+                                       const Sampling& sampling, const Matrix& draws) {
+    Reader reader(source, w, config, tokens_read(limits));
+    const TokenBatch starts = equal_batch(std::vector<int>(source.sequences, config.start_token), 1);
+    return ::generate(starts, reader, limits, sampling, draws);
+}
+
+std::vector<Beam> beam_search(const std::vector<int>& source, int width, const Weights& w, const Config& config,
+                              const Limits& limits, float alpha) {
+    Reader reader(make_batch({source}), w, config, tokens_read(limits));
+    return ::beam_search({config.start_token}, width, reader, limits, alpha);
+}
+
+// --- pre-training ---
+
+int sentinel(int k, int vocabulary) { return vocabulary - 1 - k; }
+
+Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidden, int first_sentinel, int end_token) {
+    require(ids.size() == is_hidden.size(), "corrupt: ", ids.size(), " tokens, but ", is_hidden.size(),
+            " entries say which are hidden");
+    Corrupted corrupted;
+    int next_sentinel = first_sentinel;
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+        if (!is_hidden[t]) {
+            corrupted.input.push_back(ids[t]);
+            continue;
+        }
+        const bool span_begins = t == 0 || !is_hidden[t - 1];
+        if (span_begins) {
+            corrupted.input.push_back(next_sentinel);
+            corrupted.target.push_back(next_sentinel--);
+        }
+        corrupted.target.push_back(ids[t]);
+    }
+    corrupted.target.push_back(next_sentinel);
+    corrupted.input.push_back(end_token);
+    corrupted.target.push_back(end_token);
+    return corrupted;
+}
+
+// `total` as a sum of `parts` positive numbers, each way of cutting equally likely.
+static std::vector<int> random_parts(int total, int parts, Random& random) {
+    std::vector<int> cuts = permutation(random, total - 1);  // a cut after token 1, 2, ...
+    cuts.resize(parts - 1);
+    std::sort(cuts.begin(), cuts.end());
+    cuts.push_back(total - 1);
+    std::vector<int> lengths;
+    int before = 0;
+    for (const int cut : cuts) {
+        lengths.push_back(cut + 1 - before);
+        before = cut + 1;
+    }
+    return lengths;
+}
+
+std::vector<char> random_spans(int length, int hidden, int spans, Random& random) {
+    require(spans >= 1 && spans <= hidden && spans <= length - hidden, "random_spans: ", spans, " spans of ", hidden,
+            " hidden tokens together in a text of ", length, ": every span needs a token, and a visible one before it");
+    const std::vector<int> hidden_lengths = random_parts(hidden, spans, random);
+    const std::vector<int> visible_lengths = random_parts(length - hidden, spans, random);
+    std::vector<char> is_hidden;
+    for (int s = 0; s < spans; ++s) {
+        is_hidden.insert(is_hidden.end(), visible_lengths[s], 0);
+        is_hidden.insert(is_hidden.end(), hidden_lengths[s], 1);
+    }
+    return is_hidden;
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.encoder_depth >= 0 && config.decoder_depth >= 0 &&
+                config.mlp_width > 0,
+            "t5: ", config.vocabulary, " tokens, width ", config.width, ", depths ", config.encoder_depth, " and ",
+            config.decoder_depth, ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.head_width > 0, "t5: ", config.heads, " heads of width ", config.head_width,
+            ": both must be positive");
+    require(config.buckets >= 4 && config.max_distance > config.buckets / 2, "t5: ", config.buckets, " buckets up to distance ",
+            config.max_distance, ": there must be at least 4, and half of them fewer than the distance");
+    for (const int token : {config.padding_token, config.end_token, config.start_token})
+        require(token >= 0 && token < config.vocabulary, "t5: special token ", token, " is not one of ", config.vocabulary,
+                " tokens");
+}
+
+static Linear normal_linear(Random& random, int in, int out, double stddev) {
+    return make_linear_without_bias(random, in, out, {.draw = Draw::normal, .stddev = static_cast<float>(stddev)});
+}
+
+static Attention fresh_attention(Random& random, const Config& config) {
+    const int E = config.width, K = config.head_width, HK = config.heads * K;
+    return {.query = normal_linear(random, E, HK, 1 / std::sqrt(static_cast<double>(E) * K)),
+            .key = normal_linear(random, E, HK, 1 / std::sqrt(E)),
+            .value = normal_linear(random, E, HK, 1 / std::sqrt(E)),
+            .output = normal_linear(random, HK, E, 1 / std::sqrt(HK))};
+}
+
+static Block fresh_block(Random& random, const Config& config, bool of_decoder) {
+    const int E = config.width, F = config.mlp_width;
+    Block w;
+    w.norm1 = make_rms_norm(E);
+    w.attention = fresh_attention(random, config);
+    if (of_decoder) {
+        w.norm_cross = make_rms_norm(E);
+        w.cross = fresh_attention(random, config);
+    }
+    w.norm2 = make_rms_norm(E);
+    if (config.gated) w.mlp.gate = normal_linear(random, E, F, 1 / std::sqrt(E));
+    w.mlp.expand = normal_linear(random, E, F, 1 / std::sqrt(E));
+    w.mlp.contract = normal_linear(random, F, E, 1 / std::sqrt(F));
+    return w;
+}
+
+static Var fresh_table(Random& random, int rows, int cols, float stddev) {
+    return make_embedding(random, rows, cols, {.draw = Draw::normal, .stddev = stddev});
+}
+
+Weights make_weights(const Config& config, Random& random, float output_stddev) {
+    check(config);
+    const float of_distances = 1 / std::sqrt(static_cast<float>(config.width));
+    Weights w;
+    w.words = fresh_table(random, config.vocabulary, config.width, 1);
+    w.encoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
+    for (int l = 0; l < config.encoder_depth; ++l) w.encoder.push_back(fresh_block(random, config, false));
+    w.encoder_norm = make_rms_norm(config.width);
+    w.decoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
+    for (int l = 0; l < config.decoder_depth; ++l) w.decoder.push_back(fresh_block(random, config, true));
+    w.decoder_norm = make_rms_norm(config.width);
+    w.output = config.tied ? w.words : fresh_table(random, config.vocabulary, config.width, output_stddev);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config, const std::string& prefix) {
+    const long V = config.vocabulary, E = config.width, N = config.buckets, H = config.heads;
+    const std::string distances = ".block.0.layer.0.SelfAttention.relative_attention_bias.weight";
+    Parameters table;
+    table.push_back({prefix + "shared.weight", {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({prefix + "encoder" + distances, {N, H}, Stored::as_it_is, {w.encoder_distances}});
+    add_parameters(table, prefix + "encoder.block.", w.encoder, t5_encoder_names);
+    add_parameters(table, prefix + "encoder.final_layer_norm", w.encoder_norm);
+    table.push_back({prefix + "decoder" + distances, {N, H}, Stored::as_it_is, {w.decoder_distances}});
+    add_parameters(table, prefix + "decoder.block.", w.decoder, t5_decoder_names);
+    add_parameters(table, prefix + "decoder.final_layer_norm", w.decoder_norm);
+    if (!config.tied) table.push_back({prefix + "lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
+    return table;
+}
+
+LoadRules load_rules(const Config& config) {
+    LoadRules rules{
+        .other_names = {{"shared.weight", "encoder.embed_tokens.weight"}, {"shared.weight", "decoder.embed_tokens.weight"}},
+        .ignored_endings = {"EncDecAttention.relative_attention_bias.weight"}};
+    if (config.tied) rules.other_names.push_back({"shared.weight", "lm_head.weight"});
+    return rules;
+}
+
+}  // namespace t5

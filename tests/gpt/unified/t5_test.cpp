@@ -1,0 +1,283 @@
+#include "gpt/unified/t5.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/fixture_views.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("t5");
+
+static t5::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const std::string feed_forward = file.metadata_text("feed_forward_proj");
+    const bool gated = feed_forward.starts_with("gated-");
+    // "gated-gelu" means the tanh form
+    const Activation activation =
+        feed_forward == "gated-gelu" ? Activation::gelu_tanh : activation_of_name(gated ? feed_forward.substr(6) : feed_forward);
+    return {.vocabulary = file.metadata_int("vocab_size"),
+            .width = file.metadata_int("d_model"),
+            .encoder_depth = file.metadata_int("num_layers"),
+            .decoder_depth = file.metadata_int("num_decoder_layers"),
+            .heads = file.metadata_int("num_heads"),
+            .head_width = file.metadata_int("d_kv"),
+            .mlp_width = file.metadata_int("d_ff"),
+            .gated = gated,
+            .activation = activation,
+            .tied = golden.flag("tie_word_embeddings"),
+            .buckets = file.metadata_int("relative_attention_num_buckets"),
+            .max_distance = file.metadata_int("relative_attention_max_distance"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
+            .padding_token = file.metadata_int("pad_token_id"),
+            .end_token = file.metadata_int("eos_token_id"),
+            .start_token = file.metadata_int("decoder_start_token_id")};
+}
+
+static std::vector<int> buckets_of_offsets(bool both_ways) {
+    std::vector<int> buckets;
+    for (int offset = -200; offset <= 200; ++offset) buckets.push_back(t5::relative_bucket(offset, both_ways, 32, 128));
+    return buckets;
+}
+
+TEST_CASE("t5: every step, the loss, every gradient and the continuation equal the published implementation's") {
+    for (const std::string& path : golden_files("t5")) {
+        const Golden golden(path);
+        const t5::Config config = config_of_fixture(golden);
+        const TokenBatch source{.sequences = dimensions_of(golden, "input.input_ids")[0],
+                                .length = dimensions_of(golden, "input.input_ids")[1],
+                                .ids = golden.integers("input.input_ids"),
+                                .mask = numbers_of(golden, "input.attention_mask")};
+        const std::vector<int> labels = golden.integers("input.labels");
+        Random random;
+        const t5::Weights w = t5::make_weights(config, random);
+        const Parameters parameters = t5::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const TokenBatch target = t5::shifted_right(labels, dimensions_of(golden, "input.labels")[1], config);
+        const t5::Steps steps = t5::forward(source, target, w, config);
+        const Var loss = t5::loss(steps, labels);
+
+        golden.check_integers("relative_buckets_bidirectional_32_128", buckets_of_offsets(true));
+        golden.check_integers("relative_buckets_causal_32_128", buckets_of_offsets(false));
+        golden.check_integers("encoder.relative_buckets", steps.encoder.buckets);
+        golden.check("encoder.position_bias", steps.encoder.bias.value());
+        check_stack(golden, steps.encoder.blocks, config.encoder_depth,
+                    {{"encoder.block.#.self_attention", Step::weights},
+                     {"encoder.block.#.layer.0", Step::after_attention},
+                     {"encoder.block.#.layer.1", Step::output},
+                     {"encoder.block.#", Step::output}});
+        golden.check("encoder.final_layer_norm", steps.encoder.output.value());
+        golden.check_integers("decoder_input_ids", target.ids);
+        golden.check_integers("decoder.relative_buckets", steps.decoder.buckets);
+        golden.check("decoder.position_bias", steps.decoder.bias.value());
+        check_stack(golden, steps.decoder.blocks, config.decoder_depth,
+                    {{"decoder.block.#.self_attention", Step::weights},
+                     {"decoder.block.#.layer.0", Step::after_attention},
+                     {"decoder.block.#.cross_attention", Step::cross_weights},
+                     {"decoder.block.#.layer.1", Step::after_cross},
+                     {"decoder.block.#.layer.2", Step::output},
+                     {"decoder.block.#", Step::output}});
+        golden.check("decoder.final_layer_norm", steps.decoder.hidden.value());
+        golden.check("logits", steps.decoder.logits.value());
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(parameters, golden);
+
+        const std::vector<std::vector<int>> starts(source.sequences, {config.start_token});
+        const Limits limits{.new_tokens = golden.file.metadata_int("greedy_steps")};
+        golden.check_integers("greedy", joined_continuations(starts, t5::generate(source, w, config, limits)));
+        golden.check_all_used();
+    }
+}
+
+// --- worked numbers ---
+
+TEST_CASE("relative_bucket: small distances one by one, then each bucket is wider than the one before") {
+    // N = 8, M = 16, one way: e = 4 buckets for distances 0 ... 3, then 4 + floor(ln(a / 4) / ln(4) * 4):
+    // a = 4: 0, 5: 0.64, 6: 1.17, 8: 2, 11: 2.92, 12: 3.17, 16: 4 -> at most 7
+    const std::vector<int> distances{0, 1, 2, 3, 4, 5, 6, 8, 11, 12, 16, 500}, buckets{0, 1, 2, 3, 4, 4, 5, 6, 6, 7, 7, 7};
+    for (std::size_t i = 0; i < distances.size(); ++i) CHECK(t5::relative_bucket(-distances[i], false, 8, 16) == buckets[i]);
+    CHECK(t5::relative_bucket(3, false, 8, 16) == 0);  // a key after the query, which a decoder never sees
+    // both ways half of them for each: e = 2, keys behind the query from bucket 4 on
+    CHECK(t5::relative_bucket(-1, true, 8, 16) == 1);
+    CHECK(t5::relative_bucket(1, true, 8, 16) == 5);
+    CHECK(t5::relative_bucket(0, true, 8, 16) == 0);
+    CHECK(t5::relative_bucket(500, true, 8, 16) == 7);
+    for (const int offset : {-8, -9, -11}) CHECK(t5::relative_bucket(offset, true, 32, 128) == 8);  // the example of the contract
+    CHECK(t5::relative_bucket(-12, true, 32, 128) == 9);
+}
+
+TEST_CASE("shifted_right: the start token, then all labels but the last, padding for what is ignored") {
+    const t5::Config config{.padding_token = 9, .start_token = 3};
+    const TokenBatch target = t5::shifted_right({7, 8, 1, -100, 7, 1, -100, -100}, 4, config);
+    CHECK(target.ids == std::vector<int>{3, 7, 8, 1, 3, 7, 1, 9});
+    CHECK(target.mask.empty());  // ignored labels stand at the end, where no token that counts can see them
+}
+
+TEST_CASE("corrupt: a span becomes one sentinel in the input, and stands behind it in the target") {
+    // a b c d e = 10 ... 14, hidden: b c and e; sentinels 99, 98, ...
+    const t5::Corrupted corrupted = t5::corrupt({10, 11, 12, 13, 14}, {0, 1, 1, 0, 1}, t5::sentinel(0, 100), 1);
+    CHECK(corrupted.input == std::vector<int>{10, 99, 13, 98, 1});
+    CHECK(corrupted.target == std::vector<int>{99, 11, 12, 98, 14, 97, 1});
+    CHECK(t5::corrupt({10, 11}, {1, 1}, 99, 1).input == std::vector<int>{99, 1});
+    CHECK_THROWS_WITH(t5::corrupt({10, 11}, {1}, 99, 1), "corrupt: 2 tokens, but 1 entries say which are hidden");
+}
+
+TEST_CASE("random_spans: as many spans and hidden tokens as asked for, a visible token before each") {
+    Random random(3);
+    std::vector<int> hidden_at(12, 0);
+    for (int trial = 0; trial < 500; ++trial) {
+        const std::vector<char> is_hidden = t5::random_spans(12, 4, 2, random);
+        REQUIRE(is_hidden.size() == 12);
+        REQUIRE(std::count(is_hidden.begin(), is_hidden.end(), 1) == 4);
+        int spans = 0;
+        for (int t = 0; t < 12; ++t) {
+            spans += is_hidden[t] && (t == 0 || !is_hidden[t - 1]);
+            hidden_at[t] += is_hidden[t];
+        }
+        REQUIRE(spans == 2);
+    }
+    CHECK(hidden_at[0] == 0);
+    for (int t = 1; t < 12; ++t) CHECK(hidden_at[t] > 0);
+    CHECK_THROWS_WITH(t5::random_spans(4, 3, 2, random),
+                      "random_spans: 2 spans of 3 hidden tokens together in a text of 4: every span "
+                      "needs a token, and a visible one before it");
+}
+
+// --- properties ---
+
+// All sizes differ: V = 13, E = 10, 2 heads of 3, F = 7, depths 2 and 3.
+static t5::Config tiny(bool gated = true, bool tied = false) {
+    return {.vocabulary = 13,
+            .width = 10,
+            .encoder_depth = 2,
+            .decoder_depth = 3,
+            .heads = 2,
+            .head_width = 3,
+            .mlp_width = 7,
+            .gated = gated,
+            .activation = gated ? Activation::gelu_tanh : Activation::relu,
+            .tied = tied,
+            .buckets = 6,
+            .max_distance = 9};
+}
+
+static t5::Weights tiny_weights(const t5::Config& config) {
+    Random random(1);
+    return t5::make_weights(config, random);
+}
+
+static const TokenBatch two_sources = make_batch({{4, 5, 6, 7, 1}, {8, 9, 1}});
+
+TEST_CASE("t5: an answer depends on its whole source and on its own earlier tokens, and on no other sequence or padding") {
+    const t5::Config config = tiny();
+    const t5::Weights w = tiny_weights(config);
+    const auto logits = [&](const TokenBatch& source, const std::vector<int>& target) {
+        return t5::forward(source, equal_batch(target, 3), w, config).decoder.logits.value();
+    };
+    const Matrix both = logits(two_sources, {0, 2, 3, 0, 4, 5});
+    check_close("without padding", slice_rows(both, 3, 3), logits(make_batch({{8, 9, 1}}), {0, 4, 5}));
+    TokenBatch other = two_sources;
+    other.ids[8] = 12;  // padding
+    CHECK(identical(logits(other, {0, 2, 3, 0, 4, 5}), both));
+    other.ids[7] = 12;  // the last token of the second source
+    const Matrix changed = logits(other, {0, 2, 3, 0, 4, 5});
+    CHECK(identical(slice_rows(changed, 0, 3), slice_rows(both, 0, 3)));
+    CHECK(difference(slice_rows(changed, 3, 1), slice_rows(both, 3, 1)) != "");
+    CHECK(identical(slice_rows(logits(two_sources, {0, 2, 9, 0, 4, 5}), 0, 2), slice_rows(both, 0, 2)));
+}
+
+TEST_CASE("t5: reading token by token, with kept keys of tokens and source, gives the numbers of the full pass") {
+    for (const bool gated : {true, false}) {
+        const t5::Config config = tiny(gated, !gated);
+        const t5::Weights w = tiny_weights(config);
+        const Matrix full = t5::forward(two_sources, equal_batch({0, 2, 3, 4, 0, 5, 6, 7}, 4), w, config).decoder.logits.value();
+        t5::Reader reader(two_sources, w, config, 4);
+        check_close("first two", reader.read(equal_batch({0, 2, 0, 5}, 2)),
+                    Var(concat_rows({slice_rows(full, 1, 1), slice_rows(full, 5, 1)})).value());
+        reader.select({1, 0});  // as a beam search does: the sequences change places, each keeps its own source
+        check_close("third", reader.read(equal_batch({6, 3}, 1)),
+                    Var(concat_rows({slice_rows(full, 6, 1), slice_rows(full, 2, 1)})).value());
+        reader.select({1});
+        check_close("fourth", reader.read(equal_batch({4}, 1)), slice_rows(full, 3, 1));
+        CHECK_THROWS_WITH(reader.read(equal_batch({4}, 1)), "t5: the memory holds 4 of 4 tokens, 1 more do not fit");
+    }
+}
+
+TEST_CASE("t5: sequences that are chosen before anything is read keep their sources") {
+    const t5::Config config = tiny();
+    const t5::Weights w = tiny_weights(config);
+    t5::Reader reader(two_sources, w, config, 1), other(two_sources, w, config, 1);
+    const Matrix straight = reader.read(equal_batch({0, 0}, 1));
+    other.select({1, 1, 0});
+    const Matrix chosen = other.read(equal_batch({0, 0, 0}, 1));
+    check_close("second source", slice_rows(chosen, 0, 1), slice_rows(straight, 1, 1));
+    check_close("first source", slice_rows(chosen, 2, 1), slice_rows(straight, 0, 1));
+}
+
+TEST_CASE("t5: beam search of width 1 is greedy, wide ones find likelier answers, and sampling at temperature 0 is greedy") {
+    const t5::Config config = tiny();
+    const t5::Weights w = tiny_weights(config);
+    const Limits limits{.new_tokens = 5, .end_of_text = config.end_token};
+    const std::vector<int> greedy = t5::generate(two_sources, w, config, limits)[1];
+    const std::vector<Beam> one = t5::beam_search({8, 9, 1}, 1, w, config, limits);
+    CHECK(one[0].ids == greedy);
+    CHECK(t5::beam_search({8, 9, 1}, 6, w, config, limits)[0].log_probability >= one[0].log_probability);
+    Random random(2);
+    const Matrix draws = uniform_matrix(random, 2, 5);
+    CHECK(t5::generate(two_sources, w, config, limits, {.top_k = 1}, draws)[1] == greedy);
+    CHECK(t5::generate(two_sources, w, config, limits, {.temperature = 5}, draws)[1] != greedy);
+}
+
+TEST_CASE("t5: one table of distances serves all blocks of a stack, and collects the gradients of all") {
+    const t5::Config config = tiny();
+    const t5::Weights w = tiny_weights(config);
+    const std::vector<int> labels{2, 3, 1, 4, 1, -100};
+    const auto loss_of = [&](const std::vector<Var>& tables) {
+        t5::Weights moved = w;
+        moved.encoder_distances = tables[0];
+        moved.decoder_distances = tables[1];
+        return t5::loss(t5::forward(two_sources, t5::shifted_right(labels, 3, config), moved, config), labels);
+    };
+    check_gradient_by_differences(loss_of, {w.encoder_distances.value(), w.decoder_distances.value()});
+}
+
+TEST_CASE("make_weights: queries begin smaller by sqrt(K), since scores are not divided by it") {
+    Random random(5);
+    const t5::Config config{
+        .vocabulary = 50, .width = 64, .encoder_depth = 1, .decoder_depth = 1, .heads = 4, .head_width = 25, .mlp_width = 80};
+    const t5::Weights w = t5::make_weights(config, random);
+    const auto deviation = [](const Var& m) {
+        double squares = 0;
+        for (const float x : m.value()) squares += static_cast<double>(x) * x;
+        return std::sqrt(squares / m.value().size());
+    };
+    CHECK(deviation(w.encoder[0].attention.query.weight) == Approx(1 / std::sqrt(64.0 * 25)).epsilon(0.05));
+    CHECK(deviation(w.encoder[0].attention.key.weight) == Approx(1 / 8.0).epsilon(0.05));
+    CHECK(deviation(w.decoder[0].cross.output.weight) == Approx(1 / 10.0).epsilon(0.05));
+    CHECK(deviation(w.decoder[0].mlp.contract.weight) == Approx(1 / std::sqrt(80.0)).epsilon(0.05));
+    CHECK(deviation(w.words) == Approx(1.0).epsilon(0.05));
+    CHECK(&w.output.value() == &w.words.value());  // tied
+}
+
+TEST_CASE("t5: a config or batch that does not fit is refused, and says why") {
+    Random random;
+    CHECK_THROWS_WITH(t5::make_weights({.vocabulary = 0}, random),
+                      "t5: 0 tokens, width 768, depths 12 and 12, inner width 3072: sizes must be positive");
+    CHECK_THROWS_WITH(t5::make_weights({.head_width = 0}, random), "t5: 12 heads of width 0: both must be positive");
+    CHECK_THROWS_WITH(t5::make_weights({.buckets = 32, .max_distance = 16}, random),
+                      "t5: 32 buckets up to distance 16: there must be at least 4, and half of them fewer than the distance");
+    CHECK_THROWS_WITH(t5::make_weights({.start_token = 32128}, random), "t5: special token 32128 is not one of 32128 tokens");
+    const t5::Config config = tiny();
+    const t5::Weights w = tiny_weights(config);
+    CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0}, 1), w, config), "t5: 1 targets for 2 sources");
+    CHECK(without_place(error_of([&] { t5::forward(make_batch({{13}}), equal_batch({0}, 1), w, config); })) ==
+          "embed: id 13 is outside a table of 13 rows");
+}
+
+TEST_SUITE_END();
