@@ -15,12 +15,12 @@ namespace clip {
 
 // --- the image tower ---
 
-ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config) {
+ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config, const char* who) {
     const int N = config.grid.count();
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(static_cast<int>(images.size()), N + 1)};
     ImageSteps steps;
-    steps.patches = patchify_all(images, config.grid, "clip");
+    steps.patches = patchify_all(images, config.grid, who);
     steps.patch_embeddings = linear(steps.patches, w.projection);                           // (B*N, Dv)
     const Var tokens = prepend_to_each(w.class_token, steps.patch_embeddings, N);           // (B*(N+1), Dv)
     steps.embeddings = add_repeated(tokens, w.positions);                                   // (B*(N+1), Dv)

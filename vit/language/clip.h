@@ -112,9 +112,9 @@ struct ImageSteps {
     Var pooled;            // (B, Dv)  post_norm of the class tokens; absent after vision_trunk()
 };
 
-// All tokens of every image: pixels to the output of the last block.
+// All tokens of every image: pixels to the output of the last block. `who` begins messages.
 //   throws  std::invalid_argument when an image is not (H, W, channels)
-ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config);
+ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config, const char* who = "clip");
 
 // The whole tower: one row for each image.
 ImageSteps image_tower(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config);
