@@ -409,9 +409,14 @@ struct LinkedTokens {
     // Adds a piece: places from first to last are neighbours.
     void append(std::string_view piece, const std::array<int, 256>& byte_ids) {
         const int first = static_cast<int>(ids.size());
-        const int last = first + static_cast<int>(piece.size()) - 1;
+        for (const char byte : piece) ids.push_back(byte_ids[static_cast<unsigned char>(byte)]);
+        link(first);
+    }
+
+    // Makes neighbours of all from place `first` on.
+    void link(int first) {
+        const int last = static_cast<int>(ids.size()) - 1;
         for (int place = first; place <= last; ++place) {
-            ids.push_back(byte_ids[static_cast<unsigned char>(piece[place - first])]);
             previous.push_back(place > first ? place - 1 : nowhere);
             next.push_back(place < last ? place + 1 : nowhere);
         }
@@ -461,12 +466,9 @@ static void push_candidate(Queue& queue, const LinkedTokens& tokens, int place, 
 
 // A rank is carried out completely, from left to right, before the next is looked for. (The next may be a lower one, where a
 // vocabulary makes the same token in two ways.)
-std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary) {
-    require(piece.size() <= longest_text, "bpe::encode: ", piece.size(), " bytes without a cut; at most ", longest_text);
-    LinkedTokens tokens;
-    tokens.append(piece, vocabulary.byte_ids);
+static std::vector<int> merge_all(LinkedTokens& tokens, const Vocabulary& vocabulary) {
     Queue queue;
-    for (int place = 0; place < static_cast<int>(piece.size()); ++place) push_candidate(queue, tokens, place, vocabulary);
+    for (int place = 0; place < static_cast<int>(tokens.ids.size()); ++place) push_candidate(queue, tokens, place, vocabulary);
     std::vector<int> places;  // of the lowest rank, increasing
     while (!queue.empty()) {
         const int rank = queue.top().rank;
@@ -481,6 +483,21 @@ std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabula
         }
     }
     return tokens.remaining();
+}
+
+std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary) {
+    require(piece.size() <= longest_text, "bpe::encode: ", piece.size(), " bytes without a cut; at most ", longest_text);
+    LinkedTokens tokens;
+    tokens.append(piece, vocabulary.byte_ids);
+    return merge_all(tokens, vocabulary);
+}
+
+std::vector<int> merge_tokens(const std::vector<int>& ids, const Vocabulary& vocabulary) {
+    require(ids.size() <= longest_text, "bpe::merge_tokens: ", ids.size(), " tokens; at most ", longest_text);
+    LinkedTokens tokens;
+    tokens.ids = ids;
+    tokens.link(0);
+    return merge_all(tokens, vocabulary);
 }
 
 std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, bool split) {

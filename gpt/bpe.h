@@ -109,6 +109,9 @@ std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, boo
 std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary& vocabulary);
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary);
 
+// The same for a piece whose bytes are tokens already: CLIP begins with another token for the last byte.
+std::vector<int> merge_tokens(const std::vector<int>& ids, const Vocabulary& vocabulary);
+
 // The bytes of all tokens, put together.   throws std::invalid_argument for an id outside the vocabulary
 std::string decode_bytes(const std::vector<int>& ids, const Vocabulary& vocabulary);
 

@@ -183,7 +183,8 @@ TEST_CASE("every source of the library has its test, whose suite carries its nam
     }
     // Where the fixtures of a system carry another name than its file, so does its suite.
     const std::map<std::string, std::string> other_name = {
-        {"wordpiece", "tokenizer_bert"}, {"bpe", "tokenizer_gpt2"}, {"heads", "bert_cls"}};
+        {"wordpiece", "tokenizer_bert"}, {"bpe", "tokenizer_gpt2"}, {"heads", "bert_cls"},
+        {"clip_tokenizer", "tokenizer_clip"}};
     for (const std::string& file : files_in({"tests"}, {"_test.cpp"})) {
         const std::string stem = stem_of(file).substr(0, stem_of(file).size() - 5);
         const std::string suite = other_name.count(stem) > 0 ? other_name.at(stem) : stem;

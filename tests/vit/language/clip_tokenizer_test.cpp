@@ -1,0 +1,131 @@
+#include "vit/language/clip_tokenizer.h"
+
+#include "nn/data/file.h"
+#include "nn/data/json.h"
+#include "tests/golden.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+namespace {
+using Words = std::vector<std::string>;
+}  // namespace
+
+static std::vector<int> clip_numbers(const Json& list) {
+    std::vector<int> numbers;
+    for (const Json& item : list.as_array()) numbers.push_back(item.as_int());
+    return numbers;
+}
+
+static Words clip_words(const Json& list) {
+    Words words;
+    for (const Json& item : list.as_array()) words.push_back(item.as_string());
+    return words;
+}
+
+static std::string merges_of(const Json& golden) {
+    std::string lines = "#version: 0.2\n";
+    for (const Json& merge : golden.at("merges").as_array()) lines += merge.as_string() + "\n";
+    return lines;
+}
+
+// A token as the published files write it.
+static std::string name_of(const std::string& token, const clip::Tokenizer& tokenizer, int id) {
+    if (id == tokenizer.start || id == tokenizer.end) return token;
+    const bool ends_word = token.size() > 4 && token.ends_with("</w>");
+    return ends_word ? bpe::symbols_of(token.substr(0, token.size() - 4)) + "</w>" : bpe::symbols_of(token);
+}
+
+TEST_SUITE_BEGIN("tokenizer_clip");
+
+TEST_CASE("encode and decode: every case equals the published tokenizer's") {
+    for (const std::string& path : golden_files("tokenizer_clip", ".json")) {
+        const Json golden = read_json(path);
+        const clip::Tokenizer tokenizer = clip::read_merges(merges_of(golden), path);
+        CHECK(tokenizer.size() == golden.at("vocab_size").as_int());
+        CHECK(tokenizer.start == golden.at("start_id").as_int());
+        CHECK(tokenizer.end == golden.at("end_id").as_int());
+        for (const Json& item : golden.at("cases").as_array()) {
+            const std::string& text = item.at("text").as_string();
+            CAPTURE(path);
+            CAPTURE(text);
+            const std::vector<int> ids = clip::encode(text, tokenizer);
+            Words tokens;
+            for (const int id : ids) tokens.push_back(name_of(tokenizer.vocabulary.tokens[id], tokenizer, id));
+            CHECK(clip::clean(text) == item.at("clean").as_string());
+            CHECK(clip::split_words(clip::clean(text)) == clip_words(item.at("pieces")));
+            CHECK(ids == clip_numbers(item.at("ids")));
+            CHECK(tokens == clip_words(item.at("tokens")));
+            CHECK(clip::decode(ids, tokenizer) == item.at("decoded").as_string());
+        }
+    }
+}
+
+// a b -> "ab" (512), ab c</w> -> "abc</w>" (513), start 514, end 515
+static const char* const three_letters = "#version: 0.2\na b\nab c</w>\n";
+
+TEST_CASE("encode: the last symbol of a word is another token, so a merge may hold at the end of words only") {
+    const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
+    const int c = tokenizer.vocabulary.byte_ids['c'], last_a = tokenizer.last_ids['a'];
+    CHECK(tokenizer.size() == 516);
+    CHECK(clip::encode("abc", tokenizer) == std::vector<int>{513});
+    CHECK(clip::encode("abca", tokenizer) == std::vector<int>{512, c, last_a});  // this c ends no word
+    CHECK(clip::encode("ab", tokenizer) == std::vector<int>{tokenizer.vocabulary.byte_ids['a'], tokenizer.last_ids['b']});
+    CHECK(clip::decode({513, 512, c, last_a}, tokenizer) == "abc abca ");
+}
+
+TEST_CASE("clean: HTML twice, blanks once, none at the ends, lower case") {
+    CHECK(clip::clean("  A &lt;b&gt;\n&amp;amp; &quot;C&quot; ") == "a <b> & \"c\"");
+    CHECK(clip::clean("&amp;lt;") == "<");         // once: &lt;
+    CHECK(clip::clean("&#65;&#x42; &#;") == "ab &#;");
+    CHECK(clip::clean("a&nbsp;&lt b") == "a < b");
+    CHECK(clip::clean("\x1C x \x1F") == "x");
+    CHECK(clip::clean("a\x1C" "b") == "a\x1C" "b");  // stripped at the ends, white space nowhere
+    CHECK(clip::clean(" \t ") == "");
+}
+
+TEST_CASE("split_words: numbers digit by digit, endings in any case, special words only where a match begins") {
+    CHECK(clip::split_words("it's 12 km!") == Words{"it", "'s", "1", "2", "km", "!"});
+    CHECK(clip::split_words("'\u017F") == Words{"'\u017F"});
+    CHECK(clip::split_words("<|endoftext|>a<<|endoftext|>") == Words{"<|endoftext|>", "a", "<<|", "endoftext", "|>"});
+    CHECK(clip::split_words("") == Words{});
+}
+
+TEST_CASE("make_sentences: start, ids, end, then padding of either kind") {
+    const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
+    const TokenBatch zeros = clip::make_sentences({"abc", "abc abc"}, tokenizer, 5);
+    CHECK(zeros.ids == std::vector<int>{514, 513, 515, 0, 0, 514, 513, 513, 515, 0});
+    CHECK(clip::make_sentences({"abc"}, tokenizer, 5, tokenizer.end).ids == std::vector<int>{514, 513, 515, 515, 515});
+    CHECK(clip::make_sentences({"abc abc"}, tokenizer, 3, 0, clip::Long::cut).ids == std::vector<int>{514, 513, 515});
+    CHECK_THROWS_WITH(clip::make_sentences({"abc abc"}, tokenizer, 3), "make_sentences: \"abc abc\" has 2 tokens, there is room for 1");
+}
+
+// vocab.json of the three letters, with the ids in another order where asked.
+static std::string vocab_json(const clip::Tokenizer& tokenizer) {
+    std::string json;
+    for (int id = 0; id < tokenizer.size(); ++id)
+        json += (id > 0 ? "," : "{") + json_string(name_of(tokenizer.vocabulary.tokens[id], tokenizer, id)) + ":" + std::to_string(id);
+    return json + "}";
+}
+
+TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer, and disagree with a line that names the file") {
+    const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
+    const std::string json = vocab_json(tokenizer);
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("vocab.json"), json);
+    write_file_atomically(folder.path("merges.txt"), three_letters);
+    const clip::Tokenizer loaded = clip::load_vocabulary(folder.path("vocab.json"), folder.path("merges.txt"));
+    CHECK(loaded.vocabulary.tokens == tokenizer.vocabulary.tokens);
+    CHECK(clip::encode("abc abca", loaded) == clip::encode("abc abca", tokenizer));
+    CHECK(loaded.start == 514);
+    CHECK_THROWS_WITH(clip::read_vocabulary(json, "v", "a c\n", "m"), "m: line 1: there is no token \"ac\"");
+    CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":0}", "v", "", "m"), "v: there is no token \"<|startoftext|>\"");
+    CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":1}", "v", "", "m"), "v: the number of \"a\" is not one of 0 ... 0");
+    CHECK_THROWS_WITH(clip::read_vocabulary("{\"<|endoftext|>\":0,\"<|startoftext|>\":1}", "v", "", "m"),
+                      "v: <|endoftext|> has the id 0, it must be the largest, 1: the model finds the end of a sentence by it");
+    CHECK_THROWS_WITH(clip::read_merges("a b\na b\n", "m"),
+                      "m: line 2: \"ab\" is made a second time; which number it has, only the vocab.json of this file can tell");
+    CHECK_THROWS_WITH(clip::read_merges("ab c\n", "m"), "m: line 1: no byte and no earlier line makes \"ab\"");
+    CHECK_THROWS_WITH(clip::read_merges("a  b\n", "m"), "m: line 1: a merge is two tokens with one space between them");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,58 @@
+#include "walkthroughs/lesson/toys/coloured_shapes.h"
+
+#include <algorithm>
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("coloured_shapes");
+
+TEST_CASE("seen_shapes and unseen_shapes: 16 and 4 of 20, and every word of an unseen pair is seen in others") {
+    CHECK(all_shapes().size() == 20);
+    CHECK(seen_shapes().size() == 16);
+    for (const ColouredShape unseen : unseen_shapes()) {
+        CHECK(!is_seen(unseen));
+        int with_colour = 0, with_kind = 0;
+        for (const ColouredShape seen : seen_shapes()) {
+            with_colour += seen.colour == unseen.colour;
+            with_kind += seen.kind == unseen.kind;
+        }
+        CHECK(with_colour == 3);
+        CHECK(with_kind == 4);
+    }
+    CHECK(caption_of({0, 2}) == "a photo of a red cross");
+}
+
+static int bright_pixels(const Image& picture, int channel) {
+    int count = 0;
+    for (int y = 0; y < picture.height; ++y)
+        for (int x = 0; x < picture.width; ++x) count += picture(y, x, channel) > 0.5f;
+    return count;
+}
+
+TEST_CASE("paint_shape: how many pixels each shape has") {
+    // reach 5, thin 1: square 11 * 11; disc: the pixels with y^2 + x^2 <= 25, 11 + 2 (9 + 9 + 9 + 7 + 1); cross 11 * 3 + 3 * 8; bar 3 * 11
+    const std::vector<int> pixels{121, 81, 57, 33};
+    for (int kind = 0; kind < shape_kinds; ++kind) {
+        Image picture(16, 16, 3);
+        paint_shape(picture, {0, kind}, 7, 7, 5);
+        CHECK(bright_pixels(picture, 0) == pixels[kind]);
+        CHECK(bright_pixels(picture, 2) == 0);  // red
+    }
+}
+
+TEST_CASE("picture_of: the whole shape is in the picture wherever its centre is") {
+    Random random(3);
+    for (int trial = 0; trial < 50; ++trial) CHECK(bright_pixels(picture_of({4, 0}, random), 0) == 121);
+}
+
+TEST_CASE("WordList: words to ids and back, and an unknown word names the known ones") {
+    const WordList list = shape_words({"<pad>"}, {"<end>"});
+    CHECK(list.size() == 14);
+    CHECK(list.text(list.ids("a photo of a  red cross <end>")) == "a photo of a red cross <end>");
+    CHECK(list.id("<pad>") == 0);
+    CHECK(list.id("<end>") == 13);
+    const WordList small{{"on", "off"}};
+    CHECK_THROWS_WITH(small.ids("on top"), "the word top is not one of on off");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,111 @@
+#include "walkthroughs/lesson/toys/coloured_shapes.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "nn/base/require.h"
+#include "nn/data/text.h"
+
+static const std::vector<std::string> colour_words{"red", "green", "blue", "yellow", "white"};
+static const std::vector<std::string> kind_words{"square", "disc", "cross", "bar"};
+static const float colour_values[shape_colours][3] = {
+    {0.9f, 0.15f, 0.15f}, {0.15f, 0.8f, 0.2f}, {0.2f, 0.3f, 0.95f}, {0.9f, 0.85f, 0.1f}, {0.95f, 0.95f, 0.95f}};
+
+const std::string& colour_word(int colour) { return colour_words.at(static_cast<std::size_t>(colour)); }
+const std::string& kind_word(int kind) { return kind_words.at(static_cast<std::size_t>(kind)); }
+std::string name_of(ColouredShape shape) { return colour_word(shape.colour) + " " + kind_word(shape.kind); }
+std::string caption_of(ColouredShape shape) { return "a photo of a " + name_of(shape); }
+
+std::vector<ColouredShape> all_shapes() {
+    std::vector<ColouredShape> shapes;
+    for (int colour = 0; colour < shape_colours; ++colour)
+        for (int kind = 0; kind < shape_kinds; ++kind) shapes.push_back({colour, kind});
+    return shapes;
+}
+
+std::vector<ColouredShape> unseen_shapes() { return {{0, 2}, {1, 1}, {2, 3}, {4, 0}}; }
+
+bool is_seen(ColouredShape shape) {
+    const std::vector<ColouredShape> unseen = unseen_shapes();
+    return std::find(unseen.begin(), unseen.end(), shape) == unseen.end();
+}
+
+std::vector<ColouredShape> seen_shapes() {
+    std::vector<ColouredShape> seen;
+    for (const ColouredShape shape : all_shapes())
+        if (is_seen(shape)) seen.push_back(shape);
+    return seen;
+}
+
+// Whether the pixel (dy, dx) from the centre belongs to a shape that reaches `reach` pixels.
+static bool belongs(int kind, int dy, int dx, int reach) {
+    const int y = std::abs(dy), x = std::abs(dx), thin = reach / 3;
+    if (y > reach || x > reach) return false;
+    switch (kind) {
+        case 0: return true;                              // square
+        case 1: return y * y + x * x <= reach * reach;    // disc
+        case 2: return y <= thin || x <= thin;            // cross
+        default: return y <= thin;                        // bar
+    }
+}
+
+void paint_shape(Image& picture, ColouredShape shape, int centre_y, int centre_x, int reach) {
+    require(picture.channels == 3, "paint_shape: a picture of ", picture.channels, " channels, colours need three");
+    for (int y = 0; y < picture.height; ++y)
+        for (int x = 0; x < picture.width; ++x) {
+            if (!belongs(shape.kind, y - centre_y, x - centre_x, reach)) continue;
+            for (int c = 0; c < 3; ++c) picture(y, x, c) += colour_values[shape.colour][c];
+        }
+}
+
+Image empty_picture(Random& random, int side) {
+    Image picture(side, side, 3);
+    for (float& pixel : picture.pixels) pixel = 0.05f * random.normal();
+    return picture;
+}
+
+Image picture_of(ColouredShape shape, Random& random) {
+    Image picture = empty_picture(random);
+    const int centre_y = 5 + random.below(5), centre_x = 5 + random.below(5);  // 7 and up to 2 to each side
+    paint_shape(picture, shape, centre_y, centre_x, 5);
+    return picture;
+}
+
+std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random) {
+    std::vector<Image> pictures;
+    for (const ColouredShape shape : shapes) pictures.push_back(picture_of(shape, random));
+    return pictures;
+}
+
+// --- words ---
+
+int WordList::id(const std::string& word) const {
+    const auto found = std::find(words.begin(), words.end(), word);
+    std::string known;
+    if (found == words.end())
+        for (const std::string& one : words) known += " " + one;
+    require(found != words.end(), "the word ", word, " is not one of", known);
+    return static_cast<int>(found - words.begin());
+}
+
+std::vector<int> WordList::ids(const std::string& text) const {
+    std::vector<int> result;
+    for (const std::string& word : split(text, ' '))
+        if (!word.empty()) result.push_back(id(word));
+    return result;
+}
+
+std::string WordList::text(const std::vector<int>& ids) const {
+    std::string line;
+    for (const int id : ids) line += (line.empty() ? "" : " ") + words.at(static_cast<std::size_t>(id));
+    return line;
+}
+
+WordList shape_words(const std::vector<std::string>& first, const std::vector<std::string>& last) {
+    WordList list{first};
+    for (const std::string word : {"a", "photo", "of"}) list.words.push_back(word);
+    list.words.insert(list.words.end(), colour_words.begin(), colour_words.end());
+    list.words.insert(list.words.end(), kind_words.begin(), kind_words.end());
+    list.words.insert(list.words.end(), last.begin(), last.end());
+    return list;
+}

@@ -1,0 +1,59 @@
+// coloured_shapes.h: a little world of pictures with names: a square, disc, cross or bar in one of five colours.
+//
+//   shows   what a model has understood: it is trained on 16 of the 20 pairs of colour and shape and asked about the other four,
+//           of which it knows both words and has never seen them together
+//   sizes   16 x 16 pixels, 3 channels, values about 0 ... 1; a shape reaches 5 pixels from its centre, which moves by up to 2
+//   used by the lessons of walkthroughs/vit/language
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/base/random.h"
+#include "nn/data/image.h"
+
+inline constexpr int shape_colours = 5, shape_kinds = 4;
+inline constexpr int shape_picture_side = 16;
+
+// A pair of colour and shape: "red cross".
+struct ColouredShape {
+    int colour = 0;  // red green blue yellow white
+    int kind = 0;    // square disc cross bar
+
+    bool operator==(const ColouredShape&) const = default;
+};
+
+const std::string& colour_word(int colour);
+const std::string& kind_word(int kind);
+std::string name_of(ColouredShape shape);     // "red cross"
+std::string caption_of(ColouredShape shape);  // "a photo of a red cross"
+
+// All 20, colour by colour; the 16 to train on; and the four that are kept back: red cross, green disc, blue bar, white square.
+std::vector<ColouredShape> all_shapes();
+std::vector<ColouredShape> seen_shapes();
+std::vector<ColouredShape> unseen_shapes();
+bool is_seen(ColouredShape shape);
+
+// Paints a shape into a picture: every pixel within `reach` of the centre that belongs to it gets its colour.
+void paint_shape(Image& picture, ColouredShape shape, int centre_y, int centre_x, int reach);
+
+// Dark grey with noise of standard deviation 0.05.
+Image empty_picture(Random& random, int side = shape_picture_side);
+
+// A picture of the shape, its centre moved at random.
+Image picture_of(ColouredShape shape, Random& random);
+std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random);
+
+// --- words ---
+
+// A vocabulary of whole words: the word number i has the id i.
+struct WordList {
+    std::vector<std::string> words;
+
+    int size() const { return static_cast<int>(words.size()); }
+    int id(const std::string& word) const;               // throws std::invalid_argument with all known words
+    std::vector<int> ids(const std::string& text) const;  // words between blanks
+    std::string text(const std::vector<int>& ids) const;
+};
+
+// The words that these come from: `first`, the words of captions and names, `last`.
+WordList shape_words(const std::vector<std::string>& first, const std::vector<std::string>& last);

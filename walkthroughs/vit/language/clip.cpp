@@ -1,0 +1,359 @@
+// clip.cpp: a model learns from pictures and their captions, then reads class names that it was never trained to tell apart.
+//
+//   paper    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, arXiv 2103.00020
+//   shows    one table of similarities before and after training, zero-shot on pairs never seen, and a classifier built from prompts
+//   symbols  B pairs   I, T rows of length 1, images and captions   s = log_scale
+//   next     pacl.cpp asks where in the picture the words are; coca.cpp also writes the caption
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/data/file_kind.h"
+#include "nn/data/photograph.h"
+#include "nn/data/text.h"
+#include "nn/training/contrastive.h"
+#include "nn/training/loss.h"
+#include "nn/training/train.h"
+#include "vit/language/clip.h"
+#include "vit/language/clip_tokenizer.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/lesson/toys/coloured_shapes.h"
+
+struct Choices {
+    int steps = 1200;
+    std::string image, text, weights, vocabulary, merges;
+};
+
+static const int sentence_length = 8;  // start, "a photo of a red cross", end
+
+static clip::Config toy_config(const WordList& words) {
+    return {.vision = {.grid = {.height = 16, .width = 16, .patch_size = 4, .channels = 3},
+                       .width = 48,
+                       .depth = 2,
+                       .heads = 4,
+                       .mlp_width = 192},
+            .text = {.vocabulary = words.size(), .positions = sentence_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
+            .shared_width = 32};
+}
+
+// Start, words, end, filled up with 0. The end has the largest id.
+static TokenBatch sentences(const std::vector<std::string>& texts, const WordList& words) {
+    std::vector<int> all;
+    for (const std::string& text : texts) {
+        std::vector<int> ids = words.ids("<start> " + text + " <end>");
+        require(static_cast<int>(ids.size()) <= sentence_length, "\"", text, "\" has more than ", sentence_length - 2, " words");
+        ids.resize(sentence_length, 0);
+        all.insert(all.end(), ids.begin(), ids.end());
+    }
+    return equal_batch(all, sentence_length);
+}
+
+static std::vector<std::string> captions_of(const std::vector<ColouredShape>& shapes) {
+    std::vector<std::string> captions;
+    for (const ColouredShape shape : shapes) captions.push_back(caption_of(shape));
+    return captions;
+}
+
+// --- the lesson's steps ---
+
+static void step_1_pairs(Lesson& lesson, const WordList& words, int seed) {
+    lesson.step("What is there to learn from?", "(image, caption) pairs, no classes", "section 2.2");
+    Random random(seed);
+    std::vector<Captioned> shown;
+    for (const ColouredShape shape : {ColouredShape{0, 0}, ColouredShape{2, 1}, ColouredShape{3, 2}})
+        shown.push_back({name_of(shape), picture(picture_of(shape, random), lesson.colours)});
+    lesson.pictures(shown);
+    const TokenBatch one = sentences({caption_of({0, 0})}, words);
+    std::string ids;
+    for (const int id : one.ids) ids += " " + text(id);
+    lesson.say("\"", caption_of({0, 0}), "\" becomes the ids", ids, ": start, words, end of text.");
+    lesson.why("5 colours and 4 shapes make 20 captions. Training sees 16 of them; ", name_of(unseen_shapes()[0]), ", ",
+               name_of(unseen_shapes()[1]), ", ", name_of(unseen_shapes()[2]), " and ", name_of(unseen_shapes()[3]),
+               " are kept back. Each of their words is known from other captions.");
+}
+
+static void step_2_towers(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+    lesson.step("How do a picture and a sentence become comparable?", "u = x / |x|", "Figure 3");
+    Random random(seed);
+    lesson.code(3);
+    const TokenBatch texts = sentences({caption_of({0, 0}), caption_of({2, 1})}, words);
+    const std::vector<Image> images{picture_of({0, 0}, random), picture_of({2, 1}, random)};
+    const clip::Steps steps = clip::forward(images, texts, w, config);
+    lesson.table({{"step", "images", "texts"},
+                  {"tokens", shape(steps.image.embeddings.value()), shape(steps.text.embeddings.value())},
+                  {"last block", shape(steps.image.encoder.output.value()), shape(steps.text.encoder.output.value())},
+                  {"one row each", shape(steps.image.pooled.value()), shape(steps.text.pooled.value())},
+                  {"shared width, length 1", shape(steps.image_embeddings.value()), shape(steps.text_embeddings.value())}});
+    lesson.matrix("logits per image", steps.logits_per_image.value());
+    lesson.why("the image is read at its class token, the sentence at its end token, which is the only one that has seen all words. "
+               "Divided by their lengths, their product is a cosine; times exp(s) = ", fixed(std::exp(w.log_scale.value()[0]), 2),
+               " it is a logit. Nothing is trained yet, so the four numbers say nothing.");
+}
+
+// The similarity of one picture of each of these shapes with each caption.
+static Matrix similarity_table(const std::vector<ColouredShape>& shapes, const clip::Weights& w, const clip::Config& config,
+                               const WordList& words, int seed) {
+    const NoTape evaluation;
+    Random random(seed);
+    const Var images = clip::embed_images(pictures_of(shapes, random), w, config);
+    const Var texts = clip::embed_texts(sentences(captions_of(shapes), words), w, config);
+    return matmul_transposed(images, texts).value();
+}
+
+static void step_3_table(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+    lesson.step("What does the batch ask?", "loss = (CE of rows + CE of columns) / 2", "section 2.3");
+    const Matrix table = similarity_table(seen_shapes(), w, config, words, seed);
+    lesson.heat("cosines before training: images down, captions across", table);
+    const Contrastive losses = contrastive(scale(table, std::exp(w.log_scale.value()[0])));
+    lesson.say("Each image must find its caption among ", table.cols, ": ", fixed(losses.loss_rows.value()[0], 3),
+               "; each caption its image: ", fixed(losses.loss_columns.value()[0], 3), "; knowing nothing costs ln ", table.cols, " = ",
+               fixed(std::log(table.cols), 3), ".");
+    lesson.why("the diagonal should be bright and the rest dark. The batch is its own list of classes: no label says what a cross is, "
+               "only which caption came with which picture.");
+    lesson.predict("the loss of a batch that holds one caption twice, however well the model is trained. Step 8 measures it.");
+}
+
+namespace {
+// Every batch holds each of the 16 pairs once, so that no caption fits two pictures.
+struct PairLoss : Objective {
+    clip::Weights& w;
+    const clip::Config& config;
+    const WordList& words;
+    Random random;
+    std::vector<ColouredShape> shapes = seen_shapes();
+    TokenBatch texts;
+
+    PairLoss(clip::Weights& w, const clip::Config& config, const WordList& words, int seed)
+        : w(w), config(config), words(words), random(1000 + seed), texts(sentences(captions_of(shapes), words)) {}
+
+    Var loss(int) override {
+        clip::limit_scale(w);
+        return clip::loss(clip::forward(pictures_of(shapes, random), texts, w, config));
+    }
+};
+}  // namespace
+
+static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& config, const WordList& words, int steps, int seed) {
+    lesson.step("Does it learn?", "16 pairs in every batch, fresh pictures");
+    PairLoss objective(w, config, words, seed);
+    const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = steps}};
+    std::vector<float> losses;
+    {
+        ShowProgress progress("training", steps);
+        losses = train(objective, nothing_decays(variables(clip::parameters(w, config))), recipe, &progress);
+    }
+    const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    float last = 0;
+    const int few = std::min(20, steps);
+    for (int k = 0; k < few; ++k) last += losses[losses.size() - 1 - k] / few;
+    lesson.say("The mean loss of the last ", few, " steps is ", fixed(last, 3), "; exp(s) has gone from ", fixed(1 / 0.07, 2), " to ",
+               fixed(std::exp(w.log_scale.value()[0]), 2), ".");
+    lesson.why("once the order of the cosines is right, a larger scale makes the softmax surer and the loss smaller; the model turns it "
+               "up by itself, to at most 100.");
+    lesson.claim_at_most("mean loss of the last steps; knowing nothing costs 2.7726", last, 0.1);
+    lesson.claim_at_least("exp(log_scale) after training, at the start 14.29", std::exp(w.log_scale.value()[0]), 18);
+}
+
+static void step_5_after(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+    lesson.step("How does the table look now?", "", "new pictures, all 20 captions");
+    const Matrix table = similarity_table(all_shapes(), w, config, words, 7000 + seed);
+    lesson.heat("cosines after training: images down, captions across", table);
+    double own = 0, colour = 0, kind = 0, neither = 0;
+    const std::vector<ColouredShape> shapes = all_shapes();
+    for (int i = 0; i < 20; ++i)
+        for (int j = 0; j < 20; ++j) {
+            const bool same_colour = shapes[i].colour == shapes[j].colour, same_kind = shapes[i].kind == shapes[j].kind;
+            (same_colour && same_kind ? own : same_colour ? colour : same_kind ? kind : neither) += table(i, j);
+        }
+    lesson.table({{"caption shares", "mean cosine"},
+                  {"colour and shape", fixed(own / 20, 3)},
+                  {"the colour only", fixed(colour / 60, 3)},
+                  {"the shape only", fixed(kind / 80, 3)},
+                  {"neither", fixed(neither / 240, 3)}});
+    lesson.why("rows and columns are sorted by colour, then by shape: the blocks along the diagonal are the colours. Half-right captions "
+               "are nearer than wrong ones, although no batch ever said that a red bar is a little like a red square.");
+    lesson.claim("a caption that shares one word is nearer than one that shares none, for colour and for shape",
+                 colour / 60 > neither / 240 && kind / 80 > neither / 240);
+}
+
+// How many new pictures of these shapes are nearest to their own caption, among all 20.
+static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const clip::Weights& w, const clip::Config& config,
+                                 const WordList& words, int rounds, int seed) {
+    const NoTape evaluation;
+    Random random(9000 + seed);
+    const std::vector<ColouredShape> shapes = all_shapes();
+    const Var texts = clip::embed_texts(sentences(captions_of(shapes), words), w, config);
+    std::vector<Image> images;
+    std::vector<int> labels;
+    for (int round = 0; round < rounds; ++round)
+        for (const ColouredShape shape : asked) {
+            images.push_back(picture_of(shape, random));
+            labels.push_back(static_cast<int>(std::find(shapes.begin(), shapes.end(), shape) - shapes.begin()));
+        }
+    return accuracy(clip::class_probabilities(clip::embed_images(images, w, config), texts, w).value(), labels);
+}
+
+static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+    lesson.step("Can it name what it has never been shown?", "argmax over captions of cos", "section 3.1, zero-shot");
+    std::vector<std::vector<std::string>> rows{{"pictures of", "named rightly, of 20 captions"}};
+    const double seen = zero_shot_accuracy(seen_shapes(), w, config, words, 20, seed);
+    const double unseen = zero_shot_accuracy(unseen_shapes(), w, config, words, 50, seed);
+    rows.push_back({"the 16 pairs of training", fixed(seen, 3)});
+    for (const ColouredShape shape : unseen_shapes())
+        rows.push_back({name_of(shape) + " (never seen)", fixed(zero_shot_accuracy({shape}, w, config, words, 50, seed), 3)});
+    rows.push_back({"the 4 pairs never seen", fixed(unseen, 3)});
+    lesson.table(rows);
+    lesson.why("chance is 0.05. For the pairs of training the caption is known and only the picture is new. For the four others the "
+               "caption is new too: it is put together from words that were learned elsewhere, and so is what the picture says.");
+    lesson.claim_at_least("pairs of training, named rightly", seen, 0.95);
+    lesson.claim_at_least("pairs never seen, named rightly; chance is 0.05", unseen, 0.35);
+}
+
+static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+    lesson.step("What is a class?", "direction_c = the mean of the embeddings of its prompts", "section 3.1.4, prompt ensembling");
+    const NoTape evaluation;
+    std::vector<TokenBatch> of_colour, of_kind;
+    for (int c = 0; c < shape_colours; ++c) {
+        std::vector<std::string> prompts;
+        for (int k = 0; k < shape_kinds; ++k) prompts.push_back(caption_of({c, k}));
+        of_colour.push_back(sentences(prompts, words));
+    }
+    for (int k = 0; k < shape_kinds; ++k) {
+        std::vector<std::string> prompts;
+        for (int c = 0; c < shape_colours; ++c) prompts.push_back(caption_of({c, k}));
+        of_kind.push_back(sentences(prompts, words));
+    }
+    lesson.code(2);
+    const Var colours = clip::class_directions(of_colour, w, config);  // (5, D)
+    const Var kinds = clip::class_directions(of_kind, w, config);      // (4, D)
+    Random random(11000 + seed);
+    std::vector<Image> images;
+    std::vector<int> colour_labels, kind_labels;
+    for (int round = 0; round < 50; ++round)
+        for (const ColouredShape shape : unseen_shapes()) {
+            images.push_back(picture_of(shape, random));
+            colour_labels.push_back(shape.colour);
+            kind_labels.push_back(shape.kind);
+        }
+    const Var embeddings = clip::embed_images(images, w, config);
+    const double colour = accuracy(clip::class_probabilities(embeddings, colours, w).value(), colour_labels);
+    const double kind = accuracy(clip::class_probabilities(embeddings, kinds, w).value(), kind_labels);
+    lesson.table({{"classifier, on pairs never seen", "prompts", "right", "chance"},
+                  {"5 colours", "\"a photo of a red square\", ... disc, ...", fixed(colour, 3), "0.200"},
+                  {"4 shapes", "\"a photo of a red square\", green ..., ...", fixed(kind, 3), "0.250"}});
+    lesson.why("no classifier of colours was trained. The mean of four captions keeps what they share, and that is the colour. The "
+               "published models average 80 sentences around a class name in the same way.");
+    lesson.claim_at_least("colours of pairs never seen, by prompts alone; chance is 0.2", colour, 0.6);
+    lesson.claim_at_least("shapes of pairs never seen, by prompts alone; chance is 0.25", kind, 0.4);
+}
+
+static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+    lesson.step("What if a caption stands twice in a batch?", "loss >= d ln 2 / B");
+    const NoTape evaluation;
+    const int d = 4;  // rows whose caption occurs twice
+    std::vector<ColouredShape> shapes = seen_shapes();
+    const int B = static_cast<int>(shapes.size());
+    shapes[1] = shapes[0];
+    shapes[6] = shapes[5];
+    Random random(13000 + seed);
+    const clip::Steps steps = clip::forward(pictures_of(shapes, random), sentences(captions_of(shapes), words), w, config);
+    const double loss = clip::loss(steps).value()[0], floor = d * std::log(2) / B;
+    lesson.say("Two captions twice among ", B, " pairs: the loss of the trained model is ", fixed(loss, 3), ", and no model gets below ",
+               fixed(floor, 3), ".");
+    lesson.why("equal captions have equal rows, so each of them gets at most half of the probability: ", d, " rows cost ln 2 each. Such "
+               "pairs are called false negatives. Batches of 32,768 pictures from the web are full of them, and it works all the same.");
+    lesson.claim_at_least("loss of a batch with two captions twice, less its floor", loss - floor, 0);
+}
+
+// --- the user's own ---
+
+static std::vector<std::string> given_sentences(const std::string& words) {
+    std::vector<std::string> sentences;
+    for (const std::string& part : split(words, ';')) {
+        const std::size_t first = part.find_first_not_of(' '), last = part.find_last_not_of(' ');
+        if (first != std::string::npos) sentences.push_back(part.substr(first, last - first + 1));
+    }
+    require(!sentences.empty(), "--text: there is no sentence; separate several by semicolons");
+    return sentences;
+}
+
+static void show_scores(Lesson& lesson, const std::vector<std::string>& sentences, const Var& cosines, const Var& probabilities) {
+    std::vector<std::vector<std::string>> rows{{"sentence", "cosine", "probability"}};
+    for (int c = 0; c < probabilities.cols(); ++c)
+        rows.push_back({sentences[static_cast<std::size_t>(c)], fixed(cosines.value()(0, c)), fixed(probabilities.value()(0, c))});
+    lesson.table(rows);
+}
+
+static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights& w, const clip::Config& config, const WordList& words,
+                     int seed) {
+    lesson.step("And yours?", "softmax over sentences of exp(s) cos", choices.image.empty() ? "a red square" : choices.image);
+    const NoTape evaluation;
+    Random random(seed);
+    const Image own = choices.image.empty() ? picture_of({0, 0}, random) : read_image(choices.image);
+    require(own.channels == 3, choices.image, ": a picture in colour is needed, this one has ", own.channels, " channel");
+    const Image fitted = centre_crop(resize_shorter_side(own, shape_picture_side), shape_picture_side, shape_picture_side);
+    lesson.picture("as the model sees it", fitted);
+    const std::vector<std::string> given =
+        choices.text.empty() ? captions_of(all_shapes()) : given_sentences(choices.text);
+    const Var image = clip::embed_images({fitted}, w, config), texts = clip::embed_texts(sentences(given, words), w, config);
+    show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
+}
+
+// A published checkpoint on the user's picture: no toy, no training.
+static void published(Lesson& lesson, const Choices& choices) {
+    lesson.step("What does a published model see?", "softmax over sentences of exp(s) cos", choices.weights);
+    const NoTape evaluation;
+    const Safetensors file(choices.weights);
+    const clip::Config config = clip::config_of(file);
+    Random random;
+    const clip::Weights w = clip::make_weights(config, random);
+    load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file, clip::load_rules());
+    require(!choices.vocabulary.empty() && !choices.merges.empty(), "--weights needs --vocab and --merges, the published files of its tokens");
+    const clip::Tokenizer tokenizer = clip::load_vocabulary(choices.vocabulary, choices.merges);
+    require(tokenizer.size() == config.text.vocabulary, choices.vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
+            config.text.vocabulary);
+    require(!choices.image.empty() && !choices.text.empty(), "--weights needs --image and --text, sentences separated by semicolons");
+    const std::vector<std::string> given = given_sentences(choices.text);
+    const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision);
+    lesson.say("A photograph of ", shape(photograph), " becomes ", shape(seen), ": the shorter side resized, the middle cut out, mean and "
+               "standard deviation of each channel taken out.");
+    const Var image = clip::embed_images({seen}, w, config);
+    const Var texts = clip::embed_texts(clip::make_sentences(given, tokenizer, config.text.positions), w, config);
+    show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    if (!choices.weights.empty()) return published(lesson, choices);
+    const WordList words = shape_words({"<pad>"}, {"<start>", "<end>"});
+    const clip::Config config = toy_config(words);
+    Random random(seed);
+    clip::Weights w = clip::make_weights(config, random);
+    step_1_pairs(lesson, words, seed);
+    step_2_towers(lesson, w, config, words, seed);
+    step_3_table(lesson, w, config, words, seed);
+    step_4_train(lesson, w, config, words, choices.steps, seed);
+    step_5_after(lesson, w, config, words, seed);
+    step_6_zero_shot(lesson, w, config, words, seed);
+    step_7_prompts(lesson, w, config, words, seed);
+    step_8_false_negatives(lesson, w, config, words, seed);
+    if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/language/clip", "Pictures and captions learn to find one another; then any sentence is a classifier.",
+                    "5 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "training steps", 1, 100'000);
+    options.add("image", choices.image, "a PPM file to score against the sentences");
+    options.add("text", choices.text, "sentences, separated by semicolons, of the words that the lesson prints");
+    options.add("weights", choices.weights, "a published CLIP checkpoint (safetensors): only scores --image against --text");
+    options.add("vocab", choices.vocabulary, "its vocab.json");
+    options.add("merges", choices.merges, "its merges.txt");
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
