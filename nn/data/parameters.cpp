@@ -319,6 +319,12 @@ static bool is_ignored(const std::string& name, const LoadRules& rules, const st
     return false;
 }
 
+// A single number may be stored as () or as (1).
+static bool is_shape_of(const std::vector<long>& in_file, const std::vector<long>& published) {
+    const bool both_one_number = product(in_file, 0, in_file.size()) == 1 && product(published, 0, published.size()) == 1;
+    return in_file == published || (both_one_number && in_file.size() <= 1 && published.size() <= 1);
+}
+
 void load(const Parameters& parameters, const Safetensors& file, const LoadRules& rules, const std::string& prefix) {
     Problems problems;
     std::vector<std::string> sources;                               // the name in the file, entry by entry
@@ -335,7 +341,7 @@ void load(const Parameters& parameters, const Safetensors& file, const LoadRules
         const TensorInfo& info = file.tensors.at(source);
         expected.insert(source);
         expected_places.insert({info.part, info.begin});
-        if (info.shape != parameter.shape)
+        if (!is_shape_of(info.shape, parameter.shape))
             problems.misshapen.push_back(parameter.name + " is " + shape_text(info.shape) + " instead of " +
                                          shape_text(parameter.shape));
         else if (!is_float_type(info))

@@ -1,0 +1,29 @@
+#include "nn/training/contrastive.h"
+
+#include <numeric>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+
+Var scaled_cosines(const Var& unit_a, const Var& unit_b, const Var& log_scale, Where where) {
+    const Var cosines = matmul_transposed(unit_a, unit_b, where);  // (n, m)
+    return multiply(cosines, exp(log_scale, where), where);        // (n, m)
+}
+
+Contrastive contrastive(const Var& logits, Where where) {
+    require(logits.rows() == logits.cols(), where, "contrastive: logits of shape ", logits.value(),
+            ", row i and column i must be a pair, so they are square");
+    std::vector<int> own(static_cast<std::size_t>(logits.rows()));  // the target of row i is column i
+    std::iota(own.begin(), own.end(), 0);
+    Contrastive steps;
+    steps.loss_rows = cross_entropy(logits, own, where);                                      // (1, 1)
+    steps.loss_columns = cross_entropy(transpose(logits, where), own, where);                 // (1, 1)
+    steps.loss = scale(add(steps.loss_rows, steps.loss_columns, where), 0.5f, where);         // (1, 1)
+    return steps;
+}
+
+Contrastive contrastive(const Var& unit_a, const Var& unit_b, const Var& log_scale, Where where) {
+    return contrastive(scaled_cosines(unit_a, unit_b, log_scale, where), where);
+}
