@@ -1,9 +1,12 @@
 #include "vit/detect/mask2former.h"
 
+#include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/training/optimizer.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
 
@@ -195,6 +198,188 @@ TEST_CASE("mask2former: parity: every step, matching, loss, gradient and all thr
         check_gradients(parameters, golden);
         golden.check_all_used();
     }
+}
+
+TEST_CASE("may_attend_unblocked: a query whose mask is empty attends everywhere") {
+    const MayAttend may = may_attend_unblocked({{1, 0, 1}, {1, 1, 1}, {0, 0, 0}});
+    CHECK_FALSE(may(0, 0));
+    CHECK(may(0, 1));
+    for (int j = 0; j < 3; ++j) {
+        CHECK(may(1, j));  // all blocked: unblocked
+        CHECK(may(2, j));
+    }
+}
+
+// Sizes that all differ: two images, 3 queries, two levels of 1 x 2 and 3 x 4, masks of 5 x 6, two layers.
+static const Config tiny{.feature_channels = 5,
+                         .width = 8,
+                         .mask_channels = 4,
+                         .queries = 3,
+                         .heads = 2,
+                         .mlp_width = 6,
+                         .layers = 2,
+                         .levels = 2,
+                         .classes = 2,
+                         .points = 12};
+
+namespace {
+struct Example {
+    std::vector<Map> features;
+    Map mask_features;
+};
+}  // namespace
+
+static Example random_example(Random& random, int images = 2) {
+    const MapSize sizes[] = {{images, 1, 2}, {images, 3, 4}, {images, 5, 6}};
+    return {{{normal_matrix(random, sizes[0].rows(), 5), sizes[0]}, {normal_matrix(random, sizes[1].rows(), 5), sizes[1]}},
+            {normal_matrix(random, sizes[2].rows(), 4), sizes[2]}};
+}
+
+// n targets of 7 x 8 with random masks
+static Target random_target(Random& random, int n) {
+    Target target{7, 8, {}, Matrix(n, 7 * 8)};
+    for (int k = 0; k < n; ++k) target.labels.push_back(random.below(2));
+    for (float& x : target.masks) x = static_cast<float>(random.below(2));
+    return target;
+}
+
+static std::vector<Draws> random_draws(const std::vector<Target>& targets, Random& random) {
+    std::vector<Draws> draws;
+    for (int i = 0; i <= tiny.layers; ++i) draws.push_back(draw(targets, tiny, random));
+    return draws;
+}
+
+TEST_CASE("layer: a pixel that a query may not attend to does not change it, for the others it does") {
+    Random random(1);
+    const Weights w = make_weights(tiny, random);
+    const Matrix x = normal_matrix(random, 3, 8), positions = sine_positions(1, 2, 8);
+    Matrix source = normal_matrix(random, 2, 8);
+    const MayAttend may = may_attend({{1, 0}, {1, 1}, {1, 1}});
+    const Matrix before = layer(x, source, positions, may, w.layers[0], w, tiny).after_cross.value();
+    source(1, 3) += 1;
+    const Matrix after = layer(x, source, positions, may, w.layers[0], w, tiny).after_cross.value();
+    CHECK(identical(slice_rows(after, 0, 1), slice_rows(before, 0, 1)));
+    CHECK(difference(slice_rows(after, 1, 1), slice_rows(before, 1, 1)) != "");
+}
+
+TEST_CASE("forward: the images of a batch do not see each other, before and after the norms") {
+    for (const bool pre_norm : {false, true}) {
+        Config config = tiny;
+        config.pre_norm = pre_norm;
+        Random random(2);
+        const Weights w = make_weights(config, random);
+        const Example two = random_example(random);
+        std::vector<Map> second;
+        for (const Map& map : two.features) {
+            const int pixels = map.size.pixels();
+            second.push_back({slice_rows(map.pixels, pixels, pixels), {1, map.size.height, map.size.width}});
+        }
+        const Map masks{slice_rows(two.mask_features.pixels, 30, 30), {1, 5, 6}};
+        const Steps together = forward(two.features, two.mask_features, w, config), alone = forward(second, masks, w, config);
+        check_close("masks", slice_rows(together.predictions.back().mask_logits.value(), 3, 3), alone.predictions.back().mask_logits.value());
+    }
+}
+
+TEST_CASE("losses: an image without targets, and a batch without any, are no special case") {
+    Random random(3);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    for (const bool any : {true, false}) {
+        const std::vector<Target> targets{random_target(random, any ? 2 : 0), random_target(random, 0)};
+        const Tape tape;
+        const Steps steps = forward(two.features, two.mask_features, w, tiny);
+        const Losses result = losses(steps, targets, random_draws(targets, random), tiny);
+        CHECK(std::isfinite(result.total.value()[0]));
+        CHECK((result.sets[0].dice.value()[0] > 0) == any);
+        CHECK(result.sets[0].matches[0].size() == (any ? 2u : 0u));
+        CHECK(result.sets[0].costs[1].cols == 0);
+        backward(result.total);
+        CHECK_FALSE(w.query_features.gradient().empty());
+        zero_gradients(variables(parameters(w, tiny)));
+    }
+}
+
+TEST_CASE("losses: the class loss of queries that all say nothing in particular, by hand") {
+    // Zero logits: every query loses ln 3. One of three is matched with weight 1, two say "no object" with weight 0.1: the weighted mean of
+    // equal numbers is ln 3 again, whatever the weights. A plain mean of weighted losses would be (1 + 0.1 + 0.1) / 3 of it.
+    Random random(4);
+    Weights w = make_weights(tiny, random);
+    w.classes.weight = parameter(Matrix(8, 3));
+    const Example one = random_example(random, 1);
+    const std::vector<Target> targets{random_target(random, 1)};
+    const Losses result = losses(forward(one.features, one.mask_features, w, tiny), targets, random_draws(targets, random), tiny);
+    CHECK(result.sets[0].classes.value()[0] == Approx(std::log(3.0)));
+}
+
+TEST_CASE("matching_cost: one query, one target, by hand") {
+    // class logits 0, 0, 0: probability 1/3, cost -2/3. Mask logits ln 3 and 0 against 1 and 0: cross-entropy (ln 4/3 + ln 2) / 2;
+    // dice 1 - (2 * 3/4 + 1) / (5/4 + 1 + 1)
+    const float ln3 = std::log(3.0f);
+    const double by_hand = -2.0 / 3 + 5 * (std::log(4.0 / 3) + std::log(2.0)) / 2 + 5 * (1 - 2.5 / 3.25);
+    CHECK(matching_cost(Matrix(1, 3), {{ln3, 0}}, {1}, {{1, 0}}, tiny)(0, 0) == Approx(by_hand));
+}
+
+TEST_CASE("certain_count: the rest is rounded up, since the importance share is rounded down") {
+    Config config;
+    config.points = 10;
+    config.importance = 0.75;
+    CHECK(certain_count(config) == 3);
+}
+
+// Four pixels; logits of +-4 are probabilities 0.982 and 0.018.
+TEST_CASE("semantic, instances and panoptic: two queries on four pixels, by hand") {
+    const Matrix masks{{4, 4, -4, -4}, {-4, 4, 4, 4}};
+    const Matrix classes{{std::log(8.0f), 0, 0}, {0, std::log(18.0f), 0}};  // 0.8 of class 0; 0.9 of class 1
+    const double p = 1 / (1 + std::exp(-4.0));
+    // semantic: class 0 at pixel 0: 0.8 p + 0.05 (1 - p)
+    CHECK(semantic(classes, masks)(0, 0) == Approx(0.8 * p + 0.05 * (1 - p)));
+    CHECK(semantic_classes(semantic(classes, masks)) == std::vector<int>{0, 1, 1, 1});
+    // instances: the two best pairs; score 0.9 p of query 1 and 0.8 p of query 0
+    const std::vector<Instance> best = instances(classes, masks, 2);
+    REQUIRE(best.size() == 2);
+    CHECK(best[0].query == 1);
+    CHECK(best[0].score == Approx(0.9 * p).epsilon(1e-5));
+    CHECK(identical(best[1].mask, Matrix{{1, 1, 0, 0}}));
+    CHECK(instances(classes, masks, 2, {true, false}).size() == 1);
+    CHECK(instances(classes, masks, 100).size() == 4);
+    // panoptic: pixel 1 goes to query 1, 0.9 p against 0.8 p. Query 0 keeps one of its two pixels: 1/2.
+    CHECK(panoptic(classes, masks, {true, true}, 0.5f, 0.5f).ids == std::vector<int>{1, 2, 2, 2});
+    const Panoptic strict = panoptic(classes, masks, {true, true}, 0.5f, 0.6f);
+    CHECK(strict.ids == std::vector<int>{0, 1, 1, 1});  // dropped; the other takes the first id
+    CHECK(strict.segments[0].query == 1);
+    CHECK(panoptic(classes, masks, {true, true}, 0.85f, 0.5f).segments.size() == 1);  // the threshold leaves one
+    CHECK(panoptic(classes, masks, {true, true}, 0.95f, 0.5f).ids == std::vector<int>{0, 0, 0, 0});
+}
+
+TEST_CASE("panoptic: two queries of one stuff class are one segment, two of a thing class are two") {
+    const Matrix masks{{4, -4}, {-4, 4}}, classes{{9, 0}, {9, 0}};
+    CHECK(panoptic(classes, masks, {false}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
+    CHECK(panoptic(classes, masks, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 2});
+}
+
+TEST_CASE("panoptic: a query that owns pixels but has none of them in its mask takes no id") {
+    // query 0 owns both pixels (nobody else is near), but its mask says below one half everywhere
+    const Panoptic scene = panoptic({{9, 0}, {9, 0}}, {{-1, -1}, {-4, -4}}, {true}, 0.5f, 0.5f);
+    CHECK(scene.ids == std::vector<int>{0, 0});
+    CHECK(scene.segments.empty());
+}
+
+TEST_CASE("mask2former: what does not fit is refused in one line") {
+    Random random(5);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    CHECK(error_of([&] { forward({two.features[0]}, two.mask_features, w, tiny); }) == "mask2former: 1 maps for 2 levels");
+    CHECK(error_of([&] { forward(two.features, two.features[0], w, tiny); }) ==
+          "mask2former: mask features of 5 channels, this model reads 4");
+    const Steps steps = forward(two.features, two.mask_features, w, tiny);
+    const std::vector<Target> many{random_target(random, 4), random_target(random, 0)};
+    CHECK(error_of([&] { losses(steps, many, random_draws(many, random), tiny); }) ==
+          "mask2former: 4 targets in an image, only 3 queries");
+    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) == "mask2former: targets of 1 images for 2");
+    Config wrong = tiny;
+    wrong.width = 6;
+    CHECK(error_of([&] { make_weights(wrong, random); }) ==
+          "mask2former: a width of 6 must be divisible by its 2 heads, and by 4 for the positions");
 }
 
 TEST_SUITE_END();

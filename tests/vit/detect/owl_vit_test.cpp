@@ -118,4 +118,101 @@ TEST_CASE("owl_vit: parity: every step, the matching, every loss and gradient of
     }
 }
 
+// Images of 4 x 6 in patches of 2: 2 x 3 tokens.
+static owl_vit::Config tiny_config() {
+    owl_vit::Config config;
+    config.clip.vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2, .mlp_width = 6};
+    config.clip.text = {.vocabulary = 10, .positions = 5, .width = 6, .depth = 1, .heads = 3, .mlp_width = 5};
+    config.clip.shared_width = 6;
+    return config;
+}
+
+static Image random_image(Random& random) {
+    Image image(4, 6, 1);
+    for (float& x : image.pixels) x = random.normal();
+    return image;
+}
+
+// Two queries, the second one absent: token 9 ends a text.
+static const TokenBatch one_and_none{.sequences = 2, .length = 3, .ids = {8, 3, 9, 0, 0, 0}, .mask = {{1, 1, 1}, {0, 0, 0}}};
+
+TEST_CASE("box_bias: boxes begin at the far corner of their cell, one cell large") {
+    // token 1 of 2 x 3: column 1, row 0: x = 2/3, y = 1/2, w = 1/3, h = 1/2. log(v + 1e-4) - log(1 - v + 1e-4), sigmoid of which is v again
+    const Matrix boxes = sigmoid(owl_vit::box_bias(tiny_config().clip.vision.grid)).value();
+    for (const auto& [j, v] : {std::pair{0, 2.0 / 3}, std::pair{1, 0.5}, std::pair{2, 1.0 / 3}, std::pair{3, 0.5}})
+        CHECK(boxes(1, j) == Approx(v).epsilon(2e-4));
+    CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) == Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
+}
+
+TEST_CASE("forward: an absent query gets its logit and no gradient; the tokens of another image do not matter") {
+    const owl_vit::Config config = tiny_config();
+    Random random(1);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image a = random_image(random), b = random_image(random);
+    const owl_vit::Steps steps = owl_vit::forward({a, b}, owl_vit::repeated(one_and_none, 2), w, config);
+    CHECK(steps.present == std::vector<int>{1, 0, 1, 0});
+    for (int n = 0; n < steps.logits.rows(); ++n) {
+        CHECK(steps.logits.value()(n, 1) == -1e6f);
+        CHECK(steps.logits.value()(n, 0) > -100);
+    }
+    check_close("image 1 alone", slice_rows(steps.logits.value(), 6, 6), owl_vit::forward({b}, one_and_none, w, config).logits.value());
+    for (const float scale : steps.scale.value()) CHECK(scale > 0);
+}
+
+TEST_CASE("masked_text_tower: a sentence that is all padding attends evenly to what came before") {
+    const KeepSteps keep;
+    const owl_vit::Config config = tiny_config();
+    Random random(2);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const clip::TextSteps steps = owl_vit::masked_text_tower(one_and_none, w.clip.text, config.clip.text);
+    const Matrix& weights = steps.encoder.blocks[0].attention.weights.value();  // (2 sentences * 3 heads * 3, 3)
+    check_close("head 0 of the second sentence", slice_rows(weights, 9, 3), {{1, 0, 0}, {0.5f, 0.5f, 0}, {1.0f / 3, 1.0f / 3, 1.0f / 3}});
+}
+
+TEST_CASE("losses: no target in the batch leaves the negatives; targets must be queries of the image") {
+    const owl_vit::Config config = tiny_config();
+    Random random(3);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const owl_vit::Steps steps = owl_vit::forward({random_image(random)}, one_and_none, w, config);
+    const owl_vit::Losses none = owl_vit::losses(steps, {{}}, config);
+    CHECK(none.classes.value()[0] > 0);
+    CHECK(none.boxes.value()[0] == 0);
+    CHECK(none.matches[0].empty());
+    CHECK(error_of([&] { owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config); }) == "owl_vit: label 2 is not one of 2 queries");
+    CHECK(error_of([&] { owl_vit::losses(steps, {{{0}, Matrix(2, 4)}}, config); }) ==
+          "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens");
+}
+
+TEST_CASE("matching_cost: a logit of 0 and a box that is exactly right, by hand") {
+    // p = 1/2: 0.3 * 1/4 * ln 2 - 0.7 * 1/4 * ln 2 = -0.1 ln 2; distance 0; generalised IoU 1
+    const owl_vit::Target target{{0}, {{0.5f, 0.5f, 0.25f, 0.5f}}};
+    CHECK(owl_vit::matching_cost(Matrix(1, 1), target.boxes, target, tiny_config())(0, 0) == Approx(-0.1 * std::log(2.0) - 1));
+}
+
+TEST_CASE("detections: the best first, at least the threshold, and similar boxes of one query suppressed") {
+    owl_vit::Steps steps;
+    steps.logits = Matrix{{2, -9}, {3, -9}, {-9, 1}, {-5, -5}};
+    steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}, {0.5f, 0.5f, 0.2f, 0.22f}, {0.5f, 0.5f, 0.2f, 0.2f}, {0.1f, 0.1f, 0.1f, 0.1f}};
+    steps.present = {1, 1};
+    const std::vector<owl_vit::Found> found = owl_vit::detections(steps, 0, 0.5f, 0.8f);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].token == 1);
+    CHECK(found[1].query == 1);
+    check_close("corners", found[0].box, {{0.4f, 0.39f, 0.6f, 0.61f}});
+    CHECK(owl_vit::detections(steps, 0, 0.5f).size() == 3);
+    CHECK(error_of([&] { owl_vit::detections(steps, 1, 0.5f); }) == "detections: there is no image 1 of 1");
+}
+
+TEST_CASE("owl_vit: what does not fit is refused in one line") {
+    owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image image = random_image(random);
+    CHECK(error_of([&] { owl_vit::forward({image, image, image}, one_and_none, w, config); }) ==
+          "owl_vit: 2 queries for 3 images, each must have equally many");
+    config.clip.shared_width = 7;
+    CHECK(error_of([&] { owl_vit::make_weights(config, random); }) ==
+          "owl_vit: sentences are projected to width 7, tokens are compared in the text tower's, 6");
+}
+
 TEST_SUITE_END();
