@@ -142,6 +142,54 @@ Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
     return mean(smooth_absolute(subtract(a, b, where), beta, where), where);
 }
 
+Var weighted_cross_entropy(const Var& logits, const std::vector<int>& labels, const std::vector<float>& weights, Where where) {
+    require(static_cast<int>(weights.size()) == logits.cols(), where, "weighted_cross_entropy: ", weights.size(), " weights for the ",
+            logits.cols(), " classes of ", logits.value());
+    for (const float weight : weights)
+        require(weight >= 0, where, "weighted_cross_entropy: a weight of ", weight, ", none may be negative");
+    const Var losses = token_losses(logits, labels, where);                                           // (n, 1)
+    Matrix of_rows(losses.rows(), 1);                                                                 // (n, 1)  0 for an ignored row
+    double total = 0;
+    for (int i = 0; i < of_rows.rows; ++i) {
+        if (labels[i] != ignored_label) of_rows(i, 0) = weights[labels[i]];
+        total += of_rows(i, 0);
+    }
+    return scale(sum(multiply(losses, std::move(of_rows), where), where), total > 0 ? static_cast<float>(1 / total) : 0.0f, where);
+}
+
+Var binary_losses(const Var& logits, const Matrix& targets, Where where) {
+    require_same_shape("binary_losses", logits, targets, where);
+    return subtract(softplus(logits, where), multiply(logits, targets, where), where);  // (n, m)
+}
+
+Var binary_cross_entropy(const Var& logits, const Matrix& targets, Where where) { return mean(binary_losses(logits, targets, where), where); }
+
+// With s = logit where the target is 1 and -logit where it is 0, p_right = sigmoid(s) is the probability of the right answer:
+//   -log p_right = softplus(-s)   and   (1 - p_right)^gamma = sigmoid(-s)^gamma = exp(-gamma softplus(s))
+Var focal_losses(const Var& logits, const Matrix& targets, float alpha, float gamma, Where where) {
+    require_same_shape("focal_losses", logits, targets, where);
+    require(gamma >= 0, where, "focal_losses: gamma is ", gamma, ", it may not be negative");
+    Matrix sign = Matrix::unset(targets.rows, targets.cols), balance = Matrix::unset(targets.rows, targets.cols);
+    for (std::size_t k = 0; k < targets.size(); ++k) {
+        require(targets[k] == 0 || targets[k] == 1, where, "focal_losses: a target of ", targets[k], ", each must be 0 or 1");
+        sign[k] = targets[k] == 1 ? 1.0f : -1.0f;
+        balance[k] = targets[k] == 1 ? alpha : 1 - alpha;
+    }
+    const Var s = multiply(logits, std::move(sign), where);                               // (n, m)
+    const Var cross_entropy = softplus(scale(s, -1, where), where);                       // (n, m)  -log p_right
+    const Var modulation = exp(scale(softplus(s, where), -gamma, where), where);          // (n, m)  (1 - p_right)^gamma
+    return multiply(multiply(modulation, cross_entropy, where), std::move(balance), where);
+}
+
+Var dice_losses(const Var& logits, const Matrix& targets, Where where) {
+    require_same_shape("dice_losses", logits, targets, where);
+    const Var t = targets;
+    const Var p = sigmoid(logits, where);                                                 // (n, m)
+    const Var both = shift(scale(row_sums(multiply(p, t, where), where), 2, where), 1, where);         // (n, 1)  2 sum p t + 1
+    const Var each = shift(add(row_sums(p, where), row_sums(t, where), where), 1, where);              // (n, 1)  sum p + sum t + 1
+    return shift(scale(divide(both, each, where), -1, where), 1, where);                  // (n, 1)
+}
+
 float accuracy(const Matrix& logits, const std::vector<int>& labels) {
     require(static_cast<int>(labels.size()) == logits.rows, "accuracy: ", labels.size(), " labels for the rows of ", logits);
     int counted = 0, right = 0;

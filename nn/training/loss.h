@@ -31,6 +31,29 @@ Var smooth_l1(const Var& a, const Var& b, float beta = 1, Where where = Where::c
 // Huber's function of every element, before any mean: d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond.
 //   throws  std::invalid_argument when beta is not positive
 Var smooth_absolute(const Var& d, float beta, Where where = Where::current());
+// The same with a weight for each class: sum of weight[label] * loss / sum of weight[label]; 0 when the weights sum to 0.
+//   example  "no object", which most queries of a detector answer, counts a tenth
+//   throws   std::invalid_argument also when there are not as many weights as classes, or one is negative
+Var weighted_cross_entropy(const Var& logits, const std::vector<int>& labels, const std::vector<float>& weights,
+                           Where where = Where::current());
+
+// Yes or no for every element: -t log p - (1 - t) log(1 - p), p = sigmoid(logit), t the target; computed as softplus(logit) - t logit,
+// which never overflows. (n, m) -> (n, m), and the mean of all. Targets may be anything from 0 to 1.
+//   throws  std::invalid_argument when the shapes differ
+Var binary_losses(const Var& logits, const Matrix& targets, Where where = Where::current());
+Var binary_cross_entropy(const Var& logits, const Matrix& targets, Where where = Where::current());
+
+// Binary losses in which elements that are already right count little: alpha (1 - p)^gamma (-log p) where the target is 1,
+// (1 - alpha) p^gamma (-log(1 - p)) where it is 0. (n, m) -> (n, m)
+//   source  Lin et al., "Focal Loss for Dense Object Detection", 2017, arXiv 1708.02002, Eq. 5
+//   throws  std::invalid_argument when the shapes differ, a target is neither 0 nor 1, or gamma is negative
+Var focal_losses(const Var& logits, const Matrix& targets, float alpha = 0.25f, float gamma = 2, Where where = Where::current());
+
+// How little two masks overlap, row by row: 1 - (2 sum p t + 1) / (sum p + sum t + 1), p = sigmoid(logit): (n, m) -> (n, 1). A large
+// object counts no more than a small one.
+//   source  Milletari et al., "V-Net", 2016, arXiv 1606.04797; with the 1s, which make two empty masks agree, as in MaskFormer
+//   throws  std::invalid_argument when the shapes differ
+Var dice_losses(const Var& logits, const Matrix& targets, Where where = Where::current());
 
 // Share of rows whose largest logit is the label; ignored rows do not count, and a row with a NaN is never right.
 float accuracy(const Matrix& logits, const std::vector<int>& labels);

@@ -118,4 +118,53 @@ TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps beside the weights"
     CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {1}); })) == "weighted_mean: losses (2, 1) and 1 weights");
 }
 
+// sigmoid(ln 3) = 3/4, sigmoid(0) = 1/2
+static const float ln3 = std::log(3.0f);
+
+TEST_CASE("weighted_cross_entropy: divides by the sum of the weights, not by their number") {
+    // losses -log 5/8 and -log 1/3 with weights 1 and 0.1
+    const float first = std::log(8.0f / 5), second = std::log(3.0f);
+    check_close("weighted", weighted_cross_entropy(logits, {2, 0}, {0.1f, 1, 1}).value(), Matrix{{(first + 0.1f * second) / 1.1f}});
+    check_close("ignored", weighted_cross_entropy(logits, {ignored_label, 0}, {0.1f, 1, 1}).value(), Matrix{{second}});
+    CHECK(weighted_cross_entropy(logits, {2, 0}, {0, 1, 0}).value()(0, 0) == 0);
+}
+
+TEST_CASE("binary_losses: by hand, for targets between 0 and 1 too, and without overflow") {
+    // p = 3/4: -log 3/4 for 1, -log 1/4 for 0, half of both for 1/2
+    check_close("losses", binary_losses(Matrix{{ln3, ln3, ln3}}, {{1, 0, 0.5f}}).value(),
+                Matrix{{std::log(4.0f / 3), std::log(4.0f), (std::log(4.0f / 3) + std::log(4.0f)) / 2}});
+    check_close("mean", binary_cross_entropy(Matrix{{ln3, ln3}}, {{1, 0}}).value(), Matrix{{(std::log(4.0f / 3) + std::log(4.0f)) / 2}});
+    check_close("huge", binary_losses(Matrix{{1000, -1000, 1000, -1000}}, {{1, 0, 0, 1}}).value(), Matrix{{0, 0, 1000, 1000}});
+}
+
+TEST_CASE("focal_losses: what is right already counts by the square of what is missing") {
+    // p = 3/4: for 1, 0.3 (1/4)^2 (-log 3/4); for 0, 0.7 (3/4)^2 (-log 1/4)
+    check_close("focal", focal_losses(Matrix{{ln3, ln3}}, {{1, 0}}, 0.3f).value(),
+                Matrix{{0.3f / 16 * std::log(4.0f / 3), 0.7f * 9 / 16 * std::log(4.0f)}});
+    // without gamma and with alpha 1/2 it is half of the binary loss
+    check_close("gamma 0", focal_losses(Matrix{{1, -2}}, {{1, 1}}, 0.5f, 0).value(), scale(binary_losses(Matrix{{1, -2}}, {{1, 1}}), 0.5f).value());
+    check_close("huge", focal_losses(Matrix{{1e6f, -1e6f, 100}}, {{1, 0, 0}}, 0.25f).value(), Matrix{{0, 0, 75}});
+}
+
+TEST_CASE("dice_losses: by hand, and two empty masks agree") {
+    // p = 3/4, 1/2, t = 1, 0: 1 - (2 * 3/4 + 1) / (5/4 + 1 + 1) = 1 - 2.5 / 3.25
+    check_close("dice", dice_losses(Matrix{{ln3, 0}, {-100, -100}}, {{1, 0}, {0, 0}}).value(), Matrix{{1 - 2.5f / 3.25f}, {0}});
+}
+
+TEST_CASE("binary, focal, dice and weighted losses: gradients against differences") {
+    using Inputs = const std::vector<Var>&;
+    const Matrix a{{1, -2, 3}, {0.5f, 2, -1}}, t{{1, 0, 1}, {0, 1, 1}};
+    check_gradient_by_differences([&](Inputs v) { return binary_losses(v[0], t); }, {a});
+    check_gradient_by_differences([&](Inputs v) { return focal_losses(v[0], t, 0.3f); }, {a});
+    check_gradient_by_differences([&](Inputs v) { return dice_losses(v[0], t); }, {a});
+    check_gradient_by_differences([](Inputs v) { return weighted_cross_entropy(v[0], {2, 0}, {0.1f, 1, 0.5f}); }, {a});
+}
+
+TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: what does not fit is refused with its numbers") {
+    CHECK(without_place(error_of([] { binary_losses(Matrix(2, 3), Matrix(1, 3)); })) == "binary_losses: (2, 3) and (1, 3), the shapes must be equal");
+    CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{0.5f}}); })) == "focal_losses: a target of 0.500000, each must be 0 or 1");
+    CHECK(without_place(error_of([] { weighted_cross_entropy(Matrix(1, 2), {0}, {1}); })) ==
+          "weighted_cross_entropy: 1 weights for the 2 classes of (1, 2)");
+}
+
 TEST_SUITE_END();

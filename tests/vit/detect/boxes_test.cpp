@@ -1,0 +1,90 @@
+#include "vit/detect/boxes.h"
+
+#include <cmath>
+
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("boxes");
+
+TEST_CASE("convert_boxes: one box in four conventions, by hand") {
+    // 6 wide and 4 high, its upper left corner at (1, 2): right 7, bottom 6, centre (4, 4)
+    const Matrix corners{{1, 2, 7, 6}}, centre{{4, 4, 6, 4}}, corner_size{{1, 2, 6, 4}}, rows_first{{2, 1, 6, 7}};
+    const std::vector<std::pair<BoxFormat, Matrix>> forms{{BoxFormat::corners, corners},
+                                                          {BoxFormat::centre_size, centre},
+                                                          {BoxFormat::corner_size, corner_size},
+                                                          {BoxFormat::rows_first, rows_first}};
+    for (const auto& [from, given] : forms)
+        for (const auto& [to, wanted] : forms) CHECK(identical(convert_boxes(given, from, to).value(), wanted));
+}
+
+TEST_CASE("relative_boxes: shares of width and height, and pixel_boxes back") {
+    const Matrix pixels{{2, 5, 4, 10}};  // in an image 20 high and 8 wide
+    CHECK(identical(relative_boxes(pixels, 20, 8), Matrix{{0.25f, 0.25f, 0.5f, 0.5f}}));
+    CHECK(identical(pixel_boxes(relative_boxes(pixels, 20, 8), 20, 8), pixels));
+    CHECK(identical(clipped_boxes({{-1, -2, 9, 21}}, 20, 8), Matrix{{0, 0, 8, 20}}));
+    CHECK(error_of([] { relative_boxes({{0, 0, 1, 1}}, 0, 8); }) == "relative_boxes: an image of 0 x 8");
+}
+
+TEST_CASE("pairwise_iou and pairwise_generalised_iou: half, touching, apart, inside and empty, by hand") {
+    const Matrix a{{0, 0, 2, 2}};
+    const Matrix b{{1, 0, 3, 2},   // I = 2, U = 6, C = 6: 1/3 and 1/3
+                   {2, 0, 4, 2},   // touching: I = 0, U = 8 = C: 0 and 0
+                   {4, 0, 6, 2},   // a gap of 2: U = 8, C = 12: 0 and -1/3
+                   {0, 0, 1, 1},   // inside: I = 1, U = 4 = C: 1/4 and 1/4
+                   {1, 1, 1, 1}};  // empty: 0 and 0
+    check_close("IoU", pairwise_iou(a, b), {{1.0f / 3, 0, 0, 0.25f, 0}});
+    check_close("generalised", pairwise_generalised_iou(a, b), {{1.0f / 3, 0, -1.0f / 3, 0.25f, 0}});
+    CHECK(identical(pairwise_iou({{1, 1, 1, 1}}, {{1, 1, 1, 1}}), Matrix{{0}}));  // two empty boxes
+    CHECK(pairwise_iou(Matrix(0, 4), b).rows == 0);
+    CHECK(identical(box_areas({{0, 0, 2, 3}, {2, 0, 0, 3}}), Matrix{{6}, {0}}));  // the second has its right left of its left
+}
+
+TEST_CASE("iou and generalised_iou: box with box, the same numbers, and their gradients against differences") {
+    const Matrix a{{0, 0, 2, 2}, {0, 0, 2, 2}, {1, 1, 4, 3}}, b{{1, 0.5f, 3, 2.5f}, {4, 0.5f, 6, 2.5f}, {0, 0, 5, 5}};
+    const Matrix pairs = pairwise_iou(a, b), general = pairwise_generalised_iou(a, b);
+    check_close("iou", iou(a, b).value(), {{pairs(0, 0)}, {pairs(1, 1)}, {pairs(2, 2)}});
+    check_close("generalised_iou", generalised_iou(a, b).value(), {{general(0, 0)}, {general(1, 1)}, {general(2, 2)}});
+    check_gradient_by_differences([](const std::vector<Var>& v) { return iou(v[0], v[1]); }, {a, b});
+    check_gradient_by_differences([](const std::vector<Var>& v) { return generalised_iou(v[0], v[1]); }, {a, b});
+    CHECK(iou(Matrix{{1, 1, 1, 1}}, Matrix{{1, 1, 1, 1}}).value()(0, 0) == 0);
+}
+
+TEST_CASE("generalised_iou: boxes that do not meet still say which way to go; iou does not") {
+    const Var near = parameter(Matrix{{0, 0, 2, 2}});
+    const Matrix far{{5, 0, 7, 2}};
+    {
+        const Tape tape;
+        backward(iou(near, far));
+    }
+    for (const float g : near.gradient()) CHECK(g == 0);
+    const Tape tape;
+    backward(generalised_iou(near, far));
+    CHECK(near.gradient()(0, 2) > 0);  // moving the right side to the right helps
+}
+
+TEST_CASE("suppress_non_maxima: the best score wins, a box exactly at the threshold stays") {
+    const Matrix boxes{{0, 0, 2, 2}, {0, 0, 2, 1}, {10, 0, 12, 2}, {0, 0, 2, 2}};  // IoU of 0 and 1 is 1/2
+    CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.5f) == std::vector<int>{2, 0, 1});
+    CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.49f) == std::vector<int>{2, 0});
+    CHECK(suppress_non_maxima(boxes, {0.5f, 0.5f, 0.5f, 0.5f}, 0.49f) == std::vector<int>{0, 2});  // equal scores: the first
+    CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.49f, {0, 1, 0, 0}) == std::vector<int>{2, 0, 1});
+    CHECK(suppress_non_maxima(Matrix(0, 4), {}, 0.5f).empty());
+    CHECK(error_of([&] { suppress_non_maxima(boxes, {1}, 0.5f); }) == "suppress_non_maxima: 1 scores and 0 labels for boxes (4, 4)");
+}
+
+TEST_CASE("quantised: rounds half to even, stays within the bins, and dequantised divides by one bin less") {
+    // nine bins: 0.25 is bin 2; 0.3125 * 8 = 2.5 rounds to 2, 0.4375 * 8 = 3.5 to 4
+    CHECK(quantised({{0, 0.25f, 0.3125f, 0.4375f, 1, -1, 7}}, 9) == std::vector<int>{0, 2, 2, 4, 8, 0, 8});
+    CHECK(identical(dequantised({0, 2, 4, 8}, 9, 2), Matrix{{0, 0.25f}, {0.5f, 1}}));
+    CHECK(error_of([] { quantised({{NAN}}, 9); }) == "quantised: a coordinate of nan, each must be a number");
+    CHECK(error_of([] { quantised({{0}}, 1); }) == "quantised: 1 bins, there must be at least 2");
+}
+
+TEST_CASE("convert_boxes and iou: what is no box is refused with the caller's line") {
+    CHECK(without_place(error_of([] { convert_boxes(Matrix(2, 3), BoxFormat::corners, BoxFormat::rows_first); })) ==
+          "convert_boxes: boxes (2, 3), each must be four numbers");
+    CHECK(without_place(error_of([] { iou(Matrix(2, 4), Matrix(1, 4)); })) == "iou: (2, 4) and (1, 4), the shapes must be equal");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,87 @@
+#include "vit/detect/deformable.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("deformable");
+
+TEST_CASE("deformable: parity: locations, weights, output and every gradient of the published operator") {
+    for (const std::string& path : golden_files("mask2former_deform")) {
+        const Golden golden(path);
+        const deformable::Config config{.width = golden.file.metadata_int("d_model"),
+                                        .heads = golden.file.metadata_int("n_heads"),
+                                        .levels = golden.file.metadata_int("n_levels"),
+                                        .points = golden.file.metadata_int("n_points")};
+        const std::vector<int> shapes = golden.integers("input.spatial_shapes");
+        std::vector<MapSize> sizes;
+        for (int l = 0; l < config.levels; ++l) sizes.push_back({golden.file.metadata_int("batch"), shapes[2 * l], shapes[2 * l + 1]});
+        const std::vector<int> padded = golden.has("input.padding_mask") ? golden.integers("input.padding_mask") : std::vector<int>();
+        Random random;
+        const deformable::Weights w = deformable::make_weights(config, random);
+        const Parameters parameters = deformable::parameters(w, "self_attn.");
+        golden.load_weights(parameters);
+        const Var query = parameter(golden.input("query"));
+        const Matrix references = golden.input("reference_points");  // (B*n*L, 2)
+
+        const Tape tape;
+        const Var reference = reshape(references, query.rows(), 2 * config.levels);
+        const deformable::Steps steps = deformable::attend(query, reference, golden.input("values"), sizes, padded, w, config);
+        const Var loss = mean_squared_error(steps.output, golden.input("target"));
+
+        golden.check("sampling_locations", reshape(steps.locations.value(), static_cast<int>(steps.locations.value().size() / 2), 2));
+        golden.check("attention_weights", reshape(steps.weights.value(), static_cast<int>(steps.weights.value().size()) / config.points, config.points));
+        golden.check("output", steps.output.value());
+        golden.check("loss", loss.value());
+
+        backward(loss);
+        golden.check("grad_query", query.gradient());
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+TEST_CASE("attend: fresh weights read the ring of pixels around the reference, all alike") {
+    // One head of width 1 on a 3 x 3 map, one point: the offset of head 0 is one pixel to the right. value and output pass numbers on.
+    const deformable::Config config{.width = 1, .heads = 1, .levels = 1, .points = 1};
+    Random random(1);
+    deformable::Weights w = deformable::make_weights(config, random);
+    w.value.weight = w.output.weight = parameter({{1}});
+    const Matrix values{{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}}, middle{{0.5f, 0.5f}};
+    const deformable::Steps steps = deformable::attend(Matrix(1, 1), middle, values, {{1, 3, 3}}, {}, w, config);
+    check_close("location", steps.locations.value(), {{0.5f + 1.0f / 3, 0.5f}});
+    check_close("output", steps.output.value(), {{5}});  // right of the middle pixel, 4
+}
+
+TEST_CASE("attend: levels, images and padding by hand") {
+    // Two images, levels of 1 x 1 and 1 x 2, so three values each; two points that stay at the reference and count by their softmax.
+    const deformable::Config config{.width = 1, .heads = 1, .levels = 2, .points = 1};
+    Random random(2);
+    deformable::Weights w = deformable::make_weights(config, random);
+    w.value.weight = w.output.weight = parameter({{1}});
+    w.value.bias = parameter({{0.5f}});
+    w.offsets.bias = parameter(Matrix(1, 4));
+    w.weights.bias = parameter({{std::log(3.0f), 0}});  // level 0 counts 3/4, level 1 a quarter
+    const Matrix values{{1}, {2}, {3}, {10}, {20}, {30}};
+    const Matrix references{{0.5f, 0.5f, 0.25f, 0.5f}, {0.5f, 0.5f, 0.75f, 0.5f}};  // the left pixel of level 1; the right one
+    const std::vector<MapSize> sizes{{2, 1, 1}, {2, 1, 2}};
+    // image 0: 0.75 * 1.5 + 0.25 * 2.5 = 1.75; image 1: 0.75 * 10.5 + 0.25 * 30.5 = 15.5; padded 30 counts nothing, not even its bias
+    check_close("all", deformable::attend(Matrix(2, 1), references, values, sizes, {}, w, config).output.value(), {{1.75f}, {15.5f}});
+    check_close("padded", deformable::attend(Matrix(2, 1), references, values, sizes, {0, 0, 0, 0, 0, 1}, w, config).output.value(),
+                {{1.75f}, {7.875f}});
+}
+
+TEST_CASE("deformable: what does not fit is refused in one line") {
+    const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
+    Random random(3);
+    const deformable::Weights w = deformable::make_weights(config, random);
+    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
+          "deformable: values (3, 4), the levels have 4 pixels of width 4");
+    CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) == "deformable: 2 heads do not divide a width of 5");
+}
+
+TEST_SUITE_END();

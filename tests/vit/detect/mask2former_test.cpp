@@ -1,0 +1,385 @@
+#include "vit/detect/mask2former.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/optimizer.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("mask2former");
+
+using namespace mask2former;
+
+static Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const auto number = [&](const char* key) { return static_cast<float>(file.metadata_double(key)); };
+    return {.feature_channels = file.metadata_int("in_channels"),
+            .width = file.metadata_int("hidden_dim"),
+            .mask_channels = file.metadata_int("mask_dim"),
+            .queries = file.metadata_int("num_queries"),
+            .heads = file.metadata_int("nheads"),
+            .mlp_width = file.metadata_int("dim_feedforward"),
+            .layers = file.metadata_int("dec_layers"),
+            .levels = file.metadata_int("num_feature_levels"),
+            .classes = file.metadata_int("num_classes"),
+            .pre_norm = golden.flag("pre_norm"),
+            .always_project = golden.flag("enforce_input_project"),
+            .eps = number("layer_norm_eps"),
+            .activation = activation_of_name(file.metadata_text("activation")),
+            .class_weight = number("class_weight"),
+            .mask_weight = number("mask_weight"),
+            .dice_weight = number("dice_weight"),
+            .no_object_weight = number("no_object_weight"),
+            .points = file.metadata_int("train_num_points"),
+            .oversample = file.metadata_double("oversample_ratio"),
+            .importance = file.metadata_double("importance_sample_ratio")};
+}
+
+static Map map_of_fixture(const Golden& golden, const std::string& name) {
+    const std::vector<int> d = dimensions_of(golden, name);
+    return {rows_of_maps(golden, name), {d[0], d[2], d[3]}};
+}
+
+static std::vector<bool> things_of_fixture(const Golden& golden) {
+    std::vector<bool> things(golden.file.metadata_int("num_classes"), false);
+    std::stringstream stream(golden.file.metadata_text("thing_classes"));
+    for (std::string word; std::getline(stream, word, ',');) things[std::stoi(word)] = true;
+    return things;
+}
+
+static std::vector<Target> targets_of_fixture(const Golden& golden, int images) {
+    std::vector<Target> targets;
+    for (int b = 0; b < images; ++b) {
+        const std::string name = "input.target_" + std::to_string(b);
+        const std::vector<int> d = dimensions_of(golden, name + ".masks");
+        const Matrix masks = d[0] == 0 ? Matrix() : reshape(numbers_of(golden, name + ".masks"), d[0], d[1] * d[2]);
+        targets.push_back({d[1], d[2], golden.integers(name + ".labels"), masks});
+    }
+    return targets;
+}
+
+// aux_0, aux_1, ..., final
+static std::vector<std::string> set_names(const Config& config) {
+    std::vector<std::string> names;
+    for (int i = 0; i < config.layers; ++i) names.push_back("aux_" + std::to_string(i));
+    names.push_back("final");
+    return names;
+}
+
+// (m, k, 2) -> (m*k, 2); nothing where the fixture has no matched mask
+static Matrix points_of(const Golden& golden, const std::string& name) {
+    return golden.has("input." + name) ? golden.input(name) : Matrix(0, 2);
+}
+
+static Draws draws_of_fixture(const Golden& golden, const std::string& set, int images) {
+    Draws draws;
+    for (int b = 0; b < images; ++b) draws.matching.push_back(points_of(golden, "rand." + set + ".match_" + std::to_string(b)));
+    draws.oversampled = points_of(golden, "rand." + set + ".oversample");
+    draws.uniform = points_of(golden, "rand." + set + ".random");
+    return draws;
+}
+
+static void check_forward(const Golden& golden, const Steps& steps, const Config& config, const std::vector<Map>& features) {
+    const int B = steps.mask_size.images;
+    for (int l = 0; l < config.levels; ++l) {  // the same for every image
+        const Var repeated = add_repeated(Matrix(B * features[l].size.pixels(), config.width), steps.positions[l]);
+        golden.check("pos_" + std::to_string(l), maps_channels_first(repeated.value(), features[l].size.height, features[l].size.width));
+    }
+    for (int i = 0; i <= config.layers; ++i) {
+        const Prediction& prediction = steps.predictions[i];
+        const std::string head = "head_" + std::to_string(i);
+        golden.check(head + ".class", prediction.class_logits.value());
+        golden.check(head + ".mask", reshape(prediction.mask_logits.value(), B * config.queries * steps.mask_size.height, steps.mask_size.width));
+        golden.check_integers(head + ".blocked", integers_of(prediction.blocked));
+    }
+    for (int i = 0; i < config.layers; ++i) {
+        const LayerSteps& layer = steps.layers[i];
+        const std::string name = "layer_" + std::to_string(i);
+        golden.check(name + ".cross_probs", layer.cross.weights.value());
+        golden.check(name + ".after_cross", layer.after_cross.value());
+        golden.check(name + ".self_probs", layer.attention.weights.value());
+        golden.check(name + ".after_self", layer.after_attention.value());
+        golden.check(name + ".after_ffn", layer.output.value());
+    }
+    golden.check("pred_logits", steps.predictions.back().class_logits.value());
+    golden.check("pred_masks", reshape(steps.predictions.back().mask_logits.value(), B * config.queries * steps.mask_size.height, steps.mask_size.width));
+}
+
+static void check_losses(const Golden& golden, const Losses& losses, const Config& config) {
+    const std::vector<std::string> names = set_names(config);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const SetLosses& set = losses.sets[i];
+        for (std::size_t b = 0; b < set.costs.size(); ++b) {
+            const std::string match = "match." + names[i] + "." + std::to_string(b);
+            std::vector<int> queries, columns;
+            for (const Matched& pair : set.matches[b]) {
+                queries.push_back(pair.row);
+                columns.push_back(pair.column);
+            }
+            golden.check(match + ".cost", set.costs[b]);
+            golden.check_integers(match + ".query", queries);
+            golden.check_integers(match + ".target", columns);
+        }
+        const std::string ending = names[i] == "final" ? "" : "_" + std::to_string(i);
+        golden.check("losses.loss_ce" + ending, set.classes.value());
+        golden.check("losses.loss_mask" + ending, set.mask.value());
+        golden.check("losses.loss_dice" + ending, set.dice.value());
+    }
+    golden.check("loss", losses.total.value());
+}
+
+static void check_instances(const Golden& golden, const std::string& name, const std::vector<Instance>& instances, int height) {
+    std::vector<int> classes;
+    Matrix scores(1, static_cast<int>(instances.size()));
+    std::vector<Var> masks;
+    for (std::size_t k = 0; k < instances.size(); ++k) {
+        classes.push_back(instances[k].label);
+        scores[k] = instances[k].score;
+        masks.push_back(instances[k].mask);
+    }
+    golden.check_integers(name + ".classes", classes);
+    golden.check(name + ".scores", scores);
+    const Matrix all = concat_rows(masks).value();
+    golden.check(name + ".masks", reshape(all, all.rows * height, all.cols / height));
+}
+
+static void check_inference(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const std::vector<int> d = dimensions_of(golden, "input.infer.pred_masks"), low = dimensions_of(golden, "input.infer.low_masks");
+    const int Q = d[0], H = d[1], W = d[2];
+    const Matrix logits = golden.input("infer.pred_logits"), masks = reshape(golden.input("infer.pred_masks"), Q, H * W);
+    const std::vector<bool> things = things_of_fixture(golden);
+    const int most = file.metadata_int("detections_per_image");
+
+    const Matrix semantic_scores = semantic(logits, masks);
+    golden.check("infer.semantic", reshape(semantic_scores, semantic_scores.rows * H, W));
+    golden.check_integers("infer.semantic_argmax", semantic_classes(semantic_scores));
+    check_instances(golden, "infer.instance_all", instances(logits, masks, most), H);
+    check_instances(golden, "infer.instance_things", instances(logits, masks, most, things), H);
+    const Panoptic scene = panoptic(logits, masks, things, static_cast<float>(file.metadata_double("object_mask_threshold")),
+                                    static_cast<float>(file.metadata_double("overlap_threshold")));
+    golden.check_integers("infer.panoptic_seg", scene.ids);
+    std::vector<int> rows;
+    for (const PanopticSegment& segment : scene.segments)
+        for (const int number : {segment.id, segment.label, static_cast<int>(segment.thing)}) rows.push_back(number);
+    golden.check_integers("infer.panoptic_segments", rows);
+    const Matrix small = reshape(golden.input("infer.low_masks"), low[0], low[1] * low[2]);
+    golden.check("infer.upsampled_masks", reshape(resized_masks(small, low[1], low[2], H, W), low[0] * H, W));
+}
+
+TEST_CASE("mask2former: parity: every step, matching, loss, gradient and all three tasks of the published code") {
+    for (const std::string& path : golden_files("mask2former")) {
+        const Golden golden(path);
+        const Config config = config_of_fixture(golden);
+        Random random;
+        const Weights w = make_weights(config, random);
+        const Parameters parameters = mask2former::parameters(w, config);
+        golden.load_weights(parameters);
+        std::vector<Map> features;
+        for (int l = 0; l < config.levels; ++l) features.push_back(map_of_fixture(golden, "input.features_" + std::to_string(l)));
+        const Map mask_features = map_of_fixture(golden, "input.mask_features");
+        const int B = golden.file.metadata_int("batch");
+        const std::vector<Target> targets = targets_of_fixture(golden, B);
+        std::vector<Draws> draws;
+        for (const std::string& set : set_names(config)) draws.push_back(draws_of_fixture(golden, set, B));
+
+        const Tape tape;
+        const Steps steps = mask2former::forward(features, mask_features, w, config);
+        const Losses losses = mask2former::losses(steps, targets, draws, config);
+        check_forward(golden, steps, config, features);
+        check_losses(golden, losses, config);
+        check_inference(golden);
+
+        backward(losses.total);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+TEST_CASE("may_attend_unblocked: a query whose mask is empty attends everywhere") {
+    const MayAttend may = may_attend_unblocked({{1, 0, 1}, {1, 1, 1}, {0, 0, 0}});
+    CHECK_FALSE(may(0, 0));
+    CHECK(may(0, 1));
+    for (int j = 0; j < 3; ++j) {
+        CHECK(may(1, j));  // all blocked: unblocked
+        CHECK(may(2, j));
+    }
+}
+
+// Sizes that all differ: two images, 3 queries, two levels of 1 x 2 and 3 x 4, masks of 5 x 6, two layers.
+static const Config tiny{.feature_channels = 5,
+                         .width = 8,
+                         .mask_channels = 4,
+                         .queries = 3,
+                         .heads = 2,
+                         .mlp_width = 6,
+                         .layers = 2,
+                         .levels = 2,
+                         .classes = 2,
+                         .points = 12};
+
+namespace {
+struct Example {
+    std::vector<Map> features;
+    Map mask_features;
+};
+}  // namespace
+
+static Example random_example(Random& random, int images = 2) {
+    const MapSize sizes[] = {{images, 1, 2}, {images, 3, 4}, {images, 5, 6}};
+    return {{{normal_matrix(random, sizes[0].rows(), 5), sizes[0]}, {normal_matrix(random, sizes[1].rows(), 5), sizes[1]}},
+            {normal_matrix(random, sizes[2].rows(), 4), sizes[2]}};
+}
+
+// n targets of 7 x 8 with random masks
+static Target random_target(Random& random, int n) {
+    Target target{7, 8, {}, Matrix(n, 7 * 8)};
+    for (int k = 0; k < n; ++k) target.labels.push_back(random.below(2));
+    for (float& x : target.masks) x = static_cast<float>(random.below(2));
+    return target;
+}
+
+static std::vector<Draws> random_draws(const std::vector<Target>& targets, Random& random) {
+    std::vector<Draws> draws;
+    for (int i = 0; i <= tiny.layers; ++i) draws.push_back(draw(targets, tiny, random));
+    return draws;
+}
+
+TEST_CASE("layer: a pixel that a query may not attend to does not change it, for the others it does") {
+    Random random(1);
+    const Weights w = make_weights(tiny, random);
+    const Matrix x = normal_matrix(random, 3, 8), positions = sine_positions(1, 2, 8);
+    Matrix source = normal_matrix(random, 2, 8);
+    const MayAttend may = may_attend({{1, 0}, {1, 1}, {1, 1}});
+    const Matrix before = layer(x, source, positions, may, w.layers[0], w, tiny).after_cross.value();
+    source(1, 3) += 1;
+    const Matrix after = layer(x, source, positions, may, w.layers[0], w, tiny).after_cross.value();
+    CHECK(identical(slice_rows(after, 0, 1), slice_rows(before, 0, 1)));
+    CHECK(difference(slice_rows(after, 1, 1), slice_rows(before, 1, 1)) != "");
+}
+
+TEST_CASE("forward: the images of a batch do not see each other, before and after the norms") {
+    for (const bool pre_norm : {false, true}) {
+        Config config = tiny;
+        config.pre_norm = pre_norm;
+        Random random(2);
+        const Weights w = make_weights(config, random);
+        const Example two = random_example(random);
+        std::vector<Map> second;
+        for (const Map& map : two.features) {
+            const int pixels = map.size.pixels();
+            second.push_back({slice_rows(map.pixels, pixels, pixels), {1, map.size.height, map.size.width}});
+        }
+        const Map masks{slice_rows(two.mask_features.pixels, 30, 30), {1, 5, 6}};
+        const Steps together = forward(two.features, two.mask_features, w, config), alone = forward(second, masks, w, config);
+        check_close("masks", slice_rows(together.predictions.back().mask_logits.value(), 3, 3), alone.predictions.back().mask_logits.value());
+    }
+}
+
+TEST_CASE("losses: an image without targets, and a batch without any, are no special case") {
+    Random random(3);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    for (const bool any : {true, false}) {
+        const std::vector<Target> targets{random_target(random, any ? 2 : 0), random_target(random, 0)};
+        const Tape tape;
+        const Steps steps = forward(two.features, two.mask_features, w, tiny);
+        const Losses result = losses(steps, targets, random_draws(targets, random), tiny);
+        CHECK(std::isfinite(result.total.value()[0]));
+        CHECK((result.sets[0].dice.value()[0] > 0) == any);
+        CHECK(result.sets[0].matches[0].size() == (any ? 2u : 0u));
+        CHECK(result.sets[0].costs[1].cols == 0);
+        backward(result.total);
+        CHECK_FALSE(w.query_features.gradient().empty());
+        zero_gradients(variables(parameters(w, tiny)));
+    }
+}
+
+TEST_CASE("losses: the class loss of queries that all say nothing in particular, by hand") {
+    // Zero logits: every query loses ln 3. One of three is matched with weight 1, two say "no object" with weight 0.1: the weighted mean of
+    // equal numbers is ln 3 again, whatever the weights. A plain mean of weighted losses would be (1 + 0.1 + 0.1) / 3 of it.
+    Random random(4);
+    Weights w = make_weights(tiny, random);
+    w.classes.weight = parameter(Matrix(8, 3));
+    const Example one = random_example(random, 1);
+    const std::vector<Target> targets{random_target(random, 1)};
+    const Losses result = losses(forward(one.features, one.mask_features, w, tiny), targets, random_draws(targets, random), tiny);
+    CHECK(result.sets[0].classes.value()[0] == Approx(std::log(3.0)));
+}
+
+TEST_CASE("matching_cost: one query, one target, by hand") {
+    // class logits 0, 0, 0: probability 1/3, cost -2/3. Mask logits ln 3 and 0 against 1 and 0: cross-entropy (ln 4/3 + ln 2) / 2;
+    // dice 1 - (2 * 3/4 + 1) / (5/4 + 1 + 1)
+    const float ln3 = std::log(3.0f);
+    const double by_hand = -2.0 / 3 + 5 * (std::log(4.0 / 3) + std::log(2.0)) / 2 + 5 * (1 - 2.5 / 3.25);
+    CHECK(matching_cost(Matrix(1, 3), {{ln3, 0}}, {1}, {{1, 0}}, tiny)(0, 0) == Approx(by_hand));
+}
+
+TEST_CASE("certain_count: the rest is rounded up, since the importance share is rounded down") {
+    Config config;
+    config.points = 10;
+    config.importance = 0.75;
+    CHECK(certain_count(config) == 3);
+}
+
+// Four pixels; logits of +-4 are probabilities 0.982 and 0.018.
+TEST_CASE("semantic, instances and panoptic: two queries on four pixels, by hand") {
+    const Matrix masks{{4, 4, -4, -4}, {-4, 4, 4, 4}};
+    const Matrix classes{{std::log(8.0f), 0, 0}, {0, std::log(18.0f), 0}};  // 0.8 of class 0; 0.9 of class 1
+    const double p = 1 / (1 + std::exp(-4.0));
+    // semantic: class 0 at pixel 0: 0.8 p + 0.05 (1 - p)
+    CHECK(semantic(classes, masks)(0, 0) == Approx(0.8 * p + 0.05 * (1 - p)));
+    CHECK(semantic_classes(semantic(classes, masks)) == std::vector<int>{0, 1, 1, 1});
+    // instances: the two best pairs; score 0.9 p of query 1 and 0.8 p of query 0
+    const std::vector<Instance> best = instances(classes, masks, 2);
+    REQUIRE(best.size() == 2);
+    CHECK(best[0].query == 1);
+    CHECK(best[0].score == Approx(0.9 * p).epsilon(1e-5));
+    CHECK(identical(best[1].mask, Matrix{{1, 1, 0, 0}}));
+    CHECK(instances(classes, masks, 2, {true, false}).size() == 1);
+    CHECK(instances(classes, masks, 100).size() == 4);
+    // panoptic: pixel 1 goes to query 1, 0.9 p against 0.8 p. Query 0 keeps one of its two pixels: 1/2.
+    CHECK(panoptic(classes, masks, {true, true}, 0.5f, 0.5f).ids == std::vector<int>{1, 2, 2, 2});
+    const Panoptic strict = panoptic(classes, masks, {true, true}, 0.5f, 0.6f);
+    CHECK(strict.ids == std::vector<int>{0, 1, 1, 1});  // dropped; the other takes the first id
+    CHECK(strict.segments[0].query == 1);
+    CHECK(panoptic(classes, masks, {true, true}, 0.85f, 0.5f).segments.size() == 1);  // the threshold leaves one
+    CHECK(panoptic(classes, masks, {true, true}, 0.95f, 0.5f).ids == std::vector<int>{0, 0, 0, 0});
+}
+
+TEST_CASE("panoptic: two queries of one stuff class are one segment, two of a thing class are two") {
+    const Matrix masks{{4, -4}, {-4, 4}}, classes{{9, 0}, {9, 0}};
+    CHECK(panoptic(classes, masks, {false}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
+    CHECK(panoptic(classes, masks, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 2});
+}
+
+TEST_CASE("panoptic: a query that owns pixels but has none of them in its mask takes no id") {
+    // query 0 owns both pixels (nobody else is near), but its mask says below one half everywhere
+    const Panoptic scene = panoptic({{9, 0}, {9, 0}}, {{-1, -1}, {-4, -4}}, {true}, 0.5f, 0.5f);
+    CHECK(scene.ids == std::vector<int>{0, 0});
+    CHECK(scene.segments.empty());
+}
+
+TEST_CASE("mask2former: what does not fit is refused in one line") {
+    Random random(5);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    CHECK(error_of([&] { forward({two.features[0]}, two.mask_features, w, tiny); }) == "mask2former: 1 maps for 2 levels");
+    CHECK(error_of([&] { forward(two.features, two.features[0], w, tiny); }) ==
+          "mask2former: mask features of 5 channels, this model reads 4");
+    const Steps steps = forward(two.features, two.mask_features, w, tiny);
+    const std::vector<Target> many{random_target(random, 4), random_target(random, 0)};
+    CHECK(error_of([&] { losses(steps, many, random_draws(many, random), tiny); }) ==
+          "mask2former: 4 targets in an image, only 3 queries");
+    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) == "mask2former: targets of 1 images for 2");
+    Config wrong = tiny;
+    wrong.width = 6;
+    CHECK(error_of([&] { make_weights(wrong, random); }) ==
+          "mask2former: a width of 6 must be divisible by its 2 heads, and by 4 for the positions");
+}
+
+TEST_SUITE_END();

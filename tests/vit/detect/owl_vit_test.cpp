@@ -1,0 +1,218 @@
+#include "vit/detect/owl_vit.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+#include "vit/detect/boxes.h"
+
+TEST_SUITE_BEGIN("owl_vit");
+
+static owl_vit::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const auto number = [&](const char* key) { return static_cast<float>(file.metadata_double(key)); };
+    const int side = file.metadata_int("vision_config.image_size");
+    const Activation activation = activation_of_name(file.metadata_text("hidden_act"));
+    owl_vit::Config config;
+    config.clip.vision = {.grid = {.height = side,
+                                   .width = side,
+                                   .patch_size = file.metadata_int("vision_config.patch_size"),
+                                   .channels = golden.file.dimension("input.pixel_values", 1)},
+                          .width = file.metadata_int("vision_config.hidden_size"),
+                          .depth = file.metadata_int("vision_config.num_hidden_layers"),
+                          .heads = file.metadata_int("vision_config.num_attention_heads"),
+                          .mlp_width = file.metadata_int("vision_config.intermediate_size"),
+                          .eps = number("layer_norm_eps"),
+                          .activation = activation};
+    config.clip.text = {.vocabulary = file.metadata_int("text_config.vocab_size"),
+                        .positions = file.metadata_int("text_config.max_position_embeddings"),
+                        .width = file.metadata_int("text_config.hidden_size"),
+                        .depth = file.metadata_int("text_config.num_hidden_layers"),
+                        .heads = file.metadata_int("text_config.num_attention_heads"),
+                        .mlp_width = file.metadata_int("text_config.intermediate_size"),
+                        .eps = number("layer_norm_eps"),
+                        .activation = activation};
+    config.clip.shared_width = file.metadata_int("projection_dim");
+    config.class_cost = number("cost_class");
+    config.box_cost = number("cost_bbox");
+    config.overlap_cost = number("cost_giou");
+    config.class_weight = number("loss_class");
+    config.box_weight = number("loss_bbox");
+    config.overlap_weight = number("loss_giou");
+    config.focal_alpha = number("focal_alpha");
+    config.focal_gamma = number("focal_gamma");
+    config.absent_logit = number("masked_logit");
+    return config;
+}
+
+static TokenBatch texts_of_fixture(const Golden& golden) {
+    return {.sequences = golden.file.dimension("input.tokens", 0),
+            .length = golden.file.dimension("input.tokens", 1),
+            .ids = golden.integers("input.tokens"),
+            .mask = numbers_of(golden, "input.attention_mask")};
+}
+
+static std::vector<owl_vit::Target> targets_of_fixture(const Golden& golden) {
+    const std::vector<int> counts = golden.integers("input.target_counts"), labels = golden.integers("input.target_labels");
+    const int M = golden.file.dimension("input.target_labels", 1);
+    const Matrix boxes = golden.input("target_boxes");  // (B*M, 4)
+    std::vector<owl_vit::Target> targets;
+    for (int b = 0; b < static_cast<int>(counts.size()); ++b)
+        targets.push_back({std::vector<int>(labels.begin() + b * M, labels.begin() + b * M + counts[b]), slice_rows(boxes, b * M, counts[b])});
+    return targets;
+}
+
+// The fixture's (B, N, M) costs, 0 where there is no target, and the token of each target, -1 where there is none.
+static void check_matching(const Golden& golden, const owl_vit::Losses& losses) {
+    const int B = golden.file.dimension("expected.match", 0), M = golden.file.dimension("expected.match", 1);
+    const int N = golden.file.dimension("expected.match_cost", 1);
+    Matrix cost(B * N, M);
+    std::vector<int> tokens(B * M, -1);
+    for (int b = 0; b < B; ++b) {
+        for (int n = 0; n < N; ++n)
+            for (int t = 0; t < losses.costs[b].cols; ++t) cost(b * N + n, t) = losses.costs[b](n, t);
+        for (const Matched& pair : losses.matches[b]) tokens[b * M + pair.column] = pair.row;
+    }
+    golden.check("match_cost", cost);
+    golden.check_integers("match", tokens);
+}
+
+TEST_CASE("owl_vit: parity: every step, the matching, every loss and gradient of the published code") {
+    for (const std::string& path : golden_files("owl_vit")) {
+        const Golden golden(path);
+        const owl_vit::Config config = config_of_fixture(golden);
+        Random random;
+        const owl_vit::Weights w = owl_vit::make_weights(config, random);
+        const Parameters parameters = owl_vit::parameters(w, config);
+        golden.load_weights(parameters);
+
+        const Tape tape;
+        const owl_vit::Steps steps = owl_vit::forward(images_of(golden, "input.pixel_values"), texts_of_fixture(golden), w, config);
+        const owl_vit::Losses losses = owl_vit::losses(steps, targets_of_fixture(golden), config);
+
+        golden.check("vision_model.embeddings", steps.image.embeddings.value());
+        check_stack(golden, steps.image.encoder, config.clip.vision.depth, {{"vision_model.layer.#", Step::output}});
+        check_stack(golden, steps.text.encoder, config.clip.text.depth, {{"text_model.layer.#", Step::output}});
+        golden.check("image_features", steps.features.value());
+        golden.check("text_embeds", steps.queries.value());
+        golden.check("class_embeds", steps.class_embeddings.value());
+        golden.check("logit_shift", steps.shift.value());
+        golden.check_integers("query_mask", steps.present);
+        golden.check("box_bias", owl_vit::box_bias(config.clip.vision.grid));
+        golden.check("box_raw", steps.box_raw.value());
+        golden.check("pred_boxes", steps.boxes.value());
+        golden.check("pred_boxes_corners", convert_boxes(steps.boxes, BoxFormat::centre_size, BoxFormat::corners).value());
+        golden.check("logits", steps.logits.value());
+        golden.check("scores", sigmoid(steps.logits).value());
+        check_matching(golden, losses);
+        golden.check("loss_class", losses.classes.value());
+        golden.check("loss_bbox", losses.boxes.value());
+        golden.check("loss_giou", losses.overlap.value());
+        golden.check("loss", losses.total.value());
+
+        backward(losses.total);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// Images of 4 x 6 in patches of 2: 2 x 3 tokens.
+static owl_vit::Config tiny_config() {
+    owl_vit::Config config;
+    config.clip.vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2, .mlp_width = 6};
+    config.clip.text = {.vocabulary = 10, .positions = 5, .width = 6, .depth = 1, .heads = 3, .mlp_width = 5};
+    config.clip.shared_width = 6;
+    return config;
+}
+
+static Image random_image(Random& random) {
+    Image image(4, 6, 1);
+    for (float& x : image.pixels) x = random.normal();
+    return image;
+}
+
+// Two queries, the second one absent: token 9 ends a text.
+static const TokenBatch one_and_none{.sequences = 2, .length = 3, .ids = {8, 3, 9, 0, 0, 0}, .mask = {{1, 1, 1}, {0, 0, 0}}};
+
+TEST_CASE("box_bias: boxes begin at the far corner of their cell, one cell large") {
+    // token 1 of 2 x 3: column 1, row 0: x = 2/3, y = 1/2, w = 1/3, h = 1/2. log(v + 1e-4) - log(1 - v + 1e-4), sigmoid of which is v again
+    const Matrix boxes = sigmoid(owl_vit::box_bias(tiny_config().clip.vision.grid)).value();
+    for (const auto& [j, v] : {std::pair{0, 2.0 / 3}, std::pair{1, 0.5}, std::pair{2, 1.0 / 3}, std::pair{3, 0.5}})
+        CHECK(boxes(1, j) == Approx(v).epsilon(2e-4));
+    CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) == Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
+}
+
+TEST_CASE("forward: an absent query gets its logit and no gradient; the tokens of another image do not matter") {
+    const owl_vit::Config config = tiny_config();
+    Random random(1);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image a = random_image(random), b = random_image(random);
+    const owl_vit::Steps steps = owl_vit::forward({a, b}, owl_vit::repeated(one_and_none, 2), w, config);
+    CHECK(steps.present == std::vector<int>{1, 0, 1, 0});
+    for (int n = 0; n < steps.logits.rows(); ++n) {
+        CHECK(steps.logits.value()(n, 1) == -1e6f);
+        CHECK(steps.logits.value()(n, 0) > -100);
+    }
+    check_close("image 1 alone", slice_rows(steps.logits.value(), 6, 6), owl_vit::forward({b}, one_and_none, w, config).logits.value());
+    for (const float scale : steps.scale.value()) CHECK(scale > 0);
+}
+
+TEST_CASE("masked_text_tower: a sentence that is all padding attends evenly to what came before") {
+    const KeepSteps keep;
+    const owl_vit::Config config = tiny_config();
+    Random random(2);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const clip::TextSteps steps = owl_vit::masked_text_tower(one_and_none, w.clip.text, config.clip.text);
+    const Matrix& weights = steps.encoder.blocks[0].attention.weights.value();  // (2 sentences * 3 heads * 3, 3)
+    check_close("head 0 of the second sentence", slice_rows(weights, 9, 3), {{1, 0, 0}, {0.5f, 0.5f, 0}, {1.0f / 3, 1.0f / 3, 1.0f / 3}});
+}
+
+TEST_CASE("losses: no target in the batch leaves the negatives; targets must be queries of the image") {
+    const owl_vit::Config config = tiny_config();
+    Random random(3);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const owl_vit::Steps steps = owl_vit::forward({random_image(random)}, one_and_none, w, config);
+    const owl_vit::Losses none = owl_vit::losses(steps, {{}}, config);
+    CHECK(none.classes.value()[0] > 0);
+    CHECK(none.boxes.value()[0] == 0);
+    CHECK(none.matches[0].empty());
+    CHECK(error_of([&] { owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config); }) == "owl_vit: label 2 is not one of 2 queries");
+    CHECK(error_of([&] { owl_vit::losses(steps, {{{0}, Matrix(2, 4)}}, config); }) ==
+          "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens");
+}
+
+TEST_CASE("matching_cost: a logit of 0 and a box that is exactly right, by hand") {
+    // p = 1/2: 0.3 * 1/4 * ln 2 - 0.7 * 1/4 * ln 2 = -0.1 ln 2; distance 0; generalised IoU 1
+    const owl_vit::Target target{{0}, {{0.5f, 0.5f, 0.25f, 0.5f}}};
+    CHECK(owl_vit::matching_cost(Matrix(1, 1), target.boxes, target, tiny_config())(0, 0) == Approx(-0.1 * std::log(2.0) - 1));
+}
+
+TEST_CASE("detections: the best first, at least the threshold, and similar boxes of one query suppressed") {
+    owl_vit::Steps steps;
+    steps.logits = Matrix{{2, -9}, {3, -9}, {-9, 1}, {-5, -5}};
+    steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}, {0.5f, 0.5f, 0.2f, 0.22f}, {0.5f, 0.5f, 0.2f, 0.2f}, {0.1f, 0.1f, 0.1f, 0.1f}};
+    steps.present = {1, 1};
+    const std::vector<owl_vit::Found> found = owl_vit::detections(steps, 0, 0.5f, 0.8f);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].token == 1);
+    CHECK(found[1].query == 1);
+    check_close("corners", found[0].box, {{0.4f, 0.39f, 0.6f, 0.61f}});
+    CHECK(owl_vit::detections(steps, 0, 0.5f).size() == 3);
+    CHECK(error_of([&] { owl_vit::detections(steps, 1, 0.5f); }) == "detections: there is no image 1 of 1");
+}
+
+TEST_CASE("owl_vit: what does not fit is refused in one line") {
+    owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image image = random_image(random);
+    CHECK(error_of([&] { owl_vit::forward({image, image, image}, one_and_none, w, config); }) ==
+          "owl_vit: 2 queries for 3 images, each must have equally many");
+    config.clip.shared_width = 7;
+    CHECK(error_of([&] { owl_vit::make_weights(config, random); }) ==
+          "owl_vit: sentences are projected to width 7, tokens are compared in the text tower's, 6");
+}
+
+TEST_SUITE_END();

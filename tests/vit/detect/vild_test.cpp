@@ -1,0 +1,137 @@
+#include "vit/detect/vild.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/training/loss.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("vild");
+
+static vild::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const std::string distill = file.metadata_text("visual_feature_distill");
+    REQUIRE((distill == "vanilla" || distill == "double_branch"));
+    REQUIRE(file.metadata_int("num_convs") == 0);
+    REQUIRE(!golden.flag("use_batch_norm"));
+    return {.region_height = file.metadata_int("roi_height"),
+            .region_width = file.metadata_int("roi_width"),
+            .region_channels = file.metadata_int("num_filters"),
+            .layers = file.metadata_int("num_fcs"),
+            .hidden = file.metadata_int("fc_dims"),
+            .clip_width = file.metadata_int("clip_dim"),
+            .classes = file.metadata_int("num_classes") - 1,  // theirs counts background
+            .double_branch = distill == "double_branch",
+            .unit_classifier = golden.flag("normalize_classifier"),
+            .unit_regions = golden.flag("normalize_visual"),
+            .temperature = static_cast<float>(file.metadata_double("temperature")),
+            .distill_weight = static_cast<float>(file.metadata_double("feat_distill_weight")),
+            .mask_rare = golden.flag("mask_rare")};
+}
+
+// (B, regions, h, w, c) -> (B*regions, h*w*c)
+static Matrix regions_of(const Golden& golden, const std::string& name) {
+    const std::vector<int> d = dimensions_of(golden, "input." + name);
+    return reshape(golden.input(name), d[0] * d[1], d[2] * d[3] * d[4]);
+}
+
+TEST_CASE("vild: parity: embeddings, logits, both losses, every gradient and the ensemble of the published code") {
+    for (const std::string& path : golden_files("vild")) {
+        const Golden golden(path);
+        const vild::Config config = config_of_fixture(golden);
+        Random random;
+        const vild::Weights w = vild::make_weights(config, random);
+        const Parameters parameters = vild::parameters(w, config);
+        golden.load_weights(parameters);
+        const vild::Distillation distillation{regions_of(golden, "distill_roi_features"), golden.input("clip_image_embeddings"),
+                                              golden.input("distill_boxes")};
+        const std::vector<int> base = golden.integers("input.base_class_mask");
+        const Matrix regions = regions_of(golden, "roi_features");
+
+        const Tape tape;
+        const vild::Steps steps = vild::training_losses(regions, golden.integers("input.class_targets"), distillation, base, w, config);
+
+        golden.check("projected", steps.regions.projected.value());
+        golden.check("region_embeddings", steps.regions.embeddings.value());
+        golden.check("class_logits", steps.logits.value());
+        const Matrix text = vild::text_probabilities(steps.logits.value());
+        golden.check("class_probability", text);
+        golden.check("distill_region_embeddings", steps.distilled.embeddings.value());
+        golden.check("distill_targets", steps.targets);
+        golden.check_integers("valid_rois", steps.valid);
+        golden.check("text_loss", steps.text_loss.value());
+        golden.check("image_loss", steps.image_loss.value());
+        golden.check("loss", steps.loss.value());
+        if (config.double_branch) {
+            const NoTape inference;
+            const Var embeddings = vild::embed_regions(regions, w.image, config).embeddings;
+            const Matrix cosines = vild::class_cosines(embeddings, w, config).value();
+            const Matrix image = vild::image_probabilities(cosines);
+            golden.check("image_branch_embeddings", embeddings.value());
+            golden.check("image_branch_logits", cosines);
+            golden.check("image_branch_probability", image);
+            golden.check("ensemble_probability", vild::ensemble(text, image, base));
+        }
+
+        backward(steps.loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+static const vild::Config tiny{.region_height = 1, .region_width = 2, .region_channels = 3, .layers = 1, .hidden = 5, .clip_width = 2, .classes = 3};
+
+TEST_CASE("logits: background first, the temperature multiplies, lengths do not matter") {
+    Random random(1);
+    vild::Weights w = vild::make_weights(tiny, random);
+    w.background = parameter({{0}, {7}});       // straight up
+    w.classes = Matrix{{1, 3, -2}, {0, 4, 0}};  // to the right; (3, 4) / 5; to the left
+    const Matrix cosines = vild::logits(Matrix{{1, 0}}, w, tiny).value();
+    check_close("logits", cosines, {{0, 100, 60, -100}});
+    check_close("without background", vild::class_cosines(Matrix{{1, 0}}, w, tiny).value(), {{100, 60, -100}});
+    check_close("probabilities", vild::text_probabilities({{std::log(2.0f), 0, 0}}), {{0.25f, 0.25f}});
+}
+
+TEST_CASE("ensemble: the text branch counts twice for base classes, the image branch for novel ones") {
+    // base: 0.8^(2/3) 0.1^(1/3) = (0.064)^(1/3) = 0.4; novel: 0.8^(1/3) 0.1^(2/3) = (0.008)^(1/3) = 0.2
+    check_close("ensemble", vild::ensemble({{0.8f, 0.8f}}, {{0.1f, 0.1f}}, {1, 0}), {{0.4f, 0.2f}});
+    CHECK(error_of([] { vild::ensemble(Matrix(1, 2), Matrix(1, 2), {1}); }) == "ensemble: (1, 2) and (1, 2) with 1 marks of base classes");
+}
+
+TEST_CASE("training_losses: padding does not count, and sentences are not trained") {
+    Random random(2);
+    const vild::Weights w = vild::make_weights(tiny, random);
+    const Matrix regions = normal_matrix(random, 2, 6), clip = normal_matrix(random, 3, 2);
+    vild::Distillation distillation{normal_matrix(random, 3, 6), clip, {{0, 0, 1, 1}, {0, 0, 0, 0}, {0, 0.5f, 0, 0}}};
+    const Tape tape;
+    const vild::Steps steps = vild::training_losses(regions, {0, 3}, distillation, {}, w, tiny);
+    CHECK(steps.valid == std::vector<int>{1, 0, 1});
+    double by_hand = 0;
+    for (const int i : {0, 2})
+        for (int j = 0; j < 2; ++j) by_hand += std::abs(steps.distilled.embeddings.value()(i, j) - steps.targets(i, j)) / 2;
+    CHECK(steps.image_loss.value()[0] == Approx(by_hand));
+    backward(steps.loss);
+    CHECK(w.classes.gradient().empty());
+    CHECK_FALSE(w.background.gradient().empty());
+    distillation.boxes = Matrix(3, 4);
+    CHECK(vild::training_losses(regions, {0, 3}, distillation, {}, w, tiny).image_loss.value()[0] == 0);
+}
+
+TEST_CASE("training_losses: the logit of a novel class is 0 in training, it is not left out") {
+    Random random(3);
+    vild::Config config = tiny;
+    config.mask_rare = true;
+    const vild::Weights w = vild::make_weights(config, random);
+    const Matrix regions = normal_matrix(random, 1, 6);
+    const vild::Distillation distillation{normal_matrix(random, 1, 6), normal_matrix(random, 1, 2), {{0, 0, 1, 1}}};
+    const vild::Steps steps = vild::training_losses(regions, {1}, distillation, {1, 0, 1}, w, config);
+    Matrix masked = steps.logits.value();
+    masked(0, 2) = 0;
+    CHECK(steps.text_loss.value()[0] == Approx(cross_entropy(masked, {1}).value()[0]));
+    CHECK(error_of([&] { vild::training_losses(regions, {1}, distillation, {1}, w, config); }) == "vild: 1 marks of base classes for 3 classes");
+    CHECK(error_of([&] { vild::training_losses(Matrix(1, 5), {1}, distillation, {1, 0, 1}, w, config); }) ==
+          "vild: regions (1, 5) and (1, 6), this model reads 1 x 2 x 3");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,303 @@
+#include "vit/detect/vitdet.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
+#include "tests/fixture_views.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("vitdet");
+
+// "4.0,2.0,1.0,0.5" -> {4, 2, 1, 0.5}; "" -> {}
+static std::vector<double> numbers_in(const std::string& text) {
+    std::vector<double> numbers;
+    std::stringstream stream(text);
+    for (std::string word; std::getline(stream, word, ',');) numbers.push_back(std::stod(word));
+    return numbers;
+}
+
+static std::vector<int> whole_numbers_in(const std::string& text) {
+    std::vector<int> numbers;
+    for (const double number : numbers_in(text)) numbers.push_back(static_cast<int>(number));
+    return numbers;
+}
+
+static vitdet::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    const int P = file.metadata_int("patch_size"), D = file.metadata_int("embed_dim");
+    REQUIRE(file.metadata_text("pyramid_norm") == "LN");
+    return {.patch_size = P,
+            .channels = file.metadata_int("in_chans"),
+            .table_height = file.metadata_int("img_size") / P,
+            .table_width = file.metadata_int("img_size") / P,
+            .position_side = file.metadata_int("pretrain_img_size") / P,
+            .class_position = golden.flag("pretrain_use_cls_token"),
+            .absolute_positions = golden.flag("use_abs_pos"),
+            .relative_positions = golden.flag("use_rel_pos"),
+            .width = D,
+            .depth = file.metadata_int("depth"),
+            .heads = file.metadata_int("num_heads"),
+            .mlp_width = static_cast<int>(D * file.metadata_double("mlp_ratio")),
+            .query_key_value_bias = golden.flag("qkv_bias"),
+            .window = file.metadata_int("window_size"),
+            .windowed = whole_numbers_in(file.metadata_text("window_block_indexes")),
+            .residual = whole_numbers_in(file.metadata_text("residual_block_indexes")),
+            .scales = numbers_in(file.metadata_text("scale_factors")),
+            .pyramid_channels = file.metadata_int("out_channels"),
+            .top_level = file.metadata_text("top_block") == "LastLevelMaxPool",
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
+}
+
+// The names of the levels: p and the logarithm of the stride; the top level has twice the stride of the last.
+static std::vector<std::string> level_names(const vitdet::Config& config) {
+    std::vector<std::string> names;
+    int last = 0;
+    for (const double scale : config.scales) {
+        last = vitdet::level_number(scale, config);
+        names.push_back("pyramid.p" + std::to_string(last));
+    }
+    if (config.top_level) names.push_back("pyramid.p" + std::to_string(last + 1));
+    return names;
+}
+
+static void check_block(const Golden& golden, const vitdet::BlockSteps& steps, const vitdet::Config& config, int l, const MapSize& size) {
+    const std::string block = "block_" + std::to_string(l) + ".";
+    const bool windowed = vitdet::is_windowed(config, l);
+    const int a = windowed ? config.window : size.height, b = windowed ? config.window : size.width;
+    if (windowed) {
+        const vitdet::Windows cut = vitdet::windows(size, config.window);
+        golden.check(block + "windows", steps.inside.value());
+        golden.check_integers(block + "padded_hw", {cut.padded_height, cut.padded_width});
+    }
+    if (config.relative_positions) {  // indexed by query and key: (a, a, d)
+        golden.check(block + "rel_pos_h_table", gather_rows(steps.table_down, vitdet::offsets(a)).value());
+        golden.check(block + "rel_pos_w_table", gather_rows(steps.table_across, vitdet::offsets(b)).value());
+        golden.check(block + "rel_pos_bias", steps.bias.value());
+    }
+    golden.check(block + "attention_probs", steps.attention.weights.value());
+    golden.check(block + "attention_out", steps.attention.output.value());
+    golden.check(block + "output", steps.output.value());
+}
+
+TEST_CASE("vitdet: parity: every step, the pyramid, the loss and every gradient of the published code") {
+    for (const std::string& path : golden_files("vitdet")) {
+        const Golden golden(path);
+        const vitdet::Config config = config_of_fixture(golden);
+        Random random;
+        const vitdet::Weights w = vitdet::make_weights(config, random);
+        const Parameters parameters = vitdet::parameters(w, config);
+        golden.load_weights(parameters);
+        const std::vector<Image> images = images_of(golden, "input.image");
+
+        const Tape tape;
+        const vitdet::Steps steps = vitdet::forward(images, w, config);
+        const MapSize size = steps.last.size;
+
+        golden.check("patches", channel_major_patches_of(images, config.patch_size));
+        golden.check("patch_embeddings", steps.patch_embeddings.pixels.value());
+        if (config.absolute_positions) golden.check("abs_pos", steps.positions.value());
+        for (int l = 0; l < config.depth; ++l) check_block(golden, steps.blocks[l], config, l, size);
+        golden.check("last_feat", maps_channels_first(steps.last.pixels.value(), size.height, size.width));
+
+        const std::vector<std::string> names = level_names(config);
+        REQUIRE(steps.pyramid.size() == names.size());
+        Var loss;  // stands in for a detector's: the sum over levels of mean((level - target)^2)
+        for (std::size_t k = 0; k < names.size(); ++k) {
+            const Map& level = steps.pyramid[k];
+            golden.check(names[k], maps_channels_first(level.pixels.value(), level.size.height, level.size.width));
+            const Var error = mean_squared_error(level.pixels, rows_of_maps(golden, "input.target." + names[k].substr(8)));
+            loss = loss ? add(loss, error) : error;
+        }
+        golden.check("loss", loss.value());
+
+        backward(loss);
+        check_gradients(parameters, golden);
+        golden.check_all_used();
+    }
+}
+
+// A model in which all sizes differ: images of 10 x 14, P = 2, so 5 x 7 tokens; windows of 3, two blocks, the last one global.
+static const vitdet::Config tiny{.patch_size = 2,
+                                 .channels = 1,
+                                 .table_height = 5,
+                                 .table_width = 7,
+                                 .position_side = 4,
+                                 .class_position = false,
+                                 .width = 8,
+                                 .depth = 2,
+                                 .heads = 2,
+                                 .mlp_width = 12,
+                                 .window = 3,
+                                 .windowed = {0},
+                                 .scales = {2, 0.5},
+                                 .pyramid_channels = 6,
+                                 .top_level = false};
+
+static Image random_image(Random& random, int height = 10, int width = 14) {
+    Image image(height, width, 1);
+    for (float& x : image.pixels) x = random.normal();
+    return image;
+}
+
+TEST_CASE("windows: 2 x 3 tokens in windows of 2: the second one reaches beyond the edge") {
+    const vitdet::Windows cut = vitdet::windows({1, 2, 3}, 2);  // rows 0 1 2 above 3 4 5
+    CHECK(cut.rows == std::vector<int>{0, 1, 3, 4, 2, -1, 5, -1});
+    CHECK(cut.places == std::vector<int>{0, 1, 4, 2, 3, 6});
+    CHECK(cut.count == 2);
+    CHECK(cut.padded_height == 2);
+    CHECK(cut.padded_width == 4);
+    const Matrix map{{1}, {2}, {3}, {4}, {5}, {6}};
+    CHECK(identical(vitdet::partition(map, cut).value(), Matrix{{1}, {2}, {4}, {5}, {3}, {0}, {6}, {0}}));
+    CHECK(vitdet::windows({2, 4, 4}, 2).count == 8);
+    CHECK(error_of([] { vitdet::windows({1, 2, 3}, 0); }) == "windows: side 0 on 1 image of 2 x 3, both must be at least 1");
+}
+
+TEST_CASE("windows: what is partitioned and put together again is as it was, for any size") {
+    Random random(1);
+    for (const MapSize size : {MapSize{1, 1, 1}, MapSize{2, 5, 7}, MapSize{3, 6, 4}})
+        for (const int side : {1, 3, 8}) {
+            const Matrix map = normal_matrix(random, size.rows(), 2);
+            const vitdet::Windows cut = vitdet::windows(size, side);
+            CHECK(identical(vitdet::unpartition(vitdet::partition(map, cut), cut).value(), map));
+        }
+}
+
+TEST_CASE("decomposed_bias: one row of two tokens, by hand") {
+    // a = 1, b = 2, one head of width 1: q = 2 and 3, Rh = [10], Rw = [1, 5, 7] for offsets -1, 0, 1 (query - key)
+    // query 0: key 0 is offset 0: 2 * 10 + 2 * 5 = 30, key 1 is offset -1: 2 * 10 + 2 * 1 = 22
+    // query 1: key 0 is offset 1: 3 * 10 + 3 * 7 = 51, key 1: 3 * 10 + 3 * 5 = 45
+    const Var bias = vitdet::decomposed_bias(Matrix{{2}, {3}}, Matrix{{10}}, Matrix{{1}, {5}, {7}}, 1, 2, 1);
+    CHECK(identical(bias.value(), Matrix{{30, 22}, {51, 45}}));
+    CHECK(vitdet::offsets(2) == std::vector<int>{1, 0, 2, 1});
+    CHECK(without_place(error_of([] { vitdet::decomposed_bias(Matrix(2, 1), Matrix(2, 1), Matrix(3, 1), 1, 2, 1); })) ==
+          "decomposed_bias: tables (2, 1) and (3, 1) for a map of 1 x 2, which has 1 and 3 offsets");
+}
+
+TEST_CASE("decomposed_bias: gradients of queries and tables against differences") {
+    Random random(2);
+    const Matrix query = normal_matrix(random, 2 * 6, 4), down = normal_matrix(random, 3, 2), across = normal_matrix(random, 5, 2);
+    check_gradient_by_differences([](const std::vector<Var>& v) { return vitdet::decomposed_bias(v[0], v[1], v[2], 2, 3, 2); },
+                                  {query, down, across});
+}
+
+TEST_CASE("table_for: a table of another length is interpolated between its neighbours") {
+    // 3 offsets become 5: places 0.6 p - 0.2, clamped: 0, 0.4, 1, 1.6, 2
+    check_close("table", vitdet::table_for(Matrix{{0}, {1}, {2}}, 3).value(), {{0}, {0.4f}, {1}, {1.6f}, {2}});
+    const Matrix fits{{0}, {1}, {2}};
+    CHECK(identical(vitdet::table_for(fits, 2).value(), fits));
+}
+
+// A model whose biases and relative positions are not 0.
+static vitdet::Weights random_weights(const vitdet::Config& config, Random& random) {
+    const vitdet::Weights w = vitdet::make_weights(config, random, {.stddev = 0.4f});
+    for (Var& variable : variables(vitdet::parameters(w, config)))
+        for (float& x : variable.value())
+            if (x == 0) x = 0.3f * random.normal();
+    return w;
+}
+
+TEST_CASE("block: padding is zero before attention and takes part in it") {
+    const KeepSteps keep;
+    Random random(3);
+    const vitdet::Weights w = random_weights(tiny, random);
+    const vitdet::BlockSteps steps = vitdet::forward({random_image(random)}, w, tiny).blocks[0];
+    // 5 x 7 tokens in windows of 3: the last window, number 5, holds the token (3, 6) and below it (4, 6); the rest is padding
+    const Matrix last = slice_rows(steps.inside.value(), 5 * 9, 9);
+    for (const int place : {1, 2, 4, 5, 6, 7, 8})
+        for (int j = 0; j < tiny.width; ++j) CHECK(last(place, j) == 0);
+    CHECK(last(0, 0) != 0);
+    const Matrix& weights = steps.attention.weights.value();  // (6 windows * 2 heads * 9, 9)
+    const int row = 5 * 2 * 9;
+    CHECK(weights(row, 1) > 0.001f);
+    // The value of a padded place is the bias, so its output is what those with all-zero input are.
+    check_close("value", slice_rows(steps.attention.value.value(), 5 * 9 + 1, 1), w.blocks[0].attention.value.bias.value());
+}
+
+// The largest change of the last map at token (0, 0) when the image changes at its lower right corner.
+static float change_of_first_token(const vitdet::Config& config) {
+    Random random(4);
+    const vitdet::Weights w = random_weights(config, random);
+    Image image = random_image(random);
+    const Matrix before = vitdet::forward({image}, w, config).last.pixels.value();
+    image(9, 13, 0) += 1;
+    const Matrix after = vitdet::forward({image}, w, config).last.pixels.value();
+    float largest = 0;
+    for (int j = 0; j < before.cols; ++j) largest = std::max(largest, std::abs(after(0, j) - before(0, j)));
+    return largest;
+}
+
+TEST_CASE("forward: windows do not see each other; one global block, or convolutions, connect them") {
+    vitdet::Config windowed = tiny;
+    windowed.windowed = {0, 1};
+    CHECK(change_of_first_token(windowed) == 0);
+    CHECK(change_of_first_token(tiny) > 0);
+    vitdet::Config near = windowed;
+    near.residual = {1};  // 3 x 3 reaches the next token only
+    CHECK(change_of_first_token(near) == 0);
+}
+
+TEST_CASE("forward: the images of a batch do not see each other") {
+    Random random(5);
+    const vitdet::Weights w = random_weights(tiny, random);
+    const Image a = random_image(random), b = random_image(random);
+    const vitdet::Steps together = vitdet::forward({a, b}, w, tiny);
+    const Map alone = vitdet::forward({b}, w, tiny).pyramid[0];
+    check_close("image 1", slice_rows(together.pyramid[0].pixels.value(), alone.size.rows(), alone.size.rows()), alone.pixels.value());
+}
+
+TEST_CASE("forward: fresh convolutions behind a block add nothing") {
+    Random random(6), same(6);
+    vitdet::Config with = tiny;
+    with.residual = {1};
+    const Image image = random_image(random);
+    Random first(7), second(7);
+    const vitdet::Weights w = vitdet::make_weights(tiny, first), more = vitdet::make_weights(with, second);
+    CHECK(identical(vitdet::forward({image}, w, tiny).last.pixels.value(), vitdet::forward({image}, more, with).last.pixels.value()));
+    const Parameters table = vitdet::parameters(more, with);  // and are called as in the published code
+    int found = 0;
+    for (const Parameter& entry : table)
+        found += entry.name == "backbone.net.blocks.1.residual.conv2.weight" && entry.shape == std::vector<long>{4, 4, 3, 3};
+    CHECK(found == 1);
+}
+
+TEST_CASE("level_number: names follow the stride") {
+    vitdet::Config config;  // P = 16
+    CHECK(vitdet::level_number(4, config) == 2);
+    CHECK(vitdet::level_number(0.5, config) == 5);
+    config.patch_size = 4;
+    CHECK(vitdet::level_number(4, config) == 0);
+    config.patch_size = 2;
+    CHECK(error_of([&] { vitdet::level_number(4, config); }) ==
+          "vitdet: a level of scale 4.000000 of patches of 2 pixels has a stride below a pixel");
+}
+
+TEST_CASE("attention_multiplications: 64 x 64 tokens cost 17.5 times as much globally as in windows of 14") {
+    // windows: 5 * 5 of 14^2 tokens each, 2 * 25 * 196^2 D; global: 2 * 4096^2 D; the ratio is 16777216 / 960400
+    const vitdet::Config config;
+    CHECK(vitdet::attention_multiplications(config, 2, 64, 64) / vitdet::attention_multiplications(config, 0, 64, 64) ==
+          Approx(16777216.0 / 960400));
+}
+
+TEST_CASE("vitdet: what does not fit is refused in one line") {
+    Random random(8);
+    const vitdet::Weights w = vitdet::make_weights(tiny, random);
+    CHECK(error_of([&] { vitdet::forward({}, w, tiny); }) == "vitdet: no image");
+    CHECK(error_of([&] { vitdet::forward({Image(10, 13, 1)}, w, tiny); }) ==
+          "vitdet: an image of 10 x 13 x 1, this model reads 1 channels and sides that 2 divides");
+    vitdet::Config wrong = tiny;
+    wrong.windowed = {2};
+    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: block 2 shall be windowed, there are 2 blocks");
+    wrong = tiny;
+    wrong.scales = {3};
+    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
+          "vitdet: a level of scale 3.000000, the pyramid has 4, 2, 1 and 0.5");
+    wrong = tiny;
+    wrong.heads = 3;
+    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: 3 heads do not divide a width of 8");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,57 @@
+// deformable.h: attention that reads a few points it chooses itself, instead of comparing itself with every key.
+//
+//   paper    Zhu et al., "Deformable DETR", 2021, arXiv 2010.04159, Eq. 3; the pixel decoder of Mask2Former is six layers of it
+//   shows    that attention over maps of several sizes costs no more than its few points; keys and scores are gone, both the places
+//            and the weights are computed from the query alone
+//   symbols  B images   n queries   D width   A heads   d = D / A head width   L levels of sizes (h_l, w_l)   P points a level and head
+//            S = sum of h_l w_l values of an image
+//   next     deformable.cpp; points.h is the sampling
+#pragma once
+#include <vector>
+
+#include "nn/layers/linear.h"
+#include "nn/maps/map.h"
+
+namespace deformable {
+
+struct Config {
+    int width = 256;  // D
+    int heads = 8;    // A; must divide D
+    int levels = 4;   // L
+    int points = 4;   // P
+};
+
+struct Weights {
+    Linear offsets;  // (D, A*L*P*2)  where to look, in pixels of the level: columns in the order (head, level, point, x and y)
+    Linear weights;  // (D, A*L*P)    and how much each place counts
+    Linear value;    // (D, D)
+    Linear output;   // (D, D)
+};
+
+// Fresh weights as published: offsets do not depend on the query at first and point in A directions around the reference, point p
+// by p + 1 pixels; all points count alike; the two projections Xavier-uniform.
+//   throws  std::invalid_argument when the heads do not divide the width, or a count is below 1
+Weights make_weights(const Config& config, Random& random);
+
+// Names of the published module, below `prefix`: "self_attn.".
+Parameters parameters(const Weights& w, const std::string& prefix);
+
+struct Steps {
+    Var value;      // (B*S, D)       projected; 0 where padded
+    Var offsets;    // (B*n, A*L*P*2)
+    Var locations;  // (B*n, A*L*P*2)  reference + offset / (w_l, h_l)
+    Var weights;    // (B*n*A, L*P)    softmax over the points of all levels
+    Var context;    // (B*n, D)        sum of weight * value(location)
+    Var output;     // (B*n, D)
+};
+
+// query       (B*n, D)
+// references  (B*n, L*2), x and y of each level, 0 ... 1
+// values      (B*S, D): for each image the pixels of level 0, then of level 1, ...
+// sizes       (h_l, w_l) of each level; the images are B
+// padded      (B*S) 1 = a value that does not count; empty = none
+// throws      std::invalid_argument when these do not fit together
+Steps attend(const Var& query, const Var& references, const Var& values, const std::vector<MapSize>& sizes,
+             const std::vector<int>& padded, const Weights& w, const Config& config);
+
+}  // namespace deformable

@@ -1,0 +1,174 @@
+#include "vit/detect/vild.h"
+
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/activation.h"
+#include "nn/layers/norm.h"
+#include "nn/training/loss.h"
+
+namespace vild {
+
+// --- a region becomes a direction ---
+
+// Rows of length 1; TensorFlow's l2_normalize divides by 1e-6 at least.
+static Var unit(const Var& x) { return unit_rows(x, 1e-6f); }
+
+BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& config) {
+    Var hidden = regions;                                                              // (regions, h*w*c)
+    for (const Linear& layer : w.layers) hidden = activate(linear(hidden, layer), Activation::relu);  // (regions, hidden)
+    BranchSteps steps;
+    steps.projected = linear(hidden, w.project);                                       // (regions, D)
+    steps.embeddings = config.unit_regions ? unit(steps.projected) : steps.projected;
+    return steps;
+}
+
+// --- and is compared with sentences ---
+
+// The columns of a classifier as rows, of length 1: (D, K) -> (K, D).
+static Var directions(const Var& kernel, const Config& config) {
+    const Var rows = transpose(kernel);
+    return config.unit_classifier ? unit(rows) : rows;
+}
+
+Var class_cosines(const Var& embeddings, const Weights& w, const Config& config) {
+    return scale(matmul_transposed(embeddings, directions(w.classes, config)), config.temperature);  // (regions, C)
+}
+
+Var logits(const Var& embeddings, const Weights& w, const Config& config) {
+    const Var background = scale(matmul_transposed(embeddings, directions(w.background, config)), config.temperature);  // (regions, 1)
+    return concat_cols({background, class_cosines(embeddings, w, config)});            // (regions, C + 1)
+}
+
+// --- losses ---
+
+// 1 for background and base classes, 0 for novel ones: a novel class stays in the softmax, with exp(0).
+static Matrix trained_columns(const std::vector<int>& base) {
+    Matrix mask(1, static_cast<int>(base.size()) + 1, 1);
+    for (std::size_t k = 0; k < base.size(); ++k) mask[k + 1] = static_cast<float>(base[k]);
+    return mask;
+}
+
+// The L1 distance of unit vectors, summed over D, averaged over the valid rows; 0 when all are padding.
+static Var distance_of_valid(const Var& embeddings, const Matrix& targets, const std::vector<int>& valid) {
+    Matrix counts(embeddings.rows(), 1);
+    float total = 0;
+    for (int i = 0; i < counts.rows; ++i) {
+        counts(i, 0) = static_cast<float>(valid[i]);
+        total += counts(i, 0);
+    }
+    const Var distances = row_sums(abs(subtract(embeddings, targets)));                // (M, 1)
+    return scale(sum(multiply(distances, std::move(counts))), total > 0 ? 1 / total : 0);
+}
+
+static std::vector<int> valid_boxes(const Matrix& boxes) {
+    std::vector<int> valid;
+    for (int i = 0; i < boxes.rows; ++i)
+        valid.push_back(boxes(i, 0) != 0 || boxes(i, 1) != 0 || boxes(i, 2) != 0 || boxes(i, 3) != 0);
+    return valid;
+}
+
+static void check_regions(const Matrix& regions, const Distillation& distillation, const std::vector<int>& base, const Config& config) {
+    const int numbers = config.region_height * config.region_width * config.region_channels, M = distillation.regions.rows;
+    require(regions.cols == numbers && distillation.regions.cols == numbers, "vild: regions ", regions, " and ", distillation.regions,
+            ", this model reads ", config.region_height, " x ", config.region_width, " x ", config.region_channels);
+    require(distillation.clip_embeddings.rows == M && distillation.clip_embeddings.cols == config.clip_width && distillation.boxes.rows == M &&
+                distillation.boxes.cols == 4,
+            "vild: ", M, " proposals with CLIP's embeddings ", distillation.clip_embeddings, " and boxes ", distillation.boxes, ", width ",
+            config.clip_width);
+    require(!config.mask_rare || static_cast<int>(base.size()) == config.classes, "vild: ", base.size(), " marks of base classes for ",
+            config.classes, " classes");
+}
+
+Steps training_losses(const Matrix& regions, const std::vector<int>& labels, const Distillation& distillation, const std::vector<int>& base,
+                      const Weights& w, const Config& config) {
+    check_regions(regions, distillation, base, config);
+    const Branch& student = config.double_branch ? w.image : w.text;
+    Steps steps;
+    steps.regions = embed_regions(regions, w.text, config);
+    steps.logits = logits(steps.regions.embeddings, w, config);                        // (R, C + 1)   Eq. 3
+    const Var trained = config.mask_rare ? multiply(steps.logits, trained_columns(base)) : steps.logits;
+    steps.text_loss = cross_entropy(trained, labels);
+
+    steps.distilled = embed_regions(distillation.regions, student, config);
+    steps.targets = unit(distillation.clip_embeddings).value();                   // (M, D)
+    steps.valid = valid_boxes(distillation.boxes);
+    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);   // Eq. 4
+    steps.loss = add(steps.text_loss, scale(steps.image_loss, config.distill_weight));
+    return steps;
+}
+
+// --- inference ---
+
+Matrix text_probabilities(const Matrix& logits) {
+    return slice_cols(softmax_rows(logits).value(), 1, logits.cols - 1);
+}
+
+Matrix image_probabilities(const Matrix& class_cosines) { return softmax_rows(class_cosines).value(); }
+
+Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>& base) {
+    require(same_shape(text, image) && static_cast<int>(base.size()) == text.cols, "ensemble: ", text, " and ", image, " with ", base.size(),
+            " marks of base classes");
+    Matrix mean(text.rows, text.cols);
+    for (int i = 0; i < text.rows; ++i)
+        for (int k = 0; k < text.cols; ++k) {
+            const double third = base[k] == 1 ? text(i, k) : image(i, k);              // the branch that counts twice
+            mean(i, k) = static_cast<float>(std::cbrt(static_cast<double>(text(i, k)) * image(i, k) * third));  // Eq. 5
+        }
+    return mean;
+}
+
+// --- weights ---
+
+void check(const Config& config) {
+    require(config.region_height > 0 && config.region_width > 0 && config.region_channels > 0 && config.layers > 0 && config.hidden > 0 &&
+                config.clip_width > 0 && config.classes > 0,
+            "vild: regions of ", config.region_height, " x ", config.region_width, " x ", config.region_channels, ", ", config.layers,
+            " layers of ", config.hidden, ", CLIP's width ", config.clip_width, ", ", config.classes, " classes: all must be at least 1");
+    require(config.temperature > 0 && config.distill_weight >= 0, "vild: temperature ", config.temperature, " must be positive, weight ",
+            config.distill_weight, " may not be negative");
+}
+
+static Branch make_branch(const Config& config, Random& random) {
+    const Init xavier{.draw = Draw::xavier_uniform};
+    Branch branch;
+    int in = config.region_height * config.region_width * config.region_channels;
+    for (int k = 0; k < config.layers; ++k, in = config.hidden) branch.layers.push_back(make_linear(random, in, config.hidden, xavier));
+    branch.project = make_linear(random, config.hidden, config.clip_width, xavier);
+    return branch;
+}
+
+Weights make_weights(const Config& config, Random& random) {
+    check(config);
+    Weights w;
+    w.text = make_branch(config, random);
+    if (config.double_branch) w.image = make_branch(config, random);
+    w.classes = normal_matrix(random, config.clip_width, config.classes);
+    w.background = parameter(normal_matrix(random, config.clip_width, 1, 0.01f));
+    return w;
+}
+
+static void add_layer(Parameters& table, const std::string& name, const Linear& w) {
+    table.push_back({name + "/kernel", {w.weight.rows(), w.weight.cols()}, Stored::as_it_is, {w.weight}});
+    table.push_back({name + "/bias", {w.bias.cols()}, Stored::as_it_is, {w.bias}});
+}
+
+// Fully connected layers are counted from 6, as in AlexNet.
+static void add_branch(Parameters& table, const std::string& layer, const std::string& project, const Branch& w) {
+    for (std::size_t k = 0; k < w.layers.size(); ++k) add_layer(table, layer + std::to_string(6 + k), w.layers[k]);
+    add_layer(table, project, w.project);
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const std::string head = "frcnn_layer_0/fast_rcnn_head/";
+    Parameters table;
+    add_branch(table, head + "fc", head + "project-to-clip", w.text);
+    if (config.double_branch) add_branch(table, head + "distill_fc", head + "distill-project-to-clip", w.image);
+    table.push_back({head + "class-predict/kernel", {config.clip_width, config.classes}, Stored::as_it_is, {w.classes}});
+    table.push_back({head + "background-class-predict/kernel", {config.clip_width, 1}, Stored::as_it_is, {w.background}});
+    return table;
+}
+
+}  // namespace vild

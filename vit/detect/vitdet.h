@@ -1,0 +1,152 @@
+// vitdet.h: a plain ViT as the backbone of a detector: attention in windows, and a pyramid from the last map alone.
+//
+//   paper    Li et al., "Exploring Plain Vision Transformer Backbones for Object Detection", 2022, arXiv 2203.16527
+//   shows    that a detector needs no hierarchical backbone: a few global blocks connect cheap windows, and every scale can be
+//            computed from one map
+//   symbols  B images   H, W height and width   P patch side   h = H / P, w = W / P tokens   D width   A heads   d = D / A head width
+//            k window side   S windows of the batch, or B in a global block   (a, b) map on which attention works: (k, k) or (h, w)
+//            C channels of the pyramid
+//   differs  maps are rows, channels last, image after image; no drop path, which the published code draws at random
+//   next     vitdet.cpp, then its walkthrough
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/data/image.h"
+#include "nn/layers/transformer.h"
+#include "nn/maps/convolution.h"
+#include "nn/maps/map.h"
+
+namespace vitdet {
+
+// The defaults are the paper's ViT-B.
+struct Config {
+    int patch_size = 16;                                    // P, pixels
+    int channels = 3;                                       // of an image
+    int table_height = 64;                                  // h and w for which the relative positions of global blocks were made:
+    int table_width = 64;                                   //   1024 / 16 in the paper; maps of another size interpolate them
+    int position_side = 14;                                 // tokens along a side of the pre-training image, 224 / 16
+    bool class_position = true;                             // the table of absolute positions begins with the one of a class token
+    bool absolute_positions = true;
+    bool relative_positions = true;
+    int width = 768;                                        // D
+    int depth = 12;                                         // blocks
+    int heads = 12;                                         // A; must divide D
+    int mlp_width = 3072;                                   // inner width of the MLP
+    bool query_key_value_bias = true;
+    int window = 14;                                        // k, tokens; 0 = every block is global
+    std::vector<int> windowed = {0, 1, 3, 4, 6, 7, 9, 10};  // blocks that attend within windows; the others are global
+    std::vector<int> residual = {};                         // blocks followed by three convolutions, the alternative to global ones
+    std::vector<double> scales = {4, 2, 1, 0.5};            // levels of the pyramid, relative to the map of tokens: of these four
+    int pyramid_channels = 256;                             // C; 0 = no pyramid
+    bool top_level = true;                                  // one level more: every second pixel of the last one
+    float eps = 1e-6f;                                      // of every LayerNorm
+};
+
+// throws  std::invalid_argument in one line for a config that does not fit together
+void check(const Config& config);
+
+bool is_windowed(const Config& config, int block);
+bool has_residual(const Config& config, int block);
+
+// Three convolutions around which the input is carried: 1 x 1 to D/2, 3 x 3, 1 x 1 to D, each with a norm; no biases.
+struct ResidualConvolutions {
+    Convolution convolutions[3];
+    Norm norms[3];
+};
+
+// One level of the pyramid.
+struct Level {
+    double scale = 1;
+    std::vector<TransposedConvolution> deconvolutions;  // 2, 1 or 0 of them: each doubles the map and halves the channels
+    Norm norm;                                          // between two of them
+    Convolution lateral, smooth;                        // 1 x 1 to C and 3 x 3, without bias
+    Norm lateral_norm, smooth_norm;
+};
+
+struct Weights {
+    Convolution projection;     // (P*P*channels, D), kernel and stride P
+    Var positions;              // (1 + s*s, D) or (s*s, D), s = position_side
+    std::vector<Block> blocks;
+    std::vector<Var> tables_down, tables_across;  // of each block (2a - 1, d) and (2b - 1, d), shared by its heads
+    std::vector<ResidualConvolutions> residual;   // of each block; no values in most
+    std::vector<Level> levels;
+};
+
+// Fresh weights: truncated normal, standard deviation 0.02; relative positions 0; the last norm of residual convolutions 0, so
+// that they begin as nothing.
+Weights make_weights(const Config& config, Random& random, const Init& init = {});
+
+// Names of the released Mask R-CNN checkpoints. Levels are called after their stride: simfp_2 is stride 4.
+Parameters parameters(const Weights& w, const Config& config);
+
+// log2 of the stride of a level in pixels, the number in its names: scale 4 and P = 16 give 2.
+//   throws  std::invalid_argument when the stride is below a pixel
+int level_number(double scale, const Config& config);
+
+// --- windows ---
+
+// Windows of k x k tokens, row by row in each image; the last of a row or column reach beyond the map, to multiples of k.
+struct Windows {
+    std::vector<int> rows;     // of each place in each window the row of the map; -1 beyond its edge
+    std::vector<int> places;   // of each row of the map its place among those
+    int count = 0;             // windows of all images
+    int padded_height = 0, padded_width = 0;
+};
+Windows windows(const MapSize& size, int side);
+
+// The map as windows, (S*k*k, D): zeros beyond the edge.   And back, without what was beyond the edge.
+Var partition(const Var& map, const Windows& windows, Where where = Where::current());
+Var unpartition(const Var& inside, const Windows& windows, Where where = Where::current());
+
+// --- relative positions ---
+
+// The row of a table (2 length - 1) for each query and key along one axis, number query * length + key: query - key + length - 1.
+std::vector<int> offsets(int length);
+
+// A table of 2 length - 1 offsets; one of another length is interpolated linearly.   (L, d) -> (2 length - 1, d)
+Var table_for(const Var& table, int length, Where where = Where::current());
+
+// What is added to the scores: q . Rh[i - i' + a - 1] + q . Rw[j - j' + b - 1] for query (i, j) and key (i', j').
+//   query   (S*a*b, A*d), before it is scaled
+//   down    (2a - 1, d) Rh   across (2b - 1, d) Rw
+//   returns (S*A*a*b, a*b), as attention takes it
+Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a, int b, int heads, Where where = Where::current());
+
+// --- the model ---
+
+struct BlockSteps {
+    Var norm1;                 // (B*h*w, D)
+    Var inside;                // (S*a*b, D)         the windows, zeros beyond the edge; of a global block norm1
+    Var table_down;            // (2a - 1, d)        Rh, interpolated where necessary
+    Var table_across;          // (2b - 1, d)        Rw
+    Var bias;                  // (S*A*a*b, a*b)
+    AttentionSteps attention;  // of the windows
+    Var after_attention;       // (B*h*w, D)
+    Var norm2;                 // (B*h*w, D)
+    MlpSteps mlp;
+    Var output;                // (B*h*w, D)         after the residual convolutions where there are any
+};
+
+struct Steps {
+    Map image;                       // (B*H*W, channels)
+    Map patch_embeddings;            // (B*h*w, D)
+    Var positions;                   // (h*w, D)          fitted to the map
+    std::vector<BlockSteps> blocks;  // empty unless steps are kept
+    Map last;                        // (B*h*w, D)        what the last block computed; no norm follows
+    std::vector<Map> pyramid;        // each (B*h'*w', C), finest first, then the top level
+};
+
+// One block.   size  of the map z
+BlockSteps block(const Var& z, const Weights& w, const Config& config, int number, const MapSize& size);
+
+// Every level from the last map.
+std::vector<Map> pyramid(const Map& last, const Weights& w, const Config& config);
+
+// The whole backbone. Images may have any height and width that P divides; all of a batch have the same.
+Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config);
+
+// Multiplications of scores and weighted values of one block's attention on h x w tokens, without its projections: 2 S (ab)^2 D.
+double attention_multiplications(const Config& config, int block, int height, int width);
+
+}  // namespace vitdet
