@@ -5,7 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
 
 namespace bert {

@@ -7,7 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
 

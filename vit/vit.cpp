@@ -7,7 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"

@@ -5,14 +5,14 @@
 //            the sweeps over all places as in the code of TransformerLens 1.9
 //   shows    that attention shows where a model looks and a probe what can be read, but only an intervention what is used
 //   symbols  B prompts of T tokens   L blocks   H heads   D head width   clean, corrupted  two runs that differ in one fact
-//   differs  nothing here knows a model: a Run gives logits, and nn/layers/hook.h finds the places in it
+//   differs  nothing here knows a model: a Run gives logits, and nn/autograd/hook.h finds the places in it
 //   next     activation_patching.cpp, then its walkthrough
 #pragma once
 #include <map>
 #include <string>
 #include <vector>
 
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 
 namespace activation_patching {
 

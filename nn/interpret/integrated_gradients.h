@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 
 namespace integrated_gradients {
 

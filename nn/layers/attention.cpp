@@ -10,7 +10,7 @@
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
 #include "nn/base/parallel.h"
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 
 // --- the textbook: one query at a time ---
 

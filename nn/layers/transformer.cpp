@@ -5,7 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/base/decimal.h"
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 
 // --- the MLP ---
 

@@ -6,7 +6,7 @@
 #include "bert/heads.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 #include "tests/bert/bert_golden.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"

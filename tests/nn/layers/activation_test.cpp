@@ -59,7 +59,7 @@ TEST_CASE("names in configuration files") {
     CHECK(activation_of_name("quick_gelu") == Activation::gelu_quick);
     CHECK(activation_of_name("relu") == Activation::relu);
     CHECK(activation_of_name("swish") == Activation::silu);
-    CHECK(error_of([] { activation_of_name("mish"); }).starts_with("activation_of_name: 'mish' is none of gelu, gelu_new"));
+    CHECK(error_of([] { activation_of_name("mish"); }).starts_with("activation_of_name: 'mish' is none of gelu, "));
 }
 
 TEST_SUITE_END();

@@ -1,4 +1,4 @@
-#include "nn/layers/hook.h"
+#include "nn/autograd/hook.h"
 
 #include <utility>
 
