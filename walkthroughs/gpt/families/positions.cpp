@@ -246,7 +246,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Options options("gpt/families/positions", "Learned positions, rotation (LLaMA) and ALiBi (BLOOM) past the training window.",
-                    "15 seconds");
+                    "10 seconds");
     Choices choices;
     options.add("window", choices.training.length, "T, predictions in a text to train on", 4, 200);
     options.add("longest", choices.longest, "predictions in a text to test on, more than two windows", 12, 1000);
