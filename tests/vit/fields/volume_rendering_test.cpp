@@ -1,0 +1,113 @@
+#include "vit/fields/volume_rendering.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rows.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("volume_rendering");
+
+TEST_CASE("render: each of two samples that stop half of the light gives half of what arrives") {
+    const float half = std::log(2.f);  // exp(-ln 2) = 1/2
+    const Rendering r = render(Matrix{{half}, {half}}, Matrix{{8, 0}, {4, 4}}, Segments::one(2));
+    check_close("alphas", r.alphas.value(), {{0.5f}, {0.5f}});
+    check_close("transmittance", r.transmittance.value(), {{1}, {0.5f}});
+    check_close("weights", r.weights.value(), {{0.5f}, {0.25f}});
+    check_close("pixels", r.pixels.value(), {{5, 1}});  // 8/2 + 4/4, 0/2 + 4/4
+    check_close("remaining", r.remaining.value(), {{0.25f}});
+    check_close("over a background of 2", over_background(r, 2).value(), {{5.5f, 1.5f}});
+}
+
+TEST_CASE("render: a ray without samples sees the background alone, and rays do not shade each other") {
+    const Rendering r = render(Matrix{{50}, {50}}, Matrix{{3}, {7}}, Segments::of({1, 0, 1}));
+    check_close("pixels", over_background(r, 1).value(), {{3}, {1}, {7}});
+}
+
+TEST_CASE(
+    "render: the gradient of a density is (T after the sample times its colour) minus the light from behind, times the step") {
+    // depths ln 2, ln 2, ln 4, colours 8, 4, 16, background 1: T after the samples 1/2, 1/4, 1/16
+    // weights 1/2, 1/4, 3/16; light from behind sample 0: 4/4 + 16*3/16 + 1/16 = 65/16, sample 1: 49/16, sample 2: 1/16
+    // dC/d depth: 8/2 - 65/16 = -1/16, 4/4 - 49/16 = -33/16, 16/16 - 1/16 = 15/16
+    const Tape tape;
+    const Var depths = parameter({{std::log(2.f)}, {std::log(2.f)}, {std::log(4.f)}});
+    const Var colours = parameter({{8}, {4}, {16}});
+    backward(over_background(render(depths, colours, Segments::one(3)), 1));
+    check_close("depths", depths.gradient(), {{-1 / 16.f}, {-33 / 16.f}, {15 / 16.f}});
+    check_close("colours", colours.gradient(), {{0.5f}, {0.25f}, {3 / 16.f}});
+}
+
+TEST_CASE("render: gradients agree with finite differences") {
+    const auto pixels = [](const std::vector<Var>& in) {
+        return over_background(render(in[0], in[1], Segments::of({2, 0, 3})), 0.7f);
+    };
+    check_gradient_by_differences(
+        pixels, {{{0.3f}, {1.2f}, {0.1f}, {0.8f}, {2}}, {{0.2f, 0.9f}, {0.5f, 0.4f}, {0.1f, 0.6f}, {0.8f, 0.3f}, {0.7f, 0.5f}}});
+}
+
+TEST_CASE("render: an opaque sample hides all behind it, whatever its depth, and gradients stay finite") {
+    const Tape tape;
+    const Var depths = parameter({{1e10f}, {1e10f}});
+    const Rendering r = render(depths, Matrix{{3}, {7}}, Segments::one(2));
+    CHECK(r.pixels.value()(0, 0) == 3);
+    CHECK(r.remaining.value()(0, 0) == 0);
+    backward(sum(r.pixels));
+    CHECK(identical(depths.gradient(), {{0}, {0}}));
+}
+
+TEST_CASE("absorbed: a thin layer stops as much light as it is deep, to the last digit") {
+    const float thin = 1e-6f;  // 1 - exp(-1e-6) = 1e-6 - 5e-13; subtracting from 1 in float would give 9.54e-7
+    CHECK(absorbed(Matrix{{thin}}).value()(0, 0) == Approx(1e-6 - 5e-13).epsilon(1e-7));
+    check_gradient_by_differences([](const std::vector<Var>& in) { return absorbed(in[0]); }, {{{0.01f}, {0.5f}, {3}}});
+}
+
+TEST_CASE("along_rays: other values with the same weights") {
+    const Rendering r = render(Matrix{{std::log(2.f)}, {50}}, Matrix{{1}, {1}}, Segments::one(2));
+    check_close("depth", along_rays(r.weights, Matrix{{2}, {6}}, Segments::one(2)).value(), {{4}});  // 2/2 + 6/2
+}
+
+TEST_CASE("rays_of_pixels: the middle pixel looks along the optical axis, right is right and up is up") {
+    Camera camera{.height = 5, .width = 5, .focal = 2, .centre_x = 2, .centre_y = 2};
+    camera.pose = {{1, 0, 0, 7}, {0, 1, 0, 8}, {0, 0, 1, 9}};  // not turned: looks along -z
+    const Rays rays = rays_of_pixels(camera, {12, 14, 2});     // the middle, the right end of its row, the top of its column
+    CHECK(identical(rays.directions, {{0, 0, -1}, {1, 0, -1}, {0, 1, -1}}));
+    CHECK(identical(rays.origins, {{7, 8, 9}, {7, 8, 9}, {7, 8, 9}}));
+    CHECK(rays_of(camera).count() == 25);
+    CHECK(rays_of_pixels(camera, {12}, 0.5).directions(0, 0) == 0.25f);  // half a pixel to the right, focal length 2
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {25}), "rays_of_pixels: pixel 25 is outside a picture of 5 x 5");
+}
+
+TEST_CASE("look_at: the middle of the picture looks at the target, and up stays up") {
+    const Camera camera = look_at({0, -3, 0}, {}, {0, 0, 1}, 10, 10, 90);
+    CHECK(camera.focal == Approx(5));  // half of the width over tan 45 degrees
+    // columns: right is +x, up is +z, backward is -y
+    check_close("pose", camera.pose, {{1, 0, 0, 0}, {0, 0, -1, -3}, {0, 1, 0, 0}});
+    check_close("middle", rays_of_pixels(camera, {55}).directions, {{0, 1, 0}});
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 10, 10, 45), "look_at: the direction up lies on the line of sight");
+    CHECK_THROWS_WITH(look_at({1, 2, 3}, {1, 2, 3}, {0, 0, 1}, 10, 10, 45), "look_at: position and target are the same point");
+}
+
+TEST_CASE("unit_directions: every row has length 1, and a row of zeros is refused") {
+    check_close("unit", unit_directions({{3, 0, 4}, {0, -2, 0}}), {{0.6f, 0, 0.8f}, {0, -1, 0}});
+    CHECK_THROWS_WITH(unit_directions({{1, 0, 0}, {0, 0, 0}}), "unit_directions: direction 1 has length 0");
+}
+
+TEST_CASE("psnr: an error of a tenth everywhere is 20 dB") {
+    CHECK(psnr({{0.5f, 0.6f}}, {{0.4f, 0.7f}}) == Approx(20).epsilon(1e-5));
+    CHECK_THROWS_WITH(psnr(Matrix(1, 2), Matrix(2, 1)), "psnr: (1, 2) against (2, 1), the shapes must be equal and not empty");
+}
+
+TEST_CASE("picture_of: rows of pixels become a picture, clamped, and pixels_of gives them back") {
+    const Image picture = picture_of({{0.1f}, {-1}, {2}, {0.4f}, {0.5f}, {0.6f}}, 3, 2);
+    CHECK(picture(1, 0, 0) == 1);
+    CHECK(identical(pixels_of(picture), {{0.1f}, {0}, {1}, {0.4f}, {0.5f}, {0.6f}}));
+    CHECK_THROWS_WITH(picture_of(Matrix(5, 3), 3, 2), "picture_of: (5, 3) does not fill 3 x 2 pixels");
+}
+
+TEST_CASE("render: bad sizes are refused at the caller's line") {
+    CHECK(without_place(error_of([] { render(Matrix(3, 1), Matrix(2, 3), Segments::one(2)); })) ==
+          "render: optical depths (3, 1) and values (2, 3) on rays with 2 samples; every sample needs one row of each");
+}
+
+TEST_SUITE_END();

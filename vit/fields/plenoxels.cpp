@@ -1,0 +1,470 @@
+#include "vit/fields/plenoxels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/autograd/rows.h"
+#include "nn/base/parallel.h"
+#include "nn/layers/activation.h"
+#include "nn/training/loss.h"
+
+namespace plenoxels {
+
+// --- the grid ---
+
+int Grid::voxels() const {
+    return static_cast<int>(std::count_if(links.begin(), links.end(), [](int link) { return link >= 0; }));
+}
+
+static void check(const Grid& grid) {
+    const auto [Nx, Ny, Nz] = grid.size;
+    require(Nx >= 2 && Ny >= 2 && Nz >= 2, "plenoxels: a grid of ", Nx, " x ", Ny, " x ", Nz,
+            " voxels; interpolation needs at least 2 along each axis");
+    require(static_cast<double>(Nx) * Ny * Nz <= std::numeric_limits<int>::max() / 8, "plenoxels: a grid of ", Nx, " x ", Ny,
+            " x ", Nz, " voxels is larger than rows can be numbered");
+    require(grid.links.size() == static_cast<std::size_t>(Nx) * Ny * Nz, "plenoxels: ", grid.links.size(),
+            " links for a grid of ", Nx, " x ", Ny, " x ", Nz, " voxels, each needs one");
+    for (const double radius : grid.radius)
+        require(radius > 0 && std::isfinite(radius), "plenoxels: half a side of the box is ", radius, ", it must be positive");
+}
+
+static void check(const Grid& grid, const Weights& w) {
+    check(grid);
+    const int V = grid.voxels();
+    require(w.density.rows() == V && w.density.cols() == 1 && w.harmonics.rows() == V, "plenoxels: densities ", w.density.value(),
+            " and harmonics ", w.harmonics.value(), " for ", V, " voxels; each needs one row of both");
+}
+
+static void check_harmonics(int count) {
+    require(count == 1 || count == 4 || count == 9, "plenoxels: ", count, " spherical harmonics; there are 1, 4 or 9");
+}
+
+Grid full_grid(const std::array<int, 3>& size, const std::array<double, 3>& radius, const std::array<double, 3>& centre) {
+    Grid grid{.size = size, .links = {}, .radius = radius, .centre = centre};
+    for (int place = 0; place < size[0] * size[1] * size[2]; ++place) grid.links.push_back(place);
+    check(grid);
+    return grid;
+}
+
+Weights make_weights(const Grid& grid, const Config& config, float density) {
+    check(grid);
+    check_harmonics(config.harmonics);
+    const int V = grid.voxels();
+    return {.density = parameter(Matrix(V, 1, density)), .harmonics = parameter(Matrix(V, 3 * config.harmonics))};
+}
+
+Parameters parameters(const Weights& w) {
+    const long V = w.density.rows(), columns = w.harmonics.cols();
+    return {{"density_data", {V, 1}, Stored::as_it_is, {w.density}}, {"sh_data", {V, columns}, Stored::as_it_is, {w.harmonics}}};
+}
+
+static Matrix row_of(const std::array<double, 3>& numbers) {
+    return {{static_cast<float>(numbers[0]), static_cast<float>(numbers[1]), static_cast<float>(numbers[2])}};
+}
+
+void save(const std::string& path, const Grid& grid, const Weights& w) {
+    check(grid, w);
+    std::vector<TensorToWrite> tensors;
+    for (const Parameter& entry : parameters(w)) tensors.push_back({entry.name, entry.shape, published_value(entry)});
+    tensors.push_back({"links", {grid.size[0], grid.size[1], grid.size[2]}, {}, {grid.links.begin(), grid.links.end()}});
+    tensors.push_back({"radius", {3}, row_of(grid.radius)});
+    tensors.push_back({"center", {3}, row_of(grid.centre)});
+    write_safetensors(path, tensors);
+}
+
+Grid read_grid(const Safetensors& file, const std::string& prefix) {
+    Grid grid;
+    grid.links = file.integers(prefix + "links");
+    const Matrix radius = file.matrix(prefix + "radius"), centre = file.matrix(prefix + "center");
+    require(radius.size() == 3 && centre.size() == 3, file.path, ": radius ", radius, " and center ", centre,
+            "; both are 3 numbers, one for each axis");
+    for (int axis = 0; axis < 3; ++axis) {
+        grid.size[axis] = file.dimension(prefix + "links", axis);
+        grid.radius[axis] = radius[axis];
+        grid.centre[axis] = centre[axis];
+    }
+    check(grid);
+    const int V = grid.voxels();
+    std::vector<bool> taken(V);
+    for (const int link : grid.links) {
+        if (link < 0) continue;
+        require(link < V && !taken[link], file.path, ": link ", link, " of ", V, " voxels; the links name the rows 0 to ", V - 1,
+                " once each");
+        taken[link] = true;
+    }
+    return grid;
+}
+
+// --- where the field is looked at ---
+
+// The grid coordinate of a world coordinate is s p + offset.
+static double grid_scale(const Grid& grid, int axis) { return 0.5 * grid.size[axis] / grid.radius[axis]; }
+static double grid_offset(const Grid& grid, int axis) {
+    return 0.5 * (1 - grid.centre[axis] / grid.radius[axis]) * grid.size[axis] - 0.5;
+}
+
+Matrix to_grid(const Matrix& points, const Grid& grid) {
+    require(points.cols == 3, "plenoxels: points ", points, " must have 3 columns");
+    Matrix places(points.rows, 3);
+    for (int i = 0; i < points.rows; ++i)
+        for (int axis = 0; axis < 3; ++axis)
+            places(i, axis) = static_cast<float>(points(i, axis) * grid_scale(grid, axis) + grid_offset(grid, axis));
+    return places;
+}
+
+// The eight corners around one place, written to rows[0..7] and weights[0..7].
+static void write_corners(const double place[3], const Grid& grid, int* rows, float* weights) {
+    int low[3];
+    double w[3];  // how far the place lies towards the upper corner
+    for (int axis = 0; axis < 3; ++axis) {
+        const double p = std::clamp(place[axis], 0.0, grid.size[axis] - 1.0);
+        low[axis] = std::min(static_cast<int>(p), grid.size[axis] - 2);
+        w[axis] = p - low[axis];
+    }
+    for (int corner = 0; corner < 8; ++corner) {
+        const int dx = corner >> 2, dy = corner >> 1 & 1, dz = corner & 1;
+        rows[corner] = grid.link(low[0] + dx, low[1] + dy, low[2] + dz);
+        weights[corner] = static_cast<float>((dx ? w[0] : 1 - w[0]) * (dy ? w[1] : 1 - w[1]) * (dz ? w[2] : 1 - w[2]));
+    }
+}
+
+Corners corners_of(const Matrix& places, const Grid& grid) {
+    require(places.cols == 3, "plenoxels: places ", places, " must have 3 columns");
+    Corners corners{std::vector<int>(static_cast<std::size_t>(places.rows) * 8), Matrix(places.rows, 8)};
+    for (int i = 0; i < places.rows; ++i) {
+        const double place[3] = {places(i, 0), places(i, 1), places(i, 2)};
+        write_corners(place, grid, corners.rows.data() + static_cast<std::size_t>(i) * 8, corners.weights.row(i));
+    }
+    return corners;
+}
+
+Var interpolate(const Var& field, const Corners& corners, Where where) {
+    return mix_rows(field, corners.rows, corners.weights, where);
+}
+
+std::vector<int> Samples::counts() const {
+    std::vector<int> counts;
+    for (const Segment& segment : rays.list) counts.push_back(segment.count);
+    return counts;
+}
+
+Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
+    check(grid);
+    require(config.step > 0, "plenoxels: the step is ", config.step, " voxels, it must be positive");
+    require(same_shape(rays.origins, rays.directions), "plenoxels: origins ", rays.origins, " and directions ", rays.directions,
+            " must be equally many");
+    const int R = rays.count();
+    Samples samples;
+    samples.view_directions = unit_directions(rays.directions);
+    samples.origins = to_grid(rays.origins, grid);
+    samples.directions = Matrix(R, 3);
+    samples.voxel_length = samples.entry = samples.exit = Matrix(R, 1);
+    std::vector<int> counts(R);
+    std::vector<float> ts;
+    std::vector<double> places;  // 3 for each sample
+    for (int r = 0; r < R; ++r) {
+        double g[3], v[3], squares = 0, length = 0;
+        for (int axis = 0; axis < 3; ++axis) length += std::pow(static_cast<double>(rays.directions(r, axis)), 2);
+        for (int axis = 0; axis < 3; ++axis) {
+            g[axis] = rays.origins(r, axis) * grid_scale(grid, axis) + grid_offset(grid, axis);
+            v[axis] = rays.directions(r, axis) / std::sqrt(length) * grid_scale(grid, axis);
+            squares += v[axis] * v[axis];
+        }
+        const double delta = 1 / std::sqrt(squares);  // world units per voxel along this ray
+        double near = config.near_clip, far = std::numeric_limits<double>::infinity();
+        for (int axis = 0; axis < 3; ++axis) {
+            v[axis] *= delta;
+            if (v[axis] == 0) continue;
+            const double t1 = (-0.5 - g[axis]) / v[axis], t2 = (grid.size[axis] - 0.5 - g[axis]) / v[axis];
+            near = std::max(near, std::min(t1, t2));
+            far = std::min(far, std::max(t1, t2));
+        }
+        samples.voxel_length(r, 0) = static_cast<float>(delta);
+        for (int axis = 0; axis < 3; ++axis) samples.directions(r, axis) = static_cast<float>(v[axis]);
+        if (near > far) continue;
+        samples.entry(r, 0) = static_cast<float>(near);
+        samples.exit(r, 0) = static_cast<float>(far);
+        for (double t = near; t <= far; t = near + ++counts[r] * static_cast<double>(config.step)) {
+            ts.push_back(static_cast<float>(t));
+            for (int axis = 0; axis < 3; ++axis) places.push_back(g[axis] + t * v[axis]);
+            samples.ray.push_back(r);
+        }
+    }
+    const int n = static_cast<int>(ts.size());
+    samples.rays = Segments::of(counts);
+    samples.t = Matrix(n, 1);
+    std::copy(ts.begin(), ts.end(), samples.t.begin());
+    samples.corners = {std::vector<int>(static_cast<std::size_t>(n) * 8), Matrix(n, 8)};
+    for (int i = 0; i < n; ++i)
+        write_corners(&places[static_cast<std::size_t>(i) * 3], grid,
+                      samples.corners.rows.data() + static_cast<std::size_t>(i) * 8, samples.corners.weights.row(i));
+    return samples;
+}
+
+// --- rendering ---
+
+Matrix spherical_harmonics(const Matrix& unit_directions, int count) {
+    check_harmonics(count);
+    Matrix basis(unit_directions.rows, count);
+    for (int r = 0; r < basis.rows; ++r) {
+        const double x = unit_directions(r, 0), y = unit_directions(r, 1), z = unit_directions(r, 2);
+        const double Y[9] = {0.28209479177387814,  // degree 0: the same from everywhere
+                             -0.4886025119029199 * y,
+                             0.4886025119029199 * z,
+                             -0.4886025119029199 * x,  // degree 1: one side lighter than the other
+                             1.0925484305920792 * x * y,
+                             -1.0925484305920792 * y * z,
+                             0.31539156525252005 * (2 * z * z - x * x - y * y),
+                             -1.0925484305920792 * x * z,
+                             0.5462742152960396 * (x * x - y * y)};  // degree 2
+        for (int k = 0; k < count; ++k) basis(r, k) = static_cast<float>(Y[k]);
+    }
+    return basis;
+}
+
+// Of every sample and channel the basis of its ray: (3n, K).
+static Matrix basis_of_samples(const Matrix& basis, const std::vector<int>& ray) {
+    Matrix repeated = Matrix::unset(static_cast<int>(ray.size()) * 3, basis.cols);
+    for (std::size_t i = 0; i < ray.size(); ++i)
+        for (int channel = 0; channel < 3; ++channel)
+            std::copy_n(basis.row(ray[i]), basis.cols, repeated.row(static_cast<int>(i) * 3 + channel));
+    return repeated;
+}
+
+// The length in the world of the step of every sample: (n, 1).
+static Matrix step_lengths(const Samples& samples, float step) {
+    Matrix lengths(samples.t.rows, 1);
+    for (int i = 0; i < lengths.rows; ++i) lengths(i, 0) = step * samples.voxel_length(samples.ray[i], 0);
+    return lengths;
+}
+
+Steps forward(const Rays& rays, const Grid& grid, const Weights& w, const Config& config) {
+    check(grid, w);
+    const int K = config.harmonics;
+    require(w.harmonics.cols() == 3 * K, "plenoxels: harmonics ", w.harmonics.value(), " where the config has ", K,
+            " for each of 3 channels");
+    Steps s;
+    s.samples = sample_rays(rays, grid, config);
+    const int n = s.samples.t.rows;
+    s.basis = spherical_harmonics(s.samples.view_directions, K);                                              // (R, K)
+    s.densities = interpolate(w.density, s.samples.corners);                                                  // (n, 1)
+    s.coefficients = interpolate(w.harmonics, s.samples.corners);                                             // (n, 3K)
+    s.sigma = activate(s.densities, Activation::relu);                                                        // (n, 1)
+    s.optical_depths = multiply(s.sigma, step_lengths(s.samples, config.step));                               // (n, 1)
+    const Var terms = multiply(reshape(s.coefficients, 3 * n, K), basis_of_samples(s.basis, s.samples.ray));  // (3n, K)
+    const Var grey = reshape(row_sums(terms), n, 3);                                                          // (n, 3)
+    s.colours = activate(shift(grey, 0.5f), Activation::relu);                                                // (n, 3)
+    s.rendering = render(s.optical_depths, s.colours, s.samples.rays);                                        // [Plenoxels 1]
+    s.pixels = over_background(s.rendering, config.background);                                               // (R, 3)
+    return s;
+}
+
+Var picture_loss(const Steps& steps, const Matrix& target) { return mean_squared_error(steps.pixels, target); }
+
+// --- total variation ---
+
+std::array<float, 3> published_scale(const Grid& grid) {
+    return {grid.size[0] / 256.f, grid.size[1] / 256.f, grid.size[2] / 256.f};
+}
+
+std::vector<int> places_with_neighbours(const Grid& grid) {
+    std::vector<int> places;
+    for (int x = 0; x < grid.size[0] - 1; ++x)
+        for (int y = 0; y < grid.size[1] - 1; ++y)
+            for (int z = 0; z < grid.size[2] - 1; ++z) places.push_back(grid.place(x, y, z));
+    return places;
+}
+
+// The row of the next voxel along the axis and that of the voxel itself: 2 for each place.
+static std::vector<int> pairs_along(const Grid& grid, int axis, Missing missing, const std::vector<int>& places) {
+    const int distance[3] = {grid.size[1] * grid.size[2], grid.size[2], 1};
+    std::vector<int> pairs;
+    pairs.reserve(places.size() * 2);
+    for (const int place : places) {
+        const int next = grid.links[place + distance[axis]], self = grid.links[place];
+        const bool nothing = next < 0 && missing == Missing::same;  // a difference of the voxel with itself
+        pairs.push_back(nothing ? -1 : next);
+        pairs.push_back(nothing ? -1 : self);
+    }
+    return pairs;
+}
+
+// next - self along an axis, times the scale: (places, C).
+static Var differences(const Var& field, const Grid& grid, int axis, Missing missing, float scale, const std::vector<int>& places,
+                       Where where) {
+    Matrix signs(static_cast<int>(places.size()), 2, scale);
+    for (int i = 0; i < signs.rows; ++i) signs(i, 1) = -scale;
+    return mix_rows(field, pairs_along(grid, axis, missing, places), signs, where);
+}
+
+static void check_places(const Grid& grid, const std::vector<int>& places) {
+    const auto [Nx, Ny, Nz] = grid.size;
+    for (const int place : places)
+        require(place >= 0 && place / (Ny * Nz) < Nx - 1 && place / Nz % Ny < Ny - 1 && place % Nz < Nz - 1,
+                "total_variation: place ", place, " of a grid of ", Nx, " x ", Ny, " x ", Nz,
+                " voxels has no next voxel along every axis");
+}
+
+Var total_variation(const Var& field, const Grid& grid, Missing missing, const std::array<float, 3>& scales,
+                    const std::vector<int>& chosen, Where where) {
+    check(grid);
+    check_places(grid, chosen);
+    const std::vector<int> places = chosen.empty() ? places_with_neighbours(grid) : chosen;
+    const Var dx = differences(field, grid, 0, missing, scales[0], places, where);  // (places, C)
+    const Var dy = differences(field, grid, 1, missing, scales[1], places, where);
+    const Var dz = differences(field, grid, 2, missing, scales[2], places, where);
+    const Var squares = add(add(square(dx), square(dy)), square(dz));          // (places, C)
+    const Var lengths = sqrt(shift(squares, 1e-5f));                           // (places, C)
+    return scale(sum(lengths), 1 / static_cast<float>(places.size()), where);  // (1, 1)   [Plenoxels 3]
+}
+
+Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,
+                                         const std::array<float, 3>& scale) {
+    check(grid);
+    const std::vector<int> places = places_with_neighbours(grid);
+    std::vector<int> pairs[3];
+    for (int axis = 0; axis < 3; ++axis) pairs[axis] = pairs_along(grid, axis, missing, places);
+    const auto value = [&](int row, int column) { return row < 0 ? 0.0 : static_cast<double>(field(row, column)); };
+    Matrix gradient(field.rows, field.cols);
+    for (std::size_t i = 0; i < places.size(); ++i)
+        for (int c = 0; c < field.cols; ++c) {
+            double d[3], squares = 1e-9;
+            for (int axis = 0; axis < 3; ++axis) {
+                d[axis] = value(pairs[axis][2 * i], c) - value(pairs[axis][2 * i + 1], c);
+                squares += d[axis] * d[axis];
+            }
+            for (int axis = 0; axis < 3; ++axis) {
+                const float share =
+                    static_cast<float>(d[axis] * scale[axis] / std::sqrt(squares) / static_cast<double>(places.size()));
+                const int next = pairs[axis][2 * i], self = pairs[axis][2 * i + 1];
+                if (next >= 0) gradient(next, c) += share;
+                if (self >= 0) gradient(self, c) -= share;
+            }
+        }
+    return gradient;
+}
+
+Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weights& w, const Config& config) {
+    const Var of_density = total_variation(w.density, grid, Missing::zero, published_scale(grid));
+    const Var of_harmonics = total_variation(w.harmonics, grid, Missing::same, published_scale(grid));
+    return add(picture_loss(steps, target),
+               add(scale(of_density, config.lambda_density), scale(of_harmonics, config.lambda_harmonics)));
+}
+
+// --- fitting ---
+
+static void require_rates(const std::vector<Var>& variables, const std::vector<float>& learning_rates) {
+    require(variables.size() == learning_rates.size(), "plenoxels: ", learning_rates.size(), " learning rates for ",
+            variables.size(), " variables, each has its own");
+}
+
+static bool touched(const float* gradient, int count) {
+    return std::any_of(gradient, gradient + count, [](float g) { return g != 0; });
+}
+
+RmsProp::RmsProp(std::vector<Var> given, float keep) : variables(std::move(given)), keep(keep) {
+    for (const Var& variable : variables) r.emplace_back(variable.rows(), variable.cols());
+}
+
+void RmsProp::update(const std::vector<float>& learning_rates) {
+    require_rates(variables, learning_rates);
+    for (std::size_t v = 0; v < variables.size(); ++v) {
+        const Matrix& gradient = variables[v].gradient();
+        if (gradient.empty()) continue;
+        Matrix& value = variables[v].value();
+        const float lr = learning_rates[v];
+        parallel_ranges(value.rows, grain_of_rows(value.cols), [&](std::size_t first, std::size_t last) {
+            for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i) {
+                if (!touched(gradient.row(i), gradient.cols)) continue;
+                for (int j = 0; j < value.cols; ++j) {
+                    const float g = gradient(i, j);
+                    float& mean = r[v](i, j);
+                    mean = mean == 0 ? g * g : keep * mean + (1 - keep) * g * g;
+                    value(i, j) -= lr * g / (std::sqrt(mean) + 1e-8f);
+                }
+            }
+        });
+    }
+}
+
+void SparseSgd::update(const std::vector<float>& learning_rates) {
+    require_rates(variables, learning_rates);
+    for (std::size_t v = 0; v < variables.size(); ++v) {
+        const Matrix& gradient = variables[v].gradient();
+        if (gradient.empty()) continue;
+        Matrix& value = variables[v].value();
+        for (std::size_t k = 0; k < value.size(); ++k) value[k] -= learning_rates[v] * gradient[k];
+    }
+}
+
+// --- pruning and upsampling ---
+
+Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, const Config& config) {
+    const NoTape evaluation;
+    const Steps steps = forward(rays, grid, w, config);
+    Matrix largest(grid.voxels(), 1);
+    for (int i = 0; i < steps.samples.t.rows; ++i)
+        for (int corner = 0; corner < 8; ++corner) {
+            const int row = steps.samples.corners.rows[static_cast<std::size_t>(i) * 8 + corner];
+            if (row >= 0) largest(row, 0) = std::max(largest(row, 0), steps.rendering.weights.value()(i, 0));
+        }
+    return largest;
+}
+
+Scene resampled(const Scene& scene, const std::array<int, 3>& size) {
+    check(scene.grid, scene.weights);
+    Scene fine{full_grid(size, scene.grid.radius, scene.grid.centre), {}};
+    Matrix places(size[0] * size[1] * size[2], 3);  // of the new voxels, in the old grid
+    for (int x = 0; x < size[0]; ++x)
+        for (int y = 0; y < size[1]; ++y)
+            for (int z = 0; z < size[2]; ++z) {
+                const int voxel[3] = {x, y, z};
+                for (int axis = 0; axis < 3; ++axis)  // the same share of the box, measured from its edge at -1/2
+                    places(fine.grid.place(x, y, z), axis) =
+                        (voxel[axis] + 0.5f) * scene.grid.size[axis] / static_cast<float>(size[axis]) - 0.5f;
+            }
+    const NoTape evaluation;
+    const Corners corners = corners_of(places, scene.grid);
+    fine.weights.density = parameter(interpolate(scene.weights.density, corners).value());
+    fine.weights.harmonics = parameter(interpolate(scene.weights.harmonics, corners).value());
+    return fine;
+}
+
+// Whether a voxel of the 3 x 3 x 3 around (x, y, z) is marked.
+static bool near_marked(const Grid& grid, const std::vector<bool>& marked, int x, int y, int z) {
+    for (int i = std::max(x - 1, 0); i <= std::min(x + 1, grid.size[0] - 1); ++i)
+        for (int j = std::max(y - 1, 0); j <= std::min(y + 1, grid.size[1] - 1); ++j)
+            for (int k = std::max(z - 1, 0); k <= std::min(z + 1, grid.size[2] - 1); ++k)
+                if (marked[grid.place(i, j, k)]) return true;
+    return false;
+}
+
+Scene pruned(const Scene& scene, const Matrix& value, float threshold) {
+    const Grid& grid = scene.grid;
+    check(grid, scene.weights);
+    require(value.rows == grid.voxels() && value.cols == 1, "pruned: values ", value, " for ", grid.voxels(),
+            " voxels, each needs one");
+    std::vector<bool> marked(grid.links.size());
+    for (std::size_t place = 0; place < marked.size(); ++place)
+        marked[place] = grid.links[place] >= 0 && value(grid.links[place], 0) >= threshold;
+    Scene sparse{grid, {}};
+    std::vector<int> kept;  // old rows
+    for (int x = 0; x < grid.size[0]; ++x)
+        for (int y = 0; y < grid.size[1]; ++y)
+            for (int z = 0; z < grid.size[2]; ++z) {
+                const int place = grid.place(x, y, z), old = grid.links[place];
+                const bool stays = old >= 0 && near_marked(grid, marked, x, y, z);
+                sparse.grid.links[place] = stays ? static_cast<int>(kept.size()) : -1;
+                if (stays) kept.push_back(old);
+            }
+    require(!kept.empty(), "pruned: no voxel reaches ", threshold, ", nothing would stay of the scene");
+    const NoTape evaluation;
+    sparse.weights.density = parameter(gather_rows(scene.weights.density, kept).value());
+    sparse.weights.harmonics = parameter(gather_rows(scene.weights.harmonics, kept).value());
+    return sparse;
+}
+
+}  // namespace plenoxels

@@ -1,0 +1,181 @@
+// plenoxels.h: Plenoxels. A scene is a grid of voxels with a density and a colour that depends on the direction; no neural network.
+//
+//   paper    Fridovich-Keil et al., "Plenoxels: Radiance Fields without Neural Networks", 2022, arXiv 2112.05131
+//   shows    that what makes radiance fields work is differentiable rendering and a regulariser, not the network: numbers at the
+//            corners of a grid are fitted to photographs in seconds
+//   symbols  R rays   n samples on all rays together   V voxels that are not empty   N voxels along an axis
+//            K spherical harmonics of each colour channel   sigma density   g, v origin and direction of a ray in the grid
+//            delta world length of one voxel along the ray
+//   equations [Plenoxels 1] rendering, [Plenoxels 3] total variation
+//   differs  total variation has the derivative of its value; the released renderer skips densities below 1e-10 and stops at a
+//            transmittance of 1e-7, here every sample counts
+//   next     plenoxels.cpp, then its walkthrough; dff.h puts features into a field
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+#include "nn/data/parameters.h"
+#include "vit/fields/volume_rendering.h"
+
+namespace plenoxels {
+
+// The defaults are those of the synthetic scenes.
+struct Config {
+    int harmonics = 9;               // K: 1, 4 or 9
+    float step = 0.5f;               // between samples, in voxels
+    float near_clip = 0;             // no sample is nearer to the camera, in voxels along the ray
+    float background = 1;            // brightness behind the scene: 1 white, 0 black
+    float lambda_density = 1e-5f;    // factor of the total variation of the density
+    float lambda_harmonics = 1e-3f;  // and of the harmonics
+};
+
+// Which voxels there are, and where. Voxel (x, y, z) has its centre at the whole numbers (x, y, z) of the grid; the box reaches half
+// a voxel further, from -1/2 to N - 1/2 along each axis.
+struct Grid {
+    std::array<int, 3> size = {};              // N along x, y, z, at least 2 each
+    std::vector<int> links;                    // row of each voxel in Weights, z fastest; -1 = empty: density and colours are 0
+    std::array<double, 3> radius = {1, 1, 1};  // half the side of the box in the world
+    std::array<double, 3> centre = {0, 0, 0};  // in the world
+
+    int place(int x, int y, int z) const { return (x * size[1] + y) * size[2] + z; }
+    int link(int x, int y, int z) const { return links[place(x, y, z)]; }
+    int voxels() const;  // that are not empty
+};
+
+// A grid without empty voxels; the row of a voxel is its place.   throws std::invalid_argument below 2 voxels or for a radius <= 0
+Grid full_grid(const std::array<int, 3>& size, const std::array<double, 3>& radius, const std::array<double, 3>& centre = {});
+
+struct Weights {
+    Var density;    // (V, 1)    negative ones count as 0
+    Var harmonics;  // (V, 3K)   K coefficients of red, then of green, then of blue
+};
+
+// A fog of one density, grey: all coefficients 0.   throws std::invalid_argument when K is not 1, 4 or 9
+Weights make_weights(const Grid& grid, const Config& config, float density = 0.1f);
+
+// Names of the published files: density_data, sh_data.
+Parameters parameters(const Weights& w);
+
+// The whole scene, links, radius and centre included.
+void save(const std::string& path, const Grid& grid, const Weights& w);
+// Reads the grid of such a file.   throws std::invalid_argument when the links do not name the rows 0 ... V - 1 once each
+Grid read_grid(const Safetensors& file, const std::string& prefix = "");
+
+// --- where the field is looked at ---
+
+// Places in the grid and the eight voxels around each.
+struct Corners {
+    std::vector<int> rows;  // 8 for each place; -1 where the voxel is empty
+    Matrix weights;         // (n, 8)  trilinear weights, opposite volumes; the eight sum to 1
+};
+
+// World points (n, 3) in grid coordinates: (n, 3).
+Matrix to_grid(const Matrix& points, const Grid& grid);
+
+// The corners around grid coordinates (n, 3); places outside the grid are moved to its edge.
+Corners corners_of(const Matrix& places, const Grid& grid);
+
+// Values of a field (V, C) at these places: (n, C).
+Var interpolate(const Var& field, const Corners& corners, Where where = Where::current());
+
+// The samples of some rays.
+struct Samples {
+    Matrix view_directions;  // (R, 3)  unit length, in the world: what the harmonics see
+    Matrix origins;          // (R, 3)  g, in the grid
+    Matrix directions;       // (R, 3)  v, unit length in the grid
+    Matrix voxel_length;     // (R, 1)  delta, world length of one voxel along the ray
+    Matrix entry, exit;      // (R, 1)  of the box, in voxels along the ray; 0 and 0 for a ray that misses it
+    Segments rays;           // which samples belong to which ray
+    std::vector<int> ray;    // n numbers: the ray of each sample
+    Matrix t;                // (n, 1)  in voxels along the ray
+    Corners corners;
+
+    std::vector<int> counts() const;  // samples of each ray
+};
+Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config);
+
+// --- rendering ---
+
+// Real spherical harmonics of unit directions, (R, K).   throws std::invalid_argument when K is not 1, 4 or 9
+Matrix spherical_harmonics(const Matrix& unit_directions, int count);
+
+struct Steps {
+    Samples samples;
+    Matrix basis;        // (R, K)
+    Var densities;       // (n, 1)   trilinear mixture, of either sign
+    Var coefficients;    // (n, 3K)
+    Var sigma;           // (n, 1)   max(0, density)
+    Var optical_depths;  // (n, 1)   sigma * step * delta
+    Var colours;         // (n, 3)   max(0, 1/2 + sum of basis times coefficients)
+    Rendering rendering;
+    Var pixels;  // (R, 3)   over the background
+};
+
+// What the rays see.   throws std::invalid_argument when weights and grid do not fit together
+Steps forward(const Rays& rays, const Grid& grid, const Weights& w, const Config& config);
+
+// Mean squared error of the pixels, (1, 1).   throws std::invalid_argument when there is not one row of the target for each ray
+Var picture_loss(const Steps& steps, const Matrix& target);
+
+// The mean over voxels of sqrt(1e-5 + dx^2 + dy^2 + dz^2), summed over the columns of the field; d are differences with the next voxel
+// along each axis, times scale_k. The last voxels of each axis have no next one and are left out.
+enum class Missing {
+    zero,  // an empty neighbour has the value 0: density
+    same,  // it has the value of the voxel itself, and an empty voxel is 0: harmonics
+};
+//   field    (V, C)
+//   places   which voxels (places of the grid, none of them last along an axis): a random part makes a step cheaper; empty = all
+//   source   Plenoxels Eq. 3; scale N/256 and 1e-5 from the code
+Var total_variation(const Var& field, const Grid& grid, Missing missing, const std::array<float, 3>& scale,
+                    const std::vector<int>& places = {}, Where where = Where::current());
+std::array<float, 3> published_scale(const Grid& grid);     // N / 256
+std::vector<int> places_with_neighbours(const Grid& grid);  // all that total_variation may be asked for
+
+// What the released CUDA code adds to the gradient in its place, which is not the derivative of that value:
+// d * scale / sqrt(1e-9 + sum of unscaled d^2), (V, C).
+Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,
+                                         const std::array<float, 3>& scale);
+
+// picture_loss + lambda_density TV(density) + lambda_harmonics TV(harmonics), (1, 1).
+Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weights& w, const Config& config);
+
+// --- fitting ---
+
+// RMSProp and plain descent as the released trainer has them: a row (voxel) whose gradient is zero was not touched by any ray of the
+// batch, and keeps its value and its memory.
+//   RMSProp  r <- g^2 at first use, then keep r + (1 - keep) g^2;   w <- w - lr g / (sqrt(r) + 1e-8)
+//   SGD      w <- w - lr g
+struct RmsProp {
+    std::vector<Var> variables;
+    std::vector<Matrix> r;  // one for each variable, zeros at first; a zero means "not used yet"
+    float keep = 0.95f;
+
+    explicit RmsProp(std::vector<Var> variables, float keep = 0.95f);
+    // One learning rate for each variable.   throws std::invalid_argument when there are not as many
+    void update(const std::vector<float>& learning_rates);
+};
+struct SparseSgd {
+    std::vector<Var> variables;
+
+    void update(const std::vector<float>& learning_rates);
+};
+
+// --- pruning and upsampling ---
+
+struct Scene {
+    Grid grid;
+    Weights weights;
+};
+
+// The largest weight T alpha that any of these rays gives to a sample, for each voxel around it: (V, 1). What no ray sees is 0.
+Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, const Config& config);
+
+// The same scene on a grid of another size: every new voxel is sampled trilinearly from the old field.
+Scene resampled(const Scene& scene, const std::array<int, 3>& size);
+
+// Without the voxels whose value (V, 1) is below the threshold, except neighbours (also diagonal ones) of those that stay: trilinear
+// interpolation looks one voxel further.   throws std::invalid_argument when nothing would stay
+Scene pruned(const Scene& scene, const Matrix& value, float threshold);
+
+}  // namespace plenoxels
