@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/base/parallel.h"
+
 // --- gathering ---
 
 namespace {
@@ -25,6 +27,20 @@ static void require_rows(const char* name, const Var& x, const std::vector<int>&
         require(index >= -1 && index < x.rows(), where, name, ": row ", index, " of ", x.value(), ", -1 would stand for nothing");
 }
 
+// dx_index(i,k) += w_ik dy_i for the rows first ... last - 1 of dx. Several threads read the whole list, each for rows of its own: so
+// no two write to the same row, and every row adds up its shares in the order of the list.
+static void add_mixed_gradient(Matrix& dx, const Matrix& dy, const Matrix& w, const std::vector<int>& indices, int first, int last) {
+    for (int i = 0; i < dy.rows; ++i)
+        for (int k = 0; k < w.cols; ++k) {
+            const int index = indices[static_cast<std::size_t>(i) * w.cols + k];
+            if (index < first || index >= last) continue;
+            const float weight = w(i, k);
+            const float* const from = dy.row(i);
+            float* const to = dx.row(index);
+            for (int j = 0; j < dy.cols; ++j) to[j] += weight * from[j];
+        }
+}
+
 // forward   y_i = sum over k of w_ik x_index(i,k)
 // backward  dx_index(i,k) += w_ik dy_i,  dw_ik = dy_i . x_index(i,k)
 static void mix_rows_backward(Record& y) {
@@ -36,14 +52,12 @@ static void mix_rows_backward(Record& y) {
     const int K = w.cols, C = dy.cols;
     if (x.wants_gradient()) {
         Matrix& dx = gradient_to_add_to(x);
-        for (int i = 0; i < dy.rows; ++i)
-            for (int k = 0; k < K; ++k) {
-                const int index = indices[static_cast<std::size_t>(i) * K + k];
-                if (index < 0) continue;
-                const float* const from = dy.row(i);
-                float* const to = dx.row(index);
-                for (int j = 0; j < C; ++j) to[j] += w(i, k) * from[j];
-            }
+        const int parts = dy.size() * K < 2 * grain_of_numbers ? 1 : thread_count();
+        parallel_for(parts, [&](int part) {
+            const int first = static_cast<int>(static_cast<long>(dx.rows) * part / parts);
+            const int last = static_cast<int>(static_cast<long>(dx.rows) * (part + 1) / parts);
+            add_mixed_gradient(dx, dy, w, indices, first, last);
+        });
     }
     if (weights.wants_gradient()) {
         Matrix& dw = gradient_to_add_to(weights);
@@ -65,14 +79,17 @@ Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, 
             ", every weight needs one");
     require_rows("mix_rows", x, indices, where);
     Matrix y(w.rows, x.cols());
-    for (int i = 0; i < w.rows; ++i)
-        for (int k = 0; k < w.cols; ++k) {
-            const int index = indices[static_cast<std::size_t>(i) * w.cols + k];
-            if (index < 0) continue;
-            const float* const from = x.value().row(index);
-            float* const to = y.row(i);
-            for (int j = 0; j < y.cols; ++j) to[j] += w(i, k) * from[j];
-        }
+    parallel_ranges(w.rows, grain_of_rows(w.cols * y.cols), [&](std::size_t first, std::size_t last) {
+        for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i)
+            for (int k = 0; k < w.cols; ++k) {
+                const int index = indices[static_cast<std::size_t>(i) * w.cols + k];
+                if (index < 0) continue;
+                const float weight = w(i, k);
+                const float* const from = x.value().row(index);
+                float* const to = y.row(i);
+                for (int j = 0; j < y.cols; ++j) to[j] += weight * from[j];
+            }
+    });
     return record_operation(indices_record(indices), "mix_rows", std::move(y), {x, weights}, mix_rows_backward, where);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -356,48 +357,84 @@ Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weigh
 
 // --- fitting ---
 
-static void require_rates(const std::vector<Var>& variables, const std::vector<float>& learning_rates) {
-    require(variables.size() == learning_rates.size(), "plenoxels: ", learning_rates.size(), " learning rates for ",
-            variables.size(), " variables, each has its own");
-}
-
-static bool touched(const float* gradient, int count) {
-    return std::any_of(gradient, gradient + count, [](float g) { return g != 0; });
-}
-
-RmsProp::RmsProp(std::vector<Var> given, float keep) : variables(std::move(given)), keep(keep) {
+RmsProp::RmsProp(std::vector<Var> given, std::vector<float> given_rates, float keep) : rates(std::move(given_rates)), keep(keep) {
+    variables = std::move(given);
+    require(rates.size() == variables.size(), "RmsProp: ", rates.size(), " learning rates for ", variables.size(),
+            " variables, each has its own");
     for (const Var& variable : variables) r.emplace_back(variable.rows(), variable.cols());
 }
 
-void RmsProp::update(const std::vector<float>& learning_rates) {
-    require_rates(variables, learning_rates);
-    for (std::size_t v = 0; v < variables.size(); ++v) {
-        const Matrix& gradient = variables[v].gradient();
-        if (gradient.empty()) continue;
-        Matrix& value = variables[v].value();
-        const float lr = learning_rates[v];
-        parallel_ranges(value.rows, grain_of_rows(value.cols), [&](std::size_t first, std::size_t last) {
-            for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i) {
-                if (!touched(gradient.row(i), gradient.cols)) continue;
-                for (int j = 0; j < value.cols; ++j) {
-                    const float g = gradient(i, j);
-                    float& mean = r[v](i, j);
-                    mean = mean == 0 ? g * g : keep * mean + (1 - keep) * g * g;
-                    value(i, j) -= lr * g / (std::sqrt(mean) + 1e-8f);
-                }
-            }
-        });
+// One voxel: its value, its memory and its gradient, `count` numbers each.
+static void update_row(float* value, float* r, const float* gradient, int count, float lr, float keep) {
+    bool seen = false;
+    for (int j = 0; j < count; ++j) seen = seen || gradient[j] != 0;
+    if (!seen) return;
+    for (int j = 0; j < count; ++j) {
+        const float g = gradient[j];
+        r[j] = r[j] == 0 ? g * g : keep * r[j] + (1 - keep) * g * g;
+        value[j] -= lr * g / (std::sqrt(r[j]) + 1e-8f);
     }
 }
 
-void SparseSgd::update(const std::vector<float>& learning_rates) {
-    require_rates(variables, learning_rates);
+void RmsProp::update(float learning_rate) {
     for (std::size_t v = 0; v < variables.size(); ++v) {
         const Matrix& gradient = variables[v].gradient();
         if (gradient.empty()) continue;
         Matrix& value = variables[v].value();
-        for (std::size_t k = 0; k < value.size(); ++k) value[k] -= learning_rates[v] * gradient[k];
+        parallel_ranges(value.rows, grain_of_rows(value.cols), [&](std::size_t first, std::size_t last) {
+            for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i)
+                update_row(value.row(i), r[v].row(i), gradient.row(i), value.cols, learning_rate * rates[v], keep);
+        });
     }
+    ++steps;
+}
+
+Fitting::Fitting(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed)
+    : scene(scene), pixels(pixels), config(config), recipe(recipe), random(seed) {
+    require(recipe.batch > 0 && pixels.rays.count() > 0, "plenoxels: a batch of ", recipe.batch, " rays out of ",
+            pixels.rays.count(), ", both must be positive");
+}
+
+Var Fitting::loss(int) {
+    std::vector<int> numbers(recipe.batch);
+    for (int& number : numbers) number = random.below(pixels.rays.count());
+    const PixelRays batch = chosen(pixels, numbers);
+    const Steps steps = forward(batch.rays, scene.grid, scene.weights, config);
+    const Var of_picture = plenoxels::picture_loss(steps, batch.colours);
+    picture_loss = of_picture.value()(0, 0);
+    const std::array<float, 3> unscaled = {1, 1, 1};
+    Var total = of_picture;
+    if (recipe.tv_density > 0)
+        total = add(total, scale(total_variation(scene.weights.density, scene.grid, Missing::zero, unscaled), recipe.tv_density));
+    if (recipe.tv_harmonics > 0)
+        total =
+            add(total, scale(total_variation(scene.weights.harmonics, scene.grid, Missing::same, unscaled), recipe.tv_harmonics));
+    return total;
+}
+
+void fit(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed, Watcher* watcher) {
+    Fitting fitting(scene, pixels, config, recipe, seed);
+    RmsProp optimizer({scene.weights.density, scene.weights.harmonics}, {recipe.density_rate, recipe.harmonics_rate},
+                      recipe.keep);
+    zero_gradients(optimizer.variables);
+    for (int step = 0; step < recipe.steps; ++step) {
+        const float lr = std::pow(recipe.last_rate, static_cast<float>(step) / static_cast<float>(recipe.steps));
+        const float loss = train_step(fitting, step, optimizer, lr, no_clipping);
+        if (watcher != nullptr && !watcher->after_step(step, loss)) break;
+    }
+}
+
+Matrix photograph(const Camera& camera, const Scene& scene, const Config& config) {
+    const NoTape evaluation;
+    const int at_once = 4096, R = camera.height * camera.width;  // rays: a large picture does not need its samples all together
+    Matrix pixels(R, 3);
+    for (int first = 0; first < R; first += at_once) {
+        std::vector<int> numbers(std::min(at_once, R - first));
+        for (std::size_t k = 0; k < numbers.size(); ++k) numbers[k] = first + static_cast<int>(k);
+        const Steps steps = forward(rays_of_pixels(camera, numbers, 0.5), scene.grid, scene.weights, config);
+        std::copy(steps.pixels.value().begin(), steps.pixels.value().end(), pixels.row(first));
+    }
+    return pixels;
 }
 
 // --- pruning and upsampling ---
@@ -414,22 +451,35 @@ Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, con
     return largest;
 }
 
+// The places of the voxels of a new grid of the same box, in the coordinates of the old one.
+static Matrix places_of_voxels(const Grid& fine, const Grid& old) {
+    Matrix places(static_cast<int>(fine.links.size()), 3);
+    for (int x = 0; x < fine.size[0]; ++x)
+        for (int y = 0; y < fine.size[1]; ++y)
+            for (int z = 0; z < fine.size[2]; ++z) {
+                const int voxel[3] = {x, y, z};
+                for (int axis = 0; axis < 3; ++axis)  // the same share of the box, measured from its edge at -1/2
+                    places(fine.place(x, y, z), axis) =
+                        static_cast<float>((voxel[axis] + 0.5) * old.size[axis] / fine.size[axis] - 0.5);
+            }
+    return places;
+}
+
 Scene resampled(const Scene& scene, const std::array<int, 3>& size) {
     check(scene.grid, scene.weights);
     Scene fine{full_grid(size, scene.grid.radius, scene.grid.centre), {}};
-    Matrix places(size[0] * size[1] * size[2], 3);  // of the new voxels, in the old grid
-    for (int x = 0; x < size[0]; ++x)
-        for (int y = 0; y < size[1]; ++y)
-            for (int z = 0; z < size[2]; ++z) {
-                const int voxel[3] = {x, y, z};
-                for (int axis = 0; axis < 3; ++axis)  // the same share of the box, measured from its edge at -1/2
-                    places(fine.grid.place(x, y, z), axis) =
-                        (voxel[axis] + 0.5f) * scene.grid.size[axis] / static_cast<float>(size[axis]) - 0.5f;
-            }
+    const Corners corners = corners_of(places_of_voxels(fine.grid, scene.grid), scene.grid);
+    std::vector<int> kept;  // places of the new voxels next to an old one that is not empty
+    for (std::size_t place = 0; place < fine.grid.links.size(); ++place) {
+        bool something = false;
+        for (int corner = 0; corner < 8; ++corner)
+            something = something || (corners.rows[place * 8 + corner] >= 0 && corners.weights[place * 8 + corner] > 0);
+        fine.grid.links[place] = something ? static_cast<int>(kept.size()) : -1;
+        if (something) kept.push_back(static_cast<int>(place));
+    }
     const NoTape evaluation;
-    const Corners corners = corners_of(places, scene.grid);
-    fine.weights.density = parameter(interpolate(scene.weights.density, corners).value());
-    fine.weights.harmonics = parameter(interpolate(scene.weights.harmonics, corners).value());
+    fine.weights.density = parameter(gather_rows(interpolate(scene.weights.density, corners), kept).value());
+    fine.weights.harmonics = parameter(gather_rows(interpolate(scene.weights.harmonics, corners), kept).value());
     return fine;
 }
 

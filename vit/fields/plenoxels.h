@@ -15,8 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "nn/base/random.h"
 #include "nn/data/parameters.h"
-#include "vit/fields/volume_rendering.h"
+#include "nn/training/train.h"
+#include "vit/fields/views.h"
 
 namespace plenoxels {
 
@@ -142,36 +144,69 @@ Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weigh
 
 // --- fitting ---
 
-// RMSProp and plain descent as the released trainer has them: a row (voxel) whose gradient is zero was not touched by any ray of the
-// batch, and keeps its value and its memory.
-//   RMSProp  r <- g^2 at first use, then keep r + (1 - keep) g^2;   w <- w - lr g / (sqrt(r) + 1e-8)
-//   SGD      w <- w - lr g
-struct RmsProp {
-    std::vector<Var> variables;
-    std::vector<Matrix> r;  // one for each variable, zeros at first; a zero means "not used yet"
-    float keep = 0.95f;
+// RMSProp as the released trainer has it. A row (voxel) whose gradient is zero was not seen by any ray of the batch: its value and
+// its memory stay as they are.
+//   r <- g^2 at first use, then keep r + (1 - keep) g^2
+//   w <- w - lr g / (sqrt(r) + 1e-8)
+//   note    the trainer's other choice, descent without memory, is Sgd of nn/training/optimizer.h without momentum
+//   throws  std::invalid_argument when there is not one rate for each variable
+struct RmsProp : Optimizer {
+    std::vector<float> rates;  // of each variable; lr is this times the argument of update()
+    float keep;
+    std::vector<Matrix> r;  // zeros at first; a zero means "not used yet"
 
-    explicit RmsProp(std::vector<Var> variables, float keep = 0.95f);
-    // One learning rate for each variable.   throws std::invalid_argument when there are not as many
-    void update(const std::vector<float>& learning_rates);
+    RmsProp(std::vector<Var> variables, std::vector<float> rates, float keep = 0.95f);
+
+    void update(float learning_rate) override;
 };
-struct SparseSgd {
-    std::vector<Var> variables;
-
-    void update(const std::vector<float>& learning_rates);
-};
-
-// --- pruning and upsampling ---
 
 struct Scene {
     Grid grid;
     Weights weights;
 };
 
+// How a scene is fitted; the defaults are made for the small scene of the lesson.
+struct FitRecipe {
+    int steps = 400;
+    int batch = 500;               // rays in a step, drawn at random from all views
+    float density_rate = 2;        // learning rate of densities
+    float harmonics_rate = 0.03f;  // and of harmonics
+    float last_rate = 0.1f;        // both are multiplied by last_rate^(step / steps)
+    float tv_density = 2e-4f;      // factor of the total variation, whose differences are not scaled here
+    float tv_harmonics = 2e-3f;
+    float keep = 0.95f;  // of RMSProp
+};
+
+// What is minimised: picture loss of a batch of rays plus total variation.
+class Fitting : public Objective {
+public:
+    Fitting(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed);
+    Var loss(int step) override;
+
+    float picture_loss = 0;  // of the last batch alone
+
+private:
+    Scene scene;
+    PixelRays pixels;
+    Config config;
+    FitRecipe recipe;
+    Random random;
+};
+
+// Fits the scene to the pixels; its weights change in place.
+void fit(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed,
+         Watcher* watcher = nullptr);
+
+// The picture that a camera takes of the scene, (H*W, 3); the rays go through the middles of the pixels.
+Matrix photograph(const Camera& camera, const Scene& scene, const Config& config);
+
+// --- pruning and upsampling ---
+
 // The largest weight T alpha that any of these rays gives to a sample, for each voxel around it: (V, 1). What no ray sees is 0.
 Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, const Config& config);
 
-// The same scene on a grid of another size: every new voxel is sampled trilinearly from the old field.
+// The same scene on a grid of another size: every new voxel is sampled trilinearly from the old field, and is empty where all that it
+// would be mixed from is empty.
 Scene resampled(const Scene& scene, const std::array<int, 3>& size);
 
 // Without the voxels whose value (V, 1) is below the threshold, except neighbours (also diagonal ones) of those that stay: trilinear

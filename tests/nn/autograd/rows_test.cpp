@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/parallel.h"
 #include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"
@@ -28,6 +29,32 @@ TEST_CASE("mix_rows: a row that is taken twice collects twice, and a weight of n
     // by hand: row 0 with 0.25, row 1 never, row 2 with 0.5 + 2; a weight's gradient is the sum of its row: 44, 11, 0, 44
     CHECK(identical(rows.gradient(), Matrix{{0.25f, 0.25f}, {0, 0}, {2.5f, 2.5f}}));
     CHECK(identical(weights.gradient(), Matrix{{44, 11}, {0, 44}}));
+}
+
+TEST_CASE("mix_rows: forward and backward give the same numbers on one thread and on three, bit by bit") {
+    const int n = 5000, K = 8, C = 7, rows = 300;
+    Random random(4);
+    const Matrix values = normal_matrix(random, rows, C), weights = normal_matrix(random, n, K);
+    std::vector<int> indices(n * K);
+    for (int& index : indices) index = random.below(rows + 1) - 1;
+    const int threads_before = thread_count();
+    Matrix results[2], gradients[2];
+    for (const int run : {0, 1}) {
+        set_thread_count(run == 0 ? 1 : 3);
+        const Var mixed_from = parameter(values);
+        const Tape tape;
+        const Var mixed = mix_rows(mixed_from, indices, weights);
+        backward(sum(square(mixed)));
+        results[run] = mixed.value();
+        gradients[run] = mixed_from.gradient();
+    }
+    set_thread_count(threads_before);
+    CHECK(identical(results[0], results[1]));
+    CHECK(identical(gradients[0], gradients[1]));
+    Matrix last(1, C);  // the last row of the result, which is a range of its own
+    for (int k = 0; k < K; ++k)
+        for (int j = 0; j < C && indices[(n - 1) * K + k] >= 0; ++j) last(0, j) += weights(n - 1, k) * values(indices[(n - 1) * K + k], j);
+    check_close("last row", slice_rows(results[1], n - 1, 1), last);
 }
 
 TEST_CASE("mix_rows with one weight of 1 in each row is gather_rows") {

@@ -1,5 +1,6 @@
 #include "vit/fields/dff.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 
@@ -147,6 +148,204 @@ TEST_CASE("dff: every step, the losses, every gradient, queries and edits equal 
         check_gradients(parameters, golden);
         golden.check_all_used();
     }
+}
+
+// --- depths and points ---
+
+TEST_CASE("encode: the point, then sines and cosines of its doubles, each block as wide as the point") {
+    const Matrix code = dff::encode({{0.5f, 0, -1}}, 2);
+    const auto s = [](double x) { return static_cast<float>(std::sin(x)); };
+    const auto c = [](double x) { return static_cast<float>(std::cos(x)); };
+    check_close("code", code, {{0.5f, 0, -1, s(0.5), 0, s(-1), c(0.5), 1, c(-1), s(1), 0, s(-2), c(1), 1, c(-2)}});
+}
+
+TEST_CASE("coarse_depths: evenly spaced, or in 1/z, or drawn between the middles to the left and to the right") {
+    const dff::Config config{.coarse_samples = 3, .near = 1, .far = 5};
+    check_close("even", dff::coarse_depths(2, config), {{1, 3, 5}, {1, 3, 5}});
+    // 1/z = 1, 0.6, 0.2
+    dff::Config disparity = config;
+    disparity.linear_in_disparity = true;
+    check_close("disparity", dff::coarse_depths(1, disparity), {{1, 1 / 0.6f, 5}});
+    // intervals 1 ... 2, 2 ... 4, 4 ... 5
+    check_close("drawn", dff::coarse_depths(1, config, {{0.5f, 0.5f, 0.25f}}), {{1.5f, 3, 4.25f}});
+}
+
+TEST_CASE("importance_depths: the inverse of the cumulated weights, without the first and the last") {
+    // middles 1, 3, 5, 7; inner weights 0.25, 0.25, 0.5 (up to 1e-5): cumulated 0, 0.25, 0.5, 1
+    const Matrix depths{{0, 2, 4, 6, 8}}, weights{{9, 0.25f, 0.25f, 0.5f, 9}};
+    const Matrix drawn = dff::importance_depths(depths, weights, 4, {{0.125f, 0.25f, 0.375f, 0.75f}});
+    check_close("drawn", drawn, {{2, 3, 4, 6}}, {.absolute = 1e-4f});
+    check_close("even", dff::importance_depths(depths, weights, 3), {{1, 5, 7}}, {.absolute = 1e-4f});
+}
+
+TEST_CASE("importance_depths: rays on which nothing is seen are sampled evenly") {
+    check_close("even", dff::importance_depths({{0, 2, 4, 6, 8}}, Matrix(1, 5), 4), {{1, 3, 5, 7}});
+}
+
+TEST_CASE("depth_deviation: of 1 and 3 it is 1") { check_close("deviation", dff::depth_deviation({{1, 3}, {2, 2}}), {{1}, {0}}); }
+
+// --- the whole ---
+
+// All sizes differ.
+static const dff::Config tiny{.depth = 3,
+                              .width = 6,
+                              .skips = {0},
+                              .point_frequencies = 2,
+                              .direction_frequencies = 1,
+                              .coarse_samples = 4,
+                              .fine_samples = 3,
+                              .near = 1,
+                              .far = 3,
+                              .features = 5,
+                              .feature_width = 7,
+                              .feature_frequencies = 1};
+
+static Rays two_rays() { return {{{0, 0, 2}, {0, 0.1f, 2}}, {{0.1f, 0, -1}, {-0.3f, 0.2f, -1}}}; }
+
+TEST_CASE("dff: the density of a point does not depend on the direction, its colour does") {
+    Random random(2);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    const Rays one{{{0, 0, 2}}, {{0, 0, -1}}};
+    // The same points from the other side: z = 2 - t and z = -2 + t meet for depths 1, 5/3, 7/3, 3 read backwards
+    const Rays other{{{0, 0, -2}}, {{0, 0, 1}}};
+    const Matrix there = dff::forward(one, w, tiny).coarse.raw.value(), back = dff::forward(other, w, tiny).coarse.raw.value();
+    CHECK(there(0, 3) == Approx(back(3, 3)));
+    CHECK(there(3, 3) == Approx(back(0, 3)));
+    CHECK(std::abs(there(0, 0) - back(3, 0)) > 1e-4f);
+}
+
+TEST_CASE("dff: the coarse depths are evaluated again by the fine network, in order with the new ones") {
+    Random random(2);
+    const dff::Steps steps = dff::forward(two_rays(), dff::make_weights(tiny, random), tiny);
+    CHECK(shape(steps.fine.depths) == "(2, 7)");
+    for (int r = 0; r < 2; ++r) {
+        for (int k = 0; k + 1 < 7; ++k) CHECK(steps.fine.depths(r, k) <= steps.fine.depths(r, k + 1));
+        for (int k = 0; k < 4; ++k)
+            CHECK(std::count(steps.fine.depths.row(r), steps.fine.depths.row(r) + 7, steps.coarse.depths(r, k)) >= 1);
+    }
+}
+
+TEST_CASE("dff: steps are measured in the world, so a direction twice as long makes them twice as long") {
+    Random random(2);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    const Rays one{{{0, 0, 2}}, {{0, 0, -1}}}, twice{{{0, 0, 2}}, {{0, 0, -2}}};
+    const Matrix short_steps = dff::forward(one, w, tiny).coarse.steps, long_steps = dff::forward(twice, w, tiny).coarse.steps;
+    CHECK(short_steps(0, 0) == Approx(2 / 3.0));  // three steps from 1 to 3
+    CHECK(long_steps(0, 0) == Approx(4 / 3.0));
+    CHECK(short_steps(3, 0) == Approx(1e10));  // the last one sees no end
+}
+
+TEST_CASE("dff: what the teacher says moves features only, neither densities nor colours") {
+    Random random(2);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    const Tape tape;
+    const dff::Steps steps = dff::forward(two_rays(), w, tiny);
+    backward(dff::feature_loss(steps.rendered_features, Matrix(2, 5, 1.f)));
+    CHECK(w.fine.density.weight.gradient().empty());
+    CHECK(w.coarse.density.weight.gradient().empty());
+    CHECK(!w.features[2].weight.gradient().empty());
+}
+
+TEST_CASE("dff: noise shakes the densities of training, but not those that edits start from") {
+    Random random(2);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    dff::Config noisy = tiny;
+    noisy.noise = 3;
+    const dff::Steps steps = dff::forward(two_rays(), w, noisy, {.noise_coarse = Matrix(2, 4, 1.f)});
+    const Matrix quiet = steps.coarse.quiet_depths.value(), shaken = steps.coarse.optical_depths.value();
+    const float density = steps.coarse.raw.value()(0, 3), step = steps.coarse.steps(0, 0);
+    CHECK(quiet(0, 0) == Approx(std::max(density, 0.f) * step));
+    CHECK(shaken(0, 0) == Approx((density + 3) * step));
+}
+
+TEST_CASE("feature_loss: the sum over features, the mean over rays") {
+    CHECK(dff::feature_loss(Matrix{{1, 2}, {0, 0}}, {{0, 0}, {3, 0}}).value()(0, 0) == Approx(7));  // (1 + 4 + 9) / 2
+}
+
+// --- queries and edits ---
+
+TEST_CASE("select: of several queries a positive one must win, or their sum reach the threshold") {
+    const Matrix features{{2, 0}, {0, 5}, {1, 1}};
+    dff::Query query{.vectors = {{3, 0}, {0, 1}}};
+    const dff::Selection won = dff::select(features, query);
+    check_close("cosine", won.cosine, {{1, 0}, {0, 1}, {std::sqrt(0.5f), std::sqrt(0.5f)}});  // lengths do not matter
+    const float first = 1 / (1 + std::exp(-1.f));
+    check_close("probability", won.probability, {{first, 1 - first}, {1 - first, first}, {0.5f, 0.5f}});
+    CHECK(won.selected(0, 0) == 1);
+    CHECK(won.selected(1, 0) == 0);
+    query.by_threshold = true;
+    query.threshold = 0.25f;
+    check_close("threshold", dff::select(features, query).selected, {{1}, {1}, {1}});
+    query.threshold = 0.6f;
+    check_close("threshold", dff::select(features, query).selected, {{1}, {0}, {0}});
+}
+
+TEST_CASE("select: probabilities of several positive queries add up before they are compared") {
+    // cosines 0.6, 0, 0.8: the third wins alone, the first two together do
+    const Matrix features{{0.6f, 0, 0.8f}};
+    dff::Query query{.vectors = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
+    CHECK(dff::select(features, query).selected(0, 0) == 0);
+    query.positive = {0, 1};
+    const dff::Selection s = dff::select(features, query);
+    CHECK(s.positive(0, 0) == Approx(s.probability(0, 0) + s.probability(0, 1)));
+    CHECK(s.selected(0, 0) == 1);
+}
+
+TEST_CASE("select: one query alone is compared as a cosine, with 0.4 if nothing else is said") {
+    const dff::Selection s = dff::select({{0.5f, std::sqrt(0.75f)}, {0.3f, std::sqrt(0.91f)}}, {.vectors = {{1, 0}}});
+    check_close("probability", s.probability, {{0.5f}, {0.3f}});
+    check_close("selected", s.selected, {{1}, {0}});
+}
+
+TEST_CASE("select: sharpness multiplies the cosines before softmax") {
+    const dff::Selection s = dff::select({{1, 0}}, {.vectors = {{1, 0}, {0, 1}}, .sharpness = 10});
+    CHECK(s.cosine(0, 0) == Approx(1));
+    CHECK(s.probability(0, 0) == Approx(1 / (1 + std::exp(-10.0))));
+}
+
+TEST_CASE("removed and extracted: together they are what was there") {
+    const Var depths = Matrix{{3}, {5}};
+    CHECK(identical(dff::removed(depths, {{1}, {0}}).value(), {{0}, {5}}));
+    CHECK(identical(dff::extracted(depths, {{1}, {0}}).value(), {{3}, {0}}));
+}
+
+TEST_CASE("softly_removed: the share of light that a sample stops is multiplied, also where it stops all") {
+    // alpha 1/2 times 1 - 1/2 is 1/4; an opaque sample times 1 - 3/4 stops 1/4; p above 1 counts as 1
+    const Var depths = Matrix{{std::log(2.f)}, {1e10f}, {1e10f}, {2}};
+    const Var edited = dff::softly_removed(depths, {{0.5f}, {0.75f}, {0}, {1.5f}});
+    check_close("alphas", absorbed(edited).value(), {{0.25f}, {0.25f}, {1}, {0}});
+    check_close("alphas", absorbed(dff::softly_extracted(depths, {{0.5f}, {0.75f}, {0}, {-1}})).value(),
+                {{0.25f}, {0.75f}, {0}, {0}});
+}
+
+TEST_CASE("recoloured: only what is selected takes the other colour") {
+    check_close("colours", dff::recoloured(Matrix{{1, 0, 0}, {0, 1, 0}}, Matrix{{0, 0, 1}, {0, 0, 1}}, {{0}, {1}}).value(),
+                {{1, 0, 0}, {0, 0, 1}});
+}
+
+TEST_CASE("dff: configs, draws and queries that do not fit are refused, and say why") {
+    Random random(1);
+    CHECK_THROWS_WITH(dff::make_weights({.depth = 4, .skips = {3}}, random),
+                      "dff: a skip after layer 3 of 4; it must have a layer after it");
+    CHECK_THROWS_WITH(dff::make_weights({.coarse_samples = 2}, random),
+                      "dff: 2 coarse and 128 fine samples; at least 3 and 1 are needed");
+    CHECK_THROWS_WITH(
+        dff::make_weights({.width = 7}, random),
+        "dff: 8 layers of width 7, 512 features from a network of width 64; sizes must be positive, the width even");
+    CHECK_THROWS_WITH(
+        dff::make_weights({.near = 2, .far = 2}, random),
+        "dff: samples between 2.000000 and 2.000000; near must be less than far, and positive when they are even in 1/z");
+    const dff::Weights w = dff::make_weights(tiny, random);
+    CHECK_THROWS_WITH(dff::forward(two_rays(), w, tiny, {.coarse = Matrix(2, 5)}),
+                      "dff: draws of coarse depths are (2, 5), expected (2, 4)");
+    CHECK_THROWS_WITH(dff::forward(two_rays(), w, tiny, {.noise_fine = Matrix(2, 5)}),
+                      "dff: draws of noise are (2, 5), expected (2, 7)");
+    CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 2, 1.f), .positive = {2}}),
+                      "dff: positive query 2 of 2");
+    CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 3, 1.f)}),
+                      "dff: features (1, 2) and queries (2, 3) must be equally wide, and there must be a query");
+    CHECK_THROWS_WITH(dff::removed(Matrix(3, 1), Matrix(2, 1)),
+                      "dff: a selection (2, 1) for samples (3, 1), each needs one number");
 }
 
 TEST_SUITE_END();

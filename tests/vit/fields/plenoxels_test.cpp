@@ -102,4 +102,306 @@ TEST_CASE("plenoxels: every step, both losses, every gradient and trilinear samp
     }
 }
 
+// --- the grid ---
+
+// 2 x 2 x 2 voxels in the box from -1 to 1: the world is stretched by 1, voxel (0, 0, 0) lies at (-1/2, -1/2, -1/2).
+static plenoxels::Grid small_grid() { return plenoxels::full_grid({2, 2, 2}, {1, 1, 1}); }
+
+TEST_CASE("corners_of: eight weights are opposite volumes, the rows of x = 1 come last") {
+    const plenoxels::Corners corners = plenoxels::corners_of({{0.25f, 0, 0.5f}}, small_grid());
+    CHECK(corners.rows == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
+    // x: 3/4 and 1/4; y: 1 and 0; z: 1/2 and 1/2
+    check_close("weights", corners.weights, {{0.375f, 0.375f, 0, 0, 0.125f, 0.125f, 0, 0}});
+}
+
+TEST_CASE("corners_of: a place outside the grid is moved to its edge, and an empty voxel is nothing") {
+    plenoxels::Grid grid = small_grid();
+    grid.links = {-1, 0, 1, 2, 3, 4, 5, 6};
+    const plenoxels::Corners corners = plenoxels::corners_of({{-7, 0.5f, 9}}, grid);
+    CHECK(corners.rows == std::vector<int>{-1, 0, 1, 2, 3, 4, 5, 6});
+    check_close("weights", corners.weights, {{0, 0.5f, 0, 0.5f, 0, 0, 0, 0}});  // x = 0, y = 1/2, z = 1
+    const Matrix field{{1}, {2}, {3}, {4}, {5}, {6}, {7}};
+    check_close("value", plenoxels::interpolate(field, corners).value(), {{2}});  // (1 + 3) / 2
+}
+
+TEST_CASE("to_grid: voxel centres are whole numbers, the box begins half a voxel before the first") {
+    const plenoxels::Grid grid = plenoxels::full_grid({2, 4, 8}, {1, 2, 2}, {1, 0, 0});
+    // x: box 0 ... 2 in 2 voxels; y: -2 ... 2 in 4; z: -2 ... 2 in 8
+    check_close("places", plenoxels::to_grid({{0, -2, -2}, {0.5f, -1.5f, -1.75f}, {2, 2, 2}}, grid),
+                {{-0.5f, -0.5f, -0.5f}, {0, 0, 0}, {1.5f, 3.5f, 7.5f}});
+}
+
+TEST_CASE("sample_rays: half a voxel apart from edge to edge, however long the direction is") {
+    // g = (-5/2, 1/2, 1/2): enters at -1/2 after 2 voxels, leaves at 3/2 after 4
+    const Rays rays{{{-3, 0, 0}, {-3, 5, 0}, {0, 0, 0}}, {{2, 0, 0}, {1, 0, 0}, {0, 0, -3}}};
+    const plenoxels::Samples samples = plenoxels::sample_rays(rays, small_grid(), {});
+    CHECK(samples.counts() == std::vector<int>{5, 0, 3});
+    check_close("t", samples.t, {{2}, {2.5f}, {3}, {3.5f}, {4}, {0}, {0.5f}, {1}});
+    check_close("entry", samples.entry, {{2}, {0}, {0}});
+    check_close("exit", samples.exit, {{4}, {0}, {1}});  // the second misses the box
+    check_close("view directions", samples.view_directions, {{1, 0, 0}, {1, 0, 0}, {0, 0, -1}});
+    CHECK(plenoxels::sample_rays(rays, small_grid(), {.near_clip = 2.75f}).counts() == std::vector<int>{3, 0, 0});
+}
+
+TEST_CASE("sample_rays: a voxel is longer in the world along the long side of a box, and so is the step of a density") {
+    const plenoxels::Grid grid = plenoxels::full_grid({2, 2, 2}, {2, 1, 1});
+    const Rays rays{{{-5, 0, 0}, {0, -5, 0}}, {{1, 0, 0}, {0, 1, 0}}};
+    check_close("delta", plenoxels::sample_rays(rays, grid, {}).voxel_length, {{2}, {1}});
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Steps steps = plenoxels::forward(rays, grid, plenoxels::make_weights(grid, config, 0.5f), config);
+    CHECK(steps.optical_depths.value()(0, 0) == Approx(0.5));   // density 1/2, half a voxel of length 2
+    CHECK(steps.optical_depths.value()(5, 0) == Approx(0.25));  // of length 1
+}
+
+TEST_CASE("spherical_harmonics: any two of the nine are orthogonal over the sphere, and each has length 1") {
+    const int count = 4000;
+    Matrix directions(count, 3);
+    const std::vector<Point3> places = places_on_sphere(count, 1);
+    for (int i = 0; i < count; ++i) {
+        directions(i, 0) = static_cast<float>(places[i].x);
+        directions(i, 1) = static_cast<float>(places[i].y);
+        directions(i, 2) = static_cast<float>(places[i].z);
+    }
+    const Matrix Y = plenoxels::spherical_harmonics(directions, 9);
+    Matrix products(9, 9), identity(9, 9);
+    for (int a = 0; a < 9; ++a) {
+        identity(a, a) = 1;
+        for (int b = 0; b < 9; ++b)
+            for (int i = 0; i < count; ++i)
+                products(a, b) += Y(i, a) * Y(i, b) * 12.566371f / count;  // the sphere's area is 4 pi
+    }
+    check_close("integrals", products, identity, {.absolute = 2e-3f});
+    CHECK(identical(plenoxels::spherical_harmonics(directions, 4), slice_cols(Y, 0, 4)));
+    CHECK_THROWS_WITH(plenoxels::spherical_harmonics(directions, 3), "plenoxels: 3 spherical harmonics; there are 1, 4 or 9");
+}
+
+// --- rendering ---
+
+static Rays through_the_middle() { return {{{-3, 0, 0}}, {{1, 0, 0}}}; }
+
+TEST_CASE("forward: an opaque grid shows its colour, one half plus the harmonics, and red does not mix with blue") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Weights w = plenoxels::make_weights(grid, config, 1000);
+    for (int v = 0; v < 8; ++v) {
+        w.harmonics->value(v, 0) = 1;    // red: 1/2 + 0.2821
+        w.harmonics->value(v, 2) = -10;  // blue: below 0
+    }
+    check_close("pixel", plenoxels::forward(through_the_middle(), grid, w, config).pixels.value(), {{0.78209479f, 0.5f, 0}});
+}
+
+TEST_CASE("forward: a negative density and a colour below 0 count as 0 and get no gradient at all") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Weights w = plenoxels::make_weights(grid, config, -1);
+    const Tape tape;
+    backward(sum(plenoxels::forward(through_the_middle(), grid, w, config).pixels));
+    CHECK(identical(w.density.gradient(), Matrix(8, 1)));
+    const plenoxels::Weights black = plenoxels::make_weights(grid, config, 1);
+    for (float& x : black.harmonics->value) x = -10;
+    backward(sum(plenoxels::forward(through_the_middle(), grid, black, config).pixels));
+    CHECK(identical(black.harmonics.gradient(), Matrix(8, 3)));
+    CHECK(black.density.gradient()(0, 0) < 0);  // hides the white background
+}
+
+TEST_CASE("forward: a ray that misses the box sees the background") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Config config{.background = 0.25f};
+    const Rays rays{{{-3, 5, 0}}, {{1, 0, 0}}};
+    check_close("pixel", plenoxels::forward(rays, grid, plenoxels::make_weights(grid, config, 9), config).pixels.value(),
+                {{0.25f, 0.25f, 0.25f}});
+}
+
+TEST_CASE("forward: gradients of densities and harmonics agree with finite differences") {
+    const plenoxels::Grid grid = plenoxels::full_grid({2, 3, 2}, {0.8, 1, 1.2});
+    const plenoxels::Config config{.harmonics = 4, .step = 0.7f};
+    const Rays rays{{{-3, 0.2f, 0.1f}, {2, -2, 0.3f}}, {{1, 0.03f, 0.02f}, {-1, 1.1f, -0.1f}}};
+    Random random(3);
+    const auto pixels = [&](const std::vector<Var>& in) { return plenoxels::forward(rays, grid, {in[0], in[1]}, config).pixels; };
+    check_gradient_by_differences(pixels, {uniform_matrix(random, 12, 1, 0.3f, 1), uniform_matrix(random, 12, 12, -0.2f, 0.2f)});
+}
+
+// --- total variation ---
+
+TEST_CASE("total_variation: one voxel with neighbours 2, 2 and 1 away has the length 3") {
+    const plenoxels::Grid grid = small_grid();  // only voxel (0, 0, 0) has three next ones
+    Matrix field(8, 1);
+    field(0, 0) = 1;
+    field(4, 0) = 3, field(2, 0) = -1, field(1, 0) = 2;  // next along x, y, z
+    const float unscaled = plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {1, 1, 1}).value()(0, 0);
+    CHECK(unscaled == Approx(std::sqrt(9 + 1e-5)));
+    const float scaled = plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {0.5f, 0, 2}).value()(0, 0);
+    CHECK(scaled == Approx(std::sqrt(1 + 0 + 4 + 1e-5)));
+}
+
+TEST_CASE("total_variation: an empty neighbour is 0 for densities and no difference for harmonics") {
+    plenoxels::Grid grid = small_grid();
+    grid.links = {0, -1, -1, -1, -1, -1, -1, -1};
+    const Matrix field{{4}};
+    CHECK(plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {1, 1, 0}).value()(0, 0) ==
+          Approx(std::sqrt(32 + 1e-5)));
+    CHECK(plenoxels::total_variation(field, grid, plenoxels::Missing::same, {1, 1, 0}).value()(0, 0) == Approx(std::sqrt(1e-5)));
+}
+
+TEST_CASE("total_variation: chosen voxels alone, gradients as finite differences say, and the last of an axis is refused") {
+    const plenoxels::Grid grid = plenoxels::full_grid({3, 2, 2}, {1, 1, 1});
+    Random random(5);
+    const Matrix field = normal_matrix(random, 12, 2);
+    const auto of = [&](const std::vector<int>& places) {
+        return plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {1, 2, 3}, places).value()(0, 0);
+    };
+    CHECK(plenoxels::places_with_neighbours(grid) == std::vector<int>{0, 4});
+    CHECK((of({0}) + of({4})) / 2 == Approx(of({})));
+    const auto all = [&](const std::vector<Var>& in) {
+        return plenoxels::total_variation(in[0], grid, plenoxels::Missing::zero, {1, 2, 3});
+    };
+    check_gradient_by_differences(all, {field});
+    CHECK_THROWS_WITH(of({8}), "total_variation: place 8 of a grid of 3 x 2 x 2 voxels has no next voxel along every axis");
+}
+
+TEST_CASE("released_total_variation_gradient: not the derivative of the value where the axes are scaled differently") {
+    const plenoxels::Grid grid = small_grid();
+    Matrix values(8, 1);
+    values(4, 0) = 3, values(2, 0) = 4;  // d = (3, 4, 0), length 5
+    const Matrix released = plenoxels::released_total_variation_gradient(values, grid, plenoxels::Missing::zero, {2, 1, 1});
+    CHECK(released(4, 0) == Approx(2 * 3 / 5.0));  // scale * d / length of the unscaled differences
+    const Tape tape;
+    const Var field = parameter(values);
+    backward(plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {2, 1, 1}));
+    CHECK(field.gradient()(4, 0) == Approx(2 * 6 / std::sqrt(36 + 16 + 1e-5)));  // scale^2 d / length of the scaled ones
+}
+
+// --- fitting ---
+
+TEST_CASE("RmsProp: the first step has the length of the learning rate, later ones remember, rows without gradient stay") {
+    Var w = parameter({{5}, {5}}), other = parameter({{1}});
+    plenoxels::RmsProp optimizer({w, other}, {0.5f, 100});
+    w.gradient() = {{2}, {0}};
+    optimizer.update(0.2f);  // r = 4: 5 - 0.2 * 0.5 * 2 / 2
+    check_close("first", w.value(), {{4.9f}, {5}});
+    w.gradient() = {{1}, {0}};
+    optimizer.update(0.2f);  // r = 0.95 * 4 + 0.05 = 3.85
+    CHECK(w.value()(0, 0) == Approx(4.9 - 0.1 / std::sqrt(3.85)));
+    CHECK(optimizer.r[0](1, 0) == 0);
+    CHECK(other.value()(0, 0) == 1);  // has no gradient at all
+    CHECK(optimizer.steps == 2);
+    CHECK_THROWS_WITH(plenoxels::RmsProp({w}, {1, 2}), "RmsProp: 2 learning rates for 1 variables, each has its own");
+}
+
+TEST_CASE("fit: twelve small views of a sphere are enough to render others" * only_when_optimised) {
+    const std::vector<Sphere> sphere{{{0.1, 0, 0}, 0.4, {0.9, 0.2, 0.2}}};
+    const plenoxels::Config config{.harmonics = 1};
+    plenoxels::Scene scene{plenoxels::full_grid({10, 10, 10}, {0.8, 0.8, 0.8}), {}};
+    scene.weights = plenoxels::make_weights(scene.grid, config);
+    const View test = views_of(sphere, 3, 12, 1)[1];
+    const double before = psnr(plenoxels::photograph(test.camera, scene, config), pixels_of(test.picture));
+    plenoxels::fit(scene, pixel_rays(views_of(sphere, 12, 12)), config, {.steps = 100, .batch = 200}, 1);
+    const double after = psnr(plenoxels::photograph(test.camera, scene, config), pixels_of(test.picture));
+    INFO("before ", before, " dB, after ", after, " dB");
+    CHECK(after > before + 8);
+}
+
+// --- pruning and upsampling ---
+
+TEST_CASE("resampled: a field that rises evenly still does on a finer grid, in the same box") {
+    plenoxels::Scene scene{plenoxels::full_grid({4, 2, 2}, {2, 1, 1}, {5, 0, 0}), {}};
+    scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1});
+    for (int x = 0; x < 4; ++x)
+        for (int v = 0; v < 4; ++v) scene.weights.density->value(x * 4 + v, 0) = static_cast<float>(x);
+    const plenoxels::Scene fine = plenoxels::resampled(scene, {8, 2, 2});
+    // voxel k of 8 lies at (k + 1/2) / 2 - 1/2 of 4, and no further than the outermost centres
+    const float expected[8] = {0, 0.25f, 0.75f, 1.25f, 1.75f, 2.25f, 2.75f, 3};
+    for (int k = 0; k < 8; ++k) CHECK(fine.weights.density.value()(k * 4, 0) == Approx(expected[k]));
+    CHECK(fine.grid.radius == scene.grid.radius);
+    CHECK(fine.grid.centre == scene.grid.centre);
+}
+
+TEST_CASE("resampled: what would be mixed from empty voxels alone is empty") {
+    plenoxels::Scene scene{plenoxels::full_grid({4, 2, 2}, {1, 1, 1}), {}};
+    for (int place = 0; place < 16; ++place) scene.grid.links[place] = place < 4 ? place : -1;  // only x = 0
+    scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1}, 3);
+    const plenoxels::Scene fine = plenoxels::resampled(scene, {8, 2, 2});
+    CHECK(fine.grid.voxels() == 3 * 4);  // x = 0, 0.25 and 0.75 of the old grid; 1.25 lies between 1 and 2
+    CHECK(fine.weights.density.value()(11, 0) == Approx(0.75));
+}
+
+TEST_CASE("pruned: what reaches the threshold stays with all its neighbours, also diagonal ones, and the picture with it") {
+    plenoxels::Scene scene{plenoxels::full_grid({5, 5, 5}, {1, 1, 1}), {}};
+    const plenoxels::Config config{.harmonics = 1};
+    scene.weights = plenoxels::make_weights(scene.grid, config, -1);
+    const int middle = scene.grid.place(2, 2, 2);
+    scene.weights.density->value(middle, 0) = 30;
+    const plenoxels::Scene sparse = plenoxels::pruned(scene, scene.weights.density.value(), 30);
+    CHECK(sparse.grid.voxels() == 27);
+    CHECK(sparse.grid.link(1, 1, 1) == 0);
+    CHECK(sparse.grid.link(2, 2, 2) == 13);
+    CHECK(sparse.grid.link(0, 2, 2) == -1);
+    const Camera camera = look_at({2, 1, 1}, {}, {0, 0, 1}, 9, 9, 45);
+    const Matrix before = plenoxels::photograph(camera, scene, config), after = plenoxels::photograph(camera, sparse, config);
+    CHECK(before(40, 0) < 0.9f);  // the middle pixel sees something
+    check_close("picture", after, before);
+    CHECK_THROWS_WITH(plenoxels::pruned(scene, scene.weights.density.value(), 31),
+                      "pruned: no voxel reaches 31.000000, nothing would stay of the scene");
+}
+
+TEST_CASE("largest_weights: an opaque wall is seen, what stands behind it is not") {
+    const plenoxels::Grid grid = plenoxels::full_grid({6, 2, 2}, {3, 1, 1});
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Weights w = plenoxels::make_weights(grid, config, 500);
+    const Matrix seen = plenoxels::largest_weights({{{-9, 0, 0}}, {{1, 0, 0}}}, grid, w, config);
+    CHECK(seen(grid.place(0, 0, 0), 0) == Approx(1));
+    CHECK(seen(grid.place(4, 0, 0), 0) == Approx(0));
+}
+
+// --- files and bad input ---
+
+TEST_CASE("save: grid and weights come back from the file, empty voxels too") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("scene.safetensors");
+    plenoxels::Grid grid = plenoxels::full_grid({2, 3, 4}, {1, 2, 3}, {0.5, 0, -1});
+    grid.links[0] = -1;
+    for (int place = 1; place < 24; ++place) grid.links[place] = place - 1;
+    Random random(1);
+    const plenoxels::Weights w{parameter(normal_matrix(random, 23, 1)), parameter(normal_matrix(random, 23, 12))};
+    plenoxels::save(path, grid, w);
+    const Safetensors file(path);
+    const plenoxels::Grid read = plenoxels::read_grid(file);
+    CHECK(read.size == grid.size);
+    CHECK(read.links == grid.links);
+    CHECK(read.radius == grid.radius);
+    CHECK(read.centre == grid.centre);
+    const plenoxels::Weights loaded = plenoxels::make_weights(read, {.harmonics = 4});
+    load(plenoxels::parameters(loaded), file, {.ignored_endings = {"links", "radius", "center"}});
+    CHECK(identical(loaded.density.value(), w.density.value()));
+    CHECK(identical(loaded.harmonics.value(), w.harmonics.value()));
+}
+
+TEST_CASE("plenoxels: grids, weights and configs that do not fit are refused, and say why") {
+    CHECK_THROWS_WITH(plenoxels::full_grid({2, 1, 2}, {1, 1, 1}),
+                      "plenoxels: a grid of 2 x 1 x 2 voxels; interpolation needs at least 2 along each axis");
+    CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 0, 1}),
+                      "plenoxels: half a side of the box is 0.000000, it must be positive");
+    CHECK_THROWS_WITH(plenoxels::make_weights(small_grid(), {.harmonics = 2}),
+                      "plenoxels: 2 spherical harmonics; there are 1, 4 or 9");
+    const plenoxels::Weights w = plenoxels::make_weights(small_grid(), {.harmonics = 4});
+    CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), small_grid(), w, {.harmonics = 9}),
+                      "plenoxels: harmonics (8, 12) where the config has 9 for each of 3 channels");
+    CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), plenoxels::full_grid({2, 2, 3}, {1, 1, 1}), w, {.harmonics = 4}),
+                      "plenoxels: densities (8, 1) and harmonics (8, 12) for 12 voxels; each needs one row of both");
+    CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), small_grid(), w, {.harmonics = 4, .step = 0}),
+                      "plenoxels: the step is 0.000000 voxels, it must be positive");
+}
+
+TEST_CASE("read_grid: links that name a row twice or beyond the voxels are refused") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("scene.safetensors");
+    const auto error_with = [&](const std::vector<long>& links) {
+        write_safetensors(path, {{"links", {2, 2, 2}, {}, links}, {"radius", {3}, {{1, 1, 1}}}, {"center", {3}, {{0, 0, 0}}}});
+        return error_of([&] { plenoxels::read_grid(Safetensors(path)); });
+    };
+    CHECK(error_with({0, 1, 2, 3, 4, 5, 6, -1}) == "");
+    CHECK(error_with({0, 1, 2, 3, 4, 5, 5, -1}) == path + ": link 5 of 7 voxels; the links name the rows 0 to 6 once each");
+    CHECK(error_with({0, 1, 2, 3, 4, 5, 7, -1}) == path + ": link 7 of 7 voxels; the links name the rows 0 to 6 once each");
+}
+
 TEST_SUITE_END();

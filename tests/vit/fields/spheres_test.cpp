@@ -1,0 +1,74 @@
+#include "vit/fields/spheres.h"
+
+#include "nn/data/file.h"
+#include "tests/close.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("spheres");
+
+TEST_CASE("first_hit: the near side of the nearest sphere, and nothing behind the camera") {
+    const std::vector<Sphere> spheres{{{5, 0, 0}, 1, {}}, {{2, 0, 0}, 0.5, {}}, {{-3, 0, 0}, 1, {}}};
+    const Hit hit = first_hit(spheres, {0, 0, 0}, {2, 0, 0});
+    CHECK(hit.sphere == 1);
+    CHECK(hit.distance == Approx(0.75));  // 1.5 of the world, in directions of length 2
+    CHECK(first_hit(spheres, {0, 0, 0}, {0, 1, 0}).sphere == -1);
+    CHECK(first_hit(spheres, {0, 0, 0}, {-1, 0, 0}).sphere == 2);
+}
+
+TEST_CASE("draw_spheres: white behind, the lit side brighter than the other, edges mixed from several rays") {
+    const std::vector<Sphere> red{{{0, 0, 0}, 0.5, {0.9, 0.2, 0.2}}};
+    const Camera lit = look_at({1.5, 2.4, 1}, {}, {0, 0, 1}, 9, 9, 45), dark = look_at({-1.5, -2.4, -1}, {}, {0, 0, 1}, 9, 9, 45);
+    const Image bright = draw_spheres(red, lit), shadow = draw_spheres(red, dark);
+    CHECK(bright(0, 0, 0) == Approx(1));
+    CHECK(bright(4, 4, 0) > 0.9f);
+    CHECK(shadow(4, 4, 0) == Approx(0.9 * 0.35).epsilon(1e-3));  // no lamp from here: 0.35 of the colour
+    const Image once = draw_spheres(red, lit, 1);
+    int edges = 0;  // pixels that are a mixture of white and red only where there are several rays
+    for (std::size_t k = 0; k < once.pixels.size(); ++k) edges += std::abs(once.pixels[k] - bright.pixels[k]) > 0.2f;
+    CHECK(edges > 3);
+}
+
+TEST_CASE("labels_of: the number of the sphere in the middle, -1 at the corners") {
+    const std::vector<int> labels = labels_of(four_spheres(), look_at({0, -3, 0}, {}, {0, 0, 1}, 5, 5, 45));
+    CHECK(labels.size() == 25);
+    CHECK(labels[12] == 0);
+    CHECK(labels[0] == -1);
+}
+
+TEST_CASE("four_spheres: the fourth is yellow, or has exactly the second one's green") {
+    CHECK(four_spheres()[3].colour != four_spheres()[1].colour);
+    CHECK(four_spheres(true)[3].colour == four_spheres(true)[1].colour);
+}
+
+TEST_CASE("views_of: every camera looks at the middle from the same distance") {
+    const std::vector<View> views = views_of(four_spheres(), 5, 8);
+    REQUIRE(views.size() == 5);
+    for (const View& view : views) {
+        CHECK(shape(view.picture) == "8 x 8 x 3");
+        const Matrix& pose = view.camera.pose;  // it looks along minus its third column
+        for (int axis = 0; axis < 3; ++axis) CHECK(pose(axis, 3) == Approx(3 * pose(axis, 2)));
+    }
+}
+
+TEST_CASE("read_spheres: seven numbers a line, and a line that is wrong is named") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("spheres");
+    write_file_atomically(path, "# x y z radius red green blue\n\n0 0.5 -1 0.25 1 0 0.5\n");
+    const std::vector<Sphere> spheres = read_spheres(path);
+    REQUIRE(spheres.size() == 1);
+    CHECK(spheres[0].centre.z == -1);
+    CHECK(spheres[0].radius == 0.25);
+    CHECK(spheres[0].colour[2] == 0.5);
+    const auto error_with = [&](const std::string& text) {
+        write_file_atomically(path, text);
+        return error_of([&] { read_spheres(path); });
+    };
+    CHECK(error_with("1 2 3\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
+    CHECK(error_with("\n0 0 0 1 1 1 1 1\n") == path + ": line 2 must hold 7 numbers: x y z radius red green blue");
+    CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius must be positive and every number finite");
+    CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000 is outside 0 ... 1");
+    CHECK(error_with("# nothing\n") == path + ": there are no spheres");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,96 @@
+#include "vit/fields/views.h"
+
+#include <cmath>
+
+#include "nn/data/file.h"
+#include "tests/close.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("views");
+
+static View small_view(float brightness) { return {look_at({0, -3, 1}, {}, {0, 0, 1}, 2, 4, 50), Image(2, 4, 3, brightness)}; }
+
+TEST_CASE("write_views: cameras and pictures come back from the files") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("views.json");
+    const std::vector<View> views{small_view(0), small_view(1)};
+    write_views(path, views);
+    const std::vector<View> read = read_views(path);
+    REQUIRE(read.size() == 2);
+    for (int v = 0; v < 2; ++v) {
+        CHECK(identical(read[v].camera.pose, views[v].camera.pose));
+        CHECK(read[v].camera.focal == Approx(views[v].camera.focal));
+        CHECK(read[v].camera.centre_y == 1);
+        CHECK(read[v].picture.pixels == views[v].picture.pixels);
+    }
+}
+
+TEST_CASE("read_views: the format of NeRF's scenes, whose pictures are named without an ending") {
+    const TemporaryFolder folder;
+    write_image(folder.path("r_0.ppm"), Image(2, 2, 3, 1));
+    const std::string path = folder.path("transforms.json");
+    write_file_atomically(
+        path,
+        "{\"camera_angle_x\": 1.5707963, \"frames\": [{\"file_path\": \"./r_0\", \"rotation\": 0.1, \"transform_matrix\": "
+        "[[1, 0, 0, 5], [0, 1, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1]]}]}");
+    const std::vector<View> views = read_views(path);
+    REQUIRE(views.size() == 1);
+    CHECK(views[0].camera.focal == Approx(1));  // half of the width over tan 45 degrees
+    CHECK(identical(views[0].camera.pose, {{1, 0, 0, 5}, {0, 1, 0, 6}, {0, 0, 1, 7}}));
+}
+
+TEST_CASE("read_views: what is broken is refused with the path") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("views.json");
+    write_image(folder.path("grey.pgm"), Image(2, 2, 1));
+    write_image(folder.path("grey.ppm"), Image(2, 2, 1));
+    const auto error_with = [&](const std::string& text) {
+        write_file_atomically(path, text);
+        return error_of([&] { read_views(path); });
+    };
+    CHECK(error_with("{\"camera_angle_x\": 0.7, \"frames\": []}") == path + ": there are no frames");
+    CHECK(error_with("{\"camera_angle_x\": 4, \"frames\": []}") ==
+          path + ": camera_angle_x is 4.000000, it must lie between 0 and pi");
+    const std::string frame = "{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"grey\", \"transform_matrix\": ";
+    CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": grey is 2 x 2 x 1, it must have 3 channels");
+    write_image(folder.path("grey.ppm"), Image(2, 2, 3));
+    CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": a transform_matrix of 2 rows, it must be 4 x 4");
+    CHECK(error_of([&] { write_views(path, {}); }) == path + ": there are no views to write");
+}
+
+TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their mean near the middle") {
+    const std::vector<Point3> places = places_on_sphere(20, 3);
+    REQUIRE(places.size() == 20);
+    double x = 0, y = 0;
+    for (const Point3& p : places) {
+        CHECK(std::sqrt(p.x * p.x + p.y * p.y + p.z * p.z) == Approx(3));
+        x += p.x / 20, y += p.y / 20;
+    }
+    CHECK(places[0].z == Approx(3 * 0.95));
+    CHECK(places[19].z == Approx(-3 * 0.95));
+    CHECK(std::abs(x) < 0.2);
+    CHECK(std::abs(y) < 0.2);
+    CHECK(places_on_sphere(1, 2, 1.5707963)[0].y == Approx(2));  // z = 0, a quarter turn
+}
+
+TEST_CASE("pixel_rays: the pixels of all views one below the other, and chosen picks from them") {
+    const std::vector<View> views{small_view(0), small_view(1)};
+    const PixelRays all = pixel_rays(views);
+    CHECK(all.rays.count() == 16);
+    CHECK(all.colours(7, 2) == 0);
+    CHECK(all.colours(8, 0) == 1);
+    CHECK(identical(slice_rows(all.rays.directions, 8, 8), rays_of(views[1].camera, 0.5).directions));
+    const PixelRays some = chosen(all, {9, 0});
+    CHECK(identical(slice_rows(some.rays.directions, 0, 1), slice_rows(all.rays.directions, 9, 1)));
+    CHECK(identical(some.colours, {{1, 1, 1}, {0, 0, 0}}));
+    CHECK_THROWS_WITH(chosen(all, {16}), "chosen: ray 16 of 16");
+}
+
+TEST_CASE("pixel_rays: a picture of another size than its camera's is refused") {
+    View view = small_view(0);
+    view.picture = Image(2, 3, 3);
+    CHECK_THROWS_WITH(pixel_rays({view}), "pixel_rays: a picture of 2 x 3 x 3 from a camera of 2 x 4 pixels and 3 channels");
+}
+
+TEST_SUITE_END();
