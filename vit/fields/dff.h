@@ -98,10 +98,10 @@ struct Pass {
 
 // What is random, so that it can be given; everything may be empty: nothing is random then.
 struct Draws {
-    Matrix coarse;        // (R, N)  uniform
-    Matrix fine;          // (R, M)  uniform
-    Matrix noise_coarse;  // (R, N)  standard normal
-    Matrix noise_fine;    // (R, N + M)
+    Matrix coarse = {};        // (R, N)  uniform
+    Matrix fine = {};          // (R, M)  uniform
+    Matrix noise_coarse = {};  // (R, N)  standard normal
+    Matrix noise_fine = {};    // (R, N + M)
 };
 
 struct Steps {

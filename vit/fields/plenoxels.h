@@ -95,6 +95,8 @@ struct Samples {
 
     std::vector<int> counts() const;  // samples of each ray
 };
+// Samples of every ray between entry and exit, `step` voxels apart. An axis along which a ray does not move does not decide whether it
+// meets the box (as in the published code): such a ray beside the box sees its edge.
 Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config);
 
 // --- rendering ---

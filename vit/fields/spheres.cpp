@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+#include <optional>
 
 #include "nn/data/file.h"
+#include "nn/data/text.h"
 
 static double dot(const Point3& a, const Point3& b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 static Point3 sum_of_points(const Point3& a, const Point3& b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
@@ -19,26 +20,40 @@ std::vector<Sphere> four_spheres(bool fourth_green) {
             {{0.1, -0.5, 0.3}, 0.2, fourth_green ? green : yellow}};
 }
 
+// The numbers of a line, separated by spaces; fewer than there are words when one of them is no number.
+static std::vector<double> numbers_of_line(const std::string& line) {
+    const char* const spaces = " \t\r";
+    std::vector<double> numbers;
+    for (std::size_t begin = line.find_first_not_of(spaces); begin != std::string::npos;) {
+        const std::size_t end = std::min(line.find_first_of(spaces, begin), line.size());
+        const std::optional<double> number = decimal_number(line.substr(begin, end - begin));
+        if (!number) return {};
+        numbers.push_back(*number);
+        begin = line.find_first_not_of(spaces, end);
+    }
+    return numbers;
+}
+
+static Sphere sphere_of_line(const std::string& line, const std::string& where) {
+    const std::vector<double> n = numbers_of_line(line);
+    require(n.size() == 7, where, " must hold 7 numbers: x y z radius red green blue");
+    require(n[3] > 0, where, ": the radius is ", n[3], ", it must be positive");
+    for (int c = 4; c < 7; ++c) require(n[c] >= 0 && n[c] <= 1, where, ": the colour ", n[c], " is outside 0 ... 1");
+    return {{n[0], n[1], n[2]}, n[3], {n[4], n[5], n[6]}};
+}
+
 std::vector<Sphere> read_spheres(const std::string& path) {
     const std::string text = read_file(path);
     std::vector<Sphere> spheres;
     int number = 0;
-    for (std::size_t begin = 0; begin < text.size(); ++number) {
+    for (std::size_t begin = 0; begin < text.size();) {
         const std::size_t end = std::min(text.find('\n', begin), text.size());
         const std::string line = text.substr(begin, end - begin);
         begin = end + 1;
+        ++number;
         const std::size_t first = line.find_first_not_of(" \t\r");
         if (first == std::string::npos || line[first] == '#') continue;
-        Sphere s{};
-        char rest = 0;
-        const int read = std::sscanf(line.c_str(), "%lf %lf %lf %lf %lf %lf %lf %c", &s.centre.x, &s.centre.y, &s.centre.z,
-                                     &s.radius, &s.colour[0], &s.colour[1], &s.colour[2], &rest);
-        require(read == 7, path, ": line ", number + 1, " must hold 7 numbers: x y z radius red green blue");
-        require(s.radius > 0 && std::isfinite(dot(s.centre, s.centre) + s.radius), path, ": line ", number + 1,
-                ": the radius must be positive and every number finite");
-        for (const double c : s.colour)
-            require(c >= 0 && c <= 1, path, ": line ", number + 1, ": the colour ", c, " is outside 0 ... 1");
-        spheres.push_back(s);
+        spheres.push_back(sphere_of_line(line, path + ": line " + std::to_string(number)));
     }
     require(!spheres.empty(), path, ": there are no spheres");
     return spheres;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <numbers>
 
+#include "nn/base/decimal.h"
 #include "nn/data/file.h"
 #include "nn/data/json.h"
 
@@ -51,19 +51,13 @@ std::vector<View> read_views(const std::string& path) {
     return views;
 }
 
-static std::string digits(double number) {
-    char buffer[40];
-    std::snprintf(buffer, sizeof buffer, "%.9g", number);
-    return buffer;
-}
-
 void write_views(const std::string& path, const std::vector<View>& views) {
     require(!views.empty(), path, ": there are no views to write");
     const std::string folder = folder_of_path(path);
     const std::string name = path.substr(folder.size(), path.rfind(".json") - folder.size());
     const auto angle_of = [](const Camera& camera) { return 2 * std::atan(camera.width / (2 * camera.focal)); };
     const double angle = angle_of(views[0].camera);
-    std::string text = "{\"camera_angle_x\": " + digits(angle) + ", \"frames\": [";
+    std::string text = "{\"camera_angle_x\": " + short_digits(angle, 9) + ", \"frames\": [";
     for (std::size_t v = 0; v < views.size(); ++v) {
         require(std::abs(angle_of(views[v].camera) - angle) < 1e-9, path, ": view ", v,
                 " has another field of view than the first");
@@ -72,7 +66,7 @@ void write_views(const std::string& path, const std::vector<View>& views) {
         text += std::string(v == 0 ? "" : ",") + "\n  {\"file_path\": " + json_string(picture) + ", \"transform_matrix\": [";
         for (int i = 0; i < 3; ++i) {
             text += "[";
-            for (int j = 0; j < 4; ++j) text += (j == 0 ? "" : ", ") + digits(views[v].camera.pose(i, j));
+            for (int j = 0; j < 4; ++j) text += (j == 0 ? "" : ", ") + short_digits(views[v].camera.pose(i, j), 9);
             text += "], ";
         }
         text += "[0, 0, 0, 1]]}";

@@ -1,5 +1,7 @@
 #include "vit/fields/spheres.h"
 
+#include <cmath>
+
 #include "nn/data/file.h"
 #include "tests/close.h"
 #include "tests/temporary_folder.h"
@@ -65,8 +67,9 @@ TEST_CASE("read_spheres: seven numbers a line, and a line that is wrong is named
         return error_of([&] { read_spheres(path); });
     };
     CHECK(error_with("1 2 3\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
+    CHECK(error_with("0 0 zero 1 1 1 1\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
     CHECK(error_with("\n0 0 0 1 1 1 1 1\n") == path + ": line 2 must hold 7 numbers: x y z radius red green blue");
-    CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius must be positive and every number finite");
+    CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius is -1.000000, it must be positive");
     CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000 is outside 0 ... 1");
     CHECK(error_with("# nothing\n") == path + ": there are no spheres");
 }

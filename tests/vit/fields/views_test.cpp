@@ -53,7 +53,7 @@ TEST_CASE("read_views: what is broken is refused with the path") {
     CHECK(error_with("{\"camera_angle_x\": 4, \"frames\": []}") ==
           path + ": camera_angle_x is 4.000000, it must lie between 0 and pi");
     const std::string frame = "{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"grey\", \"transform_matrix\": ";
-    CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": grey is 2 x 2 x 1, it must have 3 channels");
+    CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": grey.ppm is 2 x 2 x 1, it must have 3 channels");
     write_image(folder.path("grey.ppm"), Image(2, 2, 3));
     CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": a transform_matrix of 2 rows, it must be 4 x 4");
     CHECK(error_of([&] { write_views(path, {}); }) == path + ": there are no views to write");

@@ -19,6 +19,8 @@
 #include "vit/fields/spheres.h"
 #include "walkthroughs/lesson/lesson.h"
 
+namespace {
+
 struct Choices {
     int fit_steps = 400;
     int distil_steps = 200;
@@ -27,6 +29,8 @@ struct Choices {
     std::string out;
 };
 
+}  // namespace
+
 // What the teacher has words for: the four spheres in their order, then what is behind them.
 static const std::vector<std::string> words = {"cherry", "lime", "blueberry", "pea", "nothing"};
 static const int background_word = 4;
@@ -34,11 +38,15 @@ static const int feature_count = 8;  // C
 
 static const plenoxels::Config rendering{};  // 9 harmonics, half a voxel a step, white behind
 
+namespace {
+
 // A 2-D network that sees which object a pixel shows, and is unsure of every single one.
 struct Teacher {
     Matrix vectors;  // (5, C)  one of each word, of length 1, at right angles to one another
     double noise;    // standard deviation of what is added to every number of every pixel
 };
+
+}  // namespace
 
 static Teacher make_teacher(Random& random, double noise) {
     Teacher teacher{normal_matrix(random, static_cast<int>(words.size()), feature_count), noise};
@@ -106,6 +114,8 @@ static Image row_of_pictures(const std::vector<Image>& pictures) {
 
 // --- the scene, as the Plenoxels lesson fits it ---
 
+namespace {
+
 struct World {
     std::vector<Sphere> spheres = four_spheres(true);  // lime and pea have the same green
     std::vector<View> train, test;
@@ -113,6 +123,8 @@ struct World {
     Var features;  // (V, C)  a feature vector for each voxel
     Teacher teacher;
 };
+
+}  // namespace
 
 static void step_1_scene(Lesson& lesson, World& world, const Choices& choices, int seed) {
     lesson.step("Which scene?", "", "fitted as in the Plenoxels lesson");
@@ -184,6 +196,8 @@ static Var rendered_features(const plenoxels::Steps& steps, const Var& features,
     return add(of_scene, of_background);
 }
 
+namespace {
+
 class Distilling : public Objective {
 public:
     Distilling(const World& world, int seed) : world(world), pixels(pixel_rays(world.train)), random(seed) {
@@ -211,6 +225,8 @@ private:
     Matrix said;  // of every training pixel, once and for all
     Random random;
 };
+
+}  // namespace
 
 static void step_3_stop(Lesson& lesson, World& world, int seed) {
     lesson.step("May the teacher move the density?", "F = sum_i stop(w_i) f_i", "DFF Eq. 2");
@@ -272,11 +288,15 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
 
 // --- queries and edits ---
 
+namespace {
+
 // One view with what a query needs: steps and features at the samples.
 struct Looked {
     plenoxels::Steps steps;
     Matrix features;  // (n, C)
 };
+
+}  // namespace
 
 static Looked look(const Camera& camera, const World& world) {
     const NoTape evaluation;
@@ -408,7 +428,8 @@ int main(int argc, char** argv) {
     options.add("distil-steps", choices.distil_steps, "steps of distilling the teacher", 1, 100'000);
     options.add("noise", choices.noise, "standard deviation of the teacher's noise", 0, 10);
     options.add("remove", choices.remove, "what is removed: cherry, lime, blueberry or pea");
-    options.add("out", choices.out, "beginning of the names of PPM files for the edits");
+    options.add_output("out", choices.out, "beginning of the names of PPM files for the edits",
+                       {"-removed.ppm", "-recoloured.ppm"});
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -17,6 +17,8 @@
 #include "vit/fields/spheres.h"
 #include "walkthroughs/lesson/lesson.h"
 
+namespace {
+
 struct Choices {
     int steps = 400;
     int voxels = 20;
@@ -32,6 +34,8 @@ struct Choices {
 struct Photographs {
     std::vector<View> train, test;
 };
+
+}  // namespace
 
 static Photographs take_photographs(const Choices& choices) {
     if (!choices.photographs.empty()) {
@@ -161,6 +165,8 @@ static void step_4_corners(Lesson& lesson) {
 
 // --- fitting ---
 
+namespace {
+
 // Looks at views that are not trained on, 16 times on the way.
 class WatchFit : public Watcher {
 public:
@@ -193,6 +199,8 @@ struct Fitted {
     Series curve;  // PSNR of views not trained on
     double train = 0, test = 0, seconds = 0;
 };
+
+}  // namespace
 
 static Fitted fitted(const Photographs& photographs, const Choices& choices, const plenoxels::FitRecipe& recipe, int seed,
                      const std::string& name) {
@@ -367,7 +375,8 @@ int main(int argc, char** argv) {
     options.add("spheres", choices.spheres, "a text file with other spheres, one a line: x y z radius red green blue");
     options.add("photographs", choices.photographs, "a JSON file of views in NeRF's format, with PPM pictures, to fit instead");
     options.add("test-photographs", choices.test_photographs, "the same of views to judge by");
-    options.add("out", choices.out, "beginning of the names of PPM files for a turn around the scene");
+    options.add_output("out", choices.out, "beginning of the names of PPM files for a turn around the scene",
+                       {"-00.ppm", "-turn.ppm"});
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
