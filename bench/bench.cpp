@@ -116,6 +116,8 @@ static void print_line(const Line& line, const Result& result, const Limits& lim
     std::printf("%-34s %10.3f %10.3f", line.name.c_str(), result.median * 1e3, result.best * 1e3);
     if (line.tokens > 0)
         std::printf(" %7.1f tokens/s", line.tokens / result.median);
+    else if (line.rays > 0)
+        std::printf(" %9.0f rays/s", line.rays / result.median);
     else if (line.operations > 0)
         std::printf(" %8.1f GFLOP/s", line.operations / result.median / 1e9);
     else
@@ -130,10 +132,10 @@ static void print_json(const Line& line, const Result& result, const Limits& lim
     const double limit = limit_of(line, limits);
     std::printf(
         "%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, "
-        "\"bytes\": %.6g, \"tokens_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
+        "\"bytes\": %.6g, \"tokens_per_second\": %.6g, \"rays_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
         "\"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
         first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations,
-        line.bytes, line.tokens / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median,
+        line.bytes, line.tokens / result.median, line.rays / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median,
         result.peak);
     std::fflush(stdout);
 }

@@ -10,6 +10,8 @@
 #include "nn/base/matmul.h"
 #include "nn/text/decoding.h"
 #include "nn/training/train.h"
+#include "vit/fields/plenoxels.h"
+#include "vit/fields/spheres.h"
 #include "vit/vit.h"
 
 // --- matrix products ---
@@ -192,6 +194,40 @@ static void add_generation(std::vector<Line>& lines, const std::string& name, co
         {name, 2 * weights * count, 4 * weights * count, 1.0 * count, [=] { return prepare_generation(config, count); }});
 }
 
+// --- a scene ---
+
+// The grid of the Plenoxels lesson: 20^3 voxels with 28 numbers each.
+static plenoxels::Grid bench_grid() { return plenoxels::full_grid({20, 20, 20}, {0.8, 0.8, 0.8}); }
+
+// Samples that a ray of the lesson's views takes in the mean.
+static double samples_of_a_ray() {
+    int rays = 0, samples = 0;
+    for (const Point3& place : places_on_sphere(20, 3)) {
+        const plenoxels::Samples of_view = plenoxels::sample_rays(rays_of(look_at(place, {}, {0, 0, 1}, 24, 24, 45), 0.5), bench_grid(), {});
+        rays += of_view.rays.size();
+        samples += of_view.t.rows;
+    }
+    return static_cast<double>(samples) / rays;
+}
+
+// One step of fitting: forward, total variation, backward, RMSProp.
+static std::function<void()> prepare_fitting(int rays) {
+    const plenoxels::Config config;
+    const plenoxels::Scene scene{bench_grid(), plenoxels::make_weights(bench_grid(), config)};
+    const auto fitting = std::make_shared<plenoxels::Fitting>(scene, pixel_rays(views_of(four_spheres(), 20, 24)), config,
+                                                              plenoxels::FitRecipe{.batch = rays}, 1);
+    const auto optimizer =
+        std::make_shared<plenoxels::RmsProp>(std::vector<Var>{scene.weights.density, scene.weights.harmonics}, std::vector<float>{0, 0});
+    return [=] { train_step(*fitting, 0, *optimizer, 1, no_clipping); };
+}
+
+static std::function<void()> prepare_photograph(int side) {
+    const plenoxels::Config config;
+    const plenoxels::Scene scene{bench_grid(), plenoxels::make_weights(bench_grid(), config)};
+    const Camera camera = look_at({3, 0, 1}, {}, {0, 0, 1}, side, side, 45);
+    return [=] { plenoxels::photograph(camera, scene, config); };
+}
+
 std::vector<Line> all_lines() {
     std::vector<Line> lines;
     add_products(lines, 64, 64, 64);
@@ -243,5 +279,9 @@ std::vector<Line> all_lines() {
     // The sizes of the well-known small Llamas, in the shape of GPT-2.
     add_generation(lines, "generate 110M", {.vocabulary = 32000, .width = 768, .depth = 12, .heads = 12, .mlp_width = 3072}, 32);
     add_generation(lines, "generate 15M", {.vocabulary = 32000, .width = 288, .depth = 6, .heads = 6, .mlp_width = 1152}, 128);
+    // Every sample reads 8 corners of 28 numbers; backward reads and writes them once more.
+    const double corner_bytes = samples_of_a_ray() * 8 * 28 * 4;
+    lines.push_back({"plenoxels 20^3 fit 500 rays", 0, 3 * corner_bytes * 500, 0, [] { return prepare_fitting(500); }, false, 500});
+    lines.push_back({"plenoxels 20^3 render 128x128", 0, corner_bytes * 128 * 128, 0, [] { return prepare_photograph(128); }, false, 128 * 128});
     return lines;
 }

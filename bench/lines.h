@@ -12,6 +12,7 @@ struct Line {
     // Makes inputs and weights, and returns the work, ready to be repeated.
     std::function<std::function<void()>()> prepare;
     bool writes = false;  // whether about half of the bytes are written; else nearly all are read
+    double rays = 0;      // followed through a scene; 0 otherwise
 };
 
 // All lines, in the order in which they are printed.

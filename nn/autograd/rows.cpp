@@ -78,6 +78,7 @@ Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, 
     require(indices.size() == w.size(), where, "mix_rows: ", indices.size(), " indices for weights of shape ", w,
             ", every weight needs one");
     require_rows("mix_rows", x, indices, where);
+    const Matrix& rows = x.value();
     Matrix y(w.rows, x.cols());
     parallel_ranges(w.rows, grain_of_rows(w.cols * y.cols), [&](std::size_t first, std::size_t last) {
         for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i)
@@ -85,7 +86,7 @@ Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, 
                 const int index = indices[static_cast<std::size_t>(i) * w.cols + k];
                 if (index < 0) continue;
                 const float weight = w(i, k);
-                const float* const from = x.value().row(index);
+                const float* const from = rows.row(index);
                 float* const to = y.row(i);
                 for (int j = 0; j < y.cols; ++j) to[j] += weight * from[j];
             }

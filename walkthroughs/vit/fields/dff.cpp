@@ -282,8 +282,10 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
         choices.distil_steps, " steps, ", fixed(seconds, 1),
         " s, the pupil is better than its teacher. The roughness term carries the words into the "
         "inside of the spheres, where no ray looks.");
-    lesson.claim_at_least("share of pixels that the field names correctly", field_right, 0.97);
-    lesson.claim_at_least("how many times fewer errors than the teacher", (1 - teacher_right) / (1 - field_right), 3);
+    const Choices usual;
+    if (choices.noise != usual.noise || choices.distil_steps < usual.distil_steps) return;  // the bounds were measured with these
+    lesson.claim_at_least("share of pixels that the field names correctly", field_right, 0.985);
+    lesson.claim_at_least("how many times fewer errors than the teacher", (1 - teacher_right) / (1 - field_right), 10);
 }
 
 // --- queries and edits ---
@@ -309,10 +311,12 @@ static dff::Selection select_word(const Looked& looked, const World& world, int 
     return dff::select(looked.features, {.vectors = world.teacher.vectors, .positive = {word}, .sharpness = 10});
 }
 
-// By the colour that the samples have, against those of the other spheres and of the light of the lamp.
-static dff::Selection select_green(const Looked& looked) {
+// By the colour that the samples have themselves: that of this object against the others' and the white of the highlights.
+static dff::Selection select_colour(const Looked& looked, int word) {
+    const Matrix red_green_blue_white{{0.9f, 0.2f, 0.2f}, {0.2f, 0.8f, 0.3f}, {0.2f, 0.3f, 0.95f}, {1, 1, 1}};
+    const int colour_of_word[4] = {0, 1, 2, 1};  // lime and pea are green
     return dff::select(looked.steps.colours.value(),
-                       {.vectors = {{0.2f, 0.8f, 0.3f}, {0.9f, 0.2f, 0.2f}, {0.2f, 0.3f, 0.95f}, {1, 1, 1}}, .sharpness = 10});
+                       {.vectors = red_green_blue_white, .positive = {colour_of_word[word]}, .sharpness = 10});
 }
 
 static Matrix rendered(const Looked& looked, const Var& optical_depths, const Var& colours) {
@@ -338,7 +342,7 @@ static void step_5_query(Lesson& lesson, const World& world, int word) {
                "nearest to. The selection is in space, so what is hidden in this view is selected too.");
 }
 
-static double step_6_remove(Lesson& lesson, const World& world, const Choices& choices, int word) {
+static void step_6_remove(Lesson& lesson, const World& world, int word) {
     lesson.step("And without it?", "sigma = 0 where selected", "DFF section 4.2");
     std::vector<Sphere> others = world.spheres;
     others.erase(others.begin() + word);
@@ -355,24 +359,42 @@ static double step_6_remove(Lesson& lesson, const World& world, const Choices& c
         unedited += psnr(rendered(looked, depths, colours), truth) / world.test.size();
         hard += psnr(removed, truth) / world.test.size();
         soft += psnr(rendered(looked, dff::softly_removed(depths, s.positive), colours), truth) / world.test.size();
-        by_colour +=
-            psnr(rendered(looked, dff::removed(depths, select_green(looked).selected), colours), truth) / world.test.size();
+        by_colour += psnr(rendered(looked, dff::removed(depths, select_colour(looked, word).selected), colours), truth) /
+                     world.test.size();
         if (shown.empty()) shown = {view.picture, as_picture(removed, 24), as_picture(truth, 24)};
     }
     lesson.picture("before | " + words[word] + " removed | drawn without it", row_of_pictures(shown));
-    if (!choices.out.empty()) write_image(choices.out + "-removed.ppm", row_of_pictures(shown));
     lesson.table({{"compared with a scene without the " + words[word], "PSNR in dB"},
                   {"unedited", fixed(unedited, 1)},
                   {"removed by its name", fixed(hard, 1)},
                   {"softly, alpha (1 - p)", fixed(soft, 1)},
-                  {"removed by the colour green", fixed(by_colour, 1)}});
+                  {"removed by its colour", fixed(by_colour, 1)}});
     lesson.why("the edit happens before rendering, so what stood behind the ", words[word],
                " appears, with the colours that other views have seen there. "
                "Green is the colour of the lime and of the pea: a query by colour cannot tell them apart, a query by name can.");
-    lesson.claim_at_least("PSNR after removing by name, in dB", hard, 30);
-    lesson.claim_at_least("gain over the unedited scene, in dB", hard - unedited, 8);
-    if (word == 1 || word == 3) lesson.claim_at_least("gain over removing by colour, in dB", hard - by_colour, 8);
-    return hard;
+    lesson.claim_at_least("PSNR after removing by name, in dB", hard, 32);
+    lesson.claim_at_least("gain over the unedited scene, in dB", hard - unedited, 10);
+    if (word == 1 || word == 3) lesson.claim_at_least("gain over removing by colour, in dB", hard - by_colour, 10);
+}
+
+// With --out: a view of 128 x 128 pixels as it is, without the object, with it in another colour, and the object alone.
+static void write_edits(Lesson& lesson, const World& world, const Choices& choices, int word) {
+    if (choices.out.empty()) return;
+    const int side = 128;
+    const Matrix& pose = world.test[0].camera.pose;
+    const Camera camera = look_at({pose(0, 3), pose(1, 3), pose(2, 3)}, {}, {0, 0, 1}, side, side, 45);
+    const NoTape evaluation;
+    const Looked looked = look(camera, world);
+    const dff::Selection s = select_word(looked, world, word);
+    const Var& depths = looked.steps.optical_depths;
+    const Var& colours = looked.steps.colours;
+    const Var exchanged = dff::recoloured(colours, gather_cols(colours, {1, 0, 2}), s.selected);
+    write_image(choices.out + ".ppm",
+                row_of_pictures({as_picture(looked.steps.pixels.value(), side),
+                                 as_picture(rendered(looked, dff::removed(depths, s.selected), colours), side),
+                                 as_picture(rendered(looked, depths, exchanged), side),
+                                 as_picture(rendered(looked, dff::extracted(depths, s.selected), colours), side)}));
+    lesson.say("written: ", choices.out, ".ppm, before, removed, recoloured and alone in 128 x 128 pixels.");
 }
 
 static void step_7_recolour(Lesson& lesson, const World& world, const Choices& choices, int word) {
@@ -401,10 +423,10 @@ static void step_7_recolour(Lesson& lesson, const World& world, const Choices& c
     }
     const double others = -10 * std::log10(squares / static_cast<double>(numbers) + 1e-12);
     lesson.picture("before | red and green exchanged in the " + words[word] + " | nothing else left", row_of_pictures(shown));
-    if (!choices.out.empty()) write_image(choices.out + "-recoloured.ppm", row_of_pictures(shown));
+    write_edits(lesson, world, choices, word);
     lesson.why("light and shade stay, because they are in the colours that are exchanged. Pixels that do not show the ",
                words[word], " stay as they are up to its soft edge: ", fixed(others, 1), " dB between before and after.");
-    lesson.claim_at_least("PSNR of all other pixels, before against after, in dB", others, 28);
+    lesson.claim_at_least("PSNR of all other pixels, before against after, in dB", others, 35);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -417,7 +439,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_stop(lesson, world, seed);
     step_4_distil(lesson, world, choices, seed, teacher_right);
     step_5_query(lesson, world, word);
-    step_6_remove(lesson, world, choices, word);
+    step_6_remove(lesson, world, word);
     step_7_recolour(lesson, world, choices, word);
 }
 
@@ -428,8 +450,7 @@ int main(int argc, char** argv) {
     options.add("distil-steps", choices.distil_steps, "steps of distilling the teacher", 1, 100'000);
     options.add("noise", choices.noise, "standard deviation of the teacher's noise", 0, 10);
     options.add("remove", choices.remove, "what is removed: cherry, lime, blueberry or pea");
-    options.add_output("out", choices.out, "beginning of the names of PPM files for the edits",
-                       {"-removed.ppm", "-recoloured.ppm"});
+    options.add_output("out", choices.out, "beginning of the name of a PPM file for the edits", {".ppm"});
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
