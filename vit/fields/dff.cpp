@@ -30,9 +30,10 @@ Matrix coarse_depths(int rays, const Config& config, const Matrix& draws) {
     Matrix depths(rays, N);
     for (int r = 0; r < rays; ++r)
         for (int k = 0; k < N; ++k) {
+            // the interval of sample k, from the middle on its left to that on its right
             const double left = k == 0 ? even[0] : (even[k - 1] + even[k]) / 2;
             const double right = k == N - 1 ? even[N - 1] : (even[k] + even[k + 1]) / 2;
-            depths(r, k) = static_cast<float>(draws.empty() ? even[k] : left + (right - left) * draws(r, k));
+            depths(r, k) = static_cast<float>(draws.empty() ? even[k] : left + (right - left) * draws(r, k));  // [NeRF 2]
         }
     return depths;
 }
@@ -225,7 +226,7 @@ Var features_at(const Matrix& points, const Weights& w, const Config& config) {
 }
 
 Var render_features(const Var& weights, const Var& features, const Segments& rays) {
-    return along_rays(stop(weights), features, rays);  // (R, C)  [DFF 2]
+    return along_rays(stop(weights), features, rays);  // (R, C)
 }
 
 Var surface_features(const Rays& rays, const Steps& steps, const Weights& w, const Config& config) {
@@ -272,7 +273,7 @@ Selection select(const Matrix& features, const Query& query) {
     Selection s;
     const Var cosine = matmul_transposed(unit_rows(features), unit_rows(query.vectors));  // (n, Q)
     s.cosine = cosine.value();
-    s.probability = Q == 1 ? s.cosine : softmax_rows(scale(cosine, query.sharpness)).value();  // (n, Q)  [DFF 4]
+    s.probability = Q == 1 ? s.cosine : softmax_rows(scale(cosine, query.sharpness)).value();  // (n, Q)
     s.positive = s.selected = Matrix(features.rows, 1);
     for (int i = 0; i < features.rows; ++i) {
         float largest_other = -1;

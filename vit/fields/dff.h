@@ -7,7 +7,7 @@
 //            change of density or colour at points, before rendering
 //   symbols  R rays   N coarse samples a ray   M further samples   S = N + M   L, Lv, Lf frequencies of points, directions, features
 //            W width of the networks   C features   Q queries   z depth along a ray   sigma density
-//   equations [NeRF 3] rendering, [NeRF 4] encoding, [NeRF 5] importance, [NeRF 6] loss, [DFF 2] rendered features, [DFF 4] selection
+//   equations [NeRF 2] coarse depths, [NeRF 3] rendering, [NeRF 4] encoding, [NeRF 5] importance, [NeRF 6] loss
 //   differs  the features come from a plain network of three layers (published: a hash grid and a fused network); features are
 //            rendered as the paper says, not averaged at five points as the code release does (surface_features has those)
 //   next     dff.cpp, then its walkthrough, which puts features into the voxels of plenoxels.h
@@ -124,7 +124,7 @@ Matrix depth_deviation(const Matrix& new_depths);
 // f of the points, without direction: (n, 3) -> (n, C).
 Var features_at(const Matrix& points, const Weights& w, const Config& config);
 
-// Features are rendered with weights that are constants: what the teacher says must not move the density.   [DFF 2]
+// Features are rendered with weights that are constants: what the teacher says must not move the density.
 Var render_features(const Var& weights, const Var& features, const Segments& rays);
 
 // What the code release compares in their place: the mean of f at five points around the rendered depth, at -5, -2, 0, 2, 5

@@ -319,7 +319,7 @@ Var total_variation(const Var& field, const Grid& grid, Missing missing, const s
     const Var dz = differences(field, grid, 2, missing, scales[2], places, where);
     const Var squares = add(add(square(dx), square(dy)), square(dz));          // (places, C)
     const Var lengths = sqrt(shift(squares, 1e-5f));                           // (places, C)
-    return scale(sum(lengths), 1 / static_cast<float>(places.size()), where);  // (1, 1)   [Plenoxels 3]
+    return scale(sum(lengths), 1 / static_cast<float>(places.size()), where);  // (1, 1)
 }
 
 Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,

@@ -6,7 +6,7 @@
 //   symbols  R rays   n samples on all rays together   V voxels that are not empty   N voxels along an axis
 //            K spherical harmonics of each colour channel   sigma density   g, v origin and direction of a ray in the grid
 //            delta world length of one voxel along the ray
-//   equations [Plenoxels 1] rendering, [Plenoxels 3] total variation
+//   equations [Plenoxels 1] rendering
 //   differs  total variation has the derivative of its value; the released renderer skips densities below 1e-10 and stops at a
 //            transmittance of 1e-7, here every sample counts
 //   next     plenoxels.cpp, then its walkthrough; dff.h puts features into a field
@@ -130,7 +130,7 @@ enum class Missing {
 };
 //   field    (V, C)
 //   places   which voxels (places of the grid, none of them last along an axis): a random part makes a step cheaper; empty = all
-//   source   Plenoxels Eq. 3; scale N/256 and 1e-5 from the code
+//   source   Plenoxels, "Regularization"; scale N/256 and 1e-5 from the code
 Var total_variation(const Var& field, const Grid& grid, Missing missing, const std::array<float, 3>& scale,
                     const std::vector<int>& places = {}, Where where = Where::current());
 std::array<float, 3> published_scale(const Grid& grid);     // N / 256

@@ -310,6 +310,36 @@ TEST_CASE("fit: twelve small views of a sphere are enough to render others" * on
     CHECK(after > before + 8);
 }
 
+TEST_CASE("Fitting: the loss is that of the batch plus both total variations, with differences that are not scaled") {
+    const PixelRays one{through_the_middle(), {{1, 0, 0}}};
+    plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), {.harmonics = 1}, 0.5f)};
+    scene.weights.density->value(0, 0) = 2.5f;  // three differences of 2
+    scene.weights.harmonics->value(0, 1) = 1;   // three of 1, the other columns are flat
+    plenoxels::Fitting fitting(scene, one, {.harmonics = 1}, {.batch = 3, .tv_density = 10, .tv_harmonics = 100}, 1);
+    const float loss = fitting.loss(0).value()(0, 0);
+    const float rough = std::sqrt(12 + 1e-5f), flat = std::sqrt(1e-5f);
+    CHECK(loss - fitting.picture_loss == Approx(10 * rough + 100 * (std::sqrt(3 + 1e-5f) + 2 * flat)));
+    const Var alone =
+        plenoxels::picture_loss(plenoxels::forward(one.rays, scene.grid, scene.weights, {.harmonics = 1}), one.colours);
+    CHECK(fitting.picture_loss == Approx(alone.value()(0, 0)));
+    CHECK_THROWS_WITH(plenoxels::Fitting(scene, one, {.harmonics = 1}, {.batch = 0}, 1),
+                      "plenoxels: a batch of 0 rays out of 1, both must be positive");
+}
+
+TEST_CASE("photograph: a picture larger than what is rendered at once is whole, its rays go through the middles of pixels") {
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), config, 0.7f)};
+    const Camera camera = look_at({0.5, -1.5, 0.7}, {}, {0, 0, 1}, 70, 66, 40);
+    const Matrix pixels = plenoxels::photograph(camera, scene, config);
+    CHECK(shape(pixels) == "(4620, 3)");
+    for (const int pixel : {0, 2400, 4096, 4300}) {
+        const Matrix alone =
+            plenoxels::forward(rays_of_pixels(camera, {pixel}, 0.5), scene.grid, scene.weights, config).pixels.value();
+        check_close("pixel", slice_rows(pixels, pixel, 1), alone);
+    }
+    CHECK(pixels(2400, 0) != pixels(4300, 0));
+}
+
 // --- pruning and upsampling ---
 
 TEST_CASE("resampled: a field that rises evenly still does on a finer grid, in the same box") {

@@ -229,7 +229,7 @@ private:
 }  // namespace
 
 static void step_3_stop(Lesson& lesson, World& world, int seed) {
-    lesson.step("May the teacher move the density?", "F = sum_i stop(w_i) f_i", "DFF Eq. 2");
+    lesson.step("May the teacher move the density?", "F = sum_i stop(w_i) f_i", "feature distillation");
     world.features = parameter(Matrix(world.scene.grid.voxels(), feature_count));
     Random random(seed);
     world.features.value() = normal_matrix(random, world.features.rows(), feature_count, 0.1f);
@@ -326,7 +326,7 @@ static Matrix rendered(const Looked& looked, const Var& optical_depths, const Va
 static Image as_picture(const Matrix& pixels, int side) { return picture_of(pixels, side, side); }
 
 static void step_5_query(Lesson& lesson, const World& world, int word) {
-    lesson.step("Where is the " + words[word] + "?", "p_j = softmax_j(10 cos(f, q_j))", "DFF Eq. 4");
+    lesson.step("Where is the " + words[word] + "?", "p_j = softmax_j(10 cos(f, q_j))", "query");
     const View& view = world.test[0];
     const Looked looked = look(view.camera, world);
     lesson.code();
@@ -343,7 +343,7 @@ static void step_5_query(Lesson& lesson, const World& world, int word) {
 }
 
 static void step_6_remove(Lesson& lesson, const World& world, int word) {
-    lesson.step("And without it?", "sigma = 0 where selected", "DFF section 4.2");
+    lesson.step("And without it?", "sigma = 0 where selected", "edit, then render");
     std::vector<Sphere> others = world.spheres;
     others.erase(others.begin() + word);
     double unedited = 0, hard = 0, soft = 0, by_colour = 0;

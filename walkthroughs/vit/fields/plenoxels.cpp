@@ -225,7 +225,8 @@ static Fitted fitted(const Photographs& photographs, const Choices& choices, con
 }
 
 static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const Choices& choices, int seed) {
-    lesson.step("Can the scene be found from the pictures alone?", "loss = (C - target)^2 + lambda TV", "Plenoxels Eq. 2-3");
+    lesson.step("Can the scene be found from the pictures alone?", "loss = (C - target)^2 + lambda TV",
+                "photographs, regularised");
     const plenoxels::Config config = config_of(choices);
     const double before = mean_psnr(photographs.test, fog(choices.voxels, choices), config);
     const Fitted fit = fitted(photographs, choices, {.steps = choices.steps}, seed, "PSNR of views not trained on");
@@ -279,7 +280,7 @@ static void step_6_inside(Lesson& lesson, const Photographs& photographs, const 
 
 static void step_7_regulariser(Lesson& lesson, const Photographs& photographs, const Fitted& fit, const Choices& choices,
                                int seed) {
-    lesson.step("What happens without total variation?", "lambda = 0", "Plenoxels section 4.4");
+    lesson.step("What happens without total variation?", "lambda = 0", "total variation off");
     const Fitted bare = fitted(photographs, choices, {.steps = choices.steps, .tv_density = 0, .tv_harmonics = 0}, seed,
                                "without total variation");
     lesson.curves({fit.curve, bare.curve});
@@ -300,7 +301,7 @@ static void step_7_regulariser(Lesson& lesson, const Photographs& photographs, c
 
 static void step_8_coarse_to_fine(Lesson& lesson, const Photographs& photographs, const Choices& choices, int seed) {
     lesson.step("How many voxels does the scene need?", "keep where max over rays of w >= 0.01, and neighbours",
-                "Plenoxels section 3.4");
+                "coarse to fine");
     const plenoxels::Config config = config_of(choices);
     const PixelRays pixels = pixel_rays(photographs.train);
     const int few = std::max(2, choices.voxels * 3 / 5), many = 2 * few;
