@@ -144,8 +144,7 @@ TEST_CASE("sample_rays: half a voxel apart from edge to edge, however long the d
     CHECK(plenoxels::sample_rays(rays, small_grid(), {.near_clip = 2.75f}).counts() == std::vector<int>{3, 0, 0});
 }
 
-TEST_CASE(
-    "sample_rays: an axis along which a ray does not move does not decide whether it meets the box, as in the published code") {
+TEST_CASE("sample_rays: an axis along which a ray does not move does not decide whether it meets the box") {
     const plenoxels::Samples samples = plenoxels::sample_rays({{{-3, 5, 0}}, {{1, 0, 0}}}, small_grid(), {});
     CHECK(samples.counts() == std::vector<int>{5});     // beside the box
     CHECK(samples.corners.weights(0, 0) == Approx(0));  // y moved to the edge: 1

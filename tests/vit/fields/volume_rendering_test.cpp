@@ -25,8 +25,7 @@ TEST_CASE("render: a ray without samples sees the background alone, and rays do 
     check_close("pixels", over_background(r, 1).value(), {{3}, {1}, {7}});
 }
 
-TEST_CASE(
-    "render: the gradient of a density is (T after the sample times its colour) minus the light from behind, times the step") {
+TEST_CASE("render: the gradient of a depth is T after the sample times its colour, minus the light from behind") {
     // depths ln 2, ln 2, ln 4, colours 8, 4, 16, background 1: T after the samples 1/2, 1/4, 1/16
     // weights 1/2, 1/4, 3/16; light from behind sample 0: 4/4 + 16*3/16 + 1/16 = 65/16, sample 1: 49/16, sample 2: 1/16
     // dC/d depth: 8/2 - 65/16 = -1/16, 4/4 - 49/16 = -33/16, 16/16 - 1/16 = 15/16
