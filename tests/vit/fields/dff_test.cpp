@@ -62,7 +62,8 @@ static Matrix input_or_nothing(const Golden& golden, const std::string& name) {
 static dff::Query query_of_fixture(const Golden& golden) {
     dff::Query query{.vectors = golden.input("query_features"),
                      .positive = whole_numbers(golden.file.metadata_text("positive_ids"))};
-    query.by_threshold = golden.file.metadata_text("score_threshold") != "none";
+    const std::string threshold = golden.file.metadata_text("score_threshold");
+    query.by_threshold = threshold != "none" && threshold != "None";
     if (query.by_threshold) query.threshold = static_cast<float>(golden.file.metadata_double("score_threshold"));
     return query;
 }
