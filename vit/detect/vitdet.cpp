@@ -81,12 +81,13 @@ Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a,
     std::vector<int> row_offsets, column_offsets;                      // of every query and key, as places among those numbers
     row_offsets.reserve(static_cast<std::size_t>(q.rows()) * n);
     column_offsets.reserve(static_cast<std::size_t>(q.rows()) * n);
+    const std::vector<int> down_offsets = offsets(a), across_offsets = offsets(b);
     for (int line = 0; line < q.rows(); ++line) {
         const int i = line % n / b, j = line % b;
         for (int key_i = 0; key_i < a; ++key_i)
             for (int key_j = 0; key_j < b; ++key_j) {
-                row_offsets.push_back(line * (2 * a - 1) + i - key_i + a - 1);
-                column_offsets.push_back(line * (2 * b - 1) + j - key_j + b - 1);
+                row_offsets.push_back(line * (2 * a - 1) + down_offsets[i * a + key_i]);
+                column_offsets.push_back(line * (2 * b - 1) + across_offsets[j * b + key_j]);
             }
     }
     const Var of_rows = gather_rows(reshape(by_row, q.rows() * (2 * a - 1), 1, where), row_offsets, where);           // (S*A*n*n, 1)

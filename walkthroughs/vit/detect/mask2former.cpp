@@ -463,8 +463,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.why("SQ says how well the found segments fit, RQ how many there are of what should be; a segment counts as found when more than half of "
                "it and its target is common to both. The averages over discs, squares and ground are taken one by one, so PQ is not exactly the "
                "product.");
-    lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.35);
-    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, 0.75);
+    lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.42);
+    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, 0.8);
 }
 
 int main(int argc, char** argv) {

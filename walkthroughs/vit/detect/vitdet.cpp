@@ -359,7 +359,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/vitdet", "Attention in windows, and why one block must see everything.", "15 seconds on two cores");
+    Options options("vit/detect/vitdet", "Attention in windows, and why one block must see everything.", "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
     options.add("all", choices.all, "train the variants with the middle block and with all blocks global too");

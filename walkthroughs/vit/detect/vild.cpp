@@ -1,0 +1,258 @@
+// vild.cpp: a detector's head that names classes nobody has drawn boxes for.
+//
+//   paper    Gu et al., "Open-vocabulary Object Detection via Vision and Language Knowledge Distillation", 2021, arXiv 2104.13921
+//   shows    that a classifier made of sentences can be given new classes, that this alone does not make it know them, and that a second
+//            teacher, CLIP's image tower, does
+//   symbols  R labelled regions   M proposals   C classes   D width of CLIP   t temperature
+//   before   owl_vit.cpp
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/norm.h"
+#include "nn/training/loss.h"
+#include "nn/training/train.h"
+#include "vit/detect/vild.h"
+#include "walkthroughs/lesson/lesson.h"
+
+namespace {
+struct Choices {
+    int steps = 600;
+    double weight = 0.5;
+    int seed = 1;
+};
+}  // namespace
+
+static const int base_count = 10, novel_count = 5, class_count = base_count + novel_count, clip_width = 16, feature_width = 32;
+
+// --- a world in which CLIP knows 15 kinds of things ---
+
+namespace {
+// What CLIP and the detector's backbone see of a region.
+struct Regions {
+    Matrix features;         // (n, 32)  the backbone's
+    Matrix clip_embeddings;  // (n, 16)  of CLIP's image tower, for the crop
+    std::vector<int> classes;  // n, -1 = background
+};
+
+struct World {
+    Matrix sentences;  // (16, 16)  a direction for each class; one more, of a class that nobody meets in training
+    Matrix eye;        // (16, 32)  how the backbone sees directions
+
+    explicit World(Random& random)
+        : sentences(unit_rows(normal_matrix(random, class_count + 1, clip_width)).value()),
+          eye(normal_matrix(random, clip_width, feature_width)) {}
+};
+}  // namespace
+
+// The region of each class given: its direction with noise, and what a backbone makes of it; background is any direction.
+static Regions draw_regions(const World& world, const std::vector<int>& classes, Random& random) {
+    const int n = static_cast<int>(classes.size());
+    Matrix directions = normal_matrix(random, n, clip_width);
+    for (int i = 0; i < n; ++i)
+        if (classes[i] >= 0)
+            for (int j = 0; j < clip_width; ++j) directions(i, j) = world.sentences(classes[i], j) + 0.15f * directions(i, j);
+    const Matrix embeddings = unit_rows(directions).value();
+    Matrix features = tanh(scale(matmul(embeddings, world.eye), 2)).value();
+    for (float& x : features) x += 0.05f * random.normal();
+    return {features, embeddings, classes};
+}
+
+static std::vector<int> random_classes(Random& random, int count, int first, int last) {
+    std::vector<int> classes;
+    for (int i = 0; i < count; ++i) classes.push_back(first + random.below(last - first));
+    return classes;
+}
+
+// --- the head ---
+
+static vild::Config config_with(double weight, bool double_branch) {
+    return {.region_height = 1,
+            .region_width = 1,
+            .region_channels = feature_width,
+            .layers = 2,
+            .hidden = 64,
+            .clip_width = clip_width,
+            .classes = class_count,
+            .double_branch = double_branch,
+            .temperature = 20,
+            .distill_weight = static_cast<float>(weight)};
+}
+
+// The table of sentences as the frozen classifier: (16, classes), a column for each.
+static Var classifier_of(const World& world, int classes) { return transpose(slice_rows(world.sentences, 0, classes)); }
+
+namespace {
+struct HeadLoss : Objective {
+    const World& world;
+    const vild::Weights& w;
+    const vild::Config& config;
+    Regions labelled;
+    Random random;
+
+    HeadLoss(const World& world, const vild::Weights& w, const vild::Config& config, const Regions& labelled, int seed)
+        : world(world), w(w), config(config), labelled(labelled), random(seed) {}
+
+    Var loss(int) override {
+        const int labelled_count = 64, background_count = 16, proposals = 64;
+        Matrix regions = Matrix::unset(labelled_count + background_count, feature_width);
+        std::vector<int> labels;  // 0 = background, k + 1 = class k
+        for (int i = 0; i < labelled_count; ++i) {
+            const int chosen = random.below(labelled.features.rows);
+            std::copy_n(labelled.features.row(chosen), feature_width, regions.row(i));
+            labels.push_back(labelled.classes[chosen] + 1);
+        }
+        const Regions background = draw_regions(world, std::vector<int>(background_count, -1), random);
+        std::copy(background.features.begin(), background.features.end(), regions.row(labelled_count));
+        labels.resize(labelled_count + background_count, 0);
+        const Regions unlabelled = draw_regions(world, random_classes(random, proposals, 0, class_count), random);
+        const vild::Distillation distillation{unlabelled.features, unlabelled.clip_embeddings, Matrix(proposals, 4, 1)};
+        return vild::training_losses(regions, labels, distillation, {}, w, config).loss;
+    }
+};
+}  // namespace
+
+static vild::Weights train_head(const World& world, const vild::Config& config, const Regions& labelled, const Choices& choices,
+                                const std::string& name) {
+    Random random(choices.seed);
+    vild::Weights w = vild::make_weights(config, random);
+    w.classes = classifier_of(world, class_count);
+    const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}};
+    HeadLoss objective(world, w, config, labelled, choices.seed + 100);
+    ShowProgress progress(name, choices.steps);
+    train(objective, nothing_decays(variables(vild::parameters(w, config))), recipe, &progress);
+    return w;
+}
+
+// Share of regions whose most probable class, background aside, is theirs.
+static double accuracy_of(const Matrix& probabilities, const std::vector<int>& classes) {
+    int right = 0;
+    for (int i = 0; i < probabilities.rows; ++i) right += argmax_row(probabilities, i) == classes[i];
+    return static_cast<double>(right) / probabilities.rows;
+}
+
+static Matrix probabilities_of(const Regions& regions, const vild::Weights& w, const vild::Config& config) {
+    const Var embeddings = vild::embed_regions(regions.features, w.text, config).embeddings;
+    return vild::text_probabilities(vild::logits(embeddings, w, config).value());
+}
+
+// Mean cosine of a region's embedding with the sentence of its class.
+static double cosine_with_own(const World& world, const Regions& regions, const vild::Weights& w, const vild::Config& config) {
+    const Matrix embeddings = vild::embed_regions(regions.features, w.text, config).embeddings.value();
+    double sum = 0;
+    for (int i = 0; i < embeddings.rows; ++i)
+        for (int j = 0; j < clip_width; ++j) sum += static_cast<double>(embeddings(i, j)) * world.sentences(regions.classes[i], j);
+    return sum / embeddings.rows;
+}
+
+// --- the lesson ---
+
+static void step_1_classifier(Lesson& lesson, const World& world) {
+    lesson.step("What is the classifier?", "logit_k = t cos(e, t_k)", "Eq. 3");
+    lesson.heat("sentences, one a row", world.sentences);
+    lesson.say(base_count, " base classes have boxes, ", novel_count, " novel ones have none. Each row stands for CLIP's embedding of a "
+               "sentence such as 'a photo of a zebra', brought to length 1. The table is frozen.");
+    lesson.why("an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be said has "
+               "its row before training.");
+}
+
+static void step_2_region(Lesson& lesson, const World& world, const Regions& novel, const Choices& choices) {
+    lesson.step("What happens to one region?", "e = z / |z|, softmax(t [cos(e, b), cos(e, t_1), ...])", "fresh weights");
+    const vild::Config config = config_with(0, false);
+    Random random(choices.seed);
+    vild::Weights w = vild::make_weights(config, random);
+    w.classes = classifier_of(world, class_count);
+    const Var region = slice_rows(novel.features, 0, 1);
+    lesson.code(2);
+    const vild::BranchSteps steps = vild::embed_regions(region, w.text, config);  // z, e (1, D)
+    const Var logits = vild::logits(steps.embeddings, w, config);                 // (1, C + 1)
+    lesson.matrix("logits", logits.value(), 8);
+    lesson.why("column 0 is background. No sentence describes 'nothing of interest', so its vector b is the only row of the table that is learned.");
+    lesson.predict("how many numbers are trained for a 16th class.");
+}
+
+static void step_7_new_row(Lesson& lesson, const World& world, const vild::Weights& w, Random& random) {
+    lesson.step("And a class that was not even in the proposals?", "one more row, no training");
+    vild::Config larger = config_with(0, false);
+    larger.classes = class_count + 1;
+    vild::Weights with_row = w;
+    with_row.classes = classifier_of(world, class_count + 1);
+    const Regions regions = draw_regions(world, std::vector<int>(200, class_count), random);
+    const double right = accuracy_of(probabilities_of(regions, with_row, larger), regions.classes);
+    lesson.say("200 regions of the 16th class, with its sentence appended to the table: ", fixed(right, 3), " are named rightly, among 16 classes.");
+    lesson.why("distillation has taught the head how CLIP turns what the backbone sees into directions, not a list. How far that reaches beyond "
+               "the classes of the proposals depends on how many of them there were: here 15 directions in a space of ", clip_width, ".");
+}
+
+static void walk(Lesson& lesson, const Choices& choices) {
+    Random random(choices.seed);
+    const World world(random);
+    const Regions labelled = draw_regions(world, random_classes(random, 400, 0, base_count), random);
+    const Regions base = draw_regions(world, random_classes(random, 500, 0, base_count), random);
+    const Regions novel = draw_regions(world, random_classes(random, 500, base_count, class_count), random);
+    step_1_classifier(lesson, world);
+    step_2_region(lesson, world, novel, choices);
+
+    lesson.step("Is a table of sentences enough?", "ViLD-text: cross entropy on boxes of base classes");
+    const vild::Config text_only = config_with(0, false), both = config_with(choices.weight, false), two = config_with(choices.weight, true);
+    const vild::Weights without = train_head(world, text_only, labelled, choices, "without distillation");
+    const Matrix blind = probabilities_of(novel, without, text_only);
+    const double base_without = accuracy_of(probabilities_of(base, without, text_only), base.classes);
+    const double novel_without = accuracy_of(blind, novel.classes);
+    int as_base = 0;
+    for (int i = 0; i < blind.rows; ++i) as_base += argmax_row(blind, i) < base_count;
+    lesson.say("Regions of base classes: ", fixed(base_without, 3), " right; of novel classes: ", fixed(novel_without, 3), ", all among ",
+               class_count, " names. ", fixed(100.0 * as_base / blind.rows, 0), " % of the novel regions are called by the name of a base class.");
+    lesson.why("the head has learned to send what it sees to ", base_count, " directions, the only ones that were ever right. The mean cosine of a novel "
+               "region with its own sentence is ", fixed(cosine_with_own(world, novel, without, text_only), 2), ", that of a base region ",
+               fixed(cosine_with_own(world, base, without, text_only), 2), ".");
+
+    lesson.step("What does the second teacher add?", "+ w |e - g / |g||_1 on all proposals", "Eq. 4");
+    const vild::Weights with = train_head(world, both, labelled, choices, "with distillation");
+    const double base_with = accuracy_of(probabilities_of(base, with, both), base.classes);
+    const double novel_with = accuracy_of(probabilities_of(novel, with, both), novel.classes);
+    lesson.table({{"trained on", "base", "novel", "cosine with own sentence, novel"},
+                  {"boxes of base classes", fixed(base_without, 3), fixed(novel_without, 3), fixed(cosine_with_own(world, novel, without, text_only), 3)},
+                  {"and CLIP's view of all proposals", fixed(base_with, 3), fixed(novel_with, 3), fixed(cosine_with_own(world, novel, with, both), 3)}});
+    lesson.why("proposals have no labels, but CLIP looks at each crop and says a direction. Sentences and pictures of one thing share a direction, "
+               "so a head that imitates CLIP's pictures can be asked with CLIP's sentences.");
+    lesson.predict("both numbers for --weight 0 and for --weight 20.");
+
+    lesson.step("One head or two?", "p = p_text^(2/3) p_image^(1/3) for base, exchanged for novel", "ViLD-ensemble");
+    const vild::Weights branches = train_head(world, two, labelled, choices, "two branches");
+    std::vector<int> is_base(class_count, 0);
+    std::fill_n(is_base.begin(), base_count, 1);
+    std::vector<std::vector<std::string>> rows{{"asked", "base", "novel"}};
+    std::vector<Matrix> text, image;
+    for (const Regions* regions : {&base, &novel}) {
+        const Var embeddings = vild::embed_regions(regions->features, branches.image, two).embeddings;
+        text.push_back(probabilities_of(*regions, branches, two));
+        image.push_back(vild::image_probabilities(vild::class_cosines(embeddings, branches, two).value()));
+    }
+    const double ensemble_novel = accuracy_of(vild::ensemble(text[1], image[1], is_base), novel.classes);
+    rows.push_back({"text branch", fixed(accuracy_of(text[0], base.classes), 3), fixed(accuracy_of(text[1], novel.classes), 3)});
+    rows.push_back({"image branch", fixed(accuracy_of(image[0], base.classes), 3), fixed(accuracy_of(image[1], novel.classes), 3)});
+    rows.push_back({"ensemble", fixed(accuracy_of(vild::ensemble(text[0], image[0], is_base), base.classes), 3), fixed(ensemble_novel, 3)});
+    lesson.table(rows);
+    lesson.why("the two losses pull one head in two directions. With a branch for each, whoever was trained on boxes decides on base classes, and "
+               "whoever imitates CLIP on novel ones.");
+
+    step_7_new_row(lesson, world, with, random);
+    lesson.claim_at_least("base classes, without distillation", base_without, 0.95);
+    lesson.claim_at_most("novel classes, without distillation", novel_without, 0.5);
+    lesson.claim_at_least("novel classes, with distillation", novel_with, 0.95);
+    lesson.claim_at_least("novel classes, with two branches and the ensemble", ensemble_novel, 0.8);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/detect/vild", "Names for things that nobody has drawn boxes for.", "3 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "training steps of each head", 1, 100'000);
+    options.add("weight", choices.weight, "of the distillation loss", 0, 1000);
+    options.read_or_exit(argc, argv);
+    choices.seed = options.seed;
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
+}
