@@ -124,7 +124,8 @@ static void smooth_absolute_backward(Record& y) {
     add_gradient(y.inputs[0], std::move(dd));
 }
 
-static Var smooth_absolute(const Var& d, float beta, Where where) {
+Var smooth_absolute(const Var& d, float beta, Where where) {
+    require(beta > 0, where, "smooth_absolute: beta is ", beta, ", it must be positive");
     Matrix y = Matrix::unset(d.rows(), d.cols());
     for (std::size_t k = 0; k < y.size(); ++k) {
         const float size = std::abs(d.value()[k]);

@@ -28,5 +28,9 @@ Var mean_squared_error(const Var& a, const Var& b, Where where = Where::current(
 Var mean_absolute_error(const Var& a, const Var& b, Where where = Where::current());
 Var smooth_l1(const Var& a, const Var& b, float beta = 1, Where where = Where::current());
 
+// Huber's function of every element, before any mean: d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond.
+//   throws  std::invalid_argument when beta is not positive
+Var smooth_absolute(const Var& d, float beta, Where where = Where::current());
+
 // Share of rows whose largest logit is the label; ignored rows do not count, and a row with a NaN is never right.
 float accuracy(const Matrix& logits, const std::vector<int>& labels);

@@ -54,6 +54,27 @@ Matrix hide(const std::vector<int>& permutations, int places, int begin, int end
     return mask;
 }
 
+static std::vector<int> rows_marked(const Matrix& mask, float mark) {
+    std::vector<int> rows;
+    for (std::size_t k = 0; k < mask.size(); ++k)
+        if (mask[k] == mark) rows.push_back(static_cast<int>(k));
+    return rows;
+}
+
+std::vector<int> hidden_rows(const Matrix& mask) { return rows_marked(mask, 1); }
+
+std::vector<int> visible_rows(const Matrix& mask) { return rows_marked(mask, 0); }
+
+// --- covering ---
+
+Var cover(const Var& x, const Var& token, const Matrix& mask, Where where) {
+    require(static_cast<std::size_t>(x.rows()) == mask.size(), where, "cover: a mask ", mask, " for ", x.rows(),
+            " patches, one number is needed for each");
+    const Var m = reshape(mask, x.rows(), 1);                                     // (B*N, 1)
+    const Var visible = multiply(x, subtract(Matrix(1, 1, 1), m, where), where);  // (B*N, D)  zeros where hidden
+    return add(visible, matmul(m, token, where), where);                          // (B*N, D)
+}
+
 // --- targets ---
 
 namespace {

@@ -4,7 +4,7 @@
 //   symbols  B images   N patches of an image, numbered row by row
 //   note     A mask of the input has a row for each image and a column for each patch: 1 = hidden, 0 = visible.
 //            It has nothing to do with MayAttend, which says who may look at whom.
-//   next     mae.h, simmim.h; restoration.h draws and judges what they restore
+//   next     mae.h, simmim.h, videomae.h, maskfeat.h; restoration.h draws and judges what they restore
 #pragma once
 #include <vector>
 
@@ -24,6 +24,20 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
 // A mask: the places that stand at entries begin ... end - 1 of a permutation are hidden. (permutations, places)
 //   throws        std::invalid_argument when one is no permutation, or there are no such entries
 Matrix hide(const std::vector<int>& permutations, int places, int begin, int end);
+
+// The rows of the hidden patches, and of the visible ones, in a matrix that has N rows for each image: image by image, in order.
+//   mask     (B, N), 1 = hidden
+std::vector<int> hidden_rows(const Matrix& mask);
+std::vector<int> visible_rows(const Matrix& mask);
+
+// --- covering ---
+
+// x (1 - m) + token m: the one learned token in place of every hidden patch.
+//   x        (B*N, D)
+//   token    (1, D)
+//   mask     (B, N), 1 = hidden
+//   throws   std::invalid_argument when the mask does not have a number for each row
+Var cover(const Var& x, const Var& token, const Matrix& mask, Where where = Where::current());
 
 // --- targets ---
 

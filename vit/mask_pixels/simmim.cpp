@@ -34,13 +34,6 @@ Matrix random_masking(const std::vector<int>& permutations, const Config& config
 
 // --- the encoder sees all tokens, mask tokens among them ---
 
-// x (1 - m) + token m, patch by patch
-static Var cover(const Var& x, const Var& token, const Matrix& mask) {
-    const Var m = reshape(mask, x.rows(), 1);                               // (B*N, 1)
-    const Var visible = multiply(x, subtract(Matrix(1, 1, 1), m));          // (B*N, D)  zeros where hidden
-    return add(visible, matmul(m, token));                                  // (B*N, D)
-}
-
 static Var block_bias(const Weights& w, const Var& shared, std::size_t block, const PatchGrid& grid) {
     if (w.block_tables.empty()) return shared;
     const Var own = relative_position_bias(w.block_tables[block], grid.down(), grid.across());  // (H*(N+1), N+1)

@@ -48,6 +48,11 @@ TEST_CASE("distances by hand: d = 0.5 and 3") {
     CHECK(smooth_l1(a, b, 2).value()(0, 0) == (0.0625f + 2) / 2);           // 0.5^2 / 4 and 3 - 1
 }
 
+TEST_CASE("smooth_absolute: element by element what smooth_l1 is the mean of") {
+    CHECK(identical(smooth_absolute(Matrix{{0.5f, -3}, {2, 0}}, 2).value(), Matrix{{0.0625f, 2}, {1, 0}}));
+    CHECK(without_place(error_of([] { smooth_absolute(Matrix(1, 1), 0); })) == "smooth_absolute: beta is 0.000000, it must be positive");
+}
+
 TEST_CASE("huge logits neither overflow nor lose the loss") {
     const Matrix huge{{1000, 0}, {-1000, 0}};
     check_close("token_losses", token_losses(huge, {1, 1}).value(), Matrix{{1000}, {0}});

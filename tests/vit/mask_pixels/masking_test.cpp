@@ -81,4 +81,23 @@ TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something ke
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
 }
 
+TEST_CASE("hidden_rows and visible_rows: image by image, in the order of the picture") {
+    const Matrix mask{{0, 1, 1}, {1, 0, 0}};
+    CHECK(hidden_rows(mask) == std::vector<int>{1, 2, 3});
+    CHECK(visible_rows(mask) == std::vector<int>{0, 4, 5});
+}
+
+TEST_CASE("cover: hidden rows become the token, the others stay; only hidden rows teach the token") {
+    const Var x = parameter({{1, 2}, {3, 4}, {5, 6}, {7, 8}}), token = parameter({{-1, -2}});
+    const Matrix mask{{0, 1}, {1, 0}};
+    const Tape tape;
+    const Var covered = cover(x, token, mask);
+    CHECK(identical(covered.value(), Matrix{{1, 2}, {-1, -2}, {-1, -2}, {7, 8}}));
+    backward(sum(covered));
+    CHECK(identical(x.gradient(), Matrix{{1, 1}, {0, 0}, {0, 0}, {1, 1}}));
+    CHECK(identical(token.gradient(), Matrix{{2, 2}}));
+    CHECK(without_place(error_of([&] { cover(x, token, Matrix(1, 3)); })) ==
+          "cover: a mask (1, 3) for 4 patches, one number is needed for each");
+}
+
 TEST_SUITE_END();

@@ -1,0 +1,27 @@
+// moving_average.h: a model that follows another one slowly: the average of all it has been, the recent past counting most.
+//
+//   papers   Tarvainen and Valpola, "Mean teachers", 2017, arXiv 1703.01780, Eq. 1; with a schedule Baevski et al. (data2vec), 2022,
+//            arXiv 2202.03555, section 3.3
+//   shows    that a teacher needs no training of its own
+//   symbols  theta' the average   theta the model   tau the decay: how much of the average is kept at each update
+#pragma once
+#include <vector>
+
+#include "nn/autograd/variable.h"
+
+// tau goes from `start` to `end` in a straight line over the first `updates` updates, and stays there.
+struct DecaySchedule {
+    double start = 0.999;
+    double end = 0.9999;
+    int updates = 100000;  // 0 = `end` from the beginning
+};
+
+// tau after update number 0, 1, 2, ...
+//   returns  end - (end - start) (1 - update / updates) before the end
+//   throws   std::invalid_argument for a negative update, or a tau outside 0 ... 1
+double decay_at(const DecaySchedule& schedule, int update);
+
+// theta' = tau theta' + (1 - tau) theta, matrix by matrix.
+//   average  is changed
+//   throws   std::invalid_argument when the two lists do not hold matrices of the same shapes, or tau is outside 0 ... 1
+void move_towards(const std::vector<Var>& average, const std::vector<Var>& model, double tau);

@@ -1,0 +1,50 @@
+#include "nn/training/moving_average.h"
+
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("moving_average");
+
+TEST_CASE("decay_at: from 0.9 to 0.99 over 10 updates, by hand") {
+    const DecaySchedule schedule{.start = 0.9, .end = 0.99, .updates = 10};
+    CHECK(decay_at(schedule, 0) == Approx(0.9).epsilon(1e-12));
+    CHECK(decay_at(schedule, 4) == Approx(0.936).epsilon(1e-12));  // 0.99 - 0.09 * 0.6
+    CHECK(decay_at(schedule, 9) == Approx(0.981).epsilon(1e-12));
+    CHECK(decay_at(schedule, 10) == 0.99);
+    CHECK(decay_at(schedule, 1000) == 0.99);
+    CHECK(decay_at({.start = 0.5, .end = 0.75, .updates = 0}, 0) == 0.75);
+}
+
+TEST_CASE("move_towards: three quarters of 8 and one quarter of 4 are 7; the model stays") {
+    const Var average = parameter({{8, 0}}), model = parameter({{4, 1}});
+    move_towards({average}, {model}, 0.75);
+    CHECK(identical(average.value(), Matrix{{7, 0.25f}}));
+    CHECK(identical(model.value(), Matrix{{4, 1}}));
+}
+
+TEST_CASE("move_towards: a decay of 0 copies, a decay of 1 stays") {
+    const Var average = parameter({{8, 0}}), model = parameter({{4, 1}});
+    move_towards({average}, {model}, 1);
+    CHECK(identical(average.value(), Matrix{{8, 0}}));
+    move_towards({average}, {model}, 0);
+    CHECK(identical(average.value(), Matrix{{4, 1}}));
+}
+
+TEST_CASE("move_towards: after n updates towards a model that stands still, tau^n of the way is left") {
+    const Var average = parameter({{1}}), model = parameter({{0}});
+    for (int n = 0; n < 10; ++n) move_towards({average}, {model}, 0.5);
+    CHECK(average.value()(0, 0) == 1.0f / 1024);
+}
+
+TEST_CASE("moving_average: lists, shapes and decays that do not fit are refused, and nothing is changed") {
+    const Var average = parameter({{8, 0}});
+    CHECK_THROWS_WITH(move_towards({average}, {}, 0.5), "move_towards: 1 matrices follow 0");
+    CHECK_THROWS_WITH(move_towards({average, average}, {average, parameter(Matrix(2, 1))}, 0.5),
+                      "move_towards: matrix 1 is (1, 2), that of the model is (2, 1)");
+    CHECK_THROWS_WITH(move_towards({average}, {average}, 1.5), "move_towards: a decay of 1.500000 must lie between 0 and 1");
+    CHECK_THROWS_WITH(decay_at({.start = 0.9, .end = 2, .updates = 5}, 1),
+                      "decay_at: update 1 of a decay from 0.900000 to 2.000000 over 5 updates; decays lie between 0 and 1, counts from 0");
+    CHECK(identical(average.value(), Matrix{{8, 0}}));
+}
+
+TEST_SUITE_END();
