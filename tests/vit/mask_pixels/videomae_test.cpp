@@ -1,0 +1,228 @@
+#include "vit/mask_pixels/videomae.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/fixture_views.h"
+#include "tests/temporary_folder.h"
+#include "vit/mask_pixels/masking.h"
+
+TEST_SUITE_BEGIN("videomae");
+
+static videomae::Config golden_config(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    videomae::Config config{.grid = {.height = file.metadata_int("image_height"),
+                                     .width = file.metadata_int("image_width"),
+                                     .patch_size = file.metadata_int("patch_size"),
+                                     .channels = file.metadata_int("in_chans")},
+                            .frames = file.metadata_int("num_frames"),
+                            .tubelet = file.metadata_int("tubelet_size"),
+                            .mask_ratio = file.metadata_double("mask_ratio"),
+                            .width = file.metadata_int("encoder_embed_dim"),
+                            .depth = file.metadata_int("encoder_depth"),
+                            .heads = file.metadata_int("encoder_num_heads"),
+                            .decoder_width = file.metadata_int("decoder_embed_dim"),
+                            .decoder_depth = file.metadata_int("decoder_depth"),
+                            .decoder_heads = file.metadata_int("decoder_num_heads"),
+                            .mlp_ratio = file.metadata_double("mlp_ratio"),
+                            .query_value_bias = golden.flag("qkv_bias"),
+                            .normalise_targets = golden.flag("normlize_target"),
+                            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
+    const double layer_scale = file.metadata_double("init_values");
+    if (layer_scale > 0) config.layer_scale = static_cast<float>(layer_scale);
+    return config;
+}
+
+TEST_CASE("parity: every step, the loss and every gradient of the published code") {
+    for (const std::string& path : golden_files("videomae")) {
+        const Golden golden(path);
+        const videomae::Config config = golden_config(golden);
+        CHECK(videomae::cube_numbers(config) == golden.file.metadata_int("decoder_num_classes"));
+        Random random(1);
+        const videomae::Weights w = videomae::make_weights(config, random);
+        golden.load_weights(videomae::parameters(w, config));
+        const std::vector<videomae::Clip> clips = videos_of(golden, "input.videos");
+        CHECK(static_cast<int>(clips.size()) == golden.file.metadata_int("batch_size"));
+        const Matrix mask = videomae::tube_masking(golden.integers("input.mask_permutation"), config);
+        CHECK(integers_of(mask) == golden.integers("input.bool_masked_pos"));
+        Tape tape;
+        const videomae::Steps steps = videomae::forward(clips, mask, w, config);
+        golden.check_integers("bool_masked_pos", integers_of(steps.mask));
+        golden.check("patch_embed", steps.cube_embeddings.value());
+        golden.check("pos_embed", w.encoder.positions.value());
+        golden.check("decoder_pos_embed", w.decoder_positions.value());
+        golden.check("encoder_input", steps.encoder_input.value());
+        check_stack(golden, steps.encoder, config.depth,
+                    {{"encoder.blocks.#.attention_probs", Step::weights}, {"encoder.blocks.#.output", Step::output}});
+        golden.check("encoder_norm", steps.encoder_norm.value());
+        golden.check("encoder_to_decoder", steps.encoder_to_decoder.value());
+        golden.check("decoder_input", steps.decoder_input.value());
+        check_stack(golden, steps.decoder, config.decoder_depth,
+                    {{"decoder.blocks.#.attention_probs", Step::weights}, {"decoder.blocks.#.output", Step::output}});
+        golden.check("decoder_norm", steps.decoder_norm.value());
+        golden.check("pred", steps.prediction.value());
+        std::vector<videomae::Clip> pixels;
+        std::vector<Var> cubes;
+        for (const videomae::Clip& clip : clips) {
+            pixels.push_back(videomae::undo_normalisation(clip, config));
+            cubes.push_back(videomae::cubes_of(pixels.back(), config));
+        }
+        golden.check("unnormalised_videos", channels_first_of(pixels));
+        golden.check("target_patches", concat_rows(cubes).value());
+        golden.check("target_normalised", videomae::normalise_cubes(concat_rows(cubes).value(), config.grid.channels));
+        const Matrix targets = videomae::targets(clips, config);
+        golden.check("labels", gather_rows(targets, hidden_rows(steps.mask)).value());
+        const Var loss = videomae::loss(steps, targets);
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(videomae::parameters(w, config), golden);
+        golden.check_all_used();
+    }
+}
+
+// --- what must be true of it ---
+
+// A model and a batch that a test may spoil.
+namespace {
+struct VideoCase {
+    videomae::Config config;
+    videomae::Weights w;
+    std::vector<videomae::Clip> clips;
+    Matrix mask;
+};
+}  // namespace
+
+static VideoCase small_case() {
+    VideoCase c;
+    c.config = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2},
+                .frames = 4,
+                .tubelet = 2,
+                .mask_ratio = 0.5,
+                .width = 8,
+                .depth = 1,
+                .heads = 2,
+                .decoder_width = 6,
+                .decoder_depth = 1,
+                .decoder_heads = 1,
+                .mlp_ratio = 2,
+                .normalise_targets = false,
+                .channel_mean = {},
+                .channel_std = {}};
+    Random random(7);
+    c.w = videomae::make_weights(c.config, random);
+    for (int b = 0; b < 2; ++b) {
+        videomae::Clip clip;
+        for (int t = 0; t < 4; ++t) {
+            clip.push_back(Image(4, 6, 2));
+            for (float& x : clip.back().pixels) x = random.uniform();
+        }
+        c.clips.push_back(clip);
+    }
+    c.mask = videomae::tube_masking({0, 1, 2, 3, 4, 5, /* next clip */ 5, 3, 1, 0, 2, 4}, c.config);
+    return c;
+}
+
+TEST_CASE("tube_masking: a place is hidden in every time slot, where its entry is one of the largest") {
+    // ratio 0.5 of 6 places hides 3: entries 3, 4, 5
+    CHECK(identical(small_case().mask, Matrix{{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1}, {1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1}}));
+}
+
+TEST_CASE("hidden_places: the share is rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
+    CHECK(videomae::hidden_places({}) == 176);
+    CHECK(videomae::hidden_places({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_ratio = 0.7}) == 6);
+}
+
+TEST_CASE("cubes_of: two frames of one patch lie side by side, and clip_of puts them back") {
+    const videomae::Config config{.grid = {.height = 1, .width = 2, .patch_size = 1, .channels = 2}, .frames = 4, .tubelet = 2};
+    videomae::Clip clip(4, Image(1, 2, 2));
+    for (int t = 0; t < 4; ++t)
+        for (int k = 0; k < 4; ++k) clip[t].pixels[k] = static_cast<float>(10 * t + k);
+    // slot 0: place 0 has channels 0 1 of frame 0, then those of frame 1
+    CHECK(identical(videomae::cubes_of(clip, config), Matrix{{0, 1, 10, 11}, {2, 3, 12, 13}, {20, 21, 30, 31}, {22, 23, 32, 33}}));
+    const videomae::Clip back = videomae::clip_of(videomae::cubes_of(clip, config), config);
+    for (int t = 0; t < 4; ++t) CHECK(back[t].pixels == clip[t].pixels);
+}
+
+TEST_CASE("normalise_cubes: each channel by itself: 1 and 3 become -1 / sqrt 2 and 1 / sqrt 2, whatever the other holds") {
+    const Matrix normalised = videomae::normalise_cubes({{1, 100, 3, 500}}, 2);
+    CHECK(normalised(0, 0) == Approx(-1 / std::sqrt(2.0)));
+    CHECK(normalised(0, 3) == Approx(1 / std::sqrt(2.0)));
+    // 1e-6 stands beside the root: +-1e-6 has the deviation 1.414e-6, so it becomes 1 / 2.414; inside the root it would be 0.001
+    CHECK(videomae::normalise_cubes({{-1e-6f, 1e-6f}}, 1)(0, 1) == Approx(1 / 2.41421356));
+    CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 3), 3), "normalise_cubes: cubes of 3 numbers of 3 channels have no variance");
+}
+
+TEST_CASE("forward: a hidden tube has no influence on what is predicted, a visible one only on its own clip") {
+    const VideoCase c = small_case();
+    const Matrix before = videomae::forward(c.clips, c.mask, c.w, c.config).prediction.value();
+    CHECK(before.rows == 12);  // 6 hidden cubes in each clip
+    VideoCase hidden = c, visible = c;
+    for (Image& frame : hidden.clips[0]) frame(2, 0, 0) += 1;   // place 3
+    for (Image& frame : visible.clips[0]) frame(0, 0, 0) += 1;  // place 0
+    CHECK(identical(videomae::forward(hidden.clips, c.mask, c.w, c.config).prediction.value(), before));
+    const Matrix after = videomae::forward(visible.clips, c.mask, c.w, c.config).prediction.value();
+    CHECK(difference(slice_rows(after, 0, 6), slice_rows(before, 0, 6), {0, 0}) != "");
+    CHECK(identical(slice_rows(after, 6, 6), slice_rows(before, 6, 6)));
+}
+
+TEST_CASE("a mask that is no tube is as good, as long as every clip hides equally many cubes") {
+    const VideoCase c = small_case();
+    const Matrix random_mask = hide({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 9, 7, 5, 3, 1, 0, 2, 4, 6, 8, 10}, 12, 0, 5);
+    const videomae::Steps steps = videomae::forward(c.clips, random_mask, c.w, c.config);
+    CHECK(steps.prediction.rows() == 10);
+    Matrix uneven = random_mask;
+    uneven(1, 11) = 0;
+    CHECK_THROWS_WITH(videomae::forward(c.clips, uneven, c.w, c.config),
+                      "videomae: clip 1 hides 4 cubes and clip 0 5, all must hide equally many");
+    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12), c.w, c.config),
+                      "videomae: a mask that hides 0 of 12 cubes; some must be visible, and some not");
+}
+
+TEST_CASE("completed: the hidden cubes are the predicted ones, the others the target's") {
+    const VideoCase c = small_case();
+    const Matrix targets = videomae::targets(c.clips, c.config);
+    const videomae::Steps steps = videomae::forward(c.clips, c.mask, c.w, c.config);
+    const Matrix cubes = videomae::completed(steps, targets);
+    CHECK(identical(slice_rows(cubes, 0, 3), slice_rows(targets, 0, 3)));
+    CHECK(identical(slice_rows(cubes, 3, 3), slice_rows(steps.prediction.value(), 0, 3)));
+}
+
+TEST_CASE("undo_normalisation: pixels as they were before mean and standard deviation of each channel were taken out") {
+    const videomae::Config config{.grid = {.height = 2, .width = 2, .patch_size = 2}};
+    Image frame(1, 1, 3);
+    frame.pixels = {0, 1, -1};
+    const videomae::Clip pixels = videomae::undo_normalisation({frame}, config);
+    CHECK(pixels[0].pixels[0] == Approx(0.485));
+    CHECK(pixels[0].pixels[1] == Approx(0.456 + 0.224));
+    CHECK(pixels[0].pixels[2] == Approx(0.406 - 0.225));
+}
+
+TEST_CASE("the positions are the interleaved sines and cosines of the token's number: no parameters, nothing to learn") {
+    const VideoCase c = small_case();
+    const Matrix& positions = c.w.encoder.positions.value();
+    CHECK(positions.rows == 12);
+    CHECK(positions(5, 0) == Approx(std::sin(5.0)));
+    CHECK(positions(5, 1) == Approx(std::cos(5.0)));
+    CHECK(positions(5, 2) == Approx(std::sin(5 / std::pow(10000, 2.0 / 8))));
+    CHECK_FALSE(c.w.encoder.positions.wants_gradient());
+}
+
+TEST_CASE("videomae: a config, clip or mask that does not fit is refused, and says why") {
+    const VideoCase c = small_case();
+    Random random;
+    CHECK_THROWS_WITH(videomae::make_weights({.frames = 15}, random), "videomae: cubes of 2 frames do not divide a clip of 15");
+    CHECK_THROWS_WITH(videomae::make_weights({.mask_ratio = 1}, random), "videomae: a mask ratio of 1.000000 hides 196 of 196 places");
+    CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random), "videomae: 5 heads do not divide a decoder width of 384");
+    CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
+                      "videomae: 1 means and 3 standard deviations for 3 channels");
+    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config), "videomae: a mask (2, 9) for 2 clips of 12 cubes");
+    VideoCase broken = c;
+    broken.clips[1].pop_back();
+    CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config), "videomae: clip 1 has 3 frames, this model reads 4");
+    broken.clips[1].push_back(Image(4, 4, 2));
+    CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
+                      "videomae: frame 3 of clip 1 is 4 x 4 x 2, this model reads 4 x 6 x 2");
+}
+
+TEST_SUITE_END();

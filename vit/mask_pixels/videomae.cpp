@@ -1,0 +1,284 @@
+#include "vit/mask_pixels/videomae.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/names.h"
+#include "nn/layers/position.h"
+#include "nn/training/loss.h"
+#include "vit/mask_pixels/masking.h"
+
+namespace videomae {
+
+int time_slots(const Config& config) { return config.frames / config.tubelet; }
+int token_count(const Config& config) { return time_slots(config) * config.grid.count(); }
+int cube_numbers(const Config& config) { return config.tubelet * config.grid.numbers(); }
+int hidden_places(const Config& config) { return static_cast<int>(config.mask_ratio * config.grid.count()); }
+
+static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
+
+// --- cubes of a clip ---
+
+Matrix cubes_of(const Clip& clip, const Config& config, int number) {
+    const PatchGrid& grid = config.grid;
+    const int t = config.tubelet;
+    require(static_cast<int>(clip.size()) == config.frames, "videomae: clip ", number, " has ", static_cast<int>(clip.size()),
+            " frames, this model reads ", config.frames);
+    std::vector<Var> slots;
+    for (int first = 0; first < config.frames; first += t) {
+        std::vector<Var> frames;
+        for (int k = first; k < first + t; ++k) {
+            const Image& frame = clip[k];
+            require(frame.height == grid.height && frame.width == grid.width && frame.channels == grid.channels, "videomae: frame ", k,
+                    " of clip ", number, " is ", shape(frame), ", this model reads ", grid.height, " x ", grid.width, " x ",
+                    grid.channels);
+            frames.push_back(patchify(frame, grid.patch_size));  // (n, P*P*C)
+        }
+        slots.push_back(concat_cols(frames));                    // (n, F)
+    }
+    return concat_rows(slots).value();                           // (N, F)
+}
+
+Clip clip_of(const Matrix& cubes, const Config& config) {
+    const PatchGrid& grid = config.grid;
+    const int n = grid.count(), numbers = grid.numbers();
+    require(cubes.rows == token_count(config) && cubes.cols == cube_numbers(config), "videomae: cubes ", cubes, " for a clip of ",
+            token_count(config), " cubes of ", cube_numbers(config), " numbers");
+    Clip clip;
+    for (int k = 0; k < config.frames; ++k) {
+        const Matrix slot = slice_rows(cubes, k / config.tubelet * n, n);                       // (n, F)
+        const Matrix patches = slice_cols(slot, k % config.tubelet * numbers, numbers);         // (n, P*P*C)
+        clip.push_back(unpatchify(patches, grid.patch_size, grid.height, grid.width, grid.channels));
+    }
+    return clip;
+}
+
+static Matrix cubes_of_all(const std::vector<Clip>& clips, const Config& config) {
+    std::vector<Var> all;
+    for (const Clip& clip : clips) all.push_back(cubes_of(clip, config, static_cast<int>(all.size())));
+    return concat_rows(all).value();
+}
+
+// --- tubes ---
+
+Matrix tube_masking(const std::vector<int>& permutations, const Config& config) {
+    const int n = config.grid.count(), S = time_slots(config);
+    const std::vector<int> places = inverse_permutations(permutations, n);       // entry k of a permutation: where number k stands
+    const Matrix of_slot = hide(places, n, n - hidden_places(config), n);        // (B, n)
+    std::vector<Var> slots(S, Var(of_slot));
+    return concat_cols(slots).value();                                           // (B, N)
+}
+
+// How many tokens each clip hides: M.
+static int hidden_count(const Matrix& mask) {
+    int M = -1;
+    for (int b = 0; b < mask.rows; ++b) {
+        const int hidden = static_cast<int>(std::count(mask.row(b), mask.row(b) + mask.cols, 1.0f));
+        require(M < 0 || hidden == M, "videomae: clip ", b, " hides ", hidden, " cubes and clip 0 ", M, ", all must hide equally many");
+        M = hidden;
+    }
+    require(M > 0 && M < mask.cols, "videomae: a mask that hides ", M, " of ", mask.cols, " cubes; some must be visible, and some not");
+    return M;
+}
+
+// --- the encoder sees what is left ---
+
+static void encode(Steps& steps, const Weights& w, const Config& config) {
+    const vit::Weights& v = w.encoder;
+    const int B = steps.mask.rows;
+    const std::vector<int> visible = visible_rows(steps.mask);
+    const BlockOptions options{.heads = config.heads, .eps = config.eps};
+    steps.cube_embeddings = linear(steps.cubes, v.projection);                                  // (B*N, D)
+    const Var placed = add_repeated(steps.cube_embeddings, v.positions);                        // (B*N, D)
+    steps.encoder_input = gather_rows(placed, visible);                                         // (B*K, D)
+    const Segments clips = Segments::equal(B, static_cast<int>(visible.size()) / B);
+    steps.encoder = stack(steps.encoder_input, v.blocks, options, {.self = {.segments = clips}});
+    steps.encoder_norm = layer_norm(steps.encoder.output, v.norm, config.eps);                  // (B*K, D)
+}
+
+// --- the decoder paints what is hidden ---
+
+// The tokens of each clip in the decoder's order, as rows of a matrix with N rows for each clip: the visible ones, then the hidden.
+static std::vector<int> decoder_order(const Matrix& mask) {
+    std::vector<int> rows;
+    for (int b = 0; b < mask.rows; ++b)
+        for (const float mark : {0.0f, 1.0f})
+            for (int i = 0; i < mask.cols; ++i)
+                if (mask(b, i) == mark) rows.push_back(b * mask.cols + i);
+    return rows;
+}
+
+// For each row of the decoder's input its row in [visible tokens of all clips; mask token].
+static std::vector<int> rows_to_decode(int clips, int K, int M) {
+    const int mask_token = clips * K;
+    std::vector<int> rows;
+    for (int b = 0; b < clips; ++b) {
+        for (int j = 0; j < K; ++j) rows.push_back(b * K + j);
+        rows.insert(rows.end(), M, mask_token);
+    }
+    return rows;
+}
+
+// Rows K ... N - 1 of each clip.
+static std::vector<int> last_rows(int clips, int K, int M) {
+    std::vector<int> rows;
+    for (int b = 0; b < clips; ++b)
+        for (int j = K; j < K + M; ++j) rows.push_back(b * (K + M) + j);
+    return rows;
+}
+
+static void decode(Steps& steps, const Weights& w, const Config& config) {
+    const int B = steps.mask.rows, N = steps.mask.cols, M = hidden_count(steps.mask), K = N - M;
+    const BlockOptions options{.heads = config.decoder_heads, .eps = config.eps};
+    steps.encoder_to_decoder = linear(steps.encoder_norm, w.encoder_to_decoder);                 // (B*K, E)
+    const Var with_mask_token = concat_rows({steps.encoder_to_decoder, w.mask_token});           // (B*K+1, E)
+    const Var tokens = gather_rows(with_mask_token, rows_to_decode(B, K, M));                    // (B*N, E)
+    // Nothing is put back in the order of the clip: the positions carry it.
+    const Var positions = concat_rows(std::vector<Var>(B, w.decoder_positions));                 // (B*N, E)
+    steps.decoder_input = add(tokens, gather_rows(positions, decoder_order(steps.mask)));        // (B*N, E)
+    steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N)}});
+    const Var of_hidden = gather_rows(steps.decoder.output, last_rows(B, K, M));                 // (B*M, E)
+    steps.decoder_norm = layer_norm(of_hidden, w.decoder_norm, config.eps);                      // (B*M, E)
+    steps.prediction = linear(steps.decoder_norm, w.head);                                       // (B*M, F)
+}
+
+Steps forward(const std::vector<Clip>& clips, const Matrix& mask, const Weights& w, const Config& config) {
+    require(!clips.empty() && mask.rows == static_cast<int>(clips.size()) && mask.cols == token_count(config), "videomae: a mask ",
+            mask, " for ", static_cast<int>(clips.size()), " clips of ", token_count(config), " cubes");
+    hidden_count(mask);
+    Steps steps;
+    steps.mask = mask;
+    steps.cubes = cubes_of_all(clips, config);  // (B*N, F)
+    encode(steps, w, config);
+    decode(steps, w, config);
+    return steps;
+}
+
+// --- the target ---
+
+Clip undo_normalisation(const Clip& clip, const Config& config) {
+    Clip pixels = clip;
+    if (config.channel_mean.empty()) return pixels;
+    for (Image& frame : pixels) {
+        const int C = frame.channels;
+        require(C == static_cast<int>(config.channel_mean.size()), "videomae: a clip of ", C, " channels, there are ",
+                static_cast<int>(config.channel_mean.size()), " means of channels");
+        for (std::size_t k = 0; k < frame.pixels.size(); ++k)
+            frame.pixels[k] = frame.pixels[k] * config.channel_std[k % C] + config.channel_mean[k % C];
+    }
+    return pixels;
+}
+
+Matrix normalise_cubes(const Matrix& cubes, int channels) {
+    require(channels > 0 && cubes.cols % channels == 0 && cubes.cols / channels > 1, "normalise_cubes: cubes of ", cubes.cols,
+            " numbers of ", channels, " channels have no variance");
+    const int count = cubes.cols / channels;  // of one channel: t*P*P
+    Matrix normalised = Matrix::unset(cubes.rows, cubes.cols);
+    for (int n = 0; n < cubes.rows; ++n)
+        for (int c = 0; c < channels; ++c) {
+            double mean = 0, squares = 0;
+            for (int k = c; k < cubes.cols; k += channels) mean += static_cast<double>(cubes(n, k)) / count;
+            for (int k = c; k < cubes.cols; k += channels) squares += (cubes(n, k) - mean) * (cubes(n, k) - mean);
+            const double deviation = std::sqrt(squares / (count - 1)) + 1e-6;
+            for (int k = c; k < cubes.cols; k += channels) normalised(n, k) = static_cast<float>((cubes(n, k) - mean) / deviation);
+        }
+    return normalised;
+}
+
+Matrix targets(const std::vector<Clip>& clips, const Config& config) {
+    std::vector<Clip> pixels;
+    for (const Clip& clip : clips) pixels.push_back(undo_normalisation(clip, config));
+    const Matrix cubes = cubes_of_all(pixels, config);                                          // (B*N, F)
+    return config.normalise_targets ? normalise_cubes(cubes, config.grid.channels) : cubes;
+}
+
+Var loss(const Steps& steps, const Matrix& targets) {
+    return mean_squared_error(steps.prediction, gather_rows(targets, hidden_rows(steps.mask)));
+}
+
+Matrix completed(const Steps& steps, const Matrix& targets) {
+    Matrix cubes = targets;
+    const std::vector<int> hidden = hidden_rows(steps.mask);
+    const Matrix& predicted = steps.prediction.value();
+    for (std::size_t i = 0; i < hidden.size(); ++i) {
+        const float* const row = predicted.row(static_cast<int>(i));
+        std::copy(row, row + predicted.cols, cubes.row(hidden[i]));
+    }
+    return cubes;
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    vit::check({.grid = config.grid,
+                .width = config.width,
+                .depth = config.depth,
+                .heads = config.heads,
+                .mlp_width = mlp_width(config, config.width),
+                .classes = 0,
+                .eps = config.eps},
+               "videomae");
+    require(config.tubelet > 0 && config.frames > 0 && config.frames % config.tubelet == 0, "videomae: cubes of ", config.tubelet,
+            " frames do not divide a clip of ", config.frames);
+    require(config.width % 2 == 0 && config.decoder_width % 2 == 0, "videomae: widths of ", config.width, " and ",
+            config.decoder_width, " must be even for the positions");
+    require(config.decoder_heads > 0 && config.decoder_width > 0 && config.decoder_width % config.decoder_heads == 0, "videomae: ",
+            config.decoder_heads, " heads do not divide a decoder width of ", config.decoder_width);
+    require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "videomae: a decoder of ", config.decoder_depth,
+            " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
+    require(config.mask_ratio >= 0 && hidden_places(config) > 0 && hidden_places(config) < config.grid.count(),
+            "videomae: a mask ratio of ", config.mask_ratio, " hides ", hidden_places(config), " of ", config.grid.count(), " places");
+    require(config.channel_mean.size() == config.channel_std.size() &&
+                (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
+            "videomae: ", static_cast<int>(config.channel_mean.size()), " means and ", static_cast<int>(config.channel_std.size()),
+            " standard deviations for ", config.grid.channels, " channels");
+}
+
+static std::vector<Block> make_blocks(Random& random, int width, int depth, const Config& config, const Init& init) {
+    const BlockShape shape{.width = width,
+                           .mlp_width = mlp_width(config, width),
+                           .query_bias = config.query_value_bias,
+                           .key_bias = false,
+                           .value_bias = config.query_value_bias,
+                           .layer_scale = config.layer_scale};
+    std::vector<Block> blocks;
+    for (int l = 0; l < depth; ++l) blocks.push_back(make_block(random, shape, init));
+    return blocks;
+}
+
+Weights make_weights(const Config& config, Random& random) {
+    check(config);
+    const int D = config.width, E = config.decoder_width, N = token_count(config), F = cube_numbers(config);
+    const Init xavier{.draw = Draw::xavier_uniform};
+    Weights w;
+    w.encoder.projection = make_linear(random, F, D, xavier);
+    w.encoder.positions = sine_cosine_positions(N, D);  // a constant: no gradient flows into it
+    w.encoder.blocks = make_blocks(random, D, config.depth, config, xavier);
+    w.encoder.norm = make_layer_norm(D);
+    w.encoder_to_decoder = make_linear_without_bias(random, D, E, xavier);
+    w.mask_token = make_weight(random, 1, E);
+    w.decoder_positions = sine_cosine_positions(N, E);
+    w.decoder_blocks = make_blocks(random, E, config.decoder_depth, config, xavier);
+    w.decoder_norm = make_layer_norm(E);
+    w.head = make_linear(random, E, F, xavier);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, C = config.grid.channels, t = config.tubelet;
+    Parameters table;
+    table.push_back({"mask_token", {1, 1, E}, Stored::as_it_is, {w.mask_token}});
+    table.push_back({"encoder.patch_embed.proj.weight", {D, C, t, P, P}, Stored::patches, {w.encoder.projection.weight}});
+    table.push_back({"encoder.patch_embed.proj.bias", {D}, Stored::as_it_is, {w.encoder.projection.bias}});
+    add_parameters(table, "encoder.blocks.", w.encoder.blocks, timm_names);
+    add_parameters(table, "encoder.norm", w.encoder.norm);
+    add_parameters(table, "encoder_to_decoder", w.encoder_to_decoder);
+    add_parameters(table, "decoder.blocks.", w.decoder_blocks, timm_names);
+    add_parameters(table, "decoder.norm", w.decoder_norm);
+    add_parameters(table, "decoder.head", w.head);
+    return table;
+}
+
+}  // namespace videomae
