@@ -1,0 +1,138 @@
+#include "vit/mask_pixels/hog.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "nn/base/random.h"
+#include "tests/close.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("hog");
+
+static Image noise(int height, int width, int channels, int seed = 1) {
+    Random random(seed);
+    Image image(height, width, channels);
+    for (float& x : image.pixels) x = random.uniform();
+    return image;
+}
+
+// 1 above and left of a line, 0 beyond: an edge in the middle of 8 x 8 pixels.
+static Image step_edge(bool vertical) {
+    Image image(8, 8, 1);
+    for (int y = 0; y < 8; ++y)
+        for (int x = 0; x < 8; ++x) image(y, x, 0) = (vertical ? x : y) < 4 ? 1 : 0;
+    return image;
+}
+
+TEST_CASE("describe: a Sobel difference by hand, with the border reflected") {
+    Image image(2, 3, 1);
+    for (int k = 0; k < 6; ++k) image.pixels[k] = static_cast<float>(k * k);  // 0 1 4 / 9 16 25
+    const hog::Steps steps = hog::describe(image, {.bins = 4, .cell = 1});
+    // pixel (0, 1): the row above is row 1. Left column weighted 9 + 2 * 0 + 9, right 25 + 2 * 4 + 25: 18 - 58
+    CHECK(steps.gradient_x(0, 1, 0) == 18 - 58);
+    CHECK(steps.gradient_y(0, 1, 0) == 0);  // both neighbours are row 1
+    CHECK(steps.gradient_x(0, 0, 0) == 0);  // both neighbours are column 1
+    CHECK(steps.magnitude(0, 1, 0) == 40);
+}
+
+TEST_CASE("describe: an upright edge lies in the middle bin, a level edge in bin 0, whichever side is bright") {
+    // gx alone: atan2(+-m, 0) = +-pi / 2, and b / 2 = 2.5 or -2.5 bins: bin 2 of 5.   gy alone: 0 or pi, bin 0
+    for (const float sign : {1.0f, -1.0f}) {
+        Image upright = step_edge(true), level = step_edge(false);
+        for (float& x : upright.pixels) x *= sign;
+        for (float& x : level.pixels) x *= sign;
+        const Matrix of_upright = hog::describe(upright, {.bins = 5, .cell = 8}).descriptors;
+        const Matrix of_level = hog::describe(level, {.bins = 5, .cell = 8}).descriptors;
+        CHECK(identical(of_upright, Matrix{{0, 0, 1, 0, 0}}));
+        CHECK(identical(of_level, Matrix{{1, 0, 0, 0, 0}}));
+    }
+}
+
+TEST_CASE("describe: the bins go round with the picture: a gradient turned by 180 / b degrees lies in the next one") {
+    const int b = 9;
+    for (int k = 0; k < 2 * b; ++k) {
+        const double angle = (k + 0.5) / b * std::numbers::pi;
+        Image ramp(8, 8, 1);
+        for (int y = 0; y < 8; ++y)
+            for (int x = 0; x < 8; ++x) ramp(y, x, 0) = static_cast<float>(-x * std::sin(angle) - y * std::cos(angle));
+        CHECK(hog::describe(ramp, {.bins = b, .cell = 8}).bin[3 * 8 + 3] == k % b);
+    }
+}
+
+TEST_CASE("describe: brightness and contrast of a channel change nothing, the negative has the same descriptors") {
+    const Image image = noise(8, 16, 3);
+    Image darker = image, negative = image;
+    for (float& x : darker.pixels) x = 0.5f * x + 0.25f;
+    for (float& x : negative.pixels) x = -x;
+    const hog::Config config{.bins = 9, .cell = 4};
+    const Matrix descriptors = hog::describe(image, config).descriptors;
+    check_close("darker", hog::describe(darker, config).descriptors, descriptors, {1e-6f, 0});
+    CHECK(identical(hog::describe(negative, config).descriptors, descriptors));
+}
+
+TEST_CASE("describe: each channel of a cell has length 1, a flat one stays 0, and no bin is negative") {
+    Image image = noise(8, 8, 2);
+    for (int y = 0; y < 8; ++y)
+        for (int x = 0; x < 8; ++x) image(y, x, 1) = 0.5f;
+    const hog::Steps steps = hog::describe(image, {.bins = 7, .cell = 4});
+    CHECK(*std::min_element(steps.bin.begin(), steps.bin.end()) >= 0);
+    CHECK(*std::max_element(steps.bin.begin(), steps.bin.end()) <= 6);
+    for (int cell = 0; cell < 4; ++cell) {
+        double squares = 0;
+        for (int k = 0; k < 7; ++k) {
+            squares += steps.descriptors(cell, k) * steps.descriptors(cell, k);
+            CHECK(steps.descriptors(cell, 7 + k) == 0);
+        }
+        CHECK(squares == Approx(1).epsilon(1e-6));
+    }
+}
+
+TEST_CASE("of_patches: two cells a side, the bin slower than the place of the cell") {
+    // 4 cells across, 2 down, 1 channel of 2 bins; descriptor of cell i is i and 10 + i. Patch 1 holds cells 2 3 6 7
+    const PatchGrid grid{.height = 4, .width = 8, .patch_size = 4, .channels = 1};
+    Matrix descriptors(8, 2);
+    for (int i = 0; i < 8; ++i) {
+        descriptors(i, 0) = static_cast<float>(i);
+        descriptors(i, 1) = static_cast<float>(10 + i);
+    }
+    CHECK(identical(hog::of_patches(descriptors, grid, {.bins = 2, .cell = 2}),
+                    Matrix{{0, 1, 4, 5, 10, 11, 14, 15}, {2, 3, 6, 7, 12, 13, 16, 17}}));
+}
+
+TEST_CASE("roses: an upright edge is drawn as an upright line, a level one as a level line, as long as they are strong") {
+    const int side = 15;
+    const auto drawn = [&](const Matrix& descriptor) { return hog::roses(descriptor, 1, 1, 6, side); };
+    // bin 3 of 6: the gradient at 105 degrees from the vertical, so the edge leans 15 degrees from upright
+    const Image upright = drawn(Matrix{{0, 0, 0, 1, 0, 0}}), level = drawn(Matrix{{1, 0, 0, 0, 0, 0}});
+    int rows = 0, columns = 0;
+    for (int k = 0; k < side; ++k) {
+        bool in_row = false, in_column = false;
+        for (int j = 0; j < side; ++j) {
+            in_row = in_row || upright(k, j, 0) == 1;
+            in_column = in_column || level(j, k, 0) == 1;
+        }
+        rows += in_row;
+        columns += in_column;
+    }
+    CHECK(rows >= 11);
+    CHECK(columns >= 11);
+    CHECK(upright(7, 7, 0) == 1);
+    const Image weak = drawn(Matrix{{0, 0, 0, 0.25f, 0, 0}});
+    CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) < std::count(upright.pixels.begin(), upright.pixels.end(), 1.0f));
+    CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.0f) + std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) ==
+          side * side);
+}
+
+TEST_CASE("hog: images, cells and descriptors that do not fit are refused, and say why") {
+    CHECK_THROWS_WITH(hog::describe(Image(8, 8, 1), {.bins = 9, .cell = 3}),
+                      "hog: an image of 8 x 8 x 1 does not split into cells of 3 pixels with 9 bins; it must be at least 2 x 2");
+    CHECK_THROWS_WITH(hog::of_patches(Matrix(3, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 4}),
+                      "hog: descriptors (3, 9) for 4 patches of 1 cells with 9 numbers");
+    CHECK_THROWS_WITH(hog::of_patches(Matrix(4, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 3}),
+                      "hog: cells of 3 pixels do not fill a patch of side 4; its side must be a multiple of theirs");
+    CHECK_THROWS_WITH(hog::roses(Matrix(3, 9), 2, 2, 9),
+                      "hog: descriptors (3, 9) for a drawing of 2 x 2 cells of side 15 with 9 bins");
+}
+
+TEST_SUITE_END();
