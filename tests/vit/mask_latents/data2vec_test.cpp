@@ -1,0 +1,242 @@
+#include "vit/mask_latents/data2vec.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "tests/fixture_views.h"
+#include "tests/temporary_folder.h"
+
+TEST_SUITE_BEGIN("data2vec");
+
+static data2vec::Config golden_config(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    CHECK(!golden.flag("normalize_before"));
+    CHECK(golden.flag("learned_pos"));
+    CHECK(golden.flag("layernorm_embedding"));
+    CHECK(golden.flag("ema_transformer_layers_only"));
+    CHECK(file.metadata_text("activation_fn") == "gelu");
+    return {.width = file.metadata_int("embed_dim"),
+            .depth = file.metadata_int("layers"),
+            .heads = file.metadata_int("attention_heads"),
+            .mlp_width = file.metadata_int("ffn_embed_dim"),
+            .average_layers = file.metadata_int("average_top_k_layers"),
+            .head_layers = file.metadata_int("head_layers"),
+            .normalise_tokens = golden.flag("layer_norm_target_layer"),
+            .normalise_channels = golden.flag("instance_norm_target_layer"),
+            .normalise_average = golden.flag("layer_norm_targets"),
+            .beta = static_cast<float>(file.metadata_double("loss_beta")),
+            .loss_scale = static_cast<float>(file.metadata_double("loss_scale")),
+            .average = {.start = file.metadata_double("ema_decay"),
+                        .end = file.metadata_double("ema_end_decay"),
+                        .updates = file.metadata_int("ema_anneal_end_step")},
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
+            .words = file.metadata_int("vocab_size"),
+            .positions = file.metadata_int("max_source_positions"),
+            .padding_word = file.metadata_int("pad"),
+            .mask_word = file.metadata_int("mask_idx")};
+}
+
+TEST_CASE("parity: student, teacher, targets, the loss, every gradient and the teacher's next weights") {
+    for (const std::string& path : golden_files("data2vec")) {
+        const Golden golden(path);
+        const data2vec::Config config = golden_config(golden);
+        Random random(1);
+        const data2vec::Weights w = data2vec::make_weights(config, random);
+        golden.load_weights(data2vec::parameters(w, config));
+        const int B = golden.file.metadata_int("batch_size"), T = dimensions_of(golden, "input.src_tokens")[1], H = config.heads;
+        Tape tape;
+        const data2vec::TextModelSteps all =
+            data2vec::forward(golden.integers("input.src_tokens"), golden.integers("input.target_tokens"), T, w, config);
+        golden.check("embeddings", all.embedding.embeddings.value());
+        check_stack(golden, all.steps.student, config.depth,
+                    {{"layers.#.after_attention", Step::after_attention},
+                     {"layers.#.fc_result", Step::mlp_output},
+                     {"layers.#.output", Step::output}});
+        for (int l = 0; l < config.depth; ++l) {
+            const Matrix mean = mean_over_heads(all.steps.student.blocks[l].attention.weights.value(), H, B);  // (B*T, T)
+            golden.check("layers." + std::to_string(l) + ".attention_probs", sequence_second(mean, B));
+        }
+        golden.check("teacher.embeddings", all.teacher_embedding.embeddings.value());
+        check_stack(golden, all.targets.teacher, config.depth,
+                    {{"teacher.layers.#.fc_result", Step::mlp_output}, {"teacher.layers.#.output", Step::output}});
+        for (int k = 0; k < config.average_layers; ++k) {
+            const int layer = config.depth - config.average_layers + k;
+            golden.check("target_layers." + std::to_string(layer), all.targets.layers[k]);
+        }
+        golden.check("target_average", all.targets.average);
+        golden.check("targets", all.targets.targets);
+        Matrix hidden(B, T);
+        for (const int row : all.steps.hidden) hidden[row] = 1;
+        golden.check_integers("masked_positions", integers_of(hidden));
+        golden.check("masked_targets", all.steps.targets);
+        golden.check("prediction", all.steps.prediction.value());
+        golden.check("loss_per_token", transpose(data2vec::token_losses(all.steps, config).value()));
+        golden.check_integers("sample_size", {static_cast<int>(all.steps.hidden.size())});
+        const Var loss = data2vec::loss(all.steps, config);
+        golden.check("loss", loss.value());
+        backward(loss);
+        check_gradients(data2vec::parameters(w, config), golden);
+        const int update = golden.file.metadata_int("num_updates");
+        golden.check("ema_decay", static_cast<float>(decay_at(config.average, update)));
+        data2vec::update_teacher(w, config, update);
+        const std::string teacher = "encoder._ema.";
+        for (const Parameter& parameter : data2vec::parameters(w, config))
+            if (parameter.name.rfind(teacher, 0) == 0)
+                golden.check("ema." + parameter.name.substr(teacher.size()), published_value(parameter));
+        golden.check_all_used();
+    }
+}
+
+// --- what must be true of it ---
+
+static data2vec::Config small_config() {
+    return {.width = 8,
+            .depth = 3,
+            .heads = 2,
+            .mlp_width = 12,
+            .average_layers = 2,
+            .head_layers = 1,
+            .average = {.start = 0.5, .end = 1, .updates = 4},
+            .words = 12,
+            .positions = 6,
+            .padding_word = 1,
+            .mask_word = 11};
+}
+
+TEST_CASE("embed_text: the i-th word that is not padding stands at row i + 2 of the table, padding at row 1 with a row of zeros") {
+    const data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
+    const data2vec::TextSteps steps = data2vec::embed_text({5, 6, 7, /* next text */ 5, 1, 1}, 3, w.student, config);
+    CHECK(steps.positions == std::vector<int>{2, 3, 4, 2, 1, 1});
+    for (int j = 0; j < 8; ++j) CHECK(steps.rows.value()(4, j) == 0);
+    CHECK(identical(slice_rows(steps.rows.value(), 0, 1), slice_rows(steps.rows.value(), 3, 1)));
+    CHECK_THROWS_WITH(data2vec::embed_text({5, 5, 5, 5, 5, 5, 5}, 7, w.student, config),
+                      "data2vec: text 0 has 7 words, there are 6 positions");
+}
+
+TEST_CASE("a fresh teacher is the student: without a hidden word it would see what the student sees") {
+    const KeepSteps keep;
+    const data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
+    const std::vector<int> words{5, 6, 7, 8}, student_words{5, 6, 11, 8};
+    const data2vec::TextModelSteps all = data2vec::forward(student_words, words, 4, w, config);
+    const data2vec::TextSteps same = data2vec::embed_text(words, 4, w.student, config);
+    CHECK(identical(all.teacher_embedding.rows.value(), same.rows.value()));
+    CHECK(difference(all.teacher_embedding.rows.value(), all.embedding.rows.value(), {0, 0}) != "");
+}
+
+TEST_CASE("make_targets: what the MLP adds, before residual connection and norm; each layer has mean 0 and variance 1 per token") {
+    data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
+    const Matrix rows = normal_matrix(random, 4, 8);
+    config.normalise_tokens = false;
+    const data2vec::Targets raw = data2vec::make_targets(rows, {.segments = Segments::equal(1, 4)}, w, config);
+    CHECK(identical(raw.layers[0], raw.teacher.blocks[1].mlp.output.value()));
+    CHECK(identical(raw.layers[1], raw.teacher.blocks[2].mlp.output.value()));
+    CHECK(raw.average(2, 3) == Approx((raw.layers[0](2, 3) + raw.layers[1](2, 3)) / 2));
+    config.normalise_tokens = true;
+    const data2vec::Targets normed = data2vec::make_targets(rows, {.segments = Segments::equal(1, 4)}, w, config);
+    double sum = 0, squares = 0;
+    for (int j = 0; j < 8; ++j) {
+        sum += normed.layers[0](1, j);
+        squares += normed.layers[0](1, j) * normed.layers[0](1, j);
+    }
+    CHECK(std::abs(sum) < 1e-5);
+    CHECK(squares / 8 == Approx(1).epsilon(0.01));
+}
+
+TEST_CASE("make_targets: normalise_channels takes mean and variance over the tokens of one sequence, not of the batch") {
+    data2vec::Config config = small_config();
+    config.normalise_tokens = false;
+    config.normalise_channels = true;
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
+    const Matrix rows = normal_matrix(random, 8, 8);
+    const data2vec::Targets targets = data2vec::make_targets(rows, {.segments = Segments::equal(2, 4)}, w, config);
+    for (int b = 0; b < 2; ++b) {
+        double sum = 0;
+        for (int t = 0; t < 4; ++t) sum += targets.layers[0](b * 4 + t, 5);
+        CHECK(std::abs(sum) < 1e-5);
+    }
+}
+
+TEST_CASE("the core reads rows, whatever they were: without words there is no vocabulary, and it predicts all the same") {
+    data2vec::Config config = small_config();
+    config.words = 0;
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
+    CHECK(!w.student.words);
+    for (const Parameter& parameter : data2vec::parameters(w, config)) CHECK(parameter.name.find("embed") == std::string::npos);
+    const Matrix patches = normal_matrix(random, 6, 8);
+    const Attending how{.segments = Segments::equal(2, 3)};
+    const data2vec::Targets targets = data2vec::make_targets(patches, how, w, config);
+    const data2vec::Steps steps = data2vec::predict(patches, {{0, 1, 0}, {1, 0, 0}}, how, targets.targets, w, config);
+    CHECK(steps.hidden == std::vector<int>{1, 3});
+    CHECK(steps.prediction.rows() == 2);
+    CHECK(identical(slice_rows(steps.targets, 1, 1), slice_rows(targets.targets, 3, 1)));
+}
+
+TEST_CASE("no gradient reaches the teacher") {
+    const data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
+    const Tape tape;
+    backward(data2vec::loss(data2vec::forward({5, 6, 11, 8}, {5, 6, 7, 8}, 4, w, config).steps, config));
+    CHECK(w.teacher.blocks[0].mlp.expand.weight.gradient().empty());
+    CHECK(w.teacher.words.gradient().empty());
+    CHECK_FALSE(w.student.blocks[0].mlp.expand.weight.gradient().empty());
+}
+
+TEST_CASE("update_teacher: blocks move by 1 - tau, embeddings are copied") {
+    const data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random);
+    data2vec::Weights student = w;
+    const float before = w.student.blocks[1].mlp.expand.weight.value()(2, 3);
+    student.student.blocks[1].mlp.expand.weight.value()(2, 3) = before + 1;
+    student.student.words.value()(4, 4) = 100;
+    data2vec::update_teacher(w, config, 2);  // tau = 1 - 0.5 * (1 - 2 / 4) = 0.75
+    CHECK(w.teacher.blocks[1].mlp.expand.weight.value()(2, 3) == Approx(before + 0.25));
+    CHECK(w.teacher.words.value()(4, 4) == 100);
+}
+
+TEST_CASE("loss: squares below beta, straight beyond, summed; by hand") {
+    data2vec::Config config{.width = 4, .beta = 2, .loss_scale = 0.5f};
+    data2vec::Steps steps;
+    steps.prediction = Var(Matrix{{1, -6}, {2, 0}});
+    steps.targets = Matrix(2, 2);
+    // e^2 / 4 for 1: 0.25; |e| - 1 for -6 and 2: 5 and 1
+    check_close("tokens", data2vec::token_losses(steps, config).value(), {{5.25f}, {1}});
+    CHECK(data2vec::loss(steps, config).value()(0, 0) == Approx(0.5 * 6.25));
+    CHECK(data2vec::mean_loss(steps, config).value()(0, 0) == Approx(0.5 * 6.25 / 2));
+    config.beta = 0;
+    config.loss_scale = 0;  // 1 / sqrt(4)
+    CHECK(data2vec::loss(steps, config).value()(0, 0) == Approx(0.5 * 41));
+}
+
+TEST_CASE("spread: 0 when all targets are the same, else the mean standard deviation") {
+    CHECK(data2vec::spread({{3, 4}, {3, 4}}) == 0);
+    CHECK(data2vec::spread({{0, 4}, {2, 4}}) == 0.5);  // 1 and 0
+}
+
+TEST_CASE("data2vec: a config or words that do not fit are refused, and say why") {
+    data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random);
+    CHECK_THROWS_WITH(data2vec::forward({5, 6}, {5, 6}, 2, w, config), "data2vec: nothing is hidden, so there is nothing to predict");
+    CHECK_THROWS_WITH(data2vec::forward({5, 11}, {6, 6}, 2, w, config),
+                      "data2vec: the student reads word 5 at place 0, the teacher 6; they differ only where one is hidden");
+    CHECK_THROWS_WITH(data2vec::forward({5, 11, 6}, {5, 6, 6}, 2, w, config),
+                      "data2vec: 3 words are not a whole number of sequences of 2");
+    config.average_layers = 4;
+    CHECK_THROWS_WITH(data2vec::make_weights(config, random),
+                      "data2vec: 4 of 3 blocks make the target, with MLPs of 12; it needs at least one, and no more than there are");
+    config = small_config();
+    config.head_layers = 3;
+    CHECK_THROWS_WITH(data2vec::make_weights(config, random), "data2vec: a head of 3 layers; it has 1 or 2");
+}
+
+TEST_SUITE_END();
