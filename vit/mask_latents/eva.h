@@ -6,7 +6,7 @@
 //   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   D width   F width of the
 //            teacher's features   M hidden patches of the whole batch   h heads   T rows of the relative table
 //   differs  from the published code: the teacher's features and the mask come in as arguments; no drop path
-//   neighbour  simmim.h (vit/mask_pixels) has the same encoder and predicts pixels; beit_v2.h predicts codes of such features
+//   neighbour  simmim.h (vit/mask_pixels) has the same encoder and predicts pixels
 //   next     eva.cpp, then its walkthrough
 #pragma once
 #include <optional>

@@ -13,12 +13,11 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/ridge_probe.h"
 #include "nn/training/train.h"
 #include "vit/mask_latents/data2vec.h"
 #include "vit/mask_pixels/masking.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/oriented_patches.h"
-#include "walkthroughs/lesson/ridge_probe.h"
 
 struct Choices {
     int steps = 300;

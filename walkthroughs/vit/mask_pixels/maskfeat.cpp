@@ -18,7 +18,7 @@
 #include "vit/mask_pixels/maskfeat.h"
 #include "vit/mask_pixels/masking.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/oriented_patches.h"
+#include "walkthroughs/lesson/plane_waves.h"
 #include "walkthroughs/lesson/restoring.h"
 
 struct Choices {
@@ -257,7 +257,7 @@ static void step_5_against_mae(Lesson& lesson, const Choices& choices, int seed)
     lesson.why("all patches of a picture have the same direction, and each begins its stripes elsewhere. The direction of a hidden "
                "patch can be read off its neighbours, its pixels cannot: the best that MAE can do is their mean, grey. Both see the "
                "same pictures; the target alone decides whether there is anything to learn.");
-    lesson.predict("the explained part of the pixels when all patches share one phase: one line of oriented_patches.cpp.");
+    lesson.predict("the explained part of the pixels when all patches share one phase: one line of plane_waves.cpp.");
     lesson.claim_at_least("part of the hidden HOG that MaskFeat explains", of_features.y.back(), 0.8);
     lesson.claim_at_most("part of the hidden pixels that MAE explains", of_pixels.y.back(), 0.05);
 }

@@ -17,7 +17,6 @@
 #include "vit/mask_pixels/masking.h"
 #include "vit/mask_pixels/videomae.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/oriented_patches.h"
 
 using videomae::Clip;
 
@@ -27,6 +26,7 @@ struct Choices {
     int moving_steps = 200;
     int side = 2;         // places along a side of the frame
     double rate = 5e-3;
+    std::string video;    // files, separated by commas
 };
 
 static const int test_clips = 200;
@@ -78,6 +78,32 @@ static Clip moving_clip(Random& random, const videomae::Config& config) {
     return clip;
 }
 
+// For a video that is given: three places along a side, each of 8 x 8 pixels.
+static videomae::Config video_config() {
+    videomae::Config config = toy_config(3);
+    config.grid = {.height = 24, .width = 24, .patch_size = 8};
+    return config;
+}
+
+// The first frames of a video, in the size that the model reads, their light 0 ... 1 moved to -1 ... 1.
+static Clip read_video(const std::string& files, const videomae::Config& config) {
+    std::vector<Image> frames;
+    for (std::size_t begin = 0; begin < files.size();) {
+        const std::size_t end = std::min(files.find(',', begin), files.size());
+        for (const Image& frame : read_images(files.substr(begin, end - begin))) frames.push_back(frame);
+        begin = end + 1;
+    }
+    require(static_cast<int>(frames.size()) >= config.frames, files, ": ", static_cast<int>(frames.size()), " frames, a clip has ",
+            config.frames);
+    Clip clip;
+    for (int t = 0; t < config.frames; ++t) {
+        require(frames[t].channels == 3, files, ": frame ", t, " is ", shape(frames[t]), ", it must have 3 channels (PPM)");
+        const Image small = resize_bilinear_antialiased(frames[t], config.grid.height, config.grid.width);
+        clip.push_back(normalise(small, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}));
+    }
+    return clip;
+}
+
 using DrawClip = Clip (*)(Random&, const videomae::Config&);
 
 static std::vector<Clip> draw_clips(Random& random, int count, DrawClip draw, const videomae::Config& config) {
@@ -117,9 +143,8 @@ static std::vector<Captioned> slots(const Clip& clip, const Matrix& mask, const 
 
 // --- one clip, step by step ---
 
-static Clip step_1_cubes(Lesson& lesson, Random& random, const videomae::Config& config) {
+static void step_1_cubes(Lesson& lesson, const Clip& clip, const videomae::Config& config) {
     lesson.step("What is a token of a video?", "a cube of t x P x P pixels", "section 3.3");
-    const Clip clip = moving_clip(random, config);
     lesson.code();
     const Matrix cubes = videomae::cubes_of(clip, config);  // (N, F)
     lesson.pictures(slots(clip, Matrix(1, cubes.rows), config, lesson.colours));
@@ -127,7 +152,6 @@ static Clip step_1_cubes(Lesson& lesson, Random& random, const videomae::Config&
     lesson.why("a clip of ", config.frames, " frames is cut into ", videomae::time_slots(config), " slots of ", config.tubelet,
                " frames, each of them into ", config.grid.count(), " places: ", cubes.rows, " tokens, ", cubes.cols,
                " numbers each. Two frames that differ little share a token, which halves the work; what differs between them is in it.");
-    return clip;
 }
 
 static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, const videomae::Config& config) {
@@ -273,11 +297,13 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const videomae::Config config = toy_config(choices.side);
+    const videomae::Config config_of_clip = choices.video.empty() ? config : video_config();
     Random random(seed);
-    const videomae::Weights w = videomae::make_weights(config, random);
-    const Clip clip = step_1_cubes(lesson, random, config);
-    const Matrix mask = step_2_tubes(lesson, random, clip, config);
-    step_3_forward(lesson, clip, mask, w, config);
+    const Clip clip = choices.video.empty() ? moving_clip(random, config) : read_video(choices.video, config_of_clip);
+    const videomae::Weights w = videomae::make_weights(config_of_clip, random);
+    step_1_cubes(lesson, clip, config_of_clip);
+    const Matrix mask = step_2_tubes(lesson, random, clip, config_of_clip);
+    step_3_forward(lesson, clip, mask, w, config_of_clip);
     step_4_still(lesson, config, choices, seed);
     step_5_moving(lesson, config, choices, seed);
 }
@@ -287,6 +313,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps on clips that do not move, for each kind of mask", 1, 100'000);
     options.add("moving-steps", choices.moving_steps, "training steps on clips that move", 1, 100'000);
+    options.add("video", choices.video, "PPM files with a comma between them, or one P6 file of 8 frames, to cut into cubes");
     options.add("side", choices.side, "places along a side of the frame, 2 or 3; 3 learns later", 2, 3);
     options.add("rate", choices.rate, "learning rate", 0, 1);
     options.add("batch", choices.batch, "clips in a step", 1, 1000);

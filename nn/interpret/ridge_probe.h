@@ -1,7 +1,7 @@
 // ridge_probe.h: what can be read off features by a linear classifier: ridge regression to one-hot labels.
 //
 //   shows    what a model has learned, without training it any further; the closed form needs no learning rate that could be at fault
-//   source   Hoerl and Kennard 1970: W = (X^T X + lambda I)^-1 X^T Y, X with a column of ones
+//   source   Hoerl and Kennard 1970: W = (X^T X + lambda n I)^-1 X^T Y, X (n, D + 1) with a column of ones
 #pragma once
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/ridge_probe.h"
+#include "nn/interpret/ridge_probe.h"
 
 #include <cmath>
 #include <utility>
@@ -34,7 +34,7 @@ double ridge_probe(const Matrix& features, const std::vector<int>& labels, const
             static_cast<int>(test_labels.size()), " labels");
     for (const int label : labels) require(label >= 0 && label < classes, "ridge_probe: label ", label, " of ", classes, " classes");
     const int D = features.cols + 1;
-    Table gram = zeros(D, D), W = zeros(D, classes);  // X^T X + lambda n I, X^T Y
+    Table gram = zeros(D, D), W = zeros(D, classes);  // X^T X + lambda n I (D, D) and X^T Y (D, classes)
     for (int i = 0; i < features.rows; ++i)
         for (int a = 0; a < D; ++a) {
             for (int b = 0; b < D; ++b) gram[a][b] += feature(features, i, a) * feature(features, i, b);

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/ridge_probe.h"
+#include "nn/interpret/ridge_probe.h"
 
 #include "nn/base/random.h"
 #include "tests/test.h"
