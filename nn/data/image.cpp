@@ -28,6 +28,8 @@ class PnmReader {
 public:
     PnmReader(std::string_view given, std::string_view source) : bytes(given), source(source) {}
 
+    std::size_t place() const { return at; }  // behind what was read
+
     Image whole_image() {
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
         const bool known = kind == '2' || kind == '3' || kind == '5' || kind == '6';
@@ -115,6 +117,18 @@ private:
 }  // namespace
 
 Image parse_image(std::string_view bytes, std::string_view source) { return PnmReader(bytes, source).whole_image(); }
+
+std::vector<Image> parse_images(std::string_view bytes, std::string_view source) {
+    std::vector<Image> images;
+    for (std::size_t begin = 0; begin < bytes.size() || images.empty();) {
+        PnmReader reader(bytes.substr(begin), source);
+        images.push_back(reader.whole_image());
+        begin += reader.place();
+    }
+    return images;
+}
+
+std::vector<Image> read_images(const std::string& path) { return parse_images(read_file(path), path); }
 
 Image read_image(const std::string& path) { return parse_image(read_file(path), path); }
 

@@ -41,6 +41,11 @@ Image read_image(const std::string& path);
 // The same from bytes in memory; `source` names them in messages.
 Image parse_image(std::string_view bytes, std::string_view source);
 
+// All pictures of a file, one after the other: the frames of a clip. P2 and P3 hold one.
+//   throws  as above; bytes in a message are counted from the beginning of their picture
+std::vector<Image> read_images(const std::string& path);
+std::vector<Image> parse_images(std::string_view bytes, std::string_view source);
+
 // Writes 8-bit PGM (1 channel) or PPM (3 channels), by temporary file and rename; values are clamped to 0 ... 1.
 void write_image(const std::string& path, const Image& image);
 

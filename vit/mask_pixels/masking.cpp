@@ -54,6 +54,15 @@ Matrix hide(const std::vector<int>& permutations, int places, int begin, int end
     return mask;
 }
 
+Matrix draw_masks(Random& random, int count, int places, int hidden) {
+    std::vector<int> permutations;
+    for (int b = 0; b < count; ++b) {
+        const std::vector<int> one = permutation(random, places);
+        permutations.insert(permutations.end(), one.begin(), one.end());
+    }
+    return hide(permutations, places, 0, hidden);
+}
+
 static std::vector<int> rows_marked(const Matrix& mask, float mark) {
     std::vector<int> rows;
     for (std::size_t k = 0; k < mask.size(); ++k)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nn/autograd/variable.h"
+#include "nn/base/random.h"
 
 // --- choosing ---
 
@@ -24,6 +25,9 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
 // A mask: the places that stand at entries begin ... end - 1 of a permutation are hidden. (permutations, places)
 //   throws        std::invalid_argument when one is no permutation, or there are no such entries
 Matrix hide(const std::vector<int>& permutations, int places, int begin, int end);
+
+// Masks for `count` images, each of which hides `hidden` of its places at random: (count, places).
+Matrix draw_masks(Random& random, int count, int places, int hidden);
 
 // The rows of the hidden patches, and of the visible ones, in a matrix that has N rows for each image: image by image, in order.
 //   mask     (B, N), 1 = hidden

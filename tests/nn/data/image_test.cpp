@@ -251,3 +251,15 @@ TEST_CASE("read_image: a PNG and a JPEG are named") {
     CHECK(refusal("\xFF\xD8\xFF\xE0") == none + "; it looks like a JPEG picture; convert it to PPM: magick FILE FILE.ppm");
     CHECK(refusal("no picture") == none);
 }
+
+TEST_CASE("parse_images: two pictures in a row, of different sizes; a plain file holds one") {
+    const std::string first = std::string("P5 2 1 255\n") + '\0' + '\xff', second = "P5 1 1 255\n\x33";
+    const std::vector<Image> images = parse_images(first + second, "clip");
+    REQUIRE(images.size() == 2);
+    CHECK(images[0].pixels == std::vector<float>{0, 1});
+    CHECK(images[1].pixels == std::vector<float>{0.2f});
+    CHECK(parse_images("P2 1 1 4 2", "plain").size() == 1);
+    CHECK(error_of([&] { parse_images(first + "P5 1 2 255\n\x33", "clip"); }) ==
+          "clip: 2 x 1 x 1 needs 2 bytes of samples, the file holds 1");
+    CHECK(error_of([&] { parse_images("", "clip"); }) == error_of([&] { parse_image("", "clip"); }));
+}

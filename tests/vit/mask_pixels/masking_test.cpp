@@ -1,5 +1,6 @@
 #include "vit/mask_pixels/masking.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/autograd/operations.h"
@@ -79,6 +80,15 @@ TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something ke
     CHECK(masked_mean(Matrix(2, 1, 7), Matrix(1, 2), 1e-5f).value()(0, 0) == 0);
     CHECK(without_place(error_of([] { masked_mean(Matrix(3, 1), Matrix(1, 2)); })) ==
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
+}
+
+TEST_CASE("draw_masks: every image hides as many places as asked, and not always the same") {
+    Random random(1);
+    const Matrix mask = draw_masks(random, 50, 9, 4);
+    Matrix often(1, 9);
+    add_sum_of_rows(often, mask);
+    for (int b = 0; b < 50; ++b) CHECK(std::count(mask.row(b), mask.row(b) + 9, 1.0f) == 4);
+    for (const float times : often) CHECK(std::abs(times - 50 * 4 / 9.0f) < 15);
 }
 
 TEST_CASE("hidden_rows and visible_rows: image by image, in the order of the picture") {

@@ -1,0 +1,38 @@
+#include "nn/interpret/ridge_probe.h"
+
+#include "nn/base/random.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("ridge_probe");
+
+TEST_CASE("ridge_probe: classes that a line separates are found, whatever number is added to all features") {
+    Random random(1);
+    for (const float offset : {0.0f, 10.0f}) {
+        Matrix features = normal_matrix(random, 200, 2), test = normal_matrix(random, 100, 2);
+        std::vector<int> labels, test_labels;
+        for (int i = 0; i < 200; ++i) labels.push_back(features(i, 0) > 0);
+        for (int i = 0; i < 100; ++i) test_labels.push_back(test(i, 0) > 0);
+        for (float& x : features) x += offset;
+        for (float& x : test) x += offset;
+        CHECK(ridge_probe(features, labels, test, test_labels, 2) > 0.9);
+    }
+}
+
+TEST_CASE("ridge_probe: features that know nothing give chance") {
+    Random random(2);
+    const Matrix features = normal_matrix(random, 800, 3), test = normal_matrix(random, 800, 3);
+    std::vector<int> labels, test_labels;
+    for (int i = 0; i < 800; ++i) {
+        labels.push_back(random.below(4));
+        test_labels.push_back(random.below(4));
+    }
+    CHECK(ridge_probe(features, labels, test, test_labels, 4) == Approx(0.25).epsilon(0.3));
+}
+
+TEST_CASE("ridge_probe: labels that do not fit are refused") {
+    CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
+                      "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels");
+    CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, 2}, Matrix(2, 3), {0, 1}, 2), "ridge_probe: label 2 of 2 classes");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,222 @@
+// eva.cpp: a model learns the concepts of a teacher at places that it cannot see.
+//
+//   paper    Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022, arXiv 2211.07636
+//   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that names of directions come out right
+//            although no name was ever given
+//   symbols  N patches   F numbers of a teacher's feature   M hidden patches
+//   next     ../mask_pixels/maskfeat.cpp predicts a feature made by hand
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/norm.h"
+#include "nn/training/train.h"
+#include "vit/mask_latents/eva.h"
+#include "vit/mask_pixels/masking.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/plane_waves.h"
+
+static const float pi = 3.14159265f;
+static const int directions = 6, hidden = 4, test_images = 300;
+
+struct Choices {
+    int steps = 500;
+    double noise = 0.1;  // of the teacher, standard deviation of each number
+};
+
+static eva::Config toy_config() {
+    return {.grid = {.height = 18, .width = 18, .patch_size = 6}, .width = 32, .depth = 2, .heads = 4, .mlp_width = 64, .feature_width = 16};
+}
+
+// A frozen teacher that knows six concepts: the same unit vector for every patch of the same direction, and noise.
+struct Teacher {
+    Matrix concepts;  // (6, F)
+    float noise;
+};
+
+static Teacher make_teacher(Random& random, double noise) {
+    return {unit_rows(normal_matrix(random, directions, toy_config().feature_width)).value(), static_cast<float>(noise)};
+}
+
+// Pictures with the teacher's features of all their patches.
+struct Batch {
+    std::vector<Image> images;
+    std::vector<int> direction;  // B*N
+    Matrix features;             // (B*N, F)
+    Matrix mask;                 // (B, N)
+};
+
+static Batch draw_batch(Random& random, const Teacher& teacher, int count) {
+    const PatchGrid grid = toy_config().grid;
+    Batch batch;
+    for (int b = 0; b < count; ++b) {
+        const int first = random.below(directions);  // row r of the picture has direction first + r
+        std::vector<float> angles;
+        for (int n = 0; n < grid.count(); ++n) {
+            batch.direction.push_back((first + n / grid.across()) % directions);
+            angles.push_back(pi / directions * static_cast<float>(batch.direction.back()));
+        }
+        batch.images.push_back(oriented_patches(random, grid, angles));
+    }
+    const Matrix concepts = gather_rows(teacher.concepts, batch.direction).value();
+    const Matrix noise = normal_matrix(random, concepts.rows, concepts.cols, teacher.noise);
+    batch.features = add(concepts, noise).value();
+    batch.mask = draw_masks(random, count, grid.count(), hidden);
+    return batch;
+}
+
+// How often the concept nearest to the prediction is the right one.
+static double right_concepts(const eva::Steps& steps, const Batch& batch, const Teacher& teacher) {
+    const Matrix cosines = matmul_transposed(unit_rows(steps.prediction), teacher.concepts).value();  // (M, 6)
+    double right = 0;
+    for (int i = 0; i < cosines.rows; ++i) right += argmax_row(cosines, i) == batch.direction[steps.hidden[i]];
+    return right / cosines.rows;
+}
+
+// The loss of the same answer everywhere, the best such: the direction of the mean of all features.
+static double constant_answer(const Batch& batch) {
+    const Matrix features = gather_rows(batch.features, hidden_rows(batch.mask)).value();
+    Matrix mean(1, features.cols);
+    const Matrix units = unit_rows(features).value();
+    add_sum_of_rows(mean, units);
+    return -static_cast<double>(sum(matmul_transposed(units, unit_rows(mean))).value()(0, 0)) / features.rows;
+}
+
+// The loss of whoever knows every concept, and not the noise.
+static double best_possible(const Batch& batch, const Teacher& teacher) {
+    const std::vector<int> rows = hidden_rows(batch.mask);
+    std::vector<int> direction;
+    for (const int row : rows) direction.push_back(batch.direction[row]);
+    const Var u = gather_rows(teacher.concepts, direction), v = unit_rows(gather_rows(batch.features, rows));
+    return -mean(row_sums(multiply(u, v))).value()(0, 0);
+}
+
+// --- one picture, step by step ---
+
+static Batch step_1_teacher(Lesson& lesson, Random& random, const Teacher& teacher) {
+    lesson.step("What is to be predicted?", "t = teacher(whole picture)   (N, F)", "section 2.1");
+    lesson.code();
+    const Batch batch = draw_batch(random, teacher, 1);
+    Image light = batch.images[0];
+    for (float& x : light.pixels) x = 0.5f + 0.5f * x;
+    lesson.pictures({{"the picture", picture(light, lesson.colours)},
+                     {"t: a row for each patch", heat_map(batch.features, lesson.colours)}});
+    lesson.why("the teacher stands for CLIP. It has a concept for each of ", directions, " directions: a vector of ",
+               teacher.concepts.cols, " numbers, plus noise of its own. Rows of the same direction look alike, and it says so of ",
+               "every patch, since it sees the whole picture. The student is never told how many concepts there are.");
+    return batch;
+}
+
+static eva::Steps step_2_student(Lesson& lesson, const Batch& batch, const eva::Weights& w, const eva::Config& config) {
+    lesson.step("What does the student see?", "x (1 - m) + mask_token m");
+    lesson.code();
+    const eva::Steps steps = eva::forward(batch.images, batch.mask, w, config);
+    lesson.matrix("mask", reshape(batch.mask, config.grid.down(), config.grid.across()));
+    lesson.why("the encoder and the covered patches are SimMIM's. A row of the picture may be hidden as a whole: then the rows ",
+               "above and below tell, because the directions go on by 30 degrees from row to row.");
+    return steps;
+}
+
+static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& batch) {
+    lesson.step("How is it judged?", "-mean cos(prediction, t) over the M hidden patches");
+    lesson.code(2);
+    const Var cosines = eva::cosines(steps, batch.features);  // (M, 1)
+    const Var loss = eva::loss(steps, batch.features);        // (1, 1)
+    lesson.matrix("cosines", transpose(cosines.value()));
+    lesson.why("the loss is ", fixed(loss.value()(0, 0)), ". Lengths do not count, so neither has to be normalised. A gradient is "
+               "v - (u.v) u, divided by the length of the prediction: it lies across the prediction and can only turn it.");
+    lesson.predict("the loss of a model that gives the same answer everywhere. It is not 0.");
+}
+
+// --- training ---
+
+namespace {
+struct Student : Objective {
+    const Teacher& teacher;
+    const eva::Weights& w;
+    const eva::Config& config;
+    Random random;
+
+    Student(const Teacher& teacher, const eva::Weights& w, const eva::Config& config, int seed)
+        : teacher(teacher), w(w), config(config), random(seed) {}
+
+    Var loss(int) override {
+        const Batch batch = draw_batch(random, teacher, 64);
+        return eva::loss(eva::forward(batch.images, batch.mask, w, config), batch.features);
+    }
+};
+
+struct Judge : Watcher {
+    const Student& student;
+    const Batch& test;
+    Progress progress;
+    int steps;
+    Series loss{.name = "loss at hidden places", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
+
+    Judge(const Student& student, const Batch& test, int steps)
+        : student(student), test(test), progress("training", steps), steps(steps) {}
+
+    bool after_step(int step, float value) override {
+        progress.update(step, value);
+        if (step == 0 || (step + 1) % std::max(1, steps / 10) == 0) measure(step + 1);
+        return true;
+    }
+
+    void measure(int step) {
+        const NoTape evaluation;
+        const eva::Steps steps_of_test = eva::forward(test.images, test.mask, student.w, student.config);
+        loss.x.push_back(static_cast<float>(step));
+        loss.y.push_back(eva::loss(steps_of_test, test.features).value()(0, 0));
+        right.x.push_back(static_cast<float>(step));
+        right.y.push_back(static_cast<float>(right_concepts(steps_of_test, test, student.teacher)));
+    }
+};
+}  // namespace
+
+static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weights& w, const eva::Config& config,
+                         const Choices& choices, int seed) {
+    lesson.step("Does it learn the concepts?", "", "300 pictures that it has never seen");
+    Random random(1'000'000 + seed);
+    const Batch test = draw_batch(random, teacher, test_images);
+    Student student(teacher, w, config, seed);
+    Judge judge(student, test, choices.steps);
+    const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64};
+    train(student, nothing_decays(variables(eva::parameters(w, config))), recipe, &judge);
+    std::vector<std::vector<std::string>> rows{{"after step", "loss", "right concept"}};
+    for (std::size_t k = 0; k < judge.loss.x.size(); ++k)
+        rows.push_back({text(static_cast<int>(judge.loss.x[k])), fixed(judge.loss.y[k], 3), fixed(judge.right.y[k], 3)});
+    lesson.curves({judge.loss, judge.right});
+    lesson.table(rows);
+    const double constant = constant_answer(test), best = best_possible(test, teacher);
+    lesson.why("the best constant answer has ", fixed(constant, 3), ", since the mean of all concepts has a positive cosine with "
+               "each: that, and not 0, is the baseline. Whoever knows the concepts and not the noise has ", fixed(best, 3),
+               ", so -1 is out of reach. The nearest concept is the right one in ", fixed(100 * judge.right.y.back(), 1),
+               " % of the hidden patches (chance: ", fixed(100.0 / directions, 1), " %). No codebook told the student that there are ",
+               directions, " of them.");
+    lesson.predict("the last loss with --noise 0.3, and the share of right concepts.");
+    lesson.claim_at_least("share of hidden patches with the right concept", judge.right.y.back(), 0.9);
+    lesson.claim_at_most("of the way from constant to best possible, left",
+                         (judge.loss.y.back() - best) / (constant - best), 0.15);
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const eva::Config config = toy_config();
+    Random random(seed);
+    const Teacher teacher = make_teacher(random, choices.noise);
+    const eva::Weights w = eva::make_weights(config, random, 0.02f);
+    const Batch batch = step_1_teacher(lesson, random, teacher);
+    const eva::Steps steps = step_2_student(lesson, batch, w, config);
+    step_3_loss(lesson, steps, batch);
+    step_4_train(lesson, teacher, w, config, choices, seed);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/mask_latents/eva", "The concepts of a teacher, learned through a mask.", "3 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "training steps", 1, 100'000);
+    options.add("noise", choices.noise, "standard deviation of the teacher's noise", 0, 1);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
