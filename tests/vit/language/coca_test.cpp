@@ -4,6 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/norm.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
@@ -94,6 +95,124 @@ TEST_CASE("coca: every step of the three parts, both losses and every gradient e
         check_gradients(parameters, golden);
         golden.check_all_used();
     }
+}
+
+// --- properties ---
+
+// 4 x 6 pixels in patches of 2, so N = 6; Dv = 12, D = 8, Q = 4, V = 11, captions of at most 7 tokens.
+static const coca::Config tiny{.vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3},
+                                          .width = 12,
+                                          .depth = 1,
+                                          .heads = 3,
+                                          .mlp_width = 10,
+                                          .activation = Activation::gelu},
+                               .queries = 4,
+                               .pooler_heads = 2,
+                               .vocabulary = 11,
+                               .positions = 7,
+                               .width = 8,
+                               .text_depth = 2,
+                               .text_heads = 2,
+                               .decoder_depth = 2,
+                               .decoder_heads = 4};
+
+static coca::Weights tiny_weights() {
+    Random random(1);
+    return coca::make_weights(tiny, random);
+}
+
+static std::vector<Image> tiny_images(int count, int seed = 2) {
+    Random random(seed);
+    std::vector<Image> images(count, Image(4, 6, 3));
+    for (Image& image : images)
+        for (float& x : image.pixels) x = random.normal();
+    return images;
+}
+
+TEST_CASE("read_texts: [cls] sees what is not padding; as published through a mask one column too far to the right") {
+    // T = 5: the tokens 9 1 2 0, of which the last is not read; columns 0 ... 3 are tokens 0 ... 3 = 9 1 2 0, column 4 is [cls]
+    const coca::Weights w = tiny_weights();
+    coca::Config config = tiny;
+    const TokenBatch caption = equal_batch({9, 1, 2, 0, 0}, 5);
+    const auto last_row = [](const MayAttend& may) { return std::vector<int>(may.table.end() - 5, may.table.end()); };
+    CHECK(last_row(coca::read_texts(caption, w, config).may) == std::vector<int>{1, 1, 1, 1, 0});  // the first padding, not itself
+    config.correct_class_mask = true;
+    const MayAttend may = coca::read_texts(caption, w, config).may;
+    CHECK(last_row(may) == std::vector<int>{1, 1, 1, 0, 1});
+    CHECK(std::vector<int>(may.table.begin() + 10, may.table.begin() + 15) == std::vector<int>{1, 1, 1, 0, 0});  // the others: causal
+}
+
+TEST_CASE("forward: other images leave the text half as it is, and change every logit") {
+    const coca::Weights w = tiny_weights();
+    const TokenBatch captions = equal_batch({9, 1, 2, 10, 9, 3, 4, 10}, 4);
+    const coca::Steps one = coca::forward(tiny_images(2, 2), captions, w, tiny), other = coca::forward(tiny_images(2, 3), captions, w, tiny);
+    CHECK(identical(one.text.features.value(), other.text.features.value()));
+    CHECK(identical(one.text.tokens.value(), other.text.tokens.value()));
+    CHECK(!identical(one.decoder.logits.value(), other.decoder.logits.value()));
+}
+
+TEST_CASE("forward: the decoder sees the queries after the first, and the contrastive loss only the first") {
+    const coca::Weights w = tiny_weights();
+    const coca::ImageSteps image = coca::read_images(tiny_images(2), w, tiny);
+    REQUIRE(shape(image.tokens.value()) == "(6, 8)");
+    CHECK(identical(slice_rows(image.tokens.value(), 3, 3), slice_rows(image.pooled.value(), 5, 3)));
+    check_close("feature", image.features.value(),
+                unit_rows(linear(gather_rows(image.pooled, {0, 4}), w.image_projection)).value());
+}
+
+TEST_CASE("losses: labels are the next tokens without padding, and both losses carry their weights") {
+    const coca::Weights w = tiny_weights();
+    const TokenBatch captions = equal_batch({9, 1, 10, 0, 9, 3, 4, 10}, 4);
+    const coca::Steps steps = coca::forward(tiny_images(2), captions, w, tiny);
+    CHECK(steps.labels == std::vector<int>{1, 10, -100, 3, 4, 10});
+    coca::Config once = tiny;
+    once.caption_weight = 1;
+    once.contrastive_weight = 3;
+    const coca::Losses two = coca::losses(steps, w, tiny), one = coca::losses(steps, w, once);
+    CHECK(two.caption.value()[0] == Approx(2 * one.caption.value()[0]));
+    CHECK(one.contrastive.value()[0] == Approx(3 * two.contrastive.value()[0]));
+    CHECK(one.total.value()[0] == Approx(one.caption.value()[0] + one.contrastive.value()[0]));
+}
+
+TEST_CASE("Captioner: token by token it gives the logits of the full pass, for images side by side and chosen again") {
+    const coca::Weights w = tiny_weights();
+    const std::vector<Image> images = tiny_images(2);
+    const TokenBatch captions = equal_batch({9, 1, 2, 3, 10, 9, 4, 5, 6, 10}, 5);
+    const Matrix full = coca::forward(images, captions, w, tiny).decoder.logits.value();  // rows 0 ... 3 and 4 ... 7
+    coca::Captioner captioner(images, w, tiny, 6);
+    check_close("start", captioner.read(equal_batch({9, 9}, 1)), gather_rows(full, {0, 4}).value());
+    check_close("two at once", captioner.read(equal_batch({1, 2, 4, 5}, 2)), gather_rows(full, {2, 6}).value());
+    captioner.select({1, 1, 0});
+    check_close("chosen", captioner.read(equal_batch({6, 6, 3}, 1)), gather_rows(full, {7, 7, 3}).value());
+}
+
+TEST_CASE("captions: greedy captions are the argmax of the full pass, token after token") {
+    const coca::Weights w = tiny_weights();
+    const std::vector<Image> images = tiny_images(1);
+    const std::vector<int> written = coca::captions(images, w, tiny, 9, {.new_tokens = 5})[0];
+    std::vector<int> text{9};
+    for (const int id : written) {
+        std::vector<int> read = text;
+        read.push_back(0);  // the last token is only predicted
+        const Matrix logits = coca::forward(images, equal_batch(read, static_cast<int>(read.size())), w, tiny).decoder.logits.value();
+        CHECK(argmax_row(logits, logits.rows - 1) == id);
+        text.push_back(id);
+    }
+}
+
+TEST_CASE("coca: a config or batch that does not fit is refused, and says why") {
+    Random random;
+    coca::Config bad = tiny;
+    bad.queries = 1;
+    CHECK_THROWS_WITH(coca::make_weights(bad, random), "coca: 1 queries; the first is for the contrastive loss, the decoder needs another");
+    bad = tiny;
+    bad.text_heads = 3;
+    CHECK_THROWS_WITH(coca::make_weights(bad, random), "coca: 3, 4 and 2 heads of text, decoder and pooler must divide a width of 8");
+    const coca::Weights w = tiny_weights();
+    CHECK_THROWS_WITH(coca::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny), "coca: 2 images and 1 captions are not pairs");
+    CHECK_THROWS_WITH(coca::read_texts(equal_batch({9}, 1), w, tiny), "coca: captions of 1 tokens; at least 2, and at most 7 positions");
+    CHECK_THROWS_WITH(coca::read_images({Image(4, 4, 3)}, w, tiny), "coca: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
+    CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7), "coca: a caption of 7 tokens, at most 6 can be read");
 }
 
 TEST_SUITE_END();

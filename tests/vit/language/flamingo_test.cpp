@@ -87,4 +87,129 @@ TEST_CASE("flamingo: every step, the loss and every gradient, of the frozen mode
     }
 }
 
+// --- properties ---
+
+// 3 blocks of width 8, a new layer before block 1; Dv = 6, R = 3; the image token is 10 of 11.
+static const flamingo::Config tiny{
+    .language = {.vocabulary = 11, .positions = 12, .width = 8, .depth = 3, .heads = 2, .mlp_width = 12},
+    .resampler = {.latents = 3, .width = 6, .depth = 1, .heads = 2, .head_width = 5, .mlp_width = 7},
+    .heads = 3,
+    .head_width = 4,
+    .mlp_width = 9,
+    .every = 2,
+    .image_token = 10};
+
+static flamingo::Weights tiny_weights(float gate) {
+    Random random(1);
+    const gpt::Weights language = gpt::make_weights(tiny.language, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    const flamingo::Weights w = flamingo::make_weights(tiny, language, random, {.draw = Draw::normal, .stddev = 0.5f});
+    for (flamingo::GatedLayer layer : w.gated) layer.attention_gate.value()[0] = layer.mlp_gate.value()[0] = gate;
+    return w;
+}
+
+// Features of `images` images of 4 tokens.
+static Matrix tiny_features(int images, int seed = 2) {
+    Random random(seed);
+    return normal_matrix(random, images * 4, 6);
+}
+
+TEST_CASE("visible_images: the last image so far, or all of them; padding is no image") {
+    TokenBatch texts = equal_batch({1, 10, 2, 10, 3, 10}, 6);
+    check_close("last", flamingo::visible_images(texts, 3, tiny), {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 1, 0}, {0, 0, 1}});
+    flamingo::Config all = tiny;
+    all.only_last_image = false;
+    check_close("all", flamingo::visible_images(texts, 3, all), {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 1}});
+    check_close("the last two columns", flamingo::visible_images(texts, 3, tiny, 2), {{0, 1, 0}, {0, 0, 1}});
+    texts.mask = {{0, 0, 1, 1, 1, 1}};
+    check_close("padded", flamingo::visible_images(texts, 3, tiny), {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}});
+}
+
+TEST_CASE("forward: with closed gates the logits are those of the language model, bit by bit") {
+    const flamingo::Weights w = tiny_weights(0);
+    const TokenBatch texts = equal_batch({10, 2, 3, 10, 4, 1, 10, 5, 6, 7}, 5);
+    CHECK(identical(flamingo::forward(texts, tiny_features(4), 2, w, tiny).logits.value(),
+                    gpt::forward(texts.ids, 5, w.language, tiny.language).logits.value()));
+    const flamingo::Weights open = tiny_weights(0.1f);
+    CHECK(!identical(flamingo::forward(texts, tiny_features(4), 2, open, tiny).logits.value(),
+                     gpt::forward(texts.ids, 5, open.language, tiny.language).logits.value()));
+}
+
+TEST_CASE("freeze_language_model: its gradients are absent, those of the layers below it are not") {
+    const flamingo::Weights w = tiny_weights(0.3f);
+    flamingo::freeze_language_model(w, tiny);
+    const TokenBatch texts = equal_batch({10, 2, 3, 10, 4}, 5);
+    const Tape tape;
+    backward(flamingo::loss(flamingo::forward(texts, tiny_features(2), 2, w, tiny), flamingo::labels_of(texts, tiny)));
+    CHECK(variables(gpt::parameters(w.language, tiny.language)).empty());
+    for (const Parameter& frozen : gpt::parameters(w.language, tiny.language))
+        for (const Var& part : frozen.parts) CHECK_MESSAGE(part.gradient().size() == 0, frozen.name);
+    for (const Parameter& trained : flamingo::trained_parameters(w, tiny))
+        for (const Var& part : trained.parts) CHECK_MESSAGE(part.gradient().size() > 0, trained.name);
+    CHECK(variables(flamingo::parameters(w, tiny)).size() == variables(flamingo::trained_parameters(w, tiny)).size());
+}
+
+TEST_CASE("forward: in the first step only the gates receive a gradient") {
+    const flamingo::Weights w = tiny_weights(0);
+    const TokenBatch texts = equal_batch({10, 2, 3, 10, 4}, 5);
+    const Tape tape;
+    backward(flamingo::loss(flamingo::forward(texts, tiny_features(2), 2, w, tiny), flamingo::labels_of(texts, tiny)));
+    CHECK(w.gated[0].attention_gate.gradient()[0] != 0);
+    CHECK(w.gated[0].mlp_gate.gradient()[0] != 0);
+    for (const float x : w.gated[0].block.cross.query.weight.gradient()) CHECK(x == 0);
+    for (const float x : w.resampler.latents.gradient()) CHECK(x == 0);
+}
+
+TEST_CASE("forward: text before the first image does not change with it, text after it does") {
+    const flamingo::Weights w = tiny_weights(0.5f);
+    const TokenBatch texts = equal_batch({1, 2, 10, 3, 4}, 5);
+    const Matrix one = flamingo::forward(texts, tiny_features(1, 2), 1, w, tiny).logits.value();
+    const Matrix other = flamingo::forward(texts, tiny_features(1, 3), 1, w, tiny).logits.value();
+    CHECK(identical(slice_rows(one, 0, 2), slice_rows(other, 0, 2)));
+    for (int i = 2; i < 5; ++i) CHECK(!identical(slice_rows(one, i, 1), slice_rows(other, i, 1)));
+}
+
+TEST_CASE("labels_of: no token has to predict an image or padding") {
+    TokenBatch texts = equal_batch({10, 2, 10, 4, 0}, 5);
+    texts.mask = {{1, 1, 1, 1, 0}};
+    CHECK(flamingo::labels_of(texts, tiny) == std::vector<int>{2, -100, 4, -100, -100});
+}
+
+TEST_CASE("Reader: token by token it gives the logits of the full pass, also after padding on the left") {
+    const flamingo::Weights w = tiny_weights(0.5f);
+    const Matrix features = tiny_features(4);
+    const TokenBatch texts = make_batch({{10, 2, 3, 10, 4, 5}, {1, 10, 6, 7}}, 0, Side::left);
+    const Matrix full = flamingo::forward(texts, features, 2, w, tiny).logits.value();  // (12, V)
+    flamingo::Reader reader(features, 2, 2, w, tiny, 6);
+    check_close("prompt", reader.read(make_batch({{10, 2, 3, 10}, {1, 10}}, 0, Side::left)), gather_rows(full, {3, 9}).value());
+    reader.select({1, 0});
+    check_close("next", reader.read(equal_batch({6, 4}, 1)), gather_rows(full, {10, 4}).value());
+}
+
+TEST_CASE("forward: GPT of 2018, with its norms after the sums and an output matrix of its own, can be the language model") {
+    flamingo::Config config = tiny;
+    config.language.order = Order::post;
+    config.language.tied = false;
+    Random random(1);
+    const flamingo::Weights w = flamingo::make_weights(config, gpt::make_weights(config.language, random), random);
+    const std::vector<int> ids{10, 2, 3, 4};
+    CHECK(identical(flamingo::forward(equal_batch(ids, 4), tiny_features(1), 1, w, config).logits.value(),
+                    gpt::forward(ids, 4, w.language, config.language).logits.value()));
+    CHECK(flamingo::parameters(w, config).back().name == "lang_encoder.lm_head.weight");
+}
+
+TEST_CASE("flamingo: a config or batch that does not fit is refused, and says why") {
+    const flamingo::Weights w = tiny_weights(0);
+    CHECK_THROWS_WITH(flamingo::forward(equal_batch({1, 2}, 2), tiny_features(1), 3, w, tiny),
+                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide");
+    CHECK_THROWS_WITH(flamingo::forward(equal_batch(std::vector<int>(13, 1), 13), tiny_features(1), 1, w, tiny),
+                      "flamingo: a text of 13 tokens, the language model has 12 positions");
+    Random random;
+    flamingo::Config bad = tiny;
+    bad.every = 4;
+    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: a new layer before every 4th of 3 blocks");
+    bad = tiny;
+    bad.heads = 0;
+    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: 0 heads of 4 and inner width 9: sizes must be positive");
+}
+
 TEST_SUITE_END();

@@ -57,4 +57,90 @@ TEST_CASE("pacl: every step, the loss, every gradient and the class of every pix
     }
 }
 
+// --- properties ---
+
+// A grid of 2 x 3 patches, so N = 6; Dv = 5, Dt = 4, D = 7.
+static const pacl::Config tiny{.rows = 2, .cols = 3, .vision_width = 5, .text_width = 4, .width = 7};
+
+static pacl::Weights tiny_weights() {
+    Random random(1);
+    return pacl::make_weights(tiny, random);
+}
+
+static Matrix draws(int rows, int cols, int seed) {
+    Random random(seed);
+    return normal_matrix(random, rows, cols);
+}
+
+TEST_CASE("forward: weights sum to 1 over the patches of an image, and phi is the weighted mean of the cosines") {
+    const pacl::Steps steps = pacl::forward(draws(12, 5, 2), draws(3, 4, 3), tiny_weights(), tiny);
+    REQUIRE(shape(steps.compatibility.value()) == "(2, 3)");
+    const Matrix &a = steps.patch_weights.value(), &s = steps.similarity.value();
+    for (int i = 0; i < 2; ++i)
+        for (int j = 0; j < 3; ++j) {
+            float total = 0, mean = 0;
+            for (int n = 0; n < 6; ++n) {
+                total += a(i * 3 + j, n);
+                mean += a(i * 3 + j, n) * s(i * 3 + j, n);
+            }
+            CHECK(total == Approx(1.0));
+            CHECK(steps.compatibility.value()(i, j) == Approx(mean).epsilon(1e-4));
+            CHECK(std::abs(mean) <= 1);
+        }
+}
+
+TEST_CASE("forward: every image is compared with every sentence, each with a pooled vector of its own") {
+    const pacl::Weights w = tiny_weights();
+    const Matrix patches = draws(12, 5, 2), texts = draws(2, 4, 3);
+    const Matrix both = pacl::forward(patches, texts, w, tiny).compatibility.value();
+    for (int i = 0; i < 2; ++i)
+        for (int j = 0; j < 2; ++j)
+            CHECK(both(i, j) ==
+                  Approx(pacl::forward(slice_rows(patches, i * 6, 6), slice_rows(texts, j, 1), w, tiny).compatibility.value()(0, 0)));
+}
+
+TEST_CASE("forward: d phi / d s = a (1 + s - phi), so a patch that fits better than the mean is pushed up") {
+    // by hand, two patches with cosines 1 and 0: a = [e, 1] / (e + 1), phi = a_0; ds_0 = a_0 (2 - a_0), ds_1 = a_1 (1 - a_0)
+    const Tape tape;
+    const Var s = parameter(Matrix{{1, 0}});
+    const Var a = softmax_rows(s);
+    backward(sum(multiply(a, s)));
+    const float a0 = std::exp(1.0f) / (std::exp(1.0f) + 1);
+    CHECK(s.gradient()(0, 0) == Approx(a0 * (2 - a0)));
+    CHECK(s.gradient()(0, 1) == Approx((1 - a0) * (1 - a0)));
+}
+
+TEST_CASE("segment: a pixel in the middle of a patch that fits only one class gets that class, borders repeat the edge") {
+    const pacl::Weights w = tiny_weights();
+    const Matrix patches = draws(6, 5, 2), classes = draws(3, 4, 5);
+    const pacl::Segmentation map = pacl::segment(patches, classes, 6, 9, w, tiny);
+    REQUIRE(map.classes.size() == 54);
+    for (int row = 0; row < 2; ++row)
+        for (int col = 0; col < 3; ++col) CHECK(map.classes[(3 * row + 1) * 9 + 3 * col + 1] == map.patch_classes[row * 3 + col]);
+    for (int c = 0; c < 3; ++c) CHECK(map.scores.pixels.value()(0, c) == Approx(map.patch_scores.pixels.value()(0, c)));
+}
+
+TEST_CASE("clip_patch_features: the tokens of the patches without the class token, and no gradient into the tower") {
+    const clip::VisionConfig vision{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2,
+                                    .mlp_width = 6};
+    Random random(3);
+    const clip::VisionWeights w = clip::make_vision_weights(vision, random);
+    Image image(4, 6, 1);
+    for (float& x : image.pixels) x = random.normal();
+    const Matrix tokens = clip::vision_trunk({image, image}, w, vision).encoder.output.value();
+    const Tape tape;
+    const Var features = pacl::clip_patch_features({image, image}, w, vision);
+    CHECK(!features.wants_gradient());
+    CHECK(identical(slice_rows(features.value(), 6, 6), slice_rows(tokens, 8, 6)));
+}
+
+TEST_CASE("pacl: features that are not whole images, or of another width, are refused") {
+    const pacl::Weights w = tiny_weights();
+    CHECK_THROWS_WITH(pacl::forward(draws(7, 5, 1), draws(1, 4, 1), w, tiny),
+                      "pacl: features of shape (7, 5) are not whole images of 2 x 3 patches, each 5 wide");
+    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 3, 1), w, tiny), "pacl: sentences of shape (1, 3), their features are 4 wide");
+    Random random;
+    CHECK_THROWS_WITH(pacl::make_weights({.rows = 0}, random), "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive");
+}
+
 TEST_SUITE_END();

@@ -85,4 +85,86 @@ TEST_CASE("pali: every step from pixels to logits, the loss and every gradient e
     }
 }
 
+// --- properties ---
+
+// 4 x 6 pixels in patches of 2, so N = 6; Dv = 12, E = 8, V = 11.
+static const pali::Config tiny{
+    .vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3}, .width = 12, .depth = 1, .heads = 3, .mlp_width = 10,
+               .classes = 0, .eps = 1e-6f},
+    .language = {.vocabulary = 11, .width = 8, .encoder_depth = 2, .decoder_depth = 2, .heads = 2, .head_width = 5, .mlp_width = 9,
+                 .gated = true, .activation = Activation::gelu_tanh, .tied = false, .buckets = 8, .max_distance = 20}};
+
+static pali::Weights tiny_weights() {
+    Random random(1);
+    return pali::make_weights(tiny, random);
+}
+
+static std::vector<Image> tiny_images(int count, int seed = 2) {
+    Random random(seed);
+    std::vector<Image> images(count, Image(4, 6, 3));
+    for (Image& image : images)
+        for (float& x : image.pixels) x = random.normal();
+    return images;
+}
+
+TEST_CASE("forward: patches first, then the words; patches are never masked, padding is") {
+    const pali::Weights w = tiny_weights();
+    const TokenBatch prompts = make_batch({{3, 4, 5}, {6}});
+    const pali::Steps steps = pali::forward(tiny_images(2), prompts, equal_batch({0, 7, 0, 8}, 2), w, tiny);
+    REQUIRE(shape(steps.encoder_input.value()) == "(18, 8)");
+    CHECK(identical(slice_rows(steps.encoder_input.value(), 9, 6), slice_rows(steps.image.embeddings.value(), 6, 6)));
+    CHECK(identical(slice_rows(steps.encoder_input.value(), 6, 1), slice_rows(w.language.words.value(), 3, 1)));
+    check_close("mask", steps.source.mask, {{1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 0, 0}});
+}
+
+TEST_CASE("forward: what stands at padding changes no logit, the image and the prompt do") {
+    const pali::Weights w = tiny_weights();
+    const TokenBatch target = equal_batch({0, 7}, 2);
+    const auto logits = [&](const std::vector<int>& ids, int seed) {
+        TokenBatch prompts = equal_batch(ids, 3);
+        prompts.mask = {{1, 1, 0}};
+        return pali::forward(tiny_images(1, seed), prompts, target, w, tiny).decoder.logits.value();
+    };
+    const Matrix one = logits({3, 4, 0}, 2);
+    CHECK(identical(logits({3, 4, 9}, 2), one));
+    CHECK(!identical(logits({3, 5, 0}, 2), one));
+    CHECK(!identical(logits({3, 4, 0}, 3), one));
+}
+
+TEST_CASE("forward: the class token of the ViT is dropped, not the first patch") {
+    const pali::Weights w = tiny_weights();
+    const pali::ImageSteps image = pali::read_images(tiny_images(2), w, tiny);
+    CHECK(identical(slice_rows(image.tokens.value(), 6, 6), slice_rows(image.vision.norm.value(), 8, 6)));
+}
+
+TEST_CASE("answers: greedy answers are the argmax of the full pass, token after token, and end at the end token") {
+    const pali::Weights w = tiny_weights();
+    const std::vector<Image> images = tiny_images(2);
+    const TokenBatch prompts = make_batch({{3, 4, 5}, {6}});
+    const std::vector<std::vector<int>> written = pali::answers(images, prompts, w, tiny, 4);
+    REQUIRE(written.size() == 2);
+    for (int b = 0; b < 2; ++b) {
+        std::vector<int> read{tiny.language.start_token};
+        for (const int id : written[b]) {
+            std::vector<int> both;  // the same target for both, of which one is looked at
+            for (int twice = 0; twice < 2; ++twice) both.insert(both.end(), read.begin(), read.end());
+            const int T = static_cast<int>(read.size());
+            const Matrix logits = pali::forward(images, prompts, equal_batch(both, T), w, tiny).decoder.logits.value();
+            CHECK(argmax_row(logits, b * T + T - 1) == id);
+            read.push_back(id);
+        }
+        const bool ended = written[b].back() == tiny.language.end_token;
+        CHECK((ended || written[b].size() == 4));
+    }
+}
+
+TEST_CASE("pali: what does not fit together is refused, and says why") {
+    const pali::Weights w = tiny_weights();
+    CHECK_THROWS_WITH(pali::forward(tiny_images(2), make_batch({{3}}), equal_batch({0}, 1), w, tiny), "pali: 2 images and 1 prompts");
+    Random random;
+    pali::Config bad = tiny;
+    bad.vision.classes = 3;
+    CHECK_THROWS_WITH(pali::make_weights(bad, random), "pali: the image tower has 3 classes, it needs none");
+}
+
 TEST_SUITE_END();

@@ -1,0 +1,86 @@
+#include "nn/layers/pooler.h"
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/close.h"
+
+TEST_SUITE_BEGIN("pooler");
+
+static Matrix draws(int rows, int cols, int seed) {
+    Random random(seed);
+    return normal_matrix(random, rows, cols);
+}
+
+TEST_CASE("pool: every sequence gets one row for each query, whatever its length, and none sees another") {
+    Random random(1);
+    const Pooler w = make_pooler(random, 3, 8, 6, {.stddev = 0.5f});
+    const Matrix tokens = draws(7, 6, 2);
+    const Segments two = Segments::of({4, 3});
+    const Matrix both = pool(tokens, two, w, 2, 1e-5f).attention.output.value();
+    REQUIRE(shape(both) == "(6, 8)");
+    check_close("first", slice_rows(both, 0, 3), pool(slice_rows(tokens, 0, 4), Segments::one(4), w, 2, 1e-5f).attention.output.value());
+    check_close("second", slice_rows(both, 3, 3), pool(slice_rows(tokens, 4, 3), Segments::one(3), w, 2, 1e-5f).attention.output.value());
+}
+
+TEST_CASE("pool: the order of the tokens does not matter, they carry no position here") {
+    Random random(1);
+    const Pooler w = make_pooler(random, 2, 8, 6, {.stddev = 0.5f});
+    const Matrix tokens = draws(4, 6, 3);
+    check_close("turned around", pool(gather_rows(tokens, {3, 2, 1, 0}), Segments::one(4), w, 2, 1e-5f).attention.output.value(),
+                pool(tokens, Segments::one(4), w, 2, 1e-5f).attention.output.value());
+}
+
+static const ResamplerShape small{.latents = 3, .width = 8, .depth = 2, .heads = 2, .head_width = 3, .mlp_width = 10, .frames = 2};
+
+TEST_CASE("resample: R rows for each sequence, from any number of tokens, and the sequences do not see each other") {
+    Random random(1);
+    const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
+    const Matrix tokens = draws(12, 8, 4);  // 2 sequences of 2 frames of 3 tokens
+    const Matrix both = resample(tokens, 2, w, 2, 1e-5f).latents.value();
+    REQUIRE(shape(both) == "(6, 8)");
+    check_close("second alone", slice_rows(both, 3, 3), resample(slice_rows(tokens, 6, 6), 1, w, 2, 1e-5f).latents.value());
+    CHECK(shape(resample(draws(2, 8, 5), 1, w, 2, 1e-5f).latents.value()) == "(3, 8)");
+}
+
+TEST_CASE("resample: frame f of the table is added to the tokens of frame f only") {
+    Random random(1);
+    Resampler w = make_resampler(random, small, {.stddev = 0.5f});
+    const Matrix tokens = draws(6, 8, 4);
+    Matrix moved = tokens;
+    for (int i = 0; i < 6; ++i)
+        for (int j = 0; j < 8; ++j) moved(i, j) += w.frames.value()(i / 3, j);
+    const Matrix with_frames = resample(tokens, 1, w, 2, 1e-5f).latents.value();
+    w.frames = {};
+    check_close("added by hand", resample(moved, 1, w, 2, 1e-5f).latents.value(), with_frames);
+}
+
+TEST_CASE("resample: the latents are among their own keys: tokens that carry no weight still leave something to attend to") {
+    Random random(1);
+    const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
+    const KeepSteps keep;
+    const ResamplerSteps steps = resample(draws(6, 8, 4), 1, w, 2, 1e-5f);
+    CHECK(steps.layers.size() == 2);
+    CHECK(shape(steps.layers[0].attention.weights.value()) == "(6, 9)");  // 2 heads of 3 latents, on 6 tokens and 3 latents
+}
+
+TEST_CASE("resample: gradients of tokens and latents agree with differences") {
+    Random random(1);
+    const Resampler fixed = make_resampler(random, small, {.stddev = 0.5f});
+    check_gradient_by_differences(
+        [&](const std::vector<Var>& in) {
+            Resampler w = fixed;
+            w.latents = in[1];
+            w.frames = in[2];
+            return resample(in[0], 1, w, 2, 1e-5f).latents;
+        },
+        {draws(4, 8, 6), draws(3, 8, 7), draws(2, 8, 8)});
+}
+
+TEST_CASE("resample: tokens that do not divide are refused") {
+    Random random(1);
+    const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
+    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 2, w, 2, 1e-5f), "resample: 5 tokens are not a whole number for each of 2 sequences");
+    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 1, w, 2, 1e-5f), "resample: 5 tokens are not 2 frames of equally many");
+}
+
+TEST_SUITE_END();
