@@ -124,16 +124,14 @@ Reader::Reader(const TokenBatch& source, const Var& encoded, const Weights& w, c
       config(c),
       source(source),
       encoded(encoded),
-      memory(make_memory(c.decoder_depth, source.sequences, capacity, c.heads * c.head_width)) {
+      memory(make_memory(c.decoder_depth, source.sequences, capacity, c.heads * c.head_width, true)) {
     const NoTape no_tape;
     if (!encoded) this->encoded = encode(embed(w.words, source.ids), source, w, c).output;
-    source_caches.assign(c.decoder_depth, make_source_cache());
 }
 
 Matrix Reader::read(const TokenBatch& next) {
     const NoTape no_tape;
-    Reading reading = read_next(memory, next, "t5");
-    for (int l = 0; l < config.decoder_depth; ++l) reading.contexts[l].cross.cache = &source_caches[l];
+    const Reading reading = read_next(memory, next, "t5");
     const Var hidden = read_target(next, memory.seen.length, reading.contexts, encoded, source, weights, config).hidden;
     return logits_of(last_rows(hidden, next), weights, config).value();  // (B, V)
 }
@@ -141,7 +139,6 @@ Matrix Reader::read(const TokenBatch& next) {
 void Reader::select(const std::vector<int>& chosen) {
     const NoTape no_tape;
     memory = select_sequences(memory, chosen);
-    for (KeyValueCache& cache : source_caches) cache = select_sequences(cache, chosen);
     std::vector<int> rows;
     for (const int b : chosen)
         for (int t = 0; t < source.length; ++t) rows.push_back(b * source.length + t);

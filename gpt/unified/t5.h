@@ -127,14 +127,13 @@ Var logits_of(const Var& hidden, const Weights& w, const Config& config);
 // --- writing ---
 
 // The decoder as generate() and beam_search() of nn/text/decoding.h see it. The source is read once; its keys and values are computed
-// at the first step and kept. The prompt of every sequence is its start token.
+// at the first step and kept in the memory. The prompt of every sequence is its start token.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
     TokenBatch source;
-    Var encoded;                               // (B*S, E)
-    Memory memory;                             // of the decoder's own tokens
-    std::vector<KeyValueCache> source_caches;  // one for each block
+    Var encoded;    // (B*S, E)
+    Memory memory;  // of the decoder's own tokens, and of the source
 
     // capacity: tokens that the decoder reads, the start token included
     Reader(const TokenBatch& source, const Weights& w, const Config& c, int capacity);

@@ -8,6 +8,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("t5");
@@ -263,6 +264,34 @@ TEST_CASE("make_weights: queries begin smaller by sqrt(K), since scores are not 
     CHECK(deviation(w.decoder[0].mlp.contract.weight) == Approx(1 / std::sqrt(80.0)).epsilon(0.05));
     CHECK(deviation(w.words) == Approx(1.0).epsilon(0.05));
     CHECK(&w.output.value() == &w.words.value());  // tied
+}
+
+TEST_CASE(
+    "t5: a file that repeats the table of words and holds an unused bias loads all the same, one whose copies differ does not") {
+    const TemporaryFolder folder;
+    t5::Config config = tiny(false, true);
+    const t5::Weights w = tiny_weights(config);
+    Parameters file = t5::parameters(w, config);
+    for (const std::string copy : {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"})
+        file.push_back({copy, {13, 10}, Stored::as_it_is, {w.words}});
+    file.push_back({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
+                    {6, 2},
+                    Stored::as_it_is,
+                    {w.decoder_distances}});
+    save(file, folder.path("repeated.safetensors"));
+    Random random(9);
+    const t5::Weights other = t5::make_weights(config, random);
+    load(t5::parameters(other, config), Safetensors(folder.path("repeated.safetensors")), t5::load_rules(config));
+    CHECK(identical(other.words.value(), w.words.value()));
+    CHECK(identical(other.decoder[2].cross.key.weight.value(), w.decoder[2].cross.key.weight.value()));
+
+    file[file.size() - 2].parts = {Var(Matrix(13, 10))};  // another lm_head.weight: this model is not tied
+    save(file, folder.path("untied.safetensors"));
+    CHECK_THROWS(load(t5::parameters(other, config), Safetensors(folder.path("untied.safetensors")), t5::load_rules(config)));
+    config.tied = false;
+    const t5::Weights untied = t5::make_weights(config, random);
+    load(t5::parameters(untied, config), Safetensors(folder.path("untied.safetensors")), t5::load_rules(config));
+    CHECK(untied.output.value()(3, 3) == 0);
 }
 
 TEST_CASE("t5: a config or batch that does not fit is refused, and says why") {

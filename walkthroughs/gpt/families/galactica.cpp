@@ -22,7 +22,7 @@ using chain::Format;
 
 struct Choices {
     chain::Task task;
-    int steps = 800;
+    int steps = 1200;
     int batch = 64;
     int questions = 1000;
     int merges = 100;
@@ -271,7 +271,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_documents(lesson, choices.task);
     Random random(seed);
     const galactica::Config config = small_galactica(choices.task);
-    const galactica::Weights w = galactica::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.3f});
+    const galactica::Weights w = galactica::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.2f});
     step_train(lesson, w, config, choices, seed);
     const Right shares = step_ask(lesson, w, config, choices, seed);
 
