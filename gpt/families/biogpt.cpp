@@ -11,7 +11,8 @@ namespace biogpt {
 
 // --- the model ---
 
-// Everything between ids and the last norm. Positions are not scaled, so the factor decides how much a word weighs beside its place.
+// Everything between ids and the last norm. Positions are not scaled, so the factor decides how much a word weighs
+// beside its place.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
                   const Weights& w, const Config& config) {
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};

@@ -4,7 +4,8 @@
 //            arXiv 2210.10341
 //   shows    that what differs from GPT-2 is the text: own vocabulary, pre-training on one domain from the start, and extraction
 //            phrased as a sentence to be written
-//   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary   P positions
+//   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
+//            P positions
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/gpt.h: words times sqrt(E), the exact GELU, two unused rows before the table of positions
 //   next     biogpt.cpp, then its walkthrough
@@ -37,7 +38,8 @@ struct Weights {
     Norm norm;                  // after the last block
 };
 
-// Fresh weights: normal, standard deviation 0.02, biases 0.   throws std::invalid_argument for a config that does not fit together
+// Fresh weights: normal, standard deviation 0.02, biases 0.
+//   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
 
 // Names and layout of the published checkpoints: "biogpt.layers.0.self_attn.q_proj.weight".
@@ -57,8 +59,8 @@ struct Steps {
 // The whole model.   throws std::invalid_argument when the batch does not fit together, or an id is not a token
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config);
 
-// Mean cross-entropy, (1, 1): over all rows that have a next token, or over the rows whose label is not ignored_label (fine-tuning:
-// only the target sentence has labels).
+// Mean cross-entropy, (1, 1): over all rows that have a next token, or over the rows whose label is not ignored_label
+// (fine-tuning: only the target sentence has labels).
 //   labels  (B*T)  the token to be predicted at each row, as next_tokens() gives them
 Var loss(const Steps& steps, const TokenBatch& batch);
 Var loss(const Steps& steps, const std::vector<int>& labels);

@@ -2,9 +2,10 @@
 //
 //   papers   Taylor et al., "Galactica: A Large Language Model for Science", 2022, arXiv 2211.09085
 //            blocks: Zhang et al., "OPT: Open Pre-trained Transformer Language Models", 2022, arXiv 2205.01068
-//   shows    that tokenisation is a modelling decision: digits, bases and atoms one by one, special tokens around each kind of data,
-//            and a token <work> before reasoning that is written out step by step
-//   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary   P positions
+//   shows    that tokenisation is a modelling decision: digits, bases and atoms one by one, special tokens around each kind of
+//            data, and a token <work> before reasoning that is written out step by step
+//   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
+//            P positions
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/gpt.h: the exact GELU, no biases and norms without gain and bias, two unused rows before the table of positions
 //   next     galactica.cpp, then its walkthrough
@@ -82,7 +83,7 @@ struct Piece {
 };
 
 // Cuts a text by the rules that come before byte-pair encoding:
-//   special tokens      [START_REF], [END_REF], <work>, </work>, and START and END of SMILES, I_SMILES, AMINO, DNA: one token each
+//   special tokens      [START_REF], [END_REF], <work>, </work>, START and END of SMILES, I_SMILES, AMINO, DNA: one token each
 //   SMILES, AMINO, DNA  between their special tokens every character is a token
 //   numbers             every digit is a token, and so is a point between two digits
 //   mathematics         every operator = + - * / ^ < > | & ~ and every parenthesis is a token

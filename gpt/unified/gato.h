@@ -1,14 +1,14 @@
-// gato.h: Gato. Games, robots, captions and chat as one stream of tokens, read and continued by one network with one set of weights.
+// gato.h: Gato. Games, robots, captions and chat as one stream of tokens, for one network with one set of weights.
 //
 //   paper    Reed et al., "A Generalist Agent", 2022, arXiv 2205.06175
-//   shows    that a common tokenisation is all it takes: numbers become bins, images become patches, text is text, each in its place
-//            of a fixed order; the loss is that of a language model, on text and actions only, never on observations
+//   shows    that a common tokenisation is all it takes: numbers become bins, images become patches, text is text, each in its
+//            place of a fixed order; the loss is that of a language model, on text and actions only, never on observations
 //   symbols  B episodes   T time steps of an episode   L tokens of the longest episode   E width   H heads   V tokens in all
 //            p patch side   n_h, n_w patches down and across   n bins of a number
-//   differs  follows an open re-implementation: exact GELU instead of GEGLU, an output matrix of its own; dropout is left out, and so
-//            is the first norm of the patch embedding (3 channels); pixels are 0 ... 1, as read_image() gives them
-//   against  gpt/gpt.h: the blocks are GPT-2's, but rows are words, patches or separators, padding stands on the left, and positions
-//            are counted inside a time step
+//   differs  follows an open re-implementation: exact GELU instead of GEGLU, an output matrix of its own; dropout is left out,
+//            and so is the first norm of the patch embedding (3 channels); pixels are 0 ... 1, as read_image() gives them
+//   against  gpt/gpt.h: the blocks are GPT-2's, but rows are words, patches or separators, padding stands on the left, and
+//            positions are counted inside a time step
 //   next     gato.cpp, then its walkthrough
 #pragma once
 #include <vector>
@@ -86,7 +86,8 @@ struct Token {
     bool is_target = false;  // text and actions are predicted
 };
 
-// The stream of an episode. Each step: [patches, text, continuous, discrete observations] separator [continuous, discrete actions].
+// The stream of an episode, step by step:
+//   [patches, text, continuous observations, discrete observations] separator [continuous actions, discrete actions]
 std::vector<Token> tokens_of(const Episode& episode, const Config& config);
 
 // --- the model ---
@@ -112,8 +113,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the re-implementation's checkpoints: "transformer.h.0.attn.c_attn.weight".
 Parameters parameters(const Weights& w, const Config& config);
 
-// The index of patch number `index` of `count` in a row (or column) in a table of positions. The patch covers a part of the image, and
-// that part covers some rows of the table: the middle one in evaluation, half to even, or a random one in training.
+// The index of patch number `index` of `count` in a row (or column) in a table of positions. The patch covers a part of the
+// image, and that part covers some rows of the table: the middle one in evaluation, half to even, or a random one in training.
 //   draw     from [0, 1); below 0: the middle one
 //   Example: 3 patches, 32 positions: 4, 15, 26
 int patch_position(int index, int count, int positions, float draw = -1);

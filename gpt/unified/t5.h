@@ -2,12 +2,14 @@
 //
 //   papers   Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", 2019,
 //            arXiv 1910.10683; gated layers (T5 1.1, mT5): Shazeer 2020, arXiv 2002.05202, and Xue et al. 2020, arXiv 2010.11934
-//   shows    that positions can enter in one place only: a learned number for each (distance bucket, head), added to the attention
-//            scores of all layers of a stack; and that an encoder and a decoder are the same block, one with a cross-attention
+//   shows    that positions can enter in one place only: a learned number for each (distance bucket, head), added to the
+//            attention scores of all layers of a stack; and that an encoder and a decoder are the same block, one with a
+//            cross-attention
 //   symbols  B sequences   S tokens of a source   T tokens of a target   E width   H heads   K head width, H K need not be E
 //            F inner width   L blocks   V tokens of the vocabulary   N buckets   M the distance from which on all share a bucket
 //   differs  a batch is stacked rows; no dropout
-//   against  gpt/gpt.h: RMSNorm, no biases, no table of positions, no division of the scores by sqrt(K); a second text is attended to
+//   against  gpt/gpt.h: RMSNorm, no biases, no table of positions, no division of the scores by sqrt(K); a second text
+//            is attended to
 //   next     t5.cpp, then its walkthrough
 #pragma once
 #include <string>
@@ -52,8 +54,8 @@ struct Weights {
 // Fresh weights. Scores are not divided by sqrt(K); the queries begin smaller by that factor instead.
 //   output_stddev  standard deviation of an output matrix of its own
 //   throws         std::invalid_argument for a config that does not fit together
-//   source         the published code: normal, standard deviation 1 (words), (E K)^-1/2 (queries), E^-1/2 (keys, values, Wi, distances),
-//                  (H K)^-1/2 (attention output), F^-1/2 (Wo)
+//   source         the published code: normal, standard deviation 1 (words), (E K)^-1/2 (queries), E^-1/2 (keys, values, Wi,
+//                  distances), (H K)^-1/2 (attention output), F^-1/2 (Wo)
 Weights make_weights(const Config& config, Random& random, float output_stddev = 1);
 
 // Names and layout of the published checkpoints: "encoder.block.0.layer.0.SelfAttention.q.weight".
@@ -70,7 +72,8 @@ LoadRules load_rules(const Config& config);
 //              distance 0, they are masked anyway
 //   returns    0 ... buckets - 1
 //   source     section 2.1; the published code, relative_position_bucket
-//   Example:   relative_bucket(-3, true, 32, 128) is 3, relative_bucket(3, true, 32, 128) is 16 + 3, and -8 ... -11 share bucket 8
+//   Example:   relative_bucket(-3, true, 32, 128) is 3, relative_bucket(3, true, 32, 128) is 16 + 3, 
+//              and -8 ... -11 share bucket 8
 int relative_bucket(int offset, bool both_ways, int buckets, int max_distance);
 
 // The bucket of every pair of the last `queries` of `keys` tokens with all `keys` tokens, (queries * keys), query by query.
@@ -126,8 +129,8 @@ Var logits_of(const Var& hidden, const Weights& w, const Config& config);
 
 // --- writing ---
 
-// The decoder as generate() and beam_search() of nn/text/decoding.h see it. The source is read once; its keys and values are computed
-// at the first step and kept in the memory. The prompt of every sequence is its start token.
+// The decoder as generate() and beam_search() of nn/text/decoding.h see it. The source is read once; its keys and values are
+// computed at the first step and kept in the memory. The prompt of every sequence is its start token.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;

@@ -2,8 +2,8 @@
 //
 //   paper    Luo et al., "BioGPT: Generative Pre-trained Transformer for Biomedical Text Generation and Mining", 2022,
 //            arXiv 2210.10341
-//   shows    that a model trained on domain text beats a general one there by most of what a perfect general model would lose; and that
-//            fine-tuning the general one for a few steps wins back most of it, when there is little domain text
+//   shows    that a model trained on domain text beats a general one there by most of what a perfect general model would lose;
+//            and that fine-tuning the general one for a few steps wins back most of it, when there is little domain text
 //   symbols  G the general language, D the domain's: half of every row of its table is G's   H entropy rate, nats a letter
 //   before   walkthroughs/gpt/gpt.cpp
 #include <algorithm>

@@ -1,8 +1,8 @@
 // galactica.cpp: how Galactica cuts a scientific text, why digits come one by one, and what the token <work> is good for.
 //
 //   paper    Taylor et al., "Galactica: A Large Language Model for Science", 2022, arXiv 2211.09085, section 3.1
-//   shows    the rules of tokenisation; that byte-pair encoding cuts the same digits in many ways; and that a model that may write its
-//            steps between <work> and the answer is right where the same weights only guess without
+//   shows    the rules of tokenisation; that byte-pair encoding cuts the same digits in many ways; and that a model that may
+//            write its steps between <work> and the answer is right where the same weights only guess without
 //   symbols  M digits   N of them in a question   s_k = (d_1 + ... + d_k) mod M
 //   before   walkthroughs/gpt/bpe.cpp, walkthroughs/gpt/prompting/chain_of_thought.cpp
 #include <algorithm>

@@ -2,8 +2,8 @@
 //
 //   paper    Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", 2019,
 //            arXiv 1910.10683
-//   shows    span corruption, distance buckets, and that the encoder shows the decoder what stands behind a gap: the loss falls below
-//            the floor of every model that reads from left to right
+//   shows    span corruption, distance buckets, and that the encoder shows the decoder what stands behind a gap: the loss falls
+//            below the floor of every model that reads from left to right
 //   symbols  S letters   N buckets   x_t a letter of the text
 //   before   walkthroughs/gpt/gpt.cpp, walkthroughs/bert/mlm.cpp
 #include <algorithm>
@@ -300,7 +300,8 @@ static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& co
         "letters stand that the gap has to fit between.");
 }
 
-// Writes the gaps of a few texts.   returns  the share of answers that have the right form: every sentinel in its place, then the end
+// Writes the gaps of a few texts.
+//   returns  the share of answers that have the right form: every sentinel in its place, then the end
 static double step_write(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const Choices& choices,
                          const Examples& test) {
     lesson.step("What does it write?", "greedy, and the likeliest of four beams");
