@@ -70,8 +70,8 @@ public:
     // For a fixture on which plain float32 cannot do better: PyTorch's uses more than 0.4 of the tolerance, and 1.25 times its share is
     // allowed here. The reason stands in the call.
     void allow_share(double share, const std::string& reason);
-    // For a tensor whose small elements are differences of large ones: an element may differ by `factor` times the largest of its row
-    // in addition.
+    // For a tensor whose small elements are differences of large ones: an element may differ by `factor` times the largest of
+    // its row in addition.
     void allow_of_row(const std::string& full_name, float factor, const std::string& reason);
 
     // This expected.NAME is left out on purpose; the reason stands in the call.

@@ -24,8 +24,8 @@ std::vector<int> relative_position_index(int rows, int cols) {
 
 Var bias_of_pairs(const Var& table, const std::vector<int>& index, int keys, Where where) {
     const int pairs = static_cast<int>(index.size()), heads = table.cols();
-    require(keys > 0 && pairs % keys == 0, where, "bias_of_pairs: ", pairs, " pairs are not a whole number of queries with ", keys,
-            " keys each");
+    require(keys > 0 && pairs % keys == 0, where, "bias_of_pairs: ", pairs, " pairs are not a whole number of queries with ",
+            keys, " keys each");
     const Var of_pairs = gather_rows(table, index, where);           // (queries * keys, H)
     const Var of_heads = transpose(of_pairs, where);                 // (H, queries * keys)
     return reshape(of_heads, heads * (pairs / keys), keys, where);   // (H * queries, keys)

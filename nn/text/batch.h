@@ -48,8 +48,8 @@ void require_texts(std::string_view place, const TokenBatch& batch);
 std::vector<int> positions(const TokenBatch& batch, int last = 0);
 
 // The row of a learned table that every token reads, where the table begins with `offset` rows that no text position uses and
-// padding has one of them: position + offset for a token, offset - 1 for padding. With offset 2 as fairseq and its successors have it
-// (OPT, Galactica, BioGPT).
+// padding reads the last of them: position + offset for a token, offset - 1 for padding. The offset is 2 in fairseq and its
+// successors (OPT, Galactica, BioGPT).
 //   Example: 0 0 5 6 7 padded on the left by two, offset 2: 1 1 2 3 4
 std::vector<int> position_rows(const TokenBatch& batch, int offset, int last = 0);
 
@@ -64,8 +64,8 @@ std::vector<int> next_tokens(const std::vector<int>& ids, int length);  // of eq
 //   last     only for queries in the last so many columns; keys and values of the others are in a cache; 0 = all
 Attending attending(const TokenBatch& batch, bool causally, int last = 0);
 
-// The same for a cross-attention: `queries` tokens of another text for each sequence of the source. They may attend to all tokens of
-// their sequence of the source, and to no padding.
+// The same for a cross-attention: `queries` tokens of another text for each sequence of the source. They may attend to all
+// tokens of their sequence of the source, and to no padding.
 Attending attending_to(const TokenBatch& source, int queries);
 
 // What a reader with a cache (nn/text/decoding.h) remembers of its texts, to know positions and padding of what comes next:

@@ -22,7 +22,7 @@ using chain::Format;
 
 struct Choices {
     chain::Task task;
-    int steps = 1200;
+    int steps = 600;
     int batch = 64;
     int questions = 1000;
     int merges = 100;
