@@ -1,0 +1,263 @@
+#include "vit/mask_latents/maskgit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
+#include "vit/mask_pixels/masking.h"
+
+namespace maskgit {
+
+// --- how much is hidden ---
+
+MaskSchedule schedule_of_name(const std::string& name) {
+    if (name == "cosine") return {.shape = Shape::cosine};
+    if (name == "uniform") return {.shape = Shape::power, .exponent = 1};
+    if (name == "log") return {.shape = Shape::log};
+    if (name == "exp") return {.shape = Shape::exp};
+    double exponent = 0;
+    if (name.rfind("pow", 0) == 0) exponent = std::atof(name.c_str() + 3);
+    require(exponent > 0, "maskgit: '", name, "' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
+    return {.shape = Shape::power, .exponent = exponent};
+}
+
+// gamma(r). In double: N cos(pi / 3) is 8 for N = 16, and 7.9999995 in float.
+double hidden_share(const MaskSchedule& schedule, double r, double total) {
+    double gamma = 0;
+    switch (schedule.shape) {
+        case Shape::cosine: gamma = std::cos(std::numbers::pi / 2 * r); break;
+        case Shape::power: gamma = 1 - std::pow(r, schedule.exponent); break;
+        case Shape::log: gamma = -std::log2(r) / std::log2(total); break;
+        case Shape::exp: gamma = 1 - std::exp2(-std::log2(total) * (1 - r)); break;
+    }
+    return std::clamp(gamma, 1e-6, 1.0);
+}
+
+// --- training ---
+
+MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r, const Matrix& noise,
+                       const MaskSchedule& schedule, const Config& config) {
+    const int B = static_cast<int>(classes.size()), N = config.count();
+    require(B > 0 && static_cast<int>(words.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B && noise.cols == N,
+            "maskgit: ", words.size(), " words, ", r.size(), " shares and noise ", noise, " for ", B, " pictures of ", N, " words");
+    for (const int word : words) require(word >= 0 && word < config.words, "maskgit: word ", word, " is none of ", config.words);
+    MaskedBatch batch{.ids = empty_pictures(classes, config), .labels = empty_pictures(classes, config), .mask = Matrix(B, N)};
+    const std::vector<int> order = sorting_order(noise);  // (B*N)  places of each picture, the smallest noise first
+    for (int b = 0; b < B; ++b) {
+        const int hidden = static_cast<int>(std::ceil(hidden_share(schedule, r[b], N) * N));
+        for (int k = 0; k < hidden; ++k) batch.mask(b, order[b * N + k]) = 1;
+        for (int i = 0; i < N; ++i) {
+            const int at = b * (N + 1) + 1 + i;  // behind the class
+            batch.labels[at] = words[b * N + i];
+            if (batch.mask(b, i) == 0) batch.ids[at] = words[b * N + i];
+        }
+    }
+    return batch;
+}
+
+// Row of the table of words for each id: a hidden word has the last one.
+static std::vector<int> rows_of_words(const std::vector<int>& ids, const Config& config) {
+    std::vector<int> rows;
+    for (const int id : ids) {
+        require(id >= hidden_word && id < config.words + config.classes, "maskgit: id ", id, " is none of ", config.words, " words, ",
+                config.classes, " classes, or ", hidden_word, " (hidden)");
+        rows.push_back(id == hidden_word ? config.vocabulary() - 1 : id);
+    }
+    return rows;
+}
+
+Steps forward(const std::vector<int>& ids, const Weights& w, const Config& config) {
+    const int length = config.count() + 1;
+    require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
+            length - 1, " words");
+    const BlockOptions options{
+        .heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh, .order = Order::post};
+    const Attending how{.segments = Segments::equal(static_cast<int>(ids.size()) / length, length)};
+    Steps steps;
+    const Var words = embed(w.words, rows_of_words(ids, config));                                      // (B*(N+1), D)
+    steps.embeddings = layer_norm(add_repeated(words, w.positions), w.embedding_norm, config.eps);     // (B*(N+1), D)
+    steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});
+    const Var bent = activate(linear(steps.encoder.output, w.hidden), Activation::gelu_tanh);          // (B*(N+1), D)
+    steps.hidden = layer_norm(bent, w.hidden_norm, config.eps);                                        // (B*(N+1), D)
+    steps.logits = add(matmul_transposed(steps.hidden, w.words), w.bias);                              // (B*(N+1), V)
+    return steps;
+}
+
+Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing) {
+    const int B = weights.rows, length = weights.cols, V = logits.cols();
+    require(logits.rows() == B * length, "maskgit: weights ", weights, " for logits ", logits.value());
+    const Var log_p = log_softmax_rows(logits);                                                        // (B*(N+1), V)
+    const Var of_label = pick(log_p, labels);                                                          // (B*(N+1), 1)
+    // The label is one of all V, so it gets s/V too.
+    const Var smoothed = add(scale(of_label, 1 - smoothing), scale(row_sums(log_p), smoothing / static_cast<float>(V)));  // (B*(N+1), 1)
+    Matrix shares = Matrix::unset(B * length, 1);  // of each position in the loss
+    for (int b = 0; b < B; ++b) {
+        double total = 0;
+        for (int i = 0; i < length; ++i) total += weights(b, i);
+        require(total > 0, "maskgit: picture ", b, " has no weight: nothing of it is hidden");
+        for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
+    }
+    return scale(sum(multiply(smoothed, shares)), -1);                                                 // (1, 1)   Eq. 1
+}
+
+Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {
+    Matrix weights(batch.mask.rows, batch.mask.cols + 1);  // (B, N+1)  0 at the class
+    for (int b = 0; b < weights.rows; ++b) std::copy_n(batch.mask.row(b), batch.mask.cols, weights.row(b) + 1);
+    return weighted_loss(steps.logits, batch.labels, weights, config.label_smoothing);
+}
+
+// --- decoding ---
+
+std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& config) {
+    std::vector<int> ids;
+    for (const int c : classes) {
+        require(c >= 0 && c < config.classes, "maskgit: class ", c, " is none of ", config.classes);
+        ids.push_back(config.words + c);
+        ids.insert(ids.end(), config.count(), hidden_word);
+    }
+    return ids;
+}
+
+std::vector<int> words_of(const std::vector<int>& ids, const Config& config) {
+    std::vector<int> words;
+    for (std::size_t k = 0; k < ids.size(); ++k)
+        if (k % (config.count() + 1) != 0) words.push_back(ids[k]);
+    return words;
+}
+
+Draws draw_gumbel(Random& random, int images, const Config& config, const Decoding& how) {
+    const int rounds = how.rounds - how.first_round, length = config.count() + 1;
+    Draws draws{uniform_matrix(random, rounds * images * length, config.words), uniform_matrix(random, rounds * images, length)};
+    for (Matrix* const noise : {&draws.words, &draws.choice})
+        for (float& u : *noise) u = -std::log(-std::log(std::max(u, 1e-20f)));
+    return draws;
+}
+
+int words_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how) {
+    const double done = static_cast<double>(round + 1) / how.rounds;
+    const int planned = static_cast<int>(std::floor(hidden_at_first * hidden_share(how.schedule, done, hidden_at_first)));
+    return std::max(1, std::min(hidden_now - 1, planned));
+}
+
+// The best of logits + noise: a draw from softmax(logits).
+static int best_word(const float* logits, const float* noise, int words) {
+    int best = 0;
+    for (int k = 1; k < words; ++k)
+        if (logits[k] + noise[k] > logits[best] + noise[best]) best = k;
+    return best;
+}
+
+static const float infinity = std::numeric_limits<float>::infinity();
+
+// A guess for every hidden word, and how likely the model finds it.
+static void guess(Round& round, const Draws& draws, int done, int length) {
+    const Matrix p = softmax_rows(round.logits).value();  // (B*(N+1), K)
+    round.sampled = round.ids;
+    round.probabilities = Matrix(static_cast<int>(round.ids.size()) / length, length, infinity);
+    const int first_draw = done * p.rows;
+    for (int i = 0; i < p.rows; ++i) {
+        if (round.ids[i] != hidden_word) continue;
+        round.sampled[i] = best_word(round.logits.row(i), draws.words.row(first_draw + i), p.cols);
+        round.probabilities[i] = p(i, round.sampled[i]);
+    }
+}
+
+// Which guesses are hidden again: those of the lowest confidence.
+static void choose(Round& round, int t, const std::vector<int>& hidden_at_first, const Draws& draws, int done, const Decoding& how) {
+    const int B = round.probabilities.rows, length = round.probabilities.cols;
+    const double ratio = static_cast<double>(t + 1) / how.rounds;
+    round.temperature = static_cast<float>(how.choice_temperature * (1 - ratio));
+    round.confidence = round.probabilities;  // (B, N+1)
+    round.hide = Matrix(B, length);
+    for (int b = 0; b < B; ++b) {
+        const int hidden_now = static_cast<int>(std::count(&round.ids[b * length], &round.ids[b * length] + length, hidden_word));
+        round.to_hide.push_back(words_to_hide(t, hidden_at_first[b], hidden_now, how));
+        float* const confidence = round.confidence.row(b);
+        for (int i = 0; i < length; ++i)
+            if (confidence[i] < infinity)
+                confidence[i] = std::log(confidence[i]) + round.temperature * draws.choice(done * B + b, i);
+        std::vector<float> sorted(confidence, confidence + length);
+        std::sort(sorted.begin(), sorted.end());
+        const float threshold = sorted[round.to_hide[b]];  // that many lie below it
+        for (int i = 0; i < length; ++i) round.hide(b, i) = confidence[i] < threshold ? 1.0f : 0.0f;
+    }
+}
+
+static std::vector<int> with_hidden(const Round& round) {
+    std::vector<int> ids = round.sampled;
+    for (std::size_t k = 0; k < ids.size(); ++k)
+        if (round.hide[k] == 1) ids[k] = hidden_word;
+    return ids;
+}
+
+std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config, const Decoding& how) {
+    const NoTape no_tape;
+    const int length = config.count() + 1, B = static_cast<int>(ids.size()) / length, rounds = how.rounds - how.first_round;
+    require(rounds > 0 && how.first_round >= 0, "maskgit: decoding from round ", how.first_round, " of ", how.rounds,
+            ", there is none to do");
+    require(draws.words.rows == rounds * B * length && draws.words.cols == config.words && draws.choice.rows == rounds * B &&
+                draws.choice.cols == length,
+            "maskgit: draws ", draws.words, " and ", draws.choice, " for ", rounds, " rounds, ", B, " pictures of ", length, " ids and ",
+            config.words, " words");
+    std::vector<int> hidden_at_first;  // u0 of each picture
+    for (int b = 0; b < B; ++b)
+        hidden_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, hidden_word)));
+    std::vector<Round> steps;
+    for (int done = 0; done < rounds; ++done) {
+        Round round;
+        round.ids = done == 0 ? ids : with_hidden(steps.back());
+        round.logits = slice_cols(forward(round.ids, w, config).logits, 0, config.words).value();  // (B*(N+1), K)
+        guess(round, draws, done, length);
+        choose(round, how.first_round + done, hidden_at_first, draws, done, how);
+        steps.push_back(round);
+    }
+    return steps;
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    require(config.words > 0 && config.classes > 0 && config.down > 0 && config.across > 0 && config.depth >= 0 &&
+                config.mlp_width > 0 && config.eps >= 0,
+            "maskgit: ", config.words, " words, ", config.classes, " classes, a grid of ", config.down, " x ", config.across, ", depth ",
+            config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps, ": sizes must be positive");
+    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "maskgit: ", config.heads,
+            " heads do not divide a width of ", config.width);
+    require(config.label_smoothing >= 0 && config.label_smoothing < 1, "maskgit: a label smoothing of ", config.label_smoothing,
+            " is outside [0, 1)");
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    const int D = config.width, V = config.vocabulary();
+    Weights w;
+    w.words = make_embedding(random, V, D, init);
+    w.positions = make_embedding(random, config.count() + 1, D, init);
+    w.embedding_norm = make_layer_norm(D);
+    const BlockShape shape{.width = D, .mlp_width = config.mlp_width};
+    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
+    w.hidden = make_linear(random, D, D, init);
+    w.hidden_norm = make_layer_norm(D);
+    w.bias = parameter(Matrix(1, V));
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long D = config.width, V = config.vocabulary(), N = config.count();
+    Parameters table;
+    table.push_back({"params/Embed_0/word_embeddings/embedding", {V, D}, Stored::as_it_is, {w.words}});
+    table.push_back({"params/Embed_0/position_embeddings/embedding", {N + 1, D}, Stored::as_it_is, {w.positions}});
+    add_parameters(table, "params/Embed_0/embeddings_ln/*", w.embedding_norm, maskgit_names);
+    add_parameters(table, "params/TransformerLayer_", w.blocks, maskgit_names, config.heads, "/");
+    add_parameters(table, "params/MlmLayer_0/mlm_dense/*", w.hidden, maskgit_names);
+    add_parameters(table, "params/MlmLayer_0/mlm_ln/*", w.hidden_norm, maskgit_names);
+    table.push_back({"params/MlmLayer_0/mlm_bias/bias", {V}, Stored::as_it_is, {w.bias}});
+    return table;
+}
+
+}  // namespace maskgit
