@@ -7,6 +7,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/text.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "vit/mask_pixels/masking.h"
@@ -21,7 +22,7 @@ MaskSchedule schedule_of_name(const std::string& name) {
     if (name == "log") return {.shape = Shape::log};
     if (name == "exp") return {.shape = Shape::exp};
     double exponent = 0;
-    if (name.rfind("pow", 0) == 0) exponent = std::atof(name.c_str() + 3);
+    if (name.rfind("pow", 0) == 0) exponent = decimal_number(name.substr(3)).value_or(0);
     require(exponent > 0, "maskgit: '", name, "' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
     return {.shape = Shape::power, .exponent = exponent};
 }

@@ -1,0 +1,347 @@
+#include "vit/sequence/uvim.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/autograd/rows.h"
+#include "nn/layers/names.h"
+#include "nn/layers/position.h"
+#include "nn/maps/resize.h"
+#include "nn/training/loss.h"
+
+namespace uvim {
+
+int code_side(const Config& config) { return static_cast<int>(std::lround(std::sqrt(static_cast<double>(config.code_length)))); }
+
+// --- labels ---
+
+// Calls use(image pixel, row, pixel of the patch) for every pixel: where it lies in image order and in patch order.
+template <class Use>
+static void for_each_pixel(int images, const PatchGrid& grid, Use use) {
+    const int P = grid.patch_size;
+    for (int b = 0; b < images; ++b)
+        for (int y = 0; y < grid.height; ++y)
+            for (int x = 0; x < grid.width; ++x) {
+                const int pixel = (b * grid.height + y) * grid.width + x;
+                const int row = b * grid.count() + y / P * grid.across() + x / P;
+                use(pixel, row, y % P * P + x % P);
+            }
+}
+
+Matrix one_hot(const std::vector<int>& labels, int classes, const PatchGrid& grid) {
+    const int pixels = grid.height * grid.width, area = grid.patch_size * grid.patch_size;
+    require(!labels.empty() && labels.size() % pixels == 0, "uvim: ", labels.size(), " labels are not whole images of ", grid.height,
+            " x ", grid.width);
+    const int images = static_cast<int>(labels.size()) / pixels;
+    Matrix result(images * grid.count(), classes * area);  // (B*n, q*P*P)
+    for_each_pixel(images, grid, [&](int pixel, int row, int p) {
+        const int label = labels[pixel];
+        if (label >= 0 && label < classes) result(row, label * area + p) = 1;
+    });
+    return result;
+}
+
+std::vector<int> depth_classes(const std::vector<float>& depths, double min, double max, int bins) {
+    std::vector<int> classes;
+    for (const float d : depths) {
+        const double bin = std::floor((d - min) / (max - min) * bins);
+        classes.push_back(static_cast<int>(std::clamp(bin, 0.0, bins - 1.0)));
+    }
+    return classes;
+}
+
+// --- positions ---
+
+Matrix sine_positions(int rows, int cols, int width) {
+    require(width % 4 == 0 && width >= 8, "uvim: positions of width ", width, ", it must be divisible by 4 and at least 8");
+    // sine_code has frequencies base^(-i / (D/4)); with this base they are 10000^(-i / (D/4 - 1)).
+    const double base = std::pow(10000.0, width / 4 / (width / 4 - 1.0));
+    std::vector<double> row_of, col_of;  // of every patch
+    for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < cols; ++c) {
+            row_of.push_back(r);
+            col_of.push_back(c);
+        }
+    const Matrix x = sine_code(col_of, width / 2, SineOrder::halves, base), y = sine_code(row_of, width / 2, SineOrder::halves, base);
+    return concat_cols({x, y}).value();  // (rows*cols, D)
+}
+
+static Var positions_or_sines(const Var& learned, const Config& config) {
+    return learned ? learned : Var(sine_positions(config.grid.down(), config.grid.across(), config.width));
+}
+
+// --- from patches to code positions and back ---
+
+// Mixes the rows of each image: y_j = sum over i of m_ij x_i.   x (B*in, D), m (in, out) -> (B*out, D)
+static Var mix_positions(const Var& x, const Var& m) {
+    const int in = m.rows(), out = m.cols(), B = x.rows() / in;
+    std::vector<int> weight_rows, rows;
+    for (int b = 0; b < B; ++b)
+        for (int j = 0; j < out; ++j) {
+            weight_rows.push_back(j);
+            for (int i = 0; i < in; ++i) rows.push_back(b * in + i);
+        }
+    return mix_rows(x, rows, gather_rows(transpose(m), weight_rows));  // (B*out, D)
+}
+
+// jax.image.resize: shrinking widens the triangle, enlarging is plain bilinear.
+static Var resize_grid(const Var& x, int images, int rows, int cols, int new_rows, int new_cols) {
+    return resize({x, {images, rows, cols}}, new_rows, new_cols, Interpolation::bilinear_antialiased).pixels;
+}
+
+static Var to_code_positions(const Var& x, const Weights& w, const Config& config) {
+    if (w.to_code_positions) return mix_positions(x, w.to_code_positions);
+    const PatchGrid& grid = config.grid;
+    const int side = code_side(config);
+    return resize_grid(x, x.rows() / grid.count(), grid.down(), grid.across(), side, side);  // (B*l, D)
+}
+
+static Var from_code_positions(const Var& x, const Weights& w, const Config& config) {
+    if (w.from_code_positions) return mix_positions(x, w.from_code_positions);
+    const PatchGrid& grid = config.grid;
+    const int side = code_side(config);
+    return resize_grid(x, x.rows() / config.code_length, side, side, grid.down(), grid.across());  // (B*n, D)
+}
+
+// --- the oracle ---
+
+static BlockOptions block_options(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
+}
+
+static StackSteps run(const Var& z0, const Trunk& w, const Config& config) {
+    const int n = config.grid.count();
+    return stack(z0, w.blocks, block_options(config), {.self = {.segments = Segments::equal(z0.rows() / n, n)}});
+}
+
+OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Weights& w, const Config& config) {
+    require(one_hots.size() == config.outputs.size(), "uvim: labels of ", one_hots.size(), " outputs for a model of ",
+            config.outputs.size());
+    OracleSteps steps;
+    Var z;
+    for (std::size_t k = 0; k < one_hots.size(); ++k) {
+        steps.stems.push_back(linear(one_hots[k], w.label_embeddings[k]));                     // (B*n, D)
+        z = k == 0 ? steps.stems[k] : add(z, steps.stems[k]);
+    }
+    if (w.oracle_image.weight) z = add(z, linear(patchify_all(images, config.grid, "uvim"), w.oracle_image));
+    steps.z0 = add_repeated(z, positions_or_sines(w.oracle_positions, config));                // (B*n, D)
+    steps.blocks = run(steps.z0, w.oracle, config);
+    steps.norm = layer_norm(steps.blocks.output, w.oracle.norm, config.eps);                   // (B*n, D)
+    const Var narrow = to_code_positions(steps.norm, w, config);                               // (B*l, D)
+    const Var vectors = linear(narrow, w.to_word);                                             // (B*l, C)
+    steps.bottleneck = layer_norm(vectors, {}, config.standardise_eps);                        // (B*l, C)
+    steps.quantized = quantize(steps.bottleneck, codewords(w.dictionary));                     // ids (B*l)
+    return steps;
+}
+
+// --- the base model ---
+
+Matrix vectors_of(const std::vector<int>& code, const Weights& w) { return gather_rows(codewords(w.dictionary), code).value(); }
+
+BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights& w, const Config& config) {
+    require(code.rows() % config.code_length == 0 && code.cols() == config.word_width, "uvim: code vectors ", code.value(),
+            " for codes of ", config.code_length, " words of width ", config.word_width);
+    BaseSteps steps;
+    Var z = from_code_positions(linear(code, w.from_word), w, config);                         // (B*n, D)
+    if (w.base_image.weight) z = add(z, linear(patchify_all(images, config.grid, "uvim"), w.base_image));
+    steps.z0 = add_repeated(z, positions_or_sines(w.base_positions, config));                  // (B*n, D)
+    steps.blocks = run(steps.z0, w.base, config);
+    steps.norm = layer_norm(steps.blocks.output, w.base.norm, config.eps);                     // (B*n, D)
+    for (const Linear& head : w.heads) steps.logits.push_back(linear(steps.norm, head));       // (B*n, q*P*P)
+    return steps;
+}
+
+Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<int>& permutations, int code_length) {
+    const int B = static_cast<int>(thresholds.size()), l = code_length;
+    require(permutations.empty() || static_cast<int>(permutations.size()) == B * l, "uvim: ", permutations.size(),
+            " numbers are not permutations of ", l, " positions for ", B, " images");
+    Matrix keep(B * l, 1);
+    for (int b = 0; b < B; ++b)
+        for (int k = 0; k < l; ++k) {
+            const int position = permutations.empty() ? k : permutations[b * l + k];
+            const double importance = 1 - (position + 1.0) / (l + 1);
+            keep(b * l + k, 0) = importance > thresholds[b] ? 1.0f : 0.0f;
+        }
+    return keep;
+}
+
+Steps forward(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Matrix& keep, const Weights& w,
+              const Config& config) {
+    Steps steps;
+    steps.oracle = oracle(one_hots, images, w, config);
+    const Var& code = steps.oracle.quantized.output;                                           // (B*l, C)
+    steps.base = base(keep.empty() ? code : multiply(code, keep), images, w, config);
+    return steps;
+}
+
+// --- losses ---
+
+// Columns class by class become rows pixel by pixel: (B*n, q*P*P) -> (B*n*P*P, q).
+static Var rows_of_pixels(const Var& logits, int classes) {
+    const int area = logits.cols() / classes;
+    std::vector<int> columns;
+    for (int p = 0; p < area; ++p)
+        for (int k = 0; k < classes; ++k) columns.push_back(k * area + p);
+    return reshape(gather_cols(logits, columns), logits.rows() * area, classes);
+}
+
+Var output_loss(const Var& logits, const Matrix& one_hot, const Output& output) {
+    require(same_shape(logits.value(), one_hot), "uvim: logits ", logits.value(), " for labels ", one_hot);
+    const Var by_pixel = rows_of_pixels(logits, output.classes);                               // (B*n*P*P, q)
+    const Matrix labels = rows_of_pixels(one_hot, output.classes).value();                     // (B*n*P*P, q)
+    std::vector<int> targets;
+    for (int i = 0; i < labels.rows; ++i) {
+        const int label = argmax_row(labels, i);
+        const bool counts = labels(i, label) == 1 && !(output.ignores_class_0 && label == 0);
+        targets.push_back(counts ? label : ignored_label);
+    }
+    return mean(token_losses(by_pixel, targets));                                              // (1, 1)  ignored pixels count as 0
+}
+
+Losses losses(const Steps& steps, const std::vector<Matrix>& one_hots, const Config& config) {
+    Losses parts;
+    for (std::size_t k = 0; k < one_hots.size(); ++k) {
+        parts.outputs.push_back(output_loss(steps.base.logits[k], one_hots[k], config.outputs[k]));
+        parts.reconstruction = k == 0 ? parts.outputs[k] : add(parts.reconstruction, parts.outputs[k]);
+    }
+    parts.commitment = commitment_loss(steps.oracle.bottleneck, steps.oracle.quantized);
+    parts.total = add(parts.reconstruction, scale(parts.commitment, config.commitment));
+    return parts;
+}
+
+int update_dictionary(Weights& w, const OracleSteps& steps, const Matrix& uniforms, const Config& config) {
+    average_sums(w.dictionary, steps.bottleneck.value(), steps.quantized.ids, config.momentum);
+    return split_busiest(w.dictionary, config.min_count, config.perturb, uniforms);
+}
+
+// --- predictions ---
+
+std::vector<int> classes_of(const Matrix& logits, int classes, const PatchGrid& grid) {
+    const int images = logits.rows / grid.count(), area = grid.patch_size * grid.patch_size;
+    std::vector<int> result(static_cast<std::size_t>(images) * grid.height * grid.width);
+    for_each_pixel(images, grid, [&](int pixel, int row, int p) {
+        for (int k = 1; k < classes; ++k)
+            if (logits(row, k * area + p) > logits(row, result[pixel] * area + p)) result[pixel] = k;
+    });
+    return result;
+}
+
+std::vector<int> classes_of_instances(const Matrix& semantics, const Output& output, const std::vector<int>& instances,
+                                      const PatchGrid& grid) {
+    const int images = semantics.rows / grid.count(), area = grid.patch_size * grid.patch_size, q = output.classes;
+    const int pixels = grid.height * grid.width, most = 1 + *std::max_element(instances.begin(), instances.end());
+    std::vector<double> votes(static_cast<std::size_t>(images) * most * q);  // of each image, instance and class
+    for_each_pixel(images, grid, [&](int pixel, int row, int p) {
+        double* const of_instance = &votes[(static_cast<std::size_t>(pixel / pixels) * most + instances[pixel]) * q];
+        for (int k = 0; k < q; ++k) of_instance[k] += semantics(row, k * area + p);
+    });
+    std::vector<int> classes;
+    for (std::size_t pixel = 0; pixel < instances.size(); ++pixel) {
+        const double* const of_instance = &votes[(pixel / pixels * most + instances[pixel]) * q];
+        classes.push_back(static_cast<int>(std::max_element(of_instance, of_instance + q) - of_instance));
+    }
+    return classes;
+}
+
+std::vector<float> depths_of(const std::vector<int>& classes, double min, double max, int bins) {
+    std::vector<float> depths;
+    for (const int k : classes) depths.push_back(static_cast<float>((k + 0.5) / bins * (max - min) + min));
+    return depths;
+}
+
+// --- weights ---
+
+Trunk make_trunk(int depth, const BlockShape& shape, Random& random, const Init& init) {
+    Trunk w;
+    for (int l = 0; l < depth; ++l) w.blocks.push_back(make_block(random, shape, init));
+    w.norm = make_layer_norm(shape.width);
+    return w;
+}
+
+void add_trunk(Parameters& table, const std::string& prefix, const Trunk& w, int heads) {
+    add_parameters(table, prefix + "encoderblock_", w.blocks, flax_vit_names, heads, "/");
+    add_parameters(table, prefix + "encoder_norm/*", w.norm, flax_vit_names);
+}
+
+static void check(const Config& config) {
+    check(config.grid, "uvim");
+    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "uvim: ", config.heads,
+            " heads do not divide a width of ", config.width);
+    require(!config.outputs.empty() && config.code_length > 0 && config.words > 0 && config.word_width > 0 && config.mlp_width > 0,
+            "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.words, " words of width ",
+            config.word_width, ": sizes must be positive");
+    for (const Output& output : config.outputs)
+        require(output.classes > 0, "uvim: the output ", output.name, " has ", output.classes, " classes");
+    require(!config.resize_bottleneck || code_side(config) * code_side(config) == config.code_length, "uvim: a code of ",
+            config.code_length, " words is not a square grid; set resize_bottleneck to false");
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    const int D = config.width, n = config.grid.count(), l = config.code_length, area = config.grid.patch_size * config.grid.patch_size;
+    const BlockShape shape{.width = D, .mlp_width = config.mlp_width};
+    const float spread = 1 / std::sqrt(static_cast<float>(D));  // of learned positions
+    Weights w;
+    for (const Output& output : config.outputs) {
+        w.label_embeddings.push_back(make_linear(random, output.classes * area, D, init));
+        w.heads.push_back(make_linear(random, D, output.classes * area, init));
+    }
+    if (config.oracle_sees_image) w.oracle_image = make_linear(random, config.grid.numbers(), D, init);
+    if (config.base_sees_image) w.base_image = make_linear(random, config.grid.numbers(), D, init);
+    if (config.learned_positions) {
+        w.oracle_positions = parameter(normal_matrix(random, n, D, spread));
+        w.base_positions = parameter(normal_matrix(random, n, D, spread));
+    }
+    w.oracle = make_trunk(config.oracle_depth, shape, random, init);
+    w.base = make_trunk(config.base_depth, shape, random, init);
+    if (!config.resize_bottleneck) {
+        w.to_code_positions = make_weight(random, n, l, init);
+        w.from_code_positions = make_weight(random, l, n, init);
+    }
+    w.to_word = make_linear(random, D, config.word_width, init);
+    w.from_word = make_linear(random, config.word_width, D, init);
+    w.dictionary = {.sums = Var(unit_rows(normal_matrix(random, config.words, config.word_width)).value()),
+                    .counts = Var(Matrix(1, config.words, 1))};
+    return w;
+}
+
+// --- names ---
+
+static void add_image_embedding(Parameters& table, const std::string& name, const Linear& w, const PatchGrid& grid) {
+    if (!w.weight) return;
+    const long P = grid.patch_size, D = w.weight.cols();
+    table.push_back({name + "/kernel", {P, P, grid.channels, D}, Stored::as_it_is, {w.weight}});
+    table.push_back({name + "/bias", {D}, Stored::as_it_is, {w.bias}});
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const long D = config.width, n = config.grid.count(), l = config.code_length, C = config.word_width;
+    const long area = config.grid.patch_size * config.grid.patch_size;
+    Parameters table;
+    for (std::size_t k = 0; k < config.outputs.size(); ++k) {
+        const auto& [name, classes, ignores] = config.outputs[k];
+        const long q = classes;
+        table.push_back({"params/embedding_" + name + "/kernel", {q, area, D}, Stored::as_it_is, {w.label_embeddings[k].weight}});
+        table.push_back({"params/embedding_" + name + "/bias", {D}, Stored::as_it_is, {w.label_embeddings[k].bias}});
+        table.push_back({"params/head_" + name + "/kernel", {D, q, area}, Stored::in_by_rest, {w.heads[k].weight}});
+        table.push_back({"params/head_" + name + "/bias", {q, area}, Stored::one_row, {w.heads[k].bias}});
+    }
+    add_image_embedding(table, "params/ctx_enc_embedding", w.oracle_image, config.grid);
+    add_image_embedding(table, "params/ctx_dec_embedding", w.base_image, config.grid);
+    if (w.oracle_positions) table.push_back({"params/pos_embedding_encoder", {1, n, D}, Stored::as_it_is, {w.oracle_positions}});
+    if (w.base_positions) table.push_back({"params/pos_embedding_decoder", {1, n, D}, Stored::as_it_is, {w.base_positions}});
+    add_trunk(table, "params/encoder/", w.oracle, config.heads);
+    add_trunk(table, "params/decoder/", w.base, config.heads);
+    if (w.to_code_positions) table.push_back({"params/bottleneck_downsample", {n, l}, Stored::as_it_is, {w.to_code_positions}});
+    if (w.from_code_positions) table.push_back({"params/bottleneck_upsample", {l, n}, Stored::as_it_is, {w.from_code_positions}});
+    add_parameters(table, "params/encoder_head/*", w.to_word, flax_vit_names);
+    add_parameters(table, "params/decoder_stem/*", w.from_word, flax_vit_names);
+    table.push_back({"state/dictionary", {config.words, C}, Stored::as_it_is, {w.dictionary.sums}});
+    table.push_back({"state/counts", {config.words}, Stored::as_it_is, {w.dictionary.counts}});
+    return table;
+}
+
+}  // namespace uvim

@@ -1,0 +1,177 @@
+// uvim.h: one model for segmentation and depth: a short code says what a picture alone cannot decide, and the rest is feed-forward.
+//
+//   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
+//   shows    that a feed-forward model cannot choose (which of two dogs is number 1?), that a few bits can choose for it, and that
+//            such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
+//   symbols  B images   H, W height and width   P patch side   n = (H/P)(W/P) patches   D width   l code length   C width of a code
+//            word   K words of the dictionary   q classes of an output
+//   stage I  this file: oracle (truth -> code) and base model (image, code -> truth), trained together
+//   stage II uvim_lm.h: a language model writes the code from the image alone
+//   differs  patches are square; draws of code dropout and of splits come in as arguments; a batch is stacked rows
+//   shares   vit/mask_latents/vector_quantizer.h with BEiT v2 and MaskGIT: here codes are averaged sums, reborn when unused
+//   next     uvim.cpp, then its walkthrough
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/data/patches.h"
+#include "nn/layers/transformer.h"
+#include "vit/mask_latents/vector_quantizer.h"
+
+namespace uvim {
+
+// One thing that is predicted at every pixel: one of q classes.
+struct Output {
+    std::string name;  // "semantics", "instances", "depth"
+    int classes = 0;   // q
+    bool ignores_class_0 = false;  // depth: class 0 is "unknown"; its pixels have loss 0, but count in the mean
+};
+
+// The defaults are the published panoptic model of COCO.
+struct Config {
+    PatchGrid grid = {.height = 512, .width = 512, .patch_size = 16, .channels = 3};  // H, W, P
+    std::vector<Output> outputs = {{"semantics", 134}, {"instances", 100}};
+    int width = 768;                   // D
+    int oracle_depth = 6;              // blocks
+    int base_depth = 12;               // blocks
+    int heads = 12;                    // must divide D
+    int mlp_width = 3072;
+    bool learned_positions = false;    // false: sines and cosines of row and column
+    bool oracle_sees_image = false;
+    bool base_sees_image = true;
+    int code_length = 256;             // l
+    bool resize_bottleneck = true;     // the code is a smaller grid, sqrt(l) x sqrt(l); false: two learned mixing matrices
+    int words = 4096;                  // K
+    int word_width = 768;              // C
+    float momentum = 0.995f;           // of the dictionary
+    float min_count = 0.1f;            // words below it are reborn
+    float perturb = 0.001f;            // how far from the busiest word
+    float commitment = 0;              // its weight in the loss; 0.25 for depth and colour
+    float standardise_eps = 1e-5f;
+    float eps = 1e-6f;                 // of every LayerNorm
+};
+
+// The code as a grid of its own, where it is one.
+int code_side(const Config& config);
+
+// A ViT without embedding: blocks and the last norm.
+struct Trunk {
+    std::vector<Block> blocks;
+    Norm norm;
+};
+
+struct Weights {
+    std::vector<Linear> label_embeddings;        // (q*P*P, D) for each output
+    Linear oracle_image, base_image;             // (P*P*channels, D), or no values
+    Var oracle_positions, base_positions;        // (n, D), or no values: then they are sines and cosines
+    Trunk oracle, base;
+    Var to_code_positions, from_code_positions;  // (n, l) and (l, n), or no values: then the grid is resized
+    Linear to_word;                              // (D, C)
+    SummedCodebook dictionary;                   // sums (K, C), counts (1, K)
+    Linear from_word;                            // (C, D)
+    std::vector<Linear> heads;                   // (D, q*P*P) for each output
+};
+
+// Fresh weights: Xavier-uniform, positions normal; the dictionary is random unit rows with counts of 1.
+//   throws  std::invalid_argument for a config that does not fit together
+Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::xavier_uniform});
+
+// Names, shapes and places of the published checkpoints, "params/..." and "state/...".
+Parameters parameters(const Weights& w, const Config& config);
+
+// --- labels ---
+
+// The classes of one output at every pixel, image by image, row by row: (B*H*W) -> (B*n, q*P*P), column k*P*P + p is class k at pixel p
+// of the patch. A label that is no class (void) becomes zeros, and does not enter the loss.
+//   throws  std::invalid_argument when they are not whole images
+Matrix one_hot(const std::vector<int>& labels, int classes, const PatchGrid& grid);
+
+// Depths in metres as classes: floor((d - min) / (max - min) bins), cut off at 0 and bins - 1.
+std::vector<int> depth_classes(const std::vector<float>& depths, double min, double max, int bins);
+
+// --- the oracle: what cannot be decided, in l words ---
+
+struct OracleSteps {
+    std::vector<Var> stems;  // (B*n, D)  one for each output
+    Var z0;                  // (B*n, D)
+    StackSteps blocks;
+    Var norm;                // (B*n, D)
+    Var bottleneck;          // (B*l, C)  standardised: mean 0, variance 1 in each row
+    Quantized quantized;     // its ids are the code; its output (B*l, C) is the unit vectors of the words
+};
+
+//   one_hots  (B*n, q*P*P) for each output
+//   throws    std::invalid_argument when labels or images do not fit the config
+OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Weights& w, const Config& config);
+
+// --- the base model ---
+
+struct BaseSteps {
+    Var z0;                   // (B*n, D)
+    StackSteps blocks;
+    Var norm;                 // (B*n, D)
+    std::vector<Var> logits;  // (B*n, q*P*P)  for each output
+};
+
+//   code    (B*l, C)  vectors of the words
+BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights& w, const Config& config);
+
+// The vectors of a code that was written by a language model, or by hand: (B*l) -> (B*l, C).
+Matrix vectors_of(const std::vector<int>& code, const Weights& w);
+
+// Code dropout, so that short codes work too: position k has importance 1 - (k+1)/(l+1) and is kept where that exceeds t.
+//   thresholds    (B), t of each image
+//   permutations  (B*l), mask'[k] = mask[permutation[k]], so that any positions are dropped; empty = the last ones
+//   returns       (B*l, 1)  1 = kept
+Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<int>& permutations, int code_length);
+
+// Both: oracle, code dropout, base model.
+struct Steps {
+    OracleSteps oracle;
+    BaseSteps base;
+};
+//   keep    (B*l, 1) of kept_positions(), or empty = everything
+Steps forward(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Matrix& keep, const Weights& w,
+              const Config& config);
+
+// --- losses ---
+
+// Cross-entropy of one output, the mean over all pixels, (1, 1).
+Var output_loss(const Var& logits, const Matrix& one_hot, const Output& output);
+
+struct Losses {
+    std::vector<Var> outputs;  // one for each
+    Var reconstruction;        // their sum
+    Var commitment;            // mean (bottleneck - stop(code))^2, not yet weighted
+    Var total;
+};
+Losses losses(const Steps& steps, const std::vector<Matrix>& one_hots, const Config& config);
+
+// After each training step: sums and counts of the words move, and words that nothing uses are reborn.
+//   uniforms  (rows, C), a row for each split (vector_quantizer.h)
+//   returns   the number of splits
+int update_dictionary(Weights& w, const OracleSteps& steps, const Matrix& uniforms, const Config& config);
+
+// --- predictions ---
+
+// The largest logit at every pixel: (B*n, q*P*P) -> (B*H*W) classes, image by image, row by row.
+std::vector<int> classes_of(const Matrix& logits, int classes, const PatchGrid& grid);
+
+// Semantics made consistent: each instance gets the class whose logits, summed over its pixels, are largest. (B*H*W)
+std::vector<int> classes_of_instances(const Matrix& semantics, const Output& output, const std::vector<int>& instances,
+                                      const PatchGrid& grid);
+
+// The middle of each depth class, in metres.
+std::vector<float> depths_of(const std::vector<int>& classes, double min, double max, int bins);
+
+// --- shared with stage II ---
+
+// Sines and cosines of a grid, (rows*cols, D): [sin x, cos x, sin y, cos y] with x the column, w_i = 10000^(-i / (D/4 - 1)).
+//   throws  std::invalid_argument unless D is divisible by 4 and at least 8
+//   note    sine_cosine_grid() of nn/layers/position.h divides by D/4 (MAE)
+Matrix sine_positions(int rows, int cols, int width);
+
+Trunk make_trunk(int depth, const BlockShape& shape, Random& random, const Init& init);
+void add_trunk(Parameters& table, const std::string& prefix, const Trunk& w, int heads);
+
+}  // namespace uvim

@@ -1,0 +1,178 @@
+#include "vit/sequence/uvim_lm.h"
+
+#include <cmath>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/names.h"
+#include "nn/training/loss.h"
+
+namespace uvim_lm {
+
+// --- tokens ---
+
+std::vector<int> tokens_of(const std::vector<int>& code) {
+    std::vector<int> tokens;
+    for (const int word : code) tokens.push_back(word + 1);
+    return tokens;
+}
+
+std::vector<int> words_of(const std::vector<int>& tokens) {
+    std::vector<int> code;
+    for (const int token : tokens) {
+        require(token > 0, "uvim_lm: token ", token, " is no word of the dictionary: it starts a text");
+        code.push_back(token - 1);
+    }
+    return code;
+}
+
+std::vector<int> shifted(const std::vector<int>& tokens, int length) {
+    std::vector<int> result;
+    for (std::size_t i = 0; i < tokens.size(); ++i) result.push_back(i % length == 0 ? 0 : tokens[i - 1]);
+    return result;
+}
+
+// --- the picture ---
+
+static BlockOptions block_options(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
+}
+
+EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    const PatchGrid& grid = config.grid;
+    const int B = static_cast<int>(images.size());
+    EncoderSteps steps;
+    steps.positions = w.encoder_positions ? w.encoder_positions : Var(uvim::sine_positions(grid.down(), grid.across(), config.width));
+    const Var patches = linear(patchify_all(images, grid, "uvim_lm"), w.image);               // (B*n, D)
+    const Var z0 = add_repeated(patches, steps.positions);                                    // (B*n, D)
+    steps.blocks = stack(z0, w.encoder.blocks, block_options(config), {.self = {.segments = Segments::equal(B, grid.count())}});
+    steps.encoded = layer_norm(steps.blocks.output, w.encoder.norm, config.eps);              // (B*n, D)
+    return steps;
+}
+
+// --- the text about it ---
+
+static Var decoder_positions(const Weights& w, const Config& config) {
+    return w.decoder_positions ? w.decoder_positions : Var(uvim::sine_positions(1, config.code_length, config.width));
+}
+
+// Cross-attention of B texts of `length` tokens to the patches of their images.
+static Attending to_patches(int B, int length, const Config& config) {
+    return {.segments = Segments::equal(B, length), .key_segments = Segments::equal(B, config.grid.count())};
+}
+
+static Var logits_of(const Var& z, const Weights& w, const Config& config) {
+    return linear(layer_norm(z, w.decoder.norm, config.eps), w.head);
+}
+
+Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, const Weights& w, const Config& config) {
+    const int B = static_cast<int>(images.size()), l = config.code_length;
+    require(static_cast<int>(tokens.size()) == B * l, "uvim_lm: ", tokens.size(), " tokens for ", B, " images, ", l, " each");
+    Steps steps;
+    steps.encoder = encode(images, w, config);
+    steps.positions = decoder_positions(w, config);                                           // (l, D)
+    const Var z0 = add_repeated(embed(w.words, shifted(tokens, l)), steps.positions);         // (B*l, D)
+    const BlockContext context{.self = {.segments = Segments::equal(B, l), .may = causal(l, l)},
+                               .source = steps.encoder.encoded,
+                               .cross = to_patches(B, l, config)};
+    steps.decoder = stack(z0, w.decoder.blocks, block_options(config), context);
+    steps.logits = logits_of(steps.decoder.output, w, config);                                // (B*l, V)
+    return steps;
+}
+
+Var loss(const Steps& steps, const std::vector<int>& tokens) { return cross_entropy(steps.logits, tokens); }
+
+// --- writing ---
+
+Reader::Reader(const std::vector<Image>& images, const Weights& w, const Config& c)
+    : weights(w),
+      config(c),
+      memory(make_memory(c.depth, static_cast<int>(images.size()), c.code_length, c.width)),
+      source(c.depth, make_source_cache()) {
+    const NoTape no_tape;
+    encoded = encode(images, w, c).encoded;
+}
+
+Matrix Reader::read(const TokenBatch& next) {
+    const NoTape no_tape;
+    Reading reading = read_next(memory, next, "uvim_lm");
+    for (int l = 0; l < config.depth; ++l) {
+        reading.contexts[l].source = encoded;
+        reading.contexts[l].cross = to_patches(next.sequences, next.length, config);
+        reading.contexts[l].cross.cache = &source[l];
+    }
+    const Var at = gather_rows(decoder_positions(weights, config), reading.positions);        // (B*T, D)
+    const Var z0 = add(embed(weights.words, next.ids), at);                                   // (B*T, D)
+    const Var z = stack(z0, weights.decoder.blocks, block_options(config), reading.contexts).output;
+    return logits_of(last_rows(z, next), weights, config).value();                            // (B, V)
+}
+
+void Reader::select(const std::vector<int>& chosen) {
+    memory = select_sequences(memory, chosen);
+    for (KeyValueCache& cache : source) cache = select_sequences(cache, chosen);
+}
+
+std::vector<int> write(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    Reader reader(images, w, config);
+    const TokenBatch starts = make_batch(std::vector<std::vector<int>>(images.size(), {0}));
+    std::vector<int> tokens;
+    for (const std::vector<int>& text : generate_greedily(starts, reader, {.new_tokens = config.code_length}))
+        tokens.insert(tokens.end(), text.begin(), text.end());
+    return tokens;
+}
+
+// --- weights ---
+
+static void check(const Config& config) {
+    check(config.grid, "uvim_lm");
+    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "uvim_lm: ", config.heads,
+            " heads do not divide a width of ", config.width);
+    require(config.vocabulary > 1 && config.code_length > 0 && config.mlp_width > 0 && config.depth >= 0, "uvim_lm: ",
+            config.vocabulary, " tokens, codes of ", config.code_length, " words, depth ", config.depth,
+            ": sizes must be positive, and one token starts a text");
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    const int D = config.width, n = config.grid.count();
+    const float spread = 1 / std::sqrt(static_cast<float>(D));  // of learned positions
+    Weights w;
+    w.image = make_linear(random, config.grid.numbers(), D, init);
+    if (config.learned_positions) {
+        w.encoder_positions = parameter(normal_matrix(random, n, D, spread));
+        w.decoder_positions = parameter(normal_matrix(random, config.code_length, D, spread));
+    }
+    w.encoder = uvim::make_trunk(config.depth, {.width = D, .mlp_width = config.mlp_width}, random, init);
+    w.words = make_embedding(random, config.vocabulary, D, {.draw = Draw::normal, .stddev = 1});
+    const BlockShape shape{.width = D,
+                           .mlp_width = config.mlp_width,
+                           .source_width = D,
+                           .query_bias = false,
+                           .key_bias = false,
+                           .value_bias = false};
+    w.decoder = uvim::make_trunk(config.depth, shape, random, init);
+    for (Block& block : w.decoder.blocks) block.attention.output.bias = block.cross.output.bias = {};  // the MLP keeps its biases
+    w.head = make_linear(random, D, config.vocabulary, init);
+    return w;
+}
+
+Parameters parameters(const Weights& w, const Config& config) {
+    const PatchGrid& grid = config.grid;
+    const long D = config.width, P = grid.patch_size;
+    Parameters table;
+    table.push_back({"params/EmbedPatches/kernel", {P, P, grid.channels, D}, Stored::as_it_is, {w.image.weight}});
+    table.push_back({"params/EmbedPatches/bias", {D}, Stored::as_it_is, {w.image.bias}});
+    if (w.encoder_positions)
+        table.push_back({"params/pos_embedding_encoder", {1, grid.count(), D}, Stored::as_it_is, {w.encoder_positions}});
+    if (w.decoder_positions)
+        table.push_back({"params/pos_embedding_decoder", {1, config.code_length, D}, Stored::as_it_is, {w.decoder_positions}});
+    uvim::add_trunk(table, "params/encoder/", w.encoder, config.heads);
+    table.push_back({"params/decoder/EmbedTargets/embedding", {config.vocabulary, D}, Stored::as_it_is, {w.words}});
+    add_parameters(table, "params/decoder/EncDecBlock", w.decoder.blocks, uvim_decoder_names, config.heads, "/");
+    add_parameters(table, "params/decoder/LayerNorm/*", w.decoder.norm, uvim_decoder_names);
+    add_parameters(table, "params/decoder/LogitsDense/*", w.head, uvim_decoder_names);
+    return table;
+}
+
+}  // namespace uvim_lm

@@ -1,0 +1,94 @@
+// uvim_lm.h: the second half of UViM: a language model that looks at the picture and writes the guiding code.
+//
+//   paper    Kolesnikov et al., "UViM", 2022, arXiv 2205.10337, stage II
+//   shows    that what is left to decide, after stage I has put it into words, is translation: picture in, l tokens out
+//   symbols  B images   n patches   D width   l code length   V = K + 1 tokens: 0 starts the text, word k of the dictionary is k + 1
+//   differs  a batch is stacked rows
+//   against  T5 (gpt/unified): the source is patches, positions are added, and the decoder's attention has no biases
+//   next     uvim_lm.cpp, then the walkthrough of uvim.h
+#pragma once
+#include <vector>
+
+#include "nn/text/memory.h"
+#include "vit/sequence/uvim.h"
+
+namespace uvim_lm {
+
+// The defaults are the published model (a ViT-L and a decoder of 24 blocks).
+struct Config {
+    PatchGrid grid = {.height = 512, .width = 512, .patch_size = 16, .channels = 3};  // H, W, P
+    int width = 1024;                // D
+    int depth = 24;                  // blocks of the encoder, and as many of the decoder
+    int heads = 16;                  // must divide D
+    int mlp_width = 4096;
+    int vocabulary = 4097;           // V = K + 1
+    int code_length = 256;           // l
+    bool learned_positions = false;  // false: sines and cosines of row and column; of a text that is one row
+    float eps = 1e-6f;               // of every LayerNorm
+};
+
+struct Weights {
+    Linear image;                              // (P*P*channels, D)
+    Var encoder_positions, decoder_positions;  // (n, D) and (l, D), or no values: then they are sines and cosines
+    uvim::Trunk encoder;
+    Var words;                                 // (V, D)
+    uvim::Trunk decoder;                       // blocks with cross-attention
+    Linear head;                               // (D, V)
+};
+
+// Fresh weights: Xavier-uniform, words normal with standard deviation 1.
+//   throws  std::invalid_argument for a config that does not fit together
+Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::xavier_uniform});
+Parameters parameters(const Weights& w, const Config& config);
+
+// Words of the dictionary as tokens of the text, and back: one more, because 0 starts every text.
+//   words_of throws std::invalid_argument for the token 0: it is no word
+std::vector<int> tokens_of(const std::vector<int>& code);
+std::vector<int> words_of(const std::vector<int>& tokens);
+
+// What the decoder reads to predict each token: 0, then all but the last of every l tokens.
+std::vector<int> shifted(const std::vector<int>& tokens, int length);
+
+struct EncoderSteps {
+    Var positions;       // (n, D)
+    StackSteps blocks;
+    Var encoded;         // (B*n, D)  after the last norm
+};
+EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config);
+
+struct Steps {
+    EncoderSteps encoder;
+    Var positions;       // (l, D)  of the decoder
+    StackSteps decoder;
+    Var logits;          // (B*l, V)
+};
+
+// Predicts every token from those before it.
+//   tokens  (B*l)
+//   throws  std::invalid_argument when they are not l for each image
+Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, const Weights& w, const Config& config);
+
+// Mean cross-entropy of the tokens, (1, 1).
+Var loss(const Steps& steps, const std::vector<int>& tokens);
+
+// --- writing ---
+
+// Reads texts about images that are encoded once; for generate() and beam_search() of nn/text/decoding.h. A text begins with token 0.
+class Reader : public TokenReader {
+public:
+    Reader(const std::vector<Image>& images, const Weights& w, const Config& config);
+    Matrix read(const TokenBatch& next) override;
+    void select(const std::vector<int>& chosen) override;
+
+private:
+    const Weights& weights;
+    const Config& config;
+    Var encoded;                        // (B*n, D)
+    Memory memory;                      // of the text
+    std::vector<KeyValueCache> source;  // of the image, for each block
+};
+
+// The likeliest token at each place, l of them for each image: (B*l).
+std::vector<int> write(const std::vector<Image>& images, const Weights& w, const Config& config);
+
+}  // namespace uvim_lm
