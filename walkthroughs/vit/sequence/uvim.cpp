@@ -1,0 +1,365 @@
+// uvim.cpp: which of two discs is number 1? A feed-forward model cannot choose; two bits of code choose for it.
+//
+//   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
+//   shows    what a guiding code guides: without it a model paints mixtures, with it a choice; the code can be switched by hand, and
+//            a language model that sees only the picture writes codes that lead to a consistent choice
+//   symbols  n patches   D width   l code length   K words   C width of a word
+//   toy      12 x 12 pixels, a disc in each half; the truth numbers them 1 and 2 in random order
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/training/train.h"
+#include "vit/sequence/uvim.h"
+#include "vit/sequence/uvim_lm.h"
+#include "walkthroughs/lesson/lesson.h"
+
+struct Choices {
+    int steps = 1500;
+    int plain_steps = 500;
+    int language_steps = 300;
+    int words = 4;
+};
+
+static constexpr int size = 12, pixels = size * size, training_pictures = 800;
+
+// --- the toy ---
+
+namespace {
+struct Scene {
+    Image image;              // 3 channels, 0 ... 1
+    std::vector<int> number;  // of each pixel: 0 background, 1 and 2 the discs
+};
+struct Batch {
+    std::vector<Image> images;
+    std::vector<int> numbers;     // of all pixels of all images
+    std::vector<Matrix> one_hots; // of the one output
+};
+}  // namespace
+
+static Scene make_scene(Random& random) {
+    Scene scene{.image = Image(size, size, 3), .number = std::vector<int>(pixels)};
+    for (float& x : scene.image.pixels) x = random.uniform(0, 0.2f);
+    const int first = 1 + random.below(2);  // the number of the left disc: nothing in the picture tells it
+    for (int side = 0; side < 2; ++side) {
+        const float radius = random.uniform(1.6f, 2.6f);
+        const float x0 = 6 * static_cast<float>(side) + random.uniform(2.5f, 3.0f), y0 = random.uniform(2.5f, 8.5f);
+        const float colour[3] = {random.uniform(0.4f, 1), random.uniform(0.4f, 1), random.uniform(0.4f, 1)};
+        for (int y = 0; y < size; ++y)
+            for (int x = 6 * side; x < 6 * side + 6; ++x) {
+                const float dx = static_cast<float>(x) - x0, dy = static_cast<float>(y) - y0;
+                if (dx * dx + dy * dy > radius * radius) continue;
+                for (int c = 0; c < 3; ++c) scene.image(y, x, c) = colour[c];
+                scene.number[y * size + x] = side == 0 ? first : 3 - first;
+            }
+    }
+    return scene;
+}
+
+static std::vector<Scene> make_scenes(int count, int seed) {
+    Random random(seed);
+    std::vector<Scene> scenes;
+    for (int k = 0; k < count; ++k) scenes.push_back(make_scene(random));
+    return scenes;
+}
+
+static uvim::Config base_config(const Choices& choices) {
+    return {.grid = {.height = size, .width = size, .patch_size = 3, .channels = 3}, .outputs = {{"instances", 3}}, .width = 32, .oracle_depth = 1,
+            .base_depth = 2, .heads = 4, .mlp_width = 128, .learned_positions = true, .code_length = 1, .words = choices.words, .word_width = 8,
+            .momentum = 0.9f};
+}
+
+static Batch batch_of(const std::vector<Scene>& scenes, const std::vector<int>& which, const uvim::Config& config) {
+    Batch batch;
+    for (const int k : which) {
+        batch.images.push_back(scenes[k].image);
+        batch.numbers.insert(batch.numbers.end(), scenes[k].number.begin(), scenes[k].number.end());
+    }
+    batch.one_hots = {uvim::one_hot(batch.numbers, 3, config.grid)};
+    return batch;
+}
+
+static Batch all_of(const std::vector<Scene>& scenes, const uvim::Config& config) {
+    std::vector<int> which;
+    for (std::size_t k = 0; k < scenes.size(); ++k) which.push_back(static_cast<int>(k));
+    return batch_of(scenes, which, config);
+}
+
+// --- judging and showing ---
+
+namespace {
+struct Score {
+    double as_labelled = 0;  // disc pixels with the right number
+    double up_to_swap = 0;   // the same where 1 and 2 may be exchanged in the whole picture
+};
+}  // namespace
+
+static Score score(const std::vector<int>& predicted, const std::vector<int>& truth) {
+    Score total;
+    double all = 0;
+    for (std::size_t first = 0; first < truth.size(); first += pixels) {
+        int right = 0, swapped = 0, count = 0;
+        for (std::size_t p = first; p < first + pixels; ++p) {
+            if (truth[p] == 0) continue;
+            ++count;
+            right += predicted[p] == truth[p];
+            swapped += predicted[p] == 3 - truth[p];
+        }
+        total.as_labelled += right;
+        total.up_to_swap += std::max(right, swapped);
+        all += count;
+    }
+    return {total.as_labelled / all, total.up_to_swap / all};
+}
+
+// Number 1 red, number 2 blue.
+static Image numbers_as_colours(const std::vector<int>& numbers, int image = 0) {
+    Image shown(size, size, 3, 0.05f);
+    for (int y = 0; y < size; ++y)
+        for (int x = 0; x < size; ++x) {
+            const int number = numbers[static_cast<std::size_t>(image) * pixels + y * size + x];
+            if (number == 1) shown(y, x, 0) = 1;
+            if (number == 2) shown(y, x, 2) = 1;
+        }
+    return shown;
+}
+
+// A terminal without colours has letters: 1 and 2.
+static Drawing number_map(const std::vector<int>& numbers, Colours colours, int image = 0) {
+    if (colours != Colours::none) return picture(numbers_as_colours(numbers, image), colours);
+    Drawing drawing{.lines = {}, .width = 2 * size};
+    for (int y = 0; y < size; ++y) {
+        std::string line;
+        for (int x = 0; x < size; ++x) {
+            const int number = numbers[static_cast<std::size_t>(image) * pixels + y * size + x];
+            line += number == 0 ? ". " : number == 1 ? "1 " : "2 ";
+        }
+        drawing.lines.push_back(line);
+    }
+    return drawing;
+}
+
+static std::vector<int> painted(const Var& code, const std::vector<Image>& images, const uvim::Weights& w, const uvim::Config& config) {
+    const NoTape evaluation;
+    return uvim::classes_of(uvim::base(code, images, w, config).logits[0].value(), 3, config.grid);
+}
+
+// --- training ---
+
+namespace {
+// Stage I. Without a code the base model reads zeros in its place.
+struct Guiding : Objective {
+    uvim::Weights& w;
+    const uvim::Config& config;
+    const std::vector<Scene>& scenes;
+    bool with_code;
+    Random random;
+    int reborn = 0;
+
+    Guiding(uvim::Weights& w, const uvim::Config& config, const std::vector<Scene>& scenes, bool with_code, int seed)
+        : w(w), config(config), scenes(scenes), with_code(with_code), random(seed) {}
+
+    Var loss(int) override {
+        std::vector<int> which;
+        for (int b = 0; b < 16; ++b) which.push_back(random.below(static_cast<int>(scenes.size())));
+        const Batch batch = batch_of(scenes, which, config);
+        const Matrix keep(16 * config.code_length, 1, with_code ? 1.0f : 0.0f);
+        const uvim::Steps steps = uvim::forward(batch.one_hots, batch.images, keep, w, config);
+        if (with_code) reborn += uvim::update_dictionary(w, steps.oracle, uniform_matrix(random, 8 * config.words, config.word_width), config);
+        return uvim::losses(steps, batch.one_hots, config).total;
+    }
+};
+
+// Stage II: learns the codes that the oracle has written.
+struct Writing : Objective {
+    const uvim_lm::Weights& w;
+    const uvim_lm::Config& config;
+    const std::vector<Scene>& scenes;
+    const std::vector<int>& code;  // of each scene
+    Random random;
+
+    Writing(const uvim_lm::Weights& w, const uvim_lm::Config& config, const std::vector<Scene>& scenes, const std::vector<int>& code, int seed)
+        : w(w), config(config), scenes(scenes), code(code), random(seed) {}
+
+    Var loss(int) override {
+        std::vector<Image> images;
+        std::vector<int> words;
+        for (int b = 0; b < 16; ++b) {
+            const int k = random.below(static_cast<int>(scenes.size()));
+            images.push_back(scenes[k].image);
+            words.push_back(code[k]);
+        }
+        const std::vector<int> tokens = uvim_lm::tokens_of(words);
+        return uvim_lm::loss(uvim_lm::forward(images, tokens, w, config), tokens);
+    }
+};
+}  // namespace
+
+static Recipe recipe(int steps, float peak) {
+    return {.schedule = {.peak = peak, .warm_up = std::min(50, steps), .steps = steps, .descent = Descent::linear}, .batch = 16};
+}
+
+static Series smooth(const std::vector<float>& losses, const char* name) {
+    Series curve{.name = name, .x = {}, .y = {}};
+    for (std::size_t first = 0; first + 20 <= losses.size(); first += 20) {
+        double sum = 0;
+        for (std::size_t k = first; k < first + 20; ++k) sum += losses[k];
+        curve.x.push_back(static_cast<float>(first + 20));
+        curve.y.push_back(static_cast<float>(sum / 20));
+    }
+    return curve;
+}
+
+static Series train_guided(uvim::Weights& w, const uvim::Config& config, const std::vector<Scene>& scenes, bool with_code, int steps, int seed,
+                           int* reborn = nullptr) {
+    Guiding guiding(w, config, scenes, with_code, seed);
+    ShowProgress progress(with_code ? "with a code" : "without a code", steps);
+    const std::vector<float> losses = train(guiding, nothing_decays(variables(uvim::parameters(w, config))), recipe(steps, 3e-3f), &progress);
+    if (reborn != nullptr) *reborn = guiding.reborn;
+    return smooth(losses, with_code ? "with a code" : "without a code");
+}
+
+// --- the lesson ---
+
+static void step_1_problem(Lesson& lesson, const std::vector<Scene>& test) {
+    lesson.step("What can a picture not decide?", "p(truth | picture) has two peaks");
+    const std::vector<int>& one = test[0].number;
+    std::vector<int> other = one;
+    for (int& number : other) number = number == 0 ? 0 : 3 - number;
+    lesson.pictures({{"a picture", picture(test[0].image, lesson.colours)},
+                     {"a truth", number_map(one, lesson.colours)},
+                     {"just as true", number_map(other, lesson.colours)}});
+    lesson.why("which disc is number 1 is a convention, and each picture has drawn its own. To segment is easy here; to number is a "
+               "choice, and all pixels of the picture must make the same one.");
+    lesson.predict("what a network paints that is asked for the likeliest number at each pixel by itself.");
+}
+
+static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Config& config,
+                            const Choices& choices, int seed) {
+    lesson.step("What does a feed-forward model paint?", "base(image), its code is 0");
+    Random random(seed);
+    uvim::Weights w = uvim::make_weights(config, random);
+    const Series curve = train_guided(w, config, scenes, false, choices.plain_steps, seed);
+    lesson.curves({curve});
+    const Batch all = all_of(test, config);
+    const Matrix nothing(static_cast<int>(test.size()), config.word_width);
+    const std::vector<int> numbers = painted(nothing, all.images, w, config);
+    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)}, {"painted", number_map(numbers, lesson.colours)},
+                     {"picture", picture(test[1].image, lesson.colours)}, {"painted", number_map(numbers, lesson.colours, 1)}});
+    const Score found = score(numbers, all.numbers);
+    lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1), " % of the disc pixels have the "
+               "number of the truth, and even when 1 and 2 may be exchanged in each picture only ", fixed(100 * found.up_to_swap, 1),
+               " %. More layers do not help: the information is not in the picture.");
+    return found;
+}
+
+static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, uvim::Weights& w,
+                        const uvim::Config& config, const Choices& choices, const Score& without, int seed) {
+    lesson.step("What changes with a code of " + text(config.code_length) + " word?", "z = oracle(truth), base(image, z)", "section 3.1");
+    int reborn = 0;
+    const Series curve = train_guided(w, config, scenes, true, choices.steps, seed, &reborn);
+    lesson.curves({curve});
+    const Batch all = all_of(test, config);
+    const uvim::OracleSteps oracle = uvim::oracle(all.one_hots, all.images, w, config);
+    const std::vector<int> numbers = painted(oracle.quantized.output, all.images, w, config);
+    const Score with = score(numbers, all.numbers);
+    std::vector<std::vector<std::string>> rows{{"word", "left disc is 1", "left disc is 2"}};
+    std::vector<std::vector<int>> seen(config.words, std::vector<int>(2));
+    for (std::size_t k = 0; k < test.size(); ++k)
+        for (int p = 0; p < pixels; ++p)
+            if (p % size < size / 2 && test[k].number[p] != 0) {
+                ++seen[oracle.quantized.ids[k]][test[k].number[p] - 1];
+                break;
+            }
+    for (int k = 0; k < config.words; ++k) rows.push_back({text(k), text(seen[k][0]), text(seen[k][1])});
+    lesson.say("What the oracle writes for ", static_cast<int>(test.size()), " new pictures:");
+    lesson.table(rows);
+    lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
+                  {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
+                  {"with the oracle's word", fixed(with.as_labelled), fixed(with.up_to_swap)}});
+    lesson.why("the oracle sees the truth, but may say one of ", config.words, " words only. So it says what the base model cannot find out by "
+               "itself: not where the discs are, but which is number 1. For a long time the loss does not fall: the words mean nothing yet, "
+               "so the base model ignores them, so nothing teaches the oracle. ", reborn, " times a word that was no longer used was reborn "
+               "beside the busiest one.");
+    lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's word", with.as_labelled, 0.9);
+    lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
+}
+
+static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config) {
+    lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
+    bool changes = true;
+    for (int k = 0; k < 2; ++k) {
+        std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
+        int ones = 0, twos = 0;  // words that call the left disc 1, or 2
+        for (int word = 0; word < config.words; ++word) {
+            const Matrix code = uvim::vectors_of(std::vector<int>(config.code_length, word), w);  // (l, C)
+            const std::vector<int> numbers = painted(code, {test[k].image}, w, config);
+            shown.push_back({"word " + text(word), number_map(numbers, lesson.colours)});
+            int left[3] = {};
+            for (int p = 0; p < pixels; ++p)
+                if (p % size < size / 2 && test[k].number[p] != 0) ++left[numbers[p]];
+            ones += left[1] > left[2];
+            twos += left[2] > left[1];
+        }
+        lesson.pictures(shown);
+        changes = changes && ones > 0 && twos > 0;
+    }
+    lesson.why("no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole picture at "
+               "once. That is what a guiding code guides.");
+    lesson.claim("in both pictures some words call the left disc 1, others 2", changes);
+}
+
+static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Weights& w,
+                         const uvim::Config& config, const Choices& choices, int seed) {
+    lesson.step("And without the truth?", "p(z | image), a language model", "section 3.2, stage II");
+    const uvim_lm::Config language{.grid = config.grid, .width = 32, .depth = 1, .heads = 4, .mlp_width = 128, .vocabulary = config.words + 1,
+                                   .code_length = config.code_length, .learned_positions = true};
+    Random random(seed);
+    const uvim_lm::Weights writer = uvim_lm::make_weights(language, random);
+    const Batch known = all_of(scenes, config);
+    std::vector<int> code;
+    {
+        const NoTape evaluation;
+        code = uvim::oracle(known.one_hots, known.images, w, config).quantized.ids;
+    }
+    Writing writing(writer, language, scenes, code, seed);
+    ShowProgress progress("writing codes", choices.language_steps);
+    train(writing, nothing_decays(variables(uvim_lm::parameters(writer, language))), recipe(choices.language_steps, 1e-3f), &progress);
+    const Batch all = all_of(test, config);
+    const std::vector<int> words = uvim_lm::words_of(uvim_lm::write(all.images, writer, language));
+    const std::vector<int> numbers = painted(uvim::vectors_of(words, w), all.images, w, config);
+    const Score found = score(numbers, all.numbers);
+    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)}, {"truth", number_map(all.numbers, lesson.colours)},
+                     {"painted, word " + text(words[0]), number_map(numbers, lesson.colours)}});
+    lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
+                  {"with the word that the language model wrote", fixed(found.as_labelled), fixed(found.up_to_swap)}});
+    lesson.why("it cannot know which numbering the truth has drawn, and nobody can: as labelled it is right half of the time. But it writes "
+               "one word, and the word makes a choice that holds in the whole picture.");
+    lesson.claim_at_least("disc pixels with the right number, up to an exchange of 1 and 2", found.up_to_swap, 0.9);
+    lesson.claim_at_most("as labelled", found.as_labelled, 0.65);
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const std::vector<Scene> scenes = make_scenes(training_pictures, 1'000'000 + seed), test = make_scenes(300, 2'000'000 + seed);
+    const uvim::Config config = base_config(choices);
+    step_1_problem(lesson, test);
+    const Score without = step_2_without(lesson, scenes, test, config, choices, seed);
+    Random random(seed);
+    uvim::Weights w = uvim::make_weights(config, random);
+    step_3_with(lesson, scenes, test, w, config, choices, without, seed);
+    step_4_switch(lesson, test, w, config);
+    step_5_write(lesson, scenes, test, w, config, choices, seed);
+}
+
+int main(int argc, char** argv) {
+    Options options("vit/sequence/uvim", "Two bits choose what a picture cannot.", "20 seconds on two cores");
+    Choices choices;
+    options.add("steps", choices.steps, "training steps with a code", 1, 100'000);
+    options.add("plain-steps", choices.plain_steps, "training steps without a code", 1, 100'000);
+    options.add("language-steps", choices.language_steps, "training steps of the language model", 1, 100'000);
+    options.add("words", choices.words, "words of the dictionary", 2, 64);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
