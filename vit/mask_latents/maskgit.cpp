@@ -10,6 +10,7 @@
 #include "nn/data/text.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
+#include "nn/training/loss.h"
 #include "vit/mask_pixels/masking.h"
 
 namespace maskgit {
@@ -83,27 +84,24 @@ Steps forward(const std::vector<int>& ids, const Weights& w, const Config& confi
     const Var words = embed(w.words, rows_of_words(ids, config));                                      // (B*(N+1), D)
     steps.embeddings = layer_norm(add_repeated(words, w.positions), w.embedding_norm, config.eps);     // (B*(N+1), D)
     steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});
-    const Var bent = activate(linear(steps.encoder.output, w.hidden), Activation::gelu_tanh);          // (B*(N+1), D)
-    steps.hidden = layer_norm(bent, w.hidden_norm, config.eps);                                        // (B*(N+1), D)
+    const Var activated = activate(linear(steps.encoder.output, w.hidden), Activation::gelu_tanh);          // (B*(N+1), D)
+    steps.hidden = layer_norm(activated, w.hidden_norm, config.eps);                                        // (B*(N+1), D)
     steps.logits = add(matmul_transposed(steps.hidden, w.words), w.bias);                              // (B*(N+1), V)
     return steps;
 }
 
 Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing) {
-    const int B = weights.rows, length = weights.cols, V = logits.cols();
+    const int B = weights.rows, length = weights.cols;
     require(logits.rows() == B * length, "maskgit: weights ", weights, " for logits ", logits.value());
-    const Var log_p = log_softmax_rows(logits);                                                        // (B*(N+1), V)
-    const Var of_label = pick(log_p, labels);                                                          // (B*(N+1), 1)
-    // The label is one of all V, so it gets s/V too.
-    const Var smoothed = add(scale(of_label, 1 - smoothing), scale(row_sums(log_p), smoothing / static_cast<float>(V)));  // (B*(N+1), 1)
-    Matrix shares = Matrix::unset(B * length, 1);  // of each position in the loss
+    const Var of_position = smoothed_token_losses(logits, labels, smoothing);   // (B*(N+1), 1)
+    Matrix shares = Matrix::unset(B * length, 1);                               // of each position in the loss
     for (int b = 0; b < B; ++b) {
         double total = 0;
         for (int i = 0; i < length; ++i) total += weights(b, i);
         require(total > 0, "maskgit: picture ", b, " has no weight: nothing of it is hidden");
         for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
     }
-    return scale(sum(multiply(smoothed, shares)), -1);                                                 // (1, 1)   Eq. 1
+    return sum(multiply(of_position, shares));                                  // (1, 1)   Eq. 1
 }
 
 Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {

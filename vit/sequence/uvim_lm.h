@@ -16,7 +16,7 @@ namespace uvim_lm {
 
 // The defaults are the published model (a ViT-L and a decoder of 24 blocks).
 struct Config {
-    PatchGrid grid = {.height = 512, .width = 512, .patch_size = 16, .channels = 3};  // H, W, P
+    uvim::Grid grid = {};            // H, W, patches
     int width = 1024;                // D
     int depth = 24;                  // blocks of the encoder, and as many of the decoder
     int heads = 16;                  // must divide D
@@ -28,7 +28,7 @@ struct Config {
 };
 
 struct Weights {
-    Linear image;                              // (P*P*channels, D)
+    Linear image;                              // (patch numbers, D)
     Var encoder_positions, decoder_positions;  // (n, D) and (l, D), or no values: then they are sines and cosines
     uvim::Trunk encoder;
     Var words;                                 // (V, D)
@@ -83,9 +83,8 @@ public:
 private:
     const Weights& weights;
     const Config& config;
-    Var encoded;                        // (B*n, D)
-    Memory memory;                      // of the text
-    std::vector<KeyValueCache> source;  // of the image, for each block
+    Var encoded;    // (B*n, D)
+    Memory memory;  // of the text, and keys and values of the image
 };
 
 // The likeliest token at each place, l of them for each image: (B*l).

@@ -66,7 +66,7 @@ static std::vector<Scene> make_scenes(int count, int seed) {
 }
 
 static uvim::Config base_config(const Choices& choices) {
-    return {.grid = {.height = size, .width = size, .patch_size = 3, .channels = 3}, .outputs = {{"instances", 3}}, .width = 32, .oracle_depth = 1,
+    return {.grid = {.height = size, .width = size, .patch_height = 3, .patch_width = 3}, .outputs = {{"instances", 3}}, .width = 32, .oracle_depth = 1,
             .base_depth = 2, .heads = 4, .mlp_width = 128, .learned_positions = true, .code_length = 1, .words = choices.words, .word_width = 8,
             .momentum = 0.9f};
 }
