@@ -1,8 +1,9 @@
-// uvim.h: one model for segmentation and depth: a short code says what a picture alone cannot decide, and the rest is feed-forward.
+// uvim.h: one model for segmentation and depth: a short code says what a picture cannot decide, the rest is feed-forward.
 //
-//   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
-//   shows    that a feed-forward model cannot choose (which of two dogs is number 1?), that a few bits can choose for it, and that
-//            such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
+//   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022,
+//            arXiv 2205.10337
+//   shows    that a feed-forward model cannot choose (which of two dogs is number 1?), that a few bits can choose for it, and
+//            that such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
 //   symbols  B images   H, W height and width   n patches   D width   l code length   C width of a
 //            code word   K words of the dictionary   q classes of an output   a pixels of a patch
 //   stage I  this file: oracle (truth -> code) and base model (image, code -> truth), trained together
@@ -22,8 +23,8 @@ namespace uvim {
 
 // One thing that is predicted at every pixel: one of q classes.
 struct Output {
-    std::string name;  // "semantics", "instances", "depth"
-    int classes = 0;   // q
+    std::string name;              // "semantics", "instances", "depth"
+    int classes = 0;               // q
     bool ignores_class_0 = false;  // depth: class 0 is "unknown"; its pixels have loss 0, but count in the mean
 };
 
@@ -35,9 +36,9 @@ struct Grid {
 
     int down() const { return height / patch_height; }
     int across() const { return width / patch_width; }
-    int count() const { return down() * across(); }             // n
-    int area() const { return patch_height * patch_width; }     // a
-    int numbers() const { return area() * channels; }           // of one patch of an image
+    int count() const { return down() * across(); }          // n
+    int area() const { return patch_height * patch_width; }  // a
+    int numbers() const { return area() * channels; }        // of one patch of an image
 };
 
 // throws  std::invalid_argument when the patches do not divide the picture, or a size is not positive; `who` begins the message
@@ -52,24 +53,24 @@ Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who);
 struct Config {
     Grid grid = {};
     std::vector<Output> outputs = {{"semantics", 134}, {"instances", 100}};
-    int width = 768;                   // D
-    int oracle_depth = 6;              // blocks
-    int base_depth = 12;               // blocks
-    int heads = 12;                    // must divide D
+    int width = 768;       // D
+    int oracle_depth = 6;  // blocks
+    int base_depth = 12;   // blocks
+    int heads = 12;        // must divide D
     int mlp_width = 3072;
-    bool learned_positions = false;    // false: sines and cosines of row and column
+    bool learned_positions = false;  // false: sines and cosines of row and column
     bool oracle_sees_image = false;
     bool base_sees_image = true;
-    int code_length = 256;             // l
-    bool resize_bottleneck = true;     // the code is a smaller grid, sqrt(l) x sqrt(l); false: two learned mixing matrices
-    int words = 4096;                  // K
-    int word_width = 768;              // C
-    float momentum = 0.995f;           // of the dictionary
-    float min_count = 0.1f;            // words below it are reborn
-    float perturb = 0.001f;            // how far from the busiest word
-    float commitment = 0;              // its weight in the loss; 0.25 for depth and colour
+    int code_length = 256;          // l
+    bool resize_bottleneck = true;  // the code is a smaller grid, sqrt(l) x sqrt(l); false: two learned mixing matrices
+    int words = 4096;               // K
+    int word_width = 768;           // C
+    float momentum = 0.995f;        // of the dictionary
+    float min_count = 0.1f;         // words below it are reborn
+    float perturb = 0.001f;         // how far from the busiest word
+    float commitment = 0;           // its weight in the loss; 0.25 for depth and colour
     float standardise_eps = 1e-5f;
-    float eps = 1e-6f;                 // of every LayerNorm
+    float eps = 1e-6f;  // of every LayerNorm
 };
 
 // The code as a grid of its own, where it is one.
@@ -82,9 +83,9 @@ struct Trunk {
 };
 
 struct Weights {
-    std::vector<Linear> label_embeddings;        // (q*a, D) for each output
-    Linear oracle_image, base_image;             // (a*channels, D), or no values
-    Var oracle_positions, base_positions;        // (n, D), or no values: then they are sines and cosines
+    std::vector<Linear> label_embeddings;  // (q*a, D) for each output
+    Linear oracle_image, base_image;       // (a*channels, D), or no values
+    Var oracle_positions, base_positions;  // (n, D), or no values: then they are sines and cosines
     Trunk oracle, base;
     Var to_code_positions, from_code_positions;  // (n, l) and (l, n), or no values: then the grid is resized
     Linear to_word;                              // (D, C)
@@ -102,8 +103,8 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // --- labels ---
 
-// The classes of one output at every pixel, image by image, row by row: (B*H*W) -> (B*n, q*a), column k*a + p is class k at pixel p
-// of the patch. A label that is no class (void) becomes zeros, and does not enter the loss.
+// The classes of one output at every pixel, image by image, row by row: (B*H*W) -> (B*n, q*a), column k*a + p is class k at
+// pixel p of the patch. A label that is no class (void) becomes zeros, and does not enter the loss.
 //   throws  std::invalid_argument when they are not whole images
 Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid);
 
@@ -116,9 +117,9 @@ struct OracleSteps {
     std::vector<Var> stems;  // (B*n, D)  one for each output
     Var z0;                  // (B*n, D)
     StackSteps blocks;
-    Var norm;                // (B*n, D)
-    Var bottleneck;          // (B*l, C)  standardised: mean 0, variance 1 in each row
-    Quantized quantized;     // its ids are the code; its output (B*l, C) is the unit vectors of the words
+    Var norm;             // (B*n, D)
+    Var bottleneck;       // (B*l, C)  standardised: mean 0, variance 1 in each row
+    Quantized quantized;  // its ids are the code; its output (B*l, C) is the unit vectors of the words
 };
 
 //   one_hots  (B*n, q*a) for each output
@@ -128,7 +129,7 @@ OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>
 // --- the base model ---
 
 struct BaseSteps {
-    Var z0;                   // (B*n, D)
+    Var z0;  // (B*n, D)
     StackSteps blocks;
     Var norm;                 // (B*n, D)
     std::vector<Var> logits;  // (B*n, q*a)  for each output

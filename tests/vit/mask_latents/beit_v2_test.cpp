@@ -62,7 +62,8 @@ static void check_tokenizer(const Golden& golden, const beit_v2::TokenizerSteps&
     golden.check("tokenizer.z", steps.z.value());
     golden.check("tokenizer.distances", steps.quantized.distances.value());
     golden.check_integers("tokenizer.token_ids", steps.quantized.ids);
-    golden.check("tokenizer.quantized", maps_channels_first(steps.quantized.output.value(), config.grid.down(), config.grid.across()));
+    golden.check("tokenizer.quantized",
+                 maps_channels_first(steps.quantized.output.value(), config.grid.down(), config.grid.across()));
     golden.check("tokenizer.decoder_z0", steps.decoder_z0.value());
     check_stack(golden, steps.decoder, config.decoder_depth, {{"tokenizer.decoder.blocks.#.output", Step::output}});
     golden.check("tokenizer.decoder_features", steps.decoder_features.value());
@@ -83,7 +84,7 @@ static void check_masked_model(const Golden& golden, const beit_v2::Steps& steps
     golden.check("cls_pt_logits", steps.branch_logits.value());
 }
 
-TEST_CASE("beit_v2: every step and gradient of both stages, and the codebook after its update, equal the published implementation's") {
+TEST_CASE("beit_v2: every step, gradient and codebook update of both stages equals the published implementation's") {
     for (const std::string& path : golden_files("beit_v2")) {
         const Golden golden(path);
         const beit_v2::TokenizerConfig tokenizer_config = golden_tokenizer_config(golden);
@@ -127,11 +128,24 @@ TEST_CASE("beit_v2: every step and gradient of both stages, and the codebook aft
 
 // --- properties ---
 
-static const beit_v2::TokenizerConfig tiny_tokenizer{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2}, .width = 8,
-                                                     .encoder_depth = 1, .decoder_depth = 1, .heads = 2, .mlp_ratio = 2, .codes = 7,
-                                                     .code_width = 3, .teacher_width = 5};
-static const beit_v2::Config tiny{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2}, .width = 8, .depth = 3, .heads = 2,
-                                  .mlp_ratio = 2, .layer_scale = 0.5f, .codes = 7, .early_block = 2, .head_depth = 1};
+static const beit_v2::TokenizerConfig tiny_tokenizer{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2},
+                                                     .width = 8,
+                                                     .encoder_depth = 1,
+                                                     .decoder_depth = 1,
+                                                     .heads = 2,
+                                                     .mlp_ratio = 2,
+                                                     .codes = 7,
+                                                     .code_width = 3,
+                                                     .teacher_width = 5};
+static const beit_v2::Config tiny{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2},
+                                  .width = 8,
+                                  .depth = 3,
+                                  .heads = 2,
+                                  .mlp_ratio = 2,
+                                  .layer_scale = 0.5f,
+                                  .codes = 7,
+                                  .early_block = 2,
+                                  .head_depth = 1};
 
 static std::vector<Image> tiny_images(Random& random, int count) {
     std::vector<Image> images;
@@ -215,12 +229,14 @@ TEST_CASE("beit_v2: a config, mask or teacher that does not fit is refused, and 
     tokenizer.heads = 3;
     CHECK_THROWS_WITH(beit_v2::make_weights(tokenizer, random), "beit_v2: tokenizer: 3 heads do not divide a width of 8");
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random);
-    CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny), "beit_v2: a mask (1, 6) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
+                      "beit_v2: a mask (1, 6) for 2 images of 6 patches");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),
                       "beit_v2: no patch is hidden, there is nothing to predict");
     const beit_v2::TokenizerWeights t = beit_v2::make_weights(tiny_tokenizer, random);
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 1), t, tiny_tokenizer);
-    CHECK_THROWS_WITH(beit_v2::reconstruction_loss(steps, Matrix(5, 5)), "beit_v2: teacher features (5, 5) for reconstructions (6, 5)");
+    CHECK_THROWS_WITH(beit_v2::reconstruction_loss(steps, Matrix(5, 5)),
+                      "beit_v2: teacher features (5, 5) for reconstructions (6, 5)");
 }
 
 TEST_SUITE_END();

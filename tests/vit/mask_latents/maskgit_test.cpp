@@ -74,7 +74,8 @@ static void check_decoding(const Golden& golden, const maskgit::Weights& w, cons
                                 .first_round = file.metadata_int("start_iter"),
                                 .choice_temperature = static_cast<float>(file.metadata_double("choice_temperature")),
                                 .schedule = maskgit::schedule_of_name(file.metadata_text("mask_scheduling_method"))};
-    const maskgit::Draws draws{numbers_of(golden, "input.decode.sample_gumbel"), numbers_of(golden, "input.decode.choice_gumbel")};
+    const maskgit::Draws draws{numbers_of(golden, "input.decode.sample_gumbel"),
+                               numbers_of(golden, "input.decode.choice_gumbel")};
     const std::vector<maskgit::Round> rounds = maskgit::decode(golden.integers("input.decode.start_ids"), draws, w, config, how);
     for (std::size_t i = 0; i < rounds.size(); ++i) {
         const std::string number = std::to_string(i), step = "decode.step_" + number + ".";
@@ -90,7 +91,7 @@ static void check_decoding(const Golden& golden, const maskgit::Weights& w, cons
     golden.check_integers("decode.final_ids", rounds.back().sampled);
 }
 
-TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each round of decoding equal the published implementation's") {
+TEST_CASE("maskgit: schedules, every step, loss, gradient and round of decoding equal the published implementation's") {
     for (const std::string& path : golden_files("maskgit")) {
         const Golden golden(path);
         const maskgit::Config config = golden_config(golden);
@@ -101,8 +102,8 @@ TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each
         check_schedules(golden);
         const maskgit::MaskSchedule schedule = maskgit::schedule_of_name(golden.file.metadata_text("mask_scheduling_method"));
         const maskgit::MaskedBatch batch =
-            maskgit::hide_words(golden.integers("input.tokens"), golden.integers("input.class_label"), floats_of(golden, "input.ratio"),
-                                golden.input("mask_noise"), schedule, config);
+            maskgit::hide_words(golden.integers("input.tokens"), golden.integers("input.class_label"),
+                                floats_of(golden, "input.ratio"), golden.input("mask_noise"), schedule, config);
         check_masking(golden, batch, schedule);
 
         const Tape tape;
@@ -119,7 +120,8 @@ TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each
         for (int b = 0; b < all.rows; ++b) all(b, 0) = 0;
         const Var loss_all = maskgit::weighted_loss(steps.logits, batch.labels, all, config.label_smoothing);
         golden.check("loss_all", loss_all.value());
-        golden.check("loss_unsmoothed", maskgit::weighted_loss(steps.logits, batch.labels, golden.input("loss_weights"), 0).value());
+        golden.check("loss_unsmoothed",
+                     maskgit::weighted_loss(steps.logits, batch.labels, golden.input("loss_weights"), 0).value());
         const Var loss = golden.flag("compute_loss_for_all") ? loss_all : maskgit::loss(steps, batch, config);
         golden.check("loss", loss.value());
         backward(loss);
@@ -131,7 +133,14 @@ TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each
 
 // --- properties ---
 
-static const maskgit::Config tiny{.words = 5, .classes = 3, .down = 2, .across = 4, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10,
+static const maskgit::Config tiny{.words = 5,
+                                  .classes = 3,
+                                  .down = 2,
+                                  .across = 4,
+                                  .width = 12,
+                                  .depth = 2,
+                                  .heads = 3,
+                                  .mlp_width = 10,
                                   .label_smoothing = 0.1f};
 
 TEST_CASE("hidden_share: cosine, uniform and square at the middle and at the ends, by hand") {
@@ -143,7 +152,8 @@ TEST_CASE("hidden_share: cosine, uniform and square at the middle and at the end
     CHECK(at_half("exp") == Approx(1 - 1 / 4.0));     // 1 - 2^(-4 / 2)
     CHECK(maskgit::hidden_share({}, 1, 16) == 1e-6);  // never quite nothing
     CHECK(maskgit::hidden_share(maskgit::schedule_of_name("log"), 0, 16) == 1);
-    CHECK_THROWS_WITH(maskgit::schedule_of_name("square"), "maskgit: 'square' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
+    CHECK_THROWS_WITH(maskgit::schedule_of_name("square"),
+                      "maskgit: 'square' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
     CHECK_THROWS_WITH(maskgit::schedule_of_name("pow"), "maskgit: 'pow' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
 }
 
@@ -221,7 +231,7 @@ TEST_CASE("decode: without noise a word is the likeliest one, and the surest wor
     CHECK(rounds[1].ids[surest] == rounds[0].sampled[surest]);
 }
 
-TEST_CASE("maskgit: every position sees every other, before it and behind it; a picture sees no other picture") {
+TEST_CASE("maskgit: every position sees every other one of its picture, and none of another picture") {
     const maskgit::Weights w = tiny_weights();
     std::vector<int> ids = maskgit::empty_pictures({0, 0}, tiny);
     const Matrix before = maskgit::forward(ids, w, tiny).logits.value();
@@ -245,8 +255,10 @@ TEST_CASE("maskgit: ids, draws and configs that do not fit are refused, and say 
     const maskgit::Weights w = tiny_weights();
     Random random;
     CHECK_THROWS_WITH(maskgit::make_weights({.width = 10, .heads = 3}, random), "maskgit: 3 heads do not divide a width of 10");
-    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(10), w, tiny), "maskgit: 10 ids are not whole sequences of a class and 8 words");
-    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny), "maskgit: id 8 is none of 5 words, 3 classes, or -1 (hidden)");
+    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(10), w, tiny),
+                      "maskgit: 10 ids are not whole sequences of a class and 8 words");
+    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny),
+                      "maskgit: id 8 is none of 5 words, 3 classes, or -1 (hidden)");
     CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3");
     CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
                       "maskgit: decoding from round 2 of 2, there is none to do");

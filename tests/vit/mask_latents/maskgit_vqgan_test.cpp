@@ -11,8 +11,10 @@ TEST_SUITE_BEGIN("maskgit_vqgan");
 static std::vector<int> numbers_in(const std::string& text) {  // "1,2,4"
     std::vector<int> numbers{0};
     for (const char c : text) {
-        if (c == ',') numbers.push_back(0);
-        else numbers.back() = numbers.back() * 10 + (c - '0');
+        if (c == ',')
+            numbers.push_back(0);
+        else
+            numbers.back() = numbers.back() * 10 + (c - '0');
     }
     return numbers;
 }
@@ -46,8 +48,8 @@ static void check_half(const Golden& golden, const std::string& prefix, const ma
 }
 
 // The gradient that reaches the encoder's output from the pixels: it passes the choice of a code unchanged.
-static Matrix gradient_at_raw(const maskgit_vqgan::Steps& steps, const std::vector<Image>& images, const maskgit_vqgan::Weights& w,
-                              const maskgit_vqgan::Config& config) {
+static Matrix gradient_at_raw(const maskgit_vqgan::Steps& steps, const std::vector<Image>& images,
+                              const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& config) {
     const Var raw = parameter(steps.raw.pixels.value());
     const Tape tape;
     const Quantized quantized = quantize(raw, w.codebook);
@@ -56,7 +58,7 @@ static Matrix gradient_at_raw(const maskgit_vqgan::Steps& steps, const std::vect
     return raw.gradient();
 }
 
-TEST_CASE("maskgit_vqgan: every step, each loss, every gradient and the straight-through gradient equal the published implementation's") {
+TEST_CASE("maskgit_vqgan: every step, loss and gradient, the straight-through one too, equals the published implementation's") {
     for (const std::string& path : golden_files("maskgit_vqgan")) {
         Golden golden(path);
         const maskgit_vqgan::Config config = golden_config(golden);
@@ -95,8 +97,15 @@ TEST_CASE("maskgit_vqgan: every step, each loss, every gradient and the straight
 // --- properties ---
 
 static maskgit_vqgan::Config tiny_config() {
-    return {.channels = 2, .filters = 4, .multipliers = {1, 2}, .res_blocks = 1, .groups = 2, .code_width = 3, .codes = 6,
-            .entropy_ratio = 0.5f, .entropy_temperature = 1};
+    return {.channels = 2,
+            .filters = 4,
+            .multipliers = {1, 2},
+            .res_blocks = 1,
+            .groups = 2,
+            .code_width = 3,
+            .codes = 6,
+            .entropy_ratio = 0.5f,
+            .entropy_temperature = 1};
 }
 
 TEST_CASE("res_block: where the channels change nothing of the input passes by the branch") {
@@ -130,9 +139,10 @@ TEST_CASE("maskgit_vqgan: a strided 4 x 4 convolution halves the map as the mean
     CHECK(found);
 }
 
-TEST_CASE("entropy_loss: two vectors, each sure of its own code, reach the least, -ratio ln 2; the same code for both costs 0") {
+TEST_CASE("entropy_loss: two vectors that are sure of different codes: -ratio ln 2; of the same code: 0") {
     maskgit_vqgan::Config config = tiny_config();
-    for (const maskgit_vqgan::EntropyTarget target : {maskgit_vqgan::EntropyTarget::softmax, maskgit_vqgan::EntropyTarget::argmax}) {
+    for (const maskgit_vqgan::EntropyTarget target :
+         {maskgit_vqgan::EntropyTarget::softmax, maskgit_vqgan::EntropyTarget::argmax}) {
         config.entropy_target = target;
         const float apart = maskgit_vqgan::entropy_loss(Matrix{{0, 100}, {100, 0}}, config).value()(0, 0);
         CHECK(apart == Approx(-0.5 * std::log(2.0)).epsilon(1e-4));
@@ -141,7 +151,7 @@ TEST_CASE("entropy_loss: two vectors, each sure of its own code, reach the least
     }
 }
 
-TEST_CASE("entropy_loss: both targets have the gradient of the softmax at the same place for the mean of p") {
+TEST_CASE("entropy_loss: the nearest code alone has a gradient too, that of the softmax") {
     // argmax: forward one-hot, backward the softmax; so its gradient is finite and not zero
     maskgit_vqgan::Config config = tiny_config();
     config.entropy_target = maskgit_vqgan::EntropyTarget::argmax;
@@ -159,7 +169,8 @@ TEST_CASE("maskgit_vqgan: paint is what forward makes of the same words") {
     const Map painted = maskgit_vqgan::paint(steps.quantized.ids, steps.raw.size, w, config);
     CHECK(identical(painted.pixels.value(), steps.reconstruction.pixels.value()));
     CHECK_THROWS_WITH(maskgit_vqgan::paint({0, 1}, {1, 2, 4}, w, config), "maskgit_vqgan: 2 words for 1 image of 2 x 4");
-    CHECK_THROWS_WITH(maskgit_vqgan::forward({Image(4, 8, 3)}, w, config), "maskgit_vqgan: images of 3 channels, this model reads 2");
+    CHECK_THROWS_WITH(maskgit_vqgan::forward({Image(4, 8, 3)}, w, config),
+                      "maskgit_vqgan: images of 3 channels, this model reads 2");
     Random other;
     CHECK_THROWS_WITH(maskgit_vqgan::make_weights({.filters = 6, .multipliers = {1}, .groups = 4}, other),
                       "maskgit_vqgan: 6 channels do not split into 4 groups");

@@ -33,7 +33,7 @@ TEST_CASE("squared_distances: large vectors that are close keep their distance")
     CHECK(d(0, 0) == 0.0625f);
 }
 
-TEST_CASE("quantize: straight-through hands the gradient of the code to the vector, and the codes get none of it") {
+TEST_CASE("quantize: straight-through hands the gradient of the code to the vector; the codes get none of it") {
     const Var x = parameter({{3, 3}, {0, 1}}), codes = parameter({{0, 0}, {3, 4}});
     const Tape tape;
     const Quantized q = quantize(x, codes);
@@ -67,7 +67,7 @@ TEST_CASE("sums_by_code and code_counts: rows are added to the code that they ha
     CHECK(codes_in_use({2, 0, 2}, 3) == 2);
 }
 
-TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; a code without rows stays; sizes are averaged too") {
+TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; a code without rows stays") {
     Matrix codes{{1, 0}, {0, -1}}, sizes{{4, 2}};
     average_directions(codes, sizes, Matrix{{0, 1}, {0, 1}}, {0, 0}, 0.5f);
     const float half = std::sqrt(0.5f);
@@ -130,12 +130,14 @@ TEST_CASE("vector_quantizer: shapes, ids and rates that do not fit are refused, 
     CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is none of 3 codes");
     CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3)");
     Matrix codes(3, 2), sizes(1, 3);
-    CHECK_THROWS_WITH(average_directions(codes, sizes, Matrix(2, 2), {0, 1}, 1.5f), "average_directions: a decay of 1.500000 is not a share");
+    CHECK_THROWS_WITH(average_directions(codes, sizes, Matrix(2, 2), {0, 1}, 1.5f),
+                      "average_directions: a decay of 1.500000 is not a share");
     SummedCodebook book = two_codes();
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 2), {0}, 1), "average_sums: a momentum of 1.000000 is outside [0, 1)");
-    CHECK_THROWS_WITH(split_busiest(book, 10, 0.1f, Matrix(2, 2)),
-                      "split_busiest: after 2 splits a code still has a count of 1.000000, below 10.000000; all counts together are too small "
-                      "for 2 codes, or more draws are needed");
+    CHECK_THROWS_WITH(
+        split_busiest(book, 10, 0.1f, Matrix(2, 2)),
+        "split_busiest: after 2 splits a code still has a count of 1.000000, below 10.000000; all counts together are too small "
+        "for 2 codes, or more draws are needed");
 }
 
 TEST_SUITE_END();

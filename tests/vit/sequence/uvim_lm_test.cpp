@@ -66,8 +66,13 @@ static Matrix two_rows(const Matrix& m, int first, int second) {
     return concat_rows({slice_rows(m, first, 1), slice_rows(m, second, 1)}).value();
 }
 
-static const uvim_lm::Config tiny{.grid = {.height = 4, .width = 6, .patch_height = 2, .patch_width = 3}, .width = 8, .depth = 2, .heads = 2,
-                                  .mlp_width = 12, .vocabulary = 6, .code_length = 5};
+static const uvim_lm::Config tiny{.grid = {.height = 4, .width = 6, .patch_height = 2, .patch_width = 3},
+                                  .width = 8,
+                                  .depth = 2,
+                                  .heads = 2,
+                                  .mlp_width = 12,
+                                  .vocabulary = 6,
+                                  .code_length = 5};
 
 static std::vector<Image> two_images() {
     Random random(2);
@@ -84,7 +89,7 @@ TEST_CASE("uvim_lm: word k is token k + 1, 0 starts the text and is no word") {
     CHECK_THROWS_WITH(uvim_lm::words_of({1, 0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
 }
 
-TEST_CASE("uvim_lm: reading one token after the other gives the logits of the full pass, after a selection of sequences too") {
+TEST_CASE("uvim_lm: reading token by token gives the logits of the full pass, after a selection of sequences too") {
     Random random(3);
     const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
     const std::vector<int> tokens{1, 2, 3, 4, 5, 5, 4, 3, 2, 1};
@@ -104,7 +109,8 @@ TEST_CASE("uvim_lm: later tokens change nothing before them; the picture changes
     const Matrix other = uvim_lm::forward({images[0]}, {1, 2, 5, 4, 5}, w, tiny).logits.value();
     CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
     CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
-    CHECK(!identical(slice_rows(uvim_lm::forward({images[1]}, {1, 2, 3, 4, 5}, w, tiny).logits.value(), 0, 1), slice_rows(one, 0, 1)));
+    CHECK(!identical(slice_rows(uvim_lm::forward({images[1]}, {1, 2, 3, 4, 5}, w, tiny).logits.value(), 0, 1),
+                     slice_rows(one, 0, 1)));
 }
 
 TEST_CASE("uvim_lm: a config or text that does not fit is refused, and says why") {

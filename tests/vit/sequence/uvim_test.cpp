@@ -39,7 +39,8 @@ static uvim::Config golden_config(const Golden& golden) {
                         .standardise_eps = static_cast<float>(file.metadata_double("standardize_epsilon")),
                         .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon"))};
     if (task == "panoptic") {
-        config.outputs = {{"semantics", file.metadata_int("classes_semantics")}, {"instances", file.metadata_int("classes_instances")}};
+        config.outputs = {{"semantics", file.metadata_int("classes_semantics")},
+                          {"instances", file.metadata_int("classes_instances")}};
     } else {
         config.outputs = {{"depth", file.metadata_int("classes_depth"), true}};
     }
@@ -84,7 +85,8 @@ static void check_trunk(const Golden& golden, const std::string& name, const Sta
     golden.check(name + ".norm", norm.value());
 }
 
-static void check_logits(const Golden& golden, const std::string& prefix, const uvim::BaseSteps& steps, const uvim::Config& config) {
+static void check_logits(const Golden& golden, const std::string& prefix, const uvim::BaseSteps& steps,
+                         const uvim::Config& config) {
     for (std::size_t k = 0; k < config.outputs.size(); ++k) {
         const std::string name = prefix + "logits." + config.outputs[k].name;
         const int area = config.grid.area();
@@ -104,7 +106,8 @@ static void check_prediction(const Golden& golden, const uvim::BaseSteps& steps,
         return;
     }
     const std::vector<int> instances = uvim::classes_of(steps.logits[1].value(), config.outputs[1].classes, config.grid);
-    const std::vector<int> classes = uvim::classes_of_instances(steps.logits[0].value(), config.outputs[0], instances, config.grid);
+    const std::vector<int> classes =
+        uvim::classes_of_instances(steps.logits[0].value(), config.outputs[0], instances, config.grid);
     Matrix both(static_cast<int>(instances.size()), 2);
     for (int i = 0; i < both.rows; ++i) {
         both(i, 0) = static_cast<float>(classes[i]);
@@ -113,7 +116,7 @@ static void check_prediction(const Golden& golden, const uvim::BaseSteps& steps,
     golden.check("eval.prediction", both);
 }
 
-TEST_CASE("uvim: every step, loss and gradient, the dictionary after its update, and predictions equal the published implementation's") {
+TEST_CASE("uvim: every step, loss, gradient, dictionary update and prediction equals the published implementation's") {
     for (const std::string& path : golden_files("uvim")) {
         const Golden golden(path);
         const uvim::Config config = golden_config(golden);
@@ -147,7 +150,8 @@ TEST_CASE("uvim: every step, loss and gradient, the dictionary after its update,
         backward(losses.total);
         check_gradients(parameters, golden);
 
-        const uvim::BaseSteps evaluated = uvim::forward(labels, images, {}, w, config).base;  // the dictionary is still the old one
+        const uvim::BaseSteps evaluated =
+            uvim::forward(labels, images, {}, w, config).base;  // the dictionary is still the old one
         check_logits(golden, "eval.", evaluated, config);
         check_prediction(golden, evaluated, config);
         const Matrix nothing(steps.oracle.bottleneck.rows(), config.word_width);
@@ -169,9 +173,17 @@ TEST_CASE("uvim: every step, loss and gradient, the dictionary after its update,
 // --- properties ---
 
 // 4 x 6 pixels in patches of 2 x 3: all sizes differ.
-static const uvim::Config tiny{.grid = {.height = 4, .width = 6, .patch_height = 2, .patch_width = 3}, .outputs = {{"semantics", 3}, {"instances", 2}},
-                               .width = 8, .oracle_depth = 1, .base_depth = 1, .heads = 2, .mlp_width = 12, .code_length = 4, .words = 5,
-                               .word_width = 3, .momentum = 0.5f};
+static const uvim::Config tiny{.grid = {.height = 4, .width = 6, .patch_height = 2, .patch_width = 3},
+                               .outputs = {{"semantics", 3}, {"instances", 2}},
+                               .width = 8,
+                               .oracle_depth = 1,
+                               .base_depth = 1,
+                               .heads = 2,
+                               .mlp_width = 12,
+                               .code_length = 4,
+                               .words = 5,
+                               .word_width = 3,
+                               .momentum = 0.5f};
 
 static std::vector<int> some_labels(int classes) {
     std::vector<int> labels;
@@ -240,7 +252,7 @@ TEST_CASE("uvim: a code of another picture changes the labels that are painted; 
     CHECK(!identical(one, uvim::base(uvim::vectors_of({0, 1, 2, 4}, w), images, w, tiny).logits[0].value()));
 }
 
-TEST_CASE("uvim: what the base model reads of a code are unit vectors, and each row of the bottleneck has mean 0 and variance 1") {
+TEST_CASE("uvim: the base model reads unit vectors, and each row of the bottleneck has mean 0") {
     Random random(4);
     const uvim::Weights w = uvim::make_weights(tiny, random);
     const std::vector<Matrix> labels{uvim::one_hot(some_labels(3), 3, tiny.grid), uvim::one_hot(some_labels(2), 2, tiny.grid)};
@@ -266,13 +278,15 @@ TEST_CASE("uvim: a config or code that does not fit is refused, and says why") {
     Random random;
     uvim::Config config = tiny;
     config.code_length = 3;
-    CHECK_THROWS_WITH(uvim::make_weights(config, random), "uvim: a code of 3 words is not a square grid; set resize_bottleneck to false");
+    CHECK_THROWS_WITH(uvim::make_weights(config, random),
+                      "uvim: a code of 3 words is not a square grid; set resize_bottleneck to false");
     config.resize_bottleneck = false;
     CHECK_NOTHROW(uvim::make_weights(config, random));
     config.grid.patch_width = 4;
     CHECK_THROWS_WITH(uvim::make_weights(config, random), "uvim: an image of 4 x 6 does not split into patches of 2 x 4");
     const uvim::Weights w = uvim::make_weights(tiny, random);
-    CHECK_THROWS_WITH(uvim::base(Matrix(4, 2), {Image(4, 6, 3)}, w, tiny), "uvim: code vectors (4, 2) for codes of 4 words of width 3");
+    CHECK_THROWS_WITH(uvim::base(Matrix(4, 2), {Image(4, 6, 3)}, w, tiny),
+                      "uvim: code vectors (4, 2) for codes of 4 words of width 3");
     CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny), "uvim: labels of 1 outputs for a model of 2");
 }
 
