@@ -311,6 +311,7 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
     train(tokenizing, nothing_decays(variables(maskgit_vqgan::parameters(w, config))),
           {.schedule = {.peak = 5e-3f, .warm_up = std::min(20, choices.vqgan_steps), .steps = choices.vqgan_steps}, .batch = 32},
           &progress);
+    lesson.code();
     const maskgit_vqgan::Steps steps = maskgit_vqgan::forward(test_set.images, w, config);
     const std::vector<Image> painted = shown_digits(steps);
     std::vector<Captioned> shown;

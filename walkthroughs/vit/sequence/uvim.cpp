@@ -260,6 +260,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     lesson.curves({curve});
     const Batch all = all_of(test, config);
     const Matrix nothing(static_cast<int>(test.size()), config.word_width);
+    lesson.code();
     const std::vector<int> numbers = painted(nothing, all.images, w, config);
     lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours)},
@@ -281,6 +282,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
     const Series curve = train_guided(w, config, scenes, true, choices.steps, seed, &reborn);
     lesson.curves({curve});
     const Batch all = all_of(test, config);
+    lesson.code(2);
     const uvim::OracleSteps oracle = uvim::oracle(all.one_hots, all.images, w, config);
     const std::vector<int> numbers = painted(oracle.quantized.output, all.images, w, config);
     const Score with = score(numbers, all.numbers);
@@ -312,6 +314,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
 
 static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config) {
     lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
+    lesson.code("painted(uvim::vectors_of({word}, w), {image}, w, config)");
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
         std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
@@ -360,6 +363,7 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
     train(writing, nothing_decays(variables(uvim_lm::parameters(writer, language))), recipe(choices.language_steps, 1e-3f),
           &progress);
     const Batch all = all_of(test, config);
+    lesson.code(2);
     const std::vector<int> words = uvim_lm::words_of(uvim_lm::write(all.images, writer, language));
     const std::vector<int> numbers = painted(uvim::vectors_of(words, w), all.images, w, config);
     const Score found = score(numbers, all.numbers);
