@@ -19,9 +19,9 @@ namespace beit_v2 {
 namespace {
 
 struct GridSteps {
-    Var z0;          // (B*(N+1), d)
+    Var z0;  // (B*(N+1), d)
     StackSteps blocks;
-    Var features;    // (B*N, d)
+    Var features;  // (B*N, d)
 };
 
 }  // namespace
@@ -30,11 +30,11 @@ struct GridSteps {
 static GridSteps read_grid(const Var& x, const vit::Weights& v, int N, const BlockOptions& options, float eps) {
     const int B = x.rows() / N;
     GridSteps steps;
-    const Var patches = linear(x, v.projection);                                                         // (B*N, d)
-    steps.z0 = add_repeated(prepend_to_each(v.class_token, patches, N), v.positions);                     // (B*(N+1), d)
+    const Var patches = linear(x, v.projection);                                       // (B*N, d)
+    steps.z0 = add_repeated(prepend_to_each(v.class_token, patches, N), v.positions);  // (B*(N+1), d)
     steps.blocks = stack(steps.z0, v.blocks, options, {.self = {.segments = Segments::equal(B, N + 1)}});
-    const Var patch_tokens = drop_first_of_each(steps.blocks.output, N + 1);                              // (B*N, d)
-    steps.features = layer_norm(patch_tokens, v.norm, eps);                                               // (B*N, d)
+    const Var patch_tokens = drop_first_of_each(steps.blocks.output, N + 1);  // (B*N, d)
+    steps.features = layer_norm(patch_tokens, v.norm, eps);                   // (B*N, d)
     return steps;
 }
 
@@ -56,12 +56,12 @@ TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights
     const int N = config.grid.count();
     TokenizerSteps steps;
     steps.scaled = scale_images(images);
-    const Matrix patches = patchify_all(steps.scaled, config.grid, "beit_v2");             // (B*N, P*P*C)
+    const Matrix patches = patchify_all(steps.scaled, config.grid, "beit_v2");  // (B*N, P*P*C)
 
     GridSteps encoded = read_grid(patches, w.encoder, N, options, config.eps);
     steps.encoder_z0 = encoded.z0;
     steps.encoder = std::move(encoded.blocks);
-    steps.encoder_features = encoded.features;                                             // (B*N, d)
+    steps.encoder_features = encoded.features;  // (B*N, d)
 
     // Which of K directions is nearest? The gradient passes the choice as if it had not been made.
     steps.to_quantizer = two_layers(steps.encoder_features, w.to_code_hidden, w.to_code);  // (B*N, c)
@@ -71,7 +71,7 @@ TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights
     GridSteps decoded = read_grid(steps.quantized.output, w.decoder, N, options, config.eps);
     steps.decoder_z0 = decoded.z0;
     steps.decoder = std::move(decoded.blocks);
-    steps.decoder_features = decoded.features;                                             // (B*N, d)
+    steps.decoder_features = decoded.features;                                                     // (B*N, d)
     steps.reconstruction = two_layers(steps.decoder_features, w.to_teacher_hidden, w.to_teacher);  // (B*N, F)
     return steps;
 }
@@ -108,9 +108,10 @@ void start_codebook(TokenizerWeights& w, const TokenizerSteps& steps, Random& ra
 // --- weights of the tokenizer ---
 
 static void check_widths(const char* what, int width, int heads, double mlp_ratio, int codes, float eps) {
-    require(heads > 0 && width > 0 && width % heads == 0, "beit_v2: ", what, ": ", heads, " heads do not divide a width of ", width);
-    require(mlp_ratio > 0 && codes > 0 && eps >= 0, "beit_v2: ", what, ": MLP ratio ", mlp_ratio, ", ", codes, " codes, eps ", eps,
-            ": sizes must be positive");
+    require(heads > 0 && width > 0 && width % heads == 0, "beit_v2: ", what, ": ", heads, " heads do not divide a width of ",
+            width);
+    require(mlp_ratio > 0 && codes > 0 && eps >= 0, "beit_v2: ", what, ": MLP ratio ", mlp_ratio, ", ", codes, " codes, eps ",
+            eps, ": sizes must be positive");
 }
 
 static BlockShape block_shape(int width, double mlp_ratio, bool query_value_bias, std::optional<float> layer_scale) {
@@ -153,8 +154,8 @@ TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, con
     return w;
 }
 
-static void add_grid_reader(Parameters& table, const std::string& prefix, const vit::Weights& v, const PatchGrid& grid, long channels,
-                            long side, const char* norm) {
+static void add_grid_reader(Parameters& table, const std::string& prefix, const vit::Weights& v, const PatchGrid& grid,
+                            long channels, long side, const char* norm) {
     const long width = v.class_token.cols();
     table.push_back({prefix + "cls_token", {1, 1, width}, Stored::as_it_is, {v.class_token}});
     if (v.positions) table.push_back({prefix + "pos_embed", {1, grid.count() + 1, width}, Stored::as_it_is, {v.positions}});
@@ -219,9 +220,9 @@ static Var join(const Var& of_class, const Var& of_patches, int tokens) {
 
 // The words of the hidden patches, from all tokens.
 static Var predict(const Var& z, const std::vector<int>& hidden, int tokens, const Norm& norm, const Linear& head, float eps) {
-    const Var normed = layer_norm(z, norm, eps);                   // (B*(N+1), D)
-    const Var patches = drop_first_of_each(normed, tokens);        // (B*N, D)
-    return linear(gather_rows(patches, hidden), head);             // (M, K)
+    const Var normed = layer_norm(z, norm, eps);             // (B*(N+1), D)
+    const Var patches = drop_first_of_each(normed, tokens);  // (B*N, D)
+    return linear(gather_rows(patches, hidden), head);       // (M, K)
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
@@ -233,20 +234,20 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     steps.hidden = hidden_rows(mask);
     require(!steps.hidden.empty(), "beit_v2: no patch is hidden, there is nothing to predict");
 
-    const Matrix patches = patchify_all(images, grid, "beit_v2");                              // (B*N, P*P*C)
-    steps.patch_embeddings = linear(patches, v.projection);                                    // (B*N, D)
-    const Var masked = cover(steps.patch_embeddings, w.mask_token, mask);                      // (B*N, D)
-    const Var tokens = prepend_to_each(v.class_token, masked, N);                              // (B*(N+1), D)
-    steps.z0 = v.positions ? add_repeated(tokens, v.positions) : tokens;                       // (B*(N+1), D)
+    const Matrix patches = patchify_all(images, grid, "beit_v2");          // (B*N, P*P*C)
+    steps.patch_embeddings = linear(patches, v.projection);                // (B*N, D)
+    const Var masked = cover(steps.patch_embeddings, w.mask_token, mask);  // (B*N, D)
+    const Var tokens = prepend_to_each(v.class_token, masked, N);          // (B*(N+1), D)
+    steps.z0 = v.positions ? add_repeated(tokens, v.positions) : tokens;   // (B*(N+1), D)
     if (w.relative_table) steps.bias = relative_position_bias(w.relative_table, grid.down(), grid.across());
     const BlockOptions options{.heads = config.heads, .eps = config.eps};
     const BlockContext context{.self = {.segments = Segments::equal(B, N + 1), .bias = steps.bias}};
     steps.early = run_blocks(steps.encoder, steps.z0, v.blocks, 0, config.early_block, options, context);
     const Var z = run_blocks(steps.encoder, steps.early, v.blocks, config.early_block, config.depth, options, context);
-    steps.logits = predict(z, steps.hidden, N + 1, v.norm, w.head, config.eps);                // (M, K)
+    steps.logits = predict(z, steps.hidden, N + 1, v.norm, w.head, config.eps);  // (M, K)
 
     // Patch aggregation: early patch tokens know little, so what the branch needs of the whole picture must come through [cls].
-    steps.branch_input = join(z, steps.early, N + 1);                                          // (B*(N+1), D)
+    steps.branch_input = join(z, steps.early, N + 1);  // (B*(N+1), D)
     steps.branch = stack(steps.branch_input, w.branch, options, context);
     const Norm& branch_norm = config.shared_head ? v.norm : w.branch_norm;
     const Linear& branch_head = config.shared_head ? w.head : w.branch_head;
@@ -263,7 +264,7 @@ std::vector<int> hidden_words(const std::vector<int>& ids, const Steps& steps) {
     return words;
 }
 
-Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }          // Eq. 3
+Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }  // Eq. 3
 Var branch_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.branch_logits, words); }
 Var loss(const Steps& steps, const std::vector<int>& words) { return add(mask_loss(steps, words), branch_loss(steps, words)); }
 
@@ -274,14 +275,16 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(grid, "beit_v2");
     check_widths("masked model", config.width, config.heads, config.mlp_ratio, config.codes, config.eps);
     require(config.early_block >= 1 && config.early_block <= config.depth && config.head_depth >= 0, "beit_v2: the early block ",
-            config.early_block, " is none of ", config.depth, " blocks, or ", config.head_depth, " blocks of the branch are negative");
+            config.early_block, " is none of ", config.depth, " blocks, or ", config.head_depth,
+            " blocks of the branch are negative");
     const int D = config.width;
     const BlockShape shape = block_shape(D, config.mlp_ratio, config.query_value_bias, config.layer_scale);
     Weights w;
     w.encoder = make_grid_reader(grid.numbers(), grid.count(), config.depth, shape, random, init);
     if (!config.absolute_positions) w.encoder.positions = {};
     w.mask_token = make_weight(random, 1, D, init);
-    if (config.shared_relative_bias) w.relative_table = parameter(Matrix(relative_offsets(grid.down(), grid.across()), config.heads));
+    if (config.shared_relative_bias)
+        w.relative_table = parameter(Matrix(relative_offsets(grid.down(), grid.across()), config.heads));
     w.head = make_linear(random, D, config.codes, init);
     for (int l = 0; l < config.head_depth; ++l) w.branch.push_back(make_block(random, shape, init));
     if (!config.shared_head) {

@@ -21,8 +21,8 @@ namespace beit_v2 {
 
 // The defaults are the published tokenizer with CLIP ViT-B/16 as its teacher.
 struct TokenizerConfig {
-    PatchGrid grid = {};           // H, W, P, C
-    int width = 768;               // d, of encoder and decoder
+    PatchGrid grid = {};  // H, W, P, C
+    int width = 768;      // d, of encoder and decoder
     int encoder_depth = 12;
     int decoder_depth = 3;
     int heads = 12;                // must divide d
@@ -37,11 +37,11 @@ struct TokenizerConfig {
 };
 
 struct TokenizerWeights {
-    vit::Weights encoder;            // its last norm is that of the patch tokens; no classifier
-    Linear to_code_hidden, to_code;  // (d, d), (d, c), a tanh between them
-    Var codebook;                    // (K, c)  rows of length 1; a constant: no gradient, moved by update_codebook
-    Var cluster_size;                // (1, K)  running counts; a constant that nothing reads
-    vit::Weights decoder;            // reads codes: its projection is (c, d)
+    vit::Weights encoder;                  // its last norm is that of the patch tokens; no classifier
+    Linear to_code_hidden, to_code;        // (d, d), (d, c), a tanh between them
+    Var codebook;                          // (K, c)  rows of length 1; a constant: no gradient, moved by update_codebook
+    Var cluster_size;                      // (1, K)  running counts; a constant that nothing reads
+    vit::Weights decoder;                  // reads codes: its projection is (c, d)
     Linear to_teacher_hidden, to_teacher;  // (d, d), (d, F), a tanh between them
 };
 
@@ -54,17 +54,17 @@ Parameters parameters(const TokenizerWeights& w, const TokenizerConfig& config);
 LoadRules tokenizer_load_rules();  // they hold three more tensors of the codebook, which nothing reads
 
 struct TokenizerSteps {
-    std::vector<Image> scaled;   // -1 ... 1
-    Var encoder_z0;              // (B*(N+1), d)
+    std::vector<Image> scaled;  // -1 ... 1
+    Var encoder_z0;             // (B*(N+1), d)
     StackSteps encoder;
-    Var encoder_features;        // (B*N, d)  fc_norm, [cls] is gone
-    Var to_quantizer;            // (B*N, c)
-    Var z;                       // (B*N, c)  rows of length 1
-    Quantized quantized;         // its ids are the words of the picture
-    Var decoder_z0;              // (B*(N+1), d)
+    Var encoder_features;  // (B*N, d)  fc_norm, [cls] is gone
+    Var to_quantizer;      // (B*N, c)
+    Var z;                 // (B*N, c)  rows of length 1
+    Quantized quantized;   // its ids are the words of the picture
+    Var decoder_z0;        // (B*(N+1), d)
     StackSteps decoder;
-    Var decoder_features;        // (B*N, d)
-    Var reconstruction;          // (B*N, F)  of the teacher's features
+    Var decoder_features;  // (B*N, d)
+    Var reconstruction;    // (B*N, F)  of the teacher's features
 };
 
 // 0 ... 1 moved to -1 ... 1. A batch with a number above 1 is taken to be 0 ... 255 already, as the published code does.
@@ -106,13 +106,13 @@ struct Config {
 };
 
 struct Weights {
-    vit::Weights encoder;               // its last norm is that of the prediction; no classifier; positions may be absent
-    Var mask_token;                     // (1, D)
-    Var relative_table;                 // (T, heads), or no value
-    Linear head;                        // (D, K)
-    std::vector<Block> branch;          // of patch aggregation
-    Norm branch_norm;                   // absent where the head is shared
-    Linear branch_head;                 // absent where the head is shared
+    vit::Weights encoder;       // its last norm is that of the prediction; no classifier; positions may be absent
+    Var mask_token;             // (1, D)
+    Var relative_table;         // (T, heads), or no value
+    Linear head;                // (D, K)
+    std::vector<Block> branch;  // of patch aggregation
+    Norm branch_norm;           // absent where the head is shared
+    Linear branch_head;         // absent where the head is shared
 };
 
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
@@ -128,8 +128,8 @@ struct Steps {
     Var early;                // (B*(N+1), D)  after block E
     Var branch_input;         // (B*(N+1), D)  [cls] of block L, patch tokens of block E
     StackSteps branch;
-    Var logits;               // (M, K)  of the hidden patches
-    Var branch_logits;        // (M, K)
+    Var logits;         // (M, K)  of the hidden patches
+    Var branch_logits;  // (M, K)
 };
 
 // From pixels to logits of the hidden patches' words.

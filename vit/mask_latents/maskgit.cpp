@@ -10,6 +10,7 @@
 #include "nn/data/text.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
+#include "nn/training/loss.h"
 #include "vit/mask_pixels/masking.h"
 
 namespace maskgit {
@@ -41,11 +42,12 @@ double hidden_share(const MaskSchedule& schedule, double r, double total) {
 
 // --- training ---
 
-MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r, const Matrix& noise,
-                       const MaskSchedule& schedule, const Config& config) {
+MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r,
+                       const Matrix& noise, const MaskSchedule& schedule, const Config& config) {
     const int B = static_cast<int>(classes.size()), N = config.count();
-    require(B > 0 && static_cast<int>(words.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B && noise.cols == N,
-            "maskgit: ", words.size(), " words, ", r.size(), " shares and noise ", noise, " for ", B, " pictures of ", N, " words");
+    require(
+        B > 0 && static_cast<int>(words.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B && noise.cols == N,
+        "maskgit: ", words.size(), " words, ", r.size(), " shares and noise ", noise, " for ", B, " pictures of ", N, " words");
     for (const int word : words) require(word >= 0 && word < config.words, "maskgit: word ", word, " is none of ", config.words);
     MaskedBatch batch{.ids = empty_pictures(classes, config), .labels = empty_pictures(classes, config), .mask = Matrix(B, N)};
     const std::vector<int> order = sorting_order(noise);  // (B*N)  places of each picture, the smallest noise first
@@ -65,8 +67,8 @@ MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& cl
 static std::vector<int> rows_of_words(const std::vector<int>& ids, const Config& config) {
     std::vector<int> rows;
     for (const int id : ids) {
-        require(id >= hidden_word && id < config.words + config.classes, "maskgit: id ", id, " is none of ", config.words, " words, ",
-                config.classes, " classes, or ", hidden_word, " (hidden)");
+        require(id >= hidden_word && id < config.words + config.classes, "maskgit: id ", id, " is none of ", config.words,
+                " words, ", config.classes, " classes, or ", hidden_word, " (hidden)");
         rows.push_back(id == hidden_word ? config.vocabulary() - 1 : id);
     }
     return rows;
@@ -80,30 +82,27 @@ Steps forward(const std::vector<int>& ids, const Weights& w, const Config& confi
         .heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh, .order = Order::post};
     const Attending how{.segments = Segments::equal(static_cast<int>(ids.size()) / length, length)};
     Steps steps;
-    const Var words = embed(w.words, rows_of_words(ids, config));                                      // (B*(N+1), D)
-    steps.embeddings = layer_norm(add_repeated(words, w.positions), w.embedding_norm, config.eps);     // (B*(N+1), D)
+    const Var words = embed(w.words, rows_of_words(ids, config));                                   // (B*(N+1), D)
+    steps.embeddings = layer_norm(add_repeated(words, w.positions), w.embedding_norm, config.eps);  // (B*(N+1), D)
     steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});
-    const Var bent = activate(linear(steps.encoder.output, w.hidden), Activation::gelu_tanh);          // (B*(N+1), D)
-    steps.hidden = layer_norm(bent, w.hidden_norm, config.eps);                                        // (B*(N+1), D)
-    steps.logits = add(matmul_transposed(steps.hidden, w.words), w.bias);                              // (B*(N+1), V)
+    const Var activated = activate(linear(steps.encoder.output, w.hidden), Activation::gelu_tanh);  // (B*(N+1), D)
+    steps.hidden = layer_norm(activated, w.hidden_norm, config.eps);                                // (B*(N+1), D)
+    steps.logits = add(matmul_transposed(steps.hidden, w.words), w.bias);                           // (B*(N+1), V)
     return steps;
 }
 
 Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing) {
-    const int B = weights.rows, length = weights.cols, V = logits.cols();
+    const int B = weights.rows, length = weights.cols;
     require(logits.rows() == B * length, "maskgit: weights ", weights, " for logits ", logits.value());
-    const Var log_p = log_softmax_rows(logits);                                                        // (B*(N+1), V)
-    const Var of_label = pick(log_p, labels);                                                          // (B*(N+1), 1)
-    // The label is one of all V, so it gets s/V too.
-    const Var smoothed = add(scale(of_label, 1 - smoothing), scale(row_sums(log_p), smoothing / static_cast<float>(V)));  // (B*(N+1), 1)
-    Matrix shares = Matrix::unset(B * length, 1);  // of each position in the loss
+    const Var of_position = smoothed_token_losses(logits, labels, smoothing);  // (B*(N+1), 1)
+    Matrix shares = Matrix::unset(B * length, 1);                              // of each position in the loss
     for (int b = 0; b < B; ++b) {
         double total = 0;
         for (int i = 0; i < length; ++i) total += weights(b, i);
         require(total > 0, "maskgit: picture ", b, " has no weight: nothing of it is hidden");
         for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
     }
-    return scale(sum(multiply(smoothed, shares)), -1);                                                 // (1, 1)   Eq. 1
+    return sum(multiply(of_position, shares));  // (1, 1)   Eq. 1
 }
 
 Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {
@@ -169,7 +168,8 @@ static void guess(Round& round, const Draws& draws, int done, int length) {
 }
 
 // Which guesses are hidden again: those of the lowest confidence.
-static void choose(Round& round, int t, const std::vector<int>& hidden_at_first, const Draws& draws, int done, const Decoding& how) {
+static void choose(Round& round, int t, const std::vector<int>& hidden_at_first, const Draws& draws, int done,
+                   const Decoding& how) {
     const int B = round.probabilities.rows, length = round.probabilities.cols;
     const double ratio = static_cast<double>(t + 1) / how.rounds;
     round.temperature = static_cast<float>(how.choice_temperature * (1 - ratio));
@@ -196,15 +196,16 @@ static std::vector<int> with_hidden(const Round& round) {
     return ids;
 }
 
-std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config, const Decoding& how) {
+std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config,
+                          const Decoding& how) {
     const NoTape no_tape;
     const int length = config.count() + 1, B = static_cast<int>(ids.size()) / length, rounds = how.rounds - how.first_round;
     require(rounds > 0 && how.first_round >= 0, "maskgit: decoding from round ", how.first_round, " of ", how.rounds,
             ", there is none to do");
     require(draws.words.rows == rounds * B * length && draws.words.cols == config.words && draws.choice.rows == rounds * B &&
                 draws.choice.cols == length,
-            "maskgit: draws ", draws.words, " and ", draws.choice, " for ", rounds, " rounds, ", B, " pictures of ", length, " ids and ",
-            config.words, " words");
+            "maskgit: draws ", draws.words, " and ", draws.choice, " for ", rounds, " rounds, ", B, " pictures of ", length,
+            " ids and ", config.words, " words");
     std::vector<int> hidden_at_first;  // u0 of each picture
     for (int b = 0; b < B; ++b)
         hidden_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, hidden_word)));
@@ -225,8 +226,8 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
 static void check(const Config& config) {
     require(config.words > 0 && config.classes > 0 && config.down > 0 && config.across > 0 && config.depth >= 0 &&
                 config.mlp_width > 0 && config.eps >= 0,
-            "maskgit: ", config.words, " words, ", config.classes, " classes, a grid of ", config.down, " x ", config.across, ", depth ",
-            config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps, ": sizes must be positive");
+            "maskgit: ", config.words, " words, ", config.classes, " classes, a grid of ", config.down, " x ", config.across,
+            ", depth ", config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps, ": sizes must be positive");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "maskgit: ", config.heads,
             " heads do not divide a width of ", config.width);
     require(config.label_smoothing >= 0 && config.label_smoothing < 1, "maskgit: a label smoothing of ", config.label_smoothing,

@@ -1,4 +1,4 @@
-// maskgit.h: paint a picture of words in a few rounds: guess all hidden words at once, keep the surest guesses, hide the rest again.
+// maskgit.h: paint a picture of words in a few rounds: guess all hidden words at once, keep the surest, hide the rest again.
 //
 //   paper    Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022, arXiv 2202.04200
 //   shows    that BERT can write: trained with a random share of hidden words, it decodes in parallel, and a few rounds do what a
@@ -23,28 +23,28 @@ inline constexpr int hidden_word = -1;
 
 // The defaults are the published model of ImageNet at 256 x 256 pixels.
 struct Config {
-    int words = 1024;             // K
-    int classes = 1000;           // C
-    int down = 16, across = 16;   // h, w
-    int width = 768;              // D
-    int depth = 24;               // blocks
-    int heads = 16;               // must divide D
-    int mlp_width = 3072;         // inner width of the MLP
-    float eps = 1e-12f;           // of every LayerNorm
+    int words = 1024;            // K
+    int classes = 1000;          // C
+    int down = 16, across = 16;  // h, w
+    int width = 768;             // D
+    int depth = 24;              // blocks
+    int heads = 16;              // must divide D
+    int mlp_width = 3072;        // inner width of the MLP
+    float eps = 1e-12f;          // of every LayerNorm
     float label_smoothing = 0.1f;
 
-    int count() const { return down * across; }              // N
-    int vocabulary() const { return words + classes + 1; }   // V: hidden words have the last row of the table
+    int count() const { return down * across; }             // N
+    int vocabulary() const { return words + classes + 1; }  // V: hidden words have the last row of the table
 };
 
 struct Weights {
-    Var words;                  // (V, D)    also the output matrix
-    Var positions;              // (N+1, D)
+    Var words;      // (V, D)    also the output matrix
+    Var positions;  // (N+1, D)
     Norm embedding_norm;
     std::vector<Block> blocks;  // post-norm
     Linear hidden;              // (D, D)    of the prediction
     Norm hidden_norm;
-    Var bias;                   // (1, V)    of the prediction
+    Var bias;  // (1, V)    of the prediction
 };
 
 // Fresh weights: truncated normal with standard deviation 0.02, biases 0.
@@ -58,10 +58,10 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // What share of the words stays hidden when a share r of the way is done: 1 at r = 0, about 0 at r = 1, cut off at 1e-6 and 1.
 enum class Shape {
-    cosine,   // cos(pi r / 2): the paper's choice
-    power,    // 1 - r^exponent; exponent 1 is "uniform", 2 "pow2"
-    log,      // -log2(r) / log2(total)
-    exp,      // 1 - 2^(-log2(total) (1 - r))
+    cosine,  // cos(pi r / 2): the paper's choice
+    power,   // 1 - r^exponent; exponent 1 is "uniform", 2 "pow2"
+    log,     // -log2(r) / log2(total)
+    exp,     // 1 - 2^(-log2(total) (1 - r))
 };
 struct MaskSchedule {
     Shape shape = Shape::cosine;
@@ -83,14 +83,14 @@ struct MaskedBatch {
 //   r        (B), one number of [0, 1) for each picture
 //   noise    (B, N)
 //   throws   std::invalid_argument when sizes do not fit, or a word or class does not exist
-MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r, const Matrix& noise,
-                       const MaskSchedule& schedule, const Config& config);
+MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r,
+                       const Matrix& noise, const MaskSchedule& schedule, const Config& config);
 
 struct Steps {
-    Var embeddings;       // (B*(N+1), D)  LN(word + position)
+    Var embeddings;  // (B*(N+1), D)  LN(word + position)
     StackSteps encoder;
-    Var hidden;           // (B*(N+1), D)
-    Var logits;           // (B*(N+1), V)
+    Var hidden;  // (B*(N+1), D)
+    Var logits;  // (B*(N+1), V)
 };
 
 // The whole model.
@@ -98,8 +98,8 @@ struct Steps {
 //   throws   std::invalid_argument when they are not whole sequences, or one is no word, class or hidden_word
 Steps forward(const std::vector<int>& ids, const Weights& w, const Config& config);
 
-// Cross-entropy with label smoothing s, -(1 - s) log p(label) - s/V sum over all V of log p: for each picture the weighted mean over
-// its positions, then the mean over the pictures, (1, 1).
+// Cross-entropy with label smoothing s, -(1 - s) log p(label) - s/V sum over all V of log p: for each picture the weighted mean
+// over its positions, then the mean over the pictures, (1, 1).
 //   weights  (B, N+1)
 //   throws   std::invalid_argument when sizes do not fit, or a picture has no weight
 Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing);
@@ -110,8 +110,8 @@ Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config);
 // --- decoding: T rounds ---
 
 struct Decoding {
-    int rounds = 8;                 // T
-    int first_round = 0;            // above 0: editing. Round numbers, and so the schedule, begin there
+    int rounds = 8;                   // T
+    int first_round = 0;              // above 0: editing. Round numbers, and so the schedule, begin there
     float choice_temperature = 4.5f;  // of the noise on the confidence; falls to 0 in the last round
     MaskSchedule schedule = {};
 };
@@ -143,7 +143,8 @@ int words_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding
 // Fills the hidden words of each picture. The result is `sampled` of the last round: what it would hide again does not matter.
 //   ids      (B*(N+1)), classes in front; without a hidden word nothing changes
 //   throws   std::invalid_argument when draws or ids do not fit, or there is no round to do
-std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config, const Decoding& how);
+std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config,
+                          const Decoding& how);
 
 // A class and N hidden words, for each picture: (B*(N+1)).
 std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& config);

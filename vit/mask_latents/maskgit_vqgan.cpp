@@ -23,9 +23,9 @@ static Map norm_and_activate(const Map& x, const Norm& w, const Config& config) 
 }
 
 Map res_block(const Map& x, const ResBlock& w, const Config& config) {
-    const Map hidden = convolve_same(norm_and_activate(x, w.norm1, config), w.conv1, 3);       // (n, out)
-    const Map y = convolve_same(norm_and_activate(hidden, w.norm2, config), w.conv2, 3);       // (n, out)
-    const Map residual = w.shortcut.weight ? convolve_same(y, w.shortcut, 1) : x;              // (n, out)
+    const Map hidden = convolve_same(norm_and_activate(x, w.norm1, config), w.conv1, 3);  // (n, out)
+    const Map y = convolve_same(norm_and_activate(hidden, w.norm2, config), w.conv2, 3);  // (n, out)
+    const Map residual = w.shortcut.weight ? convolve_same(y, w.shortcut, 1) : x;         // (n, out)
     return {add(y.pixels, residual.pixels), y.size};
 }
 
@@ -62,11 +62,13 @@ Map encode(const Map& images, const Weights& w, const Config& config, HalfSteps*
     for (int level = 0; level < levels(config); ++level) {
         for (int i = 0; i < config.res_blocks; ++i) x = walk.block(x);
         const bool last = level == levels(config) - 1;
-        if (!last && config.strided_downsampling) x = walk.convolution(x, 4, 2);
-        else if (!last) x = mean_pool(x, {.side = 2, .stride = 2, .padding = same_padding(x.size, 2, 2)});
+        if (!last && config.strided_downsampling)
+            x = walk.convolution(x, 4, 2);
+        else if (!last)
+            x = mean_pool(x, {.side = 2, .stride = 2, .padding = same_padding(x.size, 2, 2)});
     }
     for (int i = 0; i < config.res_blocks; ++i) x = walk.block(x);
-    return walk.convolution(norm_and_activate(x, w.encoder.norm, config), 1);                  // (B*h*w, E)
+    return walk.convolution(norm_and_activate(x, w.encoder.norm, config), 1);  // (B*h*w, E)
 }
 
 Map decode(const Map& codes, const Weights& w, const Config& config, HalfSteps* steps) {
@@ -79,16 +81,16 @@ Map decode(const Map& codes, const Weights& w, const Config& config, HalfSteps* 
         const Map larger = resize(x, 2 * x.size.height, 2 * x.size.width, Interpolation::nearest);
         x = walk.convolution(larger, 3);
     }
-    return walk.convolution(norm_and_activate(x, w.decoder.norm, config), 3);                  // (B*H*W, channels)
+    return walk.convolution(norm_and_activate(x, w.decoder.norm, config), 3);  // (B*H*W, channels)
 }
 
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    const Map pixels = map_of(images);                                                         // (B*H*W, channels)
+    const Map pixels = map_of(images);  // (B*H*W, channels)
     require(pixels.channels() == config.channels, "maskgit_vqgan: images of ", pixels.channels(), " channels, this model reads ",
             config.channels);
     Steps steps;
-    steps.raw = encode(pixels, w, config, &steps.encoder);                                     // (B*h*w, E)
-    steps.quantized = quantize(steps.raw.pixels, w.codebook);                                  // ids (B*h*w)
+    steps.raw = encode(pixels, w, config, &steps.encoder);     // (B*h*w, E)
+    steps.quantized = quantize(steps.raw.pixels, w.codebook);  // ids (B*h*w)
     steps.reconstruction = decode({steps.quantized.output, steps.raw.size}, w, config, &steps.decoder);
     return steps;
 }
@@ -101,20 +103,20 @@ Map paint(const std::vector<int>& ids, const MapSize& size, const Weights& w, co
 // --- losses ---
 
 Var entropy_loss(const Var& distances, const Config& config) {
-    const Var affinity = scale(distances, -1 / config.entropy_temperature);                    // (n, K)
-    const Var p = softmax_rows(affinity);                                                      // (n, K)
-    const Var log_p = log_softmax_rows(affinity);                                              // (n, K)
-    Var target = p;                                                                            // (n, K)
+    const Var affinity = scale(distances, -1 / config.entropy_temperature);  // (n, K)
+    const Var p = softmax_rows(affinity);                                    // (n, K)
+    const Var log_p = log_softmax_rows(affinity);                            // (n, K)
+    Var target = p;                                                          // (n, K)
     if (config.entropy_target == EntropyTarget::argmax) {
         Matrix nearest(p.rows(), p.cols());
         for (int i = 0; i < p.rows(); ++i) nearest(i, argmax_row(affinity.value(), i)) = 1;
         target = straight_through(nearest, p);
     }
     const float n = static_cast<float>(p.rows());
-    const Var of_each = scale(sum(multiply(target, log_p)), -1 / n);                           // (1, 1)  low: sure of the code
-    const Var average = matmul(Matrix(1, p.rows(), 1 / n), target);                            // (1, K)
-    const Var of_all = scale(sum(multiply(average, log(shift(average, 1e-5f)))), -1);          // (1, 1)  high: all codes are used
-    return scale(subtract(of_each, of_all), config.entropy_ratio);                             // (1, 1)
+    const Var of_each = scale(sum(multiply(target, log_p)), -1 / n);                   // (1, 1)  low: sure of the code
+    const Var average = matmul(Matrix(1, p.rows(), 1 / n), target);                    // (1, K)
+    const Var of_all = scale(sum(multiply(average, log(shift(average, 1e-5f)))), -1);  // (1, 1)  high: all codes are used
+    return scale(subtract(of_each, of_all), config.entropy_ratio);                     // (1, 1)
 }
 
 Losses losses(const Steps& steps, const std::vector<Image>& images, const Config& config) {
@@ -132,13 +134,14 @@ Losses losses(const Steps& steps, const std::vector<Image>& images, const Config
 // --- weights ---
 
 static void check(const Config& config) {
-    require(!config.multipliers.empty() && config.channels > 0 && config.filters > 0 && config.res_blocks >= 0 && config.code_width > 0 &&
-                config.codes > 0,
-            "maskgit_vqgan: ", config.multipliers.size(), " levels, ", config.channels, " channels, ", config.filters, " filters, ",
-            config.res_blocks, " blocks, ", config.codes, " codes of width ", config.code_width, ": sizes must be positive");
+    require(!config.multipliers.empty() && config.channels > 0 && config.filters > 0 && config.res_blocks >= 0 &&
+                config.code_width > 0 && config.codes > 0,
+            "maskgit_vqgan: ", config.multipliers.size(), " levels, ", config.channels, " channels, ", config.filters,
+            " filters, ", config.res_blocks, " blocks, ", config.codes, " codes of width ", config.code_width,
+            ": sizes must be positive");
     for (const int multiplier : config.multipliers)
-        require(multiplier > 0 && config.groups > 0 && config.filters * multiplier % config.groups == 0, "maskgit_vqgan: ",
-                config.filters * multiplier, " channels do not split into ", config.groups, " groups");
+        require(multiplier > 0 && config.groups > 0 && config.filters * multiplier % config.groups == 0,
+                "maskgit_vqgan: ", config.filters * multiplier, " channels do not split into ", config.groups, " groups");
     require(config.eps >= 0 && config.entropy_temperature > 0, "maskgit_vqgan: eps ", config.eps, ", temperature ",
             config.entropy_temperature, ": the first may not be negative, the second must be positive");
 }
@@ -222,7 +225,10 @@ static void add_group_norm(Parameters& table, const std::string& name, const Nor
 static void add_half(Parameters& table, const std::string& prefix, const Half& half, int middle_side, int last_side) {
     const std::size_t last = half.convolutions.size() - 1;
     for (std::size_t k = 0; k <= last; ++k)
-        add_convolution(table, prefix + "Conv_" + std::to_string(k), half.convolutions[k], k == 0 ? 3 : k == last ? last_side : middle_side);
+        add_convolution(table, prefix + "Conv_" + std::to_string(k), half.convolutions[k],
+                        k == 0      ? 3
+                        : k == last ? last_side
+                                    : middle_side);
     for (std::size_t k = 0; k < half.blocks.size(); ++k) {
         const std::string name = prefix + "ResBlock_" + std::to_string(k) + "/";
         const ResBlock& block = half.blocks[k];

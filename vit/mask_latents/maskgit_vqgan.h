@@ -1,4 +1,4 @@
-// maskgit_vqgan.h: MaskGIT's tokenizer. A convolutional network that makes a picture small, words in the middle, and one that paints.
+// maskgit_vqgan.h: MaskGIT's tokenizer. One convolutional network makes a picture small, another paints it; words in between.
 //
 //   papers   Chang et al., "MaskGIT", 2022, arXiv 2202.04200; Esser et al., "Taming Transformers" (VQGAN), 2020, arXiv 2012.09841
 //   shows    that a codebook can be trained by gradient: vectors are pulled to their code, and codes to their vectors
@@ -23,25 +23,25 @@ enum class EntropyTarget { softmax, argmax };
 
 // The defaults are the published tokenizer.
 struct Config {
-    int channels = 3;                                 // of the image
-    int filters = 128;                                // channels of level 0
-    std::vector<int> multipliers = {1, 1, 2, 2, 4};   // channels of each level, in units of `filters`
-    int res_blocks = 2;                               // at each level, and once more in the middle
-    int groups = 32;                                  // of every GroupNorm
-    float eps = 1e-6f;                                // of every GroupNorm
-    Activation activation = Activation::silu;         // published as "swish"
-    bool strided_downsampling = false;                // true: a 4 x 4 convolution with stride 2; false: the mean of 2 x 2 pixels
-    int code_width = 256;                             // E
-    int codes = 1024;                                 // K
+    int channels = 3;                                // of the image
+    int filters = 128;                               // channels of level 0
+    std::vector<int> multipliers = {1, 1, 2, 2, 4};  // channels of each level, in units of `filters`
+    int res_blocks = 2;                              // at each level, and once more in the middle
+    int groups = 32;                                 // of every GroupNorm
+    float eps = 1e-6f;                               // of every GroupNorm
+    Activation activation = Activation::silu;        // published as "swish"
+    bool strided_downsampling = false;               // true: a 4 x 4 convolution with stride 2; false: the mean of 2 x 2 pixels
+    int code_width = 256;                            // E
+    int codes = 1024;                                // K
     float commitment = 0.25f;
-    float entropy_ratio = 0.1f;                       // weight of the entropy term; 0 = none
+    float entropy_ratio = 0.1f;  // weight of the entropy term; 0 = none
     float entropy_temperature = 0.01f;
     EntropyTarget entropy_target = EntropyTarget::softmax;
 };
 
 struct ResBlock {
     Norm norm1;
-    Convolution conv1;     // 3 x 3, no bias
+    Convolution conv1;  // 3 x 3, no bias
     Norm norm2;
     Convolution conv2;     // 3 x 3, no bias
     Convolution shortcut;  // 1 x 1, no bias; only where the number of channels changes
@@ -67,8 +67,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names, shapes and places of the published checkpoint ("params/encoder/ResBlock_0/Conv_0/kernel").
 Parameters parameters(const Weights& w, const Config& config);
 
-// y = the block's branch; x + y where the channels stay. Where they change, the published code gives the 1 x 1 convolution the branch
-// and not the input: the block is y + conv1x1(y), and has no path around it.
+// y = the block's branch; x + y where the channels stay. Where they change, the published code gives the 1 x 1 convolution the
+// branch and not the input: the block is y + conv1x1(y), and has no path around it.
 Map res_block(const Map& x, const ResBlock& w, const Config& config);
 
 struct HalfSteps {
@@ -78,10 +78,10 @@ struct HalfSteps {
 
 struct Steps {
     HalfSteps encoder;
-    Map raw;                 // (B*h*w, E)
-    Quantized quantized;     // its ids are the words
+    Map raw;              // (B*h*w, E)
+    Quantized quantized;  // its ids are the words
     HalfSteps decoder;
-    Map reconstruction;      // (B*H*W, channels)
+    Map reconstruction;  // (B*H*W, channels)
 };
 
 // Pixels to vectors, and vectors to pixels.
@@ -94,8 +94,8 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
 // The picture that these words paint.   size: of the grid of words
 Map paint(const std::vector<int>& ids, const MapSize& size, const Weights& w, const Config& config);
 
-// Every vector near one code, all codes near some vector: mean entropy of p minus entropy of the mean of p, p = softmax(-d / tau).
-// Times the ratio; (1, 1).
+// Every vector near one code, all codes near some vector: mean entropy of p minus entropy of the mean of p, times the ratio,
+// p = softmax(-d / tau); (1, 1).
 Var entropy_loss(const Var& distances, const Config& config);
 
 struct Losses {

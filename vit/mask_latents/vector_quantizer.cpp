@@ -65,10 +65,10 @@ std::vector<int> nearest_codes(const Matrix& distances) {
 
 Quantized quantize(const Var& x, const Var& codebook, Where where) {
     Quantized steps;
-    steps.distances = squared_distances(x, codebook, where);    // (n, K)
-    steps.ids = nearest_codes(steps.distances.value());         // (n)
-    steps.codes = gather_rows(codebook, steps.ids, where);      // (n, C)
-    steps.output = straight_through(steps.codes, x, where);     // (n, C)  x + stop(code - x)
+    steps.distances = squared_distances(x, codebook, where);  // (n, K)
+    steps.ids = nearest_codes(steps.distances.value());       // (n)
+    steps.codes = gather_rows(codebook, steps.ids, where);    // (n, C)
+    steps.output = straight_through(steps.codes, x, where);   // (n, C)  x + stop(code - x)
     return steps;
 }
 
@@ -115,18 +115,20 @@ static void make_unit(float* row, int cols) {
 
 void average_directions(Matrix& codes, Matrix& cluster_size, const Matrix& z, const std::vector<int>& ids, float decay) {
     const int K = codes.rows, C = codes.cols;
-    require(z.cols == C && cluster_size.rows == 1 && cluster_size.cols == K, "average_directions: vectors ", z, " and cluster sizes ",
-            cluster_size, " for codes ", codes);
+    require(z.cols == C && cluster_size.rows == 1 && cluster_size.cols == K, "average_directions: vectors ", z,
+            " and cluster sizes ", cluster_size, " for codes ", codes);
     require(decay >= 0 && decay <= 1, "average_directions: a decay of ", decay, " is not a share");
     const std::vector<int> counts = code_counts(ids, K);
     Matrix directions = sums_by_code(z, ids, K);  // (K, C)  the mean has the direction of the sum
     for (int k = 0; k < K; ++k) {
         cluster_size(0, k) = decay * cluster_size(0, k) + (1 - decay) * static_cast<float>(counts[k]);
         float* const direction = directions.row(k);
-        if (counts[k] == 0) std::copy_n(codes.row(k), C, direction);
-        else make_unit(direction, C);                                                                         // e_k
+        if (counts[k] == 0)
+            std::copy_n(codes.row(k), C, direction);
+        else
+            make_unit(direction, C);  // e_k
         for (int c = 0; c < C; ++c) codes(k, c) = decay * codes(k, c) + (1 - decay) * direction[c];
-        make_unit(codes.row(k), C);                                                                           // v_k
+        make_unit(codes.row(k), C);  // v_k
     }
 }
 
@@ -181,8 +183,9 @@ int split_busiest(SummedCodebook& book, float min_count, float perturb, const Ma
         const int poorest = static_cast<int>(std::min_element(counts.begin(), counts.end()) - counts.begin());
         const int busiest = static_cast<int>(std::max_element(counts.begin(), counts.end()) - counts.begin());
         if (!(counts(0, poorest) < min_count)) return splits;
-        require(splits < uniforms.rows, "split_busiest: after ", splits, " splits a code still has a count of ", counts(0, poorest),
-                ", below ", min_count, "; all counts together are too small for ", sums.rows, " codes, or more draws are needed");
+        require(splits < uniforms.rows, "split_busiest: after ", splits, " splits a code still has a count of ",
+                counts(0, poorest), ", below ", min_count, "; all counts together are too small for ", sums.rows,
+                " codes, or more draws are needed");
         for (int c = 0; c < sums.cols; ++c) {
             const float u = 1 - perturb + 2 * perturb * uniforms(splits, c);  // in 1 - perturb ... 1 + perturb
             sums(poorest, c) = sums(busiest, c) * u / 2;

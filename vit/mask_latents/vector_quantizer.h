@@ -2,8 +2,8 @@
 //
 //   papers   van den Oord et al., "Neural Discrete Representation Learning" (VQ-VAE), 2017, arXiv 1711.00937, section 3
 //            codes as moving averages: the same, appendix A.1
-//   shows    the three questions of every codebook: which code is nearest, how a gradient passes a choice that has no derivative, and
-//            how the codes themselves move (by gradient, or as averages of what was assigned to them)
+//   shows    the three questions of every codebook: which code is nearest, how a gradient passes a choice without a derivative,
+//            and how the codes themselves move (by gradient, or as averages of what was assigned to them)
 //   symbols  n vectors   C their width   K codes   id the number of a code
 //   users    maskgit_vqgan.h: codes trained by gradient;  beit_v2.h: averaged directions;  vit/sequence/uvim.h: averaged sums
 //   note     A codebook that is averaged is a constant for the tape, and lies in the checkpoint with the weights.
@@ -74,8 +74,9 @@ Matrix codewords(const SummedCodebook& book);
 // counts_k <- momentum counts_k + n_k,   sums_k <- momentum sums_k + sum of the x with id k
 void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>& ids, float momentum);
 
-// The restart. While a code has a count below min_count, it is reborn as a near copy of the busiest code, and each gets half:
-//   sums_min <- sums_max / 2 times (1 - perturb + 2 perturb u), u of each number;   sums_max <- sums_max / 2;   both counts likewise
+// The restart. While a code has a count below min_count, it is reborn as a near copy of the busiest, and each gets half:
+//   sums_min <- sums_max / 2 times (1 - perturb + 2 perturb u), u of each number;
+//   sums_max <- sums_max / 2;   both counts likewise
 //   uniforms  (rows, C), u in [0, 1): one row for each split
 //   returns   the number of splits
 //   throws    std::invalid_argument when the rows are used up: all counts together are too small for K codes of min_count

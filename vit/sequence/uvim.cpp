@@ -16,27 +16,49 @@ namespace uvim {
 
 int code_side(const Config& config) { return static_cast<int>(std::lround(std::sqrt(static_cast<double>(config.code_length)))); }
 
-// --- labels ---
+// --- patches and labels ---
 
 // Calls use(image pixel, row, pixel of the patch) for every pixel: where it lies in image order and in patch order.
 template <class Use>
-static void for_each_pixel(int images, const PatchGrid& grid, Use use) {
-    const int P = grid.patch_size;
+static void for_each_pixel(int images, const Grid& grid, Use use) {
     for (int b = 0; b < images; ++b)
         for (int y = 0; y < grid.height; ++y)
             for (int x = 0; x < grid.width; ++x) {
                 const int pixel = (b * grid.height + y) * grid.width + x;
-                const int row = b * grid.count() + y / P * grid.across() + x / P;
-                use(pixel, row, y % P * P + x % P);
+                const int row = b * grid.count() + y / grid.patch_height * grid.across() + x / grid.patch_width;
+                use(pixel, row, y % grid.patch_height * grid.patch_width + x % grid.patch_width);
             }
 }
 
-Matrix one_hot(const std::vector<int>& labels, int classes, const PatchGrid& grid) {
-    const int pixels = grid.height * grid.width, area = grid.patch_size * grid.patch_size;
-    require(!labels.empty() && labels.size() % pixels == 0, "uvim: ", labels.size(), " labels are not whole images of ", grid.height,
-            " x ", grid.width);
+void check(const Grid& grid, const char* who) {
+    require(grid.height > 0 && grid.width > 0 && grid.channels > 0, who, ": an image of ", grid.height, " x ", grid.width, " x ",
+            grid.channels, " has no pixels");
+    require(grid.patch_height > 0 && grid.patch_width > 0 && grid.height % grid.patch_height == 0 &&
+                grid.width % grid.patch_width == 0,
+            who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of ", grid.patch_height, " x ",
+            grid.patch_width);
+}
+
+Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who) {
+    require(!images.empty(), who, ": there is no image");
+    const int B = static_cast<int>(images.size()), C = grid.channels;
+    for (int b = 0; b < B; ++b)
+        require(images[b].height == grid.height && images[b].width == grid.width && images[b].channels == C, who, ": image ", b,
+                " is ", shape(images[b]), ", this model reads ", grid.height, " x ", grid.width, " x ", C);
+    Matrix patches(B * grid.count(), grid.numbers());  // (B*n, a*channels)
+    for_each_pixel(B, grid, [&](int pixel, int row, int p) {
+        const int b = pixel / (grid.height * grid.width), within = pixel % (grid.height * grid.width);
+        for (int c = 0; c < C; ++c) patches(row, p * C + c) = images[b](within / grid.width, within % grid.width, c);
+    });
+    return patches;
+}
+
+Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid) {
+    const int pixels = grid.height * grid.width, area = grid.area();
+    require(!labels.empty() && labels.size() % pixels == 0, "uvim: ", labels.size(), " labels are not whole images of ",
+            grid.height, " x ", grid.width);
     const int images = static_cast<int>(labels.size()) / pixels;
-    Matrix result(images * grid.count(), classes * area);  // (B*n, q*P*P)
+    Matrix result(images * grid.count(), classes * area);  // (B*n, q*a)
     for_each_pixel(images, grid, [&](int pixel, int row, int p) {
         const int label = labels[pixel];
         if (label >= 0 && label < classes) result(row, label * area + p) = 1;
@@ -65,7 +87,8 @@ Matrix sine_positions(int rows, int cols, int width) {
             row_of.push_back(r);
             col_of.push_back(c);
         }
-    const Matrix x = sine_code(col_of, width / 2, SineOrder::halves, base), y = sine_code(row_of, width / 2, SineOrder::halves, base);
+    const Matrix x = sine_code(col_of, width / 2, SineOrder::halves, base),
+                 y = sine_code(row_of, width / 2, SineOrder::halves, base);
     return concat_cols({x, y}).value();  // (rows*cols, D)
 }
 
@@ -94,14 +117,14 @@ static Var resize_grid(const Var& x, int images, int rows, int cols, int new_row
 
 static Var to_code_positions(const Var& x, const Weights& w, const Config& config) {
     if (w.to_code_positions) return mix_positions(x, w.to_code_positions);
-    const PatchGrid& grid = config.grid;
+    const Grid& grid = config.grid;
     const int side = code_side(config);
     return resize_grid(x, x.rows() / grid.count(), grid.down(), grid.across(), side, side);  // (B*l, D)
 }
 
 static Var from_code_positions(const Var& x, const Weights& w, const Config& config) {
     if (w.from_code_positions) return mix_positions(x, w.from_code_positions);
-    const PatchGrid& grid = config.grid;
+    const Grid& grid = config.grid;
     const int side = code_side(config);
     return resize_grid(x, x.rows() / config.code_length, side, side, grid.down(), grid.across());  // (B*n, D)
 }
@@ -117,23 +140,24 @@ static StackSteps run(const Var& z0, const Trunk& w, const Config& config) {
     return stack(z0, w.blocks, block_options(config), {.self = {.segments = Segments::equal(z0.rows() / n, n)}});
 }
 
-OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Weights& w, const Config& config) {
+OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Weights& w,
+                   const Config& config) {
     require(one_hots.size() == config.outputs.size(), "uvim: labels of ", one_hots.size(), " outputs for a model of ",
             config.outputs.size());
     OracleSteps steps;
     Var z;
     for (std::size_t k = 0; k < one_hots.size(); ++k) {
-        steps.stems.push_back(linear(one_hots[k], w.label_embeddings[k]));                     // (B*n, D)
+        steps.stems.push_back(linear(one_hots[k], w.label_embeddings[k]));  // (B*n, D)
         z = k == 0 ? steps.stems[k] : add(z, steps.stems[k]);
     }
-    if (w.oracle_image.weight) z = add(z, linear(patchify_all(images, config.grid, "uvim"), w.oracle_image));
-    steps.z0 = add_repeated(z, positions_or_sines(w.oracle_positions, config));                // (B*n, D)
+    if (w.oracle_image.weight) z = add(z, linear(cut(images, config.grid, "uvim"), w.oracle_image));
+    steps.z0 = add_repeated(z, positions_or_sines(w.oracle_positions, config));  // (B*n, D)
     steps.blocks = run(steps.z0, w.oracle, config);
-    steps.norm = layer_norm(steps.blocks.output, w.oracle.norm, config.eps);                   // (B*n, D)
-    const Var narrow = to_code_positions(steps.norm, w, config);                               // (B*l, D)
-    const Var vectors = linear(narrow, w.to_word);                                             // (B*l, C)
-    steps.bottleneck = layer_norm(vectors, {}, config.standardise_eps);                        // (B*l, C)
-    steps.quantized = quantize(steps.bottleneck, codewords(w.dictionary));                     // ids (B*l)
+    steps.norm = layer_norm(steps.blocks.output, w.oracle.norm, config.eps);  // (B*n, D)
+    const Var narrow = to_code_positions(steps.norm, w, config);              // (B*l, D)
+    const Var vectors = linear(narrow, w.to_word);                            // (B*l, C)
+    steps.bottleneck = layer_norm(vectors, {}, config.standardise_eps);       // (B*l, C)
+    steps.quantized = quantize(steps.bottleneck, codewords(w.dictionary));    // ids (B*l)
     return steps;
 }
 
@@ -145,12 +169,12 @@ BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights&
     require(code.rows() % config.code_length == 0 && code.cols() == config.word_width, "uvim: code vectors ", code.value(),
             " for codes of ", config.code_length, " words of width ", config.word_width);
     BaseSteps steps;
-    Var z = from_code_positions(linear(code, w.from_word), w, config);                         // (B*n, D)
-    if (w.base_image.weight) z = add(z, linear(patchify_all(images, config.grid, "uvim"), w.base_image));
-    steps.z0 = add_repeated(z, positions_or_sines(w.base_positions, config));                  // (B*n, D)
+    Var z = from_code_positions(linear(code, w.from_word), w, config);  // (B*n, D)
+    if (w.base_image.weight) z = add(z, linear(cut(images, config.grid, "uvim"), w.base_image));
+    steps.z0 = add_repeated(z, positions_or_sines(w.base_positions, config));  // (B*n, D)
     steps.blocks = run(steps.z0, w.base, config);
-    steps.norm = layer_norm(steps.blocks.output, w.base.norm, config.eps);                     // (B*n, D)
-    for (const Linear& head : w.heads) steps.logits.push_back(linear(steps.norm, head));       // (B*n, q*P*P)
+    steps.norm = layer_norm(steps.blocks.output, w.base.norm, config.eps);                // (B*n, D)
+    for (const Linear& head : w.heads) steps.logits.push_back(linear(steps.norm, head));  // (B*n, q*a)
     return steps;
 }
 
@@ -172,14 +196,14 @@ Steps forward(const std::vector<Matrix>& one_hots, const std::vector<Image>& ima
               const Config& config) {
     Steps steps;
     steps.oracle = oracle(one_hots, images, w, config);
-    const Var& code = steps.oracle.quantized.output;                                           // (B*l, C)
+    const Var& code = steps.oracle.quantized.output;  // (B*l, C)
     steps.base = base(keep.empty() ? code : multiply(code, keep), images, w, config);
     return steps;
 }
 
 // --- losses ---
 
-// Columns class by class become rows pixel by pixel: (B*n, q*P*P) -> (B*n*P*P, q).
+// Columns class by class become rows pixel by pixel: (B*n, q*a) -> (B*n*a, q).
 static Var rows_of_pixels(const Var& logits, int classes) {
     const int area = logits.cols() / classes;
     std::vector<int> columns;
@@ -190,15 +214,15 @@ static Var rows_of_pixels(const Var& logits, int classes) {
 
 Var output_loss(const Var& logits, const Matrix& one_hot, const Output& output) {
     require(same_shape(logits.value(), one_hot), "uvim: logits ", logits.value(), " for labels ", one_hot);
-    const Var by_pixel = rows_of_pixels(logits, output.classes);                               // (B*n*P*P, q)
-    const Matrix labels = rows_of_pixels(one_hot, output.classes).value();                     // (B*n*P*P, q)
+    const Var by_pixel = rows_of_pixels(logits, output.classes);            // (B*n*a, q)
+    const Matrix labels = rows_of_pixels(one_hot, output.classes).value();  // (B*n*a, q)
     std::vector<int> targets;
     for (int i = 0; i < labels.rows; ++i) {
         const int label = argmax_row(labels, i);
         const bool counts = labels(i, label) == 1 && !(output.ignores_class_0 && label == 0);
         targets.push_back(counts ? label : ignored_label);
     }
-    return mean(token_losses(by_pixel, targets));                                              // (1, 1)  ignored pixels count as 0
+    return mean(token_losses(by_pixel, targets));  // (1, 1)  ignored pixels count as 0
 }
 
 Losses losses(const Steps& steps, const std::vector<Matrix>& one_hots, const Config& config) {
@@ -219,8 +243,8 @@ int update_dictionary(Weights& w, const OracleSteps& steps, const Matrix& unifor
 
 // --- predictions ---
 
-std::vector<int> classes_of(const Matrix& logits, int classes, const PatchGrid& grid) {
-    const int images = logits.rows / grid.count(), area = grid.patch_size * grid.patch_size;
+std::vector<int> classes_of(const Matrix& logits, int classes, const Grid& grid) {
+    const int images = logits.rows / grid.count(), area = grid.area();
     std::vector<int> result(static_cast<std::size_t>(images) * grid.height * grid.width);
     for_each_pixel(images, grid, [&](int pixel, int row, int p) {
         for (int k = 1; k < classes; ++k)
@@ -230,8 +254,8 @@ std::vector<int> classes_of(const Matrix& logits, int classes, const PatchGrid& 
 }
 
 std::vector<int> classes_of_instances(const Matrix& semantics, const Output& output, const std::vector<int>& instances,
-                                      const PatchGrid& grid) {
-    const int images = semantics.rows / grid.count(), area = grid.patch_size * grid.patch_size, q = output.classes;
+                                      const Grid& grid) {
+    const int images = semantics.rows / grid.count(), area = grid.area(), q = output.classes;
     const int pixels = grid.height * grid.width, most = 1 + *std::max_element(instances.begin(), instances.end());
     std::vector<double> votes(static_cast<std::size_t>(images) * most * q);  // of each image, instance and class
     for_each_pixel(images, grid, [&](int pixel, int row, int p) {
@@ -270,9 +294,10 @@ static void check(const Config& config) {
     check(config.grid, "uvim");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "uvim: ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(!config.outputs.empty() && config.code_length > 0 && config.words > 0 && config.word_width > 0 && config.mlp_width > 0,
-            "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.words, " words of width ",
-            config.word_width, ": sizes must be positive");
+    require(
+        !config.outputs.empty() && config.code_length > 0 && config.words > 0 && config.word_width > 0 && config.mlp_width > 0,
+        "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.words, " words of width ",
+        config.word_width, ": sizes must be positive");
     for (const Output& output : config.outputs)
         require(output.classes > 0, "uvim: the output ", output.name, " has ", output.classes, " classes");
     require(!config.resize_bottleneck || code_side(config) * code_side(config) == config.code_length, "uvim: a code of ",
@@ -281,7 +306,7 @@ static void check(const Config& config) {
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
-    const int D = config.width, n = config.grid.count(), l = config.code_length, area = config.grid.patch_size * config.grid.patch_size;
+    const int D = config.width, n = config.grid.count(), l = config.code_length, area = config.grid.area();
     const BlockShape shape{.width = D, .mlp_width = config.mlp_width};
     const float spread = 1 / std::sqrt(static_cast<float>(D));  // of learned positions
     Weights w;
@@ -310,16 +335,16 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 
 // --- names ---
 
-static void add_image_embedding(Parameters& table, const std::string& name, const Linear& w, const PatchGrid& grid) {
+static void add_image_embedding(Parameters& table, const std::string& name, const Linear& w, const Grid& grid) {
     if (!w.weight) return;
-    const long P = grid.patch_size, D = w.weight.cols();
-    table.push_back({name + "/kernel", {P, P, grid.channels, D}, Stored::as_it_is, {w.weight}});
+    const long D = w.weight.cols();
+    table.push_back({name + "/kernel", {grid.patch_height, grid.patch_width, grid.channels, D}, Stored::as_it_is, {w.weight}});
     table.push_back({name + "/bias", {D}, Stored::as_it_is, {w.bias}});
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
     const long D = config.width, n = config.grid.count(), l = config.code_length, C = config.word_width;
-    const long area = config.grid.patch_size * config.grid.patch_size;
+    const long area = config.grid.area();
     Parameters table;
     for (std::size_t k = 0; k < config.outputs.size(); ++k) {
         const auto& [name, classes, ignores] = config.outputs[k];

@@ -1,20 +1,21 @@
-// uvim.h: one model for segmentation and depth: a short code says what a picture alone cannot decide, and the rest is feed-forward.
+// uvim.h: one model for segmentation and depth: a short code says what a picture cannot decide, the rest is feed-forward.
 //
-//   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
-//   shows    that a feed-forward model cannot choose (which of two dogs is number 1?), that a few bits can choose for it, and that
-//            such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
-//   symbols  B images   H, W height and width   P patch side   n = (H/P)(W/P) patches   D width   l code length   C width of a code
-//            word   K words of the dictionary   q classes of an output
+//   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022,
+//            arXiv 2205.10337
+//   shows    that a feed-forward model cannot choose (which of two dogs is number 1?), that a few bits can choose for it, and
+//            that such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
+//   symbols  B images   H, W height and width   n patches   D width   l code length   C width of a
+//            code word   K words of the dictionary   q classes of an output   a pixels of a patch
 //   stage I  this file: oracle (truth -> code) and base model (image, code -> truth), trained together
 //   stage II uvim_lm.h: a language model writes the code from the image alone
-//   differs  patches are square; draws of code dropout and of splits come in as arguments; a batch is stacked rows
+//   differs  draws of code dropout and of splits come in as arguments; a batch is stacked rows
 //   shares   vit/mask_latents/vector_quantizer.h with BEiT v2 and MaskGIT: here codes are averaged sums, reborn when unused
 //   next     uvim.cpp, then its walkthrough
 #pragma once
 #include <string>
 #include <vector>
 
-#include "nn/data/patches.h"
+#include "nn/data/image.h"
 #include "nn/layers/transformer.h"
 #include "vit/mask_latents/vector_quantizer.h"
 
@@ -22,33 +23,54 @@ namespace uvim {
 
 // One thing that is predicted at every pixel: one of q classes.
 struct Output {
-    std::string name;  // "semantics", "instances", "depth"
-    int classes = 0;   // q
+    std::string name;              // "semantics", "instances", "depth"
+    int classes = 0;               // q
     bool ignores_class_0 = false;  // depth: class 0 is "unknown"; its pixels have loss 0, but count in the mean
 };
 
+// How a picture is cut. A patch need not be square.
+struct Grid {
+    int height = 512, width = 512;            // H, W, pixels
+    int patch_height = 16, patch_width = 16;  // must divide H and W
+    int channels = 3;
+
+    int down() const { return height / patch_height; }
+    int across() const { return width / patch_width; }
+    int count() const { return down() * across(); }          // n
+    int area() const { return patch_height * patch_width; }  // a
+    int numbers() const { return area() * channels; }        // of one patch of an image
+};
+
+// throws  std::invalid_argument when the patches do not divide the picture, or a size is not positive; `who` begins the message
+void check(const Grid& grid, const char* who);
+
+// The patches of all images, one below the other, the channel fastest: (B*n, a*channels).
+//   note    patchify_all() of nn/data/patches.h for patches of any shape
+//   throws  std::invalid_argument when there is no image, or one does not fit; `who` begins the message
+Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who);
+
 // The defaults are the published panoptic model of COCO.
 struct Config {
-    PatchGrid grid = {.height = 512, .width = 512, .patch_size = 16, .channels = 3};  // H, W, P
+    Grid grid = {};
     std::vector<Output> outputs = {{"semantics", 134}, {"instances", 100}};
-    int width = 768;                   // D
-    int oracle_depth = 6;              // blocks
-    int base_depth = 12;               // blocks
-    int heads = 12;                    // must divide D
+    int width = 768;       // D
+    int oracle_depth = 6;  // blocks
+    int base_depth = 12;   // blocks
+    int heads = 12;        // must divide D
     int mlp_width = 3072;
-    bool learned_positions = false;    // false: sines and cosines of row and column
+    bool learned_positions = false;  // false: sines and cosines of row and column
     bool oracle_sees_image = false;
     bool base_sees_image = true;
-    int code_length = 256;             // l
-    bool resize_bottleneck = true;     // the code is a smaller grid, sqrt(l) x sqrt(l); false: two learned mixing matrices
-    int words = 4096;                  // K
-    int word_width = 768;              // C
-    float momentum = 0.995f;           // of the dictionary
-    float min_count = 0.1f;            // words below it are reborn
-    float perturb = 0.001f;            // how far from the busiest word
-    float commitment = 0;              // its weight in the loss; 0.25 for depth and colour
+    int code_length = 256;          // l
+    bool resize_bottleneck = true;  // the code is a smaller grid, sqrt(l) x sqrt(l); false: two learned mixing matrices
+    int words = 4096;               // K
+    int word_width = 768;           // C
+    float momentum = 0.995f;        // of the dictionary
+    float min_count = 0.1f;         // words below it are reborn
+    float perturb = 0.001f;         // how far from the busiest word
+    float commitment = 0;           // its weight in the loss; 0.25 for depth and colour
     float standardise_eps = 1e-5f;
-    float eps = 1e-6f;                 // of every LayerNorm
+    float eps = 1e-6f;  // of every LayerNorm
 };
 
 // The code as a grid of its own, where it is one.
@@ -61,15 +83,15 @@ struct Trunk {
 };
 
 struct Weights {
-    std::vector<Linear> label_embeddings;        // (q*P*P, D) for each output
-    Linear oracle_image, base_image;             // (P*P*channels, D), or no values
-    Var oracle_positions, base_positions;        // (n, D), or no values: then they are sines and cosines
+    std::vector<Linear> label_embeddings;  // (q*a, D) for each output
+    Linear oracle_image, base_image;       // (a*channels, D), or no values
+    Var oracle_positions, base_positions;  // (n, D), or no values: then they are sines and cosines
     Trunk oracle, base;
     Var to_code_positions, from_code_positions;  // (n, l) and (l, n), or no values: then the grid is resized
     Linear to_word;                              // (D, C)
     SummedCodebook dictionary;                   // sums (K, C), counts (1, K)
     Linear from_word;                            // (C, D)
-    std::vector<Linear> heads;                   // (D, q*P*P) for each output
+    std::vector<Linear> heads;                   // (D, q*a) for each output
 };
 
 // Fresh weights: Xavier-uniform, positions normal; the dictionary is random unit rows with counts of 1.
@@ -81,10 +103,10 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // --- labels ---
 
-// The classes of one output at every pixel, image by image, row by row: (B*H*W) -> (B*n, q*P*P), column k*P*P + p is class k at pixel p
-// of the patch. A label that is no class (void) becomes zeros, and does not enter the loss.
+// The classes of one output at every pixel, image by image, row by row: (B*H*W) -> (B*n, q*a), column k*a + p is class k at
+// pixel p of the patch. A label that is no class (void) becomes zeros, and does not enter the loss.
 //   throws  std::invalid_argument when they are not whole images
-Matrix one_hot(const std::vector<int>& labels, int classes, const PatchGrid& grid);
+Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid);
 
 // Depths in metres as classes: floor((d - min) / (max - min) bins), cut off at 0 and bins - 1.
 std::vector<int> depth_classes(const std::vector<float>& depths, double min, double max, int bins);
@@ -95,22 +117,22 @@ struct OracleSteps {
     std::vector<Var> stems;  // (B*n, D)  one for each output
     Var z0;                  // (B*n, D)
     StackSteps blocks;
-    Var norm;                // (B*n, D)
-    Var bottleneck;          // (B*l, C)  standardised: mean 0, variance 1 in each row
-    Quantized quantized;     // its ids are the code; its output (B*l, C) is the unit vectors of the words
+    Var norm;             // (B*n, D)
+    Var bottleneck;       // (B*l, C)  standardised: mean 0, variance 1 in each row
+    Quantized quantized;  // its ids are the code; its output (B*l, C) is the unit vectors of the words
 };
 
-//   one_hots  (B*n, q*P*P) for each output
+//   one_hots  (B*n, q*a) for each output
 //   throws    std::invalid_argument when labels or images do not fit the config
 OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Weights& w, const Config& config);
 
 // --- the base model ---
 
 struct BaseSteps {
-    Var z0;                   // (B*n, D)
+    Var z0;  // (B*n, D)
     StackSteps blocks;
     Var norm;                 // (B*n, D)
-    std::vector<Var> logits;  // (B*n, q*P*P)  for each output
+    std::vector<Var> logits;  // (B*n, q*a)  for each output
 };
 
 //   code    (B*l, C)  vectors of the words
@@ -154,12 +176,12 @@ int update_dictionary(Weights& w, const OracleSteps& steps, const Matrix& unifor
 
 // --- predictions ---
 
-// The largest logit at every pixel: (B*n, q*P*P) -> (B*H*W) classes, image by image, row by row.
-std::vector<int> classes_of(const Matrix& logits, int classes, const PatchGrid& grid);
+// The largest logit at every pixel: (B*n, q*a) -> (B*H*W) classes, image by image, row by row.
+std::vector<int> classes_of(const Matrix& logits, int classes, const Grid& grid);
 
 // Semantics made consistent: each instance gets the class whose logits, summed over its pixels, are largest. (B*H*W)
 std::vector<int> classes_of_instances(const Matrix& semantics, const Output& output, const std::vector<int>& instances,
-                                      const PatchGrid& grid);
+                                      const Grid& grid);
 
 // The middle of each depth class, in metres.
 std::vector<float> depths_of(const std::vector<int>& classes, double min, double max, int bins);

@@ -40,14 +40,15 @@ static BlockOptions block_options(const Config& config) {
 }
 
 EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    const PatchGrid& grid = config.grid;
+    const uvim::Grid& grid = config.grid;
     const int B = static_cast<int>(images.size());
     EncoderSteps steps;
-    steps.positions = w.encoder_positions ? w.encoder_positions : Var(uvim::sine_positions(grid.down(), grid.across(), config.width));
-    const Var patches = linear(patchify_all(images, grid, "uvim_lm"), w.image);               // (B*n, D)
-    const Var z0 = add_repeated(patches, steps.positions);                                    // (B*n, D)
+    steps.positions =
+        w.encoder_positions ? w.encoder_positions : Var(uvim::sine_positions(grid.down(), grid.across(), config.width));
+    const Var patches = linear(uvim::cut(images, grid, "uvim_lm"), w.image);  // (B*n, D)
+    const Var z0 = add_repeated(patches, steps.positions);                    // (B*n, D)
     steps.blocks = stack(z0, w.encoder.blocks, block_options(config), {.self = {.segments = Segments::equal(B, grid.count())}});
-    steps.encoded = layer_norm(steps.blocks.output, w.encoder.norm, config.eps);              // (B*n, D)
+    steps.encoded = layer_norm(steps.blocks.output, w.encoder.norm, config.eps);  // (B*n, D)
     return steps;
 }
 
@@ -55,11 +56,6 @@ EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Co
 
 static Var decoder_positions(const Weights& w, const Config& config) {
     return w.decoder_positions ? w.decoder_positions : Var(uvim::sine_positions(1, config.code_length, config.width));
-}
-
-// Cross-attention of B texts of `length` tokens to the patches of their images.
-static Attending to_patches(int B, int length, const Config& config) {
-    return {.segments = Segments::equal(B, length), .key_segments = Segments::equal(B, config.grid.count())};
 }
 
 static Var logits_of(const Var& z, const Weights& w, const Config& config) {
@@ -71,13 +67,14 @@ Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, 
     require(static_cast<int>(tokens.size()) == B * l, "uvim_lm: ", tokens.size(), " tokens for ", B, " images, ", l, " each");
     Steps steps;
     steps.encoder = encode(images, w, config);
-    steps.positions = decoder_positions(w, config);                                           // (l, D)
-    const Var z0 = add_repeated(embed(w.words, shifted(tokens, l)), steps.positions);         // (B*l, D)
-    const BlockContext context{.self = {.segments = Segments::equal(B, l), .may = causal(l, l)},
-                               .source = steps.encoder.encoded,
-                               .cross = to_patches(B, l, config)};
+    steps.positions = decoder_positions(w, config);                                    // (l, D)
+    const Var z0 = add_repeated(embed(w.words, shifted(tokens, l)), steps.positions);  // (B*l, D)
+    const BlockContext context{
+        .self = {.segments = Segments::equal(B, l), .may = causal(l, l)},
+        .source = steps.encoder.encoded,
+        .cross = {.segments = Segments::equal(B, l), .key_segments = Segments::equal(B, config.grid.count())}};
     steps.decoder = stack(z0, w.decoder.blocks, block_options(config), context);
-    steps.logits = logits_of(steps.decoder.output, w, config);                                // (B*l, V)
+    steps.logits = logits_of(steps.decoder.output, w, config);  // (B*l, V)
     return steps;
 }
 
@@ -86,10 +83,7 @@ Var loss(const Steps& steps, const std::vector<int>& tokens) { return cross_entr
 // --- writing ---
 
 Reader::Reader(const std::vector<Image>& images, const Weights& w, const Config& c)
-    : weights(w),
-      config(c),
-      memory(make_memory(c.depth, static_cast<int>(images.size()), c.code_length, c.width)),
-      source(c.depth, make_source_cache()) {
+    : weights(w), config(c), memory(make_memory(c.depth, static_cast<int>(images.size()), c.code_length, c.width, true)) {
     const NoTape no_tape;
     encoded = encode(images, w, c).encoded;
 }
@@ -97,21 +91,17 @@ Reader::Reader(const std::vector<Image>& images, const Weights& w, const Config&
 Matrix Reader::read(const TokenBatch& next) {
     const NoTape no_tape;
     Reading reading = read_next(memory, next, "uvim_lm");
-    for (int l = 0; l < config.depth; ++l) {
-        reading.contexts[l].source = encoded;
-        reading.contexts[l].cross = to_patches(next.sequences, next.length, config);
-        reading.contexts[l].cross.cache = &source[l];
+    for (BlockContext& context : reading.contexts) {
+        context.source = encoded;  // projected when the first tokens are read
+        context.cross.key_segments = Segments::equal(encoded.rows() / config.grid.count(), config.grid.count());
     }
-    const Var at = gather_rows(decoder_positions(weights, config), reading.positions);        // (B*T, D)
-    const Var z0 = add(embed(weights.words, next.ids), at);                                   // (B*T, D)
+    const Var at = gather_rows(decoder_positions(weights, config), reading.positions);  // (B*T, D)
+    const Var z0 = add(embed(weights.words, next.ids), at);                             // (B*T, D)
     const Var z = stack(z0, weights.decoder.blocks, block_options(config), reading.contexts).output;
-    return logits_of(last_rows(z, next), weights, config).value();                            // (B, V)
+    return logits_of(last_rows(z, next), weights, config).value();  // (B, V)
 }
 
-void Reader::select(const std::vector<int>& chosen) {
-    memory = select_sequences(memory, chosen);
-    for (KeyValueCache& cache : source) cache = select_sequences(cache, chosen);
-}
+void Reader::select(const std::vector<int>& chosen) { memory = select_sequences(memory, chosen); }
 
 std::vector<int> write(const std::vector<Image>& images, const Weights& w, const Config& config) {
     Reader reader(images, w, config);
@@ -128,8 +118,8 @@ static void check(const Config& config) {
     check(config.grid, "uvim_lm");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "uvim_lm: ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(config.vocabulary > 1 && config.code_length > 0 && config.mlp_width > 0 && config.depth >= 0, "uvim_lm: ",
-            config.vocabulary, " tokens, codes of ", config.code_length, " words, depth ", config.depth,
+    require(config.vocabulary > 1 && config.code_length > 0 && config.mlp_width > 0 && config.depth >= 0,
+            "uvim_lm: ", config.vocabulary, " tokens, codes of ", config.code_length, " words, depth ", config.depth,
             ": sizes must be positive, and one token starts a text");
 }
 
@@ -158,10 +148,13 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
-    const PatchGrid& grid = config.grid;
-    const long D = config.width, P = grid.patch_size;
+    const uvim::Grid& grid = config.grid;
+    const long D = config.width;
     Parameters table;
-    table.push_back({"params/EmbedPatches/kernel", {P, P, grid.channels, D}, Stored::as_it_is, {w.image.weight}});
+    table.push_back({"params/EmbedPatches/kernel",
+                     {grid.patch_height, grid.patch_width, grid.channels, D},
+                     Stored::as_it_is,
+                     {w.image.weight}});
     table.push_back({"params/EmbedPatches/bias", {D}, Stored::as_it_is, {w.image.bias}});
     if (w.encoder_positions)
         table.push_back({"params/pos_embedding_encoder", {1, grid.count(), D}, Stored::as_it_is, {w.encoder_positions}});

@@ -2,7 +2,7 @@
 //
 //   paper    Kolesnikov et al., "UViM", 2022, arXiv 2205.10337, stage II
 //   shows    that what is left to decide, after stage I has put it into words, is translation: picture in, l tokens out
-//   symbols  B images   n patches   D width   l code length   V = K + 1 tokens: 0 starts the text, word k of the dictionary is k + 1
+//   symbols  B images   n patches   D width   l code length   V = K + 1 tokens: 0 starts the text, word k is k + 1
 //   differs  a batch is stacked rows
 //   against  T5 (gpt/unified): the source is patches, positions are added, and the decoder's attention has no biases
 //   next     uvim_lm.cpp, then the walkthrough of uvim.h
@@ -16,10 +16,10 @@ namespace uvim_lm {
 
 // The defaults are the published model (a ViT-L and a decoder of 24 blocks).
 struct Config {
-    PatchGrid grid = {.height = 512, .width = 512, .patch_size = 16, .channels = 3};  // H, W, P
-    int width = 1024;                // D
-    int depth = 24;                  // blocks of the encoder, and as many of the decoder
-    int heads = 16;                  // must divide D
+    uvim::Grid grid = {};  // H, W, patches
+    int width = 1024;      // D
+    int depth = 24;        // blocks of the encoder, and as many of the decoder
+    int heads = 16;        // must divide D
     int mlp_width = 4096;
     int vocabulary = 4097;           // V = K + 1
     int code_length = 256;           // l
@@ -28,12 +28,12 @@ struct Config {
 };
 
 struct Weights {
-    Linear image;                              // (P*P*channels, D)
+    Linear image;                              // (patch numbers, D)
     Var encoder_positions, decoder_positions;  // (n, D) and (l, D), or no values: then they are sines and cosines
     uvim::Trunk encoder;
-    Var words;                                 // (V, D)
-    uvim::Trunk decoder;                       // blocks with cross-attention
-    Linear head;                               // (D, V)
+    Var words;            // (V, D)
+    uvim::Trunk decoder;  // blocks with cross-attention
+    Linear head;          // (D, V)
 };
 
 // Fresh weights: Xavier-uniform, words normal with standard deviation 1.
@@ -50,17 +50,17 @@ std::vector<int> words_of(const std::vector<int>& tokens);
 std::vector<int> shifted(const std::vector<int>& tokens, int length);
 
 struct EncoderSteps {
-    Var positions;       // (n, D)
+    Var positions;  // (n, D)
     StackSteps blocks;
-    Var encoded;         // (B*n, D)  after the last norm
+    Var encoded;  // (B*n, D)  after the last norm
 };
 EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config);
 
 struct Steps {
     EncoderSteps encoder;
-    Var positions;       // (l, D)  of the decoder
+    Var positions;  // (l, D)  of the decoder
     StackSteps decoder;
-    Var logits;          // (B*l, V)
+    Var logits;  // (B*l, V)
 };
 
 // Predicts every token from those before it.
@@ -73,7 +73,8 @@ Var loss(const Steps& steps, const std::vector<int>& tokens);
 
 // --- writing ---
 
-// Reads texts about images that are encoded once; for generate() and beam_search() of nn/text/decoding.h. A text begins with token 0.
+// Reads texts about images that are encoded once; for generate() and beam_search() of nn/text/decoding.h. A text
+// begins with token 0.
 class Reader : public TokenReader {
 public:
     Reader(const std::vector<Image>& images, const Weights& w, const Config& config);
@@ -83,9 +84,8 @@ public:
 private:
     const Weights& weights;
     const Config& config;
-    Var encoded;                        // (B*n, D)
-    Memory memory;                      // of the text
-    std::vector<KeyValueCache> source;  // of the image, for each block
+    Var encoded;    // (B*n, D)
+    Memory memory;  // of the text, and keys and values of the image
 };
 
 // The likeliest token at each place, l of them for each image: (B*l).

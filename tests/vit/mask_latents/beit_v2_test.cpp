@@ -1,5 +1,7 @@
 #include "vit/mask_latents/beit_v2.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
@@ -60,7 +62,8 @@ static void check_tokenizer(const Golden& golden, const beit_v2::TokenizerSteps&
     golden.check("tokenizer.z", steps.z.value());
     golden.check("tokenizer.distances", steps.quantized.distances.value());
     golden.check_integers("tokenizer.token_ids", steps.quantized.ids);
-    golden.check("tokenizer.quantized", maps_channels_first(steps.quantized.output.value(), config.grid.down(), config.grid.across()));
+    golden.check("tokenizer.quantized",
+                 maps_channels_first(steps.quantized.output.value(), config.grid.down(), config.grid.across()));
     golden.check("tokenizer.decoder_z0", steps.decoder_z0.value());
     check_stack(golden, steps.decoder, config.decoder_depth, {{"tokenizer.decoder.blocks.#.output", Step::output}});
     golden.check("tokenizer.decoder_features", steps.decoder_features.value());
@@ -81,7 +84,7 @@ static void check_masked_model(const Golden& golden, const beit_v2::Steps& steps
     golden.check("cls_pt_logits", steps.branch_logits.value());
 }
 
-TEST_CASE("beit_v2: every step and gradient of both stages, and the codebook after its update, equal the published implementation's") {
+TEST_CASE("beit_v2: every step, gradient and codebook update of both stages equals the published implementation's") {
     for (const std::string& path : golden_files("beit_v2")) {
         const Golden golden(path);
         const beit_v2::TokenizerConfig tokenizer_config = golden_tokenizer_config(golden);
@@ -121,6 +124,119 @@ TEST_CASE("beit_v2: every step and gradient of both stages, and the codebook aft
         golden.check("tokenizer.ema_cluster_size", tokenizer.cluster_size.value());
         golden.check_all_used();
     }
+}
+
+// --- properties ---
+
+static const beit_v2::TokenizerConfig tiny_tokenizer{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2},
+                                                     .width = 8,
+                                                     .encoder_depth = 1,
+                                                     .decoder_depth = 1,
+                                                     .heads = 2,
+                                                     .mlp_ratio = 2,
+                                                     .codes = 7,
+                                                     .code_width = 3,
+                                                     .teacher_width = 5};
+static const beit_v2::Config tiny{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 2},
+                                  .width = 8,
+                                  .depth = 3,
+                                  .heads = 2,
+                                  .mlp_ratio = 2,
+                                  .layer_scale = 0.5f,
+                                  .codes = 7,
+                                  .early_block = 2,
+                                  .head_depth = 1};
+
+static std::vector<Image> tiny_images(Random& random, int count) {
+    std::vector<Image> images;
+    for (int b = 0; b < count; ++b) {
+        Image image(4, 6, 2);
+        for (float& x : image.pixels) x = random.uniform();
+        images.push_back(image);
+    }
+    return images;
+}
+
+TEST_CASE("beit_v2: scale_images moves 0 ... 1 to -1 ... 1; a batch that goes beyond 1 is taken for bytes") {
+    Image image(1, 2, 1);
+    image.pixels = {0, 1};
+    CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
+    image.pixels = {0, 255};
+    CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
+}
+
+TEST_CASE("beit_v2: z learns nothing from a change of its length") {
+    // The gradient through unit_rows is at a right angle to to_quantizer.
+    Random random(5);
+    const beit_v2::TokenizerWeights w = beit_v2::make_weights(tiny_tokenizer, random, {.stddev = 0.5f});
+    const Tape tape;
+    const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 2), w, tiny_tokenizer);
+    const Var kept = steps.to_quantizer;
+    backward(beit_v2::reconstruction_loss(steps, normal_matrix(random, 12, 5)));
+    for (int i = 0; i < 12; ++i) {
+        double along = 0;
+        for (int c = 0; c < 3; ++c) along += static_cast<double>(kept.gradient()(i, c)) * kept.value()(i, c);
+        CHECK(std::abs(along) < 1e-6);
+    }
+}
+
+TEST_CASE("beit_v2: a hidden patch has no influence on any prediction, a visible one has") {
+    Random random(6);
+    const beit_v2::Weights w = beit_v2::make_weights(tiny, random, {.stddev = 0.3f});
+    const Matrix mask{{1, 0, 0, 1, 0, 0}};
+    std::vector<Image> images = tiny_images(random, 1);
+    const beit_v2::Steps before = beit_v2::forward(images, mask, w, tiny);
+    images[0](0, 0, 0) += 1;  // patch 0, hidden
+    const beit_v2::Steps hidden = beit_v2::forward(images, mask, w, tiny);
+    CHECK(identical(hidden.logits.value(), before.logits.value()));
+    CHECK(identical(hidden.branch_logits.value(), before.branch_logits.value()));
+    images[0](0, 2, 0) += 1;  // patch 1, visible
+    CHECK(!identical(beit_v2::forward(images, mask, w, tiny).logits.value(), before.logits.value()));
+}
+
+TEST_CASE("beit_v2: the second branch reads [cls] of the last block and the patches of the early one") {
+    const KeepSteps keep;
+    Random random(7);
+    const beit_v2::Weights w = beit_v2::make_weights(tiny, random, {.stddev = 0.3f});
+    const beit_v2::Steps steps = beit_v2::forward(tiny_images(random, 2), Matrix(2, 6, 1), w, tiny);
+    const Matrix &input = steps.branch_input.value(), &last = steps.encoder.blocks[2].output.value(),
+                 &early = steps.encoder.blocks[1].output.value();
+    for (int image = 0; image < 2; ++image) {
+        CHECK(identical(slice_rows(input, image * 7, 1), slice_rows(last, image * 7, 1)));
+        CHECK(identical(slice_rows(input, image * 7 + 1, 6), slice_rows(early, image * 7 + 1, 6)));
+    }
+}
+
+TEST_CASE("beit_v2: start_codebook sets every code to a direction of the batch, and counts what it was given") {
+    Random random(8);
+    beit_v2::TokenizerWeights w = beit_v2::make_weights(tiny_tokenizer, random, {.stddev = 0.5f});
+    const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 4), w, tiny_tokenizer);
+    const double before = beit_v2::quantize_loss(steps, tiny_tokenizer).value()(0, 0);
+    beit_v2::start_codebook(w, steps, random);
+    const beit_v2::TokenizerSteps after = beit_v2::tokenize({steps.scaled.begin(), steps.scaled.end()}, w, tiny_tokenizer);
+    CHECK(sum(w.cluster_size).value()(0, 0) == 24);  // 4 images of 6 patches
+    CHECK(quantize(steps.z, w.codebook).ids.size() == 24);
+    CHECK(commitment_loss(steps.z, quantize(steps.z, w.codebook)).value()(0, 0) < before);
+}
+
+TEST_CASE("beit_v2: a config, mask or teacher that does not fit is refused, and says why") {
+    Random random(9);
+    beit_v2::Config config = tiny;
+    config.early_block = 4;
+    CHECK_THROWS_WITH(beit_v2::make_weights(config, random),
+                      "beit_v2: the early block 4 is none of 3 blocks, or 1 blocks of the branch are negative");
+    beit_v2::TokenizerConfig tokenizer = tiny_tokenizer;
+    tokenizer.heads = 3;
+    CHECK_THROWS_WITH(beit_v2::make_weights(tokenizer, random), "beit_v2: tokenizer: 3 heads do not divide a width of 8");
+    const beit_v2::Weights w = beit_v2::make_weights(tiny, random);
+    CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
+                      "beit_v2: a mask (1, 6) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),
+                      "beit_v2: no patch is hidden, there is nothing to predict");
+    const beit_v2::TokenizerWeights t = beit_v2::make_weights(tiny_tokenizer, random);
+    const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 1), t, tiny_tokenizer);
+    CHECK_THROWS_WITH(beit_v2::reconstruction_loss(steps, Matrix(5, 5)),
+                      "beit_v2: teacher features (5, 5) for reconstructions (6, 5)");
 }
 
 TEST_SUITE_END();

@@ -74,7 +74,8 @@ static void check_decoding(const Golden& golden, const maskgit::Weights& w, cons
                                 .first_round = file.metadata_int("start_iter"),
                                 .choice_temperature = static_cast<float>(file.metadata_double("choice_temperature")),
                                 .schedule = maskgit::schedule_of_name(file.metadata_text("mask_scheduling_method"))};
-    const maskgit::Draws draws{numbers_of(golden, "input.decode.sample_gumbel"), numbers_of(golden, "input.decode.choice_gumbel")};
+    const maskgit::Draws draws{numbers_of(golden, "input.decode.sample_gumbel"),
+                               numbers_of(golden, "input.decode.choice_gumbel")};
     const std::vector<maskgit::Round> rounds = maskgit::decode(golden.integers("input.decode.start_ids"), draws, w, config, how);
     for (std::size_t i = 0; i < rounds.size(); ++i) {
         const std::string number = std::to_string(i), step = "decode.step_" + number + ".";
@@ -90,7 +91,7 @@ static void check_decoding(const Golden& golden, const maskgit::Weights& w, cons
     golden.check_integers("decode.final_ids", rounds.back().sampled);
 }
 
-TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each round of decoding equal the published implementation's") {
+TEST_CASE("maskgit: schedules, every step, loss, gradient and round of decoding equal the published implementation's") {
     for (const std::string& path : golden_files("maskgit")) {
         const Golden golden(path);
         const maskgit::Config config = golden_config(golden);
@@ -101,8 +102,8 @@ TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each
         check_schedules(golden);
         const maskgit::MaskSchedule schedule = maskgit::schedule_of_name(golden.file.metadata_text("mask_scheduling_method"));
         const maskgit::MaskedBatch batch =
-            maskgit::hide_words(golden.integers("input.tokens"), golden.integers("input.class_label"), floats_of(golden, "input.ratio"),
-                                golden.input("mask_noise"), schedule, config);
+            maskgit::hide_words(golden.integers("input.tokens"), golden.integers("input.class_label"),
+                                floats_of(golden, "input.ratio"), golden.input("mask_noise"), schedule, config);
         check_masking(golden, batch, schedule);
 
         const Tape tape;
@@ -119,7 +120,8 @@ TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each
         for (int b = 0; b < all.rows; ++b) all(b, 0) = 0;
         const Var loss_all = maskgit::weighted_loss(steps.logits, batch.labels, all, config.label_smoothing);
         golden.check("loss_all", loss_all.value());
-        golden.check("loss_unsmoothed", maskgit::weighted_loss(steps.logits, batch.labels, golden.input("loss_weights"), 0).value());
+        golden.check("loss_unsmoothed",
+                     maskgit::weighted_loss(steps.logits, batch.labels, golden.input("loss_weights"), 0).value());
         const Var loss = golden.flag("compute_loss_for_all") ? loss_all : maskgit::loss(steps, batch, config);
         golden.check("loss", loss.value());
         backward(loss);
@@ -127,6 +129,141 @@ TEST_CASE("maskgit: schedules, every step, three losses, every gradient and each
         check_decoding(golden, w, config);
         golden.check_all_used();
     }
+}
+
+// --- properties ---
+
+static const maskgit::Config tiny{.words = 5,
+                                  .classes = 3,
+                                  .down = 2,
+                                  .across = 4,
+                                  .width = 12,
+                                  .depth = 2,
+                                  .heads = 3,
+                                  .mlp_width = 10,
+                                  .label_smoothing = 0.1f};
+
+TEST_CASE("hidden_share: cosine, uniform and square at the middle and at the ends, by hand") {
+    const auto at_half = [](const char* name) { return maskgit::hidden_share(maskgit::schedule_of_name(name), 0.5, 16); };
+    CHECK(at_half("cosine") == Approx(std::sqrt(0.5)));
+    CHECK(at_half("uniform") == Approx(0.5));
+    CHECK(at_half("pow2") == Approx(0.75));
+    CHECK(at_half("log") == Approx(1 / 4.0));         // -log2(1/2) / log2(16)
+    CHECK(at_half("exp") == Approx(1 - 1 / 4.0));     // 1 - 2^(-4 / 2)
+    CHECK(maskgit::hidden_share({}, 1, 16) == 1e-6);  // never quite nothing
+    CHECK(maskgit::hidden_share(maskgit::schedule_of_name("log"), 0, 16) == 1);
+    CHECK_THROWS_WITH(maskgit::schedule_of_name("square"),
+                      "maskgit: 'square' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
+    CHECK_THROWS_WITH(maskgit::schedule_of_name("pow"), "maskgit: 'pow' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
+}
+
+TEST_CASE("words_to_hide: 16 words in 3 rounds; cos(pi / 3) of 16 is 8 and not 7.9999995") {
+    const maskgit::Decoding how{.rounds = 3};
+    CHECK(maskgit::words_to_hide(0, 16, 16, how) == 13);  // 16 cos(pi / 6) = 13.86
+    CHECK(maskgit::words_to_hide(1, 16, 13, how) == 8);   // 16 cos(pi / 3)
+    CHECK(maskgit::words_to_hide(2, 16, 8, how) == 1);    // at least one, although the answer does not need it
+    CHECK(maskgit::words_to_hide(0, 16, 10, how) == 9);   // a round always fixes a word
+}
+
+TEST_CASE("hide_words: ceil(cos(pi r / 2) N) words with the smallest noise; class and visible words stay") {
+    const Matrix noise{{0.9f, 0.1f, 0.8f, 0.2f, 0.7f, 0.3f, 0.6f, 0.4f}};
+    const std::vector<int> words{0, 1, 2, 3, 4, 0, 1, 2};
+    const maskgit::MaskedBatch batch = maskgit::hide_words(words, {2}, {2 / 3.0f}, noise, {}, tiny);  // cos(pi / 3) 8 = 4
+    CHECK(batch.ids == std::vector<int>{7, 0, -1, 2, -1, 4, -1, 1, -1});
+    CHECK(batch.labels == std::vector<int>{7, 0, 1, 2, 3, 4, 0, 1, 2});
+    const maskgit::MaskedBatch all = maskgit::hide_words(words, {2}, {0}, noise, {}, tiny);
+    CHECK(identical(all.mask, Matrix(1, 8, 1)));
+}
+
+TEST_CASE("weighted_loss: each picture is a mean of its own, however much of it is hidden") {
+    // Two pictures of 2 positions. Logits ln 3 and 0: p = 3/4, 1/4. Losses of label 0: ln(4/3); of label 1: ln 4.
+    const float ln3 = std::log(3.0f);
+    const Var logits = Matrix{{ln3, 0}, {ln3, 0}, {ln3, 0}, {ln3, 0}};
+    const double a = std::log(4 / 3.0), b = std::log(4.0);
+    const float loss = maskgit::weighted_loss(logits, {0, 0, 1, 0}, {{1, 1}, {1, 0}}, 0).value()(0, 0);
+    CHECK(loss == Approx((a + b) / 2));  // not (a + a + b) / 3
+    const float smoothed = maskgit::weighted_loss(logits, {0, 0, 0, 0}, {{1, 1}, {1, 1}}, 0.2f).value()(0, 0);
+    CHECK(smoothed == Approx(0.9 * a + 0.1 * b));  // the label has 0.8 + 0.2 / 2
+    CHECK_THROWS_WITH(maskgit::weighted_loss(logits, {0, 0, 0, 0}, {{1, 1}, {0, 0}}, 0),
+                      "maskgit: picture 1 has no weight: nothing of it is hidden");
+}
+
+static maskgit::Weights tiny_weights() {
+    Random random(4);
+    return maskgit::make_weights(tiny, random, {.stddev = 0.4f});
+}
+
+TEST_CASE("decode: known words stay, only words of the tokenizer are drawn, and every round hides fewer") {
+    const maskgit::Weights w = tiny_weights();
+    Random random(5);
+    const maskgit::Decoding how{.rounds = 5};
+    std::vector<int> ids = maskgit::empty_pictures({0, 2}, tiny);
+    ids[3] = 4;  // given
+    const std::vector<maskgit::Round> rounds = maskgit::decode(ids, maskgit::draw_gumbel(random, 2, tiny, how), w, tiny, how);
+    std::vector<int> hidden{7, 8};
+    for (const maskgit::Round& round : rounds) {
+        CHECK(round.sampled[0] == 5);
+        CHECK(round.sampled[9] == 7);
+        CHECK(round.sampled[3] == 4);
+        for (const int word : maskgit::words_of(round.sampled, tiny)) CHECK((word >= 0 && word < 5));
+        for (int b = 0; b < 2; ++b) {
+            int again = 0;
+            for (int i = 0; i < 9; ++i) again += round.hide(b, i) == 1;
+            CHECK(again == round.to_hide[b]);
+            CHECK((again < hidden[b] || again == 1));
+            hidden[b] = again;
+        }
+    }
+    CHECK(rounds.back().temperature == 0);
+}
+
+TEST_CASE("decode: without noise a word is the likeliest one, and the surest word stays first") {
+    const maskgit::Weights w = tiny_weights();
+    const maskgit::Decoding how{.rounds = 8};
+    const maskgit::Draws no_noise{Matrix(8 * 9, 5), Matrix(8, 9)};
+    const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_pictures({1}, tiny), no_noise, w, tiny, how);
+    const Matrix& p = rounds[0].probabilities;
+    int surest = 1;
+    for (int i = 1; i < 9; ++i) {
+        CHECK(rounds[0].sampled[i] == argmax_row(rounds[0].logits, i));
+        if (p(0, i) > p(0, surest)) surest = i;
+    }
+    CHECK(rounds[1].ids[surest] == rounds[0].sampled[surest]);
+}
+
+TEST_CASE("maskgit: every position sees every other one of its picture, and none of another picture") {
+    const maskgit::Weights w = tiny_weights();
+    std::vector<int> ids = maskgit::empty_pictures({0, 0}, tiny);
+    const Matrix before = maskgit::forward(ids, w, tiny).logits.value();
+    ids[8] = 2;  // the last word of picture 0
+    const Matrix after = maskgit::forward(ids, w, tiny).logits.value();
+    CHECK(!identical(slice_rows(after, 1, 1), slice_rows(before, 1, 1)));
+    CHECK(identical(slice_rows(after, 9, 9), slice_rows(before, 9, 9)));
+}
+
+TEST_CASE("draw_gumbel: argmax of logits + noise is a draw from their softmax") {
+    Random random(6);
+    const maskgit::Config config{.words = 2, .classes = 1, .down = 50, .across = 200};
+    const Matrix noise = maskgit::draw_gumbel(random, 1, config, {.rounds = 1}).words;  // (10001, 2)
+    const float ln3 = std::log(3.0f);
+    int first = 0;
+    for (int i = 0; i < noise.rows; ++i) first += ln3 + noise(i, 0) > noise(i, 1);
+    CHECK(first / 10001.0 == Approx(0.75).epsilon(0.03));
+}
+
+TEST_CASE("maskgit: ids, draws and configs that do not fit are refused, and say why") {
+    const maskgit::Weights w = tiny_weights();
+    Random random;
+    CHECK_THROWS_WITH(maskgit::make_weights({.width = 10, .heads = 3}, random), "maskgit: 3 heads do not divide a width of 10");
+    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(10), w, tiny),
+                      "maskgit: 10 ids are not whole sequences of a class and 8 words");
+    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny),
+                      "maskgit: id 8 is none of 5 words, 3 classes, or -1 (hidden)");
+    CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3");
+    CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
+                      "maskgit: decoding from round 2 of 2, there is none to do");
+    CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {Matrix(9, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
+                      "maskgit: draws (9, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,7 @@
 #include "vit/mask_latents/maskgit_vqgan.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
@@ -9,8 +11,10 @@ TEST_SUITE_BEGIN("maskgit_vqgan");
 static std::vector<int> numbers_in(const std::string& text) {  // "1,2,4"
     std::vector<int> numbers{0};
     for (const char c : text) {
-        if (c == ',') numbers.push_back(0);
-        else numbers.back() = numbers.back() * 10 + (c - '0');
+        if (c == ',')
+            numbers.push_back(0);
+        else
+            numbers.back() = numbers.back() * 10 + (c - '0');
     }
     return numbers;
 }
@@ -44,8 +48,8 @@ static void check_half(const Golden& golden, const std::string& prefix, const ma
 }
 
 // The gradient that reaches the encoder's output from the pixels: it passes the choice of a code unchanged.
-static Matrix gradient_at_raw(const maskgit_vqgan::Steps& steps, const std::vector<Image>& images, const maskgit_vqgan::Weights& w,
-                              const maskgit_vqgan::Config& config) {
+static Matrix gradient_at_raw(const maskgit_vqgan::Steps& steps, const std::vector<Image>& images,
+                              const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& config) {
     const Var raw = parameter(steps.raw.pixels.value());
     const Tape tape;
     const Quantized quantized = quantize(raw, w.codebook);
@@ -54,7 +58,7 @@ static Matrix gradient_at_raw(const maskgit_vqgan::Steps& steps, const std::vect
     return raw.gradient();
 }
 
-TEST_CASE("maskgit_vqgan: every step, each loss, every gradient and the straight-through gradient equal the published implementation's") {
+TEST_CASE("maskgit_vqgan: every step, loss and gradient, the straight-through one too, equals the published implementation's") {
     for (const std::string& path : golden_files("maskgit_vqgan")) {
         Golden golden(path);
         const maskgit_vqgan::Config config = golden_config(golden);
@@ -88,6 +92,88 @@ TEST_CASE("maskgit_vqgan: every step, each loss, every gradient and the straight
         golden.check("grad_wrt_raw_of_reconstruction_loss", gradient_at_raw(steps, images, w, config));
         golden.check_all_used();
     }
+}
+
+// --- properties ---
+
+static maskgit_vqgan::Config tiny_config() {
+    return {.channels = 2,
+            .filters = 4,
+            .multipliers = {1, 2},
+            .res_blocks = 1,
+            .groups = 2,
+            .code_width = 3,
+            .codes = 6,
+            .entropy_ratio = 0.5f,
+            .entropy_temperature = 1};
+}
+
+TEST_CASE("res_block: where the channels change nothing of the input passes by the branch") {
+    // With a branch of zeros a block that keeps its channels returns its input; one that changes them returns zeros.
+    Random random(2);
+    const maskgit_vqgan::Config config = tiny_config();
+    const maskgit_vqgan::Weights w = maskgit_vqgan::make_weights(config, random);
+    maskgit_vqgan::ResBlock same = w.encoder.blocks[0], wider = w.encoder.blocks[1];
+    REQUIRE(wider.shortcut.weight);
+    for (maskgit_vqgan::ResBlock* const block : {&same, &wider})
+        block->conv2.weight = Var(Matrix(block->conv2.weight.rows(), block->conv2.weight.cols()));
+    const Map x{normal_matrix(random, 16, 4), {1, 4, 4}};
+    CHECK(identical(maskgit_vqgan::res_block(x, same, config).pixels.value(), x.pixels.value()));
+    CHECK(identical(maskgit_vqgan::res_block(x, wider, config).pixels.value(), Matrix(16, 8)));
+}
+
+TEST_CASE("maskgit_vqgan: a strided 4 x 4 convolution halves the map as the mean does, and is one more tensor") {
+    Random random(3);
+    maskgit_vqgan::Config config = tiny_config();
+    const Image image(8, 4, 2, 0.5f);
+    const maskgit_vqgan::Weights mean = maskgit_vqgan::make_weights(config, random);
+    CHECK(maskgit_vqgan::encode(map_of({image}), mean, config).size == MapSize{1, 4, 2});
+    config.strided_downsampling = true;
+    const maskgit_vqgan::Weights strided = maskgit_vqgan::make_weights(config, random);
+    CHECK(maskgit_vqgan::encode(map_of({image}), strided, config).size == MapSize{1, 4, 2});
+    CHECK(strided.encoder.convolutions.size() == mean.encoder.convolutions.size() + 1);
+    const Parameters table = maskgit_vqgan::parameters(strided, config);
+    bool found = false;
+    for (const Parameter& parameter : table)
+        found = found || (parameter.name == "params/encoder/Conv_1/kernel" && parameter.shape == std::vector<long>{4, 4, 4, 4});
+    CHECK(found);
+}
+
+TEST_CASE("entropy_loss: two vectors that are sure of different codes: -ratio ln 2; of the same code: 0") {
+    maskgit_vqgan::Config config = tiny_config();
+    for (const maskgit_vqgan::EntropyTarget target :
+         {maskgit_vqgan::EntropyTarget::softmax, maskgit_vqgan::EntropyTarget::argmax}) {
+        config.entropy_target = target;
+        const float apart = maskgit_vqgan::entropy_loss(Matrix{{0, 100}, {100, 0}}, config).value()(0, 0);
+        CHECK(apart == Approx(-0.5 * std::log(2.0)).epsilon(1e-4));
+        const float together = maskgit_vqgan::entropy_loss(Matrix{{0, 100}, {0, 100}}, config).value()(0, 0);
+        CHECK(std::abs(together) < 1e-4);
+    }
+}
+
+TEST_CASE("entropy_loss: the nearest code alone has a gradient too, that of the softmax") {
+    // argmax: forward one-hot, backward the softmax; so its gradient is finite and not zero
+    maskgit_vqgan::Config config = tiny_config();
+    config.entropy_target = maskgit_vqgan::EntropyTarget::argmax;
+    const Var distances = parameter({{0.5f, 1}, {2, 0.25f}});
+    const Tape tape;
+    backward(maskgit_vqgan::entropy_loss(distances, config));
+    for (const float g : distances.gradient()) CHECK(std::abs(g) > 1e-4f);
+}
+
+TEST_CASE("maskgit_vqgan: paint is what forward makes of the same words") {
+    Random random(4);
+    const maskgit_vqgan::Config config = tiny_config();
+    const maskgit_vqgan::Weights w = maskgit_vqgan::make_weights(config, random);
+    const maskgit_vqgan::Steps steps = maskgit_vqgan::forward({Image(4, 8, 2, 0.3f)}, w, config);
+    const Map painted = maskgit_vqgan::paint(steps.quantized.ids, steps.raw.size, w, config);
+    CHECK(identical(painted.pixels.value(), steps.reconstruction.pixels.value()));
+    CHECK_THROWS_WITH(maskgit_vqgan::paint({0, 1}, {1, 2, 4}, w, config), "maskgit_vqgan: 2 words for 1 image of 2 x 4");
+    CHECK_THROWS_WITH(maskgit_vqgan::forward({Image(4, 8, 3)}, w, config),
+                      "maskgit_vqgan: images of 3 channels, this model reads 2");
+    Random other;
+    CHECK_THROWS_WITH(maskgit_vqgan::make_weights({.filters = 6, .multipliers = {1}, .groups = 4}, other),
+                      "maskgit_vqgan: 6 channels do not split into 4 groups");
 }
 
 TEST_SUITE_END();

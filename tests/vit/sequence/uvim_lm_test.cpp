@@ -1,6 +1,7 @@
 #include "vit/sequence/uvim_lm.h"
 
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 
 TEST_SUITE_BEGIN("uvim_lm");
@@ -13,10 +14,9 @@ static std::vector<int> pair_in(const std::string& text) {  // "12,16"
 static uvim_lm::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
     const std::vector<int> size = pair_in(file.metadata_text("input_size")), patch = pair_in(file.metadata_text("patch_size"));
-    REQUIRE(patch[0] == patch[1]);
     CHECK(file.metadata_text("gelu") == "tanh");
     CHECK(!golden.flag("decoder_attention_bias"));
-    return {.grid = {.height = size[0], .width = size[1], .patch_size = patch[0], .channels = 3},
+    return {.grid = {.height = size[0], .width = size[1], .patch_height = patch[0], .patch_width = patch[1]},
             .width = file.metadata_int("emb_dim"),
             .depth = file.metadata_int("num_layers"),
             .heads = file.metadata_int("num_heads"),
@@ -57,6 +57,67 @@ TEST_CASE("uvim_lm: every step, the loss, every gradient and the greedy code equ
         golden.check_integers("greedy_tokens", uvim_lm::write(images, w, config));
         golden.check_all_used();
     }
+}
+
+// --- properties ---
+
+// Two rows of a matrix.
+static Matrix two_rows(const Matrix& m, int first, int second) {
+    return concat_rows({slice_rows(m, first, 1), slice_rows(m, second, 1)}).value();
+}
+
+static const uvim_lm::Config tiny{.grid = {.height = 4, .width = 6, .patch_height = 2, .patch_width = 3},
+                                  .width = 8,
+                                  .depth = 2,
+                                  .heads = 2,
+                                  .mlp_width = 12,
+                                  .vocabulary = 6,
+                                  .code_length = 5};
+
+static std::vector<Image> two_images() {
+    Random random(2);
+    std::vector<Image> images(2, Image(4, 6, 3));
+    for (Image& image : images)
+        for (float& x : image.pixels) x = random.uniform();
+    return images;
+}
+
+TEST_CASE("uvim_lm: word k is token k + 1, 0 starts the text and is no word") {
+    CHECK(uvim_lm::tokens_of({0, 4}) == std::vector<int>{1, 5});
+    CHECK(uvim_lm::words_of({1, 5}) == std::vector<int>{0, 4});
+    CHECK(uvim_lm::shifted({1, 2, 3, 4, 5, 6}, 3) == std::vector<int>{0, 1, 2, 0, 4, 5});
+    CHECK_THROWS_WITH(uvim_lm::words_of({1, 0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
+}
+
+TEST_CASE("uvim_lm: reading token by token gives the logits of the full pass, after a selection of sequences too") {
+    Random random(3);
+    const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
+    const std::vector<int> tokens{1, 2, 3, 4, 5, 5, 4, 3, 2, 1};
+    const Matrix full = uvim_lm::forward(two_images(), tokens, w, tiny).logits.value();  // (2*5, 6)
+    uvim_lm::Reader reader(two_images(), w, tiny);
+    check_close("first", reader.read(make_batch({{0}, {0}})), two_rows(full, 0, 5));
+    check_close("second", reader.read(make_batch({{1}, {5}})), two_rows(full, 1, 6));
+    reader.select({1, 1});  // both go on as the second picture
+    check_close("third", reader.read(make_batch({{4}, {4}})), two_rows(full, 7, 7));
+}
+
+TEST_CASE("uvim_lm: later tokens change nothing before them; the picture changes everything") {
+    Random random(4);
+    const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
+    std::vector<Image> images = two_images();
+    const Matrix one = uvim_lm::forward({images[0]}, {1, 2, 3, 4, 5}, w, tiny).logits.value();
+    const Matrix other = uvim_lm::forward({images[0]}, {1, 2, 5, 4, 5}, w, tiny).logits.value();
+    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
+    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
+    CHECK(!identical(slice_rows(uvim_lm::forward({images[1]}, {1, 2, 3, 4, 5}, w, tiny).logits.value(), 0, 1),
+                     slice_rows(one, 0, 1)));
+}
+
+TEST_CASE("uvim_lm: a config or text that does not fit is refused, and says why") {
+    Random random;
+    CHECK_THROWS_WITH(uvim_lm::make_weights({.width = 10, .heads = 3}, random), "uvim_lm: 3 heads do not divide a width of 10");
+    const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
+    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, 5 each");
 }
 
 TEST_SUITE_END();

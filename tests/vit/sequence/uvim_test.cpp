@@ -1,6 +1,7 @@
 #include "vit/sequence/uvim.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
@@ -15,10 +16,9 @@ static std::vector<int> pair_in(const std::string& text) {  // "12,16"
 static uvim::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
     const std::vector<int> size = pair_in(file.metadata_text("input_size")), patch = pair_in(file.metadata_text("patch_size"));
-    REQUIRE(patch[0] == patch[1]);
     const std::string task = file.metadata_text("task");
     REQUIRE((task == "panoptic" || task == "depth"));
-    uvim::Config config{.grid = {.height = size[0], .width = size[1], .patch_size = patch[0], .channels = 3},
+    uvim::Config config{.grid = {.height = size[0], .width = size[1], .patch_height = patch[0], .patch_width = patch[1]},
                         .outputs = {},
                         .width = file.metadata_int("width"),
                         .oracle_depth = file.metadata_int("enc_depth"),
@@ -39,7 +39,8 @@ static uvim::Config golden_config(const Golden& golden) {
                         .standardise_eps = static_cast<float>(file.metadata_double("standardize_epsilon")),
                         .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon"))};
     if (task == "panoptic") {
-        config.outputs = {{"semantics", file.metadata_int("classes_semantics")}, {"instances", file.metadata_int("classes_instances")}};
+        config.outputs = {{"semantics", file.metadata_int("classes_semantics")},
+                          {"instances", file.metadata_int("classes_instances")}};
     } else {
         config.outputs = {{"depth", file.metadata_int("classes_depth"), true}};
     }
@@ -84,10 +85,11 @@ static void check_trunk(const Golden& golden, const std::string& name, const Sta
     golden.check(name + ".norm", norm.value());
 }
 
-static void check_logits(const Golden& golden, const std::string& prefix, const uvim::BaseSteps& steps, const uvim::Config& config) {
+static void check_logits(const Golden& golden, const std::string& prefix, const uvim::BaseSteps& steps,
+                         const uvim::Config& config) {
     for (std::size_t k = 0; k < config.outputs.size(); ++k) {
         const std::string name = prefix + "logits." + config.outputs[k].name;
-        const int area = config.grid.patch_size * config.grid.patch_size;
+        const int area = config.grid.area();
         if (golden.has("expected." + name))
             golden.check(name, reshape(steps.logits[k].value(), static_cast<int>(steps.logits[k].value().size()) / area, area));
     }
@@ -104,7 +106,8 @@ static void check_prediction(const Golden& golden, const uvim::BaseSteps& steps,
         return;
     }
     const std::vector<int> instances = uvim::classes_of(steps.logits[1].value(), config.outputs[1].classes, config.grid);
-    const std::vector<int> classes = uvim::classes_of_instances(steps.logits[0].value(), config.outputs[0], instances, config.grid);
+    const std::vector<int> classes =
+        uvim::classes_of_instances(steps.logits[0].value(), config.outputs[0], instances, config.grid);
     Matrix both(static_cast<int>(instances.size()), 2);
     for (int i = 0; i < both.rows; ++i) {
         both(i, 0) = static_cast<float>(classes[i]);
@@ -113,7 +116,7 @@ static void check_prediction(const Golden& golden, const uvim::BaseSteps& steps,
     golden.check("eval.prediction", both);
 }
 
-TEST_CASE("uvim: every step, loss and gradient, the dictionary after its update, and predictions equal the published implementation's") {
+TEST_CASE("uvim: every step, loss, gradient, dictionary update and prediction equals the published implementation's") {
     for (const std::string& path : golden_files("uvim")) {
         const Golden golden(path);
         const uvim::Config config = golden_config(golden);
@@ -147,7 +150,8 @@ TEST_CASE("uvim: every step, loss and gradient, the dictionary after its update,
         backward(losses.total);
         check_gradients(parameters, golden);
 
-        const uvim::BaseSteps evaluated = uvim::forward(labels, images, {}, w, config).base;  // the dictionary is still the old one
+        const uvim::BaseSteps evaluated =
+            uvim::forward(labels, images, {}, w, config).base;  // the dictionary is still the old one
         check_logits(golden, "eval.", evaluated, config);
         check_prediction(golden, evaluated, config);
         const Matrix nothing(steps.oracle.bottleneck.rows(), config.word_width);
@@ -164,6 +168,126 @@ TEST_CASE("uvim: every step, loss and gradient, the dictionary after its update,
         golden.check("new_state.counts", w.dictionary.counts.value());
         golden.check_all_used();
     }
+}
+
+// --- properties ---
+
+// 4 x 6 pixels in patches of 2 x 3: all sizes differ.
+static const uvim::Config tiny{.grid = {.height = 4, .width = 6, .patch_height = 2, .patch_width = 3},
+                               .outputs = {{"semantics", 3}, {"instances", 2}},
+                               .width = 8,
+                               .oracle_depth = 1,
+                               .base_depth = 1,
+                               .heads = 2,
+                               .mlp_width = 12,
+                               .code_length = 4,
+                               .words = 5,
+                               .word_width = 3,
+                               .momentum = 0.5f};
+
+static std::vector<int> some_labels(int classes) {
+    std::vector<int> labels;
+    for (int p = 0; p < 24; ++p) labels.push_back((p * 7 + p / 5) % classes);
+    return labels;
+}
+
+TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label that is no class leaves zeros") {
+    const uvim::Grid grid{.height = 2, .width = 4, .patch_height = 2, .patch_width = 2};
+    // image    0 1 | 2 9      patch 0: pixels 0 1 / 1 1, patch 1: 2 9 / 0 2
+    //          1 1 | 0 2
+    const Matrix expected{{1, 0, 0, 0, /* class 1 */ 0, 1, 1, 1, /* class 2 */ 0, 0, 0, 0},
+                          {0, 0, 1, 0, /* class 1 */ 0, 0, 0, 0, /* class 2 */ 1, 0, 0, 1}};
+    CHECK(identical(uvim::one_hot({0, 1, 2, 9, 1, 1, 0, 2}, 3, grid), expected));
+    CHECK_THROWS_WITH(uvim::one_hot({0, 1}, 3, grid), "uvim: 2 labels are not whole images of 2 x 4");
+}
+
+TEST_CASE("classes_of: reads back what one_hot has written, patches of any shape") {
+    const std::vector<int> labels = some_labels(3);
+    CHECK(uvim::classes_of(uvim::one_hot(labels, 3, tiny.grid), 3, tiny.grid) == labels);
+}
+
+TEST_CASE("cut: a patch of 2 x 3 pixels, row by row, the channel fastest") {
+    Image image(2, 6, 3);
+    for (std::size_t k = 0; k < image.pixels.size(); ++k) image.pixels[k] = static_cast<float>(k);
+    const uvim::Grid grid{.height = 2, .width = 6, .patch_height = 2, .patch_width = 3};
+    const Matrix patches = uvim::cut({image}, grid, "uvim");
+    CHECK(patches(1, 0) == 9);       // pixel (0, 3), channel 0
+    CHECK(patches(1, 3 * 3) == 27);  // pixel (1, 3), channel 0
+    CHECK_THROWS_WITH(uvim::cut({Image(4, 6, 3)}, grid, "uvim"), "uvim: image 0 is 4 x 6 x 3, this model reads 2 x 6 x 3");
+}
+
+TEST_CASE("depth_classes and depths_of: five bins from 0 to 10 metres; a bin comes back as its middle") {
+    const std::vector<int> bins = uvim::depth_classes({-1, 0, 1.9f, 2, 9.9f, 10, 50}, 0, 10, 5);
+    CHECK(bins == std::vector<int>{0, 0, 0, 1, 4, 4, 4});
+    CHECK(uvim::depths_of({0, 4}, 0, 10, 5) == std::vector<float>{1, 9});
+}
+
+TEST_CASE("kept_positions: importances 0.8, 0.6, 0.4, 0.2 of four positions; a permutation drops others") {
+    CHECK(identical(uvim::kept_positions({0.5f}, {}, 4), Matrix{{1}, {1}, {0}, {0}}));
+    CHECK(identical(uvim::kept_positions({0.5f}, {3, 1, 2, 0}, 4), Matrix{{0}, {1}, {0}, {1}}));
+    CHECK(identical(uvim::kept_positions({0, 0.9f}, {}, 4), Matrix{{1}, {1}, {1}, {1}, {0}, {0}, {0}, {0}}));
+}
+
+TEST_CASE("classes_of_instances: an instance gets the class with the largest sum of logits over its pixels") {
+    // One patch of 1 x 3 pixels, two classes. Instance 0 is pixels 0 and 1: sums 1 + 1 = 2 and 0 + 3 = 3, so class 1 wins.
+    const uvim::Grid grid{.height = 1, .width = 3, .patch_height = 1, .patch_width = 3};
+    const Matrix semantics{{1, 1, 5, /* class 1 */ 0, 3, 4}};
+    CHECK(uvim::classes_of_instances(semantics, {"semantics", 2}, {0, 0, 1}, grid) == std::vector<int>{1, 1, 0});
+}
+
+TEST_CASE("output_loss: pixels that are ignored have loss 0 and still count in the mean") {
+    // One patch of two pixels, two classes with equal logits: ln 2 each.
+    const Var logits = Matrix(1, 4);
+    const Matrix both = uvim::one_hot({0, 1}, 2, {.height = 1, .width = 2, .patch_height = 1, .patch_width = 2});
+    CHECK(uvim::output_loss(logits, both, {"depth", 2, false}).value()(0, 0) == Approx(std::log(2.0)));
+    CHECK(uvim::output_loss(logits, both, {"depth", 2, true}).value()(0, 0) == Approx(std::log(2.0) / 2));
+}
+
+TEST_CASE("uvim: a code of another picture changes the labels that are painted; the same code does not") {
+    Random random(3);
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    const std::vector<Image> images{Image(4, 6, 3, 0.3f)};
+    const Matrix one = uvim::base(uvim::vectors_of({0, 1, 2, 3}, w), images, w, tiny).logits[0].value();
+    CHECK(identical(one, uvim::base(uvim::vectors_of({0, 1, 2, 3}, w), images, w, tiny).logits[0].value()));
+    CHECK(!identical(one, uvim::base(uvim::vectors_of({0, 1, 2, 4}, w), images, w, tiny).logits[0].value()));
+}
+
+TEST_CASE("uvim: the base model reads unit vectors, and each row of the bottleneck has mean 0") {
+    Random random(4);
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    const std::vector<Matrix> labels{uvim::one_hot(some_labels(3), 3, tiny.grid), uvim::one_hot(some_labels(2), 2, tiny.grid)};
+    const uvim::OracleSteps steps = uvim::oracle(labels, {Image(4, 6, 3)}, w, tiny);
+    for (int i = 0; i < 4; ++i) {
+        double length = 0, mean = 0;
+        for (int c = 0; c < 3; ++c) {
+            length += std::pow(steps.quantized.output.value()(i, c), 2);
+            mean += steps.bottleneck.value()(i, c);
+        }
+        CHECK(length == Approx(1));
+        CHECK(std::abs(mean) < 1e-5);
+    }
+}
+
+TEST_CASE("sine_positions: the last frequency is 1 / 10000, which MAE's never reaches") {
+    const Matrix positions = uvim::sine_positions(1, 2, 8);  // D / 4 = 2 frequencies: 1 and 1 / 10000
+    check_close("row of column 1", slice_rows(positions, 1, 1),
+                {{std::sin(1.0f), std::sin(1e-4f), std::cos(1.0f), std::cos(1e-4f), 0, 0, 1, 1}});
+}
+
+TEST_CASE("uvim: a config or code that does not fit is refused, and says why") {
+    Random random;
+    uvim::Config config = tiny;
+    config.code_length = 3;
+    CHECK_THROWS_WITH(uvim::make_weights(config, random),
+                      "uvim: a code of 3 words is not a square grid; set resize_bottleneck to false");
+    config.resize_bottleneck = false;
+    CHECK_NOTHROW(uvim::make_weights(config, random));
+    config.grid.patch_width = 4;
+    CHECK_THROWS_WITH(uvim::make_weights(config, random), "uvim: an image of 4 x 6 does not split into patches of 2 x 4");
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    CHECK_THROWS_WITH(uvim::base(Matrix(4, 2), {Image(4, 6, 3)}, w, tiny),
+                      "uvim: code vectors (4, 2) for codes of 4 words of width 3");
+    CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny), "uvim: labels of 1 outputs for a model of 2");
 }
 
 TEST_SUITE_END();

@@ -1,8 +1,8 @@
 // beit_v2.cpp: a vocabulary is learned from a teacher, and its words turn out to be the teacher's concepts.
 //
 //   paper    Peng et al., "BEiT v2", 2022, arXiv 2208.06366
-//   shows    that codes which must rebuild a teacher's features name what the teacher distinguishes, and forget the rest; and that
-//            the words of hidden patches can then be predicted as BERT predicts words
+//   shows    that codes which must rebuild a teacher's features name what the teacher distinguishes and forget the rest; and
+//            that the words of hidden patches can then be predicted as BERT predicts words
 //   symbols  B pictures   N patches   K codes   c width of a code   F width of the teacher's features   M hidden patches
 //   toy      every patch is a wave in one of 6 directions, its phase drawn anew; the teacher knows the direction only
 #include <algorithm>
@@ -54,12 +54,15 @@ static Batch draw_batch(const World& world, int count, Random& random) {
         for (int n = 0; n < patches; ++n) {
             const int direction = (first + n / across) % directions;
             const float angle = static_cast<float>(std::numbers::pi) / 6 * static_cast<float>(direction);
-            const float phase = random.uniform(0, 2 * static_cast<float>(std::numbers::pi)), k = 2 * static_cast<float>(std::numbers::pi) / 5;
+            const float phase = random.uniform(0, 2 * static_cast<float>(std::numbers::pi)),
+                        k = 2 * static_cast<float>(std::numbers::pi) / 5;
             for (int y = 0; y < side; ++y)
                 for (int x = 0; x < side; ++x)
                     for (int c = 0; c < 3; ++c)
                         image(n / across * side + y, n % across * side + x, c) =
-                            0.5f + 0.5f * std::sin(k * (static_cast<float>(x) * std::cos(angle) + static_cast<float>(y) * std::sin(angle)) + phase);
+                            0.5f + 0.5f * std::sin(k * (static_cast<float>(x) * std::cos(angle) +
+                                                        static_cast<float>(y) * std::sin(angle)) +
+                                                   phase);
             batch.direction.push_back(direction);
             for (int f = 0; f < teacher_width; ++f)
                 batch.teacher(b * patches + n, f) = world.concepts(direction, f) + 0.1f * random.normal();
@@ -71,15 +74,30 @@ static Batch draw_batch(const World& world, int count, Random& random) {
 }
 
 static beit_v2::TokenizerConfig tokenizer_config(const Choices& choices) {
-    return {.grid = {.height = across * side, .width = across * side, .patch_size = side, .channels = 3}, .width = 32, .encoder_depth = 1,
-            .decoder_depth = 1, .heads = 4, .mlp_ratio = 2, .codes = choices.codes, .code_width = 8, .teacher_width = teacher_width,
+    return {.grid = {.height = across * side, .width = across * side, .patch_size = side, .channels = 3},
+            .width = 32,
+            .encoder_depth = 1,
+            .decoder_depth = 1,
+            .heads = 4,
+            .mlp_ratio = 2,
+            .codes = choices.codes,
+            .code_width = 8,
+            .teacher_width = teacher_width,
             .decay = 0.95f};
 }
 
 static beit_v2::Config model_config(const Choices& choices) {
-    return {.grid = {.height = across * side, .width = across * side, .patch_size = side, .channels = 3}, .width = 32, .depth = 2, .heads = 4,
-            .mlp_ratio = 2, .layer_scale = {}, .absolute_positions = true, .shared_relative_bias = false, .codes = choices.codes,
-            .early_block = 1, .head_depth = 1};
+    return {.grid = {.height = across * side, .width = across * side, .patch_size = side, .channels = 3},
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .mlp_ratio = 2,
+            .layer_scale = {},
+            .absolute_positions = true,
+            .shared_relative_bias = false,
+            .codes = choices.codes,
+            .early_block = 1,
+            .head_depth = 1};
 }
 
 // Where a tokenizer begins: every linear layer uniform within +-1 / sqrt(in), as PyTorch has it, its bias too; class tokens and
@@ -118,7 +136,8 @@ static double purity(const Matrix& table) {
 
 // --- one picture, step by step ---
 
-static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w, const beit_v2::TokenizerConfig& config) {
+static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,
+                         const beit_v2::TokenizerConfig& config) {
     lesson.step("How does a patch become a word?", "id = argmin_k |z - v_k|", "Eq. 1");
     lesson.code();
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(one.images, w, config);
@@ -128,20 +147,23 @@ static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::Tokeni
     std::string ids;
     for (const int id : steps.quantized.ids) ids += text(id) + " ";
     lesson.say("words: ", ids);
-    lesson.why("both vectors and codes have length 1, so the nearest code is the one with the largest cosine, and a distance lies "
-               "between 0 and 4. The picture is now ", config.grid.count(), " words of a language with ", config.codes,
-               ". Nothing is trained yet: the words mean nothing.");
+    lesson.why(
+        "both vectors and codes have length 1, so the nearest code is the one with the largest cosine, and a distance lies "
+        "between 0 and 4. The picture is now ",
+        config.grid.count(), " words of a language with ", config.codes, ". Nothing is trained yet: the words mean nothing.");
 }
 
-static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w, const beit_v2::TokenizerConfig& config) {
+static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,
+                            const beit_v2::TokenizerConfig& config) {
     lesson.step("How does a gradient pass a choice?", "z_q = z + stop(v_id - z)", "straight-through");
     const Tape tape;
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(one.images, w, config);
     backward(beit_v2::reconstruction_loss(steps, one.teacher));
     lesson.matrix("gradient of the codes that the decoder reads", steps.quantized.output.gradient(), 4);
     lesson.matrix("gradient of z", steps.z.gradient(), 4);
-    lesson.why("argmin has no derivative: a small change of z changes nothing, until it changes everything. So the decoder's wish "
-               "for another code is handed to z as it is. It is not the gradient of anything, but it points the right way.");
+    lesson.why(
+        "argmin has no derivative: a small change of z changes nothing, until it changes everything. So the decoder's wish "
+        "for another code is handed to z as it is. It is not the gradient of anything, but it points the right way.");
     lesson.claim("z receives exactly the gradient of the code that it became",
                  identical(steps.quantized.output.gradient(), steps.z.gradient()));
     zero_gradients(variables(beit_v2::parameters(w, config)));
@@ -204,6 +226,7 @@ struct Judge : Watcher {
 static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, beit_v2::TokenizerWeights& w,
                          const beit_v2::TokenizerConfig& config, const Choices& choices, int seed) {
     lesson.step("What do the words come to mean?", "cos(reconstruction, teacher) + commitment", "Eq. 2");
+    lesson.code("beit_v2::update_codebook(w, steps, config); return beit_v2::loss(steps, batch.teacher, config);");
     Tokenizing tokenizing(w, config, world, seed);
     Random random(seed);
     beit_v2::start_codebook(w, beit_v2::tokenize(draw_batch(world, 64, random).images, w, config), random);
@@ -222,15 +245,17 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     }
     lesson.say("How often each code stands for each direction, in ", static_cast<int>(test.images.size()), " new pictures:");
     lesson.table(rows);
-    lesson.why("the teacher describes a wave by its direction, so a code that mixed two directions would rebuild neither. The phase, "
-               "which fills the pixels just as much, is not among the words: nobody asks for it. With codes to spare, several "
-               "stand for the same direction.");
+    lesson.why(
+        "the teacher describes a wave by its direction, so a code that mixed two directions would rebuild neither. The phase, "
+        "which fills the pixels just as much, is not among the words: nobody asks for it. With codes to spare, several "
+        "stand for the same direction.");
     lesson.predict("the table with --codes 4: fewer words than concepts.");
     lesson.claim_at_least("purity on new pictures", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
     lesson.claim_at_most("1 - cosine with the teacher", judge.loss_curve.y.back(), 0.2);
 }
 
-static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::TokenizerWeights& w, const beit_v2::TokenizerConfig& config) {
+static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::TokenizerWeights& w,
+                        const beit_v2::TokenizerConfig& config) {
     lesson.step("What does a word look like?", "patches with the same id");
     const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
     std::vector<Captioned> blocks;
@@ -248,8 +273,9 @@ static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::Tokeni
         if (shown > 0) blocks.push_back({"code " + text(k), picture(row, lesson.colours)});
     }
     lesson.pictures(blocks);
-    lesson.why("four patches for each code in use. Within a row the direction stays and the bright stripes move: the code has "
-               "thrown the phase away.");
+    lesson.why(
+        "four patches for each code in use. Within a row the direction stays and the bright stripes move: the code has "
+        "thrown the phase away.");
 }
 
 // --- stage 2 ---
@@ -275,8 +301,8 @@ struct Predicting : Objective {
     const World& world;
     Random random;
 
-    Predicting(const beit_v2::TokenizerWeights& tokenizer, const beit_v2::TokenizerConfig& tokenizer_config, const beit_v2::Weights& w,
-               const beit_v2::Config& config, const World& world, int seed)
+    Predicting(const beit_v2::TokenizerWeights& tokenizer, const beit_v2::TokenizerConfig& tokenizer_config,
+               const beit_v2::Weights& w, const beit_v2::Config& config, const World& world, int seed)
         : tokenizer(tokenizer), tokenizer_config(tokenizer_config), w(w), config(config), world(world), random(seed + 1) {}
 
     std::vector<int> words_of(const Batch& batch) const {
@@ -291,7 +317,7 @@ struct Predicting : Objective {
 };
 }  // namespace
 
-// The most that somebody could reach who knows the direction of every hidden patch, but not its phase: the commonest code of each.
+// The most that somebody could reach who knows the direction of every hidden patch, but not its phase.
 static double best_possible(const Matrix& counts) {
     double right = 0, all = 0;
     for (int d = 0; d < directions; ++d) {
@@ -313,30 +339,36 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
     const beit_v2::Weights w = beit_v2::make_weights(config, random, {.draw = Draw::xavier_uniform});
     Predicting predicting(tokenizer, tokenizer_config, w, config, world, seed);
     ShowProgress progress("predicting words", choices.mask_steps);
-    const std::vector<float> losses = train(predicting, nothing_decays(variables(beit_v2::parameters(w, config))),
-                                            {.schedule = {.peak = 2e-3f, .steps = choices.mask_steps, .descent = Descent::none}, .batch = 64},
-                                            &progress);
+    const std::vector<float> losses =
+        train(predicting, nothing_decays(variables(beit_v2::parameters(w, config))),
+              {.schedule = {.peak = 2e-3f, .steps = choices.mask_steps, .descent = Descent::none}, .batch = 64}, &progress);
     Series curve{.name = "loss of both branches", .x = {}, .y = {}};
     for (std::size_t k = 0; k < losses.size(); k += std::max<std::size_t>(1, losses.size() / 60)) {
         curve.x.push_back(static_cast<float>(k));
         curve.y.push_back(losses[k]);
     }
     lesson.curves({curve});
-    const beit_v2::Steps steps = beit_v2::forward(normalised(test.images), hide_four(static_cast<int>(test.images.size()), random), w, config);
+    const beit_v2::Steps steps =
+        beit_v2::forward(normalised(test.images), hide_four(static_cast<int>(test.images.size()), random), w, config);
     const std::vector<int> all_words = predicting.words_of(test);
     const std::vector<int> words = beit_v2::hidden_words(all_words, steps);
-    const float accuracy_main = accuracy(steps.logits.value(), words), accuracy_branch = accuracy(steps.branch_logits.value(), words);
+    const float accuracy_main = accuracy(steps.logits.value(), words),
+                accuracy_branch = accuracy(steps.branch_logits.value(), words);
     const std::vector<int> counts = code_counts(all_words, config.codes);
-    const double common = static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(all_words.size());
+    const double common =
+        static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(all_words.size());
     const double bound = best_possible(code_table(all_words, test.direction, config.codes));
     lesson.table({{"who guesses", "right words"},
                   {"always the commonest word", fixed(common)},
                   {"the masked model", fixed(accuracy_main)},
                   {"its second branch", fixed(accuracy_branch)},
                   {"who knows every direction, and nothing else", fixed(bound)}});
-    lesson.why("the direction of a hidden patch follows from any visible one: each row is turned by 30 degrees. Where two words share a "
-               "direction, the hidden phase decides between them, and nobody can know it. The second branch gets the patch tokens of "
-               "block ", config.early_block, " and only the [cls] of block ", config.depth, ": what it knows of the whole picture, [cls] has told it.");
+    lesson.why(
+        "the direction of a hidden patch follows from any visible one: each row is turned by 30 degrees. Where two words share a "
+        "direction, the hidden phase decides between them, and nobody can know it. The second branch gets the patch tokens of "
+        "block ",
+        config.early_block, " and only the [cls] of block ", config.depth,
+        ": what it knows of the whole picture, [cls] has told it.");
     lesson.claim_at_least("right words of hidden patches, as a share of what can be known", accuracy_main / bound, 0.8);
     lesson.claim_at_least("the same of the second branch", accuracy_branch / bound, 0.8);
 }

@@ -74,7 +74,14 @@ static bool obeys(const Image& image, int of_class) {
 }
 
 static maskgit::Config stripes_config() {
-    return {.words = 16, .classes = 2, .down = size / patch, .across = size / patch, .width = 32, .depth = 2, .heads = 4, .mlp_width = 64,
+    return {.words = 16,
+            .classes = 2,
+            .down = size / patch,
+            .across = size / patch,
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .mlp_width = 64,
             .label_smoothing = 0};
 }
 
@@ -119,12 +126,15 @@ struct Filling : Objective {
 };
 }  // namespace
 
-static Series train_on(const Source& source, const maskgit::Weights& w, const maskgit::Config& config, int steps, int seed, const char* what) {
+static Series train_on(const Source& source, const maskgit::Weights& w, const maskgit::Config& config, int steps, int seed,
+                       const char* what) {
     Filling filling(w, config, source, seed);
     ShowProgress progress(what, steps);
     const std::vector<float> losses =
         train(filling, nothing_decays(variables(maskgit::parameters(w, config))),
-              {.schedule = {.peak = 4e-3f, .warm_up = std::min(100, steps), .steps = steps, .descent = Descent::linear}, .batch = 32, .beta2 = 0.96f},
+              {.schedule = {.peak = 4e-3f, .warm_up = std::min(100, steps), .steps = steps, .descent = Descent::linear},
+               .batch = 32,
+               .beta2 = 0.96f},
               &progress);
     Series curve{.name = "loss of hidden words, means of 20 steps", .x = {}, .y = {}};
     for (std::size_t first = 0; first + 20 <= losses.size(); first += 20) {
@@ -149,16 +159,19 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
         shown.push_back({"r = " + fixed(r, 1), picture(stripes_of_words(&masked.ids[1]), lesson.colours)});
     }
     lesson.pictures(shown);
-    lesson.why("BERT always hides 15 %. Whoever wants to paint must know what to do when nothing is there yet, and when nearly all is: "
-               "so the share is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
+    lesson.why(
+        "BERT always hides 15 %. Whoever wants to paint must know what to do when nothing is there yet, and when nearly all is: "
+        "so the share is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
 }
 
-static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices, int seed) {
+static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
+                         int seed) {
     lesson.step("What is learned?", "-log p(word | class, visible words)", "Eq. 1");
     lesson.curves({train_on(Stripes(), w, config, choices.steps, seed, "filling in stripes")});
     const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
     lesson.why("with everything hidden a word of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
-               " nats at best; a whole picture holds 8 bits, ", fixed(bits), " nats a word. What lies between is won by looking at "
+               " nats at best; a whole picture holds 8 bits, ", fixed(bits),
+               " nats a word. What lies between is won by looking at "
                "other words.");
 }
 
@@ -170,17 +183,22 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_pictures({0}, config), draws, w, config, how);
     std::vector<Captioned> shown;
     for (std::size_t t = 0; t < rounds.size(); ++t) {
-        shown.push_back({"round " + text(static_cast<int>(t) + 1) + " sees", picture(stripes_of_words(&rounds[t].ids[1]), lesson.colours)});
+        shown.push_back(
+            {"round " + text(static_cast<int>(t) + 1) + " sees", picture(stripes_of_words(&rounds[t].ids[1]), lesson.colours)});
         shown.push_back({"and guesses", picture(stripes_of_words(&rounds[t].sampled[1]), lesson.colours)});
     }
     lesson.pictures(shown);
-    lesson.matrix("probabilities of the guesses in round 2", reshape(slice_cols(rounds[1].probabilities, 1, config.count()), config.down, config.across));
+    lesson.matrix("probabilities of the guesses in round 2",
+                  reshape(slice_cols(rounds[1].probabilities, 1, config.count()), config.down, config.across));
     std::string hidden;
     for (const maskgit::Round& round : rounds) hidden += text(round.to_hide[0]) + " ";
-    lesson.say("Hidden again after each round: ", hidden, "(the last number is not used: what has been guessed then is the picture).");
-    lesson.why("every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
-               "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round what "
-               "has been decided.");
+    lesson.say("Hidden again after each round: ", hidden,
+               "(the last number is not used: what has been guessed then is the picture).");
+    lesson.why(
+        "every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
+        "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round "
+        "what "
+        "has been decided.");
     lesson.predict("the numbers of hidden words for 8 rounds: floor(16 cos(pi t / 16)).");
 }
 
@@ -193,7 +211,8 @@ struct Painted {
 };
 }  // namespace
 
-static Painted paint(int count, int rounds, double temperature, const maskgit::Weights& w, const maskgit::Config& config, int seed) {
+static Painted paint(int count, int rounds, double temperature, const maskgit::Weights& w, const maskgit::Config& config,
+                     int seed) {
     Random random(3'000'000 + seed);
     const maskgit::Decoding how{.rounds = rounds, .choice_temperature = static_cast<float>(temperature)};
     std::vector<int> classes;
@@ -221,7 +240,8 @@ static double share_that_obeys(const Painted& painted, const maskgit::Config& co
     return static_cast<double>(right) / static_cast<double>(painted.classes.size());
 }
 
-static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices, int seed) {
+static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
+                         int seed) {
     lesson.step("How many rounds does a picture need?", "T = 1, 2, 4, 8, 16", "pictures after each round");
     std::vector<std::vector<std::string>> rows{{"rounds", "pictures that obey their class"}};
     std::vector<double> shares;
@@ -232,15 +252,17 @@ static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgi
         std::vector<Captioned> shown;
         int round = 0;
         for (const std::vector<int>& words : states(painted, 1, config))
-            shown.push_back({"after " + text(++round) + " of " + text(rounds), picture(stripes_of_words(words.data()), lesson.colours)});
+            shown.push_back(
+                {"after " + text(++round) + " of " + text(rounds), picture(stripes_of_words(words.data()), lesson.colours)});
         lesson.pictures(shown);
     }
     const double noisy = share_that_obeys(paint(choices.samples, 16, 4.5, w, config, seed), config);
     rows.push_back({"16, choice temperature 4.5", fixed(noisy)});
     lesson.table(rows);
-    lesson.why("in one round 16 words are drawn that know nothing of each other: of 2^8 columns hardly ever the same in each row. Each "
-               "further round sees what has been decided. With 16 rounds one word is decided at a time. Noise on the confidence, which "
-               "gives variety on photographs, here lets unsure words stay.");
+    lesson.why(
+        "in one round 16 words are drawn that know nothing of each other: of 2^8 columns hardly ever the same in each row. Each "
+        "further round sees what has been decided. With 16 rounds one word is decided at a time. Noise on the confidence, which "
+        "gives variety on photographs, here lets unsure words stay.");
     lesson.claim_at_most("pictures that obey their class after 1 round", shares.front(), 0.05);
     lesson.claim_at_least("after 8 rounds", shares[3], 0.5);
     lesson.claim_at_least("after 16 rounds", shares.back(), 0.8);
@@ -250,8 +272,15 @@ static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgi
 // --- handwritten digits ---
 
 static maskgit_vqgan::Config vqgan_config() {
-    return {.channels = 1, .filters = 8, .multipliers = {1, 2}, .res_blocks = 1, .groups = 4, .code_width = 8, .codes = 48,
-            .entropy_ratio = 0.1f, .entropy_temperature = 0.5f};
+    return {.channels = 1,
+            .filters = 8,
+            .multipliers = {1, 2},
+            .res_blocks = 1,
+            .groups = 4,
+            .code_width = 8,
+            .codes = 48,
+            .entropy_ratio = 0.1f,
+            .entropy_temperature = 0.5f};
 }
 
 namespace {
@@ -274,13 +303,15 @@ struct Tokenizing : Objective {
 
 static std::vector<Image> shown_digits(const maskgit_vqgan::Steps& steps) { return images_of(steps.reconstruction); }
 
-static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const LabelledImages& test_set, const maskgit_vqgan::Weights& w,
-                         const maskgit_vqgan::Config& config, const Choices& choices, int seed) {
+static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const LabelledImages& test_set,
+                         const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& config, const Choices& choices, int seed) {
     lesson.step("How does a digit become words?", "encoder, nearest of K codes, decoder", "VQGAN");
     Tokenizing tokenizing(w, config, train_set, seed);
     ShowProgress progress("learning words for digits", choices.vqgan_steps);
     train(tokenizing, nothing_decays(variables(maskgit_vqgan::parameters(w, config))),
-          {.schedule = {.peak = 5e-3f, .warm_up = std::min(20, choices.vqgan_steps), .steps = choices.vqgan_steps}, .batch = 32}, &progress);
+          {.schedule = {.peak = 5e-3f, .warm_up = std::min(20, choices.vqgan_steps), .steps = choices.vqgan_steps}, .batch = 32},
+          &progress);
+    lesson.code();
     const maskgit_vqgan::Steps steps = maskgit_vqgan::forward(test_set.images, w, config);
     const std::vector<Image> painted = shown_digits(steps);
     std::vector<Captioned> shown;
@@ -301,10 +332,12 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
         }
     const double variance = squares / count - sum / count * (sum / count);
     lesson.say("The first digit in words, row by row: ", ids);
-    lesson.say(codes_in_use(steps.quantized.ids, config.codes), " of ", config.codes, " codes are in use; squared error ", fixed(error),
-               ", variance of the pixels ", fixed(variance), ".");
-    lesson.why("here no teacher is asked: the codes must rebuild the pixels. Codes and vectors pull each other, and the entropy term keeps "
-               "all codes in use.");
+    lesson.say(codes_in_use(steps.quantized.ids, config.codes), " of ", config.codes, " codes are in use; squared error ",
+               fixed(error), ", variance of the pixels ", fixed(variance), ".");
+    lesson.why(
+        "here no teacher is asked: the codes must rebuild the pixels. Codes and vectors pull each other, and the entropy term "
+        "keeps "
+        "all codes in use.");
     lesson.claim_at_most("squared error of digits of writers never seen, as a share of the variance", error / variance, 0.4);
 }
 
@@ -314,7 +347,8 @@ struct Digits : Source {
     const std::vector<int>& labels;
     int length;
 
-    Digits(std::vector<int> words, const std::vector<int>& labels, int length) : words(std::move(words)), labels(labels), length(length) {}
+    Digits(std::vector<int> words, const std::vector<int>& labels, int length)
+        : words(std::move(words)), labels(labels), length(length) {}
 
     void draw(int count, std::vector<int>& drawn, std::vector<int>& classes, Random& random) const override {
         for (int b = 0; b < count; ++b) {
@@ -377,15 +411,23 @@ static void write_page(const std::string& path, const std::vector<std::vector<Im
             for (int y = 0; y < 8 * scale; ++y)
                 for (int x = 0; x < 8 * scale; ++x)
                     for (int k = 0; k < 3; ++k)
-                        page(static_cast<int>(r) * cell + 2 + y, static_cast<int>(c) * cell + 2 + x, k) = rows[r][c](y / scale, x / scale, 0);
+                        page(static_cast<int>(r) * cell + 2 + y, static_cast<int>(c) * cell + 2 + x, k) =
+                            rows[r][c](y / scale, x / scale, 0);
     write_image(path, page);
 }
 
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
     lesson.step("Can it paint digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
-    const maskgit::Config config{.words = vqgan.codes, .classes = 10, .down = 4, .across = 4, .width = 48, .depth = 2, .heads = 4,
-                                 .mlp_width = 96, .label_smoothing = 0};
+    const maskgit::Config config{.words = vqgan.codes,
+                                 .classes = 10,
+                                 .down = 4,
+                                 .across = 4,
+                                 .width = 48,
+                                 .depth = 2,
+                                 .heads = 4,
+                                 .mlp_width = 96,
+                                 .label_smoothing = 0};
     Random random(seed);
     const maskgit::Weights w = maskgit::make_weights(config, random);
     std::vector<int> words;
@@ -408,7 +450,8 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
         std::vector<Captioned> shown;
         int round = 0;
         for (const std::vector<int>& state : states(painted, 3, config))
-            shown.push_back({"a 3, after " + text(++round) + " of " + text(rounds), picture(digit_of_words(state, tokenizer, vqgan), lesson.colours)});
+            shown.push_back({"a 3, after " + text(++round) + " of " + text(rounds),
+                             picture(digit_of_words(state, tokenizer, vqgan), lesson.colours)});
         lesson.pictures(shown);
     }
     write_page(choices.out, page);
@@ -416,8 +459,10 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
     for (int b = 0; b < 10; ++b) shown.push_back({"a " + text(b) + ", 8 rounds", picture(page[3][b], lesson.colours)});
     lesson.pictures(shown);
     lesson.table(table);
-    lesson.why("the judge is the nearest of ", train_set.count(), " training digits, pixel by pixel. A digit constrains its words less "
-               "than a stripe does, so even one round often paints something that can be read; further rounds make its parts agree.");
+    lesson.why(
+        "the judge is the nearest of ", train_set.count(),
+        " training digits, pixel by pixel. A digit constrains its words less "
+        "than a stripe does, so even one round often paints something that can be read; further rounds make its parts agree.");
     lesson.claim_at_least("digits read as asked, 8 rounds", shares[3], 0.6);
     lesson.claim_at_least("gained by 8 rounds over 1", shares[3] - shares[0], 0.0);
 }

@@ -1,8 +1,8 @@
 // uvim.cpp: which of two discs is number 1? A feed-forward model cannot choose; two bits of code choose for it.
 //
 //   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
-//   shows    what a guiding code guides: without it a model paints mixtures, with it a choice; the code can be switched by hand, and
-//            a language model that sees only the picture writes codes that lead to a consistent choice
+//   shows    what a guiding code guides: without it a model paints mixtures, with it a choice; the code can be switched by hand,
+//            and a language model that sees only the picture writes codes that lead to a consistent choice
 //   symbols  n patches   D width   l code length   K words   C width of a word
 //   toy      12 x 12 pixels, a disc in each half; the truth numbers them 1 and 2 in random order
 #include <algorithm>
@@ -34,8 +34,8 @@ struct Scene {
 };
 struct Batch {
     std::vector<Image> images;
-    std::vector<int> numbers;     // of all pixels of all images
-    std::vector<Matrix> one_hots; // of the one output
+    std::vector<int> numbers;      // of all pixels of all images
+    std::vector<Matrix> one_hots;  // of the one output
 };
 }  // namespace
 
@@ -66,8 +66,17 @@ static std::vector<Scene> make_scenes(int count, int seed) {
 }
 
 static uvim::Config base_config(const Choices& choices) {
-    return {.grid = {.height = size, .width = size, .patch_size = 3, .channels = 3}, .outputs = {{"instances", 3}}, .width = 32, .oracle_depth = 1,
-            .base_depth = 2, .heads = 4, .mlp_width = 128, .learned_positions = true, .code_length = 1, .words = choices.words, .word_width = 8,
+    return {.grid = {.height = size, .width = size, .patch_height = 3, .patch_width = 3},
+            .outputs = {{"instances", 3}},
+            .width = 32,
+            .oracle_depth = 1,
+            .base_depth = 2,
+            .heads = 4,
+            .mlp_width = 128,
+            .learned_positions = true,
+            .code_length = 1,
+            .words = choices.words,
+            .word_width = 8,
             .momentum = 0.9f};
 }
 
@@ -141,7 +150,8 @@ static Drawing number_map(const std::vector<int>& numbers, Colours colours, int 
     return drawing;
 }
 
-static std::vector<int> painted(const Var& code, const std::vector<Image>& images, const uvim::Weights& w, const uvim::Config& config) {
+static std::vector<int> painted(const Var& code, const std::vector<Image>& images, const uvim::Weights& w,
+                                const uvim::Config& config) {
     const NoTape evaluation;
     return uvim::classes_of(uvim::base(code, images, w, config).logits[0].value(), 3, config.grid);
 }
@@ -167,7 +177,9 @@ struct Guiding : Objective {
         const Batch batch = batch_of(scenes, which, config);
         const Matrix keep(16 * config.code_length, 1, with_code ? 1.0f : 0.0f);
         const uvim::Steps steps = uvim::forward(batch.one_hots, batch.images, keep, w, config);
-        if (with_code) reborn += uvim::update_dictionary(w, steps.oracle, uniform_matrix(random, 8 * config.words, config.word_width), config);
+        if (with_code)
+            reborn +=
+                uvim::update_dictionary(w, steps.oracle, uniform_matrix(random, 8 * config.words, config.word_width), config);
         return uvim::losses(steps, batch.one_hots, config).total;
     }
 };
@@ -180,7 +192,8 @@ struct Writing : Objective {
     const std::vector<int>& code;  // of each scene
     Random random;
 
-    Writing(const uvim_lm::Weights& w, const uvim_lm::Config& config, const std::vector<Scene>& scenes, const std::vector<int>& code, int seed)
+    Writing(const uvim_lm::Weights& w, const uvim_lm::Config& config, const std::vector<Scene>& scenes,
+            const std::vector<int>& code, int seed)
         : w(w), config(config), scenes(scenes), code(code), random(seed) {}
 
     Var loss(int) override {
@@ -212,11 +225,12 @@ static Series smooth(const std::vector<float>& losses, const char* name) {
     return curve;
 }
 
-static Series train_guided(uvim::Weights& w, const uvim::Config& config, const std::vector<Scene>& scenes, bool with_code, int steps, int seed,
-                           int* reborn = nullptr) {
+static Series train_guided(uvim::Weights& w, const uvim::Config& config, const std::vector<Scene>& scenes, bool with_code,
+                           int steps, int seed, int* reborn = nullptr) {
     Guiding guiding(w, config, scenes, with_code, seed);
     ShowProgress progress(with_code ? "with a code" : "without a code", steps);
-    const std::vector<float> losses = train(guiding, nothing_decays(variables(uvim::parameters(w, config))), recipe(steps, 3e-3f), &progress);
+    const std::vector<float> losses =
+        train(guiding, nothing_decays(variables(uvim::parameters(w, config))), recipe(steps, 3e-3f), &progress);
     if (reborn != nullptr) *reborn = guiding.reborn;
     return smooth(losses, with_code ? "with a code" : "without a code");
 }
@@ -231,13 +245,14 @@ static void step_1_problem(Lesson& lesson, const std::vector<Scene>& test) {
     lesson.pictures({{"a picture", picture(test[0].image, lesson.colours)},
                      {"a truth", number_map(one, lesson.colours)},
                      {"just as true", number_map(other, lesson.colours)}});
-    lesson.why("which disc is number 1 is a convention, and each picture has drawn its own. To segment is easy here; to number is a "
-               "choice, and all pixels of the picture must make the same one.");
+    lesson.why(
+        "which disc is number 1 is a convention, and each picture has drawn its own. To segment is easy here; to number is a "
+        "choice, and all pixels of the picture must make the same one.");
     lesson.predict("what a network paints that is asked for the likeliest number at each pixel by itself.");
 }
 
-static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Config& config,
-                            const Choices& choices, int seed) {
+static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test,
+                            const uvim::Config& config, const Choices& choices, int seed) {
     lesson.step("What does a feed-forward model paint?", "base(image), its code is 0");
     Random random(seed);
     uvim::Weights w = uvim::make_weights(config, random);
@@ -245,23 +260,29 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     lesson.curves({curve});
     const Batch all = all_of(test, config);
     const Matrix nothing(static_cast<int>(test.size()), config.word_width);
+    lesson.code();
     const std::vector<int> numbers = painted(nothing, all.images, w, config);
-    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)}, {"painted", number_map(numbers, lesson.colours)},
-                     {"picture", picture(test[1].image, lesson.colours)}, {"painted", number_map(numbers, lesson.colours, 1)}});
+    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
+                     {"painted", number_map(numbers, lesson.colours)},
+                     {"picture", picture(test[1].image, lesson.colours)},
+                     {"painted", number_map(numbers, lesson.colours, 1)}});
     const Score found = score(numbers, all.numbers);
-    lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1), " % of the disc pixels have the "
-               "number of the truth, and even when 1 and 2 may be exchanged in each picture only ", fixed(100 * found.up_to_swap, 1),
-               " %. More layers do not help: the information is not in the picture.");
+    lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1),
+               " % of the disc pixels have the "
+               "number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
+               fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the picture.");
     return found;
 }
 
 static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, uvim::Weights& w,
                         const uvim::Config& config, const Choices& choices, const Score& without, int seed) {
-    lesson.step("What changes with a code of " + text(config.code_length) + " word?", "z = oracle(truth), base(image, z)", "section 3.1");
+    lesson.step("What changes with a code of " + text(config.code_length) + " word?", "z = oracle(truth), base(image, z)",
+                "section 3.1");
     int reborn = 0;
     const Series curve = train_guided(w, config, scenes, true, choices.steps, seed, &reborn);
     lesson.curves({curve});
     const Batch all = all_of(test, config);
+    lesson.code(2);
     const uvim::OracleSteps oracle = uvim::oracle(all.one_hots, all.images, w, config);
     const std::vector<int> numbers = painted(oracle.quantized.output, all.images, w, config);
     const Score with = score(numbers, all.numbers);
@@ -279,9 +300,13 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
                   {"with the oracle's word", fixed(with.as_labelled), fixed(with.up_to_swap)}});
-    lesson.why("the oracle sees the truth, but may say one of ", config.words, " words only. So it says what the base model cannot find out by "
-               "itself: not where the discs are, but which is number 1. For a long time the loss does not fall: the words mean nothing yet, "
-               "so the base model ignores them, so nothing teaches the oracle. ", reborn, " times a word that was no longer used was reborn "
+    lesson.why("the oracle sees the truth, but may say one of ", config.words,
+               " words only. So it says what the base model cannot find out by "
+               "itself: not where the discs are, but which is number 1. For a long time the loss does not fall: the words mean "
+               "nothing yet, "
+               "so the base model ignores them, so nothing teaches the oracle. ",
+               reborn,
+               " times a word that was no longer used was reborn "
                "beside the busiest one.");
     lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's word", with.as_labelled, 0.9);
     lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
@@ -289,6 +314,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
 
 static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config) {
     lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
+    lesson.code("painted(uvim::vectors_of({word}, w), {image}, w, config)");
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
         std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
@@ -306,16 +332,24 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
         lesson.pictures(shown);
         changes = changes && ones > 0 && twos > 0;
     }
-    lesson.why("no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole picture at "
-               "once. That is what a guiding code guides.");
+    lesson.why(
+        "no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole "
+        "picture at "
+        "once. That is what a guiding code guides.");
     lesson.claim("in both pictures some words call the left disc 1, others 2", changes);
 }
 
 static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Weights& w,
                          const uvim::Config& config, const Choices& choices, int seed) {
     lesson.step("And without the truth?", "p(z | image), a language model", "section 3.2, stage II");
-    const uvim_lm::Config language{.grid = config.grid, .width = 32, .depth = 1, .heads = 4, .mlp_width = 128, .vocabulary = config.words + 1,
-                                   .code_length = config.code_length, .learned_positions = true};
+    const uvim_lm::Config language{.grid = config.grid,
+                                   .width = 32,
+                                   .depth = 1,
+                                   .heads = 4,
+                                   .mlp_width = 128,
+                                   .vocabulary = config.words + 1,
+                                   .code_length = config.code_length,
+                                   .learned_positions = true};
     Random random(seed);
     const uvim_lm::Weights writer = uvim_lm::make_weights(language, random);
     const Batch known = all_of(scenes, config);
@@ -326,17 +360,22 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
     }
     Writing writing(writer, language, scenes, code, seed);
     ShowProgress progress("writing codes", choices.language_steps);
-    train(writing, nothing_decays(variables(uvim_lm::parameters(writer, language))), recipe(choices.language_steps, 1e-3f), &progress);
+    train(writing, nothing_decays(variables(uvim_lm::parameters(writer, language))), recipe(choices.language_steps, 1e-3f),
+          &progress);
     const Batch all = all_of(test, config);
+    lesson.code(2);
     const std::vector<int> words = uvim_lm::words_of(uvim_lm::write(all.images, writer, language));
     const std::vector<int> numbers = painted(uvim::vectors_of(words, w), all.images, w, config);
     const Score found = score(numbers, all.numbers);
-    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)}, {"truth", number_map(all.numbers, lesson.colours)},
+    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
+                     {"truth", number_map(all.numbers, lesson.colours)},
                      {"painted, word " + text(words[0]), number_map(numbers, lesson.colours)}});
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"with the word that the language model wrote", fixed(found.as_labelled), fixed(found.up_to_swap)}});
-    lesson.why("it cannot know which numbering the truth has drawn, and nobody can: as labelled it is right half of the time. But it writes "
-               "one word, and the word makes a choice that holds in the whole picture.");
+    lesson.why(
+        "it cannot know which numbering the truth has drawn, and nobody can: as labelled it is right half of the time. But it "
+        "writes "
+        "one word, and the word makes a choice that holds in the whole picture.");
     lesson.claim_at_least("disc pixels with the right number, up to an exchange of 1 and 2", found.up_to_swap, 0.9);
     lesson.claim_at_most("as labelled", found.as_labelled, 0.65);
 }
