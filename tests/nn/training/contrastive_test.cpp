@@ -15,13 +15,14 @@ TEST_CASE("contrastive: rows and columns by hand") {
     const Contrastive losses = contrastive(Matrix{{x, 0}, {x, x}});
     CHECK(losses.loss_rows.value()[0] == Approx((std::log(4.0 / 3) + std::log(2.0)) / 2));
     CHECK(losses.loss_columns.value()[0] == Approx((std::log(2.0) + std::log(4.0 / 3)) / 2));
-    // not symmetric: rows [ln 3, 0] -> 3/4, [0, 0] -> 1/2; columns [ln 3, 0] -> 3/4, [0, 0] -> 1/2; the other way: see below
     const Contrastive others = contrastive(Matrix{{0, x}, {0, 0}});
     CHECK(others.loss_rows.value()[0] == Approx((std::log(4.0) + std::log(2.0)) / 2));     // [0, ln 3] -> 1/4, [0, 0] -> 1/2
     CHECK(others.loss_columns.value()[0] == Approx((std::log(2.0) + std::log(4.0)) / 2));  // [0, 0] -> 1/2, [ln 3, 0] -> 1/4
-    const Contrastive three = contrastive(Matrix{{0, x, 0}, {0, 0, 0}, {0, 0, 0}});
-    CHECK(three.loss_rows.value()[0] == Approx((std::log(5.0) + 2 * std::log(3.0)) / 3));
-    CHECK(three.loss.value()[0] == Approx((three.loss_rows.value()[0] + three.loss_columns.value()[0]) / 2));
+    // rows: [0, x, x] -> 1/7, twice 1/3; columns: 1/3, twice [ln 3, 0, 0] -> 1/5
+    const Contrastive three = contrastive(Matrix{{0, x, x}, {0, 0, 0}, {0, 0, 0}});
+    CHECK(three.loss_rows.value()[0] == Approx((std::log(7.0) + 2 * std::log(3.0)) / 3));
+    CHECK(three.loss_columns.value()[0] == Approx((std::log(3.0) + 2 * std::log(5.0)) / 3));
+    CHECK(three.loss.value()[0] == Approx((std::log(7.0) + 3 * std::log(3.0) + 2 * std::log(5.0)) / 6));
 }
 
 TEST_CASE("contrastive: equal captions in d rows of B leave a floor of d ln 2 / B, however large the scale") {
