@@ -15,7 +15,7 @@ namespace bert {
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const std::vector<std::vector<int>>& token_types) {
     const int B = static_cast<int>(sequences.size());
     require(token_types.empty() || token_types.size() == sequences.size(), "make_batch: ", B, " sequences but ",
-            token_types.size(), " lists of token types");
+            token_types.size(), " lists of token types; give one list for each sequence, or none");
     Batch batch{::make_batch(sequences, pad), {}};
     if (token_types.empty()) return batch;
     batch.token_types.resize(batch.ids.size());
@@ -75,8 +75,9 @@ Steps forward(const Batch& batch, const Weights& w, const Config& config) {
 
 Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config, int block, int head, int sequence) {
     require(block >= 0 && block < static_cast<int>(steps.encoder.blocks.size()) && head >= 0 && head < config.heads,
-            "attention_of: there is no head ", head, " in block ", block);
-    require(sequence >= 0 && sequence < batch.sequences, "attention_of: sequence ", sequence, " of ", batch.sequences);
+            "attention_of: there is no head ", head, " in block ", block, "; this model has ", steps.encoder.blocks.size(), " blocks of ",
+            config.heads, " heads, counted from 0 (no blocks: make a KeepSteps before forward)");
+    require(sequence >= 0 && sequence < batch.sequences, "attention_of: there is no sequence ", sequence, " among ", batch.sequences, ", counted from 0");
     const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*T, T)
     return slice_rows(weights, (sequence * config.heads + head) * batch.length, batch.length);
 }

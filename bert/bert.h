@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/model_config.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/text/batch.h"
 
@@ -65,7 +65,7 @@ Parameters parameters(const Weights& w, const Config& config);
 // What the published files do differently: LayerNorms called gamma and beta, "bert." left out, a table of position numbers.
 LoadRules load_rules();
 
-// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/data/model_config.h looks for
+// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/layers/model_config.h looks for
 // them. Published code takes eps 1e-12 and the exact GELU where a configuration does not say; the heads must be told.
 //   told     what the caller knows: {{"num_attention_heads", "12"}}
 //   throws   std::invalid_argument with the path when it is no BERT, or nothing says how many heads it has

@@ -134,7 +134,7 @@ Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vecto
     losses.masked_words = cross_entropy(steps.prediction_logits, labels);
     losses.sum = losses.masked_words;
     if (next_sentence.empty()) return losses;
-    require(static_cast<bool>(steps.next_sentence_logits), "mlm: labels for the next sentence, but this model has no pooler");
+    require(static_cast<bool>(steps.next_sentence_logits), "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
     losses.next_sentence = cross_entropy(steps.next_sentence_logits, next_sentence);
     losses.sum = add(losses.masked_words, losses.next_sentence);
     return losses;

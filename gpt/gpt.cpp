@@ -9,6 +9,7 @@
 #include "nn/layers/embedding.h"
 #include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
+#include "nn/text/batch.h"
 #include "nn/training/loss.h"
 
 namespace gpt {
@@ -47,8 +48,8 @@ static Steps read(const std::vector<int>& ids, int first, int length, const Weig
 
 Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
     const int total = static_cast<int>(ids.size()), T = length;
-    require(T > 0 && total > 0 && total % T == 0, "gpt: ", total, " tokens are not a whole number of sequences of ", T);
-    require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions, " positions");
+    require_whole_sequences("gpt", total, T);
+    require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions, " positions; cut the text");
     const BlockContext context{.self = {.segments = Segments::equal(total / T, T), .may = causal(T, T)}};
     return read(ids, 0, T, w, config, {context});
 }

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/model_config.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 
 namespace gpt {
@@ -63,7 +63,7 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
 // under "lm_head.weight" instead or as well, and hold the causal masks and a table of position numbers, which are no parameters.
 LoadRules load_rules(const Config& config);
 
-// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/data/model_config.h looks for
+// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/layers/model_config.h looks for
 // them. Published code takes eps 1e-5 and the tanh form of GELU where a configuration does not say; the heads must be told.
 //   told     what the caller knows: {{"n_head", "4"}}
 //   throws   std::invalid_argument with the path when it is no GPT checkpoint, or nothing says how many heads it has

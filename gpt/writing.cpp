@@ -26,7 +26,7 @@ void Reader::select(const std::vector<int>& chosen) { cache = select_sequences(c
 // How many tokens are read of each sequence: the last new one is not.
 static int tokens_read(const char* place, int length, const Limits& limits, const Config& config) {
     require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, place, ": a prompt of ", length,
-            " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model");
+            " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model; shorten the prompt or ask for fewer tokens");
     return std::max(1, length + limits.new_tokens - 1);
 }
 
@@ -53,7 +53,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const W
 double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w,
                        const Config& config) {
     const NoTape no_tape;
-    require(!prompt.empty(), "log_probability: an empty prompt, the first token of a text has no probability");
+    require(!prompt.empty(), "log_probability: an empty prompt, the first token of a text has no probability, begin with the end of text");
     std::vector<int> ids = prompt;
     ids.insert(ids.end(), continuation.begin(), continuation.end());
     const int T = static_cast<int>(ids.size()), P = static_cast<int>(prompt.size());

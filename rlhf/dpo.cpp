@@ -10,7 +10,7 @@ namespace dpo {
 
 static int row_length(const char* which, const std::vector<int>& tokens, const std::vector<int>& labels, int pairs) {
     require(pairs > 0 && !tokens.empty() && tokens.size() % pairs == 0 && tokens.size() == labels.size(), "dpo: ", tokens.size(),
-            " tokens and ", labels.size(), " labels of ", which, " answers do not make ", pairs, " rows");
+            " tokens and ", labels.size(), " labels of ", which, " answers do not make ", pairs, " rows; every row needs the same number of tokens, filled up, and a label for each");
     return static_cast<int>(tokens.size()) / pairs;
 }
 

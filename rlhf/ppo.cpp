@@ -94,7 +94,8 @@ Matrix whiten(const Matrix& x, const Matrix& mask, bool keep_mean) {
         sum_of_squares += mask[k] * (x[k] - mean) * (x[k] - mean);
         count += mask[k];
     }
-    require(count > 1, "ppo: whitening needs two answer tokens, here is ", count);
+    require(count > 1, "ppo: whitening needs two answer tokens, here is ", count,
+            "; roll out longer answers or more prompts");
     const float deviation = static_cast<float>(std::sqrt(sum_of_squares / (count - 1) + 1e-8));
     Matrix white(x.rows, x.cols);
     for (std::size_t k = 0; k < x.size(); ++k)

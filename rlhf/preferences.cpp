@@ -61,7 +61,7 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
     require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(), " ranks");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
-        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " was given twice, a tie has no likelihood here");
+        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " was given twice, a tie has no likelihood here; use the Bradley-Terry loss of pairs");
     double nll = 0, log_rest = -std::numeric_limits<double>::infinity();  // log of the sum of exp(r) over the answers not yet placed
     for (std::size_t k = order.size(); k-- > 0;) {                        // from the worst, so that the rest grows by one each time
         const double r = rewards[order[k]];

@@ -41,7 +41,7 @@ static int rankings_with_a_pair(const Matrix& mean) {
 }
 
 LossSteps loss(const Var& rewards, const preferences::Pairs& pairs) {
-    require(!pairs.list.empty(), "reward_model: no ranking has a pair, everything is tied");
+    require(!pairs.list.empty(), "reward_model: no ranking has a pair, everything is tied; rank answers that differ");
     const Matrix mean_of_ranking = averaging(pairs);
     const int counted = rankings_with_a_pair(mean_of_ranking);
     LossSteps steps;

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "nn/data/image.h"
-#include "nn/data/model_config.h"
 #include "nn/data/patches.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 
 namespace vit {
@@ -58,7 +58,7 @@ Parameters parameters(const Weights& w, const Config& config);
 LoadRules load_rules();
 
 // The configuration of a checkpoint: sizes from its shapes; heads, eps, activation and the size of images that are not square from
-// where nn/data/model_config.h looks for them. Published code takes eps 1e-12 and the exact GELU where a configuration does not
+// where nn/layers/model_config.h looks for them. Published code takes eps 1e-12 and the exact GELU where a configuration does not
 // say; the heads must be told. A file without a classifier has 0 classes.
 //   told     what the caller knows: {{"num_attention_heads", "12"}}
 //   throws   std::invalid_argument with the path when it is no ViT, or nothing says how many heads it has

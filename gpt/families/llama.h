@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/model_config.h"
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace llama {
@@ -51,7 +51,7 @@ Parameters meta_parameters(const Weights& w, const Config& config);
 LoadRules load_rules();
 
 // The configuration of a checkpoint in either layout: sizes from its shapes; heads, eps and the base of the rotation from where
-// nn/data/model_config.h looks for them. Published code takes 1e-6 and 10000 where a configuration does not say (those of Llama 2
+// nn/layers/model_config.h looks for them. Published code takes 1e-6 and 10000 where a configuration does not say (those of Llama 2
 // say 1e-5); the heads must be told.
 //   told     what the caller knows: {{"num_attention_heads", "32"}}
 //   throws   std::invalid_argument with the path when it is no LLaMA, or nothing says how many heads it has

@@ -127,11 +127,11 @@ static double mean_log_probability(const std::vector<int>& prompt, const std::ve
 
 int choose(const std::vector<int>& prompt, const std::vector<std::vector<int>>& candidates, const gpt::Weights& w,
            const gpt::Config& config, const std::vector<int>& neutral) {
-    require(!candidates.empty(), "choose: there is no candidate");
+    require(!candidates.empty(), "choose: there is no candidate; give at least one continuation to choose from");
     int best = 0;
     double best_score = -std::numeric_limits<double>::infinity();
     for (int c = 0; c < static_cast<int>(candidates.size()); ++c) {
-        require(!candidates[c].empty(), "choose: candidate ", c, " has no words");
+        require(!candidates[c].empty(), "choose: candidate ", c, " has no words; leave it out");
         double score = mean_log_probability(prompt, candidates[c], w, config);
         if (!neutral.empty()) score -= mean_log_probability(neutral, candidates[c], w, config);
         if (score > best_score) best_score = score, best = c;

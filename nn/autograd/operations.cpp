@@ -357,7 +357,8 @@ static float clamp_derivative(float x, float y) { return x == y ? 1.0f : 0.0f; }
 static void clamp_backward(Record& y) { by_element_backward<clamp_derivative>(y); }
 
 Var clamp(const Var& a, float low, float high, Where where) {
-    require(low <= high, where, "clamp: the lower bound ", low, " is above the upper bound ", high);
+    require(low <= high, where, "clamp: the lower bound ", low, " is above the upper bound ", high,
+            "; exchange them");
     Matrix y = a.value();
     for (float& x : y) x = std::min(std::max(x, low), high);
     return record_operation("clamp", std::move(y), {a}, clamp_backward, where);

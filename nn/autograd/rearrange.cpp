@@ -48,8 +48,8 @@ static void slice_rows_backward(Record& y) {
 }
 
 Var slice_rows(const Var& a, int first, int count, Where where) {
-    require(first >= 0 && count >= 0 && first <= a.rows() - count, where, "slice_rows: rows ", first, " to ", first + count,
-            " of ", a.value());
+    require(first >= 0 && count >= 0 && first <= a.rows() - count, where, "slice_rows: rows ", first, " to ", first + count - 1,
+            " of ", a.value(), ", counted from 0");
     return record_operation(slice_record(first), "slice_rows", slice_rows(a.value(), first, count), {a}, slice_rows_backward, where);
 }
 
@@ -63,8 +63,8 @@ static void slice_cols_backward(Record& y) {
 }
 
 Var slice_cols(const Var& a, int first, int count, Where where) {
-    require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ", first + count,
-            " of ", a.value());
+    require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ", first + count - 1,
+            " of ", a.value(), ", counted from 0");
     return record_operation(slice_record(first), "slice_cols", slice_cols(a.value(), first, count), {a}, slice_cols_backward, where);
 }
 
@@ -81,7 +81,7 @@ static void concat_rows_backward(Record& y) {
 }
 
 Var concat_rows(const std::vector<Var>& parts, Where where) {
-    require(!parts.empty(), where, "concat_rows: nothing to join");
+    require(!parts.empty(), where, "concat_rows: nothing to join; give at least one matrix");
     int rows = 0;
     for (const Var& part : parts) {
         require(part.cols() == parts[0].cols(), where, "concat_rows: ", part.value(), " below ", parts[0].value(),
@@ -105,7 +105,7 @@ static void concat_cols_backward(Record& y) {
 }
 
 Var concat_cols(const std::vector<Var>& parts, Where where) {
-    require(!parts.empty(), where, "concat_cols: nothing to join");
+    require(!parts.empty(), where, "concat_cols: nothing to join; give at least one matrix");
     int cols = 0;
     for (const Var& part : parts) {
         require(part.rows() == parts[0].rows(), where, "concat_cols: ", part.value(), " beside ", parts[0].value(),

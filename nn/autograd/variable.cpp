@@ -30,7 +30,8 @@ Var::~Var() {
 }
 
 static Record& existing(Record* record) {
-    require(record != nullptr, "Var: this one holds no value; a part that the model does not have, or a step that was not kept (make a KeepSteps before forward)");
+    require(record != nullptr, "Var: this one holds no value: a part that the model does not have (a bias, a pooler, a classifier), or a step that was not kept; "
+            "ask `if (var)` first, or make a KeepSteps before forward");
     return *record;
 }
 

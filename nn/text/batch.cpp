@@ -7,7 +7,7 @@
 
 TokenBatch make_batch(const std::vector<std::vector<int>>& sequences, int padding_token, Side padding) {
     const int B = static_cast<int>(sequences.size());
-    require(B > 0, "make_batch: there is no sequence");
+    require(B > 0, "make_batch: there is no sequence; give at least one");
     int T = 0;
     for (int b = 0; b < B; ++b) {
         require(!sequences[b].empty(), "make_batch: sequence ", b, " of ", B, " has no token; leave it out");
@@ -23,10 +23,16 @@ TokenBatch make_batch(const std::vector<std::vector<int>>& sequences, int paddin
     return batch;
 }
 
+void require_whole_sequences(std::string_view place, int total, int length) {
+    require(total > 0, place, ": there is no token; give at least one sequence of ", length);
+    require(length > 0, place, ": a length of ", length, " for ", total, " tokens, it must be at least 1");
+    require(total % length == 0, place, ": ", total, " tokens are not a whole number of sequences of ", length, ", ", total % length,
+            " are left over; cut them off or fill the last sequence up");
+}
+
 TokenBatch equal_batch(const std::vector<int>& ids, int length) {
     const int total = static_cast<int>(ids.size());
-    require(length > 0 && total > 0 && total % length == 0, "equal_batch: ", total,
-            " tokens are not a whole number of sequences of ", length);
+    require_whole_sequences("equal_batch", total, length);
     return {.sequences = total / length, .length = length, .ids = ids, .mask = {}};
 }
 

@@ -36,6 +36,9 @@ TokenBatch make_batch(const std::vector<std::vector<int>>& sequences, int paddin
 //   throws   std::invalid_argument when the ids are not a whole number of them
 TokenBatch equal_batch(const std::vector<int>& ids, int length);
 
+// Throws std::invalid_argument, beginning with `place`, when there is no token, or `total` tokens are not whole sequences of `length`.
+void require_whole_sequences(std::string_view place, int total, int length);
+
 // Throws std::invalid_argument, beginning with `place`, when ids, mask, sequences and length do not fit together.
 void require_fits(std::string_view place, const TokenBatch& batch);
 

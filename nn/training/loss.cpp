@@ -83,7 +83,7 @@ Var weighted_mean(const Var& losses, const std::vector<float>& weights, float ep
         column(i, 0) = weights[i];
         total += weights[i];
     }
-    require(total + eps != 0, where, "weighted_mean: all weights are 0");
+    require(total + eps != 0, where, "weighted_mean: all weights are 0; at least one row must count");
     return scale(sum(multiply(losses, column, where), where), static_cast<float>(1 / (total + eps)), where);
 }
 

@@ -37,7 +37,7 @@ static float loss_and_gradients(Objective& objective, int step) {
     if (!loss) return 0;
     const float value = loss.value()(0, 0);
     require(std::isfinite(value), "train: the loss of step ", step, " is ", value,
-            ", training has blown up; a smaller learning rate or a longer warm-up may help");
+            ", training has blown up; a smaller learning rate or a longer warm-up may help; --trap-nan (trap_nan(true)) names the operation that made it");
     backward(loss);
     return value;
 }

@@ -255,16 +255,17 @@ TEST_CASE("what does not fit is refused in one line") {
     CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, {}}) ==
           "bert: a mask holds 1 (token) and 0 (padding), not 0.500000");
     CHECK(without_place(refusal(bert::make_batch({{1, 11}}))) == "embed: id 11 is outside a table of 11 rows");
-    CHECK_THROWS_WITH(bert::make_batch({}), "make_batch: there is no sequence");
-    CHECK_THROWS_WITH(bert::make_batch({{1}, {2}}, 0, {{0}}), "make_batch: 2 sequences but 1 lists of token types");
+    CHECK_THROWS_WITH(bert::make_batch({}), "make_batch: there is no sequence; give at least one");
+    CHECK_THROWS_WITH(bert::make_batch({{1}, {2}}, 0, {{0}}), "make_batch: 2 sequences but 1 lists of token types; give one list for each sequence, or none");
     CHECK_THROWS_WITH(bert::make_batch({{1, 2}}, 0, {{0}}), "make_batch: sequence 0 has 2 words but 1 token types");
     CHECK_THROWS_WITH(bert::make_weights({.width = 10, .heads = 3}, random), "bert: 3 heads do not divide a width of 10");
     CHECK_THROWS_WITH(bert::make_weights({.vocabulary = 0}, random),
                       "bert: a vocabulary of 0, 512 positions and 2 token types, all must be positive");
     const bert::Batch batch = bert::make_batch({{1, 2}});
     const bert::Steps steps = bert::forward(batch, w, tiny);
-    CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 2, 0), "attention_of: there is no head 0 in block 2");
-    CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 0, 0, 1), "attention_of: sequence 1 of 1");
+    CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 2, 0), "attention_of: there is no head 0 in block 2; this model has 2 blocks of 3 heads, counted from 0 (no blocks: make a "
+                      "KeepSteps before forward)");
+    CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 0, 0, 1), "attention_of: there is no sequence 1 among 1, counted from 0");
 }
 
 TEST_CASE("bert: depth, pooler and eps that are not those of the weights, and a sequence of padding, are refused at the door") {

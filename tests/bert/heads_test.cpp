@@ -132,16 +132,16 @@ TEST_CASE("gradients of the span head equal slopes") {
 
 TEST_CASE("what does not fit is refused in one line") {
     Random random(1);
-    CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::sequences, 0), "heads: 0 labels");
-    CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::spans, 3), "heads: a span has a start and an end, not 3 labels");
+    CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::sequences, 0), "heads: 0 labels, it needs at least 1");
+    CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::spans, 3), "heads: a span has a start and an end, not 3 labels; make_config sets 2");
     const heads::Config config = heads::make_config(tiny, heads::Task::tokens);
     const heads::Weights w = heads::make_weights(config, random);
     const bert::Batch batch = bert::make_batch({{1, 2}});
-    CHECK_THROWS_WITH(heads::classify_sequences(batch, w, config), "classify_sequences: this model was made for another task");
-    CHECK_THROWS_WITH(heads::locate_spans(batch, w, config), "locate_spans: this model was made for another task");
+    CHECK_THROWS_WITH(heads::classify_sequences(batch, w, config), "classify_sequences: this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
+    CHECK_THROWS_WITH(heads::locate_spans(batch, w, config), "locate_spans: this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
     const heads::Config spans = heads::make_config(tiny, heads::Task::spans);
     const heads::Weights s = heads::make_weights(spans, random);
-    CHECK_THROWS_WITH(heads::classify_tokens(batch, s, spans), "classify_tokens: this model was made for another task");
+    CHECK_THROWS_WITH(heads::classify_tokens(batch, s, spans), "classify_tokens: this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
     const heads::SpanSteps steps = heads::locate_spans(batch, s, spans);
     CHECK_THROWS_WITH(heads::best_span(steps, 1, 0, 0), "best_span: sequence 1 of 1");
     CHECK_THROWS_WITH(heads::best_span(steps, 0, 1, 0), "best_span: words 1 to 0 of 2, answers of at most 30");

@@ -234,7 +234,7 @@ TEST_CASE("what does not fit is refused in one line") {
     without_pooler.pooler = false;
     const mlm::Weights w = mlm::make_weights(without_pooler, random);
     const mlm::Steps steps = mlm::forward(bert::make_batch({{1}}), w, without_pooler);
-    CHECK_THROWS_WITH(mlm::loss(steps, {1}, {0}), "mlm: labels for the next sentence, but this model has no pooler");
+    CHECK_THROWS_WITH(mlm::loss(steps, {1}, {0}), "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
     CHECK(mlm::parameters(w, without_pooler).back().name == "cls.predictions.transform.LayerNorm.bias");
 }
 

@@ -388,10 +388,10 @@ TEST_CASE("a file with the prefix transformer., stored causal masks and a second
 
 TEST_CASE("wrong input is refused with the numbers that came and the numbers that are needed") {
     const gpt::Weights w = random_weights(tiny);
-    CHECK_THROWS_WITH(gpt::forward({1, 2, 3}, 2, w, tiny), "gpt: 3 tokens are not a whole number of sequences of 2");
-    CHECK_THROWS_WITH(gpt::forward({}, 2, w, tiny), "gpt: 0 tokens are not a whole number of sequences of 2");
+    CHECK_THROWS_WITH(gpt::forward({1, 2, 3}, 2, w, tiny), "gpt: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
+    CHECK_THROWS_WITH(gpt::forward({}, 2, w, tiny), "gpt: there is no token; give at least one sequence of 2");
     CHECK_THROWS_WITH(gpt::forward(std::vector<int>(10), 10, w, tiny),
-                      "gpt: a sequence of 10 tokens, this model has 9 positions");
+                      "gpt: a sequence of 10 tokens, this model has 9 positions; cut the text");
     CHECK(without_place(error_of([&] { gpt::forward({11}, 1, w, tiny); })) == "embed: id 11 is outside a table of 11 rows");
     Random random;
     gpt::Config three_heads = tiny;

@@ -183,15 +183,15 @@ TEST_CASE("gpt::Reader: a NaN in the weights is named by the first token that wo
 TEST_CASE("writing: what exceeds the model's positions, and prompts with padding, are refused") {
     const gpt::Weights w = random_weights(1);
     CHECK_THROWS_WITH(gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}),
-                      "equal_batch: 3 tokens are not a whole number of sequences of 2");
+                      "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
     CHECK_THROWS_WITH(gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {}),
-                      "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model");
+                      "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
     CHECK_THROWS_WITH(gpt::generate({1, 2}, 1, w, tiny, {.new_tokens = 3}, {}, Matrix(2, 2)),
                       "generate: draws are (2, 2), 2 prompts and 3 new tokens need (2, 3)");
     CHECK_THROWS_WITH(gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}),
-                      "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model");
+                      "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
     CHECK_THROWS_WITH(gpt::log_probability({}, {1}, w, tiny),
-                      "log_probability: an empty prompt, the first token of a text has no probability");
+                      "log_probability: an empty prompt, the first token of a text has no probability, begin with the end of text");
     gpt::Reader reader(w, tiny, 2, 5);
     CHECK_THROWS_WITH(generate_greedily(make_batch({{1, 2}, {3}}, 0, Side::left), reader, {}),
                       "gpt: prompts with padding cannot be read, positions are counted from column 0; write to prompts of one "

@@ -156,9 +156,9 @@ TEST_CASE("five answers with known rewards: all comparisons together lead to the
 
 TEST_CASE("what does not fit is refused") {
     CHECK_THROWS_WITH(dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1),
-                      "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows");
+                      "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows; every row needs the same number of tokens, filled up, and a label for each");
     CHECK_THROWS_WITH(dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2),
-                      "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows");
+                      "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows; every row needs the same number of tokens, filled up, and a label for each");
 }
 
 TEST_SUITE_END();

@@ -143,7 +143,10 @@ TEST_CASE("class_attention is the class token's row, without its look at itself,
     REQUIRE(shape(picture) == "(2, 3)");
     const Matrix& weights = steps.encoder.blocks[1].attention.weights.value();
     for (int n = 0; n < tiny.grid.count(); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
-    CHECK_THROWS_WITH(vit::class_attention(steps, tiny, 2, 0), "class_attention: there is no head 0 in block 2");
+    CHECK_THROWS_WITH(vit::class_attention(steps, tiny, 2, 0),
+                      "class_attention: there is no head 0 in block 2; this model has 2 blocks of 2 heads, counted from 0 (no blocks: make a "
+                      "KeepSteps before forward)");
+    CHECK(error_of([&] { vit::class_attention(steps, tiny, 0, 0, 7); }).starts_with("class_attention: there is no picture 7 among "));
 }
 
 TEST_CASE("the published base model has 86,567,656 parameters") {

@@ -37,7 +37,7 @@ static void check(const Config& config) {
     require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "mae: a decoder of ", config.decoder_depth,
             " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
     require(visible_count(config) > 0 && visible_count(config) <= config.grid.count(), "mae: a mask ratio of ",
-            config.mask_ratio, " leaves ", visible_count(config), " of ", config.grid.count(), " patches");
+            config.mask_ratio, " leaves ", visible_count(config), " of ", config.grid.count(), " patches; it must leave at least 1 of them");
 }
 
 Masking random_masking(const Matrix& noise, const Config& config) {

@@ -54,7 +54,7 @@ Parameters hugging_face_parameters(const Weights& w, const Config& config);
 bool has_hugging_face_names(const Safetensors& checkpoint);
 
 // The configuration of a checkpoint with either names: sizes from its shapes; heads of encoder and decoder, eps, mask ratio and
-// whether targets are normalised from where nn/data/model_config.h looks for them. Published code takes a ratio of 0.75 where a
+// whether targets are normalised from where nn/layers/model_config.h looks for them. Published code takes a ratio of 0.75 where a
 // configuration does not say, and eps 1e-6 and normalised targets (Hugging Face: 1e-12, not normalised); the heads must be told.
 //   told     what the caller knows: {{"num_attention_heads", "16"}, {"decoder_num_attention_heads", "16"}}
 //   throws   std::invalid_argument with the path when it is no MAE, or nothing says how many heads it has

@@ -129,7 +129,7 @@ Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where)
     require(losses.cols() == 1 && static_cast<std::size_t>(losses.rows()) == mask.size(), where, "masked_mean: losses ",
             losses.value(), " for a mask ", mask, ", one is needed for each patch");
     const float hidden = std::accumulate(mask.begin(), mask.end(), 0.0f);
-    require(hidden + extra > 0, where, "masked_mean: no patch is hidden, so there is nothing to take a mean of");
+    require(hidden + extra > 0, where, "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
     const Var of_hidden = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible
     return scale(sum(of_hidden, where), 1 / (hidden + extra), where);                     // (1, 1)
 }

@@ -125,7 +125,7 @@ Image copy_nearest_visible(const Image& picture, const Matrix& hidden, int patch
     for (int n = 0; n < patches.rows; ++n) {
         if (hidden(0, n) == 0) continue;
         const int from = nearest_visible(hidden, n, picture.width / patch_size);
-        require(from >= 0, "copy_nearest_visible: no patch is visible");
+        require(from >= 0, "copy_nearest_visible: no patch is visible; a smaller mask ratio leaves some");
         std::copy_n(patches.row(from), patches.cols, copied.row(n));
     }
     return unpatchify(copied, patch_size, picture.height, picture.width, picture.channels);

@@ -137,7 +137,7 @@ static double distance_to_visible(const Matrix& hidden, int y, int x) {
             const int squared = (v - y) * (v - y) + (u - x) * (u - x);
             if (hidden(v, u) == 0 && (nearest < 0 || squared < nearest)) nearest = squared;
         }
-    require(nearest >= 0, "average_distance: a picture has no visible pixel");
+    require(nearest >= 0, "average_distance: a picture has no visible pixel; a smaller mask ratio leaves some");
     return std::sqrt(static_cast<double>(nearest));
 }
 
@@ -155,7 +155,7 @@ double average_distance(const Matrix& mask, const Config& config) {
                 ++hidden;
             }
     }
-    require(hidden > 0, "average_distance: no pixel is hidden");
+    require(hidden > 0, "average_distance: no pixel is hidden; a larger mask ratio hides some");
     return total / static_cast<double>(hidden);
 }
 

@@ -15,8 +15,8 @@
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/data/file.h"
-#include "nn/data/model_config.h"
 #include "nn/data/text.h"
+#include "nn/layers/model_config.h"
 
 Options::Options(std::string name, std::string purpose, std::string duration)
     : name(std::move(name)), purpose(std::move(purpose)), duration(std::move(duration)) {

@@ -73,7 +73,7 @@ private:
     static void require_outputs_writable(const Option& option);
 };
 
-// Options for what the shapes of a checkpoint do not tell (nn/data/model_config.h): --heads, --eps, --activation, --image-size.
+// Options for what the shapes of a checkpoint do not tell (nn/layers/model_config.h): --heads, --eps, --activation, --image-size.
 //   use  TellModel tell;
 //        tell.declare(options, 4);                                      // a model that the program trains itself has 4 heads
 //        const gpt::Config config = gpt::config_of(file, tell.told());  // beside --weights

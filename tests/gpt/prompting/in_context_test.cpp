@@ -125,8 +125,8 @@ TEST_CASE("choose divides by the number of words, and by what a candidate is lik
         chosen_otherwise_by_sum += best(sums) != best(means);
     }
     CHECK(chosen_otherwise_by_sum > 0);
-    CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: there is no candidate");
-    CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no words");
+    CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: there is no candidate; give at least one continuation to choose from");
+    CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no words; leave it out");
 }
 
 TEST_CASE("a task without anything to do is refused") {

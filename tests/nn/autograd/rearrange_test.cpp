@@ -60,14 +60,14 @@ TEST_CASE("gradients against differences") {
 }
 
 TEST_CASE("what does not fit is refused with the shapes") {
-    CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, 2); })) == "slice_rows: rows 1 to 3 of (2, 3)");
-    CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 1 of (2, 3)");
+    CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, 2); })) == "slice_rows: rows 1 to 2 of (2, 3), counted from 0");
+    CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 0 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { concat_rows({a, Matrix(1, 2)}); })) ==
           "concat_rows: (1, 2) below (2, 3), all must be equally wide");
     CHECK(without_place(error_of([&] { concat_cols({a, Matrix(1, 2)}); })) ==
           "concat_cols: (1, 2) beside (2, 3), all must be equally high");
-    CHECK(without_place(error_of([&] { concat_rows({}); })) == "concat_rows: nothing to join");
-    CHECK(without_place(error_of([&] { concat_cols({}); })) == "concat_cols: nothing to join");
+    CHECK(without_place(error_of([&] { concat_rows({}); })) == "concat_rows: nothing to join; give at least one matrix");
+    CHECK(without_place(error_of([&] { concat_cols({}); })) == "concat_cols: nothing to join; give at least one matrix");
     CHECK(without_place(error_of([&] { gather_rows(a, {0, 2}); })) == "gather_rows: row 2 of (2, 3)");
     CHECK(without_place(error_of([&] { gather_cols(a, {0, 3}); })) == "gather_cols: column 3 of (2, 3)");
     CHECK(without_place(error_of([&] { gather_cols(a, {-1}); })) == "gather_cols: column -1 of (2, 3)");

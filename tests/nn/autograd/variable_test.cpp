@@ -126,7 +126,8 @@ TEST_CASE("copies of a handle mean the same value") {
     CHECK(a.same_as(b));
     const Var nothing;
     CHECK_FALSE(nothing);
-    CHECK_THROWS_WITH(nothing.rows(), "Var: this one holds no value; a part that the model does not have, or a step that was not kept (make a KeepSteps before forward)");
+    CHECK_THROWS_WITH(nothing.rows(), "Var: this one holds no value: a part that the model does not have (a bias, a pooler, a classifier), or a step that was not kept; "
+                                      "ask `if (var)` first, or make a KeepSteps before forward");
 }
 
 TEST_CASE("the value of a temporary is its own, and is copied where a tape still needs it") {

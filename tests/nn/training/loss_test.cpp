@@ -114,7 +114,7 @@ TEST_CASE("smoothed_token_losses: by hand, two classes with p = 3/4 and 1/4, a t
 TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps beside the weights") {
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}).value()[0] == Approx(3.5));
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}, 4).value()[0] == Approx(14 / 8.0));
-    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {0, 0}); })) == "weighted_mean: all weights are 0");
+    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {0, 0}); })) == "weighted_mean: all weights are 0; at least one row must count");
     CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {1}); })) == "weighted_mean: losses (2, 1) and 1 weights");
 }
 

@@ -159,7 +159,8 @@ TEST_CASE("train: a loss that is not finite is named with its step") {
     chase.value = NAN;
     CHECK_THROWS_WITH(
         train(chase, nothing_decays({chase.w}), {}),
-        "train: the loss of step 0 is nan, training has blown up; a smaller learning rate or a longer warm-up may help");
+        "train: the loss of step 0 is nan, training has blown up; a smaller learning rate or a longer warm-up may help; --trap-nan "
+        "(trap_nan(true)) names the operation that made it");
     CHECK(identical(chase.w.value(), Matrix{{3, 4}}));
 }
 

@@ -326,9 +326,9 @@ TEST_CASE("a config, image or noise that does not fit is refused, and says why")
                       "mae: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(mae::make_weights({.decoder_width = 6, .decoder_heads = 3}, random),
                       "mae: a decoder width of 6 must be divisible by 3 heads and by 4 for the positions");
-    CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = 1}, random), "mae: a mask ratio of 1.000000 leaves 0 of 196 patches");
+    CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = 1}, random), "mae: a mask ratio of 1.000000 leaves 0 of 196 patches; it must leave at least 1 of them");
     CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = -0.5}, random),
-                      "mae: a mask ratio of -0.500000 leaves 294 of 196 patches");
+                      "mae: a mask ratio of -0.500000 leaves 294 of 196 patches; it must leave at least 1 of them");
     CHECK_THROWS_WITH(mae::forward({Image(6, 6, 3)}, Matrix(1, 9), c.w, c.config),
                       "mae: image 0 is 6 x 6 x 3, this model reads 6 x 6 x 2");
     CHECK_THROWS_WITH(mae::forward(c.images, Matrix(2, 8), c.w, c.config),

@@ -76,7 +76,7 @@ TEST_CASE("masked_mean: hidden patches of all images together, not the mean of t
 
 TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something keeps the denominator from 0") {
     CHECK(without_place(error_of([] { masked_mean(Matrix(2, 1), Matrix(1, 2)); })) ==
-          "masked_mean: no patch is hidden, so there is nothing to take a mean of");
+          "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
     CHECK(masked_mean(Matrix(2, 1, 7), Matrix(1, 2), 1e-5f).value()(0, 0) == 0);
     CHECK(without_place(error_of([] { masked_mean(Matrix(3, 1), Matrix(1, 2)); })) ==
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");

@@ -304,8 +304,8 @@ TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 
     // patches 1 and 2: 2 1 2 1 each
     CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) ==
           Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
-    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config), "average_distance: a picture has no visible pixel");
-    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config), "average_distance: no pixel is hidden");
+    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config), "average_distance: a picture has no visible pixel; a smaller mask ratio leaves some");
+    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config), "average_distance: no pixel is hidden; a larger mask ratio hides some");
 }
 
 TEST_CASE("larger units hide pixels farther from what is visible") {

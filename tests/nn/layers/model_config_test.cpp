@@ -1,4 +1,4 @@
-#include "nn/data/model_config.h"
+#include "nn/layers/model_config.h"
 
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
