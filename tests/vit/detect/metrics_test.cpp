@@ -17,6 +17,12 @@ TEST_CASE("average_precision: three detections of two objects, by hand") {
     CHECK(result.average == Approx((51 + 50 * 2.0 / 3) / 101));
 }
 
+TEST_CASE("average_precision: precision is made to fall only: a wrong detection before the right one costs half, by hand") {
+    // Scores 0.9 wrong, 0.8 right, one object: precision 0, 1/2; recall 0, 1. Each recall reads the largest precision from there on, 1/2,
+    // recall 0 too, although the first detection alone reaches it.
+    CHECK(average_precision({{0, 0, 0.9f}, {0, 0, 0.8f}}, {{0.1f}, {0.7f}}, {1}, 0.5f).average == Approx(0.5).epsilon(1e-5));
+}
+
 TEST_CASE("average_precision: a second detection of the same object is wrong, one exactly at the threshold is right") {
     const std::vector<Detection> twice{{0, 0, 0.9f}, {0, 0, 0.8f}};
     CHECK(average_precision(twice, {{0.5f}, {0.9f}}, {1}, 0.5f).correct == std::vector<char>{1, 0});
