@@ -12,7 +12,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/file_kind.h"
-#include "nn/data/photograph.h"
+#include "vit/language/photograph.h"
 #include "nn/data/text.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"

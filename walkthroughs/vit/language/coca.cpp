@@ -11,7 +11,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "nn/data/photograph.h"
+#include "vit/language/photograph.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"
 #include "nn/training/train.h"

@@ -10,7 +10,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "nn/data/photograph.h"
+#include "vit/language/photograph.h"
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
 #include "vit/language/pali.h"

@@ -1,4 +1,4 @@
-#include "nn/data/photograph.h"
+#include "vit/language/photograph.h"
 
 #include <algorithm>
 #include <cmath>
