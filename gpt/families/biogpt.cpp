@@ -11,10 +11,23 @@ namespace biogpt {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.positions > 0,
+            "biogpt: ", config.vocabulary, " tokens, width ", config.width, ", depth ", config.depth, ", inner width ",
+            config.mlp_width, ", ", config.positions, " positions: sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "biogpt: ", config.heads, " heads must divide a width of ",
+            config.width);
+    require(config.position_offset > 0, "biogpt: a position offset of ", config.position_offset,
+            ": padding reads the row before that of the first token, so there must be one");
+    require_eps("biogpt", config.eps);
+}
+
 // Everything between ids and the last norm. Positions are not scaled, so the factor decides how much a word weighs
 // beside its place.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
                   const Weights& w, const Config& config) {
+    check(config);
+    require_depth("biogpt", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const float factor = config.scale_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f;
     Steps steps;
@@ -26,7 +39,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_fits("biogpt", batch);
+    require_texts("biogpt", batch);
     require(batch.length <= config.positions, "biogpt: a text of ", batch.length, " tokens, but there are ", config.positions,
             " positions");
     const std::vector<BlockContext> contexts{{.self = attending(batch, true)}};
@@ -54,16 +67,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.positions > 0,
-            "biogpt: ", config.vocabulary, " tokens, width ", config.width, ", depth ", config.depth, ", inner width ",
-            config.mlp_width, ", ", config.positions, " positions: sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "biogpt: ", config.heads, " heads must divide a width of ",
-            config.width);
-    require(config.position_offset > 0, "biogpt: a position offset of ", config.position_offset,
-            ": padding reads the row before that of the first token, so there must be one");
-}
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);

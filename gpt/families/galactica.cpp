@@ -11,9 +11,22 @@ namespace galactica {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.positions > 0,
+            "galactica: ", config.vocabulary, " tokens, width ", config.width, ", depth ", config.depth, ", inner width ",
+            config.mlp_width, ", ", config.positions, " positions: sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "galactica: ", config.heads, " heads must divide a width of ",
+            config.width);
+    require(config.position_offset > 0, "galactica: a position offset of ", config.position_offset,
+            ": padding reads the row before that of the first token, so there must be one");
+    require_eps("galactica", config.eps);
+}
+
 // Everything between ids and the last norm.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
                   const Weights& w, const Config& config) {
+    check(config);
+    require_depth("galactica", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     Steps steps;
     steps.positions = embed(w.positions, rows);                            // (B*T, E)
@@ -29,7 +42,7 @@ static void check_length(const TokenBatch& batch, const Config& config) {
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_fits("galactica", batch);
+    require_texts("galactica", batch);
     check_length(batch, config);
     const std::vector<BlockContext> contexts{{.self = attending(batch, true)}};
     Steps steps = read(batch.ids, position_rows(batch, config.position_offset), contexts, w, config);
@@ -124,16 +137,6 @@ std::vector<Piece> pieces(std::string_view text) {
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.positions > 0,
-            "galactica: ", config.vocabulary, " tokens, width ", config.width, ", depth ", config.depth, ", inner width ",
-            config.mlp_width, ", ", config.positions, " positions: sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "galactica: ", config.heads, " heads must divide a width of ",
-            config.width);
-    require(config.position_offset > 0, "galactica: a position offset of ", config.position_offset,
-            ": padding reads the row before that of the first token, so there must be one");
-}
 
 // Norms as the paper has them: nothing is learned.
 static void take_gains_away(Weights& w) {

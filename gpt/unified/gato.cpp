@@ -166,6 +166,23 @@ Var embed_images(const std::vector<Image>& images, const Weights& w, const Confi
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.text_tokens > 0 && config.continuous_tokens > 0 && config.discrete_tokens > 0, "gato: ", config.text_tokens,
+            " text tokens, ", config.continuous_tokens, " bins, ", config.discrete_tokens,
+            " discrete values: all must be positive");
+    require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.patch_positions > 0 &&
+                config.observation_places > 0,
+            "gato: width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width, ", ",
+            config.patch_positions, " patch positions, ", config.observation_places, " places: sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "gato: ", config.heads, " heads must divide a width of ",
+            config.width);
+    require(config.patch_size > 0 && config.channels > 0 && config.groups > 0 && config.residual_channels > 0 &&
+                config.residual_channels % config.groups == 0,
+            "gato: patches of side ", config.patch_size, ", ", config.channels, " channels, ", config.groups, " groups of ",
+            config.residual_channels, " residual channels: sizes must be positive, and the groups divide the channels");
+    require_eps("gato", config.eps);
+}
+
 // Streams of all episodes side by side, shorter ones with padding in front: ids, mask, what is a target, what is predicted where.
 static void lay_out(Steps& steps, const std::vector<std::vector<Token>>& streams) {
     const int B = static_cast<int>(streams.size());
@@ -207,6 +224,8 @@ static Var embed_streams(const Steps& steps, const std::vector<std::vector<Token
 
 Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Config& config, Random* random) {
     require(!episodes.empty(), "gato: there is no episode");
+    check(config);
+    require_depth("gato", config.depth, w.blocks);
     Steps steps;
     std::vector<std::vector<Token>> streams;
     for (const Episode& episode : episodes) {
@@ -225,22 +244,6 @@ Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Conf
 Var loss(const Steps& steps) { return cross_entropy(steps.logits, steps.labels); }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.text_tokens > 0 && config.continuous_tokens > 0 && config.discrete_tokens > 0, "gato: ", config.text_tokens,
-            " text tokens, ", config.continuous_tokens, " bins, ", config.discrete_tokens,
-            " discrete values: all must be positive");
-    require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.patch_positions > 0 &&
-                config.observation_places > 0,
-            "gato: width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width, ", ",
-            config.patch_positions, " patch positions, ", config.observation_places, " places: sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "gato: ", config.heads, " heads must divide a width of ",
-            config.width);
-    require(config.patch_size > 0 && config.channels > 0 && config.groups > 0 && config.residual_channels > 0 &&
-                config.residual_channels % config.groups == 0,
-            "gato: patches of side ", config.patch_size, ", ", config.channels, " channels, ", config.groups, " groups of ",
-            config.residual_channels, " residual channels: sizes must be positive, and the groups divide the channels");
-}
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);

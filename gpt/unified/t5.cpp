@@ -34,6 +34,21 @@ std::vector<int> relative_buckets(int queries, int keys, bool both_ways, const C
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.encoder_depth >= 0 && config.decoder_depth >= 0 &&
+                config.mlp_width > 0,
+            "t5: ", config.vocabulary, " tokens, width ", config.width, ", depths ", config.encoder_depth, " and ",
+            config.decoder_depth, ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.heads > 0 && config.head_width > 0, "t5: ", config.heads, " heads of width ", config.head_width,
+            ": both must be positive");
+    require(config.buckets >= 4 && config.max_distance > config.buckets / 2, "t5: ", config.buckets, " buckets up to distance ",
+            config.max_distance, ": there must be at least 4, and half of them fewer than the distance");
+    for (const int token : {config.padding_token, config.end_token, config.start_token})
+        require(token >= 0 && token < config.vocabulary, "t5: special token ", token, " is not one of ", config.vocabulary,
+                " tokens");
+    require_eps("t5", config.eps);
+}
+
 static BlockOptions options_of(const Config& config) {
     return {.heads = config.heads, .eps = config.eps, .activation = config.activation, .norm = NormKind::rms};
 }
@@ -46,7 +61,9 @@ static Attending unscaled(Attending how, const Var& bias = {}) {
 }
 
 EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weights& w, const Config& config) {
-    require_fits("t5", source);
+    require_texts("t5", source);
+    check(config);
+    require_depth("t5: encoder", config.encoder_depth, w.encoder);
     EncoderSteps steps;
     steps.embeddings = embeddings;                                                  // (B*S, E)
     steps.buckets = relative_buckets(source.length, source.length, true, config);   // (S*S)
@@ -60,6 +77,8 @@ EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weigh
 // `self` and its cache differ from block to block when a text is written; bias and source are the same for all.
 static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<BlockContext> contexts, const Var& encoded,
                                 const TokenBatch& source, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("t5: decoder", config.decoder_depth, w.decoder);
     DecoderSteps steps;
     steps.embeddings = embed(w.words, target.ids);                         // (B*T, E)
     steps.buckets = relative_buckets(target.length, keys, false, config);  // (T*keys)
@@ -218,20 +237,6 @@ std::vector<char> random_spans(int length, int hidden, int spans, Random& random
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.encoder_depth >= 0 && config.decoder_depth >= 0 &&
-                config.mlp_width > 0,
-            "t5: ", config.vocabulary, " tokens, width ", config.width, ", depths ", config.encoder_depth, " and ",
-            config.decoder_depth, ", inner width ", config.mlp_width, ": sizes must be positive");
-    require(config.heads > 0 && config.head_width > 0, "t5: ", config.heads, " heads of width ", config.head_width,
-            ": both must be positive");
-    require(config.buckets >= 4 && config.max_distance > config.buckets / 2, "t5: ", config.buckets, " buckets up to distance ",
-            config.max_distance, ": there must be at least 4, and half of them fewer than the distance");
-    for (const int token : {config.padding_token, config.end_token, config.start_token})
-        require(token >= 0 && token < config.vocabulary, "t5: special token ", token, " is not one of ", config.vocabulary,
-                " tokens");
-}
 
 static Linear normal_linear(Random& random, int in, int out, double stddev) {
     return make_linear_without_bias(random, in, out, {.draw = Draw::normal, .stddev = static_cast<float>(stddev)});

@@ -178,6 +178,10 @@ TEST_CASE("biogpt: a config or batch that does not fit is refused, and says why"
     CHECK(without_place(error_of([&] {
               biogpt::forward(make_batch({{1, 11}}), w, config);
           })) == "embed: id 11 is outside a table of 11 rows");
+    odd = config;
+    odd.depth = 3;
+    CHECK_THROWS_WITH(biogpt::forward(equal_batch({1}, 1), w, odd),
+                      "biogpt: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     Memory memory = biogpt::make_memory(config, 1, 20);
     biogpt::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
     CHECK_THROWS_WITH(biogpt::read_on(equal_batch({1}, 1), w, config, memory),

@@ -202,6 +202,10 @@ TEST_CASE("galactica: a config or batch that does not fit is refused, and says w
     CHECK(without_place(error_of([&] {
               galactica::forward(make_batch({{1, 11}}), w, config);
           })) == "embed: id 11 is outside a table of 11 rows");
+    odd = config;
+    odd.depth = 3;
+    CHECK_THROWS_WITH(galactica::forward(equal_batch({1}, 1), w, odd),
+                      "galactica: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     Memory memory = galactica::make_memory(config, 1, 20);
     galactica::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
     CHECK_THROWS_WITH(galactica::read_on(equal_batch({1}, 1), w, config, memory),

@@ -280,6 +280,10 @@ TEST_CASE("gato: an episode or config that does not fit is refused, and says why
                       "gato: patches of side 2, 3 channels, 3 groups of 4 residual channels: sizes must "
                       "be positive, and the groups divide the channels");
     CHECK_THROWS_WITH(gato::forward({}, w, config), "gato: there is no episode");
+    odd = config;
+    odd.depth = 1;
+    CHECK_THROWS_WITH(gato::forward({two_steps}, w, odd),
+                      "gato: the configuration says 1 blocks, the weights hold 2; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(gato::forward({{}}, w, config), "gato: an episode without a time step");
     CHECK_THROWS_WITH(gato::forward({{.text = {{1}, {2}}, .discrete_actions = {{1}}}}, w, config),
                       "gato: an episode has parts of 2 and of 1 time steps");
