@@ -250,13 +250,28 @@ static int blocks_in(const Safetensors& checkpoint, const std::string& prefix, c
     return depth;
 }
 
-static int heads_of(const Safetensors& checkpoint, int width, int head_width) {
-    require(head_width > 0 && width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
-            " do not divide a tower of width ", width);
-    return width / head_width;
+// A setting of one tower, "vision_config" or "text_config".
+static Setting of_tower(const std::string& tower, Setting setting, const std::string& option = "") {
+    for (std::string& key : setting.keys) key = tower + "." + key;
+    setting.what += " (" + tower + ")";
+    setting.option = option;
+    return setting;
 }
 
-Config config_of(const Safetensors& checkpoint, int head_width) {
+// Heads, eps and activation of one tower.
+template <class TowerConfig>
+static void read_further(TowerConfig& config, const ModelConfig& further, const std::string& tower, const std::string& option, bool openai,
+                         const std::string& path) {
+    further.require_agrees(of_tower(tower, settings::width), config.width);
+    const Setting heads = of_tower(tower, settings::heads, option);
+    config.heads = openai ? further.integer(heads, config.width / 64) : further.integer(heads);
+    require(config.heads > 0 && config.width % config.heads == 0, path, ": ", tower, ": ", config.heads, " heads do not divide a width of ",
+            config.width);
+    config.eps = static_cast<float>(further.real(of_tower(tower, settings::eps), 1e-5));
+    config.activation = activation_of_name(further.words(of_tower(tower, settings::activation), "quick_gelu"));
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
     const bool openai = is_openai_layout(checkpoint);
     const std::string patches = openai ? "visual.conv1.weight" : "vision_model.embeddings.patch_embedding.weight";
     const std::string image_positions = openai ? "visual.positional_embedding" : "vision_model.embeddings.position_embedding.weight";
@@ -276,14 +291,15 @@ Config config_of(const Safetensors& checkpoint, int head_width) {
     vision.grid.height = vision.grid.width = side * vision.grid.patch_size;
     vision.depth = blocks_in(checkpoint, image_blocks, expand);
     vision.mlp_width = checkpoint.dimension(image_blocks + "0" + expand, 0);
-    vision.heads = heads_of(checkpoint, vision.width, head_width);
     TextConfig& text = config.text;
     text.vocabulary = checkpoint.dimension(words, 0);
     text.width = checkpoint.dimension(words, 1);
     text.positions = checkpoint.dimension(text_positions, 0);
     text.depth = blocks_in(checkpoint, text_blocks, expand);
     text.mlp_width = checkpoint.dimension(text_blocks + "0" + expand, 0);
-    text.heads = heads_of(checkpoint, text.width, head_width);
+    const ModelConfig further(checkpoint, told);
+    read_further(vision, further, "vision_config", "--image-heads N", openai, checkpoint.path);
+    read_further(text, further, "text_config", "--text-heads N", openai, checkpoint.path);
     config.shared_width = checkpoint.dimension(openai ? "visual.proj" : "visual_projection.weight", openai ? 1 : 0);
     return config;
 }

@@ -15,6 +15,7 @@
 
 #include "nn/data/image.h"
 #include "nn/data/patches.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/text/batch.h"
 
@@ -95,10 +96,12 @@ Parameters openai_parameters(const Weights& w, const Config& config);
 // What published files hold besides: numbers of the positions, and sizes.
 LoadRules load_rules();
 
-// The configuration inferred from a checkpoint's tensor shapes, in either layout. Shapes do not tell the heads: published models
-// have heads of width 64. Nor do they tell the activation: see VisionConfig.
-//   throws  std::invalid_argument with the path
-Config config_of(const Safetensors& checkpoint, int head_width = 64);
+// The configuration of a checkpoint in either layout: sizes from its shapes; heads, eps and activation of both towers from where
+// nn/layers/model_config.h looks for them ("vision_config.num_attention_heads", "text_config.hidden_act", ...). Published code takes
+// eps 1e-5 and the quick form of GELU where a configuration does not say, and for OpenAI's original file, which comes without one,
+// heads of width 64; those of Hugging Face must be told.
+//   throws  std::invalid_argument with the path when it is no CLIP, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
 bool is_openai_layout(const Safetensors& checkpoint);
 
 // --- the model ---

@@ -96,6 +96,9 @@ static const clip::Config tiny{
     .text = {.vocabulary = 11, .positions = 7, .width = 8, .depth = 2, .heads = 2, .mlp_width = 14},
     .shared_width = 6};
 
+// What no shape of a file with these sizes tells.
+static const Told heads_of_tiny{{"vision_config.num_attention_heads", "3"}, {"text_config.num_attention_heads", "2"}};
+
 static clip::Weights tiny_weights() {
     Random random(1);
     return clip::make_weights(tiny, random);
@@ -200,7 +203,7 @@ TEST_CASE("openai_parameters: the original layout holds the same model, with a f
     CHECK(clip::is_openai_layout(checkpoint));
     CHECK(checkpoint.dimension("visual.transformer.resblocks.0.attn.in_proj_weight", 0) == 3 * 12);
     CHECK(checkpoint.dimension("text_projection", 0) == 8);
-    const clip::Config config = clip::config_of(checkpoint, 4);
+    const clip::Config config = clip::config_of(checkpoint, heads_of_tiny);
     CHECK(config.vision.width == 12);
     CHECK(config.vision.heads == 3);
     CHECK(config.text.depth == 2);
@@ -226,7 +229,7 @@ TEST_CASE("load_rules: files of Hugging Face hold position numbers besides, and 
     save(table, path);
     const Safetensors checkpoint(path);
     CHECK(checkpoint.tensors.at("logit_scale").shape.empty());
-    const clip::Config config = clip::config_of(checkpoint, 4);
+    const clip::Config config = clip::config_of(checkpoint, heads_of_tiny);
     CHECK(config.text.mlp_width == 14);
     CHECK(config.vision.mlp_width == 10);
     CHECK(config.text.vocabulary == 11);
@@ -234,7 +237,14 @@ TEST_CASE("load_rules: files of Hugging Face hold position numbers besides, and 
     const clip::Weights other = clip::make_weights(config, random);
     load(clip::parameters(other, config), checkpoint, clip::load_rules());
     CHECK(identical(clip::embed_images(tiny_images(2), other, config).value(), clip::embed_images(tiny_images(2), w, tiny).value()));
-    CHECK_THROWS_WITH(clip::config_of(checkpoint, 5), doctest::Contains("heads of width 5 do not divide a tower of width 12"));
+    Told five = heads_of_tiny;
+    five["vision_config.num_attention_heads"] = "5";
+    CHECK_THROWS_WITH(clip::config_of(checkpoint, five), doctest::Contains("vision_config: 5 heads do not divide a width of 12"));
+    CHECK_THROWS_WITH(clip::config_of(checkpoint), doctest::Contains("nothing says the number of heads (vision_config)"));
+    CHECK(config.vision.activation == Activation::gelu_quick);
+    Told exact = heads_of_tiny;
+    exact["text_config.hidden_act"] = "gelu";
+    CHECK(clip::config_of(checkpoint, exact).text.activation == Activation::gelu);
 }
 
 TEST_CASE("preprocess: the shorter side is fitted, the middle cut out, each channel brought to its mean and deviation") {

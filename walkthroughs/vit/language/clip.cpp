@@ -24,7 +24,7 @@
 #include "walkthroughs/lesson/toys/coloured_shapes.h"
 
 struct Choices {
-    int steps = 1200;
+    int steps = 1200, image_heads = 0, text_heads = 0;
     std::string image, text, weights, vocabulary, merges;
 };
 
@@ -309,7 +309,10 @@ static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("What does a published model see?", "softmax over sentences of exp(s) cos", choices.weights);
     const NoTape evaluation;
     const Safetensors file(choices.weights);
-    const clip::Config config = clip::config_of(file);
+    Told told;
+    if (choices.image_heads > 0) told["vision_config.num_attention_heads"] = text(choices.image_heads);
+    if (choices.text_heads > 0) told["text_config.num_attention_heads"] = text(choices.text_heads);
+    const clip::Config config = clip::config_of(file, told);
     Random random;
     const clip::Weights w = clip::make_weights(config, random);
     load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file, clip::load_rules());
@@ -351,6 +354,8 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("image", choices.image, "a PPM file to score against the sentences");
     options.add("text", choices.text, "sentences, separated by semicolons, of the words that the lesson prints");
+    options.add("image-heads", choices.image_heads, "with --weights: heads of the image tower; 0: what config.json says", 0, 256);
+    options.add("text-heads", choices.text_heads, "with --weights: heads of the text tower; 0: what config.json says", 0, 256);
     options.add("weights", choices.weights, "a published CLIP checkpoint (safetensors): only scores --image against --text");
     options.add("vocab", choices.vocabulary, "its vocab.json");
     options.add("merges", choices.merges, "its merges.txt");
