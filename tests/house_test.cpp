@@ -379,7 +379,7 @@ static std::set<std::string> own_variables_of_makefile() {
 }
 
 static std::string make_in(const std::string& environment, const std::string& words) {
-    return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX " + environment + " make --no-print-directory " + words).output;
+    return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX -u BUILD " + environment + " make --no-print-directory " + words).output;
 }
 
 TEST_CASE("Makefile: variables of its own have the same values whatever the environment says") {
