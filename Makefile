@@ -306,7 +306,7 @@ help:
 	@echo 'make compile_commands.json  make format  make clean'
 	@echo 'BUILD=debug or asan      unoptimised, or checked for errors of memory; CXX=clang++-16  WERROR=1  V=1'
 	@echo 'walkthroughs:'
-	@echo '$(sort $(call stem,$(WALK_SOURCES)))' | fold -s -w 100 | sed 's/^/    /'
+	@echo '$(sort $(call stem,$(WALK_SOURCES)))' | fold -s -w 100 | sed -e 's/ *$$//' -e 's/^/    /'
 
 # ---- which object needs which header: written by the compiler ------------------------------------------------------------------
 -include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp \
