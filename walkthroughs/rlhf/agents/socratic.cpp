@@ -321,7 +321,7 @@ void step_chain(Lesson& lesson, Models& models, socratic::LanguageModel& brain, 
     lesson.why("the last two rows cut one link each. Another picture is as good where it happens to ask for the same: "
                "(1/25 + 16/25) / 2 + (1/16 + 9/16) / 2 = 0.65. If one of these rows equalled the chain, the brain would not be "
                "listening to that link.");
-    lesson.predict("the last two rows after --brain-steps 200");
+    lesson.predict("which part of the rule is still missing after --brain-steps 40, and which rows tell");
     lesson.claim_at_least("the brain, told the truth, is right", told, 0.97);
     lesson.claim_at_least("the chain's actions are right", clear.chain, 0.9);
     lesson.claim_at_least("the chain in fog, less the product of its links", in_fog.chain - product, 0.05);
