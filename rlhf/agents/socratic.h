@@ -1,7 +1,6 @@
 // socratic.h: Socratic models. Models that were never trained together talk to each other in words, and no weight is changed.
 //
-//   paper    Zeng et al., "Socratic Models: Composing Zero-Shot Multimodal Reasoning with Language", 2022, arXiv 2204.00598,
-//            sections 3 and 4
+//   paper    Zeng et al., "Socratic Models: Composing Zero-Shot Multimodal Reasoning with Language", 2022, arXiv 2204.00598
 //   shows    that language can be the interface: eyes and ears choose words, a template makes a prompt of them, a language model
 //            goes on, and the eyes judge what it wrote; every message can be read by a person
 //   symbols  W words of a list   D width of embeddings   m candidates

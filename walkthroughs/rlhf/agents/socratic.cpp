@@ -347,7 +347,7 @@ void step_wording(Lesson& lesson, socratic::LanguageModel& brain) {
 }
 
 void step_check(Lesson& lesson, Models& models, int trials, int seed) {
-    lesson.step("And without a list of words?", "argmax_i cos(e_image, e_text(candidate_i))", "section 4.1");
+    lesson.step("And without a list of words?", "argmax_i cos(e_image, e_text(candidate_i))", "image captioning");
     lesson.say("Nobody tells the brain what there is: it goes on after \"see a\" m times, at temperature 1, "
                "and the eyes choose.");
     Random random(seed + 200);
@@ -375,7 +375,7 @@ void step_check(Lesson& lesson, Models& models, int trials, int seed) {
 }
 
 void step_retrieval(Lesson& lesson, Models& models, int seed) {
-    lesson.step("Which video is meant?", "score = sum over modules of their similarities", "section 4.2");
+    lesson.step("Which video is meant?", "score = sum over modules of their similarities", "video-to-text retrieval");
     Random random(seed + 300);
     const std::vector<Scene> scenes = all_scenes();  // 40 videos, 40 captions: what was seen, and what was heard
     const int N = static_cast<int>(scenes.size());
