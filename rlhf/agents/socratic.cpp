@@ -1,0 +1,211 @@
+#include "rlhf/agents/socratic.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <utility>
+
+#include "nn/autograd/variable.h"
+
+namespace socratic {
+
+// --- words ---
+
+std::string fill(const std::string& pattern, const Said& said) {
+    std::string result;
+    std::size_t from = 0;
+    for (std::size_t open = pattern.find('{'); open != std::string::npos; open = pattern.find('{', from)) {
+        const std::size_t close = pattern.find('}', open);
+        require(close != std::string::npos, "socratic: a slot of the template \"", pattern, "\" is not closed");
+        const std::string slot = pattern.substr(open + 1, close - open - 1);
+        const auto words = said.find(slot);
+        require(words != said.end(), "socratic: nothing was said for the slot {", slot, "} of \"", pattern, "\"");
+        result += pattern.substr(from, open - from) + words->second;
+        from = close + 1;
+    }
+    return result + pattern.substr(from);
+}
+
+static std::vector<std::string> sentences_of(const std::vector<std::string>& words, const std::string& sentence) {
+    std::vector<std::string> sentences;
+    for (const std::string& word : words) sentences.push_back(fill(sentence, {{"", word}}));
+    return sentences;
+}
+
+static std::vector<double> scores_of(const Sense& sense, const std::vector<std::string>& sentences) {
+    const std::vector<double> scores = sense(sentences);
+    require(scores.size() == sentences.size(), "socratic: a sense gave ", scores.size(), " scores to ", sentences.size(),
+            " sentences");
+    return scores;
+}
+
+// --- perceiving ---
+
+static std::vector<int> best_of(const std::vector<double>& scores, int keep) {
+    std::vector<int> order(scores.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
+    order.resize(keep);
+    return order;
+}
+
+Perception perceive(const Sense& sense, const WordList& list) {
+    require(list.keep >= 1 && list.words.size() >= static_cast<std::size_t>(list.keep), "socratic: ", list.keep, " of the ",
+            list.words.size(), " words for {", list.slot, "} are to be kept, it must be at least 1 of them");
+    Perception perception{.scores = scores_of(sense, sentences_of(list.words, list.sentence)), .best = {}, .words = {}};
+    perception.best = best_of(perception.scores, list.keep);
+    for (const int word : perception.best) perception.words.push_back(list.words[word]);
+    return perception;
+}
+
+void say(const WordList& list, const Perception& perception, Said& said) {
+    for (std::size_t k = 0; k < perception.words.size(); ++k) {
+        const std::string slot = list.keep == 1 ? list.slot : list.slot + " " + std::to_string(k + 1);
+        require(said.emplace(slot, perception.words[k]).second, "socratic: two lists speak for the slot {", slot, "}");
+    }
+}
+
+Eyes::Eyes(const clip::Weights& w, const clip::Config& config, Tokenize tokenize)
+    : w(w), config(config), tokenize(std::move(tokenize)) {}
+
+Matrix Eyes::embed(const std::vector<std::string>& sentences) {
+    const NoTape no_tape;
+    std::vector<std::string> fresh;
+    for (const std::string& sentence : sentences)
+        if (!known.count(sentence) && std::find(fresh.begin(), fresh.end(), sentence) == fresh.end()) fresh.push_back(sentence);
+    if (!fresh.empty()) {
+        const Matrix rows = clip::embed_texts(tokenize(fresh), w, config).value();  // (fresh, D)
+        for (int i = 0; i < rows.rows; ++i) known[fresh[i]] = {rows.row(i), rows.row(i) + rows.cols};
+    }
+    Matrix result(static_cast<int>(sentences.size()), config.shared_width);
+    for (int i = 0; i < result.rows; ++i) {
+        const std::vector<float>& row = known.at(sentences[i]);
+        std::copy(row.begin(), row.end(), result.row(i));
+    }
+    return result;
+}
+
+Sense Eyes::look(const Image& image) {
+    const NoTape no_tape;
+    const Matrix seen = clip::embed_images({image}, w, config).value();  // (1, D)
+    return [this, seen](const std::vector<std::string>& sentences) {
+        const Matrix texts = embed(sentences);  // (W, D)
+        std::vector<double> cosines;            // both have length 1
+        for (int i = 0; i < texts.rows; ++i)
+            cosines.push_back(std::inner_product(texts.row(i), texts.row(i) + texts.cols, seen.row(0), 0.0));
+        return cosines;
+    };
+}
+
+// --- guessing and checking ---
+
+Writer::Writer(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
+               std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling, int seed)
+    : weights(w), config(config), ids(std::move(ids)), text(std::move(text)), limits(limits), sampling(sampling), random(seed) {}
+
+std::vector<std::string> Writer::write(const std::string& prompt, int count) {
+    const NoTape no_tape;
+    const std::vector<int> one = ids(prompt);
+    std::vector<int> prompts;
+    for (int c = 0; c < count; ++c) prompts.insert(prompts.end(), one.begin(), one.end());
+    Matrix draws(count, limits.new_tokens);
+    for (std::size_t k = 0; k < draws.size(); ++k) draws[k] = random.uniform();
+    std::vector<std::string> texts;
+    const int length = static_cast<int>(one.size());
+    for (std::vector<int> written : gpt::generate(prompts, length, weights, config, limits, sampling, draws)) {
+        if (!written.empty() && written.back() == limits.end_of_text) written.pop_back();
+        texts.push_back(text(written));
+    }
+    return texts;
+}
+
+double Writer::log_probability(const std::string& prompt, const std::string& continuation) {
+    const NoTape no_tape;
+    return gpt::log_probability(ids(prompt), ids(continuation), weights, config);
+}
+
+static int first_largest(const std::vector<double>& scores) {
+    return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+}
+
+// Each text once, in the order in which they came; one without words says nothing.
+static std::vector<std::string> different(const std::vector<std::string>& texts) {
+    std::vector<std::string> result;
+    std::set<std::string> met;
+    for (const std::string& text : texts)
+        if (!text.empty() && met.insert(text).second) result.push_back(text);
+    return result;
+}
+
+Steps converse(const std::vector<Listening>& senses, const std::string& pattern, LanguageModel& model, int candidates,
+               const Check& check) {
+    require(candidates >= 1, "socratic: ", candidates, " candidates, at least 1 is needed");
+    Steps steps;
+    for (const auto& [sense, list] : senses) {  // perceive
+        steps.perceptions.push_back(perceive(sense, list));
+        say(list, steps.perceptions.back(), steps.said);
+    }
+    steps.prompt = fill(pattern, steps.said);                             // write down
+    steps.candidates = different(model.write(steps.prompt, candidates));  // guess
+    require(!steps.candidates.empty(), "socratic: the language model wrote nothing after \"", steps.prompt, "\"");
+
+    steps.seen.assign(steps.candidates.size(), 0);  // check
+    if (check.sense) steps.seen = scores_of(check.sense, sentences_of(steps.candidates, check.sentence));
+    for (std::size_t i = 0; i < steps.candidates.size(); ++i) {
+        steps.likely.push_back(check.language == 0 ? 0 : model.log_probability(steps.prompt, steps.candidates[i]));
+        steps.scores.push_back(steps.seen[i] + check.language * steps.likely[i]);
+    }
+    steps.chosen = first_largest(steps.scores);
+    return steps;
+}
+
+Choice choose(const std::string& prompt, const std::vector<std::string>& answers, LanguageModel& model) {
+    require(!answers.empty(), "socratic: there is no answer to choose from");
+    Choice choice;
+    for (const std::string& answer : answers) choice.log_probabilities.push_back(model.log_probability(prompt, answer));
+    choice.chosen = first_largest(choice.log_probabilities);
+    return choice;
+}
+
+// --- over time ---
+
+std::string history(const std::vector<Moment>& moments) {
+    std::string lines;
+    int before = -1;
+    for (const Moment& moment : moments) {
+        require(moment.seconds > before, "socratic: a moment at ", moment.seconds, " seconds follows one at ", before);
+        before = moment.seconds;
+        const int rest = moment.seconds % 60;
+        lines += std::to_string(moment.seconds / 60) + (rest < 10 ? ":0" : ":") + std::to_string(rest) + " " + moment.text + "\n";
+    }
+    return lines;
+}
+
+// --- retrieval ---
+
+Matrix retrieval_scores(const std::vector<Matrix>& similarities, const std::vector<double>& weights) {
+    require(!similarities.empty() && similarities.size() == weights.size(), "socratic: ", similarities.size(), " tables and ",
+            weights.size(), " weights, there must be one weight for each table");
+    Matrix sum(similarities[0].rows, similarities[0].cols);
+    for (std::size_t m = 0; m < similarities.size(); ++m) {
+        const Matrix& table = similarities[m];
+        require(table.rows == sum.rows && table.cols == sum.cols, "socratic: tables of similarities ", sum, " and ", table);
+        for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += static_cast<float>(weights[m] * table[k]);
+    }
+    return sum;
+}
+
+double recall_at(int k, const Matrix& scores, const std::vector<int>& own) {
+    require(k >= 1 && k <= scores.cols, "socratic: recall at ", k, " of ", scores.cols, " captions");
+    require(scores.rows > 0 && own.size() == static_cast<std::size_t>(scores.rows), "socratic: ", own.size(), " captions for ",
+            scores.rows, " videos");
+    int found = 0;
+    for (int i = 0; i < scores.rows; ++i) {
+        require(own[i] >= 0 && own[i] < scores.cols, "socratic: there is no caption ", own[i], " among ", scores.cols);
+        const std::vector<int> best = best_of({scores.row(i), scores.row(i) + scores.cols}, k);
+        found += std::find(best.begin(), best.end(), own[i]) != best.end();
+    }
+    return static_cast<double>(found) / scores.rows;
+}
+
+}  // namespace socratic

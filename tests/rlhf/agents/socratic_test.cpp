@@ -1,0 +1,196 @@
+#include "rlhf/agents/socratic.h"
+
+#include <algorithm>
+
+#include "nn/autograd/operations.h"
+#include "nn/data/text.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("socratic");
+
+namespace {
+// Says its prompt again, then "a", "b", "a", ...; finds longer continuations less likely.
+struct Echo : socratic::LanguageModel {
+    std::string heard;
+
+    std::vector<std::string> write(const std::string& prompt, int count) override {
+        heard = prompt;
+        std::vector<std::string> texts{prompt};
+        for (int c = 1; c < count; ++c) texts.push_back(c % 2 == 1 ? "a" : "b");
+        return texts;
+    }
+    double log_probability(const std::string&, const std::string& continuation) override {
+        return -static_cast<double>(continuation.size());
+    }
+};
+}  // namespace
+
+// A sense that knows which sentence is true.
+static socratic::Sense truth(const std::string& sentence) {
+    return [sentence](const std::vector<std::string>& sentences) {
+        std::vector<double> scores;
+        for (const std::string& one : sentences) scores.push_back(one == sentence ? 1 : 0);
+        return scores;
+    };
+}
+
+static socratic::Sense fixed_scores(const std::vector<double>& scores) {
+    return [scores](const std::vector<std::string>&) { return scores; };
+}
+
+TEST_CASE("fill: every slot gets its words; one that nothing was said for is refused") {
+    CHECK(socratic::fill("I see a {object 1}, {object 2}. I am", {{"object 1", "cup"}, {"object 2", "pan"}}) ==
+          "I see a cup, pan. I am");
+    CHECK(socratic::fill("{x}{x}", {{"x", "{y}"}, {"z", "lost"}}) == "{y}{y}");  // words are not read as templates
+    CHECK(socratic::fill("no slot", {}) == "no slot");
+    CHECK_THROWS_WITH(socratic::fill("in a {place}", {{"object", "cup"}}),
+                      "socratic: nothing was said for the slot {place} of \"in a {place}\"");
+    CHECK_THROWS_WITH(socratic::fill("in a {place", {{"place", "x"}}),
+                      "socratic: a slot of the template \"in a {place\" is not closed");
+}
+
+TEST_CASE("perceive: the full sentence is scored, not the bare word") {
+    const socratic::WordList list{.slot = "object", .words = {"cup", "pan", "spoon"}};
+    CHECK(socratic::perceive(truth("a photo of a pan"), list).words == std::vector<std::string>{"pan"});
+    CHECK(socratic::perceive(truth("pan"), list).words == std::vector<std::string>{"cup"});  // no such sentence: the first
+    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), list), "socratic: a sense gave 1 scores to 3 sentences");
+}
+
+TEST_CASE("perceive: the best k of a list, best first, of equal scores the earlier word") {
+    const socratic::WordList list{.slot = "object", .words = {"cup", "pan", "spoon", "jar"}, .keep = 3};
+    const socratic::Perception p = socratic::perceive(fixed_scores({0.1, 0.7, 0.9, 0.7}), list);
+    CHECK(p.best == std::vector<int>{2, 1, 3});
+    socratic::Said said;
+    socratic::say(list, p, said);
+    CHECK(said == socratic::Said{{"object 1", "spoon"}, {"object 2", "pan"}, {"object 3", "jar"}});
+    CHECK_THROWS_WITH(socratic::say(list, p, said), "socratic: two lists speak for the slot {object 1}");
+    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 2}),
+                      "socratic: 2 of the 1 words for {object} are to be kept, it must be at least 1 of them");
+}
+
+TEST_CASE("converse: a language model that repeats its prompt has heard what the senses said, each from its own list") {
+    Echo echo;
+    // the sound's scores are far below the image's: the lists are not compared
+    const std::vector<socratic::Listening> senses{{fixed_scores({5, 9}), {.slot = "place", .words = {"hall", "kitchen"}}},
+                                                  {fixed_scores({-7, -8}), {.slot = "sound", .words = {"rain", "steps"}}}};
+    const socratic::Steps steps = socratic::converse(senses, "I am in a {place}. I hear {sound}.", echo, 1);
+    CHECK(steps.answer() == "I am in a kitchen. I hear rain.");
+    CHECK(echo.heard == steps.prompt);
+    CHECK(steps.perceptions.size() == 2);
+    CHECK_THROWS_WITH(socratic::converse(senses, "{place}", echo, 0), "socratic: 0 candidates, at least 1 is needed");
+}
+
+TEST_CASE("converse: candidates are kept once, and the eyes choose among them") {
+    Echo echo;
+    const socratic::Steps nobody = socratic::converse({}, "go", echo, 5);
+    CHECK(nobody.candidates == std::vector<std::string>{"go", "a", "b"});
+    CHECK(nobody.answer() == "go");  // the first that was written
+    const socratic::Steps seen = socratic::converse({}, "go", echo, 5, {.sense = truth("a photo of a b")});
+    CHECK(seen.answer() == "b");
+    CHECK(seen.seen == std::vector<double>{0, 0, 1});
+    CHECK(seen.likely == std::vector<double>{0, 0, 0});
+    CHECK_THROWS_WITH(socratic::converse({}, "", echo, 1), "socratic: the language model wrote nothing after \"\"");
+}
+
+TEST_CASE("converse: by hand, 0.9 0.5 0.4 seen, -2 -1 -1 likely: the first wins alone, the second with half a language score") {
+    Echo echo;
+    const socratic::Sense eyes = fixed_scores({0.9, 0.5, 0.4});
+    CHECK(socratic::converse({}, "go", echo, 3, {.sense = eyes}).chosen == 0);
+    const socratic::Steps both = socratic::converse({}, "go", echo, 3, {.sense = eyes, .language = 0.5});
+    CHECK(both.chosen == 1);
+    const std::vector<double> by_hand{-0.1, 0, -0.1};
+    for (int i = 0; i < 3; ++i) CHECK(both.scores[i] == Approx(by_hand[i]));
+}
+
+TEST_CASE("choose: the likeliest of given answers") {
+    Echo echo;
+    const socratic::Choice choice = socratic::choose("go", {"slowly", "on", "home", "by"}, echo);
+    CHECK(choice.chosen == 1);
+    CHECK(choice.log_probabilities == std::vector<double>{-6, -2, -4, -2});
+    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: there is no answer to choose from");
+}
+
+TEST_CASE("history: a line a moment, and time goes on") {
+    CHECK(socratic::history({{5, "I see a cup."}, {65, "I hear rain."}, {600, "I am out."}}) ==
+          "0:05 I see a cup.\n1:05 I hear rain.\n10:00 I am out.\n");
+    CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}), "socratic: a moment at 5 seconds follows one at 5");
+}
+
+TEST_CASE("retrieval_scores and recall_at, by hand") {
+    const Matrix a{{0.5f, 0.4f, 0}, {0.5f, 0.2f, 0.1f}}, b{{0, 0.2f, 0}, {0, 0.2f, 0.5f}};
+    CHECK(socratic::recall_at(1, a, {0, 2}) == 0.5);
+    CHECK(socratic::recall_at(2, a, {1, 2}) == 0.5);
+    CHECK(socratic::recall_at(3, a, {1, 2}) == 1);
+    const Matrix sum = socratic::retrieval_scores({a, b}, {1, 2});  // 0.5 0.8 0, 0.5 0.6 1.1
+    CHECK(sum(0, 1) == Approx(0.8));
+    CHECK(sum(1, 2) == Approx(1.1));
+    CHECK(socratic::recall_at(1, sum, {1, 2}) == 1);
+    CHECK_THROWS_WITH(socratic::retrieval_scores({a}, {1, 2}),
+                      "socratic: 1 tables and 2 weights, there must be one weight for each table");
+    CHECK_THROWS_WITH(socratic::retrieval_scores({a, Matrix(1, 3)}, {1, 2}),
+                      "socratic: tables of similarities (2, 3) and (1, 3)");
+    CHECK_THROWS_WITH(socratic::recall_at(4, a, {0, 0}), "socratic: recall at 4 of 3 captions");
+    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: there is no caption 3 among 3");
+}
+
+// --- with real models ---
+
+static std::vector<int> numbers(const std::string& text) {
+    std::vector<int> ids;
+    for (const std::string& part : split(text, ' '))
+        if (!part.empty()) ids.push_back(std::stoi(part));
+    return ids;
+}
+
+static std::string words(const std::vector<int>& ids) {
+    std::string text;
+    for (const int id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
+    return text;
+}
+
+TEST_CASE("Eyes: the cosines are CLIP's, and a sentence is embedded once") {
+    const clip::Config config{
+        .vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                   .width = 8,
+                   .depth = 1,
+                   .heads = 2,
+                   .mlp_width = 16},
+        .text = {.vocabulary = 10, .positions = 4, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16},
+        .shared_width = 6};
+    Random random(3);
+    const clip::Weights w = clip::make_weights(config, random);
+    Image image(4, 4, 3);
+    for (float& pixel : image.pixels) pixel = random.normal();
+    std::vector<std::string> asked;
+    const auto tokenize = [&](const std::vector<std::string>& texts) {
+        asked.insert(asked.end(), texts.begin(), texts.end());
+        std::vector<std::vector<int>> rows;
+        for (const std::string& text : texts) rows.push_back(numbers("8 " + text + " 9"));
+        return make_batch(rows);
+    };
+    socratic::Eyes eyes(w, config, tokenize);
+    const std::vector<std::string> sentences{"1 2", "3 4", "1 2", "5 6"};
+    const std::vector<double> cosines = eyes.look(image)(sentences);
+    CHECK(asked == std::vector<std::string>{"1 2", "3 4", "5 6"});
+    CHECK(eyes.look(image)({"5 6"})[0] == Approx(cosines[3]));
+    CHECK(asked.size() == 3);
+    const Matrix expected =
+        matmul_transposed(clip::embed_images({image}, w, config), clip::embed_texts(tokenize(sentences), w, config)).value();
+    for (int i = 0; i < 4; ++i) CHECK(cosines[i] == Approx(expected(0, i)).epsilon(1e-5));
+}
+
+TEST_CASE("Writer: greedy candidates are one, sampled ones differ; scores are the GPT's; the end of the text is not said") {
+    const gpt::Config config{.vocabulary = 6, .positions = 12, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
+    Random random(1);
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.3f, .embedding_stddev = 0.3f});
+    socratic::Writer greedy(w, config, numbers, words, {.new_tokens = 3}, {.temperature = 0}, 1);
+    CHECK(socratic::converse({}, "1 2", greedy, 8).candidates.size() == 1);
+    CHECK(greedy.write("1 2", 1)[0] == words(gpt::generate_greedily({1, 2}, 2, w, config, {.new_tokens = 3})[0]));
+    socratic::Writer sampled(w, config, numbers, words, {.new_tokens = 3, .end_of_text = 0}, {.temperature = 2}, 1);
+    const socratic::Steps steps = socratic::converse({}, "1 2", sampled, 20, {.language = 1});
+    CHECK(steps.candidates.size() > 5);
+    for (const std::string& candidate : steps.candidates) CHECK(candidate.find('0') == std::string::npos);
+    CHECK(sampled.log_probability("1 2", "3 4") == Approx(gpt::log_probability({1, 2}, {3, 4}, w, config)));
+}
+
+TEST_SUITE_END();
