@@ -16,28 +16,32 @@ namespace unified_io {
 static void check(const Config& config) {
     require(config.vocabulary > 1 && config.image_vocabulary > 0 && config.width > 0 && config.mlp_width > 0 &&
                 config.encoder_depth >= 0 && config.decoder_depth >= 0,
-            "unified_io: ", config.vocabulary, " words, ", config.image_vocabulary, " codes, width ", config.width, ", inner width ",
-            config.mlp_width, ", depths ", config.encoder_depth, " and ", config.decoder_depth, ": sizes must be positive");
+            "unified_io: ", config.vocabulary, " words, ", config.image_vocabulary, " codes, width ", config.width,
+            ", inner width ", config.mlp_width, ", depths ", config.encoder_depth, " and ", config.decoder_depth,
+            ": sizes must be positive");
     require(config.heads > 0 && config.head_width > 0, "unified_io: ", config.heads, " heads of width ", config.head_width,
             ": both must be positive");
     check(config.grid, "unified_io");
     require(config.encoder_text > 0 && config.decoder_text > 0 && config.decoder_codes > 0 && config.decoder_grid > 0,
-            "unified_io: at most ", config.encoder_text, " words are read, ", config.decoder_text, " words and ", config.decoder_codes,
-            " codes in rows of ", config.decoder_grid, " are written: all must be positive");
-    require(config.grid.count() <= config.encoder_patches, "unified_io: ", config.grid.count(), " patches, there are positions for ",
-            config.encoder_patches);
-    require(config.buckets >= 4 && config.max_distance > config.buckets / 2 && config.image_buckets >= 2 &&
-                config.max_image_distance > config.image_buckets / 2,
-            "unified_io: ", config.buckets, " buckets up to distance ", config.max_distance, ", ", config.image_buckets, " up to ",
-            config.max_image_distance, " between patches: half of them must be fewer than the distance");
+            "unified_io: at most ", config.encoder_text, " words are read, ", config.decoder_text, " words and ",
+            config.decoder_codes, " codes in rows of ", config.decoder_grid, " are written: all must be positive");
+    require(config.grid.count() <= config.encoder_patches, "unified_io: ", config.grid.count(),
+            " patches, there are positions for ", config.encoder_patches);
+    require(config.buckets >= 4 && config.max_distance > config.buckets / 2, "unified_io: ", config.buckets,
+            " buckets up to distance ", config.max_distance,
+            ": there must be at least 4, and half of them fewer than the distance");
+    require(config.image_buckets >= 2 && config.max_image_distance > config.image_buckets / 2,
+            "unified_io: ", config.image_buckets, " buckets up to distance ", config.max_image_distance,
+            " between patches: there must be at least 2, and half of them fewer than the distance");
     require_eps("unified_io", config.eps);
     const VaeConfig& vae = config.vae;
     require(vae.resolution > 0 && vae.filters > 0 && !vae.multipliers.empty() && vae.res_blocks >= 0 && vae.code_width > 0,
             "unified_io: pictures of side ", vae.resolution, ", ", vae.filters, " filters, ", vae.multipliers.size(), " levels, ",
             vae.res_blocks, " blocks, codes of width ", vae.code_width, ": sizes must be positive");
     for (const int multiplier : vae.multipliers)
-        require(multiplier > 0 && vae.groups > 0 && vae.filters % vae.groups == 0, "unified_io: ", vae.filters, " times ", multiplier,
-                " filters do not split into ", vae.groups, " groups");
+        require(multiplier > 0 && vae.groups > 0 && vae.filters % vae.groups == 0, "unified_io: ", vae.filters,
+                " filters, times ", multiplier, ", do not split into ", vae.groups, " groups");
+    require_eps("unified_io: pictures", vae.eps);
 }
 
 // --- distances ---
@@ -172,11 +176,11 @@ static EncoderSteps encode(const Source& source, const Matrix& mask, const Weigh
     steps.text = rms_norm(words, half.text_norm, config.eps);                                   // (B*S, E)
     steps.patches = patchify_all(source.images, config.grid, "unified_io");                     // (B*n, P*P*C)
     const Var seen = placed(linear(steps.patches, w.image_projection), slice_rows(places, S, n), 1, half);
-    steps.image = rms_norm(seen, half.image_norm, config.eps);                           // (B*n, E)
-    steps.embeddings = behind_one_another(steps.text, steps.image, B);                   // (B*(S+n), E)
-    steps.positions = rms_norm(places, half.position_norm, config.eps);                  // (S+n, E)
-    steps.relative = relative_bias(half, S, n, config.grid.across(), true, config);      // (H*(S+n), S+n)
-    steps.absolute = absolute_bias(steps.positions, half, config);                       // (H*(S+n), S+n)
+    steps.image = rms_norm(seen, half.image_norm, config.eps);                       // (B*n, E)
+    steps.embeddings = behind_one_another(steps.text, steps.image, B);               // (B*(S+n), E)
+    steps.positions = rms_norm(places, half.position_norm, config.eps);              // (S+n, E)
+    steps.relative = relative_bias(half, S, n, config.grid.across(), true, config);  // (H*(S+n), S+n)
+    steps.absolute = absolute_bias(steps.positions, half, config);                   // (H*(S+n), S+n)
     const BlockContext context{.self = unscaled(attending(rows_with(mask), false), add(steps.relative, steps.absolute))};
     steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);  // (B*(S+n), E)
     steps.output = rms_norm(steps.blocks.output, half.norm, config.eps);               // (B*(S+n), E)
@@ -202,14 +206,15 @@ static std::vector<int> image_inputs(const Target& target, int B, const Config& 
     return shifted(ids, B, start);
 }
 
-static DecoderSteps decode(const Target& target, const Matrix& mask, const Var& encoded, const Matrix& source_mask, const Weights& w,
-                           const Config& config) {
+static DecoderSteps decode(const Target& target, const Matrix& mask, const Var& encoded, const Matrix& source_mask,
+                           const Weights& w, const Config& config) {
     const Half& half = w.decoder;
     const int B = mask.rows, T = static_cast<int>(target.words.size()) / B, m = mask.cols - T;
     const std::vector<int> inputs = target.inputs.empty() ? shifted(target.words, B, 0) : target.inputs;
-    const Var places = positions_of(half, T, m, config.decoder_text);                    // (T+m, E)
+    const Var places = positions_of(half, T, m, config.decoder_text);                     // (T+m, E)
     const Var words = placed(embed(w.words, inputs), slice_rows(places, 0, T), 0, half);  // (B*T, E)
-    const Var codes = placed(embed(w.words, image_inputs(target, B, config)), slice_rows(places, T, m), 1, half);  // (B*m, E)
+    const std::vector<int> image_ids = image_inputs(target, B, config);
+    const Var codes = placed(embed(w.words, image_ids), slice_rows(places, T, m), 1, half);  // (B*m, E)
     DecoderSteps steps;
     steps.embeddings = rms_norm(behind_one_another(words, codes, B), half.text_norm, config.eps);  // (B*(T+m), E)
     steps.positions = rms_norm(places, half.position_norm, config.eps);                            // (T+m, E)
@@ -218,13 +223,13 @@ static DecoderSteps decode(const Target& target, const Matrix& mask, const Var& 
     const BlockContext context{.self = unscaled(attending(rows_with(mask), true), add(steps.relative, steps.absolute)),
                                .source = encoded,
                                .cross = unscaled(attending_to(rows_with(source_mask), mask.cols))};
-    steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);            // (B*(T+m), E)
-    steps.hidden = rms_norm(steps.blocks.output, half.norm, config.eps);                         // (B*(T+m), E)
-    const Var scaled = scale(steps.hidden, 1 / std::sqrt(static_cast<float>(config.width)));     // (B*(T+m), E)
-    const Var text_words = slice_rows(w.words, 0, config.vocabulary);                            // (V, E)
-    const Var image_words = slice_rows(w.words, config.vocabulary, config.image_vocabulary);     // (Vi, E)
-    steps.text_logits = matmul_transposed(part_of_each(scaled, B, 0, T), text_words);            // (B*T, V)
-    steps.image_logits = matmul_transposed(part_of_each(scaled, B, T, m), image_words);          // (B*m, Vi)
+    steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);         // (B*(T+m), E)
+    steps.hidden = rms_norm(steps.blocks.output, half.norm, config.eps);                      // (B*(T+m), E)
+    const Var scaled = scale(steps.hidden, 1 / std::sqrt(static_cast<float>(config.width)));  // (B*(T+m), E)
+    const Var text_words = slice_rows(w.words, 0, config.vocabulary);                         // (V, E)
+    const Var image_words = slice_rows(w.words, config.vocabulary, config.image_vocabulary);  // (Vi, E)
+    steps.text_logits = matmul_transposed(part_of_each(scaled, B, 0, T), text_words);         // (B*T, V)
+    steps.image_logits = matmul_transposed(part_of_each(scaled, B, T, m), image_words);       // (B*m, Vi)
     return steps;
 }
 
@@ -244,16 +249,16 @@ static Matrix mask_of(const std::vector<int>& words, const Matrix& places) {
 static void require_rows(const std::vector<int>& ids, int B, int most, int ids_below, const char* what) {
     const int count = static_cast<int>(ids.size());
     require(count % B == 0 && count / B <= most, "unified_io: ", count, " ", what, " for ", B, " examples of at most ", most);
-    for (const int id : ids)
-        require(id >= 0 && id < ids_below, "unified_io: ", id, " is not one of ", ids_below, " ", what);
+    for (const int id : ids) require(id >= 0 && id < ids_below, "unified_io: ", id, " is not one of ", ids_below, " ", what);
 }
 
 static void check(const Source& source, const Target& target, const Weights& w, const Config& config) {
     check(config);
     require_depth("unified_io: encoder", config.encoder_depth, w.encoder.blocks);
     require_depth("unified_io: decoder", config.decoder_depth, w.decoder.blocks);
-    require(!source.images.empty() && !source.words.empty() && !target.words.empty(), "unified_io: ", source.images.size(), " images, ",
-            source.words.size(), " words of prompts, ", target.words.size(), " of answers: there must be some of each");
+    require(!source.images.empty() && !source.words.empty() && !target.words.empty(), "unified_io: ", source.images.size(),
+            " images, ", source.words.size(), " words of prompts, ", target.words.size(),
+            " of answers: there must be some of each");
     const int B = static_cast<int>(source.images.size());
     require_rows(source.words, B, config.encoder_text, config.vocabulary, "words of prompts");
     require_rows(target.words, B, config.decoder_text, config.vocabulary, "words of answers");
@@ -261,8 +266,8 @@ static void check(const Source& source, const Target& target, const Weights& w, 
     require(target.inputs.empty() || target.inputs.size() == target.words.size(), "unified_io: the decoder reads ",
             target.inputs.size(), " words and writes ", target.words.size());
     require_rows(target.codes, B, config.decoder_codes, config.image_vocabulary, "codes");
-    require(source.patches.empty() || (source.patches.rows == B && source.patches.cols == config.grid.count()), "unified_io: a mask of ",
-            source.patches, " for ", B, " images of ", config.grid.count(), " patches");
+    require(source.patches.empty() || (source.patches.rows == B && source.patches.cols == config.grid.count()),
+            "unified_io: a mask of ", source.patches, " for ", B, " images of ", config.grid.count(), " patches");
 }
 
 Steps forward(const Source& source, const Target& target, const Weights& w, const Config& config) {
@@ -358,7 +363,8 @@ std::array<int, 4> words_of_box(const Box& box, int width, int height, const Pla
     const std::array<float, 4> ordered{box.y1, box.x1, box.y2, box.x2};
     for (std::size_t k = 0; k < 4; ++k) {
         const double part = ordered[k] / side;
-        require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in a picture of ", width, " x ", height);
+        require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in a picture of ", width, " x ",
+                height);
         ids[k] = places.last - places.ordinary - static_cast<int>((places.bins - 1) * part);
     }
     return ids;
@@ -380,8 +386,9 @@ static bool is_place(int id, const Places& places) { return id > places.first_id
 static std::vector<int> places_at(const std::vector<int>& ids, std::size_t& at, int count, const Places& places) {
     std::vector<int> found;
     for (int k = 0; k < count; ++k) {
-        require(at < ids.size() && is_place(ids[at], places), "unified_io: word ", at, " of an answer must be place ", k + 1, " of ", count,
-                at < ids.size() ? ", it is " : ", it has ended", at < ids.size() ? std::to_string(ids[at]) : std::string());
+        const std::string instead = at < ids.size() ? ", it is " + std::to_string(ids[at]) : ", the answer has ended";
+        require(at < ids.size() && is_place(ids[at], places), "unified_io: word ", at, " of an answer must be place ", k + 1,
+                " of ", count, instead);
         found.push_back(ids[at++]);
     }
     return found;
@@ -438,7 +445,7 @@ Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_wor
     return pose;
 }
 
-// Runs of at most `longest` pixels become 0. The published code labels the flattened picture, so that a run goes on in the next row.
+// Runs of at most `longest` pixels become 0. The published code labels the flattened picture: a run goes on in the next row.
 static void remove_short_runs(std::vector<int>& mask, std::size_t longest) {
     for (std::size_t first = 0; first < mask.size();) {
         std::size_t end = first;
@@ -549,7 +556,8 @@ static Vae frozen_vae(Random& random, const Config& config) {
     int channels = vae.filters, side = vae.resolution;
     w.first = frozen_convolution(random, 3, config.grid.channels, channels);
     for (std::size_t l = 0; l < vae.multipliers.size(); ++l) {
-        const bool attends = std::find(vae.attention_sides.begin(), vae.attention_sides.end(), side) != vae.attention_sides.end();
+        const std::vector<int>& sides = vae.attention_sides;
+        const bool attends = std::find(sides.begin(), sides.end(), side) != sides.end();
         Level level;
         for (int k = 0; k < vae.res_blocks; ++k) {
             level.blocks.push_back(frozen_block(random, channels, vae.filters * vae.multipliers[l]));

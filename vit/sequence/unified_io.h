@@ -27,11 +27,11 @@ namespace unified_io {
 
 // The network that turns a picture into codes: a VQ-GAN's encoder and its dictionary.
 struct VaeConfig {
-    int resolution = 256;                         // side of the picture, pixels
-    int filters = 128;                            // channels of level 0
+    int resolution = 256;                            // side of the picture, pixels
+    int filters = 128;                               // channels of level 0
     std::vector<int> multipliers = {1, 1, 2, 2, 4};  // channels of each level, in units of `filters`; each halves the side
-    int res_blocks = 2;                           // at each level
-    std::vector<int> attention_sides = {16};      // levels of this side have an attention behind every block
+    int res_blocks = 2;                              // at each level
+    std::vector<int> attention_sides = {16};         // levels of this side have an attention behind every block
     int code_width = 256;
     int groups = 32;  // of every GroupNorm
     float eps = 1e-6f;
@@ -87,20 +87,20 @@ struct Vae {
     MapAttention middle_attention;
     ResBlock middle2;
     Norm norm;
-    Convolution last;       // 3 x 3
-    Convolution to_code;    // 1 x 1
-    Var codebook;           // (Vi, code width)
+    Convolution last;     // 3 x 3
+    Convolution to_code;  // 1 x 1
+    Var codebook;         // (Vi, code width)
 };
 
 // Encoder or decoder.
 struct Half {
-    Var positions;                            // (longest text + most patches, E)
-    Var segments;                             // (2, E)  row 0 is added to words, row 1 to patches or codes
-    Norm text_norm, image_norm;               // of what goes in; in the decoder one norm for both
-    Norm position_norm;                       // of the positions, before they become queries and keys
-    Linear position_query, position_key;      // (E, H K)
-    Var text_distances;                       // (H, buckets)
-    Var image_distances;                      // (H, 4 image_buckets^2)
+    Var positions;                        // (longest text + most patches, E)
+    Var segments;                         // (2, E)  row 0 is added to words, row 1 to patches or codes
+    Norm text_norm, image_norm;           // of what goes in; in the decoder one norm for both
+    Norm position_norm;                   // of the positions, before they become queries and keys
+    Linear position_query, position_key;  // (E, H K)
+    Var text_distances;                   // (H, buckets)
+    Var image_distances;                  // (H, 4 image_buckets^2)
     std::vector<Block> blocks;
     Norm norm;  // after the last block
 };
@@ -162,13 +162,13 @@ struct Target {
 };
 
 struct EncoderSteps {
-    Matrix patches;    // (B*n, P*P*C)
-    Var text;          // (B*S, E)
-    Var image;         // (B*n, E)
-    Var embeddings;    // (B*(S+n), E)
-    Var positions;     // (S+n, E)  normed
-    Var relative;      // (H*(S+n), S+n)  bias of distances
-    Var absolute;      // (H*(S+n), S+n)  bias of positions
+    Matrix patches;  // (B*n, P*P*C)
+    Var text;        // (B*S, E)
+    Var image;       // (B*n, E)
+    Var embeddings;  // (B*(S+n), E)
+    Var positions;   // (S+n, E)  normed
+    Var relative;    // (H*(S+n), S+n)  bias of distances
+    Var absolute;    // (H*(S+n), S+n)  bias of positions
     StackSteps blocks;
     Var output;  // (B*(S+n), E)  RMSNorm of the last block
 };
@@ -205,8 +205,8 @@ Losses losses(const Steps& steps, const Target& target);
 
 // How places stand in the vocabulary of words. A sentinel k is last - k: sentinels count down. The first of them are ordinary.
 struct Places {
-    int last = 33099;      // sentinel 0
-    int ordinary = 100;    // sentinels before the one of bin 0
+    int last = 33099;    // sentinel 0
+    int ordinary = 100;  // sentinels before the one of bin 0
     int bins = 1000;
     int first_id = 32000;  // the ids above it count as places when an answer is read: the last bin's own id does not
     int end_token = 1;
@@ -234,16 +234,17 @@ std::vector<FoundBox> boxes_of(const std::vector<int>& answer, int width, int he
 inline constexpr int joints = 17;
 
 struct Pose {
-    bool found = false;            // not all joints are unlabelled
-    bool invalid = false;          // some joints were not written
-    std::vector<float> x, y;       // 17, pixels; unlabelled ones stand at the mean of the others
-    std::vector<int> labels;       // 17: 0 unlabelled, 1 occluded, 2 visible
+    bool found = false;       // not all joints are unlabelled
+    bool invalid = false;     // some joints were not written
+    std::vector<float> x, y;  // 17, pixels; unlabelled ones stand at the mean of the others
+    std::vector<int> labels;  // 17: 0 unlabelled, 1 occluded, 2 visible
 };
 
 // The joints of an answer: place, place, word of the label, 17 times.
 //   label_words  ids of the words of labels 0, 1 and 2 ("1", "2", "3")
 //   throws       std::invalid_argument for an answer of another form, or another label
-Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_words, int width, int height, const Places& places = {});
+Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_words, int width, int height,
+             const Places& places = {});
 
 // The objects of a segmentation that was written as a picture: white or gray, red, green, blue.
 //   picture  (h, w, 3) of 0 ... 255
