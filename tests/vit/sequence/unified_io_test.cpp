@@ -1,0 +1,457 @@
+#include "vit/sequence/unified_io.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "tests/fixture_views.h"
+#include "tests/golden.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("unified_io");
+
+// "1,2,4"
+static std::vector<int> whole_numbers(const std::string& text) {
+    std::istringstream parts(text);
+    std::vector<int> numbers;
+    for (std::string part; std::getline(parts, part, ',');)
+        if (!part.empty()) numbers.push_back(std::stoi(part));
+    return numbers;
+}
+
+static unified_io::Config config_of_fixture(const Golden& golden) {
+    const Safetensors& file = golden.file;
+    CHECK(file.metadata_text("mlp_activations") == "gelu(tanh),linear");
+    CHECK(file.metadata_int("num_seg_emb") == 2);
+    CHECK(golden.flag("logits_via_embedding"));
+    return {.vocabulary = file.metadata_int("vocab_size"),
+            .image_vocabulary = file.metadata_int("image_vocab_size"),
+            .grid = {.height = file.metadata_int("image_height"),
+                     .width = file.metadata_int("image_width"),
+                     .patch_size = file.metadata_int("image_patch_size"),
+                     .channels = dimensions_of(golden, "input.image").at(1)},
+            .width = file.metadata_int("emb_dim"),
+            .heads = file.metadata_int("num_heads"),
+            .head_width = file.metadata_int("head_dim"),
+            .mlp_width = file.metadata_int("mlp_dim"),
+            .encoder_depth = file.metadata_int("num_encoder_layers"),
+            .decoder_depth = file.metadata_int("num_decoder_layers"),
+            .encoder_text = file.metadata_int("encoder_max_text_length"),
+            .encoder_patches = file.metadata_int("encoder_max_image_length"),
+            .decoder_text = file.metadata_int("decoder_max_text_length"),
+            .decoder_codes = file.metadata_int("decoder_max_image_length"),
+            .decoder_grid = file.metadata_int("decoder_img_width"),
+            .buckets = file.metadata_int("num_buckets"),
+            .max_distance = file.metadata_int("max_distance"),
+            .image_buckets = file.metadata_int("img_num_buckets"),
+            .max_image_distance = file.metadata_int("img_max_distance"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
+            .vae = {.resolution = file.metadata_int("vae_resolution"),
+                    .filters = file.metadata_int("vae_ch"),
+                    .multipliers = whole_numbers(file.metadata_text("vae_ch_mult")),
+                    .res_blocks = file.metadata_int("vae_num_res_blocks"),
+                    .attention_sides = whole_numbers(file.metadata_text("vae_attn_resolutions")),
+                    .code_width = file.metadata_int("vae_embed_dim"),
+                    .groups = file.metadata_int("vae_num_groups")}};
+}
+
+// The fixture keeps the same bias for every example of the batch.
+static Matrix repeated(const Matrix& m, int times) { return concat_rows(std::vector<Var>(times, Var(m))).value(); }
+
+static void check_buckets(const Golden& golden, const unified_io::Config& config) {
+    std::vector<int> both_ways, causal, image;
+    for (int offset = -160; offset <= 160; offset += 4) {
+        both_ways.push_back(unified_io::text_bucket(offset, true, config));
+        causal.push_back(unified_io::text_bucket(offset, false, config));
+    }
+    for (int dy = -23; dy <= 23; dy += 2)
+        for (int dx = -23; dx <= 23; dx += 2) image.push_back(unified_io::image_bucket(dx, dy, config));
+    golden.check_integers("relpos_bucket_text_bidirectional", both_ways);
+    golden.check_integers("relpos_bucket_text_causal", causal);
+    golden.check_integers("relpos_bucket_image", image);
+}
+
+static unified_io::Places places_of_fixture(const Golden& golden) {
+    const int bins = golden.file.metadata_int("num_detection_bin"), first = golden.file.metadata_int("bin_start");
+    const int last = golden.file.metadata_int("token_vocab") - 1;
+    return {.last = last, .ordinary = last + 1 - first - bins, .bins = bins, .first_id = first};
+}
+
+static void check_boxes(const Golden& golden, int width, int height, const unified_io::Places& places) {
+    const Matrix boxes = golden.input("boxes_xyxy");  // (n, 4)
+    std::vector<int> ids, extra, lengths;
+    for (int k = 0; k < boxes.rows; ++k) {
+        const unified_io::Box box{.x1 = boxes(k, 0), .y1 = boxes(k, 1), .x2 = boxes(k, 2), .y2 = boxes(k, 3)};
+        for (const int id : unified_io::words_of_box(box, width, height, places)) {
+            ids.push_back(id);
+            extra.push_back(places.last - id);
+        }
+    }
+    golden.check_integers("box_token_ids", ids);
+    golden.check_integers("box_extra_ids", extra);
+    const auto found = unified_io::boxes_of(golden.integers("input.box_sequence"), width, height, places);
+    Matrix decoded(static_cast<int>(found.size()), 4);
+    for (std::size_t k = 0; k < found.size(); ++k) {
+        const unified_io::Box& box = found[k].box;
+        const std::vector<float> corners{box.x1, box.y1, box.x2, box.y2};
+        std::copy(corners.begin(), corners.end(), decoded.row(static_cast<int>(k)));
+        lengths.push_back(static_cast<int>(found[k].label.size()));
+    }
+    golden.check("box_decoded_xyxy", decoded);
+    golden.check_integers("box_label_lengths", lengths);
+}
+
+static void check_pose(const Golden& golden, int width, int height, const unified_io::Places& places) {
+    std::array<int, 3> words{};
+    std::istringstream parts(golden.file.metadata_text("keypoint_label_ids"));  // "300=1,301=2,302=3"
+    for (std::string part; std::getline(parts, part, ',');)
+        words.at(std::stoi(part.substr(part.find('=') + 1)) - 1) = std::stoi(part);
+    const unified_io::Pose pose = unified_io::pose_of(golden.integers("input.keypoint_sequence"), words, width, height, places);
+    Matrix xy(unified_io::joints, 2);
+    for (int k = 0; k < unified_io::joints; ++k) {
+        xy(k, 0) = pose.x[k];
+        xy(k, 1) = pose.y[k];
+    }
+    CHECK(pose.found);
+    golden.check("keypoints_xy", xy);
+    golden.check_integers("keypoint_labels", pose.labels);
+    golden.check_integers("keypoints_invalid", {pose.invalid ? 1 : 0});
+}
+
+static void check_masks(const Golden& golden) {
+    const std::vector<int> size = dimensions_of(golden, "input.segmentation_image");  // (h, w, 3)
+    const Matrix numbers = numbers_of(golden, "input.segmentation_image");
+    Image picture(size.at(0), size.at(1), size.at(2));
+    std::copy(numbers.begin(), numbers.end(), picture.pixels.begin());
+    std::vector<int> all;
+    for (const std::vector<int>& mask : unified_io::masks_of(picture)) all.insert(all.end(), mask.begin(), mask.end());
+    golden.check_integers("segmentation_masks", all);
+}
+
+TEST_CASE("unified_io: every step, the loss, every gradient and what answers mean equal the published implementation's") {
+    for (const std::string& path : golden_files("unified_io")) {
+        Golden golden(path);
+        const unified_io::Config config = config_of_fixture(golden);
+        for (int l = 0; l < config.decoder_depth; ++l)
+            golden.allow_of_row("expected.decoder.layer_" + std::to_string(l) + ".output", 1e-6f,
+                                "small elements of a row are differences of large ones");
+        Random random;
+        const unified_io::Weights w = unified_io::make_weights(config, random);
+        const Parameters parameters = unified_io::parameters(w, config);
+        golden.load_weights(parameters, unified_io::load_rules());
+
+        const unified_io::Source source{.words = golden.integers("input.text_encoder_inputs"),
+                                        .images = images_of(golden, "input.image"),
+                                        .patches = numbers_of(golden, "input.image_encoder_mask")};
+        unified_io::Target target{.words = golden.integers("input.text_decoder_targets"),
+                                  .inputs = golden.integers("input.text_decoder_inputs")};
+        const bool writes_image = golden.flag("generates_image");
+        if (writes_image) {
+            const auto codes = unified_io::codes_of(images_of(golden, "input.target_image"), w, config);
+            golden.check("vae.encoder", codes.encoded.pixels.value());
+            golden.check("vae.quant_conv", codes.raw.pixels.value());
+            golden.check_integers("image_tokens", codes.ids);
+            target.codes = codes.ids;
+            std::vector<int> ids;
+            for (const int code : codes.ids) ids.push_back(code + config.vocabulary);
+            golden.check_integers("image_target_ids", ids);
+        }
+
+        const Tape tape;
+        const unified_io::Steps steps = unified_io::forward(source, target, w, config);
+        const unified_io::Losses losses = unified_io::losses(steps, target);
+
+        const int B = static_cast<int>(source.images.size());
+        const int S = static_cast<int>(source.words.size()) / B, T = static_cast<int>(target.words.size()) / B;
+        const unified_io::EncoderSteps& encoder = steps.encoder;
+        const Matrix text_there = slice_cols(steps.source_mask, 0, S);
+        golden.check("image_patches", encoder.patches);
+        check_tokens(golden, "encoder.text_embeddings", encoder.text.value(), text_there);
+        golden.check("encoder.image_embeddings", encoder.image.value());
+        golden.check("encoder.position_embedding", repeated(encoder.positions.value(), B));
+        golden.check("encoder.relpos_bias", repeated(encoder.relative.value(), B));
+        golden.check("encoder.abs_pos_bias", repeated(encoder.absolute.value(), B));
+        REQUIRE(static_cast<int>(encoder.blocks.blocks.size()) == config.encoder_depth);
+        for (int l = 0; l < config.encoder_depth; ++l) {
+            const std::string layer = "encoder.layer_" + std::to_string(l) + ".";
+            const BlockSteps& block = encoder.blocks.blocks[l];
+            check_tokens(golden, layer + "attention_probs", block.attention.weights.value(), steps.source_mask);
+            check_tokens(golden, layer + "output", block.output.value(), steps.source_mask);
+        }
+        check_tokens(golden, "encoder.output", encoder.output.value(), steps.source_mask);
+
+        const unified_io::DecoderSteps& decoder = steps.decoder;
+        golden.check("decoder.embeddings", decoder.embeddings.value());
+        golden.check("decoder.relpos_bias", decoder.relative.value());
+        REQUIRE(static_cast<int>(decoder.blocks.blocks.size()) == config.decoder_depth);
+        for (int l = 0; l < config.decoder_depth; ++l) {
+            const std::string layer = "decoder.layer_" + std::to_string(l) + ".";
+            const BlockSteps& block = decoder.blocks.blocks[l];
+            check_tokens(golden, layer + "self_probs", block.attention.weights.value(), steps.target_mask);
+            check_tokens(golden, layer + "cross_probs", block.cross.weights.value(), steps.target_mask);
+            check_tokens(golden, layer + "output", block.output.value(), steps.target_mask);
+        }
+        check_tokens(golden, "decoder.output", decoder.hidden.value(), steps.target_mask);
+        check_tokens(golden, "text_logits", decoder.text_logits.value(), slice_cols(steps.target_mask, 0, T));
+        if (golden.has("expected.image_logits"))
+            check_tokens(golden, "image_logits", decoder.image_logits.value(),
+                         slice_cols(steps.target_mask, T, steps.target_mask.cols - T));
+        golden.check("text_losses", reshape(losses.text.value(), B, T));
+        if (writes_image) golden.check("image_losses", reshape(losses.image.value(), B, losses.image.rows() / B));
+        golden.check("loss", losses.total.value());
+        backward(losses.total);
+        check_gradients(parameters, golden);
+
+        check_buckets(golden, config);
+        const int width = golden.file.metadata_int("token_image_width"), height = golden.file.metadata_int("token_image_height");
+        const unified_io::Places places = places_of_fixture(golden);
+        check_boxes(golden, width, height, places);
+        check_pose(golden, width, height, places);
+        check_masks(golden);
+        golden.check_all_used();
+    }
+}
+
+// --- worked numbers ---
+
+TEST_CASE("text_bucket, image_bucket: a distance of 2 across is not one of 2 down, and not one of -2 across") {
+    const unified_io::Config config;
+    CHECK(unified_io::text_bucket(-3, true, config) == 3);
+    CHECK(unified_io::text_bucket(3, true, config) == 16 + 3);
+    CHECK(unified_io::text_bucket(3, false, config) == 0);
+    CHECK(unified_io::text_bucket(-500, false, config) == 31);
+    CHECK(unified_io::image_bucket(0, 0, config) == 0);
+    CHECK(unified_io::image_bucket(2, 0, config) == 128 + 2);
+    CHECK(unified_io::image_bucket(-2, 0, config) == 64 + 2);
+    CHECK(unified_io::image_bucket(0, 2, config) == 192 + 16);
+    CHECK(unified_io::image_bucket(0, -2, config) == 16);
+    // ln(10 / 4) / ln(5) * 4 = 2.28; everything from 20 on, and what comes near to it, is 7
+    CHECK(unified_io::image_bucket(10, 1, config) == 192 + 8 + 6);
+    CHECK(unified_io::image_bucket(-100, -19, config) == 7 + 8 * 7);
+}
+
+TEST_CASE("words_of_box, coordinate_of: y comes first, the longer side measures both, and reading adds one bin") {
+    // side 200: y1 = 20 is bin 99, x1 = 50 bin 249, y2 = 100 bin 499, x2 = 200 bin 999
+    const std::array<int, 4> ids = unified_io::words_of_box({.x1 = 50, .y1 = 20, .x2 = 200, .y2 = 100}, 200, 100);
+    CHECK(ids == std::array<int, 4>{32999 - 99, 32999 - 249, 32999 - 499, 32999 - 999});
+    CHECK(unified_io::coordinate_of(ids[0], 200, 100) == doctest::Approx(100 * 0.2));
+    CHECK(unified_io::coordinate_of(ids[3], 200, 100) == doctest::Approx(200));
+    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
+                      "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4");
+}
+
+TEST_CASE("boxes_of: four places and a label, again and again, up to the end; the last bin is not accepted") {
+    const std::vector<int> answer{32999, 32899, 32799, 32699, 400, 401, 32001, 32002, 32003, 32004, 7, 1, 5};
+    const auto boxes = unified_io::boxes_of(answer, 1000, 500);
+    REQUIRE(boxes.size() == 2);
+    CHECK(boxes[0].box.y1 == doctest::Approx(1));
+    CHECK(boxes[0].box.x1 == doctest::Approx(101));
+    CHECK(boxes[0].box.y2 == doctest::Approx(201));
+    CHECK(boxes[0].box.x2 == doctest::Approx(301));
+    CHECK(boxes[0].label == std::vector<int>{400, 401});
+    CHECK(boxes[1].label == std::vector<int>{7});
+    CHECK(unified_io::boxes_of({1}, 10, 10).empty());
+    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32000, 400, 1}, 10, 10),
+                      "unified_io: word 3 of an answer must be place 4 of 4, it is 32000");
+    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 1}, 10, 10),
+                      "unified_io: word 1 of an answer must be place 2 of 4, the answer has ended");
+    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 1}, 10, 10),
+                      "unified_io: a box without a label ends at word 4");
+    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10), "unified_io: 0 in the label of a box");
+}
+
+TEST_CASE("pose_of: unlabelled and missing joints stand at the mean of the others") {
+    // two joints that are seen, at (x, y) = (20, 10) and (40, 30), one that is not
+    const std::vector<int> answer{32990, 32980, 303, 32970, 32960, 302, 32500, 32500, 301, 1};
+    const std::array<int, 3> words{301, 302, 303};
+    const unified_io::Pose pose = unified_io::pose_of(answer, words, 1000, 1000);
+    CHECK(pose.found);
+    CHECK(pose.invalid);
+    CHECK(pose.labels[0] == 2);
+    CHECK(pose.labels[1] == 1);
+    CHECK(pose.x[0] == doctest::Approx(20));
+    CHECK(pose.y[1] == doctest::Approx(30));
+    for (int k = 2; k < unified_io::joints; ++k) {
+        CHECK(pose.labels[k] == 0);
+        CHECK(pose.x[k] == doctest::Approx(30));
+        CHECK(pose.y[k] == doctest::Approx(20));
+    }
+    CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, words, 1000, 1000).found);
+    CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, words, 1000, 1000),
+                      "unified_io: word 2 of a pose is not a joint's label");
+}
+
+TEST_CASE("masks_of: a run goes on in the next row, and short runs are no object") {
+    Image picture(3, 8, 3);
+    const auto paint = [&](int pixel, std::vector<float> rgb) { std::copy(rgb.begin(), rgb.end(), &picture.pixels[3 * pixel]); };
+    for (int k = 2; k < 13; ++k) paint(k, {0, 255, 0});   // 11 pixels, over the end of a row
+    for (int k = 14; k < 24; ++k) paint(k, {255, 0, 0});  // 10 pixels
+    const std::vector<std::vector<int>> masks = unified_io::masks_of(picture);
+    REQUIRE(masks.size() == 1);
+    for (int k = 0; k < 24; ++k) CHECK(masks[0][k] == (k >= 2 && k < 13));
+    // |c - mean| is 45 + 22.5 + 22.5 < 100, so this is gray, and 45 > 40, so it is red as well
+    for (int k = 0; k < 24; ++k) paint(k, {145, 77.5f, 77.5f});
+    CHECK(unified_io::masks_of(picture).size() == 2);
+    CHECK_THROWS_WITH(unified_io::masks_of(Image(2, 2, 1)),
+                      "unified_io: masks are read from three colours, this picture is 2 x 2 x 1");
+}
+
+// --- properties ---
+
+// All sizes differ: V = 13, Vi = 7, 2 x 3 patches, E = 10, 3 heads of 4.
+static unified_io::Config tiny_config() {
+    return {.vocabulary = 13,
+            .image_vocabulary = 7,
+            .grid = {.height = 4, .width = 6, .patch_size = 2},
+            .width = 10,
+            .heads = 3,
+            .head_width = 4,
+            .mlp_width = 9,
+            .encoder_depth = 2,
+            .decoder_depth = 1,
+            .encoder_text = 5,
+            .encoder_patches = 8,
+            .decoder_text = 4,
+            .decoder_codes = 6,
+            .decoder_grid = 2,
+            .buckets = 8,
+            .max_distance = 16,
+            .image_buckets = 4,
+            .max_image_distance = 6,
+            .vae = {.resolution = 4,
+                    .filters = 4,
+                    .multipliers = {1, 2},
+                    .res_blocks = 1,
+                    .attention_sides = {2},
+                    .code_width = 3,
+                    .groups = 2}};
+}
+
+static unified_io::Weights tiny_weights(const unified_io::Config& config) {
+    Random random(1);
+    return unified_io::make_weights(config, random);
+}
+
+static Image noise(int height, int width, unsigned seed) {
+    Random random(seed);
+    Image image(height, width, 3);
+    const Matrix numbers = uniform_matrix(random, 1, static_cast<int>(image.pixels.size()), -1, 1);
+    std::copy(numbers.begin(), numbers.end(), image.pixels.begin());
+    return image;
+}
+
+static unified_io::Source two_sources() { return {.words = {4, 5, 1, 6, 1, 0}, .images = {noise(4, 6, 2), noise(4, 6, 3)}}; }
+static const unified_io::Target two_targets{.words = {7, 8, 1, 9, 1, 0}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
+
+TEST_CASE("unified_io: what is hidden has no influence, and examples do not see each other") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    const auto image_logits = [&](const unified_io::Source& source, const unified_io::Target& target) {
+        return unified_io::forward(source, target, w, config).decoder.image_logits.value();
+    };
+    const Matrix both = image_logits(two_sources(), two_targets);  // (2*4, Vi)
+    unified_io::Source other = two_sources();
+    other.images[0] = noise(4, 6, 9);
+    const Matrix changed = image_logits(other, two_targets);
+    CHECK(difference(slice_rows(changed, 0, 1), slice_rows(both, 0, 1)) != "");
+    CHECK(identical(slice_rows(changed, 4, 4), slice_rows(both, 4, 4)));
+
+    unified_io::Target later = two_targets;
+    later.codes[2] = 6;  // the third code is read by the fourth row
+    const Matrix after = image_logits(two_sources(), later);
+    CHECK(identical(slice_rows(after, 0, 3), slice_rows(both, 0, 3)));
+    CHECK(difference(slice_rows(after, 3, 1), slice_rows(both, 3, 1)) != "");
+
+    unified_io::Target padded = two_targets;
+    padded.inputs = {0, 7, 8, 0, 9, 12};  // the last stands where the target is padding
+    const Matrix same = image_logits(two_sources(), padded);
+    CHECK(identical(same, both));
+
+    other = two_sources();
+    other.patches = Matrix(2, 6, 1);
+    other.patches(1, 5) = 0;
+    const Matrix masked = image_logits(other, two_targets);
+    for (int c = 0; c < 3; ++c) other.images[1](3, 5, c) = 5;
+    CHECK(identical(image_logits(other, two_targets), masked));
+}
+
+TEST_CASE("unified_io: without an image the loss is that of the words, and codes are words of their own") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    const unified_io::Target words{.words = two_targets.words};
+    const unified_io::Steps with = unified_io::forward(two_sources(), two_targets, w, config);
+    const unified_io::Steps without = unified_io::forward(two_sources(), words, w, config);
+    CHECK(with.decoder.text_logits.cols() == 13);
+    CHECK(with.decoder.image_logits.cols() == 7);
+    const Matrix a = with.decoder.text_logits.value(), b = without.decoder.text_logits.value();
+    check_close("words do not see the image that comes after them", slice_rows(a, 0, 5), slice_rows(b, 0, 5));
+    const unified_io::Losses of_words = unified_io::losses(without, words);
+    const Matrix each = of_words.text.value();
+    CHECK(each(5, 0) == 0);
+    CHECK(of_words.total.value()(0, 0) == doctest::Approx((each[0] + each[1] + each[2] + each[3] + each[4]) / 5));
+    CHECK_FALSE(of_words.image);
+}
+
+TEST_CASE("codes_of: a picture's codes do not depend on the others, and nothing is written on a tape") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    const Tape tape;
+    const unified_io::CodeSteps both = unified_io::codes_of({noise(4, 4, 5), noise(4, 4, 6)}, w, config);
+    const unified_io::CodeSteps second = unified_io::codes_of({noise(4, 4, 6)}, w, config);
+    CHECK(tape.operations.empty());
+    REQUIRE(both.ids.size() == 8);
+    CHECK(std::equal(second.ids.begin(), second.ids.end(), both.ids.begin() + 4));
+    check_close("raw", slice_rows(both.raw.pixels.value(), 4, 4), second.raw.pixels.value());
+    CHECK_THROWS_WITH(unified_io::codes_of({noise(6, 4, 5)}, w, config),
+                      "unified_io: 1 image of 6 x 4 with 3 channels, codes are made of side 4 with 3");
+}
+
+TEST_CASE("unified_io: what does not fit is refused at the door") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    const auto refused = [&](const unified_io::Source& source, const unified_io::Target& target) {
+        return [&] { unified_io::forward(source, target, w, config); };
+    };
+    unified_io::Source source = two_sources();
+    unified_io::Target target = two_targets;
+    source.words[0] = 13;
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 words of prompts");
+    source.words = std::vector<int>(12, 1);
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 12 words of prompts for 2 examples of at most 5");
+    source = two_sources();
+    source.patches = Matrix(2, 5, 1);
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches");
+    source = two_sources();
+    target.codes[0] = 7;
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 7 is not one of 7 codes");
+    target.codes = {1, 2, 3};
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples of at most 6");
+    target = two_targets;
+    target.inputs = {0, 7};
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: the decoder reads 2 words and writes 6");
+    target = {.words = {0, 0}};
+    CHECK_THROWS_WITH(unified_io::losses(unified_io::forward(source, target, w, config), target),
+                      "unified_io: no word and no code is asked for");
+
+    Random random;
+    unified_io::Config bad = config;
+    bad.heads = 0;
+    CHECK_THROWS_WITH(unified_io::make_weights(bad, random), "unified_io: 0 heads of width 4: both must be positive");
+    bad = config;
+    bad.encoder_patches = 5;
+    CHECK_THROWS_WITH(unified_io::make_weights(bad, random), "unified_io: 6 patches, there are positions for 5");
+    bad = config;
+    bad.vae.groups = 3;
+    CHECK_THROWS_WITH(unified_io::make_weights(bad, random), "unified_io: 4 filters, times 1, do not split into 3 groups");
+    bad = config;
+    bad.encoder_depth = 3;
+    CHECK_THROWS(unified_io::forward(source, two_targets, w, bad));
+    bad = config;
+    bad.max_distance = 4;
+    CHECK_THROWS_WITH(
+        unified_io::make_weights(bad, random),
+        "unified_io: 8 buckets up to distance 4: there must be at least 4, and half of them fewer than the distance");
+}
+
+TEST_SUITE_END();
