@@ -1,8 +1,8 @@
 // activation_patching.cpp: an induction circuit, found by its causes.
 //
 //   papers   Meng et al. (ROME), 2022, arXiv 2202.05262; Wang et al. (IOI), 2022, arXiv 2211.00593; sweeps as in TransformerLens
-//   shows    how the one fact in which two texts differ travels through a GPT of two blocks: from a symbol to the one behind it, and
-//            from there to the last token, each by one attention
+//   shows    how the one fact in which two texts differ travels through a GPT of two blocks: from a symbol to the one behind it,
+//            and from there to the last token, each by one attention
 //   symbols  r_l stream before block l   T tokens   d logit(right) - logit(wrong) at the last token
 //   before   logit_lens.cpp
 #include <algorithm>
@@ -86,9 +86,11 @@ static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
                   "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
                       letters(e.corrupted_run.ids, toy::shown, toy::length)});
     lesson.say("Symbols ", other, " and ", query, " have changed places, so another symbol stands behind the last token. Over ",
-               e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2), " in the clean runs and ",
+               e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2), " in the clean "
+                                                    "runs and ",
                fixed(e.metric.corrupted, 2), " in the corrupted ones.");
-    lesson.why("the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it restores "
+    lesson.why("the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
+               "restores "
                "the whole answer.");
     lesson.predict("where the fact is found before block 1: at the symbols that were swapped, or beside them?");
 }
@@ -109,7 +111,8 @@ static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
     }
     lesson.table(rows);
     lesson.say("Tokens that are not in the table restore less than 0.005 everywhere.");
-    lesson.why("each swapped symbol holds a part of the fact before block 0. Before block 1 the fact stands one place further right, "
+    lesson.why("each swapped symbol holds a part of the fact before block 0. Before block 1 the fact stands one place "
+               "further right, "
                "and after block 1 at the end.");
     return all;
 }
@@ -145,8 +148,10 @@ static Moves step_3_both(Lesson& lesson, Experiment& e) {
                   {"MLP of block 0, at the two behind", fixed(m.mlp_0, 3)},
                   {"attention of block 1, at the last token", fixed(m.attention_1, 3)}});
     lesson.why("attention of block 0 carries the fact one place to the right: a symbol learns who stood before it. Attention of "
-               "block 1 carries it to the end: the last token looks for the symbol that has itself before it. That is an induction "
-               "circuit, and each of its two wires has been mended here by itself. (The shares of attention and MLP need not sum to "
+               "block 1 carries it to the end: the last token looks for the symbol that has itself before it. That is an "
+               "induction "
+               "circuit, and each of its two wires has been mended here by itself. (The shares of attention and MLP need "
+               "not sum to "
                "1: the MLP works on what attention brought.)");
     return m;
 }
@@ -175,7 +180,8 @@ static double step_4_heads(Lesson& lesson, Experiment& e) {
     }
     lesson.table(rows);
     lesson.why("heads look where the fact travels: in block 0 one token back, in block 1 from the end to the answer. The four of "
-               "block 0 restore ", fixed(sums[0], 3), " one by one, those of block 1 ", fixed(sums[1], 3), "; all heads of a block at once "
+               "block 0 restore ", fixed(sums[0], 3), " one by one, those of block 1 ", fixed(sums[1], 3), "; all heads "
+               "of a block at once "
                "restore 1 (step 3). Where several share the work, patches of one head do not add up to it.");
     return least;
 }
@@ -189,11 +195,13 @@ static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep
     double elsewhere = 0;
     for (int t = 0; t < toy::length; ++t) {
         if (t >= other && t <= query + 1)
-            rows.push_back({"symbol " + text(t), fixed(sweep(0, t), 3), fixed(guess(0, t), 3), fixed(sweep(1, t), 3), fixed(guess(1, t), 3)});
+            rows.push_back({"symbol " + text(t), fixed(sweep(0, t), 3), fixed(guess(0, t), 3), fixed(sweep(1, t), 3),
+                            fixed(guess(1, t), 3)});
         if (t != other && t != query) elsewhere = std::max(elsewhere, std::abs(static_cast<double>(guess(0, t))));
     }
     lesson.table(rows);
-    lesson.why("a gradient is a patch of no size. It is zero where the runs agree, so it points at the right tokens; but attention that has "
+    lesson.why("a gradient is a patch of no size. It is zero where the runs agree, so it points at the right tokens; but "
+               "attention that has "
                "decided is flat there, and neither the amount nor the sign can be trusted.");
     return elsewhere;
 }
@@ -220,7 +228,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/interpret/activation_patching", "Activation patching: an induction circuit, found by its causes.", "5 seconds");
+    Options options("nn/interpret/activation_patching", "Activation patching: an induction circuit, found by its "
+                    "causes.", "5 seconds");
     Choices choices;
     options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
     options.add("texts", choices.texts, "pairs of texts", 1, 10'000);

@@ -60,7 +60,8 @@ static void step_1_task(Lesson& lesson, const toy::Learned& model, const Asked& 
     const Smoothed curve = smoothed(model.losses, std::max(1, static_cast<int>(model.losses.size()) / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
     lesson.why("at the query, which follows a jump, only the eight symbols at the beginning help. A token does not know its "
-               "neighbour: block 0 can tell each of the eight what stands before it, and only after that can block 1 look for the "
+               "neighbour: block 0 can tell each of the eight what stands before it, and only after that can block 1 look "
+               "for the "
                "one that stands behind the query. Nothing before the attention of block 1 can know.");
     lesson.predict("the probability of the right token, if the model had to answer after block 0");
 }
@@ -100,7 +101,8 @@ static std::vector<Reading> step_2_lens(Lesson& lesson, const Asked& asked) {
     std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
     for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
     lesson.table(rows);
-    lesson.why("every block only adds to the stream, so the last step of the model can be applied to it anywhere. After block 0 the "
+    lesson.why("every block only adds to the stream, so the last step of the model can be applied to it anywhere. After "
+               "block 0 the "
                "guess is a symbol among the eight, no more. One attention later the answer is there.");
     return readings;
 }
@@ -160,7 +162,8 @@ static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Ask
     rows.push_back({"sum", fixed(sum, 3)});
     rows.push_back({"measured at the logits", fixed(shares.total, 3)});
     lesson.table(rows);
-    lesson.why("with the deviation s of the last stream held fixed the last step is linear, and a sum stays a sum. Heads of block 0 "
+    lesson.why("with the deviation s of the last stream held fixed the last step is linear, and a sum stays a sum. Heads "
+               "of block 0 "
                "add next to nothing here, and yet without them there would be no answer: what they write is read by block 1. "
                "Attribution sees who speaks, not who has told him. For that one has to intervene: activation_patching.cpp.");
     return shares;
@@ -187,8 +190,10 @@ static double step_4_frozen(Lesson& lesson, const Asked& asked) {
         if (l == blocks.size()) difference = std::abs(means[0] - means[1]);
     }
     lesson.table(rows);
-    lesson.why("streams grow from block to block, so with the last one's deviation an early stream speaks softly. Only the frozen "
-               "lens may be subtracted layer from layer; only the other is what the model would say. For the last stream they agree.");
+    lesson.why("streams grow from block to block, so with the last one's deviation an early stream speaks softly. Only "
+               "the frozen "
+               "lens may be subtracted layer from layer; only the other is what the model would say. For the last stream "
+               "they agree.");
     return difference;
 }
 
