@@ -4,7 +4,8 @@
 //            (relevance); the repository vit-explain
 //   shows    that a product of attention matrices gives the same map whatever is asked, and that the gradient of one output is
 //            what brings the question in
-//   symbols  A_l attention of layer l (H*n, n)   G_l gradient of the asked logit by A_l   M_l mean over heads   n tokens, [cls] first
+//   symbols  A_l attention of layer l (H*n, n)   G_l gradient of the asked logit by A_l   M_l mean over heads
+//            n tokens, [cls] first
 //   before   walkthroughs/vit/vit.cpp
 #include <algorithm>
 #include <string>
@@ -21,7 +22,7 @@
 #include "walkthroughs/lesson/pretraining.h"
 
 struct Choices {
-    int steps = 500;
+    int steps = 600;
     int pictures = 60;
 };
 
@@ -216,7 +217,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const vit::Config config = model_config();
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
     TwoQuestions objective(w, config, seed);
-    const Recipe recipe{.schedule = {.peak = 2e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f},
+    const Recipe recipe{.schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f},
                         .batch = 64};
     ShowProgress progress("a ViT on two questions", choices.steps);
     const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
@@ -239,8 +240,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("right answers", accuracy, 0.95);
     const double blind = std::max({scores.right[rolled], scores.right[flowing], scores.right[explained]});
     lesson.claim_at_most("deciding patch found by maps that do not know the question", blind, 0.5 + 1e-9);
-    lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.85);
-    lesson.claim_at_least("by relevance", scores.right[relevant], 0.85);
+    lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.9);
+    lesson.claim_at_least("by relevance", scores.right[relevant], 0.9);
     lesson.claim_at_least("share of the deciding patch, relevance less rollout", scores.share[relevant] - scores.share[rolled], 0.3);
 }
 
