@@ -7,7 +7,9 @@
 
 namespace jumping_walk {
 
-static bool holds(const std::vector<int>& places, int place) { return std::find(places.begin(), places.end(), place) != places.end(); }
+static bool holds(const std::vector<int>& places, int place) {
+    return std::find(places.begin(), places.end(), place) != places.end();
+}
 
 Text draw(Random& random, const Wish& wish) {
     require(wish.query >= -1 && wish.query < shown - 1, "jumping_walk: no symbol stands behind place ", wish.query);

@@ -2,8 +2,8 @@
 //
 //   text     eight different symbols, then a walk over them: each token is followed by the one that stood behind it among the
 //            eight, or the walk jumps to any of the first seven
-//   shows    in its walkthroughs: the answer stands next to an earlier copy of the last token. One layer of attention can find the
-//            copy; what stands next to it only a second layer can fetch
+//   shows    in its walkthroughs: the answer stands next to an earlier copy of the last token. One layer of attention can find
+//            the copy; what stands next to it only a second layer can fetch
 //   use      const jumping_walk::Learned model = jumping_walk::learn({.steps = 600}, random);
 //            const std::vector<jumping_walk::Text> asked = ...;   // jumping_walk::draw(random, {.query = 3})
 //            gpt::forward(jumping_walk::inputs(asked), jumping_walk::length, model.w, model.config);

@@ -82,7 +82,8 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
 
 static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
     lesson.step("Which fact is to be followed?", "clean and corrupted differ in one swap");
-    lesson.lines({"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " + letters(e.clean_run.ids, toy::shown, toy::length),
+    lesson.lines({"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " +
+                      letters(e.clean_run.ids, toy::shown, toy::length),
                   "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
                       letters(e.corrupted_run.ids, toy::shown, toy::length)});
     lesson.say("Symbols ", other, " and ", query, " have changed places, so another symbol stands behind the last token. Over ",

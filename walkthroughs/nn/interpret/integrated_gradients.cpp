@@ -79,7 +79,8 @@ static bert::Batch batch_of(const std::vector<Sentence>& sentences) {
 enum class Undecided { taught, never };  // whether training holds sentences that say nothing
 
 static heads::Config model_config() {
-    return heads::make_config({.vocabulary = vocabulary, .positions = length, .width = 32, .depth = 2, .heads = 4, .mlp_width = 64},
+    return heads::make_config({.vocabulary = vocabulary, .positions = length, .width = 32, .depth = 2, .heads = 4,
+                               .mlp_width = 64},
                               heads::Task::sequences, 2);
 }
 
@@ -116,7 +117,8 @@ struct Margin : ig::Output {
     const heads::Config& config;
     bert::Batch batch;
     std::vector<int> predicted, other;
-    Margin(const heads::Weights& w, const heads::Config& config, bert::Batch batch) : w(w), config(config), batch(std::move(batch)) {
+    Margin(const heads::Weights& w, const heads::Config& config, bert::Batch batch)
+        : w(w), config(config), batch(std::move(batch)) {
         const NoTape evaluation;
         const Matrix logits = heads::classify_sequences(this->batch, w, config).logits.value();
         for (int b = 0; b < logits.rows; ++b) {

@@ -161,8 +161,8 @@ static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const st
     lesson.pictures(shown);
     const Smoothed curve = smoothed(losses, std::max(1, static_cast<int>(losses.size()) / 50));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.say("Right answers to new pictures: ", fixed(accuracy, 3), ". Every picture holds a shape for each question, in two of nine "
-               "patches, so for each question the deciding patch is known; and it is another one for the other question.");
+    lesson.say("Right answers to new pictures: ", fixed(accuracy, 3), ". Every picture holds a shape for each question, in two "
+               "of nine patches, so for each question the deciding patch is known; and it is another one for the other question.");
     lesson.predict("how often can a map that does not know the question point at the right patch?");
 }
 
@@ -177,8 +177,8 @@ static void step_2_two_maps(Lesson& lesson, const std::vector<Asked>& test, cons
         }
     lesson.pictures(shown);
     lesson.lines({"plus or x stands in patch " + text(test[0].places[0]) + ", box or bars in patch " + text(test[0].places[1])});
-    lesson.why("attention is the same whatever is asked afterwards: one forward pass, one set of matrices, one map. Relevance weighs "
-               "each layer by the gradient of the asked logit.");
+    lesson.why("attention is the same whatever is asked afterwards: one forward pass, one set of matrices, one map. Relevance "
+               "weighs each layer by the gradient of the asked logit.");
 }
 
 namespace {
@@ -206,8 +206,8 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const v
     std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "share of the deciding patch"}};
     for (int m = 0; m < methods; ++m) rows.push_back({method_names[m], fixed(scores.right[m], 3), fixed(scores.share[m], 3)});
     lesson.table(rows);
-    lesson.why("the first three cannot tell the questions apart: pointing at one of the two patches is right for one question of two, "
-               "so 0.5 is the most. The others multiply by the gradient of the asked logit. Pairing layer l's attention with the "
+    lesson.why("the first three cannot tell the questions apart: pointing at one of the two patches is right for one question of "
+               "two, so 0.5 is the most. The others multiply by the gradient of the asked logit. Pairing layer l's attention with the "
                "gradient of another layer, as the published code does, loses part of it.");
     return scores;
 }
@@ -217,7 +217,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const vit::Config config = model_config();
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
     TwoQuestions objective(w, config, seed);
-    const Recipe recipe{.schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f},
+    const Recipe recipe{.schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps,
+                                     .floor = 0.05f},
                         .batch = 64};
     ShowProgress progress("a ViT on two questions", choices.steps);
     const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
@@ -242,7 +243,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_most("deciding patch found by maps that do not know the question", blind, 0.5 + 1e-9);
     lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.9);
     lesson.claim_at_least("by relevance", scores.right[relevant], 0.9);
-    lesson.claim_at_least("share of the deciding patch, relevance less rollout", scores.share[relevant] - scores.share[rolled], 0.3);
+    lesson.claim_at_least("share of the deciding patch, relevance less rollout",
+                          scores.share[relevant] - scores.share[rolled], 0.3);
 }
 
 int main(int argc, char** argv) {
