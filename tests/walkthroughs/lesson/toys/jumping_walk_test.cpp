@@ -1,0 +1,69 @@
+#include "walkthroughs/lesson/toys/jumping_walk.h"
+
+#include <set>
+
+#include "nn/training/loss.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("jumping_walk");
+
+// Where a token stands among the eight.
+static int place_of(const jumping_walk::Text& text, int t) {
+    for (int place = 0; place < jumping_walk::shown; ++place)
+        if (text.ids[place] == text.ids[t]) return place;
+    return -1;
+}
+
+TEST_CASE("draw: eight different symbols, then a walk whose steps go to the next of them wherever the text says so") {
+    Random random(1);
+    int followed = 0;
+    for (int n = 0; n < 200; ++n) {
+        const jumping_walk::Text text = jumping_walk::draw(random);
+        CHECK(text.ids.size() == 21);
+        CHECK(std::set<int>(text.ids.begin(), text.ids.begin() + 8).size() == 8);
+        for (int t = 8; t < 21; ++t) {
+            CHECK(place_of(text, t) >= 0);
+            if (text.follows[t]) CHECK(place_of(text, t) == place_of(text, t - 1) + 1);
+            followed += text.follows[t];
+        }
+    }
+    CHECK(followed > 200 * 12 * 0.4);
+    CHECK(followed < 200 * 12 * 0.7);
+}
+
+TEST_CASE("draw: the query is read last, after a jump; hidden places are not touched before it") {
+    Random random(2);
+    for (int n = 0; n < 200; ++n) {
+        const jumping_walk::Text text = jumping_walk::draw(random, {.query = 3, .hidden = {1, 2, 3, 4}});
+        CHECK(place_of(text, 19) == 3);
+        CHECK(place_of(text, 20) == 4);
+        CHECK(!text.follows[19]);
+        CHECK(text.follows[20]);
+        for (int t = 8; t < 19; ++t) CHECK((place_of(text, t) == 0 || place_of(text, t) > 4));
+    }
+    CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = 7}), "jumping_walk: no symbol stands behind place 7");
+    CHECK_THROWS_WITH(jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5, 6}}), "jumping_walk: the walk has nowhere to go");
+}
+
+TEST_CASE("labels: only what can be known is asked") {
+    Random random(3);
+    const std::vector<jumping_walk::Text> texts{jumping_walk::draw(random), jumping_walk::draw(random)};
+    const std::vector<int> ids = jumping_walk::inputs(texts), labels = jumping_walk::labels(texts);
+    CHECK(ids.size() == 40);
+    CHECK(labels.size() == 40);
+    for (int b = 0; b < 2; ++b)
+        for (int t = 0; t < 20; ++t) {
+            CHECK(ids[b * 20 + t] == texts[b].ids[t]);
+            CHECK(labels[b * 20 + t] == (texts[b].follows[t + 1] ? texts[b].ids[t + 1] : ignored_label));
+        }
+}
+
+TEST_CASE("learn: one loss a step, near ln 16 before anything is learned") {
+    Random random(4);
+    const jumping_walk::Learned model = jumping_walk::learn({.steps = 2, .batch = 8}, random);
+    CHECK(model.losses.size() == 2);
+    CHECK(model.losses[0] > 2.4f);
+    CHECK(model.losses[0] < 3.5f);
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,55 @@
+// jumping_walk.h: texts that only an induction circuit can continue, and a small GPT that has learned to.
+//
+//   text     eight different symbols, then a walk over them: each token is followed by the one that stood behind it among the
+//            eight, or the walk jumps to any of the first seven
+//   shows    in its walkthroughs: the answer stands next to an earlier copy of the last token. One layer of attention can find
+//            the copy; what stands next to it only a second layer can fetch
+//   use      const jumping_walk::Learned model = jumping_walk::learn({.steps = 600}, random);
+//            const std::vector<jumping_walk::Text> asked = ...;   // jumping_walk::draw(random, {.query = 3})
+//            gpt::forward(jumping_walk::inputs(asked), jumping_walk::length, model.w, model.config);
+#pragma once
+#include <vector>
+
+#include "gpt/gpt.h"
+#include "nn/base/random.h"
+
+namespace jumping_walk {
+
+inline constexpr int symbols = 16;                  // V
+inline constexpr int shown = 8;                     // different symbols at the beginning
+inline constexpr int walked = 13;                   // tokens of the walk
+inline constexpr int length = shown + walked - 1;   // T: all tokens but the last are read
+
+struct Text {
+    std::vector<int> ids;       // T + 1
+    std::vector<char> follows;  // T + 1  whether the token is the one behind its predecessor, and so can be known
+};
+
+struct Wish {
+    int query = -1;                // the last token that is read is this one of the eight, right after a jump; -1: as it comes
+    std::vector<int> hidden = {};  // places among the eight that the walk does not touch before the query
+};
+
+// A text.   throws std::invalid_argument when the walk has nowhere to go, or no symbol stands behind the query
+Text draw(Random& random, const Wish& wish = {});
+
+// The tokens that are read, T of each text, and what is asked at each of them: the next token where it can be known, otherwise
+// ignored_label.
+std::vector<int> inputs(const std::vector<Text>& texts);
+std::vector<int> labels(const std::vector<Text>& texts);
+
+struct Training {
+    int steps = 600;
+    int batch = 64;
+    float learning_rate = 3e-3f;
+};
+
+struct Learned {
+    gpt::Config config;
+    gpt::Weights w;
+    std::vector<float> losses;  // of every step
+};
+// A GPT of two blocks, trained on new texts in each step.
+Learned learn(const Training& training, Random& random);
+
+}  // namespace jumping_walk

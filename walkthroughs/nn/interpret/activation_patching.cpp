@@ -1,0 +1,239 @@
+// activation_patching.cpp: an induction circuit, found by its causes.
+//
+//   papers   Meng et al. (ROME), 2022, arXiv 2202.05262; Wang et al. (IOI), 2022, arXiv 2211.00593; sweeps as in TransformerLens
+//   shows    how the one fact in which two texts differ travels through a GPT of two blocks: from a symbol to the one behind it,
+//            and from there to the last token, each by one attention
+//   symbols  r_l stream before block l   T tokens   d logit(right) - logit(wrong) at the last token
+//   before   logit_lens.cpp
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/interpret/activation_patching.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/toys/jumping_walk.h"
+
+namespace toy = jumping_walk;
+namespace patching = activation_patching;
+
+struct Choices {
+    toy::Training training;
+    int texts = 100;
+};
+
+static const int query = 3, other = 1;  // the two of the eight that change places
+
+namespace {
+struct Reader : patching::Run {
+    const toy::Learned& model;
+    std::vector<int> ids;
+    Reader(const toy::Learned& model, std::vector<int> ids) : model(model), ids(std::move(ids)) {}
+
+    Var logits() override { return gpt::forward(ids, toy::length, model.w, model.config).logits; }
+};
+
+// Both runs and what is measured.
+struct Experiment {
+    Reader clean_run, corrupted_run;
+    patching::Kept clean, corrupted;
+    patching::Metric metric;
+    patching::Sizes sizes;
+
+    // The metric of the corrupted run with these places as in the clean one.
+    double restored(const std::vector<patching::Place>& places) {
+        const NoTape evaluation;
+        const patching::Patch patch(places, clean);
+        return metric.of(corrupted_run.logits().value());
+    }
+    patching::Place at(int block, const std::string& step, const std::vector<int>& tokens) const {
+        patching::Place place{.block = block, .step = step};
+        for (const int token : tokens)
+            for (const int row : patching::rows_of_token(sizes, token)) place.rows.push_back(row);
+        return place;
+    }
+};
+}  // namespace
+
+static Experiment make_experiment(const toy::Learned& model, int count, Random& random) {
+    std::vector<toy::Text> clean, corrupted;
+    std::vector<int> right, wrong;
+    for (int b = 0; b < count; ++b) {
+        clean.push_back(toy::draw(random, {.query = query, .hidden = {other, other + 1, query, query + 1}}));
+        corrupted.push_back(clean.back());
+        std::swap(corrupted.back().ids[other], corrupted.back().ids[query]);
+        right.push_back(clean.back().ids[query + 1]);
+        wrong.push_back(clean.back().ids[other + 1]);
+    }
+    Reader clean_run(model, toy::inputs(clean)), corrupted_run(model, toy::inputs(corrupted));
+    patching::Kept clean_kept = patching::record(clean_run), corrupted_kept = patching::record(corrupted_run);
+    const patching::Metric metric = patching::make_metric(right, wrong, toy::length, clean_kept, corrupted_kept);
+    return {clean_run, corrupted_run, std::move(clean_kept), std::move(corrupted_kept), metric,
+            {count, toy::length, model.config.depth, model.config.heads}};
+}
+
+static std::string letters(const std::vector<int>& ids, int begin, int end) {
+    std::string line;
+    for (int t = begin; t < end; ++t) line += std::string(1, static_cast<char>('a' + ids[t])) + " ";
+    return line;
+}
+
+static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
+    lesson.step("Which fact is to be followed?", "clean and corrupted differ in one swap");
+    lesson.lines({"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " +
+                      letters(e.clean_run.ids, toy::shown, toy::length),
+                  "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
+                      letters(e.corrupted_run.ids, toy::shown, toy::length)});
+    lesson.say("Symbols ", other, " and ", query, " have changed places, so another symbol stands behind the last token. Over ",
+               e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2), " in the clean "
+                                                    "runs and ",
+               fixed(e.metric.corrupted, 2), " in the corrupted ones.");
+    lesson.why("the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
+               "restores "
+               "the whole answer.");
+    lesson.predict("where the fact is found before block 1: at the symbols that were swapped, or beside them?");
+}
+
+static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
+    lesson.step("Where is the fact, layer by layer?", "one r_l of one token from the clean run");
+    lesson.code("patching::sweep_tokens(corrupted_run, clean, \"input\", sizes, metric)");
+    const Matrix before = patching::sweep_tokens(e.corrupted_run, e.clean, "input", e.sizes, e.metric);
+    const Matrix after = patching::sweep_tokens(e.corrupted_run, e.clean, "output", e.sizes, e.metric);
+    const Matrix all = concat_rows({Var(before), Var(slice_rows(after, 1, 1))}).value();  // (3, T)
+    std::vector<std::vector<std::string>> rows{{"token", "before block 0", "before block 1", "after block 1"}};
+    for (int t = 0; t < toy::length; ++t) {
+        double largest = 0;
+        for (int l = 0; l < 3; ++l) largest = std::max(largest, std::abs(static_cast<double>(all(l, t))));
+        if (largest < 0.005) continue;
+        rows.push_back({t < toy::shown ? "symbol " + text(t) : t == toy::length - 1 ? "the last" : "walk " + text(t - toy::shown),
+                        fixed(all(0, t), 3), fixed(all(1, t), 3), fixed(all(2, t), 3)});
+    }
+    lesson.table(rows);
+    lesson.say("Tokens that are not in the table restore less than 0.005 everywhere.");
+    lesson.why("each swapped symbol holds a part of the fact before block 0. Before block 1 the fact stands one place "
+               "further right, "
+               "and after block 1 at the end.");
+    return all;
+}
+
+namespace {
+struct Moves {
+    double swapped[3], successors[3], end[3];  // before block 0, before block 1, after block 1
+    double attention_0, attention_1, mlp_0;
+};
+}  // namespace
+
+static Moves step_3_both(Lesson& lesson, Experiment& e) {
+    lesson.step("And both places together?", "r_l of two tokens at once");
+    lesson.code("const patching::Patch patch(places, clean);");
+    const std::vector<int> swapped{other, query}, successors{other + 1, query + 1}, end{toy::length - 1};
+    Moves m{};
+    for (int l = 0; l < 3; ++l) {
+        const int block = std::min(l, 1);
+        const std::string step = l < 2 ? "input" : "output";
+        m.swapped[l] = e.restored({e.at(block, step, swapped)});
+        m.successors[l] = e.restored({e.at(block, step, successors)});
+        m.end[l] = e.restored({e.at(block, step, end)});
+    }
+    m.attention_0 = e.restored({e.at(0, "attention_output", successors)});
+    m.mlp_0 = e.restored({e.at(0, "mlp_output", successors)});
+    m.attention_1 = e.restored({e.at(1, "attention_output", end)});
+    lesson.table({{"from the clean run", "before block 0", "before block 1", "after block 1"},
+                  {"the two swapped symbols", fixed(m.swapped[0], 3), fixed(m.swapped[1], 3), fixed(m.swapped[2], 3)},
+                  {"the two behind them", fixed(m.successors[0], 3), fixed(m.successors[1], 3), fixed(m.successors[2], 3)},
+                  {"the last token", fixed(m.end[0], 3), fixed(m.end[1], 3), fixed(m.end[2], 3)}});
+    lesson.table({{"sublayer from the clean run", "restored"},
+                  {"attention of block 0, at the two behind", fixed(m.attention_0, 3)},
+                  {"MLP of block 0, at the two behind", fixed(m.mlp_0, 3)},
+                  {"attention of block 1, at the last token", fixed(m.attention_1, 3)}});
+    lesson.why("attention of block 0 carries the fact one place to the right: a symbol learns who stood before it. Attention of "
+               "block 1 carries it to the end: the last token looks for the symbol that has itself before it. That is an "
+               "induction "
+               "circuit, and each of its two wires has been mended here by itself. (The shares of attention and MLP need "
+               "not sum to "
+               "1: the MLP works on what attention brought.)");
+    return m;
+}
+
+// Mean attention from a row to a column: block 0 from each successor to its predecessor, block 1 from the end to the answer.
+static double looks(const patching::Kept& kept, const patching::Sizes& sizes, int block, int head, int from, int to) {
+    const Matrix& weights = kept.step(block, "weights");  // (B H T, T)
+    double sum = 0;
+    for (int b = 0; b < sizes.sequences; ++b) sum += weights((b * sizes.heads + head) * sizes.length + from, to);
+    return sum / sizes.sequences;
+}
+
+static double step_4_heads(Lesson& lesson, Experiment& e) {
+    lesson.step("Which heads?", "context of one head, all tokens");
+    lesson.code("patching::sweep_heads(corrupted_run, clean, \"context\", sizes, metric)");
+    const Matrix heads = patching::sweep_heads(e.corrupted_run, e.clean, "context", e.sizes, e.metric);  // (L, H)
+    std::vector<std::vector<std::string>> rows{
+        {"head", "block 0 restores", "looks one back", "block 1 restores", "end looks at the answer"}};
+    double least = 1, sums[2] = {};
+    for (int h = 0; h < e.sizes.heads; ++h) {
+        const double back = looks(e.clean, e.sizes, 0, h, query + 1, query);
+        const double to_answer = looks(e.clean, e.sizes, 1, h, toy::length - 1, query + 1);
+        least = std::min(least, to_answer);
+        for (int l = 0; l < 2; ++l) sums[l] += heads(l, h);
+        rows.push_back({text(h), fixed(heads(0, h), 3), fixed(back, 3), fixed(heads(1, h), 3), fixed(to_answer, 3)});
+    }
+    lesson.table(rows);
+    lesson.why("heads look where the fact travels: in block 0 one token back, in block 1 from the end to the answer. The four of "
+               "block 0 restore ", fixed(sums[0], 3), " one by one, those of block 1 ", fixed(sums[1], 3), "; all heads "
+               "of a block at once "
+               "restore 1 (step 3). Where several share the work, patches of one head do not add up to it.");
+    return least;
+}
+
+static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep) {
+    lesson.step("Can one backward pass replace the sweep?", "sum of (clean - corrupted) * d metric / d r_l");
+    lesson.code("patching::gradients_of_inputs(corrupted_run, sizes, metric)");
+    const std::vector<Matrix> gradients = patching::gradients_of_inputs(e.corrupted_run, e.sizes, e.metric);
+    const Matrix guess = patching::gradient_patch(gradients, e.clean, e.corrupted, e.sizes);  // (L, T)
+    std::vector<std::vector<std::string>> rows{{"token", "block 0: patch", "gradient", "block 1: patch", "gradient"}};
+    double elsewhere = 0;
+    for (int t = 0; t < toy::length; ++t) {
+        if (t >= other && t <= query + 1)
+            rows.push_back({"symbol " + text(t), fixed(sweep(0, t), 3), fixed(guess(0, t), 3), fixed(sweep(1, t), 3),
+                            fixed(guess(1, t), 3)});
+        if (t != other && t != query) elsewhere = std::max(elsewhere, std::abs(static_cast<double>(guess(0, t))));
+    }
+    lesson.table(rows);
+    lesson.why("a gradient is a patch of no size. It is zero where the runs agree, so it points at the right tokens; but "
+               "attention that has "
+               "decided is flat there, and neither the amount nor the sign can be trusted.");
+    return elsewhere;
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    Random random(seed);
+    const toy::Learned model = toy::learn(choices.training, random);
+    Experiment e = make_experiment(model, choices.texts, random);
+    step_1_two_runs(lesson, e);
+    const Matrix sweep = step_2_sweep(lesson, e);
+    const Moves m = step_3_both(lesson, e);
+    const double least = step_4_heads(lesson, e);
+    const double elsewhere = step_5_gradient(lesson, e, sweep);
+
+    lesson.step("Does it hold?");
+    lesson.claim_at_most("swapped symbols restore 1 before block 0; off by", std::abs(m.swapped[0] - 1), 0.02);
+    lesson.claim_at_most("and 0 before block 1; off by", std::abs(m.swapped[1]), 0.02);
+    lesson.claim_at_most("those behind them restore 0 before block 0; off by", std::abs(m.successors[0]), 0.02);
+    lesson.claim_at_most("and 1 before block 1; off by", std::abs(m.successors[1] - 1), 0.02);
+    lesson.claim_at_most("attention of block 0 there restores 1; off by", std::abs(m.attention_0 - 1), 0.02);
+    lesson.claim_at_most("attention of block 1 at the end restores 1; off by", std::abs(m.attention_1 - 1), 0.02);
+    lesson.claim_at_least("least attention of a head of block 1 to the answer", least, 0.5);
+    lesson.claim_at_most("gradient estimate where the runs agree", elsewhere, 1e-6);
+}
+
+int main(int argc, char** argv) {
+    Options options("nn/interpret/activation_patching", "Activation patching: an induction circuit, found by its "
+                    "causes.", "5 seconds");
+    Choices choices;
+    options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
+    options.add("texts", choices.texts, "pairs of texts", 1, 10'000);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}

@@ -1,0 +1,347 @@
+// integrated_gradients.cpp: which word has decided? Gradients added up on the way from a sentence without words.
+//
+//   paper    Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017, arXiv 1703.01365
+//   shows    that attributions add up to the output, by which rule soonest, and that a baseline must be one on which the model is
+//            undecided: adding up says nothing about sense
+//   symbols  x input, b baseline (B T, E)   F logit of the predicted class less the other   n points   delta error of the sum
+//   before   walkthroughs/nn/gradients.cpp
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "bert/heads.h"
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/interpret/integrated_gradients.h"
+#include "nn/training/train.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/pretraining.h"
+
+namespace ig = integrated_gradients;
+
+struct Choices {
+    int steps = 300;
+    int sentences = 100;
+};
+
+// --- sentences of two opinions, of which the second counts ---
+
+static const int pad = 0, cls = 1, sep = 2, but = 3;
+static const int opinions = 6, good = 4, bad = good + opinions, neutral = bad + opinions, neutrals = 20;
+static const int vocabulary = neutral + neutrals, words = 8, length = words + 2;
+
+static std::string word(int id) {
+    static const std::vector<std::string> names{
+        "[PAD]", "[CLS]", "[SEP]", "but",    "good",  "fine",  "great", "lovely", "bright", "fresh", "bad",  "poor",
+        "awful", "dull",  "stale", "boring", "the",   "a",     "was",   "is",     "film",   "book",  "meal", "room",
+        "we",    "they",  "said",  "this",   "that",  "there", "here",  "today",  "house",  "train", "then", "so"};
+    return names.at(id);
+}
+
+namespace {
+struct Sentence {
+    std::vector<int> ids;  // T
+    int label = 0;         // 1 = good
+    int decoy = 0, deciding = 0;  // places of the two opinions
+};
+}  // namespace
+
+static Sentence sentence(Random& random) {
+    Sentence s{.ids = std::vector<int>(length, cls)};
+    for (int t = 1; t <= words; ++t) s.ids[t] = neutral + random.below(neutrals);
+    s.ids.back() = sep;
+    std::vector<int> places = permutation(random, words);
+    places.resize(3);
+    std::sort(places.begin(), places.end());
+    s.decoy = 1 + places[0];
+    s.deciding = 1 + places[2];
+    s.label = random.below(2);
+    s.ids[s.decoy] = (random.below(2) == 1 ? good : bad) + random.below(opinions);
+    s.ids[1 + places[1]] = but;
+    s.ids[s.deciding] = (s.label == 1 ? good : bad) + random.below(opinions);
+    return s;
+}
+
+static Sentence without_words(Sentence s) {
+    std::fill(s.ids.begin() + 1, s.ids.end() - 1, pad);
+    return s;
+}
+
+static bert::Batch batch_of(const std::vector<Sentence>& sentences) {
+    std::vector<std::vector<int>> ids;
+    for (const Sentence& s : sentences) ids.push_back(s.ids);
+    return bert::make_batch(ids);
+}
+
+// --- the model ---
+
+enum class Undecided { taught, never };  // whether training holds sentences that say nothing
+
+static heads::Config model_config() {
+    return heads::make_config({.vocabulary = vocabulary, .positions = length, .width = 32, .depth = 2, .heads = 4,
+                               .mlp_width = 64},
+                              heads::Task::sequences, 2);
+}
+
+namespace {
+struct OpinionLoss : Objective {
+    const heads::Weights& w;
+    const heads::Config& config;
+    Undecided undecided;
+    Random random;
+    OpinionLoss(const heads::Weights& w, const heads::Config& config, Undecided undecided, int seed)
+        : w(w), config(config), undecided(undecided), random(1000 + seed) {}
+
+    Var loss(int) override {
+        std::vector<Sentence> sentences;
+        std::vector<int> labels;
+        for (int b = 0; b < 64; ++b) {
+            sentences.push_back(sentence(random));
+            Sentence& s = sentences.back();
+            labels.push_back(s.label);
+            if (undecided == Undecided::never || b >= 16) continue;
+            labels.back() = b % 2;  // half good, half bad: nothing can be known
+            if (b < 8)
+                s = without_words(s);
+            else
+                for (const int t : {s.decoy, s.deciding}) s.ids[t] = neutral + random.below(neutrals);
+        }
+        return heads::loss(heads::classify_sequences(batch_of(sentences), w, config), labels);
+    }
+};
+
+// Logit of the predicted class less the other, from the embeddings of each sentence.
+struct Margin : ig::Output {
+    const heads::Weights& w;
+    const heads::Config& config;
+    bert::Batch batch;
+    std::vector<int> predicted, other;
+    Margin(const heads::Weights& w, const heads::Config& config, bert::Batch batch)
+        : w(w), config(config), batch(std::move(batch)) {
+        const NoTape evaluation;
+        const Matrix logits = heads::classify_sequences(this->batch, w, config).logits.value();
+        for (int b = 0; b < logits.rows; ++b) {
+            predicted.push_back(argmax_row(logits, b));
+            other.push_back(1 - predicted.back());
+        }
+    }
+
+    Var of(const Var& x) override {
+        const ig::InputAt input("embeddings", x);
+        const Var logits = heads::classify_sequences(batch, w, config).logits;
+        return subtract(pick(logits, predicted), pick(logits, other));  // (B, 1)
+    }
+};
+
+// A trained model, the test sentences, and both ends of the line.
+struct Explained {
+    heads::Config config = model_config();
+    heads::Weights w;
+    std::vector<Sentence> sentences;
+    Matrix x, baseline;  // (B T, E)
+    double accuracy = 0;
+    std::vector<float> losses;
+
+    int groups() const { return static_cast<int>(sentences.size()); }
+};
+}  // namespace
+
+static Explained train_and_test(const Choices& choices, int seed, Undecided undecided) {
+    Explained e;
+    Random random(seed);
+    e.w = heads::make_weights(e.config, random, {.stddev = 0.1f});
+    OpinionLoss objective(e.w, e.config, undecided, seed);
+    const Recipe recipe{.schedule = {.peak = 1e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64};
+    ShowProgress progress(undecided == Undecided::taught ? "BERT on opinions" : "without undecided sentences", choices.steps);
+    e.losses = train(objective, nothing_decays(variables(heads::parameters(e.w, e.config))), recipe, &progress);
+
+    const NoTape evaluation;
+    Random fresh(7000 + seed);
+    std::vector<Sentence> empty;
+    for (int b = 0; b < choices.sentences; ++b) {
+        e.sentences.push_back(sentence(fresh));
+        empty.push_back(without_words(e.sentences.back()));
+    }
+    const heads::Steps steps = heads::classify_sequences(batch_of(e.sentences), e.w, e.config);
+    e.x = steps.trunk.embedding.z0.value();
+    e.baseline = bert::embed_words(batch_of(empty), e.w.trunk, e.config.trunk).z0.value();
+    for (int b = 0; b < choices.sentences; ++b)
+        e.accuracy += (argmax_row(steps.logits.value(), b) == e.sentences[b].label) / static_cast<double>(choices.sentences);
+    return e;
+}
+
+// --- what is found ---
+
+// The share of sentences whose deciding word has the largest number of the eight.
+static double deciding_first(const Explained& e, const Matrix& numbers) {
+    const Matrix totals = reshape(ig::row_totals(numbers), e.groups(), length);  // (B, T)
+    double first = 0;
+    for (int b = 0; b < totals.rows; ++b) first += 1 + argmax_row(slice_cols(totals, 1, words), b) == e.sentences[b].deciding;
+    return first / totals.rows;
+}
+
+static double mean_size(const std::vector<float>& numbers) {
+    double sum = 0;
+    for (const float x : numbers) sum += std::abs(x);
+    return sum / static_cast<double>(numbers.size());
+}
+
+static Margin margin_of(const Explained& e) { return Margin(e.w, e.config, batch_of(e.sentences)); }
+
+static ig::Attribution attributed(const Explained& e, ig::Rule rule, int n) {
+    Margin margin = margin_of(e);
+    return ig::attribute(margin, e.x, e.baseline, ig::points(rule, n), e.groups());
+}
+
+static void step_1_task(Lesson& lesson, const Explained& e) {
+    lesson.step("Which word decides?", "label = the opinion after \"but\"");
+    std::vector<std::string> lines;
+    for (int b = 0; b < 3 && b < e.groups(); ++b) {
+        std::string line;
+        for (int t = 1; t <= words; ++t) line += word(e.sentences[b].ids[t]) + " ";
+        lines.push_back(line + (e.sentences[b].label == 1 ? "   -> good" : "   -> bad"));
+    }
+    lesson.lines(lines);
+    const Smoothed curve = smoothed(e.losses, std::max(1, static_cast<int>(e.losses.size()) / 50));
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.say("A BERT of two blocks reads ", fixed(e.accuracy, 3), " of new sentences correctly. A quarter of its "
+               "training said nothing "
+               "(all words [PAD], or no opinion) and was labelled by a coin: there it should be undecided, which keeps "
+               "the loss above 0.");
+    lesson.predict("will the gradient at the sentence point at the deciding word?");
+}
+
+static double step_2_gradient(Lesson& lesson, const Explained& e) {
+    lesson.step("Does the gradient know?", "gradient * x");
+    Margin margin = margin_of(e);
+    lesson.code();
+    const ig::ValueAndGradient at = ig::gradient_at(margin, e.x);
+    const double first = deciding_first(e, multiply(e.x, at.gradient).value());
+    lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
+               fixed(1.0 / words, 3), ".");
+    lesson.why("the gradient says what the next small step does, not what got you here. Where the model is sure it is "
+               "flat; and its "
+               "product with x has no point to count from.");
+    return first;
+}
+
+static ig::Attribution step_3_line(Lesson& lesson, const Explained& e) {
+    lesson.step("And added up on the way?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 1");
+    lesson.code("ig::attribute(margin, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
+    ig::Attribution found = attributed(e, ig::Rule::middle, 64);
+    const Matrix totals = ig::row_totals(found.attributions);
+    std::vector<std::vector<std::string>> rows{{"word", "attribution", "", "word", "attribution"}};
+    for (int t = 1; t <= words; ++t)
+        rows.push_back({word(e.sentences[0].ids[t]), fixed(totals[t], 3), t == e.sentences[0].deciding ? "decides" : "",
+                        e.groups() > 1 ? word(e.sentences[1].ids[t]) : "", e.groups() > 1 ? fixed(totals[length + t], 3) : ""});
+    lesson.table(rows);
+    lesson.say("The deciding word is first in ", fixed(deciding_first(e, found.attributions), 3), " of the sentences.");
+    lesson.why("b is the same sentence with every word [PAD]. The line from b to x passes where the model makes up its "
+               "mind, and there "
+               "the gradient is large. What is added up is the whole change of F, by the fundamental theorem of calculus.");
+    return found;
+}
+
+namespace {
+struct RuleErrors {
+    double middle_16, middle_64, left_64, published_64;
+};
+}  // namespace
+
+static RuleErrors step_4_rules(Lesson& lesson, const Explained& e) {
+    lesson.step("How many points are enough?", "delta = sum of attributions - (F(x) - F(b))");
+    const std::vector<std::pair<std::string, ig::Rule>> rules{{"left", ig::Rule::left},
+                                                              {"middle", ig::Rule::middle},
+                                                              {"trapezoid as published", ig::Rule::trapezoid_as_published},
+                                                              {"Gauss-Legendre", ig::Rule::gauss_legendre}};
+    std::vector<std::vector<std::string>> rows{{"mean |delta|", "n = 16", "n = 64"}};
+    std::vector<double> at_16, at_64;
+    for (const auto& [name, rule] : rules) {
+        at_16.push_back(mean_size(attributed(e, rule, 16).delta));
+        at_64.push_back(mean_size(attributed(e, rule, 64).delta));
+        rows.push_back({name, fixed(at_16.back(), 6), fixed(at_64.back(), 6)});
+    }
+    lesson.table(rows);
+    lesson.why("four times as many points make the left sum four times better; the middle points gain far more. The published "
+               "trapezoid has weights that add up to (n - 1) / n, so it loses 1/n of everything, for ever.");
+    return {at_16[1], at_64[1], at_64[0], at_64[2]};
+}
+
+namespace {
+// What a baseline does to the numbers.
+struct Baseline {
+    double first;                // deciding word largest
+    double undecided;            // mean |F(b)| / mean |F(x) - F(b)|
+    double delta;
+    double with_lean, against;   // mean attribution of the deciding word, when it says what b says already, and when it does not
+};
+}  // namespace
+
+static Baseline judged(const Explained& e, const ig::Attribution& found) {
+    Margin margin = margin_of(e);
+    const NoTape evaluation;
+    const Matrix at_x = margin.of(e.x).value(), at_b = margin.of(e.baseline).value(), totals = ig::row_totals(found.attributions);
+    double low = 0, high = 0, sums[2] = {}, counts[2] = {};
+    for (int b = 0; b < at_x.rows; ++b) {
+        low += std::abs(at_b[b]);
+        high += std::abs(at_x[b] - at_b[b]);
+        const bool agrees = at_b[b] > 0;  // F is that of the predicted class
+        sums[agrees] += totals[b * length + e.sentences[b].deciding];
+        ++counts[agrees];
+    }
+    return {deciding_first(e, found.attributions), low / high, mean_size(found.delta), sums[1] / std::max(1.0, counts[1]),
+            sums[0] / std::max(1.0, counts[0])};
+}
+
+namespace {
+struct BaselineLesson {
+    Baseline taught, never;
+};
+}  // namespace
+
+static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, int seed, const Explained& taught,
+                                      const ig::Attribution& found) {
+    lesson.step("Is any baseline good?", "F(b) should be 0");
+    const Explained never = train_and_test(choices, seed, Undecided::never);
+    const Baseline yes = judged(taught, found), no = judged(never, attributed(never, ig::Rule::middle, 64));
+    lesson.table({{"trained with undecided sentences", "yes", "no"},
+                  {"accuracy", fixed(taught.accuracy, 3), fixed(never.accuracy, 3)},
+                  {"mean |F(b)| / mean |F(x) - F(b)|", fixed(yes.undecided, 3), fixed(no.undecided, 3)},
+                  {"mean |delta|, middle, n = 64", fixed(yes.delta, 6), fixed(no.delta, 6)},
+                  {"deciding word first", fixed(yes.first, 3), fixed(no.first, 3)},
+                  {"its attribution where b says the same", fixed(yes.with_lean, 3), fixed(no.with_lean, 3)},
+                  {"its attribution where b says the other", fixed(yes.against, 3), fixed(no.against, 3)}});
+    lesson.why("a model that never saw a sentence without words leans to one class there. What is explained is then the way from "
+               "that opinion to this one: a word that says the same gets far less than one that says the other, though "
+               "each decides its sentence alone. delta is as small as ever: adding up holds for any baseline.");
+    return {yes, no};
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    const Explained e = train_and_test(choices, seed, Undecided::taught);
+    step_1_task(lesson, e);
+    const double by_gradient = step_2_gradient(lesson, e);
+    const ig::Attribution found = step_3_line(lesson, e);
+    const RuleErrors errors = step_4_rules(lesson, e);
+    const BaselineLesson baseline = step_5_baseline(lesson, choices, seed, e, found);
+
+    lesson.step("Does it hold?");
+    const Baseline &yes = baseline.taught, &no = baseline.never;
+    lesson.claim_at_least("sentences whose deciding word comes first", yes.first, 0.95);
+    lesson.claim_at_least("more than by gradient times input, by", yes.first - by_gradient, 0.05);
+    lesson.claim_at_most("mean |delta|, 64 middle points", errors.middle_64, 1e-3);
+    lesson.claim_at_least("left sum's error as a multiple of that", errors.left_64 / errors.middle_64, 10);
+    lesson.claim_at_most("|F(b)| as a share of |F(x) - F(b)|", yes.undecided, 0.1);
+    lesson.claim_at_least("the same without undecided sentences", no.undecided, 0.3);
+    lesson.claim_at_most("there, a word's attribution where b says the same, as a share", no.with_lean / no.against, 0.6);
+}
+
+int main(int argc, char** argv) {
+    Options options("nn/interpret/integrated_gradients", "Integrated gradients: which word has decided?", "10 seconds");
+    Choices choices;
+    options.add("steps", choices.steps, "steps of training", 1, 100'000);
+    options.add("sentences", choices.sentences, "sentences to explain", 1, 10'000);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}

@@ -1,0 +1,230 @@
+// logit_lens.cpp: asking a model for its answer after every layer, and asking which part of it made the answer.
+//
+//   sources  nostalgebraist, "interpreting GPT: the logit lens", 2020; attribution as in TransformerLens
+//   shows    at which sublayer a GPT of two blocks comes to know the answer: where it must, by construction of the task
+//   symbols  r_l stream before block l   mid_l between its attention and its MLP   T tokens   V words   s deviation of the last r
+//   before   walkthroughs/nn/heads.cpp
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/interpret/logit_lens.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/lesson/toys/jumping_walk.h"
+
+namespace toy = jumping_walk;
+
+struct Choices {
+    toy::Training training;
+    int texts = 400;
+};
+
+namespace {
+// Texts that end with a query right after a jump, and the model's steps on them.
+struct Asked {
+    std::vector<toy::Text> texts;
+    gpt::Steps steps;
+    std::vector<int> last_rows;  // the row of each text's query
+    std::vector<int> right;      // what must come next
+    logit_lens::Readout readout;
+};
+}  // namespace
+
+static Asked ask(const toy::Learned& model, int count, Random& random) {
+    const NoTape evaluation;
+    Asked asked;
+    for (int b = 0; b < count; ++b) {
+        asked.texts.push_back(toy::draw(random, {.query = random.below(toy::shown - 1)}));
+        asked.last_rows.push_back((b + 1) * toy::length - 1);
+        asked.right.push_back(asked.texts.back().ids.back());
+    }
+    asked.steps = gpt::forward(toy::inputs(asked.texts), toy::length, model.w, model.config);
+    asked.readout = {.norm = model.w.norm, .eps = model.config.eps, .words = model.w.output.value()};
+    return asked;
+}
+
+static std::string letters(const std::vector<int>& ids, int begin, int end) {
+    std::string line;
+    for (int t = begin; t < end; ++t) line += std::string(1, static_cast<char>('a' + ids[t])) + " ";
+    return line;
+}
+
+static void step_1_task(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
+    lesson.step("What is to be known?", "next = what stood behind the last token");
+    const std::vector<int>& ids = asked.texts[0].ids;
+    lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
+                  "right answer    " + letters(ids, toy::length, toy::length + 1)});
+    const Smoothed curve = smoothed(model.losses, std::max(1, static_cast<int>(model.losses.size()) / 60));
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.why("at the query, which follows a jump, only the eight symbols at the beginning help. A token does not know its "
+               "neighbour: block 0 can tell each of the eight what stands before it, and only after that can block 1 look "
+               "for the "
+               "one that stands behind the query. Nothing before the attention of block 1 can know.");
+    lesson.predict("the probability of the right token, if the model had to answer after block 0");
+}
+
+namespace {
+// What the lens says of one stream, means over texts at the query.
+struct Reading {
+    std::string place;
+    double probability, rank, kl;
+};
+}  // namespace
+
+static Reading reading(const std::string& place, const Var& stream, const Asked& asked) {
+    const Matrix logits = logit_lens::logits(gather_rows(stream, asked.last_rows).value(), asked.readout);  // (B, V)
+    const Matrix last = gather_rows(asked.steps.logits, asked.last_rows).value();
+    const logit_lens::Comparison comparison = logit_lens::compare(logits, last, asked.right);
+    Reading result{place, 0, 0, 0};
+    const double B = logits.rows;
+    for (int b = 0; b < logits.rows; ++b) {
+        result.probability += std::exp(-comparison.cross_entropy[b]) / B;
+        result.rank += comparison.rank[b] / B;
+        result.kl += comparison.kl[b] / B;
+    }
+    return result;
+}
+
+static std::vector<Reading> step_2_lens(Lesson& lesson, const Asked& asked) {
+    lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T");
+    lesson.code("logit_lens::logits(stream, {norm, eps, words})");
+    const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
+    std::vector<Reading> readings{reading("r_0, words and positions", asked.steps.embeddings, asked)};
+    for (std::size_t l = 0; l < blocks.size(); ++l) {
+        const std::string number = text(static_cast<int>(l)), next = text(static_cast<int>(l) + 1);
+        readings.push_back(reading("mid_" + number + ", after attention " + number, blocks[l].after_attention, asked));
+        readings.push_back(reading("r_" + next + ", after MLP " + number, blocks[l].output, asked));
+    }
+    std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
+    for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
+    lesson.table(rows);
+    lesson.why("every block only adds to the stream, so the last step of the model can be applied to it anywhere. After "
+               "block 0 the "
+               "guess is a symbol among the eight, no more. One attention later the answer is there.");
+    return readings;
+}
+
+// The last stream at the queries and what each part adds to logit(right) less the mean of the other logits.
+namespace {
+struct Shares {
+    std::vector<std::string> names;
+    std::vector<double> shares;  // means over texts
+    double constant = 0;         // from the bias of the norm
+    double total = 0;            // measured at the logits
+};
+}  // namespace
+
+static double margin(const Matrix& logits, int row, int right) {
+    double sum = 0;
+    for (int v = 0; v < logits.cols; ++v) sum += logits(row, v);
+    return logits(row, right) - (sum - logits(row, right)) / (logits.cols - 1);
+}
+
+static Shares shares_of(const toy::Learned& model, const Asked& asked) {
+    const NoTape evaluation;
+    const int n = static_cast<int>(asked.texts.size()) * toy::length;
+    const Matrix words = gather_rows(model.w.words, toy::inputs(asked.texts)).value();
+    const Matrix positions = subtract(asked.steps.embeddings, words).value();
+    require(words.rows == n, "a row for each token");
+    const Matrix scale = logit_lens::final_scale(asked.steps.decoder.output.value(), asked.readout);
+    const logit_lens::Unembedding unembedding = logit_lens::folded(asked.readout);
+    Shares result;
+    const double B = static_cast<double>(asked.texts.size());
+    for (const logit_lens::Part& part :
+         logit_lens::parts_of(asked.steps.decoder, model.w.blocks, model.config.heads, words, positions)) {
+        const Matrix logits = logit_lens::contribution(part, asked.last_rows, scale, unembedding);  // (B, V)
+        double share = 0;
+        for (int b = 0; b < logits.rows; ++b) share += margin(logits, b, asked.right[b]) / B;
+        result.names.push_back(part.name);
+        result.shares.push_back(share);
+    }
+    for (std::size_t b = 0; b < asked.texts.size(); ++b) {
+        result.constant += margin(unembedding.c, 0, asked.right[b]) / B;
+        result.total += margin(asked.steps.logits.value(), asked.last_rows[b], asked.right[b]) / B;
+    }
+    return result;
+}
+
+static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
+    lesson.step("Which part has made the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
+    lesson.code("logit_lens::contribution(part, rows, scale, unembedding)");
+    const Shares shares = shares_of(model, asked);
+    std::vector<std::vector<std::string>> rows{{"part", "adds to right - mean of the others"}};
+    double sum = shares.constant;
+    for (std::size_t p = 0; p < shares.names.size(); ++p) {
+        rows.push_back({shares.names[p], fixed(shares.shares[p], 3)});
+        sum += shares.shares[p];
+    }
+    rows.push_back({"bias of the last norm", fixed(shares.constant, 3)});
+    rows.push_back({"sum", fixed(sum, 3)});
+    rows.push_back({"measured at the logits", fixed(shares.total, 3)});
+    lesson.table(rows);
+    lesson.why("with the deviation s of the last stream held fixed the last step is linear, and a sum stays a sum. Heads "
+               "of block 0 "
+               "add next to nothing here, and yet without them there would be no answer: what they write is read by block 1. "
+               "Attribution sees who speaks, not who has told him. For that one has to intervene: activation_patching.cpp.");
+    return shares;
+}
+
+static double step_4_frozen(Lesson& lesson, const Asked& asked) {
+    lesson.step("Whose deviation divides?", "lens: s of r_l.   frozen lens: s of r_L");
+    const Matrix last = gather_rows(asked.steps.decoder.output, asked.last_rows).value();
+    const Matrix scale = logit_lens::final_scale(last, asked.readout);
+    const logit_lens::Unembedding unembedding = logit_lens::folded(asked.readout);
+    std::vector<std::vector<std::string>> rows{{"right - mean of the others", "own deviation", "that of the last stream"}};
+    double difference = 0;
+    const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
+    for (std::size_t l = 0; l <= blocks.size(); ++l) {
+        const Var stream = gather_rows(l == 0 ? asked.steps.embeddings : blocks[l - 1].output, asked.last_rows);
+        const Matrix own = logit_lens::logits(stream.value(), asked.readout);
+        const Matrix frozen = logit_lens::frozen_logits(stream.value(), scale, unembedding);
+        double means[2] = {};
+        for (int b = 0; b < own.rows; ++b) {
+            means[0] += margin(own, b, asked.right[b]) / own.rows;
+            means[1] += margin(frozen, b, asked.right[b]) / own.rows;
+        }
+        rows.push_back({"r_" + text(static_cast<int>(l)), fixed(means[0], 3), fixed(means[1], 3)});
+        if (l == blocks.size()) difference = std::abs(means[0] - means[1]);
+    }
+    lesson.table(rows);
+    lesson.why("streams grow from block to block, so with the last one's deviation an early stream speaks softly. Only "
+               "the frozen "
+               "lens may be subtracted layer from layer; only the other is what the model would say. For the last stream "
+               "they agree.");
+    return difference;
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    Random random(seed);
+    const toy::Learned model = toy::learn(choices.training, random);
+    const Asked asked = ask(model, choices.texts, random);
+    step_1_task(lesson, model, asked);
+    const std::vector<Reading> readings = step_2_lens(lesson, asked);
+    const Shares shares = step_3_shares(lesson, model, asked);
+    const double agree = step_4_frozen(lesson, asked);
+
+    double sum = shares.constant, block_1 = 0;
+    for (std::size_t p = 0; p < shares.names.size(); ++p) {
+        sum += shares.shares[p];
+        if (shares.names[p].starts_with("L1") || shares.names[p].starts_with("1_")) block_1 += shares.shares[p];
+    }
+    lesson.step("Does it hold?");
+    lesson.claim_at_most("p(right) before the attention of block 1", readings[2].probability, 0.12);
+    lesson.claim_at_least("p(right) after it", readings[3].probability, 0.95);
+    lesson.claim_at_most("KL of the last lens to the model", readings.back().kl, 1e-6);
+    lesson.claim_at_least("share of block 1 in the answer", block_1 / shares.total, 0.95);
+    lesson.claim_at_most("parts less the whole", std::abs(sum - shares.total), 1e-3);
+    lesson.claim_at_most("lens less frozen lens at the last stream", agree, 1e-3);
+}
+
+int main(int argc, char** argv) {
+    Options options("nn/interpret/logit_lens", "The logit lens: at which layer does a GPT know the answer?", "5 seconds");
+    Choices choices;
+    options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
+    options.add("texts", choices.texts, "texts to ask", 1, 100'000);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}

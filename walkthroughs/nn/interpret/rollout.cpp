@@ -1,0 +1,257 @@
+// rollout.cpp: which patch answers the question? Attention followed down through all layers, with and without the question.
+//
+//   papers   Abnar and Zuidema, 2020, arXiv 2005.00928 (rollout, flow); Chefer et al., 2021, arXiv 2012.09838 and 2103.15679
+//            (relevance); the repository vit-explain
+//   shows    that a product of attention matrices gives the same map whatever is asked, and that the gradient of one output is
+//            what brings the question in
+//   symbols  A_l attention of layer l (H*n, n)   G_l gradient of the asked logit by A_l   M_l mean over heads
+//            n tokens, [cls] first
+//   before   walkthroughs/vit/vit.cpp
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "nn/autograd/hook.h"
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/interpret/rollout.h"
+#include "nn/training/loss.h"
+#include "nn/training/train.h"
+#include "vit/vit.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/pretraining.h"
+
+struct Choices {
+    int steps = 600;
+    int pictures = 60;
+};
+
+// --- pictures with two shapes, and two questions ---
+
+static const int patch = 4, grid = 3, side = patch * grid, patches = grid * grid;
+
+namespace {
+struct Asked {
+    Image image;
+    int answers[2] = {};  // plus or x?  box or bars?
+    int places[2] = {};   // the patch that each question is about
+};
+}  // namespace
+
+// Is pixel (y, x) of a patch on the shape? Kinds: plus, x, box, bars.
+static bool on_shape(int kind, int y, int x) {
+    const bool middle_row = y == 1 || y == 2, middle_column = x == 1 || x == 2, end_row = y == 0 || y == 3;
+    if (kind == 0) return middle_row || middle_column;
+    if (kind == 1) return x == y || x + y == 3;
+    if (kind == 2) return end_row || x == 0 || x == 3;
+    return end_row;
+}
+
+static Asked picture_of(Random& random) {
+    Asked p{.image = Image(side, side, 1)};
+    for (float& pixel : p.image.pixels) pixel = 0.3f * random.normal();
+    const std::vector<int> places = permutation(random, patches);
+    for (int q = 0; q < 2; ++q) {
+        p.answers[q] = random.below(2);
+        p.places[q] = places[q];
+        for (int y = 0; y < patch; ++y)
+            for (int x = 0; x < patch; ++x)
+                if (on_shape(2 * q + p.answers[q], y, x))
+                    p.image(places[q] / grid * patch + y, places[q] % grid * patch + x, 0) += 1;
+    }
+    return p;
+}
+
+static vit::Config model_config() {
+    return {.grid = {.height = side, .width = side, .patch_size = patch, .channels = 1},
+            .width = 32, .depth = 2, .heads = 4, .mlp_width = 64, .classes = 4};
+}
+
+namespace {
+struct TwoQuestions : Objective {
+    const vit::Weights& w;
+    const vit::Config& config;
+    Random random;
+    TwoQuestions(const vit::Weights& w, const vit::Config& config, int seed) : w(w), config(config), random(1000 + seed) {}
+
+    Var loss(int) override {
+        std::vector<Image> images;
+        std::vector<int> labels[2];
+        for (int b = 0; b < 64; ++b) {
+            const Asked p = picture_of(random);
+            images.push_back(p.image);
+            for (int q = 0; q < 2; ++q) labels[q].push_back(p.answers[q]);
+        }
+        const Var logits = vit::forward(images, w, config).logits;  // (B, 4)
+        return add(cross_entropy(slice_cols(logits, 0, 2), labels[0]), cross_entropy(slice_cols(logits, 2, 2), labels[1]));
+    }
+};
+}  // namespace
+
+// --- the methods: each gives a number for each patch ---
+
+enum Method { rolled, flowing, explained, gradient_rolled, wrong_pairs, gradient_relevant, relevant, methods };
+static const std::vector<std::string> method_names{"rollout",
+                                                   "flow",
+                                                   "vit-explain (max, discard 0.9)",
+                                                   "gradient rollout",
+                                                   "the same, layers paired as published",
+                                                   "gradient relevance",
+                                                   "relevance"};
+
+static Matrix patches_of(const Matrix& joint) { return slice_cols(slice_rows(joint, 0, 1), 1, patches); }
+
+// The predicted logit of one question, and what each method says of it: a (1, 9) map for each.
+static std::vector<Matrix> maps_of(const Image& image, int question, const vit::Weights& w, const vit::Config& config) {
+    const Tape tape;
+    const Recording recording;
+    const vit::Steps steps = vit::forward({image}, w, config);
+    const Matrix logits = steps.logits.value();
+    const int target = 2 * question + (logits[2 * question + 1] > logits[2 * question]);
+    backward(sum(slice_cols(steps.logits, target, 1)));
+
+    std::vector<Matrix> A, G;
+    for (int l = 0; l < config.depth; ++l) {
+        A.push_back(recording.step(l, "weights").value());
+        G.push_back(recording.step(l, "weights").gradient());
+    }
+    Matrix start(1, config.classes);  // relevance begins at the asked logit
+    start[target] = 1;
+    const Matrix first = rollout::linear_relevance(steps.class_tokens.value(), w.classifier.weight.value(), start);
+    Matrix relevance(patches + 1, config.width);
+    std::copy(first.begin(), first.end(), relevance.begin());
+
+    const rollout::Normalisation rows = rollout::Normalisation::rows;
+    std::vector<Matrix> mean, largest, by_gradient, mispaired, positive, propagated(config.depth);
+    for (int l = 0; l < config.depth; ++l) {
+        const Matrix& other = G[config.depth - 1 - l];
+        mean.push_back(rollout::augmented(rollout::mean_over_heads(A[l], config.heads)));
+        const Matrix fused = rollout::fused(A[l], config.heads, rollout::Fusion::max);
+        largest.push_back(rollout::half_residual(rollout::discarded(fused, 0.9, true), rows));
+        by_gradient.push_back(rollout::half_residual(rollout::weighted_mean(A[l], G[l], config.heads), rows));
+        mispaired.push_back(rollout::half_residual(rollout::weighted_mean(A[l], other, config.heads), rows));
+        positive.push_back(rollout::positive_weighted_mean(A[l], G[l], config.heads));
+    }
+    for (int l = config.depth - 1; l >= 0; --l) {
+        const Matrix input = l == 0 ? steps.embedding.z0.value() : steps.encoder.blocks[l - 1].output.value();
+        const rollout::BlockRelevance r =
+            rollout::block_relevance(steps.encoder.blocks[l], w.blocks[l], vit::block_options(config), input, relevance);
+        propagated[l] = rollout::positive_weighted_mean(r.weights, G[l], config.heads);
+        relevance = r.input;
+    }
+    return {patches_of(rollout::products(mean).back()),
+            patches_of(rollout::rows_divided_by_sums(rollout::max_flows(mean).back())),
+            patches_of(rollout::products(largest).back()),
+            patches_of(rollout::products(by_gradient).back()),
+            patches_of(rollout::products(mispaired).back()),
+            patches_of(rollout::gradient_relevance(positive).back()),
+            patches_of(rollout::relevance_product(propagated, 0, false))};
+}
+
+static Matrix as_grid(const Matrix& map) { return reshape(map, grid, grid); }
+
+// --- the steps ---
+
+static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const std::vector<float>& losses, double accuracy) {
+    lesson.step("What is asked?", "4 logits: plus or x? and box or bars?");
+    std::vector<Captioned> shown;
+    for (std::size_t i = 0; i < 3 && i < test.size(); ++i)
+        shown.push_back({std::string(test[i].answers[0] == 0 ? "plus" : "x") + ", " + (test[i].answers[1] == 0 ? "box" : "bars"),
+                         picture(test[i].image, lesson.colours)});
+    lesson.pictures(shown);
+    const Smoothed curve = smoothed(losses, std::max(1, static_cast<int>(losses.size()) / 50));
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.say("Right answers to new pictures: ", fixed(accuracy, 3), ". Every picture holds a shape for each question, in two "
+               "of nine patches, so for each question the deciding patch is known; and it is another one for the other question.");
+    lesson.predict("how often can a map that does not know the question point at the right patch?");
+}
+
+static void step_2_two_maps(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
+    lesson.step("Does the map know the question?", "rollout: J_l = B_l J_(l-1), B = (M + I) / 2");
+    std::vector<Captioned> shown;
+    for (const Method method : {rolled, relevant})
+        for (int q = 0; q < 2; ++q) {
+            const std::vector<Matrix> maps = maps_of(test[0].image, q, w, config);
+            shown.push_back({method_names[method] + (q == 0 ? ", plus or x" : ", box or bars"),
+                             heat_map(as_grid(maps[method]), lesson.colours)});
+        }
+    lesson.pictures(shown);
+    lesson.lines({"plus or x stands in patch " + text(test[0].places[0]) + ", box or bars in patch " + text(test[0].places[1])});
+    lesson.why("attention is the same whatever is asked afterwards: one forward pass, one set of matrices, one map. Relevance "
+               "weighs each layer by the gradient of the asked logit.");
+}
+
+namespace {
+struct Scores {
+    double right[methods] = {};  // largest of the nine is the deciding patch
+    double share[methods] = {};  // of the deciding patch among the positive values
+};
+}  // namespace
+
+static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
+    lesson.step("Which method finds it?", "both questions to every picture");
+    lesson.code("const BlockRelevance r = rollout::block_relevance(steps, w, options, input, relevance);");
+    Scores scores;
+    for (const Asked& p : test)
+        for (int q = 0; q < 2; ++q) {
+            const std::vector<Matrix> maps = maps_of(p.image, q, w, config);
+            for (int m = 0; m < methods; ++m) {
+                double positive = 1e-12;
+                for (const float x : maps[m]) positive += std::max(0.0f, x);
+                const double n = 2.0 * static_cast<double>(test.size());
+                scores.right[m] += (argmax_row(maps[m], 0) == p.places[q]) / n;
+                scores.share[m] += std::max(0.0f, maps[m][p.places[q]]) / positive / n;
+            }
+        }
+    std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "share of the deciding patch"}};
+    for (int m = 0; m < methods; ++m) rows.push_back({method_names[m], fixed(scores.right[m], 3), fixed(scores.share[m], 3)});
+    lesson.table(rows);
+    lesson.why("the first three cannot tell the questions apart: pointing at one of the two patches is right for one question of "
+               "two, so 0.5 is the most. The others multiply by the gradient of the asked logit. Pairing layer l's attention with the "
+               "gradient of another layer, as the published code does, loses part of it.");
+    return scores;
+}
+
+static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    Random random(seed);
+    const vit::Config config = model_config();
+    const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
+    TwoQuestions objective(w, config, seed);
+    const Recipe recipe{.schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps,
+                                     .floor = 0.05f},
+                        .batch = 64};
+    ShowProgress progress("a ViT on two questions", choices.steps);
+    const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
+
+    Random fresh(7000 + seed);
+    std::vector<Asked> test;
+    double accuracy = 0;
+    for (int i = 0; i < choices.pictures; ++i) {
+        test.push_back(picture_of(fresh));
+        const NoTape evaluation;
+        const Matrix logits = vit::forward({test.back().image}, w, config).logits.value();
+        for (int q = 0; q < 2; ++q)
+            accuracy += ((logits[2 * q + 1] > logits[2 * q]) == (test.back().answers[q] == 1)) / (2.0 * choices.pictures);
+    }
+    step_1_task(lesson, test, losses, accuracy);
+    step_2_two_maps(lesson, test, w, config);
+    const Scores scores = step_3_all(lesson, test, w, config);
+
+    lesson.step("Does it hold?");
+    lesson.claim_at_least("right answers", accuracy, 0.95);
+    const double blind = std::max({scores.right[rolled], scores.right[flowing], scores.right[explained]});
+    lesson.claim_at_most("deciding patch found by maps that do not know the question", blind, 0.5 + 1e-9);
+    lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.9);
+    lesson.claim_at_least("by relevance", scores.right[relevant], 0.9);
+    lesson.claim_at_least("share of the deciding patch, relevance less rollout",
+                          scores.share[relevant] - scores.share[rolled], 0.3);
+}
+
+int main(int argc, char** argv) {
+    Options options("nn/interpret/rollout", "Rollout and relevance: which patch answers the question?", "5 seconds");
+    Choices choices;
+    options.add("steps", choices.steps, "steps of training", 1, 100'000);
+    options.add("pictures", choices.pictures, "pictures to explain", 1, 10'000);
+    options.read_or_exit(argc, argv);
+    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+}
