@@ -46,7 +46,7 @@ LDFLAGS += -pthread $(if $(filter release,$(BUILD)),$(GOLD)) $(filter -fsanitize
 # Loops over many numbers, which the compiler turns into vector instructions only when asked.
 VECTORISED := $(filter-out %/show_variable.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
     nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp bench/limits.cpp))
-# Fast also in a debug build, so that stepping over a matrix product does not take seconds.
+# Fast also in the other builds: stepping over a matrix product does not take seconds, and it adds in the same order everywhere.
 ALWAYS_FAST := nn/base/matmul.cpp
 # No fused multiply-add: the same seed gives the same numbers with every compiler.
 UNFUSED := nn/base/random.cpp
@@ -81,6 +81,9 @@ $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
 endif
 ifeq ($(BUILD),debug)
 $(call object,$(ALWAYS_FAST)): OPT = -O3 -g
+endif
+ifeq ($(BUILD),asan)
+$(call object,$(ALWAYS_FAST)): OPT = $(OPT_asan) -O3
 endif
 $(call object,$(UNFUSED)): MORE = -ffp-contract=off
 # The tile of the matrix product is measured for the largest registers: they must be used, and g++ must not compute two k's of it side
