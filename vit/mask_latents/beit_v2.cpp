@@ -9,6 +9,7 @@
 #include "nn/layers/names.h"
 #include "nn/layers/relative_position.h"
 #include "nn/training/loss.h"
+#include "vit/mask_pixels/masking.h"
 
 namespace beit_v2 {
 
@@ -185,20 +186,6 @@ LoadRules tokenizer_load_rules() {
 }
 
 // ============================================== stage 2: the masked model ==============================================
-
-// x (1 - m) + token m, patch by patch
-static Var cover(const Var& x, const Var& token, const Matrix& mask) {
-    const Var m = reshape(mask, x.rows(), 1);                       // (B*N, 1)
-    const Var visible = multiply(x, subtract(Matrix(1, 1, 1), m));  // (B*N, D)  zeros where hidden
-    return add(visible, matmul(m, token));                          // (B*N, D)
-}
-
-static std::vector<int> hidden_rows(const Matrix& mask) {
-    std::vector<int> rows;
-    for (std::size_t k = 0; k < mask.size(); ++k)
-        if (mask[k] != 0) rows.push_back(static_cast<int>(k));
-    return rows;
-}
 
 // Blocks first ... end - 1 of a stack; their steps are added to `steps`.
 static Var run_blocks(StackSteps& steps, const Var& z, const std::vector<Block>& blocks, int first, int end,
