@@ -241,10 +241,10 @@ TEST_CASE("quantised: half goes to even, and the last bin is bins - 1") {
 
 TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
     const pix2seq::Objects objects{.boxes = Matrix{{0, 0.25f, 0.5f, 1}, {0, 0, 1, 1}, {0, 0, 0, 0}}, .labels = {2, 2 - 3, 0}};
-    const pix2seq::CorruptionDraws draws{.classes = {1, 3, 1}, .u_random = {0.9f, 0.1f, 0.9f}, .u_real_or_fake = {0, 0, 0}, .u_real_or_random = {0, 0, 0}};
+    const pix2seq::CorruptionDraws draws{.classes = {1, 3, 1}, .u_random = {0.9f, 0.9f, 0.9f}, .u_real_or_fake = {0, 0, 0}, .u_real_or_random = {0, 0, 0}};
     const pix2seq::Sequence s = pix2seq::make_sequence(objects, 17, pix2seq::Corruption::random_or_fake, draws, {.noise_class = 0.5f}, small);
     CHECK(s.target == std::vector<int>{8, 10, 12, 16, 5, 8, 8, 16, 16, 2, 0, 0, 0, 0, 0, 0, 0});
-    CHECK(s.input == std::vector<int>{1, 8, 10, 12, 16, 4, 8, 8, 16, 16, 2, 0, 0, 0, 0, 0, 0});
+    CHECK(s.input == std::vector<int>{1, 8, 10, 12, 16, 4, 8, 8, 16, 16, 6, 0, 0, 0, 0, 0, 0});
     CHECK(s.weights == std::vector<float>{1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f});
 }
 
