@@ -1,317 +1,153 @@
-# make          the library and every walkthrough          make help     the other things that can be made
-#
-# A new file needs no line here: everything under the system folders and walkthroughs/lesson is the library, every other
-# walkthroughs/**/X.cpp is a program, every tests/**/X_test.cpp is part of the one test program.
+# A new file needs no line here: the system folders, walkthroughs/lesson and walkthroughs/toys are the library, every other
+# walkthroughs/**/X.cpp is a program, every tests/**/X_test.cpp is part of the one test program. `make help` prints the lines
+# that begin with ##.
 
 BUILD ?= release
 ARGS ?=
 DEBUGGER ?= gdb
-
-# Names that are set for some targets only. Without a value for the others they would have that of the environment.
+# Set for some files only; without a value here, the environment could set them for the others.
 OPT :=
 MORE :=
-INCLUDE :=
-HEADER :=
-compiler :=
-
+HEADERS :=
+STANDARD :=
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-
-# ---- Where things go ---------------------------------------------------------------------------------------------------------
-# Each kind of build and each compiler has its own folder: build/release, build/debug, build/release-clang++-16, ...
+.PHONY: all test fuzz mistakes run bench format check-format refresh-readme check-readme clean help
+# ---- Where things go: each kind of build and each compiler has a folder of its own ----
 ifeq ($(filter $(BUILD),release debug asan),)
-$(error BUILD=$(BUILD) is none of release, debug, asan)
+$(error BUILD=$(BUILD) is unknown; it may be release, debug or asan)
 endif
-ifneq ($(origin CXX),default)
-ifneq ($(CXX),g++)
-compiler := -$(notdir $(firstword $(CXX)))
-endif
-endif
+compiler := $(if $(filter-out default,$(origin CXX)),$(patsubst %,-%,$(filter-out g++,$(notdir $(firstword $(CXX))))))
 OUT := build/$(BUILD)$(compiler)
-
-# ---- How things are compiled -------------------------------------------------------------------------------------------------
-ARCH := $(shell $(CXX) -march=native -E -x c++ /dev/null >/dev/null 2>&1 && echo -march=native)
-# g++ 12 warns of an overlap inside std::string that cannot happen; clang++ does not know that warning.
-QUIET := $(shell $(CXX) -Werror -Wno-restrict -E -x c++ /dev/null >/dev/null 2>&1 && echo -Wno-restrict)
-# Where there is a linker that takes half the time, it links the plain build.
-GOLD := $(shell $(CXX) -fuse-ld=gold -Wl,--version >/dev/null 2>&1 && echo -fuse-ld=gold)
+# ---- How things are compiled ----
+# Those options of a list that this compiler knows.
+known = $(foreach option,$(1),$(shell $(CXX) -Werror $(option) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(option)))
+ARCH := $(call known,-march=native)
+# g++ 12 warns of an overlap inside std::string that cannot happen. No code here reads errno after a square root.
+CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(if $(WERROR),-Werror) $(ARCH) -fno-math-errno -pthread -I.
+LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
 OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-# Nobody reads errno after a square root; without it the compiler may take many roots at once. No number changes.
-CXXFLAGS += -pipe -std=c++20 -Wall -Wextra -Wpedantic $(QUIET) $(if $(WERROR),-Werror) $(ARCH) -fno-math-errno -pthread -I.
-LDFLAGS += -pthread $(if $(filter release,$(BUILD)),$(GOLD)) $(filter -fsanitize=%,$(OPT_$(BUILD)))
-
-# Loops over many numbers, which the compiler turns into vector instructions only when asked.
+# Loops over many numbers, which the compiler turns into vector instructions at -O3. The other files take little of the time.
 VECTORISED := $(filter-out %/show_variable.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
-    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp bench/limits.cpp))
-# Fast also in the other builds: stepping over a matrix product does not take seconds, and it adds in the same order everywhere.
-ALWAYS_FAST := nn/base/matmul.cpp
-# No fused multiply-add: the same seed gives the same numbers with every compiler.
-UNFUSED := nn/base/random.cpp
-
-# ---- What there is -----------------------------------------------------------------------------------------------------------
+    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp tools/bench/limits.cpp))
+# ---- What there is ----
 find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))
-LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson,*.cpp)
-INSTANCES := $(if $(filter release,$(BUILD)),precompiled/instances.cpp)
-WALK_SOURCES := $(filter-out walkthroughs/lesson/%,$(call find,walkthroughs,*.cpp))
-TEST_SOURCES := $(call find,tests,*_test.cpp)
-HELPER_SOURCES := $(filter-out $(TEST_SOURCES) tests/main.cpp tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
-COURSE_PROGRAM_SOURCES := course/run_mistakes.cpp
-COURSE_SOURCES := $(filter-out $(COURSE_PROGRAM_SOURCES),$(call find,course,*.cpp))
-BENCH_SOURCES := $(wildcard bench/*.cpp)
-
+LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson walkthroughs/toys,*.cpp)
+WALK_SOURCES := $(filter-out $(LIBRARY_SOURCES),$(call find,walkthroughs,*.cpp))
+TEST_SOURCES := $(filter-out tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
+COURSE_SOURCES := $(filter-out course/run_mistakes.cpp,$(call find,course,*.cpp))
+BENCH_SOURCES := $(wildcard tools/bench/*.cpp)
 object = $(patsubst %.cpp,$(OUT)/objects/%.o,$(1))
 LIBRARY := $(OUT)/library.a
-HELPERS := $(OUT)/tests/helpers.a
 WALKS := $(patsubst walkthroughs/%.cpp,$(OUT)/walk/%,$(WALK_SOURCES))
-TEST_PROGRAM := $(OUT)/tests/run
-# Linked into every program, used or not, because a debugger calls them: show(x), heat(x), stats(x).
+# Linked into every program, because a debugger calls them: show(x), heat(x), stats(x).
 SHOW := $(filter %/show.o $(OUT)/objects/nn/autograd/show_%.o $(OUT)/objects/nn/data/show_%.o,$(call object,$(LIBRARY_SOURCES)))
 
-# A program spends its time in the few files above; -Og for the others takes a quarter less of the compiler's time than -O1. A
-# walkthrough and a test, which only call the library, need not even that.
-$(call object,$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES)): OPT = $(OPT_$(BUILD))
-$(call object,$(COURSE_SOURCES) $(COURSE_PROGRAM_SOURCES)): OPT = $(OPT_$(BUILD))
-CALLERS_OPT := $(if $(filter release,$(BUILD)),-O0 -DNDEBUG,$(OPT_$(BUILD)))
-$(call object,$(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp): OPT = $(CALLERS_OPT)
+$(OUT)/objects/%.o: OPT = $(OPT_$(BUILD))
 ifeq ($(BUILD),release)
+$(call object,$(WALK_SOURCES) $(TEST_SOURCES)): OPT = -O0 -DNDEBUG
 $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
+# The usual standard headers are compiled once for each level of optimisation and put in front of every file.
+STANDARD := $(patsubst %,$(OUT)/standard-%.h.gch,O0 Og O3)
+HEADERS = -include $(OUT)/standard$(firstword $(OPT)).h
+$(call object,nn/base/matmul.cpp nn/base/random.cpp): HEADERS =
 endif
-ifeq ($(BUILD),debug)
-$(call object,$(ALWAYS_FAST)): OPT = -O3 -g
-endif
-ifeq ($(BUILD),asan)
-$(call object,$(ALWAYS_FAST)): OPT = $(OPT_asan) -O3
-endif
-$(call object,$(UNFUSED)): MORE = -ffp-contract=off
-# The tile of the matrix product is measured for the largest registers: they must be used, and g++ must not compute two k's of it side
-# by side, for which there are not enough.
-known = $(shell $(CXX) $(ARCH) -Werror $(1) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(1))
-$(call object,nn/base/matmul.cpp): MORE := $(call known,-mprefer-vector-width=512) $(call known,-fno-loop-unroll-and-jam)
+# The matrix product is fast in every build, adds in the same order everywhere, and uses the largest registers.
+$(call object,nn/base/matmul.cpp): MORE = $(if $(filter-out release,$(BUILD)),-O3) $(call known,-mprefer-vector-width=512 -fno-loop-unroll-and-jam)
+# No fused multiply-add: the same seed gives the same numbers with every compiler.
+$(call object,nn/base/random.cpp): MORE = -ffp-contract=off
+$(call object,$(TEST_SOURCES)): MORE = $(DOCTEST) -DBUILT='"$(OUT)"' -DDEBUG_BUILT='"build/debug$(compiler)"'
 
-# Short lines; V=1 shows the commands.
-ifeq ($(V),1)
-say = @:
-quiet :=
-else
-say = @echo
-quiet := @
-endif
+# $(OUT)/flags holds the compiler, its options and the instructions of this processor, $(OUT)/files the list of sources. Both are
+# written only when they change: after that everything is compiled, or linked, again.
+remember = $(shell mkdir -p $(OUT) && cd $(OUT) && echo '$(2)' > $(1).new && { cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1); })
+INSTRUCTIONS := $(shell $(CXX) $(ARCH) -dM -E -x c++ /dev/null | cksum; $(CXX) --version | head -n 1)
+$(call remember,flags,$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS) $(INSTRUCTIONS))
+$(call remember,files,$(LIBRARY_SOURCES) $(TEST_SOURCES) $(COURSE_SOURCES))
 
-# ---- headers compiled once -----------------------------------------------------------------------------------------------------
-# What the files of one kind nearly all include is compiled once and put in front of each of them; g++ and clang++ find the compiled
-# form by the name of the include. doctest and our test.h are compiled so in every kind of build, standard headers in the plain one
-# only: the others show whether a file includes what it uses.
-PRECOMPILED := $(OUT)/precompiled
-$(PRECOMPILED)/%.gch: $(OUT)/flags
-	$(say) "compile $(HEADER) as $@"
-	@mkdir -p $(@D) && echo '#include "$(HEADER)"' > $(PRECOMPILED)/$*
-	$(quiet)$(CXX) $(CXXFLAGS) $(OPT) $(INCLUDE) -MMD -MP -MF $(PRECOMPILED)/$*.d -MT $@ -x c++-header $(PRECOMPILED)/$* -o $@
-$(PRECOMPILED)/%.gch: INCLUDE =  # not that of the object for which make builds it
-in_front = -include $(PRECOMPILED)/$(1)
-
-ifeq ($(BUILD),release)
-# What has options of its own goes without: g++ would crash.
-FAST := $(filter-out nn/base/matmul.cpp,$(VECTORISED))
-SMALL := $(filter-out $(VECTORISED) $(UNFUSED),$(LIBRARY_SOURCES) $(INSTANCES) $(BENCH_SOURCES) $(COURSE_SOURCES) \
-    $(COURSE_PROGRAM_SOURCES))
-$(call object,$(FAST)): $(PRECOMPILED)/fast.h.gch
-$(call object,$(FAST)): INCLUDE = $(call in_front,fast.h)
-$(call object,$(SMALL)): $(PRECOMPILED)/small.h.gch
-$(call object,$(SMALL)): INCLUDE = $(call in_front,small.h)
-$(call object,$(WALK_SOURCES)): $(PRECOMPILED)/lesson.h.gch
-$(call object,$(WALK_SOURCES)): INCLUDE = $(call in_front,lesson.h)
-$(PRECOMPILED)/fast.h.gch $(PRECOMPILED)/small.h.gch $(PRECOMPILED)/lesson.h.gch: HEADER = precompiled/standard.h
-$(PRECOMPILED)/fast.h.gch: OPT = -O3 -DNDEBUG
-$(PRECOMPILED)/small.h.gch: OPT = $(OPT_release)
-$(PRECOMPILED)/lesson.h.gch: OPT = $(CALLERS_OPT)
-endif
-TESTING := $(TEST_SOURCES) $(HELPER_SOURCES) tests/main.cpp
-$(call object,$(TESTING)): $(PRECOMPILED)/test.h.gch
-$(call object,$(TESTING)): INCLUDE = $(DOCTEST) $(call in_front,test.h)
-$(PRECOMPILED)/test.h.gch: build/doctest/option
-$(PRECOMPILED)/test.h.gch: HEADER = $(if $(filter release,$(BUILD)),precompiled/test.h,tests/test.h)
-$(PRECOMPILED)/test.h.gch: OPT = $(CALLERS_OPT)
-$(PRECOMPILED)/test.h.gch: INCLUDE = $(DOCTEST)
-
-# ---- all ---------------------------------------------------------------------------------------------------------------------
-.PHONY: all
+# ---- The library and the walkthroughs ----
+## make                     build the library and every walkthrough
 all: $(LIBRARY) $(WALKS)
 
-$(LIBRARY): $(call object,$(LIBRARY_SOURCES) $(INSTANCES))
-$(HELPERS): $(call object,$(HELPER_SOURCES))
-$(LIBRARY) $(HELPERS): $(OUT)/files
-	$(say) "archive $@"
-	@mkdir -p $(@D) && rm -f $@
-	$(quiet)ar crs $@ $(filter %.o,$^)
+$(OUT)/objects/%.o: %.cpp $(OUT)/flags $(STANDARD)
+	@echo "compile $<"
+	@mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
+$(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
+	@echo "compile $< with -$*"
+	@cp $< $(@:.gch=) && $(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
 
-$(OUT)/objects/%.o: %.cpp $(OUT)/flags
-	$(say) "compile $<"
-	@mkdir -p $(@D)
-	$(quiet)$(CXX) $(CXXFLAGS) $(OPT) $(MORE) $(INCLUDE) -MMD -MP -c $< -o $@
+$(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OUT)/files
+	@echo "archive $@"
+	@rm -f $@ && ar crs $@ $(filter %.o,$^)
 
-$(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o $(SHOW) $(LIBRARY)
-	$(say) "link    $@"
-	@mkdir -p $(@D)
-	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
-
-# Rewritten only when the compiler, its options or the processor have changed; everything is then compiled again. -march=native is
-# another set of instructions on another processor: what the compiler defines (__AVX512F__, ...) tells which.
-.PHONY: always
-$(OUT)/flags: always
-	@mkdir -p $(@D)
-	@echo '$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS)' "$$($(CXX) --version | head -n 1)" \
-	    "instructions $$($(CXX) $(ARCH) -dM -E -x c++ /dev/null | cksum)" > $@.new
-	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-
-# Rewritten only when a file has come or gone: what was linked of a file that is no more must go too.
-$(OUT)/files: always
-	@mkdir -p $(@D)
-	@echo '$(LIBRARY_SOURCES) $(INSTANCES) $(HELPER_SOURCES) $(TEST_SOURCES)' > $@.new
-	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-
-# ---- test --------------------------------------------------------------------------------------------------------------------
-.PHONY: test build/tests/run
-# The walkthroughs are asked for their --help, in one kind of build.
-test: $(TEST_PROGRAM) $(if $(filter release,$(BUILD)),$(WALKS))
-	@$(TEST_PROGRAM) $(ARGS)
-
-# The name under which the tests of the plain build are always found.
-build/tests/run: $(TEST_PROGRAM)
-ifeq ($(OUT),build/release)
-	@mkdir -p build/tests && ln -sf ../release/tests/run build/tests/run
-test: build/tests/run
-endif
+$(WALKS): $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o
+$(WALKS) $(OUT)/tests/run $(OUT)/run_mistakes $(OUT)/bench: $(LIBRARY)
+$(WALKS) $(OUT)/tests/run $(OUT)/run_mistakes $(OUT)/bench $(OUT)/debugger/lesson: $(SHOW)
+	@echo "link    $@"
+	@mkdir -p $(@D) && $(CXX) $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -o $@
+# ---- Tests ----
+## make test                all tests; then build/tests/run takes options, for example --test-suite=mae
+test: $(OUT)/tests/run $(if $(filter release,$(BUILD)),$(WALKS))  # the plain build also tests the programs
+	@$(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/debugger/lesson
+	@mkdir -p build/tests && $(if $(filter build/release,$(OUT)),ln -sf ../release/tests/run build/tests/run,true)
+	@$(OUT)/tests/run $(ARGS)
+$(OUT)/tests/run: $(call object,$(TEST_SOURCES) $(COURSE_SOURCES)) $(OUT)/files
+# The program that the tests step through in gdb. It does not link the library, which would then be compiled a second time.
+$(OUT)/debugger/lesson: $(call object,tests/debugger/lesson.cpp $(addprefix nn/,base/matrix.cpp base/require.cpp base/decimal.cpp \
+    base/storage.cpp autograd/variable.cpp data/image.cpp data/file.cpp data/file_kind.cpp data/text.cpp))
 
 # The option under which the compiler finds doctest's header.
 DOCTEST = $$(cat build/doctest/option)
+$(call object,$(TEST_SOURCES)): build/doctest/option
 build/doctest/option:
-	@mkdir -p $(@D)
-	@tests/find_doctest.sh '$(CXX)' build/doctest > $@
+	@mkdir -p $(@D) && tests/find_doctest.sh '$(CXX)' build/doctest > $@
 
-$(TEST_PROGRAM): $(call object,tests/main.cpp $(TEST_SOURCES) $(COURSE_SOURCES)) $(SHOW) $(HELPERS) $(LIBRARY) $(OUT)/files
-	$(say) "link    $@"
-	@mkdir -p $(@D)
-	$(quiet)$(CXX) $(filter %.o %.a,$^) $(LDFLAGS) -o $@
-
-# Broken files for every reader: make fuzz ARGS="300 json" feeds one for five minutes.
-.PHONY: fuzz
+## make fuzz                broken files for every reader (needs clang 15 or newer), a minute each; ARGS="300 json" for one
 fuzz:
 	@tests/fuzz/run.sh $(ARGS)
 
-# ---- course --------------------------------------------------------------------------------------------------------------------
-# Plants the classic mistakes one by one in a copy of the project and looks which test notices: course/README.md.
-$(OUT)/run_mistakes: $(call object,course/run_mistakes.cpp $(COURSE_SOURCES)) $(LIBRARY)
-	$(say) "link    $@"
-	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
-
-.PHONY: mistakes
-mistakes: $(OUT)/run_mistakes $(TEST_PROGRAM)
+## make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few
+$(OUT)/run_mistakes: $(call object,course/run_mistakes.cpp $(COURSE_SOURCES))
+mistakes: $(OUT)/run_mistakes $(OUT)/tests/run
 	@$(OUT)/run_mistakes --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=$(WERROR)' $(ARGS)
+# ---- Running ----
+## make walk-NAME           run one walkthrough; its options go into ARGS="..."
+## make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)
+program = $(patsubst walkthroughs/%.cpp,%,$(filter %/$(subst -,_,$*).cpp,$(WALK_SOURCES)))
+find_program = $(if $(program),true,echo "$@: unknown walkthrough. Available: $(sort $(notdir $(WALKS)))" && exit 2)
+walk-%:
+	@$(find_program) && $(MAKE) --no-print-directory $(OUT)/walk/$(program)
+	@$(OUT)/walk/$(program) $(ARGS)
+debug-%:
+	@$(find_program) && $(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/walk/$(program)
+	@tools/debugger/start $(DEBUGGER) walkthroughs/$(program).cpp build/debug$(compiler)/walk/$(program) $(ARGS)
 
-# ---- walkthroughs ------------------------------------------------------------------------------------------------------------
-# make walk-patch_embedding or walk-patch-embedding: the name of a walkthrough's file without its ending, ARGS="--seed 2" its options.
-# make debug-... opens the debugger on the unoptimised build and stops where the lesson's steps begin
-stem = $(notdir $(basename $(1)))
-define walkthrough
-.PHONY: walk-$(2) debug-$(2)
-walk-$(2): $(OUT)/walk/$(1)
-	@$(OUT)/walk/$(1) $$(ARGS)
-debug-$(2):
-	@$$(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/walk/$(1)
-	@debugger/start $$(DEBUGGER) walkthroughs/$(1).cpp build/debug$(compiler)/walk/$(1) $$(ARGS)
-ifneq ($(2),$(subst _,-,$(2)))
-.PHONY: walk-$(subst _,-,$(2)) debug-$(subst _,-,$(2))
-walk-$(subst _,-,$(2)): walk-$(2)
-debug-$(subst _,-,$(2)): debug-$(2)
-endif
-endef
-ifneq ($(filter walk-% debug-%,$(MAKECMDGOALS)),)
-$(foreach program,$(patsubst walkthroughs/%.cpp,%,$(WALK_SOURCES)),$(eval $(call walkthrough,$(program),$(call stem,$(program)))))
-walk-% debug-%:
-	@echo "$@: there is no such walkthrough. There are: $(sort $(call stem,$(WALK_SOURCES)))" && exit 2
-endif
-
-# The guided tour: the programs and options listed in the file walkthroughs/tour.
-TOUR := $(shell sed -e 's/\#.*//' walkthroughs/tour 2>/dev/null | awk 'NF > 1 { print $$2 }')
-.PHONY: run
-run: $(addprefix $(OUT)/walk/,$(TOUR))
+## make run                 the guided tour: the programs listed in walkthroughs/tour
+run: $(addprefix $(OUT)/walk/,$(shell sed -e 's/\#.*//' walkthroughs/tour | awk 'NF > 1 { print $$2 }'))
 	@walkthroughs/run_tour.sh walkthroughs/tour $(OUT)/walk
 
-# ---- speed -------------------------------------------------------------------------------------------------------------------
-.PHONY: bench
+## make bench               measure the speed of the matrix product and of whole models
+$(OUT)/bench: $(call object,$(BENCH_SOURCES))
 bench: $(OUT)/bench
-ifeq ($(OUT),build/release)
-	@ln -sf release/bench build/bench
-endif
 	@$(OUT)/bench $(ARGS)
-
-$(OUT)/bench: $(call object,$(BENCH_SOURCES)) $(SHOW) $(LIBRARY)
-	$(say) "link    $@"
-	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
-
-# ---- a small program that the tests step through in gdb ------------------------------------------------------------------------
-# It links only what it shows, so that testing the debugger does not compile the whole project a second time.
-DEBUGGED := $(call object,tests/debugger/lesson.cpp nn/base/matrix.cpp nn/base/require.cpp nn/base/decimal.cpp nn/base/storage.cpp nn/autograd/variable.cpp nn/data/image.cpp nn/data/file.cpp nn/data/file_kind.cpp nn/data/text.cpp) $(SHOW)
-$(call object,tests/debugger/lesson.cpp): OPT = $(OPT_$(BUILD))
-$(OUT)/debugger/lesson: $(DEBUGGED)
-	$(say) "link    $@"
-	@mkdir -p $(@D)
-	$(quiet)$(CXX) $^ $(LDFLAGS) -o $@
-
-.PHONY: build-debugger-lesson
-build-debugger-lesson:
-	@$(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/debugger/lesson
-test: build-debugger-lesson
-$(call object,tests/debugger_test.cpp tests/house_test.cpp): MORE = -DBUILT='"$(OUT)"' -DDEBUG_BUILT='"build/debug$(compiler)"'
-
-# ---- for editors, and for those who change things ------------------------------------------------------------------------------
-# One entry a source file, with the options of this kind of build: clangd and others read it.
-COMPILED := $(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(BENCH_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(wildcard tests/main.cpp)
-.PHONY: compile_commands.json
-compile_commands.json: build/doctest/option
-	@comma=; echo '[' > $@; for file in $(COMPILED); do \
-	    printf '%s{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$$comma" "$(CURDIR)" "$$file" \
-	        "$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(DOCTEST)" "$$file" >> $@; comma=,; \
-	done; echo ']' >> $@; echo "wrote   $@"
-
-.PHONY: format check-format
-FORMATTED = $(shell find nn bert gpt vit rlhf tests course walkthroughs bench precompiled -name '*.h' -o -name '*.cpp' 2>/dev/null)
-format:
-	clang-format -i $(FORMATTED)
-check-format:
-	clang-format --dry-run -Werror $(FORMATTED)
-
-# Outputs that README files show stand after a line <!-- output: command --> and are written there by running the command.
-.PHONY: refresh-readme check-readme
-refresh-readme: all
-	@tests/readme_outputs.sh refresh
-check-readme: all
-	@tests/readme_outputs.sh check
-
-.PHONY: clean
+# ---- For those who change things ----
+## make format              lay the sources out with clang-format 14; check-format: would it change any?
+format check-format:
+	@clang-format $(if $(filter format,$@),-i,--dry-run -Werror) $(foreach end,cpp h,$(call find,nn bert gpt vit rlhf tests course walkthroughs tools,*.$(end)))
+## make refresh-readme      write the outputs that README files show after a line <!-- output: command -->
+refresh-readme check-readme: all
+	@tests/readme_outputs.sh $(patsubst %-readme,%,$@)
+## make clean               remove build/
 clean:
-	rm -rf build compile_commands.json
-
-.PHONY: help
+	rm -rf build
+## BUILD=debug or asan      unoptimised, or checked for memory errors; CXX=clang++-16  WERROR=1
 help:
-	@echo 'make                     build the library and every walkthrough'
-	@echo 'make run                 the guided tour'
-	@echo 'make test                all tests; build/tests/run takes options, --test-suite=mae for example'
-	@echo 'make walk-NAME           run one walkthrough; its options go into ARGS="..."'
-	@echo 'make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)'
-	@echo 'make bench               measure the speed of the matrix product and of whole models'
-	@echo 'make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few'
-	@echo 'make fuzz                broken files for every reader (needs clang 15 or newer), a minute each'
-	@echo 'make refresh-readme      write the outputs that the README files show'
-	@echo 'make compile_commands.json  make format  make clean'
-	@echo 'BUILD=debug or asan      unoptimised, or checked for errors of memory; CXX=clang++-16  WERROR=1  V=1'
+	@sed -n -e 's/^## //p' Makefile
 	@echo 'walkthroughs:'
-	@echo '$(sort $(call stem,$(WALK_SOURCES)))' | fold -s -w 100 | sed -e 's/ *$$//' -e 's/^/    /'
-
-# ---- which object needs which header: written by the compiler ------------------------------------------------------------------
--include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(INSTANCES) $(WALK_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) tests/main.cpp \
-    tests/debugger/lesson.cpp $(COURSE_SOURCES) $(COURSE_PROGRAM_SOURCES))
--include $(wildcard $(PRECOMPILED)/*.d)
+	@echo '$(sort $(notdir $(WALKS)))' | fold -s -w 76 | sed -e 's/ *$$//' -e 's/^/    /'
+# ---- Which object needs which header: written by the compiler ----
+-include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(BENCH_SOURCES) $(COURSE_SOURCES) \
+    course/run_mistakes.cpp tests/debugger/lesson.cpp)

@@ -49,7 +49,7 @@ static void copy_project(const std::string& to, const std::string& out) {
         if (name != "build" && name != ".git") what += " '" + name + "'";
     }
     std::string built;
-    for (const char* const part : {"objects", "precompiled", "tests", "library.a", "flags", "files"})
+    for (const char* const part : {"objects", "tests", "library.a", "flags", "files"})
         built += " " + out + "/" + part;
     const std::string commands = command_of_copy + what + " " + to + " && " + command_of_copy + built + " " + to + "/" + out +
                                  " && " + command_of_copy + "build/doctest " + to + "/build";

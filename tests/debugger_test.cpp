@@ -19,7 +19,7 @@ static std::string obstacle() {
 }
 
 static std::string in_gdb(const std::string& source, const std::string& program, const std::vector<std::string>& commands) {
-    std::string line = "gdb -q -batch -nx -x debugger/in_gdb.py -ex 'lesson " + source + "'";
+    std::string line = "gdb -q -batch -nx -x tools/debugger/in_gdb.py -ex 'lesson " + source + "'";
     for (const std::string& command : commands) line += " -ex '" + command + "'";
     return run_command(line + " " + program).output;
 }

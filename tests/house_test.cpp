@@ -18,10 +18,8 @@
 
 namespace fs = std::filesystem;
 
-static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"};
-static const std::vector<std::string> all_folders{"nn",           "bert",  "gpt",   "vit",      "rlhf",
-                                                  "walkthroughs", "tests", "bench", "debugger", "precompiled",
-                                                  "course"};
+static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys"};
+static const std::vector<std::string> all_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs", "tests", "tools", "course"};
 
 // The files under the folders that end so, sorted: "vit/vit.cpp".
 static std::vector<std::string> files_in(const std::vector<std::string>& folders, const std::vector<std::string>& endings) {
@@ -44,6 +42,9 @@ static std::vector<std::string> lines_of(const std::string& path) {
 static std::string folder_of(const std::string& path) { return fs::path(path).parent_path().generic_string(); }
 static std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 static bool under(const std::string& path, const std::string& folder) { return path.starts_with(folder + "/"); }
+static bool in_library(const std::string& path) {
+    return std::any_of(library_folders.begin(), library_folders.end(), [&](const std::string& folder) { return under(path, folder); });
+}
 
 // What every floor may include besides the standard library; the first entry that fits a file counts.
 static const std::vector<std::pair<std::string, std::vector<std::string>>> arrows{
@@ -59,11 +60,10 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"gpt", {"nn", "gpt"}},
     {"vit", {"nn", "bert", "gpt", "vit"}},
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
-    {"walkthroughs", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson"}},
-    {"bench", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "bench"}},
-    {"precompiled", {"tests", "precompiled"}},
+    {"walkthroughs", library_folders},
+    {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tools"}},
     {"course", {"nn", "course"}},
-    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "course", "tests"}},
+    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys", "course", "tests"}},
 };
 
 static bool may_include(const std::string& file, const std::string& included) {
@@ -216,7 +216,7 @@ static std::vector<std::string> types_outside_namespaces(const std::vector<std::
 // A linker takes two types of one name, wherever they stand, for the same type, and one of the two goes wrong silently. A
 // walkthrough is a program by itself and may do as it likes.
 TEST_CASE("types that only one source knows stand in an unnamed namespace") {
-    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tests", "bench"}, {".cpp"})) {
+    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys", "tests", "tools"}, {".cpp"})) {
         if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {
             INFO(file, " defines ", name, " outside of every namespace");
@@ -275,7 +275,7 @@ TEST_CASE("links of README files lead somewhere") {
 TEST_CASE("the name of a walkthrough is enough to find it: no two are alike") {
     std::map<std::string, std::string> seen;
     for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
-        if (under(file, "walkthroughs/lesson")) continue;
+        if (in_library(file)) continue;
         INFO(file, " and ", seen[stem_of(file)]);
         CHECK(seen[stem_of(file)].empty());
         seen[stem_of(file)] = file;
@@ -285,7 +285,7 @@ TEST_CASE("the name of a walkthrough is enough to find it: no two are alike") {
 TEST_CASE("walkthroughs answer --help, and refuse what they do not know with one line and status 2") {
     for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
         const std::string program = std::string(BUILT) + "/walk/" + file.substr(13, file.size() - 13 - 4);
-        if (under(file, "walkthroughs/lesson") || !fs::exists(program)) continue;
+        if (in_library(file) || !fs::exists(program)) continue;
         INFO(program);
         const CommandResult help = run_command(program + " --help");
         CHECK(help.status == 0);
@@ -303,7 +303,7 @@ static std::vector<std::string> built_walkthroughs() {
     std::vector<std::string> programs;
     for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
         const std::string program = std::string(BUILT) + "/walk/" + file.substr(13, file.size() - 13 - 4);
-        if (!under(file, "walkthroughs/lesson") && fs::exists(program)) programs.push_back(program);
+        if (!in_library(file) && fs::exists(program)) programs.push_back(program);
     }
     return programs;
 }
@@ -384,10 +384,10 @@ static std::string make_in(const std::string& environment, const std::string& wo
 
 TEST_CASE("Makefile: variables of its own have the same values whatever the environment says") {
     const std::set<std::string> names = own_variables_of_makefile();
-    CHECK(names.count("INCLUDE") + names.count("MORE") + names.count("OPT") + names.count("HEADER") == 4);
+    CHECK(names.count("MORE") + names.count("OPT") + names.count("HEADERS") == 3);
     std::string environment;
     for (const std::string& name : names) environment += name + "=-from-outside ";
-    const std::string what = "-n -B V=1 build/release/objects/nn/base/matmul.o build/release/objects/nn/base/random.o "
+    const std::string what = "-n -B build/release/objects/nn/base/matmul.o build/release/objects/nn/base/random.o "
                              "build/release/objects/nn/data/text.o build/release/library.a";
     const std::string plain = make_in("", what), changed = make_in(environment, what);
     CHECK(plain.find("nn/base/matmul.cpp") != std::string::npos);

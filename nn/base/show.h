@@ -3,7 +3,7 @@
 //   shows   show(m)    its shape and its numbers; of a large one the corners
 //           heat(m)    a picture: dark is the smallest element, bright the largest
 //           stats(m)   shape, smallest, largest, mean, deviation, and how many elements are no numbers
-//   use     (gdb) call show(scores)             print in a debugger knows the shape as well, see debugger/in_gdb.py
+//   use     (gdb) call show(scores)             print in a debugger knows the shape as well, see tools/debugger/in_gdb.py
 //   note    The three are linked into every program, used or not, and flush what they print.
 //           show_variable.h and show_image.h do the same for a Var and an Image.
 #pragma once

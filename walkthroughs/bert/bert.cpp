@@ -19,9 +19,9 @@
 #include "nn/data/text.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/sentences.h"
+#include "walkthroughs/toys/sentences.h"
 
 struct Choices {
     std::string sentence = "Мама [MASK] раму", text, weights, vocabulary, save;

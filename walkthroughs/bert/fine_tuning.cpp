@@ -14,7 +14,7 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/sentences.h"
+#include "walkthroughs/toys/sentences.h"
 
 struct Choices {
     int steps = 1500, draws = 8, labelled_people = 2, fine_tuning_steps = 60;

@@ -13,7 +13,7 @@
 #include "nn/base/require.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/sentences.h"
+#include "walkthroughs/toys/sentences.h"
 
 struct Choices {
     std::string text =

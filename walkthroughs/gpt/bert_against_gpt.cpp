@@ -16,7 +16,7 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/sentences.h"
+#include "walkthroughs/toys/sentences.h"
 
 struct Choices {
     int steps = 800, width = 48, seed = 1;

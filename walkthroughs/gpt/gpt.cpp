@@ -19,7 +19,7 @@
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/tokens.h"
 
 struct Choices {

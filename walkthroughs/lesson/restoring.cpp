@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "nn/data/idx.h"
-#include "walkthroughs/lesson/plane_waves.h"
+#include "walkthroughs/toys/plane_waves.h"
 
 static const std::string digits = "walkthroughs/data/digits-";
 

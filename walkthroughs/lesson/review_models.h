@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "rlhf/recipe.h"
-#include "walkthroughs/lesson/reviews.h"
+#include "walkthroughs/toys/reviews.h"
 
 namespace reviews {
 

@@ -18,7 +18,7 @@
 #include "nn/training/state.h"
 #include "nn/training/train.h"
 #include "vit/vit.h"
-#include "walkthroughs/lesson/cross_and_box.h"
+#include "walkthroughs/toys/cross_and_box.h"
 #include "walkthroughs/lesson/lesson.h"
 
 static const std::string digits = "walkthroughs/data/digits-";

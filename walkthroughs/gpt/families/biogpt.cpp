@@ -14,7 +14,7 @@
 #include "gpt/families/biogpt.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/toys/markov_chain.h"
 
 struct Choices {
     int letters = 12;

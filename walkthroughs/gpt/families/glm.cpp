@@ -14,7 +14,7 @@
 #include "nn/base/matmul.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
 
 struct Choices {

@@ -13,7 +13,7 @@
 #include "gpt/families/llama.h"
 #include "gpt/families/palm.h"
 #include "nn/autograd/operations.h"
-#include "walkthroughs/lesson/toys/chain_reader.h"
+#include "walkthroughs/toys/chain_reader.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
 

@@ -15,7 +15,7 @@
 #include "gpt/gpt.h"
 #include "nn/autograd/operations.h"
 #include "nn/layers/position.h"
-#include "walkthroughs/lesson/toys/chain_reader.h"
+#include "walkthroughs/toys/chain_reader.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
 

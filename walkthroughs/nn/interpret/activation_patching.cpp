@@ -14,7 +14,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/interpret/activation_patching.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/toys/jumping_walk.h"
+#include "walkthroughs/toys/jumping_walk.h"
 
 namespace toy = jumping_walk;
 namespace patching = activation_patching;

@@ -13,7 +13,7 @@
 #include "nn/interpret/logit_lens.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/toys/jumping_walk.h"
+#include "walkthroughs/toys/jumping_walk.h"
 
 namespace toy = jumping_walk;
 

@@ -15,7 +15,7 @@
 #include "nn/training/train.h"
 #include "rlhf/agents/socratic.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 namespace {
 

@@ -21,7 +21,7 @@
 #include "vit/language/clip_tokenizer.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 struct Choices {
     int steps = 1200, image_heads = 0, text_heads = 0;

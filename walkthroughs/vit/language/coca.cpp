@@ -18,7 +18,7 @@
 #include "vit/language/coca.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 struct Choices {
     int steps = 300;

@@ -16,7 +16,7 @@
 #include "vit/language/clip.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 static const std::string data = "walkthroughs/data/digits-";
 

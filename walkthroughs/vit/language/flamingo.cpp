@@ -17,7 +17,7 @@
 #include "vit/language/flamingo.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 struct Choices {
     int text_steps = 200, steps = 400;

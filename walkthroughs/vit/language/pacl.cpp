@@ -19,7 +19,7 @@
 #include "vit/language/pacl.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 struct Choices {
     int clip_steps = 500, steps = 300;

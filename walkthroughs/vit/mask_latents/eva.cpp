@@ -16,7 +16,7 @@
 #include "vit/mask_latents/eva.h"
 #include "vit/mask_pixels/masking.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/plane_waves.h"
+#include "walkthroughs/toys/plane_waves.h"
 
 static const float pi = 3.14159265f;
 static const int directions = 6, hidden = 4, test_images = 300;

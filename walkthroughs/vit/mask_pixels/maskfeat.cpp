@@ -18,7 +18,7 @@
 #include "vit/mask_pixels/maskfeat.h"
 #include "vit/mask_pixels/masking.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/lesson/plane_waves.h"
+#include "walkthroughs/toys/plane_waves.h"
 #include "walkthroughs/lesson/restoring.h"
 
 struct Choices {

@@ -1,4 +1,4 @@
-#include "bench/limits.h"
+#include "tools/bench/limits.h"
 
 #include <algorithm>
 #include <vector>

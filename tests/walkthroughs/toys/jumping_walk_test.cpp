@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/toys/jumping_walk.h"
+#include "walkthroughs/toys/jumping_walk.h"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/cross_and_box.h"
+#include "walkthroughs/toys/cross_and_box.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/toys/markov_chain.h"
 
 #include <cmath>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/toys/chain_reader.h"
+#include "walkthroughs/toys/chain_reader.h"
 
 #include <cmath>
 

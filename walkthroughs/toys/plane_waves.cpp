@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/plane_waves.h"
+#include "walkthroughs/toys/plane_waves.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/reviews.h"
+#include "walkthroughs/toys/reviews.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "bench/lines.h"
+#include "tools/bench/lines.h"
 
 #include <memory>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/toys/coloured_shapes.h"
+#include "walkthroughs/toys/coloured_shapes.h"
 
 #include <algorithm>
 #include <cstdlib>

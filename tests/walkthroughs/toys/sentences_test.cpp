@@ -1,4 +1,4 @@
-#include "walkthroughs/lesson/sentences.h"
+#include "walkthroughs/toys/sentences.h"
 
 #include <algorithm>
 #include <map>

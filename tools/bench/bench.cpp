@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "bench/limits.h"
-#include "bench/lines.h"
+#include "tools/bench/limits.h"
+#include "tools/bench/lines.h"
 #include "nn/base/clock.h"
 #include "nn/base/parallel.h"
 #include "walkthroughs/lesson/options.h"

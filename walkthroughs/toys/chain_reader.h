@@ -11,7 +11,7 @@
 #include "nn/base/random.h"
 #include "nn/data/parameters.h"
 #include "nn/text/batch.h"
-#include "walkthroughs/lesson/markov_chain.h"
+#include "walkthroughs/toys/markov_chain.h"
 
 // A model that predicts the next symbol at every row of a batch.
 class ChainReader {
