@@ -1,5 +1,5 @@
-// main.cpp: runs all tests and ends with the one line that tells how it went: "120 passed, 0 failed". Before it stands how much of the
-// tolerance each fixture used (golden.h).
+// main.cpp: runs all tests and ends with a summary line, "120 passed, 0 failed", after a list of how much of the tolerance each
+// fixture used (golden.h).
 // Takes doctest's options: --test-suite=mae, --test-case="*causal*", --list-test-suites, --help, ...
 #define DOCTEST_CONFIG_IMPLEMENT
 #if __has_include(<doctest/doctest.h>)
@@ -17,7 +17,7 @@
 
 #include "tests/golden.h"
 
-// How many test cases have run and failed; -1 while none was asked to run (--help, --list-test-cases).
+// How many test cases have run and failed; -1 when none was requested (--help, --list-test-cases).
 static int ran = -1;
 static int failed = 0;
 
@@ -29,8 +29,8 @@ static void print_result() {
 }
 
 namespace {
-// The first failure of a case is compared with those that known mistakes make; where one agrees, the mistake is named. With the
-// environment variable RECORD_FAILURES the failure is written there instead, in the format of course/suspects.h.
+// Compares the first failure of a case with those of known mistakes and names the mistake that agrees. With the environment
+// variable RECORD_FAILURES the failure is written to that file instead, in the format of course/suspects.h.
 struct Recogniser : doctest::IReporter {
     std::string title;
     bool seen = false;  // a failure of this case
