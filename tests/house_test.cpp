@@ -258,6 +258,10 @@ TEST_CASE("comments: every path that is named exists") {
     }
 }
 
+TEST_CASE("README.md: the table of systems is what tools/systems.sh reads from the headers") {
+    CHECK_MESSAGE(read_file("README.md").find(run_command("tools/systems.sh").output) != std::string::npos, "make refresh-readme writes it");
+}
+
 TEST_CASE("README files: links lead to existing files") {
     std::vector<std::string> files = files_in(all_folders, {".md"});
     if (fs::exists("README.md")) files.push_back("README.md");

@@ -7,6 +7,7 @@
 //            what is used
 //   symbols  B prompts of T tokens   L blocks   H heads   D head width   clean, corrupted  two runs that differ in one fact
 //   differs  independent of the model: a Run gives logits, and nn/autograd/hook.h replaces steps
+//   neighbour  integrated_gradients.h computes the contribution of each input; here an activation is replaced and the run repeated
 //   next     activation_patching.cpp, then its walkthrough
 #pragma once
 #include <map>

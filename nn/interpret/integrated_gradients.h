@@ -7,6 +7,7 @@
 //   symbols  B groups of rows (sequences, images), each with one output F   x input, b baseline (both (rows, E))   n points on the line
 //            alpha_k a point, w_k its weight
 //   differs  from captum: `trapezoid` is the trapezoidal rule; captum's, whose weights add up to (n-1)/n, is `trapezoid_as_published`
+//   neighbour  rollout.h uses attention weights; here gradients along a path from a baseline are summed
 //   note     F of a group must depend on the rows of that group only: then all groups run as one batch.
 //   next     integrated_gradients.cpp, then its walkthrough
 #pragma once
