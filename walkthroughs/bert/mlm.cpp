@@ -93,8 +93,8 @@ static Reading step_pieces(Lesson& lesson, const Choices& choices) {
     reading.ids = encode_with_masks(choices.text, reading.vocabulary, reading.config);
     require(reading.size() > 2 && reading.size() <= 512, "--text has ", reading.size() - 2, " pieces, 1 to 510 are needed");
     lesson.code();
-    reading.special = mlm::special_places(reading.ids, {reading.vocabulary.classification, reading.vocabulary.separator});
-    const mlm::Corrupted nothing{.ids = reading.ids, .labels = std::vector<int>(reading.ids.size(), ignored_label), .places = {}};
+    reading.special = mlm::special_positions(reading.ids, {reading.vocabulary.classification, reading.vocabulary.separator});
+    const mlm::Corrupted nothing{.ids = reading.ids, .labels = std::vector<int>(reading.ids.size(), ignored_label), .positions = {}};
     lesson.lines(painted_lines(reading, nothing, lesson.colours));
     lesson.say(reading.size(), " pieces of a vocabulary of ", reading.vocabulary.size(),
                ". [CLS] and [SEP] say nothing and are never hidden, nor is padding.");
@@ -109,7 +109,7 @@ static mlm::Corrupted step_batch_form(Lesson& lesson, const Reading& reading, co
     lesson.lines(painted_lines(reading, corrupted, lesson.colours));
     std::vector<std::vector<std::string>> rows{
         {"place", "the word", "u_select", "u_mask", "u_random", "becomes", "the model reads", "label"}};
-    for (const int t : corrupted.places) {
+    for (const int t : corrupted.positions) {
         const Fate fate = fate_of(corrupted, t, reading.ids[t], how.mask_id);
         rows.push_back({text(t), reading.word(reading.ids[t]), fixed(draws.u_select[t], 2), fixed(draws.u_mask[t], 2),
                         fate == Fate::masked ? "" : fixed(draws.u_random[t], 2), name_of(fate), reading.word(corrupted.ids[t]),
@@ -119,7 +119,7 @@ static mlm::Corrupted step_batch_form(Lesson& lesson, const Reading& reading, co
     lesson.say(lesson.colours == Colours::none
                    ? "[MASK] is hidden, <a lie> is another word, {what is left} looks like all the others."
                    : "Red is hidden, yellow is another word, green is left and looks like all the others.");
-    lesson.why("a coin for every word: ", corrupted.places.size(), " of ", reading.size(),
+    lesson.why("a coin for every word: ", corrupted.positions.size(), " of ", reading.size(),
                " here, another number next time. All others carry the label ", ignored_label, ", which the loss leaves out.");
     lesson.predict("how many are asked for with --select 0.5.");
     return corrupted;
@@ -132,7 +132,7 @@ static void step_candidates_form(Lesson& lesson, const Reading& reading, const m
     lesson.code();
     const mlm::Corrupted corrupted = mlm::corrupt_candidates(reading.ids, reading.special, draws, how);
     lesson.lines(painted_lines(reading, corrupted, lesson.colours));
-    lesson.why("the order of the words is shuffled and the first ", corrupted.places.size(),
+    lesson.why("the order of the words is shuffled and the first ", corrupted.positions.size(),
                " are taken: always as many for T = ", reading.size(),
                ", the special ones counted. The paper's sentence \"15 % of the words\" fits both; the programs differ.");
 }
@@ -189,13 +189,13 @@ static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::C
     const Matrix p = softmax_rows(steps.prediction_logits).value();  // (T, V)
     double sum = 0;
     std::vector<std::vector<std::string>> rows{{"place", "label", "p(label)", "-log p"}};
-    for (const int t : corrupted.places) {
+    for (const int t : corrupted.positions) {
         const double cost = -std::log(p(t, corrupted.labels[t]));
         sum += cost;
         rows.push_back({text(t), reading.word(corrupted.labels[t]), fixed(p(t, corrupted.labels[t])), fixed(cost)});
     }
     if (rows.size() > 1) lesson.table(rows);
-    const float by_hand = static_cast<float>(sum / std::max<std::size_t>(1, corrupted.places.size()));
+    const float by_hand = static_cast<float>(sum / std::max<std::size_t>(1, corrupted.positions.size()));
     const float all = mlm::loss(steps, reading.ids).masked_words.value()(0, 0);
     lesson.say("Their mean is ", fixed(by_hand), ", losses.masked_words is ", fixed(losses.masked_words.value()(0, 0)),
                ". A fresh model knows nothing: ln ", config.vocabulary, " = ", fixed(std::log(config.vocabulary)), ".");
