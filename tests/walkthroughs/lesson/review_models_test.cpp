@@ -13,7 +13,7 @@ static std::vector<Ranking> two_rankings() {
             {.prompt = "the song", .answers = {"was nice .", "was good ."}, .ranks = {2, 1}}};
 }
 
-TEST_CASE("rankings become rows, and comparisons between rows of the same ranking") {
+TEST_CASE("ranked_rows: one row per answer, comparisons only within a ranking") {
     const reviews::Ranked ranked = reviews::ranked_rows(two_rankings());
     CHECK(ranked.episodes.count() == 5);
     CHECK(reviews::text_of(reviews::answer_of(ranked.episodes, 1)) == "was very good .");
@@ -28,7 +28,7 @@ TEST_CASE("rankings become rows, and comparisons between rows of the same rankin
         "reviews: \"the good\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
 }
 
-TEST_CASE("texts become questions, K answers each, and a person without noise orders them by score") {
+TEST_CASE("questions: K answers each, which ask ranks by score without noise") {
     const ppo::Episodes texts =
         reviews::episodes_of({1, 1, 3, 3}, {reviews::ids_of("was bad ."), reviews::ids_of("was good ."),
                                             reviews::ids_of("was not bad ."), reviews::ids_of("was very bad .")});
@@ -41,7 +41,7 @@ TEST_CASE("texts become questions, K answers each, and a person without noise or
     CHECK(asked[1].ranks == std::vector<int>{1, 2});
 }
 
-TEST_CASE("a batch of DPO holds chosen rows first, and labels the words of the answers only") {
+TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     const reviews::Comparisons comparisons = reviews::comparisons_of(two_rankings());
     CHECK(comparisons.count() == 4);
     const dpo::Batch batch = reviews::dpo_batch(comparisons, {3, 0}, 0, 2);
@@ -56,7 +56,7 @@ TEST_CASE("a batch of DPO holds chosen rows first, and labels the words of the a
     CHECK(batch.labels[5] == -100);  // padding follows
 }
 
-TEST_CASE("the whole recipe in small: a writer, a judge that agrees, a policy that pleases it; same seed, same numbers" * only_when_optimised) {
+TEST_CASE("review_models: SFT, reward model and PPO on a small scale; same seed, same numbers" * only_when_optimised) {
     Random random(1);
     const reviews::Writer writer = reviews::learn_to_write(random);
     CHECK(writer.losses.front() == Approx(std::log(20.0)).epsilon(0.05));  // no idea: ln of 20 words
