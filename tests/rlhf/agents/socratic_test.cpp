@@ -82,9 +82,9 @@ TEST_CASE("converse: the prompt contains the best words of each list") {
 
 TEST_CASE("converse: candidates are distinct, and the perception model ranks them") {
     Echo echo;
-    const socratic::Steps no_sense = socratic::converse({}, "go", echo, 5);
-    CHECK(no_sense.candidates == std::vector<std::string>{"go", "a", "b"});
-    CHECK(no_sense.answer() == "go");  // the first that was written
+    const socratic::Steps unchecked = socratic::converse({}, "go", echo, 5);
+    CHECK(unchecked.candidates == std::vector<std::string>{"go", "a", "b"});
+    CHECK(unchecked.answer() == "go");  // the first that was written
     const socratic::Steps seen = socratic::converse({}, "go", echo, 5, {.sense = truth("a photo of a b")});
     CHECK(seen.answer() == "b");
     CHECK(seen.seen == std::vector<double>{0, 0, 1});
