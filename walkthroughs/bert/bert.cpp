@@ -454,7 +454,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return walk_published(lesson, choices, random);
     if (!choices.text.empty()) return walk_own_text(lesson, choices, random);
     walk_sentences(lesson, choices, random);
-    walk_chain(lesson, choices, random);
+    if (choices.chain_steps > 0) walk_chain(lesson, choices, random);
 }
 
 int main(int argc, char** argv) {
@@ -465,7 +465,7 @@ int main(int argc, char** argv) {
     options.add("language", choices.language, "en: English sentences only; ru: both languages");
     options.add("text", choices.text, "a text file of your own to learn from, UTF-8");
     options.add("steps", choices.steps, "training steps on sentences", 1, 1'000'000);
-    options.add("chain-steps", choices.chain_steps, "training steps on the Markov chain", 1, 1'000'000);
+    options.add("chain-steps", choices.chain_steps, "training steps on the Markov chain; 0: without that part", 0, 1'000'000);
     options.add("width", choices.width, "D, divisible by the number of heads", 4, 1024);
     choices.tell.declare(options, 4);
     options.add("pieces", choices.pieces, "size of the vocabulary learned from --text", 100, 100'000);

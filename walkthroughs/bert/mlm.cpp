@@ -42,9 +42,9 @@ static std::string percent(double share) { return fixed(100 * share, 1) + " %"; 
 enum class Fate { untouched, masked, replaced, kept };
 
 static Fate fate_of(const mlm::Corrupted& corrupted, int position, int original, int mask_id) {
-    if (corrupted.labels[place] == ignored_label) return Fate::untouched;
-    if (corrupted.ids[place] == mask_id) return Fate::masked;
-    return corrupted.ids[place] == original ? Fate::kept : Fate::replaced;
+    if (corrupted.labels[position] == ignored_label) return Fate::untouched;
+    if (corrupted.ids[position] == mask_id) return Fate::masked;
+    return corrupted.ids[position] == original ? Fate::kept : Fate::replaced;
 }
 
 static std::string name_of(Fate fate) {

@@ -327,8 +327,7 @@ static void step_generate(Lesson& lesson, const Choices& choices) {
 
     lesson.step("What comes next?", "p = softmax(h wte^T)");
     lesson.say(choices.weights, ": ", count_numbers(gpt::parameters(w, config)), " parameters, ", config.depth, " blocks of width ",
-               config.width, ", ", config.heads, " heads, eps ", setting_text(config.eps), ", ", name_of_activation(config.activation), ", ", vocabulary ", config.vocabulary, ", ", config.positions,
-               " positions.");
+               config.width, ", ", config.heads, " heads, eps ", setting_text(config.eps), ", ", name_of_activation(config.activation), ", vocabulary ", config.vocabulary, ", ", config.positions, " positions.");
     const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
     const std::vector<int> prompt = bpe::encode(words, vocabulary);
     const int P = static_cast<int>(prompt.size()), count = std::min(choices.tokens, config.positions - P + 1);
