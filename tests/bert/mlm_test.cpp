@@ -87,7 +87,7 @@ TEST_CASE("corrupt_batch: over many tokens 15 % are selected, and 80, 10 and 10 
     CHECK(std::abs(random_words / selected - 0.1) < 0.02);
     for (int k = 0; k < B * T; ++k)
         if (corrupted.labels[k] == ignored_label)
-            CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a word that is not asked for was changed");
+            CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a token that is not selected was changed");
 }
 
 TEST_CASE("forward: logits at some positions equal the same rows of the logits at all positions") {

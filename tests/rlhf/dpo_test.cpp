@@ -156,9 +156,9 @@ TEST_CASE("loss: on all comparisons of five answers, descent converges to the cl
 
 TEST_CASE("dpo: rows and labels that do not match throw") {
     CHECK_THROWS_WITH(dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1),
-                      "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows; every row needs the same number of tokens, filled up, and a label for each");
+                      "dpo: 3 tokens and 2 labels of chosen answers do not form 1 rows; all rows need the same number of tokens, padded, and a label for each");
     CHECK_THROWS_WITH(dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2),
-                      "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows; every row needs the same number of tokens, filled up, and a label for each");
+                      "dpo: 3 tokens and 3 labels of rejected answers do not form 2 rows; all rows need the same number of tokens, padded, and a label for each");
 }
 
 TEST_SUITE_END();

@@ -51,7 +51,7 @@ TEST_CASE("optimal_objective: no policy exceeds it, and kl is never negative") {
     CHECK(exact::kl(q, q) == 0);
     CHECK(exact::kl(Matrix{{1}, {0}}, Matrix{{0.5f}, {0.5f}}) == Approx(std::log(2.0)));
     CHECK_THROWS_WITH(exact::kl(Matrix{{1}}, Matrix{{0}}),
-                      "kl: answer 0 is possible here and impossible there, the distance is infinite");
+                      "kl: answer 0 has p > 0 but q = 0, so the KL is infinite");
 }
 
 TEST_CASE("optimal_policy: a small beta does not overflow; beta 0 throws") {

@@ -157,10 +157,10 @@ TEST_CASE("supervised_fine_tuning: demonstrations without an answer throw") {
         ppo::Episodes draw(int, Random&) override {
             return {.tokens = {1, 5}, .length = 2, .prompt_lengths = {1}, .answer_lengths = {0}};
         }
-    } nobody;
+    } no_answers;
     Random random(1);
-    CHECK_THROWS_WITH(rlhf::supervised_fine_tuning(some_weights(4), config, nobody, {}, random),
-                      "rlhf: the demonstrations have no answer, there is nothing to learn");
+    CHECK_THROWS_WITH(rlhf::supervised_fine_tuning(some_weights(4), config, no_answers, {}, random),
+                      "rlhf: the demonstrations have no answer tokens");
 }
 
 // --- step 2 ---
@@ -192,7 +192,7 @@ TEST_CASE("train_reward_model: a batch of ties neither trains nor counts") {
     CHECK(rlhf::train_reward_model(w, config, ranked, recipe, random)[0] == Approx(std::log(2.0)));  // not half of it
     for (int n = 0; n < 3; ++n) ranked.ranks[n] = 1;
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked, recipe, random),
-                      "rlhf: no ranking says that one answer is better than another, there is nothing to learn");
+                      "rlhf: no ranking says that one answer is better than another; rank answers that differ");
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked_texts(1), {.epochs = -1}, random),
                       "rlhf: -1 epochs of reward model training, there cannot be fewer than 0");
 }

@@ -134,7 +134,7 @@ TEST_CASE("reward_model: invalid lengths and batches without a pair throw") {
                       "reward_model: 3 tokens do not split into 2 texts of equal length");
     CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {0}, w, tiny), "reward_model: text 0 has 0 tokens of 3");
     CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), preferences::all_pairs({0, 0}, {1, 1})),
-                      "reward_model: no ranking has a pair, everything is tied; rank answers that differ");
+                      "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
 }
 
 TEST_SUITE_END();
