@@ -196,7 +196,7 @@ static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::C
     lesson.say("Their mean is ", fixed(by_hand), ", losses.masked_words is ", fixed(losses.masked_words.value()(0, 0)),
                ". The loss of an untrained model is about ln ", config.vocabulary, " = ", fixed(std::log(config.vocabulary)), ".");
     lesson.say("Next sentence prediction: does the second sentence follow the first? Two classes, read from [CLS]: losses.next_sentence is ", fixed(losses.next_sentence.value()(0, 0)), ", ln 2 = ", fixed(std::log(2)), ". BERT's loss is the sum: ", fixed(losses.sum.value()(0, 0)), ".");
-    lesson.why("over all ", reading.size(), " positions it would be ", fixed(all), " here, and soon near 0 in training: tokens that are not masked can be copied, which teaches nothing.");
+    lesson.why("over all ", reading.size(), " positions it would be ", fixed(all), " here, and soon near 0 in training: tokens that are not masked can be copied, which teaches nothing. Next: bert/bert is trained on this loss.");
     return {losses.masked_words.value()(0, 0), by_hand, all};
 }
 

@@ -222,7 +222,7 @@ static void step_failure(Lesson& lesson, const std::vector<Failure>& runs) {
         rows.push_back({run.name, fixed(run.loss, 3), percent(run.accuracy), fixed(run.chosen, 2), fixed(run.rejected, 2),
                         fixed(run.measured.true_score, 2), fixed(run.measured.kl, 2), percent(run.measured.sentences)});
     lesson.table(rows);
-    lesson.why("loss and accuracy look fine, even better. But both log-probabilities fall: the probability moved to answers in neither column, which offline data does not contain. Watch the log-probability of the chosen answers, not the loss alone.");
+    lesson.why("loss and accuracy look fine, even better. But both log-probabilities fall: the probability moved to answers in neither column, which offline data does not contain. Watch the log-probability of the chosen answers, not the loss alone. Next: rlhf/agents/saycan.");
 }
 
 // --- the lesson ---

@@ -370,7 +370,7 @@ static Path step_ppo(Lesson& lesson, const World& world, const Choices& choices,
     lesson.say("From ", fixed(path.objective.front()), " to ", fixed(path.objective.back()), "; the optimum is ",
                fixed(world.optimum), ". The distance to pi* went from ", fixed(path.distance.front()), " to ",
                fixed(path.distance.back()), " nats.");
-    lesson.why("each iteration samples 64 of 781 answers, so the path is noisy and ends near the optimum, not at it; it never exceeds it.");
+    lesson.why("each iteration samples 64 of 781 answers, so the path is noisy and ends near the optimum, not at it; it never exceeds it. Next: rlhf/dpo reaches the same optimum without a reward model.");
     return path;
 }
 

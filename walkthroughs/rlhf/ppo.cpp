@@ -221,6 +221,7 @@ static void step_table(Lesson& lesson, const std::vector<Whole>& all, const Choi
         lesson.say("The objective, true score - beta KL, rose from 0 to ", fixed(with.true_score - choices.beta * with.kl, 2), " (first seed). The optimum for the true score is ", fixed(best_objective(static_cast<float>(choices.beta)), 2), ", found by enumerating all 600 sentences.");
     }
     lesson.predict("the row beta 0.5. Write it down, then run with --beta 0.5.");
+    lesson.say("Next: rlhf/exact compares PPO with the optimal policy of a smaller task.");
 }
 
 // --- the lesson ---

@@ -158,7 +158,7 @@ static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>
     std::vector<std::vector<std::string>> rows{{"held-out", "agrees, person", "without noise", "corr. with score", "loss"}};
     for (std::size_t k = 0; k < all.size(); ++k) rows.push_back(evaluation_row("seed " + text(seed + static_cast<int>(k)), all[k]));
     lesson.table(rows);
-    lesson.why("the person errs (s = ", fixed(person.noise, 1), "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise.");
+    lesson.why("the person errs (s = ", fixed(person.noise, 1), "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise. Next: rlhf/ppo maximises this reward.");
 }
 
 // Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean over the nouns; or the true scores.
@@ -211,7 +211,7 @@ static std::vector<float> step_phrases(Lesson& lesson, const reviews::RewardMode
     if (own)
         lesson.why("bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
     else
-        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". NOTLINE");
+        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". An adjective after \"not\" is rare in the data, and the model has hardly learned that \"not\" reverses the score; the rankings of such answers are mostly decided by the adjectives.");
     return correlations;
 }
 

@@ -398,7 +398,7 @@ void step_retrieval(Lesson& lesson, Models& models, int seed) {
     row("audio", by_ears);
     row("both", both);
     lesson.table(rows);
-    lesson.why("pairs of captions differ only in the tone, so vision alone cannot exceed 1/2, and audio determines one word of three. In the sum each module decides what it can.");
+    lesson.why("pairs of captions differ only in the tone, so vision alone cannot exceed 1/2, and audio determines one word of three. In the sum each module decides what it can. Next: vit/language shows models that are trained on both.");
     lesson.claim_at_most("recall at 1 by vision", socratic::recall_at(1, by_eyes, own), 0.5);
     lesson.claim_at_least("recall at 1 by both", socratic::recall_at(1, both, own), 0.75);
 }
