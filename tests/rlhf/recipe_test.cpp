@@ -194,7 +194,7 @@ TEST_CASE("train_reward_model: a batch of ties neither trains nor counts") {
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked, recipe, random),
                       "rlhf: no ranking says that one answer is better than another; rank answers that differ");
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked_texts(1), {.epochs = -1}, random),
-                      "rlhf: -1 epochs of reward model training, there cannot be fewer than 0");
+                      "rlhf: -1 epochs of reward model training, it must not be negative");
 }
 
 // --- step 3 ---
