@@ -211,7 +211,7 @@ static std::vector<float> step_phrases(Lesson& lesson, const reviews::RewardMode
     if (own)
         lesson.why("bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
     else
-        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". An adjective after \"not\" is rare in the data, and the model has hardly learned that \"not\" reverses the score; the rankings of such answers are mostly decided by the adjectives.");
+        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ", correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that." : "It has learned that \"not\" reverses the ranking.");
     return correlations;
 }
 
