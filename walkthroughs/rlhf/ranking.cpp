@@ -190,8 +190,7 @@ static std::vector<float> phrase_correlations(const Matrix& rewards, const Matri
     return correlations;
 }
 
-// returns the correlations of reward and score: alone, after "very", after "not"
-static std::vector<float> step_phrases(Lesson& lesson, const reviews::RewardModel& reward_model, bool own) {
+static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_model, bool own) {
     lesson.step("What has it understood?", "reward of \"was [very|not] ADJECTIVE .\"");
     const Matrix rewards = phrase_table(&reward_model), scores = phrase_table(nullptr);
     const std::vector<float> correlations = phrase_correlations(rewards, scores);
@@ -212,7 +211,6 @@ static std::vector<float> step_phrases(Lesson& lesson, const reviews::RewardMode
         lesson.why("bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
     else
         lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ", correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that." : "It has learned that \"not\" reverses the ranking.");
-    return correlations;
 }
 
 // --- the person at the keyboard ---
@@ -338,7 +336,6 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (choices.rank || !choices.rankings.empty()) return walk_own(lesson, choices, seed);
     const preferences::Person person{.noise = static_cast<float>(choices.noise)};
     std::vector<reviews::Evaluation> evaluations;
-    std::vector<std::vector<float>> phrases;  // per seed: correlation of reward and score alone, after "very", after "not"
     double from_bradley_terry = 0, from_log_2 = 0;
     for (int k = 0; k < choices.seeds; ++k) {
         Random random(seed + k);
@@ -357,7 +354,6 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         const reviews::RewardModel reward_model = k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
         evaluations.push_back(reviews::evaluate(reward_model, test));
         if (k == 0) step_phrases(lesson, reward_model, false);
-        phrases.push_back(phrase_correlations(phrase_table(&reward_model), phrase_table(nullptr)));
     }
     step_held_out(lesson, evaluations, person, seed);
 
