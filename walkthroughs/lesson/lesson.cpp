@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
@@ -15,7 +16,7 @@ static const std::string indent(9, ' ');
 Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
 
 Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
-    : colours(colours), out(out), in(in), waiting(options.step) {
+    : colours(colours), out(out), in(in), waiting(options.step), asking(options.quiz || options.step) {
     print({bold(options.name), "   ", options.purpose, "\n"});
     print({faint("takes about " + options.duration), "\n"});
 }
@@ -34,12 +35,18 @@ std::string Lesson::faint(std::string_view words) const {
 
 void Lesson::wait_for_enter() {
     print({"\n", indent, faint("Enter goes on ")});
+    line_of_input();
+}
+
+std::string Lesson::line_of_input() {
+    std::string line;
     int letter = std::fgetc(in);
-    while (letter != '\n' && letter != EOF) letter = std::fgetc(in);
+    for (; letter != '\n' && letter != EOF; letter = std::fgetc(in)) line += static_cast<char>(letter);
     if (letter == EOF) {
-        waiting = false;
+        waiting = asking = false;
         print({"\n"});
     }
+    return line;
 }
 
 static std::string padded(std::string_view words, int width) {
@@ -74,6 +81,27 @@ void Lesson::labelled(std::string_view label, std::initializer_list<Part> parts)
 void Lesson::prose(std::initializer_list<Part> parts) {
     for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size())))
         print({indent, line, "\n"});
+}
+
+LessonAnswer::LessonAnswer(double number, double within) : shown(short_digits(number, 4)), number(number), within(within) {}
+
+// Words are compared without white space around them, numbers within the answer's distance.
+static bool is_right(const std::string& reply, const LessonAnswer& answer) {
+    const std::size_t first = reply.find_first_not_of(" \t\r"), last = reply.find_last_not_of(" \t\r");
+    const std::string given = first == std::string::npos ? "" : reply.substr(first, last - first + 1);
+    if (answer.within < 0) return given == answer.shown;
+    const std::optional<double> number = decimal_number(given);
+    return number.has_value() && std::abs(*number - answer.number) <= answer.within;
+}
+
+void Lesson::predict(std::string_view question, const LessonAnswer& answer) {
+    labelled("predict", {question});
+    const std::string given_at_end = joined({"step ", steps, "   ", question, " ", answer.shown});
+    if (!asking) return answers.push_back(given_at_end);
+    print({indent, faint(padded("", 10)), "your answer: "});
+    const std::string reply = line_of_input();
+    if (!asking) return answers.push_back(given_at_end);
+    labelled("answer", {reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ", answer.shown});
 }
 
 void Lesson::code(std::string_view line) { print({indent, faint(padded("code", 10)), line, "\n"}); }
@@ -161,6 +189,9 @@ bool Lesson::claim_at_most(std::string_view words, double measured, double bound
 }
 
 int Lesson::end() {
+    if (!answers.empty()) print({"\nThe answers to the predictions (--quiz asks for them):\n"});
+    for (const std::string& answer : answers)
+        for (const std::string& line : wrapped(answer, page_width - static_cast<int>(indent.size()))) print({indent, line, "\n"});
     if (failed > 0) print({"\n", failed, " of ", claims, " claims FAIL\n"});
     return failed == 0 ? 0 : 1;
 }

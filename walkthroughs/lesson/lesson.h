@@ -7,6 +7,7 @@
 //            lesson.matrix("A", A);
 //            lesson.why("exp(ln 3) = 3, so token 1 gets three quarters of the weight");
 //            lesson.predict("row 0 when q is doubled");
+//            lesson.predict("How many of 9 digits are right?", {right, 0.5});   // asked with --quiz or --step, else answered at the end
 //            lesson.claim_at_least("digits never seen before, read correctly", accuracy, 0.95);
 //            return lesson.end();
 //   output   step 3   Which tokens attend to which?   A = softmax(q k^T / sqrt(h))   Eq. 6
@@ -28,6 +29,15 @@
 #include "nn/data/image.h"
 #include "walkthroughs/lesson/options.h"
 #include "walkthroughs/lesson/pictures.h"
+
+// The answer to a prediction, computed by the run: a number and the distance at which a guess still counts as right, or words.
+struct LessonAnswer {
+    std::string shown;
+    double number = 0, within = -1;  // within < 0: words
+
+    LessonAnswer(const std::string& words) : shown(words) {}
+    LessonAnswer(double number, double within);
+};
 
 class Lesson {
 public:
@@ -53,6 +63,9 @@ public:
         labelled("predict", {parts...});
     }
 
+    // A prediction that the run answers. With --quiz or --step it is asked, and the reply judged; otherwise end() prints the answer.
+    void predict(std::string_view question, const LessonAnswer& answer);
+
     // A line of code as a string; or the lines of source that follow the call.
     void code(std::string_view line);
     void code(int lines = 1, Where where = Where::current());
@@ -70,7 +83,7 @@ public:
     bool claim_at_most(std::string_view words, double measured, double bound);
     bool claim(std::string_view words, bool holds);
 
-    // Prints how many claims hold.   returns the exit status: 0 when all hold, else 1
+    // Prints how many claims hold, and the answers of predictions that were not asked.   returns the exit status: 0 when all hold, else 1
     int end();
 
     const Colours colours;
@@ -78,9 +91,11 @@ public:
 private:
     std::FILE* out;
     std::FILE* in;
-    bool waiting;  // --step, until the end of input
+    bool waiting;  // --step, until the input ends
+    bool asking;   // --quiz or --step, until the input ends
     int steps = 0, claims = 0, failed = 0;
-    KeepSteps keep;  // lessons show the steps of models
+    std::vector<std::string> answers;  // of predictions that were not asked, a line each
+    KeepSteps keep;  // a lesson looks inside the models that it runs
 
     void print(std::initializer_list<Part> parts);
     void prose(std::initializer_list<Part> parts);
@@ -88,6 +103,7 @@ private:
     std::string bold(std::string_view words) const;
     std::string faint(std::string_view words) const;
     void wait_for_enter();
+    std::string line_of_input();  // without its end; ends waiting and asking where the input ends
 };
 
 // Runs a lesson on standard output.

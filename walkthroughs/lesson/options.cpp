@@ -22,6 +22,7 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     : name(std::move(name)), purpose(std::move(purpose)), duration(std::move(duration)) {
     add("help", help_wanted, "show this");
     add("step", step, "wait for Enter between the steps");
+    add("quiz", quiz, "ask for predictions and judge them");
     add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
     add("trap-nan", trap_nan, "stop at the first operation that makes a NaN or an infinity, and name it");
 }

@@ -6,9 +6,9 @@
 //            options.add("steps", steps, "training steps", 1, 100'000);
 //            options.add("image", image, "a PPM or PGM file to use instead of a digit");
 //            options.read_or_exit(argc, argv);
-//   always   --help, --step (wait for Enter between the steps of the lesson), --seed n,
-//            --trap-nan (stop at the first operation that produces a NaN or an infinity, and name it)
-//   note     --name value and --name=value are the same. A wrong command line gives one line and exit status 2.
+//   always   --help, --step (wait for Enter between the steps of the lesson), --quiz (ask for predictions), --seed n,
+//            --trap-nan (the first operation that makes a NaN or an infinity ends the program, and is named)
+//   note     --name value and --name=value are the same. A wrong command line costs one line and exit code 2.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -52,6 +52,7 @@ public:
     std::string name, purpose, duration;
     bool help_wanted = false;
     bool step = false;  // wait for Enter between the steps
+    bool quiz = false;  // ask for the predictions whose answer the run computes
     int seed = 1;
     bool trap_nan = false;
 

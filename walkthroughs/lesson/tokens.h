@@ -5,13 +5,19 @@
 
 #include "walkthroughs/lesson/pictures.h"
 
-// A printable form of a token: a line end as an arrow, other control characters as a dot, bytes of incomplete characters as <D0>.
+// A token in printable form: a line end as an arrow, other control characters as a dot, incomplete characters as bytes, <D0>.
 std::string shown_token(const std::string& token);
 
-// Lines of at most `width` columns in which adjacent tokens have different backgrounds, or a bar between them in plain text.
+// Lines of at most `width` columns in which adjacent tokens have different backgrounds, or a bar after each token in plain text.
 //   tokens  any bytes, shown as above; a line end also ends the line
 std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width = 100);
 
-// The text of an option --text: the content of the file of this name if there is one, else the argument itself.
+// The value of --text: the content of the file of this name when there is one, otherwise the words themselves.
 //   throws  std::invalid_argument when the file exists but cannot be read
 std::string text_or_file(const std::string& words);
+
+// The value of --language: "en" leaves out the Russian texts of a lesson, "ru" has both.   throws std::invalid_argument for others
+bool only_english(const std::string& language);
+
+// The lines of a text that are all ASCII.
+std::string ascii_lines(const std::string& text);

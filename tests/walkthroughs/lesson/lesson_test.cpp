@@ -175,6 +175,26 @@ TEST_CASE("--step waits between the steps, until nobody answers any more") {
     CHECK(waits(told(three_steps, true, "").words) == 1);
 }
 
+static void two_predictions(Lesson& lesson) {
+    lesson.step("How many?");
+    lesson.predict("How many of 9?", {7, 0.5});
+    lesson.predict("Which word?", {"cat"});
+}
+
+TEST_CASE("predict: asked and judged with --step, answered at the end otherwise") {
+    const std::string at_end = told(two_predictions).words;
+    CHECK(at_end.find("your answer") == std::string::npos);
+    CHECK(at_end.find("step 1   How many of 9? 7\n") > at_end.find("predict   Which word?"));
+    CHECK(at_end.find("step 1   Which word? cat\n") != std::string::npos);
+    const std::string asked = told(two_predictions, true, "7.4\ndog\n").words;
+    CHECK(asked.find("answer    right: 7\n") != std::string::npos);
+    CHECK(asked.find("answer    no: cat\n") != std::string::npos);
+    CHECK(asked.find("The answers") == std::string::npos);
+    const std::string ended = told(two_predictions, true, "").words;  // the input ends at the first question
+    CHECK(ended.find("step 1   How many of 9? 7\n") != std::string::npos);
+    CHECK(ended.find("step 1   Which word? cat\n") != std::string::npos);
+}
+
 static void long_lines(Lesson& lesson) {
     lesson.step("A question that is longer than its column is wide", "y = x W", "Eq. 1");
     lesson.step("A question", "an equation that is much too long to stand beside any question on one page, whatever it asks");

@@ -82,6 +82,7 @@ TEST_CASE("help lists every option with its value") {
           "\n"
           "  --help          show this\n"
           "  --step          wait for Enter between the steps\n"
+          "  --quiz          ask for predictions and judge them\n"
           "  --seed n        another seed, other random numbers (1)\n"
           "  --trap-nan      stop at the first operation that makes a NaN or an infinity, and name it\n"
           "  --steps n       training steps (300)\n"
