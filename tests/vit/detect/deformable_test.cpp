@@ -75,12 +75,44 @@ TEST_CASE("attend: levels, images and padding by hand") {
                 {{1.75f}, {7.875f}});
 }
 
+TEST_CASE("attend: an offset of P reaches the edge of a reference box, on every level by hand") {
+    // One head of width 1, two points, two levels of 1 x 4 and 2 x 2; values are the columns 0 ... 3, and 10, 20, 30, 40.
+    const deformable::Config config{.width = 1, .heads = 1, .levels = 2, .points = 2};
+    Random random(4);
+    deformable::Weights w = deformable::make_weights(config, random);
+    w.value.weight = w.output.weight = parameter({{1}});
+    w.offsets.bias = parameter({{2, 0, -1, 0, 0, 2, 1, -2}});  // level 0: right edge, half way left; level 1: lower edge, above
+    const Matrix values{{0}, {1}, {2}, {3}, {10}, {20}, {30}, {40}};
+    const std::vector<MapSize> sizes{{1, 1, 4}, {1, 2, 2}};
+    // level 0: a box around x = 1/2, half of the map wide: points at 3/4 and 3/8. Level 1: around (1/4, 1/2), half by half.
+    const Matrix boxes{{0.5f, 0.5f, 0.5f, 1, 0.25f, 0.5f, 0.5f, 0.5f}};
+    const deformable::Steps steps = deformable::attend(Matrix(1, 1), boxes, values, sizes, {}, w, config);
+    check_close("locations", steps.locations.value(), {{0.75f, 0.5f, 0.375f, 0.5f, 0.25f, 0.75f, 0.375f, 0.25f}});
+    // read at columns 2.5 and 1 of level 0; at row 1, column 0 and at row 0, column 1/4 of level 1
+    check_close("output", steps.output.value(), {{(2.5f + 1 + 30 + 12.5f) / 4}});
+}
+
+TEST_CASE("attend: gradients of reference boxes against differences") {
+    const deformable::Config config{.width = 4, .heads = 2, .levels = 2, .points = 2};
+    Random random(5);
+    deformable::Weights w = deformable::make_weights(config, random);
+    w.offsets.bias = parameter(uniform_matrix(random, 1, 16, -1, 1));
+    // Centres half way between four pixels, and boxes so small that no point comes near a pixel's centre, where the slope jumps.
+    const Matrix boxes{{2.0f / 3, 1.0f / 3, 0.3f, 0.2f, 1.0f / 3, 0.5f, 0.2f, 0.3f}};
+    const Matrix query = normal_matrix(random, 1, 4), values = normal_matrix(random, 15, 4);
+    check_gradient_by_differences([&](const std::vector<Var>& v) {
+        return deformable::attend(v[0], v[1], v[2], {{1, 3, 3}, {1, 2, 3}}, {}, w, config).output;
+    }, {query, boxes, values});
+}
+
 TEST_CASE("deformable: what does not fit is refused in one line") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
     Random random(3);
     const deformable::Weights w = deformable::make_weights(config, random);
     CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
           "deformable: values (3, 4), the levels have 4 pixels of width 4");
+    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config); }) ==
+          "deformable: queries (1, 4) with references (1, 3), 1 levels have 2 or 4 numbers each");
     CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) == "deformable: 2 heads do not divide a width of 5");
 }
 
