@@ -21,6 +21,7 @@
 #include "nn/layers/transformer.h"
 #include "nn/maps/convolution.h"
 #include "nn/maps/group_norm.h"
+#include "nn/text/memory.h"
 #include "vit/mask_latents/vector_quantizer.h"
 
 namespace unified_io {
@@ -200,6 +201,34 @@ struct Losses {
     Var total;  // (1, 1)    sum of all over their number
 };
 Losses losses(const Steps& steps, const Target& target);
+
+// --- writing ---
+
+// The decoder as generate() and beam_search() of nn/text/decoding.h see it: each source is read once, each row of the decoder once.
+// Tokens are rows of the table of words: a word is its own id, code k is V + k. After a row of the words the logits of all codes
+// are -1e10, after a row of the codes those of all words, as published.
+struct Reader : TokenReader {
+    const Weights& weights;
+    const Config& config;
+    int words;      // the first so many rows are words, all later ones codes
+    Matrix mask;    // (B, S+n)
+    Var encoded;    // (B*(S+n), E)
+    Memory memory;  // of the decoder's own rows, and of the source
+
+    // words, codes  rows that can be read of each kind: a text begins with word 0, a picture with word V - 1
+    //   throws      std::invalid_argument when the source does not fit the config, or there are not so many positions
+    Reader(const Source& source, int words, int codes, const Weights& w, const Config& c);
+
+    Matrix read(const TokenBatch& next) override;
+    void select(const std::vector<int>& chosen) override;
+};
+
+// An answer in words for each example, the likeliest word each time: up to the end token, which is the last of them, or `most`.
+std::vector<std::vector<int>> write_words(const Source& source, int most, const Weights& w, const Config& config,
+                                          int end_token = 1);
+
+// An answer that is a picture: no words but the end token, then so many codes.   returns (B*count)
+std::vector<int> write_codes(const Source& source, int count, const Weights& w, const Config& config);
 
 // --- places as words ---
 
