@@ -416,18 +416,9 @@ static void write_page(const std::string& path, const std::vector<std::vector<Im
     write_image(path, page);
 }
 
-static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
-                          const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
-    lesson.step("Can it paint digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
-    const maskgit::Config config{.words = vqgan.codes,
-                                 .classes = 10,
-                                 .down = 4,
-                                 .across = 4,
-                                 .width = 48,
-                                 .depth = 2,
-                                 .heads = 4,
-                                 .mlp_width = 96,
-                                 .label_smoothing = 0};
+// Learns to fill in the words of the digits.
+static maskgit::Weights learn_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
+                                     const maskgit_vqgan::Config& vqgan, const maskgit::Config& config, int steps, int seed) {
     Random random(seed);
     const maskgit::Weights w = maskgit::make_weights(config, random);
     std::vector<int> words;
@@ -436,7 +427,27 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
         words = maskgit_vqgan::forward(train_set.images, tokenizer, vqgan).quantized.ids;
     }
     const Digits digits(words, train_set.labels, config.count());
-    lesson.curves({train_on(digits, w, config, choices.digit_steps, seed, "filling in digits")});
+    lesson.curves({train_on(digits, w, config, steps, seed, "filling in digits")});
+    return w;
+}
+
+// What picture b looks like after each round.
+static std::vector<Captioned> rounds_of(const Painted& painted, int b, const maskgit::Config& config, const maskgit_vqgan::Weights& w,
+                                        const maskgit_vqgan::Config& vqgan, Colours colours) {
+    std::vector<Captioned> shown;
+    const std::string count = text(static_cast<int>(painted.rounds.size()));
+    for (const std::vector<int>& state : states(painted, b, config))
+        shown.push_back({"a " + text(painted.classes[b]) + ", after " + text(static_cast<int>(shown.size()) + 1) + " of " + count,
+                         picture(digit_of_words(state, w, vqgan), colours)});
+    return shown;
+}
+
+static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
+                          const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
+    lesson.step("Can it paint digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
+    const maskgit::Config config{.words = vqgan.codes, .classes = 10, .down = 4, .across = 4, .width = 48, .depth = 2, .heads = 4,
+                                 .mlp_width = 96, .label_smoothing = 0};
+    const maskgit::Weights w = learn_digits(lesson, train_set, tokenizer, vqgan, config, choices.digit_steps, seed);
     std::vector<std::vector<std::string>> table{{"rounds", "read as the digit that was asked for"}};
     std::vector<double> shares;
     std::vector<std::vector<Image>> page;
@@ -446,23 +457,15 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
         table.push_back({text(rounds), fixed(shares.back())});
         page.emplace_back();
         for (int b = 0; b < 10; ++b) page.back().push_back(digit_of_words(states(painted, b, config).back(), tokenizer, vqgan));
-        if (rounds != 4 && rounds != 8) continue;
-        std::vector<Captioned> shown;
-        int round = 0;
-        for (const std::vector<int>& state : states(painted, 3, config))
-            shown.push_back({"a 3, after " + text(++round) + " of " + text(rounds),
-                             picture(digit_of_words(state, tokenizer, vqgan), lesson.colours)});
-        lesson.pictures(shown);
+        if (rounds == 4 || rounds == 8) lesson.pictures(rounds_of(painted, 3, config, tokenizer, vqgan, lesson.colours));
     }
     write_page(choices.out, page);
     std::vector<Captioned> shown;
     for (int b = 0; b < 10; ++b) shown.push_back({"a " + text(b) + ", 8 rounds", picture(page[3][b], lesson.colours)});
     lesson.pictures(shown);
     lesson.table(table);
-    lesson.why(
-        "the judge is the nearest of ", train_set.count(),
-        " training digits, pixel by pixel. A digit constrains its words less "
-        "than a stripe does, so even one round often paints something that can be read; further rounds make its parts agree.");
+    lesson.why("the judge is the nearest of ", train_set.count(), " training digits, pixel by pixel. A digit constrains its words less "
+               "than a stripe does, so even one round often paints something that can be read; further rounds make its parts agree.");
     lesson.claim_at_least("digits read as asked, 8 rounds", shares[3], 0.8);
 }
 
