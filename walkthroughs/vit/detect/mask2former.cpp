@@ -386,6 +386,14 @@ static int query_of_first_target(const mask2former::Losses& losses) {
     return 0;
 }
 
+// The pixels that a query may attend to, white, on a level as high as it is wide.
+static Image view_of(const MayAttend& may, int query) {
+    const int side = static_cast<int>(std::lround(std::sqrt(may.keys)));
+    Image view(side, side, 1);
+    for (int k = 0; k < may.keys; ++k) view.pixels[k] = may(query, k) ? 1.0f : 0.0f;
+    return view;
+}
+
 static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& scene, int seed) {
     lesson.step("What does one query see, layer by layer?", "softmax(M + q k^T) v, M = 0 inside the mask", "Eqs. 2-3");
     Random random(seed);
@@ -398,12 +406,14 @@ static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& s
     for (std::size_t i = 0; i < steps.predictions.size(); ++i) {
         const mask2former::Prediction& prediction = steps.predictions[i];
         const Matrix mask = reshape(sigmoid(slice_rows(prediction.mask_logits, q, 1)).value(), steps.mask_size.height, steps.mask_size.width);
-        if (i == 0 || i + 1 == steps.predictions.size()) page.push_back({i == 0 ? "mask before" : "mask at the end", heat_map(mask, lesson.colours)});
+        page.push_back({i == 0 ? "mask before" : "after layer " + text(static_cast<int>(i)), heat_map(mask, lesson.colours)});
         const Matrix p = softmax_rows(slice_rows(prediction.class_logits, q, 1)).value();
         const MayAttend may = mask2former::may_attend_unblocked(prediction.blocked);
         int seen = 0, marked = 0;
         for (int k = 0; k < may.keys; ++k) seen += may(q, k);
         for (const float x : mask) marked += x >= 0.5f;
+        if (i + 1 < steps.predictions.size())
+            page.push_back({"layer " + text(static_cast<int>(i) + 1) + " sees", picture(view_of(may, q), lesson.colours)});
         rows.push_back({i == 0 ? "before" : "layer " + text(static_cast<int>(i)), fixed(p[0], 2), fixed(p[1], 2), fixed(p[2], 2), fixed(p[3], 2),
                         text(marked) + " of " + text(static_cast<int>(mask.size())),
                         i + 1 == steps.predictions.size() ? "-" : text(seen) + " of " + text(may.keys)});
