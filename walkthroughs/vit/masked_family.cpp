@@ -25,8 +25,8 @@
 #include "vit/mask_latents/maskgit.h"
 #include "vit/mask_latents/maskgit_vqgan.h"
 #include "vit/mask_pixels/mae.h"
-#include "vit/mask_pixels/masking.h"
 #include "vit/mask_pixels/maskfeat.h"
+#include "vit/mask_pixels/masking.h"
 #include "vit/mask_pixels/simmim.h"
 #include "vit/mask_pixels/videomae.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -48,8 +48,8 @@ static const Init xavier{.draw = Draw::xavier_uniform};
 
 namespace {
 struct Digits {
-    Pictures pictures = digits_to_restore();                                    // mean 0, standard deviation 1
-    std::vector<int> train = read_idx_labels(PictureFiles().train_labels);      // which digit each is: for the probe, and the teacher
+    Pictures pictures = digits_to_restore();                                // mean 0, standard deviation 1
+    std::vector<int> train = read_idx_labels(PictureFiles().train_labels);  // which digit each is: for the probe, and the teacher
     std::vector<int> test = read_idx_labels(PictureFiles().test_labels);
 };
 }  // namespace
@@ -85,7 +85,13 @@ static std::vector<int> rows_of(const std::vector<int>& numbers) {
 // --- the encoder that all share ---
 
 static vit::Config encoder_config(int of_classes = 0) {
-    return {.grid = grid, .width = width, .depth = depth, .heads = heads, .mlp_width = mlp_width, .classes = of_classes, .eps = 1e-6f};
+    return {.grid = grid,
+            .width = width,
+            .depth = depth,
+            .heads = heads,
+            .mlp_width = mlp_width,
+            .classes = of_classes,
+            .eps = 1e-6f};
 }
 
 // What every method begins with.
@@ -116,10 +122,10 @@ static Matrix all_tokens(const Matrix& tokens) {
 namespace {
 // What some methods need to have been made first, for all pictures that there are.
 struct Prepared {
-    Matrix features, test_features;                   // (train*N, D), (test*N, D)  of a teacher that knows names: for EVA
-    std::vector<int> concepts;                        // train*N  words that describe these features: for BEiT v2
+    Matrix features, test_features;  // (train*N, D), (test*N, D)  of a teacher that knows names: for EVA
+    std::vector<int> concepts;       // train*N  words that describe these features: for BEiT v2
     int concept_count = 0;
-    std::vector<int> words, test_words;               // train*N, test*N  words that rebuild pixels: for MaskGIT
+    std::vector<int> words, test_words;  // train*N, test*N  words that rebuild pixels: for MaskGIT
     int word_count = 0;
 };
 
@@ -175,8 +181,8 @@ struct ConceptTokenizer : Objective {
     ConceptTokenizer(const Digits& digits, const Matrix& features, int seed) : digits(digits), features(features), random(seed) {
         w = beit_v2::make_weights(config, random, xavier);
         const NoTape evaluation;
-        beit_v2::start_codebook(w, beit_v2::tokenize(light_of(images_of(digits, draw_numbers(digits, batch, random)), digits), w, config),
-                                random);
+        beit_v2::start_codebook(
+            w, beit_v2::tokenize(light_of(images_of(digits, draw_numbers(digits, batch, random)), digits), w, config), random);
     }
 
     Var loss(int) override {
@@ -202,7 +208,9 @@ struct PixelTokenizer : Objective {
     maskgit_vqgan::Weights w;
     Random random;
 
-    PixelTokenizer(const Digits& digits, int seed) : digits(digits), random(seed) { w = maskgit_vqgan::make_weights(config, random); }
+    PixelTokenizer(const Digits& digits, int seed) : digits(digits), random(seed) {
+        w = maskgit_vqgan::make_weights(config, random);
+    }
 
     Var loss(int) override {
         const std::vector<Image> images = light_of(images_of(digits, draw_numbers(digits, batch, random)), digits);
@@ -261,7 +269,9 @@ struct Method : Objective {
 
     virtual Parameters table() const = 0;
     // Tokens of all pictures to train on, or of all to test on: (count*N, D).
-    virtual Matrix tokens(bool of_test) const { return tokens_of(of_test ? digits.pictures.test : digits.pictures.train, encoder); }
+    virtual Matrix tokens(bool of_test) const {
+        return tokens_of(of_test ? digits.pictures.test : digits.pictures.train, encoder);
+    }
     virtual void after_update(int) {}  // after step 0, 1, ...
 
     std::vector<int> numbers() { return draw_numbers(digits, batch, random); }
@@ -269,11 +279,21 @@ struct Method : Objective {
 };
 
 struct Mae : Method {
-    mae::Config config{.grid = grid, .width = width, .depth = depth, .heads = heads, .decoder_width = width, .decoder_depth = 1,
-                       .decoder_heads = heads, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+    mae::Config config{.grid = grid,
+                       .width = width,
+                       .depth = depth,
+                       .heads = heads,
+                       .decoder_width = width,
+                       .decoder_depth = 1,
+                       .decoder_heads = heads,
+                       .mlp_ratio = 2,
+                       .mask_ratio = 0.5,
+                       .normalise_targets = false};
     mae::Weights w;
 
-    Mae(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(mae::make_weights(config, random)) { w.encoder = encoder; }
+    Mae(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(mae::make_weights(config, random)) {
+        w.encoder = encoder;
+    }
     Parameters table() const override { return mae::parameters(w, config); }
 
     Var loss(int) override {
@@ -283,20 +303,41 @@ struct Mae : Method {
 };
 
 struct SimMim : Method {
-    simmim::Config config{.grid = grid, .mask_unit = 2, .mask_ratio = 0.5, .width = width, .depth = depth, .heads = heads, .mlp_ratio = 2,
-                          .layer_scale = {}, .absolute_positions = true, .shared_relative_bias = false};
+    simmim::Config config{.grid = grid,
+                          .mask_unit = 2,
+                          .mask_ratio = 0.5,
+                          .width = width,
+                          .depth = depth,
+                          .heads = heads,
+                          .mlp_ratio = 2,
+                          .layer_scale = {},
+                          .absolute_positions = true,
+                          .shared_relative_bias = false};
     simmim::Weights w;
 
-    SimMim(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(simmim::make_weights(config, random)) { w.encoder = encoder; }
+    SimMim(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(simmim::make_weights(config, random)) {
+        w.encoder = encoder;
+    }
     Parameters table() const override { return simmim::parameters(w, config); }
     Var loss(int) override { return simmim::loss(simmim::forward(images_of(digits, numbers()), mask(), w, config), config); }
 };
 
 // Every picture is a clip of two frames that stands still. Its projection reads both; the blocks are those of the others.
 struct VideoMae : Method {
-    videomae::Config config{.grid = grid, .frames = 2, .tubelet = 2, .mask_ratio = 0.5, .width = width, .depth = depth, .heads = heads,
-                            .decoder_width = width, .decoder_depth = 1, .decoder_heads = heads, .mlp_ratio = 2,
-                            .normalise_targets = false, .channel_mean = {}, .channel_std = {}};
+    videomae::Config config{.grid = grid,
+                            .frames = 2,
+                            .tubelet = 2,
+                            .mask_ratio = 0.5,
+                            .width = width,
+                            .depth = depth,
+                            .heads = heads,
+                            .decoder_width = width,
+                            .decoder_depth = 1,
+                            .decoder_heads = heads,
+                            .mlp_ratio = 2,
+                            .normalise_targets = false,
+                            .channel_mean = {},
+                            .channel_std = {}};
     videomae::Weights w;
 
     VideoMae(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(videomae::make_weights(config, random)) {
@@ -317,7 +358,7 @@ struct VideoMae : Method {
 
     Matrix tokens(bool of_test) const override {
         const std::vector<videomae::Clip> clips = clips_of(of_test ? digits.pictures.test : digits.pictures.train);
-        const Var cubes = linear(videomae::targets(clips, config), w.encoder.projection);                           // (B*N, D)
+        const Var cubes = linear(videomae::targets(clips, config), w.encoder.projection);  // (B*N, D)
         const Attending how{.segments = Segments::equal(static_cast<int>(clips.size()), N)};
         const BlockOptions options = vit::block_options(encoder_config());
         return stack(add_repeated(cubes, w.encoder.positions), w.encoder.blocks, options, {.self = how}).output.value();
@@ -325,10 +366,12 @@ struct VideoMae : Method {
 };
 
 struct MaskFeat : Method {
-    maskfeat::Config config{.grid = grid, .hog = {.bins = 9, .cell = 2}, .width = width, .depth = depth, .heads = heads, .mlp_ratio = 2};
+    maskfeat::Config config{
+        .grid = grid, .hog = {.bins = 9, .cell = 2}, .width = width, .depth = depth, .heads = heads, .mlp_ratio = 2};
     maskfeat::Weights w;
 
-    MaskFeat(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(maskfeat::make_weights(config, random, xavier)) {
+    MaskFeat(const Digits& d, const Prepared& p, int seed)
+        : Method(d, p, seed), w(maskfeat::make_weights(config, random, xavier)) {
         w.encoder = encoder;
     }
     Parameters table() const override { return maskfeat::parameters(w, config); }
@@ -341,8 +384,15 @@ struct MaskFeat : Method {
 
 // The blocks of the encoder, in the order of the paper (norms after the sublayers), and a slow copy of them.
 struct Data2vec : Method {
-    data2vec::Config config{.width = width, .depth = depth, .heads = heads, .mlp_width = mlp_width, .average_layers = depth,
-                            .head_layers = 1, .beta = 0, .loss_scale = 0, .average = {.start = 0.99, .end = 0.999, .updates = 500},
+    data2vec::Config config{.width = width,
+                            .depth = depth,
+                            .heads = heads,
+                            .mlp_width = mlp_width,
+                            .average_layers = depth,
+                            .head_layers = 1,
+                            .beta = 0,
+                            .loss_scale = 0,
+                            .average = {.start = 0.99, .end = 0.999, .updates = 500},
                             .words = 0};
     data2vec::Weights w;
     Var mask_token;  // (1, D)
@@ -390,10 +440,13 @@ struct Data2vec : Method {
 };
 
 struct Eva : Method {
-    eva::Config config{.grid = grid, .width = width, .depth = depth, .heads = heads, .mlp_width = mlp_width, .feature_width = width};
+    eva::Config config{
+        .grid = grid, .width = width, .depth = depth, .heads = heads, .mlp_width = mlp_width, .feature_width = width};
     eva::Weights w;
 
-    Eva(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(eva::make_weights(config, random)) { w.encoder = encoder; }
+    Eva(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(eva::make_weights(config, random)) {
+        w.encoder = encoder;
+    }
     Parameters table() const override { return eva::parameters(w, config); }
 
     Var loss(int) override {
@@ -404,8 +457,16 @@ struct Eva : Method {
 };
 
 struct BeitV2 : Method {
-    beit_v2::Config config{.grid = grid, .width = width, .depth = depth, .heads = heads, .mlp_ratio = 2, .layer_scale = {},
-                           .absolute_positions = true, .shared_relative_bias = false, .codes = prepared.concept_count, .early_block = 1,
+    beit_v2::Config config{.grid = grid,
+                           .width = width,
+                           .depth = depth,
+                           .heads = heads,
+                           .mlp_ratio = 2,
+                           .layer_scale = {},
+                           .absolute_positions = true,
+                           .shared_relative_bias = false,
+                           .codes = prepared.concept_count,
+                           .early_block = 1,
                            .head_depth = 1};
     beit_v2::Weights w;
 
@@ -425,8 +486,15 @@ struct BeitV2 : Method {
 
 // Reads words instead of pixels; all pictures are of one class.
 struct MaskGit : Method {
-    maskgit::Config config{.words = prepared.word_count, .classes = 1, .down = grid.down(), .across = grid.across(), .width = width,
-                           .depth = depth, .heads = heads, .mlp_width = mlp_width, .label_smoothing = 0};
+    maskgit::Config config{.words = prepared.word_count,
+                           .classes = 1,
+                           .down = grid.down(),
+                           .across = grid.across(),
+                           .width = width,
+                           .depth = depth,
+                           .heads = heads,
+                           .mlp_width = mlp_width,
+                           .label_smoothing = 0};
     maskgit::Weights w;
 
     MaskGit(const Digits& d, const Prepared& p, int seed) : Method(d, p, seed), w(maskgit::make_weights(config, random)) {
@@ -485,8 +553,8 @@ static double probe(const Matrix& train, const Matrix& test, const Digits& digit
 namespace {
 // A column of the table.
 struct Question {
-    int labels;      // of each digit
-    bool all;        // read from all tokens beside one another, not from their mean
+    int labels;  // of each digit
+    bool all;    // read from all tokens beside one another, not from their mean
     const char* name;
 };
 
@@ -508,7 +576,8 @@ static Probed& row_of(std::vector<Probed>& table, const std::string& name) {
 }
 
 // Adds one seed to a row.   train, test  tokens (count*N, D) of all pictures
-static void add_probe(std::vector<Probed>& table, const std::string& name, const Matrix& train, const Matrix& test, const Digits& digits) {
+static void add_probe(std::vector<Probed>& table, const std::string& name, const Matrix& train, const Matrix& test,
+                      const Digits& digits) {
     Probed& row = row_of(table, name);
     for (std::size_t k = 0; k < questions.size(); ++k) {
         const bool all = questions[k].all;
@@ -607,9 +676,10 @@ static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
                   {"numbers in the encoder", text(static_cast<int>(count_numbers(vit::parameters(encoder, encoder_config()))))},
                   {"hidden", text(hidden) + " of " + text(N) + " patches; MaskGIT: a random share"},
                   {"recipe", text(steps) + " steps of " + text(batch) + " pictures, AdamW"}});
-    lesson.why("whatever differs in the end has been taught by the target, and by who sees the mask tokens. Three things cannot be the "
-               "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT "
-               "reads words. Their blocks still begin with the numbers of the others.");
+    lesson.why(
+        "whatever differs in the end has been taught by the target, and by who sees the mask tokens. Three things cannot be the "
+        "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT "
+        "reads words. Their blocks still begin with the numbers of the others.");
 }
 
 // The rows of one picture as an image of its grid.
@@ -638,8 +708,9 @@ static void step_2_targets(Lesson& lesson, const Digits& digits, const Prepared&
                   {"EVA", "all, some covered", "teacher's features", text(width) + " numbers, a direction"},
                   {"BEiT v2", "all, some covered", "words of these features", "1 of " + text(prepared.concept_count)},
                   {"MaskGIT", "words, some hidden", "words of pixels", "1 of " + text(prepared.word_count)}});
-    lesson.why("EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT that was told "
-               "the name of every picture. So what these two learn comes from names in the end, though no name reaches them.");
+    lesson.why(
+        "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT that was told "
+        "the name of every picture. So what these two learn comes from names in the end, though no name reaches them.");
     lesson.predict("the order of the eight in the table below, before you look.");
 }
 
@@ -652,12 +723,15 @@ static void step_3_probe(Lesson& lesson, const std::vector<Probed>& table, int s
         for (const std::vector<double>& shares : probed.shares) rows.back().push_back(written(shares));
     }
     lesson.table(rows);
-    lesson.say("The encoder is frozen; a ridge classifier reads the mean of its normalised tokens, or all of them beside one another. Each "
-               "number is the mean over ", draws, " draws of the labels", seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
-    lesson.why("EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so the "
-               "mean of the tokens says it too. Targets that describe one patch, its pixels, edges or word, leave what is learned in its "
-               "place: all tokens tell more than their mean. A short run does not tell the methods apart that have no teacher; --whole is "
-               "long enough for it.");
+    lesson.say(
+        "The encoder is frozen; a ridge classifier reads the mean of its normalised tokens, or all of them beside one another. "
+        "Each number is the mean over ",
+        draws, " draws of the labels", seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
+    lesson.why(
+        "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so "
+        "the mean of the tokens says it too. Targets that describe one patch, its pixels, edges or word, leave what is learned "
+        "in its place: all tokens tell more than their mean. A short run does not tell the methods apart that have no teacher; "
+        "--whole is long enough for it.");
 }
 
 // How much more is read off all tokens than off their mean, with as many labels: the mean over these rows.
@@ -687,7 +761,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/masked_family", "Eight targets for the same encoder, and what each has taught it.", "20 seconds on two cores");
+    Options options("vit/masked_family", "Eight targets for the same encoder, and what each has taught it.",
+                    "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each method", 1, 100'000);
     options.add("teacher-steps", choices.teacher_steps, "training steps of the teacher and of each tokenizer", 1, 100'000);

@@ -1,8 +1,8 @@
-// vild.cpp: a detector's head that names classes nobody has drawn boxes for.
+// vild.cpp: a detector's head that names classes for which it has never seen a box.
 //
 //   paper    Gu et al., "Open-vocabulary Object Detection via Vision and Language Knowledge Distillation", 2021, arXiv 2104.13921
-//   shows    that a classifier made of sentences can be given new classes, that this alone does not make it know them, and that a second
-//            teacher, CLIP's image tower, does
+//   shows    that a classifier made of sentences can be given new classes, that this alone does not make it know them, and that
+//            a second teacher, CLIP's image tower, does
 //   symbols  R labelled regions   M proposals   C classes   D width of CLIP   t temperature
 //   before   owl_vit.cpp
 #include <algorithm>
@@ -33,13 +33,13 @@ static const int base_count = 10, novel_count = 5, class_count = base_count + no
 namespace {
 // What CLIP and the detector's backbone see of a region.
 struct Regions {
-    Matrix features;         // (n, 32)  the backbone's
-    Matrix clip_embeddings;  // (n, 16)  of CLIP's image tower, for the crop
+    Matrix features;           // (n, 32)  the backbone's
+    Matrix clip_embeddings;    // (n, 16)  of CLIP's image tower, for the crop
     std::vector<int> classes;  // n, -1 = background
 };
 
 struct World {
-    Matrix sentences;  // (16, 16)  a direction for each class; one more, of a class that nobody meets in training
+    Matrix sentences;  // (16, 16)  a direction for each class; one more, of a class that does not occur in training
     Matrix eye;        // (16, 32)  how the backbone sees directions
 
     explicit World(Random& random)
@@ -144,7 +144,8 @@ static double cosine_with_own(const World& world, const Regions& regions, const 
     const Matrix embeddings = vild::embed_regions(regions.features, w.text, config).embeddings.value();
     double sum = 0;
     for (int i = 0; i < embeddings.rows; ++i)
-        for (int j = 0; j < clip_width; ++j) sum += static_cast<double>(embeddings(i, j)) * world.sentences(regions.classes[i], j);
+        for (int j = 0; j < clip_width; ++j)
+            sum += static_cast<double>(embeddings(i, j)) * world.sentences(regions.classes[i], j);
     return sum / embeddings.rows;
 }
 
@@ -153,10 +154,12 @@ static double cosine_with_own(const World& world, const Regions& regions, const 
 static void step_1_classifier(Lesson& lesson, const World& world) {
     lesson.step("What is the classifier?", "logit_k = t cos(e, t_k)", "Eq. 3");
     lesson.heat("sentences, one a row", world.sentences);
-    lesson.say(base_count, " base classes have boxes, ", novel_count, " novel ones have none. Each row stands for CLIP's embedding of a "
-               "sentence such as 'a photo of a zebra', brought to length 1. The table is frozen.");
-    lesson.why("an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be said has "
-               "its row before training.");
+    lesson.say(base_count, " base classes have boxes, ", novel_count,
+               " novel ones have none. Each row stands for CLIP's embedding of a sentence such as 'a photo of a zebra', brought "
+               "to length 1. The table is frozen.");
+    lesson.why(
+        "an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be "
+        "said has its row before training.");
 }
 
 static void step_2_region(Lesson& lesson, const World& world, const Regions& novel, const Choices& choices) {
@@ -170,7 +173,9 @@ static void step_2_region(Lesson& lesson, const World& world, const Regions& nov
     const vild::BranchSteps steps = vild::embed_regions(region, w.text, config);  // z, e (1, D)
     const Var logits = vild::logits(steps.embeddings, w, config);                 // (1, C + 1)
     lesson.matrix("logits", logits.value(), 8);
-    lesson.why("column 0 is background. No sentence describes 'nothing of interest', so its vector b is the only row of the table that is learned.");
+    lesson.why(
+        "column 0 is background. No sentence describes 'nothing of interest', so its vector b is the only row of the table that "
+        "is learned.");
     lesson.predict("how many numbers are trained for a 16th class.");
 }
 
@@ -184,7 +189,8 @@ struct Head {
 
     Head(const World& world, const Regions& labelled, const Regions& base_regions, const Regions& novel_regions, double weight,
          const Choices& choices, const std::string& name)
-        : config(config_with(weight, false)), w(train_head(world, config, labelled, choices, name)),
+        : config(config_with(weight, false)),
+          w(train_head(world, config, labelled, choices, name)),
           base(accuracy_of(probabilities_of(base_regions, w, config), base_regions.classes)),
           novel(accuracy_of(probabilities_of(novel_regions, w, config), novel_regions.classes)),
           cosine(cosine_with_own(world, novel_regions, w, config)) {}
@@ -196,11 +202,13 @@ static void step_3_sentences(Lesson& lesson, const World& world, const Head& hea
     const Matrix answers = probabilities_of(novel, head.w, head.config);
     int as_base = 0;
     for (int i = 0; i < answers.rows; ++i) as_base += argmax_row(answers, i) < base_count;
-    lesson.say("Regions of base classes: ", fixed(head.base, 3), " right; of novel classes: ", fixed(head.novel, 3), ", all among ",
-               class_count, " names. ", fixed(100.0 * as_base / answers.rows, 0), " % of the novel regions get the name of a base class.");
-    lesson.why("the head has learned to send what it sees to ", base_count, " directions, the only ones that were ever right. The mean "
-               "cosine of a novel region with its own sentence is ", fixed(head.cosine, 2), ", that of a base region ",
-               fixed(cosine_with_own(world, base, head.w, head.config), 2), ".");
+    lesson.say("Regions of base classes: ", fixed(head.base, 3), " right; of novel classes: ", fixed(head.novel, 3),
+               ", all among ", class_count, " names. ", fixed(100.0 * as_base / answers.rows, 0),
+               " % of the novel regions get the name of a base class.");
+    lesson.why("the head has learned to send what it sees to ", base_count,
+               " directions, the only ones that were ever right. The mean cosine of a novel region with its own sentence is ",
+               fixed(head.cosine, 2), ", that of a base region ", fixed(cosine_with_own(world, base, head.w, head.config), 2),
+               ".");
 }
 
 static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with) {
@@ -208,14 +216,15 @@ static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with
     lesson.table({{"trained on", "base", "novel", "novel: cosine with own sentence"},
                   {"boxes of base classes", fixed(without.base, 3), fixed(without.novel, 3), fixed(without.cosine, 3)},
                   {"and CLIP's view of all proposals", fixed(with.base, 3), fixed(with.novel, 3), fixed(with.cosine, 3)}});
-    lesson.why("proposals have no labels, but CLIP looks at each crop and gives it a direction. Sentences and pictures of one thing share "
-               "a direction, so a head that imitates CLIP's pictures can be asked with CLIP's sentences.");
+    lesson.why(
+        "proposals have no labels, but CLIP looks at each crop and gives it a direction. Sentences and pictures of one thing "
+        "share a direction, so a head that imitates CLIP's pictures can be asked with CLIP's sentences.");
     lesson.predict("both numbers for --weight 0 and for --weight 20.");
 }
 
 // Returns the ensemble's share of novel regions that are named rightly.
-static double step_5_branches(Lesson& lesson, const World& world, const Regions& labelled, const Regions& base, const Regions& novel,
-                              const Choices& choices) {
+static double step_5_branches(Lesson& lesson, const World& world, const Regions& labelled, const Regions& base,
+                              const Regions& novel, const Choices& choices) {
     lesson.step("One head or two?", "p = p_text^(2/3) p_image^(1/3) for base, exchanged for novel", "ViLD-ensemble");
     const vild::Config two = config_with(choices.weight, true);
     const vild::Weights branches = train_head(world, two, labelled, choices, "two branches");
@@ -233,8 +242,9 @@ static double step_5_branches(Lesson& lesson, const World& world, const Regions&
         rows[3].push_back(fixed(right, 3));
     }
     lesson.table(rows);
-    lesson.why("the two losses pull one head in two directions. With a branch for each, the branch that was trained on boxes decides on "
-               "base classes, and the one that imitates CLIP on novel ones.");
+    lesson.why(
+        "the two losses pull one head in two directions. With a branch for each, the branch that was trained on boxes decides on "
+        "base classes, and the one that imitates CLIP on novel ones.");
     return right;
 }
 
@@ -246,9 +256,12 @@ static void step_6_new_row(Lesson& lesson, const World& world, const vild::Weigh
     with_row.classes = classifier_of(world, class_count + 1);
     const Regions regions = draw_regions(world, std::vector<int>(200, class_count), random);
     const double right = accuracy_of(probabilities_of(regions, with_row, larger), regions.classes);
-    lesson.say("200 regions of the 16th class, with its sentence appended to the table: ", fixed(right, 3), " are named rightly, among 16 classes.");
-    lesson.why("distillation has taught the head how CLIP turns what the backbone sees into directions, not a list. How far that reaches beyond "
-               "the classes of the proposals depends on how many of them there were: here 15 directions in a space of ", clip_width, ".");
+    lesson.say("200 regions of the 16th class, with its sentence appended to the table: ", fixed(right, 3),
+               " are named rightly, among 16 classes.");
+    lesson.why(
+        "distillation has taught the head how CLIP turns what the backbone sees into directions, not a list. How far that "
+        "reaches beyond the classes of the proposals depends on how many of them there were: here 15 directions in a space of ",
+        clip_width, ".");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
@@ -272,7 +285,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/vild", "Names for things that nobody has drawn boxes for.", "3 seconds on two cores");
+    Options options("vit/detect/vild", "Names for things without a single box.", "3 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each head", 1, 100'000);
     options.add("weight", choices.weight, "of the distillation loss", 0, 1000);

@@ -160,8 +160,8 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
     }
     lesson.pictures(shown);
     lesson.why(
-        "BERT always hides 15 %. Whoever wants to paint must know what to do when nothing is there yet, and when nearly all is: "
-        "so the share is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
+        "BERT always hides 15 %. A painter must know what to do when nothing is there yet, and when nearly all is: so the share "
+        "is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
 }
 
 static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
@@ -171,8 +171,7 @@ static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgi
     const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
     lesson.why("with everything hidden a word of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
                " nats at best; a whole picture holds 8 bits, ", fixed(bits),
-               " nats a word. What lies between is won by looking at "
-               "other words.");
+               " nats a word. What lies between is won by looking at other words.");
 }
 
 static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, Random& random) {
@@ -197,8 +196,7 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     lesson.why(
         "every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
         "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round "
-        "what "
-        "has been decided.");
+        "what has been decided.");
     lesson.predict("the numbers of hidden words for 8 rounds: floor(16 cos(pi t / 16)).");
 }
 
@@ -336,8 +334,7 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
                fixed(error), ", variance of the pixels ", fixed(variance), ".");
     lesson.why(
         "here no teacher is asked: the codes must rebuild the pixels. Codes and vectors pull each other, and the entropy term "
-        "keeps "
-        "all codes in use.");
+        "keeps all codes in use.");
     lesson.claim_at_most("squared error of digits of writers never seen, as a share of the variance", error / variance, 0.4);
 }
 
@@ -432,8 +429,8 @@ static maskgit::Weights learn_digits(Lesson& lesson, const LabelledImages& train
 }
 
 // What picture b looks like after each round.
-static std::vector<Captioned> rounds_of(const Painted& painted, int b, const maskgit::Config& config, const maskgit_vqgan::Weights& w,
-                                        const maskgit_vqgan::Config& vqgan, Colours colours) {
+static std::vector<Captioned> rounds_of(const Painted& painted, int b, const maskgit::Config& config,
+                                        const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& vqgan, Colours colours) {
     std::vector<Captioned> shown;
     const std::string count = text(static_cast<int>(painted.rounds.size()));
     for (const std::vector<int>& state : states(painted, b, config))
@@ -445,8 +442,15 @@ static std::vector<Captioned> rounds_of(const Painted& painted, int b, const mas
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
     lesson.step("Can it paint digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
-    const maskgit::Config config{.words = vqgan.codes, .classes = 10, .down = 4, .across = 4, .width = 48, .depth = 2, .heads = 4,
-                                 .mlp_width = 96, .label_smoothing = 0};
+    const maskgit::Config config{.words = vqgan.codes,
+                                 .classes = 10,
+                                 .down = 4,
+                                 .across = 4,
+                                 .width = 48,
+                                 .depth = 2,
+                                 .heads = 4,
+                                 .mlp_width = 96,
+                                 .label_smoothing = 0};
     const maskgit::Weights w = learn_digits(lesson, train_set, tokenizer, vqgan, config, choices.digit_steps, seed);
     std::vector<std::vector<std::string>> table{{"rounds", "read as the digit that was asked for"}};
     std::vector<double> shares;
@@ -464,8 +468,10 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
     for (int b = 0; b < 10; ++b) shown.push_back({"a " + text(b) + ", 8 rounds", picture(page[3][b], lesson.colours)});
     lesson.pictures(shown);
     lesson.table(table);
-    lesson.why("the judge is the nearest of ", train_set.count(), " training digits, pixel by pixel. A digit constrains its words less "
-               "than a stripe does, so even one round often paints something that can be read; further rounds make its parts agree.");
+    lesson.why(
+        "the judge is the nearest of ", train_set.count(),
+        " training digits, pixel by pixel. A digit constrains its words less than a stripe does, so even one round often paints "
+        "something that can be read; further rounds make its parts agree.");
     lesson.claim_at_least("digits read as asked, 8 rounds", shares[3], 0.8);
 }
 

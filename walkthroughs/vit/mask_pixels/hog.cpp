@@ -1,7 +1,7 @@
 // hog.cpp: a picture told by the directions of its edges, and drawn from them again: a rose of orientations in every cell.
 //
-//   papers   Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", 2005; as the target of MaskFeat, Wei et al., 2021,
-//            arXiv 2112.09133, section 3.1
+//   papers   Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", 2005
+//            as the target of MaskFeat: Wei et al., 2021, arXiv 2112.09133, section 3.1
 //   shows    the descriptor in four steps, with one pixel followed to its bin; what it keeps (contours) and what it cannot see
 //            (brightness, contrast, which side of an edge is bright)
 //   symbols  gx, gy Sobel differences   b bins   c side of a cell
@@ -35,10 +35,10 @@ static Image drawn_picture() {
         for (int x = 0; x < side; ++x) {
             const float across = static_cast<float>(x) + 0.5f, down = static_cast<float>(y) + 0.5f;
             float light = 0.15f + 0.1f * across / side;
-            if (std::hypot(across - 18, down - 18) < 14) light = 0.9f;                                      // a disc
-            if (std::abs(across - 47) + std::abs(down - 17) < 15) light = 0.65f;                            // a square on its corner
+            if (std::hypot(across - 18, down - 18) < 14) light = 0.9f;            // a disc
+            if (std::abs(across - 47) + std::abs(down - 17) < 15) light = 0.65f;  // a square on its corner
             const float angle = std::atan2(side - down, across - 32), radius = std::hypot(across - 32, side - down);
-            if (radius > 8 && radius < 29 && std::fmod(angle * 5, 2.0f) < 1) light = 0.8f;                  // a fan
+            if (radius > 8 && radius < 29 && std::fmod(angle * 5, 2.0f) < 1) light = 0.8f;  // a fan
             image(y, x, 0) = light;
         }
     return image;
@@ -47,7 +47,8 @@ static Image drawn_picture() {
 // The largest part of a picture that consists of whole cells, from its upper left corner.
 static Image whole_cells(const Image& given, int cell, const std::string& name) {
     Image cut(given.height / cell * cell, given.width / cell * cell, given.channels);
-    require(cut.height > 0 && cut.width > 0, name, ": ", given.height, " x ", given.width, " pixels do not hold a cell of ", cell);
+    require(cut.height > 0 && cut.width > 0, name, ": ", given.height, " x ", given.width, " pixels do not hold a cell of ",
+            cell);
     for (int y = 0; y < cut.height; ++y)
         for (int x = 0; x < cut.width; ++x)
             for (int c = 0; c < cut.channels; ++c) cut(y, x, c) = given(y, x, c);
@@ -81,10 +82,11 @@ static hog::Steps step_1_gradients(Lesson& lesson, const Image& image, const hog
     lesson.step("Where does the brightness change?", "magnitude = sqrt(gx^2 + gy^2)", "section 3.1");
     lesson.code();
     const hog::Steps steps = hog::describe(image, config);
-    lesson.pictures({{"the picture", shown(image, lesson.colours)},
-                     {"magnitude", shown(brightest_is_1(steps.magnitude), lesson.colours)}});
-    lesson.why("gx compares the columns left and right of a pixel, gy the rows above and below, each with weights 1 2 1 (Sobel). Inside "
-               "a flat area both are 0. Beyond the border the picture is reflected, so the border itself is no edge.");
+    lesson.pictures(
+        {{"the picture", shown(image, lesson.colours)}, {"magnitude", shown(brightest_is_1(steps.magnitude), lesson.colours)}});
+    lesson.why(
+        "gx compares the columns left and right of a pixel, gy the rows above and below, each with weights 1 2 1 (Sobel). Inside "
+        "a flat area both are 0. Beyond the border the picture is reflected, so the border itself is no edge.");
     return steps;
 }
 
@@ -100,15 +102,17 @@ static void step_2_vote(Lesson& lesson, const Image& image, const hog::Steps& st
     const double phase = std::atan2(gx, gy) / std::numbers::pi * config.bins;
     lesson.say("The strongest gradient stands in row ", y, ", column ", x, ": gx = ", fixed(gx, 3), ", gy = ", fixed(gy, 3),
                ", so the phase is ", fixed(phase, 2), " bins and the bin ", steps.bin[strongest], ".");
-    const int cell = y / config.cell * (image.width / config.cell) + x / config.cell, first = strongest % image.channels * config.bins;
+    const int cell = y / config.cell * (image.width / config.cell) + x / config.cell,
+              first = strongest % image.channels * config.bins;
     std::vector<std::vector<std::string>> rows{{"bin", "edge at", "sum of magnitudes", "share of the length"}};
     for (int bin = 0; bin < config.bins; ++bin)
-        rows.push_back({text(bin), fixed(edge_degrees(bin, config.bins), 0) + " degrees", fixed(steps.histograms(cell, first + bin), 3),
-                        fixed(steps.descriptors(cell, first + bin), 3)});
+        rows.push_back({text(bin), fixed(edge_degrees(bin, config.bins), 0) + " degrees",
+                        fixed(steps.histograms(cell, first + bin), 3), fixed(steps.descriptors(cell, first + bin), 3)});
     lesson.say("The histogram of its cell, ", config.cell, " x ", config.cell, " pixels:");
     lesson.table(rows);
-    lesson.why("a phase below 0 is counted from the last bin on, so a gradient and its opposite share a bin: an edge does not say which "
-               "side is bright. The last column is the second to last divided by its length, for every cell and channel by itself.");
+    lesson.why(
+        "a phase below 0 is counted from the last bin on, so a gradient and its opposite share a bin: an edge does not say which "
+        "side is bright. The last column is the second to last divided by its length, for every cell and channel by itself.");
     lesson.predict("the bin of an upright edge, gy = 0, with ", config.bins, " bins.");
 }
 
@@ -132,7 +136,8 @@ static void write_page(const std::string& path, const Image& image, const Image&
     write_image(path, in_a_row({enlarged(image, factor), enlarged(roses, 1)}, 8));
 }
 
-static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& steps, const hog::Config& config, const Choices& choices) {
+static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& steps, const hog::Config& config,
+                         const Choices& choices) {
     lesson.step("What does it look like?", "h / max(|h|, 1e-12)   in every cell and channel");
     const int down = image.height / config.cell, across = image.width / config.cell;
     const bool letters = lesson.colours == Colours::none;
@@ -142,10 +147,12 @@ static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& s
     if (!letters || side >= 5) lesson.picture("a rose of orientations in every cell", roses);
     lesson.say("The strongest orientation of each cell:");
     lesson.lines(letters_of(steps.descriptors, down, across, config.bins));
-    write_page(choices.out, image, hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
-    lesson.why("a line for every bin, along the edge, as long and as bright as its share. What is left of the picture are its contours. "
-               "A cell in which the light only rises a little has a rose as long as any other: its few differences are all that it has, "
-               "and the division makes them one.");
+    write_page(choices.out, image,
+               hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
+    lesson.why(
+        "a line for every bin, along the edge, as long and as bright as its share. What is left of the picture are its contours. "
+        "A cell in which the light only rises a little has a rose as long as any other: its few differences are all that it has, "
+        "and the division makes them one.");
     lesson.predict("the roses of the picture on its side: turn the page.");
 }
 
@@ -177,8 +184,10 @@ static void step_4_invariances(Lesson& lesson, const Image& image, const hog::St
                   {"0.5 x + 0.3", fixed(of_dim, 8)},
                   {"-x", fixed(of_negative, 8)},
                   {"its mirror image", fixed(of_mirror, 8)}});
-    lesson.why("differences take away what is added, the division by the length takes away what is multiplied, and opposite directions "
-               "share a bin. Whoever predicts HOG need predict none of this. The mirror image is another picture, and it is told apart.");
+    lesson.why(
+        "differences take away what is added, the division by the length takes away what is multiplied, and opposite directions "
+        "share a bin. A model that predicts HOG need predict none of this. The mirror image is another picture, and it is told "
+        "apart.");
     lesson.claim_at_most("HOG(0.5 x + 0.3) - HOG(x)", of_dim, 1e-3);
     lesson.claim_at_most("HOG(-x) - HOG(x)", of_negative, 0);
 }

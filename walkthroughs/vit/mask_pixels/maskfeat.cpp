@@ -1,8 +1,8 @@
 // maskfeat.cpp: which way the edges run can be predicted where pixels cannot.
 //
 //   paper    Wei et al., "Masked Feature Prediction for Self-Supervised Visual Pre-Training", 2021, arXiv 2112.09133
-//   shows    MaskFeat against MAE on pictures whose directions can be inferred and whose pixels cannot; the edges of digits behind
-//            hidden patches
+//   shows    MaskFeat against MAE on pictures whose directions can be inferred and whose pixels cannot; the edges of digits
+//            behind hidden patches
 //   symbols  b bins   c side of a cell   N patches   M hidden ones   F numbers of a target
 //   before   hog.cpp makes the descriptor step by step
 //   next     ../mask_latents/eva.cpp predicts the features of a trained network
@@ -35,8 +35,16 @@ static maskfeat::Config toy_config() {
 
 // The same encoder, and a decoder that paints pixels.
 static mae::Config mae_config() {
-    return {.grid = toy_config().grid, .width = 32, .depth = 2, .heads = 4, .decoder_width = 32, .decoder_depth = 1, .decoder_heads = 4,
-            .mlp_ratio = 2, .mask_ratio = 4.0 / 9, .normalise_targets = false};
+    return {.grid = toy_config().grid,
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .decoder_width = 32,
+            .decoder_depth = 1,
+            .decoder_heads = 4,
+            .mlp_ratio = 2,
+            .mask_ratio = 4.0 / 9,
+            .normalise_targets = false};
 }
 
 static maskfeat::Config digits_config() {
@@ -64,8 +72,9 @@ static void step_1_target(Lesson& lesson, const Pictures& digits) {
     lesson.pictures({{"a digit", picture(light, lesson.colours)},
                      {"its cells", picture(roses_of(targets, config.grid.down(), config.grid.across(), side), lesson.colours)}});
     lesson.matrix("targets: a row for each patch", targets, 5);
-    lesson.why("a patch is one cell here, and its target are the ", config.hog.bins, " bins of its histogram: which way its edges run, "
-               "whatever its brightness and contrast. The walkthrough hog makes them step by step.");
+    lesson.why("a patch is one cell here, and its target are the ", config.hog.bins,
+               " bins of its histogram: which way its edges run, whatever its brightness and contrast. The walkthrough hog makes "
+               "them step by step.");
 }
 
 // --- features that can be predicted ---
@@ -115,9 +124,14 @@ struct FeatureStudent : Explaining {
     Matrix test_mask, test_targets;
     int hidden_count;
 
-    FeatureStudent(const std::string& what, const maskfeat::Weights& w, const maskfeat::Config& config, const std::vector<Image>& train,
-                   std::vector<Image> given_test, int hidden_count, int steps, int seed)
-        : Explaining(what, steps, seed), w(w), config(config), train(train), test(std::move(given_test)), hidden_count(hidden_count) {
+    FeatureStudent(const std::string& what, const maskfeat::Weights& w, const maskfeat::Config& config,
+                   const std::vector<Image>& train, std::vector<Image> given_test, int hidden_count, int steps, int seed)
+        : Explaining(what, steps, seed),
+          w(w),
+          config(config),
+          train(train),
+          test(std::move(given_test)),
+          hidden_count(hidden_count) {
         Random draws(2'000'000 + seed);
         test_mask = draw_masks(draws, static_cast<int>(test.size()), config.grid.count(), hidden_count);
         test_targets = maskfeat::targets(test, config);
@@ -142,7 +156,8 @@ struct PixelStudent : Explaining {
     std::vector<Image> test;
     Matrix test_noise;
 
-    PixelStudent(const std::string& what, const mae::Weights& w, const mae::Config& config, std::vector<Image> given_test, int steps, int seed)
+    PixelStudent(const std::string& what, const mae::Weights& w, const mae::Config& config, std::vector<Image> given_test,
+                 int steps, int seed)
         : Explaining(what, steps, seed), w(w), config(config), test(std::move(given_test)) {
         Random draws(2'000'000 + seed);
         test_noise = uniform_matrix(draws, static_cast<int>(test.size()), config.grid.count());
@@ -190,9 +205,10 @@ static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed)
     for (std::size_t k = 0; k < of_features.x.size(); ++k)
         rows.push_back({text(static_cast<int>(of_features.x[k])), fixed(of_features.y[k], 3), fixed(of_pixels.y[k], 3)});
     lesson.table(rows);
-    lesson.why("all patches of a picture have the same direction, and each begins its stripes elsewhere. The direction of a hidden "
-               "patch can be read off its neighbours, its pixels cannot: the best that MAE can do is their mean, grey. Both see the "
-               "same pictures; the target alone decides whether there is anything to learn.");
+    lesson.why(
+        "all patches of a picture have the same direction, and each begins its stripes elsewhere. The direction of a hidden "
+        "patch can be read off its neighbours, its pixels cannot: the best that MAE can do is their mean, grey. Both see the "
+        "same pictures; the target alone decides whether there is anything to learn.");
     lesson.predict("the explained part of the pixels when all patches share one phase: one line of plane_waves.cpp.");
     lesson.claim_at_least("part of the hidden HOG that MaskFeat explains", of_features.y.back(), 0.8);
     lesson.claim_at_most("part of the hidden pixels that MAE explains", of_pixels.y.back(), 0.05);
@@ -248,12 +264,14 @@ static void step_3_digits(Lesson& lesson, const Pictures& digits, const Choices&
     const Matrix truth = gather_rows(student.test_targets, steps.hidden).value(), mean = mean_targets(digits.train, config);
     std::vector<int> places;
     for (const int row : steps.hidden) places.push_back(row % N);
-    const double of_model = mean_square(steps.prediction.value(), truth), of_mean = mean_square(gather_rows(mean, places).value(), truth);
+    const double of_model = mean_square(steps.prediction.value(), truth),
+                 of_mean = mean_square(gather_rows(mean, places).value(), truth);
     lesson.table({{"at hidden patches", "mean squared error"},
                   {"this model", fixed(of_model)},
                   {"the mean descriptor of the place", fixed(of_mean)}});
-    lesson.why("a patch of a digit holds one piece of a stroke, and the strokes around say how it goes on. Where several "
-               "orientations are possible the model draws all of them faintly: that is the mean that a squared error asks for.");
+    lesson.why(
+        "a patch of a digit holds one piece of a stroke, and the strokes around say how it goes on. Where several orientations "
+        "are possible the model draws all of them faintly: that is the mean that a squared error asks for.");
     lesson.claim_at_most("error at hidden patches, as a share of the mean descriptor's", of_model / of_mean, 0.9);
 }
 

@@ -35,11 +35,12 @@ struct Labels {
 };
 
 // As many as there are pictures.
-static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path, int count) {
+static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path,
+                                   int count) {
     std::vector<int> labels = read_idx_labels(path);
     const bool shortened = count > 0 && labels.size() >= images.size();
-    require(labels.size() == images.size() || shortened, path, ": ", labels.size(), " labels for the ", images.size(), " pictures of ",
-            images_path);
+    require(labels.size() == images.size() || shortened, path, ": ", labels.size(), " labels for the ", images.size(),
+            " pictures of ", images_path);
     labels.resize(images.size());
     return labels;
 }
@@ -54,8 +55,16 @@ static Labels read_labels(const Pictures& pictures, const PictureFiles& files) {
 
 // Half of the patches is hidden, not three quarters: a digit of 8 x 8 pixels has only 16.
 static mae::Config encoder_config(const PatchGrid& grid) {
-    return {.grid = grid, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
-            .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+    return {.grid = grid,
+            .width = 48,
+            .depth = 2,
+            .heads = 4,
+            .decoder_width = 32,
+            .decoder_depth = 1,
+            .decoder_heads = 4,
+            .mlp_ratio = 2,
+            .mask_ratio = 0.5,
+            .normalise_targets = false};
 }
 
 // The first `count` pictures of each class, after shuffling.
@@ -72,10 +81,8 @@ static Labelled few_of_each(const std::vector<Image>& images, const Labels& know
 }
 
 static Recipe pretraining_recipe(int steps) {
-    return {.schedule = {.peak = 5e-3f, .warm_up = steps / 20, .steps = steps},
-            .batch = 32,
-            .weight_decay = 0.05f,
-            .beta2 = 0.95f};
+    return {
+        .schedule = {.peak = 5e-3f, .warm_up = steps / 20, .steps = steps}, .batch = 32, .weight_decay = 0.05f, .beta2 = 0.95f};
 }
 
 static Recipe fine_tuning_recipe(int steps) {
@@ -166,8 +173,9 @@ static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled
         one_each.push_back(as_light(few.images[first], digits));
     }
     lesson.picture("one labelled picture of each class", contact_sheet(one_each, 5));
-    lesson.say("There are ", digits.train.size(), " pictures, but somebody has said of only ", few.images.size(),
-               " what they show. The reader will be judged on ", digits.test.size(), digits.one == "digit" ? " digits of other writers." : " others.");
+    lesson.say("There are ", digits.train.size(), " pictures, but it is known of only ", few.images.size(),
+               " what they show. The reader will be judged on ", digits.test.size(),
+               digits.one == "digit" ? " digits of other writers." : " others.");
 }
 
 static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const mae::Config& config, int steps, int seed) {
@@ -179,10 +187,12 @@ static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const
     const Matrix noise = uniform_matrix(random, static_cast<int>(digits.test.size()), config.grid.count());
     const mae::Steps restored = mae::forward(digits.test, noise, w, config);
     const std::vector<Image> predicted = mae::predicted_images(restored, config);
-    show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.grid.patch_size, std::min<int>(2, predicted.size())));
-    lesson.why("to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a "
-               "digit, and no label was needed for it. Error on hidden patches: ",
-               fixed(mae::loss(restored, config).value()(0, 0)), ".");
+    show_triples(lesson,
+                 triples(digits, predicted, restored.masking.mask, config.grid.patch_size, std::min<int>(2, predicted.size())));
+    lesson.why(
+        "to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a digit, "
+        "and no label was needed for it. Error on hidden patches: ",
+        fixed(mae::loss(restored, config).value()(0, 0)), ".");
     return w;
 }
 
@@ -209,7 +219,7 @@ static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, co
         fine_tune(pretrained, reader, few, choices.tuning_steps, pretrained_random);
         trials.push_back({test_accuracy(scratch, reader, digits, labels), test_accuracy(pretrained, reader, digits, labels)});
         table.push_back({text(trial + 1), fixed(100 * trials.back().from_scratch, 1) + " %",
-                        fixed(100 * trials.back().pretrained, 1) + " %"});
+                         fixed(100 * trials.back().pretrained, 1) + " %"});
     }
     lesson.table(table);
     return trials;
@@ -225,12 +235,15 @@ static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, con
         better += trial.pretrained > trial.from_scratch;
     }
     lesson.say("On average ", fixed(100 * scratch, 1), " % of the test pictures are read correctly from scratch and ",
-               fixed(100 * pretrained, 1),
-               " % after restoring pictures; the pre-trained one was better in ", better, " of ", trials.size(), " draws.");
-    lesson.why("both had the same ", classes * choices.labels, " labels. The encoder that had restored digits before already had "
-               "features for strokes; the other had to find them in ", classes * choices.labels, " pictures.");
-    lesson.predict("the distance with --labels 1, with --labels 50, and with --tuning-steps 2000: labels and patience can "
-                   "replace pictures, if one has them.");
+               fixed(100 * pretrained, 1), " % after restoring pictures; the pre-trained one was better in ", better, " of ",
+               trials.size(), " draws.");
+    lesson.why("both had the same ", classes * choices.labels,
+               " labels. The encoder that had restored digits before already had features for strokes; the other had to find "
+               "them in ",
+               classes * choices.labels, " pictures.");
+    lesson.predict(
+        "the distance with --labels 1, with --labels 50, and with --tuning-steps 2000: labels and patience can replace pictures, "
+        "if one has them.");
     if (choices.pictures.own())  // of other pictures no more is promised than that it reads at all
         lesson.claim_at_least("read by the pre-trained reader, as a multiple of guessing", pretrained * classes, 1);
     else

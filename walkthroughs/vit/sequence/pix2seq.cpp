@@ -297,9 +297,9 @@ static void step_2_noise(Lesson& lesson, const std::vector<Scene>& scenes, const
                         word_of(plain.target[t]), fixed(plain.weights[t], 1)});
     lesson.table(rows);
     lesson.why(
-        "the four words of a box of noise weigh nothing: nobody shall learn to write bad boxes. Its class weighs 1: it shall "
-        "be told from an object. The classes that are read are wrong on purpose, so that nobody copies them. Without noise "
-        "the rest is padding, which must weigh something, or the model never learns to end.");
+        "the four words of a box of noise weigh nothing, so that the model does not learn to write bad boxes. Its class weighs "
+        "1: it shall be told from an object. The classes that are read are wrong on purpose, so that they cannot be copied. "
+        "Without noise the rest is padding, which must weigh something, or the model never learns to end.");
 }
 
 // Trains, and looks at each word of first sentences on the way.
@@ -344,8 +344,8 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
     lesson.table(rows);
     lesson.why(
         "the class comes first: a colour is seen long before a side is known to the pixel. The far sides come next, as the near "
-        "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named "
-        "first, and no look at the picture tells which.");
+        "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named first, "
+        "and no look at the picture tells which.");
     lesson.claim_at_least("after a quarter: loss of ymax and xmax over that of the class", early_sides / early_class, 1.5);
     lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_word[0] / by_word[2], 5);
 }
@@ -405,10 +405,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     row("without noise", plain);
     lesson.table(rows);
     lesson.why(
-        "found: of all objects; false: of each picture, with a score above one half; goes on: does not write the end "
-        "where there is no second object. Both models detect. One ends its text; the other writes on, some box or other as "
-        "sides of noise weigh nothing, and gives it no score. The paper's gain is in recall, where many objects make a text end "
-        "too early; two are too few to show it.");
+        "found: of all objects; false: of each picture, with a score above one half; goes on: does not write the end where there "
+        "is no second object. Both models detect. One ends its text; the other writes on, some box or other as sides of noise "
+        "weigh nothing, and gives it no score. The paper's gain is in recall, where many objects make a text end too early; two "
+        "are too few to show it.");
     lesson.claim_at_most("average precision before training", before.average_precision, 0.1);
     lesson.claim_at_least("average precision with noise", with.average_precision, 0.9);
     lesson.claim_at_least("mean IoU of the best box", with.mean_iou, 0.8);

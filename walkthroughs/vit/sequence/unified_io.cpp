@@ -326,8 +326,9 @@ static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right
         rows.push_back({task_names[task], fixed(early[task].words, 3), fixed(early[task].answers, 3), fixed(right[task].words, 3),
                         fixed(right[task].answers, 3)});
     lesson.table(rows);
-    lesson.why("the same weights wrote all three; one word of the prompt chose. A colour is one decision; a box is four and a mask "
-               "nine that must all be right, so after a quarter of the training their words are far ahead of their answers.");
+    lesson.why(
+        "the same weights wrote all three; one word of the prompt chose. A colour is one decision; a box is four and a mask nine "
+        "that must all be right, so after a quarter of the training their words are far ahead of their answers.");
     return right;
 }
 
@@ -356,16 +357,18 @@ static std::vector<Trained> step_5_alone(Lesson& lesson, const std::vector<Right
                                          const unified_io::Config& config, int steps, int seed) {
     lesson.step("Does sharing cost anything?", "one model for each task", text(steps / tasks) + " steps each");
     std::vector<Trained> alone;
-    std::vector<std::vector<std::string>> rows{{"whole answers right", "a quarter: shared", "alone", "at the end: shared", "alone"}};
+    std::vector<std::vector<std::string>> rows{
+        {"whole answers right", "a quarter: shared", "alone", "at the end: shared", "alone"}};
     for (const Task task : {locate, name, segment}) {
         alone.push_back(train_alone(task, config, steps / tasks, seed));
         rows.push_back({task_names[task], fixed(early[task].answers, 3), fixed(alone[task].early.answers, 3),
                         fixed(late[task].answers, 3), fixed(alone[task].late.answers, 3)});
     }
     lesson.table(rows);
-    lesson.why("the shared model has met each task in a third of its ", steps, " steps, so both have seen as much of it, with as many "
-               "weights. Three tasks in one set of weights do not stand in each other's way: what they need of the picture is the same, "
-               "where the rectangle ends and what colour it has.");
+    lesson.why(
+        "the shared model has met each task in a third of its ", steps,
+        " steps, so both have seen as much of it, with as many weights. Three tasks in one set of weights do not stand in each "
+        "other's way: what they need of the picture is the same, where the rectangle ends and what colour it has.");
     return alone;
 }
 

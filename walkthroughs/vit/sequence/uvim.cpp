@@ -270,8 +270,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
                      {"painted", number_map(numbers, lesson.colours, 1)}});
     const Score found = score(numbers, all.numbers);
     lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1),
-               " % of the disc pixels have the "
-               "number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
+               " % of the disc pixels have the number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
                fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the picture.");
     return found;
 }
@@ -303,13 +302,10 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
                   {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
                   {"with the oracle's word", fixed(with.as_labelled), fixed(with.up_to_swap)}});
     lesson.why("the oracle sees the truth, but may say one of ", config.words,
-               " words only. So it says what the base model cannot find out by "
-               "itself: not where the discs are, but which is number 1. For a long time the loss does not fall: the words mean "
-               "nothing yet, "
-               "so the base model ignores them, so nothing teaches the oracle. ",
-               reborn,
-               " times a word that was no longer used was reborn "
-               "beside the busiest one.");
+               " words only. So it says what the base model cannot find out by itself: not where the discs are, but which is "
+               "number 1. For a long time the loss does not fall: the words mean nothing yet, so the base model ignores them, so "
+               "nothing teaches the oracle. ",
+               reborn, " times a word that was no longer used was reborn beside the busiest one.");
     lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's word", with.as_labelled, 0.9);
     lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
 }
@@ -325,7 +321,8 @@ static std::vector<std::vector<int>> painted_by_each(const Image& image, const u
 }
 
 // Four pictures, and beside each what every word makes of it.
-static void write_page(const std::string& path, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config) {
+static void write_page(const std::string& path, const std::vector<Scene>& test, const uvim::Weights& w,
+                       const uvim::Config& config) {
     if (path.empty()) return;
     std::vector<Image> rows;
     for (int k = 0; k < 4; ++k) {
@@ -357,8 +354,9 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
         changes = changes && ones > 0 && twos > 0;
     }
     write_page(out, test, w, config);
-    lesson.why("no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole picture "
-               "at once. That is what a guiding code guides.");
+    lesson.why(
+        "no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole "
+        "picture at once. That is what a guiding code guides.");
     lesson.claim("in both pictures some words call the left disc 1, others 2", changes);
 }
 
@@ -396,9 +394,8 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"with the word that the language model wrote", fixed(found.as_labelled), fixed(found.up_to_swap)}});
     lesson.why(
-        "it cannot know which numbering the truth has drawn, and nobody can: as labelled it is right half of the time. But it "
-        "writes "
-        "one word, and the word makes a choice that holds in the whole picture.");
+        "which numbering the truth has drawn is not in the picture: as labelled it is right half of the time. But it writes one "
+        "word, and the word makes a choice that holds in the whole picture.");
     lesson.claim_at_least("disc pixels with the right number, up to an exchange of 1 and 2", found.up_to_swap, 0.9);
     lesson.claim_at_most("as labelled", found.as_labelled, 0.65);
 }
