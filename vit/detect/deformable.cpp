@@ -35,8 +35,8 @@ static Matrix pixel_sides(const std::vector<MapSize>& sizes, const Config& confi
     return sides;
 }
 
-// For each column of the offsets a column of the references, which have `numbers` of them for each level: number `first` for x, the
-// next for y.
+// For each column of the offsets a column of the references, of which each level has `numbers`: number `first` for x, the next
+// for y.
 static std::vector<int> reference_columns(const Config& config, int numbers, int first) {
     std::vector<int> columns;
     for (int k = 0; k < config.heads * config.levels * config.points * 2; ++k)

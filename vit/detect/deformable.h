@@ -46,9 +46,9 @@ struct Steps {
 };
 
 // query       (B*n, D)
-// references  around what each query looks, on each level, all as shares of the map, 0 ... 1. Either points, (B*n, L*2): x and y,
-//             and offsets are pixels of the level; or boxes, (B*n, L*4): x and y of the centre, width and height, and an offset of P
-//             reaches the edge of the box
+// references  around which each query looks, on each level, as shares of the map, 0 ... 1. Either points, (B*n, L*2): x and y;
+//             offsets are then pixels of the level. Or boxes, (B*n, L*4): x and y of the centre, width and height; an offset of
+//             P then reaches the edge of the box
 // values      (B*S, D): for each image the pixels of level 0, then of level 1, ...
 // sizes       (h_l, w_l) of each level; the images are B
 // padded      (B*S) 1 = a value that does not count; empty = none

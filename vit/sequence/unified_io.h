@@ -205,9 +205,9 @@ Losses losses(const Steps& steps, const Target& target);
 
 // --- writing ---
 
-// The decoder as generate() and beam_search() of nn/text/decoding.h see it: each source is read once, each row of the decoder once.
-// Tokens are rows of the table of words: a word is its own id, code k is V + k. After a row of the words the logits of all codes
-// are -1e10, after a row of the codes those of all words, as published.
+// The decoder as generate() and beam_search() of nn/text/decoding.h see it: each source and each row of the decoder is read
+// once. Tokens are rows of the table of words: a word is its own id, code k is V + k. After a word the logits of all codes are
+// -1e10, after a code those of all words, as published.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
