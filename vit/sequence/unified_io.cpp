@@ -130,7 +130,7 @@ static Var absolute_bias(const Var& positions, const Half& w, const Config& conf
     return concat_rows(heads);
 }
 
-// Words of each example, and behind them its places: (B*T, E) and (B*m, E) -> (B*(T+m), E).
+// Words of each example, and after them its places: (B*T, E) and (B*m, E) -> (B*(T+m), E).
 static Var behind_one_another(const Var& words, const Var& places, int B) {
     const int T = words.rows() / B, m = places.rows() / B;
     std::vector<int> rows;
@@ -496,7 +496,7 @@ static std::vector<int> written(const std::vector<int>& answer, const Places& pl
 
 static bool is_place(int id, const Places& places) { return id > places.first_id; }
 
-// `count` places from `at` on, which moves behind them.
+// `count` places from `at` on, which moves past them.
 static std::vector<int> places_at(const std::vector<int>& ids, std::size_t& at, int count, const Places& places) {
     std::vector<int> found;
     for (int k = 0; k < count; ++k) {

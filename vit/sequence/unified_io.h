@@ -33,7 +33,7 @@ struct VaeConfig {
     int filters = 128;                               // channels of level 0
     std::vector<int> multipliers = {1, 1, 2, 2, 4};  // channels of each level, in units of `filters`; each halves the side
     int res_blocks = 2;                              // at each level
-    std::vector<int> attention_sides = {16};         // levels of this side have an attention behind every block
+    std::vector<int> attention_sides = {16};         // levels of this side have an attention after every block
     int code_width = 256;
     int groups = 32;  // of every GroupNorm
     float eps = 1e-6f;
@@ -78,7 +78,7 @@ struct MapAttention {
 
 struct Level {
     std::vector<ResBlock> blocks;
-    std::vector<MapAttention> attentions;  // one behind each block, or none
+    std::vector<MapAttention> attentions;  // one after each block, or none
     Convolution down;                      // 3 x 3, stride 2; the last level has none
 };
 
@@ -249,7 +249,7 @@ struct Box {
 struct FoundBox {
     std::array<int, 4> ids;  // as written: y1, x1, y2, x2
     Box box;
-    std::vector<int> label;  // the words behind it
+    std::vector<int> label;  // the words after it
 };
 
 // A box as four words, y1 x1 y2 x2. The picture is padded to a square, so both directions are measured by its longer side.

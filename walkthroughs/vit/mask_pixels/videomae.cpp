@@ -187,7 +187,7 @@ static void step_3_forward(Lesson& lesson, const Clip& clip, const Matrix& mask,
     lesson.why(
         "there is no [cls], and nothing is put back in the order of the clip: every token carries its position, fixed sines and "
         "cosines of its number, so the decoder takes the visible ones first and ",
-        steps.prediction.rows(), " copies of the mask token behind them. Only those are normalised and painted.");
+        steps.prediction.rows(), " copies of the mask token after them. Only those are normalised and painted.");
 }
 
 // --- training ---
