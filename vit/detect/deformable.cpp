@@ -35,12 +35,22 @@ static Matrix pixel_sides(const std::vector<MapSize>& sizes, const Config& confi
     return sides;
 }
 
-// The column of the references for each column of the offsets.
-static std::vector<int> reference_columns(const Config& config) {
+// For each column of the offsets a column of the references, of which each level has `numbers`: number `first` for x, the next
+// for y.
+static std::vector<int> reference_columns(const Config& config, int numbers, int first) {
     std::vector<int> columns;
     for (int k = 0; k < config.heads * config.levels * config.points * 2; ++k)
-        columns.push_back(k / (2 * config.points) % config.levels * 2 + k % 2);
+        columns.push_back(k / (2 * config.points) % config.levels * numbers + first + k % 2);
     return columns;
+}
+
+// Where each point is read: (B*n, A*L*P*2).
+static Var locations_of(const Var& references, const Var& offsets, const std::vector<MapSize>& sizes, const Config& config) {
+    const int numbers = references.cols() / config.levels;  // 2: x and y; 4: width and height of a box too
+    const Var centre = gather_cols(references, reference_columns(config, numbers, 0));
+    if (numbers == 2) return add(centre, multiply(offsets, pixel_sides(sizes, config)));
+    const Var sides = gather_cols(references, reference_columns(config, numbers, 2));
+    return add(centre, multiply(scale(offsets, 0.5f / static_cast<float>(config.points)), sides));
 }
 
 // What the points of one head bring: sum over levels and points of weight * value(location).   (B*n, d)
@@ -75,8 +85,8 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
     require(values.rows() == rows && values.cols() == config.width, "deformable: values ", values.value(), ", the levels have ", rows,
             " pixels of width ", config.width);
     require(query.cols() == config.width && query.rows() % sizes[0].images == 0 && references.rows() == query.rows() &&
-            references.cols() == 2 * config.levels, "deformable: queries ", query.value(), " with references ", references.value(),
-            ", ", config.levels, " levels");
+            (references.cols() == 2 * config.levels || references.cols() == 4 * config.levels), "deformable: queries ", query.value(),
+            " with references ", references.value(), ", ", config.levels, " levels have 2 or 4 numbers each");
     require(padded.empty() || static_cast<int>(padded.size()) == rows, "deformable: ", padded.size(), " marks of padding for ", rows, " values");
     Steps steps;
     steps.value = linear(values, w.value);                                                 // (B*S, D)
@@ -86,8 +96,7 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
         steps.value = multiply(steps.value, counts);                                       // the bias too is gone
     }
     steps.offsets = linear(query, w.offsets);                                              // (B*n, A*L*P*2)
-    const Var reference = gather_cols(references, reference_columns(config));              // (B*n, A*L*P*2)
-    steps.locations = add(reference, multiply(steps.offsets, pixel_sides(sizes, config)));
+    steps.locations = locations_of(references, steps.offsets, sizes, config);              // (B*n, A*L*P*2)
     const Var scores = linear(query, w.weights);                                           // (B*n, A*L*P)
     steps.weights = softmax_rows(reshape(scores, query.rows() * config.heads, config.levels * config.points));  // (B*n*A, L*P)
     std::vector<Var> heads;

@@ -39,14 +39,16 @@ Parameters parameters(const Weights& w, const std::string& prefix);
 struct Steps {
     Var value;      // (B*S, D)       projected; 0 where padded
     Var offsets;    // (B*n, A*L*P*2)
-    Var locations;  // (B*n, A*L*P*2)  reference + offset / (w_l, h_l)
+    Var locations;  // (B*n, A*L*P*2)  point + offset / (w_l, h_l), or centre + offset / P * (width, height) / 2 of a box
     Var weights;    // (B*n*A, L*P)    softmax over the points of all levels
     Var context;    // (B*n, D)        sum of weight * value(location)
     Var output;     // (B*n, D)
 };
 
 // query       (B*n, D)
-// references  (B*n, L*2), x and y of each level, 0 ... 1
+// references  around which each query looks, on each level, as shares of the map, 0 ... 1. Either points, (B*n, L*2): x and y;
+//             offsets are then pixels of the level. Or boxes, (B*n, L*4): x and y of the centre, width and height; an offset of
+//             P then reaches the edge of the box
 // values      (B*S, D): for each image the pixels of level 0, then of level 1, ...
 // sizes       (h_l, w_l) of each level; the images are B
 // padded      (B*S) 1 = a value that does not count; empty = none

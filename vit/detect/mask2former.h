@@ -88,7 +88,8 @@ struct Prediction {
     Matrix blocked;      // (B*Q, h_l*w_l)  1 = background at the size of the next layer's level
 };
 
-// Which pixels each query may attend to: those not blocked; all where every one is blocked, since a softmax over nothing is none.
+// Which pixels each query may attend to: those that are not blocked. A query whose pixels are all blocked may attend to all of them,
+// because a softmax over no pixel has no value.
 MayAttend may_attend_unblocked(const Matrix& blocked);
 
 // The three heads.   x (B*Q, D);  next  the size of the level that the next layer reads

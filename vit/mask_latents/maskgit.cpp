@@ -55,7 +55,7 @@ MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& cl
         const int hidden = static_cast<int>(std::ceil(hidden_share(schedule, r[b], N) * N));
         for (int k = 0; k < hidden; ++k) batch.mask(b, order[b * N + k]) = 1;
         for (int i = 0; i < N; ++i) {
-            const int at = b * (N + 1) + 1 + i;  // behind the class
+            const int at = b * (N + 1) + 1 + i;  // after the class
             batch.labels[at] = words[b * N + i];
             if (batch.mask(b, i) == 0) batch.ids[at] = words[b * N + i];
         }

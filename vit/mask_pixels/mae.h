@@ -43,7 +43,7 @@ struct Weights {
     Linear decoder_prediction;          // (E, P*P*C)  token -> pixels
 };
 
-// Fresh weights: Xavier-uniform (the patch projection too), biases 0, gains 1, the two tokens normal with deviation 0.02.
+// Fresh weights: Xavier-uniform (the patch projection too), biases 0, gains 1, the two tokens normal with standard deviation 0.02.
 //   throws  std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random);
 
@@ -104,7 +104,7 @@ Var patch_losses(const Steps& steps, const Config& config);
 // Its mean over the hidden patches, (1, 1). Predictions for visible patches do not enter the loss.
 Var loss(const Steps& steps, const Config& config);
 
-// The predicted pictures. Normalised predictions are scaled back with each true patch's mean and deviation, which only a
+// The predicted pictures. Normalised predictions are scaled back with each true patch's mean and standard deviation, which only a
 // demonstration can know.
 std::vector<Image> predicted_images(const Steps& steps, const Config& config);
 

@@ -50,7 +50,7 @@ Var cover(const Var& x, const Var& token, const Matrix& mask, Where where = Wher
 //   source   He et al. 2021, section 3, "Reconstruction target"; 1e-6 and the unbiased variance from their code
 Matrix normalise_patches(const Matrix& patches);
 
-// Back again: `patches` times the deviation plus the mean of the same row of `like`.
+// Back again: `patches` times the standard deviation plus the mean of the same row of `like`.
 Matrix denormalise_patches(const Matrix& patches, const Matrix& like);
 
 // --- judging the hidden ones only ---

@@ -122,7 +122,7 @@ struct Config {
     int decoder_heads = 16;
     int decoder_mlp_width = 2048;
     int length = 512;            // T, the longest sequence
-    Positions positions = Positions::sine;  // of the patches, in front of the encoder and behind the projection
+    Positions positions = Positions::sine;  // of the patches, before the encoder and after the projection
     Projection projection = Projection::mlp;
     bool class_token = false;    // in front of the patches, without a position
     bool shared_embedding = true;  // the output matrix is the table of tokens

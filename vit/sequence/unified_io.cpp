@@ -130,7 +130,7 @@ static Var absolute_bias(const Var& positions, const Half& w, const Config& conf
     return concat_rows(heads);
 }
 
-// Words of each example, and behind them its places: (B*T, E) and (B*m, E) -> (B*(T+m), E).
+// Words of each example, and after them its places: (B*T, E) and (B*m, E) -> (B*(T+m), E).
 static Var behind_one_another(const Var& words, const Var& places, int B) {
     const int T = words.rows() / B, m = places.rows() / B;
     std::vector<int> rows;
@@ -206,30 +206,85 @@ static std::vector<int> image_inputs(const Target& target, int B, const Config& 
     return shifted(ids, B, start);
 }
 
-static DecoderSteps decode(const Target& target, const Matrix& mask, const Var& encoded, const Matrix& source_mask,
-                           const Weights& w, const Config& config) {
+// What the decoder reads, of each example its words and then its codes: rows of the table of words, (B*(T+m)).
+static std::vector<int> inputs_of(const Target& target, int B, const Config& config) {
+    const std::vector<int> words = target.inputs.empty() ? shifted(target.words, B, 0) : target.inputs;
+    const std::vector<int> codes = image_inputs(target, B, config);
+    const int T = static_cast<int>(words.size()) / B, m = static_cast<int>(codes.size()) / B;
+    std::vector<int> ids;
+    for (int b = 0; b < B; ++b) {
+        ids.insert(ids.end(), words.begin() + b * T, words.begin() + (b + 1) * T);
+        ids.insert(ids.end(), codes.begin() + b * m, codes.begin() + (b + 1) * m);
+    }
+    return ids;
+}
+
+namespace {
+// Which rows the decoder reads now: those from `first` on, of T words and then m codes. Earlier ones are in the caches.
+struct RowRange {
+    int words, codes, first;
+
+    int count() const { return words + codes - first; }
+};
+
+// What the encoder has made of a source.
+struct Encoded {
+    Var rows;     // (B*(S+n), E)
+    Matrix mask;  // (B, S+n)
+};
+}  // namespace
+
+// The decoder's rows of the range, in every example: what each is, where, and whether it is a word or a code.
+//   ids       (B*count)  rows of the table of words
+//   contexts  one, or one for each block: mask and caches
+static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range, std::vector<BlockContext> contexts,
+                              const Encoded& source, const Weights& w, const Config& config) {
     const Half& half = w.decoder;
-    const int B = mask.rows, T = static_cast<int>(target.words.size()) / B, m = mask.cols - T;
-    const std::vector<int> inputs = target.inputs.empty() ? shifted(target.words, B, 0) : target.inputs;
-    const Var places = positions_of(half, T, m, config.decoder_text);                     // (T+m, E)
-    const Var words = placed(embed(w.words, inputs), slice_rows(places, 0, T), 0, half);  // (B*T, E)
-    const std::vector<int> image_ids = image_inputs(target, B, config);
-    const Var codes = placed(embed(w.words, image_ids), slice_rows(places, T, m), 1, half);  // (B*m, E)
+    const int T = range.words, m = range.codes, first = range.first, count = range.count();
+    const Var positions = positions_of(half, T, m, config.decoder_text);  // (T+m, E)
+    std::vector<int> segments(T, 0);
+    segments.resize(T + m, 1);
+    const Var where = add(positions, gather_rows(half.segments, segments));  // (T+m, E)
     DecoderSteps steps;
-    steps.embeddings = rms_norm(behind_one_another(words, codes, B), half.text_norm, config.eps);  // (B*(T+m), E)
-    steps.positions = rms_norm(places, half.position_norm, config.eps);                            // (T+m, E)
-    steps.relative = relative_bias(half, T, m, config.decoder_grid, false, config);                // (H*(T+m), T+m)
-    steps.absolute = absolute_bias(steps.positions, half, config);                                 // (H*(T+m), T+m)
-    const BlockContext context{.self = unscaled(attending(rows_with(mask), true), add(steps.relative, steps.absolute)),
-                               .source = encoded,
-                               .cross = unscaled(attending_to(rows_with(source_mask), mask.cols))};
-    steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);         // (B*(T+m), E)
-    steps.hidden = rms_norm(steps.blocks.output, half.norm, config.eps);                      // (B*(T+m), E)
-    const Var scaled = scale(steps.hidden, 1 / std::sqrt(static_cast<float>(config.width)));  // (B*(T+m), E)
-    const Var text_words = slice_rows(w.words, 0, config.vocabulary);                         // (V, E)
-    const Var image_words = slice_rows(w.words, config.vocabulary, config.image_vocabulary);  // (Vi, E)
-    steps.text_logits = matmul_transposed(part_of_each(scaled, B, 0, T), text_words);         // (B*T, V)
-    steps.image_logits = matmul_transposed(part_of_each(scaled, B, T, m), image_words);       // (B*m, Vi)
+    const Var rows = add_repeated(embed(w.words, ids), slice_rows(where, first, count));           // (B*count, E)
+    steps.embeddings = rms_norm(rows, half.text_norm, config.eps);                                 // (B*count, E)
+    steps.positions = rms_norm(positions, half.position_norm, config.eps);                         // (T+m, E)
+    const Var relative = relative_bias(half, T, m, config.decoder_grid, false, config);            // (H*(T+m), T+m)
+    const Var absolute = absolute_bias(steps.positions, half, config);                             // (H*(T+m), T+m)
+    steps.relative = part_of_each(relative, config.heads, first, count);                           // (H*count, T+m)
+    steps.absolute = part_of_each(absolute, config.heads, first, count);                           // (H*count, T+m)
+    const Var bias = add(steps.relative, steps.absolute);
+    const Attending cross = unscaled(attending_to(rows_with(source.mask), count));
+    for (BlockContext& context : contexts) {
+        KeyValueCache* const kept = context.cross.cache;
+        context.self = unscaled(context.self, bias);
+        context.source = source.rows;
+        context.cross = cross;
+        context.cross.cache = kept;
+    }
+    steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), contexts);  // (B*count, E)
+    steps.hidden = rms_norm(steps.blocks.output, half.norm, config.eps);                // (B*count, E)
+    return steps;
+}
+
+// The output matrix is the table of words; its last Vi rows are the codes.   hidden (rows, E) -> (rows, V) and (rows, Vi)
+static Var text_logits_of(const Var& hidden, const Weights& w, const Config& config) {
+    const Var scaled = scale(hidden, 1 / std::sqrt(static_cast<float>(config.width)));
+    return matmul_transposed(scaled, slice_rows(w.words, 0, config.vocabulary));
+}
+
+static Var image_logits_of(const Var& hidden, const Weights& w, const Config& config) {
+    const Var scaled = scale(hidden, 1 / std::sqrt(static_cast<float>(config.width)));
+    return matmul_transposed(scaled, slice_rows(w.words, config.vocabulary, config.image_vocabulary));
+}
+
+static DecoderSteps decode(const Target& target, const Matrix& mask, const Encoded& source, const Weights& w,
+                           const Config& config) {
+    const int B = mask.rows, T = static_cast<int>(target.words.size()) / B, m = mask.cols - T;
+    const std::vector<BlockContext> contexts{{.self = attending(rows_with(mask), true)}};
+    DecoderSteps steps = read_rows(inputs_of(target, B, config), {T, m, 0}, contexts, source, w, config);
+    steps.text_logits = text_logits_of(part_of_each(steps.hidden, B, 0, T), w, config);   // (B*T, V)
+    steps.image_logits = image_logits_of(part_of_each(steps.hidden, B, T, m), w, config);  // (B*m, Vi)
     return steps;
 }
 
@@ -244,6 +299,11 @@ static Matrix mask_of(const std::vector<int>& words, const Matrix& places) {
         for (int k = 0; k < places.cols; ++k) mask(b, T + k) = places(b, k);
     }
     return mask;
+}
+
+static Matrix source_mask(const Source& source, const Config& config) {
+    const int B = static_cast<int>(source.images.size());
+    return mask_of(source.words, source.patches.empty() ? Matrix(B, config.grid.count(), 1) : source.patches);
 }
 
 static void require_rows(const std::vector<int>& ids, int B, int most, int ids_below, const char* what) {
@@ -273,14 +333,13 @@ static void check(const Source& source, const Target& target, const Weights& w, 
 Steps forward(const Source& source, const Target& target, const Weights& w, const Config& config) {
     check(source, target, w, config);
     const int B = static_cast<int>(source.images.size());
-    const Matrix patches = source.patches.empty() ? Matrix(B, config.grid.count(), 1) : source.patches;
     const int m = static_cast<int>(target.codes.size()) / B;
     const Matrix codes = m == 0 ? Matrix(B, 1) : Matrix(B, m, 1);  // without an image one masked row
     Steps steps;
-    steps.source_mask = mask_of(source.words, patches);
+    steps.source_mask = source_mask(source, config);
     steps.target_mask = mask_of(target.words, codes);
     steps.encoder = encode(source, steps.source_mask, w, config);
-    steps.decoder = decode(target, steps.target_mask, steps.encoder.output, steps.source_mask, w, config);
+    steps.decoder = decode(target, steps.target_mask, {steps.encoder.output, steps.source_mask}, w, config);
     return steps;
 }
 
@@ -299,6 +358,61 @@ Losses losses(const Steps& steps, const Target& target) {
     }
     losses.total = scale(all, 1 / count);
     return losses;
+}
+
+// --- writing ---
+
+Reader::Reader(const Source& source, int words, int codes, const Weights& w, const Config& c)
+    : weights(w), config(c), words(words) {
+    check(source, {.words = std::vector<int>(source.images.size(), 1)}, w, c);  // of the answer only the size matters here
+    require(words > 0 && words <= c.decoder_text && codes >= 0 && codes <= c.decoder_codes, "unified_io: ", words, " words and ",
+            codes, " codes to be written, there are positions for ", c.decoder_text, " and ", c.decoder_codes);
+    const NoTape no_tape;
+    memory = make_memory(c.decoder_depth, static_cast<int>(source.images.size()), words + codes, c.heads * c.head_width, true);
+    mask = source_mask(source, c);
+    encoded = encode(source, mask, w, c).output;
+}
+
+Matrix Reader::read(const TokenBatch& next) {
+    const NoTape no_tape;
+    const int first = memory.seen.length;
+    const Reading reading = read_next(memory, next, "unified_io");
+    const int all = memory.seen.length;
+    const RowRange range{.words = std::min(words, all), .codes = std::max(0, all - words), .first = first};
+    const Var hidden = last_rows(read_rows(next.ids, range, reading.contexts, {encoded, mask}, weights, config).hidden, next);
+    const bool of_code = all > words;
+    const Matrix logits = (of_code ? image_logits_of(hidden, weights, config) : text_logits_of(hidden, weights, config)).value();
+    Matrix result(hidden.rows(), config.vocabulary + config.image_vocabulary, -1e10f);  // words follow words, codes follow codes
+    for (int b = 0; b < result.rows; ++b)
+        std::copy_n(logits.row(b), logits.cols, result.row(b) + (of_code ? config.vocabulary : 0));
+    return result;
+}
+
+void Reader::select(const std::vector<int>& chosen) {
+    const NoTape no_tape;
+    memory = select_sequences(memory, chosen);
+    const int rows = mask.cols;
+    std::vector<int> kept;
+    for (const int b : chosen)
+        for (const int row : numbers_from(b * rows, rows)) kept.push_back(row);
+    encoded = gather_rows(encoded, kept);
+    mask = gather_rows(mask, chosen).value();
+}
+
+std::vector<std::vector<int>> write_words(const Source& source, int most, const Weights& w, const Config& config, int end_token) {
+    Reader reader(source, most, 0, w, config);
+    const TokenBatch starts = equal_batch(std::vector<int>(source.images.size(), 0), 1);
+    return generate_greedily(starts, reader, {.new_tokens = most, .end_of_text = end_token});
+}
+
+std::vector<int> write_codes(const Source& source, int count, const Weights& w, const Config& config) {
+    Reader reader(source, 1, count, w, config);
+    std::vector<int> starts;
+    for (std::size_t b = 0; b < source.images.size(); ++b) starts.insert(starts.end(), {0, config.vocabulary - 1});
+    std::vector<int> codes;
+    for (const std::vector<int>& ids : generate_greedily(equal_batch(starts, 2), reader, {.new_tokens = count}))
+        for (const int id : ids) codes.push_back(id - config.vocabulary);
+    return codes;
 }
 
 // --- pictures as codes ---
@@ -382,7 +496,7 @@ static std::vector<int> written(const std::vector<int>& answer, const Places& pl
 
 static bool is_place(int id, const Places& places) { return id > places.first_id; }
 
-// `count` places from `at` on, which moves behind them.
+// `count` places from `at` on, which moves past them.
 static std::vector<int> places_at(const std::vector<int>& ids, std::size_t& at, int count, const Places& places) {
     std::vector<int> found;
     for (int k = 0; k < count; ++k) {

@@ -22,6 +22,7 @@
 #include "nn/layers/transformer.h"
 #include "nn/maps/convolution.h"
 #include "nn/maps/group_norm.h"
+#include "nn/text/memory.h"
 #include "vit/mask_latents/vector_quantizer.h"
 
 namespace unified_io {
@@ -32,7 +33,7 @@ struct VaeConfig {
     int filters = 128;                               // channels of level 0
     std::vector<int> multipliers = {1, 1, 2, 2, 4};  // channels of each level, in units of `filters`; each halves the side
     int res_blocks = 2;                              // at each level
-    std::vector<int> attention_sides = {16};         // levels of this side have an attention behind every block
+    std::vector<int> attention_sides = {16};         // levels of this side have an attention after every block
     int code_width = 256;
     int groups = 32;  // of every GroupNorm
     float eps = 1e-6f;
@@ -77,7 +78,7 @@ struct MapAttention {
 
 struct Level {
     std::vector<ResBlock> blocks;
-    std::vector<MapAttention> attentions;  // one behind each block, or none
+    std::vector<MapAttention> attentions;  // one after each block, or none
     Convolution down;                      // 3 x 3, stride 2; the last level has none
 };
 
@@ -202,6 +203,34 @@ struct Losses {
 };
 Losses losses(const Steps& steps, const Target& target);
 
+// --- writing ---
+
+// The decoder as generate() and beam_search() of nn/text/decoding.h see it: each source and each row of the decoder is read
+// once. Tokens are rows of the table of words: a word is its own id, code k is V + k. After a word the logits of all codes are
+// -1e10, after a code those of all words, as published.
+struct Reader : TokenReader {
+    const Weights& weights;
+    const Config& config;
+    int words;      // the first so many rows are words, all later ones codes
+    Matrix mask;    // (B, S+n)
+    Var encoded;    // (B*(S+n), E)
+    Memory memory;  // of the decoder's own rows, and of the source
+
+    // words, codes  rows that can be read of each kind: a text begins with word 0, a picture with word V - 1
+    //   throws      std::invalid_argument when the source does not fit the config, or there are not so many positions
+    Reader(const Source& source, int words, int codes, const Weights& w, const Config& c);
+
+    Matrix read(const TokenBatch& next) override;
+    void select(const std::vector<int>& chosen) override;
+};
+
+// An answer in words for each example, the likeliest word each time: up to the end token, which is the last of them, or `most`.
+std::vector<std::vector<int>> write_words(const Source& source, int most, const Weights& w, const Config& config,
+                                          int end_token = 1);
+
+// An answer that is a picture: no words but the end token, then so many codes.   returns (B*count)
+std::vector<int> write_codes(const Source& source, int count, const Weights& w, const Config& config);
+
 // --- places as words ---
 
 // How places stand in the vocabulary of words. A sentinel k is last - k: sentinels count down. The first of them are ordinary.
@@ -220,7 +249,7 @@ struct Box {
 struct FoundBox {
     std::array<int, 4> ids;  // as written: y1, x1, y2, x2
     Box box;
-    std::vector<int> label;  // the words behind it
+    std::vector<int> label;  // the words after it
 };
 
 // A box as four words, y1 x1 y2 x2. The picture is padded to a square, so both directions are measured by its longer side.

@@ -19,8 +19,10 @@ TEST_CASE("deformable: parity: locations, weights, output and every gradient of 
                                         .points = golden.file.metadata_int("n_points")};
         const std::vector<int> shapes = golden.integers("input.spatial_shapes");
         std::vector<MapSize> sizes;
-        for (int l = 0; l < config.levels; ++l) sizes.push_back({golden.file.metadata_int("batch"), shapes[2 * l], shapes[2 * l + 1]});
-        const std::vector<int> padded = golden.has("input.padding_mask") ? golden.integers("input.padding_mask") : std::vector<int>();
+        for (int l = 0; l < config.levels; ++l)
+            sizes.push_back({golden.file.metadata_int("batch"), shapes[2 * l], shapes[2 * l + 1]});
+        const std::vector<int> padded =
+            golden.has("input.padding_mask") ? golden.integers("input.padding_mask") : std::vector<int>();
         Random random;
         const deformable::Weights w = deformable::make_weights(config, random);
         const Parameters parameters = deformable::parameters(w, "self_attn.");
@@ -33,8 +35,10 @@ TEST_CASE("deformable: parity: locations, weights, output and every gradient of 
         const deformable::Steps steps = deformable::attend(query, reference, golden.input("values"), sizes, padded, w, config);
         const Var loss = mean_squared_error(steps.output, golden.input("target"));
 
-        golden.check("sampling_locations", reshape(steps.locations.value(), static_cast<int>(steps.locations.value().size() / 2), 2));
-        golden.check("attention_weights", reshape(steps.weights.value(), static_cast<int>(steps.weights.value().size()) / config.points, config.points));
+        golden.check("sampling_locations",
+                     reshape(steps.locations.value(), static_cast<int>(steps.locations.value().size() / 2), 2));
+        golden.check("attention_weights", reshape(steps.weights.value(),
+                                                  static_cast<int>(steps.weights.value().size()) / config.points, config.points));
         golden.check("output", steps.output.value());
         golden.check("loss", loss.value());
 
@@ -70,18 +74,57 @@ TEST_CASE("attend: levels, images and padding by hand") {
     const Matrix references{{0.5f, 0.5f, 0.25f, 0.5f}, {0.5f, 0.5f, 0.75f, 0.5f}};  // the left pixel of level 1; the right one
     const std::vector<MapSize> sizes{{2, 1, 1}, {2, 1, 2}};
     // image 0: 0.75 * 1.5 + 0.25 * 2.5 = 1.75; image 1: 0.75 * 10.5 + 0.25 * 30.5 = 15.5; padded 30 counts nothing, not even its bias
-    check_close("all", deformable::attend(Matrix(2, 1), references, values, sizes, {}, w, config).output.value(), {{1.75f}, {15.5f}});
-    check_close("padded", deformable::attend(Matrix(2, 1), references, values, sizes, {0, 0, 0, 0, 0, 1}, w, config).output.value(),
+    check_close("all", deformable::attend(Matrix(2, 1), references, values, sizes, {}, w, config).output.value(),
+                {{1.75f}, {15.5f}});
+    check_close("padded",
+                deformable::attend(Matrix(2, 1), references, values, sizes, {0, 0, 0, 0, 0, 1}, w, config).output.value(),
                 {{1.75f}, {7.875f}});
+}
+
+TEST_CASE("attend: an offset of P reaches the edge of a reference box, on every level by hand") {
+    // One head of width 1, two points, two levels of 1 x 4 and 2 x 2; values are the columns 0 ... 3, and 10, 20, 30, 40.
+    const deformable::Config config{.width = 1, .heads = 1, .levels = 2, .points = 2};
+    Random random(4);
+    deformable::Weights w = deformable::make_weights(config, random);
+    w.value.weight = w.output.weight = parameter({{1}});
+    w.offsets.bias = parameter({{2, 0, -1, 0, 0, 2, 1, -2}});  // level 0: right edge, half way left; level 1: lower edge, above
+    const Matrix values{{0}, {1}, {2}, {3}, {10}, {20}, {30}, {40}};
+    const std::vector<MapSize> sizes{{1, 1, 4}, {1, 2, 2}};
+    // level 0: a box around x = 1/2, half of the map wide: points at 3/4 and 3/8. Level 1: around (1/4, 1/2), half by half.
+    const Matrix boxes{{0.5f, 0.5f, 0.5f, 1, 0.25f, 0.5f, 0.5f, 0.5f}};
+    const deformable::Steps steps = deformable::attend(Matrix(1, 1), boxes, values, sizes, {}, w, config);
+    check_close("locations", steps.locations.value(), {{0.75f, 0.5f, 0.375f, 0.5f, 0.25f, 0.75f, 0.375f, 0.25f}});
+    // read at columns 2.5 and 1 of level 0; at row 1, column 0 and at row 0, column 1/4 of level 1
+    check_close("output", steps.output.value(), {{(2.5f + 1 + 30 + 12.5f) / 4}});
+}
+
+TEST_CASE("attend: gradients of reference boxes against differences") {
+    const deformable::Config config{.width = 4, .heads = 2, .levels = 2, .points = 2};
+    Random random(5);
+    deformable::Weights w = deformable::make_weights(config, random);
+    w.offsets.bias = parameter(uniform_matrix(random, 1, 16, -1, 1));
+    // Centres half way between four pixels, and boxes so small that no point comes near a pixel's centre, where the slope jumps.
+    const Matrix boxes{{2.0f / 3, 1.0f / 3, 0.3f, 0.2f, 1.0f / 3, 0.5f, 0.2f, 0.3f}};
+    const Matrix query = normal_matrix(random, 1, 4), values = normal_matrix(random, 15, 4);
+    check_gradient_by_differences(
+        [&](const std::vector<Var>& v) {
+            return deformable::attend(v[0], v[1], v[2], {{1, 3, 3}, {1, 2, 3}}, {}, w, config).output;
+        },
+        {query, boxes, values});
 }
 
 TEST_CASE("deformable: what does not fit is refused in one line") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
     Random random(3);
     const deformable::Weights w = deformable::make_weights(config, random);
-    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
-          "deformable: values (3, 4), the levels have 4 pixels of width 4");
-    CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) == "deformable: 2 heads do not divide a width of 5");
+    CHECK(error_of([&] {
+              deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config);
+          }) == "deformable: values (3, 4), the levels have 4 pixels of width 4");
+    CHECK(error_of([&] {
+              deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
+          }) == "deformable: queries (1, 4) with references (1, 3), 1 levels have 2 or 4 numbers each");
+    CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) ==
+          "deformable: 2 heads do not divide a width of 5");
 }
 
 TEST_SUITE_END();

@@ -408,6 +408,65 @@ TEST_CASE("codes_of: a picture's codes do not depend on the others, and nothing 
                       "unified_io: 1 image of 6 x 4 with 3 channels, codes are made of side 4 with 3");
 }
 
+// --- writing ---
+
+// Row t of every example, of logits (B*rows, columns).
+static Matrix rows_at(const Matrix& logits, int rows, int t) {
+    return concat_rows({slice_rows(logits, t, 1), slice_rows(logits, rows + t, 1)}).value();
+}
+
+TEST_CASE("Reader: word after word, and code after code, the logits are those of the full pass") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    const unified_io::Target words{.words = {7, 8, 9, 1, 9, 6, 5, 1}};
+    const Matrix of_words = unified_io::forward(two_sources(), words, w, config).decoder.text_logits.value();  // (2*4, V)
+    unified_io::Reader reader(two_sources(), 4, 0, w, config);
+    const Matrix first = reader.read(make_batch({{0}, {0}}));  // (2, V + Vi)
+    check_close("after the start", slice_cols(first, 0, 13), rows_at(of_words, 4, 0));
+    CHECK(first(0, 13) == -1e10f);  // codes do not follow words
+    check_close("two at once", slice_cols(reader.read(make_batch({{7, 8}, {9, 6}})), 0, 13), rows_at(of_words, 4, 2));
+    reader.select({1, 0});
+    check_close("exchanged", slice_cols(reader.read(make_batch({{5}, {9}})), 0, 13),
+                concat_rows({slice_rows(of_words, 7, 1), slice_rows(of_words, 3, 1)}).value());
+
+    const unified_io::Target codes{.words = {1, 1}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
+    const Matrix of_codes = unified_io::forward(two_sources(), codes, w, config).decoder.image_logits.value();  // (2*4, Vi)
+    unified_io::Reader painter(two_sources(), 1, 4, w, config);
+    const Matrix begun = painter.read(make_batch({{0, 12}, {0, 12}}));
+    check_close("code 0", slice_cols(begun, 13, 7), rows_at(of_codes, 4, 0));
+    CHECK(begun(1, 12) == -1e10f);
+    check_close("code 1", slice_cols(painter.read(make_batch({{13}, {17}})), 13, 7), rows_at(of_codes, 4, 1));
+    check_close("code 3", slice_cols(painter.read(make_batch({{14, 15}, {18, 19}})), 13, 7), rows_at(of_codes, 4, 3));
+
+    CHECK_THROWS_WITH(unified_io::Reader(two_sources(), 5, 0, w, config),
+                      "unified_io: 5 words and 0 codes to be written, there are positions for 4 and 6");
+}
+
+TEST_CASE("write_words, write_codes: the likeliest of each row of the full pass, one after the other") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    unified_io::Target target{.words = {1, 1}, .codes = std::vector<int>(8)};
+    for (int t = 0; t < 4; ++t) {
+        const Matrix logits = unified_io::forward(two_sources(), target, w, config).decoder.image_logits.value();
+        for (const int b : {0, 1}) target.codes[4 * b + t] = argmax_row(logits, 4 * b + t);
+    }
+    CHECK(unified_io::write_codes(two_sources(), 4, w, config) == target.codes);
+
+    unified_io::Target words{.words = std::vector<int>(8, 1)};
+    for (int t = 0; t < 4; ++t) {
+        const Matrix logits = unified_io::forward(two_sources(), words, w, config).decoder.text_logits.value();
+        for (const int b : {0, 1}) words.words[4 * b + t] = argmax_row(logits, 4 * b + t);
+    }
+    const int end = words.words[2];  // the third word of the first answer is taken to be the end
+    std::vector<std::vector<int>> expected;
+    for (const int b : {0, 1}) {
+        std::vector<int> text(words.words.begin() + 4 * b, words.words.begin() + 4 * b + 4);
+        text.resize(std::min<std::ptrdiff_t>(4, std::find(text.begin(), text.end(), end) - text.begin() + 1));
+        expected.push_back(text);
+    }
+    CHECK(unified_io::write_words(two_sources(), 4, w, config, end) == expected);
+}
+
 TEST_CASE("unified_io: what does not fit is refused at the door") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);

@@ -1,8 +1,8 @@
 // mask2former.cpp: six queries find discs, squares and the ground, and answer three tasks with the same numbers.
 //
 //   paper    Cheng et al., "Masked-attention Mask Transformer for Universal Image Segmentation", 2022, arXiv 2112.01527
-//   shows    how a set of predictions is matched with what is to be found, how a query narrows its view from layer to layer, and that
-//            semantic, instance and panoptic segmentation are three readings of the same queries
+//   shows    how a set of predictions is matched with what is to be found, how a query narrows its view from layer to layer,
+//            and that semantic, instance and panoptic segmentation are three readings of the same queries
 //   symbols  Q queries   n targets   K classes   PQ, SQ, RQ panoptic, segmentation and recognition quality
 //   before   vitdet.cpp (maps of several scales)
 #include <algorithm>
@@ -22,8 +22,8 @@
 namespace {
 struct Choices {
     int steps = 450;
-    int side = 16;     // pixels
-    int objects = 2;   // at most
+    int side = 16;    // pixels
+    int objects = 2;  // at most
     bool whole = false;
     std::string out;
     int seed = 1;
@@ -78,7 +78,8 @@ static Scene draw_scene(Random& random, const Choices& choices) {
         const int size = 4 + random.below(side / 6), top = random.below(side - size + 1), left = random.below(side - size + 1);
         bool free = true;
         for (int y = std::max(0, top - 1); y < std::min(side, top + size + 1); ++y)
-            for (int x = std::max(0, left - 1); x < std::min(side, left + size + 1); ++x) free = free && scene.truth.ids[y * side + x] == 0;
+            for (int x = std::max(0, left - 1); x < std::min(side, left + size + 1); ++x)
+                free = free && scene.truth.ids[y * side + x] == 0;
         if (!free) continue;
         const Colour colour = palette(random.below(8));
         for (int y = 0; y < side; ++y)
@@ -166,12 +167,14 @@ static mask2former::Steps segment(const std::vector<Image>& images, const Segmen
         maps[k] = convolve(x, d.lateral[k], {.side = 1});
     }
     for (int k = 1; k >= 0; --k)
-        maps[k].pixels = add(maps[k].pixels, resize(maps[k + 1], maps[k].size.height, maps[k].size.width, Interpolation::nearest).pixels);
+        maps[k].pixels =
+            add(maps[k].pixels, resize(maps[k + 1], maps[k].size.height, maps[k].size.width, Interpolation::nearest).pixels);
     const Map mask_features = convolve(maps[0], d.mask, {.side = 3, .padding = Padding::all(1)});
     return mask2former::forward({maps[2], maps[1], maps[0]}, mask_features, model.w, model.config);
 }
 
-static std::vector<mask2former::Draws> draws_for(const std::vector<mask2former::Target>& targets, const mask2former::Config& config, Random& random) {
+static std::vector<mask2former::Draws> draws_for(const std::vector<mask2former::Target>& targets,
+                                                 const mask2former::Config& config, Random& random) {
     std::vector<mask2former::Draws> draws;
     for (int i = 0; i <= config.layers; ++i) draws.push_back(mask2former::draw(targets, config, random));
     return draws;
@@ -224,7 +227,8 @@ static std::vector<Answer> answers_of(const std::vector<Scene>& scenes, const Se
 }
 
 static PanopticImage panoptic_of(const Answer& answer) {
-    const mask2former::Panoptic scene = mask2former::panoptic(answer.classes, answer.masks, things, object_threshold, overlap_threshold);
+    const mask2former::Panoptic scene =
+        mask2former::panoptic(answer.classes, answer.masks, things, object_threshold, overlap_threshold);
     PanopticImage image{.ids = scene.ids, .labels = {}};
     for (const mask2former::PanopticSegment& segment : scene.segments) image.labels.push_back(segment.label);
     return image;
@@ -243,7 +247,8 @@ static PanopticQuality quality_of(const std::vector<Scene>& scenes, const std::v
 static double semantic_accuracy(const std::vector<Scene>& scenes, const std::vector<Answer>& answers) {
     double right = 0, all = 0;
     for (std::size_t i = 0; i < scenes.size(); ++i) {
-        const std::vector<int> classes = mask2former::semantic_classes(mask2former::semantic(answers[i].classes, answers[i].masks));
+        const std::vector<int> classes =
+            mask2former::semantic_classes(mask2former::semantic(answers[i].classes, answers[i].masks));
         for (std::size_t k = 0; k < classes.size(); ++k) {
             const int id = scenes[i].truth.ids[k];
             if (id == 0) continue;
@@ -301,14 +306,17 @@ static Image instance_picture(const Image& image, const Answer& answer, int enla
 
 static void step_1_scene(Lesson& lesson, const Scene& scene) {
     lesson.step("What is to be found?", "(class, mask) for each object, and one for the ground");
-    lesson.pictures({{"scene", picture(scene.image, lesson.colours)}, {"its segments", picture(segments_picture(scene.image, scene.truth), lesson.colours)}});
+    lesson.pictures({{"scene", picture(scene.image, lesson.colours)},
+                     {"its segments", picture(segments_picture(scene.image, scene.truth), lesson.colours)}});
     std::vector<std::vector<std::string>> rows{{"target", "class", "pixels"}};
     for (std::size_t t = 0; t < scene.target.labels.size(); ++t)
-        rows.push_back({text(static_cast<int>(t)), class_names[scene.target.labels[t]],
-                        text(static_cast<int>(std::count(scene.truth.ids.begin(), scene.truth.ids.end(), static_cast<int>(t) + 1)))});
+        rows.push_back(
+            {text(static_cast<int>(t)), class_names[scene.target.labels[t]],
+             text(static_cast<int>(std::count(scene.truth.ids.begin(), scene.truth.ids.end(), static_cast<int>(t) + 1)))});
     lesson.table(rows);
-    lesson.why("discs and squares are things, each counts by itself; the ground is stuff, all of it is one. The sky is nothing. The targets "
-               "are a set: whichever query finds the disc, it is right.");
+    lesson.why(
+        "discs and squares are things, each counts by itself; the ground is stuff, all of it is one. The sky is nothing. The "
+        "targets are a set: whichever query finds the disc, it is right.");
 }
 
 // Costs of every query with every target; the pairs of the assignment in brackets.
@@ -343,22 +351,26 @@ static void step_2_matching(Lesson& lesson, const Segmenter& model, const Scene&
     lesson.step("Who answers for what?", "min over assignments of 2 class + 5 BCE + 5 dice", "before training");
     Random random(seed);
     const mask2former::Steps steps = segment({scene.image}, model);
-    const mask2former::Losses losses = mask2former::losses(steps, {scene.target}, draws_for({scene.target}, model.config, random), model.config);
+    const mask2former::Losses losses =
+        mask2former::losses(steps, {scene.target}, draws_for({scene.target}, model.config, random), model.config);
     const Matrix cost = losses.sets.back().costs[0];  // (Q, n)
     lesson.code();
     const std::vector<Matched> pairs = assign(cost);
     show_costs(lesson, cost, pairs, scene);
-    lesson.say("The assignment costs ", fixed(cost_of(cost, pairs), 3), "; if every target took the cheapest query that is left, ",
-               fixed(greedy_cost(cost), 3), ".");
-    lesson.why("nobody tells a query what to look for. It is trained towards the target that it fits best already, and towards 'no object' when it "
-               "was not chosen. Small differences at the start become specialities.");
+    lesson.say("The assignment costs ", fixed(cost_of(cost, pairs), 3),
+               "; if every target took the cheapest query that is left, ", fixed(greedy_cost(cost), 3), ".");
+    lesson.why(
+        "no query is told what to look for. It is trained towards the target that it fits best already, and towards 'no object' "
+        "when it was not chosen. Small differences at the start become specialities.");
     lesson.predict("which queries will be chosen for another scene. After training you can look.");
 }
 
 static void step_3_train(Lesson& lesson, const Segmenter& model, const Choices& choices, const std::vector<Scene>& test) {
     lesson.step("How does it learn?", "the same loss on every layer's prediction", text(choices.steps) + " steps");
     const PanopticQuality before = quality_of(test, answers_of(test, model));
-    const Recipe recipe{.schedule = {.peak = 2e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear}, .batch = 8};
+    const Recipe recipe{
+        .schedule = {.peak = 2e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear},
+        .batch = 8};
     SegmentingLoss objective(model, choices, recipe.batch);
     std::vector<float> losses;
     {
@@ -375,8 +387,10 @@ static void step_3_train(Lesson& lesson, const Segmenter& model, const Choices& 
     }
     lesson.curves({curve});
     lesson.say("Panoptic quality before: ", fixed(before.quality, 3), ".");
-    lesson.why("each of the ", model.config.layers + 1, " predictions is matched by itself and has a class, a mask and a dice loss. The masks are "
-               "compared at ", model.config.points, " points instead of all pixels, most of them where the prediction is least certain: at the edges.");
+    lesson.why("each of the ", model.config.layers + 1,
+               " predictions is matched by itself and has a class, a mask and a dice loss. The masks are compared at ",
+               model.config.points,
+               " points instead of all pixels, most of them where the prediction is least certain: at the edges.");
 }
 
 // The query that answers for target 0.
@@ -386,38 +400,53 @@ static int query_of_first_target(const mask2former::Losses& losses) {
     return 0;
 }
 
+// The pixels that a query may attend to, white, on a level as high as it is wide.
+static Image view_of(const MayAttend& may, int query) {
+    const int side = static_cast<int>(std::lround(std::sqrt(may.keys)));
+    Image view(side, side, 1);
+    for (int k = 0; k < may.keys; ++k) view.pixels[k] = may(query, k) ? 1.0f : 0.0f;
+    return view;
+}
+
 static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& scene, int seed) {
     lesson.step("What does one query see, layer by layer?", "softmax(M + q k^T) v, M = 0 inside the mask", "Eqs. 2-3");
     Random random(seed);
     const mask2former::Steps steps = segment({scene.image}, model);
-    const mask2former::Losses losses = mask2former::losses(steps, {scene.target}, draws_for({scene.target}, model.config, random), model.config);
+    const mask2former::Losses losses =
+        mask2former::losses(steps, {scene.target}, draws_for({scene.target}, model.config, random), model.config);
     show_costs(lesson, losses.sets.back().costs[0], losses.sets.back().matches[0], scene);
     const int q = query_of_first_target(losses);
     std::vector<Captioned> page{{"scene", picture(scene.image, lesson.colours)}};
-    std::vector<std::vector<std::string>> rows{{"prediction", "disc", "square", "ground", "no object", "mask, pixels", "next layer sees"}};
+    std::vector<std::vector<std::string>> rows{
+        {"prediction", "disc", "square", "ground", "no object", "mask, pixels", "next layer sees"}};
     for (std::size_t i = 0; i < steps.predictions.size(); ++i) {
         const mask2former::Prediction& prediction = steps.predictions[i];
-        const Matrix mask = reshape(sigmoid(slice_rows(prediction.mask_logits, q, 1)).value(), steps.mask_size.height, steps.mask_size.width);
-        if (i == 0 || i + 1 == steps.predictions.size()) page.push_back({i == 0 ? "mask before" : "mask at the end", heat_map(mask, lesson.colours)});
+        const Matrix mask =
+            reshape(sigmoid(slice_rows(prediction.mask_logits, q, 1)).value(), steps.mask_size.height, steps.mask_size.width);
+        page.push_back({i == 0 ? "mask before" : "after layer " + text(static_cast<int>(i)), heat_map(mask, lesson.colours)});
         const Matrix p = softmax_rows(slice_rows(prediction.class_logits, q, 1)).value();
         const MayAttend may = mask2former::may_attend_unblocked(prediction.blocked);
         int seen = 0, marked = 0;
         for (int k = 0; k < may.keys; ++k) seen += may(q, k);
         for (const float x : mask) marked += x >= 0.5f;
-        rows.push_back({i == 0 ? "before" : "layer " + text(static_cast<int>(i)), fixed(p[0], 2), fixed(p[1], 2), fixed(p[2], 2), fixed(p[3], 2),
-                        text(marked) + " of " + text(static_cast<int>(mask.size())),
+        if (i + 1 < steps.predictions.size())
+            page.push_back({"layer " + text(static_cast<int>(i) + 1) + " sees", picture(view_of(may, q), lesson.colours)});
+        rows.push_back({i == 0 ? "before" : "layer " + text(static_cast<int>(i)), fixed(p[0], 2), fixed(p[1], 2), fixed(p[2], 2),
+                        fixed(p[3], 2), text(marked) + " of " + text(static_cast<int>(mask.size())),
                         i + 1 == steps.predictions.size() ? "-" : text(seen) + " of " + text(may.keys)});
     }
     lesson.pictures(page);
     lesson.say("Query ", q, ", which answers for target 0, a ", class_names[scene.target.labels[0]], ":");
     lesson.table(rows);
-    lesson.why("before the first layer a query knows nothing of the picture, and its mask is a habit. Each layer lets it read only the pixels that "
-               "its last mask marks, at another scale (the coarsest first), and the next mask is drawn from what it read. Where a mask is empty the "
-               "query sees everything.");
+    lesson.why(
+        "before the first layer a query knows nothing of the picture, and its mask is a habit. Each layer lets it read only the "
+        "pixels that its last mask marks, at another scale (the coarsest first), and the next mask is drawn from what it read. "
+        "Where a mask is empty the query sees everything.");
     lesson.predict("what softmax gives for a query whose mask is empty and for which this exception is not made.");
 }
 
-static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Answer>& answers, const Choices& choices) {
+static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Answer>& answers,
+                         const Choices& choices) {
     lesson.step("Three tasks, one answer?", "three readings of the same (class, mask) pairs");
     const Scene& scene = scenes[0];
     const Answer& answer = answers[0];
@@ -429,8 +458,10 @@ static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const
         std::vector<Image> rows;
         for (std::size_t i = 0; i < 4; ++i) {
             const Image& image = scenes[i].image;
-            rows.push_back(in_a_row({enlarged(image, 8), enlarged(semantic_picture(image, answers[i]), 8), instance_picture(image, answers[i], 8),
-                                     enlarged(segments_picture(image, panoptic_of(answers[i])), 8)}, 8));
+            rows.push_back(
+                in_a_row({enlarged(image, 8), enlarged(semantic_picture(image, answers[i]), 8),
+                          instance_picture(image, answers[i], 8), enlarged(segments_picture(image, panoptic_of(answers[i])), 8)},
+                         8));
         }
         write_image(choices.out, in_a_column(rows, 8));
     }
@@ -439,8 +470,10 @@ static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const
     for (const mask2former::Instance& instance : mask2former::instances(answer.classes, answer.masks, 4, things))
         rows.push_back({text(++number), text(instance.query), class_names[instance.label], fixed(instance.score, 3)});
     lesson.table(rows);
-    lesson.why("semantic adds up what all queries say of a pixel and must name a class everywhere, so the sky gets one too. Instance lists things "
-               "with scores and may let them overlap. Panoptic gives each pixel to at most one query and may leave it empty.");
+    lesson.why(
+        "semantic adds up what all queries say of a pixel and must name a class everywhere, so the sky gets one too. Instance "
+        "lists things with scores and may let them overlap. Panoptic gives each pixel to at most one query and may leave it "
+        "empty.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
@@ -458,17 +491,19 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const PanopticQuality q = quality_of(test, answers);
     const double pixels = semantic_accuracy(test, answers);
     lesson.table({{"PQ", "SQ", "RQ", "found", "false", "missed", "pixels right"},
-                  {fixed(q.quality, 3), fixed(q.segmentation, 3), fixed(q.recognition, 3), text(q.true_positives), text(q.false_positives),
-                   text(q.missed), fixed(pixels, 3)}});
-    lesson.why("SQ says how well the found segments fit, RQ how many there are of what should be; a segment counts as found when more than half of "
-               "it and its target is common to both. The averages over discs, squares and ground are taken one by one, so PQ is not exactly the "
-               "product.");
+                  {fixed(q.quality, 3), fixed(q.segmentation, 3), fixed(q.recognition, 3), text(q.true_positives),
+                   text(q.false_positives), text(q.missed), fixed(pixels, 3)}});
+    lesson.why(
+        "SQ says how well the found segments fit, RQ how many there are of what should be; a segment counts as found when more "
+        "than half of it and its target is common to both. The averages over discs, squares and ground are taken one by one, so "
+        "PQ is not exactly the product.");
     lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.42);
     lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, 0.8);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/mask2former", "Six queries find objects; three tasks read the same answer.", "15 seconds on two cores");
+    Options options("vit/detect/mask2former", "Six queries find objects; three tasks read the same answer.",
+                    "15 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("whole", choices.whole, "24 x 24 pixels, up to three objects, 800 steps: a minute and a half");

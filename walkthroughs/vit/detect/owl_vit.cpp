@@ -1,8 +1,8 @@
 // owl_vit.cpp: a detector that is asked in words: every image token is a box, every sentence a class.
 //
 //   paper    Minderer et al., "Simple Open-Vocabulary Object Detection with Vision Transformers", 2022, arXiv 2205.06230
-//   shows    how a box begins at its token's own place, how tokens and targets are matched, and that after training the classes are
-//            whatever is asked for
+//   shows    how a box begins at its token's own place, how tokens and targets are matched, and that after training the classes
+//            are whatever is asked for
 //   symbols  N tokens   Q queries   n targets
 //   before   walkthroughs/vit/detect/mask2former.cpp (matching)
 //   next     vild.cpp teaches classes that have no boxes
@@ -124,8 +124,10 @@ static std::vector<Scene> draw_scenes(Random& random, int count) {
 
 static owl_vit::Config config_of_toy() {
     owl_vit::Config config;
-    config.clip.vision = {.grid = {.height = side, .width = side, .patch_size = 4}, .width = 48, .depth = 2, .heads = 4, .mlp_width = 96};
-    config.clip.text = {.vocabulary = end_of_text + 1, .positions = text_length, .width = 32, .depth = 1, .heads = 4, .mlp_width = 64};
+    config.clip.vision = {
+        .grid = {.height = side, .width = side, .patch_size = 4}, .width = 48, .depth = 2, .heads = 4, .mlp_width = 96};
+    config.clip.text = {
+        .vocabulary = end_of_text + 1, .positions = text_length, .width = 32, .depth = 1, .heads = 4, .mlp_width = 64};
     config.clip.shared_width = 32;
     return config;
 }
@@ -223,9 +225,11 @@ static void step_1_scene(Lesson& lesson, const std::vector<Scene>& scenes) {
     const TokenBatch texts = texts_of({"red box", "pink"});
     std::vector<std::string> ids;
     for (const int id : texts.ids) ids.push_back(text(id));
-    lesson.table({{"sentence", "tokens", "", "", ""}, {"red box", ids[0], ids[1], ids[2], ids[3]}, {"pink", ids[4], ids[5], ids[6], ids[7]}});
-    lesson.why("a sentence goes through CLIP's text tower and becomes one vector; that is a class. Token ", begin_of_text, " begins a text, ", end_of_text,
-               " ends it, 0 fills up.");
+    lesson.table({{"sentence", "tokens", "", "", ""},
+                  {"red box", ids[0], ids[1], ids[2], ids[3]},
+                  {"pink", ids[4], ids[5], ids[6], ids[7]}});
+    lesson.why("a sentence goes through CLIP's text tower and becomes one vector; that is a class. Token ", begin_of_text,
+               " begins a text, ", end_of_text, " ends it, 0 fills up.");
 }
 
 static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& model) {
@@ -237,8 +241,9 @@ static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& mod
     for (const int n : {0, 5, 10}) draw_box(large, slice_rows(corners_of(starts), n, 1), palette(n));
     lesson.pictures({{"where tokens 0, 5 and 10 begin", picture(large, lesson.colours)}});
     lesson.matrix("sigmoid(bias): x, y, width, height", slice_rows(starts, 0, 6));
-    lesson.why("a token need not say where it stands, only how far its box differs from its own cell. The centre is at the far corner of the cell, "
-               "(column + 1) / g, as in the published code.");
+    lesson.why(
+        "a token need not say where it stands, only how far its box differs from its own cell. The centre is at the far corner "
+        "of the cell, (column + 1) / g, as in the published code.");
     lesson.predict("the numbers of token 15, the last one.");
 }
 
@@ -248,13 +253,15 @@ static void show_matching(Lesson& lesson, const Scene& scene, const Detector& mo
     const Matrix& cost = losses.costs[0];
     std::vector<int> order;
     for (int n = 0; n < cost.rows; ++n) order.push_back(n);
-    std::sort(order.begin(), order.end(), [&](int a, int b) { return std::min(cost(a, 0), cost(a, 1)) < std::min(cost(b, 0), cost(b, 1)); });
+    std::sort(order.begin(), order.end(),
+              [&](int a, int b) { return std::min(cost(a, 0), cost(a, 1)) < std::min(cost(b, 0), cost(b, 1)); });
     std::vector<std::vector<std::string>> rows{{"token"}};
     for (const int label : scene.target.labels) rows[0].push_back("cost for the " + colour_names[label] + " box");
     for (int k = 0; k < rows_shown; ++k) {
         rows.push_back({text(order[k])});
         for (int t = 0; t < 2; ++t) {
-            const bool chosen = std::find(losses.matches[0].begin(), losses.matches[0].end(), Matched{order[k], t}) != losses.matches[0].end();
+            const bool chosen =
+                std::find(losses.matches[0].begin(), losses.matches[0].end(), Matched{order[k], t}) != losses.matches[0].end();
             rows.back().push_back(chosen ? "[" + fixed(cost(order[k], t), 3) + "]" : fixed(cost(order[k], t), 3) + " ");
         }
     }
@@ -264,13 +271,18 @@ static void show_matching(Lesson& lesson, const Scene& scene, const Detector& mo
 static void step_3_matching(Lesson& lesson, const Scene& scene, const Detector& model) {
     lesson.step("Which token answers for which target?", "focal + L1 - GIoU, cheapest assignment", "before training");
     show_matching(lesson, scene, model, 5);
-    lesson.why("the five cheapest of 16 tokens; brackets mark the assignment. Every target gets exactly one token, every other token shall say no to "
-               "every sentence. Before training the place decides: tokens near a target begin near it.");
+    lesson.why(
+        "the five cheapest of 16 tokens; brackets mark the assignment. Every target gets exactly one token, every other token "
+        "shall say no to every sentence. Before training the place decides: tokens near a target begin near it.");
 }
 
 static void step_4_train(Lesson& lesson, const Detector& model, const Choices& choices, const std::vector<Scene>& test) {
     lesson.step("How does it learn?", "focal on all tokens, L1 and 1 - GIoU on the matched ones", text(choices.steps) + " steps");
-    const Recipe recipe{.schedule = {.peak = 2e-3f, .warm_up = choices.steps / 10, .steps = choices.steps, .descent = Descent::cosine, .floor = 0.05f},
+    const Recipe recipe{.schedule = {.peak = 2e-3f,
+                                     .warm_up = choices.steps / 10,
+                                     .steps = choices.steps,
+                                     .descent = Descent::cosine,
+                                     .floor = 0.05f},
                         .batch = 16};
     DetectingLoss objective(model, recipe.batch, 1000 + choices.seed);
     Trainer trainer(nothing_decays(variables(owl_vit::parameters(model.w, model.config))), recipe);
@@ -286,7 +298,8 @@ static void step_4_train(Lesson& lesson, const Detector& model, const Choices& c
     }
     lesson.curves({iou});
     show_matching(lesson, test[0], model, 5);
-    lesson.why("now the sentence decides too: a token that stands near the other box costs more than one far away from both did.");
+    lesson.why(
+        "now the sentence decides too: a token that stands near the other box costs more than one far away from both did.");
 }
 
 static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const Detector& model, const Choices& choices) {
@@ -303,8 +316,9 @@ static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const D
             const Matrix scores = transpose(sigmoid(slice_rows(steps.logits, i * N, N)).value());  // (Q, N)
             const int best = argmax_row(scores, q);
             const Matrix box = corners_of(slice_rows(steps.boxes.value(), i * N + best, 1));
-            rows.push_back({text(i + 1), colour_names[scenes[i].target.labels[0]] + ", " + colour_names[scenes[i].target.labels[1]], queries[q],
-                            fixed(scores(q, best), 2), fixed(box[0], 2), fixed(box[1], 2), fixed(box[2], 2), fixed(box[3], 2)});
+            rows.push_back(
+                {text(i + 1), colour_names[scenes[i].target.labels[0]] + ", " + colour_names[scenes[i].target.labels[1]],
+                 queries[q], fixed(scores(q, best), 2), fixed(box[0], 2), fixed(box[1], 2), fixed(box[2], 2), fixed(box[3], 2)});
             if (scores(q, best) < 0.3f) continue;
             draw_box(shown, box, {1, 1, 1});
             draw_box(large, box, {1, 1, 1});
@@ -315,9 +329,11 @@ static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const D
     lesson.pictures(page);
     lesson.table(rows);
     if (!choices.out.empty()) write_image(choices.out, in_a_row(file, 6));
-    lesson.why("a frame is drawn where the best score reaches 0.3. A colour that is not there has no good token, so nothing is drawn: a detector "
-               "with a list of classes answers in the same way, but here the list is yours.");
-    lesson.predict("what the single word 'box' finds. It stood in every sentence of training and never alone: run with --query box.");
+    lesson.why(
+        "a frame is drawn where the best score reaches 0.3. A colour that is not there has no good token, so nothing is drawn: a "
+        "detector with a list of classes answers in the same way, but here the list is yours.");
+    lesson.predict(
+        "what the single word 'box' finds. It stood in every sentence of training and never alone: run with --query box.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {

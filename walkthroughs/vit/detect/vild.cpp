@@ -1,8 +1,8 @@
-// vild.cpp: a detector's head that names classes nobody has drawn boxes for.
+// vild.cpp: a detector's head that names classes for which it has never seen a box.
 //
 //   paper    Gu et al., "Open-vocabulary Object Detection via Vision and Language Knowledge Distillation", 2021, arXiv 2104.13921
-//   shows    that a classifier made of sentences can be given new classes, that this alone does not make it know them, and that a second
-//            teacher, CLIP's image tower, does
+//   shows    that a classifier made of sentences can be given new classes, that this alone does not make it know them, and that
+//            a second teacher, CLIP's image tower, does
 //   symbols  R labelled regions   M proposals   C classes   D width of CLIP   t temperature
 //   before   owl_vit.cpp
 #include <algorithm>
@@ -33,13 +33,13 @@ static const int base_count = 10, novel_count = 5, class_count = base_count + no
 namespace {
 // What CLIP and the detector's backbone see of a region.
 struct Regions {
-    Matrix features;         // (n, 32)  the backbone's
-    Matrix clip_embeddings;  // (n, 16)  of CLIP's image tower, for the crop
+    Matrix features;           // (n, 32)  the backbone's
+    Matrix clip_embeddings;    // (n, 16)  of CLIP's image tower, for the crop
     std::vector<int> classes;  // n, -1 = background
 };
 
 struct World {
-    Matrix sentences;  // (16, 16)  a direction for each class; one more, of a class that nobody meets in training
+    Matrix sentences;  // (16, 16)  a direction for each class; one more, of a class that does not occur in training
     Matrix eye;        // (16, 32)  how the backbone sees directions
 
     explicit World(Random& random)
@@ -144,7 +144,8 @@ static double cosine_with_own(const World& world, const Regions& regions, const 
     const Matrix embeddings = vild::embed_regions(regions.features, w.text, config).embeddings.value();
     double sum = 0;
     for (int i = 0; i < embeddings.rows; ++i)
-        for (int j = 0; j < clip_width; ++j) sum += static_cast<double>(embeddings(i, j)) * world.sentences(regions.classes[i], j);
+        for (int j = 0; j < clip_width; ++j)
+            sum += static_cast<double>(embeddings(i, j)) * world.sentences(regions.classes[i], j);
     return sum / embeddings.rows;
 }
 
@@ -153,10 +154,12 @@ static double cosine_with_own(const World& world, const Regions& regions, const 
 static void step_1_classifier(Lesson& lesson, const World& world) {
     lesson.step("What is the classifier?", "logit_k = t cos(e, t_k)", "Eq. 3");
     lesson.heat("sentences, one a row", world.sentences);
-    lesson.say(base_count, " base classes have boxes, ", novel_count, " novel ones have none. Each row stands for CLIP's embedding of a "
-               "sentence such as 'a photo of a zebra', brought to length 1. The table is frozen.");
-    lesson.why("an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be said has "
-               "its row before training.");
+    lesson.say(base_count, " base classes have boxes, ", novel_count,
+               " novel ones have none. Each row stands for CLIP's embedding of a sentence such as 'a photo of a zebra', brought "
+               "to length 1. The table is frozen.");
+    lesson.why(
+        "an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be "
+        "said has its row before training.");
 }
 
 static void step_2_region(Lesson& lesson, const World& world, const Regions& novel, const Choices& choices) {
@@ -170,11 +173,82 @@ static void step_2_region(Lesson& lesson, const World& world, const Regions& nov
     const vild::BranchSteps steps = vild::embed_regions(region, w.text, config);  // z, e (1, D)
     const Var logits = vild::logits(steps.embeddings, w, config);                 // (1, C + 1)
     lesson.matrix("logits", logits.value(), 8);
-    lesson.why("column 0 is background. No sentence describes 'nothing of interest', so its vector b is the only row of the table that is learned.");
+    lesson.why(
+        "column 0 is background. No sentence describes 'nothing of interest', so its vector b is the only row of the table that "
+        "is learned.");
     lesson.predict("how many numbers are trained for a 16th class.");
 }
 
-static void step_7_new_row(Lesson& lesson, const World& world, const vild::Weights& w, Random& random) {
+namespace {
+// A trained head and what it reaches: shares of regions named rightly, among all classes.
+struct Head {
+    vild::Config config;
+    vild::Weights w;
+    double base = 0, novel = 0;
+    double cosine = 0;  // of a novel region with its own sentence
+
+    Head(const World& world, const Regions& labelled, const Regions& base_regions, const Regions& novel_regions, double weight,
+         const Choices& choices, const std::string& name)
+        : config(config_with(weight, false)),
+          w(train_head(world, config, labelled, choices, name)),
+          base(accuracy_of(probabilities_of(base_regions, w, config), base_regions.classes)),
+          novel(accuracy_of(probabilities_of(novel_regions, w, config), novel_regions.classes)),
+          cosine(cosine_with_own(world, novel_regions, w, config)) {}
+};
+}  // namespace
+
+static void step_3_sentences(Lesson& lesson, const World& world, const Head& head, const Regions& base, const Regions& novel) {
+    lesson.step("Is a table of sentences enough?", "ViLD-text: cross entropy on boxes of base classes");
+    const Matrix answers = probabilities_of(novel, head.w, head.config);
+    int as_base = 0;
+    for (int i = 0; i < answers.rows; ++i) as_base += argmax_row(answers, i) < base_count;
+    lesson.say("Regions of base classes: ", fixed(head.base, 3), " right; of novel classes: ", fixed(head.novel, 3),
+               ", all among ", class_count, " names. ", fixed(100.0 * as_base / answers.rows, 0),
+               " % of the novel regions get the name of a base class.");
+    lesson.why("the head has learned to send what it sees to ", base_count,
+               " directions, the only ones that were ever right. The mean cosine of a novel region with its own sentence is ",
+               fixed(head.cosine, 2), ", that of a base region ", fixed(cosine_with_own(world, base, head.w, head.config), 2),
+               ".");
+}
+
+static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with) {
+    lesson.step("What does the second teacher add?", "+ w |e - g / |g||_1 on all proposals", "Eq. 4");
+    lesson.table({{"trained on", "base", "novel", "novel: cosine with own sentence"},
+                  {"boxes of base classes", fixed(without.base, 3), fixed(without.novel, 3), fixed(without.cosine, 3)},
+                  {"and CLIP's view of all proposals", fixed(with.base, 3), fixed(with.novel, 3), fixed(with.cosine, 3)}});
+    lesson.why(
+        "proposals have no labels, but CLIP looks at each crop and gives it a direction. Sentences and pictures of one thing "
+        "share a direction, so a head that imitates CLIP's pictures can be asked with CLIP's sentences.");
+    lesson.predict("both numbers for --weight 0 and for --weight 20.");
+}
+
+// Returns the ensemble's share of novel regions that are named rightly.
+static double step_5_branches(Lesson& lesson, const World& world, const Regions& labelled, const Regions& base,
+                              const Regions& novel, const Choices& choices) {
+    lesson.step("One head or two?", "p = p_text^(2/3) p_image^(1/3) for base, exchanged for novel", "ViLD-ensemble");
+    const vild::Config two = config_with(choices.weight, true);
+    const vild::Weights branches = train_head(world, two, labelled, choices, "two branches");
+    std::vector<int> is_base(class_count, 0);
+    std::fill_n(is_base.begin(), base_count, 1);
+    std::vector<std::vector<std::string>> rows{{"asked", "base", "novel"}, {"text branch"}, {"image branch"}, {"ensemble"}};
+    double right = 0;
+    for (const Regions* regions : {&base, &novel}) {
+        const Var embeddings = vild::embed_regions(regions->features, branches.image, two).embeddings;
+        const Matrix text = probabilities_of(*regions, branches, two);
+        const Matrix image = vild::image_probabilities(vild::class_cosines(embeddings, branches, two).value());
+        right = accuracy_of(vild::ensemble(text, image, is_base), regions->classes);
+        rows[1].push_back(fixed(accuracy_of(text, regions->classes), 3));
+        rows[2].push_back(fixed(accuracy_of(image, regions->classes), 3));
+        rows[3].push_back(fixed(right, 3));
+    }
+    lesson.table(rows);
+    lesson.why(
+        "the two losses pull one head in two directions. With a branch for each, the branch that was trained on boxes decides on "
+        "base classes, and the one that imitates CLIP on novel ones.");
+    return right;
+}
+
+static void step_6_new_row(Lesson& lesson, const World& world, const vild::Weights& w, Random& random) {
     lesson.step("And a class that was not even in the proposals?", "one more row, no training");
     vild::Config larger = config_with(0, false);
     larger.classes = class_count + 1;
@@ -182,9 +256,12 @@ static void step_7_new_row(Lesson& lesson, const World& world, const vild::Weigh
     with_row.classes = classifier_of(world, class_count + 1);
     const Regions regions = draw_regions(world, std::vector<int>(200, class_count), random);
     const double right = accuracy_of(probabilities_of(regions, with_row, larger), regions.classes);
-    lesson.say("200 regions of the 16th class, with its sentence appended to the table: ", fixed(right, 3), " are named rightly, among 16 classes.");
-    lesson.why("distillation has taught the head how CLIP turns what the backbone sees into directions, not a list. How far that reaches beyond "
-               "the classes of the proposals depends on how many of them there were: here 15 directions in a space of ", clip_width, ".");
+    lesson.say("200 regions of the 16th class, with its sentence appended to the table: ", fixed(right, 3),
+               " are named rightly, among 16 classes.");
+    lesson.why(
+        "distillation has taught the head how CLIP turns what the backbone sees into directions, not a list. How far that "
+        "reaches beyond the classes of the proposals depends on how many of them there were: here 15 directions in a space of ",
+        clip_width, ".");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
@@ -195,60 +272,20 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const Regions novel = draw_regions(world, random_classes(random, 500, base_count, class_count), random);
     step_1_classifier(lesson, world);
     step_2_region(lesson, world, novel, choices);
-
-    lesson.step("Is a table of sentences enough?", "ViLD-text: cross entropy on boxes of base classes");
-    const vild::Config text_only = config_with(0, false), both = config_with(choices.weight, false), two = config_with(choices.weight, true);
-    const vild::Weights without = train_head(world, text_only, labelled, choices, "without distillation");
-    const Matrix blind = probabilities_of(novel, without, text_only);
-    const double base_without = accuracy_of(probabilities_of(base, without, text_only), base.classes);
-    const double novel_without = accuracy_of(blind, novel.classes);
-    int as_base = 0;
-    for (int i = 0; i < blind.rows; ++i) as_base += argmax_row(blind, i) < base_count;
-    lesson.say("Regions of base classes: ", fixed(base_without, 3), " right; of novel classes: ", fixed(novel_without, 3), ", all among ",
-               class_count, " names. ", fixed(100.0 * as_base / blind.rows, 0), " % of the novel regions are called by the name of a base class.");
-    lesson.why("the head has learned to send what it sees to ", base_count, " directions, the only ones that were ever right. The mean cosine of a novel "
-               "region with its own sentence is ", fixed(cosine_with_own(world, novel, without, text_only), 2), ", that of a base region ",
-               fixed(cosine_with_own(world, base, without, text_only), 2), ".");
-
-    lesson.step("What does the second teacher add?", "+ w |e - g / |g||_1 on all proposals", "Eq. 4");
-    const vild::Weights with = train_head(world, both, labelled, choices, "with distillation");
-    const double base_with = accuracy_of(probabilities_of(base, with, both), base.classes);
-    const double novel_with = accuracy_of(probabilities_of(novel, with, both), novel.classes);
-    lesson.table({{"trained on", "base", "novel", "cosine with own sentence, novel"},
-                  {"boxes of base classes", fixed(base_without, 3), fixed(novel_without, 3), fixed(cosine_with_own(world, novel, without, text_only), 3)},
-                  {"and CLIP's view of all proposals", fixed(base_with, 3), fixed(novel_with, 3), fixed(cosine_with_own(world, novel, with, both), 3)}});
-    lesson.why("proposals have no labels, but CLIP looks at each crop and says a direction. Sentences and pictures of one thing share a direction, "
-               "so a head that imitates CLIP's pictures can be asked with CLIP's sentences.");
-    lesson.predict("both numbers for --weight 0 and for --weight 20.");
-
-    lesson.step("One head or two?", "p = p_text^(2/3) p_image^(1/3) for base, exchanged for novel", "ViLD-ensemble");
-    const vild::Weights branches = train_head(world, two, labelled, choices, "two branches");
-    std::vector<int> is_base(class_count, 0);
-    std::fill_n(is_base.begin(), base_count, 1);
-    std::vector<std::vector<std::string>> rows{{"asked", "base", "novel"}};
-    std::vector<Matrix> text, image;
-    for (const Regions* regions : {&base, &novel}) {
-        const Var embeddings = vild::embed_regions(regions->features, branches.image, two).embeddings;
-        text.push_back(probabilities_of(*regions, branches, two));
-        image.push_back(vild::image_probabilities(vild::class_cosines(embeddings, branches, two).value()));
-    }
-    const double ensemble_novel = accuracy_of(vild::ensemble(text[1], image[1], is_base), novel.classes);
-    rows.push_back({"text branch", fixed(accuracy_of(text[0], base.classes), 3), fixed(accuracy_of(text[1], novel.classes), 3)});
-    rows.push_back({"image branch", fixed(accuracy_of(image[0], base.classes), 3), fixed(accuracy_of(image[1], novel.classes), 3)});
-    rows.push_back({"ensemble", fixed(accuracy_of(vild::ensemble(text[0], image[0], is_base), base.classes), 3), fixed(ensemble_novel, 3)});
-    lesson.table(rows);
-    lesson.why("the two losses pull one head in two directions. With a branch for each, whoever was trained on boxes decides on base classes, and "
-               "whoever imitates CLIP on novel ones.");
-
-    step_7_new_row(lesson, world, with, random);
-    lesson.claim_at_least("base classes, without distillation", base_without, 0.95);
-    lesson.claim_at_most("novel classes, without distillation", novel_without, 0.5);
-    lesson.claim_at_least("novel classes, with distillation", novel_with, 0.95);
-    lesson.claim_at_least("novel classes, with two branches and the ensemble", ensemble_novel, 0.8);
+    const Head without(world, labelled, base, novel, 0, choices, "without distillation");
+    step_3_sentences(lesson, world, without, base, novel);
+    const Head with(world, labelled, base, novel, choices.weight, choices, "with distillation");
+    step_4_teacher(lesson, without, with);
+    const double ensemble = step_5_branches(lesson, world, labelled, base, novel, choices);
+    step_6_new_row(lesson, world, with.w, random);
+    lesson.claim_at_least("base classes, without distillation", without.base, 0.95);
+    lesson.claim_at_most("novel classes, without distillation", without.novel, 0.5);
+    lesson.claim_at_least("novel classes, with distillation", with.novel, 0.95);
+    lesson.claim_at_least("novel classes, with two branches and the ensemble", ensemble, 0.8);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/vild", "Names for things that nobody has drawn boxes for.", "3 seconds on two cores");
+    Options options("vit/detect/vild", "Names for things without a single box.", "3 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each head", 1, 100'000);
     options.add("weight", choices.weight, "of the distillation loss", 0, 1000);

@@ -1,8 +1,8 @@
 // vitdet.cpp: which square has the disc's colour? Windows cannot tell; one global block can.
 //
 //   paper    Li et al., "Exploring Plain Vision Transformer Backbones for Object Detection", 2022, arXiv 2203.16527
-//   shows    that attention inside windows is cheap and blind to the rest, that one block which sees everything repairs it, and how
-//            all scales of a detector come from one map
+//   shows    that attention inside windows is cheap and blind to the rest, that one block which sees everything repairs it, and
+//            how all scales of a detector come from one map
 //   symbols  h, w tokens down and across   k window side   D width   A heads
 //   before   walkthroughs/vit/vit.cpp
 //   next     mask2former.cpp finds objects in such maps
@@ -172,8 +172,12 @@ static float accuracy_of(const Pointer& model, const std::vector<Puzzle>& puzzle
     return accuracy(answers_of(model, puzzles), labels);
 }
 
-static Series train_pointer(const Pointer& model, const std::vector<Puzzle>& puzzles, const Choices& choices, const std::string& name) {
-    const Recipe recipe{.schedule = {.peak = 4e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear}, .batch = 16, .beta2 = 0.98f};
+static Series train_pointer(const Pointer& model, const std::vector<Puzzle>& puzzles, const Choices& choices,
+                            const std::string& name) {
+    const Recipe recipe{
+        .schedule = {.peak = 4e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear},
+        .batch = 16,
+        .beta2 = 0.98f};
     PointingLoss objective(model, puzzles, recipe.batch, choices.seed);
     ShowProgress progress(name, choices.steps);
     const std::vector<float> losses = train(objective, nothing_decays(model.all_variables()), recipe, &progress);
@@ -199,10 +203,13 @@ static void step_1_puzzle(Lesson& lesson, const std::vector<Puzzle>& puzzles) {
         page.push_back({"puzzle " + text(i + 1), picture(large, lesson.colours)});
     }
     lesson.pictures(page);
-    lesson.say("A disc and three squares in four windows (grey lines). Point at the square that has the colour of the disc: one of ",
-               side * side, " tokens. The white frame is the answer.");
-    lesson.why("the squares have different colours, so whoever does not know the disc's colour can only choose one of three squares: ",
-               fixed(100.0 / 3, 1), " % right. Disc and square never stand in the same window.");
+    lesson.say(
+        "A disc and three squares in four windows (grey lines). Point at the square that has the colour of the disc: one of ",
+        side * side, " tokens. The white frame is the answer.");
+    lesson.why(
+        "the squares have different colours, so a model that does not know the disc's colour can only choose one of three "
+        "squares: ",
+        fixed(100.0 / 3, 1), " % right. Disc and square never stand in the same window.");
 }
 
 static void step_2_windows(Lesson& lesson) {
@@ -212,10 +219,11 @@ static void step_2_windows(Lesson& lesson) {
     Matrix number(5, 7);
     for (int row = 0; row < 35; ++row) number[row] = static_cast<float>(cut.places[row] / 9);
     lesson.matrix("window of each token, 5 x 7", number, 8);
-    lesson.say("A map of 5 x 7 tokens is filled up with zeros to ", cut.padded_height, " x ", cut.padded_width, ", then cut into ", cut.count,
-               " windows of 3 x 3.");
-    lesson.why("each window becomes a sequence of its own, as if it were another image; attention itself does not change. The zeros come "
-               "after the norm and are not masked: a padded token offers the biases as key and value.");
+    lesson.say("A map of 5 x 7 tokens is filled up with zeros to ", cut.padded_height, " x ", cut.padded_width,
+               ", then cut into ", cut.count, " windows of 3 x 3.");
+    lesson.why(
+        "each window becomes a sequence of its own, as if it were another image; attention itself does not change. The zeros "
+        "come after the norm and are not masked: a padded token offers the biases as key and value.");
     lesson.predict("how many windows 6 x 6 tokens need, and how many of them hold padding.");
 }
 
@@ -235,18 +243,20 @@ static Image answer_picture(const Puzzle& puzzle, int chosen, Colours colours) {
     return large;
 }
 
-static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::vector<Puzzle>& train, const std::vector<Puzzle>& test,
-                             const Choices& choices, Series& curve) {
+static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::vector<Puzzle>& train,
+                             const std::vector<Puzzle>& test, const Choices& choices, Series& curve) {
     lesson.step("How far do windows alone get?", "three blocks, all windowed");
     curve = train_pointer(model, train, choices, "windows only");
     lesson.curves({curve});
     const float right = accuracy_of(model, test);
-    lesson.say(fixed(100 * right, 1), " % of ", static_cast<int>(test.size()), " new puzzles. The loss stops near ln 3 = ", fixed(std::log(3.0)),
-               ", that of a choice among three.");
-    lesson.why("the model has learned what a square is and that windows with a disc hold no answer. More it cannot know: no block carries a "
-               "number from one window to another.");
-    lesson.predict("what one block without windows changes. Only attention sees more; the weights are as many as before, but for the table of "
-                   "relative positions.");
+    lesson.say(fixed(100 * right, 1), " % of ", static_cast<int>(test.size()),
+               " new puzzles. The loss stops near ln 3 = ", fixed(std::log(3.0)), ", that of a choice among three.");
+    lesson.why(
+        "the model has learned what a square is and that windows with a disc hold no answer. More it cannot know: no block "
+        "carries a number from one window to another.");
+    lesson.predict(
+        "what one block without windows changes. Only attention sees more; the weights are as many as before, but for the table "
+        "of relative positions.");
     return right;
 }
 
@@ -269,7 +279,9 @@ static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointe
     lesson.pictures(page);
     if (!choices.out.empty()) write_image(choices.out, enlarged(in_a_column({in_a_row(all_windowed), in_a_row(all_global)}), 4));
     lesson.say(fixed(100 * right, 1), " % of the same new puzzles. A white frame is right, a red one wrong.");
-    lesson.why("one exchange is enough: before it, each window has found out what it holds; in it, the squares ask for the disc's colour.");
+    lesson.why(
+        "one exchange is enough: before it, each window has found out what it holds; in it, the squares ask for the disc's "
+        "colour.");
     return right;
 }
 
@@ -282,33 +294,38 @@ static void step_5_look(Lesson& lesson, const Pointer& model, const Puzzle& puzz
     lesson.matrix("attention of the answer, mean of the heads", looks);
     float of_squares = 0;
     for (const int token : puzzle.squares) of_squares += looks[token];
-    lesson.say("The disc stands in row ", puzzle.disc / side, ", column ", puzzle.disc % side, ", and gets ", fixed(looks[puzzle.disc]),
-               " of the attention; a token gets ", fixed(1.0 / (side * side)), " where all are equal. The three squares get ",
-               fixed(of_squares), " together.");
+    lesson.say("The disc stands in row ", puzzle.disc / side, ", column ", puzzle.disc % side, ", and gets ",
+               fixed(looks[puzzle.disc]), " of the attention; a token gets ", fixed(1.0 / (side * side)),
+               " where all are equal. The three squares get ", fixed(of_squares), " together.");
     const Matrix& bias = steps.blocks[2].bias.value();
     const auto [least, most] = std::minmax_element(bias.begin(), bias.end());
-    lesson.why("the query of a square must meet the key of the disc wherever it stands. The relative positions add from ", fixed(*least, 2),
-               " to ", fixed(*most, 2), " to the scores: they are there for tasks in which the distance matters.");
+    lesson.why("the query of a square must meet the key of the disc wherever it stands. The relative positions add from ",
+               fixed(*least, 2), " to ", fixed(*most, 2),
+               " to the scores: they are there for tasks in which the distance matters.");
 }
 
 static void step_6_pyramid(Lesson& lesson, const Puzzle& puzzle, int seed) {
-    lesson.step("Where do the scales come from?", "deconvolution, nothing, pooling: all from one map", "section 3, Simple feature pyramid");
+    lesson.step("Where do the scales come from?", "deconvolution, nothing, pooling: all from one map",
+                "section 3, Simple feature pyramid");
     Random random(seed);
     const vitdet::Config config = config_with({0, 1});
     const vitdet::Weights w = vitdet::make_weights(config, random, {.stddev = 0.1f});
     lesson.code();
     const vitdet::Steps steps = vitdet::forward({puzzle.image}, w, config);
     std::vector<std::vector<std::string>> rows{{"level", "made by", "size", "channels", "one place is"}};
-    const std::vector<std::string> made{"two deconvolutions", "one deconvolution", "the map itself", "2 x 2 max pooling", "every second pixel"};
+    const std::vector<std::string> made{"two deconvolutions", "one deconvolution", "the map itself", "2 x 2 max pooling",
+                                        "every second pixel"};
     for (std::size_t k = 0; k < steps.pyramid.size(); ++k) {
         const Map& level = steps.pyramid[k];
         const int stride = 1 << (vitdet::level_number(4, config) + static_cast<int>(k));
         rows.push_back({"p" + text(vitdet::level_number(4, config) + static_cast<int>(k)), made[k],
-                        text(level.size.height) + " x " + text(level.size.width), text(level.channels()), text(stride) + " x " + text(stride) + " pixels"});
+                        text(level.size.height) + " x " + text(level.size.width), text(level.channels()),
+                        text(stride) + " x " + text(stride) + " pixels"});
     }
     lesson.table(rows);
-    lesson.why("a hierarchical backbone would take the fine levels from early layers, which know little. Here every level has gone through "
-               "all blocks; what is fine about a fine level is made by the deconvolutions.");
+    lesson.why(
+        "a hierarchical backbone would take the fine levels from early layers, which know little. Here every level has gone "
+        "through all blocks; what is fine about a fine level is made by the deconvolutions.");
 }
 
 static double step_7_cost(Lesson& lesson) {
@@ -324,9 +341,11 @@ static double step_7_cost(Lesson& lesson) {
                         fixed(12 * global / 1e9, 1), fixed((8 * in_windows + 4 * global) / 1e9, 1)});
     }
     lesson.table(rows);
-    lesson.say("In billions, for width ", config.width, " and windows of ", config.window, ". 64 x 64 tokens are an image of 1024 x 1024 pixels.");
-    lesson.why("windows grow with the area of the picture, global attention with its square. A global block after each quarter of the depth keeps "
-               "most of the saving, and step 4 shows why there must be some.");
+    lesson.say("In billions, for width ", config.width, " and windows of ", config.window,
+               ". 64 x 64 tokens are an image of 1024 x 1024 pixels.");
+    lesson.why(
+        "windows grow with the area of the picture, global attention with its square. A global block after each quarter of the "
+        "depth keeps most of the saving, and step 4 shows why there must be some.");
     return ratio;
 }
 
@@ -344,7 +363,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const double ratio = step_7_cost(lesson);
     if (choices.all) {
         lesson.step("Does it matter which block is global?");
-        std::vector<std::vector<std::string>> rows{{"global blocks", "right"}, {"none", fixed(blind)}, {"the last", fixed(seeing)}};
+        std::vector<std::vector<std::string>> rows{
+            {"global blocks", "right"}, {"none", fixed(blind)}, {"the last", fixed(seeing)}};
         const std::vector<std::pair<std::string, std::vector<int>>> others{{"the middle one", {0, 2}}, {"all", {}}};
         for (const auto& [name, windowed] : others) {
             const Pointer model(windowed, choices.seed);
@@ -359,7 +379,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/vitdet", "Attention in windows, and why one block must see everything.", "10 seconds on two cores");
+    Options options("vit/detect/vitdet", "Attention in windows, and why one block must see everything.",
+                    "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
     options.add("all", choices.all, "train the variants with the middle block and with all blocks global too");

@@ -162,8 +162,8 @@ static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::Tok
     lesson.matrix("gradient of the codes that the decoder reads", steps.quantized.output.gradient(), 4);
     lesson.matrix("gradient of z", steps.z.gradient(), 4);
     lesson.why(
-        "argmin has no derivative: a small change of z changes nothing, until it changes everything. So the decoder's wish "
-        "for another code is handed to z as it is. It is not the gradient of anything, but it points the right way.");
+        "argmin has no derivative: a small change of z changes nothing, until it changes everything. So the decoder's wish for "
+        "another code is handed to z as it is. It is not the gradient of anything, but it points the right way.");
     lesson.claim("z receives exactly the gradient of the code that it became",
                  identical(steps.quantized.output.gradient(), steps.z.gradient()));
     zero_gradients(variables(beit_v2::parameters(w, config)));
@@ -247,7 +247,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     lesson.table(rows);
     lesson.why(
         "the teacher describes a wave by its direction, so a code that mixed two directions would rebuild neither. The phase, "
-        "which fills the pixels just as much, is not among the words: nobody asks for it. With codes to spare, several "
+        "which fills the pixels just as much, is not among the words: the loss does not ask for it. With codes to spare, several "
         "stand for the same direction.");
     lesson.predict("the table with --codes 4: fewer words than concepts.");
     lesson.claim_at_least("purity on new pictures", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
@@ -274,8 +274,8 @@ static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::Tokeni
     }
     lesson.pictures(blocks);
     lesson.why(
-        "four patches for each code in use. Within a row the direction stays and the bright stripes move: the code has "
-        "thrown the phase away.");
+        "four patches for each code in use. Within a row the direction stays and the bright stripes move: the code has thrown "
+        "the phase away.");
 }
 
 // --- stage 2 ---
@@ -317,7 +317,7 @@ struct Predicting : Objective {
 };
 }  // namespace
 
-// The most that somebody could reach who knows the direction of every hidden patch, but not its phase.
+// The most that a model could reach that knows the direction of every hidden patch, but not its phase.
 static double best_possible(const Matrix& counts) {
     double right = 0, all = 0;
     for (int d = 0; d < directions; ++d) {
@@ -365,7 +365,7 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
                   {"who knows every direction, and nothing else", fixed(bound)}});
     lesson.why(
         "the direction of a hidden patch follows from any visible one: each row is turned by 30 degrees. Where two words share a "
-        "direction, the hidden phase decides between them, and nobody can know it. The second branch gets the patch tokens of "
+        "direction, the hidden phase decides between them, and it cannot be known. The second branch gets the patch tokens of "
         "block ",
         config.early_block, " and only the [cls] of block ", config.depth,
         ": what it knows of the whole picture, [cls] has told it.");

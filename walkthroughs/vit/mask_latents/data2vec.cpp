@@ -1,9 +1,9 @@
-// data2vec.cpp: a model that predicts its own averaged self learns words that nobody has told it.
+// data2vec.cpp: a model that predicts its own averaged self learns words without ever being told one.
 //
 //   paper    Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language", 2022,
 //            arXiv 2202.03555
-//   shows    student and teacher by the numbers; that the average makes it learn, judged by a probe; and the collapse without it, in
-//            which the targets forget what they were to teach, while the loss falls all the same
+//   shows    student and teacher by the numbers; that the average makes it learn, judged by a probe; and the collapse without
+//            it, in which the targets forget what they were to teach, while the loss falls all the same
 //   symbols  T words of a sequence   D width   K layers that make the target   tau decay of the average   M hidden words
 //   next     eva.cpp has a teacher from elsewhere, which cannot collapse
 #include <algorithm>
@@ -44,7 +44,7 @@ static data2vec::Config toy_config() {
             .mask_word = mask_word};
 }
 
-// Sequences s, s + k, s + 2 k, ... modulo 8, with k of 1, 2, 3: whoever sees a few words knows the others.
+// Sequences s, s + k, s + 2 k, ... modulo 8, with k of 1, 2, 3: a few words determine the others.
 struct Batch {
     std::vector<int> text, student;  // B*T
 };
@@ -78,8 +78,9 @@ static data2vec::TextModelSteps step_1_two_networks(Lesson& lesson, Random& rand
     const data2vec::TextModelSteps all = data2vec::forward(masked, whole, length, w, config);
     lesson.pictures({{"student's rows", heat_map(all.embedding.rows.value(), lesson.colours)},
                      {"teacher's rows", heat_map(all.teacher_embedding.rows.value(), lesson.colours)}});
-    lesson.why("the same network twice. The teacher has weights of its own, an average of the student's, and no gradient reaches it. "
-               "It sees everything, so it can know at a hidden place what the student has to infer.");
+    lesson.why(
+        "the same network twice. The teacher has weights of its own, an average of the student's, and no gradient reaches it. It "
+        "sees everything, so it can know at a hidden place what the student has to infer.");
     return all;
 }
 
@@ -89,9 +90,10 @@ static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, 
     const Matrix& targets = all.targets.targets;  // (T, D)
     lesson.matrix("targets", targets, 6);
     lesson.say("The spread of the targets, their standard deviation over the words: ", fixed(data2vec::spread(targets), 3), ".");
-    lesson.why("f is what the MLP of a layer adds, before residual connection and norm. Each of the ", config.average_layers,
-               " layers is normalised by itself, so that none with large numbers outvotes the others; then they are averaged. Such a "
-               "target is no code of the word alone: every number depends on the whole sequence.");
+    lesson.why(
+        "f is what the MLP of a layer adds, before residual connection and norm. Each of the ", config.average_layers,
+        " layers is normalised by itself, so that none with large numbers outvotes the others; then they are averaged. Such a "
+        "target is no code of the word alone: every number depends on the whole sequence.");
 }
 
 static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
@@ -103,9 +105,11 @@ static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
     }
     lesson.code("data2vec::update_teacher(w, config, update);");
     lesson.curves({tau});
-    lesson.why("with tau = ", fixed(config.average.start, 3), " the average reaches back about ", fixed(1 / (1 - config.average.start), 0),
-               " updates, with ", fixed(config.average.end, 3), " about ", fixed(1 / (1 - config.average.end), 0), ". At first the student "
-               "changes fast and the teacher must follow; later a calm teacher is worth more. Embeddings are copied.");
+    lesson.why("with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
+               fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",
+               fixed(1 / (1 - config.average.end), 0),
+               ". At first the student changes fast and the teacher must follow; later a calm teacher is worth more. Embeddings "
+               "are copied.");
 }
 
 // --- training, with and without the average ---
@@ -171,12 +175,13 @@ static std::vector<Measured> learn(const std::string& what, const data2vec::Conf
     Random random(seed);
     const data2vec::Weights w = data2vec::make_weights(config, random, 0.1f);
     Learner learner(what, w, config, choices, seed);
-    const Recipe recipe{.schedule = {.peak = static_cast<float>(choices.rate), .steps = choices.steps, .descent = Descent::none}, .batch = choices.batch};
+    const Recipe recipe{.schedule = {.peak = static_cast<float>(choices.rate), .steps = choices.steps, .descent = Descent::none},
+                        .batch = choices.batch};
     train(learner, nothing_decays(variables(data2vec::trained_parameters(w, config))), recipe, &learner);
     return learner.measured;
 }
 
-static Series series_of(const std::string& name, const std::vector<Measured>& measured, double Measured::* which) {
+static Series series_of(const std::string& name, const std::vector<Measured>& measured, double Measured::*which) {
     Series series{.name = name, .x = {}, .y = {}};
     for (const Measured& line : measured) {
         series.x.push_back(static_cast<float>(line.step));
@@ -195,9 +200,10 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     lesson.say("Can a linear classifier read the hidden word off the student? (The model was never told a word.)");
     lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)});
     lesson.say("And off the targets, which the teacher made from the whole sequence?");
-    lesson.curves({series_of("averaged teacher", full, &Measured::target_probe),
-                   series_of("tau = 0", collapsed, &Measured::target_probe)});
-    std::vector<std::vector<std::string>> rows{{"step", "averaged: loss", "student", "targets", "tau 0: loss", "student", "targets"}};
+    lesson.curves(
+        {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)});
+    std::vector<std::vector<std::string>> rows{
+        {"step", "averaged: loss", "student", "targets", "tau 0: loss", "student", "targets"}};
     for (std::size_t k = 0; k < full.size(); ++k) {
         std::vector<std::string> row{text(full[k].step)};
         for (const Measured& line : {full[k], collapsed[k]}) {
@@ -209,12 +215,16 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     }
     lesson.table(rows);
     const Measured &a = full.back(), &b = collapsed.back();
-    lesson.why("with tau = 0 the teacher is the student itself. A target that follows the student at once comes to meet it: whatever is "
-               "hard to predict, the word above all, disappears from the targets (", fixed(collapsed[0].target_probe, 2), " of the words "
-               "could be read off them at first, ", fixed(b.target_probe, 2), " at the end), and what remains is easy. That is collapse. The "
-               "loss does not tell: it falls from ", fixed(collapsed[0].loss, 2), " to ", fixed(b.loss, 3), " all the same. The "
-               "averaged teacher forgets too slowly to give in: its targets keep the words (", fixed(a.target_probe, 2),
-               "), and the student has to learn them.");
+    lesson.why(
+        "with tau = 0 the teacher is the student itself. A target that follows the student at once comes to meet it: whatever is "
+        "hard to predict, the word above all, disappears from the targets (",
+        fixed(collapsed[0].target_probe, 2),
+        " of the words could be read off them at first, ",
+        fixed(b.target_probe, 2),
+        " at the end), and what remains is easy. That is collapse. The loss does not tell: it falls from ",
+        fixed(collapsed[0].loss, 2), " to ", fixed(b.loss, 3),
+        " all the same. The averaged teacher forgets too slowly to give in: its targets keep the words (",
+        fixed(a.target_probe, 2), "), and the student has to learn them.");
     lesson.predict("both probes of tau = 0 with --rate 0.001 --steps 1000, where the student changes slowly.");
     lesson.claim_at_least("hidden words read off the student, averaged", a.probe, 0.9);
     lesson.claim_at_most("the same with tau = 0", b.probe, 0.6);

@@ -1,8 +1,8 @@
 // eva.cpp: a model learns the concepts of a teacher at places that it cannot see.
 //
 //   paper    Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022, arXiv 2211.07636
-//   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that names of directions come out right
-//            although no name was ever given
+//   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that names of directions come out
+//            right although no name was ever given
 //   symbols  N patches   F numbers of a teacher's feature   M hidden patches
 //   next     ../mask_pixels/maskfeat.cpp predicts a feature made by hand
 #include <algorithm>
@@ -27,7 +27,12 @@ struct Choices {
 };
 
 static eva::Config toy_config() {
-    return {.grid = {.height = 18, .width = 18, .patch_size = 6}, .width = 32, .depth = 2, .heads = 4, .mlp_width = 64, .feature_width = 16};
+    return {.grid = {.height = 18, .width = 18, .patch_size = 6},
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .mlp_width = 64,
+            .feature_width = 16};
 }
 
 // A frozen teacher that knows six concepts: the same unit vector for every patch of the same direction, and noise.
@@ -84,7 +89,7 @@ static double constant_answer(const Batch& batch) {
     return -static_cast<double>(sum(matmul_transposed(units, unit_rows(mean))).value()(0, 0)) / features.rows;
 }
 
-// The loss of whoever knows every concept, and not the noise.
+// The loss of a model that knows every concept, and not the noise.
 static double best_possible(const Batch& batch, const Teacher& teacher) {
     const std::vector<int> rows = hidden_rows(batch.mask);
     std::vector<int> direction;
@@ -101,10 +106,11 @@ static Batch step_1_teacher(Lesson& lesson, Random& random, const Teacher& teach
     const Batch batch = draw_batch(random, teacher, 1);
     Image light = batch.images[0];
     for (float& x : light.pixels) x = 0.5f + 0.5f * x;
-    lesson.pictures({{"the picture", picture(light, lesson.colours)},
-                     {"t: a row for each patch", heat_map(batch.features, lesson.colours)}});
+    lesson.pictures(
+        {{"the picture", picture(light, lesson.colours)}, {"t: a row for each patch", heat_map(batch.features, lesson.colours)}});
     lesson.why("the teacher stands for CLIP. It has a concept for each of ", directions, " directions: a vector of ",
-               teacher.concepts.cols, " numbers, plus noise of its own. Rows of the same direction look alike, and it says so of ",
+               teacher.concepts.cols,
+               " numbers, plus noise of its own. Rows of the same direction look alike, and it says so of ",
                "every patch, since it sees the whole picture. The student is never told how many concepts there are.");
     return batch;
 }
@@ -125,8 +131,9 @@ static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& ba
     const Var cosines = eva::cosines(steps, batch.features);  // (M, 1)
     const Var loss = eva::loss(steps, batch.features);        // (1, 1)
     lesson.matrix("cosines", transpose(cosines.value()));
-    lesson.why("the loss is ", fixed(loss.value()(0, 0)), ". Lengths do not count, so neither has to be normalised. A gradient is "
-               "v - (u.v) u, divided by the length of the prediction: it lies across the prediction and can only turn it.");
+    lesson.why("the loss is ", fixed(loss.value()(0, 0)),
+               ". Lengths do not count, so neither has to be normalised. A gradient is v - (u.v) u, divided by the length of the "
+               "prediction: it lies across the prediction and can only turn it.");
     lesson.predict("the loss of a model that gives the same answer everywhere. It is not 0.");
 }
 
@@ -190,15 +197,16 @@ static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weig
     lesson.curves({judge.loss, judge.right});
     lesson.table(rows);
     const double constant = constant_answer(test), best = best_possible(test, teacher);
-    lesson.why("the best constant answer has ", fixed(constant, 3), ", since the mean of all concepts has a positive cosine with "
-               "each: that, and not 0, is the baseline. Whoever knows the concepts and not the noise has ", fixed(best, 3),
-               ", so -1 is out of reach. The nearest concept is the right one in ", fixed(100 * judge.right.y.back(), 1),
-               " % of the hidden patches (chance: ", fixed(100.0 / directions, 1), " %). No codebook told the student that there are ",
-               directions, " of them.");
+    lesson.why("the best constant answer has ", fixed(constant, 3),
+               ", since the mean of all concepts has a positive cosine with each: that, and not 0, is the baseline. A model that "
+               "knows the concepts and not the noise has ",
+               fixed(best, 3), ", so -1 is out of reach. The nearest concept is the right one in ",
+               fixed(100 * judge.right.y.back(), 1), " % of the hidden patches (chance: ", fixed(100.0 / directions, 1),
+               " %). No codebook told the student that there are ", directions, " of them.");
     lesson.predict("the last loss with --noise 0.3, and the share of right concepts.");
     lesson.claim_at_least("share of hidden patches with the right concept", judge.right.y.back(), 0.9);
-    lesson.claim_at_most("of the way from constant to best possible, left",
-                         (judge.loss.y.back() - best) / (constant - best), 0.15);
+    lesson.claim_at_most("of the way from constant to best possible, left", (judge.loss.y.back() - best) / (constant - best),
+                         0.15);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

@@ -160,8 +160,8 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
     }
     lesson.pictures(shown);
     lesson.why(
-        "BERT always hides 15 %. Whoever wants to paint must know what to do when nothing is there yet, and when nearly all is: "
-        "so the share is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
+        "BERT always hides 15 %. A painter must know what to do when nothing is there yet, and when nearly all is: so the share "
+        "is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
 }
 
 static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
@@ -171,8 +171,7 @@ static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgi
     const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
     lesson.why("with everything hidden a word of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
                " nats at best; a whole picture holds 8 bits, ", fixed(bits),
-               " nats a word. What lies between is won by looking at "
-               "other words.");
+               " nats a word. What lies between is won by looking at other words.");
 }
 
 static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, Random& random) {
@@ -197,8 +196,7 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     lesson.why(
         "every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
         "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round "
-        "what "
-        "has been decided.");
+        "what has been decided.");
     lesson.predict("the numbers of hidden words for 8 rounds: floor(16 cos(pi t / 16)).");
 }
 
@@ -336,8 +334,7 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
                fixed(error), ", variance of the pixels ", fixed(variance), ".");
     lesson.why(
         "here no teacher is asked: the codes must rebuild the pixels. Codes and vectors pull each other, and the entropy term "
-        "keeps "
-        "all codes in use.");
+        "keeps all codes in use.");
     lesson.claim_at_most("squared error of digits of writers never seen, as a share of the variance", error / variance, 0.4);
 }
 
@@ -416,6 +413,32 @@ static void write_page(const std::string& path, const std::vector<std::vector<Im
     write_image(path, page);
 }
 
+// Learns to fill in the words of the digits.
+static maskgit::Weights learn_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
+                                     const maskgit_vqgan::Config& vqgan, const maskgit::Config& config, int steps, int seed) {
+    Random random(seed);
+    const maskgit::Weights w = maskgit::make_weights(config, random);
+    std::vector<int> words;
+    {
+        const NoTape evaluation;
+        words = maskgit_vqgan::forward(train_set.images, tokenizer, vqgan).quantized.ids;
+    }
+    const Digits digits(words, train_set.labels, config.count());
+    lesson.curves({train_on(digits, w, config, steps, seed, "filling in digits")});
+    return w;
+}
+
+// What picture b looks like after each round.
+static std::vector<Captioned> rounds_of(const Painted& painted, int b, const maskgit::Config& config,
+                                        const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& vqgan, Colours colours) {
+    std::vector<Captioned> shown;
+    const std::string count = text(static_cast<int>(painted.rounds.size()));
+    for (const std::vector<int>& state : states(painted, b, config))
+        shown.push_back({"a " + text(painted.classes[b]) + ", after " + text(static_cast<int>(shown.size()) + 1) + " of " + count,
+                         picture(digit_of_words(state, w, vqgan), colours)});
+    return shown;
+}
+
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
     lesson.step("Can it paint digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
@@ -428,15 +451,7 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
                                  .heads = 4,
                                  .mlp_width = 96,
                                  .label_smoothing = 0};
-    Random random(seed);
-    const maskgit::Weights w = maskgit::make_weights(config, random);
-    std::vector<int> words;
-    {
-        const NoTape evaluation;
-        words = maskgit_vqgan::forward(train_set.images, tokenizer, vqgan).quantized.ids;
-    }
-    const Digits digits(words, train_set.labels, config.count());
-    lesson.curves({train_on(digits, w, config, choices.digit_steps, seed, "filling in digits")});
+    const maskgit::Weights w = learn_digits(lesson, train_set, tokenizer, vqgan, config, choices.digit_steps, seed);
     std::vector<std::vector<std::string>> table{{"rounds", "read as the digit that was asked for"}};
     std::vector<double> shares;
     std::vector<std::vector<Image>> page;
@@ -446,13 +461,7 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
         table.push_back({text(rounds), fixed(shares.back())});
         page.emplace_back();
         for (int b = 0; b < 10; ++b) page.back().push_back(digit_of_words(states(painted, b, config).back(), tokenizer, vqgan));
-        if (rounds != 4 && rounds != 8) continue;
-        std::vector<Captioned> shown;
-        int round = 0;
-        for (const std::vector<int>& state : states(painted, 3, config))
-            shown.push_back({"a 3, after " + text(++round) + " of " + text(rounds),
-                             picture(digit_of_words(state, tokenizer, vqgan), lesson.colours)});
-        lesson.pictures(shown);
+        if (rounds == 4 || rounds == 8) lesson.pictures(rounds_of(painted, 3, config, tokenizer, vqgan, lesson.colours));
     }
     write_page(choices.out, page);
     std::vector<Captioned> shown;
@@ -461,8 +470,8 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
     lesson.table(table);
     lesson.why(
         "the judge is the nearest of ", train_set.count(),
-        " training digits, pixel by pixel. A digit constrains its words less "
-        "than a stripe does, so even one round often paints something that can be read; further rounds make its parts agree.");
+        " training digits, pixel by pixel. A digit constrains its words less than a stripe does, so even one round often paints "
+        "something that can be read; further rounds make its parts agree.");
     lesson.claim_at_least("digits read as asked, 8 rounds", shares[3], 0.8);
 }
 

@@ -23,13 +23,29 @@ struct Choices {
 };
 
 static mae::Config digits_config(const PatchGrid& grid, double mask_ratio) {
-    return {.grid = grid, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
-            .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = mask_ratio, .normalise_targets = false};
+    return {.grid = grid,
+            .width = 48,
+            .depth = 2,
+            .heads = 4,
+            .decoder_width = 32,
+            .decoder_depth = 1,
+            .decoder_heads = 4,
+            .mlp_ratio = 2,
+            .mask_ratio = mask_ratio,
+            .normalise_targets = false};
 }
 
 static mae::Config waves_config() {
-    return {.grid = {.height = 12, .width = 12, .patch_size = 3, .channels = 3}, .width = 32, .depth = 2, .heads = 4, .decoder_width = 24,
-            .decoder_depth = 1, .decoder_heads = 3, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+    return {.grid = {.height = 12, .width = 12, .patch_size = 3, .channels = 3},
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .decoder_width = 24,
+            .decoder_depth = 1,
+            .decoder_heads = 3,
+            .mlp_ratio = 2,
+            .mask_ratio = 0.5,
+            .normalise_targets = false};
 }
 
 static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& config) {
@@ -46,8 +62,8 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
     const mae::Masking masking = mae::random_masking(noise, config);
     const Image light = as_light(digits.test[0], digits);
     const Triple triple = restoration(light, light, masking.mask, config.grid.patch_size);
-    lesson.pictures({{"original", picture(triple.original, lesson.colours)},
-                     {"what is left", picture(triple.masked, lesson.colours)}});
+    lesson.pictures(
+        {{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("noise", patch_grid(noise, 0, config));
     lesson.matrix("mask", patch_grid(masking.mask, 0, config));
     lesson.say("keep: ", list_text(masking.keep));
@@ -61,9 +77,10 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
 static void step_2_encode(Lesson& lesson, const mae::Steps& steps) {
     lesson.step("Who sees the mask tokens?", "encoder input (K+1, D)");
     lesson.matrix("visible", steps.visible.value());
-    lesson.why("not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
-               ", and [cls] in front of them, as if the picture had no other patches. Each carries its position, added before the "
-               "choice, so it does not matter that they come in the order of their noise.");
+    lesson.why(
+        "not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
+        ", and [cls] in front of them, as if the picture had no other patches. Each carries its position, added before the "
+        "choice, so it does not matter that they come in the order of their noise.");
 }
 
 static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
@@ -73,8 +90,8 @@ static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
     lesson.why("restore says where each patch stood in the shuffled list. A place below K = ", steps.visible.rows(),
                " is an encoded patch; every other place gets the same mask token. Then positions are added: they are all that "
                "tells one hidden patch from another.");
-    lesson.predict("what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite "
-                   "mae does it.");
+    lesson.predict(
+        "what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite mae does it.");
 }
 
 static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Config& config) {
@@ -86,8 +103,9 @@ static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Conf
     for (const float x : losses.value()) all += x / static_cast<double>(losses.rows());
     lesson.matrix("losses", patch_grid(losses.value(), 0, config));
     lesson.matrix("mask", patch_grid(steps.masking.mask, 0, config));
-    lesson.why("the mean over the hidden patches is ", fixed(loss.value()(0, 0)), ", over all patches it would be ", fixed(all),
-               ". To repeat what it has seen would be easy, so nobody asks for it. Remember this when the numbers come.");
+    lesson.why(
+        "the mean over the hidden patches is ", fixed(loss.value()(0, 0)), ", over all patches it would be ", fixed(all),
+        ". To repeat what it has seen would be easy, so the loss does not ask for it. Remember this when the numbers come.");
 }
 
 // --- training ---
@@ -95,8 +113,8 @@ static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Conf
 static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed) {
     const NoTape evaluation;
     Random random(2'000'000 + seed);
-    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), config.grid.count()),
-                        w, config);
+    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), config.grid.count()), w,
+                        config);
 }
 
 namespace {
@@ -127,24 +145,28 @@ static Series train(const mae::Weights& w, const mae::Config& config, const Pict
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Can a " + digits.one + " be restored from " + text(mae::visible_count(config)) + " of " + text(config.grid.count()) +
-                    " patches?", "", choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
+    lesson.step("Can a " + digits.one + " be restored from " + text(mae::visible_count(config)) + " of " +
+                    text(config.grid.count()) + " patches?",
+                "", choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
     lesson.curves({curve});
     const mae::Steps steps = restore_test(w, config, digits, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
-    const std::vector<Image> shown = triples(digits, predicted, steps.masking.mask, config.grid.patch_size, std::min<int>(4, predicted.size()));
+    const std::vector<Image> shown =
+        triples(digits, predicted, steps.masking.mask, config.grid.patch_size, std::min<int>(4, predicted.size()));
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
     const Judged judged = judge(digits, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
     if (choices.pictures.own()) {
-        lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 1);
+        lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's",
+                             judged.model.hidden / judged.mean.hidden, 1);
         return;
     }
-    lesson.why("pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no "
-               "digits; the model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several "
-               "digits fit, the squared error makes it paint their mean: that is the blur.");
+    lesson.why(
+        "pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no digits; "
+        "the model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several digits fit, the "
+        "squared error makes it paint their mean: that is the blur.");
     lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's",
                          judged.model.hidden / judged.mean.hidden, 0.9);
     lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
@@ -163,11 +185,13 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.grid.patch_size, 2));
     const Judged judged = judge(waves, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(judged_table(judged));
-    lesson.why("three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the "
-               "error on what is hidden falls from the variance ", fixed(judged.mean.hidden), " to ",
-               fixed(judged.model.hidden), ". On what it sees the same model is off by ", fixed(judged.model.visible),
-               ", worse than the mean: the loss never asked, so its answer there is an accident. Both numbers together show what "
-               "an objective is.");
+    lesson.why(
+        "three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on "
+        "what is hidden falls from the variance ",
+        fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On what it sees the same model is off by ",
+        fixed(judged.model.visible),
+        ", worse than the mean: the loss never asked, so its answer there is an accident. Both numbers together show what an "
+        "objective is.");
     lesson.predict("both numbers when the loss is taken over all patches.");
     lesson.claim_at_most("squared error on hidden patches of new waves, as a share of their variance",
                          judged.model.hidden / judged.mean.hidden, 0.5);
@@ -180,21 +204,27 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
 static double seconds_to_encode(const Var& tokens, int images, const mae::Weights& w, const mae::Config& config) {
     const NoTape evaluation;
     const double begin = seconds_now();
-    stack(tokens, w.encoder.blocks, {.heads = config.heads, .eps = config.eps}, {.self = {.segments = Segments::equal(images, tokens.rows() / images)}});
+    stack(tokens, w.encoder.blocks, {.heads = config.heads, .eps = config.eps},
+          {.self = {.segments = Segments::equal(images, tokens.rows() / images)}});
     return seconds_now() - begin;
 }
 
 static void step_7_cost(Lesson& lesson, int seed) {
     lesson.step("What does the encoder save?", "4 T D^2 + 2 T^2 D + 2 T D M in each block", "T tokens, M = 4 D in the MLP");
-    const mae::Config config{.grid = {.height = 112, .width = 112, .patch_size = 8}, .width = 96, .depth = 2, .heads = 4, .decoder_width = 8,
-                             .decoder_depth = 0, .decoder_heads = 1};
+    const mae::Config config{.grid = {.height = 112, .width = 112, .patch_size = 8},
+                             .width = 96,
+                             .depth = 2,
+                             .heads = 4,
+                             .decoder_width = 8,
+                             .decoder_depth = 0,
+                             .decoder_heads = 1};
     const int images = 2, few = mae::visible_count(config) + 1, all = config.grid.count() + 1;
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Var visible = normal_matrix(random, images * few, config.width);
     const Var with_mask_tokens = normal_matrix(random, images * all, config.width);
     const int threads = thread_count();
-    set_thread_count(1);  // so that both work in the same way
+    set_thread_count(1);                      // so that both work in the same way
     double least_few = 1e9, least_all = 1e9;  // the least of several: whatever else the machine does only adds
     for (int trial = 0; trial < 15; ++trial) {
         least_few = std::min(least_few, seconds_to_encode(visible, images, w, config));
@@ -210,10 +240,12 @@ static void step_7_cost(Lesson& lesson, int seed) {
                   {"mask tokens as well", text(all), fixed(counted_all / 1e6, 1), fixed(1e3 * least_all / images, 2)},
                   {"ratio", fixed(static_cast<double>(all) / few, 2), fixed(counted_all / counted_few, 2),
                    fixed(least_all / least_few, 2)}});
-    lesson.why("a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention "
-               "with their square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ", fixed(large_ratio, 2),
-               ". The clock adds what was not counted: softmax, too, works on T^2 numbers a head, and a small matrix stays in the "
-               "cache. The decoder does see all places, so it is kept small.");
+    lesson.why(
+        "a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention with "
+        "their square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ",
+        fixed(large_ratio, 2),
+        ". The clock adds what was not counted: softmax, too, works on T^2 numbers a head, and a small matrix stays in the "
+        "cache. The decoder does see all places, so it is kept small.");
     lesson.claim_at_least("time of the encoder with mask tokens, as a multiple of the time without", least_all / least_few, 2.5);
 }
 

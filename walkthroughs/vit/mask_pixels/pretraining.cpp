@@ -38,8 +38,8 @@ struct Labels {
 static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path, int count) {
     std::vector<int> labels = read_idx_labels(path);
     const bool shortened = count > 0 && labels.size() >= images.size();
-    require(labels.size() == images.size() || shortened, path, ": ", labels.size(), " labels for the ", images.size(), " pictures of ",
-            images_path);
+    require(labels.size() == images.size() || shortened, path, ": ", labels.size(), " labels for the ", images.size(),
+            " pictures of ", images_path);
     labels.resize(images.size());
     return labels;
 }
@@ -54,8 +54,16 @@ static Labels read_labels(const Pictures& pictures, const PictureFiles& files) {
 
 // Half of the patches are masked, not three quarters: a digit of 8 x 8 pixels has only 16 patches.
 static mae::Config encoder_config(const PatchGrid& grid) {
-    return {.grid = grid, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
-            .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
+    return {.grid = grid,
+            .width = 48,
+            .depth = 2,
+            .heads = 4,
+            .decoder_width = 32,
+            .decoder_depth = 1,
+            .decoder_heads = 4,
+            .mlp_ratio = 2,
+            .mask_ratio = 0.5,
+            .normalise_targets = false};
 }
 
 // The first `count` pictures of each class, after shuffling.
@@ -72,10 +80,8 @@ static Labelled few_of_each(const std::vector<Image>& images, const Labels& know
 }
 
 static Recipe pretraining_recipe(int steps) {
-    return {.schedule = {.peak = 5e-3f, .warm_up = steps / 20, .steps = steps},
-            .batch = 32,
-            .weight_decay = 0.05f,
-            .beta2 = 0.95f};
+    return {
+        .schedule = {.peak = 5e-3f, .warm_up = steps / 20, .steps = steps}, .batch = 32, .weight_decay = 0.05f, .beta2 = 0.95f};
 }
 
 static Recipe fine_tuning_recipe(int steps) {
@@ -212,7 +218,7 @@ static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, co
     for (int trial = 0; trial < choices.trials; ++trial) {
         trials.push_back(run_trial(digits, labels, encoder, config, choices.labels, choices.tuning_steps, 1000 * seed + trial));
         table.push_back({text(trial + 1), fixed(100 * trials.back().from_scratch, 1) + " %",
-                        fixed(100 * trials.back().pretrained, 1) + " %"});
+                         fixed(100 * trials.back().pretrained, 1) + " %"});
     }
     lesson.table(table);
     lesson.why("both classifiers have the same architecture and see the same labelled pictures in the same order; only the initial weights of the encoder differ.");

@@ -27,13 +27,23 @@ static int mask_unit_for(const PatchGrid& grid, int asked) {
 }
 
 static simmim::Config digits_config(const PatchGrid& grid, int mask_unit) {
-    return {.grid = grid, .mask_unit = mask_unit_for(grid, mask_unit), .mask_ratio = 0.5, .width = 32, .depth = 2,
-            .heads = 4, .mlp_ratio = 2};
+    return {.grid = grid,
+            .mask_unit = mask_unit_for(grid, mask_unit),
+            .mask_ratio = 0.5,
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .mlp_ratio = 2};
 }
 
 static simmim::Config waves_config(int mask_unit) {
-    return {.grid = {.height = 12, .width = 12, .patch_size = 2, .channels = 3}, .mask_unit = mask_unit, .mask_ratio = 0.5, .width = 32,
-            .depth = 2, .heads = 4, .mlp_ratio = 2};
+    return {.grid = {.height = 12, .width = 12, .patch_size = 2, .channels = 3},
+            .mask_unit = mask_unit,
+            .mask_ratio = 0.5,
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .mlp_ratio = 2};
 }
 
 // A permutation of the mask units for each of `count` images, one after the other.
@@ -59,13 +69,13 @@ static Matrix step_1_hide(Lesson& lesson, const Pictures& digits, const std::vec
     const Matrix mask = simmim::random_masking(permutation, config);  // (1, N)
     const Image light = as_light(digits.test[0], digits);
     const Triple triple = restoration(light, light, mask, config.grid.patch_size);
-    lesson.pictures({{"original", picture(triple.original, lesson.colours)},
-                     {"what is left", picture(triple.masked, lesson.colours)}});
+    lesson.pictures(
+        {{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("mask", patch_grid(mask, config));
     lesson.say("permutation of the units: ", list_text(permutation));
     lesson.why("the first ", simmim::hidden_units(config), " of ", simmim::unit_count(config), " units are hidden, and each of ",
-               config.mask_unit, " x ", config.mask_unit, " pixels hides its patches of ", config.grid.patch_size, " x ", config.grid.patch_size,
-               " together. What could be filled in from the next pixel would teach little.");
+               config.mask_unit, " x ", config.mask_unit, " pixels hides its patches of ", config.grid.patch_size, " x ",
+               config.grid.patch_size, " together. What could be filled in from the next pixel would teach little.");
     return mask;
 }
 
@@ -73,17 +83,16 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
     lesson.step("Who sees the mask tokens?", "x (1 - m) + mask_token m   (N, D)");
     lesson.pictures({{"patch embeddings", heat_map(steps.patch_embeddings.value(), lesson.colours)},
                      {"masked", heat_map(steps.masked.value(), lesson.colours)}});
-    lesson.why("the whole encoder does: all ", steps.masked.rows(), " tokens go in, and one learned vector stands in every "
-               "hidden place. MAE leaves these places out and pays less; here encoder and input stay those of the ViT that comes "
-               "after.");
+    lesson.why("the whole encoder does: all ", steps.masked.rows(),
+               " tokens go in, and one learned vector stands in every hidden place. MAE leaves these places out and pays less; "
+               "here encoder and input stay those of the ViT that comes after.");
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
     lesson.step("How does a mask token know where it is?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
     lesson.matrix("relative_table", w.relative_table.value());
     lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
-               w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ",
-               config.grid.across(), ", for ",
+               w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ", config.grid.across(), ", for ",
                w.relative_table.cols(), " heads. The table starts at 0 and is learned.");
     lesson.predict("what an untrained model paints at two different hidden places. (The same: the table is still 0.)");
 }
@@ -93,19 +102,20 @@ static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simm
     lesson.code();
     const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.grid.patch_size, config.grid.channels);  // (N, P*P*C)
     lesson.matrix("pixels", pixels.value(), 6);
-    lesson.why("one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(), " numbers of its own patch. "
-               "MAE needs a second transformer because its encoder has never heard of the hidden places; here they were there "
-               "all along.");
+    lesson.why("one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(),
+               " numbers of its own patch. MAE needs a second transformer because its encoder has never heard of the hidden "
+               "places; here they were there all along.");
 }
 
 static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
     lesson.step("What is asked of the model?", "sum(|x - y| m) / (hidden pixels + 1e-5) / C");
     lesson.code(2);
-    const Var losses = simmim::patch_losses(steps);   // (N, 1)  mean absolute error of each patch
-    const Var loss = simmim::loss(steps, config);     // (1, 1)  over hidden patches only
+    const Var losses = simmim::patch_losses(steps);  // (N, 1)  mean absolute error of each patch
+    const Var loss = simmim::loss(steps, config);    // (1, 1)  over hidden patches only
     lesson.matrix("losses", patch_grid(losses.value(), config));
-    lesson.why("absolute differences, hidden pixels only: ", fixed(loss.value()(0, 0)), ". MAE squares them. Where the model "
-               "cannot know, the square asks for the mean of what is possible, the absolute value for its median.");
+    lesson.why("absolute differences, hidden pixels only: ", fixed(loss.value()(0, 0)),
+               ". MAE squares them. Where the model cannot know, the square asks for the mean of what is possible, the absolute "
+               "value for its median.");
 }
 
 // --- training ---
@@ -157,20 +167,23 @@ static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::W
                 choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
     lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")});
     const Restored restored = restore_test(w, config, digits, seed);
-    const std::vector<Image> shown = triples(digits, restored.predicted, restored.mask, config.grid.patch_size,
-                                             std::min<int>(4, restored.predicted.size()));
+    const std::vector<Image> shown =
+        triples(digits, restored.predicted, restored.mask, config.grid.patch_size, std::min<int>(4, restored.predicted.size()));
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
     const Judged judged = judge(digits, restored.predicted, restored.mask, config.grid.patch_size, Measure::absolute);
     lesson.table(judged_table(judged));
     if (choices.pictures.own()) {
-        lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's", judged.model.hidden / judged.mean.hidden, 1);
+        lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's",
+                             judged.model.hidden / judged.mean.hidden, 1);
         return;
     }
-    lesson.why("pixels have the deviation 1 here. Of all pictures that do not look at this digit, the median has the least "
-               "absolute error, so it is the guess to beat. Visible patches were not asked for here either (",
-               fixed(judged.model.visible), "); but here they pass through the same layers and the same decoder as the "
-               "hidden ones, so what the model learns for those reaches them too.");
+    lesson.why(
+        "pixels have the deviation 1 here. Of all pictures that do not look at this digit, the median has the least absolute "
+        "error, so it is the guess to beat. Visible patches were not asked for here either (",
+        fixed(judged.model.visible),
+        "); but here they pass through the same layers and the same decoder as the hidden ones, so what the model learns for "
+        "those reaches them too.");
     lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's",
                          judged.model.hidden / judged.mean.hidden, 0.9);
     lesson.claim_at_most("the same as a share of the median picture's", judged.model.hidden / judged.median.hidden, 0.95);
@@ -199,13 +212,16 @@ static void step_7_units(Lesson& lesson, const Choices& choices, int seed) {
     }
     lesson.curves(curves);
     lesson.table(table);
-    lesson.why("half of the same plane waves is hidden each time. Small holes are filled in from their edges, so their error is "
-               "small after the same ", choices.wave_steps, " steps, and little has been learned about waves. The farther the "
-               "nearest visible pixel, the more the model has to know.");
+    lesson.why(
+        "half of the same plane waves is hidden each time. Small holes are filled in from their edges, so their error is small "
+        "after the same ",
+        choices.wave_steps,
+        " steps, and little has been learned about waves. The farther the nearest visible pixel, the more the model has to "
+        "know.");
     lesson.predict("the error for a unit of 2 at a mask ratio of 0.8. Compute its AvgDist first.");
     lesson.claim("the error on hidden pixels grows with AvgDist, from unit to unit",
                  final_errors[0] < final_errors[1] && final_errors[1] < final_errors[2] && distances[0] < distances[1] &&
-                 distances[1] < distances[2]);
+                     distances[1] < distances[2]);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

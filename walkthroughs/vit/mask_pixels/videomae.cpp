@@ -1,9 +1,9 @@
 // videomae.cpp: why the mask of a video must be a tube.
 //
-//   paper    Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised Video Pre-Training", 2022,
-//            arXiv 2203.12602
-//   shows    cubes and tubes by the numbers; on clips that do not move random masks are beaten by copying, tubes leave nothing to copy;
-//            on clips that move tubes leave something to learn
+//   paper    Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised Video Pre-Training",
+//            2022, arXiv 2203.12602
+//   shows    cubes and tubes by the numbers; on clips that do not move random masks are beaten by copying, tubes leave nothing
+//            to copy; on clips that move tubes leave something to learn
 //   symbols  T frames   t frames of a cube   n places   N = n T/t cubes   M hidden, K visible ones
 //   before   walkthroughs/vit/mask_pixels/mae.cpp
 #include <algorithm>
@@ -24,9 +24,9 @@ struct Choices {
     int steps = 800;
     int batch = 32;
     int moving_steps = 200;
-    int side = 2;         // places along a side of the frame
+    int side = 2;  // places along a side of the frame
     double rate = 5e-3;
-    std::string video;    // files, separated by commas
+    std::string video;  // files, separated by commas
 };
 
 static const int test_clips = 200;
@@ -71,8 +71,7 @@ static Clip moving_clip(Random& random, const videomae::Config& config) {
         Image frame(config.grid.height, config.grid.width, config.grid.channels);
         for (int y = 0; y < frame.height; ++y)
             for (int x = 0; x < frame.width; ++x)
-                for (int c = 0; c < frame.channels; ++c)
-                    frame(y, x, c) = std::sin(wave_number * x + phase + t * speed);
+                for (int c = 0; c < frame.channels; ++c) frame(y, x, c) = std::sin(wave_number * x + phase + t * speed);
         clip.push_back(frame);
     }
     return clip;
@@ -93,8 +92,8 @@ static Clip read_video(const std::string& files, const videomae::Config& config)
         for (const Image& frame : read_images(files.substr(begin, end - begin))) frames.push_back(frame);
         begin = end + 1;
     }
-    require(static_cast<int>(frames.size()) >= config.frames, files, ": ", static_cast<int>(frames.size()), " frames, a clip has ",
-            config.frames);
+    require(static_cast<int>(frames.size()) >= config.frames, files, ": ", static_cast<int>(frames.size()),
+            " frames, a clip has ", config.frames);
     Clip clip;
     for (int t = 0; t < config.frames; ++t) {
         require(frames[t].channels == 3, files, ": frame ", t, " is ", shape(frames[t]), ", it must have 3 channels (PPM)");
@@ -123,7 +122,8 @@ static Matrix draw_tubes(Random& random, int count, const videomae::Config& conf
 
 // As many cubes, but each by itself.
 static Matrix draw_random(Random& random, int count, const videomae::Config& config) {
-    return draw_masks(random, count, videomae::token_count(config), videomae::hidden_places(config) * videomae::time_slots(config));
+    return draw_masks(random, count, videomae::token_count(config),
+                      videomae::hidden_places(config) * videomae::time_slots(config));
 }
 
 using DrawMask = Matrix (*)(Random&, int, const videomae::Config&);
@@ -149,9 +149,10 @@ static void step_1_cubes(Lesson& lesson, const Clip& clip, const videomae::Confi
     const Matrix cubes = videomae::cubes_of(clip, config);  // (N, F)
     lesson.pictures(slots(clip, Matrix(1, cubes.rows), config, lesson.colours));
     lesson.matrix("cubes", cubes, 6);
-    lesson.why("a clip of ", config.frames, " frames is cut into ", videomae::time_slots(config), " slots of ", config.tubelet,
-               " frames, each of them into ", config.grid.count(), " places: ", cubes.rows, " tokens, ", cubes.cols,
-               " numbers each. Two frames that differ little share a token, which halves the work; what differs between them is in it.");
+    lesson.why(
+        "a clip of ", config.frames, " frames is cut into ", videomae::time_slots(config), " slots of ", config.tubelet,
+        " frames, each of them into ", config.grid.count(), " places: ", cubes.rows, " tokens, ", cubes.cols,
+        " numbers each. Two frames that differ little share a token, which halves the work; what differs between them is in it.");
 }
 
 static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, const videomae::Config& config) {
@@ -163,25 +164,30 @@ static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, con
     lesson.pictures(slots(clip, tubes, config, lesson.colours));
     lesson.say("As many cubes at random:");
     lesson.pictures(slots(clip, random_mask, config, lesson.colours));
-    lesson.why("at random a place that is hidden in one slot is mostly visible in another. If little moves, it can be copied from "
-               "there. A tube hides it for the whole clip.");
-    lesson.predict("how many of ", config.grid.count(), " places a random mask hides in all ", videomae::time_slots(config), " slots: ",
-                   config.grid.count(), " times the share of hidden cubes to the power of ", videomae::time_slots(config), ".");
+    lesson.why(
+        "at random a place that is hidden in one slot is mostly visible in another. If little moves, it can be copied from "
+        "there. A tube hides it for the whole clip.");
+    lesson.predict("how many of ", config.grid.count(), " places a random mask hides in all ", videomae::time_slots(config),
+                   " slots: ", config.grid.count(), " times the share of hidden cubes to the power of ",
+                   videomae::time_slots(config), ".");
     return tubes;
 }
 
-static void step_3_forward(Lesson& lesson, const Clip& clip, const Matrix& mask, const videomae::Weights& w, const videomae::Config& config) {
+static void step_3_forward(Lesson& lesson, const Clip& clip, const Matrix& mask, const videomae::Weights& w,
+                           const videomae::Config& config) {
     lesson.step("What differs from MAE?", "decoder input = visible tokens, then mask tokens");
     lesson.code();
     const videomae::Steps steps = videomae::forward({clip}, mask, w, config);
-    lesson.table({{"step", "rows", "columns"},
-                  {"cubes", text(steps.cubes.rows), text(steps.cubes.cols)},
-                  {"encoder input: visible cubes with positions", text(steps.encoder_input.rows()), text(steps.encoder_input.cols())},
-                  {"decoder input", text(steps.decoder_input.rows()), text(steps.decoder_input.cols())},
-                  {"prediction: hidden cubes only", text(steps.prediction.rows()), text(steps.prediction.cols())}});
-    lesson.why("there is no [cls], and nothing is put back in the order of the clip: every token carries its position, fixed sines and "
-               "cosines of its number, so the decoder takes the visible ones first and ", steps.prediction.rows(),
-               " copies of the mask token behind them. Only those are normalised and painted.");
+    lesson.table(
+        {{"step", "rows", "columns"},
+         {"cubes", text(steps.cubes.rows), text(steps.cubes.cols)},
+         {"encoder input: visible cubes with positions", text(steps.encoder_input.rows()), text(steps.encoder_input.cols())},
+         {"decoder input", text(steps.decoder_input.rows()), text(steps.decoder_input.cols())},
+         {"prediction: hidden cubes only", text(steps.prediction.rows()), text(steps.prediction.cols())}});
+    lesson.why(
+        "there is no [cls], and nothing is put back in the order of the clip: every token carries its position, fixed sines and "
+        "cosines of its number, so the decoder takes the visible ones first and ",
+        steps.prediction.rows(), " copies of the mask token after them. Only those are normalised and painted.");
 }
 
 // --- training ---
@@ -200,11 +206,18 @@ struct Painter : Objective, Watcher {
     Matrix test_mask, test_targets;
     Series curve;
 
-    Painter(const std::string& what, const videomae::Weights& w, const videomae::Config& config, DrawClip draw_clip, DrawMask draw_mask,
-            const Choices& choices, int steps, int seed)
-        : w(w), config(config), draw_clip(draw_clip), draw_mask(draw_mask), batch(choices.batch), steps(steps),
-          rate(static_cast<float>(choices.rate)), random(seed),
-          progress(what, steps), curve{.name = what, .x = {}, .y = {}} {
+    Painter(const std::string& what, const videomae::Weights& w, const videomae::Config& config, DrawClip draw_clip,
+            DrawMask draw_mask, const Choices& choices, int steps, int seed)
+        : w(w),
+          config(config),
+          draw_clip(draw_clip),
+          draw_mask(draw_mask),
+          batch(choices.batch),
+          steps(steps),
+          rate(static_cast<float>(choices.rate)),
+          random(seed),
+          progress(what, steps),
+          curve{.name = what, .x = {}, .y = {}} {
         Random draws(1'000'000 + seed);
         test = draw_clips(draws, test_clips, draw_clip, config);
         test_mask = draw_mask(draws, test_clips, config);
@@ -213,7 +226,8 @@ struct Painter : Objective, Watcher {
 
     Var loss(int) override {
         const std::vector<Clip> clips = draw_clips(random, batch, draw_clip, config);
-        return videomae::loss(videomae::forward(clips, draw_mask(random, batch, config), w, config), videomae::targets(clips, config));
+        return videomae::loss(videomae::forward(clips, draw_mask(random, batch, config), w, config),
+                              videomae::targets(clips, config));
     }
 
     bool after_step(int step, float value) override {
@@ -228,7 +242,8 @@ struct Painter : Objective, Watcher {
 }  // namespace
 
 static Series train(Painter& painter) {
-    const Recipe recipe{.schedule = {.peak = painter.rate, .warm_up = 20, .steps = painter.steps, .descent = Descent::none}, .batch = painter.batch};
+    const Recipe recipe{.schedule = {.peak = painter.rate, .warm_up = 20, .steps = painter.steps, .descent = Descent::none},
+                        .batch = painter.batch};
     ::train(painter, nothing_decays(variables(videomae::parameters(painter.w, painter.config))), recipe, &painter);
     return painter.curve;
 }
@@ -272,9 +287,10 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
     for (std::size_t k = 0; k < of_random.x.size(); ++k)
         rows.push_back({text(static_cast<int>(of_random.x[k])), fixed(of_random.y[k], 3), fixed(of_tubes.y[k], 3)});
     lesson.table(rows);
-    lesson.why(config.grid.count(), " squares, each of a grey of its own, standing still: the variance is ", fixed(variance, 3), ". Nothing in the other "
-               "squares tells the grey of this one, so there is nothing to learn about such pictures, and with tubes the loss says so. "
-               "Random masks reward copying from another slot: a falling loss that has understood nothing.");
+    lesson.why(
+        config.grid.count(), " squares, each of a grey of its own, standing still: the variance is ", fixed(variance, 3),
+        ". Nothing in the other squares tells the grey of this one, so there is nothing to learn about such pictures, and with "
+        "tubes the loss says so. Random masks reward copying from another slot: a falling loss that has understood nothing.");
     lesson.claim_at_most("error with random masks, share of the variance", of_random.y.back() / variance, 0.75);
     lesson.claim_at_least("error with tubes, share of the variance", of_tubes.y.back() / variance, 0.93);
 }
@@ -289,8 +305,8 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
     show_painted(lesson, painter, 0);
     const double variance = hidden_variance(painter);
     lesson.why("a hidden tube of a drifting wave follows from the wave around it: the error falls from the variance ",
-               fixed(variance, 3), " to ", fixed(curve.y.back(), 3), ". There is nothing to copy here either; what the model paints it "
-               "has worked out from phase and speed.");
+               fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
+               ". There is nothing to copy here either; what the model paints it has worked out from phase and speed.");
     lesson.predict("the error of random masks on these clips: lower or higher than that of tubes?");
     lesson.claim_at_most("error with tubes, moving clips, share of the variance", curve.y.back() / variance, 0.3);
 }

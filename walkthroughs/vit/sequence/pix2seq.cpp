@@ -22,6 +22,7 @@
 namespace {
 struct Choices {
     int steps = 1000;
+    std::string out;
 };
 
 struct Scene {
@@ -231,6 +232,29 @@ static Drawing with_boxes(const Image& image, const Matrix& boxes, Colours colou
     return picture(large, colours);
 }
 
+// Boxes with a score above one half.
+static Matrix good_boxes(const pix2seq::Detections& found) {
+    std::vector<Var> good;
+    for (int k = 0; k < found.boxes.rows; ++k)
+        if (found.scores[k] > 0.5f) good.push_back(slice_rows(found.boxes, k, 1));
+    return good.empty() ? Matrix(0, 4) : concat_rows(good).value();
+}
+
+// Six pictures: as they are, with the true boxes (grey) and with those that were written (white).
+static void write_page(const std::string& path, const std::vector<Scene>& scenes, const Writing& writing) {
+    if (path.empty()) return;
+    std::vector<Image> rows;
+    for (int i = 0; i < 6; ++i) {
+        const Image plain = enlarged(scenes[i].image, 6);
+        Image truth = plain, written = plain;
+        const Matrix wanted = scenes[i].objects.boxes, found = good_boxes(writing.found[i]);
+        for (int k = 0; k < wanted.rows; ++k) draw_box(truth, slice_rows(corners_of(wanted), k, 1), {0.6f, 0.6f, 0.6f});
+        for (int k = 0; k < found.rows; ++k) draw_box(written, slice_rows(corners_of(found), k, 1), {1, 1, 1});
+        rows.push_back(in_a_row({plain, truth, written}, 4));
+    }
+    write_image(path, in_a_column(rows, 4));
+}
+
 static Series start_of(const char* name) { return {.name = name, .x = {}, .y = {}}; }
 
 // --- the lesson ---
@@ -273,9 +297,9 @@ static void step_2_noise(Lesson& lesson, const std::vector<Scene>& scenes, const
                         word_of(plain.target[t]), fixed(plain.weights[t], 1)});
     lesson.table(rows);
     lesson.why(
-        "the four words of a box of noise weigh nothing: nobody shall learn to write bad boxes. Its class weighs 1: it shall "
-        "be told from an object. The classes that are read are wrong on purpose, so that nobody copies them. Without noise "
-        "the rest is padding, which must weigh something, or the model never learns to end.");
+        "the four words of a box of noise weigh nothing, so that the model does not learn to write bad boxes. Its class weighs "
+        "1: it shall be told from an object. The classes that are read are wrong on purpose, so that they cannot be copied. "
+        "Without noise the rest is padding, which must weigh something, or the model never learns to end.");
 }
 
 // Trains, and looks at each word of first sentences on the way.
@@ -320,33 +344,34 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
     lesson.table(rows);
     lesson.why(
         "the class comes first: a colour is seen long before a side is known to the pixel. The far sides come next, as the near "
-        "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named "
-        "first, and no look at the picture tells which.");
+        "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named first, "
+        "and no look at the picture tells which.");
     lesson.claim_at_least("after a quarter: loss of ymax and xmax over that of the class", early_sides / early_class, 1.5);
     lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_word[0] / by_word[2], 5);
 }
 
-static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const Writing& writing) {
+static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const Writing& writing, const std::string& out) {
     lesson.step("What does it write?", "greedy, " + text(5 * slots) + " words", "section 2.2");
     lesson.code("pix2seq::detect(images, w, config, " + text(5 * slots) + ")");
     std::vector<Captioned> page;
     std::vector<std::vector<std::string>> rows{{"picture", "ymin", "xmin", "ymax", "xmax", "written", "class", "score"}};
     for (int i = 0; i < 3; ++i) {
         const pix2seq::Detections& found = writing.found[i];
-        std::vector<Var> good;
         for (int k = 0; k < found.boxes.rows; ++k) {
             rows.push_back({text(i + 1)});
             for (int word = 0; word < 5; ++word) rows.back().push_back(word_of(writing.tokens[i][5 * k + word]));
             rows.back().push_back(class_names[found.classes[k]]);
             rows.back().push_back(fixed(found.scores[k], 3));
-            if (found.scores[k] > 0.5f) good.push_back(slice_rows(found.boxes, k, 1));
         }
-        const Matrix boxes = good.empty() ? Matrix(0, 4) : concat_rows(good).value();
         page.push_back({"picture " + text(i + 1) + ", of " + text(test[i].objects.boxes.rows),
-                        with_boxes(test[i].image, boxes, lesson.colours)});
+                        with_boxes(test[i].image, good_boxes(found), lesson.colours)});
     }
     lesson.pictures(page);
+    std::string sentence = word_of(vocabulary.task);
+    for (const int token : writing.tokens[0]) sentence += " " + word_of(token);
+    lesson.say("Picture 1 as it was written: ", sentence);
     lesson.table(rows);
+    write_page(out, test, writing);
     lesson.why(
         "frames are drawn where the score is above one half. The class is the likeliest one whatever was written: where the "
         "model writes 'noise' there is still a best class, and its probability is the score. So noise is never in the way.");
@@ -365,7 +390,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.step("Which word is learned first?", "-log p(word | picture, words before)", text(choices.steps) + " steps");
     train_model(lesson, w, config, true, choices, test, seed);
     const Writing writing = write(test, w, config);
-    step_4_write(lesson, test, writing);
+    step_4_write(lesson, test, writing, choices.out);
 
     lesson.step("How good is it, and was it the noise?", "AP at IoU 0.5", text(test_pictures) + " new pictures");
     train_model(lesson, without, config, false, choices, test, seed);
@@ -380,10 +405,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     row("without noise", plain);
     lesson.table(rows);
     lesson.why(
-        "found: of all objects; false: of each picture, with a score above one half; goes on: does not write the end "
-        "where there is no second object. Both models detect. One ends its text; the other writes on, some box or other as "
-        "sides of noise weigh nothing, and gives it no score. The paper's gain is in recall, where many objects make a text end "
-        "too early; two are too few to show it.");
+        "found: of all objects; false: of each picture, with a score above one half; goes on: does not write the end where there "
+        "is no second object. Both models detect. One ends its text; the other writes on, some box or other as sides of noise "
+        "weigh nothing, and gives it no score. The paper's gain is in recall, where many objects make a text end too early; two "
+        "are too few to show it.");
     lesson.claim_at_most("average precision before training", before.average_precision, 0.1);
     lesson.claim_at_least("average precision with noise", with.average_precision, 0.9);
     lesson.claim_at_least("mean IoU of the best box", with.mean_iou, 0.8);
@@ -396,6 +421,7 @@ int main(int argc, char** argv) {
     Options options("vit/sequence/pix2seq", "A box is five words, and a language model detects.", "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
+    options.add_output("out", choices.out, "a PPM file: six pictures, their boxes, and the boxes that were written");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

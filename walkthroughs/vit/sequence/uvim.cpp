@@ -12,6 +12,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/training/train.h"
+#include "vit/detect/annotate.h"
 #include "vit/sequence/uvim.h"
 #include "vit/sequence/uvim_lm.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -21,6 +22,7 @@ struct Choices {
     int plain_steps = 500;
     int language_steps = 300;
     int words = 4;
+    std::string out;
 };
 
 static constexpr int size = 12, pixels = size * size, training_pictures = 800;
@@ -268,8 +270,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
                      {"painted", number_map(numbers, lesson.colours, 1)}});
     const Score found = score(numbers, all.numbers);
     lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1),
-               " % of the disc pixels have the "
-               "number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
+               " % of the disc pixels have the number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
                fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the picture.");
     return found;
 }
@@ -301,28 +302,48 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
                   {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
                   {"with the oracle's word", fixed(with.as_labelled), fixed(with.up_to_swap)}});
     lesson.why("the oracle sees the truth, but may say one of ", config.words,
-               " words only. So it says what the base model cannot find out by "
-               "itself: not where the discs are, but which is number 1. For a long time the loss does not fall: the words mean "
-               "nothing yet, "
-               "so the base model ignores them, so nothing teaches the oracle. ",
-               reborn,
-               " times a word that was no longer used was reborn "
-               "beside the busiest one.");
+               " words only. So it says what the base model cannot find out by itself: not where the discs are, but which is "
+               "number 1. For a long time the loss does not fall: the words mean nothing yet, so the base model ignores them, so "
+               "nothing teaches the oracle. ",
+               reborn, " times a word that was no longer used was reborn beside the busiest one.");
     lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's word", with.as_labelled, 0.9);
     lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
 }
 
-static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config) {
+// What every word of the dictionary makes of a picture.
+static std::vector<std::vector<int>> painted_by_each(const Image& image, const uvim::Weights& w, const uvim::Config& config) {
+    std::vector<std::vector<int>> painted_by;
+    for (int word = 0; word < config.words; ++word) {
+        const Matrix code = uvim::vectors_of(std::vector<int>(config.code_length, word), w);  // (l, C)
+        painted_by.push_back(painted(code, {image}, w, config));
+    }
+    return painted_by;
+}
+
+// Four pictures, and beside each what every word makes of it.
+static void write_page(const std::string& path, const std::vector<Scene>& test, const uvim::Weights& w,
+                       const uvim::Config& config) {
+    if (path.empty()) return;
+    std::vector<Image> rows;
+    for (int k = 0; k < 4; ++k) {
+        std::vector<Image> row{enlarged(test[k].image, 6)};
+        for (const std::vector<int>& numbers : painted_by_each(test[k].image, w, config))
+            row.push_back(enlarged(numbers_as_colours(numbers), 6));
+        rows.push_back(in_a_row(row, 4));
+    }
+    write_image(path, in_a_column(rows, 4));
+}
+
+static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config,
+                          const std::string& out) {
     lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
     lesson.code("painted(uvim::vectors_of({word}, w), {image}, w, config)");
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
         std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
         int ones = 0, twos = 0;  // words that call the left disc 1, or 2
-        for (int word = 0; word < config.words; ++word) {
-            const Matrix code = uvim::vectors_of(std::vector<int>(config.code_length, word), w);  // (l, C)
-            const std::vector<int> numbers = painted(code, {test[k].image}, w, config);
-            shown.push_back({"word " + text(word), number_map(numbers, lesson.colours)});
+        for (const std::vector<int>& numbers : painted_by_each(test[k].image, w, config)) {
+            shown.push_back({"word " + text(static_cast<int>(shown.size()) - 1), number_map(numbers, lesson.colours)});
             int left[3] = {};
             for (int p = 0; p < pixels; ++p)
                 if (p % size < size / 2 && test[k].number[p] != 0) ++left[numbers[p]];
@@ -332,10 +353,10 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
         lesson.pictures(shown);
         changes = changes && ones > 0 && twos > 0;
     }
+    write_page(out, test, w, config);
     lesson.why(
         "no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole "
-        "picture at "
-        "once. That is what a guiding code guides.");
+        "picture at once. That is what a guiding code guides.");
     lesson.claim("in both pictures some words call the left disc 1, others 2", changes);
 }
 
@@ -373,9 +394,8 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"with the word that the language model wrote", fixed(found.as_labelled), fixed(found.up_to_swap)}});
     lesson.why(
-        "it cannot know which numbering the truth has drawn, and nobody can: as labelled it is right half of the time. But it "
-        "writes "
-        "one word, and the word makes a choice that holds in the whole picture.");
+        "which numbering the truth has drawn is not in the picture: as labelled it is right half of the time. But it writes one "
+        "word, and the word makes a choice that holds in the whole picture.");
     lesson.claim_at_least("disc pixels with the right number, up to an exchange of 1 and 2", found.up_to_swap, 0.9);
     lesson.claim_at_most("as labelled", found.as_labelled, 0.65);
 }
@@ -388,7 +408,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     uvim::Weights w = uvim::make_weights(config, random);
     step_3_with(lesson, scenes, test, w, config, choices, without, seed);
-    step_4_switch(lesson, test, w, config);
+    step_4_switch(lesson, test, w, config, choices.out);
     step_5_write(lesson, scenes, test, w, config, choices, seed);
 }
 
@@ -399,6 +419,7 @@ int main(int argc, char** argv) {
     options.add("plain-steps", choices.plain_steps, "training steps without a code", 1, 100'000);
     options.add("language-steps", choices.language_steps, "training steps of the language model", 1, 100'000);
     options.add("words", choices.words, "words of the dictionary", 2, 64);
+    options.add_output("out", choices.out, "a PPM file: four pictures, and what each word makes of them");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
