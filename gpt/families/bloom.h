@@ -9,9 +9,12 @@
 //   against  gpt/gpt.h: no table of positions, a bias on the scores, a LayerNorm after the embedding
 //   next     bloom.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace bloom {
@@ -41,6 +44,15 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // Some published files put "transformer." in front of every name, and hold the word table a second time.
 LoadRules load_rules();
+
+// The configuration of a checkpoint: sizes from its shapes; heads and eps (published code takes 1e-5 where a configuration does not
+// say) from where nn/layers/model_config.h looks for them.
+//   told     what the caller knows: {{"n_head", "16"}}
+//   throws   std::invalid_argument with the path when it is no BLOOM, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- positions ---
 
