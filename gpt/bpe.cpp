@@ -382,7 +382,8 @@ static void require_plain_bytes(const Json& tokenizer, std::string_view source) 
     require(!is_true(*cut, "add_prefix_space", true), source, ": it puts a space before a text", cure);
     require(is_true(*cut, "use_regex", true), source, ": its pre-tokenizer does not cut into words", cure);
     const std::string around = type_of(member_of(tokenizer, "post_processor"));
-    require(around == "none" || around == "ByteLevel", source, ": it puts tokens around a text (", brief_string(around), ")", cure);
+    require(around == "none" || around == "ByteLevel", source, ": it puts tokens around a text (", brief_string(around), ")",
+            cure);
     for (const char* const rule : {"byte_fallback", "ignore_merges"})
         require(!is_true(model, rule, false), source, ": ", rule, " is true", cure);
     for (const char* const rule : {"continuing_subword_prefix", "end_of_word_suffix"}) {
@@ -402,8 +403,8 @@ static void set_name(TokenizerNames& all, const std::string& name, const Json& n
     const bool in_range = id >= 0 && id < static_cast<int>(all.names.size());
     require(in_range && !name.empty(), source, ": the number ", id, " of ", json_string(name), " is not one of 0 ... ",
             static_cast<int>(all.names.size()) - 1);
-    require(all.names[id].empty() || all.names[id] == name, source, ": the number ", id, " is given to ", json_string(all.names[id]),
-            " and to ", json_string(name));
+    require(all.names[id].empty() || all.names[id] == name, source, ": the number ", id, " is given to ",
+            json_string(all.names[id]), " and to ", json_string(name));
     all.names[id] = name;
     all.is_added[id] = is_added;
 }

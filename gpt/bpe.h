@@ -78,8 +78,8 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order = Byt
 // The same from lines "left right" of symbols, as merges.txt has them. A first line "#version..." is skipped.
 //   source  what to call them in messages: a path
 // A byte order mark in front and blank lines at the end are skipped too.
-//   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or makes one again: its
-//           number would be a guess, read_vocabulary knows it
+//   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or makes one again:
+//           its number would be a guess, read_vocabulary knows it
 Vocabulary read_merges(std::string_view file_content, std::string_view source);
 Vocabulary load_merges(const std::string& path);
 
@@ -91,11 +91,11 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
                            std::string_view merges_source);
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path);
 
-// The one file of the `tokenizers` library, tokenizer.json, where it holds a byte-level BPE that cuts a text as GPT-2 does: a model of
-// type BPE, the pre-tokenizer ByteLevel, no normalizer, nothing put around the text. Its added tokens are the special ones, whatever
-// they are called.
-//   throws  std::invalid_argument "source: ..." for any other kind of tokenizer, which says what it has instead: the ids of a text
-//           would be almost right
+// The one file of the `tokenizers` library, tokenizer.json, where it holds a byte-level BPE that cuts a text as GPT-2 does: a
+// model of type BPE, the pre-tokenizer ByteLevel, no normalizer, nothing put around the text. Its added tokens are the special
+// ones, whatever they are called.
+//   throws  std::invalid_argument "source: ..." for any other kind of tokenizer, which says what it has instead: the ids of a
+//           text would be almost right
 Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view source);
 Vocabulary load_tokenizer(const std::string& path);
 

@@ -88,7 +88,8 @@ LoadRules load_rules() {
 
 Config config_of(const Safetensors& checkpoint, const Told& told) {
     const opt::Config found = opt::config_of(checkpoint, told, names, decoder({}));
-    require(found.biases && found.affine_norms, checkpoint.path, ": a BioGPT has biases and norms with gains, this file does not");
+    require(found.biases && found.affine_norms, checkpoint.path,
+            ": a BioGPT has biases and norms with gains, this file does not");
     const ModelConfig further(checkpoint, told);
     const Setting scaled{"whether words are multiplied by sqrt(E)", {"scale_embedding"}};
     return {.vocabulary = found.vocabulary,

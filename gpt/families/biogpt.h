@@ -42,11 +42,13 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the published checkpoints: "biogpt.layers.0.self_attn.q_proj.weight".
 Parameters parameters(const Weights& w, const Config& config);
 
-// What published files do otherwise: hold the table of words a second time, as output matrix, or leave "biogpt." out of the names.
+// What published files do otherwise: hold the table of words a second time, as output matrix, or leave "biogpt." out of the
+// names.
 LoadRules load_rules();
 
 // The configuration of a checkpoint: sizes from its tensors; heads, activation (published code takes the exact GELU where a
-// configuration does not say) and the factor on words from where nn/layers/model_config.h looks for them. Its eps is not asked for.
+// configuration does not say) and the factor on words from where nn/layers/model_config.h looks for them. Its eps is not asked
+// for.
 //   told     what the caller knows: {{"num_attention_heads", "16"}}
 //   throws   std::invalid_argument with the path when it is no BioGPT, or nothing says how many heads it has
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
@@ -69,7 +71,8 @@ Var logits_of(const Var& hidden, const Weights& w, const Config& config);
 
 // The model with `count` virtual tokens more: ids V ... V + count - 1, which stand for no text and are only trained. `config` has
 // the larger vocabulary afterwards. The word table is a copy with more rows, everything else is shared.
-Weights add_virtual_tokens(const Weights& w, Config& config, int count, Random& random, const Init& init = {.draw = Draw::normal});
+Weights add_virtual_tokens(const Weights& w, Config& config, int count, Random& random,
+                           const Init& init = {.draw = Draw::normal});
 
 // The source followed by the last `count` tokens of the vocabulary, the virtual ones: what an answer is written to.
 std::vector<int> with_soft_prompt(const std::vector<int>& source, int count, const Config& config);

@@ -266,7 +266,8 @@ static std::string name_in(const Safetensors& checkpoint, const std::string& nam
 }
 
 // The keys of the special tokens in a configuration, in the order of SpecialTokens.
-static const std::vector<std::string> token_keys{"mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id", "eop_token_id"};
+static const std::vector<std::string> token_keys{"mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id",
+                                                 "eop_token_id"};
 
 static std::vector<int*> ids_of(SpecialTokens& special) {
     return {&special.mask, &special.long_mask, &special.sentence_mask, &special.start, &special.end};
@@ -282,7 +283,8 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.width = checkpoint.dimension(words, 1);
     config.positions = large ? 0 : checkpoint.dimension(positions, 0) - 1;
     config.depth = 0;
-    while (checkpoint.has(name_in(checkpoint, "transformer.layers." + text(config.depth) + ".input_layernorm.weight"))) ++config.depth;
+    while (checkpoint.has(name_in(checkpoint, "transformer.layers." + text(config.depth) + ".input_layernorm.weight")))
+        ++config.depth;
     config.mlp_width = checkpoint.dimension(name_in(checkpoint, "transformer.layers.0.mlp.dense_4h_to_h.weight"), 1);
     const ModelConfig further(checkpoint, told);
     further.require_agrees(settings::width, config.width);

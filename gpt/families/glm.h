@@ -68,9 +68,10 @@ Parameters parameters(const Weights& w, const Config& config);
 // What published files do otherwise: put "glm." in front of every name, hold the frequencies of the rotation.
 LoadRules load_rules();
 
-// The configuration of a checkpoint of either model: version and sizes from its tensors; heads, eps (published code takes 1e-5 where
-// a configuration does not say) and special tokens from where nn/layers/model_config.h looks for them. Tokens are keys such as
-// "mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id", "eop_token_id"; -1 where nothing says which they are.
+// The configuration of a checkpoint of either model: version and sizes from its tensors; heads, eps (published code takes 1e-5
+// where a configuration does not say) and special tokens from where nn/layers/model_config.h looks for them. Tokens are keys
+// such as "mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id", "eop_token_id"; -1 where nothing says which they
+// are.
 //   told     what the caller knows: {{"num_attention_heads", "16"}}
 //   throws   std::invalid_argument with the path when it is no GLM, or nothing says how many heads it has
 Config config_of(const Safetensors& checkpoint, const Told& told = {});

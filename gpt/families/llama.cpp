@@ -143,8 +143,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.width = checkpoint.dimension(words, 1);
     config.depth = 0;
     while (has_block(config.depth)) ++config.depth;
-    config.mlp_width =
-        checkpoint.dimension(name("model.layers.0.mlp.gate_proj.weight", "layers.0.feed_forward.w1.weight"), 0);
+    config.mlp_width = checkpoint.dimension(name("model.layers.0.mlp.gate_proj.weight", "layers.0.feed_forward.w1.weight"), 0);
     const int key_width = checkpoint.dimension(name("model.layers.0.self_attn.k_proj.weight", "layers.0.attention.wk.weight"), 0);
 
     const ModelConfig further(checkpoint, told);

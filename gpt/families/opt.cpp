@@ -27,7 +27,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
     check(config);
     require_depth(config.name, config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
-    const Var words = scale(embed(w.words, ids), config.word_factor);      // (B*T, E)
+    const Var words = scale(embed(w.words, ids), config.word_factor);  // (B*T, E)
     Steps steps;
     steps.positions = embed(w.positions, rows);                            // (B*T, E)
     steps.embeddings = add(words, steps.positions);                        // (B*T, E)

@@ -19,19 +19,19 @@ namespace opt {
 
 // The defaults are OPT 6.7B.
 struct Config {
-    int vocabulary = 50272;     // V
-    int width = 4096;           // E, numbers per token
-    int depth = 32;             // L, blocks
-    int heads = 32;             // H, must divide E
-    int mlp_width = 16384;      // F
-    int positions = 2048;       // P, longest text
-    int position_offset = 2;    // rows of the table before that of the first token; padding reads the last of them
-    bool biases = true;         // of linear layers
-    bool affine_norms = true;   // norms have a gain and a bias
-    float word_factor = 1;      // on word embeddings, not on positions
+    int vocabulary = 50272;    // V
+    int width = 4096;          // E, numbers per token
+    int depth = 32;            // L, blocks
+    int heads = 32;            // H, must divide E
+    int mlp_width = 16384;     // F
+    int positions = 2048;      // P, longest text
+    int position_offset = 2;   // rows of the table before that of the first token; padding reads the last of them
+    bool biases = true;        // of linear layers
+    bool affine_norms = true;  // norms have a gain and a bias
+    float word_factor = 1;     // on word embeddings, not on positions
     Activation activation = Activation::relu;
-    float eps = 1e-5f;          // of every LayerNorm
-    std::string name = "opt";   // the model that messages speak of
+    float eps = 1e-5f;         // of every LayerNorm
+    std::string name = "opt";  // the model that messages speak of
 };
 
 struct Weights {

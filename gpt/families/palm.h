@@ -45,7 +45,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint, all from its shapes: the output matrix of attention is H h wide, that of the MLP I, and what
-// the fused matrix has besides is one key and one value. eps and the base of the rotation are the implementation's, 1e-5 and 10000.
+// the fused matrix has besides is one key and one value. eps and the base of the rotation are the implementation's, 1e-5 and
+// 10000.
 //   throws   std::invalid_argument with the path when it is no PaLM, or its shapes do not fit together
 Config config_of(const Safetensors& checkpoint);
 

@@ -283,7 +283,8 @@ static Var embed_words(const TokenBatch& next, std::vector<int>& places, const W
     std::vector<int> rows;
     for (int& place : places)
         for (int t = 0; t < next.length; ++t) {
-            require(place < config.observation_places, "gato: an observation of more than ", config.observation_places, " tokens");
+            require(place < config.observation_places, "gato: an observation of more than ", config.observation_places,
+                    " tokens");
             rows.push_back(place < 0 ? -1 : place++);
         }
     return add(embed(w.words, next.ids), gather_side_by_side(w.places, rows, 1));  // (B*T, E)

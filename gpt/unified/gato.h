@@ -154,8 +154,8 @@ enum class Next {
 // The stream up to where writing begins: to the last separator with Next::action, to the last token before it with Next::text.
 std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& config);
 
-// The network as generate() and beam_search() of nn/text/decoding.h see it. The first read() must be of `prompts`: the streams are
-// embedded, patches included. After that it reads the words that are written: text, whose places count on, or actions, which
+// The network as generate() and beam_search() of nn/text/decoding.h see it. The first read() must be of `prompts`: the streams
+// are embedded, patches included. After that it reads the words that are written: text, whose places count on, or actions, which
 // have none. Keys and values are kept, so the numbers are those of the full pass up to rounding.
 struct Reader : TokenReader {
     const Weights& weights;

@@ -347,8 +347,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.head_width = checkpoint.dimension(first + "q.weight", 0) / std::max(1, config.heads);
     config.gated = checkpoint.has(mlp + "wi_0.weight");
     config.mlp_width = checkpoint.dimension(mlp + (config.gated ? "wi_0.weight" : "wi.weight"), 0);
-    config.tied = !checkpoint.has("lm_head.weight") ||
-                  identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(words));
+    config.tied = !checkpoint.has("lm_head.weight") || identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(words));
 
     const ModelConfig further(checkpoint, told);
     further.require_agrees(settings::width, config.width);

@@ -69,9 +69,10 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
 // What published files hold besides: the table of words up to three more times, and a bias of cross-attention that is not used.
 LoadRules load_rules(const Config& config);
 
-// The configuration of a checkpoint. Its tensors tell all sizes, heads and buckets too, whether the MLP has a gate, and whether the
-// output matrix is the table of words (it is not stored, or is a copy). The rest comes from where nn/layers/model_config.h looks for
-// it; where a configuration does not say, published code takes eps 1e-6, distance 128, ReLU without a gate, and tokens 0, 1 and 0.
+// The configuration of a checkpoint. Its tensors tell all sizes, heads and buckets too, whether the MLP has a gate, and whether
+// the output matrix is the table of words (it is not stored, or is a copy). The rest comes from where nn/layers/model_config.h
+// looks for it; where a configuration does not say, published code takes eps 1e-6, distance 128, ReLU without a gate, and
+// tokens 0, 1 and 0.
 //   told     what the caller knows: {{"feed_forward_proj", "gated-gelu"}}, which means the tanh form
 //   throws   std::invalid_argument with the path when it is no T5, or nothing says what the gate's activation is
 Config config_of(const Safetensors& checkpoint, const Told& told = {});

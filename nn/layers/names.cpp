@@ -363,9 +363,9 @@ const BlockNames palm_names{
 };
 
 static constexpr AttentionNames t5_self_attention{.query = "layer.0.SelfAttention.q.*",
-                                                   .key = "layer.0.SelfAttention.k.*",
-                                                   .value = "layer.0.SelfAttention.v.*",
-                                                   .output = "layer.0.SelfAttention.o.*"};
+                                                  .key = "layer.0.SelfAttention.k.*",
+                                                  .value = "layer.0.SelfAttention.v.*",
+                                                  .output = "layer.0.SelfAttention.o.*"};
 
 const BlockNames t5_encoder_names{
     .norm1 = "layer.0.layer_norm.*",

@@ -295,8 +295,9 @@ struct TokenizerFile {
     std::string model = R"("type": "BPE", "byte_fallback": false, "continuing_subword_prefix": "", "end_of_word_suffix": null)";
 
     std::string text() const {
-        return R"({"version": "1.0", "added_tokens": )" + added + R"(, "normalizer": )" + normalizer + R"(, "pre_tokenizer": )" + cut +
-               R"(, "post_processor": )" + around + R"(, "model": {)" + model + R"(, "vocab": )" + vocabulary + R"(, "merges": )" + merges + "}}";
+        return R"({"version": "1.0", "added_tokens": )" + added + R"(, "normalizer": )" + normalizer + R"(, "pre_tokenizer": )" +
+               cut + R"(, "post_processor": )" + around + R"(, "model": {)" + model + R"(, "vocab": )" + vocabulary +
+               R"(, "merges": )" + merges + "}}";
     }
 };
 }  // namespace
@@ -333,14 +334,19 @@ TEST_CASE("read_tokenizer: any other kind of tokenizer is refused and says what 
     CHECK(error(with(&File::model, R"("type": "BPE", "byte_fallback": true)")) == "t: byte_fallback is true" + cure);
     CHECK(error(with(&File::model, R"("type": "BPE", "end_of_word_suffix": "</w>")")) == "t: it has a end_of_word_suffix" + cure);
     CHECK(error(with(&File::normalizer, R"({"type": "NFC"})")) == "t: it has a normalizer" + cure);
-    CHECK(error(with(&File::cut, R"({"type": "Sequence", "pretokenizers": []})")) == "t: its pre-tokenizer is \"Sequence\", not ByteLevel" + cure);
+    CHECK(error(with(&File::cut, R"({"type": "Sequence", "pretokenizers": []})")) ==
+          "t: its pre-tokenizer is \"Sequence\", not ByteLevel" + cure);
     CHECK(error(with(&File::cut, "null")) == "t: its pre-tokenizer is \"none\", not ByteLevel" + cure);
-    CHECK(error(with(&File::cut, R"({"type": "ByteLevel", "add_prefix_space": true})")) == "t: it puts a space before a text" + cure);
+    CHECK(error(with(&File::cut, R"({"type": "ByteLevel", "add_prefix_space": true})")) ==
+          "t: it puts a space before a text" + cure);
     CHECK(error(with(&File::cut, R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})")) ==
           "t: its pre-tokenizer does not cut into words" + cure);
-    CHECK(error(with(&File::around, R"({"type": "TemplateProcessing"})")) == "t: it puts tokens around a text (\"TemplateProcessing\")" + cure);
-    CHECK(error(with(&File::vocabulary, json_with({"he", "hel", "lo"}))) == "t: the number 258 is given to \"lo\" and to \"<|endoftext|>\"");
-    CHECK(error(with(&File::added, R"([{"id": 300, "content": "[PAD]"}])")) == "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
+    CHECK(error(with(&File::around, R"({"type": "TemplateProcessing"})")) ==
+          "t: it puts tokens around a text (\"TemplateProcessing\")" + cure);
+    CHECK(error(with(&File::vocabulary, json_with({"he", "hel", "lo"}))) ==
+          "t: the number 258 is given to \"lo\" and to \"<|endoftext|>\"");
+    CHECK(error(with(&File::added, R"([{"id": 300, "content": "[PAD]"}])")) ==
+          "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
     CHECK(error(with(&File::merges, R"(["h e"])")) == "t: no merge of t makes \"hel\"");
     CHECK(error(with(&File::merges, R"(["h e l"])")) == "t: line 1: a merge is two tokens with one space between them");
 }

@@ -2,8 +2,8 @@
 //
 //   use      TEST_CASE("llama: ...") { check_writing(tiny_weights(), tiny); }
 //   needs    forward(), make_memory(), read_on() and logits_of() of its family; 11 tokens at least, 8 positions
-//   promise  a cache gives the numbers of the full pass by the parity rule (1e-5 + 1e-4 |x|), not bit for bit: sums are formed over
-//            other row counts
+//   promise  a cache gives the numbers of the full pass by the parity rule (1e-5 + 1e-4 |x|), not bit for bit: sums are formed
+//            over other row counts
 #pragma once
 #include <vector>
 
@@ -44,8 +44,9 @@ void check_reading_on(const Weights& w, const Config& config) {
     check_close("two at once, second sequence", slice_rows(two, 2, 2), slice_rows(full, 9, 2));
     check_close("one, first sequence", slice_rows(one, 0, 1), slice_rows(full, 5, 1));
     check_close("one, second sequence", slice_rows(one, 1, 1), slice_rows(full, 11, 1));
-    CHECK(error_of([&] { read_on(make_batch({{8}, {3}}), w, config, memory); }).find("the memory holds 6 of 6 tokens, 1 more do not fit") !=
-          std::string::npos);
+    CHECK(error_of([&] {
+              read_on(make_batch({{8}, {3}}), w, config, memory);
+          }).find("the memory holds 6 of 6 tokens, 1 more do not fit") != std::string::npos);
 }
 
 // The logits of what follows, by the full pass.

@@ -19,8 +19,8 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/corpus.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/tokens.h"
+#include "walkthroughs/toys/markov_chain.h"
 
 struct Choices {
     int steps = 1000, batch = 8, length = 64, width = 96, depth = 2, heads = 4, merges = 400;
@@ -281,8 +281,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/gpt", "A GPT learns to write from the sources of this project.",
-                    "25 seconds on two cores");
+    Options options("gpt/gpt", "A GPT learns to write from the sources of this project.", "25 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 16, 1'000'000);
     options.add("batch", choices.batch, "stretches of text in a step", 1, 10'000);

@@ -21,8 +21,8 @@ struct Corpus {
     double bytes_per_token = 0;
 };
 
-// Learns so many merges from the beginning of the text and encodes all of it. One stretch of every twenty is kept for the test, so
-// that both parts are alike.
+// Learns so many merges from the beginning of the text and encodes all of it. One stretch of every twenty is kept for the test,
+// so that both parts are alike.
 //   length   tokens of a stretch to train on
 //   throws   std::invalid_argument when the text is too short to train on and to test with
 Corpus make_corpus(const std::string& text, int merges, int length);

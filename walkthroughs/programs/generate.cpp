@@ -1,4 +1,4 @@
-// generate.cpp: goes on with a text: with a published checkpoint of any decoder here, or with a GPT that it trains on a text first.
+// generate.cpp: goes on with a text, with a published checkpoint of any decoder here or with a GPT that it trains first.
 //
 //   use      generate --weights model.safetensors --prompt "The next word is"      words, where tokenizer.json lies beside it
 //            generate --weights model.safetensors.index.json --ids "1 15 27"       ids of any vocabulary
@@ -51,7 +51,7 @@ struct Choices {
 namespace {
 struct Model {
     std::string family;
-    int vocabulary = 0, depth = 0, width = 0;
+    int vocabulary = 0, width = 0;
     int end = -1;  // the token that ends a text, where the configuration says so
     long numbers = 0;
 
@@ -120,7 +120,8 @@ static Told told_by(const Choices& choices) {
     if (choices.tell.empty()) return told;
     for (const std::string& entry : split(choices.tell, ',')) {
         const std::size_t equals = entry.find('=');
-        require(equals != std::string::npos && equals > 0, "--tell: ", entry, " is not KEY=VALUE; several are separated by commas");
+        require(equals != std::string::npos && equals > 0, "--tell: ", entry,
+                " is not KEY=VALUE; several are separated by commas");
         told[entry.substr(0, equals)] = entry.substr(equals + 1);
     }
     return told;
@@ -209,10 +210,10 @@ struct Family {
 };
 }  // namespace
 
-static const std::vector<Family> families{{"gpt2", load_gpt},    {"openai-gpt", load_gpt}, {"llama", load_llama},
-                                          {"bloom", load_bloom}, {"palm", load_palm},      {"glm", load_glm},
-                                          {"glm130b", load_glm}, {"opt", load_galactica},  {"galactica", load_galactica},
-                                          {"biogpt", load_biogpt}, {"t5", load_t5},        {"mt5", load_t5}};
+static const std::vector<Family> families{{"gpt2", load_gpt},      {"openai-gpt", load_gpt}, {"llama", load_llama},
+                                          {"bloom", load_bloom},   {"palm", load_palm},      {"glm", load_glm},
+                                          {"glm130b", load_glm},   {"opt", load_galactica},  {"galactica", load_galactica},
+                                          {"biogpt", load_biogpt}, {"t5", load_t5},          {"mt5", load_t5}};
 
 static std::unique_ptr<Model> load_model(const Choices& choices) {
     const Safetensors file(choices.weights);
@@ -249,8 +250,9 @@ static bpe::Vocabulary find_vocabulary(const Choices& choices) {
     if (!choices.ids.empty()) return {};
     const std::string folder = folder_of(choices.weights);
     if (is_file(folder + "tokenizer.json")) return bpe::load_tokenizer(folder + "tokenizer.json");
-    require(is_file(folder + "vocab.json") && is_file(folder + "merges.txt"), choices.weights,
-            ": there is no tokenizer.json beside it, and no vocab.json with merges.txt; name one with --tokenizer, or give --ids");
+    require(
+        is_file(folder + "vocab.json") && is_file(folder + "merges.txt"), choices.weights,
+        ": there is no tokenizer.json beside it, and no vocab.json with merges.txt; name one with --tokenizer, or give --ids");
     return bpe::load_vocabulary(folder + "vocab.json", folder + "merges.txt");
 }
 
@@ -316,29 +318,29 @@ static void write(Lesson& lesson, const Model& model, const std::vector<int>& pr
         const TokenWatcher watcher = [&](int, int id, float probability) {
             if (choices.probabilities) lesson.lines({fixed(probability) + "  " + token_text(id, vocabulary)});
         };
-        const std::vector<int> ids = generate(make_batch({start}), *reader, limits, sampling,
-                                              uniform_matrix(random, 1, choices.tokens), watcher)[0];
+        const std::vector<int> ids =
+            generate(make_batch({start}), *reader, limits, sampling, uniform_matrix(random, 1, choices.tokens), watcher)[0];
         show_text(lesson, "new      ", ids, vocabulary);
         written = ids.size();
     }
     const double seconds = seconds_now() - begin;
-    lesson.say(written, " tokens in ", fixed(seconds, 2), " s, the prompt included: ",
-               fixed(static_cast<double>(written) / seconds, 1), " tokens a second.");
+    lesson.say(written, " tokens in ", fixed(seconds, 2),
+               " s, the prompt included: ", fixed(static_cast<double>(written) / seconds, 1), " tokens a second.");
 }
 
 static void describe(Lesson& lesson, const Model& model, const std::string& name) {
-    lesson.say(name, ": ", model.family, ", ", model.numbers, " numbers, width ", model.width, ", ", model.vocabulary, " tokens.");
+    lesson.say(name, ": ", model.family, ", ", model.numbers, " numbers, width ", model.width, ", ", model.vocabulary,
+               " tokens.");
 }
 
 static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
     const bpe::Vocabulary vocabulary = find_vocabulary(choices);
     const std::unique_ptr<Model> model = load_model(choices);
-    require(vocabulary.size() <= model->vocabulary, choices.weights, ": its tokenizer has ", vocabulary.size(), " tokens, it has only ",
-            model->vocabulary, ": they do not belong together");
+    require(vocabulary.size() <= model->vocabulary, choices.weights, ": its tokenizer has ", vocabulary.size(),
+            " tokens, it has only ", model->vocabulary, ": they do not belong together");
     describe(lesson, *model, choices.weights);
     const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
-    const std::vector<int> prompt =
-        choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary);
+    const std::vector<int> prompt = choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary);
     require(!prompt.empty(), "generate: the prompt has no token");
     write(lesson, *model, prompt, vocabulary, choices);
 }
@@ -357,8 +359,7 @@ static Recipe recipe_of(const Choices& choices) {
 static Corpus read_corpus(const Choices& choices) {
     const std::string words = choices.text.empty() ? own_text() : text_or_file(choices.text);
     if (choices.resume.empty()) return make_corpus(words, choices.merges_to_learn, choices.length);
-    const bpe::Vocabulary vocabulary =
-        bpe::load_vocabulary(choices.resume + "-vocab.json", choices.resume + "-merges.txt");
+    const bpe::Vocabulary vocabulary = bpe::load_vocabulary(choices.resume + "-vocab.json", choices.resume + "-merges.txt");
     return make_corpus(words, vocabulary, choices.length);
 }
 
@@ -374,8 +375,7 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
     const Parameters parameters = gpt::parameters(w, config);
     Trainer trainer(weights_decay(parameters), recipe_of(choices));
-    if (!choices.resume.empty())
-        load_training_state(choices.resume + ".safetensors", parameters, trainer.optimizer, random);
+    if (!choices.resume.empty()) load_training_state(choices.resume + ".safetensors", parameters, trainer.optimizer, random);
 
     Gpt model(w, config);
     model.family = "gpt2";
@@ -396,8 +396,8 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
     if (!choices.save.empty()) {
         save_training_state(choices.save + ".safetensors", parameters, trainer.optimizer, random, gpt::metadata(config));
         bpe::save_vocabulary(corpus.vocabulary, choices.save + "-vocab.json", choices.save + "-merges.txt");
-        lesson.say("Written: ", choices.save, ".safetensors, ", choices.save, "-vocab.json, ", choices.save, "-merges.txt. --resume ",
-                   choices.save, " goes on from there; --weights, --vocab and --merges write with it.");
+        lesson.say("Written: ", choices.save, ".safetensors, ", choices.save, "-vocab.json, ", choices.save,
+                   "-merges.txt. --resume ", choices.save, " goes on from there; --weights, --vocab and --merges write with it.");
     }
     const std::string words = choices.prompt.empty() ? "// " : text_or_file(choices.prompt);
     const std::vector<int> prompt =
@@ -425,7 +425,8 @@ int main(int argc, char** argv) {
     options.add("beams", choices.beams, "search with so many beams instead of drawing; 0: do not", 0, 1000);
     options.add("alpha", choices.alpha, "beams: log-probabilities are divided by their number to this power", 0, 10);
     options.add("end", choices.end, "stop after this token; -1: the tokenizer's or the configuration's", -1, 100'000'000);
-    options.add("repetitions", choices.repetitions, "stop when the end is one piece, this many times in a row; 0: never", 0, 1000);
+    options.add("repetitions", choices.repetitions, "stop when the end is one piece, this many times in a row; 0: never", 0,
+                1000);
     options.add("probabilities", choices.probabilities, "show every token with its probability");
     options.add("no-cache", choices.no_cache, "read everything again for each token: the same text, slowly");
     options.add("text", choices.text, "without --weights: learn from this file (or these words), not from the sources here");
@@ -436,7 +437,8 @@ int main(int argc, char** argv) {
     options.add("width", choices.width, "E, numbers in a token", 1, 4096);
     options.add("depth", choices.depth, "L, blocks", 1, 96);
     options.add("merges-to-learn", choices.merges_to_learn, "merges of the tokenizer that is trained first", 0, 50'000);
-    options.add_output("save", choices.save, "write weights, training state and tokens: NAME.safetensors, NAME-vocab.json, NAME-merges.txt",
+    options.add_output("save", choices.save,
+                       "write weights, training state and tokens: NAME.safetensors, NAME-vocab.json, NAME-merges.txt",
                        {".safetensors", "-vocab.json", "-merges.txt"});
     options.add("resume", choices.resume, "go on with training from what --save NAME wrote, with the same sizes");
     options.read_or_exit(argc, argv);

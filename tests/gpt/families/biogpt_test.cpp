@@ -8,6 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/gpt/decoder_checks.h"
+#include "tests/gpt/opt_fixture.h"
 #include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
@@ -27,14 +28,6 @@ static biogpt::Config config_of_fixture(const Golden& golden) {
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
-// Published labels stand at the token itself; ours at the row that predicts it.
-static std::vector<int> one_earlier(const std::vector<int>& labels, int length) {
-    std::vector<int> moved(labels.size(), ignored_label);
-    for (std::size_t i = 0; i + 1 < labels.size(); ++i)
-        if (static_cast<int>(i) % length != length - 1) moved[i] = labels[i + 1];
-    return moved;
-}
-
 TEST_CASE("biogpt: every step, the loss and every gradient equal the published implementation's, with padding on the left") {
     for (const std::string& path : golden_files("biogpt")) {
         Golden golden(path);
@@ -43,35 +36,8 @@ TEST_CASE("biogpt: every step, the loss and every gradient equal the published i
             "the token whose embedding is nearly 0: its norm multiplies gradients by about 1 / sqrt(eps) = 316, and "
             "PyTorch's float32 uses up to 1.05 of the tolerance there");
         const biogpt::Config config = config_of_fixture(golden);
-        const TokenBatch batch{.sequences = dimensions_of(golden, "input.input_ids")[0],
-                               .length = dimensions_of(golden, "input.input_ids")[1],
-                               .ids = golden.integers("input.input_ids"),
-                               .mask = numbers_of(golden, "input.attention_mask")};
         Random random;
-        const biogpt::Weights w = biogpt::make_weights(config, random);
-        const Parameters parameters = biogpt::parameters(w, config);
-        golden.load_weights(parameters);
-
-        const Tape tape;
-        const biogpt::Steps steps = biogpt::forward(batch, w, config);
-        const Var loss = biogpt::loss(steps, one_earlier(golden.integers("input.labels"), batch.length));
-
-        // Rows of padding are 0 in the fixtures.
-        golden.check("positions", padding_zeroed(steps.positions.value(), batch.mask));
-        golden.check("embeddings", padding_zeroed(steps.embeddings.value(), batch.mask));
-        check_stack(golden, steps.decoder, config.depth,
-                    {{"layer.#.self_attn_layer_norm", Step::norm1},
-                     {"layer.#.attention", Step::weights},
-                     {"layer.#.self_attn", Step::attention_output},
-                     {"layer.#", Step::output}},
-                    {.sequences = batch.sequences, .heads = config.heads, .mask = batch.mask});
-        golden.check("layer_norm", padding_zeroed(steps.hidden.value(), batch.mask));
-        golden.check("logits", padding_zeroed(steps.logits.value(), batch.mask));
-        golden.check_integers("greedy_next", argmax_of_rows(last_tokens(steps.logits.value(), batch.mask)));
-        golden.check("loss", loss.value());
-        backward(loss);
-        check_gradients(parameters, golden);
-        golden.check_all_used();
+        check_opt_fixture(golden, biogpt::make_weights(config, random), config, "layer_norm");
     }
 }
 
@@ -119,7 +85,8 @@ TEST_CASE("biogpt: a prompt without labels teaches only through what follows it"
     CHECK(biogpt::loss(steps, batch).value()(0, 0) == Approx((losses(0, 0) + losses(1, 0) + losses(2, 0)) / 3));
 }
 
-TEST_CASE("biogpt: a float16 file in two parts, with the output matrix stored, without biogpt., loads; its eps of 1e-12 is not used") {
+TEST_CASE(
+    "biogpt: a float16 file in two parts, with the output matrix stored, without biogpt., loads; its eps of 1e-12 is not used") {
     const biogpt::Weights w = tiny_weights(tiny());
     const Parameters table = biogpt::parameters(w, tiny());
     make_exact_in_half(table);

@@ -183,8 +183,9 @@ TEST_CASE("bloom: what is saved with its metadata tells its configuration; witho
     save(bloom::parameters(tiny_weights(), config), folder.path("bloom.safetensors"));
     const Safetensors silent(folder.path("bloom.safetensors"));
     CHECK(error_of([&] { bloom::config_of(silent); }).starts_with(silent.path + ": nothing says the number of heads"));
-    CHECK(error_of([&] { bloom::config_of(silent, {{"n_head", "3"}, {"apply_residual_connection_post_layernorm", "true"}}); }) ==
-          "what was given: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
+    CHECK(error_of([&] {
+              bloom::config_of(silent, {{"n_head", "3"}, {"apply_residual_connection_post_layernorm", "true"}});
+          }) == "what was given: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
 }
 
 TEST_CASE("bloom: a config or batch that does not fit is refused, and says why") {

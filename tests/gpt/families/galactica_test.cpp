@@ -8,6 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/gpt/decoder_checks.h"
+#include "tests/gpt/opt_fixture.h"
 #include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
@@ -29,47 +30,12 @@ static galactica::Config config_of_fixture(const Golden& golden) {
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
-// Published labels stand at the token itself; ours at the row that predicts it.
-static std::vector<int> one_earlier(const std::vector<int>& labels, int length) {
-    std::vector<int> moved(labels.size(), ignored_label);
-    for (std::size_t i = 0; i + 1 < labels.size(); ++i)
-        if (static_cast<int>(i) % length != length - 1) moved[i] = labels[i + 1];
-    return moved;
-}
-
 TEST_CASE("galactica: every step, the loss and every gradient equal the published implementation's, with padding on the left") {
     for (const std::string& path : golden_files("galactica")) {
         const Golden golden(path);
         const galactica::Config config = config_of_fixture(golden);
-        const TokenBatch batch{.sequences = dimensions_of(golden, "input.input_ids")[0],
-                               .length = dimensions_of(golden, "input.input_ids")[1],
-                               .ids = golden.integers("input.input_ids"),
-                               .mask = numbers_of(golden, "input.attention_mask")};
         Random random;
-        const galactica::Weights w = galactica::make_weights(config, random);
-        const Parameters parameters = galactica::parameters(w, config);
-        golden.load_weights(parameters);
-
-        const Tape tape;
-        const galactica::Steps steps = galactica::forward(batch, w, config);
-        const Var loss = galactica::loss(steps, one_earlier(golden.integers("input.labels"), batch.length));
-
-        // Rows of padding are 0 in the fixtures.
-        golden.check("positions", padding_zeroed(steps.positions.value(), batch.mask));
-        golden.check("embeddings", padding_zeroed(steps.embeddings.value(), batch.mask));
-        check_stack(golden, steps.decoder, config.depth,
-                    {{"layer.#.self_attn_layer_norm", Step::norm1},
-                     {"layer.#.attention", Step::weights},
-                     {"layer.#.self_attn", Step::attention_output},
-                     {"layer.#", Step::output}},
-                    {.sequences = batch.sequences, .heads = config.heads, .mask = batch.mask});
-        golden.check("final_layer_norm", padding_zeroed(steps.hidden.value(), batch.mask));
-        golden.check("logits", padding_zeroed(steps.logits.value(), batch.mask));
-        golden.check_integers("greedy_next", argmax_of_rows(last_tokens(steps.logits.value(), batch.mask)));
-        golden.check("loss", loss.value());
-        backward(loss);
-        check_gradients(parameters, golden);
-        golden.check_all_used();
+        check_opt_fixture(golden, galactica::make_weights(config, random), config, "final_layer_norm");
     }
 }
 
@@ -176,10 +142,12 @@ TEST_CASE("galactica: files with and without biases and gains, bfloat16 in two p
     CHECK(galactica::config_of(Safetensors(folder.path("saved.safetensors"))).heads == 3);
     save(galactica::parameters(tiny_weights(tiny()), tiny()), folder.path("saved.safetensors"));
     const Safetensors silent(folder.path("saved.safetensors"));
-    CHECK(error_of([&] { galactica::config_of(silent, {{"n_head", "3"}}); })
-              .starts_with(silent.path + ": nothing says the activation function"));
-    CHECK(error_of([&] { galactica::config_of(silent, {{"n_head", "3"}, {"do_layer_norm_before", "false"}}); }) ==
-          "what was given: do_layer_norm_before is \"false\"; only true is implemented here");
+    CHECK(error_of([&] {
+              galactica::config_of(silent, {{"n_head", "3"}});
+          }).starts_with(silent.path + ": nothing says the activation function"));
+    CHECK(error_of([&] {
+              galactica::config_of(silent, {{"n_head", "3"}, {"do_layer_norm_before", "false"}});
+          }) == "what was given: do_layer_norm_before is \"false\"; only true is implemented here");
 }
 
 TEST_CASE("galactica: what is refused is said to be galactica's") {

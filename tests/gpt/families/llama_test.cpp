@@ -159,7 +159,8 @@ TEST_CASE("llama: a file with stored frequencies of the rotation loads all the s
     for (const Precision precision : {Precision::float32, Precision::bfloat16, Precision::float16})
         for (const int shards : {1, 3}) {
             const TemporaryFolder folder;
-            const std::string path = write_published(folder, tensors, {.precision = precision, .shards = shards}, published_config);
+            const std::string path =
+                write_published(folder, tensors, {.precision = precision, .shards = shards}, published_config);
             CHECK(identical(logits_of_file(path, {1, 2, 3}), logits));
         }
 }
@@ -171,7 +172,8 @@ TEST_CASE("llama: Meta's names with its frequencies, and names without model., l
     const TemporaryFolder folder;
     std::vector<PublishedTensor> meta = tensors_of(llama::meta_parameters(w, tiny));
     meta.push_back({"rope.freqs", {1}, Matrix{{1}}});
-    CHECK(identical(logits_of_file(write_published(folder, meta, {.precision = Precision::bfloat16}, published_config), {1, 2, 3}), logits));
+    CHECK(identical(
+        logits_of_file(write_published(folder, meta, {.precision = Precision::bfloat16}, published_config), {1, 2, 3}), logits));
     std::vector<PublishedTensor> bare = tensors_of(llama::parameters(w, tiny));
     for (PublishedTensor& tensor : bare)
         if (tensor.name.starts_with("model.")) tensor.name = tensor.name.substr(6);

@@ -80,8 +80,9 @@ TEST_CASE("opt: a config or batch that does not fit is refused, and says why") {
           })) == "embed: id 11 is outside a table of 11 rows");
     odd = config;
     odd.depth = 3;
-    CHECK_THROWS_WITH(opt::forward(equal_batch({1}, 1), w, odd),
-                      "opt: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(
+        opt::forward(equal_batch({1}, 1), w, odd),
+        "opt: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     Memory memory = opt::make_memory(config, 1, 20);
     opt::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
     CHECK_THROWS_WITH(opt::read_on(equal_batch({1}, 1), w, config, memory), "opt: 9 tokens were read, 1 more exceed 9 positions");

@@ -152,8 +152,9 @@ TEST_CASE("palm::config_of: heads, their width and the inner width follow from t
     for (PublishedTensor& tensor : odd)
         if (tensor.name == "1.fn.fused_attn_ff_proj.weight") tensor = {tensor.name, {47, 10}, slice_rows(tensor.numbers, 0, 47)};
     const Safetensors broken(write_published(folder, odd, {}, ""));
-    CHECK(error_of([&] { palm::config_of(broken); })
-              .starts_with(broken.path + ": 47 rows of 1.fn.fused_attn_ff_proj.weight are not 12 of queries, two of 14"));
+    CHECK(error_of([&] {
+              palm::config_of(broken);
+          }).starts_with(broken.path + ": 47 rows of 1.fn.fused_attn_ff_proj.weight are not 12 of queries, two of 14"));
 }
 
 TEST_CASE("palm: a config or batch that does not fit is refused, and says why") {

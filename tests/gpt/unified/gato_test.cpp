@@ -298,7 +298,8 @@ TEST_CASE("gato: text goes on as the full pass says, greedy, drawn and searched,
     }
     CHECK(gato::generate({text_episode()}, gato::Next::text, w, config, limits)[0] == likeliest);
     CHECK(gato::generate({text_episode()}, gato::Next::text, w, config, limits, sampling, draws)[0] == by_draws);
-    CHECK(gato::generate({{.text = {{7, 8}, {1, 2}, {7, 4, 2, 1}}}, text_episode()}, gato::Next::text, w, config, limits)[1] == likeliest);
+    CHECK(gato::generate({{.text = {{7, 8}, {1, 2}, {7, 4, 2, 1}}}, text_episode()}, gato::Next::text, w, config, limits)[1] ==
+          likeliest);
     CHECK(gato::beam_search(text_episode(), gato::Next::text, 1, w, config, limits)[0].ids == likeliest);
     CHECK(gato::beam_search(text_episode(), gato::Next::text, 4, w, config, limits)[0].log_probability >=
           gato::beam_search(text_episode(), gato::Next::text, 1, w, config, limits)[0].log_probability);

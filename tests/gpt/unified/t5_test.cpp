@@ -308,7 +308,8 @@ TEST_CASE("t5: bfloat16 in three parts, the old form tied and the 1.1 form with 
         const TemporaryFolder folder;
         const std::string activation = gated ? "gated-gelu" : "relu";
         const Safetensors file(write_published(folder, tensors, {.precision = Precision::bfloat16, .shards = 3},
-                                               R"({"model_type": "t5", "d_model": 10, "num_heads": 2, "feed_forward_proj": ")" + activation +
+                                               R"({"model_type": "t5", "d_model": 10, "num_heads": 2, "feed_forward_proj": ")" +
+                                                   activation +
                                                    R"(", "relative_attention_max_distance": 9, "layer_norm_epsilon": 1e-06,
                                                    "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0})"));
         const t5::Config found = t5::config_of(file);
@@ -329,9 +330,10 @@ TEST_CASE("t5: bfloat16 in three parts, the old form tied and the 1.1 form with 
         CHECK(t5::config_of(Safetensors(folder.path("saved.safetensors")), {}).activation == config.activation);
         save(table, folder.path("silent.safetensors"));
         const Safetensors silent(folder.path("silent.safetensors"));
-        CHECK(error_of([&] { t5::config_of(silent, {{"feed_forward_proj", gated ? "relu" : "gated-gelu"}}); }) ==
-              silent.path + ": feed_forward_proj is " + (gated ? "relu" : "gated-gelu") + ", but the tensors have " +
-                  (gated ? "a gate" : "no gate"));
+        CHECK(error_of([&] {
+                  t5::config_of(silent, {{"feed_forward_proj", gated ? "relu" : "gated-gelu"}});
+              }) == silent.path + ": feed_forward_proj is " + (gated ? "relu" : "gated-gelu") + ", but the tensors have " +
+                        (gated ? "a gate" : "no gate"));
     }
 }
 

@@ -227,7 +227,8 @@ struct AnswerQuestions : Objective {
     const Choices& choices;
     Random random;
 
-    AnswerQuestions(const biogpt::Weights& w, const biogpt::Config& config, const MarkovChain& domain, const Choices& choices, int seed)
+    AnswerQuestions(const biogpt::Weights& w, const biogpt::Config& config, const MarkovChain& domain, const Choices& choices,
+                    int seed)
         : w(w), config(config), domain(domain), choices(choices), random(seed) {}
 
     Var loss(int) override;
@@ -243,7 +244,8 @@ static Questions make_questions(const MarkovChain& domain, Random& random, int c
     return questions;
 }
 
-static std::vector<std::vector<int>> prompts_of(const Questions& questions, const biogpt::Config& config, const Choices& choices) {
+static std::vector<std::vector<int>> prompts_of(const Questions& questions, const biogpt::Config& config,
+                                                const Choices& choices) {
     std::vector<std::vector<int>> prompts;
     for (const std::vector<int>& source : questions.sources)
         prompts.push_back(biogpt::with_soft_prompt(source, choices.virtual_tokens, config));
@@ -257,7 +259,8 @@ Var AnswerQuestions::loss(int) {
 }
 
 // The share of answers that are written as they should be.
-static double right_answers(const biogpt::Weights& w, const biogpt::Config& config, const Choices& choices, const Questions& questions) {
+static double right_answers(const biogpt::Weights& w, const biogpt::Config& config, const Choices& choices,
+                            const Questions& questions) {
     const TokenBatch prompts = make_batch(prompts_of(questions, config, choices), 0, Side::left);
     const auto written = generate(prompts, w, config, Limits{.new_tokens = 2});
     double right = 0;
@@ -292,10 +295,12 @@ static double step_answer(Lesson& lesson, const Models& models, const MarkovChai
         generate(make_batch(prompts_of(shown, config, choices), 0, Side::left), tuned, config, Limits{.new_tokens = 2});
     for (int i = 0; i < 2; ++i) rows.push_back({readable(shown.sources[i]), readable(shown.answers[i]), readable(written[i])});
     lesson.table(rows);
-    lesson.say("Right in ", fixed(before, 3), " of 400 texts before, in ", fixed(after, 3), " after ", choices.tuning_steps, " steps.");
-    lesson.why("extraction is one more sentence to be written. The ", choices.virtual_tokens,
-               " virtual tokens stand for no text: they say that the source is over and an answer is wanted, and their rows of the "
-               "table are learned with everything else.");
+    lesson.say("Right in ", fixed(before, 3), " of 400 texts before, in ", fixed(after, 3), " after ", choices.tuning_steps,
+               " steps.");
+    lesson.why(
+        "extraction is one more sentence to be written. The ", choices.virtual_tokens,
+        " virtual tokens stand for no text: they say that the source is over and an answer is wanted, and their rows of the "
+        "table are learned with everything else.");
     return after;
 }
 

@@ -270,7 +270,8 @@ static void step_train(Lesson& lesson, const gato::Weights& w, const gato::Confi
 static gato::Episode longer(const gato::Episode& episode, float position, float goal) {
     const int T = episode.continuous_actions.rows;
     gato::Episode next{.continuous_observations = Matrix(T + 1, 2), .continuous_actions = Matrix(T + 1, 1)};
-    std::copy(episode.continuous_observations.begin(), episode.continuous_observations.end(), next.continuous_observations.begin());
+    std::copy(episode.continuous_observations.begin(), episode.continuous_observations.end(),
+              next.continuous_observations.begin());
     std::copy(episode.continuous_actions.begin(), episode.continuous_actions.end(), next.continuous_actions.begin());
     next.continuous_observations(T, 0) = position;
     next.continuous_observations(T, 1) = goal;

@@ -153,8 +153,8 @@ static void step_floors(Lesson& lesson, const MarkovChain& chain, const Choices&
     lesson.step("How well can it be done?", "H(gap | before)   H(gap | before, after)");
     lesson.why("a letter depends on the letter before it. Who reads from left to right can not get below ",
                fixed(causal_entropy(chain), 3), " nats a letter. Who also sees the letter behind the gap can reach ",
-               fixed(span_entropy(chain, choices.span_length), 3), ". The encoder reads the whole input before the decoder writes ",
-               "its first letter; so the lower floor is T5's.");
+               fixed(span_entropy(chain, choices.span_length), 3),
+               ". The encoder reads the whole input before the decoder writes ", "its first letter; so the lower floor is T5's.");
     lesson.predict("which of the two the trained model ends nearer to");
 }
 
