@@ -8,6 +8,7 @@
 //            P positions
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/families/opt.h, the decoder: words times sqrt(E), the exact GELU instead of ReLU
+//   neighbour  galactica.h reads all of science, this one biomedical abstracts alone; the network of both is that of opt.h
 //   next     biogpt.cpp, then its walkthrough
 #pragma once
 #include <map>

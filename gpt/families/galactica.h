@@ -7,6 +7,7 @@
 //            P positions
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/families/opt.h, the decoder: the exact GELU instead of ReLU, no biases, norms without gain and bias
+//   neighbour  opt.h is the same network with biases; here the text is different: numbers digit by digit, a working memory
 //   next     galactica.cpp, then its walkthrough
 #pragma once
 #include <map>
