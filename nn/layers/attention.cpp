@@ -271,7 +271,8 @@ static bool worth_sharing(const Plan& plan) {
     return multiplications >= 1.5e6;
 }
 
-static void for_each(int count, bool shared, const std::function<void(int)>& body) {
+template <class Body>
+static void for_each(int count, bool shared, const Body& body) {
     if (shared) return parallel_for(count, body);
     for (int i = 0; i < count; ++i) body(i);
 }
