@@ -42,7 +42,7 @@ static std::string strangers(const std::string& source, const std::string& progr
 
 TEST_SUITE_BEGIN("debugger");
 
-TEST_CASE("gdb shows matrices, variables and pictures as grids, and step stays inside the project") {
+TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays inside the project") {
     const std::string reason = obstacle();
     if (!reason.empty()) {
         MESSAGE("skipped: ", reason);

@@ -1,4 +1,4 @@
-# in_gdb.py: gdb prints a Matrix as a grid, a Var with what made it, an Image by channels, and step stays inside the project.
+# in_gdb.py: gdb prints a Matrix as a grid, a Var with its operation, an Image by channels; `step` stays inside the project.
 #
 #   print q          shape and numbers           call show(q)    the same from inside the program
 #   heat q           a picture                   stats q         smallest, largest, mean

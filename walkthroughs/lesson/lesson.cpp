@@ -50,18 +50,18 @@ void Lesson::step(std::string_view question, std::string_view equation, std::str
     if (waiting && steps > 0) wait_for_enter();
     ++steps;
     const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
-    std::string behind = text(equation);
-    if (!source.empty()) behind += joined({behind.empty() ? "" : "   ", faint(source)});
+    std::string right_part = text(equation);
+    if (!source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(source)});
     print({"\n", bold(joined({number, question}))});
-    if (!behind.empty()) {
+    if (!right_part.empty()) {
         const int column = std::max(31, display_width(question) + 3);
-        const bool fits = static_cast<int>(indent.size()) + column + display_width(behind) <= page_width;
-        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, behind});
+        const bool fits = static_cast<int>(indent.size()) + column + display_width(right_part) <= page_width;
+        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, right_part});
     }
     print({"\n"});
 }
 
-// The first line behind the label, those that follow below its beginning.
+// The first line after the label, the others aligned below it.
 void Lesson::labelled(std::string_view label, std::initializer_list<Part> parts) {
     const int label_width = 10;
     std::string margin = indent + faint(padded(label, label_width));
@@ -78,7 +78,7 @@ void Lesson::prose(std::initializer_list<Part> parts) {
 
 void Lesson::code(std::string_view line) { print({indent, faint(padded("code", 10)), line, "\n"}); }
 
-// Lines first ... first + count - 1 of a file, from 1; none when it is not where it was when it was compiled.
+// Lines first ... first + count - 1 of a file, counted from 1; empty when the file has moved since compilation.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
     std::vector<std::string> lines;
     std::FILE* const file = std::fopen(path.c_str(), "r");
@@ -108,7 +108,7 @@ void Lesson::lines(const std::vector<std::string>& given) {
     for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
 }
 
-// The rows stand beside the name, or below it where they would leave the page.
+// The rows are printed beside the name, or below it if they would exceed the page.
 void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
     std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
     const std::string head = bold(name) + " " + grid[0];

@@ -11,7 +11,7 @@ static Recipe recipe_of(const Pretraining& how) {
 }
 
 namespace {
-// The loss of the words that are hidden from it; none when the draws hide none.
+// The loss of the masked tokens; no value when no token is masked.
 struct HiddenWords : Objective {
     const mlm::Weights& w;
     const bert::Config& config;

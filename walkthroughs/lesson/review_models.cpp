@@ -6,7 +6,7 @@
 
 namespace reviews {
 
-// --- what is trained how ---
+// --- models and recipes ---
 
 static Recipe writing_recipe(Descent descent) {
     return {.schedule = {.peak = 3e-3f, .steps = 300, .descent = descent}, .batch = 64};
@@ -45,7 +45,7 @@ struct TextsByPeople : rlhf::Demonstrations {
 };
 }  // namespace
 
-Writer learn_to_write(Random& random, Descent descent) {
+Writer fine_tune(Random& random, Descent descent) {
     const Recipe recipe = writing_recipe(descent);
     Writer writer{.w = gpt::make_weights(model_config(), random), .losses = {}};
     TextsByPeople people;
@@ -54,7 +54,7 @@ Writer learn_to_write(Random& random, Descent descent) {
     return writer;
 }
 
-// --- 2: many answers ---
+// --- 2: sample answers ---
 
 static rlhf::Prompts prompts() {
     rlhf::Prompts all{.tokens = {}, .length = prompt_length};
@@ -73,7 +73,7 @@ Matrix log_probabilities(const gpt::Weights& w, const ppo::Episodes& episodes) {
     return rlhf::log_probabilities(w, model_config(), episodes);
 }
 
-// --- 3: a person puts them in order ---
+// --- 3: a person ranks them ---
 
 std::vector<preferences::Ranking> questions(const ppo::Episodes& episodes, int answers) {
     std::vector<preferences::Ranking> all;
@@ -107,7 +107,7 @@ static int noun_of(const std::string& prompt) {
     for (int noun = 0; noun < nouns; ++noun)
         if (ids_of("<bos> " + prompt) == prompt_of(noun)) return noun;
     require(false, "reviews: \"", prompt,
-            "\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
+            "\" is not a prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
     return 0;
 }
 
@@ -148,10 +148,11 @@ Ranked ranked_rows(const std::vector<preferences::Ranking>& rankings) {
     return {.episodes = ranked.texts, .pairs = preferences::all_pairs(ranked.group, ranked.ranks)};
 }
 
-Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs) {
+RewardModel train_reward_model(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random,
+                               int epochs) {
     const rlhf::RewardModelRecipe recipe{.epochs = epochs, .training = judging_recipe};
     const rlhf::RankedTexts ranked = ranked_texts(rankings);
-    Judge judge{.w = reward_model::from_language_model(writer, model_config()), .zero = 0, .losses = {}};
+    RewardModel judge{.w = reward_model::from_language_model(writer, model_config()), .zero = 0, .losses = {}};
     const int batch = recipe.training.batch, batches = (static_cast<int>(rankings.size()) + batch - 1) / batch;
     ShowProgress progress("learning to judge", epochs * batches);
     judge.losses = rlhf::train_reward_model(judge.w, model_config(), ranked, recipe, random, &progress);
@@ -159,11 +160,11 @@ Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::
     return judge;
 }
 
-std::vector<float> rewards_of(const Judge& judge, const ppo::Episodes& episodes) {
+std::vector<float> rewards_of(const RewardModel& judge, const ppo::Episodes& episodes) {
     return rlhf::RewardScore(judge.w, model_config(), judge.zero).of(episodes);
 }
 
-Judged judged(const Judge& judge, const std::vector<preferences::Ranking>& rankings) {
+Judged judged(const RewardModel& judge, const std::vector<preferences::Ranking>& rankings) {
     const Ranked ranked = ranked_rows(rankings);
     const std::vector<float> rewards = rewards_of(judge, ranked.episodes);
     Matrix column(static_cast<int>(rewards.size()), 1);
@@ -174,13 +175,13 @@ Judged judged(const Judge& judge, const std::vector<preferences::Ranking>& ranki
             .loss = reward_model::loss(column, ranked.pairs).loss.value()(0, 0)};
 }
 
-// --- 5: fine-tune ---
+// --- 5: PPO and DPO ---
 
 static float mean_kl(const Matrix& log_p, const Matrix& reference_log_p, const ppo::Episodes& episodes) {
     return mean(ppo::kl_of_episodes(log_p, reference_log_p, ppo::answer_mask(episodes)));
 }
 
-Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const Judge& judge, Random& random, int count) {
+Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const RewardModel& judge, Random& random, int count) {
     const ppo::Episodes texts = write(policy, count, random);
     return {.true_score = mean(true_scores(texts)),
             .reward = mean(rewards_of(judge, texts)),
@@ -188,7 +189,7 @@ Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, cons
             .sentences = static_cast<float>(share_of_sentences(texts))};
 }
 
-Pleaser please(const gpt::Weights& reference, const Judge& judge, const PpoRun& run, Random& random) {
+PpoResult train_ppo(const gpt::Weights& reference, const RewardModel& judge, const PpoRun& run, Random& random) {
     rlhf::PpoTrainer trainer(reference, model_config(), ppo_recipe(run));
     rlhf::RewardScore score(judge.w, model_config(), judge.zero);
     PpoHistory history;
@@ -213,7 +214,7 @@ dpo::Batch dpo_batch(const Comparisons& comparisons, const std::vector<int>& ord
     return rlhf::dpo_batch(comparisons, order, first, count, padding);
 }
 
-Follower follow(const gpt::Weights& reference, const Comparisons& comparisons, const DpoRun& run, Random& random) {
+DpoResult train_dpo(const gpt::Weights& reference, const Comparisons& comparisons, const DpoRun& run, Random& random) {
     rlhf::DpoTrainer trainer(reference, model_config(), dpo_recipe(run), comparisons.count());
     DpoHistory history;
     ShowProgress progress("DPO, beta " + text(run.beta).substr(0, 4), trainer.recipe.training.schedule.steps);

@@ -153,10 +153,10 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
 
 // --- training, beside PPO ---
 
-static void step_train(Lesson& lesson, const reviews::Follower& follower, int pairs) {
+static void step_train(Lesson& lesson, const reviews::DpoResult& follower, int pairs) {
     lesson.step("Does it learn from the rankings?");
     lesson.code(
-        "const Follower follower = follow(writer, comparisons_of(rankings), {}, random);   // "
+        "const DpoResult follower = follow(writer, comparisons_of(rankings), {}, random);   // "
         "walkthroughs/lesson/review_models.cpp");
     const reviews::DpoHistory& history = follower.history;
     lesson.curves({series("share of pairs in order", history.accuracy, 20), series("loss", history.loss, 20)});
@@ -213,7 +213,7 @@ struct Spoiled {
     float chosen = 0, rejected = 0, accuracy = 0, loss = 0;  // over the last steps
 };
 
-static Spoiled ended(const std::string& name, const reviews::Follower& follower, const reviews::Measured& measured) {
+static Spoiled ended(const std::string& name, const reviews::DpoResult& follower, const reviews::Measured& measured) {
     const reviews::DpoHistory& history = follower.history;
     return {.name = name,
             .measured = measured,
@@ -247,15 +247,16 @@ static std::vector<Ranking> rankings_of_file(const std::string& path) {
 }
 
 // The same training once as it was, once too fast, and once with a loose leash besides.
-static std::vector<Spoiled> spoil(const reviews::Writer& writer, const reviews::Judge& judge, const reviews::Comparisons& comparisons,
+static std::vector<Spoiled> spoil(const reviews::Writer& writer, const reviews::RewardModel& judge,
+                                  const reviews::Comparisons& comparisons,
                                   const reviews::DpoRun& settings, const Spoiled& as_above, Random& random) {
     reviews::DpoRun faster = settings;
     faster.learning_rate *= 4;
     reviews::DpoRun looser = faster;
     looser.beta /= 5;
-    const reviews::Follower hasty = reviews::follow(writer.w, comparisons, faster, random);
+    const reviews::DpoResult hasty = reviews::train_dpo(writer.w, comparisons, faster, random);
     const Spoiled of_hasty = ended("4 times the rate", hasty, reviews::measure(hasty.w, writer.w, judge, random));
-    const reviews::Follower loose = reviews::follow(writer.w, comparisons, looser, random);
+    const reviews::DpoResult loose = reviews::train_dpo(writer.w, comparisons, looser, random);
     const Spoiled of_loose = ended("and a fifth of beta", loose, reviews::measure(loose.w, writer.w, judge, random));
     return {as_above, of_hasty, of_loose};
 }
@@ -288,15 +289,15 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     std::vector<Spoiled> runs;
     for (int k = 0; k < choices.seeds; ++k) {
         Random random(seed + k);
-        const reviews::Writer writer = reviews::learn_to_write(random, Descent::linear);
+        const reviews::Writer writer = reviews::fine_tune(random, Descent::linear);
         const ppo::Episodes texts = reviews::write(writer.w, 1600, random, 4);
         const std::vector<Ranking> rankings = own ? of_file : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
         const reviews::Comparisons comparisons = reviews::comparisons_of(rankings);
         if (k == 0) from_log_2 = step_pair(lesson, writer.w, comparisons, choices);
-        const reviews::Follower follower = reviews::follow(writer.w, comparisons, settings, random);
+        const reviews::DpoResult follower = reviews::train_dpo(writer.w, comparisons, settings, random);
         if (k == 0) step_train(lesson, follower, comparisons.count());
-        const reviews::Judge judge = reviews::learn_to_judge(writer.w, rankings, random);
-        const reviews::Pleaser pleaser = reviews::please(writer.w, judge, {.beta = 0.2f}, random);
+        const reviews::RewardModel judge = reviews::train_reward_model(writer.w, rankings, random);
+        const reviews::PpoResult pleaser = reviews::train_ppo(writer.w, judge, {.beta = 0.2f}, random);
         all.push_back({.before = reviews::measure(writer.w, writer.w, judge, random),
                        .ppo = reviews::measure(pleaser.w.trunk, writer.w, judge, random),
                        .dpo = reviews::measure(follower.w, writer.w, judge, random),

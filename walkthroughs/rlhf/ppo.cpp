@@ -44,7 +44,7 @@ static Series series(const std::string& name, const std::vector<float>& y, int s
 
 static void step_writing(Lesson& lesson, const reviews::Writer& writer, Random& random) {
     lesson.step("Recipe 1: what do people write?", "loss = mean of -log pi(next word)");
-    lesson.code("const Writer writer = learn_to_write(random);   // walkthroughs/lesson/review_models.cpp");
+    lesson.code("const Writer writer = fine_tune(random);   // walkthroughs/lesson/review_models.cpp");
     const ppo::Episodes human = reviews::human_texts(8, random);
     std::vector<std::vector<std::string>> rows{{"prompt", "answer by people", "true score"}};
     for (int b = 0; b < 5; ++b) {
@@ -97,10 +97,10 @@ static Matrix where_answers_stand(const std::vector<float>& scores, const std::v
     return counts;
 }
 
-static void step_judging(Lesson& lesson, const reviews::Judge& judge, const ppo::Episodes& texts,
+static void step_judging(Lesson& lesson, const reviews::RewardModel& judge, const ppo::Episodes& texts,
                          const std::vector<Ranking>& test) {
     lesson.step("Recipe 4: a number that agrees", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
-    lesson.code("const Judge judge = learn_to_judge(writer, rankings, random);");
+    lesson.code("const RewardModel judge = train_reward_model(writer, rankings, random);");
     const std::vector<float> scores = reviews::true_scores(texts), rewards = reviews::rewards_of(judge, texts);
     lesson.heat("answers: true score from left (-3) to right (3), reward from below to above",
                 where_answers_stand(scores, rewards));
@@ -119,10 +119,11 @@ static void step_judging(Lesson& lesson, const reviews::Judge& judge, const ppo:
 static std::string cell(float number, bool shown = true) { return shown ? fixed(number, 3) : ""; }
 
 // One row a token of the longest answer that is a sentence.
-static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::Judge& judge, float beta, Random& random) {
+static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& judge, float beta,
+                        Random& random) {
     lesson.step("Recipe 5: what does one token earn?", "A_t = delta_t + gamma lambda A_t+1, delta_t = r_t + gamma V_t+1 - V_t",
                 "GAE Eq. 16");
-    const reviews::Pleaser pupil = reviews::please(reference, judge, {.beta = beta, .iterations = 8}, random);
+    const reviews::PpoResult pupil = reviews::train_ppo(reference, judge, {.beta = beta, .iterations = 8}, random);
     const ppo::Episodes episodes = reviews::write(pupil.w.trunk, 64, random);
     const ppo::Config config{.kl_coefficient = beta, .adaptive = false};
     const ppo::PolicySteps policy = ppo::forward(episodes, pupil.w, reviews::model_config());
@@ -159,9 +160,9 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
     lesson.predict("the column KL in the very first round, when policy and reference are the same model.");
 }
 
-static void step_curves(Lesson& lesson, const reviews::Pleaser& pleaser, float beta, bool own) {
+static void step_curves(Lesson& lesson, const reviews::PpoResult& pleaser, float beta, bool own) {
     lesson.step("Recipe 5: fine-tune and profit", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
-    lesson.code("const Pleaser pleaser = please(writer, judge, {.beta = " + fixed(beta, 1) + "}, random);");
+    lesson.code("const PpoResult pleaser = train_ppo(writer, judge, {.beta = " + fixed(beta, 1) + "}, random);");
     const reviews::PpoHistory& history = pleaser.history;
     const Series reward = series("reward by the judge", history.reward, 5);
     if (own)
@@ -191,14 +192,14 @@ static bool has_collapsed(const reviews::Measured& measured) { return measured.t
 // What is measured of one seed.
 struct Whole {
     reviews::Writer writer;
-    reviews::Judge judge;
-    reviews::Pleaser with_price, without_price;
+    reviews::RewardModel judge;
+    reviews::PpoResult with_price, without_price;
     reviews::Measured before, with, without;
 };
 
 static void step_hacking(Lesson& lesson, const Whole& whole, int seed, Random& random) {
     lesson.step("And without the price?", "beta = 0");
-    lesson.code("const Pleaser hacker = please(writer, judge, {.beta = 0}, random);");
+    lesson.code("const PpoResult hacker = train_ppo(writer, judge, {.beta = 0}, random);");
     lesson.curves({series("true score", whole.without_price.history.true_score, 5),
                    series("reward by the judge", whole.without_price.history.reward, 5)});
     const ppo::Episodes texts = reviews::write(whole.without_price.w.trunk, 4, random);
@@ -254,7 +255,7 @@ static void step_table(Lesson& lesson, const std::vector<Whole>& all, const Choi
 static Whole carry_out(Lesson& lesson, const Choices& choices, int seed, bool first) {
     const bool own = !choices.rankings.empty();
     Random random(seed), aside(seed + 1000);
-    Whole whole{.writer = reviews::learn_to_write(random),
+    Whole whole{.writer = reviews::fine_tune(random),
                 .judge = {},
                 .with_price = {},
                 .without_price = {},
@@ -271,14 +272,14 @@ static Whole carry_out(Lesson& lesson, const Choices& choices, int seed, bool fi
 
     const long held = static_cast<long>(rankings.size()) / 5;  // these test the judge
     const std::vector<Ranking> test(rankings.begin(), rankings.begin() + held), train(rankings.begin() + held, rankings.end());
-    whole.judge = reviews::learn_to_judge(reference, train, random);
+    whole.judge = reviews::train_reward_model(reference, train, random);
     if (first) step_judging(lesson, whole.judge, texts, test);
 
     const float beta = static_cast<float>(choices.beta);
     if (first) step_tokens(lesson, reference, whole.judge, beta, aside);
-    whole.with_price = reviews::please(reference, whole.judge, {.beta = beta, .iterations = choices.iterations}, random);
+    whole.with_price = reviews::train_ppo(reference, whole.judge, {.beta = beta, .iterations = choices.iterations}, random);
     if (first) step_curves(lesson, whole.with_price, beta, own);
-    whole.without_price = reviews::please(reference, whole.judge, {.beta = 0, .iterations = choices.iterations}, random);
+    whole.without_price = reviews::train_ppo(reference, whole.judge, {.beta = 0, .iterations = choices.iterations}, random);
     whole.before = reviews::measure(reference, reference, whole.judge, random);
     whole.with = reviews::measure(whole.with_price.w.trunk, reference, whole.judge, random);
     whole.without = reviews::measure(whole.without_price.w.trunk, reference, whole.judge, random);

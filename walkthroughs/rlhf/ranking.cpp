@@ -146,9 +146,10 @@ static double step_loss(Lesson& lesson, const gpt::Weights& writer, const std::v
     return std::abs(first - std::log(2.0));
 }
 
-static void step_learn(Lesson& lesson, const reviews::Judge& judge, std::size_t count) {
+static void step_learn(Lesson& lesson, const reviews::RewardModel& judge, std::size_t count) {
     lesson.step("Does it learn?");
-    lesson.code("const Judge judge = learn_to_judge(writer, rankings, random);   // walkthroughs/lesson/review_models.cpp");
+    lesson.code("const RewardModel judge = train_reward_model(writer, rankings, random);   // "
+                "walkthroughs/lesson/review_models.cpp");
     Series loss{.name = "loss of the epochs", .x = {0}, .y = {std::log(2.0f)}};
     for (std::size_t epoch = 0; epoch < judge.losses.size(); ++epoch) {
         loss.x.push_back(static_cast<float>(epoch + 1));
@@ -177,7 +178,7 @@ static void step_held_out(Lesson& lesson, const std::vector<reviews::Judged>& al
 }
 
 // Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean of the nouns; or the true scores.
-static Matrix phrase_table(const reviews::Judge* judge) {
+static Matrix phrase_table(const reviews::RewardModel* judge) {
     const int first_adjective = 12;
     Matrix scores(8, 3);
     for (int a = 0; a < 8; ++a) {
@@ -193,7 +194,7 @@ static Matrix phrase_table(const reviews::Judge* judge) {
     return scores;
 }
 
-static void step_phrases(Lesson& lesson, const reviews::Judge& judge, bool own) {
+static void step_phrases(Lesson& lesson, const reviews::RewardModel& judge, bool own) {
     lesson.step("What has it understood?", "reward of \"was [very|not] ADJECTIVE .\"");
     const Matrix rewards = phrase_table(&judge), scores = phrase_table(nullptr);
     std::vector<std::vector<std::string>> rows{{"adjective", "reward", "after very", "after not"}};
@@ -305,7 +306,7 @@ static void learn_from_own(Lesson& lesson, const gpt::Weights& writer, const std
         return;
     }
     const double from_log_2 = step_loss(lesson, writer, train);
-    const reviews::Judge judge = reviews::learn_to_judge(writer, train, random);
+    const reviews::RewardModel judge = reviews::train_reward_model(writer, train, random);
     step_learn(lesson, judge, train.size());
     lesson.say("With the rankings it learned from it agrees in ", percent(reviews::judged(judge, train).agreement),
                " of the comparisons.");
@@ -326,7 +327,7 @@ struct Beginning {
 };
 
 static Beginning begin_with(Random& random, const Choices& choices) {
-    Beginning beginning{.writer = reviews::learn_to_write(random), .questions = {}};
+    Beginning beginning{.writer = reviews::fine_tune(random), .questions = {}};
     const ppo::Episodes texts = reviews::write(beginning.writer.w, choices.prompts * choices.answers, random, choices.answers);
     beginning.questions = reviews::questions(texts, choices.answers);
     return beginning;
@@ -361,7 +362,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
             step_plackett_luce(lesson);
             from_log_2 = step_loss(lesson, beginning.writer.w, some(train, 0, 16));
         }
-        const reviews::Judge judge = reviews::learn_to_judge(beginning.writer.w, train, random);
+        const reviews::RewardModel judge = reviews::train_reward_model(beginning.writer.w, train, random);
         judged.push_back(reviews::judged(judge, test));
         if (k == 0) {
             step_learn(lesson, judge, train.size());

@@ -117,7 +117,7 @@ TEST_CASE("prose, pictures, tables and curves stand under the question") {
                                   "         nothing (0, 0)\n"
                                   "         a picture\n"
                                   "         @@@@\n"
-                                  "         m  (1, 2)  min 0.0000  max 1.0000  mean 0.5000  deviation 0.5000\n"
+                                  "         m  (1, 2)  min 0.0000  max 1.0000  mean 0.5000  stddev 0.5000\n"
                                   "           @@\n"
                                   "         a\n"
                                   "         -\n"

@@ -25,7 +25,7 @@ TEST_CASE("rankings become rows, and comparisons between rows of the same rankin
                       "reviews: \"a\" is none of the 20 words of this language");
     CHECK_THROWS_WITH(
         reviews::ranked_rows({{.prompt = "the good", .answers = {"was bad ."}, .ranks = {1}}}),
-        "reviews: \"the good\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
+        "reviews: \"the good\" is not a prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
 }
 
 TEST_CASE("texts become questions, K answers each, and a person without noise orders them by score") {
@@ -58,20 +58,20 @@ TEST_CASE("a batch of DPO holds chosen rows first, and labels the words of the a
 
 TEST_CASE("the whole recipe in small: a writer, a judge that agrees, a policy that pleases it; same seed, same numbers" * only_when_optimised) {
     Random random(1);
-    const reviews::Writer writer = reviews::learn_to_write(random);
+    const reviews::Writer writer = reviews::fine_tune(random);
     CHECK(writer.losses.front() == Approx(std::log(20.0)).epsilon(0.05));  // no idea: ln of 20 words
     CHECK(writer.losses.back() < 1.25);                                    // the entropy of a word is 1.136
     const ppo::Episodes texts = reviews::write(writer.w, 320, random, 4);
     CHECK(reviews::share_of_sentences(texts) > 0.9);
     const std::vector<Ranking> rankings = reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
-    const reviews::Judge judge = reviews::learn_to_judge(writer.w, rankings, random);
+    const reviews::RewardModel judge = reviews::train_reward_model(writer.w, rankings, random);
     CHECK(std::abs(reviews::mean(reviews::rewards_of(judge, texts))) <
           1e-4);  // zero is where the mean of what it learned from is
     CHECK(reviews::judged(judge, rankings).agreement > 0.65);
     Random first(2), second(2);
     const reviews::PpoRun run{.iterations = 15};
-    const reviews::Pleaser pleaser = reviews::please(writer.w, judge, run, first),
-                           again = reviews::please(writer.w, judge, run, second);
+    const reviews::PpoResult pleaser = reviews::train_ppo(writer.w, judge, run, first),
+                           again = reviews::train_ppo(writer.w, judge, run, second);
     CHECK(pleaser.history.first_ratio_error < 1e-5);
     CHECK(pleaser.history.reward.back() > pleaser.history.reward.front() + 0.2);
     CHECK(pleaser.history.reward == again.history.reward);
