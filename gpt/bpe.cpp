@@ -212,6 +212,19 @@ struct MergeLine {
     int number;  // line number, from 1
 };
 
+// "left right" as bytes.   throws  std::invalid_argument "place: ..."
+static MergeLine parse_merge(std::string_view line, int number, const std::string& place) {
+    const std::vector<std::string> sides = split(line, ' ');
+    const bool two_sides = sides.size() == 2 && !sides[0].empty() && !sides[1].empty();
+    require(two_sides, place, ": a merge is two tokens with one space between them");
+    for (const std::string& side : sides)
+        for (const char32_t symbol : decode_utf8(side))
+            require(byte_of(symbol) >= 0, place, ": the character ", encode_utf8(symbol), " stands for no byte");
+    return {bytes_of(sides[0]), bytes_of(sides[1]), number};
+}
+
+static std::string place_of_line(std::string_view source, int number) { return joined({source, ": line ", number}); }
+
 static std::vector<MergeLine> parse_merges(std::string_view file_content, std::string_view source) {
     std::vector<MergeLine> merges;
     std::vector<std::string> lines = split_lines(without_byte_order_mark(file_content));
@@ -219,14 +232,7 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
     for (std::size_t i = 0; i < lines.size(); ++i) {
         const int number = static_cast<int>(i) + 1;
         if (i == 0 && lines[i].starts_with("#version")) continue;
-        const std::vector<std::string> sides = split(lines[i], ' ');
-        const bool two_sides = sides.size() == 2 && !sides[0].empty() && !sides[1].empty();
-        require(two_sides, source, ": line ", number, ": a merge is two tokens with one space between them");
-        for (const std::string& side : sides)
-            for (const char32_t symbol : decode_utf8(side))
-                require(byte_of(symbol) >= 0, source, ": line ", number, ": the character ", encode_utf8(symbol),
-                        " stands for no byte");
-        merges.push_back({bytes_of(sides[0]), bytes_of(sides[1]), number});
+        merges.push_back(parse_merge(lines[i], number, place_of_line(source, number)));
     }
     return merges;
 }
@@ -302,10 +308,10 @@ static std::vector<std::string> parse_names(std::string_view vocab_json, std::st
     return names;
 }
 
-Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_source, std::string_view merges_txt,
-                           std::string_view merges_source) {
-    const std::vector<std::string> names = parse_names(vocab_json, vocab_source);
-    const std::vector<MergeLine> lines = parse_merges(merges_txt, merges_source);
+// The vocabulary of these names, by id, and merges. What no merge makes must be one of `specials` (by id).
+static Vocabulary vocabulary_of(const std::vector<std::string>& names, std::string_view vocab_source,
+                                const std::vector<MergeLine>& lines, std::string_view merges_source,
+                                const std::vector<bool>& may_be_special) {
     check_order(lines, merges_source);
     std::unordered_map<std::string, int> id_of_name;
     for (const std::string& name : names) id_of_name.emplace(name, static_cast<int>(id_of_name.size()));
@@ -329,7 +335,7 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
     std::vector<int> specials;
     for (int id = 0; id < static_cast<int>(names.size()); ++id) {
         if (is_made[id]) continue;
-        require(is_special_name(names[id]), vocab_source, ": no merge of ", merges_source, " makes ", json_string(names[id]));
+        require(may_be_special[id], vocab_source, ": no merge of ", merges_source, " makes ", json_string(names[id]));
         require(ids.emplace(names[id], id).second, vocab_source, ": ", json_string(names[id]), " is also made of merges");
         specials.push_back(id);
     }
@@ -337,6 +343,110 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
     for (const int id : specials) add_special(vocabulary, id);
     return vocabulary;
 }
+
+Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_source, std::string_view merges_txt,
+                           std::string_view merges_source) {
+    const std::vector<std::string> names = parse_names(vocab_json, vocab_source);
+    std::vector<bool> may_be_special;
+    for (const std::string& name : names) may_be_special.push_back(is_special_name(name));
+    return vocabulary_of(names, vocab_source, parse_merges(merges_txt, merges_source), merges_source, may_be_special);
+}
+
+// ---- tokenizer.json -----------------------------------------------------------------------------------------------------------
+
+// The member's value, or nullptr where it is missing or null.
+static const Json* member_of(const Json& object, std::string_view name) {
+    const Json* const value = object.find(name);
+    return value == nullptr || value->kind == Json::Kind::null ? nullptr : value;
+}
+
+// Whether the member is true, or, where it is missing, what the library takes then.
+static bool is_true(const Json& object, std::string_view name, bool otherwise) {
+    const Json* const value = member_of(object, name);
+    return value == nullptr ? otherwise : value->as_boolean();
+}
+
+static std::string type_of(const Json* part) {
+    const Json* const type = part == nullptr ? nullptr : member_of(*part, "type");
+    return type == nullptr ? "none" : type->as_string();
+}
+
+// Everything about a tokenizer that changes ids and is not done here.
+static void require_plain_bytes(const Json& tokenizer, std::string_view source) {
+    const std::string cure = "; only a byte-level BPE that cuts a text as GPT-2 does is read here, give ids instead of words";
+    const Json& model = tokenizer.at("model");
+    const Json* const cut = member_of(tokenizer, "pre_tokenizer");
+    require(type_of(&model) == "BPE", source, ": its model is ", brief_string(type_of(&model)), ", not BPE", cure);
+    require(type_of(member_of(tokenizer, "normalizer")) == "none", source, ": it has a normalizer", cure);
+    require(type_of(cut) == "ByteLevel", source, ": its pre-tokenizer is ", brief_string(type_of(cut)), ", not ByteLevel", cure);
+    require(!is_true(*cut, "add_prefix_space", true), source, ": it puts a space before a text", cure);
+    require(is_true(*cut, "use_regex", true), source, ": its pre-tokenizer does not cut into words", cure);
+    const std::string around = type_of(member_of(tokenizer, "post_processor"));
+    require(around == "none" || around == "ByteLevel", source, ": it puts tokens around a text (", brief_string(around), ")",
+            cure);
+    for (const char* const rule : {"byte_fallback", "ignore_merges"})
+        require(!is_true(model, rule, false), source, ": ", rule, " is true", cure);
+    for (const char* const rule : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+        const Json* const words = member_of(model, rule);
+        require(words == nullptr || words->as_string().empty(), source, ": it has a ", rule, cure);
+    }
+}
+
+// The names by id, of the model's own tokens and of the added ones, which may be among them.
+struct TokenizerNames {
+    std::vector<std::string> names;
+    std::vector<bool> is_added;
+};
+
+static void set_name(TokenizerNames& all, const std::string& name, const Json& number, bool is_added, std::string_view source) {
+    const int id = number.as_int();
+    const bool in_range = id >= 0 && id < static_cast<int>(all.names.size());
+    require(in_range && !name.empty(), source, ": the number ", id, " of ", json_string(name), " is not one of 0 ... ",
+            static_cast<int>(all.names.size()) - 1);
+    require(all.names[id].empty() || all.names[id] == name, source, ": the number ", id, " is given to ",
+            json_string(all.names[id]), " and to ", json_string(name));
+    all.names[id] = name;
+    all.is_added[id] = is_added;
+}
+
+static TokenizerNames names_of_tokenizer(const Json& tokenizer, std::string_view source) {
+    const Json& own = tokenizer.at("model").at("vocab");
+    const Json* const added = member_of(tokenizer, "added_tokens");
+    std::size_t count = own.as_object().size();
+    if (added != nullptr)
+        for (const Json& token : added->as_array()) count += own.find(token.at("content").as_string()) == nullptr;
+    TokenizerNames all{.names = std::vector<std::string>(count), .is_added = std::vector<bool>(count, false)};
+    for (const JsonMember& token : own.as_object()) set_name(all, token.name, token.value, false, source);
+    if (added != nullptr)
+        for (const Json& token : added->as_array()) set_name(all, token.at("content").as_string(), token.at("id"), true, source);
+    for (std::size_t id = 0; id < count; ++id) require(!all.names[id].empty(), source, ": no token has the number ", id);
+    return all;
+}
+
+// "left right", or ["left", "right"] as later versions of the library write it.
+static std::vector<MergeLine> merges_of_tokenizer(const Json& tokenizer, std::string_view source) {
+    std::vector<MergeLine> merges;
+    for (const Json& merge : tokenizer.at("model").at("merges").as_array()) {
+        std::string line;
+        if (merge.kind == Json::Kind::array)
+            for (const Json& side : merge.as_array()) line += (line.empty() ? "" : " ") + side.as_string();
+        else
+            line = merge.as_string();
+        merges.push_back(parse_merge(line, merge.line, place_of_line(source, merge.line)));
+    }
+    return merges;
+}
+
+Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view source) {
+    const Json tokenizer = parse_json(tokenizer_json, source);
+    require_plain_bytes(tokenizer, source);
+    const TokenizerNames all = names_of_tokenizer(tokenizer, source);
+    return vocabulary_of(all.names, source, merges_of_tokenizer(tokenizer, source), source, all.is_added);
+}
+
+Vocabulary load_tokenizer(const std::string& path) { return read_tokenizer(read_text_file(path, largest_file), path); }
+
+// ---- both files ---------------------------------------------------------------------------------------------------------------
 
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {
     return read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path,

@@ -91,6 +91,14 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
                            std::string_view merges_source);
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path);
 
+// The one file of the `tokenizers` library, tokenizer.json, where it holds a byte-level BPE that cuts a text as GPT-2 does: a
+// model of type BPE, the pre-tokenizer ByteLevel, no normalizer, nothing put around the text. Its added tokens are the special
+// ones, whatever they are called.
+//   throws  std::invalid_argument "source: ..." for any other kind of tokenizer, which says what it has instead: the ids of a
+//           text would be almost right
+Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view source);
+Vocabulary load_tokenizer(const std::string& path);
+
 // Writes both files.
 //   throws  std::invalid_argument when two tokens have the same bytes: vocab.json holds one id per name
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& vocab_json_path, const std::string& merges_txt_path);

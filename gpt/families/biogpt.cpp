@@ -3,92 +3,111 @@
 #include <cmath>
 
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
-#include "nn/layers/names.h"
 #include "nn/training/loss.h"
 
 namespace biogpt {
 
 // --- the model ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.positions > 0,
-            "biogpt: ", config.vocabulary, " tokens, width ", config.width, ", depth ", config.depth, ", inner width ",
-            config.mlp_width, ", ", config.positions, " positions: sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "biogpt: ", config.heads, " heads must divide a width of ",
-            config.width);
-    require(config.position_offset > 0, "biogpt: a position offset of ", config.position_offset,
-            ": padding reads the row before that of the first token, so there must be one");
-    require_eps("biogpt", config.eps);
+static const opt::Names names{.prefix = "biogpt.", .last_norm = "layer_norm"};
+
+// OPT's decoder with what the paper decides otherwise. Positions are not scaled, so the factor decides how much a word weighs
+// beside its position.
+static opt::Config decoder(const Config& config) {
+    return {.vocabulary = config.vocabulary,
+            .width = config.width,
+            .depth = config.depth,
+            .heads = config.heads,
+            .mlp_width = config.mlp_width,
+            .positions = config.positions,
+            .position_offset = config.position_offset,
+            .word_factor = config.scale_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f,
+            .activation = config.activation,
+            .eps = config.eps,
+            .name = "biogpt"};
 }
 
-// Everything between ids and the last norm. Positions are not scaled, so the factor decides how much a word weighs
-// beside its place.
-static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
-                  const Weights& w, const Config& config) {
-    check(config);
-    require_depth("biogpt", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
-    const float factor = config.scale_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f;
-    Steps steps;
-    steps.positions = embed(w.positions, rows);                                   // (B*T, E)
-    steps.embeddings = add(scale(embed(w.words, ids), factor), steps.positions);  // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);         // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);          // (B*T, E)
-    return steps;
-}
-
-Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_texts("biogpt", batch);
-    require(batch.length <= config.positions, "biogpt: a text of ", batch.length, " tokens, but there are ", config.positions,
-            " positions");
-    const std::vector<BlockContext> contexts{{.self = attending(batch, true)}};
-    Steps steps = read(batch.ids, position_rows(batch, config.position_offset), contexts, w, config);
-    steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
-    return steps;
-}
-
-Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.words); }
-
-Var loss(const Steps& steps, const TokenBatch& batch) { return loss(steps, next_tokens(batch)); }
-Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
+Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) { return opt::forward(batch, w, decoder(config)); }
 
 // --- one token after the other ---
 
 Memory make_memory(const Config& config, int sequences, int capacity) {
-    return ::make_memory(config.depth, sequences, capacity, config.width);
+    return opt::make_memory(decoder(config), sequences, capacity);
 }
 
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
-    require(memory.seen.length + next.length <= config.positions, "biogpt: ", memory.seen.length, " tokens were read, ",
-            next.length, " more exceed ", config.positions, " positions");
-    const Reading reading = read_next(memory, next, "biogpt");
-    return read(next.ids, position_rows(memory.seen, config.position_offset, next.length), reading.contexts, w, config);
+    return opt::read_on(next, w, decoder(config), memory);
+}
+
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return opt::logits_of(hidden, w); }
+
+// --- fine-tuning ---
+
+Weights add_virtual_tokens(const Weights& w, Config& config, int count, Random& random, const Init& init) {
+    require(count > 0, "biogpt: ", count, " virtual tokens, at least one is needed");
+    const Var fresh = make_embedding(random, count, config.width, init);  // (count, E)
+    Weights larger = w;
+    larger.words = parameter(concat_rows({w.words, fresh}).value());  // (V + count, E)
+    config.vocabulary += count;
+    return larger;
+}
+
+std::vector<int> with_soft_prompt(const std::vector<int>& source, int count, const Config& config) {
+    std::vector<int> prompt = source;
+    for (int k = config.vocabulary - count; k < config.vocabulary; ++k) prompt.push_back(k);
+    return prompt;
+}
+
+Examples make_examples(const std::vector<std::vector<int>>& prompts, const std::vector<std::vector<int>>& answers) {
+    require(prompts.size() == answers.size(), "biogpt: ", prompts.size(), " prompts, but ", answers.size(), " answers");
+    std::vector<std::vector<int>> texts = prompts;
+    for (std::size_t b = 0; b < texts.size(); ++b) texts[b].insert(texts[b].end(), answers[b].begin(), answers[b].end());
+    Examples examples{.batch = make_batch(texts, 0, Side::left), .labels = {}};
+    examples.labels = next_tokens(examples.batch);
+    const int T = examples.batch.length;
+    for (int b = 0; b < examples.batch.sequences; ++b) {
+        const int first = T - static_cast<int>(answers[b].size());  // column of the first token of the answer
+        for (int t = 0; t < first - 1; ++t) examples.labels[b * T + t] = ignored_label;
+    }
+    return examples;
 }
 
 // --- weights ---
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
-    check(config);
-    const BlockShape shape{.width = config.width, .mlp_width = config.mlp_width};
-    Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, init);
-    w.positions = make_embedding(random, config.positions + config.position_offset, config.width, init);
-    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
-    w.norm = make_layer_norm(config.width);
-    return w;
+    return opt::make_weights(decoder(config), random, init);
 }
 
-Parameters parameters(const Weights& w, const Config& config) {
-    const long V = config.vocabulary, E = config.width, P = config.positions + config.position_offset;
-    Parameters table;
-    table.push_back({"biogpt.embed_tokens.weight", {V, E}, Stored::as_it_is, {w.words}});
-    table.push_back({"biogpt.embed_positions.weight", {P, E}, Stored::as_it_is, {w.positions}});
-    add_parameters(table, "biogpt.layers.", w.blocks, opt_names);
-    add_parameters(table, "biogpt.layer_norm", w.norm);
-    return table;
+Parameters parameters(const Weights& w, const Config& config) { return opt::parameters(w, decoder(config), names); }
+
+LoadRules load_rules() {
+    return {.optional_prefixes = {"biogpt."}, .other_names = {{"biogpt.embed_tokens.weight", "output_projection.weight"}}};
 }
 
-LoadRules load_rules() { return {.other_names = {{"biogpt.embed_tokens.weight", "output_projection.weight"}}}; }
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const opt::Config found = opt::config_of(checkpoint, told, names, decoder({}));
+    require(found.biases && found.affine_norms, checkpoint.path,
+            ": a BioGPT has biases and norms with gains, this file does not");
+    const ModelConfig further(checkpoint, told);
+    const Setting scaled{"whether words are multiplied by sqrt(E)", {"scale_embedding"}};
+    return {.vocabulary = found.vocabulary,
+            .width = found.width,
+            .depth = found.depth,
+            .heads = found.heads,
+            .mlp_width = found.mlp_width,
+            .positions = found.positions,
+            .scale_embedding = further.words(scaled, "true") == "true",
+            .activation = activation_of_name(further.words(settings::activation, "gelu"))};
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    return {{"format", "pt"},
+            {"model_type", "biogpt"},
+            {"num_attention_heads", std::to_string(config.heads)},
+            {"scale_embedding", config.scale_embedding ? "true" : "false"},
+            {"hidden_act", name_of_activation(config.activation)}};
+}
 
 }  // namespace biogpt

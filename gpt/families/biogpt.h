@@ -7,14 +7,15 @@
 //   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
 //            P positions
 //   differs  a batch is stacked rows; no dropout
-//   against  gpt/gpt.h: words times sqrt(E), the exact GELU, two unused rows before the table of positions
-//   neighbour  galactica.h reads all of science, this one biomedical abstracts alone; the network is that of gpt.h
+//   against  gpt/families/opt.h, the decoder: words times sqrt(E), the exact GELU instead of ReLU
+//   neighbour  galactica.h reads all of science, this one biomedical abstracts alone; the network of both is that of opt.h
 //   next     biogpt.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
-#include "nn/data/parameters.h"
-#include "nn/text/memory.h"
+#include "gpt/families/opt.h"
 
 namespace biogpt {
 
@@ -32,12 +33,8 @@ struct Config {
     float eps = 1e-5f;  // of every LayerNorm; the published configuration says 1e-12, but the code never uses that
 };
 
-struct Weights {
-    Var words;                  // (V, E)  the output matrix too
-    Var positions;              // (P + offset, E)
-    std::vector<Block> blocks;  // L of them
-    Norm norm;                  // after the last block
-};
+using opt::Steps;
+using opt::Weights;
 
 // Fresh weights: normal, standard deviation 0.02, biases 0.
 //   throws  std::invalid_argument for a config that does not fit together
@@ -46,30 +43,49 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the published checkpoints: "biogpt.layers.0.self_attn.q_proj.weight".
 Parameters parameters(const Weights& w, const Config& config);
 
-// What published files hold besides: the table of words a second time, as output matrix.
+// What published files do otherwise: hold the table of words a second time, as output matrix, or leave "biogpt." out of the
+// names.
 LoadRules load_rules();
 
-struct Steps {
-    Var positions;       // (B*T, E)  row position + offset of the table; padding reads row offset - 1
-    Var embeddings;      // (B*T, E)  sqrt(E) * words + positions
-    StackSteps decoder;  // L blocks, pre-norm
-    Var hidden;          // (B*T, E)  LayerNorm of the last block
-    Var logits;          // (B*T, V)  row t predicts token t+1; absent after read_on()
-};
+// The configuration of a checkpoint: sizes from its tensors; heads, activation (published code takes the exact GELU where a
+// configuration does not say) and the factor on words from where nn/layers/model_config.h looks for them. Its eps is not asked
+// for.
+//   told     what the caller knows: {{"num_attention_heads", "16"}}
+//   throws   std::invalid_argument with the path when it is no BioGPT, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // The whole model.   throws std::invalid_argument when the batch does not fit together, or an id is not a token
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config);
 
-// Mean cross-entropy, (1, 1): over all rows that have a next token, or over the rows whose label is not ignored_label
-// (fine-tuning: only the target sentence has labels).
-//   labels  (B*T)  the token to be predicted at each row, as next_tokens() gives them
-Var loss(const Steps& steps, const TokenBatch& batch);
-Var loss(const Steps& steps, const std::vector<int>& labels);
+using opt::loss;  // mean cross-entropy; in fine-tuning only the target sentence has labels
 
 // --- one token after the other: generate() and beam_search() of nn/text/memory.h ---
 
 Memory make_memory(const Config& config, int sequences, int capacity);
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
+
+// --- fine-tuning: source, soft prompt, target ---
+
+// The model with `count` virtual tokens more: ids V ... V + count - 1, which stand for no text and are only trained. `config` has
+// the larger vocabulary afterwards. The word table is a copy with more rows, everything else is shared.
+Weights add_virtual_tokens(const Weights& w, Config& config, int count, Random& random,
+                           const Init& init = {.draw = Draw::normal});
+
+// The source followed by the last `count` tokens of the vocabulary, the virtual ones: what an answer is written to.
+std::vector<int> with_soft_prompt(const std::vector<int>& source, int count, const Config& config);
+
+// Prompts with their answers as one batch, padded on the left; labels only for the answers, the loss covers nothing else.
+struct Examples {
+    TokenBatch batch;
+    std::vector<int> labels;  // (B*T)
+};
+//   Example: prompts {5 6}, {7}, answers {1 2}, {3 2}
+//            ids  5 6 1 2   _ 7 3 2      labels  - 1 2 -   - 3 2 -      (- ignored)
+//   throws   std::invalid_argument unless there are as many answers as prompts
+Examples make_examples(const std::vector<std::vector<int>>& prompts, const std::vector<std::vector<int>>& answers);
 
 }  // namespace biogpt

@@ -27,7 +27,7 @@ Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
     Matrix bias(H * queries, keys);  // (H n, m)
     for (int h = 0; h < H; ++h) {
         for (int query = 0; query < queries; ++query) {
-            const int i = keys - queries + query;  // its place among the keys
+            const int i = keys - queries + query;  // its position among the keys
             for (int j = 0; j <= i; ++j) bias(h * queries + query, j) = -slopes[h] * static_cast<float>(i - j);
         }
     }
@@ -36,10 +36,20 @@ Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0, "bloom: ", config.vocabulary, " tokens, width ",
+            config.width, ", depth ", config.depth, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "bloom: ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require_eps("bloom", config.eps);
+}
+
 // Everything between ids and logits. A position enters in one place only: the distances are a bias on the scores of every block.
 // Padding is a few columns at one end, so it changes no distance between tokens.
 static Steps read(const std::vector<int>& ids, int queries, int keys, std::vector<BlockContext> contexts, const Weights& w,
                   const Config& config) {
+    check(config);
+    require_depth("bloom", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
     const Var distances(alibi_bias(alibi_slopes(config.heads), queries, keys));  // (H T, T so far), a constant
     for (BlockContext& context : contexts) context.self.bias = distances;
@@ -52,7 +62,7 @@ static Steps read(const std::vector<int>& ids, int queries, int keys, std::vecto
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_fits("bloom", batch);
+    require_texts("bloom", batch);
     Steps steps = read(batch.ids, batch.length, batch.length, {{.self = attending(batch, true)}}, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
     return steps;
@@ -74,13 +84,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0, "bloom: ", config.vocabulary, " tokens, width ",
-            config.width, ", depth ", config.depth, ": sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "bloom: ", config.heads, " heads do not divide a width of ",
-            config.width);
-}
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
@@ -109,6 +112,35 @@ LoadRules load_rules() {
     rules.optional_prefixes = {"transformer."};
     rules.other_names = {{"word_embeddings.weight", "lm_head.weight"}};
     return rules;
+}
+
+// The name as this file has it; our own where it does not hold the tensor, for messages.
+static std::string name_in(const Safetensors& checkpoint, const std::string& name) {
+    const std::string stored = name_in_file(checkpoint, name, load_rules());
+    return stored.empty() ? name : stored;
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.vocabulary = checkpoint.dimension(name_in(checkpoint, "word_embeddings.weight"), 0);
+    config.width = checkpoint.dimension(name_in(checkpoint, "word_embeddings.weight"), 1);
+    config.depth = 0;
+    while (checkpoint.has(name_in(checkpoint, "h." + std::to_string(config.depth) + ".input_layernorm.weight"))) ++config.depth;
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees({"the width", {"hidden_size", "n_embed"}}, config.width);
+    further.require_agrees(settings::depth, config.depth);
+    further.require_only("apply_residual_connection_post_layernorm", "false");
+    config.heads = further.integer(settings::heads);
+    config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    return {{"format", "pt"},
+            {"model_type", "bloom"},
+            {"n_head", std::to_string(config.heads)},
+            {"layer_norm_epsilon", setting_text(config.eps)}};
 }
 
 }  // namespace bloom

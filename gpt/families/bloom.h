@@ -11,9 +11,12 @@
 //             normalised
 //   next     bloom.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace bloom {
@@ -44,10 +47,19 @@ Parameters parameters(const Weights& w, const Config& config);
 // Some published files put "transformer." in front of every name, and hold the word table a second time.
 LoadRules load_rules();
 
+// The configuration of a checkpoint: sizes from its shapes; heads and eps (published code takes 1e-5 where a configuration does
+// not say) from where nn/layers/model_config.h looks for them.
+//   told     what the caller knows: {{"n_head", "16"}}
+//   throws   std::invalid_argument with the path when it is no BLOOM, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
+
 // --- positions ---
 
-// The slopes m_h of H heads. H = 2^k: 2^(-8 (h+1) / H), h = 0 ... H-1. Otherwise those of n heads, n the next smaller power of two,
-// then every second slope of 2n heads.
+// The slopes m_h of H heads. H = 2^k: 2^(-8 (h+1) / H), h = 0 ... H-1. Otherwise those of n heads, n the next smaller power of
+// two, then every second slope of 2n heads.
 //   Example: 4 heads 1/4, 1/16, 1/64, 1/256;   3 heads 1/16, 1/256, 1/4
 //   throws   std::invalid_argument for fewer than one head
 //   source   ALiBi section 3 and its published code

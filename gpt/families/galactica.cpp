@@ -2,71 +2,39 @@
 
 #include <utility>
 
-#include "nn/autograd/operations.h"
-#include "nn/layers/embedding.h"
-#include "nn/layers/names.h"
-#include "nn/training/loss.h"
-
 namespace galactica {
 
 // --- the model ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.positions > 0,
-            "galactica: ", config.vocabulary, " tokens, width ", config.width, ", depth ", config.depth, ", inner width ",
-            config.mlp_width, ", ", config.positions, " positions: sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "galactica: ", config.heads, " heads must divide a width of ",
-            config.width);
-    require(config.position_offset > 0, "galactica: a position offset of ", config.position_offset,
-            ": padding reads the row before that of the first token, so there must be one");
-    require_eps("galactica", config.eps);
+// OPT's decoder with what the paper decides otherwise.
+static opt::Config decoder(const Config& config) {
+    return {.vocabulary = config.vocabulary,
+            .width = config.width,
+            .depth = config.depth,
+            .heads = config.heads,
+            .mlp_width = config.mlp_width,
+            .positions = config.positions,
+            .position_offset = config.position_offset,
+            .biases = config.biases,
+            .affine_norms = config.affine_norms,
+            .activation = config.activation,
+            .eps = config.eps,
+            .name = "galactica"};
 }
 
-// Everything between ids and the last norm.
-static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
-                  const Weights& w, const Config& config) {
-    check(config);
-    require_depth("galactica", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
-    Steps steps;
-    steps.positions = embed(w.positions, rows);                            // (B*T, E)
-    steps.embeddings = add(embed(w.words, ids), steps.positions);          // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);  // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
-    return steps;
-}
-
-static void check_length(const TokenBatch& batch, const Config& config) {
-    require(batch.length <= config.positions, "galactica: a text of ", batch.length, " tokens, but there are ", config.positions,
-            " positions");
-}
-
-Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_texts("galactica", batch);
-    check_length(batch, config);
-    const std::vector<BlockContext> contexts{{.self = attending(batch, true)}};
-    Steps steps = read(batch.ids, position_rows(batch, config.position_offset), contexts, w, config);
-    steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
-    return steps;
-}
-
-Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.words); }
-
-Var loss(const Steps& steps, const TokenBatch& batch) { return loss(steps, next_tokens(batch)); }
-Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
+Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) { return opt::forward(batch, w, decoder(config)); }
 
 // --- one token after the other ---
 
 Memory make_memory(const Config& config, int sequences, int capacity) {
-    return ::make_memory(config.depth, sequences, capacity, config.width);
+    return opt::make_memory(decoder(config), sequences, capacity);
 }
 
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
-    require(memory.seen.length + next.length <= config.positions, "galactica: ", memory.seen.length, " tokens were read, ",
-            next.length, " more exceed ", config.positions, " positions");
-    const Reading reading = read_next(memory, next, "galactica");
-    return read(next.ids, position_rows(memory.seen, config.position_offset, next.length), reading.contexts, w, config);
+    return opt::read_on(next, w, decoder(config), memory);
 }
+
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return opt::logits_of(hidden, w); }
 
 // --- tokenisation ---
 
@@ -96,7 +64,7 @@ static bool stands_alone(std::string_view text, std::size_t at) {
     return is_digit(letter) || point_of_number || std::string_view("=+-*/^<>|&~()").find(letter) != std::string_view::npos;
 }
 
-// A character of UTF-8 is its first byte and all bytes 10xxxxxx behind it.
+// A character of UTF-8 is its first byte and all bytes 10xxxxxx after it.
 static std::size_t bytes_of_character(std::string_view text, std::size_t at) {
     std::size_t count = 1;
     while (at + count < text.size() && (static_cast<unsigned char>(text[at + count]) & 0xC0) == 0x80) ++count;
@@ -138,39 +106,35 @@ std::vector<Piece> pieces(std::string_view text) {
 
 // --- weights ---
 
-// Norms as the paper has them: nothing is learned.
-static void take_gains_away(Weights& w) {
-    w.norm = {};
-    for (Block& block : w.blocks) block.norm1 = block.norm2 = {};
-}
-
 Weights make_weights(const Config& config, Random& random, const Init& init) {
-    check(config);
-    const BlockShape shape{.width = config.width,
-                           .mlp_width = config.mlp_width,
-                           .query_bias = config.biases,
-                           .key_bias = config.biases,
-                           .value_bias = config.biases,
-                           .bias = config.biases};
-    Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, init);
-    w.positions = make_embedding(random, config.positions + config.position_offset, config.width, init);
-    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
-    w.norm = make_layer_norm(config.width);
-    if (!config.affine_norms) take_gains_away(w);
-    return w;
+    return opt::make_weights(decoder(config), random, init);
 }
 
-Parameters parameters(const Weights& w, const Config& config) {
-    const long V = config.vocabulary, E = config.width, P = config.positions + config.position_offset;
-    Parameters table;
-    table.push_back({"model.decoder.embed_tokens.weight", {V, E}, Stored::as_it_is, {w.words}});
-    table.push_back({"model.decoder.embed_positions.weight", {P, E}, Stored::as_it_is, {w.positions}});
-    add_parameters(table, "model.decoder.layers.", w.blocks, opt_names);
-    add_parameters(table, "model.decoder.final_layer_norm", w.norm);
-    return table;
+Parameters parameters(const Weights& w, const Config& config) { return opt::parameters(w, decoder(config)); }
+
+LoadRules load_rules() {
+    return {.optional_prefixes = {"model."}, .other_names = {{"model.decoder.embed_tokens.weight", "lm_head.weight"}}};
 }
 
-LoadRules load_rules() { return {.other_names = {{"model.decoder.embed_tokens.weight", "lm_head.weight"}}}; }
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const opt::Config found = opt::config_of(checkpoint, told, {}, decoder({}));
+    const ModelConfig further(checkpoint, told);
+    return {.vocabulary = found.vocabulary,
+            .width = found.width,
+            .depth = found.depth,
+            .heads = found.heads,
+            .mlp_width = found.mlp_width,
+            .positions = found.positions,
+            .biases = found.biases,
+            .affine_norms = found.affine_norms,
+            .activation = activation_of_name(further.words(settings::activation))};
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    return {{"format", "pt"},
+            {"model_type", "opt"},
+            {"num_attention_heads", std::to_string(config.heads)},
+            {"activation_function", name_of_activation(config.activation)}};
+}
 
 }  // namespace galactica

@@ -1,22 +1,21 @@
 // galactica.h: Galactica. A GPT for science: every kind of scientific data is spelled out in the tokens of one text.
 //
-//   papers   Taylor et al., "Galactica: A Large Language Model for Science", 2022, arXiv 2211.09085
-//            blocks: Zhang et al., "OPT: Open Pre-trained Transformer Language Models", 2022, arXiv 2205.01068
+//   paper    Taylor et al., "Galactica: A Large Language Model for Science", 2022, arXiv 2211.09085
 //   shows    that tokenisation is a modelling decision: digits, bases and atoms one by one, special tokens around each kind of
 //            data, and a token <work> before reasoning that is written out step by step
 //   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
 //            P positions
 //   differs  a batch is stacked rows; no dropout
-//   against  gpt/gpt.h: the exact GELU, no biases and norms without gain and bias, two unused rows before the table of positions
-//   neighbour  gpt.h (gpt) is the same network with biases; here the text is different: numbers digit by digit, a working memory
+//   against  gpt/families/opt.h, the decoder: the exact GELU instead of ReLU, no biases, norms without gain and bias
+//   neighbour  opt.h is the same network with biases; here the text is different: numbers digit by digit, a working memory
 //   next     galactica.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "nn/data/parameters.h"
-#include "nn/text/memory.h"
+#include "gpt/families/opt.h"
 
 namespace galactica {
 
@@ -35,12 +34,8 @@ struct Config {
     float eps = 1e-5f;  // of every LayerNorm
 };
 
-struct Weights {
-    Var words;                  // (V, E)  the output matrix too
-    Var positions;              // (P + offset, E)
-    std::vector<Block> blocks;  // L of them
-    Norm norm;                  // after the last block
-};
+using opt::Steps;
+using opt::Weights;
 
 // Fresh weights: normal.   throws std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
@@ -48,24 +43,22 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the published checkpoints: "model.decoder.layers.0.self_attn.q_proj.weight".
 Parameters parameters(const Weights& w, const Config& config);
 
-// What published files hold besides: the table of words a second time, as output matrix.
+// What published files do otherwise: hold the table of words a second time, as output matrix, or leave "model." out of the names.
 LoadRules load_rules();
 
-struct Steps {
-    Var positions;       // (B*T, E)  row position + offset of the table; padding reads row offset - 1
-    Var embeddings;      // (B*T, E)  words + positions
-    StackSteps decoder;  // L blocks, pre-norm
-    Var hidden;          // (B*T, E)  LayerNorm of the last block
-    Var logits;          // (B*T, V)  row t predicts token t+1; absent after read_on()
-};
+// The configuration of a checkpoint: sizes, biases and gains from its tensors; heads and activation from where
+// nn/layers/model_config.h looks for them. Files of OPT itself are read as well, where they have its usual layout.
+//   told     what the caller knows: {{"num_attention_heads", "32"}}
+//   throws   std::invalid_argument with the path when it is no such checkpoint, or nothing says heads or activation
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // The whole model.   throws std::invalid_argument when the batch does not fit together, or an id is not a token
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config);
 
-// Mean cross-entropy, (1, 1): over all rows that have a next token, or over the rows whose label is not ignored_label.
-//   labels  (B*T)  the token to be predicted at each row, as next_tokens() gives them
-Var loss(const Steps& steps, const TokenBatch& batch);
-Var loss(const Steps& steps, const std::vector<int>& labels);
+using opt::loss;  // mean cross-entropy
 
 // --- one token after the other: generate() and beam_search() of nn/text/memory.h ---
 

@@ -43,7 +43,7 @@ Sequence cut_spans(const std::vector<int>& text, const std::vector<Span>& spans,
     check_spans(text, spans, permutation);
     Sequence sequence;
 
-    // Part A: the text in its order, each span one mask. A span counts as one place.
+    // Part A: the text in its order, each span one mask. A span counts as one position.
     std::vector<int> position_of_span;
     int next = 0;  // token of the text
     for (const Span& span : spans) {
@@ -57,7 +57,7 @@ Sequence cut_spans(const std::vector<int>& text, const std::vector<Span>& spans,
         append(sequence, text[next], text[next], 0, static_cast<int>(sequence.tokens.size()), 0);
     sequence.context = static_cast<int>(sequence.tokens.size());
 
-    // Part B: in shuffled order each span, one token behind its targets.
+    // Part B: in shuffled order each span, one token after its targets.
     for (const int k : permutation) {
         const Span span = spans[k];
         for (int t = span.begin; t <= span.end; ++t) {
@@ -113,7 +113,7 @@ Batch to_be_continued(const TokenBatch& texts, const Config& config, int last) {
     batch.length = count;
     batch.may.keys = T;
     for (int b = 0; b < texts.sequences; ++b) {
-        int first = 0;  // behind the padding
+        int first = 0;  // the column after the padding
         while (first < T && !texts.is_token(b, first)) ++first;
         const int start = find_token(texts, b, first, T, {special.start});  // of part B
         require(start >= 0, "glm: sequence ", b, " has no [sop], token ", special.start, ", where its blank is filled");
@@ -122,8 +122,8 @@ Batch to_be_continued(const TokenBatch& texts, const Config& config, int last) {
         const bool counts_on = config.version == Version::glm130b && texts.ids[b * T + mask] == special.long_mask;
         for (int t = T - count; t < T; ++t) {
             batch.tokens.push_back(texts.ids[b * T + t]);
-            const int place = std::max(0, t - first);
-            batch.positions.push_back(t < start || counts_on ? place : mask - first);
+            const int position = std::max(0, t - first);
+            batch.positions.push_back(t < start || counts_on ? position : mask - first);
             batch.block_positions.push_back(t < start ? 0 : t - start + 1);
         }
         add_rows(batch.may, first, start, count);
@@ -132,6 +132,19 @@ Batch to_be_continued(const TokenBatch& texts, const Config& config, int last) {
 }
 
 // --- the model ---
+
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "glm: ", config.vocabulary,
+            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
+            ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "glm: ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require(config.version == Version::glm || config.width / config.heads % 2 == 0, "glm: heads of width ",
+            config.width / config.heads, " cannot be turned in pairs of columns");
+    require(config.version == Version::glm130b || config.positions > 0, "glm: ", config.positions,
+            " positions, there must be one at least");
+    require_eps("glm", config.eps);
+}
 
 // GLM adds two tables; GLM-130B turns queries and keys instead.
 static Var embed_tokens(const Batch& batch, const Weights& w, const Config& config) {
@@ -157,6 +170,8 @@ static BlockOptions options_of(const Config& config) {
 
 // Everything between tokens and logits.
 static Steps read(const Batch& batch, std::vector<BlockContext> contexts, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("glm", config.depth, w.blocks);
     for (BlockContext& context : contexts) {
         context.self.may = batch.may;
         if (config.version == Version::glm130b) context.self.rotary = {.base = config.rotary_base, .positions = batch.positions};
@@ -211,18 +226,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 
 // --- weights ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "glm: ", config.vocabulary,
-            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
-            ": sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "glm: ", config.heads, " heads do not divide a width of ",
-            config.width);
-    require(config.version == Version::glm || config.width / config.heads % 2 == 0, "glm: heads of width ",
-            config.width / config.heads, " cannot be turned in pairs of columns");
-    require(config.version == Version::glm130b || config.positions > 0, "glm: ", config.positions,
-            " positions, there must be one at least");
-}
-
 Weights make_weights(const Config& config, Random& random, const Init& init, const Init& embeddings) {
     check(config);
     Init matrices = init;
@@ -252,6 +255,56 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "transformer.layers.", w.blocks, large ? glm130b_names : glm_names, config.heads);
     add_parameters(table, "transformer.final_layernorm", w.norm);
     return table;
+}
+
+LoadRules load_rules() { return {.optional_prefixes = {"glm."}, .ignored_endings = {".rotary_emb.inv_freq"}}; }
+
+// The name as this file has it; our own where it does not hold the tensor, for messages.
+static std::string name_in(const Safetensors& checkpoint, const std::string& name) {
+    const std::string stored = name_in_file(checkpoint, name, load_rules());
+    return stored.empty() ? name : stored;
+}
+
+// The keys of the special tokens in a configuration, in the order of SpecialTokens.
+static const std::vector<std::string> token_keys{"mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id",
+                                                 "eop_token_id"};
+
+static std::vector<int*> ids_of(SpecialTokens& special) {
+    return {&special.mask, &special.long_mask, &special.sentence_mask, &special.start, &special.end};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string positions = name_in(checkpoint, "transformer.position_embeddings.weight");
+    const bool large = !checkpoint.has(positions);
+    const std::string words = name_in(checkpoint, large ? "transformer.word_embeddings.weight" : "word_embeddings.weight");
+    Config config;
+    config.version = large ? Version::glm130b : Version::glm;
+    config.vocabulary = checkpoint.dimension(words, 0);
+    config.width = checkpoint.dimension(words, 1);
+    config.positions = large ? 0 : checkpoint.dimension(positions, 0) - 1;
+    config.depth = 0;
+    while (checkpoint.has(name_in(checkpoint, "transformer.layers." + text(config.depth) + ".input_layernorm.weight")))
+        ++config.depth;
+    config.mlp_width = checkpoint.dimension(name_in(checkpoint, "transformer.layers.0.mlp.dense_4h_to_h.weight"), 1);
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees(settings::width, config.width);
+    further.require_agrees(settings::depth, config.depth);
+    config.heads = further.integer(settings::heads);
+    config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
+    for (std::size_t k = 0; k < token_keys.size(); ++k)
+        *ids_of(config.special)[k] = further.integer({"a special token", {token_keys[k]}}, -1);
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    std::map<std::string, std::string> told{{"format", "pt"},
+                                            {"model_type", config.version == Version::glm ? "glm" : "glm130b"},
+                                            {"num_attention_heads", text(config.heads)},
+                                            {"layernorm_epsilon", setting_text(config.eps)}};
+    SpecialTokens special = config.special;
+    for (std::size_t k = 0; k < token_keys.size(); ++k) told[token_keys[k]] = text(*ids_of(special)[k]);
+    return told;
 }
 
 }  // namespace glm

@@ -11,9 +11,12 @@
 //   neighbour  gpt.h (gpt) sees only what stands before; here the text outside the spans is seen from both sides
 //   next     glm.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace glm {
@@ -63,6 +66,20 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the published checkpoints of either model.
 Parameters parameters(const Weights& w, const Config& config);
 
+// What published files do otherwise: put "glm." in front of every name, hold the frequencies of the rotation.
+LoadRules load_rules();
+
+// The configuration of a checkpoint of either model: version and sizes from its tensors; heads, eps (published code takes 1e-5
+// where a configuration does not say) and special tokens from where nn/layers/model_config.h looks for them. Tokens are keys
+// such as "mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id", "eop_token_id"; -1 where nothing says which they
+// are.
+//   told     what the caller knows: {{"num_attention_heads", "16"}}
+//   throws   std::invalid_argument with the path when it is no GLM, or nothing says how many heads it has
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
+
 // --- from a text to a sequence ---
 
 // Tokens begin ... end - 1 of a text.
@@ -73,10 +90,10 @@ struct Span {
 
 // One text with its blanks, ready to be learned from.
 struct Sequence {
-    std::vector<int> tokens;     // part A, then every span behind its [sop]
+    std::vector<int> tokens;     // part A, then every span after its [sop]
     std::vector<int> targets;    // part A itself, then every span with its [eop]: already what comes next, nothing is shifted
     std::vector<int> loss_mask;  // 0 in part A, 1 in part B
-    std::vector<int> positions;  // place in the text; a mask, and all that fills it, has one
+    std::vector<int> positions;  // position in the text; a mask, and all that fills it, has one
     std::vector<int> block_positions;  // 0 in part A; 1, 2, ... in each span of part B
     int context = 0;                   // tokens of part A, the published code's `sep`
 };
@@ -108,7 +125,7 @@ Batch make_batch(const std::vector<Sequence>& sequences);
 // Texts to be continued: part A with one mask, then [sop], then what has been written. Positions go on as in training: GLM gives
 // all that is written the mask's position; so does GLM-130B for [MASK], but for [gMASK] it counts on.
 //   texts    without padding, or with padding on the left
-//   last     only of the last so many columns, as of nn/text/batch.h; the mask is (B * last, T) then; 0 = all
+//   last     only the last `last` columns, as in nn/text/batch.h; the mask is (B * last, T) then; 0 = all
 //   throws   std::invalid_argument for a text without [sop], or without a mask before it
 Batch to_be_continued(const TokenBatch& texts, const Config& config, int last = 0);
 

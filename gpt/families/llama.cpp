@@ -75,7 +75,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     w.words = make_embedding(random, config.vocabulary, config.width, init);
     for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
     w.norm = make_rms_norm(config.width);
-    w.output = make_embedding(random, config.vocabulary, config.width, init);
+    w.output = config.tied ? w.words : make_embedding(random, config.vocabulary, config.width, init);
     return w;
 }
 
@@ -85,7 +85,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({"model.embed_tokens.weight", {V, E}, Stored::as_it_is, {w.words}});
     add_parameters(table, "model.layers.", w.blocks, llama_names);
     add_parameters(table, "model.norm", w.norm);
-    table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
+    if (!config.tied) table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
     return table;
 }
 
@@ -95,40 +95,70 @@ Parameters meta_parameters(const Weights& w, const Config& config) {
     table.push_back({"tok_embeddings.weight", {V, E}, Stored::as_it_is, {w.words}});
     add_parameters(table, "layers.", w.blocks, meta_llama_names, config.heads);
     add_parameters(table, "norm", w.norm);
-    table.push_back({"output.weight", {V, E}, Stored::as_it_is, {w.output}});
+    if (!config.tied) table.push_back({"output.weight", {V, E}, Stored::as_it_is, {w.output}});
     return table;
 }
 
-// A name of Hugging Face's layout, or the one that Meta's layout has for the same.
-static int dimension(const Safetensors& checkpoint, const std::string& name, const std::string& meta_name, std::size_t which) {
-    const bool is_meta = !checkpoint.has(name) && checkpoint.has(meta_name);
-    return checkpoint.dimension(is_meta ? meta_name : name, which);
+static bool has_meta_names(const Safetensors& checkpoint) { return checkpoint.has("tok_embeddings.weight"); }
+
+Parameters parameters_in(const Safetensors& checkpoint, const Weights& w, const Config& config) {
+    return has_meta_names(checkpoint) ? meta_parameters(w, config) : parameters(w, config);
+}
+
+// The name as this file has it; our own where it does not hold the tensor, for messages.
+static std::string name_in(const Safetensors& checkpoint, const std::string& name, const std::string& meta_name) {
+    if (has_meta_names(checkpoint)) return meta_name;
+    const std::string stored = name_in_file(checkpoint, name, {.optional_prefixes = {"model."}});
+    return stored.empty() ? name : stored;
+}
+
+// Whether the output matrix is the table of words: not stored at all, or stored a second time.
+static bool is_tied(const Safetensors& checkpoint, const std::string& words) {
+    const std::string output = name_in(checkpoint, "lm_head.weight", "output.weight");
+    return !checkpoint.has(output) || identical(checkpoint.matrix(output), checkpoint.matrix(words));
+}
+
+// Later models of this layout do more. What is not implemented here is refused: its text would be almost right.
+static void require_llama(const ModelConfig& further) {
+    further.require_only("hidden_act", "silu");
+    further.require_only("rope_scaling", "null");
+    further.require_only("rope_parameters.rope_type", "default");
+    further.require_only("attention_bias", "false");
+    further.require_only("mlp_bias", "false");
+    further.require_only("use_sliding_window", "false");
+    further.require_only("sliding_window", "null");
 }
 
 Config config_of(const Safetensors& checkpoint, const Told& told) {
-    const auto has_block = [&checkpoint](int l) {
-        const std::string block = "layers." + std::to_string(l);
-        return checkpoint.has("model." + block + ".input_layernorm.weight") || checkpoint.has(block + ".attention_norm.weight");
+    const auto name = [&checkpoint](const std::string& hugging_face, const std::string& meta) {
+        return name_in(checkpoint, hugging_face, meta);
     };
+    const auto has_block = [&](int l) {
+        const std::string block = "layers." + std::to_string(l);
+        return checkpoint.has(name("model." + block + ".input_layernorm.weight", block + ".attention_norm.weight"));
+    };
+    const std::string words = name("model.embed_tokens.weight", "tok_embeddings.weight");
     Config config;
-    config.vocabulary = dimension(checkpoint, "model.embed_tokens.weight", "tok_embeddings.weight", 0);
-    config.width = dimension(checkpoint, "model.embed_tokens.weight", "tok_embeddings.weight", 1);
+    config.vocabulary = checkpoint.dimension(words, 0);
+    config.width = checkpoint.dimension(words, 1);
     config.depth = 0;
     while (has_block(config.depth)) ++config.depth;
-    config.mlp_width = dimension(checkpoint, "model.layers.0.mlp.gate_proj.weight", "layers.0.feed_forward.w1.weight", 0);
-    const int key_width = dimension(checkpoint, "model.layers.0.self_attn.k_proj.weight", "layers.0.attention.wk.weight", 0);
+    config.mlp_width = checkpoint.dimension(name("model.layers.0.mlp.gate_proj.weight", "layers.0.feed_forward.w1.weight"), 0);
+    const int key_width = checkpoint.dimension(name("model.layers.0.self_attn.k_proj.weight", "layers.0.attention.wk.weight"), 0);
 
     const ModelConfig further(checkpoint, told);
     further.require_agrees(settings::width, config.width);
     further.require_agrees(settings::depth, config.depth);
-    further.require_only("hidden_act", "silu");
+    require_llama(further);
     config.heads = further.integer(settings::heads);
     require(config.heads > 0 && config.width % config.heads == 0 && key_width % head_width(config) == 0, checkpoint.path, ": ",
             config.heads, " heads do not divide a width of ", config.width, " into parts that make up keys of width ", key_width);
     config.key_value_heads = key_width / head_width(config);  // keys and queries of a head are equally wide
     further.require_agrees(settings::key_value_heads, config.key_value_heads);
+    further.require_agrees({"the width of a head", {"head_dim"}}, head_width(config));
     config.eps = static_cast<float>(further.real(settings::eps, 1e-6));
     config.rotary_base = static_cast<float>(further.real(settings::rotary_base, 10000));
+    config.tied = is_tied(checkpoint, words);
     check(config, checkpoint.path);
     return config;
 }
@@ -143,6 +173,11 @@ std::map<std::string, std::string> metadata(const Config& config) {
             {"hidden_act", "silu"}};
 }
 
-LoadRules load_rules() { return {.ignored_endings = {".rotary_emb.inv_freq", "rope.freqs"}}; }
+LoadRules load_rules(const Config& config) {
+    LoadRules rules{.optional_prefixes = {"model."}, .ignored_endings = {".rotary_emb.inv_freq", "rope.freqs"}};
+    if (config.tied)
+        rules.other_names = {{"model.embed_tokens.weight", "lm_head.weight"}, {"tok_embeddings.weight", "output.weight"}};
+    return rules;
+}
 
 }  // namespace llama

@@ -31,31 +31,36 @@ struct Config {
     int mlp_width = 11008;       // F, two thirds of 4 E, rounded up to a multiple of 256
     float eps = 1e-6f;           // of every RMSNorm; 1e-5 in Llama 2
     float rotary_base = 10000;   // of the rotation
+    bool tied = false;  // the output matrix is the table of words; so in small models of this layout, not in LLaMA itself
 };
 
 struct Weights {
     Var words;                  // (V, E)
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block
-    Var output;                 // (V, E)  a token's logit is its row times the hidden state; another matrix than `words`
+    Var output;                 // (V, E)  a token's logit is its row times the hidden state; tied: the same Var as `words`
 };
 
 // Fresh weights: normal, gains 1.   throws std::invalid_argument for a config that does not fit together
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
 
-// Names and layout of the published checkpoints as Hugging Face stores them ("model.layers.0.self_attn.q_proj.weight"), or as Meta
-// does ("layers.0.attention.wq.weight"), where the two columns that are rotated together lie side by side.
+// Names and layout of the published checkpoints as Hugging Face stores them ("model.layers.0.self_attn.q_proj.weight"), or as
+// Meta does ("layers.0.attention.wq.weight"), where the two columns that are rotated together lie side by side.
 Parameters parameters(const Weights& w, const Config& config);
 Parameters meta_parameters(const Weights& w, const Config& config);
+// The one of the two that this file has.
+Parameters parameters_in(const Safetensors& checkpoint, const Weights& w, const Config& config);
 
-// What published files hold besides: frequencies of the rotation, which follow from its base.
-LoadRules load_rules();
+// What published files do otherwise: hold the frequencies of the rotation, which follow from its base; leave "model." out of the
+// names; hold the table of words a second time where it is the output matrix.
+LoadRules load_rules(const Config& config = {});
 
 // The configuration of a checkpoint in either layout: sizes from its shapes; heads, eps and the base of the rotation from where
-// nn/layers/model_config.h looks for them. Published code takes 1e-6 and 10000 where a configuration does not say (those of Llama 2
-// say 1e-5); the heads must be told.
+// nn/layers/model_config.h looks for them. Published code takes 1e-6 and 10000 where a configuration does not say (those of
+// Llama 2 say 1e-5); the heads must be told. Tied is what has no output matrix of its own, or a copy of the table of words.
 //   told     what the caller knows: {{"num_attention_heads", "32"}}
-//   throws   std::invalid_argument with the path when it is no LLaMA, or nothing says how many heads it has
+//   throws   std::invalid_argument with the path when it is no LLaMA, when nothing says how many heads it has, or when it does
+//            what later models do and this one does not: scaled rotations, biases, heads of another width than E / H
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
 // What shapes do not tell, for save(parameters(w, config), path, metadata(config)).

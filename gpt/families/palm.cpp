@@ -1,5 +1,7 @@
 #include "gpt/families/palm.h"
 
+#include <string>
+
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -10,10 +12,21 @@ namespace palm {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "palm: ", config.vocabulary,
+            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
+            ": sizes must be positive");
+    require(config.heads > 0 && config.head_width > 0 && config.head_width % 2 == 0, "palm: ", config.heads, " heads of width ",
+            config.head_width, ": there must be one at least, of an even width, as columns are turned in pairs");
+    require_eps("palm", config.eps);
+}
+
 // Everything between ids and logits. Order::parallel: z' = z + attention(N(z)) + mlp(N(z)). That all heads of queries share one
 // key follows from the width of the key matrix.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
                   const Weights& w, const Config& config) {
+    check(config);
+    require_depth("palm", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads,
                                .eps = config.eps,
                                .activation = Activation::silu,
@@ -28,7 +41,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& positions
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_fits("palm", batch);
+    require_texts("palm", batch);
     Steps steps = read(batch.ids, positions(batch), {{.self = attending(batch, true)}}, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
     return steps;
@@ -65,14 +78,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 
 // --- weights ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "palm: ", config.vocabulary,
-            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
-            ": sizes must be positive");
-    require(config.heads > 0 && config.head_width > 0 && config.head_width % 2 == 0, "palm: ", config.heads, " heads of width ",
-            config.head_width, ": there must be one at least, of an even width, as columns are turned in pairs");
-}
-
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const BlockShape shape{.width = config.width,
@@ -103,5 +108,26 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({text(config.depth + 1) + ".gamma", {config.width}, Stored::as_it_is, {w.norm.gain}});
     return table;
 }
+
+Config config_of(const Safetensors& checkpoint) {
+    Config config;
+    config.vocabulary = checkpoint.dimension("0.weight", 0);
+    config.width = checkpoint.dimension("0.weight", 1);
+    config.depth = 0;
+    while (checkpoint.has(text(config.depth + 1) + ".fn.norm.gamma")) ++config.depth;
+    config.mlp_width = checkpoint.dimension("1.fn.ff_out.1.weight", 1);
+    const int queries = checkpoint.dimension("1.fn.attn_out.weight", 1);  // H h
+    const int fused = checkpoint.dimension("1.fn.fused_attn_ff_proj.weight", 0);
+    const int key_and_value = fused - queries - 2 * config.mlp_width;  // 2 h
+    require(key_and_value > 0 && key_and_value % 2 == 0 && queries % (key_and_value / 2) == 0, checkpoint.path, ": ", fused,
+            " rows of 1.fn.fused_attn_ff_proj.weight are not ", queries, " of queries, two of ", config.mlp_width,
+            " of the MLP, and one key and one value whose width divides the queries");
+    config.head_width = key_and_value / 2;
+    config.heads = queries / config.head_width;
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config&) { return {{"format", "pt"}, {"model_type", "palm"}}; }
 
 }  // namespace palm

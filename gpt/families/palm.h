@@ -11,6 +11,8 @@
 //   neighbour  llama.h computes attention and MLP one after the other, and has as many key heads as query heads or fewer
 //   next     palm.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/data/parameters.h"
@@ -42,6 +44,15 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the community implementation. All that reads the normalised tokens is one matrix, whose rows are those of
 // all queries, of the key, the value, then of both halves of the MLP. Blocks count from 1: 0 is the word table.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint, all from its shapes: the output matrix of attention is H h wide, that of the MLP I, and what
+// the fused matrix has besides is one key and one value. eps and the base of the rotation are the implementation's, 1e-5 and
+// 10000.
+//   throws   std::invalid_argument with the path when it is no PaLM, or its shapes do not fit together
+Config config_of(const Safetensors& checkpoint);
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Var embeddings;      // (B*T, E)  words, not scaled; no positions

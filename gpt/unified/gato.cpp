@@ -222,26 +222,118 @@ static Var embed_streams(const Steps& steps, const std::vector<std::vector<Token
     return add(contents, gather_side_by_side(w.places, places, 1));            // (B*L, E)
 }
 
-Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Config& config, Random* random) {
+// Everything up to the first block: streams side by side, as embeddings.
+//   streams  one for each episode, all of its stream or the beginning of it
+static Steps embed_all(const std::vector<Episode>& episodes, const std::vector<std::vector<Token>>& streams, const Weights& w,
+                       const Config& config, Random* random) {
     require(!episodes.empty(), "gato: there is no episode");
     check(config);
     require_depth("gato", config.depth, w.blocks);
     Steps steps;
-    std::vector<std::vector<Token>> streams;
-    for (const Episode& episode : episodes) {
-        streams.push_back(tokens_of(episode, config));
+    for (const Episode& episode : episodes)
         steps.image_embeddings.push_back(episode.images.empty() ? Var() : embed_images(episode.images, w, config, random));
-    }
     lay_out(steps, streams);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu};
     steps.embeddings = embed_streams(steps, streams, w);  // (B*L, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, {.self = attending(steps.batch, true)});
+    return steps;
+}
+
+// Everything after the embeddings: GPT-2's blocks.
+static void read(Steps& steps, const std::vector<BlockContext>& contexts, const Weights& w, const Config& config) {
+    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu};
+    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);      // (B*L, E)
     steps.hidden = layer_norm(steps.decoder.output, w.last_norm, config.eps);  // (B*L, E)
-    steps.logits = matmul_transposed(steps.hidden, w.output);                  // (B*L, V)
+}
+
+Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Config& config, Random* random) {
+    std::vector<std::vector<Token>> streams;
+    for (const Episode& episode : episodes) streams.push_back(tokens_of(episode, config));
+    Steps steps = embed_all(episodes, streams, w, config, random);
+    read(steps, {{.self = attending(steps.batch, true)}}, w, config);
+    steps.logits = matmul_transposed(steps.hidden, w.output);  // (B*L, V)
     return steps;
 }
 
 Var loss(const Steps& steps) { return cross_entropy(steps.logits, steps.labels); }
+
+// --- writing ---
+
+std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& config) {
+    std::vector<Token> stream = tokens_of(episode, config);
+    while (stream.back().kind != Kind::separator) stream.pop_back();  // actions
+    if (next == Next::action) return stream;
+    stream.pop_back();
+    const bool ends_in_text = !stream.empty() && stream.back().kind == Kind::word && stream.back().id < config.text_tokens;
+    require(ends_in_text, "gato: the last observation of an episode does not end in text, so no text can follow it");
+    return stream;
+}
+
+Reader::Reader(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& c, int capacity)
+    : weights(w), config(c), memory(make_memory(c.depth, std::max(1, static_cast<int>(episodes.size())), capacity, c.width)) {
+    const NoTape no_tape;
+    std::vector<std::vector<Token>> streams;
+    for (const Episode& episode : episodes) {
+        streams.push_back(prompt_of(episode, next, c));
+        places.push_back(next == Next::action ? -1 : streams.back().back().place + 1);
+    }
+    start = embed_all(episodes, streams, w, c, nullptr);
+}
+
+// Words that follow what has been read, (B*T, E).
+static Var embed_words(const TokenBatch& next, std::vector<int>& places, const Weights& w, const Config& config) {
+    std::vector<int> rows;
+    for (int& place : places)
+        for (int t = 0; t < next.length; ++t) {
+            require(place < config.observation_places, "gato: an observation of more than ", config.observation_places,
+                    " tokens");
+            rows.push_back(place < 0 ? -1 : place++);
+        }
+    return add(embed(w.words, next.ids), gather_side_by_side(w.places, rows, 1));  // (B*T, E)
+}
+
+Matrix Reader::read(const TokenBatch& next) {
+    const NoTape no_tape;
+    const bool is_prompt = memory.seen.length == 0;
+    const bool is_start = next.ids == start.batch.ids && (next.mask.empty() || identical(next.mask, start.batch.mask));
+    require(!is_prompt || is_start, "gato: what is read first must be the prompts of the reader");
+    const Reading reading = read_next(memory, next, "gato");
+    Steps steps;
+    steps.embeddings = is_prompt ? start.embeddings : embed_words(next, places, weights, config);  // (B*T, E)
+    gato::read(steps, reading.contexts, weights, config);
+    start.embeddings = {};
+    return matmul_transposed(last_rows(steps.hidden, next), weights.output).value();  // (B, V)
+}
+
+void Reader::select(const std::vector<int>& chosen) {
+    require(memory.seen.length > 0, "gato: sequences can be chosen once the prompts are read");
+    memory = select_sequences(memory, chosen);
+    std::vector<int> of_chosen;
+    for (const int b : chosen) of_chosen.push_back(places[b]);
+    places = of_chosen;
+}
+
+// A reader as large as it needs to be: the last new token is never read.
+static Reader make_reader(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& config,
+                          const Limits& limits) {
+    int longest = 0;
+    for (const Episode& episode : episodes)
+        longest = std::max(longest, static_cast<int>(prompt_of(episode, next, config).size()));
+    return {episodes, next, w, config, longest + std::max(0, limits.new_tokens - 1)};
+}
+
+std::vector<std::vector<int>> generate(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& config,
+                                       const Limits& limits, const Sampling& sampling, const Matrix& draws) {
+    require(!episodes.empty(), "gato: there is no episode");
+    Reader reader = make_reader(episodes, next, w, config, limits);
+    const TokenBatch prompts = reader.prompts();
+    return ::generate(prompts, reader, limits, sampling, draws);
+}
+
+std::vector<Beam> beam_search(const Episode& episode, Next next, int width, const Weights& w, const Config& config,
+                              const Limits& limits, float alpha) {
+    Reader reader = make_reader({episode}, next, w, config, limits);
+    const std::vector<int> prompt = reader.prompts().ids;
+    return ::beam_search(prompt, width, reader, limits, alpha);
+}
 
 // --- weights ---
 

@@ -18,7 +18,7 @@
 #include "nn/data/parameters.h"
 #include "nn/layers/transformer.h"
 #include "nn/maps/convolution.h"
-#include "nn/text/batch.h"
+#include "nn/text/memory.h"
 
 namespace gato {
 
@@ -143,5 +143,41 @@ Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Conf
 
 // Mean cross-entropy over the rows that have a label, (1, 1): those followed by text or an action.
 Var loss(const Steps& steps);
+
+// --- writing: actions, or more text ---
+
+// What is written to an episode that has just been observed.
+enum class Next {
+    text,    // the text of the last time step goes on
+    action,  // the actions of the last time step; those that the episode holds there are not looked at
+};
+
+// The stream up to where writing begins: to the last separator with Next::action, to the last token before it with Next::text.
+std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& config);
+
+// The network as generate() and beam_search() of nn/text/decoding.h see it. The first read() must be of `prompts`: the streams
+// are embedded, patches included. After that it reads the words that are written: text, whose places count on, or actions, which
+// have none. Keys and values are kept, so the numbers are those of the full pass up to rounding.
+struct Reader : TokenReader {
+    const Weights& weights;
+    const Config& config;
+    Steps start;              // embeddings of the prompts; released once they are read
+    std::vector<int> places;  // of the next word of each sequence, -1: none
+    Memory memory;
+
+    // capacity: tokens of a sequence, the prompt with its padding included
+    Reader(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& c, int capacity);
+
+    const TokenBatch& prompts() const { return start.batch; }
+    Matrix read(const TokenBatch& next) override;
+    void select(const std::vector<int>& chosen) override;
+};
+
+// Writes new tokens to each episode.   returns  the tokens; action_of_token() says which action one is
+std::vector<std::vector<int>> generate(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& config,
+                                       const Limits& limits, const Sampling& sampling = {.temperature = 0},
+                                       const Matrix& draws = {});
+std::vector<Beam> beam_search(const Episode& episode, Next next, int width, const Weights& w, const Config& config,
+                              const Limits& limits, float alpha = 0);
 
 }  // namespace gato

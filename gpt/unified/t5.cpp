@@ -242,47 +242,57 @@ static Linear normal_linear(Random& random, int in, int out, double stddev) {
     return make_linear_without_bias(random, in, out, {.draw = Draw::normal, .stddev = static_cast<float>(stddev)});
 }
 
-static Attention fresh_attention(Random& random, const Config& config) {
+static Attention fresh_attention(Random& random, const Config& config, double factor) {
     const int E = config.width, K = config.head_width, HK = config.heads * K;
-    return {.query = normal_linear(random, E, HK, 1 / std::sqrt(static_cast<double>(E) * K)),
-            .key = normal_linear(random, E, HK, 1 / std::sqrt(E)),
-            .value = normal_linear(random, E, HK, 1 / std::sqrt(E)),
-            .output = normal_linear(random, HK, E, 1 / std::sqrt(HK))};
+    return {.query = normal_linear(random, E, HK, factor / std::sqrt(static_cast<double>(E) * K)),
+            .key = normal_linear(random, E, HK, factor / std::sqrt(E)),
+            .value = normal_linear(random, E, HK, factor / std::sqrt(E)),
+            .output = normal_linear(random, HK, E, factor / std::sqrt(HK))};
 }
 
-static Block fresh_block(Random& random, const Config& config, bool of_decoder) {
+static Block fresh_block(Random& random, const Config& config, bool of_decoder, double factor) {
     const int E = config.width, F = config.mlp_width;
     Block w;
     w.norm1 = make_rms_norm(E);
-    w.attention = fresh_attention(random, config);
+    w.attention = fresh_attention(random, config, factor);
     if (of_decoder) {
         w.norm_cross = make_rms_norm(E);
-        w.cross = fresh_attention(random, config);
+        w.cross = fresh_attention(random, config, factor);
     }
     w.norm2 = make_rms_norm(E);
-    if (config.gated) w.mlp.gate = normal_linear(random, E, F, 1 / std::sqrt(E));
-    w.mlp.expand = normal_linear(random, E, F, 1 / std::sqrt(E));
-    w.mlp.contract = normal_linear(random, F, E, 1 / std::sqrt(F));
+    if (config.gated) w.mlp.gate = normal_linear(random, E, F, factor / std::sqrt(E));
+    w.mlp.expand = normal_linear(random, E, F, factor / std::sqrt(E));
+    w.mlp.contract = normal_linear(random, F, E, factor / std::sqrt(F));
     return w;
 }
 
-static Var fresh_table(Random& random, int rows, int cols, float stddev) {
-    return make_embedding(random, rows, cols, {.draw = Draw::normal, .stddev = stddev});
+static Var fresh_table(Random& random, int rows, int cols, double stddev) {
+    return make_embedding(random, rows, cols, {.draw = Draw::normal, .stddev = static_cast<float>(stddev)});
+}
+
+// The published standard deviations, all of them times `factor`.
+static Weights fresh_weights(const Config& config, Random& random, double output_stddev, double factor) {
+    check(config);
+    const double of_distances = factor / std::sqrt(config.width);
+    Weights w;
+    w.words = fresh_table(random, config.vocabulary, config.width, factor);
+    w.encoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
+    for (int l = 0; l < config.encoder_depth; ++l) w.encoder.push_back(fresh_block(random, config, false, factor));
+    w.encoder_norm = make_rms_norm(config.width);
+    w.decoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
+    for (int l = 0; l < config.decoder_depth; ++l) w.decoder.push_back(fresh_block(random, config, true, factor));
+    w.decoder_norm = make_rms_norm(config.width);
+    w.output = config.tied ? w.words : fresh_table(random, config.vocabulary, config.width, factor * output_stddev);
+    return w;
 }
 
 Weights make_weights(const Config& config, Random& random, float output_stddev) {
-    check(config);
-    const float of_distances = 1 / std::sqrt(static_cast<float>(config.width));
-    Weights w;
-    w.words = fresh_table(random, config.vocabulary, config.width, 1);
-    w.encoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
-    for (int l = 0; l < config.encoder_depth; ++l) w.encoder.push_back(fresh_block(random, config, false));
-    w.encoder_norm = make_rms_norm(config.width);
-    w.decoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
-    for (int l = 0; l < config.decoder_depth; ++l) w.decoder.push_back(fresh_block(random, config, true));
-    w.decoder_norm = make_rms_norm(config.width);
-    w.output = config.tied ? w.words : fresh_table(random, config.vocabulary, config.width, output_stddev);
-    return w;
+    return fresh_weights(config, random, output_stddev, 1);
+}
+
+Weights empty_weights(const Config& config) {
+    Random not_used;
+    return fresh_weights(config, not_used, 0, 0);
 }
 
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix) {
@@ -306,6 +316,64 @@ LoadRules load_rules(const Config& config) {
         .ignored_endings = {"EncDecAttention.relative_attention_bias.weight"}};
     if (config.tied) rules.other_names.push_back({"shared.weight", "lm_head.weight"});
     return rules;
+}
+
+// The configurations call the activation "relu", or "gated-gelu" where there is a gate, and mean GELU's tanh form there.
+static Activation activation_of(const ModelConfig& further, const std::string& path, bool gated) {
+    const Setting setting{"the activation of the MLP", {"feed_forward_proj"}};
+    const std::string name = gated ? further.words(setting) : further.words(setting, "relu");
+    require(name.starts_with("gated-") == gated, path, ": feed_forward_proj is ", name, ", but the tensors have ",
+            gated ? "a gate" : "no gate");
+    if (name == "gated-gelu") return Activation::gelu_tanh;
+    return activation_of_name(gated ? name.substr(6) : name);
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string stored = name_in_file(checkpoint, "shared.weight", load_rules({}));
+    const std::string words = stored.empty() ? "shared.weight" : stored;
+    const auto depth_of = [&checkpoint](const std::string& stack) {
+        int depth = 0;
+        while (checkpoint.has(stack + ".block." + std::to_string(depth) + ".layer.0.SelfAttention.q.weight")) ++depth;
+        return depth;
+    };
+    const std::string first = "encoder.block.0.layer.0.SelfAttention.", mlp = "encoder.block.0.layer.1.DenseReluDense.";
+    Config config;
+    config.vocabulary = checkpoint.dimension(words, 0);
+    config.width = checkpoint.dimension(words, 1);
+    config.encoder_depth = depth_of("encoder");
+    config.decoder_depth = depth_of("decoder");
+    config.buckets = checkpoint.dimension(first + "relative_attention_bias.weight", 0);
+    config.heads = checkpoint.dimension(first + "relative_attention_bias.weight", 1);
+    config.head_width = checkpoint.dimension(first + "q.weight", 0) / std::max(1, config.heads);
+    config.gated = checkpoint.has(mlp + "wi_0.weight");
+    config.mlp_width = checkpoint.dimension(mlp + (config.gated ? "wi_0.weight" : "wi.weight"), 0);
+    config.tied = !checkpoint.has("lm_head.weight") || identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(words));
+
+    const ModelConfig further(checkpoint, told);
+    further.require_agrees(settings::width, config.width);
+    further.require_agrees(settings::heads, config.heads);
+    config.activation = activation_of(further, checkpoint.path, config.gated);
+    config.max_distance =
+        further.integer({"the distance from which on all share a bucket", {"relative_attention_max_distance"}}, 128);
+    config.eps = static_cast<float>(further.real(settings::eps, 1e-6));
+    config.padding_token = further.integer({"the padding token", {"pad_token_id"}}, 0);
+    config.end_token = further.integer({"the end token", {"eos_token_id"}}, 1);
+    config.start_token = further.integer({"the token that the decoder starts with", {"decoder_start_token_id"}}, 0);
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    const bool tanh_of_gate = config.gated && config.activation == Activation::gelu_tanh;
+    const std::string activation = tanh_of_gate ? "gelu" : name_of_activation(config.activation);
+    return {{"format", "pt"},
+            {"model_type", "t5"},
+            {"feed_forward_proj", (config.gated ? "gated-" : "") + activation},
+            {"relative_attention_max_distance", std::to_string(config.max_distance)},
+            {"layer_norm_epsilon", setting_text(config.eps)},
+            {"pad_token_id", std::to_string(config.padding_token)},
+            {"eos_token_id", std::to_string(config.end_token)},
+            {"decoder_start_token_id", std::to_string(config.start_token)}};
 }
 
 }  // namespace t5

@@ -13,10 +13,12 @@
 //   neighbour  gpt.h (gpt) has the decoder alone; here an encoder reads first, and positions are learned buckets of distance
 //   next     t5.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace t5 {
@@ -59,21 +61,35 @@ struct Weights {
 //                  distances), (H K)^-1/2 (attention output), F^-1/2 (Wo)
 Weights make_weights(const Config& config, Random& random, float output_stddev = 1);
 
+// The same shapes full of zeros, to be loaded into.
+Weights empty_weights(const Config& config);
+
 // Names and layout of the published checkpoints: "encoder.block.0.layer.0.SelfAttention.q.weight".
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix = "");
 
 // What published files hold besides: the table of words up to three more times, and a bias of cross-attention that is not used.
 LoadRules load_rules(const Config& config);
 
+// The configuration of a checkpoint. Its tensors tell all sizes, heads and buckets too, whether the MLP has a gate, and whether
+// the output matrix is the table of words (it is not stored, or is a copy). The rest comes from where nn/layers/model_config.h
+// looks for it; where a configuration does not say, published code takes eps 1e-6, distance 128, ReLU without a gate, and
+// tokens 0, 1 and 0.
+//   told     what the caller knows: {{"feed_forward_proj", "gated-gelu"}}, which means the tanh form
+//   throws   std::invalid_argument with the path when it is no T5, or nothing says what the gate's activation is
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
+
 // --- positions ---
 
 // The bucket of a distance: small ones have a bucket each, larger ones share buckets whose widths grow with the distance.
 //   offset     position of the key - position of the query
-//   both_ways  true (encoder): half of the buckets for keys behind the query; false (decoder): all keys after the query count as
+//   both_ways  true (encoder): half of the buckets for keys after the query; false (decoder): those all count as
 //              distance 0, they are masked anyway
 //   returns    0 ... buckets - 1
 //   source     section 2.1; the published code, relative_position_bucket
-//   Example:   relative_bucket(-3, true, 32, 128) is 3, relative_bucket(3, true, 32, 128) is 16 + 3, 
+//   Example:   relative_bucket(-3, true, 32, 128) is 3, relative_bucket(3, true, 32, 128) is 16 + 3,
 //              and -8 ... -11 share bucket 8
 int relative_bucket(int offset, bool both_ways, int buckets, int max_distance);
 

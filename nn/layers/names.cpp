@@ -219,6 +219,11 @@ void add_parameters(Parameters& table, const std::string& name, const Norm& w, c
 
 // --- the tables ---
 
+// Query, key and value are one tensor.
+static constexpr AttentionNames fused(const char* together, const char* output) {
+    return {.query = together, .key = together, .value = together, .output = output};
+}
+
 const BlockNames timm_names{
     .norm1 = "norm1.*",
     .attention = {.query = "attn.qkv.*",
@@ -274,7 +279,7 @@ const BlockNames bert_names{
 
 const BlockNames gpt2_names{
     .norm1 = "ln_1.*",
-    .attention = {.query = "attn.c_attn.*", .key = "attn.c_attn.*", .value = "attn.c_attn.*", .output = "attn.c_proj.*"},
+    .attention = fused("attn.c_attn.*", "attn.c_proj.*"),
     .norm2 = "ln_2.*",
     .expand = "mlp.c_fc.*",
     .contract = "mlp.c_proj.*",
@@ -299,39 +304,32 @@ const BlockNames opt_names{
 
 const BlockNames bloom_names{
     .norm1 = "input_layernorm.*",
-    .attention = {.query = "self_attention.query_key_value.*",
-                  .key = "self_attention.query_key_value.*",
-                  .value = "self_attention.query_key_value.*",
-                  .output = "self_attention.dense.*"},
+    .attention = fused("self_attention.query_key_value.*", "self_attention.dense.*"),
     .norm2 = "post_attention_layernorm.*",
     .expand = "mlp.dense_h_to_4h.*",
     .contract = "mlp.dense_4h_to_h.*",
     .layout = HeadLayout::head_by_head,
 };
 
-const BlockNames glm_names{
+static constexpr BlockNames glm_blocks{
     .norm1 = "input_layernorm.*",
-    .attention = {.query = "attention.query_key_value.*",
-                  .key = "attention.query_key_value.*",
-                  .value = "attention.query_key_value.*",
-                  .output = "attention.dense.*"},
+    .attention = fused("attention.query_key_value.*", "attention.dense.*"),
     .norm2 = "post_attention_layernorm.*",
     .expand = "mlp.dense_h_to_4h.*",
     .contract = "mlp.dense_4h_to_h.*",
 };
 
-const BlockNames glm130b_names{
-    .norm1 = "input_layernorm.*",
-    .attention = {.query = "attention.query_key_value.*",
-                  .key = "attention.query_key_value.*",
-                  .value = "attention.query_key_value.*",
-                  .output = "attention.dense.*"},
-    .norm2 = "post_attention_layernorm.*",
-    .expand = "mlp.dense_h_to_4h.*",  // the first half
-    .contract = "mlp.dense_4h_to_h.*",
-    .gate = "mlp.dense_h_to_4h.*",  // the second half, to which the activation function is applied
-    .layout = HeadLayout::head_by_head,
-};
+const BlockNames glm_names = glm_blocks;
+
+// The blocks of GLM with a gate, the other way round inside.
+static constexpr BlockNames gated_glm() {
+    BlockNames names = glm_blocks;
+    names.gate = names.expand;  // the second half of the tensor, to which the activation function is applied; expand is the first
+    names.layout = HeadLayout::head_by_head;
+    return names;
+}
+
+const BlockNames glm130b_names = gated_glm();
 
 const BlockNames llama_names{
     .norm1 = "input_layernorm.*",
@@ -357,22 +355,21 @@ const BlockNames meta_llama_names{
 
 const BlockNames palm_names{
     .norm1 = "fn.norm.*",
-    .attention = {.query = "fn.fused_attn_ff_proj.*",
-                  .key = "fn.fused_attn_ff_proj.*",
-                  .value = "fn.fused_attn_ff_proj.*",
-                  .output = "fn.attn_out.*"},
+    .attention = fused("fn.fused_attn_ff_proj.*", "fn.attn_out.*"),
     .expand = "fn.fused_attn_ff_proj.*",
     .contract = "fn.ff_out.1.*",
     .gate = "fn.fused_attn_ff_proj.*",
     .gain = "gamma",
 };
 
+static constexpr AttentionNames t5_self_attention{.query = "layer.0.SelfAttention.q.*",
+                                                  .key = "layer.0.SelfAttention.k.*",
+                                                  .value = "layer.0.SelfAttention.v.*",
+                                                  .output = "layer.0.SelfAttention.o.*"};
+
 const BlockNames t5_encoder_names{
     .norm1 = "layer.0.layer_norm.*",
-    .attention = {.query = "layer.0.SelfAttention.q.*",
-                  .key = "layer.0.SelfAttention.k.*",
-                  .value = "layer.0.SelfAttention.v.*",
-                  .output = "layer.0.SelfAttention.o.*"},
+    .attention = t5_self_attention,
     .norm2 = "layer.1.layer_norm.*",
     .expand = "layer.1.DenseReluDense.wi.*",
     .contract = "layer.1.DenseReluDense.wo.*",
@@ -382,10 +379,7 @@ const BlockNames t5_encoder_names{
 
 const BlockNames t5_decoder_names{
     .norm1 = "layer.0.layer_norm.*",
-    .attention = {.query = "layer.0.SelfAttention.q.*",
-                  .key = "layer.0.SelfAttention.k.*",
-                  .value = "layer.0.SelfAttention.v.*",
-                  .output = "layer.0.SelfAttention.o.*"},
+    .attention = t5_self_attention,
     .norm2 = "layer.2.layer_norm.*",
     .expand = "layer.2.DenseReluDense.wi.*",
     .contract = "layer.2.DenseReluDense.wo.*",
@@ -412,12 +406,12 @@ const BlockNames clip_names{
 // A block has self-attention or, in the second half of CoCa's text decoder, cross-attention under the same names.
 const BlockNames open_clip_names{
     .norm1 = "ln_1.*",
-    .attention = {.query = "attn.in_proj_*", .key = "attn.in_proj_*", .value = "attn.in_proj_*", .output = "attn.out_proj.*"},
+    .attention = fused("attn.in_proj_*", "attn.out_proj.*"),
     .norm2 = "ln_2.*",
     .expand = "mlp.c_fc.*",
     .contract = "mlp.c_proj.*",
     .norm_cross = "ln_1.*",
-    .cross = {.query = "attn.in_proj_*", .key = "attn.in_proj_*", .value = "attn.in_proj_*", .output = "attn.out_proj.*"},
+    .cross = fused("attn.in_proj_*", "attn.out_proj.*"),
 };
 
 const BlockNames flamingo_names{
@@ -430,18 +424,12 @@ const BlockNames flamingo_names{
 
 const BlockNames mask2former_names{
     .norm1 = "norm.*",
-    .attention = {.query = "self_attn.in_proj_*",
-                  .key = "self_attn.in_proj_*",
-                  .value = "self_attn.in_proj_*",
-                  .output = "self_attn.out_proj.*"},
+    .attention = fused("self_attn.in_proj_*", "self_attn.out_proj.*"),
     .norm2 = "norm.*",
     .expand = "linear1.*",
     .contract = "linear2.*",
     .norm_cross = "norm.*",
-    .cross = {.query = "multihead_attn.in_proj_*",
-              .key = "multihead_attn.in_proj_*",
-              .value = "multihead_attn.in_proj_*",
-              .output = "multihead_attn.out_proj.*"},
+    .cross = fused("multihead_attn.in_proj_*", "multihead_attn.out_proj.*"),
 };
 
 const BlockNames maskgit_names{

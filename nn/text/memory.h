@@ -63,9 +63,10 @@ struct MemoryReader : TokenReader {
 // The functions of decoding.h with a reader of the needed capacity (the last new token is never read).
 template <class Weights, class Config>
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, const Weights& w, const Config& config, const Limits& limits,
-                                       const Sampling& sampling = {.temperature = 0}, const Matrix& draws = {}) {
+                                       const Sampling& sampling = {.temperature = 0}, const Matrix& draws = {},
+                                       const TokenWatcher& watcher = nullptr) {
     MemoryReader<Weights, Config> reader(w, config, prompts.sequences, prompts.length + std::max(0, limits.new_tokens - 1));
-    return generate(prompts, reader, limits, sampling, draws);
+    return generate(prompts, reader, limits, sampling, draws, watcher);
 }
 
 template <class Weights, class Config>

@@ -283,6 +283,74 @@ TEST_CASE("read_vocabulary: vocab.json and merges.txt that disagree throw") {
     CHECK(error("[]", "") == "v: an object of tokens and their numbers is needed");
 }
 
+namespace {
+// A tokenizer.json of the bytes, "he" and "hel", with what a test changes about it.
+struct TokenizerFile {
+    std::string vocabulary = json_with({"he", "hel"});
+    std::string merges = R"(["h e", "he l"])";
+    std::string added = R"([{"id": 258, "content": "<|endoftext|>", "special": true}])";
+    std::string normalizer = "null";
+    std::string cut = R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
+    std::string around = R"({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true})";
+    std::string model = R"("type": "BPE", "byte_fallback": false, "continuing_subword_prefix": "", "end_of_word_suffix": null)";
+
+    std::string text() const {
+        return R"({"version": "1.0", "added_tokens": )" + added + R"(, "normalizer": )" + normalizer + R"(, "pre_tokenizer": )" +
+               cut + R"(, "post_processor": )" + around + R"(, "model": {)" + model + R"(, "vocab": )" + vocabulary +
+               R"(, "merges": )" + merges + "}}";
+    }
+};
+}  // namespace
+
+TEST_CASE("read_tokenizer: one file holds what vocab.json and merges.txt hold, and added tokens among its names or after them") {
+    const Vocabulary both = bpe::read_vocabulary(json_with({"he", "hel", "<|endoftext|>"}), "v", "h e\nhe l\n", "m");
+    TokenizerFile pairs, among;
+    pairs.merges = R"([["h", "e"], ["he", "l"]])";  // as later versions write them
+    among.vocabulary = json_with({"he", "hel", "<|endoftext|>"});
+    for (const TokenizerFile& file : {TokenizerFile{}, pairs, among}) {
+        const Vocabulary one = bpe::read_tokenizer(file.text(), "t");
+        CHECK(one.tokens == both.tokens);
+        CHECK(one.end_of_text == 258);
+        CHECK(bpe::encode("hello he<|endoftext|>", one) == bpe::encode("hello he<|endoftext|>", both));
+    }
+    TokenizerFile named;
+    named.added = R"([{"id": 258, "content": "[PAD]", "special": false}, {"id": 259, "content": "end", "special": true}])";
+    const Vocabulary vocabulary = bpe::read_tokenizer(named.text(), "t");
+    CHECK(vocabulary.specials == std::vector<int>{258, 259});
+    CHECK(vocabulary.end_of_text == -1);
+}
+
+TEST_CASE("read_tokenizer: any other kind of tokenizer is refused and says what it is") {
+    const std::string cure = "; only a byte-level BPE that cuts a text as GPT-2 does is read here, give ids instead of words";
+    const auto error = [](const TokenizerFile& file) { return error_of([&] { bpe::read_tokenizer(file.text(), "t"); }); };
+    const auto with = [](std::string TokenizerFile::*part, const std::string& words) {
+        TokenizerFile file;
+        file.*part = words;
+        return file;
+    };
+    using File = TokenizerFile;
+    CHECK(error({}).empty());
+    CHECK(error(with(&File::model, R"("type": "Unigram")")) == "t: its model is \"Unigram\", not BPE" + cure);
+    CHECK(error(with(&File::model, R"("type": "BPE", "byte_fallback": true)")) == "t: byte_fallback is true" + cure);
+    CHECK(error(with(&File::model, R"("type": "BPE", "end_of_word_suffix": "</w>")")) == "t: it has a end_of_word_suffix" + cure);
+    CHECK(error(with(&File::normalizer, R"({"type": "NFC"})")) == "t: it has a normalizer" + cure);
+    CHECK(error(with(&File::cut, R"({"type": "Sequence", "pretokenizers": []})")) ==
+          "t: its pre-tokenizer is \"Sequence\", not ByteLevel" + cure);
+    CHECK(error(with(&File::cut, "null")) == "t: its pre-tokenizer is \"none\", not ByteLevel" + cure);
+    CHECK(error(with(&File::cut, R"({"type": "ByteLevel", "add_prefix_space": true})")) ==
+          "t: it puts a space before a text" + cure);
+    CHECK(error(with(&File::cut, R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})")) ==
+          "t: its pre-tokenizer does not cut into words" + cure);
+    CHECK(error(with(&File::around, R"({"type": "TemplateProcessing"})")) ==
+          "t: it puts tokens around a text (\"TemplateProcessing\")" + cure);
+    CHECK(error(with(&File::vocabulary, json_with({"he", "hel", "lo"}))) ==
+          "t: the number 258 is given to \"lo\" and to \"<|endoftext|>\"");
+    CHECK(error(with(&File::added, R"([{"id": 300, "content": "[PAD]"}])")) ==
+          "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
+    CHECK(error(with(&File::merges, R"(["h e"])")) == "t: no merge of t makes \"hel\"");
+    CHECK(error(with(&File::merges, R"(["h e l"])")) == "t: line 1: a merge is two tokens with one space between them");
+}
+
 TEST_CASE("save_vocabulary: both files load again, and merges.txt alone") {
     const Training training = bpe::train("the cat sat on the mat, она пела песню\n\n", 20);
     const Vocabulary vocabulary = bpe::vocabulary_of(training);

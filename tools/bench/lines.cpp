@@ -4,11 +4,13 @@
 #include <utility>
 
 #include "bert/bert.h"
+#include "gpt/families/llama.h"
 #include "gpt/gpt.h"
 #include "nn/autograd/operations.h"
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
 #include "nn/text/decoding.h"
+#include "nn/text/memory.h"
 #include "nn/training/train.h"
 #include "vit/fields/plenoxels.h"
 #include "vit/fields/spheres.h"
@@ -161,14 +163,10 @@ static std::function<void()> prepare_bert_forward(bert::Config config, int lengt
 }
 
 // Generates `count` tokens greedily, which is bound by reading the weights.
-static std::function<void()> prepare_generation(gpt::Config config, int count) {
+static std::function<void()> prepare_generation(llama::Config config, int count) {
     Random random(1);
-    const gpt::Weights weights = gpt::make_weights(config, random);
-    return [=] {
-        gpt::Cache cache = gpt::make_cache(config, 1, count);
-        int id = 0;
-        for (int t = 0; t < count; ++t) id = argmax_row(gpt::next_logits({id}, weights, config, cache), 0);
-    };
+    const llama::Weights weights = llama::make_weights(config, random);
+    return [=] { generate(make_batch({{1}}), weights, config, Limits{.new_tokens = count}); };
 }
 
 // Draws one token with top-p 0.9. The smaller the spread of the logits, the more tokens are kept.
@@ -187,9 +185,10 @@ static std::function<void()> prepare_top_p_textbook(int vocabulary, float spread
     };
 }
 
-static void add_generation(std::vector<Line>& lines, const std::string& name, const gpt::Config& config, int count) {
-    const double E = config.width;
-    const double weights = config.depth * (4 * E * E + 2 * E * config.mlp_width) + E * config.vocabulary;
+static void add_generation(std::vector<Line>& lines, const std::string& name, const llama::Config& config, int count) {
+    const double E = config.width, keys = E / config.heads * config.key_value_heads;
+    const double block = 2 * E * E + 2 * E * keys + 3 * E * config.mlp_width;
+    const double weights = config.depth * block + E * config.vocabulary;
     lines.push_back(
         {name, 2 * weights * count, 4 * weights * count, 1.0 * count, [=] { return prepare_generation(config, count); }});
 }
@@ -276,9 +275,11 @@ std::vector<Line> all_lines() {
         lines.push_back({line + " V32000", 0, bytes, 0, [=, s = spread] { return prepare_top_p(32000, s); }});
         lines.push_back({line + " textbook", 0, bytes, 0, [=, s = spread] { return prepare_top_p_textbook(32000, s); }});
     }
-    // The sizes of the well-known small Llamas, in the shape of GPT-2.
-    add_generation(lines, "generate 110M", {.vocabulary = 32000, .width = 768, .depth = 12, .heads = 12, .mlp_width = 3072}, 32);
-    add_generation(lines, "generate 15M", {.vocabulary = 32000, .width = 288, .depth = 6, .heads = 6, .mlp_width = 1152}, 128);
+    // The well-known small Llamas, whose output matrix is the table of words.
+    add_generation(lines, "generate 110M",
+                   {.width = 768, .depth = 12, .heads = 12, .key_value_heads = 12, .mlp_width = 2048, .tied = true}, 32);
+    add_generation(lines, "generate 15M",
+                   {.width = 288, .depth = 6, .heads = 6, .key_value_heads = 6, .mlp_width = 768, .tied = true}, 128);
     // Every sample reads 8 corners of 28 numbers; backward reads and writes them once more.
     const double corner_bytes = samples_of_a_ray() * 8 * 28 * 4;
     lines.push_back({"plenoxels 20^3 fit 500 rays", 0, 3 * corner_bytes * 500, 0, [] { return prepare_fitting(500); }, false, 500});

@@ -7,7 +7,8 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
-#include "tests/temporary_folder.h"
+#include "tests/gpt/decoder_checks.h"
+#include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("bloom");
@@ -119,13 +120,7 @@ static bloom::Weights tiny_weights() {
     return bloom::make_weights(tiny, random, {.draw = Draw::normal, .stddev = 0.5f});
 }
 
-TEST_CASE("bloom: the tokens that come later change nothing before them") {
-    const bloom::Weights w = tiny_weights();
-    const Matrix one = bloom::forward(make_batch({{1, 2, 3, 4, 5}}), w, tiny).logits.value();
-    const Matrix other = bloom::forward(make_batch({{1, 2, 3, 9, 9}}), w, tiny).logits.value();
-    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
-    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
-}
+TEST_CASE("bloom: the tokens that come later change nothing before them") { check_causal(tiny_weights(), tiny); }
 
 TEST_CASE("bloom: the order of earlier tokens matters, though there is no table of positions") {
     const bloom::Weights w = tiny_weights();
@@ -134,56 +129,63 @@ TEST_CASE("bloom: the order of earlier tokens matters, though there is no table 
     CHECK(difference(slice_rows(one, 2, 1), slice_rows(other, 2, 1)) != "");
 }
 
-TEST_CASE("bloom: padding on either side changes no logit of a token, and none of what is written after it") {
+TEST_CASE("bloom: padding on either side changes no logit of a token") {
     const bloom::Weights w = tiny_weights();
     const Matrix alone = bloom::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
     const TokenBatch left = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
     const TokenBatch right = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}});
     check_close("left", slice_rows(bloom::forward(left, w, tiny).logits.value(), 7, 3), alone);
     check_close("right", slice_rows(bloom::forward(right, w, tiny).logits.value(), 5, 3), alone);
-    const Limits limits{.new_tokens = 6};
-    CHECK(generate(left, w, tiny, limits)[1] == generate(make_batch({{1, 2, 3}}), w, tiny, limits)[0]);
 }
 
 TEST_CASE("bloom: read_on gives the numbers of the full pass, also after padding on the left") {
-    const bloom::Weights w = tiny_weights();
-    const TokenBatch all = make_batch({{4, 5, 6, 7, 8, 9}, {1, 2, 3, 4}}, 0, Side::left);
-    const Matrix full = bloom::forward(all, w, tiny).hidden.value();
-    Memory memory = bloom::make_memory(tiny, 2, 6);
-    bloom::read_on(make_batch({{4, 5, 6}, {1}}, 0, Side::left), w, tiny, memory);
-    const Matrix two = bloom::read_on(make_batch({{7, 8}, {2, 3}}), w, tiny, memory).hidden.value();
-    const Matrix one = bloom::read_on(make_batch({{9}, {4}}), w, tiny, memory).hidden.value();
-    check_close("two at once, first sequence", slice_rows(two, 0, 2), slice_rows(full, 3, 2));
-    check_close("two at once, second sequence", slice_rows(two, 2, 2), slice_rows(full, 9, 2));
-    check_close("one, first sequence", slice_rows(one, 0, 1), slice_rows(full, 5, 1));
-    check_close("one, second sequence", slice_rows(one, 1, 1), slice_rows(full, 11, 1));
-    CHECK_THROWS_WITH(bloom::read_on(make_batch({{8}, {3}}), w, tiny, memory),
-                      "bloom: the memory holds 6 of 6 tokens, 1 more do not fit");
+    check_reading_on(tiny_weights(), tiny);
 }
 
-TEST_CASE("bloom: beam search of width 1 is greedy") {
-    const bloom::Weights w = tiny_weights();
-    const Limits limits{.new_tokens = 5};
-    CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+TEST_CASE("bloom: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+    check_writing(tiny_weights(), tiny);
 }
 
 TEST_CASE("bloom: a file with the prefix transformer. and a second copy of the word table loads all the same") {
     const bloom::Weights w = tiny_weights();
-    std::vector<TensorToWrite> tensors;
-    for (const Parameter& parameter : bloom::parameters(w, tiny))
-        tensors.push_back({.name = "transformer." + parameter.name,
-                           .shape = parameter.shape,
-                           .floats = published_value(parameter),
-                           .integers = {}});
-    tensors.push_back({.name = "lm_head.weight", .shape = {11, 12}, .floats = w.words.value(), .integers = {}});
+    const Parameters table = bloom::parameters(w, tiny);
+    make_exact_in_half(table);
+    const Matrix logits = bloom::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
+    for (const std::string prefix : {"", "transformer."})
+        for (const bool has_copy : {false, true}) {
+            std::vector<PublishedTensor> tensors = tensors_of(table, prefix);
+            if (has_copy) tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+            const TemporaryFolder folder;
+            const Safetensors file(write_published(folder, tensors, {.precision = Precision::float16, .shards = 2},
+                                                   R"({"model_type": "bloom", "n_head": 3, "n_embed": 12, "n_layer": 2,
+                                                       "layer_norm_epsilon": 1e-05, "vocab_size": 11,
+                                                       "apply_residual_connection_post_layernorm": false})"));
+            const bloom::Config config = bloom::config_of(file);
+            CHECK(config.vocabulary == 11);
+            CHECK(config.width == 12);
+            CHECK(config.depth == 2);
+            CHECK(config.heads == 3);
+            Random random(2);
+            const bloom::Weights other = bloom::make_weights(config, random);
+            load(bloom::parameters(other, config), file, bloom::load_rules());
+            CHECK(identical(bloom::forward(make_batch({{1, 2, 3}}), other, config).logits.value(), logits));
+        }
+}
+
+TEST_CASE("bloom: what is saved with its metadata tells its configuration; without them nothing says the heads") {
     const TemporaryFolder folder;
-    const std::string path = folder.path("bloom.safetensors");
-    write_safetensors(path, tensors);
-    Random random(2);
-    const bloom::Weights other = bloom::make_weights(tiny, random);
-    load(bloom::parameters(other, tiny), Safetensors(path), bloom::load_rules());
-    const TokenBatch batch = make_batch({{1, 2, 3}});
-    CHECK(identical(bloom::forward(batch, other, tiny).logits.value(), bloom::forward(batch, w, tiny).logits.value()));
+    bloom::Config config = tiny;
+    config.eps = 1e-3f;
+    save(bloom::parameters(tiny_weights(), config), folder.path("bloom.safetensors"), bloom::metadata(config));
+    const bloom::Config found = bloom::config_of(Safetensors(folder.path("bloom.safetensors")));
+    CHECK(found.heads == 3);
+    CHECK(found.eps == 1e-3f);
+    save(bloom::parameters(tiny_weights(), config), folder.path("bloom.safetensors"));
+    const Safetensors silent(folder.path("bloom.safetensors"));
+    CHECK(error_of([&] { bloom::config_of(silent); }).starts_with(silent.path + ": nothing says the number of heads"));
+    CHECK(error_of([&] {
+              bloom::config_of(silent, {{"n_head", "3"}, {"apply_residual_connection_post_layernorm", "true"}});
+          }) == "what was given: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
 }
 
 TEST_CASE("bloom: a config or batch that does not fit is refused, and says why") {

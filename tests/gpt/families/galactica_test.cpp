@@ -7,6 +7,9 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/gpt/decoder_checks.h"
+#include "tests/gpt/opt_fixture.h"
+#include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("galactica");
@@ -27,47 +30,12 @@ static galactica::Config config_of_fixture(const Golden& golden) {
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
-// Published labels stand at the token itself; ours at the row that predicts it.
-static std::vector<int> one_earlier(const std::vector<int>& labels, int length) {
-    std::vector<int> moved(labels.size(), ignored_label);
-    for (std::size_t i = 0; i + 1 < labels.size(); ++i)
-        if (static_cast<int>(i) % length != length - 1) moved[i] = labels[i + 1];
-    return moved;
-}
-
 TEST_CASE("galactica: every step, the loss and every gradient equal the published implementation's, with padding on the left") {
     for (const std::string& path : golden_files("galactica")) {
         const Golden golden(path);
         const galactica::Config config = config_of_fixture(golden);
-        const TokenBatch batch{.sequences = dimensions_of(golden, "input.input_ids")[0],
-                               .length = dimensions_of(golden, "input.input_ids")[1],
-                               .ids = golden.integers("input.input_ids"),
-                               .mask = numbers_of(golden, "input.attention_mask")};
         Random random;
-        const galactica::Weights w = galactica::make_weights(config, random);
-        const Parameters parameters = galactica::parameters(w, config);
-        golden.load_weights(parameters);
-
-        const Tape tape;
-        const galactica::Steps steps = galactica::forward(batch, w, config);
-        const Var loss = galactica::loss(steps, one_earlier(golden.integers("input.labels"), batch.length));
-
-        // Rows of padding are 0 in the fixtures.
-        golden.check("positions", padding_zeroed(steps.positions.value(), batch.mask));
-        golden.check("embeddings", padding_zeroed(steps.embeddings.value(), batch.mask));
-        check_stack(golden, steps.decoder, config.depth,
-                    {{"layer.#.self_attn_layer_norm", Step::norm1},
-                     {"layer.#.attention", Step::weights},
-                     {"layer.#.self_attn", Step::attention_output},
-                     {"layer.#", Step::output}},
-                    {.sequences = batch.sequences, .heads = config.heads, .mask = batch.mask});
-        golden.check("final_layer_norm", padding_zeroed(steps.hidden.value(), batch.mask));
-        golden.check("logits", padding_zeroed(steps.logits.value(), batch.mask));
-        golden.check_integers("greedy_next", argmax_of_rows(last_tokens(steps.logits.value(), batch.mask)));
-        golden.check("loss", loss.value());
-        backward(loss);
-        check_gradients(parameters, golden);
-        golden.check_all_used();
+        check_opt_fixture(golden, galactica::make_weights(config, random), config, "final_layer_norm");
     }
 }
 
@@ -84,57 +52,16 @@ static galactica::Weights tiny_weights(const galactica::Config& config) {
 }
 
 TEST_CASE("galactica: the tokens that come later change nothing before them, padding on the left changes nothing at all") {
-    const galactica::Config config = tiny();
-    const galactica::Weights w = tiny_weights(config);
-    const auto logits = [&](const TokenBatch& batch) { return galactica::forward(batch, w, config).logits.value(); };
-    const Matrix one = logits(make_batch({{1, 2, 3, 4, 5}}));
-    const Matrix other = logits(make_batch({{1, 2, 3, 9, 9}}));
-    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
-    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
-    const TokenBatch both = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
-    check_close("padded", slice_rows(logits(both), 7, 3), slice_rows(one, 0, 3));
+    check_causal(tiny_weights(tiny()), tiny());
+    check_left_padding(tiny_weights(tiny()), tiny());
 }
 
 TEST_CASE("galactica: read_on gives the numbers of the full pass, after padding on the left and beyond it") {
-    const galactica::Config config = tiny();
-    const galactica::Weights w = tiny_weights(config);
-    const Matrix full =
-        galactica::forward(make_batch({{4, 5, 6, 7, 8, 9}, {1, 2, 3, 4}}, 0, Side::left), w, config).hidden.value();
-    Memory memory = galactica::make_memory(config, 2, 6);
-    galactica::read_on(make_batch({{4, 5, 6, 7}, {1, 2}}, 0, Side::left), w, config, memory);
-    const Matrix next = galactica::read_on(make_batch({{8, 9}, {3, 4}}), w, config, memory).hidden.value();
-    check_close("first sequence", slice_rows(next, 0, 2), slice_rows(full, 4, 2));
-    check_close("second sequence", slice_rows(next, 2, 2), slice_rows(full, 10, 2));
-    CHECK_THROWS_WITH(galactica::read_on(make_batch({{8}, {3}}), w, config, memory),
-                      "galactica: the memory holds 6 of 6 tokens, 1 more do not fit");
+    check_reading_on(tiny_weights(tiny()), tiny());
 }
 
 TEST_CASE("galactica: writing goes through the common door: greedy after padding, beams, sampling") {
-    const galactica::Config config = tiny();
-    const galactica::Weights w = tiny_weights(config);
-    const Limits limits{.new_tokens = 4};
-    const std::vector<int> greedy = generate(make_batch({{1, 2, 3}}), w, config, limits)[0];
-    CHECK(generate(make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left), w, config, limits)[1] == greedy);
-    CHECK(beam_search({1, 2, 3}, 1, w, config, limits)[0].ids == greedy);
-    std::vector<int> text{1, 2, 3};  // the same without a memory
-    for (int i = 0; i < 4; ++i)
-        text.push_back(argmax_of_rows(galactica::forward(make_batch({text}), w, config).logits.value()).back());
-    CHECK(std::vector<int>(text.begin() + 3, text.end()) == greedy);
-    Random random(2);
-    CHECK(generate(make_batch({{1, 2, 3}}), w, config, limits, {.top_k = 1}, uniform_matrix(random, 1, 4))[0] == greedy);
-}
-
-TEST_CASE("galactica: the table of words collects the gradient of both of its uses") {
-    const galactica::Config config = tiny();
-    const galactica::Weights w = tiny_weights(config);
-    const TokenBatch batch = make_batch({{4, 5, 6, 7}, {1, 2}}, 0, Side::left);
-    const auto loss_of = [&](const std::vector<Var>& tables) {
-        galactica::Weights moved = w;
-        moved.words = tables[0];
-        moved.positions = tables[1];
-        return galactica::loss(galactica::forward(batch, moved, config), batch);
-    };
-    check_gradient_by_differences(loss_of, {w.words.value(), w.positions.value()});
+    check_writing(tiny_weights(tiny()), tiny());
 }
 
 // --- tokenisation ---
@@ -181,35 +108,55 @@ TEST_CASE("parameters: without biases and gains the file holds neither, with the
     CHECK(galactica::parameters(tiny_weights(config), config).size() == 2 + 2 * 12);
 }
 
-TEST_CASE("galactica: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("galactica: files with and without biases and gains, bfloat16 in two parts, with a stored output matrix, load") {
+    for (const bool biases : {false, true})
+        for (const bool gains : {false, true}) {
+            galactica::Config config = tiny();
+            config.biases = biases;
+            config.affine_norms = gains;
+            const galactica::Weights w = tiny_weights(config);
+            const Parameters table = galactica::parameters(w, config);
+            make_exact_in_half(table);
+            const Matrix logits = galactica::forward(make_batch({{1, 2, 3}}), w, config).logits.value();
+            std::vector<PublishedTensor> tensors = tensors_of(table);
+            if (biases)
+                tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+            else
+                for (PublishedTensor& tensor : tensors) tensor.name = tensor.name.substr(6);  // without "model."
+            const TemporaryFolder folder;
+            const Safetensors file(write_published(folder, tensors, {.precision = Precision::bfloat16, .shards = 2},
+                                                   R"({"model_type": "opt", "num_attention_heads": 3, "hidden_size": 12,
+                                                       "num_hidden_layers": 2, "activation_function": "gelu",
+                                                       "word_embed_proj_dim": 12, "do_layer_norm_before": true})"));
+            const galactica::Config found = galactica::config_of(file);
+            CHECK(found.biases == biases);
+            CHECK(found.affine_norms == gains);
+            CHECK(found.positions == 9);
+            Random random(2);
+            const galactica::Weights other = galactica::make_weights(found, random);
+            load(galactica::parameters(other, found), file, galactica::load_rules());
+            CHECK(identical(galactica::forward(make_batch({{1, 2, 3}}), other, found).logits.value(), logits));
+        }
+    const TemporaryFolder folder;
+    save(galactica::parameters(tiny_weights(tiny()), tiny()), folder.path("saved.safetensors"), galactica::metadata(tiny()));
+    CHECK(galactica::config_of(Safetensors(folder.path("saved.safetensors"))).heads == 3);
+    save(galactica::parameters(tiny_weights(tiny()), tiny()), folder.path("saved.safetensors"));
+    const Safetensors silent(folder.path("saved.safetensors"));
+    CHECK(error_of([&] {
+              galactica::config_of(silent, {{"n_head", "3"}});
+          }).starts_with(silent.path + ": nothing says the activation function"));
+    CHECK(error_of([&] {
+              galactica::config_of(silent, {{"n_head", "3"}, {"do_layer_norm_before", "false"}});
+          }) == "what was given: do_layer_norm_before is \"false\"; only true is implemented here");
+}
+
+TEST_CASE("galactica: what is refused is said to be galactica's") {
     Random random;
-    const galactica::Config config = tiny();
-    galactica::Config odd = config;
+    galactica::Config odd = tiny();
     odd.heads = 5;
     CHECK_THROWS_WITH(galactica::make_weights(odd, random), "galactica: 5 heads must divide a width of 12");
-    odd = config;
-    odd.vocabulary = 0;
-    CHECK_THROWS_WITH(galactica::make_weights(odd, random),
-                      "galactica: 0 tokens, width 12, depth 2, inner width 10, 9 positions: sizes must be positive");
-    odd = config;
-    odd.position_offset = 0;
-    CHECK_THROWS_WITH(galactica::make_weights(odd, random),
-                      "galactica: a position offset of 0: padding reads the row before that of the "
-                      "first token, so there must be one");
-    const galactica::Weights w = tiny_weights(config);
-    CHECK_THROWS_WITH(galactica::forward(equal_batch(std::vector<int>(10, 1), 10), w, config),
+    CHECK_THROWS_WITH(galactica::forward(equal_batch(std::vector<int>(10, 1), 10), tiny_weights(tiny()), tiny()),
                       "galactica: a text of 10 tokens, but there are 9 positions");
-    CHECK(without_place(error_of([&] {
-              galactica::forward(make_batch({{1, 11}}), w, config);
-          })) == "embed: id 11 is outside a table of 11 rows");
-    odd = config;
-    odd.depth = 3;
-    CHECK_THROWS_WITH(galactica::forward(equal_batch({1}, 1), w, odd),
-                      "galactica: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
-    Memory memory = galactica::make_memory(config, 1, 20);
-    galactica::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
-    CHECK_THROWS_WITH(galactica::read_on(equal_batch({1}, 1), w, config, memory),
-                      "galactica: 9 tokens were read, 1 more exceed 9 positions");
 }
 
 TEST_SUITE_END();

@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("glm");
@@ -247,14 +248,68 @@ TEST_CASE("glm: read_on gives the numbers of the full pass, also after padding o
     }
 }
 
-TEST_CASE("glm: padding on the left changes nothing of what is written; beam search of width 1 is greedy") {
+// The logits of what follows, by the full pass.
+static Matrix next_logits(const std::vector<int>& ids, const glm::Weights& w, const glm::Config& config) {
+    const Matrix logits = glm::forward(glm::to_be_continued(make_batch({ids}), config), w, config).logits.value();
+    return slice_rows(logits, logits.rows - 1, 1);
+}
+
+TEST_CASE("glm: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
     for (const glm::Version version : both_versions) {
         const glm::Config config = tiny(version);
         const glm::Weights w = tiny_weights(version);
-        const Limits limits{.new_tokens = 4, .end_of_text = special.end};
-        const std::vector<int> alone = generate(make_batch({{11, 2, 4}}), w, config, limits)[0];
-        CHECK(generate(make_batch({{6, 7, 1, 8, 4}, {11, 2, 4}}, 0, Side::left), w, config, limits)[1] == alone);
-        CHECK(beam_search({11, 2, 4}, 1, w, config, limits)[0].ids == alone);
+        const Limits limits{.new_tokens = 4};
+        const std::vector<int> prompt{11, 2, 4};
+        const TokenBatch padded = make_batch({{6, 7, 1, 8, 4}, prompt}, 0, Side::left);
+        const Sampling sampling{.temperature = 1.5f, .top_k = 6};
+        Random random(2);
+        const Matrix draws = uniform_matrix(random, 1, 4);
+        std::vector<int> greedy = prompt, drawn = prompt;
+        for (int t = 0; t < 4; ++t) {
+            greedy.push_back(argmax_of_rows(next_logits(greedy, w, config))[0]);
+            drawn.push_back(draw_token(sampling_probabilities(next_logits(drawn, w, config), sampling), 0, draws(0, t)));
+        }
+        greedy.erase(greedy.begin(), greedy.begin() + 3);
+        drawn.erase(drawn.begin(), drawn.begin() + 3);
+        CHECK(generate(make_batch({prompt}), w, config, limits)[0] == greedy);
+        CHECK(generate(padded, w, config, limits)[1] == greedy);
+        CHECK(generate(make_batch({prompt}), w, config, limits, sampling, draws)[0] == drawn);
+        CHECK(beam_search(prompt, 1, w, config, limits)[0].ids == greedy);
+        CHECK(beam_search(prompt, 4, w, config, limits)[0].log_probability >=
+              beam_search(prompt, 1, w, config, limits)[0].log_probability);
+    }
+}
+
+TEST_CASE("glm: a bfloat16 file in two parts loads, with the prefix glm., stored frequencies and its special tokens told") {
+    for (const glm::Version version : both_versions) {
+        const bool large = version == glm::Version::glm130b;
+        const glm::Config config = tiny(version);
+        const glm::Weights w = tiny_weights(version);
+        const Parameters table = glm::parameters(w, config);
+        make_exact_in_half(table);
+        const TokenBatch text = make_batch({{6, 1, 8, 4, 7}});
+        const Matrix logits = glm::forward(glm::to_be_continued(text, config), w, config).logits.value();
+        std::vector<PublishedTensor> tensors = tensors_of(table, large ? "" : "glm.");
+        if (large) tensors.push_back({"transformer.layers.0.attention.rotary_emb.inv_freq", {1}, Matrix{{1}}});
+        const TemporaryFolder folder;
+        const Safetensors file(write_published(folder, tensors, {.precision = Precision::bfloat16, .shards = 2},
+                                               R"({"num_attention_heads": 3, "num_layers": 2, "hidden_size": 12,
+                                                   "layernorm_epsilon": 1e-05, "mask_token_id": 1, "gmask_token_id": 2,
+                                                   "smask_token_id": 3, "sop_token_id": 4, "eop_token_id": 5})"));
+        const glm::Config found = glm::config_of(file);
+        CHECK(found.version == version);
+        CHECK(found.heads == 3);
+        CHECK(found.mlp_width == 10);
+        CHECK(found.positions == (large ? 0 : 9));
+        CHECK(found.special.start == 4);
+        CHECK(found.special.end == 5);
+        Random random(3);
+        const glm::Weights other = glm::make_weights(found, random);
+        load(glm::parameters(other, found), file, glm::load_rules());
+        CHECK(identical(glm::forward(glm::to_be_continued(text, found), other, found).logits.value(), logits));
+
+        save(table, folder.path("saved.safetensors"), glm::metadata(config));
+        CHECK(glm::config_of(Safetensors(folder.path("saved.safetensors"))).special.long_mask == 2);
     }
 }
 

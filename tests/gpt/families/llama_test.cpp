@@ -4,7 +4,8 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
-#include "tests/temporary_folder.h"
+#include "tests/gpt/decoder_checks.h"
+#include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("llama");
@@ -80,35 +81,14 @@ static llama::Weights tiny_weights() {
     return llama::make_weights(tiny, random, {.draw = Draw::normal, .stddev = 0.5f});
 }
 
-TEST_CASE("llama: the tokens that come later change nothing before them") {
-    const llama::Weights w = tiny_weights();
-    const Matrix one = llama::forward(make_batch({{1, 2, 3, 4, 5}}), w, tiny).logits.value();
-    const Matrix other = llama::forward(make_batch({{1, 2, 3, 9, 9}}), w, tiny).logits.value();
-    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
-    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
-}
+TEST_CASE("llama: the tokens that come later change nothing before them") { check_causal(tiny_weights(), tiny); }
 
 TEST_CASE("llama: padding on the left changes no logit of a token, and none of what is written after it") {
-    const llama::Weights w = tiny_weights();
-    const Matrix alone = llama::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
-    const TokenBatch both = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
-    check_close("logits", slice_rows(llama::forward(both, w, tiny).logits.value(), 7, 3), alone);
-    const Limits limits{.new_tokens = 6};
-    CHECK(generate(both, w, tiny, limits)[1] == generate(make_batch({{1, 2, 3}}), w, tiny, limits)[0]);
+    check_left_padding(tiny_weights(), tiny);
 }
 
 TEST_CASE("llama: read_on gives the numbers of the full pass, also after padding on the left") {
-    const llama::Weights w = tiny_weights();
-    const TokenBatch all = make_batch({{4, 5, 6, 7, 8, 9}, {1, 2, 3, 4}}, 0, Side::left);
-    const Matrix full = llama::forward(all, w, tiny).hidden.value();
-    Memory memory = llama::make_memory(tiny, 2, 6);
-    TokenBatch first = make_batch({{4, 5, 6, 7}, {1, 2}}, 0, Side::left);
-    llama::read_on(first, w, tiny, memory);
-    const Matrix next = llama::read_on(make_batch({{8, 9}, {3, 4}}), w, tiny, memory).hidden.value();
-    check_close("first sequence", slice_rows(next, 0, 2), slice_rows(full, 4, 2));
-    check_close("second sequence", slice_rows(next, 2, 2), slice_rows(full, 10, 2));
-    CHECK_THROWS_WITH(llama::read_on(make_batch({{8}, {3}}), w, tiny, memory),
-                      "llama: the memory holds 6 of 6 tokens, 1 more do not fit");
+    check_reading_on(tiny_weights(), tiny);
 }
 
 TEST_CASE("llama: only the distances of tokens matter, not where the text begins") {
@@ -123,10 +103,8 @@ TEST_CASE("llama: only the distances of tokens matter, not where the text begins
     CHECK(difference(output_at({0, 2, 4, 6}), output_at({0, 1, 2, 3})) != "");
 }
 
-TEST_CASE("llama: beam search of width 1 is greedy") {
-    const llama::Weights w = tiny_weights();
-    const Limits limits{.new_tokens = 5};
-    CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+TEST_CASE("llama: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+    check_writing(tiny_weights(), tiny);
 }
 
 TEST_CASE("llama::config_of: what is saved is read back, in both layouts, with shared key heads, eps and base of the rotation") {
@@ -156,20 +134,82 @@ TEST_CASE("llama::config_of: what is saved is read back, in both layouts, with s
     }
 }
 
+// The logits of a checkpoint as it is read from files.
+static Matrix logits_of_file(const std::string& path, const std::vector<int>& ids) {
+    const Safetensors file(path);
+    const llama::Config config = llama::config_of(file);
+    Random random(2);
+    const llama::Weights w = llama::make_weights(config, random);
+    load(llama::parameters_in(file, w, config), file, llama::load_rules(config));
+    return llama::forward(make_batch({ids}), w, config).logits.value();
+}
+
+static const std::string published_config = R"({
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 12, "num_hidden_layers": 2,
+    "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 10, "vocab_size": 11, "rms_norm_eps": 1e-06,
+    "rope_theta": 10000.0, "rope_scaling": null, "attention_bias": false, "tie_word_embeddings": false, "torch_dtype": "bfloat16"})";
+
 TEST_CASE("llama: a file with stored frequencies of the rotation loads all the same") {
     const llama::Weights w = tiny_weights();
-    std::vector<TensorToWrite> tensors;
-    for (const Parameter& parameter : llama::parameters(w, tiny))
-        tensors.push_back({.name = parameter.name, .shape = parameter.shape, .floats = published_value(parameter), .integers = {}});
-    tensors.push_back({.name = "model.layers.0.self_attn.rotary_emb.inv_freq", .shape = {1}, .floats = Matrix{{1}}, .integers = {}});
+    const Parameters table = llama::parameters(w, tiny);
+    make_exact_in_half(table);
+    const Matrix logits = llama::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
+    std::vector<PublishedTensor> tensors = tensors_of(table);
+    tensors.push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", {1}, Matrix{{1}}});
+    for (const Precision precision : {Precision::float32, Precision::bfloat16, Precision::float16})
+        for (const int shards : {1, 3}) {
+            const TemporaryFolder folder;
+            const std::string path =
+                write_published(folder, tensors, {.precision = precision, .shards = shards}, published_config);
+            CHECK(identical(logits_of_file(path, {1, 2, 3}), logits));
+        }
+}
+
+TEST_CASE("llama: Meta's names with its frequencies, and names without model., load to the same numbers") {
+    const llama::Weights w = tiny_weights();
+    make_exact_in_half(llama::parameters(w, tiny));
+    const Matrix logits = llama::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
     const TemporaryFolder folder;
-    const std::string path = folder.path("llama.safetensors");
-    write_safetensors(path, tensors);
-    Random random(2);
-    const llama::Weights other = llama::make_weights(tiny, random);
-    load(llama::parameters(other, tiny), Safetensors(path), llama::load_rules());
-    const TokenBatch batch = make_batch({{1, 2, 3}});
-    CHECK(identical(llama::forward(batch, other, tiny).logits.value(), llama::forward(batch, w, tiny).logits.value()));
+    std::vector<PublishedTensor> meta = tensors_of(llama::meta_parameters(w, tiny));
+    meta.push_back({"rope.freqs", {1}, Matrix{{1}}});
+    CHECK(identical(
+        logits_of_file(write_published(folder, meta, {.precision = Precision::bfloat16}, published_config), {1, 2, 3}), logits));
+    std::vector<PublishedTensor> bare = tensors_of(llama::parameters(w, tiny));
+    for (PublishedTensor& tensor : bare)
+        if (tensor.name.starts_with("model.")) tensor.name = tensor.name.substr(6);
+    CHECK(identical(logits_of_file(write_published(folder, bare, {}, published_config), {1, 2, 3}), logits));
+}
+
+TEST_CASE("llama: an output matrix that is not stored, or is a copy of the table of words, makes a tied model") {
+    llama::Config config = tiny;
+    config.tied = true;
+    Random random(1);
+    const llama::Weights w = llama::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
+    CHECK(&w.output.value() == &w.words.value());
+    const Matrix logits = llama::forward(make_batch({{1, 2, 3}}), w, config).logits.value();
+    const TemporaryFolder folder;
+    std::vector<PublishedTensor> tensors = tensors_of(llama::parameters(w, config));
+    CHECK(identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
+    tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+    CHECK(identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
+    tensors.back().numbers(3, 4) += 1;  // another matrix: not tied
+    CHECK(!identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
+}
+
+TEST_CASE("llama::config_of: what later models of this layout do otherwise is refused") {
+    const Parameters table = llama::parameters(tiny_weights(), tiny);
+    const TemporaryFolder folder;
+    const auto refusal = [&](const std::string& setting) {
+        const std::string config = R"({"num_attention_heads": 6, )" + setting + "}";
+        const Safetensors file(write_published(folder, tensors_of(table), {}, config));
+        return error_of([&] { llama::config_of(file); });
+    };
+    const std::string place = folder.path("config.json");
+    CHECK(refusal(R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0})").starts_with(place + ": rope_scaling is "));
+    CHECK(refusal(R"("attention_bias": true)") == place + ": attention_bias is \"true\"; only false is implemented here");
+    CHECK(refusal(R"("sliding_window": 4096)") == place + ": sliding_window is \"4096\"; only null is implemented here");
+    CHECK(refusal(R"("head_dim": 4)").starts_with(place + ": head_dim is 4, but the tensors of "));
+    CHECK(refusal(R"("rope_parameters": {"rope_type": "default", "rope_theta": 500.0})").empty());
 }
 
 TEST_CASE("llama: a config or batch that does not fit is refused, and says why") {

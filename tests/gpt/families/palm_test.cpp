@@ -6,6 +6,8 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/gpt/decoder_checks.h"
+#include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("palm");
@@ -115,38 +117,44 @@ TEST_CASE("z_loss: its gradient agrees with finite differences") {
         {Matrix{{0.1f, -0.4f, 0.3f}, {1, 0.2f, -1}, {0.5f, 0.5f, 0}}});
 }
 
-TEST_CASE("palm: the tokens that come later change nothing before them") {
-    const palm::Weights w = tiny_weights();
-    const Matrix one = palm::forward(make_batch({{1, 2, 3, 4, 5}}), w, tiny).logits.value();
-    const Matrix other = palm::forward(make_batch({{1, 2, 3, 9, 9}}), w, tiny).logits.value();
-    CHECK(identical(slice_rows(one, 0, 3), slice_rows(other, 0, 3)));
-    CHECK(!identical(slice_rows(one, 3, 1), slice_rows(other, 3, 1)));
-}
+TEST_CASE("palm: the tokens that come later change nothing before them") { check_causal(tiny_weights(), tiny); }
 
 TEST_CASE("palm: padding on the left changes no logit of a token, and none of what is written after it") {
-    const palm::Weights w = tiny_weights();
-    const Matrix alone = palm::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
-    const TokenBatch both = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
-    check_close("logits", slice_rows(palm::forward(both, w, tiny).logits.value(), 7, 3), alone);
-    const Limits limits{.new_tokens = 6};
-    CHECK(generate(both, w, tiny, limits)[1] == generate(make_batch({{1, 2, 3}}), w, tiny, limits)[0]);
+    check_left_padding(tiny_weights(), tiny);
 }
 
 TEST_CASE("palm: read_on gives the numbers of the full pass, also after padding on the left") {
-    const palm::Weights w = tiny_weights();
-    const TokenBatch all = make_batch({{4, 5, 6, 7, 8, 9}, {1, 2, 3, 4}}, 0, Side::left);
-    const Matrix full = palm::forward(all, w, tiny).hidden.value();
-    Memory memory = palm::make_memory(tiny, 2, 6);
-    palm::read_on(make_batch({{4, 5, 6, 7}, {1, 2}}, 0, Side::left), w, tiny, memory);
-    const Matrix next = palm::read_on(make_batch({{8, 9}, {3, 4}}), w, tiny, memory).hidden.value();
-    check_close("first sequence", slice_rows(next, 0, 2), slice_rows(full, 4, 2));
-    check_close("second sequence", slice_rows(next, 2, 2), slice_rows(full, 10, 2));
+    check_reading_on(tiny_weights(), tiny);
 }
 
-TEST_CASE("palm: beam search of width 1 is greedy") {
+TEST_CASE("palm: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+    check_writing(tiny_weights(), tiny);
+}
+
+TEST_CASE("palm::config_of: heads, their width and the inner width follow from the shapes of a sharded bfloat16 file") {
     const palm::Weights w = tiny_weights();
-    const Limits limits{.new_tokens = 5};
-    CHECK(beam_search({3, 1}, 1, w, tiny, limits)[0].ids == generate(make_batch({{3, 1}}), w, tiny, limits)[0]);
+    const Parameters table = palm::parameters(w, tiny);
+    make_exact_in_half(table);
+    const Matrix logits = palm::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
+    const TemporaryFolder folder;
+    const Safetensors file(write_published(folder, tensors_of(table), {.precision = Precision::bfloat16, .shards = 2}, ""));
+    const palm::Config config = palm::config_of(file);
+    CHECK(config.heads == 3);
+    CHECK(config.head_width == 4);
+    CHECK(config.mlp_width == 14);
+    CHECK(config.depth == 2);
+    Random random(2);
+    const palm::Weights other = palm::make_weights(config, random);
+    load(palm::parameters(other, config), file);
+    CHECK(identical(palm::forward(make_batch({{1, 2, 3}}), other, config).logits.value(), logits));
+
+    std::vector<PublishedTensor> odd = tensors_of(table);
+    for (PublishedTensor& tensor : odd)
+        if (tensor.name == "1.fn.fused_attn_ff_proj.weight") tensor = {tensor.name, {47, 10}, slice_rows(tensor.numbers, 0, 47)};
+    const Safetensors broken(write_published(folder, odd, {}, ""));
+    CHECK(error_of([&] {
+              palm::config_of(broken);
+          }).starts_with(broken.path + ": 47 rows of 1.fn.fused_attn_ff_proj.weight are not 12 of queries, two of 14"));
 }
 
 TEST_CASE("palm: a config or batch that does not fit is refused, and says why") {

@@ -253,6 +253,73 @@ TEST_CASE("forward: each patch lands in its own row, whichever episodes stand ar
             for (int j = 0; j < 12; ++j) CHECK(x(20 + t * 5 + n, j) == Approx(patches(t * 2 + n, j) + w.places.value()(n, j)));
 }
 
+// --- writing ---
+
+// The episodes of the tests below: images and a number observed; a text that goes on.
+static gato::Episode text_episode() { return {.text = {{1, 2, 3}, {4, 5, 6}}}; }
+
+TEST_CASE("prompt_of: actions are asked for at the last separator, text at the last token before it") {
+    const std::vector<gato::Token> action = gato::prompt_of(two_steps, gato::Next::action, tiny());
+    REQUIRE(action.size() == 7);  // of 8 tokens all but the last action
+    CHECK(action.back().kind == gato::Kind::separator);
+    const std::vector<gato::Token> text = gato::prompt_of(text_episode(), gato::Next::text, tiny());
+    REQUIRE(text.size() == 7);  // 1 2 3 | 4 5 6
+    CHECK(text.back().id == 6);
+    CHECK(text.back().place == 2);
+    CHECK_THROWS_WITH(gato::prompt_of(two_steps, gato::Next::text, tiny()),
+                      "gato: the last observation of an episode does not end in text, so no text can follow it");
+}
+
+// The logits of what follows, by the full pass over episodes that hold what has been written.
+static Matrix next_logits(const gato::Episode& episode, gato::Next next, const gato::Weights& w, const gato::Config& config) {
+    const gato::Steps steps = gato::forward({episode}, w, config);
+    const int row = static_cast<int>(gato::prompt_of(episode, next, config).size()) - 1;
+    return slice_rows(steps.logits.value(), row, 1);
+}
+
+TEST_CASE("gato: text goes on as the full pass says, greedy, drawn and searched, alone and in front of padding") {
+    const gato::Weights w = tiny_weights();
+    gato::Config config = tiny();  // the same tables, nearly all of them text, so that an episode can hold what is written
+    config.text_tokens = 20;
+    config.continuous_tokens = config.discrete_tokens = 1;
+    const Limits limits{.new_tokens = 3};
+    const Sampling sampling{.temperature = 1.5f, .top_k = 9};
+    Random random(5);
+    const Matrix draws = uniform_matrix(random, 1, 3);
+    gato::Episode greedy = text_episode(), drawn = text_episode();
+    std::vector<int> likeliest, by_draws;
+    for (int t = 0; t < 3; ++t) {
+        likeliest.push_back(argmax_of_rows(next_logits(greedy, gato::Next::text, w, config))[0]);
+        const Matrix p = sampling_probabilities(next_logits(drawn, gato::Next::text, w, config), sampling);
+        by_draws.push_back(draw_token(p, 0, draws(0, t)));
+        REQUIRE(std::max(likeliest.back(), by_draws.back()) < config.text_tokens);
+        greedy.text.back().push_back(likeliest.back());
+        drawn.text.back().push_back(by_draws.back());
+    }
+    CHECK(gato::generate({text_episode()}, gato::Next::text, w, config, limits)[0] == likeliest);
+    CHECK(gato::generate({text_episode()}, gato::Next::text, w, config, limits, sampling, draws)[0] == by_draws);
+    CHECK(gato::generate({{.text = {{7, 8}, {1, 2}, {7, 4, 2, 1}}}, text_episode()}, gato::Next::text, w, config, limits)[1] ==
+          likeliest);
+    CHECK(gato::beam_search(text_episode(), gato::Next::text, 1, w, config, limits)[0].ids == likeliest);
+    CHECK(gato::beam_search(text_episode(), gato::Next::text, 4, w, config, limits)[0].log_probability >=
+          gato::beam_search(text_episode(), gato::Next::text, 1, w, config, limits)[0].log_probability);
+}
+
+TEST_CASE("gato: an action after images and numbers is what the full pass says, and the next one knows it") {
+    const gato::Weights w = tiny_weights();
+    const gato::Config config = tiny();
+    const gato::Episode episode = with_images();
+    const gato::Steps steps = gato::forward({episode}, w, config);  // ends in separator, action
+    gato::Reader reader({episode}, gato::Next::action, w, config, 20);
+    const Matrix first = reader.read(reader.prompts());
+    check_close("separator", first, slice_rows(steps.logits.value(), steps.batch.length - 2, 1));
+    const int action = gato::token_of_action(-0.7f, config);  // what the episode holds
+    const Matrix second = reader.read(equal_batch({action}, 1));
+    check_close("action", second, slice_rows(steps.logits.value(), steps.batch.length - 1, 1));
+    CHECK_THROWS_WITH(gato::Reader({episode}, gato::Next::action, w, config, 20).read(equal_batch({1}, 1)),
+                      "gato: what is read first must be the prompts of the reader");
+}
+
 TEST_CASE("gato: gradients of words, separator, places and the patch embedding agree with differences") {
     const gato::Config config = tiny();
     const gato::Weights w = tiny_weights();

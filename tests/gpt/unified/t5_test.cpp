@@ -8,7 +8,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
-#include "tests/temporary_folder.h"
+#include "tests/gpt/published_file.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("t5");
@@ -292,6 +292,49 @@ TEST_CASE(
     const t5::Weights untied = t5::make_weights(config, random);
     load(t5::parameters(untied, config), Safetensors(folder.path("untied.safetensors")), t5::load_rules(config));
     CHECK(untied.output.value()(3, 3) == 0);
+}
+
+TEST_CASE("t5: bfloat16 in three parts, the old form tied and the 1.1 form with a gate, loads; empty_weights are zeros") {
+    for (const bool gated : {false, true}) {
+        const t5::Config config = tiny(gated, !gated);
+        const t5::Weights w = tiny_weights(config);
+        const Parameters table = t5::parameters(w, config);
+        make_exact_in_half(table);
+        const TokenBatch target = equal_batch({0, 5, 6, 0, 7, 8}, 3);
+        const Matrix logits = t5::forward(two_sources, target, w, config).decoder.logits.value();
+        std::vector<PublishedTensor> tensors = tensors_of(table);
+        tensors.push_back({"encoder.embed_tokens.weight", {13, 10}, w.words.value()});
+        if (!gated) tensors.erase(tensors.begin());  // some files hold the table of words under its other name only
+        const TemporaryFolder folder;
+        const std::string activation = gated ? "gated-gelu" : "relu";
+        const Safetensors file(write_published(folder, tensors, {.precision = Precision::bfloat16, .shards = 3},
+                                               R"({"model_type": "t5", "d_model": 10, "num_heads": 2, "feed_forward_proj": ")" +
+                                                   activation +
+                                                   R"(", "relative_attention_max_distance": 9, "layer_norm_epsilon": 1e-06,
+                                                   "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0})"));
+        const t5::Config found = t5::config_of(file);
+        CHECK(found.encoder_depth == 2);
+        CHECK(found.decoder_depth == 3);
+        CHECK(found.head_width == 3);
+        CHECK(found.buckets == 6);
+        CHECK(found.max_distance == 9);
+        CHECK(found.gated == gated);
+        CHECK(found.tied == !gated);
+        CHECK(found.activation == config.activation);
+        const t5::Weights other = t5::empty_weights(found);
+        for (const float x : other.words.value()) REQUIRE(x == 0);
+        load(t5::parameters(other, found), file, t5::load_rules(found));
+        CHECK(identical(t5::forward(two_sources, target, other, found).decoder.logits.value(), logits));
+
+        save(table, folder.path("saved.safetensors"), t5::metadata(config));
+        CHECK(t5::config_of(Safetensors(folder.path("saved.safetensors")), {}).activation == config.activation);
+        save(table, folder.path("silent.safetensors"));
+        const Safetensors silent(folder.path("silent.safetensors"));
+        CHECK(error_of([&] {
+                  t5::config_of(silent, {{"feed_forward_proj", gated ? "relu" : "gated-gelu"}});
+              }) == silent.path + ": feed_forward_proj is " + (gated ? "relu" : "gated-gelu") + ", but the tensors have " +
+                        (gated ? "a gate" : "no gate"));
+    }
 }
 
 TEST_CASE("t5: a config or batch that does not fit is refused, and says why") {

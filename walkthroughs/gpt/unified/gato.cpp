@@ -266,28 +266,31 @@ static void step_train(Lesson& lesson, const gato::Weights& w, const gato::Confi
         "a row and the step from it to the second can not be known, so the loss does not go to 0.");
 }
 
+// An episode with one time step more: what is observed now, and an action that is not known yet.
+static gato::Episode longer(const gato::Episode& episode, float position, float goal) {
+    const int T = episode.continuous_actions.rows;
+    gato::Episode next{.continuous_observations = Matrix(T + 1, 2), .continuous_actions = Matrix(T + 1, 1)};
+    std::copy(episode.continuous_observations.begin(), episode.continuous_observations.end(),
+              next.continuous_observations.begin());
+    std::copy(episode.continuous_actions.begin(), episode.continuous_actions.end(), next.continuous_actions.begin());
+    next.continuous_observations(T, 0) = position;
+    next.continuous_observations(T, 1) = goal;
+    return next;
+}
+
 // Lets the model move the joystick: from the second step on it sees where its own moves have led.
 //   returns  the distance from the goal at the end, beyond what the expert leaves
 static double drive(const gato::Weights& w, const gato::Config& config, const Choices& choices, float start, float goal,
                     std::vector<float>& path) {
-    const NoTape no_tape;
     float position = start;
     path = {position};
     gato::Episode episode;
     for (int t = 0; t < choices.moves; ++t) {
-        gato::Episode longer{.continuous_observations = Matrix(t + 1, 2), .continuous_actions = Matrix(t + 1, 1)};
-        for (int before = 0; before < t; ++before) {
-            for (int i = 0; i < 2; ++i) longer.continuous_observations(before, i) = episode.continuous_observations(before, i);
-            longer.continuous_actions(before, 0) = episode.continuous_actions(before, 0);
-        }
-        longer.continuous_observations(t, 0) = position;
-        longer.continuous_observations(t, 1) = goal;
-        const gato::Steps steps = gato::forward({longer}, w, config);
-        const int separator = steps.batch.length - 2;  // the last row is the action, which is not known yet
-        longer.continuous_actions(t, 0) = move_of(likeliest(steps.logits.value(), separator), config);
-        position += longer.continuous_actions(t, 0);
+        episode = longer(episode, position, goal);
+        const int token = gato::generate({episode}, gato::Next::action, w, config, {.new_tokens = 1})[0][0];
+        episode.continuous_actions(t, 0) = move_of(token, config);
+        position += episode.continuous_actions(t, 0);
         path.push_back(position);
-        episode = longer;
     }
     const float reachable = longest_move * static_cast<float>(choices.moves);
     return std::max(0.0f, std::abs(goal - position) - std::max(0.0f, std::abs(goal - start) - reachable));
@@ -295,6 +298,7 @@ static double drive(const gato::Weights& w, const gato::Config& config, const Ch
 
 static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Config& config, const Choices& choices) {
     lesson.step("Does it find the goal by itself?", "its own moves, its own mistakes");
+    lesson.code("gato::generate({episode}, gato::Next::action, w, config, {.new_tokens = 1})");
     Series model{.name = "model", .x = {}, .y = {}}, expert{.name = "expert", .x = {}, .y = {}},
         goal{.name = "goal", .x = {}, .y = {}};
     drive(w, config, choices, -0.6f, 0.45f, model.y);

@@ -95,19 +95,6 @@ static t5::Config model_of(const Choices& choices) {
             .max_distance = 16};
 }
 
-// H(gap | the letter before it, the letter behind it) / n for a gap of n letters, in nats, summed over all gaps that there are.
-static double span_floor(const MarkovChain& chain, int n) {
-    const int S = chain.symbols();
-    // H(x_1 ... x_n | x_0, x_n+1) = H(x_1 ... x_n+1 | x_0) - H(x_n+1 | x_0) = (n + 1) H - H of the chain n + 1 steps on
-    Matrix steps = chain.transitions;
-    for (int k = 0; k < n; ++k) steps = matmul(Var(steps), Var(chain.transitions)).value();  // (S, S)  P^(n+1)
-    double far = 0;
-    for (int a = 0; a < S; ++a)
-        for (int b = 0; b < S; ++b)
-            if (steps(a, b) > 0) far -= static_cast<double>(chain.stationary(0, a)) * steps(a, b) * std::log(steps(a, b));
-    return ((n + 1) * causal_entropy(chain) - far) / n;
-}
-
 // --- the lesson ---
 
 static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
@@ -163,11 +150,11 @@ static void step_bias(Lesson& lesson, const t5::Weights& w, const t5::Config& co
 }
 
 static void step_floors(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
-    lesson.step("How well can it be done?", "H(gap | before)   H(gap | before, behind)");
+    lesson.step("How well can it be done?", "H(gap | before)   H(gap | before, after)");
     lesson.why("a letter depends on the letter before it. Who reads from left to right can not get below ",
                fixed(causal_entropy(chain), 3), " nats a letter. Who also sees the letter behind the gap can reach ",
-               fixed(span_floor(chain, choices.span_length), 3), ". The encoder reads the whole input before the decoder writes ",
-               "its first letter; so the lower floor is T5's.");
+               fixed(span_entropy(chain, choices.span_length), 3),
+               ". The encoder reads the whole input before the decoder writes ", "its first letter; so the lower floor is T5's.");
     lesson.predict("which of the two the trained model ends nearer to");
 }
 
@@ -260,7 +247,7 @@ static void step_train(Lesson& lesson, const t5::Weights& w, const t5::Config& c
         .name = "left to right", .x = ours.x, .y = std::vector<float>(ours.x.size(), static_cast<float>(causal_entropy(chain)))};
     Series both{.name = "both sides",
                 .x = ours.x,
-                .y = std::vector<float>(ours.x.size(), static_cast<float>(span_floor(chain, choices.span_length)))};
+                .y = std::vector<float>(ours.x.size(), static_cast<float>(span_entropy(chain, choices.span_length)))};
     lesson.curves({ours, causal, both});
 }
 
@@ -271,7 +258,7 @@ static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Confi
     lesson.table({{"", "nats"},
                   {"letters in gaps, never seen before", fixed(losses.letters, 3)},
                   {"floor from left to right", fixed(causal_entropy(chain), 3)},
-                  {"floor with both sides", fixed(span_floor(chain, choices.span_length), 3)},
+                  {"floor with both sides", fixed(span_entropy(chain, choices.span_length), 3)},
                   {"sentinels and end", fixed(losses.sentinels, 3)}});
     lesson.why(
         "the sentinels follow a rule without exceptions, so they cost nothing. The letters cost less than any model can reach ",
@@ -355,7 +342,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
     lesson.step("Does it hold?");
     lesson.claim_at_least("nats below the floor from left to right", causal_entropy(chain) - losses.letters, 0.15);
-    lesson.claim_at_most("nats above the floor with both sides", losses.letters - span_floor(chain, choices.span_length), 0.1);
+    lesson.claim_at_most("nats above the floor with both sides", losses.letters - span_entropy(chain, choices.span_length), 0.1);
     lesson.claim_at_most("loss of sentinels and end", losses.sentinels, 0.02);
     lesson.claim_at_least("answers of the right form", form, 0.99);
 }

@@ -1,0 +1,71 @@
+#include "walkthroughs/lesson/corpus.h"
+
+#include <cmath>
+#include <set>
+
+#include "nn/text/batch.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("corpus");
+
+// A text whose tokens are bytes: every line is another number.
+static std::string numbered_lines(int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += "line " + std::to_string(i) + "\n";
+    return all;
+}
+
+TEST_CASE("make_corpus: one stretch of every twenty is kept for the test, and no token is lost") {
+    const std::string text = numbered_lines(2000);
+    const Corpus corpus = make_corpus(text, 0, 8);
+    CHECK(corpus.vocabulary.size() == 257);  // 256 bytes and the end of the text
+    CHECK(corpus.train.size() + corpus.test.size() == text.size());
+    CHECK(corpus.bytes_per_token == doctest::Approx(1));
+    // by hand: a stretch is 4 (8 + 1) = 36 tokens, the test begins with stretch 10
+    const std::string first_test = bpe::decode({corpus.test.begin(), corpus.test.begin() + 36}, corpus.vocabulary);
+    CHECK(first_test == text.substr(360, 36));
+    CHECK(bpe::decode({corpus.train.begin() + 360, corpus.train.begin() + 400}, corpus.vocabulary) == text.substr(396, 40));
+}
+
+TEST_CASE("make_corpus: merges make fewer tokens of the same text; too short a text is refused") {
+    const std::string text = numbered_lines(2000);
+    const Corpus corpus = make_corpus(text, 20, 8);
+    CHECK(corpus.vocabulary.size() == 277);
+    CHECK(corpus.bytes_per_token > 1.5);
+    CHECK(make_corpus(text, corpus.vocabulary, 8).train == corpus.train);
+    CHECK_THROWS_WITH(make_corpus("abc", 0, 8),
+                      "corpus: 3 tokens are too few to train on and to test with, take a longer text or a smaller --length");
+}
+
+TEST_CASE("random_stretches: each is a piece of the text, and all places are drawn") {
+    std::vector<int> text;
+    for (int i = 0; i < 20; ++i) text.push_back(i);
+    Random random(1);
+    std::set<int> firsts;
+    for (int trial = 0; trial < 200; ++trial) {
+        const std::vector<int> ids = random_stretches(text, 2, 5, random);
+        REQUIRE(ids.size() == 10);
+        for (const int at : {0, 5})
+            for (int k = 1; k < 5; ++k) CHECK(ids[at + k] == ids[at] + k);
+        firsts.insert(ids[0]);
+    }
+    CHECK(firsts.size() == 16);  // 0 ... 15
+}
+
+TEST_CASE("held_out_loss: a model that knows nothing loses ln V, and the last incomplete piece is left out") {
+    const gpt::Config config{.vocabulary = 7, .positions = 4, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+    const gpt::Weights w = gpt::empty_weights(config);
+    CHECK(held_out_loss({0, 1, 2, 3, 4, 5, 6, 0, 1}, 4, w, config) == doctest::Approx(std::log(7.0)));
+}
+
+TEST_CASE("NextTokensOfText: the loss of a batch is that of its stretches") {
+    const gpt::Config config{.vocabulary = 7, .positions = 4, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+    Random random(1), same_draws(2), draws(2);
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    const std::vector<int> text{0, 1, 2, 3, 4, 5, 6, 0, 1, 4, 2, 5};
+    NextTokensOfText objective(w, config, 4, 3, draws, text);
+    const std::vector<int> ids = random_stretches(text, 3, 4, same_draws);
+    CHECK(objective.loss(0).value()[0] == gpt::loss(gpt::forward(ids, 4, w, config), next_tokens(ids, 4)).value()[0]);
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,200 @@
+// Runs the program itself, on checkpoints that are written here as other programs write them.
+#include <algorithm>
+#include <filesystem>
+
+#include "gpt/bpe.h"
+#include "gpt/families/biogpt.h"
+#include "gpt/families/bloom.h"
+#include "gpt/families/galactica.h"
+#include "gpt/families/glm.h"
+#include "gpt/families/llama.h"
+#include "gpt/families/palm.h"
+#include "gpt/unified/t5.h"
+#include "gpt/writing.h"
+#include "nn/data/text.h"
+#include "tests/command.h"
+#include "tests/gpt/published_file.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("generate");
+
+static const std::string program = std::string(BUILT) + "/walk/programs/generate";
+
+// What the program wrote as ids; the whole output where there is no such line.
+static std::string new_ids(const CommandResult& result) {
+    INFO(result.output);
+    CHECK(result.status == 0);
+    for (const std::string& line : split_lines(result.output)) {
+        const std::size_t at = line.find("new      ");
+        if (at != std::string::npos) return line.substr(at + 9);
+    }
+    return result.output;
+}
+
+static std::string listed(const std::vector<int>& ids) {
+    std::string line;
+    for (const int id : ids) line += (line.empty() ? "" : " ") + std::to_string(id);
+    return line;
+}
+
+TEST_CASE(
+    "generate: a sharded bfloat16 Llama-layout checkpoint with its config.json goes on from ids, with and without a cache") {
+    if (!std::filesystem::exists(program)) return;  // only the plain build makes programs
+    const llama::Config config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 6, .key_value_heads = 3, .mlp_width = 10};
+    Random random(1);
+    const llama::Weights w = llama::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
+    make_exact_in_half(llama::parameters(w, config));
+    const TemporaryFolder folder;
+    const std::string index =
+        write_published(folder, tensors_of(llama::parameters(w, config)), {.precision = Precision::bfloat16, .shards = 3},
+                        R"({"model_type": "llama", "num_attention_heads": 6, "rms_norm_eps": 1e-06, "eos_token_id": 99})");
+    const std::string expected = listed(generate(make_batch({{3, 1, 4}}), w, config, Limits{.new_tokens = 12})[0]);
+    const std::string call = program + " --weights " + index + " --ids '3 1 4' --tokens 12 --temperature 0";
+    CHECK(new_ids(run_command(call)) == expected);
+    CHECK(new_ids(run_command(call + " --no-cache")) == expected);
+    CHECK(new_ids(run_command(call + " --beams 1")) == expected);
+    CHECK(new_ids(run_command(call + " --beams 3 --no-cache")) ==
+          listed(beam_search({3, 1, 4}, 3, w, config, Limits{.new_tokens = 12})[0].ids));
+}
+
+TEST_CASE("generate: every family is found by its model_type, and writes what the library writes") {
+    if (!std::filesystem::exists(program)) return;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    const std::string call = program + " --weights " + path + " --ids 3,1,4 --tokens 5 --temperature 0";
+    const TokenBatch prompt = make_batch({{3, 1, 4}});
+    const Limits limits{.new_tokens = 5};
+    const Init init{.draw = Draw::normal, .stddev = 0.5f};
+    Random random(1);
+    const auto check_family = [&](const auto& config, const auto& w) {
+        save(parameters(w, config), path, metadata(config));
+        INFO(metadata(config).at("model_type"));
+        CHECK(new_ids(run_command(call)) == listed(generate(prompt, w, config, limits)[0]));
+        CHECK(new_ids(run_command(call + " --no-cache")) == listed(generate(prompt, w, config, limits)[0]));
+    };
+    const bloom::Config bloom_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3};
+    check_family(bloom_config, bloom::make_weights(bloom_config, random, init));
+    const palm::Config palm_config{.vocabulary = 11, .width = 10, .depth = 2, .heads = 3, .head_width = 4, .mlp_width = 14};
+    check_family(palm_config, palm::make_weights(palm_config, random, init));
+    const galactica::Config galactica_config{
+        .vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
+    check_family(galactica_config, galactica::make_weights(galactica_config, random, init));
+    const biogpt::Config biogpt_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
+    check_family(biogpt_config, biogpt::make_weights(biogpt_config, random, init));
+    // 1 is [MASK] and 4 is [sop]
+    const glm::Config glm_config{.vocabulary = 11,
+                                 .positions = 9,
+                                 .width = 12,
+                                 .depth = 2,
+                                 .heads = 3,
+                                 .mlp_width = 10,
+                                 .special = {.mask = 1, .start = 4}};
+    check_family(glm_config, glm::make_weights(glm_config, random, init, init));
+
+    const t5::Config t5_config{.vocabulary = 11,
+                               .width = 10,
+                               .encoder_depth = 1,
+                               .decoder_depth = 2,
+                               .heads = 2,
+                               .head_width = 3,
+                               .mlp_width = 7,
+                               .buckets = 6,
+                               .max_distance = 9,
+                               .end_token = 10};
+    const t5::Weights t5_weights = t5::make_weights(t5_config, random);
+    save(t5::parameters(t5_weights, t5_config), path, t5::metadata(t5_config));
+    const Limits to_end{.new_tokens = 5, .end_of_text = 10};
+    CHECK(new_ids(run_command(call)) == listed(t5::generate(prompt, t5_weights, t5_config, to_end)[0]));
+    CHECK(new_ids(run_command(call + " --no-cache")) == listed(t5::generate(prompt, t5_weights, t5_config, to_end)[0]));
+
+    const gpt::Config gpt_config{.vocabulary = 11, .positions = 9, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10};
+    const gpt::Weights gpt_weights = gpt::make_weights(gpt_config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    save(gpt::parameters(gpt_weights, gpt_config), path, gpt::metadata(gpt_config));
+    CHECK(new_ids(run_command(call)) == listed(gpt::generate_greedily({3, 1, 4}, 3, gpt_weights, gpt_config, limits)[0]));
+}
+
+TEST_CASE("generate: nothing is guessed: a file that does not say its family, its heads or its tokens is refused with a cure") {
+    if (!std::filesystem::exists(program)) return;
+    const bloom::Config config{.vocabulary = 300, .width = 12, .depth = 1, .heads = 3};
+    Random random(1);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), call = program + " --weights " + path + " --ids 3";
+    save(bloom::parameters(bloom::make_weights(config, random), config), path);
+    const auto refusal = [](const std::string& command) {
+        const CommandResult refused = run_command(command + " 2>&1 >/dev/null");
+        CHECK(refused.status == 2);
+        return refused.output;
+    };
+    CHECK(refusal(call).find("nothing says the family of the model") != std::string::npos);
+    CHECK(refusal(call).find("or give --family NAME") != std::string::npos);
+    CHECK(refusal(call + " --family mamba").find("its family is mamba; this program writes with gpt2, ") != std::string::npos);
+    CHECK(refusal(call + " --family bloom").find("nothing says the number of heads") != std::string::npos);
+    CHECK(refusal(call + " --family bloom --heads 3 --ids 300").find("given twice") != std::string::npos);
+    CHECK(refusal(program + " --weights " + path + " --ids 300 --family bloom --heads 3")
+              .find("300 is not one of the tokens 0 ... 299") != std::string::npos);
+    CHECK(refusal(program + " --weights " + path + " --family bloom --heads 3").find("there is no tokenizer.json beside it") !=
+          std::string::npos);
+    CHECK(refusal(call + " --tell heads").find("--tell: heads is not KEY=VALUE") != std::string::npos);
+    CHECK(run_command(call + " --family bloom --tell n_head=3 --tokens 2").status == 0);
+}
+
+TEST_CASE("generate: words are read and written with a tokenizer.json beside the checkpoint") {
+    if (!std::filesystem::exists(program)) return;
+    const TemporaryFolder folder;
+    const bpe::Vocabulary vocabulary = bpe::make_vocabulary({});  // 256 bytes and the end of the text
+    std::string names;
+    for (int id = 0; id < 256; ++id) {
+        const std::string symbol = bpe::symbols_of(vocabulary.tokens[id]);
+        const std::string escaped = symbol == "\"" || symbol == "\\" ? "\\" + symbol : symbol;
+        names += (id > 0 ? ", \"" : "\"") + escaped + "\": " + std::to_string(id);
+    }
+    folder.file("tokenizer.json",
+                R"({"version": "1.0", "added_tokens": [{"id": 256, "content": "<|endoftext|>", "special": true}],
+        "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "",
+                  "fuse_unk": false, "byte_fallback": false, "merges": [], "vocab": {)" +
+                    names + "}}}");
+    const llama::Config config{.vocabulary = 257, .width = 12, .depth = 1, .heads = 2, .key_value_heads = 2, .mlp_width = 10};
+    Random random(1);
+    const llama::Weights w = llama::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
+    save(llama::parameters(w, config), folder.path("model.safetensors"), llama::metadata(config));
+    const std::vector<int> prompt = bpe::encode("Hi", vocabulary);
+    const std::string call =
+        program + " --weights " + folder.path("model.safetensors") + " --tokens 3 --temperature 0 --probabilities";
+    const CommandResult result = run_command(call + " --prompt Hi");
+    INFO(result.output);
+    CHECK(result.status == 0);
+    CHECK(result.output.find("prompt   Hi") != std::string::npos);
+    const CommandResult by_ids = run_command(call + " --ids '" + listed(prompt) + "'");
+    CHECK(new_ids(by_ids) == listed(generate(make_batch({prompt}), w, config, Limits{.new_tokens = 3, .end_of_text = 256})[0]));
+}
+
+TEST_CASE("generate: what is learned from a text is saved, gone on with to the same numbers, and asked") {
+    if (!std::filesystem::exists(program)) return;
+    const TemporaryFolder folder;
+    std::string words;
+    for (int i = 0; i < 700; ++i) words += "one two three four five ";
+    const std::string text = folder.file("text.txt", words);
+    const std::string sizes =
+        " --text " + text +
+        " --length 16 --width 16 --depth 1 --heads 2 --merges-to-learn 10 --temperature 0 --tokens 4 --prompt one";
+    const auto held_out = [](const CommandResult& result) {
+        INFO(result.output);
+        CHECK(result.status == 0);
+        const std::size_t at = result.output.rfind("held-out loss after");
+        return at == std::string::npos ? result.output : result.output.substr(at, result.output.find('\n', at) - at);
+    };
+    const std::string whole = held_out(run_command(program + sizes + " --steps 20"));
+    CHECK(held_out(run_command(program + sizes + " --steps 20 --stop-after 8 --save " + folder.path("a"))) != whole);
+    CHECK(held_out(run_command(program + sizes + " --steps 20 --resume " + folder.path("a"))) == whole);
+    const CommandResult asked =
+        run_command(program + " --weights " + folder.path("a.safetensors") + " --vocab " + folder.path("a-vocab.json") +
+                    " --merges " + folder.path("a-merges.txt") + " --prompt one --tokens 4 --temperature 0");
+    INFO(asked.output);
+    CHECK(asked.status == 0);
+    CHECK(asked.output.find("gpt2") != std::string::npos);
+}
+
+TEST_SUITE_END();

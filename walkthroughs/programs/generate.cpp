@@ -1,0 +1,449 @@
+// generate.cpp: goes on with a text, with a published checkpoint of any decoder here or with a GPT that it trains first.
+//
+//   use      generate --weights model.safetensors --prompt "The next word is"      words, where tokenizer.json lies beside it
+//            generate --weights model.safetensors.index.json --ids "1 15 27"       ids of any vocabulary
+//            generate --text book.txt --save book                                  trains, writes book.safetensors and its tokens
+//   note     Nothing about a checkpoint is guessed: its family is the model_type of its metadata or of config.json beside it, or
+//            --family; what no file says goes into --tell
+//   next     gpt/families: what each family decided
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gpt/bpe.h"
+#include "gpt/families/biogpt.h"
+#include "gpt/families/bloom.h"
+#include "gpt/families/galactica.h"
+#include "gpt/families/glm.h"
+#include "gpt/families/llama.h"
+#include "gpt/families/palm.h"
+#include "gpt/unified/t5.h"
+#include "gpt/writing.h"
+#include "nn/base/clock.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+#include "nn/training/state.h"
+#include "walkthroughs/lesson/corpus.h"
+#include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/tokens.h"
+
+struct Choices {
+    // the model
+    std::string weights, family, tell;
+    TellModel shape;  // heads, eps, activation
+    // the prompt, and the tokens that it is made of
+    std::string prompt, ids, tokenizer, vocab, merges;
+    // how to go on
+    int tokens = 40, top_k = 0, beams = 0, end = -1, repetitions = 0;
+    double temperature = 0.8, top_p = 1, alpha = 0;
+    bool probabilities = false, no_cache = false;
+    // training
+    std::string text, save, resume;
+    int steps = 400, stop_after = 0, batch = 8, length = 64, width = 96, depth = 2, merges_to_learn = 400;
+    int seed = 1;
+};
+
+// --- a model, whatever its family ---
+
+namespace {
+struct Model {
+    std::string family;
+    int vocabulary = 0, width = 0;
+    int end = -1;  // the token that ends a text, where the configuration says so
+    long numbers = 0;
+
+    virtual ~Model() = default;
+    // What the decoder reads first: the prompt; the start token where an encoder reads the prompt.
+    virtual std::vector<int> start(const std::vector<int>& prompt) const { return prompt; }
+    // Reads `sequences` texts of up to `capacity` tokens each.
+    virtual std::unique_ptr<TokenReader> reader(const std::vector<int>& prompt, int sequences, int capacity) const = 0;
+};
+
+// Every family that writes through nn/text/memory.h.
+template <class Weights, class Config>
+struct Decoder : Model {
+    Weights weights;
+    Config config;
+
+    Decoder(const Weights& w, const Config& c) : weights(w), config(c) {}
+    std::unique_ptr<TokenReader> reader(const std::vector<int>&, int sequences, int capacity) const override {
+        return std::make_unique<MemoryReader<Weights, Config>>(weights, config, sequences, capacity);
+    }
+};
+
+struct Gpt : Model {
+    gpt::Weights weights;
+    gpt::Config config;
+
+    Gpt(const gpt::Weights& w, const gpt::Config& c) : weights(w), config(c) {}
+    std::unique_ptr<TokenReader> reader(const std::vector<int>&, int sequences, int capacity) const override {
+        return std::make_unique<gpt::Reader>(weights, config, sequences, capacity);
+    }
+};
+
+struct T5 : Model {
+    t5::Weights weights;
+    t5::Config config;
+
+    T5(const t5::Weights& w, const t5::Config& c) : weights(w), config(c) {}
+    std::vector<int> start(const std::vector<int>&) const override { return {config.start_token}; }
+    std::unique_ptr<TokenReader> reader(const std::vector<int>& prompt, int sequences, int capacity) const override {
+        const TokenBatch source = make_batch(std::vector<std::vector<int>>(sequences, prompt));
+        return std::make_unique<t5::Reader>(source, weights, config, capacity);
+    }
+};
+
+// Any model without its cache: everything is read again for each new token.
+struct RereadingReader : TokenReader {
+    const Model& model;
+    const std::vector<int>& prompt;
+    TokenBatch seen;
+
+    RereadingReader(const Model& model, const std::vector<int>& prompt) : model(model), prompt(prompt) {}
+    Matrix read(const TokenBatch& next) override {
+        append(seen, next);
+        return model.reader(prompt, seen.sequences, seen.length)->read(seen);
+    }
+    void select(const std::vector<int>& chosen) override { seen = select_sequences(seen, chosen); }
+};
+}  // namespace
+
+// --- loading ---
+
+// "a=1,b=2" and the options with a name of their own.
+static Told told_by(const Choices& choices) {
+    Told told = choices.shape.told();
+    if (!choices.family.empty()) told["model_type"] = choices.family;
+    if (choices.tell.empty()) return told;
+    for (const std::string& entry : split(choices.tell, ',')) {
+        const std::size_t equals = entry.find('=');
+        require(equals != std::string::npos && equals > 0, "--tell: ", entry,
+                " is not KEY=VALUE; several are separated by commas");
+        told[entry.substr(0, equals)] = entry.substr(equals + 1);
+    }
+    return told;
+}
+
+// Fills the weights and names what every family has.
+template <class Loaded, class Weights, class Config>
+static std::unique_ptr<Model> loaded(const Safetensors& file, const Weights& w, const Config& config, const Parameters& table,
+                                     LoadRules rules) {
+    rules.ignored_prefixes.push_back("training.");  // a file that --save wrote holds the state of training, too
+    load(table, file, rules);
+    std::unique_ptr<Model> model = std::make_unique<Loaded>(w, config);
+    model->numbers = count_numbers(table);
+    model->vocabulary = config.vocabulary;
+    model->width = config.width;
+    return model;
+}
+
+static const Init zeros{.stddev = 0};  // to be loaded into
+
+static std::unique_ptr<Model> load_gpt(const Safetensors& file, const Told& told) {
+    const gpt::Config config = gpt::config_of(file, told);
+    const gpt::Weights w = gpt::empty_weights(config);
+    return loaded<Gpt>(file, w, config, gpt::parameters(w, config), gpt::load_rules(config));
+}
+
+static std::unique_ptr<Model> load_llama(const Safetensors& file, const Told& told) {
+    Random not_used;
+    const llama::Config config = llama::config_of(file, told);
+    const llama::Weights w = llama::make_weights(config, not_used, zeros);
+    const Parameters table = llama::parameters_in(file, w, config);
+    return loaded<Decoder<llama::Weights, llama::Config>>(file, w, config, table, llama::load_rules(config));
+}
+
+static std::unique_ptr<Model> load_bloom(const Safetensors& file, const Told& told) {
+    Random not_used;
+    const bloom::Config config = bloom::config_of(file, told);
+    const bloom::Weights w = bloom::make_weights(config, not_used, zeros);
+    return loaded<Decoder<bloom::Weights, bloom::Config>>(file, w, config, bloom::parameters(w, config), bloom::load_rules());
+}
+
+static std::unique_ptr<Model> load_palm(const Safetensors& file, const Told&) {
+    Random not_used;
+    const palm::Config config = palm::config_of(file);
+    const palm::Weights w = palm::make_weights(config, not_used, zeros);
+    return loaded<Decoder<palm::Weights, palm::Config>>(file, w, config, palm::parameters(w, config), {});
+}
+
+static std::unique_ptr<Model> load_glm(const Safetensors& file, const Told& told) {
+    Random not_used;
+    const glm::Config config = glm::config_of(file, told);
+    const glm::Weights w = glm::make_weights(config, not_used, zeros, zeros);
+    auto model = loaded<Decoder<glm::Weights, glm::Config>>(file, w, config, glm::parameters(w, config), glm::load_rules());
+    model->end = config.special.end;
+    return model;
+}
+
+static std::unique_ptr<Model> load_galactica(const Safetensors& file, const Told& told) {
+    Random not_used;
+    const galactica::Config config = galactica::config_of(file, told);
+    const galactica::Weights w = galactica::make_weights(config, not_used, zeros);
+    const Parameters table = galactica::parameters(w, config);
+    return loaded<Decoder<galactica::Weights, galactica::Config>>(file, w, config, table, galactica::load_rules());
+}
+
+static std::unique_ptr<Model> load_biogpt(const Safetensors& file, const Told& told) {
+    Random not_used;
+    const biogpt::Config config = biogpt::config_of(file, told);
+    const biogpt::Weights w = biogpt::make_weights(config, not_used, zeros);
+    const Parameters table = biogpt::parameters(w, config);
+    return loaded<Decoder<biogpt::Weights, biogpt::Config>>(file, w, config, table, biogpt::load_rules());
+}
+
+static std::unique_ptr<Model> load_t5(const Safetensors& file, const Told& told) {
+    const t5::Config config = t5::config_of(file, told);
+    const t5::Weights w = t5::empty_weights(config);
+    auto model = loaded<T5>(file, w, config, t5::parameters(w, config), t5::load_rules(config));
+    model->end = config.end_token;
+    return model;
+}
+
+namespace {
+struct Family {
+    std::string model_type;  // as configurations call it
+    std::unique_ptr<Model> (*load)(const Safetensors&, const Told&);
+};
+}  // namespace
+
+static const std::vector<Family> families{{"gpt2", load_gpt},      {"openai-gpt", load_gpt}, {"llama", load_llama},
+                                          {"bloom", load_bloom},   {"palm", load_palm},      {"glm", load_glm},
+                                          {"glm130b", load_glm},   {"opt", load_galactica},  {"galactica", load_galactica},
+                                          {"biogpt", load_biogpt}, {"t5", load_t5},          {"mt5", load_t5}};
+
+static std::unique_ptr<Model> load_model(const Choices& choices) {
+    const Safetensors file(choices.weights);
+    const Told told = told_by(choices);
+    const ModelConfig config(file, told);
+    const std::string name = config.words({"the family of the model", {"model_type"}, "--family NAME"});
+    std::string known;
+    for (const Family& family : families) {
+        known += (known.empty() ? "" : ", ") + family.model_type;
+        if (family.model_type != name) continue;
+        std::unique_ptr<Model> model = family.load(file, told);
+        model->family = name;
+        const std::optional<std::string> end = config.find({"the end of a text", {"eos_token_id"}});
+        const std::optional<long> id = end ? whole_number(*end) : std::nullopt;
+        if (id && *id >= 0 && *id < model->vocabulary) model->end = static_cast<int>(*id);
+        return model;
+    }
+    require(false, choices.weights, ": its family is ", name, "; this program writes with ", known);
+    return nullptr;
+}
+
+// --- words and ids ---
+
+static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+// The tokens of the checkpoint: the files that were named, else those beside it. No tokens at all when only ids are given.
+static bpe::Vocabulary find_vocabulary(const Choices& choices) {
+    if (!choices.tokenizer.empty()) return bpe::load_tokenizer(choices.tokenizer);
+    if (!choices.vocab.empty()) {
+        require(!choices.merges.empty(), "--vocab needs --merges, the merges.txt of the same model");
+        return bpe::load_vocabulary(choices.vocab, choices.merges);
+    }
+    if (!choices.merges.empty()) return bpe::load_merges(choices.merges);
+    if (!choices.ids.empty()) return {};
+    const std::string folder = folder_of(choices.weights);
+    if (is_file(folder + "tokenizer.json")) return bpe::load_tokenizer(folder + "tokenizer.json");
+    require(
+        is_file(folder + "vocab.json") && is_file(folder + "merges.txt"), choices.weights,
+        ": there is no tokenizer.json beside it, and no vocab.json with merges.txt; name one with --tokenizer, or give --ids");
+    return bpe::load_vocabulary(folder + "vocab.json", folder + "merges.txt");
+}
+
+// "1 15 27" or "1,15,27"
+static std::vector<int> ids_of(const std::string& words, int vocabulary) {
+    std::string spaced = words;
+    std::replace(spaced.begin(), spaced.end(), ',', ' ');
+    std::vector<int> ids;
+    for (const std::string& word : split(spaced, ' ')) {
+        if (word.empty()) continue;
+        const std::optional<long> id = whole_number(word);
+        require(id && *id >= 0 && *id < vocabulary, "--ids: ", word, " is not one of the tokens 0 ... ", vocabulary - 1);
+        ids.push_back(static_cast<int>(*id));
+    }
+    return ids;
+}
+
+static std::string listed(const std::vector<int>& ids) {
+    std::string line;
+    for (const int id : ids) line += (line.empty() ? "" : " ") + text(id);
+    return line;
+}
+
+// --- writing ---
+
+static std::string token_text(int id, const bpe::Vocabulary& vocabulary) {
+    return id < vocabulary.size() ? shown_token(vocabulary.tokens[id]) : "<" + text(id) + ">";
+}
+
+// Ids, and as words where the tokens are known. A model may have more rows than its tokenizer has tokens.
+static void show_text(Lesson& lesson, const std::string& name, const std::vector<int>& ids, const bpe::Vocabulary& vocabulary) {
+    std::vector<int> known;
+    for (const int id : ids)
+        if (id < vocabulary.size()) known.push_back(id);
+    if (vocabulary.size() == 0) return lesson.lines({name + listed(ids)});
+    lesson.say(name, bpe::decode(known, vocabulary));
+}
+
+static void write(Lesson& lesson, const Model& model, const std::vector<int>& prompt, const bpe::Vocabulary& vocabulary,
+                  const Choices& choices) {
+    const std::vector<int> start = model.start(prompt);
+    const int end = choices.end >= 0 ? choices.end : vocabulary.end_of_text >= 0 ? vocabulary.end_of_text : model.end;
+    const Limits limits{.new_tokens = choices.tokens, .end_of_text = end, .repetitions = choices.repetitions};
+    const int capacity = static_cast<int>(start.size()) + choices.tokens - 1;  // the last new token is never read
+    std::unique_ptr<TokenReader> reader = model.reader(prompt, 1, capacity);
+    if (choices.no_cache) reader = std::make_unique<RereadingReader>(model, prompt);
+
+    show_text(lesson, "prompt   ", prompt, vocabulary);
+    const double begin = seconds_now();
+    std::size_t written = 0;
+    if (choices.beams > 0) {
+        const std::vector<Beam> beams = beam_search(start, choices.beams, *reader, limits, static_cast<float>(choices.alpha));
+        for (const Beam& beam : beams) {
+            lesson.say("log p ", fixed(beam.log_probability, 3), beam.finished ? ", at its end" : "");
+            show_text(lesson, "new      ", beam.ids, vocabulary);
+            written = std::max(written, beam.ids.size());
+        }
+    } else {
+        const Sampling sampling{.temperature = static_cast<float>(choices.temperature),
+                                .top_k = choices.top_k,
+                                .top_p = static_cast<float>(choices.top_p)};
+        Random random(choices.seed);
+        const TokenWatcher watcher = [&](int, int id, float probability) {
+            if (choices.probabilities) lesson.lines({fixed(probability) + "  " + token_text(id, vocabulary)});
+        };
+        const std::vector<int> ids =
+            generate(make_batch({start}), *reader, limits, sampling, uniform_matrix(random, 1, choices.tokens), watcher)[0];
+        show_text(lesson, "new      ", ids, vocabulary);
+        written = ids.size();
+    }
+    const double seconds = seconds_now() - begin;
+    lesson.say(written, " tokens in ", fixed(seconds, 2),
+               " s, the prompt included: ", fixed(static_cast<double>(written) / seconds, 1), " tokens a second.");
+}
+
+static void describe(Lesson& lesson, const Model& model, const std::string& name) {
+    lesson.say(name, ": ", model.family, ", ", model.numbers, " numbers, width ", model.width, ", ", model.vocabulary,
+               " tokens.");
+}
+
+static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
+    const bpe::Vocabulary vocabulary = find_vocabulary(choices);
+    const std::unique_ptr<Model> model = load_model(choices);
+    require(vocabulary.size() <= model->vocabulary, choices.weights, ": its tokenizer has ", vocabulary.size(),
+            " tokens, it has only ", model->vocabulary, ": they do not belong together");
+    describe(lesson, *model, choices.weights);
+    const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
+    const std::vector<int> prompt = choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary);
+    require(!prompt.empty(), "generate: the prompt has no token");
+    write(lesson, *model, prompt, vocabulary, choices);
+}
+
+// --- training ---
+
+static Recipe recipe_of(const Choices& choices) {
+    const int steps = choices.steps;
+    return {
+        .schedule = {.peak = 3e-3f, .warm_up = std::min(steps, 50), .steps = steps, .descent = Descent::linear, .floor = 0.05f},
+        .batch = choices.batch,
+        .weight_decay = 0.01f,
+        .beta2 = 0.98f};
+}
+
+static Corpus read_corpus(const Choices& choices) {
+    const std::string words = choices.text.empty() ? own_text() : text_or_file(choices.text);
+    if (choices.resume.empty()) return make_corpus(words, choices.merges_to_learn, choices.length);
+    const bpe::Vocabulary vocabulary = bpe::load_vocabulary(choices.resume + "-vocab.json", choices.resume + "-merges.txt");
+    return make_corpus(words, vocabulary, choices.length);
+}
+
+static void train_and_write(Lesson& lesson, const Choices& choices) {
+    const Corpus corpus = read_corpus(choices);
+    const gpt::Config config{.vocabulary = corpus.vocabulary.size(),
+                             .positions = choices.length,
+                             .width = choices.width,
+                             .depth = choices.depth,
+                             .heads = choices.shape.heads_or(4),
+                             .mlp_width = 4 * choices.width};
+    Random random(choices.seed);
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
+    const Parameters parameters = gpt::parameters(w, config);
+    Trainer trainer(weights_decay(parameters), recipe_of(choices));
+    if (!choices.resume.empty()) load_training_state(choices.resume + ".safetensors", parameters, trainer.optimizer, random);
+
+    Gpt model(w, config);
+    model.family = "gpt2";
+    model.numbers = count_numbers(parameters);
+    model.vocabulary = config.vocabulary;
+    model.width = config.width;
+    describe(lesson, model, "a new model");
+    NextTokensOfText objective(w, config, choices.length, choices.batch, random, corpus.train);
+    lesson.say("held-out loss before step ", static_cast<int>(trainer.optimizer.steps), ": ",
+               fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats a token");
+    {
+        ShowProgress progress("training", choices.steps);
+        const int end = choices.stop_after > 0 ? std::min(choices.steps, choices.stop_after) : choices.steps;
+        train_until(end, objective, trainer, &progress);
+    }
+    lesson.say("held-out loss after step ", static_cast<int>(trainer.optimizer.steps), ": ",
+               fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats a token");
+    if (!choices.save.empty()) {
+        save_training_state(choices.save + ".safetensors", parameters, trainer.optimizer, random, gpt::metadata(config));
+        bpe::save_vocabulary(corpus.vocabulary, choices.save + "-vocab.json", choices.save + "-merges.txt");
+        lesson.say("Written: ", choices.save, ".safetensors, ", choices.save, "-vocab.json, ", choices.save,
+                   "-merges.txt. --resume ", choices.save, " goes on from there; --weights, --vocab and --merges write with it.");
+    }
+    const std::string words = choices.prompt.empty() ? "// " : text_or_file(choices.prompt);
+    const std::vector<int> prompt =
+        choices.ids.empty() ? bpe::encode(words, corpus.vocabulary) : ids_of(choices.ids, config.vocabulary);
+    write(lesson, model, prompt, corpus.vocabulary, choices);
+}
+
+int main(int argc, char** argv) {
+    Options options("programs/generate", "Goes on with a text: with a published checkpoint, or a GPT that is trained first.",
+                    "10 seconds without a checkpoint");
+    Choices choices;
+    options.add("weights", choices.weights, "checkpoint that writes: safetensors, or the index.json of several");
+    options.add("family", choices.family, "what it is, where no file says so: gpt2, llama, bloom, palm, glm, opt, biogpt, t5");
+    options.add("tell", choices.tell, "more that no file says, KEY=VALUE,...: keys as in config.json");
+    choices.shape.declare(options, 4);
+    options.add("prompt", choices.prompt, "what it goes on from: words, or a file");
+    options.add("ids", choices.ids, "the same as ids of tokens: \"1 15 27\"; no tokenizer is needed then");
+    options.add("tokenizer", choices.tokenizer, "its tokenizer.json, where it does not lie beside it");
+    options.add("vocab", choices.vocab, "or its vocab.json");
+    options.add("merges", choices.merges, "and merges.txt");
+    options.add("tokens", choices.tokens, "new tokens to write", 1, 100'000);
+    options.add("temperature", choices.temperature, "0: always the likeliest token", 0, 100);
+    options.add("top-k", choices.top_k, "draw from the k likeliest only; 0: from all", 0, 1'000'000);
+    options.add("top-p", choices.top_p, "draw from the fewest tokens that reach this probability together", 0, 1);
+    options.add("beams", choices.beams, "search with so many beams instead of drawing; 0: do not", 0, 1000);
+    options.add("alpha", choices.alpha, "beams: log-probabilities are divided by their number to this power", 0, 10);
+    options.add("end", choices.end, "stop after this token; -1: the tokenizer's or the configuration's", -1, 100'000'000);
+    options.add("repetitions", choices.repetitions, "stop when the end is one piece, this many times in a row; 0: never", 0,
+                1000);
+    options.add("probabilities", choices.probabilities, "show every token with its probability");
+    options.add("no-cache", choices.no_cache, "read everything again for each token: the same text, slowly");
+    options.add("text", choices.text, "without --weights: learn from this file (or these words), not from the sources here");
+    options.add("steps", choices.steps, "steps of training", 0, 1'000'000);
+    options.add("stop-after", choices.stop_after, "stop training after so many steps; 0: do not", 0, 1'000'000);
+    options.add("batch", choices.batch, "stretches of text in a step", 1, 10'000);
+    options.add("length", choices.length, "T, tokens in a stretch, and the most that the model can look at", 16, 4096);
+    options.add("width", choices.width, "E, numbers in a token", 1, 4096);
+    options.add("depth", choices.depth, "L, blocks", 1, 96);
+    options.add("merges-to-learn", choices.merges_to_learn, "merges of the tokenizer that is trained first", 0, 50'000);
+    options.add_output("save", choices.save,
+                       "write weights, training state and tokens: NAME.safetensors, NAME-vocab.json, NAME-merges.txt",
+                       {".safetensors", "-vocab.json", "-merges.txt"});
+    options.add("resume", choices.resume, "go on with training from what --save NAME wrote, with the same sizes");
+    options.read_or_exit(argc, argv);
+    choices.seed = options.seed;
+    return give_lesson(options, [&](Lesson& lesson) {
+        choices.weights.empty() ? train_and_write(lesson, choices) : write_with_checkpoint(lesson, choices);
+    });
+}
