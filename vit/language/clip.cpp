@@ -4,28 +4,36 @@
 #include <cmath>
 #include <string>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "vit/language/photograph.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/contrastive.h"
 
 namespace clip {
 
+// Of either tower.
+template <class TowerConfig>
+static BlockOptions options_of(const TowerConfig& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
+}
+
 // --- the image tower ---
 
 ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config, const char* who) {
     const int N = config.grid.count();
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(static_cast<int>(images.size()), N + 1)};
+    const InStack in_stack("image");
     ImageSteps steps;
     steps.patches = patchify_all(images, config.grid, who);
-    steps.patch_embeddings = linear(steps.patches, w.projection);                           // (B*N, Dv)
+    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);    // (B*N, Dv)
     const Var tokens = prepend_to_each(w.class_token, steps.patch_embeddings, N);           // (B*(N+1), Dv)
     steps.embeddings = add_repeated(tokens, w.positions);                                   // (B*(N+1), Dv)
     steps.pre_norm = layer_norm(steps.embeddings, w.pre_norm, config.eps);                  // (B*(N+1), Dv)
-    steps.encoder = stack(steps.pre_norm, w.blocks, options, {.self = how});                // (B*(N+1), Dv)
+    steps.encoder = stack(steps.pre_norm, w.blocks, options_of(config), {.self = how});                // (B*(N+1), Dv)
     return steps;
 }
 
@@ -52,12 +60,12 @@ TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextCo
     const int B = texts.sequences, T = texts.length;
     require_fits("clip", texts);
     require(T <= config.positions, "clip: sentences of ", T, " tokens, the model has ", config.positions, " positions");
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T)};
+    const InStack in_stack("text");
     TextSteps steps;
-    const Var words = embed(w.words, texts.ids);                                            // (B*T, Dt)
+    const Var words = named_step("words", embed(w.words, texts.ids));                       // (B*T, Dt)
     steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                  // (B*T, Dt)
-    steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});              // (B*T, Dt)
+    steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});              // (B*T, Dt)
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                      // (B*T, Dt)
     // Under the causal mask only the last token has read the whole sentence. What stands behind it is padding.
     steps.ends = end_of_text_positions(texts);
@@ -302,6 +310,22 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     read_further(text, further, "text_config", "--text-heads N", openai, checkpoint.path);
     config.shared_width = checkpoint.dimension(openai ? "visual.proj" : "visual_projection.weight", openai ? 1 : 0);
     return config;
+}
+
+// --- for nn/interpret ---
+
+Inside image_inside(const Weights& w, const Config& config) {
+    return {.stack = "image",
+            .blocks = w.vision.blocks,
+            .options = options_of(config.vision),
+            .head = {{.normed = true, .norm = w.vision.post_norm, .eps = config.vision.eps, .linear = w.image_projection}}};
+}
+
+Inside text_inside(const Weights& w, const Config& config) {
+    return {.stack = "text",
+            .blocks = w.text.blocks,
+            .options = options_of(config.text),
+            .head = {{.normed = true, .norm = w.text.norm, .eps = config.text.eps, .linear = w.text_projection}}};
 }
 
 }  // namespace clip

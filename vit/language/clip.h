@@ -19,6 +19,8 @@
 #include "nn/layers/transformer.h"
 #include "nn/text/batch.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace clip {
 
 // The defaults are ViT-B/32 as published.
@@ -182,5 +184,10 @@ extern const std::vector<float> image_mean, image_standard_deviation;
 // out, (x - mean) / standard deviation in every channel.
 //   throws  std::invalid_argument unless the grid is square and both have three channels
 Image preprocess(const Image& photograph, const VisionConfig& config);
+
+// Where the parts of its towers lie, for nn/interpret: the outputs are directions before they are brought to length 1, (rows, D), of
+// the class token and of the end token.
+Inside image_inside(const Weights& w, const Config& config);
+Inside text_inside(const Weights& w, const Config& config);
 
 }  // namespace clip
