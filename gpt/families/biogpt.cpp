@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -22,18 +24,22 @@ static void check(const Config& config) {
     require_eps("biogpt", config.eps);
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
+}
+
 // Everything between ids and the last norm. Positions are not scaled, so the factor decides how much a word weighs
 // beside its place.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
                   const Weights& w, const Config& config) {
     check(config);
     require_depth("biogpt", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const float factor = config.scale_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f;
     Steps steps;
     steps.positions = embed(w.positions, rows);                                   // (B*T, E)
-    steps.embeddings = add(scale(embed(w.words, ids), factor), steps.positions);  // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);         // (B*T, E)
+    const Var words = named_step("words", embed(w.words, ids));                   // (B*T, E)
+    steps.embeddings = add(scale(words, factor), steps.positions);                // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);          // (B*T, E)
     return steps;
 }
@@ -90,5 +96,9 @@ Parameters parameters(const Weights& w, const Config& config) {
 }
 
 LoadRules load_rules() { return {.other_names = {{"biogpt.embed_tokens.weight", "output_projection.weight"}}}; }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
 
 }  // namespace biogpt

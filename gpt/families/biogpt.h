@@ -15,6 +15,8 @@
 #include "nn/data/parameters.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace biogpt {
 
 // The defaults are BioGPT (347 M), of the size of GPT-2 medium.
@@ -70,5 +72,8 @@ Var loss(const Steps& steps, const std::vector<int>& labels);
 Memory make_memory(const Config& config, int sequences, int capacity);
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace biogpt

@@ -15,6 +15,8 @@
 #include "nn/data/parameters.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace glm {
 
 enum class Version {
@@ -134,5 +136,8 @@ Memory make_memory(const Config& config, int sequences, int capacity);
 //   throws  as to_be_continued(); the memory is unchanged then
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace glm

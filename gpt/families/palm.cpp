@@ -1,7 +1,9 @@
 #include "gpt/families/palm.h"
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -10,19 +12,22 @@ namespace palm {
 
 // --- the model ---
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads,
+            .eps = config.eps,
+            .activation = Activation::silu,
+            .order = Order::parallel,
+            .norm = NormKind::layer};
+}
+
 // Everything between ids and logits. Order::parallel: z' = z + attention(N(z)) + mlp(N(z)). That all heads of queries share one
 // key follows from the width of the key matrix.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
                   const Weights& w, const Config& config) {
-    const BlockOptions options{.heads = config.heads,
-                               .eps = config.eps,
-                               .activation = Activation::silu,
-                               .order = Order::parallel,
-                               .norm = NormKind::layer};
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = embed(w.words, ids);                                // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);  // (B*T, E)
+    steps.embeddings = named_step("words", embed(w.words, ids));           // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
     return steps;
 }
@@ -103,5 +108,9 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({text(config.depth + 1) + ".gamma", {config.width}, Stored::as_it_is, {w.norm.gain}});
     return table;
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
 
 }  // namespace palm

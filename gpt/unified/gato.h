@@ -19,6 +19,8 @@
 #include "nn/maps/convolution.h"
 #include "nn/text/batch.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace gato {
 
 // The defaults are the paper's largest network (1.2 B parameters).
@@ -142,5 +144,8 @@ Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Conf
 
 // Mean cross-entropy over the rows that have a label, (1, 1): those followed by text or an action.
 Var loss(const Steps& steps);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace gato

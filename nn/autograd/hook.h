@@ -14,8 +14,11 @@
 //            "after_attention", "norm2", "hidden", "mlp_output", "output". Those of a cross-attention have StepPlace::cross set;
 //            its norm is "norm_cross", the sum after it "after_cross". With Order::post there are no steps for the norms: what they
 //            make is "after_attention" and "output"
-//            Before the first block: "words", what is looked up for each token; "embeddings", what BERT makes of them;
-//            "patches", what a picture is cut into
+//            Before the first block: "words", what is looked up for each token; "embeddings", what BERT makes of them, and what an
+//            encoder of T5 reads; "patches", what an image is cut into
+//   stacks   A model with several stacks of blocks names them (InStack), and the name stands before that of the step: T5 and its
+//            relatives have "encoder query" and "decoder cross query", CLIP "image output" and "text output". In a model with one
+//            stack, and in the language model of Flamingo, nothing stands before it
 //   note     What at() returns flows on, and the gradient goes to it. Weights are never touched. Where no hook lives this costs nothing.
 //            While one lives, attention is computed operation by operation, so that its weights are an operation of their own,
 //            which can be replaced and has a gradient.
@@ -30,11 +33,13 @@
 #include "nn/autograd/variable.h"
 
 struct StepPlace {
-    int block = -1;          // which block of its stack, from 0; -1 outside of stacks
+    const char* stack = "";  // which stack of a model that has several: "encoder", "decoder", "image", ...
+    int block = -1;          // which block of its stack, from 0; -1 outside of blocks
     bool cross = false;      // inside a cross-attention
     const char* name = "";
 
-    bool is(std::string_view words) const { return words == name; }
+    std::string full_name() const;  // stack, "cross" and name, as far as there are: "decoder cross query"; "query"
+    bool is(std::string_view words) const { return full_name() == words; }
 };
 
 // While one lives, named steps ask it. The youngest is asked last.
@@ -57,11 +62,12 @@ class Recording : public Hook {
 public:
     Var at(const StepPlace& step, const Var& value) override;
 
-    // The step of a block, or of block -1.   throws std::invalid_argument when there was none
+    // The step of a block, or of block -1, by its full name.   throws std::invalid_argument when there was none
     const Var& step(int block, const std::string& name) const;
+    bool has(int block, const std::string& name) const { return steps.count({block, name}) == 1; }
 
 private:
-    std::map<std::pair<int, std::string>, Var> steps;  // those of cross-attentions as "cross query", ...
+    std::map<std::pair<int, std::string>, Var> steps;
 };
 
 bool hook_lives();
@@ -79,6 +85,17 @@ public:
 
 private:
     int before;
+};
+
+// While it lives, steps belong to this stack of a model that has several.
+class InStack {
+public:
+    explicit InStack(const char* stack);
+    ~InStack();
+    InStack(const InStack&) = delete;
+
+private:
+    const char* before;
 };
 
 // While it lives, steps belong to a cross-attention.

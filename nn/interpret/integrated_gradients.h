@@ -9,6 +9,7 @@
 //   note     Rows of different groups must not touch one another in F: then all groups, and all points, may run as one batch.
 //   next     integrated_gradients.cpp, then its walkthrough
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,8 @@ public:
     virtual ~Output() = default;
 };
 
-// Puts x in place of a step before the first block ("words", "embeddings", "patches") while it lives: so any model of the house
-// becomes an Output.
+// Puts x in place of a step before the first block ("words", "embeddings", "patches"; "text words" in a model with several stacks)
+// while it lives: so any model of this project becomes an Output.
 class InputAt : public Hook {
 public:
     InputAt(std::string step, Var x) : name(std::move(step)), x(std::move(x)) {}
@@ -34,6 +35,28 @@ private:
     std::string name;
     Var x;
 };
+
+// One output of each group, or the difference of two, of any model of this project.
+//   use  const auto run = [&] { return heads::classify_sequences(batch, w, config).logits; };
+//        OutputOf output(run, "embeddings", rows, right, wrong);                    // logit(right) - logit(wrong) of each sentence
+//        const Matrix x = input_of(run, "embeddings");                              // and the baseline from another run
+class OutputOf : public Output {
+public:
+    //   run      a forward pass, which returns (rows, K); its own input fixes only the shapes
+    //   step     where x is put in
+    //   rows     of the outputs: one of each group
+    //   columns  of each of these rows the output that is explained; `against`: the one that is subtracted, empty = none
+    OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns, std::vector<int> against = {});
+    Var of(const Var& x) override;
+
+private:
+    std::function<Var()> run;
+    std::string step;
+    std::vector<int> rows, columns, against;
+};
+
+// What a run has at that step.   throws std::invalid_argument when there is no such step outside of the blocks
+Matrix input_of(const std::function<Var()>& run, const std::string& step);
 
 // --- points on the line ---
 

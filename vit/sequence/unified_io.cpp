@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -182,6 +183,7 @@ static EncoderSteps encode(const Source& source, const Matrix& mask, const Weigh
     steps.relative = relative_bias(half, S, n, config.grid.across(), true, config);  // (H*(S+n), S+n)
     steps.absolute = absolute_bias(steps.positions, half, config);                   // (H*(S+n), S+n)
     const BlockContext context{.self = unscaled(attending(rows_with(mask), false), add(steps.relative, steps.absolute))};
+    const InStack in_stack("encoder");
     steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);  // (B*(S+n), E)
     steps.output = rms_norm(steps.blocks.output, half.norm, config.eps);               // (B*(S+n), E)
     return steps;
@@ -223,6 +225,7 @@ static DecoderSteps decode(const Target& target, const Matrix& mask, const Var& 
     const BlockContext context{.self = unscaled(attending(rows_with(mask), true), add(steps.relative, steps.absolute)),
                                .source = encoded,
                                .cross = unscaled(attending_to(rows_with(source_mask), mask.cols))};
+    const InStack in_stack("decoder");
     steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);         // (B*(T+m), E)
     steps.hidden = rms_norm(steps.blocks.output, half.norm, config.eps);                      // (B*(T+m), E)
     const Var scaled = scale(steps.hidden, 1 / std::sqrt(static_cast<float>(config.width)));  // (B*(T+m), E)

@@ -14,9 +14,11 @@
 #include "bert/mlm.h"
 #include "bert/wordpiece.h"
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "nn/base/require.h"
 #include "nn/data/file_kind.h"
 #include "nn/data/text.h"
+#include "nn/interpret/integrated_gradients.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/toys/markov_chain.h"
@@ -228,6 +230,59 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
         "those after it.");
 }
 
+// What each word of the sentence has done for `right` against `wrong` in the gap: its share of the difference of their logits, counted
+// from the same sentence with every word hidden. T numbers.
+static std::vector<float> evidence(const Model& model, const std::vector<int>& ids, int gap, int right, int wrong) {
+    namespace ig = integrated_gradients;
+    const auto run_of = [&](const std::vector<int>& of) {
+        return [&model, gap, batch = bert::make_batch({of}, model.vocabulary.padding)] {
+            return mlm::forward(batch, model.w, model.config, {gap}).prediction_logits;  // (1, V)
+        };
+    };
+    std::vector<int> hidden = ids;
+    std::fill(hidden.begin() + 1, hidden.end() - 1, model.vocabulary.mask);
+    const Matrix x = ig::input_of(run_of(ids), "embeddings"), b = ig::input_of(run_of(hidden), "embeddings");  // (T, D)
+    ig::OutputOf difference(run_of(ids), "embeddings", {0}, {right}, {wrong});
+    const ig::Attribution found = ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1);
+    const Matrix totals = ig::row_totals(found.attributions);  // (T, 1)
+    return {totals.begin(), totals.end()};
+}
+
+// Against the second best word; in the toy's sentence also against the other form and the other verb.
+static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence, const std::vector<std::string>& others) {
+    lesson.step("Which word decided the gap?", "(z0 - b) * mean of d(logit - logit') / dz0", "Sundararajan et al. 2017");
+    lesson.code("ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1)");
+    const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
+    const int gap = mask_places(ids, model.vocabulary).at(0);
+    const std::vector<mlm::Guess> guesses = ask(model, sentence).guesses;
+    const int best = guesses[0].id;
+    std::vector<int> against;
+    for (const std::string& other : others) against.push_back(wordpiece::id_of(model.vocabulary, other));
+    if (others.empty()) against.push_back(guesses[1].id);
+    std::vector<std::vector<std::string>> rows{{"word"}};
+    std::vector<std::vector<float>> columns;
+    for (const int wrong : against) {
+        columns.push_back(evidence(model, ids, gap, best, wrong));
+        rows[0].push_back(word_of(model, best) + ", not " + word_of(model, wrong));
+        rows[0].push_back("");
+    }
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+        rows.push_back({word_of(model, ids[t])});
+        for (const std::vector<float>& column : columns) {
+            const float most = *std::max_element(column.begin(), column.end());
+            rows.back().push_back(fixed(column[t], 2));
+            rows.back().push_back(bar(column[t], most, 12));
+        }
+    }
+    lesson.table(rows);
+    lesson.why("attention shows where the gap looks, not what for. Here each word gets its part of the lead of one answer over another, "
+               "counted from the same sentence with every word hidden", others.empty() ? "." : ": which form, the subject decides; which verb, "
+               "the object. Each column is another question, and has another answer.");
+    if (others.size() != 2) return;
+    const auto most = [&](std::size_t column) { return std::max_element(columns[column].begin(), columns[column].end()) - columns[column].begin(); };
+    lesson.claim("the form is decided by the word before the gap, the verb by the word behind it", most(0) == gap - 1 && most(1) == gap + 1);
+}
+
 // --- a language whose limits are known ---
 
 static constexpr int chain_length = 16;
@@ -431,6 +486,10 @@ static void walk_sentences(Lesson& lesson, const Choices& choices, Random& rando
     step_both_sides(lesson, model);
     step_never_seen(lesson, model, corpus);
     step_attention(lesson, model, choices);
+    if (choices.sentence == Choices().sentence)
+        step_decided(lesson, model, choices.sentence, {"мыл", "пила"});
+    else
+        step_decided(lesson, model, choices.sentence, {});
     save_model(lesson, model, choices.save);
 }
 
@@ -461,6 +520,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     lesson.step("Which word was washed out?");
     print_guesses(lesson, model, choices.sentence);
     step_attention(lesson, model, choices);
+    step_decided(lesson, model, choices.sentence, {});
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

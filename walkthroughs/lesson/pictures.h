@@ -53,6 +53,9 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);
 
+// A row of # for a number between 0 and `most`, `width` places for the most; of - for one below 0.
+std::string bar(double number, double most, int width = 20);
+
 // Columns that words take on a terminal: two for a Chinese character, none for an accent or for colours.
 int display_width(std::string_view words);
 

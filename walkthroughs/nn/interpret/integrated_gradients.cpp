@@ -111,29 +111,6 @@ struct OpinionLoss : Objective {
     }
 };
 
-// Logit of the predicted class less the other, from the embeddings of each sentence.
-struct Margin : ig::Output {
-    const heads::Weights& w;
-    const heads::Config& config;
-    bert::Batch batch;
-    std::vector<int> predicted, other;
-    Margin(const heads::Weights& w, const heads::Config& config, bert::Batch batch)
-        : w(w), config(config), batch(std::move(batch)) {
-        const NoTape evaluation;
-        const Matrix logits = heads::classify_sequences(this->batch, w, config).logits.value();
-        for (int b = 0; b < logits.rows; ++b) {
-            predicted.push_back(argmax_row(logits, b));
-            other.push_back(1 - predicted.back());
-        }
-    }
-
-    Var of(const Var& x) override {
-        const ig::InputAt input("embeddings", x);
-        const Var logits = heads::classify_sequences(batch, w, config).logits;
-        return subtract(pick(logits, predicted), pick(logits, other));  // (B, 1)
-    }
-};
-
 // A trained model, the test sentences, and both ends of the line.
 struct Explained {
     heads::Config config = model_config();
@@ -187,11 +164,26 @@ static double mean_size(const std::vector<float>& numbers) {
     return sum / static_cast<double>(numbers.size());
 }
 
-static Margin margin_of(const Explained& e) { return Margin(e.w, e.config, batch_of(e.sentences)); }
+// F of each sentence, from its embeddings: the logit of the predicted class, less that of the other or alone.
+enum class Explains { lead, logit };
 
-static ig::Attribution attributed(const Explained& e, ig::Rule rule, int n) {
-    Margin margin = margin_of(e);
-    return ig::attribute(margin, e.x, e.baseline, ig::points(rule, n), e.groups());
+static ig::OutputOf output_of(const Explained& e, Explains what) {
+    const NoTape evaluation;
+    const auto run = [&e, batch = batch_of(e.sentences)] { return heads::classify_sequences(batch, e.w, e.config).logits; };  // (B, 2)
+    const Matrix logits = run().value();
+    std::vector<int> rows, predicted, other;
+    for (int b = 0; b < logits.rows; ++b) {
+        rows.push_back(b);
+        predicted.push_back(argmax_row(logits, b));
+        other.push_back(1 - predicted.back());
+    }
+    if (what == Explains::logit) other.clear();
+    return ig::OutputOf(run, "embeddings", rows, predicted, other);
+}
+
+static ig::Attribution attributed(const Explained& e, ig::Rule rule, int n, Explains what = Explains::lead) {
+    ig::OutputOf output = output_of(e, what);
+    return ig::attribute(output, e.x, e.baseline, ig::points(rule, n), e.groups());
 }
 
 static void step_1_task(Lesson& lesson, const Explained& e) {
@@ -214,9 +206,9 @@ static void step_1_task(Lesson& lesson, const Explained& e) {
 
 static double step_2_gradient(Lesson& lesson, const Explained& e) {
     lesson.step("Does the gradient know?", "gradient * x");
-    Margin margin = margin_of(e);
+    ig::OutputOf lead = output_of(e, Explains::lead);
     lesson.code();
-    const ig::ValueAndGradient at = ig::gradient_at(margin, e.x);
+    const ig::ValueAndGradient at = ig::gradient_at(lead, e.x);
     const double first = deciding_first(e, multiply(e.x, at.gradient).value());
     lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
                fixed(1.0 / words, 3), ".");
@@ -228,7 +220,7 @@ static double step_2_gradient(Lesson& lesson, const Explained& e) {
 
 static ig::Attribution step_3_line(Lesson& lesson, const Explained& e) {
     lesson.step("And added up on the way?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 1");
-    lesson.code("ig::attribute(margin, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
+    lesson.code("ig::attribute(lead, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
     ig::Attribution found = attributed(e, ig::Rule::middle, 64);
     const Matrix totals = ig::row_totals(found.attributions);
     std::vector<std::vector<std::string>> rows{{"word", "attribution", "", "word", "attribution"}};
@@ -271,7 +263,8 @@ static RuleErrors step_4_rules(Lesson& lesson, const Explained& e) {
 namespace {
 // What a baseline does to the numbers.
 struct Baseline {
-    double first;                // deciding word largest
+    double first, first_where_same;  // deciding word largest: of all sentences; of those whose answer b gives already
+    double first_by_logit;       // the same of all, with F the logit of the predicted class alone
     double undecided;            // mean |F(b)| / mean |F(x) - F(b)|
     double delta;
     double with_lean, against;   // mean attribution of the deciding word, when it says what b says already, and when it does not
@@ -279,18 +272,21 @@ struct Baseline {
 }  // namespace
 
 static Baseline judged(const Explained& e, const ig::Attribution& found) {
-    Margin margin = margin_of(e);
+    const double by_logit = deciding_first(e, attributed(e, ig::Rule::middle, 64, Explains::logit).attributions);
+    ig::OutputOf lead = output_of(e, Explains::lead);
     const NoTape evaluation;
-    const Matrix at_x = margin.of(e.x).value(), at_b = margin.of(e.baseline).value(), totals = ig::row_totals(found.attributions);
-    double low = 0, high = 0, sums[2] = {}, counts[2] = {};
+    const Matrix at_x = lead.of(e.x).value(), at_b = lead.of(e.baseline).value(), totals = ig::row_totals(found.attributions);
+    double low = 0, high = 0, sums[2] = {}, counts[2] = {}, firsts = 0;
     for (int b = 0; b < at_x.rows; ++b) {
         low += std::abs(at_b[b]);
         high += std::abs(at_x[b] - at_b[b]);
         const bool agrees = at_b[b] > 0;  // F is that of the predicted class
         sums[agrees] += totals[b * length + e.sentences[b].deciding];
         ++counts[agrees];
+        const Matrix of_words = reshape(slice_rows(totals, b * length + 1, words), 1, words);
+        firsts += agrees && 1 + argmax_row(of_words, 0) == e.sentences[b].deciding;
     }
-    return {deciding_first(e, found.attributions), low / high, mean_size(found.delta), sums[1] / std::max(1.0, counts[1]),
+    return {deciding_first(e, found.attributions), firsts / std::max(1.0, counts[1]), by_logit, low / high, mean_size(found.delta), sums[1] / std::max(1.0, counts[1]),
             sums[0] / std::max(1.0, counts[0])};
 }
 
@@ -310,6 +306,8 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
                   {"mean |F(b)| / mean |F(x) - F(b)|", fixed(yes.undecided, 3), fixed(no.undecided, 3)},
                   {"mean |delta|, middle, n = 64", fixed(yes.delta, 6), fixed(no.delta, 6)},
                   {"deciding word first", fixed(yes.first, 3), fixed(no.first, 3)},
+                  {"the same, F = one logit", fixed(yes.first_by_logit, 3), fixed(no.first_by_logit, 3)},
+                  {"first, where b says the same", fixed(yes.first_where_same, 3), fixed(no.first_where_same, 3)},
                   {"its attribution where b says the same", fixed(yes.with_lean, 3), fixed(no.with_lean, 3)},
                   {"its attribution where b says the other", fixed(yes.against, 3), fixed(no.against, 3)}});
     lesson.why("a model that never saw a sentence without words leans to one class there. What is explained is then the way from "

@@ -322,7 +322,8 @@ static void published(Lesson& lesson, const Choices& choices) {
             config.text.vocabulary);
     require(!choices.image.empty() && !choices.text.empty(), "--weights needs --image and --text, sentences separated by semicolons");
     const std::vector<std::string> given = given_sentences(choices.text);
-    const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision);
+    const clip::Preparation how = clip::preparation_of(choices.weights, config.vision);
+    const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision, how);
     lesson.say("A photograph of ", shape(photograph), " becomes ", shape(seen), ": the shorter side resized, the middle cut out, mean and "
                "standard deviation of each channel taken out.");
     const Var image = clip::embed_images({seen}, w, config);
