@@ -22,6 +22,7 @@
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/published_gpt.h"
 #include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/tokens.h"
 
@@ -353,16 +354,9 @@ static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Confi
 
 // The text of a published checkpoint, token by token.
 static void step_generate(Lesson& lesson, const Choices& choices) {
-    const Safetensors checkpoint(choices.weights);
-    const gpt::Config config = gpt::config_of(checkpoint, choices.tell.told());
-    require(!choices.merges.empty(), "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
-    const bpe::Vocabulary vocabulary =
-        choices.vocab.empty() ? bpe::load_merges(choices.merges) : bpe::load_vocabulary(choices.vocab, choices.merges);
-    require(vocabulary.size() <= config.vocabulary, "gpt: ", choices.merges, " has ", vocabulary.size(), " tokens, ",
-            choices.weights, " only ", config.vocabulary, ": they do not belong together");
+    const PublishedGpt model = read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.tell.told());
+    const auto& [config, w, vocabulary] = model;
     Random random(choices.seed);
-    const gpt::Weights w = gpt::empty_weights(config);
-    load(gpt::parameters(w, config), checkpoint, gpt::load_rules(config));
 
     lesson.step("What comes next?", "p = softmax(h wte^T)");
     lesson.say(choices.weights, ": ", count_numbers(gpt::parameters(w, config)), " numbers, ", config.depth, " blocks of width ",

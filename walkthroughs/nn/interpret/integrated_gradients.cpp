@@ -13,6 +13,7 @@
 #include "bert/heads.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/text.h"
 #include "nn/interpret/integrated_gradients.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -23,6 +24,7 @@ namespace ig = integrated_gradients;
 struct Choices {
     int steps = 300;
     int sentences = 100;
+    std::string sentence;
 };
 
 // --- sentences of two opinions, of which the second counts ---
@@ -316,6 +318,33 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
     return {yes, no};
 }
 
+// The user's own sentence, of the words that the model knows.
+static void step_own(Lesson& lesson, const Explained& e, const std::string& given) {
+    lesson.step("And in your sentence?", "F = logit of the predicted class less the other", given);
+    Explained own{.config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
+    std::vector<int>& ids = own.sentences[0].ids;
+    for (const std::string& one : split(given, ' ')) {
+        if (one.empty()) continue;
+        int id = 0;
+        while (id < vocabulary && word(id) != one) ++id;
+        std::string known;
+        for (int k = but; k < vocabulary && id == vocabulary; ++k) known += " " + word(k);
+        require(id < vocabulary, "--sentence: the word ", one, " is not one of", known);
+        ids.push_back(id);
+    }
+    ids.push_back(sep);
+    require(ids.size() > 2 && static_cast<int>(ids.size()) <= length, "--sentence: 1 to ", words, " words, these are ", ids.size() - 2);
+    own.x = bert::embed_words(batch_of(own.sentences), e.w.trunk, e.config.trunk).z0.value();
+    own.baseline = bert::embed_words(batch_of({without_words(own.sentences[0])}), e.w.trunk, e.config.trunk).z0.value();
+    const Matrix totals = ig::row_totals(attributed(own, ig::Rule::middle, 64).attributions);  // (T, 1)
+    const int said = argmax_row(heads::classify_sequences(batch_of(own.sentences), e.w, e.config).logits.value(), 0);
+    const float most = *std::max_element(totals.begin(), totals.end());
+    std::vector<std::vector<std::string>> rows{{"word", "attribution", ""}};
+    for (std::size_t t = 1; t + 1 < ids.size(); ++t) rows.push_back({word(ids[t]), fixed(totals[t], 3), bar(totals[t], most)});
+    lesson.table(rows);
+    lesson.say("It says ", said == 1 ? "good" : "bad", ". Training had sentences of eight words with two opinions; others are new to it.");
+}
+
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Explained e = train_and_test(choices, seed, Undecided::taught);
     step_1_task(lesson, e);
@@ -323,6 +352,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const ig::Attribution found = step_3_line(lesson, e);
     const RuleErrors errors = step_4_rules(lesson, e);
     const BaselineLesson baseline = step_5_baseline(lesson, choices, seed, e, found);
+    if (!choices.sentence.empty()) step_own(lesson, e, choices.sentence);
 
     lesson.step("Does it hold?");
     const Baseline &yes = baseline.taught, &no = baseline.never;
@@ -340,6 +370,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
     options.add("sentences", choices.sentences, "sentences to explain", 1, 10'000);
+    options.add("sentence", choices.sentence, "a sentence to explain, such as \"the film was good but we said boring\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
