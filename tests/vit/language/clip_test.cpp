@@ -11,6 +11,7 @@
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/language/clip_tokenizer.h"
 
 TEST_SUITE_BEGIN("clip");
@@ -108,13 +109,7 @@ static clip::Weights tiny_weights() {
     return clip::make_weights(tiny, random);
 }
 
-static std::vector<Image> tiny_images(int count) {
-    Random random(2);
-    std::vector<Image> images(count, Image(4, 4, 3));
-    for (Image& image : images)
-        for (float& x : image.pixels) x = random.normal();
-    return images;
-}
+static std::vector<Image> tiny_images(int count) { return normal_images(count, 4, 4, 2); }
 
 TEST_CASE("end_of_text_positions: the first of the largest ids, whichever way a sentence is filled up") {
     const TokenBatch texts{.sequences = 3, .length = 6, .ids = {9, 5, 7, 10, 0, 0, 9, 10, 10, 10, 10, 10, 9, 1, 2, 3, 4, 10}, .mask = {}};
