@@ -279,8 +279,9 @@ static void step_decided(Lesson& lesson, const Model& model, const std::string& 
                "counted from the same sentence with every word hidden", others.empty() ? "." : ": which form, the subject decides; which verb, "
                "the object. Each column is another question, and has another answer.");
     if (others.size() != 2) return;
-    const auto most = [&](std::size_t column) { return std::max_element(columns[column].begin(), columns[column].end()) - columns[column].begin(); };
-    lesson.claim("the form is decided by the word before the gap, the verb by the word behind it", most(0) == gap - 1 && most(1) == gap + 1);
+    const auto largest = [](const std::vector<float>& column) { return std::max_element(column.begin(), column.end()) - column.begin(); };
+    const bool as_known = largest(columns[0]) == gap - 1 && largest(columns[1]) == gap + 1;
+    lesson.claim("the form is decided by the word before the gap, the verb by the word behind it", as_known);
 }
 
 // --- a language whose limits are known ---

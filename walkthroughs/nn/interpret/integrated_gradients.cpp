@@ -288,8 +288,14 @@ static Baseline judged(const Explained& e, const ig::Attribution& found) {
         const Matrix of_words = reshape(slice_rows(totals, b * length + 1, words), 1, words);
         firsts += agrees && 1 + argmax_row(of_words, 0) == e.sentences[b].deciding;
     }
-    return {deciding_first(e, found.attributions), firsts / std::max(1.0, counts[1]), by_logit, low / high, mean_size(found.delta), sums[1] / std::max(1.0, counts[1]),
-            sums[0] / std::max(1.0, counts[0])};
+    const double same = std::max(1.0, counts[1]), other = std::max(1.0, counts[0]);
+    return {.first = deciding_first(e, found.attributions),
+            .first_where_same = firsts / same,
+            .first_by_logit = by_logit,
+            .undecided = low / high,
+            .delta = mean_size(found.delta),
+            .with_lean = sums[1] / same,
+            .against = sums[0] / other};
 }
 
 namespace {
@@ -314,7 +320,8 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
                   {"its attribution where b says the other", fixed(yes.against, 3), fixed(no.against, 3)}});
     lesson.why("a model that never saw a sentence without words leans to one class there. What is explained is then the way from "
                "that opinion to this one: a word that says the same gets far less than one that says the other, though "
-               "each decides its sentence alone. delta is as small as ever: adding up holds for any baseline.");
+               "each decides its sentence alone. It still comes first in most sentences, only because the other words get even less, or a "
+               "number below 0: the order survives, the amounts mean nothing. delta is as small as ever: adding up holds for any baseline.");
     return {yes, no};
 }
 

@@ -272,7 +272,8 @@ static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights
     lesson.picture("as the model sees it", fitted);
     const std::vector<std::string> given =
         choices.text.empty() ? captions_of(all_shapes()) : parts_of_list(choices.text);
-    const Var image = clip::embed_images({fitted}, w, config), texts = clip::embed_texts(sentence_tokens(given, words, caption_length), w, config);
+    const Var image = clip::embed_images({fitted}, w, config);
+    const Var texts = clip::embed_texts(sentence_tokens(given, words, caption_length), w, config);
     show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
 }
 
