@@ -29,7 +29,7 @@ struct Choices {
 
 namespace {
 // Texts that end with a query right after a jump, and the model's steps on them.
-struct Asked {
+struct Questions {
     std::vector<toy::Text> texts;
     gpt::Steps steps;
     std::vector<int> last_rows;  // the row of each text's query
@@ -38,9 +38,9 @@ struct Asked {
 };
 }  // namespace
 
-static Asked ask(const toy::Learned& model, int count, Random& random) {
+static Questions ask(const toy::Learned& model, int count, Random& random) {
     const NoTape evaluation;
-    Asked asked;
+    Questions asked;
     for (int b = 0; b < count; ++b) {
         asked.texts.push_back(toy::draw(random, {.query = random.below(toy::shown - 1)}));
         asked.last_rows.push_back((b + 1) * toy::length - 1);
@@ -57,7 +57,7 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
     return line;
 }
 
-static void step_1_task(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
+static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
     lesson.step("What is to be known?", "next = what stood behind the last token");
     const std::vector<int>& ids = asked.texts[0].ids;
     lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
@@ -79,7 +79,7 @@ struct Reading {
 };
 }  // namespace
 
-static Reading reading(const std::string& place, const Var& stream, const Asked& asked) {
+static Reading reading(const std::string& place, const Var& stream, const Questions& asked) {
     const Matrix logits = logit_lens::logits(gather_rows(stream, asked.last_rows).value(), asked.readout);  // (B, V)
     const Matrix last = gather_rows(asked.steps.logits, asked.last_rows).value();
     const logit_lens::Comparison comparison = logit_lens::compare(logits, last, asked.right);
@@ -93,7 +93,7 @@ static Reading reading(const std::string& place, const Var& stream, const Asked&
     return result;
 }
 
-static std::vector<Reading> step_2_lens(Lesson& lesson, const Asked& asked) {
+static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) {
     lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T");
     lesson.code("logit_lens::logits(stream, {norm, eps, words})");
     const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
@@ -128,7 +128,7 @@ static double margin(const Matrix& logits, int row, int right) {
     return logits(row, right) - (sum - logits(row, right)) / (logits.cols - 1);
 }
 
-static Shares shares_of(const toy::Learned& model, const Asked& asked) {
+static Shares shares_of(const toy::Learned& model, const Questions& asked) {
     const NoTape evaluation;
     const int n = static_cast<int>(asked.texts.size()) * toy::length;
     const Matrix words = gather_rows(model.w.words, toy::inputs(asked.texts)).value();
@@ -153,7 +153,7 @@ static Shares shares_of(const toy::Learned& model, const Asked& asked) {
     return result;
 }
 
-static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
+static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
     lesson.step("Which part has made the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
     lesson.code("logit_lens::contribution(part, rows, scale, unembedding)");
     const Shares shares = shares_of(model, asked);
@@ -174,7 +174,7 @@ static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Ask
     return shares;
 }
 
-static double step_4_frozen(Lesson& lesson, const Asked& asked) {
+static double step_4_frozen(Lesson& lesson, const Questions& asked) {
     lesson.step("Whose deviation divides?", "lens: s of r_l.   frozen lens: s of r_L");
     const Matrix last = gather_rows(asked.steps.decoder.output, asked.last_rows).value();
     const Matrix scale = logit_lens::final_scale(last, asked.readout);
@@ -247,7 +247,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
     const toy::Learned model = toy::learn(choices.training, random);
-    const Asked asked = ask(model, choices.texts, random);
+    const Questions asked = ask(model, choices.texts, random);
     step_1_task(lesson, model, asked);
     const std::vector<Reading> readings = step_2_lens(lesson, asked);
     const Shares shares = step_3_shares(lesson, model, asked);

@@ -33,7 +33,7 @@ struct Choices {
 static const int patch = 4, grid = 3, side = patch * grid, patches = grid * grid;
 
 namespace {
-struct Asked {
+struct Puzzle {
     Image image;
     int answers[2] = {};  // plus or x?  box or bars?
     int places[2] = {};   // the patch that each question is about
@@ -49,8 +49,8 @@ static bool on_shape(int kind, int y, int x) {
     return end_row;
 }
 
-static Asked picture_of(Random& random) {
-    Asked p{.image = Image(side, side, 1)};
+static Puzzle picture_of(Random& random) {
+    Puzzle p{.image = Image(side, side, 1)};
     for (float& pixel : p.image.pixels) pixel = 0.3f * random.normal();
     const std::vector<int> places = permutation(random, patches);
     for (int q = 0; q < 2; ++q) {
@@ -80,7 +80,7 @@ struct TwoQuestions : Objective {
         std::vector<Image> images;
         std::vector<int> labels[2];
         for (int b = 0; b < 64; ++b) {
-            const Asked p = picture_of(random);
+            const Puzzle p = picture_of(random);
             images.push_back(p.image);
             for (int q = 0; q < 2; ++q) labels[q].push_back(p.answers[q]);
         }
@@ -136,7 +136,7 @@ static Matrix as_grid(const Matrix& map) { return reshape(map, grid, grid); }
 
 // --- the steps ---
 
-static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const std::vector<float>& losses, double accuracy) {
+static void step_1_task(Lesson& lesson, const std::vector<Puzzle>& test, const std::vector<float>& losses, double accuracy) {
     lesson.step("What is asked?", "4 logits: plus or x? and box or bars?");
     std::vector<Captioned> shown;
     for (std::size_t i = 0; i < 3 && i < test.size(); ++i)
@@ -150,7 +150,7 @@ static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const st
     lesson.predict("how often can a map that does not know the question point at the right patch?");
 }
 
-static void step_2_two_maps(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
+static void step_2_two_maps(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
     lesson.step("Does the map know the question?", "rollout: J_l = B_l J_(l-1), B = (M + I) / 2");
     std::vector<Captioned> shown;
     for (const Method method : {rolled, relevant})
@@ -172,11 +172,11 @@ struct Scores {
 };
 }  // namespace
 
-static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
+static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
     lesson.step("Which method finds it?", "both questions to every picture");
     lesson.code("rollout::token_relevance(follow(run, vit::inside(w, config), {{0, target}}), inside)");
     Scores scores;
-    for (const Asked& p : test)
+    for (const Puzzle& p : test)
         for (int q = 0; q < 2; ++q) {
             const std::vector<Matrix> maps = maps_of(p.image, q, w, config);
             for (int m = 0; m < methods; ++m) {
@@ -239,7 +239,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
 
     Random fresh(7000 + seed);
-    std::vector<Asked> test;
+    std::vector<Puzzle> test;
     double accuracy = 0;
     for (int i = 0; i < choices.pictures; ++i) {
         test.push_back(picture_of(fresh));
