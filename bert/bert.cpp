@@ -58,16 +58,19 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
     return steps;
 }
 
+BlockOptions block_options(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
+}
+
 // --- encoder ---
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     require_depth("bert", config.depth, w.blocks);
     require(!config.pooler || w.pooler.weight, "bert: the configuration asks for a pooler, the weights have none; set pooler = false");
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
     Steps steps;
     steps.embedding = embed_words(batch, w, config);                                    // z0
     const Attending how = attending(batch, false);  // no causal mask: every token attends to every token except padding
-    steps.encoder = stack(steps.embedding.z0, w.blocks, options, {.self = how});        // (B*T, D)
+    steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});        // (B*T, D)
     steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
     if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)
     return steps;

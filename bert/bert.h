@@ -93,6 +93,8 @@ struct Steps {
 // throws std::invalid_argument when the batch is inconsistent or longer than the model's positions
 WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config);
 
+BlockOptions block_options(const Config& config);
+
 // The whole encoder.
 Steps forward(const Batch& batch, const Weights& w, const Config& config);
 

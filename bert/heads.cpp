@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/inside.h"
 #include "nn/training/loss.h"
 
 namespace heads {
@@ -101,6 +102,15 @@ Parameters parameters(const Weights& w, const Config& config) {
     const Parameters head = head_parameters(w, config);
     table.insert(table.end(), head.begin(), head.end());
     return table;
+}
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) {
+    Inside parts{.blocks = w.trunk.blocks, .options = bert::block_options(config.trunk)};
+    if (config.task == Task::sequences) parts.head.push_back({.linear = w.trunk.pooler, .nonlinearity = Nonlinearity::tanh});
+    parts.head.push_back({.linear = w.head});
+    return parts;
 }
 
 }  // namespace heads

@@ -10,6 +10,8 @@
 
 #include "bert/bert.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace heads {
 
 enum class Task {
@@ -75,5 +77,8 @@ struct Span {
     float score;
 };
 Span best_span(const SpanSteps& steps, int sequence, int first, int last, int longest = 30);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace heads

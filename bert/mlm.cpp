@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/inside.h"
 #include "nn/training/loss.h"
 
 namespace mlm {
@@ -180,6 +181,16 @@ LoadRules load_rules() {
     rules.other_names = {{"bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"},
                          {"cls.predictions.bias", "cls.predictions.decoder.bias"}};
     return rules;
+}
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const bert::Config& config) {
+    require(config.activation == Activation::gelu, "mlm: only GELU is known between the two layers of the head");
+    const Linear to_words{.weight = transpose(w.trunk.words), .bias = w.word_bias};  // (D, V)
+    return {.blocks = w.trunk.blocks,
+            .options = bert::block_options(config),
+            .head = {{.linear = w.transform, .nonlinearity = Nonlinearity::gelu}, {.normed = true, .norm = w.norm, .eps = config.eps, .linear = to_words}}};
 }
 
 }  // namespace mlm

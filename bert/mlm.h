@@ -10,6 +10,8 @@
 
 #include "bert/bert.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace mlm {
 
 // --- masking ---
@@ -112,5 +114,8 @@ struct Guess {
     float probability;
 };
 std::vector<Guess> best_guesses(const Matrix& logits, int row, int count = 5);
+
+// Where its parts lie, for nn/interpret: the outputs are the words of every place.
+Inside inside(const Weights& w, const bert::Config& config);
 
 }  // namespace mlm

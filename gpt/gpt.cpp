@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
@@ -32,15 +33,18 @@ static Var embed_tokens(const std::vector<int>& ids, int first, int length, cons
     return add_repeated(words, positions);                         // (B*T, E)
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = config.order};
+}
+
 // Everything from ids to hidden states; `first` is the position of the first token of each sequence.
 static Steps read(const std::vector<int>& ids, int first, int length, const Weights& w, const Config& config,
                   const std::vector<BlockContext>& contexts) {
     check(config);
     require_depth("gpt", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = config.order};
     Steps steps;
     steps.embeddings = embed_tokens(ids, first, length, w);                  // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);    // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     const Var& last = steps.decoder.output;
     steps.hidden = config.order == Order::post ? last : layer_norm(last, w.norm, config.eps);  // post-norm ends in a norm
     return steps;
@@ -202,6 +206,12 @@ std::map<std::string, std::string> metadata(const Config& config) {
             {"n_head", std::to_string(config.heads)},
             {"layer_norm_epsilon", setting_text(config.eps)},
             {original ? "afn" : "activation_function", activation}};
+}
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) {
+    return inside_of(w.blocks, options_of(config), w.norm, w.output);
 }
 
 }  // namespace gpt

@@ -16,6 +16,8 @@
 #include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace gpt {
 
 // The defaults are the small GPT-2 as published.
@@ -118,5 +120,8 @@ Matrix next_logits(const std::vector<int>& next_ids, const Weights& w, const Con
 
 // A cache whose sequence s is a copy of sequence chosen[s].
 Cache select_sequences(const Cache& cache, const std::vector<int>& chosen);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace gpt

@@ -225,6 +225,16 @@ TEST_CASE("types: those of a single source are in an unnamed namespace") {
     }
 }
 
+TEST_CASE("types of headers outside of namespaces have different names") {
+    std::map<std::string, std::string> where;
+    for (const std::string& file : files_in(library_folders, {".h"}))
+        for (const std::string& name : types_outside_namespaces(lines_of(file))) {
+            INFO(name, " is defined by ", file, " and by ", where[name]);
+            CHECK(where[name].empty());
+            where[name] = file;
+        }
+}
+
 TEST_CASE("types_outside_namespaces: finds types of one line and of several, and none in a namespace") {
     CHECK(types_outside_namespaces({"struct A { int x; };", "class B : A {", "};", "enum class C { one };"}).size() == 3);
     CHECK(types_outside_namespaces({"namespace {", "struct A {", "};", "}  // namespace", "struct D;"}).empty());

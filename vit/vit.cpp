@@ -8,6 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
 #include "nn/autograd/hook.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/names.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
@@ -186,6 +187,14 @@ Image preprocess(const Image& photograph, const Config& config) {
     const Image fitted = resize_bilinear_antialiased(photograph, config.grid.height, config.grid.width);
     const std::vector<float> half(config.grid.channels, 0.5f);
     return normalise(fitted, half, half);
+}
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) {
+    Inside parts{.blocks = w.blocks, .options = block_options(config)};
+    if (config.classes > 0) parts.head = {{.normed = true, .norm = w.norm, .eps = config.eps, .linear = w.classifier}};
+    return parts;
 }
 
 }  // namespace vit

@@ -18,6 +18,8 @@
 #include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace vit {
 
 // The defaults are ViT-Base/16 as published for 224 x 224 pixels.
@@ -111,5 +113,8 @@ Weights resized(const Weights& w, Config& config, int image_height, int image_wi
 
 // A photograph as the published model expects it: resized to (H, W), 0 ... 1 moved to -1 ... 1.
 Image preprocess(const Image& photograph, const Config& config);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace vit

@@ -4,6 +4,8 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/training/loss.h"
 
@@ -109,5 +111,9 @@ std::map<std::string, std::string> metadata(const Config& config) {
             {"scale_embedding", config.scale_embedding ? "true" : "false"},
             {"hidden_act", name_of_activation(config.activation)}};
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return opt::inside(w, decoder(config)); }
 
 }  // namespace biogpt

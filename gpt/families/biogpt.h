@@ -17,6 +17,8 @@
 
 #include "gpt/families/opt.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace biogpt {
 
 // The defaults are BioGPT (347 M), of the size of GPT-2 medium.
@@ -87,5 +89,8 @@ struct Examples {
 //            ids  5 6 1 2   _ 7 3 2      labels  - 1 2 -   - 3 2 -      (- ignored)
 //   throws   std::invalid_argument unless there are as many answers as prompts
 Examples make_examples(const std::vector<std::vector<int>>& prompts, const std::vector<std::vector<int>>& answers);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace biogpt

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -34,6 +36,10 @@ Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
     return bias;
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
+}
+
 // --- the model ---
 
 static void check(const Config& config) {
@@ -50,13 +56,12 @@ static Steps read(const std::vector<int>& ids, int queries, int keys, std::vecto
                   const Config& config) {
     check(config);
     require_depth("bloom", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
     const Var distances(alibi_bias(alibi_slopes(config.heads), queries, keys));  // (H T, T so far), a constant
     for (BlockContext& context : contexts) context.self.bias = distances;
     Steps steps;
-    steps.words = embed(w.words, ids);                                     // (B*T, E)
+    steps.words = named_step("words", embed(w.words, ids));                // (B*T, E)
     steps.embeddings = layer_norm(steps.words, w.words_norm, config.eps);  // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
     return steps;
 }
@@ -142,5 +147,9 @@ std::map<std::string, std::string> metadata(const Config& config) {
             {"n_head", std::to_string(config.heads)},
             {"layer_norm_epsilon", setting_text(config.eps)}};
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
 
 }  // namespace bloom

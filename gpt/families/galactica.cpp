@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "nn/interpret/inside.h"
 namespace galactica {
 
 // --- the model ---
@@ -136,5 +137,9 @@ std::map<std::string, std::string> metadata(const Config& config) {
             {"num_attention_heads", std::to_string(config.heads)},
             {"activation_function", name_of_activation(config.activation)}};
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return opt::inside(w, decoder(config)); }
 
 }  // namespace galactica

@@ -17,6 +17,8 @@
 
 #include "gpt/families/opt.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace galactica {
 
 // The defaults are Galactica 6.7B ("standard").
@@ -84,5 +86,8 @@ struct Piece {
 // An unfinished [START_...] reaches to the end of the text. Pieces one after the other are the text.
 //   Example: "H 73.6" -> "H ", 7, 3, ., 6;   "[START_DNA]CG[END_DNA]" -> [START_DNA], C, G, [END_DNA]
 std::vector<Piece> pieces(std::string_view text);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace galactica

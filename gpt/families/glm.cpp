@@ -4,7 +4,9 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -148,7 +150,7 @@ static void check(const Config& config) {
 
 // GLM adds two tables; GLM-130B turns queries and keys instead.
 static Var embed_tokens(const Batch& batch, const Weights& w, const Config& config) {
-    const Var words = embed(w.words, batch.tokens);  // (B*T, E)
+    const Var words = named_step("words", embed(w.words, batch.tokens));  // (B*T, E)
     if (config.version == Version::glm130b) return words;
     const Var in_text = add(words, embed(w.positions, batch.positions));   // (B*T, E)
     return add(in_text, embed(w.block_positions, batch.block_positions));  // (B*T, E)
@@ -306,5 +308,9 @@ std::map<std::string, std::string> metadata(const Config& config) {
     for (std::size_t k = 0; k < token_keys.size(); ++k) told[token_keys[k]] = text(*ids_of(special)[k]);
     return told;
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
 
 }  // namespace glm

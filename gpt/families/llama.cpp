@@ -1,6 +1,8 @@
 #include "gpt/families/llama.h"
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -22,16 +24,19 @@ static void check(const Config& config, const std::string& who = "llama") {
     require(config.rotary_base > 0, who, ": a rotary base of ", config.rotary_base, ", it must be above 0; 10000 is usual");
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = Activation::silu, .norm = NormKind::rms};
+}
+
 // Everything between ids and logits. A position enters in one place only: it turns the queries and keys of every block.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts, const Weights& w,
                   const Config& config) {
     check(config);
     require_depth("llama", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::silu, .norm = NormKind::rms};
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = embed(w.words, ids);                                  // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);    // (B*T, E)
+    steps.embeddings = named_step("words", embed(w.words, ids));             // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = rms_norm(steps.decoder.output, w.norm, config.eps);       // (B*T, E)
     return steps;
 }
@@ -179,5 +184,9 @@ LoadRules load_rules(const Config& config) {
         rules.other_names = {{"model.embed_tokens.weight", "lm_head.weight"}, {"tok_embeddings.weight", "output.weight"}};
     return rules;
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.output); }
 
 }  // namespace llama

@@ -19,6 +19,8 @@
 #include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace llama {
 
 // The defaults are LLaMA 7B.
@@ -84,5 +86,8 @@ Var loss(const Steps& steps, const TokenBatch& batch);
 Memory make_memory(const Config& config, int sequences, int capacity);
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace llama

@@ -1,6 +1,8 @@
 #include "gpt/families/opt.h"
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -20,18 +22,21 @@ static void check(const Config& config) {
     require_eps(config.name, config.eps);
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
+}
+
 // Everything between ids and the last norm.
 //   rows  of the table of positions, one for each token
 static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
                   const Weights& w, const Config& config) {
     check(config);
     require_depth(config.name, config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
-    const Var words = scale(embed(w.words, ids), config.word_factor);  // (B*T, E)
+    const Var words = scale(named_step("words", embed(w.words, ids)), config.word_factor);  // (B*T, E)
     Steps steps;
     steps.positions = embed(w.positions, rows);                            // (B*T, E)
     steps.embeddings = add(words, steps.positions);                        // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
     return steps;
 }
@@ -63,6 +68,10 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
     const Reading reading = read_next(memory, next, config.name.c_str());
     return read(next.ids, position_rows(memory.seen, config.position_offset, next.length), reading.contexts, w, config);
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
 
 // --- weights ---
 

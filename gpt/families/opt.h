@@ -15,6 +15,8 @@
 #include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace opt {
 
 // The defaults are OPT 6.7B.
@@ -79,5 +81,8 @@ Var loss(const Steps& steps, const std::vector<int>& labels);
 Memory make_memory(const Config& config, int sequences, int capacity);
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w);
+
+// Where its parts are, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace opt

@@ -2,8 +2,11 @@
 
 #include <string>
 
+
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
@@ -21,21 +24,24 @@ static void check(const Config& config) {
     require_eps("palm", config.eps);
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads,
+            .eps = config.eps,
+            .activation = Activation::silu,
+            .order = Order::parallel,
+            .norm = NormKind::layer};
+}
+
 // Everything between ids and logits. Order::parallel: z' = z + attention(N(z)) + mlp(N(z)). That all heads of queries share one
 // key follows from the width of the key matrix.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
                   const Weights& w, const Config& config) {
     check(config);
     require_depth("palm", config.depth, w.blocks);
-    const BlockOptions options{.heads = config.heads,
-                               .eps = config.eps,
-                               .activation = Activation::silu,
-                               .order = Order::parallel,
-                               .norm = NormKind::layer};
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = embed(w.words, ids);                                // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);  // (B*T, E)
+    steps.embeddings = named_step("words", embed(w.words, ids));           // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
     return steps;
 }
@@ -129,5 +135,9 @@ Config config_of(const Safetensors& checkpoint) {
 }
 
 std::map<std::string, std::string> metadata(const Config&) { return {{"format", "pt"}, {"model_type", "palm"}}; }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
 
 }  // namespace palm

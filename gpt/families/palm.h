@@ -18,6 +18,8 @@
 #include "nn/data/parameters.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace palm {
 
 // The defaults are PaLM 540B.
@@ -76,5 +78,8 @@ Var z_loss(const Steps& steps, const TokenBatch& batch, float weight = 1e-4f);
 Memory make_memory(const Config& config, int sequences, int capacity);
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace palm

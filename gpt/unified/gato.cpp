@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/maps/group_norm.h"
@@ -222,6 +224,10 @@ static Var embed_streams(const Steps& steps, const std::vector<std::vector<Token
     return add(contents, gather_side_by_side(w.places, places, 1));            // (B*L, E)
 }
 
+static BlockOptions options_of(const Config& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu};
+}
+
 // Everything up to the first block: streams side by side, as embeddings.
 //   streams  one for each episode, all of its stream or the beginning of it
 static Steps embed_all(const std::vector<Episode>& episodes, const std::vector<std::vector<Token>>& streams, const Weights& w,
@@ -233,14 +239,13 @@ static Steps embed_all(const std::vector<Episode>& episodes, const std::vector<s
     for (const Episode& episode : episodes)
         steps.image_embeddings.push_back(episode.images.empty() ? Var() : embed_images(episode.images, w, config, random));
     lay_out(steps, streams);
-    steps.embeddings = embed_streams(steps, streams, w);  // (B*L, E)
+    steps.embeddings = named_step("embeddings", embed_streams(steps, streams, w));  // (B*L, E)
     return steps;
 }
 
 // Everything after the embeddings: GPT-2's blocks.
 static void read(Steps& steps, const std::vector<BlockContext>& contexts, const Weights& w, const Config& config) {
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu};
-    steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);      // (B*L, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*L, E)
     steps.hidden = layer_norm(steps.decoder.output, w.last_norm, config.eps);  // (B*L, E)
 }
 
@@ -377,5 +382,9 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({"predict_token.weight", {V, E}, Stored::as_it_is, {w.output}});
     return table;
 }
+
+// --- for nn/interpret ---
+
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.last_norm, w.output); }
 
 }  // namespace gato

@@ -20,6 +20,8 @@
 #include "nn/maps/convolution.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace gato {
 
 // The defaults are the paper's largest network (1.2 B parameters).
@@ -179,5 +181,8 @@ std::vector<std::vector<int>> generate(const std::vector<Episode>& episodes, Nex
                                        const Matrix& draws = {});
 std::vector<Beam> beam_search(const Episode& episode, Next next, int width, const Weights& w, const Config& config,
                               const Limits& limits, float alpha = 0);
+
+// Where its parts lie, for nn/interpret.
+Inside inside(const Weights& w, const Config& config);
 
 }  // namespace gato

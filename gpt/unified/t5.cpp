@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/layers/relative_position.h"
@@ -64,8 +66,9 @@ EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weigh
     require_texts("t5", source);
     check(config);
     require_depth("t5: encoder", config.encoder_depth, w.encoder);
+    const InStack in_stack("encoder");
     EncoderSteps steps;
-    steps.embeddings = embeddings;                                                  // (B*S, E)
+    steps.embeddings = named_step("embeddings", embeddings);                        // (B*S, E)
     steps.buckets = relative_buckets(source.length, source.length, true, config);   // (S*S)
     steps.bias = bias_of_pairs(w.encoder_distances, steps.buckets, source.length);  // (H*S, S)
     const BlockContext context{.self = unscaled(attending(source, false), steps.bias)};
@@ -79,8 +82,9 @@ static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<
                                 const TokenBatch& source, const Weights& w, const Config& config) {
     check(config);
     require_depth("t5: decoder", config.decoder_depth, w.decoder);
+    const InStack in_stack("decoder");
     DecoderSteps steps;
-    steps.embeddings = embed(w.words, target.ids);                         // (B*T, E)
+    steps.embeddings = named_step("words", embed(w.words, target.ids));    // (B*T, E)
     steps.buckets = relative_buckets(target.length, keys, false, config);  // (T*keys)
     steps.bias = bias_of_pairs(w.decoder_distances, steps.buckets, keys);  // (H*T, keys)
     const Attending cross = unscaled(attending_to(source, target.length));
@@ -374,6 +378,19 @@ std::map<std::string, std::string> metadata(const Config& config) {
             {"pad_token_id", std::to_string(config.padding_token)},
             {"eos_token_id", std::to_string(config.end_token)},
             {"decoder_start_token_id", std::to_string(config.start_token)}};
+}
+
+// --- for nn/interpret ---
+
+Inside encoder_inside(const Weights& w, const Config& config) {
+    return {.stack = "encoder", .blocks = w.encoder, .options = options_of(config)};
+}
+
+Inside decoder_inside(const Weights& w, const Config& config) {
+    const float factor = config.tied ? 1 / std::sqrt(static_cast<float>(config.width)) : 1;
+    const Linear to_words{.weight = scale(transpose(w.output), factor), .bias = {}};  // (E, V)
+    const HeadLayer last{.normed = true, .norm = w.decoder_norm, .kind = NormKind::rms, .eps = config.eps, .linear = to_words};
+    return {.stack = "decoder", .blocks = w.decoder, .options = options_of(config), .head = {last}};
 }
 
 }  // namespace t5

@@ -21,6 +21,8 @@
 #include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
+struct Inside;  // nn/interpret/inside.h
+
 namespace t5 {
 
 // The defaults are T5 base (2019). T5 1.1 and mT5: gated with gelu_tanh, not tied.
@@ -189,5 +191,9 @@ Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidde
 // Random spans: `spans` of them, `hidden` tokens together, in a text of `length`; at least one token before each span.
 //   throws  std::invalid_argument unless 1 <= spans <= hidden and spans <= length - hidden
 std::vector<char> random_spans(int length, int hidden, int spans, Random& random);
+
+// Where the parts of its two stacks lie, for nn/interpret. The encoder has no outputs of its own.
+Inside encoder_inside(const Weights& w, const Config& config);
+Inside decoder_inside(const Weights& w, const Config& config);
 
 }  // namespace t5

@@ -3,15 +3,21 @@
 #include <utility>
 
 static thread_local Hook* innermost = nullptr;
+static thread_local const char* running_stack = "";
 static thread_local int running_block = -1;
 static thread_local bool in_cross_attention = false;
+
+std::string StepPlace::full_name() const {
+    const std::string in_stack = *stack == '\0' ? "" : std::string(stack) + " ";
+    return in_stack + (cross ? "cross " : "") + name;
+}
 
 Hook::Hook() : outer(std::exchange(innermost, this)) {}
 
 Hook::~Hook() { innermost = outer; }
 
 Var Recording::at(const StepPlace& step, const Var& value) {
-    steps.insert_or_assign({step.block, (step.cross ? "cross " : "") + std::string(step.name)}, value);
+    steps.insert_or_assign({step.block, step.full_name()}, value);
     return value;
 }
 
@@ -25,13 +31,13 @@ bool hook_lives() { return innermost != nullptr; }
 
 Var named_step(const char* name, const Var& value) {
     if (innermost == nullptr) return value;
-    const StepPlace step{.block = running_block, .cross = in_cross_attention, .name = name};
+    const StepPlace step{.stack = running_stack, .block = running_block, .cross = in_cross_attention, .name = name};
     std::vector<Hook*> hooks;  // the innermost first
     for (Hook* hook = innermost; hook != nullptr; hook = hook->outer) hooks.push_back(hook);
     Var result = value;
     for (auto hook = hooks.rbegin(); hook != hooks.rend(); ++hook) {
         result = (*hook)->at(step, result);
-        require(result && same_shape(result.value(), value.value()), "hook: step ", name, " of block ", running_block, " is ", value.value(),
+        require(result && same_shape(result.value(), value.value()), "hook: step ", step.full_name(), " of block ", running_block, " is ", value.value(),
                 ", it cannot be replaced by ", result ? shape(result.value()) : std::string("nothing"));
     }
     return result;
@@ -40,6 +46,10 @@ Var named_step(const char* name, const Var& value) {
 InBlock::InBlock(int block) : before(std::exchange(running_block, block)) {}
 
 InBlock::~InBlock() { running_block = before; }
+
+InStack::InStack(const char* stack) : before(std::exchange(running_stack, stack)) {}
+
+InStack::~InStack() { running_stack = before; }
 
 InCrossAttention::InCrossAttention() { in_cross_attention = true; }
 

@@ -14,7 +14,11 @@
 //            "after_attention", "norm2", "hidden", "mlp_output", "output". Those of a cross-attention have StepPlace::cross set;
 //            its norm is "norm_cross", the sum after it "after_cross". With Order::post the norms have no steps of their own:
 //            their outputs are "after_attention" and "output"
-//            Before the first block: "words", the token embeddings; "embeddings", BERT's sum of embeddings, normalised; "patches"
+//            Before the first block: "words", the token embeddings; "embeddings", BERT's sum of embeddings, normalised, and what an
+//            encoder of T5 reads; "patches"
+//   stacks   A model with several stacks of blocks names them (InStack), and the name stands before that of the step: T5 and its
+//            relatives have "encoder query" and "decoder cross query", CLIP "image output" and "text output". A model with one
+//            stack, and the language model of Flamingo, have no such name
 //   note     The forward pass continues with the result of at(), and gradients flow to it. Weights are never changed. Without a
 //            hook this costs nothing. With one, attention is computed operation by operation, so that its weights can be replaced
 //            and have a gradient.
@@ -29,11 +33,13 @@
 #include "nn/autograd/variable.h"
 
 struct StepPlace {
+    const char* stack = "";  // of a model that has several: "encoder", "decoder", "image", ...
     int block = -1;          // index of the block in its stack; -1 outside of stacks
     bool cross = false;      // inside a cross-attention
     const char* name = "";
 
-    bool is(std::string_view words) const { return words == name; }
+    std::string full_name() const;  // stack, "cross" and name, as far as there are: "decoder cross query"; "query"
+    bool is(std::string_view words) const { return full_name() == words; }
 };
 
 // While a Hook exists, every named step calls it. Hooks nest: the innermost is called last.
@@ -56,11 +62,12 @@ class Recording : public Hook {
 public:
     Var at(const StepPlace& step, const Var& value) override;
 
-    // The step of a block, or of block -1.   throws std::invalid_argument when there was no such step
+    // The step of a block, or of block -1, by its full name.   throws std::invalid_argument when there was none
     const Var& step(int block, const std::string& name) const;
+    bool has(int block, const std::string& name) const { return steps.count({block, name}) == 1; }
 
 private:
-    std::map<std::pair<int, std::string>, Var> steps;  // steps of cross-attention: "cross query", ...
+    std::map<std::pair<int, std::string>, Var> steps;
 };
 
 bool hook_lives();
@@ -78,6 +85,17 @@ public:
 
 private:
     int before;
+};
+
+// While it exists, steps belong to this stack of a model that has several.
+class InStack {
+public:
+    explicit InStack(const char* stack);
+    ~InStack();
+    InStack(const InStack&) = delete;
+
+private:
+    const char* before;
 };
 
 // While it exists, steps belong to a cross-attention.

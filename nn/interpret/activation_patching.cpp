@@ -21,7 +21,7 @@ struct KeepAll : Hook {
     Kept& kept;
     explicit KeepAll(Kept& kept) : kept(kept) {}
     Var at(const StepPlace& step, const Var& value) override {
-        if (!step.cross) kept.steps.insert_or_assign({step.block, step.name}, value.value());
+        kept.steps.insert_or_assign({step.block, step.full_name()}, value.value());
         return value;
     }
 };
@@ -37,7 +37,6 @@ Kept record(Run& run) {
 
 // Patches a copy, so that other handles keep their value. The copy is a constant: no gradient flows through a patch.
 Var Patch::at(const StepPlace& step, const Var& value) {
-    if (step.cross) return value;
     Matrix patched;
     for (const Place& place : places) {
         if (place.block != step.block || !step.is(place.step)) continue;
@@ -60,6 +59,10 @@ Var Patch::at(const StepPlace& step, const Var& value) {
 
 // --- the places of a model ---
 
+Sizes sizes_of(const Inside& inside, int sequences, int length) {
+    return {sequences, length, static_cast<int>(inside.blocks.size()), inside.options.heads, inside.stack};
+}
+
 std::vector<int> rows_of_token(const Sizes& sizes, int token) {
     std::vector<int> rows;
     for (int b = 0; b < sizes.sequences; ++b) rows.push_back(b * sizes.length + token);
@@ -67,7 +70,7 @@ std::vector<int> rows_of_token(const Sizes& sizes, int token) {
 }
 
 Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token) {
-    Place place{.block = block, .step = step};
+    Place place{.block = block, .step = sizes.step(step)};
     if (step == "weights") {  // (B * H * T, T): the rows of this head
         for (int b = 0; b < sizes.sequences; ++b)
             for (int t = 0; t < sizes.length; ++t)
@@ -136,7 +139,7 @@ Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const 
     Matrix result(sizes.depth, sizes.length);
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
-            result(l, t) = metric_with(base, {{.block = l, .step = step, .rows = rows_of_token(sizes, t)}}, from, metric);
+            result(l, t) = metric_with(base, {{.block = l, .step = sizes.step(step), .rows = rows_of_token(sizes, t)}}, from, metric);
     return result;
 }
 
@@ -144,7 +147,7 @@ Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const S
     Matrix result(sizes.depth, sizes.heads);
     for (int l = 0; l < sizes.depth; ++l)
         for (int h = 0; h < sizes.heads; ++h)
-            result(l, h) = metric_with(base, {head_place(sizes, step, l, h, from.step(l, step).cols)}, from, metric);
+            result(l, h) = metric_with(base, {head_place(sizes, step, l, h, from.step(l, sizes.step(step)).cols)}, from, metric);
     return result;
 }
 
@@ -152,19 +155,21 @@ Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& st
     Matrix result(sizes.depth * sizes.length, sizes.heads);
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
-            for (int h = 0; h < sizes.heads; ++h)
-                result(l * sizes.length + t, h) = metric_with(base, {head_place(sizes, step, l, h, from.step(l, step).cols, t)}, from, metric);
+            for (int h = 0; h < sizes.heads; ++h) {
+                const int width = from.step(l, sizes.step(step)).cols;
+                result(l * sizes.length + t, h) = metric_with(base, {head_place(sizes, step, l, h, width, t)}, from, metric);
+            }
     return result;
 }
 
 // --- path patching ---
 
 // Queries, keys and values (and MLP outputs, if frozen) of the blocks below `end`.
-static std::vector<Place> frozen_places(int end, bool mlps_frozen) {
+static std::vector<Place> frozen_places(int end, bool mlps_frozen, const Sizes& sizes) {
     std::vector<Place> places;
     for (int l = 0; l < end; ++l) {
-        for (const char* const step : {"query", "key", "value"}) places.push_back({.block = l, .step = step});
-        if (mlps_frozen) places.push_back({.block = l, .step = "mlp_output"});
+        for (const char* const step : {"query", "key", "value"}) places.push_back({.block = l, .step = sizes.step(step)});
+        if (mlps_frozen) places.push_back({.block = l, .step = sizes.step("mlp_output")});
     }
     return places;
 }
@@ -180,14 +185,14 @@ Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, R
                      const Metric& metric) {
     const bool to_stream = receiver.block < 0;
     const int senders = to_stream ? sizes.depth : receiver.block, last = sizes.length - 1;
-    const std::vector<Place> frozen = frozen_places(senders, mlps_frozen);
+    const std::vector<Place> frozen = frozen_places(senders, mlps_frozen, sizes);
     const Place receives =
-        to_stream ? Place{.block = sizes.depth - 1, .step = "output", .rows = rows_of_token(sizes, last)}
-                  : head_place(sizes, "query", receiver.block, receiver.head, clean.step(receiver.block, "query").cols, last);
+        to_stream ? Place{.block = sizes.depth - 1, .step = sizes.step("output"), .rows = rows_of_token(sizes, last)}
+                  : head_place(sizes, "query", receiver.block, receiver.head, clean.step(receiver.block, sizes.step("query")).cols, last);
     Matrix result(senders, sizes.heads);
     for (int l = 0; l < senders; ++l)
         for (int h = 0; h < sizes.heads; ++h) {
-            const Place sender = head_place(sizes, "context", l, h, clean.step(l, "context").cols, last);
+            const Place sender = head_place(sizes, "context", l, h, clean.step(l, sizes.step("context")).cols, last);
             const Kept received = run_with_sender(clean_run, clean, corrupted, frozen, sender);
             result(l, h) = metric_with(clean_run, {receives}, received, metric);
         }
@@ -213,8 +218,8 @@ Var NoiseOnWords::at(const StepPlace& step, const Var& value) {
 static Kept repeated(const Kept& clean, const std::string& step, const Sizes& sizes) {
     Kept result;
     for (int l = 0; l < sizes.depth; ++l) {
-        const Var one = clean.step(l, step);
-        result.steps.insert({{l, step}, concat_rows(std::vector<Var>(sizes.sequences, one)).value()});
+        const Var one = clean.step(l, sizes.step(step));
+        result.steps.insert({{l, sizes.step(step)}, concat_rows(std::vector<Var>(sizes.sequences, one)).value()});
     }
     return result;
 }
@@ -236,7 +241,7 @@ Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int
         for (int l = 0; l < sizes.depth; ++l) {
             std::vector<Place> places;
             for (const int j : window_of(step, l, window, sizes.depth))
-                places.push_back({.block = j, .step = step, .rows = rows_of_token(sizes, t)});
+                places.push_back({.block = j, .step = sizes.step(step), .rows = rows_of_token(sizes, t)});
             const Patch patch(places, values);
             const Matrix p = softmax_rows(gather_rows(copies.logits(), last_rows)).value();  // (S, V)
             double sum = 0;
@@ -254,14 +259,14 @@ std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, 
     const Var difference = metric.mean_difference(corrupted_run.logits());
     backward(scale(difference, static_cast<float>(1 / (metric.clean - metric.corrupted))));
     std::vector<Matrix> gradients;
-    for (int l = 0; l < sizes.depth; ++l) gradients.push_back(recording.step(l, "input").gradient());
+    for (int l = 0; l < sizes.depth; ++l) gradients.push_back(recording.step(l, sizes.step("input")).gradient());
     return gradients;
 }
 
 Matrix gradient_patch(const std::vector<Matrix>& gradients, const Kept& clean, const Kept& corrupted, const Sizes& sizes) {
     Matrix result(sizes.depth, sizes.length);
     for (int l = 0; l < sizes.depth; ++l) {
-        const Matrix &good = clean.step(l, "input"), &bad = corrupted.step(l, "input"), &g = gradients.at(l);
+        const Matrix &good = clean.step(l, sizes.step("input")), &bad = corrupted.step(l, sizes.step("input")), &g = gradients.at(l);
         for (int t = 0; t < sizes.length; ++t) {
             double sum = 0;
             for (const int row : rows_of_token(sizes, t))

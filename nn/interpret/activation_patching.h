@@ -8,13 +8,14 @@
 //   symbols  B prompts of T tokens   L blocks   H heads   D head width   clean, corrupted  two runs that differ in one fact
 //   differs  independent of the model: a Run gives logits, and nn/autograd/hook.h replaces steps
 //   neighbour  integrated_gradients.h computes the contribution of each input; here an activation is replaced and the run repeated
+//   use      for a model of this project: ForwardPass, and sizes_of() its Inside
 //   next     activation_patching.cpp, then its walkthrough
 #pragma once
 #include <map>
 #include <string>
 #include <vector>
 
-#include "nn/autograd/hook.h"
+#include "nn/interpret/inside.h"
 
 namespace activation_patching {
 
@@ -23,6 +24,16 @@ class Run {
 public:
     virtual Var logits() = 0;  // (B*T, V)
     virtual ~Run() = default;
+};
+
+// Any forward pass as a Run: ForwardPass clean([&] { return gpt::forward(ids, T, w, config).logits; });
+class ForwardPass : public Run {
+public:
+    explicit ForwardPass(std::function<Var()> run) : run(std::move(run)) {}
+    Var logits() override { return run(); }
+
+private:
+    std::function<Var()> run;
 };
 
 // All steps of a run, and its logits.
@@ -37,7 +48,8 @@ Kept record(Run& run);
 // A part of a step: some rows, some columns.
 struct Place {
     int block = 0;
-    std::string step;            // "input", "after_attention", "attention_output", "mlp_output", "context", "query", "weights", ...
+    std::string step;            // its full name, see hook.h: "input", "after_attention", "attention_output", "mlp_output", "context",
+                                 // "query", "weights"; "decoder cross query"; ...
     std::vector<int> rows = {};  // empty = all
     int first_col = 0;
     int cols = 0;                // 0 = all
@@ -59,10 +71,15 @@ private:
 struct Sizes {
     int sequences, length;  // B, T
     int depth, heads;       // L, H
+    std::string stack = {};  // of a model with several, see inside.h: the sweeps below look for their steps in it
+
+    std::string step(const std::string& name) const { return stack.empty() ? name : stack + " " + name; }
 };
+Sizes sizes_of(const Inside& inside, int sequences, int length);
 // The rows of token t of every sequence, in the residual stream.
 std::vector<int> rows_of_token(const Sizes& sizes, int token);
 // One head's columns of "query", "key", "value" or "context"; for "weights" its rows. token -1 = all tokens.
+//   step   without the name of the stack
 //   width  of that step
 Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token = -1);
 

@@ -5,8 +5,32 @@
 #include <numbers>
 
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 
 namespace integrated_gradients {
+
+// --- any model as an output ---
+
+OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns, std::vector<int> against)
+    : run(std::move(run)), step(std::move(step)), rows(std::move(rows)), columns(std::move(columns)), against(std::move(against)) {
+    require(this->columns.size() == this->rows.size() && (this->against.empty() || this->against.size() == this->rows.size()),
+            "integrated_gradients: ", this->columns.size(), " outputs of ", this->rows.size(), " rows are to be explained, ",
+            this->against.size(), " to be subtracted");
+}
+
+Var OutputOf::of(const Var& x) {
+    const InputAt input(step, x);
+    const Var chosen = gather_rows(run(), rows);                                 // (B, K)
+    const Var asked = pick(chosen, columns);                                     // (B, 1)
+    return against.empty() ? asked : subtract(asked, pick(chosen, against));     // (B, 1)
+}
+
+Matrix input_of(const std::function<Var()>& run, const std::string& step) {
+    const NoTape no_tape;
+    const Recording recording;
+    run();
+    return recording.step(-1, step).value();
+}
 
 // --- points on the line ---
 

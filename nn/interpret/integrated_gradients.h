@@ -11,6 +11,7 @@
 //   note     F of a group must depend on the rows of that group only: then all groups run as one batch.
 //   next     integrated_gradients.cpp, then its walkthrough
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ public:
     virtual ~Output() = default;
 };
 
-// While it exists, replaces a step before the first block ("words", "embeddings", "patches") by x, which makes an Output of any
+// While it exists, replaces a step before the first block ("words", "embeddings", "patches"; "text words" in a model with several
+// stacks) by x, which makes an Output of any
 // model.
 class InputAt : public Hook {
 public:
@@ -36,6 +38,28 @@ private:
     std::string name;
     Var x;
 };
+
+// One output of each group, or the difference of two, of any model of this project.
+//   use  const auto run = [&] { return heads::classify_sequences(batch, w, config).logits; };
+//        OutputOf output(run, "embeddings", rows, right, wrong);                    // logit(right) - logit(wrong) of each sentence
+//        const Matrix x = input_of(run, "embeddings");                              // and the baseline from another run
+class OutputOf : public Output {
+public:
+    //   run      a forward pass, which returns (rows, K); its own input fixes only the shapes
+    //   step     where x is put in
+    //   rows     of the outputs: one of each group
+    //   columns  of each of these rows the output that is explained; `against`: the one that is subtracted, empty = none
+    OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns, std::vector<int> against = {});
+    Var of(const Var& x) override;
+
+private:
+    std::function<Var()> run;
+    std::string step;
+    std::vector<int> rows, columns, against;
+};
+
+// What a run has at that step.   throws std::invalid_argument when there is no such step outside of the blocks
+Matrix input_of(const std::function<Var()>& run, const std::string& step);
 
 // --- points on the line ---
 

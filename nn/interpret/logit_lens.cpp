@@ -11,8 +11,15 @@ namespace logit_lens {
 // --- the lens ---
 
 Matrix logits(const Matrix& stream, const Readout& readout) {
-    const Var normalised = layer_norm(stream, readout.norm, readout.eps);  // (n, E)
-    return matmul_transposed(normalised, Var(readout.words)).value();      // (n, V)
+    const Var normalised = normalise(stream, readout.norm, readout.kind, readout.eps);  // (n, E)
+    return matmul_transposed(normalised, Var(readout.words)).value();                  // (n, V)
+}
+
+Readout readout_of(const Inside& inside) {
+    require(inside.head.size() == 1 && inside.head[0].normed && !inside.head[0].linear.bias && inside.head[0].nonlinearity == Nonlinearity::none,
+            "logit_lens: the head of this model is not one norm and one matrix; take outputs_of() of nn/interpret/inside.h");
+    const HeadLayer& layer = inside.head[0];
+    return {.norm = layer.norm, .eps = layer.eps, .words = transpose(layer.linear.weight.value()), .kind = layer.kind};
 }
 
 // log softmax of one row, in double
@@ -66,24 +73,26 @@ Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const 
 
 Unembedding folded(const Readout& readout) {
     const int V = readout.words.rows, E = readout.words.cols;
-    Unembedding result{.U = Matrix(E, V), .c = Matrix(1, V)};
+    Unembedding result{.U = Matrix(E, V), .c = Matrix(1, V), .kind = readout.kind};
+    const bool centres = readout.kind == NormKind::layer;
+    const auto gain = [&](int e) { return readout.norm.gain ? static_cast<double>(readout.norm.gain.value()[e]) : 1.0; };
     for (int v = 0; v < V; ++v) {
         double mean = 0, constant = 0;
         for (int e = 0; e < E; ++e) {
-            mean += static_cast<double>(readout.norm.gain.value()[e]) * readout.words(v, e) / E;
-            constant += static_cast<double>(readout.norm.bias.value()[e]) * readout.words(v, e);
+            if (centres) mean += gain(e) * readout.words(v, e) / E;
+            if (readout.norm.bias) constant += static_cast<double>(readout.norm.bias.value()[e]) * readout.words(v, e);
         }
         for (int e = 0; e < E; ++e)
-            result.U(e, v) = static_cast<float>(static_cast<double>(readout.norm.gain.value()[e]) * readout.words(v, e) - mean);
+            result.U(e, v) = static_cast<float>(gain(e) * readout.words(v, e) - mean);
         result.c[v] = static_cast<float>(constant);
     }
     return result;
 }
 
-// A row less its mean, in double.
-static std::vector<double> centred(const float* row, int E) {
+// A row in double, less its mean where the norm subtracts it.
+static std::vector<double> centred(const float* row, int E, NormKind kind) {
     double mean = 0;
-    for (int e = 0; e < E; ++e) mean += static_cast<double>(row[e]) / E;
+    for (int e = 0; e < E && kind == NormKind::layer; ++e) mean += static_cast<double>(row[e]) / E;
     std::vector<double> result(E);
     for (int e = 0; e < E; ++e) result[e] = row[e] - mean;
     return result;
@@ -93,7 +102,7 @@ Matrix final_scale(const Matrix& last_stream, const Readout& readout) {
     Matrix s(last_stream.rows, 1);
     for (int i = 0; i < s.rows; ++i) {
         double squares = 0;
-        for (const double x : centred(last_stream.row(i), last_stream.cols)) squares += x * x;
+        for (const double x : centred(last_stream.row(i), last_stream.cols, readout.kind)) squares += x * x;
         s(i, 0) = static_cast<float>(std::sqrt(squares / last_stream.cols + readout.eps));
     }
     return s;
@@ -105,7 +114,7 @@ static Matrix linear_logits(const Matrix& stream, const std::vector<int>& rows, 
     require(unembedding.U.rows == stream.cols, "logit_lens: a stream ", stream, " meets an unembedding ", unembedding.U);
     Matrix normalised = Matrix::unset(static_cast<int>(rows.size()), stream.cols);
     for (int i = 0; i < normalised.rows; ++i) {
-        const std::vector<double> row = centred(stream.row(rows[i]), stream.cols);
+        const std::vector<double> row = centred(stream.row(rows[i]), stream.cols, unembedding.kind);
         for (int e = 0; e < stream.cols; ++e) normalised(i, e) = static_cast<float>(row[e] / scale(rows[i], 0));
     }
     return matmul(normalised, unembedding.U);
@@ -151,6 +160,19 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
     parts.push_back({"embed", words});
     parts.push_back({"pos_embed", positions});
     parts.push_back({"bias", bias});
+    return parts;
+}
+
+std::vector<Part> parts_of(const Trace& trace, const Inside& inside) {
+    const BlockOptions& options = inside.options;
+    require((options.order == Order::pre || options.order == Order::parallel) && options.residual == 1,
+            "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");
+    for (const Block& block : inside.blocks)
+        require(!block.scale1 && !block.scale2 && !block.cross.query.weight,
+                "logit_lens: no parts are known for blocks with layer scale or cross-attention");
+    const Matrix& embedded = trace.streams.at(0);
+    std::vector<Part> parts = parts_of(trace.steps, inside.blocks, options.heads, embedded, Matrix(embedded.rows, embedded.cols));
+    parts.erase(parts.end() - 2);  // "pos_embed": the first stream holds the positions already
     return parts;
 }
 

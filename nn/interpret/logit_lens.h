@@ -7,21 +7,27 @@
 //   symbols  n tokens (all sequences)   E width   V tokens of the vocabulary   r the residual stream (n, E)
 //            r_L after the last block   s standard deviation of r_L (with eps), one number per token
 //   differs  independent of the model: takes residual streams, block steps and a readout
+//   use      for a model of this project: follow() of inside.h gives the streams, readout_of() and parts_of() the rest
 //   next     logit_lens.cpp, then its walkthrough
 #pragma once
 #include <string>
 #include <vector>
 
-#include "nn/layers/transformer.h"
+#include "nn/interpret/inside.h"
 
 namespace logit_lens {
 
-// The output layer of a model: logits = LayerNorm(stream) words^T.
+// The output layer of a model: logits = norm(stream) words^T.
 struct Readout {
-    Norm norm;      // with gain and bias
+    Norm norm;      // gain, and a bias where there is one
     float eps = 1e-5f;
     Matrix words;   // (V, E)  the output matrix
+    NormKind kind = NormKind::layer;  // rms: the mean is not subtracted (LLaMA, T5)
 };
+
+// Of a model that says where its parts lie.
+//   throws  std::invalid_argument when its head is not one norm and one matrix; outputs_of() of inside.h is the lens then
+Readout readout_of(const Inside& inside);
 
 // --- the lens ---
 
@@ -47,12 +53,13 @@ Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const 
 
 // Gain and bias of the norm folded into the output matrix: logits = ((r - mean of r) / s) U + c.
 struct Unembedding {
-    Matrix U;  // (E, V)  gain * words^T, each column less its mean: a centred stream does not see the mean
+    Matrix U;  // (E, V)  gain * words^T, with NormKind::layer each column less its mean: a centred stream does not see the mean
     Matrix c;  // (1, V)  bias words^T
+    NormKind kind = NormKind::layer;
 };
 Unembedding folded(const Readout& readout);
 
-// s of every token of the last stream: sqrt(variance + eps), (n, 1).
+// s of every token of the last stream: sqrt(variance + eps), with NormKind::rms sqrt(mean square + eps), (n, 1).
 Matrix final_scale(const Matrix& last_stream, const Readout& readout);
 
 // The logits of a stream with s of the last one, c added: (n, V). Linear in the stream, so differences of layers add up.
@@ -72,6 +79,10 @@ struct Part {
 //   throws             std::invalid_argument when the steps were not kept
 std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& words,
                            const Matrix& positions);
+
+// The same of any model of pre-norm or parallel blocks: what the first block has read is one part, "embed".
+//   throws  std::invalid_argument for blocks whose outputs are not simply added (post-norm, DeepNorm, layer scale, cross-attention)
+std::vector<Part> parts_of(const Trace& trace, const Inside& inside);
 
 // The contribution of a part to all logits of the given rows: (rows, V). Summed over all parts, plus c, these are the logits.
 Matrix contribution(const Part& part, const std::vector<int>& rows, const Matrix& scale, const Unembedding& unembedding);

@@ -283,6 +283,8 @@ static void attention_relevance(BlockRelevance& r, const AttentionSteps& steps, 
 BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const BlockOptions& options, const Matrix& input,
                                const Matrix& relevance) {
     require(options.order == Order::pre || options.order == Order::post, "rollout: relevance is known for pre-norm and post-norm blocks only");
+    require(!w.mlp.gate.weight && steps.attention.key.cols() == steps.attention.query.cols(),
+            "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
     require(static_cast<bool>(steps.attention.weights), "rollout: the steps of the block were not kept; make a KeepSteps before the forward pass");
     const bool post = options.order == Order::post;
     BlockRelevance r;
@@ -319,6 +321,76 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
         layers.push_back(normalise_rows ? rows_divided_by_sums(a) : a);
     }
     return products(layers).back();
+}
+
+// --- the whole way ---
+
+// The one sequence and the row that was asked.
+static int asked_row(const Trace& trace, const Inside& inside) {
+    require(!trace.asked.empty() && !trace.weights.empty(), "rollout: nothing was asked, or there is no block; give follow() the output");
+    const int row = trace.asked[0].row, n = trace.streams[0].rows;
+    require(trace.weights[0].rows == inside.options.heads * n && trace.weights[0].cols == n, "rollout: attention weights ", trace.weights[0], " of ", inside.options.heads,
+            " heads and ", n, " tokens; one sequence at a time can be explained");
+    require(row < n, "rollout: output row ", row, " was asked, the stack has ", n, " tokens");
+    return row;
+}
+
+// A row of a product, without the 1 that stands for the token itself.
+static Matrix row_without_self(const Matrix& joint, int row) {
+    Matrix map = slice_rows(joint, row, 1);
+    map[row] -= 1;
+    return map;
+}
+
+Matrix token_rollout(const Trace& trace, const Inside& inside) {
+    const int row = asked_row(trace, inside);
+    std::vector<Matrix> layers;
+    for (const Matrix& A : trace.weights) layers.push_back(augmented(mean_over_heads(A, inside.options.heads)));
+    return slice_rows(products(layers).back(), row, 1);
+}
+
+Matrix token_gradient_relevance(const Trace& trace, const Inside& inside) {
+    const int row = asked_row(trace, inside);
+    std::vector<Matrix> weighted;
+    for (std::size_t l = 0; l < trace.weights.size(); ++l)
+        weighted.push_back(positive_weighted_mean(trace.weights[l], trace.gradients[l], inside.options.heads));
+    return row_without_self(gradient_relevance(weighted).back(), row);
+}
+
+// From 1 at the asked output through the layers of the head, (1, K) -> (1, E).
+static Matrix head_relevance(const Trace& trace, const Inside& inside, int row) {
+    const Matrix last = slice_rows(trace.streams.back(), row, 1);                        // (1, E)
+    std::vector<Matrix> inputs;                                                          // of each linear layer
+    for (std::size_t k = 0; k < inside.head.size(); ++k) {
+        const HeadLayer& layer = inside.head[k];
+        const Inside below{.stack = {}, .blocks = {}, .options = {}, .head = {inside.head.begin(), inside.head.begin() + k}};
+        const Var x = k == 0 ? Var(last) : Var(outputs_of(last, below));
+        inputs.push_back(layer.normed ? normalise(x, layer.norm, layer.kind, layer.eps).value() : x.value());
+    }
+    const Matrix outputs = outputs_of(last, inside);                                     // (1, K)
+    const int column = trace.asked[0].column;
+    const float said = trace.outputs(row, column), ours = outputs.cols == trace.outputs.cols ? outputs(0, column) : said + 1e9f;
+    require(std::abs(ours - said) <= 1e-3f * (1 + std::abs(said)), "rollout: the head makes ", ours, " of the last stream, the run has returned ",
+            said, " for output ", column, "; the Inside must be that of the model that ran");
+    Matrix relevance(1, outputs.cols);
+    relevance[column] = 1;
+    for (std::size_t k = inside.head.size(); k > 0; --k)
+        relevance = linear_relevance(inputs[k - 1], inside.head[k - 1].linear.weight.value(), relevance);
+    return relevance;
+}
+
+Matrix token_relevance(const Trace& trace, const Inside& inside) {
+    const int row = asked_row(trace, inside), L = static_cast<int>(inside.blocks.size());
+    const Matrix of_row = head_relevance(trace, inside, row);                            // (1, E)
+    Matrix relevance(trace.streams.back().rows, of_row.cols);                            // (n, E)  the other rows were not read
+    std::copy(of_row.begin(), of_row.end(), relevance.row(row));
+    std::vector<Matrix> weighted(L);
+    for (int l = L - 1; l >= 0; --l) {
+        const BlockRelevance r = block_relevance(trace.steps.blocks[l], inside.blocks[l], inside.options, trace.streams[l], relevance);
+        weighted[l] = positive_weighted_mean(r.weights, trace.gradients[l], inside.options.heads);
+        relevance = r.input;
+    }
+    return row_without_self(relevance_product(weighted, 0, false), row);
 }
 
 }  // namespace rollout

@@ -11,11 +11,12 @@
 //   differs  vit-explain divides column j by the sum of row j (a missing keepdim) and pairs layer l's attention with layer L-1-l's
 //            gradient; both are implemented as published and as intended
 //   neighbour  integrated_gradients.h uses gradients of the input; here the attention weights are used
+//   use      for a model of this project: follow() of inside.h, then token_relevance() at the end of this file
 //   next     rollout.cpp, then its walkthrough
 #pragma once
 #include <vector>
 
-#include "nn/layers/transformer.h"
+#include "nn/interpret/inside.h"
 
 namespace rollout {
 
@@ -84,10 +85,27 @@ struct BlockRelevance {
 // For one sequence whose steps were kept. Norms, activation functions, softmax and scale pass relevance on unchanged.
 //   input      (n, D)  input of the block
 //   relevance  (n, D)  of its output
+//   throws     std::invalid_argument for a block for which no rule was published: a gated MLP, shared key heads, other orders than
+//              pre-norm and post-norm
 BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const BlockOptions& options, const Matrix& input,
                                const Matrix& relevance);
 
 // The product of (I + C_l) from layer `start` up, optionally each with rows divided by their sums.
 Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool normalise_rows);
+
+// --- the whole way: a number for each token of one sequence that a model has read ---
+// What each token (column) has done for the row that the asked output was read from: trace.asked[0].row. (1, n)
+// The self-attention of one stack is looked at; for a cross-attention take weights and gradients of trace.steps by hand.
+
+// Shares, sum 1. The question plays no part.
+Matrix token_rollout(const Trace& trace, const Inside& inside);
+
+// The row of R, less the 1 that a token has of itself at the start.
+Matrix token_gradient_relevance(const Trace& trace, const Inside& inside);
+
+// Relevance through head and blocks down to the first, then the product of the I + C_l, rows not normalised, less that 1.
+//   throws  as block_relevance; also when the head makes other outputs of the last stream than the run has returned, which tells
+//           that `inside` is that of another model
+Matrix token_relevance(const Trace& trace, const Inside& inside);
 
 }  // namespace rollout

@@ -1,5 +1,6 @@
 #include "nn/layers/pooler.h"
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 
@@ -62,7 +63,9 @@ ResamplerSteps resample(const Var& tokens, int sequences, const Resampler& w, in
     const Var x = w.frames ? add_frames(tokens, B, w.frames) : tokens;                      // (B*n, D)
     ResamplerSteps steps;
     Var latents = for_every_sequence(w.latents, B);                                        // (B*R, D)
-    for (const ResamplerLayer& layer : w.layers) {
+    for (std::size_t l = 0; l < w.layers.size(); ++l) {
+        const InBlock in_block(static_cast<int>(l));
+        const ResamplerLayer& layer = w.layers[l];
         ResamplerLayerSteps of_layer;
         const Var source = layer_norm(x, layer.source_norm, eps);                          // (B*n, D)
         const Var queries = layer_norm(latents, layer.latent_norm, eps);                   // (B*R, D)

@@ -9,24 +9,9 @@
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
 
 TEST_SUITE_BEGIN("vit");
-
-static vit::Config config_of_fixture(const Golden& golden) {
-    const Safetensors& file = golden.file;
-    return {.grid = {.height = file.metadata_int("image_height"),
-                     .width = file.metadata_int("image_width"),
-                     .patch_size = file.metadata_int("patch_size"),
-                     .channels = file.metadata_int("num_channels")},
-            .width = file.metadata_int("hidden_size"),
-            .depth = file.metadata_int("num_hidden_layers"),
-            .heads = file.metadata_int("num_attention_heads"),
-            .mlp_width = file.metadata_int("intermediate_size"),
-            .classes = file.metadata_int("num_labels"),
-            .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
-            .activation = activation_of_name(file.metadata_text("hidden_act")),
-            .query_key_value_bias = golden.flag("qkv_bias")};
-}
 
 static const std::vector<StepName> names_of_block{{"layer.#.layernorm_before", Step::norm1},
                                                   {"layer.#.query", Step::query},
@@ -43,7 +28,7 @@ static const std::vector<StepName> names_of_block{{"layer.#.layernorm_before", S
 TEST_CASE("every step, the loss and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("vit")) {
         const Golden golden(path);
-        const vit::Config config = config_of_fixture(golden);
+        const vit::Config config = vit_of_fixture(golden);
         const std::vector<Image> images = images_of(golden, "input.pixel_values");
         const std::vector<int> labels = golden.integers("input.labels");
         Random random;

@@ -4,28 +4,38 @@
 #include <cmath>
 #include <string>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/file.h"
+#include "nn/data/json.h"
 #include "vit/language/photograph.h"
+#include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/contrastive.h"
 
 namespace clip {
 
+// Of either tower.
+template <class TowerConfig>
+static BlockOptions options_of(const TowerConfig& config) {
+    return {.heads = config.heads, .eps = config.eps, .activation = config.activation};
+}
+
 // --- the image tower ---
 
 ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config, const char* who) {
     const int N = config.grid.count();
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(static_cast<int>(images.size()), N + 1)};
+    const InStack in_stack("image");
     ImageSteps steps;
     steps.patches = patchify_all(images, config.grid, who);
-    steps.patch_embeddings = linear(steps.patches, w.projection);                           // (B*N, Dv)
+    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);    // (B*N, Dv)
     const Var tokens = prepend_to_each(w.class_token, steps.patch_embeddings, N);           // (B*(N+1), Dv)
     steps.embeddings = add_repeated(tokens, w.positions);                                   // (B*(N+1), Dv)
     steps.pre_norm = layer_norm(steps.embeddings, w.pre_norm, config.eps);                  // (B*(N+1), Dv)
-    steps.encoder = stack(steps.pre_norm, w.blocks, options, {.self = how});                // (B*(N+1), Dv)
+    steps.encoder = stack(steps.pre_norm, w.blocks, options_of(config), {.self = how});                // (B*(N+1), Dv)
     return steps;
 }
 
@@ -52,12 +62,12 @@ TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextCo
     const int B = texts.sequences, T = texts.length;
     require_fits("clip", texts);
     require(T <= config.positions, "clip: sentences of ", T, " tokens, the model has ", config.positions, " positions");
-    const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T)};
+    const InStack in_stack("text");
     TextSteps steps;
-    const Var words = embed(w.words, texts.ids);                                            // (B*T, Dt)
+    const Var words = named_step("words", embed(w.words, texts.ids));                       // (B*T, Dt)
     steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                  // (B*T, Dt)
-    steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});              // (B*T, Dt)
+    steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});              // (B*T, Dt)
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                      // (B*T, Dt)
     // Under the causal mask only the last token has read the whole sentence. What stands behind it is padding.
     steps.ends = end_of_text_positions(texts);
@@ -119,13 +129,51 @@ Var class_probabilities(const Var& image_embeddings, const Var& directions, cons
 const std::vector<float> image_mean{0.48145466f, 0.4578275f, 0.40821073f};
 const std::vector<float> image_standard_deviation{0.26862954f, 0.26130258f, 0.27577711f};
 
-Image preprocess(const Image& photograph, const VisionConfig& config) {
-    const int side = config.grid.height;
+Image preprocess(const Image& photograph, const VisionConfig& config, const Preparation& how) {
+    const int side = config.grid.height, shorter = how.shorter_side > 0 ? how.shorter_side : side;
     require(side == config.grid.width && config.grid.channels == 3, "clip: photographs are prepared for square images of 3 channels, not for ",
             side, " x ", config.grid.width, " x ", config.grid.channels);
-    const Image resized = resize_shorter_side(photograph, side);                            // (side or more, side or more, 3)
+    const Image resized = resize_shorter_side(photograph, shorter);                         // (side or more, side or more, 3)
     const Image middle = centre_crop(resized, side, side);                                  // (side, side, 3)
-    return normalise(middle, image_mean, image_standard_deviation);
+    return normalise(middle, how.mean, how.standard_deviation);
+}
+
+// 224, or {"shortest_edge": 224}, or {"height": 224, "width": 224}: both forms are published.
+static int side_of(const Json& config, const char* key, int otherwise, const std::string& path) {
+    const Json* const said = config.find(key);
+    if (said == nullptr) return otherwise;
+    if (said->kind != Json::Kind::object) return said->as_int();
+    if (said->find("shortest_edge") != nullptr) return said->at("shortest_edge").as_int();
+    require(said->at("height").as_int() == said->at("width").as_int(), path, ": ", key, " is not a square; only squares are read here");
+    return said->at("height").as_int();
+}
+
+static std::vector<float> channels_of(const Json& config, const char* key, const std::vector<float>& otherwise, const std::string& path) {
+    const Json* const said = config.find(key);
+    if (said == nullptr) return otherwise;
+    std::vector<float> numbers;
+    for (const Json& number : said->as_array()) numbers.push_back(static_cast<float>(number.as_number()));
+    require(numbers.size() == 3, path, ": ", key, " has ", numbers.size(), " numbers, one for each of 3 channels is needed");
+    return numbers;
+}
+
+Preparation preparation_of(const std::string& checkpoint_path, const VisionConfig& config) {
+    const std::string path = checkpoint_path.substr(0, checkpoint_path.rfind('/') + 1) + "preprocessor_config.json";
+    Preparation how;
+    if (!is_file(path)) return how;
+    const Json said = read_json(path);
+    for (const char* const step : {"do_resize", "do_center_crop", "do_normalize"})
+        if (const Json* const done = said.find(step))
+            require(done->as_boolean(), path, ": ", step, " is false; only photographs that are resized, cropped and normalised are read here");
+    if (const Json* const filter = said.find("resample"))
+        require(filter->as_int() == 3, path, ": resample is ", filter->as_int(), "; only 3, bicubic, is known here");
+    const int side = config.grid.height, crop = side_of(said, "crop_size", side, path);
+    require(crop == side, path, ": crop_size is ", crop, ", the model reads images of ", side, "; this belongs to another model");
+    how.shorter_side = side_of(said, "size", side, path);
+    require(how.shorter_side >= side, path, ": size is ", how.shorter_side, ", less than the ", side, " that are cut out of it");
+    how.mean = channels_of(said, "image_mean", image_mean, path);
+    how.standard_deviation = channels_of(said, "image_std", image_standard_deviation, path);
+    return how;
 }
 
 // --- weights ---
@@ -261,10 +309,11 @@ static Setting of_tower(const std::string& tower, Setting setting, const std::st
 // Heads, eps and activation of one tower.
 template <class TowerConfig>
 static void read_further(TowerConfig& config, const ModelConfig& further, const std::string& tower, const std::string& option, bool openai,
-                         const std::string& path) {
+                         int usual_heads, const std::string& path) {
     further.require_agrees(of_tower(tower, settings::width), config.width);
     const Setting heads = of_tower(tower, settings::heads, option);
-    config.heads = openai ? further.integer(heads, config.width / 64) : further.integer(heads);
+    const bool left_out = further.has({.what = tower, .keys = {tower}});  // a configuration that leaves out what is usual
+    config.heads = openai ? further.integer(heads, config.width / 64) : left_out ? further.integer(heads, usual_heads) : further.integer(heads);
     require(config.heads > 0 && config.width % config.heads == 0, path, ": ", tower, ": ", config.heads, " heads do not divide a width of ",
             config.width);
     config.eps = static_cast<float>(further.real(of_tower(tower, settings::eps), 1e-5));
@@ -298,10 +347,26 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     text.depth = blocks_in(checkpoint, text_blocks, expand);
     text.mlp_width = checkpoint.dimension(text_blocks + "0" + expand, 0);
     const ModelConfig further(checkpoint, told);
-    read_further(vision, further, "vision_config", "--image-heads N", openai, checkpoint.path);
-    read_further(text, further, "text_config", "--text-heads N", openai, checkpoint.path);
+    read_further(vision, further, "vision_config", "--image-heads N", openai, 12, checkpoint.path);
+    read_further(text, further, "text_config", "--text-heads N", openai, 8, checkpoint.path);
     config.shared_width = checkpoint.dimension(openai ? "visual.proj" : "visual_projection.weight", openai ? 1 : 0);
     return config;
+}
+
+// --- for nn/interpret ---
+
+Inside image_inside(const Weights& w, const Config& config) {
+    return {.stack = "image",
+            .blocks = w.vision.blocks,
+            .options = options_of(config.vision),
+            .head = {{.normed = true, .norm = w.vision.post_norm, .eps = config.vision.eps, .linear = w.image_projection}}};
+}
+
+Inside text_inside(const Weights& w, const Config& config) {
+    return {.stack = "text",
+            .blocks = w.text.blocks,
+            .options = options_of(config.text),
+            .head = {{.normed = true, .norm = w.text.norm, .eps = config.text.eps, .linear = w.text_projection}}};
 }
 
 }  // namespace clip

@@ -11,6 +11,7 @@
 //            gpt/gpt.h: the last token is read, not the next one predicted; both: the quick form of GELU
 //   next     clip.cpp, clip_tokenizer.h (sentences as ids), then its walkthrough
 #pragma once
+#include <string>
 #include <vector>
 
 #include "nn/data/image.h"
@@ -18,6 +19,8 @@
 #include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/text/batch.h"
+
+struct Inside;  // nn/interpret/inside.h
 
 namespace clip {
 
@@ -99,7 +102,8 @@ LoadRules load_rules();
 // The configuration of a checkpoint in either layout: sizes from its shapes; heads, eps and activation of both towers from where
 // nn/layers/model_config.h looks for them ("vision_config.num_attention_heads", "text_config.hidden_act", ...). Published code takes
 // eps 1e-5 and the quick form of GELU where a configuration does not say, and for OpenAI's original file, which comes without one,
-// heads of width 64; those of Hugging Face must be told.
+// heads of width 64. A config.json of Hugging Face may leave out what is as in ViT-B/32: a tower it does speak of has 12 heads (image)
+// or 8 (text) then. Without a config.json the heads must be told.
 //   throws  std::invalid_argument with the path when it is no CLIP, or nothing says how many heads it has
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 bool is_openai_layout(const Safetensors& checkpoint);
@@ -178,9 +182,25 @@ Var class_probabilities(const Var& image_embeddings, const Var& directions, cons
 // Mean and standard deviation of the channels of the published models' training images.
 extern const std::vector<float> image_mean, image_standard_deviation;
 
-// A photograph as the published models expect it: the shorter side resized to the model's (bicubic, antialiased), the middle cut
-// out, (x - mean) / standard deviation in every channel.
+// How a model's photographs are prepared. The defaults are those of OpenAI's models.
+struct Preparation {
+    int shorter_side = 0;  // pixels that the shorter side is resized to; 0 = the side of the model's images
+    std::vector<float> mean = image_mean, standard_deviation = image_standard_deviation;  // of each channel
+};
+
+// What preprocessor_config.json in the folder of a checkpoint says: size, image_mean, image_std. The defaults where there is none.
+//   throws  std::invalid_argument with its path for a step that is left out or done otherwise (do_resize, do_center_crop,
+//           do_normalize, resample), another crop_size than the model's images, or not three channels
+Preparation preparation_of(const std::string& checkpoint_path, const VisionConfig& config);
+
+// A photograph as the model expects it: the shorter side resized (bicubic, antialiased), the middle cut out, (x - mean) / standard
+// deviation in every channel.
 //   throws  std::invalid_argument unless the grid is square and both have three channels
-Image preprocess(const Image& photograph, const VisionConfig& config);
+Image preprocess(const Image& photograph, const VisionConfig& config, const Preparation& how = {});
+
+// Where the parts of its towers lie, for nn/interpret: the outputs are directions before they are brought to length 1, (rows, D), of
+// the class token and of the end token.
+Inside image_inside(const Weights& w, const Config& config);
+Inside text_inside(const Weights& w, const Config& config);
 
 }  // namespace clip

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -27,6 +28,7 @@ ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const
     const Segments segments = Segments::equal(static_cast<int>(images.size()), config.vision.grid.count() + 1);
     ImageSteps steps;
     steps.tower = clip::vision_trunk(images, w.vision, config.vision, "coca");
+    const InStack in_stack("pooler");
     steps.pooler = pool(steps.tower.encoder.output, segments, w.pooler, config.pooler_heads, config.eps);
     steps.pooled = layer_norm(steps.pooler.attention.output, w.pooled_norm, config.eps);   // (B*Q, D)
     const Var first_queries = rows_of_each(steps.pooled, Q, 0, 1);                         // (B, D)
@@ -63,7 +65,8 @@ TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config&
     std::vector<int> read;                                                                 // all but the last token of each caption
     for (int b = 0; b < B; ++b)
         for (int t = 0; t + 1 < T; ++t) read.push_back(captions.ids[b * T + t]);
-    const Var words = embed(w.words, read);                                                // (B*(T-1), D)
+    const InStack in_stack("text");
+    const Var words = named_step("words", embed(w.words, read));                           // (B*(T-1), D)
     // [cls] behind each caption: it is row B (T-1) of the two together.
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
@@ -93,7 +96,10 @@ static DecoderSteps decode(const Var& text_tokens, const Var& image_tokens, cons
     DecoderSteps steps;
     Var z = text_tokens;                                                                   // (B*T, D)
     for (std::size_t l = 0; l < w.decoder_blocks.size(); ++l) {
+        const InStack in_stack("decoder");
+        const InBlock in_block(static_cast<int>(l));
         const BlockSteps self = block(z, w.decoder_blocks[l], options, selves[selves.size() == 1 ? 0 : l]);
+        const InStack in_crosses("crosses");
         const Attending& how = crosses[crosses.size() == 1 ? 0 : l];
         const Var source = layer_norm(image_tokens, w.decoder_crosses[l].source_norm, config.eps);  // (B*(Q-1), D)
         const BlockSteps cross = block(self.output, w.decoder_crosses[l].block, options, {.source = source, .cross = how});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -43,7 +44,10 @@ static Var through_gate(const Var& z, const Var& y, const Var& gate) { return ad
 static GatedSteps gated_layer(const Var& z, const Var& media, const GatedLayer& w, const Attending& how, const Config& config) {
     GatedSteps steps;
     steps.norm = layer_norm(z, w.block.norm_cross, config.eps);                                      // (B*L, E)
-    steps.attention = attention({steps.norm, media}, w.block.cross, config.heads, how);              // (B*L, E)
+    {
+        const InCrossAttention in_cross_attention;
+        steps.attention = attention({steps.norm, media}, w.block.cross, config.heads, how);          // (B*L, E)
+    }
     steps.after_attention = through_gate(z, steps.attention.output, w.attention_gate);               // (B*L, E)
     steps.mlp = mlp(layer_norm(steps.after_attention, w.block.norm2, config.eps), w.block.mlp, Activation::gelu);
     steps.output = through_gate(steps.after_attention, steps.mlp.output, w.mlp_gate);                // (B*L, E)
@@ -67,7 +71,9 @@ static Steps read(const Var& embeddings, const Var& media, const std::vector<Blo
     steps.embeddings = embeddings;
     Var z = embeddings;                                                                              // (B*L, E)
     for (int l = 0; l < language.depth; ++l) {
+        const InBlock in_block(l);
         if (is_gated(l, config)) {
+            const InStack in_stack("gated");
             const int k = (l + 1) / config.every - 1;
             const GatedSteps gated = gated_layer(z, media, w.gated[k], crosses[crosses.size() == 1 ? 0 : k], config);
             z = gated.output;
@@ -85,6 +91,7 @@ static ResamplerSteps look(const Var& vision_features, int B, int T, const Weigh
     require(T > 0 && vision_features.cols() == config.resampler.width && vision_features.rows() % (B * T) == 0,
             "flamingo: image features of shape ", vision_features.value(), " for ", B, " texts with ", T, " images each, ",
             config.resampler.width, " wide");
+    const InStack in_stack("resampler");
     return resample(vision_features, B * T, w.resampler, config.resampler.heads, config.eps);
 }
 
@@ -98,7 +105,7 @@ Steps forward(const TokenBatch& texts, const Var& vision_features, int T, const 
     const Attending cross{.segments = Segments::equal(B, L),
                           .key_segments = Segments::equal(B, T * R),
                           .may = may_attend_to_latents(sees, R)};
-    const Var words = embed(w.language.words, texts.ids);                                            // (B*L, E)
+    const Var words = named_step("words", embed(w.language.words, texts.ids));                       // (B*L, E)
     const Var embeddings = add(words, gather_rows(w.language.positions, positions(texts)));          // (B*L, E)
     Steps steps = read(embeddings, resampler.latents, {{.self = attending(texts, true)}}, {cross}, w, config);
     steps.resampler = resampler;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -13,6 +14,7 @@ namespace pali {
 
 ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const Config& config) {
     ImageSteps steps;
+    const InStack in_stack("image");
     steps.vision = vit::forward(images, w.vision, config.vision);
     steps.tokens = drop_first_of_each(steps.vision.norm, config.vision.grid.count() + 1);  // (B*N, Dv)
     steps.embeddings = linear(steps.tokens, w.projection);                                 // (B*N, E)

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
@@ -68,6 +69,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                             // (B*K, D)
     const Var class_token = add(v.class_token, slice_rows(v.positions, 0, 1));                          // (1, D)
     steps.encoder_input = prepend_to_each(class_token, steps.visible, K);                               // (B*(K+1), D)
+    const InStack in_stack("encoder");
     steps.encoder = stack(steps.encoder_input, v.blocks, vit::block_options(vit_config(config, 0)), {.self = {.segments = Segments::equal(B, K + 1)}});
     steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);                                // (B*(K+1), D)
 }
@@ -98,6 +100,7 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
     const Var with_mask_token = concat_rows({steps.decoder_embedding, w.mask_token});                   // (B*(K+1)+1, E)
     const Var in_order = gather_rows(with_mask_token, rows_to_decode(steps.masking, N, K));             // (B*(N+1), E)
     steps.decoder_input = add_repeated(in_order, w.decoder_positions);                                  // (B*(N+1), E)
+    const InStack in_stack("decoder");
     steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N + 1)}});
     steps.decoder_norm = layer_norm(steps.decoder.output, w.decoder_norm, config.eps);                  // (B*(N+1), E)
     const Var predicted = linear(steps.decoder_norm, w.decoder_prediction);                             // (B*(N+1), P*P*C)

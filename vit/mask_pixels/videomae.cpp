@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/names.h"
@@ -94,6 +95,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     const Var placed = add_repeated(steps.cube_embeddings, v.positions);                        // (B*N, D)
     steps.encoder_input = gather_rows(placed, visible);                                         // (B*K, D)
     const Segments clips = Segments::equal(B, static_cast<int>(visible.size()) / B);
+    const InStack in_stack("encoder");
     steps.encoder = stack(steps.encoder_input, v.blocks, options, {.self = {.segments = clips}});
     steps.encoder_norm = layer_norm(steps.encoder.output, v.norm, config.eps);                  // (B*K, D)
 }
@@ -138,6 +140,7 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
     // Nothing is put back in the order of the clip: the positions carry it.
     const Var positions = concat_rows(std::vector<Var>(B, w.decoder_positions));                 // (B*N, E)
     steps.decoder_input = add(tokens, gather_rows(positions, decoder_order(steps.mask)));        // (B*N, E)
+    const InStack in_stack("decoder");
     steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N)}});
     const Var of_hidden = gather_rows(steps.decoder.output, last_rows(B, K, M));                 // (B*M, E)
     steps.decoder_norm = layer_norm(of_hidden, w.decoder_norm, config.eps);                      // (B*M, E)

@@ -5,6 +5,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/base/random.h"
@@ -213,6 +214,7 @@ EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Co
     const Var placed = add_repeated(steps.patch_tokens, w.positions);                              // (B*N, D)
     steps.input = config.class_token ? prepend_to_each(w.class_token, placed, config.grid.count()) : placed;  // (B*M, D)
     const Segments images_apart = Segments::equal(B, tokens_of_image(config));
+    const InStack in_stack("encoder");
     steps.blocks = stack(steps.input, w.encoder, encoder_options(config), {.self = {.segments = images_apart}});
     steps.output = layer_norm(steps.blocks.output, w.encoder_norm, config.eps);                    // (B*M, D)
     const Var projected = layer_norm(linear(steps.output, w.projection), w.projection_norm, config.eps);  // (B*M, E)
@@ -232,6 +234,7 @@ static DecoderSteps read(const std::vector<int>& ids, int first, int length, std
     const Var tokens = embed(w.tokens, ids);                                                       // (B*T, E)
     const Var x = add_repeated(tokens, slice_rows(w.token_positions, first, length));              // (B*T, E)
     DecoderSteps steps;
+    const InStack in_stack("decoder");
     steps.blocks = stack(x, w.decoder, decoder_options(config), contexts);
     steps.hidden = layer_norm(steps.blocks.output, w.decoder_norm, config.eps);                    // (B*T, E)
     return steps;

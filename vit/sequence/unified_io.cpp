@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -182,6 +183,7 @@ static EncoderSteps encode(const Source& source, const Matrix& mask, const Weigh
     steps.relative = relative_bias(half, S, n, config.grid.across(), true, config);  // (H*(S+n), S+n)
     steps.absolute = absolute_bias(steps.positions, half, config);                   // (H*(S+n), S+n)
     const BlockContext context{.self = unscaled(attending(rows_with(mask), false), add(steps.relative, steps.absolute))};
+    const InStack in_stack("encoder");
     steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), context);  // (B*(S+n), E)
     steps.output = rms_norm(steps.blocks.output, half.norm, config.eps);               // (B*(S+n), E)
     return steps;
@@ -262,6 +264,7 @@ static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range
         context.cross = cross;
         context.cross.cache = kept;
     }
+    const InStack in_stack("decoder");
     steps.blocks = stack(steps.embeddings, half.blocks, options_of(config), contexts);  // (B*count, E)
     steps.hidden = rms_norm(steps.blocks.output, half.norm, config.eps);                // (B*count, E)
     return steps;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
@@ -47,6 +48,7 @@ EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Co
         w.encoder_positions ? w.encoder_positions : Var(uvim::sine_positions(grid.down(), grid.across(), config.width));
     const Var patches = linear(uvim::cut(images, grid, "uvim_lm"), w.image);  // (B*n, D)
     const Var z0 = add_repeated(patches, steps.positions);                    // (B*n, D)
+    const InStack in_stack("encoder");
     steps.blocks = stack(z0, w.encoder.blocks, block_options(config), {.self = {.segments = Segments::equal(B, grid.count())}});
     steps.encoded = layer_norm(steps.blocks.output, w.encoder.norm, config.eps);  // (B*n, D)
     return steps;
@@ -73,6 +75,7 @@ Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, 
         .self = {.segments = Segments::equal(B, l), .may = causal(l, l)},
         .source = steps.encoder.encoded,
         .cross = {.segments = Segments::equal(B, l), .key_segments = Segments::equal(B, config.grid.count())}};
+    const InStack in_stack("decoder");
     steps.decoder = stack(z0, w.decoder.blocks, block_options(config), context);
     steps.logits = logits_of(steps.decoder.output, w, config);  // (B*l, V)
     return steps;
@@ -97,6 +100,7 @@ Matrix Reader::read(const TokenBatch& next) {
     }
     const Var at = gather_rows(decoder_positions(weights, config), reading.positions);  // (B*T, D)
     const Var z0 = add(embed(weights.words, next.ids), at);                             // (B*T, D)
+    const InStack in_stack("decoder");
     const Var z = stack(z0, weights.decoder.blocks, block_options(config), reading.contexts).output;
     return logits_of(last_rows(z, next), weights, config).value();  // (B, V)
 }

@@ -14,9 +14,11 @@
 #include "bert/mlm.h"
 #include "bert/wordpiece.h"
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "nn/base/require.h"
 #include "nn/data/file_kind.h"
 #include "nn/data/text.h"
+#include "nn/interpret/integrated_gradients.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/toys/markov_chain.h"
@@ -129,7 +131,7 @@ static void step_guess_untrained(Lesson& lesson, const Model& model, const Choic
     lesson.why("nothing is learned yet: each of the ", model.vocabulary.size(), " tokens has a probability of about ", fixed(1.0 / model.vocabulary.size()), ", and the loss is about ln ", model.vocabulary.size(), " = ", fixed(std::log(model.vocabulary.size())), ".");
 }
 
-static void step_train_sentences(Lesson& lesson, const Model& model, const Corpus& corpus, const Choices& choices,
+static void step_train_sentences(Lesson& lesson, const Model& model, const SplitSentences& corpus, const Choices& choices,
                                  Random& random) {
     lesson.step("How does it learn without labels?", "loss = mean of -log p(masked token)");
     const Pretraining how{.steps = choices.steps, .mask_id = model.vocabulary.mask, .special_ids = special_ids(model.vocabulary)};
@@ -170,7 +172,7 @@ static void step_both_sides(Lesson& lesson, const Model& model, bool english) {
     lesson.claim_at_least("its probability", predictions.probability_of(wordpiece::id_of(model.vocabulary, expected)), 0.7);
 }
 
-static void step_never_seen(Lesson& lesson, const Model& model, const Corpus& corpus) {
+static void step_never_seen(Lesson& lesson, const Model& model, const SplitSentences& corpus) {
     lesson.step("Did it memorise the sentences?");
     std::vector<std::vector<int>> sequences;
     std::vector<int> labels;
@@ -219,6 +221,60 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     lesson.say("Attention weights, one picture per head: a row per query, a column per key, bright for large. The rows of [MASK] in numbers:");
     lesson.table(rows);
     lesson.why("there is no causal mask, so weights above the diagonal are not 0: [MASK] attends to tokens before it and after it.");
+}
+
+// The contribution of each word of the sentence to the difference of two logits in the gap, `right` minus `wrong`; the baseline is the
+// same sentence with every word masked. T numbers.
+static std::vector<float> evidence(const Model& model, const std::vector<int>& ids, int gap, int right, int wrong) {
+    namespace ig = integrated_gradients;
+    const auto run_of = [&](const std::vector<int>& of) {
+        return [&model, gap, batch = bert::make_batch({of}, model.vocabulary.padding)] {
+            return mlm::forward(batch, model.w, model.config, {gap}).prediction_logits;  // (1, V)
+        };
+    };
+    std::vector<int> hidden = ids;
+    std::fill(hidden.begin() + 1, hidden.end() - 1, model.vocabulary.mask);
+    const Matrix x = ig::input_of(run_of(ids), "embeddings"), b = ig::input_of(run_of(hidden), "embeddings");  // (T, D)
+    ig::OutputOf difference(run_of(ids), "embeddings", {0}, {right}, {wrong});
+    const ig::Attribution found = ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1);
+    const Matrix totals = ig::row_totals(found.attributions);  // (T, 1)
+    return {totals.begin(), totals.end()};
+}
+
+// Against the second best word; in the toy's sentence also against the other form and the other verb.
+static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence, const std::vector<std::string>& others) {
+    lesson.step("Which word decided the gap?", "(z0 - b) * mean of d(logit - logit') / dz0", "Sundararajan et al. 2017");
+    lesson.code("ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1)");
+    const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
+    const int gap = mask_places(ids, model.vocabulary).at(0);
+    const std::vector<mlm::Guess> guesses = ask(model, sentence).guesses;
+    const int best = guesses[0].id;
+    std::vector<int> against;
+    for (const std::string& other : others) against.push_back(wordpiece::id_of(model.vocabulary, other));
+    if (others.empty()) against.push_back(guesses[1].id);
+    std::vector<std::vector<std::string>> rows{{"word"}};
+    std::vector<std::vector<float>> columns;
+    for (const int wrong : against) {
+        columns.push_back(evidence(model, ids, gap, best, wrong));
+        rows[0].push_back(word_of(model, best) + ", not " + word_of(model, wrong));
+        rows[0].push_back("");
+    }
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+        rows.push_back({word_of(model, ids[t])});
+        for (const std::vector<float>& column : columns) {
+            const float most = *std::max_element(column.begin(), column.end());
+            rows.back().push_back(fixed(column[t], 2));
+            rows.back().push_back(bar(column[t], most, 12));
+        }
+    }
+    lesson.table(rows);
+    lesson.why("attention weights show where [MASK] attends, not what for. Here each word gets its contribution to the difference of two logits, "
+               "relative to the same sentence with every word masked", others.empty() ? "." : ". The subject decides the form, the object decides "
+               "the verb: each column is a different question.");
+    if (others.size() != 2) return;
+    const auto largest = [](const std::vector<float>& column) { return std::max_element(column.begin(), column.end()) - column.begin(); };
+    const bool as_known = largest(columns[0]) == gap - 1 && largest(columns[1]) == gap + 1;
+    lesson.claim("the form is decided by the word before the gap, the verb by the word after it", as_known);
 }
 
 // --- a Markov chain with known entropies ---
@@ -405,7 +461,7 @@ static void save_model(Lesson& lesson, const Model& model, const std::string& pa
 static void walk_sentences(Lesson& lesson, const Choices& choices, Random& random) {
     std::vector<Sentence> sentences = all_sentences();
     if (choices.english()) std::erase_if(sentences, [](const Sentence& sentence) { return sentence.language != 0; });
-    const Corpus corpus = split_corpus(sentences, random);
+    const SplitSentences corpus = split_sentences(sentences, random);
     const Model model = sentence_model(sentences, choices, random);
     step_read(lesson, model, choices.sentence);
     step_guess_untrained(lesson, model, choices);
@@ -416,6 +472,10 @@ static void walk_sentences(Lesson& lesson, const Choices& choices, Random& rando
     step_both_sides(lesson, model, choices.english());
     step_never_seen(lesson, model, corpus);
     step_attention(lesson, model, choices);
+    if (choices.sentence == Choices().sentence)
+        step_decided(lesson, model, choices.sentence, {"мыл", "пила"});
+    else
+        step_decided(lesson, model, choices.sentence, {});
     save_model(lesson, model, choices.save);
 }
 
@@ -446,6 +506,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     lesson.step("Which token is missing?");
     print_guesses(lesson, model, choices.sentence);
     step_attention(lesson, model, choices);
+    step_decided(lesson, model, choices.sentence, {});
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

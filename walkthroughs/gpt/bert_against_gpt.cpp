@@ -29,7 +29,7 @@ struct Choices {
 // Both models, their vocabulary and their sentences.
 struct Readers {
     std::vector<Sentence> sentences;
-    Corpus corpus;
+    SplitSentences corpus;
     wordpiece::Vocabulary vocabulary;
     wordpiece::Config reading;
     bert::Config bert_config;
@@ -48,7 +48,7 @@ static Readers make_readers(const Choices& choices, Random& random) {
     Readers readers;
     readers.sentences = all_sentences();
     if (choices.english()) std::erase_if(readers.sentences, [](const Sentence& sentence) { return sentence.language != 0; });
-    readers.corpus = split_corpus(readers.sentences, random);
+    readers.corpus = split_sentences(readers.sentences, random);
     std::vector<std::string> texts;
     for (const Sentence& sentence : readers.sentences) texts.push_back(sentence.words());
     readers.vocabulary = vocabulary_of(texts);

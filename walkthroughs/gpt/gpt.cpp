@@ -13,7 +13,10 @@
 #include "gpt/bpe.h"
 #include "gpt/writing.h"
 #include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
 #include "nn/base/clock.h"
+#include "nn/interpret/inside.h"
+#include "nn/interpret/rollout.h"
 #include "nn/text/batch.h"
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
@@ -204,6 +207,35 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     return measured;
 }
 
+// Which tokens the prediction came from, and after which block it was known.
+static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const bpe::Vocabulary& vocabulary,
+                         const std::vector<int>& ids) {
+    lesson.step("What decided this token?", "R = R + C R, C = mean over heads of max(0, A * dlogit/dA)", "Chefer et al. 2021");
+    const int T = static_cast<int>(ids.size());
+    const auto name = [&](int id) { return id < vocabulary.size() ? shown_token(vocabulary.tokens[id]) : "<" + text(id) + ">"; };
+    lesson.code(5);
+    const Inside inside = gpt::inside(w, config);
+    const auto run = [&] { return gpt::forward(ids, T, w, config).logits; };
+    const int said = argmax_row(follow(run, inside).outputs, T - 1);
+    const Trace trace = follow(run, inside, {{.row = T - 1, .column = said}});
+    const Matrix relevance = rollout::token_gradient_relevance(trace, inside);  // (1, T)
+    const float most = *std::max_element(relevance.begin(), relevance.end());
+    std::vector<std::vector<std::string>> rows{{"token", "relevance", ""}};
+    for (int t = std::max(0, T - 12); t < T; ++t) rows.push_back({name(ids[t]), fixed(relevance[t]), bar(relevance[t], most)});
+    lesson.table(rows);
+    std::vector<std::vector<std::string>> layers{{"read off", "prediction", "p", "p of " + name(said)}};
+    for (int l = 0; l <= config.depth; ++l) {
+        const Matrix last = slice_rows(trace.streams[l], T - 1, 1);                       // (1, E)
+        const Matrix p = softmax_rows(outputs_of(last, inside)).value();                  // (1, V)
+        const int best = argmax_row(p, 0);
+        layers.push_back({l == 0 ? "before block 0" : "after block " + text(l - 1), name(best), fixed(p[best]), fixed(p[said])});
+    }
+    lesson.table(layers);
+    lesson.why("the first table shows from which tokens the prediction ", name(said), " came: attention weights times the gradient of its "
+               "logit. The second applies the last norm and the output matrix to the residual stream after every block. Both methods are "
+               "explained in walkthroughs/nn/interpret.");
+}
+
 // --- a Markov chain with a known entropy ---
 
 struct ChainLoss {
@@ -261,6 +293,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_shapes(lesson, w, config, corpus, choices.length);
     const Learned learned = step_train(lesson, w, config, corpus, choices, random);
     const CacheMeasured cache = step_cache(lesson, w, config, corpus);
+    step_decided(lesson, w, config, corpus.vocabulary, {corpus.test.begin(), corpus.test.begin() + std::min(16, choices.length)});
     const ChainLoss chain = step_chain(lesson, choices.seed);
 
     lesson.step("Does it hold?");

@@ -386,6 +386,11 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
     return lines;
 }
 
+std::string bar(double number, double most, int width) {
+    const double share = most > 0 ? std::min(1.0, std::abs(number) / most) : 0;
+    return std::string(static_cast<std::size_t>(std::lround(share * width)), number < 0 ? '-' : '#');
+}
+
 std::string fixed(double number, int digits) {
     if (std::isnan(number)) return "nan";
     return fixed_digits(number, std::clamp(digits, 0, 17));

@@ -54,6 +54,9 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);
 
+// A row of # for a number between 0 and `most`, `width` places for the most; of - for one below 0.
+std::string bar(double number, double most, int width = 20);
+
 // Width of a text on a terminal: two columns for a Chinese character, none for accents and escape codes.
 int display_width(std::string_view words);
 

@@ -4,7 +4,9 @@
 #include <cstdlib>
 
 #include "nn/base/require.h"
+#include "nn/data/file_kind.h"
 #include "nn/data/text.h"
+#include "vit/language/photograph.h"
 
 static const std::vector<std::string> colour_words{"red", "green", "blue", "yellow", "white"};
 static const std::vector<std::string> kind_words{"square", "disc", "cross", "bar"};
@@ -77,6 +79,12 @@ std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random&
     return pictures;
 }
 
+Image own_picture(const std::string& path, int side) {
+    const Image picture = read_image(path);
+    require(picture.channels == 3, path, ": a picture in colour is needed, this one has ", picture.channels, " channel");
+    return centre_crop(resize_shorter_side(picture, side), side, side);
+}
+
 // --- words ---
 
 int WordList::id(const std::string& word) const {
@@ -108,4 +116,31 @@ WordList shape_words(const std::vector<std::string>& first, const std::vector<st
     list.words.insert(list.words.end(), kind_words.begin(), kind_words.end());
     list.words.insert(list.words.end(), last.begin(), last.end());
     return list;
+}
+
+TokenBatch sentence_tokens(const std::vector<std::string>& texts, const WordList& words, int length) {
+    std::vector<int> all;
+    for (const std::string& text : texts) {
+        std::vector<int> ids = words.ids("<start> " + text + " <end>");
+        require(static_cast<int>(ids.size()) <= length, "\"", text, "\" has more than ", length - 2, " words");
+        ids.resize(length, 0);
+        all.insert(all.end(), ids.begin(), ids.end());
+    }
+    return equal_batch(all, length);
+}
+
+TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordList& words) {
+    std::vector<std::string> captions;
+    for (const ColouredShape shape : shapes) captions.push_back(caption_of(shape));
+    return sentence_tokens(captions, words, caption_length);
+}
+
+std::vector<std::string> parts_of_list(const std::string& list) {
+    std::vector<std::string> parts;
+    for (const std::string& part : split(list, ';')) {
+        const std::size_t first = part.find_first_not_of(' '), last = part.find_last_not_of(' ');
+        if (first != std::string::npos) parts.push_back(part.substr(first, last - first + 1));
+    }
+    require(!parts.empty(), "there is nothing in \"", list, "\"; separate several sentences by semicolons");
+    return parts;
 }

@@ -10,6 +10,7 @@
 
 #include "nn/base/random.h"
 #include "nn/data/image.h"
+#include "nn/text/batch.h"
 
 inline constexpr int shape_colours = 5, shape_kinds = 4;
 inline constexpr int shape_picture_side = 16;
@@ -43,6 +44,10 @@ Image empty_picture(Random& random, int side = shape_picture_side);
 Image picture_of(ColouredShape shape, Random& random);
 std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random);
 
+// A picture of the user's own as these models read it: shorter side resized, the middle cut out.
+//   throws  std::invalid_argument with the path unless it has three channels
+Image own_picture(const std::string& path, int side = shape_picture_side);
+
 // --- words ---
 
 // A vocabulary of whole words: word i has the id i.
@@ -57,3 +62,14 @@ struct WordList {
 
 // A vocabulary of `first`, the words of captions and names, and `last`.
 WordList shape_words(const std::vector<std::string>& first, const std::vector<std::string>& last);
+
+// "<start> a photo of a red cross <end>" for each text, filled up with id 0 to `length` tokens.
+//   throws  std::invalid_argument for a text that is longer
+TokenBatch sentence_tokens(const std::vector<std::string>& texts, const WordList& words, int length);
+
+// The captions of shapes as such tokens: 8 of each.
+inline constexpr int caption_length = 8;
+TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordList& words);
+
+// What stands between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
+std::vector<std::string> parts_of_list(const std::string& list);

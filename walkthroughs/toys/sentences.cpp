@@ -49,8 +49,8 @@ std::vector<Sentence> all_sentences() {
     return sentences;
 }
 
-Corpus split_corpus(const std::vector<Sentence>& sentences, Random& random, double test_share) {
-    Corpus corpus;
+SplitSentences split_sentences(const std::vector<Sentence>& sentences, Random& random, double test_share) {
+    SplitSentences corpus;
     bool for_the_test = false;
     for (std::size_t k = 0; k < sentences.size(); ++k) {
         const Sentence& sentence = sentences[k];

@@ -26,10 +26,10 @@ inline constexpr int subjects = 12, objects = 8, endings = 3;  // of each langua
 std::vector<Sentence> all_sentences();
 
 // Some pairs of subject and object are held out for the test, with all their endings; "Мама мыла раму" is not among them.
-struct Corpus {
+struct SplitSentences {
     std::vector<Sentence> train, test;
 };
-Corpus split_corpus(const std::vector<Sentence>& sentences, Random& random, double test_share = 0.15);
+SplitSentences split_sentences(const std::vector<Sentence>& sentences, Random& random, double test_share = 0.15);
 
 // The five special tokens and every word of these texts as one piece, in alphabetical order.
 wordpiece::Vocabulary vocabulary_of(const std::vector<std::string>& texts);

@@ -10,10 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "nn/autograd/rearrange.h"
 #include "nn/base/clock.h"
 #include "nn/data/file_kind.h"
 #include "nn/data/idx.h"
+#include "nn/data/patches.h"
 #include "nn/data/text.h"
+#include "nn/interpret/inside.h"
+#include "nn/interpret/integrated_gradients.h"
+#include "nn/interpret/rollout.h"
 #include "nn/training/loss.h"
 #include "nn/training/state.h"
 #include "nn/training/train.h"
@@ -260,6 +265,39 @@ static void step_attention(Lesson& lesson, const Image& image, const Image& to_s
                fixed(smallest(after)), " to ", fixed(largest(after)), ": it has found squares that matter.");
 }
 
+namespace ig = integrated_gradients;
+
+static void step_decided(Lesson& lesson, const Image& image, const vit::Weights& w, const vit::Config& config) {
+    lesson.step("What decided this digit?", "(x - b) * mean of d(logit_a - logit_b) / dx from b to x", "Sundararajan et al. 2017");
+    Matrix logits = vit::forward({image}, w, config).logits.value();                  // (1, K)
+    const int said = argmax_row(logits, 0);
+    logits[said] = -INFINITY;
+    const int second = argmax_row(logits, 0);
+    const Matrix x = patchify_all({image}, config.grid, "vit"), dark(x.rows, x.cols, -1.0f);  // (N, P*P*C)
+    lesson.code(3);
+    const auto run = [&] { return vit::forward({image}, w, config).logits; };
+    ig::OutputOf lead(run, "patches", {0}, {said}, {second});
+    const ig::Attribution found = ig::attribute(lead, x, dark, ig::points(ig::Rule::middle, 32), 1);
+    const Image evidence = unpatchify_all(found.attributions, config.grid)[0];        // (H, W, C)
+    Matrix of_pixels(evidence.height, evidence.width);
+    for (std::size_t k = 0; k < evidence.pixels.size(); ++k) of_pixels[k / evidence.channels] += evidence.pixels[k];
+    lesson.pictures({{"the picture", picture(visible(image), lesson.colours)},
+                     {"for " + text(said) + " (bright), for " + text(second) + " (dark)", heat_map(of_pixels, lesson.colours)}});
+    lesson.say("It says ", said, "; next comes ", second, ". The pixels' numbers add up to the lead of ", said, " here less its lead on a "
+               "dark picture, with an error of ", fixed(found.delta[0], 5), ".");
+    lesson.why("a gradient says what the next small step would change; added up on the way from a dark picture to this one, it shares the "
+               "whole lead out among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
+    lesson.predict("the same map against the class that you would have confused it with.");
+}
+
+// The patches that spoke for one class, through attention and all blocks: (H/P, W/P).
+static Matrix relevance_map(const Image& image, int label, const vit::Weights& w, const vit::Config& config) {
+    const Inside inside = vit::inside(w, config);
+    const Trace trace = follow([&] { return vit::forward({image}, w, config).logits; }, inside, {{.row = 0, .column = label}});
+    const Matrix of_tokens = rollout::token_relevance(trace, inside);                  // (1, N+1)
+    return reshape(slice_cols(of_tokens, 1, of_tokens.cols - 1), config.grid.down(), config.grid.across());
+}
+
 // --- positions ---
 
 const vit::Config order_config{.grid = {.height = 12, .width = 12, .patch_size = 4, .channels = 1},
@@ -367,6 +405,11 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     if (config.classes == 0) lesson.say(choices.weights, " holds no classifier: it has no names for what it sees.");
     lesson.say("What [cls] looks at in the last block:");
     lesson.pictures(attention_pictures(lesson, image, w, config, config.depth - 1));
+    if (config.classes == 0) return;
+    const int said = argmax_row(steps.logits.value(), 0);
+    lesson.say("What decided for class ", said, ": each patch's relevance for its logit (nn/interpret/rollout.h), which attention alone "
+               "cannot tell.");
+    lesson.pictures({{"relevance for class " + text(said), heat_map(relevance_map(image, said, w, config), lesson.colours)}});
 }
 
 // --- the lesson ---
@@ -419,6 +462,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_build(lesson, fresh, config, test.images[0], test.labels[0]);
     step_train(lesson, train, w, config, trainer, recipe, random, choices);
     const float right = step_test(lesson, test, w, config);
+    step_decided(lesson, test.images[0], w, config);
     if (config.grid.across() > 2) step_attention(lesson, test.images[0], visible(test.images[0]), fresh, w, config);
     OrderAccuracies order;
     if (!choices.skip_positions) {

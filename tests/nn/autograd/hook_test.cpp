@@ -23,14 +23,14 @@ struct Replace : Hook {
     Replace(int block, std::string name, Var other) : block(block), name(std::move(name)), other(std::move(other)) {}
 
     Var at(const StepPlace& step, const Var& value) override {
-        return step.block == block && step.is(name) && !step.cross ? other : value;
+        return step.block == block && step.is(name) ? other : value;
     }
 };
 
 struct Names : Hook {
     std::vector<std::string> seen;
     Var at(const StepPlace& step, const Var& value) override {
-        seen.push_back(std::to_string(step.block) + (step.cross ? " cross " : " ") + step.name);
+        seen.push_back(std::to_string(step.block) + " " + step.full_name());
         return value;
     }
 };
@@ -90,6 +90,29 @@ TEST_CASE("Hook: steps of cross-attention have StepPlace::cross set") {
     CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 cross query") == 1);
     CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 query") == 1);
     CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 cross after_cross") == 1);
+}
+
+TEST_CASE("InStack: the name of a stack stands before those of its steps, and ends with it") {
+    const HookExample e = example();
+    Names names;
+    {
+        const InStack encoder("encoder");
+        stack(e.z, e.blocks, options, e.context);
+        const InStack inner("decoder");
+        const InCrossAttention cross;
+        named_step("query", e.z);
+    }
+    named_step("words", e.z);
+    CHECK(names.seen[0] == "0 encoder input");
+    CHECK(names.seen[25] == "1 encoder output");
+    CHECK(names.seen[26] == "-1 decoder cross query");
+    CHECK(names.seen[27] == "-1 words");
+    Recording recording;
+    const InStack encoder("encoder");
+    stack(e.z, e.blocks, options, e.context);
+    CHECK(recording.has(1, "encoder weights"));
+    CHECK(!recording.has(1, "weights"));
+    CHECK_THROWS_WITH(recording.step(1, "weights"), "Recording: this run had no step weights in block 1");
 }
 
 TEST_CASE("Hook: the forward pass continues with what at() returns: the input of another run gives that run's output") {

@@ -9,6 +9,7 @@
 #include "tests/bert/bert_golden.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/vit.h"
 
 namespace ig = integrated_gradients;
@@ -139,19 +140,7 @@ static void check_sentences(const Golden& golden, const Targets& targets) {
 }
 
 static void check_pictures(const Golden& golden, const Targets& targets) {
-    const Safetensors& file = golden.file;
-    const vit::Config config{.grid = {.height = file.metadata_int("image_height"),
-                                      .width = file.metadata_int("image_width"),
-                                      .patch_size = file.metadata_int("patch_size"),
-                                      .channels = file.metadata_int("num_channels")},
-                             .width = file.metadata_int("hidden_size"),
-                             .depth = file.metadata_int("num_hidden_layers"),
-                             .heads = file.metadata_int("num_attention_heads"),
-                             .mlp_width = file.metadata_int("intermediate_size"),
-                             .classes = file.metadata_int("num_labels"),
-                             .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
-                             .activation = activation_of_name(file.metadata_text("hidden_act")),
-                             .query_key_value_bias = golden.flag("qkv_bias")};
+    const vit::Config config = vit_of_fixture(golden);
     Random random(1);
     const vit::Weights w = vit::make_weights(config, random);
     golden.load_weights(vit::parameters(w, config));

@@ -10,6 +10,7 @@
 #include "tests/bert/bert_golden.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/vit.h"
 
 TEST_SUITE_BEGIN("rollout");
@@ -55,19 +56,7 @@ static void take_gradients(RolloutCase& c, const Recording& recording, const Var
 }
 
 static RolloutCase vit_case(const Golden& golden, int target) {
-    const Safetensors& file = golden.file;
-    const vit::Config config{.grid = {.height = file.metadata_int("image_height"),
-                                      .width = file.metadata_int("image_width"),
-                                      .patch_size = file.metadata_int("patch_size"),
-                                      .channels = file.metadata_int("num_channels")},
-                             .width = file.metadata_int("hidden_size"),
-                             .depth = file.metadata_int("num_hidden_layers"),
-                             .heads = file.metadata_int("num_attention_heads"),
-                             .mlp_width = file.metadata_int("intermediate_size"),
-                             .classes = file.metadata_int("num_labels"),
-                             .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
-                             .activation = activation_of_name(file.metadata_text("hidden_act")),
-                             .query_key_value_bias = golden.flag("qkv_bias")};
+    const vit::Config config = vit_of_fixture(golden);
     Random random(1);
     const vit::Weights w = vit::make_weights(config, random);
     golden.load_weights(vit::parameters(w, config));

@@ -1,6 +1,9 @@
 #include "vit/language/clip.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <map>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -8,6 +11,8 @@
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
+#include "vit/language/clip_tokenizer.h"
 
 TEST_SUITE_BEGIN("clip");
 
@@ -104,13 +109,7 @@ static clip::Weights tiny_weights() {
     return clip::make_weights(tiny, random);
 }
 
-static std::vector<Image> tiny_images(int count) {
-    Random random(2);
-    std::vector<Image> images(count, Image(4, 4, 3));
-    for (Image& image : images)
-        for (float& x : image.pixels) x = random.normal();
-    return images;
-}
+static std::vector<Image> tiny_images(int count) { return normal_images(count, 4, 4, 2); }
 
 TEST_CASE("end_of_text_positions: the first of the largest ids, whichever way a sentence is filled up") {
     const TokenBatch texts{.sequences = 3, .length = 6, .ids = {9, 5, 7, 10, 0, 0, 9, 10, 10, 10, 10, 10, 9, 1, 2, 3, 4, 10}, .mask = {}};
@@ -245,6 +244,232 @@ TEST_CASE("load_rules: files of Hugging Face hold position numbers besides, and 
     Told exact = heads_of_tiny;
     exact["text_config.hidden_act"] = "gelu";
     CHECK(clip::config_of(checkpoint, exact).text.activation == Activation::gelu);
+}
+
+// --- published files, built by hand: the expected numbers are those of another program (plain Python, double precision) ---
+
+namespace {
+
+// A tensor as another program would write it: element k of the tensor `name` is 0.4 sin(c + 1.7 k), gains of norms 1 + half of that,
+// where c is the sum of the bytes of its Hugging Face name modulo 97.
+struct WrittenTensor {
+    std::vector<long> shape;
+    std::vector<float> values;
+};
+
+struct WrittenClip {
+    std::map<std::string, WrittenTensor> tensors;  // names and layout of Hugging Face
+
+    void add(const std::string& name, const std::vector<long>& shape) {
+        long count = 1, c = 0;
+        for (const long n : shape) count *= n;
+        for (const char letter : name) c += static_cast<unsigned char>(letter);
+        const bool gain = name.find("norm") != std::string::npos && name.ends_with("weight");
+        WrittenTensor tensor{.shape = shape, .values = {}};
+        for (long k = 0; k < count; ++k) {
+            const double wave = std::sin(static_cast<double>(c % 97) + 1.7 * static_cast<double>(k));
+            tensor.values.push_back(static_cast<float>(gain ? 1 + 0.2 * wave : 0.4 * wave));
+        }
+        tensors[name] = tensor;
+    }
+    void add_layer(const std::string& name, long out, long in) {
+        add(name + ".weight", {out, in});
+        add(name + ".bias", {out});
+    }
+    void add_norm(const std::string& name, long width) {
+        add(name + ".weight", {width});
+        add(name + ".bias", {width});
+    }
+    void add_block(const std::string& name, long width, long inner) {
+        for (const std::string one : {"q", "k", "v", "out"}) add_layer(name + ".self_attn." + one + "_proj", width, width);
+        for (const std::string one : {"1", "2"}) add_norm(name + ".layer_norm" + one, width);
+        add_layer(name + ".mlp.fc1", inner, width);
+        add_layer(name + ".mlp.fc2", width, inner);
+    }
+
+    WrittenClip() {  // 8 x 8 pixels in patches of 4; widths 6 and 4, one block each, 520 tokens, D = 5
+        add("vision_model.embeddings.class_embedding", {6});
+        add("vision_model.embeddings.patch_embedding.weight", {6, 3, 4, 4});
+        add("vision_model.embeddings.position_embedding.weight", {5, 6});
+        add_norm("vision_model.pre_layrnorm", 6);
+        add_norm("vision_model.post_layernorm", 6);
+        add_block("vision_model.encoder.layers.0", 6, 10);
+        add("text_model.embeddings.token_embedding.weight", {520, 4});
+        add("text_model.embeddings.position_embedding.weight", {12, 4});
+        add_norm("text_model.final_layer_norm", 4);
+        add_block("text_model.encoder.layers.0", 4, 6);
+        add("visual_projection.weight", {5, 6});
+        add("text_projection.weight", {5, 4});
+        tensors["logit_scale"] = {.shape = {}, .values = {2.5f}};
+    }
+
+    const WrittenTensor& at(const std::string& name) const { return tensors.at(name); }
+};
+
+}  // namespace
+
+// The same numbers under the names of OpenAI's original file: query, key and value one below the other, projections (in, out).
+static std::map<std::string, WrittenTensor> original_layout(const WrittenClip& clip) {
+    std::map<std::string, WrittenTensor> file;
+    const auto turned = [](const WrittenTensor& t) {
+        WrittenTensor result{.shape = {t.shape[1], t.shape[0]}, .values = {}};
+        for (long j = 0; j < t.shape[1]; ++j)
+            for (long i = 0; i < t.shape[0]; ++i) result.values.push_back(t.values[i * t.shape[1] + j]);
+        return result;
+    };
+    file["visual.class_embedding"] = clip.at("vision_model.embeddings.class_embedding");
+    file["visual.conv1.weight"] = clip.at("vision_model.embeddings.patch_embedding.weight");
+    file["visual.positional_embedding"] = clip.at("vision_model.embeddings.position_embedding.weight");
+    file["positional_embedding"] = clip.at("text_model.embeddings.position_embedding.weight");
+    file["token_embedding.weight"] = clip.at("text_model.embeddings.token_embedding.weight");
+    file["visual.proj"] = turned(clip.at("visual_projection.weight"));
+    file["text_projection"] = turned(clip.at("text_projection.weight"));
+    file["logit_scale"] = clip.at("logit_scale");
+    for (const std::string end : {".weight", ".bias"}) {
+        file["visual.ln_pre" + end] = clip.at("vision_model.pre_layrnorm" + end);
+        file["visual.ln_post" + end] = clip.at("vision_model.post_layernorm" + end);
+        file["ln_final" + end] = clip.at("text_model.final_layer_norm" + end);
+        for (const auto& [from, to] : std::map<std::string, std::string>{{"vision_model.encoder.layers.0.", "visual.transformer.resblocks.0."},
+                                                                         {"text_model.encoder.layers.0.", "transformer.resblocks.0."}}) {
+            WrittenTensor fused;
+            for (const std::string one : {"q", "k", "v"}) {
+                const WrittenTensor& part = clip.at(from + "self_attn." + one + "_proj" + end);
+                fused.shape = part.shape;
+                fused.shape[0] *= 3;
+                fused.values.insert(fused.values.end(), part.values.begin(), part.values.end());
+            }
+            file[to + (end == ".weight" ? "attn.in_proj_weight" : "attn.in_proj_bias")] = fused;
+            file[to + "attn.out_proj" + end] = clip.at(from + "self_attn.out_proj" + end);
+            file[to + "ln_1" + end] = clip.at(from + "layer_norm1" + end);
+            file[to + "ln_2" + end] = clip.at(from + "layer_norm2" + end);
+            file[to + "mlp.c_fc" + end] = clip.at(from + "mlp.fc1" + end);
+            file[to + "mlp.c_proj" + end] = clip.at(from + "mlp.fc2" + end);
+        }
+    }
+    return file;
+}
+
+// The bytes of a safetensors file: length of the header, header, numbers.
+static std::string safetensors_bytes(const std::map<std::string, WrittenTensor>& tensors) {
+    std::string header = R"({"__metadata__":{"format":"pt"})", numbers;
+    for (const auto& [name, tensor] : tensors) {
+        std::string shape;
+        for (const long n : tensor.shape) shape += (shape.empty() ? "" : ",") + std::to_string(n);
+        const std::size_t begin = numbers.size();
+        for (const float x : tensor.values) numbers.append(reinterpret_cast<const char*>(&x), sizeof x);
+        header += ",\"" + name + R"(":{"dtype":"F32","shape":[)" + shape + R"(],"data_offsets":[)" + std::to_string(begin) + "," +
+                  std::to_string(numbers.size()) + "]}";
+    }
+    header += "}";
+    header.append((8 - header.size() % 8) % 8, ' ');
+    std::string length(8, '\0');
+    for (std::size_t k = 0; k < 8; ++k) length[k] = static_cast<char>(header.size() >> (8 * k));
+    return length + header + numbers;
+}
+
+// vocab.json of these merges: the bytes in the order of GPT-2, the same with </w>, one token of each merge, start, end.
+static std::string written_vocabulary(const std::vector<std::string>& merged) {
+    std::vector<int> order;
+    for (int b = 33; b < 127; ++b) order.push_back(b);
+    for (int b = 161; b < 256; ++b)
+        if (b != 173) order.push_back(b);
+    std::vector<int> shown = order;
+    for (int b = 0, next = 256; b < 256; ++b)
+        if (std::find(order.begin(), order.begin() + 188, b) == order.begin() + 188) order.push_back(b), shown.push_back(next++);
+    std::string json;
+    int id = 0;
+    const auto put = [&](const std::string& token) { json += (id == 0 ? "{\"" : ", \"") + token + "\": " + std::to_string(id), ++id; };
+    for (const std::string end : {"", "</w>"})
+        for (const int code : shown) {
+            char letter[16];
+            std::snprintf(letter, sizeof letter, "\\u%04x", static_cast<unsigned>(code));
+            put(letter + end);
+        }
+    for (const std::string& token : merged) put(token);
+    put("<|startoftext|>");
+    put("<|endoftext|>");
+    return json + "}";
+}
+
+TEST_CASE("clip: checkpoints in both published layouts, with their vocabulary, configuration and preparation, score as another program does") {
+    const WrittenClip written;
+    const TemporaryFolder folder;
+    const std::string tower = R"("num_hidden_layers":1,"hidden_act":"quick_gelu","layer_norm_eps":1e-05,)";
+    folder.file("config.json", R"({"model_type":"clip","projection_dim":5,"text_config":{)" + tower +
+                                   R"("hidden_size":4,"num_attention_heads":2,"intermediate_size":6,"vocab_size":520},"vision_config":{)" + tower +
+                                   R"("hidden_size":6,"num_attention_heads":3,"intermediate_size":10,"image_size":8,"patch_size":4}})");
+    const std::string vocabulary = folder.file("vocab.json", written_vocabulary({"ph", "ot", "ca", "cat</w>", "re", "red</w>"}));
+    const std::string merges = folder.file("merges.txt", "#version: 0.2\np h\no t\nc a\nca t</w>\nr e\nre d</w>\n");
+    const clip::Tokenizer tokenizer = clip::load_vocabulary(vocabulary, merges);
+    CHECK(clip::encode("A RED cat!", tokenizer) == std::vector<int>{320, 517, 515, 256});
+    Image photograph(11, 15, 3);
+    for (int y = 0; y < 11; ++y)
+        for (int x = 0; x < 15; ++x)
+            for (int c = 0; c < 3; ++c) photograph(y, x, c) = static_cast<float>((x * 20 + y * 7 + c * 50) % 256) / 255;
+
+    for (const bool original : {false, true}) {
+        CAPTURE(original);
+        const std::string path = folder.file("model.safetensors", safetensors_bytes(original ? original_layout(written) : written.tensors));
+        const Safetensors checkpoint(path);
+        REQUIRE(clip::is_openai_layout(checkpoint) == original);
+        const clip::Config config = clip::config_of(checkpoint);
+        CHECK(config.vision.heads == 3);
+        CHECK(config.text.heads == 2);
+        Random random;
+        const clip::Weights w = clip::make_weights(config, random);
+        load(original ? clip::openai_parameters(w, config) : clip::parameters(w, config), checkpoint, clip::load_rules());
+        for (const bool own_preparation : {false, true}) {
+            if (own_preparation)
+                folder.file("preprocessor_config.json",
+                            R"({"do_resize":true,"size":{"shortest_edge":9},"do_center_crop":true,"crop_size":{"height":8,"width":8},)"
+                            R"("do_normalize":true,"image_mean":[0.45,0.5,0.4],"image_std":[0.3,0.25,0.2],"resample":3})");
+            else
+                folder.file("preprocessor_config.json", R"({"size":8,"crop_size":8})");  // as the first files had it
+            const Image seen = clip::preprocess(photograph, config.vision, clip::preparation_of(path, config.vision));
+            const Matrix expected = own_preparation ? Matrix{{0.0853451f, -0.1747268f}} : Matrix{{0.0886975f, -0.1666392f}};
+            for (const int padding : {0, tokenizer.end}) {
+                const TokenBatch texts = clip::make_sentences({"a photo of a cat", "A RED cat!"}, tokenizer, 12, padding);
+                const Var image = clip::embed_images({seen}, w, config), sentences = clip::embed_texts(texts, w, config);
+                check_close("cosines", matmul_transposed(image, sentences).value(), expected);
+                if (own_preparation)
+                    check_close("probabilities", clip::class_probabilities(image, sentences, w).value(), Matrix{{0.9596247f, 0.0403753f}});
+            }
+        }
+    }
+}
+
+TEST_CASE("preparation_of: without a file as OpenAI's models; what is done otherwise is refused with the path") {
+    const clip::VisionConfig config{.grid = {.height = 8, .width = 8, .patch_size = 4, .channels = 3}};
+    const TemporaryFolder folder;
+    const std::string checkpoint = folder.path("model.safetensors"), path = folder.path("preprocessor_config.json");
+    CHECK(clip::preparation_of(checkpoint, config).mean == clip::image_mean);
+    CHECK(clip::preparation_of(checkpoint, config).shorter_side == 0);
+    const auto refused = [&](const std::string& json) {
+        folder.file("preprocessor_config.json", json);
+        return error_of([&] { clip::preparation_of(checkpoint, config); });
+    };
+    CHECK(refused(R"({"do_center_crop": false})") ==
+          path + ": do_center_crop is false; only photographs that are resized, cropped and normalised are read here");
+    CHECK(refused(R"({"resample": 2})") == path + ": resample is 2; only 3, bicubic, is known here");
+    CHECK(refused(R"({"crop_size": 224})") == path + ": crop_size is 224, the model reads images of 8; this belongs to another model");
+    CHECK(refused(R"({"size": {"shortest_edge": 7}})") == path + ": size is 7, less than the 8 that are cut out of it");
+    CHECK(refused(R"({"image_mean": [0.5]})") == path + ": image_mean has 1 numbers, one for each of 3 channels is needed");
+    CHECK(refused(R"({"crop_size": {"height": 8, "width": 9}})") == path + ": crop_size is not a square; only squares are read here");
+}
+
+TEST_CASE("config_of: a config.json that leaves out what is as in ViT-B/32 means 12 and 8 heads") {
+    const clip::Config sizes{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}, .width = 24, .depth = 1, .heads = 12,
+                                        .mlp_width = 10},
+                             .text = {.vocabulary = 11, .positions = 7, .width = 16, .depth = 1, .heads = 8, .mlp_width = 14},
+                             .shared_width = 6};
+    Random random(1);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    save(clip::parameters(clip::make_weights(sizes, random), sizes), path);
+    folder.file("config.json", R"({"text_config": {"bos_token_id": 0}, "vision_config": {"dropout": 0.0}})");
+    const Safetensors checkpoint(path);
+    CHECK(clip::config_of(checkpoint).vision.heads == 12);
+    CHECK(clip::config_of(checkpoint).text.heads == 8);
 }
 
 TEST_CASE("preprocess: the shorter side is fitted, the middle cut out, each channel brought to its mean and deviation") {

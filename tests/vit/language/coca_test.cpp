@@ -8,6 +8,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
 
 TEST_SUITE_BEGIN("coca");
 
@@ -121,13 +122,7 @@ static coca::Weights tiny_weights() {
     return coca::make_weights(tiny, random);
 }
 
-static std::vector<Image> tiny_images(int count, int seed = 2) {
-    Random random(seed);
-    std::vector<Image> images(count, Image(4, 6, 3));
-    for (Image& image : images)
-        for (float& x : image.pixels) x = random.normal();
-    return images;
-}
+static std::vector<Image> tiny_images(int count, int seed = 2) { return normal_images(count, 4, 6, seed); }
 
 TEST_CASE("read_texts: [cls] sees what is not padding; as published through a mask one column too far to the right") {
     // T = 5: the tokens 9 1 2 0, of which the last is not read; columns 0 ... 3 are tokens 0 ... 3 = 9 1 2 0, column 4 is [cls]

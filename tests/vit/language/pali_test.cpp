@@ -7,6 +7,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
+#include "tests/vit/vit_fixture.h"
 
 TEST_SUITE_BEGIN("pali");
 
@@ -99,13 +100,7 @@ static pali::Weights tiny_weights() {
     return pali::make_weights(tiny, random);
 }
 
-static std::vector<Image> tiny_images(int count, int seed = 2) {
-    Random random(seed);
-    std::vector<Image> images(count, Image(4, 6, 3));
-    for (Image& image : images)
-        for (float& x : image.pixels) x = random.normal();
-    return images;
-}
+static std::vector<Image> tiny_images(int count, int seed = 2) { return normal_images(count, 4, 6, seed); }
 
 TEST_CASE("forward: patches first, then the words; patches are never masked, padding is") {
     const pali::Weights w = tiny_weights();

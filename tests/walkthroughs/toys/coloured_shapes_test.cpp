@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("coloured_shapes");
@@ -53,6 +54,29 @@ TEST_CASE("WordList: words to ids and back, and an unknown word names the known 
     CHECK(list.id("<end>") == 13);
     const WordList small{{"on", "off"}};
     CHECK_THROWS_WITH(small.ids("on top"), "the word top is not one of on off");
+}
+
+TEST_CASE("sentence_tokens: start, words, end, filled up with 0; a longer text is refused") {
+    const WordList list = shape_words({"<pad>"}, {"<start>", "<end>"});
+    const TokenBatch batch = sentence_tokens({"red cross", "a"}, list, 5);
+    CHECK(batch.sequences == 2);
+    CHECK(list.text(batch.ids) == "<start> red cross <end> <pad> <start> a <end> <pad> <pad>");
+    CHECK_THROWS_WITH(sentence_tokens({"a photo of red"}, list, 5), "\"a photo of red\" has more than 3 words");
+    CHECK(list.text(caption_tokens({{0, 2}}, list).ids) == "<start> a photo of a red cross <end>");
+}
+
+TEST_CASE("parts_of_list: between semicolons, without blanks at the ends") {
+    CHECK(parts_of_list(" a red disc;blue bar ; ") == std::vector<std::string>{"a red disc", "blue bar"});
+    CHECK_THROWS_WITH(parts_of_list(" ; "), "there is nothing in \" ; \"; separate several sentences by semicolons");
+}
+
+TEST_CASE("own_picture: the middle of the user's picture; grey is refused with its path") {
+    const TemporaryFolder folder;
+    const std::string colour = folder.file("colour.ppm", std::string("P6 6 2 255\n") + std::string(36, '\xff'));
+    CHECK(shape(own_picture(colour, 2)) == "2 x 2 x 3");
+    CHECK(own_picture(colour, 2)(0, 0, 0) == Approx(1));
+    const std::string grey = folder.file("grey.pgm", std::string("P5 2 2 255\n") + std::string(4, '\xff'));
+    CHECK(error_of([&] { own_picture(grey); }) == grey + ": a picture in colour is needed, this one has 1 channel");
 }
 
 TEST_SUITE_END();

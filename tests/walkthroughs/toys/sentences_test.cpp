@@ -26,7 +26,7 @@ TEST_CASE("a verb is known from both sides, and from neither alone") {
 TEST_CASE("no pair of the test was ever together in training, and the famous sentence is in training") {
     for (int seed = 1; seed <= 5; ++seed) {
         Random random(seed);
-        const Corpus corpus = split_corpus(all_sentences(), random);
+        const SplitSentences corpus = split_sentences(all_sentences(), random);
         CHECK(corpus.train.size() + corpus.test.size() == 576);
         CHECK(corpus.test.size() > 30);
         std::set<std::string> trained, famous;

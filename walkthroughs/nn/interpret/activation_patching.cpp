@@ -14,6 +14,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/interpret/activation_patching.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/published_gpt.h"
 #include "walkthroughs/toys/jumping_walk.h"
 
 namespace toy = jumping_walk;
@@ -22,6 +23,9 @@ namespace patching = activation_patching;
 struct Choices {
     toy::Training training;
     int texts = 100;
+    std::string weights, vocab, merges;
+    std::string clean = "The capital of France is", corrupted = "The capital of Italy is";
+    TellModel tell;  // heads, and more of a checkpoint
 };
 
 static const int query = 3, other = 1;  // the two of the eight that are swapped
@@ -71,7 +75,7 @@ static Experiment make_experiment(const toy::Learned& model, int count, Random& 
     patching::Kept clean_kept = patching::record(clean_run), corrupted_kept = patching::record(corrupted_run);
     const patching::Metric metric = patching::make_metric(right, wrong, toy::length, clean_kept, corrupted_kept);
     return {clean_run, corrupted_run, std::move(clean_kept), std::move(corrupted_kept), metric,
-            {count, toy::length, model.config.depth, model.config.heads}};
+            patching::sizes_of(gpt::inside(model.w, model.config), count, toy::length)};
 }
 
 static std::string letters(const std::vector<int>& ids, int begin, int end) {
@@ -201,7 +205,38 @@ static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep
     return elsewhere;
 }
 
+// A published GPT-2 on two prompts of the user: where the difference between them lies, block by block.
+static void published(Lesson& lesson, const Choices& choices) {
+    lesson.step("Where is the fact, layer by layer?", "one r_l of one token from the clean run", choices.weights);
+    const PublishedGpt model = read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.tell.told());
+    const std::vector<int> clean_ids = model.ids(choices.clean), corrupted_ids = model.ids(choices.corrupted);
+    const int T = static_cast<int>(clean_ids.size());
+    require(static_cast<int>(corrupted_ids.size()) == T, "--clean has ", T, " tokens, --corrupted ", corrupted_ids.size(),
+            "; they must be as long, so that every token has a counterpart");
+    patching::ForwardPass clean_run([&] { return gpt::forward(clean_ids, T, model.w, model.config).logits; });
+    patching::ForwardPass corrupted_run([&] { return gpt::forward(corrupted_ids, T, model.w, model.config).logits; });
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    const int right = argmax_row(clean.logits, T - 1), wrong = argmax_row(corrupted.logits, T - 1);
+    require(right != wrong, "both prompts are continued by ", model.name(right), "; there is no difference to follow");
+    const patching::Metric metric = patching::make_metric({right}, {wrong}, T, clean, corrupted);
+    const patching::Sizes sizes = patching::sizes_of(gpt::inside(model.w, model.config), 1, T);
+    lesson.say("\"", choices.clean, "\" goes on with ", model.name(right), ", \"", choices.corrupted, "\" with ", model.name(wrong), ".");
+    lesson.code("patching::sweep_tokens(corrupted_run, clean, \"input\", sizes, metric)");
+    const Matrix restored = patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric);  // (L, T)
+    lesson.heat("restored: blocks down, tokens across", restored);
+    std::vector<std::vector<std::string>> rows{{"token", "most", "before block"}};
+    for (int t = 0; t < T; ++t) {
+        int best = 0;
+        for (int l = 0; l < restored.rows; ++l)
+            if (restored(l, t) > restored(best, t)) best = l;
+        rows.push_back({model.name(clean_ids[t]), fixed(restored(best, t), 3), text(best)});
+    }
+    lesson.table(rows);
+    lesson.why("0: the corrupted answer stays; 1: the clean one is back. The fact enters where the prompts differ and leaves at the last token.");
+}
+
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
     const toy::Learned model = toy::learn(choices.training, random);
     Experiment e = make_experiment(model, choices.texts, random);
@@ -228,6 +263,12 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
     options.add("texts", choices.texts, "pairs of texts", 1, 10'000);
+    options.add("weights", choices.weights, "do not train: ask this checkpoint (safetensors), as published for gpt2");
+    options.add("merges", choices.merges, "its merges.txt");
+    options.add("vocab", choices.vocab, "its vocab.json");
+    options.add("clean", choices.clean, "with --weights: a prompt");
+    options.add("corrupted", choices.corrupted, "the same with one fact changed, of as many tokens");
+    choices.tell.declare(options, 4);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

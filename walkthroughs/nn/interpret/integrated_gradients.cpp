@@ -13,6 +13,7 @@
 #include "bert/heads.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/text.h"
 #include "nn/interpret/integrated_gradients.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
@@ -23,6 +24,7 @@ namespace ig = integrated_gradients;
 struct Choices {
     int steps = 300;
     int sentences = 100;
+    std::string sentence;
 };
 
 // --- sentences of two opinions, of which the second counts ---
@@ -111,29 +113,6 @@ struct OpinionLoss : Objective {
     }
 };
 
-// Logit of the predicted class minus the other, from the embeddings of each sentence.
-struct Margin : ig::Output {
-    const heads::Weights& w;
-    const heads::Config& config;
-    bert::Batch batch;
-    std::vector<int> predicted, other;
-    Margin(const heads::Weights& w, const heads::Config& config, bert::Batch batch)
-        : w(w), config(config), batch(std::move(batch)) {
-        const NoTape evaluation;
-        const Matrix logits = heads::classify_sequences(this->batch, w, config).logits.value();
-        for (int b = 0; b < logits.rows; ++b) {
-            predicted.push_back(argmax_row(logits, b));
-            other.push_back(1 - predicted.back());
-        }
-    }
-
-    Var of(const Var& x) override {
-        const ig::InputAt input("embeddings", x);
-        const Var logits = heads::classify_sequences(batch, w, config).logits;
-        return subtract(pick(logits, predicted), pick(logits, other));  // (B, 1)
-    }
-};
-
 // A trained model, the test sentences, and both ends of the line.
 struct Explained {
     heads::Config config = model_config();
@@ -187,11 +166,26 @@ static double mean_size(const std::vector<float>& numbers) {
     return sum / static_cast<double>(numbers.size());
 }
 
-static Margin margin_of(const Explained& e) { return Margin(e.w, e.config, batch_of(e.sentences)); }
+// F of each sentence, from its embeddings: the logit of the predicted class, less that of the other or alone.
+enum class Explains { lead, logit };
 
-static ig::Attribution attributed(const Explained& e, ig::Rule rule, int n) {
-    Margin margin = margin_of(e);
-    return ig::attribute(margin, e.x, e.baseline, ig::points(rule, n), e.groups());
+static ig::OutputOf output_of(const Explained& e, Explains what) {
+    const NoTape evaluation;
+    const auto run = [&e, batch = batch_of(e.sentences)] { return heads::classify_sequences(batch, e.w, e.config).logits; };  // (B, 2)
+    const Matrix logits = run().value();
+    std::vector<int> rows, predicted, other;
+    for (int b = 0; b < logits.rows; ++b) {
+        rows.push_back(b);
+        predicted.push_back(argmax_row(logits, b));
+        other.push_back(1 - predicted.back());
+    }
+    if (what == Explains::logit) other.clear();
+    return ig::OutputOf(run, "embeddings", rows, predicted, other);
+}
+
+static ig::Attribution attributed(const Explained& e, ig::Rule rule, int n, Explains what = Explains::lead) {
+    ig::OutputOf output = output_of(e, what);
+    return ig::attribute(output, e.x, e.baseline, ig::points(rule, n), e.groups());
 }
 
 static void step_1_task(Lesson& lesson, const Explained& e) {
@@ -213,9 +207,9 @@ static void step_1_task(Lesson& lesson, const Explained& e) {
 
 static double step_2_gradient(Lesson& lesson, const Explained& e) {
     lesson.step("Does the gradient find the deciding word?", "gradient * x");
-    Margin margin = margin_of(e);
+    ig::OutputOf lead = output_of(e, Explains::lead);
     lesson.code();
-    const ig::ValueAndGradient at = ig::gradient_at(margin, e.x);
+    const ig::ValueAndGradient at = ig::gradient_at(lead, e.x);
     const double first = deciding_first(e, multiply(e.x, at.gradient).value());
     lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
                fixed(1.0 / words, 3), ".");
@@ -226,7 +220,7 @@ static double step_2_gradient(Lesson& lesson, const Explained& e) {
 
 static ig::Attribution step_3_line(Lesson& lesson, const Explained& e) {
     lesson.step("What if gradients are summed along the line?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 3");
-    lesson.code("ig::attribute(margin, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
+    lesson.code("ig::attribute(lead, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
     ig::Attribution found = attributed(e, ig::Rule::middle, 64);
     const Matrix totals = ig::row_totals(found.attributions);
     std::vector<std::vector<std::string>> rows{{"word", "attribution", "", "word", "attribution"}};
@@ -269,7 +263,8 @@ static RuleErrors step_4_rules(Lesson& lesson, const Explained& e) {
 namespace {
 // What a baseline does to the numbers.
 struct Baseline {
-    double first;                // deciding word largest
+    double first, first_where_same;  // deciding word largest: of all sentences; of those whose answer b gives already
+    double first_by_logit;       // the same of all, with F the logit of the predicted class alone
     double undecided;            // mean |F(b)| / mean |F(x) - F(b)|
     double delta;
     double with_lean, against;   // mean attribution of the deciding word where the prediction at b agrees with it, and where not
@@ -277,19 +272,28 @@ struct Baseline {
 }  // namespace
 
 static Baseline judged(const Explained& e, const ig::Attribution& found) {
-    Margin margin = margin_of(e);
+    const double by_logit = deciding_first(e, attributed(e, ig::Rule::middle, 64, Explains::logit).attributions);
+    ig::OutputOf lead = output_of(e, Explains::lead);
     const NoTape evaluation;
-    const Matrix at_x = margin.of(e.x).value(), at_b = margin.of(e.baseline).value(), totals = ig::row_totals(found.attributions);
-    double low = 0, high = 0, sums[2] = {}, counts[2] = {};
+    const Matrix at_x = lead.of(e.x).value(), at_b = lead.of(e.baseline).value(), totals = ig::row_totals(found.attributions);
+    double low = 0, high = 0, sums[2] = {}, counts[2] = {}, firsts = 0;
     for (int b = 0; b < at_x.rows; ++b) {
         low += std::abs(at_b[b]);
         high += std::abs(at_x[b] - at_b[b]);
         const bool agrees = at_b[b] > 0;  // F is that of the predicted class
         sums[agrees] += totals[b * length + e.sentences[b].deciding];
         ++counts[agrees];
+        const Matrix of_words = reshape(slice_rows(totals, b * length + 1, words), 1, words);
+        firsts += agrees && 1 + argmax_row(of_words, 0) == e.sentences[b].deciding;
     }
-    return {deciding_first(e, found.attributions), low / high, mean_size(found.delta), sums[1] / std::max(1.0, counts[1]),
-            sums[0] / std::max(1.0, counts[0])};
+    const double same = std::max(1.0, counts[1]), other = std::max(1.0, counts[0]);
+    return {.first = deciding_first(e, found.attributions),
+            .first_where_same = firsts / same,
+            .first_by_logit = by_logit,
+            .undecided = low / high,
+            .delta = mean_size(found.delta),
+            .with_lean = sums[1] / same,
+            .against = sums[0] / other};
 }
 
 namespace {
@@ -308,12 +312,42 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
                   {"mean |F(b)| / mean |F(x) - F(b)|", fixed(yes.undecided, 3), fixed(no.undecided, 3)},
                   {"mean |delta|, middle, n = 64", fixed(yes.delta, 6), fixed(no.delta, 6)},
                   {"deciding word first", fixed(yes.first, 3), fixed(no.first, 3)},
+                  {"the same, F = one logit", fixed(yes.first_by_logit, 3), fixed(no.first_by_logit, 3)},
+                  {"first, where b agrees", fixed(yes.first_where_same, 3), fixed(no.first_where_same, 3)},
                   {"its attribution where b agrees", fixed(yes.with_lean, 3), fixed(no.with_lean, 3)},
                   {"its attribution where b disagrees", fixed(yes.against, 3), fixed(no.against, 3)}});
     lesson.why("a model that never saw a sentence without words predicts one of the classes there. Attributions then explain the "
                "change from that prediction: a word that agrees with it gets far less than one that disagrees, although each "
-               "alone decides its sentence. delta is small all the same: attributions add up for any baseline.");
+               "alone decides its sentence. It still ranks first in most sentences, because the other words get even less: the order "
+               "survives, the amounts do not. delta is small all the same: attributions add up for any baseline.");
     return {yes, no};
+}
+
+// The user's own sentence, of the words that the model knows.
+static void step_own(Lesson& lesson, const Explained& e, const std::string& given) {
+    lesson.step("And in your sentence?", "F = logit of the predicted class less the other", given);
+    Explained own{.config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
+    std::vector<int>& ids = own.sentences[0].ids;
+    for (const std::string& one : split(given, ' ')) {
+        if (one.empty()) continue;
+        int id = 0;
+        while (id < vocabulary && word(id) != one) ++id;
+        std::string known;
+        for (int k = but; k < vocabulary && id == vocabulary; ++k) known += " " + word(k);
+        require(id < vocabulary, "--sentence: the word ", one, " is not one of", known);
+        ids.push_back(id);
+    }
+    ids.push_back(sep);
+    require(ids.size() > 2 && static_cast<int>(ids.size()) <= length, "--sentence: 1 to ", words, " words, these are ", ids.size() - 2);
+    own.x = bert::embed_words(batch_of(own.sentences), e.w.trunk, e.config.trunk).z0.value();
+    own.baseline = bert::embed_words(batch_of({without_words(own.sentences[0])}), e.w.trunk, e.config.trunk).z0.value();
+    const Matrix totals = ig::row_totals(attributed(own, ig::Rule::middle, 64).attributions);  // (T, 1)
+    const int said = argmax_row(heads::classify_sequences(batch_of(own.sentences), e.w, e.config).logits.value(), 0);
+    const float most = *std::max_element(totals.begin(), totals.end());
+    std::vector<std::vector<std::string>> rows{{"word", "attribution", ""}};
+    for (std::size_t t = 1; t + 1 < ids.size(); ++t) rows.push_back({word(ids[t]), fixed(totals[t], 3), bar(totals[t], most)});
+    lesson.table(rows);
+    lesson.say("It says ", said == 1 ? "good" : "bad", ". Training had sentences of eight words with two opinions; others are new to it.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -323,6 +357,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const ig::Attribution found = step_3_line(lesson, e);
     const RuleErrors errors = step_4_rules(lesson, e);
     const BaselineLesson baseline = step_5_baseline(lesson, choices, seed, e, found);
+    if (!choices.sentence.empty()) step_own(lesson, e, choices.sentence);
 
     lesson.step("Do the claims hold?");
     const Baseline &yes = baseline.taught, &no = baseline.never;
@@ -341,6 +376,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
     options.add("sentences", choices.sentences, "sentences to explain", 1, 10'000);
+    options.add("sentence", choices.sentence, "a sentence to explain, such as \"the film was good but we said boring\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -5,6 +5,7 @@
 //   symbols  r_l residual stream before block l   mid_l between its attention and its MLP   T tokens   V words
 //            s standard deviation of the last r
 //   before   walkthroughs/nn/heads.cpp
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "nn/interpret/logit_lens.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/lesson/published_gpt.h"
+#include "walkthroughs/lesson/tokens.h"
 #include "walkthroughs/toys/jumping_walk.h"
 
 namespace toy = jumping_walk;
@@ -21,11 +24,13 @@ namespace toy = jumping_walk;
 struct Choices {
     toy::Training training;
     int texts = 400;
+    std::string weights, vocab, merges, prompt = "The capital of France is";
+    TellModel tell;  // heads, and more of a checkpoint
 };
 
 namespace {
 // Texts that end with a query right after a jump, and the model's steps on them.
-struct Asked {
+struct Questions {
     std::vector<toy::Text> texts;
     gpt::Steps steps;
     std::vector<int> last_rows;  // the row of each text's query
@@ -34,16 +39,16 @@ struct Asked {
 };
 }  // namespace
 
-static Asked ask(const toy::Learned& model, int count, Random& random) {
+static Questions ask(const toy::Learned& model, int count, Random& random) {
     const NoTape evaluation;
-    Asked asked;
+    Questions asked;
     for (int b = 0; b < count; ++b) {
         asked.texts.push_back(toy::draw(random, {.query = random.below(toy::shown - 1)}));
         asked.last_rows.push_back((b + 1) * toy::length - 1);
         asked.right.push_back(asked.texts.back().ids.back());
     }
     asked.steps = gpt::forward(toy::inputs(asked.texts), toy::length, model.w, model.config);
-    asked.readout = {.norm = model.w.norm, .eps = model.config.eps, .words = model.w.output.value()};
+    asked.readout = logit_lens::readout_of(gpt::inside(model.w, model.config));
     return asked;
 }
 
@@ -53,7 +58,7 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
     return line;
 }
 
-static void step_1_task(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
+static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
     lesson.step("What is the task?", "next = the earlier successor of the last token");
     const std::vector<int>& ids = asked.texts[0].ids;
     lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
@@ -74,7 +79,7 @@ struct Reading {
 };
 }  // namespace
 
-static Reading reading(const std::string& place, const Var& stream, const Asked& asked) {
+static Reading reading(const std::string& place, const Var& stream, const Questions& asked) {
     const Matrix logits = logit_lens::logits(gather_rows(stream, asked.last_rows).value(), asked.readout);  // (B, V)
     const Matrix last = gather_rows(asked.steps.logits, asked.last_rows).value();
     const logit_lens::Comparison comparison = logit_lens::compare(logits, last, asked.right);
@@ -88,7 +93,7 @@ static Reading reading(const std::string& place, const Var& stream, const Asked&
     return result;
 }
 
-static std::vector<Reading> step_2_lens(Lesson& lesson, const Asked& asked) {
+static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) {
     lesson.step("What does the model predict after each layer?", "logits_l = LayerNorm(r_l) W^T");
     lesson.code("logit_lens::logits(stream, {norm, eps, words})");
     const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
@@ -122,7 +127,7 @@ static double margin(const Matrix& logits, int row, int right) {
     return logits(row, right) - (sum - logits(row, right)) / (logits.cols - 1);
 }
 
-static Shares shares_of(const toy::Learned& model, const Asked& asked) {
+static Shares shares_of(const toy::Learned& model, const Questions& asked) {
     const NoTape evaluation;
     const int n = static_cast<int>(asked.texts.size()) * toy::length;
     const Matrix words = gather_rows(model.w.words, toy::inputs(asked.texts)).value();
@@ -147,7 +152,7 @@ static Shares shares_of(const toy::Learned& model, const Asked& asked) {
     return result;
 }
 
-static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
+static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
     lesson.step("Which part produced the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
     lesson.code("logit_lens::contribution(part, rows, scale, unembedding)");
     const Shares shares = shares_of(model, asked);
@@ -168,7 +173,7 @@ static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Ask
     return shares;
 }
 
-static double step_4_frozen(Lesson& lesson, const Asked& asked) {
+static double step_4_frozen(Lesson& lesson, const Questions& asked) {
     lesson.step("Which standard deviation is used?", "lens: s of r_l.   frozen lens: s of r_L");
     const Matrix last = gather_rows(asked.steps.decoder.output, asked.last_rows).value();
     const Matrix scale = logit_lens::final_scale(last, asked.readout);
@@ -195,10 +200,52 @@ static double step_4_frozen(Lesson& lesson, const Asked& asked) {
     return difference;
 }
 
+// A published GPT-2 on the user's prompt: its guess after every block, and the parts that made its answer.
+static void published(Lesson& lesson, const Choices& choices) {
+    const PublishedGpt model = read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.tell.told());
+    const std::vector<int> ids = model.ids(text_or_file(choices.prompt));
+    const int last = static_cast<int>(ids.size()) - 1;
+    const Inside inside = gpt::inside(model.w, model.config);
+    const auto run = [&] { return gpt::forward(ids, last + 1, model.w, model.config).logits; };
+    const Trace trace = follow(run, inside);
+    Matrix logits = slice_rows(trace.outputs, last, 1);  // (1, V)
+    const int said = argmax_row(logits, 0);
+
+    lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
+    lesson.code("outputs_of(trace.streams[l], inside)");
+    std::vector<std::vector<std::string>> rows{{"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
+    for (int l = 0; l <= model.config.depth; ++l) {
+        const Matrix early = outputs_of(slice_rows(trace.streams[l], last, 1), inside);
+        const logit_lens::Comparison c = logit_lens::compare(early, logits, {said});
+        rows.push_back({"r_" + text(l), model.name(c.top[0]), fixed(c.max_probability[0]), fixed(std::exp(-c.cross_entropy[0])),
+                        text(c.rank[0]), fixed(c.kl[0], 2)});
+    }
+    lesson.table(rows);
+
+    lesson.step("Which part has made the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
+    logits[said] = -INFINITY;
+    const int second = argmax_row(logits, 0);
+    const logit_lens::Readout readout = logit_lens::readout_of(inside);
+    const Matrix scale = logit_lens::final_scale(trace.streams.back(), readout);
+    const logit_lens::Unembedding unembedding = logit_lens::folded(readout);
+    std::vector<std::pair<double, std::string>> shares;
+    for (const logit_lens::Part& part : logit_lens::parts_of(trace, inside)) {
+        const Matrix of_part = logit_lens::contribution(part, {last}, scale, unembedding);  // (1, V)
+        shares.push_back({of_part[said] - of_part[second], part.name});
+    }
+    std::sort(shares.begin(), shares.end(), [](const auto& a, const auto& b) { return std::abs(a.first) > std::abs(b.first); });
+    std::vector<std::vector<std::string>> largest{{"part", "adds to " + model.name(said) + " - " + model.name(second), ""}};
+    for (std::size_t k = 0; k < std::min<std::size_t>(12, shares.size()); ++k)
+        largest.push_back({shares[k].second, fixed(shares[k].first, 3), bar(shares[k].first, std::abs(shares[0].first))});
+    lesson.table(largest);
+    lesson.why("L3H5 is head 5 of block 3, 3_mlp_out what the MLP of block 3 writes, embed word and position. The twelve largest are shown.");
+}
+
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
     const toy::Learned model = toy::learn(choices.training, random);
-    const Asked asked = ask(model, choices.texts, random);
+    const Questions asked = ask(model, choices.texts, random);
     step_1_task(lesson, model, asked);
     const std::vector<Reading> readings = step_2_lens(lesson, asked);
     const Shares shares = step_3_shares(lesson, model, asked);
@@ -223,6 +270,11 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
     options.add("texts", choices.texts, "texts to ask", 1, 100'000);
+    options.add("weights", choices.weights, "do not train: ask this checkpoint (safetensors), as published for gpt2");
+    options.add("merges", choices.merges, "its merges.txt");
+    options.add("vocab", choices.vocab, "its vocab.json");
+    options.add("prompt", choices.prompt, "words, or a file, for it to go on from");
+    choices.tell.declare(options, 4);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -8,10 +8,10 @@
 //            n tokens, [cls] first
 //   before   walkthroughs/vit/vit.cpp
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
-#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/interpret/rollout.h"
@@ -24,6 +24,8 @@
 struct Choices {
     int steps = 600;
     int pictures = 60;
+    std::string weights, image;
+    TellModel tell;  // heads, and more of a checkpoint
 };
 
 // --- pictures with two shapes, and two questions ---
@@ -31,7 +33,7 @@ struct Choices {
 static const int patch = 4, grid = 3, side = patch * grid, patches = grid * grid;
 
 namespace {
-struct Asked {
+struct Puzzle {
     Image image;
     int answers[2] = {};  // plus or x?  box or bars?
     int places[2] = {};   // the patch that determines each answer
@@ -47,8 +49,8 @@ static bool on_shape(int kind, int y, int x) {
     return end_row;
 }
 
-static Asked picture_of(Random& random) {
-    Asked p{.image = Image(side, side, 1)};
+static Puzzle picture_of(Random& random) {
+    Puzzle p{.image = Image(side, side, 1)};
     for (float& pixel : p.image.pixels) pixel = 0.3f * random.normal();
     const std::vector<int> places = permutation(random, patches);
     for (int q = 0; q < 2; ++q) {
@@ -78,7 +80,7 @@ struct TwoQuestions : Objective {
         std::vector<Image> images;
         std::vector<int> labels[2];
         for (int b = 0; b < 64; ++b) {
-            const Asked p = picture_of(random);
+            const Puzzle p = picture_of(random);
             images.push_back(p.image);
             for (int q = 0; q < 2; ++q) labels[q].push_back(p.answers[q]);
         }
@@ -99,60 +101,42 @@ static const std::vector<std::string> method_names{"rollout",
                                                    "gradient relevance",
                                                    "relevance"};
 
-static Matrix patches_of(const Matrix& joint) { return slice_cols(slice_rows(joint, 0, 1), 1, patches); }
+// What row 0, [cls], has of each patch: (1, N).
+static Matrix patches_of(const Matrix& joint) { return slice_cols(slice_rows(joint, 0, 1), 1, joint.cols - 1); }
 
 // The map of each method for the predicted logit of one question, (1, 9).
 static std::vector<Matrix> maps_of(const Image& image, int question, const vit::Weights& w, const vit::Config& config) {
-    const Tape tape;
-    const Recording recording;
-    const vit::Steps steps = vit::forward({image}, w, config);
-    const Matrix logits = steps.logits.value();
+    const Inside inside = vit::inside(w, config);
+    const auto run = [&] { return vit::forward({image}, w, config).logits; };  // (1, 4)
+    const Matrix logits = follow(run, inside).outputs;
     const int target = 2 * question + (logits[2 * question + 1] > logits[2 * question]);
-    backward(sum(slice_cols(steps.logits, target, 1)));
-
-    std::vector<Matrix> A, G;
-    for (int l = 0; l < config.depth; ++l) {
-        A.push_back(recording.step(l, "weights").value());
-        G.push_back(recording.step(l, "weights").gradient());
-    }
-    Matrix start(1, config.classes);  // relevance begins at the asked logit
-    start[target] = 1;
-    const Matrix first = rollout::linear_relevance(steps.class_tokens.value(), w.classifier.weight.value(), start);
-    Matrix relevance(patches + 1, config.width);
-    std::copy(first.begin(), first.end(), relevance.begin());
+    const Trace trace = follow(run, inside, {{.row = 0, .column = target}});
+    const std::vector<Matrix>&A = trace.weights, &G = trace.gradients;
 
     const rollout::Normalisation rows = rollout::Normalisation::rows;
-    std::vector<Matrix> mean, largest, by_gradient, mispaired, positive, propagated(config.depth);
+    std::vector<Matrix> layers, largest, by_gradient, mispaired;
     for (int l = 0; l < config.depth; ++l) {
         const Matrix& other = G[config.depth - 1 - l];
-        mean.push_back(rollout::augmented(rollout::mean_over_heads(A[l], config.heads)));
+        layers.push_back(rollout::augmented(rollout::mean_over_heads(A[l], config.heads)));
         const Matrix fused = rollout::fused(A[l], config.heads, rollout::Fusion::max);
         largest.push_back(rollout::half_residual(rollout::discarded(fused, 0.9, true), rows));
         by_gradient.push_back(rollout::half_residual(rollout::weighted_mean(A[l], G[l], config.heads), rows));
         mispaired.push_back(rollout::half_residual(rollout::weighted_mean(A[l], other, config.heads), rows));
-        positive.push_back(rollout::positive_weighted_mean(A[l], G[l], config.heads));
     }
-    for (int l = config.depth - 1; l >= 0; --l) {
-        const Matrix input = l == 0 ? steps.embedding.z0.value() : steps.encoder.blocks[l - 1].output.value();
-        const rollout::BlockRelevance r =
-            rollout::block_relevance(steps.encoder.blocks[l], w.blocks[l], vit::block_options(config), input, relevance);
-        propagated[l] = rollout::positive_weighted_mean(r.weights, G[l], config.heads);
-        relevance = r.input;
-    }
-    return {patches_of(rollout::products(mean).back()),
-            patches_of(rollout::rows_divided_by_sums(rollout::max_flows(mean).back())),
+    return {patches_of(rollout::token_rollout(trace, inside)),
+            patches_of(rollout::rows_divided_by_sums(rollout::max_flows(layers).back())),
             patches_of(rollout::products(largest).back()),
             patches_of(rollout::products(by_gradient).back()),
             patches_of(rollout::products(mispaired).back()),
-            patches_of(rollout::gradient_relevance(positive).back()),
-            patches_of(rollout::relevance_product(propagated, 0, false))};
+            patches_of(rollout::token_gradient_relevance(trace, inside)),
+            patches_of(rollout::token_relevance(trace, inside))};
 }
 
 static Matrix as_grid(const Matrix& map) { return reshape(map, grid, grid); }
 
 // --- the steps ---
 
-static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const std::vector<float>& losses, double accuracy) {
+static void step_1_task(Lesson& lesson, const std::vector<Puzzle>& test, const std::vector<float>& losses, double accuracy) {
     lesson.step("What is asked?", "4 logits: plus or x? and box or bars?");
     std::vector<Captioned> shown;
     for (std::size_t i = 0; i < 3 && i < test.size(); ++i)
@@ -166,7 +150,7 @@ static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const st
     lesson.predict("how often can a map that does not depend on the question find the right patch?");
 }
 
-static void step_2_two_maps(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
+static void step_2_two_maps(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
     lesson.step("Does the map depend on the question?", "rollout: J_l = B_l J_(l-1), B = (M + I) / 2");
     std::vector<Captioned> shown;
     for (const Method method : {rolled, relevant})
@@ -188,11 +172,11 @@ struct Scores {
 };
 }  // namespace
 
-static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
+static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
     lesson.step("Which method finds it?", "both questions for every image");
-    lesson.code("const BlockRelevance r = rollout::block_relevance(steps, w, options, input, relevance);");
+    lesson.code("rollout::token_relevance(follow(run, vit::inside(w, config), {{0, target}}), inside)");
     Scores scores;
-    for (const Asked& p : test)
+    for (const Puzzle& p : test)
         for (int q = 0; q < 2; ++q) {
             const std::vector<Matrix> maps = maps_of(p.image, q, w, config);
             for (int m = 0; m < methods; ++m) {
@@ -212,7 +196,38 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const v
     return scores;
 }
 
+// A published ViT on the user's picture: what spoke for its first and for its second answer.
+static void published(Lesson& lesson, const Choices& choices) {
+    lesson.step("What decided?", "relevance of each patch for one class", choices.weights);
+    require(!choices.image.empty(), "--weights: which picture shall it look at? --image FILE");
+    const Safetensors file(choices.weights);
+    const vit::Config config = vit::config_of(file, choices.tell.told());
+    require(config.classes > 0, choices.weights, ": this model has no classifier, so there is no answer to explain");
+    Random random;
+    const vit::Weights w = vit::make_weights(config, random);
+    LoadRules rules = vit::load_rules();
+    rules.allow_unexpected = true;  // a saved training state holds more than weights
+    load(vit::parameters(w, config), file, rules);
+    const Image photograph = read_image(choices.image), image = vit::preprocess(photograph, config);
+    const Inside inside = vit::inside(w, config);
+    const auto run = [&] { return vit::forward({image}, w, config).logits; };
+    Matrix logits = follow(run, inside).outputs;  // (1, K)
+    std::vector<Captioned> shown{{"picture", picture(photograph, lesson.colours)}};
+    for (int place = 0; place < std::min(2, config.classes); ++place) {
+        const int label = argmax_row(logits, 0);
+        const Trace trace = follow(run, inside, {{.row = 0, .column = label}});
+        const auto on_grid = [&](const Matrix& map) { return reshape(patches_of(map), config.grid.down(), config.grid.across()); };
+        if (place == 0)
+            shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
+        shown.push_back({"for class " + text(label), heat_map(on_grid(rollout::token_relevance(trace, inside)), lesson.colours)});
+        logits[label] = -INFINITY;
+    }
+    lesson.pictures(shown);
+    lesson.why("rollout is one map for all questions; relevance is another for each class.");
+}
+
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
     const vit::Config config = model_config();
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
@@ -224,7 +239,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
 
     Random fresh(7000 + seed);
-    std::vector<Asked> test;
+    std::vector<Puzzle> test;
     double accuracy = 0;
     for (int i = 0; i < choices.pictures; ++i) {
         test.push_back(picture_of(fresh));
@@ -252,6 +267,10 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
     options.add("pictures", choices.pictures, "pictures to explain", 1, 10'000);
+    options.add("weights", choices.weights, "do not train: explain what this ViT checkpoint (safetensors) says of --image");
+    options.add("image", choices.image, "a PPM or PGM file of your own");
+    choices.tell.declare(options, 4);
+    choices.tell.declare_image_size(options);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

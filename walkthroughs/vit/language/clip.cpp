@@ -12,8 +12,6 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/file_kind.h"
-#include "vit/language/photograph.h"
-#include "nn/data/text.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
@@ -28,28 +26,14 @@ struct Choices {
     std::string image, text, weights, vocabulary, merges;
 };
 
-static const int sentence_length = 8;  // start, "a photo of a red cross", end
-
 static clip::Config toy_config(const WordList& words) {
     return {.vision = {.grid = {.height = 16, .width = 16, .patch_size = 4, .channels = 3},
                        .width = 48,
                        .depth = 2,
                        .heads = 4,
                        .mlp_width = 192},
-            .text = {.vocabulary = words.size(), .positions = sentence_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
+            .text = {.vocabulary = words.size(), .positions = caption_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
             .shared_width = 32};
-}
-
-// Start, words, end, filled up with 0. The end has the largest id.
-static TokenBatch sentences(const std::vector<std::string>& texts, const WordList& words) {
-    std::vector<int> all;
-    for (const std::string& text : texts) {
-        std::vector<int> ids = words.ids("<start> " + text + " <end>");
-        require(static_cast<int>(ids.size()) <= sentence_length, "\"", text, "\" has more than ", sentence_length - 2, " words");
-        ids.resize(sentence_length, 0);
-        all.insert(all.end(), ids.begin(), ids.end());
-    }
-    return equal_batch(all, sentence_length);
 }
 
 static std::vector<std::string> captions_of(const std::vector<ColouredShape>& shapes) {
@@ -67,7 +51,7 @@ static void step_1_pairs(Lesson& lesson, const WordList& words, int seed) {
     for (const ColouredShape shape : {ColouredShape{0, 0}, ColouredShape{2, 1}, ColouredShape{3, 2}})
         shown.push_back({name_of(shape), picture(picture_of(shape, random), lesson.colours)});
     lesson.pictures(shown);
-    const TokenBatch one = sentences({caption_of({0, 0})}, words);
+    const TokenBatch one = sentence_tokens({caption_of({0, 0})}, words, caption_length);
     std::string ids;
     for (const int id : one.ids) ids += " " + text(id);
     lesson.say("\"", caption_of({0, 0}), "\" becomes the ids", ids, ": start, words, end of text.");
@@ -80,7 +64,7 @@ static void step_2_towers(Lesson& lesson, const clip::Weights& w, const clip::Co
     lesson.step("How do a picture and a sentence become comparable?", "u = x / |x|", "Figure 3");
     Random random(seed);
     lesson.code(3);
-    const TokenBatch texts = sentences({caption_of({0, 0}), caption_of({2, 1})}, words);
+    const TokenBatch texts = sentence_tokens({caption_of({0, 0}), caption_of({2, 1})}, words, caption_length);
     const std::vector<Image> images{picture_of({0, 0}, random), picture_of({2, 1}, random)};
     const clip::Steps steps = clip::forward(images, texts, w, config);
     lesson.table({{"step", "images", "texts"},
@@ -100,7 +84,7 @@ static Matrix similarity_table(const std::vector<ColouredShape>& shapes, const c
     const NoTape evaluation;
     Random random(seed);
     const Var images = clip::embed_images(pictures_of(shapes, random), w, config);
-    const Var texts = clip::embed_texts(sentences(captions_of(shapes), words), w, config);
+    const Var texts = clip::embed_texts(caption_tokens(shapes, words), w, config);
     return matmul_transposed(images, texts).value();
 }
 
@@ -128,7 +112,7 @@ struct PairLoss : Objective {
     TokenBatch texts;
 
     PairLoss(clip::Weights& w, const clip::Config& config, const WordList& words, int seed)
-        : w(w), config(config), words(words), random(1000 + seed), texts(sentences(captions_of(shapes), words)) {}
+        : w(w), config(config), words(words), random(1000 + seed), texts(caption_tokens(shapes, words)) {}
 
     Var loss(int) override {
         clip::limit_scale(w);
@@ -187,7 +171,7 @@ static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const 
     const NoTape evaluation;
     Random random(9000 + seed);
     const std::vector<ColouredShape> shapes = all_shapes();
-    const Var texts = clip::embed_texts(sentences(captions_of(shapes), words), w, config);
+    const Var texts = clip::embed_texts(caption_tokens(shapes, words), w, config);
     std::vector<Image> images;
     std::vector<int> labels;
     for (int round = 0; round < rounds; ++round)
@@ -221,12 +205,12 @@ static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::C
     for (int c = 0; c < shape_colours; ++c) {
         std::vector<std::string> prompts;
         for (int k = 0; k < shape_kinds; ++k) prompts.push_back(caption_of({c, k}));
-        of_colour.push_back(sentences(prompts, words));
+        of_colour.push_back(sentence_tokens(prompts, words, caption_length));
     }
     for (int k = 0; k < shape_kinds; ++k) {
         std::vector<std::string> prompts;
         for (int c = 0; c < shape_colours; ++c) prompts.push_back(caption_of({c, k}));
-        of_kind.push_back(sentences(prompts, words));
+        of_kind.push_back(sentence_tokens(prompts, words, caption_length));
     }
     lesson.code(2);
     const Var colours = clip::class_directions(of_colour, w, config);  // (5, D)
@@ -261,7 +245,7 @@ static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const
     shapes[1] = shapes[0];
     shapes[6] = shapes[5];
     Random random(13000 + seed);
-    const clip::Steps steps = clip::forward(pictures_of(shapes, random), sentences(captions_of(shapes), words), w, config);
+    const clip::Steps steps = clip::forward(pictures_of(shapes, random), caption_tokens(shapes, words), w, config);
     const double loss = clip::loss(steps).value()[0], floor = d * std::log(2) / B;
     lesson.say("Two captions twice among ", B, " pairs: the loss of the trained model is ", fixed(loss, 3), ", and no model gets below ",
                fixed(floor, 3), ".");
@@ -271,16 +255,6 @@ static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const
 }
 
 // --- the user's own ---
-
-static std::vector<std::string> given_sentences(const std::string& words) {
-    std::vector<std::string> sentences;
-    for (const std::string& part : split(words, ';')) {
-        const std::size_t first = part.find_first_not_of(' '), last = part.find_last_not_of(' ');
-        if (first != std::string::npos) sentences.push_back(part.substr(first, last - first + 1));
-    }
-    require(!sentences.empty(), "--text: there is no sentence; separate several by semicolons");
-    return sentences;
-}
 
 static void show_scores(Lesson& lesson, const std::vector<std::string>& sentences, const Var& cosines, const Var& probabilities) {
     std::vector<std::vector<std::string>> rows{{"sentence", "cosine", "probability"}};
@@ -294,13 +268,12 @@ static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights
     lesson.step("And yours?", "softmax over sentences of exp(s) cos", choices.image.empty() ? "a red square" : choices.image);
     const NoTape evaluation;
     Random random(seed);
-    const Image own = choices.image.empty() ? picture_of({0, 0}, random) : read_image(choices.image);
-    require(own.channels == 3, choices.image, ": a picture in colour is needed, this one has ", own.channels, " channel");
-    const Image fitted = centre_crop(resize_shorter_side(own, shape_picture_side), shape_picture_side, shape_picture_side);
+    const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
     lesson.picture("as the model sees it", fitted);
     const std::vector<std::string> given =
-        choices.text.empty() ? captions_of(all_shapes()) : given_sentences(choices.text);
-    const Var image = clip::embed_images({fitted}, w, config), texts = clip::embed_texts(sentences(given, words), w, config);
+        choices.text.empty() ? captions_of(all_shapes()) : parts_of_list(choices.text);
+    const Var image = clip::embed_images({fitted}, w, config);
+    const Var texts = clip::embed_texts(sentence_tokens(given, words, caption_length), w, config);
     show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
 }
 
@@ -321,8 +294,9 @@ static void published(Lesson& lesson, const Choices& choices) {
     require(tokenizer.size() == config.text.vocabulary, choices.vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
             config.text.vocabulary);
     require(!choices.image.empty() && !choices.text.empty(), "--weights needs --image and --text, sentences separated by semicolons");
-    const std::vector<std::string> given = given_sentences(choices.text);
-    const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision);
+    const std::vector<std::string> given = parts_of_list(choices.text);
+    const clip::Preparation how = clip::preparation_of(choices.weights, config.vision);
+    const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision, how);
     lesson.say("A photograph of ", shape(photograph), " becomes ", shape(seen), ": the shorter side resized, the middle cut out, mean and "
                "standard deviation of each channel taken out.");
     const Var image = clip::embed_images({seen}, w, config);

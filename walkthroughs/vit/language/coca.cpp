@@ -11,7 +11,6 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "vit/language/photograph.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
@@ -22,10 +21,8 @@
 
 struct Choices {
     int steps = 300;
-    std::string image;
+    std::string image, text;
 };
-
-static const int caption_length = 8;  // start, "a photo of a red cross", end
 
 static coca::Config toy_config(const WordList& words) {
     return {.vision = {.grid = {.height = 16, .width = 16, .patch_size = 4, .channels = 3},
@@ -45,22 +42,13 @@ static coca::Config toy_config(const WordList& words) {
             .decoder_heads = 2};
 }
 
-static TokenBatch captions_as_tokens(const std::vector<ColouredShape>& shapes, const WordList& words) {
-    std::vector<int> all;
-    for (const ColouredShape shape : shapes) {
-        const std::vector<int> ids = words.ids("<start> " + caption_of(shape) + " <end>");
-        all.insert(all.end(), ids.begin(), ids.end());
-    }
-    return equal_batch(all, caption_length);
-}
-
 // --- the lesson's steps ---
 
 static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
     lesson.step("Who looks at the picture?", "text half: no;  second half: yes", "section 3.2");
     Random random(seed);
     const std::vector<ColouredShape> shapes{{0, 0}, {2, 1}};
-    const TokenBatch captions = captions_as_tokens(shapes, words);
+    const TokenBatch captions = caption_tokens(shapes, words);
     lesson.code();
     const coca::Steps steps = coca::forward(pictures_of(shapes, random), captions, w, config);
     lesson.table({{"step", "shape"},
@@ -83,7 +71,7 @@ static void step_2_losses(Lesson& lesson, const coca::Weights& w, const coca::Co
     lesson.step("What is asked of it?", "loss = 1 contrastive + 2 caption", "section 3.2, Eq. 4");
     Random random(seed);
     const std::vector<ColouredShape> shapes = seen_shapes();
-    const coca::Steps steps = coca::forward(pictures_of(shapes, random), captions_as_tokens(shapes, words), w, config);
+    const coca::Steps steps = coca::forward(pictures_of(shapes, random), caption_tokens(shapes, words), w, config);
     const coca::Losses losses = coca::losses(steps, w, config);
     lesson.table({{"loss", "value", "knowing nothing"},
                   {"which caption belongs to which picture", fixed(losses.contrastive.value()[0], 3), fixed(std::log(16), 3)},
@@ -102,7 +90,7 @@ struct BothLosses : Objective {
     std::vector<float> contrastive, caption;
 
     BothLosses(coca::Weights& w, const coca::Config& config, const WordList& words, int seed)
-        : w(w), config(config), random(1000 + seed), captions(captions_as_tokens(shapes, words)) {}
+        : w(w), config(config), random(1000 + seed), captions(caption_tokens(shapes, words)) {}
 
     Var loss(int) override {
         const coca::Losses losses = coca::losses(coca::forward(pictures_of(shapes, random), captions, w, config), w, config);
@@ -140,7 +128,7 @@ static Named named(const std::vector<ColouredShape>& asked, const coca::Weights&
     const NoTape evaluation;
     Random random(9000 + seed);
     const std::vector<ColouredShape> shapes = all_shapes();
-    const Var texts = coca::read_texts(captions_as_tokens(shapes, words), w, config).features;
+    const Var texts = coca::read_texts(caption_tokens(shapes, words), w, config).features;
     std::vector<Image> images;
     std::vector<int> labels;
     for (int round = 0; round < rounds; ++round)
@@ -231,14 +219,24 @@ static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Con
     lesson.claim_at_least("p(right shape): colours of training less new colours", usual - own, 0.05);
 }
 
-static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights& w, const coca::Config& config, const WordList& words) {
-    lesson.step("And yours?", "", choices.image);
-    const Image own = read_image(choices.image);
-    require(own.channels == 3, choices.image, ": a picture in colour is needed, this one has ", own.channels, " channel");
-    const Image fitted = centre_crop(resize_shorter_side(own, shape_picture_side), shape_picture_side, shape_picture_side);
+static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights& w, const coca::Config& config, const WordList& words,
+                     int seed) {
+    lesson.step("And yours?", "", choices.image.empty() ? "a red square" : choices.image);
+    Random random(seed);
+    const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
     lesson.picture("as the model sees it", fitted);
     const Limits limits{.new_tokens = caption_length - 1, .end_of_text = words.id("<end>")};
     lesson.say("It writes: ", words.text(coca::captions({fitted}, w, config, words.id("<start>"), limits)[0]));
+    std::vector<std::string> given;
+    for (const ColouredShape shape : all_shapes()) given.push_back(caption_of(shape));
+    if (!choices.text.empty()) given = parts_of_list(choices.text);
+    const NoTape evaluation;
+    const Var texts = coca::read_texts(sentence_tokens(given, words, caption_length), w, config).features;           // (sentences, D)
+    const Matrix cosines = matmul_transposed(coca::read_images({fitted}, w, config).features, texts).value();        // (1, sentences)
+    std::vector<std::vector<std::string>> rows{{"sentence", "cosine"}};
+    for (int c = 0; c < cosines.cols; ++c) rows.push_back({given[c], fixed(cosines[c])});
+    lesson.table(rows);
+    lesson.say("It chooses: ", given[argmax_row(cosines, 0)], ".");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -251,7 +249,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_train(lesson, w, config, words, choices.steps, seed);
     step_4_heads(lesson, w, config, words, seed);
     step_5_prior(lesson, w, config, words, seed);
-    if (!choices.image.empty()) step_own(lesson, choices, w, config, words);
+    if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
 }
 
 int main(int argc, char** argv) {
@@ -260,6 +258,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("image", choices.image, "a PPM file to write a caption for");
+    options.add("text", choices.text, "sentences to choose from, separated by semicolons: \"a photo of a red bar; ...\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

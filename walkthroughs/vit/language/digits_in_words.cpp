@@ -43,16 +43,6 @@ static WordList all_words() {
     return list;
 }
 
-static TokenBatch sentences(const std::vector<std::string>& texts, const WordList& words) {
-    std::vector<int> all;
-    for (const std::string& text : texts) {
-        std::vector<int> ids = words.ids("<start> " + text + " <end>");
-        ids.resize(sentence_length, 0);
-        all.insert(all.end(), ids.begin(), ids.end());
-    }
-    return equal_batch(all, sentence_length);
-}
-
 // The ten names in one wording.
 static std::vector<std::string> ten(const std::string& wording, Language language) {
     std::vector<std::string> texts;
@@ -99,10 +89,16 @@ struct DigitLoss : Objective {
             images.push_back(as_seen(shifted(image, random.below(3) - 1, random.below(3) - 1)));
             texts.push_back(wordings[language][random.below(2)] + names[language][digit]);
         }
-        return clip::loss(clip::forward(images, sentences(texts, words), w, config));
+        return clip::loss(clip::forward(images, sentence_tokens(texts, words, sentence_length), w, config));
     }
 };
 }  // namespace
+
+// The ten names in one wording, as directions: (10, D).
+static Var directions_of(const std::string& wording, Language language, const clip::Weights& w, const clip::Config& config,
+                         const WordList& words) {
+    return clip::embed_texts(sentence_tokens(ten(wording, language), words, sentence_length), w, config);
+}
 
 static double accuracy_with(const Var& images, const std::vector<int>& labels, const Var& directions, const clip::Weights& w) {
     return accuracy(clip::class_probabilities(images, directions, w).value(), labels);
@@ -146,12 +142,11 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     double least = 1, least_new = 1;
     for (const Language language : {english, russian}) {
         for (const std::string& wording : wordings[language]) {
-            const double right = accuracy_with(images, test.labels, clip::embed_texts(sentences(ten(wording, language), words), w, config), w);
+            const double right = accuracy_with(images, test.labels, directions_of(wording, language, w, config, words), w);
             rows.push_back({wording + names[language][7], fixed(right, 3)});
             least = std::min(least, right);
         }
-        const double fresh = accuracy_with(images, test.labels,
-                                           clip::embed_texts(sentences(ten(new_wording[language], language), words), w, config), w);
+        const double fresh = accuracy_with(images, test.labels, directions_of(new_wording[language], language, w, config, words), w);
         rows.push_back({new_wording[language] + names[language][7] + " (never seen)", fixed(fresh, 3)});
         least_new = std::min(least_new, fresh);
     }
@@ -160,7 +155,7 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
         std::vector<std::string> of;
         for (const Language language : {english, russian})
             for (const std::string& wording : wordings[language]) of.push_back(wording + names[language][digit]);
-        prompts.push_back(sentences(of, words));
+        prompts.push_back(sentence_tokens(of, words, sentence_length));
     }
     const double together = accuracy_with(images, test.labels, clip::class_directions(prompts, w, config), w);
     rows.push_back({"all four wordings, averaged", fixed(together, 3)});
@@ -175,8 +170,8 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
 static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words) {
     lesson.step("Do the languages meet?", "cos(English sentence, Russian sentence)");
     const NoTape evaluation;
-    const Var one = clip::embed_texts(sentences(ten(wordings[english][1], english), words), w, config);
-    const Var other = clip::embed_texts(sentences(ten(wordings[russian][1], russian), words), w, config);
+    const Var one = directions_of(wordings[english][1], english, w, config, words);
+    const Var other = directions_of(wordings[russian][1], russian, w, config, words);
     const Matrix table = matmul_transposed(one, other).value();  // (10, 10)
     lesson.heat("English down, Russian across", table);
     int right = 0;

@@ -21,6 +21,7 @@
 
 struct Choices {
     int text_steps = 200, steps = 400;
+    std::string image, text = "it is a";
 };
 
 static const int images_of_text = 3, tokens_of_piece = 7;  // <image> it is a red cross .
@@ -230,6 +231,14 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
     lesson.claim_at_least("the widest gate, |tanh(a)|", widest, 0.03);
 }
 
+// The two likeliest next words after "<image> TEXT", one after the other.
+static std::string continued(const Image& image, const std::string& text, const flamingo::Weights& w, const flamingo::Config& config,
+                             const WordList& words) {
+    const std::vector<int> prompt = words.ids("<image> " + text);
+    flamingo::Reader reader(features_of({image}), 1, 1, w, config, text_length);
+    return words.text(generate_greedily(make_batch({prompt}), reader, {.new_tokens = 2})[0]);
+}
+
 static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const WordList& words, int seed) {
     lesson.step("Which image does a word follow?", "only the last one before it", "section 2.3");
     const NoTape evaluation;
@@ -254,14 +263,22 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
                   {"after picture 3", fixed(change[2], 4)}});
     std::vector<std::vector<std::string>> rows{{"text so far", "picture", "it goes on"}};
     for (const ColouredShape shape : {ColouredShape{0, 0}, ColouredShape{2, 0}, ColouredShape{3, 2}}) {
-        flamingo::Reader reader(features_of(pictures_of({shape}, random)), 1, 1, w, config, text_length);
-        const std::vector<int> prompt = words.ids("<image> it is a");
-        rows.push_back({words.text(prompt), name_of(shape), words.text(generate_greedily(make_batch({prompt}), reader, {.new_tokens = 2})[0])});
+        const Image one = picture_of(shape, random);
+        rows.push_back({"<image> it is a", name_of(shape), continued(one, "it is a", w, config, words)});
     }
     lesson.table(rows);
     lesson.why("after the second picture the first can act only through the text that it changed long ago, and here the text is the "
                "same. That is what lets Flamingo read five examples with a picture each before the question.");
     lesson.claim_at_least("change at its own text as a multiple of the change after the next picture", change[0] / std::max(1e-9, change[1]), 5);
+}
+
+static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Weights& w, const flamingo::Config& config,
+                     const WordList& words, int seed) {
+    lesson.step("And after yours?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
+    Random random(seed);
+    const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
+    lesson.picture("as the model sees it", own);
+    lesson.say("\"<image> ", choices.text, "\" goes on: ", continued(own, choices.text, w, config, words));
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -277,6 +294,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_gradients(lesson, w, config, texts);
     step_4_train(lesson, w, config, words, choices.steps, seed);
     step_5_exchange(lesson, w, config, words, seed);
+    if (!choices.image.empty() || choices.text != Choices().text) step_own(lesson, choices, w, config, words, seed);
 }
 
 int main(int argc, char** argv) {
@@ -284,6 +302,8 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the new layers", 1, 100'000);
+    options.add("image", choices.image, "a PPM file to write about");
+    options.add("text", choices.text, "the words behind the picture that it goes on from, such as \"it is a red\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -23,11 +23,10 @@
 
 struct Choices {
     int clip_steps = 500, steps = 300;
-    std::string first = "red disc", second = "blue bar";
+    std::string text = "red disc; blue bar", image;
 };
 
 static const int side = 24, patch = 4, grid = side / patch, reach = 4;  // pixels; patches down and across; size of a shape
-static const int sentence_length = 8;
 
 // --- the world: a picture of 24 x 24 with one shape anywhere ---
 
@@ -69,15 +68,6 @@ static std::vector<Image> pictures_anywhere(const std::vector<ColouredShape>& sh
     return pictures;
 }
 
-static TokenBatch captions(const std::vector<ColouredShape>& shapes, const WordList& words) {
-    std::vector<int> all;
-    for (const ColouredShape shape : shapes) {
-        const std::vector<int> ids = words.ids("<start> " + caption_of(shape) + " <end>");
-        all.insert(all.end(), ids.begin(), ids.end());
-    }
-    return equal_batch(all, sentence_length);
-}
-
 // --- the frozen encoders ---
 
 static clip::Config clip_config(const WordList& words) {
@@ -86,7 +76,7 @@ static clip::Config clip_config(const WordList& words) {
                        .depth = 2,
                        .heads = 4,
                        .mlp_width = 96},
-            .text = {.vocabulary = words.size(), .positions = sentence_length, .width = 32, .depth = 1, .heads = 2, .mlp_width = 64},
+            .text = {.vocabulary = words.size(), .positions = caption_length, .width = 32, .depth = 1, .heads = 2, .mlp_width = 64},
             .shared_width = 32};
 }
 
@@ -99,7 +89,7 @@ struct ClipLoss : Objective {
     TokenBatch texts;
 
     ClipLoss(clip::Weights& w, const clip::Config& config, const WordList& words, int seed)
-        : w(w), config(config), random(1000 + seed), texts(captions(shapes, words)) {}
+        : w(w), config(config), random(1000 + seed), texts(caption_tokens(shapes, words)) {}
 
     Var loss(int) override {
         clip::limit_scale(w);
@@ -138,7 +128,7 @@ struct PaclLoss : Objective {
     Var texts;
 
     PaclLoss(pacl::Weights& w, const pacl::Config& config, const Frozen& frozen, const WordList& words, int seed)
-        : w(w), config(config), frozen(frozen), random(2000 + seed), texts(frozen.texts(captions(shapes, words))) {}
+        : w(w), config(config), frozen(frozen), random(2000 + seed), texts(frozen.texts(caption_tokens(shapes, words))) {}
 
     Var loss(int) override {
         return pacl::loss(pacl::forward(frozen.patches(pictures_anywhere(shapes, random)), texts, w, config));
@@ -216,7 +206,7 @@ static Found step_1_clip(Lesson& lesson, const Frozen& frozen, const WordList& w
     lesson.step("Do the patches of CLIP know what they show?", "cos(projected patch, sentence)", "section 3.1");
     const NoTape evaluation;
     const Var patches = patches_as_clip_projects(frozen.patches(images_of(test)), frozen.w, frozen.config);
-    const Var texts = clip::embed_texts(captions(all_shapes(), words), frozen.w, frozen.config);
+    const Var texts = clip::embed_texts(caption_tokens(all_shapes(), words), frozen.w, frozen.config);
     const Matrix scores = matmul_transposed(patches, texts).value();                                     // (images*N, 20)
     const Matrix whole = matmul_transposed(clip::embed_images(images_of(test), frozen.w, frozen.config), texts).value();
     const Found plain = found(scores, whole, test);
@@ -237,7 +227,7 @@ static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Con
     lesson.step("How does a sentence weigh the patches?", "a = softmax(s),  phi = sum_n a_n s_n", "section 3.2");
     Random random(3);
     const Placed one = placed_at({0, 1}, 12, 8, random);
-    const Var texts = frozen.texts(captions({{0, 1}, {2, 3}}, words));
+    const Var texts = frozen.texts(caption_tokens({{0, 1}, {2, 3}}, words));
     lesson.code();
     const pacl::Steps steps = pacl::forward(frozen.patches({one.picture}), texts, w, config);
     lesson.matrix("similarity s (sentences, N)", steps.similarity.value());
@@ -266,7 +256,7 @@ static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const p
 static Found found_by_head(const pacl::Weights& w, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test, int shown,
                            Matrix& map) {
     const NoTape evaluation;
-    const Var texts = frozen.texts(captions(all_shapes(), words));
+    const Var texts = frozen.texts(caption_tokens(all_shapes(), words));
     const pacl::Steps steps = pacl::forward(frozen.patches(images_of(test)), texts, w, head_config(frozen));
     const Matrix scores = matmul_transposed(steps.patches, steps.texts).value();                          // (images*N, 20)
     map = as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1));
@@ -314,20 +304,45 @@ static ColouredShape shape_named(const std::string& name) {
     return {};
 }
 
+// The sentence that each patch fits best, as a picture: patch n is as bright as the number of its sentence.
+static Matrix best_sentences(const Matrix& scores) {
+    Matrix map(grid, grid);
+    for (int n = 0; n < grid * grid; ++n) map[n] = static_cast<float>(argmax_row(scores, n));
+    return map;
+}
+
+static void show_map(Lesson& lesson, const Image& image, const std::vector<ColouredShape>& asked, const Matrix& scores) {
+    std::vector<Captioned> shown{{"picture", picture(image, lesson.colours)}};
+    for (std::size_t c = 0; c < asked.size(); ++c)
+        shown.push_back({"\"" + name_of(asked[c]) + "\"", heat_map(as_grid(slice_cols(scores, static_cast<int>(c), 1)), lesson.colours)});
+    if (asked.size() > 1) shown.push_back({"the best of each patch", heat_map(best_sentences(scores), lesson.colours)});
+    lesson.pictures(shown);
+}
+
+static std::vector<ColouredShape> shapes_named(const std::string& list) {
+    std::vector<ColouredShape> shapes;
+    for (const std::string& name : parts_of_list(list)) shapes.push_back(shape_named(name));
+    return shapes;
+}
+
+// The scores of all patches with the captions of these shapes, (N, shapes).
+static Matrix patch_scores(const Image& image, const std::vector<ColouredShape>& asked, const pacl::Weights& w, const Frozen& frozen,
+                           const WordList& words) {
+    const NoTape evaluation;
+    const Var features = frozen.patches({image}), texts = frozen.texts(caption_tokens(asked, words));
+    return pacl::segment(features, texts, side, side, w, head_config(frozen)).patch_scores.pixels.value();
+}
+
 static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words, const Choices& choices) {
     lesson.step("And with two shapes in one picture?", "argmax over sentences", "no picture of training held two");
-    const NoTape evaluation;
-    const ColouredShape first = shape_named(choices.first), second = shape_named(choices.second);
+    std::vector<ColouredShape> asked = shapes_named(choices.text);
+    if (asked.size() != 2) asked = shapes_named(Choices().text);
     Random random(4);
-    Placed both = placed_at(first, 7, 6, random);
-    paint_shape(both.picture, second, 16, 17, reach);
-    const Var features = frozen.patches({both.picture}), texts = frozen.texts(captions({first, second}, words));
-    const pacl::Segmentation map = pacl::segment(features, texts, side, side, w, head_config(frozen));
-    const Matrix scores = map.patch_scores.pixels.value();                                                // (N, 2)
-    lesson.pictures({{"picture", picture(both.picture, lesson.colours)},
-                     {"\"" + name_of(first) + "\"", heat_map(as_grid(slice_cols(scores, 0, 1)), lesson.colours)},
-                     {"\"" + name_of(second) + "\"", heat_map(as_grid(slice_cols(scores, 1, 1)), lesson.colours)}});
-    const Matrix where_first = both.patches, where_second = covered(second, 16, 17);
+    Placed both = placed_at(asked[0], 7, 6, random);
+    paint_shape(both.picture, asked[1], 16, 17, reach);
+    const Matrix scores = patch_scores(both.picture, asked, w, frozen, words);                            // (N, 2)
+    show_map(lesson, both.picture, asked, scores);
+    const Matrix where_first = both.patches, where_second = covered(asked[1], 16, 17);
     double right = 0, all = 0;
     for (int n = 0; n < grid * grid; ++n) {
         if (where_first[n] == 1) right += scores(n, 0) > scores(n, 1);
@@ -337,6 +352,15 @@ static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& f
     lesson.say("Of the ", static_cast<int>(all), " patches under the two shapes, ", static_cast<int>(right), " choose their own sentence.");
     lesson.why("a sentence can be asked for after training, so the classes of the map are whatever is written: that is open vocabulary.");
     return right / all;
+}
+
+static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words, const Choices& choices) {
+    lesson.step("And in yours?", "argmax over sentences", choices.image);
+    const Image own = own_picture(choices.image, side);
+    const std::vector<ColouredShape> asked = shapes_named(choices.text);
+    show_map(lesson, own, asked, patch_scores(own, asked, w, frozen, words));
+    lesson.say("As the model sees it, ", side, " x ", side, " pixels; bright patches fit the sentence. Background has no sentence of its own "
+               "here, so in the last map every patch chooses one.");
 }
 
 // --- where weights pay: the paper's setting with simulated encoders ---
@@ -458,6 +482,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Found near = step_5_local(lesson, w_local, local, words, test, ours);
     const double two = step_6_two(lesson, w_local, local, words, choices);
     step_7_small(lesson, seed);
+    if (!choices.image.empty()) step_own(lesson, w_local, local, words, choices);
 
     lesson.step("Does it hold?");
     lesson.claim_at_least("patches under a shape that name it, of 20 captions, gained over plain CLIP", ours.patches - plain.patches, 0.1);
@@ -472,8 +497,8 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("clip-steps", choices.clip_steps, "training steps of the frozen CLIP", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the head", 1, 100'000);
-    options.add("first", choices.first, "the shape above on the left in step 6");
-    options.add("second", choices.second, "the shape below on the right");
+    options.add("text", choices.text, "shapes to look for, separated by semicolons; two of them are painted in step 6");
+    options.add("image", choices.image, "a PPM file to look for them in");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

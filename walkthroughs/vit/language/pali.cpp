@@ -10,7 +10,6 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "vit/language/photograph.h"
 #include "nn/training/loss.h"
 #include "nn/training/train.h"
 #include "vit/language/pali.h"
@@ -179,13 +178,11 @@ static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weigh
                        int seed) {
     lesson.step("What does it answer?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
     Random random(seed);
-    Image own = choices.image.empty() ? picture_of({3, 1}, random) : read_image(choices.image);
-    require(own.channels == 3, choices.image, ": a picture in colour is needed, this one has ", own.channels, " channel");
-    own = centre_crop(resize_shorter_side(own, shape_picture_side), shape_picture_side, shape_picture_side);
+    const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
     lesson.picture("picture", own);
     std::vector<std::vector<std::string>> rows{{"prompt", "answer"}};
     std::vector<std::string> asked = prompts;
-    if (!choices.text.empty()) asked = {choices.text};
+    if (!choices.text.empty()) asked = parts_of_list(choices.text);
     for (const std::string& prompt : asked)
         rows.push_back({prompt, words.text(pali::answers({own}, make_batch({words.ids(prompt)}), w, config, answer_length)[0])});
     lesson.table(rows);
@@ -207,7 +204,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("image", choices.image, "a PPM file to ask about");
-    options.add("text", choices.text, "a prompt: \"colour ?\", \"shape ?\" or \"caption ?\"");
+    options.add("text", choices.text, "prompts, separated by semicolons: \"colour ?\", \"shape ?\", \"caption ?\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

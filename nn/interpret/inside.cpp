@@ -1,0 +1,95 @@
+#include "nn/interpret/inside.h"
+
+#include <optional>
+#include <utility>
+
+#include "nn/autograd/operations.h"
+#include "nn/autograd/rearrange.h"
+
+Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& words) {
+    const NoTape no_tape;
+    const Linear to_words{.weight = transpose(words), .bias = {}};                      // (E, V)
+    const HeadLayer layer{.normed = options.order != Order::post, .norm = last, .kind = options.norm, .eps = options.eps, .linear = to_words};
+    return {.stack = {}, .blocks = std::move(blocks), .options = options, .head = {layer}};
+}
+
+static Var apply(const Var& x, Nonlinearity kind) {
+    if (kind == Nonlinearity::none) return x;
+    return kind == Nonlinearity::tanh ? tanh(x) : activate(x, Activation::gelu);
+}
+
+Matrix outputs_of(const Matrix& stream, const Inside& inside) {
+    require(!inside.head.empty(), "outputs_of: this stack has no outputs of its own; ask the stack that reads it");
+    const NoTape no_tape;
+    Var x = stream;                                                                     // (rows, E)
+    for (const HeadLayer& layer : inside.head) {
+        const Var read = layer.normed ? normalise(x, layer.norm, layer.kind, layer.eps) : x;  // (rows, in)
+        x = apply(linear(read, layer.linear), layer.nonlinearity);                               // (rows, out)
+    }
+    return x.value();
+}
+
+// The same numbers without a past.
+static Var copy_of(const Recording& recording, int block, const std::string& name) {
+    return recording.has(block, name) ? Var(recording.step(block, name).value()) : Var();
+}
+
+static BlockSteps steps_of_block(const Recording& recording, const Inside& inside, int l) {
+    const auto step = [&](const char* name) { return copy_of(recording, l, inside.step(name)); };
+    BlockSteps steps;
+    steps.norm1 = step("norm1");
+    steps.attention.query = step("query");
+    steps.attention.key = step("key");
+    steps.attention.value = step("value");
+    steps.attention.weights = step("weights");
+    steps.attention.context = step("context");
+    steps.attention.output = step("attention_output");
+    steps.after_attention = step("after_attention");
+    steps.norm_cross = step("cross norm_cross");
+    steps.cross.query = step("cross query");
+    steps.cross.key = step("cross key");
+    steps.cross.value = step("cross value");
+    steps.cross.weights = step("cross weights");
+    steps.cross.context = step("cross context");
+    steps.cross.output = step("cross attention_output");
+    steps.after_cross = step("cross after_cross");
+    steps.norm2 = step("norm2");
+    steps.mlp.hidden = step("hidden");
+    steps.mlp.output = step("mlp_output");
+    steps.output = step("output");
+    return steps;
+}
+
+Trace follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked) {
+    std::optional<Tape> tape;
+    if (!asked.empty()) tape.emplace();
+    const Recording recording;
+    const Var outputs = run();                                                          // (rows, K)
+    Trace trace{.outputs = outputs.value(), .asked = asked, .steps = {}, .streams = {}, .weights = {}, .gradients = {}};
+    if (!asked.empty()) {
+        Matrix chosen(outputs.rows(), outputs.cols());                                  // 1 at what was asked
+        for (const Asked& one : asked) {
+            require(one.row >= 0 && one.row < chosen.rows && one.column >= 0 && one.column < chosen.cols, "follow: output ", one.row, ", ",
+                    one.column, " was asked, the run has returned ", outputs.value());
+            chosen(one.row, one.column) = 1;
+        }
+        backward(sum(multiply(outputs, chosen)));
+    }
+    const int L = static_cast<int>(inside.blocks.size());
+    for (int l = 0; l < L; ++l) {
+        require(recording.has(l, inside.step("input")), "follow: the run did not come through block ", l, " of stack \"", inside.stack,
+                "\" (see hook.h for the names of stacks)");
+        const Var& A = recording.step(l, inside.step("weights"));
+        trace.steps.blocks.push_back(steps_of_block(recording, inside, l));
+        trace.streams.push_back(recording.step(l, inside.step("input")).value());
+        trace.weights.push_back(A.value());
+        if (asked.empty()) continue;
+        const Matrix& G = A.gradient();
+        trace.gradients.push_back(G.empty() ? Matrix(A.rows(), A.cols()) : G);          // what does not reach the output has 0
+    }
+    if (L > 0) {
+        trace.steps.output = trace.steps.blocks.back().output;
+        trace.streams.push_back(trace.steps.output.value());
+    }
+    return trace;
+}
