@@ -3,7 +3,7 @@
 //   run_course list | check NAME | hint NAME | watch NAME
 //   run_course pack MODULE --seed N [--twist "NAME NAME" | auto]
 //   run_course grade MODULE --submission FOLDER --json FILE --scratch FOLDER
-//   run_course verify [--sample N] [--seed N] [NAME]
+//   run_course verify [--sample N] [--seed N] [--cases no] [NAME]
 //   all: --out build/release --make "make CXX=..."     where programs are built, and how
 #include <cstdio>
 #include <map>
@@ -40,7 +40,11 @@ static int run_command(const std::vector<std::string>& words, std::map<std::stri
     if (command == "pack") return make_pack({.module = name, .seed = seed, .twist = given("--twist", "")}, here);
     if (command == "grade")
         return grade_submission(name, given("--submission", "."), given("--json", ""), given("--scratch", "build/course/runs"), here);
-    if (command == "verify") return verify({.sample = whole(given("--sample", "0"), "--sample"), .seed = seed, .only = name}, here);
+    if (command == "verify") return verify({.sample = whole(given("--sample", "0"), "--sample"),
+                       .seed = seed,
+                       .only = name,
+                       .with_cases = given("--cases", "yes") == "yes"},
+                      here);
     require(false, "course: there is no command ", command, "; there are list, check, hint, watch, pack, grade, verify");
     return 2;
 }

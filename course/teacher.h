@@ -31,6 +31,7 @@ struct VerifyOptions {
     int sample = 0;  // so many tasks, spread over the table; 0 = all, and the starters are built too
     int seed = 271;
     std::string only;  // one task
+    bool with_cases = true;  // false: the questions alone, without the public tests, whose program takes longest to link
 };
 
 // The proof: solution and last hint earn all points, a blank none, every mistake loses some and is named, a twist tells the published

@@ -43,10 +43,10 @@ static std::vector<Task> chosen_tasks(const VerifyOptions& options) {
 static std::string body_in(const std::string& text, const Task& task) { return body_of(text, task.body, task.file); }
 
 // Every task with one kind of body.
-static std::vector<Graded> graded_all(const Exam& exam, const Tree& tree, std::string (*body)(const Task&)) {
+static std::vector<Graded> graded_all(const Exam& exam, const Tree& tree, std::string (*body)(const Task&), bool with_cases) {
     std::map<std::string, Handed> bodies;
     for (const Task& task : exam.tasks) bodies[task.name] = {body(task), ""};
-    return grade_bodies(exam, bodies, tree, "build/course/runs");
+    return grade_bodies(exam, bodies, tree, "build/course/runs", with_cases);
 }
 
 static std::string solution_body(const Task& task) { return body_in(read_file(task.file), task); }
@@ -153,10 +153,12 @@ int verify(const VerifyOptions& options, const Tree& here) {
     copy_project("build/course/verify", here.out);
     Tree tree = here;
     tree.folder = "build/course/verify";
-    const Exam exam = make_exams(tasks, {options.seed}, {}, tree, true, say)[0];
-    all_points(proof, graded_all(exam, tree, solution_body), "the solution");
-    all_points(proof, graded_all(exam, tree, last_hint_body), "the last hint");
-    no_points(proof, graded_all(exam, tree, blank_body));
+    Exam exam = make_exams(tasks, {options.seed}, {}, tree, true, say)[0];
+    if (!options.with_cases)
+        for (Task& task : exam.tasks) task.cases.clear();
+    all_points(proof, graded_all(exam, tree, solution_body, options.with_cases), "the solution");
+    all_points(proof, graded_all(exam, tree, last_hint_body, options.with_cases), "the last hint");
+    no_points(proof, graded_all(exam, tree, blank_body, options.with_cases));
     mistakes_are_named(proof, exam);
     hostile_bodies_earn_nothing(proof, exam, tree);
     twists_separate(proof, tasks, options.seed, tree);

@@ -60,7 +60,7 @@ static const Drawn bpe_encoding("bpe_encode", [](Random& random, int round, Answ
     answers.ask("no merges", [&] { return bpe::encode_piece_textbook(letters, none); });
     answers.ask("a long word", [&] { return bpe::encode_piece_textbook(word, vocabulary); });
     answers.ask("letters that repeat", [&] { return bpe::encode_piece_textbook(runs, vocabulary); });
-    answers.ask("an empty piece", [&] { return bpe::encode_piece_textbook("", vocabulary); });
+    answers.ask("a short word", [&] { return bpe::encode_piece_textbook(letters, vocabulary); });
 });
 
 static const Drawn labels("next_tokens", [](Random& random, int round, Answers& answers) {

@@ -26,11 +26,17 @@ static Matrix numbers_of(const preferences::Pairs& pairs) {
 
 static const Drawn pairs("all_pairs", [](Random& random, int round, Answers& answers) {
     std::vector<int> group, ranks;
-    draw_rankings(random, 9 + 2 * round, 3, group, ranks);
-    answers.ask("one ranking without ties", [&] { return numbers_of(preferences::all_pairs({0, 0, 0, 0}, {2, 4, 1, 3})); });
+    draw_rankings(random, 9 + 2 * round, between(random, 3, 5), group, ranks);
+    std::vector<int> order = permutation(random, 5 + round);
+    for (int& rank : order) ++rank;
+    const std::vector<int> alone(order.size());
+    answers.ask("one ranking without ties", [&] { return numbers_of(preferences::all_pairs(alone, order)); });
     answers.ask("three rankings with ties", [&] { return numbers_of(preferences::all_pairs(group, ranks)); });
     answers.ask("the number of rankings", [&] { return static_cast<float>(preferences::all_pairs(group, ranks).groups); });
-    answers.ask("nothing but ties", [&] { return numbers_of(preferences::all_pairs({0, 0, 1}, {2, 2, 1})); });
+    order.insert(order.end(), {2, 2, 2});
+    std::vector<int> and_ties(alone);
+    and_ties.insert(and_ties.end(), {1, 1, 1});
+    answers.ask("a ranking, and one of nothing but ties", [&] { return numbers_of(preferences::all_pairs(and_ties, order)); });
 });
 
 static const Drawn reward_loss("reward_loss", [](Random& random, int round, Answers& answers) {

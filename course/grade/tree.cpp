@@ -45,8 +45,10 @@ void copy_project(const std::string& to, const std::string& out) {
         const std::string name = entry.path().filename().string();
         if (name != "build" && name != ".git") what += " '" + name + "'";
     }
-    for (const char* const part : {"objects", "tests", "library.a", "flags", "files", "run_answers"})
-        if (fs::exists(out + "/" + part)) built += " " + out + "/" + part;
+    for (const auto& entry : fs::directory_iterator(out)) {
+        const std::string name = entry.path().filename().string();
+        if (name != "walk" && name != "bench" && name != "debugger") built += " '" + entry.path().string() + "'";
+    }
     std::string commands = copy + what + " " + to;
     if (!built.empty()) commands += " && " + copy + built + " " + to + "/" + out;
     if (fs::exists("build/doctest")) commands += " && " + copy + "build/doctest " + to + "/build";

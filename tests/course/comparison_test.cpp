@@ -41,7 +41,7 @@ TEST_CASE("compare: a mistake is named when it explains every answer, else a rel
     const Comparison guessed = compare(wrong, expected);
     CHECK(guessed.mistake == "");
     CHECK(guessed.right == 1);
-    CHECK(guessed.cause == "fits: yours = expected * 2");
+    CHECK(guessed.cause == "fits: yours = expected * 2, twice");
 }
 
 TEST_CASE("compare: answers that did not come, came under another name, in another shape or as an error are wrong") {
