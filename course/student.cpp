@@ -66,6 +66,8 @@ int list_tasks() {
 
 int check_task(const std::string& name, const Tree& tree) {
     const Task task = task_named(name);
+    require(is_file("course/expected/seed"), "course: nothing is expected here, this is the project itself; make course-pack MODULE=",
+            task.module, " makes a starter in which ", name, " can be checked");
     const Exam exam = read_exam("course/expected", {task});
     const Handed handed = handed_body(task, read_file(task.file));
     Graded graded;

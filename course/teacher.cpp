@@ -13,6 +13,7 @@
 #include "course/pack/quiz.h"
 #include "course/pack/zip.h"
 #include "nn/base/clock.h"
+#include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"
@@ -232,7 +233,7 @@ int grade_submission(const std::string& module, const std::string& submission, c
     }
     const std::string hints = handed_in(submission, "course/hints_read.txt");
     if (!hints.empty()) say("hints read, as the submission says:\n" + hints);
-    std::printf("%.2f of %d points\n", score, of);
+    say(fixed_digits(score, 2) + " of " + std::to_string(of) + " points");
     if (!json.empty()) write_file_atomically(json, results_json(graded, seconds_now() - begin));
     return 0;
 }

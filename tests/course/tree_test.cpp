@@ -8,7 +8,7 @@
 
 TEST_SUITE_BEGIN("tree");
 
-// A Makefile that "builds" both programs by copying a.cpp.
+// A Makefile that "builds" both programs by copying their source.
 static Tree small_tree(const TemporaryFolder& folder) {
     std::filesystem::create_directories(folder.path("out/objects"));
     folder.file("a.cpp", "right\n");
