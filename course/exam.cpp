@@ -28,8 +28,8 @@ static std::vector<Answer> asked(const Task& task, int seed, const Tree& tree) {
 }
 
 // The answers of a text of the task's file, for every seed.
-static std::vector<std::vector<Answer>> answers_of(const std::string& text, const Task& task, const std::vector<int>& seeds, const Tree& tree,
-                                                   const std::string& what) {
+static std::vector<std::vector<Answer>> answers_of(const std::string& text, const Task& task, const std::vector<int>& seeds,
+                                                   const Tree& tree, const std::string& what) {
     const Change change(tree, task.file, text);
     const std::string complaint = build(tree, false);
     require(complaint.empty(), "course: ", what, " does not compile: ", complaint);
@@ -38,8 +38,9 @@ static std::vector<std::vector<Answer>> answers_of(const std::string& text, cons
     return answers;
 }
 
-std::vector<Exam> make_exams(const std::vector<Task>& tasks, const std::vector<int>& seeds, const std::map<std::string, Mistake>& twists,
-                             const Tree& tree, bool with_mistakes, Progressed progressed) {
+std::vector<Exam> make_exams(const std::vector<Task>& tasks, const std::vector<int>& seeds,
+                             const std::map<std::string, Mistake>& twists, const Tree& tree, bool with_mistakes,
+                             Progressed progressed) {
     const std::vector<Mistake> all = all_mistakes();
     std::vector<Exam> exams;
     for (const int seed : seeds) exams.push_back({.tasks = tasks, .seed = seed, .expected = {}});
@@ -59,7 +60,8 @@ std::vector<Exam> make_exams(const std::vector<Task>& tasks, const std::vector<i
         }
         const auto add = [&](const std::string& name, const std::string& says, const std::string& hint, const std::string& text) {
             const auto wrong = answers_of(text, task, seeds, tree, "the mistake " + name);
-            for (std::size_t s = 0; s < seeds.size(); ++s) exams[s].expected[task.name].mistakes.push_back({name, says, hint, wrong[s]});
+            for (std::size_t s = 0; s < seeds.size(); ++s)
+                exams[s].expected[task.name].mistakes.push_back({name, says, hint, wrong[s]});
         };
         if (twist != twists.end())
             add("published", "yours is what the paper and the published code have; in this course " + twist->second.says,

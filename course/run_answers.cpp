@@ -1,5 +1,5 @@
-// run_answers.cpp: asks the function of one task and writes what it answers. It knows no right answer: whoever grades starts it, reads
-// the answers and compares them.
+// run_answers.cpp: asks the function of one task and writes what it answers. It knows no right answer: whoever grades starts it,
+// reads the answers and compares them.
 //
 //   run_answers TASK SEED PIPE     PIPE is the number of an open file; 1 writes to the screen
 #include <unistd.h>

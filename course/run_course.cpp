@@ -18,12 +18,15 @@
 
 static int whole(const std::string& words, const char* option) {
     const std::optional<long> number = whole_number(words);
-    require(number && *number >= 0 && *number <= 100000000, "course: ", option, " is \"", words, "\", expected a number from 0 to 100000000");
+    require(number && *number >= 0 && *number <= 100000000, "course: ", option, " is \"", words,
+            "\", expected a number from 0 to 100000000");
     return static_cast<int>(*number);
 }
 
 static int run_command(const std::vector<std::string>& words, std::map<std::string, std::string>& options) {
-    const auto given = [&](const char* name, const char* otherwise) { return options.count(name) > 0 ? options[name] : otherwise; };
+    const auto given = [&](const char* name, const char* otherwise) {
+        return options.count(name) > 0 ? options[name] : otherwise;
+    };
     Tree here;
     here.out = given("--out", "build/release");
     here.make.clear();
@@ -31,7 +34,8 @@ static int run_command(const std::vector<std::string>& words, std::map<std::stri
         if (!word.empty()) here.make.push_back(word);
     const std::string command = words.empty() ? "list" : words[0], name = words.size() > 1 ? words[1] : "";
     const bool named = command == "check" || command == "hint" || command == "watch" || command == "pack" || command == "grade";
-    require(!named || !name.empty(), "course: ", command, " what? A task, or a module for pack and grade; run_course list shows them");
+    require(!named || !name.empty(), "course: ", command,
+            " what? A task, or a module for pack and grade; run_course list shows them");
     if (command == "list" || command == "course") return list_tasks();
     if (command == "check") return check_task(name, here);
     if (command == "hint") return next_hint(name);
@@ -39,8 +43,10 @@ static int run_command(const std::vector<std::string>& words, std::map<std::stri
     const int seed = whole(given("--seed", "271"), "--seed");
     if (command == "pack") return make_pack({.module = name, .seed = seed, .twist = given("--twist", "")}, here);
     if (command == "grade")
-        return grade_submission(name, given("--submission", "."), given("--json", ""), given("--scratch", "build/course/runs"), here);
-    if (command == "verify") return verify({.sample = whole(given("--sample", "0"), "--sample"),
+        return grade_submission(name, given("--submission", "."), given("--json", ""), given("--scratch", "build/course/runs"),
+                                here);
+    if (command == "verify")
+        return verify({.sample = whole(given("--sample", "0"), "--sample"),
                        .seed = seed,
                        .only = name,
                        .with_cases = given("--cases", "yes") == "yes"},

@@ -1,4 +1,5 @@
-// run_mistakes.cpp: plants every mistake of course/mistakes in a copy of the project, one at a time, and looks which test notices.
+// run_mistakes.cpp: plants every mistake of course/mistakes in a copy of the project, one at a time, and looks which test
+// notices.
 //
 //   make mistakes                     all of them, a few minutes; writes course/MISTAKES.md and course/suspects.txt
 //   make mistakes ARGS="no_scale"     only these; the others stand in the table as they were found before

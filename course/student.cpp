@@ -51,8 +51,8 @@ int list_tasks() {
         const std::string score = state_of(task.name, "score");  // "6 of 6"
         const bool complete = score == std::to_string(task.points) + " of " + std::to_string(task.points);
         const std::string state = score.empty() ? (is_written(task) ? "not checked" : "") : score;
-        std::printf("  [%s] %-16s %-40s %3d min  %2d points  %s\n", complete ? "x" : " ", task.name.c_str(), task.title.c_str(), task.minutes,
-                    task.points, state.c_str());
+        std::printf("  [%s] %-16s %-40s %3d min  %2d points  %s\n", complete ? "x" : " ", task.name.c_str(), task.title.c_str(),
+                    task.minutes, task.points, state.c_str());
         done += complete;
         of += task.points;
         points += complete ? task.points : 0;
@@ -66,8 +66,9 @@ int list_tasks() {
 
 int check_task(const std::string& name, const Tree& tree) {
     const Task task = task_named(name);
-    require(is_file("course/expected/seed"), "course: nothing is expected here, this is the project itself; make course-pack MODULE=",
-            task.module, " makes a starter in which ", name, " can be checked");
+    require(is_file("course/expected/seed"),
+            "course: nothing is expected here, this is the project itself; make course-pack MODULE=", task.module,
+            " makes a starter in which ", name, " can be checked");
     const Exam exam = read_exam("course/expected", {task});
     const Handed handed = handed_body(task, read_file(task.file));
     Graded graded;

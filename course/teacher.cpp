@@ -49,17 +49,19 @@ std::map<std::string, Mistake> twists_of(const std::vector<Task>& tasks, const P
         for (const Mistake& mistake : inside)
             if (wanted.erase(mistake.name) > 0) twists[task.name] = mistake;
     }
-    require(wanted.empty(), "course: the twist ", wanted.empty() ? "" : *wanted.begin(), " is no mistake inside of a task of ", options.module);
+    require(wanted.empty(), "course: the twist ", wanted.empty() ? "" : *wanted.begin(), " is no mistake inside of a task of ",
+            options.module);
     return twists;
 }
 
-// Public tests that judge by the published form cannot count where a twist asks for another one: those that the reference fails go,
-// and their points go to the questions.
+// Public tests that judge by the published form cannot count where a twist asks for another one: those that the reference fails
+// go, and their points go to the questions.
 static void drop_cases(Exam& exam, const std::map<std::string, Mistake>& twists, const Tree& tree, const std::string& scratch) {
     std::map<std::string, Handed> references;
     Exam twisted = exam;
     std::erase_if(twisted.tasks, [&](const Task& task) { return twists.count(task.name) == 0; });
-    for (const Task& task : twisted.tasks) references[task.name] = {body_of(reference_text(task, twists), task.body, task.file), ""};
+    for (const Task& task : twisted.tasks)
+        references[task.name] = {body_of(reference_text(task, twists), task.body, task.file), ""};
     for (const Graded& graded : grade_bodies(twisted, references, tree, scratch))
         for (Task& task : exam.tasks) {
             if (task.name != graded.task.name) continue;
@@ -83,8 +85,8 @@ static std::string command_output(const std::string& command) {
 // doctest's header, so that nobody has to install it; "" when the compiler does not find it.
 static std::string doctest_header() {
     const std::string option = is_file("build/doctest/option") ? split_lines(read_file("build/doctest/option"))[0] : "";
-    const std::string listed =
-        command_output("printf '#include <doctest/doctest.h>\\n' | ${CXX:-c++} " + option + " -std=c++20 -M -x c++ - 2>/dev/null");
+    const std::string listed = command_output("printf '#include <doctest/doctest.h>\\n' | ${CXX:-c++} " + option +
+                                              " -std=c++20 -M -x c++ - 2>/dev/null");
     for (const std::string& word : split(listed, ' '))
         if (word.ends_with("doctest/doctest.h")) return read_file(word);
     return "";
@@ -93,7 +95,8 @@ static std::string doctest_header() {
 // The files with which the tasks of a module can be built and tested.
 static std::set<std::string> sources_of(const Exam& exam, const std::string& module) {
     std::set<std::string> suites;
-    std::vector<std::string> roots{"course/run_course.cpp", "course/run_answers.cpp", "course/drawn/" + module + ".cpp", "tests/main.cpp"};
+    std::vector<std::string> roots{"course/run_course.cpp", "course/run_answers.cpp", "course/drawn/" + module + ".cpp",
+                                   "tests/main.cpp"};
     for (const Task& task : exam.tasks) {
         roots.push_back(task.file);
         for (const PublicCase& one : task.cases) suites.insert(one.suite);
@@ -118,7 +121,8 @@ static std::map<std::string, std::string> read_all(const std::set<std::string>& 
     return files;
 }
 
-static std::map<std::string, std::string> starter_files(const Exam& exam, const std::string& module, const std::map<std::string, Mistake>& twists) {
+static std::map<std::string, std::string> starter_files(const Exam& exam, const std::string& module,
+                                                        const std::map<std::string, Mistake>& twists) {
     std::map<std::string, std::string> files = read_all(sources_of(exam, module));
     for (const Task& task : exam.tasks) {
         Task given = task;
@@ -131,7 +135,9 @@ static std::map<std::string, std::string> starter_files(const Exam& exam, const 
     return files;
 }
 
-static bool is_executable(const std::string& path) { return path.ends_with(".sh") || path == "setup.sh" || path == "run_autograder"; }
+static bool is_executable(const std::string& path) {
+    return path.ends_with(".sh") || path == "setup.sh" || path == "run_autograder";
+}
 
 static void write_folder(const std::string& folder, const std::map<std::string, std::string>& files) {
     fs::remove_all(folder);
@@ -139,7 +145,8 @@ static void write_folder(const std::string& folder, const std::map<std::string, 
         const std::string to = folder + "/" + path;
         fs::create_directories(fs::path(to).parent_path());
         write_file_atomically(to, bytes);
-        if (is_executable(path)) fs::permissions(to, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add);
+        if (is_executable(path))
+            fs::permissions(to, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add);
     }
 }
 
@@ -153,15 +160,19 @@ static const char* const setup_script =
 
 static std::string run_script(const std::string& module) {
     return "#!/bin/sh\n"
-           "# Run for every submission. What the submission prints or returns is not asked: run_course compares and writes the results.\n"
+           "# Run for every submission. What the submission prints or returns is not asked: run_course compares and writes the "
+           "results.\n"
            "cd /autograder/source/tree || exit 1\n"
            "chmod -R go-rwx /autograder/source\n"
            "chmod go-rwx /autograder/results\n"
            "build/release/run_course grade " +
-           module + " --make 'make ARCH=' --submission /autograder/submission --json /autograder/results/results.json --scratch /tmp/course\n";
+           module +
+           " --make 'make ARCH=' --submission /autograder/submission --json /autograder/results/results.json --scratch "
+           "/tmp/course\n";
 }
 
-static std::map<std::string, std::string> autograder_files(const Exam& exam, const std::string& module, const std::map<std::string, Mistake>& twists) {
+static std::map<std::string, std::string> autograder_files(const Exam& exam, const std::string& module,
+                                                           const std::map<std::string, Mistake>& twists) {
     std::map<std::string, std::string> files;
     for (const auto& [path, bytes] : read_all(sources_of(exam, module))) files["tree/" + path] = bytes;
     for (const Task& task : exam.tasks) {
@@ -199,7 +210,8 @@ int make_pack(const PackOptions& options, const Tree& here) {
 
     const std::string name = options.module + "-" + std::to_string(options.seed);
     write_folder(folder + "/" + name, starter_files(exams[0], options.module, twists));
-    const std::string tar = "tar -C '" + folder + "' -czf '" + folder + "/starter.tar.gz' '" + name + "' && rm -rf '" + folder + "/" + name + "'";
+    const std::string tar =
+        "tar -C '" + folder + "' -czf '" + folder + "/starter.tar.gz' '" + name + "' && rm -rf '" + folder + "/" + name + "'";
     require(std::system(tar.c_str()) == 0, "course: tar could not make ", folder, "/starter.tar.gz");
     write_file_atomically(folder + "/handout.html", handout_html(options.module, options.seed, exams[0].tasks, twists));
     write_file_atomically(folder + "/autograder.zip", zipped(autograder_files(exams[1], options.module, twists)));
@@ -215,8 +227,8 @@ void write_starter(const std::string& folder, const std::string& module, const T
     write_folder(folder, starter_files(make_exams(all_tasks(module), {public_seed}, {}, tree, false, nullptr)[0], module, {}));
 }
 
-int grade_submission(const std::string& module, const std::string& submission, const std::string& json, const std::string& scratch,
-                     const Tree& here) {
+int grade_submission(const std::string& module, const std::string& submission, const std::string& json,
+                     const std::string& scratch, const Tree& here) {
     const double begin = seconds_now();
     const Exam exam = read_exam("course/expected", all_tasks(module));
     std::map<std::string, Handed> bodies;

@@ -24,16 +24,16 @@ int make_pack(const PackOptions& options, const Tree& here);
 void write_starter(const std::string& folder, const std::string& module, const Tree& here);
 
 // Grades a submission of a module in the tree here, which is a solution: what autograder.zip starts.
-int grade_submission(const std::string& module, const std::string& submission, const std::string& json, const std::string& scratch,
-                     const Tree& here);
+int grade_submission(const std::string& module, const std::string& submission, const std::string& json,
+                     const std::string& scratch, const Tree& here);
 
 struct VerifyOptions {
     int sample = 0;  // so many tasks, spread over the table; 0 = all, and the starters are built too
     int seed = 271;
-    std::string only;  // one task
+    std::string only;        // one task
     bool with_cases = true;  // false: the questions alone, without the public tests, whose program takes longest to link
 };
 
-// The proof: solution and last hint earn all points, a blank none, every mistake loses some and is named, a twist tells the published
-// solution from its own.   returns 0 when all holds
+// The proof: solution and last hint earn all points, a blank none, every mistake loses some and is named, a twist tells the
+// published solution from its own.   returns 0 when all holds
 int verify(const VerifyOptions& options, const Tree& here);

@@ -1,4 +1,5 @@
-// verify.cpp: the proof that the course does what it says, for every task of the table or a sample; teacher.h says what is proved.
+// verify.cpp: the proof that the course does what it says, for every task of the table or a sample; teacher.h says what is
+// proved.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -31,7 +32,8 @@ static std::vector<Task> chosen_tasks(const VerifyOptions& options) {
     const std::vector<Task> all = all_tasks();
     std::vector<Task> some;
     const int n = static_cast<int>(all.size()), count = options.sample > 0 ? std::min(options.sample, n) : n;
-    for (int k = 0; k < count; ++k) some.push_back(all[static_cast<std::size_t>(k) * static_cast<std::size_t>(n) / static_cast<std::size_t>(count)]);
+    for (int k = 0; k < count; ++k)
+        some.push_back(all[static_cast<std::size_t>(k) * static_cast<std::size_t>(n) / static_cast<std::size_t>(count)]);
     if (options.only.empty()) return some;
     some.clear();
     for (const Task& task : all)
@@ -56,7 +58,8 @@ static std::string blank_body(const Task& task) {
 }
 
 static void all_points(Proof& proof, const std::vector<Graded>& graded, const std::string& what) {
-    for (const Graded& one : graded) proof.holds(one.complete(), one.task.name + ": " + what + " earns all points\n" + report_of(one, true));
+    for (const Graded& one : graded)
+        proof.holds(one.complete(), one.task.name + ": " + what + " earns all points\n" + report_of(one, true));
     say(what + ": " + std::to_string(graded.size()) + " tasks graded");
 }
 
@@ -110,7 +113,8 @@ static void twists_separate(Proof& proof, const std::vector<Task>& tasks, int se
     all_points(proof, grade_bodies(exam, own, tree, "build/course/runs", false), "the twist, on its own questions,");
     for (const Graded& one : grade_bodies(exam, published, tree, "build/course/runs", false)) {
         proof.holds(one.score() < one.task.points, one.task.name + ": the published form loses points under the twist");
-        proof.holds(one.comparison.mistake.find("published") != std::string::npos, one.task.name + ": the published form is recognised\n" + report_of(one, true));
+        proof.holds(one.comparison.mistake.find("published") != std::string::npos,
+                    one.task.name + ": the published form is recognised\n" + report_of(one, true));
     }
 }
 
@@ -119,9 +123,10 @@ static void hostile_bodies_earn_nothing(Proof& proof, const Exam& exam, const Tr
     Exam one = exam;
     one.tasks.resize(1);
     const Task& task = one.tasks[0];
-    for (const char* const body : {"for (volatile int x = 0;; x = x + 1) {}", "__builtin_exit(0);", "__builtin_abort();",
-                                   "__builtin_printf(\"1 passed, 0 failed\\n\"); __builtin_exit(0);", "*static_cast<volatile int*>(nullptr) = 1;",
-                                   "throw 1;", "for (;;) __builtin_printf(\"1 passed, 0 failed\\n\");", "this is no program"}) {
+    for (const char* const body :
+         {"for (volatile int x = 0;; x = x + 1) {}", "__builtin_exit(0);", "__builtin_abort();",
+          "__builtin_printf(\"1 passed, 0 failed\\n\"); __builtin_exit(0);", "*static_cast<volatile int*>(nullptr) = 1;",
+          "throw 1;", "for (;;) __builtin_printf(\"1 passed, 0 failed\\n\");", "this is no program"}) {
         const std::map<std::string, Handed> bodies{{task.name, {std::string(body) + "\n__builtin_unreachable();", ""}}};
         const Graded graded = grade_bodies(one, bodies, tree, "build/course/runs")[0];
         proof.holds(graded.score() == 0, task.name + ": nothing is earned by " + body + "\n" + report_of(graded, true));

@@ -1,7 +1,7 @@
 // attention.cpp: what the tasks of the module attention are asked.
+#include "nn/layers/attention.h"
 #include "course/drawn/drawn.h"
 #include "nn/autograd/operations.h"
-#include "nn/layers/attention.h"
 #include "nn/layers/mask.h"
 #include "nn/layers/norm.h"
 #include "nn/layers/position.h"
@@ -69,19 +69,22 @@ static const Drawn scaled_dot_product("attention", [](Random& random, int round,
 
     Matrix hides_all = ones_and_zeros(random, n, m);
     for (int j = 0; j < m; ++j) hides_all(0, j) = 0;
-    answers.ask("a query that may attend to nothing", [&] { return attend_textbook(q, k, v, H, {.may = may_attend(hides_all)}); });
+    answers.ask("a query that may attend to nothing",
+                [&] { return attend_textbook(q, k, v, H, {.may = may_attend(hides_all)}); });
 
     const Matrix wide = normal_matrix(random, m, H * (h + 2));
     answers.ask("values of another width", [&] { return attend_textbook(q, k, wide, H); });
     const Matrix shared_k = normal_matrix(random, m, h), shared_v = normal_matrix(random, m, h);
     answers.ask("one head of keys and values for all queries", [&] { return attend_textbook(q, shared_k, shared_v, H); });
-    const Matrix four_q = normal_matrix(random, n, 4 * h), two_k = normal_matrix(random, m, 2 * h), two_v = normal_matrix(random, m, 2 * h);
+    const Matrix four_q = normal_matrix(random, n, 4 * h), two_k = normal_matrix(random, m, 2 * h),
+                 two_v = normal_matrix(random, m, 2 * h);
     answers.ask("four heads of queries, two of keys", [&] { return attend_textbook(four_q, two_k, two_v, 4); });
 
     Attending sequences;
     sequences.segments = Segments::of({2, n, 3});
     sequences.key_segments = Segments::of({3, m, 4});
-    const Matrix many_q = normal_matrix(random, n + 5, D), many_k = normal_matrix(random, m + 7, D), many_v = normal_matrix(random, m + 7, D);
+    const Matrix many_q = normal_matrix(random, n + 5, D), many_k = normal_matrix(random, m + 7, D),
+                 many_v = normal_matrix(random, m + 7, D);
     answers.ask("three sequences", [&] { return attend_textbook(many_q, many_k, many_v, H, sequences); });
 
     const Matrix bias = normal_matrix(random, H * n, m);

@@ -15,7 +15,8 @@ static void draw_rankings(Random& random, int answers, int rankings, std::vector
 }
 
 static Matrix numbers_of(const preferences::Pairs& pairs) {
-    require(pairs.list.size() == pairs.group.size(), pairs.list.size(), " pairs, ", pairs.group.size(), " of them have a ranking");
+    require(pairs.list.size() == pairs.group.size(), pairs.list.size(), " pairs, ", pairs.group.size(),
+            " of them have a ranking");
     Matrix m(static_cast<int>(pairs.list.size()), 3);
     for (int p = 0; p < m.rows; ++p) {
         m(p, 0) = static_cast<float>(pairs.list[p].better), m(p, 1) = static_cast<float>(pairs.list[p].worse);
@@ -96,16 +97,17 @@ static const Drawn advantages("advantages", [](Random& random, int round, Answer
     answers.ask("one step: trace 0", [&] { return ppo::generalised_advantages(rewards, values, all, 0.9f, 0); });
     answers.ask("the whole return: trace 1", [&] { return ppo::generalised_advantages(rewards, values, all, 1, 1); });
     answers.ask("discount and trace", [&] { return ppo::generalised_advantages(rewards, values, all, 0.9f, 0.7f); });
-    answers.ask("prompts and padding", [&] {
-        return ppo::generalised_advantages(only_at(rewards, mask), only_at(values, mask), mask, 0.95f, 0.8f);
-    });
-    answers.ask("numbers outside of the answers", [&] { return ppo::generalised_advantages(rewards, values, mask, 0.95f, 0.8f); });
+    answers.ask("prompts and padding",
+                [&] { return ppo::generalised_advantages(only_at(rewards, mask), only_at(values, mask), mask, 0.95f, 0.8f); });
+    answers.ask("numbers outside of the answers",
+                [&] { return ppo::generalised_advantages(rewards, values, mask, 0.95f, 0.8f); });
 });
 
 static const Drawn ppo_loss("ppo_loss", [](Random& random, int round, Answers& answers) {
     const int B = 3, T = 6 + round, V = 5;
     const Matrix mask = answer_places(random, B, T);
-    const Matrix old_log_p = only_at(uniform_matrix(random, B, T, -3, -0.5f), mask), old_values = only_at(normal_matrix(random, B, T), mask);
+    const Matrix old_log_p = only_at(uniform_matrix(random, B, T, -3, -0.5f), mask),
+                 old_values = only_at(normal_matrix(random, B, T), mask);
     Matrix log_p = old_log_p, values = old_values;
     const Matrix moved = normal_matrix(random, B, T, 0.4f), moved_values = normal_matrix(random, B, T, 0.4f);
     for (std::size_t k = 0; k < mask.size(); ++k) log_p[k] += mask[k] * moved[k], values[k] += mask[k] * moved_values[k];
@@ -143,7 +145,8 @@ static const Drawn dpo_loss("dpo_loss", [](Random& random, int round, Answers& a
     policy.rejected = parameter(uniform_matrix(random, B, 1, -9, -3));
     reference.chosen = uniform_matrix(random, B, 1, -9, -3);
     reference.rejected = uniform_matrix(random, B, 1, -9, -3);
-    const dpo::Config plain{.beta = 0.3f}, smooth{.beta = 0.3f, .label_smoothing = 0.2f}, ipo{.beta = 0.4f, .form = dpo::Form::ipo};
+    const dpo::Config plain{.beta = 0.3f}, smooth{.beta = 0.3f, .label_smoothing = 0.2f},
+        ipo{.beta = 0.4f, .form = dpo::Form::ipo};
     const dpo::Config alone{.beta = 0.3f, .reference_free = true};
     const auto steps = [&](const dpo::Config& config) { return dpo::loss(policy, reference, config); };
     answers.ask("margin", [&] { return steps(plain).margin; });

@@ -1,11 +1,11 @@
 // vit.cpp: what the tasks of the module vit are asked.
+#include "vit/vit.h"
 #include "course/drawn/drawn.h"
 #include "nn/data/patches.h"
 #include "nn/layers/position.h"
 #include "nn/maps/resize.h"
 #include "vit/mask_pixels/mae.h"
 #include "vit/mask_pixels/masking.h"
-#include "vit/vit.h"
 
 static Image random_image(Random& random, int height, int width, int channels) {
     Image image(height, width, channels);
@@ -23,8 +23,12 @@ static const Drawn patches("patchify", [](Random& random, int round, Answers& an
 
 static const Drawn embedding("embed_patches", [](Random& random, int round, Answers& answers) {
     const int P = 2, down = 2 + round, across = down + 1;
-    vit::Config config{.grid = {.height = down * P, .width = across * P, .patch_size = P, .channels = 3}, .width = 5 + 2 * round, .depth = 0,
-                       .heads = 1, .mlp_width = 8, .classes = 0};
+    vit::Config config{.grid = {.height = down * P, .width = across * P, .patch_size = P, .channels = 3},
+                       .width = 5 + 2 * round,
+                       .depth = 0,
+                       .heads = 1,
+                       .mlp_width = 8,
+                       .classes = 0};
     vit::Weights w = vit::make_weights(config, random);
     w.projection.weight = normal_matrix(random, config.grid.numbers(), config.width);
     w.projection.bias = normal_matrix(random, 1, config.width);

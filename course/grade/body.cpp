@@ -7,7 +7,9 @@
 
 // --- tokens ---
 
-static bool begins_word(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || static_cast<signed char>(c) < 0; }
+static bool begins_word(char c) {
+    return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || static_cast<signed char>(c) < 0;
+}
 static bool in_word(char c) { return begins_word(c) || std::isdigit(static_cast<unsigned char>(c)); }
 
 // The place after the literal that opens at text[at] with a quote; npos when it does not end on its line.
@@ -72,9 +74,10 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
         if (begins_word(c)) {
             while (end < text.size() && in_word(text[end])) ++end;
         } else if (std::isdigit(static_cast<unsigned char>(c))) {  // 1'000, 0x1p-3f
-            while (end < text.size() && (in_word(text[end]) || text[end] == '.' ||
-                                         (text[end] == '\'' && end + 1 < text.size() && in_word(text[end + 1])) ||
-                                         ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos)))
+            while (end < text.size() &&
+                   (in_word(text[end]) || text[end] == '.' ||
+                    (text[end] == '\'' && end + 1 < text.size() && in_word(text[end + 1])) ||
+                    ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos)))
                 ++end;
         }
         tokens.push_back({text.substr(at, end - at), at, end});
@@ -176,8 +179,8 @@ std::string not_written(const std::string& name) { return "course: " + name + " 
 std::string blanked(const std::string& text, const std::string& signature, const std::string& name, const std::string& contract,
                     const std::string& place) {
     const std::string checks = checks_at_the_door(body_of(text, signature, place));
-    const std::string body = checks + "\n    // Yours to write: " + name + ", see " + contract + "\n    ::fail({\"" + not_written(name) +
-                             "; its contract is in " + contract + "\"});\n";
+    const std::string body = checks + "\n    // Yours to write: " + name + ", see " + contract + "\n    ::fail({\"" +
+                             not_written(name) + "; its contract is in " + contract + "\"});\n";
     const std::string blank = with_body(text, signature, body, place);
     const std::string quiet = "#pragma GCC diagnostic ignored \"-Wunused-";
     if (blank.starts_with(quiet)) return blank;
@@ -191,13 +194,35 @@ std::string blanked(const std::string& text, const std::string& signature, const
 
 // Ways out of the program, into files and other processes, or around the types. The grader does not rely on this list: what the
 // body computes is compared outside of the process in which it runs. The list gives a plain message early.
-static const std::vector<std::string> never{
-    "asm",     "import",  "module",   "export",   "extern",   "reinterpret_cast", "system",   "popen",  "fork",    "vfork",  "execv",
-    "execl",   "execve",  "execvp",   "execlp",   "exit",     "_exit",            "_Exit",    "abort",  "kill",    "raise",  "signal",
-    "atexit",  "getenv",  "setenv",   "environ",  "fopen",    "freopen",          "open",     "openat", "creat",   "unlink", "remove",
-    "rename",  "rmdir",   "ifstream", "ofstream", "fstream",  "filesystem",       "dlopen",   "dlsym",  "syscall", "ptrace", "mmap",
-    "munmap",  "socket",  "connect",  "setjmp",   "longjmp",  "quick_exit",       "at_quick_exit",      "terminate", "read_file",
-    "write_file_atomically", "AtomicFile", "RandomAccessFile", "_Pragma"};
+static const std::vector<std::string> never{"asm",           "import",
+                                            "module",        "export",
+                                            "extern",        "reinterpret_cast",
+                                            "system",        "popen",
+                                            "fork",          "vfork",
+                                            "execv",         "execl",
+                                            "execve",        "execvp",
+                                            "execlp",        "exit",
+                                            "_exit",         "_Exit",
+                                            "abort",         "kill",
+                                            "raise",         "signal",
+                                            "atexit",        "getenv",
+                                            "setenv",        "environ",
+                                            "fopen",         "freopen",
+                                            "open",          "openat",
+                                            "creat",         "unlink",
+                                            "remove",        "rename",
+                                            "rmdir",         "ifstream",
+                                            "ofstream",      "fstream",
+                                            "filesystem",    "dlopen",
+                                            "dlsym",         "syscall",
+                                            "ptrace",        "mmap",
+                                            "munmap",        "socket",
+                                            "connect",       "setjmp",
+                                            "longjmp",       "quick_exit",
+                                            "at_quick_exit", "terminate",
+                                            "read_file",     "write_file_atomically",
+                                            "AtomicFile",    "RandomAccessFile",
+                                            "_Pragma"};
 
 std::string objection(const std::string& body, const std::vector<std::string>& without) {
     if (body.size() > 20000) return "it has " + std::to_string(body.size()) + " characters, at most 20000 are read";

@@ -1,9 +1,9 @@
-// body.h: the body of one function in the text of a source file: found by its signature, taken out, put back in. No marks stand in
-// the pages that people read.
+// body.h: the body of one function in the text of a source file: found by its signature, taken out, put back in. No marks stand
+// in the pages that people read.
 //
 //   shows    that an assignment can be made from a solution, and a submission graded inside it, by moving one piece of text
-//   safety   what a student wrote is text until it is compiled. `objection` refuses everything by which a body could reach beyond its
-//            own braces while it is compiled: the preprocessor, assembler, braces that close the function early
+//   safety   what a student wrote is text until it is compiled. `objection` refuses everything by which a body could reach beyond
+//            its own braces while it is compiled: the preprocessor, assembler, braces that close the function early
 #pragma once
 #include <string>
 #include <vector>

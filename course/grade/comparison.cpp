@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "course/cause/cause.h"
 #include "nn/base/decimal.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"
-#include "course/cause/cause.h"
 
 // --- as a file ---
 
@@ -28,7 +28,8 @@ Expected read_expected(const std::string& path) {
     const auto finish = [&] {
         std::vector<Answer>& to = expected.mistakes.empty() ? expected.answers : expected.mistakes.back().answers;
         to = read_answers(part);
-        require(!to.empty(), path, ": there are no answers", expected.mistakes.empty() ? "" : " of " + expected.mistakes.back().name);
+        require(!to.empty(), path, ": there are no answers",
+                expected.mistakes.empty() ? "" : " of " + expected.mistakes.back().name);
         part.clear();
     };
     for (const std::string& line : split_lines(read_file(path))) {
@@ -84,8 +85,9 @@ static void describe(Comparison& comparison, const Answer& given, const Answer& 
     const int cols = expected.value.cols, row = static_cast<int>(first) / cols, col = static_cast<int>(first) % cols;
     const std::string at = "(" + text(row) + ", " + text(col) + ")";
     const std::string of = text(static_cast<int>(expected.value.size()));
-    comparison.difference = "element " + at + " of " + shape(expected.value) + ": yours " + short_digits(given.value[first], 7) + ", expected " +
-                            short_digits(expected.value[first], 7) + "; " + text(differ) + " of " + of + " differ";
+    comparison.difference = "element " + at + " of " + shape(expected.value) + ": yours " + short_digits(given.value[first], 7) +
+                            ", expected " + short_digits(expected.value[first], 7) + "; " + text(differ) + " of " + of +
+                            " differ";
     comparison.place = text(differ) + " of " + of + " numbers differ, the first at " + at + " of " + shape(expected.value);
     comparison.cause = cause(given.value, expected.value, {});
 }

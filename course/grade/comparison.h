@@ -1,7 +1,8 @@
 // comparison.h: what was answered beside what was expected; and which known mistake would have answered so.
 //
 //   rule     |yours - expected| <= 1e-5 + 1e-4 |expected|, element by element, as everywhere in the tests
-//   names    a known mistake is named when it explains every answer, the right ones too; else the relations of course/cause are asked
+//   names    a known mistake is named when it explains every answer, the right ones too; else the relations of course/cause are
+//            asked
 //   next     grading.h
 #pragma once
 #include <string>

@@ -73,7 +73,10 @@ std::string report_of(const Graded& graded, bool numbers) {
               points_text(graded.drawn_score()) + " of " + std::to_string(task.drawn_points()) + " points\n";
     if (!c.name.empty()) {
         const bool silent = c.difference.ends_with("no answer came");
-        report += "    first      " + c.name + ": " + (silent ? "no answer, the program " + graded.asked.how : numbers ? c.difference : c.place) +
+        report += "    first      " + c.name + ": " +
+                  (silent    ? "no answer, the program " + graded.asked.how
+                   : numbers ? c.difference
+                             : c.place) +
                   "\n";
         if (!c.cause.empty()) report += "    cause      " + c.cause + "\n";
         if (!c.hint.empty()) report += "    look       " + c.hint + "\n";

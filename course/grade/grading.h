@@ -1,8 +1,8 @@
 // grading.h: points for one task: its function is asked this seed's questions, and the public tests are run.
 //
-//   trust    A program that holds a student's code decides nothing. Its answers are compared here, in another process, which alone
-//            writes results. A public test judges inside of the student's process; so public points count at most in the proportion
-//            of answers that were found right here, and nobody gains by a faked test.
+//   trust    A program that holds a student's code decides nothing. Its answers are compared here, in another process, which
+//            alone writes results. A public test judges inside of the student's process; so public points count at most in the
+//            proportion of answers that were found right here, and nobody gains by a faked test.
 //   next     submission.h grades all that was handed in
 #pragma once
 #include <string>

@@ -9,9 +9,9 @@
 
 struct RunLimits {
     double seconds = 10;
-    std::size_t output_bytes = 20000;      // of what it prints the first ones are kept, the rest is thrown away
-    std::size_t answer_bytes = 8000000;    // more ends it
-    bool as_nobody = false;                // when we are root
+    std::size_t output_bytes = 20000;    // of what it prints the first ones are kept, the rest is thrown away
+    std::size_t answer_bytes = 8000000;  // more ends it
+    bool as_nobody = false;              // when we are root
 };
 
 struct RunResult {

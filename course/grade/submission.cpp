@@ -65,7 +65,8 @@ struct Built {
 
 static void put_program(const std::string& path, const std::string& bytes) {
     write_file_atomically(path, bytes);
-    fs::permissions(path, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec);
+    fs::permissions(path, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read |
+                              fs::perms::others_exec);
 }
 
 // A folder of its own for the programs of one task, with the files that public tests read.
@@ -82,8 +83,8 @@ static Programs lay_out(const Built& built, const Tree& tree, const std::string&
     return {.folder = folder, .answers = "./answers", .tests = "./tests/run"};
 }
 
-std::vector<Graded> grade_bodies(const Exam& exam, const std::map<std::string, Handed>& bodies, const Tree& tree, const std::string& scratch,
-                                 bool with_cases) {
+std::vector<Graded> grade_bodies(const Exam& exam, const std::map<std::string, Handed>& bodies, const Tree& tree,
+                                 const std::string& scratch, bool with_cases) {
     std::vector<Graded> all;
     std::vector<Built> programs;
     for (const Task& task : exam.tasks) {
@@ -124,11 +125,12 @@ std::string results_json(const std::vector<Graded>& graded, double seconds) {
     for (const Graded& one : graded) {
         ++number;
         tests += tests.empty() ? "\n" : ",\n";
-        tests += "  {\"name\": " + json_string(one.task.name + ": " + one.task.title) + ", \"number\": \"" + std::to_string(number) +
-                 "\", \"score\": " + short_digits(one.score(), 6) + ", \"max_score\": " + std::to_string(one.task.points) +
-                 ", \"status\": \"" + (one.complete() ? "passed" : "failed") + "\", \"visibility\": \"visible\", \"tags\": [" +
-                 json_string(one.task.module) + "], \"output\": " + json_string(encode_utf8(decode_utf8(report_of(one, false)))) + "}";
+        tests +=
+            "  {\"name\": " + json_string(one.task.name + ": " + one.task.title) + ", \"number\": \"" + std::to_string(number) +
+            "\", \"score\": " + short_digits(one.score(), 6) + ", \"max_score\": " + std::to_string(one.task.points) +
+            ", \"status\": \"" + (one.complete() ? "passed" : "failed") + "\", \"visibility\": \"visible\", \"tags\": [" +
+            json_string(one.task.module) + "], \"output\": " + json_string(encode_utf8(decode_utf8(report_of(one, false)))) + "}";
     }
-    return "{\"execution_time\": " + short_digits(seconds, 4) + ", \"visibility\": \"visible\", \"stdout_visibility\": \"hidden\", \"tests\": [" +
-           tests + "\n]}\n";
+    return "{\"execution_time\": " + short_digits(seconds, 4) +
+           ", \"visibility\": \"visible\", \"stdout_visibility\": \"hidden\", \"tests\": [" + tests + "\n]}\n";
 }

@@ -1,9 +1,9 @@
 // submission.h: all tasks of a module graded in a copy of the solution, one function at a time.
 //
-//   steps    the student's function is cut out of the file that was handed in and put into the solution's; both programs are built;
-//            the file is put back. When all are built, they are run, each in a folder of its own.
-//   so       a student cannot touch a test or another task, what was not asked for is ignored, and a task that does not compile, or
-//            was not handed in, costs nothing but itself
+//   steps    the student's function is cut out of the file that was handed in and put into the solution's; both programs are
+//            built; the file is put back. When all are built, they are run, each in a folder of its own.
+//   so       a student cannot touch a test or another task, what was not asked for is ignored, and a task that does not compile,
+//            or was not handed in, costs nothing but itself
 #pragma once
 #include <map>
 #include <string>
@@ -31,8 +31,8 @@ struct Handed {
 Handed handed_body(const Task& task, const std::string& text);
 
 // Grades bodies, by task, in a tree of the solution. `scratch` is a folder that may be emptied.
-std::vector<Graded> grade_bodies(const Exam& exam, const std::map<std::string, Handed>& bodies, const Tree& tree, const std::string& scratch,
-                                 bool with_cases = true);
+std::vector<Graded> grade_bodies(const Exam& exam, const std::map<std::string, Handed>& bodies, const Tree& tree,
+                                 const std::string& scratch, bool with_cases = true);
 
 // The file that Gradescope reads: a test for each task.
 std::string results_json(const std::vector<Graded>& graded, double seconds);

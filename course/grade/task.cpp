@@ -57,11 +57,13 @@ static std::string key_line(const std::string& key, const std::string& value) {
 }
 
 std::string sealed_text(const Task& task) {
-    std::string text = key_line("title", task.title) + key_line("module", task.module) + key_line("points", std::to_string(task.points)) +
-                       key_line("minutes", std::to_string(task.minutes)) + key_line("file", task.file) + key_line("body", task.body);
+    std::string text = key_line("title", task.title) + key_line("module", task.module) +
+                       key_line("points", std::to_string(task.points)) + key_line("minutes", std::to_string(task.minutes)) +
+                       key_line("file", task.file) + key_line("body", task.body);
     for (const Contract& contract : task.contracts) text += key_line("contract", contract.file + " " + contract.function);
     text += key_line("equation", task.equation);
-    for (const PublicCase& one : task.cases) text += key_line("case", std::to_string(one.points) + " " + one.suite + ": " + one.title);
+    for (const PublicCase& one : task.cases)
+        text += key_line("case", std::to_string(one.points) + " " + one.suite + ": " + one.title);
     for (const std::string& name : task.without) text += key_line("without", name);
     for (const std::string& hint : task.hints) text += key_line("hint", hint);
     for (const std::string& line : split_lines(task.code)) text += key_line("sealed", turned(line));
@@ -127,6 +129,7 @@ std::vector<Task> all_tasks(const std::string& module, const std::string& folder
     for (const std::string& of_course : all_modules())
         for (const Task& task : found)
             if (task.module == of_course && (module.empty() || module == of_course)) tasks.push_back(task);
-    require(!tasks.empty(), "course: there is no task of the module '", module, "'; the modules are attention, vit, language, rlhf");
+    require(!tasks.empty(), "course: there is no task of the module '", module,
+            "'; the modules are attention, vit, language, rlhf");
     return tasks;
 }

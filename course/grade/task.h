@@ -1,4 +1,4 @@
-// task.h: the table of tasks, one small file each in course/tasks. A task is one function of one source file that a student writes.
+// task.h: the table of tasks, one small file each in course/tasks. A task is one function of one source file, for students to write.
 //
 //   format   every line is a key of at most 8 letters, spaces up to column 10, a value:
 //                title    Who may attend to whom
@@ -12,8 +12,8 @@
 //                case     2 mask: each mask as a picture: 1 = may attend        points, suite and title of a test
 //                without  attend                a name that the answer may not use, because it is the answer
 //                hint     ...                   two in words
-//                code     ...                   the last hint: the lines of a body that earns all points; `sealed` in what students
-//                                               get: its letters are turned by 13, so that nobody reads it by accident
+//                code     ...                   the last hint: the lines of a body that earns all points; in what students get
+//                                               it is `sealed`: its letters are turned by 13, so that nobody reads it by accident
 //   next     body.h takes the function out of a file, drawn.h asks it questions, grading.h counts
 #pragma once
 #include <string>

@@ -5,14 +5,14 @@
 
 struct Tree {
     std::string folder = ".";
-    std::string out = "build/release";       // where the Makefile puts what it builds, in the folder
+    std::string out = "build/release";         // where the Makefile puts what it builds, in the folder
     std::vector<std::string> make = {"make"};  // the command; the programs that are wanted are added to it
     double build_seconds = 600;
 };
 
 // The programs that hold a student's code.
 struct Programs {
-    std::string folder;         // they are started there
+    std::string folder;          // they are started there
     std::string answers, tests;  // course/run_answers.cpp and the tests
 };
 Programs programs_of(const Tree& tree);

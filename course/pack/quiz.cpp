@@ -31,7 +31,8 @@ std::vector<QuizQuestion> quiz_of(const std::string& readme, int seed, int most)
             continue;
         }
         const bool is_head = row[0].starts_with("the paper");
-        if (in_ledger && row.size() >= 3 && row[0].size() > 3 && row[1].size() > 3 && row[0] != row[1]) rows.push_back({row[0], row[1]});
+        if (in_ledger && row.size() >= 3 && row[0].size() > 3 && row[1].size() > 3 && row[0] != row[1])
+            rows.push_back({row[0], row[1]});
         in_ledger = in_ledger || is_head;
     }
     Random random(static_cast<std::uint64_t>(seed));
@@ -39,9 +40,10 @@ std::vector<QuizQuestion> quiz_of(const std::string& readme, int seed, int most)
     std::vector<QuizQuestion> questions;
     for (const int k : permutation(random, count)) {
         if (static_cast<int>(questions.size()) == most) break;
-        QuizQuestion question{.asked = "In the paper, or usually: " + rows[k].said + ". What is done in the code that is compared with here?",
-                              .right = rows[k].done,
-                              .wrong = {}};
+        QuizQuestion question{
+            .asked = "In the paper, or usually: " + rows[k].said + ". What is done in the code that is compared with here?",
+            .right = rows[k].done,
+            .wrong = {}};
         for (const int other : permutation(random, count))
             if (question.wrong.size() < 2 && rows[other].done != rows[k].done && !rows[other].done.starts_with("the same"))
                 question.wrong.push_back(rows[other].done);

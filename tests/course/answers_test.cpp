@@ -30,8 +30,8 @@ TEST_CASE("an answer goes through a text without losing a bit, and what was thro
 TEST_CASE("read_answers: a text that may be anything is read up to the first line that is no answer") {
     const std::string good = "x\t1 2 1p+0 1p+1\n";
     CHECK(read_answers(good + good).size() == 2);
-    for (const char* const bad : {"", "x\n", "\t1 1 1\n", "x\t1 1\n", "x\t1 1 1 2\n", "x\t-1 1 1\n", "x\t1 1 one\n", "x\t2000000 2000000 1\n",
-                                  "x\t99999999999 1 1\n", "x\t! \n", "x\t1 1 1"}) {
+    for (const char* const bad : {"", "x\n", "\t1 1 1\n", "x\t1 1\n", "x\t1 1 1 2\n", "x\t-1 1 1\n", "x\t1 1 one\n",
+                                  "x\t2000000 2000000 1\n", "x\t99999999999 1 1\n", "x\t! \n", "x\t1 1 1"}) {
         INFO(std::string(bad));
         CHECK(read_answers(bad).empty());
         CHECK(read_answers(good + bad).size() == 1);

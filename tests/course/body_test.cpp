@@ -14,7 +14,8 @@ static const std::string source =
     "int other(int x) { return '{' + 1'000 + x; }\n";
 
 TEST_CASE("body_of: the function is found by its signature, whatever stands in comments and quotes") {
-    CHECK(body_of(source, "int twice( int x )", "a.cpp") == "\n    require(x > 0, \"twice: \", x, \" }\");\n    return 2 * x;  // not }\n");
+    CHECK(body_of(source, "int twice( int x )", "a.cpp") ==
+          "\n    require(x > 0, \"twice: \", x, \" }\");\n    return 2 * x;  // not }\n");
     CHECK(body_of(source, "int other(int x)", "a.cpp") == " return '{' + 1'000 + x; ");
     CHECK(with_body(source, "int other(int x)", " return x; ", "a.cpp").ends_with("int other(int x) { return x; }\n"));
     CHECK(error_of([] { body_of(source, "int third(int x)", "a.cpp"); }) ==

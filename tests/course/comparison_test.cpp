@@ -11,9 +11,12 @@ TEST_SUITE_BEGIN("comparison");
 static Answer answer(const std::string& name, const Matrix& value) { return {name, value, ""}; }
 
 static const Matrix weights{{0.1f, 0.2f, 0.7f}, {0.5f, 0.25f, 0.25f}};
-static const Expected expected{.answers = {answer("first", weights), answer("second", Matrix{{1, 2}}), {"third", Matrix(), "refused"}},
-                               .mistakes = {{"sign", "the sign is wrong", "which way?",
-                                             {answer("first", weights), answer("second", Matrix{{-1, -2}}), {"third", Matrix(), "refused"}}}}};
+static const Expected expected{
+    .answers = {answer("first", weights), answer("second", Matrix{{1, 2}}), {"third", Matrix(), "refused"}},
+    .mistakes = {{"sign",
+                  "the sign is wrong",
+                  "which way?",
+                  {answer("first", weights), answer("second", Matrix{{-1, -2}}), {"third", Matrix(), "refused"}}}}};
 
 TEST_CASE("compare: right answers are counted one by one, within the tolerance of all tests") {
     const Comparison all = compare(expected.answers, expected);

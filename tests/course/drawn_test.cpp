@@ -17,7 +17,8 @@ static std::string as_text(const std::vector<Answer>& answers) {
     return text;
 }
 
-TEST_CASE("answer_all: our solution answers every question of every task; the same seed asks the same, another one something else") {
+TEST_CASE(
+    "answer_all: our solution answers every question of every task; the same seed asks the same, another one something else") {
     for (const std::string& task : drawn_tasks()) {
         INFO(task);
         const std::vector<Answer> answers = answers_of(task, 5);

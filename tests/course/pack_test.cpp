@@ -41,7 +41,9 @@ TEST_CASE("contract_text: the comment above a declaration, the declaration, and 
     const std::string norm = contract_text({"nn/layers/norm.cpp", "normalise_row"});
     CHECK(norm.ends_with("static double normalise_row(const float* x, float* x_hat, int D, NormKind kind, float eps);\n"));
     CHECK(contract_text({"vit/vit.h", "PatchEmbedding"}).ends_with("};\n"));
-    CHECK(error_of([] { contract_text({"nn/layers/mask.h", "nothing"}); }) == "nn/layers/mask.h: there is no declaration of nothing");
+    CHECK(error_of([] {
+              contract_text({"nn/layers/mask.h", "nothing"});
+          }) == "nn/layers/mask.h: there is no declaration of nothing");
     CHECK(opening_comment("nn/layers/mask.h").starts_with("mask.h: who may attend"));
 }
 
