@@ -1,4 +1,4 @@
-// task.h: the table of tasks, one small file each in course/tasks. A task is one function of one source file, for students to write.
+// task.h: the table of tasks, one small file each in course/tasks. A task is one function of one source file, for students.
 //
 //   format   every line is a key of at most 8 letters, spaces up to column 10, a value:
 //                title    Who may attend to whom
