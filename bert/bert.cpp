@@ -10,7 +10,7 @@
 
 namespace bert {
 
-// --- from words to tokens ---
+// --- embedding ---
 
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const std::vector<std::vector<int>>& token_types) {
     const int B = static_cast<int>(sequences.size());
@@ -21,7 +21,7 @@ Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const 
     batch.token_types.resize(batch.ids.size());
     for (int b = 0; b < B; ++b) {
         require(token_types[b].size() == sequences[b].size(), "make_batch: sequence ", b, " has ", sequences[b].size(),
-                " words but ", token_types[b].size(), " token types");
+                " tokens but ", token_types[b].size(), " token types");
         std::copy(token_types[b].begin(), token_types[b].end(), batch.token_types.begin() + b * batch.length);
     }
     return batch;
@@ -58,7 +58,7 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
     return steps;
 }
 
-// --- from tokens to their meaning in this sentence ---
+// --- encoder ---
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     require_depth("bert", config.depth, w.blocks);
@@ -66,7 +66,7 @@ Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation, .order = Order::post};
     Steps steps;
     steps.embedding = embed_words(batch, w, config);                                    // z0
-    const Attending how = attending(batch, false);  // not causally: every token sees all others, but no padding
+    const Attending how = attending(batch, false);  // no causal mask: every token attends to every token except padding
     steps.encoder = stack(steps.embedding.z0, w.blocks, options, {.self = how});        // (B*T, D)
     steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
     if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)
@@ -120,7 +120,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
     Config config;
     const std::string table = bert + "embeddings.word_embeddings.weight", copy = "cls.predictions.decoder.weight";
-    const std::string words = checkpoint.has(table) || !checkpoint.has(copy) ? table : copy;  // of the two, some files hold the copy
+    const std::string words = checkpoint.has(table) || !checkpoint.has(copy) ? table : copy;  // some files hold only the decoder's copy
     config.vocabulary = checkpoint.dimension(words, 0);
     config.width = checkpoint.dimension(words, 1);
     config.positions = checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0);

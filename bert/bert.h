@@ -1,14 +1,14 @@
-// bert.h: BERT. Read a sentence from both sides at once and hand on one vector for every word.
+// bert.h: BERT. Reads a sentence from both sides at once and returns one vector for every token.
 //
 //   paper    Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", 2018,
 //            arXiv 1810.04805, section 3; the blocks: Vaswani et al. 2017
-//   shows    that without a causal mask every layer sees the words before and after; what is left of ViT when patches are words
-//   symbols  B sequences   T words in each, padding included   D width   L blocks   V vocabulary
+//   shows    that without a causal mask every layer sees the tokens before and after; how little differs from ViT
+//   symbols  B sequences   T tokens in each, padding included   D width   L blocks   V vocabulary
 //   differs  a batch is stacked rows: sequence b owns rows bT ... bT+T-1 of every token matrix; no dropout. What the paper calls
-//            segment (sentence A or B) is called token type, as in the checkpoints: `Segments` here are row ranges
-//   against  ViT: another embedding (words looked up, three summands, a LayerNorm), post-norm blocks and so no last norm,
-//            padding, a pooler in front of the head; the rest is the same
-//   next     bert.cpp, mlm.h (how it learns), heads.h (what it is good for)
+//            segment (sentence A or B) is called token type, as in the checkpoints; `Segments` are row ranges in this project
+//   against  ViT: another embedding (three looked-up rows, summed, then LayerNorm), post-norm blocks and so no final norm,
+//            a padding mask, a pooler before the head; the rest is the same
+//   next     bert.cpp, mlm.h (pre-training), heads.h (fine-tuning)
 #pragma once
 #include <map>
 #include <string>
@@ -32,7 +32,7 @@ struct Config {
     int mlp_width = 3072;    // inner width of the MLP
     float eps = 1e-12f;      // of every LayerNorm
     Activation activation = Activation::gelu;
-    bool pooler = true;      // needed by the next-sentence head and for classifying whole sequences
+    bool pooler = true;      // needed by the next-sentence head and by sequence classification
 };
 
 struct Weights {
@@ -41,61 +41,62 @@ struct Weights {
     Var token_types;            // (token types, D)
     Norm norm;                  // of the embedding
     std::vector<Block> blocks;  // L of them
-    Linear pooler;              // (D, D), or no values at all
+    Linear pooler;              // (D, D); empty without a pooler
 };
 
-// A batch of tokens, padded on the right, and what only BERT asks of each of them.
+// A batch of tokens, padded on the right, with BERT's token types.
 struct Batch : TokenBatch {
     std::vector<int> token_types;  // (B*T)  0 in the first sentence, 1 in the second; empty = all 0
 };
 
-// Fills sequences of any lengths up with `pad` (token type 0, mask 0) to the longest of them.
-//   token_types  one list for each sequence, as long as it; or none at all
-//   throws       std::invalid_argument when there is no sequence, one is empty, or the lengths differ
+// Pads sequences of any lengths with `pad` (token type 0, mask 0) to the longest of them.
+//   token_types  one list per sequence, of the same length as the sequence; or none
+//   throws       std::invalid_argument when there is no sequence, one is empty, or a list of token types has another length
 Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad = 0,
                  const std::vector<std::vector<int>>& token_types = {});
 
-// Fresh weights, biases 0, gains 1.
-//   throws  std::invalid_argument for a config that does not fit together
+// Fresh weights: truncated normal by default, biases 0, gains 1.
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
-// Names, shapes and places of bert-base-uncased and its relatives.
+// State dict names and tensor layout of bert-base-uncased and its relatives.
 Parameters parameters(const Weights& w, const Config& config);
 
-// What the published files do differently: LayerNorms called gamma and beta, "bert." left out, a table of position numbers.
+// Variants found in published files: LayerNorms named gamma and beta, no prefix "bert.", a tensor of position ids.
 LoadRules load_rules();
 
-// The configuration of a checkpoint: sizes from its shapes; heads, eps and activation from where nn/layers/model_config.h looks for
-// them. Published code takes eps 1e-12 and the exact GELU where a configuration does not say; the heads must be told.
+// Infers the configuration of a checkpoint: sizes from its tensor shapes; heads, eps and activation from the sources that
+// nn/layers/model_config.h lists. eps defaults to 1e-12 and the activation to exact GELU, as in the published code; the number
+// of heads has no default.
 //   told     what the caller knows: {{"num_attention_heads", "12"}}
-//   throws   std::invalid_argument with the path when it is no BERT, or nothing says how many heads it has
+//   throws   std::invalid_argument with the path when it is not a BERT checkpoint or the number of heads is unknown
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes cannot tell, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
-// The path from words to tokens.
+// The embedding, step by step.
 struct WordEmbedding {
-    Var words;             // (B*T, D)  row `id` of the table for every word
-    Var with_token_types;  // (B*T, D)  plus which sentence it is in
-    Var tokens;            // (B*T, D)  plus where it stands
+    Var words;             // (B*T, D)  the token's row of the embedding table
+    Var with_token_types;  // (B*T, D)  plus the token type embedding
+    Var tokens;            // (B*T, D)  plus the position embedding
     Var z0;                // (B*T, D)  LayerNorm of the sum
 };
 
 struct Steps {
     WordEmbedding embedding;
     StackSteps encoder;  // L blocks
-    Var class_tokens;    // (B, D)  the first row of each sequence, where [CLS] stands
-    Var pooled;          // (B, D)  tanh(class_tokens W + b); no value without a pooler
+    Var class_tokens;    // (B, D)  the first row of each sequence, [CLS]
+    Var pooled;          // (B, D)  tanh(class_tokens W + b); empty without a pooler
 };
 
-// throws std::invalid_argument when the batch does not fit together or is longer than the model's positions
+// throws std::invalid_argument when the batch is inconsistent or longer than the model's positions
 WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config);
 
 // The whole encoder.
 Steps forward(const Batch& batch, const Weights& w, const Config& config);
 
-// Who looks at whom in one head of one block of one sequence: (T, T), each row sums to 1.
+// Attention weights of one head of one block for one sequence: (T, T), each row sums to 1.
 Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config, int block, int head, int sequence = 0);
 
 }  // namespace bert

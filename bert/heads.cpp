@@ -11,7 +11,7 @@ namespace heads {
 
 static bert::Steps run_trunk(const bert::Batch& batch, const Weights& w, const Config& config, Trunk trunk) {
     if (trunk == Trunk::trained) return bert::forward(batch, w.trunk, config.trunk);
-    const NoTape nothing_is_written_down;
+    const NoTape not_recorded;
     return bert::forward(batch, w.trunk, config.trunk);
 }
 
@@ -60,7 +60,7 @@ Span best_span(const SpanSteps& steps, int sequence, int first, int last, int lo
     const Matrix& start = steps.start_logits.value();  // (B, T)
     const Matrix& end = steps.end_logits.value();      // (B, T)
     require(sequence >= 0 && sequence < start.rows, "best_span: sequence ", sequence, " of ", start.rows);
-    require(first >= 0 && first <= last && last < start.cols && longest > 0, "best_span: words ", first, " to ", last, " of ",
+    require(first >= 0 && first <= last && last < start.cols && longest > 0, "best_span: positions ", first, " to ", last, " of ",
             start.cols, ", answers of at most ", longest);
     Span best{first, first, start(sequence, first) + end(sequence, first)};
     for (int i = first; i <= last; ++i) {
@@ -75,7 +75,7 @@ Span best_span(const SpanSteps& steps, int sequence, int first, int last, int lo
 // --- weights ---
 
 Config make_config(const bert::Config& trunk, Task task, int labels) {
-    require(labels > 0, "heads: ", labels, " labels, it needs at least 1");
+    require(labels > 0, "heads: ", labels, " labels; at least 1 is needed");
     require(task != Task::spans || labels == 2, "heads: a span has a start and an end, not ", labels, " labels; make_config sets 2");
     Config config{.trunk = trunk, .task = task, .labels = labels};
     config.trunk.pooler = task == Task::sequences;
@@ -83,7 +83,7 @@ Config make_config(const bert::Config& trunk, Task task, int labels) {
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
-    require(config.labels > 0, "heads: a classifier of ", config.labels, " labels, it needs at least 1");
+    require(config.labels > 0, "heads: a classifier of ", config.labels, " labels; at least 1 is needed");
     Weights w;
     w.trunk = bert::make_weights(config.trunk, random, init);
     w.head = make_linear(random, config.trunk.width, config.labels, init);

@@ -10,7 +10,7 @@
 
 namespace mlm {
 
-// --- hiding words ---
+// --- masking ---
 
 Draws make_draws(Random& random, int sequences, int length, int vocabulary) {
     Draws draws;
@@ -28,11 +28,11 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
             "corrupt_batch: ", n, " ids need as many flags and draws; there are ", special.size(), " flags and ",
             draws.u_select.size(), ", ", draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_words.size(),
             " draws");
-    Corrupted corrupted{.ids = ids, .labels = std::vector<int>(n, ignored_label), .places = {}};
+    Corrupted corrupted{.ids = ids, .labels = std::vector<int>(n, ignored_label), .positions = {}};
     for (std::size_t k = 0; k < n; ++k) {
         if (special[k] != 0 || draws.u_select[k] >= how.select) continue;
         corrupted.labels[k] = ids[k];
-        corrupted.places.push_back(static_cast<int>(k));
+        corrupted.positions.push_back(static_cast<int>(k));
         if (draws.u_mask[k] < how.mask)
             corrupted.ids[k] = how.mask_id;
         else if (draws.u_random[k] < how.random)
@@ -55,11 +55,11 @@ static void require_permutation(const std::vector<int>& order, std::size_t count
     std::sort(sorted.begin(), sorted.end());
     bool complete = sorted.size() == count;
     for (std::size_t k = 0; complete && k < count; ++k) complete = sorted[k] == static_cast<int>(k);
-    require(complete, "corrupt_candidates: the ", order.size(), " numbers are no permutation of ", count, " candidates");
+    require(complete, "corrupt_candidates: the ", order.size(), " numbers are not a permutation of ", count, " candidates");
 }
 
-// How many words of a sequence are asked for. nearbyint rounds a half to the even number, as Python does.
-static std::size_t words_to_hide(std::size_t length, const Corruption& how) {
+// How many tokens of a sequence are selected. nearbyint rounds a half to the even number, as Python does.
+static std::size_t selected_count(std::size_t length, const Corruption& how) {
     const int wanted = static_cast<int>(std::nearbyint(how.select * static_cast<double>(length)));
     return static_cast<std::size_t>(std::max(0, std::min(how.most, std::max(1, wanted))));
 }
@@ -67,56 +67,56 @@ static std::size_t words_to_hide(std::size_t length, const Corruption& how) {
 Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>& special, const CandidateDraws& draws,
                              const Corruption& how) {
     require(special.size() == ids.size(), "corrupt_candidates: ", special.size(), " flags for ", ids.size(), " ids");
-    std::vector<int> candidates;  // places
+    std::vector<int> candidates;  // positions
     for (std::size_t t = 0; t < ids.size(); ++t)
         if (special[t] == 0) candidates.push_back(static_cast<int>(t));
     require_permutation(draws.permutation, candidates.size());
-    const std::size_t count = std::min(candidates.size(), words_to_hide(ids.size(), how));
+    const std::size_t count = std::min(candidates.size(), selected_count(ids.size(), how));
     require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_words.size() >= count,
-            "corrupt_candidates: ", count, " words are hidden, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(), ", ",
+            "corrupt_candidates: ", count, " tokens are selected, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(), ", ",
             draws.random_words.size(), " draws");
-    Corrupted corrupted{.ids = ids, .labels = std::vector<int>(ids.size(), ignored_label), .places = {}};
+    Corrupted corrupted{.ids = ids, .labels = std::vector<int>(ids.size(), ignored_label), .positions = {}};
     for (std::size_t k = 0; k < count; ++k) {
-        const int place = candidates[draws.permutation[k]];
-        corrupted.labels[place] = ids[place];
-        corrupted.places.push_back(place);
+        const int position = candidates[draws.permutation[k]];
+        corrupted.labels[position] = ids[position];
+        corrupted.positions.push_back(position);
         if (draws.u_mask[k] < how.mask)
-            corrupted.ids[place] = how.mask_id;
+            corrupted.ids[position] = how.mask_id;
         else if (draws.u_keep[k] >= 1 - how.random)
-            corrupted.ids[place] = draws.random_words[k];
+            corrupted.ids[position] = draws.random_words[k];
     }
-    std::sort(corrupted.places.begin(), corrupted.places.end());
+    std::sort(corrupted.positions.begin(), corrupted.positions.end());
     return corrupted;
 }
 
-std::vector<int> special_places(const std::vector<int>& ids, const std::vector<int>& special_ids) {
+std::vector<int> special_positions(const std::vector<int>& ids, const std::vector<int>& special_ids) {
     std::vector<int> special;
     for (const int id : ids) special.push_back(std::count(special_ids.begin(), special_ids.end(), id) > 0 ? 1 : 0);
     return special;
 }
 
-std::vector<int> labels_at_places(const Corrupted& corrupted) {
+std::vector<int> labels_at_positions(const Corrupted& corrupted) {
     std::vector<int> labels;
-    for (const int place : corrupted.places) labels.push_back(corrupted.labels[place]);
+    for (const int position : corrupted.positions) labels.push_back(corrupted.labels[position]);
     return labels;
 }
 
 // --- the model ---
 
-// What every token of the encoder says about the word that belongs in its place.
+// Logits over the vocabulary for each of the encoder's output rows.
 static void predict_words(Steps& steps, const Var& tokens, const Weights& w, const bert::Config& config) {
-    const Var bent = activate(linear(tokens, w.transform), config.activation);  // (S, D)
-    steps.transform = layer_norm(bent, w.norm, config.eps);                     // (S, D)
-    // A word's logit is the dot product with the very row that stands for the word at the input.
+    const Var activated = activate(linear(tokens, w.transform), config.activation);  // (S, D)
+    steps.transform = layer_norm(activated, w.norm, config.eps);                     // (S, D)
+    // The output matrix is the input embedding: a token's logit is the dot product with its own embedding row.
     const Var similarity = matmul_transposed(steps.transform, w.trunk.words);  // (S, V)
     steps.prediction_logits = add(similarity, w.word_bias);                    // (S, V)
 }
 
-static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>* places) {
+static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>* positions) {
     Steps steps;
     steps.trunk = bert::forward(batch, w.trunk, config);
     const Var& all = steps.trunk.encoder.output;  // (n, D)
-    predict_words(steps, places == nullptr ? all : gather_rows(all, *places), w, config);
+    predict_words(steps, positions == nullptr ? all : gather_rows(all, *positions), w, config);
     if (config.pooler) steps.next_sentence_logits = linear(steps.trunk.pooled, w.next_sentence);  // (B, 2)
     return steps;
 }
@@ -125,8 +125,8 @@ Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& co
     return forward_at(batch, w, config, nullptr);
 }
 
-Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>& places) {
-    return forward_at(batch, w, config, &places);
+Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>& positions) {
+    return forward_at(batch, w, config, &positions);
 }
 
 Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vector<int>& next_sentence) {

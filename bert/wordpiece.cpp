@@ -28,10 +28,10 @@ static int next_node(const Vocabulary& vocabulary, int node, char byte) {
     return edge == vocabulary.edges.end() ? -1 : edge->second;
 }
 
-// The node at the end of the words; grows the trie where there is none.
-static int add_path(Vocabulary& vocabulary, std::string_view words) {
+// The node at the end of this path; extends the trie where needed.
+static int add_path(Vocabulary& vocabulary, std::string_view entry) {
     int node = 0;
-    for (const char byte : words) {
+    for (const char byte : entry) {
         const int fresh = static_cast<int>(vocabulary.entry_at.size());
         const auto [edge, is_new] = vocabulary.edges.try_emplace(edge_key(node, byte), fresh);
         if (is_new) vocabulary.entry_at.push_back(-1);
@@ -62,11 +62,11 @@ Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_
     vocabulary.entry_at.push_back(-1);  // the root
     for (int id = 0; id < vocabulary.size(); ++id) {
         const std::string& entry = entries[id];
-        require(valid_utf8_length(entry) == entry.size(), source, ": line ", id + 1, ": the entry is no UTF-8");
+        require(valid_utf8_length(entry) == entry.size(), source, ": line ", id + 1, ": the entry is not valid UTF-8");
         if (trimmed(entry).empty()) continue;
         const int node = add_path(vocabulary, entry);
         require(vocabulary.entry_at[node] < 0, source, ": line ", id + 1, ": the entry ", brief_string(entry),
-                " stands already in line ", vocabulary.entry_at[node] + 1);
+                " is already in line ", vocabulary.entry_at[node] + 1);
         vocabulary.entry_at[node] = id;
     }
     vocabulary.continuation = add_path(vocabulary, "##");
@@ -82,8 +82,8 @@ Vocabulary read_vocabulary(std::string_view file_content, std::string_view sourc
     std::vector<std::string> entries;
     for (const std::string& line : split_lines(without_byte_order_mark(file_content))) {
         const bool is_utf8 = valid_utf8_length(line) == line.size();
-        const std::string entry = is_utf8 ? trimmed(line) : line;  // make_vocabulary refuses what is no UTF-8
-        entries.push_back(entry.empty() ? line : entry);           // white space alone stays, so that it is saved as it was
+        const std::string entry = is_utf8 ? trimmed(line) : line;  // make_vocabulary rejects invalid UTF-8
+        entries.push_back(entry.empty() ? line : entry);           // white space alone is kept, so that saving restores it
     }
     return make_vocabulary(entries, source);
 }
@@ -268,7 +268,7 @@ Sequence make_sequence(const std::vector<int>& a, const std::vector<int>& b, int
 
 // ---- Learning -----------------------------------------------------------------------------------------------------------------
 
-// A different word of the text: its pieces, and how often it occurs.
+// A distinct word of the text: its pieces, and how often it occurs.
 struct CountedWord {
     std::vector<std::string> pieces;
     int count;
@@ -289,7 +289,7 @@ static std::vector<CountedWord> words_as_characters(std::string_view text, const
 
 static std::string joined_piece(const std::string& left, const std::string& right) { return left + right.substr(2); }
 
-// The neighbours with the highest score; together = 0 when none occur often enough.
+// The adjacent pair with the highest score; together = 0 when none occurs often enough.
 static Joining best_joining(const std::vector<CountedWord>& words, int smallest_count) {
     std::map<std::string, int> alone;
     std::map<std::pair<std::string, std::string>, int> together;
@@ -322,21 +322,21 @@ static void join_everywhere(std::vector<CountedWord>& words, const Joining& join
     }
 }
 
-// The five names and the characters of the words, in the order of their bytes, to begin with.
-static Learned five_names_and_characters(const std::vector<CountedWord>& words, int size) {
+// The initial vocabulary: the five special tokens and the characters of the words, in byte order.
+static Learned special_tokens_and_characters(const std::vector<CountedWord>& words, int size) {
     std::set<std::string> characters;
     for (const CountedWord& word : words) characters.insert(word.pieces.begin(), word.pieces.end());
     Learned learned{{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}, {}};
     learned.entries.insert(learned.entries.end(), characters.begin(), characters.end());
     const int smallest = static_cast<int>(learned.entries.size());
-    require(size >= smallest, "wordpiece::learn_vocabulary: ", size, " entries do not hold the 5 names and the ", smallest - 5,
+    require(size >= smallest, "wordpiece::learn_vocabulary: ", size, " entries have no room for the 5 special tokens and the ", smallest - 5,
             " characters of the text; at least ", smallest);
     return learned;
 }
 
 Learned learn_vocabulary_textbook(std::string_view text, int size, const Config& config, int smallest_count) {
     std::vector<CountedWord> words = words_as_characters(text, config);
-    Learned learned = five_names_and_characters(words, size);
+    Learned learned = special_tokens_and_characters(words, size);
     std::set<std::string> known(learned.entries.begin(), learned.entries.end());
     while (static_cast<int>(learned.entries.size()) < size) {
         const Joining joining = best_joining(words, smallest_count);
@@ -348,14 +348,14 @@ Learned learn_vocabulary_textbook(std::string_view text, int size, const Config&
     return learned;
 }
 
-// The same, in near-linear time: a joining changes the words that hold it, and the scores of the pairs that its three pieces are in.
+// The same in near-linear time: a merge changes only the words that contain it, and the scores of pairs with one of its pieces.
 
 namespace {
-// Two pieces that have been neighbours. Its counts are those of now, its rank that of the last time it was put into the order.
+// A pair of pieces that are or were adjacent. `together` is up to date; Learner::ranked may lag behind it.
 struct Neighbours {
-    int left, right;         // numbers of pieces
+    int left, right;         // piece numbers
     int together = 0;
-    std::vector<int> words;  // that hold it, or have held it; one may be listed twice
+    std::vector<int> words;  // words that contain it, or did; a word may be listed twice
 };
 
 struct Ranked {
@@ -366,7 +366,7 @@ struct Ranked {
 
 struct Learner;
 
-// Higher score first, then the more frequent pair, then the one first in the order of bytes.
+// Higher score first, then the more frequent pair, then the pair that is first in byte order.
 struct IsBetter {
     const Learner* learner;
     bool operator()(const Ranked& a, const Ranked& b) const;
@@ -376,17 +376,17 @@ struct Learner {
     std::vector<std::string> pieces;
     std::unordered_map<std::string, int> number_of_piece;
     std::vector<int> alone;                      // by piece: how often it occurs
-    std::vector<std::vector<int>> pairs_of;      // by piece: the pairs that it is in
+    std::vector<std::vector<int>> pairs_of;      // by piece: the pairs that contain it
     std::vector<std::vector<int>> words;         // by word: its pieces
     std::vector<int> counts;                     // by word: how often it occurs
     std::vector<Neighbours> pairs;
     std::unordered_map<std::uint64_t, int> number_of_pair;
     std::set<Ranked, IsBetter> order{IsBetter{this}};  // of the pairs that occur often enough
-    std::vector<Ranked> ranked;                  // by pair: what the order holds of it; together = 0: nothing
+    std::vector<Ranked> ranked;                  // by pair: its entry in `order`; together = 0: it has none
     int smallest_count = 2;
 
     Learner() = default;
-    Learner(const Learner&) = delete;            // the order knows where it lives
+    Learner(const Learner&) = delete;            // `order` holds a pointer to this object
 };
 }  // namespace
 
@@ -422,7 +422,7 @@ static int pair_number(Learner& learner, int left, int right) {
     return entry->second;
 }
 
-// Adds a word's pieces and neighbours to the counts, or with sign -1 takes them away.
+// Adds a word's pieces and pairs to the counts, or subtracts them with sign -1.
 static void count_word(Learner& learner, int word, int sign) {
     const std::vector<int>& pieces = learner.words[word];
     const int change = sign * learner.counts[word];
@@ -435,16 +435,16 @@ static void count_word(Learner& learner, int word, int sign) {
     }
 }
 
-// Puts a pair into the order where its counts of now want it.
+// Moves a pair to its place in `order` by its current counts.
 static void rank_pair(Learner& learner, int number) {
     const Neighbours& pair = learner.pairs[number];
-    Ranked& then = learner.ranked[number];
-    if (then.together > 0) learner.order.erase(then);
-    then = {};
+    Ranked& entry = learner.ranked[number];
+    if (entry.together > 0) learner.order.erase(entry);
+    entry = {};
     if (pair.together == 0 || pair.together < learner.smallest_count) return;
     const double parts = static_cast<double>(learner.alone[pair.left]) * learner.alone[pair.right];
-    then = {.score = pair.together / parts, .together = pair.together, .pair = number};
-    learner.order.insert(then);
+    entry = {.score = pair.together / parts, .together = pair.together, .pair = number};
+    learner.order.insert(entry);
 }
 
 static void rank_pairs_of(Learner& learner, int piece) {
@@ -461,11 +461,11 @@ static void start_learning(Learner& learner, const std::vector<CountedWord>& wor
     for (int pair = 0; pair < static_cast<int>(learner.pairs.size()); ++pair) rank_pair(learner, pair);
 }
 
-// Joins two pieces in every word that holds them side by side, from left to right.
+// Merges a pair in every word that contains it, from left to right.
 static Joining join_best(Learner& learner, const Ranked& best) {
     const int left = learner.pairs[best.pair].left, right = learner.pairs[best.pair].right;
-    const std::string joined_words = joined_piece(learner.pieces[left], learner.pieces[right]);
-    const int joined = piece_number(learner, joined_words);
+    const std::string joined_text = joined_piece(learner.pieces[left], learner.pieces[right]);
+    const int joined = piece_number(learner, joined_text);
     const std::vector<int> holders = std::move(learner.pairs[best.pair].words);
     learner.pairs[best.pair].words.clear();
     for (const int word : holders) {
@@ -476,19 +476,19 @@ static Joining join_best(Learner& learner, const Ranked& best) {
             else
                 pieces.push_back(piece);
         }
-        if (pieces.size() == learner.words[word].size()) continue;  // it has held the pair once
+        if (pieces.size() == learner.words[word].size()) continue;  // it contained the pair earlier, but no longer does
         count_word(learner, word, -1);
         learner.words[word] = std::move(pieces);
         count_word(learner, word, 1);
     }
     for (const int piece : {left, right, joined}) rank_pairs_of(learner, piece);
-    return {learner.pieces[left], learner.pieces[right], joined_words, best.together, best.score};
+    return {learner.pieces[left], learner.pieces[right], joined_text, best.together, best.score};
 }
 
 Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count, Progress* progress) {
     if (progress != nullptr) progress->update(-1);
     const std::vector<CountedWord> words = words_as_characters(text, config);
-    Learned learned = five_names_and_characters(words, size);
+    Learned learned = special_tokens_and_characters(words, size);
     std::unordered_set<std::string> known(learned.entries.begin(), learned.entries.end());
     Learner learner;
     learner.smallest_count = smallest_count;

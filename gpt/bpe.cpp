@@ -26,7 +26,7 @@ static Kind kind_of(char32_t c) {
     return wide == CharacterClass::number ? Kind::number : Kind::symbol;
 }
 
-// A character of the text: what the pattern sees of it, and where its bytes begin.
+// A character of the text, its class in the pattern, and the index of its first byte.
 struct Character {
     char32_t code;
     Kind kind;
@@ -42,12 +42,12 @@ static std::vector<Character> characters_of(std::string_view text) {
             characters.push_back({c, kind_of(c), at});
             at += c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
         }
-        if (at < text.size()) characters.push_back({replacement_character, Kind::symbol, at++});  // a byte that is no UTF-8
+        if (at < text.size()) characters.push_back({replacement_character, Kind::symbol, at++});  // an invalid byte
     }
     return characters;
 }
 
-// Every matcher returns where its match from `at` on ends, or `at` when there is none.
+// Every matcher returns the end of its match at `at`, or `at` when there is none.
 
 // 's|'t|'re|'ve|'m|'ll|'d
 static std::size_t match_contraction(const std::vector<Character>& text, std::size_t at) {
@@ -60,7 +60,7 @@ static std::size_t match_contraction(const std::vector<Character>& text, std::si
     return at;
 }
 
-//  ?\p{L}+   or the same with \p{N} or [^\s\p{L}\p{N}]
+//  ?\p{L}+ and its forms with \p{N} and [^\s\p{L}\p{N}]
 static std::size_t match_run(const std::vector<Character>& text, std::size_t at, Kind kind) {
     const std::size_t begin = text[at].code == U' ' ? at + 1 : at;
     std::size_t end = begin;
@@ -68,14 +68,14 @@ static std::size_t match_run(const std::vector<Character>& text, std::size_t at,
     return end > begin ? end : at;
 }
 
-// \s+(?!\S)   the whole run at the end of the text; elsewhere the run without its last character, if anything is left then
+// \s+(?!\S)   the whole run at the end of the text; elsewhere the run without its last character, if that is not empty
 static std::size_t match_space_before_space(const std::vector<Character>& text, std::size_t at) {
     std::size_t end = at;
     while (end < text.size() && text[end].kind == Kind::space) ++end;
     return end == text.size() || end == at ? end : end - 1;
 }
 
-// \s+   reached only by a single one before a non-space: longer runs are matched before
+// \s+   reached only by a single white space before a non-space: longer runs match earlier
 static std::size_t match_space(const std::vector<Character>& text, std::size_t at) {
     return text[at].kind == Kind::space ? at + 1 : at;
 }
@@ -172,7 +172,7 @@ static void add_bytes(Vocabulary& vocabulary, ByteOrder order) {
     }
 }
 
-// False when the pair is in the list already.
+// Returns false when the pair already has a rank.
 static bool add_merge(Vocabulary& vocabulary, const Merge& merge) {
     const int rank = static_cast<int>(vocabulary.merges.size());
     vocabulary.merges.push_back(merge);
@@ -209,7 +209,7 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order) {
 // A line of merges.txt, as bytes.
 struct MergeLine {
     std::string left, right;
-    int number;  // of the line, from 1
+    int number;  // line number, from 1
 };
 
 static std::vector<MergeLine> parse_merges(std::string_view file_content, std::string_view source) {
@@ -233,8 +233,8 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
 
 using Ids = std::unordered_map<std::string, int>;  // bytes -> id
 
-// Every line joins two tokens that a byte or an earlier line has made, and no line stands there twice. Two lines may make the same
-// token ("ab c" and "a bc"): by which way it is made is a matter of their ranks.
+// Checks that every line joins two tokens made by a byte or an earlier line, and that no line occurs twice. Two lines may make
+// the same token ("ab c" and "a bc").
 static void check_order(const std::vector<MergeLine>& lines, std::string_view source) {
     std::set<std::pair<std::string, std::string>> pairs;
     std::unordered_set<std::string> made;
@@ -249,7 +249,7 @@ static void check_order(const std::vector<MergeLine>& lines, std::string_view so
     }
 }
 
-// The vocabulary in which every byte and every result of a merge has the id that `ids` gives it.
+// The vocabulary in which bytes and merge results have the ids given by `ids`.
 static Vocabulary assemble(const std::vector<MergeLine>& lines, const Ids& ids) {
     Vocabulary vocabulary;
     vocabulary.tokens.resize(ids.size());
@@ -269,7 +269,7 @@ Vocabulary read_merges(std::string_view file_content, std::string_view source) {
     for (const MergeLine& line : lines) {
         const bool is_new = ids.emplace(line.left + line.right, static_cast<int>(ids.size())).second;
         require(is_new, source, ": line ", line.number, ": ", quoted(line.left + line.right),
-                " is made a second time; which number it has, only the vocab.json of this file can tell");
+                " is made a second time; its id is only in the vocab.json that belongs to this file");
     }
     Vocabulary vocabulary = assemble(lines, ids);
     add_end_of_text(vocabulary);
@@ -282,7 +282,7 @@ Vocabulary load_merges(const std::string& path) { return read_merges(read_text_f
 
 static bool is_special_name(std::string_view name) { return name.size() > 2 && name.front() == '<' && name.back() == '>'; }
 
-// vocab.json as the names of the tokens, by id.
+// The names of the tokens in vocab.json, by id.
 static std::vector<std::string> parse_names(std::string_view vocab_json, std::string_view source) {
     const Json json = parse_json(vocab_json, source);
     require(json.kind == Json::Kind::object, source, ": an object of tokens and their numbers is needed");
@@ -370,7 +370,7 @@ int id_of(const Vocabulary& vocabulary, std::string_view bytes) {
 
 // The specification of encoding, in two functions.
 
-// Every pair of neighbours left, right becomes one token, from left to right: of "aaa" the first two letters.
+// Replaces every adjacent pair left, right by the result, from left to right: in "aaa" the first two letters.
 static std::vector<int> merged_everywhere(const std::vector<int>& ids, const Merge& merge) {
     std::vector<int> merged;
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -386,7 +386,7 @@ std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary&
     for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
     const int no_merge = static_cast<int>(vocabulary.merges.size());
     for (;;) {
-        int lowest = no_merge;  // the rank of the best pair of neighbours
+        int lowest = no_merge;  // the lowest rank among adjacent pairs
         for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
             const auto rank = vocabulary.ranks.find(pair_key(ids[i], ids[i + 1]));
             if (rank != vocabulary.ranks.end()) lowest = std::min(lowest, rank->second);
@@ -396,24 +396,24 @@ std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary&
     }
 }
 
-// The same, in near-linear time: neighbours that can be merged wait in a queue, and a merge touches only those beside it.
+// The same in near-linear time: mergeable pairs wait in a queue, and a merge changes only the pairs beside it.
 
-constexpr std::size_t longest_text = 2'000'000'000;  // bytes: places are ints
+constexpr std::size_t longest_text = 2'000'000'000;  // bytes, because indices are ints
 constexpr int nowhere = -1;
 
-// A sequence of tokens in which neighbours can be merged without moving the others: every place knows the places beside it.
+// A doubly linked list of tokens: adjacent tokens merge without moving the others.
 struct LinkedTokens {
-    std::vector<int> ids;             // by place; nowhere once the token has become part of the one before it
+    std::vector<int> ids;             // by place (index of its first byte); nowhere once merged into the token before it
     std::vector<int> previous, next;  // places; nowhere at the ends of a piece
 
-    // Adds a piece: places from first to last are neighbours.
+    // Appends a piece.
     void append(std::string_view piece, const std::array<int, 256>& byte_ids) {
         const int first = static_cast<int>(ids.size());
         for (const char byte : piece) ids.push_back(byte_ids[static_cast<unsigned char>(byte)]);
         link(first);
     }
 
-    // Makes neighbours of all from place `first` on.
+    // Links all places from `first` on.
     void link(int first) {
         const int last = static_cast<int>(ids.size()) - 1;
         for (int place = first; place <= last; ++place) {
@@ -422,14 +422,14 @@ struct LinkedTokens {
         }
     }
 
-    // The token at `place` takes in the one behind it and becomes `result`.
+    // Merges the token at `place` with the next one into `result`.
     void merge(int place, int result) {
-        const int taken = next[place];
-        const int behind = next[taken];
+        const int removed = next[place];
+        const int after = next[removed];
         ids[place] = result;
-        ids[taken] = nowhere;
-        next[place] = behind;
-        if (behind != nowhere) previous[behind] = place;
+        ids[removed] = nowhere;
+        next[place] = after;
+        if (after != nowhere) previous[after] = place;
     }
 
     bool is_pair(int place, Pair pair) const {
@@ -449,7 +449,7 @@ struct Candidate {
     int rank, place;
 };
 
-// Lowest rank first, then from left to right. (A std::priority_queue brings the largest to the top.)
+// Lowest rank first, then from left to right. (The top of a std::priority_queue is its largest element.)
 struct ComesLater {
     bool operator()(const Candidate& a, const Candidate& b) const {
         return a.rank != b.rank ? a.rank > b.rank : a.place > b.place;
@@ -464,8 +464,8 @@ static void push_candidate(Queue& queue, const LinkedTokens& tokens, int place, 
     if (rank != vocabulary.ranks.end()) queue.push({rank->second, place});
 }
 
-// A rank is carried out completely, from left to right, before the next is looked for. (The next may be a lower one, where a
-// vocabulary makes the same token in two ways.)
+// Applies a rank everywhere, from left to right, before looking for the next. (The next may be lower, where two merges make the
+// same token.)
 static std::vector<int> merge_all(LinkedTokens& tokens, const Vocabulary& vocabulary) {
     Queue queue;
     for (int place = 0; place < static_cast<int>(tokens.ids.size()); ++place) push_candidate(queue, tokens, place, vocabulary);
@@ -476,7 +476,7 @@ static std::vector<int> merge_all(LinkedTokens& tokens, const Vocabulary& vocabu
         for (; !queue.empty() && queue.top().rank == rank; queue.pop()) places.push_back(queue.top().place);
         const Merge& merge = vocabulary.merges[rank];
         for (const int place : places) {
-            if (!tokens.is_pair(place, {merge.left, merge.right})) continue;  // an earlier merge took a part of it
+            if (!tokens.is_pair(place, {merge.left, merge.right})) continue;  // an earlier merge removed it
             tokens.merge(place, merge.result);
             push_candidate(queue, tokens, tokens.previous[place], vocabulary);
             push_candidate(queue, tokens, place, vocabulary);
@@ -486,7 +486,7 @@ static std::vector<int> merge_all(LinkedTokens& tokens, const Vocabulary& vocabu
 }
 
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary) {
-    require(piece.size() <= longest_text, "bpe::encode: ", piece.size(), " bytes without a cut; at most ", longest_text);
+    require(piece.size() <= longest_text, "bpe::encode: ", piece.size(), " bytes in one piece; at most ", longest_text);
     LinkedTokens tokens;
     tokens.append(piece, vocabulary.byte_ids);
     return merge_all(tokens, vocabulary);
@@ -527,7 +527,7 @@ std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
 
 // The specification of training, in two functions.
 
-// How often each pair of neighbours occurs inside the pieces, in the order in which the pairs are first met.
+// How often each adjacent pair occurs inside the pieces, in the order of first occurrence.
 static std::vector<TrainingStep> count_pairs(const std::vector<std::vector<int>>& pieces) {
     std::vector<TrainingStep> counts;
     for (const std::vector<int>& piece : pieces)
@@ -555,7 +555,7 @@ Training train_textbook(std::string_view text, int merges, bool split) {
         if (counts.empty()) break;
         TrainingStep best = counts[0];
         for (const TrainingStep& step : counts)
-            if (step.count > best.count) best = step;  // of equally frequent ones the first
+            if (step.count > best.count) best = step;  // ties: the first
         best.result = result;
         for (const TrainingStep& step : counts) best.tied_pairs += step.count == best.count;
         for (std::vector<int>& piece : pieces) {
@@ -568,25 +568,24 @@ Training train_textbook(std::string_view text, int merges, bool split) {
     return training;
 }
 
-// The same, in near-linear time: only what a merge changes is counted anew, and a piece that occurs a thousand times is merged once
-// and counts a thousand times. Which of two pairs comes first in the text stays as it was, because a piece stands in the order in
-// which it first occurs.
+// The same in near-linear time: only what a merge changes is recounted, and each distinct piece is merged once and counted with
+// its number of occurrences. Distinct pieces are kept in order of first occurrence, so ties are broken as in the text.
 
-// Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and
-// only ever become fewer, so the list is in order and its front can be cleared of what is gone.
+// Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and are only
+// ever removed, so the list stays sorted.
 struct Occurrences {
     Pair pair;
-    int count = 0;            // places where it still stands
-    std::vector<int> places;  // of the left token, increasing; some may be gone
-    std::size_t front = 0;    // those before this one are gone
+    int count = 0;            // occurrences in the current text
+    std::vector<int> places;  // of the left token, increasing; some may be stale
+    std::size_t front = 0;    // entries before this one are stale
 };
 
-// A pair with the numbers it had when it was put into the queue.
+// A pair with its count and first place at the time it was queued.
 struct Contender {
     int count, place, pair;
 };
 
-// More frequent first, then the one that comes first in the text.
+// More frequent first, then first in the text.
 struct IsWorse {
     bool operator()(const Contender& a, const Contender& b) const {
         return a.count != b.count ? a.count < b.count : a.place > b.place;
@@ -594,13 +593,13 @@ struct IsWorse {
 };
 
 struct Trainer {
-    LinkedTokens tokens;                           // the different pieces, in the order of their first occurrence
-    std::vector<int> occurrences;                  // by place: how often the piece stands in the text
-    int length = 0;                                // tokens that remain in the text
+    LinkedTokens tokens;                           // the distinct pieces, in order of first occurrence
+    std::vector<int> occurrences;                  // by place: how often its piece occurs in the text
+    int length = 0;                                // length of the current text, in tokens
     std::vector<Occurrences> pairs;
     std::unordered_map<std::uint64_t, int> index;  // of a pair in `pairs`
     std::vector<int> pairs_with_count;             // by count: how many pairs have it
-    std::vector<int> fresh;                        // pairs met since the queue was last filled
+    std::vector<int> fresh;                        // new pairs that are not queued yet
     std::priority_queue<Contender, std::vector<Contender>, IsWorse> queue;
 };
 
@@ -611,8 +610,8 @@ static void change_count(Trainer& trainer, int pair, int by) {
     ++trainer.pairs_with_count[count];
 }
 
-// The neighbours at this place have come into being.
-static void note_pair(Trainer& trainer, int place) {
+// Counts the pair at this place.
+static void add_pair(Trainer& trainer, int place) {
     if (place == nowhere || trainer.tokens.next[place] == nowhere) return;
     const Pair pair{trainer.tokens.ids[place], trainer.tokens.ids[trainer.tokens.next[place]]};
     const int next_index = static_cast<int>(trainer.pairs.size());
@@ -626,25 +625,25 @@ static void note_pair(Trainer& trainer, int place) {
     change_count(trainer, entry->second, trainer.occurrences[place]);
 }
 
-// They are about to vanish.
-static void forget_pair(Trainer& trainer, int place) {
+// Uncounts the pair at this place, before a merge removes it.
+static void remove_pair(Trainer& trainer, int place) {
     if (place == nowhere || trainer.tokens.next[place] == nowhere) return;
     const std::uint64_t key = pair_key(trainer.tokens.ids[place], trainer.tokens.ids[trainer.tokens.next[place]]);
     change_count(trainer, trainer.index.at(key), -trainer.occurrences[place]);
 }
 
 static void merge_at(Trainer& trainer, int place, int result) {
-    forget_pair(trainer, trainer.tokens.previous[place]);
-    forget_pair(trainer, place);
-    forget_pair(trainer, trainer.tokens.next[place]);
+    remove_pair(trainer, trainer.tokens.previous[place]);
+    remove_pair(trainer, place);
+    remove_pair(trainer, trainer.tokens.next[place]);
     trainer.tokens.merge(place, result);
     trainer.length -= trainer.occurrences[place];
-    note_pair(trainer, trainer.tokens.previous[place]);
-    note_pair(trainer, place);
+    add_pair(trainer, trainer.tokens.previous[place]);
+    add_pair(trainer, place);
 }
 
-// A pair with its numbers of now.
-static Contender contender_now(Trainer& trainer, int pair) {
+// A pair with its current count and first place.
+static Contender current_contender(Trainer& trainer, int pair) {
     Occurrences& here = trainer.pairs[pair];
     while (here.front < here.places.size() && !trainer.tokens.is_pair(here.places[here.front], here.pair)) ++here.front;
     const int first = here.front < here.places.size() ? here.places[here.front] : nowhere;
@@ -652,17 +651,17 @@ static Contender contender_now(Trainer& trainer, int pair) {
 }
 
 static void queue_fresh_pairs(Trainer& trainer) {
-    for (const int pair : trainer.fresh) trainer.queue.push(contender_now(trainer, pair));
+    for (const int pair : trainer.fresh) trainer.queue.push(current_contender(trainer, pair));
     trainer.fresh.clear();
 }
 
-// Counts only fall and first places only move right, so what the queue says of a pair is never worse than the truth:
-// a top whose numbers are still those of now is the best.
+// Counts only fall and first places only move right, so a queued entry never understates its pair: a top entry that is up to date
+// is the best pair.
 static int best_pair(Trainer& trainer) {
     while (!trainer.queue.empty()) {
-        const Contender then = trainer.queue.top();
-        const Contender now = contender_now(trainer, then.pair);
-        if (now.count > 0 && now.count == then.count && now.place == then.place) return now.pair;
+        const Contender queued = trainer.queue.top();
+        const Contender now = current_contender(trainer, queued.pair);
+        if (now.count > 0 && now.count == queued.count && now.place == queued.place) return now.pair;
         trainer.queue.pop();
         if (now.count > 0) trainer.queue.push(now);
     }
@@ -670,60 +669,60 @@ static int best_pair(Trainer& trainer) {
 }
 
 namespace {
-// The pieces of a text, the different ones in the order of their first occurrence.
-struct DifferentPieces {
+// The distinct pieces of a text, in order of first occurrence.
+struct DistinctPieces {
     std::vector<std::string_view> pieces;
     std::vector<int> counts;
-    std::vector<int> order;  // the text: numbers of pieces
+    std::vector<int> order;  // the text, as indices of pieces
 };
 }  // namespace
 
-static DifferentPieces different_pieces(std::string_view text, bool split) {
-    DifferentPieces different;
+static DistinctPieces distinct_pieces(std::string_view text, bool split) {
+    DistinctPieces distinct;
     std::unordered_map<std::string_view, int> numbers;
     for (const std::string_view piece : split ? split_pieces(text) : std::vector<std::string_view>{text}) {
-        const auto [entry, is_new] = numbers.try_emplace(piece, static_cast<int>(different.pieces.size()));
+        const auto [entry, is_new] = numbers.try_emplace(piece, static_cast<int>(distinct.pieces.size()));
         if (is_new) {
-            different.pieces.push_back(piece);
-            different.counts.push_back(0);
+            distinct.pieces.push_back(piece);
+            distinct.counts.push_back(0);
         }
-        ++different.counts[entry->second];
-        different.order.push_back(entry->second);
+        ++distinct.counts[entry->second];
+        distinct.order.push_back(entry->second);
     }
-    return different;
+    return distinct;
 }
 
-static Trainer start_training(const DifferentPieces& different, std::size_t length) {
+static Trainer start_training(const DistinctPieces& distinct, std::size_t length) {
     std::array<int, 256> raw{};
     for (int byte = 0; byte < 256; ++byte) raw[byte] = byte;
     Trainer trainer;
-    for (std::size_t p = 0; p < different.pieces.size(); ++p) {
-        trainer.tokens.append(different.pieces[p], raw);
-        trainer.occurrences.resize(trainer.tokens.ids.size(), different.counts[p]);
+    for (std::size_t p = 0; p < distinct.pieces.size(); ++p) {
+        trainer.tokens.append(distinct.pieces[p], raw);
+        trainer.occurrences.resize(trainer.tokens.ids.size(), distinct.counts[p]);
     }
     trainer.length = static_cast<int>(length);
     trainer.pairs_with_count.assign(length + 1, 0);
-    for (int place = 0; place < static_cast<int>(trainer.tokens.ids.size()); ++place) note_pair(trainer, place);
+    for (int place = 0; place < static_cast<int>(trainer.tokens.ids.size()); ++place) add_pair(trainer, place);
     queue_fresh_pairs(trainer);
     return trainer;
 }
 
-// The whole text as tokens: every piece as it has become, in the order of the text.
-static std::vector<int> tokens_of_text(const LinkedTokens& tokens, const DifferentPieces& different) {
+// The whole text as tokens: the merged pieces in the order of the text.
+static std::vector<int> tokens_of_text(const LinkedTokens& tokens, const DistinctPieces& distinct) {
     std::vector<int> first_places, ids;
     int first = 0;
-    for (const std::string_view piece : different.pieces) {
+    for (const std::string_view piece : distinct.pieces) {
         first_places.push_back(first);
         first += static_cast<int>(piece.size());
     }
-    for (const int piece : different.order)
-        for (int place = different.pieces[piece].empty() ? nowhere : first_places[piece]; place != nowhere; place = tokens.next[place])
+    for (const int piece : distinct.order)
+        for (int place = distinct.pieces[piece].empty() ? nowhere : first_places[piece]; place != nowhere; place = tokens.next[place])
             ids.push_back(tokens.ids[place]);
     return ids;
 }
 
 // Merges a pair everywhere, from left to right.
-static TrainingStep carry_out(Trainer& trainer, int best, int result) {
+static TrainingStep merge_everywhere(Trainer& trainer, int best, int result) {
     const Pair pair = trainer.pairs[best].pair;
     const int count = trainer.pairs[best].count;
     const int tied_pairs = trainer.pairs_with_count[count];
@@ -737,19 +736,19 @@ static TrainingStep carry_out(Trainer& trainer, int best, int result) {
 }
 
 Training train(std::string_view text, int merges, bool split, Progress* progress) {
-    require(merges >= 0, "bpe::train: ", merges, " merges, it must be a number from 0 on");
+    require(merges >= 0, "bpe::train: ", merges, " merges; the number must not be negative");
     require(text.size() <= longest_text, "bpe::train: a text of ", text.size(), " bytes, at most ", longest_text, "; learn from a part of it");
     if (progress != nullptr) progress->update(-1);
-    const DifferentPieces different = different_pieces(text, split);
-    Trainer trainer = start_training(different, text.size());
+    const DistinctPieces distinct = distinct_pieces(text, split);
+    Trainer trainer = start_training(distinct, text.size());
     Training training;
     for (int result = 256; result < 256 + merges; ++result) {
         const int best = best_pair(trainer);
         if (best == nowhere) break;
-        training.steps.push_back(carry_out(trainer, best, result));
+        training.steps.push_back(merge_everywhere(trainer, best, result));
         if (progress != nullptr) progress->update(result - 256);
     }
-    training.ids = tokens_of_text(trainer.tokens, different);
+    training.ids = tokens_of_text(trainer.tokens, distinct);
     return training;
 }
 

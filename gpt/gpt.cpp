@@ -18,21 +18,21 @@ namespace gpt {
 
 static void check(const Config& config, const std::string& who = "gpt") {
     require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": ",
-            config.vocabulary, " words, ", config.positions, " positions, width ", config.width, ", depth ", config.depth,
+            "vocabulary ", config.vocabulary, ", ", config.positions, " positions, width ", config.width, ", depth ", config.depth,
             ", inner width ", config.mlp_width, ": sizes must be positive");
     require(config.heads > 0 && config.width % config.heads == 0, who, ": ", config.heads, " heads do not divide a width of ",
             config.width);
     require_eps(who, config.eps);
 }
 
-// Word and position of the tokens number `first` to `first + length - 1` of every sequence.
+// Token plus position embedding of the tokens `first` ... `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
     const Var words = named_step("words", embed(w.words, ids));    // (B*T, E)
     const Var positions = slice_rows(w.positions, first, length);  // (T, E)
     return add_repeated(words, positions);                         // (B*T, E)
 }
 
-// Everything between ids and logits; `first` is the position of the first token of each sequence.
+// Everything from ids to hidden states; `first` is the position of the first token of each sequence.
 static Steps read(const std::vector<int>& ids, int first, int length, const Weights& w, const Config& config,
                   const std::vector<BlockContext>& contexts) {
     check(config);
@@ -42,7 +42,7 @@ static Steps read(const std::vector<int>& ids, int first, int length, const Weig
     steps.embeddings = embed_tokens(ids, first, length, w);                  // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options, contexts);    // (B*T, E)
     const Var& last = steps.decoder.output;
-    steps.hidden = config.order == Order::post ? last : layer_norm(last, w.norm, config.eps);  // post: its last step was a norm
+    steps.hidden = config.order == Order::post ? last : layer_norm(last, w.norm, config.eps);  // post-norm ends in a norm
     return steps;
 }
 
@@ -64,7 +64,7 @@ Var position_losses(const Steps& steps, const std::vector<int>& labels) { return
 
 Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
 
-// --- one token after the other ---
+// --- incremental decoding ---
 
 Cache make_cache(const Config& config, int sequences, int capacity) {
     require(sequences > 0 && capacity > 0 && capacity <= config.positions, "gpt: a cache of ", sequences, " sequences of ",
@@ -82,7 +82,7 @@ Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& co
     const int capacity = cache.blocks.empty() ? config.positions : cache.blocks[0].capacity;
     require(cache.filled + T <= capacity, "gpt: the cache holds ", cache.filled, " of ", capacity, " tokens, ", T,
             " more do not fit");
-    std::vector<BlockContext> contexts;  // each block has keys and values of its own
+    std::vector<BlockContext> contexts;  // one key/value cache per block
     for (KeyValueCache& seen : cache.blocks) contexts.push_back({.self = {.cache = &seen}});
     const Steps steps = read(next_ids, cache.filled, T, w, config, contexts);
     cache.filled += T;
@@ -111,7 +111,7 @@ Weights make_weights(const Config& config, Random& random, const Start& start) {
     check(config);
     const Init embeddings{.draw = Draw::normal, .stddev = start.embedding_stddev};
     Init matrices{.draw = Draw::normal, .stddev = start.stddev};
-    // Every block adds twice to the residual stream, so 2 L terms add up there: each is made smaller by the root of their number.
+    // 2 L sublayers add to the residual stream; scaling each by 1 / sqrt(2 L) keeps the sum's variance independent of depth.
     matrices.residual = 1 / std::sqrt(2.0f * std::max(1, config.depth));
     const BlockShape shape{.width = config.width, .mlp_width = config.mlp_width};
     Weights w;
@@ -152,7 +152,7 @@ LoadRules load_rules(const Config& config) {
     return rules;
 }
 
-// The name as this file has it; empty when it does not hold the tensor.
+// The name under which this file stores the tensor; empty when it does not.
 static std::string name_in(const Safetensors& checkpoint, const std::string& name) {
     const Order order = name == words_name(Order::post) ? Order::post : Order::pre;
     return name_in_file(checkpoint, name, load_rules({.order = order}));
@@ -195,7 +195,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     const bool original = config.order == Order::post;
     std::string activation = name_of_activation(config.activation);
-    if (original && config.activation == Activation::gelu_tanh) activation = "gelu";  // so its configurations call the tanh form
+    if (original && config.activation == Activation::gelu_tanh) activation = "gelu";  // openai-gpt's name for the tanh form
     if (original && config.activation == Activation::gelu) activation = "gelu_python";
     return {{"format", "pt"},
             {"model_type", original ? "openai-gpt" : "gpt2"},

@@ -1,8 +1,8 @@
-// writing.h: GPT writes. It reads one token after the other with a cache; the loops that choose are nn/text/decoding.h's.
+// writing.h: text generation with GPT: its key/value cache, driven by the decoding loops of nn/text/decoding.h.
 //
-//   shows    that a model only has to say what may follow what it has read
+//   shows    that generating needs nothing but the distribution of the next token
 //   symbols  V tokens in the vocabulary   B sequences
-//   next     gpt/prompting: a task becomes a text that has to be continued
+//   next     gpt/prompting: a task becomes a text to continue
 #pragma once
 #include <vector>
 
@@ -11,8 +11,8 @@
 
 namespace gpt {
 
-// GPT with its cache, for generate() and beam_search(). Prompts must be equally long: its positions are counted from column 0.
-//   capacity  how many tokens of each sequence it can read
+// GPT with its cache, for generate() and beam_search(). Prompts must have equal lengths: positions are counted from column 0.
+//   capacity  most tokens per sequence
 //   throws    std::invalid_argument beyond the model's positions
 struct Reader : TokenReader {
     Weights weights;
@@ -24,10 +24,10 @@ struct Reader : TokenReader {
     void select(const std::vector<int>& chosen) override;
 };
 
-// The loops of nn/text/decoding.h with a Reader as large as they need.
-//   prompts  B of `length` tokens each, one after the other
-//   draws    (B, new_tokens), u of each choice; not looked at when greedy
-//   returns  the new tokens of each prompt; end_of_text, where it came, is the last of them
+// The loops of nn/text/decoding.h with a Reader of the capacity that they need.
+//   prompts  B prompts of `length` tokens each, concatenated
+//   draws    (B, new_tokens), one uniform number per choice; unused when greedy
+//   returns  the new tokens of each prompt, up to and including end_of_text
 //   throws   std::invalid_argument when prompt and continuation exceed the model's positions, or draws has another shape
 std::vector<std::vector<int>> generate(const std::vector<int>& prompts, int length, const Weights& w, const Config& config,
                                        const Limits& limits, const Sampling& sampling, const Matrix& draws,
@@ -37,7 +37,7 @@ std::vector<std::vector<int>> generate_greedily(const std::vector<int>& prompts,
 std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config,
                               const Limits& limits, float alpha = 0);
 
-// log p(continuation | prompt), the sum over its tokens: how a choice among given answers is made.
+// log p(continuation | prompt), summed over the tokens of the continuation; used to choose among given answers.
 double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w,
                        const Config& config);
 

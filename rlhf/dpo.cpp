@@ -10,11 +10,11 @@ namespace dpo {
 
 static int row_length(const char* which, const std::vector<int>& tokens, const std::vector<int>& labels, int pairs) {
     require(pairs > 0 && !tokens.empty() && tokens.size() % pairs == 0 && tokens.size() == labels.size(), "dpo: ", tokens.size(),
-            " tokens and ", labels.size(), " labels of ", which, " answers do not make ", pairs, " rows; every row needs the same number of tokens, filled up, and a label for each");
+            " tokens and ", labels.size(), " labels of ", which, " answers do not form ", pairs, " rows; all rows need the same number of tokens, padded, and a label for each");
     return static_cast<int>(tokens.size()) / pairs;
 }
 
-// A token's label moves one place back, to where it is predicted; the label of the first token of a row is predicted nowhere.
+// Shifts labels by one position, to the row that predicts them; the label of a row's first token is dropped.
 static void append_rows(Batch& batch, const std::vector<int>& tokens, const std::vector<int>& labels, int length, int padding_token) {
     for (int b = 0; b < batch.pairs; ++b) {
         for (int t = 0; t < batch.length; ++t) {
@@ -55,11 +55,11 @@ LossSteps loss(const LogProbabilities& policy, const LogProbabilities& reference
     const Matrix ref = subtract(ref_chosen, ref_rejected).value();                               // (B, 1)
     steps.margin = config.reference_free ? pi : subtract(pi, ref);                               // (B, 1)  h
     if (config.form == Form::ipo) {
-        steps.losses = square(shift(steps.margin, -1 / (2 * beta)));
+        steps.losses = square(shift(steps.margin, -1 / (2 * beta)));                             // (B, 1)  [IPO 17]
     } else {
-        const Var right = softplus(scale(steps.margin, -beta));                                  // -log sigmoid(beta h)
-        const Var wrong = softplus(scale(steps.margin, beta));                                   // -log sigmoid(-beta h)
-        steps.losses = add(scale(right, 1 - eps), scale(wrong, eps));                            // (B, 1)  Eq. 7
+        const Var right = softplus(scale(steps.margin, -beta));                                  // (B, 1)  -log sigmoid(beta h)   [DPO 7]
+        const Var wrong = softplus(scale(steps.margin, beta));                                   // (B, 1)  -log sigmoid(-beta h)
+        steps.losses = add(scale(right, 1 - eps), scale(wrong, eps));                            // (B, 1)  [cDPO 3]
     }
     steps.loss = mean(steps.losses);
     steps.chosen_rewards = scale(subtract(policy.chosen.value(), ref_chosen), beta).value();

@@ -10,7 +10,7 @@
 namespace exact {
 
 std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int longest, int most) {
-    require(vocabulary > 0 && longest > 0, "all_answers: ", vocabulary, " words and at most ", longest, " of them in an answer");
+    require(vocabulary > 0 && longest > 0, "all_answers: ", vocabulary, " tokens and answers of at most ", longest);
     std::vector<std::vector<int>> finished, open = {{}};
     for (int length = 1; length <= longest; ++length) {
         std::vector<std::vector<int>> longer;
@@ -19,8 +19,8 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
                 std::vector<int> answer = beginning;
                 answer.push_back(word);
                 (word == end_token || length == longest ? finished : longer).push_back(std::move(answer));
-                require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " words and ", longest,
-                        " places make more than ", most, " answers");
+                require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " tokens and ", longest,
+                        " positions make more than ", most, " answers");
             }
         open = std::move(longer);
     }
@@ -29,17 +29,17 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
 
 Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vector<int>>& answers, const gpt::Weights& w,
                       const gpt::Config& config) {
-    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " words and ", answers.size(), " answers");
+    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " tokens and ", answers.size(), " answers");
     std::size_t longest = 0;
     for (const std::vector<int>& answer : answers) longest = std::max(longest, answer.size());
     const int P = static_cast<int>(prompt.size()), T = P + static_cast<int>(longest), Y = static_cast<int>(answers.size());
-    std::vector<int> tokens, labels;  // Y rows of T; what is behind an answer is padding that nobody looks at
+    std::vector<int> tokens, labels;  // Y rows of T; padding after the answer, ignored
     for (const std::vector<int>& answer : answers) {
         std::vector<int> row = prompt;
         row.insert(row.end(), answer.begin(), answer.end());
         row.resize(T, 0);
         std::vector<int> row_labels(T, ignored_label);
-        for (std::size_t k = 0; k < answer.size(); ++k) row_labels[P - 1 + k] = answer[k];  // predicted one place earlier
+        for (std::size_t k = 0; k < answer.size(); ++k) row_labels[P - 1 + k] = answer[k];  // predicted one position earlier
         tokens.insert(tokens.end(), row.begin(), row.end());
         labels.insert(labels.end(), row_labels.begin(), row_labels.end());
     }
@@ -62,14 +62,14 @@ double kl(const Matrix& p, const Matrix& q) {
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) {
         if (p[y] == 0) continue;
-        require(q[y] > 0, "kl: answer ", y, " is possible here and impossible there, the distance is infinite");
+        require(q[y] > 0, "kl: answer ", y, " has p > 0 but q = 0, so the KL is infinite");
         total += p[y] * std::log(static_cast<double>(p[y]) / q[y]);
     }
     return total;
 }
 
 double objective(const Matrix& p, const Matrix& q, const Matrix& rewards, float beta) {
-    return expected_reward(p, rewards) - beta * kl(p, q);
+    return expected_reward(p, rewards) - beta * kl(p, q);  // [DPO 3]
 }
 
 // Z = sum q exp(r / beta), with the largest exponent taken out.
@@ -80,7 +80,7 @@ struct Partition {
 
 static Partition partition(const Matrix& q, const Matrix& rewards, float beta) {
     require(same_shape(q, rewards) && !q.empty(), "optimal_policy: ", q, " probabilities and ", rewards, " rewards");
-    require(beta > 0, "optimal_policy: beta is ", beta, "; without a price the optimum is to always give the best answer");
+    require(beta > 0, "optimal_policy: beta is ", beta, ", it must be above 0; without the KL penalty the optimum is the single best answer");
     Partition Z{.largest = *std::max_element(rewards.begin(), rewards.end()) / static_cast<double>(beta)};
     for (std::size_t y = 0; y < q.size(); ++y) Z.rest += q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest);
     return Z;
@@ -90,7 +90,7 @@ Matrix optimal_policy(const Matrix& q, const Matrix& rewards, float beta) {
     const Partition Z = partition(q, rewards, beta);
     Matrix best(q.rows, q.cols);
     for (std::size_t y = 0; y < q.size(); ++y)
-        best[y] = static_cast<float>(q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest) / Z.rest);
+        best[y] = static_cast<float>(q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest) / Z.rest);  // [DPO 4]
     return best;
 }
 
@@ -101,8 +101,8 @@ double optimal_objective(const Matrix& q, const Matrix& rewards, float beta) {
 
 Var loss(const Var& log_p, const Matrix& log_q, const Matrix& rewards, float beta) {
     const Var p = exp(log_p);                                                   // (Y, 1)
-    const Var price = scale(subtract(log_p, log_q), beta);                      // (Y, 1)  beta log(p / q)
-    const Var gain = subtract(rewards, price);                                  // (Y, 1)
+    const Var penalty = scale(subtract(log_p, log_q), beta);                    // (Y, 1)  beta log(p / q)
+    const Var gain = subtract(rewards, penalty);                                 // (Y, 1)
     return scale(sum(multiply(p, gain)), -1);                                   // (1, 1)
 }
 

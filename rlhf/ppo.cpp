@@ -10,12 +10,12 @@
 
 namespace ppo {
 
-// --- what an episode is ---
+// --- episodes ---
 
 Matrix answer_mask(const Episodes& episodes) {
     const int B = episodes.count(), T = episodes.length;
     require(static_cast<int>(episodes.answer_lengths.size()) == B && static_cast<int>(episodes.tokens.size()) == B * T, "ppo: ",
-            episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(), " answers do not make episodes of ", T);
+            episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(), " answers do not form episodes of ", T);
     Matrix mask(B, T - 1);
     for (int b = 0; b < B; ++b) {
         const int prompt = episodes.prompt_lengths[b], answer = episodes.answer_lengths[b];
@@ -44,7 +44,7 @@ Episodes roll_out(const std::vector<int>& prompts, int prompt_length, const gpt:
     return episodes;
 }
 
-// The token to be predicted at each row where it belongs to an answer.
+// The next token of each row where it belongs to an answer, else ignored_label.
 static std::vector<int> answer_labels(const Episodes& episodes, const Matrix& mask) {
     const int T = episodes.length;
     std::vector<int> labels = next_tokens(episodes.tokens, T);
@@ -54,7 +54,7 @@ static std::vector<int> answer_labels(const Episodes& episodes, const Matrix& ma
     return labels;
 }
 
-// One number for each of B*T rows becomes (B, T-1): what stands at the last token speaks of none.
+// One number per row, (B*T, 1) -> (B, T-1): the last token of an episode predicts nothing.
 static Var by_episode(const Var& column, const Episodes& episodes) {
     const Var rows = reshape(column, episodes.count(), episodes.length);
     return slice_cols(rows, 0, episodes.length - 1);
@@ -96,10 +96,10 @@ Matrix whiten(const Matrix& x, const Matrix& mask, bool keep_mean) {
     }
     require(count > 1, "ppo: whitening needs two answer tokens, here is ", count,
             "; roll out longer answers or more prompts");
-    const float deviation = static_cast<float>(std::sqrt(sum_of_squares / (count - 1) + 1e-8));
+    const float standard_deviation = static_cast<float>(std::sqrt(sum_of_squares / (count - 1) + 1e-8));
     Matrix white(x.rows, x.cols);
     for (std::size_t k = 0; k < x.size(); ++k)
-        if (mask[k] == 1) white[k] = (x[k] - mean) / deviation + (keep_mean ? mean : 0);
+        if (mask[k] == 1) white[k] = (x[k] - mean) / standard_deviation + (keep_mean ? mean : 0);
     return white;
 }
 
@@ -110,7 +110,7 @@ Matrix generalised_advantages(const Matrix& rewards, const Matrix& values, const
         for (int t = rewards.cols - 1; t >= 0; --t) {
             if (mask(b, t) == 0) continue;
             const float delta = rewards(b, t) + discount * next_value - values(b, t);
-            advantages(b, t) = delta + discount * trace * next_advantage;
+            advantages(b, t) = delta + discount * trace * next_advantage;  // [GAE 16]
             next_value = values(b, t);
             next_advantage = advantages(b, t);
         }
@@ -158,14 +158,14 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
 
 // --- the loss ---
 
-// sum(x mask) / sum(mask) of something that is differentiated
+// sum(x mask) / sum(mask), differentiable
 static Var masked_mean(const Var& x, const Matrix& mask) {
     const float count = std::accumulate(mask.begin(), mask.end(), 0.0f);
     require(count > 0, "ppo: no token belongs to an answer");
     return scale(sum(multiply(x, mask)), 1 / count);
 }
 
-// Share of the masked places where `clipped` is the larger loss.
+// Fraction of the masked positions where `clipped` is the larger loss.
 static float share_where_larger(const Var& clipped, const Var& plain, const Matrix& mask) {
     Matrix larger(mask.rows, mask.cols);
     for (std::size_t k = 0; k < mask.size(); ++k) larger[k] = clipped.value()[k] > plain.value()[k];
@@ -196,19 +196,19 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
             policy.values.value(), " and ", old_values, " for a mask of ", mask);
     LossSteps steps;
 
-    // How much likelier is each token than when it was chosen? The smaller of two gains (the larger of two losses) is taken, so that
-    // leaving the neighbourhood of the old policy never pays, but coming back to it always does.
+    // The ratio of the new to the old probability of each token. Taking the larger of two losses removes the incentive to leave the
+    // clipping range, but keeps the gradient back into it.
     const Var log_ratio = multiply(subtract(policy.log_probabilities, old_log_probabilities), mask);  // (B, T-1)
     steps.ratio = exp(log_ratio);                                                                     // (B, T-1)
     const Matrix minus_A = scale(rewards.advantages, -1).value();                                     // (B, T-1)
     const Var plain = multiply(steps.ratio, minus_A);
     const Var clipped = multiply(clamp(steps.ratio, 1 - config.clip, 1 + config.clip), minus_A);
-    steps.policy_loss = masked_mean(maximum(plain, clipped), mask);                                   // Eq. 7
+    steps.policy_loss = masked_mean(maximum(plain, clipped), mask);                                   // (1, 1)  [PPO 7]
     steps.policy_clip_share = share_where_larger(clipped, plain, mask);
 
-    // The same idea for the value: what stays within value_clip of the old value, against what does not.
+    // The same for the value: the larger loss of the value and of the value clipped around the old one.
     const Matrix lowest = shift(old_values, -config.value_clip).value(), highest = shift(old_values, config.value_clip).value();
-    const Var near_value = maximum(minimum(policy.values, highest), lowest);  // not old + clamp(V - old): that rounds V itself
+    const Var near_value = maximum(minimum(policy.values, highest), lowest);  // not old + clamp(V - old), which would round V
     const Var error = square(subtract(policy.values, rewards.returns));
     const Var near_error = square(subtract(near_value, rewards.returns));
     steps.value_loss = scale(masked_mean(maximum(error, near_error), mask), 0.5f);
@@ -216,14 +216,14 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
 
     steps.loss = add(steps.policy_loss, scale(steps.value_loss, config.value_weight));
 
-    // What one watches while it runs.
+    // Diagnostics.
     steps.entropy = mean_entropy(policy.trunk.logits, mask);
     steps.approximate_kl = 0.5f * masked_mean(square(log_ratio.value()).value(), mask);
     steps.policy_kl = -masked_mean(log_ratio.value(), mask);
     return steps;
 }
 
-// --- the leash ---
+// --- the KL coefficient ---
 
 std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities, const Matrix& mask) {
     std::vector<float> kl(mask.rows);
@@ -233,7 +233,7 @@ std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Mat
 }
 
 float mean_of(const std::vector<float>& numbers) {
-    require(!numbers.empty(), "mean_of: there are no numbers");
+    require(!numbers.empty(), "mean_of: no numbers");
     return static_cast<float>(std::accumulate(numbers.begin(), numbers.end(), 0.0) / static_cast<double>(numbers.size()));
 }
 
@@ -246,7 +246,7 @@ float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config&
 // --- weights ---
 
 Weights from_language_model(const gpt::Weights& trained, const gpt::Config& config) {
-    Random unused;  // every number that it draws is replaced
+    Random unused;  // its draws are overwritten
     Weights w{.trunk = gpt::make_weights(config, unused), .value = {.weight = parameter(Matrix(config.width, 1)), .bias = parameter(Matrix(1, 1))}};
     copy_values(gpt::parameters(trained, config), gpt::parameters(w.trunk, config));
     return w;

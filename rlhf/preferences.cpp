@@ -18,7 +18,7 @@ namespace preferences {
 // --- pairs ---
 
 Pairs all_pairs(const std::vector<int>& group, const std::vector<int>& ranks) {
-    require(group.size() == ranks.size(), "all_pairs: ", group.size(), " answers have a ranking, ", ranks.size(), " have a rank");
+    require(group.size() == ranks.size(), "all_pairs: ", group.size(), " group numbers and ", ranks.size(), " ranks");
     Pairs pairs;
     const int N = static_cast<int>(ranks.size());
     for (int n = 0; n < N; ++n) {
@@ -61,9 +61,9 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
     require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(), " ranks");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
-        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " was given twice, a tie has no likelihood here; use the Bradley-Terry loss of pairs");
+        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
     double nll = 0, log_rest = -std::numeric_limits<double>::infinity();  // log of the sum of exp(r) over the answers not yet placed
-    for (std::size_t k = order.size(); k-- > 0;) {                        // from the worst, so that the rest grows by one each time
+    for (std::size_t k = order.size(); k-- > 0;) {                        // from the worst, so the rest grows by one
         const double r = rewards[order[k]];
         const double larger = std::max(r, log_rest), smaller = std::min(r, log_rest);
         log_rest = larger + std::log1p(std::exp(smaller - larger));
@@ -81,14 +81,14 @@ float gumbel(float u) {
 
 std::vector<int> rank(const std::vector<float>& scores, const Person& person, const std::vector<float>& draws) {
     require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(), " draws");
-    std::vector<float> felt;
-    for (std::size_t k = 0; k < scores.size(); ++k) felt.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
+    std::vector<float> noisy;
+    for (std::size_t k = 0; k < scores.size(); ++k) noisy.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
     std::vector<int> order(scores.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return felt[a] > felt[b]; });
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return noisy[a] > noisy[b]; });
     std::vector<int> ranks(scores.size());
     for (std::size_t k = 0; k < order.size(); ++k) {
-        const bool tie = k > 0 && felt[order[k - 1]] - felt[order[k]] <= person.tie_margin;
+        const bool tie = k > 0 && noisy[order[k - 1]] - noisy[order[k]] <= person.tie_margin;
         ranks[order[k]] = tie ? ranks[order[k - 1]] : static_cast<int>(k) + 1;
     }
     return ranks;
@@ -173,19 +173,19 @@ std::vector<int> ranks_of_order(const std::string& order, int answers) {
     for (const std::string& word : split(spaced, ' ')) {
         if (word.empty()) continue;
         if (word == "=") {
-            require(placed > 0 && !equal, "an = stands between two answers that are equally good");
+            require(placed > 0 && !equal, "an = must stand between two tied answers");
             equal = true;
             continue;
         }
         const std::optional<long> number = whole_number(word);
-        require(number && *number >= 1 && *number <= answers, "\"", word, "\" is none of the answers 1 to ", answers);
-        require(ranks[*number - 1] == 0, "answer ", *number, " stands there twice");
+        require(number && *number >= 1 && *number <= answers, "\"", word, "\" is not one of the answers 1 to ", answers);
+        require(ranks[*number - 1] == 0, "answer ", *number, " occurs twice");
         ++placed;
-        if (!equal) rank = placed;  // equals share the rank of the first of them, and the next one is skipped
+        if (!equal) rank = placed;  // ties share the rank of their first answer; the following ranks are skipped
         equal = false;
         ranks[*number - 1] = rank;
     }
-    require(!equal, "an = stands between two answers that are equally good");
+    require(!equal, "an = must stand between two tied answers");
     for (int k = 0; k < answers; ++k) require(ranks[k] != 0, "answer ", k + 1, " is missing");
     return ranks;
 }

@@ -9,9 +9,9 @@
 
 namespace rlhf {
 
-// --- what the loops are given ---
+// --- inputs of the loops ---
 
-// Rows of episodes, in the given order.
+// The given rows of episodes, in this order.
 static ppo::Episodes select(const ppo::Episodes& episodes, const std::vector<int>& rows) {
     ppo::Episodes selected;
     selected.length = episodes.length;
@@ -28,7 +28,7 @@ static ppo::Episodes select(const ppo::Episodes& episodes, const std::vector<int
 static std::vector<std::vector<int>> rows_of_rankings(const RankedTexts& ranked) {
     const int N = ranked.texts.count();
     require(static_cast<int>(ranked.group.size()) == N && static_cast<int>(ranked.ranks.size()) == N, "rlhf: ", N, " texts, ",
-            ranked.group.size(), " groups and ", ranked.ranks.size(), " ranks; each text needs one of both");
+            ranked.group.size(), " groups and ", ranked.ranks.size(), " ranks; each text needs one of each");
     std::vector<std::vector<int>> rows;
     for (int n = 0; n < N; ++n) {
         require(ranked.group[n] >= 0, "rlhf: text ", n, " belongs to ranking ", ranked.group[n], "; rankings are counted from 0");
@@ -76,7 +76,7 @@ Matrix log_probabilities(const gpt::Weights& policy, const gpt::Config& config, 
     return ppo::token_log_probabilities(steps.logits, episodes).value();  // (B, T-1)
 }
 
-// Where each text ends: the reward is read at its last real token.
+// The reward of each text, read at its last real token.
 static Var reward_of_texts(const reward_model::Weights& w, const gpt::Config& config, const ppo::Episodes& episodes) {
     std::vector<int> lengths;
     for (int b = 0; b < episodes.count(); ++b) lengths.push_back(episodes.prompt_lengths[b] + episodes.answer_lengths[b]);
@@ -98,14 +98,14 @@ std::vector<float> RewardScore::of(const ppo::Episodes& episodes) {
 // --- step 1: supervised fine-tuning ---
 
 namespace {
-struct LikelihoodOfAnswers : Objective {
+struct NegativeLogLikelihood : Objective {
     const gpt::Weights& w;
     const gpt::Config& config;
     Demonstrations& demonstrations;
     int batch;
     Random& random;
 
-    LikelihoodOfAnswers(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations, int batch,
+    NegativeLogLikelihood(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations, int batch,
                         Random& random)
         : w(w), config(config), demonstrations(demonstrations), batch(batch), random(random) {}
 
@@ -115,7 +115,7 @@ struct LikelihoodOfAnswers : Objective {
         const gpt::Steps steps = gpt::forward(texts.tokens, texts.length, w, config);  // logits (B*T, V)
         const Var log_p = ppo::token_log_probabilities(steps.logits, texts);           // (B, T-1)
         const float tokens = std::accumulate(mask.begin(), mask.end(), 0.0f);
-        require(tokens > 0, "rlhf: the demonstrations have no answer, there is nothing to learn");
+        require(tokens > 0, "rlhf: the demonstrations have no answer tokens");
         return scale(sum(log_p), -1 / tokens);  // (1, 1)
     }
 };
@@ -123,25 +123,25 @@ struct LikelihoodOfAnswers : Objective {
 
 std::vector<float> supervised_fine_tuning(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations,
                                           const Recipe& recipe, Random& random, Watcher* watcher) {
-    LikelihoodOfAnswers objective(w, config, demonstrations, recipe.batch, random);
+    NegativeLogLikelihood objective(w, config, demonstrations, recipe.batch, random);
     return train(objective, nothing_decays(variables(gpt::parameters(w, config))), recipe, watcher);
 }
 
 // --- step 2: reward model training ---
 
 namespace {
-// Some rankings in each step, every ranking once in an epoch.
-struct OrderOfAnswers : Objective {
+// A batch of rankings per step, every ranking once per epoch.
+struct RankingLoss : Objective {
     const reward_model::Weights& w;
     const gpt::Config& config;
     const RankedTexts& ranked;
-    std::vector<std::vector<int>> rankings;  // the rows of each
+    std::vector<std::vector<int>> rankings;  // the rows of each ranking
     int batch;
     std::vector<int> order;  // of the rankings in this epoch
-    int next = 0;            // where the next batch begins in it
+    int next = 0;            // start of the next batch in `order`
     int batches_with_pairs = 0;
 
-    OrderOfAnswers(const reward_model::Weights& w, const gpt::Config& config, const RankedTexts& ranked, int batch)
+    RankingLoss(const reward_model::Weights& w, const gpt::Config& config, const RankedTexts& ranked, int batch)
         : w(w), config(config), ranked(ranked), rankings(rows_of_rankings(ranked)), batch(batch) {}
 
     void begin_epoch(Random& random) {
@@ -161,7 +161,7 @@ struct OrderOfAnswers : Objective {
             }
         next = end;
         const preferences::Pairs pairs = preferences::all_pairs(group, ranks);
-        if (pairs.list.empty()) return {};  // everything tied
+        if (pairs.list.empty()) return {};  // all tied
         ++batches_with_pairs;
         const Var rewards = reward_of_texts(w, config, select(ranked.texts, rows));  // (N, 1)
         return reward_model::loss(rewards, pairs).loss;                              // (1, 1)
@@ -176,16 +176,16 @@ static bool any_pair(const RankedTexts& ranked, const std::vector<std::vector<in
     return false;
 }
 
-static int whole_or_part(int count, int batch) { return (count + batch - 1) / batch; }
+static int batches_of(int count, int batch) { return (count + batch - 1) / batch; }
 
 std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt::Config& config, const RankedTexts& ranked,
                                       const RewardModelRecipe& recipe, Random& random, Watcher* watcher) {
-    require(recipe.epochs >= 0, "rlhf: ", recipe.epochs, " epochs of reward model training, there cannot be fewer than 0");
+    require(recipe.epochs >= 0, "rlhf: ", recipe.epochs, " epochs of reward model training, it must not be negative");
     require_sound(recipe.training);
-    OrderOfAnswers objective(w, config, ranked, recipe.training.batch);
+    RankingLoss objective(w, config, ranked, recipe.training.batch);
     require(any_pair(ranked, objective.rankings),
-            "rlhf: no ranking says that one answer is better than another, there is nothing to learn");
-    const int batches = whole_or_part(static_cast<int>(objective.rankings.size()), recipe.training.batch);
+            "rlhf: no ranking says that one answer is better than another; rank answers that differ");
+    const int batches = batches_of(static_cast<int>(objective.rankings.size()), recipe.training.batch);
     Recipe training = recipe.training;
     training.schedule.steps = recipe.epochs * batches;
     Trainer trainer(nothing_decays(variables(reward_model::parameters(w, config))), training);
@@ -204,7 +204,7 @@ std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt:
 static const PpoRecipe& sound(const PpoRecipe& recipe, Where where) {
     const ppo::Config& c = recipe.objective;
     require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs,
-            " epochs on each rollout, there cannot be fewer than 0; 4 is usual");
+            " epochs on each rollout, it must not be negative; 4 is usual");
     require(c.kl_coefficient >= 0, where, "rlhf: a KL coefficient of ", c.kl_coefficient,
             ", it must not be negative; 0 turns the penalty off");
     require(!c.adaptive || (c.kl_target > 0 && c.kl_horizon > 0), where, "rlhf: a KL target of ", c.kl_target,
@@ -227,7 +227,7 @@ PpoTrainer::PpoTrainer(const gpt::Weights& given_reference, const gpt::Config& c
       trainer(nothing_decays(variables(ppo::parameters(policy, config))), recipe.training, where) {}
 
 namespace {
-// The clipped loss on a rollout, whose numbers stay as they are.
+// The clipped loss on a fixed rollout.
 struct ClippedSurrogate : Objective {
     const PpoTrainer& run;
     const PpoIteration& rollout;
@@ -279,7 +279,7 @@ PpoIteration ppo_iteration(PpoTrainer& run, const Prompts& prompts, Score& score
 
 // --- DPO ---
 
-// The token itself where it belongs to an answer, ignored elsewhere.
+// The token itself where it belongs to an answer, else ignored_label (unshifted, as dpo::join expects).
 static std::vector<int> answer_labels(const ppo::Episodes& episodes) {
     std::vector<int> labels(episodes.tokens.size(), ignored_label);
     for (int b = 0; b < episodes.count(); ++b) {
@@ -296,7 +296,7 @@ dpo::Batch dpo_batch(const PreferencePairs& pairs, const std::vector<int>& order
 }
 
 static DpoRecipe sound(DpoRecipe recipe, int pairs, Where where) {
-    require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs, " epochs of DPO, there cannot be fewer than 0");
+    require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs, " epochs of DPO, it must not be negative");
     require(recipe.objective.beta > 0, where, "rlhf: a beta of ", recipe.objective.beta, ", it must be above 0; 0.1 is usual");
     require(recipe.objective.label_smoothing >= 0 && recipe.objective.label_smoothing < 0.5f, where, "rlhf: labels smoothed by ",
             recipe.objective.label_smoothing, ", it must be from 0 to below 0.5; 0 turns it off");
@@ -320,7 +320,7 @@ struct PreferenceLoss : Objective {
     const DpoTrainer& run;
     const PreferencePairs& pairs;
     std::vector<int> order;
-    int next = 0;  // where the next batch begins in the order
+    int next = 0;  // start of the next batch in `order`
     DpoStep measured;
 
     PreferenceLoss(const DpoTrainer& run, const PreferencePairs& pairs, std::vector<int> order)
@@ -355,12 +355,12 @@ std::vector<DpoStep> dpo_epoch(DpoTrainer& run, const PreferencePairs& pairs, Ra
             "; rank more answers or take a smaller batch");
     PreferenceLoss objective(run, pairs, permutation(random, pairs.count()));
     std::vector<DpoStep> steps;
-    bool going_on = true;
-    for (int b = 0; b < batches && going_on; ++b) {
+    bool continues = true;
+    for (int b = 0; b < batches && continues; ++b) {
         const int step = run.trainer.optimizer.steps;
         train_step(objective, run.trainer);
         steps.push_back(objective.measured);
-        if (watcher != nullptr) going_on = watcher->after_step(step, steps.back().loss);
+        if (watcher != nullptr) continues = watcher->after_step(step, steps.back().loss);
     }
     return steps;
 }

@@ -1,9 +1,9 @@
-// recipe.h: RLHF as it is carried out: supervised fine-tuning, reward model training, then PPO or DPO.
+// recipe.h: the training loops of RLHF: supervised fine-tuning, reward model training, then PPO or DPO.
 //
 //   papers   Ouyang et al. (InstructGPT), 2022, arXiv 2203.02155, section 3.5 and Figure 2 (the three steps);
 //            Ziegler et al., 2019, arXiv 1909.08593 (PPO on a language model);
 //            Rafailov et al., 2023, arXiv 2305.18290 (DPO in place of steps 2 and 3)
-//   shows    the loops: what is sampled, what is held constant, what is trained, in which order
+//   shows    what is sampled, what is held constant, what is trained, in which order
 //   symbols  B episodes   T tokens each (prompt, answer, padding on the right)
 //   differs  the defaults are for models a few layers deep; published learning rates are 1.4e-5 (PPO) and 1e-6 (DPO)
 //   use      supervised_fine_tuning(w, config, demonstrations, {.schedule = {.peak = 3e-3f, .steps = 300}, .batch = 64}, random);
@@ -22,23 +22,23 @@
 
 namespace rlhf {
 
-// --- what the loops are given ---
+// --- inputs of the loops ---
 
-// Prompts with answers by people.
+// A source of prompts with human answers.
 class Demonstrations {
 public:
     virtual ppo::Episodes draw(int count, Random& random) = 0;  // `count` of them
     virtual ~Demonstrations() = default;
 };
 
-// Prompts of equal length, one after the other.
+// Concatenated prompts of equal length.
 struct Prompts {
     std::vector<int> tokens;
     int length = 0;
     int count() const { return length > 0 ? static_cast<int>(tokens.size()) / length : 0; }
 };
 
-// Answers that people have ordered. Text n belongs to ranking group[n] and has rank ranks[n] in it: 1 is best, equal is a tie.
+// Ranked answers. Text n belongs to ranking group[n] and has rank ranks[n] there: 1 is best, equal ranks are a tie.
 struct RankedTexts {
     ppo::Episodes texts;
     std::vector<int> group, ranks;
@@ -50,14 +50,14 @@ struct PreferencePairs {
     int count() const { return chosen.count(); }
 };
 
-// Every pair of every ranking whose ranks differ: K(K-1)/2 of a ranking of K without ties.
-//   throws  std::invalid_argument when texts, groups and ranks are not equally many
+// All pairs of each ranking with different ranks: K(K-1)/2 from a ranking of K without ties.
+//   throws  std::invalid_argument when texts, groups and ranks differ in number
 PreferencePairs preference_pairs(const RankedTexts& ranked);
 
-// The scoring function of PPO: a reward model, or anything else that gives a number for each episode.
+// The score that PPO maximises: a reward model, or any other function of an episode.
 class Score {
 public:
-    virtual std::vector<float> of(const ppo::Episodes& episodes) = 0;  // one for each of B
+    virtual std::vector<float> of(const ppo::Episodes& episodes) = 0;  // B, one per episode
     virtual ~Score() = default;
 };
 
@@ -65,22 +65,23 @@ public:
 
 struct Rollout {
     int new_tokens = 1;  // longest answer
-    int end_token = 0;   // ends an answer, and belongs to it
+    int end_token = 0;   // ends an answer and is part of it
     int padding_token = 0;
 };
 
-// `count` answers at temperature 1, the prompts in turn, each `times` times in a row: B = count, T = prompt + new_tokens.
+// Samples `count` answers at temperature 1, cycling through the prompts, each `times` times in a row: B = count, T = prompt
+// length + new_tokens.
 ppo::Episodes sample(const gpt::Weights& policy, const gpt::Config& config, const Prompts& prompts, int count,
                      const Rollout& rollout, Random& random, int times = 1);
 
-// log pi(token t+1), (B, T-1), 0 outside the answers; nothing is recorded.
+// log pi(token t+1), (B, T-1), 0 outside the answers; not recorded on the tape.
 Matrix log_probabilities(const gpt::Weights& policy, const gpt::Config& config, const ppo::Episodes& episodes);
 
-// The reward model's number for each episode.
+// The reward of each episode.
 std::vector<float> rewards(const reward_model::Weights& w, const gpt::Config& config, const ppo::Episodes& episodes);
 
-// The reward model as a scoring function. Comparisons leave open where 0 is, so `shift` is subtracted: the mean reward of the
-// texts it was trained on, usually.
+// The reward model as a score. Comparisons do not determine a constant, so `shift` is subtracted: usually the mean reward of the
+// training texts.
 class RewardScore : public Score {
 public:
     RewardScore(const reward_model::Weights& w, const gpt::Config& config, float shift) : w(w), config(config), shift(shift) {}
@@ -94,21 +95,21 @@ private:
 
 // --- step 1: supervised fine-tuning ---
 
-// Raises log pi of the answers of demonstrations, recipe.batch of them a step; w is trained.
-//   returns  the loss of each step: -log pi(token), mean over the tokens of the answers
+// Minimises -log pi of the answers of demonstrations, recipe.batch of them per step; w is trained.
+//   returns  the loss of each step, the mean over the tokens of the answers
 std::vector<float> supervised_fine_tuning(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations,
                                           const Recipe& recipe, Random& random, Watcher* watcher = nullptr);
 
 // --- step 2: reward model training ---
 
 struct RewardModelRecipe {
-    int epochs = 8;  // times through all rankings; gives training.schedule.steps
+    int epochs = 8;  // passes over all rankings; determines training.schedule.steps
     Recipe training{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16};  // batch: rankings in a step
 };
 
-// One ranking is one training element: its answers are read once, and all its pairs come from that.
-//   returns  the mean loss of each epoch, over the batches that hold a pair
-//   throws   std::invalid_argument when no ranking says that one answer is better than another
+// One ranking is one training element: each answer is read once for all its pairs.
+//   returns  the mean loss of each epoch, over the batches with at least one pair
+//   throws   std::invalid_argument when no ranking has a pair
 std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt::Config& config, const RankedTexts& ranked,
                                       const RewardModelRecipe& recipe, Random& random, Watcher* watcher = nullptr);
 
@@ -121,43 +122,43 @@ struct PpoRecipe {
     Recipe training{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 64};  // batch: episodes in a rollout
 };
 
-// What stays from one iteration to the next.
+// The state between iterations.
 struct PpoTrainer {
     gpt::Config config;
     PpoRecipe recipe;
-    gpt::Weights reference;  // frozen; the weights that were handed in, not a copy
+    gpt::Weights reference;  // frozen; shares the caller's weights
     ppo::Weights policy;     // starts as a copy of the reference
-    float kl_coefficient;    // beta, follows the KL when the objective is adaptive
+    float kl_coefficient;    // beta; changes when objective.adaptive
     Trainer trainer;
 
-    // throws  std::invalid_argument in one line for a recipe that makes no sense
+    // throws  std::invalid_argument for an invalid recipe
     PpoTrainer(const gpt::Weights& reference, const gpt::Config& config, const PpoRecipe& recipe, Where where = Where::current());
 };
 
-// One iteration, in the order in which it is computed. Everything before the losses is constant while the policy is trained.
+// One iteration, in order of computation. Everything before the losses is constant during the updates.
 struct PpoIteration {
-    ppo::Episodes episodes;              // B answers by the policy as it was
+    ppo::Episodes episodes;              // B answers by the old policy
     Matrix mask;                         // (B, T-1)  1 at the tokens of the answers
-    Matrix log_probabilities;            // (B, T-1)  of the policy as it was
-    Matrix values;                       // (B, T-1)
+    Matrix log_probabilities;            // (B, T-1)  of the old policy
+    Matrix values;                       // (B, T-1)  of the old policy
     Matrix reference_log_probabilities;  // (B, T-1)
     std::vector<float> scores;           // B
     ppo::RewardSteps rewards;            // KL penalties, rewards, advantages, returns
     float kl_coefficient = 0;            // beta of this iteration
     float mean_score = 0, mean_kl = 0;   // over the episodes; KL in nats per answer
     std::vector<float> losses;           // of each epoch
-    float first_ratio_error = 0;  // largest |ratio - 1| in the first epoch, when policy and old policy are the same: rounding
+    float first_ratio_error = 0;  // largest |ratio - 1| in the first epoch, where policy = old policy: rounding error
 };
 
-// Rollout, scoring, advantages, then recipe.epochs clipped updates on the whole rollout, then the next KL coefficient.
-//   throws  std::invalid_argument when there is no prompt or the score does not give one number for each episode
+// Rollout, scores, advantages, then recipe.epochs clipped updates on the whole rollout, then the next KL coefficient.
+//   throws  std::invalid_argument without a prompt, or when the number of scores is not the number of episodes
 PpoIteration ppo_iteration(PpoTrainer& run, const Prompts& prompts, Score& score, Random& random);
 
-// --- or DPO, in place of steps 2 and 3 ---
+// --- DPO, in place of steps 2 and 3 ---
 
 struct DpoRecipe {
     dpo::Config objective{.beta = 0.5f};
-    int epochs = 4;  // gives training.schedule.steps
+    int epochs = 4;  // determines training.schedule.steps
     int padding_token = 0;
     Recipe training{.schedule = {.peak = 2e-4f, .warm_up = 30, .descent = Descent::none}, .batch = 64};  // batch: pairs in a step
 };
@@ -165,24 +166,24 @@ struct DpoRecipe {
 struct DpoTrainer {
     gpt::Config config;
     DpoRecipe recipe;
-    gpt::Weights reference;  // frozen; the weights that were handed in, not a copy
+    gpt::Weights reference;  // frozen; shares the caller's weights
     gpt::Weights policy;     // starts as a copy of the reference
     Trainer trainer;
 
-    // For `pairs` pairs, of which each epoch uses as many as make whole batches.
-    //   throws  std::invalid_argument in one line for a recipe that makes no sense, or fewer pairs than one batch
+    // For `pairs` pairs; each epoch drops those beyond the last whole batch.
+    //   throws  std::invalid_argument for an invalid recipe, or fewer pairs than one batch
     DpoTrainer(const gpt::Weights& reference, const gpt::Config& config, const DpoRecipe& recipe, int pairs,
                Where where = Where::current());
 };
 
-// What is measured of each step, before its update.
+// Measured at each step, before its update.
 struct DpoStep {
     float loss = 0, accuracy = 0;
     float chosen = 0, rejected = 0;  // log pi - log pi_ref, mean over the batch
 };
 
-// Once through the pairs, in random order.
-//   returns  each step
+// One pass over the pairs, in random order.
+//   returns  the measurements of each step
 std::vector<DpoStep> dpo_epoch(DpoTrainer& run, const PreferencePairs& pairs, Random& random, Watcher* watcher = nullptr);
 
 // Pairs order[first], ..., `count` of them, as one batch.

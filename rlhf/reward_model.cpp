@@ -9,7 +9,7 @@ Steps forward(const std::vector<int>& tokens, const std::vector<int>& lengths, c
     const int N = static_cast<int>(lengths.size());
     require(N > 0 && tokens.size() % N == 0, "reward_model: ", tokens.size(), " tokens do not split into ", N, " texts of equal length");
     const int T = static_cast<int>(tokens.size()) / N;
-    std::vector<int> last;  // the row of each text's last real token; what stands behind it is padding
+    std::vector<int> last;  // the row of each text's last real token; padding follows
     for (int n = 0; n < N; ++n) {
         require(lengths[n] >= 1 && lengths[n] <= T, "reward_model: text ", n, " has ", lengths[n], " tokens of ", T);
         last.push_back(n * T + lengths[n] - 1);
@@ -41,14 +41,14 @@ static int rankings_with_a_pair(const Matrix& mean) {
 }
 
 LossSteps loss(const Var& rewards, const preferences::Pairs& pairs) {
-    require(!pairs.list.empty(), "reward_model: no ranking has a pair, everything is tied; rank answers that differ");
+    require(!pairs.list.empty(), "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
     const Matrix mean_of_ranking = averaging(pairs);
     const int counted = rankings_with_a_pair(mean_of_ranking);
     LossSteps steps;
     steps.differences = preferences::differences(rewards, pairs);         // (pairs, 1)  d = r_better - r_worse
     steps.pair_loss = softplus(scale(steps.differences, -1));             // (pairs, 1)  -log sigmoid(d)
     steps.ranking_loss = matmul(mean_of_ranking, steps.pair_loss);        // (rankings, 1)
-    steps.loss = scale(sum(steps.ranking_loss), 1.0f / counted);          // (1, 1)
+    steps.loss = scale(sum(steps.ranking_loss), 1.0f / counted);          // (1, 1)  [InstructGPT 1]
     steps.loss_flat = mean(steps.pair_loss);                              // (1, 1)
     steps.probability = sigmoid(steps.differences.value()).value();       // (pairs, 1)
     const Matrix& r = rewards.value();
@@ -63,7 +63,7 @@ Weights make_weights(const gpt::Config& config, Random& random, const gpt::Start
 }
 
 Weights from_language_model(const gpt::Weights& trained, const gpt::Config& config) {
-    Random unused;  // every number that it draws is replaced
+    Random unused;  // its draws are overwritten
     Weights w = reward_model::make_weights(config, unused);
     copy_values(gpt::parameters(trained, config), gpt::parameters(w.trunk, config));
     return w;

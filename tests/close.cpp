@@ -14,7 +14,7 @@ void check_none(const std::string& complaint, const Where& where) {
         ADD_FAIL_CHECK_AT(where.file_name(), static_cast<int>(where.line()), complaint);
 }
 
-// Enough digits to tell any two floats apart.
+// Enough digits to distinguish any two floats.
 static std::string digits(double number) {
     char buffer[40];
     std::snprintf(buffer, sizeof buffer, "%.9g", number);
@@ -66,7 +66,7 @@ void check_close(const std::string& step, const Matrix& ours, const Matrix& gold
     check_none(differs.empty() ? "" : step + ": " + differs, where);
 }
 
-// sum of weight * result, in double, so that the differences below are not lost in rounding
+// sum of weight * result, in double, so that the finite differences are not lost in rounding
 static double weighted_sum(const Matrix& result, const Matrix& weights) {
     double sum = 0;
     for (std::size_t k = 0; k < result.size(); ++k) sum += static_cast<double>(result.begin()[k]) * weights.begin()[k];
@@ -74,15 +74,15 @@ static double weighted_sum(const Matrix& result, const Matrix& weights) {
 }
 
 namespace {
-// The same as a recorded operation; its own, so that the operations under test are not needed to test them.
+// The same as a recorded operation, independent of the operations under test.
 struct WeightedSum : Record {
     Matrix weights;
 };
 }  // namespace
 static void weighted_sum_backward(Record& record) {
-    Matrix share = static_cast<WeightedSum&>(record).weights;
-    for (float& x : share) x *= record.gradient(0, 0);
-    add_gradient(record.inputs[0], std::move(share));
+    Matrix contribution = static_cast<WeightedSum&>(record).weights;
+    for (float& x : contribution) x *= record.gradient(0, 0);
+    add_gradient(record.inputs[0], std::move(contribution));
 }
 static Var weighted_sum(const Var& result, const Matrix& weights) {
     WeightedSum* const kept = new WeightedSum;
@@ -96,7 +96,7 @@ std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& 
     for (const Matrix& input : inputs) vars.push_back(parameter(input));
 
     Matrix weights;
-    for (int pass = 0; pass < 2; ++pass) {  // the second one finds gradients that it must add to
+    for (int pass = 0; pass < 2; ++pass) {  // the second pass must add to existing gradients
         const Tape tape;
         const Var result = function(vars);
         Random random(20);

@@ -1,4 +1,4 @@
-// close_test.cpp: the comparison itself. A comparison that accepted everything would make every parity test pass.
+// close_test.cpp: tests of the comparison. One that accepted everything would make every parity test pass.
 #include "tests/close.h"
 
 #include <limits>
@@ -9,7 +9,7 @@ static const float nan_value = std::numeric_limits<float>::quiet_NaN();
 
 TEST_SUITE_BEGIN("close");
 
-TEST_CASE("two numbers agree within 1e-5 + 1e-4 |golden|") {
+TEST_CASE("agrees: within 1e-5 + 1e-4 |golden|") {
     CHECK(agrees(0.0000099f, 0));
     CHECK_FALSE(agrees(0.0000101f, 0));
     CHECK(agrees(1000.09f, 1000));  // 0.1 and a little is allowed
@@ -20,7 +20,7 @@ TEST_CASE("two numbers agree within 1e-5 + 1e-4 |golden|") {
     CHECK_FALSE(agrees(1.05f, 1, {0.01f, 0}));
 }
 
-TEST_CASE("NaN agrees with nothing, an infinity only with itself") {
+TEST_CASE("agrees: NaN agrees with nothing, an infinity only with itself") {
     CHECK_FALSE(agrees(nan_value, nan_value));
     CHECK_FALSE(agrees(nan_value, 1));
     CHECK_FALSE(agrees(1, nan_value));
@@ -30,7 +30,7 @@ TEST_CASE("NaN agrees with nothing, an infinity only with itself") {
     CHECK_FALSE(agrees(infinity, 3));
 }
 
-TEST_CASE("difference names the first element, both values, how many differ and where they differ most") {
+TEST_CASE("difference: names the first element, both values, how many differ and where they differ most") {
     const Matrix golden{{1, 2, 3}, {4, 5, 6}};
     CHECK(difference(golden, golden) == "");
     CHECK(difference(Matrix{{1, 2, 3.5f}, {4, 7, 6}}, golden) ==
@@ -51,7 +51,7 @@ static Var squared(const std::vector<Var>& inputs) {
     return record_operation("squared", std::move(value), {inputs[0]}, square_backward, Where::current());
 }
 
-TEST_CASE("check_gradient_by_differences accepts the derivative of a square") {
+TEST_CASE("check_gradient_by_differences: accepts the derivative of a square") {
     check_gradient_by_differences(squared, {Matrix{{1, -2, 0.5f}, {3, 0, 1}}});
 }
 
@@ -62,7 +62,7 @@ static Var wrongly_squared(const std::vector<Var>& inputs) {
     return record_operation("wrongly_squared", std::move(value), {inputs[0]}, wrong_backward, Where::current());
 }
 
-// The first input plus the second, whose gradient is forgotten.
+// The first input plus the second, with the gradient of the second missing.
 static void half_backward(Record& record) { add_gradient(record.inputs[0], record.gradient); }
 static Var not_differentiated(const std::vector<Var>& inputs) {
     Matrix value = inputs[0].value();
@@ -70,7 +70,7 @@ static Var not_differentiated(const std::vector<Var>& inputs) {
     return record_operation("not_differentiated", std::move(value), {inputs[0], inputs[1]}, half_backward, Where::current());
 }
 
-TEST_CASE("slope_difference finds a wrong derivative and a missing one") {
+TEST_CASE("slope_difference: finds a wrong derivative and a missing one") {
     CHECK(slope_difference(wrongly_squared, {Matrix{{1, -2}}}).starts_with("gradient of input 0 (golden: slope by differences): "));
     CHECK(slope_difference(not_differentiated, {Matrix{{1}}, Matrix{{2}}}).starts_with("gradient of input 1 "));
 }

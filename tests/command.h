@@ -1,11 +1,11 @@
-// command.h: run a program as a user does, and see what it printed.
+// command.h: run a program and capture its output.
 #pragma once
 #include <string>
 
 struct CommandResult {
-    int status;          // 0 ... 255; -1 when it could not be started or was ended by a signal
+    int status;          // 0 ... 255; -1 when it could not be started or was killed by a signal
     std::string output;  // both standard output and standard error
 };
 
-// Runs a line of shell with nothing to read from standard input, without colours.
+// Runs a shell command with empty standard input, without colours.
 CommandResult run_command(const std::string& line);

@@ -42,7 +42,7 @@ static std::string strangers(const std::string& source, const std::string& progr
 
 TEST_SUITE_BEGIN("debugger");
 
-TEST_CASE("gdb shows matrices, variables and pictures as grids, and step stays inside the project") {
+TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays inside the project") {
     const std::string reason = obstacle();
     if (!reason.empty()) {
         MESSAGE("skipped: ", reason);
@@ -63,7 +63,7 @@ TEST_CASE("gdb shows matrices, variables and pictures as grids, and step stays i
     CHECK(contains(first, "min -3.0000  max 1.0000e+08"));
 
     const std::string second =
-        in_gdb(source, program, {"run", "continue", "print large", "print v", "print image", "call show(v)"});
+        in_gdb(source, program, {"run", "continue", "print large", "print v", "print image", "call show(v)", "print right", "backtrace"});
     CAPTURE(second);
     CHECK(contains(second,
                    "(20, 30)\n"
@@ -80,7 +80,24 @@ TEST_CASE("gdb shows matrices, variables and pictures as grids, and step stays i
                    "   0.2500  0.2500  0.2500\n"
                    "   0.2500  0.2500  1.0000\n"));
 
+    CHECK(contains(second,
+                   "(2, 2)\n"
+                   "       2.5000     -3.0000\n"
+                   "       0.0000  1.0000e+08\n"));  // a Slice
+    CHECK_FALSE(contains(second, "std::"));            // no frames of the standard library
+
     CHECK(strangers(source, program) == "");
+
+    // Forty steps from the call of attend() lead over checks and plans to the products.
+    const std::string attention = debug_built + "/walk/nn/attention";
+    if (std::filesystem::exists(attention)) {
+        std::vector<std::string> commands{"delete", "break attend", "run > /dev/null"};
+        commands.insert(commands.end(), 40, "step");
+        const std::string stepped = in_gdb("walkthroughs/nn/attention.cpp", attention, commands);
+        CAPTURE(stepped);
+        CHECK(contains(stepped, "piece_weights (A=(2, 2)"));
+        for (const char* const skipped : {"make_plan (", "Var::", "require<"}) CHECK_FALSE(contains(stepped, skipped));
+    }
 
     const std::string walkthrough = debug_built + "/walk/vit/patch_embedding";
     if (std::filesystem::exists(walkthrough)) CHECK(strangers("walkthroughs/vit/patch_embedding.cpp", walkthrough) == "");

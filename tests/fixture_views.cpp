@@ -14,7 +14,7 @@ std::vector<int> dimensions_of(const Golden& golden, const std::string& full_nam
     return std::vector<int>(shape.begin(), shape.end());
 }
 
-// The dimensions of a tensor that must have `count` of them.
+// The dimensions of a tensor, checked to be `count`.
 static std::vector<int> dimensions_of(const Golden& golden, const std::string& full_name, std::size_t count) {
     const std::vector<int> dimensions = dimensions_of(golden, full_name);
     require(dimensions.size() == count, "dimensions_of: ", full_name, " of ", golden.describe(), " has ", dimensions.size(),
@@ -36,7 +36,7 @@ Matrix numbers_of(const Golden& golden, const std::string& full_name) {
 
 // --- dimensions in another order ---
 
-// For each number of the result, in order, where it stands in the tensor.
+// For each number of the result, in order, its index in the tensor.
 static std::vector<std::size_t> places_after_permutation(std::size_t count, const std::vector<int>& dimensions,
                                                          const std::vector<int>& order) {
     const std::size_t rank = dimensions.size();
@@ -48,7 +48,7 @@ static std::vector<std::size_t> places_after_permutation(std::size_t count, cons
     require(product == count, "permuted: ", count, " numbers do not fill dimensions whose product is ", product);
     require(sorted == each, "permuted: the order must name each of the ", rank, " dimensions once");
 
-    std::vector<std::size_t> stride(rank, 1);  // how far apart neighbours along a dimension are
+    std::vector<std::size_t> stride(rank, 1);  // distance of neighbours along each dimension
     for (std::size_t k = rank; k-- > 1;) stride[k - 1] = stride[k] * dimensions[k];
     std::vector<std::size_t> places;
     places.reserve(count);
@@ -80,7 +80,7 @@ std::vector<int> permuted(const std::vector<int>& numbers, const std::vector<int
     return result;
 }
 
-// How often `part` goes into `whole`.
+// whole / part, checked to be exact.
 static int divided(int whole, int part, const char* place, const char* what) {
     require(part > 0 && whole % part == 0, place, ": ", whole, " ", what, " do not split into ", part);
     return whole / part;
@@ -370,7 +370,7 @@ Matrix row_of(const std::vector<float>& numbers) {
 
 // --- the steps of a block ---
 
-// The Var of every step but query_key_value, which is three of them.
+// The Var of a step other than query_key_value, which is three.
 static const Var& step_var(const BlockSteps& steps, Step step) {
     switch (step) {
         case Step::norm1: return steps.norm1;

@@ -1,7 +1,7 @@
-// fixture_views.h: our rows in the shapes that fixtures hold, and back; the steps of a block under a fixture's names.
+// fixture_views.h: convert between our rows and the shapes of fixtures; compare the steps of a block by the fixture's names.
 //
-//   shows    that our layouts and the published ones hold the same numbers in another order: a batch is stacked rows, a head a
-//            slice of columns, an image a row for each patch or pixel
+//   shows    that our layouts and the published ones differ only in order: a batch is stacked rows, a head a slice of columns, an
+//            image a row for each patch or pixel
 //   symbols  B sequences or images   T, n, m tokens   D width   H heads   h head width   C channels   H, W height and width
 //   layout   a tensor of a fixture is a Matrix as Safetensors::matrix gives it: the last dimension is the columns, all others
 //            together are the rows. (B, T, D) is (B*T, D), which is our layout; attention weights (B, H, n, m) are (B*H*n, m),
@@ -21,13 +21,13 @@
 // "input.images" of shape (2, 3, 8, 12): {2, 3, 8, 12}
 std::vector<int> dimensions_of(const Golden& golden, const std::string& full_name);
 
-// The numbers of a tensor of floats or of integers.
+// The numbers of a float or integer tensor.
 Matrix numbers_of(const Golden& golden, const std::string& full_name);
 
 // --- dimensions in another order ---
 
-// Dimension k of the result is dimension order[k] of the tensor, as permute of PyTorch and transpose of NumPy have it.
-//   numbers     as many as the product of the dimensions, in order; their rows and columns do not matter
+// Dimension k of the result is dimension order[k] of the tensor, as in PyTorch's permute and NumPy's transpose.
+//   numbers     as many as the product of the dimensions, in order; their matrix shape does not matter
 //   returns     the last dimension as columns, all others as rows
 //   Example: permuted({{1, 2, 3}, {4, 5, 6}}, {2, 3}, {1, 0}) is {{1, 4}, {2, 5}, {3, 6}}
 Matrix permuted(const Matrix& numbers, const std::vector<int>& dimensions, const std::vector<int>& order);
@@ -39,7 +39,7 @@ Matrix by_heads(const Matrix& m, int heads, int sequences);            // (B*T, 
 Matrix heads_side_by_side(const Matrix& m, int heads, int sequences);  // (B*H*T, h) -> (B*T, H*h)
 Matrix mean_over_heads(const Matrix& weights, int heads, int sequences);  // (B*H*n, m) -> (B*n, m)
 
-// Column blocks next to each other, (n, 3*H*h) for query, key, value; and head by head, the three of head 0 first: the layout
+// Column blocks side by side, (n, 3*H*h) for query, key, value; and head by head, the three of head 0 first: the layout
 // (n, H, 3, h) of fused projections in BLOOM and GLM.
 Matrix side_by_side(const std::vector<Matrix>& parts);
 Matrix interleaved_by_head(const std::vector<Matrix>& parts, int heads);
@@ -58,7 +58,7 @@ Matrix channels_last_of(const std::vector<Image>& images);   // (B*H*W, C), the 
 std::vector<std::vector<Image>> videos_of(const Golden& golden, const std::string& full_name);
 Matrix channels_first_of(const std::vector<std::vector<Image>>& videos);  // (B*C*frames*H, W)
 
-// Maps of features: ours have a row for each place, left to right and top to bottom.
+// Feature maps: ours have a row for each position, left to right and top to bottom.
 Matrix maps_channels_first(const Matrix& rows, int height, int width);           // (B*H*W, C) -> (B*C*H, W)
 Matrix rows_of_maps(const Matrix& maps, int channels, int height);               // (B*C*H, W) -> (B*H*W, C)
 Matrix rows_of_maps(const Golden& golden, const std::string& full_name);         // from (B, C, H, W)
@@ -73,11 +73,11 @@ Matrix channel_major_patches_of(const std::vector<Image>& images, int patch_size
 
 Matrix mask_of_lengths(const std::vector<int>& lengths, int length);  // padding on the right
 
-Matrix padding_zeroed(const Matrix& m, const Matrix& mask);    // rows of padding 0, as most fixtures keep them
-Matrix without_padding(const Matrix& m, const Matrix& mask);   // rows of tokens only, one below the other
+Matrix padding_zeroed(const Matrix& m, const Matrix& mask);    // padding rows set to 0, as in most fixtures
+Matrix without_padding(const Matrix& m, const Matrix& mask);   // token rows only
 Matrix with_padding(const Matrix& tokens, const Matrix& mask);  // and back; rows of padding are 0
 
-// Compares rows of tokens only, for a fixture that keeps other numbers than ours at padding.
+// Compares token rows only, for a fixture that has other numbers than ours at padding.
 void check_tokens(const Golden& golden, const std::string& name, const Matrix& ours, const Matrix& mask, Tolerance tolerance = {},
                   Where where = Where::current());
 
@@ -87,13 +87,13 @@ Matrix last_tokens(const Matrix& m, int sequences);  // without padding: the las
 
 // --- integers and short lists ---
 
-// (B, T) integers as a list for every sequence; with a mask only its tokens.
+// (B, T) integers as a list for every sequence; with a mask, without padding.
 std::vector<std::vector<int>> sequences_of(const Golden& golden, const std::string& full_name);
 std::vector<std::vector<int>> sequences_of(const Golden& golden, const std::string& full_name, const Matrix& mask);
 
 // All sequences one after the other, (B, longest); shorter ones end in `padding`.
 std::vector<int> padded(const std::vector<std::vector<int>>& sequences, int padding = 0);
-// The same of prompt and continuation of every sequence: greedy decoding as fixtures keep it.
+// The same for prompt + continuation of every sequence, as fixtures store greedy decoding.
 std::vector<int> joined_continuations(const std::vector<std::vector<int>>& prompts,
                                       const std::vector<std::vector<int>>& continuations, int padding = 0);
 
@@ -110,15 +110,15 @@ enum class Step {
     norm2, expanded, gate, hidden, mlp_output, output,
 };
 
-// How the fixture arranges its heads.
+// The fixture's layout of heads.
 enum class Heads {
-    side_by_side,  // as we do: columns; attention weights (B, H, n, m)
+    side_by_side,  // as ours: columns; attention weights (B, H, n, m)
     stacked,       // (B, H, T, h)
     interleaved,   // query_key_value as (B, T, H, 3, h)
     mean,          // attention weights averaged over the heads, (B, n, m)
 };
 
-// A value and its name in the fixture. optional: not every fixture of the system holds it.
+// A value and its name in the fixture. optional: absent in some fixtures.
 struct StepName {
     std::string name;
     Step step;
@@ -126,14 +126,14 @@ struct StepName {
     bool optional = false;
 };
 
-// What the arrangement depends on; not needed while all names are Heads::side_by_side and nothing is padding.
+// Sizes for other layouts and padding; not needed while all names are Heads::side_by_side without padding.
 struct StepView {
     int sequences = 1;
     int heads = 1;
     Matrix mask = {};  // rows of padding are zeroed
 };
 
-// The value of a step as the fixture holds it.
+// The value of a step in the fixture's layout.
 Matrix step_value(const BlockSteps& steps, const StepName& name, const StepView& view = {});
 
 // Compares each named step with expected.(prefix + name).
@@ -141,8 +141,8 @@ Matrix step_value(const BlockSteps& steps, const StepName& name, const StepView&
 void check_block(const Golden& golden, const std::string& prefix, const BlockSteps& steps, const std::vector<StepName>& names,
                  const StepView& view = {}, Where where = Where::current());
 
-// The same of every block of a stack; # in a name stands for the number of the block, from 0. A stack that kept no steps, or
-// not as many as `depth`, fails the test.
+// The same for every block of a stack; # in a name stands for the index of the block. A stack with other than `depth` kept blocks
+// fails the test.
 //   Example: check_stack(golden, steps.encoder, depth, {{"layer.#.attention", Step::weights}, {"layer.#", Step::output}});
 void check_stack(const Golden& golden, const StackSteps& steps, int depth, const std::vector<StepName>& names,
                  const StepView& view = {}, Where where = Where::current());

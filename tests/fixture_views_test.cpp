@@ -32,7 +32,7 @@ TEST_CASE("permuted: dimension k of the result is dimension order[k]") {
     CHECK_THROWS_WITH(permuted(Matrix(2, 3), {2, 3}, {1, 1}), "permuted: the order must name each of the 2 dimensions once");
 }
 
-TEST_CASE("by_heads: the columns of a head become rows of its own, sequence by sequence; heads_side_by_side undoes it") {
+TEST_CASE("by_heads, heads_side_by_side: the columns of each head become rows, sequence by sequence; and back") {
     // two sequences of two tokens, three heads of one column
     const Matrix m{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}};
     const Matrix stacked{{1}, {4}, {2}, {5}, {3}, {6}, {7}, {10}, {8}, {11}, {9}, {12}};
@@ -58,7 +58,7 @@ TEST_CASE("sequence_second: (B, T, D) becomes (T, B, D)") {
     CHECK(identical(sequence_second({{1}, {2}, {3}, {4}, {5}, {6}}, 2), {{1}, {4}, {2}, {5}, {3}, {6}}));
 }
 
-TEST_CASE("images, maps and videos: channels first in the fixture, channels last in ours, and back") {
+TEST_CASE("images_of, videos_of, maps_channels_first: channels first in the fixture, channels last in ours, and back") {
     const TemporaryFolder folder;
     const Golden golden = fixture(folder, {{"input.image", {2, 3, 1, 2}, counted(6, 2)},
                                            {"input.last", {2, 1, 2, 3}, counted(4, 3)},
@@ -81,7 +81,7 @@ TEST_CASE("images, maps and videos: channels first in the fixture, channels last
     CHECK(identical(channels_first_of(videos), counted(6, 2)));
 }
 
-TEST_CASE("patches: channel fastest, and channel slowest as a convolution's weight has it") {
+TEST_CASE("patches_of, channel_major_patches_of: channel fastest, and channel slowest as in a convolution's weight") {
     Random random(1);
     std::vector<Image> images(2, Image(4, 2, 3));
     for (Image& image : images)
@@ -92,7 +92,7 @@ TEST_CASE("patches: channel fastest, and channel slowest as a convolution's weig
     CHECK(identical(slice_rows(channel_major, 2, 2), patchify_channel_major(images[1], 2)));
 }
 
-TEST_CASE("padding: at either end, for tokens and for every head of attention weights") {
+TEST_CASE("padding_zeroed, without_padding, with_padding: at either end, for tokens and for every head of attention weights") {
     const Matrix mask{{0, 1, 1}, {1, 1, 0}};  // left, right
     const Matrix m{{1}, {2}, {3}, {4}, {5}, {6}};
     CHECK(identical(padding_zeroed(m, mask), {{0}, {2}, {3}, {4}, {5}, {0}}));
@@ -108,14 +108,14 @@ TEST_CASE("padding: at either end, for tokens and for every head of attention we
     CHECK_THROWS_WITH(with_padding(Matrix(5, 1), mask), "with_padding: (5, 1) has more rows than the 4 tokens of the mask");
 }
 
-TEST_CASE("check_tokens: rows of padding do not count, rows of tokens do") {
+TEST_CASE("check_tokens: compares rows of tokens, not of padding") {
     const TemporaryFolder folder;
     const Golden golden = fixture(folder, {{"expected.layer", {1, 2, 1}, {{7}, {2}}}});
     check_tokens(golden, "layer", {{-1}, {2}}, {{0, 1}});
     CHECK(golden.not_used() == "");
 }
 
-TEST_CASE("numbers_of, sequences_of and joined_continuations: integers of a fixture as lists, and back") {
+TEST_CASE("numbers_of, sequences_of, joined_continuations: integers of a fixture as lists, and back") {
     const TemporaryFolder folder;
     const Golden golden = fixture(folder, {{"input.ids", {2, 3}, {}, {0, 7, 8, 4, 5, 6}}, {"expected.mask", {2, 3}, {}, {0, 1, 1, 1, 1, 1}}});
     CHECK(dimensions_of(golden, "input.ids") == std::vector<int>{2, 3});
@@ -151,7 +151,7 @@ TEST_CASE("step_value: heads stacked, interleaved or averaged; rows of padding z
     CHECK_THROWS_WITH(step_value(steps, {"cross", Step::cross_output}), "step_value: the block has no value for cross; are steps kept?");
 }
 
-TEST_CASE("check_stack: every step is compared under its own name, and a name that is optional may be missing") {
+TEST_CASE("check_stack: compares every step under its own name; an optional name may be missing") {
     const TemporaryFolder folder;
     // all 25 steps, each with a number of its own, so that two that are exchanged are seen
     BlockSteps steps;

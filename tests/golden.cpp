@@ -93,7 +93,7 @@ void Golden::load_weights(const Parameters& parameters, const LoadRules& rules) 
 
 void Golden::report(const std::string& step, const std::string& difference, const Where& where) const {
     if (difference.empty()) return check_none("", where);
-    if (!first_difference.empty()) {  // what follows differs because the first did: counted, told by check_all_used
+    if (!first_difference.empty()) {  // later steps differ because the first did: only counted, for check_all_used
         later_differences.push_back(step);
         return;
     }
@@ -169,7 +169,7 @@ void Golden::check(const std::string& name, const Matrix& ours, Tolerance tolera
 }
 
 std::string Golden::why(const std::string& full_name, const Matrix& ours) const {
-    if (!first_difference.empty()) return "";  // what follows differs because the first did
+    if (!first_difference.empty()) return "";  // later steps differ because the first did
     const std::string said = cause(ours, as_matrix(file, full_name), known_of(file, full_name));
     return said.empty() ? "" : before_cause + said;
 }
@@ -229,7 +229,7 @@ std::string gradients_not_used(const Parameters& parameters, const Golden& golde
 }
 
 void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance, Where where) {
-    // From the loss backwards, as gradients flow: the first that differs is the nearest to the mistake.
+    // From the loss backwards, as gradients flow: the first that differs is nearest to the mistake.
     for (auto entry = parameters.rbegin(); entry != parameters.rend(); ++entry) {
         const Parameter& parameter = *entry;
         const std::string name = "grad." + parameter.name;

@@ -1,10 +1,10 @@
-// golden.h: numbers computed by the published implementations (tests/golden), and the comparison of ours with them.
+// golden.h: compare our numbers with those of the published implementations (tests/golden).
 //
 //   rule   |ours - golden| <= 1e-5 + 1e-4 |golden|, element by element; NaN never agrees
-//   noise  rounding may use half of that (highest_share): a mistake that is smaller than the tolerance, or a sum formed carelessly,
-//          shows before the rule is broken. The test program ends with the largest share that each fixture used:
+//   noise  rounding may use half of the tolerance (highest_share), so that a small mistake or an inaccurate sum shows before the
+//          rule is broken. The test program ends with the largest share that each fixture used:
 //              vit-a 0.18 at grad.classifier.weight
-//          Only the rule applies to the files of another folder: how large their numbers are was not ours to choose
+//          Fixtures of another folder need only fulfil the rule
 //   files  NAME-CASE.safetensors with weights.*, input.*, expected.*, grad.* and the hyperparameters as metadata;
 //          the environment variable GOLDEN_DIR names another folder of such files
 //   use    for (const std::string& path : golden_files("vit")) {
@@ -13,7 +13,7 @@
 //              ...
 //              golden.check("embeddings", steps.z0);  // compares with expected.embeddings
 //              check_gradients(parameters, golden);
-//              golden.check_all_used();               // nothing in the file was left out
+//              golden.check_all_used();               // every expected number was compared
 //          }
 #pragma once
 #include <map>
@@ -30,15 +30,15 @@ inline constexpr double highest_share = 0.5;  // of the tolerance
 // The folder of the fixtures: GOLDEN_DIR, or tests/golden.
 std::string golden_folder();
 
-// The largest share of the tolerance that any comparison with each fixture used so far, and at which tensor: a line for each stem.
+// The largest share of the tolerance that each fixture used so far, and at which tensor: one line per stem.
 std::string shares_used();
 
 // All files STEM-*.safetensors of a folder (or with another ending), sorted.
 std::vector<std::string> files_of_stem(const std::string& folder, const std::string& stem, const std::string& ending);
-// The same of golden_folder(). The test fails when there is none: a comparison that has nothing to compare must not pass.
+// The same in golden_folder(). The test fails when there is none.
 std::vector<std::string> golden_files(const std::string& stem, const std::string& ending = ".safetensors");
 
-// largest_share() of close.h where an element may differ by `factor` times the largest of its row in addition.
+// largest_share() of close.h, with an additional tolerance of `factor` times the largest element of the row.
 Share largest_share_of_rows(const Matrix& ours, const Matrix& golden, Tolerance tolerance, float factor);
 
 class Golden {
@@ -48,7 +48,7 @@ public:
     Safetensors file;  // its metadata, and every tensor under its full name
 
     bool has(const std::string& full_name) const { return file.has(full_name); }
-    // A metadata entry that says yes or no: true or True, false or False; anything else fails the test.
+    // A boolean metadata entry: true or True, false or False; anything else fails the test.
     bool flag(const std::string& key) const;
     std::string describe() const;  // "vit-a.safetensors", the beginning of every message
 
@@ -57,29 +57,28 @@ public:
     Matrix weight(const std::string& name) const;    // weights.NAME
     std::vector<int> integers(const std::string& full_name) const;  // "input.labels"; "expected.x" counts as used
 
-    // Fills our parameters from weights.*; all must be there, and no other.
+    // Loads our parameters from weights.*; names must match exactly.
     void load_weights(const Parameters& parameters, const LoadRules& rules = {}) const;
 
-    // Compares with expected.NAME, one assertion for the first step that differs; those after it are only counted.
+    // Compares with expected.NAME. Only the first step that differs fails an assertion; later ones are counted.
     void check(const std::string& name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     void check(const std::string& name, float ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     // The same for a tensor of any full name: "grad.classifier.weight".
     void compare(const std::string& full_name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     void check_integers(const std::string& name, const std::vector<int>& ours, Where where = Where::current()) const;
 
-    // For a fixture on which plain float32 cannot do better: PyTorch's uses more than 0.4 of the tolerance, and 1.25 times its share is
-    // allowed here. The reason stands in the call.
+    // For a fixture on which float32 in PyTorch itself uses more than 0.4 of the tolerance: allows 1.25 times that share.
     void allow_share(double share, const std::string& reason);
-    // For a tensor whose small elements are differences of large ones: an element may differ by `factor` times the largest of
-    // its row in addition.
+    // For a tensor whose small elements are differences of large ones: an additional tolerance of `factor` times the largest
+    // element of the row.
     void allow_of_row(const std::string& full_name, float factor, const std::string& reason);
 
-    // This expected.NAME is left out on purpose; the reason stands in the call.
+    // Leaves expected.NAME out on purpose.
     void leave_out(const std::string& name, const std::string& reason) const;
 
-    // The expected.* of the file that nobody has asked for: " expected.logits expected.loss"; "" when there is none.
+    // The expected.* of the file that were not compared: " expected.logits expected.loss", or "".
     std::string not_used() const;
-    // One assertion that there is none, and one that tells how many steps and gradients differed after the first.
+    // One assertion that there are none, and one that reports how many steps and gradients differed after the first.
     void check_all_used(Where where = Where::current()) const;
 
 private:
@@ -90,13 +89,13 @@ private:
     mutable std::vector<std::string> later_differences;
 
     void report(const std::string& step, const std::string& difference, const Where& where) const;
-    // For the first step that differs, a line about what turns the expected numbers into ours; "" when nobody knows.
+    // For the first step that differs, a guess at the cause (course/cause), or "".
     std::string why(const std::string& full_name, const Matrix& ours) const;
     friend void check_gradients(const Parameters&, const Golden&, Tolerance, Where);
 };
 
-// The gradient of every parameter against grad.NAME of the file. A parameter without grad.NAME must have none of ours either,
-// and no grad.* of the file may be left over.
+// Compares the gradient of every parameter with grad.NAME. A parameter without grad.NAME must have no gradient, and every grad.*
+// must belong to a parameter.
 void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance = {}, Where where = Where::current());
 
 // The grad.* of the file that no parameter of ours is compared with.

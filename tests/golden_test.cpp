@@ -4,7 +4,7 @@
 
 TEST_SUITE_BEGIN("golden");
 
-TEST_CASE("files_of_stem takes the stem as a whole") {
+TEST_CASE("files_of_stem: takes the stem as a whole") {
     const std::vector<std::string> found = golden_files("vit");
     for (const std::string& path : found) CHECK(path.find("/vit-") != std::string::npos);
     CHECK(files_of_stem(golden_folder(), "vi", ".safetensors").empty());
@@ -12,7 +12,7 @@ TEST_CASE("files_of_stem takes the stem as a whole") {
     CHECK(files_of_stem("no such folder", "vit", ".safetensors").empty());
 }
 
-TEST_CASE("a fixture knows which of its numbers nobody has asked for") {
+TEST_CASE("Golden::not_used: lists the expected numbers that no test has compared") {
     const Golden golden(golden_files("vit").front());
     CHECK(golden.not_used().find(" expected.loss") != std::string::npos);
     golden.check("loss", golden.expected("loss"));
@@ -22,7 +22,7 @@ TEST_CASE("a fixture knows which of its numbers nobody has asked for") {
     CHECK_FALSE(golden.not_used().empty());
 }
 
-TEST_CASE("largest_share_of_rows: a small element beside a large one may differ by a part of the large one") {
+TEST_CASE("largest_share_of_rows: a small element may differ by a fraction of the largest in its row") {
     // row 0 allows 1e-5 + 1e-6 * 90 = 1e-4 beside the 0, row 1 only 1e-5 + 1e-6
     const Matrix golden{{90, 0}, {1, 0}};
     CHECK(largest_share_of_rows({{90, 5e-5f}, {1, 0}}, golden, {}, 1e-6f).share == Approx(0.5));
@@ -33,7 +33,7 @@ TEST_CASE("largest_share_of_rows: a small element beside a large one may differ 
     CHECK(std::isinf(largest_share_of_rows({{1, 0}}, golden, {}, 1e-6f).share));
 }
 
-TEST_CASE("gradients that belong to no parameter of ours are found") {
+TEST_CASE("gradients_not_used: lists gradients without a parameter of ours") {
     const Golden golden(golden_files("vit").front());
     CHECK(gradients_not_used({}, golden).find(" grad.vit.layernorm.weight") != std::string::npos);
     const Parameters one{{.name = "vit.layernorm.weight", .shape = {}, .parts = {}}};

@@ -1,4 +1,4 @@
-// house_test.cpp: the rules of the house that no compiler checks: which floor may use which, where things stand, how programs behave.
+// house_test.cpp: project rules that no compiler checks: which folder may include which, where files are, how programs behave.
 #include <algorithm>
 #include <cctype>
 #include <cmath>
@@ -46,8 +46,8 @@ static bool in_library(const std::string& path) {
     return std::any_of(library_folders.begin(), library_folders.end(), [&](const std::string& folder) { return under(path, folder); });
 }
 
-// What every floor may include besides the standard library; the first entry that fits a file counts.
-static const std::vector<std::pair<std::string, std::vector<std::string>>> arrows{
+// What each folder may include besides the standard library; the first entry that matches a file counts.
+static const std::vector<std::pair<std::string, std::vector<std::string>>> allowed_includes{
     {"nn/base", {"nn/base"}},
     {"nn/autograd", {"nn/base", "nn/autograd"}},
     {"nn/data", {"nn/base", "nn/autograd", "nn/data"}},
@@ -68,13 +68,13 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
 };
 
 static bool may_include(const std::string& file, const std::string& included) {
-    for (const auto& [floor, allowed] : arrows)
+    for (const auto& [floor, allowed] : allowed_includes)
         if (under(file, floor))
             return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& below) { return under(included, below); });
     return false;
 }
 
-// The path between quotes of an #include line, or between < and >; "" when the line is none of that kind.
+// The path between quotes of an #include line, or between < and >; "" for other lines.
 static std::string included_path(const std::string& line, char open, char close) {
     if (!line.starts_with("#include")) return "";
     const std::size_t begin = line.find(open);
@@ -82,7 +82,7 @@ static std::string included_path(const std::string& line, char open, char close)
     return line.substr(begin + 1, line.find(close, begin + 1) - begin - 1);
 }
 
-// What a file says to people: all of a text, the comments of a program.
+// The prose of a line: all of it in a text file, the comment in a source file.
 static std::string said(const std::string& path, const std::string& line) {
     if (path.ends_with(".md")) return line;
     const std::string mark = path.ends_with(".py") || path.ends_with(".sh") || path == "Makefile" ? "#" : "//";
@@ -118,7 +118,7 @@ static bool known(const std::string& name, const std::string& said_in, const std
 
 TEST_SUITE_BEGIN("house");
 
-TEST_CASE("includes point downwards only") {
+TEST_CASE("includes: point downwards only") {
     for (const std::string& file : files_in(all_folders, {".h", ".cpp"}))
         for (const std::string& line : lines_of(file)) {
             const std::string included = included_path(line, '"', '"');
@@ -129,7 +129,7 @@ TEST_CASE("includes point downwards only") {
         }
 }
 
-TEST_CASE("the rule of the arrows itself can fail") {
+TEST_CASE("may_include: accepts includes of lower floors and rejects all others") {
     CHECK(may_include("vit/vit.cpp", "nn/layers/linear.h"));
     CHECK(may_include("rlhf/ppo.cpp", "gpt/gpt.h"));
     CHECK(may_include("nn/maps/convolution.cpp", "nn/autograd/rows.h"));
@@ -142,7 +142,7 @@ TEST_CASE("the rule of the arrows itself can fail") {
     CHECK_FALSE(may_include("vit/vit.cpp", "tests/close.h"));
 }
 
-TEST_CASE("headers stay light: none includes what costs every file a quarter of a second") {
+TEST_CASE("headers: include none of the standard headers that slow down every file") {
     const std::set<std::string> heavy{"iostream", "sstream", "random",     "memory", "thread",
                                       "ranges",   "regex",   "filesystem", "fstream"};
     for (const std::string& file : files_in(library_folders, {".h"}))
@@ -152,7 +152,7 @@ TEST_CASE("headers stay light: none includes what costs every file a quarter of 
         }
 }
 
-TEST_CASE("fast-math is off: NaN is a number like no other, sums keep their order, the smallest numbers are kept") {
+TEST_CASE("compiler flags: fast-math is off: NaN, the order of sums, subnormals and -0 are preserved") {
 #ifdef __FAST_MATH__
     FAIL("compiled with -ffast-math");
 #endif
@@ -167,7 +167,7 @@ TEST_CASE("fast-math is off: NaN is a number like no other, sums keep their orde
     CHECK(std::signbit(-zero * one));
 }
 
-TEST_CASE("no folder holds more than a dozen sources") {
+TEST_CASE("folders: at most a dozen sources in each") {
     std::map<std::string, std::set<std::string>> stems;
     for (const std::string& file : files_in(all_folders, {".h", ".cpp"})) stems[folder_of(file)].insert(stem_of(file));
     for (const auto& [folder, names] : stems) {
@@ -176,7 +176,7 @@ TEST_CASE("no folder holds more than a dozen sources") {
     }
 }
 
-TEST_CASE("every source of the library has its test, whose suite carries its name") {
+TEST_CASE("sources: each has its test, whose suite has its name") {
     for (const std::string& file : files_in(library_folders, {".cpp"})) {
         const std::string test = "tests/" + file.substr(0, file.size() - 4) + "_test.cpp";
         INFO(file, " is tested by ", test);
@@ -214,9 +214,9 @@ static std::vector<std::string> types_outside_namespaces(const std::vector<std::
     return names;
 }
 
-// A linker takes two types of one name, wherever they stand, for the same type, and one of the two goes wrong silently. A
-// walkthrough is a program by itself and may do as it likes.
-TEST_CASE("types that only one source knows stand in an unnamed namespace") {
+// A linker takes two types of one name for the same type (one definition rule), and one of the two goes wrong silently. A
+// walkthrough is a program of its own.
+TEST_CASE("types: those of a single source are in an unnamed namespace") {
     for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys", "tests", "tools"}, {".cpp"})) {
         if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {
@@ -226,12 +226,12 @@ TEST_CASE("types that only one source knows stand in an unnamed namespace") {
     }
 }
 
-TEST_CASE("types_outside_namespaces finds a type of one line and of several, and none in a namespace") {
+TEST_CASE("types_outside_namespaces: finds types of one line and of several, and none in a namespace") {
     CHECK(types_outside_namespaces({"struct A { int x; };", "class B : A {", "};", "enum class C { one };"}).size() == 3);
     CHECK(types_outside_namespaces({"namespace {", "struct A {", "};", "}  // namespace", "struct D;"}).empty());
 }
 
-TEST_CASE("every source begins by saying what it is, if its header does not") {
+TEST_CASE("sources: each begins by saying what it is, if its header does not") {
     for (const std::string& file : files_in(all_folders, {".h", ".cpp"})) {
         const bool has_header = file.ends_with(".cpp") && fs::exists(file.substr(0, file.size() - 4) + ".h");
         const bool is_mirror = file.ends_with("_test.cpp");
@@ -243,7 +243,7 @@ TEST_CASE("every source begins by saying what it is, if its header does not") {
     }
 }
 
-TEST_CASE("what files say of other files is true: every path that is named exists") {
+TEST_CASE("comments: every path that is named exists") {
     std::vector<std::string> files = files_in(all_folders, {".h", ".cpp", ".md", ".py", ".sh"});
     for (const char* const file : {"README.md", "Makefile"})
         if (fs::exists(file)) files.push_back(file);
@@ -263,7 +263,7 @@ TEST_CASE("README.md: the table of systems is what tools/systems.sh reads from t
     CHECK_MESSAGE(read_file("README.md").find(run_command("tools/systems.sh").output) != std::string::npos, "make refresh-readme writes it");
 }
 
-TEST_CASE("links of README files lead somewhere") {
+TEST_CASE("README files: links lead to existing files") {
     std::vector<std::string> files = files_in(all_folders, {".md"});
     if (fs::exists("README.md")) files.push_back("README.md");
     for (const std::string& file : files)
@@ -277,7 +277,7 @@ TEST_CASE("links of README files lead somewhere") {
             }
 }
 
-TEST_CASE("the name of a walkthrough is enough to find it: no two are alike") {
+TEST_CASE("walkthroughs: no two have the same name") {
     std::map<std::string, std::string> seen;
     for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
         if (in_library(file)) continue;
@@ -287,7 +287,7 @@ TEST_CASE("the name of a walkthrough is enough to find it: no two are alike") {
     }
 }
 
-TEST_CASE("walkthroughs answer --help, and refuse what they do not know with one line and status 2") {
+TEST_CASE("walkthroughs: --help works, and an unknown option is refused in one line with status 2") {
     for (const std::string& file : files_in({"walkthroughs"}, {".cpp"})) {
         const std::string program = std::string(BUILT) + "/walk/" + file.substr(13, file.size() - 13 - 4);
         if (in_library(file) || !fs::exists(program)) continue;
@@ -303,6 +303,102 @@ TEST_CASE("walkthroughs answer --help, and refuse what they do not know with one
     }
 }
 
+// --- equations: a header lists those that its source computes, "equations [NeRF 2] depths, [NeRF 3] rendering" ---
+
+// The folders whose headers do; add one when its headers and sources are done.
+static const std::vector<std::string> folders_with_equations{"nn", "vit/fields"};
+
+// The labels of a line, "[ViT 1]" or "[Adam algorithm 1]": in brackets a name that begins with a capital, then a number.
+static std::vector<std::string> equation_labels(const std::string& line) {
+    std::vector<std::string> labels;
+    for (std::size_t begin = line.find('['); begin != std::string::npos; begin = line.find('[', begin + 1)) {
+        const std::size_t end = line.find(']', begin);
+        if (end == std::string::npos) break;
+        const std::string inside = line.substr(begin + 1, end - begin - 1);
+        const std::size_t space = inside.rfind(' ');
+        if (space == std::string::npos || !std::isupper(static_cast<unsigned char>(inside[0]))) continue;
+        const std::string number = inside.substr(space + 1);
+        const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+        const bool is_name = inside.find_first_of(",;:=()+*") == std::string::npos;
+        if (is_number && is_name) labels.push_back("[" + inside + "]");
+    }
+    return labels;
+}
+
+// The numbers that a line cites: "Eq. 5" cites 5, "Eqs. 3-5" and "Eqs. 3, 4 and 5" cite 3, 4 and 5.
+static std::vector<int> cited_equations(const std::string& line) {
+    std::vector<int> numbers;
+    for (std::size_t at = line.find("Eq"); at != std::string::npos; at = line.find("Eq", at + 1)) {
+        const bool several = line.compare(at, 5, "Eqs. ") == 0;
+        if (!several && line.compare(at, 4, "Eq. ") != 0) continue;
+        std::size_t digit = at + (several ? 5 : 4);
+        bool to_this = false;  // the end of a range
+        while (digit < line.size() && std::isdigit(static_cast<unsigned char>(line[digit]))) {
+            std::size_t end = digit;
+            while (end < line.size() && std::isdigit(static_cast<unsigned char>(line[end]))) ++end;
+            const int number = std::stoi(line.substr(digit, end - digit));
+            const int first = to_this ? numbers.back() + 1 : number;
+            for (int n = first; n <= number; ++n) numbers.push_back(n);
+            if (!several) break;
+            to_this = line.compare(end, 1, "-") == 0;
+            const bool comma = line.compare(end, 2, ", ") == 0, conjunction = line.compare(end, 5, " and ") == 0;
+            digit = to_this ? end + 1 : comma ? end + 2 : conjunction ? end + 5 : line.size();
+        }
+    }
+    return numbers;
+}
+
+// The labels that a header lists: in the line "//   equations ..." and in the lines that continue it.
+static std::set<std::string> listed_equations(const std::vector<std::string>& header) {
+    std::set<std::string> listed;
+    bool in_list = false;
+    for (const std::string& line : header) {
+        in_list = line.starts_with("//   equations ") || (in_list && line.starts_with("//            "));
+        if (!in_list) continue;
+        for (const std::string& label : equation_labels(line)) listed.insert(label);
+    }
+    return listed;
+}
+
+TEST_CASE("equations: a header lists each number that it cites, and its source computes each on one labelled line") {
+    std::size_t found = 0;
+    for (const std::string& header : files_in(folders_with_equations, {".h"})) {
+        const std::string source = header.substr(0, header.size() - 2) + ".cpp";
+        const std::vector<std::string> lines = lines_of(header);
+        const std::set<std::string> listed = listed_equations(lines);
+        for (const std::string& line : lines)
+            for (const int number : cited_equations(line)) {
+                INFO(header, " cites Eq. ", number, ", which its line \"//   equations\" does not list");
+                CHECK(std::any_of(listed.begin(), listed.end(), [&](const std::string& label) {
+                    return label.ends_with(" " + std::to_string(number) + "]");
+                }));
+            }
+        std::map<std::string, int> labelled;
+        for (const std::string& line : lines_of(source))
+            for (const std::string& label : equation_labels(said(source, line))) ++labelled[label];
+        for (const std::string& label : listed) {
+            INFO(source, " computes ", label, ", which ", header, " lists, on one line");
+            CHECK(labelled[label] == 1);
+            ++found;
+        }
+        for (const auto& [label, count] : labelled) {
+            INFO(source, " has the label ", label, ", which ", header, " does not list");
+            CHECK(listed.count(label) == 1);
+        }
+    }
+    CHECK(found >= 20);
+}
+
+TEST_CASE("equation_labels, cited_equations, listed_equations: find names with a number, lists and ranges, and continued lines") {
+    using Labels = std::vector<std::string>;
+    using Numbers = std::vector<int>;
+    CHECK(equation_labels("// (n, h)   [ViT 5] [Adam algorithm 1]") == Labels{"[ViT 5]", "[Adam algorithm 1]"});
+    CHECK(equation_labels("// [MASK], [1 2; 3 4], x[i 1], A[0], [a 1], [B = 2]").empty());
+    CHECK(cited_equations("//   paper   2017, Eq. 5, 2018; Eqs. 3-5; Eqs. 7, 9 and 11; Eqx 4") == Numbers{5, 3, 4, 5, 7, 9, 11});
+    CHECK(listed_equations({"//   equations [A 1] first,", "//            [B 2]", "//   differs [C 3]"}) ==
+          std::set<std::string>{"[A 1]", "[B 2]"});
+}
+
 // The programs that are built: every walkthrough in the plain build.
 static std::vector<std::string> built_walkthroughs() {
     std::vector<std::string> programs;
@@ -315,7 +411,7 @@ static std::vector<std::string> built_walkthroughs() {
 
 static bool is_one_line(const std::string& output) { return std::count(output.begin(), output.end(), '\n') == 1; }
 
-TEST_CASE("walkthroughs end with status 1 and one line when their output cannot be written") {
+TEST_CASE("walkthroughs: end with status 1 and one line when their output cannot be written") {
     const std::vector<std::string> programs = built_walkthroughs();
     if (!fs::exists("/dev/full")) return;
     for (const std::string& program : programs) {
@@ -335,7 +431,7 @@ TEST_CASE("walkthroughs end with status 1 and one line when their output cannot 
     CHECK(closed.output.ends_with(": the output cannot be written: Broken pipe\nstatus 1\n"));
 }
 
-TEST_CASE("walkthroughs refuse a place that cannot be written before they compute anything, whichever option names it") {
+TEST_CASE("walkthroughs: an output path that cannot be written is refused before anything is computed, for every option") {
     std::size_t options = 0;
     for (const std::string& program : built_walkthroughs())
         for (const std::string option : {"--save", "--out"}) {
@@ -351,7 +447,7 @@ TEST_CASE("walkthroughs refuse a place that cannot be written before they comput
 }
 
 // printf and strtod ask the locale for the decimal point, as std::to_string does of a double.
-TEST_CASE("numbers are written and read without the locale: nn/base/decimal.h and nn/data/text.h do it") {
+TEST_CASE("locale: only nn/base/decimal.h and nn/data/text.h write and read decimal numbers") {
     for (const std::string& file : files_in(library_folders, {".h", ".cpp"}))
         for (const std::string& line : lines_of(file)) {
             INFO(file, ": ", line);
@@ -387,7 +483,7 @@ static std::string make_in(const std::string& environment, const std::string& wo
     return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX -u BUILD " + environment + " make --no-print-directory " + words).output;
 }
 
-TEST_CASE("Makefile: variables of its own have the same values whatever the environment says") {
+TEST_CASE("Makefile: its own variables do not depend on the environment") {
     const std::set<std::string> names = own_variables_of_makefile();
     CHECK(names.count("MORE") + names.count("OPT") + names.count("HEADERS") == 3);
     std::string environment;
@@ -399,7 +495,7 @@ TEST_CASE("Makefile: variables of its own have the same values whatever the envi
     CHECK(changed == plain);
 }
 
-TEST_CASE("Makefile: a build folder that another processor has filled is built anew") {
+TEST_CASE("Makefile: a build folder from another processor is rebuilt") {
     const TemporaryFolder folder;
     // A compiler that defines what the variable PROCESSOR says, as g++ -march=native defines what the processor can do.
     const std::string compiler = folder.file("cxx", "#!/bin/sh\ncase \"$*\" in *-dM*) echo \"#define $PROCESSOR\" ;; *--version*) echo 1 ;; esac\n");

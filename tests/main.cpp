@@ -1,6 +1,6 @@
-// main.cpp: runs all tests and ends with the one line that tells how it went: "120 passed, 0 failed". Before it stands how much of the
-// tolerance each fixture used (golden.h) and, after failures, which of them to look at first: the one on the lowest floor.
-// Without options the floors are tested from the ground up, so that the first failure shown is the nearest to its cause.
+// main.cpp: runs all tests and ends with a summary line, "120 passed, 0 failed", after a list of how much of the tolerance each
+// fixture used (golden.h) and, after failures, which to look at first: the one in the lowest folder.
+// Without options the folders are tested from the bottom up, so that the first failure is the nearest to its cause.
 // Takes doctest's options: --test-suite=mae, --test-case="*causal*", --list-test-suites, --help, ...
 #define DOCTEST_CONFIG_IMPLEMENT
 #if __has_include(<doctest/doctest.h>)
@@ -20,7 +20,7 @@
 #include "nn/base/require.h"
 #include "tests/golden.h"
 
-// The floors of the house, lowest first; the other tests (of programs, of the house) come after them.
+// The folders, lowest first; the other tests (of programs, of project rules) come after them.
 static const std::vector<std::string> floors{"nn/base", "nn/autograd", "nn/data", "nn/layers", "nn/maps", "nn/training", "nn/text",
                                              "nn/interpret", "bert", "gpt", "vit", "rlhf", ""};
 
@@ -31,7 +31,7 @@ static std::size_t floor_of(const std::string& file) {
     return floor;
 }
 
-// How many test cases have run and failed; -1 while none was asked to run (--help, --list-test-cases).
+// How many test cases have run and failed; -1 when none was requested (--help, --list-test-cases).
 static int ran = -1;
 static int failed = 0;
 static std::size_t lowest_floor = floors.size();  // of a failure
@@ -46,8 +46,8 @@ static void print_result() {
 }
 
 namespace {
-// The first failure of a case is compared with those that known mistakes make; where one agrees, the mistake is named. With the
-// environment variable RECORD_FAILURES the failure is written there instead, in the format of course/suspects.h.
+// Compares the first failure of a case with those of known mistakes and names the mistake that agrees. With the environment
+// variable RECORD_FAILURES the failure is written to that file instead, in the format of course/suspects.h.
 struct Recogniser : doctest::IReporter {
     std::string title;
     bool seen = false;  // a failure of this case

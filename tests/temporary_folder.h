@@ -1,4 +1,4 @@
-// temporary_folder.h: a folder of its own for a test that writes files; gone with everything in it when the test ends.
+// temporary_folder.h: a folder for a test that writes files, removed with its contents when the test ends.
 #pragma once
 #include <string>
 #include <vector>

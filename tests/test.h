@@ -1,4 +1,4 @@
-// test.h: doctest and the few words that our tests add to it.
+// test.h: doctest, with a few additions.
 #pragma once
 #if __has_include(<doctest/doctest.h>)
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@
 
 using doctest::Approx;
 
-// For cases that train for a second or more. Unoptimised, or under a sanitizer, that second becomes minutes and shows nothing new:
+// For cases that train for a second or more, which would take minutes unoptimised or under a sanitizer:
 //   TEST_CASE("..." * only_when_optimised) { ... }
 #ifdef NDEBUG
 inline const doctest::skip only_when_optimised(false);
@@ -19,11 +19,11 @@ inline const doctest::skip only_when_optimised(false);
 inline const doctest::skip only_when_optimised(true);
 #endif
 
-// An error whose text is known is checked by doctest itself. (Not for "", with which it is content when nothing is thrown: CHECK_NOTHROW.)
+// For an error with a known text use doctest's macro. (Not with "", which passes when nothing is thrown: use CHECK_NOTHROW.)
 //   CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2)");
 
-// The text of the exception that action() throws; "" when it throws none. For texts that only the run knows, or of which a part counts;
-// where doctest's own check will do, this one takes eight times as long to compile.
+// The text of the exception that action() throws, or "". For texts computed at run time or compared in part; it takes eight times
+// as long to compile as doctest's macro.
 //   CHECK(error_of([&] { read_file(path); }) == path + ": cannot be opened: No such file or directory");
 template <class Action>
 std::string error_of(Action action) {
@@ -35,7 +35,7 @@ std::string error_of(Action action) {
     return "";
 }
 
-// An error that names the caller's line begins with "vit/vit.cpp:42: "; this is what follows it.
+// The text of an error without the caller's line ("vit/vit.cpp:42: ") at its beginning.
 inline std::string without_place(const std::string& error) {
     const std::size_t colon = error.find(".cpp:");
     const std::size_t space = colon == std::string::npos ? colon : error.find(": ", colon + 5);

@@ -7,7 +7,7 @@
 #include "course/cause/softmax.h"
 #include "course/cause/values.h"
 
-// What is no number needs no guess.
+// NaN and infinity are reported without a guess.
 static std::string not_numbers(const Compared& c) {
     int nans = 0, infinities = 0;
     std::size_t first = c.ours.size();
@@ -31,8 +31,8 @@ static std::string all_zero(const Compared& c) {
 
 using Question = std::string (*)(const Compared&);
 
-// The first that has an answer is given: what explains every number by one that is known, then by one formula, then by an order,
-// then, without explaining, where the wrong numbers stand.
+// The first hypothesis that fits is given: first a known factor for all numbers, then a formula, then a permutation, and last,
+// without explanation, the positions of the wrong numbers.
 static const Question questions[] = {not_numbers,          all_zero,          equal_to_another,      transposed_blocks,
                                      function_of_expected, other_mean_or_sum, forgotten_or_too_many, multiple_of_expected,
                                      shifted_by_a_number,  factor_forgotten};
@@ -52,7 +52,7 @@ static std::string first_answer(const Question (&asked)[count], const Compared& 
     return "";
 }
 
-// A size that has no name yet.
+// Adds a size unless it has a name already.
 static void add_size(Known& known, const std::string& name, int size) {
     for (const auto& [other, value] : known.sizes)
         if (value == size) return;

@@ -1,19 +1,19 @@
-// cause.h: what turns the expected numbers into ours? A guess at the mistake, in one sentence, from nothing but numbers.
+// cause.h: guess the mistake that turns the expected numbers into ours, in one sentence, from the numbers alone.
 //
-//   guess   begins with "fits: " and is made only when every element that differs agrees with it, and more of them do than the
-//           guess has free numbers; when several fit, the most telling comes first
-//   place   begins with "differs only ": where the differing elements stand, a fact and no guess
-//   else    "": nothing is said when nothing is known
-//   next    compared.h: the two matrices; values.h, softmax.h, places.h, others.h: the questions that are asked of them
+//   guess   begins with "fits: "; made only when every differing element agrees with it, and there are more of them than the
+//           guess has free parameters; when several fit, the most specific is given
+//   place   begins with "differs only ": the positions of the differing elements, a fact and not a guess
+//   else    ""
+//   next    compared.h: the two matrices; values.h, softmax.h, places.h, others.h: the hypotheses
 #pragma once
 #include <string>
 
 #include "course/cause/compared.h"
 
-// What stands between a failure and its cause in a message.
+// Separates a failure from its cause in a message.
 inline const std::string before_cause = "\n    cause    ";
 
-// The most telling sentence about the difference.
+// The most specific sentence about the difference.
 //   example  ours = 2.828 expected, known.sizes = {{"head width", 8}}:
 //            "fits: yours = expected * 2.828 = sqrt(head width), head width = 8"
 std::string cause(const Matrix& ours, const Matrix& expected, const Known& known);

@@ -17,7 +17,7 @@ Compared::Compared(const Matrix& ours, const Matrix& expected, const Known& know
     : ours(ours), expected(expected), known(known) {
     if (!same_shape(ours, expected)) return;
     std::set<std::pair<float, float>> pairs;
-    std::set<float> our_values, expected_values;  // of those far apart
+    std::set<float> our_values, expected_values;  // where they are far apart
     for (std::size_t k = 0; k < ours.size(); ++k) {
         if (agree(ours[k], expected[k])) continue;
         differing.push_back(k);
@@ -46,8 +46,8 @@ std::string short_number(double number) {
     return buffer;
 }
 
-// What mistakes make of a size s, the likeliest first. Small whole numbers are everywhere: 2 / 3 is (s - 1) / s of anything that
-// there are three of, so from these nothing is made but the root.
+// Expressions of a size s that mistakes produce, likeliest first. For small sizes only the root, because other expressions fit by
+// accident: 2 / 3 is (s - 1) / s for any size of 3.
 static std::vector<std::pair<double, std::string>> made_of(const std::string& name, double s) {
     const bool whole = s == std::floor(s);
     if (whole && s < 2) return {};
@@ -71,7 +71,7 @@ std::string named_factor(double factor, const std::map<std::string, double>& siz
         if (std::abs(factor - value) <= relative * std::abs(value)) return short_number(factor) + ", " + words;
     const double sign = factor < 0 ? -1 : 1;
     std::string names, values;
-    std::set<double> seen;  // two sizes of the same value say the same
+    std::set<double> seen;  // equal sizes only once
     for (const auto& [name, s] : sizes) {
         if (s <= 0 || s == 1 || seen.count(s) > 0) continue;
         for (const auto& [value, words] : made_of(name, s)) {
@@ -81,10 +81,10 @@ std::string named_factor(double factor, const std::map<std::string, double>& siz
             seen.insert(s);
             break;
         }
-        if (seen.size() == 3) break;  // a longer list tells nothing
+        if (seen.size() == 3) break;  // a longer list is not informative
     }
     if (!names.empty()) return short_number(factor) + " = " + names + values;
-    for (int q = 1; q <= 12; ++q)  // a small fraction says that things were counted otherwise
+    for (int q = 1; q <= 12; ++q)  // a small fraction suggests a different count
         for (int p = 1; p <= 12; ++p)
             if (p != q && std::abs(sign * factor - static_cast<double>(p) / q) <= relative * p / q)
                 return short_number(factor) +

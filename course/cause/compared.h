@@ -1,4 +1,4 @@
-// compared.h: two matrices of one shape, where they differ, and what is known besides.
+// compared.h: two matrices of one shape, where they differ, and what else is known.
 #pragma once
 #include <map>
 #include <string>
@@ -8,7 +8,7 @@
 
 // What a guess may use besides the two matrices.
 struct Known {
-    std::map<std::string, double> sizes;   // numbers that a factor may be made of: "head width" -> 8
+    std::map<std::string, double> sizes;   // numbers from which a factor may be formed: "head width" -> 8
     std::map<std::string, Matrix> others;  // other values by name: the steps, inputs and weights of the same fixture
 };
 
@@ -22,26 +22,25 @@ struct Compared {
 
     int row(std::size_t element) const { return static_cast<int>(element) / expected.cols; }
     int col(std::size_t element) const { return static_cast<int>(element) % expected.cols; }
-    // How many different numbers, of ours and of the expected, are so far from each other that agreeing with a guess is no
-    // accident (twenty times what fits() allows). The same pair 500 times is evidence only once; a mask of 0 and 1 never has more
-    // than two.
+    // How many distinct numbers, ours or expected, differ by so much (twenty times what fits() allows) that agreement with a
+    // guess is not accidental. The same pair 500 times counts once; a mask of 0 and 1 has at most two.
     int evidence = 0;
-    int distinct = 0;  // different pairs that differ, by however little
+    int distinct = 0;  // distinct pairs that differ at all
 };
 
-// Do two numbers agree, one of them right, as everywhere in the tests?  |ours - expected| <= 1e-5 + 1e-4 |expected|; NaN never agrees,
+// Whether two numbers agree, one of them right, as in all tests: |ours - expected| <= 1e-5 + 1e-4 |expected|; NaN never agrees,
 // equal infinities do
 bool agree(float ours, float expected);
 
-// Do two numbers agree, one of them computed from numbers that were rounded?  |a - b| <= 3e-6 + 1e-4 |b|
+// Whether two numbers agree up to rounding: |a - b| <= 3e-6 + 1e-4 |b|
 bool fits(double a, double b);
 bool fits(const Matrix& a, const Matrix& b);  // all of them, and the shape
 
 // Four digits: "2.828", "0.01", "-1"
 std::string short_number(double number);
 
-// A factor with its name, if the sizes have one for it: "2.828 = sqrt(head width), head width = 8"; "" when they have none.
-//   relative  how well the factor is known
+// A factor as an expression of the sizes: "2.828 = sqrt(head width), head width = 8"; "" when there is none.
+//   relative  the relative accuracy of the factor
 std::string named_factor(double factor, const std::map<std::string, double>& sizes, double relative = 5e-5);
-// The same, or just the number.
+// The same, or only the number.
 std::string factor_text(double factor, const std::map<std::string, double>& sizes);

@@ -9,7 +9,7 @@ static bool is_number(const std::string& word, double& number) {
     return !word.empty() && *end == '\0';
 }
 
-// The width of one head, under whichever names the published configurations have for the two numbers that give it.
+// The head width, from width and number of heads under any of their published names.
 static void add_head_width(std::map<std::string, double>& sizes) {
     for (const char* const width : {"hidden_size", "n_embd", "embed_dim"})
         for (const char* const heads : {"num_attention_heads", "n_head", "num_heads"})

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-// How another value is laid over the expected one: itself, a row or several repeated downwards, or a column repeated sideways.
+// How another value is broadcast to the expected one: as it is, some rows repeated downwards, or a column repeated sideways.
 static bool can_repeat(const Matrix& other, const Matrix& m) {
     const bool downwards = other.rows > 0 && m.rows % other.rows == 0 && other.cols == m.cols;
     const bool sideways = other.cols == 1 && other.rows == m.rows;
@@ -11,7 +11,7 @@ static bool can_repeat(const Matrix& other, const Matrix& m) {
 }
 static float repeated(const Matrix& other, int i, int j) { return other(i % other.rows, other.cols == 1 ? 0 : j); }
 
-// One number beside the expected one; the same numbers under another shape serve as well.
+// The number of another value at the same index; the shape may differ.
 static bool same_count(const Matrix& other, const Matrix& m) { return other.size() == m.size(); }
 
 std::string equal_to_another(const Compared& c) {
@@ -20,7 +20,7 @@ std::string equal_to_another(const Compared& c) {
         bool all = c.evidence >= 1;
         for (std::size_t k = 0; k < c.ours.size() && all; ++k) all = fits(c.ours[k], other[k]);
         if (!all) continue;
-        // Whole numbers, masks and ranks, are equal by accident unless there are many of them.
+        // Whole numbers (masks, ranks) may be equal by accident unless there are many.
         const bool whole = std::all_of(c.ours.begin(), c.ours.end(), [](float x) { return x == std::round(x); });
         const bool enough = whole ? c.ours.size() >= 24 : c.ours.size() == 1 || c.evidence >= 2;
         if (enough) return "fits: yours is what " + name + " should be";
@@ -28,8 +28,7 @@ std::string equal_to_another(const Compared& c) {
     return "";
 }
 
-// Is ours everywhere the expected number plus sign times the other one, of which rows 0 ... period - 1 are laid downwards again
-// and again?
+// Whether ours is everywhere the expected number plus sign times the other one, whose rows 0 ... period - 1 repeat downwards.
 static bool differs_by(const Compared& c, const Matrix& other, int period, int sign) {
     for (int i = 0; i < c.ours.rows; ++i)
         for (int j = 0; j < c.ours.cols; ++j) {
@@ -46,7 +45,7 @@ std::string forgotten_or_too_many(const Compared& c) {
     for (const auto& [name, other] : c.known.others) {
         if (other.cols != c.expected.cols && !(other.cols == 1 && other.rows == R)) continue;
         for (int period = std::min(R, other.rows); period >= 1; --period) {
-            if (R % period != 0 || (other.rows > period && period < 2)) continue;  // one row out of many proves little
+            if (R % period != 0 || (other.rows > period && period < 2)) continue;  // a single row out of many is weak evidence
             const std::string part = other.rows > period ? "the first " + std::to_string(period) + " rows of " + name : name;
             const std::string how = period == R ? "" : period == 1 ? " in every row" : ", repeated";
             if (differs_by(c, other, period, -1)) return "fits: yours = expected - " + part + how + ": it was forgotten";

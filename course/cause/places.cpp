@@ -17,7 +17,7 @@ static std::string in_groups(int group, int rows) {
     return group == rows ? "" : " in every group of " + std::to_string(group) + " rows";
 }
 
-// --- the right numbers in the wrong places ---
+// --- the right numbers in the wrong positions ---
 
 std::string transposed_blocks(const Compared& c) {
     if (c.ours.rows == c.expected.cols && c.ours.cols == c.expected.rows && !same_shape(c.ours, c.expected))
@@ -37,14 +37,14 @@ static bool row_fits(const Matrix& a, int i, const Matrix& b, int k) {
     return true;
 }
 
-// Row i of ours is row from[i] of the expected; {} when a row of ours is none, or might be several.
+// Row i of ours is row from[i] of the expected; {} when a row of ours matches none, or several.
 static std::vector<int> row_order(const Matrix& ours, const Matrix& expected) {
     std::vector<int> from(ours.rows, -1);
     std::vector<bool> taken(ours.rows, false);
     for (int i = 0; i < ours.rows; ++i) {
         for (int k = 0; k < expected.rows; ++k) {
             if (taken[k] || !row_fits(ours, i, expected, k)) continue;
-            if (k != i && !taken[i] && row_fits(ours, i, expected, i)) continue;  // where it stands, it is right
+            if (k != i && !taken[i] && row_fits(ours, i, expected, i)) continue;  // it is right in its own position
             from[i] = k;
             taken[k] = true;
             break;
@@ -132,7 +132,7 @@ std::string numbers_moved(const Compared& c) {
     return all ? "fits: all numbers are right, in other places" : "";
 }
 
-// --- where the wrong numbers stand ---
+// --- the positions of the wrong numbers ---
 
 static std::string list(const std::set<int>& numbers) {
     std::string words;
@@ -164,7 +164,7 @@ std::string places_that_differ(const Compared& c) {
     const int R = c.expected.rows, C = c.expected.cols;
     if (static_cast<int>(rows.size()) < R) {
         const std::string nth = every_nth(rows, R);
-        if (nth.empty() && static_cast<int>(rows.size()) > std::max(R / 2, 1)) return "";  // nearly everywhere is no place
+        if (nth.empty() && static_cast<int>(rows.size()) > std::max(R / 2, 1)) return "";  // nearly everywhere is not informative
         return "differs only in row" + std::string(rows.size() == 1 ? "" : "s") + list(rows) + (nth.empty() ? "" : ", " + nth);
     }
     if (static_cast<int>(cols.size()) < C) {

@@ -23,7 +23,7 @@ bool rows_are_probabilities(const Matrix& m) {
     return any;
 }
 
-// Large enough that its logarithm is known to a thousandth.
+// Large enough that its logarithm is accurate to a thousandth.
 static bool telling(float p) { return p > 1e-4f; }
 
 std::string weights_everywhere_equal(const Compared& c) {
@@ -39,7 +39,7 @@ std::string weights_everywhere_equal(const Compared& c) {
     return "fits: in each row all of your weights are equal, as if every score were the same";
 }
 
-// log ours = factor log expected + a number of the row, with one factor for all rows
+// log ours = factor log expected + a constant of the row, with one factor for all rows
 std::string scores_were_scaled(const Compared& c) {
     double xx = 0, xy = 0;
     int rows = 0, elements = 0;
@@ -71,8 +71,8 @@ std::string scores_were_scaled(const Compared& c) {
     return "fits: your weights are those of scores multiplied by " + (named.empty() ? short_number(factor) : named);
 }
 
-// Is d_ij = a_i + b_j over all elements of one block where it is known (not NAN)?  a and b are found by walking from element to
-// element; the number of elements beyond those needed to find them is returned, -1 when one contradicts.
+// Whether d_ij = a_i + b_j for all known (not NaN) elements of a block. a and b are found by walking from element to element.
+//   returns  the number of elements beyond those needed to find a and b, -1 when one contradicts
 static int additive(const std::vector<double>& d, int rows, int cols) {
     std::vector<double> a(rows, NAN), b(cols, NAN);
     int checked = 0;
@@ -111,7 +111,7 @@ static double log_ratio(float ours, float expected) {
     return telling(ours) && telling(expected) ? std::log(ours) - std::log(expected) : NAN;
 }
 
-// softmax of s^T: log ours_ij - log expected_ji is a number of the row and one of the column.
+// softmax of s^T: log ours_ij - log expected_ji is a constant of the row plus one of the column.
 std::string scores_were_transposed(const Compared& c) {
     const int T = c.ours.cols;
     if (T < 3 || c.ours.rows % T != 0 || !rows_are_probabilities(c.ours)) return "";
@@ -153,8 +153,7 @@ std::string softmax_over_columns(const Compared& c) {
     return "";
 }
 
-// Where the places (i, j) of square blocks stand that `changed` marks: a region has a name only when all of it is marked, or was
-// excluded in both.
+// The region of square blocks that `changed` marks; it has a name only when all of it is marked or masked in both.
 static std::string region_of(const Compared& c, const Matrix& changed) {
     const int T = changed.cols;
     if (changed.rows % T != 0) return "";
@@ -183,12 +182,12 @@ std::string mask_other_way_round(const Compared& c) {
         zeros += c.ours[k] == 0;
         others_zeros += c.expected[k] == 0;
     }
-    // Where both look there may be the diagonal, one place in each row, and nothing else.
+    // Both may allow only the diagonal, one element of each row.
     if (both > c.ours.rows || zeros < 3 || others_zeros < 3) return "";
     return "fits: your mask is the other way round: you attend where expected is 0, and not where it is not";
 }
 
-// On the places that both allow, ours is the expected row times a number: the same scores, only more or fewer of them.
+// Where both allow, ours is the expected row times a constant: the same scores under another mask.
 std::string mask_differs(const Compared& c) {
     Matrix more(c.ours.rows, c.ours.cols), fewer(c.ours.rows, c.ours.cols);
     int added = 0, missing = 0, checked = 0;

@@ -44,7 +44,7 @@ const Function functions[] = {{"the logarithm of", logarithm},
 }  // namespace
 
 std::string function_of_expected(const Compared& c) {
-    // Of a mask every wrong element is 1 minus the right one, which says something only when all are wrong.
+    // For a mask, every wrong element is 1 minus the right one: informative only when all are wrong.
     const bool all_differ = c.differing.size() == c.expected.size() && c.expected.size() >= 4;
     if (c.evidence < (all_differ ? 2 : 3)) return "";
     for (const Function& function : functions) {
@@ -74,9 +74,9 @@ const Function activations[] = {{"GELU (erf)", gelu},
                                 {"ReLU", positive_part}};
 }  // namespace
 
-// The places x with f(x) = y, for an f that falls from 0 to its only valley and then rises: none, one or two of them.
+// The solutions of f(x) = y, for an f that falls from 0 to its only minimum and then rises: none, one or two.
 static std::vector<double> inverse(double (*f)(double), double y) {
-    double low = -3, high = 0;  // the valley, by thirds
+    double low = -3, high = 0;  // the minimum, by ternary search
     for (int step = 0; step < 80; ++step) {
         const double a = low + (high - low) / 3, b = high - (high - low) / 3;
         (f(a) < f(b) ? high : low) = f(a) < f(b) ? b : a;
@@ -99,7 +99,7 @@ static std::vector<double> inverse(double (*f)(double), double y) {
 std::string other_activation(const Compared& c) {
     if (c.distinct < 8) return "";
     for (const Function& right : activations) {
-        if (right.f == positive_part) continue;  // cannot be turned round
+        if (right.f == positive_part) continue;  // not invertible
         for (const Function& wrong : activations) {
             if (wrong.f == right.f) continue;
             int judged = 0;
@@ -110,7 +110,7 @@ std::string other_activation(const Compared& c) {
                 bool any = false;
                 for (const double x : inverse(right.f, c.expected[k]))
                     any = any || std::abs(wrong.f(x) - c.ours[k]) <= 2e-6 + 2e-5 * std::abs(x);
-                // Beside the valley a rounded y says little about x: only a large distance counts against it there.
+                // Near the minimum a rounded y determines x poorly: only a large distance counts.
                 if (!any && c.expected[k] < -0.1)
                     any = std::abs(c.ours[k] - c.expected[k]) < 0.2;
                 else
@@ -125,7 +125,7 @@ std::string other_activation(const Compared& c) {
 
 // --- multiples ---
 
-// The factor that takes the expected numbers nearest to ours; 0 when there is none.
+// The factor that brings the expected numbers nearest to ours; 0 when there is none.
 static double best_factor(const Compared& c) {
     double product = 0, square = 0;
     for (const std::size_t k : c.differing) {
@@ -144,7 +144,7 @@ std::string multiple_of_expected(const Compared& c) {
                                      ? "fits: yours = expected * "
                                      : "fits: where it differs, yours = expected * ";
     if (c.distinct >= 3) return equation + factor_text(factor, c.known.sizes);
-    // One number is a multiple of any other: only a factor that has a name, and is met exactly, says something.
+    // A single number is a multiple of any other: only an exact factor with a name is informative.
     const std::string named = named_factor(factor, c.known.sizes, 1e-5);
     return named.empty() ? "" : equation + named;
 }
@@ -159,7 +159,7 @@ std::string shifted_by_a_number(const Compared& c) {
     return "fits: yours = expected + " + factor_text(shift, c.known.sizes);
 }
 
-// --- stretched around something: what a norm does ---
+// --- scaled around a centre, as by a norm ---
 
 namespace {
 struct Line {
@@ -200,7 +200,7 @@ std::string stretched_columns(const Compared& c) {
         if (!line.found || (j > 0 && std::abs(line.slope - slope) > 5e-4 * std::abs(slope))) return "";
         if (j == 0) slope = line.slope;
     }
-    double sum = 0;  // the mean of all columns' slopes is known better than each
+    double sum = 0;  // the mean slope is more accurate than that of each column
     for (int j = 0; j < D; ++j) sum += line_through(column(c.expected, j), column(c.ours, j)).slope;
     slope = sum / D;
     if (std::abs(slope - 1) < 1e-5) return "fits: every column is moved by a constant of its own";
@@ -208,7 +208,7 @@ std::string stretched_columns(const Compared& c) {
            " around a constant: the spread is measured otherwise";
 }
 
-// Is every differing row a multiple of the expected one, after `center` was taken from both?
+// Whether every differing row is a multiple of the expected one, after subtracting `center` from both.
 static bool rows_are_multiples(const Compared& c, const Matrix& center, double& least, double& most) {
     least = 1e30, most = -1e30;
     int last = -1;

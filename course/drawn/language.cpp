@@ -88,7 +88,7 @@ static const Drawn corruption("corrupt_batch", [](Random& random, int round, Ans
     const mlm::Corruption how{.select = 0.5f, .mask = 0.6f, .random = 0.5f, .mask_id = 4};
     answers.ask("what the model reads", [&] { return mlm::corrupt_batch(ids, special, draws, how).ids; });
     answers.ask("the labels", [&] { return mlm::corrupt_batch(ids, special, draws, how).labels; });
-    answers.ask("the places", [&] { return mlm::corrupt_batch(ids, special, draws, how).places; });
+    answers.ask("the positions", [&] { return mlm::corrupt_batch(ids, special, draws, how).positions; });
     answers.ask("nothing is special", [&] { return mlm::corrupt_batch(ids, std::vector<int>(n), draws, how).ids; });
 });
 

@@ -83,7 +83,7 @@ std::string document_text(const Task& task, const std::vector<int>& ids) {
     const char* const names[] = {"=", "ANSWER", "END", "DIRECT", "STEPS"};
     std::string line;
     for (const int id : ids) {
-        require(id >= 0 && id < vocabulary(task), "document_text: id ", id, " is no token of ", vocabulary(task));
+        require(id >= 0 && id < vocabulary(task), "document_text: id ", id, " is outside the vocabulary of ", vocabulary(task));
         line += (line.empty() ? "" : " ") + (id < task.digits ? std::to_string(id) : std::string(names[id - task.digits]));
     }
     return line;
@@ -172,7 +172,7 @@ Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config
     require(k >= 1 && k <= N, "solve_with_changed_step: step ", k, " of ", N);
     Written chains = solve(w, config, task, questions, Format::steps);
     const std::vector<int> prompts = prompts_of(task, questions, Format::steps);
-    std::vector<int> longer_prompts;  // with the first k steps, the last of them changed
+    std::vector<int> longer_prompts;  // with the first k steps, the k-th changed
     for (std::size_t q = 0; q < chains.size(); ++q) {
         chains[q].resize(k);
         chains[q].back() = (chains[q].back() % M + M + offset % M) % M;
@@ -202,7 +202,7 @@ float accuracy(const Task& task, const Questions& questions, const std::vector<i
 }
 
 int majority(const std::vector<int>& answers) {
-    require(!answers.empty(), "majority: nobody has voted");
+    require(!answers.empty(), "majority: no answers");
     int winner = answers[0];
     long most = 0;
     for (const int answer : answers) {

@@ -17,7 +17,7 @@ Batch make_batch(const Task& task, Random& random, int sequences) {
             " labels, ", task.pairs, " pairs, each must be at least 1");
     Batch batch;
     for (int b = 0; b < sequences; ++b) {
-        std::vector<int> f;  // the hidden table of this sequence, and of no other
+        std::vector<int> f;  // the hidden table of this sequence
         for (int x = 0; x < task.inputs; ++x) f.push_back(random.below(task.labels));
         for (int n = 0; n < task.pairs; ++n) {
             const int x = random.below(task.inputs);
@@ -60,7 +60,7 @@ gpt::Config model_of(const Task& task) {
 }
 
 Var label_logits(const gpt::Steps& steps, const Task& task) {
-    std::vector<int> after_input;  // rows 0, 2, 4, ...: the input has been read, its label has not
+    std::vector<int> after_input;  // rows 0, 2, 4, ...: after an input, before its label
     for (int row = 0; row < steps.logits.rows(); row += 2) after_input.push_back(row);
     const Var logits = gather_rows(steps.logits, after_input);  // (B*N, K+L)
     return slice_cols(logits, task.inputs, task.labels);        // (B*N, L)
@@ -127,11 +127,11 @@ static double mean_log_probability(const std::vector<int>& prompt, const std::ve
 
 int choose(const std::vector<int>& prompt, const std::vector<std::vector<int>>& candidates, const gpt::Weights& w,
            const gpt::Config& config, const std::vector<int>& neutral) {
-    require(!candidates.empty(), "choose: there is no candidate; give at least one continuation to choose from");
+    require(!candidates.empty(), "choose: no candidates; give at least one continuation");
     int best = 0;
     double best_score = -std::numeric_limits<double>::infinity();
     for (int c = 0; c < static_cast<int>(candidates.size()); ++c) {
-        require(!candidates[c].empty(), "choose: candidate ", c, " has no words; leave it out");
+        require(!candidates[c].empty(), "choose: candidate ", c, " has no tokens; leave it out");
         double score = mean_log_probability(prompt, candidates[c], w, config);
         if (!neutral.empty()) score -= mean_log_probability(neutral, candidates[c], w, config);
         if (score > best_score) best_score = score, best = c;

@@ -2,13 +2,13 @@
 
 #include <utility>
 
-static thread_local Hook* youngest = nullptr;
+static thread_local Hook* innermost = nullptr;
 static thread_local int running_block = -1;
 static thread_local bool in_cross_attention = false;
 
-Hook::Hook() : outer(std::exchange(youngest, this)) {}
+Hook::Hook() : outer(std::exchange(innermost, this)) {}
 
-Hook::~Hook() { youngest = outer; }
+Hook::~Hook() { innermost = outer; }
 
 Var Recording::at(const StepPlace& step, const Var& value) {
     steps.insert_or_assign({step.block, (step.cross ? "cross " : "") + std::string(step.name)}, value);
@@ -21,13 +21,13 @@ const Var& Recording::step(int block, const std::string& name) const {
     return found->second;
 }
 
-bool hook_lives() { return youngest != nullptr; }
+bool hook_lives() { return innermost != nullptr; }
 
 Var named_step(const char* name, const Var& value) {
-    if (youngest == nullptr) return value;
+    if (innermost == nullptr) return value;
     const StepPlace step{.block = running_block, .cross = in_cross_attention, .name = name};
-    std::vector<Hook*> hooks;  // the youngest first
-    for (Hook* hook = youngest; hook != nullptr; hook = hook->outer) hooks.push_back(hook);
+    std::vector<Hook*> hooks;  // the innermost first
+    for (Hook* hook = innermost; hook != nullptr; hook = hook->outer) hooks.push_back(hook);
     Var result = value;
     for (auto hook = hooks.rbegin(); hook != hooks.rend(); ++hook) {
         result = (*hook)->at(step, result);

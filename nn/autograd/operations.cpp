@@ -8,18 +8,18 @@
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
-// Every operation below is: a formula and its derivative, the backward that applies the derivative, the forward.
+// Each operation: the formula and its derivative, the backward function, the forward function.
 // In a backward, y is the record of the result: y.value, y.gradient (dy), y.inputs.
 
 // --- two inputs, element by element ---
 
 namespace {
-// How a matrix is read while it is repeated to a larger shape: a single row, or a single column, is read again and again.
-struct Repeated {
+// Reads a matrix as if it were broadcast to a larger shape: the step along a single row or column is 0.
+struct Broadcast {
     const Matrix& m;
     int row_step, col_step;
 
-    explicit Repeated(const Matrix& matrix) : m(matrix), row_step(m.rows == 1 ? 0 : m.cols), col_step(m.cols == 1 ? 0 : 1) {}
+    explicit Broadcast(const Matrix& matrix) : m(matrix), row_step(m.rows == 1 ? 0 : m.cols), col_step(m.cols == 1 ? 0 : 1) {}
     const float* row(int i) const { return m.begin() + static_cast<std::size_t>(i) * row_step; }
 };
 }  // namespace
@@ -36,7 +36,7 @@ static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where 
         });
         return z;
     }
-    const Repeated left(a), right(b);
+    const Broadcast left(a), right(b);
     for (int i = 0; i < z.rows; ++i) {
         const float* const x = left.row(i);
         const float* const y = right.row(i);
@@ -45,28 +45,29 @@ static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where 
     return z;
 }
 
-// The gradient of input number `which`: derivative(a, b, dz) at every element, summed over the repeats where it was broadcast.
+// Adds to the gradient of input number `which`: derivative(a, b, dz) at every element, summed where the input was broadcast.
 template <float derivative(float a, float b, float dz)>
 static void combine_backward(Record& z, int which) {
     Var& input = z.inputs[which];
     if (!input.wants_gradient()) return;
     const Matrix& dz = z.gradient;
-    const Repeated left(z.inputs[0].value()), right(z.inputs[1].value());
+    const Broadcast left(z.inputs[0].value()), right(z.inputs[1].value());
     const int row_step = input.rows() == 1 ? 0 : input.cols();
     const int col_step = input.cols() == 1 ? 0 : 1;
-    Matrix share = Matrix::unset(input.rows(), input.cols());
+    Matrix contribution = Matrix::unset(input.rows(), input.cols());
     if (same_shape(input.value(), dz)) {
         parallel_ranges(dz.rows, grain_of_rows(dz.cols), [&](std::size_t first, std::size_t last) {
             for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i) {
                 const float* const a = left.row(i);
                 const float* const b = right.row(i);
-                for (int j = 0; j < dz.cols; ++j) share(i, j) = derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
+                for (int j = 0; j < dz.cols; ++j)
+                    contribution(i, j) = derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
             }
         });
-        add_gradient(input, std::move(share));
+        add_gradient(input, std::move(contribution));
         return;
     }
-    std::vector<double> sums(share.size());
+    std::vector<double> sums(contribution.size());
     for (int i = 0; i < dz.rows; ++i) {
         const float* const a = left.row(i);
         const float* const b = right.row(i);
@@ -74,21 +75,21 @@ static void combine_backward(Record& z, int which) {
         for (int j = 0; j < dz.cols; ++j)
             sums[row + j * col_step] += derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
     }
-    for (std::size_t k = 0; k < sums.size(); ++k) share[k] = static_cast<float>(sums[k]);
-    add_gradient(input, std::move(share));
+    for (std::size_t k = 0; k < sums.size(); ++k) contribution[k] = static_cast<float>(sums[k]);
+    add_gradient(input, std::move(contribution));
 }
 
 // forward   z = a + b
 // backward  da = dz,  db = dz
 static float add_forward(float a, float b) { return a + b; }
-static float add_share(float, float, float dz) { return dz; }
+static float add_derivative(float, float, float dz) { return dz; }
 
 static void add_backward(Record& z) {
     for (int which = 0; which < 2; ++which) {
         if (same_shape(z.inputs[which].value(), z.value))
             add_gradient(z.inputs[which], z.gradient);
         else
-            combine_backward<add_share>(z, which);
+            combine_backward<add_derivative>(z, which);
     }
 }
 
@@ -99,11 +100,11 @@ Var add(const Var& a, const Var& b, Where where) {
 // forward   z = a - b
 // backward  da = dz,  db = -dz
 static float subtract_forward(float a, float b) { return a - b; }
-static float subtract_share(float, float, float dz) { return -dz; }
+static float subtract_derivative_b(float, float, float dz) { return -dz; }
 
 static void subtract_backward(Record& z) {
-    combine_backward<add_share>(z, 0);
-    combine_backward<subtract_share>(z, 1);
+    combine_backward<add_derivative>(z, 0);
+    combine_backward<subtract_derivative_b>(z, 1);
 }
 
 Var subtract(const Var& a, const Var& b, Where where) {
@@ -114,12 +115,12 @@ Var subtract(const Var& a, const Var& b, Where where) {
 // forward   z = a b
 // backward  da = dz b,  db = dz a
 static float multiply_forward(float a, float b) { return a * b; }
-static float multiply_share_a(float, float b, float dz) { return dz * b; }
-static float multiply_share_b(float a, float, float dz) { return dz * a; }
+static float multiply_derivative_a(float, float b, float dz) { return dz * b; }
+static float multiply_derivative_b(float a, float, float dz) { return dz * a; }
 
 static void multiply_backward(Record& z) {
-    combine_backward<multiply_share_a>(z, 0);
-    combine_backward<multiply_share_b>(z, 1);
+    combine_backward<multiply_derivative_a>(z, 0);
+    combine_backward<multiply_derivative_b>(z, 1);
 }
 
 Var multiply(const Var& a, const Var& b, Where where) {
@@ -130,33 +131,33 @@ Var multiply(const Var& a, const Var& b, Where where) {
 // forward   z = a / b
 // backward  da = dz / b,  db = -dz a / b^2
 static float divide_forward(float a, float b) { return a / b; }
-static float divide_share_a(float, float b, float dz) { return dz / b; }
-static float divide_share_b(float a, float b, float dz) { return -dz * a / (b * b); }
+static float divide_derivative_a(float, float b, float dz) { return dz / b; }
+static float divide_derivative_b(float a, float b, float dz) { return -dz * a / (b * b); }
 
 static void divide_backward(Record& z) {
-    combine_backward<divide_share_a>(z, 0);
-    combine_backward<divide_share_b>(z, 1);
+    combine_backward<divide_derivative_a>(z, 0);
+    combine_backward<divide_derivative_b>(z, 1);
 }
 
 Var divide(const Var& a, const Var& b, Where where) {
     return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b}, divide_backward, where);
 }
 
-// forward   z = min(a, b), z = max(a, b); NaN where either is one, of which no comparison is true
-// backward  the one that was chosen gets dz; half each where both are equal
+// forward   z = min(a, b), z = max(a, b); NaN where either is NaN (every comparison with NaN is false)
+// backward  dz to the chosen input; half to each where both are equal
 static float minimum_forward(float a, float b) { return a < b || a != a ? a : b; }
 static float maximum_forward(float a, float b) { return a > b || a != a ? a : b; }
-static float share_where_a_is_smaller(float a, float b, float dz) { return a < b ? dz : a == b ? dz / 2 : 0; }
-static float share_where_b_is_smaller(float a, float b, float dz) { return b < a ? dz : a == b ? dz / 2 : 0; }
+static float derivative_where_a_is_smaller(float a, float b, float dz) { return a < b ? dz : a == b ? dz / 2 : 0; }
+static float derivative_where_b_is_smaller(float a, float b, float dz) { return b < a ? dz : a == b ? dz / 2 : 0; }
 
 static void minimum_backward(Record& z) {
-    combine_backward<share_where_a_is_smaller>(z, 0);
-    combine_backward<share_where_b_is_smaller>(z, 1);
+    combine_backward<derivative_where_a_is_smaller>(z, 0);
+    combine_backward<derivative_where_b_is_smaller>(z, 1);
 }
 
 static void maximum_backward(Record& z) {
-    combine_backward<share_where_b_is_smaller>(z, 0);
-    combine_backward<share_where_a_is_smaller>(z, 1);
+    combine_backward<derivative_where_b_is_smaller>(z, 0);
+    combine_backward<derivative_where_a_is_smaller>(z, 1);
 }
 
 Var minimum(const Var& a, const Var& b, Where where) {
@@ -169,10 +170,10 @@ Var maximum(const Var& a, const Var& b, Where where) {
                             where);
 }
 
-// --- a plain number ---
+// --- with a constant ---
 
 namespace {
-// Some operations keep one number for their backward.
+// For operations that keep one number for their backward.
 struct NumberRecord : Record {
     float number = 0;
 };
@@ -346,7 +347,7 @@ Var sigmoid(const Var& a, Where where) {
     return record_operation("sigmoid", by_element<sigmoid_forward>(a.value()), {a}, sigmoid_backward, where);
 }
 
-// forward   y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): the second form never overflows
+// forward   y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): the second form cannot overflow
 // backward  dx = dy / (1 + exp(-x))
 static float softplus_forward(float x) { return std::max(x, 0.0f) + std::log1p(fast_exp(-std::abs(x))); }
 static float softplus_derivative(float x, float) { return sigmoid_forward(x); }
@@ -358,7 +359,7 @@ Var softplus(const Var& a, Where where) {
 }
 
 // forward   y = min(max(x, low), high)
-// backward  dx = dy where low <= x <= high, else 0: where y moved away from x, x has no influence
+// backward  dx = dy where low <= x <= high, else 0
 static float clamp_derivative(float x, float y) { return x == y ? 1.0f : 0.0f; }
 
 static void clamp_backward(Record& y) { by_element_backward<clamp_derivative>(y); }
@@ -421,11 +422,11 @@ Var row_means(const Var& a, Where where) {
 void softmax_in_place(float* scores, int count) {
     const float largest = max_of(scores, count);
     const float excluded = -std::numeric_limits<float>::infinity();
-    if (largest == excluded) {  // nothing may be chosen
+    if (largest == excluded) {  // every score is masked
         std::fill_n(scores, count, 0.0f);
         return;
     }
-    const float total = exp_of(scores, largest, scores, count);  // each at most exp(0) = 1: cannot overflow
+    const float total = exp_of(scores, largest, scores, count);  // each is at most exp(0) = 1: no overflow
     for (int j = 0; j < count; ++j) scores[j] /= total;
 }
 
@@ -435,7 +436,7 @@ void softmax_backward_row(const float* p, const float* dp, float* ds, int count)
 }
 
 // forward   p_j = exp(s_j) / sum over k of exp(s_k), row by row
-// backward  ds_j = p_j (dp_j - mean), mean = sum_k p_k dp_k: raising all scores alike changes nothing, so that part is taken out
+// backward  ds_j = p_j (dp_j - mean), mean = sum_k p_k dp_k: adding a constant to all scores does not change p
 static void softmax_rows_backward(Record& p) {
     Matrix ds = Matrix::unset(p.value.rows, p.value.cols);
     parallel_ranges(ds.rows, grain_of_rows(ds.cols), [&](int first, int last) {
@@ -477,7 +478,7 @@ Var log_softmax_rows(const Var& a, Where where) {
     return record_operation("log_softmax_rows", std::move(y), {a}, log_softmax_rows_backward, where);
 }
 
-// --- picking ---
+// --- one element of each row ---
 
 namespace {
 struct PickRecord : Record {
@@ -506,7 +507,7 @@ Var pick(const Var& a, const std::vector<int>& columns, Where where) {
     return record_operation(record, "pick", std::move(y), {a}, pick_backward, where);
 }
 
-// --- where gradients go ---
+// --- stop-gradient and straight-through ---
 
 Var stop(const Var& a) { return Var(a.value()); }
 

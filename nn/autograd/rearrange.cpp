@@ -13,8 +13,8 @@ Var transpose(const Var& a, Where where) {
     return record_operation("transpose", transpose(a.value()), {a}, transpose_backward, where);
 }
 
-// forward   the same numbers under another shape
-// backward  the same gradients under the old one
+// forward   the same numbers in another shape
+// backward  the same gradients in the old shape
 static void reshape_backward(Record& y) {
     Var& x = y.inputs[0];
     add_gradient(x, reshape(y.gradient, x.rows(), x.cols()));
@@ -70,7 +70,7 @@ Var slice_cols(const Var& a, int first, int count, Where where) {
 
 // --- joining ---
 
-// forward   y = the parts one below the other
+// forward   y = the parts stacked vertically
 // backward  each part gets its rows of dy
 static void concat_rows_backward(Record& y) {
     int first = 0;
@@ -130,7 +130,7 @@ struct GatherRecord : Record {
 }  // namespace
 
 // forward   y_i = x_indices[i]
-// backward  dx_indices[i] += dy_i (scatter): a row that was taken twice collects twice
+// backward  dx_indices[i] += dy_i (scatter-add)
 static void gather_rows_backward(Record& y) {
     const std::vector<int>& indices = static_cast<GatherRecord&>(y).indices;
     Matrix& dx = gradient_to_add_to(y.inputs[0]);
@@ -179,7 +179,7 @@ Var gather_cols(const Var& a, const std::vector<int>& columns, Where where) {
 }
 
 // forward   y_i = x_indices[i count], x_indices[i count + 1], ... side by side; -1 is a row of zeros
-// backward  each of them collects its columns of dy_i
+// backward  each of them adds its columns of dy_i
 static void gather_side_by_side_backward(Record& y) {
     const std::vector<int>& indices = static_cast<GatherRecord&>(y).indices;
     Matrix& dx = gradient_to_add_to(y.inputs[0]);
@@ -208,7 +208,7 @@ Var gather_side_by_side(const Var& a, const std::vector<int>& indices, int count
     return record_operation(record, "gather_side_by_side", std::move(gathered), {a}, gather_side_by_side_backward, where);
 }
 
-// --- one for every sequence of a batch ---
+// --- the same rows for every sequence of a batch ---
 
 // forward   y_i = x_i + table_(i mod t)
 // backward  dx = dy,  dtable_(i mod t) += dy_i
@@ -242,7 +242,7 @@ Var add_repeated(const Var& a, const Var& table, Where where) {
 static void prepend_to_each_backward(Record& y) {
     Var& row = y.inputs[0];
     Var& x = y.inputs[1];
-    const int groups = y.gradient.rows - x.rows();  // each group brought one more row
+    const int groups = y.gradient.rows - x.rows();  // one more row for each group
     const int group = x.rows() / groups;
     Matrix drow(1, row.cols());
     Matrix dx = Matrix::unset(x.rows(), x.cols());

@@ -27,8 +27,8 @@ static void require_rows(const char* name, const Var& x, const std::vector<int>&
         require(index >= -1 && index < x.rows(), where, name, ": row ", index, " of ", x.value(), ", -1 would stand for nothing");
 }
 
-// dx_index(i,k) += w_ik dy_i for the rows first ... last - 1 of dx. Several threads read the whole list, each for rows of its own: so
-// no two write to the same row, and every row adds up its shares in the order of the list.
+// dx_index(i,k) += w_ik dy_i for the rows first ... last - 1 of dx. Every thread reads the whole list but writes only its own
+// rows: no two write to the same row, and each row is summed in the order of the list.
 static void add_mixed_gradient(Matrix& dx, const Matrix& dy, const Matrix& w, const std::vector<int>& indices, int first, int last) {
     for (int i = 0; i < dy.rows; ++i)
         for (int k = 0; k < w.cols; ++k) {
@@ -95,7 +95,7 @@ Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, 
 }
 
 // forward   y_ij = max over k of x(index(i,k), j)
-// backward  dx(row that won, j) += dy_ij; of several equal ones the first
+// backward  dx(argmax, j) += dy_ij; of equal maxima the first
 static void max_rows_backward(Record& y) {
     const std::vector<int>& winners = static_cast<IndicesRecord&>(y).indices;  // one for each element of y
     Matrix& dx = gradient_to_add_to(y.inputs[0]);
@@ -109,7 +109,7 @@ Var max_rows(const Var& x, const std::vector<int>& indices, int count, Where whe
             " indices do not split into groups of ", count);
     require_rows("max_rows", x, indices, where);
     Matrix y = Matrix::unset(static_cast<int>(indices.size() / count), x.cols());
-    std::vector<int> winners(y.size());  // the row that won, for each element of y
+    std::vector<int> winners(y.size());  // the row of the maximum, for each element of y
     for (int i = 0; i < y.rows; ++i) {
         int* const winner = winners.data() + static_cast<std::size_t>(i) * y.cols;
         bool found = false;
@@ -180,7 +180,7 @@ Var segment_sums(const Var& x, const Segments& segments, Where where) {
 }
 
 // forward   y_i = sum of x_k over the rows k of the same segment with k < i
-// backward  dx_k += sum of dy_i over the rows i of the same segment with i > k: the same running sum, from the other end
+// backward  dx_k += sum of dy_i over the rows i of the same segment with i > k: a cumulative sum from the other end
 static void sums_before_backward(Record& y) {
     const Segments& segments = static_cast<SegmentsRecord&>(y).segments;
     const Matrix& dy = y.gradient;

@@ -1,6 +1,6 @@
-// show_variable.h: look at a Var, from a program or from a debugger: its value, and what made it.
+// show_variable.h: print a Var, from a program or from a debugger: its value, and the operation that computed it.
 //
-//   shows   show(v) prints "softmax_rows at vit/vit.cpp:42", then the grid of the value, and that of the gradient once there is one
+//   shows   show(v) prints "softmax_rows at vit/vit.cpp:42", then the value and, once there is one, the gradient
 #pragma once
 #include <string>
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 static thread_local Tape* running_tape = nullptr;
-static thread_local int keepers = 0;  // KeepSteps that live
+static thread_local int keepers = 0;  // number of KeepSteps
 
 Var::Var(Record* given) : record(given) { ++record->handles; }
 
@@ -40,7 +40,7 @@ Matrix& Var::value() & { return existing(record).value; }
 
 Matrix Var::value() && {
     Record& last = existing(record);
-    if (last.handles > 1) return last.value;  // somebody else holds it too
+    if (last.handles > 1) return last.value;  // other handles need it too
     return std::move(last.value);
 }
 
@@ -59,7 +59,7 @@ Var parameter(Matrix value) {
 Tape::Tape() : outer(std::exchange(running_tape, this)) {}
 
 Tape::~Tape() {
-    while (!operations.empty()) operations.pop_back();  // the last first, so that no record outlives the ones that use it
+    while (!operations.empty()) operations.pop_back();  // the last first, so that each record is released before its inputs
     running_tape = outer;
 }
 
@@ -73,9 +73,9 @@ KeepSteps::~KeepSteps() { --keepers; }
 
 bool steps_are_kept() { return keepers > 0 || running_tape != nullptr; }
 
-// --- a NaN is named where it is made ---
+// --- a NaN is reported where it arises ---
 
-static std::atomic<bool> trapping = false;  // threads that a loop is shared out to make no operations, but a program may have its own
+static std::atomic<bool> trapping = false;  // atomic because a program may run models in threads of its own
 
 void trap_nan(bool on) { trapping = on; }
 bool nan_is_trapped() { return trapping; }
@@ -181,25 +181,25 @@ Matrix& gradient_to_add_to(Var& input) {
     return gradient;
 }
 
-static void check_share(const Var& input, const Matrix& share) {
-    require(same_shape(share, input.value()), "add_gradient: a share of shape ", share, " for a value of shape ",
+static void check_contribution(const Var& input, const Matrix& contribution) {
+    require(same_shape(contribution, input.value()), "add_gradient: a gradient of shape ", contribution, " for a value of shape ",
             input.value());
 }
 
-void add_gradient(Var& input, const Matrix& share) {
+void add_gradient(Var& input, const Matrix& contribution) {
     if (!input.wants_gradient()) return;
-    check_share(input, share);
+    check_contribution(input, contribution);
     if (input.gradient().empty())
-        input.gradient() = share;
+        input.gradient() = contribution;
     else
-        add_to(input.gradient(), share);
+        add_to(input.gradient(), contribution);
 }
 
-void add_gradient(Var& input, Matrix&& share) {
+void add_gradient(Var& input, Matrix&& contribution) {
     if (!input.wants_gradient()) return;
-    check_share(input, share);
+    check_contribution(input, contribution);
     if (input.gradient().empty())
-        input.gradient() = std::move(share);
+        input.gradient() = std::move(contribution);
     else
-        add_to(input.gradient(), share);
+        add_to(input.gradient(), contribution);
 }

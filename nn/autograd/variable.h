@@ -1,13 +1,13 @@
 // variable.h: a value that remembers how it was computed, so that the chain rule can be walked backwards.
 //
-//   shows    that "automatic differentiation" is a list: operations are written down in the order in which they ran,
+//   shows    that "automatic differentiation" is a list: operations are recorded in the order in which they ran,
 //            and backward() reads the list from its end
 //   use      {
-//                Tape tape;                           // from here on operations are written down
+//                Tape tape;                           // from here on operations are recorded
 //                const Var loss = mean(square(subtract(linear(x, w), y)));
-//                backward(loss);                      // every trained input now holds d loss / d input in gradient()
+//                backward(loss);                      // gradient() of every parameter is now d loss / d parameter
 //            }                                        // without a Tape the same functions only compute
-//   note     An operation is written down only where it matters: a Tape is running and at least one input wants a gradient.
+//   note     An operation is recorded only if a Tape is running and at least one input wants a gradient.
 //   next     operations.h
 #pragma once
 #include <source_location>
@@ -18,10 +18,10 @@
 
 struct Record;
 
-// A handle to a value. Copying the handle copies no numbers: both handles mean the same value and the same gradient.
+// A handle to a value and its gradient. Copies of the handle share both.
 class Var {
 public:
-    Var() = default;                  // no value at all: an absent bias, a part that a model does not have
+    Var() = default;                  // no value: an absent bias, a part that a model does not have
     Var(Matrix value);                // a constant: no gradient flows into it
     Var(const Var& other) noexcept;
     Var(Var&& other) noexcept;
@@ -31,12 +31,12 @@ public:
     explicit operator bool() const { return record != nullptr; }
 
     const Matrix& value() const&;
-    Matrix& value() &;                // for an optimizer or a loader; results of operations are not meant to be changed
-    Matrix value() &&;                // of a temporary, as in softmax_rows(s).value(): the numbers themselves, since it will be gone
+    Matrix& value() &;                // for an optimizer or a loader; do not change the result of an operation
+    Matrix value() &&;                // of a temporary, as in softmax_rows(s).value(): moved out, not copied
     int rows() const { return value().rows; }
     int cols() const { return value().cols; }
 
-    // d loss / d this, the sum over everything that has flowed here since zero_gradient(); (0, 0) while nothing has.
+    // d loss / d this, accumulated since zero_gradient(); (0, 0) while there is none.
     const Matrix& gradient() const;
     Matrix& gradient();
     void zero_gradient();
@@ -54,31 +54,30 @@ private:
     friend Var record_operation(Record*, const char*, Matrix, std::vector<Var>, void (*)(Record&), Where);
 };
 
-// A value that is trained: gradients flow into it.
+// A trainable value: gradients flow into it.
 Var parameter(Matrix value);
 
-// What is known of one value: the numbers, and the operation that made them.
-// An operation that must keep more for its backward derives from it.
+// A value, its gradient and the operation that computed it. An operation that needs more for its backward derives from it.
 struct Record {
     Matrix value;
-    Matrix gradient;                        // (0, 0) until something flows in, then the shape of value
+    Matrix gradient;                        // (0, 0) until a gradient flows in, then the shape of value
     const char* operation = "constant";     // "parameter", "matmul", "softmax_rows", ...
-    std::vector<Var> inputs;                // empty unless written down
-    void (*backward)(Record&) = nullptr;    // adds gradient's share to every input; nullptr unless written down
-    Where where;                            // the line that asked for it
+    std::vector<Var> inputs;                // empty unless recorded
+    void (*backward)(Record&) = nullptr;    // adds to the gradient of every input; nullptr unless recorded
+    Where where;                            // the line that called the operation
     bool wants_gradient = false;
-    int handles = 0;                        // how many Vars mean this record; the last one deletes it
+    int handles = 0;                        // number of Vars that refer to this record; the last one deletes it
 
     Record() = default;
     Record(const Record&) = delete;
     virtual ~Record() = default;
 };
 
-// While one lives, operations are written down in it. Tapes nest: the youngest is the one written to.
+// While a Tape exists, operations are recorded on it. Tapes nest: the innermost one records.
 class Tape {
 public:
     Tape();
-    ~Tape();  // forgets what was written down; the storage serves the next step
+    ~Tape();  // releases what was recorded
     Tape(const Tape&) = delete;
 
     std::vector<Var> operations;  // in the order in which they ran
@@ -87,7 +86,7 @@ private:
     Tape* outer;
 };
 
-// While one lives, nothing is written down: evaluation, and the parts of a model that stay frozen (a teacher, a reference).
+// While a NoTape exists, nothing is recorded: for frozen parts of a model (a teacher, a reference policy).
 class NoTape {
 public:
     NoTape();
@@ -98,9 +97,9 @@ private:
     Tape* outer;
 };
 
-// While one lives, forward passes keep every named step (attention weights, what each block computed) although no Tape runs. Without
-// either, a step is given back as soon as the next one is computed, so that evaluation needs little memory. Tests, lessons and
-// whoever looks inside a model ask for it here, and nowhere else:
+// While a KeepSteps exists, forward passes keep every named step (attention weights, the output of each block) although no Tape
+// runs. Without either, a step is released as soon as the next is computed, so that evaluation needs little memory. Tests,
+// lessons and programs that look inside a model make one:
 //     const KeepSteps keep;
 //     const vit::Steps steps = vit::forward(images, w, config);  // steps.encoder.blocks[3].attention.weights is there
 class KeepSteps {
@@ -109,33 +108,32 @@ public:
     ~KeepSteps();
     KeepSteps(const KeepSteps&) = delete;
 };
-bool steps_are_kept();  // a KeepSteps lives, or a Tape runs
+bool steps_are_kept();  // a KeepSteps exists, or a Tape is running
 
-// While on, the first operation whose result holds a NaN or an infinity throws, forwards and backwards; --trap-nan of every program
-// turns it on. Off at first; it costs a pass over every result.
-//   throws  (from then on, in place of the operation) std::runtime_error with the line that asked for the operation, its name, how
-//           many of its numbers are not finite, where the first one stands, and which input held one already: then the operation
-//           is innocent, and a weight or the data are not
+// While on, the first operation whose result or gradient holds a NaN or an infinity throws; the option --trap-nan of every
+// program turns it on. Off by default, because it costs a pass over every result.
+//   throws  std::runtime_error, from the operation: with the line that called it, its name, how many numbers are not finite, the
+//           position of the first, and which input already held one (then look for the cause in the weights or the data)
 void trap_nan(bool on);
 bool nan_is_trapped();
 
-// Walks the tape from its end and lets every operation hand its gradient on to its inputs. Each operation is forgotten once
-// it has done so, unless somebody still holds its Var: what it held serves the operations before it.
-//   loss    (1, 1), made on the running tape
-//   throws  std::invalid_argument when loss has another shape, or nothing was written down for it
+// Walks the tape from its end; every operation adds to the gradients of its inputs. An operation is released as soon as its
+// gradient has been passed on (unless a Var still refers to it), so that its memory can be reused.
+//   loss    (1, 1), computed on the running tape
+//   throws  std::invalid_argument when loss has another shape, or was not recorded
 void backward(const Var& loss, Where where = Where::current());
 
-// The end of every operation: wraps its result, and writes it down if a tape is running and an input wants a gradient.
-//   name      as in the debugger and in the trace
+// The last call of every operation: wraps its result, and records it if a tape is running and an input wants a gradient.
+//   name      shown by the debugger and in errors
 //   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
 Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
 
-// The same for an operation that keeps more than its inputs and its value; owns `kept`.
+// The same for an operation that keeps more than its inputs and its value; takes ownership of `kept`.
 Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
 
-// input.gradient += share; does nothing for an input that wants none.
-void add_gradient(Var& input, const Matrix& share);
-void add_gradient(Var& input, Matrix&& share);  // keeps the storage of the share where it is the first one
+// input.gradient += contribution; does nothing for an input that wants no gradient.
+void add_gradient(Var& input, const Matrix& contribution);
+void add_gradient(Var& input, Matrix&& contribution);  // the first contribution is moved, not copied
 
-// The matrix to add a gradient to in place (zeros at first), for a backward that would otherwise build a large share only to add it.
+// The gradient of input, zeros at first, to add to in place: saves a backward from building a large matrix only to add it.
 Matrix& gradient_to_add_to(Var& input);

@@ -1,9 +1,9 @@
-// clock.h: how long something takes.
+// clock.h: measure how long something takes.
 //
 //   use      const double begin = seconds_now();
 //            ...
 //            const double took = seconds_now() - begin;
 #pragma once
 
-// Seconds since some moment in the past, the same one as long as the program runs; it only moves forward.
+// Seconds since a fixed moment in the past; never decreases.
 double seconds_now();

@@ -4,7 +4,7 @@
 
 static constexpr int lanes = 32;
 
-// 32 become 8, and 8 become 1.
+// Adds 32 lanes pairwise.
 static float sum_of_lanes(const float (&lane)[lanes]) {
     float sum[8];
     for (int q = 0; q < 8; ++q) sum[q] = (lane[q] + lane[q + 8]) + (lane[q + 16] + lane[q + 24]);
@@ -51,7 +51,7 @@ float dot_of(const float* x, const float* y, int count) {
     return sum_of_lanes(lane);
 }
 
-// Nothing is larger than a NaN: once it is the largest, it stays.
+// NaN counts as the largest value.
 static float larger(float x, float largest) { return x > largest || x != x ? x : largest; }
 
 float max_of(const float* x, int count) {

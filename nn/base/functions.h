@@ -1,31 +1,31 @@
-// functions.h: exp, tanh and erf that the compiler can run on many numbers at once, in plain loops and without fast-math.
+// functions.h: exp, tanh and erf that the compiler can vectorise in plain loops, without fast-math.
 //
-//   why     A call of std::exp handles one number. These have no branch and no call, so that a loop over a row of numbers becomes
-//           vector instructions: ten times as fast and more.
-//   exact   Each stays within a few units in the last place (ulp) of the function that it stands for, over all of float:
-//           fast_exp 1, fast_tanh 2, fast_erf 2. exp(-infinity) is exactly 0, because a mask says so; NaN stays NaN.
-//   source  The way of exp and tanh, and the constants of both, are those of Moshier's Cephes library; erf's were fitted for this file.
+//   why     std::exp handles one number per call. These functions contain no branch and no call, so a loop over a row compiles to
+//           vector instructions: more than ten times as fast.
+//   exact   Error over all of float, in units in the last place (ulp): fast_exp 1, fast_tanh 2, fast_erf 2. exp(-infinity) is
+//           exactly 0, because masks rely on it; NaN stays NaN.
+//   source  exp and tanh: method and constants from Moshier's Cephes library; erf: constants fitted for this file
 #pragma once
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 
-// 2^n for n from -126 to 127: the eight bits of the exponent, put in place.
+// 2^n for n from -126 to 127, built from the eight exponent bits.
 inline float power_of_two(std::int32_t n) { return std::bit_cast<float>(static_cast<std::uint32_t>(n + 127) << 23); }
 
 // std::exp.  exp(x) = 2^n exp(r), n = x / ln 2 rounded, r = x - n ln 2, so that |r| <= 0.35 and a short polynomial is enough.
 inline float fast_exp(float x) {
     const float not_low = x < -104 ? -104 : x;               // exp(-104) is 0 in float
     const float t = not_low > 89 ? 89 : not_low;             // exp(89) is infinity
-    const float to_integer = 12582912;                       // 1.5 * 2^23: a sum with it has no room for digits behind the point
+    const float to_integer = 12582912;                       // 1.5 * 2^23: adding it rounds to an integer
     const float shifted = t * 1.44269504f + to_integer;
     const float n = shifted - to_integer;
     const float r = (t - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two pieces; n times the first is exact
     const float p = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r +
                      1.6666665459e-1f) * r + 5.0000001201e-1f;
     const float exp_r = p * r * r + r + 1;
-    // 2^n in two halves: for n = -150 or 128 the whole would not be a float, while the result still may be one.
+    // 2^n in two factors: for n = -150 or 128, 2^n is not a float although the result may be one.
     const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(to_integer);
     const std::int32_t half = exponent >> 1;
     return exp_r * power_of_two(half) * power_of_two(exponent - half);
@@ -58,17 +58,17 @@ inline float fast_erf(float x) {
 
 // --- a row of numbers at once ---
 
-// The sum and the largest of count numbers, in 32 sums side by side: a single sum would have to wait for itself at every step,
-// and without fast-math the compiler may not split it. The largest of no numbers is minus infinity; with a NaN among them it is NaN.
+// Sum and maximum of `count` numbers, in 32 parallel lanes: each addition to a single sum would wait for the one before it, and
+// without fast-math the compiler may not split it. The maximum is minus infinity if count is 0, and NaN if any number is NaN.
 float sum_of(const float* x, int count);
 float max_of(const float* x, int count);
 
-// The sum in double, for long sums that end in one number: rounded to float it does not depend on the order of summation.
+// Sums in double, for long sums that end in one number: rounded to float, they hardly depend on the order of summation.
 double sum_in_double(const float* x, std::size_t count);
 double dot_in_double(const float* x, const float* y, std::size_t count);  // sum of x[k] y[k]
 
-// sum of x[k] y[k], in the same 32 sums
+// sum of x[k] y[k], in 32 lanes as above
 float dot_of(const float* x, const float* y, int count);
 
-// y[k] = exp(x[k] - shift); y may be x.   returns the sum of all y, as sum_of does
+// y[k] = exp(x[k] - shift); y may be x.   returns sum_of(y)
 float exp_of(const float* x, float shift, float* y, int count);

@@ -34,22 +34,22 @@ void multiply_add_textbook(OutSlice c, Slice a, Slice b) {
         }
 }
 
-// --- the same three loops, arranged for the machine ---
+// --- the same three loops, reordered for caches and registers ---
 //
-// A processor multiplies and adds 8, 16 or more pairs of numbers in one step, but only numbers that are in its registers, and
-// fetching one takes longer than the product. The textbook loop fetches three numbers for each product. So:
+// A processor multiplies and adds 8, 16 or more pairs of numbers in one step, but only numbers that are in registers, and loading
+// a number takes longer than the product. The textbook loop loads three numbers for each product. So:
 //
-//   1. A tile of C (8 rows, 32 columns) stays in registers while k runs. Each k then needs 8 numbers of A and 32 of B
-//      for 256 products: 6 products per number fetched instead of 1/3.                                            multiply_tile
-//   2. What a tile reads is copied beforehand to lie in the order in which it is read: 8 rows of A are one strip, 32 columns of B
-//      are another. It then comes in one steady stream, and a transposed matrix costs no more than a plain one.   pack
-//   3. The strips of B are packed slab by slab. A slab stays in the cache while all rows of A pass by.            multiply_slabs
-//   4. All threads share the packed A, and each computes some columns of C, or some rows.                         multiply_packed
+//   1. A tile of C (8 rows, 32 columns) stays in registers while k runs. Each k then loads 8 numbers of A and 32 of B
+//      for 256 products: 6 products per load instead of 1/3.                                                      multiply_tile
+//   2. The operands are first copied into the order in which tiles read them: 8 rows of A form one strip, 32 columns of B
+//      another. Reads are then sequential, and a transposed matrix costs no more than a plain one.                pack
+//   3. The strips of B are packed slab by slab. A slab stays in the cache while it meets all rows of A.           multiply_slabs
+//   4. All threads share the packed A; each computes some columns of C, or some rows.                             multiply_packed
 //
-// Whoever computes an element of C adds up its products in the same order, so the result does not depend on the threads.
+// The products of an element of C are always added in the same order, so the result does not depend on the number of threads.
 
-// A tile must leave registers free for A and B: it takes 16 of 32 that hold 16 floats each (AVX-512), 12 of 16 that hold 8 (AVX),
-// 24 of 32 that hold 4 (NEON).
+// A tile must leave registers free for A and B: it takes 16 of 32 registers of 16 floats (AVX-512), 12 of 16 of 8 (AVX), 24 of 32
+// of 4 (NEON).
 #if defined(__AVX512F__)
 static constexpr int tile_rows = 8;
 #elif defined(__AVX__) || defined(__ARM_NEON)
@@ -58,17 +58,17 @@ static constexpr int tile_rows = 3;
 static constexpr int tile_rows = 2;
 #endif
 static constexpr int tile_cols = 32;
-static constexpr int narrow_cols = 16;      // of a last tile for which that is enough
-static constexpr int slab_depth = 1024;     // a slab of B is at most so high; C is fetched once for each slab
-static constexpr int slab_cols = 256;       // and at most so wide: 1 MB
+static constexpr int narrow_cols = 16;      // width of the last tile, where that is enough
+static constexpr int slab_depth = 1024;     // most rows of a slab of B; C is read and written once per slab
+static constexpr int slab_cols = 256;       // most columns of a slab: 1 MB
 static constexpr int panel_size = 1 << 22;  // numbers of A that are packed at once
-static constexpr int few_cols = 256;        // packed numbers of A are read once for 32 columns; up to so many it does not pay
-static constexpr int row_parts = 16;        // into which a product of a single row is divided, whatever the number of threads
+static constexpr int few_cols = 256;        // with at most this many columns, packing A is not worth it
+static constexpr int row_parts = 16;        // parts of a single-row product, whatever the number of threads
 
 static int divided_up(int a, int b) { return a / b + (a % b != 0); }
 static int rounded_up(int a, int b) { return divided_up(a, b) * b; }
 
-// Rows i, i + 1, ... and columns j, j + 1, ... of s: so many, or as many as there are.
+// The block of s that starts at (i, j), at most rows x cols, clipped at the edges of s.
 static Slice block(Slice s, int i, int j, int rows, int cols) {
     return {&s.first[i * s.row_step + j * s.col_step], std::min(rows, s.rows - i), std::min(cols, s.cols - j), s.row_step,
             s.col_step};
@@ -79,33 +79,33 @@ static OutSlice block(OutSlice s, int i, int j, int rows, int cols) {
 
 // --- packing: a strip of s, `width` columns, is laid out row by row ---
 
-// Takes 64 numbers of each half of x in turn, as one riffles a pack of cards.
-static void riffle(const float* x, float* riffled) {
+// Interleaves the two halves of x: a perfect shuffle of 128 numbers.
+static void interleave(const float* x, float* interleaved) {
     for (int n = 0; n < 64; ++n) {
-        riffled[2 * n] = x[n];
-        riffled[2 * n + 1] = x[64 + n];
+        interleaved[2 * n] = x[n];
+        interleaved[2 * n + 1] = x[64 + n];
     }
 }
 
-// 16 rows and 8 columns of an s whose columns lie in memory as rows do. Number 16 j + k of x is element (k, j). A riffle moves the
-// number at place n < 64 to 2 n, and at n >= 64 to 2 n - 127: it turns the seven binary digits of the place by one. Three riffles turn
-// them by three, and 16 j + k becomes 8 k + j. So a few moves of whole registers do what would be 128 moves of single numbers.
+// Packs 16 rows and 8 columns of a column-major s. x[16 j + k] is element (k, j). A shuffle moves index n < 64 to 2 n and n >= 64
+// to 2 n - 127: it rotates the seven bits of the index by one. Three shuffles rotate them by three, so that 16 j + k becomes 8 k
+// + j. The compiler turns each into a few register shuffles, instead of 128 moves of single numbers.
 static void pack_columns(const float* s, long col_step, float* out, int width) {
-    float x[128], riffled[128];
+    float x[128], interleaved[128];
     for (int j = 0; j < 8; ++j)
         for (int k = 0; k < 16; ++k) x[16 * j + k] = s[j * col_step + k];
-    riffle(x, riffled);
-    riffle(riffled, x);
-    riffle(x, riffled);
+    interleave(x, interleaved);
+    interleave(interleaved, x);
+    interleave(x, interleaved);
     for (int k = 0; k < 16; ++k)
-        for (int j = 0; j < 8; ++j) out[k * width + j] = riffled[8 * k + j];
+        for (int j = 0; j < 8; ++j) out[k * width + j] = interleaved[8 * k + j];
 }
 
-// Where s has fewer columns than the strip, the rest is 0.
+// Pads the strip with 0 where s has fewer columns.
 template <int width>
 static void pack_strip(Slice s, float* out) {
     if (s.cols < width) std::fill_n(out, static_cast<long>(s.rows) * width, 0.0f);
-    int packed_rows = 0, packed_cols = 0;  // so many in blocks; the others one by one
+    int packed_rows = 0, packed_cols = 0;  // packed in blocks; the others one by one
     if (s.row_step == 1 && s.col_step != 1) {
         packed_rows = s.rows / 16 * 16;
         packed_cols = s.cols / 8 * 8;
@@ -117,8 +117,8 @@ static void pack_strip(Slice s, float* out) {
         for (int j = k < packed_rows ? packed_cols : 0; j < s.cols; ++j) out[k * width + j] = s(k, j);
 }
 
-// All strips of s, one behind the other; the last one is last_width wide where that is enough. Where the rows of s lie in memory they
-// are read to their end, eight side by side: the memory delivers several streams faster than one.
+// All strips of s, one after the other; the last has last_width columns where that is enough. A row-major s is read in full rows,
+// eight at a time: memory delivers several streams faster than one.
 template <int width, int last_width>
 static void pack(Slice s, float* out) {
     const int whole_cols = s.col_step == 1 ? s.cols / width * width : 0;
@@ -133,13 +133,13 @@ static void pack(Slice s, float* out) {
 
 // --- multiplying ---
 
-// Where K is large one sum of K products would gather the rounding errors of K additions to an ever larger number. So the registers
-// sum a chain of products, and the chains are added up: 64 products are as fast as one sum, and shorter sums cost so little that 16 do.
+// One sum of K products would collect the rounding errors of K additions. So products are summed in chains, and the chains are
+// added: chains of 64 cost no speed, and for K < 64 chains of 16 cost little.
 static int chain_length(int K) { return divided_up(K, divided_up(K, K < 64 ? 16 : 64)); }  // chains of equal length
 
-// The textbook loops, k outermost: sum = a b over the chain of products from k = first to the one before `end`. The inner sizes are
-// constants: the compiler unrolls both loops and keeps all of `sum` in registers. The order matters: with i outside j, g++ leaves a
-// narrow `sum` in memory, and clang++ a wide one. As a function that is called it would return `sum` through memory, so it never is.
+// The textbook loops with k outermost: sum = a b over k in [first, end). The inner sizes are constants: the compiler unrolls both
+// loops and keeps `sum` in registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ a
+// wide one. Always inlined, because a call would return `sum` through memory.
 template <int width, bool a_packed>
 [[gnu::always_inline]] static inline void multiply_chain(float (&sum)[tile_rows][width], const float* a,
                                                          const float* const (&row)[tile_rows], const float* b, int first, int end) {
@@ -151,10 +151,10 @@ template <int width, bool a_packed>
                 sum[i][j] += (a_packed ? a[k * tile_rows + i] : row[i][k]) * b[k * width + j];
 }
 
-// A tile of C that is whole, chain by chain. The loop ends in its middle, so that the last `sum` is still in registers.
-//   a    tile_rows rows at most, as a strip or in place; where there are fewer, the last one is computed again
+// A full tile of C, chain by chain. The loop exits in the middle, so that the last `sum` is still in registers.
+//   a    at most tile_rows rows, as a strip or unpacked; if there are fewer, the last is computed again
 //   b    a strip
-//   add  whether the product is added to c or takes its place
+//   add  c += a b instead of c = a b
 template <int width, bool a_packed>
 static void multiply_whole_tile(float* c, long row_step, Slice a, const float* b, bool add) {
     const float* row[tile_rows];
@@ -163,7 +163,7 @@ static void multiply_whole_tile(float* c, long row_step, Slice a, const float* b
     float sum[tile_rows][width];
     multiply_chain<width, a_packed>(sum, a.first, row, b, 0, chain);
     if (chain < K) {
-        float total[tile_rows][width];  // of the chains before
+        float total[tile_rows][width];  // sum of the earlier chains
         for (int j = 0; j < width; ++j)
             for (int i = 0; i < tile_rows; ++i) total[i][j] = sum[i][j];
         for (int k = chain;; k += chain) {
@@ -181,7 +181,7 @@ static void multiply_whole_tile(float* c, long row_step, Slice a, const float* b
     }
 }
 
-// The same for a tile of which c may be a part: what sticks out is dropped.
+// The same where c may be smaller than a tile: what lies outside is dropped.
 template <int width, bool a_packed>
 static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
     if (c.rows == tile_rows && c.cols == width) return multiply_whole_tile<width, a_packed>(c.first, c.row_step, a, b, add);
@@ -193,7 +193,7 @@ static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
     }
 }
 
-// c += a b or c = a b, slab by slab; a lies in strips of its rows, or in place.
+// c += a b or c = a b, slab by slab; a is packed in strips, or unpacked.
 template <bool a_packed>
 static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
     static thread_local Matrix slab = Matrix::unset(slab_depth, slab_cols);
@@ -222,10 +222,10 @@ static void in_parts(int threads, int count, const std::function<void(int)>& bod
     for (int i = 0; i < count; ++i) body(i);
 }
 
-// Parts begin where a tile begins, so that every tile is the same whoever computes it.
+// Parts begin at tile boundaries, so that tiles do not depend on the number of threads.
 template <bool a_packed>
 static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int threads) {
-    const int wanted = threads * divided_up(c.cols, threads * 2 * slab_cols);  // as many for each thread, of two slabs at most
+    const int wanted = threads * divided_up(c.cols, threads * 2 * slab_cols);  // at most two slabs wide
     const int part_cols = rounded_up(divided_up(c.cols, wanted), tile_cols);
     const int across = divided_up(c.cols, part_cols);
     const int part_rows = rounded_up(divided_up(c.rows, divided_up(threads, across)), tile_rows);
@@ -261,12 +261,12 @@ static Matrix copied(Slice s) {
     return m;
 }
 
-// --- a single row: generating text, one token after the other ---
+// --- a single row: generating text, one token at a time ---
 //
-// Every number of B is used once, so there is nothing to gain from copying it, and time is what the memory takes to deliver B.
-// B is read in the order in which it lies there, from front to back, a piece by each thread.
+// Every number of B is used once, so packing gains nothing, and the time is that of reading B from memory. B is read
+// sequentially, one part by each thread.
 
-// sum += a B for some rows of B, which lie one behind the other. Eight at once, so that `sum` is fetched and stored once for eight.
+// sum += a B for row-major B. Eight rows at once, so that `sum` is loaded and stored once for eight.
 static void add_rows(float* sum, const float* a, Slice b) {
     const long step = b.row_step;
     int k = 0;
@@ -281,7 +281,7 @@ static void add_rows(float* sum, const float* a, Slice b) {
         for (int j = 0; j < b.cols; ++j) sum[j] += a[k] * b.first[k * step + j];
 }
 
-// c += a B, B plain: c is a sum of rows of B. Each part of the rows has a sum of its own.
+// c += a B, B row-major: c is a weighted sum of rows of B. Each part of the rows has its own sum.
 static void multiply_row_plain(OutSlice c, const float* a, Slice b, int threads) {
     const int rows = rounded_up(divided_up(b.rows, row_parts), 8);
     Matrix sums(divided_up(b.rows, rows), b.cols);
@@ -291,7 +291,7 @@ static void multiply_row_plain(OutSlice c, const float* a, Slice b, int threads)
         for (int j = 0; j < c.cols; ++j) c.first[j] += sums(part, j);
 }
 
-// c += a B, B transposed: an element of c is the product of a with one row of what lies in memory.
+// c += a B, B column-major: an element of c is the dot product of a with one contiguous column.
 static void multiply_row_transposed(OutSlice c, const float* a, Slice b, int threads) {
     const int cols = divided_up(c.cols, row_parts);
     in_parts(threads, divided_up(c.cols, cols), [&](int part) {
@@ -308,18 +308,18 @@ static void multiply_row(OutSlice c, Slice a, Slice b, int threads) {
         multiply_row_transposed(c, row.begin(), b, threads);
 }
 
-// --- which way to go ---
+// --- choosing the algorithm ---
 
-// Whether the floats between the first and the last of c and of s overlap.
+// Whether the memory ranges of c and s overlap.
 static bool overlap(OutSlice c, Slice s) {
     const float* const c_end = c.first + (c.rows - 1) * c.row_step + c.cols;
     const float* const s_end = s.first + (s.rows - 1) * s.row_step + (s.cols - 1) * s.col_step + 1;
     return std::less<>()(c.first, s_end) && std::less<>()(s.first, c_end);
 }
 
-static constexpr double worth_packing = 512;      // products; below it the textbook loop is done before a slab is packed
-static constexpr double worth_sharing = 1.5e6;    // products; one thread needs some 20 microseconds for them
-static constexpr double row_worth_sharing = 1e5;  // products of a single row; so many numbers take as long to fetch
+static constexpr double worth_packing = 512;      // products; with fewer, the textbook loop is faster than packing
+static constexpr double worth_sharing = 1.5e6;    // products; some 20 microseconds on one thread
+static constexpr double row_worth_sharing = 1e5;  // products of a single row, which take as long to read from memory
 
 static void set_to_zero(OutSlice c) {
     for (int i = 0; i < c.rows; ++i) std::fill_n(&c.first[i * c.row_step], c.cols, 0.0f);
@@ -332,7 +332,7 @@ static void product(OutSlice c, Slice a, Slice b, bool add, Where where) {
     require(c.rows == a.rows && c.cols == b.cols, where, "matmul: the product of (", a.rows, ", ", a.cols, ") and (", b.rows,
             ", ", b.cols, ") does not fit into (", c.rows, ", ", c.cols, ")");
     if (c.rows == 0 || c.cols == 0) return;
-    if (a.cols > 0 && (overlap(c, a) || overlap(c, b))) {  // then both are read before anything is written
+    if (a.cols > 0 && (overlap(c, a) || overlap(c, b))) {  // copy both before anything is written
         const Matrix a_before = copied(a), b_before = copied(b);
         return product(c, whole(a_before), whole(b_before), add, where);
     }

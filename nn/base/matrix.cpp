@@ -67,7 +67,7 @@ bool identical(const Matrix& a, const Matrix& b) {
 
 Matrix transpose(const Matrix& m) {
     Matrix result = Matrix::unset(m.cols, m.rows);
-    const int side = 16;  // square by square, so that both sides stay in the cache
+    const int side = 16;  // one square block at a time, so that source and result stay in the cache
     for (int i0 = 0; i0 < m.rows; i0 += side)
         for (int j0 = 0; j0 < m.cols; j0 += side)
             for (int i = i0; i < std::min(i0 + side, m.rows); ++i)

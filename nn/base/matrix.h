@@ -1,9 +1,9 @@
-// matrix.h: rows and columns of float. Every number of every model in this project lives in one of these.
+// matrix.h: a matrix of float. Every number of every model in this project is stored in one.
 //
 //   shows    that one plain type is enough: rows are tokens, columns are features; a batch is more rows,
 //            an attention head is a slice of columns
 //   layout   row-major: element (i, j) is the float number i * cols + j
-//   next     matmul.h multiplies them, show.h prints them
+//   next     matmul.h multiplies matrices, show.h prints them
 #pragma once
 #include <cstddef>
 #include <initializer_list>
@@ -15,10 +15,10 @@ struct Matrix {
 
     Matrix() = default;                           // (0, 0)
     Matrix(int rows, int cols, float value = 0);  // every element `value`
-    // Matrix{{1, 2}, {3, 4}, {5, 6}} is (3, 2).   throws std::invalid_argument when the rows are not equally long
+    // Matrix{{1, 2}, {3, 4}, {5, 6}} is (3, 2).   throws std::invalid_argument when the rows differ in length
     Matrix(std::initializer_list<std::initializer_list<float>> rows);
 
-    // (rows, cols) whose elements are not set yet: for a result that is about to be written as a whole.
+    // (rows, cols), uninitialised: for a result whose every element is written next.
     static Matrix unset(int rows, int cols);
 
     Matrix(const Matrix& other);
@@ -27,7 +27,7 @@ struct Matrix {
     Matrix& operator=(Matrix&& other) noexcept;
     ~Matrix();
 
-    // Element in row i and column j; checked in a debug build.
+    // Element (i, j); bounds-checked in a debug build.
     float& operator()(int i, int j) {
         check(i, j);
         return values[static_cast<std::size_t>(i) * cols + j];
@@ -37,7 +37,7 @@ struct Matrix {
         return values[static_cast<std::size_t>(i) * cols + j];
     }
 
-    // Element number k, counted along the rows; for loops in which rows do not matter. Checked in a debug build.
+    // Element k in row-major order, for loops that ignore rows; bounds-checked in a debug build.
     float& operator[](std::size_t k) {
         check(k);
         return values[k];
@@ -47,11 +47,11 @@ struct Matrix {
         return values[k];
     }
 
-    // The cols floats of row i; i may be rows (the end).
+    // The cols floats of row i; row(rows) is the end.
     float* row(int i) { return values + static_cast<std::size_t>(i) * cols; }
     const float* row(int i) const { return values + static_cast<std::size_t>(i) * cols; }
 
-    // All elements in order, for loops that do not care about rows: for (float& x : m) ...
+    // All elements in row-major order: for (float& x : m) ...
     float* begin() { return values; }
     float* end() { return values + size(); }
     const float* begin() const { return values; }
@@ -82,25 +82,25 @@ std::string shape(const Matrix& m);
 
 bool same_shape(const Matrix& a, const Matrix& b);
 
-// Same shape and the same bits in every element (so NaN equals NaN and 0 differs from -0).
+// Same shape and same bits in every element (so NaN equals NaN, and 0 differs from -0).
 bool identical(const Matrix& a, const Matrix& b);
 
 // (cols, rows), element (j, i) = m(i, j)
 Matrix transpose(const Matrix& m);
 
-// Rows first, first + 1, ... (count of them), respectively columns.   throws std::invalid_argument outside the matrix
+// `count` rows, or columns, from number `first` on.   throws std::invalid_argument outside the matrix
 Matrix slice_rows(const Matrix& m, int first, int count);
 Matrix slice_cols(const Matrix& m, int first, int count);
 
-// The same numbers in the same order under another shape.   throws std::invalid_argument when rows * cols differs
+// The same numbers in the same order, in another shape.   throws std::invalid_argument when rows * cols differs
 Matrix reshape(Matrix m, int rows, int cols);
 
 // a += b, element by element.   throws std::invalid_argument when the shapes differ
 void add_to(Matrix& a, const Matrix& b);
 
-// row += the sum of the rows of m; formed in double, because a batch may have thousands of rows.
-//   throws  std::invalid_argument when row is not (1, columns of m)
+// row += the sum of the rows of m, summed in double because a batch may have thousands of rows.
+//   throws  std::invalid_argument when row is not (1, m.cols)
 void add_sum_of_rows(Matrix& row, const Matrix& m);
 
-// Column of the largest element of row i; the first one when several are equal. The column of the first NaN when there is one.
+// Column of the largest element of row i: the first of equal ones; the first NaN if there is one.
 int argmax_row(const Matrix& m, int i);

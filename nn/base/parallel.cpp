@@ -14,28 +14,28 @@
 #include "nn/base/require.h"
 
 namespace {
-// A loop that is being shared out. Whoever has a hand free takes the next i.
+// A loop in progress. Each thread takes the next i until none is left.
 struct Loop {
     const std::function<void(int)>& body;
     const int count;
     std::atomic<int> next{0};
-    std::exception_ptr error{};  // the first one; guarded by the pool's mutex
+    std::exception_ptr error{};  // the first exception; guarded by the pool's mutex
 };
 
 struct Pool {
-    std::mutex one_caller;  // held by the thread whose loop is being shared out
+    std::mutex one_caller;  // held by the thread whose loop is in progress
 
-    std::mutex mutex;  // guards everything below; the two atomic ones may be looked at without it
-    std::condition_variable work_came, helper_left;
-    Loop* loop = nullptr;        // nullptr = nothing to do
-    std::atomic<long> loops{0};  // shared out so far
-    int helpers = 0;             // threads that have been started
-    int invited = 0;             // helpers 0 ... invited - 1 may join this loop
-    std::atomic<int> inside{0};  // helpers that have joined it
+    std::mutex mutex;  // guards everything below; the two atomics may be read without it
+    std::condition_variable loop_began, workers_done;
+    Loop* loop = nullptr;        // nullptr: no loop is in progress
+    std::atomic<long> loops{0};  // begun so far
+    int workers = 0;             // threads that have been started
+    int invited = 0;             // workers 0 ... invited - 1 may join this loop
+    std::atomic<int> inside{0};  // workers that have joined it
 };
 }  // namespace
 
-// Never destroyed: the helpers sleep in it until the process ends, however it ends.
+// Never destroyed: workers sleep in it until the process ends.
 static Pool& pool() {
     static Pool* const the_pool = new Pool;
     return *the_pool;
@@ -43,12 +43,12 @@ static Pool& pool() {
 
 static thread_local bool inside_a_body = false;
 
-// To fall asleep and be woken takes longer than many a loop lasts, and often the next one comes soon. So a thread looks out for what it
-// waits for, a millisecond long, before it sleeps. After each look it lets another thread have its core, if one wants it.
-template <class Came>
-static void look_out_for(const Came& came) {
+// Sleeping and waking takes longer than many loops, and the next loop often follows at once. So a thread first polls its
+// condition for a millisecond, yielding its core each time.
+template <class Condition>
+static void poll(const Condition& condition) {
     const double end = seconds_now() + 1e-3;
-    while (!came() && seconds_now() < end) std::this_thread::yield();
+    while (!condition() && seconds_now() < end) std::this_thread::yield();
 }
 
 static void take_part(Loop& loop) {
@@ -56,22 +56,22 @@ static void take_part(Loop& loop) {
     try {
         for (int i = loop.next.fetch_add(1); i < loop.count; i = loop.next.fetch_add(1)) loop.body(i);
     } catch (...) {
-        loop.next = loop.count;  // nobody starts another part
+        loop.next = loop.count;  // no thread takes another i
         const std::lock_guard lock(pool().mutex);
         if (!loop.error) loop.error = std::current_exception();
     }
     inside_a_body = false;
 }
 
-// What a helper does all its life. One that wakes up late finds no loop any more and sleeps again; nobody waits for it.
-static void help(int number) {
+// A worker thread's main loop. A worker that wakes after the loop has finished goes back to sleep.
+static void work(int number) {
     Pool& p = pool();
     std::unique_lock lock(p.mutex);
     for (long seen = 0;;) {
         lock.unlock();
-        look_out_for([&] { return p.loops != seen; });
+        poll([&] { return p.loops != seen; });
         lock.lock();
-        while (p.loops == seen) p.work_came.wait(lock);
+        while (p.loops == seen) p.loop_began.wait(lock);
         seen = p.loops;
         if (p.loop == nullptr || number >= p.invited) continue;
         Loop& loop = *p.loop;
@@ -79,36 +79,35 @@ static void help(int number) {
         lock.unlock();
         take_part(loop);
         lock.lock();
-        if (--p.inside == 0) p.helper_left.notify_one();
+        if (--p.inside == 0) p.workers_done.notify_one();
     }
 }
 
-// The system may refuse a thread (too many of them, too little memory); then the loop has the hands that there are, at least the
-// caller's own. The next loop tries again.
-static void start_helpers(Pool& p, int wanted) {
+// The system may refuse a thread; then the loop runs on those that exist, at least the caller's. The next loop tries again.
+static void start_workers(Pool& p, int wanted) {
     try {
-        for (; p.helpers < wanted; ++p.helpers) std::thread(help, p.helpers).detach();
+        for (; p.workers < wanted; ++p.workers) std::thread(work, p.workers).detach();
     } catch (const std::system_error&) {
     }
 }
 
-static void share_out(Loop& loop, int threads) {
+static void run_on_workers(Loop& loop, int threads) {
     Pool& p = pool();
     {
         const std::lock_guard lock(p.mutex);
-        start_helpers(p, threads - 1);
+        start_workers(p, threads - 1);
         p.loop = &loop;
-        p.invited = std::min(threads - 1, p.helpers);
+        p.invited = std::min(threads - 1, p.workers);
         ++p.loops;
     }
-    p.work_came.notify_all();
+    p.loop_began.notify_all();
     take_part(loop);
     std::unique_lock lock(p.mutex);
     p.loop = nullptr;
     lock.unlock();
-    look_out_for([&] { return p.inside == 0; });
+    poll([&] { return p.inside == 0; });
     lock.lock();
-    while (p.inside > 0) p.helper_left.wait(lock);
+    while (p.inside > 0) p.workers_done.wait(lock);
 }
 
 static int threads_from_environment() {
@@ -138,11 +137,11 @@ void set_thread_count(int threads) {
 void parallel_for(int count, const std::function<void(int)>& body) {
     const int threads = count <= 1 || inside_a_body ? 1 : thread_count();
     std::unique_lock<std::mutex> turn(pool().one_caller, std::defer_lock);
-    if (threads == 1 || !turn.try_lock()) {  // also when another thread of the program has all helpers
+    if (threads == 1 || !turn.try_lock()) {  // also when another thread's loop is in progress
         for (int i = 0; i < count; ++i) body(i);
         return;
     }
     Loop loop{body, count};
-    share_out(loop, threads < count ? threads : count);
+    run_on_workers(loop, threads < count ? threads : count);
     if (loop.error) std::rethrow_exception(loop.error);
 }

@@ -35,8 +35,8 @@ float Random::uniform() { return static_cast<float>(next() >> 40) * 0x1p-24f; }
 
 float Random::uniform(float low, float high) { return low + (high - low) * uniform(); }
 
-// Two independent uniforms give a point in the plane whose radius and angle are those of a normal pair; one coordinate is used,
-// so that the state of the generator is all that there is to save.
+// Box-Muller: two uniform draws give radius and angle of a pair of normal draws. The second of the pair is dropped, so that the
+// generator needs no state beyond its four words.
 float Random::normal() {
     const double u = (static_cast<double>(next() >> 11) + 1) * 0x1p-53;  // (0, 1]: its logarithm is finite
     const double v = static_cast<double>(next() >> 11) * 0x1p-53;        // [0, 1)
@@ -55,18 +55,18 @@ Matrix uniform_matrix(Random& random, int rows, int cols, float low, float high)
     return m;
 }
 
-Matrix normal_matrix(Random& random, int rows, int cols, float deviation) {
+Matrix normal_matrix(Random& random, int rows, int cols, float standard_deviation) {
     Matrix m = Matrix::unset(rows, cols);
-    for (float& x : m) x = deviation * random.normal();
+    for (float& x : m) x = standard_deviation * random.normal();
     return m;
 }
 
-Matrix truncated_normal_matrix(Random& random, int rows, int cols, float deviation) {
+Matrix truncated_normal_matrix(Random& random, int rows, int cols, float standard_deviation) {
     Matrix m = Matrix::unset(rows, cols);
     for (float& x : m) {
         float z = random.normal();
         while (std::abs(z) > 2) z = random.normal();
-        x = deviation * z;
+        x = standard_deviation * z;
     }
     return m;
 }
@@ -83,7 +83,7 @@ int draw(const float* weights, int count, float u) {
     for (int j = 0; j < count; ++j) total += weights[j];
     require(total > 0, "draw: none of the ", count, " weights is positive");
     float sum = 0;
-    int last = 0;  // the last one that can be drawn, should rounding leave the running sum short of u * total
+    int last = 0;  // returned if rounding leaves the cumulative sum below u * total
     for (int j = 0; j < count; ++j) {
         sum += weights[j];
         if (weights[j] > 0) last = j;

@@ -1,7 +1,7 @@
-// random.h: numbers that look random and are the same everywhere: same seed, same numbers, whatever compiler or thread count.
+// random.h: pseudo-random numbers. The same seed gives the same numbers with every compiler and thread count.
 //
-//   source   xoshiro256**, Blackman and Vigna, 2018; its state is filled by splitmix64 from one seed
-//   differs  std::normal_distribution is left to each library's taste, so normal() is our own (Box and Muller, 1958)
+//   source   xoshiro256**, Blackman and Vigna, 2018, seeded by splitmix64
+//   differs  the standard leaves the algorithm of std::normal_distribution open, so normal() is our own (Box and Muller, 1958)
 #pragma once
 #include <array>
 #include <cstdint>
@@ -23,14 +23,15 @@ struct Random {
 
 // (rows, cols) of independent draws
 Matrix uniform_matrix(Random& random, int rows, int cols, float low = 0, float high = 1);
-Matrix normal_matrix(Random& random, int rows, int cols, float deviation = 1);
+Matrix normal_matrix(Random& random, int rows, int cols, float standard_deviation = 1);
 
-// Normal draws, each drawn again until it lies within two deviations of 0: what the published transformers start from.
-Matrix truncated_normal_matrix(Random& random, int rows, int cols, float deviation);
+// Draws from a normal distribution truncated at two standard deviations (drawn again until within), the usual initialisation of
+// published transformers.
+Matrix truncated_normal_matrix(Random& random, int rows, int cols, float standard_deviation);
 
 // 0 ... count - 1 in random order (Fisher and Yates)
 std::vector<int> permutation(Random& random, int count);
 
-// The first column whose running sum of `weights` (which need not sum to 1) exceeds u * sum, u in [0, 1).
+// Draws an index with probability proportional to its weight: the first whose cumulative weight exceeds u * total, u in [0, 1).
 // throws std::invalid_argument when no weight is positive
 int draw(const float* weights, int count, float u);

@@ -1,4 +1,4 @@
-// require.h: one line for every error: the place, what came, the rule it broke.
+// require.h: one-line errors: the place, the values received, the rule that was broken.
 //
 //   require(P > 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P);
 #pragma once
@@ -10,10 +10,10 @@
 
 struct Matrix;
 
-// The line of source that asked for something; a defaulted last argument fills it in at the caller's line.
+// A line of source. As a defaulted last argument it becomes the caller's line.
 using Where = std::source_location;
 
-// A piece of a message as it came, not yet words: a condition that holds pays for none, and a place that asks needs hardly any code.
+// A part of a message, not yet formatted: a condition that holds formats nothing, and a call of require compiles to little code.
 struct Part {
     enum class Kind { words, letter, whole, natural, real, shape, place } kind;
     std::string_view words{};
@@ -42,13 +42,13 @@ struct Part {
 // "224", "0.500000", "(3, 2)", "vit/vit.cpp:42: "
 std::string text(const Part& part);
 
-// All parts, one behind the other.
+// All parts, concatenated.
 std::string joined(std::initializer_list<Part> parts);
 
 // Throws std::invalid_argument with all parts joined.
 [[noreturn]] void fail(std::initializer_list<Part> parts);
 
-// Does so when the condition does not hold.
+// Calls fail unless the condition holds.
 template <class... Parts>
 void require(bool condition, const Parts&... parts) {
     if (!condition) fail({parts...});

@@ -46,7 +46,7 @@ static std::string number_text(double x) {
     return std::isfinite(x) && std::abs(x) >= 1e7 ? scientific_digits(x, 4) : fixed_digits(x, 4);
 }
 
-// The rows (or columns) that are shown of `count`; -1 stands for "...".
+// Indices of the rows (or columns) that are shown; -1 stands for "...".
 static std::vector<int> shown(int count, int most) {
     std::vector<int> indices;
     const bool all = count <= most;
@@ -79,7 +79,7 @@ std::string grid_text(const Matrix& m, int most) {
 }
 
 namespace {
-// Smallest and largest finite element; (0, 0) when there is none.
+// Smallest and largest finite element; (0, 0) if there is none.
 struct Range {
     float low = 0, high = 0;
 };
@@ -112,7 +112,7 @@ static Matrix means_of_squares(const Matrix& m, int side) {
     return means;
 }
 
-// 0 ... levels - 1 from the smallest to the largest; a matrix of equal elements is drawn dark, an infinity at its end.
+// 0 ... levels - 1 from the smallest to the largest; equal elements are drawn dark, infinities as the smallest or largest.
 static int level(float x, Range range, int levels) {
     if (!(range.high > range.low)) return 0;
     const double place = (static_cast<double>(x) - range.low) / (static_cast<double>(range.high) - range.low);
@@ -176,7 +176,7 @@ std::string stats_text(const Matrix& m) {
     std::string words = shape(m);
     if (finite > 0)
         words += "  min " + number_text(range.low) + "  max " + number_text(range.high) + "  mean " + number_text(mean) +
-                 "  deviation " + number_text(std::sqrt(squares / finite));
+                 "  stddev " + number_text(std::sqrt(squares / finite));
     if (nan > 0) words += "  " + text(nan) + " nan";
     if (infinite > 0) words += "  " + text(infinite) + " inf";
     return words;

@@ -19,52 +19,52 @@
 
 static constexpr std::align_val_t alignment{64};
 static constexpr std::size_t smallest = 16;  // floats: one cache line
-static constexpr int steps = 8;              // shelf sizes between one power of two and the next
+static constexpr int steps = 8;              // sizes between one power of two and the next
 
 namespace {
-// A shelf holds pieces of one size, so that a piece fits every request of its shelf. At most 1/8 of a piece is unused.
-struct Shelf {
+// A free list holds blocks of one size, which fit every request that is rounded up to it. At most 1/8 of a block is unused.
+struct FreeList {
     std::size_t index;
     std::size_t size;  // floats
 };
 }  // namespace
 
-static Shelf shelf_for(std::size_t count) {
+static FreeList free_list_for(std::size_t count) {
     if (count <= smallest * steps) {
         const std::size_t lines = count == 0 ? 1 : (count + smallest - 1) / smallest;
         return {lines - 1, lines * smallest};
     }
-    const std::size_t octave = std::bit_width(count - 1) - 1;       // 2^octave < count <= 2^(octave + 1)
-    const std::size_t step = (std::size_t{1} << octave) / steps;
-    const std::size_t place = (count - (std::size_t{1} << octave) + step - 1) / step;  // 1 ... steps
-    return {octave * steps + place, (std::size_t{1} << octave) + place * step};
+    const std::size_t exponent = std::bit_width(count - 1) - 1;     // 2^exponent < count <= 2^(exponent + 1)
+    const std::size_t step = (std::size_t{1} << exponent) / steps;
+    const std::size_t number = (count - (std::size_t{1} << exponent) + step - 1) / step;  // 1 ... steps
+    return {exponent * steps + number, (std::size_t{1} << exponent) + number * step};
 }
 
 namespace {
-struct Shelves {
+struct FreeLists {
     std::mutex mutex;
     std::array<std::vector<float*>, 64 * steps> free;
 };
 }  // namespace
 
-// Never destroyed: a Matrix that lives as long as the program may still give its floats back.
-static Shelves& shelves() {
-    static Shelves* const the_shelves = new Shelves;
-    return *the_shelves;
+// Never destroyed: a static Matrix may return its floats after other statics are gone.
+static FreeLists& free_lists() {
+    static FreeLists* const the_free_lists = new FreeLists;
+    return *the_free_lists;
 }
 
 float* borrow_floats(std::size_t count) {
-    const Shelf shelf = shelf_for(count);
+    const FreeList list = free_list_for(count);
     if (KEEP_STORAGE) {
-        const std::lock_guard lock(shelves().mutex);
-        std::vector<float*>& free = shelves().free[shelf.index];
+        const std::lock_guard lock(free_lists().mutex);
+        std::vector<float*>& free = free_lists().free[list.index];
         if (!free.empty()) {
             float* const floats = free.back();
             free.pop_back();
             return floats;
         }
     }
-    const std::size_t size = KEEP_STORAGE ? shelf.size : count;
+    const std::size_t size = KEEP_STORAGE ? list.size : count;
     return static_cast<float*>(::operator new(size * sizeof(float), alignment));
 }
 
@@ -72,19 +72,19 @@ void return_floats(float* floats, std::size_t count) noexcept {
     if (floats == nullptr) return;
     if (KEEP_STORAGE) {
         try {
-            const std::lock_guard lock(shelves().mutex);
-            shelves().free[shelf_for(count).index].push_back(floats);
+            const std::lock_guard lock(free_lists().mutex);
+            free_lists().free[free_list_for(count).index].push_back(floats);
             return;
         } catch (const std::bad_alloc&) {
-            // no room to remember the piece: give it to the system instead
+            // no memory to remember the block: return it to the system
         }
     }
     ::operator delete(floats, alignment);
 }
 
 void release_storage() noexcept {
-    const std::lock_guard lock(shelves().mutex);
-    for (std::vector<float*>& free : shelves().free) {
+    const std::lock_guard lock(free_lists().mutex);
+    for (std::vector<float*>& free : free_lists().free) {
         for (float* const floats : free) ::operator delete(floats, alignment);
         free.clear();
     }

@@ -1,16 +1,16 @@
-// storage.h: where the numbers of a Matrix live, and how the next step of training gets them back.
+// storage.h: memory for matrices, recycled from one training step to the next.
 //
-//   why   Memory fresh from the system costs a page fault every 4096 bytes. A training step asks for the same sizes again
-//         and again, so what one step gives back is kept on a shelf and handed to the next.
-//   note  Under AddressSanitizer nothing is kept, so that a read after the end of a Matrix is found.
+//   why   Fresh memory from the system costs a page fault every 4096 bytes. Every training step asks for the same sizes, so freed
+//         memory is kept in free lists and reused.
+//   note  Nothing is kept under AddressSanitizer, so that reading past the end of a Matrix is detected.
 #pragma once
 #include <cstddef>
 
-// Room for `count` floats, aligned to 64 bytes, contents undefined.   throws std::bad_alloc
+// Memory for `count` floats, aligned to 64 bytes, uninitialised.   throws std::bad_alloc
 float* borrow_floats(std::size_t count);
 
-// Takes back what borrow_floats(count) gave; nullptr is allowed.
+// Takes back the result of borrow_floats(count); nullptr is allowed.
 void return_floats(float* floats, std::size_t count) noexcept;
 
-// Gives everything on the shelves back to the system.
+// Returns all recycled memory to the system.
 void release_storage() noexcept;

@@ -13,7 +13,7 @@
 
 #include "nn/base/require.h"
 
-// Of the call before this one: an argument of the call that throws would be computed too early, so it is asked in a line of its own.
+// The error of the last system call. Store it before calling require, whose arguments may change errno.
 static std::string reason() { return std::strerror(errno); }
 
 static bool is_directory(const std::string& path) {
@@ -21,7 +21,7 @@ static bool is_directory(const std::string& path) {
     return std::filesystem::is_directory(path, ignored);
 }
 
-// A directory can be opened on some systems and only fails when it is read, so it is asked about first.
+// Checks for a directory first: some systems open one and fail only when it is read.
 static std::FILE* open_for_reading(const std::string& path) {
     require(!is_directory(path), path, ": is a directory, a file is needed");
     std::FILE* const file = std::fopen(path.c_str(), "rb");
@@ -52,9 +52,9 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
 
 void require_writable(const std::string& path) { AtomicFile never_committed(path); }
 
-// Where a path leads when links are followed; the end of a link need not exist.
+// The path after following symbolic links; the target need not exist.
 static std::filesystem::path end_of_links(std::filesystem::path path) {
-    const int most_links = 40;  // as the system allows in one path
+    const int most_links = 40;  // the limit of Linux
     std::error_code failed;
     for (int link = 0; link < most_links && std::filesystem::is_symlink(path, failed); ++link) {
         const std::filesystem::path to = std::filesystem::read_symlink(path, failed);
@@ -66,15 +66,15 @@ static std::filesystem::path end_of_links(std::filesystem::path path) {
 
 static constexpr std::string_view part_mark = ".part";
 
-// "model.part123" of "model": the name, the mark, nothing but digits.
+// Whether name is, for example, "model.part123" of "model".
 static bool is_part_of(const std::string& name, const std::string& whole) {
     const std::string begin = whole + std::string(part_mark);
     return name.size() > begin.size() && name.starts_with(begin) &&
            name.find_first_not_of("0123456789", begin.size()) == std::string::npos;
 }
 
-// A part file that can be locked belongs to nobody any more.
-static void remove_parts_of_the_dead(const std::filesystem::path& target) {
+// Removes part files that are not locked: their writers were killed.
+static void remove_abandoned_parts(const std::filesystem::path& target) {
     const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
     std::error_code failed;
     std::vector<std::filesystem::path> parts;
@@ -88,8 +88,8 @@ static void remove_parts_of_the_dead(const std::filesystem::path& target) {
     }
 }
 
-// Makes a part file of a name that nobody has, and locks it. Between the two another process may take it for one of the dead
-// and remove it; then it has no name any more, and the next number is tried.
+// Creates a part file with a new name and locks it. If another process removes it as abandoned between the two, tries another
+// number.
 static std::FILE* open_part(const std::string& target, std::string& name) {
     for (;;) {
         const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
@@ -98,7 +98,7 @@ static std::FILE* open_part(const std::string& target, std::string& name) {
         if (descriptor < 0 && errno == EEXIST) continue;
         if (descriptor < 0) return nullptr;
         struct stat state {};
-        const bool locked = flock(descriptor, LOCK_EX) == 0;  // where files cannot be locked, nobody removes parts either
+        const bool locked = flock(descriptor, LOCK_EX) == 0;  // where locking is not supported, parts are never removed
         if (locked && fstat(descriptor, &state) == 0 && state.st_nlink == 0) {
             close(descriptor);
             continue;
@@ -114,7 +114,7 @@ AtomicFile::AtomicFile(const std::string& given) : path(given), target(end_of_li
     require(!is_there || std::filesystem::is_regular_file(status), path, ": is not an ordinary file and is not replaced by one");
     require(!std::filesystem::is_symlink(target, ignored), path, ": is a link that leads back to itself");
     require(!target.empty(), "a file to be written needs a name, this one is empty");
-    remove_parts_of_the_dead(target);
+    remove_abandoned_parts(target);
     file = open_part(target, temporary);
     const std::string why = reason();
     if (file == nullptr) temporary.clear();
@@ -123,11 +123,11 @@ AtomicFile::AtomicFile(const std::string& given) : path(given), target(end_of_li
 }
 
 AtomicFile::~AtomicFile() {
-    if (!temporary.empty()) std::remove(temporary.c_str());  // while it is locked
+    if (!temporary.empty()) std::remove(temporary.c_str());  // while still locked
     if (file != nullptr) std::fclose(file);
 }
 
-// To be asked directly after the call that may have failed: the reason is that of the last call.
+// Call directly after the system call that may have failed: it reports errno.
 void AtomicFile::require_written(bool written) {
     const std::string why = written ? "" : reason();
     require(written, path, ": cannot be written: ", why);
@@ -142,7 +142,7 @@ void AtomicFile::write(const void* bytes, std::size_t count) {
 void AtomicFile::commit() {
     const bool flushed = std::fflush(file) == 0;
     require_written(flushed);
-    // Otherwise a machine that loses its power could find the new name with nothing in it. Some file systems cannot be asked.
+    // Flush first, or a power failure could leave an empty file under the new name. Some file systems do not support it.
     const bool on_disk = fsync(fileno(file)) == 0 || errno == EINVAL || errno == ENOTSUP;
     require_written(on_disk);
     const bool renamed = std::rename(temporary.c_str(), target.c_str()) == 0;
@@ -173,7 +173,7 @@ void RandomAccessFile::read(std::uint64_t first, void* into, std::size_t count) 
 }
 
 bool is_file(const std::string& path) {
-    std::error_code ignored;  // the name may be too long for a file
+    std::error_code ignored;  // for example a name that is too long
     return std::filesystem::is_regular_file(path, ignored);
 }
 

@@ -1,6 +1,6 @@
-// file.h: whole files in, whole files out, a file that exists is never left half written; and which files there are.
+// file.h: read, atomically write and list files.
 //
-//   next     file_kind.h names a file by its first bytes and reads text
+//   next     file_kind.h recognises a file by its first bytes and reads text
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -8,30 +8,29 @@
 #include <string_view>
 #include <vector>
 
-// All bytes of a file (a pipe will do).
-//   limit   more bytes than that are refused
+// All bytes of a file or pipe.
+//   limit   larger files are refused
 //   throws  std::invalid_argument with the path and the reason
 std::string read_file(const std::string& path, std::size_t limit = std::size_t{1} << 32);
 
-// Puts a file at `path`, or leaves what is there as it was: the bytes go to a part file beside it, are brought to the disk, and
-// the part file is renamed.
-//   link    stays one: the file that it leads to is replaced
-//   mode    an older file hands its permissions on to the new one
-//   parts   a part file is named PATH.part and a number, and locked while somebody writes it. One that nobody has locked was
-//           left by a process that was killed; whoever writes to this path next removes it.
-//   throws  std::invalid_argument with the path and the reason; the part file is gone then
+// Writes a file, or on failure leaves the old one unchanged: the bytes go to a temporary file beside it, are flushed to the disk,
+// and the temporary file is renamed.
+//   link    a symbolic link stays one: its target is replaced
+//   mode    the permissions of an existing file are kept
+//   parts   the temporary file is PATH.part and a number, locked while it is written. An unlocked one was left by a killed
+//           process; the next write to this path removes it.
+//   throws  std::invalid_argument with the path and the reason; the temporary file is removed
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
-// Refuses a path to which write_file_atomically cannot write, before hours are spent on what is to be written. Nothing is left
-// there, and what is there stays as it is.
+// Checks that write_file_atomically can write to this path, before hours of training are spent. Changes nothing.
 //   throws  std::invalid_argument with the path and the reason
 void require_writable(const std::string& path);
 
-// The same piece by piece, for files too large to be put together in memory first.
+// The same piece by piece, for large files.
 class AtomicFile {
 public:
     explicit AtomicFile(const std::string& path);
-    ~AtomicFile();  // without commit(): removes what was written
+    ~AtomicFile();  // without commit(): removes the temporary file
     AtomicFile(const AtomicFile&) = delete;
 
     void write(const void* bytes, std::size_t count);
@@ -39,14 +38,14 @@ public:
 
 private:
     std::string path;       // as given, for messages
-    std::string target;     // where the links lead
-    std::string temporary;  // "" once nothing is to be removed
+    std::string target;     // after following links
+    std::string temporary;  // "" when there is nothing to remove
     std::FILE* file = nullptr;
 
     void require_written(bool written);
 };
 
-// A file that is read here and there.
+// A file that is read at any position.
 class RandomAccessFile {
 public:
     explicit RandomAccessFile(const std::string& path);
@@ -54,7 +53,7 @@ public:
     RandomAccessFile(const RandomAccessFile&) = delete;
 
     std::uint64_t size() const { return length; }
-    // Fills `into` with the bytes [first, first + count).   throws std::invalid_argument when the file does not hold them
+    // Fills `into` with the bytes [first, first + count).   throws std::invalid_argument when the file ends before
     void read(std::uint64_t first, void* into, std::size_t count) const;
 
 private:
@@ -63,9 +62,9 @@ private:
     std::uint64_t length = 0;
 };
 
-// Whether there is an ordinary file of this name (a folder is none).
+// Whether this is a regular file (not a folder).
 bool is_file(const std::string& path);
 
-// The files in a folder and in those below it, sorted: "vit/vit.cpp". None when the folder is not there or cannot be opened.
-//   throws  std::filesystem::filesystem_error when that is so of a folder below it
+// The files in a folder and its subfolders, sorted: "vit/vit.cpp". Empty when the folder does not exist or cannot be opened.
+//   throws  std::filesystem::filesystem_error when a subfolder cannot be opened
 std::vector<std::string> files_below(const std::string& folder);

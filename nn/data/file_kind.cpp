@@ -13,7 +13,7 @@ struct Signature {
     std::string_view bytes, words;
 };
 
-// A name that every checkpoint of a kind holds, whatever stands in front of it.
+// The end of a tensor name that every checkpoint of a kind has.
 struct Telltale {
     std::string_view name, kind;
 };
@@ -22,7 +22,7 @@ struct Telltale {
 
 static constexpr std::string_view lfs_pointer = "version https://git-lfs";
 
-// What can be no text, longest signatures first where one begins like another.
+// Signatures of binary files; a signature comes before its own prefixes.
 static constexpr Signature binary_kinds[] = {
     {lfs_pointer, "a git-lfs pointer, not the file itself; fetch it: git lfs pull"},
     {"PK\x03\x04", "a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint must be converted to safetensors"},
@@ -48,7 +48,7 @@ static bool is_picture_header(std::string_view bytes) {  // "P6\n", "P5 "
            (bytes[2] == ' ' || bytes[2] == '\n' || bytes[2] == '\r' || bytes[2] == '\t' || bytes[2] == '#');
 }
 
-// Eight bytes of length, then the brace of a JSON object: no text begins so, because the length holds bytes 0.
+// Eight bytes of length, then the brace of a JSON object. The length contains bytes 0, so this is not text.
 static bool is_safetensors_header(std::string_view bytes) {
     if (bytes.size() < 9 || bytes[8] != '{') return false;
     std::uint64_t length = 0;
@@ -59,7 +59,7 @@ static bool is_safetensors_header(std::string_view bytes) {
 std::string kind_that_is_no_text(std::string_view bytes) {
     for (const Signature& known : binary_kinds)
         if (bytes.starts_with(known.bytes)) return std::string(known.words);
-    // Python's pickle, protocols 2 to 5: the byte 80, the protocol, then an opcode.
+    // Python pickle, protocols 2 to 5: the byte 0x80, the protocol, then an opcode.
     if (bytes.size() >= 2 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5)
         return "a Python pickle, as older PyTorch files are; a checkpoint must be converted to safetensors";
     if (is_safetensors_header(bytes)) return "a safetensors file";
@@ -88,7 +88,7 @@ std::string looks_like(std::string_view first_bytes) {
     return kind.empty() ? "" : "; it looks like " + kind;
 }
 
-// The first kind that fits counts.
+// The first match counts.
 static constexpr Telltale telltales[] = {
     {"decoder.mask_token", "a ViT-MAE"},
     {"decoder_pos_embed", "an MAE with timm's names"},

@@ -9,7 +9,7 @@
 
 static unsigned byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
 
-// The dimensions that the header states, once the length of the file has proved them.
+// The dimensions of the header, checked against the length of the file.
 static std::vector<std::uint32_t> checked_dimensions(std::string_view bytes, std::string_view source, std::size_t wanted) {
     const bool is_idx = bytes.size() >= 2 && byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0;
     const std::string other = is_idx ? "" : kind_of_bytes(bytes);

@@ -1,7 +1,7 @@
-// idx.h: labelled grey pictures in the IDX format of MNIST: our digits, MNIST, Fashion-MNIST and others like them.
+// idx.h: labelled grey-scale images in the IDX format: MNIST, Fashion-MNIST and the digits of this project.
 //
 //   format   2 bytes 0, one byte for the type (8: unsigned byte), one for the number of dimensions, each dimension as 4 bytes
-//            with the high one first, then the numbers, the last dimension fastest
+//            big-endian, then the numbers, the last dimension fastest
 #pragma once
 #include <string>
 #include <string_view>
@@ -18,11 +18,11 @@ struct LabelledImages {
 };
 
 // Images, three dimensions (count, height, width): 0 ... 255 becomes 0 ... 1. Labels, one dimension: 0 ... 255.
-//   throws  std::invalid_argument with the path and what is wrong; a file longer or shorter than its dimensions say is refused
+//   throws  std::invalid_argument with the path and what is wrong, also when the length of the file does not match its dimensions
 std::vector<Image> read_idx_images(const std::string& path);
 std::vector<int> read_idx_labels(const std::string& path);
 
-// Both.   throws std::invalid_argument also when there are not as many labels as images, or none at all
+// Both.   throws std::invalid_argument also when the numbers of labels and images differ or are 0
 LabelledImages read_labelled_images(const std::string& images_path, const std::string& labels_path);
 
 // The same from bytes in memory; `source` names them in messages.

@@ -22,13 +22,13 @@ void Image::outside(int y, int x, int c) const {
 std::string shape(const Image& image) { return text(image.height) + " x " + text(image.width) + " x " + text(image.channels); }
 
 namespace {
-// A PNM file is words and numbers between spaces, "P3 # a comment\n 2 2 255 ..."; in P5 and P6 plain bytes follow one space
-// behind the third number.
+// A PNM file: words and numbers separated by spaces, "P3 # a comment\n 2 2 255 ..."; in P5 and P6, one space after the third
+// number and then raw bytes.
 class PnmReader {
 public:
     PnmReader(std::string_view given, std::string_view source) : bytes(given), source(source) {}
 
-    std::size_t place() const { return at; }  // behind what was read
+    std::size_t place() const { return at; }  // the position after what was read
 
     Image whole_image() {
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
@@ -62,7 +62,7 @@ private:
         }
     }
 
-    // Behind the samples of P5 and P6 the next picture of the same kind may follow at once.
+    // Whether another image of the same kind follows (P5 and P6 allow it).
     bool is_next_picture(std::size_t place) const {
         return bytes.size() - place > 2 && bytes.substr(place, 2) == bytes.substr(0, 2) &&
                (is_space(bytes[place + 2]) || bytes[place + 2] == '#');
@@ -97,7 +97,7 @@ private:
         require(at < bytes.size() && is_space(bytes[at]), source, ": byte ", at,
                 ": one space must stand in front of the samples");
         ++at;
-        const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes a sample, the high one first
+        const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes per sample, big-endian
         const std::uint64_t held = bytes.size() - at;
         const bool fits = held == samples * size || (held > samples * size && is_next_picture(at + samples * size));
         require(fits, source, ": ", height, " x ", width, " x ", channels, " needs ", samples * size,
@@ -161,18 +161,18 @@ std::vector<float> channels_first(const Image& image) {
 }
 
 namespace {
-// Along one side: the sources of each new pixel are `first`, `first` + 1, ..., each with its weight; the weights sum to 1.
+// Along one axis: the source pixels of a new pixel are first, first + 1, ..., with weights that sum to 1.
 struct SourcePixels {
     int first;
     std::vector<float> weights;
 };
 }  // namespace
 
-// New pixel i has its centre at (i + 1/2) old/new, and lies between the two old pixels whose centres are around it.
+// New pixel i has its centre at (i + 1/2) old/new; it is interpolated from the two nearest old pixels.
 static std::vector<SourcePixels> bilinear_taps(int old_size, int new_size) {
     std::vector<SourcePixels> taps;
     for (int i = 0; i < new_size; ++i) {
-        const double centre = (i + 0.5) * old_size / new_size - 0.5;  // in old pixels, 0 = the middle of the first
+        const double centre = (i + 0.5) * old_size / new_size - 0.5;  // in old pixels, 0 = the centre of the first
         const double place = std::clamp(centre, 0.0, old_size - 1.0);
         const int first = std::min(static_cast<int>(place), std::max(old_size - 2, 0));
         const double share = place - first;
@@ -182,8 +182,8 @@ static std::vector<SourcePixels> bilinear_taps(int old_size, int new_size) {
     return taps;
 }
 
-// A triangle around the new pixel's centre, as wide as one new pixel to each side but never less than one old pixel;
-// what it would weigh beyond the edge is shared out among the rest.
+// A triangle filter around the new pixel's centre, which reaches one new pixel to each side but at least one old pixel; weights
+// are normalised at the edges.
 static std::vector<SourcePixels> triangle_taps(int old_size, int new_size) {
     const double scale = static_cast<double>(old_size) / new_size;
     const double reach = std::max(scale, 1.0);
@@ -239,12 +239,14 @@ Image resize_bilinear_antialiased(const Image& image, int height, int width) {
     return resize_rows(resize_columns(image, triangle_taps(image.width, width)), triangle_taps(image.height, height));
 }
 
-Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& deviation) {
+Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& standard_deviation) {
     const std::size_t C = static_cast<std::size_t>(image.channels);
-    require(mean.size() == C && deviation.size() == C, "normalise: ", mean.size(), " means and ", deviation.size(),
+    require(mean.size() == C && standard_deviation.size() == C, "normalise: ", mean.size(), " means and ",
+            standard_deviation.size(),
             " deviations for a ", shape(image), " image, one of each for every channel is needed");
     Image result = image;
-    for (std::size_t k = 0; k < image.pixels.size(); ++k) result.pixels[k] = (image.pixels[k] - mean[k % C]) / deviation[k % C];
+    for (std::size_t k = 0; k < image.pixels.size(); ++k)
+        result.pixels[k] = (image.pixels[k] - mean[k % C]) / standard_deviation[k % C];
     return result;
 }
 
@@ -268,18 +270,18 @@ Image warped(const Image& image, const Warp& warp, float fill) {
     for (int y = 0; y < H; ++y)
         for (int x = 0; x < W; ++x) {
             const float dy = static_cast<float>(y) - centre_y, dx = static_cast<float>(x) - centre_x;
-            // More than a pixel outside everything is `fill`, however far.
+            // More than a pixel outside, the result is `fill`.
             const float from_y = std::clamp(centre_y + warp.yy * dy + warp.yx * dx - warp.down, -2.f, static_cast<float>(H + 1));
             const float from_x = std::clamp(centre_x + warp.xy * dy + warp.xx * dx - warp.right, -2.f, static_cast<float>(W + 1));
             const float top = std::floor(from_y), left = std::floor(from_x);
-            const float share_y = from_y - top, share_x = from_x - left;  // of the lower, of the right one
+            const float fraction_y = from_y - top, fraction_x = from_x - left;  // weights of the lower and of the right pixels
             for (int c = 0; c < C; ++c) {
                 float mixed = 0;
                 for (int corner = 0; corner < 4; ++corner) {
                     const int below = corner / 2, right = corner % 2;
                     const int at_y = static_cast<int>(top) + below, at_x = static_cast<int>(left) + right;
                     const bool inside = at_y >= 0 && at_y < H && at_x >= 0 && at_x < W;
-                    mixed += (below ? share_y : 1 - share_y) * (right ? share_x : 1 - share_x) *
+                    mixed += (below ? fraction_y : 1 - fraction_y) * (right ? fraction_x : 1 - fraction_x) *
                              (inside ? image(at_y, at_x, c) : fill);
                 }
                 result(y, x, c) = mixed;

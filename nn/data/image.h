@@ -1,6 +1,6 @@
-// image.h: a picture as height x width x channels, channel fastest, the order in which eyes and files meet it.
+// image.h: an image as height x width x channels, channel fastest, as image files store it.
 //
-//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits a sample; values come out as 0 ... 1
+//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits per sample; values are read as 0 ... 1
 //   next     patches.h cuts it into a Matrix of tokens
 #pragma once
 #include <string>
@@ -32,44 +32,43 @@ private:
 // "8 x 8 x 1"
 std::string shape(const Image& image);
 
-// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1. A P5 or P6 file may hold several pictures, one
-// after the other, as the formats allow: the first is read.
-//   throws  std::invalid_argument with the path and what is wrong: truncated, too large for its own header, not such a file (what
-//           it is instead, where its first bytes tell)
+// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1. Of several images in a P5 or P6 file, the
+// first is read.
+//   throws  std::invalid_argument with the path and what is wrong: truncated, longer than its header says, another kind of file
 Image read_image(const std::string& path);
 
 // The same from bytes in memory; `source` names them in messages.
 Image parse_image(std::string_view bytes, std::string_view source);
 
-// All pictures of a file, one after the other: the frames of a clip. P2 and P3 hold one.
-//   throws  as above; bytes in a message are counted from the beginning of their picture
+// All images of a file, for example the frames of a clip. P2 and P3 files hold one.
+//   throws  as above; bytes in a message are counted from the beginning of their image
 std::vector<Image> read_images(const std::string& path);
 std::vector<Image> parse_images(std::string_view bytes, std::string_view source);
 
-// Writes 8-bit PGM (1 channel) or PPM (3 channels), by temporary file and rename; values are clamped to 0 ... 1.
+// Writes 8-bit PGM (1 channel) or PPM (3 channels), atomically; values are clamped to 0 ... 1.
 void write_image(const std::string& path, const Image& image);
 
-// Numbers stored channels first, (C, H, W) one after the other, as frameworks keep them; and back.
+// From and to (C, H, W) order, as frameworks store images.
 Image image_from_channels_first(const float* numbers, int channels, int height, int width);
 std::vector<float> channels_first(const Image& image);
 
 // Bilinear with pixel centres at half steps, edges repeated, no antialiasing: PyTorch's interpolate(align_corners=False).
 Image resize_bilinear(const Image& image, int height, int width);
 
-// Bilinear as image libraries resize photographs: when shrinking, every source pixel under the widened triangle counts.
-// This is what the published ViT preprocessing does (Pillow's BILINEAR), up to its rounding to 8 bits.
+// Bilinear with antialiasing: when shrinking, the triangle filter is widened. The published ViT preprocessing does this (Pillow's
+// BILINEAR), up to its rounding to 8 bits.
 Image resize_bilinear_antialiased(const Image& image, int height, int width);
 
-// (x - mean[c]) / deviation[c] in every channel c
-Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& deviation);
+// (x - mean[c]) / standard_deviation[c] in every channel c
+Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& standard_deviation);
 
-// The picture moved by (down, right) pixels; what comes in at the edges is `fill`.
+// The image shifted by (down, right) pixels; uncovered pixels are `fill`.
 Image shifted(const Image& image, int down, int right, float fill = 0);
 
-// Where the pixels of a warped picture come from, measured from its centre: pixel (y, x) is read at
-// (yy y + yx x - down, xy y + xx x - right), mixed from the four pixels around that place; `fill` outside.
+// An affine transformation, about the centre of the image: pixel (y, x) is read at (yy y + yx x - down, xy y + xx x - right), by
+// bilinear interpolation; `fill` outside.
 struct Warp {
     float down = 0, right = 0;             // pixels
-    float yy = 1, yx = 0, xy = 0, xx = 1;  // turning, slanting, stretching: 1 0 0 1 leaves the picture as it is
+    float yy = 1, yx = 0, xy = 0, xx = 1;  // rotation, shear, scale; 1 0 0 1 is the identity
 };
 Image warped(const Image& image, const Warp& warp, float fill = 0);

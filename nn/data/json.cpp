@@ -11,7 +11,7 @@
 #include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 
-static constexpr int deepest = 200;  // arrays and objects inside one another; real files stay below 10
+static constexpr int deepest = 200;  // levels of nesting; real files stay below 10
 
 static const char* kind_name(Json::Kind kind) {
     switch (kind) {
@@ -80,7 +80,7 @@ const Json& Json::at(std::string_view name) const {
 }
 
 namespace {
-// Reads from left to right; each function below leaves `at` behind what it has read.
+// A recursive-descent parser; each function leaves `at` after what it has read.
 class JsonParser {
 public:
     JsonParser(std::string_view given, std::string_view source, long most_values)
@@ -107,7 +107,7 @@ private:
     std::string_view text, source;
     long most_values, values_left;
     std::size_t at = 0;
-    std::size_t counted_to = 0;  // lines are counted up to here
+    std::size_t counted_to = 0;  // lines have been counted up to here
     int line = 1;
 
     [[noreturn]] void wrong(std::size_t byte, std::string_view what) {
@@ -231,7 +231,7 @@ private:
         return name;
     }
 
-    // Behind an item: true for a comma, false for the closing bracket.
+    // After an item: true for a comma, false for the closing bracket.
     bool comma_or(char closing) {
         skip_spaces();
         const char here = peek();
@@ -269,7 +269,7 @@ private:
         return result;
     }
 
-    // Behind the backslash.
+    // After the backslash.
     std::string escaped_character(std::size_t string_begin) {
         if (at >= text.size()) wrong(string_begin, "the string that begins here does not end");
         const std::size_t backslash = at - 1;
@@ -381,7 +381,7 @@ std::string json_string(std::string_view words) {
 std::string brief_string(std::string_view words) {
     if (words.size() <= 80) return json_string(words);
     std::size_t end = 60;
-    while (end > 50 && (words[end] & 0xC0) == 0x80) --end;  // not inside a character of several bytes
+    while (end > 50 && (words[end] & 0xC0) == 0x80) --end;  // do not cut a multi-byte character
     return json_string(words.substr(0, end)) + "... (" + text(words.size()) + " bytes)";
 }
 

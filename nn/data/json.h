@@ -1,9 +1,8 @@
-// json.h: JSON text as a tree of values, and strings back into JSON text.
+// json.h: parse and write JSON.
 //
-//   source   RFC 8259, strictly: no comments, no comma too many, nothing behind the value
-//   note     Members keep the order of the file. A name that occurs twice in one object is refused, because every choice
-//            between the two values would be a guess. Numbers are doubles; those written as whole numbers that fit 64 bits are
-//            also kept exactly.
+//   source   RFC 8259, strictly: no comments, no trailing comma, nothing after the value
+//   note     Members keep the order of the file. A duplicate name in an object is an error. Numbers are doubles; whole numbers
+//            that fit 64 bits are also kept exactly.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,16 +16,16 @@ struct Json {
     enum class Kind { null, boolean, number, string, array, object };
 
     Kind kind = Kind::null;
-    int line = 0;  // where it began in the text, for messages
+    int line = 0;  // of the text, for messages
     bool boolean = false;
-    bool whole = false;  // a number that `integer` holds exactly
+    bool whole = false;  // whether `integer` holds the number exactly
     double number = 0;
     std::int64_t integer = 0;
     std::string string;               // UTF-8; may hold the character U+0000
     std::vector<Json> items;          // of an array
     std::vector<JsonMember> members;  // of an object, in the order of the text
 
-    // The value as what it must be.   throws std::invalid_argument that says what it is instead, and in which line
+    // The value, converted.   throws std::invalid_argument with its actual type and its line
     bool as_boolean() const;
     double as_number() const;
     std::int64_t as_integer() const;
@@ -35,9 +34,9 @@ struct Json {
     const std::vector<Json>& as_array() const;
     const std::vector<JsonMember>& as_object() const;
 
-    // The member of this name; nullptr when there is none.   throws std::invalid_argument when this is no object
+    // The member of this name, or nullptr.   throws std::invalid_argument when this is not an object
     const Json* find(std::string_view name) const;
-    // The same, but throws std::invalid_argument also when there is none.
+    // The same, but throws std::invalid_argument also when there is no such member.
     const Json& at(std::string_view name) const;
 };
 
@@ -46,30 +45,30 @@ struct JsonMember {
     Json value;
 };
 
-// Reads one value that fills the text from end to end.
-//   source       named in messages: a path, or what the text is
-//   most_values  a text with more values (an array counts as one, and each of its items) is refused: a value takes about 50 times
-//                the memory of the two letters that may ask for one
+// Parses a text that is one value.
+//   source       named in messages: a path, or a description of the text
+//   most_values  a text with more values (an array counts as one, plus its items) is refused, because a value takes about 50
+//                times as much memory as its text
 //   throws       std::invalid_argument "source: line 3, byte 41: what is wrong"
 Json parse_json(std::string_view text, std::string_view source, long most_values = 20'000'000);
 
-// The members of the object that fills the text from end to end, one after the other; each is let go before the next is read, so
-// that an object of a hundred thousand members needs the memory of one.
+// Visits the members of a text that is one object; each is released before the next is parsed, so that an object of a hundred
+// thousand members needs the memory of one.
 //   most_values  of a single member
-//   throws       as parse_json, also when the text is another kind of value; members before the mistake have been visited then.
-//                Two members of one name are for the visitor to refuse
+//   throws       as parse_json, also when the text is not an object; members before the error have been visited then. Duplicate
+//                names are not detected
 void visit_members(std::string_view text, std::string_view source, long most_values,
                    const std::function<void(const JsonMember& member)>& visit);
 
-// parse_json of a file. A byte order mark at its front is skipped, here and in the two above.
+// parse_json of a file. All three skip a byte order mark.
 Json read_json(const std::string& path);
 
-// "a \"b\"\n" with the quotation marks: `words` as a JSON string. Bytes that are no UTF-8 become U+FFFD.
+// "a \"b\"\n" with the quotation marks: `words` as a JSON string. Invalid UTF-8 becomes U+FFFD.
 std::string json_string(std::string_view words);
 
-// The same for messages: of more than 80 bytes only the first 60, and how many there are: "aaaa"... (1000000 bytes).
+// The same for messages; of more than 80 bytes only about the first 60 and the length: "aaaa"... (1000000 bytes).
 std::string brief_string(std::string_view words);
 
-// The value in one line without spaces; parse_json(json_text(v)) is v again.
-//   throws  std::invalid_argument for a number that is infinite or not a number: JSON has no word for it
+// The value as JSON in one line without spaces.
+//   throws  std::invalid_argument for infinity and NaN, which JSON cannot represent
 std::string json_text(const Json& value);

@@ -40,10 +40,10 @@ void copy_values(const Parameters& from, const Parameters& to) {
 }
 
 namespace {
-// What the shape of a published tensor says about our matrices: all parts together are (rows, cols).
+// The shape of all parts together, (rows, cols), computed from the published shape.
 struct OurShape {
     long rows, cols;
-    long channels;  // of Stored::patches and deconvolution: how many numbers belong to one place of the kernel
+    long channels;  // of Stored::patches and deconvolution: numbers per position of the kernel
 };
 }  // namespace
 
@@ -101,7 +101,7 @@ std::vector<int> columns_of_pairs(int heads, int head_width) {
     return columns;
 }
 
-// The table itself is checked too: an entry whose parts do not add up to its shape is a mistake of the program, not of a file.
+// Checks an entry of the table: parts that do not add up to the shape are an error of the program, not of the file.
 static void require_parts_fit(const Parameter& parameter) {
     const OurShape ours = our_shape(parameter);
     long cols = 0;
@@ -121,7 +121,7 @@ static void require_parts_fit(const Parameter& parameter) {
             parameter.columns.size(), " columns does not name each of ", cols, " columns once");
 }
 
-// Published numbers as n matrices (rows, cols) one after the other, and each of them transposed.
+// The numbers as n consecutive matrices (rows, cols), each transposed.
 static Matrix transpose_each(const Matrix& published, int n, int rows, int cols) {
     Matrix transposed = Matrix::unset(n * cols, rows);
     const float* const from = published.begin();
@@ -134,7 +134,7 @@ static Matrix transpose_each(const Matrix& published, int n, int rows, int cols)
     return transposed;
 }
 
-// Our matrices side by side (rows, cols) from the published numbers, columns still in the published order; S places of a kernel.
+// Our matrices side by side (rows, cols), columns still in the published order. S is the number of kernel positions.
 static Matrix from_published(Matrix published, Stored stored, const OurShape& shape) {
     const int rows = static_cast<int>(shape.rows), cols = static_cast<int>(shape.cols), C = static_cast<int>(shape.channels);
     switch (stored) {
@@ -143,8 +143,8 @@ static Matrix from_published(Matrix published, Stored stored, const OurShape& sh
         case Stored::one_row: return reshape(std::move(published), rows, cols);
         case Stored::out_by_in: return transpose(reshape(std::move(published), cols, rows));
         case Stored::patches: {
-            const Matrix places_first = transpose_each(published, cols, C, rows / std::max(1, C));  // (d, S, C) of (d, C, S)
-            return transpose(reshape(places_first, cols, rows));                                    // (S*C, d)
+            const Matrix positions_first = transpose_each(published, cols, C, rows / std::max(1, C));  // (d, S, C) of (d, C, S)
+            return transpose(reshape(positions_first, cols, rows));                                    // (S*C, d)
         }
         case Stored::deconvolution:
             return reshape(transpose_each(published, rows, C, cols / std::max(1, C)), rows, cols);  // (C, S*d) of (C, d, S)
@@ -152,7 +152,7 @@ static Matrix from_published(Matrix published, Stored stored, const OurShape& sh
     return {};
 }
 
-// The way back, as (rows, cols) or any other shape of the same order of numbers.
+// The inverse; the numbers are in the published order, the shape may differ.
 static Matrix to_published(Matrix ours, Stored stored, const OurShape& shape) {
     const int rows = static_cast<int>(shape.rows), cols = static_cast<int>(shape.cols), C = static_cast<int>(shape.channels);
     switch (stored) {
@@ -166,7 +166,7 @@ static Matrix to_published(Matrix ours, Stored stored, const OurShape& shape) {
     return {};
 }
 
-// Hands the numbers of a published tensor to the parts. One part takes the matrix as a whole, so nothing is copied twice.
+// Distributes a published tensor to the parts. A single part takes the whole matrix without copying.
 static void fill(const Parameter& parameter, Matrix published) {
     Matrix ours = from_published(std::move(published), parameter.stored, our_shape(parameter));
     if (!parameter.columns.empty()) {
@@ -234,7 +234,7 @@ Matrix published_gradient(const Parameter& parameter) {
     return published(parameter, parts);
 }
 
-// The names under which a file may keep a tensor, best first.
+// The names that a tensor may have in a file, preferred first.
 static std::vector<std::string> possible_names(const std::string& name, const LoadRules& rules) {
     std::vector<std::string> stems = {name};
     for (const std::string& prefix : rules.optional_prefixes) {
@@ -260,7 +260,7 @@ std::string name_in_file(const Safetensors& file, const std::string& name, const
     return "";
 }
 
-// The other names of the rules under which the file holds it too, beside `source`.
+// Other names under which the file also has the tensor, besides `source`.
 static std::vector<std::string> copies_in_file(const Safetensors& file, const std::string& name, const std::string& source,
                                                const LoadRules& rules, const std::string& prefix) {
     const LoadRules without_others{.optional_prefixes = rules.optional_prefixes};
@@ -283,12 +283,12 @@ static std::string list_of(std::string_view heading, const std::vector<std::stri
     return list;
 }
 
-// The names of a file are as long as it likes.
+// Shortens a name for messages: a file may contain names of any length.
 static std::string brief_name(const std::string& name) { return name.size() <= 80 ? name : brief_string(name); }
 
 namespace {
 
-// What stands in the way of loading, name by name.
+// The names that cannot be loaded, by reason.
 struct Problems {
     std::vector<std::string> missing, unexpected, misshapen, different;
 
@@ -297,8 +297,7 @@ struct Problems {
 
 }  // namespace
 
-// A file that holds fewer than half of what is asked for is another kind of model, if it is one that is known; its hundred names
-// would say less than that.
+// For a file that has fewer than half of the tensors, naming its kind of model is more useful than listing a hundred names.
 static std::string description(const Problems& problems, const Parameters& parameters, const Safetensors& file) {
     std::vector<std::string_view> wanted;
     for (const Parameter& parameter : parameters) wanted.push_back(parameter.name);
@@ -306,7 +305,7 @@ static std::string description(const Problems& problems, const Parameters& param
     if (!other_kind.empty()) return other_kind;
     std::vector<std::string> missing;
     for (std::size_t k = 0; k < problems.missing.size(); ++k) {
-        const std::string near = k < 2 ? file.near_names(problems.missing[k]) : "";  // of all, it would be a page
+        const std::string near = k < 2 ? file.near_names(problems.missing[k]) : "";  // only for the first two
         missing.push_back(problems.missing[k] + (near.empty() ? "" : " (" + near.substr(2) + ")"));
     }
     return list_of("missing", missing) + list_of("unexpected", problems.unexpected) + list_of("misshapen", problems.misshapen) +

@@ -8,8 +8,8 @@ namespace {
 enum class Order { channel_last, channel_major };
 }  // namespace
 
-// Where pixel (y, x), channel c of a patch stands in its row.
-static int place_in_row(Order order, int y, int x, int c, int P, int C) {
+// The column of pixel (y, x), channel c of a patch.
+static int column_of(Order order, int y, int x, int c, int P, int C) {
     return order == Order::channel_last ? (y * P + x) * C + c : (c * P + y) * P + x;
 }
 
@@ -21,7 +21,7 @@ static Matrix cut(const Image& image, int patch_size, Order order) {
         const int top = n / (W / P) * P, left = n % (W / P) * P;  // the patch's corner, in pixels
         for (int y = 0; y < P; ++y)
             for (int x = 0; x < P; ++x)
-                for (int c = 0; c < C; ++c) patches(n, place_in_row(order, y, x, c, P, C)) = image(top + y, left + x, c);
+                for (int c = 0; c < C; ++c) patches(n, column_of(order, y, x, c, P, C)) = image(top + y, left + x, c);
     }
     return patches;
 }
@@ -35,7 +35,7 @@ static Image join(const Matrix& patches, int patch_size, int height, int width, 
         const int top = n / (W / P) * P, left = n % (W / P) * P;
         for (int y = 0; y < P; ++y)
             for (int x = 0; x < P; ++x)
-                for (int c = 0; c < C; ++c) image(top + y, left + x, c) = patches(n, place_in_row(order, y, x, c, P, C));
+                for (int c = 0; c < C; ++c) image(top + y, left + x, c) = patches(n, column_of(order, y, x, c, P, C));
     }
     return image;
 }

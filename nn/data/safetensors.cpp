@@ -16,10 +16,10 @@
 
 static_assert(std::endian::native == std::endian::little, "safetensors.cpp copies numbers as they lie in the file");
 
-static constexpr std::uint64_t longest_header = 100'000'000;  // bytes, the limit of the published reader
-static constexpr long most_values = 200'000;                  // in one entry of the header: as many dimensions
+static constexpr std::uint64_t longest_header = 100'000'000;  // bytes, as in the published reader
+static constexpr long most_values = 200'000;                  // JSON values per entry of the header, which bounds its dimensions
 
-// Bytes of one number; 0 for a type that is not known here.
+// Bytes per number; 0 for an unknown type.
 static std::size_t size_of_type(std::string_view type) {
     if (type == "F64" || type == "I64" || type == "U64") return 8;
     if (type == "F32" || type == "I32" || type == "U32") return 4;
@@ -37,8 +37,8 @@ std::string shape_text(const std::vector<long>& shape) {
     return "(" + result + ")";
 }
 
-// The product of the dimensions; throws when it does not fit 62 bits. (No message is put together for a dimension that is right:
-// a hostile header may have a million of them.)
+// The product of the dimensions; throws when it does not fit 62 bits. (Formats no message for a valid dimension: a hostile header
+// may have a million.)
 static std::uint64_t count_numbers(const std::vector<long>& shape) {
     std::uint64_t count = 1;
     for (const long dimension : shape) {
@@ -92,7 +92,7 @@ static void require_no_gaps(const std::map<std::string, TensorInfo>& tensors, st
 
 // ---- One file ------------------------------------------------------------------------------------------------------------------
 
-// The header of a file, once the length of the file has proved that it can be one.
+// The header of a file, whose length has been checked against that of the file.
 static std::string read_header(const RandomAccessFile& file, const std::string& path) {
     std::string begin(std::min<std::uint64_t>(file.size(), 64), ' ');
     file.read(0, begin.data(), begin.size());
@@ -123,7 +123,7 @@ void Safetensors::add_part(const std::string& part_path) {
     const auto add_member = [&](const JsonMember& member) {
         try {
             if (member.name == "__metadata__") {
-                if (member.value.kind == Json::Kind::null) return;  // the published reader takes it for none
+                if (member.value.kind == Json::Kind::null) return;  // as the published reader does
                 for (const JsonMember& entry : member.value.as_object()) metadata.emplace(entry.name, entry.value.as_string());
                 return;
             }
@@ -143,7 +143,7 @@ void Safetensors::add_part(const std::string& part_path) {
 
 // ---- Several files ---------------------------------------------------------------------------------------------------------------
 
-// Tensor -> file beside the index.
+// From tensor to file, relative to the index.
 using WeightMap = std::map<std::string, std::string>;
 
 static WeightMap read_index(const std::string& index_path) {
@@ -161,7 +161,7 @@ static WeightMap read_index(const std::string& index_path) {
 
 static std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
 
-// "model.safetensors.index.json" beside "model-00001-of-00002.safetensors"; "" when the name is not that of a shard.
+// "model.safetensors.index.json" for "model-00001-of-00002.safetensors"; "" when the name is not that of a shard.
 static std::string index_beside(const std::string& path) {
     const std::string ending = ".safetensors";
     if (!path.ends_with(ending)) return "";
@@ -173,7 +173,7 @@ static std::string index_beside(const std::string& path) {
     return numbered ? stem.substr(0, dash) + ending + ".index.json" : "";
 }
 
-// The index through which a path is to be read; "" when the path is a checkpoint of its own.
+// The index of the checkpoint that a path belongs to; "" for a checkpoint in one file.
 static std::string index_for(const std::string& path) {
     if (is_file(path)) {
         const RandomAccessFile file(path);
@@ -223,7 +223,7 @@ void Safetensors::add_shared_names() {
     }
 }
 
-// Without "_orig_mod." in front of any of its parts.
+// Removes "_orig_mod." from all components of a name.
 static std::string without_compile_mark(std::string name) {
     const std::string mark = "_orig_mod.";
     for (std::size_t at = name.find(mark); at != std::string::npos; at = name.find(mark, at)) {
@@ -247,7 +247,7 @@ void Safetensors::take_off_wrappers() {
     if (!all_wrapped && !changed) return;
     std::map<std::string, TensorInfo> plain;
     for (const auto& [name, info] : renamed) plain.emplace(all_wrapped ? name.substr(wrapper.size()) : name, *info);
-    if (plain.size() == tensors.size()) tensors = std::move(plain);  // else two names would become one: all stay as they are
+    if (plain.size() == tensors.size()) tensors = std::move(plain);  // keep all names if two would become equal
 }
 
 Safetensors::Safetensors(const std::string& given) : path(given) {
@@ -270,7 +270,7 @@ std::string Safetensors::other_kind(const std::vector<std::string_view>& wanted)
 }
 
 std::string Safetensors::near_names(const std::string& name) const {
-    std::vector<std::pair<std::size_t, std::string_view>> near;  // only looked for when a name is missing: this is slow
+    std::vector<std::pair<std::size_t, std::string_view>> near;  // slow, so only called when a name is missing
     for (const auto& [other, info] : tensors)
         if (other.size() <= 2 * name.size() + 8) near.push_back({changes_between(name, other), other});
     const std::size_t shown = std::min<std::size_t>(near.size(), 3);
@@ -307,7 +307,7 @@ float float_from_bfloat16(std::uint16_t bits) { return std::bit_cast<float>(stat
 
 static float from_double(double number) { return static_cast<float>(number); }
 
-// Reads numbers of type Stored, piece by piece, and hands each through `convert`.
+// Reads numbers of type StoredType in pieces and converts each.
 template <class StoredType, class Result>
 static void read_converted(const RandomAccessFile& file, std::uint64_t first, std::size_t count, Result* into,
                            Result (*convert)(StoredType)) {
@@ -426,13 +426,13 @@ static std::string header_text(const std::vector<const TensorToWrite*>& tensors,
         offset += bytes;
     }
     header += "}";
-    header.resize((header.size() + 7) / 8 * 8, ' ');  // the numbers begin at a multiple of 8, as readers like it
+    header.resize((header.size() + 7) / 8 * 8, ' ');  // aligns the numbers to 8 bytes
     return header;
 }
 
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-    std::vector<const TensorToWrite*> ordered;  // integers of 8 bytes first, so that every number lies at a multiple of its size
+    std::vector<const TensorToWrite*> ordered;  // 8-byte integers first, so that all numbers are aligned
     for (const TensorToWrite& tensor : tensors)
         if (!tensor.integers.empty()) ordered.push_back(&tensor);
     for (const TensorToWrite& tensor : tensors)

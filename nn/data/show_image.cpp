@@ -54,7 +54,7 @@ static std::string terminal_colour(const Colour& colour) {
 
 static char letter(const Colour& colour) {
     const std::string ramp = " .:-=+*#%@";
-    const float brightness = 0.299f * colour[0] + 0.587f * colour[1] + 0.114f * colour[2];  // as the eye weighs them
+    const float brightness = 0.299f * colour[0] + 0.587f * colour[1] + 0.114f * colour[2];  // luma (ITU-R BT.601)
     return ramp[std::lround(brightness * (ramp.size() - 1))];
 }
 

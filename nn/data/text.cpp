@@ -4,8 +4,8 @@
 #include <charconv>
 
 namespace {
-// How a character begins: how many bytes follow, and between which limits the second must lie (the others: 80 ... BF).
-// The tighter limits keep out encodings longer than needed (E0, F0), surrogates (ED) and what lies beyond U+10FFFF (F4).
+// What a lead byte tells: how many bytes follow, and the range of the second byte (of the others: 80 ... BF). The narrower ranges
+// exclude overlong encodings (E0, F0), surrogates (ED) and numbers beyond U+10FFFF (F4).
 struct Lead {
     int following = -1;  // -1: no character begins with this byte
     unsigned char low = 0x80, high = 0xBF;
@@ -26,7 +26,7 @@ static Lead lead_of(unsigned char byte) {
 }
 
 namespace {
-// What stands at one place: a character, or the replacement for `length` bytes that are none.
+// One character, or the replacement for `length` invalid bytes.
 struct Decoded {
     char32_t character;
     std::size_t length;
@@ -124,8 +124,8 @@ std::optional<long> whole_number(std::string_view words) {
     return number;
 }
 
-// Of digits that no double holds: whether they are too small rather than too large. The first digit that is not 0 stands
-// `place` places before the point (negative: behind it); 10^place times the power of ten behind the e decides.
+// For a number out of the range of double: whether it is too small rather than too large. The first nonzero digit is `place`
+// digits before the point (negative: after it); 10^place times the power of ten after the e decides.
 static bool is_too_small(std::string_view digits) {
     const std::size_t e = std::min(digits.find_first_of("eE"), digits.size());
     const std::string_view mantissa = digits.substr(0, e), power = digits.substr(std::min(e + 1, digits.size()));
@@ -139,7 +139,7 @@ static bool is_too_small(std::string_view digits) {
     return *exponent < -place;
 }
 
-// from_chars does the rounding and asks no locale; it also takes "nan" and "inf", so the letters are looked at first.
+// from_chars rounds correctly and ignores the locale; it also accepts "nan" and "inf", so letters are excluded first.
 std::optional<double> decimal_number(std::string_view words) {
     if (words.empty() || words.find_first_not_of("0123456789+-.eE") != std::string_view::npos) return std::nullopt;
     const bool plus = words.front() == '+' && words.substr(1, 1) != "-";

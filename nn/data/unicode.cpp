@@ -4,7 +4,7 @@
 #include <iterator>
 
 namespace {
-// The rows of the tables; all tables are in the order of their characters.
+// The rows of the tables, which are sorted by character.
 struct ClassRun {
     char32_t first, last;
     CharacterClass value;
@@ -20,7 +20,7 @@ struct SigmaRun {
 struct LowerRun {
     char32_t first, last;
     int step;      // 1: every character of the run, 2: every second
-    int distance;  // from a capital to its small letter
+    int distance;  // from a capital letter to its lower case
 };
 
 struct CombiningRun {
@@ -34,7 +34,7 @@ struct WidthRun {
 };
 
 struct Decomposition {
-    char32_t character, first, second;  // second 0: another character, not two
+    char32_t character, first, second;  // second 0: one character, not two
 };
 }  // namespace
 
@@ -42,7 +42,7 @@ using enum CharacterClass;
 using enum SigmaContext;
 #include "nn/data/unicode_tables.inc"
 
-// The run that holds the character; nullptr when none does.
+// The run that contains the character, or nullptr.
 template <class Run, std::size_t count>
 static const Run* find_run(const Run (&runs)[count], char32_t c) {
     const Run* const after = 
@@ -83,15 +83,15 @@ static SigmaContext sigma_context(char32_t c) {
     return run ? run->value : SigmaContext::none;
 }
 
-// Final_Sigma of the standard: a letter before it and none behind it; accents, apostrophes and the like are looked through.
+// Final_Sigma of the standard: a letter before it and no letter after it; accents, apostrophes and the like are skipped.
 static bool is_final_sigma(std::u32string_view text, std::size_t at) {
     std::size_t before = at;
     while (before > 0 && sigma_context(text[before - 1]) == SigmaContext::ignorable) --before;
-    std::size_t behind = at + 1;
-    while (behind < text.size() && sigma_context(text[behind]) == SigmaContext::ignorable) ++behind;
+    std::size_t after = at + 1;
+    while (after < text.size() && sigma_context(text[after]) == SigmaContext::ignorable) ++after;
     const bool letter_before = before > 0 && sigma_context(text[before - 1]) == SigmaContext::cased;
-    const bool letter_behind = behind < text.size() && sigma_context(text[behind]) == SigmaContext::cased;
-    return letter_before && !letter_behind;
+    const bool letter_after = after < text.size() && sigma_context(text[after]) == SigmaContext::cased;
+    return letter_before && !letter_after;
 }
 
 std::u32string lower_case(std::u32string_view text) {
@@ -109,9 +109,9 @@ std::u32string lower_case(std::u32string_view text) {
     return lower;
 }
 
-// Appends the canonical parts of one character, taken apart to the end. The first part may have parts again, the second has none.
+// Appends the full canonical decomposition of one character. Only the first part may decompose further.
 static void append_parts(std::u32string& parts, char32_t c) {
-    // A Hangul syllable is arithmetic: 19 leading consonants, 21 vowels, 27 trailing consonants or none.
+    // Hangul syllables decompose by arithmetic: 19 leading consonants, 21 vowels, 27 trailing consonants or none.
     constexpr char32_t first_syllable = 0xAC00, last_syllable = 0xD7A3;
     if (c >= first_syllable && c <= last_syllable) {
         const char32_t s = c - first_syllable;
@@ -137,7 +137,7 @@ std::u32string decompose(std::u32string_view text) {
     std::u32string parts;
     parts.reserve(text.size());
     for (const char32_t c : text) append_parts(parts, c);
-    // Each run of accents is sorted by its classes; equal classes keep their order, because there it is visible.
+    // Each run of accents is sorted by combining class; equal classes keep their order, which is visible.
     for (std::size_t begin = 0; begin < parts.size();) {
         std::size_t end = begin;
         while (end < parts.size() && combining_class(parts[end]) > 0) ++end;

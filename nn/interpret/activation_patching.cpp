@@ -35,7 +35,7 @@ Kept record(Run& run) {
     return kept;
 }
 
-// A copy flows on; the numbers that others hold stay as they are. A copy has no past, so no gradient flows through a patch.
+// Patches a copy, so that other handles keep their value. The copy is a constant: no gradient flows through a patch.
 Var Patch::at(const StepPlace& step, const Var& value) {
     if (step.cross) return value;
     Matrix patched;
@@ -159,7 +159,7 @@ Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& st
 
 // --- path patching ---
 
-// Queries, keys and values (and the outputs of MLPs, if they are frozen) of the blocks below `end`.
+// Queries, keys and values (and MLP outputs, if frozen) of the blocks below `end`.
 static std::vector<Place> frozen_places(int end, bool mlps_frozen) {
     std::vector<Place> places;
     for (int l = 0; l < end; ++l) {
@@ -169,7 +169,7 @@ static std::vector<Place> frozen_places(int end, bool mlps_frozen) {
     return places;
 }
 
-// The clean run in which one head writes its corrupted output at the last token and nothing else reacts.
+// The clean run in which one head writes its corrupted output at the last token and all frozen places stay clean.
 static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corrupted, const std::vector<Place>& frozen, const Place& sender) {
     const Patch hold(frozen, clean);
     const Patch send({sender}, corrupted);
@@ -209,7 +209,7 @@ Var NoiseOnWords::at(const StepPlace& step, const Var& value) {
     return add(value, noisy);
 }
 
-// The values of one prompt, once for every copy.
+// The values of the single prompt, repeated for every copy.
 static Kept repeated(const Kept& clean, const std::string& step, const Sizes& sizes) {
     Kept result;
     for (int l = 0; l < sizes.depth; ++l) {
@@ -219,7 +219,7 @@ static Kept repeated(const Kept& clean, const std::string& step, const Sizes& si
     return result;
 }
 
-// The blocks whose step is restored together with that of block l: l alone for "output".
+// The blocks whose step is restored together with that of block l: only l for "output".
 static std::vector<int> window_of(const std::string& step, int l, int window, int depth) {
     if (step == "output") return {l};
     std::vector<int> blocks;
@@ -246,7 +246,7 @@ Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int
     return result;
 }
 
-// --- all places at once ---
+// --- attribution patching ---
 
 std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, const Metric& metric) {
     const Tape tape;

@@ -1,13 +1,13 @@
-// activation_patching.h: replace one activation of a run by that of another run, and see how much of the answer comes along.
+// activation_patching.h: replace an activation of one run by that of another, and measure how much of the answer it restores.
 //
 //   papers   Meng et al., "Locating and Editing Factual Associations in GPT" (ROME), 2022, arXiv 2202.05262 (causal tracing)
 //            Wang et al., "Interpretability in the Wild", 2022, arXiv 2211.00593 (path patching)
 //            the sweeps over all places as in the code of TransformerLens 1.9
-//   shows    that attention shows where a model looks and a probe what can be read, but only an intervention what is used
+//   shows    that attention weights show where a model looks and a probe what can be read off, but only an intervention shows
+//            what is used
 //   symbols  B prompts of T tokens   L blocks   H heads   D head width   clean, corrupted  two runs that differ in one fact
-//   differs  nothing here knows a model: a Run gives logits, and nn/autograd/hook.h finds the places in it
-//   neighbour  integrated_gradients.h computes what an input contributed; here an activation is replaced, and the run is made
-//             again
+//   differs  independent of the model: a Run gives logits, and nn/autograd/hook.h replaces steps
+//   neighbour  integrated_gradients.h computes the contribution of each input; here an activation is replaced and the run repeated
 //   next     activation_patching.cpp, then its walkthrough
 #pragma once
 #include <map>
@@ -25,7 +25,7 @@ public:
     virtual ~Run() = default;
 };
 
-// What is kept of a run: all steps, as they were, and its logits.
+// All steps of a run, and its logits.
 struct Kept {
     std::map<std::pair<int, std::string>, Matrix> steps;
     Matrix logits;  // (B*T, V)
@@ -34,7 +34,7 @@ struct Kept {
 };
 Kept record(Run& run);
 
-// Which numbers of a step: some rows, some columns.
+// A part of a step: some rows, some columns.
 struct Place {
     int block = 0;
     std::string step;            // "input", "after_attention", "attention_output", "mlp_output", "context", "query", "weights", ...
@@ -43,7 +43,7 @@ struct Place {
     int cols = 0;                // 0 = all
 };
 
-// While it lives, these places hold the numbers of another run. Everything computed from them follows.
+// While it exists, these places have the values of another run; the rest of the run is computed from them.
 class Patch : public Hook {
 public:
     Patch(std::vector<Place> places, const Kept& from) : places(std::move(places)), from(from) {}
@@ -60,7 +60,7 @@ struct Sizes {
     int sequences, length;  // B, T
     int depth, heads;       // L, H
 };
-// Token t of every sequence, in the rows of a stream.
+// The rows of token t of every sequence, in the residual stream.
 std::vector<int> rows_of_token(const Sizes& sizes, int token);
 // One head's columns of "query", "key", "value" or "context"; for "weights" its rows. token -1 = all tokens.
 //   width  of that step
@@ -68,7 +68,7 @@ Place head_place(const Sizes& sizes, const std::string& step, int block, int hea
 
 // --- the metric ---
 
-// How much of the answer is there: 0 as in the corrupted run, 1 as in the clean one.
+// The normalised logit difference: 0 in the corrupted run, 1 in the clean run.
 struct Metric {
     std::vector<int> right, wrong;  // B tokens each
     int length;                     // T
@@ -82,34 +82,34 @@ Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong,
 
 // --- sweeps ---
 
-// The metric of `base` with one place patched from `from`: block by token, (L, T), for steps of the residual stream; block by head,
-// (L, H), a head at all tokens; block by token and head, (L*T, H).
+// The metric of `base` with one place patched from `from`: for each block and token, (L, T); for each block and head (at all
+// tokens), (L, H); for each block, token and head, (L*T, H).
 Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric);
 Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric);
 Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric);
 
 // --- path patching ---
 
-// Where the effect of a head is looked for.
+// Where the direct effect of a head is measured.
 struct Receiver {
-    int block = -1, head = -1;  // the query of this head; -1: the last stream
+    int block = -1, head = -1;  // the query of this head; -1: the final residual stream
 };
-// The metric of the clean run when the receiver gets, at the last token, what it would get had one head written its corrupted
-// output there, while no other head reacts: queries, keys and values below the receiver stay clean. MLPs recompute unless frozen.
-//   returns  (senders' blocks, H): all L blocks, or those below the receiver's
+// The metric of the clean run when one head (the sender) writes its corrupted output at the last token and only the receiver
+// reacts to it: queries, keys and values below the receiver stay clean. MLPs are recomputed unless frozen.
+//   returns  (blocks of senders, H): all L blocks, or those below the receiver's
 Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen, const Sizes& sizes,
                      const Metric& metric);
 
 // --- causal tracing ---
 
-// Mean probability of `answer` at the last token of noisy copies, when one place is restored to the clean value.
-//   copies      S copies of the prompt, run with the noise (NoiseOnWords lives)
-//   clean       the run of the prompt alone: its values are put into every copy
-//   step        "output": of that block alone; "mlp_output", "attention_output": of a window of blocks around it
+// Mean probability of `answer` at the last token of noisy copies, with one place restored to its clean value.
+//   copies      S copies of the prompt, run with noise (a NoiseOnWords exists)
+//   clean       the run of the single prompt, whose values are restored in every copy
+//   step        "output": of one block; "mlp_output", "attention_output": of a window of blocks around it
 //   returns     (T, L)
 Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int window, int answer, const Sizes& sizes);
 
-// While it lives, noise is added to the word embeddings of tokens begin, begin + 1, ... of each copy, before positions.
+// While it exists, adds noise to the word embeddings of tokens begin, begin + 1, ... of each copy, before positions are added.
 //   noise   (S * tokens, E), already scaled
 class NoiseOnWords : public Hook {
 public:
@@ -121,11 +121,11 @@ private:
     int begin, length;
 };
 
-// --- all places at once, to first order ---
+// --- attribution patching: all places at once, to first order ---
 
 // For every block, the gradient of the metric with respect to its input in the corrupted run, (B*T, E).
 std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, const Metric& metric);
-// (L, T): sum over sequences and features of (clean - corrupted) * gradient: what patching would give if the model were linear.
+// (L, T): sum over sequences and features of (clean - corrupted) * gradient, the first-order approximation of patching.
 Matrix gradient_patch(const std::vector<Matrix>& gradients, const Kept& clean, const Kept& corrupted, const Sizes& sizes);
 
 }  // namespace activation_patching

@@ -30,7 +30,7 @@ static Legendre legendre(int n, double r) {
 // The roots of P_n by Newton's method, moved from -1 ... 1 to 0 ... 1, in ascending order.
 static Points gauss_legendre(int n) {
     Points result;
-    for (int k = n - 1; k >= 0; --k) {  // the cosine falls: the last root first
+    for (int k = n - 1; k >= 0; --k) {  // from the smallest root on, because the cosine falls
         double r = std::cos(std::numbers::pi * (k + 0.75) / (n + 0.5));
         for (int step = 0; step < 100; ++step) {
             const Legendre p = legendre(n, r);
@@ -72,7 +72,7 @@ ValueAndGradient gradient_at(Output& output, const Matrix& x) {
     const Var F = output.of(z);  // (B, 1)
     require(F.cols() == 1, "integrated_gradients: the output is ", F.value(), ", it should be one number for each group, (B, 1)");
     const Matrix values = F.value();
-    backward(sum(F));  // groups do not touch one another: each row of z gets the gradient of its own F
+    backward(sum(F));  // groups are independent: each row of z gets the gradient of its own F
     return {values, z.gradient().empty() ? Matrix(x.rows, x.cols) : z.gradient()};
 }
 
@@ -102,7 +102,7 @@ Attribution attribute(Output& output, const Matrix& x, const Matrix& baseline, c
     for (int g = 0; g < groups; ++g) {
         double sum = 0;
         for (std::size_t i = g * size; i < (g + 1) * size; ++i) {
-            const double attribution = (static_cast<double>(x[i]) - baseline[i]) * total[i];
+            const double attribution = (static_cast<double>(x[i]) - baseline[i]) * total[i];  // [IG 3]
             result.attributions[i] = static_cast<float>(attribution);
             sum += attribution;
         }

@@ -1,13 +1,14 @@
-// integrated_gradients.h: how much each input number has contributed to an output, such that the contributions add up to it.
+// integrated_gradients.h: the contribution of each input number to an output, such that the contributions add up to it.
 //
-//   paper    Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017, arXiv 1703.01365, Eq. 1 and section 5
-//   shows    that the gradient at x says what the next small step does, not what got you here: so the gradients are added up along
-//            the straight line from an input that means nothing (the baseline) to x
+//   paper    Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017, arXiv 1703.01365, Eq. 3 and section 5
+//   equations [IG 3]
+//   shows    that the gradient at x tells only the effect of a small change: so gradients are averaged along the straight line
+//            from an uninformative input (the baseline) to x
 //   symbols  B groups of rows (sequences, images), each with one output F   x input, b baseline (both (rows, E))   n points on the line
 //            alpha_k a point, w_k its weight
 //   differs  from captum: `trapezoid` is the trapezoidal rule; captum's, whose weights add up to (n-1)/n, is `trapezoid_as_published`
-//   neighbour  rollout.h asks the attention weights; here the gradients along a path from a baseline are summed
-//   note     Rows of different groups must not touch one another in F: then all groups, and all points, may run as one batch.
+//   neighbour  rollout.h uses attention weights; here gradients along a path from a baseline are summed
+//   note     F of a group must depend on the rows of that group only: then all groups run as one batch.
 //   next     integrated_gradients.cpp, then its walkthrough
 #pragma once
 #include <string>
@@ -17,15 +18,15 @@
 
 namespace integrated_gradients {
 
-// What is explained: one number for each group of rows of x.
+// The output to explain: one number for each group of rows of x.
 class Output {
 public:
     virtual Var of(const Var& x) = 0;  // (rows, E) -> (B, 1)
     virtual ~Output() = default;
 };
 
-// Puts x in place of a step before the first block ("words", "embeddings", "patches") while it lives: so any model of the house
-// becomes an Output.
+// While it exists, replaces a step before the first block ("words", "embeddings", "patches") by x, which makes an Output of any
+// model.
 class InputAt : public Hook {
 public:
     InputAt(std::string step, Var x) : name(std::move(step)), x(std::move(x)) {}
@@ -74,7 +75,7 @@ ValueAndGradient gradient_at(Output& output, const Matrix& x);
 
 // --- summaries ---
 
-// The sum of each row, one number a token or patch: (rows, 1); and divided by the length of all of a group's.
+// The sum of each row, one number per token or patch: (rows, 1); and the same divided by the Euclidean norm over each group.
 Matrix row_totals(const Matrix& attributions);
 Matrix normalised_totals(const Matrix& attributions, int groups);
 

@@ -126,7 +126,7 @@ Matrix frozen_logits(const Matrix& stream, const Matrix& scale, const Unembeddin
 
 // --- direct logit attribution ---
 
-// What head number h of a block adds: its context (n, hv) times its rows of the output matrix.
+// What one head of a block adds to the residual stream: its context (n, hv) times its rows of the output matrix.
 static Matrix head_output(const BlockSteps& steps, const Block& block, int head, int heads) {
     const Matrix& context = steps.attention.context.value();                    // (n, H hv)
     const Matrix& output = block.attention.output.weight.value();               // (H hv, E)

@@ -1,12 +1,12 @@
-// logit_lens.h: what a language model would say if it stopped after a layer, and which part of it made each logit.
+// logit_lens.h: the prediction of a language model after each layer, and the contribution of each component to a logit.
 //
 //   sources  nostalgebraist, "interpreting GPT: the logit lens", 2020 (a blog post); statistics as in the code of tuned-lens 0.2;
 //            direct logit attribution as in TransformerLens 1.9
-//   shows    that every block only adds to the residual stream: so the last step of a model can be applied to the stream anywhere,
-//            and the logits are a sum with one term for each head, each MLP and each embedding
-//   symbols  n tokens (all sequences)   E width   V tokens of the vocabulary   r a residual stream (n, E)   r_L the last one
-//            s standard deviation of r_L (with eps), one number a token
-//   differs  nothing here knows a model: it takes streams, block steps and a readout
+//   shows    that every block only adds to the residual stream: so the output layer can be applied after any block, and the
+//            logits are a sum with one term for each head, each MLP and each embedding
+//   symbols  n tokens (all sequences)   E width   V tokens of the vocabulary   r the residual stream (n, E)
+//            r_L after the last block   s standard deviation of r_L (with eps), one number per token
+//   differs  independent of the model: takes residual streams, block steps and a readout
 //   next     logit_lens.cpp, then its walkthrough
 #pragma once
 #include <string>
@@ -16,7 +16,7 @@
 
 namespace logit_lens {
 
-// The last step of a model: logits = LayerNorm(stream) words^T.
+// The output layer of a model: logits = LayerNorm(stream) words^T.
 struct Readout {
     Norm norm;      // with gain and bias
     float eps = 1e-5f;
@@ -25,15 +25,15 @@ struct Readout {
 
 // --- the lens ---
 
-// The logits that the readout makes of any stream, with mean and standard deviation of that stream: (n, E) -> (n, V).
+// The readout of any residual stream, normalised by its own mean and standard deviation: (n, E) -> (n, V).
 Matrix logits(const Matrix& stream, const Readout& readout);
 
-// How a layer's guess compares with the last one, token by token; n numbers each.
+// How a layer's prediction compares with the final one, token by token; n numbers each.
 struct Comparison {
     std::vector<float> kl;               // KL(last || layer), nats
     std::vector<float> reverse_kl;       // KL(layer || last)
     std::vector<float> js;               // mean KL of both to their average distribution
-    std::vector<float> entropy;          // of the layer's guess, nats
+    std::vector<float> entropy;          // of the layer's prediction, nats
     std::vector<float> cross_entropy;    // -log p(right token)
     std::vector<float> max_probability;
     std::vector<int> rank;               // of the right token: 1 + number of tokens with a larger logit
@@ -43,7 +43,7 @@ struct Comparison {
 //   throws   std::invalid_argument when the shapes differ, or there are not n right tokens, or one is outside the vocabulary
 Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const std::vector<int>& right);
 
-// --- the same, linear: with the standard deviation of the last stream ---
+// --- the same, linear: with the standard deviation of the last residual stream ---
 
 // Gain and bias of the norm folded into the output matrix: logits = ((r - mean of r) / s) U + c.
 struct Unembedding {
@@ -68,16 +68,15 @@ struct Part {
 
 // All terms of a stack of pre-norm blocks, whose steps have been kept: heads block by block, then the MLPs, the words, the
 // positions, the biases.
-//   words, positions   (n, E)  what was added up before the first block
+//   words, positions   (n, E)  the embeddings that are added before the first block
 //   throws             std::invalid_argument when the steps were not kept
 std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& words,
                            const Matrix& positions);
 
-// What each part contributes to all logits of the given rows: (rows, V), without c. Summed over parts and with c added these are
-// the logits.
+// The contribution of a part to all logits of the given rows: (rows, V). Summed over all parts, plus c, these are the logits.
 Matrix contribution(const Part& part, const std::vector<int>& rows, const Matrix& scale, const Unembedding& unembedding);
 
-// What each part contributes to the logit of one token a row, (n): without c.
+// The contribution of a part to the logit of one token per row, (n).
 std::vector<float> contribution_to(const Part& part, const std::vector<int>& tokens, const Matrix& scale,
                                    const Unembedding& unembedding);
 

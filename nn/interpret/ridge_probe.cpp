@@ -23,7 +23,7 @@ static void solve(Table& A, Table& B) {
         for (double& x : B[k]) x /= A[k][k];
 }
 
-// Feature j of row i; the one behind the last is 1.
+// Feature j of row i, followed by a constant 1.
 static double feature(const Matrix& x, int i, int j) { return j < x.cols ? x(i, j) : 1.0; }
 
 double ridge_probe(const Matrix& features, const std::vector<int>& labels, const Matrix& test_features,

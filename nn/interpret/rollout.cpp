@@ -42,61 +42,62 @@ Matrix augmented(const Matrix& mean_attention) {
 
 std::vector<Matrix> products(const std::vector<Matrix>& layers) {
     std::vector<Matrix> joint;
-    for (const Matrix& B : layers) joint.push_back(joint.empty() ? B : matmul(B, joint.back()));  // the later layer stands left
+    for (const Matrix& B : layers) joint.push_back(joint.empty() ? B : matmul(B, joint.back()));  // the later layer on the left
     return joint;
 }
 
 // --- flow ---
 
 namespace {
-// Pipes between the tokens of neighbouring layers. Node (level, token) has the number level * n + token; level 0 are the inputs.
-struct Pipes {
+// Edges between the tokens of adjacent layers. Node (level, token) has the number level * n + token; level 0 is the input.
+struct Graph {
     int n, levels;
-    std::vector<double> rest;  // [from][to] what still fits through
+    std::vector<double> residual;  // [from][to] remaining capacity
 
-    Pipes(const std::vector<Matrix>& layers, int used) : n(layers[0].rows), levels(used + 1), rest(static_cast<std::size_t>(nodes()) * nodes()) {
+    Graph(const std::vector<Matrix>& layers, int used)
+        : n(layers[0].rows), levels(used + 1), residual(static_cast<std::size_t>(nodes()) * nodes()) {
         for (int l = 0; l < used; ++l)
             for (int i = 0; i < n; ++i)
                 for (int j = 0; j < n; ++j) at((l + 1) * n + i, l * n + j) = layers[l](i, j);
     }
     int nodes() const { return n * levels; }
-    double& at(int from, int to) { return rest[static_cast<std::size_t>(from) * nodes() + to]; }
+    double& at(int from, int to) { return residual[static_cast<std::size_t>(from) * nodes() + to]; }
 };
 }  // namespace
 
-static constexpr double nothing_left = 1e-9;
+static constexpr double no_capacity = 1e-9;
 
-// A path with room, from source to sink, by breadth-first search: the node before each; -1 = not reached.
-static std::vector<int> path_with_room(Pipes& pipes, int source, int sink) {
-    std::vector<int> before(pipes.nodes(), -1), waiting{source};
+// An augmenting path from source to sink, by breadth-first search: the node before each; -1 = not reached.
+static std::vector<int> augmenting_path(Graph& graph, int source, int sink) {
+    std::vector<int> before(graph.nodes(), -1), queue{source};
     before[source] = source;
-    for (std::size_t at = 0; at < waiting.size() && before[sink] < 0; ++at) {
-        const int from = waiting[at], level = from / pipes.n;
-        for (int to_level = std::max(0, level - 1); to_level <= std::min(pipes.levels - 1, level + 1); to_level += 2) {
+    for (std::size_t at = 0; at < queue.size() && before[sink] < 0; ++at) {
+        const int from = queue[at], level = from / graph.n;
+        for (int to_level = std::max(0, level - 1); to_level <= std::min(graph.levels - 1, level + 1); to_level += 2) {
             if (to_level == level) break;
-            for (int to = to_level * pipes.n; to < (to_level + 1) * pipes.n; ++to)
-                if (before[to] < 0 && pipes.at(from, to) > nothing_left) {
+            for (int to = to_level * graph.n; to < (to_level + 1) * graph.n; ++to)
+                if (before[to] < 0 && graph.at(from, to) > no_capacity) {
                     before[to] = from;
-                    waiting.push_back(to);
+                    queue.push_back(to);
                 }
         }
     }
     return before;
 }
 
-// Ford and Fulkerson: while there is a path with room, fill it.
-static double max_flow(Pipes pipes, int source, int sink) {
+// Ford and Fulkerson: saturate augmenting paths until there are none.
+static double max_flow(Graph graph, int source, int sink) {
     double flow = 0;
     for (;;) {
-        const std::vector<int> before = path_with_room(pipes, source, sink);
+        const std::vector<int> before = augmenting_path(graph, source, sink);
         if (before[sink] < 0) return flow;
-        double room = pipes.at(before[sink], sink);
-        for (int node = sink; node != source; node = before[node]) room = std::min(room, pipes.at(before[node], node));
+        double capacity = graph.at(before[sink], sink);
+        for (int node = sink; node != source; node = before[node]) capacity = std::min(capacity, graph.at(before[node], node));
         for (int node = sink; node != source; node = before[node]) {
-            pipes.at(before[node], node) -= room;
-            pipes.at(node, before[node]) += room;  // it may be sent back
+            graph.at(before[node], node) -= capacity;
+            graph.at(node, before[node]) += capacity;
         }
-        flow += room;
+        flow += capacity;
     }
 }
 
@@ -104,10 +105,10 @@ std::vector<Matrix> max_flows(const std::vector<Matrix>& layers) {
     std::vector<Matrix> result;
     for (int l = 0; l < static_cast<int>(layers.size()); ++l) {
         const int n = layers[l].rows;
-        const Pipes pipes(layers, l + 1);
+        const Graph graph(layers, l + 1);
         Matrix flows(n, n);
         for (int i = 0; i < n; ++i)
-            for (int j = 0; j < n; ++j) flows(i, j) = static_cast<float>(max_flow(pipes, (l + 1) * n + i, j));
+            for (int j = 0; j < n; ++j) flows(i, j) = static_cast<float>(max_flow(graph, (l + 1) * n + i, j));
         result.push_back(flows);
     }
     return result;
@@ -236,7 +237,7 @@ static double sum_of(const Matrix& m) {
 Matrix linear_relevance(const Matrix& x, const Matrix& weight, const Matrix& relevance) {
     const Matrix x_plus = positive_part(x), x_minus = negative_part(x);            // (n, in)
     const Matrix W_plus = positive_part(weight), W_minus = negative_part(weight);  // (in, out)
-    Matrix products = matmul(x_plus, W_plus);                                      // (n, out)  what is positive of x W
+    Matrix products = matmul(x_plus, W_plus);                                      // (n, out)  the positive products of x W
     add_to(products, matmul(x_minus, W_minus));
     const Matrix S = divided(relevance, products);                                 // (n, out)
     Matrix result = times(x_plus, matmul_transposed(S, W_plus));                   // (n, in)
@@ -285,7 +286,7 @@ BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const Bl
     require(static_cast<bool>(steps.attention.weights), "rollout: the steps of the block were not kept; make a KeepSteps before the forward pass");
     const bool post = options.order == Order::post;
     BlockRelevance r;
-    // z' = u + mlp(x), where u is the stream (pre-norm), or u = x its normalised value (post-norm)
+    // z' = u + mlp(x), where u is the residual stream (pre-norm), or u = x its normalised value (post-norm)
     const Summands second = sum_relevance(steps.after_attention.value(), steps.mlp.output.value(), relevance);
     r.mlp_residual = second.u;
     r.mlp_output = second.v;

@@ -6,14 +6,14 @@
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
-// Each function below gives the value and, for the same x, the derivative.
+// For each activation function: its value, and its derivative at the same x.
 
 static constexpr float one_over_sqrt2 = std::numbers::sqrt2_v<float> / 2;
 static constexpr float one_over_sqrt_2pi = std::numbers::inv_sqrtpi_v<float> * one_over_sqrt2;
 
 // y = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2;   y' = P(x) + x p(x), p(x) = exp(-x^2 / 2) / sqrt(2 pi)
 static float gelu_value(float x) { return x * 0.5f * (1 + fast_erf(x * one_over_sqrt2)); }
-static float gelu_slope(float x) {
+static float gelu_derivative(float x) {
     return 0.5f * (1 + fast_erf(x * one_over_sqrt2)) + x * fast_exp(-0.5f * x * x) * one_over_sqrt_2pi;
 }
 
@@ -21,28 +21,28 @@ static float gelu_slope(float x) {
 static constexpr float c = 2 * one_over_sqrt_2pi;  // sqrt(2 / pi)
 static constexpr float a = 0.044715f;
 static float gelu_tanh_value(float x) { return 0.5f * x * (1 + fast_tanh(c * (x + a * x * x * x))); }
-static float gelu_tanh_slope(float x) {
+static float gelu_tanh_derivative(float x) {
     const float t = fast_tanh(c * (x + a * x * x * x));
     return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * c * (1 + 3 * a * x * x);
 }
 
 // y = x s, s = sigmoid(k x);   y' = s + k x s (1 - s)
 static float swish_value(float x, float k) { return x / (1 + fast_exp(-k * x)); }
-static float swish_slope(float x, float k) {
+static float swish_derivative(float x, float k) {
     const float s = 1 / (1 + fast_exp(-k * x));
     return s + k * x * s * (1 - s);
 }
 static float gelu_quick_value(float x) { return swish_value(x, 1.702f); }
-static float gelu_quick_slope(float x) { return swish_slope(x, 1.702f); }
+static float gelu_quick_derivative(float x) { return swish_derivative(x, 1.702f); }
 static float silu_value(float x) { return swish_value(x, 1); }
-static float silu_slope(float x) { return swish_slope(x, 1); }
+static float silu_derivative(float x) { return swish_derivative(x, 1); }
 
-// Asked so, a NaN is not cut off: x <= 0 is false of it.
+// Written so that NaN stays NaN: x <= 0 is false for it.
 static float relu_value(float x) { return x <= 0 ? 0 : x; }
-static float relu_slope(float x) { return x <= 0 ? 0.0f : 1.0f; }
+static float relu_derivative(float x) { return x <= 0 ? 0.0f : 1.0f; }
 
 // forward   y = value(x)
-// backward  dx = dy slope(x)
+// backward  dx = dy derivative(x)
 template <float value(float)>
 static Matrix activated(const Matrix& x) {
     Matrix y = Matrix::unset(x.rows, x.cols);
@@ -52,12 +52,12 @@ static Matrix activated(const Matrix& x) {
     return y;
 }
 
-template <float slope(float)>
+template <float derivative(float)>
 static void activation_backward(Record& y) {
     const Matrix& x = y.inputs[0].value();
     Matrix dx = Matrix::unset(x.rows, x.cols);
     parallel_ranges(x.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
-        for (std::size_t k = first; k < last; ++k) dx[k] = y.gradient[k] * slope(x[k]);
+        for (std::size_t k = first; k < last; ++k) dx[k] = y.gradient[k] * derivative(x[k]);
     });
     add_gradient(y.inputs[0], std::move(dx));
 }
@@ -65,16 +65,17 @@ static void activation_backward(Record& y) {
 Var activate(const Var& x, Activation activation, Where where) {
     switch (activation) {
         case Activation::gelu:
-            return record_operation("gelu", activated<gelu_value>(x.value()), {x}, activation_backward<gelu_slope>, where);
+            return record_operation("gelu", activated<gelu_value>(x.value()), {x}, activation_backward<gelu_derivative>, where);
         case Activation::gelu_tanh:
-            return record_operation("gelu_tanh", activated<gelu_tanh_value>(x.value()), {x}, activation_backward<gelu_tanh_slope>, where);
+            return record_operation("gelu_tanh", activated<gelu_tanh_value>(x.value()), {x},
+                                    activation_backward<gelu_tanh_derivative>, where);
         case Activation::gelu_quick:
-            return record_operation("gelu_quick", activated<gelu_quick_value>(x.value()), {x}, activation_backward<gelu_quick_slope>,
-                                    where);
+            return record_operation("gelu_quick", activated<gelu_quick_value>(x.value()), {x},
+                                    activation_backward<gelu_quick_derivative>, where);
         case Activation::relu:
-            return record_operation("relu", activated<relu_value>(x.value()), {x}, activation_backward<relu_slope>, where);
+            return record_operation("relu", activated<relu_value>(x.value()), {x}, activation_backward<relu_derivative>, where);
         case Activation::silu:
-            return record_operation("silu", activated<silu_value>(x.value()), {x}, activation_backward<silu_slope>, where);
+            return record_operation("silu", activated<silu_value>(x.value()), {x}, activation_backward<silu_derivative>, where);
     }
     require(false, where, "activate: there is no activation number ", static_cast<int>(activation));
     return {};

@@ -1,8 +1,8 @@
-// activation.h: the bends between two linear layers; without one, two layers would be one.
+// activation.h: the nonlinearities between linear layers; without them, two linear layers would collapse into one.
 //
 //   paper    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, arXiv 1606.08415
-//   note     three forms of GELU are in use; they differ by up to 5e-4 (tanh form) and 2e-2 (quick form) an element, so a model
-//            only agrees with its checkpoint when the form does
+//   note     three forms of GELU are in use, which differ by up to 5e-4 (tanh form) and 2e-2 (quick form) per element: a model
+//            must use the form its checkpoint was trained with
 #pragma once
 #include <string>
 
@@ -16,11 +16,11 @@ enum class Activation {
     silu,        // x sigmoid(x), also called swish
 };
 
-// The chosen function, element by element.
+// The activation function, element by element.
 Var activate(const Var& x, Activation activation, Where where = Where::current());
 
-// The name that configuration files use: "gelu" or "gelu_python", "gelu_new", "gelu_fast" or "gelu_pytorch_tanh" (tanh form),
-// "quick_gelu", "relu", "silu" or "swish". The files of GPT (2018) say "gelu" and mean the tanh form.
-//   throws  std::invalid_argument for any other
+// The activation of a name in published configurations: "gelu" or "gelu_python"; "gelu_new", "gelu_fast" or "gelu_pytorch_tanh"
+// (tanh form); "quick_gelu"; "relu"; "silu" or "swish". The configurations of GPT (2018) say "gelu" and mean the tanh form.
+//   throws  std::invalid_argument for any other name
 Activation activation_of_name(const std::string& name);
-std::string name_of_activation(Activation activation);  // the first of its names: activation_of_name reads it back
+std::string name_of_activation(Activation activation);  // a name that activation_of_name reads back

@@ -41,7 +41,7 @@ Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int he
                         const int row = shared ? head * queries.longest() + i : first_weight_row + head * query_rows.count + i;
                         score += how.bias.value()(row, j);
                     }
-                    const bool allowed = how.may.everybody() || how.may(mask_row, j);
+                    const bool allowed = how.may.allows_all() || how.may(mask_row, j);
                     weights[j] = allowed ? static_cast<float>(score) : minus_infinity;
                 }
                 softmax_in_place(weights.data(), key_rows.count);
@@ -60,13 +60,12 @@ Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int he
 
 // --- the same with matrix products ---
 //
-// For each segment and head A = softmax(scale q k^T + bias) and A v are two products. Under a mask the queries are taken in pieces,
-// and each piece looks only at the keys from the first to the last that one of its queries may attend to: under a causal mask half of
-// the square is never computed.
+// For each segment and head, q k^T and A v are two products. Under a mask the queries are taken in pieces, and each piece reads
+// only the keys from the first to the last that one of its queries may attend to: a causal mask saves half of the scores.
 
 namespace {
 
-// Some queries of one segment, and the keys that they need.
+// Some queries of one segment, and the range of keys that they need.
 struct Piece {
     int segment;
     int first, count;         // queries, counted in the segment
@@ -74,23 +73,23 @@ struct Piece {
 };
 
 constexpr int piece_rows = 128;
-constexpr long whole_limit = 1 << 18;  // scores of a head that are computed at once where there is no mask
+constexpr long whole_limit = 1 << 18;  // most scores of a head that are computed at once without a mask
 
-// What forward and backward have to agree on.
+// Sizes and ranges that forward and backward share.
 struct Plan {
     Segments queries, keys;
-    std::vector<int> first_weight_row;  // of each segment, in A
+    std::vector<int> first_weight_row;  // of each segment, in the matrix of all weights
     std::vector<Piece> pieces;
     MayAttend may;
     int heads, key_heads;             // H, G
     int head_width, value_width;      // h, hv
     float scale;
-    bool bias_of_segments;            // a bias for each segment, laid out as A
+    bool bias_of_segments;            // each segment has its own bias, laid out as the weights
 
     int key_head(int head) const { return head / (heads / key_heads); }
     int weight_row(int segment, int head) const { return first_weight_row[segment] + head * queries.list[segment].count; }
     int bias_row(int segment, int head) const { return bias_of_segments ? weight_row(segment, head) : head * queries.longest(); }
-    // The row of the mask for query i of a segment: its own, or the one shared by all segments.
+    // The row of the mask for query i of a segment, whether each segment has its own rows or all share them.
     int mask_row(int segment, int i) const {
         const Segment& s = queries.list[segment];
         return may.queries == s.count ? i : s.first + i;
@@ -132,8 +131,8 @@ static void check_bias(Plan& plan, const Var& bias, Where where) {
             plan.keys.longest(), ") for all segments");
 }
 
-// Shrinks the keys of a piece to those between the first and the last that one of its queries may attend to.
-static void look_at_mask(Piece& piece, const Plan& plan) {
+// Narrows the keys of a piece to the range that its queries may attend to.
+static void narrow_to_mask(Piece& piece, const Plan& plan) {
     const int m = piece.end_key;
     int first = m, end = 0;
     for (int i = piece.first; i < piece.first + piece.count; ++i) {
@@ -151,12 +150,12 @@ static std::vector<Piece> cut_into_pieces(const Plan& plan) {
     std::vector<Piece> pieces;
     for (int s = 0; s < plan.queries.size(); ++s) {
         const int n = plan.queries.list[s].count, m = plan.keys.list[s].count;
-        const bool at_once = n <= piece_rows || (plan.may.everybody() && static_cast<long>(n) * m <= whole_limit);
+        const bool at_once = n <= piece_rows || (plan.may.allows_all() && static_cast<long>(n) * m <= whole_limit);
         const int count = at_once ? 1 : (n + piece_rows - 1) / piece_rows;
         for (int p = 0; p < count; ++p) {
             const int first = static_cast<int>(static_cast<long>(n) * p / count), end = static_cast<int>(static_cast<long>(n) * (p + 1) / count);
             Piece piece{.segment = s, .first = first, .count = end - first, .first_key = 0, .end_key = m};
-            if (!plan.may.everybody()) look_at_mask(piece, plan);
+            if (!plan.may.allows_all()) narrow_to_mask(piece, plan);
             pieces.push_back(piece);
         }
     }
@@ -187,7 +186,7 @@ static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const
             plan.keys.size(), " of keys");
     check_segments("q", plan.queries, q.rows(), where);
     check_segments("k", plan.keys, k.rows(), where);
-    if (!plan.may.everybody()) check_mask(plan, where);
+    if (!plan.may.allows_all()) check_mask(plan, where);
     if (how.bias) check_bias(plan, how.bias, where);
     int row = 0;
     for (const Segment& segment : plan.queries.list) {
@@ -226,7 +225,7 @@ static void piece_weights(OutSlice A, const Plan& plan, const Matrix& q, const M
             const float* const b = bias.value().row(plan.bias_row(piece.segment, head) + piece.first + i) + piece.first_key;
             for (int j = 0; j < A.cols; ++j) scores[j] += b[j];
         }
-        if (!plan.may.everybody()) {
+        if (!plan.may.allows_all()) {
             const char* const may = plan.allowed(piece.segment, piece.first + i) + piece.first_key;
             for (int j = 0; j < A.cols; ++j)
                 if (!may[j]) scores[j] = minus_infinity;
@@ -263,7 +262,7 @@ static void piece_backward(const AttentionRecord& record, const Matrix& dcontext
     multiply_add(key_part(dk, plan, piece, head, h), transposed(whole(ds)), query_part(q, plan, piece, head, h));  // (m, h)
 }
 
-// Whether the products are large enough to pay for waking other threads.
+// Whether the products are large enough to be worth waking other threads.
 static bool worth_sharing(const Plan& plan) {
     double multiplications = 0;
     for (const Piece& piece : plan.pieces)
@@ -271,12 +270,13 @@ static bool worth_sharing(const Plan& plan) {
     return multiplications >= 1.5e6;
 }
 
-static void for_each(int count, bool shared, const std::function<void(int)>& body) {
+template <class Body>
+static void for_each(int count, bool shared, const Body& body) {
     if (shared) return parallel_for(count, body);
     for (int i = 0; i < count; ++i) body(i);
 }
 
-// Heads that share keys and values are worked on by one thread, which adds up dk and dv.
+// Query heads that share a key head run on one thread, which sums their dk and dv.
 static void attend_backward(Record& record) {
     const AttentionRecord& kept = static_cast<AttentionRecord&>(record);
     const Plan& plan = kept.plan;
@@ -299,7 +299,7 @@ static void attend_backward(Record& record) {
 
 static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const Plan& plan, const Var& bias);
 
-// The weights of all pieces and heads are kept for backward and for whoever looks; otherwise a piece has them only for itself.
+// With a tape or a KeepSteps the weights of all pieces and heads are kept; otherwise each piece has temporary ones.
 Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
     Plan plan = make_plan(q, k, v, heads, how, where);
     if (hook_lives()) return attend_in_steps(q, k, v, plan, how.bias);
@@ -309,11 +309,12 @@ Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Atten
     for_each(heads, worth_sharing(plan), [&](int head) {
         for (const Piece& piece : plan.pieces) {
             const int n = piece.count, m = piece.end_key - piece.first_key;
-            if (m == 0) continue;  // none of these queries may attend to anything: zeros
+            if (m == 0) continue;  // these queries may attend to no key: zeros
             Matrix own = keep ? Matrix() : Matrix::unset(n, m);
             const OutSlice A = keep ? part(weights, plan.weight_row(piece.segment, head) + piece.first, n, piece.first_key, m) : whole(own);
             piece_weights(A, plan, q.value(), k.value(), how.bias, piece, head);
-            multiply(query_part(context, plan, piece, head, plan.value_width), A, key_part(v.value(), plan, piece, head, plan.value_width));
+            const Slice v_head = key_part(v.value(), plan, piece, head, plan.value_width);  // (m, hv)
+            multiply(query_part(context, plan, piece, head, plan.value_width), A, v_head);  // (n, hv)   [Attention 1]
         }
     });
     AttentionRecord* const record = new AttentionRecord;
@@ -323,9 +324,9 @@ Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Atten
     return {record_operation(record, "attend", std::move(context), {q, k, v, how.bias}, attend_backward, where), kept_weights};
 }
 
-// --- the same operation by operation, for a hook: the weights are a value of their own ---
+// --- the same operation by operation, for a hook: the weights are a recorded value of their own ---
 
-// 0 where attention is allowed, minus infinity where not: (queries, keys) of one segment.
+// The additive mask of one segment: 0 where attention is allowed, minus infinity elsewhere. (queries, keys)
 static Matrix forbidden(const Plan& plan, int segment) {
     Matrix m(plan.queries.list[segment].count, plan.keys.list[segment].count);
     for (int i = 0; i < m.rows; ++i)
@@ -342,7 +343,7 @@ static Var weights_in_steps(const Plan& plan, const Var& q, const Var& k, const 
     const Var k_head = slice_cols(slice_rows(k, keys.first, keys.count), plan.key_head(head) * h, h);     // (m, h)
     Var scores = scale(matmul_transposed(q_head, k_head), plan.scale);                                    // (n, m)
     if (bias) scores = add(scores, slice_cols(slice_rows(bias, plan.bias_row(segment, head), queries.count), 0, keys.count));
-    if (!plan.may.everybody()) scores = add(scores, forbidden(plan, segment));
+    if (!plan.may.allows_all()) scores = add(scores, forbidden(plan, segment));
     const Var A = softmax_rows(scores);                                                                   // (n, m)
     const int missing = plan.keys.longest() - keys.count;
     return missing == 0 ? A : concat_cols({A, Var(Matrix(queries.count, missing))});
@@ -380,7 +381,7 @@ KeyValueCache make_cache(int sequences, int capacity, int key_width, int value_w
 
 KeyValueCache make_source_cache() { return {.of_source = true}; }
 
-// The rows of the chosen segments of `from`, as rows of `to`, where they begin at the rows given.
+// Copies some rows of `from` to the rows of `to` from `first` on.
 static void copy_segment(const Var& from, Segment rows, Var& to, int first) {
     if (rows.count > 0) std::copy(from.value().row(rows.first), from.value().row(rows.first + rows.count), to.value().row(first));
 }
@@ -407,7 +408,7 @@ KeyValueCache select_sequences(const KeyValueCache& cache, const std::vector<int
     return selected;
 }
 
-// Appends the new keys and values of each sequence, and tells attention where all of them lie.
+// Appends the new keys and values of each sequence to the cache, and sets the segments and the mask.
 static void extend(KeyValueCache& cache, const Var& k, const Var& v, int count, Attending& how) {
     for (int s = 0; s < cache.sequences; ++s) {
         copy_segment(k, {s * count, count}, cache.keys, s * cache.capacity + cache.filled);
@@ -417,12 +418,12 @@ static void extend(KeyValueCache& cache, const Var& k, const Var& v, int count, 
     how.segments = Segments::equal(cache.sequences, count);
     how.key_segments = {};
     for (int s = 0; s < cache.sequences; ++s) how.key_segments.list.push_back({s * cache.capacity, cache.filled});
-    if (how.may.everybody() && count > 1) how.may = causal(count, cache.filled);  // a single new token may see all before it anyway
+    if (how.may.allows_all() && count > 1) how.may = causal(count, cache.filled);  // a single new token needs no mask
 }
 
-// --- with its four matrices ---
+// --- with projections ---
 
-// 0, 1, 2, ... in each segment, counted on from the tokens in the cache, unless positions are given.
+// The given positions, or 0, 1, 2, ... in each segment, continuing after the tokens in the cache.
 static std::vector<int> rotary_positions(const Attending& how, int rows, int new_tokens) {
     if (!how.rotary.positions.empty()) return how.rotary.positions;
     std::vector<int> positions(rows);
@@ -436,7 +437,7 @@ static std::vector<int> rotary_positions(const Attending& how, int rows, int new
     return positions;
 }
 
-// The new tokens of each sequence.
+// The number of new tokens of each sequence.
 static int check_cache(const KeyValueCache& cache, int rows) {
     require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ", cache.sequences,
             " sequences");
@@ -453,9 +454,9 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
     const bool of_source = cache != nullptr && cache->of_source;
     const bool source_is_known = of_source && cache->keys;
     const int new_tokens = cache != nullptr && !of_source ? check_cache(*cache, from.query.rows()) : 0;
-    steps.query = named_step("query", linear(from.query, w.query));                                          // (n, H h)  what each token looks for
-    steps.key = named_step("key", source_is_known ? cache->keys : linear(from.key, w.key));                  // (m, G h)  what each token offers
-    steps.value = named_step("value", source_is_known ? cache->values : linear(from.value, w.value));        // (m, G h)  what it hands over
+    steps.query = named_step("query", linear(from.query, w.query));  // (n, H h)  what a token looks for
+    steps.key = named_step("key", source_is_known ? cache->keys : linear(from.key, w.key));  // (m, G h)  what a token offers
+    steps.value = named_step("value", source_is_known ? cache->values : linear(from.value, w.value));  // (m, G h)  what it gives
     Var q = steps.query, k = steps.key, v = steps.value;
     if (how.rotary.base != 0) {
         const int h = q.cols() / std::max(1, heads);
@@ -478,6 +479,6 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
     const Attended attended = attend(q, k, v, heads, told);  // (n, H h)
     steps.weights = attended.weights;
     steps.context = named_step("context", attended.context);
-    steps.output = named_step("attention_output", linear(steps.context, w.output));  // (n, D)  the heads are mixed
+    steps.output = named_step("attention_output", linear(steps.context, w.output));  // (n, D)  mixes the heads
     return steps;
 }

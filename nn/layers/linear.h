@@ -1,6 +1,6 @@
-// linear.h: y = x W + b, the layer that holds nearly all the numbers of a transformer.
+// linear.h: y = x W + b, the layer that holds nearly all parameters of a transformer.
 //
-//   note     W is (in, out), as equations are written; many checkpoints store (out, in), see nn/data/parameters.h
+//   note     W is (in, out); many checkpoints store (out, in), see nn/data/parameters.h
 #pragma once
 #include <string>
 
@@ -10,30 +10,30 @@
 
 struct Linear {
     Var weight;  // (in, out)
-    Var bias;    // (1, out), or no value at all
+    Var bias;    // (1, out), or no value
 };
 
-// How fresh weights are drawn.
+// The distribution of initial weights.
 enum class Draw {
-    truncated_normal,  // normal, drawn again until within two standard deviations.   BERT, ViT
-    normal,            //                                                             GPT
-    xavier_uniform,    // uniform within +-sqrt(6 / (in + out)).                      MAE, and Flax's default
+    truncated_normal,  // normal, truncated at two standard deviations.    BERT, ViT
+    normal,            //                                                  GPT
+    xavier_uniform,    // uniform within +-sqrt(6 / (in + out)).           MAE, and Flax's default
 };
 struct Init {
     Draw draw = Draw::truncated_normal;
     float stddev = 0.02f;  // standard deviation; 0 = zeros, for weights that will be loaded
-    float residual = 1;    // factor on the two matrices of a block that write into the residual stream; 1 / sqrt(2 L) in GPT-2
+    float residual = 1;    // factor on the two matrices of a block that write to the residual stream; 1 / sqrt(2 L) in GPT-2
 };
 
-// Fresh weights (in, out).   fan_out  the out of Xavier's formula; 0 = out. A fused query-key-value matrix is drawn as one, 3 D wide.
+// Initial weights (in, out).   fan_out  `out` in Xavier's formula; 0 = out, 3 D for query, key and value drawn as one
 Var make_weight(Random& random, int in, int out, const Init& init = {}, int fan_out = 0);
 
-// Fresh weights, and a bias of 0.
+// Initial weights, and a bias of 0.
 Linear make_linear(Random& random, int in, int out, const Init& init = {});
 Linear make_linear_without_bias(Random& random, int in, int out, const Init& init = {});
 
 // x W + b, row by row: (n, in) -> (n, out).   throws std::invalid_argument when the shapes do not fit
 Var linear(const Var& x, const Linear& w, Where where = Where::current());
 
-// Adds `name`.weight and, where there is one, `name`.bias to the table.
+// Adds `name`.weight and, if there is one, `name`.bias to the table.
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, Stored stored = Stored::out_by_in);

@@ -2,7 +2,7 @@
 
 #include "nn/base/require.h"
 
-static MayAttend nobody(int queries, int keys) {
+static MayAttend nothing_allowed(int queries, int keys) {
     require(queries >= 0 && keys >= 0, "MayAttend: a table of ", queries, " x ", keys);
     MayAttend may{.queries = queries, .keys = keys, .table = {}};
     may.table.resize(static_cast<std::size_t>(queries) * keys);
@@ -19,7 +19,7 @@ static void require_ones_and_zeros(const char* place, const Matrix& m) {
 
 MayAttend may_attend(const Matrix& ones_and_zeros) {
     require_ones_and_zeros("may_attend", ones_and_zeros);
-    MayAttend may = nobody(ones_and_zeros.rows, ones_and_zeros.cols);
+    MayAttend may = nothing_allowed(ones_and_zeros.rows, ones_and_zeros.cols);
     for (int i = 0; i < may.queries; ++i)
         for (int j = 0; j < may.keys; ++j) set(may, i, j, ones_and_zeros(i, j) == 1);
     return may;
@@ -27,17 +27,17 @@ MayAttend may_attend(const Matrix& ones_and_zeros) {
 
 MayAttend causal(int queries, int keys) {
     require(queries <= keys, "causal: ", queries, " queries are the last of only ", keys, " keys");
-    MayAttend may = nobody(queries, keys);
-    const int seen_already = keys - queries;
+    MayAttend may = nothing_allowed(queries, keys);
+    const int in_cache = keys - queries;
     for (int i = 0; i < queries; ++i)
-        for (int j = 0; j <= seen_already + i; ++j) set(may, i, j, true);
+        for (int j = 0; j <= in_cache + i; ++j) set(may, i, j, true);
     return may;
 }
 
 MayAttend padding(const Matrix& mask) {
     require_ones_and_zeros("padding", mask);
     const int B = mask.rows, T = mask.cols;
-    MayAttend may = nobody(B * T, T);
+    MayAttend may = nothing_allowed(B * T, T);
     for (int b = 0; b < B; ++b)
         for (int i = 0; i < T; ++i)
             for (int j = 0; j < T; ++j) set(may, b * T + i, j, mask(b, j) == 1);
@@ -54,7 +54,7 @@ MayAttend prefix(int length, int prefix) {
 
 MayAttend window(int length, int before, int after) {
     require(before >= 0 && after >= 0, "window: ", before, " before and ", after, " after, neither may be negative");
-    MayAttend may = nobody(length, length);
+    MayAttend may = nothing_allowed(length, length);
     for (int i = 0; i < length; ++i)
         for (int j = 0; j < length; ++j) set(may, i, j, j - i <= after && i - j <= before);
     return may;
@@ -62,15 +62,15 @@ MayAttend window(int length, int before, int after) {
 
 MayAttend same_span(const std::vector<int>& span_of_token) {
     const int length = static_cast<int>(span_of_token.size());
-    MayAttend may = nobody(length, length);
+    MayAttend may = nothing_allowed(length, length);
     for (int i = 0; i < length; ++i)
         for (int j = 0; j < length; ++j) set(may, i, j, span_of_token[i] == span_of_token[j]);
     return may;
 }
 
 MayAttend operator&(const MayAttend& a, const MayAttend& b) {
-    if (a.everybody()) return b;
-    if (b.everybody()) return a;
+    if (a.allows_all()) return b;
+    if (b.allows_all()) return a;
     const MayAttend& longer = a.queries >= b.queries ? a : b;
     const MayAttend& shorter = a.queries >= b.queries ? b : a;
     require(a.keys == b.keys && shorter.queries > 0 && longer.queries % shorter.queries == 0, "MayAttend &: a table of ", a.queries, " x ",

@@ -38,7 +38,7 @@ ModelConfig::ModelConfig(const Safetensors& checkpoint, Told given)
     require(config.kind == Json::Kind::object, config_path, ": the configuration of a model is a JSON object {...}, this is another value");
 }
 
-// "vision_config.hidden_size" is a member of a member. nullptr when it is not there, or null.
+// "vision_config.hidden_size" is a member of a member. nullptr when it is absent or null.
 static const Json* member_at(const Json& config, std::string_view key) {
     const Json* here = &config;
     while (here != nullptr && here->kind == Json::Kind::object) {

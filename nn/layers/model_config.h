@@ -1,14 +1,14 @@
-// model_config.h: what the shapes of a checkpoint do not tell about its model: the number of heads, eps, the activation, ...
+// model_config.h: settings of a model that its tensor shapes do not tell: the number of heads, eps, the activation function, ...
 //
-//   shows    that nothing about a model needs to be guessed: whoever published it wrote it down
-//   source   in this order: what the caller says (an option of a program); the metadata of the file, where what is saved here
-//            keeps it; "config.json" in the same folder, as published models come with it
-//   keys     Published configurations call the same thing by different names (num_attention_heads, n_head, ...). A Setting lists
-//            them all, and the same lists serve every model. A key inside another object is written with a dot:
-//            "vision_config.hidden_size". A value of null is no value.
+//   shows    that nothing about a published model needs to be guessed: its configuration says it
+//   source   in this order: the caller (an option of a program); the metadata of the file, where programs of this project save
+//            it; "config.json" in the same folder
+//   keys     Published configurations use different names for the same setting (num_attention_heads, n_head, ...). A Setting
+//            lists them all, for every model. A key inside another object is written with a dot: "vision_config.hidden_size". A
+//            null value counts as absent.
 //   use      const ModelConfig told(checkpoint, {{"num_attention_heads", "4"}});
 //            config.heads = told.integer(settings::heads);
-//            config.eps = told.real(settings::eps, 1e-5);  // published code takes 1e-5 where a configuration has no such key
+//            config.eps = told.real(settings::eps, 1e-5);  // the default of the published code
 //            told.require_agrees(settings::width, config.width);
 #pragma once
 #include <map>
@@ -19,47 +19,47 @@
 #include "nn/data/json.h"
 #include "nn/data/safetensors.h"
 
-// What a caller says about a model, as metadata are written: {"num_attention_heads", "4"}. It counts more than any file.
+// Settings given by the caller, which override all files: {"num_attention_heads", "4"}.
 using Told = std::map<std::string, std::string>;
 
 struct Setting {
     std::string what;               // for messages: "the number of heads"
-    std::vector<std::string> keys;  // in published configurations; the first is the one that is written here
+    std::vector<std::string> keys;  // in published configurations; the first is used for saving
     std::string option = {};        // of the programs that take it: "--heads N"; "" = none
 };
 
 namespace settings {
-extern const Setting heads, key_value_heads, eps, activation, rotary_base;                           // not told by shapes
-extern const Setting width, depth, mlp_width, vocabulary, positions, image_size, patch_size, classes;  // told by most of them
+extern const Setting heads, key_value_heads, eps, activation, rotary_base;                           // not in the shapes
+extern const Setting width, depth, mlp_width, vocabulary, positions, image_size, patch_size, classes;  // in the shapes of most
 }  // namespace settings
 
 class ModelConfig {
 public:
-    // Reads config.json beside the checkpoint where there is one.
+    // Reads config.json beside the checkpoint, if there is one.
     //   throws  std::invalid_argument with its path when it is not a JSON object
     explicit ModelConfig(const Safetensors& checkpoint, Told told = {});
 
-    // The value as it is written, a string without its quotation marks; nothing when it is told nowhere.
+    // The value as written, a string without quotation marks; no value when no source has it.
     std::optional<std::string> find(const Setting& setting) const;
     bool has(const Setting& setting) const { return find(setting).has_value(); }
 
-    // The value as what it must be.   throws std::invalid_argument in one line that says where the value comes from and what it is
-    // instead; or, when it is told nowhere, what is missing and the three cures
+    // The value, converted.   throws std::invalid_argument when it has another type (naming its source), or no source has it
+    // (with the three cures)
     int integer(const Setting& setting) const;
     double real(const Setting& setting) const;
     std::string words(const Setting& setting) const;
     std::vector<int> integers(const Setting& setting) const;  // "224", "16,12" or [16, 12]
 
-    // The same for a setting that published code itself fills in where a configuration does not have it.
+    // The same for a setting with a default.
     int integer(const Setting& setting, int otherwise) const;
     double real(const Setting& setting, double otherwise) const;
     std::string words(const Setting& setting, const std::string& otherwise) const;
 
-    // The widths, depths, ... that the shapes told, against what the configuration says, if it says anything: one that belongs to
-    // another model would give wrong heads without a word.   throws std::invalid_argument with both numbers
+    // Compares a width, depth, ... read from the shapes with the configuration, if that has it: the configuration of another
+    // model would silently give a wrong number of heads.   throws std::invalid_argument with both numbers
     void require_agrees(const Setting& setting, int from_shapes) const;
 
-    // For what other members of the family do and the model here does not.
+    // For variants that are not implemented.
     //   throws  std::invalid_argument when the configuration has the key with another value: "position_embedding_type", "absolute"
     void require_only(const std::string& key, const std::string& value) const;
 
@@ -78,5 +78,5 @@ private:
     static double real_of(const Setting& setting, const Found& found);
 };
 
-// "1e-05": a real number for metadata, with as few digits as read back to the same float.
+// "1e-05": a real number for metadata, with the fewest digits that read back to the same float.
 std::string setting_text(float number);

@@ -8,16 +8,16 @@
 
 namespace {
 
-// A linear layer of the block and what its tensors are called.
+// A linear layer of the block and the names of its tensors.
 struct NamedLayer {
     const char* part;  // "query", for errors
     Linear layer;
     const char* name;
-    const char* bias_name;             // the same as name nearly always
-    const char* bias_alone = nullptr;  // where others under the same name have no bias
-    int heads_out = 0;                 // its columns are so many heads; 0 = they are no heads
-    int heads_in = 0;                  // its rows are so many heads
-    bool turned = false;               // its heads are rotated: a query or a key
+    const char* bias_name;             // usually the same as name
+    const char* bias_alone = nullptr;  // used when other layers under the same name have no bias
+    int heads_out = 0;                 // number of heads in its columns; 0 = not divided into heads
+    int heads_in = 0;                  // number of heads in its rows
+    bool rotated = false;              // a query or key, which rotary positions rotate
 };
 
 }  // namespace
@@ -33,7 +33,7 @@ static std::string full_name(const std::string& prefix, const char* name, const 
 
 static bool same_name(const char* a, const char* b) { return a != nullptr && b != nullptr && std::string(a) == b; }
 
-// The order of the columns of layers that are one tensor; empty = as they lie here.
+// The published order of the columns of a fused tensor; empty = the same as ours.
 static std::vector<int> columns_of(const std::vector<NamedLayer>& fused, const std::string& name, HeadLayout layout) {
     if (layout == HeadLayout::head_by_head && fused.size() > 1 && fused[0].heads_out > 0) {
         const int width = fused[0].layer.weight.cols(), H = fused[0].heads_out;
@@ -43,7 +43,7 @@ static std::vector<int> columns_of(const std::vector<NamedLayer>& fused, const s
                     fused[0].part, " ", width);
         return columns_head_by_head(static_cast<int>(fused.size()), H, width / H);
     }
-    if (layout == HeadLayout::pairs && fused.size() == 1 && fused[0].turned)
+    if (layout == HeadLayout::pairs && fused.size() == 1 && fused[0].rotated)
         return columns_of_pairs(fused[0].heads_out, fused[0].layer.weight.cols() / fused[0].heads_out);
     return {};
 }
@@ -54,7 +54,7 @@ static int columns_together(const std::vector<NamedLayer>& fused) {
     return columns;
 }
 
-// All of them together; 0 unless each consists of heads.
+// The total number of heads; 0 unless every layer is divided into heads.
 static int heads_together(const std::vector<NamedLayer>& fused) {
     int heads = 0;
     for (const NamedLayer& layer : fused) {
@@ -98,7 +98,7 @@ static Parameter bias_of(const std::vector<NamedLayer>& fused, const std::string
 
 // --- several layers ---
 
-// Those of `layers` under the name of layer k; nothing when an earlier one has that name and has taken them along.
+// All layers with the name of layer k; empty when an earlier layer has the same name.
 static std::vector<NamedLayer> under_name_of(std::size_t k, const std::vector<NamedLayer>& layers,
                                              const char* NamedLayer::*name) {
     std::vector<NamedLayer> found;
@@ -110,7 +110,7 @@ static std::vector<NamedLayer> under_name_of(std::size_t k, const std::vector<Na
     return found;
 }
 
-// Adds layers first ... end - 1, each together with all that share its name.
+// Adds all layers; those that share a name become one tensor.
 static void add_layers(Parameters& table, const std::string& prefix, const std::vector<NamedLayer>& layers,
                        const BlockNames& names) {
     for (std::size_t k = 0; k < layers.size(); ++k) {
@@ -151,7 +151,7 @@ static void add_scale(Parameters& table, const std::string& prefix, const Var& s
 
 // --- the block ---
 
-// Query, key, value and output, those that there are.
+// Query, key, value and output; empty for an absent attention.
 static std::vector<NamedLayer> layers_of(const Attention& w, const AttentionNames& names, HeadLayout layout, int H,
                                          const std::string& prefix) {
     if (!w.query.weight) return {};
@@ -186,7 +186,7 @@ void add_parameters(Parameters& table, const std::string& prefix, const Block& b
     if (gated) mlp.push_back({"MLP's gate", block.mlp.gate, names.gate, names.gate});
     if (block.mlp.contract.weight) mlp.push_back({"MLP's contract", block.mlp.contract, names.contract, names.contract});
     std::vector<NamedLayer> attention = layers_of(block.attention, names.attention, names.layout, heads, prefix);
-    if (!attention.empty() && same_name(names.attention.query, expand)) {  // everything that reads x is one tensor
+    if (!attention.empty() && same_name(names.attention.query, expand)) {  // all layers that read x are one tensor
         attention.insert(attention.end(), mlp.begin(), mlp.end());
         mlp.clear();
     }
@@ -329,7 +329,7 @@ const BlockNames glm130b_names{
     .norm2 = "post_attention_layernorm.*",
     .expand = "mlp.dense_h_to_4h.*",  // the first half
     .contract = "mlp.dense_4h_to_h.*",
-    .gate = "mlp.dense_h_to_4h.*",  // the second half, the one with the activation
+    .gate = "mlp.dense_h_to_4h.*",  // the second half, to which the activation function is applied
     .layout = HeadLayout::head_by_head,
 };
 
@@ -409,7 +409,7 @@ const BlockNames clip_names{
     .contract = "mlp.fc2.*",
 };
 
-// A block has self-attention or, in the second half of CoCa's text decoder, cross-attention in the same place.
+// A block has self-attention or, in the second half of CoCa's text decoder, cross-attention under the same names.
 const BlockNames open_clip_names{
     .norm1 = "ln_1.*",
     .attention = {.query = "attn.in_proj_*", .key = "attn.in_proj_*", .value = "attn.in_proj_*", .output = "attn.out_proj.*"},

@@ -1,7 +1,7 @@
-// names.h: how published checkpoints call the tensors of a block.
+// names.h: the state dict names of the tensors of a block, in published checkpoints.
 //
-//   shows    that the checkpoints of thirty systems hold the same blocks: they differ in names and in the order of numbers, and
-//            both are data, so that no system needs a loop of its own
+//   shows    that the checkpoints of thirty systems hold the same blocks: they differ only in tensor names and layouts, which are
+//            tables, so that no system needs a loading loop of its own
 //   example  add_parameters(table, "blocks.0.", block, timm_names) adds blocks.0.norm1.weight (D), blocks.0.norm1.bias (D),
 //            blocks.0.attn.qkv.weight (3 D, D), blocks.0.attn.qkv.bias (3 D), ..., blocks.0.mlp.fc2.bias (D)
 //   symbols  D width   H heads   h head width
@@ -11,16 +11,16 @@
 #include "nn/data/parameters.h"
 #include "nn/layers/transformer.h"
 
-// How the heads lie in the tensors of queries, keys and values.
+// The layout of heads in the tensors of queries, keys and values.
 enum class HeadLayout {
-    side_by_side,   // head 0, head 1, ... of all queries, then of all keys, then of all values.   nearly all
+    side_by_side,   // head 0, head 1, ... of all queries, then of all keys, then of all values.   most models
     head_by_head,   // fused as (H, 3, h): query, key and value of head 0, then of head 1, ...     BLOOM, GLM-130B
     pairs,          // rotary pairs side by side in queries and keys, see columns_of_pairs.        Meta's LLaMA
     own_dimension,  // kernels (D, H, h), biases (H, h), output (H, h, D).                          Flax
 };
 
-// In a name, * stands for the word that ends it, weight or bias: "attn.proj.*", "attn.in_proj_*". Parts under the same name are
-// one tensor, side by side in the order query, key, value, expand, gate. A null pointer: the model has no such part.
+// In a name, * stands for "weight" or "bias": "attn.proj.*", "attn.in_proj_*". Parts with the same name are one fused tensor, in
+// the order query, key, value, expand, gate. nullptr: the model has no such part.
 struct AttentionNames {
     const char* query = nullptr;
     const char* key = nullptr;
@@ -38,39 +38,38 @@ struct BlockNames {
     const char* expand = nullptr;
     const char* contract = nullptr;
     const char* gate = nullptr;
-    const char* gated_expand = nullptr;  // expand where there is a gate, if it is called otherwise then
+    const char* gated_expand = nullptr;  // the name of expand in a gated MLP, where it differs
     const char* norm_cross = nullptr;
     AttentionNames cross = {};
     const char* scale1 = nullptr;
     const char* scale2 = nullptr;
-    // what * stands for
+    // replacements of *
     const char* weight = "weight";  // of a linear layer
     const char* bias = "bias";
     const char* gain = "weight";  // of a norm
     const char* shift = "bias";
-    // where the numbers lie
+    // tensor layout
     Stored stored = Stored::out_by_in;  // of a linear layer: out_by_in (PyTorch), or as_it_is (Flax, TensorFlow, GPT-2)
     HeadLayout layout = HeadLayout::side_by_side;
-    bool norms_last = false;  // only the order of the list: the norm of a sublayer comes after it
+    bool norms_last = false;  // list the norm of a sublayer after it; affects only the order
 };
 
-// Adds the tensors of a block, called prefix + name: "h.0." + "ln_1.weight". Absent parts of the block add nothing, so that
-// Block{.cross = w} adds one attention only.
-//   heads   of the queries; needed for a layout other than side_by_side
-//   throws  std::invalid_argument when the block has a part for which there is no name, when two tensors get the same name, or
-//           when the layout needs heads that do not divide the width
+// Adds the tensors of a block, named prefix + name: "h.0." + "ln_1.weight". Absent parts add nothing: Block{.cross = w} adds only
+// one attention.
+//   heads   of the queries; needed for layouts other than side_by_side
+//   throws  std::invalid_argument when a part has no name, two tensors get the same name, or heads do not divide the width
 void add_parameters(Parameters& table, const std::string& prefix, const Block& block, const BlockNames& names, int heads = 0);
 
 // The same for every block of a stack: prefix + number + separator + name, "blocks." "3" "." "norm1.weight".
 void add_parameters(Parameters& table, const std::string& prefix, const std::vector<Block>& blocks, const BlockNames& names,
                     int heads = 0, const std::string& separator = ".");
 
-// Layers outside of the blocks in the same spelling, under the whole name with its *: "params/MlmLayer_0/mlm_dense/*".
+// The same for layers outside of the blocks, with the full name: "params/MlmLayer_0/mlm_dense/*".
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, const BlockNames& names);
 void add_parameters(Parameters& table, const std::string& name, const Norm& w, const BlockNames& names);
 
 // --- the tables ---
-// Behind each: whose checkpoints they are, and what comes before the names of block 0 there.
+// For each: the models that use it, and the prefix of block 0.
 
 // images
 extern const BlockNames timm_names;              // MAE, MaskFeat, ViTDet; with q_bias BEiT, SimMIM, EVA, VideoMAE: blocks.0.
@@ -81,13 +80,13 @@ extern const BlockNames mask2former_names;       // one sublayer each: ...transf
 // text
 extern const BlockNames bert_names;        // BERT: bert.encoder.layer.0.
 extern const BlockNames gpt2_names;        // GPT, GPT-2, Gato: h.0.
-extern const BlockNames opt_names;         // OPT and all of fairseq, Galactica, BioGPT, data2vec: model.decoder.layers.0.
+extern const BlockNames opt_names;         // OPT and other fairseq models, Galactica, BioGPT, data2vec: model.decoder.layers.0.
 extern const BlockNames bloom_names;       // BLOOM: h.0.
 extern const BlockNames glm_names;         // GLM: transformer.layers.0.
 extern const BlockNames glm130b_names;     // GLM-130B, expand and gate fused: transformer.layers.0.
 extern const BlockNames llama_names;       // LLaMA as Hugging Face publishes it: model.layers.0.
 extern const BlockNames meta_llama_names;  // LLaMA as Meta publishes it: layers.0.
-extern const BlockNames palm_names;        // PaLM, all that reads x is one tensor: 1.
+extern const BlockNames palm_names;        // PaLM, all layers that read x fused: 1.
 extern const BlockNames t5_encoder_names;  // T5, PaLI: encoder.block.0.
 extern const BlockNames t5_decoder_names;  // T5, PaLI: decoder.block.0.
 

@@ -32,7 +32,8 @@ static Matrix rounded_row(const std::vector<double>& numbers) {
 // backward  dgain = sum dy x^,  dbias = sum dy,  and with g = dy gain:
 //           layer  dx = (g - mean(g) - x^ mean(g x^)) / sigma
 //           rms    dx = (g - x^ mean(g x^)) / sigma
-//           Stretching x changes nothing, so the part of g along x^ is taken out; nor does moving all of x alike under a layer norm.
+//           x^ does not change when x is scaled, so the part of g along x^ is removed; nor, under a layer norm, when x is
+//           shifted, so the mean of g is removed.
 static void norm_backward(Record& y) {
     const NormRecord& kept = static_cast<NormRecord&>(y);
     const Matrix& dy = y.gradient;
@@ -60,12 +61,12 @@ static void norm_backward(Record& y) {
     if (bias) add_gradient(y.inputs[2], rounded_row(dbias));
 }
 
-// x^ of one row, and 1 / sigma. In double: a row that is nearly the same everywhere, or nearly 0, is stretched a thousandfold, and
-// the rounding of what follows with it.
+// x^ of one row; returns 1 / sigma. In double, because normalising a nearly constant row magnifies rounding errors a
+// thousandfold.
 static double normalise_row(const float* x, float* x_hat, int D, NormKind kind, float eps) {
-    const double mean = kind == NormKind::layer ? sum_in_double(x, D) / D : 0;
+    const double mean = kind == NormKind::layer ? sum_in_double(x, D) / D : 0;  // mu
     for (int j = 0; j < D; ++j) x_hat[j] = static_cast<float>(x[j] - mean);
-    const double variance = dot_in_double(x_hat, x_hat, D) / D;  // rms: the mean square
+    const double variance = dot_in_double(x_hat, x_hat, D) / D;  // [LayerNorm 3]; rms: the mean square
     const double one_over_sigma = 1 / std::sqrt(variance + eps);
     for (int j = 0; j < D; ++j) x_hat[j] = static_cast<float>((x[j] - mean) * one_over_sigma);
     return one_over_sigma;
@@ -96,7 +97,8 @@ Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where
             float* const x_hat = kept->normalised.row(i);
             kept->one_over_sigma[i] = normalise_row(x.value().row(i), x_hat, D, kind, eps);
             float* const out = y.row(i);
-            for (int j = 0; j < D; ++j) out[j] = x_hat[j] * (gain ? gain[j] : 1) + (bias ? bias[j] : 0);
+            for (int j = 0; j < D; ++j)
+                out[j] = x_hat[j] * (gain ? gain[j] : 1) + (bias ? bias[j] : 0);  // [LayerNorm 4] [RMSNorm 4]
         }
     });
     return record_operation(kept, name, std::move(y), {x, w.gain, w.bias}, norm_backward, where);
@@ -108,13 +110,13 @@ Var rms_norm(const Var& x, const Norm& w, float eps, Where where) { return norma
 
 namespace {
 struct UnitRowsRecord : Record {
-    Matrix lengths;  // (n, 1)  of the rows of x; 0 where it was below eps and the row was divided by eps
+    Matrix lengths;  // (n, 1)  norms of the rows of x; 0 where the row was divided by eps
     float eps = 0;
 };
 }  // namespace
 
 // forward   y = x / length, length = |x|
-// backward  dx = (dy - y (y . dy)) / length: a change along x changes nothing.   Where |x| < eps:  y = x / eps, dx = dy / eps
+// backward  dx = (dy - y (y . dy)) / length: scaling x does not change y.   Where |x| < eps:  y = x / eps, dx = dy / eps
 static void unit_rows_backward(Record& y) {
     const UnitRowsRecord& kept = static_cast<UnitRowsRecord&>(y);
     const int D = y.value.cols;

@@ -3,7 +3,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 
-// All rows again for every sequence: (Q, D) -> (sequences*Q, D).
+// Repeats all rows for every sequence: (Q, D) -> (sequences*Q, D).
 static Var for_every_sequence(const Var& rows, int sequences) {
     std::vector<int> indices;
     for (int b = 0; b < sequences; ++b)
@@ -11,7 +11,7 @@ static Var for_every_sequence(const Var& rows, int sequences) {
     return gather_rows(rows, indices);
 }
 
-// --- one look ---
+// --- attentional pooler ---
 
 PoolerSteps pool(const Var& tokens, const Segments& segments, const Pooler& w, int heads, float eps) {
     const int B = segments.size(), Q = w.queries.rows();
@@ -32,9 +32,9 @@ Pooler make_pooler(Random& random, int queries, int width, int source_width, con
     return w;
 }
 
-// --- several looks ---
+// --- Perceiver resampler ---
 
-// The tokens of each sequence and, behind them, its latents: (B*n, D) and (B*R, D) -> (B*(n+R), D).
+// The tokens of each sequence, followed by its latents: (B*n, D) and (B*R, D) -> (B*(n+R), D).
 static Var tokens_and_latents(const Var& tokens, const Var& latents, int sequences) {
     const int n = tokens.rows() / sequences, R = latents.rows() / sequences;
     std::vector<int> rows;
@@ -45,7 +45,7 @@ static Var tokens_and_latents(const Var& tokens, const Var& latents, int sequenc
     return gather_rows(concat_rows({tokens, latents}), rows);
 }
 
-// Row f of the table is added to every token of frame f.
+// Adds row f of the table to every token of frame f.
 static Var add_frames(const Var& tokens, int sequences, const Var& frames) {
     const int F = frames.rows(), n = tokens.rows() / sequences;
     require(n % F == 0, "resample: ", n, " tokens are not ", F, " frames of equally many");

@@ -1,17 +1,17 @@
-// pooler.h: any number of tokens becomes a fixed small number, by learned queries that attend to them.
+// pooler.h: reduce any number of tokens to a fixed number, by learned queries that attend to them.
 //
 //   papers   attentional pooler: Lee et al., "Set Transformer", 2018, arXiv 1810.00825, section 3.2; Yu et al. (CoCa), 2022,
 //            arXiv 2205.01917, section 3.2
 //            resampler: Jaegle et al., "Perceiver", 2021, arXiv 2103.03206; Alayrac et al. (Flamingo), 2022, arXiv 2204.14198,
 //            appendix A.1.1
-//   shows    that pooling is cross-attention whose queries belong to no input: they are weights, the same for every sequence
+//   shows    that pooling is cross-attention whose queries are weights, the same for every sequence
 //   symbols  B sequences (images)   n tokens of a sequence   Ds their width   Q queries or latents   D their width   H heads
 #pragma once
 #include <vector>
 
 #include "nn/layers/transformer.h"
 
-// --- one look ---
+// --- attentional pooler ---
 
 struct Pooler {
     Var queries;          // (Q, D)
@@ -23,16 +23,16 @@ struct Pooler {
 struct PoolerSteps {
     Var queries;               // (B*Q, D)  normalised, the same for every sequence
     Var source;                // (B*n, Ds)  normalised
-    AttentionSteps attention;  // output (B*Q, D): row b Q + q is what query q found in sequence b
+    AttentionSteps attention;  // output (B*Q, D): row b Q + q is the output of query q for sequence b
 };
 
-// What every query finds in every sequence.
-//   segments  of the tokens; queries have as many segments, of Q rows each
+// Attends with every query to every sequence.
+//   segments  of the tokens, one per sequence
 PoolerSteps pool(const Var& tokens, const Segments& segments, const Pooler& w, int heads, float eps);
 
 Pooler make_pooler(Random& random, int queries, int width, int source_width, const Init& init = {});
 
-// --- several looks: the Perceiver resampler ---
+// --- Perceiver resampler ---
 
 struct ResamplerLayer {
     Norm source_norm;     // of the tokens
@@ -44,14 +44,14 @@ struct ResamplerLayer {
 
 struct Resampler {
     Var latents;                         // (R, D)
-    Var frames;                          // (F, D), added to the tokens of each frame of a video; absent for images
+    Var frames;                          // (F, D)  time embeddings, added to the tokens of each video frame; absent for images
     std::vector<ResamplerLayer> layers;
-    Norm norm;                           // of the latents at the end
+    Norm norm;                           // of the final latents
 };
 
 struct ResamplerLayerSteps {
-    AttentionSteps attention;  // output (B*R, D), before it is added
-    MlpSteps mlp;              // output (B*R, D), before it is added
+    AttentionSteps attention;  // output (B*R, D), before the residual connection
+    MlpSteps mlp;              // output (B*R, D), before the residual connection
 };
 
 struct ResamplerSteps {
@@ -59,10 +59,10 @@ struct ResamplerSteps {
     Var latents;  // (B*R, D)
 };
 
-// Latents read the tokens and one another, layer after layer: keys and values are those of the tokens and, behind them, of the
-// latents themselves.
-//   tokens  (B*n, D), `sequences` of n tokens each; with frames n = F v, frame after frame
-//   throws  std::invalid_argument when they do not divide so
+// In each layer the latents attend to the tokens and to one another: keys and values are computed from the tokens, then the
+// latents.
+//   tokens  (B*n, D), `sequences` of n tokens each; with frames n = F v, frame by frame
+//   throws  std::invalid_argument when the rows do not divide into sequences, or the tokens into frames
 ResamplerSteps resample(const Var& tokens, int sequences, const Resampler& w, int heads, float eps);
 
 // The sizes of a resampler.
@@ -77,5 +77,5 @@ struct ResamplerShape {
 };
 Resampler make_resampler(Random& random, const ResamplerShape& shape, const Init& init = {});
 
-// Adds the tensors as OpenFlamingo's checkpoints name them: "perceiver." + "latents", "layers.0.0.to_q.weight", ...
+// Adds the tensors under the names of OpenFlamingo's checkpoints: "perceiver." + "latents", "layers.0.0.to_q.weight", ...
 void add_parameters(Parameters& table, const std::string& prefix, const Resampler& w);

@@ -6,7 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/base/require.h"
 
-// --- fixed vectors ---
+// --- sine and cosine embeddings ---
 
 Matrix sine_code(const std::vector<double>& coordinates, int width, SineOrder order, double base) {
     require(width >= 2 && width % 2 == 0, "sine_code: a width of ", width, " is not made of pairs of a sine and a cosine");
@@ -52,7 +52,7 @@ struct RotateRecord : Record {
 };
 }  // namespace
 
-// Every pair of every head turned by its angle; direction -1 turns back.
+// Rotates every pair of every head by its angle; direction -1 rotates back.
 static Matrix rotated(const Matrix& x, const RotateRecord& how, int direction) {
     const int h = how.head_width, pairs = h / 2;
     std::vector<double> frequencies;
@@ -67,14 +67,14 @@ static Matrix rotated(const Matrix& x, const RotateRecord& how, int direction) {
             for (int head = 0; head < x.cols; head += h) {
                 const float a = x(i, head + first), b = x(i, head + second);
                 y(i, head + first) = a * cosine - b * sine;
-                y(i, head + second) = a * sine + b * cosine;
+                y(i, head + second) = a * sine + b * cosine;  // [RoFormer 34]
             }
         }
     return y;
 }
 
-// forward   (a, b) turned by the angle
-// backward  (da, db) turned back by it
+// forward   (a, b) rotated by the angle
+// backward  (da, db) rotated back
 static void rotate_backward(Record& y) { add_gradient(y.inputs[0], rotated(y.gradient, static_cast<RotateRecord&>(y), -1)); }
 
 Var rotate(const Var& x, const std::vector<int>& positions, int head_width, float base, RotaryLayout layout, Where where) {

@@ -15,17 +15,17 @@ MlpSteps mlp(const Var& x, const Mlp& w, Activation activation) {
     if (w.gate.weight) {
         const Var gate_input = linear(x, w.gate);                 // (n, m)
         steps.gate = activate(gate_input, activation);            // (n, m)
-        steps.hidden = named_step("hidden", multiply(steps.gate, steps.expanded));  // (n, m)
+        steps.hidden = named_step("hidden", multiply(steps.gate, steps.expanded));  // (n, m)   [GLU 5]
     } else {
         steps.hidden = named_step("hidden", activate(steps.expanded, activation));  // (n, m)
     }
-    steps.output = named_step("mlp_output", linear(steps.hidden, w.contract));      // (n, D)
+    steps.output = named_step("mlp_output", linear(steps.hidden, w.contract));      // (n, D)   [GLU 6] when gated
     return steps;
 }
 
 // --- the block ---
 
-// x, what a sublayer reads: N(z), or z itself where the norm comes after the sum.
+// x, the input of a sublayer: N(z), or z itself in post-norm blocks.
 static Var sublayer_input(const Var& z, const Norm& norm, const BlockOptions& options) {
     return options.order == Order::post ? z : normalise(z, norm, options.norm, options.eps);
 }
@@ -35,7 +35,7 @@ static Var named_input(const char* name, const Var& z, const Norm& norm, const B
     return options.order == Order::post ? x : named_step(name, x);
 }
 
-// z', the residual connection around a sublayer that has read x and computed y.
+// z', the output of the residual connection around a sublayer with input x and output y.
 static Var residual_connection(const Var& z, const Var& x, const Var& y, const Var& layer_scale, const Norm& norm,
                                const BlockOptions& options) {
     const Var carried = options.order == Order::normed_residual ? x : z;                     // (n, D)
@@ -50,7 +50,7 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
     const Var stream = named_step("input", z);  // (n, D)
     BlockSteps steps;
 
-    // Self-attention: tokens of one sequence look at one another.
+    // Self-attention: tokens of one sequence attend to one another.
     steps.after_attention = stream;
     if (w.attention.query.weight) {
         const Var x = named_input("norm1", stream, w.norm1, options);                   // (n, D)
@@ -60,7 +60,7 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
         steps.norm1 = post ? steps.after_attention : x;
     }
 
-    // Cross-attention: they look at a source.
+    // Cross-attention: they attend to a source.
     steps.after_cross = steps.after_attention;
     if (w.cross.query.weight) {
         require(static_cast<bool>(context.source), "block: it has a cross-attention, but no source to attend to was given");
@@ -75,7 +75,7 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
     // MLP: each token by itself.
     steps.output = steps.after_cross;
     if (w.mlp.expand.weight) {
-        const bool one_norm = options.order == Order::parallel && !w.norm2.gain;        // then it reads what attention has read
+        const bool one_norm = options.order == Order::parallel && !w.norm2.gain;        // then the MLP shares attention's input
         const Var from = options.order == Order::parallel ? stream : steps.after_cross;
         const Var x = one_norm ? steps.norm1 : named_input("norm2", from, w.norm2, options);  // (n, D)
         steps.mlp = mlp(x, w.mlp, options.activation);
@@ -113,13 +113,13 @@ void require_eps(std::string_view who, float eps) {
             ", it is added to a variance and must be a number from 0 on; 1e-5 is usual");
 }
 
-// --- fresh weights ---
+// --- initial weights ---
 
 static Linear fresh_linear(Random& random, int in, int out, bool bias, const Init& init, int fan_out = 0) {
     return {.weight = make_weight(random, in, out, init, fan_out), .bias = bias ? parameter(Matrix(1, out)) : Var()};
 }
 
-// A matrix that writes into the residual stream.
+// A layer that writes to the residual stream.
 static Linear fresh_residual_linear(Random& random, int in, int out, bool bias, const Init& init) {
     Linear layer = fresh_linear(random, in, out, bias, init);
     for (float& x : layer.weight.value()) x *= init.residual;
@@ -131,7 +131,7 @@ Norm make_norm(int width, NormKind kind) { return kind == NormKind::layer ? make
 Attention make_attention(Random& random, const BlockShape& shape, int source_width, const Init& init) {
     const int D = shape.width, queries = shape.query_width > 0 ? shape.query_width : D;
     const int keys = shape.key_value_width > 0 ? shape.key_value_width : queries;
-    const int fused = queries + 2 * keys;  // Xavier's formula takes query, key and value for one matrix, as published code draws them
+    const int fused = queries + 2 * keys;  // published code initialises query, key and value as one matrix
     return {.query = fresh_linear(random, D, queries, shape.query_bias, init, fused),
             .key = fresh_linear(random, source_width, keys, shape.key_bias, init, fused),
             .value = fresh_linear(random, source_width, keys, shape.value_bias, init, fused),

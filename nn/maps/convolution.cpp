@@ -50,9 +50,9 @@ Map convolve(const Map& x, const Convolution& w, const Window& window, Where whe
             " channels and a kernel of side ", window.side, ", it must have ", taps * x.channels(), " rows");
     require_bias("convolve", w.bias, w.weight.cols(), where);
     const MapSize places = size_after(x.size, window, where);
-    const bool sees_itself = window.side == 1 && window.stride == 1 && places == x.size;  // 1 x 1: nothing to gather
+    const bool one_by_one = window.side == 1 && window.stride == 1 && places == x.size;  // nothing to gather
     const Var seen =
-        sees_itself ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
+        one_by_one ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
     return {linear(seen, {.weight = w.weight, .bias = w.bias}, where), places};                                      // (n, D)
 }
 
@@ -71,14 +71,14 @@ Matrix convolve_transposed_textbook(const Matrix& x, const MapSize& size, const 
             for (int col = 0; col < size.width; ++col)
                 for (int c = 0; c < C; ++c)
                     stuffed(spread.row(image, row * side, col * side), c) = x(size.row(image, row, col), c);
-    Matrix mirrored = Matrix::unset(side * side * C, D);  // place (ky, kx) holds the weight of (side-1-ky, side-1-kx)
+    Matrix mirrored = Matrix::unset(side * side * C, D);  // (ky, kx) holds the weight of (side-1-ky, side-1-kx)
     for (int k = 0; k < side * side; ++k)
         for (int c = 0; c < C; ++c)
             for (int d = 0; d < D; ++d) mirrored(k * C + c, d) = weight(c, (side * side - 1 - k) * D + d);
     return convolve_textbook(stuffed, spread, mirrored, bias, {.side = side, .padding = Padding::all(side - 1)});
 }
 
-// For each new pixel the row of the products that holds it: those of pixel (Y, X) are k*k rows, one for each place in its square.
+// For each new pixel, its row in the products, which have k*k rows for each old pixel (Y, X).
 static std::vector<int> rows_of_new_pixels(const MapSize& size, const MapSize& new_size, int side) {
     std::vector<int> rows;
     rows.reserve(new_size.rows());

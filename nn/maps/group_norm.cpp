@@ -4,11 +4,11 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/autograd/rows.h"
 
-// The mean over the pixels of each image and over each group of channels, spelled out for every channel: (n, C) -> (images, C).
+// The mean over the pixels of each image and over each group of channels, repeated for every channel: (n, C) -> (images, C).
 static Var group_means(const Var& pixels, const MapSize& size, int groups, Where where) {
     const int C = pixels.cols(), in_group = C / groups;
     const Var sums = segment_sums(pixels, Segments::equal(size.images, size.pixels()), where);  // (images, C)
-    const Var by_group = reshape(sums, size.images * groups, in_group, where);                  // (images*groups, C/groups)
+    const Var by_group = reshape(sums, size.images * groups, in_group, where);               // (images*groups, C/groups)  [GN 7]
     const Var means = scale(row_means(by_group, where), 1.0f / size.pixels(), where);           // (images*groups, 1)
     const Var for_channels = matmul(means, Matrix(1, in_group, 1), where);                      // (images*groups, C/groups)
     return reshape(for_channels, size.images, C, where);                                        // (images, C)
@@ -33,7 +33,7 @@ Map group_norm(const Map& x, const Norm& w, int groups, float eps, Where where) 
     require_one_row("gain", w.gain, C, where);
     require_one_row("bias", w.bias, C, where);
     const std::vector<int> images = image_of_pixels(x.size);
-    const Var mean = group_means(x.pixels, x.size, groups, where);                    // (images, C)   [GN 2]
+    const Var mean = group_means(x.pixels, x.size, groups, where);                    // (images, C)
     const Var centred = subtract(x.pixels, gather_rows(mean, images, where), where);  // (n, C)
     const Var variance = group_means(square(centred, where), x.size, groups, where);  // (images, C)   [GN 2]
     const Var sigma = sqrt(shift(variance, eps, where), where);                       // (images, C)

@@ -39,7 +39,7 @@ std::vector<Image> images_of(const Map& map) {
     return images;
 }
 
-// How much padding makes `length` pixels give length / stride (rounded up) places.
+// The padding with which `length` pixels give length / stride (rounded up) window positions.
 static int padding_needed(int length, int side, int stride) {
     const int places = (length + stride - 1) / stride;
     return std::max(0, (places - 1) * stride + side - length);

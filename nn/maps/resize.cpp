@@ -7,7 +7,7 @@
 
 namespace {
 
-// The old pixels of which a new one is mixed, along one axis.
+// The old pixels that contribute to a new one, along one axis, and their weights.
 struct Taps {
     std::vector<int> places;
     std::vector<float> weights;
@@ -19,12 +19,12 @@ static Taps nearest_taps(int p, int new_length, int length) {
     return {{static_cast<int>(static_cast<long>(p) * length / new_length)}, {1}};
 }
 
-// Two pixels around `place`; beyond an edge the pixel at the edge stands in.
+// The two pixels around `place`; outside, the edge pixel is repeated.
 static Taps linear_taps(double place, int length) {
     const double inside = std::clamp(place, 0.0, length - 1.0);
     const int before = static_cast<int>(inside);
-    const float share = static_cast<float>(inside - before);
-    return {{before, std::min(before + 1, length - 1)}, {1 - share, share}};
+    const float fraction = static_cast<float>(inside - before);
+    return {{before, std::min(before + 1, length - 1)}, {1 - fraction, fraction}};
 }
 
 static double half_pixel_place(int p, int new_length, int length) { return (p + 0.5) * length / new_length - 0.5; }
@@ -33,7 +33,7 @@ static double corner_place(int p, int new_length, int length) {
     return new_length == 1 ? 0 : static_cast<double>(p) * (length - 1) / (new_length - 1);
 }
 
-// Every old pixel under a triangle around the new one, which is as wide as the new pixel where that is the larger.
+// Triangle filter around the new pixel; as wide as the new pixel where that is larger than an old one.
 static Taps triangle_taps(int p, int new_length, int length) {
     const double place = half_pixel_place(p, new_length, length);
     const double reach = std::max(1.0, static_cast<double>(length) / new_length);  // half the width of the triangle
@@ -49,7 +49,7 @@ static Taps triangle_taps(int p, int new_length, int length) {
     return taps;
 }
 
-// Keys' cubic kernel at distance d: 1 at 0, 0 at 1 and 2, smooth between.
+// Keys' cubic kernel at distance d: 1 at 0, 0 at 1 and 2.
 static double cubic_kernel(double d) {
     const double a = -0.75;
     return d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1 : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
@@ -77,7 +77,7 @@ static Taps taps_of(int p, int new_length, int length, Interpolation how) {
     fail({"resize: no such interpolation"});
 }
 
-// The taps of every new pixel along one axis, all equally many: where one has fewer, the rest have weight 0.
+// The taps of every new pixel along one axis, padded with weight 0 to the same number.
 static std::vector<Taps> taps_of_axis(int new_length, int length, Interpolation how) {
     std::vector<Taps> axis;
     std::size_t most = 0;

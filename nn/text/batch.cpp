@@ -16,7 +16,7 @@ TokenBatch make_batch(const std::vector<std::vector<int>>& sequences, int paddin
     TokenBatch batch{.sequences = B, .length = T, .ids = std::vector<int>(B * T, padding_token), .mask = Matrix(B, T)};
     for (int b = 0; b < B; ++b) {
         const int count = static_cast<int>(sequences[b].size());
-        const int first = padding == Side::left ? T - count : 0;  // where the text begins
+        const int first = padding == Side::left ? T - count : 0;  // column of the first token
         std::copy(sequences[b].begin(), sequences[b].end(), batch.ids.begin() + b * T + first);
         std::fill_n(batch.mask.row(b) + first, count, 1.0f);
     }
@@ -54,15 +54,15 @@ void require_texts(std::string_view place, const TokenBatch& batch) {
     }
 }
 
-// How many columns at the end are asked for.
-static int columns_asked(const char* place, const TokenBatch& batch, int last) {
+// The number of columns that `last` means.
+static int last_columns(const char* place, const TokenBatch& batch, int last) {
     require_fits(place, batch);
     require(last >= 0 && last <= batch.length, place, ": the last ", last, " columns of ", batch.length);
     return last == 0 ? batch.length : last;
 }
 
 std::vector<int> positions(const TokenBatch& batch, int last) {
-    const int first = batch.length - columns_asked("positions", batch, last);
+    const int first = batch.length - last_columns("positions", batch, last);
     std::vector<int> positions;
     for (int b = 0; b < batch.sequences; ++b) {
         int tokens_before = 0;
@@ -76,7 +76,7 @@ std::vector<int> positions(const TokenBatch& batch, int last) {
 
 std::vector<int> position_rows(const TokenBatch& batch, int offset, int last) {
     std::vector<int> rows = positions(batch, last);
-    const int n = static_cast<int>(rows.size()) / batch.sequences;  // columns asked for
+    const int n = static_cast<int>(rows.size()) / batch.sequences;  // last columns
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const int b = static_cast<int>(i) / n, t = batch.length - n + static_cast<int>(i) % n;
         rows[i] = batch.is_token(b, t) ? rows[i] + offset : offset - 1;
@@ -100,7 +100,7 @@ static bool has_padding(const TokenBatch& batch) {
     return std::find(batch.mask.begin(), batch.mask.end(), 0.0f) != batch.mask.end();
 }
 
-// `queries` rows for each sequence, all alike: 1 at the tokens, 0 at padding.
+// `queries` equal rows for each sequence: true at tokens, false at padding.
 static MayAttend to_tokens_of(const TokenBatch& batch, int queries) {
     MayAttend may{.queries = batch.sequences * queries, .keys = batch.length, .table = {}};
     for (int b = 0; b < batch.sequences; ++b)
@@ -110,7 +110,7 @@ static MayAttend to_tokens_of(const TokenBatch& batch, int queries) {
 }
 
 Attending attending(const TokenBatch& batch, bool causally, int last) {
-    const int B = batch.sequences, T = batch.length, n = columns_asked("attending", batch, last);
+    const int B = batch.sequences, T = batch.length, n = last_columns("attending", batch, last);
     Attending how{.segments = Segments::equal(B, n)};
     if (causally) how.may = causal(n, T);
     if (has_padding(batch)) how.may = how.may & to_tokens_of(batch, n);

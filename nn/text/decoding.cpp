@@ -16,9 +16,9 @@
 
 static const float infinity = std::numeric_limits<float>::infinity();
 
-// --- what logits must not be ---
+// --- checking logits ---
 
-// Why a row of logits does not say what follows; "" when it does.
+// What is wrong with a row of logits; "" when nothing is.
 static std::string fault_of(const float* logits, int V) {
     int nans = 0;
     for (int j = 0; j < V; ++j) nans += logits[j] != logits[j];
@@ -33,12 +33,12 @@ static std::string fault_of(const float* logits, int V) {
 
 // --- from logits to probabilities ---
 
-// Dividing by less would overflow, and long before nothing but the largest logit has a probability.
+// Below this temperature, division would overflow; only the largest logit has a probability long before.
 static const float coldest = 1e-30f;
 
 static bool is_greedy(const Sampling& sampling) { return sampling.temperature < coldest; }
 
-// Where logits are plus infinity, these tokens share everything: 0 for them, minus infinity for the others.
+// Plus infinity becomes 0 and all other logits minus infinity, so that the tokens at plus infinity are equally likely.
 static void resolve_infinity(float* logits, int V) {
     if (max_of(logits, V) != infinity) return;
     for (int j = 0; j < V; ++j) logits[j] = logits[j] == infinity ? 0 : -infinity;
@@ -49,7 +49,7 @@ static void keep_largest(float* logits, int V) {
     for (int j = 0; j < V; ++j) logits[j] = j == best ? 0 : -infinity;
 }
 
-// Logits below the k-th largest become minus infinity. Only the k-th has to be found: that needs no sorting.
+// Logits below the k-th largest become minus infinity. Finding the k-th needs no sorting.
 static void keep_top_k(float* logits, int V, int k) {
     if (k <= 0 || k >= V) return;
     Matrix ordered = Matrix::unset(1, V);
@@ -59,7 +59,7 @@ static void keep_top_k(float* logits, int V, int k) {
     for (int j = 0; j < V; ++j) logits[j] = logits[j] < smallest_kept ? -infinity : logits[j];
 }
 
-// Softmax does not change when all logits are lowered alike. So the largest becomes 0 first, and no quotient overflows.
+// Subtracts the largest logit first, which does not change the softmax, so that no quotient overflows.
 static void apply_temperature(float* logits, int V, float temperature) {
     if (temperature == 1) return;
     const float largest = max_of(logits, V);
@@ -68,7 +68,7 @@ static void apply_temperature(float* logits, int V, float temperature) {
 
 void keep_top_p_textbook(float* probabilities, int V, float p) {
     if (p >= 1) return;
-    std::vector<int> order(V);  // the ids, the likeliest first
+    std::vector<int> order(V);  // ids, likeliest first
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return probabilities[a] > probabilities[b]; });
     double sum = 0;
@@ -79,9 +79,8 @@ void keep_top_p_textbook(float* probabilities, int V, float p) {
     }
 }
 
-// The same without sorting. Only the probability of the last token that is kept has to be found. The bits of floats that are not
-// negative, read as whole numbers, are in the same order as the floats: so the answer is a whole number between two others, and
-// each look at the sum of what lies above the middle halves what may still be the answer.
+// The same without sorting: bisects for the probability of the last kept token. Non-negative floats are ordered like their bits
+// read as integers, so the bisection runs over integers; each step sums the probabilities above the middle.
 static std::uint32_t bits_of(float x) { return std::bit_cast<std::uint32_t>(x); }
 
 static double sum_in_double(const float* x, int count) {
@@ -95,10 +94,10 @@ static double sum_in_double(const float* x, int count) {
     return sum;
 }
 
-// Copies what is at least `border` to `above`, the rest to `below`; both have room for all.   returns how many are above
+// Copies numbers of at least `border` to `above`, the others to `below`; both have room for all.   returns how many are above
 static int split_at(float border, const float* x, int count, float* above, float* below) {
     int high = 0, low = 0;
-    for (int k = 0; k < count; ++k) {  // writes to both and moves on in one: no branch that could be guessed wrongly
+    for (int k = 0; k < count; ++k) {  // writes to both and advances one: no branch to mispredict
         above[high] = x[k];
         below[low] = x[k];
         const bool is_above = x[k] >= border;
@@ -111,17 +110,17 @@ static int split_at(float border, const float* x, int count, float* above, float
 namespace {
 struct LastKept {
     float probability;  // of the last token that top-p keeps
-    double sum_before;  // of all that are likelier
+    double sum_before;  // of all likelier tokens
 };
 }  // namespace
 
 static LastKept last_kept(const float* probabilities, int V, float p) {
     Matrix possible = Matrix::unset(1, V), above = Matrix::unset(1, V), below = Matrix::unset(1, V);
-    // Of V tokens that are less likely than this, all together make up less than what remains when p is reached: none is needed.
+    // All tokens below this probability together sum to less than 1 - p, so none of them is needed.
     const double needless = (sum_in_double(probabilities, V) - p) / V;
-    const float smallest = needless > 0 ? static_cast<float>(0.999 * needless) : 0;  // a little less, for rounding
+    const float smallest = needless > 0 ? static_cast<float>(0.999 * needless) : 0;  // a margin for rounding
     int count = split_at(smallest, probabilities, V, possible.begin(), below.begin());
-    std::uint32_t low = bits_of(infinity), high = 0;  // the answer is one of low ... high
+    std::uint32_t low = bits_of(infinity), high = 0;  // the answer lies in low ... high
     for (int k = 0; k < count; ++k) {
         low = std::min(low, bits_of(possible[k]));
         high = std::max(high, bits_of(possible[k]));
@@ -131,11 +130,11 @@ static LastKept last_kept(const float* probabilities, int V, float p) {
         const std::uint32_t middle = low + (high - low) / 2 + 1;
         const int count_above = split_at(std::bit_cast<float>(middle), possible.begin(), count, above.begin(), below.begin());
         const double sum_above = sum_in_double(above.begin(), count_above);
-        if (sum_before + sum_above >= p) {  // those above are enough: the last one is among them
+        if (sum_before + sum_above >= p) {  // those above reach p: the last kept one is among them
             std::swap(possible, above);
             count = count_above;
             low = middle;
-        } else {  // they are all kept, and it is below
+        } else {  // they are all kept, and the last kept one is below
             std::swap(possible, below);
             count -= count_above;
             high = middle - 1;
@@ -153,7 +152,7 @@ void keep_top_p(float* probabilities, int V, float p) {
     bool is_first = true;
     for (int j = 0; j < V; ++j) {
         if (probabilities[j] != last.probability) continue;
-        const bool is_needed = is_first || sum < p;  // several may be equally likely: from the smallest id on
+        const bool is_needed = is_first || sum < p;  // of equally likely tokens the smaller id first
         sum += probabilities[j];
         if (!is_needed) probabilities[j] = 0;
         is_first = false;
@@ -186,7 +185,7 @@ Matrix sampling_probabilities(const Matrix& logits, const Sampling& sampling) {
             keep_largest(row, V);
             softmax_in_place(row, V);
         } else {
-            keep_top_k(row, V, sampling.top_k);  // temperature leaves the order as it is: before or after it are the same
+            keep_top_k(row, V, sampling.top_k);  // temperature does not change the order, so this may come first
             apply_temperature(row, V, sampling.temperature);
             softmax_in_place(row, V);
             keep_top_p(row, V, sampling.top_p);
@@ -202,11 +201,11 @@ int draw_token(const Matrix& probabilities, int row, float u) {
     return draw(probabilities.row(row), probabilities.cols, u);
 }
 
-// log of the sum of exp(logit) over a row without faults, so that log p(token) = logit - this. Plus infinity must be resolved.
+// log of the sum of exp(logit) over a valid row without plus infinity; log p(token) = logit - this.
 static double log_total(const float* logits, int V) {
-    Matrix shares = Matrix::unset(1, V);  // exp(logit - largest), needed only for their sum
+    Matrix exponentials = Matrix::unset(1, V);  // exp(logit - largest); only their sum is used
     const float largest = max_of(logits, V);
-    return largest + std::log(static_cast<double>(exp_of(logits, largest, shares.begin(), V)));
+    return largest + std::log(static_cast<double>(exp_of(logits, largest, exponentials.begin(), V)));
 }
 
 // log p(token) of all tokens of one row
@@ -249,7 +248,7 @@ static bool is_finished(const std::vector<int>& written, const Limits& limits) {
     return written.back() == limits.end_of_text || ends_in_repetition(written, limits.repetitions);
 }
 
-// What a reader has answered to a question that concerned `sequences` sequences.
+// Checks the shape of a reader's logits.
 static void check_answer(const char* place, const Matrix& logits, int sequences, const Limits& limits) {
     require(logits.rows == sequences && logits.cols > 0, place, ": the reader gave logits ", logits, " for ", sequences,
             " sequences");
@@ -271,11 +270,12 @@ std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& r
             " prompts and ", limits.new_tokens, " new tokens need (", B, ", ", limits.new_tokens, ")");
     std::vector<std::vector<int>> written(B);
     std::vector<bool> finished(B, false);
-    TokenBatch next = prompts;  // first all of the prompts, then one token of each sequence
+    TokenBatch next = prompts;  // first the prompts, then one token of each sequence
     for (int t = 0; t < limits.new_tokens; ++t) {
         const Matrix logits = reader.read(next);  // (B, V)
         check_answer("generate", logits, B, limits);
-        next = {.sequences = B, .length = 1, .ids = std::vector<int>(B, 0), .mask = {}};  // 0 for those that have finished
+        // Finished sequences are fed token 0; their output is ignored.
+        next = {.sequences = B, .length = 1, .ids = std::vector<int>(B, 0), .mask = {}};
         for (int b = 0; b < B; ++b) {
             if (finished[b]) continue;
             const std::string fault = fault_of(logits.row(b), logits.cols);
@@ -296,7 +296,7 @@ std::vector<std::vector<int>> generate_greedily(const TokenBatch& prompts, Token
     return generate(prompts, reader, limits, {.temperature = 0}, {});
 }
 
-// --- several beginnings at once ---
+// --- beam search ---
 
 double beam_score(const Beam& beam, float alpha) {
     return beam.log_probability / std::pow(std::max<double>(1, static_cast<double>(beam.ids.size())), alpha);
@@ -311,7 +311,7 @@ struct Extension {
 };
 }  // namespace
 
-// The tokens with the `count` largest logits, best first; of equal ones the smaller id.
+// The tokens with the `count` largest logits, best first; of equal ones the smaller id first.
 static std::vector<int> largest_logits(const float* logits, int V, int count) {
     std::vector<int> ids(V);
     std::iota(ids.begin(), ids.end(), 0);
@@ -322,9 +322,8 @@ static std::vector<int> largest_logits(const float* logits, int V, int count) {
     return ids;
 }
 
-// The `count` likeliest extensions of all beams by one token, best first. Row i of the logits belongs to beam i. Equally likely
-// ones stay in this order: those of the higher-ranking beam first, and among them the larger logit (a sum may round the
-// difference away), then the smaller id.
+// The `count` likeliest extensions of all beams by one token, best first. Row i of the logits belongs to beam i. Ties: the
+// higher-ranking beam first, then the larger logit (the sum may round a difference away), then the smaller id.
 static std::vector<Extension> best_extensions(const std::vector<Beam>& beams, const Matrix& logits, int count) {
     std::vector<Extension> all;
     for (int i = 0; i < logits.rows; ++i) {
@@ -350,7 +349,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             " tokens, both must be at least 1");
     require(limits.new_tokens >= 0, "beam_search: ", limits.new_tokens, " new tokens");
     require(alpha >= 0 && alpha < infinity, "beam_search: alpha is ", alpha, ", it must be finite and not below 0");
-    std::vector<Beam> beams(1), finished;  // at first one beam of no tokens
+    std::vector<Beam> beams(1), finished;  // begins with one empty beam
     TokenBatch next = equal_batch(prompt, length);
     for (int t = 0; t < limits.new_tokens && !beams.empty(); ++t) {
         const Matrix logits = reader.read(next);  // (beams, V)
@@ -359,7 +358,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             const std::string fault = fault_of(logits.row(i), logits.cols);
             require(fault.empty(), "beam_search: beam ", i, ", new token ", t, ": ", fault);
         }
-        // One extension of each beam may be the end of the text, so twice the width leaves `width` that go on.
+        // Each beam has at most one extension by end_of_text, so of twice the width at least `width` continue.
         const std::vector<Extension> extensions = best_extensions(beams, logits, 2 * width);
         std::vector<Beam> longer;
         std::vector<int> parents;
@@ -370,7 +369,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             beam.ids.push_back(extension.id);
             beam.finished = is_finished(beam.ids, limits);
             if (beam.finished) {
-                if (rank < width) finished.push_back(std::move(beam));  // beyond the width no beginning is kept, and no ending
+                if (rank < width) finished.push_back(std::move(beam));  // lower-ranking ones are dropped
             } else if (next.sequences < width) {
                 longer.push_back(std::move(beam));
                 parents.push_back(extension.beam);

@@ -1,9 +1,9 @@
-// memory.h: what a decoder keeps of the tokens that it has read, so that it can read on.
+// memory.h: the key-value cache of a decoder, for generating token by token.
 //
-//   shows    that reading on needs three things only: keys and values of every block, the position of each new token, and which of
-//            the earlier columns were padding
+//   shows    that incremental decoding needs only keys and values of every block, positions of the new tokens, and the padding
+//            mask of the earlier ones
 //   symbols  B sequences   L blocks
-//   use      a family of models gives three functions, and writes through MemoryReader:
+//   use      a family of models provides three functions, and generates through MemoryReader:
 //                Memory make_memory(const Config&, int sequences, int capacity);
 //                Steps  read_on(const TokenBatch& next, const Weights&, const Config&, Memory&);   Steps::hidden, (B*T, E)
 //                Var    logits_of(const Var& hidden, const Weights&, const Config&);
@@ -16,27 +16,27 @@
 
 struct Memory {
     std::vector<KeyValueCache> blocks;  // L
-    std::vector<KeyValueCache> sources = {};  // L of an encoder-decoder: keys and values of what it writes about; else none
-    TokenBatch seen;                    // everything read so far, with its padding
+    std::vector<KeyValueCache> sources = {};  // L in an encoder-decoder: keys and values of the source; else empty
+    TokenBatch seen;                    // all tokens read so far, with padding
     int sequences = 0;                  // B
-    int capacity = 0;                   // tokens that each sequence can hold
+    int capacity = 0;                   // most tokens of each sequence
 };
 
-// Room for `capacity` tokens of each sequence.   throws std::invalid_argument unless sequences and capacity are positive
-//   with_source  an encoder-decoder: the source is projected when the first tokens are read, and never again
+// An empty memory.   throws std::invalid_argument unless sequences and capacity are positive
+//   with_source  for an encoder-decoder: keys and values of the source are computed once, with the first tokens
 Memory make_memory(int depth, int sequences, int capacity, int key_width, bool with_source = false);
 
 // Sequence s of the new memory has read what sequence chosen[s] of the old one has read.
 Memory select_sequences(const Memory& memory, const std::vector<int>& chosen);
 
-// What the blocks of a model are told about the next tokens.
+// Positions and attention contexts of the next tokens.
 struct Reading {
-    std::vector<int> positions;          // (B*T)  how many tokens of its text stand before each; padding gets 0
-    std::vector<BlockContext> contexts;  // one for each block: its caches, and the mask where there is padding
+    std::vector<int> positions;          // (B*T)  position in the text; padding gets 0
+    std::vector<BlockContext> contexts;  // for each block: its caches and the mask
 };
 
-// Prepares to read `next`, and adds it to what has been seen; its keys and values are added by the blocks as they run.
-//   throws  std::invalid_argument, beginning with `place`, when it does not fit into the memory; the memory is unchanged then
+// Appends `next` to what has been seen; the blocks add its keys and values as they run.
+//   throws  std::invalid_argument, beginning with `place`, when it does not fit; the memory is unchanged then
 Reading read_next(Memory& memory, const TokenBatch& next, const char* place);
 
 // The last row of each sequence: (B*T, E) -> (B, E).
@@ -60,7 +60,7 @@ struct MemoryReader : TokenReader {
     void select(const std::vector<int>& chosen) override { memory = select_sequences(memory, chosen); }
 };
 
-// The loops of decoding.h with a reader as large as they need: the last new token is never read.
+// The functions of decoding.h with a reader of the needed capacity (the last new token is never read).
 template <class Weights, class Config>
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, const Weights& w, const Config& config, const Limits& limits,
                                        const Sampling& sampling = {.temperature = 0}, const Matrix& draws = {}) {

@@ -47,12 +47,12 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
     Matrix losses(s.rows, 1);
     Matrix log_total(s.rows, 1);
     parallel_ranges(s.rows, grain_of_rows(s.cols), [&](int first, int last) {
-        std::vector<float> shares(s.cols);  // exp(s_ij - largest), needed only for its sum
+        std::vector<float> exponentials(s.cols);  // exp(s_ij - largest); only their sum is used
         for (int i = first; i < last; ++i) {
             if (labels[i] == ignored_label) continue;
             const float* const row = s.row(i);
             const float largest = max_of(row, s.cols);
-            const float total = exp_of(row, largest, shares.data(), s.cols);
+            const float total = exp_of(row, largest, exponentials.data(), s.cols);
             log_total(i, 0) = largest + std::log(total);
             losses(i, 0) = log_total(i, 0) - row[labels[i]];
         }
@@ -93,7 +93,7 @@ Var cross_entropy(const Var& logits, const std::vector<int>& labels, Where where
     return scale(sum(losses, where), counted > 0 ? 1.0f / static_cast<float>(counted) : 0.0f, where);
 }
 
-// Broadcasting would quietly compare a row with every row.
+// Without this check, broadcasting would silently compare one row with every row.
 static void require_same_shape(const char* name, const Var& a, const Var& b, Where where) {
     require(same_shape(a.value(), b.value()), where, name, ": ", a.value(), " and ", b.value(), ", the shapes must be equal");
 }
@@ -114,7 +114,7 @@ struct SmoothRecord : Record {
 };
 }  // namespace
 
-// forward   y = d^2 / (2 beta) where |d| < beta, |d| - beta / 2 beyond: a bowl that goes on as a cone
+// forward   y = d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere
 // backward  dd = dy d / beta inside, dy sign(d) outside
 static void smooth_absolute_backward(Record& y) {
     const float beta = static_cast<SmoothRecord&>(y).beta;
@@ -178,7 +178,7 @@ Var focal_losses(const Var& logits, const Matrix& targets, float alpha, float ga
     const Var s = multiply(logits, std::move(sign), where);                               // (n, m)
     const Var cross_entropy = softplus(scale(s, -1, where), where);                       // (n, m)  -log p_right
     const Var modulation = exp(scale(softplus(s, where), -gamma, where), where);          // (n, m)  (1 - p_right)^gamma
-    return multiply(multiply(modulation, cross_entropy, where), std::move(balance), where);
+    return multiply(multiply(modulation, cross_entropy, where), std::move(balance), where);  // (n, m)   [Focal 5]
 }
 
 Var dice_losses(const Var& logits, const Matrix& targets, Where where) {

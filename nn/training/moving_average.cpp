@@ -22,6 +22,6 @@ void move_towards(const std::vector<Var>& average, const std::vector<Var>& model
         Matrix& theta_average = target.value();
         const Matrix& theta = model[k].value();
         for (std::size_t i = 0; i < theta.size(); ++i)
-            theta_average[i] = static_cast<float>(tau * theta_average[i] + (1 - tau) * theta[i]);
+            theta_average[i] = static_cast<float>(tau * theta_average[i] + (1 - tau) * theta[i]);  // [MeanTeacher 1]
     }
 }

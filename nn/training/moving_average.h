@@ -1,15 +1,16 @@
-// moving_average.h: a model that follows another one slowly: the average of all it has been, the recent past counting most.
+// moving_average.h: a teacher whose weights are an exponential moving average (EMA) of the student's.
 //
 //   papers   Tarvainen and Valpola, "Mean teachers", 2017, arXiv 1703.01780, Eq. 1; with a schedule Baevski et al. (data2vec), 2022,
 //            arXiv 2202.03555, section 3.3
+//   equations [MeanTeacher 1]
 //   shows    that a teacher needs no training of its own
-//   symbols  theta' the average   theta the model   tau the decay: how much of the average is kept at each update
+//   symbols  theta' the average   theta the model   tau the decay, the weight of the old average at each update
 #pragma once
 #include <vector>
 
 #include "nn/autograd/variable.h"
 
-// tau goes from `start` to `end` in a straight line over the first `updates` updates, and stays there.
+// tau rises linearly from `start` to `end` over the first `updates` updates, then stays constant.
 struct DecaySchedule {
     double start = 0.999;
     double end = 0.9999;

@@ -53,7 +53,7 @@ AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig
 }
 
 namespace {
-// What one update does to every number alike.
+// The coefficients of one update.
 struct AdamWStep {
     float keep;  // 1 - lr decay
     float beta1, beta2;
@@ -67,7 +67,7 @@ static void adamw_numbers(const AdamWStep& s, std::size_t count, float* w, const
     for (std::size_t k = 0; k < count; ++k) {
         m[k] = s.beta1 * m[k] + (1 - s.beta1) * g[k];
         v[k] = s.beta2 * v[k] + (1 - s.beta2) * g[k] * g[k];
-        w[k] = s.keep * w[k] - s.rate * m[k] / (std::sqrt(v[k]) * s.root + s.eps);
+        w[k] = s.keep * w[k] - s.rate * m[k] / (std::sqrt(v[k]) * s.root + s.eps);  // [Adam algorithm 1] where keep = 1
     }
 }
 
@@ -117,10 +117,10 @@ void Sgd::update(float lr) {
         require_same_shape("Sgd", variable);
         float* const w = variable.value().begin();
         const float* const g = variable.gradient().begin();
-        float* const memory = m[i].begin();
+        float* const velocity = m[i].begin();
         for (std::size_t k = 0; k < m[i].size(); ++k) {
-            memory[k] = momentum * memory[k] + g[k];
-            w[k] -= lr * memory[k];
+            velocity[k] = momentum * velocity[k] + g[k];
+            w[k] -= lr * velocity[k];
         }
     }
 }
@@ -140,7 +140,7 @@ DecayChoice weights_decay(const Parameters& parameters) {
 
 DecayChoice nothing_decays(std::vector<Var> variables) { return {.decayed = {}, .not_decayed = std::move(variables)}; }
 
-// In double and in eight lanes: exact enough for millions of numbers, and the compiler can add side by side.
+// In double, for millions of numbers; in eight lanes, so that the compiler can vectorise.
 static double sum_of_squares(const Matrix& matrix) {
     double lanes[8] = {};
     const float* const x = matrix.begin();

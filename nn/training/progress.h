@@ -1,6 +1,6 @@
-// progress.h: one line that says how far training is and how long it will take.
+// progress.h: a progress line: steps done, loss, time left.
 //
-//   note   written to a terminal only (TERM=dumb is none), in place; a pipe or a file gets nothing
+//   note   overwritten in place, and only on a terminal that can erase (not TERM=dumb); a pipe or a file gets nothing
 #pragma once
 #include <string>
 
@@ -8,12 +8,12 @@ class Progress {
 public:
     Progress(std::string what, int steps);
     Progress(std::string what, int steps, bool visible);
-    ~Progress();  // takes the line away
+    ~Progress();  // erases the line
     Progress(const Progress&) = delete;
 
     // After step 0, 1, ..., steps - 1; writes at most ten times a second.
     void update(int step, float loss);
-    void update(int step);  // of something that has no loss
+    void update(int step);  // without a loss
 
 private:
     bool is_time(double now) const;

@@ -7,8 +7,8 @@
 
 #include "nn/base/require.h"
 
-// The moments as entries of a table, so that they are checked, saved and loaded as the parameters are. The handles are new
-// variables that hold copies; zeros where the optimizer has none yet.
+// The moments as a table, so that they are checked, saved and loaded like parameters. It holds copies; zeros where the optimizer
+// has no moments yet.
 static Parameters moment_table(const AdamW& optimizer) {
     Parameters table;
     for (std::size_t i = 0; i < optimizer.variables.size(); ++i) {
@@ -40,7 +40,8 @@ void save_training_state(const std::string& path, const Parameters& parameters, 
 
 static const std::vector<std::string> counters = {"training.random", "training.adamw.steps", "training.adamw.variable_steps"};
 
-// Names and shapes in which the file and the table differ, each as a clause: the table's in its order, then the file's own.
+// Differences between file and table in names and shapes, each as a clause: first the table's entries, then extra ones of the
+// file.
 static std::vector<std::string> differences(const Safetensors& file, const Parameters& table) {
     std::vector<std::string> found;
     std::set<std::string> known(counters.begin(), counters.end());
@@ -58,7 +59,7 @@ static std::vector<std::string> differences(const Safetensors& file, const Param
     return found;
 }
 
-// The count of each variable; a file without them is older, and there all variables have made all steps.
+// t of each variable; in an older file without them, the number of all steps.
 static std::vector<int> variable_steps_of(const Safetensors& file, int steps, std::size_t variables) {
     if (!file.has("training.adamw.variable_steps")) return std::vector<int>(variables, steps);
     return file.integers("training.adamw.variable_steps");
@@ -68,7 +69,7 @@ void load_training_state(const std::string& path, const Parameters& parameters, 
     const Safetensors file(path);
     const std::vector<long> words = file.long_integers("training.random");
     const std::vector<int> steps = file.integers("training.adamw.steps");
-    require(words.size() == 4 && steps.size() == 1 && steps[0] >= 0, path, ": is no training state: training.random has ",
+    require(words.size() == 4 && steps.size() == 1 && steps[0] >= 0, path, ": is not a training state: training.random has ",
             words.size(), " words instead of 4, or training.adamw.steps is not one count");
 
     const Parameters moments = moment_table(optimizer);
@@ -81,7 +82,7 @@ void load_training_state(const std::string& path, const Parameters& parameters, 
     const std::vector<int> variable_steps = variable_steps_of(file, steps[0], optimizer.variables.size());
     const bool sound = variable_steps.size() == optimizer.variables.size() &&
                        std::all_of(variable_steps.begin(), variable_steps.end(), [](int count) { return count >= 0; });
-    require(sound, path, ": is no training state: training.adamw.variable_steps is not one count for each of ",
+    require(sound, path, ": is not a training state: training.adamw.variable_steps is not one count for each of ",
             optimizer.variables.size(), " variables");
     load(all, file, {.ignored_endings = counters});
 

@@ -1,12 +1,11 @@
-// state.h: stop training and go on later as if nothing had happened, to the last bit.
+// state.h: save a training run and resume it with bit-identical results.
 //
-//   file   one safetensors: the parameters under their published names, so that it also serves as a checkpoint, and beside them
+//   file   a safetensors file: the parameters under their published names, so that it also serves as a checkpoint, and
 //            training.adamw.m.0, ... and training.adamw.v.0, ...   moments, in the order of the optimizer's variables
-//            training.adamw.variable_steps   t of each of them, 0 where no gradient has arrived yet
-//            training.adamw.steps            updates in all
+//            training.adamw.variable_steps   t of each variable, 0 before its first gradient
+//            training.adamw.steps            number of updates
 //            training.random                 the four 64-bit words of the generator
-//   note   Files written before variables counted for themselves have no training.adamw.variable_steps; there every variable
-//          has made all of training.adamw.steps
+//   note   Older files have no training.adamw.variable_steps: then t of every variable is training.adamw.steps
 #pragma once
 #include <map>
 #include <string>
@@ -15,12 +14,12 @@
 #include "nn/training/optimizer.h"
 #include "nn/data/parameters.h"
 
-// By temporary file and rename: an older state stays until the new one is complete.
-//   metadata  what shapes do not tell of the model, so that the file serves as a checkpoint: metadata(config) of its system
+// Writes a temporary file and renames it: an older state stays until the new one is complete.
+//   metadata  settings of the model that its shapes do not tell, for use as a checkpoint: metadata(config) of its system
 void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random,
                          const std::map<std::string, std::string>& metadata = {});
 
-// Sets all three to what was saved; they must be made as they were then (the same names and shapes).
-//   throws  std::invalid_argument in one line: the file holds no training state, or that of another model (the first difference
-//           in names or shapes, and how many more there are); nothing is changed then
+// Restores all three; parameters and optimizer must have the same names and shapes as when saved.
+//   throws  std::invalid_argument when the file is not a training state, or of another model (the first difference in names or
+//           shapes, and how many more); nothing is changed then
 void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random);

@@ -32,7 +32,7 @@ bool ShowProgress::after_step(int step, float loss) {
 
 // The gradients of one batch, in the gradient of every variable.   returns  the loss
 static float loss_and_gradients(Objective& objective, int step) {
-    const Tape tape;                        // from here on operations are recorded
+    const Tape tape;                        // records the operations of the loss
     const Var loss = objective.loss(step);  // (1, 1)
     if (!loss) return 0;
     const float value = loss.value()(0, 0);
@@ -58,7 +58,7 @@ static AdamWConfig adamw_config(const Recipe& recipe) {
             .weight_decay = recipe.weight_decay};
 }
 
-// The recipe once it has been checked, so that its own message comes before the optimizer's.
+// Checks the recipe before the optimizer is constructed, so that its message comes first.
 static const Recipe& sound(const Recipe& recipe, Where where) {
     require_sound(recipe, where);
     return recipe;

@@ -1,13 +1,13 @@
-// train.h: the one training loop: loss, backward, clip, update, zero, and again.
+// train.h: the training loop: loss, backward, clip, update, zero gradients.
 //
-//   shows    that all training of this project is the same five lines; a system differs in its loss and in its recipe
-//   use      struct Chase : Objective {                       // the loss of a step, on a batch that it draws itself
+//   shows    that all training in this project is the same five lines; systems differ in loss and recipe
+//   use      struct Fit : Objective {                         // the loss of a step, on a batch that it draws itself
 //                Var loss(int) override { return mean_squared_error(w, target); }
 //                Var w, target;
 //            };
-//            Chase chase;
-//            train(chase, nothing_decays({chase.w}), {.schedule = {.peak = 0.1f, .steps = 100}, .weight_decay = 0});
-//   note     To see an iteration in the debugger, break on train_step.
+//            Fit fit;
+//            train(fit, nothing_decays({fit.w}), {.schedule = {.peak = 0.1f, .steps = 100}, .weight_decay = 0});
+//   note     To step through an iteration in the debugger, break on train_step.
 //   next     train.cpp, then walkthroughs/vit/vit.cpp
 #pragma once
 #include <limits>
@@ -23,38 +23,38 @@ inline constexpr float no_clipping = std::numeric_limits<float>::infinity();
 
 // Every hyperparameter of a training run. The defaults are the usual ones.
 struct Recipe {
-    Schedule schedule{};     // learning rate of each step: peak, warm-up, descent; schedule.steps is how many steps there are
-    int batch = 1;           // examples in a step, for the objective that draws them
-    float clip_norm = 1;     // largest length of all gradients together, or no_clipping
-    float weight_decay = 0;  // of the variables that decay; 0: none, Adam
-    float beta1 = 0.9f;      // AdamW: how much of the mean of gradients is kept
-    float beta2 = 0.999f;    // and of the mean of their squares
-    float eps = 1e-8f;       // beside the root
+    Schedule schedule{};     // learning rate of each step; schedule.steps is the number of steps
+    int batch = 1;           // examples per step, drawn by the objective
+    float clip_norm = 1;     // largest global norm of the gradients, or no_clipping
+    float weight_decay = 0;  // of the variables that decay; 0 makes AdamW Adam
+    float beta1 = 0.9f;      // AdamW: decay rate of the average gradient
+    float beta2 = 0.999f;    // AdamW: decay rate of the average squared gradient
+    float eps = 1e-8f;       // AdamW: added to the root
 };
 
-// Checks every value of a recipe, once, before training begins.
-//   throws  std::invalid_argument in one line: steps or warm-up below 0, batch below 1, clip_norm of 0 or less, a negative
-//           learning rate, weight decay or eps, a beta outside [0, 1), a floor outside 0 ... 1, or anything that is not a number
+// Checks a recipe before training begins.
+//   throws  std::invalid_argument for steps or warm-up below 0, batch below 1, clip_norm of 0 or less, a negative learning rate,
+//           weight decay or eps, a beta outside [0, 1), a floor outside 0 ... 1, or NaN
 void require_sound(const Recipe& recipe, Where where = Where::current());
 
-// What is minimised.
+// The function to minimise.
 class Objective {
 public:
-    // The loss of step 0, 1, ... on a batch of its own, (1, 1), recorded on the running tape. No value at all (Var()) when the
-    // batch holds nothing to learn from: the step counts, and no variable moves.
+    // The loss of step 0, 1, ... on a new batch, (1, 1), recorded on the running tape. No value (Var()) when the batch has
+    // nothing to learn from: the step counts, but no variable changes.
     virtual Var loss(int step) = 0;
     virtual ~Objective() = default;
 };
 
-// Is told the loss of every step after the update.
+// Called after the update of every step.
 class Watcher {
 public:
-    // returns  whether to go on
+    // returns  whether to continue
     virtual bool after_step(int step, float loss) = 0;
     virtual ~Watcher() = default;
 };
 
-// The watcher that shows the progress line.
+// A watcher that shows the progress line.
 class ShowProgress : public Watcher {
 public:
     ShowProgress(std::string what, int steps) : progress(std::move(what), steps) {}
@@ -64,27 +64,27 @@ private:
     Progress progress;
 };
 
-// One step: tape, loss, backward, clip, update, zero.
+// One training step.
 //   step     its number, for the objective and for messages
-//   returns  the loss before the update; 0 when the objective had nothing to learn from
+//   returns  the loss before the update; 0 when the objective returned no value
 //   throws   std::invalid_argument when the loss or the norm of the gradients is not finite
 float train_step(Objective& objective, int step, Optimizer& optimizer, float learning_rate, float clip_norm);
 
-// A training run that can be interrupted, saved (state.h) and continued: optimizer.steps is where it stands.
+// A training run that can be interrupted, saved (state.h) and resumed; optimizer.steps counts its steps.
 struct Trainer {
     Recipe recipe;
     AdamW optimizer;
 
-    // Checks the recipe; gradients from before are zeroed.   throws  as require_sound(recipe)
+    // Checks the recipe and zeroes the gradients.   throws  as require_sound(recipe)
     Trainer(const DecayChoice& variables, const Recipe& recipe, Where where = Where::current());
 };
 
 // The next step of the run, with the learning rate of its schedule.   returns  as above
 float train_step(Objective& objective, Trainer& trainer);
 
-// Steps until `end`, or until the watcher has seen enough.   returns  the loss of each step taken
+// Runs until step `end`, or until the watcher returns false.   returns  the loss of each step
 std::vector<float> train_until(int end, Objective& objective, Trainer& trainer, Watcher* watcher = nullptr);
 
-// All steps of the recipe, from the first.   returns  the loss of each
+// Runs all steps of the recipe.   returns  the loss of each
 std::vector<float> train(Objective& objective, const DecayChoice& variables, const Recipe& recipe, Watcher* watcher = nullptr,
                          Where where = Where::current());

@@ -8,7 +8,7 @@
 
 namespace saycan {
 
-// --- what the language model says ---
+// --- usefulness: the language model ---
 
 static void check(const std::vector<int>& context, const Skills& skills, const gpt::Config& config) {
     require(!context.empty() && skills.count() > 0, "saycan: a context of ", context.size(), " tokens and ", skills.count(),
@@ -61,7 +61,7 @@ std::vector<double> log_probabilities_with_cache(const std::vector<int>& context
     const Matrix after_context = gpt::next_logits(context, w, config, seen);          // (1, V)
     std::vector<double> sums;
     for (const std::vector<int>& skill : skills.tokens) {
-        gpt::Cache reading = gpt::select_sequences(seen, {0});                        // goes on from a copy
+        gpt::Cache reading = gpt::select_sequences(seen, {0});                        // continues from a copy
         Matrix logits = after_context;
         double sum = 0;
         for (std::size_t j = 0; j < skill.size(); ++j) {
@@ -73,7 +73,7 @@ std::vector<double> log_probabilities_with_cache(const std::vector<int>& context
     return sums;
 }
 
-// --- what can be done ---
+// --- feasibility: affordances ---
 
 Matrix learned_affordances(const Matrix& success, int trials, float rate, Random& random) {
     require(rate > 0 && rate <= 1, "saycan: a learning rate of ", rate, ", it must be above 0 and at most 1");
@@ -83,7 +83,7 @@ Matrix learned_affordances(const Matrix& success, int trials, float rate, Random
         for (int k = 0; k < success.cols; ++k)
             for (int trial = 0; trial < trials; ++trial) {
                 const float reward = random.uniform() < success(s, k) ? 1 : 0;
-                V(s, k) += rate * (reward - V(s, k));  // the trial ends here: there is no next state to value
+                V(s, k) += rate * (reward - V(s, k));  // the trial ends here: no next state
             }
     return V;
 }
@@ -113,7 +113,7 @@ Plan make_plan(const std::vector<int>& instruction, int start, const Skills& ski
     const int S = world.affordance.rows, K = skills.count();
     require(world.affordance.cols == K && static_cast<int>(world.next_state.size()) == S * K, "saycan: affordances ", world.affordance,
             " and ", world.next_state.size(), " next states for ", K, " skills");
-    require(start >= 0 && start < S, "saycan: there is no state ", start, " among ", S);
+    require(start >= 0 && start < S, "saycan: state ", start, " of ", S);
     Plan plan{.steps = {}, .context = instruction};
     int state = start;
     for (int t = 0; t < longest; ++t) {
@@ -124,8 +124,8 @@ Plan make_plan(const std::vector<int>& instruction, int start, const Skills& ski
             return plan;
         }
         state = world.next_state[static_cast<std::size_t>(state) * K + chosen];
-        require(state >= 0 && state < S, "saycan: skill ", chosen, " leads to state ", state, ", there are ", S);
-        const std::vector<int>& words = skills.tokens[chosen];  // the history holds what was chosen, whether or not it worked
+        require(state >= 0 && state < S, "saycan: skill ", chosen, " leads to state ", state, " of ", S);
+        const std::vector<int>& words = skills.tokens[chosen];  // the history records the choice, whether or not it succeeded
         plan.context.insert(plan.context.end(), words.begin(), words.end());
     }
     return plan;

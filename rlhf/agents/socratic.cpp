@@ -9,7 +9,7 @@
 
 namespace socratic {
 
-// --- words ---
+// --- templates ---
 
 std::string fill(const std::string& pattern, const Said& said) {
     std::string result;
@@ -19,7 +19,7 @@ std::string fill(const std::string& pattern, const Said& said) {
         require(close != std::string::npos, "socratic: a slot of the template \"", pattern, "\" is not closed");
         const std::string slot = pattern.substr(open + 1, close - open - 1);
         const auto words = said.find(slot);
-        require(words != said.end(), "socratic: nothing was said for the slot {", slot, "} of \"", pattern, "\"");
+        require(words != said.end(), "socratic: no entry for the slot {", slot, "} of \"", pattern, "\"");
         result += pattern.substr(from, open - from) + words->second;
         from = close + 1;
     }
@@ -61,7 +61,7 @@ Perception perceive(const Sense& sense, const WordList& list) {
 void say(const WordList& list, const Perception& perception, Said& said) {
     for (std::size_t k = 0; k < perception.words.size(); ++k) {
         const std::string slot = list.keep == 1 ? list.slot : list.slot + " " + std::to_string(k + 1);
-        require(said.emplace(slot, perception.words[k]).second, "socratic: two lists speak for the slot {", slot, "}");
+        require(said.emplace(slot, perception.words[k]).second, "socratic: two lists fill the slot {", slot, "}");
     }
 }
 
@@ -97,7 +97,7 @@ Sense Eyes::look(const Image& image) {
     };
 }
 
-// --- guessing and checking ---
+// --- generating and ranking ---
 
 Writer::Writer(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
                std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling, int seed)
@@ -128,8 +128,8 @@ static int first_largest(const std::vector<double>& scores) {
     return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-// Each text once, in the order in which they came; one without words says nothing.
-static std::vector<std::string> different(const std::vector<std::string>& texts) {
+// The distinct, non-empty texts, in order of first occurrence.
+static std::vector<std::string> distinct(const std::vector<std::string>& texts) {
     std::vector<std::string> result;
     std::set<std::string> met;
     for (const std::string& text : texts)
@@ -145,11 +145,11 @@ Steps converse(const std::vector<Listening>& senses, const std::string& pattern,
         steps.perceptions.push_back(perceive(sense, list));
         say(list, steps.perceptions.back(), steps.said);
     }
-    steps.prompt = fill(pattern, steps.said);                             // write down
-    steps.candidates = different(model.write(steps.prompt, candidates));  // guess
+    steps.prompt = fill(pattern, steps.said);                            // fill the template
+    steps.candidates = distinct(model.write(steps.prompt, candidates));  // sample
     require(!steps.candidates.empty(), "socratic: the language model wrote nothing after \"", steps.prompt, "\"");
 
-    steps.seen.assign(steps.candidates.size(), 0);  // check
+    steps.seen.assign(steps.candidates.size(), 0);  // rank
     if (check.sense) steps.seen = scores_of(check.sense, sentences_of(steps.candidates, check.sentence));
     for (std::size_t i = 0; i < steps.candidates.size(); ++i) {
         steps.likely.push_back(check.language == 0 ? 0 : model.log_probability(steps.prompt, steps.candidates[i]));
@@ -160,7 +160,7 @@ Steps converse(const std::vector<Listening>& senses, const std::string& pattern,
 }
 
 Choice choose(const std::string& prompt, const std::vector<std::string>& answers, LanguageModel& model) {
-    require(!answers.empty(), "socratic: there is no answer to choose from");
+    require(!answers.empty(), "socratic: no answers to choose from");
     Choice choice;
     for (const std::string& answer : answers) choice.log_probabilities.push_back(model.log_probability(prompt, answer));
     choice.chosen = first_largest(choice.log_probabilities);
@@ -201,7 +201,7 @@ double recall_at(int k, const Matrix& scores, const std::vector<int>& own) {
             scores.rows, " videos");
     int found = 0;
     for (int i = 0; i < scores.rows; ++i) {
-        require(own[i] >= 0 && own[i] < scores.cols, "socratic: there is no caption ", own[i], " among ", scores.cols);
+        require(own[i] >= 0 && own[i] < scores.cols, "socratic: caption ", own[i], " of ", scores.cols);
         const std::vector<int> best = best_of({scores.row(i), scores.row(i) + scores.cols}, k);
         found += std::find(best.begin(), best.end(), own[i]) != best.end();
     }

@@ -1,12 +1,11 @@
-// socratic.h: Socratic models. Models that were never trained together talk to each other in words, and no weight is changed.
+// socratic.h: Socratic models. Models that were never trained together exchange text; no weight changes.
 //
 //   paper    Zeng et al., "Socratic Models: Composing Zero-Shot Multimodal Reasoning with Language", 2022, arXiv 2204.00598
-//   shows    that language can be the interface: eyes and ears choose words, a template makes a prompt of them, a language model
-//            goes on, and the eyes judge what it wrote; every message can be read by a person
+//   shows    that text can be the interface: vision and audio models choose words, a template makes them a prompt, a language
+//            model continues it, and the vision model ranks the continuations; every message is readable
 //   symbols  W words of a list   D width of embeddings   m candidates
-//   differs  a sense and a language model are functions of texts, so that any can be put in; CLIP and GPT are ready made
-//   against  saycan.h, where the second voice is a table of what succeeds and not another model that reads
-//   neighbour  saycan.h joins a language model and values by a product; here models exchange sentences
+//   differs  a perception model and a language model are functions of texts, so any can be used; CLIP and GPT are provided
+//   against  saycan.h, where the second score is a table of affordances, not another model
 //   next     socratic.cpp, then its walkthrough
 #pragma once
 #include <functional>
@@ -20,42 +19,42 @@
 
 namespace socratic {
 
-// --- words ---
+// --- templates ---
 
-// What may be said to a template: {name of a slot: words}.
+// Text for the slots of a template: {name of a slot: words}.
 using Said = std::map<std::string, std::string>;
 
-// "I see a {object 1}." with {"object 1": "cup"}: "I see a cup." Words without a slot are lost: nobody after this hears of them.
-//   throws  std::invalid_argument for a slot that nothing was said for, or a brace that is not closed
+// "I see a {object 1}." with {"object 1": "cup"}: "I see a cup." Entries without a slot are ignored.
+//   throws  std::invalid_argument for a slot without an entry, or an unclosed brace
 std::string fill(const std::string& pattern, const Said& said);
 
-// --- perceiving: what is seen or heard, as words ---
+// --- perception: images and sounds as words ---
 
-// A model that looks at one image (VLM) or hears one sound (ALM) and scores how well each sentence fits, one number each.
+// A model of one image (VLM) or one sound (ALM): scores how well each sentence fits it.
 using Sense = std::function<std::vector<double>(const std::vector<std::string>& sentences)>;
 
-// A list that a sense chooses from. Scores of different lists cannot be compared, so the best are taken inside each.
+// A list of candidate words. Scores of different lists are not comparable, so the best are chosen within each.
 struct WordList {
     std::string slot;                          // the template's slot; with keep > 1 "object" fills "object 1", "object 2", ...
     std::vector<std::string> words;            // W
-    std::string sentence = "a photo of a {}";  // what is scored, with the word in place of {}: as the sense was trained
-    int keep = 1;                              // the best so many are said
+    std::string sentence = "a photo of a {}";  // the scored sentence, {} replaced by the word, in the form of the training texts
+    int keep = 1;                              // number of words that are kept
 };
 
 struct Perception {
     std::vector<double> scores;      // W
-    std::vector<int> best;           // keep, best first; of equal scores the earlier word
-    std::vector<std::string> words;  // those words
+    std::vector<int> best;           // (keep)  indices, best first; of equal scores the earlier word
+    std::vector<std::string> words;  // (keep)  those words
 };
 
-// throws  std::invalid_argument when fewer words are in the list than are to be kept, or the sense gives another number of scores
+// throws  std::invalid_argument when the list has fewer than `keep` words, or the sense returns another number of scores
 Perception perceive(const Sense& sense, const WordList& list);
 
-// Adds what was perceived to what is said.
+// Adds the perceived words to the entries of the template.
 void say(const WordList& list, const Perception& perception, Said& said);
 
-// Eyes made of a CLIP: the cosine of the image with each sentence. Each sentence is embedded once, however many images there are.
-//   Must stay where it is while a Sense that look() has made is in use.
+// CLIP as a perception model: the cosine of the image with each sentence. Sentence embeddings are cached.
+//   Must not be moved or destroyed while a Sense made by look() is in use.
 class Eyes {
 public:
     using Tokenize = std::function<TokenBatch(const std::vector<std::string>&)>;
@@ -71,23 +70,23 @@ private:
     std::map<std::string, std::vector<float>> known;  // D numbers each
 };
 
-// --- guessing and checking ---
+// --- generating and ranking ---
 
-// A language model as it is seen from here.
+// The interface of a language model.
 struct LanguageModel {
     virtual ~LanguageModel() = default;
-    virtual std::vector<std::string> write(const std::string& prompt, int count) = 0;  // so many continuations, maybe equal
+    virtual std::vector<std::string> write(const std::string& prompt, int count) = 0;  // `count` continuations, possibly equal
     virtual double log_probability(const std::string& prompt, const std::string& continuation) = 0;
 };
 
-// A GPT, with how texts become its tokens and back.
+// A GPT with its tokenizer.
 struct Writer : LanguageModel {
     gpt::Weights weights;
     gpt::Config config;
     std::function<std::vector<int>(const std::string&)> ids;
     std::function<std::string(const std::vector<int>&)> text;
     Limits limits;
-    Sampling sampling;  // temperature 0: all candidates are the same
+    Sampling sampling;  // at temperature 0 all candidates are equal
     Random random;
 
     Writer(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
@@ -101,31 +100,31 @@ struct Listening {
     WordList list;
 };
 
-// Who judges the candidates: the sense that scores them as sentences, or nobody.
+// How candidates are scored: by a perception model, by the language model, or both.
 struct Check {
-    Sense sense = nullptr;                     // none: the score of the eyes is 0
-    std::string sentence = "a photo of a {}";  // the candidate in place of {}
-    double language = 0;                       // log p(candidate | prompt) counts so much beside it
+    Sense sense = nullptr;                     // none: its score is 0
+    std::string sentence = "a photo of a {}";  // {} is replaced by the candidate
+    double language = 0;                       // weight of log p(candidate | prompt)
 };
 
 struct Steps {
-    std::vector<Perception> perceptions;  // one a list
+    std::vector<Perception> perceptions;  // one per list
     Said said;
     std::string prompt;                     // the template, filled
-    std::vector<std::string> candidates;    // m at most: each once, in the order in which they were written first, none empty
-    std::vector<double> seen;               // of each candidate, by the check's sense
-    std::vector<double> likely;             // log p(candidate | prompt); 0 when it does not count
+    std::vector<std::string> candidates;    // at most m, distinct and not empty, in order of first occurrence
+    std::vector<double> seen;               // of each candidate, by check.sense
+    std::vector<double> likely;             // log p(candidate | prompt); 0 when check.language is 0
     std::vector<double> scores;             // seen + language * likely
-    int chosen = 0;                         // the first largest score; without any score the first that was written
+    int chosen = 0;                         // argmax of scores; of equal scores the first
     const std::string& answer() const { return candidates.at(static_cast<std::size_t>(chosen)); }
 };
 
-// Perceive, write down, guess m times, check.
-//   throws  std::invalid_argument for fewer than 1 candidate, two lists with one slot, and as fill() and perceive()
+// Perceive, fill the template, sample m candidates, rank them.
+//   throws  std::invalid_argument for fewer than 1 candidate, two lists with the same slot, and as fill() and perceive()
 Steps converse(const std::vector<Listening>& senses, const std::string& pattern, LanguageModel& model, int candidates,
                const Check& check = {});
 
-// The answer of given ones that the language model finds likeliest, and log p of each.
+// Log-probabilities of the given answers, and the most likely one.
 struct Choice {
     std::vector<double> log_probabilities;
     int chosen = 0;
@@ -134,8 +133,8 @@ Choice choose(const std::string& prompt, const std::vector<std::string>& answers
 
 // --- over time ---
 
-// A video as a text: one line a moment, "0:05 I see a cup." Questions about the video are then questions about a text.
-//   throws  std::invalid_argument unless the times rise
+// A video as a text: one line per moment, "0:05 I see a cup." Questions about the video become questions about the text.
+//   throws  std::invalid_argument unless the times increase
 struct Moment {
     int seconds = 0;
     std::string text = "";
@@ -144,12 +143,12 @@ std::string history(const std::vector<Moment>& moments);
 
 // --- retrieval ---
 
-// How well each caption (columns) fits each video (rows), by several modules together: the sum of weight times similarity.
-//   throws  std::invalid_argument when there is none, or shapes or counts differ
+// Combined similarity of each caption (columns) with each video (rows): the weighted sum over several modules.
+//   throws  std::invalid_argument without tables, or when shapes or counts differ
 Matrix retrieval_scores(const std::vector<Matrix>& similarities, const std::vector<double>& weights);
 
-// The share of rows whose own column is among the k largest of the row; of equal numbers the earlier column comes first.
-//   own  the column of each row
+// Recall at k: the fraction of rows whose own column is among the k largest; of equal scores the earlier column ranks first.
+//   own  the matching column of each row
 double recall_at(int k, const Matrix& scores, const std::vector<int>& own);
 
 }  // namespace socratic

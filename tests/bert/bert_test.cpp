@@ -50,7 +50,7 @@ TEST_CASE("parity: every named step, both losses and every gradient equal the pu
         const std::vector<int> sentence = golden.integers("input.mlm_google.ids");
         const mlm::Corrupted by_candidates = mlm::corrupt_candidates(
             sentence,
-            mlm::special_places(sentence, {golden.file.metadata_int("cls_token_id"), golden.file.metadata_int("sep_token_id")}),
+            mlm::special_positions(sentence, {golden.file.metadata_int("cls_token_id"), golden.file.metadata_int("sep_token_id")}),
             {.permutation = golden.integers("input.mlm_google.permutation"),
              .u_mask = golden.input("mlm_google.u_mask"),
              .u_keep = golden.input("mlm_google.u_keep"),
@@ -59,13 +59,13 @@ TEST_CASE("parity: every named step, both losses and every gradient equal the pu
              .most = golden.file.metadata_int("mlm_google_max_predictions_per_seq"),
              .mask_id = golden.file.metadata_int("mask_token_id")});
         golden.check_integers("mlm_google.input_ids", by_candidates.ids);
-        golden.check_integers("mlm_google.positions", by_candidates.places);
-        golden.check_integers("mlm_google.labels", mlm::labels_at_places(by_candidates));
+        golden.check_integers("mlm_google.positions", by_candidates.positions);
+        golden.check_integers("mlm_google.labels", mlm::labels_at_positions(by_candidates));
         golden.check_all_used();
     }
 }
 
-TEST_CASE("embed_words: word + sentence + place, then LayerNorm") {
+TEST_CASE("embed_words: token + token type + position embedding, then LayerNorm") {
     const bert::Config config{
         .vocabulary = 3, .positions = 2, .width = 2, .depth = 0, .heads = 1, .mlp_width = 1, .pooler = false};
     Random random(1);
@@ -75,13 +75,13 @@ TEST_CASE("embed_words: word + sentence + place, then LayerNorm") {
     w.positions = Matrix{{0, 0}, {0, 100}};
     const bert::Batch batch{{.sequences = 1, .length = 2, .ids = {2, 1}, .mask = {}}, {0, 1}};
     const bert::WordEmbedding steps = bert::embed_words(batch, w, config);
-    // word 2 in sentence A at place 0: [5, 1] + 0 + 0 = [5, 1];   word 1 in sentence B at place 1: [1 + 10, 2 + 100]
+    // token 2 in sentence A at position 0: [5, 1] + 0 + 0 = [5, 1];   token 1 in sentence B at position 1: [1 + 10, 2 + 100]
     CHECK(identical(steps.tokens.value(), {{5, 1}, {11, 102}}));
-    // two numbers always become +1 and -1: mean 3, deviation 2   ->  (5 - 3) / 2 = 1
+    // LayerNorm turns any two numbers into +1 and -1: mean 3, standard deviation 2   ->  (5 - 3) / 2 = 1
     check_close("z0", steps.z0.value(), {{1, -1}, {-1, 1}});
 }
 
-TEST_CASE("make_batch fills up at the end: positions do not move") {
+TEST_CASE("make_batch: pads on the right, so positions do not move") {
     const bert::Batch batch = bert::make_batch({{7, 8, 9}, {5}}, 4, {{0, 0, 1}, {1}});
     CHECK(batch.sequences == 2);
     CHECK(batch.length == 3);
@@ -91,7 +91,7 @@ TEST_CASE("make_batch fills up at the end: positions do not move") {
     CHECK(bert::make_batch({{1}}).token_types.empty());
 }
 
-TEST_CASE("what stands in the padding, and how much of it there is, changes no word") {
+TEST_CASE("forward: neither the content nor the amount of padding changes a token") {
     const KeepSteps keep;
     Random random(2);
     const bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
@@ -102,15 +102,15 @@ TEST_CASE("what stands in the padding, and how much of it there is, changes no w
     const Matrix words = slice_rows(steps.encoder.output.value(), 0, 3);  // of the first sequence
     check_close("alone", bert::forward(alone, w, tiny).encoder.output.value(), words);
     check_close("other padding", slice_rows(bert::forward(other_padding, w, tiny).encoder.output.value(), 0, 3), words);
-    const Matrix looking = bert::attention_of(steps, padded, tiny, 1, 2, 0);  // (5, 5)
+    const Matrix weights = bert::attention_of(steps, padded, tiny, 1, 2, 0);  // (5, 5)
     for (int i = 0; i < 5; ++i) {
-        CHECK(looking(i, 3) == 0);
-        CHECK(looking(i, 4) == 0);
-        CHECK(looking(i, 0) + looking(i, 1) + looking(i, 2) == Approx(1));
+        CHECK(weights(i, 3) == 0);
+        CHECK(weights(i, 4) == 0);
+        CHECK(weights(i, 0) + weights(i, 1) + weights(i, 2) == Approx(1));
     }
 }
 
-TEST_CASE("sequences of a batch do not see one another, in whatever order they come") {
+TEST_CASE("forward: the sequences of a batch do not affect one another, in any order") {
     Random random(3);
     const bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const Matrix both = bert::forward(bert::make_batch({{1, 2, 3}, {4, 5, 6}}), w, tiny).pooled.value();     // (2, D)
@@ -119,7 +119,7 @@ TEST_CASE("sequences of a batch do not see one another, in whatever order they c
     check_close("second", slice_rows(both, 1, 1), slice_rows(swapped, 0, 1));
 }
 
-TEST_CASE("without positions BERT reads a bag of words: shuffle the words and the same vectors come out, shuffled") {
+TEST_CASE("forward: without position embeddings, permuting the tokens only permutes the outputs") {
     Random random(4);
     bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const auto swap_is_seen = [&] {
@@ -133,7 +133,7 @@ TEST_CASE("without positions BERT reads a bag of words: shuffle the words and th
     CHECK(swap_is_seen() == "");
 }
 
-TEST_CASE("a word at either end reaches a word in the middle: both sides are seen") {
+TEST_CASE("forward: the middle token depends on both ends") {
     Random random(5);
     const bert::Weights w = bert::make_weights(tiny, random, {.stddev = 0.5f});
     const auto middle = [&](int first, int last) {
@@ -143,7 +143,7 @@ TEST_CASE("a word at either end reaches a word in the middle: both sides are see
     CHECK(difference(middle(1, 1), middle(1, 4)) != "");
 }
 
-TEST_CASE("gradients of the whole model equal slopes") {
+TEST_CASE("forward: gradients of the whole model equal finite differences") {
     const bert::Config config{.vocabulary = 5, .positions = 3, .width = 4, .depth = 1, .heads = 2, .mlp_width = 3};
     Random random(6);
     const bert::Weights w = bert::make_weights(config, random, {.stddev = 0.7f});
@@ -160,7 +160,7 @@ TEST_CASE("gradients of the whole model equal slopes") {
         {w.words.value(), w.positions.value(), w.token_types.value(), w.pooler.weight.value()});
 }
 
-TEST_CASE("fresh weights: normal with deviation 0.02 cut off at two, biases 0, gains 1") {
+TEST_CASE("make_weights: truncated normal of standard deviation 0.02, biases 0, gains 1") {
     const bert::Config config{.vocabulary = 400, .positions = 40, .width = 48, .depth = 1, .heads = 4, .mlp_width = 96};
     Random random(7);
     const bert::Weights w = bert::make_weights(config, random);
@@ -169,13 +169,13 @@ TEST_CASE("fresh weights: normal with deviation 0.02 cut off at two, biases 0, g
         CHECK(std::abs(x) <= 0.04f);
         squares += x * x;
     }
-    // a normal distribution cut off at two deviations has 0.88 of its deviation left
+    // truncation at two standard deviations leaves 0.88 of the standard deviation
     CHECK(std::sqrt(squares / w.words.value().size()) == Approx(0.0176).epsilon(0.03));
     CHECK(identical(w.norm.gain.value(), Matrix(1, 48, 1)));
     CHECK(identical(w.pooler.bias.value(), Matrix(1, 48)));
 }
 
-TEST_CASE("bert-base has the published number of parameters") {
+TEST_CASE("parameters: bert-base has the published number of parameters") {
     bert::Config shallow;  // one block of the twelve is enough to count
     shallow.depth = 1;
     Random random(1);
@@ -184,7 +184,7 @@ TEST_CASE("bert-base has the published number of parameters") {
     CHECK(with_one + 11 * 7087872L == 109482240);
 }
 
-TEST_CASE("a saved model loads again, and its shapes tell the config") {
+TEST_CASE("config_of: infers the config of a saved model from its shapes, and the weights load") {
     Random random(8);
     const bert::Weights w = bert::make_weights(tiny, random), other = bert::make_weights(tiny, random);
     const TemporaryFolder folder;
@@ -212,7 +212,7 @@ TEST_CASE("a saved model loads again, and its shapes tell the config") {
     CHECK(identical(bert::forward(batch, w, other_eps).pooled.value(), bert::forward(batch, other, config).pooled.value()));
 }
 
-TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of position numbers, heads as they are told") {
+TEST_CASE("load_rules: gamma and beta, no prefix, a tensor of position ids, and heads given by the caller all load") {
     const bert::Config config{
         .vocabulary = 5, .positions = 3, .width = 128, .depth = 1, .heads = 2, .mlp_width = 8, .pooler = false};
     Random random(9);
@@ -239,7 +239,7 @@ TEST_CASE("the published spellings load: gamma and beta, no prefix, a table of p
     CHECK(error_of([&] { bert::config_of(file, {{"num_attention_heads", "3"}}); }) == path + ": 3 heads do not divide a width of 128");
 }
 
-TEST_CASE("what does not fit is refused in one line") {
+TEST_CASE("bert: inconsistent configs, batches and arguments throw a one-line error") {
     const KeepSteps keep;
     Random random(1);
     const bert::Weights w = bert::make_weights(tiny, random);
@@ -257,7 +257,7 @@ TEST_CASE("what does not fit is refused in one line") {
     CHECK(without_place(refusal(bert::make_batch({{1, 11}}))) == "embed: id 11 is outside a table of 11 rows");
     CHECK_THROWS_WITH(bert::make_batch({}), "make_batch: there is no sequence; give at least one");
     CHECK_THROWS_WITH(bert::make_batch({{1}, {2}}, 0, {{0}}), "make_batch: 2 sequences but 1 lists of token types; give one list for each sequence, or none");
-    CHECK_THROWS_WITH(bert::make_batch({{1, 2}}, 0, {{0}}), "make_batch: sequence 0 has 2 words but 1 token types");
+    CHECK_THROWS_WITH(bert::make_batch({{1, 2}}, 0, {{0}}), "make_batch: sequence 0 has 2 tokens but 1 token types");
     CHECK_THROWS_WITH(bert::make_weights({.width = 10, .heads = 3}, random), "bert: 3 heads do not divide a width of 10");
     CHECK_THROWS_WITH(bert::make_weights({.vocabulary = 0}, random),
                       "bert: a vocabulary of 0, 512 positions and 2 token types, all must be positive");
@@ -268,7 +268,7 @@ TEST_CASE("what does not fit is refused in one line") {
     CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 0, 0, 1), "attention_of: there is no sequence 1 among 1, counted from 0");
 }
 
-TEST_CASE("bert: depth, pooler and eps that are not those of the weights, and a sequence of padding, are refused at the door") {
+TEST_CASE("forward: a depth, pooler or eps that does not match the weights, or a sequence of padding only, throws") {
     Random random(1);
     const bert::Weights w = bert::make_weights(tiny, random);
     bert::Config five = tiny, negative = tiny, bare = tiny;

@@ -34,7 +34,7 @@ TEST_CASE("parity: every named step, the loss and every gradient equal the publi
     }
 }
 
-TEST_CASE("a new task is one layer: (D, K) numbers and K biases, read from [CLS], from every word, or from every word twice") {
+TEST_CASE("head_parameters: a (D, K) weight and K biases, applied to [CLS], to every token, or to every token for start and end") {
     Random random(1);
     const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5, 6}});
     const heads::Config sequences = heads::make_config(tiny, heads::Task::sequences, 3);
@@ -50,13 +50,13 @@ TEST_CASE("a new task is one layer: (D, K) numbers and K biases, read from [CLS]
     const heads::Weights c = heads::make_weights(spans, random);
     const heads::SpanSteps steps = heads::locate_spans(batch, c, spans);
     CHECK(shape(steps.start_logits.value()) == "(2, 3)");
-    for (int row = 0; row < 6; ++row) {  // row bT + t of the scores is word t of sequence b
+    for (int row = 0; row < 6; ++row) {  // row bT + t of the scores is token t of sequence b
         CHECK(steps.start_logits.value()(row / 3, row % 3) == steps.logits.value()(row, 0));
         CHECK(steps.end_logits.value()(row / 3, row % 3) == steps.logits.value()(row, 1));
     }
 }
 
-TEST_CASE("the published names of the three heads; only the first has a pooler") {
+TEST_CASE("parameters: the three heads have the published names, and only the sequence head has a pooler") {
     Random random(1);
     const auto names = [&](heads::Task task) {
         const heads::Config config = heads::make_config(tiny, task);
@@ -68,7 +68,7 @@ TEST_CASE("the published names of the three heads; only the first has a pooler")
     CHECK(names(heads::Task::spans) == "bert.encoder.layer.0.output.LayerNorm.bias qa_outputs.weight qa_outputs.bias");
 }
 
-TEST_CASE("a frozen trunk computes the same, receives no gradient, and leaves the head's as it was") {
+TEST_CASE("Trunk::frozen: same outputs and same head gradient, no gradient in the trunk") {
     Random random(2);
     const heads::Config config = heads::make_config(tiny, heads::Task::sequences, 3);
     const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.3f});
@@ -87,7 +87,7 @@ TEST_CASE("a frozen trunk computes the same, receives no gradient, and leaves th
     for (const Var& v : variables(bert::parameters(w.trunk, config.trunk))) CHECK(v.gradient().empty());
 }
 
-TEST_CASE("words without a label of their own do not count") {
+TEST_CASE("loss: tokens with ignored_label do not count") {
     Random random(3);
     const heads::Config config = heads::make_config(tiny, heads::Task::tokens, 4);
     const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.5f});
@@ -97,14 +97,14 @@ TEST_CASE("words without a label of their own do not count") {
     CHECK(loss == Approx(-(std::log(p(1, 2)) + std::log(p(2, 1))) / 2));
 }
 
-TEST_CASE("the span loss is the mean of two cross entropies, each over the words of a sequence") {
+TEST_CASE("loss of spans: the mean of two cross-entropies, each over the tokens of a sequence") {
     heads::SpanSteps steps;
     steps.start_logits = Matrix{{0, 0, std::log(2.f)}};  // p = 1, 1, 2 of 4
     steps.end_logits = Matrix{{0, std::log(6.f), 0}};    // p = 1, 6, 1 of 8
     CHECK(heads::loss(steps, {0}, {1}).value()[0] == Approx((std::log(4.0) + std::log(8.0 / 6)) / 2));
 }
 
-TEST_CASE("best_span: the end is not before the start, not in the question, not too far away") {
+TEST_CASE("best_span: the end never precedes the start, lies in the question, or exceeds the longest answer") {
     heads::SpanSteps steps;
     steps.start_logits = Matrix{{9, 0, 1, 5, 0}};
     steps.end_logits = Matrix{{9, 6, 0, 1, 4}};
@@ -112,12 +112,12 @@ TEST_CASE("best_span: the end is not before the start, not in the question, not 
         return span.start == start && span.end == end && span.score == score;
     };
     CHECK(is(heads::best_span(steps, 0, 0, 4), 0, 0, 18));
-    CHECK(is(heads::best_span(steps, 0, 1, 4), 3, 4, 9));     // 5 + 6 would be more, but its end comes first
-    CHECK(is(heads::best_span(steps, 0, 1, 4, 1), 1, 1, 6));  // one word: 0 + 6, 1 + 0, 5 + 1, 0 + 4; the first of equal ones
+    CHECK(is(heads::best_span(steps, 0, 1, 4), 3, 4, 9));     // 5 + 6 would be more, but there the end precedes the start
+    CHECK(is(heads::best_span(steps, 0, 1, 4, 1), 1, 1, 6));  // one token: 0 + 6, 1 + 0, 5 + 1, 0 + 4; the first of equal scores
     CHECK(is(heads::best_span(steps, 0, 2, 3), 3, 3, 6));
 }
 
-TEST_CASE("gradients of the span head equal slopes") {
+TEST_CASE("locate_spans: gradients equal finite differences") {
     Random random(4);
     const heads::Config config = heads::make_config(tiny, heads::Task::spans);
     const heads::Weights w = heads::make_weights(config, random, {.stddev = 0.5f});
@@ -130,9 +130,9 @@ TEST_CASE("gradients of the span head equal slopes") {
         {w.head.weight.value(), w.head.bias.value()});
 }
 
-TEST_CASE("what does not fit is refused in one line") {
+TEST_CASE("heads: inconsistent tasks, labels and spans throw a one-line error") {
     Random random(1);
-    CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::sequences, 0), "heads: 0 labels, it needs at least 1");
+    CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::sequences, 0), "heads: 0 labels; at least 1 is needed");
     CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::spans, 3), "heads: a span has a start and an end, not 3 labels; make_config sets 2");
     const heads::Config config = heads::make_config(tiny, heads::Task::tokens);
     const heads::Weights w = heads::make_weights(config, random);
@@ -144,8 +144,8 @@ TEST_CASE("what does not fit is refused in one line") {
     CHECK_THROWS_WITH(heads::classify_tokens(batch, s, spans), "classify_tokens: this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
     const heads::SpanSteps steps = heads::locate_spans(batch, s, spans);
     CHECK_THROWS_WITH(heads::best_span(steps, 1, 0, 0), "best_span: sequence 1 of 1");
-    CHECK_THROWS_WITH(heads::best_span(steps, 0, 1, 0), "best_span: words 1 to 0 of 2, answers of at most 30");
-    CHECK_THROWS_WITH(heads::best_span(steps, 0, 0, 2), "best_span: words 0 to 2 of 2, answers of at most 30");
+    CHECK_THROWS_WITH(heads::best_span(steps, 0, 1, 0), "best_span: positions 1 to 0 of 2, answers of at most 30");
+    CHECK_THROWS_WITH(heads::best_span(steps, 0, 0, 2), "best_span: positions 0 to 2 of 2, answers of at most 30");
 }
 
 }

@@ -15,7 +15,7 @@ static constexpr int MASK = 4;
 
 TEST_SUITE("mlm") {
 
-TEST_CASE("corrupt_batch: eight of ten hidden, one replaced, one left, each decided by its own draw") {
+TEST_CASE("corrupt_batch: each draw decides on selection, masking or replacement by its threshold") {
     const std::vector<int> ids{2, 10, 11, 12, 13, 14, 3, 0};
     const std::vector<int> special{1, 0, 0, 0, 0, 0, 1, 1};
     const mlm::Draws draws{.u_select = {{0, 0.14f, 0.10f, 0.0f, 0.15f, 0.16f, 0, 0}},
@@ -23,74 +23,74 @@ TEST_CASE("corrupt_batch: eight of ten hidden, one replaced, one left, each deci
                            .u_random = {{0, 0.90f, 0.49f, 0.5f, 0, 0, 0, 0}},
                            .random_words = {20, 21, 22, 23, 24, 25, 26, 27}};
     const mlm::Corrupted corrupted = mlm::corrupt_batch(ids, special, draws, {.mask_id = MASK});
-    // place 1: selected, 0.79 < 0.8 -> [MASK];   place 2: 0.80 is not, 0.49 < 0.5 -> word 22;   place 3: neither, so it stays
-    // place 4: u_select = 0.15 is not below 0.15, so it is not asked for; nor 5.   [CLS], [SEP], [PAD] never are
+    // position 1: selected, 0.79 < 0.8 -> [MASK];   2: 0.80 is not, 0.49 < 0.5 -> token 22;   3: neither, so it stays
+    // position 4: u_select = 0.15 is not below 0.15, so it is not selected; nor 5.   [CLS], [SEP], [PAD] never are
     CHECK(corrupted.ids == std::vector<int>{2, MASK, 22, 12, 13, 14, 3, 0});
     CHECK(corrupted.labels == std::vector<int>{-100, 10, 11, 12, -100, -100, -100, -100});
-    CHECK(corrupted.places == std::vector<int>{1, 2, 3});
-    CHECK(mlm::labels_at_places(corrupted) == std::vector<int>{10, 11, 12});
+    CHECK(corrupted.positions == std::vector<int>{1, 2, 3});
+    CHECK(mlm::labels_at_positions(corrupted) == std::vector<int>{10, 11, 12});
     // a draw of exactly `select` is not below it: 0.25 and 1/4 are the same number
     const mlm::Draws border{.u_select = {{0.25f, 0.2f}}, .u_mask = Matrix(1, 2), .u_random = Matrix(1, 2), .random_words = {1, 1}};
-    CHECK(mlm::corrupt_batch({10, 11}, {0, 0}, border, {.select = 0.25}).places == std::vector<int>{1});
+    CHECK(mlm::corrupt_batch({10, 11}, {0, 0}, border, {.select = 0.25}).positions == std::vector<int>{1});
 }
 
-TEST_CASE("corrupt_candidates: a fixed number, in the order of the permutation, draws counted by words taken") {
-    const std::vector<int> ids{2, 10, 11, 12, 13, 14, 15, 16, 17, 3};  // T = 10, candidates are places 1 to 8
+TEST_CASE("corrupt_candidates: takes a fixed number in the order of the permutation, one draw per selected token") {
+    const std::vector<int> ids{2, 10, 11, 12, 13, 14, 15, 16, 17, 3};  // T = 10, candidates are positions 1 to 8
     const mlm::CandidateDraws draws{.permutation = {7, 0, 3, 1, 2, 4, 5, 6},
                                     .u_mask = {{0.9f, 0.1f, 0.9f, 0, 0, 0, 0, 0}},
                                     .u_keep = {{0.4f, 0.9f, 0.5f, 0, 0, 0, 0, 0}},
                                     .random_words = {30, 31, 32, 33, 34, 35, 36, 37}};
     const mlm::Corrupted corrupted =
-        mlm::corrupt_candidates(ids, mlm::special_places(ids, {2, 3}), draws, {.select = 0.3, .mask_id = MASK});
-    // round(0.3 10) = 3 words.   candidate 7 = place 8: not masked, 0.4 < 0.5 stays;   candidate 0 = place 1: [MASK];
-    // candidate 3 = place 4: not masked, 0.5 is not below 0.5 -> the third random word
+        mlm::corrupt_candidates(ids, mlm::special_positions(ids, {2, 3}), draws, {.select = 0.3, .mask_id = MASK});
+    // round(0.3 10) = 3 tokens.   candidate 7 = position 8: not masked, 0.4 < 0.5 stays;   candidate 0 = position 1: [MASK];
+    // candidate 3 = position 4: not masked, 0.5 is not below 0.5 -> the third random token
     CHECK(corrupted.ids == std::vector<int>{2, MASK, 11, 12, 32, 14, 15, 16, 17, 3});
-    CHECK(corrupted.places == std::vector<int>{1, 4, 8});
-    CHECK(mlm::labels_at_places(corrupted) == std::vector<int>{10, 13, 17});
+    CHECK(corrupted.positions == std::vector<int>{1, 4, 8});
+    CHECK(mlm::labels_at_positions(corrupted) == std::vector<int>{10, 13, 17});
 }
 
-TEST_CASE("corrupt_candidates rounds half to even, takes at least one word, at most `most`, and never more than there are") {
+TEST_CASE("corrupt_candidates: rounds half to even, selects at least one token, at most `most`, and never more than the candidates") {
     Random random(1);
     const auto taken = [&](int length, mlm::Corruption how) {
         std::vector<int> special(length);
         special.front() = special.back() = 1;
         const mlm::CandidateDraws draws = mlm::make_candidate_draws(random, length - 2, 50);
-        return mlm::corrupt_candidates(std::vector<int>(length, 7), special, draws, how).places.size();
+        return mlm::corrupt_candidates(std::vector<int>(length, 7), special, draws, how).positions.size();
     };
     CHECK(taken(9, {.select = 0.5}) == 4);   // 4.5 -> 4
     CHECK(taken(11, {.select = 0.5}) == 6);  // 5.5 -> 6
     CHECK(taken(13, {.select = 0.5}) == 6);  // 6.5 -> 6
-    CHECK(taken(20, {}) == 3);               // 0.15 20 = 3: the two special words count
+    CHECK(taken(20, {}) == 3);               // 0.15 20 = 3: the two special tokens count
     CHECK(taken(3, {}) == 1);                // 0.45 -> 0 -> 1
     CHECK(taken(5, {.select = 1}) == 3);     // 5 wanted, 3 there
     CHECK(taken(60, {.select = 1}) == 20);
     CHECK(taken(60, {.select = 1, .most = 7}) == 7);
 }
 
-TEST_CASE("over many words the shares are 15 %, and of these 80, 10 and 10") {
+TEST_CASE("corrupt_batch: over many tokens 15 % are selected, and 80, 10 and 10 % of these masked, replaced and kept") {
     Random random(2);
     const int B = 100, T = 200;
-    const std::vector<int> ids(B * T, 999);  // no random word below 500 is the word itself
+    const std::vector<int> ids(B * T, 999);  // random ids are below 500, so none is the token itself
     const mlm::Corrupted corrupted =
         mlm::corrupt_batch(ids, std::vector<int>(B * T), mlm::make_draws(random, B, T, 500), {.mask_id = 500});
-    const double asked_for = static_cast<double>(corrupted.places.size());
+    const double selected = static_cast<double>(corrupted.positions.size());
     double masked = 0, kept = 0, random_words = 0;
-    for (const int place : corrupted.places) {
-        masked += corrupted.ids[place] == 500;
-        kept += corrupted.ids[place] == 999;
-        random_words += corrupted.ids[place] < 500;
+    for (const int position : corrupted.positions) {
+        masked += corrupted.ids[position] == 500;
+        kept += corrupted.ids[position] == 999;
+        random_words += corrupted.ids[position] < 500;
     }
-    // 20,000 coins: the deviation of the share is sqrt(0.15 0.85 / 20000) = 0.0025; of 0.1 among 3000 it is 0.0055
-    CHECK(asked_for / (B * T) == Approx(0.15).epsilon(0.05));
-    CHECK(masked / asked_for == Approx(0.8).epsilon(0.03));
-    CHECK(std::abs(kept / asked_for - 0.1) < 0.02);
-    CHECK(std::abs(random_words / asked_for - 0.1) < 0.02);
+    // 20,000 draws: the standard deviation of the fraction is sqrt(0.15 0.85 / 20000) = 0.0025; of 0.1 among 3000, 0.0055
+    CHECK(selected / (B * T) == Approx(0.15).epsilon(0.05));
+    CHECK(masked / selected == Approx(0.8).epsilon(0.03));
+    CHECK(std::abs(kept / selected - 0.1) < 0.02);
+    CHECK(std::abs(random_words / selected - 0.1) < 0.02);
     for (int k = 0; k < B * T; ++k)
         if (corrupted.labels[k] == ignored_label)
-            CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a word that is not asked for was changed");
+            CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a token that is not selected was changed");
 }
 
-TEST_CASE("asking for some places gives the rows that asking for all gives") {
+TEST_CASE("forward: logits at some positions equal the same rows of the logits at all positions") {
     Random random(3);
     const mlm::Weights w = mlm::make_weights(tiny, random, {.stddev = 0.5f});
     const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5}});
@@ -106,22 +106,22 @@ TEST_CASE("asking for some places gives the rows that asking for all gives") {
     CHECK(chosen == Approx(ignoring).epsilon(1e-5));
 }
 
-TEST_CASE("only the places asked for count: the logits of the others may be anything") {
+TEST_CASE("loss: logits at positions that are not selected do not count") {
     const mlm::Steps steps{
         .trunk = {}, .transform = {}, .prediction_logits = Matrix{{0, std::log(3.f)}, {50, -50}}, .next_sentence_logits = {}};
-    // place 0: p(word 0) = 1 / (1 + 3), so -ln p = ln 4;   place 1 would cost 100
+    // position 0: p(token 0) = 1 / (1 + 3), so -ln p = ln 4;   position 1 would cost 100
     CHECK(mlm::loss(steps, {0, ignored_label}).masked_words.value()[0] == Approx(std::log(4.0)));
     CHECK(mlm::loss(steps, {0, 1}).masked_words.value()[0] == Approx((std::log(4.0) + 100) / 2));
     CHECK(mlm::loss(steps, {ignored_label, ignored_label}).masked_words.value()[0] == 0);
 }
 
-TEST_CASE("the loss is the sum of both tasks, equally weighted; without the second it is the first") {
+TEST_CASE("loss: the unweighted sum of both tasks; without next-sentence labels, the masked loss alone") {
     const mlm::Steps steps{.trunk = {},
                            .transform = {},
                            .prediction_logits = Matrix{{0, std::log(3.f)}},
                            .next_sentence_logits = Matrix{{std::log(7.f), 0}, {0, 0}}};
     const mlm::Losses losses = mlm::loss(steps, {0}, {0, 1});
-    // class 0 = really follows: -ln(7/8); and -ln(1/2) for the second sequence; their mean
+    // class 0 = B follows A: -ln(7/8); and -ln(1/2) for the second sequence; their mean
     CHECK(losses.next_sentence.value()[0] == Approx((std::log(8.0 / 7) + std::log(2.0)) / 2));
     CHECK(losses.sum.value()[0] == Approx(std::log(4.0) + losses.next_sentence.value()[0]));
     const mlm::Losses words_only = mlm::loss(steps, {0});
@@ -129,7 +129,7 @@ TEST_CASE("the loss is the sum of both tasks, equally weighted; without the seco
     CHECK(words_only.sum.same_as(words_only.masked_words));
 }
 
-TEST_CASE("the output matrix is the word table: moving a word's row moves its logit, and both uses send gradients") {
+TEST_CASE("forward: the output matrix is the token embedding, and both uses contribute to its gradient") {
     Random random(4);
     const mlm::Weights w = mlm::make_weights(tiny, random, {.stddev = 0.5f});
     const bert::Batch batch = bert::make_batch({{1, 2}});
@@ -142,13 +142,13 @@ TEST_CASE("the output matrix is the word table: moving a word's row moves its lo
         for (int j = 0; j < gradient.cols; ++j) squares += gradient(id, j) * gradient(id, j);
         return std::sqrt(squares);
     };
-    CHECK(length(8) > 0.01f);                 // word 8 is only asked for, never read
-    CHECK(length(1) > 0.01f);                 // word 1 is read
-    CHECK(w.word_bias.gradient()(0, 8) < 0);  // the right word is to be raised, every other one lowered
+    CHECK(length(8) > 0.01f);                 // token 8 is only predicted, never read
+    CHECK(length(1) > 0.01f);                 // token 1 is read
+    CHECK(w.word_bias.gradient()(0, 8) < 0);  // the label's logit is to rise, all others to fall
     CHECK(w.word_bias.gradient()(0, 3) > 0);
 }
 
-TEST_CASE("a fresh model has no idea: its losses are ln V and ln 2") {
+TEST_CASE("loss: of a fresh model, ln V and ln 2") {
     const bert::Config config{.vocabulary = 400, .positions = 16, .width = 48, .depth = 2, .heads = 4, .mlp_width = 96};
     Random random(5);
     const mlm::Weights w = mlm::make_weights(config, random);
@@ -164,7 +164,7 @@ TEST_CASE("a fresh model has no idea: its losses are ln V and ln 2") {
     CHECK(losses.next_sentence.value()[0] == Approx(std::log(2.0)).epsilon(0.02));
 }
 
-TEST_CASE("best_guesses: the likeliest words first, the lower number first among equals") {
+TEST_CASE("best_guesses: the most likely tokens first, the lower id first among equals") {
     const std::vector<mlm::Guess> guesses = mlm::best_guesses({{9, 9, 9, 9}, {0, std::log(2.f), 0, std::log(4.f)}}, 1, 3);
     REQUIRE(guesses.size() == 3);  // probabilities 1, 2, 1, 4 of 8
     CHECK(guesses[0].id == 3);
@@ -175,7 +175,7 @@ TEST_CASE("best_guesses: the likeliest words first, the lower number first among
     CHECK(mlm::best_guesses({{0, 1}}, 0, 5).size() == 2);
 }
 
-TEST_CASE("a whole model is saved and loaded, with or without the copies of the word table that some files hold") {
+TEST_CASE("load: a saved model loads, with or without a second copy of the token embedding") {
     Random random(6);
     const mlm::Weights w = mlm::make_weights(tiny, random), other = mlm::make_weights(tiny, random);
     Parameters table = mlm::parameters(w, tiny);
@@ -188,14 +188,14 @@ TEST_CASE("a whole model is saved and loaded, with or without the copies of the 
     const bert::Batch batch = bert::make_batch({{1, 2, 3}});
     CHECK(identical(mlm::forward(batch, w, tiny).prediction_logits.value(),
                     mlm::forward(batch, other, tiny).prediction_logits.value()));
-    // the encoder alone takes its part of the file
+    // the encoder alone loads its part of the file
     LoadRules rules = bert::load_rules();
     CHECK(error_of([&] { load(bert::parameters(other.trunk, tiny), Safetensors(path), rules); }) != "");
     rules.allow_unexpected = true;
     load(bert::parameters(other.trunk, tiny), Safetensors(path), rules);
 }
 
-TEST_CASE("it learns a word that neither side alone tells: the middle is 1 where left and right differ") {
+TEST_CASE("mlm: learns a token that neither side alone determines, the XOR of its neighbours") {
     const bert::Config config{
         .vocabulary = 3, .positions = 3, .width = 16, .depth = 1, .heads = 2, .mlp_width = 32, .pooler = false};
     Random random(1);
@@ -212,10 +212,10 @@ TEST_CASE("it learns a word that neither side alone tells: the middle is 1 where
         zero_gradients(optimizer.variables);
         last = loss.value()[0];
     }
-    CHECK(last < 0.1f);  // who reads one side alone stays at ln 2 = 0.693
+    CHECK(last < 0.1f);  // a model that reads one side only stays at ln 2 = 0.693
 }
 
-TEST_CASE("what does not fit is refused in one line") {
+TEST_CASE("mlm: mismatched lists, draws and labels throw a one-line error") {
     Random random(1);
     CHECK_THROWS_WITH(mlm::corrupt_batch({1, 2}, {0}, mlm::make_draws(random, 1, 2, 5)),
                       "corrupt_batch: 2 ids need as many flags and draws; there are 1 flags and 2, 2, 2, 2 draws");
@@ -225,10 +225,10 @@ TEST_CASE("what does not fit is refused in one line") {
             mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_words = {}});
         });
     };
-    CHECK(with_order({0, 0}) == "corrupt_candidates: the 2 numbers are no permutation of 2 candidates");
-    CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are no permutation of 2 candidates");
-    CHECK(with_order({0}) == "corrupt_candidates: the 1 numbers are no permutation of 2 candidates");
-    CHECK(with_order({1, 0}) == "corrupt_candidates: 1 words are hidden, there are 0, 0, 0 draws");
+    CHECK(with_order({0, 0}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
+    CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
+    CHECK(with_order({0}) == "corrupt_candidates: the 1 numbers are not a permutation of 2 candidates");
+    CHECK(with_order({1, 0}) == "corrupt_candidates: 1 tokens are selected, there are 0, 0, 0 draws");
     CHECK_THROWS_WITH(mlm::best_guesses({{0, 1}}, 1), "best_guesses: row 1 of 1");
     bert::Config without_pooler = tiny;
     without_pooler.pooler = false;
@@ -240,7 +240,7 @@ TEST_CASE("what does not fit is refused in one line") {
 
 }
 
-TEST_CASE("load_rules: the word table and its bias may stand under the names of the decoder alone, and must agree when both do") {
+TEST_CASE("load_rules: embedding and bias load from the decoder's names alone, and both copies must agree") {
     Random random(8);
     const mlm::Weights w = mlm::make_weights(tiny, random), other = mlm::make_weights(tiny, random);
     Parameters table = mlm::parameters(w, tiny);

@@ -1,4 +1,4 @@
-// wordpiece_test.cpp: worked examples, every case of the published tokenizer's fixtures, each classic mistake shown to be caught.
+// wordpiece_test.cpp: worked examples, every case of the published tokenizer's fixtures, classic mistakes shown to be caught.
 #include "bert/wordpiece.h"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ static Pieces entries_of(const std::vector<int>& ids, const Vocabulary& vocabula
     return entries;
 }
 
-// The five names and these entries.
+// The five special tokens and these entries.
 static Vocabulary vocabulary_with(const Pieces& entries) {
     Pieces all{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     all.insert(all.end(), entries.begin(), entries.end());
@@ -52,14 +52,14 @@ static Pieces pieces_of_word(std::string_view word, const Vocabulary& vocabulary
 
 TEST_SUITE("tokenizer_bert") {
 
-TEST_CASE("cleaning drops what cannot be seen and makes every kind of space one") {
+TEST_CASE("clean: drops control and format characters, and turns every white space into a space") {
     CHECK(wordpiece::clean(U"a\tb\nc\rd\u00A0e\u3000f") == U"a b c d e f");
     CHECK(wordpiece::clean(std::u32string{U'a', 0, U'b', 0xFFFD, U'c', 7, U'd', 0x85, U'e'}) == U"abcde");
     CHECK(wordpiece::clean(U"zero\u200Bwidth soft\u00ADhyphen \u200D") == U"zerowidth softhyphen ");
     CHECK(wordpiece::clean(U"a\u2028b") == U"a\u2028b");  // a line separator is neither control nor Zs
 }
 
-TEST_CASE("ideographs stand alone; kana and Hangul do not") {
+TEST_CASE("space_ideographs: ideographs become words of their own; kana and Hangul do not") {
     CHECK(wordpiece::space_ideographs(U"我爱x") == U" 我  爱 x");
     CHECK(wordpiece::space_ideographs(U"のテ한") == U"のテ한");
     for (const char32_t c : {0x3400, 0x4DBF, 0x4E00, 0x9FFF, 0xF900, 0xFAFF, 0x20000, 0x2A6DF, 0x2A700, 0x2B73F, 0x2B740, 0x2B81F,
@@ -70,12 +70,12 @@ TEST_CASE("ideographs stand alone; kana and Hangul do not") {
         CHECK_FALSE(wordpiece::is_ideograph(c));
 }
 
-TEST_CASE("words end at white space, the line separators included") {
+TEST_CASE("split_at_spaces: splits at all white space, line separators included") {
     CHECK(wordpiece::split_at_spaces(U"  a  bc\u2028d\u2029 ") == std::vector<std::u32string>{U"a", U"bc", U"d"});
     CHECK(wordpiece::split_at_spaces(U"   ").empty());
 }
 
-TEST_CASE("lower case, then accents apart, then accents away") {
+TEST_CASE("lower_case_without_accents: lower-cases, decomposes, then drops accents") {
     CHECK(wordpiece::lower_case_without_accents(U"naïve") == U"naive");
     CHECK(wordpiece::lower_case_without_accents(U"ЁЖ") == U"еж");
     CHECK(wordpiece::lower_case_without_accents(U"й") == U"и");
@@ -85,7 +85,7 @@ TEST_CASE("lower case, then accents apart, then accents away") {
     CHECK(wordpiece::lower_case_without_accents(U"\u0915\u093E\u0941") == U"\u0915\u093E");  // Mc stays, Mn goes
 }
 
-TEST_CASE("each punctuation character is a word, and in ASCII that includes $ + < = > ^ ` | ~") {
+TEST_CASE("split_at_punctuation: each punctuation character is a word, including ASCII $ + < = > ^ ` | ~") {
     using List = std::vector<std::u32string>;
     CHECK(wordpiece::split_at_punctuation(U"a.b") == List{U"a", U".", U"b"});
     CHECK(wordpiece::split_at_punctuation(U"...") == List{U".", U".", U"."});
@@ -99,17 +99,17 @@ TEST_CASE("each punctuation character is a word, and in ASCII that includes $ + 
     CHECK_FALSE(wordpiece::is_punctuation(U'€'));
 }
 
-TEST_CASE("the steps in their order make the words") {
+TEST_CASE("split_words: applies the steps in order") {
     CHECK(wordpiece::split_words("Ёлка, naïve!", {}) == Pieces{"елка", ",", "naive", "!"});
     CHECK(wordpiece::split_words("Ёлка", {.lower_case = false}) == Pieces{"Ёлка"});
     CHECK(wordpiece::split_words("cafe\u0301", {.lower_case = false}) == Pieces{"cafe\u0301"});  // and no NFC
     CHECK(wordpiece::split_words("[CLS] x", {}) == Pieces{"[", "cls", "]", "x"});
-    CHECK(wordpiece::split_words("a\u0301 \u0301 b", {}) == Pieces{"a", "b"});  // a word of nothing but accents vanishes
+    CHECK(wordpiece::split_words("a\u0301 \u0301 b", {}) == Pieces{"a", "b"});  // a word of accents alone vanishes
     CHECK(wordpiece::split_words("\u037Ex", {}) == Pieces{";", "x"});          // the Greek question mark is a semicolon
-    CHECK(wordpiece::split_words("\xFFok\xC3", {}) == Pieces{"ok"});           // bytes that are no UTF-8 vanish
+    CHECK(wordpiece::split_words("\xFFok\xC3", {}) == Pieces{"ok"});           // invalid UTF-8 vanishes
 }
 
-TEST_CASE("the longest piece wins at every place") {
+TEST_CASE("encode_word: takes the longest piece at every position") {
     const Vocabulary vocabulary = vocabulary_with({"u", "un", "##a", "##aff", "##able", "##affable", "able", "x"});
     CHECK(pieces_of_word("unaffable", vocabulary) == Pieces{"un", "##affable"});
     CHECK(pieces_of_word("unaffaable", vocabulary) == Pieces{"un", "##aff", "##a", "##able"});
@@ -118,10 +118,10 @@ TEST_CASE("the longest piece wins at every place") {
     CHECK(vocabulary.entries[match.id] == "##affable");
     CHECK(match.end == 9);
     CHECK(wordpiece::longest_match("zun", 0, vocabulary).id == -1);
-    CHECK(pieces_of_word("##a", vocabulary) == Pieces{"##a"});  // a word cannot look like this, the text is split at #
+    CHECK(pieces_of_word("##a", vocabulary) == Pieces{"##a"});  // no word looks like this: text is split at #
 }
 
-TEST_CASE("a word that is not covered to its end is one [UNK]; the pieces found before are dropped") {
+TEST_CASE("encode_word: a word that is not covered to its end is a single [UNK]") {
     const Vocabulary vocabulary = vocabulary_with({"un", "##aff", "a"});
     CHECK(pieces_of_word("unaffz", vocabulary) == Pieces{"[UNK]"});
     CHECK(pieces_of_word("aff", vocabulary) == Pieces{"[UNK]"});  // greedy: a, then ##ff is unknown
@@ -129,7 +129,7 @@ TEST_CASE("a word that is not covered to its end is one [UNK]; the pieces found 
     CHECK(pieces_of_word("", vocabulary).empty());
 }
 
-TEST_CASE("the limit on a word counts characters, not bytes, and the limit itself is allowed") {
+TEST_CASE("encode_word: longest_word counts characters, not bytes, and is inclusive") {
     const Vocabulary vocabulary = vocabulary_with({"я", "##я"});
     CHECK(pieces_of_word("яяя", vocabulary, {.longest_word = 3}).size() == 3);
     CHECK(pieces_of_word("яяяя", vocabulary, {.longest_word = 3}) == Pieces{"[UNK]"});
@@ -158,7 +158,7 @@ static std::vector<int> encode_by_definition_of_matching(const std::string& word
     return ids;
 }
 
-TEST_CASE("the walk through the trie finds what trying every length finds, on random words") {
+TEST_CASE("encode_word: the trie finds what trying every length finds, on random words") {
     Random random(11);
     for (int trial = 0; trial < 100; ++trial) {
         Pieces entries;
@@ -176,17 +176,17 @@ TEST_CASE("the walk through the trie finds what trying every length finds, on ra
     }
 }
 
-TEST_CASE("decoding joins what continues a word") {
+TEST_CASE("decode: joins continuation pieces to the piece before") {
     const Vocabulary vocabulary = vocabulary_with({"un", "##aff", "##able", "!", "##"});
     CHECK(wordpiece::decode({5, 6, 7, 8, 5}, vocabulary) == "unaffable ! un");
     CHECK(wordpiece::decode({2, 5, 3, 0}, vocabulary) == "[CLS] un [SEP] [PAD]");
-    CHECK(wordpiece::decode({6, 5}, vocabulary) == "##aff un");  // nothing stands before it
+    CHECK(wordpiece::decode({6, 5}, vocabulary) == "##aff un");  // nothing precedes it
     CHECK(wordpiece::decode({}, vocabulary).empty());
     CHECK_THROWS_WITH(wordpiece::decode({10}, vocabulary), "wordpiece::decode: id 10 is not in a vocabulary of 10");
     CHECK_THROWS_WITH(wordpiece::decode({-1}, vocabulary), "wordpiece::decode: id -1 is not in a vocabulary of 10");
 }
 
-TEST_CASE("sequences: names, segments, padding") {
+TEST_CASE("make_sequence: special tokens, segments, padding") {
     const Vocabulary vocabulary = wordpiece::make_vocabulary({"[MASK]", "a", "[SEP]", "[UNK]", "[PAD]", "[CLS]"});
     const Sequence pair = wordpiece::make_sequence({1, 1}, {1}, 8, vocabulary);
     CHECK(pair.ids == std::vector<int>{5, 1, 1, 2, 1, 2, 4, 4});
@@ -197,7 +197,7 @@ TEST_CASE("sequences: names, segments, padding") {
     CHECK(single.segments == std::vector<int>{0, 0, 0, 0});
 }
 
-TEST_CASE("too long a pair loses the end of the longer text, of the second when they are equal") {
+TEST_CASE("make_sequence: truncates the longer text of a pair, the second when they are equal") {
     const Vocabulary vocabulary = vocabulary_with({"a", "b", "c", "d", "e", "f"});
     // a = 5 6 7 8 (4), b = 9 10 (2), room for 3: 4+2 -> 3+2 -> 2+2 -> 2+1
     CHECK(wordpiece::make_sequence({5, 6, 7, 8}, {9, 10}, 6, vocabulary).ids == std::vector<int>{2, 5, 6, 3, 9, 3});
@@ -210,7 +210,7 @@ TEST_CASE("too long a pair loses the end of the longer text, of the second when 
                       "wordpiece::make_sequence: a length of 2 does not hold [CLS] and [SEP]; at least 3");
 }
 
-TEST_CASE("vocab.txt: a line is an entry, its number the id") {
+TEST_CASE("read_vocabulary: the id of an entry is its line number") {
     const Vocabulary vocabulary = wordpiece::read_vocabulary("[PAD]\r\n[UNK]\n[CLS]\n [SEP] \n[MASK]\nя", "v");
     CHECK(vocabulary.size() == 6);
     CHECK(wordpiece::id_of(vocabulary, "[SEP]") == 3);
@@ -219,13 +219,13 @@ TEST_CASE("vocab.txt: a line is an entry, its number the id") {
     CHECK(wordpiece::id_of(vocabulary, "x") == -1);
 }
 
-TEST_CASE("bad vocab.txt: one line that says where and why") {
+TEST_CASE("read_vocabulary: errors give source, line and reason") {
     const auto error = [](const std::string& content) { return error_of([&] { wordpiece::read_vocabulary(content, "v"); }); };
     const std::string good = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
     CHECK(error(good) == "");
     CHECK(error("") == "v: a vocabulary without entries");
-    CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" stands already in line 6");
-    CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is no UTF-8");
+    CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
+    CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
     CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
           "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
     CHECK(error("[PAD]\n[unk]\n[CLS]\n[SEP]\n[MASK]\n") ==
@@ -233,7 +233,7 @@ TEST_CASE("bad vocab.txt: one line that says where and why") {
     CHECK(error_of([] { wordpiece::load_vocabulary("build/no such file"); }).find("build/no such file") != std::string::npos);
 }
 
-TEST_CASE("learning joins what is most of the time together, not what is most frequent") {
+TEST_CASE("learn_vocabulary: merges the pair with the highest score, not the most frequent one") {
     // words: "xz" 4 times, "xy" twice, "qy" not at all;  x 6, ##z 4, ##y 2
     // (x, ##z) 4 / (6*4) = 1/6    (x, ##y) 2 / (6*2) = 1/6: a tie, so the more frequent pair;  then (x, ##y) 2 / (2*2) = 1/2
     const Learned learned = wordpiece::learn_vocabulary("xz xz xz xz xy xy", 100, {});
@@ -252,7 +252,7 @@ TEST_CASE("learning joins what is most of the time together, not what is most fr
     CHECK(rare.joinings[0].together == 2);
 }
 
-TEST_CASE("learning: the size and the smallest count are kept to, pieces inside words keep their mark") {
+TEST_CASE("learn_vocabulary: respects size and smallest count, and marks pieces inside words") {
     CHECK(wordpiece::learn_vocabulary("abc abc", 9, {}).entries ==
           Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##b", "##c", "a", "##bc"});
     CHECK(wordpiece::learn_vocabulary("abc", 100, {}).joinings.empty());  // nothing occurs twice
@@ -260,10 +260,10 @@ TEST_CASE("learning: the size and the smallest count are kept to, pieces inside 
     CHECK(wordpiece::learn_vocabulary("aaaa aaaa", 100, {}).entries.back() == "aaaa");
     CHECK_THROWS_WITH(
         wordpiece::learn_vocabulary("abc", 7, {}),
-        "wordpiece::learn_vocabulary: 7 entries do not hold the 5 names and the 3 characters of the text; at least 8");
+        "wordpiece::learn_vocabulary: 7 entries have no room for the 5 special tokens and the 3 characters of the text; at least 8");
 }
 
-TEST_CASE("learn_vocabulary: counting only what changes gives the joinings of the textbook, ties included, on random texts") {
+TEST_CASE("learn_vocabulary: makes the merges of the textbook version on random texts, ties included") {
     Random random(5);
     for (int trial = 0; trial < 150; ++trial) {
         const int letters = 1 + trial % 4, smallest_count = 1 + trial % 3;
@@ -283,7 +283,7 @@ TEST_CASE("learn_vocabulary: counting only what changes gives the joinings of th
     }
 }
 
-TEST_CASE("a learned vocabulary spells its own text without [UNK], also after it went through a file") {
+TEST_CASE("learn_vocabulary: spells its own text without [UNK], also after saving and loading") {
     const std::string text = "The cat sat, the cat ran. Мама мыла раму, мама мыла окно!";
     const Learned learned = wordpiece::learn_vocabulary(text, 60, {});
     const std::string path = "build/wordpiece_test_vocab.txt";
@@ -296,7 +296,7 @@ TEST_CASE("a learned vocabulary spells its own text without [UNK], also after it
     CHECK(wordpiece::decode(ids, vocabulary) == "the cat sat , the cat ran . мама мыла раму , мама мыла окно !");
 }
 
-TEST_CASE("four classic mistakes, and the number that shows each") {
+TEST_CASE("wordpiece: worked examples that expose four classic mistakes") {
     // Splitting at ASCII punctuation only would leave "¿que", "¡si", "«oui»" whole: 4 words too few.
     CHECK(wordpiece::split_words("¿Qué? ¡Sí! «oui»", {}).size() == 9);
     // Without decomposition the accents would stay.
@@ -316,7 +316,7 @@ static Config golden_config(const Json& golden) {
             .longest_word = golden.at("max_input_chars_per_word").as_int()};
 }
 
-TEST_CASE("words, pieces and ids equal the published tokenizer's in every case, and so do the sequences") {
+TEST_CASE("parity: words, pieces, ids and sequences equal the published tokenizer's in every case") {
     for (const std::string& path : golden_files("tokenizer_bert", ".json")) {
         CAPTURE(path);
         const Json golden = read_json(path);
@@ -349,10 +349,10 @@ TEST_CASE("words, pieces and ids equal the published tokenizer's in every case, 
     }
 }
 
-TEST_CASE("more entries mean fewer pieces per word, not fewer unknown words") {
+TEST_CASE("encode: more entries give fewer pieces per word, but not fewer [UNK]") {
     const Json golden = read_json("tests/golden/tokenizer_bert-a.json");
     const Vocabulary all = wordpiece::make_vocabulary(wordpiece_words(golden.at("vocab")));
-    // The five names and all single characters, then the first k of the other entries.   k, pieces per word, [UNK]
+    // The five special tokens and all single characters, then the first k of the other entries.   k, pieces per word, [UNK]
     const std::vector<std::tuple<int, double, int>> measured{{0, 2.97, 14}, {100, 2.60, 14}, {200, 2.39, 14}, {351, 1.97, 13}};
     for (const auto& [k, pieces_per_word, unknown] : measured) {
         Pieces kept;
@@ -378,11 +378,11 @@ TEST_CASE("more entries mean fewer pieces per word, not fewer unknown words") {
     }
 }
 
-TEST_CASE("read_vocabulary: an entry of white space, or of nothing, keeps its number and matches nothing") {
+TEST_CASE("read_vocabulary: an entry that is empty or white space keeps its id and matches nothing") {
     const std::string names = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
     const std::string content = names + "\u2027\n\u2028\n\u2030\n\n \u3000\t\n  cat \n##s\n\n\n";
     const Vocabulary vocabulary = wordpiece::read_vocabulary(content, "v");
-    CHECK(vocabulary.size() == 14);                         // the two blank lines at the end have numbers, as in the published code
+    CHECK(vocabulary.size() == 14);                         // the two blank lines at the end have ids, as in the published code
     CHECK(vocabulary.used() == 12);
     CHECK(wordpiece::id_of(vocabulary, "\u2027") == 5);
     CHECK(wordpiece::id_of(vocabulary, "\u2028") == -1);    // number 6
@@ -396,7 +396,7 @@ TEST_CASE("read_vocabulary: an entry of white space, or of nothing, keeps its nu
     CHECK(wordpiece::load_vocabulary(folder.path("v")).entries == vocabulary.entries);
 }
 
-TEST_CASE("read_vocabulary: a byte order mark in front of the first entry is skipped") {
+TEST_CASE("read_vocabulary: skips a byte order mark") {
     const std::string content = "\xEF\xBB\xBF[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\n";
     const TemporaryFolder folder;
     for (const Vocabulary& vocabulary :

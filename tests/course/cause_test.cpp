@@ -26,12 +26,12 @@ static Matrix some(int rows, int cols, std::uint64_t seed = 1) {
     return normal_matrix(random, rows, cols, 1);
 }
 
-TEST_CASE("nothing is said of what agrees, and nothing of what is not understood") {
+TEST_CASE("cause: says nothing where numbers agree, or where no guess fits") {
     CHECK(cause(some(6, 8), some(6, 8), {}) == "");
     CHECK(cause(some(6, 8, 1), some(6, 8, 2), {}) == "");
 }
 
-TEST_CASE("a factor is named from the sizes: sqrt(8), the unbiased variance of 24 numbers, the sign") {
+TEST_CASE("cause: a factor is named from the sizes: sqrt(8), the unbiased variance of 24 numbers, the sign") {
     const Matrix expected = some(6, 8);
     const Known known{.sizes = {{"head width", 8}, {"width", 24}}, .others = {}};
     CHECK(cause(changed(expected, [](float x) { return x * std::sqrt(8.0f); }), expected, known) ==
@@ -42,7 +42,7 @@ TEST_CASE("a factor is named from the sizes: sqrt(8), the unbiased variance of 2
     CHECK(cause(changed(expected, [](float x) { return x * 0.7345f; }), expected, known) == "fits: yours = expected * 0.7345");
 }
 
-TEST_CASE("one number is a multiple of any other: only a factor with a name is told, and no size below 5 gives names") {
+TEST_CASE("cause: for a single number only a named factor is reported, and no size below 5 gives a name") {
     const Known known{.sizes = {{"batch", 6}, {"heads", 3}}, .others = {}};
     CHECK(cause(Matrix{{3}}, Matrix{{0.5}}, known) == "fits: yours = expected * 6 = batch, batch = 6");
     CHECK(cause(Matrix{{1.5}}, Matrix{{0.5}}, known) == "fits: yours = expected * 3, a whole number");
@@ -50,7 +50,7 @@ TEST_CASE("one number is a multiple of any other: only a factor with a name is t
     CHECK(cause(Matrix{{0.7345f}}, Matrix{{1}}, known) == "");
 }
 
-TEST_CASE("functions of the expected number, and what was forgotten") {
+TEST_CASE("cause: functions of the expected number, and forgotten terms") {
     const Matrix positive = changed(some(4, 5), [](float x) { return 0.1f + x * x; });
     CHECK(cause(changed(positive, [](float x) { return std::log(x); }), positive, {}) ==
           "fits: yours is the logarithm of what is expected");
@@ -65,7 +65,7 @@ TEST_CASE("functions of the expected number, and what was forgotten") {
     CHECK(cause(changed(any, [](float x) { return x + 0.25f; }), any, {}) == "fits: yours = expected + 0.25, a quarter");
 }
 
-TEST_CASE("the wrong GELU is recognised by the place from which the right one comes") {
+TEST_CASE("cause: the wrong form of GELU is recognised through its input") {
     const Var x(some(8, 12));
     const Matrix erf = activate(x, Activation::gelu).value(), form = activate(x, Activation::gelu_tanh).value();
     CHECK(cause(form, erf, {}) == "fits: yours is GELU (tanh form) where GELU (erf) is expected");
@@ -75,7 +75,7 @@ TEST_CASE("the wrong GELU is recognised by the place from which the right one co
 
 // --- attention weights ---
 
-// A = softmax(factor q k^T), three heads of six tokens below one another; hidden(i, j) says what is excluded
+// A = softmax(factor q k^T), three stacked heads of six tokens; hidden(i, j) is the mask
 static Matrix weights_of(float factor, bool turned, bool (*hidden)(int, int)) {
     Matrix A(18, 6);
     for (int head = 0; head < 3; ++head) {
@@ -99,7 +99,7 @@ static bool beyond_the_next(int i, int j) { return j > i + 1; }
 static bool past(int i, int j) { return j < i; }
 static bool last_two(int, int j) { return j >= 4; }
 
-TEST_CASE("attention weights: scaled scores, exchanged queries and keys, the wrong axis") {
+TEST_CASE("cause: attention weights: scaled scores, exchanged queries and keys, the wrong axis") {
     const Known known{.sizes = {{"head width", 4}}, .others = {}};
     const Matrix right = weights_of(0.5f, false, nothing_hidden);
     CHECK(cause(weights_of(1, false, nothing_hidden), right, known) ==
@@ -126,7 +126,7 @@ TEST_CASE("attention weights: scaled scores, exchanged queries and keys, the wro
           "fits: in each row all of your weights are equal, as if every score were the same");
 }
 
-TEST_CASE("attention weights: a mask that is missing, off by one, or comes too late") {
+TEST_CASE("cause: attention weights: a mask that is missing, off by one, or applied after softmax") {
     const Matrix causal_weights = weights_of(0.5f, false, future);
     CHECK(cause(weights_of(0.5f, false, nothing_hidden), causal_weights, {}) ==
           "fits: you attend to places that the mask excludes, above the diagonal: the future; the scores themselves are right");
@@ -146,7 +146,7 @@ TEST_CASE("attention weights: a mask that is missing, off by one, or comes too l
 
 // --- other steps ---
 
-TEST_CASE("another step instead, one forgotten, one too many, a gain left out") {
+TEST_CASE("cause: another step, a missing one, one too many, a missing gain") {
     const Matrix a = some(6, 8, 1), b = some(6, 8, 2), bias = some(1, 8, 3), table = some(3, 8, 4);
     const auto sum = [](const Matrix& x, const Matrix& y) {
         Matrix result = x;
@@ -173,7 +173,7 @@ TEST_CASE("another step instead, one forgotten, one too many, a gain left out") 
 
 // --- norms ---
 
-TEST_CASE("norms: another spread, eps in another place, none at all") {
+TEST_CASE("cause: norms: another variance, another place of eps, no norm at all") {
     const int D = 12;
     const Matrix x = some(10, D, 5);
     Norm w = make_layer_norm(D);
@@ -206,7 +206,7 @@ static Matrix rows_from(const Matrix& m, const std::vector<int>& from) {
     return result;
 }
 
-TEST_CASE("the right numbers in the wrong places") {
+TEST_CASE("cause: the right numbers in the wrong positions") {
     const Matrix m = some(6, 4);
     CHECK(cause(transpose(m), m, {}) == "fits: yours is the transpose of what is expected");
     CHECK(cause(rows_from(m, {1, 2, 0, 4, 5, 3}), m, {}) ==
@@ -226,7 +226,7 @@ TEST_CASE("the right numbers in the wrong places") {
     CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other places");
 }
 
-TEST_CASE("where the wrong numbers stand is a fact, and no guess") {
+TEST_CASE("cause: where the wrong numbers are is reported as a fact, not a guess") {
     const Matrix m = some(6, 4), noise = some(6, 4, 9);
     Matrix first_of_three = m, one_column = m, masked = m;
     for (int j = 0; j < 4; ++j) first_of_three(0, j) = noise(0, j), first_of_three(3, j) = noise(3, j);
@@ -238,14 +238,14 @@ TEST_CASE("where the wrong numbers stand is a fact, and no guess") {
     CHECK(cause(masked, m, {.sizes = {}, .others = {{"input.mask", mask}}}) == "differs only where input.mask is 0");
 }
 
-TEST_CASE("what is no number says where it began") {
+TEST_CASE("cause: NaN and infinity are reported with the position of the first") {
     Matrix m = some(3, 4);
     m(1, 2) = m(2, 0) = std::nanf("");
     CHECK(cause(m, some(3, 4), {}).starts_with("2 of yours are not numbers, the first at (1, 2)"));
     CHECK(cause(Matrix(3, 4), some(3, 4), {}) == "all of yours are 0: nothing was computed, or nothing flowed here");
 }
 
-TEST_CASE("known_of: sizes of the metadata and of the inputs, masks as shares, the other values; gradients only for a gradient") {
+TEST_CASE("known_of: sizes from metadata and inputs, masks as fractions, other values; gradients only for a gradient") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("x-a.safetensors"),
                       {{.name = "expected.a", .shape = {2, 3}, .floats = some(2, 3)},
@@ -270,9 +270,9 @@ TEST_CASE("known_of: sizes of the metadata and of the inputs, masks as shares, t
     CHECK(of_gradient.others.count("grad.v") == 1);
 }
 
-// --- silence ---
+// --- no guess ---
 
-// Many steps of many shapes and many sizes, so that an accident has every chance.
+// Many steps of many shapes and many sizes, to provoke accidental fits.
 static Known rich_known(Random& random) {
     Known known;
     for (int k = 0; k < 40; ++k) {
@@ -283,7 +283,7 @@ static Known rich_known(Random& random) {
     return known;
 }
 
-TEST_CASE("no guess about numbers that have nothing to do with each other, of any shape, one number included") {
+TEST_CASE("cause: no guess about unrelated numbers, of any shape, including a single number") {
     Random random(7);
     int guesses = 0;
     for (int round = 0; round < 3000; ++round) {
@@ -299,7 +299,7 @@ TEST_CASE("no guess about numbers that have nothing to do with each other, of an
     CHECK(guesses <= 3);  // one number alone and 28 sizes: an accident in a thousand
 }
 
-TEST_CASE("no guess about noise, wherever it was added and however small") {
+TEST_CASE("cause: no guess about noise, of any size and anywhere") {
     Random random(8);
     for (int round = 0; round < 1000; ++round) {
         const Known known = rich_known(random);
@@ -315,7 +315,7 @@ TEST_CASE("no guess about noise, wherever it was added and however small") {
     }
 }
 
-TEST_CASE("no guess about attention weights of other queries and keys, whatever the mask") {
+TEST_CASE("cause: no guess about attention weights of other queries and keys, whatever the mask") {
     const KeepSteps keep;
     for (std::uint64_t seed = 1; seed < 200; ++seed) {
         Random random(seed);
@@ -331,7 +331,7 @@ TEST_CASE("no guess about attention weights of other queries and keys, whatever 
     }
 }
 
-TEST_CASE("no guess about masks and counts, in which the same few numbers stand everywhere") {
+TEST_CASE("cause: no guess about masks and counts, whose few numbers repeat everywhere") {
     Random random(9);
     for (int round = 0; round < 1000; ++round) {
         const int rows = 2 + random.below(4), cols = 4 + random.below(5), different = 2 + random.below(3);
@@ -349,7 +349,7 @@ TEST_CASE("no guess about masks and counts, in which the same few numbers stand 
     }
 }
 
-TEST_CASE("a guess is taken back by a single number that does not agree with it") {
+TEST_CASE("cause: a single number that contradicts a guess withdraws it") {
     const Matrix expected = some(6, 8);
     Matrix ours = changed(expected, [](float x) { return 2 * x; });
     CHECK(cause(ours, expected, {}) == "fits: yours = expected * 2, twice");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/autograd/variable.h"
+#include "nn/base/matmul.h"
 #include "nn/base/matrix.h"
 #include "nn/data/image.h"
 
@@ -31,13 +32,14 @@ static float walk(Lesson& lesson) {
     lesson.step("Which half is the largest?");
     const Matrix sorted = sort_halves(z);
     const Matrix large(20, 30, 0.5f);
+    const Slice right{z.begin() + 1, 2, 2, 3, 1};  // the last two columns of z
     const Var v = parameter(slice_cols(sorted, 0, 2));
     Image image(2, 3, 1, 0.25f);
     image(1, 2, 0) = 1;
     lesson.step("What is their sum?");
     const std::function<float(float)> same = half;
     const float sum = same(large(0, 0)) + v.value()(0, 0) + image(1, 2, 0);
-    return sum;
+    return sum + right(0, 0);
 }
 
 int main() {

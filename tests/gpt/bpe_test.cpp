@@ -1,4 +1,4 @@
-// bpe_test.cpp: worked examples, every case of the published encoder's fixtures, and each classic mistake shown to be caught.
+// bpe_test.cpp: worked examples, every case of the published encoder's fixtures, and classic mistakes shown to be caught.
 #include "gpt/bpe.h"
 
 #include <algorithm>
@@ -47,7 +47,7 @@ static std::string random_letters(Random& random, int length, int letters) {
 
 TEST_SUITE("tokenizer_gpt2") {
 
-TEST_CASE("a run of letters, digits or symbols takes one space before it along, and no other white space") {
+TEST_CASE("split_pieces: a run of letters, digits or symbols includes one space before it, and no other white space") {
     CHECK(pieces_of("Hello world") == Words{"Hello", " world"});
     CHECK(pieces_of("a1b22 c3!?") == Words{"a", "1", "b", "22", " c", "3", "!?"});
     CHECK(pieces_of("x\ty") == Words{"x", "\t", "y"});
@@ -55,7 +55,7 @@ TEST_CASE("a run of letters, digits or symbols takes one space before it along, 
     CHECK(pieces_of("") == Words{});
 }
 
-TEST_CASE("white space before a word gives up its last character, which goes along when it is a space") {
+TEST_CASE("split_pieces: the last character of white space before a word is split off, and joins the word when it is a space") {
     CHECK(pieces_of("  two") == Words{" ", " two"});
     CHECK(pieces_of("a\n\nb") == Words{"a", "\n", "\n", "b"});
     CHECK(pieces_of("a \n b") == Words{"a", " \n", " b"});
@@ -63,7 +63,7 @@ TEST_CASE("white space before a word gives up its last character, which goes alo
     CHECK(pieces_of(" ") == Words{" "});
 }
 
-TEST_CASE("endings are cut off after the ASCII apostrophe and in small letters only") {
+TEST_CASE("split_pieces: contractions match the ASCII apostrophe and lower case only") {
     CHECK(pieces_of("I'll they're we've it's I'd can't I'm") ==
           Words{"I", "'ll", " they", "'re", " we", "'ve", " it", "'s", " I", "'d", " can", "'t", " I", "'m"});
     CHECK(pieces_of("I'M") == Words{"I", "'", "M"});
@@ -73,18 +73,18 @@ TEST_CASE("endings are cut off after the ASCII apostrophe and in small letters o
     CHECK(pieces_of(" 's") == Words{" '", "s"});    // but at the space only the symbol run matches
 }
 
-TEST_CASE("numbers are more than digits, and combining marks are neither letters nor numbers") {
+TEST_CASE("split_pieces: numbers are more than digits; combining marks are neither letters nor numbers") {
     CHECK(pieces_of("x²½Ⅷ٣y") == Words{"x", "²½Ⅷ٣", "y"});
     CHECK(pieces_of("cafe\u0301s") == Words{"cafe", "\u0301", "s"});
     CHECK(pieces_of("привет, мир") == Words{"привет", ",", " мир"});
     CHECK(pieces_of("a\u200Bb\uFEFFc\u001Cd") == Words{"a", "\u200B", "b", "\uFEFF", "c", "\u001C", "d"});  // no white space
 }
 
-TEST_CASE("a byte that is no UTF-8 is a symbol") {
+TEST_CASE("split_pieces: an invalid UTF-8 byte counts as a symbol") {
     CHECK(pieces_of("a\xFF\xE2\x80!b") == Words{"a", "\xFF\xE2\x80!", "b"});
 }
 
-TEST_CASE("pieces put together are the text, also when the text is no text") {
+TEST_CASE("split_pieces: the concatenated pieces are the text, for arbitrary bytes too") {
     Random random(7);
     const std::string letters = " \n\t'sl1!\xC3\xA9\xE2\x80\x99\xF0\x9F\x98\x80\xFF";
     for (int trial = 0; trial < 300; ++trial) {
@@ -96,7 +96,7 @@ TEST_CASE("pieces put together are the text, also when the text is no text") {
     }
 }
 
-TEST_CASE("every byte has a printable symbol of its own") {
+TEST_CASE("symbols_of: every byte has its own printable symbol") {
     CHECK(bpe::symbols_of(" a\n") == "\u0120a\u010A");
     CHECK(bpe::symbols_of(std::string("\0\x7F\xAD", 3)) == "\u0100\u0121\u0143");  // the first, and the 34th and 68th of the 68
     std::string all;
@@ -110,7 +110,7 @@ TEST_CASE("every byte has a printable symbol of its own") {
     CHECK_THROWS_WITH(bpe::bytes_of("\u0144"), "bpe::bytes_of: the character \u0144 stands for no byte");
 }
 
-TEST_CASE("GPT-2 numbers the bytes that stand for themselves first") {
+TEST_CASE("published_byte_order: bytes that stand for themselves come first") {
     const Vocabulary vocabulary = bpe::make_vocabulary({});
     CHECK(vocabulary.size() == 257);
     CHECK(vocabulary.byte_ids['!'] == 0);
@@ -123,26 +123,26 @@ TEST_CASE("GPT-2 numbers the bytes that stand for themselves first") {
     CHECK(bpe::make_vocabulary({}, ByteOrder::raw).byte_ids['H'] == 72);
 }
 
-TEST_CASE("the pair of the lowest rank is merged first, not the leftmost") {
+TEST_CASE("encode: merges the pair of lowest rank first, not the leftmost") {
     // merges: 0 = (b c), 1 = (a b); "abc" -> a bc, while going from the left would give ab c
     const Vocabulary vocabulary = bpe::make_vocabulary({{'b', 'c'}, {'a', 'b'}}, ByteOrder::raw);
     CHECK(bpe::encode("abc", vocabulary) == std::vector<int>{'a', 256});
     CHECK(bpe::encode("abab", vocabulary) == std::vector<int>{257, 257});
 }
 
-TEST_CASE("occurrences that overlap are merged from the left") {
+TEST_CASE("encode: overlapping occurrences are merged from the left") {
     const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'a'}, {256, 256}}, ByteOrder::raw);
     CHECK(bpe::encode("aaa", vocabulary) == std::vector<int>{256, 'a'});
     CHECK(bpe::encode("aaaaaaa", vocabulary) == std::vector<int>{257, 256, 'a'});
 }
 
-TEST_CASE("merges never reach across a piece, unless the text is not split") {
+TEST_CASE("encode: merges never cross pieces, unless the text is not split") {
     const Vocabulary vocabulary = bpe::make_vocabulary({{'a', ' '}, {'a', '1'}}, ByteOrder::raw);
     CHECK(bpe::encode("a a1", vocabulary) == std::vector<int>{'a', ' ', 'a', '1'});
     CHECK(bpe::encode("a a1", vocabulary, false) == std::vector<int>{256, 257});
 }
 
-TEST_CASE("encode_piece_textbook merges the lowest rank everywhere, then looks again") {
+TEST_CASE("encode_piece_textbook: merges the lowest rank everywhere, then rescans") {
     // 256 = (a b), 257 = (256 256), 258 = (b a). "ababab" -> 256 256 256 -> 257 256; b a is never reached
     const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'b'}, {256, 256}, {'b', 'a'}}, ByteOrder::raw);
     CHECK(bpe::encode_piece_textbook("ababab", vocabulary) == std::vector<int>{257, 256});
@@ -151,7 +151,7 @@ TEST_CASE("encode_piece_textbook merges the lowest rank everywhere, then looks a
     CHECK(bpe::encode_piece_textbook("", vocabulary).empty());
 }
 
-TEST_CASE("encode_piece: queue and linked list give the tokens of the textbook on random words") {
+TEST_CASE("encode_piece: gives the tokens of the textbook version on random words") {
     Random random(3);
     for (int trial = 0; trial < 200; ++trial) {
         const Training training = bpe::train(random_letters(random, 60, 2 + trial % 3), 25, false);
@@ -161,10 +161,10 @@ TEST_CASE("encode_piece: queue and linked list give the tokens of the textbook o
     }
 }
 
-// Random merges of the letters a, b, c, ... in which a token may be made in several ways, as abc of ab and c, or of a and bc.
+// Random merges of the letters a, b, c, ... in which several merges may make the same token: abc from ab and c, or from a and bc.
 static Vocabulary random_vocabulary(Random& random, int letters, int merges) {
     Vocabulary vocabulary = bpe::make_vocabulary({}, ByteOrder::raw);
-    std::vector<int> parts;  // what merges are made of
+    std::vector<int> parts;  // tokens that merges may use
     for (int letter = 0; letter < letters; ++letter) parts.push_back('a' + letter);
     for (int k = 0; k < merges; ++k) {
         const int count = static_cast<int>(parts.size());
@@ -184,7 +184,7 @@ static Vocabulary random_vocabulary(Random& random, int letters, int merges) {
     return vocabulary;
 }
 
-TEST_CASE("encode_piece gives the tokens of the textbook where a token is made in several ways") {
+TEST_CASE("encode_piece: gives the tokens of the textbook version when several merges make the same token") {
     Random random(8);
     for (int trial = 0; trial < 2000; ++trial) {
         const int letters = 1 + trial % 3;
@@ -194,9 +194,9 @@ TEST_CASE("encode_piece gives the tokens of the textbook where a token is made i
     }
 }
 
-TEST_CASE("a long text without a space takes time in proportion to its length") {
-    // 2^17 letters a, merges a a -> 2 letters, ... -> 2^10 letters: 2^7 tokens. Trying all neighbours anew after every merge
-    // would look at 2^17 neighbours 2^17 times, minutes of work.
+TEST_CASE("encode_piece: takes near-linear time on a long piece") {
+    // 2^17 letters a, merges a a -> 2 letters, ... -> 2^10 letters: 2^7 tokens. Rescanning all pairs after every merge
+    // would examine 2^17 pairs 2^17 times, minutes of work.
     std::vector<Pair> pairs{{'a', 'a'}};
     for (int id = 256; id < 265; ++id) pairs.push_back({id, id});
     const std::string text(1 << 17, 'a');
@@ -205,7 +205,7 @@ TEST_CASE("a long text without a space takes time in proportion to its length") 
     CHECK(bpe::train(text, 10).ids == ids);
 }
 
-TEST_CASE("decoding gives back any bytes, and U+FFFD for each half character") {
+TEST_CASE("decode: restores all bytes, with U+FFFD for each incomplete character") {
     const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'b'}}, ByteOrder::raw);
     std::string all;
     for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
@@ -216,7 +216,7 @@ TEST_CASE("decoding gives back any bytes, and U+FFFD for each half character") {
     CHECK_THROWS_WITH(bpe::decode({-1}, vocabulary), "bpe::decode: id -1 is not in a vocabulary of 258");
 }
 
-TEST_CASE("impossible merges are refused") {
+TEST_CASE("make_vocabulary: merges of unknown tokens and repeated merges throw") {
     CHECK_THROWS_WITH(bpe::make_vocabulary({{0, 256}}),
                       "bpe::make_vocabulary: merge 0 joins 0 and 256, but there are only 256 tokens before it");
     CHECK_THROWS_WITH(bpe::make_vocabulary({{-1, 3}}),
@@ -224,7 +224,7 @@ TEST_CASE("impossible merges are refused") {
     CHECK_THROWS_WITH(bpe::make_vocabulary({{1, 2}, {1, 2}}), "bpe::make_vocabulary: merge 1 joins 1 and 2 a second time");
 }
 
-TEST_CASE("merges.txt alone is a vocabulary: bytes, merges, <|endoftext|>") {
+TEST_CASE("read_merges: merges.txt alone gives bytes, merges, <|endoftext|>") {
     const Vocabulary vocabulary = bpe::read_merges("#version: 0.2\nh e\nhe l\n\u0120 t\n", "merges.txt");
     CHECK(vocabulary.size() == 260);
     CHECK(vocabulary.tokens[257] == "hel");
@@ -237,13 +237,13 @@ TEST_CASE("merges.txt alone is a vocabulary: bytes, merges, <|endoftext|>") {
     CHECK(bpe::read_merges("# #\r\n", "m").tokens[256] == "##");  // only "#version" is a heading
 }
 
-TEST_CASE("bad merges.txt: one line that says where and why") {
+TEST_CASE("read_merges: errors give source, line and reason") {
     CHECK_THROWS_WITH(bpe::read_merges("h e\nhe\n", "m"), "m: line 2: a merge is two tokens with one space between them");
     CHECK_THROWS_WITH(bpe::read_merges("h  e\n", "m"), "m: line 1: a merge is two tokens with one space between them");
     CHECK_THROWS_WITH(bpe::read_merges("\nh e\n", "m"), "m: line 1: a merge is two tokens with one space between them");
     CHECK_THROWS_WITH(bpe::read_merges("h e\nhe ll\n", "m"), "m: line 2: no byte and no earlier line makes \"ll\"");
     CHECK_THROWS_WITH(bpe::read_merges("a b\nb c\na bc\nab c\n", "m"), 
-                      "m: line 4: \"abc\" is made a second time; which number it has, only the vocab.json of this file can tell");
+                      "m: line 4: \"abc\" is made a second time; its id is only in the vocab.json that belongs to this file");
     CHECK_THROWS_WITH(bpe::read_merges("a b\na b\n", "m"), "m: line 2: \"a\" and \"b\" are joined already");
     CHECK_THROWS_WITH(bpe::read_merges("a \u4E00\n", "m"), "m: line 1: the character \u4E00 stands for no byte");
     CHECK_THROWS_WITH(bpe::read_merges("a \xFF\n", "m"), "m: line 1: the character \uFFFD stands for no byte");
@@ -258,7 +258,7 @@ static std::string json_with(const Words& names) {
     return "{" + json.substr(0, json.size() - 2) + "}";
 }
 
-TEST_CASE("vocab.json has its own numbers and may hold special words") {
+TEST_CASE("read_vocabulary: ids come from vocab.json, which may contain special tokens") {
     const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"<s>", "hel", "he", "<|endoftext|>"}), "v", "h e\nhe l\n", "m");
     CHECK(vocabulary.size() == 260);
     CHECK(vocabulary.end_of_text == 259);
@@ -268,7 +268,7 @@ TEST_CASE("vocab.json has its own numbers and may hold special words") {
     CHECK(bpe::decode({256, 257}, vocabulary) == "<s>hel");
 }
 
-TEST_CASE("vocab.json and merges.txt that do not agree are refused") {
+TEST_CASE("read_vocabulary: vocab.json and merges.txt that disagree throw") {
     const auto error = [](const std::string& json, const std::string& merges) {
         return error_of([&] { bpe::read_vocabulary(json, "v", merges, "m"); });
     };
@@ -283,7 +283,7 @@ TEST_CASE("vocab.json and merges.txt that do not agree are refused") {
     CHECK(error("[]", "") == "v: an object of tokens and their numbers is needed");
 }
 
-TEST_CASE("what is saved is read back: both files together, and the merges alone") {
+TEST_CASE("save_vocabulary: both files load again, and merges.txt alone") {
     const Training training = bpe::train("the cat sat on the mat, она пела песню\n\n", 20);
     const Vocabulary vocabulary = bpe::vocabulary_of(training);
     const std::string json = "build/bpe_test_vocab.json", merges = "build/bpe_test_merges.txt";
@@ -302,7 +302,7 @@ TEST_CASE("what is saved is read back: both files together, and the merges alone
     CHECK(error_of([] { bpe::load_merges("build/no such file"); }).find("build/no such file") != std::string::npos);
 }
 
-TEST_CASE("two merges with the same token cannot be saved, because vocab.json has one number for each name") {
+TEST_CASE("save_vocabulary: two tokens with the same bytes throw") {
     const Vocabulary vocabulary = bpe::make_vocabulary({{'a', 'b'}, {'b', 'c'}, {256, 'c'}, {'a', 257}}, ByteOrder::raw);
     CHECK_THROWS_WITH(bpe::save_vocabulary(vocabulary, "build/never.json", "build/never.txt"),
                       "bpe::save_vocabulary: the tokens 258 and 259 are both \"abc\"");
@@ -314,7 +314,7 @@ static std::string merges_text(const Json& golden) {
     return lines;
 }
 
-TEST_CASE("pieces, tokens and ids equal the published encoder's in every case, and decoding its replacements") {
+TEST_CASE("parity: pieces, tokens, ids and decoded texts equal the published encoder's in every case") {
     for (const std::string& path : golden_files("tokenizer_gpt2", ".json")) {
         CAPTURE(path);
         const Json golden = read_json(path);
@@ -342,7 +342,7 @@ TEST_CASE("pieces, tokens and ids equal the published encoder's in every case, a
     }
 }
 
-// The published loop: among all pairs of neighbours the one of the lowest rank, everywhere, again and again.
+// The published loop: merge the adjacent pair of lowest rank everywhere, repeat.
 static std::vector<int> encode_by_published_loop(const std::string& piece, const Vocabulary& vocabulary) {
     std::vector<int> ids;
     for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
@@ -363,7 +363,7 @@ static std::vector<int> encode_by_published_loop(const std::string& piece, const
     }
 }
 
-TEST_CASE("read_vocabulary: merges may make a token in two ways, and vocab.json gives it one number") {
+TEST_CASE("read_vocabulary: two merges may make the same token, which has one id") {
     const std::string merges = "#version: 0.2\na b\nb c\nab c\na bc\n";
     const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"abc", "bc", "ab"}), "v", merges, "m");
     CHECK(vocabulary.size() == 259);
@@ -376,9 +376,9 @@ TEST_CASE("read_vocabulary: merges may make a token in two ways, and vocab.json 
     CHECK(bpe::load_vocabulary(folder.path("v"), folder.path("m")).tokens == vocabulary.tokens);
 }
 
-TEST_CASE("encode_piece: a rank is carried out everywhere before the pairs that it has made, whatever their ranks") {
-    // b c -> bc, ab c -> abc makes the token first; abc a has the rank before a bc, by which it is made here.
-    // By hand: "abcabc" -> a bc a bc (rank 0) -> abc abc (rank 4, both). Looking at abc a at once would give abca bc.
+TEST_CASE("encode_piece: applies a rank everywhere before any new pair, even one of lower rank") {
+    // ab c makes abc first in the list; abc a ranks before a bc, which makes abc here.
+    // By hand: "abcabc" -> a bc a bc (rank 0) -> abc abc (rank 4, both). Applying abc a at once would give abca bc.
     const std::string merges = "b c\na b\nab c\nabc a\na bc\n";
     const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"bc", "ab", "abc", "abca"}), "v", merges, "m");
     CHECK(bpe::encode("abcabc", vocabulary) == std::vector<int>{258, 258});
@@ -390,7 +390,7 @@ TEST_CASE("encode_piece: a rank is carried out everywhere before the pairs that 
     }
 }
 
-TEST_CASE("read_merges and read_vocabulary: a byte order mark in front and blank lines at the end are skipped") {
+TEST_CASE("read_merges and read_vocabulary: skip a byte order mark and blank lines at the end") {
     const std::string mark = "\xEF\xBB\xBF";
     CHECK(bpe::read_merges(mark + "#version: 0.2\nh e\n", "m").tokens[256] == "he");
     CHECK(bpe::read_merges(mark + "h e\n\n\r\n\n", "m").size() == 258);
@@ -405,7 +405,7 @@ TEST_CASE("read_merges and read_vocabulary: a byte order mark in front and blank
 
 TEST_SUITE("bpe_training") {
 
-TEST_CASE("the most frequent neighbours are merged, again and again") {
+TEST_CASE("train: merges the most frequent pair at every step") {
     // aaabdaaabac: aa 4, ab 2, ...  ->  Z a b d Z a b a c: Za 2, ab 2: Za comes first  ->  Y b d Y b a c: Yb 2  ->  X d X a c
     for (const Training& training : {bpe::train("aaabdaaabac", 3, false), bpe::train_textbook("aaabdaaabac", 3, false)}) {
         REQUIRE(training.steps.size() == 3);
@@ -424,12 +424,12 @@ TEST_CASE("the most frequent neighbours are merged, again and again") {
     }
 }
 
-TEST_CASE("training ends early when no neighbours are left") {
+TEST_CASE("train: ends early when no pairs are left") {
     CHECK(bpe::train("ab", 5).steps.size() == 1);
     CHECK(bpe::train("a b", 5).ids == std::vector<int>{'a', 256});
     CHECK(bpe::train("", 5).steps.empty());
     CHECK(bpe::train("abc", 0).ids == std::vector<int>{'a', 'b', 'c'});
-    CHECK_THROWS_WITH(bpe::train("abc", -1), "bpe::train: -1 merges, it must be a number from 0 on");
+    CHECK_THROWS_WITH(bpe::train("abc", -1), "bpe::train: -1 merges; the number must not be negative");
 }
 
 static bool same_step(const TrainingStep& a, const TrainingStep& b) {
@@ -437,7 +437,7 @@ static bool same_step(const TrainingStep& a, const TrainingStep& b) {
            a.tied_pairs == b.tied_pairs && a.tokens_after == b.tokens_after;
 }
 
-TEST_CASE("train: counting only what changes gives the steps of the textbook, ties included, on random texts") {
+TEST_CASE("train: makes the steps of the textbook version on random texts, ties included") {
     Random random(5);
     for (int trial = 0; trial < 150; ++trial) {
         std::string text = random_letters(random, 10 + random.below(80), 1 + trial % 4);
@@ -450,7 +450,7 @@ TEST_CASE("train: counting only what changes gives the steps of the textbook, ti
     }
 }
 
-TEST_CASE("encoding the training text with the learned merges gives the sequence at the end of training") {
+TEST_CASE("train: encoding the training text with the learned merges gives Training::ids") {
     const std::string text = "low low lower lowest; newer newest, wide wider widest\n она пела, она пела песню";
     for (const bool split : {true, false}) {
         const Training training = bpe::train(text, 40, split);
@@ -461,7 +461,7 @@ TEST_CASE("encoding the training text with the learned merges gives the sequence
     }
 }
 
-TEST_CASE("on a rhyme of 413 bytes 80 merges make tokens of 3.7 bytes") {
+TEST_CASE("train: 80 merges on a rhyme of 413 bytes make tokens of 3.7 bytes") {
     const Json golden = read_json("tests/golden/bpe_training-a.json");
     const std::string text = golden.at("regex.text").as_string() + golden.at("basic.text").as_string();
     REQUIRE(text.size() == 413);
@@ -472,7 +472,7 @@ TEST_CASE("on a rhyme of 413 bytes 80 merges make tokens of 3.7 bytes") {
     }
 }
 
-TEST_CASE("every step, tie and probe equals the published trainer's") {
+TEST_CASE("parity: every training step, tie and probe equals the published trainer's") {
     for (const std::string& path : golden_files("bpe_training", ".json")) {
         const Json golden = read_json(path);
         for (const std::string part : {"regex", "basic"}) {

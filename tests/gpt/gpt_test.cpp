@@ -52,7 +52,7 @@ static const std::vector<StepName> names_of_block{{"block.#.ln_1", Step::norm1},
                                                   {"block.#.mlp", Step::mlp_output},
                                                   {"block.#", Step::output}};
 
-TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continuation equal the published implementation's") {
+TEST_CASE("parity: GPT-2's steps, losses, gradients and greedy continuation equal the published implementation's") {
     for (const std::string& path : golden_files("gpt")) {
         const Golden golden(path);
         const gpt::Config config = config_of_fixture(golden, Order::pre);
@@ -86,7 +86,7 @@ TEST_CASE("GPT-2: every step, the losses, every gradient and the greedy continua
     }
 }
 
-TEST_CASE("GPT of 2018: every step, the loss and every gradient equal the published implementation's") {
+TEST_CASE("parity: the steps, loss and gradients of GPT (2018) equal the published implementation's") {
     for (const std::string& path : golden_files("gpt1")) {
         const Golden golden(path);
         const gpt::Config config = config_of_fixture(golden, Order::post);
@@ -102,7 +102,7 @@ TEST_CASE("GPT of 2018: every step, the loss and every gradient equal the publis
         const Var loss = gpt::loss(steps, next_tokens(ids, T));
         golden.check("embeddings", steps.embeddings.value());
         check_stack(golden, steps.decoder, config.depth, names_of_block);
-        CHECK(steps.hidden.same_as(steps.decoder.output));  // there is no norm at the end
+        CHECK(steps.hidden.same_as(steps.decoder.output));  // no final norm
         golden.check("logits", steps.logits.value());
         golden.check("loss", loss.value());
         backward(loss);
@@ -127,7 +127,7 @@ static gpt::Weights random_weights(const gpt::Config& config, unsigned seed = 1)
     return gpt::make_weights(config, random, {.stddev = 0.4f, .embedding_stddev = 0.5f});
 }
 
-TEST_CASE("change the future, and the past stays: to the last bit") {
+TEST_CASE("forward: a change of later tokens leaves earlier outputs identical") {
     for (const gpt::Config& config : {tiny, tiny_2018()}) {
         const gpt::Weights w = random_weights(config);
         std::vector<int> changed = some_ids;
@@ -137,11 +137,11 @@ TEST_CASE("change the future, and the past stays: to the last bit") {
         CHECK(identical(slice_rows(before, 0, 3), slice_rows(after, 0, 3)));
         CHECK(difference(slice_rows(before, 3, 1), slice_rows(after, 3, 1)) != "");
         CHECK(difference(slice_rows(before, 4, 1), slice_rows(after, 4, 1)) != "");
-        CHECK(identical(slice_rows(before, 5, 5), slice_rows(after, 5, 5)));  // nor does the other sequence
+        CHECK(identical(slice_rows(before, 5, 5), slice_rows(after, 5, 5)));  // the other sequence is unchanged too
     }
 }
 
-TEST_CASE("no attention weight lies above the diagonal, and the first token sees only itself") {
+TEST_CASE("forward: attention weights are 0 above the diagonal, and the first token attends only to itself") {
     const KeepSteps keep;
     const gpt::Weights w = random_weights(tiny);
     const gpt::Steps steps = gpt::forward(some_ids, 5, w, tiny);
@@ -160,21 +160,21 @@ TEST_CASE("no attention weight lies above the diagonal, and the first token sees
     }
 }
 
-TEST_CASE("a batch gives what its sequences give alone") {
+TEST_CASE("forward: a batch gives the outputs of its sequences alone") {
     const gpt::Weights w = random_weights(tiny);
     const Matrix together = gpt::forward(some_ids, 5, w, tiny).logits.value();
     const std::vector<int> second(some_ids.begin() + 5, some_ids.end());
     check_close("second sequence", gpt::forward(second, 5, w, tiny).logits.value(), slice_rows(together, 5, 5));
 }
 
-TEST_CASE("what fills a short sequence up on the right changes nothing before it") {
+TEST_CASE("forward: padding on the right changes nothing before it") {
     const gpt::Weights w = random_weights(tiny);
     const Matrix short_one = gpt::forward({3, 1, 4}, 3, w, tiny).logits.value();
     const Matrix filled_up = gpt::forward({3, 1, 4, 7, 7}, 5, w, tiny).logits.value();
     check_close("first three rows", slice_rows(filled_up, 0, 3), short_one);
 }
 
-TEST_CASE("the loss is the mean of the position losses, the last position left out") {
+TEST_CASE("loss: the mean of the position losses without the last position") {
     const gpt::Weights w = random_weights(tiny);
     const gpt::Steps steps = gpt::forward(some_ids, 5, w, tiny);
     const std::vector<int> labels = next_tokens(some_ids, 5);
@@ -191,12 +191,12 @@ TEST_CASE("the loss is the mean of the position losses, the last position left o
     CHECK(gpt::loss(steps, labels).value()[0] == Approx(sum / 8));
 }
 
-TEST_CASE("a tied word table collects two gradients: as the table that is read, and as the output matrix") {
+TEST_CASE("forward: a tied embedding sums two gradient contributions, as embedding and as output matrix") {
     gpt::Config untied = tiny;
     untied.tied = false;
     const gpt::Weights w = random_weights(tiny);
     CHECK(w.output.same_as(w.words));
-    gpt::Weights apart = w;  // the same numbers, but the output matrix is a matrix of its own
+    gpt::Weights apart = w;  // the same numbers, but an untied output matrix
     apart.output = parameter(w.words.value());
     const std::vector<int> labels = next_tokens(some_ids, 5);
 
@@ -211,9 +211,9 @@ TEST_CASE("a tied word table collects two gradients: as the table that is read, 
     CHECK(difference(apart.words.gradient(), tied_gradient) != "");
 }
 
-// --- generation with a cache ---
+// --- incremental decoding ---
 
-TEST_CASE("a cache changes no number: fed in pieces of any size, the hidden states are those of the full pass") {
+TEST_CASE("trunk with a cache: hidden states equal those of the full pass, for chunks of any size") {
     for (const gpt::Config& config : {tiny, tiny_2018()}) {
         const gpt::Weights w = random_weights(config);
         const gpt::Steps full = gpt::trunk({3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8}, 6, w, config);  // two sequences of six
@@ -230,7 +230,7 @@ TEST_CASE("a cache changes no number: fed in pieces of any size, the hidden stat
     }
 }
 
-TEST_CASE("next_logits speaks of the last new token of each sequence") {
+TEST_CASE("next_logits: the logits after the last new token of each sequence") {
     const gpt::Weights w = random_weights(tiny);
     const Matrix full = gpt::forward(some_ids, 5, w, tiny).logits.value();
     gpt::Cache cache = gpt::make_cache(tiny, 2, 5);
@@ -239,7 +239,7 @@ TEST_CASE("next_logits speaks of the last new token of each sequence") {
     check_close("second", slice_rows(logits, 1, 1), slice_rows(full, 9, 1));
 }
 
-TEST_CASE("select_sequences: a chosen sequence goes on as if it had been alone") {
+TEST_CASE("select_sequences: a selected sequence continues as if it had been alone") {
     const gpt::Weights w = random_weights(tiny);
     gpt::Cache both = gpt::make_cache(tiny, 2, 7);
     gpt::next_logits(some_ids, w, tiny, both);
@@ -255,28 +255,28 @@ TEST_CASE("select_sequences: a chosen sequence goes on as if it had been alone")
 
 // --- weights ---
 
-static float deviation_of(const Matrix& m) {
+static float standard_deviation_of(const Matrix& m) {
     double squares = 0;
     for (const float x : m) squares += static_cast<double>(x) * x;
     return static_cast<float>(std::sqrt(squares / static_cast<double>(m.size())));
 }
 
-TEST_CASE("fresh weights: deviation 0.02, and 0.02 / sqrt(2 L) for the two matrices of a block that write into the stream") {
+TEST_CASE("make_weights: standard deviation 0.02, and 0.02 / sqrt(2 L) for the two output projections of a block") {
     const gpt::Config config{.vocabulary = 300, .positions = 64, .width = 64, .depth = 8, .heads = 4, .mlp_width = 256};
     Random random(3);
     const gpt::Weights w = gpt::make_weights(config, random);
     for (const Block& block : w.blocks) {
-        CHECK(deviation_of(block.attention.query.weight.value()) / 0.02f == Approx(1).epsilon(0.03));
-        CHECK(deviation_of(block.mlp.expand.weight.value()) / 0.02f == Approx(1).epsilon(0.03));
-        CHECK(deviation_of(block.attention.output.weight.value()) / 0.005f == Approx(1).epsilon(0.03));  // 0.02 / sqrt(16)
-        CHECK(deviation_of(block.mlp.contract.weight.value()) / 0.005f == Approx(1).epsilon(0.03));
-        CHECK(deviation_of(block.mlp.contract.bias.value()) == 0);
+        CHECK(standard_deviation_of(block.attention.query.weight.value()) / 0.02f == Approx(1).epsilon(0.03));
+        CHECK(standard_deviation_of(block.mlp.expand.weight.value()) / 0.02f == Approx(1).epsilon(0.03));
+        CHECK(standard_deviation_of(block.attention.output.weight.value()) / 0.005f == Approx(1).epsilon(0.03));  // 0.02 / sqrt(16)
+        CHECK(standard_deviation_of(block.mlp.contract.weight.value()) / 0.005f == Approx(1).epsilon(0.03));
+        CHECK(standard_deviation_of(block.mlp.contract.bias.value()) == 0);
     }
-    CHECK(deviation_of(w.words.value()) / 0.02f == Approx(1).epsilon(0.03));
-    CHECK(deviation_of(w.positions.value()) / 0.02f == Approx(1).epsilon(0.03));
+    CHECK(standard_deviation_of(w.words.value()) / 0.02f == Approx(1).epsilon(0.03));
+    CHECK(standard_deviation_of(w.positions.value()) / 0.02f == Approx(1).epsilon(0.03));
     float largest = 0;
     for (const float x : w.words.value()) largest = std::max(largest, std::abs(x));
-    CHECK(largest > 0.05f);  // not cut off at two deviations
+    CHECK(largest > 0.05f);  // not truncated at two standard deviations
 
     std::vector<int> ids(40);
     for (int t = 0; t < 40; ++t) ids[t] = random.below(300);
@@ -284,15 +284,15 @@ TEST_CASE("fresh weights: deviation 0.02, and 0.02 / sqrt(2 L) for the two matri
           Approx(std::log(300.0)).epsilon(0.01));
 }
 
-TEST_CASE("empty weights have all shapes, and zeros where a checkpoint will put its numbers") {
+TEST_CASE("empty_weights: zeros of all shapes") {
     const gpt::Weights w = gpt::empty_weights(tiny);
     CHECK(w.output.same_as(w.words));
     CHECK(count_numbers(gpt::parameters(w, tiny)) == count_numbers(gpt::parameters(random_weights(tiny), tiny)));
-    CHECK(deviation_of(w.words.value()) == 0);
-    CHECK(deviation_of(w.blocks[1].attention.query.weight.value()) == 0);
+    CHECK(standard_deviation_of(w.words.value()) == 0);
+    CHECK(standard_deviation_of(w.blocks[1].attention.query.weight.value()) == 0);
 }
 
-TEST_CASE("the default configuration is the small GPT-2: 124,439,808 numbers") {
+TEST_CASE("Config: the default is the small GPT-2 with 124,439,808 parameters") {
     const gpt::Config config;
     const long E = config.width, m = config.mlp_width;
     const long block = 4 * E + (E * 3 * E + 3 * E) + (E * E + E) + (E * m + m) + (m * E + E);
@@ -302,7 +302,7 @@ TEST_CASE("the default configuration is the small GPT-2: 124,439,808 numbers") {
           11 * 8 + 9 * 8 + 2 * (4 * 8 + 8 * 24 + 24 + 8 * 8 + 8 + 8 * 12 + 12 + 12 * 8 + 8) + 2 * 8);
 }
 
-TEST_CASE("the names of a checkpoint: gpt2's, those of 2018, with a prefix, with an output matrix of its own") {
+TEST_CASE("parameters: the names of gpt2 and openai-gpt, with a prefix, and with an untied output matrix") {
     Random random;
     const Parameters gpt2 = gpt::parameters(gpt::make_weights(tiny, random), tiny);
     CHECK(gpt2.front().name == "wte.weight");
@@ -319,12 +319,12 @@ TEST_CASE("the names of a checkpoint: gpt2's, those of 2018, with a prefix, with
     CHECK(with_head.back().name == "lm_head.weight");
 }
 
-TEST_CASE("what is saved is loaded again with the same configuration and the same numbers") {
+TEST_CASE("config_of: a saved model loads with the same configuration and numbers") {
     const TemporaryFolder folder;
     const std::string path = folder.path("gpt_test.safetensors");
     gpt::Config untied = tiny;
     untied.tied = false;
-    gpt::Config others = tiny, exact_2018 = tiny_2018();  // what no shape tells
+    gpt::Config others = tiny, exact_2018 = tiny_2018();  // what shapes cannot tell
     others.eps = 0.25f;
     others.activation = Activation::relu;
     exact_2018.activation = Activation::gelu;  // "gelu" means the tanh form in files of 2018
@@ -350,7 +350,7 @@ TEST_CASE("what is saved is loaded again with the same configuration and the sam
     }
 }
 
-// A file as other programs write it: with "transformer." in front, the masks of every block, and perhaps the word table again.
+// A file as other programs write it: the prefix "transformer.", the masks of every block, and perhaps a copy of the embedding.
 static void write_foreign_file(const std::string& path, const gpt::Weights& w, bool with_head) {
     std::vector<TensorToWrite> tensors;
     for (const Parameter& parameter : gpt::parameters(w, tiny, "transformer."))
@@ -367,7 +367,7 @@ static void write_foreign_file(const std::string& path, const gpt::Weights& w, b
     write_safetensors(path, tensors);
 }
 
-TEST_CASE("a file with the prefix transformer., stored causal masks and a second copy of the word table loads all the same") {
+TEST_CASE("load_rules: prefix, stored causal masks and a second copy of the embedding load") {
     const TemporaryFolder folder;
     const std::string path = folder.path("gpt_test_foreign.safetensors");
     const gpt::Weights w = random_weights(tiny);
@@ -382,11 +382,11 @@ TEST_CASE("a file with the prefix transformer., stored causal masks and a second
         CHECK(
             identical(gpt::forward(some_ids, 5, other, found).logits.value(), gpt::forward(some_ids, 5, w, tiny).logits.value()));
         load(gpt::parameters(other, found, "transformer."), checkpoint,
-             gpt::load_rules(found));  // our own table may have the prefix too
+             gpt::load_rules(found));  // our names may have the prefix too
     }
 }
 
-TEST_CASE("wrong input is refused with the numbers that came and the numbers that are needed") {
+TEST_CASE("gpt: inconsistent configs, ids and caches throw an error with the numbers received and required") {
     const gpt::Weights w = random_weights(tiny);
     CHECK_THROWS_WITH(gpt::forward({1, 2, 3}, 2, w, tiny), "gpt: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
     CHECK_THROWS_WITH(gpt::forward({}, 2, w, tiny), "gpt: there is no token; give at least one sequence of 2");
@@ -400,7 +400,7 @@ TEST_CASE("wrong input is refused with the numbers that came and the numbers tha
     gpt::Config empty = tiny;
     empty.vocabulary = 0;
     CHECK_THROWS_WITH(gpt::make_weights(empty, random),
-                      "gpt: 0 words, 9 positions, width 8, depth 2, inner width 12: sizes must be positive");
+                      "gpt: vocabulary 0, 9 positions, width 8, depth 2, inner width 12: sizes must be positive");
 
     CHECK_THROWS_WITH(gpt::make_cache(tiny, 1, 10), "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
     gpt::Cache cache = gpt::make_cache(tiny, 2, 3);
@@ -412,7 +412,7 @@ TEST_CASE("wrong input is refused with the numbers that came and the numbers tha
     CHECK_THROWS_WITH(gpt::select_sequences(cache, {}), "select_sequences: no sequence is chosen");
 }
 
-TEST_CASE("a file that is no GPT checkpoint is refused by name") {
+TEST_CASE("config_of: a file that is not a GPT checkpoint throws with its path") {
     const TemporaryFolder folder;
     const std::string path = folder.path("gpt_test_other.safetensors");
     write_safetensors(path, {{.name = "a", .shape = {1}, .floats = Matrix(1, 1), .integers = {}}});
@@ -428,7 +428,7 @@ TEST_CASE("a file that is no GPT checkpoint is refused by name") {
     CHECK(error_of([&] { gpt::config_of(Safetensors(path), {{"n_head", "3"}}); }) == path + ": 3 heads do not divide a width of 8");
 }
 
-TEST_CASE("a few steps of plain descent learn two sentences by heart") {
+TEST_CASE("loss: a few steps of gradient descent memorise two sentences") {
     const gpt::Weights w = random_weights(tiny);
     const std::vector<int> labels = next_tokens(some_ids, 5);
     float last = 0;
@@ -447,7 +447,7 @@ TEST_CASE("a few steps of plain descent learn two sentences by heart") {
           std::vector<std::vector<int>>{{1, 4, 1, 5}, {2, 6, 5, 3}});
 }
 
-TEST_CASE("load_rules: a tied table kept as lm_head.weight alone, and names that training has wrapped, give the same numbers") {
+TEST_CASE("load_rules: a tied embedding stored as lm_head.weight alone, and names with a wrapper's prefix, load") {
     const TemporaryFolder folder;
     const std::string path = folder.path("gpt.safetensors");
     for (const gpt::Config& config : {tiny, tiny_2018()}) {
@@ -473,7 +473,7 @@ TEST_CASE("load_rules: a tied table kept as lm_head.weight alone, and names that
     }
 }
 
-TEST_CASE("config_of: a checkpoint of another kind is named") {
+TEST_CASE("config_of: the error names the kind of another model's checkpoint") {
     const TemporaryFolder folder;
     const std::string path = folder.path("vit.safetensors");
     write_safetensors(path, {{.name = "vit.embeddings.patch_embeddings.projection.weight", .shape = {1}, .floats = Matrix(1, 1)}});
@@ -482,13 +482,13 @@ TEST_CASE("config_of: a checkpoint of another kind is named") {
                "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for"));
 }
 
-TEST_CASE("config_of: heads, eps and activation come from config.json beside the file, and another model's is refused") {
+TEST_CASE("config_of: heads, eps and activation come from config.json beside the file; another model's throws") {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     save(gpt::parameters(random_weights(tiny), tiny), path);
     write_file_atomically(config, R"({"n_embd": 8, "n_layer": 2, "n_head": 4})");
     CHECK(gpt::config_of(Safetensors(path)).heads == 4);
-    CHECK(gpt::config_of(Safetensors(path)).eps == 1e-5f);  // where it does not say
+    CHECK(gpt::config_of(Safetensors(path)).eps == 1e-5f);  // the default
     CHECK(gpt::config_of(Safetensors(path)).activation == Activation::gelu_tanh);
     CHECK(gpt::config_of(Safetensors(path), {{"num_attention_heads", "1"}}).heads == 1);
     write_file_atomically(config, R"({"n_head": 4, "layer_norm_epsilon": 0.5, "activation_function": "relu"})");
@@ -501,7 +501,7 @@ TEST_CASE("config_of: heads, eps and activation come from config.json beside the
           config + ": scale_attn_by_inverse_layer_idx is \"true\"; only false is implemented here");
 }
 
-TEST_CASE("gpt: a configuration that is not the one of the weights is refused at the door") {
+TEST_CASE("forward: a configuration that does not match the weights throws") {
     const gpt::Weights w = random_weights(tiny);
     gpt::Config five = tiny, none = tiny, odd = tiny, negative = tiny;
     five.depth = 5;
@@ -510,7 +510,7 @@ TEST_CASE("gpt: a configuration that is not the one of the weights is refused at
     negative.eps = -1;
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, five); }) ==
           "gpt: the configuration says 5 blocks, the weights hold 2; pass the configuration that the weights were made with");
-    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, none); }).starts_with("gpt: 11 words, 9 positions, width 8, depth -1, "));
+    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, none); }).starts_with("gpt: vocabulary 11, 9 positions, width 8, depth -1, "));
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, odd); }) == "gpt: 3 heads do not divide a width of 8");
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, negative); }) ==
           "gpt: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");

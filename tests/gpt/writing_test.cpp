@@ -9,7 +9,7 @@
 
 TEST_SUITE_BEGIN("writing");
 
-TEST_CASE("filtered distributions and draws equal the published implementation's, setting by setting") {
+TEST_CASE("parity: filtered distributions and draws equal the published implementation's for every setting") {
     for (const std::string& path : golden_files("gpt")) {
         const Golden golden(path);
         const Safetensors& file = golden.file;
@@ -53,7 +53,7 @@ static gpt::Weights random_weights(unsigned seed) {
     return gpt::make_weights(tiny, random, {.stddev = 0.4f, .embedding_stddev = 0.8f});
 }
 
-// What generate() must equal: the whole text read again for every word, without any cache.
+// What generate() must equal: the whole text is read again for every token, without a cache.
 static std::vector<int> continued_without_cache(std::vector<int> ids, int count, const gpt::Weights& w,
                                                 const Sampling& sampling, const Matrix& draws, int row) {
     std::vector<int> written;
@@ -67,10 +67,10 @@ static std::vector<int> continued_without_cache(std::vector<int> ids, int count,
     return written;
 }
 
-TEST_CASE("writing with a cache gives the words of writing without one, up to the last position of the model") {
+TEST_CASE("generate: the cache changes no token, up to the model's last position") {
     Random random(5);
     const Matrix draws = uniform_matrix(random, 3, 9);
-    const std::vector<int> prompts{1, 2, 3, 4, 5, 6, 0, 0, 1, 6, 5, 4};  // three of four
+    const std::vector<int> prompts{1, 2, 3, 4, 5, 6, 0, 0, 1, 6, 5, 4};  // three prompts of four tokens
     for (unsigned seed = 1; seed <= 4; ++seed) {
         const gpt::Weights w = random_weights(seed);
         for (const Sampling& sampling :
@@ -85,11 +85,11 @@ TEST_CASE("writing with a cache gives the words of writing without one, up to th
     }
 }
 
-TEST_CASE("writing stops behind the end of the text, and the other sequences go on") {
+TEST_CASE("generate: a sequence stops at the end of text while the others continue") {
     Random random(6);
     const Matrix draws = uniform_matrix(random, 4, 8);
     const gpt::Weights w = random_weights(2);
-    const std::vector<int> prompts{1, 2, 3, 4};  // four of one word
+    const std::vector<int> prompts{1, 2, 3, 4};  // four prompts of one token
     const auto free = gpt::generate(prompts, 1, w, tiny, {.new_tokens = 8}, {}, draws);
     const auto ended = gpt::generate(prompts, 1, w, tiny, {.new_tokens = 8, .end_of_text = 3}, {}, draws);
     bool one_stopped = false;
@@ -102,9 +102,9 @@ TEST_CASE("writing stops behind the end of the text, and the other sequences go 
     CHECK(one_stopped);
 }
 
-TEST_CASE("a model that turns in circles is stopped") {
+TEST_CASE("generate: a model that repeats itself stops at new_tokens") {
     gpt::Weights w = random_weights(3);
-    for (float& x : w.words.value()) x = 1;  // all words alike: every logit is the same, and greedy takes word 0 for ever
+    for (float& x : w.words.value()) x = 1;  // all tokens alike: equal logits, and greedy decoding takes token 0 forever
     CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9, .repetitions = 3}) ==
           std::vector<std::vector<int>>{{0, 0, 0}});
     CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9})[0].size() == 9);
@@ -112,7 +112,7 @@ TEST_CASE("a model that turns in circles is stopped") {
 
 // --- beam search ---
 
-TEST_CASE("a beam of one is greedy") {
+TEST_CASE("beam_search: width 1 is greedy decoding") {
     for (unsigned seed = 1; seed <= 5; ++seed) {
         const gpt::Weights w = random_weights(seed);
         const auto greedy = gpt::generate_greedily({1, 2, 3}, 3, w, tiny, {.new_tokens = 5})[0];
@@ -123,7 +123,7 @@ TEST_CASE("a beam of one is greedy") {
     }
 }
 
-TEST_CASE("a beam as wide as all beginnings finds the likeliest continuation of three words") {
+TEST_CASE("beam_search: with room for all prefixes it finds the most likely continuation of three tokens") {
     for (unsigned seed = 1; seed <= 3; ++seed) {
         const gpt::Weights w = random_weights(seed);
         double best = -1e9;
@@ -141,7 +141,7 @@ TEST_CASE("a beam as wide as all beginnings finds the likeliest continuation of 
     }
 }
 
-TEST_CASE("a beam of one is greedy on 200 small GPTs: an end of text that ranks second does not end the text") {
+TEST_CASE("beam_search: width 1 is greedy on 200 small GPTs; an end of text in second rank does not end the text") {
     const gpt::Config small{.vocabulary = 6, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
     for (unsigned seed = 1; seed <= 200; ++seed) {
         Random random(seed);
@@ -151,27 +151,27 @@ TEST_CASE("a beam of one is greedy on 200 small GPTs: an end of text that ranks 
     }
 }
 
-TEST_CASE("an ended candidate is kept: nothing longer can be likelier than its own beginning") {
+TEST_CASE("beam_search: a finished candidate is kept, since no continuation is more likely than its prefix") {
     const gpt::Weights w = random_weights(2);
     const int likeliest = gpt::beam_search({1}, 1, w, tiny, {.new_tokens = 1})[0].ids[0];
     const std::vector<Beam> beams = gpt::beam_search({1}, 3, w, tiny, {.new_tokens = 4, .end_of_text = likeliest});
     CHECK(beams[0].ids == std::vector<int>{likeliest});
     CHECK(beams[0].finished);
     for (const Beam& beam : beams) CHECK(beam.finished == (beam.ids.back() == likeliest));
-    // one beam: when the likeliest token ends the text, the second likeliest goes on, and wins where length is rewarded
+    // one beam: when the most likely token ends the text, the second most likely continues, and wins under a length reward
     const std::vector<Beam> longer = gpt::beam_search({1}, 1, w, tiny, {.new_tokens = 4, .end_of_text = likeliest}, 3);
     REQUIRE(longer.size() == 1);
     CHECK(longer[0].ids.size() == 4);
 }
 
-TEST_CASE("log_probability adds up the words of the continuation only") {
+TEST_CASE("log_probability: sums over the tokens of the continuation only") {
     const gpt::Weights w = random_weights(1);
     const Matrix p = softmax_rows(gpt::forward({1, 2, 3}, 3, w, tiny).logits).value();
     CHECK(gpt::log_probability({1}, {2, 3}, w, tiny) == Approx(std::log(p(0, 2)) + std::log(p(1, 3))));
     CHECK(gpt::log_probability({1, 2, 3}, {}, w, tiny) == 0);
 }
 
-TEST_CASE("gpt::Reader: a NaN in the weights is named by the first token that would be written") {
+TEST_CASE("gpt::Reader: NaN weights throw at the first generated token") {
     gpt::Weights w = random_weights(1);
     w.norm.gain.value()[0] = std::nanf("");
     const char* const fault = ": the logit of token 0 is NaN (7 of 7 are); look for a NaN or an infinity in the weights";
@@ -191,11 +191,10 @@ TEST_CASE("writing: what exceeds the model's positions, and prompts with padding
     CHECK_THROWS_WITH(gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}),
                       "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
     CHECK_THROWS_WITH(gpt::log_probability({}, {1}, w, tiny),
-                      "log_probability: an empty prompt, the first token of a text has no probability, begin with the end of text");
+                      "log_probability: an empty prompt; the first token of a text has no probability, so begin with the end of text");
     gpt::Reader reader(w, tiny, 2, 5);
     CHECK_THROWS_WITH(generate_greedily(make_batch({{1, 2}, {3}}, 0, Side::left), reader, {}),
-                      "gpt: prompts with padding cannot be read, positions are counted from column 0; write to prompts of one "
-                      "length at a time");
+                      "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
 }
 
 TEST_SUITE_END();

@@ -10,7 +10,7 @@
 
 TEST_SUITE_BEGIN("dpo");
 
-TEST_CASE("every quantity, the loss in four forms and every gradient equal the published implementation's") {
+TEST_CASE("parity: every quantity, the loss in four forms and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("dpo")) {
         const Golden golden(path);
         const gpt::Config config = gpt_config_of_fixture(golden);
@@ -61,7 +61,7 @@ TEST_CASE("every quantity, the loss in four forms and every gradient equal the p
 static const gpt::Config tiny{.vocabulary = 9, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
 static constexpr int no = ignored_label;
 
-TEST_CASE("at the start policy and reference are the same, and the loss is log 2 whatever the data") {
+TEST_CASE("loss: log 2 while the policy equals the reference, whatever the data") {
     Random random(1);
     const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const dpo::Batch batch = dpo::join({1, 2, 3, 4}, {no, 2, no, 4}, {1, 5, 6, 3, 7, 8}, {no, 5, 6, no, 7, 8}, 2);
@@ -70,15 +70,15 @@ TEST_CASE("at the start policy and reference are the same, and the loss is log 2
     CHECK(dpo::loss(p, p, {.beta = 3, .label_smoothing = 0.3f}).loss.value()(0, 0) == Approx(std::log(2.0)));
 }
 
-TEST_CASE("join moves a label from the token itself to the row that predicts it") {
-    // two rows each; chosen ones have two tokens, rejected ones three. The first token of a row is predicted by nothing.
+TEST_CASE("join: shifts a label from its token to the row that predicts it") {
+    // two rows each; chosen ones have two tokens, rejected ones three. The first token of a row has no prediction.
     const dpo::Batch batch = dpo::join({1, 2, 3, 4}, {1, 2, no, 4}, {1, 5, 6, 3, 7, 8}, {no, 5, 6, no, no, 8}, 2, 9);
     CHECK(batch.length == 3);
     CHECK(batch.tokens == std::vector<int>{1, 2, 9, 3, 4, 9, 1, 5, 6, 3, 7, 8});
     CHECK(batch.labels == std::vector<int>{2, no, no, 4, no, no, 5, 6, no, no, 8, no});
 }
 
-TEST_CASE("padding changes nothing, and the sum, not the mean, is taken over an answer") {
+TEST_CASE("log_probabilities: sums over an answer, not its mean, and ignores padding") {
     Random random(2);
     const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const dpo::Batch narrow = dpo::join({1, 2, 3}, {no, 2, 3}, {1, 4, 5}, {no, 4, 5}, 1);
@@ -94,7 +94,7 @@ static dpo::LogProbabilities given(float chosen, float rejected) {
     return {.tokens = {}, .chosen = parameter(Matrix{{chosen}}), .rejected = parameter(Matrix{{rejected}})};
 }
 
-TEST_CASE("the loss by hand: beta h = ln 3 has probability 3/4") {
+TEST_CASE("loss: beta h = ln 3 has probability 3/4") {
     const dpo::LogProbabilities policy = given(-1, -2 - std::log(3.0f)), reference = given(-3, -4);
     // h = (-1 + 2 + ln 3) - (-3 + 4) = ln 3
     CHECK(dpo::loss(policy, reference, {.beta = 1}).loss.value()(0, 0) == Approx(-std::log(0.75)));
@@ -110,7 +110,7 @@ TEST_CASE("the loss by hand: beta h = ln 3 has probability 3/4") {
     CHECK(steps.accuracy == 1);
 }
 
-TEST_CASE("the gradient is -beta sigmoid(-beta h): what is in order already pulls less; chosen and rejected pull apart") {
+TEST_CASE("loss: the gradient is -beta sigmoid(-beta h) for chosen, plus that for rejected, and shrinks as h grows") {
     const dpo::LogProbabilities policy = given(0, -std::log(3.0f)), reference = given(0, 0);
     const Tape tape;
     backward(dpo::loss(policy, reference, {.beta = 1}).loss);
@@ -119,7 +119,7 @@ TEST_CASE("the gradient is -beta sigmoid(-beta h): what is in order already pull
     CHECK(reference.chosen.gradient().empty());  // frozen
 }
 
-TEST_CASE("with smoothed labels the best margin is finite: sigmoid(beta h) = 1 - eps") {
+TEST_CASE("loss: label smoothing makes the optimal margin finite, sigmoid(beta h) = 1 - eps") {
     const float h = std::log(0.8f / 0.2f);
     const dpo::LogProbabilities policy = given(h, 0), reference = given(0, 0);
     const Tape tape;
@@ -127,7 +127,7 @@ TEST_CASE("with smoothed labels the best margin is finite: sigmoid(beta h) = 1 -
     CHECK(policy.chosen.gradient()(0, 0) == Approx(0).epsilon(1e-6));
 }
 
-TEST_CASE("five answers with known rewards: all comparisons together lead to the closed form" * only_when_optimised) {
+TEST_CASE("loss: on all comparisons of five answers, descent converges to the closed-form optimum" * only_when_optimised) {
     // pi_ref, r and beta are given; pi* is proportional to pi_ref exp(r / beta)
     const Matrix reference_p{{0.1f, 0.2f, 0.4f, 0.2f, 0.1f}}, r{{2, 1, 0.5f, 0, -1}};
     const float beta = 0.5f;
@@ -154,11 +154,11 @@ TEST_CASE("five answers with known rewards: all comparisons together lead to the
     check_close("pi*", p, Matrix{{0.6627f, 0.1794f, 0.1320f, 0.0243f, 0.0016f}}, {1e-4f, 0});
 }
 
-TEST_CASE("what does not fit is refused") {
+TEST_CASE("dpo: rows and labels that do not match throw") {
     CHECK_THROWS_WITH(dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1),
-                      "dpo: 3 tokens and 2 labels of chosen answers do not make 1 rows; every row needs the same number of tokens, filled up, and a label for each");
+                      "dpo: 3 tokens and 2 labels of chosen answers do not form 1 rows; all rows need the same number of tokens, padded, and a label for each");
     CHECK_THROWS_WITH(dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2),
-                      "dpo: 3 tokens and 3 labels of rejected answers do not make 2 rows; every row needs the same number of tokens, filled up, and a label for each");
+                      "dpo: 3 tokens and 3 labels of rejected answers do not form 2 rows; all rows need the same number of tokens, padded, and a label for each");
 }
 
 TEST_SUITE_END();

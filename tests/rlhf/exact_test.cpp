@@ -9,18 +9,18 @@
 
 TEST_SUITE_BEGIN("exact");
 
-TEST_CASE("all answers by hand: three words, word 0 ends, at most two places") {
+TEST_CASE("all_answers: three tokens, token 0 ends, at most two positions") {
     const auto answers = exact::all_answers(3, 0, 2);
     const std::vector<std::vector<int>> by_hand = {{0}, {1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}, {2, 2}};
     CHECK(answers == by_hand);
     CHECK(exact::all_answers(4, 3, 3).size() == 1 + 3 + 9 * 4);
-    CHECK_THROWS_WITH(exact::all_answers(20, 0, 8), "all_answers: 20 words and 8 places make more than 20000 answers");
-    CHECK_THROWS_WITH(exact::all_answers(0, 0, 8), "all_answers: 0 words and at most 8 of them in an answer");
+    CHECK_THROWS_WITH(exact::all_answers(20, 0, 8), "all_answers: 20 tokens and 8 positions make more than 20000 answers");
+    CHECK_THROWS_WITH(exact::all_answers(0, 0, 8), "all_answers: 0 tokens and answers of at most 8");
 }
 
 static const gpt::Config tiny{.vocabulary = 4, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
 
-TEST_CASE("the probabilities of all answers sum to 1") {
+TEST_CASE("log_probabilities: the probabilities of all answers sum to 1") {
     Random random(1);
     const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const auto answers = exact::all_answers(4, 3, 4);
@@ -30,7 +30,7 @@ TEST_CASE("the probabilities of all answers sum to 1") {
 
 static const Matrix q{{0.1f}, {0.2f}, {0.4f}, {0.2f}, {0.1f}}, rewards{{2}, {1}, {0.5f}, {0}, {-1}};
 
-TEST_CASE("the optimum by hand: the reference times exp(r / beta), E[r] 1.569 at a KL of 1.030") {
+TEST_CASE("optimal_policy: the reference times exp(r / beta), E[r] 1.569 at a KL of 1.030") {
     const Matrix best = exact::optimal_policy(q, rewards, 0.5f);
     check_close("pi*", best, Matrix{{0.6627f}, {0.1794f}, {0.1320f}, {0.0243f}, {0.0016f}}, {1e-4f, 0});
     CHECK(exact::expected_reward(q, rewards) == Approx(0.5));
@@ -39,7 +39,7 @@ TEST_CASE("the optimum by hand: the reference times exp(r / beta), E[r] 1.569 at
     CHECK(exact::objective(best, q, rewards, 0.5f) == Approx(exact::optimal_objective(q, rewards, 0.5f)));
 }
 
-TEST_CASE("no policy has a larger objective, and the KL is never negative") {
+TEST_CASE("optimal_objective: no policy exceeds it, and kl is never negative") {
     Random random(2);
     const double best = exact::optimal_objective(q, rewards, 0.5f);
     for (int trial = 0; trial < 200; ++trial) {
@@ -51,15 +51,15 @@ TEST_CASE("no policy has a larger objective, and the KL is never negative") {
     CHECK(exact::kl(q, q) == 0);
     CHECK(exact::kl(Matrix{{1}, {0}}, Matrix{{0.5f}, {0.5f}}) == Approx(std::log(2.0)));
     CHECK_THROWS_WITH(exact::kl(Matrix{{1}}, Matrix{{0}}),
-                      "kl: answer 0 is possible here and impossible there, the distance is infinite");
+                      "kl: answer 0 has p > 0 but q = 0, so the KL is infinite");
 }
 
-TEST_CASE("a small beta neither overflows nor loses the answer; none at all is refused") {
+TEST_CASE("optimal_policy: a small beta does not overflow; beta 0 throws") {
     check_close("greedy", exact::optimal_policy(q, rewards, 1e-3f), Matrix{{1}, {0}, {0}, {0}, {0}});
     CHECK(error_of([] { exact::optimal_policy(q, rewards, 0); }).starts_with("optimal_policy: beta is 0"));
 }
 
-TEST_CASE("the exact loss is minus the objective, and climbing it from the reference ends at the optimum") {
+TEST_CASE("loss: minus the objective; gradient descent from the reference ends at the optimum") {
     const Matrix log_q = log(q).value();
     CHECK(exact::loss(log_q, log_q, rewards, 0.5f).value()(0, 0) == Approx(-exact::expected_reward(q, rewards)));
     Var logits = parameter(transpose(log_q));
@@ -74,13 +74,13 @@ TEST_CASE("the exact loss is minus the objective, and climbing it from the refer
     check_close("pi", transpose(softmax_rows(logits.value()).value()), exact::optimal_policy(q, rewards, 0.5f), {1e-4f, 1e-3f});
 }
 
-TEST_CASE("the exact gradient of a language model is the mean of score times grad log p over many samples") {
+TEST_CASE("loss: its gradient is the expectation of score times grad log p") {
     Random random(3);
     const gpt::Weights w = gpt::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const auto answers = exact::all_answers(4, 3, 2);
     Matrix r(static_cast<int>(answers.size()), 1);
     for (float& x : r) x = random.normal();
-    Matrix log_q(r.rows, 1);  // beta 0: the reference does not matter
+    Matrix log_q(r.rows, 1);  // beta 0: no KL term
     {
         const Tape tape;
         backward(exact::loss(exact::log_probabilities({1}, answers, w, tiny), log_q, r, 0));
@@ -96,12 +96,12 @@ TEST_CASE("the exact gradient of a language model is the mean of score times gra
     check_close("gradient", words.gradient(), exact_gradient);
 }
 
-TEST_CASE("what does not fit is refused") {
+TEST_CASE("exact: empty prompts and too many answers throw") {
     CHECK_THROWS_WITH(exact::expected_reward(Matrix(2, 1), Matrix(3, 1)),
                       "expected_reward: (2, 1) probabilities and (3, 1) rewards");
     Random random;
     const gpt::Weights w = gpt::make_weights(tiny, random);
-    CHECK_THROWS_WITH(exact::log_probabilities({}, {{1}}, w, tiny), "exact: a prompt of 0 words and 1 answers");
+    CHECK_THROWS_WITH(exact::log_probabilities({}, {{1}}, w, tiny), "exact: a prompt of 0 tokens and 1 answers");
 }
 
 TEST_SUITE_END();

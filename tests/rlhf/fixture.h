@@ -1,4 +1,4 @@
-// fixture.h: what the fixtures of this folder have in common, a small GPT-2 that reads padded rows.
+// fixture.h: shared by the fixtures of this folder: a small GPT-2 that reads padded rows.
 #pragma once
 #include "gpt/gpt.h"
 #include "tests/fixture_views.h"

@@ -35,7 +35,7 @@ static ppo::Config ppo_config_of_fixture(const Golden& golden) {
 
 static Matrix masked(const Matrix& m, const Matrix& mask) { return multiply(Var(m), mask).value(); }
 
-TEST_CASE("every quantity, both losses and every gradient equal the published implementation's") {
+TEST_CASE("parity: every quantity, both losses and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("ppo")) {
         const Golden golden(path);
         const gpt::Config config = gpt_config_of_fixture(golden);
@@ -104,12 +104,12 @@ TEST_CASE("every quantity, both losses and every gradient equal the published im
     }
 }
 
-TEST_CASE("the mask by hand: a prompt of 2 and an answer of 3 in a row of 6; column t speaks of token t+1") {
+TEST_CASE("answer_mask: a prompt of 2 and an answer of 3 in a row of 6; column t belongs to token t+1") {
     const ppo::Episodes episodes{.tokens = {1, 2, 3, 4, 5, 0}, .length = 6, .prompt_lengths = {2}, .answer_lengths = {3}};
     CHECK(identical(ppo::answer_mask(episodes), Matrix{{0, 1, 1, 1, 0}}));
 }
 
-TEST_CASE("advantages by hand: rewards 1, 2 and values 0.5, 1, everything kept, are 2.5 and 1") {
+TEST_CASE("generalised_advantages: rewards 1, 2 and values 0.5, 1 with gamma = lambda = 1 give 2.5 and 1") {
     const Matrix rewards{{0, 1, 2, 0}}, values{{0, 0.5f, 1, 0}}, mask{{0, 1, 1, 0}};
     // delta_2 = 2 + 0 - 1 = 1; delta_1 = 1 + 1 - 0.5 = 1.5; A_2 = 1, A_1 = 1.5 + 1
     CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 1, 1), Matrix{{0, 2.5f, 1, 0}}));
@@ -117,14 +117,14 @@ TEST_CASE("advantages by hand: rewards 1, 2 and values 0.5, 1, everything kept, 
     CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 0.5f, 1), Matrix{{0, 1.5f, 1, 0}}));    // 1 + 0.5 - 0.5 + 0.5
 }
 
-TEST_CASE("whitening divides by n - 1 and leaves the rest of the row alone") {
+TEST_CASE("whiten: the variance divides by n - 1, and positions outside the mask stay 0") {
     const Matrix x{{7, 1, 3, 7}}, mask{{0, 1, 1, 0}};
     const float d = 1 / std::sqrt(2.0f);  // mean 2, variance (1 + 1) / (2 - 1) = 2
     check_close("whitened", ppo::whiten(x, mask), Matrix{{0, -d, d, 0}});
     check_close("mean kept", ppo::whiten(x, mask, true), Matrix{{0, 2 - d, 2 + d, 0}});
 }
 
-TEST_CASE("whitening adds 1e-8 to the variance, inside the root") {
+TEST_CASE("whiten: adds 1e-8 to the variance, inside the root") {
     // mean 1e-4, variance (1e-8 + 1e-8) / 1 = 2e-8: 1e-4 / sqrt(2e-8 + 1e-8) = 1 / sqrt 3
     const float d = 1 / std::sqrt(3.0f);
     check_close("whitened", ppo::whiten(Matrix{{0, 2e-4f}}, Matrix{{1, 1}}), Matrix{{-d, d}});
@@ -132,7 +132,7 @@ TEST_CASE("whitening adds 1e-8 to the variance, inside the root") {
 
 static const ppo::Config fixed{.kl_coefficient = 0.5f, .adaptive = false};
 
-TEST_CASE("the score is paid at the last token of the answer, the penalty at every token, and nothing on padding") {
+TEST_CASE("rewards_and_advantages: the score at the last answer token, the penalty at every answer token, 0 on padding") {
     const Matrix mask{{0, 1, 1, 0}}, old_lp{{9, -1, -2, 9}}, ref_lp{{9, -2, -2.5f, -9}};
     const ppo::RewardSteps steps = ppo::rewards_and_advantages({10}, old_lp, ref_lp, Matrix(1, 4), mask, 0.5f, fixed);
     CHECK(identical(steps.kl, Matrix{{0, 1, 0.5f, 0}}));
@@ -145,7 +145,7 @@ TEST_CASE("the score is paid at the last token of the answer, the penalty at eve
     check_close("negative", ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, fixed).kl, Matrix{{0, -1, -0.5f, 0}});
 }
 
-TEST_CASE("a prompt of one token: the first column already belongs to the answer, and is paid and valued like the others") {
+TEST_CASE("rewards_and_advantages: with a prompt of one token the first column belongs to the answer") {
     const ppo::Episodes episodes{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {2}};
     const Matrix mask = ppo::answer_mask(episodes);
     CHECK(identical(mask, Matrix{{1, 1}}));
@@ -165,13 +165,13 @@ TEST_CASE("a prompt of one token: the first column already belongs to the answer
 // A policy of one episode with two answer tokens whose log-probabilities and values are given.
 static ppo::PolicySteps policy_of(const Matrix& log_probabilities, const Matrix& values) {
     ppo::PolicySteps policy;
-    policy.trunk.logits = Matrix(log_probabilities.cols + 1, 4);  // uniform over four words
+    policy.trunk.logits = Matrix(log_probabilities.cols + 1, 4);  // uniform over four tokens
     policy.log_probabilities = parameter(log_probabilities);
     policy.values = parameter(values);
     return policy;
 }
 
-TEST_CASE("returns are the value and the advantage before whitening; rewards are no returns") {
+TEST_CASE("rewards_and_advantages: returns are values plus advantages before whitening") {
     // No KL, a score of 2 at the end: rewards 0, 2.  A_1 = 2 - 1 = 1, A_0 = (0 + 1 - 0.5) + 0.5 * 1 = 1, returns 0.5 + 1, 1 + 1
     ppo::Config config = fixed;
     config.discount = 1;
@@ -184,12 +184,12 @@ TEST_CASE("returns are the value and the advantage before whitening; rewards are
     check_close("whitened: alike, so nothing is left", steps.advantages, zero);
 }
 
-TEST_CASE("the clip takes away the gradient only where leaving further would pay") {
+TEST_CASE("loss: clipping removes the gradient only where it would move the ratio further out") {
     const Matrix mask{{1, 1, 1, 1}}, zero(1, 4);
     ppo::RewardSteps rewards;
     rewards.advantages = Matrix{{1, 1, -1, -1}};
     rewards.returns = zero;
-    // ratios 1.5, 0.5, 1.5, 0.5 with a clip of 0.2: outside on all four, but only 1.5 with A > 0 and 0.5 with A < 0 would gain
+    // ratios 1.5, 0.5, 1.5, 0.5 with a clip of 0.2: all four are outside, but only 1.5 with A > 0 and 0.5 with A < 0 are clipped
     const float up = std::log(1.5f), down = std::log(0.5f);
     const ppo::PolicySteps policy = policy_of(Matrix{{up, down, up, down}}, zero);
     const Tape tape;
@@ -201,7 +201,7 @@ TEST_CASE("the clip takes away the gradient only where leaving further would pay
     check_close("gradient", policy.log_probabilities.gradient(), Matrix{{0, -0.5f / 4, 1.5f / 4, 0}});
 }
 
-TEST_CASE("the value loss takes the worse of the value and the clipped value") {
+TEST_CASE("loss: the value loss is the larger of the losses of value and clipped value") {
     const Matrix mask{{1, 1}}, old_values{{0, 0}};
     ppo::RewardSteps rewards;
     rewards.advantages = Matrix(1, 2);
@@ -214,11 +214,11 @@ TEST_CASE("the value loss takes the worse of the value and the clipped value") {
     CHECK(loss.entropy == Approx(std::log(4.0)));
 }
 
-TEST_CASE("a value near the old one is not clipped, not even by rounding") {
+TEST_CASE("loss: a value within value_clip of the old one is not clipped, even by rounding") {
     // (V - old) + old is V only for exact numbers; in float it may be the next one, whose error may be the larger one
     Random random(4);
     const Matrix old_values = uniform_matrix(random, 1, 200, -0.1f, 0.1f), mask(1, 200, 1);
-    Matrix values(1, 200);  // at most 0.2 from the old ones; small, so that V - old has fewer digits behind the point than V
+    Matrix values(1, 200);  // at most 0.2 from the old ones; small, so that V - old has fewer fractional digits than V
     for (float& v : values) v = 0.01f * random.uniform();
     ppo::RewardSteps rewards;
     rewards.advantages = Matrix(1, 200);
@@ -227,7 +227,7 @@ TEST_CASE("a value near the old one is not clipped, not even by rounding") {
     CHECK(loss.value_clip_share == 0);
 }
 
-TEST_CASE("in the first epoch the ratio is 1 everywhere: log-probabilities out of step by one token would show here") {
+TEST_CASE("loss: in the first epoch the ratio is 1 everywhere, which a shift by one token would break") {
     const gpt::Config config{.vocabulary = 7, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
     Random random(1);
     const gpt::Weights start = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
@@ -252,7 +252,7 @@ TEST_CASE("in the first epoch the ratio is 1 everywhere: log-probabilities out o
     CHECK(identical(rewards.kl, Matrix(3, 5)));  // the policy is its own reference
 }
 
-TEST_CASE("the leash follows the target, by at most a fifth of B / horizon") {
+TEST_CASE("next_kl_coefficient: moves towards the target, by at most 0.2 B / horizon") {
     const ppo::Config config{.kl_target = 2, .kl_horizon = 100};
     CHECK(ppo::next_kl_coefficient(0.5f, 2, 10, config) == Approx(0.5));
     CHECK(ppo::next_kl_coefficient(0.5f, 2.2f, 10, config) == Approx(0.5 * (1 + 0.1 * 10 / 100)));
@@ -261,19 +261,19 @@ TEST_CASE("the leash follows the target, by at most a fifth of B / horizon") {
     CHECK(ppo::next_kl_coefficient(0.5f, 50, 10, fixed) == 0.5f);
 }
 
-TEST_CASE("the KL of one sampled answer may be negative") {
+TEST_CASE("kl_of_episodes: may be negative for one sampled answer") {
     const Matrix mask{{1, 1, 0}, {1, 1, 1}};
     const std::vector<float> kl = ppo::kl_of_episodes(Matrix{{-2, -1, 5}, {-1, -1, -1}}, Matrix{{-1, -1, 0}, {-2, -2, -2}}, mask);
     CHECK(kl == std::vector<float>{-1, 3});
     CHECK(ppo::mean_of(kl) == 1);
 }
 
-TEST_CASE("what does not fit is refused") {
+TEST_CASE("ppo: inconsistent shapes and episodes throw") {
     const ppo::Episodes too_long{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {2}, .answer_lengths = {2}};
     CHECK_THROWS_WITH(ppo::answer_mask(too_long), "ppo: episode 0 has a prompt of 2 and an answer of 2 tokens of 3");
     const ppo::Episodes uneven{.tokens = {1, 2}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {1}};
-    CHECK_THROWS_WITH(ppo::answer_mask(uneven), "ppo: 2 tokens, 1 prompts and 1 answers do not make episodes of 3");
-    // one row of old values for two episodes would be repeated without a word
+    CHECK_THROWS_WITH(ppo::answer_mask(uneven), "ppo: 2 tokens, 1 prompts and 1 answers do not form episodes of 3");
+    // one row of old values would silently be broadcast to two episodes
     ppo::PolicySteps two_episodes = policy_of(Matrix(2, 2), Matrix(2, 2));
     CHECK_THROWS_WITH(ppo::loss(two_episodes, Matrix(2, 2), Matrix(1, 2), {}, Matrix(2, 2, 1), fixed),
                       "ppo: log-probabilities (2, 2) and (2, 2), values (2, 2) and (1, 2) for a mask of (2, 2)");

@@ -12,7 +12,7 @@ TEST_SUITE_BEGIN("preferences");
 
 using namespace preferences;
 
-TEST_CASE("three answers without a tie make three pairs, winner first; a tie makes none") {
+TEST_CASE("all_pairs: three answers without ties make three pairs, better first; a tie makes none") {
     const Pairs pairs = all_pairs({0, 0, 0}, {2, 1, 3});
     REQUIRE(pairs.list.size() == 3);
     CHECK(pairs.list[0].better == 1);  // rows 0 and 1: row 1 is better
@@ -23,7 +23,7 @@ TEST_CASE("three answers without a tie make three pairs, winner first; a tie mak
     CHECK(all_pairs({0, 0}, {1, 1}).list.empty());
 }
 
-TEST_CASE("answers of different rankings are never compared; a ranking without a pair still counts as one") {
+TEST_CASE("all_pairs: answers of different rankings are never paired; groups counts rankings without a pair") {
     const Pairs pairs = all_pairs({0, 1, 0, 1, 2}, {1, 1, 2, 2, 1});
     REQUIRE(pairs.list.size() == 2);
     CHECK(pairs.list[0].worse == 2);
@@ -32,13 +32,13 @@ TEST_CASE("answers of different rankings are never compared; a ranking without a
     CHECK(pairs.groups == 3);
 }
 
-TEST_CASE("Bradley-Terry by hand: a reward ln 3 higher wins three times of four, wherever both stand") {
+TEST_CASE("bradley_terry: a reward ln 3 higher wins with probability 3/4, whatever the level") {
     CHECK(bradley_terry(std::log(3.0f), 0) == Approx(0.75));
     CHECK(bradley_terry(100 + std::log(3.0f), 100) == Approx(0.75).epsilon(1e-4));
     CHECK(bradley_terry(0, std::log(3.0f)) == Approx(0.25));
 }
 
-TEST_CASE("Plackett-Luce by hand: rewards ln 3, ln 2, ln 1 in this order have probability 3/6 * 2/3 = 1/3") {
+TEST_CASE("plackett_luce_nll: rewards ln 3, ln 2, ln 1 in this order have probability 3/6 * 2/3 = 1/3") {
     const std::vector<float> rewards = {std::log(2.0f), std::log(3.0f), 0};
     CHECK(plackett_luce_nll(rewards, {2, 1, 3}) == Approx(std::log(3.0)));
     // all six orders together have probability 1
@@ -48,18 +48,18 @@ TEST_CASE("Plackett-Luce by hand: rewards ln 3, ln 2, ln 1 in this order have pr
     CHECK(total == Approx(1));
 }
 
-TEST_CASE("for two answers Plackett-Luce is Bradley-Terry") {
+TEST_CASE("plackett_luce_nll: equals Bradley-Terry for two answers") {
     CHECK(plackett_luce_nll({0.7f, -0.4f}, {1, 2}) == Approx(-std::log(bradley_terry(0.7f, -0.4f))));
     CHECK(plackett_luce_nll({0.7f, -0.4f}, {2, 1}) == Approx(-std::log(bradley_terry(-0.4f, 0.7f))));
 }
 
-TEST_CASE("a person without noise ranks by score; ties share a rank and the next one is skipped") {
+TEST_CASE("rank: without noise, by score; ties share a rank and the next rank is skipped") {
     CHECK(rank({0.1f, 3, -1, 3}, {.noise = 0}, {0.5f, 0.5f, 0.5f, 0.5f}) == std::vector<int>{3, 1, 4, 1});
     CHECK(rank({0, 0.5f, 0.5f}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{1, 1, 1});  // 0.5 is no farther
     CHECK(rank({0, 0.3f, 2}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{2, 2, 1});
 }
 
-TEST_CASE("a person with Gumbel noise of scale s chooses as Bradley and Terry say for score / s") {
+TEST_CASE("rank: with Gumbel noise of scale s, choices follow Bradley-Terry for score / s") {
     Random random(1);
     int first_wins = 0;
     const int trials = 20000;
@@ -71,7 +71,7 @@ TEST_CASE("a person with Gumbel noise of scale s chooses as Bradley and Terry sa
     CHECK(first_wins / double(trials) == Approx(0.731).epsilon(0.015));
 }
 
-TEST_CASE("measures of agreement") {
+TEST_CASE("agreement, kendall_tau and correlation: worked by hand") {
     const Pairs pairs = all_pairs({0, 0, 0}, {1, 2, 3});
     CHECK(agreement({3, 2, 1}, pairs) == 1);
     CHECK(agreement({1, 2, 3}, pairs) == 0);
@@ -87,7 +87,7 @@ TEST_CASE("measures of agreement") {
     CHECK(correlation({1, 2, 3}, {5, 5, 5}) == 0);
 }
 
-TEST_CASE("differences send +1 to the better and -1 to the worse") {
+TEST_CASE("differences: gradient +1 to the better answer, -1 to the worse") {
     const Var rewards = parameter(Matrix{{5}, {7}, {1}});
     const Tape tape;
     const Var d = differences(rewards, all_pairs({0, 0, 0}, {1, 2, 3}));  // 5-7, 5-1, 7-1
@@ -103,7 +103,7 @@ struct TemporaryFile {
 };
 }  // namespace
 
-TEST_CASE("rankings in a file come back as they went, quotes and other scripts included") {
+TEST_CASE("write_rankings: read_rankings restores them, quotes and other scripts included") {
     const TemporaryFile file;
     const std::vector<Ranking> rankings = {{"the \"movie\" was", {"good .", "плохо", ""}, {1, 2, 2}}, {"", {}, {}}};
     write_rankings(file.path, rankings);
@@ -121,7 +121,7 @@ static std::string error_of_file(const std::string& text, bool forgive = false) 
     return error_of([&] { read_rankings(file.path, forgive); });
 }
 
-TEST_CASE("a file that makes no sense is refused with the line") {
+TEST_CASE("read_rankings: errors give path, line and reason") {
     const std::string good = "{\"prompt\": \"p\", \"answers\": [\"a\", \"b\"], \"ranks\": [1, 2]}\n";
     CHECK(error_of_file(good + good) == "");
     CHECK(error_of_file(good + "\n" + good) == "");
@@ -132,11 +132,11 @@ TEST_CASE("a file that makes no sense is refused with the line") {
           "build/preferences_test.jsonl: line 1: a rank of 0, the best rank is 1");
     const std::string broken = good + good.substr(0, 20);
     CHECK(error_of_file(broken).starts_with("build/preferences_test.jsonl: line 2: "));
-    CHECK(error_of_file(broken, true) == "");                 // somebody pulled the plug: the whole lines are kept
-    CHECK(error_of_file(good.substr(0, 20) + "\n" + good, true) != "");  // but only the last line is forgiven
+    CHECK(error_of_file(broken, true) == "");                 // an interrupted write: the complete lines are kept
+    CHECK(error_of_file(good.substr(0, 20) + "\n" + good, true) != "");  // but only the last line may be incomplete
 }
 
-TEST_CASE("an order from the keyboard: 2 1 3=4 says that answer 2 is best, then 1, then 3 and 4 alike") {
+TEST_CASE("ranks_of_order: 2 1 3=4 gives ranks 2, 1, 3, 3") {
     CHECK(preferences::ranks_of_order("2 1 3=4", 4) == std::vector<int>{2, 1, 3, 3});
     CHECK(preferences::ranks_of_order("  3>1, 2 ", 3) == std::vector<int>{2, 3, 1});
     CHECK(preferences::ranks_of_order("1 = 2 = 3", 3) == std::vector<int>{1, 1, 1});
@@ -144,20 +144,20 @@ TEST_CASE("an order from the keyboard: 2 1 3=4 says that answer 2 is best, then 
     const auto refusal = [](const char* order) { return error_of([&] { preferences::ranks_of_order(order, 3); }); };
     CHECK(refusal("1 2") == "answer 3 is missing");
     CHECK(refusal("") == "answer 1 is missing");
-    CHECK(refusal("1 2 2 3") == "answer 2 stands there twice");
-    CHECK(refusal("1 2 4") == "\"4\" is none of the answers 1 to 3");
-    CHECK(refusal("1 2 x") == "\"x\" is none of the answers 1 to 3");
-    CHECK(refusal("=1 2 3") == "an = stands between two answers that are equally good");
-    CHECK(refusal("1 2 3=") == "an = stands between two answers that are equally good");
-    CHECK(refusal("1 ==2 3") == "an = stands between two answers that are equally good");
+    CHECK(refusal("1 2 2 3") == "answer 2 occurs twice");
+    CHECK(refusal("1 2 4") == "\"4\" is not one of the answers 1 to 3");
+    CHECK(refusal("1 2 x") == "\"x\" is not one of the answers 1 to 3");
+    CHECK(refusal("=1 2 3") == "an = must stand between two tied answers");
+    CHECK(refusal("1 2 3=") == "an = must stand between two tied answers");
+    CHECK(refusal("1 ==2 3") == "an = must stand between two tied answers");
 }
 
-TEST_CASE("wrong arguments are refused") {
-    CHECK_THROWS_WITH(all_pairs({0}, {1, 2}), "all_pairs: 1 answers have a ranking, 2 have a rank");
+TEST_CASE("preferences: invalid arguments throw") {
+    CHECK_THROWS_WITH(all_pairs({0}, {1, 2}), "all_pairs: 1 group numbers and 2 ranks");
     CHECK_THROWS_WITH(all_pairs({0, -1}, {1, 2}), "all_pairs: answer 1 belongs to ranking -1");
     CHECK_THROWS_WITH(all_pairs({0, 0}, {1, 0}), "all_pairs: answer 1 has rank 0, the best rank is 1");
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1, 1}),
-                      "plackett_luce_nll: rank 1 was given twice, a tie has no likelihood here; use the Bradley-Terry loss of pairs");
+                      "plackett_luce_nll: rank 1 occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1}), "plackett_luce_nll: 2 rewards and 1 ranks");
     CHECK_THROWS_WITH(rank({1}, {}, {}), "rank: 1 scores and 0 draws");
     CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));

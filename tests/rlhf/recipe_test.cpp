@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("recipe");
 
-// A language of six tokens: 0 ends an answer, 1 and 2 are prompts, 3 is liked and 4 is not.
+// A language of six tokens: 0 ends an answer, 1 and 2 are prompts, 3 is preferred to 4.
 static const gpt::Config config{.vocabulary = 6, .positions = 4, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
 static const rlhf::Prompts prompts{.tokens = {1, 2}, .length = 1};
 static const rlhf::Rollout rollout{.new_tokens = 2, .end_token = 0, .padding_token = 5};
@@ -42,7 +42,7 @@ struct LikedOnly : rlhf::Demonstrations {
     ppo::Episodes draw(int count, Random&) override { return texts_with(std::vector<int>(count, 3)); }
 };
 
-// 1 for an answer that begins with the liked token.
+// 1 for an answer that begins with the preferred token.
 struct Likes : rlhf::Score {
     std::vector<float> of(const ppo::Episodes& episodes) override {
         std::vector<float> scores;
@@ -80,7 +80,7 @@ static rlhf::RankedTexts ranked_texts(int rankings) {
 
 // --- what the loops are given ---
 
-TEST_CASE("preference_pairs: K(K-1)/2 pairs of each ranking, chosen and rejected, ties left out") {
+TEST_CASE("preference_pairs: K(K-1)/2 pairs per ranking, without ties") {
     rlhf::RankedTexts ranked = ranked_texts(2);
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked);
     CHECK(pairs.count() == 6);
@@ -94,10 +94,10 @@ TEST_CASE("preference_pairs: K(K-1)/2 pairs of each ranking, chosen and rejected
     ranked.ranks = {1, 1, 1, 1, 2, 1};
     CHECK(rlhf::preference_pairs(ranked).count() == 2);
     ranked.ranks.pop_back();
-    CHECK_THROWS_WITH(rlhf::preference_pairs(ranked), "rlhf: 6 texts, 6 groups and 5 ranks; each text needs one of both");
+    CHECK_THROWS_WITH(rlhf::preference_pairs(ranked), "rlhf: 6 texts, 6 groups and 5 ranks; each text needs one of each");
 }
 
-TEST_CASE("dpo_batch: chosen rows first, only the answers are labelled") {
+TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked_texts(1));
     const dpo::Batch batch = rlhf::dpo_batch(pairs, {2, 0, 1}, 1, 2, 5);  // pairs 0 and 1
     CHECK(batch.pairs == 2);
@@ -107,7 +107,7 @@ TEST_CASE("dpo_batch: chosen rows first, only the answers are labelled") {
     CHECK(batch.labels == std::vector<int>{3, 0, -100, 5, 0, -100, 4, 0, -100, 4, 0, -100});  // at the row that predicts them
 }
 
-TEST_CASE("sample: prompts in turn, each as often as asked for; the same draws give the same answers") {
+TEST_CASE("sample: cycles through the prompts, each `times` times; the same seed gives the same answers") {
     const gpt::Weights w = some_weights(1);
     Random first(1), second(1);
     const ppo::Episodes once = rlhf::sample(w, config, prompts, 6, rollout, first, 2);
@@ -122,7 +122,7 @@ TEST_CASE("sample: prompts in turn, each as often as asked for; the same draws g
                       "rlhf: 0 answers, each prompt 1 times, of up to 2 tokens; each must be at least 1");
 }
 
-TEST_CASE("RewardScore: the reward model's number less the shift") {
+TEST_CASE("RewardScore: the reward minus the shift") {
     reward_model::Weights w = reward_model::from_language_model(some_weights(2), config);
     Random random(3);
     w.score.weight = parameter(normal_matrix(random, 8, 1));
@@ -136,7 +136,7 @@ TEST_CASE("RewardScore: the reward model's number less the shift") {
 
 // --- step 1 ---
 
-TEST_CASE("supervised_fine_tuning: the answers of the demonstrations become likely") {
+TEST_CASE("supervised_fine_tuning: makes the demonstrated answers likely") {
     const gpt::Weights w = some_weights(4);
     LikedOnly people;
     Random random(1);
@@ -152,20 +152,20 @@ TEST_CASE("supervised_fine_tuning: the answers of the demonstrations become like
     CHECK(ppo::mean_of(liked) > 0.8f);
 }
 
-TEST_CASE("supervised_fine_tuning: demonstrations without an answer are refused") {
+TEST_CASE("supervised_fine_tuning: demonstrations without an answer throw") {
     struct NoAnswers : rlhf::Demonstrations {
         ppo::Episodes draw(int, Random&) override {
             return {.tokens = {1, 5}, .length = 2, .prompt_lengths = {1}, .answer_lengths = {0}};
         }
-    } nobody;
+    } no_answers;
     Random random(1);
-    CHECK_THROWS_WITH(rlhf::supervised_fine_tuning(some_weights(4), config, nobody, {}, random),
-                      "rlhf: the demonstrations have no answer, there is nothing to learn");
+    CHECK_THROWS_WITH(rlhf::supervised_fine_tuning(some_weights(4), config, no_answers, {}, random),
+                      "rlhf: the demonstrations have no answer tokens");
 }
 
 // --- step 2 ---
 
-TEST_CASE("train_reward_model: starts at log 2, ends with the rewards in the order of the ranks") {
+TEST_CASE("train_reward_model: starts at log 2 and ends with rewards in the order of the ranks") {
     const reward_model::Weights w = reward_model::from_language_model(some_weights(5), config);
     Random random(1);
     CountSteps watcher;
@@ -183,7 +183,7 @@ TEST_CASE("train_reward_model: starts at log 2, ends with the rewards in the ord
     CHECK(rewards[2] > rewards[0]);
 }
 
-TEST_CASE("train_reward_model: a batch in which everything is tied neither trains nor counts") {
+TEST_CASE("train_reward_model: a batch of ties neither trains nor counts") {
     rlhf::RankedTexts ranked = ranked_texts(2);
     for (int n = 3; n < 6; ++n) ranked.ranks[n] = 1;
     const rlhf::RewardModelRecipe recipe{.epochs = 1, .training = {.schedule = {.peak = 0}, .batch = 1}};
@@ -192,9 +192,9 @@ TEST_CASE("train_reward_model: a batch in which everything is tied neither train
     CHECK(rlhf::train_reward_model(w, config, ranked, recipe, random)[0] == Approx(std::log(2.0)));  // not half of it
     for (int n = 0; n < 3; ++n) ranked.ranks[n] = 1;
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked, recipe, random),
-                      "rlhf: no ranking says that one answer is better than another, there is nothing to learn");
+                      "rlhf: no ranking says that one answer is better than another; rank answers that differ");
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked_texts(1), {.epochs = -1}, random),
-                      "rlhf: -1 epochs of reward model training, there cannot be fewer than 0");
+                      "rlhf: -1 epochs of reward model training, it must not be negative");
 }
 
 // --- step 3 ---
@@ -206,7 +206,7 @@ static rlhf::PpoRecipe small_ppo(float rate) {
             .training = {.schedule = {.peak = rate, .descent = Descent::none}, .batch = 32}};
 }
 
-TEST_CASE("ppo_iteration: the score rises, the reference stays as it was") {
+TEST_CASE("ppo_iteration: the score rises, the reference does not change") {
     const gpt::Weights reference = some_weights(6), before = copy_of(reference);
     rlhf::PpoTrainer run(reference, config, small_ppo(1e-2f));
     Likes score;
@@ -229,7 +229,7 @@ TEST_CASE("ppo_iteration: the score rises, the reference stays as it was") {
     CHECK_FALSE(same_weights(run.policy.trunk, before));
 }
 
-TEST_CASE("ppo_iteration: with a learning rate of 0 the policy stays the reference, in any number of epochs") {
+TEST_CASE("ppo_iteration: with a learning rate of 0 the policy stays equal to the reference") {
     const gpt::Weights reference = some_weights(6);
     rlhf::PpoTrainer run(reference, config, small_ppo(0));
     Likes score;
@@ -239,12 +239,12 @@ TEST_CASE("ppo_iteration: with a learning rate of 0 the policy stays the referen
     CHECK(it.losses[0] == it.losses[3]);
 }
 
-TEST_CASE("ppo_iteration: one update by the same numbers, written out") {
+TEST_CASE("ppo_iteration: one update equals the same computation written out") {
     const gpt::Weights reference = some_weights(7);
     rlhf::PpoRecipe recipe = small_ppo(1e-2f);
     recipe.epochs = 1;
     rlhf::PpoTrainer run(reference, config, recipe);
-    const gpt::Weights further = some_weights(10);  // a policy that has left the reference
+    const gpt::Weights further = some_weights(10);  // a policy that differs from the reference
     copy_values(gpt::parameters(further, config), gpt::parameters(run.policy.trunk, config));
     Likes score;
     Random random(3), again(3);
@@ -267,7 +267,7 @@ TEST_CASE("ppo_iteration: one update by the same numbers, written out") {
     CHECK(same_weights(run.policy.trunk, w.trunk));
 }
 
-TEST_CASE("ppo_iteration: the KL coefficient falls below the target and rises above it, by at most a fifth of B / horizon") {
+TEST_CASE("ppo_iteration: the KL coefficient falls while the KL is below the target and rises above it, by at most 0.2 B / horizon") {
     rlhf::PpoRecipe recipe = small_ppo(1e-2f);
     recipe.objective = {.kl_coefficient = 0.05f, .adaptive = true, .kl_target = 1e-3f, .kl_horizon = 320};
     rlhf::PpoTrainer run(some_weights(6), config, recipe);
@@ -290,8 +290,8 @@ static std::string refused(const rlhf::PpoRecipe& recipe) {
     return without_place(error);
 }
 
-TEST_CASE("PpoTrainer: a recipe that makes no sense is refused at the door") {
-    CHECK(refused({.epochs = -1}) == "rlhf: -1 epochs on each rollout, there cannot be fewer than 0; 4 is usual");
+TEST_CASE("PpoTrainer: an invalid recipe throws") {
+    CHECK(refused({.epochs = -1}) == "rlhf: -1 epochs on each rollout, it must not be negative; 4 is usual");
     CHECK(refused({.objective = {.kl_coefficient = -1}}) ==
           "rlhf: a KL coefficient of -1.000000, it must not be negative; 0 turns the penalty off");
     CHECK(refused({.objective = {.kl_target = 0}}) ==
@@ -318,7 +318,7 @@ static rlhf::DpoRecipe small_dpo(float rate) {
             .training = {.schedule = {.peak = rate, .descent = Descent::none}, .batch = 4}};
 }
 
-TEST_CASE("dpo_epoch: starts at log 2, the chosen answers win, the reference stays as it was") {
+TEST_CASE("dpo_epoch: starts at log 2, orders the pairs, and does not change the reference") {
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked_texts(6));  // 18 pairs: 4 whole batches
     const gpt::Weights reference = some_weights(8), before = copy_of(reference);
     rlhf::DpoTrainer run(reference, config, small_dpo(1e-2f), pairs.count());
@@ -343,7 +343,7 @@ TEST_CASE("dpo_epoch: starts at log 2, the chosen answers win, the reference sta
     CHECK(same_weights(run.reference, before));
 }
 
-TEST_CASE("dpo_epoch: every pair once an epoch; what is measured is log pi - log pi_ref of whole answers, without beta") {
+TEST_CASE("dpo_epoch: every pair once per epoch; measures log pi - log pi_ref of whole answers, without beta") {
     rlhf::RankedTexts ranked = ranked_texts(4);
     std::rotate(ranked.ranks.begin() + 3, ranked.ranks.begin() + 4, ranked.ranks.begin() + 6);  // not all rankings alike
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked);                         // 12 pairs, 3 batches
@@ -380,7 +380,7 @@ TEST_CASE("dpo_epoch: every pair once an epoch; what is measured is log pi - log
     CHECK(accuracy == Approx(right).epsilon(1e-4));
 }
 
-TEST_CASE("dpo_epoch: a learning rate of 0 changes nothing, every loss is log 2") {
+TEST_CASE("dpo_epoch: with a learning rate of 0 every loss is log 2") {
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked_texts(3));
     const gpt::Weights reference = some_weights(8);
     rlhf::DpoTrainer run(reference, config, small_dpo(0), pairs.count());
@@ -395,8 +395,8 @@ static std::string refused(const rlhf::DpoRecipe& recipe, int pairs) {
     return without_place(error);
 }
 
-TEST_CASE("DpoTrainer: a recipe that makes no sense is refused at the door") {
-    CHECK(refused({.epochs = -1}, 64) == "rlhf: -1 epochs of DPO, there cannot be fewer than 0");
+TEST_CASE("DpoTrainer: an invalid recipe throws") {
+    CHECK(refused({.epochs = -1}, 64) == "rlhf: -1 epochs of DPO, it must not be negative");
     CHECK(refused({.objective = {.beta = 0}}, 64) == "rlhf: a beta of 0.000000, it must be above 0; 0.1 is usual");
     CHECK(refused({.objective = {.label_smoothing = 0.5f}}, 64) ==
           "rlhf: labels smoothed by 0.500000, it must be from 0 to below 0.5; 0 turns it off");

@@ -8,7 +8,7 @@
 
 TEST_SUITE_BEGIN("reward_model");
 
-// -log likelihood of every ranking, and whether it has one: ties have none.
+// -log likelihood of every ranking; a ranking with ties has none.
 static void check_plackett_luce(const Golden& golden, const Matrix& rewards, const std::vector<int>& group, const std::vector<int>& ranks,
                                 int groups) {
     std::vector<int> valid;
@@ -28,7 +28,7 @@ static void check_plackett_luce(const Golden& golden, const Matrix& rewards, con
     golden.check("plackett_luce_nll", nll);
 }
 
-TEST_CASE("every step, both losses and every gradient equal the published implementation's") {
+TEST_CASE("parity: every step, both losses and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("reward_model")) {
         const Golden golden(path);
         const gpt::Config config = gpt_config_of_fixture(golden);
@@ -68,7 +68,7 @@ TEST_CASE("every step, both losses and every gradient equal the published implem
 
 static const gpt::Config tiny{.vocabulary = 9, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
 
-TEST_CASE("what stands behind the last real token changes nothing, what stands before does") {
+TEST_CASE("forward: tokens after the last real one do not change the reward, tokens before it do") {
     Random random(1);
     reward_model::Weights w = reward_model::make_weights(tiny, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     w.score.weight = parameter(normal_matrix(random, 8, 1));
@@ -76,11 +76,11 @@ TEST_CASE("what stands behind the last real token changes nothing, what stands b
     CHECK(reward_model::forward({1, 2, 3, 7, 8}, {3}, w, tiny).rewards.value()(0, 0) == reward);
     CHECK(reward_model::forward({1, 2, 3}, {3}, w, tiny).rewards.value()(0, 0) == Approx(reward));
     CHECK(std::abs(reward_model::forward({4, 2, 3, 0, 0}, {3}, w, tiny).rewards.value()(0, 0) - reward) > 1e-3f);
-    // read at the end of the padded row instead, the reward is another: the classic mistake is visible
+    // the reward at the end of the padded row differs, so the classic mistake is visible
     CHECK(std::abs(reward_model::forward({1, 2, 3, 0, 0}, {5}, w, tiny).rewards.value()(0, 0) - reward) > 1e-3f);
 }
 
-TEST_CASE("a zero head starts at log 2, whatever the rankings; a sum over four pairs would be 2.77") {
+TEST_CASE("loss: log 2 with a zero head, whatever the rankings; a sum over four pairs would be 2.77") {
     Random random(2);
     const gpt::Weights trained = gpt::make_weights(tiny, random);
     const reward_model::Weights w = reward_model::from_language_model(trained, tiny);
@@ -91,7 +91,7 @@ TEST_CASE("a zero head starts at log 2, whatever the rankings; a sum over four p
     CHECK(loss.accuracy == 0.5f);
 }
 
-TEST_CASE("the loss by hand: one ranking of two answers, one of three; the two means differ") {
+TEST_CASE("loss: by hand for rankings of two and three answers, where the two means differ") {
     // d = ln 3 has probability 3/4, d = -ln 3 has 1/4, d = 0 has 1/2
     const float a = std::log(3.0f);
     const Matrix rewards{{a}, {0}, {0}, {a}, {a}};
@@ -104,7 +104,7 @@ TEST_CASE("the loss by hand: one ranking of two answers, one of three; the two m
     CHECK(loss.loss_flat.value()(0, 0) == Approx((first + 3 * second) / 4));
 }
 
-TEST_CASE("winner and loser pull in opposite directions, the better one up") {
+TEST_CASE("loss: the gradient raises the better reward and lowers the worse") {
     const Var rewards = parameter(Matrix{{0}, {0}});
     const Tape tape;
     backward(reward_model::loss(rewards, preferences::all_pairs({0, 0}, {2, 1})).loss);
@@ -112,7 +112,7 @@ TEST_CASE("winner and loser pull in opposite directions, the better one up") {
     CHECK(rewards.gradient()(1, 0) == -0.5f);  // and raises row 1
 }
 
-TEST_CASE("the copy of a language model keeps its own numbers") {
+TEST_CASE("from_language_model: training the copy leaves the original unchanged") {
     Random random(3);
     const gpt::Weights trained = gpt::make_weights(tiny, random);
     const reward_model::Weights w = reward_model::from_language_model(trained, tiny);
@@ -120,21 +120,21 @@ TEST_CASE("the copy of a language model keeps its own numbers") {
     CHECK_FALSE(w.trunk.words.same_as(trained.words));
 }
 
-TEST_CASE("a ranking in which everything is tied is left out of the mean, not counted as zero") {
+TEST_CASE("loss: a ranking that is all ties does not enter the mean") {
     const Matrix rewards{{std::log(3.0f)}, {0}, {5}, {7}};
     const reward_model::LossSteps loss = reward_model::loss(rewards, preferences::all_pairs({0, 0, 1, 1}, {1, 2, 1, 1}));
     CHECK(loss.ranking_loss.value()(1, 0) == 0);
     CHECK(loss.loss.value()(0, 0) == Approx(-std::log(0.75)));  // counted as zero it would be half of that
 }
 
-TEST_CASE("what does not fit is refused") {
+TEST_CASE("reward_model: invalid lengths and batches without a pair throw") {
     Random random(4);
     const reward_model::Weights w = reward_model::make_weights(tiny, random);
     CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {1, 1}, w, tiny),
                       "reward_model: 3 tokens do not split into 2 texts of equal length");
     CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {0}, w, tiny), "reward_model: text 0 has 0 tokens of 3");
     CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), preferences::all_pairs({0, 0}, {1, 1})),
-                      "reward_model: no ranking has a pair, everything is tied; rank answers that differ");
+                      "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
 }
 
 TEST_SUITE_END();

@@ -1,9 +1,9 @@
-// bench.cpp: how long the work takes, how long it would have to take on this machine, and how much memory it needs.
+// bench.cpp: measures time, the lower limit of the time on this machine, and memory.
 //
-//   limit   the longer of: operations / (what a plain loop of multiply-adds reaches), bytes / (what a plain loop reaches on as many
-//           bytes, one that only reads, or one that also writes where the line does). Both are measured just before the line and just
-//           after it, because a machine is not equally fast all the time, and the faster of the two counts
-//   peak    each line runs in a process of its own, so that its largest size is its own
+//   limit   the longer of operations / (speed of a plain loop of multiply-adds) and bytes / (speed of a plain loop over as many
+//           bytes, which also writes if the line does). Both speeds are measured just before and just after the line, because the
+//           speed of a machine varies, and the faster of the two counts
+//   peak    each line runs in a process of its own, whose peak memory is reported
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -45,7 +45,7 @@ static Result measured(const std::function<void()>& work, int repetitions) {
     return {times[times.size() / 2], times[0], static_cast<int>(times.size()), 0};
 }
 
-// Calls work() in a process of its own and returns what it returned; false when it did not come to its end.
+// Calls work() in a process of its own; `answer` is its result. false when the process failed.
 template <class Answer, class Work>
 static bool in_own_process(const Work& work, Answer& answer, double& peak) {
 #if defined(__unix__) || defined(__APPLE__)
@@ -90,10 +90,10 @@ static Limits measured_limits(double bytes, bool writes) {
     return {operations_per_second(), writes ? bytes_moved_per_second(bytes) : bytes_read_per_second(bytes)};
 }
 
-// The bytes that a line reads again and again: all of them for each token.
+// The bytes that a line reads per repetition or token.
 static double bytes_at_once(const Line& line) { return line.bytes / (line.tokens > 0 ? line.tokens : 1); }
 
-// Why this build is a slow one, "" when it is not.
+// Why this build is slow, or "".
 static std::string slow_build() {
 #if !defined(__OPTIMIZE__)
     return "built without optimisation (-O0): only the matrix product is fast. Use BUILD=release";
@@ -106,7 +106,7 @@ static std::string slow_build() {
 #endif
 }
 
-// Seconds that a line needs at least.
+// The lower limit of a line's time, in seconds.
 static double limit_of(const Line& line, const Limits& limits) {
     return std::max(line.operations / limits.operations, line.bytes / limits.bytes);
 }
@@ -140,7 +140,7 @@ static void print_json(const Line& line, const Result& result, const Limits& lim
     std::fflush(stdout);
 }
 
-// A product that is far from the limit computes nothing wrong, so nobody else would tell.
+// A product far from the limit is slow but not wrong, so no test would notice.
 static void warn_of_cliff(const Line& line, const Result& result, const Limits& limits) {
     const bool large_product = line.name.starts_with("matmul") && line.operations > 2e8;
     const double share = line.operations / limits.operations / result.best;
@@ -164,7 +164,7 @@ static void print_head(const std::string& slow, const Limits& limits, bool json)
     }
 }
 
-// The limits for a line at this moment. One that is not bound by memory keeps the bytes of `general`.
+// The current limits for a line. A line without bytes keeps those of `general`.
 static bool measure_limits(const Line& line, const Limits& general, Limits& limits) {
     double peak = 0;
     const auto both = [&] {
@@ -173,7 +173,7 @@ static bool measure_limits(const Line& line, const Limits& general, Limits& limi
     return in_own_process(both, limits, peak);
 }
 
-// The limits of this moment, the line itself, and the limits again; false when one of the processes did not come to its end.
+// Measures the limits, the line, and the limits again; false when one of the processes failed.
 static bool measure(const Line& line, int repetitions, const Limits& general, Limits& limits, Result& result) {
     Limits before, after;
     double peak = 0;
@@ -185,7 +185,7 @@ static bool measure(const Line& line, int repetitions, const Limits& general, Li
     return true;
 }
 
-// What main returns: 1 after one line when something that was printed could not be written.
+// The exit status: 1 with an error line when the output could not be written.
 static int status_of_output() {
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
     std::fprintf(stderr, "bench: the output cannot be written\n");

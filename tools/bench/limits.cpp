@@ -8,7 +8,7 @@
 #include "nn/base/matrix.h"
 #include "nn/base/parallel.h"
 
-// As many sums side by side as registers hold; no sum waits for another.
+// As many independent sums as fit in registers.
 #if defined(__AVX512F__)
 static constexpr int sums = 12 * 16;
 #elif defined(__AVX__)
@@ -29,7 +29,7 @@ static float multiply_and_add(int rounds, float factor, float summand) {
 
 double operations_per_second() {
     const int rounds = 200'000, threads = thread_count();
-    std::vector<float> results(threads);  // looked at below, so that the compiler may not leave the work out
+    std::vector<float> results(threads);  // used below, so that the compiler keeps the work
     double best = 1e9;
     for (int attempt = 0; attempt < 10; ++attempt) {
         const double start = seconds_now();
@@ -52,7 +52,7 @@ static double best_seconds(double bytes, int rows, const Work& work) {
     return best;
 }
 
-static constexpr int rows = 64;  // shared out to the threads
+static constexpr int rows = 64;  // divided among the threads
 static int columns(double bytes) { return static_cast<int>(bytes / (4 * rows)) + 1; }
 
 double bytes_read_per_second(double bytes) {

@@ -1,13 +1,12 @@
-// limits.h: how fast could this machine be at best? Three plain loops that do nothing else.
+// limits.h: the peak speed of this machine, measured by three plain loops.
 #pragma once
 
-// Multiplications and additions a second (each counts as one), all numbers in registers, on every thread in use at once.
+// Multiplications and additions per second (each counts as one), with all numbers in registers, on all threads.
 double operations_per_second();
 
-// Bytes a second read on every thread in use at once, from so many bytes that are read again and again: from the memory, or from
-// the cache that holds them.
+// Bytes read per second on all threads, reading `bytes` bytes repeatedly: from memory, or from the cache that holds them.
 double bytes_read_per_second(double bytes);
 
-// Bytes a second moved where half of them are read and half are written: numbers that are changed where they stand, bytes / 2 of them,
-// again and again. What is written leaves beside what comes in, so that more bytes move in a second than by reading alone.
+// Bytes moved per second when bytes / 2 are repeatedly read and written in place. Reads and writes overlap, so this is faster
+// than reading alone.
 double bytes_moved_per_second(double bytes);

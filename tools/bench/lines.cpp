@@ -52,7 +52,7 @@ static std::function<void()> prepare_function(Var (*function)(const Var&), int r
     return [=] { function(x); };
 }
 
-// Each number is read and its value written; how long the arithmetic takes depends on the function.
+// Each number is read and its value written; the arithmetic depends on the function.
 static void add_function(std::vector<Line>& lines, const std::string& name, Var (*function)(const Var&), int rows, int cols) {
     const double bytes = 2.0 * 4 * rows * cols;
     lines.push_back({name, 0, bytes, 0, [=] { return prepare_function(function, rows, cols); }, true});
@@ -62,7 +62,7 @@ static Var exp_line(const Var& x) { return exp(x); }
 static Var gelu_line(const Var& x) { return activate(x, Activation::gelu); }
 static Var softmax_line(const Var& x) { return softmax_rows(x); }
 
-// --- the optimizer: nothing but memory ---
+// --- the optimizer: bound by memory ---
 
 static std::function<void()> prepare_adamw(int rows, int cols) {
     Random random(1);
@@ -160,7 +160,7 @@ static std::function<void()> prepare_bert_forward(bert::Config config, int lengt
     return [=] { bert::forward(batch, weights, config); };
 }
 
-// Writes `count` tokens, always the likeliest: reading the weights is all that is left to measure.
+// Generates `count` tokens greedily, which is bound by reading the weights.
 static std::function<void()> prepare_generation(gpt::Config config, int count) {
     Random random(1);
     const gpt::Weights weights = gpt::make_weights(config, random);
@@ -171,7 +171,7 @@ static std::function<void()> prepare_generation(gpt::Config config, int count) {
     };
 }
 
-// One token is drawn with top-p 0.9. The more alike the logits are (the smaller their spread), the more tokens are kept.
+// Draws one token with top-p 0.9. The smaller the spread of the logits, the more tokens are kept.
 static std::function<void()> prepare_top_p(int vocabulary, float spread) {
     Random random(1);
     const Matrix logits = normal_matrix(random, 1, vocabulary, spread);
@@ -199,7 +199,7 @@ static void add_generation(std::vector<Line>& lines, const std::string& name, co
 // The grid of the Plenoxels lesson: 20^3 voxels with 28 numbers each.
 static plenoxels::Grid bench_grid() { return plenoxels::full_grid({20, 20, 20}, {0.8, 0.8, 0.8}); }
 
-// Samples that a ray of the lesson's views takes in the mean.
+// Mean number of samples per ray of the lesson's views.
 static double samples_of_a_ray() {
     int rays = 0, samples = 0;
     for (const Point3& place : places_on_sphere(20, 3)) {

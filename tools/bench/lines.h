@@ -1,4 +1,4 @@
-// lines.h: what is measured. Each line is a piece of work that the project does with its ordinary functions.
+// lines.h: the benchmarks. Each line is a piece of work done with the project's ordinary functions.
 #pragma once
 #include <functional>
 #include <string>
@@ -6,14 +6,14 @@
 
 struct Line {
     std::string name;
-    double operations = 0;  // multiplications and additions that the work needs, as formulas count them
-    double bytes = 0;       // that it must move, where this may be the limit and not the arithmetic
-    double tokens = 0;      // written, for generation; 0 otherwise
-    // Makes inputs and weights, and returns the work, ready to be repeated.
+    double operations = 0;  // multiplications and additions of the formula
+    double bytes = 0;       // that must be moved, if memory may be the limit
+    double tokens = 0;      // generated; 0 otherwise
+    // Makes inputs and weights, and returns the work to repeat.
     std::function<std::function<void()>()> prepare;
     bool writes = false;  // whether about half of the bytes are written; else nearly all are read
-    double rays = 0;      // followed through a scene; 0 otherwise
+    double rays = 0;      // rendered; 0 otherwise
 };
 
-// All lines, in the order in which they are printed.
+// All lines, in order of printing.
 std::vector<Line> all_lines();

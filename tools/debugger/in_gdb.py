@@ -1,4 +1,4 @@
-# in_gdb.py: gdb prints a Matrix as a grid, a Var with what made it, an Image by channels, and step stays inside the project.
+# in_gdb.py: gdb prints a Matrix as a grid, a Var with its operation, an Image by channels; `step` stays inside the project.
 #
 #   print q          shape and numbers           call show(q)    the same from inside the program
 #   heat q           a picture                   stats q         smallest, largest, mean
@@ -14,7 +14,7 @@ import grid  # noqa: E402
 for command in [
     "set pagination off",
     "set confirm off",
-    "set print frame-arguments none",
+    "set print frame-arguments scalars",
     "set print object off",
     "set breakpoint pending off",
     "set disable-randomization on",
@@ -26,6 +26,11 @@ except gdb.error:
     pass  # an older gdb does not ask the network
 
 
+def only_shapes():
+    """Whether a value is printed as an argument of a frame, where its numbers would fill the screen (gdb 13 and newer tell)."""
+    return hasattr(gdb, "print_options") and gdb.print_options().get("summary", False)
+
+
 class MatrixPrinter:
     def __init__(self, value):
         self.value = value
@@ -33,9 +38,11 @@ class MatrixPrinter:
     def to_string(self):
         try:
             rows, cols = int(self.value["rows"]), int(self.value["cols"])
+            if only_shapes():
+                return "(%d, %d)" % (rows, cols)
             values = self.value["values"]
             return grid.matrix_text(rows, cols, lambda i, j: float(values[i * cols + j]))
-        except gdb.MemoryError:
+        except gdb.error:  # no memory yet, or optimised out
             return "(not constructed yet)"
 
 
@@ -46,9 +53,11 @@ class ImagePrinter:
     def to_string(self):
         try:
             height, width, channels = (int(self.value[name]) for name in ("height", "width", "channels"))
+            if only_shapes():
+                return "%d x %d x %d" % (height, width, channels)
             first = self.value["pixels"]["_M_impl"]["_M_start"]
             return grid.image_text(height, width, channels, lambda y, x, c: float(first[(y * width + x) * channels + c]))
-        except gdb.MemoryError:
+        except gdb.error:  # no memory yet, or optimised out
             return "(not constructed yet)"
 
 
@@ -64,14 +73,30 @@ class VarPrinter:
             record = record.dereference()
             words = record["operation"].string() + " " + MatrixPrinter(record["value"]).to_string()
             gradient = record["gradient"]
-            if int(gradient["rows"]) > 0:
+            if int(gradient["rows"]) > 0 and not only_shapes():
                 words += "\ngradient " + MatrixPrinter(gradient).to_string()
             return words
-        except gdb.MemoryError:
+        except gdb.error:  # no memory yet, or optimised out
             return "(not constructed yet)"
 
 
-PRINTERS = {"Matrix": MatrixPrinter, "Image": ImagePrinter, "Var": VarPrinter}
+class SlicePrinter:
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        try:
+            rows, cols, row_step = (int(self.value[name]) for name in ("rows", "cols", "row_step"))
+            col_step = int(self.value["col_step"]) if self.value.type.fields()[-1].name == "col_step" else 1
+            first = self.value["first"]
+            if only_shapes():
+                return "(%d, %d)" % (rows, cols)
+            return grid.matrix_text(rows, cols, lambda i, j: float(first[i * row_step + j * col_step]))
+        except gdb.error:  # no memory yet, or optimised out
+            return "(not constructed yet)"
+
+
+PRINTERS = {"Matrix": MatrixPrinter, "Image": ImagePrinter, "Var": VarPrinter, "Slice": SlicePrinter, "OutSlice": SlicePrinter}
 
 
 def printer_for(value):
@@ -119,17 +144,27 @@ class Lesson(gdb.Command):
 
 Lesson()
 
-# step goes over the standard library, also where it is called through a template, over the small change of our own types
-# (constructors, element access) and over the printing of a walkthrough: it lands where something is computed.
-for functions in [
-    "^std::",
-    "^__gnu_cxx::",
-    "^operator.(new|delete)",
-    "^doctest::",
-    "^(Matrix|Image|Var|Record)::(Matrix|Image|Var|Record|unset|~|operator)",
-    "^(borrow_floats|return_floats|shape|text)",
-]:
-    gdb.execute("skip -rfunction %s" % functions, to_string=True)
+class Ours:
+    """backtrace without the frames of the standard library, through which a function object is called."""
+
+    name, priority, enabled = "ours", 100, True
+
+    def filter(self, frames):
+        return (frame for frame in frames if not str(frame.function()).startswith("std::"))
+
+
+gdb.frame_filters[Ours.name] = Ours()
+
+# step goes over the standard library, also where it is called through a template, over what our own types and plans need
+# (constructors, element access, checks, slices), and over the printing of a walkthrough: it lands where something is computed.
+SCOPES = "std __gnu_cxx doctest Matrix Image Var Record Segments Slice OutSlice MayAttend Plan".split()
+FUNCTIONS = (
+    "operator.new operator.delete borrow_floats return_floats shape text same_shape require existing record_operation "
+    "hook_lives steps_are_kept make_plan worth_sharing query_part key_part part whole transposed"
+).split()
+# The full name of a function begins with its own name, or with the type that a template returns: "void require<int>(bool)".
+for pattern in ["%s::" % scope for scope in SCOPES] + ["%s([(<]|$)" % name for name in FUNCTIONS]:
+    gdb.execute("skip -rfunction '^([a-z]* |.anonymous namespace.::)*%s'" % pattern, to_string=True)
 TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]
 PRINTING = ["walkthroughs/lesson/lesson.h", "walkthroughs/lesson/lesson.cpp", "walkthroughs/lesson/pictures.cpp"]
 for file in TYPES + PRINTING:

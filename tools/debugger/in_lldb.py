@@ -12,7 +12,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import grid  # noqa: E402
 
 # step goes over the standard library and over the small change of our own types, as in in_gdb.py.
-SKIPPED = "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record|Lesson)::|^(borrow_floats|return_floats|shape|text|require)"
+SKIPPED = (
+    "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record|Segments|Slice|OutSlice|MayAttend|Plan|Lesson)::"
+    "|(^| )(borrow_floats|return_floats|shape|text|same_shape|require|existing|record_operation|hook_lives|steps_are_kept)[(<]"
+    "|(^| )(make_plan|worth_sharing|query_part|key_part|part|whole|transposed)[(<]"
+)
 
 
 def integer(value, name):
@@ -38,6 +42,18 @@ def matrix_summary(value, _):
     if numbers is None:
         return "(not constructed yet)"
     return grid.matrix_text(rows, cols, lambda i, j: numbers[i * cols + j])
+
+
+def slice_summary(value, _):
+    rows, cols, row_step = (integer(value, name) for name in ("rows", "cols", "row_step"))
+    col_step = integer(value, "col_step") if value.GetChildMemberWithName("col_step").IsValid() else 1
+    if not grid.plausible(rows, cols):
+        return "(not constructed yet)"
+    address = value.GetChildMemberWithName("first").GetValueAsUnsigned()
+    numbers = floats(address, (rows - 1) * row_step + (cols - 1) * col_step + 1 if rows * cols else 0, value.GetProcess())
+    if numbers is None:
+        return "(not constructed yet)"
+    return grid.matrix_text(rows, cols, lambda i, j: numbers[i * row_step + j * col_step])
 
 
 def image_summary(value, _):
@@ -78,7 +94,7 @@ def lesson(debugger, source, result, _):
 
 
 def __lldb_init_module(debugger, _):
-    for kind in ("Matrix", "Image", "Var"):
-        debugger.HandleCommand("type summary add -F %s.%s_summary %s" % (__name__, kind.lower(), kind))
+    for kind, summary in (("Matrix", "matrix"), ("Image", "image"), ("Var", "var"), ("Slice", "slice"), ("OutSlice", "slice")):
+        debugger.HandleCommand("type summary add -F %s.%s_summary %s" % (__name__, summary, kind))
     debugger.HandleCommand("command script add -f %s.lesson lesson" % __name__)
     debugger.HandleCommand("settings set target.process.thread.step-avoid-regexp " + SKIPPED)

@@ -1,8 +1,8 @@
-// bert.cpp: BERT learns to fill gaps, first in sentences, then in a language whose limits are known exactly.
+// bert.cpp: BERT learns to fill gaps, first in sentences, then in a Markov chain whose entropies are known exactly.
 //
 //   paper    Devlin et al. 2018, arXiv 1810.04805, section 3
-//   shows    that reading both sides finds the word that neither side alone can know, and passes the floor of every model that
-//            reads from left to right
+//   shows    that reading both sides finds the word that neither side alone determines, and reaches a loss below the minimum of
+//            every left-to-right model
 //   before   wordpiece.cpp, mlm.cpp
 //   next     fine_tuning.cpp
 #include "bert/bert.h"
@@ -22,12 +22,17 @@
 #include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
 #include "walkthroughs/toys/sentences.h"
+#include "walkthroughs/lesson/tokens.h"
+
+static const std::string russian_question = "Мама [MASK] раму", english_question = "Mother [MASK] the window";
 
 struct Choices {
-    std::string sentence = "Мама [MASK] раму", text, weights, vocabulary, save;
+    std::string sentence, text, weights, vocabulary, save, language = "ru";
     int steps = 1500, chain_steps = 2000, width = 48, pieces = 1000, block = -1;
     bool cased = false;
     TellModel tell;  // heads, and more of a checkpoint
+
+    bool english() const { return only_english(language); }
 };
 
 struct Model {
@@ -45,11 +50,11 @@ static std::vector<int> special_ids(const wordpiece::Vocabulary& vocabulary) {
     return {vocabulary.padding, vocabulary.unknown, vocabulary.classification, vocabulary.separator};
 }
 
-// --- what is asked of it ---
+// --- predictions ---
 
-// The answer to the first [MASK] of a sentence.
-struct Answer {
-    std::vector<mlm::Guess> guesses;  // the five best
+// The predictions for the first [MASK] of a sentence.
+struct Predictions {
+    std::vector<mlm::Guess> guesses;  // the five most likely
     float probability_of(int id) const {
         for (const mlm::Guess& guess : guesses)
             if (guess.id == id) return guess.probability;
@@ -57,7 +62,7 @@ struct Answer {
     }
 };
 
-static Answer ask(const Model& model, const std::string& sentence) {
+static Predictions ask(const Model& model, const std::string& sentence) {
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const std::vector<int> places = mask_places(ids, model.vocabulary);
     const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
@@ -68,10 +73,10 @@ static void print_guesses(Lesson& lesson, const Model& model, const std::string&
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const std::vector<int> places = mask_places(ids, model.vocabulary);
     const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
-    std::vector<std::vector<std::string>> rows{{"place", "1st", "p", "2nd", "p", "3rd", "p", "4th", "p", "5th", "p"}};
+    std::vector<std::vector<std::string>> rows{{"t", "1st", "p", "2nd", "p", "3rd", "p", "4th", "p"}};
     for (std::size_t k = 0; k < places.size(); ++k) {
         std::vector<std::string> row{text(places[k])};
-        for (const mlm::Guess& guess : mlm::best_guesses(steps.prediction_logits.value(), static_cast<int>(k))) {
+        for (const mlm::Guess& guess : mlm::best_guesses(steps.prediction_logits.value(), static_cast<int>(k), 4)) {
             row.push_back(word_of(model, guess.id));
             row.push_back(fixed(guess.probability));
         }
@@ -102,77 +107,71 @@ static Model sentence_model(const std::vector<Sentence>& sentences, const Choice
 }
 
 static void step_read(Lesson& lesson, const Model& model, const std::string& sentence) {
-    lesson.step("What does BERT read?", "z0 = LayerNorm(word + sentence + place)", "(T, D)");
+    lesson.step("What does BERT read?", "z0 = LayerNorm(token + token type + position)", "(T, D)");
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const bert::Batch batch = bert::make_batch({ids}, model.vocabulary.padding);
     lesson.code();
     const bert::WordEmbedding steps = bert::embed_words(batch, model.w.trunk, model.config);
-    std::vector<std::vector<std::string>> rows{{"place", "word", "id", "z0, the first four of " + text(model.config.width)}};
+    std::vector<std::vector<std::string>> rows{{"t", "token", "id", "z0, the first four of " + text(model.config.width)}};
     for (std::size_t t = 0; t < ids.size(); ++t) {
         std::string numbers;
         for (int j = 0; j < 4; ++j) numbers += fixed(steps.z0.value()(static_cast<int>(t), j)) + "  ";
         rows.push_back({text(t), word_of(model, ids[t]), text(ids[t]), numbers});
     }
     lesson.table(rows);
-    lesson.why(
-        "three rows are looked up for every word and added: what it is, which sentence it is in, where it stands. A Vision "
-        "Transformer multiplies pixels here. From z0 on both are the same, but for the norms: after every sum in BERT, before "
-        "every "
-        "part in ViT.");
+    if (sentence == russian_question) lesson.say("Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer. --language en asks in English.");
+    lesson.why("three embeddings are looked up for every token and added: token, token type, position. A Vision Transformer multiplies pixels instead. From z0 on both models are the same, except that BERT is post-norm and ViT pre-norm.");
 }
 
 static void step_guess_untrained(Lesson& lesson, const Model& model, const Choices& choices) {
-    lesson.step("What would it put into the gap?", "p = softmax(h words^T + b)", "(S, V)");
+    lesson.step("What does it predict before training?", "p = softmax(h words^T + b)", "(S, V)");
     print_guesses(lesson, model, choices.sentence);
-    lesson.why("nothing is learned yet: all ", model.vocabulary.size(), " words are as good as one another, about ",
-               fixed(1.0 / model.vocabulary.size()), " each. The loss of not knowing is ln ", model.vocabulary.size(), " = ",
-               fixed(std::log(model.vocabulary.size())), ".");
+    lesson.why("nothing is learned yet: each of the ", model.vocabulary.size(), " tokens has a probability of about ", fixed(1.0 / model.vocabulary.size()), ", and the loss is about ln ", model.vocabulary.size(), " = ", fixed(std::log(model.vocabulary.size())), ".");
 }
 
 static void step_train_sentences(Lesson& lesson, const Model& model, const Corpus& corpus, const Choices& choices,
                                  Random& random) {
-    lesson.step("How does it learn without a teacher?", "loss = mean of -log p(the hidden word)");
+    lesson.step("How does it learn without labels?", "loss = mean of -log p(masked token)");
     const Pretraining how{.steps = choices.steps, .mask_id = model.vocabulary.mask, .special_ids = special_ids(model.vocabulary)};
     const auto read = [&](Random& draw) {
         const Sentence& sentence = corpus.train[draw.below(static_cast<int>(corpus.train.size()))];
         return encode_with_masks(sentence.words(), model.vocabulary, model.reading);
     };
-    lesson.say(corpus.train.size(), " sentences in two languages, such as \"", corpus.train.front().words(), "\" and \"",
-               corpus.train.back().words(), "\"; ", how.steps, " steps of ", how.batch,
-               " sentences in which 15 % of the words are hidden. ", corpus.test.size(), " others are kept for later.");
+    lesson.say(corpus.train.size(), " sentences, such as \"", corpus.train.front().words(), "\" and \"", corpus.train.back().words(), "\"; ", how.steps, " steps of ", how.batch, " sentences in which 15 % of the tokens are selected. ", corpus.test.size(), " sentences are held out.");
+    lesson.code();
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
-    lesson.curves({{.name = "loss of the hidden words", .x = curve.steps, .y = curve.losses}});
-    lesson.why("it does not fall to 0, because subject, object and ending can be anything: only verbs are known for certain.");
+    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}});
+    lesson.why("it does not fall to 0, because subject, object and ending cannot be predicted with certainty; only the verb can.");
 }
 
 static void step_restore(Lesson& lesson, const Model& model, const Choices& choices) {
-    lesson.step("Which word was washed out?");
+    lesson.step("Which token is missing?");
     print_guesses(lesson, model, choices.sentence);
 }
 
-static void step_both_sides(Lesson& lesson, const Model& model) {
-    lesson.step("Which side told it?");
-    std::vector<std::vector<std::string>> rows{{"sentence", "best", "p", "second", "p"}};
-    for (const std::string sentence : {"Мама [MASK] раму", "Папа [MASK] раму", "Мама [MASK] чай", "Папа [MASK] чай",
-                                       "She [MASK] a song", "They [MASK] a song", "They [MASK] the window"}) {
-        const Answer answer = ask(model, sentence);
-        rows.push_back({sentence, word_of(model, answer.guesses[0].id), fixed(answer.guesses[0].probability),
-                        word_of(model, answer.guesses[1].id), fixed(answer.guesses[1].probability)});
+static void step_both_sides(Lesson& lesson, const Model& model, bool english) {
+    lesson.step("Which side determines it?");
+    std::vector<std::string> sentences{english_question, "They [MASK] the window", "Mother [MASK] a song", "They [MASK] a song"};
+    if (!english) sentences.insert(sentences.begin(), {russian_question, "Папа [MASK] раму", "Мама [MASK] чай", "Папа [MASK] чай"});
+    std::vector<std::vector<std::string>> rows{{"sentence", "1st", "p", "2nd", "p"}};
+    for (const std::string& sentence : sentences) {
+        const Predictions predictions = ask(model, sentence);
+        rows.push_back({sentence, word_of(model, predictions.guesses[0].id), fixed(predictions.guesses[0].probability),
+                        word_of(model, predictions.guesses[1].id), fixed(predictions.guesses[1].probability)});
     }
     lesson.table(rows);
-    lesson.why(
-        "the right side says which verb (раму: мыть, чай: пить), the left side which form (Мама: мыла, Папа: мыл). Change one "
-        "side and "
-        "half of the answer changes.");
-    const Answer answer = ask(model, "Мама [MASK] раму");
-    lesson.claim("the best word for \"Мама [MASK] раму\" is \"" + word_of(model, answer.guesses[0].id) + "\", expected \"мыла\"",
-                 word_of(model, answer.guesses[0].id) == "мыла");
-    lesson.claim_at_least("its probability", answer.probability_of(wordpiece::id_of(model.vocabulary, "мыла")), 0.7);
+    if (!english) lesson.say("раму: the frame, чай: tea; Мама мыла: Mama washed(f.), Папа мыл: Papa washed(m.); пила, пил: drank(f.), drank(m.).");
+    lesson.why("the right side determines the verb (the window: wash), the left side its form (Mother: washes, They: wash). Changing one side changes one half of the answer.");
+    const std::string question = english ? english_question : russian_question, expected = english ? "washes" : "мыла";
+    const Predictions predictions = ask(model, question);
+    const std::string best = word_of(model, predictions.guesses[0].id);
+    lesson.claim("the most likely token for \"" + question + "\" is \"" + best + "\", expected \"" + expected + "\"", best == expected);
+    lesson.claim_at_least("its probability", predictions.probability_of(wordpiece::id_of(model.vocabulary, expected)), 0.7);
 }
 
 static void step_never_seen(Lesson& lesson, const Model& model, const Corpus& corpus) {
-    lesson.step("Did it learn the sentences by heart?");
+    lesson.step("Did it memorise the sentences?");
     std::vector<std::vector<int>> sequences;
     std::vector<int> labels;
     for (const Sentence& sentence : corpus.test) {
@@ -186,21 +185,19 @@ static void step_never_seen(Lesson& lesson, const Model& model, const Corpus& co
     const mlm::Steps steps = mlm::forward(batch, model.w, model.config, places);
     const float loss = mlm::loss(steps, labels).sum.value()(0, 0);
     const float right = accuracy(steps.prediction_logits.value(), labels);
-    lesson.table({{"who reads the verbs of " + text(labels.size()) + " sentences never seen", "may choose among", "loss"},
-                  {"nobody", "all words", fixed(std::log(model.vocabulary.size()))},
+    lesson.table({{"baseline for the verbs of " + text(labels.size()) + " held-out sentences", "candidates", "loss"},
+                  {"neither side", "all tokens", fixed(std::log(model.vocabulary.size()))},
                   {"the left side only: form known, verb unknown", text(objects) + " verbs", fixed(std::log(objects))},
                   {"the right side only: verb known, form unknown", "2 forms", fixed(std::log(2))},
                   {"BERT, both sides", "", fixed(loss)}});
-    lesson.why(
-        "these pairs of subject and object were never together in training. What is known about each side alone is put "
-        "together.");
-    lesson.claim_at_least("verbs of sentences never seen that are restored, share", right, 0.9);
-    lesson.claim_at_most("their loss; a coin thrown between the two forms costs ln 2 = " + fixed(std::log(2)), loss,
+    lesson.why("these pairs of subject and object never occurred together in training. BERT combines what it learned about each side.");
+    lesson.claim_at_least("accuracy on the verbs of held-out sentences", right, 0.9);
+    lesson.claim_at_most("their loss; a guess between the two forms costs ln 2 = " + fixed(std::log(2)), loss,
                          0.5 * std::log(2));
 }
 
 static void step_attention(Lesson& lesson, const Model& model, const Choices& choices) {
-    lesson.step("Where does the gap look?", "A = softmax(q k^T / sqrt(h))");
+    lesson.step("What does [MASK] attend to?", "A = softmax(q k^T / sqrt(h))");
     const std::vector<int> ids = encode_with_masks(choices.sentence, model.vocabulary, model.reading);
     const bert::Batch batch = bert::make_batch({ids}, model.vocabulary.padding);
     const bert::Steps steps = bert::forward(batch, model.w.trunk, model.config);
@@ -208,7 +205,7 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     std::vector<Captioned> pictures;
     std::vector<std::vector<std::string>> rows{{"block", "head"}};
     for (const int id : ids) rows[0].push_back(word_of(model, id));
-    require(choices.block < model.config.depth, "--block ", choices.block, ": there are ", model.config.depth, " blocks, from 0");
+    require(choices.block < model.config.depth, "--block ", choices.block, ": the model has blocks 0 to ", model.config.depth - 1);
     const int first = choices.block >= 0 ? choices.block : model.config.depth <= 4 ? 0 : model.config.depth - 1;
     const int last = choices.block >= 0 ? choices.block : model.config.depth - 1;
     for (int l = first; l <= last; ++l)
@@ -219,40 +216,31 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
             for (int t = 0; t < A.cols; ++t) rows.back().push_back(fixed(A(gap, t), 2));
         }
     lesson.pictures(pictures);
-    lesson.say(
-        "One picture a head: a row for each word that looks, a column for each it looks at, bright for much. The rows of [MASK] "
-        "in numbers:");
+    lesson.say("Attention weights, one picture per head: a row per query, a column per key, bright for large. The rows of [MASK] in numbers:");
     lesson.table(rows);
-    lesson.why(
-        "there is no causal mask, so nothing above the diagonal is forbidden: the gap takes from the word before it and from "
-        "those after it.");
+    lesson.why("there is no causal mask, so weights above the diagonal are not 0: [MASK] attends to tokens before it and after it.");
 }
 
-// --- a language whose limits are known ---
+// --- a Markov chain with known entropies ---
 
 static constexpr int chain_length = 16;
-static const int chain_mask = 12;  // the number behind the chain's 12 symbols
+static const int chain_mask = 12;  // the id after the chain's 12 symbols
 
 static void step_chain(Lesson& lesson, const MarkovChain& chain) {
-    lesson.step("How good could anybody be?", "H(x_t | what is seen)");
-    lesson.heat("P, a row for each symbol: how likely each next symbol is", chain.transitions);
-    lesson.table({{"what is seen", "least loss", "nats"},
+    lesson.step("What is the lowest possible loss?", "H(x_t | context)");
+    lesson.heat("P, transition probabilities, one row per symbol", chain.transitions);
+    lesson.table({{"context", "lowest loss", "nats"},
                   {"nothing", "H(x_t)", fixed(unigram_entropy(chain))},
                   {"everything before it", "H(x_t | x_t-1)", fixed(causal_entropy(chain))},
                   {"both sides", "H(x_t | x_t-1, x_t+1)", fixed(two_sided_entropy(chain))}});
-    lesson.why(
-        "in a Markov chain all that the past knows of a symbol is in the one before it, all that the future knows is in the one "
-        "after it; "
-        "so the least loss of every kind of reader is a sum over P. Left to right, nothing gets below ",
-        fixed(causal_entropy(chain)), ".");
-    lesson.predict("the loss that BERT reaches.");
+    lesson.why("in a Markov chain a symbol depends on the past only through the symbol before it, and on the future only through the symbol after it, so each minimum is a sum over P. No left-to-right model can get below ", fixed(causal_entropy(chain)), ".");
 }
 
 struct Measured {
-    double loss, error;  // mean over hidden symbols, and its standard error
+    double loss, error;  // mean over masked symbols, and its standard error
 };
 
-// One hidden symbol, neither first nor last, in each of many fresh samples.
+// One masked symbol, neither first nor last, in each of many fresh samples.
 static Measured chain_test_loss(const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config, Random& random) {
     double sum = 0, squares = 0;
     const int rounds = 16, at_once = 256;
@@ -279,7 +267,7 @@ static Measured chain_test_loss(const MarkovChain& chain, const mlm::Weights& w,
 
 static void step_chain_training(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config,
                                 const Choices& choices, Random& random) {
-    lesson.step("How good does BERT get?");
+    lesson.step("What loss does BERT reach?");
     const Pretraining how{.steps = choices.chain_steps, .peak = 6e-3f, .mask_id = chain_mask, .special_ids = {}};
     const auto read = [&](Random& draw) { return sample(chain, draw, chain_length); };
     lesson.code();
@@ -287,18 +275,15 @@ static void step_chain_training(Lesson& lesson, const MarkovChain& chain, const 
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
     const std::vector<float> ends{curve.steps.front(), curve.steps.back()};
     const float causal = static_cast<float>(causal_entropy(chain)), both = static_cast<float>(two_sided_entropy(chain));
-    lesson.curves({{.name = "loss in training", .x = curve.steps, .y = curve.losses},
-                   {.name = "floor left to right", .x = ends, .y = {causal, causal}},
-                   {.name = "floor with both sides", .x = ends, .y = {both, both}}});
-    lesson.why(
-        "in training 15 % are hidden, so a neighbour is missing now and then, and a tenth of what is hidden lies: this loss "
-        "stays above "
-        "that of the test, where one symbol is hidden.");
+    lesson.curves({{.name = "training loss", .x = curve.steps, .y = curve.losses},
+                   {.name = "minimum, left to right", .x = ends, .y = {causal, causal}},
+                   {.name = "minimum, both sides", .x = ends, .y = {both, both}}});
+    lesson.why("in training 15 % of the symbols are selected, so a neighbour is sometimes masked too, and 10 % of the selected are replaced by random ones: the training loss stays above the test loss, where one symbol is masked.");
 }
 
 static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config,
                               Random& random) {
-    lesson.step("Does it know the probabilities?", "p(b | a, c) = P_ab P_bc / sum over b", "Bayes");
+    lesson.step("Does it predict the exact probabilities?", "p(b | a, c) = P_ab P_bc / sum over b", "Bayes");
     std::vector<int> symbols = sample(chain, random, chain_length);
     const int t = chain_length / 2;
     const int truth = symbols[t];
@@ -315,22 +300,20 @@ static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const ml
         rows[2].push_back(fixed(ours(0, b), 2));
     }
     lesson.table(rows);
-    lesson.why("hidden was ", truth, ". Nobody told it P, nor Bayes' rule.");
+    lesson.why("the masked symbol was ", truth, ". BERT learned P and Bayes' rule from samples alone.");
 }
 
 static void step_chain_test(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config,
                             Random& random) {
-    lesson.step("Is it below the floor of every left-to-right model?");
+    lesson.step("Is it below the minimum of every left-to-right model?");
     const Measured test = chain_test_loss(chain, w, config, random);
     const double causal = causal_entropy(chain), both = two_sided_entropy(chain);
-    lesson.say("Loss of 4096 symbols hidden in new samples: ", fixed(test.loss), " with a standard error of ", fixed(test.error),
-               ". Of the way from ", fixed(causal), " down to ", fixed(both), " it has gone ",
-               percent((causal - test.loss) / (causal - both)), ".");
-    lesson.claim_at_most("test loss, against the middle between the floor left to right, " + fixed(causal) +
-                             ", and the floor with both sides, " + fixed(both),
+    lesson.say("Loss of 4096 symbols masked in new samples: ", fixed(test.loss), ", standard error ", fixed(test.error), ": ", percent((causal - test.loss) / (causal - both)), " of the way from ", fixed(causal), " down to ", fixed(both), ". Next: bert/fine_tuning puts new heads on such a trunk.");
+    lesson.claim_at_most("test loss; the bound is halfway between the minimum left to right, " + fixed(causal) +
+                             ", and with both sides, " + fixed(both),
                          test.loss, 0.5 * (causal + both));
     lesson.claim_at_least(
-        "and it is not better than possible: test loss, against the floor with both sides less four standard errors", test.loss,
+        "test loss; not below the minimum with both sides, less four standard errors", test.loss,
         both - 4 * test.error);
 }
 
@@ -353,9 +336,9 @@ static void walk_chain(Lesson& lesson, const Choices& choices, Random& random) {
 
 // --- the user's own text ---
 
-static constexpr int text_length = 32;  // pieces of a sequence, [CLS] and [SEP] included
+static constexpr int text_length = 32;  // tokens in a sequence, [CLS] and [SEP] included
 
-// The pieces of a text, cut into sequences.
+// Splits the tokens of a text into sequences.
 static std::vector<std::vector<int>> cut_into_sequences(const std::vector<int>& pieces, const wordpiece::Vocabulary& vocabulary) {
     std::vector<std::vector<int>> sequences;
     const std::size_t room = text_length - 2;
@@ -370,11 +353,11 @@ static std::vector<std::vector<int>> cut_into_sequences(const std::vector<int>& 
 }
 
 static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, const Choices& choices, Random& random) {
-    lesson.step("Which pieces is your text made of?");
+    lesson.step("What is the vocabulary of your text?");
     Model model;
     model.reading = {.lower_case = !choices.cased};
     if (choices.vocabulary.empty()) {
-        Progress progress("learning the pieces", choices.pieces);
+        Progress progress("learning the vocabulary", choices.pieces);
         const wordpiece::Learned learned = wordpiece::learn_vocabulary(text_given, choices.pieces, model.reading, 2, &progress);
         model.vocabulary = wordpiece::make_vocabulary(learned.entries);
     } else {
@@ -388,8 +371,8 @@ static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, 
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
     model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
-    lesson.say(model.vocabulary.size(), " pieces, the last of them: ", model.vocabulary.entries.back(), ". The model has ",
-               count_numbers(mlm::parameters(model.w, model.config)), " numbers.");
+    lesson.say(model.vocabulary.size(), " entries, the last of them ", model.vocabulary.entries.back(), ". The model has ",
+               count_numbers(mlm::parameters(model.w, model.config)), " parameters.");
     return model;
 }
 
@@ -398,37 +381,39 @@ static void step_own_training(Lesson& lesson, const Model& model, const std::str
     lesson.step("What does it learn from your text?");
     const std::vector<int> pieces = wordpiece::encode(text_given, model.vocabulary, model.reading);
     const std::vector<std::vector<int>> sequences = cut_into_sequences(pieces, model.vocabulary);
-    require(!sequences.empty(), choices.text, ": holds no words");
+    require(!sequences.empty(), choices.text, ": contains no words");
     const Pretraining how{.steps = choices.steps, .mask_id = model.vocabulary.mask, .special_ids = special_ids(model.vocabulary)};
-    lesson.say(pieces.size(), " pieces in ", sequences.size(), " sequences of at most ", text_length, "; ", how.steps,
+    lesson.say(pieces.size(), " tokens in ", sequences.size(), " sequences of at most ", text_length, "; ", how.steps,
                " steps of ", how.batch, ".");
     const auto read = [&](Random& draw) { return sequences[draw.below(static_cast<int>(sequences.size()))]; };
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 30));
-    lesson.curves({{.name = "loss of the hidden pieces", .x = curve.steps, .y = curve.losses}});
-    lesson.claim_at_most("loss at the end; at the beginning it was " + fixed(curve.losses.front()), curve.losses.back(),
+    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}});
+    lesson.claim_at_most("final loss; the initial one was " + fixed(curve.losses.front()), curve.losses.back(),
                          curve.losses.front());
 }
 
-// --- the parts put together ---
+// --- the lesson ---
 
 static void save_model(Lesson& lesson, const Model& model, const std::string& path) {
     if (path.empty()) return;
     save(mlm::parameters(model.w, model.config), path, bert::metadata(model.config));
     wordpiece::save_vocabulary(model.vocabulary, path + ".vocab.txt");
-    lesson.say("Saved as ", path, " and ", path, ".vocab.txt; --weights, --vocab and --cased read them again.");
+    lesson.say("Saved as ", path, " and ", path, ".vocab.txt; load them with --weights, --vocab and --cased.");
 }
 
 static void walk_sentences(Lesson& lesson, const Choices& choices, Random& random) {
-    const std::vector<Sentence> sentences = all_sentences();
+    std::vector<Sentence> sentences = all_sentences();
+    if (choices.english()) std::erase_if(sentences, [](const Sentence& sentence) { return sentence.language != 0; });
     const Corpus corpus = split_corpus(sentences, random);
     const Model model = sentence_model(sentences, choices, random);
     step_read(lesson, model, choices.sentence);
     step_guess_untrained(lesson, model, choices);
     step_train_sentences(lesson, model, corpus, choices, random);
     step_restore(lesson, model, choices);
-    lesson.predict("the best word when Мама becomes Папа; then when раму becomes чай. The next step shows both.");
-    step_both_sides(lesson, model);
+    const std::string changed = choices.english() ? "They [MASK] the window" : "Папа [MASK] раму";
+    lesson.predict("Which word is most likely in \"" + changed + "\"?", {word_of(model, ask(model, changed).guesses[0].id)});
+    step_both_sides(lesson, model, choices.english());
     step_never_seen(lesson, model, corpus);
     step_attention(lesson, model, choices);
     save_model(lesson, model, choices.save);
@@ -449,46 +434,50 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     model.reading = {.lower_case = !choices.cased};
     const Safetensors file(choices.weights);
     model.config = bert::config_of(file, choices.tell.told());
-    model.config.pooler = false;  // not needed to fill gaps
+    model.config.pooler = false;  // not needed here
     require(model.config.vocabulary >= model.vocabulary.used(), choices.vocabulary, ": ", model.vocabulary.used(),
-            " entries, the model knows ", model.config.vocabulary);
+            " entries, but the model has ", model.config.vocabulary);
     model.w = mlm::make_weights(model.config, random);
     LoadRules rules = mlm::load_rules();
     rules.allow_unexpected = true;
     load(mlm::parameters(model.w, model.config), file, rules);
-    lesson.say(count_numbers(mlm::parameters(model.w, model.config)), " numbers: width ", model.config.width, ", ",
-               model.config.depth, " blocks, ", model.config.heads, " heads, ", model.config.vocabulary, " pieces.");
-    lesson.step("Which word was washed out?");
+    lesson.say(count_numbers(mlm::parameters(model.w, model.config)), " parameters: width ", model.config.width, ", ",
+               model.config.depth, " blocks, ", model.config.heads, " heads, ", model.config.vocabulary, " entries.");
+    lesson.step("Which token is missing?");
     print_guesses(lesson, model, choices.sentence);
     step_attention(lesson, model, choices);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    require(choices.sentence.find("[MASK]") != std::string::npos, "there is no [MASK] in \"", choices.sentence, "\"");
+    require(choices.sentence.find("[MASK]") != std::string::npos, "--sentence \"", choices.sentence, "\" contains no [MASK]");
     Random random(seed);
     if (!choices.weights.empty()) return walk_published(lesson, choices, random);
     if (!choices.text.empty()) return walk_own_text(lesson, choices, random);
     walk_sentences(lesson, choices, random);
-    walk_chain(lesson, choices, random);
+    if (choices.chain_steps > 0) walk_chain(lesson, choices, random);
 }
 
 int main(int argc, char** argv) {
-    Options options("bert/bert", "Hide a word and read both sides: BERT fills the gap that no side alone can fill.",
+    Options options("bert/bert", "BERT reads both sides of a masked word and predicts what neither side alone determines.",
                     "15 seconds");
     Choices choices;
-    options.add("sentence", choices.sentence, "a sentence with a gap, as \"Папа [MASK] чай\"");
+    options.add("sentence", choices.sentence, "a sentence with [MASK], such as \"They [MASK] a song\"");
+    options.add("language", choices.language, "en: English sentences only; ru: both languages");
     options.add("text", choices.text, "a text file of your own to learn from, UTF-8");
     options.add("steps", choices.steps, "training steps on sentences", 1, 1'000'000);
-    options.add("chain-steps", choices.chain_steps, "training steps on the Markov chain", 1, 1'000'000);
-    options.add("width", choices.width, "numbers in a token, divisible by 4", 4, 1024);
+    options.add("chain-steps", choices.chain_steps, "training steps on the Markov chain; 0: without that part", 0, 1'000'000);
+    options.add("width", choices.width, "D, divisible by the number of heads", 4, 1024);
     choices.tell.declare(options, 4);
     options.add("pieces", choices.pieces, "size of the vocabulary learned from --text", 100, 100'000);
-    options.add("weights", choices.weights, "a published checkpoint, safetensors, to be asked instead of trained");
+    options.add("weights", choices.weights, "a published checkpoint (safetensors) instead of training");
     options.add("vocab", choices.vocabulary, "its vocab.txt");
-    options.add("cased", choices.cased, "the vocabulary of --vocab or --text tells capitals from small letters");
-    options.add("block", choices.block, "which block's heads to look at; -1: all of a small model, the last of a large one", -1,
+    options.add("cased", choices.cased, "the vocabulary of --vocab or --text is cased");
+    options.add("block", choices.block, "block whose attention is shown; -1: all of a small model, the last of a large one", -1,
                 1000);
-    options.add_output("save", choices.save, "where to put the trained model, safetensors", {"", ".vocab.txt"});
+    options.add_output("save", choices.save, "file for the trained model (safetensors)", {"", ".vocab.txt"});
     options.read_or_exit(argc, argv);
-    return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
+    return give_lesson(options, [&](Lesson& lesson) {
+        if (choices.sentence.empty()) choices.sentence = choices.english() ? english_question : russian_question;
+        walk(lesson, choices, options.seed);
+    });
 }

@@ -1,7 +1,7 @@
-// bert_against_gpt.cpp: "Мама ___ раму". Two models of the same size read the same sentences, one both sides, one only the left.
+// bert_against_gpt.cpp: BERT and GPT of the same size on the same sentences: one reads both sides of a gap, one only the left.
 //
 //   papers   Devlin et al. 2018, arXiv 1810.04805; Radford et al. 2019
-//   shows    what a causal mask hides, what it is good for, and how a model that only looks back can fill a gap all the same
+//   shows    what a causal mask hides, what it makes possible, and how a causal model can fill a gap by scoring whole sentences
 //   before   walkthroughs/bert/bert.cpp, walkthroughs/gpt/gpt.cpp
 #include <algorithm>
 #include <cmath>
@@ -17,13 +17,18 @@
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
 #include "walkthroughs/toys/sentences.h"
+#include "walkthroughs/lesson/tokens.h"
 
 struct Choices {
     int steps = 800, width = 48, seed = 1;
+    std::string language = "ru";
+
+    bool english() const { return only_english(language); }
 };
 
-// Both models, their words and their sentences.
+// Both models, their vocabulary and their sentences.
 struct Readers {
+    std::vector<Sentence> sentences;
     Corpus corpus;
     wordpiece::Vocabulary vocabulary;
     wordpiece::Config reading;
@@ -37,14 +42,15 @@ static std::vector<int> ids_of(const Readers& readers, const std::string& words)
     return encode_with_masks(words, readers.vocabulary, readers.reading);
 }
 
-static const int verb_place = 2;  // [CLS] subject verb object
+static const int verb_position = 2;  // [CLS] subject verb object
 
 static Readers make_readers(const Choices& choices, Random& random) {
     Readers readers;
-    const std::vector<Sentence> sentences = all_sentences();
-    readers.corpus = split_corpus(sentences, random);
+    readers.sentences = all_sentences();
+    if (choices.english()) std::erase_if(readers.sentences, [](const Sentence& sentence) { return sentence.language != 0; });
+    readers.corpus = split_corpus(readers.sentences, random);
     std::vector<std::string> texts;
-    for (const Sentence& sentence : sentences) texts.push_back(sentence.words());
+    for (const Sentence& sentence : readers.sentences) texts.push_back(sentence.words());
     readers.vocabulary = vocabulary_of(texts);
     readers.reading = {.lower_case = false};
     readers.bert_config = {.vocabulary = readers.vocabulary.size(),
@@ -65,20 +71,18 @@ static Readers make_readers(const Choices& choices, Random& random) {
     return readers;
 }
 
-static void step_masks(Lesson& lesson) {
-    lesson.step("Who sees whom?");
+static void step_masks(Lesson& lesson, bool english) {
+    lesson.step("Who may attend to whom?", "no mask, and a causal mask");
     const int T = 5;
-    Matrix everybody(T, T, 1), past(T, T);
+    Matrix all(T, T, 1), past(T, T);
     const MayAttend may = causal(T, T);
     for (int i = 0; i < T; ++i)
         for (int j = 0; j < T; ++j) past(i, j) = may(i, j);
-    lesson.pictures({{"BERT: all see all", heat_map(everybody, lesson.colours)},
-                     {"GPT: nobody sees what comes", heat_map(past, lesson.colours)}});
-    lesson.lines({"[CLS] Мама [MASK] раму [SEP]     BERT is given the sentence with a hole in it",
-                  "[CLS] Мама ...                   GPT is given what stands before the hole"});
-    lesson.why(
-        "that is the whole difference between the two floors bert/ and gpt/ (and the order of norms and sums). From it follows ",
-        "what each can be asked: BERT to fill, GPT to go on.");
+    lesson.pictures({{"BERT: every token to all", heat_map(all, lesson.colours)}, {"GPT: only to earlier tokens", heat_map(past, lesson.colours)}});
+    if (!english) lesson.say("Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer.");
+    lesson.lines({english ? "[CLS] Mother [MASK] a book [SEP]   BERT reads the sentence with a masked word" : "[CLS] Мама [MASK] раму [SEP]   BERT reads the sentence with a masked word",
+                  english ? "[CLS] Mother ...                   GPT reads the words before it" : "[CLS] Мама ...                 GPT reads the words before it"});
+    lesson.why("the causal mask is the main difference between bert/ and gpt/ (the other is post-norm against pre-norm). It decides what each model can do: BERT fills gaps, GPT continues texts.");
 }
 
 static Recipe gpt_recipe(int steps) {
@@ -107,10 +111,10 @@ struct NextWords : Objective {
 }  // namespace
 
 static void step_train(Lesson& lesson, const Readers& readers, const Choices& choices, Random& random) {
-    lesson.step("How do they learn?", "BERT: the hidden word.   GPT: the next word.");
+    lesson.step("How are they trained?", "BERT: masked token.   GPT: next token.");
     lesson.say(readers.corpus.train.size(), " sentences such as \"", readers.corpus.train.back().words(), "\", ",
-               readers.corpus.test.size(), " kept for the test; BERT has ",
-               count_numbers(mlm::parameters(readers.bert, readers.bert_config)), " numbers, GPT ",
+               readers.corpus.test.size(), " held out; BERT has ",
+               count_numbers(mlm::parameters(readers.bert, readers.bert_config)), " parameters, GPT ",
                count_numbers(gpt::parameters(readers.gpt, readers.gpt_config)), ".");
     const Pretraining how{.steps = 2 * choices.steps,
                           .mask_id = readers.vocabulary.mask,
@@ -130,29 +134,27 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
     }
     const Smoothed gpt_curve = smoothed(losses, 20);
     lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}});
-    lesson.why(
-        "the two losses are not to be compared: they ask different questions. GPT is asked at every word, BERT at one of seven, ",
-        "so BERT gets twice the steps.");
+    lesson.why("the two losses cannot be compared: the tasks differ. GPT predicts at every position, BERT at 15 % of them, so BERT gets twice the steps.");
 }
 
-// Probabilities of every word in the place of the verb, (1, V).
+// Probabilities of every token at the verb's position, (1, V).
 static Matrix bert_fills(const Readers& readers, const std::vector<int>& masked) {
     const bert::Batch batch = bert::make_batch({masked}, readers.vocabulary.padding);
-    return softmax_rows(mlm::forward(batch, readers.bert, readers.bert_config, {verb_place}).prediction_logits).value();
+    return softmax_rows(mlm::forward(batch, readers.bert, readers.bert_config, {verb_position}).prediction_logits).value();
 }
-static Matrix gpt_goes_on(const Readers& readers, const std::vector<int>& ids) {
+static Matrix gpt_continues(const Readers& readers, const std::vector<int>& ids) {
     const int T = static_cast<int>(ids.size());
-    return softmax_rows(slice_rows(gpt::forward(ids, T, readers.gpt, readers.gpt_config).logits.value(), verb_place - 1, 1))
+    return softmax_rows(slice_rows(gpt::forward(ids, T, readers.gpt, readers.gpt_config).logits.value(), verb_position - 1, 1))
         .value();
 }
 
-// log p of each sentence with one of the candidates in the place of the verb: GPT reads each of them to its end.
-static Matrix gpt_reads_whole(const Readers& readers, const std::vector<int>& masked, const std::vector<int>& candidates) {
+// log p of the sentence with each candidate as its verb, (1, C): GPT scores whole sentences.
+static Matrix gpt_scores_whole(const Readers& readers, const std::vector<int>& masked, const std::vector<int>& candidates) {
     const int T = static_cast<int>(masked.size()), C = static_cast<int>(candidates.size());
     std::vector<int> ids;
     for (const int candidate : candidates) {
         ids.insert(ids.end(), masked.begin(), masked.end());
-        ids[ids.size() - T + verb_place] = candidate;
+        ids[ids.size() - T + verb_position] = candidate;
     }
     const gpt::Steps steps = gpt::forward(ids, T, readers.gpt, readers.gpt_config);
     const Var losses = gpt::position_losses(steps, next_tokens(ids, T));  // (C*T, 1)
@@ -165,7 +167,7 @@ static Matrix gpt_reads_whole(const Readers& readers, const std::vector<int>& ma
 
 static std::vector<int> all_verbs(const Readers& readers) {
     std::set<int> verbs;
-    for (const Sentence& sentence : all_sentences()) verbs.insert(ids_of(readers, sentence.words())[verb_place]);
+    for (const Sentence& sentence : readers.sentences) verbs.insert(ids_of(readers, sentence.words())[verb_position]);
     return {verbs.begin(), verbs.end()};
 }
 
@@ -182,63 +184,61 @@ static std::string most_likely(const Readers& readers, const std::vector<int>& c
     return readers.vocabulary.entries.at(candidates[best]) + " " + fixed(p[best], 2);
 }
 
-static void step_ask(Lesson& lesson, const Readers& readers) {
-    lesson.step("Мама ___ раму", "p(word | both sides) and p(word | left side)");
+static void step_ask(Lesson& lesson, const Readers& readers, bool english) {
+    lesson.step("Which verb is missing?", "p(verb | both sides) and p(verb | left side)");
     const std::vector<int> candidates = all_verbs(readers);
     std::vector<std::vector<std::string>> rows{
-        {"sentence", "BERT", "GPT, from the left", "GPT, reading each verb's sentence whole"}};
-    const std::vector<std::string> questions{"Мама [MASK] раму", "Мама [MASK] книгу", "Папа [MASK] раму"};
+        {"sentence", "BERT", "GPT, left side", "GPT, whole sentences"}};
+    const std::vector<std::string> questions = english ? std::vector<std::string>{"Mother [MASK] a book", "Mother [MASK] a song", "They [MASK] a book"}
+                                                       : std::vector<std::string>{"Мама [MASK] раму", "Мама [MASK] книгу", "Папа [MASK] раму"};
     for (const std::string& question : questions) {
         const std::vector<int> ids = ids_of(readers, question);
         rows.push_back({question, best_words(readers, bert_fills(readers, ids), 1),
-                        best_words(readers, gpt_goes_on(readers, ids), 3),
-                        most_likely(readers, candidates, gpt_reads_whole(readers, ids, candidates))});
+                        best_words(readers, gpt_continues(readers, ids), 2),
+                        most_likely(readers, candidates, gpt_scores_whole(readers, ids, candidates))});
     }
     lesson.table(rows);
-    lesson.why(
-        "the object tells which verb, the subject tells its form. From the left GPT knows the form only, and its answer cannot "
-        "change ",
-        "with the object. But the sentence is as likely as the product of all its words, so GPT can try each verb and read on: "
-        "what ",
-        "does not fit makes the object unlikely. That costs one reading for each candidate.");
-    lesson.predict("BERT's answer to \"[MASK] мыла раму\", and GPT's");
+    if (!english) lesson.say("Mama washed(f.) the frame; Mama read(f.) a book; Papa washed(m.) the frame.");
+    lesson.why("the object determines the verb, the subject its form. From the left side GPT can infer only the form, and its prediction cannot depend on the object. But the probability of a sentence is the product over its tokens, so GPT can score the whole sentence with each verb: a wrong verb makes the object unlikely. That costs one forward pass per candidate.");
 }
 
 struct Scores {
     double bert = 0, gpt_left = 0, gpt_whole = 0, gpt_change = 0, bert_change = 0;
 };
 
-static Scores step_count(Lesson& lesson, const Readers& readers) {
-    lesson.step("How often are they right?", "on pairs of subject and object that neither has seen");
+static Scores step_count(Lesson& lesson, const Readers& readers, bool english) {
+    lesson.step("How often are they right?", "held-out pairs of subject and object");
     const std::vector<int> candidates = all_verbs(readers);
     Scores scores;
     const double share = 1.0 / static_cast<double>(readers.corpus.test.size());
     for (const Sentence& sentence : readers.corpus.test) {
         std::vector<int> ids = ids_of(readers, sentence.words());
-        const int verb = ids[verb_place];
-        ids[verb_place] = readers.vocabulary.mask;
+        const int verb = ids[verb_position];
+        ids[verb_position] = readers.vocabulary.mask;
         scores.bert += share * (argmax_row(bert_fills(readers, ids), 0) == verb);
-        scores.gpt_left += share * (argmax_row(gpt_goes_on(readers, ids), 0) == verb);
-        scores.gpt_whole += share * (candidates[argmax_row(gpt_reads_whole(readers, ids, candidates), 0)] == verb);
+        scores.gpt_left += share * (argmax_row(gpt_continues(readers, ids), 0) == verb);
+        scores.gpt_whole += share * (candidates[argmax_row(gpt_scores_whole(readers, ids, candidates), 0)] == verb);
     }
-    // how much the first answer moves when the object, which stands behind the hole, is another one
-    const std::vector<int> a = ids_of(readers, "Мама [MASK] раму"), b = ids_of(readers, "Мама [MASK] книгу");
+    // the largest change of a probability when the object, after the gap, changes
+    const std::vector<int> a = ids_of(readers, english ? "Mother [MASK] a book" : "Мама [MASK] раму");
+    const std::vector<int> b = ids_of(readers, english ? "Mother [MASK] a song" : "Мама [MASK] книгу");
     for (int id = 0; id < readers.vocabulary.size(); ++id) {
         scores.bert_change =
             std::max<double>(scores.bert_change, std::abs(bert_fills(readers, a)[id] - bert_fills(readers, b)[id]));
         scores.gpt_change =
-            std::max<double>(scores.gpt_change, std::abs(gpt_goes_on(readers, a)[id] - gpt_goes_on(readers, b)[id]));
+            std::max<double>(scores.gpt_change, std::abs(gpt_continues(readers, a)[id] - gpt_continues(readers, b)[id]));
     }
-    lesson.table({{"who", "right", "largest change of a probability when the object changes"},
+    lesson.predict("How often does GPT find the verb from the left side? From 0 to 1.", {scores.gpt_left, 0.08});
+    lesson.table({{"model", "accuracy", "change with the object"},
                   {"BERT, both sides", fixed(scores.bert, 3), fixed(scores.bert_change)},
                   {"GPT, left side", fixed(scores.gpt_left, 3), fixed(scores.gpt_change)},
                   {"GPT, whole sentences", fixed(scores.gpt_whole, 3), ""}});
-    lesson.why("a subject goes with eight verbs, so from the left nobody can be right more often than about one time in eight.");
+    lesson.why("each subject occurs with eight verbs, so from the left side the accuracy cannot exceed about 1/8. The last column is the largest change of a probability when the object changes: 0 for a causal model.");
     return scores;
 }
 
 static void step_write(Lesson& lesson, const Readers& readers) {
-    lesson.step("And what can BERT not do?", "write");
+    lesson.step("What can BERT not do?", "generate");
     Random random(5);
     const int count = 4, T = readers.gpt_config.positions;
     const std::vector<int> prompts(count, readers.vocabulary.classification);
@@ -251,33 +251,32 @@ static void step_write(Lesson& lesson, const Readers& readers) {
         for (const int id : ids) line += readers.vocabulary.entries.at(id) + " ";
         lesson.lines({line});
     }
-    lesson.why(
-        "every word GPT writes becomes part of what it has read; it was trained for just that. BERT knows the words around a "
-        "hole, ",
-        "but has no order in which to fill many, and gives no probability to a sentence as a whole.");
+    lesson.why("each token that GPT generates becomes part of its context, as in training. BERT predicts masked tokens, but defines no order in which to fill many, and no probability of a whole sentence. Next: gpt/prompting/in_context.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
     Random random(choices.seed);
     const Readers readers = make_readers(choices, random);
-    step_masks(lesson);
+    const bool english = choices.english();
+    step_masks(lesson, english);
     step_train(lesson, readers, choices, random);
-    step_ask(lesson, readers);
-    const Scores scores = step_count(lesson, readers);
+    step_ask(lesson, readers, english);
+    const Scores scores = step_count(lesson, readers, english);
     step_write(lesson, readers);
 
     lesson.step("Does it hold?");
-    lesson.claim_at_least("BERT finds the verb that only both sides tell", scores.bert, 0.95);
-    lesson.claim_at_most("GPT finds it from the left side", scores.gpt_left, 0.3);
-    lesson.claim_at_least("GPT finds it by reading whole sentences", scores.gpt_whole, 0.9);
-    lesson.claim_at_most("change of GPT's answer when the object changes", scores.gpt_change, 0);
+    lesson.claim_at_least("BERT, both sides: accuracy", scores.bert, 0.95);
+    lesson.claim_at_most("GPT, left side: accuracy", scores.gpt_left, 0.3);
+    lesson.claim_at_least("GPT, whole sentences: accuracy", scores.gpt_whole, 0.9);
+    lesson.claim_at_most("GPT, left side: change with the object", scores.gpt_change, 0);
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/bert_against_gpt", "BERT and GPT before the same hole: Мама ___ раму.", "15 seconds");
+    Options options("gpt/bert_against_gpt", "BERT and GPT fill the same gap: both sides, or only the left.", "15 seconds");
     Choices choices;
-    options.add("steps", choices.steps, "steps of training for GPT; BERT gets twice as many", 1, 100'000);
-    options.add("width", choices.width, "numbers in a token, of both", 4, 1024);
+    options.add("steps", choices.steps, "training steps of GPT; BERT gets twice as many", 1, 100'000);
+    options.add("language", choices.language, "en: English sentences only; ru: both languages");
+    options.add("width", choices.width, "width of both models", 4, 1024);
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });

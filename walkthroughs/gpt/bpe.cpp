@@ -1,4 +1,4 @@
-// bpe.cpp: the lesson on byte pair encoding. Cut, write as bytes, merge what is frequent, read back; see gpt/bpe.h.
+// bpe.cpp: the lesson on byte pair encoding: split a text, write it as bytes, merge frequent pairs, decode; see gpt/bpe.h.
 #include "gpt/bpe.h"
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 #include "walkthroughs/lesson/tokens.h"
 
 static const std::string two_languages = "walkthroughs/data/two_languages.txt";
-static const std::string other_rhyme =
+static const std::string english_rhyme =
     "Hush, said the owl to the fox in the fog, 12 frogs have jumped over 1 log.\n"
-    "Quick, said the fox, if they jump once more, how many frogs will go past my door?\n"
-    "Тише, сказала лисе сова, жабы и жуки едят слова.\n";
+    "Quick, said the fox, if they jump once more, how many frogs will go past my door?\n";
+static const std::string russian_rhyme = "Тише, сказала лисе сова, жабы и жуки едят слова.\n";  // Hush, the owl told the fox, toads and beetles eat words.
 
 static std::vector<std::string> tokens_of(std::string_view text, const bpe::Vocabulary& vocabulary) {
     std::vector<std::string> tokens;
@@ -29,7 +29,7 @@ static double bytes_per_token(std::string_view text, const bpe::Vocabulary& voca
     return static_cast<double>(text.size()) / static_cast<double>(std::max<std::size_t>(1, bpe::encode(text, vocabulary).size()));
 }
 
-// The beginning of a text, ending at a line end or space where there is one.
+// The beginning of a text, at most `most` bytes, ending at a space or line end if possible.
 static std::string beginning(const std::string& text, std::size_t most) {
     if (text.size() <= most) return text;
     const std::size_t space = text.find_last_of(" \n", most);
@@ -37,15 +37,15 @@ static std::string beginning(const std::string& text, std::size_t most) {
     return cut.substr(0, valid_utf8_length(cut));
 }
 
-static void step_pieces(Lesson& lesson) {
-    lesson.step("Where may a token end?");
-    const std::string sentence = "I'll pay  25 euros\n\nили it's 30,5!";
+static void step_pieces(Lesson& lesson, bool english) {
+    lesson.step("Where may a token end?", "at the border of a piece");
+    const std::string sentence = std::string("I'll pay  25 euros\n\n") + (english ? "or" : "или") + " it's 30,5!";
+    lesson.code();
     const std::vector<std::string_view> pieces = bpe::split_pieces(sentence);
-    lesson.code("const std::vector<std::string_view> pieces = bpe::split_pieces(sentence);");
     lesson.lines(token_lines({pieces.begin(), pieces.end()}, lesson.colours));
-    lesson.why("letters, digits and symbols are kept apart, and each run takes the space before it along, so that no token joins the "
-               "end of one word with the beginning of the next. Of two spaces the first stays behind.");
-    lesson.predict("the pieces of \"I'LL\" with a capital ending. Write them down, then change the sentence");
+    if (!english) lesson.say("или is Russian for or.");
+    lesson.why("letters, digits and symbols form separate pieces, and each piece includes one space before it, so that no token joins the end of one word with the beginning of the next. Of two spaces the first is a piece of its own.");
+    lesson.predict("Into how many pieces is \"I'LL\" split, with a capital ending?", {static_cast<double>(bpe::split_pieces("I'LL").size()), 0.5});
 }
 
 static void step_bytes(Lesson& lesson) {
@@ -64,63 +64,65 @@ static void step_bytes(Lesson& lesson) {
         rows.push_back({quoted(character), bytes, bpe::symbols_of(character), ids});
     }
     lesson.table(rows);
-    lesson.why("every text is bytes, so nothing can be unknown. A Russian letter costs two of them before anything is learned, an "
-               "English one costs one. A byte that cannot be printed has another letter in the published files: a space is written Ġ.");
+    lesson.why("every text is a sequence of bytes, so no token is ever unknown. A Russian letter takes two of them before any merge, an English one takes one. The published files write a byte that is not printable as another character: a space is Ġ.");
 }
 
 static bpe::Training step_training(Lesson& lesson, const std::string& text, int rounds) {
-    lesson.step("What is learned?", "merge the most frequent neighbours, " + std::to_string(rounds) + " times");
+    lesson.step("What is learned?", "merge the most frequent adjacent pair, " + std::to_string(rounds) + " times");
     Progress progress("learning", rounds);
+    lesson.code();
     const bpe::Training training = bpe::train(text, rounds, true, &progress);
-    lesson.code("const bpe::Training training = bpe::train(text, rounds);");
     const bpe::Vocabulary vocabulary = bpe::make_vocabulary(training.pairs(), bpe::ByteOrder::raw);
-    std::vector<std::vector<std::string>> rows{{"merge", "left", "right", "token", "count", "pairs with it", "tokens left"}};
+    std::vector<std::vector<std::string>> rows{{"merge", "left", "right", "token", "count", "tokens left"}};
+    const std::size_t every = std::max<std::size_t>(1, training.steps.size() / 8);
     for (std::size_t i = 0; i < training.steps.size(); ++i) {
+        if (i >= 6 && (i + 1) % every != 0) continue;  // the first six, then some of the others
         const bpe::TrainingStep& step = training.steps[i];
         rows.push_back({std::to_string(i), quoted(vocabulary.tokens[step.pair.left]), quoted(vocabulary.tokens[step.pair.right]),
-                        quoted(vocabulary.tokens[step.result]), std::to_string(step.count), std::to_string(step.tied_pairs),
-                        std::to_string(step.tokens_after)});
+                        quoted(vocabulary.tokens[step.result]), std::to_string(step.count), std::to_string(step.tokens_after)});
     }
-    lesson.say("The text has " + std::to_string(text.size()) + " bytes, and so as many tokens before merge 0.");
+    lesson.say("The text has ", text.size(), " bytes, and as many tokens before merge 0. The first merges and some of the others; <D0> is a byte that is only a part of a letter:");
     lesson.table(rows);
     if (!training.steps.empty()) {
         const bpe::TrainingStep& first = training.steps.front();
-        lesson.why("the first pair was met " + std::to_string(first.count) + " times, more often than any other; now it is one "
-                   "token. Later merges build on earlier ones. Where several pairs are as frequent, the one that comes first in the "
-                   "text is taken.");
+        lesson.why("the first pair occurred ", first.count, " times, more often than any other; now it is one token. Later merges build on earlier ones. Ties go to the pair that occurs first in the text.");
     }
     return training;
 }
 
 // Bytes per token after all merges.
 struct Gain {
-    double own, other;  // of the text that was learned from, and of another
+    double own, other;  // of the training text, and of another
 };
 
-static Gain step_compression(Lesson& lesson, const bpe::Training& training, const std::string& text) {
-    lesson.step("What has it gained?", "bytes per token");
-    Series on_text{"the text it learned from", {}, {}}, on_other{"another text", {}, {}};
+static Gain step_compression(Lesson& lesson, const bpe::Training& training, const std::string& text, const std::string& other) {
+    lesson.step("How much shorter is the text now?", "bytes per token");
+    Series on_text{"training text", {}, {}}, on_other{"another text", {}, {}};
     const std::vector<bpe::Pair> all = training.pairs();
     const std::size_t every = std::max<std::size_t>(1, all.size() / 40);
     for (std::size_t merges = 0; merges <= all.size(); merges += every) {
         const bpe::Vocabulary vocabulary = bpe::make_vocabulary({all.begin(), all.begin() + merges}, bpe::ByteOrder::raw);
         for (Series* series : {&on_text, &on_other}) series->x.push_back(static_cast<float>(merges));
         on_text.y.push_back(static_cast<float>(bytes_per_token(beginning(text, 100'000), vocabulary)));
-        on_other.y.push_back(static_cast<float>(bytes_per_token(other_rhyme, vocabulary)));
+        on_other.y.push_back(static_cast<float>(bytes_per_token(other, vocabulary)));
     }
     lesson.curves({on_text, on_other});
     const Gain gain{on_text.y.back(), on_other.y.back()};
-    lesson.why("at the end a token holds " + fixed(gain.own, 2) + " bytes of the text it learned from, and " +
-               fixed(gain.other, 2) + " of another: the vocabulary is a model of its text.");
-    lesson.predict("both numbers with --rounds 20 and with --rounds 1000");
+    lesson.why("at the end a token holds ", fixed(gain.own, 2), " bytes of the training text, but ", fixed(gain.other, 2), " of another text: the vocabulary fits the text that it was trained on.");
+    const std::size_t few = std::min<std::size_t>(20, all.size());
+    const bpe::Vocabulary small = bpe::make_vocabulary({all.begin(), all.begin() + static_cast<long>(few)}, bpe::ByteOrder::raw);
+    lesson.predict("How many bytes of the training text does a token hold after " + std::to_string(few) + " merges?", {bytes_per_token(beginning(text, 100'000), small), 0.15});
     return gain;
 }
 
-static void step_text(Lesson& lesson, const std::string& text, const bpe::Vocabulary& vocabulary) {
-    lesson.step("How is the text read now?");
-    const std::string part = beginning(text, 700);
-    lesson.code("const std::vector<int> ids = bpe::encode(text, vocabulary);");
+static void step_text(Lesson& lesson, const std::string& text, const bpe::Vocabulary& vocabulary, bool english_only) {
+    lesson.step("How is a text tokenized now?");
+    const std::string part = beginning(text, 240);
+    lesson.code();
+    const std::vector<int> ids = bpe::encode(part, vocabulary);
     lesson.lines(token_lines(tokens_of(part, vocabulary), lesson.colours));
+    lesson.say(ids.size(), " tokens.");
+    if (english_only) return;
     const std::string english = "The mother reads a book and the children are singing.";
     const std::string russian = "Мама читает книгу, а дети поют.";
     std::vector<std::vector<std::string>> rows{{"sentence", "characters", "bytes", "tokens", "characters per token"}};
@@ -134,32 +136,34 @@ static void step_text(Lesson& lesson, const std::string& text, const bpe::Vocabu
         lesson.lines(token_lines(tokens_of(sentence, vocabulary), lesson.colours));
     }
     lesson.table(rows);
-    lesson.why("a token holds " + per_token[0] + " English characters and " + per_token[1] +
-               " Russian ones. A Russian letter begins as two tokens, so the first merges only make up for that.");
+    lesson.say("The Russian sentence: Mama reads a book, and the children sing.");
+    lesson.why("a token holds ", per_token[0], " English characters, but ", per_token[1], " Russian ones. A Russian letter starts as two tokens, so the first merges only restore single letters.");
 }
 
 static void step_half_characters(Lesson& lesson, const bpe::Vocabulary& vocabulary) {
-    lesson.step("What is a part of a character?", "decode: bytes that stay incomplete become U+FFFD");
+    lesson.step("What if a token holds a part of a character?", "decode: incomplete characters become U+FFFD");
     const bpe::Vocabulary bytes = bpe::make_vocabulary({});
-    const std::vector<int> ids = bpe::encode("Да", bytes);
+    const std::vector<int> ids = bpe::encode("é\u20AC", bytes);  // two and three bytes
     std::vector<std::vector<std::string>> rows{{"tokens", "decoded"}};
     for (std::size_t kept = 0; kept <= ids.size(); ++kept)
         rows.push_back({std::to_string(kept), bpe::decode({ids.begin(), ids.begin() + kept}, bytes)});
     lesson.table(rows);
     int parts = 0;
     for (const std::string& token : vocabulary.tokens) parts += valid_utf8_length(token) < token.size();
-    lesson.why("of the " + std::to_string(vocabulary.size()) + " tokens of the vocabulary " + std::to_string(parts) +
-               " hold a part of a character. A model that writes token by token may stop inside a letter.");
+    lesson.why(parts, " of the ", vocabulary.size(), " tokens of the vocabulary hold a part of a character. A model that generates token by token may stop inside one.");
 }
 
-// What the command line asks for.
+// The command line.
 struct Request {
-    std::string text, vocab, merges, save;
-    int rounds = 80;
+    std::string text, vocab, merges, save, language = "ru";
+    int rounds = 200;
 };
 
 static void walk(Lesson& lesson, const Request& request) {
-    const std::string text = request.text.empty() ? read_text_file(two_languages) : text_or_file(request.text);
+    const bool english = only_english(request.language);
+    const std::string given = request.text.empty() ? read_text_file(two_languages) : text_or_file(request.text);
+    const std::string text = english && request.text.empty() ? ascii_lines(given) : given;
+    const std::string other = english_rhyme + (english ? "" : russian_rhyme);
     require(request.vocab.empty() || !request.merges.empty(), "--vocab needs --merges, the file that came with it");
     const bool published = !request.merges.empty();
     bpe::Vocabulary vocabulary;
@@ -167,39 +171,41 @@ static void walk(Lesson& lesson, const Request& request) {
         vocabulary =
             request.vocab.empty() ? bpe::load_merges(request.merges) : bpe::load_vocabulary(request.vocab, request.merges);
 
-    step_pieces(lesson);
+    step_pieces(lesson, english);
     step_bytes(lesson);
     const bpe::Training training = step_training(lesson, text, request.rounds);
-    const Gain gain = step_compression(lesson, training, text);
+    const Gain gain = step_compression(lesson, training, text, other);
     if (!published) vocabulary = bpe::vocabulary_of(training);
-    step_text(lesson, text, vocabulary);
+    step_text(lesson, text, vocabulary, english);
     step_half_characters(lesson, vocabulary);
     if (!request.save.empty()) {
         bpe::save_vocabulary(vocabulary, request.save + "-vocab.json", request.save + "-merges.txt");
         lesson.say("Written: " + request.save + "-vocab.json and " + request.save + "-merges.txt");
     }
 
+    lesson.say("Next: gpt/gpt trains a model on such tokens.");
     lesson.step("Does it hold?");
-    const std::string everything = text + other_rhyme + "\xFF\xD0 語 \U0001F600";
+    const std::string everything = text + other + "\xFF\xD0 語 \U0001F600";
     const bool same = bpe::decode_bytes(bpe::encode(everything, vocabulary), vocabulary) == everything;
-    lesson.claim("every byte comes back: of this text, of another, and of what is no text", same);
+    lesson.claim("decoding restores every byte: of the training text, of another, and of invalid UTF-8", same);
     int idle = 0;
     for (std::size_t i = 1; i < training.steps.size(); ++i)
         idle += training.steps[i].tokens_after >= training.steps[i - 1].tokens_after;
     lesson.claim_at_most("merges that did not shorten the text", idle, 0);
     const bool as_delivered = request.text.empty() && request.rounds >= 40;
     const double ratio = gain.own / gain.other;
-    if (as_delivered) lesson.claim_at_least("bytes per token of the own text, over those of the other", ratio, 1.3);
+    if (as_delivered) lesson.claim_at_least("bytes per token of the training text, over those of the other", ratio, 1.3);
 }
 
 int main(int argc, char** argv) {
     Request request;
-    Options options("bpe", "Byte pair encoding: how GPT reads, learned merge by merge.", "a second");
+    Options options("bpe", "Byte pair encoding: how GPT's tokenizer is learned, merge by merge.", "a second");
     options.add("text", request.text, "a file to learn from, or the words themselves");
+    options.add("language", request.language, "en: no Russian texts; ru: both languages");
     options.add("rounds", request.rounds, "merges to learn", 0, 100'000);
-    options.add("merges", request.merges, "a published merges.txt to read the text with, instead of the one learned here");
+    options.add("merges", request.merges, "a published merges.txt, instead of the one learned here");
     options.add("vocab", request.vocab, "the vocab.json that belongs to it");
-    options.add_output("save", request.save, "write what was learned to NAME-vocab.json and NAME-merges.txt",
+    options.add_output("save", request.save, "write the vocabulary to NAME-vocab.json and NAME-merges.txt",
                        {"-vocab.json", "-merges.txt"});
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, request); });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
@@ -15,7 +16,7 @@ static const std::string indent(9, ' ');
 Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
 
 Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
-    : colours(colours), out(out), in(in), waiting(options.step) {
+    : colours(colours), out(out), in(in), waiting(options.step), asking(options.quiz || options.step) {
     print({bold(options.name), "   ", options.purpose, "\n"});
     print({faint("takes about " + options.duration), "\n"});
 }
@@ -34,12 +35,18 @@ std::string Lesson::faint(std::string_view words) const {
 
 void Lesson::wait_for_enter() {
     print({"\n", indent, faint("Enter goes on ")});
+    line_of_input();
+}
+
+std::string Lesson::line_of_input() {
+    std::string line;
     int letter = std::fgetc(in);
-    while (letter != '\n' && letter != EOF) letter = std::fgetc(in);
+    for (; letter != '\n' && letter != EOF; letter = std::fgetc(in)) line += static_cast<char>(letter);
     if (letter == EOF) {
-        waiting = false;
+        waiting = asking = false;
         print({"\n"});
     }
+    return line;
 }
 
 static std::string padded(std::string_view words, int width) {
@@ -50,18 +57,18 @@ void Lesson::step(std::string_view question, std::string_view equation, std::str
     if (waiting && steps > 0) wait_for_enter();
     ++steps;
     const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
-    std::string behind = text(equation);
-    if (!source.empty()) behind += joined({behind.empty() ? "" : "   ", faint(source)});
+    std::string right_part = text(equation);
+    if (!source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(source)});
     print({"\n", bold(joined({number, question}))});
-    if (!behind.empty()) {
+    if (!right_part.empty()) {
         const int column = std::max(31, display_width(question) + 3);
-        const bool fits = static_cast<int>(indent.size()) + column + display_width(behind) <= page_width;
-        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, behind});
+        const bool fits = static_cast<int>(indent.size()) + column + display_width(right_part) <= page_width;
+        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, right_part});
     }
     print({"\n"});
 }
 
-// The first line behind the label, those that follow below its beginning.
+// The first line after the label, the others aligned below it.
 void Lesson::labelled(std::string_view label, std::initializer_list<Part> parts) {
     const int label_width = 10;
     std::string margin = indent + faint(padded(label, label_width));
@@ -76,9 +83,30 @@ void Lesson::prose(std::initializer_list<Part> parts) {
         print({indent, line, "\n"});
 }
 
+LessonAnswer::LessonAnswer(double number, double within) : shown(short_digits(number, 4)), number(number), within(within) {}
+
+// Words are compared without white space around them, numbers within the answer's distance.
+static bool is_right(const std::string& reply, const LessonAnswer& answer) {
+    const std::size_t first = reply.find_first_not_of(" \t\r"), last = reply.find_last_not_of(" \t\r");
+    const std::string given = first == std::string::npos ? "" : reply.substr(first, last - first + 1);
+    if (answer.within < 0) return given == answer.shown;
+    const std::optional<double> number = decimal_number(given);
+    return number.has_value() && std::abs(*number - answer.number) <= answer.within;
+}
+
+void Lesson::predict(std::string_view question, const LessonAnswer& answer) {
+    labelled("predict", {question});
+    const std::string given_at_end = joined({"step ", steps, "   ", question, " ", answer.shown});
+    if (!asking) return answers.push_back(given_at_end);
+    print({indent, faint(padded("", 10)), "your answer: "});
+    const std::string reply = line_of_input();
+    if (!asking) return answers.push_back(given_at_end);
+    labelled("answer", {reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ", answer.shown});
+}
+
 void Lesson::code(std::string_view line) { print({indent, faint(padded("code", 10)), line, "\n"}); }
 
-// Lines first ... first + count - 1 of a file, from 1; none when it is not where it was when it was compiled.
+// Lines first ... first + count - 1 of a file, counted from 1; empty when the file has moved since compilation.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
     std::vector<std::string> lines;
     std::FILE* const file = std::fopen(path.c_str(), "r");
@@ -108,7 +136,7 @@ void Lesson::lines(const std::vector<std::string>& given) {
     for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
 }
 
-// The rows stand beside the name, or below it where they would leave the page.
+// The rows are printed beside the name, or below it if they would exceed the page.
 void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
     std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
     const std::string head = bold(name) + " " + grid[0];
@@ -161,6 +189,9 @@ bool Lesson::claim_at_most(std::string_view words, double measured, double bound
 }
 
 int Lesson::end() {
+    if (!answers.empty()) print({"\nThe answers to the predictions (--quiz asks for them):\n"});
+    for (const std::string& answer : answers)
+        for (const std::string& line : wrapped(answer, page_width - static_cast<int>(indent.size()))) print({indent, line, "\n"});
     if (failed > 0) print({"\n", failed, " of ", claims, " claims FAIL\n"});
     return failed == 0 ? 0 : 1;
 }

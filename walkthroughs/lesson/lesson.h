@@ -1,19 +1,20 @@
-// lesson.h: how a walkthrough speaks: steps, each with its question, equation, line of code, numbers, reason and something to
-// predict, and at the end the claims that were measured.
+// lesson.h: the page of a walkthrough: steps, each with a question, equation, code, numbers, a reason and a prediction, and at
+// the end the measured claims.
 //
 //   use      Lesson lesson(options);
-//            lesson.step("Who looks at whom?", "A = softmax(q k^T / sqrt(h))", "Eq. 6");
+//            lesson.step("Which tokens attend to which?", "A = softmax(q k^T / sqrt(h))", "Eq. 6");
 //            lesson.code("const Matrix A = softmax_rows(scores);");
 //            lesson.matrix("A", A);
-//            lesson.why("exp(ln 3) = 3, so token 1 gets three parts of four");
+//            lesson.why("exp(ln 3) = 3, so token 1 gets three quarters of the weight");
 //            lesson.predict("row 0 when q is doubled");
+//            lesson.predict("How many of 9 digits are right?", {right, 0.5});   // asked with --quiz or --step, else answered at the end
 //            lesson.claim_at_least("digits never seen before, read correctly", accuracy, 0.95);
 //            return lesson.end();
-//   looks    step 3   Who looks at whom?             A = softmax(q k^T / sqrt(h))   Eq. 6
+//   output   step 3   Which tokens attend to which?   A = softmax(q k^T / sqrt(h))   Eq. 6
 //                     A (2, 2)   0.2500  0.7500
 //                                0.5000  0.5000
-//                     why       exp(ln 3) = 3, so token 1 gets three parts of four
-//   note     Numbers inside prose go through fixed(), so that prose and code cannot part.
+//                     why       exp(ln 3) = 3, so token 1 gets three quarters of the weight
+//   note     Numbers inside prose are computed and formatted by fixed(), so that prose and code always agree.
 #pragma once
 #include <cstdio>
 #include <functional>
@@ -29,17 +30,26 @@
 #include "walkthroughs/lesson/options.h"
 #include "walkthroughs/lesson/pictures.h"
 
+// The answer to a prediction, computed by the run: a number and the distance at which a guess still counts as right, or words.
+struct LessonAnswer {
+    std::string shown;
+    double number = 0, within = -1;  // within < 0: words
+
+    LessonAnswer(const std::string& words) : shown(words) {}
+    LessonAnswer(double number, double within);
+};
+
 class Lesson {
 public:
-    // Prints what the lesson is and how long it takes.
+    // Prints the title and the duration.
     explicit Lesson(const Options& options);
-    // The same to another file and for another kind of terminal; lines are read from `in` between steps.
+    // The same with given output, input (for --step) and colours.
     Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours);
 
     // Begins the next step; with --step waits for Enter first, except before the first.
     void step(std::string_view question, std::string_view equation = "", std::string_view source = "");
 
-    // Prose, wrapped. The parts are joined as in require(): words and whole numbers; others go through fixed().
+    // Wrapped prose. The parts are joined as in require(): words and whole numbers; format other numbers with fixed().
     template <class... Parts>
     void say(const Parts&... parts) {
         prose({parts...});
@@ -53,24 +63,27 @@ public:
         labelled("predict", {parts...});
     }
 
-    // The line of code that does it: words; or, as they stand in the file, the lines of source that follow the call.
+    // A prediction that the run answers. With --quiz or --step it is asked, and the reply judged; otherwise end() prints the answer.
+    void predict(std::string_view question, const LessonAnswer& answer);
+
+    // A line of code as a string; or the lines of source that follow the call.
     void code(std::string_view line);
     void code(int lines = 1, Where where = Where::current());
-    void matrix(std::string_view name, const Matrix& m, int most = 8);  // shape and numbers, the corners of a large one
+    void matrix(std::string_view name, const Matrix& m, int most = 8);  // shape and numbers, only the corners of a large matrix
 
     void picture(std::string_view caption, const Image& image);
-    void heat(std::string_view caption, const Matrix& m);  // with the smallest and the largest element
+    void heat(std::string_view caption, const Matrix& m);  // a heat map with minimum and maximum
     void pictures(const std::vector<Captioned>& blocks);   // made with picture() and heat_map() of pictures.h
     void curves(const std::vector<Series>& series);
     void table(const std::vector<std::vector<std::string>>& rows);
-    void lines(const std::vector<std::string>& given);  // as they are, indented
+    void lines(const std::vector<std::string>& given);  // indented, not wrapped
 
-    // "claim    holds   words: 0.9694, at least 0.95". Returns whether it holds; NaN never does.
+    // "claim    holds   words: 0.9694, at least 0.95". Returns whether it holds; it does not for NaN.
     bool claim_at_least(std::string_view words, double measured, double bound);
     bool claim_at_most(std::string_view words, double measured, double bound);
     bool claim(std::string_view words, bool holds);
 
-    // The sum of the claims.   returns 0 when all hold, 1 when one does not: what main returns
+    // Prints how many claims hold, and the answers of predictions that were not asked.   returns the exit status: 0 when all hold, else 1
     int end();
 
     const Colours colours;
@@ -78,8 +91,10 @@ public:
 private:
     std::FILE* out;
     std::FILE* in;
-    bool waiting;  // --step, as long as somebody answers
+    bool waiting;  // --step, until the input ends
+    bool asking;   // --quiz or --step, until the input ends
     int steps = 0, claims = 0, failed = 0;
+    std::vector<std::string> answers;  // of predictions that were not asked, a line each
     KeepSteps keep;  // a lesson looks inside the models that it runs
 
     void print(std::initializer_list<Part> parts);
@@ -88,9 +103,10 @@ private:
     std::string bold(std::string_view words) const;
     std::string faint(std::string_view words) const;
     void wait_for_enter();
+    std::string line_of_input();  // without its end; ends waiting and asking where the input ends
 };
 
-// Gives the lesson on standard output.
-//   returns  what main returns: 0, 1 when a claim failed or the program did (also when its output could not be written), 2 after one line on standard error when something
-//            that the user named was refused, such as a broken file
+// Runs a lesson on standard output.
+//   returns  the exit status: 0; 1 when a claim or the program failed (also when output could not be written); 2, after one line
+//            on standard error, when an input of the user was refused, such as a broken file
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk);

@@ -22,6 +22,7 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     : name(std::move(name)), purpose(std::move(purpose)), duration(std::move(duration)) {
     add("help", help_wanted, "show this");
     add("step", step, "wait for Enter between the steps");
+    add("quiz", quiz, "ask for predictions and judge them");
     add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
     add("trap-nan", trap_nan, "stop at the first operation that makes a NaN or an infinity, and name it");
 }
@@ -29,7 +30,7 @@ Options::Options(std::string name, std::string purpose, std::string duration)
 void Options::declare(Option option) {
     const bool spelled_well =
         !option.name.empty() && option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-    require(spelled_well, "Options: --", option.name, " is no name for an option, small letters, digits and hyphens are");
+    require(spelled_well, "Options: --", option.name, " is not a valid name, use lower-case letters, digits and hyphens");
     for (const Option& other : options) require(other.name != option.name, "Options: --", option.name, " is declared twice");
     options.push_back(std::move(option));
 }
@@ -63,7 +64,7 @@ void Options::add_output(const std::string& name, std::string& value, const std:
 
 Options::Option& Options::find(const std::string& wanted) {
     const Option* nearest = nullptr;
-    std::size_t fewest = 3;  // changes; more than two are no slip of the pen
+    std::size_t fewest = 3;  // edits; more than two are not a typing error
     for (Option& option : options) {
         if (option.name == wanted) return option;
         const std::size_t changes = wanted.size() > 40 ? fewest : changes_between(option.name, wanted);
@@ -72,8 +73,8 @@ Options::Option& Options::find(const std::string& wanted) {
             fewest = changes;
         }
     }
-    const std::string cure = nearest == nullptr ? "; --help lists those there are" : "; is --" + nearest->name + " meant?";
-    throw std::invalid_argument("there is no option --" + wanted + cure);
+    const std::string cure = nearest == nullptr ? "; --help lists all options" : "; did you mean --" + nearest->name + "?";
+    throw std::invalid_argument("unknown option --" + wanted + cure);
 }
 
 static bool only_digits(std::string_view words) {
@@ -102,7 +103,7 @@ void Options::set(Option& option, const std::string& words) {
 void Options::read(const std::vector<std::string>& words) {
     for (std::size_t k = 0; k < words.size(); ++k) {
         const std::string& word = words[k];
-        require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word, "\" is no option; options begin with --, see --help");
+        require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word, "\" is not an option; options begin with --, see --help");
         const std::size_t equals = word.find('=');
         Option& option = find(word.substr(2, equals == std::string::npos ? equals : equals - 2));
         require(!option.given, "--", option.name, " is given twice");

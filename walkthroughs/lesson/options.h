@@ -4,9 +4,9 @@
 //            std::string image;
 //            Options options("vit", "Trains a Vision Transformer on handwritten digits.", "20 seconds");
 //            options.add("steps", steps, "training steps", 1, 100'000);
-//            options.add("image", image, "a PPM or PGM file to look at instead of a digit");
+//            options.add("image", image, "a PPM or PGM file to use instead of a digit");
 //            options.read_or_exit(argc, argv);
-//   always   --help, --step (wait for Enter between the steps of the lesson), --seed n,
+//   always   --help, --step (wait for Enter between the steps of the lesson), --quiz (ask for predictions), --seed n,
 //            --trap-nan (the first operation that makes a NaN or an infinity ends the program, and is named)
 //   note     --name value and --name=value are the same. A wrong command line costs one line and exit code 2.
 #pragma once
@@ -16,35 +16,35 @@
 #include <string>
 #include <vector>
 
-// Words to a file, at once.   throws std::runtime_error when they cannot be written: a full disk, a closed pipe
+// Writes and flushes.   throws std::runtime_error when that fails: a full disk, a closed pipe
 void write_or_throw(const std::string& words, std::FILE* out);
 
 class Options {
 public:
-    // name, purpose and duration are shown by --help: "about 20 seconds on two cores".
+    // All three are shown by --help; the duration is, for example, "20 seconds".
     Options(std::string name, std::string purpose, std::string duration);
 
-    // Declares --name. The variable keeps its value when the option is not given and must live until the line is read.
+    // Declares --name. The variable keeps its value when the option is not given; it must outlive read().
     //   least, most   a number outside is refused
-    //   throws        std::invalid_argument when the name is taken or is no name (small letters, digits, hyphens)
+    //   throws        std::invalid_argument when the name is taken or invalid (lower-case letters, digits, hyphens)
     void add(const std::string& name, int& value, const std::string& help, int least, int most);
     void add(const std::string& name, double& value, const std::string& help, double least, double most);
     void add(const std::string& name, std::string& value, const std::string& help);
     void add(const std::string& name, bool& value, const std::string& help);  // --name alone sets it
 
-    // Declares --name for a file that the program writes at its end. One that cannot be written is refused when the line is read,
-    // before anything is computed.
-    //   endings  what the program writes: the value with each of them behind it
+    // Declares --name for a file that the program writes at its end. A path that cannot be written is refused by read(), before
+    // anything is computed.
+    //   endings  the program writes the value followed by each of these
     void add_output(const std::string& name, std::string& value, const std::string& help,
                     const std::vector<std::string>& endings = {""});
 
-    // Reads the words behind the program's name.
-    //   throws  std::invalid_argument in one line: unknown (with the nearest that there is), given twice, no value, not a number,
-    //           too large or too small, a file that cannot be written
+    // Reads the arguments.
+    //   throws  std::invalid_argument in one line: an unknown option (with the nearest known one), a duplicate, a missing value,
+    //           not a number, out of range, a file that cannot be written
     void read(const std::vector<std::string>& words);
 
-    // The same for main: prints help and exits with 0, or prints the one line to standard error and exits with 2. From then on a
-    // closed pipe is an error like any other that writing may meet; it does not end the program silently.
+    // The same for main: prints help and exits with 0, or prints the error to standard error and exits with 2. Also makes writing
+    // to a closed pipe an ordinary error instead of a silent exit.
     void read_or_exit(int argc, char** argv);
 
     std::string help() const;
@@ -52,6 +52,7 @@ public:
     std::string name, purpose, duration;
     bool help_wanted = false;
     bool step = false;  // wait for Enter between the steps
+    bool quiz = false;  // ask for the predictions whose answer the run computes
     int seed = 1;
     bool trap_nan = false;
 
@@ -73,17 +74,18 @@ private:
     static void require_outputs_writable(const Option& option);
 };
 
-// Options for what the shapes of a checkpoint do not tell (nn/layers/model_config.h): --heads, --eps, --activation, --image-size.
+// Options for settings that a checkpoint's shapes do not tell (nn/layers/model_config.h): --heads, --eps, --activation,
+// --image-size.
 //   use  TellModel tell;
-//        tell.declare(options, 4);                                      // a model that the program trains itself has 4 heads
-//        const gpt::Config config = gpt::config_of(file, tell.told());  // beside --weights
+//        tell.declare(options, 4);                                      // 4: default number of heads of a model trained here
+//        const gpt::Config config = gpt::config_of(file, tell.told());  // for --weights
 struct TellModel {
     int heads = 0;           // 0, "" = not given
     double eps = 0;
-    std::string activation;  // as configurations call it: "gelu_new"
+    std::string activation;  // a name of activation_of_name: "gelu_new"
     int image_size = 0;      // pixels
 
-    // usual_heads  how many heads a model has that the program trains itself
+    // usual_heads  the number of heads of a model that the program trains itself
     void declare(Options& options, int usual_heads);
     void declare_image_size(Options& options);
 

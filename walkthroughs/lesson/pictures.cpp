@@ -45,7 +45,7 @@ static int nearest_of_256(Colour c) {
     return 16 + 36 * cube_step(c.red) + 6 * cube_step(c.green) + cube_step(c.blue);
 }
 
-// 38 colours the letter, 48 what is behind it.
+// 38 sets the foreground, 48 the background.
 static std::string colour_code(int what, Colour c, Colours colours) {
     if (colours == Colours::few) return "\x1b[" + text(what) + ";5;" + text(nearest_of_256(c)) + "m";
     return "\x1b[" + text(what) + ";2;" + text(c.red) + ";" + text(c.green) + ";" + text(c.blue) + "m";
@@ -67,7 +67,7 @@ static Drawing half_blocks(const Image& image, Colours colours) {
     return block;
 }
 
-// How bright red, green and blue look to the eye (ITU-R BT.601).
+// Luma (ITU-R BT.601).
 static float brightness(const Image& image, int y, int x) {
     const Colour c = colour_of(image, y, x);
     return (0.299f * c.red + 0.587f * c.green + 0.114f * c.blue) / 255;
@@ -109,7 +109,7 @@ Drawing picture(const Image& image, Colours colours) {
 
 // ---- heat maps --------------------------------------------------------------------------------------------------------------
 
-// Five colours on the way from 0 to 1, those between are mixed.
+// Five colours from 0 to 1, interpolated.
 static std::array<float, 3> heat_colour(float share) {
     static constexpr std::array<std::array<float, 3>, 5> stops = {
         {{0.02f, 0.02f, 0.08f}, {0.33f, 0.07f, 0.43f}, {0.76f, 0.21f, 0.32f}, {0.97f, 0.58f, 0.13f}, {0.99f, 0.99f, 0.75f}}};
@@ -153,7 +153,7 @@ Image heat_colours(const Matrix& m) {
     return heat_colours(m, range.low, range.high);
 }
 
-// Letters know only brightness, so the plain picture shows the share itself.
+// Plain characters show only brightness, so they show the value itself.
 static Image shares(const Matrix& m) {
     Extent range;
     for (const float x : m) range.include(x);
@@ -190,7 +190,7 @@ static std::string without_end_spaces(std::string line) {
     return line;
 }
 
-// One row of blocks, all of which fit.
+// One row of blocks that fit.
 static void append_row(std::vector<std::string>& lines, const std::vector<Captioned>& blocks, std::size_t first,
                        std::size_t end) {
     static constexpr const char* gap = "   ";
@@ -235,7 +235,7 @@ static constexpr std::array<int, 6> mark_colours = {45,  214, 120,
                                                     205, 229, 141};  // of the 256: blue, orange, green, pink, yellow, violet
 
 namespace {
-// A field of letters, each of which holds 2 x 4 dots (braille) or one mark.
+// A grid of characters, each with 2 x 4 dots (braille) or one mark.
 class Canvas {
 public:
     Canvas(int width, int height, Colours colours)
@@ -283,14 +283,14 @@ private:
 };
 }  // namespace
 
-// The dot, 0 ... dots - 1, of a value in a range; the middle when the range is one point.
+// The dot, 0 ... dots - 1, of a value in a range; the middle if the range is a point.
 static int dot_of(float value, Extent range, int dots) {
     const double share =
         range.high > range.low ? (static_cast<double>(value) - range.low) / (static_cast<double>(range.high) - range.low) : 0.5;
     return static_cast<int>(std::lround(share * (dots - 1)));
 }
 
-// Points and the straight lines between neighbours.
+// Points connected by straight lines.
 static void draw_series(Canvas& canvas, const Series& series, int number, Extent xs, Extent ys) {
     bool first = true;
     int last_x = 0, last_y = 0;

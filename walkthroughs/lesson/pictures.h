@@ -1,7 +1,8 @@
 // pictures.h: images, heat maps, curves and tables as lines of text.
 //
-//   in colour   pictures are half blocks, two pixels above one another in each; curves are dots of braille
-//   plain       every pixel is two letters from dark to bright, " .:-=+*#%@"; curves are letters: for pipes, files and NO_COLOR
+//   in colour   pictures are half blocks of two pixels; curves are braille dots
+//   plain       every pixel is two characters from dark to bright, " .:-=+*#%@"; curves are letters: for pipes, files and
+//               NO_COLOR
 #pragma once
 #include <string>
 #include <string_view>
@@ -10,23 +11,23 @@
 #include "nn/base/matrix.h"
 #include "nn/data/image.h"
 
-enum class Colours { none, few, all };  // plain letters; 256 colours; 24 bits
+enum class Colours { none, few, all };  // plain characters; 256 colours; 24 bits
 
-// What standard output can show: none unless it is a terminal (NO_COLOR and FORCE_COLOR count), all when COLORTERM says so.
+// The colours of standard output: none unless it is a terminal (subject to NO_COLOR and FORCE_COLOR), all when COLORTERM says so.
 Colours terminal_colours();
 
-// Lines that stand on their own or beside others: each takes `width` places on a terminal.
+// A block of lines, each `width` columns wide on a terminal.
 struct Drawing {
     std::vector<std::string> lines;
     int width = 0;
 };
 
-// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small pictures are enlarged, wide ones reduced to 90
+// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small images are enlarged, wide ones reduced to 90
 // pixels.
 //   throws  std::invalid_argument for another number of channels, or no pixels
 Drawing picture(const Image& image, Colours colours);
 
-// The elements from smallest (dark) to largest (bright) through black, violet, orange, pale yellow; NaN is shown as black.
+// The elements from smallest to largest as black, violet, orange, pale yellow; NaN is black.
 Image heat_colours(const Matrix& m);
 Image heat_colours(const Matrix& m, float smallest, float largest);
 Drawing heat_map(const Matrix& m, Colours colours);
@@ -35,26 +36,26 @@ struct Captioned {
     std::string caption;
     Drawing block;
 };
-// As many beside one another as fit, captions above.
+// As many blocks side by side as fit, with captions above.
 std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int most_width = 100);
 
 struct Series {
     std::string name;
-    std::vector<float> x, y;  // equally many points; those that are not finite are left out
+    std::vector<float> x, y;  // points; those that are not finite are skipped
 };
 // Curves in one frame with the range of both axes.
-//   throws  std::invalid_argument when a series has not as many x as y
+//   throws  std::invalid_argument when the numbers of x and y differ
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width = 64, int height = 14);
 
-// Columns as wide as their widest cell; those that hold only numbers below the heading stand to the right.
-//   rows    rows[0] is the heading; all equally long
+// Columns as wide as their widest cell; columns of numbers are right-aligned.
+//   rows    rows[0] is the heading; all of equal length
 std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows);
 
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);
 
-// Columns that words take on a terminal: two for a Chinese character, none for an accent or for colours.
+// Width of a text on a terminal: two columns for a Chinese character, none for accents and escape codes.
 int display_width(std::string_view words);
 
-// Words in lines of at most `width` places, broken at spaces.
+// The text in lines of at most `width` columns, broken at spaces.
 std::vector<std::string> wrapped(const std::string& words, int width);

@@ -11,7 +11,7 @@ static Recipe recipe_of(const Pretraining& how) {
 }
 
 namespace {
-// The loss of the words that are hidden from it; none when the draws hide none.
+// The loss of the masked tokens; no value when no token is masked.
 struct HiddenWords : Objective {
     const mlm::Weights& w;
     const bert::Config& config;
@@ -27,12 +27,12 @@ struct HiddenWords : Objective {
         for (int b = 0; b < how.batch; ++b) sequences.push_back(read(random));
         bert::Batch batch = bert::make_batch(sequences);
         const mlm::Draws draws = mlm::make_draws(random, batch.sequences, batch.length, config.vocabulary);
-        const std::vector<int> special = mlm::special_places(batch.ids, how.special_ids);
+        const std::vector<int> special = mlm::special_positions(batch.ids, how.special_ids);
         const mlm::Corrupted corrupted = mlm::corrupt_batch(batch.ids, special, draws, {.mask_id = how.mask_id});
-        if (corrupted.places.empty()) return {};
+        if (corrupted.positions.empty()) return {};
         batch.ids = corrupted.ids;
-        const mlm::Steps steps = mlm::forward(batch, w, config, corrupted.places);
-        return mlm::loss(steps, mlm::labels_at_places(corrupted)).sum;
+        const mlm::Steps steps = mlm::forward(batch, w, config, corrupted.positions);
+        return mlm::loss(steps, mlm::labels_at_positions(corrupted)).sum;
     }
 };
 }  // namespace

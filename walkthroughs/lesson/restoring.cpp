@@ -22,13 +22,13 @@ void PictureFiles::declare(Options& options, bool with_labels) {
     if (with_labels) options.add("train-labels", train_labels, "IDX file of their classes");
     options.add("test-images", test_images, "IDX file of pictures to be judged by; the first 500 are");
     if (with_labels) options.add("test-labels", test_labels, "IDX file of their classes");
-    options.add("train-count", train_count, "learn from the first so many only; 0: all", 0, 100'000'000);
+    options.add("train-count", train_count, "use only the first N training images; 0: all", 0, 100'000'000);
     options.add("patch-size", patch_size, "side of a square in pixels; 0: a quarter of the height, or the next that divides", 0, 64);
 }
 
 static void require_one_size(const std::vector<Image>& images, const Image& first, const std::string& path) {
     require(!images.empty(), path, ": holds no picture");
-    const Image& image = images[0];  // all of one file are of one size
+    const Image& image = images[0];  // all images of a file have one size
     require(image.height == first.height && image.width == first.width, path, ": pictures of ", shape(image),
             ", those to learn from are ", shape(first));
 }
@@ -54,10 +54,11 @@ Pictures pictures_to_restore(const PictureFiles& files) {
             ++count;
         }
     pictures.mean = static_cast<float>(sum / count);
-    pictures.deviation = static_cast<float>(std::sqrt(std::max(0.0, squares / count - sum / count * (sum / count))));
-    require(pictures.deviation > 0, files.train_images, ": all pixels are ", pictures.mean, ", there is nothing to restore");
-    for (Image& picture : pictures.train) picture = normalise(picture, {pictures.mean}, {pictures.deviation});
-    for (Image& picture : pictures.test) picture = normalise(picture, {pictures.mean}, {pictures.deviation});
+    pictures.standard_deviation = static_cast<float>(std::sqrt(std::max(0.0, squares / count - sum / count * (sum / count))));
+    require(pictures.standard_deviation > 0, files.train_images, ": all pixels are ", pictures.mean,
+            ", there is nothing to restore");
+    for (Image& picture : pictures.train) picture = normalise(picture, {pictures.mean}, {pictures.standard_deviation});
+    for (Image& picture : pictures.test) picture = normalise(picture, {pictures.mean}, {pictures.standard_deviation});
     return pictures;
 }
 
@@ -73,13 +74,13 @@ PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files) {
 }
 
 Pictures waves_to_restore(int count, int size, int seed) {
-    Random random(1'000'000 + seed);  // not the waves that training draws
-    return {.one = "wave", .train = {}, .test = plane_waves(random, count, size), .mean = 0.5f, .deviation = 0.5f};
+    Random random(1'000'000 + seed);  // other waves than in training
+    return {.one = "wave", .train = {}, .test = plane_waves(random, count, size), .mean = 0.5f, .standard_deviation = 0.5f};
 }
 
 Image as_light(const Image& picture, const Pictures& pictures) {
     Image light = picture;
-    for (float& x : light.pixels) x = std::min(1.0f, std::max(0.0f, x * pictures.deviation + pictures.mean));
+    for (float& x : light.pixels) x = std::min(1.0f, std::max(0.0f, x * pictures.standard_deviation + pictures.mean));
     return light;
 }
 
@@ -97,7 +98,7 @@ Recipe restoring_recipe(int steps) {
 }
 
 namespace {
-// Measures the test loss 16 times on the way.
+// Measures the test loss 16 times during training.
 struct TestCurve : Watcher {
     Restoring& restoring;
     Progress progress;

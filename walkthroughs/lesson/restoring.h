@@ -1,4 +1,4 @@
-// restoring.h: pictures to restore, the page that shows what became of them, and the guesses to beat, for lessons.
+// restoring.h: for lessons on masked image modelling: images, training, baselines and the display of results.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,67 +11,67 @@
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/options.h"
 
-// Pictures as a model sees them: in light * deviation + mean they are 0 ... 1 again.
+// Normalised images; image * standard_deviation + mean lies in 0 ... 1.
 struct Pictures {
-    std::string one = "digit";  // what one of them is called on the page
+    std::string one = "digit";  // what one image is called in the lesson
     std::vector<Image> train, test;
     float mean = 0;
-    float deviation = 1;
+    float standard_deviation = 1;
 };
 
-// Which pictures a lesson learns from: the handwritten digits, or those of the reader, in IDX files as vit takes them.
+// The data of a lesson: the handwritten digits, or the user's own images, in IDX files as vit takes them.
 struct PictureFiles {
-    std::string train_images, test_images, train_labels, test_labels;  // the digits at first
+    std::string train_images, test_images, train_labels, test_labels;  // the digits by default
     int train_count = 0;                                               // 0: all
     int patch_size = 0;                                                // 0: a quarter of the height, or less
     PictureFiles();
 
-    // --train-images, --test-images, --train-count, --patch-size, and where labels are needed --train-labels and --test-labels
+    // --train-images, --test-images, --train-count, --patch-size, and with labels --train-labels and --test-labels
     void declare(Options& options, bool with_labels = false);
     bool own() const;
 };
 
-// These pictures, their pixels moved to mean 0 and standard deviation 1. Of the test file the first 500 are judged. The digits there
-// were written by other people.
-//   throws  std::invalid_argument when a file holds no picture, all pixels are equal, or the pictures differ in size
+// These images, normalised to mean 0 and standard deviation 1; of the test file the first 500. The test digits were written by
+// other people.
+//   throws  std::invalid_argument when a file holds no image, all pixels are equal, or the images differ in size
 Pictures pictures_to_restore(const PictureFiles& files);
 
 // The digits.
 Pictures digits_to_restore();
 
-// How they are cut: into squares of --patch-size, or of the largest side up to a quarter of the height that divides both sides.
+// The patch grid: of --patch-size, or of the largest size up to a quarter of the height that divides height and width.
 PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files);
 
-// Plane waves (see plane_waves.h): none to train on, because every batch draws its own, and `count` to be judged.
+// Plane waves (see plane_waves.h): `count` test images and no training images, because every batch draws new ones.
 Pictures waves_to_restore(int count, int size, int seed);
 
-// One of them as light, 0 dark and 1 bright.
+// An image as brightness, 0 dark and 1 bright.
 Image as_light(const Image& picture, const Pictures& pictures);
 
-// `count` pictures to train on, each drawn anew: from the train set, or a new wave where that is empty.
+// `count` training images drawn at random, or new waves if there is no training set.
 std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random);
 
-// How every model of these lessons learns: AdamW without decay, a short warm-up, then a cosine down to a twentieth.
+// The recipe of these lessons: AdamW without weight decay, a short warm-up, then cosine decay to a twentieth.
 Recipe restoring_recipe(int steps);
 
-// A model that learns to restore.
+// A model that is trained to restore masked patches.
 class Restoring : public Objective {
 public:
-    virtual Var batch_loss(int batch, Random& random) = 0;  // of pictures that it draws, (1, 1), recorded on the running tape
-    virtual float test_loss() = 0;                          // the error on pictures that are not trained on
+    virtual Var batch_loss(int batch, Random& random) = 0;  // on a new batch, (1, 1), recorded on the running tape
+    virtual float test_loss() = 0;                          // on held-out images
 
     explicit Restoring(int seed) : random(seed) {}
     Var loss(int) override { return batch_loss(batch, random); }
-    int batch = 32;  // pictures in a step
+    int batch = 32;  // images per step
 
 private:
     Random random;
 };
 
-//   returns    the test loss, measured 16 times on the way; `what` names the curve and the progress line
+// Trains it.   returns the test loss, measured 16 times during training; `what` names the curve and the progress line
 Series learn_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what);
 
-// What a model and the guesses make of the same hidden patches.
+// The errors of a model and of the baselines on the same masked patches.
 struct Judged {
     Errors model, mean, median, copy;
 };
@@ -80,11 +80,11 @@ Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, cons
 // The table of these numbers.
 std::vector<std::vector<std::string>> judged_table(const Judged& judged);
 
-// Masked, restored, original, masked, restored, ... of the first `count` pictures of the test set, as light.
+// Masked, restored and original, in turn, of the first `count` test images, as brightness.
 std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
                            int count);
 
-// Draws them into the lesson, three beside one another; and writes them to a PPM file, unless the path is empty.
+// Shows them in the lesson, three per row; and writes them to a PPM file, unless the path is empty.
 void show_triples(Lesson& lesson, const std::vector<Image>& triples);
 void write_triples(const std::string& path, const std::vector<Image>& triples);
 

@@ -6,13 +6,13 @@
 
 namespace reviews {
 
-// --- what is trained how ---
+// --- recipes ---
 
-static Recipe writing_recipe(Descent descent) {
+static Recipe sft_recipe(Descent descent) {
     return {.schedule = {.peak = 3e-3f, .steps = 300, .descent = descent}, .batch = 64};
 }
 
-static const Recipe judging_recipe{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16};
+static const Recipe reward_recipe{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16};
 
 static const rlhf::Rollout rollout{.new_tokens = longest_answer, .end_token = full_stop, .padding_token = padding};
 
@@ -40,21 +40,21 @@ float mean(const std::vector<float>& numbers) { return ppo::mean_of(numbers); }
 // --- 1: supervised fine-tuning ---
 
 namespace {
-struct TextsByPeople : rlhf::Demonstrations {
+struct HumanTexts : rlhf::Demonstrations {
     ppo::Episodes draw(int count, Random& random) override { return human_texts(count, random); }
 };
 }  // namespace
 
-Writer learn_to_write(Random& random, Descent descent) {
-    const Recipe recipe = writing_recipe(descent);
-    Writer writer{.w = gpt::make_weights(model_config(), random), .losses = {}};
-    TextsByPeople people;
-    ShowProgress progress("learning to write", recipe.schedule.steps);
-    writer.losses = rlhf::supervised_fine_tuning(writer.w, model_config(), people, recipe, random, &progress);
-    return writer;
+SftModel train_sft(Random& random, Descent descent) {
+    const Recipe recipe = sft_recipe(descent);
+    SftModel sft{.w = gpt::make_weights(model_config(), random), .losses = {}};
+    HumanTexts people;
+    ShowProgress progress("supervised fine-tuning", recipe.schedule.steps);
+    sft.losses = rlhf::supervised_fine_tuning(sft.w, model_config(), people, recipe, random, &progress);
+    return sft;
 }
 
-// --- 2: many answers ---
+// --- 2: sampling ---
 
 static rlhf::Prompts prompts() {
     rlhf::Prompts all{.tokens = {}, .length = prompt_length};
@@ -73,7 +73,7 @@ Matrix log_probabilities(const gpt::Weights& w, const ppo::Episodes& episodes) {
     return rlhf::log_probabilities(w, model_config(), episodes);
 }
 
-// --- 3: a person puts them in order ---
+// --- 3: ranking ---
 
 std::vector<preferences::Ranking> questions(const ppo::Episodes& episodes, int answers) {
     std::vector<preferences::Ranking> all;
@@ -107,7 +107,7 @@ static int noun_of(const std::string& prompt) {
     for (int noun = 0; noun < nouns; ++noun)
         if (ids_of("<bos> " + prompt) == prompt_of(noun)) return noun;
     require(false, "reviews: \"", prompt,
-            "\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
+            "\" is not a prompt; the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
     return 0;
 }
 
@@ -148,24 +148,24 @@ Ranked ranked_rows(const std::vector<preferences::Ranking>& rankings) {
     return {.episodes = ranked.texts, .pairs = preferences::all_pairs(ranked.group, ranked.ranks)};
 }
 
-Judge learn_to_judge(const gpt::Weights& writer, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs) {
-    const rlhf::RewardModelRecipe recipe{.epochs = epochs, .training = judging_recipe};
+RewardModel train_reward_model(const gpt::Weights& sft, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs) {
+    const rlhf::RewardModelRecipe recipe{.epochs = epochs, .training = reward_recipe};
     const rlhf::RankedTexts ranked = ranked_texts(rankings);
-    Judge judge{.w = reward_model::from_language_model(writer, model_config()), .zero = 0, .losses = {}};
+    RewardModel reward_model{.w = reward_model::from_language_model(sft, model_config()), .shift = 0, .losses = {}};
     const int batch = recipe.training.batch, batches = (static_cast<int>(rankings.size()) + batch - 1) / batch;
-    ShowProgress progress("learning to judge", epochs * batches);
-    judge.losses = rlhf::train_reward_model(judge.w, model_config(), ranked, recipe, random, &progress);
-    judge.zero = mean(rewards_of(judge, ranked.texts));
-    return judge;
+    ShowProgress progress("reward model training", epochs * batches);
+    reward_model.losses = rlhf::train_reward_model(reward_model.w, model_config(), ranked, recipe, random, &progress);
+    reward_model.shift = mean(rewards_of(reward_model, ranked.texts));
+    return reward_model;
 }
 
-std::vector<float> rewards_of(const Judge& judge, const ppo::Episodes& episodes) {
-    return rlhf::RewardScore(judge.w, model_config(), judge.zero).of(episodes);
+std::vector<float> rewards_of(const RewardModel& reward_model, const ppo::Episodes& episodes) {
+    return rlhf::RewardScore(reward_model.w, model_config(), reward_model.shift).of(episodes);
 }
 
-Judged judged(const Judge& judge, const std::vector<preferences::Ranking>& rankings) {
+Evaluation evaluate(const RewardModel& reward_model, const std::vector<preferences::Ranking>& rankings) {
     const Ranked ranked = ranked_rows(rankings);
-    const std::vector<float> rewards = rewards_of(judge, ranked.episodes);
+    const std::vector<float> rewards = rewards_of(reward_model, ranked.episodes);
     Matrix column(static_cast<int>(rewards.size()), 1);
     std::copy(rewards.begin(), rewards.end(), column.begin());
     return {.agreement = preferences::agreement(rewards, ranked.pairs),
@@ -174,23 +174,23 @@ Judged judged(const Judge& judge, const std::vector<preferences::Ranking>& ranki
             .loss = reward_model::loss(column, ranked.pairs).loss.value()(0, 0)};
 }
 
-// --- 5: fine-tune ---
+// --- 5: PPO or DPO ---
 
 static float mean_kl(const Matrix& log_p, const Matrix& reference_log_p, const ppo::Episodes& episodes) {
     return mean(ppo::kl_of_episodes(log_p, reference_log_p, ppo::answer_mask(episodes)));
 }
 
-Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const Judge& judge, Random& random, int count) {
+Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const RewardModel& reward_model, Random& random, int count) {
     const ppo::Episodes texts = write(policy, count, random);
     return {.true_score = mean(true_scores(texts)),
-            .reward = mean(rewards_of(judge, texts)),
+            .reward = mean(rewards_of(reward_model, texts)),
             .kl = mean_kl(log_probabilities(policy, texts), log_probabilities(reference, texts), texts),
             .sentences = static_cast<float>(share_of_sentences(texts))};
 }
 
-Pleaser please(const gpt::Weights& reference, const Judge& judge, const PpoRun& run, Random& random) {
+PpoModel train_ppo(const gpt::Weights& reference, const RewardModel& reward_model, const PpoRun& run, Random& random) {
     rlhf::PpoTrainer trainer(reference, model_config(), ppo_recipe(run));
-    rlhf::RewardScore score(judge.w, model_config(), judge.zero);
+    rlhf::RewardScore score(reward_model.w, model_config(), reward_model.shift);
     PpoHistory history;
     Progress progress("PPO, beta " + text(run.beta).substr(0, 4), run.iterations);
     for (int iteration = 0; iteration < run.iterations; ++iteration) {
@@ -213,7 +213,7 @@ dpo::Batch dpo_batch(const Comparisons& comparisons, const std::vector<int>& ord
     return rlhf::dpo_batch(comparisons, order, first, count, padding);
 }
 
-Follower follow(const gpt::Weights& reference, const Comparisons& comparisons, const DpoRun& run, Random& random) {
+DpoModel train_dpo(const gpt::Weights& reference, const Comparisons& comparisons, const DpoRun& run, Random& random) {
     rlhf::DpoTrainer trainer(reference, model_config(), dpo_recipe(run), comparisons.count());
     DpoHistory history;
     ShowProgress progress("DPO, beta " + text(run.beta).substr(0, 4), trainer.recipe.training.schedule.steps);

@@ -1,7 +1,9 @@
 #include "walkthroughs/lesson/tokens.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "nn/base/require.h"
 #include "nn/data/file.h"
 #include "nn/data/file_kind.h"
 #include "nn/data/text.h"
@@ -57,3 +59,17 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
 }
 
 std::string text_or_file(const std::string& words) { return is_file(words) ? read_text_file(words) : words; }
+
+bool only_english(const std::string& language) {
+    require(language == "en" || language == "ru", "--language ", language, ": must be en or ru");
+    return language == "en";
+}
+
+std::string ascii_lines(const std::string& text) {
+    std::string kept;
+    for (const std::string& line : split_lines(text)) {
+        const bool ascii = std::all_of(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+        if (ascii) kept += line + "\n";
+    }
+    return kept;
+}

@@ -1,18 +1,23 @@
-// tokens.h: a text with its tokens made visible, and the text itself from the command line.
+// tokens.h: show the tokens of a text; read a text from the command line.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "walkthroughs/lesson/pictures.h"
 
-// A token as it can be printed in any table: a line end as an arrow, other control characters as a dot, bytes that are no whole
-// character as <D0>.
+// A token in printable form: a line end as an arrow, other control characters as a dot, incomplete characters as bytes, <D0>.
 std::string shown_token(const std::string& token);
 
-// Lines of at most `width` places in which neighbouring tokens have different backgrounds, or a bar between them in plain text.
+// Lines of at most `width` columns in which adjacent tokens have different backgrounds, or a bar after each token in plain text.
 //   tokens  any bytes, shown as above; a line end also ends the line
 std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width = 100);
 
-// What --text was given: the content of the file of this name when there is one, the words themselves otherwise.
-//   throws  std::invalid_argument when there is such a file, but it cannot be read
+// The value of --text: the content of the file of this name when there is one, otherwise the words themselves.
+//   throws  std::invalid_argument when the file exists but cannot be read
 std::string text_or_file(const std::string& words);
+
+// The value of --language: "en" leaves out the Russian texts of a lesson, "ru" has both.   throws std::invalid_argument for others
+bool only_english(const std::string& language);
+
+// The lines of a text that are all ASCII.
+std::string ascii_lines(const std::string& text);

@@ -1,6 +1,6 @@
-// gradients.cpp: a computation small enough to take derivatives of by hand, and the list by which the machine does the same.
+// gradients.cpp: derivatives of a small computation by hand, and by the tape of automatic differentiation.
 //
-//   shows    that backward is a list read from its end, why the order matters, and why gradients are added and not assigned
+//   shows    that backward reads a list from its end, why the order matters, and why gradients are added and not assigned
 //   symbols  c = a b   d = c + a   e = d d   f = 3 d   L = e + f
 //   next     attention.cpp
 #include <cmath>
@@ -17,7 +17,7 @@ struct Graph {
 static float number(const Var& v) { return v.value()(0, 0); }
 static float gradient(const Var& v) { return v.gradient().empty() ? 0 : v.gradient()(0, 0); }
 
-// The whole computation; written down when a Tape is running.
+// The whole computation; recorded when a Tape is running.
 static Graph compute(const Var& a, const Var& b) {
     const Var c = multiply(a, b);
     const Var d = add(c, a);
@@ -40,12 +40,12 @@ static void step_forward(Lesson& lesson, const Graph& g) {
                   {"value", fixed(number(g.a), 0), fixed(number(g.b), 0), fixed(number(g.c), 0), fixed(number(g.d), 0),
                    fixed(number(g.e), 0), fixed(number(g.f), 0), fixed(number(g.L), 0)}});
     lesson.say("a is used twice, by c and by d. d is used three times: twice by e and once by f.");
-    lesson.predict("by how much L grows when a grows by 0.001. Keep your guess until step 3.");
+    lesson.predict("by how much L grows when a grows by 0.001. Step 3 has the answer.");
 }
 
 static void step_tape(Lesson& lesson, const Graph& g, const Tape& tape) {
-    lesson.step("What has been written down?", "Tape::operations");
-    std::vector<std::vector<std::string>> rows{{"", "operation", "made", "from", "line"}};
+    lesson.step("What has been recorded?", "Tape::operations");
+    std::vector<std::vector<std::string>> rows{{"", "operation", "result", "inputs", "line"}};
     for (std::size_t i = 0; i < tape.operations.size(); ++i) {
         const Var& operation = tape.operations[i];
         std::string inputs;
@@ -55,13 +55,13 @@ static void step_tape(Lesson& lesson, const Graph& g, const Tape& tape) {
     }
     lesson.table(rows);
     lesson.why(
-        "an operation is added to the list when it has been computed. What it needs stands before it, who needs it stands behind "
-        "it. So nothing has to be sorted: the program ran in a right order.");
+        "an operation is appended when it is computed, after its inputs and before every operation that uses its result. So "
+        "nothing has to be sorted: the program ran in a valid order.");
 }
 
-// backward() of nn/autograd, with a word after each operation.
+// backward() of nn/autograd, showing all gradients after each operation.
 static void step_backward(Lesson& lesson, const Graph& g, const Tape& tape) {
-    lesson.step("How do the derivatives travel?", "from L to a and b: dinput += doutput * d output / d input");
+    lesson.step("How are gradients passed back?", "from L to a and b: dinput += doutput * d output / d input");
     g.L->gradient = Matrix{{1}};  // d L / d L
     std::vector<std::vector<std::string>> rows{{"after", "da", "db", "dc", "dd", "de", "df", "dL"}};
     for (std::size_t i = tape.operations.size(); i-- > 0;) {
@@ -73,44 +73,44 @@ static void step_backward(Lesson& lesson, const Graph& g, const Tape& tape) {
     }
     lesson.table(rows);
     lesson.why(
-        "by hand: de = df = 1. d is used by f (3) and twice by e (8 and 8), so dd = 19. c passes it on: db = 19 * 2 = 38, and a "
-        "gets 19 * 3 by way of c and 19 by way of d: da = 76. When a grows by 0.001, L grows by 0.076.");
+        "by hand: de = df = 1. d is used by f (3) and twice by e (8 and 8), so dd = 19 = dc. Through c, db = 19 * 2 = 38, and a "
+        "gets 19 * 3 through c and 19 through d: da = 76. When a grows by 0.001, L grows by 0.076.");
 }
 
 static double step_slope(Lesson& lesson, float a, float b) {
-    lesson.step("Is it true?", "(L(a + eps) - L(a - eps)) / (2 eps)");
+    lesson.step("Do finite differences agree?", "(L(a + eps) - L(a - eps)) / (2 eps)");
     const float eps = 1.f / 64;
     lesson.code(2);
     const float above = number(compute(Matrix{{a + eps}}, Matrix{{b}}).L);
     const float below = number(compute(Matrix{{a - eps}}, Matrix{{b}}).L);
     const double slope = (above - below) / (2 * static_cast<double>(eps));
-    lesson.say("No tape was running, so the same functions only computed: ", fixed(above), " and ", fixed(below), ", a slope of ",
+    lesson.say("Without a tape the same functions only compute: ", fixed(above), " and ", fixed(below), ", a slope of ",
                fixed(slope), ".");
     return slope;
 }
 
-// The same walk with add_gradient's += replaced by =: what an operation says last is all that remains.
+// The same with add_gradient's += replaced by =: only the last contribution remains.
 static float assigned_gradient_of_a(const Graph& g) {
     const float dd = gradient(g.d), dc = gradient(g.c);
-    float da = dd * 1;      // said by d = c + a, first on the way back
-    da = dc * number(g.b);  // said by c = a b
+    float da = dd * 1;      // from d = c + a, which comes first
+    da = dc * number(g.b);  // from c = a b
     return da;
 }
 
 static float step_assign(Lesson& lesson, const Graph& g) {
     lesson.step("Why += and not =?", "da = dL/dc dc/da + dL/dd dd/da");
     const float wrong = assigned_gradient_of_a(g);
-    lesson.say("With = the last one to speak wins: da = 19 * 3 = ", fixed(wrong, 0),
-               " and the 19 that came by way of d is lost. da should be ", fixed(gradient(g.a), 0), ".");
+    lesson.say("With = only the last contribution remains: da = 19 * 3 = ", fixed(wrong, 0),
+               ", and the 19 through d is lost. da should be ", fixed(gradient(g.a), 0), ".");
     lesson.why(
-        "L depends on a along two paths, and the chain rule sums over paths. A value that is used twice gets two shares. For the "
-        "same reason gradients must be set to zero between two steps of training: they add up until somebody does.");
+        "L depends on a along two paths, and the chain rule sums over paths. A value that is used twice gets two contributions. "
+        "For the same reason gradients must be set to zero between training steps; otherwise they accumulate.");
     return wrong;
 }
 
-// Lets the operations speak in another order than the tape's.
+// Runs the backward functions in another order than the tape's.
 static float step_wrong_order(Lesson& lesson, float a, float b) {
-    lesson.step("Why in this order?", "an operation speaks when all who use its result have spoken");
+    lesson.step("Why in this order?", "an operation comes after all operations that use its result");
     Tape tape;
     const Graph g = compute(parameter(Matrix{{a}}), parameter(Matrix{{b}}));
     g.L->gradient = Matrix{{1}};
@@ -121,9 +121,9 @@ static float step_wrong_order(Lesson& lesson, float a, float b) {
         {{"", "da", "db", "dc", "dd"},
          {"f too late", fixed(gradient(g.a), 0), fixed(gradient(g.b), 0), fixed(gradient(g.c), 0), fixed(gradient(g.d), 0)}});
     lesson.why(
-        "d handed on what it had, 16, before f had added its 3. Afterwards dd is right and everything behind it is wrong, "
-        "without any error. Read from its end, the list never does that.");
-    lesson.predict("da when c speaks before d. Then change the order in the line above and run.");
+        "d passed on its gradient, 16, before f added 3. Afterwards dd is right but dc, da and db are wrong, without any error. "
+        "Reading the list from its end avoids this.");
+    lesson.predict("da when c comes before d. Then change the order in the line above and run.");
     return gradient(g.a);
 }
 
@@ -150,7 +150,7 @@ static void walk(Lesson& lesson) {
     backward(again.L);
     lesson.claim_at_most("d L / d a by hand is 76, error of backward()", std::abs(gradient(a_again) - 76), 1e-5);
     lesson.claim_at_most("walking the tape ourselves gives the same, difference", std::abs(gradient(g.a) - gradient(a_again)), 0);
-    lesson.claim_at_most("the slope measured without any tape, difference", std::abs(slope - 76), 1e-2);
+    lesson.claim_at_most("the slope by finite differences, difference", std::abs(slope - 76), 1e-2);
     lesson.claim("= instead of += and a wrong order give other numbers: " + fixed(assigned, 0) + " and " + fixed(disordered, 0),
                  assigned != 76 && disordered != 76);
 }

@@ -1,7 +1,7 @@
-// heads.cpp: several attentions side by side, each on its own columns.
+// heads.cpp: multi-head attention: several attentions side by side, each on its own columns.
 //
 //   paper    Vaswani et al., "Attention Is All You Need", 2017, arXiv 1706.03762, section 3.2.2
-//   shows    that a head is a slice of columns, and what a reshape in its place mixes up without any error
+//   shows    that a head is a slice of columns, and that a reshape in its place silently mixes tokens
 //   symbols  n tokens   D width   H heads   h = D / H
 //   next     masks.cpp
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 static const int n = 4, D = 4, H = 2, h = D / H;
 
-// Element (i, j) is i.j: token i, feature j. So a number says where it came from.
+// Element (i, j) is i.j: token i, feature j. So each number shows where it comes from.
 static Matrix labelled_tokens() {
     Matrix x(n, D);
     for (int i = 0; i < n; ++i)
@@ -23,15 +23,15 @@ static Matrix labelled_tokens() {
 }
 
 static void step_slices(Lesson& lesson, const Matrix& x) {
-    lesson.step("What does one head see?", "head j: columns j h ... (j+1) h - 1");
+    lesson.step("What is the input of one head?", "head j: columns j h ... (j+1) h - 1");
     lesson.matrix("x", x);
     lesson.code(2);
     const Matrix head_0 = slice_cols(x, 0, h);  // (4, 2)
     const Matrix head_1 = slice_cols(x, h, h);  // (4, 2)
     lesson.matrix("head_0", head_0);
     lesson.matrix("head_1", head_1);
-    lesson.why("the number 2.3 is feature 3 of token 2. Every head sees all ", n, " tokens, and of each of them ", h,
-               " features of its own.");
+    lesson.why("the number 2.3 is feature 3 of token 2. Every head has all ", n, " tokens, and its own ", h,
+               " features of each.");
 }
 
 static Matrix step_two_heads(Lesson& lesson, const Matrix& x) {
@@ -46,9 +46,9 @@ static Matrix step_two_heads(Lesson& lesson, const Matrix& x) {
     lesson.matrix("second.weights", second.weights.value());
     lesson.matrix("context", context.value());
     lesson.why(
-        "each head asks, weighs and averages for itself, so a token can look at one place for one reason and at another for "
-        "another. attend() with H = ",
-        H, " does both; the weights stand one head below the other: ", shape(at_once.weights.value()), ".");
+        "each head has its own queries, weights and averages, so a token can attend to different tokens in different heads. "
+        "attend() with H = ",
+        H, " computes both; the weights of the heads are stacked: ", shape(at_once.weights.value()), ".");
     lesson.predict("the shape of at_once.weights for a batch of 3 such sentences.");
     float difference = 0;
     for (std::size_t k = 0; k < at_once.context.value().size(); ++k)
@@ -56,7 +56,7 @@ static Matrix step_two_heads(Lesson& lesson, const Matrix& x) {
     return Matrix{{difference}};
 }
 
-// Heads by reshape alone: (n, D) read as (H n, h), the first n rows taken for head 0. The shapes are right.
+// Heads by reshape alone: (n, D) read as (H n, h), with the first n rows as head 0. The shapes are right, the numbers are not.
 static Var attend_after_reshape(const Var& x) {
     const Var rows = reshape(x, H * n, h);  // (8, 2)
     std::vector<Var> contexts;
@@ -68,14 +68,14 @@ static Var attend_after_reshape(const Var& x) {
 }
 
 static void step_reshape(Lesson& lesson, const Matrix& x) {
-    lesson.step("And if we only reshape?", "(n, D) -> (H n, h), rows 0 ... n-1 to head 0");
+    lesson.step("What if we only reshape?", "(n, D) -> (H n, h), rows 0 ... n-1 to head 0");
     lesson.code(2);
     const Matrix rows = reshape(x, H * n, h);          // (8, 2)
     const Matrix not_head_0 = slice_rows(rows, 0, n);  // (4, 2)
     lesson.matrix("not_head_0", not_head_0);
     lesson.why(
-        "the shape is the one we wanted, and no check complains. But these rows are tokens 0 and 1, each cut in two: 0.0 0.1 and "
-        "0.2 0.3 are two halves of one token that now look at one another. Tokens 2 and 3 went to the other head.");
+        "the shape is right, and no check fails. But these rows are tokens 0 and 1, each cut in two: 0.0 0.1 and 0.2 0.3 are two "
+        "halves of one token, which now attend to each other. Tokens 2 and 3 went to the other head.");
 }
 
 // How much the output of the last token depends on the first token: the largest |d context_3 / d x_0|.
@@ -93,16 +93,16 @@ struct Influence {
     float sliced, reshaped;
 };
 static Influence step_influence(Lesson& lesson, const Matrix& x) {
-    lesson.step("How would one notice?", "d context_3 / d x_0");
+    lesson.step("How can the mistake be detected?", "d context_3 / d x_0");
     Tape tape;
-    const Matrix soft = scale(x, 0.25f).value();  // smaller scores, so that nobody's weight is nearly 0
+    const Matrix soft = scale(x, 0.25f).value();  // smaller scores, so that no weight is nearly 0
     const Var x_sliced = parameter(soft), x_reshaped = parameter(soft);
     const float sliced = influence_of_first_on_last(attend(x_sliced, x_sliced, x_sliced, H).context, x_sliced);
     const float reshaped = influence_of_first_on_last(attend_after_reshape(x_reshaped), x_reshaped);
     lesson.table({{"heads by", "largest |d context_3 / d x_0|"}, {"slices", fixed(sliced, 6)}, {"reshape", fixed(reshaped, 6)}});
     lesson.why(
-        "with slices the last token can learn from the first. With the reshape it never can: a model built like this trains, "
-        "gets somewhere, and stays worse than it should be. Numbers from published code are the way to find out.");
+        "with slices the last token depends on the first. With the reshape it cannot: such a model trains, but stays worse than "
+        "it should be. Comparing with numbers from published code reveals it.");
     return {sliced, reshaped};
 }
 
@@ -114,9 +114,9 @@ static void walk(Lesson& lesson) {
     const Influence influence = step_influence(lesson, x);
 
     lesson.claim_at_most("attend() with 2 heads equals two attentions on slices, largest difference", difference(0, 0), 1e-6);
-    lesson.claim("heads by slices: the first token reaches the last, slope " + fixed(influence.sliced, 6),
+    lesson.claim("heads by slices: the first token affects the last, derivative " + fixed(influence.sliced, 6),
                  influence.sliced > 0.001f);
-    lesson.claim_at_most("heads by reshape: it does not, slope", influence.reshaped, 0);
+    lesson.claim_at_most("heads by reshape: it does not, derivative", influence.reshaped, 0);
 }
 
 int main(int argc, char** argv) {

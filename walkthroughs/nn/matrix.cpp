@@ -1,6 +1,6 @@
-// matrix.cpp: the one type that holds every number, and the few rules by which two of them meet.
+// matrix.cpp: the type Matrix, matrix products and broadcasting.
 //
-//   shows    that rows are tokens and columns are features, a product treats every row alone, and what is too small is repeated
+//   shows    that rows are tokens and columns are features, that a product treats every row independently, and broadcasting
 //   symbols  n tokens   D features   m features after a product
 //   next     gradients.cpp
 #include <algorithm>
@@ -12,16 +12,16 @@
 #include "walkthroughs/lesson/lesson.h"
 
 static Matrix step_matrix(Lesson& lesson) {
-    lesson.step("How is a sentence written down?", "x (n, D)");
+    lesson.step("How is a sentence stored?", "x (n, D)");
     lesson.code(3);
-    const Matrix x{{1, 2},   // three tokens, one a row
-                   {3, 4},   // two features, one a column
+    const Matrix x{{1, 2},   // three tokens, one per row
+                   {3, 4},   // two features, one per column
                    {5, 6}};  // (3, 2)
     lesson.matrix("x", x);
     std::string in_memory;
     for (const float number : x) in_memory += " " + fixed(number, 0);
-    lesson.say("Element (i, j) is feature j of token i. In memory the rows lie one behind the other:", in_memory, ".");
-    lesson.predict("x(2, 0). It is ", fixed(x(2, 0), 0), ": counting starts at 0, the row comes first.");
+    lesson.say("Element (i, j) is feature j of token i. In memory the rows follow one another:", in_memory, ".");
+    lesson.predict("x(2, 0). It is ", fixed(x(2, 0), 0), ": indices start at 0, the row comes first.");
     return x;
 }
 
@@ -35,12 +35,12 @@ static Matrix step_product(Lesson& lesson, const Matrix& x) {
     lesson.matrix("y", y);
     lesson.why("column 0 of W copies feature 0, column 1 copies feature 1, column 2 adds both. The last row: 5*1 + 6*1 = ",
                fixed(y(2, 2), 0), ".");
-    lesson.predict("y when the two rows of W change places.");
+    lesson.predict("y when the two rows of W are exchanged.");
     return y;
 }
 
 static bool step_rows_alone(Lesson& lesson, const Matrix& x, const Matrix& y) {
-    lesson.step("Do tokens notice one another?", "no row of x W reads another row of x");
+    lesson.step("Do tokens affect one another?", "no row of x W depends on another row of x");
     const Matrix W{{1, 0, 1}, {0, 1, 1}};
     lesson.code(3);
     Matrix x_other = x;
@@ -48,34 +48,34 @@ static bool step_rows_alone(Lesson& lesson, const Matrix& x, const Matrix& y) {
     const Matrix y_other = matmul(x_other, W);  // (3, 3)
     lesson.matrix("y_other", y_other);
     lesson.why(
-        "only row 0 has changed. So the sentences of a batch can be stacked into one tall matrix, and no product will mix them "
-        "up. Attention is the one layer that looks across rows.");
+        "only row 0 has changed. So the sentences of a batch can be stacked in one matrix, and no product mixes them. Attention "
+        "is the layer that combines rows.");
     return identical(slice_rows(y, 1, 2), slice_rows(y_other, 1, 2));
 }
 
 static Matrix step_repeated_row(Lesson& lesson, const Matrix& y) {
-    lesson.step("How does one bias reach all tokens?", "y + b   (n, m) + (1, m)");
+    lesson.step("How is one bias added to all tokens?", "y + b   (n, m) + (1, m)");
     lesson.code(2);
     const Matrix b{{10, 20, 30}};              // (1, 3)
     const Matrix shifted = add(y, b).value();  // (3, 3)
     lesson.matrix("b", b);
     lesson.matrix("shifted", shifted);
     lesson.why(
-        "where two sizes differ one of them must be 1, and that one is read again for every row (\"broadcasting\"). Nothing is "
+        "broadcasting: where two sizes differ one of them must be 1, and that row is read again for every token. Nothing is "
         "copied.");
     return shifted;
 }
 
 static Matrix step_repeated_column(Lesson& lesson, const Matrix& x) {
-    lesson.step("How is each token divided by a number of its own?", "x / s   (n, D) / (n, 1)");
+    lesson.step("How is each token divided by its own number?", "x / s   (n, D) / (n, 1)");
     lesson.code(2);
     const Matrix s = row_sums(x).value();        // (3, 1)
     const Matrix shares = divide(x, s).value();  // (3, 2)
     lesson.matrix("s", s);
     lesson.matrix("shares", shares);
     lesson.why(
-        "one column is read again for every feature. Softmax and LayerNorm do just this: a number from each row, then the row by "
-        "that number.");
+        "the column is broadcast to every feature. Softmax and LayerNorm do the same: compute a number of each row, then divide "
+        "the row by it.");
     lesson.predict("the sum of each row of shares.");
     return shares;
 }
@@ -91,7 +91,7 @@ static Matrix step_transpose(Lesson& lesson, const Matrix& x) {
 }
 
 static std::string step_refused(Lesson& lesson, const Matrix& x) {
-    lesson.step("And when the shapes do not fit?");
+    lesson.step("What happens when the shapes do not fit?");
     std::string message;
     try {
         lesson.code();
@@ -101,8 +101,8 @@ static std::string step_refused(Lesson& lesson, const Matrix& x) {
     }
     lesson.lines({message});
     lesson.why(
-        "the columns of the first must be as many as the rows of the second. The message names the line that asked, so that "
-        "nobody has to search inside the library.");
+        "the first must have as many columns as the second has rows. The message names the caller's line, so that you need not "
+        "search inside the library.");
     return message;
 }
 
@@ -115,7 +115,7 @@ static void walk(Lesson& lesson) {
     const Matrix products = step_transpose(lesson, x);
     const std::string message = step_refused(lesson, x);
 
-    lesson.claim("a product treats every row alone: after changing token 0, rows 1 and 2 are the same bit for bit", rows_alone);
+    lesson.claim("a product treats every row independently: after changing token 0, rows 1 and 2 are bit-identical", rows_alone);
     lesson.claim("a (1, 3) bias reaches every row", identical(slice_rows(shifted, 2, 1), Matrix{{15, 26, 41}}));
     float error = 0;
     for (int i = 0; i < shares.rows; ++i) error = std::max(error, std::abs(shares(i, 0) + shares(i, 1) - 1));
@@ -126,7 +126,7 @@ static void walk(Lesson& lesson) {
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/matrix", "Rows are tokens, columns are features, and that is all the structure there is.", "a second");
+    Options options("nn/matrix", "Rows are tokens, columns are features.", "a second");
     options.read_or_exit(argc, argv);
     return give_lesson(options, walk);
 }

@@ -1,10 +1,10 @@
-// dpo.cpp: the lesson on direct preference optimisation. PPO's rankings without a judge and without sampling: one loss is enough.
+// dpo.cpp: the lesson on direct preference optimisation: PPO's rankings, but no reward model and no sampling, one loss.
 //
 //   paper    Rafailov et al., "Direct Preference Optimization", 2023, arXiv 2305.18290, Eq. 7
-//   shows    that DPO finds the closed form where everything is listed; what it reaches beside PPO from the same rankings; and how it
-//            goes astray while its loss looks fine
-//   symbols  h = log pi(chosen) / pi_ref(chosen) - the same of rejected   beta how dear it is to leave the reference
-//   before   exact.cpp, ppo.cpp
+//   shows    that DPO converges to the closed-form optimum where all answers are listed; how it compares with PPO on the same
+//            rankings; and how it fails while its loss looks fine
+//   symbols  h = log pi(chosen) / pi_ref(chosen) - the same of rejected   beta KL coefficient
+//   before   exact.cpp, ppo.cpp     next   walkthroughs/rlhf/agents
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -45,7 +45,7 @@ static Series series(const std::string& name, const std::vector<float>& y, int s
 
 // --- five answers ---
 
-// Minus the log-likelihood of all comparisons, each as often as Bradley and Terry say: log_p (1, Y) -> (1, 1).
+// The DPO loss over all comparisons, weighted by their Bradley-Terry probability: log_p (1, Y) -> (1, 1).
 static Var loss_of_all_pairs(const Var& log_p, const Matrix& log_q, const Matrix& rewards, float beta) {
     std::vector<int> chosen, rejected;
     const int Y = rewards.cols;
@@ -88,7 +88,7 @@ struct AllPairs : Objective {
 
 // returns the largest |p - pi*|
 static double step_five(Lesson& lesson) {
-    lesson.step("Where does DPO go?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
+    lesson.step("What policy does DPO converge to?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
     const Matrix q{{0.1f, 0.2f, 0.4f, 0.2f, 0.1f}}, rewards{{2, 1, 0.5f, 0, -1}};
     const float beta = 0.5f;
     const Matrix best = exact::optimal_policy(q, rewards, beta);
@@ -112,18 +112,16 @@ static double step_five(Lesson& lesson) {
     lesson.curves({pairs.distance});
     lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ",
                fixed(exact::expected_reward(p, rewards), 3), " at a KL of ", fixed(exact::kl(p, q), 3),
-               " nats. DPO has not seen a single reward, only how often each answer wins against each other.");
-    lesson.why(
-        "solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so the log-ratios of the policy are "
-        "rewards, and "
-        "Bradley and Terry's likelihood can be raised directly.");
-    lesson.predict("pi* when beta is 50. Then when it is 0.01.");
+               " nats. DPO saw no reward, only how often each answer wins against each other.");
+    lesson.why("solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so beta times the policy's log-ratio is a reward, and its Bradley-Terry likelihood can be maximised directly.");
+    lesson.predict("What is pi* of answer 1 when beta is 50?", {exact::optimal_policy(q, rewards, 50)[0], 0.02});
+    lesson.predict("And when beta is 0.05?", {exact::optimal_policy(q, rewards, 0.05f)[0], 0.02});
     return largest;
 }
 
 // --- one pair ---
 
-// returns how far the first loss is from log 2
+// returns the distance of the first loss from log 2
 static double step_pair(Lesson& lesson, const gpt::Weights& reference, const reviews::Comparisons& comparisons,
                         const Choices& choices) {
     lesson.step("What does DPO see?", "loss = -log sigmoid(beta h)", "DPO Eq. 7");
@@ -135,8 +133,8 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
     const dpo::LossSteps steps = dpo::loss(policy, policy, {.beta = static_cast<float>(choices.beta)});
     lesson.table({{"value", "shape", "what it is"},
                   {"tokens", shape(policy.tokens.value()),
-                   "log pi of every word of an answer; chosen rows first, 0 for prompt and padding"},
-                  {"chosen", shape(policy.chosen.value()), "their sums, not means"},
+                   "log pi of every answer token; chosen rows first, 0 for prompt and padding"},
+                  {"chosen", shape(policy.chosen.value()), "sums over an answer, not means"},
                   {"rejected", shape(policy.rejected.value()), ""},
                   {"margin", shape(steps.margin.value()), "h"},
                   {"losses", shape(steps.losses.value()), "-log sigmoid(beta h)"}});
@@ -146,27 +144,23 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
                    fixed(policy.rejected.value()[0])}});
     const float first = steps.loss.value()(0, 0);
     lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
-               " = log 2, whatever the pairs are. That one answer is likelier "
-               "than the other does not matter, only how that changes.");
+               " = log 2, whatever the pairs. It does not matter which answer is more likely, only how that changes.");
     return std::abs(first - std::log(2.0));
 }
 
-// --- training, beside PPO ---
+// --- training, compared with PPO ---
 
-static void step_train(Lesson& lesson, const reviews::Follower& follower, int pairs) {
+static reviews::DpoModel step_train(Lesson& lesson, const gpt::Weights& sft, const reviews::Comparisons& comparisons, const reviews::DpoRun& settings, Random& random) {
     lesson.step("Does it learn from the rankings?");
-    lesson.code(
-        "const Follower follower = follow(writer, comparisons_of(rankings), {}, random);   // "
-        "walkthroughs/lesson/review_models.cpp");
-    const reviews::DpoHistory& history = follower.history;
-    lesson.curves({series("share of pairs in order", history.accuracy, 20), series("loss", history.loss, 20)});
+    lesson.code();
+    const reviews::DpoModel trained = reviews::train_dpo(sft, comparisons, settings, random);
+    const reviews::DpoHistory& history = trained.history;
+    lesson.curves({series("accuracy", history.accuracy, 20), series("loss", history.loss, 20)});
     lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)});
-    lesson.say(pairs, " pairs, 64 at a time. The loss went from ", fixed(history.loss.front()), " to ",
+    lesson.say(comparisons.count(), " pairs in batches of 64. The loss went from ", fixed(history.loss.front()), " to ",
                fixed(series("", history.loss, 30).y.back()), ".");
-    lesson.why(
-        "the loss sees the difference only. It is lowered almost entirely by making the rejected unlikely: they are easy to "
-        "spot, and what they lose may go "
-        "to any answer, not to the chosen one alone.");
+    lesson.why("the loss depends on the difference alone, and it falls almost entirely because rejected answers become unlikely. Their probability may move to any answer, not only to the chosen one.");
+    return trained;
 }
 
 struct Compared {
@@ -191,7 +185,7 @@ static reviews::Measured mean_of(const std::vector<Compared>& all, reviews::Meas
 }
 
 static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int seed) {
-    lesson.step("DPO or PPO?", "the same writer, the same rankings");
+    lesson.step("DPO or PPO?", "the same SFT model, the same rankings");
     std::vector<std::vector<std::string>> rows{{"", "true score", "reward", "KL", "sentences"}};
     for (std::size_t k = 0; k < all.size(); ++k) {
         rows.push_back(measured_row("seed " + text(seed + static_cast<int>(k)) + ", before", all[k].before));
@@ -199,22 +193,19 @@ static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int s
         rows.push_back(measured_row("   DPO", all[k].dpo));
     }
     lesson.table(rows);
-    lesson.why(
-        "DPO needs no judge, no sampling and a part of the time. PPO sees what it writes itself and is told when that is bad; "
-        "DPO only ever sees the answers of the "
-        "first model. So it goes less far, and where it leaves the grammar nobody tells it.");
+    lesson.why("DPO needs no reward model, no sampling, and a fraction of the time. PPO is scored on its own samples; DPO is trained only on answers of the SFT model, so it gains less, and nothing corrects ungrammatical answers that it begins to prefer.");
 }
 
-// --- spoiled ---
+// --- failure ---
 
-struct Spoiled {
+struct Failure {
     std::string name;
     reviews::Measured measured;
     float chosen = 0, rejected = 0, accuracy = 0, loss = 0;  // over the last steps
 };
 
-static Spoiled ended(const std::string& name, const reviews::Follower& follower, const reviews::Measured& measured) {
-    const reviews::DpoHistory& history = follower.history;
+static Failure ended(const std::string& name, const reviews::DpoModel& trained, const reviews::Measured& measured) {
+    const reviews::DpoHistory& history = trained.history;
     return {.name = name,
             .measured = measured,
             .chosen = series("", history.chosen, 30).y.back(),
@@ -223,18 +214,15 @@ static Spoiled ended(const std::string& name, const reviews::Follower& follower,
             .loss = series("", history.loss, 30).y.back()};
 }
 
-static void step_spoil(Lesson& lesson, const std::vector<Spoiled>& runs) {
-    lesson.step("How is it spoiled?", "a small beta, a large learning rate");
+static void step_failure(Lesson& lesson, const std::vector<Failure>& runs) {
+    lesson.step("How does DPO fail?", "a small beta, a large learning rate");
     std::vector<std::vector<std::string>> rows{
-        {"run", "loss", "in order", "chosen", "rejected", "true score", "KL", "sentences"}};
-    for (const Spoiled& run : runs)
+        {"run", "loss", "accuracy", "chosen", "rejected", "true score", "KL", "sentences"}};
+    for (const Failure& run : runs)
         rows.push_back({run.name, fixed(run.loss, 3), percent(run.accuracy), fixed(run.chosen, 2), fixed(run.rejected, 2),
                         fixed(run.measured.true_score, 2), fixed(run.measured.kl, 2), percent(run.measured.sentences)});
     lesson.table(rows);
-    lesson.why(
-        "loss and accuracy look fine, better even. But chosen and rejected fall both: the probability went to sentences in "
-        "neither column, which offline data never "
-        "shows. Look at the log-probability of the chosen ones, not at the loss alone.");
+    lesson.why("loss and accuracy look fine, even better. But both log-probabilities fall: the probability moved to answers in neither column, which offline data does not contain. Watch the log-probability of the chosen answers, not the loss alone. Next: rlhf/agents/saycan.");
 }
 
 // --- the lesson ---
@@ -242,37 +230,37 @@ static void step_spoil(Lesson& lesson, const std::vector<Spoiled>& runs) {
 static std::vector<Ranking> rankings_of_file(const std::string& path) {
     const std::vector<Ranking> rankings = preferences::read_rankings(path);
     const int pairs = static_cast<int>(reviews::ranked_rows(rankings).pairs.list.size());
-    require(pairs >= 64, path, ": ", pairs, " comparisons, a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
+    require(pairs >= 64, path, ": ", pairs, " comparisons, but a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
     return rankings;
 }
 
-// The same training once as it was, once too fast, and once with a loose leash besides.
-static std::vector<Spoiled> spoil(const reviews::Writer& writer, const reviews::Judge& judge, const reviews::Comparisons& comparisons,
-                                  const reviews::DpoRun& settings, const Spoiled& as_above, Random& random) {
-    reviews::DpoRun faster = settings;
-    faster.learning_rate *= 4;
-    reviews::DpoRun looser = faster;
-    looser.beta /= 5;
-    const reviews::Follower hasty = reviews::follow(writer.w, comparisons, faster, random);
-    const Spoiled of_hasty = ended("4 times the rate", hasty, reviews::measure(hasty.w, writer.w, judge, random));
-    const reviews::Follower loose = reviews::follow(writer.w, comparisons, looser, random);
-    const Spoiled of_loose = ended("and a fifth of beta", loose, reviews::measure(loose.w, writer.w, judge, random));
-    return {as_above, of_hasty, of_loose};
+// The run of step_train, one with 4 times its learning rate, and one with a fifth of its beta besides.
+static std::vector<Failure> runs_that_fail(const reviews::SftModel& sft, const reviews::RewardModel& reward_model, const reviews::Comparisons& comparisons,
+                                           const reviews::DpoRun& settings, const Failure& as_above, Random& random) {
+    reviews::DpoRun large_rate = settings;
+    large_rate.learning_rate *= 4;
+    reviews::DpoRun small_beta = large_rate;
+    small_beta.beta /= 5;
+    const reviews::DpoModel first = reviews::train_dpo(sft.w, comparisons, large_rate, random);
+    const Failure of_first = ended("4 x learning rate", first, reviews::measure(first.w, sft.w, reward_model, random));
+    const reviews::DpoModel second = reviews::train_dpo(sft.w, comparisons, small_beta, random);
+    const Failure of_second = ended("and beta / 5", second, reviews::measure(second.w, sft.w, reward_model, random));
+    return {as_above, of_first, of_second};
 }
 
-static void claim_all(Lesson& lesson, const std::vector<Compared>& all, const std::vector<Spoiled>& runs) {
+static void claim_all(Lesson& lesson, const std::vector<Compared>& all, const std::vector<Failure>& runs) {
     const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo),
                             ppo = mean_of(all, &Compared::ppo);
     double accuracy = 0;
     for (const Compared& one : all) accuracy += one.accuracy / static_cast<double>(all.size());
-    lesson.claim_at_least("DPO: true score gained, mean of the seeds", dpo.true_score - before.true_score, 0.25);
-    lesson.claim_at_least("DPO: share of pairs in order at the end", accuracy, 0.7);
+    lesson.claim_at_least("DPO: gain of true score, mean of the seeds", dpo.true_score - before.true_score, 0.25);
+    lesson.claim_at_least("DPO: accuracy at the end", accuracy, 0.7);
     lesson.claim_at_most("DPO: KL", dpo.kl, 2.5);
-    lesson.claim_at_least("PPO from the same rankings: true score gained", ppo.true_score - before.true_score, 0.7);
-    lesson.claim_at_most("spoiled: chosen answers' log-probability changed by", runs.back().chosen, -1);
-    lesson.claim_at_most("spoiled: that of rejected ones by", runs.back().rejected, -5);
-    lesson.claim_at_least("spoiled: and the share of pairs in order is", runs.back().accuracy, 0.7);
-    lesson.claim_at_most("spoiled: share of sentences, compared with before",
+    lesson.claim_at_least("PPO on the same rankings: gain of true score", ppo.true_score - before.true_score, 0.7);
+    lesson.claim_at_most("failed run: change of the chosen answers' log-probability", runs.back().chosen, -1);
+    lesson.claim_at_most("failed run: change of the rejected answers' log-probability", runs.back().rejected, -5);
+    lesson.claim_at_least("failed run: accuracy all the same", runs.back().accuracy, 0.7);
+    lesson.claim_at_most("failed run: change of the fraction of sentences",
                          runs.back().measured.sentences - all[0].before.sentences, -0.03);
 }
 
@@ -285,41 +273,40 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
                                    .epochs = choices.epochs};
     double from_log_2 = 0;
     std::vector<Compared> all;
-    std::vector<Spoiled> runs;
+    std::vector<Failure> runs;
     for (int k = 0; k < choices.seeds; ++k) {
         Random random(seed + k);
-        const reviews::Writer writer = reviews::learn_to_write(random, Descent::linear);
-        const ppo::Episodes texts = reviews::write(writer.w, 1600, random, 4);
+        const reviews::SftModel sft = reviews::train_sft(random, Descent::linear);
+        const ppo::Episodes texts = reviews::write(sft.w, 1600, random, 4);
         const std::vector<Ranking> rankings = own ? of_file : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
         const reviews::Comparisons comparisons = reviews::comparisons_of(rankings);
-        if (k == 0) from_log_2 = step_pair(lesson, writer.w, comparisons, choices);
-        const reviews::Follower follower = reviews::follow(writer.w, comparisons, settings, random);
-        if (k == 0) step_train(lesson, follower, comparisons.count());
-        const reviews::Judge judge = reviews::learn_to_judge(writer.w, rankings, random);
-        const reviews::Pleaser pleaser = reviews::please(writer.w, judge, {.beta = 0.2f}, random);
-        all.push_back({.before = reviews::measure(writer.w, writer.w, judge, random),
-                       .ppo = reviews::measure(pleaser.w.trunk, writer.w, judge, random),
-                       .dpo = reviews::measure(follower.w, writer.w, judge, random),
-                       .accuracy = ended("", follower, {}).accuracy});
-        if (k == 0) runs = spoil(writer, judge, comparisons, settings, ended("as above", follower, all[0].dpo), random);
+        if (k == 0) from_log_2 = step_pair(lesson, sft.w, comparisons, choices);
+        const reviews::DpoModel by_dpo = k == 0 ? step_train(lesson, sft.w, comparisons, settings, random) : reviews::train_dpo(sft.w, comparisons, settings, random);
+        const reviews::RewardModel reward_model = reviews::train_reward_model(sft.w, rankings, random);
+        const reviews::PpoModel by_ppo = reviews::train_ppo(sft.w, reward_model, {.beta = 0.2f}, random);
+        all.push_back({.before = reviews::measure(sft.w, sft.w, reward_model, random),
+                       .ppo = reviews::measure(by_ppo.w.trunk, sft.w, reward_model, random),
+                       .dpo = reviews::measure(by_dpo.w, sft.w, reward_model, random),
+                       .accuracy = ended("", by_dpo, {}).accuracy});
+        if (k == 0) runs = runs_that_fail(sft, reward_model, comparisons, settings, ended("as above", by_dpo, all[0].dpo), random);
     }
     step_compare(lesson, all, seed);
-    step_spoil(lesson, runs);
-    lesson.claim_at_most("five answers: DPO's policy and the closed form, largest difference", from_closed_form, 1e-3);
+    step_failure(lesson, runs);
+    lesson.claim_at_most("five answers: largest difference between DPO's policy and the closed form", from_closed_form, 1e-3);
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
     if (choices.as_delivered()) claim_all(lesson, all, runs);
 }
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/dpo", "The policy is the reward model: learn from rankings with one loss, and compare with PPO.",
+    Options options("rlhf/dpo", "DPO: the policy is the reward model. Learn from rankings with one loss, and compare with PPO.",
                     "25 seconds");
-    options.add("beta", choices.beta, "how dear it is to leave the reference", 0.001, 100);
+    options.add("beta", choices.beta, "strength of the KL penalty", 0.001, 100);
     options.add("learning-rate", choices.learning_rate, "of Adam", 0, 1);
-    options.add("epochs", choices.epochs, "times through all pairs", 1, 100);
-    options.add("seeds", choices.seeds, "carry everything out from so many seeds", 1, 20);
+    options.add("epochs", choices.epochs, "passes over all pairs", 1, 100);
+    options.add("seeds", choices.seeds, "number of seeds", 1, 20);
     options.add("rankings", choices.rankings,
-                "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the synthetic person");
+                "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the simulated person");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,9 +1,9 @@
-// exact.cpp: the lesson on exact against estimated. Six words, four places: all answers can be listed, every estimate checked.
+// exact.cpp: the lesson on exact RLHF. Six words, four positions: all answers are listed, so every estimate can be checked.
 //
 //   papers   the optimum: Rafailov et al., 2023, arXiv 2305.18290, Eq. 4; what is estimated: Schulman et al., 2017,
 //            arXiv 1707.06347, Eq. 7
-//   shows    that PPO climbs towards a policy that can be written down, by a gradient right on average, and never beyond it
-//   symbols  Y answers   p(y) policy   q(y) reference   r(y) reward   beta price of a nat of KL   pi* the best policy there is
+//   shows    that PPO approaches the closed-form optimum, by a gradient estimate that is right on average, and never exceeds it
+//   symbols  Y answers   p(y) policy   q(y) reference   r(y) reward   beta KL coefficient   pi* optimal policy
 //   before   ppo.cpp     next   dpo.cpp
 #include <algorithm>
 #include <cmath>
@@ -30,7 +30,7 @@ struct Choices {
     int iterations = 120;
 };
 
-// +1 for each "good", -1 for each "bad", times 1.5 behind "very", times -0.5 behind "not"; 1 less when there is no full stop.
+// +1 for each "good", -1 for each "bad", times 1.5 after "very", times -0.5 after "not"; minus 1 without a full stop.
 static float score_of(const std::vector<int>& answer) {
     float score = answer.back() == full_stop ? 0.0f : -1.0f;
     for (std::size_t k = 0; k < answer.size(); ++k) {
@@ -46,7 +46,7 @@ static std::string text_of(const std::vector<int>& answer) {
     return words_of_answer;
 }
 
-// Everything that is known for certain.
+// The exact quantities.
 struct World {
     gpt::Weights reference;
     std::vector<std::vector<int>> answers;  // Y of them
@@ -79,7 +79,7 @@ static World make_world(Random& random, float beta) {
     return world;
 }
 
-// --- what is known ---
+// --- exact quantities ---
 
 static void step_list(Lesson& lesson, const World& world) {
     lesson.step("How many answers are there?", "p(y) = product over t of pi(y_t | y_1 ... y_t-1)");
@@ -89,49 +89,45 @@ static void step_list(Lesson& lesson, const World& world) {
     const double sum = std::accumulate(world.q.begin(), world.q.end(), 0.0);
     lesson.say(answers.size(), " answers to \"was\", log-probabilities ", shape(log_p.value()), "; their probabilities sum to ",
                fixed(sum, 6), ".");
-    lesson.why("an answer ends with a full stop or at the ", longest,
-               "th word: 1 + 5 + 25 + 125 * 6 = 781. With the 50,257 words of GPT-2 and a hundred "
-               "places there is no list, and everything below has to be estimated from samples.");
+    lesson.why("an answer ends with a full stop or at the ", longest, "th word: 1 + 5 + 25 + 125 * 6 = 781. With GPT-2's 50,257 tokens and a hundred positions no list is possible, and everything below must be estimated from samples.");
 }
 
 static void step_optimum(Lesson& lesson, const World& world) {
-    lesson.step("Which policy is the best?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
+    lesson.step("Which policy is optimal?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
     lesson.code(2);
     const Matrix best = exact::optimal_policy(world.q, world.rewards, world.beta);        // (Y, 1)
     const double optimum = exact::optimal_objective(world.q, world.rewards, world.beta);  // beta log Z
     std::vector<int> order(best.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](int a, int b) { return best[a] > best[b]; });
-    std::vector<std::vector<std::string>> rows{{"answer", "reward", "reference q", "best pi*"}};
+    std::vector<std::vector<std::string>> rows{{"answer", "reward", "reference q", "optimal pi*"}};
     for (int k = 0; k < 8; ++k)
         rows.push_back({text_of(world.answers[order[k]]), fixed(world.rewards[order[k]], 1), fixed(world.q[order[k]]),
                         fixed(best[order[k]])});
     lesson.table(rows);
     const Matrix log_q = reshape(world.log_q, 11, 71), log_best = reshape(log(best).value(), 11, 71);
-    lesson.heat("log q of all answers, the shortest first", log_q);
+    lesson.heat("log q of all answers, shortest first", log_q);
     lesson.heat("log pi* of all answers", log_best);
     lesson.table({{"policy", "expected reward", "KL to the reference", "objective"},
                   {"reference", fixed(exact::expected_reward(world.q, world.rewards)), fixed(exact::kl(world.q, world.q)),
                    fixed(exact::objective(world.q, world.q, world.rewards, world.beta))},
-                  {"best", fixed(exact::expected_reward(best, world.rewards)), fixed(exact::kl(best, world.q)), fixed(optimum)}});
-    lesson.why(
-        "no answer is forbidden and none is chosen alone: each becomes likelier by the factor exp(r / beta). A small beta "
-        "sharpens, a large one "
-        "leaves things as they are.");
-    lesson.predict("the expected reward of the best policy with half of the price. Run with --beta ", fixed(world.beta / 2, 2),
-                   ".");
+                  {"optimal", fixed(exact::expected_reward(best, world.rewards)), fixed(exact::kl(best, world.q)), fixed(optimum)}});
+    lesson.why("each answer's probability is multiplied by exp(r / beta) and normalised. A small beta concentrates the policy on the best answers, a large one leaves it near the reference.");
+    const float half = world.beta / 2;
+    const Matrix best_of_half = exact::optimal_policy(world.q, world.rewards, half);  // (Y, 1)
+    lesson.predict("What is the expected reward of the optimal policy at beta = " + fixed(half, 2) + "?", {exact::expected_reward(best_of_half, world.rewards), 0.1});
 }
 
-// --- a policy on its way ---
+// --- a policy during training ---
 
 static gpt::Weights copy_of(const gpt::Weights& w) {
-    Random unused;  // every number that it draws is replaced
+    Random unused;  // its draws are overwritten
     gpt::Weights copy = gpt::make_weights(config, unused);
     copy_values(gpt::parameters(w, config), gpt::parameters(copy, config));
     return copy;
 }
 
-// Both climbs: a constant rate, for as many steps as are asked for.
+// Of both runs.
 static const Schedule constant_rate{.peak = 3e-3f, .descent = Descent::none};
 
 namespace {
@@ -146,8 +142,8 @@ struct ExactLoss : Objective {
 };
 }  // namespace
 
-// The objective of the policy before each of `steps` steps along the exact gradient.
-static std::vector<float> climb_exactly(const gpt::Weights& w, const World& world, int steps) {
+// Ascends the exact gradient.   returns  the objective before each step
+static std::vector<float> ascend_exactly(const gpt::Weights& w, const World& world, int steps) {
     Recipe recipe{.schedule = constant_rate, .clip_norm = no_clipping};
     recipe.schedule.steps = steps;
     ExactLoss loss(w, world);
@@ -158,7 +154,7 @@ static std::vector<float> climb_exactly(const gpt::Weights& w, const World& worl
 
 // returns the largest |gap - beta KL(p || pi*)| over several policies
 static double step_gap(Lesson& lesson, const World& world) {
-    lesson.step("How much does a policy lack?", "optimum - objective(p) = beta KL(p || pi*)");
+    lesson.step("How far is a policy below the optimum?", "optimum - objective(p) = beta KL(p || pi*)");
     std::vector<std::vector<std::string>> rows{{"policy", "objective", "optimum - objective", "beta KL(p || pi*)"}};
     double largest = 0;
     const gpt::Weights w = copy_of(world.reference);
@@ -168,13 +164,10 @@ static double step_gap(Lesson& lesson, const World& world) {
         const double gap = world.optimum - objective, distance = world.beta * exact::kl(p, world.best);
         rows.push_back({"after " + text(taken) + " exact steps", fixed(objective, 5), fixed(gap, 5), fixed(distance, 5)});
         largest = std::max(largest, std::abs(gap - distance));
-        climb_exactly(w, world, 10);
+        ascend_exactly(w, world, 10);
     }
     lesson.table(rows);
-    lesson.why(
-        "put r = beta log(pi* / q) + beta log Z into the objective, and everything but the KL to pi* drops out. A KL is never "
-        "negative: so no policy "
-        "is above the optimum, and climbing the objective is the same as approaching pi*.");
+    lesson.why("substitute r = beta log(pi* / q) + beta log Z into the objective, and only the KL to pi* remains. A KL is never negative, so no policy exceeds the optimum, and raising the objective is the same as approaching pi*.");
     return largest;
 }
 
@@ -196,7 +189,7 @@ struct SampledKl {
 };
 
 static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights& w, Random& random) {
-    lesson.step("How far from the reference?", "KL(p || q) = E over y ~ p of log p(y) / q(y)");
+    lesson.step("How far is the policy from the reference?", "KL(p || q) = E over y ~ p of log p(y) / q(y)");
     const int count = 8192, batch = 8;
     const ppo::Episodes episodes = sample(w, count, random);
     const Matrix log_p = token_log_probabilities(w, episodes), log_q = token_log_probabilities(world.reference, episodes);
@@ -228,14 +221,13 @@ static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights&
     lesson.table({{"what", "nats"},
                   {"true KL, by listing all answers", fixed(sampled.exact)},
                   {"mean of log p/q over " + text(count) + " samples", fixed(sampled.mean)},
-                  {"mean of half its square (always positive, but not the KL)", fixed(squares / count)},
+                  {"mean of half its square (never negative, but biased)", fixed(squares / count)},
                   {"first sample", fixed(kl[0])},
                   {"second sample", fixed(kl[1])},
                   {"third sample", fixed(kl[2])}});
     lesson.why(fixed(100 * sampled.negative_answers, 1), " % of the samples are negative, and ",
                fixed(100 * sampled.negative_batches, 1), " % of the means of ", batch,
-               ": an answer that became less likely than it was. The true KL cannot be negative. So a negative KL on a training "
-               "curve is noise, and no bug.");
+               ": such answers became less likely than under the reference. The true KL cannot be negative, so a slightly negative KL on a training curve is noise, not a bug.");
     return sampled;
 }
 
@@ -268,7 +260,7 @@ static std::vector<float> scores_of(const ppo::Episodes& episodes) {
 }
 
 // The gradient of the PPO loss of `count` fresh episodes, before any step is taken.
-//   whitened  as PPO has it, or else the advantages as they are
+//   whitened  whitened advantages, as in PPO; false: raw
 static std::vector<double> sampled_gradient(const ppo::Weights& w, const World& world, int count, float trace, bool whitened,
                                             Random& random) {
     const ppo::Config settings{.kl_coefficient = world.beta, .adaptive = false, .trace = trace, .value_weight = 0};
@@ -284,12 +276,12 @@ static std::vector<double> sampled_gradient(const ppo::Weights& w, const World& 
 }
 
 struct Cosines {
-    std::vector<float> samples, raw, white, short_sighted;  // means over some repetitions
+    std::vector<float> samples, raw, white, one_step;  // means over some repetitions
 };
 
-static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weights& way, Random& random) {
-    lesson.step("Does PPO climb in the right direction?", "cosine of estimated and exact gradient", "PPO Eq. 7");
-    const ppo::Weights w = ppo::from_language_model(way, config);  // all values 0
+static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weights& policy, Random& random) {
+    lesson.step("Is PPO's gradient right?", "cosine of estimated and exact gradient", "PPO Eq. 7");
+    const ppo::Weights w = ppo::from_language_model(policy, config);  // all values 0
     std::vector<double> truth;
     {
         const Tape tape;
@@ -299,42 +291,36 @@ static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weig
     }
     Cosines cosines;
     std::vector<std::vector<std::string>> rows{
-        {"episodes", "advantages as they are", "whitened", "lambda = 0: only the next reward"}};
+        {"episodes", "raw advantages", "whitened", "lambda = 0: one-step"}};
     const int repetitions = 4;
     for (int count = 16; count <= 4096; count *= 4) {
-        double raw = 0, white = 0, short_sighted = 0;
+        double raw = 0, white = 0, one_step = 0;
         for (int k = 0; k < repetitions; ++k) {
             raw += cosine(sampled_gradient(w, world, count, 1, false, random), truth) / repetitions;
             white += cosine(sampled_gradient(w, world, count, 1, true, random), truth) / repetitions;
-            short_sighted += cosine(sampled_gradient(w, world, count, 0, true, random), truth) / repetitions;
+            one_step += cosine(sampled_gradient(w, world, count, 0, true, random), truth) / repetitions;
         }
-        rows.push_back({text(count), fixed(raw, 3), fixed(white, 3), fixed(short_sighted, 3)});
+        rows.push_back({text(count), fixed(raw, 3), fixed(white, 3), fixed(one_step, 3)});
         cosines.samples.push_back(static_cast<float>(std::log2(count)));
         cosines.raw.push_back(static_cast<float>(raw));
         cosines.white.push_back(static_cast<float>(white));
-        cosines.short_sighted.push_back(static_cast<float>(short_sighted));
+        cosines.one_step.push_back(static_cast<float>(one_step));
     }
     lesson.table(rows);
-    lesson.curves({{.name = "cosine as they are, over log2 of the episodes", .x = cosines.samples, .y = cosines.raw},
+    lesson.curves({{.name = "cosine, raw, over log2 of the episodes", .x = cosines.samples, .y = cosines.raw},
                    {.name = "whitened", .x = cosines.samples, .y = cosines.white},
-                   {.name = "lambda = 0", .x = cosines.samples, .y = cosines.short_sighted}});
-    lesson.why(
-        "before the first step the ratio is 1, and the gradient of the clipped loss is the plain policy gradient: right on "
-        "average, and noisy. "
-        "Whitening takes a mean off, which changes no direction on average, and helps most where all scores are far from 0. With "
-        "lambda = 0 and values that are still 0 a word is only paid "
-        "for what comes with it: more samples make that direction surer, not better, it stays at ",
-        fixed(cosines.short_sighted.back(), 3), ". That is why there is a value, and a lambda near 1.");
+                   {.name = "lambda = 0", .x = cosines.samples, .y = cosines.one_step}});
+    lesson.why("before the first update the ratio is 1, and the gradient of the clipped loss is the policy gradient: unbiased, and noisy. Whitening subtracts a mean, which does not change the expected direction and helps most when all scores are far from 0. With lambda = 0 and values that are still 0, a token is credited only with its own reward: more samples reduce the noise, not the bias, and the cosine stays at ", fixed(cosines.one_step.back(), 3), ". That is why PPO needs a value function, and a lambda near 1.");
     return cosines;
 }
 
-// --- PPO against the optimum ---
+// --- PPO compared with the optimum ---
 
 struct Path {
-    std::vector<float> objective, distance;  // exact, before each iteration and after the last; distance = KL(p || pi*)
+    std::vector<float> objective, distance;  // exact, before every iteration and after the last; distance = KL(p || pi*)
 };
 
-static void note(Path& path, const gpt::Weights& w, const World& world) {
+static void record(Path& path, const gpt::Weights& w, const World& world) {
     const Matrix p = exact::probabilities(log_probabilities(w, world));
     path.objective.push_back(static_cast<float>(exact::objective(p, world.q, world.rewards, world.beta)));
     path.distance.push_back(static_cast<float>(exact::kl(p, world.best)));
@@ -346,7 +332,7 @@ struct TrueScore : rlhf::Score {
 };
 }  // namespace
 
-static Path climb_by_samples(const World& world, int iterations, Random& random) {
+static Path ascend_by_samples(const World& world, int iterations, Random& random) {
     const rlhf::PpoRecipe recipe{
         .objective = {.kl_coefficient = world.beta, .adaptive = false},
         .epochs = 4,
@@ -356,10 +342,10 @@ static Path climb_by_samples(const World& world, int iterations, Random& random)
     TrueScore score;
     Progress progress("PPO", iterations);
     Path path;
-    note(path, trainer.policy.trunk, world);
+    record(path, trainer.policy.trunk, world);
     for (int iteration = 0; iteration < iterations; ++iteration) {
         rlhf::ppo_iteration(trainer, {.tokens = prompt, .length = 1}, score, random);
-        note(path, trainer.policy.trunk, world);
+        record(path, trainer.policy.trunk, world);
         progress.update(iteration, -path.objective.back());
     }
     return path;
@@ -371,21 +357,20 @@ static Series over_iterations(const std::string& name, const std::vector<float>&
     return series;
 }
 
-static Path step_climb(Lesson& lesson, const World& world, const Choices& choices, Random& random) {
+static Path step_ppo(Lesson& lesson, const World& world, const Choices& choices, Random& random) {
     lesson.step("How close does PPO come?", "E[r] - beta KL(p || q), listed, not sampled");
     lesson.code(1);
-    const Path path = climb_by_samples(world, choices.iterations, random);
+    const Path path = ascend_by_samples(world, choices.iterations, random);
     const gpt::Weights w = copy_of(world.reference);
-    const std::vector<float> exactly = climb_exactly(w, world, choices.iterations + 1);
+    const std::vector<float> exactly = ascend_exactly(w, world, choices.iterations + 1);
     const std::vector<float> optimum(path.objective.size(), static_cast<float>(world.optimum));
-    lesson.curves({over_iterations("PPO, 64 episodes a round", path.objective),
-                   over_iterations("exact gradient, one step a round", exactly), over_iterations("optimum", optimum)});
+    lesson.curves({over_iterations("PPO, 64 episodes per iteration", path.objective),
+                   over_iterations("exact gradient, one step per iteration", exactly), over_iterations("optimum", optimum)});
     lesson.curves({over_iterations("distance KL(p || pi*) of PPO, nats", path.distance)});
     lesson.say("From ", fixed(path.objective.front()), " to ", fixed(path.objective.back()), "; the optimum is ",
                fixed(world.optimum), ". The distance to pi* went from ", fixed(path.distance.front()), " to ",
                fixed(path.distance.back()), " nats.");
-    lesson.why(
-        "each round sees 64 of 781 answers, so the path trembles and ends near the optimum, not at it; and it never passes it.");
+    lesson.why("each iteration samples 64 of 781 answers, so the path is noisy and ends near the optimum, not at it; it never exceeds it. Next: rlhf/dpo reaches the same optimum without a reward model.");
     return path;
 }
 
@@ -395,28 +380,28 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_list(lesson, world);
     step_optimum(lesson, world);
     const double largest_gap_error = step_gap(lesson, world);
-    const gpt::Weights way = copy_of(world.reference);  // a policy that has left the reference, and has not arrived
-    climb_exactly(way, world, 5);
-    const SampledKl kl = step_kl(lesson, world, way, random);
-    const Cosines cosines = step_gradient(lesson, world, way, random);
-    const Path path = step_climb(lesson, world, choices, random);
+    const gpt::Weights policy = copy_of(world.reference);  // a policy between the reference and the optimum
+    ascend_exactly(policy, world, 5);
+    const SampledKl kl = step_kl(lesson, world, policy, random);
+    const Cosines cosines = step_gradient(lesson, world, policy, random);
+    const Path path = step_ppo(lesson, world, choices, random);
 
-    lesson.claim_at_most("largest difference between what a policy lacks and beta KL(p || pi*)", largest_gap_error, 1e-4);
-    lesson.claim("the true KL is not negative, single samples are", kl.exact >= 0 && kl.negative_answers > 0);
-    lesson.claim_at_most("mean of 8192 samples, off the true KL by", std::abs(kl.mean - kl.exact), 0.12);
-    lesson.claim_at_least("cosine of PPO's gradient and the exact one, 4096 episodes", cosines.white.back(), 0.9);
-    lesson.claim_at_least("and how much it has grown since 16 episodes", cosines.white.back() - cosines.white.front(), 0.05);
+    lesson.claim_at_most("largest difference between optimum - objective and beta KL(p || pi*)", largest_gap_error, 1e-4);
+    lesson.claim("the true KL is not negative, but single samples are", kl.exact >= 0 && kl.negative_answers > 0);
+    lesson.claim_at_most("mean of 8192 samples, distance from the true KL", std::abs(kl.mean - kl.exact), 0.12);
+    lesson.claim_at_least("cosine of PPO's and the exact gradient, 4096 episodes", cosines.white.back(), 0.9);
+    lesson.claim_at_least("its increase from 16 episodes", cosines.white.back() - cosines.white.front(), 0.05);
     const double highest = *std::max_element(path.objective.begin(), path.objective.end());
-    lesson.claim_at_most("highest objective of all rounds, above the optimum by", highest - world.optimum, 1e-5);
+    lesson.claim_at_most("excess of the highest objective over the optimum", highest - world.optimum, 1e-5);
     if (choices.iterations >= 120 && choices.beta >= 0.2)
-        lesson.claim_at_most("share of the distance to pi* that is left", path.distance.back() / path.distance.front(), 0.25);
+        lesson.claim_at_most("remaining fraction of the distance to pi*", path.distance.back() / path.distance.front(), 0.25);
 }
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/exact", "A task so small that the best policy is known: how well do samples find it?", "5 seconds");
-    options.add("beta", choices.beta, "the price of a nat of KL", 0.05, 10);
-    options.add("iterations", choices.iterations, "rounds of PPO, 64 episodes each", 1, 2000);
+    Options options("rlhf/exact", "A task so small that the optimal policy is known: how close does PPO come?", "5 seconds");
+    options.add("beta", choices.beta, "KL coefficient", 0.05, 10);
+    options.add("iterations", choices.iterations, "PPO iterations of 64 episodes", 1, 2000);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,10 +1,10 @@
-// ppo.cpp: the lesson on RLHF as a whole. Write, collect, rank, judge, fine-tune; and what happens without a leash.
+// ppo.cpp: the lesson on the whole of RLHF: SFT, sampling, ranking, reward model, PPO; and what happens without the KL penalty.
 //
 //   papers   Schulman et al., 2017, arXiv 1707.06347, Eq. 7; Ziegler et al., 2019, arXiv 1909.08593; Ouyang et al. (InstructGPT),
 //            2022, arXiv 2203.02155, Eq. 2
-//   shows    that a model gets better by a score that another model learned from orders; and that the KL price is what keeps it
-//            from pleasing that model with nonsense
-//   symbols  beta price of a nat of KL   r reward   V value   A advantage   t token
+//   shows    that a policy improves by a reward learned from rankings; and that the KL penalty keeps it from exploiting the errors
+//            of the reward model
+//   symbols  beta KL coefficient   r reward   V value   A advantage   t token
 //   before   ranking.cpp     next   exact.cpp, dpo.cpp
 #include <algorithm>
 #include <cmath>
@@ -40,13 +40,14 @@ static Series series(const std::string& name, const std::vector<float>& y, int s
     return smooth;
 }
 
-// --- 1 to 4: writing, collecting, ranking, judging ---
+// --- 1 to 4: SFT, sampling, ranking, reward model ---
 
-static void step_writing(Lesson& lesson, const reviews::Writer& writer, Random& random) {
-    lesson.step("Recipe 1: what do people write?", "loss = mean of -log pi(next word)");
-    lesson.code("const Writer writer = learn_to_write(random);   // walkthroughs/lesson/review_models.cpp");
-    const ppo::Episodes human = reviews::human_texts(8, random);
-    std::vector<std::vector<std::string>> rows{{"prompt", "answer by people", "true score"}};
+static reviews::SftModel step_sft(Lesson& lesson, Random& random, Random& aside) {
+    lesson.step("1: what do people write?", "loss = mean of -log pi(next token)");
+    lesson.code();
+    const reviews::SftModel sft = reviews::train_sft(random);
+    const ppo::Episodes human = reviews::human_texts(8, aside);
+    std::vector<std::vector<std::string>> rows{{"prompt", "human answer", "true score"}};
     for (int b = 0; b < 5; ++b) {
         const reviews::Answer answer = reviews::answer_of(human, b);
         const auto row = human.tokens.begin() + b * human.length;
@@ -59,18 +60,14 @@ static void step_writing(Lesson& lesson, const reviews::Writer& writer, Random& 
         entropy -= sentence.probability * std::log(sentence.probability);
         length += sentence.probability * static_cast<double>(sentence.answer.size());
     }
-    lesson.curves({series("loss of the small GPT", writer.losses, 5)});
-    lesson.why(
-        "+1 a good adjective, -1 a bad one, times 1.5 after very, times -0.5 after not; -3 for what is no sentence. People write "
-        "good and bad alike, so the mean is 0. No model can do better than ",
-        fixed(entropy / length), " (", fixed(entropy, 1), " nats in ", fixed(length, 2), " words); this one is at ",
-        fixed(writer.losses.back()), ".");
+    lesson.curves({series("loss of the small GPT", sft.losses, 5)});
+    lesson.say("The true score, which no model sees: +1 for a good adjective, -1 for a bad one, times 1.5 after \"very\", times -0.5 after \"not\"; -3 for a text that is not a sentence.");
+    lesson.why("people write good and bad reviews equally often, so the mean score is 0. The lowest possible loss is the entropy, ", fixed(entropy / length), " nats per token (", fixed(entropy, 1), " nats in ", fixed(length, 2), " tokens); this model is at ", fixed(sft.losses.back()), ".");
+    return sft;
 }
 
 static void step_ranking(Lesson& lesson, const ppo::Episodes& texts, const std::vector<Ranking>& rankings, bool own) {
-    lesson.step("Recipe 2 and 3: many answers, and an order");
-    lesson.code("const ppo::Episodes texts = write(writer, 4 * 400, random, 4);");
-    lesson.code("const std::vector<Ranking> rankings = ask(questions(texts, 4), person, random);");
+    lesson.step("2 and 3: sample answers and rank them");
     std::vector<std::vector<std::string>> rows{{"prompt", "answer", "true score", "rank"}};
     for (std::size_t g = 0; g < std::min<std::size_t>(2, rankings.size()); ++g)
         for (std::size_t k = 0; k < rankings[g].answers.size(); ++k)
@@ -78,14 +75,13 @@ static void step_ranking(Lesson& lesson, const ppo::Episodes& texts, const std::
                             fixed(reviews::true_score(reviews::ids_of(rankings[g].answers[k])), 1), text(rankings[g].ranks[k])});
     lesson.table(rows);
     if (own)
-        lesson.say(rankings.size(), " rankings of yours.");
+        lesson.say("Your ", rankings.size(), " rankings.");
     else
-        lesson.say(texts.count(), " answers in ", rankings.size(), " rankings by a person who errs. Of the answers ",
-                   percent(reviews::share_of_sentences(texts)), " are sentences.");
+        lesson.say(texts.count(), " answers in ", rankings.size(), " rankings by a simulated person with noise. ", percent(reviews::share_of_sentences(texts)), " of the answers are sentences.");
 }
 
-// Where many answers stand: true score (columns, -3 ... 3) against reward (rows, high above); bright = log(1 + how many).
-static Matrix where_answers_stand(const std::vector<float>& scores, const std::vector<float>& rewards) {
+// 2-D histogram of answers: true score (columns, -3 ... 3) against reward (rows, high at the top), as log(1 + count).
+static Matrix score_reward_histogram(const std::vector<float>& scores, const std::vector<float>& rewards) {
     const auto [least, most] = std::minmax_element(rewards.begin(), rewards.end());
     Matrix counts(10, 13);
     for (std::size_t n = 0; n < scores.size(); ++n) {
@@ -97,38 +93,35 @@ static Matrix where_answers_stand(const std::vector<float>& scores, const std::v
     return counts;
 }
 
-static void step_judging(Lesson& lesson, const reviews::Judge& judge, const ppo::Episodes& texts,
-                         const std::vector<Ranking>& test) {
-    lesson.step("Recipe 4: a number that agrees", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
-    lesson.code("const Judge judge = learn_to_judge(writer, rankings, random);");
-    const std::vector<float> scores = reviews::true_scores(texts), rewards = reviews::rewards_of(judge, texts);
-    lesson.heat("answers: true score from left (-3) to right (3), reward from below to above",
-                where_answers_stand(scores, rewards));
+static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train, const std::vector<Ranking>& test,
+                                              const ppo::Episodes& texts, Random& random) {
+    lesson.step("4: train a reward model", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
+    lesson.code();
+    const reviews::RewardModel reward_model = reviews::train_reward_model(sft, train, random);
+    const std::vector<float> scores = reviews::true_scores(texts), rewards = reviews::rewards_of(reward_model, texts);
+    lesson.heat("answers: true score from left (-3) to right (3), reward upwards", score_reward_histogram(scores, rewards));
     lesson.say("Correlation with the true score: ", fixed(preferences::correlation(rewards, scores), 3), ".");
     if (!test.empty() && !reviews::ranked_rows(test).pairs.list.empty())
-        lesson.say("With rankings that it has not seen it agrees in ", percent(reviews::judged(judge, test).agreement),
-                   " of the comparisons.");
-    lesson.why(
-        "the column at the very left holds what is no sentence. There are few of them, so the judge has hardly learned what they "
-        "are "
-        "worth. Remember that column.");
+        lesson.say("On held-out rankings it agrees with ", percent(reviews::evaluate(reward_model, test).agreement), " of the comparisons.");
+    lesson.why("the leftmost column holds texts that are not sentences. There are few of them, so the reward model has hardly learned their score. The last step comes back to that column.");
+    return reward_model;
 }
 
-// --- 5: fine-tune ---
+// --- 5: PPO ---
 
 static std::string cell(float number, bool shown = true) { return shown ? fixed(number, 3) : ""; }
 
-// One row a token of the longest answer that is a sentence.
-static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::Judge& judge, float beta, Random& random) {
-    lesson.step("Recipe 5: what does one token earn?", "A_t = delta_t + gamma lambda A_t+1, delta_t = r_t + gamma V_t+1 - V_t",
+// One row per token of the longest answer that is a sentence.
+static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, float beta, Random& random) {
+    lesson.step("5: what is the advantage of one token?", "A_t = delta_t + gamma lambda A_t+1, delta_t = r_t + gamma V_t+1 - V_t",
                 "GAE Eq. 16");
-    const reviews::Pleaser pupil = reviews::please(reference, judge, {.beta = beta, .iterations = 8}, random);
-    const ppo::Episodes episodes = reviews::write(pupil.w.trunk, 64, random);
+    const reviews::PpoModel partly = reviews::train_ppo(reference, reward_model, {.beta = beta, .iterations = 8}, random);
+    const ppo::Episodes episodes = reviews::write(partly.w.trunk, 64, random);
     const ppo::Config config{.kl_coefficient = beta, .adaptive = false};
-    const ppo::PolicySteps policy = ppo::forward(episodes, pupil.w, reviews::model_config());
+    const ppo::PolicySteps policy = ppo::forward(episodes, partly.w, reviews::model_config());
     const Matrix log_p = policy.log_probabilities.value(), values = policy.values.value(), mask = ppo::answer_mask(episodes);
     const Matrix reference_log_p = reviews::log_probabilities(reference, episodes);
-    const std::vector<float> scores = reviews::rewards_of(judge, episodes);
+    const std::vector<float> scores = reviews::rewards_of(reward_model, episodes);
     lesson.code(1);
     const ppo::RewardSteps steps = ppo::rewards_and_advantages(scores, log_p, reference_log_p, values, mask, beta, config);
     int longest = 0;
@@ -147,79 +140,63 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
                         cell(values(longest, t), answer), cell(steps.advantages_raw(longest, t), answer),
                         cell(steps.advantages(longest, t), answer)});
     }
-    lesson.say("One of 64 episodes, after 8 rounds of training. Matrices are ", shape(mask),
-               ": one row an episode, column t speaks of token t+1.");
+    lesson.predict("In the very first iteration policy and reference are the same model. What is the column KL then?", {0, 1e-3});
+    lesson.say("One of 64 episodes, after 8 iterations. Matrices are ", shape(mask), ": one row per episode; column t belongs to token t+1.");
     lesson.table(rows);
     const int episode_kl = static_cast<int>(std::lround(100 * ppo::kl_of_episodes(log_p, reference_log_p, mask)[longest]));
-    lesson.why("every token pays beta = ", fixed(beta, 2),
-               " for a nat of KL, or is paid where it became less likely; the judge's ", fixed(scores[longest], 3),
-               " comes with the last token alone. The value says what is still to come, so the advantage is the surprise. "
-               "The KL of this episode is ",
-               fixed(episode_kl / 100.0, 2), " nats: one sample may be negative, the mean over all answers cannot.");
-    lesson.predict("the column KL in the very first round, when policy and reference are the same model.");
+    lesson.why("every token's reward is -beta = -", fixed(beta, 2), " per nat of KL (positive where the token became less likely); the reward model's ", fixed(scores[longest], 3), " is added at the last token alone. The value predicts the sum of future rewards, so the advantage measures how much better the outcome was than expected. The KL of this episode is ", fixed(episode_kl / 100.0, 2), " nats: one sample may be negative, the mean over all answers cannot.");
 }
 
-static void step_curves(Lesson& lesson, const reviews::Pleaser& pleaser, float beta, bool own) {
-    lesson.step("Recipe 5: fine-tune and profit", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
-    lesson.code("const Pleaser pleaser = please(writer, judge, {.beta = " + fixed(beta, 1) + "}, random);");
-    const reviews::PpoHistory& history = pleaser.history;
-    const Series reward = series("reward by the judge", history.reward, 5);
+static reviews::PpoModel step_ppo(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, const reviews::PpoRun& run, bool own,
+                                  Random& random) {
+    lesson.step("5: fine-tune with PPO", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
+    lesson.code();
+    const reviews::PpoModel trained = reviews::train_ppo(reference, reward_model, run, random);
+    const reviews::PpoHistory& history = trained.history;
+    const Series reward = series("reward", history.reward, 5);
     if (own)
         lesson.curves({reward});
     else
         lesson.curves({series("true score", history.true_score, 5), reward});
     lesson.curves({series("KL to the reference, nats per answer", history.kl, 5)});
-    lesson.say(
-        "Each round: 64 new answers, judged, then 4 steps on them. In the first step of every round policy and old policy are "
-        "the same, so "
-        "the ratio must be 1: the largest departure was ",
-        fixed(history.first_ratio_error, 7), ".");
+    lesson.say("Each iteration: 64 new answers, their rewards, then 4 updates on them. Before the first update policy and old policy are equal, so the ratio must be 1; the largest deviation was ", fixed(history.first_ratio_error, 7), ".");
     if (!own)
-        lesson.why(
-            "nobody told this model the true score, neither did the judge know it. It rises because the judge, on sentences, "
-            "agrees with it.");
+        lesson.why("neither this model nor the reward model ever saw the true score. It rises because the reward model agrees with it on sentences.");
+    return trained;
 }
 
 static std::vector<std::string> measured_row(const std::string& name, const reviews::Measured& m) {
     return {name, fixed(m.true_score, 2), fixed(m.reward, 2), fixed(m.kl, 2), percent(m.sentences)};
 }
 
-// --- without a price ---
+// --- without the KL penalty ---
 
 static bool has_collapsed(const reviews::Measured& measured) { return measured.true_score < -2; }
 
-// What is measured of one seed.
+// All models of one seed, and their measurements.
 struct Whole {
-    reviews::Writer writer;
-    reviews::Judge judge;
-    reviews::Pleaser with_price, without_price;
+    reviews::SftModel sft;
+    reviews::RewardModel reward_model;
+    reviews::PpoModel with_penalty, without_penalty;
     reviews::Measured before, with, without;
 };
 
 static void step_hacking(Lesson& lesson, const Whole& whole, int seed, Random& random) {
-    lesson.step("And without the price?", "beta = 0");
-    lesson.code("const Pleaser hacker = please(writer, judge, {.beta = 0}, random);");
-    lesson.curves({series("true score", whole.without_price.history.true_score, 5),
-                   series("reward by the judge", whole.without_price.history.reward, 5)});
-    const ppo::Episodes texts = reviews::write(whole.without_price.w.trunk, 4, random);
-    const std::vector<float> rewards = reviews::rewards_of(whole.judge, texts), scores = reviews::true_scores(texts);
-    std::vector<std::vector<std::string>> rows{{"what it writes (seed " + text(seed) + ")", "reward", "true score"}};
+    lesson.step("What happens without the KL penalty?", "beta = 0");
+    lesson.curves({series("true score", whole.without_penalty.history.true_score, 5), series("reward", whole.without_penalty.history.reward, 5)});
+    const ppo::Episodes texts = reviews::write(whole.without_penalty.w.trunk, 4, random);
+    const std::vector<float> rewards = reviews::rewards_of(whole.reward_model, texts), scores = reviews::true_scores(texts);
+    std::vector<std::vector<std::string>> rows{{"answer (seed " + text(seed) + ")", "reward", "true score"}};
     for (int b = 0; b < texts.count(); ++b)
         rows.push_back({reviews::text_of(reviews::answer_of(texts, b)), fixed(rewards[b], 2), fixed(scores[b], 1)});
     lesson.table(rows);
     if (has_collapsed(whole.without))
-        lesson.why(
-            "the judge never read such texts, its reward there is a guess, and PPO looks for the place where the guess is too "
-            "high. The reward "
-            "rises as before, and the true score collapses. With a price such texts are dear: the reference gives them hardly "
-            "any probability.");
+        lesson.why("such texts were not in the reward model's training data, so their reward is arbitrary, and PPO finds those where it is too high. The reward rises as before while the true score collapses: reward hacking. The KL penalty prevents it, because the reference gives such texts almost no probability.");
     else
-        lesson.why(
-            "these seeds found no hole in the judge; others do (--seed, --seeds). What kept the KL small here was luck and not a "
-            "price.");
+        lesson.why("with these seeds PPO found no error of the reward model to exploit; with others it does (--seed, --seeds).");
 }
 
-// The largest objective that a policy could have if the judge knew the true score, by listing all 600 answers.
+// The optimal objective for the true score, by enumerating all 600 sentences.
 static double best_objective(float beta) {
     const std::vector<reviews::Sentence> sentences = reviews::all_sentences();
     Matrix q(static_cast<int>(sentences.size()), 1), r(q.rows, 1);
@@ -231,7 +208,7 @@ static double best_objective(float beta) {
 }
 
 static void step_table(Lesson& lesson, const std::vector<Whole>& all, const Choices& choices, int seed) {
-    lesson.step("What came of it?", "1000 new answers each");
+    lesson.step("How do the policies compare?", "1000 new answers each");
     std::vector<std::vector<std::string>> rows{{"", "true score", "reward", "KL", "sentences"}};
     for (std::size_t k = 0; k < all.size(); ++k) {
         rows.push_back(measured_row("seed " + text(seed + static_cast<int>(k)) + ", before", all[k].before));
@@ -241,81 +218,77 @@ static void step_table(Lesson& lesson, const std::vector<Whole>& all, const Choi
     lesson.table(rows);
     if (choices.beta > 0 && choices.rankings.empty()) {
         const reviews::Measured& with = all[0].with;
-        lesson.say("The objective, true score - beta KL, went from 0 to ", fixed(with.true_score - choices.beta * with.kl, 2),
-                   " (first seed); the best that any "
-                   "policy could reach if it knew the true score is ",
-                   fixed(best_objective(static_cast<float>(choices.beta)), 2), ", found by listing all 600 answers.");
+        lesson.say("The objective, true score - beta KL, rose from 0 to ", fixed(with.true_score - choices.beta * with.kl, 2), " (first seed). The optimum for the true score is ", fixed(best_objective(static_cast<float>(choices.beta)), 2), ", found by enumerating all 600 sentences.");
     }
     lesson.predict("the row beta 0.5. Write it down, then run with --beta 0.5.");
+    lesson.say("Next: rlhf/exact compares PPO with the optimal policy of a smaller task.");
 }
 
 // --- the lesson ---
 
-static Whole carry_out(Lesson& lesson, const Choices& choices, int seed, bool first) {
+static Whole run_seed(Lesson& lesson, const Choices& choices, int seed, bool first) {
     const bool own = !choices.rankings.empty();
     Random random(seed), aside(seed + 1000);
-    Whole whole{.writer = reviews::learn_to_write(random),
-                .judge = {},
-                .with_price = {},
-                .without_price = {},
+    Whole whole{.sft = first ? step_sft(lesson, random, aside) : reviews::train_sft(random),
+                .reward_model = {},
+                .with_penalty = {},
+                .without_penalty = {},
                 .before = {},
                 .with = {},
                 .without = {}};
-    const gpt::Weights& reference = whole.writer.w;
-    if (first) step_writing(lesson, whole.writer, aside);
+    const gpt::Weights& reference = whole.sft.w;
 
     const ppo::Episodes texts = reviews::write(reference, 1600, random, 4);
     const std::vector<Ranking> rankings =
         own ? preferences::read_rankings(choices.rankings) : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
     if (first) step_ranking(lesson, texts, rankings, own);
 
-    const long held = static_cast<long>(rankings.size()) / 5;  // these test the judge
+    const long held = static_cast<long>(rankings.size()) / 5;  // held out
     const std::vector<Ranking> test(rankings.begin(), rankings.begin() + held), train(rankings.begin() + held, rankings.end());
-    whole.judge = reviews::learn_to_judge(reference, train, random);
-    if (first) step_judging(lesson, whole.judge, texts, test);
+    whole.reward_model = first ? step_reward_model(lesson, reference, train, test, texts, random) : reviews::train_reward_model(reference, train, random);
 
     const float beta = static_cast<float>(choices.beta);
-    if (first) step_tokens(lesson, reference, whole.judge, beta, aside);
-    whole.with_price = reviews::please(reference, whole.judge, {.beta = beta, .iterations = choices.iterations}, random);
-    if (first) step_curves(lesson, whole.with_price, beta, own);
-    whole.without_price = reviews::please(reference, whole.judge, {.beta = 0, .iterations = choices.iterations}, random);
-    whole.before = reviews::measure(reference, reference, whole.judge, random);
-    whole.with = reviews::measure(whole.with_price.w.trunk, reference, whole.judge, random);
-    whole.without = reviews::measure(whole.without_price.w.trunk, reference, whole.judge, random);
+    if (first) step_tokens(lesson, reference, whole.reward_model, beta, aside);
+    const reviews::PpoRun run{.beta = beta, .iterations = choices.iterations};
+    whole.with_penalty = first ? step_ppo(lesson, reference, whole.reward_model, run, own, random) : reviews::train_ppo(reference, whole.reward_model, run, random);
+    whole.without_penalty = reviews::train_ppo(reference, whole.reward_model, {.beta = 0, .iterations = choices.iterations}, random);
+    whole.before = reviews::measure(reference, reference, whole.reward_model, random);
+    whole.with = reviews::measure(whole.with_penalty.w.trunk, reference, whole.reward_model, random);
+    whole.without = reviews::measure(whole.without_penalty.w.trunk, reference, whole.reward_model, random);
     return whole;
 }
 
 static void claim_all(Lesson& lesson, const std::vector<Whole>& all, const Choices& choices) {
     double least_true = 1e9, most_kl = 0, least_sentences = 1, most_ratio_error = 0, least_gain = 1e9;
     int collapsed = 0;
-    double least_hacked_gain = 1e9;  // of the judge's reward, where the true score has collapsed
+    double least_hacked_gain = 1e9;  // of the reward, where the true score has collapsed
     for (const Whole& whole : all) {
         least_true = std::min<double>(least_true, whole.with.true_score);
         most_kl = std::max<double>(most_kl, whole.with.kl);
         least_sentences = std::min<double>(least_sentences, whole.with.sentences);
-        most_ratio_error = std::max<double>(most_ratio_error, whole.with_price.history.first_ratio_error);
+        most_ratio_error = std::max<double>(most_ratio_error, whole.with_penalty.history.first_ratio_error);
         least_gain = std::min<double>(least_gain, whole.with.reward - whole.before.reward);
         if (!has_collapsed(whole.without)) continue;
         ++collapsed;
         least_hacked_gain = std::min<double>(least_hacked_gain, whole.without.reward - whole.before.reward);
     }
-    lesson.claim_at_most("largest departure of the ratio from 1 before a step is taken", most_ratio_error, 1e-5);
+    lesson.claim_at_most("largest |ratio - 1| before the first update", most_ratio_error, 1e-5);
     if (choices.iterations >= 60)
-        lesson.claim_at_least("what the judge's reward gained, least of all seeds", least_gain, choices.beta <= 0.5 ? 0.5 : 0);
+        lesson.claim_at_least("gain of reward, least of all seeds", least_gain, choices.beta <= 0.5 ? 0.5 : 0);
     if (!choices.as_delivered()) return;
     lesson.claim_at_least("true score with beta 0.2, least of all seeds", least_true, 0.7);
     lesson.claim_at_most("KL with beta 0.2, largest of all seeds", most_kl, 4);
-    lesson.claim_at_least("share of sentences with beta 0.2, least of all seeds", least_sentences, 0.9);
-    if (all.size() < 3) return;  // whether a judge has a hole that is found is a matter of luck
+    lesson.claim_at_least("fraction of sentences with beta 0.2, least of all seeds", least_sentences, 0.9);
+    if (all.size() < 3) return;  // not every seed finds an error to exploit
     lesson.claim_at_least("seeds whose true score fell below -2 with beta 0", collapsed, 1);
-    lesson.claim_at_least("what the judge's reward gained in these all the same, the least", least_hacked_gain, 0.5);
+    lesson.claim_at_least("gain of reward in these seeds, the least", least_hacked_gain, 0.5);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.rankings.empty())
-        reviews::ranked_rows(preferences::read_rankings(choices.rankings));  // refused before anybody waits
+        reviews::ranked_rows(preferences::read_rankings(choices.rankings));  // an invalid file throws before training
     std::vector<Whole> all;
-    for (int k = 0; k < choices.seeds; ++k) all.push_back(carry_out(lesson, choices, seed + k, k == 0));
+    for (int k = 0; k < choices.seeds; ++k) all.push_back(run_seed(lesson, choices, seed + k, k == 0));
     const auto found = std::find_if(all.begin(), all.end(), [](const Whole& whole) { return has_collapsed(whole.without); });
     const int shown = found == all.end() ? 0 : static_cast<int>(found - all.begin());
     Random random(seed + 2000);
@@ -326,13 +299,13 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/ppo", "The whole of RLHF: write, rank, judge, fine-tune; and what goes wrong without a leash.",
+    Options options("rlhf/ppo", "RLHF from start to end: SFT, ranking, reward model, PPO; and what the KL penalty prevents.",
                     "20 seconds");
-    options.add("beta", choices.beta, "the price of a nat of KL", 0, 10);
-    options.add("iterations", choices.iterations, "rounds of 64 answers", 1, 2000);
-    options.add("seeds", choices.seeds, "carry everything out from so many seeds", 1, 20);
+    options.add("beta", choices.beta, "KL coefficient", 0, 10);
+    options.add("iterations", choices.iterations, "PPO iterations of 64 answers", 1, 2000);
+    options.add("seeds", choices.seeds, "number of seeds", 1, 20);
     options.add("rankings", choices.rankings,
-                "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the synthetic person");
+                "a file of your own rankings, as rlhf/ranking --rank writes it, instead of the simulated person");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,11 +1,11 @@
-// ranking.cpp: the lesson on preferences and the reward model. A person orders answers; a model finds the numbers behind it.
+// ranking.cpp: the lesson on preferences and reward models. A person ranks answers; a model learns a reward from the rankings.
 //
 //   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022,
 //            arXiv 2203.02155, Eq. 1
-//   shows    that orders alone, and noisy ones, are enough to learn a score, up to a constant
-//   you      --rank: you are the person
+//   shows    that noisy rankings alone determine a score up to a constant; and what a small reward model misses
+//   you      --rank: rank the answers yourself
 //   symbols  K answers to a question   r reward   d = r_better - r_worse   s noise of the person
-//   next     ppo.cpp raises the reward that is learned here
+//   next     ppo.cpp maximises the reward that is learned here
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -37,10 +37,10 @@ static std::vector<Ranking> some(const std::vector<Ranking>& rankings, std::size
     return {rankings.begin() + static_cast<long>(first), rankings.begin() + static_cast<long>(end)};
 }
 
-// --- the orders and what they mean ---
+// --- rankings and their likelihood ---
 
 static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, const preferences::Person& person, Random& random) {
-    lesson.step("What can a person tell us?", "felt = score + s * Gumbel noise, then in order");
+    lesson.step("What can a person tell us?", "rank by score + s * Gumbel noise");
     lesson.code();
     const std::vector<Ranking> answered = reviews::ask({questions[0]}, person, random);
     const Ranking& ranking = answered[0];
@@ -53,16 +53,13 @@ static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, co
     std::string pairs;
     for (const preferences::Pair& pair : ranked.pairs.list)
         pairs += (pairs.empty() ? "" : ", ") + text(pair.better + 1) + " > " + text(pair.worse + 1);
-    lesson.say("A small GPT wrote these. The person sees no scores, only answers, and gives back an order: ",
-               ranked.pairs.list.size(), " comparisons, ", pairs, ".");
-    lesson.why(
-        "nobody can say that an answer is worth 1.37, and two people would not mean the same by it; which of two is better, both "
-        "can say.");
-    lesson.predict("how often a person with s = ", fixed(person.noise, 1),
-                   " prefers an answer that is worse by 1. The next step counts.");
+    lesson.say("A small GPT wrote these. The person sees only the answers and ranks them: ", ranked.pairs.list.size(), " comparisons, ", pairs, ".");
+    lesson.why("people cannot give an answer a score of 1.37, and two people would not mean the same by it; but they can say which of two answers is better.");
+    const double worse_wins = preferences::bradley_terry(-1 / std::max(person.noise, 1e-3f), 0);
+    lesson.predict("How often does a person with s = " + fixed(person.noise, 1) + " prefer an answer that is worse by 1? A fraction from 0 to 1; the next step counts.", {worse_wins, 0.05});
 }
 
-// How often, of many, a person prefers the first of two answers whose scores differ by `difference`.
+// The fraction of trials in which a person prefers the first of two answers whose scores differ by `difference`.
 static double share_preferring(double difference, const preferences::Person& person, int times, Random& random) {
     int first = 0;
     for (int k = 0; k < times; ++k) {
@@ -73,13 +70,13 @@ static double share_preferring(double difference, const preferences::Person& per
     return static_cast<double>(first) / times;
 }
 
-// returns the largest difference between what was counted and what Bradley and Terry say
+// returns the largest difference between the counted fractions and Bradley-Terry
 static double step_bradley_terry(Lesson& lesson, const preferences::Person& person, Random& random) {
-    lesson.step("How likely is it that the better one wins?", "P(i beats j) = sigmoid((score_i - score_j) / s)", "Bradley-Terry");
+    lesson.step("How often does the better answer win?", "P(i beats j) = sigmoid((score_i - score_j) / s)", "Bradley-Terry");
     const int times = 20000;
     const float scale = person.noise > 0 ? person.noise : 1;
     std::vector<std::vector<std::string>> rows{{"score difference", "counted", "sigmoid(difference / s)"}};
-    Series counted{.name = "share that prefer the better", .x = {}, .y = {}};
+    Series counted{.name = "fraction that prefers the better", .x = {}, .y = {}};
     double largest = 0;
     for (const double difference : {0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0}) {
         const double share = share_preferring(difference, person, times, random);
@@ -91,24 +88,20 @@ static double step_bradley_terry(Lesson& lesson, const preferences::Person& pers
     }
     lesson.table(rows);
     lesson.curves({counted});
-    lesson.why(
-        "the difference of two Gumbel draws is logistic: that is why this noise was chosen. So noise does no harm, it is what "
-        "carries "
-        "the scale: from a person who never errs one could learn the order, but not by how much.");
+    lesson.why("the difference of two Gumbel variables is logistic, which makes the choice probability exactly Bradley-Terry. The noise carries the scale: from a person without noise one learns the order of two answers, but not their distance.");
     return largest;
 }
 
 static void step_plackett_luce(Lesson& lesson) {
-    lesson.step("And a whole ranking?", "P(1 > 2 > ... > K) = product over k of exp(r_k) / sum of exp(r_m), m >= k",
+    lesson.step("How likely is a whole ranking?", "P(1 > 2 > ... > K) = product over k of exp(r_k) / sum of exp(r_m), m >= k",
                 "Plackett-Luce");
     const std::vector<float> r{std::log(4.0f), std::log(3.0f), std::log(2.0f), 0};
     std::vector<std::vector<std::string>> rows{
         {"order of four answers", "-log P of the ranking", "sum of -log P of its six pairs"}};
     for (const std::vector<int>& ranks : {std::vector<int>{1, 2, 3, 4}, {2, 1, 3, 4}, {1, 2, 4, 3}, {4, 3, 2, 1}}) {
         std::string order;
-        for (int place = 1; place <= 4; ++place)
-            order += (place > 1 ? " > " : "") +
-                     text(static_cast<int>(std::find(ranks.begin(), ranks.end(), place) - ranks.begin()) + 1);
+        for (int rank = 1; rank <= 4; ++rank)
+            order += (rank > 1 ? " > " : "") + text(static_cast<int>(std::find(ranks.begin(), ranks.end(), rank) - ranks.begin()) + 1);
         double pairs = 0;
         for (const preferences::Pair& pair : preferences::all_pairs({0, 0, 0, 0}, ranks).list)
             pairs -= std::log(preferences::bradley_terry(r[pair.better], r[pair.worse]));
@@ -116,86 +109,92 @@ static void step_plackett_luce(Lesson& lesson) {
     }
     lesson.say("Four answers whose exp(r) are 4, 3, 2, 1:");
     lesson.table(rows);
-    lesson.why(
-        "the best is drawn from all, then the best of the rest: 4/10 * 3/6 * 2/3 = 0.1333 = exp(-2.0149). The pairs are counted "
-        "as if "
-        "they were independent, which they are not, so the numbers differ; both are least for the same rewards in the long run.");
+    lesson.why("the best answer is drawn from all, then the next from the rest: 4/10 * 3/6 * 2/3 = 0.1333 = exp(-2.0149). The sum over pairs treats the pairs as independent, which they are not, so the values differ; with enough data the same rewards minimise both.");
 }
 
 // --- the reward model ---
 
-// returns how far the first loss is from log 2
-static double step_loss(Lesson& lesson, const gpt::Weights& writer, const std::vector<Ranking>& rankings) {
-    lesson.step("How does a model learn from orders?", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
+// returns the distance of the first loss from log 2
+static double step_loss(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& rankings) {
+    lesson.step("How does a model learn from rankings?", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
     const reviews::Ranked ranked = reviews::ranked_rows(rankings);
-    const reward_model::Weights w = reward_model::from_language_model(writer, reviews::model_config());
+    const reward_model::Weights w = reward_model::from_language_model(sft, reviews::model_config());
     const std::vector<int> lengths = reviews::text_lengths(ranked.episodes);
     lesson.code(2);
     const reward_model::Steps steps = reward_model::forward(ranked.episodes.tokens, lengths, w, reviews::model_config());
     const reward_model::LossSteps loss = reward_model::loss(steps.rewards, ranked.pairs);
     lesson.table({{"value", "shape", "what it is"},
-                  {"trunk.hidden", shape(steps.trunk.hidden.value()), "the GPT's hidden state at every word of every answer"},
-                  {"last_hidden", shape(steps.last_hidden.value()), "the row of each answer's last real word"},
-                  {"rewards", shape(steps.rewards.value()), "one number for each answer"},
+                  {"trunk.hidden", shape(steps.trunk.hidden.value()), "the GPT's hidden state at every token of every answer"},
+                  {"last_hidden", shape(steps.last_hidden.value()), "the row of each answer's last real token"},
+                  {"rewards", shape(steps.rewards.value()), "one number per answer"},
                   {"differences", shape(loss.differences.value()), "r_better - r_worse of each comparison"},
                   {"ranking_loss", shape(loss.ranking_loss.value()), "the mean over the pairs of each ranking"}});
     const float first = loss.loss.value()(0, 0);
-    lesson.say("The trunk is the GPT that wrote the answers; only the head is new, and 0. So every reward is 0 and the loss is ",
-               fixed(first), " = log 2, whatever the orders are.");
-    lesson.why("only differences enter: a constant added to all rewards changes nothing, so the head needs no bias.");
+    lesson.say("The trunk is the GPT that wrote the answers; only the head is new, and starts at 0. So every reward is 0 and the loss is ", fixed(first), " = log 2, whatever the rankings.");
+    lesson.why("only differences of rewards enter the loss: a constant changes nothing, so the head needs no bias.");
     return std::abs(first - std::log(2.0));
 }
 
-static void step_learn(Lesson& lesson, const reviews::Judge& judge, std::size_t count) {
+static reviews::RewardModel step_train(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train, Random& random) {
     lesson.step("Does it learn?");
-    lesson.code("const Judge judge = learn_to_judge(writer, rankings, random);   // walkthroughs/lesson/review_models.cpp");
-    Series loss{.name = "loss of the epochs", .x = {0}, .y = {std::log(2.0f)}};
-    for (std::size_t epoch = 0; epoch < judge.losses.size(); ++epoch) {
+    lesson.code();
+    const reviews::RewardModel reward_model = reviews::train_reward_model(sft, train, random);
+    Series loss{.name = "loss per epoch", .x = {0}, .y = {std::log(2.0f)}};
+    for (std::size_t epoch = 0; epoch < reward_model.losses.size(); ++epoch) {
         loss.x.push_back(static_cast<float>(epoch + 1));
-        loss.y.push_back(judge.losses[epoch]);
+        loss.y.push_back(reward_model.losses[epoch]);
     }
     lesson.curves({loss});
-    lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(judge.losses.back()), ": ", judge.losses.size(), " times through ",
-               count, " rankings, 16 of them at a time, each answer read once for all of its comparisons.");
+    lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(reward_model.losses.back()), ": ", reward_model.losses.size(), " passes over ", train.size(), " rankings, 16 per batch; each answer is read once for all its comparisons.");
+    return reward_model;
 }
 
-static std::vector<std::string> judged_row(const std::string& name, const reviews::Judged& judged) {
-    return {name, percent(judged.agreement), percent(judged.true_agreement), fixed(judged.correlation, 3), fixed(judged.loss)};
+static std::vector<std::string> evaluation_row(const std::string& name, const reviews::Evaluation& e) {
+    return {name, percent(e.agreement), percent(e.true_agreement), fixed(e.correlation, 3), fixed(e.loss)};
 }
 
-static const std::vector<std::string> judged_heading{"rankings it has not seen", "agrees with the person", "with the true order",
-                                                     "correlation with the score", "loss"};
-
-static void step_held_out(Lesson& lesson, const std::vector<reviews::Judged>& all, const preferences::Person& person, int seed) {
-    lesson.step("Does it agree with somebody whose answers it has not seen?");
-    std::vector<std::vector<std::string>> rows{judged_heading};
-    for (std::size_t k = 0; k < all.size(); ++k) rows.push_back(judged_row("seed " + text(seed + static_cast<int>(k)), all[k]));
+static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>& all, const preferences::Person& person, int seed) {
+    lesson.step("Does it agree on held-out rankings?", "several seeds");
+    std::vector<std::vector<std::string>> rows{{"held-out", "agrees, person", "without noise", "corr. with score", "loss"}};
+    for (std::size_t k = 0; k < all.size(); ++k) rows.push_back(evaluation_row("seed " + text(seed + static_cast<int>(k)), all[k]));
     lesson.table(rows);
-    lesson.why("the person errs (s = ", fixed(person.noise, 1),
-               "), so nobody can agree with them always; with the order that they would have "
-               "given without noise the model agrees more often than with what they said. It has averaged the noise away.");
+    lesson.why("the person errs (s = ", fixed(person.noise, 1), "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise. Next: rlhf/ppo maximises this reward.");
 }
 
-// Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean of the nouns; or the true scores.
-static Matrix phrase_table(const reviews::Judge* judge) {
+// Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean over the nouns; or the true scores.
+static Matrix phrase_table(const reviews::RewardModel* reward_model) {
     const int first_adjective = 12;
     Matrix scores(8, 3);
     for (int a = 0; a < 8; ++a) {
         int column = 0;
         for (const char* before : {"", "very ", "not "}) {
-            const reviews::Answer answer =
-                reviews::ids_of(std::string("was ") + before + reviews::words()[first_adjective + a] + " .");
+            const reviews::Answer answer = reviews::ids_of(std::string("was ") + before + reviews::words()[first_adjective + a] + " .");
             const ppo::Episodes texts = reviews::episodes_of({0, 1, 2, 3}, {answer, answer, answer, answer});
-            scores(a, column++) =
-                judge == nullptr ? reviews::true_score(answer) : reviews::mean(reviews::rewards_of(*judge, texts));
+            scores(a, column++) = reward_model == nullptr ? reviews::true_score(answer) : reviews::mean(reviews::rewards_of(*reward_model, texts));
         }
     }
     return scores;
 }
 
-static void step_phrases(Lesson& lesson, const reviews::Judge& judge, bool own) {
+// Correlation of reward and true score over the eight adjectives: alone, after "very", after "not".
+static std::vector<float> phrase_correlations(const Matrix& rewards, const Matrix& scores) {
+    std::vector<float> correlations;
+    for (int column = 0; column < 3; ++column) {
+        std::vector<float> r, t;
+        for (int a = 0; a < rewards.rows; ++a) {
+            r.push_back(rewards(a, column));
+            t.push_back(scores(a, column));
+        }
+        correlations.push_back(preferences::correlation(r, t));
+    }
+    return correlations;
+}
+
+static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_model, bool own) {
     lesson.step("What has it understood?", "reward of \"was [very|not] ADJECTIVE .\"");
-    const Matrix rewards = phrase_table(&judge), scores = phrase_table(nullptr);
+    const Matrix rewards = phrase_table(&reward_model), scores = phrase_table(nullptr);
+    const std::vector<float> correlations = phrase_correlations(rewards, scores);
+    if (!own) lesson.predict("Has it learned that \"not\" turns good into bad? Give the correlation of reward and true score after \"not\", from -1 to 1.", {correlations[2], 0.15});
     std::vector<std::vector<std::string>> rows{{"adjective", "reward", "after very", "after not"}};
     if (!own) rows[0].insert(rows[0].end(), {"score", "after very", "after not"});
     for (int a = 0; a < 8; ++a) {
@@ -209,13 +208,9 @@ static void step_phrases(Lesson& lesson, const reviews::Judge& judge, bool own) 
     if (!own) maps.push_back({"true scores (8, 3)", heat_map(scores, lesson.colours)});
     lesson.pictures(maps);
     if (own)
-        lesson.why(
-            "bright is what you like. Nobody told the model which words are good; \"not\" and \"very\" it had to find out as "
-            "well.");
+        lesson.why("bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
     else
-        lesson.why(
-            "nobody told the model which words are good. The scale is its own, too: with noise s the rewards grow towards score "
-            "/ s.");
+        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ", correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that." : "It has learned that \"not\" reverses the ranking.");
 }
 
 // --- the person at the keyboard ---
@@ -244,30 +239,26 @@ static std::vector<Ranking> begun(const std::string& path) {
     return preferences::read_rankings(path);
 }
 
-// Shows the questions that have no answer yet; each order is in the file before the next question is shown.
+// Shows the questions without a ranking; saves each ranking before the next question.
 static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std::vector<Ranking>& rankings,
                       const std::string& path) {
     lesson.step("Which answer is the best?");
-    lesson.say(
-        "Type the numbers of the answers, best first: 2 1 3=4 says that 2 is best, then 1, then 3 and 4 alike. u takes your last "
-        "order "
-        "back, q ends. Every order is in ",
-        path, " at once; with the same file you go on where you stopped.");
-    if (!rankings.empty()) lesson.say(rankings.size(), " rankings are there already.");
+    lesson.say("Type the numbers of the answers, best first: 2 1 3=4 means that 2 is best, then 1, then 3 and 4 tied. u undoes your last ranking, q quits. Every ranking is saved to ", path, " at once; with the same file you continue where you stopped.");
+    if (!rankings.empty()) lesson.say(rankings.size(), " rankings are in the file already.");
     bool ended = false;
     while (!ended && rankings.size() < questions.size()) {
         Ranking question = questions[rankings.size()];
         ask_for("\nquestion " + text(rankings.size() + 1) + " of " + text(questions.size()) + "   " + question.prompt + " ...\n");
         for (std::size_t k = 0; k < question.answers.size(); ++k)
             ask_for("  " + text(k + 1) + "   " + question.answers[k] + "\n");
-        bool settled = false;  // this question is answered, or another one comes next
+        bool settled = false;  // this question is ranked, or the last ranking was undone
         while (!settled && !ended) {
             ask_for("best first: ");
             const std::string line = line_from_keyboard(ended);
             if (line == "q") ended = true;
             if (ended) break;
             if (line == "u" && rankings.empty()) {
-                ask_for("  there is no order to take back\n");
+                ask_for("  there is no ranking to undo\n");
             } else if (line == "u") {
                 rankings.pop_back();
                 preferences::write_rankings(path, rankings);
@@ -276,7 +267,7 @@ static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std
                 try {
                     question.ranks = preferences::ranks_of_order(line, static_cast<int>(question.answers.size()));
                 } catch (const std::invalid_argument& error) {
-                    ask_for(std::string("  ") + error.what() + "; once more, please\n");
+                    ask_for(std::string("  ") + error.what() + "; try again\n");
                     continue;
                 }
                 rankings.push_back(question);
@@ -291,43 +282,41 @@ static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std
 
 static bool any_pair(const std::vector<Ranking>& rankings) { return !reviews::ranked_rows(rankings).pairs.list.empty(); }
 
-// What is learned from rankings by a person whose true taste nobody knows.
-static void learn_from_own(Lesson& lesson, const gpt::Weights& writer, const std::vector<Ranking>& rankings, Random& random) {
+// Learns from the user's rankings, whose true score is unknown.
+static void learn_from_own(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& rankings, Random& random) {
     if (rankings.empty() || !any_pair(rankings)) {
-        lesson.say("No ranking says yet that one answer is better than another: there is nothing to learn.");
+        lesson.say("No ranking yet says that one answer is better than another; there is nothing to learn from.");
         return;
     }
-    const std::size_t held = rankings.size() >= 20 ? rankings.size() / 5 : 0;  // the last fifth is for the test
+    const std::size_t held = rankings.size() >= 20 ? rankings.size() / 5 : 0;  // the last fifth is held out
     const std::vector<Ranking> train = some(rankings, 0, rankings.size() - held),
                                test = some(rankings, rankings.size() - held, rankings.size());
     if (!any_pair(train)) {
-        lesson.say("All but the last rankings are ties: there is nothing to learn from.");
+        lesson.say("All training rankings are ties; there is nothing to learn from.");
         return;
     }
-    const double from_log_2 = step_loss(lesson, writer, train);
-    const reviews::Judge judge = reviews::learn_to_judge(writer, train, random);
-    step_learn(lesson, judge, train.size());
-    lesson.say("With the rankings it learned from it agrees in ", percent(reviews::judged(judge, train).agreement),
-               " of the comparisons.");
+    const double from_log_2 = step_loss(lesson, sft, train);
+    const reviews::RewardModel reward_model = step_train(lesson, sft, train, random);
+    lesson.say("It agrees with ", percent(reviews::evaluate(reward_model, train).agreement), " of the training comparisons.");
     if (held > 0 && any_pair(test))
-        lesson.say("With the last ", held, ", which it has not seen: ", percent(reviews::judged(judge, test).agreement), ".");
+        lesson.say("On the ", held, " held-out rankings: ", percent(reviews::evaluate(reward_model, test).agreement), ".");
     else
-        lesson.say("From 20 rankings on, a fifth of them is held back to test it.");
-    step_phrases(lesson, judge, true);
+        lesson.say("With 20 rankings or more, a fifth of them is held out for a test.");
+    step_phrases(lesson, reward_model, true);
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
 }
 
 // --- the lesson ---
 
-// Everything up to the rankings of one seed.
+// One seed's SFT model and its answers.
 struct Beginning {
-    reviews::Writer writer;
+    reviews::SftModel sft;
     std::vector<Ranking> questions;
 };
 
 static Beginning begin_with(Random& random, const Choices& choices) {
-    Beginning beginning{.writer = reviews::learn_to_write(random), .questions = {}};
-    const ppo::Episodes texts = reviews::write(beginning.writer.w, choices.prompts * choices.answers, random, choices.answers);
+    Beginning beginning{.sft = reviews::train_sft(random), .questions = {}};
+    const ppo::Episodes texts = reviews::write(beginning.sft.w, choices.prompts * choices.answers, random, choices.answers);
     beginning.questions = reviews::questions(texts, choices.answers);
     return beginning;
 }
@@ -335,70 +324,68 @@ static Beginning begin_with(Random& random, const Choices& choices) {
 static void walk_own(Lesson& lesson, const Choices& choices, int seed) {
     const std::string path = choices.rankings.empty() ? "rankings.jsonl" : choices.rankings;
     std::vector<Ranking> rankings = choices.rank ? begun(path) : preferences::read_rankings(path);
-    reviews::ranked_rows(rankings);                                 // refuses foreign words before anybody waits
-    if (choices.rank) preferences::write_rankings(path, rankings);  // and a file that cannot be written before anybody works
+    reviews::ranked_rows(rankings);                                 // refuses unknown words before training
+    if (choices.rank) preferences::write_rankings(path, rankings);  // and an unwritable file before the first question
     Random random(seed);
     const Beginning beginning = begin_with(random, choices);
     if (choices.rank) step_rank(lesson, beginning.questions, rankings, path);
-    learn_from_own(lesson, beginning.writer.w, rankings, random);
+    learn_from_own(lesson, beginning.sft.w, rankings, random);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (choices.rank || !choices.rankings.empty()) return walk_own(lesson, choices, seed);
     const preferences::Person person{.noise = static_cast<float>(choices.noise)};
-    std::vector<reviews::Judged> judged;
+    std::vector<reviews::Evaluation> evaluations;
     double from_bradley_terry = 0, from_log_2 = 0;
     for (int k = 0; k < choices.seeds; ++k) {
         Random random(seed + k);
         const Beginning beginning = begin_with(random, choices);
         const std::vector<Ranking> rankings = reviews::ask(beginning.questions, person, random);
-        const std::size_t held = rankings.size() / 5;  // of 400 the card's 80
+        const std::size_t held = rankings.size() / 5;
         const std::vector<Ranking> test = some(rankings, 0, held), train = some(rankings, held, rankings.size());
         if (k == 0) {
             Random aside(seed + 1000);
             step_order(lesson, beginning.questions, person, aside);
             from_bradley_terry = step_bradley_terry(lesson, person, aside);
             step_plackett_luce(lesson);
-            from_log_2 = step_loss(lesson, beginning.writer.w, some(train, 0, 16));
+            from_log_2 = step_loss(lesson, beginning.sft.w, some(train, 0, 16));
         }
-        const reviews::Judge judge = reviews::learn_to_judge(beginning.writer.w, train, random);
-        judged.push_back(reviews::judged(judge, test));
-        if (k == 0) {
-            step_learn(lesson, judge, train.size());
-            step_phrases(lesson, judge, false);
-        }
+        const gpt::Weights& sft = beginning.sft.w;
+        const reviews::RewardModel reward_model = k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
+        evaluations.push_back(reviews::evaluate(reward_model, test));
+        if (k == 0) step_phrases(lesson, reward_model, false);
     }
-    step_held_out(lesson, judged, person, seed);
+    step_held_out(lesson, evaluations, person, seed);
 
-    reviews::Judged mean;
-    for (const reviews::Judged& one : judged) {
-        const float share = 1.0f / static_cast<float>(judged.size());
+    reviews::Evaluation mean;
+    for (const reviews::Evaluation& one : evaluations) {
+        const float share = 1.0f / static_cast<float>(evaluations.size());
         mean.agreement += share * one.agreement;
         mean.true_agreement += share * one.true_agreement;
         mean.correlation += share * one.correlation;
         mean.loss += share * one.loss;
     }
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
-    lesson.claim_at_most("largest difference between choices counted and Bradley-Terry", from_bradley_terry, 0.02);
+    lesson.claim_at_most("largest difference between counted choices and Bradley-Terry", from_bradley_terry, 0.02);
     const bool as_delivered = choices.answers == 4 && choices.prompts == 400 && choices.noise == 0.5;
     if (!as_delivered) return;
-    lesson.claim_at_least("agreement with a noisy person on rankings never seen", mean.agreement, 0.72);
+    lesson.claim_at_least("agreement with a noisy person on held-out rankings", mean.agreement, 0.72);
     lesson.claim_at_least("agreement with the same person without noise", mean.true_agreement, 0.78);
     lesson.claim_at_least("correlation of reward and true score", mean.correlation, 0.74);
-    lesson.claim_at_most("loss on rankings never seen (0.693 before)", mean.loss, 0.55);
+    lesson.claim_at_most("loss on held-out rankings (0.693 before training)", mean.loss, 0.55);
 }
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/ranking", "People put answers in order; a model learns the score that they had in mind.",
+    Options options("rlhf/ranking", "People rank answers; a model learns a reward from the rankings.",
                     "10 seconds; with --rank, until you stop");
-    options.add("rank", choices.rank, "you are the person: answers are shown, your order is read from the keyboard");
+    options.add("rank", choices.rank, "rank the answers yourself, at the keyboard");
     options.add("rankings", choices.rankings,
-                "the file of your orders, a JSON object a line; alone: learn from it; with --rank: add to it");
-    options.add("answers", choices.answers, "K, answers to a question", 2, 9);
-    options.add("prompts", choices.prompts, "questions; a fifth of them is held back for the test", 20, 5000);
-    options.add("noise", choices.noise, "s, how much the synthetic person errs", 0, 10);
-    options.add("seeds", choices.seeds, "repeat everything from so many seeds", 1, 20);
+                "your rankings, one JSON object per line; alone: learn from the file; with --rank: add to it");
+    options.add("answers", choices.answers, "K, answers per question", 2, 9);
+    options.add("prompts", choices.prompts, "questions; a fifth of them is held out", 20, 5000);
+    options.add("noise", choices.noise, "s, noise of the simulated person", 0, 10);
+    options.add("seeds", choices.seeds, "number of seeds", 1, 20);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,4 +1,4 @@
-// chain_reader.h: any language model on a chain of the second order: how it learns, and how well it predicts at each position.
+// chain_reader.h: train any language model on a second-order Markov chain, and measure its loss at each position.
 //
 //   use      llama::Weights w = ...;
 //            ReaderOf<llama::Weights, llama::Config> reader(w, config, llama::parameters(w, config));
@@ -35,24 +35,24 @@ private:
 };
 
 struct ChainTraining {
-    int length = 24;  // predictions in a text: the window
+    int length = 24;  // predictions per text: the context length
     int batch = 16;
     int steps = 500;
     float learning_rate = 3e-3f;
 };
 
-// The loss of every step, on new texts each.   what  the name of the progress line
+// Trains on new texts in every step; returns the losses.   what  the name of the progress line
 std::vector<float> learn_chain(const ChainReader& reader, const SecondOrderChain& chain, const ChainTraining& training,
                                Random& random, const std::string& what);
 
-// The mean loss of predicting symbol 1, 2, ..., length from those before it, over `texts` new texts: `length` of them.
+// The mean loss of predicting symbol 1, 2, ..., length from those before it, over `texts` new texts: `length` numbers.
 std::vector<float> losses_by_position(const ChainReader& reader, const SecondOrderChain& chain, int length, int texts,
                                       Random& random);
 
-// The mean of numbers first ... end - 1.   throws std::invalid_argument when there are none
+// The mean of numbers first ... end - 1.   throws std::invalid_argument when the range is empty
 double mean_between(const std::vector<float>& numbers, int first, int end);
 
-// Means of `group` numbers each, at the middle of the group.
+// Means of groups of `group` numbers, with the middle of each group as x.
 struct Grouped {
     std::vector<float> x, y;
 };

@@ -37,7 +37,7 @@ std::vector<ColouredShape> seen_shapes() {
     return seen;
 }
 
-// Whether the pixel (dy, dx) from the centre belongs to a shape that reaches `reach` pixels.
+// Whether the pixel at offset (dy, dx) from the centre belongs to a shape that reaches `reach` pixels.
 static bool belongs(int kind, int dy, int dx, int reach) {
     const int y = std::abs(dy), x = std::abs(dx), thin = reach / 3;
     if (y > reach || x > reach) return false;

@@ -1,7 +1,7 @@
-// coloured_shapes.h: a little world of pictures with names: a square, disc, cross or bar in one of five colours.
+// coloured_shapes.h: a synthetic world of captioned images: a square, disc, cross or bar in one of five colours.
 //
-//   shows   what a model has understood: it is trained on 16 of the 20 pairs of colour and shape and asked about the other four,
-//           of which it knows both words and has never seen them together
+//   shows   compositional generalisation: a model is trained on 16 of the 20 pairs of colour and shape and tested on the other
+//           four, whose words it knows but has never seen together
 //   sizes   16 x 16 pixels, 3 channels, values about 0 ... 1; a shape reaches 5 pixels from its centre, which moves by up to 2
 //   used by the lessons of walkthroughs/vit/language
 #pragma once
@@ -27,13 +27,13 @@ const std::string& kind_word(int kind);
 std::string name_of(ColouredShape shape);     // "red cross"
 std::string caption_of(ColouredShape shape);  // "a photo of a red cross"
 
-// All 20, colour by colour; the 16 to train on; and the four that are kept back: red cross, green disc, blue bar, white square.
+// All 20, colour by colour; the 16 to train on; and the four held out: red cross, green disc, blue bar, white square.
 std::vector<ColouredShape> all_shapes();
 std::vector<ColouredShape> seen_shapes();
 std::vector<ColouredShape> unseen_shapes();
 bool is_seen(ColouredShape shape);
 
-// Paints a shape into a picture: every pixel within `reach` of the centre that belongs to it gets its colour.
+// Paints a shape that reaches `reach` pixels from its centre.
 void paint_shape(Image& picture, ColouredShape shape, int centre_y, int centre_x, int reach);
 
 // Dark grey with noise of standard deviation 0.05.
@@ -45,7 +45,7 @@ std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random&
 
 // --- words ---
 
-// A vocabulary of whole words: the word number i has the id i.
+// A vocabulary of whole words: word i has the id i.
 struct WordList {
     std::vector<std::string> words;
 
@@ -55,5 +55,5 @@ struct WordList {
     std::string text(const std::vector<int>& ids) const;
 };
 
-// The words that these come from: `first`, the words of captions and names, `last`.
+// A vocabulary of `first`, the words of captions and names, and `last`.
 WordList shape_words(const std::vector<std::string>& first, const std::vector<std::string>& last);

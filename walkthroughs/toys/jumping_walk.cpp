@@ -12,8 +12,8 @@ static bool holds(const std::vector<int>& places, int place) {
 }
 
 Text draw(Random& random, const Wish& wish) {
-    require(wish.query >= -1 && wish.query < shown - 1, "jumping_walk: no symbol stands behind place ", wish.query);
-    std::vector<int> landings;  // where a jump may end
+    require(wish.query >= -1 && wish.query < shown - 1, "jumping_walk: the symbol at position ", wish.query, " has no successor");
+    std::vector<int> landings;  // possible targets of a jump
     for (int place = 0; place < shown - 1; ++place)
         if (!holds(wish.hidden, place)) landings.push_back(place);
     require(!landings.empty(), "jumping_walk: the walk has nowhere to go");

@@ -1,9 +1,9 @@
-// jumping_walk.h: texts that only an induction circuit can continue, and a small GPT that has learned to.
+// jumping_walk.h: texts that only an induction circuit can continue, and a small GPT trained on them.
 //
-//   text     eight different symbols, then a walk over them: each token is followed by the one that stood behind it among the
-//            eight, or the walk jumps to any of the first seven
-//   shows    in its walkthroughs: the answer stands next to an earlier copy of the last token. One layer of attention can find
-//            the copy; what stands next to it only a second layer can fetch
+//   text     eight different symbols, then a walk over them: each token is followed by its successor among the eight, or the walk
+//            jumps to any of the first seven
+//   shows    in its walkthroughs: the answer is the successor of an earlier copy of the last token. One layer of attention can
+//            find the copy; only a second layer can read its successor
 //   use      const jumping_walk::Learned model = jumping_walk::learn({.steps = 600}, random);
 //            const std::vector<jumping_walk::Text> asked = ...;   // jumping_walk::draw(random, {.query = 3})
 //            gpt::forward(jumping_walk::inputs(asked), jumping_walk::length, model.w, model.config);
@@ -18,23 +18,22 @@ namespace jumping_walk {
 inline constexpr int symbols = 16;                  // V
 inline constexpr int shown = 8;                     // different symbols at the beginning
 inline constexpr int walked = 13;                   // tokens of the walk
-inline constexpr int length = shown + walked - 1;   // T: all tokens but the last are read
+inline constexpr int length = shown + walked - 1;   // T: all tokens but the last are the input
 
 struct Text {
     std::vector<int> ids;       // T + 1
-    std::vector<char> follows;  // T + 1  whether the token is the one behind its predecessor, and so can be known
+    std::vector<char> follows;  // T + 1  whether the token is the successor of the one before it, and so predictable
 };
 
 struct Wish {
-    int query = -1;                // the last token that is read is this one of the eight, right after a jump; -1: as it comes
-    std::vector<int> hidden = {};  // places among the eight that the walk does not touch before the query
+    int query = -1;                // the last input token is this one of the eight, right after a jump; -1: any
+    std::vector<int> hidden = {};  // positions among the eight that the walk does not visit before the query
 };
 
-// A text.   throws std::invalid_argument when the walk has nowhere to go, or no symbol stands behind the query
+// Draws a text.   throws std::invalid_argument when the walk has nowhere to go, or the query has no successor
 Text draw(Random& random, const Wish& wish = {});
 
-// The tokens that are read, T of each text, and what is asked at each of them: the next token where it can be known, otherwise
-// ignored_label.
+// The input tokens, T of each text, and their labels: the next token where it is predictable, otherwise ignored_label.
 std::vector<int> inputs(const std::vector<Text>& texts);
 std::vector<int> labels(const std::vector<Text>& texts);
 

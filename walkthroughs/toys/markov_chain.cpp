@@ -6,8 +6,8 @@
 #include "nn/base/matmul.h"
 #include "nn/base/require.h"
 
-// A draw from the gamma distribution with shape `a` (Marsaglia and Tsang, 2000): a normal draw, cubed so that it fits, kept or
-// thrown away. Below 1 the shape is raised by one, and a power of a uniform draw takes it back.
+// A draw from the gamma distribution with shape `a` (Marsaglia and Tsang, 2000): a transformed normal draw, accepted or rejected.
+// For a shape below 1, a draw of shape a + 1 is multiplied by a power of a uniform draw.
 static double gamma_draw(Random& random, double a) {
     if (a < 1) {
         const double u = 1.0 - random.uniform();  // (0, 1]
@@ -24,12 +24,12 @@ static double gamma_draw(Random& random, double a) {
     }
 }
 
-// pi P = pi. Any start, followed far enough, forgets where it began.
+// Solves pi P = pi by power iteration.
 static Matrix stationary_of(const Matrix& P) {
     Matrix pi(1, P.rows, 1.0f / P.rows);
     for (int step = 0; step < 1000; ++step) {
         const Matrix next = matmul(pi, P);
-        for (int b = 0; b < P.cols; ++b) pi[b] = 0.5f * (pi[b] + next[b]);  // half: a chain that only alternates settles too
+        for (int b = 0; b < P.cols; ++b) pi[b] = 0.5f * (pi[b] + next[b]);  // averaging makes periodic chains converge too
     }
     return pi;
 }
@@ -53,7 +53,7 @@ MarkovChain markov_chain_of(Matrix transitions) {
     return {.transitions = std::move(transitions), .stationary = std::move(pi)};
 }
 
-// (rows, symbols) distributions: gamma draws divided by their sum are a Dirichlet draw.
+// (rows, symbols) distributions: normalised gamma draws are a Dirichlet draw.
 static Matrix dirichlet_rows(Random& random, int rows, int symbols, float concentration, float uniform_share, const char* place) {
     require(symbols >= 2, place, ": ", symbols, " symbols, two are needed");
     require(concentration > 0, place, ": a concentration of ", concentration, ", it must be positive");
@@ -102,7 +102,7 @@ double causal_entropy(const MarkovChain& chain) {
     return entropy;
 }
 
-// H(x_1 | x_0 = a, x_d = c): the next symbol, when one further on is known too. p(b | a, c) = P_ab (P^(d-1))_bc / (P^d)_ac
+// H(x_1 | x_0 = a, x_d = c), with p(b | a, c) = P_ab (P^(d-1))_bc / (P^d)_ac
 static double entropy_before(const MarkovChain& chain, int d) {
     const Matrix& P = chain.transitions;
     Matrix rest = P;                                          // P^(d-1)
@@ -123,7 +123,7 @@ static double entropy_before(const MarkovChain& chain, int d) {
 
 double two_sided_entropy(const MarkovChain& chain) { return entropy_before(chain, 2); }
 
-// Symbol by symbol: each knows the one before it, and the far side of the gap, which comes nearer.
+// Chain rule, symbol by symbol: each is conditioned on the one before it and on the far side of the gap.
 double span_entropy(const MarkovChain& chain, int count) {
     require(count >= 1, "span_entropy: a span of ", count, " symbols");
     double sum = 0;
@@ -131,7 +131,7 @@ double span_entropy(const MarkovChain& chain, int count) {
     return sum / count;
 }
 
-// p(b | a, c) = P_ab P_bc / sum over b: Bayes' rule, because what follows b does not ask what came before it
+// p(b | a, c) = P_ab P_bc / sum over b, by Bayes' rule and the Markov property
 Matrix between(const MarkovChain& chain, int before, int after) {
     const Matrix& P = chain.transitions;
     require(before >= 0 && before < P.rows && after >= 0 && after < P.rows, "between: symbols ", before, " and ", after, " of ",
@@ -146,9 +146,9 @@ Matrix between(const MarkovChain& chain, int before, int after) {
     return odds;
 }
 
-// --- the last two symbols decide ---
+// --- second order ---
 
-// A text of pairs is a chain of the first order: from the pair (a, b) to (b, c) with p(c | a, b).
+// Pairs form a first-order chain: from the pair (a, b) to (b, c) with p(c | a, b).
 static Matrix pairs_of(const Matrix& transitions) {
     const int S = transitions.cols;
     Matrix P(S * S, S * S);

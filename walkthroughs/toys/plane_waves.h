@@ -1,8 +1,8 @@
-// plane_waves.h: pictures so regular that a few pixels determine the rest: a model that hides patches can restore them exactly. And
-// pictures whose patches agree in direction and in nothing else.
+// plane_waves.h: plane waves, in which a few pixels determine the whole image, so that masked patches can be restored exactly;
+// and images whose patches share only the direction of their stripes.
 //
-//   shows    what "redundant" means: direction, wavelength and phase, three numbers, are the whole picture; and what can be inferred
-//            of a patch (which way its stripes run) when its pixels cannot (where they begin)
+//   shows    what "redundant" means: direction, wavelength and phase determine the whole image; and what can be predicted of a
+//            patch (the direction of its stripes) when its pixels cannot (their phase)
 #pragma once
 #include <vector>
 
@@ -14,9 +14,9 @@
 Image plane_wave(Random& random, int size, int channels = 3);
 std::vector<Image> plane_waves(Random& random, int count, int size, int channels = 3);
 
-// Every patch shows stripes sin(2 pi / 5 (x cos a + y sin a) + phase), the same in all channels, with a phase of its own.
+// Every patch has stripes sin(2 pi / 5 (x cos a + y sin a) + phase), the same in all channels, with its own phase.
 //   angles  a of each patch
 Image oriented_patches(Random& random, const PatchGrid& grid, const std::vector<float>& angles);
 
-// One direction in [0, pi) for each of `count` pictures, the same for all its patches.
+// `count` images, each with one random direction in [0, pi) for all its patches.
 std::vector<Image> pictures_of_one_direction(Random& random, const PatchGrid& grid, int count);

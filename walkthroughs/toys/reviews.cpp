@@ -36,9 +36,9 @@ std::vector<int> ids_of(const std::string& text) {
 
 std::vector<int> prompt_of(int noun) { return {beginning, the, first_noun + noun}; }
 
-// --- what is a sentence, and how good it is ---
+// --- grammar and score ---
 
-// Reads "[very|not] ADJECTIVE" from `place` on and moves it behind.   returns its score, nothing when it does not stand there
+// Parses "[very|not] ADJECTIVE" at `place` and advances it.   returns its score, no value if there is none
 static std::optional<float> read_phrase(const Answer& answer, std::size_t& place) {
     float factor = 1;
     if (place < answer.size() && (answer[place] == very || answer[place] == negation))
@@ -47,7 +47,7 @@ static std::optional<float> read_phrase(const Answer& answer, std::size_t& place
     return factor * (answer[place++] < first_adjective + good_adjectives ? 1.0f : -1.0f);
 }
 
-// The score of a sentence, nothing for what is none.
+// The score of a sentence, no value if it is ungrammatical.
 static std::optional<float> read_sentence(const Answer& answer) {
     std::size_t place = 1;
     if (answer.empty() || answer[0] != was) return std::nullopt;
@@ -64,7 +64,7 @@ bool is_sentence(const Answer& answer) { return read_sentence(answer).has_value(
 
 float true_score(const Answer& answer) { return read_sentence(answer).value_or(score_of_no_sentence); }
 
-// --- how people write ---
+// --- human answers ---
 
 struct Phrase {
     std::vector<int> ids;

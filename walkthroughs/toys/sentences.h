@@ -1,10 +1,10 @@
-// sentences.h: a small corpus, English and Russian, in which a verb is known only from both sides.
+// sentences.h: a small corpus, English and Russian, in which the verb is determined only by both neighbours.
 //
-//   shows    Мама мыла раму: the object says which verb (раму: мыть), the subject says which form (Мама: мыла, Папа: мыл).
-//            Children wash the window: the same in English, with -s and without.
-//   exact    a reader of the left side alone has eight verbs to choose from, a reader of the right side alone two forms of
-//            one verb, a reader of both sides a single word
-//   next     walkthroughs/bert: mlm hides words of it, bert learns it, fine_tuning builds on what was learned
+//   shows    Мама мыла раму (Mama washed the frame): the object determines the verb (раму: мыть), the subject its form (Мама:
+//            мыла, Папа: мыл). "Children wash the window" is the same in English, with -s or without.
+//   exact    given only the left side eight verbs are possible, given only the right side two forms of one verb, given both sides
+//            one word
+//   next     walkthroughs/bert: mlm masks words of it, bert is pre-trained on it, fine_tuning continues from there
 #pragma once
 #include <string>
 #include <vector>
@@ -25,18 +25,18 @@ inline constexpr int subjects = 12, objects = 8, endings = 3;  // of each langua
 // Every subject with every object and every ending, in both languages.
 std::vector<Sentence> all_sentences();
 
-// Some pairs of subject and object are kept for the test, with all their endings; "Мама мыла раму" is not among them.
+// Some pairs of subject and object are held out for the test, with all their endings; "Мама мыла раму" is not among them.
 struct Corpus {
     std::vector<Sentence> train, test;
 };
 Corpus split_corpus(const std::vector<Sentence>& sentences, Random& random, double test_share = 0.15);
 
-// The five special entries and every word of these texts, each a piece of its own, in alphabetical order.
+// The five special tokens and every word of these texts as one piece, in alphabetical order.
 wordpiece::Vocabulary vocabulary_of(const std::vector<std::string>& texts);
 
 // A text in which "[MASK]" stands for a word: [CLS], the pieces, [SEP].
 std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Vocabulary& vocabulary,
                                    const wordpiece::Config& config);
 
-// Where [MASK] stands.
+// The positions of [MASK].
 std::vector<int> mask_places(const std::vector<int>& ids, const wordpiece::Vocabulary& vocabulary);

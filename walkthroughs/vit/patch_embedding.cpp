@@ -17,7 +17,7 @@
 
 struct Choices {
     std::string image;
-    int digit = 5;
+    int digit = 7;
     int patch_size = 0;
     int width = 16;
 };
@@ -224,10 +224,15 @@ static float step_8_convolution(Lesson& lesson, const Image& image, const vit::W
     return difference;
 }
 
+// The first test digit with this label.
+static Image test_digit(int label) {
+    const std::vector<int> labels = read_idx_labels("walkthroughs/data/digits-test-labels.idx1-ubyte");
+    const auto found = std::find(labels.begin(), labels.end(), label);
+    return read_idx_images("walkthroughs/data/digits-test-images.idx3-ubyte").at(found - labels.begin());
+}
+
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Image whole = choices.image.empty()
-                            ? read_idx_images("walkthroughs/data/digits-test-images.idx3-ubyte").at(choices.digit)
-                            : read_image(choices.image);
+    const Image whole = choices.image.empty() ? test_digit(choices.digit) : read_image(choices.image);
     const int preset = std::max(whole.height, whole.width) <= 32 ? 4 : 16;
     const int P = choices.patch_size > 0 ? choices.patch_size : preset;
     const Image image = fitted(whole, P);
@@ -260,7 +265,7 @@ int main(int argc, char** argv) {
     Options options("vit/patch_embedding", "A picture is a sentence whose words are squares.", "a second");
     Choices choices;
     options.add("image", choices.image, "a picture of your own, PPM or PGM, instead of a digit");
-    options.add("digit", choices.digit, "which of the 360 test digits", 0, 359);
+    options.add("digit", choices.digit, "the digit, from 0 to 9", 0, 9);
     options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small pictures, 16 for large ones", 0,
                 64);
     options.add("width", choices.width, "numbers in a token", 1, 1024);

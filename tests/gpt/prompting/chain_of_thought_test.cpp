@@ -29,7 +29,7 @@ TEST_CASE("partial_sums: every step adds one digit, and each question starts aga
         }
 }
 
-TEST_CASE("documents: direct, with steps, and with fillers as long as the steps") {
+TEST_CASE("documents_of: direct, with steps, and with fillers as long as the steps") {
     CHECK(chain_of_thought::documents_of(small, two, Format::direct) ==
           std::vector<int>{8, 4, 3, 1, 5, 6, 3, 8, 0, 2, 2, 5, 6, 4});
     CHECK(chain_of_thought::documents_of(small, two, Format::steps) ==
@@ -43,7 +43,7 @@ TEST_CASE("documents: direct, with steps, and with fillers as long as the steps"
     CHECK(chain_of_thought::document_text(small, {8}) == "DIRECT");
 }
 
-TEST_CASE("same question, two prompts: only the first token differs") {
+TEST_CASE("prompts_of: the two prompts of a question differ only in the first token") {
     const std::vector<int> direct = chain_of_thought::prompts_of(small, two, Format::direct);
     std::vector<int> steps = chain_of_thought::prompts_of(small, two, Format::steps);
     CHECK(direct == std::vector<int>{8, 4, 3, 1, 5, 8, 0, 2, 2, 5});
@@ -51,7 +51,7 @@ TEST_CASE("same question, two prompts: only the first token differs") {
     CHECK(chain_of_thought::prompts_of(small, two, Format::filler) == steps);
 }
 
-TEST_CASE("nothing is asked of the digits, everything of what stands behind =") {
+TEST_CASE("labels_of: the digits have no label, every token after = has one") {
     const int none = ignored_label;
     const std::vector<int> direct = chain_of_thought::documents_of(small, {4, 3, 1}, Format::direct);
     const std::vector<int> steps = chain_of_thought::documents_of(small, {4, 3, 1}, Format::steps);
@@ -60,7 +60,7 @@ TEST_CASE("nothing is asked of the digits, everything of what stands behind =") 
           std::vector<int>{none, none, none, none, 4, 2, 3, 6, 3, none});
 }
 
-TEST_CASE("the answer cannot leak: any N - 1 of the digits leave every answer equally likely") {
+TEST_CASE("make_questions: any N - 1 of the digits leave all answers equally likely") {
     for (int hidden = 0; hidden < 3; ++hidden) {
         std::vector<int> seen(5, 0);
         for (int d = 0; d < 5; ++d) {
@@ -72,7 +72,7 @@ TEST_CASE("the answer cannot leak: any N - 1 of the digits leave every answer eq
     }
 }
 
-TEST_CASE("the model of the toy has 26,752 numbers, and fresh it knows nothing") {
+TEST_CASE("model_of: 26,752 parameters, and chance accuracy before training") {
     Random random(1);
     const gpt::Config config = chain_of_thought::model_of(card);
     const gpt::Weights w = gpt::make_weights(config, random);
@@ -82,7 +82,7 @@ TEST_CASE("the model of the toy has 26,752 numbers, and fresh it knows nothing")
     CHECK(chain_of_thought::loss(w, config, card, a, b, Format::steps).value()[0] == Approx(std::log(12.0)).epsilon(0.02));
 }
 
-TEST_CASE("the loss is the mean over all tokens that are written, whatever their format") {
+TEST_CASE("loss: the mean over all labelled tokens of both formats") {
     Random random(6);
     const gpt::Config config = chain_of_thought::model_of(small);
     const gpt::Weights w = gpt::make_weights(config, random, chain_of_thought::start);
@@ -99,15 +99,15 @@ TEST_CASE("the loss is the mean over all tokens that are written, whatever their
     CHECK(chain_of_thought::loss(w, config, small, two, three, Format::steps).value()[0] == Approx(sum / (2 * 2 + 3 * 5)));
 }
 
-TEST_CASE("majority: the most frequent answer, of several the one given first") {
+TEST_CASE("majority: the most frequent answer; of ties, the first") {
     CHECK(chain_of_thought::majority({3, 1, 3}) == 3);
     CHECK(chain_of_thought::majority({1, 3, 3}) == 3);
     CHECK(chain_of_thought::majority({2, 1, 1, 2}) == 2);
     CHECK(chain_of_thought::majority({4}) == 4);
-    CHECK_THROWS_WITH(chain_of_thought::majority({}), "majority: nobody has voted");
+    CHECK_THROWS_WITH(chain_of_thought::majority({}), "majority: no answers");
 }
 
-TEST_CASE("accuracy counts the answers that are the whole sum") {
+TEST_CASE("accuracy: the fraction of answers equal to the sum") {
     CHECK(chain_of_thought::accuracy(small, two, {3, 4}) == 1);
     CHECK(chain_of_thought::accuracy(small, two, {3, 0}) == 0.5f);
     CHECK(chain_of_thought::answers_of({{6, 3}, {0, 2, 6, 4}}) == std::vector<int>{3, 4});
@@ -129,14 +129,14 @@ struct Trained {
 };
 }  // namespace
 
-TEST_CASE("after a short training: right with its own steps, and the answer is read off the chain, not off the question" * only_when_optimised) {
+TEST_CASE("train: after a short training the model is right with steps, and reads the answer off its chain" * only_when_optimised) {
     const Trained t;
     const chain_of_thought::Written chains = chain_of_thought::solve(t.w, t.config, t.task, t.questions, Format::steps);
     const std::vector<int> answers = chain_of_thought::answers_of(chains);
     CHECK(chain_of_thought::accuracy(t.task, t.questions, answers) > 0.95f);
     for (const std::vector<int>& chain : chains) CHECK(chain.size() == 6);
 
-    // a changed step moves the answer by just as much
+    // a changed step changes the answer by the same amount
     const std::vector<int> moved =
         chain_of_thought::answers_of(chain_of_thought::solve_with_changed_step(t.w, t.config, t.task, t.questions, 2, 1));
     const std::vector<int> unmoved =
@@ -148,7 +148,7 @@ TEST_CASE("after a short training: right with its own steps, and the answer is r
     }
     CHECK(by_one > 95);
 
-    // drawn at temperature 0 and greedily is the same; drawn from the middle of each probability nearly so
+    // sampling at temperature 0 equals greedy decoding; draws of 0.5 nearly do
     const Matrix draws(100, 6, 0.5f);
     CHECK(chain_of_thought::sample_chains(t.w, t.config, t.task, t.questions, 0, draws) == chains);
     CHECK(chain_of_thought::accuracy(t.task, t.questions,
@@ -176,7 +176,7 @@ TEST_CASE("train: a watcher can end the training") {
     CHECK(watcher.seen == 4);
 }
 
-TEST_CASE("what does not fit is refused") {
+TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
     Random random(4);
     const gpt::Config config = chain_of_thought::model_of(small);
     const gpt::Weights w = gpt::make_weights(config, random);
@@ -187,7 +187,7 @@ TEST_CASE("what does not fit is refused") {
     CHECK_THROWS_WITH(chain_of_thought::solve_with_changed_step(w, config, small, two, 4, 1),
                       "solve_with_changed_step: step 4 of 3");
     CHECK_THROWS_WITH(chain_of_thought::accuracy(small, two, {1}), "chain_of_thought: 1 answers to 2 questions");
-    CHECK_THROWS_WITH(chain_of_thought::document_text(small, {10}), "document_text: id 10 is no token of 10");
+    CHECK_THROWS_WITH(chain_of_thought::document_text(small, {10}), "document_text: id 10 is outside the vocabulary of 10");
 }
 
 TEST_SUITE_END();

@@ -14,7 +14,7 @@ TEST_SUITE_BEGIN("in_context");
 
 static const in_context::Task card{};  // four inputs, four labels, twelve pairs
 
-TEST_CASE("the best possible accuracy: seen before, or guessed") {
+TEST_CASE("best_accuracy: shown before, or guessed") {
     CHECK(in_context::best_accuracy(card, 0) == Approx(0.25));
     CHECK(in_context::best_accuracy(card, 1) == Approx(0.4375));  // 1/4 seen, and 3/4 * 1/4 guessed
     CHECK(in_context::best_accuracy(card, 2) == Approx(0.578).epsilon(0.001));
@@ -25,7 +25,7 @@ TEST_CASE("the best possible accuracy: seen before, or guessed") {
     CHECK(in_context::best_loss(card, 2) == Approx(9.0 / 16 * std::log(4.0)));
 }
 
-TEST_CASE("inside one sequence an input always has the same label; between sequences the tables differ") {
+TEST_CASE("make_batch: an input keeps its label within a sequence; tables differ between sequences") {
     Random random(1);
     const in_context::Task task{.inputs = 3, .labels = 5, .pairs = 7};
     const in_context::Batch batch = in_context::make_batch(task, random, 200);
@@ -53,23 +53,23 @@ TEST_CASE("prompt_of: examples, then the query without its label") {
     CHECK(in_context::prompt_of(card, {{0, 3}, {2, 1}}, 0) == std::vector<int>{0, 7, 2, 5, 0});
 }
 
-TEST_CASE("the model of the toy has 18,432 numbers") {
+TEST_CASE("model_of: 18,432 parameters") {
     Random random(1);
     const gpt::Config config = in_context::model_of(card);
     CHECK(count_numbers(gpt::parameters(gpt::make_weights(config, random), config)) == 18432);
 }
 
-TEST_CASE("label_logits reads the rows of the inputs and the columns of the labels") {
+TEST_CASE("label_logits: the rows of the inputs and the columns of the labels") {
     const in_context::Task task{.inputs = 2, .labels = 3, .pairs = 2};
     Matrix logits(8, 5);  // two sequences of four tokens
     for (std::size_t k = 0; k < logits.size(); ++k) logits[k] = static_cast<float>(k);
     gpt::Steps steps;
     steps.logits = logits;
     CHECK(identical(in_context::label_logits(steps, task).value(), Matrix{{2, 3, 4}, {12, 13, 14}, {22, 23, 24}, {32, 33, 34}}));
-    // the label of the query itself stands one row further down: it is never read
+    // the query's own label is one row further down and is not read
 }
 
-TEST_CASE("the loss starts at ln L and is the mean over the labels only") {
+TEST_CASE("loss: the mean over the labels only, ln L before training") {
     Random random(2);
     const gpt::Config config = in_context::model_of(card);
     const gpt::Weights w = gpt::make_weights(config, random);
@@ -82,7 +82,7 @@ TEST_CASE("the loss starts at ln L and is the mean over the labels only") {
     CHECK(in_context::loss(steps, batch, card).value()[0] == Approx(sum / 48));
 }
 
-TEST_CASE("a short training finds the rule in the context: few shots beat one, one beats none, zero-shot stays at chance" * only_when_optimised) {
+TEST_CASE("train: after a short training few-shot beats one-shot, one-shot beats zero-shot, and zero-shot stays at chance" * only_when_optimised) {
     const in_context::Task task{.inputs = 2, .labels = 2, .pairs = 5};
     Random random(3);
     const gpt::Config config = in_context::model_of(task);
@@ -96,19 +96,19 @@ TEST_CASE("a short training finds the rule in the context: few shots beat one, o
         INFO(n, " shots: ", accuracy[n], ", best ", in_context::best_accuracy(task, n));
         CHECK(std::abs(accuracy[n] - in_context::best_accuracy(task, n)) < 0.05);
     }
-    // used as a language model is used: the candidate that it finds likeliest after the prompt
+    // used as a language model: the most likely candidate after the prompt
     const std::vector<std::vector<int>> labels{{2}, {3}};
     CHECK(in_context::choose(in_context::prompt_of(task, {{0, 1}, {1, 0}, {0, 1}}, 0), labels, w, config) == 1);
     CHECK(in_context::choose(in_context::prompt_of(task, {{0, 1}, {1, 0}, {0, 1}}, 1), labels, w, config) == 0);
     CHECK(in_context::choose(in_context::prompt_of(task, {{0, 0}, {1, 1}, {0, 0}}, 0), labels, w, config) == 0);
 }
 
-TEST_CASE("choose divides by the number of words, and by what a candidate is likely anyway") {
+TEST_CASE("choose: scores by mean log-probability per token, minus that after the neutral context") {
     const gpt::Config config{.vocabulary = 6, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 8};
     Random random(5);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     const std::vector<std::vector<int>> candidates{{1, 2, 3}, {4}, {5, 0}};
-    int chosen_otherwise_by_sum = 0;  // a test in which the sum chooses like the mean would not tell one from the other
+    int chosen_otherwise_by_sum = 0;  // if sum and mean always chose alike, the test could not tell them apart
     for (const std::vector<int>& prompt : std::vector<std::vector<int>>{{2, 3}, {1}, {0, 4}, {5, 5}, {3, 1, 2}}) {
         std::vector<double> sums, means, relative;
         for (const std::vector<int>& candidate : candidates) {
@@ -125,11 +125,11 @@ TEST_CASE("choose divides by the number of words, and by what a candidate is lik
         chosen_otherwise_by_sum += best(sums) != best(means);
     }
     CHECK(chosen_otherwise_by_sum > 0);
-    CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: there is no candidate; give at least one continuation to choose from");
-    CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no words; leave it out");
+    CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: no candidates; give at least one continuation");
+    CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no tokens; leave it out");
 }
 
-TEST_CASE("a task without anything to do is refused") {
+TEST_CASE("make_batch: a task without inputs, labels or pairs throws") {
     Random random(1);
     CHECK_THROWS_WITH(in_context::make_batch({.inputs = 0}, random, 1),
                       "in_context: 0 inputs, 4 labels, 12 pairs, each must be at least 1");

@@ -54,7 +54,7 @@ static HookExample example() {
     return e;
 }
 
-TEST_CASE("Hook: without one nothing changes hands, with one attention gives the same numbers operation by operation") {
+TEST_CASE("Hook: without one values pass through unchanged; with one, attention computed step by step gives the same numbers") {
     const HookExample e = example();
     CHECK(named_step("input", e.z).same_as(e.z));
     const Matrix plain = stack(e.z, e.blocks, options, e.context).output.value();
@@ -63,7 +63,7 @@ TEST_CASE("Hook: without one nothing changes hands, with one attention gives the
     BlockContext causal_context;
     causal_context.self.may = causal(5, 5);
     check_close("causal", stack(e.z, e.blocks, options, causal_context).output.value(), [&] {
-        std::vector<Var> rows;  // token by token, each sees only what came before
+        std::vector<Var> rows;  // token by token, each attends only to earlier ones
         for (int t = 0; t < 5; ++t) {
             const Var seen = slice_rows(e.z, 0, t + 1);
             rows.push_back(slice_rows(stack(seen, e.blocks, options, {.self = {.may = causal(t + 1, t + 1)}}).output, t, 1));
@@ -82,7 +82,7 @@ TEST_CASE("Hook: steps are named in the order in which they are computed, block 
                                    "1 after_attention", "1 norm2", "1 hidden", "1 mlp_output", "1 output"});
 }
 
-TEST_CASE("Hook: a cross-attention says so") {
+TEST_CASE("Hook: steps of cross-attention have StepPlace::cross set") {
     Random random(1);
     const Block w = make_block(random, {.width = 4, .mlp_width = 6, .source_width = 4}, {.stddev = 0.5f});
     Names names;
@@ -92,7 +92,7 @@ TEST_CASE("Hook: a cross-attention says so") {
     CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 cross after_cross") == 1);
 }
 
-TEST_CASE("Hook: what it returns flows on: block 1 with the input of another run gives the output of that run") {
+TEST_CASE("Hook: the forward pass continues with what at() returns: the input of another run gives that run's output") {
     const HookExample e = example();
     Random random(2);
     const Var other_z = normal_matrix(random, 5, 4);
@@ -103,7 +103,7 @@ TEST_CASE("Hook: what it returns flows on: block 1 with the input of another run
         const Replace replace(1, "input", other_input);
         check_close("replaced", stack(e.z, e.blocks, options, e.context).output.value(), expected);
     }
-    CHECK(identical(stack(e.z, e.blocks, options, e.context).output.value(), before));  // and nothing stays of it
+    CHECK(identical(stack(e.z, e.blocks, options, e.context).output.value(), before));  // no effect remains
 }
 
 TEST_CASE("Hook: attention weights can be replaced, and have a gradient") {
@@ -124,7 +124,7 @@ TEST_CASE("Hook: attention weights can be replaced, and have a gradient") {
     check_close("the same weights", stack(e.z, e.blocks, options, e.context).output.value(), plain);
 }
 
-TEST_CASE("Hook: several may live, the youngest is asked last; another shape is refused") {
+TEST_CASE("Hook: hooks nest, the innermost is called last; a replacement of another shape is refused") {
     const HookExample e = example();
     const Replace first(0, "output", Matrix(5, 4, 1));
     {

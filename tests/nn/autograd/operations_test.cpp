@@ -13,7 +13,7 @@ TEST_SUITE_BEGIN("operations");
 static const Matrix a23{{1, -2, 3}, {0.5f, 4, -1}};
 static const Matrix b23{{2, 0.5f, -1}, {3, -0.25f, 2}};
 
-TEST_CASE("element by element") {
+TEST_CASE("add, subtract, multiply, divide, minimum, maximum: by hand, element by element") {
     CHECK(identical(add(a23, b23).value(), Matrix{{3, -1.5f, 2}, {3.5f, 3.75f, 1}}));
     CHECK(identical(subtract(a23, b23).value(), Matrix{{-1, -2.5f, 4}, {-2.5f, 4.25f, -3}}));
     CHECK(identical(multiply(a23, b23).value(), Matrix{{2, -1, -3}, {1.5f, -1, -2}}));
@@ -28,7 +28,7 @@ TEST_CASE("element by element") {
     CHECK(identical(sqrt(Matrix{{4, 9}}).value(), Matrix{{2, 3}}));
 }
 
-TEST_CASE("broadcasting: one row, one column or one number is repeated") {
+TEST_CASE("broadcasting: a single row, column or number is repeated") {
     const Matrix row{{10, 20, 30}}, column{{100}, {200}}, number{{1000}};
     CHECK(identical(add(a23, row).value(), Matrix{{11, 18, 33}, {10.5f, 24, 29}}));
     CHECK(identical(add(row, a23).value(), add(a23, row).value()));
@@ -37,7 +37,7 @@ TEST_CASE("broadcasting: one row, one column or one number is repeated") {
     CHECK(identical(add(row, column).value(), Matrix{{110, 120, 130}, {210, 220, 230}}));
 }
 
-TEST_CASE("the gradient of what was repeated is the sum over the repeats") {
+TEST_CASE("broadcasting: the gradient of a broadcast input is the sum over the repetitions") {
     const Var row = parameter(Matrix{{10, 20, 30}}), column = parameter(Matrix{{100}, {200}}), number = parameter(Matrix{{1000}});
     const Tape tape;
     backward(sum(add(add(add(Matrix(2, 3), row), column), number)));
@@ -46,7 +46,7 @@ TEST_CASE("the gradient of what was repeated is the sum over the repeats") {
     CHECK(identical(number.gradient(), Matrix{{6}}));
 }
 
-TEST_CASE("products by hand") {
+TEST_CASE("matmul, matmul_transposed: by hand") {
     const Var a = Matrix{{1, 2}, {3, 4}, {5, 6}};  // (3, 2)
     const Var b = Matrix{{1, 0, 2}, {0, 1, 3}};    // (2, 3)
     const Var b_transposed = Matrix{{1, 0}, {0, 1}, {2, 3}};
@@ -54,7 +54,7 @@ TEST_CASE("products by hand") {
     CHECK(identical(matmul_transposed(a, b_transposed).value(), matmul(a, b).value()));
 }
 
-TEST_CASE("add_gradient_product: the first product becomes the gradient, the next one is added, a constant takes none") {
+TEST_CASE("add_gradient_product: the first product becomes the gradient, the next is added, a constant gets none") {
     Var trained = parameter(Matrix(2, 2)), constant = Matrix(2, 2);
     const Matrix a{{1, 2}, {3, 4}}, b{{1, 0}, {1, 1}};  // a b = [3 2; 7 4]
     add_gradient_product(trained, whole(a), whole(b));
@@ -65,7 +65,7 @@ TEST_CASE("add_gradient_product: the first product becomes the gradient, the nex
     CHECK(constant.gradient().empty());
 }
 
-TEST_CASE("functions at numbers one knows") {
+TEST_CASE("exp, log, sqrt, square, abs, tanh, sigmoid, softplus, clamp: known values") {
     const float e = 2.7182818f;
     CHECK(exp(Matrix{{1}}).value()[0] == Approx(e));
     CHECK(log(Matrix{{e}}).value()[0] == Approx(1));
@@ -78,7 +78,7 @@ TEST_CASE("functions at numbers one knows") {
     CHECK(softplus(Matrix{{-10}}).value()[0] == Approx(4.5398899e-5));
 }
 
-TEST_CASE("sums") {
+TEST_CASE("sum, mean, row_sums, row_means: by hand") {
     CHECK(sum(a23).value()(0, 0) == 5.5f);
     CHECK(mean(Matrix{{1, 2}, {3, 6}}).value()(0, 0) == 3);
     CHECK(identical(row_sums(a23).value(), Matrix{{2}, {3.5f}}));
@@ -87,7 +87,7 @@ TEST_CASE("sums") {
     CHECK(sum(Matrix(4096, 4096, 0.5f)).value()(0, 0) == 8388608);
 }
 
-TEST_CASE("sums are formed in double, also those of gradients: 2^24 + 1 - 2^24 = 1") {
+TEST_CASE("sum, mean, row_sums: formed in double, also in gradients: 2^24 + 1 - 2^24 = 1") {
     const Matrix row{{16777216, 1, -16777216}};
     CHECK(sum(row).value()(0, 0) == 1);
     CHECK(row_sums(row).value()(0, 0) == 1);
@@ -100,7 +100,7 @@ TEST_CASE("sums are formed in double, also those of gradients: 2^24 + 1 - 2^24 =
     CHECK(s.gradient()(0, 1) == Approx(2.0 / 3));
 }
 
-TEST_CASE("a NaN stays one: every function by element, either side of minimum and maximum, every sum and softmax") {
+TEST_CASE("operations: NaN propagates through every function, either side of minimum and maximum, every sum and softmax") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const Matrix n{{nan}}, one{{1}}, number_and_nan{{0, nan}}, nan_and_number{{nan, 0}};
     for (const Var& result : {minimum(n, one), minimum(one, n), maximum(n, one), maximum(one, n), add(n, one), multiply(n, Matrix{{0}}),
@@ -112,7 +112,7 @@ TEST_CASE("a NaN stays one: every function by element, either side of minimum an
             for (const float x : result.value()) CHECK_MESSAGE(std::isnan(x), result->operation);
 }
 
-TEST_CASE("loops shared out to threads: all rows at once give the values and gradients of a few rows at a time") {
+TEST_CASE("operations: loops run on several threads give the values and gradients of a few rows at a time") {
     Random random(8);
     const Matrix b = normal_matrix(random, 1100, 100);
     check_rows_alike("add", [&](const Var& x, int first) { return add(x, slice_rows(b, first, x.rows())); });
@@ -130,26 +130,26 @@ TEST_CASE("loops shared out to threads: all rows at once give the values and gra
     check_rows_alike("matmul", [&](const Var& x, int) { return matmul(x, slice_rows(b, 0, 100)); });
 }
 
-TEST_CASE("softmax by hand: scores ln 1, ln 2, ln 5 become 1/8, 2/8, 5/8; a constant added to a row changes nothing") {
+TEST_CASE("softmax_rows: scores ln 1, ln 2, ln 5 become 1/8, 2/8, 5/8; a constant added to a row changes nothing") {
     const Matrix scores{{0, std::log(2.0f), std::log(5.0f)}};
     check_close("softmax", softmax_rows(scores).value(), Matrix{{0.125f, 0.25f, 0.625f}});
     check_close("shifted", softmax_rows(shift(scores, 500)).value(), Matrix{{0.125f, 0.25f, 0.625f}}, {1e-4f, 1e-4f});
     check_close("log", log_softmax_rows(scores).value(), Matrix{{std::log(0.125f), std::log(0.25f), std::log(0.625f)}});
 }
 
-TEST_CASE("softmax: what minus infinity excludes gets exactly 0; a row that excludes everything is a row of zeros") {
+TEST_CASE("softmax_rows: a score of minus infinity gets exactly 0; a row of minus infinities becomes zeros") {
     const float inf = std::numeric_limits<float>::infinity();
     const Matrix p = softmax_rows(Matrix{{0, -inf, 0}, {-inf, -inf, -inf}}).value();
     CHECK(identical(p, Matrix{{0.5f, 0, 0.5f}, {0, 0, 0}}));
 }
 
-TEST_CASE("softmax: a NaN makes its row NaN, also where everything else is excluded; it is never taken for an excluded row") {
+TEST_CASE("softmax_rows: a NaN makes its row NaN, also where all other scores are minus infinity") {
     const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
     const Matrix p = softmax_rows(Matrix{{0, nan}, {-inf, nan}, {nan, nan}}).value();
     for (const float x : p) CHECK(std::isnan(x));
 }
 
-TEST_CASE("pick takes one element of each row, and its gradient goes nowhere else") {
+TEST_CASE("pick: takes one element of each row, and only that element gets a gradient") {
     const Var a = parameter(a23);
     const Tape tape;
     const Var picked = pick(a, {2, 1});
@@ -158,8 +158,8 @@ TEST_CASE("pick takes one element of each row, and its gradient goes nowhere els
     CHECK(identical(a.gradient(), Matrix{{0, 0, 1}, {0, 1, 0}}));
 }
 
-// One line for each operation: the function, and inputs away from its corners.
-TEST_CASE("gradients against differences") {
+// One line for each operation: the function, and inputs away from its kinks.
+TEST_CASE("operations: gradients agree with finite differences") {
     const std::vector<Matrix> two = {a23, b23};
     const std::vector<Matrix> positive = {{{0.5f, 2, 1.5f}, {3, 0.75f, 1}}};
     const std::vector<Matrix> with_row = {a23, {{2, -0.5f, 1}}}, with_column = {a23, {{2}, {-0.5f}}}, with_number = {a23, {{-1.5f}}};
@@ -196,7 +196,7 @@ TEST_CASE("gradients against differences") {
     check_gradient_by_differences([](Inputs v) { return pick(v[0], {2, 0}); }, {a23});
 }
 
-TEST_CASE("at a corner the derivative is the stated one") {
+TEST_CASE("abs, clamp, minimum, maximum: the derivative at a kink is the documented one") {
     const Var zero = parameter(Matrix{{0}}), one = parameter(Matrix{{1}}), other = parameter(Matrix{{1}});
     const Tape tape;
     backward(add(add(abs(zero), clamp(one, -1, 1)), maximum(one, other)));
@@ -205,7 +205,7 @@ TEST_CASE("at a corner the derivative is the stated one") {
     CHECK(other.gradient()(0, 0) == 0.5f);
 }
 
-TEST_CASE("wrong shapes name the operation, both shapes and the line that asked") {
+TEST_CASE("operations: wrong shapes are refused with operation, both shapes and the caller's line") {
     const Matrix a(2, 3), b(4, 5);
     CHECK(without_place(error_of([&] { add(a, b); })) == "add: (2, 3) and (4, 5), where the sizes differ one of them must be 1");
     CHECK(without_place(error_of([&] { matmul(a, Var(b)); })) == "matmul: (2, 3) times (4, 5), the inner sizes differ");
@@ -216,7 +216,7 @@ TEST_CASE("wrong shapes name the operation, both shapes and the line that asked"
     CHECK(without_place(error_of([&] { clamp(a, 2, 1); })).starts_with("clamp: the lower bound"));
 }
 
-TEST_CASE("stop: the same numbers, and no gradient flows back") {
+TEST_CASE("stop: the value is unchanged, and no gradient flows back") {
     const Var x = parameter(Matrix{{3}});
     const Tape tape;
     backward(multiply(stop(x), x));  // 3 x, not x^2: the derivative is 3, not 6
@@ -225,7 +225,7 @@ TEST_CASE("stop: the same numbers, and no gradient flows back") {
     CHECK_FALSE(stop(x).wants_gradient());
 }
 
-TEST_CASE("straight_through: the numbers of the value, the gradient to the path") {
+TEST_CASE("straight_through: the value forward, the gradient to the path") {
     const Var value = parameter(Matrix{{1, 2}}), path = parameter(Matrix{{0.9f, 2.2f}});
     const Tape tape;
     const Var y = straight_through(value, path);

@@ -8,7 +8,7 @@ TEST_SUITE_BEGIN("rearrange");
 
 static const Matrix a{{1, 2, 3}, {4, 5, 6}};
 
-TEST_CASE("rows and columns are moved and no number changes") {
+TEST_CASE("transpose, reshape, slice, concat, gather: numbers are moved and none changes") {
     CHECK(identical(transpose(Var(a)).value(), Matrix{{1, 4}, {2, 5}, {3, 6}}));
     CHECK(identical(reshape(Var(a), 3, 2).value(), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(slice_rows(Var(a), 1, 1).value(), Matrix{{4, 5, 6}}));
@@ -21,7 +21,7 @@ TEST_CASE("rows and columns are moved and no number changes") {
     CHECK(identical(gather_cols(a, {}).value(), Matrix(2, 0)));
 }
 
-TEST_CASE("gather_side_by_side: rows beside each other, zeros for -1") {
+TEST_CASE("gather_side_by_side: rows side by side, zeros for -1") {
     CHECK(identical(gather_side_by_side(a, {1, 0, -1, 1}, 2).value(), Matrix{{4, 5, 6, 1, 2, 3}, {0, 0, 0, 4, 5, 6}}));
     CHECK(identical(gather_side_by_side(a, {-1, 1}, 1).value(), Matrix{{0, 0, 0}, {4, 5, 6}}));
 }
@@ -36,14 +36,14 @@ TEST_CASE("prepend_to_each: the row comes before every group") {
     CHECK(identical(prepend_to_each(Matrix{{9, 8}}, x, 2).value(), Matrix{{9, 8}, {1, 1}, {2, 2}, {9, 8}, {3, 3}, {4, 4}}));
 }
 
-TEST_CASE("a row that was gathered twice collects both gradients, one that was not collects none") {
+TEST_CASE("gather_rows: a row taken twice gets both gradients, a row not taken gets none") {
     const Var x = parameter(Matrix{{1}, {2}, {3}});
     const Tape tape;
     backward(sum(multiply(gather_rows(x, {2, 0, 2}), Matrix{{10}, {100}, {1000}})));
     CHECK(identical(x.gradient(), Matrix{{100}, {0}, {1010}}));
 }
 
-TEST_CASE("gradients against differences") {
+TEST_CASE("rearrange: gradients agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     check_gradient_by_differences([](Inputs v) { return transpose(v[0]); }, {a});
     check_gradient_by_differences([](Inputs v) { return reshape(v[0], 3, 2); }, {a});
@@ -59,7 +59,7 @@ TEST_CASE("gradients against differences") {
     check_gradient_by_differences([](Inputs v) { return prepend_to_each(v[0], v[1], 2); }, {Matrix{{9, 8}}, four_rows});
 }
 
-TEST_CASE("what does not fit is refused with the shapes") {
+TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, 2); })) == "slice_rows: rows 1 to 2 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 0 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { concat_rows({a, Matrix(1, 2)}); })) ==

@@ -14,7 +14,7 @@ TEST_SUITE_BEGIN("rows");
 
 static const Matrix x{{1, 10}, {2, 20}, {4, 40}};
 
-TEST_CASE("mix_rows: every row of the result is a weighted sum of rows, and -1 adds nothing") {
+TEST_CASE("mix_rows: each result row is a weighted sum of rows, -1 adds nothing") {
     // by hand: 0.5 * row 0 + 0.25 * row 2 = 0.5 + 1, 5 + 10;   3 * row 1 + 3 * row 1 = 12, 120;   2 * nothing - row 0 = -1, -10
     const Matrix weights{{0.5f, 0.25f}, {3, 3}, {2, -1}};
     CHECK(identical(mix_rows(x, {0, 2, 1, 1, -1, 0}, weights).value(), Matrix{{1.5f, 15}, {12, 120}, {-1, -10}}));
@@ -22,7 +22,7 @@ TEST_CASE("mix_rows: every row of the result is a weighted sum of rows, and -1 a
     CHECK(identical(mix_rows(x, {}, Matrix(0, 3)).value(), Matrix(0, 2)));
 }
 
-TEST_CASE("mix_rows: a row that is taken twice collects twice, and a weight of nothing receives no gradient") {
+TEST_CASE("mix_rows: a row taken twice gets both gradients, and the weight of -1 gets none") {
     const Var rows = parameter(x), weights = parameter(Matrix{{0.5f, 0.25f}, {3, 2}});
     const Tape tape;
     backward(sum(mix_rows(rows, {2, 0, -1, 2}, weights)));
@@ -57,11 +57,11 @@ TEST_CASE("mix_rows: forward and backward give the same numbers on one thread an
     check_close("last row", slice_rows(results[1], n - 1, 1), last);
 }
 
-TEST_CASE("mix_rows with one weight of 1 in each row is gather_rows") {
+TEST_CASE("mix_rows: with one weight of 1 per row it is gather_rows") {
     CHECK(identical(mix_rows(x, {2, 0, 2}, Matrix(3, 1, 1)).value(), gather_rows(x, {2, 0, 2}).value()));
 }
 
-TEST_CASE("max_rows: column by column the largest, and only its row gets the gradient") {
+TEST_CASE("max_rows: the maximum of each column, and only its row gets the gradient") {
     const Var rows = parameter(Matrix{{1, 9}, {5, 2}, {5, 3}});
     const Tape tape;
     const Var y = max_rows(rows, {0, 1, 2, -1, 0, -1}, 3);
@@ -70,7 +70,7 @@ TEST_CASE("max_rows: column by column the largest, and only its row gets the gra
     CHECK(identical(rows.gradient(), Matrix{{10, 22}, {1, 0}, {0, 0}}));  // of the two fives the first
 }
 
-TEST_CASE("max_rows: negative numbers are not smaller than nothing, and NaN stays NaN") {
+TEST_CASE("max_rows: -1 is ignored even among negative numbers, and NaN stays NaN") {
     CHECK(identical(max_rows(Matrix{{-3}, {-2}}, {-1, 0, 1}, 3).value(), Matrix{{-2}}));
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (const Matrix& with_nan : {Matrix{{nan}, {1}, {2}}, Matrix{{1}, {nan}, {2}}, Matrix{{1}, {2}, {nan}}})
@@ -82,20 +82,20 @@ TEST_CASE("segment_sums: one row for each segment") {
     CHECK(identical(segment_sums(x, Segments::of({0, 3, 0})).value(), Matrix{{0, 0}, {7, 70}, {0, 0}}));
 }
 
-TEST_CASE("segment_sums: a long sum is formed in double") {
+TEST_CASE("segment_sums: summed in double") {
     Matrix numbers(3, 1, 1);
     numbers(0, 0) = 1e8f;
     numbers(2, 0) = -1e8f;  // in float 1e8 + 1 - 1e8 would be 0
     CHECK(segment_sums(numbers, Segments::one(3)).value()(0, 0) == 1);
 }
 
-TEST_CASE("sums_before: what stands above in the same segment; a new segment begins with zeros") {
+TEST_CASE("sums_before: the sum of the rows above in the same segment; each segment begins with zeros") {
     const Matrix numbers{{1}, {2}, {3}, {4}, {5}};
     CHECK(identical(sums_before(numbers, Segments::one(4)).value(), Matrix{{0}, {1}, {3}, {6}, {0}}));  // row 4 is in no segment
     CHECK(identical(sums_before(numbers, Segments::of({2, 3})).value(), Matrix{{0}, {1}, {0}, {3}, {7}}));
 }
 
-TEST_CASE("sums_before: a row's gradient is the sum of those below it in its segment") {
+TEST_CASE("sums_before: the gradient of a row is the sum of the gradients below it in its segment") {
     const Var numbers = parameter(Matrix{{1}, {2}, {3}, {4}, {5}});
     const Tape tape;
     backward(sum(multiply(sums_before(numbers, Segments::of({2, 3})), Matrix{{1}, {10}, {100}, {1000}, {10000}})));

@@ -5,13 +5,13 @@
 
 TEST_SUITE_BEGIN("show_variable");
 
-TEST_CASE("a constant and a parameter show what they are, their shape and their numbers") {
+TEST_CASE("variable_text: a constant and a parameter show kind, shape and numbers") {
     CHECK(variable_text(Var(Matrix{{1, 2}})) == "constant (1, 2)\n   1.0000  2.0000\n");
     CHECK(variable_text(parameter(Matrix{{-1}})) == "parameter (1, 1)\n   -1.0000\n");
     CHECK(variable_text(Var()) == "no value\n");
 }
 
-TEST_CASE("a result shows the line that asked for it, and its gradient once there is one") {
+TEST_CASE("variable_text: a result shows the line that computed it, and its gradient once there is one") {
     const Var x = parameter(Matrix{{1, 2}});
     Tape tape;
     const Var y = scale(x, 3);

@@ -11,7 +11,7 @@
 
 TEST_SUITE_BEGIN("variable");
 
-TEST_CASE("a graph by hand: y = (a b) + (a c) sends a gradient to a along both paths, and they add up") {
+TEST_CASE("backward: y = (a b) + (a c) sends a gradient to a along both paths, and they add up") {
     const Var a = parameter(Matrix{{2}}), b = parameter(Matrix{{3}}), c = parameter(Matrix{{5}});
     const Tape tape;
     const Var ab = multiply(a, b);  // 6
@@ -26,14 +26,14 @@ TEST_CASE("a graph by hand: y = (a b) + (a c) sends a gradient to a along both p
     CHECK(ab.gradient()(0, 0) == 1);
 }
 
-TEST_CASE("an input used twice in one operation collects both shares: d(a a) = 2a") {
+TEST_CASE("backward: an input used twice in one operation gets both contributions: d(a a) = 2a") {
     const Var a = parameter(Matrix{{7}});
     const Tape tape;
     backward(multiply(a, a));
     CHECK(a.gradient()(0, 0) == 14);
 }
 
-TEST_CASE("gradients of two backward passes add up until they are set to zero") {
+TEST_CASE("backward: gradients of two passes accumulate until set to zero") {
     Var a = parameter(Matrix{{7}});
     for (int pass = 0; pass < 2; ++pass) {
         const Tape tape;
@@ -44,7 +44,7 @@ TEST_CASE("gradients of two backward passes add up until they are set to zero") 
     CHECK(a.gradient().empty());
 }
 
-TEST_CASE("without a tape, under NoTape and between constants nothing is written down") {
+TEST_CASE("record_operation: nothing is recorded without a tape, under NoTape, or for constants") {
     const Var a = parameter(Matrix{{2}});
     const Var free = scale(a, 3);
     CHECK_FALSE(free.wants_gradient());
@@ -63,7 +63,7 @@ TEST_CASE("without a tape, under NoTape and between constants nothing is written
     CHECK(recorded.wants_gradient());
 }
 
-TEST_CASE("a constant among the inputs receives no gradient") {
+TEST_CASE("backward: a constant among the inputs gets no gradient") {
     const Var a = parameter(Matrix{{2}}), constant = Matrix{{5}};
     const Tape tape;
     backward(multiply(a, constant));
@@ -71,7 +71,7 @@ TEST_CASE("a constant among the inputs receives no gradient") {
     CHECK(constant.gradient().empty());
 }
 
-TEST_CASE("the operations stand on the tape in the order of the program, with the line that asked for them") {
+TEST_CASE("Tape: operations are recorded in program order, with the caller's line") {
     const Var a = parameter(Matrix{{2}});
     const Tape tape;
     const Var first = square(a);
@@ -84,7 +84,7 @@ TEST_CASE("the operations stand on the tape in the order of the program, with th
     CHECK(tape.operations[1]->inputs[0].same_as(first));
 }
 
-TEST_CASE("backward forgets what it has walked, so that its storage serves the operations before it") {
+TEST_CASE("backward: releases each operation after its gradient has been passed on") {
     const Var a = parameter(Matrix{{2}});
     Tape tape;
     const Var kept = square(a);
@@ -92,11 +92,11 @@ TEST_CASE("backward forgets what it has walked, so that its storage serves the o
     backward(y);
     CHECK(tape.operations.empty());
     CHECK(kept->inputs.empty());
-    CHECK(kept.gradient()(0, 0) == Approx(std::exp(4.0)));  // whoever holds a Var can still look at it
+    CHECK(kept.gradient()(0, 0) == Approx(std::exp(4.0)));  // a Var that is still held keeps its gradient
     CHECK(a.gradient()(0, 0) == Approx(4 * std::exp(4.0)));
 }
 
-TEST_CASE("tapes nest: the inner one is written to while it lives") {
+TEST_CASE("Tape: tapes nest, the innermost records") {
     const Var a = parameter(Matrix{{2}});
     Tape outer;
     {
@@ -109,7 +109,7 @@ TEST_CASE("tapes nest: the inner one is written to while it lives") {
     CHECK(outer.operations.size() == 1);
 }
 
-TEST_CASE("a chain of a hundred thousand operations is walked and forgotten without recursion") {
+TEST_CASE("backward: a chain of a hundred thousand operations is walked and released without recursion") {
     const Var a = parameter(Matrix{{1}});
     Tape tape;
     Var y = a;
@@ -118,7 +118,7 @@ TEST_CASE("a chain of a hundred thousand operations is walked and forgotten with
     CHECK(a.gradient()(0, 0) == 1);
 }
 
-TEST_CASE("copies of a handle mean the same value") {
+TEST_CASE("Var: copies share value and gradient") {
     Var a = parameter(Matrix{{1, 2}});
     const Var b = a;
     a.value()(0, 1) = 5;
@@ -130,7 +130,7 @@ TEST_CASE("copies of a handle mean the same value") {
                                       "ask `if (var)` first, or make a KeepSteps before forward");
 }
 
-TEST_CASE("the value of a temporary is its own, and is copied where a tape still needs it") {
+TEST_CASE("Var::value: of a temporary it is moved out, or copied while a tape still needs it") {
     float total = 0;
     for (const float x : add(Matrix{{1, 2}}, Matrix{{3, 4}}).value()) total += x;
     CHECK(total == 10);
@@ -141,7 +141,7 @@ TEST_CASE("the value of a temporary is its own, and is copied where a tape still
     CHECK(tape.operations[0].value()(0, 0) == 9);
 }
 
-TEST_CASE("backward says why it cannot begin") {
+TEST_CASE("backward: says why it cannot begin") {
     const Var a = parameter(Matrix{{1, 2}});
     CHECK(without_place(error_of([&] { backward(a); })) == "backward: the loss is (1, 2), it must be (1, 1)");
     const Var loss = sum(a);
@@ -166,7 +166,7 @@ struct Trapping {
 };
 }  // namespace
 
-// What the trap says of an operation, "" where it says nothing.
+// The error of trap_nan for an operation, or "".
 static std::string trapped(const std::function<void()>& run) {
     const Trapping trapping;
     try {
@@ -177,7 +177,7 @@ static std::string trapped(const std::function<void()>& run) {
     return "";
 }
 
-TEST_CASE("trap_nan: the first operation that makes a NaN or an infinity is named with its line, with or without a tape") {
+TEST_CASE("trap_nan: the first operation that produces a NaN or infinity is named with its line, with or without a tape") {
     const Matrix zeros(2, 3);
     CHECK(trapped([&] { log(Matrix(1, 2, 1)); }) == "");
     const int line = __LINE__ + 1;
@@ -190,10 +190,10 @@ TEST_CASE("trap_nan: the first operation that makes a NaN or an infinity is name
         CHECK(trapped([&] { sum(log(w)); }).ends_with(": log: 1 of 3 numbers of (1, 3) are not finite, the first, at (0, 1), is -inf; its "
                                                       "inputs are finite"));
     }
-    CHECK(log(zeros).value()(1, 2) < -1e30f);  // off again: nothing is said
+    CHECK(log(zeros).value()(1, 2) < -1e30f);  // off again: no error
 }
 
-TEST_CASE("trap_nan: an operation whose input held the NaN is innocent, the input is named") {
+TEST_CASE("trap_nan: when an input already held the NaN, that input is named") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const Var w = parameter(Matrix{{1, 2}, {nan, 4}});
     CHECK(trapped([&] { add(Matrix(2, 2), w); }).ends_with(
@@ -201,7 +201,7 @@ TEST_CASE("trap_nan: an operation whose input held the NaN is innocent, the inpu
         "numbers of (2, 2) are not finite, the first, at (1, 0), is nan"));
 }
 
-TEST_CASE("trap_nan: a gradient that is not finite is named with the operation whose backward pass made it") {
+TEST_CASE("trap_nan: a gradient that is not finite is named with the operation whose backward computed it") {
     const Var w = parameter(Matrix{{4, 0}});
     const Tape tape;
     const Var loss = sum(sqrt(w));  // its slope at 0 is infinite
@@ -209,9 +209,9 @@ TEST_CASE("trap_nan: a gradient that is not finite is named with the operation w
                                                      "not finite, the first, at (0, 1), is inf; the gradient of the result is finite"));
 }
 
-TEST_CASE("a share of the wrong shape is refused") {
+TEST_CASE("add_gradient: a contribution of the wrong shape is refused") {
     Var a = parameter(Matrix{{1, 2}});
-    CHECK_THROWS_WITH(add_gradient(a, Matrix{{1}}), "add_gradient: a share of shape (1, 1) for a value of shape (1, 2)");
+    CHECK_THROWS_WITH(add_gradient(a, Matrix{{1}}), "add_gradient: a gradient of shape (1, 1) for a value of shape (1, 2)");
 }
 
 TEST_SUITE_END();

@@ -6,7 +6,7 @@
 #include "tests/test.h"
 
 TEST_SUITE("clock") {
-    TEST_CASE("the difference of two moments is in seconds and never negative") {
+    TEST_CASE("seconds_now: differences are in seconds and never negative") {
         const double begin = seconds_now();
         double before = begin;
         for (int i = 0; i < 1000; ++i) {

@@ -16,7 +16,7 @@
 
 TEST_SUITE_BEGIN("decimal");
 
-TEST_CASE("fixed_digits, scientific_digits, short_digits: what printf writes in the locale C") {
+TEST_CASE("fixed_digits, scientific_digits, short_digits: like printf in the locale C") {
     const double largest = std::numeric_limits<double>::max();
     for (const double number : {0.0, -0.0, 0.25, -1.5, 1e-7, 12345.678, 0.0001, 1e15, 5e-324, largest, -largest, 1 / 3.0}) {
         char words[400];
@@ -34,7 +34,7 @@ TEST_CASE("fixed_digits, scientific_digits, short_digits: what printf writes in 
     CHECK(fixed_digits(std::abs(std::nan("")), 4) == "nan");
 }
 
-// Changes to a German locale, which writes a comma: an installed one, or one that is made for the test where the system can.
+// Changes to a German locale, which writes a comma: an installed one, or one that is compiled for the test if possible.
 static bool to_locale_with_comma(const TemporaryFolder& folder) {
     if (std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr) return true;
     run_command("localedef -i de_DE -f UTF-8 " + folder.path("de_DE.UTF-8"));
@@ -44,7 +44,7 @@ static bool to_locale_with_comma(const TemporaryFolder& folder) {
     return changed;
 }
 
-TEST_CASE("numbers are read and written with a point under a locale that writes a comma") {
+TEST_CASE("decimal.h: numbers are written and read with a point under a locale that uses a comma") {
     const std::string before = std::setlocale(LC_ALL, nullptr);
     const TemporaryFolder folder;
     if (!to_locale_with_comma(folder)) return;  // the last test of house_test.cpp looks at the sources themselves

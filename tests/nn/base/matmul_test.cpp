@@ -9,7 +9,7 @@
 #include "tests/test.h"
 
 namespace {
-// A product of m x k and k x n numbers in a given form, with the numbers of each matrix in the middle of a larger one.
+// A product (m, k)(k, n) in a given form, on views inside larger matrices.
 struct Product {
     Matrix a_around, b_around, c_around;
     Slice a, b;
@@ -20,7 +20,7 @@ enum class Form { plain, b_transposed, a_transposed, both_transposed };
 }  // namespace
 static const std::vector<Form> forms{Form::plain, Form::b_transposed, Form::a_transposed, Form::both_transposed};
 
-// `margin` numbers lie around each slice; c begins with random numbers, because the product is added to it.
+// `margin` numbers around each view; c begins with random numbers, to which the product is added.
 static Product make_product(int m, int k, int n, Form form, int margin) {
     const bool a_transposed = form == Form::a_transposed || form == Form::both_transposed;
     const bool b_transposed = form == Form::b_transposed || form == Form::both_transposed;
@@ -39,8 +39,8 @@ static Product make_product(int m, int k, int n, Form form, int margin) {
     return p;
 }
 
-// Compares the product with the textbook's in double, and every number around c with what it was.
-// Allowed are some roundings of the sum of absolute values; a product forgotten or counted twice is thousands of times as much.
+// Compares the product with the textbook's, and checks that numbers around c are unchanged. The tolerance is a few roundings of
+// the sum of absolute values; a missing or duplicate product would be thousands of times as large.
 static bool agrees_with_textbook(int m, int k, int n, Form form, int margin) {
     Product p = make_product(m, k, n, form, margin);
     const Matrix before = p.c_around;
@@ -77,7 +77,7 @@ static void check_against_textbook(int m, int k, int n) {
 
 TEST_SUITE("matmul") {
 
-TEST_CASE("a product worked by hand: (2, 3)(3, 2)") {
+TEST_CASE("matmul: (2, 3)(3, 2) by hand") {
     const Matrix a{{1, 2, 3}, {4, 5, 6}};
     const Matrix b{{7, 10}, {8, 11}, {9, 12}};
     // 1*7 + 2*8 + 3*9 = 50,  1*10 + 2*11 + 3*12 = 68,  4*7 + 5*8 + 6*9 = 122,  4*10 + 5*11 + 6*12 = 167
@@ -87,7 +87,7 @@ TEST_CASE("a product worked by hand: (2, 3)(3, 2)") {
     CHECK(identical(transposed_matmul(transpose(a), b), expected));
 }
 
-TEST_CASE("multiply_add adds to what is there, as the textbook loop does") {
+TEST_CASE("multiply_add: adds to c, as the textbook loop does") {
     const Matrix a{{1, 2}}, b{{3}, {4}};
     Matrix c{{100}}, textbook{{100}};
     multiply_add(whole(c), whole(a), whole(b));
@@ -96,14 +96,14 @@ TEST_CASE("multiply_add adds to what is there, as the textbook loop does") {
     CHECK(textbook(0, 0) == 111);
 }
 
-TEST_CASE("the textbook's sum is formed in double: 1e8 + 1 - 1e8 = 1") {
+TEST_CASE("multiply_add_textbook: sums in double: 1e8 + 1 - 1e8 = 1") {
     const Matrix a{{1e8f, 1, -1e8f}}, ones(3, 1, 1);
     Matrix c(1, 1);
     multiply_add_textbook(whole(c), whole(a), whole(ones));
     CHECK(c(0, 0) == 1);
 }
 
-// The largest error of (rows, K)(K, 64) normal draws. Its unit is the last digit of the length of a row, which is the square root of K.
+// The largest error of (rows, K)(K, 64) normal draws, in units in the last place of the norm of a row, sqrt(K).
 static double worst_error(int rows, int K, bool transposed_b) {
     const int N = 64;
     Random random(K + rows);
@@ -119,8 +119,8 @@ static double worst_error(int rows, int K, bool transposed_b) {
     return worst / (std::sqrt(K) * 0x1p-24);
 }
 
-// A single chain of additions errs by some 20 at K = 64, 80 at K = 1024.
-TEST_CASE("rounding does not grow with K: the worst of 2048 sums errs by less than 24 units in the last place of a row's length") {
+// A single chain of additions errs by some 20 at K = 64 and 80 at K = 1024.
+TEST_CASE("matmul: rounding does not grow with K: the worst of 2048 sums errs by less than 24 units in the last place") {
     for (const int K : {48, 64, 65, 200, 1024, 4096}) {
         CAPTURE(K);
         CHECK(worst_error(32, K, false) < 24);
@@ -131,7 +131,7 @@ TEST_CASE("rounding does not grow with K: the worst of 2048 sums errs by less th
     CHECK(worst_error(32, 48, false) < 10);  // three chains of 16
 }
 
-TEST_CASE("multiply takes the place of what is there, NaN too; a sum of no products is 0") {
+TEST_CASE("multiply: overwrites c, even NaN; with K = 0 the result is 0") {
     for (const int m : {1, 9, 33})
         for (const int k : {0, 1, 40, 2500})
             for (const int n : {1, 16, 70, 300})
@@ -149,13 +149,13 @@ TEST_CASE("multiply takes the place of what is there, NaN too; a sum of no produ
                 }
 }
 
-TEST_CASE("the product equals the textbook's for every small size, also where a size is 0") {
+TEST_CASE("matmul: equals the textbook for every small size, also size 0") {
     for (const int m : {0, 1, 2, 5, 6, 7, 13})
         for (const int k : {0, 1, 3, 8, 17})
             for (const int n : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33}) check_against_textbook(m, k, n);
 }
 
-TEST_CASE("the product equals the textbook's at the edges of tiles and slabs") {
+TEST_CASE("matmul: equals the textbook at the edges of tiles and slabs") {
     for (const int m : {2, 3, 4, 7, 8, 9, 15, 16, 17}) check_against_textbook(m, 18, 65);
     for (const int k : {15, 16, 17, 32, 1023, 1024, 1025, 2048, 2049}) check_against_textbook(9, k, 19);
     for (const int n : {15, 16, 17, 32, 47, 48, 49, 63, 64, 65, 129, 255, 256, 257, 511, 512, 513, 1281}) check_against_textbook(9, 17, n);
@@ -163,11 +163,11 @@ TEST_CASE("the product equals the textbook's at the edges of tiles and slabs") {
     check_against_textbook(61, 257, 521);
 }
 
-TEST_CASE("the product equals the textbook's where A is too large to be packed at once") {
+TEST_CASE("matmul: equals the textbook where A is too large to be packed at once") {
     CHECK(agrees_with_textbook(1500, 3000, 3, Form::a_transposed, 0));
 }
 
-TEST_CASE("the product equals the textbook's for thin and wide matrices") {
+TEST_CASE("matmul: equals the textbook for narrow and wide matrices") {
     check_against_textbook(2000, 1, 1);
     check_against_textbook(1, 2000, 1);
     check_against_textbook(1, 1, 2000);
@@ -178,12 +178,12 @@ TEST_CASE("the product equals the textbook's for thin and wide matrices") {
     check_against_textbook(17, 8, 17);
 }
 
-TEST_CASE("a single row has a way of its own, with the same result") {
+TEST_CASE("matmul: a single row takes another path, with the same result") {
     for (const int k : {1, 2, 7, 8, 9, 31, 32, 33, 100, 769})
         for (const int n : {1, 63, 255, 256, 257, 1000}) check_against_textbook(1, k, n);
 }
 
-TEST_CASE("the result is the same to the last bit whatever the number of threads") {
+TEST_CASE("matmul: the result is bit-identical for any number of threads") {
     const int threads_before = thread_count();
     const std::vector<std::vector<int>> sizes{{197, 96, 300}, {61, 257, 521},  {1, 700, 1000}, {3, 500, 1400},
                                               {3000, 40, 16}, {1040, 64, 64}, {33, 1025, 513}};
@@ -203,7 +203,7 @@ TEST_CASE("the result is the same to the last bit whatever the number of threads
     set_thread_count(threads_before);
 }
 
-TEST_CASE("steps of any size are served: every second column, every third row") {
+TEST_CASE("multiply: views with any steps: every second column, every third row") {
     Random random(5);
     const Matrix a_all = normal_matrix(random, 30, 40), b_all = normal_matrix(random, 60, 90);
     const Slice a{a_all.begin(), 10, 20, 3 * 40, 2}, b{b_all.begin(), 20, 30, 3 * 90, 3};
@@ -216,7 +216,7 @@ TEST_CASE("steps of any size are served: every second column, every third row") 
     }
 }
 
-TEST_CASE("a product may be added to one of its own factors: both are read before anything is written") {
+TEST_CASE("multiply: c may overlap a or b, which are read before c is written") {
     for (const int n : {2, 40}) {
         Random random(n);
         const Matrix start = normal_matrix(random, n, n), other = normal_matrix(random, n, n);
@@ -237,7 +237,7 @@ TEST_CASE("a product may be added to one of its own factors: both are read befor
     }
 }
 
-TEST_CASE("infinities and NaN reach the result") {
+TEST_CASE("matmul: infinities and NaN propagate to the result") {
     for (const int n : {3, 70}) {
         const Matrix a(n, n, 1);
         Matrix b(n, n, 1);
@@ -250,7 +250,7 @@ TEST_CASE("infinities and NaN reach the result") {
     }
 }
 
-TEST_CASE("a wrong shape is an error that names the caller's line and both shapes") {
+TEST_CASE("matmul: a wrong shape is refused with the caller's line and both shapes") {
     const Matrix a(2, 3), b(2, 4);
     Matrix c(2, 4);
     CHECK(without_place(error_of([&] { matmul(a, b); })) == "matmul: (2, 3) times (2, 4), the inner sizes differ");
@@ -261,7 +261,7 @@ TEST_CASE("a wrong shape is an error that names the caller's line and both shape
           "matmul: the product of (2, 3) and (3, 5) does not fit into (2, 4)");
 }
 
-TEST_CASE("part: a slice outside the matrix is an error that gives its rows and columns") {
+TEST_CASE("part: a range outside the matrix is refused with its rows and columns") {
     const Matrix m(4, 5);
     CHECK(part(m, 4, 0, 5, 0).rows == 0);
     CHECK_THROWS_WITH(part(m, 3, 2, 0, 5), "part: rows 3 to 5, columns 0 to 5 of a (4, 5) matrix");

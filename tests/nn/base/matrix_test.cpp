@@ -8,7 +8,7 @@
 
 TEST_SUITE_BEGIN("matrix");
 
-TEST_CASE("a matrix is row-major: element (i, j) is float number i * cols + j") {
+TEST_CASE("Matrix: row-major, element (i, j) is float number i * cols + j") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(m.rows == 2);
     CHECK(m.cols == 3);
@@ -23,7 +23,7 @@ TEST_CASE("a matrix is row-major: element (i, j) is float number i * cols + j") 
     CHECK(sum == 123456);
 }
 
-TEST_CASE("a new matrix holds zeros, or the value that was asked for") {
+TEST_CASE("Matrix: a new matrix holds zeros, or the given value") {
     const Matrix zeros(3, 2);
     const Matrix fives(2, 3, 5);
     for (const float x : zeros) CHECK(x == 0);
@@ -34,7 +34,7 @@ TEST_CASE("a new matrix holds zeros, or the value that was asked for") {
     CHECK_FALSE(zeros.empty());
 }
 
-TEST_CASE("elements can be written by row and column, by number and by loop") {
+TEST_CASE("Matrix: elements are written by row and column, by number and by loop") {
     Matrix m(2, 2);
     m(0, 1) = 3;
     m[2] = 4;
@@ -42,7 +42,7 @@ TEST_CASE("elements can be written by row and column, by number and by loop") {
     CHECK(identical(m, Matrix{{0, 6}, {8, 0}}));
 }
 
-TEST_CASE("a copy has its own numbers") {
+TEST_CASE("Matrix: a copy has its own elements") {
     Matrix m{{1, 2}, {3, 4}};
     Matrix copy = m;
     copy(0, 0) = 9;
@@ -55,7 +55,7 @@ TEST_CASE("a copy has its own numbers") {
     CHECK(identical(m, Matrix{{9, 2}, {3, 4}}));
 }
 
-TEST_CASE("moving a matrix hands its numbers over and leaves (0, 0) behind") {
+TEST_CASE("Matrix: moving takes the elements and leaves (0, 0) behind") {
     Matrix m{{1, 2, 3}};
     const float* const numbers = m.begin();
     const Matrix taken = std::move(m);
@@ -69,14 +69,14 @@ TEST_CASE("moving a matrix hands its numbers over and leaves (0, 0) behind") {
     CHECK(identical(assigned, Matrix{{7}}));
 }
 
-TEST_CASE("impossible shapes and rows of different lengths are refused") {
+TEST_CASE("Matrix: negative sizes and rows of different lengths are refused") {
     CHECK_THROWS_WITH(Matrix(-1, 2), "Matrix: a shape of -1 x 2 is impossible, neither may be negative");
     CHECK_THROWS_WITH(Matrix::unset(2, -3), "Matrix: a shape of 2 x -3 is impossible, neither may be negative");
     CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3");
 }
 
 #ifndef NDEBUG
-TEST_CASE("a debug build checks every element") {
+TEST_CASE("Matrix: a debug build checks bounds") {
     Matrix m(2, 3);
     CHECK_THROWS_WITH(m(2, 0) = 1, "Matrix: element (2, 0) of a (2, 3) matrix");
     CHECK_THROWS_WITH(m(0, 3) = 1, "Matrix: element (0, 3) of a (2, 3) matrix");
@@ -89,7 +89,7 @@ TEST_CASE("a debug build checks every element") {
 }
 #endif
 
-TEST_CASE("shape and same_shape look at rows and columns, not at how many there are together") {
+TEST_CASE("shape, same_shape: compare rows and columns, not the number of elements") {
     CHECK(shape(Matrix(3, 2)) == "(3, 2)");
     CHECK(same_shape(Matrix(3, 2), Matrix(3, 2)));
     CHECK_FALSE(same_shape(Matrix(3, 2), Matrix(2, 3)));
@@ -97,7 +97,7 @@ TEST_CASE("shape and same_shape look at rows and columns, not at how many there 
     CHECK_FALSE(same_shape(Matrix(3, 2), Matrix(2, 2)));
 }
 
-TEST_CASE("identical compares bits: NaN is itself, 0 is not -0") {
+TEST_CASE("identical: compares bits: NaN equals itself, 0 differs from -0") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     CHECK(identical(Matrix{{nan, 1}}, Matrix{{nan, 1}}));
     CHECK_FALSE(identical(Matrix{{0.0f}}, Matrix{{-0.0f}}));
@@ -108,7 +108,7 @@ TEST_CASE("identical compares bits: NaN is itself, 0 is not -0") {
 
 TEST_CASE("transpose: element (j, i) is element (i, j)") {
     CHECK(identical(transpose(Matrix{{1, 2, 3}, {4, 5, 6}}), Matrix{{1, 4}, {2, 5}, {3, 6}}));
-    Matrix large(37, 50);  // larger than the squares in which it is done, and no multiple of them
+    Matrix large(37, 50);  // larger than the blocks of transpose, and not a multiple of them
     for (int i = 0; i < 37; ++i)
         for (int j = 0; j < 50; ++j) large(i, j) = static_cast<float>(100 * i + j);
     const Matrix turned = transpose(large);
@@ -121,7 +121,7 @@ TEST_CASE("transpose: element (j, i) is element (i, j)") {
     CHECK(shape(transpose(Matrix(0, 3))) == "(3, 0)");
 }
 
-TEST_CASE("slices are rows or columns side by side, and must lie inside") {
+TEST_CASE("slice_rows, slice_cols: adjacent rows or columns, inside the matrix") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}};
     CHECK(identical(slice_rows(m, 1, 2), Matrix{{4, 5, 6}, {7, 8, 9}}));
     CHECK(identical(slice_cols(m, 1, 2), Matrix{{2, 3}, {5, 6}, {8, 9}, {11, 12}}));
@@ -137,7 +137,7 @@ TEST_CASE("slices are rows or columns side by side, and must lie inside") {
     CHECK_THROWS_WITH(slice_cols(m, 2, -2), "slice_cols: columns 2 to 0 of a (4, 3) matrix");
 }
 
-TEST_CASE("reshape keeps the numbers in their order") {
+TEST_CASE("reshape: keeps the numbers in order") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(identical(reshape(m, 3, 2), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(reshape(m, 1, 6), Matrix{{1, 2, 3, 4, 5, 6}}));
@@ -145,28 +145,28 @@ TEST_CASE("reshape keeps the numbers in their order") {
     CHECK_THROWS_WITH(reshape(m, -2, -3), "reshape: (2, 3) does not fit into (-2, -3)");
 }
 
-TEST_CASE("add_to adds element by element, and repeats nothing") {
+TEST_CASE("add_to: adds element by element, without broadcasting") {
     Matrix a{{1, 2}, {3, 4}};
     add_to(a, Matrix{{10, 20}, {30, 40}});
     CHECK(identical(a, Matrix{{11, 22}, {33, 44}}));
     CHECK_THROWS_WITH(add_to(a, Matrix{{1, 2}}), "add_to: (2, 2) += (1, 2), the shapes must be equal");
 }
 
-TEST_CASE("add_sum_of_rows: the sum is formed in double, 2^24 + 1 - 2^24 = 1, and added to what is there") {
+TEST_CASE("add_sum_of_rows: sums in double, 2^24 + 1 - 2^24 = 1, and adds to the row") {
     Matrix row{{10, 20}};
     add_sum_of_rows(row, Matrix{{16777216, 1}, {1, 2}, {-16777216, 3}});
     CHECK(identical(row, Matrix{{11, 26}}));
     CHECK_THROWS_WITH(add_sum_of_rows(row, Matrix(2, 3)), "add_sum_of_rows: the sum of the rows of (2, 3) does not fit into (1, 2)");
 }
 
-TEST_CASE("argmax_row: the first NaN where there is one") {
+TEST_CASE("argmax_row: the first NaN, if there is one") {
     const Matrix m{{NAN, 9, NAN}, {9, 1, NAN}, {1, NAN, 9}};
     CHECK(argmax_row(m, 0) == 0);
     CHECK(argmax_row(m, 1) == 2);
     CHECK(argmax_row(m, 2) == 1);
 }
 
-TEST_CASE("argmax_row: the first of the largest in one row") {
+TEST_CASE("argmax_row: the first of equal maxima") {
     const Matrix m{{9, 1, 1}, {1, 3, 3}, {-5, -7, -4}};
     CHECK(argmax_row(m, 0) == 0);
     CHECK(argmax_row(m, 1) == 1);

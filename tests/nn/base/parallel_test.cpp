@@ -22,7 +22,7 @@ struct Threads {
 
 TEST_SUITE("parallel") {
 
-TEST_CASE("every part of the loop is run exactly once, with fewer and with more threads than parts") {
+TEST_CASE("parallel_for: every part runs exactly once, with fewer and with more threads than parts") {
     for (const int threads : {1, 2, 3, 8})
         for (const int count : {0, 1, 2, 7, 1000}) {
             const Threads in_use(threads);
@@ -32,14 +32,14 @@ TEST_CASE("every part of the loop is run exactly once, with fewer and with more 
         }
 }
 
-TEST_CASE("thousands of short loops follow one another") {
+TEST_CASE("parallel_for: thousands of short loops in a row") {
     const Threads in_use(3);
     std::atomic<long> sum{0};
     for (int round = 0; round < 3000; ++round) parallel_for(4, [&](int i) { sum += i; });
     CHECK(sum == 3000 * 6);  // 0 + 1 + 2 + 3
 }
 
-TEST_CASE("a loop inside a loop runs on the thread that asked for it") {
+TEST_CASE("parallel_for: a nested loop runs on its own thread") {
     const Threads in_use(2);
     std::atomic<int> runs{0}, elsewhere{0};
     parallel_for(4, [&](int) {
@@ -53,7 +53,7 @@ TEST_CASE("a loop inside a loop runs on the thread that asked for it") {
     CHECK(elsewhere == 0);
 }
 
-TEST_CASE("two threads of a program may ask for loops at the same time") {
+TEST_CASE("parallel_for: two threads of a program may call it at the same time") {
     const Threads in_use(2);
     std::atomic<int> runs{0};
     const auto ask = [&] {
@@ -65,7 +65,7 @@ TEST_CASE("two threads of a program may ask for loops at the same time") {
     CHECK(runs == 2 * 200 * 10);
 }
 
-TEST_CASE("ranges are all of the loop, each at least a grain, and the same for any number of threads") {
+TEST_CASE("parallel_ranges: ranges cover the loop, each at least a grain, the same for any number of threads") {
     for (const std::size_t count : {0, 1, 19, 20, 21, 105}) {
         std::vector<std::vector<std::size_t>> first_ranges;
         for (const int threads : {1, 3}) {
@@ -87,7 +87,7 @@ TEST_CASE("ranges are all of the loop, each at least a grain, and the same for a
     }
 }
 
-TEST_CASE("an exception of any part reaches the caller, and the next loop works") {
+TEST_CASE("parallel_for: an exception of any part reaches the caller, and the next loop works") {
     for (const int threads : {1, 3}) {
         const Threads in_use(threads);
         for (const int bad : {0, 5, 99}) {
@@ -103,7 +103,7 @@ TEST_CASE("an exception of any part reaches the caller, and the next loop works"
 }
 
 #if !defined(__SANITIZE_ADDRESS__)  // its own memory would be refused too
-TEST_CASE("parallel_for: a thread that the system refuses is done without, and the next loop has it again") {
+TEST_CASE("parallel_for: runs without a thread that the system refuses, and the next loop has it again") {
     std::size_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;
     if (pages == 0) return;  // no such system
@@ -121,7 +121,7 @@ TEST_CASE("parallel_for: a thread that the system refuses is done without, and t
 }
 #endif
 
-TEST_CASE("a number of threads below 1 or beyond 1024 is an error") {
+TEST_CASE("set_thread_count: below 1 or above 1024 is refused") {
     const int before = thread_count();
     CHECK_THROWS_WITH(set_thread_count(0), "set_thread_count: 0 is not a number of threads, 1 to 1024");
     CHECK_THROWS_WITH(set_thread_count(1025), "set_thread_count: 1025 is not a number of threads, 1 to 1024");

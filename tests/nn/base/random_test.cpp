@@ -8,7 +8,7 @@
 
 TEST_SUITE_BEGIN("random");
 
-TEST_CASE("the generator is xoshiro256**: state 1, 2, 3, 4 gives the published first numbers") {
+TEST_CASE("Random: xoshiro256**, state 1, 2, 3, 4 gives the published first numbers") {
     // by hand: 2 * 5 = 10, rotated left by 7 = 1280, times 9 = 11520. The second number is made of the second word, which by then
     // is 2 ^ (3 ^ 1) = 0. The others were computed with the definition in another language.
     Random random(1);
@@ -19,7 +19,7 @@ TEST_CASE("the generator is xoshiro256**: state 1, 2, 3, 4 gives the published f
     CHECK(random.next() == 1215971899390074240u);
 }
 
-TEST_CASE("the seed fills the state by splitmix64, so these are the first numbers for ever") {
+TEST_CASE("Random: the seed fills the state by splitmix64; the first numbers are fixed") {
     Random zero(0), one(1), year(2024);
     CHECK(zero.next() == 0x99ec5f36cb75f2b4u);
     CHECK(zero.next() == 0xbf6e1f784956452au);
@@ -33,14 +33,14 @@ TEST_CASE("the seed fills the state by splitmix64, so these are the first number
     CHECK(same.next() == 0xb3f2af6d0fc710c5u);
 }
 
-TEST_CASE("uniform takes the 24 highest bits") {
+TEST_CASE("Random::uniform: uses the 24 highest bits") {
     Random random(1);  // 0xb3f2af, 0x853b55, 0x92f897 of 2^24
     CHECK(random.uniform() == 11793071 / 16777216.0f);
     CHECK(random.uniform() == 8731477 / 16777216.0f);
     CHECK(random.uniform(-2, 6) == -2 + 8 * (9631895 / 16777216.0f));
 }
 
-TEST_CASE("normal is Box and Muller's: the first numbers of seed 1") {
+TEST_CASE("Random::normal: Box-Muller, the first numbers of seed 1") {
     Random random(1);
     CHECK(random.normal() == Approx(-0.8327414344656706));
     CHECK(random.normal() == Approx(-0.8173209811151113));
@@ -48,7 +48,7 @@ TEST_CASE("normal is Box and Muller's: the first numbers of seed 1") {
     CHECK(random.normal() == Approx(-1.6881194494397196));
 }
 
-TEST_CASE("the state is all there is: a copy goes on with the same numbers") {
+TEST_CASE("Random: a copy continues with the same numbers") {
     Random random(5);
     random.normal();
     random.uniform();
@@ -60,7 +60,7 @@ TEST_CASE("the state is all there is: a copy goes on with the same numbers") {
     CHECK(restored.normal() == next);
 }
 
-TEST_CASE("uniform numbers lie in [0, 1) and are even: mean 1/2, variance 1/12") {
+TEST_CASE("Random::uniform: lies in [0, 1), with mean 1/2 and variance 1/12") {
     Random random(11);
     const int count = 100000;
     double sum = 0, squares = 0;
@@ -77,11 +77,11 @@ TEST_CASE("uniform numbers lie in [0, 1) and are even: mean 1/2, variance 1/12")
     CHECK(low < 0.001);
     CHECK(high < 1);
     CHECK(high > 0.999);
-    CHECK(std::abs(mean - 0.5) < 0.004);  // four deviations of the mean of 100,000 draws
+    CHECK(std::abs(mean - 0.5) < 0.004);  // four standard deviations of the mean of 100,000 draws
     CHECK(std::abs(squares / count - mean * mean - 1.0 / 12) < 0.002);
 }
 
-TEST_CASE("normal numbers have the moments 0, 1, 0, 3, and 4.55 % lie beyond two deviations") {
+TEST_CASE("Random::normal: moments 0, 1, 0, 3, and 4.55 % beyond two standard deviations") {
     Random random(12);
     const int count = 200000;
     double moment[5] = {};
@@ -98,7 +98,7 @@ TEST_CASE("normal numbers have the moments 0, 1, 0, 3, and 4.55 % lie beyond two
     CHECK(std::abs(beyond / double(count) - 0.0455) < 0.002);
 }
 
-TEST_CASE("below takes the highest bits, and every number comes equally often") {
+TEST_CASE("Random::below: uses the highest bits, and every number is equally likely") {
     Random pinned(1);
     const std::vector<int> expected{7, 5, 5, 3, 6, 1};  // the highest 32 bits times 10, divided by 2^32
     for (const int number : expected) CHECK(pinned.below(10) == number);
@@ -112,7 +112,7 @@ TEST_CASE("below takes the highest bits, and every number comes equally often") 
     CHECK_THROWS_WITH(random.below(-4), "Random::below: -4 leaves nothing to choose from");
 }
 
-TEST_CASE("matrices of draws are filled in order along the rows") {
+TEST_CASE("uniform_matrix, normal_matrix: filled in row-major order") {
     Random a(9), b(9);
     const Matrix uniform = uniform_matrix(a, 2, 3, -1, 1);
     CHECK(shape(uniform) == "(2, 3)");
@@ -124,7 +124,7 @@ TEST_CASE("matrices of draws are filled in order along the rows") {
     for (const float x : unit) CHECK(x == b.uniform());
 }
 
-TEST_CASE("truncated normal draws stay within two deviations and are not piled up at the border") {
+TEST_CASE("truncated_normal_matrix: within two standard deviations, and not piled up at the border") {
     Random random(4);
     const Matrix m = truncated_normal_matrix(random, 200, 100, 0.02f);
     double squares = 0;
@@ -134,12 +134,12 @@ TEST_CASE("truncated normal draws stay within two deviations and are not piled u
         at_border += std::abs(x) > 0.0399f;
         squares += static_cast<double>(x) * x;
     }
-    // variance of a standard normal cut at 2: 1 - 4 phi(2) / (2 Phi(2) - 1) = 0.7737, deviation 0.8796
+    // variance of a standard normal truncated at 2: 1 - 4 phi(2) / (2 Phi(2) - 1) = 0.7737, standard deviation 0.8796
     CHECK(std::sqrt(squares / m.size()) / 0.02 == Approx(0.8796).epsilon(0.02));
     CHECK(at_border < 40);
 }
 
-TEST_CASE("permutation holds every number once, in Fisher and Yates' order") {
+TEST_CASE("permutation: every number once, in Fisher and Yates' order") {
     Random random(3);
     CHECK(permutation(random, 6) == std::vector<int>{2, 5, 1, 0, 3, 4});
     std::vector<int> order = permutation(random, 100);
@@ -149,7 +149,7 @@ TEST_CASE("permutation holds every number once, in Fisher and Yates' order") {
     CHECK(permutation(random, 1) == std::vector<int>{0});
 }
 
-TEST_CASE("all six orders of three come equally often") {
+TEST_CASE("permutation: all six orders of three are equally likely") {
     Random random(8);
     std::vector<int> times(27);
     for (int n = 0; n < 60000; ++n) {
@@ -165,7 +165,7 @@ TEST_CASE("all six orders of three come equally often") {
     CHECK(orders == 6);
 }
 
-TEST_CASE("draw: the first column whose running sum exceeds u times the total") {
+TEST_CASE("draw: the first index whose cumulative weight exceeds u times the total") {
     const float weights[] = {1, 0, 2, 1, 0};  // running sums 1, 1, 3, 4, 4
     CHECK(draw(weights, 5, 0.0f) == 0);
     CHECK(draw(weights, 5, 0.2499f) == 0);

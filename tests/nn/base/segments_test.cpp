@@ -4,7 +4,7 @@
 
 TEST_SUITE_BEGIN("segments");
 
-TEST_CASE("Segments by number and by length") {
+TEST_CASE("Segments: by number and by lengths") {
     const Segments equal = Segments::equal(3, 4);
     CHECK(equal.size() == 3);
     CHECK(equal.list[2].first == 8);

@@ -21,7 +21,7 @@ TEST_CASE("grid_text: the shape, then aligned columns of four decimals") {
     CHECK(grid_text(Matrix(0, 5)) == "(0, 5)\n");
 }
 
-TEST_CASE("grid_text: of a large matrix the corners are shown") {
+TEST_CASE("grid_text: shows only the corners of a large matrix") {
     Matrix m(5, 6);
     for (int i = 0; i < 5; ++i)
         for (int j = 0; j < 6; ++j) m(i, j) = static_cast<float>(10 * i + j);
@@ -39,7 +39,7 @@ TEST_CASE("grid_text: of a large matrix the corners are shown") {
     CHECK_THROWS_WITH(grid_text(m, 1), "grid_text: 1 rows and columns are too few to show, 2 is the least");
 }
 
-TEST_CASE("heat_text without colour: two letters for an element, from the smallest to the largest") {
+TEST_CASE("heat_text: without colour, two characters per element, from the smallest to the largest") {
     // (x - min) / (max - min) * 9, rounded: -1 -> 0, 8 -> 9, 0 -> 1, 3.6 -> 4.6 -> 5
     CHECK(heat_text(Matrix{{-1, 8}, {0, 3.6f}}, false) ==
           "(2, 2)  dark -1.0000  bright 8.0000\n"
@@ -52,7 +52,7 @@ TEST_CASE("heat_text without colour: two letters for an element, from the smalle
     CHECK(heat_text(Matrix(0, 2), false) == "(0, 2)\n");
 }
 
-TEST_CASE("heat_text in colour: two rows share one line of half blocks") {
+TEST_CASE("heat_text: in colour, two rows share one line of half blocks") {
     CHECK(heat_text(Matrix{{0}, {1}, {1}}, true) ==
           "(3, 1)  dark 0.0000  bright 1.0000\n"
           "\x1b[38;5;232m\x1b[48;5;255m\u2580\x1b[0m\n"
@@ -69,17 +69,17 @@ TEST_CASE("heat_text: more than 64 rows or columns are drawn as means of squares
     CHECK(heat_text(Matrix(64, 64), false).find("mean") == std::string::npos);
 }
 
-TEST_CASE("stats_text counts what is no number and computes with the rest") {
+TEST_CASE("stats_text: counts NaN and infinities and computes with the other elements") {
     // 1, 0.5, -2, 0, 3.25: mean 2.75 / 5 = 0.55, squares of distances .2025 + .0025 + 6.5025 + .3025 + 7.29 = 14.3, / 5 = 2.86
     CHECK(stats_text(Matrix{{1, 0.5f, -2}, {0, infinity, 3.25f}}) ==
-          "(2, 3)  min -2.0000  max 3.2500  mean 0.5500  deviation 1.6912  1 inf");
+          "(2, 3)  min -2.0000  max 3.2500  mean 0.5500  stddev 1.6912  1 inf");
     CHECK(stats_text(Matrix{{nan_value, -infinity, infinity}}) == "(1, 3)  1 nan  2 inf");
-    CHECK(stats_text(Matrix{{5, nan_value}}) == "(1, 2)  min 5.0000  max 5.0000  mean 5.0000  deviation 0.0000  1 nan");
+    CHECK(stats_text(Matrix{{5, nan_value}}) == "(1, 2)  min 5.0000  max 5.0000  mean 5.0000  stddev 0.0000  1 nan");
     CHECK(stats_text(Matrix()) == "(0, 0)");
 }
 
 #if __has_include(<unistd.h>)
-TEST_CASE("colours: FORCE_COLOR asks for them, NO_COLOR forbids them") {
+TEST_CASE("colours_welcome: FORCE_COLOR turns colours on, NO_COLOR off") {
     const char* const no = std::getenv("NO_COLOR");
     const char* const force = std::getenv("FORCE_COLOR");
     const std::string no_before = no == nullptr ? "" : no, force_before = force == nullptr ? "" : force;

@@ -24,7 +24,7 @@ static const bool kept = true;
 
 TEST_SUITE_BEGIN("storage");
 
-TEST_CASE("pieces of every size are aligned to 64 bytes and can be written as a whole") {
+TEST_CASE("borrow_floats: blocks of every size are aligned to 64 bytes and writable") {
     for (std::size_t count = 1; count < 3000; count += count < 300 ? 1 : 97) {
         float* const floats = borrow_floats(count);
         CHECK(reinterpret_cast<std::uintptr_t>(floats) % 64 == 0);
@@ -34,7 +34,7 @@ TEST_CASE("pieces of every size are aligned to 64 bytes and can be written as a 
     return_floats(nullptr, 10);
 }
 
-TEST_CASE("what was given back is handed out again") {
+TEST_CASE("borrow_floats: returned memory is reused") {
     release_storage();
     float* const first = borrow_floats(1000);
     return_floats(first, 1000);
@@ -43,8 +43,8 @@ TEST_CASE("what was given back is handed out again") {
     return_floats(second, 1000);
 }
 
-TEST_CASE("a piece that is handed out again is never smaller than what is asked for") {
-    // All sizes at once, each filled with its own number; if two pieces overlapped, one would lose some.
+TEST_CASE("borrow_floats: a reused block is never smaller than requested") {
+    // All sizes at once, each filled with its own number, which overlapping blocks would overwrite.
     release_storage();
     std::vector<std::pair<float*, std::size_t>> pieces;
     for (int round = 0; round < 2; ++round) {
@@ -63,7 +63,7 @@ TEST_CASE("a piece that is handed out again is never smaller than what is asked 
     release_storage();
 }
 
-TEST_CASE("two pieces in use never share memory") {
+TEST_CASE("borrow_floats: two blocks in use never overlap") {
     float* const a = borrow_floats(20);
     float* const b = borrow_floats(20);
     CHECK(a != b);

@@ -32,7 +32,7 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
         CHECK_MESSAGE(kind_of_bytes(words).empty(), words);
 }
 
-TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs pointer stands in place of one") {
+TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs pointer is not") {
     for (const char* const words : {"{}", "[1]", "<html>", "#version: 0.2", "P6 is how it begins", "words", ""})
         CHECK_MESSAGE(kind_that_is_no_text(words).empty(), words);
     CHECK_FALSE(kind_that_is_no_text("version https://git-lfs.github.com/spec/v1").empty());
@@ -40,7 +40,7 @@ TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs point
     CHECK(looks_like("words").empty());
 }
 
-TEST_CASE("read_text_file: without its byte order mark, and refused when it is no text") {
+TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
     const TemporaryFolder folder;
     CHECK(read_text_file(folder.file("a", "\xEF\xBB\xBF" "abc\n")) == "abc\n");
     CHECK(read_text_file(folder.file("b", "abc\n")) == "abc\n");
@@ -49,13 +49,13 @@ TEST_CASE("read_text_file: without its byte order mark, and refused when it is n
           path + ": is no text, it looks like a PNG picture; convert it to PPM: magick FILE FILE.ppm");
 }
 
-TEST_CASE("kind_of_names: one telling name is enough, with any prefix, and only as a whole") {
+TEST_CASE("kind_of_names: one characteristic name is enough, with any prefix, as a whole component") {
     CHECK(kind_of_names({"a", "vit.embeddings.patch_embeddings.projection.weight"}) ==
           "a ViT (vit.embeddings.patch_embeddings.projection.weight)");
     CHECK(kind_of_names({"transformer.wte.weight"}) == "a GPT-2 (transformer.wte.weight)");
     CHECK(kind_of_names({"wte.weight"}) == "a GPT-2 (wte.weight)");
     CHECK(kind_of_names({"bert.embeddings.word_embeddings.weight"}) == "a BERT (bert.embeddings.word_embeddings.weight)");
-    // a ViT-MAE has a ViT's names too; what only it has decides
+    // a ViT-MAE also has a ViT's names; the names that only it has decide
     CHECK(kind_of_names({"vit.embeddings.patch_embeddings.projection.weight", "decoder.mask_token"}) ==
           "a ViT-MAE (decoder.mask_token)");
     CHECK(kind_of_names({"notwte.weight", "wte.weight.more"}).empty());

@@ -11,7 +11,7 @@
 
 TEST_SUITE_BEGIN("file");
 
-TEST_CASE("bytes come back as they were written, zeros and line ends included") {
+TEST_CASE("write_file_atomically, read_file: bytes survive, zeros and line ends included") {
     const TemporaryFolder folder;
     const std::string bytes("a\0\r\n\xFF", 5);
     write_file_atomically(folder.path("f"), bytes);
@@ -21,14 +21,14 @@ TEST_CASE("bytes come back as they were written, zeros and line ends included") 
     CHECK(read_file(folder.path("f")).empty());
 }
 
-TEST_CASE("a file as large as the limit is read, a larger one is not") {
+TEST_CASE("read_file: a file of exactly the limit is read, a larger one is refused") {
     const TemporaryFolder folder;
     const std::string path = folder.file("f", std::string(100'000, 'x'));
     CHECK(read_file(path, 100'000).size() == 100'000);
     CHECK(error_of([&] { read_file(path, 99'999); }) == path + ": is larger than 99999 bytes, the most that is read here");
 }
 
-TEST_CASE("the files of a folder and of those below it come in the order of their names") {
+TEST_CASE("files_below: files of a folder and its subfolders, sorted") {
     const TemporaryFolder folder;
     CHECK(files_below(folder.path("")).empty());
     CHECK(files_below(folder.path("none")).empty());
@@ -43,7 +43,7 @@ TEST_CASE("the files of a folder and of those below it come in the order of thei
     CHECK_FALSE(is_file(std::string(100'000, 'x')));
 }
 
-TEST_CASE("what cannot be read or written says why") {
+TEST_CASE("read_file, write_file_atomically: failures give the path and the reason") {
     const TemporaryFolder folder;
     CHECK(error_of([&] { read_file(folder.path("none")); }) ==
           folder.path("none") + ": cannot be opened: No such file or directory");
@@ -55,7 +55,7 @@ TEST_CASE("what cannot be read or written says why") {
     CHECK_THROWS_WITH(write_file_atomically("/dev/null", "a"), "/dev/null: is not an ordinary file and is not replaced by one");
 }
 
-TEST_CASE("a file that is not committed leaves the old one as it was, and nothing else") {
+TEST_CASE("AtomicFile: without commit the old file is unchanged and nothing is left") {
     const TemporaryFolder folder;
     const std::string path = folder.file("f", "old");
     {
@@ -68,7 +68,7 @@ TEST_CASE("a file that is not committed leaves the old one as it was, and nothin
     CHECK(folder.names() == std::vector<std::string>{"f"});
 }
 
-TEST_CASE("pieces of a file: inside, at its end, beyond") {
+TEST_CASE("RandomAccessFile: reads inside and at the end, refuses beyond") {
     const TemporaryFolder folder;
     const std::string path = folder.file("f", "abcdef");
     const RandomAccessFile file(path);
@@ -82,7 +82,7 @@ TEST_CASE("pieces of a file: inside, at its end, beyond") {
     CHECK(error_of([&] { file.read(7, piece.data(), 0); }) == path + ": bytes 7 to 7 of a file of 6");
 }
 
-TEST_CASE("write_file_atomically: a link stays a link, and what it leads to is replaced") {
+TEST_CASE("write_file_atomically: a symbolic link stays one, and its target is replaced") {
     const TemporaryFolder folder;
     const std::string real = folder.file("real", "old"), link = folder.path("link"), chain = folder.path("chain");
     std::filesystem::create_symlink("real", link);
@@ -101,7 +101,7 @@ TEST_CASE("write_file_atomically: a link stays a link, and what it leads to is r
     CHECK(folder.names() == std::vector<std::string>{"chain", "circle", "dangling", "link", "nothing-yet", "real"});
 }
 
-TEST_CASE("write_file_atomically: a file that is replaced keeps its permissions") {
+TEST_CASE("write_file_atomically: the permissions of an existing file are kept") {
     namespace fs = std::filesystem;
     const TemporaryFolder folder;
     const std::string path = folder.file("f", "old");
@@ -112,7 +112,7 @@ TEST_CASE("write_file_atomically: a file that is replaced keeps its permissions"
     }
 }
 
-// With at most `most` bytes a file: what a full disk does, in a test.
+// With files limited to `most` bytes, to simulate a full disk.
 static std::string error_with_small_files(rlim_t most, const std::function<void()>& action) {
     rlimit before{};
     getrlimit(RLIMIT_FSIZE, &before);
@@ -125,7 +125,7 @@ static std::string error_with_small_files(rlim_t most, const std::function<void(
     return error;
 }
 
-TEST_CASE("AtomicFile: a write that fails says why, whether it fails at once or at the end, and leaves the old file") {
+TEST_CASE("AtomicFile: a failed write gives the reason, at once or at the end, and leaves the old file") {
     const TemporaryFolder folder;
     const std::string path = folder.file("f", "old"), many(1 << 20, 'x'), few(2000, 'x');
     const std::string why = path + ": cannot be written: File too large";
@@ -135,7 +135,7 @@ TEST_CASE("AtomicFile: a write that fails says why, whether it fails at once or 
     CHECK(folder.names() == std::vector<std::string>{"f"});
 }
 
-TEST_CASE("require_writable: what could not be written is refused before, and nothing is left behind") {
+TEST_CASE("require_writable: a path that cannot be written is refused, and nothing is left") {
     const TemporaryFolder folder;
     const std::string path = folder.file("f", "old");
     require_writable(path);
@@ -150,7 +150,7 @@ TEST_CASE("require_writable: what could not be written is refused before, and no
     CHECK_THROWS_WITH(require_writable(""), "a file to be written needs a name, this one is empty");
 }
 
-TEST_CASE("AtomicFile: the part of a process that was killed goes with the next writing, that of a living one stays") {
+TEST_CASE("AtomicFile: the part file of a killed process is removed by the next write, that of a running one stays") {
     const TemporaryFolder folder;
     const std::string path = folder.path("f");
     folder.file("f.part123", "left behind");

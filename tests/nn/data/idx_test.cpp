@@ -13,7 +13,7 @@ static std::string refusal(const std::string& bytes) {
     return error_of([&] { parse_idx_images(bytes, "x"); });
 }
 
-TEST_CASE("images and labels, byte by byte") {
+TEST_CASE("parse_idx_images, parse_idx_labels: byte by byte") {
     const std::vector<Image> images = parse_idx_images(two_images, "x");
     REQUIRE(images.size() == 2);
     CHECK(shape(images[0]) == "1 x 3 x 1");
@@ -22,7 +22,7 @@ TEST_CASE("images and labels, byte by byte") {
     CHECK(parse_idx_labels(three_labels, "x") == std::vector<int>{7, 0, 255});
 }
 
-TEST_CASE("the digits that come with the project: 1437 to learn from, 360 to be tested on, ten classes") {
+TEST_CASE("read_labelled_images: the digits of the project: 1437 for training, 360 for testing, ten classes") {
     const std::string folder = "walkthroughs/data/digits-";
     const LabelledImages train = read_labelled_images(folder + "train-images.idx3-ubyte", folder + "train-labels.idx1-ubyte");
     const LabelledImages test = read_labelled_images(folder + "test-images.idx3-ubyte", folder + "test-labels.idx1-ubyte");
@@ -32,7 +32,7 @@ TEST_CASE("the digits that come with the project: 1437 to learn from, 360 to be 
     CHECK(shape(train.images[5]) == "8 x 8 x 1");
 }
 
-TEST_CASE("a file that is not what it says is refused in one line") {
+TEST_CASE("parse_idx_images: an inconsistent file is refused in one line") {
     CHECK(refusal("") == "x: 0 bytes are too few for an IDX file of 3 dimensions");
     CHECK(refusal("\x1F\x8B") == "x: is no IDX file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
     std::string other = two_images;
@@ -57,14 +57,14 @@ TEST_CASE("a file that is not what it says is refused in one line") {
     CHECK(refusal(largest) == "x: the header promises at least 2147483648 numbers, the file holds 0");
 }
 
-TEST_CASE("a file cut off anywhere is refused") {
+TEST_CASE("parse_idx_images: a truncated file is refused, wherever it is cut") {
     for (std::size_t length = 0; length < two_images.size(); ++length)
         CHECK_MESSAGE(refusal(two_images.substr(0, length)) != "", length);
     for (std::size_t length = 0; length < three_labels.size(); ++length)
         CHECK_MESSAGE(error_of([&] { parse_idx_labels(three_labels.substr(0, length), "x"); }) != "", length);
 }
 
-TEST_CASE("there must be as many labels as images") {
+TEST_CASE("read_labelled_images: the numbers of labels and images must be equal") {
     const TemporaryFolder folder;
     const std::string images = folder.file("i", two_images), labels = folder.file("l", three_labels);
     CHECK(error_of([&] { read_labelled_images(images, labels); }) == labels + ": 3 labels for the 2 images of " + images);

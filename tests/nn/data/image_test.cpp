@@ -18,7 +18,7 @@ static void check_pixels(const Image& image, const std::vector<float>& expected)
     for (std::size_t k = 0; k < expected.size(); ++k) CHECK_MESSAGE(image.pixels[k] == Approx(expected[k]).epsilon(1e-5), k);
 }
 
-TEST_CASE("channels lie side by side, then columns, then rows") {
+TEST_CASE("Image: channels are fastest, then columns, then rows") {
     Image image(2, 3, 2, 1.f);
     image(1, 2, 1) = 5;
     CHECK(image.pixels[(1 * 3 + 2) * 2 + 1] == 5);
@@ -29,7 +29,7 @@ TEST_CASE("channels lie side by side, then columns, then rows") {
 #endif
 }
 
-TEST_CASE("the same picture in all four formats, with comments") {
+TEST_CASE("parse_image: the same image in all four formats, with comments") {
     const std::vector<float> grey = {0.f, 0.2f, 1.f, 0.4f};  // of 255: 0, 51, 255, 102
     const Image p2 = parse_image("P2 # a comment\n# another\n2 2\n255\n0 51\n255 102\n", "x");
     CHECK(shape(p2) == "2 x 2 x 1");
@@ -42,13 +42,13 @@ TEST_CASE("the same picture in all four formats, with comments") {
     check_pixels(parse_image(std::string("P6 1 1 255\n\xFF\0\x33", 14), "x"), {1, 0, 0.2f});
 }
 
-TEST_CASE("16 bits a sample: the high byte first") {
+TEST_CASE("parse_image: 16 bits per sample, big-endian") {
     check_pixels(parse_image(std::string("P5 2 1 65535\n\x80\0\0\x01", 17), "x"), {32768.f / 65535, 1.f / 65535});
     check_pixels(parse_image(std::string("P5 1 1 256\n\x01\0", 13), "x"), {1});
     check_pixels(parse_image("P2 1 1 65535 65535", "x"), {1});
 }
 
-TEST_CASE("what is no such picture is refused in one line") {
+TEST_CASE("parse_image: an invalid file is refused in one line") {
     CHECK(refusal("") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
     CHECK(refusal("P4 1 1 ") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6; it looks like a PBM or PAM picture; "
                                "convert it: magick FILE FILE.ppm");
@@ -79,7 +79,7 @@ TEST_CASE("what is no such picture is refused in one line") {
     CHECK(refusal("P2 1 1 7 -1") == "x: byte 9: a sample must be a number");
 }
 
-TEST_CASE("a picture cut off anywhere is refused") {
+TEST_CASE("parse_image: a truncated file is refused, wherever it is cut") {
     const std::string raw("P6 # c\n2 1 65535\nabcdefghijkl", 29), plain = "P3 # c\n2 1 9\n1 2 3 4 5 6";
     CHECK(refusal(raw) == "");
     CHECK(refusal(plain) == "");
@@ -87,7 +87,7 @@ TEST_CASE("a picture cut off anywhere is refused") {
     for (std::size_t length = 0; length < plain.size(); ++length) CHECK_MESSAGE(refusal(plain.substr(0, length)) != "", length);
 }
 
-TEST_CASE("what is written can be read; values outside 0 ... 1 are clamped, NaN is black") {
+TEST_CASE("write_image: can be read back; values are clamped to 0 ... 1, NaN is black") {
     const TemporaryFolder folder;
     Image image(1, 2, 3);
     image.pixels = {0, 0.2f, 1, -1, 2, NAN};
@@ -104,7 +104,7 @@ TEST_CASE("what is written can be read; values outside 0 ... 1 are clamped, NaN 
                       "write_image: f: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
 }
 
-TEST_CASE("channels first: (C, H, W) and back") {
+TEST_CASE("image_from_channels_first, channels_first: (C, H, W) and back") {
     const std::vector<float> numbers = {1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60};
     const Image image = image_from_channels_first(numbers.data(), 2, 2, 3);
     CHECK(shape(image) == "2 x 3 x 2");
@@ -121,7 +121,7 @@ static Image uneven() {
     return image;
 }
 
-TEST_CASE("bilinear, by hand: from two pixels to four, and to one") {
+TEST_CASE("resize_bilinear: from two pixels to four, and to one, by hand") {
     Image two(1, 2, 1);
     two.pixels = {0, 8};
     // centres of the new pixels in old ones: (i + 1/2) / 2 - 1/2 = -0.25, 0.25, 0.75, 1.25; the outer ones are held at the edge
@@ -136,7 +136,7 @@ TEST_CASE("bilinear, by hand: from two pixels to four, and to one") {
     check_pixels(resize_bilinear(column, 2, 1), {0.5f, 16});
 }
 
-TEST_CASE("antialiased, by hand: shrinking four pixels to one and to two") {
+TEST_CASE("resize_bilinear_antialiased: four pixels to one and to two, by hand") {
     Image four(1, 4, 1);
     four.pixels = {1, 2, 3, 40};
     // to 1: triangle of reach 4 around 2, heights at 0.5, 1.5, 2.5, 3.5: 5/8, 7/8, 7/8, 5/8, sum 3
@@ -145,7 +145,7 @@ TEST_CASE("antialiased, by hand: shrinking four pixels to one and to two") {
     check_pixels(resize_bilinear_antialiased(four, 1, 2), {(3 * 1 + 3 * 2 + 3) / 7.f, (2 + 3 * 3 + 3 * 40) / 7.f});
 }
 
-TEST_CASE("antialiased: the numbers of Pillow 9.4 for a picture of floats") {
+TEST_CASE("resize_bilinear_antialiased: equals Pillow 9.4 for an image of floats") {
     check_pixels(resize_bilinear_antialiased(uneven(), 2, 2), {0.357143f, 0.542857f, 0.557143f, 0.471429f});
     check_pixels(resize_bilinear_antialiased(uneven(), 3, 3),
                  {0.261429f, 0.547778f, 0.638571f, 0.342857f, 0.377778f, 0.421429f, 0.754286f, 0.55f, 0.534286f});
@@ -160,7 +160,7 @@ TEST_CASE("antialiased: the numbers of Pillow 9.4 for a picture of floats") {
          0.471429f, 0.7f,     0.9f,      0.842857f, 0.771429f, 0.7f,      0.628571f, 0.557143f, 0.5f});
 }
 
-TEST_CASE("enlarging, both ways of resizing are the same; the same size changes nothing; an even grey stays") {
+TEST_CASE("resize_bilinear: equals the antialiased one when enlarging; the same size and a constant image do not change") {
     const Image enlarged = resize_bilinear(uneven(), 9, 7);
     check_pixels(resize_bilinear_antialiased(uneven(), 9, 7), enlarged.pixels);
     check_pixels(resize_bilinear(uneven(), 4, 5), uneven().pixels);
@@ -173,14 +173,14 @@ TEST_CASE("enlarging, both ways of resizing are the same; the same size changes 
                       "resize_bilinear_antialiased: a 0 x 2 x 1 image to 2 x 2, every side must be at least 1");
 }
 
-TEST_CASE("channels are resized each on its own") {
+TEST_CASE("resize_bilinear: channels are independent") {
     Image image(1, 2, 2);
     image.pixels = {0, 10, 4, 30};
     check_pixels(resize_bilinear(image, 1, 1), {2, 20});
     check_pixels(resize_bilinear_antialiased(image, 1, 1), {2, 20});
 }
 
-TEST_CASE("normalise takes each channel's mean and deviation") {
+TEST_CASE("normalise: uses mean and standard deviation of each channel") {
     Image image(1, 2, 2);
     image.pixels = {1, 2, 3, 4};
     check_pixels(normalise(image, {1, 0}, {2, 4}), {0, 0.5f, 1, 1});
@@ -188,7 +188,7 @@ TEST_CASE("normalise takes each channel's mean and deviation") {
                       "normalise: 1 means and 2 deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
 }
 
-TEST_CASE("shifted moves down and right, and back") {
+TEST_CASE("shifted: moves down and right, and back") {
     Image image(2, 3, 1);
     image.pixels = {1, 2, 3, 4, 5, 6};
     CHECK(shifted(image, 1, 0).pixels == std::vector<float>{0, 0, 0, 1, 2, 3});
@@ -198,7 +198,7 @@ TEST_CASE("shifted moves down and right, and back") {
     CHECK(shifted(image, 2147483647, -2147483647).pixels == std::vector<float>(6, 0.f));
 }
 
-TEST_CASE("warped mixes the four pixels around the place that a pixel comes from") {
+TEST_CASE("warped: interpolates the four pixels around the source position") {
     Image image(2, 2, 1);
     image.pixels = {4, 8, 12, 16};
     CHECK(warped(image, {}).pixels == image.pixels);
@@ -212,7 +212,7 @@ TEST_CASE("warped mixes the four pixels around the place that a pixel comes from
     CHECK(warped(image, {.down = -1e20f, .right = 1e20f}, 7).pixels == std::vector<float>(4, 7.f));
 }
 
-TEST_CASE("warped turns, mirrors and slants about the centre") {
+TEST_CASE("warped: rotates, mirrors and shears about the centre") {
     Image image(3, 3, 1);
     image.pixels = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     // read at (x, -y): a quarter turn, the left column becomes the lower row
@@ -224,13 +224,13 @@ TEST_CASE("warped turns, mirrors and slants about the centre") {
     CHECK(warped(image, {.yy = 2, .xx = 2}, -1).pixels == std::vector<float>{-1, -1, -1, -1, 5, -1, -1, -1, -1});
 }
 
-TEST_CASE("warped treats channels alike") {
+TEST_CASE("warped: treats all channels alike") {
     Image image(1, 2, 2);
     image.pixels = {1, 10, 3, 30};
     CHECK(warped(image, {.right = 0.5f}).pixels == std::vector<float>{0.5f, 5, 2, 20});
 }
 
-TEST_CASE("read_image: of several pictures in one P5 or P6 file the first, as the formats allow") {
+TEST_CASE("read_image: reads the first of several images in a P5 or P6 file") {
     const Image first = parse_image("P5 2 1 255\n" + std::string("\x00\xFF", 2) + "P5 1 1 255\nx", "x");
     CHECK(first.width == 2);
     CHECK(first.pixels == std::vector<float>{0, 1});
@@ -252,7 +252,7 @@ TEST_CASE("read_image: a PNG and a JPEG are named") {
     CHECK(refusal("no picture") == none);
 }
 
-TEST_CASE("parse_images: two pictures in a row, of different sizes; a plain file holds one") {
+TEST_CASE("parse_images: two images in a row, of different sizes; a P2 or P3 file holds one") {
     const std::string first = std::string("P5 2 1 255\n") + '\0' + '\xff', second = "P5 1 1 255\n\x33";
     const std::vector<Image> images = parse_images(first + second, "clip");
     REQUIRE(images.size() == 2);

@@ -11,7 +11,7 @@ static std::string refusal(const std::string& text) {
     return error_of([&] { parse_json(text, "x"); });
 }
 
-TEST_CASE("every kind of value, in the order of the text") {
+TEST_CASE("parse_json: every kind of value, in the order of the text") {
     const Json value = parse_json(R"( {"z": [1, -2.5, 1e3, true, false, null], "a": {"b": "c"}, "": ""} )", "x");
     REQUIRE(value.kind == Json::Kind::object);
     REQUIRE(value.members.size() == 3);
@@ -30,7 +30,7 @@ TEST_CASE("every kind of value, in the order of the text") {
     CHECK(value.find("b") == nullptr);
 }
 
-TEST_CASE("whole numbers of 64 bits are exact, larger ones are doubles") {
+TEST_CASE("parse_json: whole numbers of 64 bits are exact, larger ones are doubles") {
     CHECK(parse_json("9007199254740993", "x").as_integer() == 9007199254740993);  // 2^53 + 1: no double
     CHECK(parse_json("-9223372036854775808", "x").as_integer() == INT64_MIN);
     const Json large = parse_json("9223372036854775808", "x");
@@ -40,7 +40,7 @@ TEST_CASE("whole numbers of 64 bits are exact, larger ones are doubles") {
     CHECK(!parse_json("1.0", "x").whole);
 }
 
-TEST_CASE("escapes, surrogate pairs and the character 0") {
+TEST_CASE("parse_json: escapes, surrogate pairs and the character 0") {
     CHECK(parse_json(R"("\"\\\/\b\f\n\r\t")", "x").string == "\"\\/\b\f\n\r\t");
     CHECK(parse_json(R"("\u00e9\u4E2d")", "x").string == "\u00e9\u4e2d");
     CHECK(parse_json(R"("\uD83D\uDE00")", "x").string == "\U0001F600");
@@ -48,7 +48,7 @@ TEST_CASE("escapes, surrogate pairs and the character 0") {
     CHECK(parse_json(R"("\uFFFF")", "x").string == "\uFFFF");
 }
 
-TEST_CASE("a value that is something else says what and where") {
+TEST_CASE("Json: a value of another type is refused with its type and line") {
     const Json value = parse_json("{\"a\":\n [1.5, \"b\", 3000000000]}", "x");
     CHECK_THROWS_WITH(value.at("a").as_string(), "json: line 2: a string is needed, this is an array");
     CHECK_THROWS_WITH(value.at("b"), "json: line 1: the object has no member \"b\"");
@@ -61,7 +61,7 @@ TEST_CASE("a value that is something else says what and where") {
     CHECK_THROWS_WITH(value.as_boolean(), "json: line 1: a truth value is needed, this is an object");
 }
 
-TEST_CASE("what is no JSON is refused in one line with its place") {
+TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(refusal("") == "x: line 1, byte 0: the text ends too early");
     CHECK(refusal("[1,\n 2") == "x: line 2, byte 6: the text ends too early");
     CHECK(refusal("{}\n{}") == "x: line 2, byte 3: something stands behind the end of the value");
@@ -96,7 +96,7 @@ TEST_CASE("what is no JSON is refused in one line with its place") {
     CHECK(refusal(std::string(300, '[')) == "x: line 1, byte 200: arrays and objects lie too deep inside one another");
 }
 
-TEST_CASE("two hundred arrays inside one another are read, one more is not") {
+TEST_CASE("parse_json: two hundred nested arrays are read, one more is refused") {
     CHECK(refusal(std::string(200, '[') + std::string(200, ']')) == "");
     CHECK(refusal(std::string(201, '[') + std::string(201, ']')) != "");
     std::string objects;
@@ -104,18 +104,18 @@ TEST_CASE("two hundred arrays inside one another are read, one more is not") {
     CHECK(refusal(objects) == "x: line 1, byte 1000: arrays and objects lie too deep inside one another");
 }
 
-TEST_CASE("more values than allowed are refused") {
+TEST_CASE("parse_json: more values than allowed are refused") {
     CHECK_NOTHROW(parse_json("[0,0,0]", "x", 4));
     CHECK_THROWS_WITH(parse_json("[0,0,0]", "x", 3), "x: line 1, byte 5: too many values");
 }
 
-TEST_CASE("a text cut off anywhere is refused") {
+TEST_CASE("parse_json: a truncated text is refused, wherever it is cut") {
     const std::string whole = R"({"a": [1.5e-3, "\u00e9\ud83d\ude00\n", true], "b": {"c": null}})";
     CHECK(refusal(whole) == "");
     for (std::size_t length = 0; length < whole.size(); ++length) CHECK_MESSAGE(refusal(whole.substr(0, length)) != "", length);
 }
 
-TEST_CASE("json_string and json_text can be read back") {
+TEST_CASE("json_string, json_text: can be parsed back") {
     const std::string words =
         "quote \" slash \\ newline \n tab \t zero " + std::string(1, '\0') + " delete \x7F \u00e9\U0001F600";
     CHECK(parse_json(json_string(words), "x").string == words);
@@ -131,14 +131,14 @@ TEST_CASE("json_string and json_text can be read back") {
     CHECK_THROWS_WITH(json_text(infinite), "json: inf cannot be written, JSON has no word for it");
 }
 
-TEST_CASE("a file is named in the error") {
+TEST_CASE("read_json: errors name the file") {
     const TemporaryFolder folder;
     const std::string path = folder.file("a.json", "{\n");
     CHECK(error_of([&] { read_json(path); }) == path + ": line 2, byte 2: the text ends too early");
     CHECK(read_json(folder.file("b.json", "[1]")).items.size() == 1);
 }
 
-TEST_CASE("parse_json: a low surrogate without its high one is half a pair, whatever follows") {
+TEST_CASE("parse_json: a low surrogate without a high one is refused") {
     CHECK(refusal("\"\\uDC00\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"\\uDFFFabc\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"\\uDC00\\uDC00\"") == "x: line 1, byte 1: half a surrogate pair");
@@ -147,7 +147,7 @@ TEST_CASE("parse_json: a low surrogate without its high one is half a pair, what
     CHECK(parse_json(R"("\uD7FF\uE000")", "x").string == "\uD7FF\uE000");
 }
 
-TEST_CASE("parse_json and read_json: a byte order mark in front is skipped, elsewhere it is none") {
+TEST_CASE("parse_json, read_json: a byte order mark is skipped at the front and refused elsewhere") {
     const std::string mark = "\xEF\xBB\xBF";
     CHECK(parse_json(mark + "[1]", "x").items.size() == 1);
     CHECK(refusal(mark + mark + "[1]") == "x: line 1, byte 3: a value is needed here");
@@ -156,7 +156,7 @@ TEST_CASE("parse_json and read_json: a byte order mark in front is skipped, else
     CHECK(read_json(folder.file("a.json", mark + "{}")).members.empty());
 }
 
-TEST_CASE("read_json: a file that is something else is named") {
+TEST_CASE("read_json: a file of another kind is named") {
     const TemporaryFolder folder;
     const std::string path = folder.file("vocab.json", "\x1F\x8B\x08 and so on");
     CHECK(error_of([&] { read_json(path); }) ==
@@ -179,7 +179,7 @@ TEST_CASE("visit_members: each member in order, and the value limit is that of o
     CHECK(error("{\"a\": 1") == "x: line 1, byte 7: the text ends too early");
 }
 
-TEST_CASE("brief_string: 80 bytes as they are, of more the first 60, never half a character") {
+TEST_CASE("brief_string: up to 80 bytes unchanged, of more the first 60, never part of a character") {
     CHECK(brief_string("a\n") == R"("a\n")");
     CHECK(brief_string(std::string(80, 'a')) == "\"" + std::string(80, 'a') + "\"");
     CHECK(brief_string(std::string(81, 'a')) == "\"" + std::string(60, 'a') + "\"... (81 bytes)");

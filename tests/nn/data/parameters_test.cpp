@@ -16,7 +16,7 @@ static void load_one(const Parameter& entry, const Matrix& numbers) {
     load({entry}, Safetensors(folder.path("f")));
 }
 
-TEST_CASE("as it is: the last dimension is the columns, the others are the rows") {
+TEST_CASE("Stored::as_it_is: the last dimension is the columns, the others are the rows") {
     const Var cls = zeros(1, 3), grid = zeros(4, 2), gain = zeros(1, 2), scalar = zeros(1, 1);
     load_one({"cls", {1, 1, 3}, Stored::as_it_is, {cls}}, Matrix{{1, 2, 3}});
     load_one({"grid", {2, 2, 2}, Stored::as_it_is, {grid}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
@@ -28,7 +28,7 @@ TEST_CASE("as it is: the last dimension is the columns, the others are the rows"
     CHECK(identical(scalar.value(), Matrix{{9}}));
 }
 
-TEST_CASE("out by in: y = x W^T as published is y = x W as ours") {
+TEST_CASE("Stored::out_by_in: y = x W^T as published is y = x W as ours") {
     const Var w = zeros(3, 2);
     load_one({"w", {2, 3}, Stored::out_by_in, {w}}, Matrix{{1, 2, 3}, {4, 5, 6}});
     CHECK(identical(w.value(), Matrix{{1, 4}, {2, 5}, {3, 6}}));
@@ -37,7 +37,7 @@ TEST_CASE("out by in: y = x W^T as published is y = x W as ours") {
     CHECK(identical(convolution.value(), Matrix{{1}, {2}, {3}, {4}}));
 }
 
-TEST_CASE("a fused tensor is handed to its parts from left to right, whatever their widths") {
+TEST_CASE("load: a fused tensor is split into its parts from left to right, of any widths") {
     const Var q = zeros(2, 1), k = zeros(2, 2), v = zeros(2, 1), bq = zeros(1, 1), bk = zeros(1, 2), bv = zeros(1, 1);
     // published (4, 2): one row for q, two for k, one for v
     load_one({"qkv", {4, 2}, Stored::out_by_in, {q, k, v}}, Matrix{{1, 2}, {3, 4}, {5, 6}, {7, 8}});
@@ -54,7 +54,7 @@ TEST_CASE("a fused tensor is handed to its parts from left to right, whatever th
     CHECK(identical(k.value(), Matrix{{2, 3}, {6, 7}}));
 }
 
-TEST_CASE("a convolution weight becomes rows with the channel fastest") {
+TEST_CASE("Stored::patches: a convolution weight becomes rows with the channel fastest") {
     // (d, C, p, p) = (1, 2, 2, 2): channel 0 holds 1 2 3 4, channel 1 holds 5 6 7 8
     const Var w = zeros(8, 1);
     load_one({"w", {1, 2, 2, 2}, Stored::patches, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
@@ -65,7 +65,7 @@ TEST_CASE("a convolution weight becomes rows with the channel fastest") {
     CHECK(identical(flat.value(), Matrix{{1, 5}, {3, 7}, {2, 6}, {4, 8}}));
 }
 
-TEST_CASE("Stored::as_it_is and out_by_in: vectors, kernels and convolutions of other frameworks that need no layout more") {
+TEST_CASE("Stored::as_it_is, out_by_in: also serve vectors, kernels and convolutions of other frameworks") {
     // Flax's output (H, h, D) = (2, 1, 3), head 0 is row 0
     const Var output = zeros(2, 3);
     load_one({"out", {2, 1, 3}, Stored::as_it_is, {output}}, Matrix{{1, 2, 3}, {4, 5, 6}});
@@ -86,7 +86,7 @@ TEST_CASE("Stored::as_it_is and out_by_in: vectors, kernels and convolutions of 
     CHECK(identical(vector.value(), Matrix{{7, 8}}));
 }
 
-TEST_CASE("Stored::in_by_rest and one_row: Flax's query kernel (D, H, h) and bias (H, h)") {
+TEST_CASE("Stored::in_by_rest, one_row: Flax's query kernel (D, H, h) and bias (H, h)") {
     // D = 2, H = 2 heads of width 2: head 0 are our columns 0 and 1
     const Var w = zeros(2, 4), b = zeros(1, 4);
     load_one({"kernel", {2, 2, 2}, Stored::in_by_rest, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
@@ -96,7 +96,7 @@ TEST_CASE("Stored::in_by_rest and one_row: Flax's query kernel (D, H, h) and bia
     CHECK(identical(published_value({"bias", {2, 2}, Stored::one_row, {b}}), Matrix{{1, 2}, {3, 4}}));
 }
 
-TEST_CASE("Stored::deconvolution: (in, out, 2, 2) becomes rows of in, columns place by place with the channel fastest") {
+TEST_CASE("Stored::deconvolution: (in, out, 2, 2) becomes rows of in, columns by kernel position, the channel fastest") {
     // in 1, out 2: channel 0 of the four places is 1 2 3 4, channel 1 is 5 6 7 8
     const Var w = zeros(1, 8);
     load_one({"w", {1, 2, 2, 2}, Stored::deconvolution, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
@@ -107,7 +107,7 @@ TEST_CASE("Stored::deconvolution: (in, out, 2, 2) becomes rows of in, columns pl
     CHECK(identical(two.value(), Matrix{{1, 2, 3, 4}, {5, 6, 7, 8}}));
 }
 
-TEST_CASE("columns_head_by_head: query, key and value of one head after the other are taken apart") {
+TEST_CASE("columns_head_by_head: query, key and value fused head by head are separated") {
     CHECK(columns_head_by_head(2, 2, 1) == std::vector<int>{0, 2, 1, 3});
     // (H, 3, h) = (2, 3, 2) rows of PyTorch's (12, 1): q of head 0 = 0 1, k = 2 3, v = 4 5, q of head 1 = 6 7, ...
     const Var q = zeros(1, 4), k = zeros(1, 4), v = zeros(1, 4);
@@ -122,7 +122,7 @@ TEST_CASE("columns_head_by_head: query, key and value of one head after the othe
     CHECK(identical(transpose(published_gradient(fused)), Matrix{{0, 0, 1, 2, 0, 0, 0, 0, 3, 4, 0, 0}}));
 }
 
-TEST_CASE("columns_of_pairs: neighbours that turn together become numbers half a head apart") {
+TEST_CASE("columns_of_pairs: adjacent rotary pairs become columns half a head apart") {
     CHECK(columns_of_pairs(1, 4) == std::vector<int>{0, 2, 1, 3});
     // two heads of width 6, pairs (0 1) (2 3) (4 5): row 2j of a head = our j, row 2j + 1 = our j + 3
     const Var w = zeros(1, 12);
@@ -152,7 +152,7 @@ static Parameters every_layout(Random& random) {
             {"scalar", {}, Stored::as_it_is, {matrix(1, 1)}}};
 }
 
-TEST_CASE("what is saved is loaded again bit for bit, in every layout") {
+TEST_CASE("save: loads back bit for bit, in every layout") {
     const TemporaryFolder folder;
     Random random(1), other(2);
     const Parameters saved = every_layout(random), loaded = every_layout(other);
@@ -168,7 +168,7 @@ TEST_CASE("what is saved is loaded again bit for bit, in every layout") {
     }
 }
 
-TEST_CASE("gradients are published as values are, zeros where none flowed") {
+TEST_CASE("published_gradient: in the published layout, zeros if there is no gradient") {
     Var a = zeros(2, 1), b = zeros(2, 2);
     a.gradient() = Matrix{{1}, {2}};
     const Parameter fused{"w", {3, 2}, Stored::out_by_in, {a, b}};
@@ -177,7 +177,7 @@ TEST_CASE("gradients are published as values are, zeros where none flowed") {
     CHECK(identical(published_gradient(fused), Matrix{{1, 2}, {3, 5}, {4, 6}}));
 }
 
-TEST_CASE("an error lists everything that is wrong and changes nothing") {
+TEST_CASE("load: an error lists everything that is wrong, and nothing is changed") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{"a", {2}, Matrix{{1, 2}}},
                                          {"b", {2, 1}, Matrix{{1, 2}}},
@@ -197,7 +197,7 @@ TEST_CASE("an error lists everything that is wrong and changes nothing") {
     CHECK(identical(a.value(), Matrix(1, 2)));
 }
 
-TEST_CASE("a list of many names is cut") {
+TEST_CASE("load: a long list of names is cut") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {});
     Parameters parameters;
@@ -206,7 +206,7 @@ TEST_CASE("a list of many names is cut") {
     CHECK(error.ends_with("missing: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 15 more"));
 }
 
-TEST_CASE("rules: prefixes that may be there or not, other endings, endings to ignore, the rest left alone") {
+TEST_CASE("LoadRules: optional prefixes, other endings, ignored endings, unexpected tensors") {
     const TemporaryFolder folder;
     const Var a = zeros(1, 1), b = zeros(1, 1);
     const Parameters parameters = {{"h.norm.weight", {1}, Stored::as_it_is, {a}}, {"t.bias", {1}, Stored::as_it_is, {b}}};
@@ -227,7 +227,7 @@ TEST_CASE("rules: prefixes that may be there or not, other endings, endings to i
     load(parameters, write({"x.mask", "bias", "t.h.norm.gamma"}), rules);
     CHECK(a.value()(0, 0) == 3);
     CHECK(b.value()(0, 0) == 2);
-    // both names at once: ours wins and the other is one too many
+    // both names at once: ours is used and the other is unexpected
     CHECK(error_of([&] {
               load(parameters, write({"h.norm.weight", "h.norm.gamma", "bias"}), rules);
           }).ends_with("unexpected: h.norm.gamma"));
@@ -240,7 +240,7 @@ TEST_CASE("rules: prefixes that may be there or not, other endings, endings to i
     CHECK(a.value()(0, 0) == 2);
 }
 
-TEST_CASE("with a prefix only the tensors that carry it are looked at") {
+TEST_CASE("load: with a prefix, only tensors that have it are considered") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{"weights.a", {1}, Matrix{{5}}}, {"input.x", {1}, Matrix{{6}}}});
     const Var a = zeros(1, 1);
@@ -248,7 +248,7 @@ TEST_CASE("with a prefix only the tensors that carry it are looked at") {
     CHECK(a.value()(0, 0) == 5);
 }
 
-TEST_CASE("an entry whose parts do not add up to its shape is an error of the table") {
+TEST_CASE("load: an entry whose parts do not add up to its shape is an error of the table") {
     const Var w = zeros(2, 3);
     CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::out_by_in, {w}}),
                       "parameter w: published as (2, 3) our matrix must have 3 rows, it is (2, 3)");
@@ -264,7 +264,7 @@ TEST_CASE("an entry whose parts do not add up to its shape is an error of the ta
                       "parameter w: its list of 2 columns does not name each of 3 columns once");
 }
 
-TEST_CASE("variables: each once, in order, without the constants; count_numbers: all, each once") {
+TEST_CASE("variables, count_numbers: each variable once, in order, without constants; all numbers once") {
     const Var a = zeros(2, 3), b = zeros(1, 4), frozen = Var(Matrix(1, 5));
     const Parameters parameters = {{"b", {4}, Stored::as_it_is, {b}},
                                    {"a", {2, 3}, Stored::as_it_is, {a}},
@@ -285,7 +285,7 @@ static Safetensors numbered(const TemporaryFolder& folder, const std::vector<std
     return Safetensors(folder.path("numbered"));
 }
 
-TEST_CASE("LoadRules::other_names: a tensor under either of its names, with and without a prefix, or under both if they agree") {
+TEST_CASE("LoadRules::other_names: either name, with and without a prefix, or both if equal") {
     const TemporaryFolder folder;
     const Var words = zeros(1, 1);
     const Parameters parameters = {{"t.wte.weight", {1}, Stored::as_it_is, {words}}};
@@ -307,7 +307,7 @@ TEST_CASE("LoadRules::other_names: a tensor under either of its names, with and 
     CHECK(error_of([&] { load(parameters, numbered(folder, {"x.lm_head.weight"}), rules); }) != "");
 }
 
-TEST_CASE("load: one tensor with two names, both of which the file lists, is not unexpected") {
+TEST_CASE("load: a tensor with two names, both in the file, is not unexpected") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{"kept", {2}, Matrix{{1, 2}}}}, {{"left_out", "kept"}});
     const Var a = zeros(1, 2);
@@ -315,7 +315,7 @@ TEST_CASE("load: one tensor with two names, both of which the file lists, is not
     CHECK(identical(a.value(), Matrix{{1, 2}}));
 }
 
-TEST_CASE("LoadRules::ignored_prefixes: a part that is not ours is left alone, after the prefix that was asked for") {
+TEST_CASE("LoadRules::ignored_prefixes: a part that is not loaded is ignored, after the given prefix") {
     const TemporaryFolder folder;
     const Var a = zeros(1, 1);
     const Parameters parameters = {{"a", {1}, Stored::as_it_is, {a}}};
@@ -327,7 +327,7 @@ TEST_CASE("LoadRules::ignored_prefixes: a part that is not ours is left alone, a
               .ends_with("; unexpected: decoder2.b"));
 }
 
-TEST_CASE("load: a checkpoint of another kind is recognised instead of listed") {
+TEST_CASE("load: a checkpoint of another kind is named instead of listing its tensors") {
     const TemporaryFolder folder;
     Parameters gpt;
     for (const std::string name : {"wte.weight", "wpe.weight", "h.0.ln_1.weight"})
@@ -337,12 +337,12 @@ TEST_CASE("load: a checkpoint of another kind is recognised instead of listed") 
           }) == folder.path("numbered") +
                     ": does not hold these parameters, nothing was loaded; this looks like a ViT "
                     "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for");
-    // of the same kind, or of none that is known: the names, and those near to them
+    // of the same or an unknown kind: the names, with similar ones
     CHECK(error_of([&] { load(gpt, numbered(folder, {"x.wte.weight"})); }).ends_with(
         "; missing: wte.weight (near it: x.wte.weight), wpe.weight (near it: x.wte.weight), h.0.ln_1.weight; unexpected: x.wte.weight"));
 }
 
-TEST_CASE("load: matrices that lie the other way round are refused with both shapes") {
+TEST_CASE("load: transposed matrices are refused with both shapes") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{"w", {6, 2}, Matrix(6, 2)}});
     CHECK(error_of([&] { load({{"w", {2, 6}, Stored::as_it_is, {zeros(2, 6)}}}, Safetensors(folder.path("f"))); })

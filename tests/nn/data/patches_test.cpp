@@ -13,15 +13,15 @@ static Image numbered() {
     return image;
 }
 
-TEST_CASE("two patches side by side; within a row: pixel row, pixel column, channel") {
+TEST_CASE("patchify: two patches side by side; within a row: pixel row, pixel column, channel") {
     CHECK(identical(patchify(numbered(), 2), Matrix{{0, 1, 10, 11, 100, 101, 110, 111}, {20, 21, 30, 31, 120, 121, 130, 131}}));
 }
 
-TEST_CASE("channel-major: channel, pixel row, pixel column") {
+TEST_CASE("patchify_channel_major: channel, pixel row, pixel column") {
     CHECK(identical(patchify_channel_major(numbered(), 2), Matrix{{0, 10, 100, 110, 1, 11, 101, 111}, {20, 30, 120, 130, 21, 31, 121, 131}}));
 }
 
-TEST_CASE("patches of side 1 are the pixels in their order, and both orders of a patch are the same") {
+TEST_CASE("patchify: patches of side 1 are the pixels in order, in both layouts") {
     const Matrix pixels{{0, 1}, {10, 11}, {20, 21}, {30, 31}, {100, 101}, {110, 111}, {120, 121}, {130, 131}};
     CHECK(identical(patchify(numbered(), 1), pixels));
     CHECK(identical(patchify_channel_major(numbered(), 1), pixels));
@@ -30,20 +30,20 @@ TEST_CASE("patches of side 1 are the pixels in their order, and both orders of a
     CHECK(unpatchify_channel_major(pixels, 1, 2, 4, 2).pixels == numbered().pixels);
 }
 
-TEST_CASE("patches are numbered left to right, then top to bottom") {
+TEST_CASE("patchify: patches are numbered left to right, then top to bottom") {
     Image image(4, 2, 1);
     image(2, 0, 0) = 7;  // the corner of the lower patch
     CHECK(patchify(image, 2)(1, 0) == 7);
 }
 
-TEST_CASE("putting together is the reverse of cutting") {
+TEST_CASE("unpatchify: the inverse of patchify") {
     const Image image = numbered();
     CHECK(unpatchify(patchify(image, 2), 2, 2, 4, 2).pixels == image.pixels);
     CHECK(unpatchify_channel_major(patchify_channel_major(image, 2), 2, 2, 4, 2).pixels == image.pixels);
     CHECK(unpatchify(patchify(image, 1), 1, 2, 4, 2).pixels == image.pixels);
 }
 
-TEST_CASE("what does not split or fit is refused") {
+TEST_CASE("patchify, unpatchify: sizes that do not fit are refused") {
     CHECK_THROWS_WITH(patchify(numbered(), 3), "patchify: a 2 x 4 image does not split into patches of side 3");
     CHECK_THROWS_WITH(patchify(numbered(), 0), "patchify: a 2 x 4 image does not split into patches of side 0");
     CHECK_THROWS_WITH(unpatchify(Matrix(2, 8), 2, 4, 4, 2),

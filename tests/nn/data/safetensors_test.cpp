@@ -34,7 +34,7 @@ static std::string one_tensor(const std::string& type, const std::string& shape,
         data);
 }
 
-// What the reader says to these bytes, without the path.
+// The error of the reader for these bytes, without the path.
 static std::string refusal(const std::string& bytes) {
     const TemporaryFolder folder;
     const std::string path = folder.file("f", bytes);
@@ -42,7 +42,7 @@ static std::string refusal(const std::string& bytes) {
     return error.substr(0, path.size()) == path ? error.substr(path.size()) : error;
 }
 
-TEST_CASE("a file written here, byte by byte as the format says") {
+TEST_CASE("Safetensors: a file written byte by byte from the format's description") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"),
                       {{.name = "a", .shape = {2}, .floats = Matrix{{1, -2}}}, {.name = "n", .shape = {}, .integers = {7}}},
@@ -54,7 +54,7 @@ TEST_CASE("a file written here, byte by byte as the format says") {
     CHECK(read_file(folder.path("f")) == file_bytes(padded, bytes_of<std::int64_t>({7}) + bytes_of<float>({1, -2})));
 }
 
-TEST_CASE("tensors come back with name, shape and numbers; a matrix has the last dimension as columns") {
+TEST_CASE("write_safetensors: tensors come back with name, shape and numbers; the last dimension is the columns") {
     const TemporaryFolder folder;
     const Matrix numbers{{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10, 11, 12}};
     write_safetensors(folder.path("f"), {{.name = "cube", .shape = {3, 2, 2}, .floats = numbers},
@@ -83,14 +83,14 @@ TEST_CASE("tensors come back with name, shape and numbers; a matrix has the last
     CHECK(shape_text({3, 2, 2}) == "(3, 2, 2)");
 }
 
-TEST_CASE("every bit of a float survives writing and reading") {
+TEST_CASE("write_safetensors: every bit of a float survives") {
     const TemporaryFolder folder;
     const Matrix numbers{{0.f, -0.f, INFINITY, -INFINITY, std::bit_cast<float>(0x7FC12345u), 1e-45f, 3.4028235e38f}};
     write_safetensors(folder.path("f"), {{.name = "x", .shape = {7}, .floats = numbers}});
     CHECK(identical(Safetensors(folder.path("f")).matrix("x"), numbers));
 }
 
-TEST_CASE("half precision, worked out by hand") {
+TEST_CASE("float_from_half: by hand") {
     CHECK(float_from_half(0x0000) == 0.f);
     CHECK(std::signbit(float_from_half(0x8000)));
     CHECK(float_from_half(0x3C00) == 1.f);  // exponent 15 - 15, fraction 0
@@ -106,17 +106,17 @@ TEST_CASE("half precision, worked out by hand") {
     CHECK(std::bit_cast<std::uint32_t>(float_from_half(0xFE01)) == 0xFFC02000u);
 }
 
-TEST_CASE("all 65536 half precision numbers: the exponent field and the order are right") {
+TEST_CASE("float_from_half: all 65536 numbers: exponent field and order are right") {
     for (int bits = 0; bits < 0x7C00; ++bits) {
         const float x = float_from_half(static_cast<std::uint16_t>(bits)),
                     next = float_from_half(static_cast<std::uint16_t>(bits + 1));
         const float step = bits < 0x400 ? 0x1p-24f : std::ldexp(1.f, (bits >> 10) - 25);
-        if (bits < 0x7BFF && next - x != step) FAIL("step behind " << bits);
+        if (bits < 0x7BFF && next - x != step) FAIL("step after " << bits);
         if (float_from_half(static_cast<std::uint16_t>(bits | 0x8000)) != -x) FAIL("sign of " << bits);
     }
 }
 
-TEST_CASE("bfloat16 is the upper half of a float") {
+TEST_CASE("float_from_bfloat16: the upper half of a float") {
     CHECK(float_from_bfloat16(0x3F80) == 1.f);
     CHECK(float_from_bfloat16(0xC049) == -3.140625f);
     CHECK(float_from_bfloat16(0x0001) == 0x1p-133f);  // subnormal
@@ -124,7 +124,7 @@ TEST_CASE("bfloat16 is the upper half of a float") {
     CHECK(std::isnan(float_from_bfloat16(0x7FC0)));
 }
 
-TEST_CASE("other types are converted when they are read") {
+TEST_CASE("Safetensors: other types are converted when read") {
     const TemporaryFolder folder;
     const auto x = [&](const std::string& type, const std::string& data) {
         return Safetensors(folder.file("f", one_tensor(type, "[2]", data))).matrix("x");
@@ -143,7 +143,7 @@ TEST_CASE("other types are converted when they are read") {
     CHECK(refusal(one_tensor("STRANGE", "[2]", "abc")).empty());
 }
 
-TEST_CASE("many numbers, more than fit the reader's piece") {
+TEST_CASE("Safetensors: reads more numbers than fit its buffer") {
     const TemporaryFolder folder;
     std::vector<std::uint16_t> halves;
     for (int k = 0; k < 40'000; ++k) halves.push_back(static_cast<std::uint16_t>(k % 0x7C00));
@@ -152,7 +152,7 @@ TEST_CASE("many numbers, more than fit the reader's piece") {
         if (x(0, k) != float_from_half(halves[static_cast<std::size_t>(k)])) FAIL("number " << k);
 }
 
-TEST_CASE("metadata as text and as numbers") {
+TEST_CASE("Safetensors: metadata as text and as numbers") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {}, {{"depth", "12"}, {"eps", "1e-12"}, {"name", "vit"}, {"huge", "3000000000"}});
     const Safetensors file(folder.path("f"));
@@ -166,7 +166,7 @@ TEST_CASE("metadata as text and as numbers") {
     CHECK(error_of([&] { file.metadata_text("none"); }) == file.path + ": the metadata has no entry \"none\"");
 }
 
-TEST_CASE("what does not fit together is not written") {
+TEST_CASE("write_safetensors: names, shapes and numbers that do not fit are refused") {
     const TemporaryFolder folder;
     const std::string path = folder.path("f");
     const Matrix two{{1, 2}};
@@ -183,7 +183,7 @@ TEST_CASE("what does not fit together is not written") {
     CHECK(folder.names().empty());
 }
 
-TEST_CASE("a header that lies is refused before anything is allocated") {
+TEST_CASE("Safetensors: an inconsistent header is refused before anything is allocated") {
     const std::string four(4, 'x');
     CHECK(refusal("") == ": 0 bytes are too few for a safetensors file");
     CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
@@ -225,7 +225,7 @@ TEST_CASE("a header that lies is refused before anything is allocated") {
     CHECK(refusal(file_bytes("{" + x + "," + x + "}", "ab")) == ": tensor \"x\": the header has two entries of this name");
 }
 
-TEST_CASE("a tensor whose rows do not fit a Matrix is refused, although it holds nothing") {
+TEST_CASE("Safetensors: a tensor with too many rows for a Matrix is refused, even if empty") {
     const TemporaryFolder folder;
     const Safetensors file(folder.file("f", one_tensor("F32", "[3000000000,0]", "")));
     CHECK(error_of([&] { file.matrix("x"); }) ==
@@ -235,7 +235,7 @@ TEST_CASE("a tensor whose rows do not fit a Matrix is refused, although it holds
           wide.path + ": tensor \"x\" of shape (0, 3000000000) has too many rows or columns for a Matrix");
 }
 
-TEST_CASE("a file cut off anywhere is refused") {
+TEST_CASE("Safetensors: a truncated file is refused, wherever it is cut") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"),
                       {{.name = "a", .shape = {2}, .floats = Matrix{{1, 2}}}, {.name = "n", .shape = {1}, .integers = {7}}},
@@ -245,7 +245,7 @@ TEST_CASE("a file cut off anywhere is refused") {
     for (std::size_t length = 0; length < whole.size(); ++length) CHECK_MESSAGE(refusal(whole.substr(0, length)) != "", length);
 }
 
-TEST_CASE("a file that has shrunk since it was opened is noticed") {
+TEST_CASE("Safetensors: a file that has shrunk since it was opened is refused") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{.name = "a", .shape = {2}, .floats = Matrix{{1, 2}}}});
     const Safetensors file(folder.path("f"));
@@ -254,7 +254,7 @@ TEST_CASE("a file that has shrunk since it was opened is noticed") {
     CHECK(error_of([&] { file.matrix("a"); }) != "");
 }
 
-TEST_CASE("Safetensors: limits of the header: 100,000,000 bytes are read, one more is refused, as more than the file holds is") {
+TEST_CASE("Safetensors: a header of 100,000,000 bytes is read, a longer one or one beyond the file is refused") {
     const TemporaryFolder folder;
     const auto first_bytes = [](std::uint64_t length) {
         std::string bytes(8, '\0');
@@ -271,7 +271,7 @@ TEST_CASE("Safetensors: limits of the header: 100,000,000 bytes are read, one mo
     CHECK(refusal(file_bytes("\xEF\xBB\xBF{}", "")) == ": is no safetensors file: the header is no JSON object");
 }
 
-TEST_CASE("Safetensors: 20,000 dimensions are read at once and shortened in messages") {
+TEST_CASE("Safetensors: 20,000 dimensions are read quickly and shortened in messages") {
     std::string ones = "[1";
     for (int k = 1; k < 20'000; ++k) ones += ",1";
     CHECK(refusal(one_tensor("U8", ones + "]", "x")) == "");
@@ -283,7 +283,7 @@ TEST_CASE("Safetensors: 20,000 dimensions are read at once and shortened in mess
     CHECK(shape_text(std::vector<long>(17, 2)) == "(2, 2, 2, 2, 2, 2, 2, 2, ... 17 dimensions)");
 }
 
-TEST_CASE("Safetensors: a name, a type or metadata of a million letters comes back shortened") {
+TEST_CASE("Safetensors: a name, a type or metadata of a million characters is shortened in messages") {
     const std::string name(1'000'000, 'n');
     const std::string shown = "\"" + std::string(60, 'n') + "\"... (1000000 bytes)";
     CHECK(refusal(file_bytes("{\"" + name + "\":1}", "")) ==
@@ -296,13 +296,13 @@ TEST_CASE("Safetensors: a name, a type or metadata of a million letters comes ba
     CHECK(error_of([&] { file.matrix(name); }) == file.path + ": holds no tensor " + shown);
 }
 
-TEST_CASE("Safetensors: null metadata is none, as the published reader takes it") {
+TEST_CASE("Safetensors: null metadata counts as none, as in the published reader") {
     CHECK(refusal(file_bytes("{\"__metadata__\":null}", "")) == "");
     CHECK(refusal(file_bytes("{\"__metadata__\":{\"a\":null}}", "")) ==
           ": tensor \"__metadata__\": json: line 1: a string is needed, this is null");
 }
 
-TEST_CASE("Safetensors: a file that is something else is named by its first bytes") {
+TEST_CASE("Safetensors: a file of another kind is named by its first bytes") {
     CHECK(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n") ==
           ": is no safetensors file, it looks like a git-lfs pointer, not the file itself; fetch it: git lfs pull");
     CHECK(refusal("PK\x03\x04\x14 and more of it") ==
@@ -314,7 +314,7 @@ TEST_CASE("Safetensors: a file that is something else is named by its first byte
     CHECK(refusal("[1]") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
 }
 
-TEST_CASE("Safetensors: names without what training puts around them") {
+TEST_CASE("Safetensors: prefixes of training wrappers are removed from names") {
     const TemporaryFolder folder;
     const auto names = [&](const std::vector<std::string>& written) {
         std::vector<TensorToWrite> tensors;
@@ -337,7 +337,7 @@ TEST_CASE("Safetensors: names without what training puts around them") {
     CHECK(Safetensors(folder.path("f")).matrix("b")(0, 0) == 1);
 }
 
-TEST_CASE("Safetensors: a tensor of two names, of which save_model keeps one") {
+TEST_CASE("Safetensors: a tensor with two names, of which save_model keeps one, has both") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{"lm_head.weight", {2}, Matrix{{1, 2}}}},
                       {{"wte.weight", "lm_head.weight"}, {"lm_head.weight", "lm_head.weight"}, {"format", "pt"}});
@@ -350,7 +350,7 @@ TEST_CASE("Safetensors: a tensor of two names, of which save_model keeps one") {
 
 namespace {
 
-// A checkpoint of two files and their index; what a test breaks, it writes anew.
+// A checkpoint of two files and their index; a test overwrites what it breaks.
 struct Shards {
     TemporaryFolder folder;
     std::string first = folder.path("model-00001-of-00002.safetensors"), second = folder.path("model-00002-of-00002.safetensors");
@@ -376,7 +376,7 @@ struct Shards {
 
 }  // namespace
 
-TEST_CASE("Safetensors: a checkpoint in several files is one, through its index or any of its parts") {
+TEST_CASE("Safetensors: a checkpoint in several files is read as one, through its index or any part") {
     const Shards shards;
     for (const std::string& path : {shards.index, shards.first, shards.second}) {
         const Safetensors file(path);
@@ -387,14 +387,14 @@ TEST_CASE("Safetensors: a checkpoint in several files is one, through its index 
         CHECK(identical(file.matrix("c"), Matrix{{4, 5, 6}}));
         CHECK(file.metadata_text("more") == "yes");
     }
-    // A part of which the index says nothing, and one without an index, are files of their own.
+    // A part that is not in the index, and one without an index, are files of their own.
     write_safetensors(shards.folder.path("model-00003-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
     CHECK(Safetensors(shards.folder.path("model-00003-of-00002.safetensors")).tensors.size() == 1);
     write_safetensors(shards.folder.path("other-00001-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
     CHECK(Safetensors(shards.folder.path("other-00001-of-00002.safetensors")).tensors.size() == 1);
 }
 
-TEST_CASE("Safetensors: shards that do not fit their index are refused in one line") {
+TEST_CASE("Safetensors: shards that do not match their index are refused in one line") {
     {
         const Shards shards;
         std::filesystem::remove(shards.second);

@@ -14,7 +14,7 @@ TEST_CASE("channel: one channel as rows and columns of pixels") {
     CHECK_THROWS_WITH(channel(image, -1), "channel: number -1 of a picture with 2 channels");
 }
 
-TEST_CASE("picture_text without colour: two letters a pixel, from black 0 to white 1") {
+TEST_CASE("picture_text: without colour, two characters per pixel, from black 0 to white 1") {
     Image image(2, 3, 1);
     image(0, 1, 0) = 1;
     image(1, 2, 0) = 0.5f;  // 4.5 of 9, rounded away from 0
@@ -22,13 +22,13 @@ TEST_CASE("picture_text without colour: two letters a pixel, from black 0 to whi
     CHECK(picture_text(Image(), false) == "0 x 0 x 0\n");
 }
 
-TEST_CASE("picture_text weighs red, green and blue as the eye does: 0.299, 0.587, 0.114") {
+TEST_CASE("picture_text: red, green and blue are weighted 0.299, 0.587, 0.114") {
     Image image(1, 3, 3);
     image(0, 0, 0) = image(0, 1, 1) = image(0, 2, 2) = 1;  // 2.691, 5.283, 1.026 of 9
     CHECK(picture_text(image, false) == "1 x 3 x 3\n--++..\n");
 }
 
-TEST_CASE("picture_text in colour: two rows of pixels share a line; greys from the ramp, colours from the cube") {
+TEST_CASE("picture_text: in colour, two rows of pixels share a line; greys from the ramp, colours from the cube") {
     Image image(3, 1, 3);
     image(0, 0, 0) = 1;                                          // red: 16 + 36 * 5 = 196
     image(1, 0, 0) = image(1, 0, 1) = image(1, 0, 2) = 1;        // white: 255
@@ -39,14 +39,14 @@ TEST_CASE("picture_text in colour: two rows of pixels share a line; greys from t
           "\x1b[38;5;33m\u2580\x1b[0m\n");
 }
 
-TEST_CASE("a picture in another unit is stretched from its smallest to its largest number") {
+TEST_CASE("picture_text: an image in another range is rescaled from its smallest to its largest number") {
     Image image(1, 2, 1);
     image(0, 0, 0) = -2;
     image(0, 1, 0) = 2;
     CHECK(picture_text(image, false) == "1 x 2 x 1  stretched from -2.000000 ... 2.000000\n  @@\n");
 }
 
-TEST_CASE("a picture of more than 96 pixels is thinned out") {
+TEST_CASE("picture_text: an image of more than 96 pixels is subsampled") {
     Image image(100, 100, 1);
     const std::string picture = picture_text(image, false);
     CHECK(picture.starts_with("100 x 100 x 1  one pixel of 2 x 2\n"));

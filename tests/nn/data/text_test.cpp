@@ -6,14 +6,14 @@
 
 TEST_SUITE_BEGIN("text");
 
-TEST_CASE("characters of one, two, three and four bytes come out as they went in") {
+TEST_CASE("decode_utf8, encode_utf8: characters of one to four bytes survive") {
     const std::u32string characters = U"a\u00e9\u4e2d\U0001F600";
     const std::string bytes = "a\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80";
     CHECK(encode_utf8(characters) == bytes);
     CHECK(decode_utf8(bytes) == characters);
 }
 
-TEST_CASE("the first and the last character of each length") {
+TEST_CASE("decode_utf8: the first and the last character of each length") {
     for (const char32_t c : {0x0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF}) {
         const std::string bytes = encode_utf8(c);
         CHECK(bytes.size() == (c < 0x80 ? 1u : c < 0x800 ? 2u : c < 0x10000 ? 3u : 4u));
@@ -22,12 +22,12 @@ TEST_CASE("the first and the last character of each length") {
     }
 }
 
-TEST_CASE("what is no character is written as the replacement character") {
+TEST_CASE("encode_utf8: an invalid character becomes the replacement character") {
     for (const char32_t c : {0xD800, 0xDFFF, 0x110000}) CHECK(encode_utf8(c) == "\xEF\xBF\xBD");
 }
 
 // The numbers of replacement characters are those of Python: len(bytes.decode("utf-8", errors="replace")) of each broken sequence.
-TEST_CASE("broken bytes: one replacement for each longest run that could have begun a character") {
+TEST_CASE("decode_utf8: one replacement for each maximal beginning of a character") {
     const char32_t r = replacement_character;
     CHECK(decode_utf8("\x80"
                       "a") == std::u32string{r, 'a'});        // a following byte that follows nothing
@@ -43,10 +43,10 @@ TEST_CASE("broken bytes: one replacement for each longest run that could have be
     CHECK(decode_utf8("\xED\xA0\x80") == std::u32string{r, r, r});         // a surrogate
     CHECK(decode_utf8("\xF4\x90\x80\x80") == std::u32string{r, r, r, r});  // beyond U+10FFFF
     CHECK(decode_utf8("\xF5\xFF") == std::u32string{r, r});
-    CHECK(decode_utf8("\xF0\x90\xE4\xB8\xAD") == std::u32string{r, U'\u4e2d'});  // a whole character behind a broken one
+    CHECK(decode_utf8("\xF0\x90\xE4\xB8\xAD") == std::u32string{r, U'\u4e2d'});  // a valid character after an invalid one
 }
 
-TEST_CASE("every pair of bytes: what is decoded can be encoded, and is its own decoding") {
+TEST_CASE("decode_utf8: the result of every pair of bytes encodes and decodes to itself") {
     for (int a = 0; a < 256; ++a)
         for (int b = 0; b < 256; ++b) {
             const std::string bytes = {static_cast<char>(a), static_cast<char>(b)};
@@ -57,26 +57,26 @@ TEST_CASE("every pair of bytes: what is decoded can be encoded, and is its own d
         }
 }
 
-TEST_CASE("valid_utf8_length stops at the first broken byte") {
+TEST_CASE("valid_utf8_length: stops at the first invalid byte") {
     CHECK(valid_utf8_length("") == 0);
     CHECK(valid_utf8_length("ab\xE4\xB8\xAD") == 5);
     CHECK(valid_utf8_length("ab\xE4\xB8") == 2);
 }
 
-TEST_CASE("split_lines takes both ends of line, and the last line may lack its end") {
+TEST_CASE("split_lines: both kinds of line end; the last line need not have one") {
     CHECK(split_lines("a\nb\r\n\nc") == std::vector<std::string>{"a", "b", "", "c"});
     CHECK(split_lines("a\n") == std::vector<std::string>{"a"});
     CHECK(split_lines("\n") == std::vector<std::string>{""});
     CHECK(split_lines("").empty());
 }
 
-TEST_CASE("split keeps empty pieces") {
+TEST_CASE("split: keeps empty pieces") {
     CHECK(split("a,,b", ',') == std::vector<std::string>{"a", "", "b"});
     CHECK(split("", ',') == std::vector<std::string>{""});
     CHECK(split(",", ',') == std::vector<std::string>{"", ""});
 }
 
-TEST_CASE("a number is a number from its first letter to its last") {
+TEST_CASE("whole_number, decimal_number: the whole text must be a number") {
     CHECK(whole_number("-12") == -12);
     CHECK(whole_number("9223372036854775807") == 9223372036854775807);
     for (const char* const words : {"", " 1", "1 ", "+1", "1.0", "0x10", "9223372036854775808", "-", "1-"})
@@ -87,7 +87,7 @@ TEST_CASE("a number is a number from its first letter to its last") {
         CHECK_MESSAGE(!decimal_number(words), words);
 }
 
-TEST_CASE("changes between two words, counted by hand") {
+TEST_CASE("changes_between: by hand") {
     CHECK(changes_between("steps", "steps") == 0);
     CHECK(changes_between("stps", "steps") == 1);      // one letter is missing
     CHECK(changes_between("setps", "steps") == 2);     // two letters changed
@@ -96,7 +96,7 @@ TEST_CASE("changes between two words, counted by hand") {
     CHECK(changes_between("abc", "") == 3);
 }
 
-TEST_CASE("decimal_number: too large for a double is nothing, too small is 0, and + may stand in front") {
+TEST_CASE("decimal_number: too large has no value, too small is 0, a leading + is allowed") {
     CHECK(decimal_number("1e308") == 1e308);
     for (const char* const words : {"1e309", "-1e309", "123456789e400", "0.001e320", "1e99999999999999999999", "+-1", "++1", "+"})
         CHECK_MESSAGE(!decimal_number(words), words);
@@ -111,7 +111,7 @@ TEST_CASE("decimal_number: too large for a double is nothing, too small is 0, an
     CHECK_FALSE(decimal_number("1" + std::string(400, '0')).has_value());
 }
 
-TEST_CASE("without_byte_order_mark: only a whole one, only in front, only once") {
+TEST_CASE("without_byte_order_mark: removes one complete mark at the front only") {
     CHECK(without_byte_order_mark("\xEF\xBB\xBF" "abc") == "abc");
     CHECK(without_byte_order_mark("\xEF\xBB") == "\xEF\xBB");
     CHECK(without_byte_order_mark("a\xEF\xBB\xBF") == "a\xEF\xBB\xBF");

@@ -8,7 +8,7 @@
 
 TEST_SUITE("unicode") {
 
-TEST_CASE("classes follow the general category, not the look of a character") {
+TEST_CASE("character_class: follows the general category, not the look of a character") {
     CHECK(character_class(U'a') == CharacterClass::letter);
     CHECK(character_class(U'я') == CharacterClass::letter);
     CHECK(character_class(U'語') == CharacterClass::letter);
@@ -39,7 +39,7 @@ TEST_CASE("classes follow the general category, not the look of a character") {
     CHECK(character_class(0x110000) == CharacterClass::other);
 }
 
-TEST_CASE("white space is 25 characters; separators of files, the zero width space and U+FEFF are not among them") {
+TEST_CASE("is_white_space: 25 characters; not U+001C to U+001F, the zero width space or U+FEFF") {
     int count = 0;
     for (char32_t c = 0; c <= 0x10FFFF; ++c) count += is_white_space(c);
     CHECK(count == 25);
@@ -51,7 +51,7 @@ TEST_CASE("white space is 25 characters; separators of files, the zero width spa
     CHECK_FALSE(is_white_space(0xFEFF));
 }
 
-TEST_CASE("lower case is Unicode's, not ASCII's") {
+TEST_CASE("lower_case: Unicode's, not ASCII's") {
     CHECK(lower_case(U"МОСКВА Ёлка ÅNGSTRÖM") == U"москва ёлка ångström");
     CHECK(lower_case(U"ẞ ß") == U"ß ß");
     CHECK(lower_case(U"İ") == U"i\u0307");
@@ -61,7 +61,7 @@ TEST_CASE("lower case is Unicode's, not ASCII's") {
     CHECK(lower_case(U"") == U"");
 }
 
-TEST_CASE("a capital sigma is final behind a letter when no letter follows; apostrophes and accents are looked through") {
+TEST_CASE("lower_case: a capital sigma after a letter is final when no letter follows, skipping apostrophes and accents") {
     CHECK(lower_case(U"ΟΔΥΣΣΕΥΣ") == U"οδυσσευς");
     CHECK(lower_case(U"ΣΑΣ ΣΑΣ") == U"σας σας");
     CHECK(lower_case(U"Σ") == U"σ");        // nothing before it
@@ -71,7 +71,7 @@ TEST_CASE("a capital sigma is final behind a letter when no letter follows; apos
     CHECK(lower_case(U"1Σ") == U"1σ");
 }
 
-TEST_CASE("decomposition goes on until no part has parts") {
+TEST_CASE("decompose: complete, until no part decomposes further") {
     CHECK(decompose(U"é") == U"e\u0301");
     CHECK(decompose(U"ё й") == U"е\u0308 и\u0306");
     CHECK(decompose(U"ǖ") == U"u\u0308\u0304");      // u with diaeresis and macron = (u with diaeresis) + macron
@@ -81,14 +81,14 @@ TEST_CASE("decomposition goes on until no part has parts") {
     CHECK(decompose(U"² № ﬁ") == U"² № ﬁ");           // compatibility parts stay
 }
 
-TEST_CASE("a Hangul syllable falls into two or three jamo") {
+TEST_CASE("decompose: a Hangul syllable becomes two or three jamo") {
     // by hand: U+D55C - U+AC00 = 10588; 10588 / 588 = 18, 10588 mod 588 / 28 = 0, 10588 mod 28 = 4
     CHECK(decompose(U"\uD55C") == std::u32string{0x1100 + 18, 0x1161, 0x11A7 + 4});
     CHECK(decompose(U"\uAC00") == U"\u1100\u1161");        // the first
     CHECK(decompose(U"\uD7A3") == U"\u1112\u1175\u11C2");  // the last
 }
 
-TEST_CASE("accents come into the order of their classes; equal classes and letters stay where they are") {
+TEST_CASE("decompose: accents are ordered by class; equal classes and letters keep their place") {
     CHECK(combining_class(0x323) == 220);
     CHECK(combining_class(0x301) == 230);
     CHECK(combining_class(U'a') == 0);
@@ -110,7 +110,7 @@ struct Checksum {
 };
 }  // namespace
 
-TEST_CASE("all 1,114,112 code points have the published class, space property, decomposition and combining class") {
+TEST_CASE("character_class, decompose: all 1,114,112 code points have the published class, space property and decomposition") {
     Checksum classes, spaces, decompositions, combining;
     for (char32_t c = 0; c <= 0x10FFFF; ++c) {
         classes.add(static_cast<char32_t>(character_class(c)));
@@ -124,7 +124,7 @@ TEST_CASE("all 1,114,112 code points have the published class, space property, d
     CHECK(combining.value == 8364672108998144438u);
 }
 
-TEST_CASE("all code points have the published lower case, and the published effect on a sigma beside them") {
+TEST_CASE("lower_case: all code points have the published lower case, and the published effect on an adjacent sigma") {
     Checksum lower;
     for (char32_t c = 0; c <= 0x10FFFF; ++c) {
         lower.add(lower_case(std::u32string{c}));
@@ -138,7 +138,7 @@ TEST_CASE("all code points have the published lower case, and the published effe
 
 }
 
-TEST_CASE("columns_of: two for wide characters, none for accents and controls, one for the rest") {
+TEST_CASE("columns_of: two for wide characters, none for accents and controls, one for all others") {
     for (const char32_t c : U"a~\u00e9\u0416\u2580\u2588\u00ad\u2028\uff71") if (c != 0) CHECK(columns_of(c) == 1);
     for (const char32_t c : U"\u6211\u4f60\u3042\u30ab\ud55c\uff01\u3000\U0001F600\U00020000") if (c != 0) CHECK(columns_of(c) == 2);
     for (const char32_t c : {0x301, 0x20DD, 0x200B, 0x200D, 0xFE0F, 0x1160, 0x0A, 0x1B}) CHECK(columns_of(c) == 0);

@@ -125,13 +125,13 @@ TEST_CASE("activation_patching: every run and sweep equals TransformerLens', the
         golden.check("trace.mlp", patching::causal_trace(copies_run, prompt_kept, "mlp_output", window, answer, traced));
         golden.check("trace.attn", patching::causal_trace(copies_run, prompt_kept, "attention_output", window, answer, traced));
         golden.check("trace.indirect_effect", shift(states, -low_score).value());
-        golden.leave_out("gradient.resid_pre", "compared in the next case, where no noise lives");
-        golden.leave_out("gradient_patch.resid_pre", "compared in the next case, where no noise lives");
+        golden.leave_out("gradient.resid_pre", "compared in the next case, without noise");
+        golden.leave_out("gradient_patch.resid_pre", "compared in the next case, without noise");
         golden.check_all_used();
     }
 }
 
-TEST_CASE("gradients_of_inputs: the first-order estimate of every patch equals the published numbers'") {
+TEST_CASE("gradients_of_inputs: the first-order estimate of every patch equals the published numbers") {
     for (const std::string& path : golden_files("activation_patching")) {
         const Golden golden(path);
         const auto [config, w] = gpt_of_fixture(golden);
@@ -153,7 +153,7 @@ TEST_CASE("gradients_of_inputs: the first-order estimate of every patch equals t
     }
 }
 
-// --- what every model obeys ---
+// --- properties of every model ---
 
 namespace {
 struct PatchingCase {
@@ -184,7 +184,7 @@ TEST_CASE("sweep_tokens: 1 at the one token that differs before block 0, 0 elsew
     check_close("clean into clean", nothing, Matrix(3, 5, 1), {1e-4f, 0});
 }
 
-TEST_CASE("Patch: a token changes no logit before it, and a run leaves nothing behind for the next") {
+TEST_CASE("Patch: patching a token changes no earlier logit, and leaves nothing behind for the next run") {
     const PatchingCase c = small_case();
     GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
     const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
@@ -209,7 +209,7 @@ TEST_CASE("sweep_heads: a head of the last block has no path but the direct one"
     check_close("block 2", slice_rows(direct, 2, 1), slice_rows(noising, 2, 1), {1e-4f, 1e-4f});
 }
 
-TEST_CASE("make_metric: what does not fit is refused, and says why") {
+TEST_CASE("make_metric: arguments that do not fit are refused, with the reason") {
     const PatchingCase c = small_case();
     GptRun run(c.w, c.config, make_batch(c.clean_ids));
     const patching::Kept kept = patching::record(run);

@@ -63,7 +63,7 @@ struct PictureOutput : ig::Output {
     }
 };
 
-// How the fixture holds what we have as rows: (B, T, E) is ours; pixels are (B, C, H, W).
+// Our rows in the fixture's layout: (B, T, E) is ours; pixels are (B, C, H, W).
 struct Arranged {
     const vit::Config* picture = nullptr;
     Matrix operator()(const Matrix& rows) const {
@@ -233,7 +233,7 @@ TEST_CASE("points: Gauss-Legendre by hand: 2 points at 1/2 -+ 1/sqrt 12 with wei
     CHECK_THROWS_WITH(ig::points(ig::Rule::left, 0), "integrated_gradients: 0 points, at least 1 is needed");
 }
 
-TEST_CASE("attribute: what does not fit is refused") {
+TEST_CASE("attribute: arguments that do not fit are refused") {
     Linearly linearly;
     const ig::Points points = ig::points(ig::Rule::middle, 2);
     CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(2, 2), Matrix(1, 2), points, 1),

@@ -144,7 +144,7 @@ TEST_CASE("folded: by hand, two features and three tokens") {
     check_close("c", folded.c, Matrix{{0.5f, 0, 0.5f}});
 }
 
-TEST_CASE("frozen_logits: with its own scale the last stream gives the model's logits; half of it has half of them, less c") {
+TEST_CASE("frozen_logits: the last stream gives the model's logits; half of it gives half of them, up to c") {
     const logit_lens::Readout readout = small_readout();
     const Matrix stream{{3, 1}, {0, 5}};
     const Matrix scale = logit_lens::final_scale(stream, readout);  // (3 - 1) / 2 = 1 and 2.5
@@ -157,7 +157,7 @@ TEST_CASE("frozen_logits: with its own scale the last stream gives the model's l
         for (int v = 0; v < 3; ++v) CHECK(half(i, v) - folded.c[v] == Approx((whole(i, v) - folded.c[v]) / 2));
 }
 
-TEST_CASE("compare: by hand, p = (3/4, 1/4) in the layer and (1/2, 1/2) at the end") {
+TEST_CASE("compare: by hand, p = (3/4, 1/4) in the layer and (1/2, 1/2) in the last") {
     const float ln3 = std::log(3.0f);
     const logit_lens::Comparison c = logit_lens::compare(Matrix{{ln3, 0}}, Matrix{{0, 0}}, {1});
     CHECK(c.kl[0] == Approx(0.5 * std::log(0.5 / 0.75) + 0.5 * std::log(0.5 / 0.25)));
@@ -198,7 +198,7 @@ TEST_CASE("parts_of: the parts add up to the last stream, and their contribution
     check_close("logits", add(logits, unembedding.c).value(), steps.logits.value());
 }
 
-TEST_CASE("logit_lens: what does not fit is refused, and says why") {
+TEST_CASE("logit_lens: arguments that do not fit are refused, with the reason") {
     CHECK_THROWS_WITH(logit_lens::compare(Matrix(2, 3), Matrix(2, 4), {0, 1}),
                       "logit_lens: logits of a layer are (2, 3), of the last one (2, 4)");
     CHECK_THROWS_WITH(logit_lens::compare(Matrix(2, 3), Matrix(2, 3), {0}), "logit_lens: 1 right tokens for the rows of (2, 3)");

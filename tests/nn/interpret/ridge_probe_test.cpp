@@ -5,7 +5,7 @@
 
 TEST_SUITE_BEGIN("ridge_probe");
 
-TEST_CASE("ridge_probe: classes that a line separates are found, whatever number is added to all features") {
+TEST_CASE("ridge_probe: linearly separable classes are separated, also with a constant added to all features") {
     Random random(1);
     for (const float offset : {0.0f, 10.0f}) {
         Matrix features = normal_matrix(random, 200, 2), test = normal_matrix(random, 100, 2);
@@ -18,7 +18,7 @@ TEST_CASE("ridge_probe: classes that a line separates are found, whatever number
     }
 }
 
-TEST_CASE("ridge_probe: features that know nothing give chance") {
+TEST_CASE("ridge_probe: uninformative features give chance") {
     Random random(2);
     const Matrix features = normal_matrix(random, 800, 3), test = normal_matrix(random, 800, 3);
     std::vector<int> labels, test_labels;

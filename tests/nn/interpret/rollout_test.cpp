@@ -212,7 +212,7 @@ static void check_relevance(const Golden& golden, const RolloutCase& c) {
         golden.check(layer + "add_attention.attention", r.attention_output);
         golden.check(layer + "context", r.context);
         golden.check(layer + "attention_probs", r.weights);
-        if (!c.is_vit) golden.check(layer + "scores", r.weights);  // softmax, scale and the zero mask hand it on
+        if (!c.is_vit) golden.check(layer + "scores", r.weights);  // softmax, scale and the zero mask pass it on
         golden.check(layer + "query", by_heads(r.query, heads, 1));
         golden.check(layer + "key", by_heads(r.key, heads, 1));
         golden.check(layer + (c.is_vit ? "layernorm_before" : "attention_input"), r.attention_input);
@@ -247,26 +247,26 @@ TEST_CASE("rollout, flow, vit-explain, gradient relevance and relevance equal th
 
 // --- by hand ---
 
-TEST_CASE("products and max_flows by hand: two layers, two tokens, every token looks at one") {
+TEST_CASE("products, max_flows: by hand, two layers and two tokens, each attending to one") {
     const std::vector<Matrix> layers{rollout::augmented(Matrix{{1, 0}, {1, 0}}), rollout::augmented(Matrix{{0, 1}, {0, 1}})};
     check_close("B_0", layers[0], Matrix{{1, 0}, {0.5f, 0.5f}});
     check_close("B_1", layers[1], Matrix{{0.5f, 0.5f}, {0, 1}});
     check_close("B_1 B_0", rollout::products(layers)[1], Matrix{{0.75f, 0.25f}, {0.5f, 0.5f}});
     const Matrix flow = rollout::max_flows(layers)[1];
-    // from token 0 to input 0: 1/2 through token 0, and 1/2 through token 1, whose pipe to input 0 holds 1/2
+    // from token 0 to input 0: 1/2 through token 0, and 1/2 through token 1, whose edge to input 0 has capacity 1/2
     check_close("flow", slice_rows(flow, 0, 1), Matrix{{1, 0.5f}});
     check_close("shares", slice_rows(rollout::rows_divided_by_sums(flow), 0, 1), Matrix{{2 / 3.0f, 1 / 3.0f}});
 }
 
-TEST_CASE("max_flows: what was sent one way may be sent back to make room") {
-    // Greedy paths may block each other; the maximum is the smallest cut: here both pipes out of token 0, 0.6 + 0.4.
+TEST_CASE("max_flows: flow along one path may be undone to make room for another") {
+    // Greedy paths may block each other; the maximum flow equals the minimum cut: here both edges out of token 0, 0.6 + 0.4.
     const std::vector<Matrix> layers{Matrix{{0.5f, 0.5f}, {0.1f, 0.9f}}, Matrix{{0.6f, 0.4f}, {0.5f, 0.5f}}};
     const Matrix flow = rollout::max_flows(layers)[1];
     CHECK(flow(0, 0) == Approx(0.5 + 0.1));
     CHECK(flow(0, 1) == Approx(0.5 + 0.4));
 }
 
-TEST_CASE("discarded: the smallest entries become 0, the first may be spared") {
+TEST_CASE("discarded: the smallest entries become 0, the first one can be spared") {
     const Matrix m{{0.1f, 0.4f}, {0.3f, 0.2f}};
     check_close("half", rollout::discarded(m, 0.5, false), Matrix{{0, 0.4f}, {0.3f, 0}});
     check_close("spared", rollout::discarded(m, 0.5, true), Matrix{{0.1f, 0.4f}, {0.3f, 0}});
@@ -280,19 +280,19 @@ TEST_CASE("half_residual: the published division takes column j by the sum of ro
     check_close("published", rollout::half_residual(F, rollout::Normalisation::columns_as_published), Matrix{{1, 0}, {0.5f, 0.75f}});
 }
 
-TEST_CASE("linear_relevance: by hand, only positive products take, in proportion") {
+TEST_CASE("linear_relevance: by hand, only positive products get relevance, in proportion") {
     // x = (2, -1), W = (3, 1; 2, -4): column 0 has the products 6 and -2, of which 6 takes all; column 1 has 2 and 4
     const Matrix r = rollout::linear_relevance(Matrix{{2, -1}}, Matrix{{3, 1}, {2, -4}}, Matrix{{0.4f, 0.6f}});
     check_close("relevance", r, Matrix{{0.4f + 0.2f, 0.4f}});
 }
 
-TEST_CASE("sum_relevance keeps the total: shares of 3 and 1 of 4") {
+TEST_CASE("sum_relevance: conserves the total: 3 and 1 of 4") {
     const rollout::Summands parts = rollout::sum_relevance(Matrix{{3}}, Matrix{{1}}, Matrix{{2}});
     CHECK(parts.u[0] == Approx(1.5));
     CHECK(parts.v[0] == Approx(0.5));
 }
 
-TEST_CASE("block_relevance: the total of every input is that of the output, in pre-norm and post-norm blocks") {
+TEST_CASE("block_relevance: conserves the total relevance, in pre-norm and post-norm blocks") {
     for (const Order order : {Order::pre, Order::post}) {
         Random random(3);
         const Block w = make_block(random, {.width = 8, .mlp_width = 12}, {.stddev = 0.5f});
@@ -309,7 +309,7 @@ TEST_CASE("block_relevance: the total of every input is that of the output, in p
     }
 }
 
-TEST_CASE("rollout: what does not fit is refused") {
+TEST_CASE("rollout: arguments that do not fit are refused") {
     CHECK_THROWS_WITH(rollout::mean_over_heads(Matrix(6, 4), 2),
                       "rollout: attention weights (6, 4) are not 2 square matrices, one below the other; they must be of one sequence");
     CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false), "rollout: there is no layer 1 among 1");

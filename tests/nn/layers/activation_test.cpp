@@ -9,7 +9,7 @@ TEST_SUITE_BEGIN("activation");
 
 static float value(Activation activation, float x) { return activate(Matrix{{x}}, activation).value()(0, 0); }
 
-TEST_CASE("each function as its formula says, computed with the library's erf, tanh and exp in double") {
+TEST_CASE("activate: each function equals its formula, computed in double with the standard library") {
     for (double x = -6; x <= 6; x += 0.37) {
         const float f = static_cast<float>(x);
         const double u = std::sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x);
@@ -21,14 +21,14 @@ TEST_CASE("each function as its formula says, computed with the library's erf, t
     }
 }
 
-TEST_CASE("the exact and the tanh form of GELU differ by more than the tolerance of our comparisons") {
+TEST_CASE("activate: the exact and the tanh form of GELU differ by more than the tolerance of our comparisons") {
     CHECK(value(Activation::gelu, 2) == Approx(1.9544997).epsilon(1e-6));
     CHECK(value(Activation::gelu_tanh, 2) == Approx(1.9545977).epsilon(1e-6));
     CHECK(difference(Matrix{{value(Activation::gelu_tanh, 2.4f)}}, Matrix{{value(Activation::gelu, 2.4f)}}) != "");
     CHECK(difference(Matrix{{value(Activation::gelu_quick, 2.4f)}}, Matrix{{value(Activation::gelu, 2.4f)}}) != "");
 }
 
-TEST_CASE("far out every one of them is 0 or x, and none is NaN") {
+TEST_CASE("activate: for large |x| every function is 0 or x, never NaN") {
     for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
         CHECK(value(activation, 200) == 200);
         CHECK(std::abs(value(activation, -200)) < 1e-30f);
@@ -36,7 +36,7 @@ TEST_CASE("far out every one of them is 0 or x, and none is NaN") {
     }
 }
 
-TEST_CASE("gradients against differences") {
+TEST_CASE("activate: gradients agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     const Matrix x{{-3, -1, -0.25f, 0.125f, 0.75f, 1.5f, 4}};
     check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::gelu); }, {x});
@@ -46,14 +46,14 @@ TEST_CASE("gradients against differences") {
     check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::silu); }, {x});
 }
 
-TEST_CASE("a NaN stays one, and loops shared out to threads give what a few rows at a time give") {
+TEST_CASE("activate: NaN stays NaN, and loops on several threads equal a few rows at a time") {
     for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
         CHECK(std::isnan(value(activation, NAN)));
         check_rows_alike("activation", [=](const Var& x, int) { return activate(x, activation); });
     }
 }
 
-TEST_CASE("names in configuration files") {
+TEST_CASE("activation_of_name: the names in configuration files") {
     CHECK(activation_of_name("gelu") == Activation::gelu);
     CHECK(activation_of_name("gelu_new") == Activation::gelu_tanh);
     CHECK(activation_of_name("quick_gelu") == Activation::gelu_quick);

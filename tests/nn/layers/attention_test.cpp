@@ -11,10 +11,10 @@
 
 TEST_SUITE_BEGIN("attention");
 
-TEST_CASE("a key that scores ln 3 higher receives three times the weight") {
+TEST_CASE("attend: a key that scores ln 3 higher receives three times the weight") {
     const KeepSteps keep;
-    const Matrix q{{std::log(3.0f)}, {0}};  // h = 1: only token 0 asks
-    const Matrix k{{0}, {1}};               // only token 1 offers
+    const Matrix q{{std::log(3.0f)}, {0}};  // h = 1: only token 0 has a query
+    const Matrix k{{0}, {1}};               // only token 1 has a key
     const Matrix v{{4}, {8}};
     // by hand: scores, row 0 = [0, ln 3]  ->  A, row 0 = [1, 3] / 4  ->  context 0 = (1*4 + 3*8) / 4 = 7
     //          scores, row 1 = [0, 0]     ->  A, row 1 = [1, 1] / 2  ->  context 1 = (4 + 8) / 2     = 6
@@ -23,7 +23,7 @@ TEST_CASE("a key that scores ln 3 higher receives three times the weight") {
     check_close("context", attended.context.value(), Matrix{{7}, {6}});
 }
 
-TEST_CASE("the scale is 1 / sqrt(head width), not 1 / sqrt(D)") {
+TEST_CASE("attend: the scale is 1 / sqrt(head width), not 1 / sqrt(D)") {
     const KeepSteps keep;
     // D = 8 in two heads of 4: q k^T = 2 ln 3 must become ln 3 through 1 / sqrt(4)
     const float s = 2 * std::log(3.0f);
@@ -37,7 +37,7 @@ static Matrix random_matrix(int rows, int cols, int seed) {
     return normal_matrix(random, rows, cols);
 }
 
-TEST_CASE("attend_textbook equals attention written with softmax_rows and products") {
+TEST_CASE("attend_textbook: equals attention written with softmax_rows and products") {
     const Matrix q = random_matrix(3, 4, 1), k = random_matrix(5, 4, 2), v = random_matrix(5, 4, 3);
     std::vector<Var> contexts;
     for (int head = 0; head < 2; ++head) {
@@ -55,7 +55,7 @@ static void check_against_textbook(const char* what, const Matrix& q, const Matr
     check_close(what, attend(q, k, v, heads, how).context.value(), attend_textbook(q, k, v, heads, how));
 }
 
-TEST_CASE("attend equals attend_textbook: segments of unequal length, masks, biases, shared key heads, wider values") {
+TEST_CASE("attend: equals attend_textbook: segments of unequal length, masks, biases, shared key heads, wider values") {
     const Matrix q = random_matrix(7, 12, 1), k = random_matrix(9, 12, 2), v = random_matrix(9, 12, 3);
     const Segments queries = Segments::of({3, 4}), keys = Segments::of({4, 5});
     const Attending crossing{.segments = queries, .key_segments = keys};
@@ -72,7 +72,7 @@ TEST_CASE("attend equals attend_textbook: segments of unequal length, masks, bia
     check_against_textbook("scale", a, a, a, 3, {.segments = queries, .scale = 1.5f});
 }
 
-TEST_CASE("attend equals attend_textbook where queries are taken in pieces: 300 queries under every kind of mask") {
+TEST_CASE("attend: equals attend_textbook where queries are taken in pieces: 300 queries under every kind of mask") {
     const int T = 300;
     const Matrix q = random_matrix(T, 8, 1), k = random_matrix(T, 8, 2), v = random_matrix(T, 8, 3);
     Matrix holes(T, T);  // no key for the first 140 queries, then one only
@@ -105,20 +105,20 @@ TEST_CASE("attend: gradients in pieces equal those of a batch of short sequences
     for (int x = 0; x < 3; ++x) check_close("gradient", gradients[x], gradients[3 + x]);
 }
 
-TEST_CASE("attend: query head j reads key head j / (H / G), rounded down") {
+TEST_CASE("attend: query head j uses key head floor(j / (H / G))") {
     // H = 4 heads of width 1, G = 2 heads of keys: heads 0 and 1 read key head 0, heads 2 and 3 read key head 1
     const Matrix q{{1, 1, 1, 1}}, k{{0, 0}}, v{{10, 20}};
     check_close("context", attend(q, k, v, 4).context.value(), Matrix{{10, 10, 20, 20}});
 }
 
-TEST_CASE("sequences of a batch do not see each other") {
+TEST_CASE("attend: sequences of a batch do not attend to each other") {
     const Matrix a = random_matrix(3, 4, 1), b = random_matrix(3, 4, 2);
     const Matrix both = concat_rows({a, b}).value();
     const Matrix context = attend(both, both, both, 2, {.segments = Segments::equal(2, 3)}).context.value();
     check_close("second alone", slice_rows(context, 3, 3), attend(b, b, b, 2).context.value());
 }
 
-TEST_CASE("change the future, the past stays") {
+TEST_CASE("attend: under a causal mask, changing the future does not change the past") {
     const Matrix a = random_matrix(5, 4, 1);
     Matrix changed = a;
     for (int j = 0; j < 4; ++j) changed(4, j) += 100;
@@ -128,7 +128,7 @@ TEST_CASE("change the future, the past stays") {
     CHECK(difference(slice_rows(after, 4, 1), slice_rows(before, 4, 1)) != "");
 }
 
-TEST_CASE("a query that may attend to nothing receives zeros and sends no gradient") {
+TEST_CASE("attend: a query that may attend to nothing receives zeros and sends no gradient") {
     const Var x = parameter(random_matrix(2, 4, 1));
     const Tape tape;
     const Attended attended = attend(x, x, x, 2, {.may = may_attend(Matrix{{0, 0}, {0, 1}})});
@@ -137,7 +137,7 @@ TEST_CASE("a query that may attend to nothing receives zeros and sends no gradie
     CHECK(identical(x.gradient(), Matrix(2, 4)));
 }
 
-TEST_CASE("a mask for the whole batch gives every sequence its own") {
+TEST_CASE("attend: a mask for the whole batch gives every sequence its own") {
     const KeepSteps keep;
     const Matrix a = random_matrix(4, 4, 1);
     const Segments segments = Segments::equal(2, 2);
@@ -147,7 +147,7 @@ TEST_CASE("a mask for the whole batch gives every sequence its own") {
     CHECK(attended.weights.value()(3, 0) == 1);
 }
 
-TEST_CASE("a mask for one segment serves a segment that does not begin at row 0; a mask for the batch must reach its last row") {
+TEST_CASE("attend: a mask for one segment serves one that does not begin at row 0; one for the batch must reach its last row") {
     const Matrix a = random_matrix(5, 4, 1), end = slice_rows(a, 2, 3);
     const Attending how{.segments = {{{2, 3}}}, .may = causal(3, 3)};
     check_close("rows 2 to 4", slice_rows(attend(a, a, a, 2, how).context.value(), 2, 3),
@@ -157,7 +157,7 @@ TEST_CASE("a mask for one segment serves a segment that does not begin at row 0;
           "attend: a mask for 3 queries meets a segment of 2 and a batch of 3");
 }
 
-TEST_CASE("the bias is added after scaling, head by head") {
+TEST_CASE("attend: the bias is added after scaling, head by head") {
     const KeepSteps keep;
     const Matrix zero(2, 2);  // all scores 0: the weights are those of the bias alone
     const Matrix bias{{0, std::log(3.0f)}, {0, 0}, {std::log(3.0f), 0}, {0, 0}};  // head 0, then head 1
@@ -165,7 +165,7 @@ TEST_CASE("the bias is added after scaling, head by head") {
     check_close("A", weights, Matrix{{0.25f, 0.75f}, {0.5f, 0.5f}, {0.75f, 0.25f}, {0.5f, 0.5f}});
 }
 
-TEST_CASE("gradients against differences: q, k, v, bias; heads, segments, mask") {
+TEST_CASE("attend: gradients of q, k, v and bias agree with finite differences; heads, segments, mask") {
     using Inputs = const std::vector<Var>&;
     const Matrix q = random_matrix(5, 4, 1), k = random_matrix(5, 4, 2), v = random_matrix(5, 4, 3);
     const Matrix longer_k = random_matrix(6, 4, 4), longer_v = random_matrix(6, 4, 5), bias = random_matrix(2 * 5, 5, 6);
@@ -189,7 +189,7 @@ TEST_CASE("gradients against differences: q, k, v, bias; heads, segments, mask")
         {wide, k, slice_cols(v, 0, 2), own_bias});
 }
 
-TEST_CASE("attention: queries, keys and values may come from three sources") {
+TEST_CASE("attention: queries, keys and values may have three different inputs") {
     Random random(1);
     const Attention w = make_attention(random, 4, {.stddev = 0.5f});
     const Var a = random_matrix(3, 4, 2), b = random_matrix(5, 4, 3), c = random_matrix(5, 4, 4);
@@ -199,7 +199,7 @@ TEST_CASE("attention: queries, keys and values may come from three sources") {
     check_close("value", steps.value.value(), linear(c, w.value).value());
 }
 
-TEST_CASE("attention with rotary positions: moving all tokens alike changes nothing, and a cache counts on") {
+TEST_CASE("attention: with rotary positions, shifting all tokens changes nothing, and a cache continues the positions") {
     Random random(1);
     const Attention w = make_attention(random, 8, {.stddev = 0.5f});
     const Var x = random_matrix(5, 8, 2);
@@ -214,7 +214,7 @@ TEST_CASE("attention with rotary positions: moving all tokens alike changes noth
                     slice_rows(full, t, 1));
 }
 
-TEST_CASE("attention to a source: its keys and values are projected at the first call, and never again") {
+TEST_CASE("attention: keys and values of a source are projected once, in the first call") {
     Random random(1);
     const Attention w = make_attention(random, 4, {.stddev = 0.5f});
     const Var x = random_matrix(2, 4, 2), source = random_matrix(5, 4, 3);
@@ -226,7 +226,7 @@ TEST_CASE("attention to a source: its keys and values are projected at the first
     CHECK(identical(attention({x, source}, w, 2, with_cache).output.value(), expected));
     const Var not_looked_at = random_matrix(1, 4, 5);
     CHECK(identical(attention({x, not_looked_at}, w, 2, with_cache).output.value(), expected));
-    // beams: both sequences go on with the second source
+    // beams: both sequences continue with the second source
     KeyValueCache second = select_sequences(kept, {1, 1});
     with_cache.cache = &second;
     const Matrix both = attention({x, not_looked_at}, w, 2, with_cache).output.value();
@@ -234,7 +234,7 @@ TEST_CASE("attention to a source: its keys and values are projected at the first
     check_close("selected", both, attention({x, source}, w, 2, of_second).output.value());
 }
 
-TEST_CASE("select_sequences: each sequence of the new cache goes on where the chosen one stopped") {
+TEST_CASE("select_sequences: each sequence of the new cache continues the chosen one") {
     Random random(1);
     const Attention w = make_attention(random, 4, {.stddev = 0.5f});
     const Var first = random_matrix(2 * 3, 4, 2), next = random_matrix(3, 4, 3);
@@ -248,7 +248,7 @@ TEST_CASE("select_sequences: each sequence of the new cache goes on where the ch
     CHECK_THROWS_WITH(select_sequences(cache, {}), "select_sequences: no sequence is chosen");
 }
 
-TEST_CASE("a cache gives the numbers of the full pass, token by token and several at once") {
+TEST_CASE("attention: with a cache equals the full pass, token by token and several at once") {
     const int T = 6, D = 4;
     Random random(1);
     const Attention w = make_attention(random, D, {.stddev = 0.5f});
@@ -273,7 +273,7 @@ TEST_CASE("a cache gives the numbers of the full pass, token by token and severa
     CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, {.cache = &cache}), "attention: 3 new tokens for a cache of 2 sequences");
 }
 
-TEST_CASE("what does not fit is refused with the sizes") {
+TEST_CASE("attend, attention: sizes that do not fit are refused with the sizes") {
     const Matrix x(4, 6);
     CHECK(without_place(error_of([&] { attend(x, x, x, 4); })) == "attend: 4 heads do not divide a width of 6");
     CHECK(without_place(error_of([&] { attend(x, Matrix(3, 6), x, 2); })) ==

@@ -9,21 +9,21 @@
 
 TEST_SUITE_BEGIN("linear");
 
-TEST_CASE("x W + b by hand") {
+TEST_CASE("linear: x W + b by hand") {
     const Linear w{.weight = Matrix{{1, 0, 2}, {0, 1, 3}}, .bias = Matrix{{10, 20, 30}}};  // (in 2, out 3)
     CHECK(identical(linear(Matrix{{1, 2}, {3, 4}}, w).value(), Matrix{{11, 22, 38}, {13, 24, 48}}));
     const Linear no_bias{.weight = w.weight, .bias = {}};
     CHECK(identical(linear(Matrix{{1, 2}}, no_bias).value(), Matrix{{1, 2, 8}}));
 }
 
-TEST_CASE("gradients against differences, of input, weight and bias") {
+TEST_CASE("linear: gradients of input, weight and bias agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = v[2]}); },
                                   {Matrix{{1, 2}, {-3, 4}, {0.5f, -1}}, Matrix{{1, 0.5f, 2}, {-1, 1, 3}}, Matrix{{10, 20, 30}}});
     check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = {}}); }, {Matrix{{1, 2}}, Matrix{{1}, {2}}});
 }
 
-TEST_CASE("fresh weights: at most two deviations from 0, bias 0") {
+TEST_CASE("make_linear: weights within two standard deviations of 0, bias 0") {
     Random random(1);
     const Linear w = make_linear(random, 40, 50, {.stddev = 0.02f});
     double sum_of_squares = 0;
@@ -31,13 +31,13 @@ TEST_CASE("fresh weights: at most two deviations from 0, bias 0") {
         CHECK(std::abs(x) <= 0.04f);
         sum_of_squares += x * x;
     }
-    // a normal distribution cut off at two deviations keeps 0.880 of its deviation
+    // a normal distribution truncated at two standard deviations keeps 0.880 of its standard deviation
     CHECK(std::sqrt(sum_of_squares / 2000) == Approx(0.02 * 0.880).epsilon(0.05));
     for (const float x : w.bias.value()) CHECK(x == 0);
     CHECK_FALSE(make_linear_without_bias(random, 2, 3).bias);
 }
 
-TEST_CASE("the table names weight and bias with their published shapes, transposed or as they are") {
+TEST_CASE("add_parameters: weight and bias with their published names and shapes, transposed or as they are") {
     Random random(1);
     const Linear w = make_linear(random, 4, 6);
     Parameters table;
@@ -54,14 +54,14 @@ TEST_CASE("the table names weight and bias with their published shapes, transpos
     CHECK(table[4].name == "projection.weight");
 }
 
-TEST_CASE("wrong shapes name both") {
+TEST_CASE("linear: wrong shapes are refused with both") {
     const Linear w{.weight = Matrix(2, 3), .bias = Matrix(1, 4)};
     CHECK(without_place(error_of([&] { linear(Matrix(5, 3), w); })) ==
           "linear: an input of shape (5, 3) meets a weight of shape (2, 3), the inner sizes differ");
     CHECK(without_place(error_of([&] { linear(Matrix(5, 2), w); })) == "linear: a bias of shape (1, 4) for an output of width 3");
 }
 
-TEST_CASE("make_weight: Xavier's uniform distribution reaches +-sqrt(6 / (in + out)), of a fused matrix its whole width counts") {
+TEST_CASE("make_weight: Xavier's uniform distribution reaches +-sqrt(6 / (in + out)), with the full width of a fused matrix") {
     Random random(1);
     const Matrix w = make_weight(random, 20, 30, {.draw = Draw::xavier_uniform}).value();
     const float bound = std::sqrt(6.0f / 50);
@@ -71,7 +71,7 @@ TEST_CASE("make_weight: Xavier's uniform distribution reaches +-sqrt(6 / (in + o
     CHECK(*std::max_element(fused.begin(), fused.end()) < std::sqrt(6.0f / 110));
 }
 
-TEST_CASE("make_weight: a normal distribution is not cut off, and a standard deviation of 0 gives zeros") {
+TEST_CASE("make_weight: the normal distribution is not truncated, and a standard deviation of 0 gives zeros") {
     Random random(1);
     const Matrix w = make_weight(random, 100, 100, {.draw = Draw::normal, .stddev = 1}).value();
     CHECK(*std::max_element(w.begin(), w.end()) > 2.5f);

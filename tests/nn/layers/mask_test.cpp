@@ -11,7 +11,7 @@ static Matrix picture(const MayAttend& may) {
     return m;
 }
 
-TEST_CASE("each mask as a picture: 1 = may attend") {
+TEST_CASE("causal, padding, prefix, window, same_span: each mask as a picture: 1 = may attend") {
     CHECK(identical(picture(causal(3, 3)), Matrix{{1, 0, 0}, {1, 1, 0}, {1, 1, 1}}));
     CHECK(identical(picture(causal(2, 4)), Matrix{{1, 1, 1, 0}, {1, 1, 1, 1}}));  // two new tokens after two in the cache
     CHECK(identical(picture(prefix(4, 2)), Matrix{{1, 1, 0, 0}, {1, 1, 0, 0}, {1, 1, 1, 0}, {1, 1, 1, 1}}));
@@ -22,19 +22,19 @@ TEST_CASE("each mask as a picture: 1 = may attend") {
     CHECK(identical(picture(may_attend(Matrix{{1}, {0}, {1}})), Matrix{{1}, {0}, {1}}));
 }
 
-TEST_CASE("padding: every query of a sequence sees that sequence's real tokens") {
+TEST_CASE("padding: every query of a sequence may attend to the real tokens of that sequence") {
     CHECK(identical(picture(padding(Matrix{{1, 1}, {1, 0}})), Matrix{{1, 1}, {1, 1}, {1, 0}, {1, 0}}));
 }
 
-TEST_CASE("'and': both must allow it; a mask for one sequence is repeated down the batch") {
+TEST_CASE("MayAttend &: both must allow; a mask for one sequence is repeated for the batch") {
     CHECK(identical(picture(causal(2, 2) & padding(Matrix{{1, 1}, {0, 1}})), Matrix{{1, 0}, {1, 1}, {0, 0}, {0, 1}}));
     CHECK(identical(picture(padding(Matrix{{1, 1}, {0, 1}}) & causal(2, 2)), Matrix{{1, 0}, {1, 1}, {0, 0}, {0, 1}}));
     CHECK(identical(picture(causal(3, 3) & window(3, 1, 1)), picture(window(3, 1, 0))));
-    CHECK(MayAttend{}.everybody());
+    CHECK(MayAttend{}.allows_all());
     CHECK(identical(picture(MayAttend{} & causal(2, 2)), picture(causal(2, 2))));
 }
 
-TEST_CASE("what makes no sense is refused") {
+TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     CHECK_THROWS_WITH(causal(3, 2), "causal: 3 queries are the last of only 2 keys");
     CHECK_THROWS_WITH(prefix(3, 4), "prefix: 4 tokens of 3");
     CHECK_THROWS_WITH(window(3, -1, 0), "window: -1 before and 0 after, neither may be negative");

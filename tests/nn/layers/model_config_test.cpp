@@ -13,7 +13,7 @@ static Safetensors checkpoint(const TemporaryFolder& folder, const std::map<std:
     return Safetensors(path);
 }
 
-TEST_CASE("ModelConfig: what the caller says counts more than metadata, metadata more than config.json, under any of the names") {
+TEST_CASE("ModelConfig: the caller overrides metadata, metadata overrides config.json, under any name") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("config.json"), R"({"n_head": 3, "layer_norm_epsilon": 1e-3, "hidden_act": null, "image_size": [16, 12]})");
     CHECK(ModelConfig(checkpoint(folder)).integer(settings::heads) == 3);
@@ -21,7 +21,7 @@ TEST_CASE("ModelConfig: what the caller says counts more than metadata, metadata
     const ModelConfig told(checkpoint(folder, {{"num_attention_heads", "4"}}), {{"n_head", "5"}});
     CHECK(told.integer(settings::heads) == 5);
     CHECK(told.real(settings::eps) == 1e-3);
-    CHECK(!told.has(settings::activation));  // null is no value
+    CHECK(!told.has(settings::activation));  // null counts as absent
     CHECK(told.words(settings::activation, "gelu") == "gelu");
     CHECK(told.integers(settings::image_size) == std::vector<int>{16, 12});
     CHECK(told.integer(settings::key_value_heads, 7) == 7);
@@ -37,7 +37,7 @@ TEST_CASE("ModelConfig: a name with a dot is a member of a member, a pair of num
     CHECK(told.integers(settings::image_size) == std::vector<int>{16, 12});
 }
 
-TEST_CASE("ModelConfig: what nothing says is refused in one line with its cures, with and without a config.json") {
+TEST_CASE("ModelConfig: a missing setting is refused in one line with the cures, with and without a config.json") {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     const Safetensors file = checkpoint(folder);
@@ -50,7 +50,7 @@ TEST_CASE("ModelConfig: what nothing says is refused in one line with its cures,
               ", write \"rope_theta\" into its metadata");
 }
 
-TEST_CASE("ModelConfig: a value of the wrong kind is named with the place it comes from") {
+TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     write_file_atomically(config, R"({"n_head": "many", "layer_norm_eps": [1], "vocab_size": 2.5})");
@@ -74,7 +74,7 @@ TEST_CASE("require_agrees and require_only: the configuration of another model i
     write_file_atomically(config, R"({"hidden_size": 768, "position_embedding_type": "relative_key", "scale_attn_weights": true})");
     const ModelConfig told(checkpoint(folder));
     CHECK(error_of([&] { told.require_agrees(settings::width, 768); }) == "");
-    CHECK(error_of([&] { told.require_agrees(settings::depth, 12); }) == "");  // nothing is said
+    CHECK(error_of([&] { told.require_agrees(settings::depth, 12); }) == "");  // no error
     CHECK(error_of([&] { told.require_agrees(settings::width, 64); }) ==
           config + ": hidden_size is 768, but the tensors of " + path + " say 64 for the width; this is the configuration of another model");
     CHECK(error_of([&] { told.require_only("scale_attn_weights", "true"); }) == "");
@@ -82,7 +82,7 @@ TEST_CASE("require_agrees and require_only: the configuration of another model i
           config + ": position_embedding_type is \"relative_key\"; only absolute is implemented here");
 }
 
-TEST_CASE("setting_text: as few digits as read back to the same float") {
+TEST_CASE("setting_text: the fewest digits that read back to the same float") {
     CHECK(setting_text(1e-5f) == "1e-05");
     CHECK(setting_text(0.1f) == "0.1");
     CHECK(setting_text(10000) == "1e+04");

@@ -40,7 +40,7 @@ static Block cross_block(int source_width) {
     return make_block(random, {.width = 4, .mlp_width = 6, .source_width = source_width});
 }
 
-TEST_CASE("timm_names: fused with and without a key bias, and layer scale only where there is one") {
+TEST_CASE("timm_names: fused with and without a key bias, and layer scale only if present") {
     Block block = plain_block();
     CHECK(listing(block, timm_names, "b.") ==
           "b.norm1.weight(4) b.norm1.bias(4) b.attn.qkv.weight(12, 4) b.attn.qkv.bias(12) b.attn.proj.weight(4, 4) "
@@ -57,7 +57,7 @@ TEST_CASE("timm_names: fused with and without a key bias, and layer scale only w
     CHECK(listing(block, timm_names).find("q_bias") == std::string::npos);
 }
 
-TEST_CASE("names of vision models: Hugging Face's ViT, and Flax with a dimension for the heads") {
+TEST_CASE("hugging_face_vit_names, flax_vit_names: with a dimension for the heads in Flax") {
     CHECK(listing(plain_block(), hugging_face_vit_names, "vit.encoder.layer.0.") ==
           "vit.encoder.layer.0.layernorm_before.weight(4) vit.encoder.layer.0.layernorm_before.bias(4) "
           "vit.encoder.layer.0.attention.attention.query.weight(4, 4) vit.encoder.layer.0.attention.attention.query.bias(4) "
@@ -77,7 +77,7 @@ TEST_CASE("names of vision models: Hugging Face's ViT, and Flax with a dimension
           "MlpBlock_0/Dense_1/kernel(6, 4) MlpBlock_0/Dense_1/bias(4) ");
 }
 
-TEST_CASE("names of text encoders and decoders") {
+TEST_CASE("bert_names, gpt2_names, opt_names: names of text encoders and decoders") {
     CHECK(listing(plain_block(), bert_names) ==
           "attention.self.query.weight(4, 4) attention.self.query.bias(4) attention.self.key.weight(4, 4) "
           "attention.self.key.bias(4) "
@@ -115,7 +115,7 @@ TEST_CASE("names of text encoders and decoders") {
                                                    mlp);
 }
 
-TEST_CASE("names of gated models: gate and expand apart, fused, or fused with query, key and value") {
+TEST_CASE("llama_names, glm130b_names, palm_names: gate and expand separate, fused, or fused with query, key and value") {
     CHECK(listing(gated_block(), llama_names) ==
           "input_layernorm.weight(4) self_attn.q_proj.weight(4, 4) self_attn.k_proj.weight(4, 4) self_attn.v_proj.weight(4, 4) "
           "self_attn.o_proj.weight(4, 4) post_attention_layernorm.weight(4) mlp.up_proj.weight(6, 4) mlp.gate_proj.weight(6, 4) "
@@ -134,7 +134,7 @@ TEST_CASE("names of gated models: gate and expand apart, fused, or fused with qu
           "1.fn.norm.gamma(4) 1.fn.fused_attn_ff_proj.weight(20, 4) 1.fn.attn_out.weight(4, 4) 1.fn.ff_out.1.weight(4, 6) ");
 }
 
-TEST_CASE("t5 names: the MLP is layer 1 of an encoder and layer 2 of a decoder; wi is one matrix, or wi_0 and wi_1 with a gate") {
+TEST_CASE("t5_encoder_names, t5_decoder_names: the MLP is layer 1 or 2; wi is one matrix, or wi_0 and wi_1 with a gate") {
     CHECK(listing(gated_block(), t5_encoder_names) ==
           "layer.0.layer_norm.weight(4) layer.0.SelfAttention.q.weight(4, 4) layer.0.SelfAttention.k.weight(4, 4) "
           "layer.0.SelfAttention.v.weight(4, 4) layer.0.SelfAttention.o.weight(4, 4) layer.1.layer_norm.weight(4) "
@@ -158,7 +158,7 @@ TEST_CASE("t5 names: the MLP is layer 1 of an encoder and layer 2 of a decoder; 
     CHECK(listing(encoder, t5_encoder_names).find("layer.1.DenseReluDense.wi.weight(6, 4)") != std::string::npos);
 }
 
-TEST_CASE("names of models for images and text") {
+TEST_CASE("clip_names, open_clip_names, flamingo_names: names of models for images and text") {
     CHECK(listing(plain_block(), clip_names) ==
           "layer_norm1.weight(4) layer_norm1.bias(4) self_attn.q_proj.weight(4, 4) self_attn.q_proj.bias(4) "
           "self_attn.k_proj.weight(4, 4) self_attn.k_proj.bias(4) self_attn.v_proj.weight(4, 4) self_attn.v_proj.bias(4) "
@@ -205,7 +205,7 @@ TEST_CASE("names of models for images and text") {
           "norm.weight(4) norm.bias(4) linear1.weight(6, 4) linear1.bias(6) linear2.weight(4, 6) linear2.bias(4) ");
 }
 
-TEST_CASE("names of models that read images as tokens") {
+TEST_CASE("maskgit_names, uvim_decoder_names, pix2seq_encoder_names: names of models that read images as tokens") {
     CHECK(listing(plain_block(), maskgit_names, "", 2) ==
           "Attention_0/attention_output_ln/scale(4) Attention_0/attention_output_ln/bias(4) "
           "Attention_0/self_attention/query/kernel(4, 2, 2) Attention_0/self_attention/query/bias(2, 2) "
@@ -272,7 +272,7 @@ static void fill_with(Var v, float first) {
     for (float& x : v.value()) x = first++;
 }
 
-TEST_CASE("head by head: heads 0 and 1 of query, key and value take turns in weight and bias, gate and expand do not") {
+TEST_CASE("HeadLayout::head_by_head: query, key and value alternate head by head in weight and bias, gate and expand do not") {
     Block block = gated_block();
     fill_with(block.attention.query.weight, 10);  // row 0: 10 11 | 12 13, head 0 and head 1
     fill_with(block.attention.key.weight, 30);
@@ -306,7 +306,7 @@ TEST_CASE(
     CHECK(identical(first_row(block, meta_llama_names, 2, "wv.weight"), Matrix{{0, 1, 2, 3}}));
 }
 
-TEST_CASE("what a block saves it loads again, in every layout of heads") {
+TEST_CASE("HeadLayout: a saved block loads back, in every layout") {
     const TemporaryFolder folder;
     Random random(1), other(2);
     const BlockShape shape{.width = 8, .mlp_width = 6, .source_width = 5};
@@ -329,7 +329,7 @@ TEST_CASE("what a block saves it loads again, in every layout of heads") {
     }
 }
 
-TEST_CASE("biases of three weights as one tensor: PyTorch's attention whose keys are wider than its queries") {
+TEST_CASE("AttentionNames::biases: the biases of three weights as one tensor, as in PyTorch's attention with wider keys") {
     const BlockNames names{.attention = {.query = "q_proj_weight",
                                          .key = "k_proj_weight",
                                          .value = "v_proj_weight",
@@ -343,7 +343,7 @@ TEST_CASE("biases of three weights as one tensor: PyTorch's attention whose keys
           "attn.out_proj.bias(4) ");
 }
 
-TEST_CASE("add_parameters of a layer outside of the blocks: the same words and the same order of numbers") {
+TEST_CASE("add_parameters: a layer outside of the blocks uses the same names and layouts") {
     Random random;
     const Linear w = make_linear(random, 2, 3);
     const Norm norm = make_layer_norm(3);
@@ -360,7 +360,7 @@ TEST_CASE("add_parameters of a layer outside of the blocks: the same words and t
     CHECK(names_of(timm_names, "") == "dense/weight(3, 2) dense/bias(3) ln/weight(3) ln/bias(3) ");
 }
 
-TEST_CASE("add_parameters: absent parts add nothing, a part without a name and a name for two are errors") {
+TEST_CASE("add_parameters: absent parts add nothing; a part without a name and a duplicate name are refused") {
     CHECK(listing(Block{}, timm_names) == "");
     Block block = plain_block();
     block.norm1 = {};

@@ -9,7 +9,7 @@
 
 TEST_SUITE_BEGIN("norm");
 
-TEST_CASE("layer norm by hand: 1, 3, 5 has mean 3 and variance 8/3 (divided by 3, not by 2)") {
+TEST_CASE("layer_norm: 1, 3, 5 has mean 3 and variance 8/3 (divided by 3, not by 2)") {
     const Norm plain = make_layer_norm(3);
     const float x = 2 / std::sqrt(8.0f / 3);
     check_close("no eps", layer_norm(Matrix{{1, 3, 5}}, plain, 0).value(), Matrix{{-x, 0, x}});
@@ -17,17 +17,17 @@ TEST_CASE("layer norm by hand: 1, 3, 5 has mean 3 and variance 8/3 (divided by 3
     check_close("gain and bias", layer_norm(Matrix{{1, 3, 5}}, with, 0).value(), Matrix{{10 - 2 * x, 20, 30 + 4 * x}});
 }
 
-TEST_CASE("eps stands inside the root: with eps 4/3 the deviation is sqrt(8/3 + 4/3) = 2") {
+TEST_CASE("layer_norm: eps is inside the root: with eps 4/3 the standard deviation is sqrt(8/3 + 4/3) = 2") {
     check_close("eps", layer_norm(Matrix{{1, 3, 5}}, make_layer_norm(3), 4.0f / 3).value(), Matrix{{-1, 0, 1}});
 }
 
-TEST_CASE("every token is normalised by itself, and a constant token becomes the bias") {
+TEST_CASE("layer_norm: every token is normalised by itself, and a constant token becomes the bias") {
     const Norm w{.gain = Matrix{{2, 3}}, .bias = Matrix{{10, 20}}};
     const Matrix y = layer_norm(Matrix{{7, 7}, {1, 3}, {100, 300}}, w, 0.0f + 1e-12f).value();
     check_close("tokens", y, Matrix{{10, 20}, {8, 23}, {8, 23}});
 }
 
-TEST_CASE("moving or stretching a token changes nothing") {
+TEST_CASE("layer_norm: shifting or scaling a token changes nothing") {
     const Norm w = make_layer_norm(4);
     const Matrix x{{1, -2, 3, 0.5f}};
     const Matrix y = layer_norm(x, w, 1e-12f).value();
@@ -35,13 +35,13 @@ TEST_CASE("moving or stretching a token changes nothing") {
     check_close("stretched", layer_norm(scale(x, 9), w, 1e-12f).value(), y);
 }
 
-TEST_CASE("gradients against differences, of input, gain and bias") {
+TEST_CASE("layer_norm: gradients of input, gain and bias agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     const Matrix x{{1, -2, 3, 0.5f}, {0.25f, 1, -1, 2}}, gain{{1, 2, -1, 0.5f}}, bias{{0, 1, 2, 3}};
     check_gradient_by_differences([](Inputs v) { return layer_norm(v[0], {.gain = v[1], .bias = v[2]}, 0.1f); }, {x, gain, bias});
 }
 
-TEST_CASE("loops shared out to threads give what a few rows at a time give") {
+TEST_CASE("layer_norm: loops on several threads equal a few rows at a time") {
     Random random(4);
     const Norm w{.gain = normal_matrix(random, 1, 100), .bias = normal_matrix(random, 1, 100)};
     check_rows_alike("layer_norm", [&](const Var& x, int) { return layer_norm(x, w, 1e-5f); });
@@ -49,7 +49,7 @@ TEST_CASE("loops shared out to threads give what a few rows at a time give") {
     check_rows_alike("unit_rows", [](const Var& x, int) { return unit_rows(x); });
 }
 
-TEST_CASE("wrong widths are refused") {
+TEST_CASE("layer_norm: wrong widths are refused") {
     CHECK(without_place(error_of([] { layer_norm(Matrix(2, 3), make_layer_norm(4), 0); })) ==
           "layer_norm: an input of shape (2, 3) meets a gain of shape (1, 4), it should be (1, 3)");
     CHECK(without_place(error_of([] { rms_norm(Matrix(2, 3), {.gain = {}, .bias = Matrix(1, 2)}, 0); })) ==
@@ -58,7 +58,7 @@ TEST_CASE("wrong widths are refused") {
           "layer_norm: eps is -1.000000, it stands under a root and cannot be negative");
 }
 
-TEST_CASE("rms_norm: divided by the root of the mean square, the mean is not subtracted") {
+TEST_CASE("rms_norm: divides by the root of the mean square, without subtracting the mean") {
     // (1 + 49) / 2 = 25: [1, 7] / 5; with eps 11 in the root: / 6
     check_close("no eps", rms_norm(Matrix{{1, 7}}, make_rms_norm(2), 0).value(), Matrix{{0.2f, 1.4f}});
     check_close("eps", rms_norm(Matrix{{1, 7}}, make_rms_norm(2), 11).value(), Matrix{{1 / 6.0f, 7 / 6.0f}});
@@ -73,7 +73,7 @@ TEST_CASE("normalise: an absent gain is 1, an absent bias is 0") {
     check_close("bias", layer_norm(x, only_bias, 0.1f).value(), layer_norm(x, {.gain = Matrix(1, 4, 1), .bias = only_bias.bias}, 0.1f).value());
 }
 
-TEST_CASE("normalise: gradients against finite differences, with and without gain and bias, of both kinds") {
+TEST_CASE("normalise: gradients agree with finite differences, with and without gain and bias, for both kinds") {
     using Inputs = const std::vector<Var>&;
     const Matrix x{{1, -2, 3, 0.5f}, {0.25f, 1, -1, 2}}, gain{{1, 2, -1, 0.5f}}, bias{{0, 1, 2, 3}};
     check_gradient_by_differences([](Inputs v) { return layer_norm(v[0], {}, 0.1f); }, {x});
@@ -82,7 +82,7 @@ TEST_CASE("normalise: gradients against finite differences, with and without gai
     check_gradient_by_differences([](Inputs v) { return rms_norm(v[0], {.gain = v[1], .bias = v[2]}, 0.1f); }, {x, gain, bias});
 }
 
-TEST_CASE("unit_rows: every row gets length 1, and one shorter than eps is divided by eps") {
+TEST_CASE("unit_rows: every row gets norm 1, and one shorter than eps is divided by eps") {
     check_close("unit", unit_rows(Matrix{{3, 4}, {0, -2}}).value(), Matrix{{0.6f, 0.8f}, {0, -1}});
     check_close("short", unit_rows(Matrix{{3, 4}, {0, 0}}, 10).value(), Matrix{{0.3f, 0.4f}, {0, 0}});
     using Inputs = const std::vector<Var>&;

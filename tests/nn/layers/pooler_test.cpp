@@ -11,7 +11,7 @@ static Matrix draws(int rows, int cols, int seed) {
     return normal_matrix(random, rows, cols);
 }
 
-TEST_CASE("pool: every sequence gets one row for each query, whatever its length, and none sees another") {
+TEST_CASE("pool: one row per query for every sequence of any length, and sequences are independent") {
     Random random(1);
     const Pooler w = make_pooler(random, 3, 8, 6, {.stddev = 0.5f});
     const Matrix tokens = draws(7, 6, 2);
@@ -22,7 +22,7 @@ TEST_CASE("pool: every sequence gets one row for each query, whatever its length
     check_close("second", slice_rows(both, 3, 3), pool(slice_rows(tokens, 4, 3), Segments::one(3), w, 2, 1e-5f).attention.output.value());
 }
 
-TEST_CASE("pool: the order of the tokens does not matter, they carry no position here") {
+TEST_CASE("pool: does not depend on the order of tokens, which have no positions here") {
     Random random(1);
     const Pooler w = make_pooler(random, 2, 8, 6, {.stddev = 0.5f});
     const Matrix tokens = draws(4, 6, 3);
@@ -32,7 +32,7 @@ TEST_CASE("pool: the order of the tokens does not matter, they carry no position
 
 static const ResamplerShape small{.latents = 3, .width = 8, .depth = 2, .heads = 2, .head_width = 3, .mlp_width = 10, .frames = 2};
 
-TEST_CASE("resample: R rows for each sequence, from any number of tokens, and the sequences do not see each other") {
+TEST_CASE("resample: R rows for each sequence, from any number of tokens, and sequences are independent") {
     Random random(1);
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
     const Matrix tokens = draws(12, 8, 4);  // 2 sequences of 2 frames of 3 tokens
@@ -54,7 +54,7 @@ TEST_CASE("resample: frame f of the table is added to the tokens of frame f only
     check_close("added by hand", resample(moved, 1, w, 2, 1e-5f).latents.value(), with_frames);
 }
 
-TEST_CASE("resample: the latents are among their own keys: tokens that carry no weight still leave something to attend to") {
+TEST_CASE("resample: the latents are among their own keys, so tokens without weight still leave something to attend to") {
     Random random(1);
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
     const KeepSteps keep;
@@ -63,7 +63,7 @@ TEST_CASE("resample: the latents are among their own keys: tokens that carry no 
     CHECK(shape(steps.layers[0].attention.weights.value()) == "(6, 9)");  // 2 heads of 3 latents, on 6 tokens and 3 latents
 }
 
-TEST_CASE("resample: gradients of tokens and latents agree with differences") {
+TEST_CASE("resample: gradients of tokens and latents agree with finite differences") {
     Random random(1);
     const Resampler fixed = make_resampler(random, small, {.stddev = 0.5f});
     check_gradient_by_differences(
@@ -76,7 +76,7 @@ TEST_CASE("resample: gradients of tokens and latents agree with differences") {
         {draws(4, 8, 6), draws(3, 8, 7), draws(2, 8, 8)});
 }
 
-TEST_CASE("resample: tokens that do not divide are refused") {
+TEST_CASE("resample: tokens that do not divide into sequences are refused") {
     Random random(1);
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
     CHECK_THROWS_WITH(resample(draws(5, 8, 4), 2, w, 2, 1e-5f), "resample: 5 tokens are not a whole number for each of 2 sequences");

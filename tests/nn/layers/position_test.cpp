@@ -10,20 +10,20 @@
 
 TEST_SUITE_BEGIN("position");
 
-TEST_CASE("sines and cosines of a text by hand: width 4 has the frequencies 1 and 1/100") {
+TEST_CASE("sine_cosine_positions: width 4 has the frequencies 1 and 1/100") {
     const Matrix p = sine_cosine_positions(3, 4);
     check_close("row 0", slice_rows(p, 0, 1), Matrix{{0, 1, 0, 1}});
     check_close("row 2", slice_rows(p, 2, 1), Matrix{{std::sin(2.0f), std::cos(2.0f), std::sin(0.02f), std::cos(0.02f)}});
 }
 
-TEST_CASE("the product of two positions depends on their distance only") {
+TEST_CASE("sine_cosine_positions: the dot product of two positions depends only on their distance") {
     const Matrix p = sine_cosine_positions(20, 16);
     const Matrix products = matmul_transposed(p, p);  // (20, 20)
     CHECK(products(2, 5) == Approx(products(11, 14)));
     CHECK(products(2, 5) != Approx(products(2, 6)));
 }
 
-TEST_CASE("a grid by hand: the column comes first, then the row; width 8 has the frequencies 1 and 1/100") {
+TEST_CASE("sine_cosine_grid: the column comes first, then the row; width 8 has the frequencies 1 and 1/100") {
     const Matrix p = sine_cosine_grid(2, 3, 8);
     REQUIRE(shape(p) == "(6, 8)");
     // patch 5 lies in row 1, column 2
@@ -32,7 +32,7 @@ TEST_CASE("a grid by hand: the column comes first, then the row; width 8 has the
                         std::cos(0.01f)}});
 }
 
-TEST_CASE("impossible sizes are refused") {
+TEST_CASE("sine_cosine_positions, sine_cosine_grid: impossible sizes are refused") {
     CHECK_THROWS_WITH(sine_cosine_positions(3, 5), "sine_cosine_positions: a width of 5 is not made of pairs");
     CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6), "sine_cosine_grid: a width of 6 is not divisible by 4");
 }
@@ -58,7 +58,7 @@ TEST_CASE("rotate: (1, 0) at position 1 becomes (cos 1, sin 1), in either layout
     check_close("every head", rotate(Matrix{{1, 0, 0, 1}}, {1}, 2, 10000).value(), Matrix{{c, s, -s, c}});
 }
 
-TEST_CASE("rotate: the product of two rotated vectors depends on the difference of their positions only") {
+TEST_CASE("rotate: the dot product of two rotated vectors depends only on the difference of their positions") {
     Random random(1);
     const Matrix q = normal_matrix(random, 1, 6), k = normal_matrix(random, 1, 6);
     for (const RotaryLayout layout : {RotaryLayout::halves, RotaryLayout::neighbours}) {
@@ -70,7 +70,7 @@ TEST_CASE("rotate: the product of two rotated vectors depends on the difference 
     }
 }
 
-TEST_CASE("rotate: gradients against finite differences, and its errors") {
+TEST_CASE("rotate: gradients agree with finite differences; wrong arguments are refused") {
     using Inputs = const std::vector<Var>&;
     Random random(2);
     check_gradient_by_differences([](Inputs x) { return rotate(x[0], {3, 1}, 4, 100); }, {normal_matrix(random, 2, 8)});

@@ -6,17 +6,17 @@
 
 TEST_SUITE_BEGIN("relative_position");
 
-TEST_CASE("the index of a grid of 1 x 2 patches, worked by hand") {
+TEST_CASE("relative_position_index: a grid of 1 x 2 patches, by hand") {
     // T = (2*1 - 1)(2*2 - 1) + 3 = 6: offsets -1, 0, 1 to the right are rows 0, 1, 2;
     // then [cls] to patch, patch to [cls], [cls] to [cls]
     CHECK(relative_offsets(1, 2) == 6);
     const std::vector<int> index = relative_position_index(1, 2);
-    CHECK(index == std::vector<int>{5, 3, 3,    // [cls] asks
-                                    4, 1, 0,    // patch 0 asks: itself lies at offset 0, patch 1 at 0 - 1 = -1
-                                    4, 2, 1});  // patch 1 asks: patch 0 at 1 - 0 = 1
+    CHECK(index == std::vector<int>{5, 3, 3,    // query [cls]
+                                    4, 1, 0,    // query 0: key 0 at offset 0, key 1 at 0 - 1 = -1
+                                    4, 2, 1});  // query 1: key 0 at offset 1 - 0 = 1
 }
 
-TEST_CASE("the offset is query minus key: patch 0 asking patch 1 reads (n - 1)(2n - 1) + n - 2") {
+TEST_CASE("relative_position_index: the offset is query minus key: query 0 and key 1 read (n - 1)(2n - 1) + n - 2") {
     for (int n = 2; n <= 5; ++n) {
         const int tokens = n * n + 1;
         const std::vector<int> index = relative_position_index(n, n);
@@ -25,7 +25,7 @@ TEST_CASE("the offset is query minus key: patch 0 asking patch 1 reads (n - 1)(2
     }
 }
 
-TEST_CASE("a grid that is wider than high: every pair with the same offset shares an entry, every other pair does not") {
+TEST_CASE("relative_position_index: in a grid wider than high, exactly the pairs with equal offsets share an entry") {
     const int rows = 3, cols = 4, tokens = rows * cols + 1;
     const std::vector<int> index = relative_position_index(rows, cols);
     for (int q = 0; q < rows * cols; ++q)
@@ -33,12 +33,12 @@ TEST_CASE("a grid that is wider than high: every pair with the same offset share
             for (int other = 0; other < rows * cols; ++other) {
                 const bool same_offset = q / cols - k / cols == other / cols - 0 && q % cols - k % cols == other % cols - 0;
                 const bool same_entry = index[(q + 1) * tokens + k + 1] == index[(other + 1) * tokens + 1];
-                REQUIRE(same_offset == same_entry);  // `other` asking patch 0
+                REQUIRE(same_offset == same_entry);  // query `other`, key patch 0
             }
     for (const int entry : index) CHECK((entry >= 0 && entry < relative_offsets(rows, cols)));
 }
 
-TEST_CASE("the table is spread head by head") {
+TEST_CASE("relative_position_bias: the table is expanded head by head") {
     Matrix table(6, 2);
     for (int t = 0; t < 6; ++t) {
         table(t, 0) = static_cast<float>(t);
@@ -48,7 +48,7 @@ TEST_CASE("the table is spread head by head") {
     CHECK(identical(bias, Matrix{{5, 3, 3}, {4, 1, 0}, {4, 2, 1}, {50, 30, 30}, {40, 10, 0}, {40, 20, 10}}));
 }
 
-TEST_CASE("bias_of_pairs: heads become rows, an entry that two pairs share collects both gradients, a wrong index is refused") {
+TEST_CASE("bias_of_pairs: heads become rows, an entry shared by two pairs gets both gradients, a wrong index is refused") {
     const Var table = parameter(Matrix{{5, 50}, {6, 60}, {7, 70}});
     const Tape tape;
     const Var bias = bias_of_pairs(table, {0, 1, 2, 1, 1, 0}, 3);  // two queries, three keys
@@ -59,7 +59,7 @@ TEST_CASE("bias_of_pairs: heads become rows, an entry that two pairs share colle
           "bias_of_pairs: 3 pairs are not a whole number of queries with 2 keys each");
 }
 
-TEST_CASE("an entry collects the gradient of every pair that reads it") {
+TEST_CASE("relative_position_bias: an entry gets the gradient of every pair that reads it") {
     const Var table = parameter(Matrix(6, 1));
     const Tape tape;
     backward(sum(relative_position_bias(table, 1, 2)));
@@ -67,7 +67,7 @@ TEST_CASE("an entry collects the gradient of every pair that reads it") {
                     Matrix{{1}, {2}, {1}, {2}, {2}, {1}}));  // offset 0 is read by both patches, [cls]'s by two each
 }
 
-TEST_CASE("a table of another grid, and a grid without patches, are refused") {
+TEST_CASE("relative_position_bias: a table of another grid, and a grid without patches, are refused") {
     CHECK(without_place(error_of([] { relative_position_bias(Matrix(6, 2), 2, 2); })) ==
           "relative_position_bias: a table of shape (6, 2), a grid of 2 x 2 has 12 offsets");
     CHECK_THROWS_WITH(relative_position_index(0, 2), "relative_position_index: a grid of 0 x 2 has no patches");

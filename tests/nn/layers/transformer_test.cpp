@@ -71,7 +71,7 @@ TEST_CASE("block, normed residual: x = N1(z), u = 3 x + Attention(x), y = N2(u),
     check_close("output", block(e.z, e.block, options).output.value(), add(scale(y, 3), plain_mlp(y, e.block.mlp)).value());
 }
 
-TEST_CASE("block with a cross-attention: u = z + Self(N1(z)), c = u + Cross(Nc(u), source), z' = c + MLP(N2(c))") {
+TEST_CASE("block, with cross-attention: u = z + Self(N1(z)), c = u + Cross(Nc(u), source), z' = c + MLP(N2(c))") {
     const BlockExample e = example({.width = 6, .mlp_width = 10, .source_width = 7});
     const BlockContext context{.self = {.may = causal(5, 5)}, .source = e.source};
     const BlockSteps steps = block(e.z, e.block, options_of(Order::pre), context);
@@ -85,7 +85,7 @@ TEST_CASE("block with a cross-attention: u = z + Self(N1(z)), c = u + Cross(Nc(u
     CHECK_THROWS_WITH(block(e.z, e.block, options_of(Order::pre)), "block: it has a cross-attention, but no source to attend to was given");
 }
 
-TEST_CASE("block without self-attention or MLP: the parts that there are, and nothing else") {
+TEST_CASE("block: without self-attention or MLP, only the parts that are present") {
     BlockExample e = example({.width = 6, .mlp_width = 10, .source_width = 7});
     e.block.attention = {};
     const BlockSteps steps = block(e.z, e.block, options_of(Order::pre), {.source = e.source});
@@ -96,7 +96,7 @@ TEST_CASE("block without self-attention or MLP: the parts that there are, and no
     check_close("no MLP", block(e.z, e.block, options_of(Order::pre), {.source = e.source}).output.value(), c.value());
 }
 
-TEST_CASE("mlp with a gate: 2 silu(1) when one feature expands to 2 and its gate is 1") {
+TEST_CASE("mlp: with a gate: 2 silu(1) when one feature expands to 2 and its gate is 1") {
     const Mlp w{.expand = {.weight = Matrix{{2}}, .bias = {}}, .contract = {.weight = Matrix{{1}}, .bias = {}}, .gate = {.weight = Matrix{{1}}, .bias = {}}};
     // silu(1) = 1 / (1 + 1/e) = 0.731059; the expanded half is not activated
     const MlpSteps steps = mlp(Matrix{{1}}, w, Activation::silu);
@@ -105,7 +105,7 @@ TEST_CASE("mlp with a gate: 2 silu(1) when one feature expands to 2 and its gate
     CHECK(steps.output.value()[0] == Approx(2 * 0.731059));
 }
 
-TEST_CASE("block with layer scale: factors of 0 close both branches, and the block hands its input on") {
+TEST_CASE("block: layer scale factors of 0 switch off both branches, and the output is the input") {
     BlockExample e = example();
     const BlockOptions options = options_of(Order::pre);
     e.block.scale1 = Matrix(1, 6);
@@ -116,7 +116,7 @@ TEST_CASE("block with layer scale: factors of 0 close both branches, and the blo
     check_close("factors of 1", block(e.z, e.block, options).output.value(), block(e.z, example().block, options).output.value());
 }
 
-TEST_CASE("block with a cache gives the numbers of the full causal pass, whatever its order") {
+TEST_CASE("block: with a cache equals the full causal pass, in every order") {
     for (const Order order : {Order::pre, Order::post, Order::parallel, Order::normed_residual}) {
         const BlockExample e = example({.width = 6, .mlp_width = 10, .source_width = 7});
         const BlockContext all{.self = {.may = causal(5, 5)}, .source = e.source};
@@ -130,7 +130,7 @@ TEST_CASE("block with a cache gives the numbers of the full causal pass, whateve
     }
 }
 
-TEST_CASE("stack: its blocks one after the other; an empty one hands its input on") {
+TEST_CASE("stack: applies its blocks one after the other; an empty stack returns its input") {
     Random random(2);
     const BlockShape shape{.width = 6, .mlp_width = 10};
     const std::vector<Block> blocks{make_block(random, shape, {.stddev = 0.5f}), make_block(random, shape, {.stddev = 0.5f})};
@@ -145,7 +145,7 @@ TEST_CASE("stack: its blocks one after the other; an empty one hands its input o
     CHECK(stack(z, {}, options).output.same_as(z));
 }
 
-TEST_CASE("stack may be told something different for each block") {
+TEST_CASE("stack: each block may have its own context") {
     Random random(2);
     const BlockShape shape{.width = 6, .mlp_width = 10};
     const std::vector<Block> blocks{make_block(random, shape, {.stddev = 0.5f}), make_block(random, shape, {.stddev = 0.5f})};
@@ -157,7 +157,7 @@ TEST_CASE("stack may be told something different for each block") {
     CHECK_THROWS_WITH(stack(z, blocks, options, {free, free, free}), "stack: 3 contexts for 2 blocks; give one for all, or one for each");
 }
 
-TEST_CASE("stack keeps the steps of its blocks only where somebody asks") {
+TEST_CASE("stack: keeps the steps of its blocks only under a KeepSteps or a Tape") {
     const BlockExample e = example();
     const std::vector<Block> blocks(3, e.block);
     CHECK(stack(e.z, blocks, options_of(Order::pre)).blocks.empty());
@@ -171,7 +171,7 @@ TEST_CASE("stack keeps the steps of its blocks only where somebody asks") {
     CHECK(stack(e.z, blocks, options_of(Order::pre)).blocks.size() == 3);
 }
 
-TEST_CASE("make_block: the parts that the shape asks for, and only these") {
+TEST_CASE("make_block: the parts of the shape, and only these") {
     Random random(4);
     const Block plain = make_block(random, {.width = 6, .mlp_width = 10});
     CHECK(!plain.cross.query.weight);
@@ -199,7 +199,7 @@ TEST_CASE("make_block: the parts that the shape asks for, and only these") {
     CHECK(other.scale2.value()[5] == 0.1f);
 }
 
-TEST_CASE("make_block: Init::residual divides the two matrices that write into the residual stream") {
+TEST_CASE("make_block: Init::residual scales the two matrices that write to the residual stream") {
     Random one(5), two(5);
     const Block plain = make_block(one, {.width = 6, .mlp_width = 10});
     const Block smaller = make_block(two, {.width = 6, .mlp_width = 10}, {.residual = 0.25f});

@@ -12,7 +12,7 @@ TEST_SUITE_BEGIN("convolution");
 static const Matrix one_to_nine{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}};
 static const MapSize three_by_three{1, 3, 3};
 
-TEST_CASE("convolve by hand: a 2 x 2 kernel on 3 x 3 pixels") {
+TEST_CASE("convolve: a 2 x 2 kernel on 3 x 3 pixels, by hand") {
     const Convolution w{.weight = Matrix{{1}, {2}, {3}, {4}}, .bias = Matrix{{0.5f}}};
     const Map y = convolve({one_to_nine, three_by_three}, w, {.side = 2});
     CHECK(y.size == MapSize{1, 2, 2});
@@ -20,7 +20,7 @@ TEST_CASE("convolve by hand: a 2 x 2 kernel on 3 x 3 pixels") {
     CHECK(identical(y.pixels.value(), Matrix{{37.5f}, {47.5f}, {67.5f}, {77.5f}}));
 }
 
-TEST_CASE("convolve by hand: with one pixel of padding the corner of a kernel of ones sees four pixels") {
+TEST_CASE("convolve: with one pixel of padding, a kernel of ones covers four pixels at the corner") {
     const Convolution ones{.weight = Matrix(9, 1, 1), .bias = {}};
     const Map y = convolve({one_to_nine, three_by_three}, ones, {.side = 3, .padding = Padding::all(1)});
     CHECK(y.size == three_by_three);
@@ -51,7 +51,7 @@ static void check_against_textbook(const MapSize& size, int C, int D, const Wind
     check_close("without bias", without.pixels.value(), convolve_textbook(x, size, weight, Matrix(), window));
 }
 
-TEST_CASE("convolve equals the textbook loops for every kind of window") {
+TEST_CASE("convolve: equals the textbook loops for every kind of window") {
     const MapSize size{.images = 2, .height = 5, .width = 4};
     check_against_textbook(size, 3, 6, {.side = 3, .padding = Padding::all(1)});
     check_against_textbook(size, 3, 6, {.side = 3});
@@ -68,14 +68,14 @@ TEST_CASE("convolve equals the textbook loops for every kind of window") {
                            {.side = 1, .stride = 2, .padding = {.top = 1, .left = 1}});
 }
 
-TEST_CASE("convolve_transposed by hand: every pixel becomes a square") {
+TEST_CASE("convolve_transposed: every pixel becomes a square, by hand") {
     const TransposedConvolution w{.weight = Matrix{{1, 2, 3, 4}}, .bias = Matrix{{10}}};
     const Map y = convolve_transposed({Matrix{{1}, {2}}, {1, 1, 2}}, w, 2);
     CHECK(y.size == MapSize{1, 2, 4});
     CHECK(identical(y.pixels.value(), Matrix{{11}, {12}, {12}, {14}, {13}, {14}, {16}, {18}}));
 }
 
-TEST_CASE("convolve_transposed equals the textbook: zeros between the pixels and a mirrored kernel") {
+TEST_CASE("convolve_transposed: equals the textbook: zeros between the pixels and a mirrored kernel") {
     Random random(6);
     const MapSize size{.images = 2, .height = 3, .width = 2};
     for (const int side : {1, 2, 3}) {
@@ -90,7 +90,7 @@ TEST_CASE("convolve_transposed equals the textbook: zeros between the pixels and
     }
 }
 
-TEST_CASE("convolution: gradients of map, weight and bias against finite differences") {
+TEST_CASE("convolve, convolve_transposed: gradients of map, weight and bias agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     Random random(7);
     const Matrix x = normal_matrix(random, 2 * 3 * 4, 2), bias = normal_matrix(random, 1, 3);
@@ -150,7 +150,7 @@ TEST_CASE("add_parameters: a PyTorch weight (D, C, k, k) and a Flax weight (k, k
                       "add_parameters: conv: a convolution is stored as patches or as it is");
 }
 
-TEST_CASE("convolution: weights that do not fit are refused with the shapes") {
+TEST_CASE("convolve, convolve_transposed: weights that do not fit are refused with the shapes") {
     const Map x{one_to_nine, three_by_three};
     CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(8, 2), .bias = {}}, {.side = 3}); })) ==
           "convolve: a weight (8, 2) for 1 channels and a kernel of side 3, it must have 9 rows");

@@ -6,7 +6,7 @@
 
 TEST_SUITE_BEGIN("group_norm");
 
-TEST_CASE("group_norm by hand: one group, all pixels and channels share a mean") {
+TEST_CASE("group_norm: with one group, all pixels and channels share a mean, by hand") {
     // 1, 3, 5, 7: mean 4, variance (9 + 1 + 1 + 9) / 4 = 5; with eps 4 the standard deviation is 3
     const Map x{Matrix{{1, 3}, {5, 7}}, {1, 1, 2}};
     check_close("normalised", group_norm(x, make_layer_norm(2), 1, 4).pixels.value(), Matrix{{-1, -1.0f / 3}, {1.0f / 3, 1}});
@@ -16,19 +16,19 @@ TEST_CASE("group_norm by hand: one group, all pixels and channels share a mean")
     check_close("neither", group_norm(x, {}, 1, 4).pixels.value(), Matrix{{-1, -1.0f / 3}, {1.0f / 3, 1}});
 }
 
-TEST_CASE("group_norm by hand: one group for each channel is instance norm") {
+TEST_CASE("group_norm: with one group per channel it is instance norm, by hand") {
     // channel 0: 1, 5 has mean 3 and variance 4; channel 1: 3, 9 has mean 6 and variance 9
     const Map x{Matrix{{1, 3}, {5, 9}}, {1, 2, 1}};
     check_close("normalised", group_norm(x, make_layer_norm(2), 2, 0).pixels.value(), Matrix{{-1, -1}, {1, 1}});
 }
 
-TEST_CASE("group_norm: groups are channels next to each other") {
+TEST_CASE("group_norm: groups are adjacent channels") {
     // groups of channels 0 1 and 2 3: 1, 3 has mean 2 and variance 1; 10, 50 has mean 30 and variance 400
     const Map x{Matrix{{1, 3, 10, 50}}, {1, 1, 1}};
     check_close("normalised", group_norm(x, make_layer_norm(4), 2, 0).pixels.value(), Matrix{{-1, 1, -1, 1}});
 }
 
-TEST_CASE("group_norm: images do not see each other") {
+TEST_CASE("group_norm: images are independent") {
     Random random(13);
     const MapSize size{.images = 2, .height = 2, .width = 3};
     Matrix x = normal_matrix(random, size.rows(), 4);
@@ -39,14 +39,14 @@ TEST_CASE("group_norm: images do not see each other") {
     CHECK_FALSE(identical(slice_rows(after, 6, 6), slice_rows(before, 6, 6)));
 }
 
-TEST_CASE("group_norm of single pixels with one group is layer norm") {
+TEST_CASE("group_norm: of single pixels with one group is layer norm") {
     Random random(14);
     const Matrix x = normal_matrix(random, 5, 6), gain = normal_matrix(random, 1, 6), bias = normal_matrix(random, 1, 6);
     const Map y = group_norm({x, {5, 1, 1}}, {.gain = gain, .bias = bias}, 1, 1e-5f);
     check_close("layer norm", y.pixels.value(), layer_norm(x, {.gain = gain, .bias = bias}, 1e-5f).value());
 }
 
-TEST_CASE("group_norm: gradients of map, gain and bias against finite differences") {
+TEST_CASE("group_norm: gradients of map, gain and bias agree with finite differences") {
     Random random(15);
     check_gradient_by_differences(
         [](const std::vector<Var>& v) {

@@ -21,7 +21,7 @@ TEST_CASE("MapSize: rows are numbered image after image, row by row") {
     CHECK(shape(MapSize{1, 3, 4}) == "1 image of 3 x 4");
 }
 
-TEST_CASE("map_of: the channels of a pixel lie side by side; images_of takes the map apart again") {
+TEST_CASE("map_of, images_of: the channels of a pixel are one row; and back") {
     Image first(1, 2, 3), second(1, 2, 3);
     for (int k = 0; k < 6; ++k) {
         first.pixels[k] = static_cast<float>(k);
@@ -38,7 +38,7 @@ TEST_CASE("map_of: the channels of a pixel lie side by side; images_of takes the
     CHECK(images[1](0, 1, 2) == 15);
 }
 
-TEST_CASE("size_after: how many places a window has") {
+TEST_CASE("size_after: the number of window positions") {
     const MapSize size{.images = 3, .height = 5, .width = 8};
     CHECK(size_after(size, {.side = 3}) == MapSize{3, 3, 6});
     CHECK(size_after(size, {.side = 3, .padding = Padding::all(1)}) == MapSize{3, 5, 8});
@@ -70,7 +70,7 @@ TEST_CASE("same_padding: the new size is the old one divided by the stride, roun
             }
 }
 
-TEST_CASE("rows_in_window: row numbers place by place, -1 in the padding, never a pixel of the neighbouring image") {
+TEST_CASE("rows_in_window: row numbers for each position, -1 in the padding, never a pixel of another image") {
     const MapSize size{.images = 2, .height = 2, .width = 2};
     CHECK(rows_in_window(size, {.side = 2}) == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
     CHECK(rows_in_window(size, {.side = 2, .stride = 2, .padding = Padding::all(1)}) ==
@@ -81,7 +81,7 @@ TEST_CASE("rows_in_window: row numbers place by place, -1 in the padding, never 
           std::vector<int>{0, 1, -1, 2, 3, -1, -1, -1, -1});
 }
 
-TEST_CASE("map: sizes that do not fit each other are refused with both") {
+TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused with both") {
     CHECK_THROWS_WITH(map_of({}), "map_of: there is no image");
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 2, 3)}),
                       "map_of: an image 2 x 2 x 3 beside one of 2 x 2 x 1, all must be equally large");

@@ -11,7 +11,7 @@ TEST_SUITE_BEGIN("pool");
 static const Matrix pixels{{1, -1}, {2, -2}, {3, -3}, {4, -4}, {5, -5}, {6, -6}, {7, -7}, {8, -8}, {9, -9}};
 static const MapSize size{1, 3, 3};
 
-TEST_CASE("mean_pool by hand: the last odd row and column are dropped") {
+TEST_CASE("mean_pool: by hand, the last odd row and column are dropped") {
     const Map y = mean_pool({pixels, size}, {.side = 2, .stride = 2});
     CHECK(y.size == MapSize{1, 1, 1});
     CHECK(identical(y.pixels.value(), Matrix{{3, -3}}));  // (1 + 2 + 4 + 5) / 4
@@ -23,26 +23,26 @@ TEST_CASE("mean_pool: padding counts as zeros, the divisor stays side * side") {
     CHECK(identical(y.pixels.value(), Matrix{{3, -3}, {9.0f / 4, -9.0f / 4}, {15.0f / 4, -15.0f / 4}, {9.0f / 4, -9.0f / 4}}));
 }
 
-TEST_CASE("max_pool by hand: each channel by itself; padding counts as nothing, also beside negative numbers") {
+TEST_CASE("max_pool: by hand, each channel by itself; padding is ignored, also beside negative numbers") {
     const Map y = max_pool({pixels, size}, {.side = 2, .stride = 2});
     CHECK(identical(y.pixels.value(), Matrix{{5, -1}}));
     const Map padded = max_pool({pixels, size}, {.side = 2, .stride = 2, .padding = {.bottom = 1, .right = 1}});
     CHECK(identical(padded.pixels.value(), Matrix{{5, -1}, {6, -3}, {8, -7}, {9, -9}}));
 }
 
-TEST_CASE("max_pool with a window of one pixel takes every second pixel") {
+TEST_CASE("max_pool: with a window of one pixel takes every second pixel") {
     const Map y = max_pool({pixels, size}, {.side = 1, .stride = 2});
     CHECK(y.size == MapSize{1, 2, 2});
     CHECK(identical(y.pixels.value(), Matrix{{1, -1}, {3, -3}, {7, -7}, {9, -9}}));
 }
 
-TEST_CASE("pool: images stay apart, and a smaller map has fewer pixels in each of them") {
+TEST_CASE("mean_pool, max_pool: images are independent, and the new map has fewer pixels per image") {
     const Map y = max_pool({Matrix{{1}, {2}, {3}, {4}}, {2, 1, 2}}, {.side = 1, .stride = 2});
     CHECK(y.size == MapSize{2, 1, 1});
     CHECK(identical(y.pixels.value(), Matrix{{1}, {3}}));
 }
 
-TEST_CASE("pool: gradients against finite differences") {
+TEST_CASE("mean_pool, max_pool: gradients agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     Random random(9);
     const Matrix x = normal_matrix(random, 2 * 3 * 4, 2);
@@ -58,7 +58,7 @@ TEST_CASE("pool: gradients against finite differences") {
     check_gradient_by_differences([](Inputs v) { return max_pool({v[0], {2, 3, 4}}, {.side = 2, .stride = 2}).pixels; }, {apart});
 }
 
-TEST_CASE("pool: a window larger than the map, or in the padding alone, is refused") {
+TEST_CASE("mean_pool, max_pool: a window larger than the map, or entirely in the padding, is refused") {
     CHECK(without_place(error_of([] {
               mean_pool({pixels, {1, 2, 3}}, {.side = 2});
           })) == "mean_pool: pixels (9, 2) for a map of 1 image of 2 x 3, which has 6 rows");

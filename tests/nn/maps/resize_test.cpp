@@ -11,7 +11,7 @@ static Matrix resized_row(const Matrix& row, int width, Interpolation how) {
     return resize({transpose(row), {1, 1, row.cols}}, 1, width, how).pixels.value();
 }
 
-TEST_CASE("resize, nearest: a whole factor repeats every pixel") {
+TEST_CASE("resize, nearest: an integer factor repeats every pixel") {
     CHECK(identical(resized_row(Matrix{{1, 2}}, 4, Interpolation::nearest), Matrix{{1}, {1}, {2}, {2}}));
     CHECK(identical(resized_row(Matrix{{1, 2, 3}}, 2, Interpolation::nearest), Matrix{{1}, {2}}));  // 0 and 1 * 3/2 = 1.5 -> 1
     const Map square = resize({Matrix{{1}, {2}, {3}, {4}}, {2, 1, 2}}, 2, 4, Interpolation::nearest);
@@ -19,7 +19,7 @@ TEST_CASE("resize, nearest: a whole factor repeats every pixel") {
     CHECK(identical(transpose(square.pixels.value()), Matrix{{1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4}}));
 }
 
-TEST_CASE("resize, bilinear by hand: half-pixel centres") {
+TEST_CASE("resize, bilinear: half-pixel centres, by hand") {
     // 2 -> 4 pixels: places -0.25 (the edge is repeated), 0.25, 0.75, 1.25
     CHECK(identical(resized_row(Matrix{{0, 4}}, 4, Interpolation::bilinear), Matrix{{0}, {1}, {3}, {4}}));
     // 4 -> 2 pixels: places 0.5 and 2.5
@@ -29,7 +29,7 @@ TEST_CASE("resize, bilinear by hand: half-pixel centres") {
     CHECK(identical(both.pixels.value(), Matrix{{4}, {5}, {7}, {8}}));
 }
 
-TEST_CASE("resize, bilinear by hand: corners aligned") {
+TEST_CASE("resize, bilinear: aligned corners, by hand") {
     // 2 -> 4 pixels: places 0, 1/3, 2/3, 1
     check_close("2 to 4", resized_row(Matrix{{0, 3}}, 4, Interpolation::bilinear_corners), Matrix{{0}, {1}, {2}, {3}});
     // 4 -> 3 pixels: places 0, 1.5, 3
@@ -38,7 +38,7 @@ TEST_CASE("resize, bilinear by hand: corners aligned") {
         identical(resized_row(Matrix{{7, 4}}, 1, Interpolation::bilinear_corners), Matrix{{7}}));  // one pixel: the first corner
 }
 
-TEST_CASE("resize, antialiased by hand: a triangle twice as wide, renormalised at the edge") {
+TEST_CASE("resize, antialiased: a triangle twice as wide, renormalised at the edge, by hand") {
     // 4 -> 2 pixels: place 0.5, distances 0.5, 0.5, 1.5, 2.5, heights 1 - d/2 = 0.75, 0.75, 0.25, 0, together 1.75
     const float left = (0.75f * 0 + 0.75f * 4 + 0.25f * 8) / 1.75f;
     check_close("4 to 2", resized_row(Matrix{{0, 4, 8, 12}}, 2, Interpolation::bilinear_antialiased),
@@ -47,7 +47,7 @@ TEST_CASE("resize, antialiased by hand: a triangle twice as wide, renormalised a
     check_close("2 to 4", resized_row(Matrix{{0, 4}}, 4, Interpolation::bilinear_antialiased), Matrix{{0}, {1}, {3}, {4}});
 }
 
-TEST_CASE("resize, bicubic by hand: half-way between 0 and 1 of the row 0 0 1 1") {
+TEST_CASE("resize, bicubic: half-way between 0 and 1 of the row 0 0 1 1, by hand") {
     // the kernel with a = -0.75 at distances 1.5, 0.5, 0.5, 1.5: -0.09375, 0.59375, 0.59375, -0.09375
     // new place 0 lies at 0.5 and sees 0 0 0 1, new place 1 at 2.5 and sees 0 1 1 1
     check_close("4 to 2", resized_row(Matrix{{0, 0, 1, 1}}, 2, Interpolation::bicubic), Matrix{{-0.09375f}, {1.09375f}});
@@ -62,7 +62,7 @@ static const std::vector<Interpolation> all_kinds{Interpolation::nearest, Interp
                                                   Interpolation::bilinear_corners, Interpolation::bilinear_antialiased,
                                                   Interpolation::bicubic};
 
-TEST_CASE("resize: the same size changes nothing, a constant stays constant, images stay apart") {
+TEST_CASE("resize: the same size and a constant do not change, images are independent") {
     Random random(10);
     const MapSize size{.images = 2, .height = 3, .width = 4};
     const Matrix x = normal_matrix(random, size.rows(), 2);
@@ -80,7 +80,7 @@ TEST_CASE("resize: the same size changes nothing, a constant stays constant, ima
     }
 }
 
-TEST_CASE("resize agrees with the resizing of photographs, plain and antialiased") {
+TEST_CASE("resize: equals resize_bilinear, plain and antialiased") {
     Random random(11);
     Image image(7, 5, 3);
     for (float& pixel : image.pixels) pixel = random.uniform();
@@ -92,7 +92,7 @@ TEST_CASE("resize agrees with the resizing of photographs, plain and antialiased
     }
 }
 
-TEST_CASE("resize: gradients against finite differences") {
+TEST_CASE("resize: gradients agree with finite differences") {
     Random random(12);
     const Matrix x = normal_matrix(random, 2 * 3 * 4, 2);
     for (const Interpolation how : all_kinds) {
@@ -105,7 +105,7 @@ TEST_CASE("resize: gradients against finite differences") {
     }
 }
 
-TEST_CASE("resize: a new size below 1 and pixels of another size are refused") {
+TEST_CASE("resize: a new size below 1, and pixels that do not match the size, are refused") {
     CHECK(without_place(error_of([] {
               resize({Matrix(5, 2), {1, 2, 2}}, 4, 4, Interpolation::bicubic);
           })) == "resize: pixels (5, 2) for a map of 1 image of 2 x 2, which has 4 rows");

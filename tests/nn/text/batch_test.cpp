@@ -12,7 +12,7 @@ TEST_SUITE_BEGIN("batch");
 static const int none = ignored_label;
 static const std::vector<std::vector<int>> three_and_one{{7, 8, 9}, {5}};
 
-TEST_CASE("make_batch pads on the right, where positions do not move, or on the left, where the next token follows") {
+TEST_CASE("make_batch: pads on the right, or on the left, where the next token follows the text") {
     const TokenBatch right = make_batch(three_and_one, 4);
     CHECK(right.sequences == 2);
     CHECK(right.length == 3);
@@ -25,7 +25,7 @@ TEST_CASE("make_batch pads on the right, where positions do not move, or on the 
     CHECK_FALSE(left.is_token(1, 1));
 }
 
-TEST_CASE("equal_batch: rows of one length, no mask, every place a token") {
+TEST_CASE("equal_batch: sequences of one length, no mask, every position a token") {
     const TokenBatch batch = equal_batch({1, 2, 3, 4, 5, 6}, 3);
     CHECK(batch.sequences == 2);
     CHECK(batch.length == 3);
@@ -33,14 +33,14 @@ TEST_CASE("equal_batch: rows of one length, no mask, every place a token") {
     CHECK(batch.is_token(1, 2));
 }
 
-TEST_CASE("positions count from the first token of each text, wherever it stands; padding gets 0") {
+TEST_CASE("positions: count from the first token of each text; padding gets 0") {
     CHECK(positions(make_batch(three_and_one, 0, Side::left)) == std::vector<int>{0, 1, 2, 0, 0, 0});
     CHECK(positions(make_batch({{1, 2, 3, 4, 5}, {6, 7, 8}}, 0, Side::left)) == std::vector<int>{0, 1, 2, 3, 4, 0, 0, 0, 1, 2});
     CHECK(positions(make_batch({{1, 2, 3}, {6, 7}}, 0, Side::right)) == std::vector<int>{0, 1, 2, 0, 1, 0});
     CHECK(positions(equal_batch({1, 2, 3, 4}, 2)) == std::vector<int>{0, 1, 0, 1});
 }
 
-TEST_CASE("next_tokens: a label stands at the row that predicts it; the last row and padding ask for nothing") {
+TEST_CASE("next_tokens: a label is in the row that predicts it; the last row and padding have none") {
     CHECK(next_tokens({7, 8, 9, 4, 5, 6}, 3) == std::vector<int>{8, 9, none, 5, 6, none});
     CHECK(next_tokens(make_batch({{7, 8, 9}, {4, 5}})) == std::vector<int>{8, 9, none, 5, none, none});
     CHECK(next_tokens(make_batch({{7, 8, 9}, {4}})) == std::vector<int>{8, 9, none, none, none, none});
@@ -48,7 +48,7 @@ TEST_CASE("next_tokens: a label stands at the row that predicts it; the last row
     CHECK(next_tokens(make_batch({{7, 8, 9}, {4, 5}}, 0, Side::left)) == std::vector<int>{8, 9, none, none, 5, none});
 }
 
-TEST_CASE("attending: tokens see the tokens of their own sequence, causally none after themselves, and never padding") {
+TEST_CASE("attending: tokens attend to their own sequence, if causal to none after themselves, and never to padding") {
     const TokenBatch left = make_batch({{1, 2, 3}, {4, 5}}, 0, Side::left);
     const Attending both_ways = attending(left, false), causally = attending(left, true);
     CHECK(both_ways.segments.list[1].first == 3);
@@ -63,11 +63,11 @@ TEST_CASE("attending: tokens see the tokens of their own sequence, causally none
     };
     CHECK(rows(both_ways.may) == "111 111 111 .11 .11 .11 ");
     CHECK(rows(causally.may) == "1.. 11. 111 ... .1. .11 ");  // row 3 is padding and may attend to nothing
-    CHECK(attending(equal_batch({1, 2}, 2), false).may.everybody());
+    CHECK(attending(equal_batch({1, 2}, 2), false).may.allows_all());
     CHECK(rows(attending(make_batch({{1, 2}, {3, 4}}), true).may) == "1. 11 ");  // nothing is padded: one table for all sequences
 }
 
-TEST_CASE("a padding row that sees nothing receives zeros and sends no gradient, so that no NaN enters the batch") {
+TEST_CASE("attending: a padding row that may attend to nothing receives zeros and sends no gradient, so no NaN arises") {
     const TokenBatch left = make_batch({{1, 2, 3}, {4}}, 0, Side::left);
     Random random(1);
     const Var x = parameter(normal_matrix(random, 6, 4));
@@ -79,10 +79,10 @@ TEST_CASE("a padding row that sees nothing receives zeros and sends no gradient,
             CHECK(seen.value()(row, j) == 0);
             CHECK(x.gradient()(row, j) == 0);
         }
-    check_close("the token behind the padding sees itself", slice_rows(seen.value(), 5, 1), slice_rows(x.value(), 5, 1));
+    check_close("the token after the padding attends to itself", slice_rows(seen.value(), 5, 1), slice_rows(x.value(), 5, 1));
 }
 
-TEST_CASE("left and right padding give every token the same context") {
+TEST_CASE("attending: left and right padding give every token the same context") {
     Random random(2);
     const Matrix text = normal_matrix(random, 3, 4), other = normal_matrix(random, 5, 4), filling = normal_matrix(random, 2, 4);
     const auto context_of_text = [&](Side side) {
@@ -94,7 +94,7 @@ TEST_CASE("left and right padding give every token the same context") {
     check_close("context", context_of_text(Side::left), context_of_text(Side::right));
 }
 
-TEST_CASE("append, positions and attending of the last columns: what a reader with a cache is told about what comes next") {
+TEST_CASE("append, positions, attending: of the last columns, for a reader with a cache") {
     TokenBatch seen;
     append(seen, make_batch({{1, 2, 3}, {4}}, 0, Side::left));  // 1 2 3 and 0 0 4
     append(seen, equal_batch({5, 6}, 1));
@@ -114,7 +114,7 @@ TEST_CASE("append, positions and attending of the last columns: what a reader wi
     CHECK(select_sequences(equal_batch({1, 2}, 1), {1}).mask.empty());
 }
 
-TEST_CASE("attention with a cache and left padding gives the numbers of the whole pass without padding") {
+TEST_CASE("attending: with a cache and left padding equals the whole pass without padding") {
     Random random(3);
     const Attention w = make_attention(random, 4, {.stddev = 0.5f});
     const Matrix long_text = normal_matrix(random, 5, 4), short_text = normal_matrix(random, 3, 4), filling(2, 4, 7.0f);
@@ -140,14 +140,14 @@ TEST_CASE("attention with a cache and left padding gives the numbers of the whol
     check_close("short, next", slice_rows(second, 1, 1), slice_rows(whole(short_text), 2, 1));
 }
 
-TEST_CASE("position_rows: tokens count from the offset, padding reads the row before it, whichever end it stands at") {
+TEST_CASE("position_rows: tokens count from the offset, padding reads the row before it, at either end") {
     CHECK(position_rows(make_batch({{5, 6, 7}, {8}}, 0, Side::left), 2) == std::vector<int>{2, 3, 4, 1, 1, 2});
     CHECK(position_rows(make_batch({{5, 6, 7}, {8}}), 2) == std::vector<int>{2, 3, 4, 2, 1, 1});
     CHECK(position_rows(make_batch({{5, 6, 7}, {8}}, 0, Side::left), 2, 2) == std::vector<int>{3, 4, 1, 2});
     CHECK(position_rows(equal_batch({5, 6}, 2), 3) == std::vector<int>{3, 4});
 }
 
-TEST_CASE("attending_to: queries of another text see every token of their sequence of the source, and no padding") {
+TEST_CASE("attending_to: queries of another text attend to all tokens of their source sequence, and not to padding") {
     const Attending how = attending_to(make_batch({{7, 8, 9}, {5}}), 2);
     CHECK(how.segments.size() == 2);
     CHECK(how.segments.list[1].first == 2);
@@ -156,11 +156,11 @@ TEST_CASE("attending_to: queries of another text see every token of their sequen
     CHECK(how.may.queries == 4);
     CHECK(how.may.keys == 3);
     CHECK(how.may.table == std::vector<char>{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0});
-    CHECK(attending_to(equal_batch({1, 2, 3, 4}, 2), 3).may.everybody());
+    CHECK(attending_to(equal_batch({1, 2, 3, 4}, 2), 3).may.allows_all());
     CHECK_THROWS_WITH(attending_to(equal_batch({1, 2}, 2), 0), "attending_to: 0 queries for each sequence");
 }
 
-TEST_CASE("a batch that does not fit together is refused with place, numbers and rule") {
+TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with place, numbers and rule") {
     CHECK_THROWS_WITH(make_batch({}), "make_batch: there is no sequence; give at least one");
     CHECK_THROWS_WITH(make_batch({{1}, {}, {2}}), "make_batch: sequence 1 of 3 has no token; leave it out");
     CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 2), "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");

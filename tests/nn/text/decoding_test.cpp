@@ -16,12 +16,11 @@ TEST_SUITE_BEGIN("decoding");
 
 static const Matrix halves{{std::log(0.5f), std::log(0.125f), std::log(0.25f), std::log(0.125f)}};  // p = 1/2, 1/8, 1/4, 1/8
 
-TEST_CASE("without filters the words are drawn as the model says") {
+TEST_CASE("sampling_probabilities: without filters they are the model's probabilities") {
     check_close("p", sampling_probabilities(halves, {}), {{0.5f, 0.125f, 0.25f, 0.125f}});
 }
 
-TEST_CASE(
-    "temperature 1/2 squares the probabilities, temperature 2 takes their root, temperature 0 takes the first of the largest") {
+TEST_CASE("sampling_probabilities: temperature 1/2 squares them, 2 takes their root, 0 takes the first of the largest") {
     // squares: 16, 1, 4, 1 of 22 parts
     check_close("cold", sampling_probabilities(halves, {.temperature = 0.5f}), {{16 / 22.f, 1 / 22.f, 4 / 22.f, 1 / 22.f}});
     const float root = std::sqrt(2.0f);  // roots: 2, 1, root 2, 1 of 4 + root 2 parts
@@ -30,14 +29,14 @@ TEST_CASE(
     check_close("greedy", sampling_probabilities({{1, 3, 3}}, {.temperature = 0}), {{0, 1, 0}});
 }
 
-TEST_CASE("top-k keeps the k likeliest and whatever equals the last of them") {
+TEST_CASE("sampling_probabilities: top-k keeps the k likeliest tokens and all equal to the last of them") {
     check_close("1", sampling_probabilities(halves, {.top_k = 1}), {{1, 0, 0, 0}});
     check_close("2", sampling_probabilities(halves, {.top_k = 2}), {{2 / 3.f, 0, 1 / 3.f, 0}});
     check_close("3 is 4, two are equal", sampling_probabilities(halves, {.top_k = 3}), {{0.5f, 0.125f, 0.25f, 0.125f}});
     check_close("9 of 4", sampling_probabilities(halves, {.top_k = 9}), {{0.5f, 0.125f, 0.25f, 0.125f}});
 }
 
-TEST_CASE("top-p keeps the fewest words that reach p, the one that crosses it included, and never none") {
+TEST_CASE("sampling_probabilities: top-p keeps the fewest tokens that reach p, including the one that crosses it, at least one") {
     check_close("0", sampling_probabilities(halves, {.top_p = 0}), {{1, 0, 0, 0}});
     check_close("0.4", sampling_probabilities(halves, {.top_p = 0.4f}), {{1, 0, 0, 0}});
     check_close("0.6", sampling_probabilities(halves, {.top_p = 0.6f}), {{2 / 3.f, 0, 1 / 3.f, 0}});
@@ -46,7 +45,7 @@ TEST_CASE("top-p keeps the fewest words that reach p, the one that crosses it in
     check_close("0.95", sampling_probabilities(halves, {.top_p = 0.95f}), {{0.5f, 0.125f, 0.25f, 0.125f}});
 }
 
-TEST_CASE("the order matters: top-p counts the probabilities that temperature and top-k have left") {
+TEST_CASE("sampling_probabilities: top-p uses the probabilities after temperature and top-k") {
     // after top-k 2: 2/3 and 1/3. 0.6 is reached by the first alone; counted before top-k it would need both
     check_close("k then p", sampling_probabilities(halves, {.top_k = 2, .top_p = 0.6f}), {{1, 0, 0, 0}});
     // squared: 16/22 = 0.73 reaches 0.6 alone
@@ -77,7 +76,7 @@ static std::vector<float> random_probabilities(Random& random, int V, float spre
     return {logits.begin(), logits.end()};
 }
 
-TEST_CASE("keep_top_p keeps what its specification keeps: flat, peaked, all equal, few different values, any p") {
+TEST_CASE("keep_top_p: equals its specification: flat, peaked, all equal, few different values, any p") {
     Random random(4);
     for (const int V : {1, 2, 3, 17, 500, 3000})
         for (const float spread : {0.0f, 0.001f, 0.3f, 1.5f, 9.0f})
@@ -92,7 +91,7 @@ TEST_CASE("keep_top_p keeps what its specification keeps: flat, peaked, all equa
                 }
 }
 
-TEST_CASE("sampling_probabilities after top-p sum to 1 and keep their proportions") {
+TEST_CASE("sampling_probabilities: after top-p they sum to 1 and keep their proportions") {
     Random random(4);
     const Matrix logits = normal_matrix(random, 1, 3000, 1.5f);
     const Matrix p = softmax_rows(logits).value(), kept = sampling_probabilities(logits, {.top_p = 0.6f});
@@ -107,7 +106,7 @@ TEST_CASE("sampling_probabilities after top-p sum to 1 and keep their proportion
     CHECK(kept[likeliest] == Approx(p[likeliest] / of_kept));
 }
 
-// --- what is not a number ---
+// --- NaN and infinity ---
 
 static const float infinity = std::numeric_limits<float>::infinity(), not_a_number = std::numeric_limits<float>::quiet_NaN();
 
@@ -118,7 +117,7 @@ TEST_CASE("sampling_probabilities: a temperature too small to divide by is greed
     CHECK(identical(sampling_probabilities({{2e38f, 3e38f, -3e38f}}, {.temperature = 0.001f}), {{0, 1, 0}}));
 }
 
-TEST_CASE("sampling_probabilities: minus infinity cannot follow, plus infinity leaves nothing to the others") {
+TEST_CASE("sampling_probabilities: minus infinity gets 0, plus infinity leaves 0 to the others") {
     for (const float temperature : {0.5f, 1.0f, 3.0f}) {
         const Sampling sampling{.temperature = temperature};
         check_close("minus", sampling_probabilities({{2, -infinity, 2}}, sampling), {{0.5f, 0, 0.5f}});
@@ -129,7 +128,7 @@ TEST_CASE("sampling_probabilities: minus infinity cannot follow, plus infinity l
     check_close("top-p", sampling_probabilities({{1, infinity, infinity}}, {.top_p = 0.5f}), {{0, 1, 0}});
 }
 
-TEST_CASE("sampling_probabilities: a NaN, or nothing that can follow, is named with its row") {
+TEST_CASE("sampling_probabilities: a NaN, or a row of minus infinities, is named with its row") {
     for (const float temperature : {0.0f, 1.0f}) {
         const Sampling sampling{.temperature = temperature};
         CHECK_THROWS_WITH(
@@ -140,17 +139,17 @@ TEST_CASE("sampling_probabilities: a NaN, or nothing that can follow, is named w
     }
 }
 
-TEST_CASE("draw_token: the first word whose running sum exceeds u") {
+TEST_CASE("draw_token: the first token whose cumulative probability exceeds u") {
     const Matrix p{{0.25f, 0, 0.5f, 0.25f}};
     CHECK(draw_token(p, 0, 0) == 0);
     CHECK(draw_token(p, 0, 0.2499f) == 0);
-    CHECK(draw_token(p, 0, 0.25f) == 2);  // exceeds, not reaches; and a word of probability 0 is never drawn
+    CHECK(draw_token(p, 0, 0.25f) == 2);  // exceeds, not reaches; and a token of probability 0 is never drawn
     CHECK(draw_token(p, 0, 0.74f) == 2);
     CHECK(draw_token(p, 0, 0.75f) == 3);
     CHECK(draw_token(p, 0, 0.9999999f) == 3);
 }
 
-TEST_CASE("log_probability adds log p(label) over the rows that have one") {
+TEST_CASE("log_probability: sums log p(label) over the rows that have a label") {
     // rows: p = 1/2, 1/8, 1/4, 1/8 each; labels 2 and 0: log 1/4 + log 1/2 = -3 log 2
     const Matrix two{{std::log(0.5f), std::log(0.125f), std::log(0.25f), std::log(0.125f)},
                      {std::log(0.5f), std::log(0.125f), std::log(0.25f), std::log(0.125f)}};
@@ -168,14 +167,14 @@ TEST_CASE("log_probability adds log p(label) over the rows that have one") {
         "log_probability: row 0: the logit of token 1 is NaN (1 of 2 are); look for a NaN or an infinity in the weights");
 }
 
-// --- writing ---
+// --- generation ---
 
 namespace {
-// The smallest language model: what follows depends on the last token only. Row i of the table holds the logits after token i.
+// A bigram model: row i of the table holds the logits after token i.
 struct Bigrams : TokenReader {
     Matrix after;                         // (V, V)
-    std::vector<std::vector<int>> texts;  // what each sequence has read
-    std::vector<TokenBatch> reads;        // what came, call by call
+    std::vector<std::vector<int>> texts;  // tokens that each sequence has read
+    std::vector<TokenBatch> reads;        // the argument of each call
 
     explicit Bigrams(const Matrix& table, int sequences = 1) : after(table), texts(sequences) {}
 
@@ -201,7 +200,7 @@ struct Bigrams : TokenReader {
 // After 0 comes 1, after 1 comes 2, after 2 comes 3, after 3 comes 0.
 static const Matrix in_turn{{0, 9, 0, 0}, {0, 0, 9, 0}, {0, 0, 0, 9}, {9, 0, 0, 0}};
 
-TEST_CASE("generate reads the prompts once, then one token of each sequence, and never the last") {
+TEST_CASE("generate: reads the prompts once, then one token of each sequence, never the last one") {
     Bigrams model(in_turn, 2);
     CHECK(generate_greedily(equal_batch({3, 0, 1, 2}, 2), model, {.new_tokens = 3}) ==
           std::vector<std::vector<int>>{{1, 2, 3}, {3, 0, 1}});
@@ -211,7 +210,7 @@ TEST_CASE("generate reads the prompts once, then one token of each sequence, and
     CHECK(model.reads[2].ids == std::vector<int>{2, 0});
 }
 
-TEST_CASE("generate hands left-padded prompts on with their mask, and refuses those that end in padding") {
+TEST_CASE("generate: passes left-padded prompts on with their mask, and refuses those that end in padding") {
     Bigrams model(in_turn, 2);
     const TokenBatch prompts = make_batch({{3, 0, 1}, {2}}, 0, Side::left);
     CHECK(generate_greedily(prompts, model, {.new_tokens = 2}) == std::vector<std::vector<int>>{{2, 3}, {3, 0}});
@@ -221,7 +220,7 @@ TEST_CASE("generate hands left-padded prompts on with their mask, and refuses th
                       "generate: prompt 1 ends in padding, and what follows would follow that; pad on the left");
 }
 
-TEST_CASE("generate stops a sequence after its end of text; the others go on, and it is fed token 0") {
+TEST_CASE("generate: stops a sequence after its end of text; the others continue, and it is fed token 0") {
     Bigrams model(in_turn, 2);
     CHECK(generate_greedily(equal_batch({0, 2}, 1), model, {.new_tokens = 4, .end_of_text = 3}) ==
           std::vector<std::vector<int>>{{1, 2, 3}, {3}});
@@ -229,20 +228,20 @@ TEST_CASE("generate stops a sequence after its end of text; the others go on, an
     CHECK(model.reads[2].ids == std::vector<int>{2, 0});
 }
 
-TEST_CASE("generate stops what repeats itself") {
+TEST_CASE("generate: stops at repetitions") {
     Bigrams model(in_turn, 1);
     CHECK(generate_greedily(equal_batch({0}, 1), model, {.new_tokens = 40, .repetitions = 2})[0] ==
           std::vector<int>{1, 2, 3, 0, 1, 2, 3, 0});
 }
 
-TEST_CASE("generate draws with the number of its sequence and step") {
+TEST_CASE("generate: draws with the number of its sequence and step") {
     const Matrix even(4, 4);  // all logits 0: the quarter of [0, 1) in which u lies is the token
     Bigrams model(even, 2);
     CHECK(generate(equal_batch({0, 0}, 1), model, {.new_tokens = 3}, {}, {{0.9f, 0.1f, 0.3f}, {0.6f, 0.3f, 0.9f}}) ==
           std::vector<std::vector<int>>{{3, 0, 1}, {2, 1, 3}});
 }
 
-TEST_CASE("the watcher is told every token and how likely the model thought it, before any filter") {
+TEST_CASE("generate: the watcher gets every token and its probability under the model, before filters") {
     const Matrix after{{std::log(0.5f), std::log(0.125f), std::log(0.375f)}, {0, 0, 0}, {0, 0, 0}};
     Bigrams model(after);
     std::vector<float> seen;
@@ -257,7 +256,7 @@ TEST_CASE("the watcher is told every token and how likely the model thought it, 
     CHECK(seen[5] == Approx(1 / 3.0));
 }
 
-TEST_CASE("ends_in_repetition: the same piece at the end, as often as asked") {
+TEST_CASE("ends_in_repetition: the same piece at the end, the given number of times") {
     CHECK(ends_in_repetition({7, 1, 2, 1, 2, 1, 2}, 3));
     CHECK(!ends_in_repetition({7, 1, 2, 1, 2, 1, 2}, 4));
     CHECK(!ends_in_repetition({1, 2, 1, 2, 1, 2, 7}, 3));
@@ -269,7 +268,7 @@ TEST_CASE("ends_in_repetition: the same piece at the end, as often as asked") {
     CHECK(!ends_in_repetition({1, 2, 3, 1, 2, 3}, 2, 2));  // the piece is longer than was looked for
 }
 
-TEST_CASE("a NaN is named with sequence and new token, greedy, sampling and in beam search, and nothing is written") {
+TEST_CASE("generate, beam_search: a NaN is named with sequence and new token, and nothing is returned") {
     Matrix broken = in_turn;
     broken(2, 1) = not_a_number;  // met after token 2: sequence 1 reads it second
     const std::string rest = ": the logit of token 1 is NaN (1 of 4 are); look for a NaN or an infinity in the weights";
@@ -282,12 +281,12 @@ TEST_CASE("a NaN is named with sequence and new token, greedy, sampling and in b
     CHECK_THROWS_WITH(beam_search({1}, 1, beams, {.new_tokens = 3}), ("beam_search: beam 0, new token 1" + rest).c_str());
     CHECK_THROWS_WITH(beam_search({1}, 2, impossible, {}),
                       "beam_search: beam 0, new token 0: all 4 logits are minus infinity, so that no token can follow");
-    // a sequence that has finished is not asked any more
+    // a finished sequence is ignored
     Bigrams finished(broken, 2);
     CHECK(generate_greedily(equal_batch(ids, 1), finished, {.new_tokens = 2, .end_of_text = 2})[1] == std::vector<int>{2});
 }
 
-TEST_CASE("generate with temperature 1e-42 writes what greedy writes, without draws") {
+TEST_CASE("generate: with temperature 1e-42 equals greedy decoding, without draws") {
     Bigrams cold(in_turn), greedy(in_turn);
     CHECK(generate(equal_batch({2}, 1), cold, {.new_tokens = 5}, {.temperature = 1e-42f}, {}) ==
           generate_greedily(equal_batch({2}, 1), greedy, {.new_tokens = 5}));
@@ -307,7 +306,7 @@ static std::vector<std::vector<int>> ids_of(const std::vector<Beam>& beams) {
     return ids;
 }
 
-TEST_CASE("beam_search of width 2 finds the text that greedy misses") {
+TEST_CASE("beam_search: width 2 finds the text that greedy decoding misses") {
     // after 0: p(1) = 0.6, p(2) = 0.4.   after 1: even.   after 2: p(0) = 0.9
     const Matrix after = logs({{0.001f, 0.6f, 0.399f}, {0.34f, 0.33f, 0.33f}, {0.9f, 0.05f, 0.05f}});
     Bigrams greedy(after), wide(after);
@@ -318,7 +317,7 @@ TEST_CASE("beam_search of width 2 finds the text that greedy misses") {
     CHECK_FALSE(beams[0].finished);
 }
 
-TEST_CASE("an end of text that ranks beyond the beam width is no finished hypothesis") {
+TEST_CASE("beam_search: an end of text that ranks below the beam width is not a finished hypothesis") {
     // the text ends with 2, which is always the second likeliest: p = 0.6, 0.1, 0.3
     const Matrix after = logs({{0.6f, 0.1f, 0.3f}, {0.6f, 0.1f, 0.3f}, {0.6f, 0.1f, 0.3f}});
     const Limits limits{.new_tokens = 3, .end_of_text = 2};
@@ -328,9 +327,9 @@ TEST_CASE("an end of text that ranks beyond the beam width is no finished hypoth
     CHECK(ids_of(beam_search({0}, 2, two, limits)) == std::vector<std::vector<int>>{{2}, {0, 0, 0}});  // now it ranks within
 }
 
-TEST_CASE("beam_search drops an ending beyond the width and keeps the beginnings that rank behind it") {
-    // p = 0.4, 0.35, 0.2, 0.05; 2 ends the text. Width 2: ranks 0 and 1 go on, 2 is third and dropped.
-    // Then 16, 14, 14, 12.25 hundredths: the ending of a beam has 0.4 * 0.2 = 0.08 and ranks beyond 2 again.
+TEST_CASE("beam_search: drops an ending below the width and keeps the beginnings that rank after it") {
+    // p = 0.4, 0.35, 0.2, 0.05; 2 ends the text. Width 2: ranks 0 and 1 continue, 2 is third and dropped.
+    // Then 0.16, 0.14, 0.14, 0.1225: the ending of a beam has 0.4 * 0.2 = 0.08 and ranks below 2 again.
     const Matrix row = logs({{0.4f, 0.35f, 0.2f, 0.05f}});
     Matrix after(4, 4);
     for (int i = 0; i < 4; ++i) std::copy(row.begin(), row.end(), after.row(i));
@@ -340,7 +339,7 @@ TEST_CASE("beam_search drops an ending beyond the width and keeps the beginnings
     for (const Beam& beam : beams) CHECK_FALSE(beam.finished);
 }
 
-TEST_CASE("equally likely: the extension of the higher-ranking beam first, then the smaller id") {
+TEST_CASE("beam_search: of equally likely extensions that of the higher-ranking beam first, then the smaller id") {
     Bigrams even(Matrix(4, 4));  // all the same
     CHECK(ids_of(beam_search({0}, 3, even, {.new_tokens = 1})) == std::vector<std::vector<int>>{{0}, {1}, {2}});
     Bigrams again(Matrix(4, 4));
@@ -351,13 +350,13 @@ TEST_CASE("equally likely: the extension of the higher-ranking beam first, then 
           std::vector<std::vector<int>>{{1, 1, 1}});  // p = 1; 0 cannot follow
 }
 
-TEST_CASE("beam_search: of two finished texts with the same score the one that ended first is the best") {
+TEST_CASE("beam_search: of two finished texts with equal scores the one that ended first is the best") {
     // 1 ends the text. After 0 it has p = 1/2, as 2 has; after 2 it is certain: both texts have p = 1/2.
     Bigrams model(logs({{0, 0.5f, 0.5f}, {1, 0, 0}, {0, 1, 0}}));
     CHECK(ids_of(beam_search({0}, 2, model, {.new_tokens = 3, .end_of_text = 1})) == std::vector<std::vector<int>>{{1}, {2, 1}});
 }
 
-TEST_CASE("beam_search of width 1 with alpha 0 is greedy: 500 random models, among them many with equal logits") {
+TEST_CASE("beam_search: width 1 with alpha 0 is greedy: 500 random models, many with equal logits") {
     Random random(11);
     int ended = 0;
     for (int k = 0; k < 500; ++k) {
@@ -375,7 +374,7 @@ TEST_CASE("beam_search of width 1 with alpha 0 is greedy: 500 random models, amo
     CHECK(ended > 50);
 }
 
-TEST_CASE("a beam of one stays greedy where rounding hides which logit is larger") {
+TEST_CASE("beam_search: width 1 stays greedy where rounding hides which logit is larger") {
     // log p(1) > log p(0), but not after 10 is added to both: 1e-30 is lost beside log 2
     Bigrams one({{0, 1e-30f}, {0, 1e-30f}}), greedy({{0, 1e-30f}, {0, 1e-30f}});
     CHECK(beam_search({0}, 1, one, {.new_tokens = 3})[0].ids ==
@@ -396,7 +395,7 @@ TEST_CASE("beam_score: log-probability divided by length^alpha, so that alpha de
     CHECK(beam_search({1}, 2, by_mean, limits, 1)[0].ids == std::vector<int>{0, 0, 0});  // -1.13 / 3 = -0.38
 }
 
-TEST_CASE("decoding: wrong settings are refused with place, value and rule") {
+TEST_CASE("generate, beam_search, sampling: wrong settings are refused with place, value and rule") {
     Bigrams model(in_turn);
     const TokenBatch prompt = equal_batch({1, 2}, 2);
     CHECK_THROWS_WITH(sampling_probabilities(halves, {.temperature = -1}),

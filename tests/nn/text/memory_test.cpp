@@ -5,7 +5,7 @@
 
 TEST_SUITE_BEGIN("memory");
 
-TEST_CASE("read_next: positions count the tokens of each text, and padding on the left is no token") {
+TEST_CASE("read_next: positions count the tokens of each text, without left padding") {
     Memory memory = make_memory(2, 2, 5, 4);
     const Reading first = read_next(memory, make_batch({{7, 8, 9}, {5}}, 0, Side::left), "test");
     CHECK(first.positions == std::vector<int>{0, 1, 2, 0, 0, 0});
@@ -18,7 +18,7 @@ TEST_CASE("read_next: positions count the tokens of each text, and padding on th
     CHECK(read_next(memory, make_batch({{1}, {2}}), "test").positions == std::vector<int>{3, 1});
 }
 
-TEST_CASE("read_next: what does not fit is refused, and the memory stays as it is") {
+TEST_CASE("read_next: what does not fit is refused, and the memory is unchanged") {
     Memory memory = make_memory(1, 2, 3, 4);
     CHECK_THROWS_WITH(read_next(memory, make_batch({{1}}), "test"), "test: 1 sequences for a memory of 2");
     CHECK_THROWS_WITH(read_next(memory, make_batch({{1, 2, 3, 4}, {1}}), "test"),
@@ -27,7 +27,7 @@ TEST_CASE("read_next: what does not fit is refused, and the memory stays as it i
     CHECK_THROWS_WITH(make_memory(1, 0, 3, 4), "make_memory: 0 sequences of 3 tokens, both must be positive");
 }
 
-TEST_CASE("select_sequences: a memory goes on from what the chosen sequences have read") {
+TEST_CASE("select_sequences: the memory continues from the chosen sequences") {
     Memory memory = make_memory(1, 2, 3, 4);
     read_next(memory, make_batch({{7, 8}, {5}}, 0, Side::left), "test");
     const Memory chosen = select_sequences(memory, {1, 1, 0});

@@ -25,18 +25,18 @@ TEST_CASE("contrastive: rows and columns by hand") {
     CHECK(three.loss.value()[0] == Approx((std::log(7.0) + 3 * std::log(3.0) + 2 * std::log(5.0)) / 6));
 }
 
-TEST_CASE("contrastive: equal captions in d rows of B leave a floor of d ln 2 / B, however large the scale") {
+TEST_CASE("contrastive: d equal captions among B rows leave a minimum of d ln 2 / B, for any scale") {
     const Matrix caption{{1, 0}, {1, 0}, {0, 1}};  // twice the same
     const Contrastive losses = contrastive(Var(caption), Var(caption), Matrix{{std::log(100.0f)}});
     CHECK(losses.loss.value()[0] == Approx(2 * std::log(2.0) / 3).epsilon(1e-4));
 }
 
-TEST_CASE("scaled_cosines: exp(log_scale) times the products of the rows") {
+TEST_CASE("scaled_cosines: exp(log_scale) times the dot products of rows") {
     const Matrix cosines = scaled_cosines(Matrix{{0.6f, 0.8f}}, Matrix{{1, 0}, {0, 1}, {-1, 0}}, Matrix{{std::log(10.0f)}}).value();
     check_close("cosines", cosines, {{6, 8, -6}});
 }
 
-TEST_CASE("contrastive: gradients of both sides and of the scale agree with differences") {
+TEST_CASE("contrastive: gradients of both sides and of the scale agree with finite differences") {
     const Matrix a{{1, 2, -1}, {0.5f, -1, 2}}, b{{0.3f, 1, 1}, {-1, 0.2f, 0.7f}};
     check_gradient_by_differences(
         [](const std::vector<Var>& in) { return contrastive(unit_rows(in[0]), unit_rows(in[1]), in[2]).loss; }, {a, b, Matrix{{0.7f}}});

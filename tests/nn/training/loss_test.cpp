@@ -11,26 +11,26 @@ TEST_SUITE_BEGIN("loss");
 // softmax of ln 1, ln 2, ln 5 is 1/8, 2/8, 5/8; of three equal scores a third each
 static const Matrix logits{{0, std::log(2.0f), std::log(5.0f)}, {7, 7, 7}};
 
-TEST_CASE("cross entropy by hand: -log 5/8 and -log 1/3, then their mean") {
+TEST_CASE("cross_entropy: -log 5/8 and -log 1/3, then their mean") {
     const float first = std::log(8.0f / 5), second = std::log(3.0f);
     check_close("token_losses", token_losses(logits, {2, 0}).value(), Matrix{{first}, {second}});
     check_close("cross_entropy", cross_entropy(logits, {2, 0}).value(), Matrix{{(first + second) / 2}});
 }
 
-TEST_CASE("an ignored row counts neither in the sum nor in the number") {
+TEST_CASE("cross_entropy: an ignored row counts neither in the sum nor in the number") {
     check_close("token_losses", token_losses(logits, {ignored_label, 0}).value(), Matrix{{0}, {std::log(3.0f)}});
     check_close("cross_entropy", cross_entropy(logits, {ignored_label, 0}).value(), Matrix{{std::log(3.0f)}});
     CHECK(cross_entropy(logits, {ignored_label, ignored_label}).value()(0, 0) == 0);
 }
 
-TEST_CASE("the gradient is (softmax - one-hot) / number of rows, and nothing for an ignored row") {
+TEST_CASE("cross_entropy: the gradient is (softmax - one-hot) / number of rows, and 0 for an ignored row") {
     const Var s = parameter(logits);
     const Tape tape;
     backward(cross_entropy(s, {2, ignored_label}));
     check_close("gradient", s.gradient(), Matrix{{0.125f, 0.25f, 0.625f - 1}, {0, 0, 0}});
 }
 
-TEST_CASE("gradients against differences") {
+TEST_CASE("cross_entropy, mean_squared_error, mean_absolute_error, smooth_l1: gradients agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     const Matrix a{{1, -2, 3}, {0.5f, 4, -1}}, b{{2, 0.5f, -1}, {3, 3.75f, 2}};
     check_gradient_by_differences([](Inputs v) { return token_losses(v[0], {2, 0}); }, {logits});
@@ -40,7 +40,7 @@ TEST_CASE("gradients against differences") {
     check_gradient_by_differences([](Inputs v) { return smooth_l1(v[0], v[1], 2); }, {a, b});
 }
 
-TEST_CASE("distances by hand: d = 0.5 and 3") {
+TEST_CASE("mean_squared_error, mean_absolute_error, smooth_l1: by hand, d = 0.5 and 3") {
     const Matrix a{{1, 5}}, b{{0.5f, 2}};
     CHECK(mean_squared_error(a, b).value()(0, 0) == (0.25f + 9) / 2);
     CHECK(mean_absolute_error(a, b).value()(0, 0) == 1.75f);
@@ -48,34 +48,34 @@ TEST_CASE("distances by hand: d = 0.5 and 3") {
     CHECK(smooth_l1(a, b, 2).value()(0, 0) == (0.0625f + 2) / 2);           // 0.5^2 / 4 and 3 - 1
 }
 
-TEST_CASE("smooth_absolute: element by element what smooth_l1 is the mean of") {
+TEST_CASE("smooth_absolute: smooth_l1 is its mean") {
     CHECK(identical(smooth_absolute(Matrix{{0.5f, -3}, {2, 0}}, 2).value(), Matrix{{0.0625f, 2}, {1, 0}}));
     CHECK(without_place(error_of([] { smooth_absolute(Matrix(1, 1), 0); })) == "smooth_absolute: beta is 0.000000, it must be positive");
 }
 
-TEST_CASE("huge logits neither overflow nor lose the loss") {
+TEST_CASE("token_losses: large logits do not overflow or lose the loss") {
     const Matrix huge{{1000, 0}, {-1000, 0}};
     check_close("token_losses", token_losses(huge, {1, 1}).value(), Matrix{{1000}, {0}});
 }
 
-TEST_CASE("accuracy counts the rows whose largest logit is the label") {
+TEST_CASE("accuracy: counts the rows whose largest logit is the label") {
     CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}, {0, 1}}, {1, 1, 1, 1}) == 0.75f);
     CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}}, {1, 1, ignored_label}) == 0.5f);
     CHECK(accuracy(Matrix{{1, 2}}, {ignored_label}) == 0);
 }
 
-TEST_CASE("accuracy: a row with a NaN is never right") {
+TEST_CASE("accuracy: a row with a NaN counts as wrong") {
     CHECK(accuracy(Matrix{{NAN, 0}, {0, NAN}, {NAN, NAN}, {5, NAN}, {0, 1}}, {0, 1, 0, 0, 1}) == 0.2f);
 }
 
-TEST_CASE("a NaN among the logits makes the loss of its row NaN, and no other") {
+TEST_CASE("token_losses: a NaN among the logits makes the loss of its row NaN, and no other") {
     const Matrix losses = token_losses(Matrix{{0, NAN}, {NAN, 0}, {0, 0}}, {0, 0, 0}).value();
     CHECK(std::isnan(losses[0]));
     CHECK(std::isnan(losses[1]));
     CHECK(losses[2] == Approx(std::log(2.0)));
 }
 
-TEST_CASE("loops shared out to threads give what a few rows at a time give") {
+TEST_CASE("token_losses: loops on several threads equal a few rows at a time") {
     const auto losses_of_rows = [](const Var& x, int first) {
         std::vector<int> labels;
         for (int i = 0; i < x.rows(); ++i) labels.push_back((first + i) % 5 == 0 ? ignored_label : (first + i) * 7 % 100);
@@ -84,7 +84,7 @@ TEST_CASE("loops shared out to threads give what a few rows at a time give") {
     check_rows_alike("token_losses", losses_of_rows);
 }
 
-TEST_CASE("wrong labels are refused") {
+TEST_CASE("token_losses: wrong labels are refused") {
     CHECK(without_place(error_of([&] { cross_entropy(logits, {1}); })) == "token_losses: 1 labels for the rows of (2, 3)");
     CHECK(without_place(error_of([&] { cross_entropy(logits, {1, 3}); })) ==
           "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
@@ -111,7 +111,7 @@ TEST_CASE("smoothed_token_losses: by hand, two classes with p = 3/4 and 1/4, a t
           "smoothed_token_losses: a smoothing of 1.000000, it lies from 0 to below 1");
 }
 
-TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps beside the weights") {
+TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps added to the weights") {
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}).value()[0] == Approx(3.5));
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}, 4).value()[0] == Approx(14 / 8.0));
     CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {0, 0}); })) == "weighted_mean: all weights are 0; at least one row must count");
@@ -137,7 +137,7 @@ TEST_CASE("binary_losses: by hand, for targets between 0 and 1 too, and without 
     check_close("huge", binary_losses(Matrix{{1000, -1000, 1000, -1000}}, {{1, 0, 0, 1}}).value(), Matrix{{0, 0, 1000, 1000}});
 }
 
-TEST_CASE("focal_losses: what is right already counts by the square of what is missing") {
+TEST_CASE("focal_losses: a right element is weighted by the square of 1 - p") {
     // p = 3/4: for 1, 0.3 (1/4)^2 (-log 3/4); for 0, 0.7 (3/4)^2 (-log 1/4)
     check_close("focal", focal_losses(Matrix{{ln3, ln3}}, {{1, 0}}, 0.3f).value(),
                 Matrix{{0.3f / 16 * std::log(4.0f / 3), 0.7f * 9 / 16 * std::log(4.0f)}});
@@ -146,12 +146,12 @@ TEST_CASE("focal_losses: what is right already counts by the square of what is m
     check_close("huge", focal_losses(Matrix{{1e6f, -1e6f, 100}}, {{1, 0, 0}}, 0.25f).value(), Matrix{{0, 0, 75}});
 }
 
-TEST_CASE("dice_losses: by hand, and two empty masks agree") {
+TEST_CASE("dice_losses: by hand, and two empty masks have loss 0") {
     // p = 3/4, 1/2, t = 1, 0: 1 - (2 * 3/4 + 1) / (5/4 + 1 + 1) = 1 - 2.5 / 3.25
     check_close("dice", dice_losses(Matrix{{ln3, 0}, {-100, -100}}, {{1, 0}, {0, 0}}).value(), Matrix{{1 - 2.5f / 3.25f}, {0}});
 }
 
-TEST_CASE("binary, focal, dice and weighted losses: gradients against differences") {
+TEST_CASE("binary_losses, focal_losses, dice_losses, weighted_cross_entropy: gradients agree with finite differences") {
     using Inputs = const std::vector<Var>&;
     const Matrix a{{1, -2, 3}, {0.5f, 2, -1}}, t{{1, 0, 1}, {0, 1, 1}};
     check_gradient_by_differences([&](Inputs v) { return binary_losses(v[0], t); }, {a});
@@ -160,7 +160,7 @@ TEST_CASE("binary, focal, dice and weighted losses: gradients against difference
     check_gradient_by_differences([](Inputs v) { return weighted_cross_entropy(v[0], {2, 0}, {0.1f, 1, 0.5f}); }, {a});
 }
 
-TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: what does not fit is refused with its numbers") {
+TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: arguments that do not fit are refused with their numbers") {
     CHECK(without_place(error_of([] { binary_losses(Matrix(2, 3), Matrix(1, 3)); })) == "binary_losses: (2, 3) and (1, 3), the shapes must be equal");
     CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{0.5f}}); })) == "focal_losses: a target of 0.500000, each must be 0 or 1");
     CHECK(without_place(error_of([] { weighted_cross_entropy(Matrix(1, 2), {0}, {1}); })) ==

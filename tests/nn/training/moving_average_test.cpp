@@ -15,14 +15,14 @@ TEST_CASE("decay_at: from 0.9 to 0.99 over 10 updates, by hand") {
     CHECK(decay_at({.start = 0.5, .end = 0.75, .updates = 0}, 0) == 0.75);
 }
 
-TEST_CASE("move_towards: three quarters of 8 and one quarter of 4 are 7; the model stays") {
+TEST_CASE("move_towards: three quarters of 8 and one quarter of 4 are 7; the model does not change") {
     const Var average = parameter({{8, 0}}), model = parameter({{4, 1}});
     move_towards({average}, {model}, 0.75);
     CHECK(identical(average.value(), Matrix{{7, 0.25f}}));
     CHECK(identical(model.value(), Matrix{{4, 1}}));
 }
 
-TEST_CASE("move_towards: a decay of 0 copies, a decay of 1 stays") {
+TEST_CASE("move_towards: a decay of 0 copies, a decay of 1 changes nothing") {
     const Var average = parameter({{8, 0}}), model = parameter({{4, 1}});
     move_towards({average}, {model}, 1);
     CHECK(identical(average.value(), Matrix{{8, 0}}));
@@ -30,13 +30,13 @@ TEST_CASE("move_towards: a decay of 0 copies, a decay of 1 stays") {
     CHECK(identical(average.value(), Matrix{{4, 1}}));
 }
 
-TEST_CASE("move_towards: after n updates towards a model that stands still, tau^n of the way is left") {
+TEST_CASE("move_towards: after n updates towards a constant model, tau^n of the difference is left") {
     const Var average = parameter({{1}}), model = parameter({{0}});
     for (int n = 0; n < 10; ++n) move_towards({average}, {model}, 0.5);
     CHECK(average.value()(0, 0) == 1.0f / 1024);
 }
 
-TEST_CASE("moving_average: lists, shapes and decays that do not fit are refused, and nothing is changed") {
+TEST_CASE("decay_at, move_towards: lists, shapes and decays that do not fit are refused, and nothing is changed") {
     const Var average = parameter({{8, 0}});
     CHECK_THROWS_WITH(move_towards({average}, {}, 0.5), "move_towards: 1 matrices follow 0");
     CHECK_THROWS_WITH(move_towards({average, average}, {average, parameter(Matrix(2, 1))}, 0.5),

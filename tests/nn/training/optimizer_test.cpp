@@ -33,7 +33,7 @@ TEST_CASE("AdamW: two steps by hand") {
     CHECK(optimizer.steps == 2);
 }
 
-TEST_CASE("AdamW: its loop is shared out to threads; a large variable moves as its rows do one by one") {
+TEST_CASE("AdamW: runs on several threads; a large variable moves as its rows do one by one") {
     Random random(6);
     const Matrix value = normal_matrix(random, 110, 1000), gradient = normal_matrix(random, 110, 1000);
     Var all = with_gradient(value, gradient);
@@ -44,7 +44,7 @@ TEST_CASE("AdamW: its loop is shared out to threads; a large variable moves as i
     for (int i = 0; i < value.rows; ++i) CHECK(identical(slice_rows(all.value(), i, 1), rows[i].value()));
 }
 
-TEST_CASE("AdamW: the first step is the learning rate in every direction, however large the gradient") {
+TEST_CASE("AdamW: the first step has the size of the learning rate in every coordinate, for any gradient") {
     Var w = with_gradient(Matrix{{0, 0, 0}}, Matrix{{1e-3f, -50, 7}});
     AdamW optimizer({w}, {}, {.learning_rate = 0.01f});
     optimizer.update();
@@ -53,7 +53,7 @@ TEST_CASE("AdamW: the first step is the learning rate in every direction, howeve
     CHECK(w.value()(0, 2) == Approx(-0.01).epsilon(1e-4));
 }
 
-TEST_CASE("AdamW: eps stands beside the root") {
+TEST_CASE("AdamW: eps is added to the root, not under it") {
     // g = 1e-4, eps = 1e-4: step 1 is lr * 1e-4 / (1e-4 + 1e-4) = lr / 2; under the root it would be lr / 100
     Var w = with_gradient(Matrix{{0}}, Matrix{{1e-4f}});
     AdamW optimizer({w}, {}, {.learning_rate = 1, .eps = 1e-4f});
@@ -61,18 +61,18 @@ TEST_CASE("AdamW: eps stands beside the root") {
     CHECK(w.value()(0, 0) == Approx(-0.5).epsilon(1e-4));
 }
 
-TEST_CASE("AdamW: decay pulls only at the decayed, by lr times decay, and does not enter the means") {
+TEST_CASE("AdamW: weight decay applies to decayed variables only, as lr times decay, and does not enter the moments") {
     Var pulled = with_gradient(Matrix{{10}}, Matrix{{0}}), free = with_gradient(Matrix{{10}}, Matrix{{0}});
     AdamW optimizer({pulled}, {free}, {.learning_rate = 0.5f, .weight_decay = 0.2f});
     optimizer.update();
     CHECK(pulled.value()(0, 0) == Approx(9));
     CHECK(free.value()(0, 0) == 10);
     CHECK(optimizer.m[0](0, 0) == 0);
-    optimizer.update(0);  // the rate of a schedule counts for the decay too
+    optimizer.update(0);  // weight decay is scaled by the learning rate of the schedule
     CHECK(pulled.value()(0, 0) == Approx(9));
 }
 
-TEST_CASE("AdamW: each variable counts its own steps, so one that is thawed later starts at 1") {
+TEST_CASE("AdamW: each variable counts its own steps, so one unfrozen later starts at 1") {
     // Both begin at (1, -2) with the gradient (0.5, -1), rate 0.1, no decay; the second is frozen in steps 1 to 3. Its first step
     // is as long as any first step, 0.1 in every direction: (0.9, -1.9). Counted with the other's t = 4 it would be
     // 0.1 (1 - beta1) / (1 - beta1^4) / sqrt((1 - beta2) / (1 - beta2^4)) = 0.1 * 0.2908 * 1.9985 = 0.0581 long.
@@ -89,12 +89,12 @@ TEST_CASE("AdamW: each variable counts its own steps, so one that is thawed late
     CHECK(early.value()(0, 0) == Approx(0.6).epsilon(1e-6));
     CHECK(optimizer.steps == 4);
     CHECK(optimizer.variable_steps == std::vector<int>{4, 1});
-    late.zero_gradient();  // frozen again: its count waits
+    late.zero_gradient();  // frozen again: its step count stops
     optimizer.update();
     CHECK(optimizer.variable_steps == std::vector<int>{5, 1});
 }
 
-TEST_CASE("AdamW and SGD refuse rates that make no sense") {
+TEST_CASE("AdamW, Sgd: invalid learning rates and settings are refused") {
     const Var w = parameter(Matrix{{1}});
     CHECK_THROWS_WITH(AdamW({w}, {}, {.learning_rate = -1}),
                       "AdamW: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
@@ -113,7 +113,7 @@ TEST_CASE("AdamW and SGD refuse rates that make no sense") {
     CHECK_THROWS_WITH(sgd.update(-1), "Sgd: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
 }
 
-TEST_CASE("a variable without a gradient is left alone") {
+TEST_CASE("AdamW, Sgd: a variable without a gradient is not changed") {
     Var w = parameter(Matrix{{10}});
     AdamW adam({w});
     adam.update();
@@ -122,7 +122,7 @@ TEST_CASE("a variable without a gradient is left alone") {
     CHECK(w.value()(0, 0) == 10);
 }
 
-TEST_CASE("AdamW: the same bits with one thread and with two") {
+TEST_CASE("AdamW: bit-identical with one thread and with two") {
     Random random(1);
     const Matrix start = normal_matrix(random, 600, 500), gradient = normal_matrix(random, 600, 500);
     const int threads_before = thread_count();
@@ -141,7 +141,7 @@ TEST_CASE("AdamW: the same bits with one thread and with two") {
     CHECK(results[0](599, 499) != start(599, 499));
 }
 
-TEST_CASE("SGD with a memory, by hand") {
+TEST_CASE("Sgd: with momentum, by hand") {
     // momentum 1/2, lr 0.1, g = 2 twice: m = 2, then 3; w = 1 - 0.2 - 0.3
     Var w = with_gradient(Matrix{{1}}, Matrix{{2}});
     Sgd optimizer({w}, 0.1f, 0.5f);
@@ -156,7 +156,7 @@ TEST_CASE("SGD with a memory, by hand") {
     CHECK(plain.value()(0, 0) == Approx(0.6));
 }
 
-TEST_CASE("clipping: the length of all gradients together; shorter ones are left as they are") {
+TEST_CASE("clip_gradient_norm: the norm of all gradients together; smaller ones are not changed") {
     // lengths: sqrt(9 + 16) = 5 with both
     Var a = with_gradient(Matrix{{0}}, Matrix{{3}}), b = with_gradient(Matrix{{0, 0}}, Matrix{{0, 4}}),
         none = parameter(Matrix{{0}});
@@ -168,20 +168,20 @@ TEST_CASE("clipping: the length of all gradients together; shorter ones are left
     CHECK(none.gradient().empty());
 }
 
-TEST_CASE("clipping divides by the length + 1e-6, as the usual code does") {
+TEST_CASE("clip_gradient_norm: divides by norm + 1e-6, as PyTorch does") {
     Var tiny = with_gradient(Matrix{{0}}, Matrix{{4e-6f}});
     clip_gradient_norm({tiny}, 2e-6f);
     CHECK(tiny.gradient()(0, 0) == Approx(1.6e-6).epsilon(1e-4));  // 4e-6 * 2e-6 / (4e-6 + 1e-6)
 }
 
-TEST_CASE("clipping adds up every number, also where rows do not come in eights") {
+TEST_CASE("clip_gradient_norm: sums every number, also where the size is not a multiple of eight") {
     for (const int count : {1, 7, 8, 9, 31}) {
         Var v = with_gradient(Matrix(1, count), Matrix(1, count, 2));
         CHECK(clip_gradient_norm({v}, 1000) == Approx(2 * std::sqrt(count)));
     }
 }
 
-TEST_CASE("clipping refuses what cannot be scaled") {
+TEST_CASE("clip_gradient_norm: refuses norms that are not finite and limits that are not positive") {
     Var v = with_gradient(Matrix{{0}}, Matrix{{NAN}});
     CHECK_THROWS_WITH(
         clip_gradient_norm({v}, 1),
@@ -190,13 +190,13 @@ TEST_CASE("clipping refuses what cannot be scaled") {
     CHECK_THROWS_WITH(clip_gradient_norm({v}, 0), "clip_gradient_norm: a largest norm of 0.000000, it must be above 0");
 }
 
-TEST_CASE("zero_gradients leaves nothing behind") {
+TEST_CASE("zero_gradients: leaves no gradient") {
     Var v = with_gradient(Matrix{{0}}, Matrix{{1}});
     zero_gradients({v});
     CHECK(v.gradient().empty());
 }
 
-TEST_CASE("weights and embeddings decay, gains and biases do not, tied ones are counted once") {
+TEST_CASE("weights_decay: weights and embeddings decay, gains and biases do not, tied ones count once") {
     const Var w = parameter(Matrix(2, 3)), gain = parameter(Matrix(1, 3)), frozen = Var(Matrix(1, 1));
     const DecayChoice choice = weights_decay({{"w", {3, 2}, Stored::out_by_in, {w}},
                                               {"gain", {3}, Stored::as_it_is, {gain}},
@@ -208,7 +208,7 @@ TEST_CASE("weights and embeddings decay, gains and biases do not, tied ones are 
     CHECK(choice.not_decayed[0].same_as(gain));
 }
 
-TEST_CASE("nothing_decays keeps the variables in their order") {
+TEST_CASE("nothing_decays: keeps the variables in order") {
     const Var a = parameter(Matrix(1, 1)), b = parameter(Matrix(2, 2));
     const DecayChoice choice = nothing_decays({a, b});
     CHECK(choice.decayed.empty());
@@ -216,7 +216,7 @@ TEST_CASE("nothing_decays keeps the variables in their order") {
     CHECK(choice.not_decayed[1].same_as(b));
 }
 
-TEST_CASE("a constant cannot be trained, a gradient must fit its variable") {
+TEST_CASE("AdamW, Sgd: a constant, and a gradient of another shape, are refused") {
     CHECK_THROWS_WITH(AdamW({Var(Matrix(2, 3))}), "AdamW: a variable of shape (2, 3) is a constant, make it with parameter()");
     CHECK_THROWS_WITH(Sgd({Var(Matrix(2, 3))}), "Sgd: a variable of shape (2, 3) is a constant, make it with parameter()");
     Var v = with_gradient(Matrix(2, 3), Matrix(3, 2));
@@ -226,7 +226,7 @@ TEST_CASE("a constant cannot be trained, a gradient must fit its variable") {
     CHECK_THROWS_WITH(sgd.update(), "Sgd: a gradient of shape (3, 2) for a variable of shape (2, 3)");
 }
 
-TEST_CASE("AdamW and SGD find the lowest point of a valley") {
+TEST_CASE("AdamW, Sgd: find the minimum of a quadratic") {
     Var a = parameter(Matrix{{5, -3}}), b = parameter(Matrix{{5, -3}});
     AdamW adam({a}, {}, {.learning_rate = 0.1f, .weight_decay = 0});
     Sgd sgd({b}, 0.05f, 0.5f);

@@ -4,7 +4,7 @@
 
 TEST_SUITE_BEGIN("progress");
 
-TEST_CASE("the line: how far, how good, how long") {
+TEST_CASE("progress_line: bar, step, loss and time left") {
     CHECK(progress_line("training", 180, 300, 0.42126f, 12) ==
           "training  [############--------]  step 180 of 300   loss 0.4213   8 s left");
     CHECK(progress_line("training", 1, 1000, 2, 1) ==

@@ -6,7 +6,7 @@
 
 TEST_SUITE_BEGIN("schedule");
 
-TEST_CASE("warm-up rises in equal parts to the peak, whatever follows") {
+TEST_CASE("learning_rate: warm-up rises linearly to the peak, whatever follows") {
     for (const Descent descent : {Descent::none, Descent::cosine, Descent::linear}) {
         const Schedule schedule{.peak = 8, .warm_up = 4, .steps = 12, .descent = descent};
         for (int step = 0; step < 4; ++step) CHECK(learning_rate(schedule, step) == Approx(2 * (step + 1)));
@@ -14,7 +14,7 @@ TEST_CASE("warm-up rises in equal parts to the peak, whatever follows") {
     }
 }
 
-TEST_CASE("cosine and linear descent, by hand") {
+TEST_CASE("learning_rate: cosine and linear decay, by hand") {
     // after 4 steps of warm-up 8 remain; step 6 is a quarter of the way: (1 + cos(pi / 4)) / 2 = 0.8535534, linear 3/4
     Schedule schedule{.peak = 8, .warm_up = 4, .steps = 12, .descent = Descent::cosine};
     CHECK(learning_rate(schedule, 6) == Approx(8 * 0.8535534).epsilon(1e-6));
@@ -33,12 +33,12 @@ TEST_CASE("cosine and linear descent, by hand") {
     CHECK(learning_rate(schedule, 11) == 8);
 }
 
-TEST_CASE("without a warm-up the first step has the peak; a schedule that is all warm-up ends there") {
+TEST_CASE("learning_rate: without warm-up the first step has the peak; a schedule that is all warm-up ends there") {
     CHECK(learning_rate({.peak = 3, .steps = 10}, 0) == 3);
     CHECK(learning_rate({.peak = 3, .warm_up = 5, .steps = 5}, 4) == 3);
 }
 
-TEST_CASE("nonsense is refused") {
+TEST_CASE("learning_rate: negative steps and invalid settings are refused") {
     CHECK_THROWS_WITH(learning_rate({}, -1), "learning_rate: step -1 of 1 with 0 of warm-up");
     CHECK_THROWS_WITH(learning_rate({.steps = 0}, 0), "learning_rate: step 0 of 0 with 0 of warm-up");
     CHECK_THROWS_WITH(learning_rate({.warm_up = -1, .steps = 5}, 0), "learning_rate: step 0 of 5 with -1 of warm-up");

@@ -7,7 +7,7 @@
 TEST_SUITE_BEGIN("state");
 
 namespace {
-// A small training: two matrices that chase random numbers.
+// A small training run: two matrices follow random targets.
 struct Toy {
     Var w, b;
     Parameters parameters;
@@ -39,13 +39,13 @@ static bool same(const Toy& a, const Toy& b) {
            a.optimizer.steps == b.optimizer.steps && a.optimizer.variable_steps == b.optimizer.variable_steps;
 }
 
-TEST_CASE("training that was saved and resumed equals training that was never interrupted, to the last bit") {
+TEST_CASE("load_training_state: a resumed run is bit-identical to an uninterrupted one") {
     const TemporaryFolder folder;
     Toy straight(1), stopped(1), resumed(7);
     straight.train(10);
     stopped.train(4);
     save_training_state(folder.path("f"), stopped.parameters, stopped.optimizer, stopped.random);
-    resumed.train(2);  // whatever happened before is overwritten
+    resumed.train(2);  // overwritten by the state that is loaded
     load_training_state(folder.path("f"), resumed.parameters, resumed.optimizer, resumed.random);
     CHECK(same(resumed, stopped));
     resumed.train(6);
@@ -54,7 +54,7 @@ TEST_CASE("training that was saved and resumed equals training that was never in
     CHECK(!same(stopped, straight));
 }
 
-TEST_CASE("the steps of each variable are saved: one that is thawed after the restart starts at 1") {
+TEST_CASE("load_training_state: restores the steps of each variable: one unfrozen after the restart starts at 1") {
     const TemporaryFolder folder;
     Toy straight(1), stopped(1), resumed(7);
     straight.train(3, true);
@@ -69,7 +69,7 @@ TEST_CASE("the steps of each variable are saved: one that is thawed after the re
     CHECK(same(resumed, straight));
 }
 
-// The same file without one of its tensors, as it was written before there was such a thing.
+// The same file without one of its tensors, as an older version wrote it.
 static void write_without(const std::string& from, const std::string& left_out, const std::string& to) {
     const Safetensors file(from);
     std::vector<TensorToWrite> tensors;
@@ -85,7 +85,7 @@ static void write_without(const std::string& from, const std::string& left_out, 
     write_safetensors(to, tensors);
 }
 
-TEST_CASE("a file from before variables counted for themselves gives all of them the steps of the optimizer") {
+TEST_CASE("load_training_state: an older file without variable steps gives all variables the steps of the optimizer") {
     const TemporaryFolder folder;
     Toy toy(1), resumed(7);
     toy.train(3);
@@ -96,7 +96,7 @@ TEST_CASE("a file from before variables counted for themselves gives all of them
     CHECK(same(resumed, toy));
 }
 
-TEST_CASE("a training state is a checkpoint too") {
+TEST_CASE("save_training_state: the file is also a checkpoint") {
     const TemporaryFolder folder;
     Toy toy(1);
     toy.train(3);
@@ -107,7 +107,7 @@ TEST_CASE("a training state is a checkpoint too") {
     CHECK(file.integers("training.adamw.steps") == std::vector<int>{3});
 }
 
-TEST_CASE("a state of another model, or none at all, is refused and changes nothing") {
+TEST_CASE("load_training_state: another model's state, or a file that is not a state, is refused and changes nothing") {
     const TemporaryFolder folder;
     Toy toy(1), before(1);
     save(toy.parameters, folder.path("plain"));
@@ -143,7 +143,7 @@ TEST_CASE("a state of another model, or none at all, is refused and changes noth
                                            {.name = "training.adamw.steps", .shape = {1}, .integers = {3}}});
     CHECK(error_of([&] { load_training_state(folder.path("odd"), toy.parameters, toy.optimizer, toy.random); }) ==
           folder.path("odd") +
-              ": is no training state: training.random has 3 words instead of 4, or training.adamw.steps is not one count");
+              ": is not a training state: training.random has 3 words instead of 4, or training.adamw.steps is not one count");
     save_training_state(folder.path("counts"), other.parameters, toy.optimizer,
                         toy.random);  // two variables, one of which is known
     CHECK(error_of([&] {

@@ -52,7 +52,7 @@ TEST_CASE("train_step: loss, clipped gradient, update, by hand") {
     CHECK(descent.steps == 1);
 }
 
-TEST_CASE("train_step: without clipping the whole gradient is followed") {
+TEST_CASE("train_step: without clipping the whole gradient is used") {
     Chase chase;
     Sgd descent({chase.w});
     train_step(chase, 0, descent, 0.5f, no_clipping);
@@ -60,7 +60,7 @@ TEST_CASE("train_step: without clipping the whole gradient is followed") {
     CHECK(chase.w.value()(0, 1) == Approx(2));
 }
 
-TEST_CASE("train: equals the loop written out, to the last bit, decay and schedule included") {
+TEST_CASE("train: bit-identical to the loop written out, with decay and schedule") {
     const Recipe recipe{.schedule = {.peak = 0.1f, .warm_up = 2, .steps = 6, .descent = Descent::linear, .floor = 0.1f},
                         .clip_norm = 2,
                         .weight_decay = 0.1f,
@@ -87,7 +87,7 @@ TEST_CASE("train: equals the loop written out, to the last bit, decay and schedu
     CHECK(chase.steps_seen == std::vector<int>{0, 1, 2, 3, 4, 5});
 }
 
-TEST_CASE("train: gradients from before the first step do not count") {
+TEST_CASE("train: gradients left from before the first step are ignored") {
     Chase fresh, used;
     used.w.gradient() = Matrix{{-100, 50}};
     const Recipe recipe{.schedule = {.peak = 0.1f, .steps = 3}};
@@ -96,7 +96,7 @@ TEST_CASE("train: gradients from before the first step do not count") {
     CHECK(identical(fresh.w.value(), used.w.value()));
 }
 
-TEST_CASE("train: the watcher is told every loss and can end the training") {
+TEST_CASE("train: the watcher gets every loss and can stop the training") {
     Chase chase;
     Notes notes;
     notes.last = 2;
@@ -107,7 +107,7 @@ TEST_CASE("train: the watcher is told every loss and can end the training") {
     CHECK(losses[2] < losses[1]);
 }
 
-TEST_CASE("ShowProgress: never ends the training") {
+TEST_CASE("ShowProgress: never stops the training") {
     ShowProgress progress("test", 3);
     CHECK(progress.after_step(0, 1));
     CHECK(progress.after_step(2, 0));
@@ -127,7 +127,7 @@ TEST_CASE("train_until: a run in two parts equals a run in one") {
     CHECK(train_until(8, parts, trainer).empty());  // it is there already
 }
 
-TEST_CASE("train: a step with nothing to learn from counts, and moves nothing") {
+TEST_CASE("train: a step with nothing to learn from counts, and changes nothing") {
     NothingToLearn chase;
     Trainer trainer(nothing_decays({chase.w}), {.schedule = {.peak = 0.1f, .steps = 4}, .weight_decay = 0.5f});
     CHECK(train_step(chase, trainer) == 0);
@@ -137,7 +137,7 @@ TEST_CASE("train: a step with nothing to learn from counts, and moves nothing") 
     CHECK(trainer.optimizer.variable_steps == std::vector<int>{1});
 }
 
-TEST_CASE("train: what is not decayed keeps its length where the gradient is 0") {
+TEST_CASE("train: variables that do not decay are unchanged where the gradient is 0") {
     Chase pulled, kept;
     pulled.target = kept.target = Matrix{{3, 4}};  // they are there already
     const Recipe recipe{.schedule = {.peak = 0.5f, .steps = 1}, .weight_decay = 0.2f};
@@ -147,7 +147,7 @@ TEST_CASE("train: what is not decayed keeps its length where the gradient is 0")
     CHECK(kept.w.value()(0, 0) == 3);
 }
 
-TEST_CASE("train: a learning rate of 0 changes nothing, no steps are no steps") {
+TEST_CASE("train: a learning rate of 0 changes nothing, 0 steps return no losses") {
     Chase chase;
     train(chase, {.decayed = {chase.w}, .not_decayed = {}}, {.schedule = {.peak = 0, .steps = 3}, .weight_decay = 1});
     CHECK(identical(chase.w.value(), Matrix{{3, 4}}));
@@ -191,7 +191,7 @@ TEST_CASE("require_sound: every value of a recipe is checked, with place, value,
     CHECK(refusal({.eps = INFINITY}) == "train: an eps of inf, it must be a number from 0 on; 1e-8 is usual");
 }
 
-TEST_CASE("train: the line that handed over the recipe is named, and nothing is trained") {
+TEST_CASE("train: an invalid recipe is reported with the caller's line, and nothing is trained") {
     Chase chase;
     const std::string error = error_of([&] { train(chase, nothing_decays({chase.w}), {.batch = -3}); });
     CHECK(error.starts_with("tests/nn/training/train_test.cpp:"));

@@ -87,7 +87,7 @@ static SayCanCase small_case() {
     return c;
 }
 
-TEST_CASE("log_probabilities: the sum over the tokens of a description, by a batch and by a cache") {
+TEST_CASE("log_probabilities: the sum over the tokens of a description, by batch and by cache") {
     const SayCanCase c = small_case();
     const std::vector<double> batch = saycan::log_probabilities({7, 8}, c.skills, c.w, c.config);
     const std::vector<double> cache = saycan::log_probabilities_with_cache({7, 8}, c.skills, c.w, c.config);
@@ -115,7 +115,7 @@ TEST_CASE("make_plan: done stops the plan and is not added to the history; the o
     CHECK(longer.context.size() == 2 + c.skills.tokens[longer.steps[0].chosen].size());
 }
 
-TEST_CASE("make_plan: by hand, language 0.30 0.45 0.25 times affordance 0.9 0.1 0.2: the first skill wins, the second would be said") {
+TEST_CASE("make_plan: language 0.30 0.45 0.25 times affordance 0.9 0.1 0.2 chooses the first skill; the language model alone, the second") {
     saycan::StepOfPlan step;
     const SayCanCase c = small_case();
     const saycan::Plan plan = saycan::make_plan({7, 8}, 0, c.skills, c.world, c.w, c.config, 1);
@@ -127,7 +127,7 @@ TEST_CASE("make_plan: by hand, language 0.30 0.45 0.25 times affordance 0.9 0.1 
     CHECK(can.steps[0].chosen == 0);
 }
 
-TEST_CASE("learned_affordances: by trying, within what chance allows") {
+TEST_CASE("learned_affordances: approach the true probabilities within sampling error") {
     Random random(1);
     const Matrix truth{{0, 1, 0.9f}, {0.5f, 0.05f, 0.2f}};
     const Matrix V = saycan::learned_affordances(truth, 4000, 0.005f, random);
@@ -137,14 +137,14 @@ TEST_CASE("learned_affordances: by trying, within what chance allows") {
     CHECK_THROWS_WITH(saycan::learned_affordances(truth, 1, 0, random), "saycan: a learning rate of 0.000000, it must be above 0 and at most 1");
 }
 
-TEST_CASE("saycan: what does not fit is refused, and says why") {
+TEST_CASE("saycan: inconsistent skills, tables and states throw") {
     const SayCanCase c = small_case();
     CHECK_THROWS_WITH(saycan::log_probabilities({}, c.skills, c.w, c.config),
                       "saycan: a context of 0 tokens and 3 skills, both must be at least 1");
     CHECK_THROWS_WITH(saycan::log_probabilities({1}, {.tokens = {{}}}, c.w, c.config), "saycan: skill 0 has no description");
     CHECK_THROWS_WITH(saycan::log_probabilities(std::vector<int>(14, 1), c.skills, c.w, c.config),
                       "saycan: a context of 14 tokens and skill 0 of 3 exceed the 16 positions of the language model");
-    CHECK_THROWS_WITH(saycan::make_plan({1}, 2, c.skills, c.world, c.w, c.config, 1), "saycan: there is no state 2 among 2");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 2, c.skills, c.world, c.w, c.config, 1), "saycan: state 2 of 2");
     CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, {Matrix(2, 2), {0, 0, 0, 0}}, c.w, c.config, 1),
                       "saycan: affordances (2, 2) and 4 next states for 3 skills");
 }

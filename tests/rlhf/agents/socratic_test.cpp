@@ -38,18 +38,18 @@ static socratic::Sense fixed_scores(const std::vector<double>& scores) {
     return [scores](const std::vector<std::string>&) { return scores; };
 }
 
-TEST_CASE("fill: every slot gets its words; one that nothing was said for is refused") {
+TEST_CASE("fill: every slot gets its words; a slot without an entry throws") {
     CHECK(socratic::fill("I see a {object 1}, {object 2}. I am", {{"object 1", "cup"}, {"object 2", "pan"}}) ==
           "I see a cup, pan. I am");
     CHECK(socratic::fill("{x}{x}", {{"x", "{y}"}, {"z", "lost"}}) == "{y}{y}");  // words are not read as templates
     CHECK(socratic::fill("no slot", {}) == "no slot");
     CHECK_THROWS_WITH(socratic::fill("in a {place}", {{"object", "cup"}}),
-                      "socratic: nothing was said for the slot {place} of \"in a {place}\"");
+                      "socratic: no entry for the slot {place} of \"in a {place}\"");
     CHECK_THROWS_WITH(socratic::fill("in a {place", {{"place", "x"}}),
                       "socratic: a slot of the template \"in a {place\" is not closed");
 }
 
-TEST_CASE("perceive: the full sentence is scored, not the bare word") {
+TEST_CASE("perceive: scores the full sentence, not the bare word") {
     const socratic::WordList list{.slot = "object", .words = {"cup", "pan", "spoon"}};
     CHECK(socratic::perceive(truth("a photo of a pan"), list).words == std::vector<std::string>{"pan"});
     CHECK(socratic::perceive(truth("pan"), list).words == std::vector<std::string>{"cup"});  // no such sentence: the first
@@ -63,12 +63,12 @@ TEST_CASE("perceive: the best k of a list, best first, of equal scores the earli
     socratic::Said said;
     socratic::say(list, p, said);
     CHECK(said == socratic::Said{{"object 1", "spoon"}, {"object 2", "pan"}, {"object 3", "jar"}});
-    CHECK_THROWS_WITH(socratic::say(list, p, said), "socratic: two lists speak for the slot {object 1}");
+    CHECK_THROWS_WITH(socratic::say(list, p, said), "socratic: two lists fill the slot {object 1}");
     CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 2}),
                       "socratic: 2 of the 1 words for {object} are to be kept, it must be at least 1 of them");
 }
 
-TEST_CASE("converse: a language model that repeats its prompt has heard what the senses said, each from its own list") {
+TEST_CASE("converse: the prompt contains the best words of each list") {
     Echo echo;
     // the sound's scores are far below the image's: the lists are not compared
     const std::vector<socratic::Listening> senses{{fixed_scores({5, 9}), {.slot = "place", .words = {"hall", "kitchen"}}},
@@ -80,11 +80,11 @@ TEST_CASE("converse: a language model that repeats its prompt has heard what the
     CHECK_THROWS_WITH(socratic::converse(senses, "{place}", echo, 0), "socratic: 0 candidates, at least 1 is needed");
 }
 
-TEST_CASE("converse: candidates are kept once, and the eyes choose among them") {
+TEST_CASE("converse: candidates are distinct, and the perception model ranks them") {
     Echo echo;
-    const socratic::Steps nobody = socratic::converse({}, "go", echo, 5);
-    CHECK(nobody.candidates == std::vector<std::string>{"go", "a", "b"});
-    CHECK(nobody.answer() == "go");  // the first that was written
+    const socratic::Steps unchecked = socratic::converse({}, "go", echo, 5);
+    CHECK(unchecked.candidates == std::vector<std::string>{"go", "a", "b"});
+    CHECK(unchecked.answer() == "go");  // the first that was written
     const socratic::Steps seen = socratic::converse({}, "go", echo, 5, {.sense = truth("a photo of a b")});
     CHECK(seen.answer() == "b");
     CHECK(seen.seen == std::vector<double>{0, 0, 1});
@@ -92,7 +92,7 @@ TEST_CASE("converse: candidates are kept once, and the eyes choose among them") 
     CHECK_THROWS_WITH(socratic::converse({}, "", echo, 1), "socratic: the language model wrote nothing after \"\"");
 }
 
-TEST_CASE("converse: by hand, 0.9 0.5 0.4 seen, -2 -1 -1 likely: the first wins alone, the second with half a language score") {
+TEST_CASE("converse: with seen 0.9 0.5 0.4 and likely -2 -1 -1, the first wins at weight 0, the second at weight 0.5") {
     Echo echo;
     const socratic::Sense eyes = fixed_scores({0.9, 0.5, 0.4});
     CHECK(socratic::converse({}, "go", echo, 3, {.sense = eyes}).chosen == 0);
@@ -102,21 +102,21 @@ TEST_CASE("converse: by hand, 0.9 0.5 0.4 seen, -2 -1 -1 likely: the first wins 
     for (int i = 0; i < 3; ++i) CHECK(both.scores[i] == Approx(by_hand[i]));
 }
 
-TEST_CASE("choose: the likeliest of given answers") {
+TEST_CASE("choose: the most likely of the given answers") {
     Echo echo;
     const socratic::Choice choice = socratic::choose("go", {"slowly", "on", "home", "by"}, echo);
     CHECK(choice.chosen == 1);
     CHECK(choice.log_probabilities == std::vector<double>{-6, -2, -4, -2});
-    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: there is no answer to choose from");
+    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: no answers to choose from");
 }
 
-TEST_CASE("history: a line a moment, and time goes on") {
+TEST_CASE("history: one line per moment, times must increase") {
     CHECK(socratic::history({{5, "I see a cup."}, {65, "I hear rain."}, {600, "I am out."}}) ==
           "0:05 I see a cup.\n1:05 I hear rain.\n10:00 I am out.\n");
     CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}), "socratic: a moment at 5 seconds follows one at 5");
 }
 
-TEST_CASE("retrieval_scores and recall_at, by hand") {
+TEST_CASE("retrieval_scores and recall_at: worked by hand") {
     const Matrix a{{0.5f, 0.4f, 0}, {0.5f, 0.2f, 0.1f}}, b{{0, 0.2f, 0}, {0, 0.2f, 0.5f}};
     CHECK(socratic::recall_at(1, a, {0, 2}) == 0.5);
     CHECK(socratic::recall_at(2, a, {1, 2}) == 0.5);
@@ -130,7 +130,7 @@ TEST_CASE("retrieval_scores and recall_at, by hand") {
     CHECK_THROWS_WITH(socratic::retrieval_scores({a, Matrix(1, 3)}, {1, 2}),
                       "socratic: tables of similarities (2, 3) and (1, 3)");
     CHECK_THROWS_WITH(socratic::recall_at(4, a, {0, 0}), "socratic: recall at 4 of 3 captions");
-    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: there is no caption 3 among 3");
+    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: caption 3 of 3");
 }
 
 // --- with real models ---
@@ -148,7 +148,7 @@ static std::string words(const std::vector<int>& ids) {
     return text;
 }
 
-TEST_CASE("Eyes: the cosines are CLIP's, and a sentence is embedded once") {
+TEST_CASE("Eyes: the cosines are CLIP's, and each sentence is embedded once") {
     const clip::Config config{
         .vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
                    .width = 8,
@@ -179,7 +179,7 @@ TEST_CASE("Eyes: the cosines are CLIP's, and a sentence is embedded once") {
     for (int i = 0; i < 4; ++i) CHECK(cosines[i] == Approx(expected(0, i)).epsilon(1e-5));
 }
 
-TEST_CASE("Writer: greedy candidates are one, sampled ones differ; scores are the GPT's; the end of the text is not said") {
+TEST_CASE("Writer: greedy candidates are equal, sampled ones differ, scores are the GPT's, and the end of text is removed") {
     const gpt::Config config{.vocabulary = 6, .positions = 12, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
     Random random(1);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.3f, .embedding_stddev = 0.3f});

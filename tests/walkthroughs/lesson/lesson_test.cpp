@@ -117,7 +117,7 @@ TEST_CASE("prose, pictures, tables and curves stand under the question") {
                                   "         nothing (0, 0)\n"
                                   "         a picture\n"
                                   "         @@@@\n"
-                                  "         m  (1, 2)  min 0.0000  max 1.0000  mean 0.5000  deviation 0.5000\n"
+                                  "         m  (1, 2)  min 0.0000  max 1.0000  mean 0.5000  stddev 0.5000\n"
                                   "           @@\n"
                                   "         a\n"
                                   "         -\n"
@@ -173,6 +173,26 @@ TEST_CASE("--step waits between the steps, until nobody answers any more") {
     CHECK(waits(told(three_steps, true, "\n\n\n").words) == 2);
     CHECK(waits(told(three_steps, true, "yes\nyes\n").words) == 2);
     CHECK(waits(told(three_steps, true, "").words) == 1);
+}
+
+static void two_predictions(Lesson& lesson) {
+    lesson.step("How many?");
+    lesson.predict("How many of 9?", {7, 0.5});
+    lesson.predict("Which word?", {"cat"});
+}
+
+TEST_CASE("predict: asked and judged with --step, answered at the end otherwise") {
+    const std::string at_end = told(two_predictions).words;
+    CHECK(at_end.find("your answer") == std::string::npos);
+    CHECK(at_end.find("step 1   How many of 9? 7\n") > at_end.find("predict   Which word?"));
+    CHECK(at_end.find("step 1   Which word? cat\n") != std::string::npos);
+    const std::string asked = told(two_predictions, true, "7.4\ndog\n").words;
+    CHECK(asked.find("answer    right: 7\n") != std::string::npos);
+    CHECK(asked.find("answer    no: cat\n") != std::string::npos);
+    CHECK(asked.find("The answers") == std::string::npos);
+    const std::string ended = told(two_predictions, true, "").words;  // the input ends at the first question
+    CHECK(ended.find("step 1   How many of 9? 7\n") != std::string::npos);
+    CHECK(ended.find("step 1   Which word? cat\n") != std::string::npos);
 }
 
 static void long_lines(Lesson& lesson) {

@@ -54,14 +54,14 @@ TEST_CASE("values as the next word or behind =, flags alone") {
 }
 
 TEST_CASE("a wrong command line is refused in one line") {
-    CHECK(refusal({"--stps", "7"}) == "there is no option --stps; is --steps meant?");
-    CHECK(refusal({"--something-else"}) == "there is no option --something-else; --help lists those there are");
+    CHECK(refusal({"--stps", "7"}) == "unknown option --stps; did you mean --steps?");
+    CHECK(refusal({"--something-else"}) == "unknown option --something-else; --help lists all options");
     CHECK(refusal({"--" + std::string(10000, 'x')}).size() < 10100);
-    CHECK(refusal({"steps"}) == "\"steps\" is no option; options begin with --, see --help");
-    CHECK(refusal({""}) == "\"\" is no option; options begin with --, see --help");
-    CHECK(refusal({"--"}) == "\"--\" is no option; options begin with --, see --help");
-    CHECK(refusal({"-h"}) == "\"-h\" is no option; options begin with --, see --help");
-    CHECK(refusal({"--=3"}) == "there is no option --; --help lists those there are");
+    CHECK(refusal({"steps"}) == "\"steps\" is not an option; options begin with --, see --help");
+    CHECK(refusal({""}) == "\"\" is not an option; options begin with --, see --help");
+    CHECK(refusal({"--"}) == "\"--\" is not an option; options begin with --, see --help");
+    CHECK(refusal({"-h"}) == "\"-h\" is not an option; options begin with --, see --help");
+    CHECK(refusal({"--=3"}) == "unknown option --; --help lists all options");
     CHECK(refusal({"--steps"}) == "--steps needs a value");
     CHECK(refusal({"--steps", "3", "--steps", "4"}) == "--steps is given twice");
     CHECK(refusal({"--no-positions=1"}) == "--no-positions takes no value");
@@ -82,6 +82,7 @@ TEST_CASE("help lists every option with its value") {
           "\n"
           "  --help          show this\n"
           "  --step          wait for Enter between the steps\n"
+          "  --quiz          ask for predictions and judge them\n"
           "  --seed n        another seed, other random numbers (1)\n"
           "  --trap-nan      stop at the first operation that makes a NaN or an infinity, and name it\n"
           "  --steps n       training steps (300)\n"
@@ -108,7 +109,7 @@ TEST_CASE("a name twice, or no name, is a mistake of the program") {
     bool flag = false;
     CHECK_THROWS_WITH(given.options.add("steps", flag, ""), "Options: --steps is declared twice");
     CHECK_THROWS_WITH(given.options.add("A b", flag, ""),
-                      "Options: --A b is no name for an option, small letters, digits and hyphens are");
+                      "Options: --A b is not a valid name, use lower-case letters, digits and hyphens");
 }
 
 TEST_CASE("add_output: a file that cannot be written is refused when the line is read") {

@@ -11,7 +11,7 @@ TEST_SUITE_BEGIN("restoring");
 
 static Pictures two_pictures() {
     Image dark(2, 4, 1, -1), bright(2, 4, 1, 1);
-    return {.one = "picture", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .deviation = 0.5f};
+    return {.one = "picture", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .standard_deviation = 0.5f};
 }
 
 TEST_CASE("the digits have mean 0 and deviation 1, and come back as light") {

@@ -13,22 +13,22 @@ static std::vector<Ranking> two_rankings() {
             {.prompt = "the song", .answers = {"was nice .", "was good ."}, .ranks = {2, 1}}};
 }
 
-TEST_CASE("rankings become rows, and comparisons between rows of the same ranking") {
+TEST_CASE("ranked_rows: one row per answer, comparisons only within a ranking") {
     const reviews::Ranked ranked = reviews::ranked_rows(two_rankings());
     CHECK(ranked.episodes.count() == 5);
     CHECK(reviews::text_of(reviews::answer_of(ranked.episodes, 1)) == "was very good .");
     CHECK(ranked.pairs.list.size() == 4);  // three of the first, one of the second
     CHECK(ranked.pairs.list.back().better == 4);
-    // without noise nice and good are worth the same: the second ranking has no comparison
+    // without noise nice and good tie: the second ranking has no pair
     CHECK(reviews::true_pairs(ranked, two_rankings()).list.size() == 3);
     CHECK_THROWS_WITH(reviews::ranked_rows({{.prompt = "a film", .answers = {"was bad ."}, .ranks = {1}}}),
                       "reviews: \"a\" is none of the 20 words of this language");
     CHECK_THROWS_WITH(
         reviews::ranked_rows({{.prompt = "the good", .answers = {"was bad ."}, .ranks = {1}}}),
-        "reviews: \"the good\" is no prompt, the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
+        "reviews: \"the good\" is not a prompt; the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");
 }
 
-TEST_CASE("texts become questions, K answers each, and a person without noise orders them by score") {
+TEST_CASE("questions: K answers each, which ask ranks by score without noise") {
     const ppo::Episodes texts =
         reviews::episodes_of({1, 1, 3, 3}, {reviews::ids_of("was bad ."), reviews::ids_of("was good ."),
                                             reviews::ids_of("was not bad ."), reviews::ids_of("was very bad .")});
@@ -41,7 +41,7 @@ TEST_CASE("texts become questions, K answers each, and a person without noise or
     CHECK(asked[1].ranks == std::vector<int>{1, 2});
 }
 
-TEST_CASE("a batch of DPO holds chosen rows first, and labels the words of the answers only") {
+TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     const reviews::Comparisons comparisons = reviews::comparisons_of(two_rankings());
     CHECK(comparisons.count() == 4);
     const dpo::Batch batch = reviews::dpo_batch(comparisons, {3, 0}, 0, 2);
@@ -56,26 +56,26 @@ TEST_CASE("a batch of DPO holds chosen rows first, and labels the words of the a
     CHECK(batch.labels[5] == -100);  // padding follows
 }
 
-TEST_CASE("the whole recipe in small: a writer, a judge that agrees, a policy that pleases it; same seed, same numbers" * only_when_optimised) {
+TEST_CASE("review_models: SFT, reward model and PPO on a small scale; same seed, same numbers" * only_when_optimised) {
     Random random(1);
-    const reviews::Writer writer = reviews::learn_to_write(random);
-    CHECK(writer.losses.front() == Approx(std::log(20.0)).epsilon(0.05));  // no idea: ln of 20 words
-    CHECK(writer.losses.back() < 1.25);                                    // the entropy of a word is 1.136
-    const ppo::Episodes texts = reviews::write(writer.w, 320, random, 4);
+    const reviews::SftModel sft = reviews::train_sft(random);
+    CHECK(sft.losses.front() == Approx(std::log(20.0)).epsilon(0.05));  // ln of 20 words
+    CHECK(sft.losses.back() < 1.25);                                    // the entropy of a word is 1.136
+    const ppo::Episodes texts = reviews::write(sft.w, 320, random, 4);
     CHECK(reviews::share_of_sentences(texts) > 0.9);
     const std::vector<Ranking> rankings = reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
-    const reviews::Judge judge = reviews::learn_to_judge(writer.w, rankings, random);
-    CHECK(std::abs(reviews::mean(reviews::rewards_of(judge, texts))) <
-          1e-4);  // zero is where the mean of what it learned from is
-    CHECK(reviews::judged(judge, rankings).agreement > 0.65);
+    const reviews::RewardModel reward_model = reviews::train_reward_model(sft.w, rankings, random);
+    CHECK(std::abs(reviews::mean(reviews::rewards_of(reward_model, texts))) <
+          1e-4);  // the training answers have mean reward 0
+    CHECK(reviews::evaluate(reward_model, rankings).agreement > 0.65);
     Random first(2), second(2);
     const reviews::PpoRun run{.iterations = 15};
-    const reviews::Pleaser pleaser = reviews::please(writer.w, judge, run, first),
-                           again = reviews::please(writer.w, judge, run, second);
-    CHECK(pleaser.history.first_ratio_error < 1e-5);
-    CHECK(pleaser.history.reward.back() > pleaser.history.reward.front() + 0.2);
-    CHECK(pleaser.history.reward == again.history.reward);
-    const reviews::Measured measured = reviews::measure(pleaser.w.trunk, writer.w, judge, first, 200);
+    const reviews::PpoModel trained = reviews::train_ppo(sft.w, reward_model, run, first),
+                           again = reviews::train_ppo(sft.w, reward_model, run, second);
+    CHECK(trained.history.first_ratio_error < 1e-5);
+    CHECK(trained.history.reward.back() > trained.history.reward.front() + 0.2);
+    CHECK(trained.history.reward == again.history.reward);
+    const reviews::Measured measured = reviews::measure(trained.w.trunk, sft.w, reward_model, first, 200);
     CHECK(measured.kl > 0);
     CHECK(measured.sentences > 0.8);
 }

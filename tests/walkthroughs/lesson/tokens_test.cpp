@@ -27,6 +27,13 @@ TEST_CASE("a line is no wider than asked, unless a single token is") {
     CHECK(token_lines({"abcdefgh", "i"}, Colours::none, 4) == Lines{"abcdefgh|", "i|"});
 }
 
+TEST_CASE("only_english and ascii_lines: en keeps the lines without Russian letters") {
+    CHECK(only_english("en"));
+    CHECK(!only_english("ru"));
+    CHECK_THROWS_WITH(only_english("de"), "--language de: must be en or ru");
+    CHECK(ascii_lines("a cat\nкот\ncafé\nb") == "a cat\nb\n");
+}
+
 TEST_CASE("the text is the file of this name, or the words") {
     const std::string path = "build/tokens_test.txt";
     write_file_atomically(path, "from the file");

@@ -41,7 +41,7 @@ TEST_CASE("draw: the query is read last, after a jump; hidden places are not tou
         CHECK(text.follows[20]);
         for (int t = 8; t < 19; ++t) CHECK((place_of(text, t) == 0 || place_of(text, t) > 4));
     }
-    CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = 7}), "jumping_walk: no symbol stands behind place 7");
+    CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = 7}), "jumping_walk: the symbol at position 7 has no successor");
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5, 6}}), "jumping_walk: the walk has nowhere to go");
 }
 

@@ -1,7 +1,7 @@
-// chain_of_thought.cpp: a tiny GPT adds digits. Asked for the answer alone it guesses; asked to write the steps it is right.
+// chain_of_thought.cpp: the lesson on chain of thought: a tiny GPT adds digits, by guessing directly, correctly with written steps.
 //
 //   paper    Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large Language Models", 2022, arXiv 2201.11903
-//   shows    one model, one question, two first tokens; and that it is the content of the steps that helps, not their number
+//   shows    one model, one question, two first tokens; and that the content of the steps helps, not their number
 //   symbols  M digits   N of them in a question   s_k = (d_1 + ... + d_k) mod M
 //   before   walkthroughs/gpt/prompting/in_context.cpp
 #include <algorithm>
@@ -32,18 +32,16 @@ static std::string question_and(const chain::Task& task, const std::vector<int>&
 }
 
 static void step_formats(Lesson& lesson, const chain::Task& task) {
-    lesson.step("What is asked?", "s_N = (d_1 + ... + d_N) mod M");
+    lesson.step("What is the task?", "s_N = (d_1 + ... + d_N) mod M");
     Random random(3);
     const chain::Questions question = chain::make_questions(task, random, 1);
     lesson.lines({chain::document_text(task, chain::documents_of(task, question, Format::direct)),
                   chain::document_text(task, chain::documents_of(task, question, Format::steps))});
-    lesson.why("both lines are the same sum modulo ", task.digits,
-               ". The first gives the answer at once, the second writes the sum after ",
-               "each digit before it answers. One model is trained on both; the first token says which is wanted.");
+    lesson.why("both lines are the same sum modulo ", task.digits, ". The first gives the answer directly, the second writes the partial sum after each digit before the answer. One model is trained on both formats; the first token selects one.");
 }
 
 static void step_chance(Lesson& lesson, const chain::Task& task) {
-    lesson.step("Why should one be harder than the other?");
+    lesson.step("Why is the direct format harder?");
     Random random(4);
     const chain::Questions question = chain::make_questions(task, random, 1);
     std::vector<int> seen(task.digits, 0);
@@ -53,12 +51,7 @@ static void step_chance(Lesson& lesson, const chain::Task& task) {
         ++seen[chain::partial_sums(task, other).back()];
     }
     const bool even = std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; });
-    lesson.why("whoever knows all digits but one knows nothing: going through the ", task.digits,
-               " values of the first digit meets ", even ? "each answer exactly once" : "the answers unevenly",
-               ". So a model that combines some of the digits gains nothing, ",
-               "and there is no slope to follow. A single step needs the sum so far and one digit: ", task.digits * task.digits,
-               " cases.");
-    lesson.predict("the accuracy in either format. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
+    lesson.why("all digits but one say nothing about the answer: the ", task.digits, " values of the first digit give ", even ? "each answer exactly once" : "the answers unevenly", ". So combining only some of the digits does not lower the loss, and the gradient gives no direction. A single step needs the partial sum and one digit: ", task.digits * task.digits, " cases.");
 }
 
 static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const chain::Task& task,
@@ -67,7 +60,7 @@ static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const
 }
 
 namespace {
-// Both accuracies, 30 times on the way.
+// Both accuracies, 30 times during training.
 struct AccuracyCurves : Watcher {
     const gpt::Weights& w;
     const gpt::Config& config;
@@ -93,13 +86,13 @@ struct AccuracyCurves : Watcher {
 }  // namespace
 
 static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const Choices& choices) {
-    lesson.step("What does it learn first?", "accuracy while it is trained");
+    lesson.step("What does it learn first?", "accuracy during training");
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, chain::start);
     Random other(choices.seed + 1000);
     const chain::Questions few = chain::make_questions(choices.task, other, 200);
-    lesson.say(count_numbers(gpt::parameters(w, config)), " numbers; ", choices.training.steps, " steps of ",
-               choices.training.batch, " fresh questions, half of them in each format. The loss counts what stands behind =.");
+    lesson.say(count_numbers(gpt::parameters(w, config)), " parameters; ", choices.training.steps, " steps of ",
+               choices.training.batch, " fresh questions, half of them in each format. The loss covers the tokens after =.");
     std::vector<Series> accuracies;
     {
         AccuracyCurves curves(w, config, choices.task, few, choices.training.steps);
@@ -107,7 +100,7 @@ static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const 
         accuracies = {curves.with_steps, curves.direct};
     }
     lesson.curves(accuracies);
-    lesson.why("all steps are the same small task, so every token behind = teaches it; the direct answer stays where it began.");
+    lesson.why("all steps are the same small task, so every token after = trains it; the direct answer stays at chance.");
     return w;
 }
 
@@ -117,14 +110,14 @@ struct Measured {
 
 static void step_ask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
                      const chain::Questions& questions, Measured& measured) {
-    lesson.step("Same weights, same questions: what does the first token change?");
+    lesson.step("What does the first token change?", "same weights, same questions");
     lesson.code(2);
     const chain::Written direct = chain::solve(w, config, choices.task, questions, Format::direct);
     const chain::Written steps = chain::solve(w, config, choices.task, questions, Format::steps);
     const std::vector<int> direct_prompts = chain::prompts_of(choices.task, questions, Format::direct);
     const std::vector<int> steps_prompts = chain::prompts_of(choices.task, questions, Format::steps);
     const std::vector<int> sums = chain::partial_sums(choices.task, questions);
-    std::vector<std::vector<std::string>> rows{{"what the model wrote", "right answer"}};
+    std::vector<std::vector<std::string>> rows{{"generated", "correct"}};
     for (int q = 0; q < std::min(3, choices.questions); ++q) {
         const std::string right = text(sums[(q + 1) * choices.task.count - 1]);
         rows.push_back({question_and(choices.task, direct_prompts, direct, q), right});
@@ -133,11 +126,10 @@ static void step_ask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& c
     lesson.table(rows);
     measured.direct = chain::accuracy(choices.task, questions, chain::answers_of(direct));
     measured.with_steps = chain::accuracy(choices.task, questions, chain::answers_of(steps));
+    lesson.predict("What is the accuracy in the direct format? Chance is " + fixed(1.0 / choices.task.digits, 3) + ".", {measured.direct, 0.03});
     lesson.say("Of ", choices.questions, " questions: ", fixed(measured.direct, 3), " right when answered directly, ",
                fixed(measured.with_steps, 3), " with steps; chance is ", fixed(1.0 / choices.task.digits, 3), ".");
-    lesson.why(
-        "each token is one pass through ", config.depth, " blocks, however hard the question. Tokens that are written and read ",
-        "again make it as many passes as there are steps. The steps are the model's own, right or wrong: nobody corrected them.");
+    lesson.why("each token is one pass through ", config.depth, " blocks, however hard the question. Steps that are generated and read again add one pass each. The steps are the model's own, right or wrong, not corrected.");
 }
 
 static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
@@ -153,13 +145,12 @@ static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config
     for (int q = 0; q < choices.questions; ++q) moved += changed[q].back() == (unchanged[q].back() + 1) % M;
     measured.moved = static_cast<double>(moved) / choices.questions;
     lesson.why("in ", moved, " of ", choices.questions,
-               " questions the answer moved by exactly 1: the model goes on from what is written, ",
-               "not from the digits. An error in a chain is never repaired.");
+               " questions the answer changed by exactly 1: the model continues from the written step, not from the digits. An error in a chain is not corrected.");
 }
 
 static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                         Measured& measured) {
-    lesson.step("Is it just the room to think?", "every s_k replaced by =");
+    lesson.step("Is it just the additional tokens?", "every s_k replaced by =");
     lesson.lines({chain::document_text(
         choices.task,
         chain::documents_of(choices.task, {questions.begin(), questions.begin() + choices.task.count}, Format::filler))});
@@ -172,11 +163,10 @@ static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices
         chain::train(w, config, choices.task, training, random, &progress);
     }
     measured.filler = accuracy_in(w, config, choices.task, questions, Format::filler);
-    lesson.why("a second model, trained as long on lines as long, but with nothing written in the places of the steps: ",
-               fixed(measured.filler, 3), " right. It is the content of the tokens that helps, not their number.");
+    lesson.why("a second model, trained equally long on lines of the same length, but with fillers instead of steps: accuracy ", fixed(measured.filler, 3), ". The content of the tokens helps, not their number.");
 }
 
-// The share of right answers among single chains drawn at temperature 1, and of majority votes among `votes` of them.
+// Accuracy of single chains sampled at temperature 1, and of majority votes among `votes` of them.
 static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                  int votes, Random& random, double& one_chain, double& voted) {
     const int Q = static_cast<int>(questions.size()) / choices.task.count;
@@ -194,7 +184,7 @@ static void vote(const gpt::Weights& w, const gpt::Config& config, const Choices
 }
 
 namespace {
-// Ends training when one chain drawn at random is right half of the time, looked at every 10 steps.
+// Ends training when a sampled chain is right half of the time, checked every 10 steps.
 struct StopHalfSure : Watcher {
     const gpt::Weights& w;
     const gpt::Config& config;
@@ -219,7 +209,7 @@ struct StopHalfSure : Watcher {
 
 static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                       Measured& measured) {
-    lesson.step("What if the model is only half sure?", "self-consistency: the answer that most chains end in",
+    lesson.step("What if chains are often wrong?", "self-consistency: majority vote over chains",
                 "Wang et al. 2022");
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, chain::start);
@@ -229,10 +219,7 @@ static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& 
     StopHalfSure watcher(w, config, choices, some, draws);
     chain::train(w, config, choices.task, choices.training, random, &watcher);
     vote(w, config, choices, some, choices.votes, draws, measured.one_chain, measured.voted);
-    lesson.why("the same model again, but training ends after ", watcher.stopped,
-               " steps, when one chain drawn at random is right about half of ",
-               "the time. Single chains: ", fixed(measured.one_chain, 3), " right. The majority of ", choices.votes,
-               " chains: ", fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones all in the same.");
+    lesson.why("the same model, but training ends after ", watcher.stopped, " steps, when a sampled chain is right about half of the time. Accuracy of single chains: ", fixed(measured.one_chain, 3), "; of the majority of ", choices.votes, " chains: ", fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones in the same. Next: rlhf/ranking.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
@@ -250,21 +237,21 @@ static void walk(Lesson& lesson, const Choices& choices) {
 
     lesson.step("Does it hold?");
     const double chance = 1.0 / choices.task.digits, near_chance = 1.4 * chance;
-    lesson.claim_at_least("right with steps", measured.with_steps, 0.95);
-    lesson.claim_at_most("right when answered directly: chance", measured.direct, near_chance);
-    lesson.claim_at_least("answers that move with a changed step", measured.moved, 0.95);
-    lesson.claim_at_most("right with fillers in place of the steps: chance", measured.filler, near_chance);
-    lesson.claim_at_least("gained by a majority vote over single chains", measured.voted - measured.one_chain, 0.05);
+    lesson.claim_at_least("accuracy with steps", measured.with_steps, 0.95);
+    lesson.claim_at_most("accuracy in the direct format, near chance", measured.direct, near_chance);
+    lesson.claim_at_least("fraction of answers that follow a changed step", measured.moved, 0.95);
+    lesson.claim_at_most("accuracy with fillers, near chance", measured.filler, near_chance);
+    lesson.claim_at_least("gain of a majority vote over single chains", measured.voted - measured.one_chain, 0.05);
 }
 
 int main(int argc, char** argv) {
     Options options("gpt/prompting/chain_of_thought",
-                    "A tiny GPT that only guesses the sum of six digits, unless it may write the steps.", "10 seconds");
+                    "A tiny GPT guesses the sum of six digits, unless it writes the steps.", "10 seconds");
     Choices choices;
     options.add("digits", choices.task.digits, "M, the sum is taken modulo it", 2, 20);
     options.add("count", choices.task.count, "N, digits in a question", 2, 30);
-    options.add("steps-of-training", choices.training.steps, "steps of training", 1, 100'000);
-    options.add("questions", choices.questions, "questions for measuring", 1, 100'000);
+    options.add("steps-of-training", choices.training.steps, "training steps", 1, 100'000);
+    options.add("questions", choices.questions, "test questions", 1, 100'000);
     options.add("votes", choices.votes, "chains that vote", 1, 1000);
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;

@@ -1,7 +1,7 @@
-// in_context.cpp: a tiny GPT is shown examples in its prompt and answers by them, although no weight changes any more.
+// in_context.cpp: the lesson on in-context learning: a tiny GPT answers by the examples in its prompt, without a weight update.
 //
 //   paper    Brown et al., "Language Models are Few-Shot Learners", 2020, arXiv 2005.14165
-//   shows    accuracy over the number of examples in the prompt, beside the best that anybody can reach
+//   shows    accuracy over the number of examples in the prompt, compared with the best possible
 //   symbols  K inputs   L labels   f the hidden table of a sequence   n shots
 //   before   walkthroughs/gpt/gpt.cpp
 #include <algorithm>
@@ -30,32 +30,28 @@ static std::string readable(const in_context::Task& task, const std::vector<int>
 }
 
 static void step_text(Lesson& lesson, const in_context::Task& task, Random& random) {
-    lesson.step("What is there to read?", "x_1 f(x_1) x_2 f(x_2) ... x_N f(x_N)");
+    lesson.step("What is the training text?", "x_1 f(x_1) x_2 f(x_2) ... x_N f(x_N)");
     lesson.code();
     const in_context::Batch batch = in_context::make_batch(task, random, 3);
     const int T = 2 * task.pairs;
     std::vector<std::string> lines;
     for (int b = 0; b < 3; ++b) lines.push_back(readable(task, {batch.ids.begin() + b * T, batch.ids.begin() + (b + 1) * T}));
     lesson.lines(lines);
-    lesson.why(
-        "inside a line a letter always has the same digit, but every line has a table of its own, drawn anew. So nothing about ",
-        "the digits can be learned by heart: whoever wants to predict them has to read the line. The n-th digit is a question ",
-        "with n - 1 examples before it, so one line trains all numbers of shots at once.");
+    lesson.why("within a line a letter always has the same digit, but every line has its own random table. So the digits cannot be memorised: to predict them, the model must infer the table as it reads. The n-th digit has n - 1 examples before it, so one line trains all numbers of shots at once.");
 }
 
 static void step_best(Lesson& lesson, const in_context::Task& task) {
-    lesson.step("How well can it be done?", "1 - (1 - 1/K)^n (1 - 1/L)");
-    lesson.code("in_context::best_accuracy(task, shots)");
-    lesson.why("either the letter of the question was among the n examples, and the digit is known, or it was not, and 1 of ",
+    lesson.step("What is the best possible accuracy?", "1 - (1 - 1/K)^n (1 - 1/L)");
+    lesson.why("either the queried letter was among the n examples, and its digit is known, or it was not, and 1 of ",
                task.labels, " guesses is right: ", fixed(in_context::best_accuracy(task, 0), 3), " with no example, ",
                fixed(in_context::best_accuracy(task, 1), 3), " with one, ",
                fixed(in_context::best_accuracy(task, task.pairs - 1), 3), " with ", task.pairs - 1, ".");
 }
 
 static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices, Random& random) {
-    lesson.step("What does training see?", "loss = mean of -log p(f(x_n) | everything before)");
-    lesson.say(count_numbers(gpt::parameters(w, config)), " numbers in ", config.depth, " blocks of width ", config.width, "; ",
-               choices.training.steps, " steps of ", choices.training.batch, " fresh lines, none of which is ever seen twice.");
+    lesson.step("How is it trained?", "loss = mean of -log p(f(x_n) | everything before)");
+    lesson.say(count_numbers(gpt::parameters(w, config)), " parameters in ", config.depth, " blocks of width ", config.width, "; ",
+               choices.training.steps, " steps of ", choices.training.batch, " fresh lines.");
     Series losses{.name = "loss", .x = {}, .y = {}};
     {
         ShowProgress progress("training", choices.training.steps);
@@ -65,17 +61,14 @@ static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config&
     lesson.curves({losses});
     double best = 0;
     for (int n = 0; n < choices.task.pairs; ++n) best += in_context::best_loss(choices.task, n) / choices.task.pairs;
-    lesson.why(
-        "for a while only the guess is learned: ln ", choices.task.labels, " = ", fixed(std::log(choices.task.labels), 3),
-        " would be knowing nothing. The fall comes when the second block begins to look for the example that matches. The best ",
-        "possible mean is ", fixed(best, 3), "; the last step had ", fixed(losses.y.back(), 3), ".");
-    lesson.predict("the curve with --depth 1: one block can not do both, note which letter stands before a digit and look it up");
+    lesson.why("at first the loss stays near ln ", choices.task.labels, " = ", fixed(std::log(choices.task.labels), 3), ", a uniform guess. It falls when the second block learns to attend to the matching example. The best possible mean is ", fixed(best, 3), "; the last step had ", fixed(losses.y.back(), 3), ".");
+    lesson.predict("the curve with --depth 1. One block cannot both mark each digit with the letter before it and look that letter up.");
 }
 
 static std::vector<float> step_shots(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
                                      Random& random) {
     lesson.step("Does it learn from the prompt?", "accuracy with 0, 1, 2, ... shots");
-    lesson.say("From here on no weight changes. ", choices.test_sequences, " new lines, each with a new table:");
+    lesson.say("From here on the weights do not change. ", choices.test_sequences, " new lines, each with a new table:");
     lesson.code();
     const std::vector<float> accuracy = in_context::accuracy_by_shots(w, config, choices.task, random, choices.test_sequences);
     Series ours{.name = "this model", .x = {}, .y = accuracy}, best{.name = "best possible", .x = {}, .y = {}};
@@ -92,10 +85,10 @@ static std::vector<float> step_shots(Lesson& lesson, const gpt::Weights& w, cons
     return accuracy;
 }
 
-// Asks the same question after the examples of two tables that disagree.   returns the two answers
+// The same query after the examples of two different tables.   returns the two answers
 static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config,
                                         const in_context::Task& task) {
-    lesson.step("What if the prompt says otherwise?", "the same weights, the same query");
+    lesson.step("What if the examples change?", "the same weights, the same query");
     std::vector<std::vector<int>> labels;
     for (int y = 0; y < task.labels; ++y) labels.push_back({task.inputs + y});
     std::vector<int> answers;
@@ -109,13 +102,11 @@ static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, c
         rows.push_back({readable(task, prompt), text(answers.back())});
     }
     lesson.table(rows);
-    lesson.why(
-        "nothing but the prompt differs. What fine-tuning would write into the weights stands here in the keys and values of ",
-        "the tokens before, and is gone when the next prompt begins.");
+    lesson.why("only the prompt differs. What fine-tuning would store in the weights is here in the keys and values of the prompt's tokens, and is gone with the next prompt.");
     return answers;
 }
 
-// How much of the query's attention, in the best head of the last block, lies on labels of earlier examples with the same input.
+// The attention weight of the query, in the best head of the last block, on labels of earlier examples with the same input.
 static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const in_context::Task& task) {
     lesson.step("How does it find the example?", "A of the last block", "Olsson et al. 2022");
     std::vector<std::pair<int, int>> examples;
@@ -132,17 +123,14 @@ static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::C
     double best = 0;
     for (int head = 0; head < config.heads; ++head) {
         heads.push_back(
-            {"head " + text(head) + ": who (down) looks at whom (across)", heat_map(slice_rows(A, head * T, T), lesson.colours)});
+            {"head " + text(head) + " (query down, key across)", heat_map(slice_rows(A, head * T, T), lesson.colours)});
         double on_match = 0;
         for (int t = 0; t + 1 < T; t += 2)
             if (ids[t] == query) on_match += A(head * T + T - 1, t + 1);
         best = std::max(best, on_match);
     }
     lesson.pictures(heads);
-    lesson.why(
-        "the last row is the query. In one of the heads ", fixed(100 * best, 0), " % of its attention lies on the digits that ",
-        "followed the same letter before: the first block has written into each digit which letter stood before it, the second ",
-        "looks for that letter. Two blocks that work together like this are called an induction head.");
+    lesson.why("the last row is the query. In one head ", fixed(100 * best, 0), " % of its attention is on digits that followed the same letter: the first block adds the previous letter to each digit's residual stream, the second attends to digits with the queried letter. Such a pair of heads is called an induction head. Next: gpt/prompting/chain_of_thought.");
     return best;
 }
 
@@ -163,24 +151,24 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     double farthest = 0;
     for (int n = 0; n < choices.task.pairs; ++n)
         farthest = std::max(farthest, std::abs(accuracy[n] - in_context::best_accuracy(choices.task, n)));
-    lesson.claim_at_most("largest distance to the best possible accuracy, over all numbers of shots", farthest, 0.03);
+    lesson.claim_at_most("largest distance from the best possible accuracy, over all numbers of shots", farthest, 0.03);
     lesson.claim_at_least(
-        "accuracy gained by the examples, most shots against none", accuracy.back() - accuracy.front(),
+        "gain of accuracy from zero-shot to most shots", accuracy.back() - accuracy.front(),
         0.9 * (in_context::best_accuracy(choices.task, choices.task.pairs - 1) - in_context::best_accuracy(choices.task, 0)));
-    lesson.claim("the same query is answered as the examples before it say",
+    lesson.claim("the same query is answered according to its examples",
                  answers == std::vector<int>{0, choices.task.labels - 1});
 }
 
 int main(int argc, char** argv) {
     Options options("gpt/prompting/in_context",
-                    "Zero-shot, one-shot, few-shot: a tiny GPT learns from the examples in its prompt.", "5 seconds");
+                    "Zero-shot, one-shot, few-shot: a tiny GPT learns from examples in its prompt.", "5 seconds");
     Choices choices;
     options.add("inputs", choices.task.inputs, "K, different inputs", 1, 26);
     options.add("labels", choices.task.labels, "L, different labels", 2, 10);
     options.add("pairs", choices.task.pairs, "N, pairs in a line", 2, 100);
-    options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
+    options.add("steps", choices.training.steps, "training steps", 1, 100'000);
     options.add("depth", choices.depth, "blocks of the model", 1, 8);
-    options.add("test-sequences", choices.test_sequences, "lines for measuring", 1, 1'000'000);
+    options.add("test-sequences", choices.test_sequences, "test lines", 1, 1'000'000);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,9 +1,9 @@
-// activation_patching.cpp: an induction circuit, found by its causes.
+// activation_patching.cpp: an induction circuit, found by interventions.
 //
 //   papers   Meng et al. (ROME), 2022, arXiv 2202.05262; Wang et al. (IOI), 2022, arXiv 2211.00593; sweeps as in TransformerLens
-//   shows    how the one fact in which two texts differ travels through a GPT of two blocks: from a symbol to the one behind it,
-//            and from there to the last token, each by one attention
-//   symbols  r_l stream before block l   T tokens   d logit(right) - logit(wrong) at the last token
+//   shows    how the one fact in which two texts differ moves through a GPT of two blocks: from a symbol to its successor, and
+//            from there to the last token, each by one attention layer
+//   symbols  r_l residual stream before block l   T tokens   d logit(right) - logit(wrong) at the last token
 //   before   logit_lens.cpp
 #include <algorithm>
 #include <cmath>
@@ -24,7 +24,7 @@ struct Choices {
     int texts = 100;
 };
 
-static const int query = 3, other = 1;  // the two of the eight that change places
+static const int query = 3, other = 1;  // the two of the eight that are swapped
 
 namespace {
 struct Reader : patching::Run {
@@ -35,7 +35,7 @@ struct Reader : patching::Run {
     Var logits() override { return gpt::forward(ids, toy::length, model.w, model.config).logits; }
 };
 
-// Both runs and what is measured.
+// Both runs and the metric.
 struct Experiment {
     Reader clean_run, corrupted_run;
     patching::Kept clean, corrupted;
@@ -81,19 +81,17 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
 }
 
 static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
-    lesson.step("Which fact is to be followed?", "clean and corrupted differ in one swap");
+    lesson.step("Which fact do we trace?", "clean and corrupted differ in one swap");
     lesson.lines({"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " +
                       letters(e.clean_run.ids, toy::shown, toy::length),
                   "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
                       letters(e.corrupted_run.ids, toy::shown, toy::length)});
-    lesson.say("Symbols ", other, " and ", query, " have changed places, so another symbol stands behind the last token. Over ",
-               e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2), " in the clean "
-                                                    "runs and ",
-               fixed(e.metric.corrupted, 2), " in the corrupted ones.");
+    lesson.say("Symbols ", other, " and ", query, " are swapped, so the last token has another successor. Over ",
+               e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2),
+               " in the clean runs and ", fixed(e.metric.corrupted, 2), " in the corrupted ones.");
     lesson.why("the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
-               "restores "
-               "the whole answer.");
-    lesson.predict("where the fact is found before block 1: at the symbols that were swapped, or beside them?");
+               "restores the whole answer.");
+    lesson.predict("where the fact is found before block 1: at the swapped symbols, or next to them?");
 }
 
 static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
@@ -112,9 +110,8 @@ static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
     }
     lesson.table(rows);
     lesson.say("Tokens that are not in the table restore less than 0.005 everywhere.");
-    lesson.why("each swapped symbol holds a part of the fact before block 0. Before block 1 the fact stands one place "
-               "further right, "
-               "and after block 1 at the end.");
+    lesson.why("before block 0 each swapped symbol holds a part of the fact. Before block 1 the fact is one position further "
+               "right, and after block 1 at the last token.");
     return all;
 }
 
@@ -126,7 +123,7 @@ struct Moves {
 }  // namespace
 
 static Moves step_3_both(Lesson& lesson, Experiment& e) {
-    lesson.step("And both places together?", "r_l of two tokens at once");
+    lesson.step("What do both positions restore together?", "r_l of two tokens at once");
     lesson.code("const patching::Patch patch(places, clean);");
     const std::vector<int> swapped{other, query}, successors{other + 1, query + 1}, end{toy::length - 1};
     Moves m{};
@@ -142,18 +139,16 @@ static Moves step_3_both(Lesson& lesson, Experiment& e) {
     m.attention_1 = e.restored({e.at(1, "attention_output", end)});
     lesson.table({{"from the clean run", "before block 0", "before block 1", "after block 1"},
                   {"the two swapped symbols", fixed(m.swapped[0], 3), fixed(m.swapped[1], 3), fixed(m.swapped[2], 3)},
-                  {"the two behind them", fixed(m.successors[0], 3), fixed(m.successors[1], 3), fixed(m.successors[2], 3)},
+                  {"their two successors", fixed(m.successors[0], 3), fixed(m.successors[1], 3), fixed(m.successors[2], 3)},
                   {"the last token", fixed(m.end[0], 3), fixed(m.end[1], 3), fixed(m.end[2], 3)}});
     lesson.table({{"sublayer from the clean run", "restored"},
-                  {"attention of block 0, at the two behind", fixed(m.attention_0, 3)},
-                  {"MLP of block 0, at the two behind", fixed(m.mlp_0, 3)},
+                  {"attention of block 0, at the successors", fixed(m.attention_0, 3)},
+                  {"MLP of block 0, at the successors", fixed(m.mlp_0, 3)},
                   {"attention of block 1, at the last token", fixed(m.attention_1, 3)}});
-    lesson.why("attention of block 0 carries the fact one place to the right: a symbol learns who stood before it. Attention of "
-               "block 1 carries it to the end: the last token looks for the symbol that has itself before it. That is an "
-               "induction "
-               "circuit, and each of its two wires has been mended here by itself. (The shares of attention and MLP need "
-               "not sum to "
-               "1: the MLP works on what attention brought.)");
+    lesson.why("attention of block 0 moves the fact one position to the right: it writes each symbol's predecessor into the "
+               "symbol. Attention of block 1 moves it to the end: the last token attends to the symbol whose predecessor equals "
+               "itself. This is an induction circuit, and patching either of its two steps restores the answer. (Attention and "
+               "MLP need not sum to 1: the MLP works on the output of attention.)");
     return m;
 }
 
@@ -166,11 +161,11 @@ static double looks(const patching::Kept& kept, const patching::Sizes& sizes, in
 }
 
 static double step_4_heads(Lesson& lesson, Experiment& e) {
-    lesson.step("Which heads?", "context of one head, all tokens");
+    lesson.step("Which heads are involved?", "context of one head, all tokens");
     lesson.code("patching::sweep_heads(corrupted_run, clean, \"context\", sizes, metric)");
     const Matrix heads = patching::sweep_heads(e.corrupted_run, e.clean, "context", e.sizes, e.metric);  // (L, H)
     std::vector<std::vector<std::string>> rows{
-        {"head", "block 0 restores", "looks one back", "block 1 restores", "end looks at the answer"}};
+        {"head", "block 0 restores", "attends one back", "block 1 restores", "end attends to answer"}};
     double least = 1, sums[2] = {};
     for (int h = 0; h < e.sizes.heads; ++h) {
         const double back = looks(e.clean, e.sizes, 0, h, query + 1, query);
@@ -180,10 +175,10 @@ static double step_4_heads(Lesson& lesson, Experiment& e) {
         rows.push_back({text(h), fixed(heads(0, h), 3), fixed(back, 3), fixed(heads(1, h), 3), fixed(to_answer, 3)});
     }
     lesson.table(rows);
-    lesson.why("heads look where the fact travels: in block 0 one token back, in block 1 from the end to the answer. The four of "
-               "block 0 restore ", fixed(sums[0], 3), " one by one, those of block 1 ", fixed(sums[1], 3), "; all heads "
-               "of a block at once "
-               "restore 1 (step 3). Where several share the work, patches of one head do not add up to it.");
+    lesson.why("heads attend along the path of the fact: in block 0 one token back, in block 1 from the end to the answer. "
+               "Patched one by one, the four heads of block 0 restore ", fixed(sums[0], 3), " in sum, those of block 1 ",
+               fixed(sums[1], 3),
+               "; all heads of a block at once restore 1 (step 3). Effects of heads that share the work do not add up.");
     return least;
 }
 
@@ -201,9 +196,8 @@ static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep
         if (t != other && t != query) elsewhere = std::max(elsewhere, std::abs(static_cast<double>(guess(0, t))));
     }
     lesson.table(rows);
-    lesson.why("a gradient is a patch of no size. It is zero where the runs agree, so it points at the right tokens; but "
-               "attention that has "
-               "decided is flat there, and neither the amount nor the sign can be trusted.");
+    lesson.why("the gradient is a first-order approximation of a patch. It is zero where the runs agree, so it selects the right "
+               "tokens; but saturated attention has a small gradient, so neither size nor sign is reliable.");
     return elsewhere;
 }
 
@@ -217,10 +211,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double least = step_4_heads(lesson, e);
     const double elsewhere = step_5_gradient(lesson, e, sweep);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     lesson.claim_at_most("swapped symbols restore 1 before block 0; off by", std::abs(m.swapped[0] - 1), 0.02);
     lesson.claim_at_most("and 0 before block 1; off by", std::abs(m.swapped[1]), 0.02);
-    lesson.claim_at_most("those behind them restore 0 before block 0; off by", std::abs(m.successors[0]), 0.02);
+    lesson.claim_at_most("their successors restore 0 before block 0; off by", std::abs(m.successors[0]), 0.02);
     lesson.claim_at_most("and 1 before block 1; off by", std::abs(m.successors[1] - 1), 0.02);
     lesson.claim_at_most("attention of block 0 there restores 1; off by", std::abs(m.attention_0 - 1), 0.02);
     lesson.claim_at_most("attention of block 1 at the end restores 1; off by", std::abs(m.attention_1 - 1), 0.02);
@@ -229,8 +223,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/interpret/activation_patching", "Activation patching: an induction circuit, found by its "
-                    "causes.", "5 seconds");
+    Options options("nn/interpret/activation_patching", "Activation patching: an induction circuit, found by "
+                    "interventions.", "5 seconds");
     Choices choices;
     options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
     options.add("texts", choices.texts, "pairs of texts", 1, 10'000);

@@ -1,9 +1,9 @@
-// integrated_gradients.cpp: which word has decided? Gradients added up on the way from a sentence without words.
+// integrated_gradients.cpp: which word decided? Gradients integrated from a sentence without words to the sentence.
 //
 //   paper    Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017, arXiv 1703.01365
-//   shows    that attributions add up to the output, by which rule soonest, and that a baseline must be one on which the model is
-//            undecided: adding up says nothing about sense
-//   symbols  x input, b baseline (B T, E)   F logit of the predicted class less the other   n points   delta error of the sum
+//   shows    that attributions add up to the output, which rule converges fastest, and that the model must be undecided at the
+//            baseline: attributions add up for any baseline, meaningful or not
+//   symbols  x input, b baseline (B T, E)   F logit of the predicted class minus the other   n points   delta error of the sum
 //   before   walkthroughs/nn/gradients.cpp
 #include <algorithm>
 #include <cmath>
@@ -43,7 +43,7 @@ namespace {
 struct Sentence {
     std::vector<int> ids;  // T
     int label = 0;         // 1 = good
-    int decoy = 0, deciding = 0;  // places of the two opinions
+    int decoy = 0, deciding = 0;  // positions of the two opinions
 };
 }  // namespace
 
@@ -76,7 +76,7 @@ static bert::Batch batch_of(const std::vector<Sentence>& sentences) {
 
 // --- the model ---
 
-enum class Undecided { taught, never };  // whether training holds sentences that say nothing
+enum class Undecided { taught, never };  // whether the training set contains sentences without opinion
 
 static heads::Config model_config() {
     return heads::make_config({.vocabulary = vocabulary, .positions = length, .width = 32, .depth = 2, .heads = 4,
@@ -101,7 +101,7 @@ struct OpinionLoss : Objective {
             Sentence& s = sentences.back();
             labels.push_back(s.label);
             if (undecided == Undecided::never || b >= 16) continue;
-            labels.back() = b % 2;  // half good, half bad: nothing can be known
+            labels.back() = b % 2;  // half good, half bad: unpredictable
             if (b < 8)
                 s = without_words(s);
             else
@@ -111,7 +111,7 @@ struct OpinionLoss : Objective {
     }
 };
 
-// Logit of the predicted class less the other, from the embeddings of each sentence.
+// Logit of the predicted class minus the other, from the embeddings of each sentence.
 struct Margin : ig::Output {
     const heads::Weights& w;
     const heads::Config& config;
@@ -171,9 +171,9 @@ static Explained train_and_test(const Choices& choices, int seed, Undecided unde
     return e;
 }
 
-// --- what is found ---
+// --- results ---
 
-// The share of sentences whose deciding word has the largest number of the eight.
+// The fraction of sentences whose deciding word has the largest attribution of the eight.
 static double deciding_first(const Explained& e, const Matrix& numbers) {
     const Matrix totals = reshape(ig::row_totals(numbers), e.groups(), length);  // (B, T)
     double first = 0;
@@ -205,29 +205,27 @@ static void step_1_task(Lesson& lesson, const Explained& e) {
     lesson.lines(lines);
     const Smoothed curve = smoothed(e.losses, std::max(1, static_cast<int>(e.losses.size()) / 50));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.say("A BERT of two blocks reads ", fixed(e.accuracy, 3), " of new sentences correctly. A quarter of its "
-               "training said nothing "
-               "(all words [PAD], or no opinion) and was labelled by a coin: there it should be undecided, which keeps "
-               "the loss above 0.");
-    lesson.predict("will the gradient at the sentence point at the deciding word?");
+    lesson.say("A BERT of two blocks classifies ", fixed(e.accuracy, 3), " of held-out sentences correctly. A quarter of its "
+               "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "
+               "be undecided, which keeps the loss above 0.");
+    lesson.predict("is the gradient largest at the deciding word?");
 }
 
 static double step_2_gradient(Lesson& lesson, const Explained& e) {
-    lesson.step("Does the gradient know?", "gradient * x");
+    lesson.step("Does the gradient find the deciding word?", "gradient * x");
     Margin margin = margin_of(e);
     lesson.code();
     const ig::ValueAndGradient at = ig::gradient_at(margin, e.x);
     const double first = deciding_first(e, multiply(e.x, at.gradient).value());
     lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
                fixed(1.0 / words, 3), ".");
-    lesson.why("the gradient says what the next small step does, not what got you here. Where the model is sure it is "
-               "flat; and its "
-               "product with x has no point to count from.");
+    lesson.why("the gradient tells only the effect of a small change at x. Where the model is confident it is nearly zero; and "
+               "gradient times x has no baseline.");
     return first;
 }
 
 static ig::Attribution step_3_line(Lesson& lesson, const Explained& e) {
-    lesson.step("And added up on the way?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 1");
+    lesson.step("What if gradients are summed along the line?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 3");
     lesson.code("ig::attribute(margin, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
     ig::Attribution found = attributed(e, ig::Rule::middle, 64);
     const Matrix totals = ig::row_totals(found.attributions);
@@ -237,9 +235,9 @@ static ig::Attribution step_3_line(Lesson& lesson, const Explained& e) {
                         e.groups() > 1 ? word(e.sentences[1].ids[t]) : "", e.groups() > 1 ? fixed(totals[length + t], 3) : ""});
     lesson.table(rows);
     lesson.say("The deciding word is first in ", fixed(deciding_first(e, found.attributions), 3), " of the sentences.");
-    lesson.why("b is the same sentence with every word [PAD]. The line from b to x passes where the model makes up its "
-               "mind, and there "
-               "the gradient is large. What is added up is the whole change of F, by the fundamental theorem of calculus.");
+    lesson.why("b is the same sentence with every word [PAD]. The line from b to x crosses the region where the prediction "
+               "changes, and there the gradient is large. By the fundamental theorem of calculus the sum is the whole change of "
+               "F.");
     return found;
 }
 
@@ -263,8 +261,8 @@ static RuleErrors step_4_rules(Lesson& lesson, const Explained& e) {
         rows.push_back({name, fixed(at_16.back(), 6), fixed(at_64.back(), 6)});
     }
     lesson.table(rows);
-    lesson.why("four times as many points make the left sum four times better; the middle points gain far more. The published "
-               "trapezoid has weights that add up to (n - 1) / n, so it loses 1/n of everything, for ever.");
+    lesson.why("with four times as many points the error of the left sum falls to a quarter, that of the middle points far more. "
+               "The published trapezoid has weights that add up to (n - 1) / n, so it always loses 1/n of the total.");
     return {at_16[1], at_64[1], at_64[0], at_64[2]};
 }
 
@@ -274,7 +272,7 @@ struct Baseline {
     double first;                // deciding word largest
     double undecided;            // mean |F(b)| / mean |F(x) - F(b)|
     double delta;
-    double with_lean, against;   // mean attribution of the deciding word, when it says what b says already, and when it does not
+    double with_lean, against;   // mean attribution of the deciding word where the prediction at b agrees with it, and where not
 };
 }  // namespace
 
@@ -302,7 +300,7 @@ struct BaselineLesson {
 
 static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, int seed, const Explained& taught,
                                       const ig::Attribution& found) {
-    lesson.step("Is any baseline good?", "F(b) should be 0");
+    lesson.step("Does the choice of baseline matter?", "F(b) should be 0");
     const Explained never = train_and_test(choices, seed, Undecided::never);
     const Baseline yes = judged(taught, found), no = judged(never, attributed(never, ig::Rule::middle, 64));
     lesson.table({{"trained with undecided sentences", "yes", "no"},
@@ -310,11 +308,11 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
                   {"mean |F(b)| / mean |F(x) - F(b)|", fixed(yes.undecided, 3), fixed(no.undecided, 3)},
                   {"mean |delta|, middle, n = 64", fixed(yes.delta, 6), fixed(no.delta, 6)},
                   {"deciding word first", fixed(yes.first, 3), fixed(no.first, 3)},
-                  {"its attribution where b says the same", fixed(yes.with_lean, 3), fixed(no.with_lean, 3)},
-                  {"its attribution where b says the other", fixed(yes.against, 3), fixed(no.against, 3)}});
-    lesson.why("a model that never saw a sentence without words leans to one class there. What is explained is then the way from "
-               "that opinion to this one: a word that says the same gets far less than one that says the other, though "
-               "each decides its sentence alone. delta is as small as ever: adding up holds for any baseline.");
+                  {"its attribution where b agrees", fixed(yes.with_lean, 3), fixed(no.with_lean, 3)},
+                  {"its attribution where b disagrees", fixed(yes.against, 3), fixed(no.against, 3)}});
+    lesson.why("a model that never saw a sentence without words predicts one of the classes there. Attributions then explain the "
+               "change from that prediction: a word that agrees with it gets far less than one that disagrees, although each "
+               "alone decides its sentence. delta is small all the same: attributions add up for any baseline.");
     return {yes, no};
 }
 
@@ -326,19 +324,20 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const RuleErrors errors = step_4_rules(lesson, e);
     const BaselineLesson baseline = step_5_baseline(lesson, choices, seed, e, found);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     const Baseline &yes = baseline.taught, &no = baseline.never;
     lesson.claim_at_least("sentences whose deciding word comes first", yes.first, 0.95);
     lesson.claim_at_least("more than by gradient times input, by", yes.first - by_gradient, 0.05);
     lesson.claim_at_most("mean |delta|, 64 middle points", errors.middle_64, 1e-3);
     lesson.claim_at_least("left sum's error as a multiple of that", errors.left_64 / errors.middle_64, 10);
-    lesson.claim_at_most("|F(b)| as a share of |F(x) - F(b)|", yes.undecided, 0.1);
+    lesson.claim_at_most("|F(b)| as a fraction of |F(x) - F(b)|", yes.undecided, 0.1);
     lesson.claim_at_least("the same without undecided sentences", no.undecided, 0.3);
-    lesson.claim_at_most("there, a word's attribution where b says the same, as a share", no.with_lean / no.against, 0.6);
+    lesson.claim_at_most("there, a word's attribution where b agrees, relative to where it disagrees",
+                         no.with_lean / no.against, 0.6);
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/interpret/integrated_gradients", "Integrated gradients: which word has decided?", "10 seconds");
+    Options options("nn/interpret/integrated_gradients", "Integrated gradients: which word decided?", "10 seconds");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
     options.add("sentences", choices.sentences, "sentences to explain", 1, 10'000);

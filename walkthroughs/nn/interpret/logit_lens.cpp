@@ -1,8 +1,9 @@
-// logit_lens.cpp: asking a model for its answer after every layer, and asking which part of it made the answer.
+// logit_lens.cpp: the prediction of a model after every layer, and the contribution of each component to its answer.
 //
 //   sources  nostalgebraist, "interpreting GPT: the logit lens", 2020; attribution as in TransformerLens
-//   shows    at which sublayer a GPT of two blocks comes to know the answer: where it must, by construction of the task
-//   symbols  r_l stream before block l   mid_l between its attention and its MLP   T tokens   V words   s deviation of the last r
+//   shows    after which sublayer a GPT of two blocks has the answer: where it must, by construction of the task
+//   symbols  r_l residual stream before block l   mid_l between its attention and its MLP   T tokens   V words
+//            s standard deviation of the last r
 //   before   walkthroughs/nn/heads.cpp
 #include <cmath>
 #include <string>
@@ -28,7 +29,7 @@ struct Asked {
     std::vector<toy::Text> texts;
     gpt::Steps steps;
     std::vector<int> last_rows;  // the row of each text's query
-    std::vector<int> right;      // what must come next
+    std::vector<int> right;      // the next token
     logit_lens::Readout readout;
 };
 }  // namespace
@@ -53,21 +54,20 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
 }
 
 static void step_1_task(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
-    lesson.step("What is to be known?", "next = what stood behind the last token");
+    lesson.step("What is the task?", "next = the earlier successor of the last token");
     const std::vector<int>& ids = asked.texts[0].ids;
     lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
                   "right answer    " + letters(ids, toy::length, toy::length + 1)});
     const Smoothed curve = smoothed(model.losses, std::max(1, static_cast<int>(model.losses.size()) / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.why("at the query, which follows a jump, only the eight symbols at the beginning help. A token does not know its "
-               "neighbour: block 0 can tell each of the eight what stands before it, and only after that can block 1 look "
-               "for the "
-               "one that stands behind the query. Nothing before the attention of block 1 can know.");
-    lesson.predict("the probability of the right token, if the model had to answer after block 0");
+    lesson.why("at the query, which follows a jump, only the eight symbols at the beginning help. A token does not contain its "
+               "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "
+               "successor of the query. Nothing before the attention of block 1 can have the answer.");
+    lesson.predict("the probability of the right token after block 0");
 }
 
 namespace {
-// What the lens says of one stream, means over texts at the query.
+// The lens at one residual stream: means over texts at the query.
 struct Reading {
     std::string place;
     double probability, rank, kl;
@@ -89,7 +89,7 @@ static Reading reading(const std::string& place, const Var& stream, const Asked&
 }
 
 static std::vector<Reading> step_2_lens(Lesson& lesson, const Asked& asked) {
-    lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T");
+    lesson.step("What does the model predict after each layer?", "logits_l = LayerNorm(r_l) W^T");
     lesson.code("logit_lens::logits(stream, {norm, eps, words})");
     const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
     std::vector<Reading> readings{reading("r_0, words and positions", asked.steps.embeddings, asked)};
@@ -101,13 +101,12 @@ static std::vector<Reading> step_2_lens(Lesson& lesson, const Asked& asked) {
     std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
     for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
     lesson.table(rows);
-    lesson.why("every block only adds to the stream, so the last step of the model can be applied to it anywhere. After "
-               "block 0 the "
-               "guess is a symbol among the eight, no more. One attention later the answer is there.");
+    lesson.why("every block only adds to the residual stream, so the output layer can be applied after any block. After block 0 "
+               "the prediction is any of the eight symbols. One attention layer later it is the answer.");
     return readings;
 }
 
-// The last stream at the queries and what each part adds to logit(right) less the mean of the other logits.
+// The contribution of each part to logit(right) minus the mean of the other logits, at the queries.
 namespace {
 struct Shares {
     std::vector<std::string> names;
@@ -149,7 +148,7 @@ static Shares shares_of(const toy::Learned& model, const Asked& asked) {
 }
 
 static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Asked& asked) {
-    lesson.step("Which part has made the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
+    lesson.step("Which part produced the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
     lesson.code("logit_lens::contribution(part, rows, scale, unembedding)");
     const Shares shares = shares_of(model, asked);
     std::vector<std::vector<std::string>> rows{{"part", "adds to right - mean of the others"}};
@@ -162,19 +161,19 @@ static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Ask
     rows.push_back({"sum", fixed(sum, 3)});
     rows.push_back({"measured at the logits", fixed(shares.total, 3)});
     lesson.table(rows);
-    lesson.why("with the deviation s of the last stream held fixed the last step is linear, and a sum stays a sum. Heads "
-               "of block 0 "
-               "add next to nothing here, and yet without them there would be no answer: what they write is read by block 1. "
-               "Attribution sees who speaks, not who has told him. For that one has to intervene: activation_patching.cpp.");
+    lesson.why("with s, the standard deviation of the last residual stream, held fixed, the output layer is linear and the "
+               "logits are a sum over parts. Heads of block 0 contribute almost nothing directly, but without them there would "
+               "be no answer: block 1 reads what they write. Attribution shows only direct effects; indirect ones need "
+               "interventions: activation_patching.cpp.");
     return shares;
 }
 
 static double step_4_frozen(Lesson& lesson, const Asked& asked) {
-    lesson.step("Whose deviation divides?", "lens: s of r_l.   frozen lens: s of r_L");
+    lesson.step("Which standard deviation is used?", "lens: s of r_l.   frozen lens: s of r_L");
     const Matrix last = gather_rows(asked.steps.decoder.output, asked.last_rows).value();
     const Matrix scale = logit_lens::final_scale(last, asked.readout);
     const logit_lens::Unembedding unembedding = logit_lens::folded(asked.readout);
-    std::vector<std::vector<std::string>> rows{{"right - mean of the others", "own deviation", "that of the last stream"}};
+    std::vector<std::vector<std::string>> rows{{"right - mean of the others", "s of r_l", "s of r_L"}};
     double difference = 0;
     const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
     for (std::size_t l = 0; l <= blocks.size(); ++l) {
@@ -190,10 +189,9 @@ static double step_4_frozen(Lesson& lesson, const Asked& asked) {
         if (l == blocks.size()) difference = std::abs(means[0] - means[1]);
     }
     lesson.table(rows);
-    lesson.why("streams grow from block to block, so with the last one's deviation an early stream speaks softly. Only "
-               "the frozen "
-               "lens may be subtracted layer from layer; only the other is what the model would say. For the last stream "
-               "they agree.");
+    lesson.why("the residual stream grows from block to block, so with the standard deviation of the last one, early logits are "
+               "small. Only the frozen lens is linear, so that layers may be subtracted; only the other is a prediction of the "
+               "model. For the last stream they agree.");
     return difference;
 }
 
@@ -211,17 +209,17 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         sum += shares.shares[p];
         if (shares.names[p].starts_with("L1") || shares.names[p].starts_with("1_")) block_1 += shares.shares[p];
     }
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     lesson.claim_at_most("p(right) before the attention of block 1", readings[2].probability, 0.12);
     lesson.claim_at_least("p(right) after it", readings[3].probability, 0.95);
     lesson.claim_at_most("KL of the last lens to the model", readings.back().kl, 1e-6);
-    lesson.claim_at_least("share of block 1 in the answer", block_1 / shares.total, 0.95);
-    lesson.claim_at_most("parts less the whole", std::abs(sum - shares.total), 1e-3);
-    lesson.claim_at_most("lens less frozen lens at the last stream", agree, 1e-3);
+    lesson.claim_at_least("fraction of the answer contributed by block 1", block_1 / shares.total, 0.95);
+    lesson.claim_at_most("sum of the parts minus the whole", std::abs(sum - shares.total), 1e-3);
+    lesson.claim_at_most("lens minus frozen lens at the last stream", agree, 1e-3);
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/interpret/logit_lens", "The logit lens: at which layer does a GPT know the answer?", "5 seconds");
+    Options options("nn/interpret/logit_lens", "The logit lens: after which layer does a GPT have the answer?", "5 seconds");
     Choices choices;
     options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
     options.add("texts", choices.texts, "texts to ask", 1, 100'000);

@@ -1,10 +1,10 @@
-// rollout.cpp: which patch answers the question? Attention followed down through all layers, with and without the question.
+// rollout.cpp: which patch determines the answer? Attention traced through all layers, with and without the question.
 //
 //   papers   Abnar and Zuidema, 2020, arXiv 2005.00928 (rollout, flow); Chefer et al., 2021, arXiv 2012.09838 and 2103.15679
 //            (relevance); the repository vit-explain
-//   shows    that a product of attention matrices gives the same map whatever is asked, and that the gradient of one output is
-//            what brings the question in
-//   symbols  A_l attention of layer l (H*n, n)   G_l gradient of the asked logit by A_l   M_l mean over heads
+//   shows    that a product of attention matrices gives the same map for every question, and that the gradient of one output
+//            makes it depend on the question
+//   symbols  A_l attention of layer l (H*n, n)   G_l gradient of the asked logit with respect to A_l   M_l mean over heads
 //            n tokens, [cls] first
 //   before   walkthroughs/vit/vit.cpp
 #include <algorithm>
@@ -34,7 +34,7 @@ namespace {
 struct Asked {
     Image image;
     int answers[2] = {};  // plus or x?  box or bars?
-    int places[2] = {};   // the patch that each question is about
+    int places[2] = {};   // the patch that determines each answer
 };
 }  // namespace
 
@@ -88,7 +88,7 @@ struct TwoQuestions : Objective {
 };
 }  // namespace
 
-// --- the methods: each gives a number for each patch ---
+// --- the methods: each gives one number per patch ---
 
 enum Method { rolled, flowing, explained, gradient_rolled, wrong_pairs, gradient_relevant, relevant, methods };
 static const std::vector<std::string> method_names{"rollout",
@@ -101,7 +101,7 @@ static const std::vector<std::string> method_names{"rollout",
 
 static Matrix patches_of(const Matrix& joint) { return slice_cols(slice_rows(joint, 0, 1), 1, patches); }
 
-// The predicted logit of one question, and what each method says of it: a (1, 9) map for each.
+// The map of each method for the predicted logit of one question, (1, 9).
 static std::vector<Matrix> maps_of(const Image& image, int question, const vit::Weights& w, const vit::Config& config) {
     const Tape tape;
     const Recording recording;
@@ -161,13 +161,13 @@ static void step_1_task(Lesson& lesson, const std::vector<Asked>& test, const st
     lesson.pictures(shown);
     const Smoothed curve = smoothed(losses, std::max(1, static_cast<int>(losses.size()) / 50));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.say("Right answers to new pictures: ", fixed(accuracy, 3), ". Every picture holds a shape for each question, in two "
-               "of nine patches, so for each question the deciding patch is known; and it is another one for the other question.");
-    lesson.predict("how often can a map that does not know the question point at the right patch?");
+    lesson.say("Accuracy on held-out images: ", fixed(accuracy, 3), ". Every image has a shape for each question, in two of nine "
+               "patches, so for each question the deciding patch is known, and it differs between the questions.");
+    lesson.predict("how often can a map that does not depend on the question find the right patch?");
 }
 
 static void step_2_two_maps(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
-    lesson.step("Does the map know the question?", "rollout: J_l = B_l J_(l-1), B = (M + I) / 2");
+    lesson.step("Does the map depend on the question?", "rollout: J_l = B_l J_(l-1), B = (M + I) / 2");
     std::vector<Captioned> shown;
     for (const Method method : {rolled, relevant})
         for (int q = 0; q < 2; ++q) {
@@ -176,9 +176,9 @@ static void step_2_two_maps(Lesson& lesson, const std::vector<Asked>& test, cons
                              heat_map(as_grid(maps[method]), lesson.colours)});
         }
     lesson.pictures(shown);
-    lesson.lines({"plus or x stands in patch " + text(test[0].places[0]) + ", box or bars in patch " + text(test[0].places[1])});
-    lesson.why("attention is the same whatever is asked afterwards: one forward pass, one set of matrices, one map. Relevance "
-               "weighs each layer by the gradient of the asked logit.");
+    lesson.lines({"plus or x is in patch " + text(test[0].places[0]) + ", box or bars in patch " + text(test[0].places[1])});
+    lesson.why("attention is the same for every question: one forward pass, one set of matrices, one map. Relevance weights each "
+               "layer by the gradient of the asked logit.");
 }
 
 namespace {
@@ -189,7 +189,7 @@ struct Scores {
 }  // namespace
 
 static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const vit::Weights& w, const vit::Config& config) {
-    lesson.step("Which method finds it?", "both questions to every picture");
+    lesson.step("Which method finds it?", "both questions for every image");
     lesson.code("const BlockRelevance r = rollout::block_relevance(steps, w, options, input, relevance);");
     Scores scores;
     for (const Asked& p : test)
@@ -203,12 +203,12 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Asked>& test, const v
                 scores.share[m] += std::max(0.0f, maps[m][p.places[q]]) / positive / n;
             }
         }
-    std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "share of the deciding patch"}};
+    std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "weight of the deciding patch"}};
     for (int m = 0; m < methods; ++m) rows.push_back({method_names[m], fixed(scores.right[m], 3), fixed(scores.share[m], 3)});
     lesson.table(rows);
-    lesson.why("the first three cannot tell the questions apart: pointing at one of the two patches is right for one question of "
-               "two, so 0.5 is the most. The others multiply by the gradient of the asked logit. Pairing layer l's attention with the "
-               "gradient of another layer, as the published code does, loses part of it.");
+    lesson.why("the first three give the same map for both questions, which is right for at most one of the two, so at most 0.5. "
+               "The others multiply by the gradient of the asked logit. Pairing layer l's attention with the gradient of another "
+               "layer, as the published code does, loses part of it.");
     return scores;
 }
 
@@ -237,18 +237,18 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_two_maps(lesson, test, w, config);
     const Scores scores = step_3_all(lesson, test, w, config);
 
-    lesson.step("Does it hold?");
-    lesson.claim_at_least("right answers", accuracy, 0.95);
+    lesson.step("Do the claims hold?");
+    lesson.claim_at_least("accuracy", accuracy, 0.95);
     const double blind = std::max({scores.right[rolled], scores.right[flowing], scores.right[explained]});
-    lesson.claim_at_most("deciding patch found by maps that do not know the question", blind, 0.5 + 1e-9);
+    lesson.claim_at_most("deciding patch found by maps that do not depend on the question", blind, 0.5 + 1e-9);
     lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.9);
     lesson.claim_at_least("by relevance", scores.right[relevant], 0.9);
-    lesson.claim_at_least("share of the deciding patch, relevance less rollout",
+    lesson.claim_at_least("weight of the deciding patch, relevance minus rollout",
                           scores.share[relevant] - scores.share[rolled], 0.3);
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/interpret/rollout", "Rollout and relevance: which patch answers the question?", "5 seconds");
+    Options options("nn/interpret/rollout", "Rollout and relevance: which patch determines the answer?", "5 seconds");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
     options.add("pictures", choices.pictures, "pictures to explain", 1, 10'000);

@@ -1,8 +1,8 @@
-// socratic.cpp: eyes, ears and a brain that were never trained together talk to each other, and answer what none can alone.
+// socratic.cpp: the lesson on Socratic models: vision, audio and language models that were never trained together exchange text.
 //
 //   paper    Zeng et al., "Socratic Models: Composing Zero-Shot Multimodal Reasoning with Language", 2022, arXiv 2204.00598
-//   shows    every message between three models; how good a chain of them is, and how to see that a link is ignored
-//   world    a coloured shape is seen while a low or a high tone is heard, and something has to be done
+//   shows    every message between three models; the accuracy of the chain, and how to detect that a message is ignored
+//   world    a coloured shape is seen, a low or a high tone is heard, and the right action depends on both
 //   before   walkthroughs/vit/language/clip.cpp, walkthroughs/gpt/gpt.cpp, saycan.cpp
 #include <algorithm>
 #include <cmath>
@@ -38,7 +38,7 @@ struct Scene {
     int tone = 0;  // low, high
 };
 
-// What is right to do. Nobody but the brain has read of it.
+// The right action; only the language model is trained on it.
 std::string action_of(const Scene& scene) {
     if (scene.tone == 1) return scene.shape.colour == 0 ? "stop" : "look";
     return scene.shape.kind == 0 ? "push" : "wait";
@@ -51,7 +51,7 @@ std::vector<Scene> all_scenes() {
     return scenes;
 }
 
-// A sine with a random phase under noise that is as loud as it.
+// A sine with a random phase, plus noise.
 std::vector<double> sound_of(int tone, Random& random) {
     const double phase = 2 * pi * random.uniform();
     std::vector<double> sound;
@@ -60,7 +60,7 @@ std::vector<double> sound_of(int tone, Random& random) {
     return sound;
 }
 
-// --- the ears: nothing is trained, a frequency has a name ---
+// --- audio: no training, a frequency has a name ---
 
 double power(const std::vector<double>& sound, double periods) {
     double along = 0, across = 0;
@@ -71,7 +71,7 @@ double power(const std::vector<double>& sound, double periods) {
     return along * along + across * across;
 }
 
-// "a low tone" and "a high tone" get their share of the power.
+// "a low tone" and "a high tone" are scored by their fraction of the power.
 socratic::Sense ears(const std::vector<double>& sound) {
     const double low = power(sound, periods[0]), high = power(sound, periods[1]);
     return [low, high](const std::vector<std::string>& sentences) {
@@ -82,7 +82,7 @@ socratic::Sense ears(const std::vector<double>& sound) {
     };
 }
 
-// --- the eyes: a CLIP that has seen pictures with captions ---
+// --- vision: a CLIP trained on pictures with captions ---
 
 constexpr int sentence_length = 8;  // start, "a photo of a red cross", end
 
@@ -106,7 +106,7 @@ clip::Config eye_config() {
             .shared_width = 32};
 }
 
-// Start, words, end, filled up with 0. What others say may hold words that the eyes do not know.
+// Start, words, end, padded with 0. Words outside the vocabulary become <unknown>.
 TokenBatch eye_sentences(const std::vector<std::string>& texts) {
     std::vector<int> all;
     for (const std::string& text : texts) {
@@ -129,7 +129,7 @@ std::vector<std::string> names() {
     return names;
 }
 
-// Each of the 20 pairs once a batch.
+// Each of the 20 pairs once per batch.
 struct PicturesAndCaptions : Objective {
     clip::Weights& w;
     Random& random;
@@ -149,13 +149,13 @@ struct PicturesAndCaptions : Objective {
 clip::Weights train_eyes(int steps, Random& random) {
     clip::Weights w = clip::make_weights(eye_config(), random);
     PicturesAndCaptions pairs(w, random);
-    ShowProgress progress("the eyes see pictures", steps);
+    ShowProgress progress("training CLIP", steps);
     train(pairs, nothing_decays(variables(clip::parameters(w, eye_config()))),
           {.schedule = {.peak = 2e-3f, .steps = steps}}, &progress);
     return w;
 }
 
-// --- the brain: a GPT that has read texts ---
+// --- language: a GPT trained on texts ---
 
 const std::string pattern = "see a {thing} . hear a {tone} tone . do";
 constexpr int text_length = 12;
@@ -196,7 +196,7 @@ struct Texts : Objective {
 gpt::Weights train_brain(int steps, Random& random) {
     const gpt::Weights w = gpt::make_weights(brain_config(), random, {.stddev = 0.1f, .embedding_stddev = 0.3f});
     Texts texts(w, 32, random);
-    ShowProgress progress("the brain reads texts", steps);
+    ShowProgress progress("training GPT", steps);
     train(texts, nothing_decays(variables(gpt::parameters(w, brain_config()))),
           {.schedule = {.peak = 3e-3f, .steps = steps, .descent = Descent::none}, .batch = 32}, &progress);
     return w;
@@ -219,7 +219,7 @@ socratic::Steps answer(const Image& seen, const std::vector<double>& sound, socr
     return socratic::converse({{eyes.look(seen), things}, {ears(sound), heard}}, pattern, brain, 1);
 }
 
-// The share of all scenes for which the brain answers rightly when it is told the truth.
+// Accuracy of the language model over all scenes when the prompt contains the true words.
 double right_when_told(socratic::LanguageModel& brain, const std::string& written) {
     double right = 0;
     for (const Scene& scene : all_scenes()) right += brain.write(prompt_of(scene, written), 1)[0] == action_of(scene);
@@ -232,7 +232,7 @@ struct Models {
 };
 
 void step_messages(Lesson& lesson, Models& models, socratic::LanguageModel& brain, int seed) {
-    lesson.step("What do they say to each other?", "argmax_w cos(e_image, e_text(w)), inside each list", "section 3");
+    lesson.step("Which messages do they exchange?", "argmax_w cos(e_image, e_text(w)), inside each list", "section 3");
     Random random(seed);
     const Scene scenes[3] = {{{0, 2}, 1}, {{0, 2}, 0}, {{2, 0}, 0}};
     std::vector<socratic::Moment> moments;
@@ -240,28 +240,27 @@ void step_messages(Lesson& lesson, Models& models, socratic::LanguageModel& brai
         const Image seen = picture_of(scenes[k].shape, random);
         const std::vector<double> sound = sound_of(scenes[k].tone, random);
         if (k == 0) {
-            lesson.picture("what the eyes see", seen);
+            lesson.picture("the image", seen);
             lesson.code();
             const socratic::Steps steps = answer(seen, sound, models.eyes, brain);
             const socratic::Perception &eyes = steps.perceptions[0], &ears = steps.perceptions[1];
             const auto share = [&](const socratic::Perception& p) { return fixed(p.scores[p.best[0]], 2); };
-            lesson.lines({"eyes    a photo of a " + eyes.words[0] + " (" + share(eyes) + ")",
-                          "ears    a " + ears.words[0] + " tone (" + share(ears) + ")", "prompt  " + steps.prompt,
-                          "brain   " + steps.answer()});
+            lesson.lines({"vision  a photo of a " + eyes.words[0] + " (" + share(eyes) + ")",
+                          "audio   a " + ears.words[0] + " tone (" + share(ears) + ")", "prompt  " + steps.prompt,
+                          "GPT     " + steps.answer()});
         }
         const socratic::Steps steps = answer(seen, sound, models.eyes, brain);
         moments.push_back({5 * k, steps.prompt + " " + steps.answer()});
     }
-    lesson.say("Three moments, five seconds apart, as the history that a question about the video would be asked of:");
+    lesson.say("Three moments, five seconds apart, as a text about the video:");
     std::vector<std::string> lines{""};
     for (const char c : socratic::history(moments))
         if (c == '\n') lines.push_back("");
         else lines.back() += c;
     lines.pop_back();
     lesson.lines(lines);
-    lesson.why("the brain has never seen a picture, the eyes have never read of anything to do, and no training has joined them. "
-               "What the template leaves out, such as where the shape was, nobody after it can know.");
-    lesson.predict("what the brain does about a red square under a high tone, and under a low one");
+    lesson.why("the GPT was never trained on images, the CLIP never on actions, and the two never together. Information that the template omits, such as the position of the shape, is lost to the next model.");
+    lesson.predict("What does the GPT do about a red square under a high tone?", {brain.write(prompt_of({{0, 0}, 1}), 1)[0]});
 }
 
 struct Shares {
@@ -297,43 +296,40 @@ Shares measure(Models& models, socratic::LanguageModel& brain, int trials, float
 }
 
 void step_chain(Lesson& lesson, Models& models, socratic::LanguageModel& brain, const Choices& choices, int seed) {
-    lesson.step("How good is a chain?", "p_chain = p_vision p_hearing p_LM + luck");
+    lesson.step("How accurate is the chain?", "p_chain = p_vision p_audio p_LM + chance");
     const double told = right_when_told(brain, pattern);
     const float fog = static_cast<float>(choices.fog);
     const Shares clear = measure(models, brain, choices.trials, 0, seed + 100);
     const Shares in_fog = measure(models, brain, choices.trials, fog, seed + 100);
-    std::vector<std::vector<std::string>> rows{{"of " + text(choices.trials) + " scenes, right", "clear", "in fog"}};
+    std::vector<std::vector<std::string>> rows{{"accuracy on " + text(choices.trials) + " scenes", "clear", "noisy"}};
     const auto row = [&](const std::string& name, double first, double second) {
         rows.push_back({name, fixed(first, 3), fixed(second, 3)});
     };
     const double product = in_fog.vision * in_fog.hearing * told;
-    row("the eyes: both words", clear.vision, in_fog.vision);
-    row("the ears", clear.hearing, in_fog.hearing);
-    row("the brain, told the true words", told, told);
+    row("vision: both words", clear.vision, in_fog.vision);
+    row("audio", clear.hearing, in_fog.hearing);
+    row("GPT, given the true words", told, told);
     row("the product of these three", clear.vision * clear.hearing * told, product);
     row("the chain: the action", clear.chain, in_fog.chain);
-    row("with the words of another picture", clear.other, in_fog.other);
-    row("deaf: it always hears \"low\"", clear.deaf, in_fog.deaf);
+    row("with the words of another image", clear.other, in_fog.other);
+    row("with the tone always \"low\"", clear.deaf, in_fog.deaf);
     lesson.table(rows);
-    lesson.say("In fog noise lies on the pixels, of standard deviation ", fixed(fog, 2), "; the eyes were trained without.");
-    lesson.why("in fog the chain is better than its product: many a wrong word leads to the right action, since under a high "
-               "tone only red matters, and under a low one only square. So captions and actions are two numbers.");
-    lesson.why("the last two rows cut one link each. Another picture is as good where it happens to ask for the same: "
-               "(1/25 + 16/25) / 2 + (1/16 + 9/16) / 2 = 0.65. If one of these rows equalled the chain, the brain would not be "
-               "listening to that link.");
-    lesson.predict("which part of the rule is still missing after --brain-steps 40, and which rows tell");
-    lesson.claim_at_least("the brain, told the truth, is right", told, 0.97);
-    lesson.claim_at_least("the chain's actions are right", clear.chain, 0.9);
-    lesson.claim_at_least("the chain in fog, less the product of its links", in_fog.chain - product, 0.05);
-    lesson.claim_at_most("with the words of another picture", clear.other, 0.75);
-    lesson.claim_at_most("deaf", clear.deaf, 0.6);
+    lesson.say("Noisy: pixel noise of standard deviation ", fixed(fog, 2), "; CLIP was trained without noise.");
+    lesson.why("with noise the chain is better than the product: some wrong words still lead to the right action, since under a high tone only red matters, and under a low one only square. So the accuracy of captions and of actions must be measured separately.");
+    lesson.why("the last two rows cut one link each. Another image gives the right action where it asks for the same one: (1/25 + 16/25) / 2 + (1/16 + 9/16) / 2 = 0.65. If one of these rows equalled the chain, the GPT would ignore that message.");
+    lesson.predict("which part of the rule is not learned yet after --brain-steps 40, and which rows show it");
+    lesson.claim_at_least("GPT, given the true words: accuracy", told, 0.97);
+    lesson.claim_at_least("the chain: accuracy of actions", clear.chain, 0.9);
+    lesson.claim_at_least("the chain with noise, minus the product of its links", in_fog.chain - product, 0.05);
+    lesson.claim_at_most("with the words of another image: accuracy", clear.other, 0.75);
+    lesson.claim_at_most("with the tone always low: accuracy", clear.deaf, 0.6);
 }
 
 void step_wording(Lesson& lesson, socratic::LanguageModel& brain) {
     lesson.step("Does the wording matter?", "prompt = template(words)");
     const std::vector<std::string> ways{pattern, "see a {thing} hear a {tone} tone do", "hear a {tone} tone . see a {thing} . do",
                                         "a {thing} . a {tone} tone . do"};
-    std::vector<std::vector<std::string>> rows{{"template", "told the truth"}};
+    std::vector<std::vector<std::string>> rows{{"template", "accuracy, true words"}};
     double worst = 1;
     for (const std::string& way : ways) {
         const double right = right_when_told(brain, way);
@@ -341,17 +337,15 @@ void step_wording(Lesson& lesson, socratic::LanguageModel& brain) {
         worst = std::min(worst, right);
     }
     lesson.table(rows);
-    lesson.why("every template says the same to a person. A small model knows one wording; a large one has read many, and is "
-               "shown examples in the prompt besides.");
-    lesson.claim_at_most("the worst of the other wordings", worst, 0.5);
+    lesson.why("to a person all templates mean the same. A small model knows only the wording it was trained on; a large one has read many, and gets examples in the prompt.");
+    lesson.claim_at_most("accuracy of the worst other wording", worst, 0.5);
 }
 
 void step_check(Lesson& lesson, Models& models, int trials, int seed) {
-    lesson.step("And without a list of words?", "argmax_i cos(e_image, e_text(candidate_i))", "image captioning");
-    lesson.say("Nobody tells the brain what there is: it goes on after \"see a\" m times, at temperature 1, "
-               "and the eyes choose.");
+    lesson.step("What if there is no word list?", "argmax_i cos(e_image, e_text(candidate_i))", "image captioning");
+    lesson.say("The GPT continues \"see a\" m times at temperature 1, and CLIP chooses the best continuation.");
     Random random(seed + 200);
-    std::vector<std::vector<std::string>> rows{{"m", "different candidates", "the chosen one is right"}};
+    std::vector<std::vector<std::string>> rows{{"m", "distinct candidates", "accuracy"}};
     double first = 0, last = 0;
     for (const int m : {1, 4, 16, 64}) {
         socratic::Writer brain = writer(models.brain, {.new_tokens = 2}, 1, seed + m);
@@ -368,14 +362,13 @@ void step_check(Lesson& lesson, Models& models, int trials, int seed) {
         last = right;
     }
     lesson.table(rows);
-    lesson.why("a blind writer is right once in 20. Its guesses become a caption because somebody who sees disposes of them, and "
-               "only when they differ: written greedily, 64 candidates are one.");
-    lesson.claim_at_most("one guess is right", first, 0.17);
-    lesson.claim_at_least("the best of 64 guesses is right", last, 0.75);
+    lesson.why("without the image, a guess is right once in 20. CLIP's ranking turns guesses into a caption, but only if they differ: greedy decoding gives 64 equal candidates.");
+    lesson.claim_at_most("accuracy of one guess", first, 0.17);
+    lesson.claim_at_least("accuracy of the best of 64 guesses", last, 0.75);
 }
 
 void step_retrieval(Lesson& lesson, Models& models, int seed) {
-    lesson.step("Which video is meant?", "score = sum over modules of their similarities", "video-to-text retrieval");
+    lesson.step("Which caption belongs to which video?", "score = sum over modules of their similarities", "video-to-text retrieval");
     Random random(seed + 300);
     const std::vector<Scene> scenes = all_scenes();  // 40 videos, 40 captions: what was seen, and what was heard
     const int N = static_cast<int>(scenes.size());
@@ -401,28 +394,24 @@ void step_retrieval(Lesson& lesson, Models& models, int seed) {
     const auto row = [&](const std::string& name, const Matrix& scores) {
         rows.push_back({name, fixed(socratic::recall_at(1, scores, own), 3), fixed(socratic::recall_at(2, scores, own), 3)});
     };
-    row("the eyes", by_eyes);
-    row("the ears", by_ears);
+    row("vision", by_eyes);
+    row("audio", by_ears);
     row("both", both);
     lesson.table(rows);
-    lesson.why("two captions each differ only in what is heard, so the eyes cannot be right more often than every second time, "
-               "and the ears know one word of three. In one sum each decides what it can.");
-    lesson.claim_at_most("recall at 1 by the eyes", socratic::recall_at(1, by_eyes, own), 0.5);
+    lesson.why("pairs of captions differ only in the tone, so vision alone cannot exceed 1/2, and audio determines one word of three. In the sum each module decides what it can. Next: vit/language shows models that are trained on both.");
+    lesson.claim_at_most("recall at 1 by vision", socratic::recall_at(1, by_eyes, own), 0.5);
     lesson.claim_at_least("recall at 1 by both", socratic::recall_at(1, both, own), 0.75);
 }
 
 void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
-    lesson.step("Who knows what?", "", "section 3");
-    lesson.say("The eyes are a small CLIP that sees pictures with captions. The ears compare the power of a sound at two "
-               "frequencies. The brain is a GPT that reads texts such as \"",
-               prompt_of({{0, 2}, 1}), " ", action_of({{0, 2}, 1}), "\": under a high tone red means stop and any other "
-               "colour look; under a low one a square is pushed, and anything else waits.");
+    lesson.step("What does each model know?", "", "section 3");
+    lesson.say("Vision: a small CLIP, trained on pictures with captions. Audio: the power of a sound at two frequencies. Language: a GPT, trained on texts such as \"", prompt_of({{0, 2}, 1}), " ", action_of({{0, 2}, 1}), "\". Under a high tone red means stop, any other colour look; under a low one a square means push, any other shape wait.");
     lesson.code(2);
     const clip::Weights eyes = train_eyes(choices.eye_steps, random);
     const gpt::Weights read = train_brain(choices.brain_steps, random);
     Models models{.eyes = {eyes, eye_config(), eye_sentences}, .brain = read};
-    lesson.say("From here on nothing is trained any more.");
+    lesson.say("From here on no weight changes.");
 
     socratic::Writer brain = writer(models.brain, {.new_tokens = 1}, 0, seed);
     step_messages(lesson, models, brain, seed);
@@ -436,12 +425,12 @@ void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/agents/socratic", "Eyes, ears and a language model that were never trained together talk in words.",
+    Options options("rlhf/agents/socratic", "Socratic models: vision, audio and language models that were never trained together exchange text.",
                     "5 seconds");
     options.add("eye-steps", choices.eye_steps, "training steps of the CLIP", 1, 100'000);
     options.add("brain-steps", choices.brain_steps, "training steps of the GPT", 1, 100'000);
-    options.add("trials", choices.trials, "scenes that are counted", 1, 100'000);
-    options.add("fog", choices.fog, "noise on the pixels of the second measurement", 0, 100);
+    options.add("trials", choices.trials, "test scenes", 1, 100'000);
+    options.add("fog", choices.fog, "standard deviation of the pixel noise", 0, 100);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

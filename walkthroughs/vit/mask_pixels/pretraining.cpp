@@ -1,8 +1,8 @@
-// pretraining.cpp: what restoring pictures is good for: a reader of digits that has seen hardly any labels.
+// pretraining.cpp: the lesson on self-supervised pre-training: masked autoencoding improves a classifier trained on few labels.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377, sections 1 and 4
-//   shows    that pictures without labels teach an encoder what a few labelled ones cannot
-//   next     mae.cpp shows how the restoring works
+//   shows    that unlabelled pictures teach an encoder what a few labelled ones cannot, and how many labels that is worth
+//   next     mae.cpp shows how masked autoencoding works
 #include <algorithm>
 #include <vector>
 
@@ -23,7 +23,7 @@ struct Choices {
     PictureFiles pictures;
 };
 
-// Pictures, and what they show.
+// Pictures and their labels.
 struct Labelled {
     std::vector<Image> images;
     std::vector<int> labels;
@@ -34,7 +34,7 @@ struct Labels {
     int classes = 0;
 };
 
-// As many as there are pictures.
+// One label per picture.
 static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path, int count) {
     std::vector<int> labels = read_idx_labels(path);
     const bool shortened = count > 0 && labels.size() >= images.size();
@@ -52,7 +52,7 @@ static Labels read_labels(const Pictures& pictures, const PictureFiles& files) {
     return labels;
 }
 
-// Half of the patches is hidden, not three quarters: a digit of 8 x 8 pixels has only 16.
+// Half of the patches are masked, not three quarters: a digit of 8 x 8 pixels has only 16 patches.
 static mae::Config encoder_config(const PatchGrid& grid) {
     return {.grid = grid, .width = 48, .depth = 2, .heads = 4, .decoder_width = 32,
             .decoder_depth = 1, .decoder_heads = 4, .mlp_ratio = 2, .mask_ratio = 0.5, .normalise_targets = false};
@@ -104,15 +104,15 @@ struct RestoringLoss : Objective {
 static void pretrain(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int steps, Random& random) {
     const Recipe recipe = pretraining_recipe(steps);
     RestoringLoss objective(w, config, digits, recipe.batch, random);
-    ShowProgress progress("restoring", steps);
+    ShowProgress progress("pre-training", steps);
     train(objective, weights_decay(mae::parameters(w, config)), recipe, &progress);
 }
 
-// From the mean over the patch tokens of each image, (B, K). Restoring trained those and never asked [cls] for anything.
+// Logits (B, K) from the mean over each image's patch tokens, which pre-training trained; it never used [cls].
 static Var logits_of(const std::vector<Image>& images, const vit::Weights& w, const vit::Config& config) {
     const vit::Steps steps = vit::forward(images, w, config);
     const int B = static_cast<int>(images.size()), N = config.grid.count();
-    Matrix average(B, B * N);  // row b takes the mean of image b's patch tokens
+    Matrix average(B, B * N);  // row b averages the patch tokens of image b
     for (int b = 0; b < B; ++b)
         for (int n = 0; n < N; ++n) average(b, b * N + n) = 1.0f / N;
     const Var patch_tokens = drop_first_of_each(steps.norm, N + 1);  // (B*N, D)
@@ -142,11 +142,11 @@ struct ReadingLoss : Objective {
 };
 }  // namespace
 
-// Trains all weights on the few.
+// Trains all weights on the labelled pictures.
 static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, int steps, Random& random) {
     const Recipe recipe = fine_tuning_recipe(steps);
     ReadingLoss objective(w, config, few, recipe.batch, random);
-    ShowProgress progress("reading", steps);
+    ShowProgress progress("fine-tuning", steps);
     train(objective, weights_decay(vit::parameters(w, config)), recipe, &progress);
 }
 
@@ -158,7 +158,7 @@ static float test_accuracy(const vit::Weights& w, const vit::Config& config, con
 // --- the lesson ---
 
 static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled& few, int classes) {
-    lesson.step("What may be known?", "", "pictures are cheap, labels are not");
+    lesson.step("What is given?", "", "many pictures, few labels");
     std::vector<Image> one_each;
     for (int label = 0; label < classes; ++label) {
         const std::size_t first = std::find(few.labels.begin(), few.labels.end(), label) - few.labels.begin();
@@ -166,23 +166,22 @@ static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled
         one_each.push_back(as_light(few.images[first], digits));
     }
     lesson.picture("one labelled picture of each class", contact_sheet(one_each, 5));
-    lesson.say("There are ", digits.train.size(), " pictures, but somebody has said of only ", few.images.size(),
-               " what they show. The reader will be judged on ", digits.test.size(), digits.one == "digit" ? " digits of other writers." : " others.");
+    lesson.say(digits.train.size(), " training pictures, of which only ", few.images.size(), " have labels. The test set: ", digits.test.size(), digits.one == "digit" ? " digits of other writers." : " other pictures.");
+    lesson.why("pictures are cheap, labels are not: a person has to give each of them. A classifier can use only labelled pictures; an autoencoder can use all.");
 }
 
 static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const mae::Config& config, int steps, int seed) {
-    lesson.step("What can be learned without labels?", "loss = error on hidden patches");
+    lesson.step("What can be learned without labels?", "loss = error on masked patches");
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
+    lesson.code();
     pretrain(w, config, digits, steps, random);
     const NoTape evaluation;
     const Matrix noise = uniform_matrix(random, static_cast<int>(digits.test.size()), config.grid.count());
     const mae::Steps restored = mae::forward(digits.test, noise, w, config);
     const std::vector<Image> predicted = mae::predicted_images(restored, config);
     show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.grid.patch_size, std::min<int>(2, predicted.size())));
-    lesson.why("to guess a hidden stroke one has to know which strokes belong together. That is most of what it takes to know a "
-               "digit, and no label was needed for it. Error on hidden patches: ",
-               fixed(mae::loss(restored, config).value()(0, 0)), ".");
+    lesson.why("to predict a masked stroke the encoder must represent which strokes occur together, which is also what distinguishes digits. Error on masked patches: ", fixed(mae::loss(restored, config).value()(0, 0)), ".");
     return w;
 }
 
@@ -191,32 +190,58 @@ struct Trial {
     float pretrained;
 };
 
+// Fine-tunes a fresh and the pre-trained encoder on `count` labels per class.
+static Trial run_trial(const Pictures& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config, int count, int steps, int seed) {
+    const vit::Config classifier = mae::vit_config(config, labels.classes);
+    Random draw(seed), scratch_random(seed), pretrained_random(seed);
+    const Labelled few = few_of_each(digits.train, labels, count, draw);
+    Random start(seed);
+    const mae::Weights fresh = mae::make_weights(config, start);  // the initialisation of pre-training
+    const vit::Weights scratch = mae::make_classifier(fresh, config, labels.classes, scratch_random);
+    const vit::Weights pretrained = mae::make_classifier(encoder, config, labels.classes, pretrained_random);
+    fine_tune(scratch, classifier, few, steps, scratch_random);
+    fine_tune(pretrained, classifier, few, steps, pretrained_random);
+    return {test_accuracy(scratch, classifier, digits, labels), test_accuracy(pretrained, classifier, digits, labels)};
+}
+
 static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder,
                                       const mae::Config& config, const Choices& choices, int seed) {
-    lesson.step("Who reads better after the same few labels?", "", "same pictures, same steps, same batches");
-    const vit::Config reader = mae::vit_config(config, labels.classes);
+    lesson.step("Does it help a classifier?", "", "same labels, same steps, same batches");
     std::vector<Trial> trials;
-    std::vector<std::vector<std::string>> table{{"labelled pictures no.", "from scratch", "pre-trained"}};
+    std::vector<std::vector<std::string>> table{{"draw of labels", "from scratch", "pre-trained"}};
     for (int trial = 0; trial < choices.trials; ++trial) {
-        const int trial_seed = 1000 * seed + trial;
-        Random draw(trial_seed), scratch_random(trial_seed), pretrained_random(trial_seed);
-        const Labelled few = few_of_each(digits.train, labels, choices.labels, draw);
-        Random start(trial_seed);
-        const mae::Weights fresh = mae::make_weights(config, start);  // what pre-training started from, too
-        const vit::Weights scratch = mae::make_classifier(fresh, config, labels.classes, scratch_random);
-        const vit::Weights pretrained = mae::make_classifier(encoder, config, labels.classes, pretrained_random);
-        fine_tune(scratch, reader, few, choices.tuning_steps, scratch_random);
-        fine_tune(pretrained, reader, few, choices.tuning_steps, pretrained_random);
-        trials.push_back({test_accuracy(scratch, reader, digits, labels), test_accuracy(pretrained, reader, digits, labels)});
+        trials.push_back(run_trial(digits, labels, encoder, config, choices.labels, choices.tuning_steps, 1000 * seed + trial));
         table.push_back({text(trial + 1), fixed(100 * trials.back().from_scratch, 1) + " %",
                         fixed(100 * trials.back().pretrained, 1) + " %"});
     }
     lesson.table(table);
+    lesson.why("both classifiers have the same architecture and see the same labelled pictures in the same order; only the initial weights of the encoder differ.");
+    return trials;
+}
+
+// returns the accuracies with 1, 5 and 20 labels per class
+static std::vector<Trial> step_5_labels(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config,
+                                        const Choices& choices, int seed) {
+    lesson.step("How many labels is pre-training worth?", "accuracy over labels per class");
+    std::vector<Trial> trials;
+    std::vector<std::vector<std::string>> table{{"labels per class", "from scratch", "pre-trained"}};
+    Series scratch{.name = "from scratch", .x = {}, .y = {}}, pretrained{.name = "pre-trained, over labels per class", .x = {}, .y = {}};
+    for (const int count : {1, 5, 20}) {
+        trials.push_back(run_trial(digits, labels, encoder, config, count, choices.tuning_steps, 1000 * seed + 100 + count));
+        table.push_back({text(count), fixed(100 * trials.back().from_scratch, 1) + " %", fixed(100 * trials.back().pretrained, 1) + " %"});
+        for (Series* series : {&scratch, &pretrained}) series->x.push_back(static_cast<float>(count));
+        scratch.y.push_back(trials.back().from_scratch);
+        pretrained.y.push_back(trials.back().pretrained);
+    }
+    lesson.predict("What is the accuracy from scratch with 20 labels per class? From 0 to 1.", {trials.back().from_scratch, 0.05});
+    lesson.table(table);
+    lesson.curves({scratch, pretrained});
+    lesson.why("the fewer the labels, the more pre-training helps; with many labels supervised training finds the same features. Next: vit/mask_pixels/mae shows how masked autoencoding works.");
     return trials;
 }
 
 static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, const Choices& choices, int classes) {
-    lesson.step("Was it luck?", "mean over " + text(choices.trials) + " draws of labels");
+    lesson.step("Is the difference systematic?", "mean over " + text(choices.trials) + " draws of labels");
     double scratch = 0, pretrained = 0;
     int better = 0;
     for (const Trial& trial : trials) {
@@ -224,17 +249,12 @@ static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, con
         pretrained += trial.pretrained / trials.size();
         better += trial.pretrained > trial.from_scratch;
     }
-    lesson.say("On average ", fixed(100 * scratch, 1), " % of the test pictures are read correctly from scratch and ",
-               fixed(100 * pretrained, 1),
-               " % after restoring pictures; the pre-trained one was better in ", better, " of ", trials.size(), " draws.");
-    lesson.why("both had the same ", classes * choices.labels, " labels. The encoder that had restored digits before already had "
-               "features for strokes; the other had to find them in ", classes * choices.labels, " pictures.");
-    lesson.predict("the distance with --labels 1, with --labels 50, and with --tuning-steps 2000: labels and patience can "
-                   "replace pictures, if one has them.");
-    if (choices.pictures.own())  // of other pictures no more is promised than that it reads at all
-        lesson.claim_at_least("read by the pre-trained reader, as a multiple of guessing", pretrained * classes, 1);
+    lesson.say("Mean test accuracy: ", fixed(100 * scratch, 1), " % from scratch, ", fixed(100 * pretrained, 1), " % pre-trained; pre-training was better in ", better, " of ", trials.size(), " draws.");
+    lesson.why("both had the same ", classes * choices.labels, " labels. The pre-trained encoder already has features for strokes; the other has to learn them from ", classes * choices.labels, " pictures.");
+    if (choices.pictures.own())  // for other pictures, only better than chance
+        lesson.claim_at_least("accuracy of the pre-trained classifier, as a multiple of chance", pretrained * classes, 1);
     else
-        lesson.claim_at_most("errors of the pre-trained reader as a share of the other's, mean over the draws",
+        lesson.claim_at_most("errors of the pre-trained classifier over those from scratch, mean over the draws",
                              (1 - pretrained) / (1 - scratch), 0.9);
 }
 
@@ -247,14 +267,15 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const mae::Weights encoder = step_2_restore(lesson, digits, config, choices.steps, seed);
     const std::vector<Trial> trials = step_3_read(lesson, digits, labels, encoder, config, choices, seed);
     step_4_compare(lesson, trials, choices, labels.classes);
+    step_5_labels(lesson, digits, labels, encoder, config, choices, seed);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/pretraining", "Pictures without labels teach what a few labels cannot.",
+    Options options("vit/mask_pixels/pretraining", "Self-supervised pre-training: unlabelled pictures teach what a few labels cannot.",
                     "20 seconds on two cores");
     Choices choices;
-    options.add("steps", choices.steps, "steps of restoring, without labels", 1, 100'000);
-    options.add("tuning-steps", choices.tuning_steps, "steps of learning to read", 1, 100'000);
+    options.add("steps", choices.steps, "pre-training steps, without labels", 1, 100'000);
+    options.add("tuning-steps", choices.tuning_steps, "fine-tuning steps", 1, 100'000);
     options.add("labels", choices.labels, "labelled pictures of each class", 1, 100);
     choices.pictures.declare(options, true);
     options.add("trials", choices.trials, "draws of labelled pictures", 1, 100);
