@@ -13,7 +13,7 @@ STANDARD :=
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all test fuzz mistakes run bench format check-format refresh-readme check-readme clean help
+.PHONY: all test fuzz mistakes course course-build run bench format check-format refresh-readme check-readme clean help
 # ---- Where things go: each kind of build and each compiler has a folder of its own ----
 ifeq ($(filter $(BUILD),release debug asan),)
 $(error BUILD=$(BUILD) is unknown; it may be release, debug or asan)
@@ -38,7 +38,8 @@ find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)'))
 LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson walkthroughs/toys,*.cpp)
 WALK_SOURCES := $(filter-out $(LIBRARY_SOURCES),$(call find,walkthroughs,*.cpp))
 TEST_SOURCES := $(filter-out tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
-COURSE_SOURCES := $(filter-out course/run_mistakes.cpp,$(call find,course,*.cpp))
+COURSE_SOURCES := $(filter-out course/run_%,$(call find,course,*.cpp))
+COURSE_PROGRAMS = $(patsubst course/%.cpp,$(OUT)/%,$(wildcard course/run_*.cpp))
 BENCH_SOURCES := $(wildcard tools/bench/*.cpp)
 object = $(patsubst %.cpp,$(OUT)/objects/%.o,$(1))
 LIBRARY := $(OUT)/library.a
@@ -84,8 +85,8 @@ $(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OUT)/files
 	@rm -f $@ && ar crs $@ $(filter %.o,$^)
 
 $(WALKS): $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o
-$(WALKS) $(OUT)/tests/run $(OUT)/run_mistakes $(OUT)/bench: $(LIBRARY)
-$(WALKS) $(OUT)/tests/run $(OUT)/run_mistakes $(OUT)/bench $(OUT)/debugger/lesson: $(SHOW)
+$(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench: $(LIBRARY)
+$(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench $(OUT)/debugger/lesson: $(SHOW)
 	@echo "link    $@"
 	@mkdir -p $(@D) && $(CXX) $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -o $@
 # ---- Tests ----
@@ -110,9 +111,19 @@ fuzz:
 	@tests/fuzz/run.sh $(ARGS)
 
 ## make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few
-$(OUT)/run_mistakes: $(call object,course/run_mistakes.cpp $(COURSE_SOURCES))
+## make course              the tasks of the course; then make check-NAME, watch-NAME, hint-NAME
+## make course-pack         for teachers: MODULE=attention SEED=2027 TWIST=auto; make course-verify proves that it works
+course_options = --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=$(WERROR)' $(ARGS)
+$(COURSE_PROGRAMS): $(OUT)/%: $(OUT)/objects/course/%.o $(call object,$(COURSE_SOURCES))
 mistakes: $(OUT)/run_mistakes $(OUT)/tests/run
-	@$(OUT)/run_mistakes --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=$(WERROR)' $(ARGS)
+	@$(OUT)/run_mistakes $(course_options)
+course-build: $(COURSE_PROGRAMS) $(OUT)/tests/run
+course: $(OUT)/run_course
+	@$(OUT)/run_course list
+course-%: course-build
+	@$(OUT)/run_course $* $(MODULE) --seed $(or $(SEED),271) --twist '$(TWIST)' $(course_options)
+check-% watch-% hint-%: course-build
+	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
 # ---- Running ----
 ## make walk-NAME           run one walkthrough; its options go into ARGS="..."
 ## make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)
@@ -150,4 +161,4 @@ help:
 	@echo '$(sort $(notdir $(WALKS)))' | fold -s -w 76 | sed -e 's/ *$$//' -e 's/^/    /'
 # ---- Which object needs which header: written by the compiler ----
 -include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(BENCH_SOURCES) $(COURSE_SOURCES) \
-    course/run_mistakes.cpp tests/debugger/lesson.cpp)
+    $(wildcard course/run_*.cpp) tests/debugger/lesson.cpp)

@@ -1,4 +1,5 @@
-// run_mistakes.cpp: plants every mistake of course/mistakes in a copy of the project, one at a time, and looks which test notices.
+// run_mistakes.cpp: plants every mistake of course/mistakes in a copy of the project, one at a time, and looks which test
+// notices.
 //
 //   make mistakes                     all of them, a few minutes; writes course/MISTAKES.md and course/suspects.txt
 //   make mistakes ARGS="no_scale"     only these; the others stand in the table as they were found before
@@ -20,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "course/grade/tree.h"
 #include "course/mistake.h"
 #include "course/suspects.h"
 #include "nn/base/clock.h"
@@ -37,24 +39,6 @@ static const std::string left_out = "house,debugger,review_models,unicode,matmul
 static const std::string too_slow =
     "after a short training*,a short training finds*,five answers with known*,*base* parameters,*takes time in proportion*,a few "
     "steps of plain descent*";
-
-// What a run takes from the project; of its build folder only what the tests are linked from.
-static void copy_project(const std::string& to, const std::string& out) {
-    fs::remove_all(to);
-    fs::create_directories(to + "/" + out);
-    const std::string command_of_copy = "cp -a ";  // with the times, by which make knows what is new
-    std::string what;
-    for (const auto& entry : fs::directory_iterator(".")) {
-        const std::string name = entry.path().filename().string();
-        if (name != "build" && name != ".git") what += " '" + name + "'";
-    }
-    std::string built;
-    for (const char* const part : {"objects", "tests", "library.a", "flags", "files"})
-        built += " " + out + "/" + part;
-    const std::string commands = command_of_copy + what + " " + to + " && " + command_of_copy + built + " " + to + "/" + out +
-                                 " && " + command_of_copy + "build/doctest " + to + "/build";
-    require(std::system(commands.c_str()) == 0, "mistakes: the project could not be copied to ", to);
-}
 
 namespace {
 struct Outcome {

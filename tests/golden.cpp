@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <map>
 
-#include "tests/cause/cause.h"
-#include "tests/cause/known.h"
+#include "course/cause/cause.h"
+#include "course/cause/known.h"
 
 static const char* const own_folder = "tests/golden";
 

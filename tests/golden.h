@@ -89,7 +89,7 @@ private:
     mutable std::vector<std::string> later_differences;
 
     void report(const std::string& step, const std::string& difference, const Where& where) const;
-    // For the first step that differs, a guess at the cause (tests/cause), or "".
+    // For the first step that differs, a guess at the cause (course/cause), or "".
     std::string why(const std::string& full_name, const Matrix& ours) const;
     friend void check_gradients(const Parameters&, const Golden&, Tolerance, Where);
 };

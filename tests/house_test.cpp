@@ -62,6 +62,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> allow
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", library_folders},
     {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tools"}},
+    {"course/drawn", {"nn", "bert", "gpt", "vit", "rlhf", "course"}},
     {"course", {"nn", "course"}},
     {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys", "course", "tests"}},
 };

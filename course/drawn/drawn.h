@@ -1,0 +1,32 @@
+// drawn.h: the questions that a task's function is asked: small inputs, their sizes and numbers drawn from a seed.
+//
+//   shows    that a new seed is a new exam: the questions are here, the answers are those of our own solution
+//   rule     what is drawn never depends on what was answered, so that the same seed asks everybody the same
+//   sizes    all of one question differ and none is 1 where it could hide a mistake; `round` 0, 1, 2 brings other sizes
+//   use      static const Drawn causal("causal", [](Random& random, int round, Answers& answers) { ... });
+//   next     attention.cpp, vit.cpp, language.cpp, rlhf.cpp: one of these for each task; course/run_answers.cpp asks them
+#pragma once
+#include <string>
+#include <vector>
+
+#include "course/grade/answers.h"
+#include "nn/base/random.h"
+
+using Questions = void (*)(Random& random, int round, Answers& answers);
+
+inline constexpr int rounds = 3;
+
+// Makes the questions of a task known.
+struct Drawn {
+    Drawn(const char* task, Questions questions);
+};
+
+// All answers to the questions of a task. The name of an answer says what was asked.
+//   throws  std::invalid_argument when nobody asks about this task
+void answer_all(const std::string& task, int seed, Answers& answers);
+
+// The tasks that are asked about in this program.
+std::vector<std::string> drawn_tasks();
+
+// low ... high, both included
+int between(Random& random, int low, int high);

@@ -1,0 +1,256 @@
+#include "course/grade/body.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "nn/base/require.h"
+
+// --- tokens ---
+
+static bool begins_word(char c) {
+    return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || static_cast<signed char>(c) < 0;
+}
+static bool in_word(char c) { return begins_word(c) || std::isdigit(static_cast<unsigned char>(c)); }
+
+// The place after the literal that opens at text[at] with a quote; npos when it does not end on its line.
+static std::size_t after_quoted(const std::string& text, std::size_t at) {
+    const char quote = text[at];
+    for (++at; at < text.size() && text[at] != '\n'; ++at) {
+        if (text[at] == '\\')
+            ++at;
+        else if (text[at] == quote)
+            return at + 1;
+    }
+    return std::string::npos;
+}
+
+// The same for R"mark(...)mark", text[at] is the first quote.
+static std::size_t after_raw(const std::string& text, std::size_t at) {
+    const std::size_t open = text.find('(', at);
+    if (open == std::string::npos) return open;
+    const std::string close = ")" + text.substr(at + 1, open - at - 1) + "\"";
+    const std::size_t end = text.find(close, open);
+    return end == std::string::npos ? end : end + close.size();
+}
+
+std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
+    std::vector<Token> tokens;
+    std::string ignored;
+    std::string& why = complaint ? *complaint : ignored;
+    why.clear();
+    for (std::size_t at = 0; at < text.size();) {
+        const char c = text[at];
+        const std::string two = text.substr(at, 2);
+        std::size_t end = at + 1;
+        if (std::isspace(static_cast<unsigned char>(c))) {
+            ++at;
+            continue;
+        }
+        if (two == "//") {
+            at = std::min(text.find('\n', at), text.size());
+            continue;
+        }
+        if (two == "/*") {
+            const std::size_t close = text.find("*/", at + 2);
+            if (close == std::string::npos) {
+                why = "a comment does not end";
+                return tokens;
+            }
+            at = close + 2;
+            continue;
+        }
+        if (c == '"' || c == '\'') {
+            const bool raw = c == '"' && !tokens.empty() && tokens.back().end == at && tokens.back().word.ends_with('R') &&
+                             tokens.back().word.size() <= 3;
+            end = raw ? after_raw(text, at) : after_quoted(text, at);
+            if (end == std::string::npos) {
+                why = "a text in quotes does not end";
+                return tokens;
+            }
+            tokens.push_back({raw ? "R\"" : std::string(1, c), at, end});
+            at = end;
+            continue;
+        }
+        if (begins_word(c)) {
+            while (end < text.size() && in_word(text[end])) ++end;
+        } else if (std::isdigit(static_cast<unsigned char>(c))) {  // 1'000, 0x1p-3f
+            while (end < text.size() &&
+                   (in_word(text[end]) || text[end] == '.' ||
+                    (text[end] == '\'' && end + 1 < text.size() && in_word(text[end + 1])) ||
+                    ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos)))
+                ++end;
+        }
+        tokens.push_back({text.substr(at, end - at), at, end});
+        at = end;
+    }
+    return tokens;
+}
+
+// --- finding ---
+
+namespace {
+struct Found {
+    std::size_t begin = 0, end = 0;  // of what stands between the braces
+};
+}  // namespace
+
+// The index of the brace that closes tokens[open]; tokens.size() when none does.
+static std::size_t closing(const std::vector<Token>& tokens, std::size_t open) {
+    int depth = 0;
+    for (std::size_t k = open; k < tokens.size(); ++k) {
+        depth += tokens[k].word == "{";
+        depth -= tokens[k].word == "}";
+        if (depth == 0) return k;
+    }
+    return tokens.size();
+}
+
+static Found find(const std::string& text, const std::string& signature, const std::string& place) {
+    const std::vector<Token> tokens = tokens_of(text), wanted = tokens_of(signature + " {");
+    Found found;
+    int count = 0;
+    for (std::size_t k = 0; k + wanted.size() <= tokens.size(); ++k) {
+        bool here = true;
+        for (std::size_t w = 0; w < wanted.size() && here; ++w) here = tokens[k + w].word == wanted[w].word;
+        if (!here) continue;
+        const std::size_t open = k + wanted.size() - 1, close = closing(tokens, open);
+        require(close < tokens.size(), place, ": the braces of ", signature, " do not close");
+        found = {tokens[open].end, tokens[close].begin};
+        ++count;
+    }
+    require(count == 1, place, ": the function ", signature, " stands there ", count, " times, expected once");
+    return found;
+}
+
+std::string body_of(const std::string& text, const std::string& signature, const std::string& place) {
+    const Found found = find(text, signature, place);
+    return text.substr(found.begin, found.end - found.begin);
+}
+
+std::string with_body(const std::string& text, const std::string& signature, const std::string& body, const std::string& place) {
+    const Found found = find(text, signature, place);
+    return text.substr(0, found.begin) + body + text.substr(found.end);
+}
+
+// --- blanks ---
+
+// The index after the statement that begins at tokens[k].
+static std::size_t after_statement(const std::vector<Token>& tokens, std::size_t k) {
+    int depth = 0;
+    const bool has_block = tokens[k].word == "for" || tokens[k].word == "if" || tokens[k].word == "while";
+    for (; k < tokens.size(); ++k) {
+        const std::string& word = tokens[k].word;
+        depth += word == "(" || word == "{" || word == "[";
+        depth -= word == ")" || word == "}" || word == "]";
+        if (depth == 0 && (word == ";" || (word == "}" && has_block))) return k + 1;
+    }
+    return tokens.size();
+}
+
+static bool is_check(const std::string& word) { return word == "require" || word.starts_with("require_") || word == "check"; }
+
+// for (...) require(...);
+static bool is_loop_of_checks(const std::vector<Token>& tokens, std::size_t begin, std::size_t end) {
+    if (tokens[begin].word != "for") return false;
+    int depth = 0;
+    for (std::size_t k = begin + 1; k < end; ++k) {
+        depth += tokens[k].word == "(";
+        depth -= tokens[k].word == ")";
+        if (depth == 0) return k + 1 < end && is_check(tokens[k + 1].word);
+    }
+    return false;
+}
+
+std::string checks_at_the_door(const std::string& body) {
+    const std::vector<Token> tokens = tokens_of(body);
+    std::size_t kept = 0;  // characters
+    for (std::size_t k = 0; k < tokens.size();) {
+        const std::size_t end = after_statement(tokens, k);
+        const bool check = is_check(tokens[k].word) || is_loop_of_checks(tokens, k, end);
+        if (!check && tokens[k].word != "const") break;
+        if (check) kept = tokens[end - 1].end;
+        k = end;
+    }
+    return body.substr(0, kept);
+}
+
+std::string not_written(const std::string& name) { return "course: " + name + " is not written yet"; }
+
+std::string blanked(const std::string& text, const std::string& signature, const std::string& name, const std::string& contract,
+                    const std::string& place) {
+    const std::string checks = checks_at_the_door(body_of(text, signature, place));
+    const std::string body = checks + "\n    // Yours to write: " + name + ", see " + contract + "\n    ::fail({\"" +
+                             not_written(name) + "; its contract is in " + contract + "\"});\n";
+    const std::string blank = with_body(text, signature, body, place);
+    const std::string quiet = "#pragma GCC diagnostic ignored \"-Wunused-";
+    if (blank.starts_with(quiet)) return blank;
+    std::string pragmas;
+    for (const char* const kind : {"parameter", "variable", "function", "but-set-variable", "const-variable", "local-typedefs"})
+        pragmas += quiet + kind + "\"\n";
+    return pragmas + blank;
+}
+
+// --- what is refused ---
+
+// Ways out of the program, into files and other processes, or around the types. The grader does not rely on this list: what the
+// body computes is compared outside of the process in which it runs. The list gives a plain message early.
+static const std::vector<std::string> never{"asm",           "import",
+                                            "module",        "export",
+                                            "extern",        "reinterpret_cast",
+                                            "system",        "popen",
+                                            "fork",          "vfork",
+                                            "execv",         "execl",
+                                            "execve",        "execvp",
+                                            "execlp",        "exit",
+                                            "_exit",         "_Exit",
+                                            "abort",         "kill",
+                                            "raise",         "signal",
+                                            "atexit",        "getenv",
+                                            "setenv",        "environ",
+                                            "fopen",         "freopen",
+                                            "open",          "openat",
+                                            "creat",         "unlink",
+                                            "remove",        "rename",
+                                            "rmdir",         "ifstream",
+                                            "ofstream",      "fstream",
+                                            "filesystem",    "dlopen",
+                                            "dlsym",         "syscall",
+                                            "ptrace",        "mmap",
+                                            "munmap",        "socket",
+                                            "connect",       "setjmp",
+                                            "longjmp",       "quick_exit",
+                                            "at_quick_exit", "terminate",
+                                            "read_file",     "write_file_atomically",
+                                            "AtomicFile",    "RandomAccessFile",
+                                            "_Pragma"};
+
+std::string objection(const std::string& body, const std::vector<std::string>& without) {
+    if (body.size() > 20000) return "it has " + std::to_string(body.size()) + " characters, at most 20000 are read";
+    std::string complaint;
+    const std::vector<Token> tokens = tokens_of(body, &complaint);
+    if (!complaint.empty()) return complaint;
+    int depth = 0;
+    for (std::size_t k = 0; k < tokens.size(); ++k) {
+        const Token& token = tokens[k];
+        const std::string& word = token.word;
+        const std::string pair = k + 1 < tokens.size() && tokens[k + 1].begin == token.end ? word + tokens[k + 1].word : word;
+        if (word == "#" || pair == "%:") return "a line for the preprocessor (#) may not stand in a function";
+        if (word == "\\") return "a backslash may only stand inside of quotes";
+        if (word == "R\"") return "a raw text, R\"...\", may not stand in a function";
+        if (pair == "<%" || pair == "%>" || pair == "??") return pair + " stands for another character and is not read here";
+        if (word.starts_with("__")) return word + " is a name of the compiler's own";
+        if (std::find(never.begin(), never.end(), word) != never.end()) return word + " is not allowed in an answer";
+        if (std::find(without.begin(), without.end(), word) != without.end())
+            return word + " may not be used in this task: it is what the task asks for";
+        depth += word == "{";
+        depth -= word == "}";
+        if (depth < 0) return "a brace } closes the function early";
+    }
+    if (depth != 0) return "a brace { is not closed";
+    // A backslash at the end of a line joins it to the next one, also inside of comments and quotes.
+    for (std::size_t at = body.find('\\'); at != std::string::npos; at = body.find('\\', at + 1)) {
+        const std::size_t next = body.find_first_not_of(" \t\r\v\f", at + 1);
+        if (next == std::string::npos || body[next] == '\n') return "a backslash may not end a line";
+    }
+    return "";
+}

@@ -1,0 +1,39 @@
+// grading.h: points for one task: its function is asked this seed's questions, and the public tests are run.
+//
+//   trust    A program that holds a student's code decides nothing. Its answers are compared here, in another process, which
+//            alone writes results. A public test judges inside of the student's process; so public points count at most in the
+//            proportion of answers that were found right here, and nobody gains by a faked test.
+//   next     submission.h grades all that was handed in
+#pragma once
+#include <string>
+#include <vector>
+
+#include "course/grade/comparison.h"
+#include "course/grade/process.h"
+#include "course/grade/task.h"
+#include "course/grade/tree.h"
+
+struct CaseResult {
+    bool passed = false;
+    std::string said;  // what the test printed, when it failed
+};
+
+struct Graded {
+    Task task;
+    std::string refused;  // why nothing was run: not handed in, not accepted, does not compile
+    RunResult asked;
+    Comparison comparison;
+    std::vector<CaseResult> cases;
+
+    double drawn_score() const;
+    double public_score() const;
+    double score() const { return drawn_score() + public_score(); }
+    bool complete() const;
+};
+
+// Asks the questions of the seed and, if wanted, runs the public cases.
+void grade(Graded& graded, const Programs& programs, int seed, const Expected& expected, bool with_cases, bool as_nobody);
+
+// The block of lines that a student reads.
+//   numbers  whether what was expected may be shown: for public seeds, not for those of a grader
+std::string report_of(const Graded& graded, bool numbers);

@@ -1,0 +1,123 @@
+#include "course/pack/handout.h"
+
+#include <set>
+
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+
+// --- from the sources ---
+
+// Does the line declare it: not indented, no comment, the name as a whole word before a bracket, or after struct or enum class?
+static bool declares(const std::string& line, const std::string& name) {
+    if (line.empty() || line[0] == ' ' || line[0] == '/' || line[0] == '#') return false;
+    if (line.starts_with("struct " + name + " {") || line.starts_with("enum class " + name + " {")) return true;
+    for (std::size_t at = line.find(name + "("); at != std::string::npos; at = line.find(name + "(", at + 1))
+        if (at > 0 && line[at - 1] == ' ') return true;
+    return false;
+}
+
+std::string contract_text(const Contract& contract) {
+    const std::vector<std::string> lines = split_lines(read_file(contract.file));
+    std::size_t at = 0;
+    while (at < lines.size() && !declares(lines[at], contract.function)) ++at;
+    require(at < lines.size(), contract.file, ": there is no declaration of ", contract.function);
+    std::size_t begin = at;
+    while (begin > 0 && !lines[begin - 1].empty() && !lines[begin - 1].starts_with("#") && lines[begin - 1] != "}" &&
+           !lines[begin - 1].starts_with("};") && !lines[begin - 1].starts_with("namespace"))
+        --begin;
+    const bool is_type = lines[at].starts_with("struct") || lines[at].starts_with("enum");
+    std::string text;
+    for (std::size_t k = begin; k < lines.size(); ++k) {
+        const std::string& line = lines[k];
+        const bool opens_body = !is_type && k >= at && line.ends_with("{");
+        text += (opens_body ? line.substr(0, line.size() - 2) + ";" : line) + "\n";
+        if (k >= at &&
+            (is_type ? line.starts_with("};") || line.ends_with("};") : opens_body || line.find(';') != std::string::npos))
+            break;
+    }
+    return text;
+}
+
+std::string opening_comment(const std::string& file) {
+    std::string text;
+    for (const std::string& line : split_lines(read_file(file))) {
+        if (!line.starts_with("//")) break;
+        text += line.substr(line.size() > 2 ? 3 : 2) + "\n";
+    }
+    return text;
+}
+
+// --- the page ---
+
+static std::string escaped(const std::string& words) {
+    std::string html;
+    for (const char c : words) html += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
+    return html;
+}
+
+static std::string preformatted(const std::string& text) { return "<pre>" + escaped(text) + "</pre>\n"; }
+
+static const char* const head =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+    "content=\"width=device-width\">\n<title>";
+static const char* const style =
+    "</title>\n<style>\nbody { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }\n"
+    "pre { background: #f4f4f4; padding: .7rem; overflow-x: auto; font-size: 13px; line-height: 1.35 }\n"
+    ".equation { font-family: monospace; border-left: 4px solid #888; padding: .3rem .8rem }\n"
+    ".twist { border: 2px solid #a40; padding: .4rem .8rem }\n"
+    "table { border-collapse: collapse } td, th { padding: .1rem .8rem .1rem 0; text-align: left }\n"
+    "@media print { h2 { break-before: page } }\n</style></head><body>\n";
+
+std::string handout_html(const std::string& module, int seed, const std::vector<Task>& tasks,
+                         const std::map<std::string, Mistake>& twists) {
+    int points = 0, minutes = 0;
+    std::string rows;
+    for (const Task& task : tasks) {
+        points += task.points;
+        minutes += task.minutes;
+        rows += "<tr><td><a href=\"#" + task.name + "\">" + escaped(task.title) + "</a></td><td>" + std::to_string(task.points) +
+                "</td><td>" + std::to_string(task.minutes) + "</td><td><code>" + task.file + "</code></td></tr>\n";
+    }
+    std::string page =
+        head + escaped(module) + style + "<h1>" + escaped(module) + "</h1>\n<p>" + std::to_string(tasks.size()) + " functions, " +
+        std::to_string(points) + " points, about " + std::to_string(minutes) + " minutes. Handout of seed " +
+        std::to_string(seed) + ". You need a C++20 compiler and make.</p>\n" +
+        preformatted(
+            "make course            what there is to do, and what is done\n"
+            "make check-NAME        asks your function and says what differs, and why\n"
+            "make watch-NAME        the same whenever you save\n"
+            "make hint-NAME         one more hint") +
+        "<p>The grader takes the body of each function out of your file and puts it into its own copy of the project, one task "
+        "at "
+        "a time. So write inside of the function; a lambda can be a helper. It asks the same questions as <code>make "
+        "check</code> "
+        "with other numbers and sizes.</p>\n<table><tr><th>task</th><th>points</th><th>minutes</th><th>file</th></tr>\n" +
+        rows + "</table>\n";
+    std::set<std::string> opened;
+    for (const Task& task : tasks) {
+        page += "<h2 id=\"" + task.name + "\">" + escaped(task.title) + "</h2>\n<p>" + std::to_string(task.points) + " points, " +
+                std::to_string(task.minutes) + " minutes. In <code>" + task.file + "</code>; <code>make check-" + task.name +
+                "</code></p>\n" + preformatted(task.body) + "<p class=\"equation\">" + escaped(task.equation) + "</p>\n";
+        if (const auto twist = twists.find(task.name); twist != twists.end())
+            page += "<p class=\"twist\"><b>In this course, other than in the paper:</b> " + escaped(twist->second.says) +
+                    ". This is what is asked for here, whatever the contract below says.</p>\n";
+        for (const Contract& contract : task.contracts)
+            page += "<p><code>" + contract.file + "</code></p>\n" + preformatted(contract_text(contract));
+        const std::string header = task.contracts.back().file;
+        if (header.ends_with(".h") && opened.insert(header).second)
+            page += "<details><summary>" + header + " begins with</summary>\n" + preformatted(opening_comment(header)) +
+                    "</details>\n";
+        if (!task.without.empty()) {
+            page += "<p>Not to be used, because it is the answer:";
+            for (const std::string& name : task.without) page += " <code>" + escaped(name) + "</code>";
+            page += "</p>\n";
+        }
+        page += "<p>" + std::to_string(task.drawn_points()) + " points for right answers to the questions of the grader's seed";
+        for (const PublicCase& one : task.cases)
+            page +=
+                "; " + std::to_string(one.points) + " for the public test <i>" + escaped(one.suite + ": " + one.title) + "</i>";
+        page += ".</p>\n";
+    }
+    return page + "</body></html>\n";
+}

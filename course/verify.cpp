@@ -1,0 +1,173 @@
+// verify.cpp: the proof that the course does what it says, for every task of the table or a sample; teacher.h says what is
+// proved.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "course/grade/body.h"
+#include "course/teacher.h"
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+
+static void say(const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+}
+
+namespace {
+// Counts what does not hold, and says it.
+struct Proof {
+    int failures = 0, statements = 0;
+
+    void holds(bool condition, const std::string& statement) {
+        ++statements;
+        if (condition) return;
+        ++failures;
+        say("DOES NOT HOLD: " + statement);
+    }
+};
+}  // namespace
+
+static std::vector<Task> chosen_tasks(const VerifyOptions& options) {
+    const std::vector<Task> all = all_tasks();
+    std::vector<Task> some;
+    const int n = static_cast<int>(all.size()), count = options.sample > 0 ? std::min(options.sample, n) : n;
+    for (int k = 0; k < count; ++k)
+        some.push_back(all[static_cast<std::size_t>(k) * static_cast<std::size_t>(n) / static_cast<std::size_t>(count)]);
+    if (options.only.empty()) return some;
+    some.clear();
+    for (const Task& task : all)
+        if (task.name == options.only) some.push_back(task);
+    require(!some.empty(), "course: there is no task ", options.only);
+    return some;
+}
+
+static std::string body_in(const std::string& text, const Task& task) { return body_of(text, task.body, task.file); }
+
+// Every task with one kind of body.
+static std::vector<Graded> graded_all(const Exam& exam, const Tree& tree, std::string (*body)(const Task&), bool with_cases) {
+    std::map<std::string, Handed> bodies;
+    for (const Task& task : exam.tasks) bodies[task.name] = {body(task), ""};
+    return grade_bodies(exam, bodies, tree, "build/course/runs", with_cases);
+}
+
+static std::string solution_body(const Task& task) { return body_in(read_file(task.file), task); }
+static std::string last_hint_body(const Task& task) { return checks_at_the_door(solution_body(task)) + "\n" + task.code; }
+static std::string blank_body(const Task& task) {
+    return body_in(blanked(read_file(task.file), task.body, task.name, task.contracts[0].file, task.file), task);
+}
+
+static void all_points(Proof& proof, const std::vector<Graded>& graded, const std::string& what) {
+    for (const Graded& one : graded)
+        proof.holds(one.complete(), one.task.name + ": " + what + " earns all points\n" + report_of(one, true));
+    say(what + ": " + std::to_string(graded.size()) + " tasks graded");
+}
+
+// A blank earns nothing: every answer is the message of the blank, and every public case of the task fails.
+static void no_points(Proof& proof, const std::vector<Graded>& graded) {
+    for (const Graded& one : graded) {
+        proof.holds(one.score() == 0 && one.refused.empty(), one.task.name + ": a blank earns nothing\n" + report_of(one, true));
+        for (std::size_t k = 0; k < one.cases.size(); ++k)
+            proof.holds(!one.cases[k].passed, one.task.name + ": the blank fails " + one.task.cases[k].title);
+    }
+    say("blanks: " + std::to_string(graded.size()) + " tasks graded");
+}
+
+// Every mistake inside of the function is caught by the questions, and named by its numbers or by a relation.
+static void mistakes_are_named(Proof& proof, const Exam& exam) {
+    int planted = 0, named = 0, by_relation = 0;
+    for (const Task& task : exam.tasks) {
+        const Expected& expected = exam.expected.at(task.name);
+        Expected strangers = expected;  // without knowing any mistake
+        strangers.mistakes.clear();
+        for (const KnownMistake& mistake : expected.mistakes) {
+            ++planted;
+            const Comparison known = compare(mistake.answers, expected), unknown = compare(mistake.answers, strangers);
+            const bool by_questions = known.right < known.asked;
+            proof.holds(by_questions, task.name + ": the questions notice " + mistake.name);
+            named += (" " + known.mistake + " ").find(" " + mistake.name + " ") != std::string::npos;
+            by_relation += unknown.cause.starts_with("fits: ");
+        }
+    }
+    say("mistakes: " + std::to_string(planted) + " planted, " + std::to_string(named) + " named by their answers, " +
+        std::to_string(by_relation) + " by the numbers alone");
+    proof.holds(10 * named >= 9 * planted, "nine of ten mistakes are named");
+}
+
+// With each task's first mistake as a twist: the twisted solution earns all points, the published one does not and is told why.
+static void twists_separate(Proof& proof, const std::vector<Task>& tasks, int seed, const Tree& tree) {
+    const PackOptions options{.module = "", .seed = seed, .twist = "auto"};
+    const std::map<std::string, Mistake> twists = twists_of(tasks, options);
+    std::vector<Task> twisted;
+    for (Task task : tasks) {
+        task.cases.clear();  // public tests judge by the published form
+        if (twists.count(task.name) > 0) twisted.push_back(task);
+    }
+    if (twisted.empty()) return;
+    const Exam exam = make_exams(twisted, {seed}, twists, tree, false, nullptr)[0];
+    std::map<std::string, Handed> own, published;
+    for (const Task& task : twisted) {
+        own[task.name] = {body_in(reference_text(task, twists), task), ""};
+        published[task.name] = {solution_body(task), ""};
+    }
+    all_points(proof, grade_bodies(exam, own, tree, "build/course/runs", false), "the twist, on its own questions,");
+    for (const Graded& one : grade_bodies(exam, published, tree, "build/course/runs", false)) {
+        proof.holds(one.score() < one.task.points, one.task.name + ": the published form loses points under the twist");
+        proof.holds(one.comparison.mistake.find("published") != std::string::npos,
+                    one.task.name + ": the published form is recognised\n" + report_of(one, true));
+    }
+}
+
+// Bodies that do something else than answering, past the list of what is refused: none of them earns a point.
+static void hostile_bodies_earn_nothing(Proof& proof, const Exam& exam, const Tree& tree) {
+    Exam one = exam;
+    one.tasks.resize(1);
+    const Task& task = one.tasks[0];
+    for (const char* const body :
+         {"for (volatile int x = 0;; x = x + 1) {}", "__builtin_exit(0);", "__builtin_abort();",
+          "__builtin_printf(\"1 passed, 0 failed\\n\"); __builtin_exit(0);", "*static_cast<volatile int*>(nullptr) = 1;",
+          "throw 1;", "for (;;) __builtin_printf(\"1 passed, 0 failed\\n\");", "this is no program"}) {
+        const std::map<std::string, Handed> bodies{{task.name, {std::string(body) + "\n__builtin_unreachable();", ""}}};
+        const Graded graded = grade_bodies(one, bodies, tree, "build/course/runs")[0];
+        proof.holds(graded.score() == 0, task.name + ": nothing is earned by " + body + "\n" + report_of(graded, true));
+    }
+    say("hostile bodies: 8 tried on " + task.name);
+}
+
+// The starters of all modules: built without a warning, 0 points.
+static void starters_are_empty(Proof& proof, const Tree& here, const Tree& tree) {
+    std::string make;
+    for (const std::string& word : here.make) make += word + " ";
+    for (const std::string& module : all_modules()) {
+        const std::string folder = "build/course/starter-" + module, log = folder + ".log";
+        write_starter(folder, module, tree);
+        const std::string build = "cd " + folder + " && " + make + "WERROR=1 course-build > ../starter-" + module + ".log 2>&1";
+        proof.holds(std::system(build.c_str()) == 0, module + ": the starter builds without a warning; see " + log);
+        for (const Task& task : all_tasks(module)) {
+            const std::string check = "cd " + folder + " && " + here.out + "/run_course check " + task.name + " > check.log 2>&1";
+            proof.holds(std::system(check.c_str()) != 0 && read_file(folder + "/check.log").starts_with(task.name + "   0 of"),
+                        task.name + ": in the starter it has 0 points");
+        }
+        say("starter of " + module + ": built");
+    }
+}
+
+int verify(const VerifyOptions& options, const Tree& here) {
+    Proof proof;
+    const std::vector<Task> tasks = chosen_tasks(options);
+    copy_project("build/course/verify", here.out);
+    Tree tree = here;
+    tree.folder = "build/course/verify";
+    Exam exam = make_exams(tasks, {options.seed}, {}, tree, true, say)[0];
+    if (!options.with_cases)
+        for (Task& task : exam.tasks) task.cases.clear();
+    all_points(proof, graded_all(exam, tree, solution_body, options.with_cases), "the solution");
+    all_points(proof, graded_all(exam, tree, last_hint_body, options.with_cases), "the last hint");
+    no_points(proof, graded_all(exam, tree, blank_body, options.with_cases));
+    mistakes_are_named(proof, exam);
+    hostile_bodies_earn_nothing(proof, exam, tree);
+    twists_separate(proof, tasks, options.seed, tree);
+    if (options.sample == 0 && options.only.empty()) starters_are_empty(proof, here, tree);
+    std::printf("%d statements, %d of them do not hold\n", proof.statements, proof.failures);
+    return proof.failures == 0 ? 0 : 1;
+}

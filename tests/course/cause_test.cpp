@@ -1,0 +1,363 @@
+#include "course/cause/cause.h"
+
+#include <cmath>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "nn/base/random.h"
+#include "nn/data/safetensors.h"
+#include "nn/layers/activation.h"
+#include "nn/layers/attention.h"
+#include "nn/layers/norm.h"
+#include "course/cause/known.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("cause");
+
+static Matrix changed(Matrix m, const std::function<float(float)>& f) {
+    for (float& x : m) x = f(x);
+    return m;
+}
+
+static Matrix some(int rows, int cols, std::uint64_t seed = 1) {
+    Random random(seed);
+    return normal_matrix(random, rows, cols, 1);
+}
+
+TEST_CASE("cause: says nothing where numbers agree, or where no guess fits") {
+    CHECK(cause(some(6, 8), some(6, 8), {}) == "");
+    CHECK(cause(some(6, 8, 1), some(6, 8, 2), {}) == "");
+}
+
+TEST_CASE("cause: a factor is named from the sizes: sqrt(8), the unbiased variance of 24 numbers, the sign") {
+    const Matrix expected = some(6, 8);
+    const Known known{.sizes = {{"head width", 8}, {"width", 24}}, .others = {}};
+    CHECK(cause(changed(expected, [](float x) { return x * std::sqrt(8.0f); }), expected, known) ==
+          "fits: yours = expected * 2.828 = sqrt(head width), head width = 8");
+    CHECK(cause(changed(expected, [](float x) { return x * std::sqrt(23.0f / 24); }), expected, known) ==
+          "fits: yours = expected * 0.9789 = sqrt((width - 1) / width), width = 24");
+    CHECK(cause(changed(expected, [](float x) { return -x; }), expected, known) == "fits: yours = expected * -1, the sign");
+    CHECK(cause(changed(expected, [](float x) { return x * 0.7345f; }), expected, known) == "fits: yours = expected * 0.7345");
+}
+
+TEST_CASE("cause: for a single number only a named factor is reported, and no size below 5 gives a name") {
+    const Known known{.sizes = {{"batch", 6}, {"heads", 3}}, .others = {}};
+    CHECK(cause(Matrix{{3}}, Matrix{{0.5}}, known) == "fits: yours = expected * 6 = batch, batch = 6");
+    CHECK(cause(Matrix{{1.5}}, Matrix{{0.5}}, known) == "fits: yours = expected * 3, a whole number");
+    CHECK(cause(Matrix{{1}}, Matrix{{1.5}}, known) == "fits: yours = expected * 0.6667 = 2 / 3");
+    CHECK(cause(Matrix{{0.7345f}}, Matrix{{1}}, known) == "");
+}
+
+TEST_CASE("cause: functions of the expected number, and forgotten terms") {
+    const Matrix positive = changed(some(4, 5), [](float x) { return 0.1f + x * x; });
+    CHECK(cause(changed(positive, [](float x) { return std::log(x); }), positive, {}) ==
+          "fits: yours is the logarithm of what is expected");
+    CHECK(cause(positive, changed(positive, [](float x) { return std::log(x); }), {}) ==
+          "fits: expected is the logarithm of yours: it was forgotten");
+    const Matrix any = some(4, 5);
+    CHECK(cause(any, changed(any, [](float x) { return std::tanh(x); }), {}) ==
+          "fits: expected is tanh of yours: it was forgotten");
+    const auto loss = [](float d) { return std::log1p(std::exp(-d)); };  // -log sigmoid(d)
+    CHECK(cause(changed(any, [&](float d) { return loss(-d); }), changed(any, loss), {}) ==
+          "fits: yours is -log sigmoid with the sign reversed, -log(1 - exp(-x)), of what is expected");
+    CHECK(cause(changed(any, [](float x) { return x + 0.25f; }), any, {}) == "fits: yours = expected + 0.25, a quarter");
+}
+
+TEST_CASE("cause: the wrong form of GELU is recognised through its input") {
+    const Var x(some(8, 12));
+    const Matrix erf = activate(x, Activation::gelu).value(), form = activate(x, Activation::gelu_tanh).value();
+    CHECK(cause(form, erf, {}) == "fits: yours is GELU (tanh form) where GELU (erf) is expected");
+    CHECK(cause(erf, form, {}) == "fits: yours is GELU (erf) where GELU (tanh form) is expected");
+    CHECK(cause(activate(x, Activation::silu).value(), erf, {}) == "fits: yours is SiLU where GELU (erf) is expected");
+}
+
+// --- attention weights ---
+
+// A = softmax(factor q k^T), three stacked heads of six tokens; hidden(i, j) is the mask
+static Matrix weights_of(float factor, bool turned, bool (*hidden)(int, int)) {
+    Matrix A(18, 6);
+    for (int head = 0; head < 3; ++head) {
+        const Matrix q = some(6, 4, 10 + head), k = some(6, 4, 20 + head);
+        for (int i = 0; i < 6; ++i) {
+            double total = 0;
+            for (int j = 0; j < 6; ++j) {
+                double score = 0;
+                for (int c = 0; c < 4; ++c) score += turned ? k(i, c) * q(j, c) : q(i, c) * k(j, c);
+                A(head * 6 + i, j) = hidden(i, j) ? 0 : static_cast<float>(std::exp(factor * score));
+                total += A(head * 6 + i, j);
+            }
+            for (int j = 0; j < 6; ++j) A(head * 6 + i, j) = static_cast<float>(A(head * 6 + i, j) / total);
+        }
+    }
+    return A;
+}
+static bool nothing_hidden(int, int) { return false; }
+static bool future(int i, int j) { return j > i; }
+static bool beyond_the_next(int i, int j) { return j > i + 1; }
+static bool past(int i, int j) { return j < i; }
+static bool last_two(int, int j) { return j >= 4; }
+
+TEST_CASE("cause: attention weights: scaled scores, exchanged queries and keys, the wrong axis") {
+    const Known known{.sizes = {{"head width", 4}}, .others = {}};
+    const Matrix right = weights_of(0.5f, false, nothing_hidden);
+    CHECK(cause(weights_of(1, false, nothing_hidden), right, known) ==
+          "fits: your weights are those of scores multiplied by 2, twice");
+    CHECK(cause(weights_of(0.5f, true, nothing_hidden), right, known) ==
+          "fits: your weights are those of the transposed scores: queries and keys are exchanged");
+    Matrix by_column(18, 6);
+    for (int head = 0; head < 3; ++head)
+        for (int j = 0; j < 6; ++j) {
+            double total = 0;
+            const Matrix q = some(6, 4, 10 + head), k = some(6, 4, 20 + head);
+            for (int round = 0; round < 2; ++round)
+                for (int i = 0; i < 6; ++i) {
+                    double score = 0;
+                    for (int c = 0; c < 4; ++c) score += q(i, c) * k(j, c);
+                    if (round == 0)
+                        total += std::exp(0.5 * score);
+                    else
+                        by_column(head * 6 + i, j) = static_cast<float>(std::exp(0.5 * score) / total);
+                }
+        }
+    CHECK(cause(by_column, right, known) == "fits: in yours the columns sum to 1, not the rows: softmax over the wrong axis");
+    CHECK(cause(Matrix(18, 6, 1.0f / 6), right, known) ==
+          "fits: in each row all of your weights are equal, as if every score were the same");
+}
+
+TEST_CASE("cause: attention weights: a mask that is missing, off by one, or applied after softmax") {
+    const Matrix causal_weights = weights_of(0.5f, false, future);
+    CHECK(cause(weights_of(0.5f, false, nothing_hidden), causal_weights, {}) ==
+          "fits: you attend to places that the mask excludes, above the diagonal: the future; the scores themselves are right");
+    CHECK(cause(weights_of(0.5f, false, beyond_the_next), causal_weights, {}).find("a causal mask off by one") !=
+          std::string::npos);
+    CHECK(cause(causal_weights, weights_of(0.5f, false, nothing_hidden), {}) ==
+          "fits: you exclude places that may be attended to, above the diagonal: the future; the scores themselves are right");
+    CHECK(cause(weights_of(0.5f, false, past), causal_weights, {}) ==
+          "fits: your mask is the other way round: you attend where expected is 0, and not where it is not");
+    Matrix too_late = weights_of(0.5f, false, nothing_hidden);
+    for (int i = 0; i < 18; ++i)
+        for (int j = 0; j < 6; ++j)
+            if (last_two(i, j)) too_late(i, j) = 0;
+    CHECK(cause(too_late, weights_of(0.5f, false, last_two), {}).find("after the softmax instead of scores before it") !=
+          std::string::npos);
+}
+
+// --- other steps ---
+
+TEST_CASE("cause: another step, a missing one, one too many, a missing gain") {
+    const Matrix a = some(6, 8, 1), b = some(6, 8, 2), bias = some(1, 8, 3), table = some(3, 8, 4);
+    const auto sum = [](const Matrix& x, const Matrix& y) {
+        Matrix result = x;
+        for (int i = 0; i < x.rows; ++i)
+            for (int j = 0; j < x.cols; ++j) result(i, j) += y(i % y.rows, j);
+        return result;
+    };
+    const Known known{.sizes = {}, .others = {{"bias", bias}, {"layer.0.output", b}, {"positions", table}}};
+    CHECK(cause(b, a, known) == "fits: yours is what layer.0.output should be");
+    CHECK(cause(a, sum(a, b), known) == "fits: yours = expected - layer.0.output: it was forgotten");
+    CHECK(cause(sum(a, b), a, known) == "fits: yours = expected + layer.0.output: one too many");
+    CHECK(cause(a, sum(a, bias), known) == "fits: yours = expected - bias in every row: it was forgotten");
+    CHECK(cause(a, sum(a, table), known) == "fits: yours = expected - positions, repeated: it was forgotten");
+    const Matrix long_table = some(5, 8, 4);  // more positions than a sequence of 3 needs: its first three rows are `table`
+    CHECK(cause(a, sum(a, table), {.sizes = {}, .others = {{"positions", long_table}}}) ==
+          "fits: yours = expected - the first 3 rows of positions, repeated: it was forgotten");
+    Matrix times_bias = a;
+    for (int i = 0; i < 6; ++i)
+        for (int j = 0; j < 8; ++j) times_bias(i, j) *= bias(0, j);
+    CHECK(cause(a, times_bias, known) == "fits: expected = yours * bias: a factor was forgotten");
+    CHECK(cause(Matrix{{0.4f}}, Matrix{{0.9f}}, {.sizes = {}, .others = {{"losses", Matrix{{0.1f, 0.3f, 0.8f}}}}}) ==
+          "fits: yours is the mean of all of losses");
+}
+
+// --- norms ---
+
+TEST_CASE("cause: norms: another variance, another place of eps, no norm at all") {
+    const int D = 12;
+    const Matrix x = some(10, D, 5);
+    Norm w = make_layer_norm(D);
+    w.gain = parameter(changed(some(1, D, 6), [](float g) { return 1 + 0.1f * g; }));
+    w.bias = parameter(some(1, D, 7));
+    const Matrix right = layer_norm(Var(x), w, 1e-5f).value();
+    Matrix other_spread = right, other_eps = right;
+    for (int i = 0; i < 10; ++i)
+        for (int j = 0; j < D; ++j) {
+            const float b = w.bias.value()(0, j);
+            other_spread(i, j) = (right(i, j) - b) * std::sqrt(11.0f / 12) + b;
+            other_eps(i, j) = (right(i, j) - b) * (1 + 0.01f * i) + b;
+        }
+    const Known known{.sizes = {{"width", 12}}, .others = {{"weights.norm.bias", w.bias.value()}}};
+    CHECK(cause(other_spread, right, known) ==
+          "fits: in every column yours = expected * 0.9574 = sqrt((width - 1) / width), width = 12 "
+          "around a constant: the spread is measured otherwise");
+    CHECK(cause(other_eps, right, known)
+              .starts_with("fits: every row that differs has a factor of its own, 1.01 to 1.09, around weights"));
+    CHECK(cause(x, right, known) == "fits: expected is the layer norm of yours: a norm was forgotten");
+    CHECK(cause(right, x, known) == "fits: yours is the layer norm of what is expected: a norm too many");
+}
+
+// --- places ---
+
+static Matrix rows_from(const Matrix& m, const std::vector<int>& from) {
+    Matrix result(m.rows, m.cols);
+    for (int i = 0; i < m.rows; ++i)
+        for (int j = 0; j < m.cols; ++j) result(i, j) = m(from[i], j);
+    return result;
+}
+
+TEST_CASE("cause: the right numbers in the wrong positions") {
+    const Matrix m = some(6, 4);
+    CHECK(cause(transpose(m), m, {}) == "fits: yours is the transpose of what is expected");
+    CHECK(cause(rows_from(m, {1, 2, 0, 4, 5, 3}), m, {}) ==
+          "fits: your rows are right but stand elsewhere: in every group of 3 rows the first row stands at the end");
+    CHECK(cause(rows_from(m, {5, 4, 3, 2, 1, 0}), m, {}) ==
+          "fits: your rows are right but stand elsewhere: the order is reversed");
+    CHECK(cause(rows_from(m, {0, 3, 1, 2, 4, 5}), m, {}) ==
+          "fits: your rows are right but stand in another order, 3 of 6: row 1 of yours belongs to place 3");
+    // Two by three pixels read column by column: 0 3 1 4 2 5.
+    const Matrix wide = some(5, 6);
+    CHECK(cause(transpose(rows_from(transpose(wide), {0, 3, 1, 4, 2, 5})), wide, {}) ==
+          "fits: your columns are right but stand elsewhere: the columns are 2 by 3 and were read as 3 by 2");
+    Matrix mixed = m;
+    std::swap(mixed(0, 0), mixed(3, 2));
+    std::swap(mixed(1, 1), mixed(5, 0));
+    std::swap(mixed(2, 3), mixed(4, 1));
+    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other places");
+}
+
+TEST_CASE("cause: where the wrong numbers are is reported as a fact, not a guess") {
+    const Matrix m = some(6, 4), noise = some(6, 4, 9);
+    Matrix first_of_three = m, one_column = m, masked = m;
+    for (int j = 0; j < 4; ++j) first_of_three(0, j) = noise(0, j), first_of_three(3, j) = noise(3, j);
+    for (int i = 0; i < 6; ++i) one_column(i, 2) = noise(i, 2);
+    const Matrix mask{{1}, {0}, {1}, {1}, {0}, {1}};
+    for (int j = 0; j < 4; ++j) masked(1, j) = noise(1, j), masked(4, j) = noise(4, j);
+    CHECK(cause(first_of_three, m, {}) == "differs only in rows 0, 3, the first of each group of 3");
+    CHECK(cause(one_column, m, {}) == "differs only in column 2");
+    CHECK(cause(masked, m, {.sizes = {}, .others = {{"input.mask", mask}}}) == "differs only where input.mask is 0");
+}
+
+TEST_CASE("cause: NaN and infinity are reported with the position of the first") {
+    Matrix m = some(3, 4);
+    m(1, 2) = m(2, 0) = std::nanf("");
+    CHECK(cause(m, some(3, 4), {}).starts_with("2 of yours are not numbers, the first at (1, 2)"));
+    CHECK(cause(Matrix(3, 4), some(3, 4), {}) == "all of yours are 0: nothing was computed, or nothing flowed here");
+}
+
+TEST_CASE("known_of: sizes from metadata and inputs, masks as fractions, other values; gradients only for a gradient") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("x-a.safetensors"),
+                      {{.name = "expected.a", .shape = {2, 3}, .floats = some(2, 3)},
+                       {.name = "expected.b", .shape = {2, 3}, .floats = some(2, 3)},
+                       {.name = "grad.w", .shape = {3}, .floats = some(1, 3)},
+                       {.name = "grad.v", .shape = {3}, .floats = some(1, 3)},
+                       {.name = "input.mask", .shape = {2, 4}, .integers = {1, 0, 0, 0, 1, 1, 1, 1}}},
+                      {{"hidden_size", "24"}, {"num_attention_heads", "3"}, {"act", "gelu"}});
+    const Safetensors file(folder.path("x-a.safetensors"));
+    const Known of_step = known_of(file, "expected.a"), of_gradient = known_of(file, "grad.w");
+    CHECK(of_step.sizes == std::map<std::string, double>{{"hidden_size", 24},
+                                                         {"num_attention_heads", 3},
+                                                         {"head width", 8},
+                                                         {"the ones in input.mask", 5},
+                                                         {"the share of ones in input.mask", 0.625},
+                                                         {"rows of input.mask", 2},
+                                                         {"columns of input.mask", 4}});
+    CHECK(of_step.others.size() == 2);
+    CHECK(of_step.others.at("input.mask")(1, 3) == 1);
+    CHECK(of_step.others.count("b") == 1);
+    CHECK(of_gradient.others.size() == 1);
+    CHECK(of_gradient.others.count("grad.v") == 1);
+}
+
+// --- no guess ---
+
+// Many steps of many shapes and many sizes, to provoke accidental fits.
+static Known rich_known(Random& random) {
+    Known known;
+    for (int k = 0; k < 40; ++k) {
+        const int rows = 1 + random.below(8), cols = 1 + random.below(8);
+        known.others["step " + std::to_string(k)] = normal_matrix(random, rows, cols, 1);
+    }
+    for (int s = 2; s < 30; ++s) known.sizes["size " + std::to_string(s)] = s;
+    return known;
+}
+
+TEST_CASE("cause: no guess about unrelated numbers, of any shape, including a single number") {
+    Random random(7);
+    int guesses = 0;
+    for (int round = 0; round < 3000; ++round) {
+        const Known known = rich_known(random);
+        const int rows = 1 + random.below(8), cols = 1 + random.below(8);
+        const Matrix ours = normal_matrix(random, rows, cols, 1), expected = normal_matrix(random, rows, cols, 1);
+        const std::string said = cause(ours, expected, known);
+        if (said.starts_with("fits: ")) {
+            ++guesses;
+            MESSAGE(shape(ours), ": ", said);
+        }
+    }
+    CHECK(guesses <= 3);  // one number alone and 28 sizes: an accident in a thousand
+}
+
+TEST_CASE("cause: no guess about noise, of any size and anywhere") {
+    Random random(8);
+    for (int round = 0; round < 1000; ++round) {
+        const Known known = rich_known(random);
+        const int rows = 2 + random.below(8), cols = 2 + random.below(8);
+        const Matrix expected = normal_matrix(random, rows, cols, 1);
+        Matrix ours = expected;
+        const float size = std::pow(10.0f, -static_cast<float>(random.below(4)));
+        for (float& x : ours)
+            if (random.below(3) > 0) x += size * normal_matrix(random, 1, 1, 1)[0];
+        const std::string said = cause(ours, expected, known);
+        INFO(shape(ours), ": ", said);
+        CHECK_FALSE(said.starts_with("fits: "));
+    }
+}
+
+TEST_CASE("cause: no guess about attention weights of other queries and keys, whatever the mask") {
+    const KeepSteps keep;
+    for (std::uint64_t seed = 1; seed < 200; ++seed) {
+        Random random(seed);
+        const auto weights = [&] {
+            return attend(Var(normal_matrix(random, 12, 8, 1)), Var(normal_matrix(random, 12, 8, 1)),
+                          Var(normal_matrix(random, 12, 8, 1)), 2,
+                          {.segments = Segments::equal(3, 4), .may = seed % 2 == 0 ? MayAttend{} : causal(4, 4)})
+                .weights.value();
+        };
+        const std::string said = cause(weights(), weights(), {.sizes = {{"head width", 4}}, .others = {}});
+        INFO(said);
+        CHECK_FALSE(said.starts_with("fits: "));
+    }
+}
+
+TEST_CASE("cause: no guess about masks and counts, whose few numbers repeat everywhere") {
+    Random random(9);
+    for (int round = 0; round < 1000; ++round) {
+        const int rows = 2 + random.below(4), cols = 4 + random.below(5), different = 2 + random.below(3);
+        const auto whole_numbers = [&] {
+            Matrix m(rows, cols);
+            for (float& x : m) x = static_cast<float>(random.below(different));
+            return m;
+        };
+        Known known;
+        for (int k = 0; k < 10; ++k) known.others["step " + std::to_string(k)] = whole_numbers();
+        const Matrix ours = whole_numbers(), expected = whole_numbers();
+        const std::string said = cause(ours, expected, known);
+        INFO(shape(ours), ": ", said);
+        CHECK_FALSE(said.starts_with("fits: "));
+    }
+}
+
+TEST_CASE("cause: a single number that contradicts a guess withdraws it") {
+    const Matrix expected = some(6, 8);
+    Matrix ours = changed(expected, [](float x) { return 2 * x; });
+    CHECK(cause(ours, expected, {}) == "fits: yours = expected * 2, twice");
+    ours(3, 3) += 0.01f;
+    CHECK(cause(ours, expected, {}) == "");
+    Matrix moved = rows_from(expected, {1, 2, 0, 4, 5, 3});
+    moved(0, 0) += 0.01f;
+    CHECK(cause(moved, expected, {}) == "");
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,42 @@
+#include "course/grade/process.h"
+
+#include "nn/base/clock.h"
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("process");
+
+static RunResult shell(const std::string& words, double seconds = 10) {
+    RunLimits limits;
+    limits.seconds = seconds;
+    limits.output_bytes = 100;
+    limits.answer_bytes = 2000000;
+    return run({"sh", "-c", words, "sh", "{answers}"}, ".", limits);
+}
+
+TEST_CASE("run: what a program prints and what it answers come apart, with how it ended") {
+    const RunResult result = shell("echo printed; echo complained >&2; eval \"echo answered >&$1\"; exit 3");
+    CHECK(result.output == "printed\ncomplained\n");
+    CHECK(result.answers == "answered\n");
+    CHECK(result.how == "ended with status 3");
+    CHECK_FALSE(result.ended_well);
+    CHECK(shell("true").ended_well);
+    CHECK(shell("kill -9 $$").how == "ended by signal 9");
+    CHECK(run({"/no/such/program"}, ".", {}).how == "ended with status 127");
+}
+
+TEST_CASE("run: an endless loop, endless output and endless answers end, and so do the children left behind") {
+    const double begin = seconds_now();
+    CHECK(shell("while true; do :; done", 0.5).how == "stopped after 0 s");
+    CHECK(shell("while true; do echo x; done", 0.5).output.size() == 100);
+    CHECK(shell("eval \"yes >&$1\"", 20).answers.size() <= 2000000);
+    const TemporaryFolder folder;
+    const RunResult left = shell("(sleep 2; touch " + folder.path("late") + ") & exit 0", 5);
+    CHECK(left.ended_well);
+    CHECK(shell("sleep 3").ended_well);
+    CHECK_FALSE(is_file(folder.path("late")));
+    CHECK(seconds_now() - begin < 30);
+}
+
+TEST_SUITE_END();

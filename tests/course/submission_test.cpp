@@ -1,0 +1,93 @@
+#include "course/grade/submission.h"
+
+#include <filesystem>
+
+#include "nn/data/file.h"
+#include "nn/data/json.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("submission");
+
+static Task a_task() {
+    Task task;
+    task.name = "down", task.title = "Down", task.module = "attention", task.file = "deep/a.cpp", task.body = "int down(int x)";
+    task.points = 6;
+    task.cases = {{2, "a", "by one"}};
+    return task;
+}
+
+TEST_CASE("handed_in: at its place or under its name; twice, or through a link out of the folder, is not there") {
+    const TemporaryFolder folder;
+    const std::string place = folder.path("in");
+    std::filesystem::create_directories(place + "/deep");
+    CHECK(handed_in(place, "deep/a.cpp") == "");
+    write_file_atomically(place + "/a.cpp", "flat");
+    CHECK(handed_in(place, "deep/a.cpp") == "flat");
+    write_file_atomically(place + "/deep/a.cpp", "deep");
+    CHECK(handed_in(place, "deep/a.cpp") == "deep");
+    CHECK(handed_in(place, "elsewhere/a.cpp") == "");
+    std::filesystem::create_directories(folder.path("secret"));
+    write_file_atomically(folder.path("secret") + "/b.cpp", "the solution");
+    std::filesystem::create_symlink(folder.path("secret") + "/b.cpp", place + "/b.cpp");
+    std::filesystem::create_symlink(folder.path("secret"), place + "/linked");
+    CHECK(handed_in(place, "b.cpp") == "");
+    CHECK(handed_in(place, "linked/b.cpp") == "");
+}
+
+TEST_CASE("handed_body: what is missing, not written yet or not accepted is refused in one line") {
+    const Task task = a_task();
+    CHECK(handed_body(task, "int down(int x) { return x - 1; }").body == " return x - 1; ");
+    CHECK(handed_body(task, "").refused == "deep/a.cpp was not handed in");
+    CHECK(handed_body(task, "int up(int x) { return x; }").refused ==
+          "deep/a.cpp: the function int down(int x) stands there 0 times, expected once");
+    CHECK(handed_body(task, "int down(int x) { ::fail({\"course: down is not written yet\"}); }").refused == "not written yet");
+    CHECK(handed_body(task, "int down(int x) { std::exit(0); }").refused == "deep/a.cpp: down: exit is not allowed in an answer");
+}
+
+static Graded graded_with(int right, bool passed) {
+    Graded graded;
+    graded.task = a_task();
+    graded.comparison.asked = 4;
+    graded.comparison.right = right;
+    if (right < 4) graded.comparison.name = "an answer", graded.comparison.place = "1 of 2 numbers differ";
+    graded.cases = {{passed, "        a line with \xff\n"}};
+    return graded;
+}
+
+TEST_CASE("a public test counts at most in the proportion of right answers: nobody gains by a faked test") {
+    CHECK(graded_with(4, true).score() == 6);
+    CHECK(graded_with(4, true).complete());
+    CHECK(graded_with(4, false).score() == 4);
+    CHECK(graded_with(0, true).score() == 0);
+    CHECK(graded_with(2, true).score() == 3);
+    Graded refused = graded_with(4, true);
+    refused.refused = "it does not compile";
+    CHECK(refused.score() == 0);
+}
+
+TEST_CASE("results_json: the fields that Gradescope reads, whatever bytes a test has printed") {
+    const Json results = parse_json(results_json({graded_with(4, true), graded_with(2, false)}, 1.5), "results.json");
+    CHECK(results.at("execution_time").as_number() == 1.5);
+    const auto& tests = results.at("tests").as_array();
+    REQUIRE(tests.size() == 2);
+    CHECK(tests[0].at("name").as_string() == "down: Down");
+    CHECK(tests[0].at("score").as_number() == 6);
+    CHECK(tests[0].at("max_score").as_number() == 6);
+    CHECK(tests[0].at("status").as_string() == "passed");
+    CHECK(tests[1].at("status").as_string() == "failed");
+    CHECK(tests[1].at("visibility").as_string() == "visible");
+    CHECK(tests[1].at("output").as_string().find("1 of 2 numbers differ") != std::string::npos);
+}
+
+TEST_CASE("report_of: the first answer that differs, and what was expected only where it may be shown") {
+    Graded graded = graded_with(2, true);
+    graded.comparison.difference = "element (0, 1) of (1, 2): yours 3, expected 4";
+    graded.comparison.cause = "fits: yours = expected * 0.75";
+    CHECK(report_of(graded, true).find("expected 4") != std::string::npos);
+    CHECK(report_of(graded, false).find("expected 4") == std::string::npos);
+    CHECK(report_of(graded, false).find("cause      fits: yours = expected * 0.75") != std::string::npos);
+    CHECK(report_of(graded, false).starts_with("down   3 of 6\n"));
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,116 @@
+#include "course/grade/task.h"
+
+#include <algorithm>
+#include <set>
+
+#include "course/drawn/drawn.h"
+#include "course/grade/body.h"
+#include "course/pack/handout.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+#include "tests/temporary_folder.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("task");
+
+static const std::string example =
+    "title    Down\n"
+    "module   attention\n"
+    "points   6\n"
+    "minutes  20\n"
+    "file     a.cpp\n"
+    "body     int down(int x)\n"
+    "contract a.h down\n"
+    "equation y = x - 1\n"
+    "case     2 a: down: by one, always\n"
+    "without  lower\n"
+    "hint     which way?\n"
+    "hint     by how much?\n"
+    "code     if (x == 0) return -1;\n"
+    "code         return x - 1;\n";
+
+TEST_CASE("read_task: a task's lines, code keeps its indentation, a title may hold a colon") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("down.txt"), example);
+    const Task task = read_task(folder.path("down.txt"));
+    CHECK(task.name == "down");
+    CHECK(task.body == "int down(int x)");
+    CHECK(task.cases[0].suite == "a");
+    CHECK(task.cases[0].title == "down: by one, always");
+    CHECK(task.public_points() == 2);
+    CHECK(task.drawn_points() == 4);
+    CHECK(task.code == "if (x == 0) return -1;\n    return x - 1;\n");
+}
+
+TEST_CASE("sealed_text: what students get holds the same task, and its code cannot be read by accident") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("down.txt"), example);
+    const Task task = read_task(folder.path("down.txt"));
+    const std::string sealed = sealed_text(task);
+    CHECK(sealed.find("return") == std::string::npos);
+    write_file_atomically(folder.path("down.txt"), sealed);
+    CHECK(read_task(folder.path("down.txt")).code == task.code);
+    CHECK(sealed_text(read_task(folder.path("down.txt"))) == sealed);
+}
+
+TEST_CASE("read_task: what is missing, unknown or given twice is refused with its line") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("down.txt");
+    const auto error = [&](const std::string& text) {
+        write_file_atomically(path, text);
+        return error_of([&] { read_task(path); });
+    };
+    CHECK(error(example + "points   7\n") == path + ":15: a second line of points");
+    CHECK(error(example + "pionts   7\n") == path + ":15: there is no key pionts");
+    CHECK(error(example + "hint     a third\n") == path + ": 3 lines of hint, expected 2; the third hint is the code");
+    CHECK(error(example + "case     four a: b\n") == path + ":15: case is \"four\", expected a number from 0 to 1000");
+    CHECK(error(example + "case     4 a: b\n") ==
+          path + ": the cases take 6 of 6 points, something must be left for the questions of the seed");
+    CHECK(error("title    Down\n") == path + ": there is no line of module");
+}
+
+// "suite: title" of all tests.
+static std::set<std::string> all_titles() {
+    std::set<std::string> titles;
+    for (const std::string& path : files_below("tests")) {
+        if (!path.ends_with("_test.cpp")) continue;
+        std::string suite;
+        for (const std::string& line : split_lines(read_file(path))) {
+            for (const std::string mark : {"TEST_SUITE_BEGIN(\"", "TEST_SUITE(\""})
+                if (line.starts_with(mark)) suite = line.substr(mark.size(), line.find('"', mark.size()) - mark.size());
+            const std::string mark = "TEST_CASE(\"";
+            if (line.starts_with(mark)) titles.insert(suite + ": " + line.substr(mark.size(), line.rfind('"') - mark.size()));
+        }
+    }
+    return titles;
+}
+
+TEST_CASE("course/tasks: every function is found once, its contract and public tests are there, questions are drawn for it") {
+    const std::set<std::string> titles = all_titles();
+    const std::vector<std::string> drawn = drawn_tasks();
+    const std::vector<Task> tasks = all_tasks();
+    CHECK(tasks.size() >= 24);
+    for (const std::string& module : all_modules()) CHECK(all_tasks(module).size() >= 6);
+    for (const Task& task : tasks) {
+        INFO("course/tasks/", task.name, ".txt");
+        const std::string text = read_file(task.file);
+        std::string body;
+        CHECK(error_of([&] { body = body_of(text, task.body, task.file); }) == "");
+        CHECK(with_body(text, task.body, body, task.file) == text);
+        CHECK(std::count(drawn.begin(), drawn.end(), task.name) == 1);
+        CHECK(objection(checks_at_the_door(body) + "\n" + task.code, task.without) == "");
+        for (const PublicCase& one : task.cases) {
+            INFO(one.suite, ": ", one.title);
+            CHECK(titles.count(one.suite + ": " + one.title) == 1);
+        }
+        for (const Contract& contract : task.contracts) {
+            std::string said;
+            CHECK(error_of([&] { said = contract_text(contract); }) == "");
+            CHECK(said.find(contract.function) != std::string::npos);
+        }
+    }
+    CHECK(error_of([] { all_tasks("cooking"); }) ==
+          "course: there is no task of the module 'cooking'; the modules are attention, vit, language, rlhf");
+}
+
+TEST_SUITE_END();
