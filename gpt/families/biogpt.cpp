@@ -41,7 +41,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
     require_texts("biogpt", batch);
     require(batch.length <= config.positions, "biogpt: a text of ", batch.length, " tokens, but there are ", config.positions,
-            " positions");
+            " positions; cut the text");
     const std::vector<BlockContext> contexts{{.self = attending(batch, true)}};
     Steps steps = read(batch.ids, position_rows(batch, config.position_offset), contexts, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
@@ -61,7 +61,7 @@ Memory make_memory(const Config& config, int sequences, int capacity) {
 
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
     require(memory.seen.length + next.length <= config.positions, "biogpt: ", memory.seen.length, " tokens were read, ",
-            next.length, " more exceed ", config.positions, " positions");
+            next.length, " more exceed ", config.positions, " positions; ask for fewer");
     const Reading reading = read_next(memory, next, "biogpt");
     return read(next.ids, position_rows(memory.seen, config.position_offset, next.length), reading.contexts, w, config);
 }
@@ -87,6 +87,36 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "biogpt.layers.", w.blocks, opt_names);
     add_parameters(table, "biogpt.layer_norm", w.norm);
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::vocabulary, &config.vocabulary, From::shapes},
+            {settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::mlp_width, &config.mlp_width, From::shapes},
+            {settings::positions, &config.positions, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {settings::activation, &config.activation},
+            {{"whether words are scaled", {"scale_embedding"}}, &config.scale_embedding},
+            {{"the eps of the norms", {"norm_eps"}}, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.vocabulary = size_of(checkpoint, "biogpt.embed_tokens.weight", 0, load_rules());
+    config.width = size_of(checkpoint, "biogpt.embed_tokens.weight", 1, load_rules());
+    config.positions = size_of(checkpoint, "biogpt.embed_positions.weight", 0) - config.position_offset;
+    config.depth = count_blocks(checkpoint, "biogpt.layers.", ".fc1.weight");
+    config.mlp_width = size_of(checkpoint, "biogpt.layers.0.fc1.weight", 0);
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("biogpt", told_members(copy));
 }
 
 LoadRules load_rules() { return {.other_names = {{"biogpt.embed_tokens.weight", "output_projection.weight"}}}; }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace biogpt {
@@ -47,6 +48,14 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // What published files hold besides: the table of words a second time, as output matrix.
 LoadRules load_rules();
+
+// The configuration of a published checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+// Its eps is called "norm_eps" here: the "layer_norm_eps" of published configurations is a number that their code never uses.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Var positions;       // (B*T, E)  row position + offset of the table; padding reads row offset - 1

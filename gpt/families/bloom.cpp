@@ -36,10 +36,20 @@ Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0, "bloom: ", config.vocabulary, " tokens, width ",
+            config.width, ", depth ", config.depth, ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "bloom: ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require_eps("bloom", config.eps);
+}
+
 // Everything between ids and logits. A position enters in one place only: the distances are a bias on the scores of every block.
 // Padding is a few columns at one end, so it changes no distance between tokens.
 static Steps read(const std::vector<int>& ids, int queries, int keys, std::vector<BlockContext> contexts, const Weights& w,
                   const Config& config) {
+    check(config);
+    require_depth("bloom", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
     const Var distances(alibi_bias(alibi_slopes(config.heads), queries, keys));  // (H T, T so far), a constant
     for (BlockContext& context : contexts) context.self.bias = distances;
@@ -52,7 +62,7 @@ static Steps read(const std::vector<int>& ids, int queries, int keys, std::vecto
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_fits("bloom", batch);
+    require_texts("bloom", batch);
     Steps steps = read(batch.ids, batch.length, batch.length, {{.self = attending(batch, true)}}, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
     return steps;
@@ -75,13 +85,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 
 // --- weights ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0, "bloom: ", config.vocabulary, " tokens, width ",
-            config.width, ", depth ", config.depth, ": sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "bloom: ", config.heads, " heads do not divide a width of ",
-            config.width);
-}
-
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     Init matrices = init;
@@ -102,6 +105,33 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "h.", w.blocks, bloom_names, config.heads);
     add_parameters(table, "ln_f", w.norm);
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::vocabulary, &config.vocabulary, From::shapes},
+            {settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {settings::eps, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const LoadRules rules = load_rules();
+    Config config;
+    config.vocabulary = size_of(checkpoint, "word_embeddings.weight", 0, rules);
+    config.width = size_of(checkpoint, "word_embeddings.weight", 1, rules);
+    config.depth = count_blocks(checkpoint, "h.", ".input_layernorm.weight", rules);
+    const ModelConfig further(checkpoint, told);
+    further.require_only("apply_residual_connection_post_layernorm", "false");
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("bloom", told_members(copy));
 }
 
 LoadRules load_rules() {

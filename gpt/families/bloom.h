@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace bloom {
@@ -41,6 +42,14 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // Some published files put "transformer." in front of every name, and hold the word table a second time.
 LoadRules load_rules();
+
+// The configuration of a published checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it;
+// published code takes eps 1e-5 where a configuration does not say.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- positions ---
 

@@ -38,7 +38,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
 
 static void check_length(const TokenBatch& batch, const Config& config) {
     require(batch.length <= config.positions, "galactica: a text of ", batch.length, " tokens, but there are ", config.positions,
-            " positions");
+            " positions; cut the text");
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
@@ -63,7 +63,7 @@ Memory make_memory(const Config& config, int sequences, int capacity) {
 
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
     require(memory.seen.length + next.length <= config.positions, "galactica: ", memory.seen.length, " tokens were read, ",
-            next.length, " more exceed ", config.positions, " positions");
+            next.length, " more exceed ", config.positions, " positions; ask for fewer");
     const Reading reading = read_next(memory, next, "galactica");
     return read(next.ids, position_rows(memory.seen, config.position_offset, next.length), reading.contexts, w, config);
 }
@@ -169,6 +169,38 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "model.decoder.layers.", w.blocks, opt_names);
     add_parameters(table, "model.decoder.final_layer_norm", w.norm);
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::vocabulary, &config.vocabulary, From::shapes},
+            {settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::mlp_width, &config.mlp_width, From::shapes},
+            {settings::positions, &config.positions, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {settings::activation, &config.activation},
+            {settings::eps, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string decoder = "model.decoder.", layer = decoder + "layers.0.";
+    Config config;
+    config.vocabulary = size_of(checkpoint, decoder + "embed_tokens.weight", 0, load_rules());
+    config.width = size_of(checkpoint, decoder + "embed_tokens.weight", 1, load_rules());
+    config.positions = size_of(checkpoint, decoder + "embed_positions.weight", 0) - config.position_offset;
+    config.depth = count_blocks(checkpoint, decoder + "layers.", ".fc1.weight");
+    config.mlp_width = size_of(checkpoint, layer + "fc1.weight", 0);
+    config.biases = checkpoint.has(layer + "fc1.bias");
+    config.affine_norms = checkpoint.has(layer + "final_layer_norm.weight");
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("opt", told_members(copy));
 }
 
 LoadRules load_rules() { return {.other_names = {{"model.decoder.embed_tokens.weight", "lm_head.weight"}}}; }

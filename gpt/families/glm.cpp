@@ -78,7 +78,9 @@ static void add_rows(MayAttend& may, int first, int context, int queries) {
 }
 
 Batch make_batch(const std::vector<Sequence>& sequences) {
-    require(!sequences.empty(), "glm: a batch of no sequences");
+    require(!sequences.empty(), "glm: there is no sequence; give at least one");
+    for (std::size_t b = 0; b < sequences.size(); ++b)
+        require(!sequences[b].tokens.empty(), "glm: sequence ", b, " of ", sequences.size(), " has no token; leave it out");
     Batch batch;
     batch.sequences = static_cast<int>(sequences.size());
     for (const Sequence& sequence : sequences) batch.length = std::max(batch.length, static_cast<int>(sequence.tokens.size()));
@@ -133,6 +135,21 @@ Batch to_be_continued(const TokenBatch& texts, const Config& config, int last) {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "glm: ", config.vocabulary,
+            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
+            ": sizes must be positive");
+    require(config.heads > 0 && config.width % config.heads == 0, "glm: ", config.heads, " heads do not divide a width of ",
+            config.width);
+    require(config.version == Version::glm || config.width / config.heads % 2 == 0, "glm: heads of width ",
+            config.width / config.heads, " cannot be turned in pairs of columns; an even width can");
+    require(config.version == Version::glm130b || config.positions > 0, "glm: ", config.positions,
+            " positions, there must be one at least");
+    require_eps("glm", config.eps);
+    require(config.alpha >= 0 && config.rotary_base > 0, "glm: a factor alpha of ", config.alpha, " and a rotary base of ",
+            config.rotary_base, ", the first may not be negative (0 = sqrt(2 L)), the second must be above 0; 10000 is usual");
+}
+
 // GLM adds two tables; GLM-130B turns queries and keys instead.
 static Var embed_tokens(const Batch& batch, const Weights& w, const Config& config) {
     const Var words = embed(w.words, batch.tokens);  // (B*T, E)
@@ -157,6 +174,8 @@ static BlockOptions options_of(const Config& config) {
 
 // Everything between tokens and logits.
 static Steps read(const Batch& batch, std::vector<BlockContext> contexts, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("glm", config.depth, w.blocks);
     for (BlockContext& context : contexts) {
         context.self.may = batch.may;
         if (config.version == Version::glm130b) context.self.rotary = {.base = config.rotary_base, .positions = batch.positions};
@@ -174,7 +193,8 @@ static void check(const Batch& batch) {
                 batch.may.queries == static_cast<int>(rows),
             "glm: ", batch.sequences, " sequences of ", batch.length, " tokens, but ", static_cast<int>(batch.tokens.size()),
             " tokens, ", static_cast<int>(batch.positions.size()), " positions, ", static_cast<int>(batch.block_positions.size()),
-            " block positions, and a mask for ", batch.may.queries, " queries");
+            " block positions, and a mask for ", batch.may.queries,
+            " queries; there must be one of each for every token, see make_batch");
 }
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
@@ -211,18 +231,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 
 // --- weights ---
 
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "glm: ", config.vocabulary,
-            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
-            ": sizes must be positive");
-    require(config.heads > 0 && config.width % config.heads == 0, "glm: ", config.heads, " heads do not divide a width of ",
-            config.width);
-    require(config.version == Version::glm || config.width / config.heads % 2 == 0, "glm: heads of width ",
-            config.width / config.heads, " cannot be turned in pairs of columns");
-    require(config.version == Version::glm130b || config.positions > 0, "glm: ", config.positions,
-            " positions, there must be one at least");
-}
-
 Weights make_weights(const Config& config, Random& random, const Init& init, const Init& embeddings) {
     check(config);
     Init matrices = init;
@@ -252,6 +260,44 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "transformer.layers.", w.blocks, large ? glm130b_names : glm_names, config.heads);
     add_parameters(table, "transformer.final_layernorm", w.norm);
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    SpecialTokens& special = config.special;
+    return {{settings::vocabulary, &config.vocabulary, From::shapes},
+            {settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::mlp_width, &config.mlp_width, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {settings::eps, &config.eps},
+            {settings::rotary_base, &config.rotary_base},
+            {{"the factor on the residual connections", {"alpha"}}, &config.alpha},
+            {{"the id of [MASK]", {"mask_token_id"}}, &special.mask},
+            {{"the id of [gMASK]", {"gmask_token_id"}}, &special.long_mask},
+            {{"the id of [sMASK]", {"smask_token_id"}}, &special.sentence_mask},
+            {{"the id of [sop]", {"sop_token_id"}}, &special.start},
+            {{"the id of [eop]", {"eop_token_id"}}, &special.end}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const bool large = checkpoint.has("transformer.word_embeddings.weight");
+    const std::string words = large ? "transformer.word_embeddings.weight" : "word_embeddings.weight";
+    Config config;
+    config.version = large ? Version::glm130b : Version::glm;
+    config.vocabulary = size_of(checkpoint, words, 0);
+    config.width = size_of(checkpoint, words, 1);
+    config.positions = large ? 0 : size_of(checkpoint, "transformer.position_embeddings.weight", 0) - 1;
+    config.depth = count_blocks(checkpoint, "transformer.layers.", ".input_layernorm.weight");
+    config.mlp_width = size_of(checkpoint, "transformer.layers.0.mlp.dense_4h_to_h.weight", 1);
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of(config.version == Version::glm130b ? "glm-130b" : "glm", told_members(copy));
 }
 
 }  // namespace glm

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace glm {
@@ -61,6 +62,14 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 
 // Names and layout of the published checkpoints of either model.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint of either model: sizes from its shapes, the rest from where nn/layers/model_config.h looks
+// for it. The special tokens belong to the tokenizer: those that no file names stay -1.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- from a text to a sequence ---
 

@@ -10,10 +10,22 @@ namespace palm {
 
 // --- the model ---
 
+static void check(const Config& config) {
+    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "palm: ", config.vocabulary,
+            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
+            ": sizes must be positive");
+    require(config.heads > 0 && config.head_width > 0 && config.head_width % 2 == 0, "palm: ", config.heads, " heads of width ",
+            config.head_width, ": there must be one at least, of an even width, as columns are turned in pairs");
+    require_eps("palm", config.eps);
+    require(config.rotary_base > 0, "palm: a rotary base of ", config.rotary_base, ", it must be above 0; 10000 is usual");
+}
+
 // Everything between ids and logits. Order::parallel: z' = z + attention(N(z)) + mlp(N(z)). That all heads of queries share one
 // key follows from the width of the key matrix.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
                   const Weights& w, const Config& config) {
+    check(config);
+    require_depth("palm", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads,
                                .eps = config.eps,
                                .activation = Activation::silu,
@@ -28,7 +40,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& positions
 }
 
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
-    require_fits("palm", batch);
+    require_texts("palm", batch);
     Steps steps = read(batch.ids, positions(batch), {{.self = attending(batch, true)}}, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
     return steps;
@@ -46,7 +58,8 @@ Var z_loss(const Steps& steps, const TokenBatch& batch, float weight) {
         rows.push_back(static_cast<int>(row));
         targets.push_back(labels[row]);
     }
-    require(!rows.empty(), "palm: no row of the batch has a next token");
+    require(!rows.empty(), "palm: none of ", labels.size(),
+            " rows of the batch has a next token; a text needs at least 2 tokens");
     const Var logits = gather_rows(steps.logits, rows);                           // (n, V)
     const Var log_Z = add(token_losses(logits, targets), pick(logits, targets));  // (n, 1)  -log p = log Z - logit
     return scale(mean(square(log_Z)), weight);                                    // (1, 1)
@@ -64,14 +77,6 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 }
 
 // --- weights ---
-
-static void check(const Config& config) {
-    require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, "palm: ", config.vocabulary,
-            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
-            ": sizes must be positive");
-    require(config.heads > 0 && config.head_width > 0 && config.head_width % 2 == 0, "palm: ", config.heads, " heads of width ",
-            config.head_width, ": there must be one at least, of an even width, as columns are turned in pairs");
-}
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
@@ -102,6 +107,37 @@ Parameters parameters(const Weights& w, const Config& config) {
     for (int l = 0; l < config.depth; ++l) add_parameters(table, text(l + 1) + ".", w.blocks[l], palm_names);
     table.push_back({text(config.depth + 1) + ".gamma", {config.width}, Stored::as_it_is, {w.norm.gain}});
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::vocabulary, &config.vocabulary, From::shapes}, {settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},           {settings::mlp_width, &config.mlp_width, From::shapes},
+            {settings::heads, &config.heads, From::shapes},           {settings::eps, &config.eps},
+            {settings::rotary_base, &config.rotary_base}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.vocabulary = size_of(checkpoint, "0.weight", 0);
+    config.width = size_of(checkpoint, "0.weight", 1);
+    config.depth = 0;
+    while (checkpoint.has(text(config.depth + 1) + ".fn.norm.gamma")) ++config.depth;  // blocks count from 1
+    config.mlp_width = size_of(checkpoint, "1.fn.ff_out.1.weight", 1);
+    const int queries = size_of(checkpoint, "1.fn.attn_out.weight", 1);                // H h
+    const int fused = size_of(checkpoint, "1.fn.fused_attn_ff_proj.weight", 0);        // H h + 2 h + 2 I
+    config.head_width = (fused - queries - 2 * config.mlp_width) / 2;
+    require(config.head_width > 0 && queries % config.head_width == 0, checkpoint.path, ": attention of width ", queries,
+            " does not split into heads of width ", config.head_width, ", what is left of a fused matrix of ", fused, " rows");
+    config.heads = queries / config.head_width;
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("palm", told_members(copy));
 }
 
 }  // namespace palm

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace palm {
@@ -41,6 +42,14 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the community implementation. All that reads the normalised tokens is one matrix, whose rows are those of
 // all queries, of the key, the value, then of both halves of the MLP. Blocks count from 1: 0 is the word table.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: its shapes tell the number of heads too, as all share one key; eps and the base of the
+// rotation come from where nn/layers/model_config.h looks for them, else the community implementation's 1e-5 and 10000.
+//   throws  std::invalid_argument when it is no such checkpoint
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Var embeddings;      // (B*T, E)  words, not scaled; no positions

@@ -27,6 +27,8 @@ int relative_bucket(int offset, bool both_ways, int buckets, int max_distance) {
 
 std::vector<int> relative_buckets(int queries, int keys, bool both_ways, const Config& config) {
     std::vector<int> buckets;
+    require(queries >= 1 && queries <= keys, "t5: ", queries, " queries are the last of ", keys,
+            " keys; there must be 1 to that many");
     for (int i = keys - queries; i < keys; ++i)
         for (int j = 0; j < keys; ++j) buckets.push_back(relative_bucket(j - i, both_ways, config.buckets, config.max_distance));
     return buckets;
@@ -98,8 +100,12 @@ static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<
 
 DecoderSteps decode(const TokenBatch& target, const Var& encoded, const TokenBatch& source, const Weights& w,
                     const Config& config) {
-    require_fits("t5", target);
-    require(target.sequences == source.sequences, "t5: ", target.sequences, " targets for ", source.sequences, " sources");
+    require_texts("t5", target);
+    require_texts("t5", source);
+    require(target.sequences == source.sequences, "t5: ", target.sequences, " targets for ", source.sequences,
+            " sources, each needs one");
+    require(encoded.rows() == source.sequences * source.length, "t5: an encoded source ", encoded.value(), " for ",
+            source.sequences, " sources of ", source.length, " tokens, each token needs a row");
     const std::vector<BlockContext> contexts{{.self = attending(target, true)}};
     DecoderSteps steps = read_target(target, target.length, contexts, encoded, source, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
@@ -145,6 +151,9 @@ Reader::Reader(const TokenBatch& source, const Var& encoded, const Weights& w, c
       encoded(encoded),
       memory(make_memory(c.decoder_depth, source.sequences, capacity, c.heads * c.head_width, true)) {
     const NoTape no_tape;
+    if (encoded)
+        require(encoded.rows() == source.sequences * source.length, "t5: an encoded source ", encoded.value(), " for ",
+                source.sequences, " sources of ", source.length, " tokens, each token needs a row");
     if (!encoded) this->encoded = encode(embed(w.words, source.ids), source, w, c).output;
 }
 
@@ -187,7 +196,7 @@ int sentinel(int k, int vocabulary) { return vocabulary - 1 - k; }
 
 Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidden, int first_sentinel, int end_token) {
     require(ids.size() == is_hidden.size(), "corrupt: ", ids.size(), " tokens, but ", is_hidden.size(),
-            " entries say which are hidden");
+            " entries say which are hidden; each token needs one");
     Corrupted corrupted;
     int next_sentinel = first_sentinel;
     for (std::size_t t = 0; t < ids.size(); ++t) {
@@ -306,6 +315,57 @@ LoadRules load_rules(const Config& config) {
         .ignored_endings = {"EncDecAttention.relative_attention_bias.weight"}};
     if (config.tied) rules.other_names.push_back({"shared.weight", "lm_head.weight"});
     return rules;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::vocabulary, &config.vocabulary, From::shapes},
+            {settings::width, &config.width, From::shapes},
+            {settings::depth, &config.encoder_depth, From::shapes},
+            {{"the number of the decoder's blocks", {"num_decoder_layers"}}, &config.decoder_depth, From::shapes},
+            {settings::heads, &config.heads, From::shapes},
+            {{"the width of a head", {"d_kv"}}, &config.head_width, From::shapes},
+            {settings::mlp_width, &config.mlp_width, From::shapes},
+            {{"the number of buckets", {"relative_attention_num_buckets"}}, &config.buckets, From::shapes},
+            {{"the largest distance", {"relative_attention_max_distance"}}, &config.max_distance},
+            {{"the activation function", {"dense_act_fn"}}, &config.activation},
+            {settings::eps, &config.eps},
+            {{"the padding token", {"pad_token_id"}}, &config.padding_token},
+            {{"the end of a text", {"eos_token_id"}}, &config.end_token},
+            {{"the first token that the decoder reads", {"decoder_start_token_id"}}, &config.start_token}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string layer = "encoder.block.0.layer.", norm = ".layer.0.layer_norm.weight";
+    const LoadRules rules = load_rules(Config());
+    Config config;
+    config.vocabulary = size_of(checkpoint, "shared.weight", 0, rules);
+    config.width = size_of(checkpoint, "shared.weight", 1, rules);
+    config.encoder_depth = count_blocks(checkpoint, "encoder.block.", norm);
+    config.decoder_depth = count_blocks(checkpoint, "decoder.block.", norm);
+    config.buckets = size_of(checkpoint, layer + "0.SelfAttention.relative_attention_bias.weight", 0);
+    config.heads = size_of(checkpoint, layer + "0.SelfAttention.relative_attention_bias.weight", 1);
+    const int queries = size_of(checkpoint, layer + "0.SelfAttention.q.weight", 0);  // H K
+    require(config.heads > 0 && queries % config.heads == 0, checkpoint.path, ": ", config.heads,
+            " heads do not divide queries of width ", queries);
+    config.head_width = queries / config.heads;
+    config.mlp_width = size_of(checkpoint, layer + "1.DenseReluDense.wo.weight", 1);
+    config.gated = checkpoint.has(layer + "1.DenseReluDense.wi_0.weight");
+    config.tied =
+        !checkpoint.has("lm_head.weight") ||
+        identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in_file(checkpoint, "shared.weight", rules)));
+    const ModelConfig further(checkpoint, told);
+    const std::string projection = further.words({"the MLP", {"feed_forward_proj"}}, "relu");
+    const std::string activation = projection.substr(projection.rfind('-') + 1);  // behind "gated-"
+    config.activation = projection == "gated-gelu" ? Activation::gelu_tanh : activation_of_name(activation);
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("t5", told_members(copy));
 }
 
 }  // namespace t5

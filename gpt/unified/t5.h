@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "nn/data/parameters.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace t5 {
@@ -63,6 +64,15 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
 
 // What published files hold besides: the table of words up to three more times, and a bias of cross-attention that is not used.
 LoadRules load_rules(const Config& config);
+
+// The configuration of a published checkpoint: its shapes tell the number of heads too, from the table of distances; the rest
+// comes from where nn/layers/model_config.h looks for it. Published code takes ReLU, eps 1e-6 and distances up to 128 where a configuration
+// does not say, and means the tanh form by "feed_forward_proj": "gated-gelu".
+//   throws  std::invalid_argument in one line that says what is wrong
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- positions ---
 

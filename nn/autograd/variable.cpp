@@ -182,8 +182,8 @@ Matrix& gradient_to_add_to(Var& input) {
 }
 
 static void check_share(const Var& input, const Matrix& share) {
-    require(same_shape(share, input.value()), "add_gradient: a share of shape ", share, " for a value of shape ",
-            input.value());
+    require(same_shape(share, input.value()), "add_gradient: a share of shape ", share, " for a value of shape ", input.value(),
+            ", the shapes must be equal");
 }
 
 void add_gradient(Var& input, const Matrix& share) {

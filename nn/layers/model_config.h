@@ -14,10 +14,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "nn/data/json.h"
+#include "nn/data/parameters.h"
 #include "nn/data/safetensors.h"
+#include "nn/layers/activation.h"
 
 // What a caller says about a model, as metadata are written: {"num_attention_heads", "4"}. It counts more than any file.
 using Told = std::map<std::string, std::string>;
@@ -55,6 +59,9 @@ public:
     double real(const Setting& setting, double otherwise) const;
     std::string words(const Setting& setting, const std::string& otherwise) const;
 
+    // true or false.   throws std::invalid_argument for anything else
+    bool flag(const Setting& setting) const;
+
     // The widths, depths, ... that the shapes told, against what the configuration says, if it says anything: one that belongs to
     // another model would give wrong heads without a word.   throws std::invalid_argument with both numbers
     void require_agrees(const Setting& setting, int from_shapes) const;
@@ -77,6 +84,43 @@ private:
     static int integer_of(const Setting& setting, const Found& found);
     static double real_of(const Setting& setting, const Found& found);
 };
+
+// --- a configuration as a whole ---
+
+// A member of a configuration: how published configurations call it, where it lies here, and what tells it. A system lists its
+// members once; config_of reads the list and metadata writes it.
+struct Member {
+    enum class From {
+        shapes,  // the tensors: config_of has set it, and what a file says must agree
+        file,    // the caller or a file, and nothing else
+        usual,   // the same; where neither says anything it stays as it is: what published code takes then
+    };
+    Setting setting;
+    std::variant<int*, float*, double*, bool*, Activation*> value;
+    From from = From::usual;
+};
+
+// Sets all members.
+//   throws  std::invalid_argument in one line as ModelConfig does: what is missing, of the wrong kind, or does not agree
+void read_members(const ModelConfig& further, const std::vector<Member>& members);
+
+// What save() writes beside the tensors, so that the file alone gives the configuration back: all members that shapes do not tell.
+std::map<std::string, std::string> metadata_of(const std::string& model_type, const std::vector<Member>& members);
+
+// A dimension of a tensor, and how many blocks a file holds, under any name that the rules allow:
+//   size_of(checkpoint, "word_embeddings.weight", 0, load_rules())
+//   count_blocks(checkpoint, "h.", ".input_layernorm.weight", load_rules())
+//   throws  size_of: std::invalid_argument when the tensor is not there
+int size_of(const Safetensors& checkpoint, const std::string& name, std::size_t which, const LoadRules& rules = {});
+int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& block_ending,
+                 const LoadRules& rules = {});
+
+// For the door of a forward pass of layers that are no blocks of nn/layers/transformer.h.
+//   throws  std::invalid_argument, beginning with `who`, when the weights do not hold as many as the configuration says
+void require_depth(std::string_view who, int depth, std::size_t held);
+
+// inner / width, such that width * ratio, rounded down, is `inner` again.
+double ratio_of(int inner, int width);
 
 // "1e-05": a real number for metadata, with as few digits as read back to the same float.
 std::string setting_text(float number);

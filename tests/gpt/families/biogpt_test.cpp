@@ -8,6 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("biogpt");
 
@@ -186,6 +187,16 @@ TEST_CASE("biogpt: a config or batch that does not fit is refused, and says why"
     biogpt::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
     CHECK_THROWS_WITH(biogpt::read_on(equal_batch({1}, 1), w, config, memory),
                       "biogpt: 9 tokens were read, 1 more exceed 9 positions");
+}
+
+TEST_CASE(
+    "biogpt: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const biogpt::Config& config) {
+        return biogpt::parameters(biogpt::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("biogpt"))
+        check_told(config_of_fixture(Golden(path)), table, biogpt::config_of, "the number of heads", biogpt::load_rules());
 }
 
 TEST_SUITE_END();

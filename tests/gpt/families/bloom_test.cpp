@@ -9,6 +9,7 @@
 #include "tests/golden.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("bloom");
 
@@ -194,6 +195,29 @@ TEST_CASE("bloom: a config or batch that does not fit is refused, and says why")
     CHECK(without_place(error_of([&] {
               bloom::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
           })) == "embed: id 11 is outside a table of 11 rows");
+}
+
+TEST_CASE(
+    "bloom: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const bloom::Config& config) {
+        return bloom::parameters(bloom::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("bloom"))
+        check_told(config_of_fixture(Golden(path)), table, bloom::config_of, "the number of heads", bloom::load_rules());
+}
+
+TEST_CASE("bloom: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
+    Random random(1);
+    const bloom::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2};
+    const bloom::Weights w = bloom::make_weights(config, random);
+    bloom::Config deeper = config, no_eps = config;
+    deeper.depth = 2;
+    no_eps.eps = -1;
+    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(bloom::forward(text, w, deeper), "TODO");
+    CHECK_THROWS_WITH(bloom::forward(text, w, no_eps), "TODO");
+    CHECK_THROWS_WITH(bloom::forward(padding, w, config), "TODO");
 }
 
 TEST_SUITE_END();

@@ -8,6 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("galactica");
 
@@ -210,6 +211,17 @@ TEST_CASE("galactica: a config or batch that does not fit is refused, and says w
     galactica::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
     CHECK_THROWS_WITH(galactica::read_on(equal_batch({1}, 1), w, config, memory),
                       "galactica: 9 tokens were read, 1 more exceed 9 positions");
+}
+
+TEST_CASE(
+    "galactica: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the "
+    "heads") {
+    Random random(1);
+    const auto table = [&](const galactica::Config& config) {
+        return galactica::parameters(galactica::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("galactica"))
+        check_told(config_of_fixture(Golden(path)), table, galactica::config_of, "the number of heads", galactica::load_rules());
 }
 
 TEST_SUITE_END();

@@ -7,6 +7,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("glm");
 
@@ -297,6 +298,30 @@ TEST_CASE("glm: a config or batch that does not fit is refused, and says why") {
     CHECK(without_place(error_of([&] {
               glm::forward(glm::to_be_continued(make_batch({{13, 1, 4}}), config), tiny_weights(glm::Version::glm), config);
           })) == "embed: id 13 is outside a table of 13 rows");
+}
+
+TEST_CASE(
+    "glm: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const glm::Config& config) { return glm::parameters(glm::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("glm"))
+        check_told(glm_config(Golden(path)), table, glm::config_of, "the number of heads");
+    for (const std::string& path : golden_files("glm130b"))
+        check_told(glm130b_config(Golden(path)), table, glm::config_of, "the number of heads");
+}
+
+TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a sequence of no token are refused at the door") {
+    Random random(1);
+    const glm::Config config = tiny(glm::Version::glm);
+    const glm::Weights w = glm::make_weights(config, random);
+    glm::Config deeper = config, no_eps = config;
+    deeper.depth = config.depth + 1;
+    no_eps.eps = -1;
+    const glm::Batch batch = glm::make_batch({glm::cut_spans({1, 2, 3}, {{1, 2}}, {0}, 4, config.special)});
+    CHECK_THROWS_WITH(glm::forward(batch, w, deeper), "TODO");
+    CHECK_THROWS_WITH(glm::forward(batch, w, no_eps), "TODO");
+    CHECK_THROWS_WITH(glm::make_batch({{}}), "TODO");
+    CHECK_THROWS_WITH(glm::make_batch({}), "TODO");
 }
 
 TEST_SUITE_END();

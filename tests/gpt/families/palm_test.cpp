@@ -7,6 +7,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("palm");
 
@@ -158,6 +159,25 @@ TEST_CASE("palm: a config or batch that does not fit is refused, and says why") 
     CHECK(without_place(error_of([&] {
               palm::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
           })) == "embed: id 11 is outside a table of 11 rows");
+}
+
+TEST_CASE("palm: config_of reads back what metadata wrote, for the sizes of every fixture") {
+    Random random(1);
+    const auto table = [&](const palm::Config& config) { return palm::parameters(palm::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("palm")) check_told(config_of_fixture(Golden(path)), table, palm::config_of, "");
+}
+
+TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
+    Random random(1);
+    const palm::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2, .head_width = 4, .mlp_width = 6};
+    const palm::Weights w = palm::make_weights(config, random);
+    palm::Config deeper = config, no_eps = config;
+    deeper.depth = 2;
+    no_eps.eps = -1;
+    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(palm::forward(text, w, deeper), "TODO");
+    CHECK_THROWS_WITH(palm::forward(text, w, no_eps), "TODO");
+    CHECK_THROWS_WITH(palm::forward(padding, w, config), "TODO");
 }
 
 TEST_SUITE_END();

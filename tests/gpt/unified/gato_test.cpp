@@ -9,6 +9,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("gato");
 
@@ -292,6 +293,28 @@ TEST_CASE("gato: an episode or config that does not fit is refused, and says why
                       "gato: an observation of 8 tokens, there are 7 places");
     CHECK_THROWS_WITH(gato::embed_images({Image(14, 2, 3)}, w, config), "gato: 7 x 1 patches, there are 6 positions");
     CHECK_THROWS_WITH(gato::embed_images({}, w, config), "gato: there is no image");
+}
+
+TEST_CASE(
+    "gato: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for its tokens") {
+    Random random(1);
+    const auto table = [&](const gato::Config& config) { return gato::parameters(gato::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("gato"))
+        check_told(config_of_fixture(Golden(path)), table, gato::config_of, "the number of text tokens");
+}
+
+TEST_CASE("gato: values without a bin, bins without a value and patches without a position are refused") {
+    gato::Config config = tiny();
+    CHECK_THROWS_WITH(gato::bin_of(NAN, 8), "TODO");
+    CHECK_THROWS_WITH(gato::bin_of(INFINITY, 8), "TODO");
+    CHECK_THROWS_WITH(gato::bin_of(0.5f, 0), "TODO");
+    CHECK_THROWS_WITH(gato::centre_of_bin(8, 8), "TODO");
+    CHECK_THROWS_WITH(gato::patch_position(2, 2, 8, -1), "TODO");
+    CHECK_THROWS_WITH(gato::patch_position(0, 2, 1, -1), "TODO");
+    CHECK_THROWS_WITH(gato::patch_position(0, 2, 8, 1), "TODO");
+    CHECK_THROWS_WITH(gato::token_of_discrete(-1, config), "TODO");
+    config.mu = 0;
+    CHECK_THROWS_WITH(gato::mu_law(1, config), "TODO");
 }
 
 TEST_SUITE_END();

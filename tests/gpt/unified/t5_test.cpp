@@ -5,11 +5,13 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/file.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("t5");
 
@@ -312,6 +314,44 @@ TEST_CASE("t5: a config or batch that does not fit is refused, and says why") {
                       "made with");
     CHECK(without_place(error_of([&] { t5::forward(make_batch({{13}}), equal_batch({0}, 1), w, config); })) ==
           "embed: id 13 is outside a table of 13 rows");
+}
+
+TEST_CASE("t5: config_of reads back what metadata wrote, for the sizes of every fixture; shapes tell the heads") {
+    Random random(1);
+    const auto table = [&](const t5::Config& config) { return t5::parameters(t5::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("t5")) {
+        const t5::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, t5::config_of, "", t5::load_rules(config));
+    }
+}
+
+TEST_CASE("t5: config_of takes the activation of the published feed_forward_proj, gated-gelu as the tanh form") {
+    const TemporaryFolder folder;
+    Random random(1);
+    const t5::Config config = tiny();
+    save(t5::parameters(t5::make_weights(config, random), config), folder.path("model.safetensors"));
+    const auto activation_of = [&](const std::string& projection) {
+        write_file_atomically(folder.path("config.json"),
+                              "{\"feed_forward_proj\": \"" + projection + "\", \"layer_norm_epsilon\": 1e-5}");
+        const t5::Config read = t5::config_of(Safetensors(folder.path("model.safetensors")));
+        CHECK(read.eps == 1e-5f);
+        return read.activation;
+    };
+    CHECK(activation_of("gated-gelu") == Activation::gelu_tanh);
+    CHECK(activation_of("gated-silu") == Activation::silu);
+    CHECK(activation_of("relu") == Activation::relu);
+}
+
+TEST_CASE("t5: texts that are all padding, sources that are not the encoded ones and more queries than keys are refused") {
+    Random random(1);
+    const t5::Config config = tiny();
+    const t5::Weights w = t5::make_weights(config, random);
+    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(t5::forward(padding, text, w, config), "TODO");
+    CHECK_THROWS_WITH(t5::forward(text, padding, w, config), "TODO");
+    CHECK_THROWS_WITH(t5::decode(text, Matrix(3, config.width), text, w, config), "TODO");
+    CHECK_THROWS_WITH(t5::Reader(text, Matrix(1, config.width), w, config, 4), "TODO");
+    CHECK_THROWS_WITH(t5::relative_buckets(3, 2, true, config), "TODO");
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,7 @@
 #include "nn/interpret/activation_patching.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/text/batch.h"
@@ -218,6 +220,26 @@ TEST_CASE("make_metric: what does not fit is refused, and says why") {
     CHECK_THROWS_WITH(patching::make_metric({1}, {9}, 5, kept, kept), "activation_patching: answers 1 and 9 of prompt 0, there are 9 tokens");
     CHECK(error_of([&] { patching::make_metric({1}, {2}, 5, kept, kept); }).ends_with("; there is nothing to restore"));
     CHECK_THROWS_WITH(kept.step(3, "input"), "activation_patching: this run had no step input in block 3");
+}
+
+TEST_CASE("activation_patching: tokens, heads, windows and answers that do not exist are refused") {
+    const PatchingCase c = small_case();
+    GptRun run(c.w, c.config, make_batch(c.clean_ids));
+    const patching::Kept kept = patching::record(run);
+    const patching::Sizes sizes{.sequences = 1, .length = 5, .depth = 2, .heads = 2};
+    patching::Kept no_number = kept;
+    no_number.logits[0] = NAN;
+    const patching::Metric metric{.right = {1}, .wrong = {2}, .length = 4};
+    CHECK_THROWS_WITH(patching::rows_of_token(sizes, 5), "TODO");
+    CHECK_THROWS_WITH(patching::rows_of_token({}, 0), "TODO");
+    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 0, 2, 8), "TODO");
+    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 2, 0, 8), "TODO");
+    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 0, 0, 9), "TODO");
+    CHECK_THROWS_WITH(patching::make_metric({1}, {2}, 5, no_number, kept), "TODO");
+    CHECK_THROWS_WITH(metric.differences(kept.logits), "TODO");
+    CHECK_THROWS_WITH(patching::gradient_patch({}, kept, kept, sizes), "TODO");
+    CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 0, 1, sizes), "TODO");
+    CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 1, 9, sizes), "TODO");
 }
 
 TEST_SUITE_END();

@@ -241,4 +241,14 @@ TEST_CASE("attribute: what does not fit is refused") {
     CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(3, 2), Matrix(3, 2), points, 2), "integrated_gradients: 2 groups of the rows of (3, 2)");
 }
 
+TEST_CASE("attribute: NaN and points without weights are refused") {
+    Linearly linearly;
+    const ig::Points points = ig::points(ig::Rule::middle, 2);
+    CHECK_THROWS_WITH(ig::attribute(linearly, {{NAN, 0}}, {{0, 0}}, points, 1), "TODO");
+    CHECK_THROWS_WITH(ig::attribute(linearly, {{1, 0}}, {{0, INFINITY}}, points, 1), "TODO");
+    CHECK_THROWS_WITH(ig::attribute(linearly, {{1, 0}}, {{0, 0}}, {}, 1), "TODO");
+    CHECK_THROWS_WITH(ig::attribute(linearly, {{1, 0}}, {{0, 0}}, {{0.5}, {}}, 1), "TODO");
+    CHECK_THROWS_WITH(ig::points(ig::Rule::trapezoid, 1), "TODO");
+}
+
 TEST_SUITE_END();

@@ -207,4 +207,17 @@ TEST_CASE("logit_lens: what does not fit is refused, and says why") {
                       "logit_lens: 0 kept steps of 2 blocks; make a KeepSteps before the forward pass");
 }
 
+TEST_CASE("logit_lens: NaN would have rank 1; it is refused, and rows, heads and norms that do not exist") {
+    const logit_lens::Unembedding unembedding{.U = Matrix(2, 3), .c = Matrix(1, 3)};
+    const logit_lens::Readout readout{.norm = make_layer_norm(3), .eps = 0, .words = Matrix(4, 2)};
+    CHECK_THROWS_WITH(logit_lens::compare({{NAN, 0}}, {{0, 0}}, {0}), "TODO");
+    CHECK_THROWS_WITH(logit_lens::compare({{0, 0}}, {{0, INFINITY}}, {0}), "TODO");
+    CHECK_THROWS_WITH(logit_lens::folded(readout), "TODO");
+    CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {2}, Matrix(2, 1), unembedding), "TODO");
+    CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(2, 2)}, {0, 3}, Matrix(2, 1, 1), unembedding), "TODO");
+    CHECK_THROWS_WITH(logit_lens::frozen_logits(Matrix(2, 2), Matrix(1, 1), unembedding), "TODO");
+    CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 0, Matrix(1, 2), Matrix(1, 2)), "TODO");
+    CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 1, Matrix(1, 2), Matrix(2, 2)), "TODO");
+}
+
 TEST_SUITE_END();

@@ -1,5 +1,7 @@
 #include "nn/interpret/ridge_probe.h"
 
+#include <cmath>
+
 #include "nn/base/random.h"
 #include "tests/test.h"
 
@@ -33,6 +35,12 @@ TEST_CASE("ridge_probe: labels that do not fit are refused") {
     CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
                       "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels");
     CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, 2}, Matrix(2, 3), {0, 1}, 2), "ridge_probe: label 2 of 2 classes");
+}
+
+TEST_CASE("ridge_probe: NaN, no regularisation and test labels that are no class are refused") {
+    CHECK_THROWS_WITH(ridge_probe({{NAN}, {1}}, {0, 1}, {{1}}, {0}, 2), "TODO");
+    CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {2}, 2), "TODO");
+    CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0}, 2, -1), "TODO");
 }
 
 TEST_SUITE_END();

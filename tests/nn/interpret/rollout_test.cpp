@@ -315,4 +315,19 @@ TEST_CASE("rollout: what does not fit is refused") {
     CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false), "rollout: there is no layer 1 among 1");
 }
 
+TEST_CASE("rollout: weights that are not square, not finite or negative are refused") {
+    const Matrix good{{0.5f, 0.5f}, {0.5f, 0.5f}}, no_number{{0.5f, NAN}, {0.5f, 0.5f}};
+    CHECK_THROWS_WITH(rollout::fused(no_number, 1, rollout::Fusion::max), "TODO");
+    CHECK_THROWS_WITH(rollout::discarded(no_number, 0.5, true), "TODO");
+    CHECK_THROWS_WITH(rollout::discarded(good, 2, true), "TODO");
+    CHECK_THROWS_WITH(rollout::augmented(Matrix(2, 3)), "TODO");
+    CHECK_THROWS_WITH(rollout::products({good, Matrix(3, 3)}), "TODO");
+    CHECK_THROWS_WITH(rollout::max_flows({no_number}), "TODO");
+    CHECK_THROWS_WITH(rollout::max_flows({{{-1, 2}, {0.5f, 0.5f}}}), "TODO");
+    CHECK_THROWS_WITH(rollout::half_residual(Matrix(2, 3), rollout::Normalisation::rows), "TODO");
+    CHECK_THROWS_WITH(rollout::class_map(Matrix(1, 1)), "TODO");
+    CHECK_THROWS_WITH(rollout::class_map(Matrix(2, 2)), "TODO");
+    CHECK_THROWS_WITH(rollout::weighted_mean(good, Matrix(1, 2), 1), "TODO");
+}
+
 TEST_SUITE_END();

@@ -70,4 +70,8 @@ TEST_CASE("group_norm: groups and widths that do not fit are refused") {
           })) == "group_norm: pixels (3, 4) for a map of 1 image of 1 x 2, which has 2 rows");
 }
 
+TEST_CASE("group_norm: an eps below 0 is refused") {
+    CHECK(without_place(error_of([&] { group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(4), 2, -1); })) == "TODO");
+}
+
 TEST_SUITE_END();

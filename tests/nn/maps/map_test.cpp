@@ -103,4 +103,11 @@ TEST_CASE("map: sizes that do not fit each other are refused with both") {
     CHECK_THROWS_WITH(same_padding({1, 2, 5}, 0), "same_padding: a window of side 0 and stride 1, both must be at least 1");
 }
 
+TEST_CASE("map: sizes of 0 or below are refused before they are divided by") {
+    CHECK_THROWS_WITH(map_of({Image()}), "TODO");
+    CHECK_THROWS_WITH(same_padding({1, 0, 2}, 3, 1), "TODO");
+    CHECK(without_place(error_of([&] { size_after({1, -2, 5}, {.side = 1}); })) == "TODO");
+    CHECK(without_place(error_of([&] { size_after({1, 2, 5}, {.side = 0}); })) == "TODO");
+}
+
 TEST_SUITE_END();

@@ -149,4 +149,21 @@ TEST_CASE("saycan: what does not fit is refused, and says why") {
                       "saycan: affordances (2, 2) and 4 next states for 3 skills");
 }
 
+TEST_CASE("saycan: chances outside of 0 to 1, a plan of no step and skills that do not exist are refused") {
+    const SayCanCase c = small_case();
+    Random random(1);
+    saycan::World world = c.world;
+    world.affordance[0] = NAN;
+    saycan::Skills skills = c.skills;
+    skills.done = 3;
+    gpt::Weights broken = c.w;
+    broken.words = Matrix(c.w.words.rows(), c.w.words.cols(), NAN);
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, world, c.w, c.config, 1), "TODO");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, c.world, c.w, c.config, 0), "TODO");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, skills, c.world, c.w, c.config, 1), "TODO");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, c.world, broken, c.config, 1), "TODO");
+    CHECK_THROWS_WITH(saycan::learned_affordances({{1.5f}}, 1, 0.1f, random), "TODO");
+    CHECK_THROWS_WITH(saycan::learned_affordances({{0.5f}}, 0, 0.1f, random), "TODO");
+}
+
 TEST_SUITE_END();

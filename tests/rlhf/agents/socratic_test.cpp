@@ -1,5 +1,6 @@
 #include "rlhf/agents/socratic.h"
 
+#include <cmath>
 #include <algorithm>
 
 #include "nn/autograd/operations.h"
@@ -191,6 +192,14 @@ TEST_CASE("Writer: greedy candidates are one, sampled ones differ; scores are th
     CHECK(steps.candidates.size() > 5);
     for (const std::string& candidate : steps.candidates) CHECK(candidate.find('0') == std::string::npos);
     CHECK(sampled.log_probability("1 2", "3 4") == Approx(gpt::log_probability({1, 2}, {3, 4}, w, config)));
+}
+
+TEST_CASE("socratic: scores that are no number, and moments out of order, are refused") {
+    const socratic::Sense blind = [](const std::vector<std::string>& sentences) { return std::vector<double>(sentences.size(), NAN); };
+    CHECK_THROWS_WITH(socratic::perceive(blind, {.slot = "object", .words = {"cup", "pan"}}), "TODO");
+    CHECK_THROWS_WITH(socratic::recall_at(1, {{NAN, 0}}, {0}), "TODO");
+    CHECK_THROWS_WITH(socratic::recall_at(3, {{1, 0}}, {0}), "TODO");
+    CHECK_THROWS_WITH(socratic::history({{-1, "I wake up"}}), "TODO");
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,7 @@
 #include "vit/detect/annotate.h"
 
+#include <cmath>
+
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("annotate");
@@ -57,6 +59,18 @@ TEST_CASE("enlarged, in_a_row, in_a_column: every pixel keeps its place") {
 TEST_CASE("palette: begins again after its last colour") {
     CHECK(palette(13).red == palette(1).red);
     CHECK(palette(-1).red == palette(11).red);
+}
+
+TEST_CASE("annotate: boxes that are none, shares above 1 and gaps below 0 are refused") {
+    Image image(4, 4, 3);
+    CHECK_THROWS_WITH(draw_box(image, {{0.5f, 0, 0.2f, 1}}, {}), "TODO");
+    CHECK_THROWS_WITH(draw_box(image, {{0, NAN, 1, 1}}, {}), "TODO");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(3), {}), "TODO");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16, 1), {}), "TODO");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16), {}, 7), "TODO");
+    CHECK_THROWS_WITH(in_a_row({image}, -1), "TODO");
+    CHECK_THROWS_WITH(in_a_row({}), "TODO");
+    CHECK_THROWS_WITH(in_a_row({image, Image(3, 4, 3)}), "TODO");
 }
 
 TEST_SUITE_END();

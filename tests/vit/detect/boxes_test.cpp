@@ -87,4 +87,22 @@ TEST_CASE("convert_boxes and iou: what is no box is refused with the caller's li
     CHECK(without_place(error_of([] { iou(Matrix(2, 4), Matrix(1, 4)); })) == "iou: (2, 4) and (1, 4), the shapes must be equal");
 }
 
+TEST_CASE("boxes: what would overlap nothing without a word is refused: NaN, corners the other way round, sizes of 0") {
+    const Matrix good{{0, 0, 2, 2}}, inverted{{3, 0, 2, 2}}, no_number{{0, NAN, 2, 2}};
+    CHECK(without_place(error_of([&] { pairwise_iou(good, no_number); })) == "TODO");
+    CHECK(without_place(error_of([&] { pairwise_generalised_iou(inverted, good); })) == "TODO");
+    CHECK(without_place(error_of([&] { iou(good, inverted); })) == "TODO");
+    CHECK(without_place(error_of([&] { generalised_iou(no_number, good); })) == "TODO");
+    CHECK(without_place(error_of([&] { suppress_non_maxima(inverted, {1}, 0.5f); })) == "TODO");
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {NAN}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {1, 2}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {1}, 5), "TODO");
+    CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "TODO");
+    CHECK_THROWS_WITH(pixel_boxes(good, 3, -1), "TODO");
+    CHECK_THROWS_WITH(clipped_boxes(good, 0, 3), "TODO");
+    CHECK_THROWS_WITH(dequantised({4}, 4, 1), "TODO");
+    CHECK_THROWS_WITH(dequantised({1, 2, 3}, 4, 2), "TODO");
+    CHECK_THROWS_WITH(quantised({{NAN}}, 4), "TODO");
+}
+
 TEST_SUITE_END();

@@ -84,4 +84,16 @@ TEST_CASE("deformable: what does not fit is refused in one line") {
     CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) == "deformable: 2 heads do not divide a width of 5");
 }
 
+TEST_CASE("deformable: a config, levels of different images and marks that are none are refused at the door") {
+    const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
+    Random random(3);
+    const deformable::Weights w = deformable::make_weights(config, random);
+    deformable::Config wrong = config;
+    wrong.heads = 3;
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {}, w, wrong), "TODO");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{0, 2, 2}}, {}, w, config), "TODO");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {0, 0, 2, 0}, w, config), "TODO");
+    CHECK(without_place(error_of([&] { deformable::attend(Matrix(1, 4), Matrix{{NAN, 0}}, Matrix(4, 4), {{1, 2, 2}}, {}, w, config); })) == "TODO");
+}
+
 TEST_SUITE_END();

@@ -382,4 +382,29 @@ TEST_CASE("mask2former: what does not fit is refused in one line") {
           "mask2former: a width of 6 must be divisible by its 2 heads, and by 4 for the positions");
 }
 
+TEST_CASE("mask2former: misuse that would give classes and masks without a word is refused") {
+    Random random(5);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    Config deeper = tiny;
+    deeper.layers = tiny.layers + 1;
+    const Steps steps = forward(two.features, two.mask_features, w, tiny);
+    std::vector<Target> targets{random_target(random, 1), random_target(random, 0)};
+    const std::vector<Draws> draws = random_draws(targets, random);
+    const Matrix classes(2, 4), masks(2, 6);
+    CHECK_THROWS_WITH(forward(two.features, two.mask_features, w, deeper), "TODO");
+    CHECK_THROWS_WITH(semantic(Matrix(3, 4), masks), "TODO");
+    CHECK_THROWS_WITH(semantic({{NAN, 0}}, {{1}}), "TODO");
+    CHECK_THROWS_WITH(instances(classes, masks, 0, {}), "TODO");
+    CHECK_THROWS_WITH(instances(classes, masks, 1, {true}), "TODO");
+    CHECK_THROWS_WITH(panoptic(classes, {{0, 0, 0}, {0, INFINITY, 0}}, {true, true, true}, 0.8f, 0.8f), "TODO");
+    CHECK_THROWS_WITH(panoptic(classes, masks, {true, true, true}, 8, 0.8f), "TODO");
+    CHECK_THROWS_WITH(sine_positions(0, 2, 8), "TODO");
+    targets[0].masks[0] = 0.5f;
+    CHECK_THROWS_WITH(losses(steps, targets, draws, tiny), "TODO");
+    targets[0].masks[0] = 1;
+    targets[0].height = 0;
+    CHECK(error_of([&] { losses(steps, targets, draws, tiny); }).find("each is a row with one number a pixel") != std::string::npos);
+}
+
 TEST_SUITE_END();

@@ -1,5 +1,7 @@
 #include "vit/detect/metrics.h"
 
+#include <cmath>
+
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -75,6 +77,26 @@ TEST_CASE("mean_panoptic_quality: over the classes that occur") {
     CHECK(mean_panoptic_quality({found}, {truth}, 4).quality == Approx(1.0 / 3));
     CHECK(mean_panoptic_quality({}, {}, 4).quality == 0);
     CHECK(error_of([] { panoptic_quality({{{1}, {}}}, {{{0}, {}}}, 0); }) == "panoptic_quality: a pixel of segment 1, there are 0 labels");
+}
+
+TEST_CASE("metrics: what would change the average without a word is refused") {
+    const BoxesOfImage one{{{0, 0, 1, 1}}, {0}, {0.9f}}, wrong{{{0, 0, 1, 1}}, {3}, {0.9f}}, centre{{{4, 4, 1, 1}}, {0}, {0.9f}};
+    const PanopticImage image{{0, 1}, {2}};
+    CHECK_THROWS_WITH(average_precision({{0, 0, 1}}, {}, {1}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(average_precision({{0, 0, NAN}}, {{1}}, {1}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(average_precision({{0, 0, 1}}, {{NAN}}, {1}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(average_precision({}, {}, {-1}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(average_precision({}, {}, {1}, 50), "TODO");
+    CHECK_THROWS_WITH(average_precision({{1, 0, 1}}, {{1}}, {1}, 0.5f), "TODO");
+    CHECK_THROWS_WITH(mean_average_precision({one}, {}, 1, 0.5f), "TODO");
+    CHECK_THROWS_WITH(mean_average_precision({one}, {one}, 0, 0.5f), "TODO");
+    CHECK_THROWS_WITH(mean_average_precision({one}, {wrong}, 2, 0.5f), "TODO");
+    CHECK(without_place(error_of([&] { mean_average_precision({centre}, {one}, 1, 0.5f); })) == "TODO");
+    CHECK_THROWS_WITH(panoptic_quality({image}, {}, 0), "TODO");
+    CHECK_THROWS_WITH(panoptic_quality({{{2}, {1}}}, {{{0}, {}}}, 0), "TODO");
+    CHECK_THROWS_WITH(panoptic_quality({{{0}, {}}}, {image}, 0), "TODO");
+    CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 2), "TODO");
+    CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 0), "TODO");
 }
 
 TEST_SUITE_END();

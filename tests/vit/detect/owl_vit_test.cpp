@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 #include "vit/detect/boxes.h"
 
 TEST_SUITE_BEGIN("owl_vit");
@@ -213,6 +214,40 @@ TEST_CASE("owl_vit: what does not fit is refused in one line") {
     config.clip.shared_width = 7;
     CHECK(error_of([&] { owl_vit::make_weights(config, random); }) ==
           "owl_vit: sentences are projected to width 7, tokens are compared in the text tower's, 6");
+}
+
+TEST_CASE(
+    "owl_vit: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const owl_vit::Config& config) {
+        return owl_vit::parameters(owl_vit::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("owl_vit")) {
+        owl_vit::Config config = config_of_fixture(Golden(path));
+        config.clip.vision.grid.height = config.clip.vision.grid.width;  // a square grid of positions tells the size
+        check_told(config, table, owl_vit::config_of, "the number of heads (vision_config)");
+    }
+}
+
+TEST_CASE("owl_vit: a depth that the weights do not have, boxes that are none and thresholds above 1 are refused") {
+    const owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image image = random_image(random);
+    owl_vit::Config deeper = config, no_eps = config;
+    deeper.clip.vision.depth = 2;
+    no_eps.clip.text.eps = -1;
+    const owl_vit::Steps steps = owl_vit::forward({image}, one_and_none, w, config);
+    const auto target = [](const Matrix& box, int label) { return owl_vit::Target{.labels = {label}, .boxes = box}; };
+    CHECK_THROWS_WITH(owl_vit::forward({image}, one_and_none, w, deeper), "TODO");
+    CHECK_THROWS_WITH(owl_vit::forward({image}, one_and_none, w, no_eps), "TODO");
+    CHECK_THROWS_WITH(owl_vit::forward({}, one_and_none, w, config), "TODO");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, -0.1f, 0.2f}}, 0)}, config), "TODO");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, NAN, 0.1f, 0.2f}}, 0)}, config), "TODO");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, 0.1f, 0.2f}}, 2)}, config), "TODO");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {}, config), "TODO");
+    CHECK_THROWS_WITH(owl_vit::detections(steps, 1, 0.5f), "TODO");
+    CHECK_THROWS_WITH(owl_vit::detections(steps, 0, 50), "TODO");
 }
 
 TEST_SUITE_END();

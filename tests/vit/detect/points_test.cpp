@@ -66,4 +66,9 @@ TEST_CASE("sample: points that are not pairs, an image that does not exist and a
     CHECK(without_place(error_of([] { sample(small, Matrix{{NAN, 0}}); })) == "sample: point 0 is (nan, 0.000000), both must be finite");
 }
 
+TEST_CASE("sample: a map without pixels is refused, before anything is divided by its size") {
+    CHECK(without_place(error_of([&] { sample({Matrix(0, 1), {0, 2, 2}}, Matrix(1, 2)); })) == "TODO");
+    CHECK(without_place(error_of([&] { corners({0, 2, 2}, Matrix(1, 2)); })) == "TODO");
+}
+
 TEST_SUITE_END();

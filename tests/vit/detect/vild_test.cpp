@@ -134,4 +134,22 @@ TEST_CASE("training_losses: the logit of a novel class is 0 in training, it is n
           "vild: regions (1, 5) and (1, 6), this model reads 1 x 2 x 3");
 }
 
+TEST_CASE("vild: what does not fit is refused in one line") {
+    Random random(4);
+    const vild::Weights w = vild::make_weights(tiny, random);
+    const vild::Distillation none{Matrix(0, 6), Matrix(0, 2), Matrix(0, 4)};
+    vild::Config deeper = tiny, rare = tiny;
+    deeper.layers = 2;
+    rare.mask_rare = true;
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {}, w, deeper), "TODO");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(0, 6), {}, none, {}, w, tiny), "TODO");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 5), {0}, none, {}, w, tiny), "TODO");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {1, 2, 0}, w, rare), "TODO");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {1}, w, rare), "TODO");
+    CHECK(without_place(error_of([&] { vild::training_losses(Matrix(1, 6), {4}, none, {}, w, tiny); })) == "TODO");
+    CHECK_THROWS_WITH(vild::ensemble({{0.5f, 3}}, {{0.5f, 0.5f}}, {1, 0}), "TODO");
+    CHECK_THROWS_WITH(vild::ensemble({{0.5f, 0.5f}}, {{0.5f, 0.5f}}, {1, 7}), "TODO");
+    CHECK_THROWS_WITH(vild::ensemble({{0.5f, 0.5f}}, {{0.5f, 0.5f}}, {1}), "TODO");
+}
+
 TEST_SUITE_END();

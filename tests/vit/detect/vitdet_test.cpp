@@ -300,4 +300,18 @@ TEST_CASE("vitdet: what does not fit is refused in one line") {
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: 3 heads do not divide a width of 8");
 }
 
+TEST_CASE("vitdet: depths, blocks and axes that the weights do not have are refused") {
+    Random random(8);
+    const vitdet::Weights w = vitdet::make_weights(tiny, random);
+    vitdet::Config deeper = tiny, no_eps = tiny;
+    deeper.depth = 3;
+    no_eps.eps = NAN;
+    const std::vector<Image> images{Image(4, 4, 1)};
+    CHECK_THROWS_WITH(vitdet::forward(images, w, deeper), "TODO");
+    CHECK_THROWS_WITH(vitdet::forward(images, w, no_eps), "TODO");
+    CHECK_THROWS_WITH(vitdet::block(Matrix(4, 8), w, tiny, 2, {1, 2, 2}), "TODO");
+    CHECK_THROWS_WITH(vitdet::offsets(0), "TODO");
+    CHECK(without_place(error_of([&] { vitdet::table_for(Matrix(3, 4), 0); })) == "TODO");
+}
+
 TEST_SUITE_END();

@@ -349,4 +349,23 @@ TEST_CASE("dff: configs, draws and queries that do not fit are refused, and say 
                       "dff: a selection (2, 1) for samples (3, 1), each needs one number");
 }
 
+TEST_CASE("dff: NaN and sizes of 0 that would give samples or selections without a word are refused") {
+    Random random(1);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    dff::Config deeper = tiny;
+    deeper.depth = tiny.depth + 1;
+    const Matrix depths{{1, 2, 3}};
+    CHECK_THROWS_WITH(dff::forward({{{0, 0, 0}}, {{0, 0, 1}}}, w, deeper, {}), "TODO");
+    CHECK_THROWS_WITH(dff::forward({Matrix(0, 3), Matrix(0, 3)}, w, tiny, {}), "TODO");
+    CHECK_THROWS_WITH(dff::coarse_depths(0, tiny), "TODO");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, NAN, 0.2f}}, 2), "TODO");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, -1, 0.2f}}, 2), "TODO");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, 1, 0.2f}}, 0), "TODO");
+    CHECK_THROWS_WITH(dff::depth_deviation(Matrix(2, 0)), "TODO");
+    CHECK_THROWS_WITH(dff::encode(depths, -1), "TODO");
+    CHECK_THROWS_WITH(dff::select({{NAN, 0}}, {.vectors = {{1, 0}}, .positive = {0}}), "TODO");
+    CHECK_THROWS_WITH(dff::select({{1, 0}}, {.vectors = {{1, 0}}, .positive = {1}}), "TODO");
+    CHECK_THROWS_WITH(dff::select({{1, 0}}, {.vectors = {{1, 0}}}), "TODO");
+}
+
 TEST_SUITE_END();

@@ -442,4 +442,20 @@ TEST_CASE("read_grid: links that name a row twice or beyond the voxels are refus
     CHECK(error_with({0, 1, 2, 3, 4, 5, 7, -1}) == path + ": link 7 of 7 voxels; the links name the rows 0 to 6 once each");
 }
 
+TEST_CASE("plenoxels: NaN in rays and places, and recipes that cannot be, are refused") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Weights w = plenoxels::make_weights(grid, {.harmonics = 1});
+    const plenoxels::Config config{.harmonics = 1};
+    Rays rays = through_the_middle();
+    rays.origins[0] = NAN;
+    CHECK_THROWS_WITH(plenoxels::forward(rays, grid, w, config), "TODO");
+    CHECK_THROWS_WITH(plenoxels::corners_of({{NAN, 0, 0}}, grid), "TODO");
+    CHECK_THROWS_WITH(plenoxels::corners_of(Matrix(1, 2), grid), "TODO");
+    CHECK_THROWS_WITH(plenoxels::spherical_harmonics(Matrix(1, 2), 4), "TODO");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}), "TODO");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = NAN}), "TODO");
+    CHECK_THROWS_WITH(plenoxels::released_total_variation_gradient(Matrix(3, 1), grid, plenoxels::Missing::zero, {1, 1, 1}), "TODO");
+    CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 1, 1}, {0, NAN, 0}), "TODO");
+}
+
 TEST_SUITE_END();

@@ -74,4 +74,11 @@ TEST_CASE("read_spheres: seven numbers a line, and a line that is wrong is named
     CHECK(error_with("# nothing\n") == path + ": there are no spheres");
 }
 
+TEST_CASE("spheres: a direction of length 0 and views from nowhere are refused") {
+    CHECK_THROWS_WITH(first_hit(four_spheres(false), {0, 0, 3}, {0, 0, 0}), "TODO");
+    CHECK_THROWS_WITH(first_hit(four_spheres(false), {0, 0, 3}, {0, 0, NAN}), "TODO");
+    CHECK_THROWS_WITH(views_of(four_spheres(false), 0, 4, 0, 3, 40), "TODO");
+    CHECK_THROWS_WITH(views_of(four_spheres(false), 2, 4, 0, 0, 40), "TODO");
+}
+
 TEST_SUITE_END();

@@ -93,4 +93,10 @@ TEST_CASE("pixel_rays: a picture of another size than its camera's is refused") 
     CHECK_THROWS_WITH(pixel_rays({view}), "pixel_rays: a picture of 2 x 3 x 3 from a camera of 2 x 4 pixels and 3 channels");
 }
 
+TEST_CASE("views: none at all are refused, and rays that do not exist") {
+    CHECK_THROWS_WITH(pixel_rays({}), "TODO");
+    CHECK_THROWS_WITH(places_on_sphere(0, 3, 0), "TODO");
+    CHECK_THROWS_WITH(chosen(pixel_rays({small_view(0)}), {8}), "TODO");
+}
+
 TEST_SUITE_END();

@@ -109,4 +109,23 @@ TEST_CASE("render: bad sizes are refused at the caller's line") {
           "render: optical depths (3, 1) and values (2, 3) on rays with 2 samples; every sample needs one row of each");
 }
 
+TEST_CASE("volume_rendering: cameras, directions and densities that give nonsense are refused") {
+    Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 2, 40);
+    Camera empty = camera, flat = camera;
+    empty.height = 0;
+    flat.focal = 0;
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {0, 0, 3}, {0, 1, 0}, 2, 2, 40), "TODO");
+    CHECK_THROWS_WITH(look_at({0, 0, NAN}, {}, {0, 1, 0}, 2, 2, 40), "TODO");
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 2, 2, 40), "TODO");
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 0, 40), "TODO");
+    CHECK_THROWS_WITH(rays_of(empty), "TODO");
+    CHECK_THROWS_WITH(rays_of(flat), "TODO");
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {4}), "TODO");
+    CHECK_THROWS_WITH(unit_directions({{INFINITY, 0, 0}}), "TODO");
+    CHECK(without_place(error_of([&] { render(Matrix{{-0.5f}}, Matrix{{1}}, Segments::one(1)); })) == "TODO");
+    CHECK_THROWS_WITH(picture_of(Matrix(3, 3), 2, 2), "TODO");
+    camera.pose(1, 2) = NAN;
+    CHECK_THROWS_WITH(rays_of(camera), "TODO");
+}
+
 TEST_SUITE_END();

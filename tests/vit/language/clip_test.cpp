@@ -8,6 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/told_config.h"
 
 TEST_SUITE_BEGIN("clip");
 
@@ -282,6 +283,17 @@ TEST_CASE("clip: a config or batch that does not fit is refused, and says why") 
     CHECK_THROWS_WITH(clip::embed_images({Image(4, 6, 3)}, w, tiny), "clip: image 0 is 4 x 6 x 3, this model reads 4 x 4 x 3");
     CHECK(without_place(error_of([&] { clip::loss(clip::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny)); })) ==
           "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square");
+}
+
+TEST_CASE(
+    "clip: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const clip::Config& config) { return clip::parameters(clip::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("clip")) {
+        clip::Config config = config_of_fixture(Golden(path));
+        config.vision.grid.height = config.vision.grid.width;  // CLIP's images are square
+        check_told(config, table, clip::config_of, "the number of heads (vision_config)");
+    }
 }
 
 TEST_SUITE_END();

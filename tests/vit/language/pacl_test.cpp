@@ -143,4 +143,15 @@ TEST_CASE("pacl: features that are not whole images, or of another width, are re
     CHECK_THROWS_WITH(pacl::make_weights({.rows = 0}, random), "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive");
 }
 
+TEST_CASE("pacl: a config at the door, and NaN that would be class 0, are refused") {
+    const pacl::Weights w = tiny_weights();
+    pacl::Config empty = tiny;
+    empty.rows = 0;
+    Matrix features = draws(6, 5, 1);
+    features[3] = NAN;
+    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 4, 1), w, empty), "TODO");
+    CHECK_THROWS_WITH(pacl::segment(features, draws(2, 4, 1), 4, 6, w, tiny), "TODO");
+    CHECK(without_place(error_of([&] { pacl::segment(draws(6, 5, 1), draws(2, 4, 1), 0, 6, w, tiny); })) == "TODO");
+}
+
 TEST_SUITE_END();

@@ -7,6 +7,7 @@
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
+#include "tests/told_config.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("eva");
@@ -175,6 +176,20 @@ TEST_CASE("eva: a config, image, mask or feature that does not fit is refused, a
     CHECK_THROWS_WITH(eva::loss(steps, Matrix(12, 4)), "eva: features (12, 4) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(eva::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 5)),
                       "eva: no patch is hidden, so there is nothing to predict");
+}
+
+TEST_CASE(
+    "eva: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const eva::Config& config) { return eva::parameters(eva::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("eva")) {
+        eva::Config config = golden_config(Golden(path));
+        config.absolute_positions = false;
+        check_told(config, table, eva::config_of, "the size of the images");
+        config.absolute_positions = true;  // a square grid of them tells the size
+        config.grid.height = config.grid.width;
+        check_told(config, table, eva::config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

@@ -266,4 +266,16 @@ TEST_CASE("maskgit: ids, draws and configs that do not fit are refused, and say 
                       "maskgit: draws (9, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
 }
 
+TEST_CASE("maskgit: a depth that the weights do not have, shares above 1, noise that is no number and ids that are no whole picture are refused") {
+    Random random(1);
+    const maskgit::Config config{.words = 5, .classes = 2, .down = 1, .across = 2, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+    const maskgit::Weights w = maskgit::make_weights(config, random);
+    maskgit::Config deeper = config;
+    deeper.depth = 2;
+    CHECK_THROWS_WITH(maskgit::forward({5, 1, 2}, w, deeper), "TODO");
+    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config), "TODO");
+    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config), "TODO");
+    CHECK_THROWS_WITH(maskgit::decode({5, 1}, {}, w, config, {}), "TODO");
+}
+
 TEST_SUITE_END();

@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
+#include "tests/told_config.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("maskfeat");
@@ -162,6 +163,17 @@ TEST_CASE("maskfeat: a config, image or mask that does not fit is refused, and s
                       "maskfeat: no patch is hidden, so there is nothing to predict");
     CHECK_THROWS_WITH(maskfeat::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),
                       "maskfeat: image 0 is 8 x 8 x 1, this model reads 8 x 12 x 2");
+}
+
+TEST_CASE(
+    "maskfeat: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the "
+    "heads") {
+    Random random(1);
+    const auto table = [&](const maskfeat::Config& config) {
+        return maskfeat::parameters(maskfeat::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("maskfeat"))
+        check_told(golden_config(Golden(path)), table, maskfeat::config_of, "the number of heads");
 }
 
 TEST_SUITE_END();

@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
+#include "tests/told_config.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("videomae");
@@ -223,6 +224,16 @@ TEST_CASE("videomae: a config, clip or mask that does not fit is refused, and sa
     broken.clips[1].push_back(Image(4, 4, 2));
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
                       "videomae: frame 3 of clip 1 is 4 x 4 x 2, this model reads 4 x 6 x 2");
+}
+
+TEST_CASE(
+    "videomae: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the size") {
+    Random random(1);
+    const auto table = [&](const videomae::Config& config) {
+        return videomae::parameters(videomae::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("videomae"))
+        check_told(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
 }
 
 TEST_SUITE_END();

@@ -330,4 +330,26 @@ TEST_CASE("pix2seq: a config or batch that does not fit is refused, and says why
     CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is none of linear, linear_p, mlp");
 }
 
+TEST_CASE("pix2seq: boxes, labels, draws and logits that would become other tokens without a word are refused") {
+    Random random;
+    const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
+    pix2seq::Config deeper = tiny;
+    deeper.decoder_depth = tiny.decoder_depth + 1;
+    const pix2seq::Vocabulary& v = tiny.vocabulary;
+    const pix2seq::CorruptionDraws draws{{0}, {0.5f}, {0.5f}, {0.5f}};
+    const pix2seq::Objects no_number{{{0, NAN, 1, 1}}, {1}}, no_class{{{0, 0, 1, 1}}, {v.coordinate_shift}}, good{{{0, 0, 1, 1}}, {1}};
+    const float no_logits[] = {0, NAN};
+    CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2}, w, deeper), "TODO");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(no_number, 6, pix2seq::Corruption::random, draws, {}, v), "TODO");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(no_class, 6, pix2seq::Corruption::random, draws, {}, v), "TODO");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 0, pix2seq::Corruption::random, draws, {}, v), "TODO");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 6, pix2seq::Corruption::random, {{v.size}, {0.5f}, {0.5f}, {0.5f}}, {}, v), "TODO");
+    CHECK_THROWS_WITH(pix2seq::with_noise(no_number, 2, {}, v), "TODO");
+    CHECK_THROWS_WITH(pix2seq::quantised(NAN, 9), "TODO");
+    CHECK_THROWS_WITH(pix2seq::dequantised(1, 1), "TODO");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 0.5f), "TODO");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 5), "TODO");
+    CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 0), "TODO");
+}
+
 TEST_SUITE_END();

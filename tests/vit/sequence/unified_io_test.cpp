@@ -1,5 +1,6 @@
 #include "vit/sequence/unified_io.h"
 
+#include <cmath>
 #include <algorithm>
 #include <sstream>
 
@@ -453,6 +454,17 @@ TEST_CASE("unified_io: what does not fit is refused at the door") {
     CHECK_THROWS_WITH(
         unified_io::make_weights(bad, random),
         "unified_io: 8 buckets up to distance 4: there must be at least 4, and half of them fewer than the distance");
+}
+
+TEST_CASE("unified_io: boxes that end before they begin, and masks that are none, are refused") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    unified_io::Source source = two_sources();
+    source.patches = Matrix(2, config.grid.count(), 0.5f);
+    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 3, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4), "TODO");
+    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4), "TODO");
+    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0), "TODO");
+    CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config), "TODO");
 }
 
 TEST_SUITE_END();

@@ -120,4 +120,15 @@ TEST_CASE("uvim_lm: a config or text that does not fit is refused, and says why"
     CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, 5 each");
 }
 
+TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and texts of no token are refused") {
+    Random random;
+    const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
+    uvim_lm::Config deeper = tiny;
+    deeper.depth = tiny.depth + 1;
+    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), std::vector<int>(10, 1), w, deeper), "TODO");
+    CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "TODO");
+    CHECK_THROWS_WITH(uvim_lm::words_of({0}), "TODO");
+    CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "TODO");
+}
+
 TEST_SUITE_END();

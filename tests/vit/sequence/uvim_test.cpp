@@ -290,4 +290,28 @@ TEST_CASE("uvim: a config or code that does not fit is refused, and says why") {
     CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny), "uvim: labels of 1 outputs for a model of 2");
 }
 
+TEST_CASE("uvim: depths, codes and logits that would give class 0 without a word are refused") {
+    Random random;
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    uvim::Config deeper = tiny, no_eps = tiny;
+    deeper.base_depth = tiny.base_depth + 1;
+    no_eps.eps = -1;
+    const int n = tiny.grid.count(), area = tiny.grid.area();
+    Matrix logits(n, 2 * area);
+    const uvim::Output two{.name = "two", .classes = 2};
+    const Matrix code(tiny.code_length, tiny.word_width);
+    CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, deeper), "TODO");
+    CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, no_eps), "TODO");
+    CHECK_THROWS_WITH(uvim::oracle({}, {}, w, tiny), "TODO");
+    CHECK_THROWS_WITH(uvim::depth_classes({NAN}, 0, 1, 4), "TODO");
+    CHECK_THROWS_WITH(uvim::depth_classes({0.5f}, 1, 1, 4), "TODO");
+    CHECK_THROWS_WITH(uvim::depths_of({4}, 0, 1, 4), "TODO");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {0, 4}, 2), "TODO");
+    CHECK_THROWS_WITH(uvim::classes_of(logits, 3, tiny.grid), "TODO");
+    CHECK_THROWS_WITH(uvim::classes_of_instances(logits, two, {0, 1}, tiny.grid), "TODO");
+    CHECK_THROWS_WITH(uvim::classes_of_instances(logits, two, std::vector<int>(24, -1), tiny.grid), "TODO");
+    logits[1] = NAN;
+    CHECK_THROWS_WITH(uvim::classes_of(logits, 2, tiny.grid), "TODO");
+}
+
 TEST_SUITE_END();

@@ -1,0 +1,12 @@
+// finite.h: a NaN is named at the door behind which it would be seen no more.
+//
+//   shows    that a NaN stays a NaN through every operation, but turns into an index, a choice or a 0 wherever numbers are compared
+//   use      require_finite(logits, "panoptic", "class logits");
+#pragma once
+#include <string_view>
+
+#include "nn/base/matrix.h"
+#include "nn/base/require.h"
+
+//   throws  std::invalid_argument in one line: "panoptic: the masks (2, 3) hold nan in row 1, column 2 (from 0); all must be ..."
+void require_finite(const Matrix& m, std::string_view who, std::string_view what);
