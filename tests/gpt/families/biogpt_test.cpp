@@ -8,7 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/test.h"
-#include "tests/told_config.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("biogpt");
 
@@ -106,7 +106,7 @@ TEST_CASE("biogpt: read_on gives the numbers of the full pass, after padding on 
     check_close("first sequence", slice_rows(next, 0, 2), slice_rows(full, 4, 2));
     check_close("second sequence", slice_rows(next, 2, 2), slice_rows(full, 10, 2));
     CHECK_THROWS_WITH(biogpt::read_on(make_batch({{8}, {3}}), w, config, memory),
-                      "biogpt: the memory holds 6 of 6 tokens, 1 more do not fit");
+                      "biogpt: the memory holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity");
 }
 
 TEST_CASE("biogpt: writing goes through the common door: greedy after padding, beams, sampling") {
@@ -175,10 +175,10 @@ TEST_CASE("biogpt: a config or batch that does not fit is refused, and says why"
                       "first token, so there must be one");
     const biogpt::Weights w = tiny_weights(config);
     CHECK_THROWS_WITH(biogpt::forward(equal_batch(std::vector<int>(10, 1), 10), w, config),
-                      "biogpt: a text of 10 tokens, but there are 9 positions");
+                      "biogpt: a text of 10 tokens, but there are 9 positions; cut the text");
     CHECK(without_place(error_of([&] {
               biogpt::forward(make_batch({{1, 11}}), w, config);
-          })) == "embed: id 11 is outside a table of 11 rows");
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
     odd = config;
     odd.depth = 3;
     CHECK_THROWS_WITH(biogpt::forward(equal_batch({1}, 1), w, odd),
@@ -186,7 +186,7 @@ TEST_CASE("biogpt: a config or batch that does not fit is refused, and says why"
     Memory memory = biogpt::make_memory(config, 1, 20);
     biogpt::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
     CHECK_THROWS_WITH(biogpt::read_on(equal_batch({1}, 1), w, config, memory),
-                      "biogpt: 9 tokens were read, 1 more exceed 9 positions");
+                      "biogpt: 9 tokens were read, 1 more exceed 9 positions; ask for fewer");
 }
 
 TEST_CASE(

@@ -9,7 +9,7 @@
 #include "tests/golden.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
-#include "tests/told_config.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("bloom");
 
@@ -159,7 +159,7 @@ TEST_CASE("bloom: read_on gives the numbers of the full pass, also after padding
     check_close("one, first sequence", slice_rows(one, 0, 1), slice_rows(full, 5, 1));
     check_close("one, second sequence", slice_rows(one, 1, 1), slice_rows(full, 11, 1));
     CHECK_THROWS_WITH(bloom::read_on(make_batch({{8}, {3}}), w, tiny, memory),
-                      "bloom: the memory holds 6 of 6 tokens, 1 more do not fit");
+                      "bloom: the memory holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity");
 }
 
 TEST_CASE("bloom: beam search of width 1 is greedy") {
@@ -194,7 +194,7 @@ TEST_CASE("bloom: a config or batch that does not fit is refused, and says why")
                       "bloom: 0 tokens, width 14336, depth 70: sizes must be positive");
     CHECK(without_place(error_of([&] {
               bloom::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
-          })) == "embed: id 11 is outside a table of 11 rows");
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
 }
 
 TEST_CASE(
@@ -215,9 +215,12 @@ TEST_CASE("bloom: a depth that the weights do not have, an eps below 0 and a tex
     deeper.depth = 2;
     no_eps.eps = -1;
     const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
-    CHECK_THROWS_WITH(bloom::forward(text, w, deeper), "TODO");
-    CHECK_THROWS_WITH(bloom::forward(text, w, no_eps), "TODO");
-    CHECK_THROWS_WITH(bloom::forward(padding, w, config), "TODO");
+    CHECK_THROWS_WITH(
+        bloom::forward(text, w, deeper),
+        "bloom: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(bloom::forward(text, w, no_eps),
+                      "bloom: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(bloom::forward(padding, w, config), "bloom: sequence 0 of 1 is all padding; leave it out");
 }
 
 TEST_SUITE_END();

@@ -108,7 +108,7 @@ TEST_CASE("llama: read_on gives the numbers of the full pass, also after padding
     check_close("first sequence", slice_rows(next, 0, 2), slice_rows(full, 4, 2));
     check_close("second sequence", slice_rows(next, 2, 2), slice_rows(full, 10, 2));
     CHECK_THROWS_WITH(llama::read_on(make_batch({{8}, {3}}), w, tiny, memory),
-                      "llama: the memory holds 6 of 6 tokens, 1 more do not fit");
+                      "llama: the memory holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity");
 }
 
 TEST_CASE("llama: only the distances of tokens matter, not where the text begins") {
@@ -181,7 +181,7 @@ TEST_CASE("llama: a config or batch that does not fit is refused, and says why")
     CHECK_THROWS_WITH(llama::make_weights({.vocabulary = 0}, random),
                       "llama: 0 tokens, width 4096, depth 32, inner width 11008: sizes must be positive");
     CHECK(without_place(error_of([&] { llama::forward(make_batch({{1, 11}}), tiny_weights(), tiny); })) ==
-          "embed: id 11 is outside a table of 11 rows");
+          "embed: id 11 is outside a table of 11 rows, counted from 0");
 }
 
 TEST_SUITE_END();

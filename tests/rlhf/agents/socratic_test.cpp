@@ -44,17 +44,19 @@ TEST_CASE("fill: every slot gets its words; one that nothing was said for is ref
           "I see a cup, pan. I am");
     CHECK(socratic::fill("{x}{x}", {{"x", "{y}"}, {"z", "lost"}}) == "{y}{y}");  // words are not read as templates
     CHECK(socratic::fill("no slot", {}) == "no slot");
-    CHECK_THROWS_WITH(socratic::fill("in a {place}", {{"object", "cup"}}),
-                      "socratic: nothing was said for the slot {place} of \"in a {place}\"");
+    CHECK_THROWS_WITH(
+        socratic::fill("in a {place}", {{"object", "cup"}}),
+        "socratic: nothing was said for the slot {place} of \"in a {place}\"; a list of words must speak for each slot");
     CHECK_THROWS_WITH(socratic::fill("in a {place", {{"place", "x"}}),
-                      "socratic: a slot of the template \"in a {place\" is not closed");
+                      "socratic: a slot of the template \"in a {place\" is not closed; a } is missing");
 }
 
 TEST_CASE("perceive: the full sentence is scored, not the bare word") {
     const socratic::WordList list{.slot = "object", .words = {"cup", "pan", "spoon"}};
     CHECK(socratic::perceive(truth("a photo of a pan"), list).words == std::vector<std::string>{"pan"});
     CHECK(socratic::perceive(truth("pan"), list).words == std::vector<std::string>{"cup"});  // no such sentence: the first
-    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), list), "socratic: a sense gave 1 scores to 3 sentences");
+    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), list),
+                      "socratic: a sense gave 1 scores to 3 sentences, each needs one");
 }
 
 TEST_CASE("perceive: the best k of a list, best first, of equal scores the earlier word") {
@@ -64,7 +66,8 @@ TEST_CASE("perceive: the best k of a list, best first, of equal scores the earli
     socratic::Said said;
     socratic::say(list, p, said);
     CHECK(said == socratic::Said{{"object 1", "spoon"}, {"object 2", "pan"}, {"object 3", "jar"}});
-    CHECK_THROWS_WITH(socratic::say(list, p, said), "socratic: two lists speak for the slot {object 1}");
+    CHECK_THROWS_WITH(socratic::say(list, p, said),
+                      "socratic: two lists speak for the slot {object 1}; each slot needs one of its own");
     CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 2}),
                       "socratic: 2 of the 1 words for {object} are to be kept, it must be at least 1 of them");
 }
@@ -90,7 +93,8 @@ TEST_CASE("converse: candidates are kept once, and the eyes choose among them") 
     CHECK(seen.answer() == "b");
     CHECK(seen.seen == std::vector<double>{0, 0, 1});
     CHECK(seen.likely == std::vector<double>{0, 0, 0});
-    CHECK_THROWS_WITH(socratic::converse({}, "", echo, 1), "socratic: the language model wrote nothing after \"\"");
+    CHECK_THROWS_WITH(socratic::converse({}, "", echo, 1),
+                      "socratic: the language model wrote nothing after \"\" in 1 candidates; let it write more tokens");
 }
 
 TEST_CASE("converse: by hand, 0.9 0.5 0.4 seen, -2 -1 -1 likely: the first wins alone, the second with half a language score") {
@@ -108,13 +112,14 @@ TEST_CASE("choose: the likeliest of given answers") {
     const socratic::Choice choice = socratic::choose("go", {"slowly", "on", "home", "by"}, echo);
     CHECK(choice.chosen == 1);
     CHECK(choice.log_probabilities == std::vector<double>{-6, -2, -4, -2});
-    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: there is no answer to choose from");
+    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: there is no answer to choose from; give at least one");
 }
 
 TEST_CASE("history: a line a moment, and time goes on") {
     CHECK(socratic::history({{5, "I see a cup."}, {65, "I hear rain."}, {600, "I am out."}}) ==
           "0:05 I see a cup.\n1:05 I hear rain.\n10:00 I am out.\n");
-    CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}), "socratic: a moment at 5 seconds follows one at 5");
+    CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}),
+                      "socratic: a moment at 5 seconds follows one at 5; moments must be in order, from 0 seconds on");
 }
 
 TEST_CASE("retrieval_scores and recall_at, by hand") {
@@ -129,9 +134,9 @@ TEST_CASE("retrieval_scores and recall_at, by hand") {
     CHECK_THROWS_WITH(socratic::retrieval_scores({a}, {1, 2}),
                       "socratic: 1 tables and 2 weights, there must be one weight for each table");
     CHECK_THROWS_WITH(socratic::retrieval_scores({a, Matrix(1, 3)}, {1, 2}),
-                      "socratic: tables of similarities (2, 3) and (1, 3)");
-    CHECK_THROWS_WITH(socratic::recall_at(4, a, {0, 0}), "socratic: recall at 4 of 3 captions");
-    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: there is no caption 3 among 3");
+                      "socratic: tables of similarities (2, 3) and (1, 3), the shapes must be equal");
+    CHECK_THROWS_WITH(socratic::recall_at(4, a, {0, 0}), "socratic: recall at 4 of 3 captions, it must be 1 to that many");
+    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: there is no caption 3 among 3, counted from 0");
 }
 
 // --- with real models ---
@@ -195,11 +200,17 @@ TEST_CASE("Writer: greedy candidates are one, sampled ones differ; scores are th
 }
 
 TEST_CASE("socratic: scores that are no number, and moments out of order, are refused") {
-    const socratic::Sense blind = [](const std::vector<std::string>& sentences) { return std::vector<double>(sentences.size(), NAN); };
-    CHECK_THROWS_WITH(socratic::perceive(blind, {.slot = "object", .words = {"cup", "pan"}}), "TODO");
-    CHECK_THROWS_WITH(socratic::recall_at(1, {{NAN, 0}}, {0}), "TODO");
-    CHECK_THROWS_WITH(socratic::recall_at(3, {{1, 0}}, {0}), "TODO");
-    CHECK_THROWS_WITH(socratic::history({{-1, "I wake up"}}), "TODO");
+    const socratic::Sense blind = [](const std::vector<std::string>& sentences) {
+        return std::vector<double>(sentences.size(), NAN);
+    };
+    CHECK_THROWS_WITH(socratic::perceive(blind, {.slot = "object", .words = {"cup", "pan"}}),
+                      "socratic: a sense gave the score nan to \"a photo of a cup\", it must be a number");
+    CHECK_THROWS_WITH(socratic::recall_at(1, {{NAN, 0}}, {0}),
+                      "socratic: the scores (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
+                      "names the operation that made it");
+    CHECK_THROWS_WITH(socratic::recall_at(3, {{1, 0}}, {0}), "socratic: recall at 3 of 2 captions, it must be 1 to that many");
+    CHECK_THROWS_WITH(socratic::history({{-1, "I wake up"}}),
+                      "socratic: a moment at -1 seconds follows one at -1; moments must be in order, from 0 seconds on");
 }
 
 TEST_SUITE_END();

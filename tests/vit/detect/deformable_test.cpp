@@ -81,7 +81,8 @@ TEST_CASE("deformable: what does not fit is refused in one line") {
     const deformable::Weights w = deformable::make_weights(config, random);
     CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
           "deformable: values (3, 4), the levels have 4 pixels of width 4");
-    CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) == "deformable: 2 heads do not divide a width of 5");
+    CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) ==
+          "deformable: 2 heads do not divide a width of 5; it must be a multiple of them");
 }
 
 TEST_CASE("deformable: a config, levels of different images and marks that are none are refused at the door") {
@@ -90,10 +91,16 @@ TEST_CASE("deformable: a config, levels of different images and marks that are n
     const deformable::Weights w = deformable::make_weights(config, random);
     deformable::Config wrong = config;
     wrong.heads = 3;
-    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {}, w, wrong), "TODO");
-    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{0, 2, 2}}, {}, w, config), "TODO");
-    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {0, 0, 2, 0}, w, config), "TODO");
-    CHECK(without_place(error_of([&] { deformable::attend(Matrix(1, 4), Matrix{{NAN, 0}}, Matrix(4, 4), {{1, 2, 2}}, {}, w, config); })) == "TODO");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {}, w, wrong),
+                      "deformable: 3 heads do not divide a width of 4; it must be a multiple of them");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{0, 2, 2}}, {}, w, config),
+                      "deformable: a level of 0 images of 2 x 2, the first has 0 images of 2 x 2; sizes must be at least 1, and "
+                      "all levels be of the same images");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {0, 0, 2, 0}, w, config),
+                      "deformable: a mark of padding is 2, it must be 1 (padding) or 0");
+    CHECK(without_place(error_of([&] {
+              deformable::attend(Matrix(1, 4), Matrix{{NAN, 0}}, Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
+          })) == "sample: point 0 is (nan, 0.000000), both must be finite");
 }
 
 TEST_SUITE_END();

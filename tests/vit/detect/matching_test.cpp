@@ -85,8 +85,8 @@ TEST_CASE("assign: a cost that is not a number is refused with its place") {
 }
 
 TEST_CASE("cost_of: a pair outside of the costs is refused") {
-    CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{2, 0}}), "TODO");
-    CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{0, -1}}), "TODO");
+    CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{2, 0}}), "cost_of: row 2 and column 0 of costs (2, 3), both are counted from 0");
+    CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{0, -1}}), "cost_of: row 0 and column -1 of costs (2, 3), both are counted from 0");
 }
 
 TEST_SUITE_END();

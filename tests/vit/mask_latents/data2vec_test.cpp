@@ -5,7 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
-#include "tests/told_config.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("data2vec");
 

@@ -7,7 +7,7 @@
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
-#include "tests/told_config.h"
+#include "tests/nn/data/told_config.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("eva");
@@ -171,7 +171,8 @@ TEST_CASE("eva: a config, image, mask or feature that does not fit is refused, a
     Random random;
     CHECK_THROWS_WITH(eva::make_weights({.heads = 5}, random), "eva: 5 heads do not divide a width of 1408");
     CHECK_THROWS_WITH(eva::make_weights({.depth = 1, .feature_width = 0}, random), "eva: features of 0 numbers, at least 1 is needed");
-    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config), "eva: a mask (2, 9) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config),
+                      "eva: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
     const eva::Steps steps = eva::forward(c.images, c.mask, c.w, c.config);
     CHECK_THROWS_WITH(eva::loss(steps, Matrix(12, 4)), "eva: features (12, 4) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(eva::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 5)),

@@ -6,7 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
-#include "tests/told_config.h"
+#include "tests/nn/data/told_config.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("videomae");
@@ -217,7 +217,8 @@ TEST_CASE("videomae: a config, clip or mask that does not fit is refused, and sa
     CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random), "videomae: 5 heads do not divide a decoder width of 384");
     CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
                       "videomae: 1 means and 3 standard deviations for 3 channels");
-    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config), "videomae: a mask (2, 9) for 2 clips of 12 cubes");
+    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config),
+                      "videomae: a mask (2, 9) for 2 clips of 12 cubes; each clip needs a row, each cube a number");
     VideoCase broken = c;
     broken.clips[1].pop_back();
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config), "videomae: clip 1 has 3 frames, this model reads 4");
