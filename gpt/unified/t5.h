@@ -66,8 +66,8 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
 LoadRules load_rules(const Config& config);
 
 // The configuration of a published checkpoint: its shapes tell the number of heads too, from the table of distances; the rest
-// comes from where nn/layers/model_config.h looks for it. Published code takes ReLU, eps 1e-6 and distances up to 128 where a configuration
-// does not say, and means the tanh form by "feed_forward_proj": "gated-gelu".
+// comes from where nn/layers/model_config.h looks for it. Published code takes ReLU, eps 1e-6 and distances up to 128 where a
+// configuration does not say, and means the tanh form by "feed_forward_proj": "gated-gelu".
 //   throws  std::invalid_argument in one line that says what is wrong
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 

@@ -1,6 +1,6 @@
 // finite.h: a NaN is named at the door behind which it would be seen no more.
 //
-//   shows    that a NaN stays a NaN through every operation, but turns into an index, a choice or a 0 wherever numbers are compared
+//   shows    that a NaN stays a NaN through every operation, but becomes an index, a choice or a 0 where numbers are compared
 //   use      require_finite(logits, "panoptic", "class logits");
 #pragma once
 #include <string_view>

@@ -104,7 +104,7 @@ struct Member {
 //   throws  std::invalid_argument in one line as ModelConfig does: what is missing, of the wrong kind, or does not agree
 void read_members(const ModelConfig& further, const std::vector<Member>& members);
 
-// What save() writes beside the tensors, so that the file alone gives the configuration back: all members that shapes do not tell.
+// What save() writes beside the tensors, so that the file alone gives the configuration back: members that shapes do not tell.
 std::map<std::string, std::string> metadata_of(const std::string& model_type, const std::vector<Member>& members);
 
 // A dimension of a tensor, and how many blocks a file holds, under any name that the rules allow:

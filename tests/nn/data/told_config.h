@@ -8,8 +8,8 @@
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
-// What is saved beside the tensors gives the configuration back, the tensors can be loaded into it, and without it one line says what
-// is missing.
+// What is saved beside the tensors gives the configuration back, the tensors can be loaded into it, and without it one line says
+// what is missing.
 //   table_of   the parameters of fresh weights of a configuration
 //   config_of  of the system
 //   missing    what nothing tells then, "the number of heads"; "" = shapes and published code tell all
