@@ -24,8 +24,8 @@ float mu_law(float x, const Config& config) {
 }
 
 int bin_of(float x, int bins) {
-    require(std::isfinite(x) && bins >= 1, "gato: a value of ", x, " in ", bins,
-            " bins; it must be finite, and there must be at least 1 bin");
+    require(!std::isnan(x) && bins >= 1, "gato: a value of ", x, " in ", bins,
+            " bins; it must be a number, and there must be at least 1 bin");
     const double clipped = std::clamp(static_cast<double>(x), -1.0, 1.0);
     const int bin = static_cast<int>(std::floor((clipped + 1) / 2 * bins));
     return std::min(bin, bins - 1);  // 1 itself would begin the next range of ids

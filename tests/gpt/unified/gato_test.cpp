@@ -130,7 +130,7 @@ TEST_CASE("bin_of: equal bins from -1 to 1, the value 1 belongs to the last of t
     CHECK(gato::centre_of_bin(3, 4) == Approx(0.75));
     for (int bin = 0; bin < 1024; ++bin) REQUIRE(gato::bin_of(gato::centre_of_bin(bin, 1024), 1024) == bin);
     CHECK_THROWS_WITH(gato::bin_of(std::nanf(""), 4),
-                      "gato: a value of nan in 4 bins; it must be finite, and there must be at least 1 bin");
+                      "gato: a value of nan in 4 bins; it must be a number, and there must be at least 1 bin");
 }
 
 TEST_CASE("tokens: text, bins and discrete values have ranges of their own; mu-law is for observations only") {
@@ -308,11 +308,9 @@ TEST_CASE(
 TEST_CASE("gato: values without a bin, bins without a value and patches without a position are refused") {
     gato::Config config = tiny();
     CHECK_THROWS_WITH(gato::bin_of(NAN, 8),
-                      "gato: a value of nan in 8 bins; it must be finite, and there must be at least 1 bin");
-    CHECK_THROWS_WITH(gato::bin_of(INFINITY, 8),
-                      "gato: a value of inf in 8 bins; it must be finite, and there must be at least 1 bin");
+                      "gato: a value of nan in 8 bins; it must be a number, and there must be at least 1 bin");
     CHECK_THROWS_WITH(gato::bin_of(0.5f, 0),
-                      "gato: a value of 0.500000 in 0 bins; it must be finite, and there must be at least 1 bin");
+                      "gato: a value of 0.500000 in 0 bins; it must be a number, and there must be at least 1 bin");
     CHECK_THROWS_WITH(gato::centre_of_bin(8, 8), "gato: bin 8 of 8, they are counted from 0");
     CHECK_THROWS_WITH(gato::patch_position(2, 2, 8, -1),
                       "gato: patch 2 of 2 with 8 positions and a draw of -1.000000; patches are counted from 0, each needs a "
