@@ -14,8 +14,8 @@ TEST_CASE("all answers by hand: three words, word 0 ends, at most two places") {
     const std::vector<std::vector<int>> by_hand = {{0}, {1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}, {2, 2}};
     CHECK(answers == by_hand);
     CHECK(exact::all_answers(4, 3, 3).size() == 1 + 3 + 9 * 4);
-    CHECK_THROWS_WITH(exact::all_answers(20, 0, 8), "all_answers: 20 words and 8 places make more than 20000 answers");
-    CHECK_THROWS_WITH(exact::all_answers(0, 0, 8), "all_answers: 0 words and at most 8 of them in an answer");
+    CHECK_THROWS_WITH(exact::all_answers(20, 0, 8), "all_answers: 20 words and 8 places make more than 20000 answers; take fewer words or shorter answers");
+    CHECK_THROWS_WITH(exact::all_answers(0, 0, 8), "all_answers: 0 words and at most 8 of them in an answer; both must be at least 1");
 }
 
 static const gpt::Config tiny{.vocabulary = 4, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
@@ -51,7 +51,7 @@ TEST_CASE("no policy has a larger objective, and the KL is never negative") {
     CHECK(exact::kl(q, q) == 0);
     CHECK(exact::kl(Matrix{{1}, {0}}, Matrix{{0.5f}, {0.5f}}) == Approx(std::log(2.0)));
     CHECK_THROWS_WITH(exact::kl(Matrix{{1}}, Matrix{{0}}),
-                      "kl: answer 0 is possible here and impossible there, the distance is infinite");
+                      "kl: answer 0 has probability 1.000000 here and 0.000000 there, so that the distance is infinite; what is possible here must be possible there");
 }
 
 TEST_CASE("a small beta neither overflows nor loses the answer; none at all is refused") {
@@ -98,10 +98,10 @@ TEST_CASE("the exact gradient of a language model is the mean of score times gra
 
 TEST_CASE("what does not fit is refused") {
     CHECK_THROWS_WITH(exact::expected_reward(Matrix(2, 1), Matrix(3, 1)),
-                      "expected_reward: (2, 1) probabilities and (3, 1) rewards");
+                      "expected_reward: probabilities (2, 1) and rewards (3, 1), each answer needs both");
     Random random;
     const gpt::Weights w = gpt::make_weights(tiny, random);
-    CHECK_THROWS_WITH(exact::log_probabilities({}, {{1}}, w, tiny), "exact: a prompt of 0 words and 1 answers");
+    CHECK_THROWS_WITH(exact::log_probabilities({}, {{1}}, w, tiny), "exact: a prompt of 0 words and 1 answers; there must be at least one of each");
 }
 
 TEST_SUITE_END();
