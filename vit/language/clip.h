@@ -106,6 +106,9 @@ LoadRules load_rules();
 // or 8 (text) then. Without a config.json the heads must be told.
 //   throws  std::invalid_argument with the path when it is no CLIP, or nothing says how many heads it has
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 bool is_openai_layout(const Safetensors& checkpoint);
 
 // --- the model ---

@@ -51,6 +51,13 @@ TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, con
 
 // Names, shapes and places of the published tokenizer checkpoints, the codebook and its statistics among them.
 Parameters parameters(const TokenizerWeights& w, const TokenizerConfig& config);
+
+// The configuration of a tokenizer's checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const TokenizerConfig& config);
 LoadRules tokenizer_load_rules();  // they hold three more tensors of the codebook, which nothing reads
 
 struct TokenizerSteps {
@@ -117,6 +124,13 @@ struct Weights {
 
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 LoadRules load_rules();  // published files hold the index of every pair of tokens too, which relative_position.h computes
 
 struct Steps {
