@@ -17,6 +17,19 @@
 #include "nn/base/require.h"
 
 struct Record;
+struct Explained;  // formula.h
+class Var;
+
+// What an operation can do beside its forward.
+//   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
+//   explain   how each element follows from the inputs, for traces (formula.h); nullptr: not told
+struct Rules {
+    void (*backward)(Record&) = nullptr;
+    Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;
+
+    Rules(void (*backward)(Record&)) : backward(backward) {}
+    Rules(void (*backward)(Record&), Explained (*explain)(const Record&, const std::vector<Var>&)) : backward(backward), explain(explain) {}
+};
 
 // A handle to a value. Copying the handle copies no numbers: both handles mean the same value and the same gradient.
 class Var {
@@ -51,7 +64,7 @@ private:
     Record* record = nullptr;
 
     friend Var parameter(Matrix);
-    friend Var record_operation(Record*, const char*, Matrix, std::vector<Var>, void (*)(Record&), Where);
+    friend Var record_operation(Record*, const char*, Matrix, std::vector<Var>, Rules, Where);
 };
 
 // A value that is trained: gradients flow into it.
@@ -65,6 +78,7 @@ struct Record {
     const char* operation = "constant";     // "parameter", "matmul", "softmax_rows", ...
     std::vector<Var> inputs;                // empty unless written down
     void (*backward)(Record&) = nullptr;    // adds gradient's share to every input; nullptr unless written down
+    Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;  // formula.h
     Where where;                            // the line that asked for it
     bool wants_gradient = false;
     int handles = 0;                        // how many Vars mean this record; the last one deletes it
@@ -111,6 +125,21 @@ public:
 };
 bool steps_are_kept();  // a KeepSteps lives, or a Tape runs
 
+// While one lives it is told of what is computed; for traces (trace.h).
+class Observer {
+public:
+    Observer();
+    virtual ~Observer();
+    Observer(const Observer&) = delete;
+
+    virtual void tape_began() = 0;
+    virtual void made(const Var& result, const std::vector<Var>& inputs) = 0;  // every operation, whether it is recorded or not
+    virtual void walked_back(const Var& loss) = 0;                              // a backward pass is over
+
+private:
+    Observer* outer;
+};
+
 // While on, the first operation whose result holds a NaN or an infinity throws, forwards and backwards; --trap-nan of every program
 // turns it on. Off at first; it costs a pass over every result.
 //   throws  (from then on, in place of the operation) std::runtime_error with the line that asked for the operation, its name, how
@@ -127,11 +156,11 @@ void backward(const Var& loss, Where where = Where::current());
 
 // The end of every operation: wraps its result, and writes it down if a tape is running and an input wants a gradient.
 //   name      as in the debugger and in the trace
-//   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
-Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
+//   rules     the backward, or {backward, explain}
+Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where);
 
 // The same for an operation that keeps more than its inputs and its value; owns `kept`.
-Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
+Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where);
 
 // input.gradient += share; does nothing for an input that wants none.
 void add_gradient(Var& input, const Matrix& share);

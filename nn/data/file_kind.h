@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-// In words, with the cure where one is known: "a PNG picture; convert it: magick FILE FILE.ppm". "" when the bytes are of no
+// In words, with the cure where one is known: "a JPEG picture; convert it to PPM: magick FILE FILE.ppm". "" when the bytes are of no
 // kind that is known here.
 //   first_bytes  of the file, 64 are enough
 std::string kind_of_bytes(std::string_view first_bytes);

@@ -1,6 +1,6 @@
 // image.h: a picture as height x width x channels, channel fastest, the order in which eyes and files meet it.
 //
-//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits a sample; values come out as 0 ... 1
+//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits a sample; PNG as nn/image/png.h reads it; values come out as 0 ... 1
 //   next     patches.h cuts it into a Matrix of tokens
 #pragma once
 #include <string>
@@ -32,7 +32,7 @@ private:
 // "8 x 8 x 1"
 std::string shape(const Image& image);
 
-// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1. A P5 or P6 file may hold several pictures, one
+// Reads a PPM (3 channels), PGM (1 channel) or PNG file; 0 ... maximum becomes 0 ... 1. A P5 or P6 file may hold several pictures, one
 // after the other, as the formats allow: the first is read.
 //   throws  std::invalid_argument with the path and what is wrong: truncated, too large for its own header, not such a file (what
 //           it is instead, where its first bytes tell)
@@ -41,13 +41,17 @@ Image read_image(const std::string& path);
 // The same from bytes in memory; `source` names them in messages.
 Image parse_image(std::string_view bytes, std::string_view source);
 
-// All pictures of a file, one after the other: the frames of a clip. P2 and P3 hold one.
+// All pictures of a file, one after the other: the frames of a clip. P2, P3 and PNG hold one.
 //   throws  as above; bytes in a message are counted from the beginning of their picture
 std::vector<Image> read_images(const std::string& path);
 std::vector<Image> parse_images(std::string_view bytes, std::string_view source);
 
-// Writes 8-bit PGM (1 channel) or PPM (3 channels), by temporary file and rename; values are clamped to 0 ... 1.
+// Writes 8-bit PGM (1 channel) or PPM (3 channels), or a PNG where the path ends in .png, by temporary file and rename; values are
+// clamped to 0 ... 1.
 void write_image(const std::string& path, const Image& image);
+
+// The bytes of the PNG file that write_image would write.   throws as write_image
+std::string png_of(const Image& image);
 
 // Numbers stored channels first, (C, H, W) one after the other, as frameworks keep them; and back.
 Image image_from_channels_first(const float* numbers, int channels, int height, int width);

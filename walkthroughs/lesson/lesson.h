@@ -14,6 +14,7 @@
 //                                0.5000  0.5000
 //                     why       exp(ln 3) = 3, so token 1 gets three parts of four
 //   note     Numbers inside prose go through fixed(), so that prose and code cannot part.
+//            What is told becomes an Item, which is written as text at once and, with --page, as a web page at the end.
 #pragma once
 #include <cstdio>
 #include <functional>
@@ -26,8 +27,10 @@
 #include "nn/base/matrix.h"
 #include "nn/base/require.h"
 #include "nn/data/image.h"
+#include "walkthroughs/lesson/item.h"
 #include "walkthroughs/lesson/options.h"
 #include "walkthroughs/lesson/pictures.h"
+#include "walkthroughs/page/page.h"
 
 class Lesson {
 public:
@@ -42,16 +45,18 @@ public:
     // Prose, wrapped. The parts are joined as in require(): words and whole numbers; others go through fixed().
     template <class... Parts>
     void say(const Parts&... parts) {
-        prose({parts...});
+        tell({.kind = Item::Kind::say, .words = joined({parts...})});
     }
     template <class... Parts>
     void why(const Parts&... parts) {
-        labelled("why", {parts...});
+        tell({.kind = Item::Kind::why, .words = joined({parts...})});
     }
     template <class... Parts>
     void predict(const Parts&... parts) {
-        labelled("predict", {parts...});
+        tell({.kind = Item::Kind::predict, .words = joined({parts...})});
     }
+    // The same with the answer: below the question, and hidden on a page until it is asked for.
+    void predict_and_tell(std::string_view question, std::string_view answer);
 
     // The line of code that does it: words; or, as they stand in the file, the lines of source that follow the call.
     void code(std::string_view line);
@@ -70,7 +75,8 @@ public:
     bool claim_at_most(std::string_view words, double measured, double bound);
     bool claim(std::string_view words, bool holds);
 
-    // The sum of the claims.   returns 0 when all hold, 1 when one does not: what main returns
+    // The sum of the claims; writes the page that --page asked for.
+    //   returns 0 when all hold, 1 when one does not: what main returns
     int end();
 
     const Colours colours;
@@ -81,10 +87,18 @@ private:
     bool waiting;  // --step, as long as somebody answers
     int steps = 0, claims = 0, failed = 0;
     KeepSteps keep;  // a lesson looks inside the models that it runs
+    Page page;       // what was told, with --page
+    std::string page_path;
 
+    void tell(Item item);
+    void print(const Item& item);
     void print(std::initializer_list<Part> parts);
-    void prose(std::initializer_list<Part> parts);
-    void labelled(std::string_view label, std::initializer_list<Part> parts);
+    void print_lines(const std::vector<std::string>& given);
+    void print_step(const Item& step);
+    void print_code(const Item& code);
+    void print_matrix(const Item& item);
+    void print_claim(const Item& claim);
+    void labelled(std::string_view label, const std::string& words);
     std::string bold(std::string_view words) const;
     std::string faint(std::string_view words) const;
     void wait_for_enter();

@@ -15,10 +15,13 @@ enum class Colours { none, few, all };  // plain letters; 256 colours; 24 bits
 // What standard output can show: none unless it is a terminal (NO_COLOR and FORCE_COLOR count), all when COLORTERM says so.
 Colours terminal_colours();
 
-// Lines that stand on their own or beside others: each takes `width` places on a terminal.
+// Lines that stand on their own or beside others: each takes `width` places on a terminal. What was drawn stays with them, for pages.
 struct Drawing {
     std::vector<std::string> lines;
     int width = 0;
+    Image image = {};                              // of picture()
+    Matrix values = {};                            // of heat_map()
+    std::vector<std::string> row_names = {}, col_names = {};
 };
 
 // 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small pictures are enlarged, wide ones reduced to 90
@@ -29,7 +32,9 @@ Drawing picture(const Image& image, Colours colours);
 // The elements from smallest (dark) to largest (bright) through black, violet, orange, pale yellow; NaN is shown as black.
 Image heat_colours(const Matrix& m);
 Image heat_colours(const Matrix& m, float smallest, float largest);
-Drawing heat_map(const Matrix& m, Colours colours);
+//   row_names, col_names  tokens, for instance, which a page writes beside the map
+Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names = {},
+                 const std::vector<std::string>& col_names = {});
 
 struct Captioned {
     std::string caption;
@@ -49,6 +54,10 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
 // Columns as wide as their widest cell; those that hold only numbers below the heading stand to the right.
 //   rows    rows[0] is the heading; all equally long
 std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows);
+
+// Which columns hold only numbers below the heading.
+//   throws  std::invalid_argument when a row is not as long as the heading
+std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& rows);
 
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "nn/autograd/operations.h"
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -125,6 +126,38 @@ TEST_CASE("prose, pictures, tables and curves stand under the question") {
                                   "         (no points)\n"
                                   "\n"
                                   "         a line\n");
+}
+
+TEST_CASE("--page: the same steps and numbers as a web page, written at the end") {
+    const TemporaryFolder folder;
+    Options options("nn/toy", "Shows a toy.", "1 second");
+    options.page = folder.path("page.html");
+    CHECK(give_lesson(options, one_step) == 0);
+    const std::string html = read_file(options.page);
+    CHECK(html.find("1. Who looks at whom?</h2>") != std::string::npos);
+    CHECK(html.find("A(0,1) = 0.75\">0.7500</td>") != std::string::npos);
+    CHECK(html.find("<code>make walk-toy</code>, about 1 second") != std::string::npos);
+}
+
+static void a_backward_pass(Lesson& lesson) {
+    const Var w = parameter(Matrix{{3}});
+    const Tape tape;
+    backward(square(w));
+    lesson.say("Done.");
+}
+
+TEST_CASE("--trace: the backward pass of a lesson as a web page") {
+    const TemporaryFolder folder;
+    Options options("nn/toy", "Shows a toy.", "1 second");
+    options.trace = folder.path("trace.html");
+    CHECK(give_lesson(options, a_backward_pass) == 0);
+    CHECK(read_file(options.trace).find("\"op\":\"square\"") != std::string::npos);
+}
+
+static void asked_and_told(Lesson& lesson) { lesson.predict_and_tell("row 0", "the same"); }
+
+TEST_CASE("predict_and_tell: the answer stands below the question") {
+    CHECK(told(asked_and_told).words.ends_with("         predict   row 0\n         answer    the same\n"));
 }
 
 static void three_claims(Lesson& lesson) {
