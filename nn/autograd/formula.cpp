@@ -279,7 +279,7 @@ public:
             return words(f.arguments[2], depth);
         }
         if (name == "if") return words(evaluator.value_of(f.arguments[0]) != 0 ? f.arguments[1] : f.arguments[2], depth);
-        if (name == "negative") return "-" + inside(f.arguments[0], 3, depth);
+        if (name == "negative") return joined({"-", inside(f.arguments[0], 3, depth)});
         const int own = tightness(f);
         if (own < 3) {
             const bool ordered = name == "-" || name == "/";  // a - (b + c)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
@@ -126,7 +127,7 @@ static std::string tables_json(const std::map<std::string, std::vector<float>>& 
     std::string json = "{";
     for (const auto& [name, numbers] : tables) {
         json += (json.size() > 1 ? "," : "") + json_string(name) + ":[";
-        for (std::size_t k = 0; k < numbers.size(); ++k) json += (k > 0 ? "," : "") + short_digits(static_cast<double>(numbers[k]), 9);
+        for (std::size_t k = 0; k < numbers.size(); ++k) json += (k > 0 ? "," : "") + (std::isfinite(numbers[k]) ? short_digits(static_cast<double>(numbers[k]), 9) : "null");
         json += "]";
     }
     return json + "}";
