@@ -259,6 +259,10 @@ TEST_CASE("what files say of other files is true: every path that is named exist
     }
 }
 
+TEST_CASE("README.md: the table of systems is what tools/systems.sh reads from the headers") {
+    CHECK_MESSAGE(read_file("README.md").find(run_command("tools/systems.sh").output) != std::string::npos, "make refresh-readme writes it");
+}
+
 TEST_CASE("links of README files lead somewhere") {
     std::vector<std::string> files = files_in(all_folders, {".md"});
     if (fs::exists("README.md")) files.push_back("README.md");

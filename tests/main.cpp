@@ -1,5 +1,6 @@
 // main.cpp: runs all tests and ends with the one line that tells how it went: "120 passed, 0 failed". Before it stands how much of the
-// tolerance each fixture used (golden.h).
+// tolerance each fixture used (golden.h) and, after failures, which of them to look at first: the one on the lowest floor.
+// Without options the floors are tested from the ground up, so that the first failure shown is the nearest to its cause.
 // Takes doctest's options: --test-suite=mae, --test-case="*causal*", --list-test-suites, --help, ...
 #define DOCTEST_CONFIG_IMPLEMENT
 #if __has_include(<doctest/doctest.h>)
@@ -8,22 +9,38 @@
 #include <doctest.h>
 #endif
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "course/mistake.h"
 #include "course/suspects.h"
-
+#include "nn/base/require.h"
 #include "tests/golden.h"
+
+// The floors of the house, lowest first; the other tests (of programs, of the house) come after them.
+static const std::vector<std::string> floors{"nn/base", "nn/autograd", "nn/data", "nn/layers", "nn/maps", "nn/training", "nn/text",
+                                             "nn/interpret", "bert", "gpt", "vit", "rlhf", ""};
+
+// The floor of "tests/nn/base/matrix_test.cpp" is 0.
+static std::size_t floor_of(const std::string& file) {
+    std::size_t floor = 0;
+    while (!floors[floor].empty() && file.find("tests/" + floors[floor] + "/") == std::string::npos) ++floor;
+    return floor;
+}
 
 // How many test cases have run and failed; -1 while none was asked to run (--help, --list-test-cases).
 static int ran = -1;
 static int failed = 0;
+static std::size_t lowest_floor = floors.size();  // of a failure
+static std::string lowest_failure;                // the first on that floor
 
 static void print_result() {
     const std::string shares = shares_used();
     if (!shares.empty()) std::printf("share of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
+    if (!lowest_failure.empty()) std::printf("look first at %s\n", lowest_failure.c_str());
     std::printf("%d passed, %d failed\n", ran - failed, failed);
     std::fflush(stdout);
 }
@@ -83,12 +100,20 @@ REGISTER_LISTENER("recogniser", 2, Recogniser);
 namespace {
 struct Counter : doctest::IReporter {
     bool crashed = false;
+    const doctest::TestCaseData* running = nullptr;
 
     explicit Counter(const doctest::ContextOptions&) {}
 
+    void test_case_start(const doctest::TestCaseData& test) override { running = &test; }
+    void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
+        const std::size_t floor = floor_of(running->m_file.c_str());
+        if (stats.testCaseSuccess || floor >= lowest_floor) return;
+        lowest_floor = floor;
+        lowest_failure = std::string(running->m_file.c_str()) + ":" + text(static_cast<int>(running->m_line)) + ": " + running->m_name;
+    }
     void test_run_end(const doctest::TestRunStats& stats) override {
-        ran = static_cast<int>(stats.numTestCasesPassingFilters);
-        failed = static_cast<int>(stats.numTestCasesFailed);
+        ran = std::max(ran, 0) + static_cast<int>(stats.numTestCasesPassingFilters);
+        failed += static_cast<int>(stats.numTestCasesFailed);
         if (!crashed) return;
         if (failed == 0) failed = 1;
         print_result();
@@ -98,9 +123,7 @@ struct Counter : doctest::IReporter {
 
     void report_query(const doctest::QueryData&) override {}
     void test_run_start() override {}
-    void test_case_start(const doctest::TestCaseData&) override {}
     void test_case_reenter(const doctest::TestCaseData&) override {}
-    void test_case_end(const doctest::CurrentTestCaseStats&) override {}
     void subcase_start(const doctest::SubcaseSignature&) override {}
     void subcase_end() override {}
     void log_assert(const doctest::AssertData&) override {}
@@ -110,9 +133,25 @@ struct Counter : doctest::IReporter {
 }  // namespace
 REGISTER_LISTENER("counter", 1, Counter);
 
+// All tests, floor by floor.   returns 1 when any failed
+static int run_from_the_ground_up() {
+    int result = 0;
+    std::string lower;  // the files of the floors that were tested: "*tests/nn/base/*,*tests/nn/autograd/*"
+    for (const std::string& floor : floors) {
+        doctest::Context context;
+        context.setOption("minimal", true);  // failures only
+        if (floor.empty())
+            context.setOption("source-file-exclude", lower.c_str());
+        else
+            context.setOption("source-file", ("*tests/" + floor + "/*").c_str());
+        lower += (lower.empty() ? "" : ",") + ("*tests/" + floor + "/*");
+        result = std::max(result, context.run());
+    }
+    return result;
+}
+
 int main(int count, char** arguments) {
-    doctest::Context context(count, arguments);
-    const int result = context.run();
+    const int result = count == 1 ? run_from_the_ground_up() : doctest::Context(count, arguments).run();
     if (ran < 0) return result;
     print_result();
     if (std::ferror(stdout) != 0) {

@@ -6,6 +6,7 @@
 //            L blocks   K classes
 //   differs  a batch is stacked rows: image b owns rows b(N+1) ... b(N+1)+N of every token matrix; no dropout; the classifier is
 //            one linear layer, as in the fine-tuned checkpoints (the paper pre-trains with one hidden tanh layer before it)
+//   neighbour  bert.h (bert) has the same encoder, and reads pieces of words
 //   next     vit.cpp, then its two walkthroughs
 #pragma once
 #include <map>

@@ -8,6 +8,7 @@
 //            P positions
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/gpt.h: words times sqrt(E), the exact GELU, two unused rows before the table of positions
+//   neighbour  galactica.h reads all of science, this one biomedical abstracts alone; the network is that of gpt.h
 //   next     biogpt.cpp, then its walkthrough
 #pragma once
 #include <vector>

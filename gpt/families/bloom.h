@@ -7,6 +7,8 @@
 //   differs  a batch is stacked rows; the penalty is -m_h (i - j) as ALiBi has it, the published code adds m_h j: the same after
 //            the softmax, which does not see a constant on a row
 //   against  gpt/gpt.h: no table of positions, a bias on the scores, a LayerNorm after the embedding
+//   neighbour  gpt.h (gpt) learns a vector for each position; here the distance lowers the score, and the embeddings are
+//             normalised
 //   next     bloom.cpp, then its walkthrough
 #pragma once
 #include <vector>

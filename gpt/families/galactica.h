@@ -8,6 +8,7 @@
 //            P positions
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/gpt.h: the exact GELU, no biases and norms without gain and bias, two unused rows before the table of positions
+//   neighbour  gpt.h (gpt) is the same network with biases; here the text is different: numbers digit by digit, a working memory
 //   next     galactica.cpp, then its walkthrough
 #pragma once
 #include <string>

@@ -8,6 +8,7 @@
 //   differs  a batch is stacked rows; forbidden scores are minus infinity, not -65504; GLM-130B's division of the scores by the
 //            number of the block, undone after masking, is a trick of half precision and left out; fresh weights are normal
 //   against  gpt/gpt.h: another mask, a second table of positions. GLM-130B: rotation for both tables, a gate, DeepNorm
+//   neighbour  gpt.h (gpt) sees only what stands before; here the text outside the spans is seen from both sides
 //   next     glm.cpp, then its walkthrough
 #pragma once
 #include <vector>

@@ -8,6 +8,7 @@
 //            V tokens of the vocabulary
 //   differs  a batch is stacked rows: sequence b owns rows bT ... bT+T-1 of every matrix
 //   against  gpt/gpt.h: no table of positions, another norm, a gate; the output matrix is not the table of words
+//   neighbour  gpt.h (gpt) has LayerNorm, GELU, learned positions and biases; here RMSNorm, SwiGLU, rotary positions and none
 //   next     llama.cpp, then its walkthrough
 #pragma once
 #include <map>

@@ -8,6 +8,7 @@
 //            1 / sqrt(E). A batch is stacked rows
 //   against  gpt/families/llama.h: a parallel block with one norm, one head of keys, LayerNorm without bias, a tied output
 //            matrix, heads that together need not be as wide as the model
+//   neighbour  llama.h computes attention and MLP one after the other, and has as many key heads as query heads or fewer
 //   next     palm.cpp, then its walkthrough
 #pragma once
 #include <vector>

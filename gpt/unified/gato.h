@@ -9,6 +9,7 @@
 //            and so is the first norm of the patch embedding (3 channels); pixels are 0 ... 1, as read_image() gives them
 //   against  gpt/gpt.h: the blocks are GPT-2's, but rows are words, patches or separators, padding stands on the left, and
 //            positions are counted inside a time step
+//   neighbour  gpt.h (gpt) is the network; here its tokens are joint angles, buttons and image patches too
 //   next     gato.cpp, then its walkthrough
 #pragma once
 #include <vector>

@@ -10,6 +10,7 @@
 //   differs  a batch is stacked rows; no dropout
 //   against  gpt/gpt.h: RMSNorm, no biases, no table of positions, no division of the scores by sqrt(K); a second text
 //            is attended to
+//   neighbour  gpt.h (gpt) has the decoder alone; here an encoder reads first, and positions are learned buckets of distance
 //   next     t5.cpp, then its walkthrough
 #pragma once
 #include <string>

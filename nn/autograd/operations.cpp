@@ -56,18 +56,25 @@ static void combine_backward(Record& z, int which) {
     const Repeated left(z.inputs[0].value()), right(z.inputs[1].value());
     const int row_step = input.rows() == 1 ? 0 : input.cols();
     const int col_step = input.cols() == 1 ? 0 : 1;
-    const bool repeated = !same_shape(input.value(), dz);
     Matrix share = Matrix::unset(input.rows(), input.cols());
-    std::vector<double> sums(repeated ? share.size() : 0);
+    if (same_shape(input.value(), dz)) {
+        parallel_ranges(dz.rows, grain_of_rows(dz.cols), [&](std::size_t first, std::size_t last) {
+            for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i) {
+                const float* const a = left.row(i);
+                const float* const b = right.row(i);
+                for (int j = 0; j < dz.cols; ++j) share(i, j) = derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
+            }
+        });
+        add_gradient(input, std::move(share));
+        return;
+    }
+    std::vector<double> sums(share.size());
     for (int i = 0; i < dz.rows; ++i) {
         const float* const a = left.row(i);
         const float* const b = right.row(i);
         const std::size_t row = static_cast<std::size_t>(i) * row_step;
-        if (repeated)
-            for (int j = 0; j < dz.cols; ++j)
-                sums[row + j * col_step] += derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
-        else
-            for (int j = 0; j < dz.cols; ++j) share(i, j) = derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
+        for (int j = 0; j < dz.cols; ++j)
+            sums[row + j * col_step] += derivative(a[j * left.col_step], b[j * right.col_step], dz(i, j));
     }
     for (std::size_t k = 0; k < sums.size(); ++k) share[k] = static_cast<float>(sums[k]);
     add_gradient(input, std::move(share));
@@ -489,7 +496,9 @@ Var mean(const Var& a, Where where) {
 static void row_sums_backward(Record& y) {
     const Var& x = y.inputs[0];
     Matrix dx = Matrix::unset(x.rows(), x.cols());
-    for (int i = 0; i < dx.rows; ++i) std::fill_n(dx.row(i), dx.cols, y.gradient(i, 0));
+    parallel_ranges(dx.rows, grain_of_rows(dx.cols), [&](std::size_t first, std::size_t last) {
+        for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i) std::fill_n(dx.row(i), dx.cols, y.gradient(i, 0));
+    });
     add_gradient(y.inputs[0], std::move(dx));
 }
 
@@ -499,7 +508,11 @@ static Explained row_sums_explained(const Record&, const std::vector<Var>&) {
 
 Var row_sums(const Var& a, Where where) {
     Matrix y = Matrix::unset(a.rows(), 1);
-    for (int i = 0; i < a.rows(); ++i) y(i, 0) = static_cast<float>(sum_in_double(a.value().row(i), a.cols()));
+    const Matrix& x = a.value();
+    parallel_ranges(x.rows, grain_of_rows(x.cols), [&](std::size_t first, std::size_t last) {
+        for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i)
+            y(i, 0) = static_cast<float>(sum_in_double(x.row(i), x.cols));
+    });
     return record_operation("row_sums", std::move(y), {a}, {row_sums_backward, row_sums_explained}, where);
 }
 

@@ -6,6 +6,8 @@
 //   shows    that attention shows where a model looks and a probe what can be read, but only an intervention what is used
 //   symbols  B prompts of T tokens   L blocks   H heads   D head width   clean, corrupted  two runs that differ in one fact
 //   differs  nothing here knows a model: a Run gives logits, and nn/autograd/hook.h finds the places in it
+//   neighbour  integrated_gradients.h computes what an input contributed; here an activation is replaced, and the run is made
+//             again
 //   next     activation_patching.cpp, then its walkthrough
 #pragma once
 #include <map>

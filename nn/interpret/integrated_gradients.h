@@ -6,6 +6,7 @@
 //   symbols  B groups of rows (sequences, images), each with one output F   x input, b baseline (both (rows, E))   n points on the line
 //            alpha_k a point, w_k its weight
 //   differs  from captum: `trapezoid` is the trapezoidal rule; captum's, whose weights add up to (n-1)/n, is `trapezoid_as_published`
+//   neighbour  rollout.h asks the attention weights; here the gradients along a path from a baseline are summed
 //   note     Rows of different groups must not touch one another in F: then all groups, and all points, may run as one batch.
 //   next     integrated_gradients.cpp, then its walkthrough
 #pragma once

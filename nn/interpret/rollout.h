@@ -10,6 +10,7 @@
 //            M_l mean of A_l over the heads (n, n)   I the identity
 //   differs  vit-explain divides column j by the sum of row j (a missing keepdim) and pairs layer l's attention with layer L-1-l's
 //            gradient; both are here as published and as meant
+//   neighbour  integrated_gradients.h asks the gradients of the input; here the attention weights are asked
 //   next     rollout.cpp, then its walkthrough
 #pragma once
 #include <vector>

@@ -6,6 +6,7 @@
 //   symbols  K skills   S states of the world   P tokens of the context (instruction and history)   L_k tokens of skill k
 //            p_say = p(description of k | context)   p_can = p(skill k succeeds | state), its affordance
 //   differs  the world is two tables, so that every number can be looked at; no robot
+//   neighbour  socratic.h joins models by what they say to each other; here two probabilities are multiplied
 //   next     saycan.cpp, then its walkthrough
 #pragma once
 #include <string>

@@ -6,6 +6,7 @@
 //   symbols  W words of a list   D width of embeddings   m candidates
 //   differs  a sense and a language model are functions of texts, so that any can be put in; CLIP and GPT are ready made
 //   against  saycan.h, where the second voice is a table of what succeeds and not another model that reads
+//   neighbour  saycan.h joins a language model and values by a product; here models exchange sentences
 //   next     socratic.cpp, then its walkthrough
 #pragma once
 #include <functional>

@@ -7,6 +7,7 @@
 //            Hm, Wm their size (stride 4)   (h_l, w_l) the size of level l, coarse first   n targets of an image   P points
 //   differs  rows instead of (Q, B, D); the pixel decoder is not part of it: it takes maps (deformable.h is the published one's
 //            operator, the walkthrough has a small one); every random draw is an argument; no dropout
+//   neighbour  owl_vit.h predicts a box for each image token; here learned queries predict masks, and attend only inside them
 //   next     mask2former.cpp, then its walkthrough
 #pragma once
 #include <vector>

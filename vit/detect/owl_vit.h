@@ -7,6 +7,7 @@
 //            Q queries of an image, each T text tokens   n targets of an image   g cells along a side of the grid
 //   differs  from the paper: no drop path, no mosaics of images; matching and losses are DETR's with sigmoids, as the paper says,
 //            but the authors' training code has more terms than boxes need
+//   neighbour  clip.h (vit/language) pools its image tokens into one vector; here each token keeps its own, and gets a box
 //   next     owl_vit.cpp, then its walkthrough; the two towers are vit/language/clip
 #pragma once
 #include <vector>

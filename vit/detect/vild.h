@@ -8,6 +8,7 @@
 //            D width of CLIP   t temperature (the logits are multiplied by it)
 //   differs  the head of the second stage alone, as in the fixtures: proposals, box regression, masks, the convolutions and the batch
 //            norm of the published head are not here
+//   neighbour  owl_vit.h has one box for each image token; here boxes are proposed first, and each region is classified
 //   next     vild.cpp, then its walkthrough
 #pragma once
 #include <string>

@@ -7,6 +7,7 @@
 //            k window side   S windows of the batch, or B in a global block   (a, b) map on which attention works: (k, k) or (h, w)
 //            C channels of the pyramid
 //   differs  maps are rows, channels last, image after image; no drop path, which the published code draws at random
+//   neighbour  vit.h (vit) attends to all patches in every block; here most blocks attend inside windows
 //   next     vitdet.cpp, then its walkthrough
 #pragma once
 #include <string>

@@ -10,6 +10,7 @@
 //   equations [NeRF 2] coarse depths, [NeRF 3] rendering, [NeRF 4] encoding, [NeRF 5] importance, [NeRF 6] loss
 //   differs  the features come from a plain network of three layers (published: a hash grid and a fused network); features are
 //            rendered as the paper says, not averaged at five points as the code release does (surface_features has those)
+//   neighbour  plenoxels.h stores density and colour in a grid; here a network computes them, and a feature vector besides
 //   next     dff.cpp, then its walkthrough, which puts features into the voxels of plenoxels.h
 #pragma once
 #include <vector>

@@ -199,9 +199,10 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     samples.t = Matrix(n, 1);
     std::copy(ts.begin(), ts.end(), samples.t.begin());
     samples.corners = {std::vector<int>(static_cast<std::size_t>(n) * 8), Matrix(n, 8)};
-    for (int i = 0; i < n; ++i)
-        write_corners(&places[static_cast<std::size_t>(i) * 3], grid,
-                      samples.corners.rows.data() + static_cast<std::size_t>(i) * 8, samples.corners.weights.row(i));
+    parallel_ranges(n, grain_of_rows(8), [&](std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i)
+            write_corners(&places[i * 3], grid, &samples.corners.rows[i * 8], samples.corners.weights.row(static_cast<int>(i)));
+    });
     return samples;
 }
 
@@ -229,9 +230,11 @@ Matrix spherical_harmonics(const Matrix& unit_directions, int count) {
 // Of every sample and channel the basis of its ray: (3n, K).
 static Matrix basis_of_samples(const Matrix& basis, const std::vector<int>& ray) {
     Matrix repeated = Matrix::unset(static_cast<int>(ray.size()) * 3, basis.cols);
-    for (std::size_t i = 0; i < ray.size(); ++i)
-        for (int channel = 0; channel < 3; ++channel)
-            std::copy_n(basis.row(ray[i]), basis.cols, repeated.row(static_cast<int>(i) * 3 + channel));
+    parallel_ranges(ray.size(), grain_of_rows(3 * basis.cols), [&](std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i)
+            for (int channel = 0; channel < 3; ++channel)
+                std::copy_n(basis.row(ray[i]), basis.cols, repeated.row(static_cast<int>(i) * 3 + channel));
+    });
     return repeated;
 }
 

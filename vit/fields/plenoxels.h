@@ -9,6 +9,7 @@
 //   equations [Plenoxels 1] rendering
 //   differs  total variation has the derivative of its value; the released renderer skips densities below 1e-10 and stops at a
 //            transmittance of 1e-7, here every sample counts
+//   neighbour  dff.h computes density and colour with a network; here they are stored in a grid
 //   next     plenoxels.cpp, then its walkthrough; dff.h puts features into a field
 #pragma once
 #include <array>

@@ -6,6 +6,7 @@
 //            T tokens of a caption, padding included   V tokens of the vocabulary
 //   differs  the code of open_clip (the paper published none): one pooler for both losses, and [cls] at the end of the text; no dropout
 //   against  clip.h: the image tower is the same up to its last block, with exact GELU; gpt/gpt.h: the second half looks at the image
+//   neighbour  clip.h has the contrastive loss alone; here a decoder writes the caption from the same image tokens
 //   next     coca.cpp, then its walkthrough
 #pragma once
 #include <vector>

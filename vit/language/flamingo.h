@@ -8,6 +8,7 @@
 //   differs  the language model is a gpt (the paper's is Chinchilla, OpenFlamingo's any of Hugging Face); a token before the first
 //            image receives nothing, also where earlier images count (the published code then attends to all, equally)
 //   against  coca.h: there the decoder is trained to look, here it is frozen; gpt/gpt.h: its blocks, one by one
+//   neighbour  gpt.h (gpt) is kept frozen; new are the gated layers between its blocks, which look at the image
 //   next     flamingo.cpp, then its walkthrough
 #pragma once
 #include <vector>

@@ -8,6 +8,7 @@
 //   differs  no code was published: the widths of the embedder, one normalisation before and none after pooling, and bilinear
 //            enlargement are our choice; patches do not overlap (the paper's inference takes a smaller stride)
 //   against  clip.h: there the class token stands for the image; here every sentence weighs the patches for itself
+//   neighbour  clip.h compares a sentence with the whole image; here with each of its patches
 //   next     pacl.cpp, then its walkthrough
 #pragma once
 #include <vector>

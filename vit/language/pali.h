@@ -7,6 +7,7 @@
 //   differs  no code was published: the published ViT and T5 are put together as the paper says. The ViT has a class token, which is
 //            dropped after its last norm (the paper's ViT-e has none)
 //   against  flamingo.h: there the language model is frozen and looks aside, here it reads the image as words and is trained
+//   neighbour  t5.h (gpt/unified) reads text; here image tokens stand in front of it
 //   next     pali.cpp, then its walkthrough; gpt/unified/t5.h and vit/vit.h are its halves
 #pragma once
 #include <vector>

@@ -9,6 +9,7 @@
 //            tau decay of the average
 //   differs  from the published code: the loss is its sum over the hidden tokens, as there, and mean_loss is what the trainer
 //            divides it to; no dropout, no layer drop
+//   neighbour  bert.h (bert) predicts tokens; here the target is a vector that the averaged model itself computes
 //   next     data2vec.cpp, then its walkthrough
 #pragma once
 #include <vector>

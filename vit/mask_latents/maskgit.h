@@ -9,6 +9,7 @@
 //   layout   every picture is a sequence of N + 1: its class, then its words row by row. Image b owns rows b(N+1) ... b(N+1)+N
 //   differs  noise of masking and decoding comes in as arguments; no dropout; a batch is stacked rows
 //   against  bert/mlm: the share of hidden words is drawn anew for each picture, from none to all; all words can be hidden
+//   neighbour  beit_v2.h predicts the codes of hidden patches once, to learn features; here again and again, to make an image
 //   next     maskgit.cpp, then its walkthrough
 #pragma once
 #include <string>

@@ -7,6 +7,7 @@
 //   layout   a map is a row for each pixel (nn/maps/map.h); convolutions keep the size ("SAME")
 //   differs  the published training adds a perceptual loss and a discriminator, whose code is not published; here the loss is the
 //            squared error and the quantizer's
+//   neighbour  beit_v2.h has a tokenizer that describes a teacher's features; this one describes pixels, and can paint them
 //   next     maskgit_vqgan.cpp; maskgit.h paints with these words
 #pragma once
 #include <vector>

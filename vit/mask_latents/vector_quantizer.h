@@ -6,6 +6,7 @@
 //            and how the codes themselves move (by gradient, or as averages of what was assigned to them)
 //   symbols  n vectors   C their width   K codes   id the number of a code
 //   users    maskgit_vqgan.h: codes trained by gradient;  beit_v2.h: averaged directions;  vit/sequence/uvim.h: averaged sums
+//   neighbour  embedding.h (nn/layers) is told the row; here the nearest row is searched
 //   note     A codebook that is averaged is a constant for the tape, and lies in the checkpoint with the weights.
 #pragma once
 #include <vector>

@@ -6,6 +6,7 @@
 //   symbols  H, W height and width   C channels   b bins   c side of a cell, pixels   u cells along the side of a patch
 //   differs  from Dalal and Triggs, as MaskFeat's code does: a pixel votes for one bin of one cell (no interpolation), each cell is
 //            normalised by itself (no overlapping blocks), nothing is clipped
+//   neighbour  convolution.h (nn/maps) learns its filters; the filters and bins here are fixed
 //   next     hog.cpp, then maskfeat.h, which predicts it
 #pragma once
 #include <vector>

@@ -8,6 +8,7 @@
 //            n objects of a picture   an object is five tokens: ymin, xmin, ymax, xmax, class
 //   differs  all draws come in as arguments; a batch is stacked rows; no dropout
 //   against  a captioner (vit/language/coca.h): nothing but the vocabulary and the weights of the loss
+//   neighbour  mask2former.h (vit/detect) predicts a set and matches it; here boxes are written one after the other as tokens
 //   next     pix2seq.cpp, then its walkthrough
 #pragma once
 #include <string>

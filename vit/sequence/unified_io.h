@@ -10,6 +10,7 @@
 //            not computed
 //   against  gpt/unified/t5.h: a second kind of row, places of its own, a second bias from learned positions
 //   shares   vit/mask_latents/vector_quantizer.h
+//   neighbour  pix2seq.h writes boxes as tokens; here masks, images and text share the vocabulary too
 //   next     unified_io.cpp
 #pragma once
 #include <array>

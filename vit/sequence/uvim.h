@@ -10,6 +10,7 @@
 //   stage II uvim_lm.h: a language model writes the code from the image alone
 //   differs  draws of code dropout and of splits come in as arguments; a batch is stacked rows
 //   shares   vit/mask_latents/vector_quantizer.h with BEiT v2 and MaskGIT: here codes are averaged sums, reborn when unused
+//   neighbour  pix2seq.h writes the output token by token; here only a short code is written, and one pass computes the output
 //   next     uvim.cpp, then its walkthrough
 #pragma once
 #include <string>

@@ -5,6 +5,7 @@
 //   symbols  B images   n patches   D width   l code length   V = K + 1 tokens: 0 starts the text, word k is k + 1
 //   differs  a batch is stacked rows
 //   against  T5 (gpt/unified): the source is patches, positions are added, and the decoder's attention has no biases
+//   neighbour  pix2seq.h writes boxes; this one writes the guiding code of uvim.h
 //   next     uvim_lm.cpp, then the walkthrough of uvim.h
 #pragma once
 #include <vector>

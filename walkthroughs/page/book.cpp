@@ -1,6 +1,7 @@
 #include "walkthroughs/page/book.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "nn/base/require.h"
@@ -100,6 +101,7 @@ void write_book(const std::string& folder, const std::string& systems) {
     for (const std::string& readme : readmes) {
         const std::string path = readme.substr(0, readme.size() - 3) + ".html", words = read_file(readme);
         const std::string body = markdown_html(words, [&](const std::string& target) { return link_in_book(target, readme, pages); });
+        std::filesystem::create_directories(folder + "/" + folder_of(path));
         write_file_atomically(folder + "/" + path, book_page(readme, path, body));
         const std::string ledger = markdown_section(words, "Ledger of differences");
         if (ledger.empty()) continue;
