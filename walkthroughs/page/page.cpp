@@ -124,7 +124,7 @@ static std::string item_html(const Item& item, const Page& page) {
         case Item::Kind::pictures: return pictures_html(item);
         case Item::Kind::curves: return curves_html(item.series);
         case Item::Kind::table: return table_html(item);
-        case Item::Kind::lines: return "<pre>" + terminal_html(item.lines) + "</pre>\n";
+        case Item::Kind::lines: return item.lines == std::vector<std::string>{""} ? "" : "<pre>" + terminal_html(item.lines) + "</pre>\n";
         case Item::Kind::claim: return claim_html(item);
     }
     return "";
