@@ -18,7 +18,8 @@
 
 namespace fs = std::filesystem;
 
-static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys"};
+static const std::vector<std::string> library_folders{
+    "nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys"};
 static const std::vector<std::string> all_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs", "tests", "tools", "course"};
 
 // The files under the folders that end so, sorted: "vit/vit.cpp".
@@ -64,7 +65,8 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> arrow
     {"walkthroughs", library_folders},
     {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "tools"}},
     {"course", {"nn", "course"}},
-    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys", "course", "tests"}},
+    {"tests",
+     {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys", "course", "tests"}},
 };
 
 static bool may_include(const std::string& file, const std::string& included) {
@@ -217,7 +219,9 @@ static std::vector<std::string> types_outside_namespaces(const std::vector<std::
 // A linker takes two types of one name, wherever they stand, for the same type, and one of the two goes wrong silently. A
 // walkthrough is a program by itself and may do as it likes.
 TEST_CASE("types that only one source knows stand in an unnamed namespace") {
-    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys", "tests", "tools"}, {".cpp"})) {
+    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page",
+                                             "walkthroughs/toys", "tests", "tools"},
+                                            {".cpp"})) {
         if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {
             INFO(file, " defines ", name, " outside of every namespace");

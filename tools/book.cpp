@@ -8,7 +8,9 @@
 
 int main(int argc, char** argv) {
     if (argc != 3) {
-        std::fprintf(stderr, "book: a folder with the pages of the lessons and a file with the table of systems are needed; make pages gives them\n");
+        std::fprintf(stderr,
+                     "book: a folder with the pages of the lessons and a file with the table of systems are needed; make pages "
+                     "gives them\n");
         return 2;
     }
     try {

@@ -87,9 +87,11 @@ private:
 
     Formula number() {
         double value = 0, unit = 1;
-        for (; at < words.size() && std::isdigit(static_cast<unsigned char>(words[at])); ++at) value = 10 * value + (words[at] - '0');
+        for (; at < words.size() && std::isdigit(static_cast<unsigned char>(words[at])); ++at)
+            value = 10 * value + (words[at] - '0');
         if (at < words.size() && words[at] == '.')
-            for (++at; at < words.size() && std::isdigit(static_cast<unsigned char>(words[at])); ++at) value += (words[at] - '0') * (unit /= 10);
+            for (++at; at < words.size() && std::isdigit(static_cast<unsigned char>(words[at])); ++at)
+                value += (words[at] - '0') * (unit /= 10);
         return {Formula::Kind::number, value, {}, {}};
     }
 
@@ -206,7 +208,8 @@ private:
     }
 
     double element(const Matrix& m, double row, double col, bool broadcast) const {
-        const int i = broadcast && m.rows == 1 ? 0 : static_cast<int>(row), j = broadcast && m.cols == 1 ? 0 : static_cast<int>(col);
+        const int i = broadcast && m.rows == 1 ? 0 : static_cast<int>(row),
+                  j = broadcast && m.cols == 1 ? 0 : static_cast<int>(col);
         require(i >= 0 && i < m.rows && j >= 0 && j < m.cols, "formula: element (", i, ", ", j, ") of ", m);
         return m(i, j);
     }
@@ -215,7 +218,8 @@ private:
         if (x.size() == 3 && name == "input") return element(input(static_cast<std::size_t>(x[0])), x[1], x[2], false);
         if (x.size() == 1 && table(name) != nullptr) {
             const std::vector<float>& numbers = *table(name);
-            require(x[0] >= 0 && x[0] < static_cast<double>(numbers.size()), "formula: ", name, " has ", numbers.size(), " numbers, not number ", x[0]);
+            require(x[0] >= 0 && x[0] < static_cast<double>(numbers.size()), "formula: ", name, " has ", numbers.size(),
+                    " numbers, not number ", x[0]);
             return numbers[static_cast<std::size_t>(x[0])];
         }
         if (x.size() == 2) {
@@ -285,7 +289,8 @@ public:
             const bool ordered = name == "-" || name == "/";  // a - (b + c)
             return inside(f.arguments[0], own, depth) + " " + name + " " + inside(f.arguments[1], own + (ordered ? 1 : 0), depth);
         }
-        const bool function = name == "exp" || name == "log" || name == "sqrt" || name == "tanh" || name == "erf" || name == "abs";
+        const bool function =
+            name == "exp" || name == "log" || name == "sqrt" || name == "tanh" || name == "erf" || name == "abs";
         return function ? name + "(" + words(f.arguments[0], depth + 1) + ")" : digits(evaluator.value_of(f));
     }
 
@@ -297,7 +302,9 @@ private:
         const std::string plain = words(f, depth);
         const bool single = plain.find(' ') == std::string::npos;
         const bool loose = f.kind == Formula::Kind::call && f.name != "let" && f.name != "if" && tightness(f) < around;
-        return !single && (loose || f.name == "if") ? "(" + plain + ")" : !plain.empty() && plain[0] == '-' && around > 1 ? "(" + plain + ")" : plain;
+        return !single && (loose || f.name == "if")              ? "(" + plain + ")"
+               : !plain.empty() && plain[0] == '-' && around > 1 ? "(" + plain + ")"
+                                                                 : plain;
     }
 
     // Terms whose condition does not hold are left out.

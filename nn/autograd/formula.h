@@ -21,10 +21,10 @@
 
 // What stands beside forward and backward of an operation.
 struct Explained {
-    std::string value;                                    // y(i,j)
-    std::vector<std::string> gradients = {};              // what the operation adds to the gradient of each input at (i,j); the last
-                                                          // one counts for all inputs that follow; "" where none flows
-    bool broadcast = false;                               // inputs with a single row or column are read again and again
+    std::string value;                        // y(i,j)
+    std::vector<std::string> gradients = {};  // what the operation adds to the gradient of each input at (i,j); the last
+                                              // one counts for all inputs that follow; "" where none flows
+    bool broadcast = false;                   // inputs with a single row or column are read again and again
     std::map<std::string, std::vector<float>> tables = {};
 };
 
@@ -43,7 +43,7 @@ Formula parse_formula(std::string_view words);
 
 // What a formula is computed from.
 struct Facts {
-    std::vector<const Matrix*> inputs;                    // nullptr: an input that is not there
+    std::vector<const Matrix*> inputs;  // nullptr: an input that is not there
     const Matrix* value = nullptr;
     const Matrix* gradient = nullptr;
     const Explained* explained = nullptr;

@@ -99,7 +99,8 @@ static Explained add_explained(const Record&, const std::vector<Var>&) {
 }
 
 Var add(const Var& a, const Var& b, Where where) {
-    return record_operation("add", combine<add_forward>("add", a.value(), b.value(), where), {a, b}, {add_backward, add_explained}, where);
+    return record_operation("add", combine<add_forward>("add", a.value(), b.value(), where), {a, b},
+                            {add_backward, add_explained}, where);
 }
 
 // forward   z = a - b
@@ -117,7 +118,8 @@ static Explained subtract_explained(const Record&, const std::vector<Var>&) {
 }
 
 Var subtract(const Var& a, const Var& b, Where where) {
-    return record_operation("subtract", combine<subtract_forward>("subtract", a.value(), b.value(), where), {a, b}, {subtract_backward, subtract_explained}, where);
+    return record_operation("subtract", combine<subtract_forward>("subtract", a.value(), b.value(), where), {a, b},
+                            {subtract_backward, subtract_explained}, where);
 }
 
 // forward   z = a b
@@ -136,7 +138,8 @@ static Explained multiply_explained(const Record&, const std::vector<Var>&) {
 }
 
 Var multiply(const Var& a, const Var& b, Where where) {
-    return record_operation("multiply", combine<multiply_forward>("multiply", a.value(), b.value(), where), {a, b}, {multiply_backward, multiply_explained}, where);
+    return record_operation("multiply", combine<multiply_forward>("multiply", a.value(), b.value(), where), {a, b},
+                            {multiply_backward, multiply_explained}, where);
 }
 
 // forward   z = a / b
@@ -157,7 +160,8 @@ static Explained divide_explained(const Record&, const std::vector<Var>&) {
 }
 
 Var divide(const Var& a, const Var& b, Where where) {
-    return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b}, {divide_backward, divide_explained}, where);
+    return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b},
+                            {divide_backward, divide_explained}, where);
 }
 
 // forward   z = min(a, b), z = max(a, b); NaN where either is one, of which no comparison is true
@@ -179,22 +183,26 @@ static void maximum_backward(Record& z) {
 
 static Explained minimum_explained(const Record&, const std::vector<Var>&) {
     return {.value = "min(a(i,j), b(i,j))",
-            .gradients = {"if(a(i,j) < b(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))", "if(b(i,j) < a(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))"},
+            .gradients = {"if(a(i,j) < b(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))",
+                          "if(b(i,j) < a(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))"},
             .broadcast = true};
 }
 
 Var minimum(const Var& a, const Var& b, Where where) {
-    return record_operation("minimum", combine<minimum_forward>("minimum", a.value(), b.value(), where), {a, b}, {minimum_backward, minimum_explained}, where);
+    return record_operation("minimum", combine<minimum_forward>("minimum", a.value(), b.value(), where), {a, b},
+                            {minimum_backward, minimum_explained}, where);
 }
 
 static Explained maximum_explained(const Record&, const std::vector<Var>&) {
     return {.value = "max(a(i,j), b(i,j))",
-            .gradients = {"if(b(i,j) < a(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))", "if(a(i,j) < b(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))"},
+            .gradients = {"if(b(i,j) < a(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))",
+                          "if(a(i,j) < b(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))"},
             .broadcast = true};
 }
 
 Var maximum(const Var& a, const Var& b, Where where) {
-    return record_operation("maximum", combine<maximum_forward>("maximum", a.value(), b.value(), where), {a, b}, {maximum_backward, maximum_explained}, where);
+    return record_operation("maximum", combine<maximum_forward>("maximum", a.value(), b.value(), where), {a, b},
+                            {maximum_backward, maximum_explained}, where);
 }
 
 // --- a plain number ---
@@ -232,7 +240,8 @@ static Explained scale_explained(const Record& y, const std::vector<Var>&) {
 }
 
 Var scale(const Var& a, float factor, Where where) {
-    return record_operation(number_record(factor), "scale", scaled(a.value(), factor), {a}, {scale_backward, scale_explained}, where);
+    return record_operation(number_record(factor), "scale", scaled(a.value(), factor), {a}, {scale_backward, scale_explained},
+                            where);
 }
 
 // forward   y = x + number
@@ -295,7 +304,8 @@ static Explained matmul_transposed_explained(const Record&, const std::vector<Va
 }
 
 Var matmul_transposed(const Var& a, const Var& b, Where where) {
-    return record_operation("matmul_transposed", matmul_transposed(a.value(), b.value(), where), {a, b}, {matmul_transposed_backward, matmul_transposed_explained}, where);
+    return record_operation("matmul_transposed", matmul_transposed(a.value(), b.value(), where), {a, b},
+                            {matmul_transposed_backward, matmul_transposed_explained}, where);
 }
 
 // --- one input, element by element ---
@@ -435,7 +445,8 @@ static Explained softplus_explained(const Record&, const std::vector<Var>&) {
 }
 
 Var softplus(const Var& a, Where where) {
-    return record_operation("softplus", by_element<softplus_forward>(a.value()), {a}, {softplus_backward, softplus_explained}, where);
+    return record_operation("softplus", by_element<softplus_forward>(a.value()), {a}, {softplus_backward, softplus_explained},
+                            where);
 }
 
 namespace {
@@ -589,7 +600,8 @@ Var log_softmax_rows(const Var& a, Where where) {
         const float log_total = largest + static_cast<float>(std::log(total));
         for (int j = 0; j < y.cols; ++j) row[j] -= log_total;
     }
-    return record_operation("log_softmax_rows", std::move(y), {a}, {log_softmax_rows_backward, log_softmax_rows_explained}, where);
+    return record_operation("log_softmax_rows", std::move(y), {a}, {log_softmax_rows_backward, log_softmax_rows_explained},
+                            where);
 }
 
 // --- picking ---
@@ -646,5 +658,6 @@ static Explained straight_through_explained(const Record&, const std::vector<Var
 Var straight_through(const Var& value, const Var& path, Where where) {
     require(same_shape(value.value(), path.value()), where, "straight_through: a value of shape ", value.value(),
             " for a path of shape ", path.value(), ", the shapes must be equal");
-    return record_operation("straight_through", value.value(), {path}, {straight_through_backward, straight_through_explained}, where);
+    return record_operation("straight_through", value.value(), {path}, {straight_through_backward, straight_through_explained},
+                            where);
 }

@@ -67,7 +67,8 @@ static Explained slice_rows_explained(const Record& y, const std::vector<Var>&) 
 Var slice_rows(const Var& a, int first, int count, Where where) {
     require(first >= 0 && count >= 0 && first <= a.rows() - count, where, "slice_rows: rows ", first, " to ", first + count - 1,
             " of ", a.value(), ", counted from 0");
-    return record_operation(slice_record(first), "slice_rows", slice_rows(a.value(), first, count), {a}, {slice_rows_backward, slice_rows_explained}, where);
+    return record_operation(slice_record(first), "slice_rows", slice_rows(a.value(), first, count), {a},
+                            {slice_rows_backward, slice_rows_explained}, where);
 }
 
 // forward   y(i, j) = x(i, first + j)
@@ -88,7 +89,8 @@ static Explained slice_cols_explained(const Record& y, const std::vector<Var>&) 
 Var slice_cols(const Var& a, int first, int count, Where where) {
     require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ", first + count - 1,
             " of ", a.value(), ", counted from 0");
-    return record_operation(slice_record(first), "slice_cols", slice_cols(a.value(), first, count), {a}, {slice_cols_backward, slice_cols_explained}, where);
+    return record_operation(slice_record(first), "slice_cols", slice_cols(a.value(), first, count), {a},
+                            {slice_cols_backward, slice_cols_explained}, where);
 }
 
 // --- joining ---
@@ -205,7 +207,8 @@ Var gather_rows(const Var& a, const std::vector<int>& indices, Where where) {
     }
     GatherRecord* const record = new GatherRecord;
     record->indices = indices;
-    return record_operation(record, "gather_rows", std::move(gathered), {a}, {gather_rows_backward, gather_rows_explained}, where);
+    return record_operation(record, "gather_rows", std::move(gathered), {a}, {gather_rows_backward, gather_rows_explained},
+                            where);
 }
 
 // forward   y(i, j) = x(i, columns[j])
@@ -237,7 +240,8 @@ Var gather_cols(const Var& a, const std::vector<int>& columns, Where where) {
     }
     GatherRecord* const record = new GatherRecord;
     record->indices = columns;
-    return record_operation(record, "gather_cols", std::move(gathered), {a}, {gather_cols_backward, gather_cols_explained}, where);
+    return record_operation(record, "gather_cols", std::move(gathered), {a}, {gather_cols_backward, gather_cols_explained},
+                            where);
 }
 
 // forward   y_i = x_indices[i count], x_indices[i count + 1], ... side by side; -1 is a row of zeros
@@ -256,9 +260,11 @@ static void gather_side_by_side_backward(Record& y) {
 }
 
 static Explained gather_side_by_side_explained(const Record& y, const std::vector<Var>&) {
-    return {.value = "let(n, index(i * cols(y) / cols(a) + floor(j / cols(a))), if(n < 0, 0, a(n, mod(j, cols(a)))))",
-            .gradients = {"let(m, cols(y) / cols(a), sum(k, rows(y) * m, if(index(k) == i, dy(floor(k / m), mod(k, m) * cols(a) + j), 0)))"},
-            .tables = index_table(y)};
+    return {
+        .value = "let(n, index(i * cols(y) / cols(a) + floor(j / cols(a))), if(n < 0, 0, a(n, mod(j, cols(a)))))",
+        .gradients =
+            {"let(m, cols(y) / cols(a), sum(k, rows(y) * m, if(index(k) == i, dy(floor(k / m), mod(k, m) * cols(a) + j), 0)))"},
+        .tables = index_table(y)};
 }
 
 Var gather_side_by_side(const Var& a, const std::vector<int>& indices, int count, Where where) {
@@ -273,7 +279,8 @@ Var gather_side_by_side(const Var& a, const std::vector<int>& indices, int count
     }
     GatherRecord* const record = new GatherRecord;
     record->indices = indices;
-    return record_operation(record, "gather_side_by_side", std::move(gathered), {a}, {gather_side_by_side_backward, gather_side_by_side_explained}, where);
+    return record_operation(record, "gather_side_by_side", std::move(gathered), {a},
+                            {gather_side_by_side_backward, gather_side_by_side_explained}, where);
 }
 
 // --- one for every sequence of a batch ---
@@ -330,7 +337,8 @@ static void prepend_to_each_backward(Record& y) {
 
 static Explained prepend_to_each_explained(const Record&, const std::vector<Var>&) {
     return {.value = "let(g, rows(b) / (rows(y) - rows(b)) + 1, if(mod(i, g) == 0, a(0,j), b(i - floor(i / g) - 1,j)))",
-            .gradients = {"let(g, rows(b) / (rows(y) - rows(b)) + 1, sum(k, rows(y) / g, dy(k * g,j)))", "dy(i + floor(i / (rows(b) / (rows(y) - rows(b)))) + 1,j)"}};
+            .gradients = {"let(g, rows(b) / (rows(y) - rows(b)) + 1, sum(k, rows(y) / g, dy(k * g,j)))",
+                          "dy(i + floor(i / (rows(b) / (rows(y) - rows(b)))) + 1,j)"}};
 }
 
 Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
@@ -344,7 +352,8 @@ Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
         float* const to = std::copy_n(row.value().begin(), row.cols(), joined.row(g * (group + 1)));
         std::copy_n(a.value().row(g * group), static_cast<std::size_t>(group) * a.cols(), to);
     }
-    return record_operation("prepend_to_each", std::move(joined), {row, a}, {prepend_to_each_backward, prepend_to_each_explained}, where);
+    return record_operation("prepend_to_each", std::move(joined), {row, a}, {prepend_to_each_backward, prepend_to_each_explained},
+                            where);
 }
 
 Var drop_first_of_each(const Var& a, int group, Where where) {

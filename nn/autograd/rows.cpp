@@ -80,9 +80,12 @@ static void mix_rows_backward(Record& y) {
 }
 
 static Explained mix_rows_explained(const Record& y, const std::vector<Var>&) {
-    return {.value = "let(f, i * cols(b), sum(k, cols(b), if(0 <= index(f + k), b(i,k) * a(index(f + k),j), 0)))",
-            .gradients = {"sum(k, rows(b) * cols(b), if(index(k) == i, b(floor(k / cols(b)), mod(k, cols(b))) * dy(floor(k / cols(b)),j), 0))", "let(n, index(i * cols(b) + j), if(n < 0, 0, sum(k, cols(y), dy(i,k) * a(n,k))))"},
-            .tables = index_table(y)};
+    return {
+        .value = "let(f, i * cols(b), sum(k, cols(b), if(0 <= index(f + k), b(i,k) * a(index(f + k),j), 0)))",
+        .gradients =
+            {"sum(k, rows(b) * cols(b), if(index(k) == i, b(floor(k / cols(b)), mod(k, cols(b))) * dy(floor(k / cols(b)),j), 0))",
+             "let(n, index(i * cols(b) + j), if(n < 0, 0, sum(k, cols(y), dy(i,k) * a(n,k))))"},
+        .tables = index_table(y)};
 }
 
 Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, Where where) {
@@ -103,7 +106,8 @@ Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, 
                 for (int j = 0; j < y.cols; ++j) to[j] += weight * from[j];
             }
     });
-    return record_operation(indices_record(indices), "mix_rows", std::move(y), {x, weights}, {mix_rows_backward, mix_rows_explained}, where);
+    return record_operation(indices_record(indices), "mix_rows", std::move(y), {x, weights},
+                            {mix_rows_backward, mix_rows_explained}, where);
 }
 
 // forward   y_ij = max over k of x(index(i,k), j)
@@ -144,7 +148,8 @@ Var max_rows(const Var& x, const std::vector<int>& indices, int count, Where whe
         }
         require(found, where, "max_rows: all of the ", count, " indices of row ", i, " are -1, a maximum needs at least one row");
     }
-    return record_operation(indices_record(winners), "max_rows", std::move(y), {x}, {max_rows_backward, max_rows_explained}, where);
+    return record_operation(indices_record(winners), "max_rows", std::move(y), {x}, {max_rows_backward, max_rows_explained},
+                            where);
 }
 
 // --- segments ---
@@ -225,7 +230,8 @@ Var segment_sums(const Var& x, const Segments& segments, Where where) {
         }
         for (int j = 0; j < y.cols; ++j) y(s, j) = static_cast<float>(total[j]);
     }
-    return record_operation(segments_record(segments), "segment_sums", std::move(y), {x}, {segment_sums_backward, segment_sums_explained}, where);
+    return record_operation(segments_record(segments), "segment_sums", std::move(y), {x},
+                            {segment_sums_backward, segment_sums_explained}, where);
 }
 
 // forward   y_i = sum of x_k over the rows k of the same segment with k < i
@@ -267,5 +273,6 @@ Var sums_before(const Var& x, const Segments& segments, Where where) {
             }
         }
     }
-    return record_operation(segments_record(segments), "sums_before", std::move(y), {x}, {sums_before_backward, sums_before_explained}, where);
+    return record_operation(segments_record(segments), "sums_before", std::move(y), {x},
+                            {sums_before_backward, sums_before_explained}, where);
 }

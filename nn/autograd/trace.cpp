@@ -45,12 +45,19 @@ Trace Tracing::copied(const Var& loss) const {
     std::map<const Record*, int> numbers_of;
     const auto add = [&](const Var& v, const std::vector<int>& inputs, Explained explained) {
         numbers_of[v.operator->()] = static_cast<int>(trace.values.size());
-        trace.values.push_back({.operation = v->operation, .step = {}, .where = v->where, .inputs = inputs, .value = v.value(), .gradient = v.gradient(), .explained = std::move(explained)});
+        trace.values.push_back({.operation = v->operation,
+                                .step = {},
+                                .where = v->where,
+                                .inputs = inputs,
+                                .value = v.value(),
+                                .gradient = v.gradient(),
+                                .explained = std::move(explained)});
     };
     for (const Made& made : run) {
         std::vector<int> inputs;
         for (const Var& input : made.inputs) {
-            if (input && numbers_of.count(input.operator->()) == 0) add(input, {}, {});  // a leaf, or computed before the tape began
+            if (input && numbers_of.count(input.operator->()) == 0)
+                add(input, {}, {});  // a leaf, or computed before the tape began
             inputs.push_back(input ? numbers_of.at(input.operator->()) : -1);
         }
         const Record& record = *made.result.operator->();
@@ -69,7 +76,8 @@ Trace Tracing::copied(const Var& loss) const {
 Facts facts_of(const Trace& trace, int index) {
     const TracedValue& traced = trace.values[static_cast<std::size_t>(index)];
     Facts facts{.inputs = {}, .value = &traced.value, .gradient = &traced.gradient, .explained = &traced.explained};
-    for (const int input : traced.inputs) facts.inputs.push_back(input < 0 ? nullptr : &trace.values[static_cast<std::size_t>(input)].value);
+    for (const int input : traced.inputs)
+        facts.inputs.push_back(input < 0 ? nullptr : &trace.values[static_cast<std::size_t>(input)].value);
     return facts;
 }
 

@@ -17,13 +17,13 @@
 #include "nn/autograd/hook.h"
 
 struct TracedValue {
-    std::string operation;        // "matmul"; "parameter" and "constant" for what no operation made
-    std::string step = {};        // of the model: "block 1, weights"; "" for most
-    Where where = {};             // the line that asked for it
+    std::string operation;         // "matmul"; "parameter" and "constant" for what no operation made
+    std::string step = {};         // of the model: "block 1, weights"; "" for most
+    Where where = {};              // the line that asked for it
     std::vector<int> inputs = {};  // their numbers in the trace; -1 for an input that is not there
     Matrix value = {};
-    Matrix gradient = {};         // (0, 0) where nothing flowed in
-    Explained explained = {};     // value == "" for a leaf, and for an operation that has no formula
+    Matrix gradient = {};      // (0, 0) where nothing flowed in
+    Explained explained = {};  // value == "" for a leaf, and for an operation that has no formula
 };
 
 struct Trace {

@@ -28,7 +28,8 @@ struct Rules {
     Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;
 
     Rules(void (*backward)(Record&)) : backward(backward) {}
-    Rules(void (*backward)(Record&), Explained (*explain)(const Record&, const std::vector<Var>&)) : backward(backward), explain(explain) {}
+    Rules(void (*backward)(Record&), Explained (*explain)(const Record&, const std::vector<Var>&))
+        : backward(backward), explain(explain) {}
 };
 
 // A handle to a value. Copying the handle copies no numbers: both handles mean the same value and the same gradient.

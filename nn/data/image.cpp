@@ -120,7 +120,8 @@ private:
 static Image image_of_png(std::string_view bytes, std::string_view source) {
     const Pixels pixels = parse_png(bytes, source);
     Image image(pixels.height, pixels.width, pixels.channels);
-    for (std::size_t k = 0; k < image.pixels.size(); ++k) image.pixels[k] = static_cast<float>(static_cast<unsigned char>(pixels.samples[k])) / 255;
+    for (std::size_t k = 0; k < image.pixels.size(); ++k)
+        image.pixels[k] = static_cast<float>(static_cast<unsigned char>(pixels.samples[k])) / 255;
     return image;
 }
 

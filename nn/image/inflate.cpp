@@ -76,7 +76,7 @@ public:
     }
 
     int read(Bits& bits) const {
-        int word = 0, first = 0;      // the bits read so far; the first word of this length
+        int word = 0, first = 0;         // the bits read so far; the first word of this length
         std::size_t symbols_before = 0;  // symbols with shorter words
         for (int length = 1; length <= longest; ++length) {
             word |= bits.bit();
@@ -104,7 +104,8 @@ public:
     std::string unpacked() {
         const int method = bits.next_byte(), flags = bits.next_byte();
         require((method & 15) == 8 && method >> 4 <= 7 && (method * 256 + flags) % 31 == 0 && (flags & 32) == 0, source,
-                ": the compressed bytes begin with ", method, " ", flags, ", which is no header of a zlib stream without dictionary");
+                ": the compressed bytes begin with ", method, " ", flags,
+                ", which is no header of a zlib stream without dictionary");
         bool last = false;
         while (!last) {
             last = bits.bit() == 1;
@@ -117,8 +118,10 @@ public:
         bits.to_next_byte();
         std::uint32_t sum = 0;
         for (int k = 0; k < 4; ++k) sum = sum << 8 | static_cast<std::uint32_t>(bits.next_byte());
-        require(sum == adler32(bytes), source, ": the check sum of the unpacked bytes is ", adler32(bytes), ", the file says ", sum);
-        require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(), " bytes stand behind the compressed ones");
+        require(sum == adler32(bytes), source, ": the check sum of the unpacked bytes is ", adler32(bytes), ", the file says ",
+                sum);
+        require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(),
+                " bytes stand behind the compressed ones");
         return std::move(bytes);
     }
 
@@ -129,14 +132,16 @@ private:
     std::string bytes;
 
     void require_room(std::size_t count) const {
-        require(count <= most - bytes.size(), source, ": more than the ", most, " bytes that belong there come out of the compressed ones");
+        require(count <= most - bytes.size(), source, ": more than the ", most,
+                " bytes that belong there come out of the compressed ones");
     }
 
     void stored_block() {
         bits.to_next_byte();
         const int low = bits.next_byte(), length = low + 256 * bits.next_byte();
         const int other_low = bits.next_byte(), other = other_low + 256 * bits.next_byte();
-        require((length ^ 65535) == other, source, ": a stored block says its length twice, and differently: ", length, ", ", other ^ 65535);
+        require((length ^ 65535) == other, source, ": a stored block says its length twice, and differently: ", length, ", ",
+                other ^ 65535);
         require_room(static_cast<std::size_t>(length));
         for (int k = 0; k < length; ++k) bytes += static_cast<char>(bits.next_byte());
     }
@@ -168,8 +173,8 @@ private:
             require(symbol != 16 || !lengths.empty(), source, ": a block begins its codes with a repetition of nothing");
             const int repeated = symbol == 16 ? lengths.back() : 0;
             const int times = symbol == 16 ? 3 + bits.number(2) : symbol == 17 ? 3 + bits.number(3) : 11 + bits.number(7);
-            require(static_cast<std::size_t>(times) <= wanted - lengths.size(), source, ": a block gives its codes more than ", wanted,
-                    " lengths");
+            require(static_cast<std::size_t>(times) <= wanted - lengths.size(), source, ": a block gives its codes more than ",
+                    wanted, " lengths");
             lengths.insert(lengths.end(), static_cast<std::size_t>(times), repeated);
         }
         require(lengths[256] > 0, source, ": a block has no word for its end");
@@ -178,8 +183,10 @@ private:
 
     // Section 3.2.5: literal bytes, and copies of earlier ones, until the end of the block.
     void block(const std::vector<int>& literal_lengths, const std::vector<int>& distance_lengths) {
-        static constexpr int length_base[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
-        static constexpr int length_bits[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+        static constexpr int length_base[] = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
+                                              31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
+        static constexpr int length_bits[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+                                              2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
         static constexpr int end_of_block = 256, last_length = 285, last_distance = 29;
         const Code literals(literal_lengths, source), distances(distance_lengths, source);
         while (true) {
@@ -193,12 +200,14 @@ private:
             require(symbol <= last_length, source, ": the compressed bytes hold the length number ", symbol, ", 285 is the last");
             const int length = length_base[symbol - 257] + bits.number(length_bits[symbol - 257]);
             const int number = distances.read(bits);
-            require(number <= last_distance, source, ": the compressed bytes hold the distance number ", number, ", 29 is the last");
+            require(number <= last_distance, source, ": the compressed bytes hold the distance number ", number,
+                    ", 29 is the last");
             // Distances 1, 2, 3, 4, 5-6, 7-8, 9-12, 13-16, ...: each pair of numbers has one more bit than the pair before.
             const int extra = number < 2 ? 0 : number / 2 - 1;
             const int base = number < 2 ? number + 1 : ((2 + (number & 1)) << extra) + 1;
             const std::size_t distance = static_cast<std::size_t>(base + bits.number(extra));
-            require(distance <= bytes.size(), source, ": the compressed bytes repeat what stood ", distance, " bytes ago, after ", bytes.size());
+            require(distance <= bytes.size(), source, ": the compressed bytes repeat what stood ", distance, " bytes ago, after ",
+                    bytes.size());
             require_room(static_cast<std::size_t>(length));
             for (int k = 0; k < length; ++k) bytes += bytes[bytes.size() - distance];  // may overlap itself
         }

@@ -74,7 +74,8 @@ public:
         const std::size_t row_bytes = (static_cast<std::size_t>(width) * samples_of_pixel() * depth + 7) / 8;
         const std::size_t size = (row_bytes + 1) * static_cast<std::size_t>(height);
         std::string rows = zlib_unpacked(compressed, size, source);
-        require(rows.size() == size, source, ": ", height, " rows of ", row_bytes + 1, " bytes are needed, ", rows.size(), " bytes are there");
+        require(rows.size() == size, source, ": ", height, " rows of ", row_bytes + 1, " bytes are needed, ", rows.size(),
+                " bytes are there");
         undo_filters(rows, row_bytes);
         return pixels_of(rows, row_bytes);
     }
@@ -99,7 +100,8 @@ private:
 
     // Length, name, data, check sum of name and data.
     std::pair<std::string_view, std::string_view> next_chunk() {
-        require(bytes.size() - at >= 12, source, ": ends at byte ", bytes.size(), ", where a chunk should follow; the last is IEND");
+        require(bytes.size() - at >= 12, source, ": ends at byte ", bytes.size(),
+                ", where a chunk should follow; the last is IEND");
         const std::uint32_t length = big_endian(bytes.substr(at));
         const std::string_view name = bytes.substr(at + 4, 4);
         for (const char letter : name)
@@ -107,7 +109,8 @@ private:
                     ": the name of a chunk must be four letters");
         require(length <= bytes.size() - at - 12, source, ": the chunk ", name, " says ", length, " bytes, the file ends before");
         const std::string_view data = bytes.substr(at + 8, length);
-        const std::uint32_t sum = crc32(bytes.substr(at + 4, 4 + std::size_t{length})), said = big_endian(bytes.substr(at + 8 + length));
+        const std::uint32_t sum = crc32(bytes.substr(at + 4, 4 + std::size_t{length})),
+                            said = big_endian(bytes.substr(at + 8 + length));
         require(sum == said, source, ": the check sum of the chunk ", name, " is ", sum, ", the file says ", said);
         at += 12 + std::size_t{length};
         return {name, data};
@@ -125,16 +128,18 @@ private:
         const std::uint64_t wide = big_endian(header), high = big_endian(header.substr(4));
         depth = byte(8);
         const int colour = byte(9);
-        require(colour == 0 || colour == 2 || colour == 3 || colour == 4 || colour == 6, source, ": there is no colour type ", colour,
-                " in PNG files");
+        require(colour == 0 || colour == 2 || colour == 3 || colour == 4 || colour == 6, source, ": there is no colour type ",
+                colour, " in PNG files");
         type = static_cast<ColourType>(colour);
         const bool may_be_small = type == ColourType::grey || type == ColourType::palette;
         const bool fits = depth == 8 || (may_be_small && (depth == 1 || depth == 2 || depth == 4));
-        require(fits, source, ": ", depth, " bits a sample of colour type ", colour, " are not read here; convert it: magick FILE -depth 8 FILE.ppm");
+        require(fits, source, ": ", depth, " bits a sample of colour type ", colour,
+                " are not read here; convert it: magick FILE -depth 8 FILE.ppm");
         require(byte(10) == 0 && byte(11) == 0, source, ": compression ", byte(10), " and filter ", byte(11), ", both must be 0");
-        require(byte(12) == 0, source, ": is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
-        require(wide > 0 && high > 0 && wide < most_samples && high < most_samples && wide * high * 3 <= most_samples, source, ": ", high,
-                " x ", wide, " pixels, there must be some and at most ", most_samples / 3);
+        require(byte(12) == 0, source,
+                ": is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
+        require(wide > 0 && high > 0 && wide < most_samples && high < most_samples && wide * high * 3 <= most_samples, source,
+                ": ", high, " x ", wide, " pixels, there must be some and at most ", most_samples / 3);
         width = static_cast<int>(wide);
         height = static_cast<int>(high);
     }
@@ -152,7 +157,11 @@ private:
                 const int a = k >= step ? byte(first + k - step) : 0;
                 const int b = y > 0 ? byte(first + k - (row_bytes + 1)) : 0;
                 const int c = y > 0 && k >= step ? byte(first + k - step - (row_bytes + 1)) : 0;
-                const int added = filter == 1 ? a : filter == 2 ? b : filter == 3 ? (a + b) / 2 : filter == 4 ? nearest(a, b, c) : 0;
+                const int added = filter == 1   ? a
+                                  : filter == 2 ? b
+                                  : filter == 3 ? (a + b) / 2
+                                  : filter == 4 ? nearest(a, b, c)
+                                                : 0;
                 rows[first + k] = static_cast<char>(byte(first + k) + added);
             }
         }
@@ -171,7 +180,9 @@ private:
         for (int y = 0; y < height; ++y)
             for (int x = 0; x < width; ++x) {
                 std::array<int, 4> s{};
-                for (int k = 0; k < samples; ++k) s[static_cast<std::size_t>(k)] = sample(rows, static_cast<std::size_t>(y) * (row_bytes + 1) + 1, x * samples + k);
+                for (int k = 0; k < samples; ++k)
+                    s[static_cast<std::size_t>(k)] =
+                        sample(rows, static_cast<std::size_t>(y) * (row_bytes + 1) + 1, x * samples + k);
                 add_pixel(pixels, s, y, x);
             }
         return pixels;
@@ -202,9 +213,11 @@ private:
             pixels.samples += over_white(s[0], s[1]);
         } else if (type == ColourType::palette) {
             const std::size_t number = static_cast<std::size_t>(s[0]);
-            require(number < palette.size() / 3, source, ": pixel (", y, ", ", x, ") has colour ", number, " of a palette of ", palette.size() / 3);
+            require(number < palette.size() / 3, source, ": pixel (", y, ", ", x, ") has colour ", number, " of a palette of ",
+                    palette.size() / 3);
             const int alpha = number < transparency.size() ? static_cast<unsigned char>(transparency[number]) : 255;
-            for (std::size_t c = 0; c < 3; ++c) pixels.samples += over_white(static_cast<unsigned char>(palette[3 * number + c]), alpha);
+            for (std::size_t c = 0; c < 3; ++c)
+                pixels.samples += over_white(static_cast<unsigned char>(palette[3 * number + c]), alpha);
         } else {
             const int alpha = type == ColourType::rgb_alpha ? s[3] : is_transparent(s, 3) ? 0 : 255;
             for (std::size_t c = 0; c < 3; ++c) pixels.samples += over_white(s[c], alpha);
@@ -250,7 +263,8 @@ std::string png_file(const Pixels& pixels) {
     }
     const ColourType type = with_palette ? ColourType::palette : pixels.channels == 1 ? ColourType::grey : ColourType::rgb;
     std::string file(signature);
-    const std::string sizes = big_endian(static_cast<std::uint32_t>(pixels.width)) + big_endian(static_cast<std::uint32_t>(pixels.height));
+    const std::string sizes =
+        big_endian(static_cast<std::uint32_t>(pixels.width)) + big_endian(static_cast<std::uint32_t>(pixels.height));
     add_chunk(file, "IHDR", sizes + '\x08' + static_cast<char>(type) + std::string(3, '\0'));
     if (with_palette) {
         std::string palette(3 * colours.size(), '\0');

@@ -71,10 +71,12 @@ static Explained gelu_explained(const Record&, const std::vector<Var>&) {
 
 static Explained gelu_tanh_explained(const Record&, const std::vector<Var>&) {
     const auto with_t = [](const std::string& words) {
-        return "let(c, sqrt(2 / 3.14159265358979), let(t, tanh(c * (a(i,j) + 0.044715 * a(i,j) * a(i,j) * a(i,j))), " + words + "))";
+        return "let(c, sqrt(2 / 3.14159265358979), let(t, tanh(c * (a(i,j) + 0.044715 * a(i,j) * a(i,j) * a(i,j))), " + words +
+               "))";
     };
-    return {.value = with_t("a(i,j) * (1 + t) / 2"),
-            .gradients = {with_t("dy(i,j) * ((1 + t) / 2 + a(i,j) * (1 - t * t) * c * (1 + 3 * 0.044715 * a(i,j) * a(i,j)) / 2)")}};
+    return {
+        .value = with_t("a(i,j) * (1 + t) / 2"),
+        .gradients = {with_t("dy(i,j) * ((1 + t) / 2 + a(i,j) * (1 - t * t) * c * (1 + 3 * 0.044715 * a(i,j) * a(i,j)) / 2)")}};
 }
 
 static Explained swish_explained(const std::string& k) {
@@ -91,15 +93,20 @@ static Explained relu_explained(const Record&, const std::vector<Var>&) {
 Var activate(const Var& x, Activation activation, Where where) {
     switch (activation) {
         case Activation::gelu:
-            return record_operation("gelu", activated<gelu_value>(x.value()), {x}, {activation_backward<gelu_slope>, gelu_explained}, where);
+            return record_operation("gelu", activated<gelu_value>(x.value()), {x},
+                                    {activation_backward<gelu_slope>, gelu_explained}, where);
         case Activation::gelu_tanh:
-            return record_operation("gelu_tanh", activated<gelu_tanh_value>(x.value()), {x}, {activation_backward<gelu_tanh_slope>, gelu_tanh_explained}, where);
+            return record_operation("gelu_tanh", activated<gelu_tanh_value>(x.value()), {x},
+                                    {activation_backward<gelu_tanh_slope>, gelu_tanh_explained}, where);
         case Activation::gelu_quick:
-            return record_operation("gelu_quick", activated<gelu_quick_value>(x.value()), {x}, {activation_backward<gelu_quick_slope>, gelu_quick_explained}, where);
+            return record_operation("gelu_quick", activated<gelu_quick_value>(x.value()), {x},
+                                    {activation_backward<gelu_quick_slope>, gelu_quick_explained}, where);
         case Activation::relu:
-            return record_operation("relu", activated<relu_value>(x.value()), {x}, {activation_backward<relu_slope>, relu_explained}, where);
+            return record_operation("relu", activated<relu_value>(x.value()), {x},
+                                    {activation_backward<relu_slope>, relu_explained}, where);
         case Activation::silu:
-            return record_operation("silu", activated<silu_value>(x.value()), {x}, {activation_backward<silu_slope>, silu_explained}, where);
+            return record_operation("silu", activated<silu_value>(x.value()), {x},
+                                    {activation_backward<silu_slope>, silu_explained}, where);
     }
     require(false, where, "activate: there is no activation number ", static_cast<int>(activation));
     return {};

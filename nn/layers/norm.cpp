@@ -75,9 +75,11 @@ static Explained norm_explained(const Record& y, const std::vector<Var>& inputs)
     const std::string g_j = "dy(i,j)" + gain, g_k = inputs[1] ? "dy(i,k) * b(0,k)" : "dy(i,k)";
     const std::string mean_g = kept.kind == NormKind::layer ? " - sum(k, cols(a), " + g_k + ") / cols(a)" : "";
     const std::string along_x = " - (a(i,j) - m) / s * sum(k, cols(a), " + g_k + " * (a(i,k) - m) / s) / cols(a)";
-    const std::string dgain_of_row = with_mean_and_sigma("dy(r,j) * (a(r,j) - m) / s", "r", kept.kind), dgain = "sum(r, rows(a), " + dgain_of_row + ")";
+    const std::string dgain_of_row = with_mean_and_sigma("dy(r,j) * (a(r,j) - m) / s", "r", kept.kind),
+                      dgain = "sum(r, rows(a), " + dgain_of_row + ")";
     return {.value = with_mean_and_sigma("(a(i,j) - m) / s" + gain + bias, "i", kept.kind),
-            .gradients = {with_mean_and_sigma("(" + g_j + mean_g + along_x + ") / s", "i", kept.kind), dgain, "sum(r, rows(a), dy(r,j))"},
+            .gradients = {with_mean_and_sigma("(" + g_j + mean_g + along_x + ") / s", "i", kept.kind), dgain,
+                          "sum(r, rows(a), dy(r,j))"},
             .tables = {{"eps", {kept.eps}}}};
 }
 
@@ -154,7 +156,8 @@ static void unit_rows_backward(Record& y) {
 
 static Explained unit_rows_explained(const Record& y, const std::vector<Var>&) {
     return {.value = "let(n, sqrt(sum(k, cols(a), a(i,k) * a(i,k))), a(i,j) / max(n, eps))",
-            .gradients = {"let(n, sqrt(sum(k, cols(a), a(i,k) * a(i,k))), if(n < eps, dy(i,j) / eps, (dy(i,j) - y(i,j) * sum(k, cols(y), y(i,k) * dy(i,k))) / n))"},
+            .gradients = {"let(n, sqrt(sum(k, cols(a), a(i,k) * a(i,k))), if(n < eps, dy(i,j) / eps, (dy(i,j) - y(i,j) * sum(k, "
+                          "cols(y), y(i,k) * dy(i,k))) / n))"},
             .tables = {{"eps", {static_cast<const UnitRowsRecord&>(y).eps}}}};
 }
 

@@ -90,8 +90,8 @@ static Explained rotate_explained(const Record& y, const std::vector<Var>&) {
     const std::string is_first = halves ? "mod(j, 2 * pairs) < pairs" : "mod(j, 2) == 0", apart = halves ? "pairs" : "1";
     const auto turned = [&](const std::string& x, const std::string& sign, const std::string& other) {
         const std::string n = "i * pairs + " + pair;
-        return "let(n, " + n + ", if(" + is_first + ", " + x + "(i,j) * cosine(n) " + sign + " " + x + "(i,j + " + apart + ") * sine(n), " + x +
-               "(i,j) * cosine(n) " + other + " " + x + "(i,j - " + apart + ") * sine(n)))";
+        return "let(n, " + n + ", if(" + is_first + ", " + x + "(i,j) * cosine(n) " + sign + " " + x + "(i,j + " + apart +
+               ") * sine(n), " + x + "(i,j) * cosine(n) " + other + " " + x + "(i,j - " + apart + ") * sine(n)))";
     };
     return {.value = turned("a", "-", "+"), .gradients = {turned("dy", "+", "-")},
             .tables = {{"cosine", cosine}, {"sine", sine}, {"pairs", {static_cast<float>(pairs)}}}};

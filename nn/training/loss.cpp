@@ -68,7 +68,8 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
     TokenLossesRecord* const kept = new TokenLossesRecord;
     kept->labels = labels;
     kept->log_total = std::move(log_total);
-    return record_operation(kept, "token_losses", std::move(losses), {logits}, {token_losses_backward, token_losses_explained}, where);
+    return record_operation(kept, "token_losses", std::move(losses), {logits}, {token_losses_backward, token_losses_explained},
+                            where);
 }
 
 Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, float smoothing, Where where) {
@@ -147,7 +148,8 @@ Var smooth_absolute(const Var& d, float beta, Where where) {
     }
     SmoothRecord* const record = new SmoothRecord;
     record->beta = beta;
-    return record_operation(record, "smooth_absolute", std::move(y), {d}, {smooth_absolute_backward, smooth_absolute_explained}, where);
+    return record_operation(record, "smooth_absolute", std::move(y), {d}, {smooth_absolute_backward, smooth_absolute_explained},
+                            where);
 }
 
 Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {

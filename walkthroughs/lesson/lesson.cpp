@@ -19,7 +19,11 @@ static const std::string indent(9, ' ');
 Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
 
 Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
-    : colours(colours), out(out), in(in), waiting(options.step), page{options.name, options.purpose, "about " + options.duration, options.command(), {}},
+    : colours(colours),
+      out(out),
+      in(in),
+      waiting(options.step),
+      page{options.name, options.purpose, "about " + options.duration, options.command(), {}},
       page_path(options.page) {
     print({bold(options.name), "   ", options.purpose, "\n"});
     print({faint("takes about " + options.duration), "\n"});

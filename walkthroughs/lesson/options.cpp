@@ -25,7 +25,8 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
     add_output("page", page, "also write the lesson to this file as a web page");
     add_output("trace", trace, "write a run with all its arithmetic to this file, a web page; -: browse it here at the end");
-    add("trace-backward", trace_backward, "which backward pass --trace keeps; 0: the last one", 0, std::numeric_limits<int>::max());
+    add("trace-backward", trace_backward, "which backward pass --trace keeps; 0: the last one", 0,
+        std::numeric_limits<int>::max());
     add("trap-nan", trap_nan, "stop at the first operation that makes a NaN or an infinity, and name it");
 }
 

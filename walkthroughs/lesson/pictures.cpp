@@ -171,7 +171,8 @@ static Image shares(const Matrix& m) {
     return image;
 }
 
-Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names, const std::vector<std::string>& col_names) {
+Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names,
+                 const std::vector<std::string>& col_names) {
     Drawing drawing = drawn(colours == Colours::none ? shares(m) : heat_colours(m), colours);
     drawing.values = m;
     drawing.row_names = row_names;
@@ -375,7 +376,8 @@ std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& ro
     if (rows.empty()) return {};
     std::vector<bool> numbers(rows[0].size(), rows.size() > 1);
     for (std::size_t r = 0; r < rows.size(); ++r) {
-        require(rows[r].size() == numbers.size(), "table: row ", r, " has ", rows[r].size(), " cells, the heading ", numbers.size());
+        require(rows[r].size() == numbers.size(), "table: row ", r, " has ", rows[r].size(), " cells, the heading ",
+                numbers.size());
         for (std::size_t c = 0; c < numbers.size() && r > 0; ++c)
             if (!looks_like_number(rows[r][c])) numbers[c] = false;
     }

@@ -57,8 +57,9 @@ std::string matrix_html(const std::string& name, const Matrix& m, int most) {
     const bool whole = m.rows <= most_rows && m.cols <= most_cols;
     const std::vector<int> rows = shown(m.rows, whole ? most_rows : most), cols = shown(m.cols, whole ? most_cols : most);
     const Image colours = heat_colours(m);
-    std::string html = "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"" + escaped(name) + "\"><table class=\"m" + (cols.size() > 9 ? " wide" : "") + "\"><caption><b>" +
-                       escaped(name) + "</b> " + shape(m) + "</caption>\n<thead><tr><td></td>";
+    std::string html = "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"" + escaped(name) +
+                       "\"><table class=\"m" + (cols.size() > 9 ? " wide" : "") + "\"><caption><b>" + escaped(name) + "</b> " +
+                       shape(m) + "</caption>\n<thead><tr><td></td>";
     for (const int j : cols) html += "<th scope=\"col\">" + (j < 0 ? "\u2026" : text(j)) + "</th>";
     html += "</tr></thead>\n";
     for (const int i : rows) {
@@ -69,9 +70,11 @@ std::string matrix_html(const std::string& name, const Matrix& m, int most) {
                 continue;
             }
             const bool number = !std::isnan(m(i, j));
-            const std::string look = number ? joined({"class=\"", is_bright(colours, i, j) ? "b" : "d", "\" style=\"background:", hex_colour(colours, i, j), "\""})
+            const std::string look = number ? joined({"class=\"", is_bright(colours, i, j) ? "b" : "d",
+                                                      "\" style=\"background:", hex_colour(colours, i, j), "\""})
                                             : "class=\"nan\"";
-            html += joined({"<td ", look, " title=\"", name.size() < 20 ? escaped(name) : "", "(", i, ",", j, ") = ", exact(m(i, j)), "\">", fixed(m(i, j)), "</td>"});
+            html += joined({"<td ", look, " title=\"", name.size() < 20 ? escaped(name) : "", "(", i, ",", j,
+                            ") = ", exact(m(i, j)), "\">", fixed(m(i, j)), "</td>"});
         }
         html += "</tr>\n";
     }
@@ -87,8 +90,8 @@ static std::string data_url(const Image& image) { return "data:image/png;base64,
 std::string picture_html(const Image& image, const std::string& alt) {
     const int side = std::max(image.height, image.width);
     const int factor = std::max(1, 160 / std::max(side, 1));
-    return joined({"<img src=\"", data_url(image), "\" width=\"", image.width * factor, "\" height=\"", image.height * factor, "\" alt=\"",
-                   escaped(alt), ", a picture of ", image.height, " x ", image.width, " pixels\">"});
+    return joined({"<img src=\"", data_url(image), "\" width=\"", image.width * factor, "\" height=\"", image.height * factor,
+                   "\" alt=\"", escaped(alt), ", a picture of ", image.height, " x ", image.width, " pixels\">"});
 }
 
 // ---- heat maps --------------------------------------------------------------------------------------------------------------
@@ -109,7 +112,8 @@ struct Range {
 }  // namespace
 
 static std::string svg_text(double x, double y, const std::string& words, const std::string& more = "") {
-    return "<text x=\"" + place(x) + "\" y=\"" + place(y) + "\"" + (more.empty() ? "" : " " + more) + ">" + escaped(words) + "</text>";
+    return "<text x=\"" + place(x) + "\" y=\"" + place(y) + "\"" + (more.empty() ? "" : " " + more) + ">" + escaped(words) +
+           "</text>";
 }
 
 // A strip from the smallest value, below, to the largest.
@@ -121,7 +125,8 @@ static std::string colour_bar(double left, double height, const Range& range) {
     std::string svg;
     const double bar = std::max(height, 48.0), step = bar / stops;
     for (int k = 0; k < stops; ++k)
-        svg += "<rect x=\"" + place(left) + "\" y=\"" + place(k * step) + "\" width=\"10\" height=\"" + place(step + 0.3) + "\" fill=\"" + hex_colour(colours, k, 0) + "\"/>";
+        svg += "<rect x=\"" + place(left) + "\" y=\"" + place(k * step) + "\" width=\"10\" height=\"" + place(step + 0.3) +
+               "\" fill=\"" + hex_colour(colours, k, 0) + "\"/>";
     return svg + svg_text(left + 14, 9, short_digits(range.high, 3)) + svg_text(left + 14, bar, short_digits(range.low, 3));
 }
 
@@ -139,20 +144,24 @@ std::string heat_html(const Matrix& m, const std::string& caption, const std::ve
     const double margin = row_names.empty() ? 0 : 7.0 * static_cast<double>(longest) + 6;
     const double width = m.cols * cell, height = m.rows * cell;
     const double bottom = std::max(height, 48.0) + (col_names.empty() ? 4 : 70);
-    std::string svg = joined({"<svg role=\"img\" aria-label=\"", escaped(caption), ": ", escaped(stats_text(m)), "\" viewBox=\"0 0 ", place(margin + width + 66), " ",
-                              place(bottom), "\" width=\"", place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
-    const auto named = [](const std::vector<std::string>& names, int k) { return static_cast<std::size_t>(k) < names.size() ? names[static_cast<std::size_t>(k)] : text(k); };
+    std::string svg = joined({"<svg role=\"img\" aria-label=\"", escaped(caption), ": ", escaped(stats_text(m)),
+                              "\" viewBox=\"0 0 ", place(margin + width + 66), " ", place(bottom), "\" width=\"",
+                              place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
+    const auto named = [](const std::vector<std::string>& names, int k) {
+        return static_cast<std::size_t>(k) < names.size() ? names[static_cast<std::size_t>(k)] : text(k);
+    };
     for (int i = 0; i < m.rows && !row_names.empty(); ++i)
         svg += svg_text(margin - 4, (i + 0.5) * cell + 4, named(row_names, i), "text-anchor=\"end\"");
     if (m.size() > most_cells) {
-        svg += "<image class=\"px\" x=\"" + place(margin) + "\" width=\"" + place(width) + "\" height=\"" + place(height) + "\" preserveAspectRatio=\"none\" href=\"" +
-               data_url(colours) + "\"/>";
+        svg += "<image class=\"px\" x=\"" + place(margin) + "\" width=\"" + place(width) + "\" height=\"" + place(height) +
+               "\" preserveAspectRatio=\"none\" href=\"" + data_url(colours) + "\"/>";
     } else {
         for (int i = 0; i < m.rows; ++i)
             for (int j = 0; j < m.cols; ++j)
-                svg += "<rect x=\"" + place(margin + j * cell) + "\" y=\"" + place(i * cell) + "\" width=\"" + place(cell) + "\" height=\"" + place(cell) + "\" fill=\"" +
-                       (std::isnan(m(i, j)) ? "red" : hex_colour(colours, i, j)) + "\"><title>" + escaped(named(row_names, i)) + ", " + escaped(named(col_names, j)) + ": " +
-                       exact(m(i, j)) + "</title></rect>";
+                svg += "<rect x=\"" + place(margin + j * cell) + "\" y=\"" + place(i * cell) + "\" width=\"" + place(cell) +
+                       "\" height=\"" + place(cell) + "\" fill=\"" + (std::isnan(m(i, j)) ? "red" : hex_colour(colours, i, j)) +
+                       "\"><title>" + escaped(named(row_names, i)) + ", " + escaped(named(col_names, j)) + ": " + exact(m(i, j)) +
+                       "</title></rect>";
     }
     for (int j = 0; j < m.cols && !col_names.empty(); ++j) {
         const std::string at = place(margin + (j + 0.5) * cell + 4) + " " + place(height + 6);
@@ -176,7 +185,8 @@ static std::vector<double> ticks(const Range& range) {
     const double power = std::pow(10, std::floor(std::log10(raw)));
     const double step = raw / power > 5 ? 10 * power : raw / power > 2 ? 5 * power : raw / power > 1 ? 2 * power : power;
     std::vector<double> found;
-    for (double k = std::ceil(range.low / step); k * step <= range.high * (1 + 1e-9) + 1e-12 && found.size() < 9; ++k) found.push_back(k * step);
+    for (double k = std::ceil(range.low / step); k * step <= range.high * (1 + 1e-9) + 1e-12 && found.size() < 9; ++k)
+        found.push_back(k * step);
     return found;
 }
 
@@ -203,13 +213,15 @@ std::string curves_html(const std::vector<Series>& series) {
             ys.include(y);
         }
         if (!points.empty())
-            summary += one.name + " from " + short_digits(points.front().second, 4) + " to " + short_digits(points.back().second, 4) + "; ";
+            summary += one.name + " from " + short_digits(points.front().second, 4) + " to " +
+                       short_digits(points.back().second, 4) + "; ";
     }
     if (xs.empty()) return "<p>(no points)</p>\n";
     const auto across = [&](double x) { return frame_left + xs.share(x) * frame_width; };
     const auto down = [&](double y) { return frame_top + (1 - ys.share(y)) * frame_height; };
     const double legend_top = frame_top + frame_height + 34, height = legend_top + 18 * static_cast<double>(series.size());
-    std::string svg = "<svg class=\"curves\" role=\"img\" aria-label=\"Curves: " + escaped(summary) + "\" viewBox=\"0 0 560 " + place(height) + "\">";
+    std::string svg = "<svg class=\"curves\" role=\"img\" aria-label=\"Curves: " + escaped(summary) + "\" viewBox=\"0 0 560 " +
+                      place(height) + "\">";
     for (const double x : ticks(xs))
         svg += "<path class=\"grid\" d=\"M" + place(across(x)) + " " + place(frame_top) + "v" + place(frame_height) + "\"/>" +
                svg_text(across(x), frame_top + frame_height + 16, short_digits(x, 4), "text-anchor=\"middle\"");
@@ -220,14 +232,17 @@ std::string curves_html(const std::vector<Series>& series) {
         std::string path;
         const auto points = points_of(series[s]);
         for (const auto& [x, y] : points) path += (path.empty() ? "M" : "L") + place(across(x)) + " " + place(down(y));
-        const std::string look = joined({"class=\"s", s % dashes.size(), "\" stroke-dasharray=\"", dashes[s % dashes.size()], "\""});
+        const std::string look =
+            joined({"class=\"s", s % dashes.size(), "\" stroke-dasharray=\"", dashes[s % dashes.size()], "\""});
         svg += "<path " + look + " d=\"" + path + "\"><title>" + escaped(series[s].name) + "</title></path>";
         if (points.size() <= 40)
             for (const auto& [x, y] : points)
-                svg += joined({"<circle class=\"s", s % dashes.size(), "\" r=\"2.5\" cx=\"", place(across(x)), "\" cy=\"", place(down(y)), "\"><title>", escaped(series[s].name), ": ",
-                               short_digits(x, 6), ", ", short_digits(y, 6), "</title></circle>"});
+                svg += joined({"<circle class=\"s", s % dashes.size(), "\" r=\"2.5\" cx=\"", place(across(x)), "\" cy=\"",
+                               place(down(y)), "\"><title>", escaped(series[s].name), ": ", short_digits(x, 6), ", ",
+                               short_digits(y, 6), "</title></circle>"});
         const double row = legend_top + 18 * static_cast<double>(s);
-        svg += "<path " + look + " d=\"M" + place(frame_left) + " " + place(row) + "h30\"/>" + svg_text(frame_left + 38, row + 4, series[s].name);
+        svg += "<path " + look + " d=\"M" + place(frame_left) + " " + place(row) + "h30\"/>" +
+               svg_text(frame_left + 38, row + 4, series[s].name);
     }
     return "<figure>" + svg + "</svg></figure>\n";
 }

@@ -30,7 +30,8 @@ static std::string colour_256(int number) {
     static constexpr std::array<const char*, 16> named{"#000", "#a00", "#080", "#a50", "#00a", "#a0a", "#088", "#aaa",
                                                        "#555", "#d33", "#2a2", "#b80", "#44f", "#d3d", "#2aa", "#fff"};
     if (number < 16) return named[static_cast<std::size_t>(std::max(number, 0))];
-    if (number >= 232) return joined({"rgb(", 8 + 10 * (number - 232), ",", 8 + 10 * (number - 232), ",", 8 + 10 * (number - 232), ")"});
+    if (number >= 232)
+        return joined({"rgb(", 8 + 10 * (number - 232), ",", 8 + 10 * (number - 232), ",", 8 + 10 * (number - 232), ")"});
     const auto side = [](int share) { return share == 0 ? 0 : 55 + 40 * share; };
     return joined({"rgb(", side((number - 16) / 36), ",", side((number - 16) / 6 % 6), ",", side((number - 16) % 6), ")"});
 }
@@ -72,7 +73,8 @@ std::string terminal_html(const std::vector<std::string>& lines) {
                 continue;
             }
             std::string code;  // ESC [ numbers letter
-            for (k += 2; k < characters.size() && !(characters[k] >= U'@' && characters[k] <= U'~'); ++k) code += encode_utf8(characters[k]);
+            for (k += 2; k < characters.size() && !(characters[k] >= U'@' && characters[k] <= U'~'); ++k)
+                code += encode_utf8(characters[k]);
             if (k >= characters.size() || characters[k] != U'm') continue;
             if (open) html += "</span>";
             const std::string style = style_of(code);
@@ -90,7 +92,9 @@ std::string terminal_html(const std::vector<std::string>& lines) {
 
 // How many letters from `at` belong to an index or an exponent: a group in ( ) or { }, or a sign and what is a name or a number.
 static std::size_t group_length(std::string_view formula, std::size_t at) {
-    const auto is_word = [&](std::size_t k) { return k < formula.size() && std::isalnum(static_cast<unsigned char>(formula[k])) != 0; };
+    const auto is_word = [&](std::size_t k) {
+        return k < formula.size() && std::isalnum(static_cast<unsigned char>(formula[k])) != 0;
+    };
     if (at < formula.size() && (formula[at] == '(' || formula[at] == '{')) {
         int depth = 0;
         for (std::size_t k = at; k < formula.size(); ++k) {
@@ -111,7 +115,9 @@ std::string formula_html(std::string_view formula) {
     for (std::size_t k = 0; k < formula.size(); ++k) {
         const std::string_view rest = formula.substr(k);
         const bool inside_word = k > 0 && std::isalnum(static_cast<unsigned char>(formula[k - 1])) != 0;
-        const bool raised = rest[0] == '^', lowered = rest[0] == '_' && (k == 1 || (k > 1 && inside_word && !std::isalnum(static_cast<unsigned char>(formula[k - 2]))));
+        const bool raised = rest[0] == '^',
+                   lowered = rest[0] == '_' &&
+                             (k == 1 || (k > 1 && inside_word && !std::isalnum(static_cast<unsigned char>(formula[k - 2]))));
         const std::size_t length = raised || lowered ? group_length(formula, k + 1) : 0;
         if (length > 0) {
             const bool bare = formula[k + 1] == '(' || formula[k + 1] == '{';  // the brackets only held the group together
@@ -146,7 +152,8 @@ std::string base64(std::string_view bytes) {
     words.reserve((bytes.size() + 2) / 3 * 4);
     for (std::size_t k = 0; k < bytes.size(); k += 3) {
         unsigned three = 0;
-        for (std::size_t b = 0; b < 3; ++b) three = three << 8 | (k + b < bytes.size() ? static_cast<unsigned char>(bytes[k + b]) : 0u);
+        for (std::size_t b = 0; b < 3; ++b)
+            three = three << 8 | (k + b < bytes.size() ? static_cast<unsigned char>(bytes[k + b]) : 0u);
         for (std::size_t letter = 0; letter < 4; ++letter)
             words += k + letter <= bytes.size() ? letters[three >> (18 - 6 * letter) & 63] : '=';
     }

@@ -22,7 +22,8 @@ static std::string inline_html(std::string_view words, const LinkTarget& target)
             html += "<b>" + inline_html(rest.substr(2, star - 2), target) + "</b>";
             k += star + 2;
         } else if (end != std::string_view::npos) {
-            const std::string inside = inline_html(rest.substr(1, middle - 1), target), to = target(std::string(rest.substr(middle + 2, end - middle - 2)));
+            const std::string inside = inline_html(rest.substr(1, middle - 1), target),
+                              to = target(std::string(rest.substr(middle + 2, end - middle - 2)));
             html += to.empty() ? inside : "<a href=\"" + escaped(to) + "\">" + inside + "</a>";
             k += end + 1;
         } else {
@@ -100,12 +101,14 @@ private:
     // This line from `first` on and those that continue it.
     std::string paragraph(const std::string& line, std::size_t first) {
         std::string words = line.substr(first);
-        for (++at; at < lines.size() && continues(lines[at]); ++at) words += " " + lines[at].substr(std::min(lines[at].find_first_not_of(' '), lines[at].size()));
+        for (++at; at < lines.size() && continues(lines[at]); ++at)
+            words += " " + lines[at].substr(std::min(lines[at].find_first_not_of(' '), lines[at].size()));
         return words;
     }
 
     static bool continues(const std::string& line) {
-        return !line.empty() && !line.starts_with("```") && !line.starts_with("#") && !line.starts_with("|") && !line.starts_with("<!--") && item_mark(line) == 0;
+        return !line.empty() && !line.starts_with("```") && !line.starts_with("#") && !line.starts_with("|") &&
+               !line.starts_with("<!--") && item_mark(line) == 0;
     }
 
     std::string code() {
@@ -119,11 +122,13 @@ private:
         const std::string& line = lines[at++];
         const std::size_t level = std::min<std::size_t>(line.find_first_not_of('#'), 4);
         const std::string tag = "h" + std::to_string(level);
-        return "<" + tag + ">" + inline_html(std::string_view(line).substr(std::min(level + 1, line.size())), target) + "</" + tag + ">\n";
+        return "<" + tag + ">" + inline_html(std::string_view(line).substr(std::min(level + 1, line.size())), target) + "</" +
+               tag + ">\n";
     }
 
     std::string table() {
-        std::string html = "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"table\"><table class=\"t\">\n" + table_row(lines[at], "th", target);
+        std::string html = "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"table\"><table class=\"t\">\n" +
+                           table_row(lines[at], "th", target);
         for (++at; at < lines.size() && lines[at].starts_with("|"); ++at)
             if (!lines[at].starts_with("| ---")) html += table_row(lines[at], "td", target);
         return html + "</table></div>\n";
@@ -146,7 +151,9 @@ private:
 
 }  // namespace
 
-std::string markdown_html(std::string_view markdown, const LinkTarget& target) { return MarkdownReader(markdown, target).whole(); }
+std::string markdown_html(std::string_view markdown, const LinkTarget& target) {
+    return MarkdownReader(markdown, target).whole();
+}
 
 std::string markdown_section(std::string_view markdown, std::string_view heading) {
     std::string section;

@@ -42,8 +42,11 @@ circle{fill:var(--paper)}
 )css";
 
 std::string page_head(const std::string& title, const std::string& more) {
-    return joined({"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                   "<link rel=\"icon\" href=\"data:,\">\n<title>", escaped(title), "</title>\n<style>", style, more, "</style>\n</head>\n"});
+    return joined(
+        {"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+         "content=\"width=device-width,initial-scale=1\">\n"
+         "<link rel=\"icon\" href=\"data:,\">\n<title>",
+         escaped(title), "</title>\n<style>", style, more, "</style>\n</head>\n"});
 }
 
 std::string page_foot() { return "</body>\n</html>\n"; }
@@ -63,8 +66,9 @@ addEventListener('keydown', e => {
 // ---- items ------------------------------------------------------------------------------------------------------------------
 
 static std::string step_html(const Item& item, int number) {
-    return joined({"<section id=\"step-", number, "\" aria-labelledby=\"q", number, "\">\n<div class=\"head\"><h2 id=\"q", number, "\" tabindex=\"-1\">", number, ". ",
-                   escaped(item.words), "</h2>", item.equation.empty() ? "" : " <span class=\"eq\">" + formula_html(item.equation) + "</span>",
+    return joined({"<section id=\"step-", number, "\" aria-labelledby=\"q", number, "\">\n<div class=\"head\"><h2 id=\"q", number,
+                   "\" tabindex=\"-1\">", number, ". ", escaped(item.words), "</h2>",
+                   item.equation.empty() ? "" : " <span class=\"eq\">" + formula_html(item.equation) + "</span>",
                    item.source.empty() ? "" : " <span class=\"source\">" + escaped(item.source) + "</span>", "</div>\n"});
 }
 
@@ -77,9 +81,13 @@ static std::string code_html(const Item& item) {
 // Lessons write "what is x(2, 0)? It is 5: ...": what begins with "It is" is the answer.
 static std::string prediction_html(const Item& item, const std::string& command) {
     const std::size_t end = item.answer.empty() ? item.words.find(" It is ") : std::string::npos;
-    const std::string question = item.words.substr(0, end), told = end == std::string::npos ? item.answer : item.words.substr(end + 1);
-    const std::string answer = told.empty() ? "Write your guess down. Then read on, or make the change and run <code>" + escaped(command) + "</code>." : escaped(told);
-    return "<details class=\"predict\"><summary><span class=\"label\">predict</span>" + escaped(question) + "</summary><p>" + answer + "</p></details>\n";
+    const std::string question = item.words.substr(0, end),
+                      told = end == std::string::npos ? item.answer : item.words.substr(end + 1);
+    const std::string answer =
+        told.empty() ? "Write your guess down. Then read on, or make the change and run <code>" + escaped(command) + "</code>."
+                     : escaped(told);
+    return "<details class=\"predict\"><summary><span class=\"label\">predict</span>" + escaped(question) + "</summary><p>" +
+           answer + "</p></details>\n";
 }
 
 static std::string pictures_html(const Item& item) {
@@ -89,9 +97,11 @@ static std::string pictures_html(const Item& item) {
         if (!drawing.values.empty())
             html += heat_html(drawing.values, one.caption, drawing.row_names, drawing.col_names) + "\n";
         else if (!drawing.image.pixels.empty())
-            html += "<figure>" + picture_html(drawing.image, one.caption) + "<figcaption>" + escaped(one.caption) + "</figcaption></figure>\n";
+            html += "<figure>" + picture_html(drawing.image, one.caption) + "<figcaption>" + escaped(one.caption) +
+                    "</figcaption></figure>\n";
         else
-            html += "<figure><pre>" + terminal_html(drawing.lines) + "</pre><figcaption>" + escaped(one.caption) + "</figcaption></figure>\n";
+            html += "<figure><pre>" + terminal_html(drawing.lines) + "</pre><figcaption>" + escaped(one.caption) +
+                    "</figcaption></figure>\n";
     }
     return html + "</div>\n";
 }
@@ -103,14 +113,16 @@ static std::string table_html(const Item& item) {
         const std::string tag = r == 0 ? "th" : "td";
         html += "<tr>";
         for (std::size_t c = 0; c < item.rows[r].size(); ++c)
-            html += "<" + tag + (r == 0 ? " scope=\"col\"" : "") + (numbers[c] ? " class=\"n\"" : "") + ">" + escaped(item.rows[r][c]) + "</" + tag + ">";
+            html += "<" + tag + (r == 0 ? " scope=\"col\"" : "") + (numbers[c] ? " class=\"n\"" : "") + ">" +
+                    escaped(item.rows[r][c]) + "</" + tag + ">";
         html += "</tr>\n";
     }
     return html + "</table></div>\n";
 }
 
 static std::string claim_html(const Item& item) {
-    return joined({"<p class=\"claim ", item.holds ? "holds" : "fails", "\"><b>", item.holds ? "\u2713 holds" : "\u2717 FAILS", "</b> ", escaped(item.words), "</p>\n"});
+    return joined({"<p class=\"claim ", item.holds ? "holds" : "fails", "\"><b>", item.holds ? "\u2713 holds" : "\u2717 FAILS",
+                   "</b> ", escaped(item.words), "</p>\n"});
 }
 
 static std::string item_html(const Item& item, const Page& page) {
@@ -124,7 +136,8 @@ static std::string item_html(const Item& item, const Page& page) {
         case Item::Kind::pictures: return pictures_html(item);
         case Item::Kind::curves: return curves_html(item.series);
         case Item::Kind::table: return table_html(item);
-        case Item::Kind::lines: return item.lines == std::vector<std::string>{""} ? "" : "<pre>" + terminal_html(item.lines) + "</pre>\n";
+        case Item::Kind::lines:
+            return item.lines == std::vector<std::string>{""} ? "" : "<pre>" + terminal_html(item.lines) + "</pre>\n";
         case Item::Kind::claim: return claim_html(item);
     }
     return "";
@@ -145,8 +158,10 @@ std::string page_html(const Page& page) {
         }
     }
     if (open) steps += "</section>\n";
-    return page_head(page.name) + "<body class=\"with-steps\">\n<a class=\"skip\" href=\"#steps\">to the steps</a>\n<nav aria-label=\"steps\">\n<ol>\n" + contents +
-           "</ol>\n</nav>\n<header>\n<p class=\"faint\">" + escaped(page.name) + "</p>\n<h1>" + escaped(page.purpose) + "</h1>\n<p class=\"faint\">Run it yourself: <code>" +
-           escaped(page.command) + "</code>, " + escaped(page.duration) + ". <span class=\"keys\">Keys: n next step, p previous step.</span></p>\n</header>\n<main id=\"steps\">\n" +
-           steps + "</main>\n" + script + page_foot();
+    return page_head(page.name) +
+           "<body class=\"with-steps\">\n<a class=\"skip\" href=\"#steps\">to the steps</a>\n<nav aria-label=\"steps\">\n<ol>\n" +
+           contents + "</ol>\n</nav>\n<header>\n<p class=\"faint\">" + escaped(page.name) + "</p>\n<h1>" + escaped(page.purpose) +
+           "</h1>\n<p class=\"faint\">Run it yourself: <code>" + escaped(page.command) + "</code>, " + escaped(page.duration) +
+           ". <span class=\"keys\">Keys: n next step, p previous step.</span></p>\n</header>\n<main id=\"steps\">\n" + steps +
+           "</main>\n" + script + page_foot();
 }

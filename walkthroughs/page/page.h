@@ -11,10 +11,10 @@
 #include "walkthroughs/lesson/item.h"
 
 struct Page {
-    std::string name;                  // "vit/mae"
-    std::string purpose;               // one sentence
-    std::string duration;              // "about 20 seconds"
-    std::string command;               // what a reader types to run it: "make walk-mae"
+    std::string name;      // "vit/mae"
+    std::string purpose;   // one sentence
+    std::string duration;  // "about 20 seconds"
+    std::string command;   // what a reader types to run it: "make walk-mae"
     std::vector<Item> items = {};
 };
 

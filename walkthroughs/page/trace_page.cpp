@@ -23,7 +23,8 @@ class Sources {
 public:
     // "" for a file that is not where it was when it was compiled.
     std::string line(const char* file, unsigned number) {
-        if (files.count(file) == 0) files[file] = *file != '\0' && is_file(file) ? split_lines(read_file(file)) : std::vector<std::string>{};
+        if (files.count(file) == 0)
+            files[file] = *file != '\0' && is_file(file) ? split_lines(read_file(file)) : std::vector<std::string>{};
         const std::vector<std::string>& lines = files[file];
         if (number == 0 || number > lines.size()) return "";
         const std::string& whole = lines[number - 1];
@@ -35,7 +36,9 @@ private:
 };
 }  // namespace
 
-static bool is_name_letter(char letter) { return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_' || letter == '.'; }
+static bool is_name_letter(char letter) {
+    return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_' || letter == '.';
+}
 
 // "scores" of "const Var scores = matmul_transposed(q, k);", "steps.query" of "steps.query = linear(x, w.query);".
 static std::string name_on_the_left(const std::string& code) {
@@ -67,7 +70,8 @@ static std::vector<std::string> arguments_of(const std::string& code, const std:
 }
 
 // How the operation at this line calls its input: "w.query.weight" for input 1 of linear(x, w.query).
-static std::string name_of_argument(const std::string& code, const std::string& operation, std::size_t input, std::size_t inputs) {
+static std::string name_of_argument(const std::string& code, const std::string& operation, std::size_t input,
+                                    std::size_t inputs) {
     const bool is_norm = operation == "layer_norm" || operation == "rms_norm";
     const std::vector<std::string> arguments = arguments_of(code, operation);
     if (arguments.size() < 2 && inputs > 1) return "";
@@ -82,11 +86,13 @@ std::vector<SourceNote> source_notes(const Trace& trace) {
     Sources sources;
     std::vector<SourceNote> notes(trace.values.size());
     for (std::size_t k = 0; k < notes.size(); ++k)
-        if (!trace.values[k].inputs.empty()) notes[k].code = sources.line(trace.values[k].where.file_name(), trace.values[k].where.line());
+        if (!trace.values[k].inputs.empty())
+            notes[k].code = sources.line(trace.values[k].where.file_name(), trace.values[k].where.line());
     for (std::size_t k = 0; k < notes.size(); ++k) {
         const TracedValue& traced = trace.values[k];
         // Of several operations in one line the last one made what stands on the left.
-        const bool last_of_line = k + 1 == notes.size() || notes[k + 1].code != notes[k].code || trace.values[k + 1].inputs.empty();
+        const bool last_of_line =
+            k + 1 == notes.size() || notes[k + 1].code != notes[k].code || trace.values[k + 1].inputs.empty();
         if (last_of_line) notes[k].name = name_on_the_left(notes[k].code);
         for (std::size_t which = 0; which < traced.inputs.size(); ++which) {
             const int input = traced.inputs[which];
@@ -127,13 +133,15 @@ static std::string tables_json(const std::map<std::string, std::vector<float>>& 
     std::string json = "{";
     for (const auto& [name, numbers] : tables) {
         json += (json.size() > 1 ? "," : "") + json_string(name) + ":[";
-        for (std::size_t k = 0; k < numbers.size(); ++k) json += (k > 0 ? "," : "") + (std::isfinite(numbers[k]) ? short_digits(static_cast<double>(numbers[k]), 9) : "null");
+        for (std::size_t k = 0; k < numbers.size(); ++k)
+            json += (k > 0 ? "," : "") + (std::isfinite(numbers[k]) ? short_digits(static_cast<double>(numbers[k]), 9) : "null");
         json += "]";
     }
     return json + "}";
 }
 
-static std::string value_json(const Trace& trace, int index, const SourceNote& note, bool with_numbers, std::set<std::string>& formulas) {
+static std::string value_json(const Trace& trace, int index, const SourceNote& note, bool with_numbers,
+                              std::set<std::string>& formulas) {
     const TracedValue& traced = trace.values[static_cast<std::size_t>(index)];
     std::string inputs, gradients;
     for (std::size_t which = 0; which < traced.inputs.size(); ++which) {
@@ -143,11 +151,33 @@ static std::string value_json(const Trace& trace, int index, const SourceNote& n
         gradients += (which > 0 ? "," : "") + json_string(formula);
     }
     if (!traced.explained.value.empty()) formulas.insert(traced.explained.value);
-    return joined({"{\"op\":", json_string(traced.operation), ",\"name\":", json_string(note.name), ",\"step\":", json_string(traced.step),
-                   ",\"file\":", json_string(traced.inputs.empty() ? "" : traced.where.file_name()), ",\"line\":", static_cast<int>(traced.where.line()),
-                   ",\"code\":", json_string(note.code), ",\"inputs\":[", inputs, "],\"r\":", traced.value.rows, ",\"c\":", traced.value.cols,
-                   ",\"f\":", json_string(traced.explained.value), ",\"d\":[", gradients, "],\"b\":", traced.explained.broadcast ? "true" : "false",
-                   ",\"tables\":", tables_json(traced.explained.tables), with_numbers ? ",\"v\":\"" + floats(traced.value) + "\",\"g\":\"" + floats(traced.gradient) + "\"" : "",
+    return joined({"{\"op\":",
+                   json_string(traced.operation),
+                   ",\"name\":",
+                   json_string(note.name),
+                   ",\"step\":",
+                   json_string(traced.step),
+                   ",\"file\":",
+                   json_string(traced.inputs.empty() ? "" : traced.where.file_name()),
+                   ",\"line\":",
+                   static_cast<int>(traced.where.line()),
+                   ",\"code\":",
+                   json_string(note.code),
+                   ",\"inputs\":[",
+                   inputs,
+                   "],\"r\":",
+                   traced.value.rows,
+                   ",\"c\":",
+                   traced.value.cols,
+                   ",\"f\":",
+                   json_string(traced.explained.value),
+                   ",\"d\":[",
+                   gradients,
+                   "],\"b\":",
+                   traced.explained.broadcast ? "true" : "false",
+                   ",\"tables\":",
+                   tables_json(traced.explained.tables),
+                   with_numbers ? ",\"v\":\"" + floats(traced.value) + "\",\"g\":\"" + floats(traced.gradient) + "\"" : "",
                    "}"});
 }
 
@@ -192,14 +222,17 @@ static constexpr const char* script =
 
 std::string trace_html(const Trace& trace, const std::string& title, std::size_t most_numbers) {
     require(!trace.values.empty(), "trace_html: ", title, ": the trace holds no value; the program computed nothing with a Var");
-    return page_head(title + ", trace", style) + "<body>\n<nav aria-label=\"values in the order in which they were computed\"><h1>" + escaped(title) +
+    return page_head(title + ", trace", style) +
+           "<body>\n<nav aria-label=\"values in the order in which they were computed\"><h1>" + escaped(title) +
            "</h1>\n<label>find <input id=\"find\" type=\"search\"></label>\n<ol id=\"list\"></ol></nav>\n<main>\n"
            "<h2 id=\"name\"></h2>\n<p class=\"faint\" id=\"about\"></p>\n<pre id=\"code\"></pre>\n"
            "<div class=\"bar\"><button id=\"to-value\">value</button><button id=\"to-gradient\">gradient</button>"
            "<button id=\"nan\" hidden>first value that is not a number</button>"
-           "<label>compare with another trace <input id=\"against\" type=\"file\" accept=\".html\"></label> <span id=\"verdict\" role=\"status\"></span></div>\n"
+           "<label>compare with another trace <input id=\"against\" type=\"file\" accept=\".html\"></label> <span id=\"verdict\" "
+           "role=\"status\"></span></div>\n"
            "<div id=\"why\" aria-live=\"polite\"></div>\n<div id=\"matrix\" class=\"scroll\"></div>\n"
            "<div id=\"beside\" hidden><h3 id=\"beside-name\"></h3><div id=\"beside-matrix\" class=\"scroll\"></div></div>\n"
            "<h3>what it is computed from</h3>\n<div id=\"inputs\"></div>\n</main>\n"
-           "<script type=\"application/json\" id=\"trace\">" + trace_json(trace, most_numbers) + "</script>\n<script>" + script + "</script>\n" + page_foot();
+           "<script type=\"application/json\" id=\"trace\">" +
+           trace_json(trace, most_numbers) + "</script>\n<script>" + script + "</script>\n" + page_foot();
 }

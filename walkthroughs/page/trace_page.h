@@ -11,7 +11,8 @@
 
 // What the lines of source say of a traced value.
 struct SourceNote {
-    std::string name;  // what stands left of the = : "scores"; of a parameter how its reader calls it: "w.query.weight"; "" for neither
+    std::string
+        name;  // what stands left of the = : "scores"; of a parameter how its reader calls it: "w.query.weight"; "" for neither
     std::string code;  // the line without its margin; "" when the file is not where it was
 };
 std::vector<SourceNote> source_notes(const Trace& trace);

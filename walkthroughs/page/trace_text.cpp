@@ -35,7 +35,8 @@ std::vector<std::string> trace_list(const Trace& trace, const std::vector<Source
         const TracedValue& traced = trace.values[k];
         const std::string number = text(k), room(number.size() < 5 ? 5 - number.size() : 0, ' ');
         const std::string made = joined({traced.operation, " ", traced.value});
-        lines.push_back(room + number + "  " + padded(label(trace, notes, static_cast<int>(k)), 26) + (traced.step.empty() ? made : padded(made, 30) + traced.step));
+        lines.push_back(room + number + "  " + padded(label(trace, notes, static_cast<int>(k)), 26) +
+                        (traced.step.empty() ? made : padded(made, 30) + traced.step));
     }
     return lines;
 }
@@ -84,7 +85,8 @@ static constexpr const char* help =
 static std::vector<std::string> whole_value(const Trace& trace, const std::vector<SourceNote>& notes, int index, bool gradient) {
     const TracedValue& traced = existing(trace, index);
     const SourceNote& note = notes[static_cast<std::size_t>(index)];
-    std::vector<std::string> lines{(gradient ? "gradient of " : "") + label(trace, notes, index) + ", " + traced.operation + (traced.step.empty() ? "" : ", " + traced.step)};
+    std::vector<std::string> lines{(gradient ? "gradient of " : "") + label(trace, notes, index) + ", " + traced.operation +
+                                   (traced.step.empty() ? "" : ", " + traced.step)};
     if (!note.code.empty()) lines.push_back(joined({traced.where, note.code}));
     std::string inputs;
     for (const int input : traced.inputs)
@@ -95,7 +97,8 @@ static std::vector<std::string> whole_value(const Trace& trace, const std::vecto
 }
 
 // One line of a person as an answer in lines.
-static std::vector<std::string> answer(const Trace& trace, const std::vector<SourceNote>& notes, const std::string& line, std::size_t& next) {
+static std::vector<std::string> answer(const Trace& trace, const std::vector<SourceNote>& notes, const std::string& line,
+                                       std::size_t& next) {
     static constexpr std::size_t at_once = 20;
     if (line.empty()) {
         const std::vector<std::string> list = trace_list(trace, notes);
@@ -117,7 +120,8 @@ static std::vector<std::string> answer(const Trace& trace, const std::vector<Sou
     }
     if (numbers.size() == 1) return whole_value(trace, notes, numbers[0], gradient);
     if (numbers.size() != 3) return {help};
-    return gradient ? explain_gradient(trace, notes, numbers[0], numbers[1], numbers[2]) : explain_value(trace, notes, numbers[0], numbers[1], numbers[2]);
+    return gradient ? explain_gradient(trace, notes, numbers[0], numbers[1], numbers[2])
+                    : explain_value(trace, notes, numbers[0], numbers[1], numbers[2]);
 }
 
 void browse_trace(const Trace& trace, std::FILE* in, std::FILE* out) {

@@ -31,13 +31,15 @@ TEST_CASE("evaluate: signs bind as on paper, sum binds its variable, let names a
     const Explained explained{.value = {}, .tables = {{"index", {2, 0}}, {"factor", {0.5f}}}};
     const Matrix y(2, 2);
     const Facts facts = product(explained, y, y);
-    const auto value = [&](const std::string& words, int i = 0, int j = 0) { return evaluate(parse_formula(words), facts, i, j); };
+    const auto value = [&](const std::string& words, int i = 0, int j = 0) {
+        return evaluate(parse_formula(words), facts, i, j);
+    };
     CHECK(value("1 + 2 * 3 - 8 / 4") == 5);
     CHECK(value("-(1 + 2) * 2") == -6);
     CHECK(value("8 - 3 - 2") == 3);
     CHECK(value("a(i,j) * 10 + b(2,1)", 1, 2) == 62);
     CHECK(value("sum(k, cols(a), a(i,k) * b(k,j))", 1, 0) == 16);  // 4 * 1 + 5 * 0 + 6 * 2
-    CHECK(value("sum(k, rows(b), sum(l, k, 1))") == 3);             // 0 + 1 + 2
+    CHECK(value("sum(k, rows(b), sum(l, k, 1))") == 3);            // 0 + 1 + 2
     CHECK(value("let(m, a(0,2), m * m)") == 9);
     CHECK(value("if(i < 1, 7, a(9,9))") == 7);
     CHECK(value("(1 < 2) + (2 <= 2) + (1 == 2)") == 2);
@@ -67,7 +69,8 @@ TEST_CASE("evaluate: names and elements that are not there are refused") {
     CHECK(refusal("z(0,0)") == "formula: there is no matrix z");
 }
 
-TEST_CASE("written_out: the numbers of a sum, in brackets where a sign would be read wrongly, and what is too long as one number") {
+TEST_CASE(
+    "written_out: the numbers of a sum, in brackets where a sign would be read wrongly, and what is too long as one number") {
     const Explained explained{.value = {}};
     const Matrix y(2, 2);
     const Facts facts = product(explained, y, y);
@@ -82,11 +85,13 @@ TEST_CASE("written_out: the numbers of a sum, in brackets where a sign would be 
 }
 
 TEST_CASE("formula_json: lists that begin with the name of a call") {
-    CHECK(formula_json(parse_formula("sum(k, cols(a), -a(i,k) * 0.5)")) == "[\"sum\",\"k\",[\"cols\",\"a\"],[\"*\",[\"negative\",[\"a\",\"i\",\"k\"]],0.5]]");
+    CHECK(formula_json(parse_formula("sum(k, cols(a), -a(i,k) * 0.5)")) ==
+          "[\"sum\",\"k\",[\"cols\",\"a\"],[\"*\",[\"negative\",[\"a\",\"i\",\"k\"]],0.5]]");
 }
 
 TEST_CASE("gradient_formula: what was broadcast collects from all places that read it") {
-    const Explained explained{.value = "a(i,j) * b(i,j)", .gradients = {"dy(i,j) * b(i,j)", "dy(i,j) * a(i,j)"}, .broadcast = true};
+    const Explained explained{
+        .value = "a(i,j) * b(i,j)", .gradients = {"dy(i,j) * b(i,j)", "dy(i,j) * a(i,j)"}, .broadcast = true};
     const Matrix row{{1, 2, 3}}, y(2, 3);
     const Facts facts{.inputs = {&a23, &row}, .value = &y, .gradient = &y, .explained = &explained};
     CHECK(gradient_formula(explained, facts, 0) == "dy(i,j) * b(i,j)");
@@ -96,22 +101,26 @@ TEST_CASE("gradient_formula: what was broadcast collects from all places that re
 // ---- every operation --------------------------------------------------------------------------------------------------------
 
 // The operation on parameters of these values, and the gradients of its elements, weighted differently: all of it as its formulas say.
-static void check_operation(const std::function<Var(const std::vector<Var>&)>& operation, const std::vector<Matrix>& values, Where where = Where::current()) {
+static void check_operation(const std::function<Var(const std::vector<Var>&)>& operation, const std::vector<Matrix>& values,
+                            Where where = Where::current()) {
     std::vector<Var> inputs;
     for (const Matrix& value : values) inputs.push_back(parameter(value));
     Tracing tracing;
     const Tape tape;
     const Var result = operation(inputs);
     Matrix weights(result.rows(), result.cols());
-    for (std::size_t k = 0; k < weights.size(); ++k) weights[k] = 0.3f + 0.1f * static_cast<float>(k % 7) - 0.2f * static_cast<float>(k % 3);
+    for (std::size_t k = 0; k < weights.size(); ++k)
+        weights[k] = 0.3f + 0.1f * static_cast<float>(k % 7) - 0.2f * static_cast<float>(k % 3);
     backward(sum(multiply(result, weights)));
     check_explained(tracing.trace(), where);
 }
 
 TEST_CASE("operations: each explanation gives the numbers of the operation, on random inputs") {
     Random random(7);
-    const Matrix a = normal_matrix(random, 3, 4), b = normal_matrix(random, 3, 4), row = normal_matrix(random, 1, 4), column = normal_matrix(random, 3, 1);
-    const Matrix positive = uniform_matrix(random, 3, 4, 0.5f, 2), number = normal_matrix(random, 1, 1), square_matrix = normal_matrix(random, 4, 5);
+    const Matrix a = normal_matrix(random, 3, 4), b = normal_matrix(random, 3, 4), row = normal_matrix(random, 1, 4),
+                 column = normal_matrix(random, 3, 1);
+    const Matrix positive = uniform_matrix(random, 3, 4, 0.5f, 2), number = normal_matrix(random, 1, 1),
+                 square_matrix = normal_matrix(random, 4, 5);
     using Vars = const std::vector<Var>&;
     for (const Matrix& other : {b, row, column, number}) {
         check_operation([](Vars v) { return add(v[0], v[1]); }, {a, other});
@@ -129,7 +138,8 @@ TEST_CASE("operations: each explanation gives the numbers of the operation, on r
     check_operation([](Vars v) { return matmul_transposed(v[0], v[1]); }, {a, b});
     check_operation([](Vars v) { return matmul_transposed(v[0], v[0]); }, {a});  // both inputs are one value
     using Function = Var (*)(const Var&, Where);
-    for (const Function function : std::vector<Function>{exp, square, abs, tanh, sigmoid, softplus, sum, mean, row_sums, row_means, softmax_rows, log_softmax_rows})
+    for (const Function function : std::vector<Function>{exp, square, abs, tanh, sigmoid, softplus, sum, mean, row_sums,
+                                                         row_means, softmax_rows, log_softmax_rows})
         check_operation([&](Vars v) { return function(v[0], Where::current()); }, {a});
     for (const Function function : std::vector<Function>{log, sqrt})
         check_operation([&](Vars v) { return function(v[0], Where::current()); }, {positive});
@@ -139,7 +149,11 @@ TEST_CASE("operations: each explanation gives the numbers of the operation, on r
 
 TEST_CASE("operations: softmax of a row of which nothing may be chosen is a row of zeros, also as explained") {
     const float excluded = -std::numeric_limits<float>::infinity();
-    check_operation([](const std::vector<Var>& v) { return softmax_rows(add(v[0], Matrix{{0, -std::numeric_limits<float>::infinity()}})); }, {Matrix{{1, 2}, {3, 4}}});
+    check_operation(
+        [](const std::vector<Var>& v) {
+            return softmax_rows(add(v[0], Matrix{{0, -std::numeric_limits<float>::infinity()}}));
+        },
+        {Matrix{{1, 2}, {3, 4}}});
     const Explained explained{.value = "if(a(i,j) == -inf, 0, exp(a(i,j)) / sum(k, cols(a), exp(a(i,k))))"};
     const Matrix scores{{excluded, excluded}}, y(1, 2);
     const Facts facts{.inputs = {&scores}, .value = &y, .gradient = &y, .explained = &explained};
@@ -148,7 +162,8 @@ TEST_CASE("operations: softmax of a row of which nothing may be chosen is a row 
 
 TEST_CASE("rearrange: each explanation says where the number came from and where the gradient goes") {
     Random random(8);
-    const Matrix a = normal_matrix(random, 6, 4), b = normal_matrix(random, 2, 4), row = normal_matrix(random, 1, 4), wide = normal_matrix(random, 6, 3);
+    const Matrix a = normal_matrix(random, 6, 4), b = normal_matrix(random, 2, 4), row = normal_matrix(random, 1, 4),
+                 wide = normal_matrix(random, 6, 3);
     using Vars = const std::vector<Var>&;
     check_operation([](Vars v) { return transpose(v[0]); }, {a});
     check_operation([](Vars v) { return reshape(v[0], 8, 3); }, {a});
@@ -186,7 +201,8 @@ TEST_CASE("layers, losses and the operations of single systems are explained") {
     check_operation([](Vars v) { return layer_norm(v[0], {}, 1e-3f); }, {x});
     check_operation([](Vars v) { return rms_norm(v[0], {.gain = v[1], .bias = {}}, 1e-3f); }, {x, gain});
     check_operation([](Vars v) { return unit_rows(v[0], 1e-3f); }, {x});
-    for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu})
+    for (const Activation activation :
+         {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu})
         check_operation([&](Vars v) { return activate(v[0], activation); }, {x});
     for (const RotaryLayout layout : {RotaryLayout::halves, RotaryLayout::neighbours})
         check_operation([&](Vars v) { return rotate(v[0], {0, 3, 7}, 4, 100, layout); }, {normal_matrix(random, 3, 8)});

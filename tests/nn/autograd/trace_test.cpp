@@ -32,7 +32,7 @@ TEST_CASE("Tracing: the operations of a backward pass, leaves in front of their 
     CHECK(trace.values[1].inputs == std::vector<int>{0});
     CHECK(trace.values[2].inputs == std::vector<int>{1});
     CHECK(trace.loss == 2);
-    CHECK(identical(trace.values[0].value, Matrix{{2}}));      // w is 2 - 12 now
+    CHECK(identical(trace.values[0].value, Matrix{{2}}));  // w is 2 - 12 now
     CHECK(identical(trace.values[0].gradient, Matrix{{12}}));
     CHECK(identical(trace.values[1].gradient, Matrix{{3}}));
     CHECK(trace.values[1].where.line() == trace.values[2].where.line());
@@ -109,7 +109,12 @@ TEST_CASE("first_difference: rounding is none; a value, an operation or the leng
 }
 
 TEST_CASE("a Vision Transformer and its gradients: each number is explained, and attention weights are a named step") {
-    const vit::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}, .width = 6, .depth = 2, .heads = 3, .mlp_width = 7, .classes = 3};
+    const vit::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                             .width = 6,
+                             .depth = 2,
+                             .heads = 3,
+                             .mlp_width = 7,
+                             .classes = 3};
     Random random(3);
     const vit::Weights w = vit::make_weights(config, random);
     Image image(4, 4, 3);

@@ -50,8 +50,10 @@ TEST_CASE("16 bits a sample: the high byte first") {
 
 TEST_CASE("what is no such picture is refused in one line") {
     CHECK(refusal("") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
-    CHECK(refusal("P4 1 1 ") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM picture; "
-                               "convert it: magick FILE FILE.ppm");
+    CHECK(refusal("P4 1 1 ") ==
+          "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM "
+          "picture; "
+          "convert it: magick FILE FILE.ppm");
     CHECK(refusal("\x89PNG") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
     CHECK(refusal("P5") == "x: ends where the width should be");
     CHECK(refusal("P5 # no end") == "x: ends where the width should be");

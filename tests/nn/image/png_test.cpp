@@ -35,11 +35,14 @@ static const std::string grey = bytes(
 
 TEST_CASE("crc32: the sum of the nine digits, by which implementations are compared") { CHECK(crc32("123456789") == 0xCBF43926); }
 
-TEST_CASE("parse_png: grey, the second row as differences to the row above") { check_samples(parse_png(grey, "x"), 2, 2, 1, {0, 51, 255, 102}); }
+TEST_CASE("parse_png: grey, the second row as differences to the row above") {
+    check_samples(parse_png(grey, "x"), 2, 2, 1, {0, 51, 255, 102});
+}
 
 TEST_CASE("parse_png: Paeth's filter and the mean of left and above") {
     const std::string file = bytes(
-        "89504e470d0a1a0a0000000d49484452000000030000000308000000007343ea63000000144944415478da63e1e2e26261646266666565050001d4003fb667609e"
+        "89504e470d0a1a0a0000000d49484452000000030000000308000000007343ea63000000144944415478da63e1e2e26261646266666565050001d400"
+        "3fb667609e"
         "0000000049454e44ae426082");
     // row 0: 10, 10 more, 10 more; row 1 by Paeth: 10 + 1, 20 + 2, 30 + 3; row 2: 11 / 2 + 5, (10 + 22) / 2 + 5, (21 + 33) / 2 + 5
     check_samples(parse_png(file, "x"), 3, 3, 1, {10, 20, 30, 11, 22, 33, 10, 21, 32});
@@ -47,14 +50,16 @@ TEST_CASE("parse_png: Paeth's filter and the mean of left and above") {
 
 TEST_CASE("parse_png: what is transparent lets white through") {
     const std::string file = bytes(
-        "89504e470d0a1a0a0000000d4948445200000002000000010806000000f4227f8a0000000f4944415478da63fccfc000440c8c000d06020189f79ace0000000049"
+        "89504e470d0a1a0a0000000d4948445200000002000000010806000000f4227f8a0000000f4944415478da63fccfc000440c8c000d06020189f79ace"
+        "0000000049"
         "454e44ae426082");
     check_samples(parse_png(file, "x"), 1, 2, 3, {255, 0, 0, 255, 255, 255});  // opaque red; a pixel of alpha 0
 }
 
 TEST_CASE("parse_png: a palette of four colours with two bits a pixel, the last of them transparent") {
     const std::string file = bytes(
-        "89504e470d0a1a0a0000000d49484452000000040000000102030000008452e75e0000000c504c5445ff000000ff000000ff0909095c717e860000000474524e53"
+        "89504e470d0a1a0a0000000d49484452000000040000000102030000008452e75e0000000c504c5445ff000000ff000000ff0909095c717e86000000"
+        "0474524e53"
         "ffffff00402aa9f40000000a4944415478da63900600001d001c237c8fac0000000049454e44ae426082");
     check_samples(parse_png(file, "x"), 1, 4, 3, {255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255});
 }
@@ -82,7 +87,9 @@ TEST_CASE("png_file: the bytes of a picture of one black pixel") {
 }
 
 TEST_CASE("png_file: no pixels, two channels or too few samples are refused") {
-    CHECK_THROWS_WITH(png_file({}), "png_file: 0 x 0 x 0 with 0 samples; it must have pixels, 1 or 3 channels, and as many samples as that makes");
+    CHECK_THROWS_WITH(
+        png_file({}),
+        "png_file: 0 x 0 x 0 with 0 samples; it must have pixels, 1 or 3 channels, and as many samples as that makes");
     CHECK_THROWS_AS(png_file({1, 1, 2, "ab"}), std::invalid_argument);
     CHECK_THROWS_AS(png_file({1, 2, 1, "a"}), std::invalid_argument);
 }

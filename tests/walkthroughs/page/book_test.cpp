@@ -34,7 +34,8 @@ TEST_CASE("write_book: contents, systems, ledgers and every README; each link of
     std::filesystem::create_directories(folder.path("vit"));
     folder.file("vit/vit.html", "<h1>Reads digits.</h1>");
     write_book(folder.path("."), "| system |\n| --- |\n| [vit](vit/vit.h), [lesson](walkthroughs/vit/vit.cpp) |\n");
-    CHECK(read_file(folder.path("index.html")).find("<li><a href=\"vit/vit.html\">vit</a> Reads digits.</li>") != std::string::npos);
+    CHECK(read_file(folder.path("index.html")).find("<li><a href=\"vit/vit.html\">vit</a> Reads digits.</li>") !=
+          std::string::npos);
     CHECK(read_file(folder.path("systems.html")).find("<td>vit, <a href=\"vit/vit.html\">lesson</a></td>") != std::string::npos);
     CHECK(read_file(folder.path("ledgers.html")).find("<h2>nn</h2>") != std::string::npos);
     std::size_t links = 0;

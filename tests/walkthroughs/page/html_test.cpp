@@ -14,7 +14,8 @@ TEST_CASE("terminal_html: colours become spans that end with the line, other cod
     CHECK(terminal_html({"\x1b[1mbold\x1b[0m and"}) == "<span style=\"font-weight:bold;\">bold</span> and\n");
     CHECK(terminal_html({"\x1b[38;2;1;2;3mx", "y"}) == "<span style=\"color:rgb(1,2,3);\">x</span>\ny\n");
     CHECK(terminal_html({"\x1b[48;5;21mx\x1b[0m"}) == "<span style=\"background:rgb(0,0,255);\">x</span>\n");
-    CHECK(terminal_html({"\x1b[38;5;244mx\x1b[31my\x1b[0m"}) == "<span style=\"color:rgb(128,128,128);\">x</span><span style=\"color:#a00;\">y</span>\n");
+    CHECK(terminal_html({"\x1b[38;5;244mx\x1b[31my\x1b[0m"}) ==
+          "<span style=\"color:rgb(128,128,128);\">x</span><span style=\"color:#a00;\">y</span>\n");
     CHECK(terminal_html({"a\x1b[Kb\x1b["}) == "ab\n");
 }
 

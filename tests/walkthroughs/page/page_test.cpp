@@ -7,8 +7,10 @@ TEST_SUITE_BEGIN("page");
 static bool holds(const std::string& html, const std::string& words) { return html.find(words) != std::string::npos; }
 
 static Page one_page() {
-    Page page{.name = "nn/toy", .purpose = "Shows <a> toy.", .duration = "about a second", .command = "make walk-toy", .items = {}};
-    page.items.push_back({.kind = Item::Kind::step, .words = "Who looks at whom?", .equation = "A = softmax(q k^T)", .source = "Eq. 6"});
+    Page page{
+        .name = "nn/toy", .purpose = "Shows <a> toy.", .duration = "about a second", .command = "make walk-toy", .items = {}};
+    page.items.push_back(
+        {.kind = Item::Kind::step, .words = "Who looks at whom?", .equation = "A = softmax(q k^T)", .source = "Eq. 6"});
     page.items.push_back({.kind = Item::Kind::code, .source = "a.cpp:3", .lines = {"x < y;"}});
     page.items.push_back({.kind = Item::Kind::matrix, .words = "A", .matrix = Matrix{{0.25f, 0.75f}}});
     page.items.push_back({.kind = Item::Kind::why, .words = "because"});
@@ -16,8 +18,10 @@ static Page one_page() {
     page.items.push_back({.kind = Item::Kind::predict, .words = "row 0"});
     page.items.push_back({.kind = Item::Kind::predict, .words = "row 1", .answer = "the same"});
     page.items.push_back({.kind = Item::Kind::step, .words = "And then?"});
-    page.items.push_back({.kind = Item::Kind::pictures, .pictures = {{"letters", {{"ab"}, 2}}, {"digit", picture(Image(2, 2, 1), Colours::none)},
-                                                                     {"map", heat_map(Matrix{{1, 2}}, Colours::none, {"row"}, {"a", "b"})}}});
+    page.items.push_back({.kind = Item::Kind::pictures,
+                          .pictures = {{"letters", {{"ab"}, 2}},
+                                       {"digit", picture(Image(2, 2, 1), Colours::none)},
+                                       {"map", heat_map(Matrix{{1, 2}}, Colours::none, {"row"}, {"a", "b"})}}});
     page.items.push_back({.kind = Item::Kind::table, .rows = {{"name", "n"}, {"x", "1"}}});
     page.items.push_back({.kind = Item::Kind::claim, .words = "it learns", .holds = true});
     page.items.push_back({.kind = Item::Kind::claim, .words = "it flies", .holds = false});
@@ -27,7 +31,9 @@ static Page one_page() {
 TEST_CASE("page_html: a step is a section with its question, formula, code, numbers and reason") {
     const std::string html = page_html(one_page());
     CHECK(holds(html, "<section id=\"step-1\" aria-labelledby=\"q1\">"));
-    CHECK(holds(html, "tabindex=\"-1\">1. Who looks at whom?</h2> <span class=\"eq\">A = softmax(q k<sup>T</sup>)</span> <span class=\"source\">Eq. 6</span>"));
+    CHECK(holds(html,
+                "tabindex=\"-1\">1. Who looks at whom?</h2> <span class=\"eq\">A = softmax(q k<sup>T</sup>)</span> <span "
+                "class=\"source\">Eq. 6</span>"));
     CHECK(holds(html, "<pre><code>x &lt; y;\n</code></pre>\n<p class=\"source\">a.cpp:3</p>"));
     CHECK(holds(html, ">0.7500</td>"));
     CHECK(holds(html, "<span class=\"label\">why</span>because"));
@@ -55,11 +61,13 @@ TEST_CASE("page_html: pictures, heat maps with names, tables and claims") {
 
 TEST_CASE("page_html: every section, figure, table and detail that opens is closed, and nothing is fetched") {
     const std::string html = page_html(one_page());
-    for (const std::string tag : {"section", "figure", "table", "details", "pre", "nav", "main", "header", "svg", "ol", "style", "script"}) {
+    for (const std::string tag :
+         {"section", "figure", "table", "details", "pre", "nav", "main", "header", "svg", "ol", "style", "script"}) {
         std::size_t opened = 0, closed = 0;
         for (std::size_t at = html.find("<" + tag); at != std::string::npos; at = html.find("<" + tag, at + 1))
             opened += html[at + tag.size() + 1] == ' ' || html[at + tag.size() + 1] == '>';
-        for (std::size_t at = html.find("</" + tag + ">"); at != std::string::npos; at = html.find("</" + tag + ">", at + 1)) ++closed;
+        for (std::size_t at = html.find("</" + tag + ">"); at != std::string::npos; at = html.find("</" + tag + ">", at + 1))
+            ++closed;
         INFO(tag);
         CHECK(opened == closed);
         CHECK(opened > 0);

@@ -62,7 +62,8 @@ TEST_CASE("trace_html: what is too large is left out, the largest first; its sha
 }
 
 TEST_CASE("trace_html: an empty trace is refused") {
-    CHECK_THROWS_WITH(trace_html({}, "toy"), "trace_html: toy: the trace holds no value; the program computed nothing with a Var");
+    CHECK_THROWS_WITH(trace_html({}, "toy"),
+                      "trace_html: toy: the trace holds no value; the program computed nothing with a Var");
 }
 
 TEST_SUITE_END();

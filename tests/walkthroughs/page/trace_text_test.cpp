@@ -30,9 +30,11 @@ TEST_CASE("trace_list: number, name, operation and shape of every value") {
 TEST_CASE("explain_value and explain_gradient: the formula, its numbers, and what the program has") {
     const Trace trace = product_trace();
     const std::vector<SourceNote> notes = source_notes(trace);
-    CHECK(explain_value(trace, notes, 2, 1, 0) == Lines{"scores(1,0) = sum(k, cols(a), a(i,k) * b(k,j))", "= 3 * 0.5 + 4 * (-1)", "= -2.5, and the program has -2.5"});
+    CHECK(explain_value(trace, notes, 2, 1, 0) ==
+          Lines{"scores(1,0) = sum(k, cols(a), a(i,k) * b(k,j))", "= 3 * 0.5 + 4 * (-1)", "= -2.5, and the program has -2.5"});
     CHECK(explain_value(trace, notes, 0, 1, 0) == Lines{"x(1,0) = 3, which no formula of this trace gives"});
-    CHECK(explain_gradient(trace, notes, 1, 1, 0) == Lines{"dw(1,0) is what flows back from where it was read", "+ through scores: sum(k, rows(y), a(k,i) * dy(k,j))",
+    CHECK(explain_gradient(trace, notes, 1, 1, 0) == Lines{"dw(1,0) is what flows back from where it was read",
+                                                           "+ through scores: sum(k, rows(y), a(k,i) * dy(k,j))",
                                                            "  = 2 * 1 + 4 * 1 = 6", "= 6, and the program has 6"});
     CHECK(explain_gradient(trace, notes, 0, 0, 0) == Lines{"dx(0,0): no gradient flowed here"});
     CHECK_THROWS_WITH(explain_value(trace, notes, 4, 0, 0), "trace: there is no value 4, they are 0 to 3");
