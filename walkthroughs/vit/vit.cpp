@@ -464,7 +464,7 @@ int main(int argc, char** argv) {
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");
     options.add("stop-after", choices.stop_after, "stop training after so many epochs; 0: do not", 0, 10'000);
     options.add("weights", choices.weights, "do not train: ask a published or saved checkpoint (safetensors) about --image");
-    options.add("image", choices.image, "PPM or PGM file for --weights");
+    options.add("image", choices.image, "PNG, PPM or PGM file for --weights");
     options.add("class-names", choices.class_names, "text file with the name of class 0, 1, ... in each line");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;

@@ -331,8 +331,8 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model on the stripes", 1, 100'000);
     options.add("digit-steps", choices.digit_steps, "training steps on the digits", 1, 100'000);
-    options.add("image", choices.image, "a PPM or PGM file to describe instead of a digit, in cells of 8 pixels");
-    options.add_output("out", choices.out, "a PGM file for the drawing of roses");
+    options.add("image", choices.image, "a PNG, PPM or PGM file to describe instead of a digit, in cells of 8 pixels");
+    options.add_output("out", choices.out, "a PGM or PNG file for the drawing of roses");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
