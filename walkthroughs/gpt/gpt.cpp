@@ -98,8 +98,10 @@ static void step_mask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& 
     for (int i = 0; i < T; ++i)
         for (int j = 0; j < T; ++j) table(i, j) = may(i, j);
     const Matrix A = slice_rows(steps.decoder.blocks[0].attention.weights.value(), 0, T);
-    lesson.pictures({{"who (down) may look at whom (across)", heat_map(table, lesson.colours)},
-                     {"and does, in head 0 of an untrained model", heat_map(A, lesson.colours)}});
+    std::vector<std::string> tokens;
+    for (const int id : ids) tokens.push_back(shown_token(corpus.vocabulary.tokens[id]));
+    lesson.pictures({{"who (down) may look at whom (across)", heat_map(table, lesson.colours, tokens, tokens)},
+                     {"and does, in head 0 of an untrained model", heat_map(A, lesson.colours, tokens, tokens)}});
     lesson.why(
         "a token that could see the next one would have nothing to predict. With the upper half gone one pass through the model ",
         "asks ", T - 1, " questions at once, each with its own past.");
