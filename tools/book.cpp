@@ -1,5 +1,5 @@
 // book.cpp: contents, README files, systems and ledgers around the pages of the lessons; `make pages` runs it.
-//   book FOLDER SYSTEMS.md
+//   book FOLDER FILE      the file holds the table of systems
 #include <cstdio>
 #include <exception>
 
