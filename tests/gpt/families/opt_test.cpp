@@ -77,7 +77,7 @@ TEST_CASE("opt: a config or batch that does not fit is refused, and says why") {
                       "opt: a text of 10 tokens, but there are 9 positions; cut the text");
     CHECK(without_place(error_of([&] {
               opt::forward(make_batch({{1, 11}}), w, config);
-          })) == "embed: id 11 is outside a table of 11 rows");
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
     odd = config;
     odd.depth = 3;
     CHECK_THROWS_WITH(
