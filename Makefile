@@ -122,6 +122,9 @@ course: $(OUT)/run_course
 	@$(OUT)/run_course list
 course-%: course-build
 	@$(OUT)/run_course $* $(MODULE) --seed $(or $(SEED),271) --twist '$(TWIST)' $(course_options)
+## make sheet-NAME          a worksheet for pencil and paper; ARGS="--seed 7 --key", ARGS=--help
+sheet-%: $(OUT)/run_sheet
+	@$(OUT)/run_sheet $* $(ARGS)
 check-% watch-% hint-%: course-build
 	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
 # ---- Running ----

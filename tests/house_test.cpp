@@ -64,6 +64,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> allow
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", library_folders},
     {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "tools"}},
+    {"course/sheets", {"nn", "bert", "gpt", "rlhf", "course"}},
     {"course/drawn", {"nn", "bert", "gpt", "vit", "rlhf", "course"}},
     {"course", {"nn", "course"}},
     {"tests",
