@@ -53,6 +53,7 @@ $(call object,$(WALK_SOURCES) $(TEST_SOURCES)): OPT = -O0 -DNDEBUG
 $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
 # The usual standard headers are compiled once for each level of optimisation and put in front of every file.
 STANDARD := $(patsubst %,$(OUT)/standard-%.h.gch,O0 Og O3)
+.SECONDARY: $(STANDARD)
 HEADERS = -include $(OUT)/standard$(firstword $(OPT)).h
 $(call object,nn/base/matmul.cpp nn/base/random.cpp): HEADERS =
 endif
