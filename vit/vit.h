@@ -36,7 +36,7 @@ struct Config {
     bool query_key_value_bias = true;
 };
 
-// throws  std::invalid_argument for a config that does not fit together; `who` begins the message
+// throws  std::invalid_argument for an inconsistent config; `who` begins the message
 void check(const Config& config, const char* who = "vit");
 
 BlockOptions block_options(const Config& config);
@@ -51,7 +51,7 @@ struct Weights {
 };
 
 // Fresh weights, biases 0, gains 1.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
 // Names, shapes and layout of google/vit-base-patch16-224 and its relatives.

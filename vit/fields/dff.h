@@ -52,7 +52,7 @@ struct Weights {
     std::vector<Linear> features;  // 3 layers, from the encoded point to C
 };
 
-// Fresh weights, uniform within 1 / sqrt(inputs) as in PyTorch.   throws std::invalid_argument for a config that does not fit together
+// Fresh weights, uniform within 1 / sqrt(inputs) as in PyTorch.   throws std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random);
 
 // Names of the published checkpoints ("network_fn_state_dict.pts_linears.0.weight"); the fine network is network_fine_state_dict.

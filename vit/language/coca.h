@@ -69,7 +69,7 @@ struct Weights {
     Var log_scale;               // (1, 1)
 };
 
-// Fresh weights as in CLIP; [cls] and positions 0.01.   throws std::invalid_argument for a config that does not fit together
+// Fresh weights as in CLIP; [cls] and positions 0.01.   throws std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random);
 
 // Names and layout of open_clip's checkpoints.

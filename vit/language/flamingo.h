@@ -46,7 +46,7 @@ struct Weights {
 };
 
 // Fresh resampler and gated layers for a language model, which is shared, not copied: normal, standard deviation 0.02; gates 0.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, const gpt::Weights& language, Random& random, const Init& init = {.draw = Draw::normal});
 
 // Turns the language model's weights into constants: gradients flow through it to the gated layers, but not into it.

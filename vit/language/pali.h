@@ -31,7 +31,7 @@ struct Weights {
 };
 
 // Fresh weights of both halves as in their own files; the projection is normal with standard deviation Dv^-1/2.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, float output_stddev = 1);
 
 // Names of the halves as published, under vit. and t5.
