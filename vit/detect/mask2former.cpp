@@ -100,9 +100,9 @@ LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const
     const Var looked = add(x, steps.cross.output);                                                         // (B*Q, D)   [Mask2Former 2]
     steps.after_cross = before ? looked : layer_norm(looked, w.cross_norm, config.eps);                    // (B*Q, D)
 
-    const Var speaking = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;   // (B*Q, D)
-    const Var placed = add_repeated(speaking, all.query_positions);
-    steps.attention = attention({placed, placed, speaking}, w.attention, config.heads, to_queries);
+    const Var values = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;     // (B*Q, D)
+    const Var placed = add_repeated(values, all.query_positions);
+    steps.attention = attention({placed, placed, values}, w.attention, config.heads, to_queries);
     const Var agreed = add(steps.after_cross, steps.attention.output);
     steps.after_attention = before ? agreed : layer_norm(agreed, w.norm, config.eps);                      // (B*Q, D)
 
