@@ -1,7 +1,8 @@
 // views.h: views of a scene, images with their cameras: the training and test data of a field.
 //
 //   format   the JSON of NeRF's synthetic scenes: {"camera_angle_x": radians, "frames": [{"file_path": "./train/r_0",
-//            "transform_matrix": 4 x 4 camera to world}, ...]}; the images are PPM files, whose extension may be omitted
+//            "transform_matrix": 4 x 4 camera to world}, ...]}; the images are PNG or PPM files, whose extension may be
+//            omitted; transparent pixels of NeRF's PNG files are blended with white, as in its code
 //   note     the ray of pixel (i, j) passes through its centre, half a pixel further than in NeRF's code
 #pragma once
 #include <string>

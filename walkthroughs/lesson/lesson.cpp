@@ -4,11 +4,14 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/base/show.h"
+#include "nn/data/file.h"
 #include "nn/data/text.h"
+#include "walkthroughs/page/trace_text.h"
 
 static constexpr int page_width = 100;
 static const std::string indent(9, ' ');
@@ -16,9 +19,36 @@ static const std::string indent(9, ' ');
 Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
 
 Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
-    : colours(colours), out(out), in(in), waiting(options.step), asking(options.quiz || options.step) {
+    : colours(colours),
+      out(out),
+      in(in),
+      waiting(options.step),
+      asking(options.quiz || options.step),
+      page{options.name, options.purpose, "about " + options.duration, options.command(), {}},
+      page_path(options.page) {
     print({bold(options.name), "   ", options.purpose, "\n"});
     print({faint("takes about " + options.duration), "\n"});
+}
+
+void Lesson::tell(Item item) {
+    print(item);
+    if (!page_path.empty()) page.items.push_back(std::move(item));
+}
+
+void Lesson::print(const Item& item) {
+    switch (item.kind) {
+        case Item::Kind::step: return print_step(item);
+        case Item::Kind::say: return print_lines(wrapped(item.words, page_width - static_cast<int>(indent.size())));
+        case Item::Kind::why: return labelled("why", item.words);
+        case Item::Kind::predict: return labelled("predict", item.words);
+        case Item::Kind::code: return print_code(item);
+        case Item::Kind::matrix: return print_matrix(item);
+        case Item::Kind::pictures: return print_lines(side_by_side(item.pictures, page_width - static_cast<int>(indent.size())));
+        case Item::Kind::curves: return print_lines(::curves(item.series, colours));
+        case Item::Kind::table: return print_lines(::table(item.rows));
+        case Item::Kind::lines: return print_lines(item.lines);
+        case Item::Kind::claim: return print_claim(item);
+    }
 }
 
 void Lesson::print(std::initializer_list<Part> parts) {
@@ -49,38 +79,79 @@ std::string Lesson::line_of_input() {
     return line;
 }
 
+// ---- as text ----------------------------------------------------------------------------------------------------------------
+
+void Lesson::print_lines(const std::vector<std::string>& given) {
+    for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
+}
+
 static std::string padded(std::string_view words, int width) {
     return joined({words, std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ')});
 }
 
-void Lesson::step(std::string_view question, std::string_view equation, std::string_view source) {
+void Lesson::print_step(const Item& step) {
     if (waiting && steps > 0) wait_for_enter();
     ++steps;
     const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
-    std::string right_part = text(equation);
-    if (!source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(source)});
-    print({"\n", bold(joined({number, question}))});
+    std::string right_part = step.equation;
+    if (!step.source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(step.source)});
+    print({"\n", bold(joined({number, step.words}))});
     if (!right_part.empty()) {
-        const int column = std::max(31, display_width(question) + 3);
+        const int column = std::max(31, display_width(step.words) + 3);
         const bool fits = static_cast<int>(indent.size()) + column + display_width(right_part) <= page_width;
-        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, right_part});
+        print({fits ? std::string(static_cast<std::size_t>(column - display_width(step.words)), ' ') : "\n" + indent, right_part});
     }
     print({"\n"});
 }
 
 // The first line after the label, the others aligned below it.
-void Lesson::labelled(std::string_view label, std::initializer_list<Part> parts) {
+void Lesson::labelled(std::string_view label, const std::string& words) {
     const int label_width = 10;
     std::string margin = indent + faint(padded(label, label_width));
-    for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size()) - label_width)) {
+    for (const std::string& line : wrapped(words, page_width - static_cast<int>(indent.size()) - label_width)) {
         print({margin, line, "\n"});
         margin = indent + std::string(label_width, ' ');
     }
 }
 
-void Lesson::prose(std::initializer_list<Part> parts) {
-    for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size())))
-        print({indent, line, "\n"});
+void Lesson::print_code(const Item& code) {
+    std::string label = "code";
+    for (const std::string& line : code.lines) {
+        print({indent, faint(padded(label, 10)), line, "\n"});
+        label.clear();
+    }
+    if (!code.source.empty()) print({indent, std::string(10, ' '), faint(code.source), "\n"});
+}
+
+// The rows are printed beside the name, or below it if they would exceed the page.
+void Lesson::print_matrix(const Item& item) {
+    std::vector<std::string> grid = split_lines(grid_text(item.matrix, item.most));  // the shape, then the rows
+    const std::string head = bold(item.words) + " " + grid[0];
+    grid.erase(grid.begin());
+    const int width = grid.empty() ? 0 : display_width(grid[0]);
+    const bool beside = !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + width <= page_width;
+    if (!beside) print_lines({head});
+    std::string margin = beside ? head : "  ";
+    const std::string blank(static_cast<std::size_t>(display_width(margin)), ' ');
+    for (const std::string& row : grid) {
+        print_lines({margin + row});
+        margin = blank;
+    }
+}
+
+void Lesson::print_claim(const Item& claim) {
+    if (claims == 0) print({"\n"});
+    ++claims;
+    failed += !claim.holds;
+    const std::string colour = colours == Colours::none ? "" : claim.holds ? "\x1b[32m" : "\x1b[1;31m";
+    const std::string verdict = colour + (claim.holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
+    print({"claim    ", verdict, "   ", claim.words, "\n"});
+}
+
+// ---- what is told -----------------------------------------------------------------------------------------------------------
+
+void Lesson::step(std::string_view question, std::string_view equation, std::string_view source) {
+    tell({.kind = Item::Kind::step, .words = text(question), .equation = text(equation), .source = text(source)});
 }
 
 LessonAnswer::LessonAnswer(double number, double within) : shown(short_digits(number, 4)), number(number), within(within) {}
@@ -95,16 +166,17 @@ static bool is_right(const std::string& reply, const LessonAnswer& answer) {
 }
 
 void Lesson::predict(std::string_view question, const LessonAnswer& answer) {
-    labelled("predict", {question});
+    tell({.kind = Item::Kind::predict, .words = text(question), .answer = answer.shown});
     const std::string given_at_end = joined({"step ", steps, "   ", question, " ", answer.shown});
     if (!asking) return answers.push_back(given_at_end);
     print({indent, faint(padded("", 10)), "your answer: "});
     const std::string reply = line_of_input();
     if (!asking) return answers.push_back(given_at_end);
-    labelled("answer", {reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ", answer.shown});
+    const std::string verdict = reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ";
+    labelled("answer", verdict + answer.shown);
 }
 
-void Lesson::code(std::string_view line) { print({indent, faint(padded("code", 10)), line, "\n"}); }
+void Lesson::code(std::string_view line) { tell({.kind = Item::Kind::code, .lines = {text(line)}}); }
 
 // Lines first ... first + count - 1 of a file, counted from 1; empty when the file has moved since compilation.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
@@ -120,36 +192,18 @@ static std::vector<std::string> source_lines(const std::string& path, int first,
 
 void Lesson::code(int count, Where where) {
     const int first = static_cast<int>(where.line()) + 1;
-    const std::vector<std::string> source = source_lines(where.file_name(), first, count);
+    std::vector<std::string> source = source_lines(where.file_name(), first, count);
     const std::string place = std::string(where.file_name()) + ":" + text(first);
     if (source.empty()) return code(place);
     const std::size_t margin = std::min(source[0].find_first_not_of(' '), source[0].size());
-    std::string label = "code";
-    for (const std::string& line : source) {
-        print({indent, faint(padded(label, 10)), line.substr(std::min(margin, line.size())), "\n"});
-        label.clear();
-    }
-    print({indent, std::string(10, ' '), faint(place), "\n"});
+    for (std::string& line : source) line = line.substr(std::min(margin, line.size()));
+    tell({.kind = Item::Kind::code, .source = place, .lines = source});
 }
 
-void Lesson::lines(const std::vector<std::string>& given) {
-    for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
-}
+void Lesson::lines(const std::vector<std::string>& given) { tell({.kind = Item::Kind::lines, .lines = given}); }
 
-// The rows are printed beside the name, or below it if they would exceed the page.
 void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
-    std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
-    const std::string head = bold(name) + " " + grid[0];
-    grid.erase(grid.begin());
-    const int width = grid.empty() ? 0 : display_width(grid[0]);
-    const bool beside = !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + width <= page_width;
-    if (!beside) lines({head});
-    std::string margin = beside ? head : "  ";
-    const std::string blank(static_cast<std::size_t>(display_width(margin)), ' ');
-    for (const std::string& row : grid) {
-        lines({margin + row});
-        margin = blank;
-    }
+    tell({.kind = Item::Kind::matrix, .words = text(name), .matrix = m, .most = most});
 }
 
 void Lesson::picture(std::string_view caption, const Image& image) { pictures({{text(caption), ::picture(image, colours)}}); }
@@ -158,21 +212,14 @@ void Lesson::heat(std::string_view caption, const Matrix& m) {
     pictures({{joined({caption, "  ", stats_text(m)}), heat_map(m, colours)}});
 }
 
-void Lesson::pictures(const std::vector<Captioned>& blocks) {
-    lines(side_by_side(blocks, page_width - static_cast<int>(indent.size())));
-}
+void Lesson::pictures(const std::vector<Captioned>& blocks) { tell({.kind = Item::Kind::pictures, .pictures = blocks}); }
 
-void Lesson::curves(const std::vector<Series>& series) { lines(::curves(series, colours)); }
+void Lesson::curves(const std::vector<Series>& series) { tell({.kind = Item::Kind::curves, .series = series}); }
 
-void Lesson::table(const std::vector<std::vector<std::string>>& rows) { lines(::table(rows)); }
+void Lesson::table(const std::vector<std::vector<std::string>>& rows) { tell({.kind = Item::Kind::table, .rows = rows}); }
 
 bool Lesson::claim(std::string_view words, bool holds) {
-    if (claims == 0) print({"\n"});
-    ++claims;
-    failed += !holds;
-    const std::string colour = colours == Colours::none ? "" : holds ? "\x1b[32m" : "\x1b[1;31m";
-    const std::string verdict = colour + (holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
-    print({"claim    ", verdict, "   ", words, "\n"});
+    tell({.kind = Item::Kind::claim, .words = text(words), .holds = holds});
     return holds;
 }
 
@@ -193,14 +240,20 @@ int Lesson::end() {
     for (const std::string& answer : answers)
         for (const std::string& line : wrapped(answer, page_width - static_cast<int>(indent.size()))) print({indent, line, "\n"});
     if (failed > 0) print({"\n", failed, " of ", claims, " claims FAIL\n"});
+    if (!page_path.empty()) write_file_atomically(page_path, page_html(page));
     return failed == 0 ? 0 : 1;
 }
 
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk) {
     try {
+        std::optional<Tracing> tracing;
+        if (!options.trace.empty()) tracing.emplace(options.trace_backward);
         Lesson lesson(options);
         walk(lesson);
-        return lesson.end();
+        const int result = lesson.end();
+        if (tracing && options.trace == "-") browse_trace(tracing->trace(), stdin, stdout);
+        if (tracing && options.trace != "-") write_file_atomically(options.trace, trace_html(tracing->trace(), options.name));
+        return result;
     } catch (const std::invalid_argument& refused) {
         std::fprintf(stderr, "%s: %s\n", options.name.c_str(), refused.what());
         return 2;
