@@ -112,7 +112,7 @@ TEST_CASE("InStack: the name of a stack stands before those of its steps, and en
     stack(e.z, e.blocks, options, e.context);
     CHECK(recording.has(1, "encoder weights"));
     CHECK(!recording.has(1, "weights"));
-    CHECK_THROWS_WITH(recording.step(1, "weights"), "Recording: this run had no step weights in block 1");
+    CHECK_THROWS_WITH(recording.step(1, "weights"), "Recording: this run had no step weights in block 1 among its 26 steps; hook.h lists the names, blocks are counted from 0");
 }
 
 TEST_CASE("Hook: the forward pass continues with what at() returns: the input of another run gives that run's output") {

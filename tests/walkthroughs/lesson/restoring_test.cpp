@@ -54,7 +54,7 @@ TEST_CASE("pictures_to_restore: pictures of the reader, cut into squares that di
     files.patch_size = 4;
     CHECK(grid_of(pictures, files).count() == 15);
     files.patch_size = 5;
-    CHECK(error_of([&] { grid_of(pictures, files); }) == "--patch-size: an image of 12 x 20 does not split into patches of side 5");
+    CHECK(error_of([&] { grid_of(pictures, files); }) == "--patch-size: an image of 12 x 20 does not split into patches of side 5; sizes must be at least 1, and the side divide both");
     files.test_images = idx_file(folder, "other", 2, 12, 12);
     CHECK(error_of([&] { pictures_to_restore(files); }) ==
           folder.path("other") + ": pictures of 12 x 12 x 1, those to learn from are 12 x 20 x 1");
