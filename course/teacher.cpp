@@ -96,8 +96,8 @@ static std::string doctest_header() {
 // The files with which the tasks of a module can be built and tested.
 static std::set<std::string> sources_of(const Exam& exam, const std::string& module) {
     std::set<std::string> suites;
-    std::vector<std::string> roots{"course/run_course.cpp", "course/run_answers.cpp", "course/drawn/" + module + ".cpp",
-                                   "tests/main.cpp"};
+    std::vector<std::string> roots{"course/run_course.cpp", "course/verify.cpp", "course/run_answers.cpp",
+                                   "course/drawn/" + module + ".cpp", "tests/main.cpp"};
     for (const Task& task : exam.tasks) {
         roots.push_back(task.file);
         for (const PublicCase& one : task.cases) suites.insert(one.suite);
