@@ -76,7 +76,7 @@ all: $(LIBRARY) $(WALKS)
 $(OUT)/objects/%.o: %.cpp $(OUT)/flags $(STANDARD)
 	@echo "compile $<"
 	@mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
-$(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
+$(STANDARD): $(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
 	@echo "compile $< with -$*"
 	@echo '#include "$<"' >$(@:.gch=) && $(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
 
