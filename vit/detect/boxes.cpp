@@ -89,7 +89,7 @@ static Overlap overlap(const float* a, const float* b) {
     return areas;
 }
 
-static double iou_of(const Overlap& o) { return o.united > 0 ? o.intersection / o.united : 0; }
+static double iou_of(const Overlap& o) { return o.united > 0 ? o.intersection / o.united : 0; }  // [VOC 3]
 static double generalised_iou_of(const Overlap& o) { return iou_of(o) - (o.around > 0 ? (o.around - o.united) / o.around : 0); }
 
 Matrix box_areas(const Matrix& corners) {

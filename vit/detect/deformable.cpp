@@ -93,7 +93,7 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
     if (!padded.empty()) {
         Matrix counts(rows, 1);
         for (int k = 0; k < rows; ++k) counts(k, 0) = padded[k] == 0;
-        steps.value = multiply(steps.value, counts);                                       // the bias too is gone
+        steps.value = multiply(steps.value, counts);                                       // also removes the bias
     }
     steps.offsets = linear(query, w.offsets);                                              // (B*n, A*L*P*2)
     steps.locations = locations_of(references, steps.offsets, sizes, config);              // (B*n, A*L*P*2)
@@ -102,7 +102,7 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
     std::vector<Var> heads;
     for (int head = 0; head < config.heads; ++head) heads.push_back(context_of_head(steps, sizes, config, head));
     steps.context = concat_cols(heads);                                                    // (B*n, D)
-    steps.output = linear(steps.context, w.output);                                        // (B*n, D)
+    steps.output = linear(steps.context, w.output);                                        // (B*n, D)   [Deformable DETR 3]
     return steps;
 }
 

@@ -43,7 +43,7 @@ MayAttend may_attend_unblocked(const Matrix& blocked) {
     Matrix may(blocked.rows, blocked.cols);
     for (int i = 0; i < may.rows; ++i) {
         const bool all = std::count(blocked.row(i), blocked.row(i) + blocked.cols, 1.0f) == blocked.cols;
-        for (int j = 0; j < may.cols; ++j) may(i, j) = all || blocked(i, j) == 0;
+        for (int j = 0; j < may.cols; ++j) may(i, j) = all || blocked(i, j) == 0;  // [Mask2Former 3]
     }
     return may_attend(may);
 }
@@ -64,7 +64,7 @@ static Map one_channel(const Var& masks, int height, int width) {
     return {reshape(masks, masks.rows() * height * width, 1), {masks.rows(), height, width}};
 }
 
-// Where a mask, shrunk to the level's size, says background. The logits are resized, not the probabilities. No gradient.
+// 1 where a mask, resized to the level, is background. The logits are resized, not the probabilities. No gradient.
 static Matrix background(const Var& masks, const MapSize& mask_size, const MapSize& level) {
     const Map shrunk = resize(one_channel(stop(masks), mask_size.height, mask_size.width), level.height, level.width, Interpolation::bilinear);
     Matrix blocked = reshape(shrunk.pixels.value(), masks.rows(), level.pixels());      // (B*Q, h*w)  logits
@@ -93,16 +93,16 @@ LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const
     const Attending to_queries{.segments = Segments::equal(B, config.queries)};
     const bool before = config.pre_norm;
     LayerSteps steps;
-    // Cross-attention comes first: queries start equal for every image, and have nothing to tell each other before they look.
+    // Cross-attention comes first: the queries are the same for every image, so self-attention would add nothing before it.
     const Var asking = before ? layer_norm(x, w.cross_norm, config.eps) : x;                               // (B*Q, D)
     steps.cross = attention({add_repeated(asking, all.query_positions), add_repeated(source, positions), source}, w.cross, config.heads,
                             to_pixels);
-    const Var looked = add(x, steps.cross.output);
+    const Var looked = add(x, steps.cross.output);                                                         // (B*Q, D)   [Mask2Former 2]
     steps.after_cross = before ? looked : layer_norm(looked, w.cross_norm, config.eps);                    // (B*Q, D)
 
-    const Var speaking = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;   // (B*Q, D)
-    const Var placed = add_repeated(speaking, all.query_positions);
-    steps.attention = attention({placed, placed, speaking}, w.attention, config.heads, to_queries);
+    const Var values = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;     // (B*Q, D)
+    const Var placed = add_repeated(values, all.query_positions);
+    steps.attention = attention({placed, placed, values}, w.attention, config.heads, to_queries);
     const Var agreed = add(steps.after_cross, steps.attention.output);
     steps.after_attention = before ? agreed : layer_norm(agreed, w.norm, config.eps);                      // (B*Q, D)
 

@@ -173,7 +173,7 @@ PanopticQuality panoptic_quality(const std::vector<PanopticImage>& found, const 
     PanopticQuality result{.true_positives = sums.true_positives, .false_positives = sums.false_positives, .missed = sums.missed};
     const double all = sums.true_positives + 0.5 * sums.false_positives + 0.5 * sums.missed;
     if (all == 0) return result;
-    result.quality = sums.iou / all;
+    result.quality = sums.iou / all;  // [PQ 1]
     result.segmentation = sums.true_positives == 0 ? 0 : sums.iou / sums.true_positives;
     result.recognition = sums.true_positives / all;
     return result;

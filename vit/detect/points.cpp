@@ -44,5 +44,5 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
 Var sample(const Map& map, const Var& points, const std::vector<int>& image, Where where) {
     require_map(map, "sample", where);
     const Corners around = corners(map.size, points, image, where);
-    return mix_rows(map.pixels, around.rows, around.weights, where);  // (n, C)
+    return mix_rows(map.pixels, around.rows, around.weights, where);  // (n, C)   [STN 5]
 }

@@ -11,9 +11,9 @@
 
 namespace vild {
 
-// --- a region becomes a direction ---
+// --- region embeddings ---
 
-// Rows of length 1; TensorFlow's l2_normalize divides by 1e-6 at least.
+// Rows of length 1; TensorFlow's l2_normalize divides by at least 1e-6.
 static Var unit(const Var& x) { return unit_rows(x, 1e-6f); }
 
 BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& config) {
@@ -25,7 +25,7 @@ BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& con
     return steps;
 }
 
-// --- and is compared with sentences ---
+// --- comparison with text embeddings ---
 
 // The columns of a classifier as rows, of length 1: (D, K) -> (K, D).
 static Var directions(const Var& kernel, const Config& config) {
@@ -44,7 +44,7 @@ Var logits(const Var& embeddings, const Weights& w, const Config& config) {
 
 // --- losses ---
 
-// 1 for background and base classes, 0 for novel ones: a novel class stays in the softmax, with exp(0).
+// 1 for background and base classes, 0 for novel ones: a novel class stays in the softmax with logit 0.
 static Matrix trained_columns(const std::vector<int>& base) {
     Matrix mask(1, static_cast<int>(base.size()) + 1, 1);
     for (std::size_t k = 0; k < base.size(); ++k) mask[k + 1] = static_cast<float>(base[k]);
@@ -88,14 +88,14 @@ Steps training_losses(const Matrix& regions, const std::vector<int>& labels, con
     const Branch& student = config.double_branch ? w.image : w.text;
     Steps steps;
     steps.regions = embed_regions(regions, w.text, config);
-    steps.logits = logits(steps.regions.embeddings, w, config);                        // (R, C + 1)   Eq. 3
+    steps.logits = logits(steps.regions.embeddings, w, config);                        // (R, C + 1)   [ViLD 3]
     const Var trained = config.mask_rare ? multiply(steps.logits, trained_columns(base)) : steps.logits;
     steps.text_loss = cross_entropy(trained, labels);
 
     steps.distilled = embed_regions(distillation.regions, student, config);
     steps.targets = unit(distillation.clip_embeddings).value();                   // (M, D)
     steps.valid = valid_boxes(distillation.boxes);
-    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);   // Eq. 4
+    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);   // [ViLD 4]
     steps.loss = add(steps.text_loss, scale(steps.image_loss, config.distill_weight));
     return steps;
 }
@@ -115,7 +115,7 @@ Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>&
     for (int i = 0; i < text.rows; ++i)
         for (int k = 0; k < text.cols; ++k) {
             const double third = base[k] == 1 ? text(i, k) : image(i, k);              // the branch that counts twice
-            mean(i, k) = static_cast<float>(std::cbrt(static_cast<double>(text(i, k)) * image(i, k) * third));  // Eq. 5
+            mean(i, k) = static_cast<float>(std::cbrt(static_cast<double>(text(i, k)) * image(i, k) * third));  // [ViLD 5]
         }
     return mean;
 }

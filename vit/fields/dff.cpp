@@ -98,7 +98,7 @@ Matrix points_at(const Rays& rays, const Matrix& depths) {
     return points;
 }
 
-// The length in the world of the step after each sample: (R*S, 1). Whatever lies behind the last sample is empty, or so deep that a
+// The length in the world of the step after each sample: (R*S, 1). The space after the last sample is empty, or so deep that a
 // positive density stops all light.
 static Matrix step_lengths(const Rays& rays, const Matrix& depths) {
     const int S = depths.cols;

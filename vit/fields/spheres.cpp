@@ -20,7 +20,7 @@ std::vector<Sphere> four_spheres(bool fourth_green) {
             {{0.1, -0.5, 0.3}, 0.2, fourth_green ? green : yellow}};
 }
 
-// The numbers of a line, separated by spaces; fewer than there are words when one of them is no number.
+// The numbers of a line, separated by spaces; reading stops at a word that is not a number.
 static std::vector<double> numbers_of_line(const std::string& line) {
     const char* const spaces = " \t\r";
     std::vector<double> numbers;

@@ -69,7 +69,7 @@ TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextCo
     steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                  // (B*T, Dt)
     steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});              // (B*T, Dt)
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                      // (B*T, Dt)
-    // Under the causal mask only the last token has read the whole sentence. What stands behind it is padding.
+    // Under the causal mask only the last token has read the whole sentence; padding follows it.
     steps.ends = end_of_text_positions(texts);
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) rows.push_back(b * T + steps.ends[b]);

@@ -67,7 +67,7 @@ TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config&
         for (int t = 0; t + 1 < T; ++t) read.push_back(captions.ids[b * T + t]);
     const InStack in_stack("text");
     const Var words = named_step("words", embed(w.words, read));                           // (B*(T-1), D)
-    // [cls] behind each caption: it is row B (T-1) of the two together.
+    // [cls] after each caption: it is row B (T-1) of the two together.
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
         for (int t = 0; t + 1 < T; ++t) rows.push_back(b * (T - 1) + t);
@@ -164,7 +164,7 @@ Matrix Captioner::read(const TokenBatch& next) {
     const Reading of_text = read_next(text, next, "coca"), of_decoder = read_next(decoder, next, "coca");
     const Var words = embed(weights.words, next.ids);                                      // (B*T, D)
     const Var z0 = add(words, gather_rows(weights.positions, of_text.positions));          // (B*T, D)
-    // [cls] stands behind all tokens and no token sees it, so a caption is written without it.
+    // [cls] follows all tokens and no token attends to it, so a caption is written without it.
     const Var tokens = stack(z0, weights.text_blocks, text_options(config), of_text.contexts).output;  // (B*T, D)
     std::vector<Attending> crosses;
     for (KeyValueCache& source : sources)

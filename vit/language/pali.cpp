@@ -35,7 +35,7 @@ static TokenBatch patches_and_prompts(const TokenBatch& prompts, int N, const t5
     return source;
 }
 
-// Patch embeddings and, behind them, words: (B*N, E) and (B*S, E) -> (B*(N+S), E).
+// Patch embeddings, then token embeddings, of each example: (B*N, E) and (B*S, E) -> (B*(N+S), E).
 static Var in_front_of(const Var& patches, const Var& words, int B) {
     const int N = patches.rows() / B, S = words.rows() / B;
     std::vector<int> rows;

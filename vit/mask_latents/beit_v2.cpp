@@ -67,7 +67,7 @@ TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights
     // Which of K directions is nearest? The gradient passes the choice as if it had not been made.
     steps.to_quantizer = two_layers(steps.encoder_features, w.to_code_hidden, w.to_code);  // (B*N, c)
     steps.z = unit_rows(steps.to_quantizer, 1e-12f);                                       // (B*N, c)
-    steps.quantized = quantize(steps.z, w.codebook);                                       // ids (B*N)      Eq. 1
+    steps.quantized = quantize(steps.z, w.codebook);                                       // ids (B*N)      [BEiT v2 1]
 
     GridSteps decoded = read_grid(steps.quantized.output, w.decoder, N, options, config.eps);
     steps.decoder_z0 = decoded.z0;
@@ -81,7 +81,7 @@ Var reconstruction_loss(const TokenizerSteps& steps, const Matrix& teacher) {
     require(same_shape(teacher, steps.reconstruction.value()), "beit_v2: teacher features ", teacher, " for reconstructions ",
             steps.reconstruction.value());
     const Var cosines = row_sums(multiply(unit_rows(steps.reconstruction, 0), unit_rows(teacher, 0)));  // (B*N, 1)
-    return mean(shift(scale(cosines, -1), 1));                                                          // (1, 1)   Eq. 2
+    return mean(shift(scale(cosines, -1), 1));                                                          // (1, 1)   [BEiT v2 2]
 }
 
 Var quantize_loss(const TokenizerSteps& steps, const TokenizerConfig& config) {
@@ -251,7 +251,7 @@ std::vector<int> hidden_words(const std::vector<int>& ids, const Steps& steps) {
     return words;
 }
 
-Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }  // Eq. 3
+Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }  // [BEiT v2 3]
 Var branch_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.branch_logits, words); }
 Var loss(const Steps& steps, const std::vector<int>& words) { return add(mask_loss(steps, words), branch_loss(steps, words)); }
 

@@ -102,7 +102,7 @@ Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matri
         require(total > 0, "maskgit: picture ", b, " has no weight: nothing of it is hidden");
         for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
     }
-    return sum(multiply(of_position, shares));  // (1, 1)   Eq. 1
+    return sum(multiply(of_position, shares));  // (1, 1)   [MaskGIT 1]
 }
 
 Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {

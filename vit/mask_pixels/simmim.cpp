@@ -69,7 +69,7 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     std::vector<int> from;  // the column that each new column comes from
     for (int p = 0; p < pixels; ++p)
         for (int c = 0; c < channels; ++c) from.push_back(c * pixels + p);
-    return gather_cols(tokens, from);
+    return gather_cols(tokens, from);  // (n, P*P*C)   [ESPCN 4]
 }
 
 static void check(const Config& config) {

@@ -14,7 +14,7 @@ static std::string red_pixels(const Image& image) {
     return rows;
 }
 
-TEST_CASE("draw_box: an outline inside the box, clipped to the picture") {
+TEST_CASE("draw_box: an outline inside the box, clipped to the image") {
     Image image(4, 6, 3);
     draw_box(image, {{0, 0.25f, 0.5f, 1}}, {1, 0, 0});  // pixels 0 ... 2 across, 1 ... 3 down
     CHECK(red_pixels(image) == "......\n###...\n#.#...\n###...\n");
@@ -28,7 +28,7 @@ TEST_CASE("draw_box: an outline inside the box, clipped to the picture") {
           "draw_box: a box (2, 4) on an image of 4 x 6 x 3, it must be (1, 4) on three channels");
 }
 
-TEST_CASE("with_segments: pixels of a segment take on its colour, void stays") {
+TEST_CASE("with_segments: pixels of a segment are blended with its colour, void stays") {
     const Image grey(1, 3, 1, 0.5f);
     const Image tinted = with_segments(grey, {0, 2, 1}, {{1, 0, 0}, {0, 1, 0}}, 0.5f);
     CHECK(tinted.pixels == std::vector<float>{0.5f, 0.5f, 0.5f, 0.25f, 0.75f, 0.25f, 0.75f, 0.25f, 0.25f});
@@ -36,7 +36,7 @@ TEST_CASE("with_segments: pixels of a segment take on its colour, void stays") {
     CHECK(error_of([&] { with_segments(grey, {0}, {}); }) == "with_segments: 1 ids for an image of 1 x 3 x 1");
 }
 
-TEST_CASE("enlarged, in_a_row, in_a_column: every pixel keeps its place") {
+TEST_CASE("enlarged, in_a_row, in_a_column: each pixel keeps its position") {
     Image small(1, 2, 1);
     small(0, 1, 0) = 1;
     const Image large = enlarged(small, 2);
@@ -54,7 +54,7 @@ TEST_CASE("enlarged, in_a_row, in_a_column: every pixel keeps its place") {
     CHECK(error_of([] { in_a_row({}); }) == "in_a_row: there is no picture");
 }
 
-TEST_CASE("palette: begins again after its last colour") {
+TEST_CASE("palette: starts again after its last colour") {
     CHECK(palette(13).red == palette(1).red);
     CHECK(palette(-1).red == palette(11).red);
 }

@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("boxes");
 
-TEST_CASE("convert_boxes: one box in four conventions, by hand") {
+TEST_CASE("convert_boxes: one box in four formats, by hand") {
     // 6 wide and 4 high, its upper left corner at (1, 2): right 7, bottom 6, centre (4, 4)
     const Matrix corners{{1, 2, 7, 6}}, centre{{4, 4, 6, 4}}, corner_size{{1, 2, 6, 4}}, rows_first{{2, 1, 6, 7}};
     const std::vector<std::pair<BoxFormat, Matrix>> forms{{BoxFormat::corners, corners},
@@ -18,7 +18,7 @@ TEST_CASE("convert_boxes: one box in four conventions, by hand") {
         for (const auto& [to, wanted] : forms) CHECK(identical(convert_boxes(given, from, to).value(), wanted));
 }
 
-TEST_CASE("relative_boxes: shares of width and height, and pixel_boxes back") {
+TEST_CASE("relative_boxes: fractions of width and height; pixel_boxes inverts it") {
     const Matrix pixels{{2, 5, 4, 10}};  // in an image 20 high and 8 wide
     CHECK(identical(relative_boxes(pixels, 20, 8), Matrix{{0.25f, 0.25f, 0.5f, 0.5f}}));
     CHECK(identical(pixel_boxes(relative_boxes(pixels, 20, 8), 20, 8), pixels));
@@ -40,7 +40,7 @@ TEST_CASE("pairwise_iou and pairwise_generalised_iou: half, touching, apart, ins
     CHECK(identical(box_areas({{0, 0, 2, 3}, {2, 0, 0, 3}}), Matrix{{6}, {0}}));  // the second has its right left of its left
 }
 
-TEST_CASE("iou and generalised_iou: box with box, the same numbers, and their gradients against differences") {
+TEST_CASE("iou, generalised_iou: equal the pairwise numbers; gradients agree with finite differences") {
     const Matrix a{{0, 0, 2, 2}, {0, 0, 2, 2}, {1, 1, 4, 3}}, b{{1, 0.5f, 3, 2.5f}, {4, 0.5f, 6, 2.5f}, {0, 0, 5, 5}};
     const Matrix pairs = pairwise_iou(a, b), general = pairwise_generalised_iou(a, b);
     check_close("iou", iou(a, b).value(), {{pairs(0, 0)}, {pairs(1, 1)}, {pairs(2, 2)}});
@@ -50,7 +50,7 @@ TEST_CASE("iou and generalised_iou: box with box, the same numbers, and their gr
     CHECK(iou(Matrix{{1, 1, 1, 1}}, Matrix{{1, 1, 1, 1}}).value()(0, 0) == 0);
 }
 
-TEST_CASE("generalised_iou: boxes that do not meet still say which way to go; iou does not") {
+TEST_CASE("generalised_iou: has a gradient for boxes that do not overlap; iou has none") {
     const Var near = parameter(Matrix{{0, 0, 2, 2}});
     const Matrix far{{5, 0, 7, 2}};
     {
@@ -63,7 +63,7 @@ TEST_CASE("generalised_iou: boxes that do not meet still say which way to go; io
     CHECK(near.gradient()(0, 2) > 0);  // moving the right side to the right helps
 }
 
-TEST_CASE("suppress_non_maxima: the best score wins, a box exactly at the threshold stays") {
+TEST_CASE("suppress_non_maxima: the best score is kept, and so is a box exactly at the threshold") {
     const Matrix boxes{{0, 0, 2, 2}, {0, 0, 2, 1}, {10, 0, 12, 2}, {0, 0, 2, 2}};  // IoU of 0 and 1 is 1/2
     CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.5f) == std::vector<int>{2, 0, 1});
     CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.49f) == std::vector<int>{2, 0});
@@ -81,7 +81,7 @@ TEST_CASE("quantised: rounds half to even, stays within the bins, and dequantise
     CHECK(error_of([] { quantised({{0}}, 1); }) == "quantised: 1 bins, there must be at least 2");
 }
 
-TEST_CASE("convert_boxes and iou: what is no box is refused with the caller's line") {
+TEST_CASE("convert_boxes, iou: a matrix that does not have four columns throws with the caller's line") {
     CHECK(without_place(error_of([] { convert_boxes(Matrix(2, 3), BoxFormat::corners, BoxFormat::rows_first); })) ==
           "convert_boxes: boxes (2, 3), each must be four numbers");
     CHECK(without_place(error_of([] { iou(Matrix(2, 4), Matrix(1, 4)); })) == "iou: (2, 4) and (1, 4), the shapes must be equal");

@@ -10,7 +10,7 @@
 
 TEST_SUITE_BEGIN("deformable");
 
-TEST_CASE("deformable: parity: locations, weights, output and every gradient of the published operator") {
+TEST_CASE("parity: locations, weights, output and every gradient of the published operator") {
     for (const std::string& path : golden_files("mask2former_deform")) {
         const Golden golden(path);
         const deformable::Config config{.width = golden.file.metadata_int("d_model"),
@@ -49,7 +49,7 @@ TEST_CASE("deformable: parity: locations, weights, output and every gradient of 
     }
 }
 
-TEST_CASE("attend: fresh weights read the ring of pixels around the reference, all alike") {
+TEST_CASE("attend: fresh weights read the pixels around the reference with equal weight") {
     // One head of width 1 on a 3 x 3 map, one point: the offset of head 0 is one pixel to the right. value and output pass numbers on.
     const deformable::Config config{.width = 1, .heads = 1, .levels = 1, .points = 1};
     Random random(1);
@@ -98,7 +98,7 @@ TEST_CASE("attend: an offset of P reaches the edge of a reference box, on every 
     check_close("output", steps.output.value(), {{(2.5f + 1 + 30 + 12.5f) / 4}});
 }
 
-TEST_CASE("attend: gradients of reference boxes against differences") {
+TEST_CASE("attend: gradients of reference boxes agree with finite differences") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 2, .points = 2};
     Random random(5);
     deformable::Weights w = deformable::make_weights(config, random);
@@ -113,7 +113,7 @@ TEST_CASE("attend: gradients of reference boxes against differences") {
         {query, boxes, values});
 }
 
-TEST_CASE("deformable: what does not fit is refused in one line") {
+TEST_CASE("deformable: inconsistent arguments throw a one-line error") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
     Random random(3);
     const deformable::Weights w = deformable::make_weights(config, random);

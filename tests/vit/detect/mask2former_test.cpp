@@ -171,7 +171,7 @@ static void check_inference(const Golden& golden) {
     golden.check("infer.upsampled_masks", reshape(resized_masks(small, low[1], low[2], H, W), low[0] * H, W));
 }
 
-TEST_CASE("mask2former: parity: every step, matching, loss, gradient and all three tasks of the published code") {
+TEST_CASE("parity: every step, matching, loss, gradient and all three tasks of the published code") {
     for (const std::string& path : golden_files("mask2former")) {
         const Golden golden(path);
         const Config config = config_of_fixture(golden);
@@ -200,7 +200,7 @@ TEST_CASE("mask2former: parity: every step, matching, loss, gradient and all thr
     }
 }
 
-TEST_CASE("may_attend_unblocked: a query whose mask is empty attends everywhere") {
+TEST_CASE("may_attend_unblocked: a query with an empty mask may attend to all pixels") {
     const MayAttend may = may_attend_unblocked({{1, 0, 1}, {1, 1, 1}, {0, 0, 0}});
     CHECK_FALSE(may(0, 0));
     CHECK(may(0, 1));
@@ -249,7 +249,7 @@ static std::vector<Draws> random_draws(const std::vector<Target>& targets, Rando
     return draws;
 }
 
-TEST_CASE("layer: a pixel that a query may not attend to does not change it, for the others it does") {
+TEST_CASE("layer: a query depends only on the pixels that it may attend to") {
     Random random(1);
     const Weights w = make_weights(tiny, random);
     const Matrix x = normal_matrix(random, 3, 8), positions = sine_positions(1, 2, 8);
@@ -262,7 +262,7 @@ TEST_CASE("layer: a pixel that a query may not attend to does not change it, for
     CHECK(difference(slice_rows(after, 1, 1), slice_rows(before, 1, 1)) != "");
 }
 
-TEST_CASE("forward: the images of a batch do not see each other, before and after the norms") {
+TEST_CASE("forward: the images of a batch do not attend to each other, with norms before and after") {
     for (const bool pre_norm : {false, true}) {
         Config config = tiny;
         config.pre_norm = pre_norm;
@@ -280,7 +280,7 @@ TEST_CASE("forward: the images of a batch do not see each other, before and afte
     }
 }
 
-TEST_CASE("losses: an image without targets, and a batch without any, are no special case") {
+TEST_CASE("losses: an image or a whole batch may have no targets") {
     Random random(3);
     const Weights w = make_weights(tiny, random);
     const Example two = random_example(random);
@@ -299,7 +299,7 @@ TEST_CASE("losses: an image without targets, and a batch without any, are no spe
     }
 }
 
-TEST_CASE("losses: the class loss of queries that all say nothing in particular, by hand") {
+TEST_CASE("losses: the class loss of uniform predictions, by hand") {
     // Zero logits: every query loses ln 3. One of three is matched with weight 1, two say "no object" with weight 0.1: the weighted mean of
     // equal numbers is ln 3 again, whatever the weights. A plain mean of weighted losses would be (1 + 0.1 + 0.1) / 3 of it.
     Random random(4);
@@ -319,7 +319,7 @@ TEST_CASE("matching_cost: one query, one target, by hand") {
     CHECK(matching_cost(Matrix(1, 3), {{ln3, 0}}, {1}, {{1, 0}}, tiny)(0, 0) == Approx(by_hand));
 }
 
-TEST_CASE("certain_count: the rest is rounded up, since the importance share is rounded down") {
+TEST_CASE("certain_count: rounded up, since the importance fraction is rounded down") {
     Config config;
     config.points = 10;
     config.importance = 0.75;
@@ -351,20 +351,20 @@ TEST_CASE("semantic, instances and panoptic: two queries on four pixels, by hand
     CHECK(panoptic(classes, masks, {true, true}, 0.95f, 0.5f).ids == std::vector<int>{0, 0, 0, 0});
 }
 
-TEST_CASE("panoptic: two queries of one stuff class are one segment, two of a thing class are two") {
+TEST_CASE("panoptic: two queries of one stuff class give one segment, two of a thing class give two") {
     const Matrix masks{{4, -4}, {-4, 4}}, classes{{9, 0}, {9, 0}};
     CHECK(panoptic(classes, masks, {false}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
     CHECK(panoptic(classes, masks, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 2});
 }
 
-TEST_CASE("panoptic: a query that owns pixels but has none of them in its mask takes no id") {
+TEST_CASE("panoptic: a query whose pixels all lie outside its mask gets no id") {
     // query 0 owns both pixels (nobody else is near), but its mask says below one half everywhere
     const Panoptic scene = panoptic({{9, 0}, {9, 0}}, {{-1, -1}, {-4, -4}}, {true}, 0.5f, 0.5f);
     CHECK(scene.ids == std::vector<int>{0, 0});
     CHECK(scene.segments.empty());
 }
 
-TEST_CASE("mask2former: what does not fit is refused in one line") {
+TEST_CASE("mask2former: inconsistent arguments throw a one-line error") {
     Random random(5);
     const Weights w = make_weights(tiny, random);
     const Example two = random_example(random);

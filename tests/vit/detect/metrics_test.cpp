@@ -17,7 +17,7 @@ TEST_CASE("average_precision: three detections of two objects, by hand") {
     CHECK(result.average == Approx((51 + 50 * 2.0 / 3) / 101));
 }
 
-TEST_CASE("average_precision: precision is made to fall only: a wrong detection before the right one costs half, by hand") {
+TEST_CASE("average_precision: a wrong detection before the right one costs half, by hand") {
     // Scores 0.9 wrong, 0.8 right, one object: precision 0, 1/2; recall 0, 1. Each recall reads the largest precision from there on, 1/2,
     // recall 0 too, although the first detection alone reaches it.
     CHECK(average_precision({{0, 0, 0.9f}, {0, 0, 0.8f}}, {{0.1f}, {0.7f}}, {1}, 0.5f).average == Approx(0.5).epsilon(1e-5));
@@ -31,7 +31,7 @@ TEST_CASE("average_precision: a second detection of the same object is wrong, on
     CHECK(average_precision(twice, {{0.9f, 0.6f}, {0.8f, 0.55f}}, {2}, 0.5f).correct == std::vector<char>{1, 1});
 }
 
-TEST_CASE("average_precision: nothing found is 0, no object at all is -1") {
+TEST_CASE("average_precision: 0 without detections, -1 without objects") {
     CHECK(average_precision({}, {}, {3}, 0.5f).average == 0);
     CHECK(average_precision({{0, 0, 1}}, {{}}, {0}, 0.5f).average == -1);
 }
@@ -62,14 +62,14 @@ TEST_CASE("panoptic_quality: one match of IoU 3/5, one false, one missed, by han
     CHECK(q.quality == Approx(0.3));
 }
 
-TEST_CASE("panoptic_quality: an IoU of exactly one half does not match, and void pixels do not enlarge the union") {
+TEST_CASE("panoptic_quality: an IoU of exactly 1/2 does not match, and void pixels do not enlarge the union") {
     const PanopticImage truth{{1, 1, 1, 0}, {0}};
     CHECK(panoptic_quality({{{1, 1, 0, 1}, {0}}}, {truth}, 0).segmentation == Approx(2.0 / 3));  // the void pixel is left out
     const PanopticImage pair{{1, 1}, {0}};
     CHECK(panoptic_quality({{{1, 0}, {0}}}, {pair}, 0).true_positives == 0);
 }
 
-TEST_CASE("mean_panoptic_quality: over the classes that occur") {
+TEST_CASE("mean_panoptic_quality: the mean over the classes that occur") {
     const PanopticImage truth{{1, 1, 2, 2}, {0, 1}}, found{{1, 1, 2, 2}, {0, 2}};
     // class 0 is 1; class 1 is missed and class 2 wrong: both 0; class 3 does not occur
     CHECK(mean_panoptic_quality({found}, {truth}, 4).quality == Approx(1.0 / 3));

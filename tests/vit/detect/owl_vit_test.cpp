@@ -79,7 +79,7 @@ static void check_matching(const Golden& golden, const owl_vit::Losses& losses) 
     golden.check_integers("match", tokens);
 }
 
-TEST_CASE("owl_vit: parity: every step, the matching, every loss and gradient of the published code") {
+TEST_CASE("parity: every step, the matching, every loss and gradient of the published code") {
     for (const std::string& path : golden_files("owl_vit")) {
         const Golden golden(path);
         const owl_vit::Config config = config_of_fixture(golden);
@@ -136,7 +136,7 @@ static Image random_image(Random& random) {
 // Two queries, the second one absent: token 9 ends a text.
 static const TokenBatch one_and_none{.sequences = 2, .length = 3, .ids = {8, 3, 9, 0, 0, 0}, .mask = {{1, 1, 1}, {0, 0, 0}}};
 
-TEST_CASE("box_bias: boxes begin at the far corner of their cell, one cell large") {
+TEST_CASE("box_bias: boxes start at the lower right corner of their cell, one cell large") {
     // token 1 of 2 x 3: column 1, row 0: x = 2/3, y = 1/2, w = 1/3, h = 1/2. log(v + 1e-4) - log(1 - v + 1e-4), sigmoid of which is v again
     const Matrix boxes = sigmoid(owl_vit::box_bias(tiny_config().clip.vision.grid)).value();
     for (const auto& [j, v] : {std::pair{0, 2.0 / 3}, std::pair{1, 0.5}, std::pair{2, 1.0 / 3}, std::pair{3, 0.5}})
@@ -144,7 +144,7 @@ TEST_CASE("box_bias: boxes begin at the far corner of their cell, one cell large
     CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) == Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
 }
 
-TEST_CASE("forward: an absent query gets its logit and no gradient; the tokens of another image do not matter") {
+TEST_CASE("forward: an absent query gets absent_logit and no gradient; other images have no influence") {
     const owl_vit::Config config = tiny_config();
     Random random(1);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
@@ -159,7 +159,7 @@ TEST_CASE("forward: an absent query gets its logit and no gradient; the tokens o
     for (const float scale : steps.scale.value()) CHECK(scale > 0);
 }
 
-TEST_CASE("masked_text_tower: a sentence that is all padding attends evenly to what came before") {
+TEST_CASE("masked_text_tower: a sentence of padding only attends uniformly to the tokens before") {
     const KeepSteps keep;
     const owl_vit::Config config = tiny_config();
     Random random(2);
@@ -169,7 +169,7 @@ TEST_CASE("masked_text_tower: a sentence that is all padding attends evenly to w
     check_close("head 0 of the second sentence", slice_rows(weights, 9, 3), {{1, 0, 0}, {0.5f, 0.5f, 0}, {1.0f / 3, 1.0f / 3, 1.0f / 3}});
 }
 
-TEST_CASE("losses: no target in the batch leaves the negatives; targets must be queries of the image") {
+TEST_CASE("losses: without targets only the negatives remain; targets must be queries of the image") {
     const owl_vit::Config config = tiny_config();
     Random random(3);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
@@ -183,13 +183,13 @@ TEST_CASE("losses: no target in the batch leaves the negatives; targets must be 
           "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens");
 }
 
-TEST_CASE("matching_cost: a logit of 0 and a box that is exactly right, by hand") {
+TEST_CASE("matching_cost: a logit of 0 and an exact box, by hand") {
     // p = 1/2: 0.3 * 1/4 * ln 2 - 0.7 * 1/4 * ln 2 = -0.1 ln 2; distance 0; generalised IoU 1
     const owl_vit::Target target{{0}, {{0.5f, 0.5f, 0.25f, 0.5f}}};
     CHECK(owl_vit::matching_cost(Matrix(1, 1), target.boxes, target, tiny_config())(0, 0) == Approx(-0.1 * std::log(2.0) - 1));
 }
 
-TEST_CASE("detections: the best first, at least the threshold, and similar boxes of one query suppressed") {
+TEST_CASE("detections: best first, scores at least the threshold, and overlapping boxes of one query suppressed") {
     owl_vit::Steps steps;
     steps.logits = Matrix{{2, -9}, {3, -9}, {-9, 1}, {-5, -5}};
     steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}, {0.5f, 0.5f, 0.2f, 0.22f}, {0.5f, 0.5f, 0.2f, 0.2f}, {0.1f, 0.1f, 0.1f, 0.1f}};
@@ -203,7 +203,7 @@ TEST_CASE("detections: the best first, at least the threshold, and similar boxes
     CHECK(error_of([&] { owl_vit::detections(steps, 1, 0.5f); }) == "detections: there is no image 1 of 1");
 }
 
-TEST_CASE("owl_vit: what does not fit is refused in one line") {
+TEST_CASE("owl_vit: inconsistent arguments throw a one-line error") {
     owl_vit::Config config = tiny_config();
     Random random(4);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);

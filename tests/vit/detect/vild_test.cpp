@@ -36,7 +36,7 @@ static Matrix regions_of(const Golden& golden, const std::string& name) {
     return reshape(golden.input(name), d[0] * d[1], d[2] * d[3] * d[4]);
 }
 
-TEST_CASE("vild: parity: embeddings, logits, both losses, every gradient and the ensemble of the published code") {
+TEST_CASE("parity: embeddings, logits, both losses, every gradient and the ensemble of the published code") {
     for (const std::string& path : golden_files("vild")) {
         const Golden golden(path);
         const vild::Config config = config_of_fixture(golden);
@@ -118,7 +118,7 @@ TEST_CASE("training_losses: padding does not count, and sentences are not traine
     CHECK(vild::training_losses(regions, {0, 3}, distillation, {}, w, tiny).image_loss.value()[0] == 0);
 }
 
-TEST_CASE("training_losses: the logit of a novel class is 0 in training, it is not left out") {
+TEST_CASE("training_losses: the logit of a novel class is 0, not excluded") {
     Random random(3);
     vild::Config config = tiny;
     config.mask_rare = true;

@@ -114,7 +114,7 @@ static MaskFeatCase small_case() {
     return c;
 }
 
-TEST_CASE("forward: what is hidden has no influence on what is predicted, what is visible has") {
+TEST_CASE("forward: hidden patches have no influence on the prediction, visible ones have") {
     const MaskFeatCase c = small_case();
     const Matrix before = maskfeat::forward(c.images, c.mask, c.w, c.config).prediction.value();
     MaskFeatCase hidden = c, visible = c;
@@ -128,7 +128,7 @@ TEST_CASE("forward: what is hidden has no influence on what is predicted, what i
     CHECK(identical(slice_rows(after, 3, 1), slice_rows(before, 3, 1)));
 }
 
-TEST_CASE("loss: the mean over all hidden patches of the batch, so an image that hides three counts three times") {
+TEST_CASE("loss: the mean over all hidden patches of the batch, so an image with three hidden patches counts three times") {
     maskfeat::Steps steps;
     steps.hidden = {0, 1, 2, 5};
     steps.prediction = Var(Matrix(4, 2));
@@ -137,7 +137,7 @@ TEST_CASE("loss: the mean over all hidden patches of the batch, so an image that
     CHECK(maskfeat::loss(steps, targets).value()(0, 0) == 3);
 }
 
-TEST_CASE("without a class token every row is a patch, and the checkpoint has a position for each") {
+TEST_CASE("forward: without a class token each row is a patch, and the checkpoint has a position for each") {
     MaskFeatCase c = small_case();
     c.config.class_token = false;
     Random random(3);
@@ -151,7 +151,7 @@ TEST_CASE("without a class token every row is a patch, and the checkpoint has a 
     }
 }
 
-TEST_CASE("maskfeat: a config, image or mask that does not fit is refused, and says why") {
+TEST_CASE("maskfeat: an inconsistent config, image or mask throws an error that gives the reason") {
     const MaskFeatCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(maskfeat::make_weights({.hog = {.bins = 9, .cell = 6}}, random),

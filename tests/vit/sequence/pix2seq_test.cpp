@@ -248,7 +248,7 @@ TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
     CHECK(s.weights == std::vector<float>{1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f});
 }
 
-TEST_CASE("detections: the class is the likeliest class whatever was written, also where noise was") {
+TEST_CASE("detections: the class is the most probable real class, also where noise was written") {
     Matrix logits(5, 20);
     logits(4, 2) = 9;  // the fake class is likeliest
     logits(4, 5) = 1;
@@ -265,7 +265,7 @@ TEST_CASE("nucleus: the token that crosses p is dropped, but one is always kept"
     CHECK(pix2seq::nucleus(logits.data(), 3, 0.4f) == std::vector<int>{1, 0, 0});
 }
 
-TEST_CASE("with_noise: without objects there are only random boxes, and all that is added is labelled as noise") {
+TEST_CASE("with_noise: without objects all boxes are random; everything added is labelled as noise") {
     const pix2seq::NoiseDraws draws{.random_centres = Matrix{{0.5f, 0.5f}}, .random_sizes = Matrix{{-1, 0.5f}}, .bad = {0}, .noise = {0}};
     const pix2seq::Objects noisy = pix2seq::with_noise({}, 1, draws, small);
     check_close("box", noisy.boxes, Matrix{{0.25f, 0.375f, 0.75f, 0.625f}});
@@ -297,7 +297,7 @@ static std::vector<Image> two_pictures() {
     return images;
 }
 
-TEST_CASE("pix2seq: writing token by token gives the logits of the full pass, and pictures do not see each other") {
+TEST_CASE("Reader: token by token equals the full pass, and pictures do not affect each other") {
     Random random(1);
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random, {.stddev = 0.5f});
     const std::vector<Image> images = two_pictures();
@@ -315,7 +315,7 @@ TEST_CASE("pix2seq: writing token by token gives the logits of the full pass, an
     CHECK(difference(other, alone) != "");  // the picture matters
 }
 
-TEST_CASE("pix2seq: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives the reason") {
     Random random;
     pix2seq::Config config = tiny;
     config.vocabulary.size = 16;

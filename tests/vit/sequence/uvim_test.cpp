@@ -191,7 +191,7 @@ static std::vector<int> some_labels(int classes) {
     return labels;
 }
 
-TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label that is no class leaves zeros") {
+TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label outside the classes gives zeros") {
     const uvim::Grid grid{.height = 2, .width = 4, .patch_height = 2, .patch_width = 2};
     // image    0 1 | 2 9      patch 0: pixels 0 1 / 1 1, patch 1: 2 9 / 0 2
     //          1 1 | 0 2
@@ -201,7 +201,7 @@ TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label tha
     CHECK_THROWS_WITH(uvim::one_hot({0, 1}, 3, grid), "uvim: 2 labels are not whole images of 2 x 4");
 }
 
-TEST_CASE("classes_of: reads back what one_hot has written, patches of any shape") {
+TEST_CASE("classes_of: inverts one_hot, for patches of any shape") {
     const std::vector<int> labels = some_labels(3);
     CHECK(uvim::classes_of(uvim::one_hot(labels, 3, tiny.grid), 3, tiny.grid) == labels);
 }
@@ -216,13 +216,13 @@ TEST_CASE("cut: a patch of 2 x 3 pixels, row by row, the channel fastest") {
     CHECK_THROWS_WITH(uvim::cut({Image(4, 6, 3)}, grid, "uvim"), "uvim: image 0 is 4 x 6 x 3, this model reads 2 x 6 x 3");
 }
 
-TEST_CASE("depth_classes and depths_of: five bins from 0 to 10 metres; a bin comes back as its middle") {
+TEST_CASE("depth_classes, depths_of: five bins from 0 to 10 metres; depths_of gives the centre of a bin") {
     const std::vector<int> bins = uvim::depth_classes({-1, 0, 1.9f, 2, 9.9f, 10, 50}, 0, 10, 5);
     CHECK(bins == std::vector<int>{0, 0, 0, 1, 4, 4, 4});
     CHECK(uvim::depths_of({0, 4}, 0, 10, 5) == std::vector<float>{1, 9});
 }
 
-TEST_CASE("kept_positions: importances 0.8, 0.6, 0.4, 0.2 of four positions; a permutation drops others") {
+TEST_CASE("kept_positions: importances 0.8, 0.6, 0.4, 0.2 of four positions; a permutation drops other positions") {
     CHECK(identical(uvim::kept_positions({0.5f}, {}, 4), Matrix{{1}, {1}, {0}, {0}}));
     CHECK(identical(uvim::kept_positions({0.5f}, {3, 1, 2, 0}, 4), Matrix{{0}, {1}, {0}, {1}}));
     CHECK(identical(uvim::kept_positions({0, 0.9f}, {}, 4), Matrix{{1}, {1}, {1}, {1}, {0}, {0}, {0}, {0}}));
@@ -235,7 +235,7 @@ TEST_CASE("classes_of_instances: an instance gets the class with the largest sum
     CHECK(uvim::classes_of_instances(semantics, {"semantics", 2}, {0, 0, 1}, grid) == std::vector<int>{1, 1, 0});
 }
 
-TEST_CASE("output_loss: pixels that are ignored have loss 0 and still count in the mean") {
+TEST_CASE("output_loss: ignored pixels have loss 0 but count in the mean") {
     // One patch of two pixels, two classes with equal logits: ln 2 each.
     const Var logits = Matrix(1, 4);
     const Matrix both = uvim::one_hot({0, 1}, 2, {.height = 1, .width = 2, .patch_height = 1, .patch_width = 2});
@@ -243,7 +243,7 @@ TEST_CASE("output_loss: pixels that are ignored have loss 0 and still count in t
     CHECK(uvim::output_loss(logits, both, {"depth", 2, true}).value()(0, 0) == Approx(std::log(2.0) / 2));
 }
 
-TEST_CASE("uvim: a code of another picture changes the labels that are painted; the same code does not") {
+TEST_CASE("base: the code of another image changes the predicted labels; the same code does not") {
     Random random(3);
     const uvim::Weights w = uvim::make_weights(tiny, random);
     const std::vector<Image> images{Image(4, 6, 3, 0.3f)};
@@ -252,7 +252,7 @@ TEST_CASE("uvim: a code of another picture changes the labels that are painted; 
     CHECK(!identical(one, uvim::base(uvim::vectors_of({0, 1, 2, 4}, w), images, w, tiny).logits[0].value()));
 }
 
-TEST_CASE("uvim: the base model reads unit vectors, and each row of the bottleneck has mean 0") {
+TEST_CASE("oracle: each row of the bottleneck has mean 0, and the base model reads unit vectors") {
     Random random(4);
     const uvim::Weights w = uvim::make_weights(tiny, random);
     const std::vector<Matrix> labels{uvim::one_hot(some_labels(3), 3, tiny.grid), uvim::one_hot(some_labels(2), 2, tiny.grid)};
@@ -274,7 +274,7 @@ TEST_CASE("sine_positions: the last frequency is 1 / 10000, which MAE's never re
                 {{std::sin(1.0f), std::sin(1e-4f), std::cos(1.0f), std::cos(1e-4f), 0, 0, 1, 1}});
 }
 
-TEST_CASE("uvim: a config or code that does not fit is refused, and says why") {
+TEST_CASE("uvim: an inconsistent config or code throws an error that gives the reason") {
     Random random;
     uvim::Config config = tiny;
     config.code_length = 3;
