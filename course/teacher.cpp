@@ -234,6 +234,8 @@ int grade_submission(const std::string& module, const std::string& submission, c
     const Exam exam = read_exam("course/expected", all_tasks(module));
     std::map<std::string, Handed> bodies;
     for (const Task& task : exam.tasks) bodies[task.name] = handed_body(task, handed_in(submission, task.file));
+    const std::string complaint = build(here, true);  // what has to be built before anything of a student's takes nobody's time
+    require(complaint.empty(), "course: the solution does not compile: ", complaint);
     Tree tree = here;
     tree.build_seconds = 120;
     const std::vector<Graded> graded = grade_bodies(exam, bodies, tree, scratch);
