@@ -205,7 +205,7 @@ TEST_CASE("resized: positions that are linear across the grid stay linear on a g
     ramp.positions = parameter(positions);
     const vit::Weights finer = vit::resized(ramp, config, 8, 12);
     CHECK(config.grid.height == 8);
-    CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2");
+    CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
     CHECK(config.grid.width == 12);  // as it was
     REQUIRE(shape(finer.positions.value()) == "(25, 8)");
     CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
@@ -247,10 +247,10 @@ TEST_CASE("vit: wrong input throws an error with the sizes received and required
     Random random(10);
     const vit::Weights w = vit::make_weights(tiny, random);
     CHECK_THROWS_WITH(vit::forward({Image(4, 4, 3)}, w, tiny), "vit: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
-    CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image");
+    CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image; give at least one");
     vit::Config uneven = tiny;
     uneven.grid.width = 7;
-    CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2");
+    CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
     vit::Config three_heads = tiny;
     three_heads.heads = 3;
     CHECK_THROWS_WITH(vit::make_weights(three_heads, random), "vit: 3 heads do not divide a width of 8");

@@ -35,6 +35,7 @@ Matrix box_areas(const Matrix& corners);
 
 // --- overlap ---
 
+// A box that is not finite, or whose right is left of its left, is refused: it would silently overlap nothing.
 // IoU, I / U, and generalised IoU, I / U - (C - U) / C, of every box of a with every box of b: (n, 4), (m, 4) corners -> (n, m). Two
 // empty boxes have IoU 0.
 //   example  1 x 1 beside 1 x 1, touching: IoU 0, generalised 0; with a gap of 1 between them U = 2, C = 3, so -1/3

@@ -72,6 +72,10 @@ std::vector<Matched> assign(const Matrix& cost) {
 
 double cost_of(const Matrix& cost, const std::vector<Matched>& pairs) {
     double total = 0;
-    for (const Matched& pair : pairs) total += cost(pair.row, pair.column);
+    for (const Matched& pair : pairs) {
+        require(pair.row >= 0 && pair.row < cost.rows && pair.column >= 0 && pair.column < cost.cols, "cost_of: row ", pair.row,
+                " and column ", pair.column, " of costs ", cost, ", both are counted from 0");
+        total += cost(pair.row, pair.column);
+    }
     return total;
 }

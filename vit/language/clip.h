@@ -107,6 +107,9 @@ LoadRules load_rules();
 // config.json the number of heads has no default.
 //   throws  std::invalid_argument with the path when it is not a CLIP checkpoint or the number of heads is unknown
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 bool is_openai_layout(const Safetensors& checkpoint);
 
 // --- the model ---

@@ -52,6 +52,13 @@ TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, con
 
 // Names, shapes and layout of the published tokenizer checkpoints, including the codebook and its statistics.
 Parameters parameters(const TokenizerWeights& w, const TokenizerConfig& config);
+
+// The configuration of a tokenizer's checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const TokenizerConfig& config);
 LoadRules tokenizer_load_rules();  // ignores three more, unused tensors of the codebook
 
 struct TokenizerSteps {
@@ -118,6 +125,13 @@ struct Weights {
 
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 LoadRules load_rules();  // ignores the index of each pair of tokens, which relative_position.h computes
 
 struct Steps {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "nn/layers/embedding.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/training/moving_average.h"
 
@@ -62,6 +63,13 @@ Weights make_weights(const Config& config, Random& random, float stddev = 0.02f)
 
 // Names, shapes and layout of the published text checkpoint. Its teacher, a separate dictionary there, is named encoder._ema.NAME.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // The trained parameters: the student and its head.
 Parameters trained_parameters(const Weights& w, const Config& config);

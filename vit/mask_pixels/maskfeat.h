@@ -46,6 +46,13 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {}
 // Names, shapes and layout of the published pre-training checkpoints (their entry "model_state").
 Parameters parameters(const Weights& w, const Config& config);
 
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
+
 struct Steps {
     Matrix mask;              // (B, N)          1 = hidden
     Matrix patches;           // (B*N, P*P*C)

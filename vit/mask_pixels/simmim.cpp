@@ -91,7 +91,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     check(config);
     require_depth("simmim", config.depth, w.encoder.blocks);
     require(mask.rows == static_cast<int>(images.size()) && mask.cols == config.grid.count(), "simmim: a mask ", mask,
-            " for ", images.size(), " images of ", config.grid.count(), " patches");
+            " for ", images.size(), " images of ", config.grid.count(), " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
     steps.patches = patchify_all(images, config.grid, "simmim");                                // (B*N, P*P*C)

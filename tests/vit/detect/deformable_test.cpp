@@ -117,14 +117,31 @@ TEST_CASE("deformable: inconsistent arguments throw a one-line error") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
     Random random(3);
     const deformable::Weights w = deformable::make_weights(config, random);
-    CHECK(error_of([&] {
-              deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config);
-          }) == "deformable: values (3, 4), the levels have 4 pixels of width 4");
-    CHECK(error_of([&] {
-              deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
-          }) == "deformable: queries (1, 4) with references (1, 3), 1 levels have 2 or 4 numbers each");
+    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
+          "deformable: values (3, 4), the levels have 4 pixels of width 4");
+    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config); }) ==
+          "deformable: queries (1, 4) with references (1, 3), 1 levels; a query is 4 wide and has 2 or 4 numbers at each level, and "
+          "all images have the same number of queries");
     CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) ==
-          "deformable: 2 heads do not divide a width of 5");
+          "deformable: 2 heads do not divide a width of 5; it must be a multiple of them");
+}
+
+TEST_CASE("deformable: an invalid config, levels of different images and invalid padding marks are refused") {
+    const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
+    Random random(3);
+    const deformable::Weights w = deformable::make_weights(config, random);
+    deformable::Config wrong = config;
+    wrong.heads = 3;
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {}, w, wrong),
+                      "deformable: 3 heads do not divide a width of 4; it must be a multiple of them");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{0, 2, 2}}, {}, w, config),
+                      "deformable: a level of 0 images of 2 x 2, the first has 0 images of 2 x 2; sizes must be at least 1, and "
+                      "all levels be of the same images");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {0, 0, 2, 0}, w, config),
+                      "deformable: a mark of padding is 2, it must be 1 (padding) or 0");
+    CHECK(without_place(error_of([&] {
+              deformable::attend(Matrix(1, 4), Matrix{{NAN, 0}}, Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
+          })) == "sample: point 0 is (nan, 0.000000), both must be finite");
 }
 
 TEST_SUITE_END();

@@ -368,18 +368,56 @@ TEST_CASE("mask2former: inconsistent arguments throw a one-line error") {
     Random random(5);
     const Weights w = make_weights(tiny, random);
     const Example two = random_example(random);
-    CHECK(error_of([&] { forward({two.features[0]}, two.mask_features, w, tiny); }) == "mask2former: 1 maps for 2 levels");
+    CHECK(error_of([&] { forward({two.features[0]}, two.mask_features, w, tiny); }) ==
+          "mask2former: 1 maps for 2 levels, each needs one");
     CHECK(error_of([&] { forward(two.features, two.features[0], w, tiny); }) ==
           "mask2former: mask features of 5 channels, this model reads 4");
     const Steps steps = forward(two.features, two.mask_features, w, tiny);
     const std::vector<Target> many{random_target(random, 4), random_target(random, 0)};
     CHECK(error_of([&] { losses(steps, many, random_draws(many, random), tiny); }) ==
-          "mask2former: 4 targets in an image, only 3 queries");
-    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) == "mask2former: targets of 1 images for 2");
+          "mask2former: 4 targets in an image, only 3 queries; each needs one of its own, take more queries");
+    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) ==
+          "mask2former: targets of 1 images for 2, each needs its own, if only an empty one");
     Config wrong = tiny;
     wrong.width = 6;
     CHECK(error_of([&] { make_weights(wrong, random); }) ==
           "mask2former: a width of 6 must be divisible by its 2 heads, and by 4 for the positions");
+}
+
+TEST_CASE("mask2former: misuse that would silently give wrong classes and masks is refused") {
+    Random random(5);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    Config deeper = tiny;
+    deeper.layers = tiny.layers + 1;
+    const Steps steps = forward(two.features, two.mask_features, w, tiny);
+    std::vector<Target> targets{random_target(random, 1), random_target(random, 0)};
+    const std::vector<Draws> draws = random_draws(targets, random);
+    const Matrix classes(2, 4), masks(2, 6);
+    CHECK_THROWS_WITH(forward(two.features, two.mask_features, w, deeper),
+                      "mask2former: the configuration says 3 layers, the weights hold 2; pass the configuration that the weights "
+                      "were made with");
+    CHECK_THROWS_WITH(semantic(Matrix(3, 4), masks),
+                      "semantic: class logits (3, 4) and masks (2, 6); each query needs a row of both, with at least one class "
+                      "beside \"no object\"");
+    CHECK_THROWS_WITH(semantic({{NAN, 0}}, {{1}}),
+                      "semantic: the class logits (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(instances(classes, masks, 0, {}), "instances: at most 0 of them, it must be at least 1");
+    CHECK_THROWS_WITH(instances(classes, masks, 1, {true}),
+                      "instances: 1 kinds for 3 classes, each needs one; give none where all are things");
+    CHECK_THROWS_WITH(panoptic(classes, {{0, 0, 0}, {0, INFINITY, 0}}, {true, true, true}, 0.8f, 0.8f),
+                      "panoptic: the masks (2, 3) hold inf in row 1, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(panoptic(classes, masks, {true, true, true}, 8, 0.8f),
+                      "panoptic: thresholds 8.000000 and 0.800000, both must lie between 0 and 1; 0.8 is usual");
+    CHECK_THROWS_WITH(sine_positions(0, 2, 8), "sine_positions: a map of 0 x 2, both must be at least 1");
+    targets[0].masks[0] = 0.5f;
+    CHECK_THROWS_WITH(losses(steps, targets, draws, tiny), "mask2former: a target's mask holds 0.500000, it must hold 0 and 1");
+    targets[0].masks[0] = 1;
+    targets[0].height = 0;
+    CHECK(error_of([&] { losses(steps, targets, draws, tiny); }).find("each is a row with one number a pixel") !=
+          std::string::npos);
 }
 
 TEST_SUITE_END();

@@ -62,8 +62,18 @@ TEST_CASE("sample: gradients of map and points agree with finite differences; im
 
 TEST_CASE("sample: points that are not pairs, an image that does not exist and a point that is not finite throw") {
     CHECK(without_place(error_of([] { sample(small, Matrix(2, 3)); })) == "sample: points (2, 3), each must be x and y");
-    CHECK(without_place(error_of([] { sample(small, Matrix(1, 2), {1}); })) == "sample: point 0 lies in image 1 of 1 image of 2 x 4");
+    CHECK(without_place(error_of([] { sample(small, Matrix(1, 2), {1}); })) ==
+          "sample: point 0 lies in image 1 of 1 image of 2 x 4, counted from 0");
     CHECK(without_place(error_of([] { sample(small, Matrix{{NAN, 0}}); })) == "sample: point 0 is (nan, 0.000000), both must be finite");
+}
+
+TEST_CASE("sample: a map without pixels is refused, before anything is divided by its size") {
+    CHECK(without_place(error_of([&] {
+              sample({Matrix(0, 1), {0, 2, 2}}, Matrix(1, 2));
+          })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
+    CHECK(without_place(error_of([&] {
+              corners({0, 2, 2}, Matrix(1, 2));
+          })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
 }
 
 TEST_SUITE_END();

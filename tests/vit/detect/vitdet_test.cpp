@@ -272,7 +272,8 @@ TEST_CASE("level_number: log2 of the stride") {
     CHECK(vitdet::level_number(4, config) == 0);
     config.patch_size = 2;
     CHECK(error_of([&] { vitdet::level_number(4, config); }) ==
-          "vitdet: a level of scale 4.000000 of patches of 2 pixels has a stride below a pixel");
+          "vitdet: a level of scale 4.000000 of patches of 2 pixels has a stride below a pixel; take a smaller scale or larger "
+          "patches");
 }
 
 TEST_CASE("attention_multiplications: global attention on 64 x 64 tokens costs 17.5 times that in windows of 14") {
@@ -285,12 +286,13 @@ TEST_CASE("attention_multiplications: global attention on 64 x 64 tokens costs 1
 TEST_CASE("vitdet: inconsistent arguments throw a one-line error") {
     Random random(8);
     const vitdet::Weights w = vitdet::make_weights(tiny, random);
-    CHECK(error_of([&] { vitdet::forward({}, w, tiny); }) == "vitdet: no image");
+    CHECK(error_of([&] { vitdet::forward({}, w, tiny); }) == "vitdet: there is no image; give at least one");
     CHECK(error_of([&] { vitdet::forward({Image(10, 13, 1)}, w, tiny); }) ==
           "vitdet: an image of 10 x 13 x 1, this model reads 1 channels and sides that 2 divides");
     vitdet::Config wrong = tiny;
     wrong.windowed = {2};
-    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: block 2 shall be windowed, there are 2 blocks");
+    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
+          "vitdet: block 2 shall be windowed, there are 2 blocks, counted from 0");
     wrong = tiny;
     wrong.scales = {3};
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
@@ -298,6 +300,25 @@ TEST_CASE("vitdet: inconsistent arguments throw a one-line error") {
     wrong = tiny;
     wrong.heads = 3;
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: 3 heads do not divide a width of 8");
+}
+
+TEST_CASE("vitdet: depths, blocks and axes that the weights do not have are refused") {
+    Random random(8);
+    const vitdet::Weights w = vitdet::make_weights(tiny, random);
+    vitdet::Config deeper = tiny, no_eps = tiny;
+    deeper.depth = 3;
+    no_eps.eps = NAN;
+    const std::vector<Image> images{Image(4, 4, 1)};
+    CHECK_THROWS_WITH(
+        vitdet::forward(images, w, deeper),
+        "vitdet: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(vitdet::forward(images, w, no_eps),
+                      "vitdet: depth 2, inner width 12, window 3, 6 channels of the pyramid, eps nan: none may be negative, and "
+                      "the inner width not 0");
+    CHECK_THROWS_WITH(vitdet::block(Matrix(4, 8), w, tiny, 2, {1, 2, 2}), "vitdet: there is no block 2 among 2, counted from 0");
+    CHECK_THROWS_WITH(vitdet::offsets(0), "offsets: an axis of 0 tokens, it must have at least 1");
+    CHECK(without_place(error_of([&] { vitdet::table_for(Matrix(3, 4), 0); })) ==
+          "table_for: an axis of 0 tokens, it must have at least 1");
 }
 
 TEST_SUITE_END();

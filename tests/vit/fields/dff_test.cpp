@@ -342,11 +342,37 @@ TEST_CASE("dff: inconsistent configs, draws and queries throw an error that give
     CHECK_THROWS_WITH(dff::forward(two_rays(), w, tiny, {.noise_fine = Matrix(2, 5)}),
                       "dff: draws of noise are (2, 5), expected (2, 7)");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 2, 1.f), .positive = {2}}),
-                      "dff: positive query 2 of 2");
+                      "dff: positive query 2 of 2, they are counted from 0");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 3, 1.f)}),
                       "dff: features (1, 2) and queries (2, 3) must be equally wide, and there must be a query");
     CHECK_THROWS_WITH(dff::removed(Matrix(3, 1), Matrix(2, 1)),
                       "dff: a selection (2, 1) for samples (3, 1), each needs one number");
+}
+
+TEST_CASE("dff: NaN and sizes of 0 that would silently give samples or selections are refused") {
+    Random random(1);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    dff::Config deeper = tiny;
+    deeper.depth = tiny.depth + 1;
+    const Matrix depths{{1, 2, 3}};
+    CHECK_THROWS_WITH(dff::forward({{{0, 0, 0}}, {{0, 0, 1}}}, w, deeper, {}),
+                      "dff: coarse: the configuration says 4 layers, the weights hold 3; pass the configuration that the weights "
+                      "were made with");
+    CHECK_THROWS_WITH(dff::forward({Matrix(0, 3), Matrix(0, 3)}, w, tiny, {}), "dff: there is no ray; give at least one");
+    CHECK_THROWS_WITH(dff::coarse_depths(0, tiny), "dff: 4 coarse samples on each of 0 rays; at least 2 and 1 are needed");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, NAN, 0.2f}}, 2),
+                      "dff: the weights (1, 3) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, -1, 0.2f}}, 2),
+                      "dff: a weight of -1.000000, a share of light is not negative");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, 1, 0.2f}}, 0), "dff: 0 fine samples a ray, at least 1 is needed");
+    CHECK_THROWS_WITH(dff::depth_deviation(Matrix(2, 0)), "depth_deviation: depths (2, 0), each ray needs at least 1");
+    CHECK_THROWS_WITH(dff::encode(depths, -1), "encode: -1 frequencies, there cannot be fewer than 0");
+    CHECK_THROWS_WITH(dff::select({{NAN, 0}}, {.vectors = {{1, 0}}, .positive = {0}}),
+                      "dff: the features (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(dff::select({{1, 0}}, {.vectors = {{1, 0}}, .positive = {1}}),
+                      "dff: positive query 1 of 1, they are counted from 0");
 }
 
 TEST_SUITE_END();

@@ -379,7 +379,7 @@ TEST_CASE("pruned: voxels that reach the threshold stay with all neighbours, als
     CHECK(before(40, 0) < 0.9f);  // the middle pixel sees something
     check_close("picture", after, before);
     CHECK_THROWS_WITH(plenoxels::pruned(scene, scene.weights.density.value(), 31),
-                      "pruned: no voxel reaches 31.000000, nothing would stay of the scene");
+                      "pruned: no voxel reaches 31.000000, nothing would stay of the scene; take a lower threshold");
 }
 
 TEST_CASE("largest_weights: an opaque wall has weight, the voxels hidden by it have none") {
@@ -418,7 +418,7 @@ TEST_CASE("plenoxels: inconsistent grids, weights and configs throw an error tha
     CHECK_THROWS_WITH(plenoxels::full_grid({2, 1, 2}, {1, 1, 1}),
                       "plenoxels: a grid of 2 x 1 x 2 voxels; interpolation needs at least 2 along each axis");
     CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 0, 1}),
-                      "plenoxels: half a side of the box is 0.000000, it must be positive");
+                      "plenoxels: half a side of the box is 0.000000, it must be positive and finite");
     CHECK_THROWS_WITH(plenoxels::make_weights(small_grid(), {.harmonics = 2}),
                       "plenoxels: 2 spherical harmonics; there are 1, 4 or 9");
     const plenoxels::Weights w = plenoxels::make_weights(small_grid(), {.harmonics = 4});
@@ -427,7 +427,7 @@ TEST_CASE("plenoxels: inconsistent grids, weights and configs throw an error tha
     CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), plenoxels::full_grid({2, 2, 3}, {1, 1, 1}), w, {.harmonics = 4}),
                       "plenoxels: densities (8, 1) and harmonics (8, 12) for 12 voxels; each needs one row of both");
     CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), small_grid(), w, {.harmonics = 4, .step = 0}),
-                      "plenoxels: the step is 0.000000 voxels, it must be positive");
+                      "plenoxels: the step is 0.000000 voxels, it must be positive and finite; 0.5 is usual");
 }
 
 TEST_CASE("read_grid: links that name a row twice or beyond the voxels throw") {
@@ -440,6 +440,31 @@ TEST_CASE("read_grid: links that name a row twice or beyond the voxels throw") {
     CHECK(error_with({0, 1, 2, 3, 4, 5, 6, -1}) == "");
     CHECK(error_with({0, 1, 2, 3, 4, 5, 5, -1}) == path + ": link 5 of 7 voxels; the links name the rows 0 to 6 once each");
     CHECK(error_with({0, 1, 2, 3, 4, 5, 7, -1}) == path + ": link 7 of 7 voxels; the links name the rows 0 to 6 once each");
+}
+
+TEST_CASE("plenoxels: NaN in rays and places, and impossible recipes, are refused") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Weights w = plenoxels::make_weights(grid, {.harmonics = 1});
+    const plenoxels::Config config{.harmonics = 1};
+    Rays rays = through_the_middle();
+    rays.origins[0] = NAN;
+    CHECK_THROWS_WITH(plenoxels::forward(rays, grid, w, config),
+                      "plenoxels: the origins of rays (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(plenoxels::corners_of({{NAN, 0, 0}}, grid),
+                      "plenoxels: the places (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
+                      "names the operation that made it");
+    CHECK_THROWS_WITH(plenoxels::corners_of(Matrix(1, 2), grid), "plenoxels: places (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(plenoxels::spherical_harmonics(Matrix(1, 2), 4),
+                      "spherical_harmonics: directions (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}),
+                      "plenoxels: the step is inf voxels, it must be positive and finite; 0.5 is usual");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = NAN}),
+                      "plenoxels: rays begin at nan voxels, it must be a finite number from 0 on");
+    CHECK_THROWS_WITH(plenoxels::released_total_variation_gradient(Matrix(3, 1), grid, plenoxels::Missing::zero, {1, 1, 1}),
+                      "released_total_variation_gradient: a field (3, 1) for 8 voxels, each needs one row");
+    CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 1, 1}, {0, NAN, 0}),
+                      "plenoxels: a coordinate of the centre of the box is nan, it must be finite");
 }
 
 TEST_SUITE_END();

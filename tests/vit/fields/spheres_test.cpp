@@ -70,8 +70,19 @@ TEST_CASE("read_spheres: seven numbers per line; the error names a wrong line") 
     CHECK(error_with("0 0 zero 1 1 1 1\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
     CHECK(error_with("\n0 0 0 1 1 1 1 1\n") == path + ": line 2 must hold 7 numbers: x y z radius red green blue");
     CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius is -1.000000, it must be positive");
-    CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000 is outside 0 ... 1");
-    CHECK(error_with("# nothing\n") == path + ": there are no spheres");
+    CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000, it must lie between 0 and 1");
+    CHECK(error_with("# nothing\n") == path + ": there are no spheres; give at least one line of x y z radius red green blue");
+}
+
+TEST_CASE("first_hit, views_of: a direction of length 0, no views and a distance of 0 are refused") {
+    CHECK_THROWS_WITH(first_hit(four_spheres(false), {0, 0, 3}, {0, 0, 0}),
+                      "first_hit: the direction is (0.000000, 0.000000, 0.000000), it must be finite and not 0");
+    CHECK_THROWS_WITH(first_hit(four_spheres(false), {0, 0, 3}, {0, 0, NAN}),
+                      "first_hit: the direction is (0.000000, 0.000000, nan), it must be finite and not 0");
+    CHECK_THROWS_WITH(views_of(four_spheres(false), 0, 4, 0, 3, 40),
+                      "views_of: 0 views from a distance of 3.000000, there must be at least 1, and the distance above 0");
+    CHECK_THROWS_WITH(views_of(four_spheres(false), 2, 4, 0, 0, 40),
+                      "views_of: 2 views from a distance of 0.000000, there must be at least 1, and the distance above 0");
 }
 
 TEST_SUITE_END();

@@ -74,7 +74,8 @@ TEST_CASE("rays_of_pixels: the middle pixel looks along the optical axis; x poin
     CHECK(identical(rays.origins, {{7, 8, 9}, {7, 8, 9}, {7, 8, 9}}));
     CHECK(rays_of(camera).count() == 25);
     CHECK(rays_of_pixels(camera, {12}, 0.5).directions(0, 0) == 0.25f);  // half a pixel to the right, focal length 2
-    CHECK_THROWS_WITH(rays_of_pixels(camera, {25}), "rays_of_pixels: pixel 25 is outside a picture of 5 x 5");
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {25}),
+                      "rays_of_pixels: pixel 25 is outside a picture of 5 x 5, they are counted from 0, row by row");
 }
 
 TEST_CASE("look_at: the middle of the image looks at the target, and `up` is up") {
@@ -83,13 +84,18 @@ TEST_CASE("look_at: the middle of the image looks at the target, and `up` is up"
     // columns: right is +x, up is +z, backward is -y
     check_close("pose", camera.pose, {{1, 0, 0, 0}, {0, 0, -1, -3}, {0, 1, 0, 0}});
     check_close("middle", rays_of_pixels(camera, {55}).directions, {{0, 1, 0}});
-    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 10, 10, 45), "look_at: the direction up lies on the line of sight");
-    CHECK_THROWS_WITH(look_at({1, 2, 3}, {1, 2, 3}, {0, 0, 1}, 10, 10, 45), "look_at: position and target are the same point");
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 10, 10, 45),
+                      "look_at: a direction of (0.000000, 0.000000, 0.000000); the direction up must be finite and not lie on "
+                      "the line of sight");
+    CHECK_THROWS_WITH(
+        look_at({1, 2, 3}, {1, 2, 3}, {0, 0, 1}, 10, 10, 45),
+        "look_at: a direction of (0.000000, 0.000000, 0.000000); position and target must be finite and not the same point");
 }
 
 TEST_CASE("unit_directions: each row has length 1, and a row of zeros throws") {
     check_close("unit", unit_directions({{3, 0, 4}, {0, -2, 0}}), {{0.6f, 0, 0.8f}, {0, -1, 0}});
-    CHECK_THROWS_WITH(unit_directions({{1, 0, 0}, {0, 0, 0}}), "unit_directions: direction 1 has length 0");
+    CHECK_THROWS_WITH(unit_directions({{1, 0, 0}, {0, 0, 0}}),
+                      "unit_directions: direction 1 has length 0.000000, it must be finite and not 0");
 }
 
 TEST_CASE("psnr: an error of a tenth everywhere is 20 dB") {
@@ -101,12 +107,47 @@ TEST_CASE("picture_of: rows of pixels become an image, clamped, and pixels_of in
     const Image picture = picture_of({{0.1f}, {-1}, {2}, {0.4f}, {0.5f}, {0.6f}}, 3, 2);
     CHECK(picture(1, 0, 0) == 1);
     CHECK(identical(pixels_of(picture), {{0.1f}, {0}, {1}, {0.4f}, {0.5f}, {0.6f}}));
-    CHECK_THROWS_WITH(picture_of(Matrix(5, 3), 3, 2), "picture_of: (5, 3) does not fill 3 x 2 pixels");
+    CHECK_THROWS_WITH(picture_of(Matrix(5, 3), 3, 2),
+                      "picture_of: (5, 3) does not fill 3 x 2 pixels; there must be a row for each");
 }
 
 TEST_CASE("render: inconsistent sizes throw with the caller's line") {
     CHECK(without_place(error_of([] { render(Matrix(3, 1), Matrix(2, 3), Segments::one(2)); })) ==
           "render: optical depths (3, 1) and values (2, 3) on rays with 2 samples; every sample needs one row of each");
+}
+
+TEST_CASE("volume_rendering: invalid cameras, directions and densities are refused") {
+    Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 2, 40);
+    Camera empty = camera, flat = camera;
+    empty.height = 0;
+    flat.focal = 0;
+    CHECK_THROWS_WITH(
+        look_at({0, 0, 3}, {0, 0, 3}, {0, 1, 0}, 2, 2, 40),
+        "look_at: a direction of (0.000000, 0.000000, 0.000000); position and target must be finite and not the same point");
+    CHECK_THROWS_WITH(
+        look_at({0, 0, NAN}, {}, {0, 1, 0}, 2, 2, 40),
+        "look_at: a direction of (0.000000, 0.000000, nan); position and target must be finite and not the same point");
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 2, 2, 40),
+                      "look_at: a direction of (0.000000, 0.000000, 0.000000); the direction up must be finite and not lie on "
+                      "the line of sight");
+    CHECK_THROWS_WITH(
+        look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 0, 40),
+        "look_at: a picture of 2 x 0 pixels and 40.000000 degrees; sizes must be positive, the angle between 0 and 180");
+    CHECK_THROWS_WITH(rays_of(empty), "rays_of: a picture of 0 x 2 pixels, both must be at least 1");
+    CHECK_THROWS_WITH(rays_of(flat), "rays_of_pixels: the focal length is 0.000000 pixels, it must be positive and finite");
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {4}),
+                      "rays_of_pixels: pixel 4 is outside a picture of 2 x 2, they are counted from 0, row by row");
+    CHECK_THROWS_WITH(unit_directions({{INFINITY, 0, 0}}),
+                      "unit_directions: direction 0 has length inf, it must be finite and not 0");
+    CHECK(without_place(error_of([&] { render(Matrix{{-0.5f}}, Matrix{{1}}, Segments::one(1)); })) ==
+          "render: the optical depth of sample 0 is -0.500000, a density that amplifies light; it must be 0 or more, as relu "
+          "makes it");
+    CHECK_THROWS_WITH(picture_of(Matrix(3, 3), 2, 2),
+                      "picture_of: (3, 3) does not fill 2 x 2 pixels; there must be a row for each");
+    camera.pose(1, 2) = NAN;
+    CHECK_THROWS_WITH(rays_of(camera),
+                      "rays_of_pixels: the numbers of the pose (3, 4) hold nan in row 1, column 2 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
 }
 
 TEST_SUITE_END();

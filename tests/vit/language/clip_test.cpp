@@ -9,6 +9,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/contrastive.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
@@ -164,7 +165,8 @@ TEST_CASE("class_directions: the mean of the prompts, normalised to length 1; on
     check_close("one prompt", slice_rows(directions, 1, 1), clip::embed_texts(one, w, tiny).value());
     const Matrix p = clip::class_probabilities(clip::embed_images(tiny_images(2), w, tiny), directions, w).value();
     CHECK(p(0, 0) + p(0, 1) == Approx(1.0));
-    CHECK_THROWS_WITH(clip::class_directions({}, w, tiny), "class_directions: there is no class");
+    CHECK_THROWS_WITH(clip::class_directions({}, w, tiny),
+                      "class_directions: there is no class; give the sentences of at least one");
 }
 
 TEST_CASE("make_weights: standard deviations as published") {
@@ -503,10 +505,21 @@ TEST_CASE("clip: an inconsistent config or batch throws an error that gives the 
     CHECK_THROWS_WITH(clip::make_weights(bad, random), "clip: a shared width of 0, it must be positive");
     const clip::Weights w = tiny_weights();
     CHECK_THROWS_WITH(clip::embed_texts(equal_batch({9, 1, 2, 3, 4, 5, 6, 10}, 8), w, tiny),
-                      "clip: sentences of 8 tokens, the model has 7 positions");
+                      "clip: sentences of 8 tokens, the model has 7 positions; cut the longest");
     CHECK_THROWS_WITH(clip::embed_images({Image(4, 6, 3)}, w, tiny), "clip: image 0 is 4 x 6 x 3, this model reads 4 x 4 x 3");
     CHECK(without_place(error_of([&] { clip::loss(clip::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny)); })) ==
           "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square");
+}
+
+TEST_CASE(
+    "clip: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const clip::Config& config) { return clip::parameters(clip::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("clip")) {
+        clip::Config config = config_of_fixture(Golden(path));
+        config.vision.grid.height = config.vision.grid.width;  // CLIP's images are square
+        check_told(config, table, clip::config_of, "the number of heads (vision_config)");
+    }
 }
 
 TEST_SUITE_END();

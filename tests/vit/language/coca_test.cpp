@@ -204,10 +204,13 @@ TEST_CASE("coca: an inconsistent config or batch throws an error that gives the 
     bad.text_heads = 3;
     CHECK_THROWS_WITH(coca::make_weights(bad, random), "coca: 3, 4 and 2 heads of text, decoder and pooler must divide a width of 8");
     const coca::Weights w = tiny_weights();
-    CHECK_THROWS_WITH(coca::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny), "coca: 2 images and 1 captions are not pairs");
-    CHECK_THROWS_WITH(coca::read_texts(equal_batch({9}, 1), w, tiny), "coca: captions of 1 tokens; at least 2, and at most 7 positions");
+    CHECK_THROWS_WITH(coca::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny),
+                      "coca: 2 images and 1 captions are not pairs; give one caption to each image");
+    CHECK_THROWS_WITH(coca::read_texts(equal_batch({9}, 1), w, tiny),
+                      "coca: captions of 1 tokens, there must be 2 to 7, its positions; cut the longest");
     CHECK_THROWS_WITH(coca::read_images({Image(4, 4, 3)}, w, tiny), "coca: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
-    CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7), "coca: a caption of 7 tokens, at most 6 can be read");
+    CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7),
+                      "coca: a caption of 7 tokens, at most 6 can be read; ask for fewer");
 }
 
 TEST_SUITE_END();

@@ -200,13 +200,15 @@ TEST_CASE("forward: the language model may be GPT (2018), with post-norm and an 
 TEST_CASE("flamingo: an inconsistent config or batch throws an error that gives the reason") {
     const flamingo::Weights w = tiny_weights(0);
     CHECK_THROWS_WITH(flamingo::forward(equal_batch({1, 2}, 2), tiny_features(1), 3, w, tiny),
-                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide");
+                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide; each image needs equally "
+                      "many of them, and each text an image");
     CHECK_THROWS_WITH(flamingo::forward(equal_batch(std::vector<int>(13, 1), 13), tiny_features(1), 1, w, tiny),
-                      "flamingo: a text of 13 tokens, the language model has 12 positions");
+                      "flamingo: a text of 13 tokens, the language model has 12 positions; cut the text");
     Random random;
     flamingo::Config bad = tiny;
     bad.every = 4;
-    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: a new layer before every 4th of 3 blocks");
+    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random),
+                      "flamingo: a new layer before every 4th of 3 blocks; it must be 1 to that many");
     bad = tiny;
     bad.heads = 0;
     CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: 0 heads of 4 and inner width 9: sizes must be positive");

@@ -138,9 +138,25 @@ TEST_CASE("pacl: features that are not whole images, or of another width, throw"
     const pacl::Weights w = tiny_weights();
     CHECK_THROWS_WITH(pacl::forward(draws(7, 5, 1), draws(1, 4, 1), w, tiny),
                       "pacl: features of shape (7, 5) are not whole images of 2 x 3 patches, each 5 wide");
-    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 3, 1), w, tiny), "pacl: sentences of shape (1, 3), their features are 4 wide");
+    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 3, 1), w, tiny),
+                      "pacl: sentences of shape (1, 3); there must be at least one, with features 4 wide");
     Random random;
     CHECK_THROWS_WITH(pacl::make_weights({.rows = 0}, random), "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive");
+}
+
+TEST_CASE("pacl: an invalid config, and NaN that would silently be class 0, are refused") {
+    const pacl::Weights w = tiny_weights();
+    pacl::Config empty = tiny;
+    empty.rows = 0;
+    Matrix features = draws(6, 5, 1);
+    features[3] = NAN;
+    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 4, 1), w, empty),
+                      "pacl: 0 x 3 patches, widths 5, 4 and 7: sizes must be positive");
+    CHECK_THROWS_WITH(pacl::segment(features, draws(2, 4, 1), 4, 6, w, tiny),
+                      "pacl: the embeddings of patches (6, 7) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK(without_place(error_of([&] { pacl::segment(draws(6, 5, 1), draws(2, 4, 1), 0, 6, w, tiny); })) ==
+          "resize: a map of 0 x 6 pixels, both must be at least 1");
 }
 
 TEST_SUITE_END();

@@ -155,11 +155,13 @@ TEST_CASE("answers: equal the argmax of the full pass, token by token, and end a
 
 TEST_CASE("pali: inconsistent arguments throw an error that gives the reason") {
     const pali::Weights w = tiny_weights();
-    CHECK_THROWS_WITH(pali::forward(tiny_images(2), make_batch({{3}}), equal_batch({0}, 1), w, tiny), "pali: 2 images and 1 prompts");
+    CHECK_THROWS_WITH(pali::forward(tiny_images(2), make_batch({{3}}), equal_batch({0}, 1), w, tiny),
+                      "pali: 2 images and 1 prompts; each image needs one");
     Random random;
     pali::Config bad = tiny;
     bad.vision.classes = 3;
-    CHECK_THROWS_WITH(pali::make_weights(bad, random), "pali: the image tower has 3 classes, it needs none");
+    CHECK_THROWS_WITH(pali::make_weights(bad, random),
+                      "pali: the image tower has 3 classes, it needs none; set vision.classes to 0");
 }
 
 TEST_SUITE_END();

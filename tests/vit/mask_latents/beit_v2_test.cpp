@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("beit_v2");
 
@@ -230,13 +231,31 @@ TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that
     CHECK_THROWS_WITH(beit_v2::make_weights(tokenizer, random), "beit_v2: tokenizer: 3 heads do not divide a width of 8");
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random);
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
-                      "beit_v2: a mask (1, 6) for 2 images of 6 patches");
+                      "beit_v2: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),
                       "beit_v2: no patch is hidden, there is nothing to predict");
     const beit_v2::TokenizerWeights t = beit_v2::make_weights(tiny_tokenizer, random);
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 1), t, tiny_tokenizer);
     CHECK_THROWS_WITH(beit_v2::reconstruction_loss(steps, Matrix(5, 5)),
-                      "beit_v2: teacher features (5, 5) for reconstructions (6, 5)");
+                      "beit_v2: teacher features (5, 5) for reconstructions (6, 5), the shapes must be equal");
+}
+
+TEST_CASE(
+    "beit_v2: both config_of read back what metadata wrote, for the sizes of every fixture; without it one line says what is "
+    "missing") {
+    Random random(1);
+    const auto table_of = [&](const beit_v2::Config& c) { return beit_v2::parameters(beit_v2::make_weights(c, random), c); };
+    const auto tokenizer_table_of = [&](const beit_v2::TokenizerConfig& c) {
+        return beit_v2::parameters(beit_v2::make_weights(c, random), c);
+    };
+    for (const std::string& path : golden_files("beit_v2")) {
+        beit_v2::Config config = golden_config(Golden(path));
+        config.absolute_positions = false;
+        check_told(config, table_of, beit_v2::config_of, "the size of the images");
+        beit_v2::TokenizerConfig tokenizer = golden_tokenizer_config(Golden(path));
+        tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions tells the size
+        check_told(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

@@ -4,6 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 
 TEST_SUITE_BEGIN("data2vec");
@@ -237,6 +238,17 @@ TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives 
     config = small_config();
     config.head_layers = 3;
     CHECK_THROWS_WITH(data2vec::make_weights(config, random), "data2vec: a head of 3 layers; it has 1 or 2");
+}
+
+TEST_CASE(
+    "data2vec: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the "
+    "heads") {
+    Random random(1);
+    const auto table = [&](const data2vec::Config& config) {
+        return data2vec::parameters(data2vec::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("data2vec"))
+        check_told(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
 }
 
 TEST_SUITE_END();

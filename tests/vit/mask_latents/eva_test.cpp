@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -170,11 +171,26 @@ TEST_CASE("eva: an inconsistent config, image, mask or feature throws an error t
     Random random;
     CHECK_THROWS_WITH(eva::make_weights({.heads = 5}, random), "eva: 5 heads do not divide a width of 1408");
     CHECK_THROWS_WITH(eva::make_weights({.depth = 1, .feature_width = 0}, random), "eva: features of 0 numbers, at least 1 is needed");
-    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config), "eva: a mask (2, 9) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config),
+                      "eva: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
     const eva::Steps steps = eva::forward(c.images, c.mask, c.w, c.config);
     CHECK_THROWS_WITH(eva::loss(steps, Matrix(12, 4)), "eva: features (12, 4) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(eva::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 5)),
                       "eva: no patch is hidden, so there is nothing to predict");
+}
+
+TEST_CASE(
+    "eva: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const eva::Config& config) { return eva::parameters(eva::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("eva")) {
+        eva::Config config = golden_config(Golden(path));
+        config.absolute_positions = false;
+        check_told(config, table, eva::config_of, "the size of the images");
+        config.absolute_positions = true;  // a square grid of them tells the size
+        config.grid.height = config.grid.width;
+        check_told(config, table, eva::config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

@@ -259,11 +259,32 @@ TEST_CASE("maskgit: inconsistent ids, draws and configs throw an error that give
                       "maskgit: 10 ids are not whole sequences of a class and 8 words");
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny),
                       "maskgit: id 8 is none of 5 words, 3 classes, or -1 (hidden)");
-    CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3");
+    CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3, counted from 0");
     CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
-                      "maskgit: decoding from round 2 of 2, there is none to do");
+                      "maskgit: decoding from round 2 of 2, there is none to do; rounds are counted from 0");
     CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {Matrix(9, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
                       "maskgit: draws (9, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+}
+
+TEST_CASE(
+    "maskgit: a depth that the weights do not have, shares above 1, NaN noise and ids of part of a picture "
+    "are refused") {
+    Random random(1);
+    const maskgit::Config config{
+        .words = 5, .classes = 2, .down = 1, .across = 2, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+    const maskgit::Weights w = maskgit::make_weights(config, random);
+    maskgit::Config deeper = config;
+    deeper.depth = 2;
+    CHECK_THROWS_WITH(
+        maskgit::forward({5, 1, 2}, w, deeper),
+        "maskgit: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config),
+                      "maskgit: a share of 1.500000, it must lie between 0 and 1");
+    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config),
+                      "maskgit: the numbers of noise (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(maskgit::decode({5, 1}, {}, w, config, {}),
+                      "maskgit: 2 ids are not whole sequences of a class and 2 words");
 }
 
 TEST_SUITE_END();

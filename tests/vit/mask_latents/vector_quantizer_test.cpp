@@ -127,11 +127,11 @@ TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, ea
 TEST_CASE("vector_quantizer: inconsistent shapes, ids and rates throw an error that gives the reason") {
     CHECK(without_place(error_of([] { quantize(Matrix(2, 3), Matrix(4, 2)); })) ==
           "squared_distances: vectors (2, 3) and a codebook (4, 2), both must have the same width");
-    CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is none of 3 codes");
-    CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3)");
+    CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is none of 3 codes, counted from 0");
+    CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3), each needs one");
     Matrix codes(3, 2), sizes(1, 3);
     CHECK_THROWS_WITH(average_directions(codes, sizes, Matrix(2, 2), {0, 1}, 1.5f),
-                      "average_directions: a decay of 1.500000 is not a share");
+                      "average_directions: a decay of 1.500000, it must be a share from 0 to 1");
     SummedCodebook book = two_codes();
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 2), {0}, 1), "average_sums: a momentum of 1.000000 is outside [0, 1)");
     CHECK_THROWS_WITH(

@@ -321,7 +321,7 @@ TEST_CASE("mae: an inconsistent config, image or noise throws an error that give
     const MaeCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(mae::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
-                      "mae: an image of 10 x 10 does not split into patches of side 4");
+                      "mae: an image of 10 x 10 does not split into patches of side 4; sizes must be at least 1, and the side divide both");
     CHECK_THROWS_WITH(mae::make_weights({.width = 12, .heads = 5}, random),
                       "mae: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(mae::make_weights({.decoder_width = 6, .decoder_heads = 3}, random),
@@ -333,7 +333,7 @@ TEST_CASE("mae: an inconsistent config, image or noise throws an error that give
                       "mae: image 0 is 6 x 6 x 3, this model reads 6 x 6 x 2");
     CHECK_THROWS_WITH(mae::forward(c.images, Matrix(2, 8), c.w, c.config),
                       "mae: noise (2, 8) for images of 9 patches, it needs a row for each image");
-    CHECK_THROWS_WITH(mae::forward(c.images, Matrix(1, 9), c.w, c.config), "mae: noise (1, 9) for 2 images");
+    CHECK_THROWS_WITH(mae::forward(c.images, Matrix(1, 9), c.w, c.config), "mae: noise (1, 9) for 2 images, each needs a row");
 }
 
 TEST_SUITE_END();

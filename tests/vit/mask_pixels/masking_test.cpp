@@ -37,10 +37,12 @@ TEST_CASE("hide: marks the positions in the given entries") {
 }
 
 TEST_CASE("inverse_permutations, hide: a list that is not a permutation throws an error that gives the reason") {
-    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2}, 2), "masking: 3 numbers are not permutations of 2 places");
-    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2, 0}, 2), "masking: permutation 1 names the place 2, there are 2");
+    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2}, 2),
+                      "masking: 3 numbers are not permutations of 2 places; their number must be a multiple of that");
+    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2, 0}, 2),
+                      "masking: permutation 1 names the place 2, there are 2, counted from 0");
     CHECK_THROWS_WITH(hide({1, 1}, 2, 0, 1), "masking: permutation 0 names the place 1 twice");
-    CHECK_THROWS_WITH(hide({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2");
+    CHECK_THROWS_WITH(hide({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2, counted from 0");
     CHECK_THROWS_WITH(hide({1, 0}, 2, 0, 3), "masking: entries 0 to 3 of permutations of 2 places");
 }
 

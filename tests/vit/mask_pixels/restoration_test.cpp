@@ -67,13 +67,16 @@ TEST_CASE("contact_sheet: three images, two across, zoomed twice, with gaps of o
 
 TEST_CASE("restoration: inconsistent sizes throw") {
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2),
-                      "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1");
+                      "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1, both must be equally large");
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2),
-                      "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2");
-    CHECK_THROWS_WITH(errors({}, {}, Matrix(0, 2), 2, Measure::squared), "errors: 0 predictions of 0 pictures");
+                      "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2; each picture needs a row, "
+                      "each patch a number");
+    CHECK_THROWS_WITH(errors({}, {}, Matrix(0, 2), 2, Measure::squared),
+                      "errors: 0 predictions of 0 pictures; each needs one, and there must be a picture");
     CHECK_THROWS_WITH(mean_picture({Image(1, 1, 1), Image(1, 2, 1)}), "mean_picture: 1 x 2 x 1 among pictures of 1 x 1 x 1");
-    CHECK_THROWS_WITH(mean_picture({}), "mean_picture: there is no picture");
-    CHECK_THROWS_WITH(contact_sheet({}, 1), "contact_sheet: 0 pictures, 1 across");
+    CHECK_THROWS_WITH(mean_picture({}), "mean_picture: there is no picture; give at least one");
+    CHECK_THROWS_WITH(contact_sheet({}, 1),
+                      "contact_sheet: 0 pictures, 1 across, 1 times as large, with gaps of 1; only the gap may be 0");
 }
 
 TEST_SUITE_END();

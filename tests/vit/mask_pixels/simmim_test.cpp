@@ -327,15 +327,17 @@ TEST_CASE("average_distance: larger units hide pixels farther from visible ones"
 TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gives the reason") {
     const SimmimCase c = small_case();
     Random random;
-    CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
-                      "simmim: an image of 10 x 10 does not split into patches of side 4");
+    CHECK_THROWS_WITH(
+        simmim::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
+        "simmim: an image of 10 x 10 does not split into patches of side 4; sizes must be at least 1, and the side divide both");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_unit = 24}, random),
                       "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224");
     CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 48, .width = 48}, .mask_unit = 32}, random),
                       "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 48 x 48");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_ratio = 1.5}, random), "simmim: a mask ratio of 1.500000 is not a share, from 0 to 1");
     CHECK_THROWS_WITH(simmim::make_weights({.heads = 5}, random), "simmim: 5 heads do not divide a width of 768");
-    CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config), "simmim: a mask (2, 9) for 2 images of 16 patches");
+    CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config),
+                      "simmim: a mask (2, 9) for 2 images of 16 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(simmim::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),
                       "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
 }

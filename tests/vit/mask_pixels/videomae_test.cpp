@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -216,13 +217,24 @@ TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that g
     CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random), "videomae: 5 heads do not divide a decoder width of 384");
     CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
                       "videomae: 1 means and 3 standard deviations for 3 channels");
-    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config), "videomae: a mask (2, 9) for 2 clips of 12 cubes");
+    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config),
+                      "videomae: a mask (2, 9) for 2 clips of 12 cubes; each clip needs a row, each cube a number");
     VideoCase broken = c;
     broken.clips[1].pop_back();
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config), "videomae: clip 1 has 3 frames, this model reads 4");
     broken.clips[1].push_back(Image(4, 4, 2));
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
                       "videomae: frame 3 of clip 1 is 4 x 4 x 2, this model reads 4 x 6 x 2");
+}
+
+TEST_CASE(
+    "videomae: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the size") {
+    Random random(1);
+    const auto table = [&](const videomae::Config& config) {
+        return videomae::parameters(videomae::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("videomae"))
+        check_told(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
 }
 
 TEST_SUITE_END();

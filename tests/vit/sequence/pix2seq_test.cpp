@@ -272,7 +272,9 @@ TEST_CASE("with_noise: without objects all boxes are random; everything added is
     CHECK(noisy.labels == std::vector<int>{-1});
     const pix2seq::Objects two{.boxes = Matrix(2, 4), .labels = {1, 2}};
     CHECK(pix2seq::with_noise(two, 1, {}, small).labels.size() == 2);
-    CHECK_THROWS_WITH(pix2seq::with_noise({}, 2, {.duplicates = 1}, small), "pix2seq: 1 duplicates of 0 objects for 2 empty slots");
+    CHECK_THROWS_WITH(
+        pix2seq::with_noise({}, 2, {.duplicates = 1}, small),
+        "pix2seq: 1 duplicates of 0 objects for 2 empty slots; there can be 0 to that many, and none without an object");
 }
 
 // --- the model ---
@@ -328,6 +330,41 @@ TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives t
     CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2, 3}, w, tiny),
                       "pix2seq: 3 tokens for 2 pictures; equally many for each are needed, at most 7");
     CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is none of linear, linear_p, mlp");
+}
+
+TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become other tokens are refused") {
+    Random random;
+    const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
+    pix2seq::Config deeper = tiny;
+    deeper.decoder_depth = tiny.decoder_depth + 1;
+    const pix2seq::Vocabulary& v = tiny.vocabulary;
+    const pix2seq::CorruptionDraws draws{{0}, {0.5f}, {0.5f}, {0.5f}};
+    const pix2seq::Objects no_number{{{0, NAN, 1, 1}}, {1}}, no_class{{{0, 0, 1, 1}}, {v.coordinate_shift}},
+        good{{{0, 0, 1, 1}}, {1}};
+    const float no_logits[] = {0, NAN};
+    CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2}, w, deeper),
+                      "pix2seq: decoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
+                      "weights were made with");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(no_number, 6, pix2seq::Corruption::random, draws, {}, v),
+                      "pix2seq: the boxes (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(no_class, 6, pix2seq::Corruption::random, draws, {}, v),
+                      "pix2seq: the label of object 0 is 8, there are 5, counted from 0 (an empty slot), and -1 (noise)");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 0, pix2seq::Corruption::random, draws, {}, v),
+                      "pix2seq: a sequence of 0 tokens, it must have at least 1");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 6, pix2seq::Corruption::random, {{v.size}, {0.5f}, {0.5f}, {0.5f}}, {}, v),
+                      "pix2seq: the class drawn for object 0 is 20, there are 5, counted from 0");
+    CHECK_THROWS_WITH(pix2seq::with_noise(no_number, 2, {}, v),
+                      "pix2seq: the boxes (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(pix2seq::quantised(NAN, 9),
+                      "pix2seq: a coordinate of nan in 9 bins; it must be a number, and there must be at least 2 bins");
+    CHECK_THROWS_WITH(pix2seq::dequantised(1, 1), "pix2seq: 1 bins, there must be at least 2");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 0.5f), "nucleus: logit 1 is nan, it must be a number");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 5),
+                      "nucleus: p = 5.000000 of 2 logits; p lies between 0 and 1, and there must be a logit");
+    CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 0),
+                      "pix2seq: 0 new tokens, it must be 1 to 7, the longest sequence");
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,6 @@
 #include "vit/sequence/unified_io.h"
 
+#include <cmath>
 #include <algorithm>
 #include <sstream>
 
@@ -238,8 +239,9 @@ TEST_CASE("words_of_box, coordinate_of: y first, both relative to the longer sid
     CHECK(ids == std::array<int, 4>{32999 - 99, 32999 - 249, 32999 - 499, 32999 - 999});
     CHECK(unified_io::coordinate_of(ids[0], 200, 100) == doctest::Approx(100 * 0.2));
     CHECK(unified_io::coordinate_of(ids[3], 200, 100) == doctest::Approx(200));
-    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
-                      "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4");
+    CHECK_THROWS_WITH(
+        unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
+        "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4; it must lie inside of a square around the picture");
 }
 
 TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throws") {
@@ -258,8 +260,9 @@ TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throw
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 1}, 10, 10),
                       "unified_io: word 1 of an answer must be place 2 of 4, the answer has ended");
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 1}, 10, 10),
-                      "unified_io: a box without a label ends at word 4");
-    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10), "unified_io: 0 in the label of a box");
+                      "unified_io: the box that ends at word 4 has no label; four places must be followed by at least one word");
+    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10),
+                      "unified_io: word 4, 0, in the label of a box is no word of a text; its words are above 1");
 }
 
 TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
@@ -280,7 +283,7 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     }
     CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, words, 1000, 1000).found);
     CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, words, 1000, 1000),
-                      "unified_io: word 2 of a pose is not a joint's label");
+                      "unified_io: word 2 of a pose must be a joint's label, it is 7");
 }
 
 TEST_CASE("masks_of: a run continues in the next row, and short runs are not objects") {
@@ -476,23 +479,25 @@ TEST_CASE("unified_io: inconsistent arguments throw") {
     unified_io::Source source = two_sources();
     unified_io::Target target = two_targets;
     source.words[0] = 13;
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 words of prompts");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 words of prompts, counted from 0");
     source.words = std::vector<int>(12, 1);
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 12 words of prompts for 2 examples of at most 5");
+    CHECK_THROWS_WITH(refused(source, target)(),
+                      "unified_io: 12 words of prompts for 2 examples, each needs equally many, at most 5");
     source = two_sources();
     source.patches = Matrix(2, 5, 1);
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches, each needs one number");
     source = two_sources();
     target.codes[0] = 7;
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 7 is not one of 7 codes");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 7 is not one of 7 codes, counted from 0");
     target.codes = {1, 2, 3};
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples of at most 6");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples, each needs equally many, at most 6");
     target = two_targets;
     target.inputs = {0, 7};
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: the decoder reads 2 words and writes 6");
+    CHECK_THROWS_WITH(refused(source, target)(),
+                      "unified_io: the decoder reads 2 words and writes 6; give equally many, or none to read");
     target = {.words = {0, 0}};
     CHECK_THROWS_WITH(unified_io::losses(unified_io::forward(source, target, w, config), target),
-                      "unified_io: no word and no code is asked for");
+                      "unified_io: none of 2 words and no code is asked for; an answer needs at least one");
 
     Random random;
     unified_io::Config bad = config;
@@ -512,6 +517,23 @@ TEST_CASE("unified_io: inconsistent arguments throw") {
     CHECK_THROWS_WITH(
         unified_io::make_weights(bad, random),
         "unified_io: 8 buckets up to distance 4: there must be at least 4, and half of them fewer than the distance");
+}
+
+TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are refused") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    unified_io::Source source = two_sources();
+    source.patches = Matrix(2, config.grid.count(), 0.5f);
+    CHECK_THROWS_WITH(
+        unified_io::words_of_box({.x1 = 3, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+        "unified_io: a box from x 3.000000 to 1.000000 and y 0.000000 to 2.000000, neither may end before it begins");
+    CHECK_THROWS_WITH(
+        unified_io::words_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+        "unified_io: a box that reaches to nan in a picture of 4 x 4; it must lie inside of a square around the picture");
+    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0),
+                      "unified_io: a box in a picture of 0 x 0, both must be at least 1");
+    CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config),
+                      "unified_io: a mask of patches holds 0.500000, it must hold 1 (seen) and 0 (not seen)");
 }
 
 TEST_SUITE_END();

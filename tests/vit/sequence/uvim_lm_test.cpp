@@ -117,7 +117,20 @@ TEST_CASE("uvim_lm: an inconsistent config or text throws an error that gives th
     Random random;
     CHECK_THROWS_WITH(uvim_lm::make_weights({.width = 10, .heads = 3}, random), "uvim_lm: 3 heads do not divide a width of 10");
     const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
-    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, 5 each");
+    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, each needs 5");
+}
+
+TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and empty texts are refused") {
+    Random random;
+    const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
+    uvim_lm::Config deeper = tiny;
+    deeper.depth = tiny.depth + 1;
+    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), std::vector<int>(10, 1), w, deeper),
+                      "uvim_lm: encoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
+                      "weights were made with");
+    CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: word -1 of a code, they are counted from 0");
+    CHECK_THROWS_WITH(uvim_lm::words_of({0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
+    CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "uvim_lm: texts of 0 tokens, there must be at least 1");
 }
 
 TEST_SUITE_END();

@@ -283,11 +283,48 @@ TEST_CASE("uvim: an inconsistent config or code throws an error that gives the r
     config.resize_bottleneck = false;
     CHECK_NOTHROW(uvim::make_weights(config, random));
     config.grid.patch_width = 4;
-    CHECK_THROWS_WITH(uvim::make_weights(config, random), "uvim: an image of 4 x 6 does not split into patches of 2 x 4");
+    CHECK_THROWS_WITH(uvim::make_weights(config, random),
+                      "uvim: an image of 4 x 6 does not split into patches of 2 x 4; they must divide it");
     const uvim::Weights w = uvim::make_weights(tiny, random);
     CHECK_THROWS_WITH(uvim::base(Matrix(4, 2), {Image(4, 6, 3)}, w, tiny),
                       "uvim: code vectors (4, 2) for codes of 4 words of width 3");
-    CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny), "uvim: labels of 1 outputs for a model of 2");
+    CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny),
+                      "uvim: labels of 1 outputs for a model of 2, each needs its own");
+}
+
+TEST_CASE("uvim: depths, codes and logits that would silently give class 0 are refused") {
+    Random random;
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    uvim::Config deeper = tiny, no_eps = tiny;
+    deeper.base_depth = tiny.base_depth + 1;
+    no_eps.eps = -1;
+    const int n = tiny.grid.count(), area = tiny.grid.area();
+    Matrix logits(n, 2 * area);
+    const uvim::Output two{.name = "two", .classes = 2};
+    const Matrix code(tiny.code_length, tiny.word_width);
+    CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, deeper),
+                      "uvim: base: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights "
+                      "were made with");
+    CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, no_eps),
+                      "uvim: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(uvim::oracle({}, {}, w, tiny), "uvim: labels of 0 outputs for a model of 2, each needs its own");
+    CHECK_THROWS_WITH(uvim::depth_classes({NAN}, 0, 1, 4), "uvim: a depth of nan, it must be a number");
+    CHECK_THROWS_WITH(
+        uvim::depth_classes({0.5f}, 1, 1, 4),
+        "uvim: 4 bins of depth from 1.000000 to 1.000000; there must be at least 1, and the first depth below the last");
+    CHECK_THROWS_WITH(uvim::depths_of({4}, 0, 1, 4), "uvim: bin 4 of 4 bins of depth, they are counted from 0");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {0, 4}, 2), "uvim: a permutation names position 4 of 2, counted from 0");
+    CHECK_THROWS_WITH(
+        uvim::classes_of(logits, 3, tiny.grid),
+        "uvim: logits (4, 12) for 3 classes; images of 4 patches need rows for all of them, and 6 columns for each class");
+    CHECK_THROWS_WITH(uvim::classes_of_instances(logits, two, {0, 1}, tiny.grid),
+                      "uvim: 2 numbers of instances for logits (4, 12), each pixel needs one");
+    CHECK_THROWS_WITH(uvim::classes_of_instances(logits, two, std::vector<int>(24, -1), tiny.grid),
+                      "uvim: instance -1, they are counted from 0");
+    logits[1] = NAN;
+    CHECK_THROWS_WITH(uvim::classes_of(logits, 2, tiny.grid),
+                      "uvim: the logits (4, 12) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
 }
 
 TEST_SUITE_END();
