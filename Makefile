@@ -77,9 +77,9 @@ all: $(LIBRARY) $(WALKS)
 $(OUT)/objects/%.o: %.cpp $(OUT)/flags $(STANDARD)
 	@echo "compile $<"
 	@mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
-$(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
+$(STANDARD): $(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
 	@echo "compile $< with -$*"
-	@cp $< $(@:.gch=) && $(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
+	@echo '#include "$<"' >$(@:.gch=) && $(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
 
 $(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OUT)/files
 	@echo "archive $@"
@@ -141,7 +141,7 @@ debug-%:
 	@tools/debugger/start $(DEBUGGER) walkthroughs/$(program).cpp build/debug$(compiler)/walk/$(program) $(ARGS)
 
 ## make run                 the guided tour: the programs listed in walkthroughs/tour
-run: $(addprefix $(OUT)/walk/,$(shell sed -e 's/\#.*//' walkthroughs/tour | awk 'NF > 1 { print $$2 }'))
+run: $(addprefix $(OUT)/walk/,$(shell sed -e 's/\#.*//' $(wildcard walkthroughs/tour) /dev/null | awk 'NF > 1 { print $$2 }'))
 	@walkthroughs/run_tour.sh walkthroughs/tour $(OUT)/walk
 
 ## make pages               every lesson, the systems and the ledgers as web pages in build/pages

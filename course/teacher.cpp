@@ -85,8 +85,9 @@ static std::string command_output(const std::string& command) {
 // doctest's header, so that nobody has to install it; "" when the compiler does not find it.
 static std::string doctest_header() {
     const std::string option = is_file("build/doctest/option") ? split_lines(read_file("build/doctest/option"))[0] : "";
-    const std::string listed = command_output("printf '#include <doctest/doctest.h>\\n' | ${CXX:-c++} " + option +
+    std::string listed = command_output("printf '#include <doctest/doctest.h>\\n' | ${CXX:-c++} " + option +
                                               " -std=c++20 -M -x c++ - 2>/dev/null");
+    std::replace(listed.begin(), listed.end(), '\n', ' ');
     for (const std::string& word : split(listed, ' '))
         if (word.ends_with("doctest/doctest.h")) return read_file(word);
     return "";
@@ -95,8 +96,8 @@ static std::string doctest_header() {
 // The files with which the tasks of a module can be built and tested.
 static std::set<std::string> sources_of(const Exam& exam, const std::string& module) {
     std::set<std::string> suites;
-    std::vector<std::string> roots{"course/run_course.cpp", "course/run_answers.cpp", "course/drawn/" + module + ".cpp",
-                                   "tests/main.cpp"};
+    std::vector<std::string> roots{"course/run_course.cpp", "course/verify.cpp", "course/run_answers.cpp",
+                                   "course/drawn/" + module + ".cpp", "tests/main.cpp"};
     for (const Task& task : exam.tasks) {
         roots.push_back(task.file);
         for (const PublicCase& one : task.cases) suites.insert(one.suite);
@@ -105,7 +106,7 @@ static std::set<std::string> sources_of(const Exam& exam, const std::string& mod
     for (const std::string& file : files_of_suites(suites)) roots.push_back(file);
     std::set<std::string> files = closure(roots);
     for (const std::string& fixture : fixtures_of(files)) files.insert(fixture);
-    for (const char* const other : {"Makefile", "LICENSE", "tests/find_doctest.sh"}) files.insert(other);
+    for (const char* const other : {"Makefile", "LICENSE", "tests/find_doctest.sh", "tools/standard.h"}) files.insert(other);
     return files;
 }
 
@@ -117,7 +118,7 @@ static void add_exam(std::map<std::string, std::string>& files, const std::strin
 static std::map<std::string, std::string> read_all(const std::set<std::string>& paths) {
     std::map<std::string, std::string> files;
     for (const std::string& path : paths) files[path] = read_file(path);
-    if (const std::string header = doctest_header(); !header.empty()) files["doctest/doctest.h"] = header;
+    if (const std::string header = doctest_header(); !header.empty()) files["doctest/doctest/doctest.h"] = header;
     return files;
 }
 
@@ -233,6 +234,8 @@ int grade_submission(const std::string& module, const std::string& submission, c
     const Exam exam = read_exam("course/expected", all_tasks(module));
     std::map<std::string, Handed> bodies;
     for (const Task& task : exam.tasks) bodies[task.name] = handed_body(task, handed_in(submission, task.file));
+    const std::string complaint = build(here, true);  // what has to be built before anything of a student's takes nobody's time
+    require(complaint.empty(), "course: the solution does not compile: ", complaint);
     Tree tree = here;
     tree.build_seconds = 120;
     const std::vector<Graded> graded = grade_bodies(exam, bodies, tree, scratch);

@@ -28,7 +28,7 @@ int grade_submission(const std::string& module, const std::string& submission, c
                      const std::string& scratch, const Tree& here);
 
 struct VerifyOptions {
-    int sample = 0;  // so many tasks, spread over the table; 0 = all, and the starters are built too
+    int sample = 0;  // so many tasks, spread over the table; 0 = all, and the starters are built, not only looked at
     int seed = 271;
     std::string only;        // one task
     bool with_cases = true;  // false: the questions alone, without the public tests, whose program takes longest to link

@@ -119,7 +119,7 @@ static void twists_separate(Proof& proof, const std::vector<Task>& tasks, int se
 }
 
 // Bodies that do something else than answering, past the list of what is refused: none of them earns a point.
-static void hostile_bodies_earn_nothing(Proof& proof, const Exam& exam, const Tree& tree) {
+static void hostile_bodies_earn_nothing(Proof& proof, const Exam& exam, const Tree& tree, bool with_cases) {
     Exam one = exam;
     one.tasks.resize(1);
     const Task& task = one.tasks[0];
@@ -128,19 +128,24 @@ static void hostile_bodies_earn_nothing(Proof& proof, const Exam& exam, const Tr
           "__builtin_printf(\"1 passed, 0 failed\\n\"); __builtin_exit(0);", "*static_cast<volatile int*>(nullptr) = 1;",
           "throw 1;", "for (;;) __builtin_printf(\"1 passed, 0 failed\\n\");", "this is no program"}) {
         const std::map<std::string, Handed> bodies{{task.name, {std::string(body) + "\n__builtin_unreachable();", ""}}};
-        const Graded graded = grade_bodies(one, bodies, tree, "build/course/runs")[0];
+        const Graded graded = grade_bodies(one, bodies, tree, "build/course/runs", with_cases)[0];
         proof.holds(graded.score() == 0, task.name + ": nothing is earned by " + body + "\n" + report_of(graded, true));
     }
     say("hostile bodies: 8 tried on " + task.name);
 }
 
-// The starters of all modules: built without a warning, 0 points.
-static void starters_are_empty(Proof& proof, const Tree& here, const Tree& tree) {
+// The starters of all modules: make finds every file that it needs, doctest's header too; built without a warning, 0 points.
+//   built  false: only whether all files are there
+static void starters_are_empty(Proof& proof, const Tree& here, const Tree& tree, bool built) {
     std::string make;
     for (const std::string& word : here.make) make += word + " ";
     for (const std::string& module : all_modules()) {
         const std::string folder = "build/course/starter-" + module, log = folder + ".log";
         write_starter(folder, module, tree);
+        const std::string look = "cd " + folder + " && " + make + "-n course-build > ../starter-" + module + ".log 2>&1";
+        proof.holds(std::system(look.c_str()) == 0, module + ": the starter has every file that make needs; see " + log);
+        proof.holds(is_file(folder + "/doctest/doctest/doctest.h"), module + ": the starter has doctest's header");
+        if (!built) continue;
         const std::string build = "cd " + folder + " && " + make + "WERROR=1 course-build > ../starter-" + module + ".log 2>&1";
         proof.holds(std::system(build.c_str()) == 0, module + ": the starter builds without a warning; see " + log);
         for (const Task& task : all_tasks(module)) {
@@ -165,9 +170,9 @@ int verify(const VerifyOptions& options, const Tree& here) {
     all_points(proof, graded_all(exam, tree, last_hint_body, options.with_cases), "the last hint");
     no_points(proof, graded_all(exam, tree, blank_body, options.with_cases));
     mistakes_are_named(proof, exam);
-    hostile_bodies_earn_nothing(proof, exam, tree);
+    hostile_bodies_earn_nothing(proof, exam, tree, options.with_cases);
     twists_separate(proof, tasks, options.seed, tree);
-    if (options.sample == 0 && options.only.empty()) starters_are_empty(proof, here, tree);
+    starters_are_empty(proof, here, tree, options.sample == 0 && options.only.empty());
     std::printf("%d statements, %d of them do not hold\n", proof.statements, proof.failures);
     return proof.failures == 0 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # find_doctest.sh COMPILER FOLDER: prints the compiler option under which doctest's header is found (an empty line when none is needed).
-# It looks where the compiler looks, then in Homebrew, then unpacks Debian's package under FOLDER, which needs no root.
+# It looks where the compiler looks, in the folder doctest, in Homebrew, then unpacks Debian's package under FOLDER, without root.
 compiler=$1
 folder=$2
 
@@ -14,6 +14,7 @@ answer() {
 }
 
 finds_doctest "" && answer ""
+finds_doctest "-isystem doctest" && answer "-isystem doctest"  # what students get brings it along
 
 if command -v brew >/dev/null 2>&1; then
     homebrew=$(brew --prefix doctest 2>/dev/null)/include
