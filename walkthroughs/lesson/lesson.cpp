@@ -10,14 +10,17 @@
 #include "nn/base/show.h"
 #include "nn/data/text.h"
 
-static constexpr int page_width = 100;
 static const std::string indent(9, ' ');
 
-Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
+Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours(), terminal_width()) {}
 
-Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
-    : colours(colours), out(out), in(in), waiting(options.step), asking(options.quiz || options.step) {
-    print({bold(options.name), "   ", options.purpose, "\n"});
+Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours, int page_width)
+    : colours(colours), page_width(page_width), out(out), in(in), waiting(options.step), asking(options.quiz || options.step) {
+    std::string margin = bold(options.name) + "   ";
+    for (const std::string& line : wrapped(options.purpose, page_width - display_width(margin))) {
+        print({margin, line, "\n"});
+        margin = std::string(static_cast<std::size_t>(display_width(margin)), ' ');
+    }
     print({faint("takes about " + options.duration), "\n"});
 }
 
@@ -63,7 +66,9 @@ void Lesson::step(std::string_view question, std::string_view equation, std::str
     if (!right_part.empty()) {
         const int column = std::max(31, display_width(question) + 3);
         const bool fits = static_cast<int>(indent.size()) + column + display_width(right_part) <= page_width;
-        print({fits ? std::string(static_cast<std::size_t>(column - display_width(question)), ' ') : "\n" + indent, right_part});
+        if (fits) print({std::string(static_cast<std::size_t>(column - display_width(question)), ' '), right_part});
+        if (!fits) print({"\n"});
+        if (!fits) return prose({right_part});
     }
     print({"\n"});
 }
@@ -104,7 +109,21 @@ void Lesson::predict(std::string_view question, const LessonAnswer& answer) {
     labelled("answer", {reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ", answer.shown});
 }
 
-void Lesson::code(std::string_view line) { print({indent, faint(padded("code", 10)), line, "\n"}); }
+// A line of code in pieces of at most `width` columns; those after the first are indented by four more than the line.
+static std::vector<std::string> code_pieces(const std::string& line, int width) {
+    const std::string margin(std::min(line.find_first_not_of(' '), line.size()), ' ');
+    std::vector<std::string> pieces = wrapped(line.substr(margin.size()), width - static_cast<int>(margin.size()) - 4);
+    for (std::size_t k = 0; k < pieces.size(); ++k) pieces[k] = margin + (k == 0 ? "" : "    ") + pieces[k];
+    return display_width(line) <= width ? std::vector<std::string>{line} : pieces;
+}
+
+void Lesson::code(std::string_view line) {
+    std::string label = "code";
+    for (const std::string& piece : code_pieces(text(line), page_width - static_cast<int>(indent.size()) - 10)) {
+        print({indent, faint(padded(label, 10)), piece, "\n"});
+        label.clear();
+    }
+}
 
 // Lines first ... first + count - 1 of a file, counted from 1; empty when the file has moved since compilation.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
@@ -125,10 +144,12 @@ void Lesson::code(int count, Where where) {
     if (source.empty()) return code(place);
     const std::size_t margin = std::min(source[0].find_first_not_of(' '), source[0].size());
     std::string label = "code";
-    for (const std::string& line : source) {
-        print({indent, faint(padded(label, 10)), line.substr(std::min(margin, line.size())), "\n"});
-        label.clear();
-    }
+    for (const std::string& line : source)
+        for (const std::string& piece :
+             code_pieces(line.substr(std::min(margin, line.size())), page_width - static_cast<int>(indent.size()) - 10)) {
+            print({indent, faint(padded(label, 10)), piece, "\n"});
+            label.clear();
+        }
     print({indent, std::string(10, ' '), faint(place), "\n"});
 }
 
@@ -136,9 +157,11 @@ void Lesson::lines(const std::vector<std::string>& given) {
     for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
 }
 
-// The rows are printed beside the name, or below it if they would exceed the page.
+// The rows are printed beside the name, or below it if they would exceed the page; if they still do, fewer columns are shown.
 void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
+    const int room = page_width - static_cast<int>(indent.size()) - 2;
     std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
+    for (; most > 2 && grid.size() > 1 && display_width(grid[1]) > room; --most) grid = split_lines(grid_text(m, most - 1));
     const std::string head = bold(name) + " " + grid[0];
     grid.erase(grid.begin());
     const int width = grid.empty() ? 0 : display_width(grid[0]);
@@ -159,12 +182,20 @@ void Lesson::heat(std::string_view caption, const Matrix& m) {
 }
 
 void Lesson::pictures(const std::vector<Captioned>& blocks) {
-    lines(side_by_side(blocks, page_width - static_cast<int>(indent.size())));
+    const int room = page_width - static_cast<int>(indent.size());
+    if (blocks.size() > 1 || blocks.empty() || display_width(blocks[0].caption) <= room) return lines(side_by_side(blocks, room));
+    prose({blocks[0].caption});
+    lines(blocks[0].block.lines);
 }
 
-void Lesson::curves(const std::vector<Series>& series) { lines(::curves(series, colours)); }
+void Lesson::curves(const std::vector<Series>& series, const AxisNames& axes) {
+    const int room = page_width - static_cast<int>(indent.size());
+    lines(::curves(series, colours, std::min(64, room - 15), 14, axes));
+}
 
-void Lesson::table(const std::vector<std::vector<std::string>>& rows) { lines(::table(rows)); }
+void Lesson::table(const std::vector<std::vector<std::string>>& rows) {
+    lines(::table(rows, page_width - static_cast<int>(indent.size())));
+}
 
 bool Lesson::claim(std::string_view words, bool holds) {
     if (claims == 0) print({"\n"});
@@ -172,7 +203,11 @@ bool Lesson::claim(std::string_view words, bool holds) {
     failed += !holds;
     const std::string colour = colours == Colours::none ? "" : holds ? "\x1b[32m" : "\x1b[1;31m";
     const std::string verdict = colour + (holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
-    print({"claim    ", verdict, "   ", words, "\n"});
+    std::string margin = "claim    " + verdict + "   ";
+    for (const std::string& line : wrapped(text(words), page_width - 17)) {
+        print({margin, line, "\n"});
+        margin = std::string(17, ' ');
+    }
     return holds;
 }
 

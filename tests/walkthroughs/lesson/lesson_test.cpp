@@ -49,8 +49,8 @@ TEST_CASE("a step looks as the style says") {
                           "         code      const Matrix A = softmax_rows(s);\n"
                           "         A (2, 2)   0.2500  0.7500\n"
                           "                    0.5000  0.5000\n"
-                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for\n"
-                          "                   nothing and divides evenly, as it must\n"
+                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1\n"
+                          "                   itself asked for nothing and divides evenly, as it must\n"
                           "         predict   row 0 when q is doubled\n");
 }
 
@@ -210,9 +210,10 @@ TEST_CASE("what does not fit beside stands below; a line of code is read from it
         "step 1   A question that is longer than its column is wide   y = x W   Eq. 1\n"
         "\n"
         "step 2   A question\n"
-        "         an equation that is much too long to stand beside any question on one page, whatever it asks\n"
+        "         an equation that is much too long to stand beside any question on one\n"
+        "         page, whatever it asks\n"
         "         wide (1, 8)\n"
-        "              -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000\n"
+        "           -1000.0000  -1000.0000  ...  -1000.0000  -1000.0000\n"
         "         code      lesson.say(\"here\");  // the line that is shown\n"
         "                   tests/walkthroughs/lesson/lesson_test.cpp:" + line_shown + "\n"
         "         here\n");

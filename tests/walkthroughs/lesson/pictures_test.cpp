@@ -49,9 +49,9 @@ TEST_CASE("small pictures are enlarged in colour, wide ones reduced") {
     CHECK(picture(Image(8, 8, 1), Colours::all).width == 16);
     CHECK(picture(Image(8, 8, 1), Colours::all).lines.size() == 8);
     CHECK(picture(Image(1, 1, 1), Colours::all).width == 4);
-    CHECK(picture(Image(10, 500, 3), Colours::all).width == 90);
-    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 45);
-    CHECK(picture(Image(500, 500, 3), Colours::none).width == 90);
+    CHECK(picture(Image(10, 500, 3), Colours::all).width == 70);
+    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 35);
+    CHECK(picture(Image(500, 500, 3), Colours::none).width == 70);
     CHECK(picture(Image(1, 100000, 1), Colours::none).lines.size() == 1);
 }
 
@@ -99,22 +99,39 @@ TEST_CASE("curves: several series, points that are no numbers left out, nothing 
     CHECK_THROWS_WITH(curves({}, Colours::none, 1, 1), "curves: 1 x 1 letters are too few, 16 x 2 are the least");
 }
 
-TEST_CASE("in colour a curve is made of braille dots, eight in a letter") {
-    // one point in the middle of a range of one point: dot 16 of 32 across, 4 of 8 down: left column, top row of the lower line
+TEST_CASE("curves: half blocks in colour, two dots in a character") {
+    // one point in the middle of a range of one point: dot 2 of 4 down, the upper half of the lower line
     const Lines lines = curves({{"a", {1}, {1}}}, Colours::few, 16, 2);
     CHECK(lines[0].find("\x1b[38;5;45m") != std::string::npos);
-    int dots = 0;
-    for (const std::string& line : lines)
-        if (line.find("\xE2\xA0") != std::string::npos || line.find("\xE2\xA1") != std::string::npos) ++dots;
-    CHECK(dots == 1);
+    CHECK(lines[1].find("\u2580") == std::string::npos);
+    CHECK(lines[2].find("\x1b[38;5;45m\u2580\x1b[0m") != std::string::npos);
     CHECK(display_width(lines[3]) == 19);
-    // along the bottom and up the right edge: in the right column of dots the bits 08, 10, 20, 80; at the bottom 40 and 80
+    // along the bottom and up the right edge: lower halves, then both halves
     const Lines edge = curves({{"a", {0, 1, 1}, {0, 0, 1}}}, Colours::few, 16, 2);
-    CHECK(edge[1] == "1 |" + std::string(15, ' ') + "\x1b[38;5;45m\u28B8\x1b[0m");
-    CHECK(edge[2].starts_with("0 |\x1b[38;5;45m\u28C0\x1b[0m"));
-    CHECK(edge[2].ends_with("\x1b[38;5;45m\u28F8\x1b[0m"));
-    // up the left edge: 01, 02, 04, 40
-    CHECK(curves({{"a", {0, 0, 1}, {0, 1, 1}}}, Colours::few, 16, 2)[2] == "0 |\x1b[38;5;45m\u2847\x1b[0m");
+    CHECK(edge[1] == "1 |" + std::string(15, ' ') + "\x1b[38;5;45m\u2588\x1b[0m");
+    CHECK(edge[2].starts_with("0 |\x1b[38;5;45m\u2584\x1b[0m"));
+    CHECK(edge[2].ends_with("\x1b[38;5;45m\u2588\x1b[0m"));
+}
+
+TEST_CASE("curves: names of the axes above and below the frame; a long legend takes several lines") {
+    const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 2, {"step", "loss"});
+    REQUIRE(lines.size() == 7);
+    CHECK(lines[1] == "   loss");
+    CHECK(lines[6] == "         step");
+    CHECK(curves({{"a long name", {0}, {0}}, {"another", {1}, {1}}}, Colours::none, 16, 2).size() == 6);
+}
+
+TEST_CASE("table: a limited width narrows the gaps and wraps words, not numbers") {
+    const std::vector<std::vector<std::string>> rows{{"what it is", "n"}, {"one two three", "1000000"}};
+    CHECK(table(rows, 20) == Lines{"what it            n", "is", "-----------  -------", "one two      1000000", "three"});
+    CHECK(table(rows, 1) == Lines{"what         n", "it", "is", "-----  -------", "one    1000000", "two", "three"});
+    CHECK(table(rows, 23) == table(rows));
+}
+
+TEST_CASE("terminal_width: 80 columns unless the environment or the terminal names another width") {
+    const int width = terminal_width();
+    CHECK(width >= 72);
+    CHECK(width <= 120);
 }
 
 TEST_CASE("a table: words to the left, numbers to the right") {
