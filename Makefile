@@ -1,4 +1,4 @@
-# A new file needs no line here: the system folders, walkthroughs/lesson and walkthroughs/toys are the library, every other
+# A new file needs no line here: the system folders, walkthroughs/lesson, page and toys are the library, every other
 # walkthroughs/**/X.cpp is a program, every tests/**/X_test.cpp is part of the one test program. `make help` prints the lines
 # that begin with ##.
 
@@ -13,7 +13,7 @@ STANDARD :=
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all test fuzz mistakes course course-build run bench format check-format refresh-readme check-readme clean help
+.PHONY: all test fuzz mistakes course course-build run pages bench format check-format refresh-readme check-readme clean help
 # ---- Where things go: each kind of build and each compiler has a folder of its own ----
 ifeq ($(filter $(BUILD),release debug asan),)
 $(error BUILD=$(BUILD) is unknown; it may be release, debug or asan)
@@ -31,11 +31,11 @@ OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Loops over many numbers, which the compiler turns into vector instructions at -O3. The other files take little of the time.
-VECTORISED := $(filter-out %/show_variable.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
+VECTORISED := $(filter-out %/show_variable.cpp %/formula.cpp %/trace.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
     nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp tools/bench/limits.cpp))
 # ---- What there is ----
 find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))
-LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson walkthroughs/toys,*.cpp)
+LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson walkthroughs/page walkthroughs/toys,*.cpp)
 WALK_SOURCES := $(filter-out $(LIBRARY_SOURCES),$(call find,walkthroughs,*.cpp))
 TEST_SOURCES := $(filter-out tests/debugger/% tests/fuzz/%,$(call find,tests,*.cpp))
 COURSE_SOURCES := $(filter-out course/run_%,$(call find,course,*.cpp))
@@ -85,8 +85,8 @@ $(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OUT)/files
 	@rm -f $@ && ar crs $@ $(filter %.o,$^)
 
 $(WALKS): $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o
-$(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench: $(LIBRARY)
-$(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench $(OUT)/debugger/lesson: $(SHOW)
+$(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench $(OUT)/book: $(LIBRARY)
+$(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench $(OUT)/book $(OUT)/debugger/lesson: $(SHOW)
 	@echo "link    $@"
 	@mkdir -p $(@D) && $(CXX) $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -o $@
 # ---- Tests ----
@@ -98,7 +98,7 @@ test: $(OUT)/tests/run $(if $(filter release,$(BUILD)),$(WALKS))  # the plain bu
 $(OUT)/tests/run: $(call object,$(TEST_SOURCES) $(COURSE_SOURCES)) $(OUT)/files
 # The program that the tests step through in gdb. It does not link the library, which would then be compiled a second time.
 $(OUT)/debugger/lesson: $(call object,tests/debugger/lesson.cpp $(addprefix nn/,base/matrix.cpp base/require.cpp base/decimal.cpp \
-    base/storage.cpp autograd/variable.cpp data/image.cpp data/file.cpp data/file_kind.cpp data/text.cpp))
+    base/storage.cpp autograd/variable.cpp data/image.cpp data/file.cpp data/file_kind.cpp data/text.cpp image/inflate.cpp image/png.cpp))
 
 # The option under which the compiler finds doctest's header.
 DOCTEST = $$(cat build/doctest/option)
@@ -140,6 +140,14 @@ debug-%:
 run: $(addprefix $(OUT)/walk/,$(shell sed -e 's/\#.*//' walkthroughs/tour | awk 'NF > 1 { print $$2 }'))
 	@walkthroughs/run_tour.sh walkthroughs/tour $(OUT)/walk
 
+## make pages               every lesson, the systems and the ledgers as web pages in build/pages
+PAGES := $(WALKS:$(OUT)/walk/%=build/pages/%.html)
+$(PAGES): build/pages/%.html: $(OUT)/walk/%
+	@mkdir -p $(@D) && $< --page $@ >/dev/null && echo "page    $@"
+$(OUT)/book: $(call object,tools/book.cpp)
+pages: $(PAGES) $(OUT)/book
+	@tools/systems.sh >build/systems.md && $(OUT)/book build/pages build/systems.md
+
 ## make bench               measure the speed of the matrix product and of whole models
 $(OUT)/bench: $(call object,$(BENCH_SOURCES))
 bench: $(OUT)/bench
@@ -160,5 +168,5 @@ help:
 	@echo 'walkthroughs:'
 	@echo '$(sort $(notdir $(WALKS)))' | fold -s -w 76 | sed -e 's/ *$$//' -e 's/^/    /'
 # ---- Which object needs which header: written by the compiler ----
--include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(BENCH_SOURCES) $(COURSE_SOURCES) \
+-include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(BENCH_SOURCES) tools/book.cpp $(COURSE_SOURCES) \
     $(wildcard course/run_*.cpp) tests/debugger/lesson.cpp)

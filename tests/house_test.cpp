@@ -18,7 +18,8 @@
 
 namespace fs = std::filesystem;
 
-static const std::vector<std::string> library_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys"};
+static const std::vector<std::string> library_folders{
+    "nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys"};
 static const std::vector<std::string> all_folders{"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs", "tests", "tools", "course"};
 
 // The files under the folders that end so, sorted: "vit/vit.cpp".
@@ -50,7 +51,8 @@ static bool in_library(const std::string& path) {
 static const std::vector<std::pair<std::string, std::vector<std::string>>> allowed_includes{
     {"nn/base", {"nn/base"}},
     {"nn/autograd", {"nn/base", "nn/autograd"}},
-    {"nn/data", {"nn/base", "nn/autograd", "nn/data"}},
+    {"nn/image", {"nn/base", "nn/image"}},
+    {"nn/data", {"nn/base", "nn/autograd", "nn/image", "nn/data"}},
     {"nn/layers", {"nn/base", "nn/autograd", "nn/data", "nn/layers"}},  // every layer lists its parameters
     {"nn/maps", {"nn/base", "nn/autograd", "nn/data", "nn/layers", "nn/maps"}},
     {"nn/training", {"nn/base", "nn/autograd", "nn/data", "nn/training"}},
@@ -61,10 +63,11 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> allow
     {"vit", {"nn", "bert", "gpt", "vit"}},
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", library_folders},
-    {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "tools"}},
+    {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "tools"}},
     {"course/drawn", {"nn", "bert", "gpt", "vit", "rlhf", "course"}},
     {"course", {"nn", "course"}},
-    {"tests", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys", "course", "tests"}},
+    {"tests",
+     {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys", "course", "tests"}},
 };
 
 static bool may_include(const std::string& file, const std::string& included) {
@@ -217,7 +220,7 @@ static std::vector<std::string> types_outside_namespaces(const std::vector<std::
 // A linker takes two types of one name for the same type (one definition rule), and one of the two goes wrong silently. A
 // walkthrough is a program of its own.
 TEST_CASE("types: those of a single source are in an unnamed namespace") {
-    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/toys", "tests", "tools"}, {".cpp"})) {
+    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys", "tests", "tools"}, {".cpp"})) {
         if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {
             INFO(file, " defines ", name, " outside of every namespace");

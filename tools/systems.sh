@@ -9,7 +9,7 @@ for header in $(grep -l '^//   papers\{0,1\} ' $(find bert gpt vit rlhf nn/inter
     idea=$(sed -n -e "1s|^// $stem\.h: ||p" "$header")
     neighbour=$(sed -n -E -e 's#^//   (neighbour|against)  *([a-z_]+/)*([a-z0-9_]+)\.h.*#\3#p' "$header" | head -n 1)
     # The lesson of the same name; otherwise the first that includes the header.
-    lesson=$(find walkthroughs -name "$stem.cpp" ! -path 'walkthroughs/toys/*' ! -path 'walkthroughs/lesson/*' | head -n 1)
+    lesson=$(find walkthroughs -name "$stem.cpp" ! -path 'walkthroughs/page/*' ! -path 'walkthroughs/toys/*' ! -path 'walkthroughs/lesson/*' | head -n 1)
     [ -n "$lesson" ] || lesson=$(grep -rl "#include \"$header\"" walkthroughs --include='*.cpp' | sort | head -n 1)
     name=${lesson##*/}
     lesson=${lesson:+[${name%.cpp}]($lesson)}

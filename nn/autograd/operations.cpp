@@ -5,10 +5,12 @@
 #include <limits>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
-// Each operation: the formula and its derivative, the backward function, the forward function.
+// Each operation: the formula and its derivative, the backward function, both as expressions of nn/autograd/formula.h (for traces),
+// the forward function.
 // In a backward, y is the record of the result: y.value, y.gradient (dy), y.inputs.
 
 // --- two inputs, element by element ---
@@ -93,8 +95,13 @@ static void add_backward(Record& z) {
     }
 }
 
+static Explained add_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "a(i,j) + b(i,j)", .gradients = {"dy(i,j)"}, .broadcast = true};
+}
+
 Var add(const Var& a, const Var& b, Where where) {
-    return record_operation("add", combine<add_forward>("add", a.value(), b.value(), where), {a, b}, add_backward, where);
+    return record_operation("add", combine<add_forward>("add", a.value(), b.value(), where), {a, b},
+                            {add_backward, add_explained}, where);
 }
 
 // forward   z = a - b
@@ -107,9 +114,13 @@ static void subtract_backward(Record& z) {
     combine_backward<subtract_derivative_b>(z, 1);
 }
 
+static Explained subtract_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "a(i,j) - b(i,j)", .gradients = {"dy(i,j)", "-dy(i,j)"}, .broadcast = true};
+}
+
 Var subtract(const Var& a, const Var& b, Where where) {
-    return record_operation("subtract", combine<subtract_forward>("subtract", a.value(), b.value(), where), {a, b}, subtract_backward,
-                            where);
+    return record_operation("subtract", combine<subtract_forward>("subtract", a.value(), b.value(), where), {a, b},
+                            {subtract_backward, subtract_explained}, where);
 }
 
 // forward   z = a b
@@ -123,9 +134,13 @@ static void multiply_backward(Record& z) {
     combine_backward<multiply_derivative_b>(z, 1);
 }
 
+static Explained multiply_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "a(i,j) * b(i,j)", .gradients = {"dy(i,j) * b(i,j)", "dy(i,j) * a(i,j)"}, .broadcast = true};
+}
+
 Var multiply(const Var& a, const Var& b, Where where) {
-    return record_operation("multiply", combine<multiply_forward>("multiply", a.value(), b.value(), where), {a, b}, multiply_backward,
-                            where);
+    return record_operation("multiply", combine<multiply_forward>("multiply", a.value(), b.value(), where), {a, b},
+                            {multiply_backward, multiply_explained}, where);
 }
 
 // forward   z = a / b
@@ -139,8 +154,15 @@ static void divide_backward(Record& z) {
     combine_backward<divide_derivative_b>(z, 1);
 }
 
+static Explained divide_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "a(i,j) / b(i,j)",
+            .gradients = {"dy(i,j) / b(i,j)", "-dy(i,j) * a(i,j) / (b(i,j) * b(i,j))"},
+            .broadcast = true};
+}
+
 Var divide(const Var& a, const Var& b, Where where) {
-    return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b}, divide_backward, where);
+    return record_operation("divide", combine<divide_forward>("divide", a.value(), b.value(), where), {a, b},
+                            {divide_backward, divide_explained}, where);
 }
 
 // forward   z = min(a, b), z = max(a, b); NaN where either is NaN (every comparison with NaN is false)
@@ -160,14 +182,28 @@ static void maximum_backward(Record& z) {
     combine_backward<derivative_where_a_is_smaller>(z, 1);
 }
 
+static Explained minimum_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "min(a(i,j), b(i,j))",
+            .gradients = {"if(a(i,j) < b(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))",
+                          "if(b(i,j) < a(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))"},
+            .broadcast = true};
+}
+
 Var minimum(const Var& a, const Var& b, Where where) {
-    return record_operation("minimum", combine<minimum_forward>("minimum", a.value(), b.value(), where), {a, b}, minimum_backward,
-                            where);
+    return record_operation("minimum", combine<minimum_forward>("minimum", a.value(), b.value(), where), {a, b},
+                            {minimum_backward, minimum_explained}, where);
+}
+
+static Explained maximum_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "max(a(i,j), b(i,j))",
+            .gradients = {"if(b(i,j) < a(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))",
+                          "if(a(i,j) < b(i,j), dy(i,j), if(a(i,j) == b(i,j), dy(i,j) / 2, 0))"},
+            .broadcast = true};
 }
 
 Var maximum(const Var& a, const Var& b, Where where) {
-    return record_operation("maximum", combine<maximum_forward>("maximum", a.value(), b.value(), where), {a, b}, maximum_backward,
-                            where);
+    return record_operation("maximum", combine<maximum_forward>("maximum", a.value(), b.value(), where), {a, b},
+                            {maximum_backward, maximum_explained}, where);
 }
 
 // --- with a constant ---
@@ -198,18 +234,31 @@ static void scale_backward(Record& y) {
     add_gradient(y.inputs[0], scaled(y.gradient, factor));
 }
 
+static Explained scale_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "a(i,j) * factor",
+            .gradients = {"dy(i,j) * factor"},
+            .tables = {{"factor", {static_cast<const NumberRecord&>(y).number}}}};
+}
+
 Var scale(const Var& a, float factor, Where where) {
-    return record_operation(number_record(factor), "scale", scaled(a.value(), factor), {a}, scale_backward, where);
+    return record_operation(number_record(factor), "scale", scaled(a.value(), factor), {a}, {scale_backward, scale_explained},
+                            where);
 }
 
 // forward   y = x + number
 // backward  dx = dy
 static void shift_backward(Record& y) { add_gradient(y.inputs[0], y.gradient); }
 
+static Explained shift_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "a(i,j) + number",
+            .gradients = {"dy(i,j)"},
+            .tables = {{"number", {static_cast<const NumberRecord&>(y).number}}}};
+}
+
 Var shift(const Var& a, float number, Where where) {
     Matrix shifted = a.value();
     for (float& x : shifted) x += number;
-    return record_operation("shift", std::move(shifted), {a}, shift_backward, where);
+    return record_operation(number_record(number), "shift", std::move(shifted), {a}, {shift_backward, shift_explained}, where);
 }
 
 // --- products ---
@@ -231,8 +280,13 @@ static void matmul_backward(Record& c) {
     add_gradient_product(b, transposed(whole(a.value())), whole(dc));
 }
 
+static Explained matmul_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "sum(k, cols(a), a(i,k) * b(k,j))",
+            .gradients = {"sum(k, cols(y), dy(i,k) * b(j,k))", "sum(k, rows(y), a(k,i) * dy(k,j))"}};
+}
+
 Var matmul(const Var& a, const Var& b, Where where) {
-    return record_operation("matmul", matmul(a.value(), b.value(), where), {a, b}, matmul_backward, where);
+    return record_operation("matmul", matmul(a.value(), b.value(), where), {a, b}, {matmul_backward, matmul_explained}, where);
 }
 
 // forward   C = A B^T
@@ -245,9 +299,14 @@ static void matmul_transposed_backward(Record& c) {
     add_gradient_product(b, transposed(whole(dc)), whole(a.value()));
 }
 
+static Explained matmul_transposed_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "sum(k, cols(a), a(i,k) * b(j,k))",
+            .gradients = {"sum(k, cols(y), dy(i,k) * b(k,j))", "sum(k, rows(y), dy(k,i) * a(k,j))"}};
+}
+
 Var matmul_transposed(const Var& a, const Var& b, Where where) {
-    return record_operation("matmul_transposed", matmul_transposed(a.value(), b.value(), where), {a, b}, matmul_transposed_backward,
-                            where);
+    return record_operation("matmul_transposed", matmul_transposed(a.value(), b.value(), where), {a, b},
+                            {matmul_transposed_backward, matmul_transposed_explained}, where);
 }
 
 // --- one input, element by element ---
@@ -278,8 +337,12 @@ static float exp_derivative(float, float y) { return y; }
 
 static void exp_backward(Record& y) { by_element_backward<exp_derivative>(y); }
 
+static Explained exp_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "exp(a(i,j))", .gradients = {"dy(i,j) * y(i,j)"}};
+}
+
 Var exp(const Var& a, Where where) {
-    return record_operation("exp", by_element<fast_exp>(a.value()), {a}, exp_backward, where);
+    return record_operation("exp", by_element<fast_exp>(a.value()), {a}, {exp_backward, exp_explained}, where);
 }
 
 // forward   y = log(x)
@@ -289,8 +352,12 @@ static float log_derivative(float x, float) { return 1 / x; }
 
 static void log_backward(Record& y) { by_element_backward<log_derivative>(y); }
 
+static Explained log_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "log(a(i,j))", .gradients = {"dy(i,j) / a(i,j)"}};
+}
+
 Var log(const Var& a, Where where) {
-    return record_operation("log", by_element<log_forward>(a.value()), {a}, log_backward, where);
+    return record_operation("log", by_element<log_forward>(a.value()), {a}, {log_backward, log_explained}, where);
 }
 
 // forward   y = sqrt(x)
@@ -300,8 +367,12 @@ static float sqrt_derivative(float, float y) { return 0.5f / y; }
 
 static void sqrt_backward(Record& y) { by_element_backward<sqrt_derivative>(y); }
 
+static Explained sqrt_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "sqrt(a(i,j))", .gradients = {"dy(i,j) / (2 * y(i,j))"}};
+}
+
 Var sqrt(const Var& a, Where where) {
-    return record_operation("sqrt", by_element<sqrt_forward>(a.value()), {a}, sqrt_backward, where);
+    return record_operation("sqrt", by_element<sqrt_forward>(a.value()), {a}, {sqrt_backward, sqrt_explained}, where);
 }
 
 // forward   y = x^2
@@ -311,8 +382,12 @@ static float square_derivative(float x, float) { return 2 * x; }
 
 static void square_backward(Record& y) { by_element_backward<square_derivative>(y); }
 
+static Explained square_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "a(i,j) * a(i,j)", .gradients = {"dy(i,j) * 2 * a(i,j)"}};
+}
+
 Var square(const Var& a, Where where) {
-    return record_operation("square", by_element<square_forward>(a.value()), {a}, square_backward, where);
+    return record_operation("square", by_element<square_forward>(a.value()), {a}, {square_backward, square_explained}, where);
 }
 
 // forward   y = |x|
@@ -322,8 +397,12 @@ static float abs_derivative(float x, float) { return x > 0 ? 1.0f : x < 0 ? -1.0
 
 static void abs_backward(Record& y) { by_element_backward<abs_derivative>(y); }
 
+static Explained abs_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "abs(a(i,j))", .gradients = {"if(a(i,j) == 0, 0, if(a(i,j) < 0, -dy(i,j), dy(i,j)))"}};
+}
+
 Var abs(const Var& a, Where where) {
-    return record_operation("abs", by_element<abs_forward>(a.value()), {a}, abs_backward, where);
+    return record_operation("abs", by_element<abs_forward>(a.value()), {a}, {abs_backward, abs_explained}, where);
 }
 
 // forward   y = tanh(x)
@@ -332,8 +411,12 @@ static float tanh_derivative(float, float y) { return 1 - y * y; }
 
 static void tanh_backward(Record& y) { by_element_backward<tanh_derivative>(y); }
 
+static Explained tanh_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "tanh(a(i,j))", .gradients = {"dy(i,j) * (1 - y(i,j) * y(i,j))"}};
+}
+
 Var tanh(const Var& a, Where where) {
-    return record_operation("tanh", by_element<fast_tanh>(a.value()), {a}, tanh_backward, where);
+    return record_operation("tanh", by_element<fast_tanh>(a.value()), {a}, {tanh_backward, tanh_explained}, where);
 }
 
 // forward   y = 1 / (1 + exp(-x))
@@ -343,8 +426,12 @@ static float sigmoid_derivative(float, float y) { return y * (1 - y); }
 
 static void sigmoid_backward(Record& y) { by_element_backward<sigmoid_derivative>(y); }
 
+static Explained sigmoid_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "1 / (1 + exp(-a(i,j)))", .gradients = {"dy(i,j) * y(i,j) * (1 - y(i,j))"}};
+}
+
 Var sigmoid(const Var& a, Where where) {
-    return record_operation("sigmoid", by_element<sigmoid_forward>(a.value()), {a}, sigmoid_backward, where);
+    return record_operation("sigmoid", by_element<sigmoid_forward>(a.value()), {a}, {sigmoid_backward, sigmoid_explained}, where);
 }
 
 // forward   y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): the second form cannot overflow
@@ -354,9 +441,20 @@ static float softplus_derivative(float x, float) { return sigmoid_forward(x); }
 
 static void softplus_backward(Record& y) { by_element_backward<softplus_derivative>(y); }
 
-Var softplus(const Var& a, Where where) {
-    return record_operation("softplus", by_element<softplus_forward>(a.value()), {a}, softplus_backward, where);
+static Explained softplus_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "max(a(i,j), 0) + log(1 + exp(-abs(a(i,j))))", .gradients = {"dy(i,j) / (1 + exp(-a(i,j)))"}};
 }
+
+Var softplus(const Var& a, Where where) {
+    return record_operation("softplus", by_element<softplus_forward>(a.value()), {a}, {softplus_backward, softplus_explained},
+                            where);
+}
+
+namespace {
+struct ClampRecord : Record {
+    float low = 0, high = 0;
+};
+}  // namespace
 
 // forward   y = min(max(x, low), high)
 // backward  dx = dy where low <= x <= high, else 0
@@ -364,12 +462,22 @@ static float clamp_derivative(float x, float y) { return x == y ? 1.0f : 0.0f; }
 
 static void clamp_backward(Record& y) { by_element_backward<clamp_derivative>(y); }
 
+static Explained clamp_explained(const Record& y, const std::vector<Var>&) {
+    const ClampRecord& kept = static_cast<const ClampRecord&>(y);
+    return {.value = "min(max(a(i,j), low), high)",
+            .gradients = {"if(a(i,j) == y(i,j), dy(i,j), 0)"},
+            .tables = {{"low", {kept.low}}, {"high", {kept.high}}}};
+}
+
 Var clamp(const Var& a, float low, float high, Where where) {
     require(low <= high, where, "clamp: the lower bound ", low, " is above the upper bound ", high,
             "; exchange them");
     Matrix y = a.value();
     for (float& x : y) x = std::min(std::max(x, low), high);
-    return record_operation("clamp", std::move(y), {a}, clamp_backward, where);
+    ClampRecord* const record = new ClampRecord;
+    record->low = low;
+    record->high = high;
+    return record_operation(record, "clamp", std::move(y), {a}, {clamp_backward, clamp_explained}, where);
 }
 
 // --- sums ---
@@ -381,9 +489,13 @@ static void sum_backward(Record& y) {
     add_gradient(y.inputs[0], Matrix(x.rows(), x.cols(), y.gradient[0]));
 }
 
+static Explained sum_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "sum(k, rows(a), sum(l, cols(a), a(k,l)))", .gradients = {"dy(0,0)"}};
+}
+
 Var sum(const Var& a, Where where) {
     const double total = sum_in_double(a.value().begin(), a.value().size());
-    return record_operation("sum", Matrix(1, 1, static_cast<float>(total)), {a}, sum_backward, where);
+    return record_operation("sum", Matrix(1, 1, static_cast<float>(total)), {a}, {sum_backward, sum_explained}, where);
 }
 
 Var mean(const Var& a, Where where) {
@@ -402,6 +514,10 @@ static void row_sums_backward(Record& y) {
     add_gradient(y.inputs[0], std::move(dx));
 }
 
+static Explained row_sums_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "sum(k, cols(a), a(i,k))", .gradients = {"dy(i,0)"}};
+}
+
 Var row_sums(const Var& a, Where where) {
     Matrix y = Matrix::unset(a.rows(), 1);
     const Matrix& x = a.value();
@@ -409,7 +525,7 @@ Var row_sums(const Var& a, Where where) {
         for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i)
             y(i, 0) = static_cast<float>(sum_in_double(x.row(i), x.cols));
     });
-    return record_operation("row_sums", std::move(y), {a}, row_sums_backward, where);
+    return record_operation("row_sums", std::move(y), {a}, {row_sums_backward, row_sums_explained}, where);
 }
 
 Var row_means(const Var& a, Where where) {
@@ -445,12 +561,17 @@ static void softmax_rows_backward(Record& p) {
     add_gradient(p.inputs[0], std::move(ds));
 }
 
+static Explained softmax_rows_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "if(a(i,j) == -inf, 0, exp(a(i,j)) / sum(k, cols(a), exp(a(i,k))))",
+            .gradients = {"y(i,j) * (dy(i,j) - sum(k, cols(y), y(i,k) * dy(i,k)))"}};
+}
+
 Var softmax_rows(const Var& a, Where where) {
     Matrix p = a.value();
     parallel_ranges(p.rows, grain_of_rows(p.cols), [&](int first, int last) {
         for (int i = first; i < last; ++i) softmax_in_place(p.row(i), p.cols);
     });
-    return record_operation("softmax_rows", std::move(p), {a}, softmax_rows_backward, where);
+    return record_operation("softmax_rows", std::move(p), {a}, {softmax_rows_backward, softmax_rows_explained}, where);
 }
 
 // forward   y_j = s_j - log sum_k exp(s_k), row by row
@@ -464,6 +585,11 @@ static void log_softmax_rows_backward(Record& y) {
     add_gradient(y.inputs[0], std::move(ds));
 }
 
+static Explained log_softmax_rows_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "a(i,j) - log(sum(k, cols(a), exp(a(i,k))))",
+            .gradients = {"dy(i,j) - exp(y(i,j)) * sum(k, cols(y), dy(i,k))"}};
+}
+
 Var log_softmax_rows(const Var& a, Where where) {
     require(a.cols() > 0, where, "log_softmax_rows: ", a.value(), " has empty rows");
     Matrix y = a.value();
@@ -475,10 +601,14 @@ Var log_softmax_rows(const Var& a, Where where) {
         const float log_total = largest + static_cast<float>(std::log(total));
         for (int j = 0; j < y.cols; ++j) row[j] -= log_total;
     }
-    return record_operation("log_softmax_rows", std::move(y), {a}, log_softmax_rows_backward, where);
+    return record_operation("log_softmax_rows", std::move(y), {a}, {log_softmax_rows_backward, log_softmax_rows_explained},
+                            where);
 }
 
 // --- one element of each row ---
+
+// What is shown of a list of whole numbers.
+static std::vector<float> as_table(const std::vector<int>& numbers) { return {numbers.begin(), numbers.end()}; }
 
 namespace {
 struct PickRecord : Record {
@@ -494,6 +624,12 @@ static void pick_backward(Record& y) {
     for (int i = 0; i < dx.rows; ++i) dx(i, columns[i]) += y.gradient(i, 0);
 }
 
+static Explained pick_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "a(i,column(i))",
+            .gradients = {"if(column(i) == j, dy(i,0), 0)"},
+            .tables = {{"column", as_table(static_cast<const PickRecord&>(y).columns)}}};
+}
+
 Var pick(const Var& a, const std::vector<int>& columns, Where where) {
     require(static_cast<int>(columns.size()) == a.rows(), where, "pick: ", columns.size(), " columns for the rows of ",
             a.value());
@@ -504,7 +640,7 @@ Var pick(const Var& a, const std::vector<int>& columns, Where where) {
     }
     PickRecord* const record = new PickRecord;
     record->columns = columns;
-    return record_operation(record, "pick", std::move(y), {a}, pick_backward, where);
+    return record_operation(record, "pick", std::move(y), {a}, {pick_backward, pick_explained}, where);
 }
 
 // --- stop-gradient and straight-through ---
@@ -515,8 +651,14 @@ Var stop(const Var& a) { return Var(a.value()); }
 // backward  dpath = dy, dvalue = 0: the derivative of y = path + stop(value - path)
 static void straight_through_backward(Record& y) { add_gradient(y.inputs[0], y.gradient); }
 
+// The value was given: no formula leads to it.
+static Explained straight_through_explained(const Record&, const std::vector<Var>&) {
+    return {.value = {}, .gradients = {"dy(i,j)"}};
+}
+
 Var straight_through(const Var& value, const Var& path, Where where) {
     require(same_shape(value.value(), path.value()), where, "straight_through: a value of shape ", value.value(),
             " for a path of shape ", path.value(), ", the shapes must be equal");
-    return record_operation("straight_through", value.value(), {path}, straight_through_backward, where);
+    return record_operation("straight_through", value.value(), {path}, {straight_through_backward, straight_through_explained},
+                            where);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/base/parallel.h"
 
 // --- gathering ---
@@ -20,6 +21,11 @@ static IndicesRecord* indices_record(const std::vector<int>& indices) {
     IndicesRecord* const record = new IndicesRecord;
     record->indices = indices;
     return record;
+}
+
+static std::map<std::string, std::vector<float>> index_table(const Record& y) {
+    const std::vector<int>& indices = static_cast<const IndicesRecord&>(y).indices;
+    return {{"index", {indices.begin(), indices.end()}}};
 }
 
 static void require_rows(const char* name, const Var& x, const std::vector<int>& indices, Where where) {
@@ -73,6 +79,15 @@ static void mix_rows_backward(Record& y) {
     }
 }
 
+static Explained mix_rows_explained(const Record& y, const std::vector<Var>&) {
+    return {
+        .value = "let(f, i * cols(b), sum(k, cols(b), if(0 <= index(f + k), b(i,k) * a(index(f + k),j), 0)))",
+        .gradients =
+            {"sum(k, rows(b) * cols(b), if(index(k) == i, b(floor(k / cols(b)), mod(k, cols(b))) * dy(floor(k / cols(b)),j), 0))",
+             "let(n, index(i * cols(b) + j), if(n < 0, 0, sum(k, cols(y), dy(i,k) * a(n,k))))"},
+        .tables = index_table(y)};
+}
+
 Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, Where where) {
     const Matrix& w = weights.value();
     require(indices.size() == w.size(), where, "mix_rows: ", indices.size(), " indices for weights of shape ", w,
@@ -91,7 +106,8 @@ Var mix_rows(const Var& x, const std::vector<int>& indices, const Var& weights, 
                 for (int j = 0; j < y.cols; ++j) to[j] += weight * from[j];
             }
     });
-    return record_operation(indices_record(indices), "mix_rows", std::move(y), {x, weights}, mix_rows_backward, where);
+    return record_operation(indices_record(indices), "mix_rows", std::move(y), {x, weights},
+                            {mix_rows_backward, mix_rows_explained}, where);
 }
 
 // forward   y_ij = max over k of x(index(i,k), j)
@@ -102,6 +118,12 @@ static void max_rows_backward(Record& y) {
     for (int i = 0; i < y.gradient.rows; ++i)
         for (int j = 0; j < y.gradient.cols; ++j)
             dx(winners[static_cast<std::size_t>(i) * y.gradient.cols + j], j) += y.gradient(i, j);
+}
+
+static Explained max_rows_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "a(index(i * cols(y) + j),j)",
+            .gradients = {"sum(k, rows(y), if(index(k * cols(y) + j) == i, dy(k,j), 0))"},
+            .tables = index_table(y)};
 }
 
 Var max_rows(const Var& x, const std::vector<int>& indices, int count, Where where) {
@@ -126,7 +148,8 @@ Var max_rows(const Var& x, const std::vector<int>& indices, int count, Where whe
         }
         require(found, where, "max_rows: all of the ", count, " indices of row ", i, " are -1, a maximum needs at least one row");
     }
-    return record_operation(indices_record(winners), "max_rows", std::move(y), {x}, max_rows_backward, where);
+    return record_operation(indices_record(winners), "max_rows", std::move(y), {x}, {max_rows_backward, max_rows_explained},
+                            where);
 }
 
 // --- segments ---
@@ -143,6 +166,31 @@ static SegmentsRecord* segments_record(const Segments& segments) {
     SegmentsRecord* const record = new SegmentsRecord;
     record->segments = segments;
     return record;
+}
+
+// Where each segment begins and how many rows it has.
+static std::map<std::string, std::vector<float>> segments_table(const Record& y) {
+    std::vector<float> first, count;
+    for (const Segment& segment : static_cast<const SegmentsRecord&>(y).segments.list) {
+        first.push_back(static_cast<float>(segment.first));
+        count.push_back(static_cast<float>(segment.count));
+    }
+    return {{"first", first}, {"count", count}};
+}
+
+// Of each row: where its segment begins and ends; a row outside of all of them is a segment of its own.
+static std::map<std::string, std::vector<float>> ends_table(const Record& y) {
+    std::vector<float> begin, end;
+    for (int i = 0; i < y.value.rows; ++i) {
+        begin.push_back(static_cast<float>(i));
+        end.push_back(static_cast<float>(i + 1));
+    }
+    for (const auto [first, count] : static_cast<const SegmentsRecord&>(y).segments.list)
+        for (int i = first; i < first + count; ++i) {
+            begin[i] = static_cast<float>(first);
+            end[i] = static_cast<float>(first + count);
+        }
+    return {{"begin", begin}, {"end", end}};
 }
 
 static void require_inside(const char* name, const Var& x, const Segments& segments, Where where) {
@@ -163,6 +211,12 @@ static void segment_sums_backward(Record& y) {
     }
 }
 
+static Explained segment_sums_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "sum(k, count(i), a(first(i) + k,j))",
+            .gradients = {"sum(k, rows(y), if((first(k) <= i) * (i < first(k) + count(k)), dy(k,j), 0))"},
+            .tables = segments_table(y)};
+}
+
 Var segment_sums(const Var& x, const Segments& segments, Where where) {
     require_inside("segment_sums", x, segments, where);
     Matrix y = Matrix::unset(segments.size(), x.cols());
@@ -176,7 +230,8 @@ Var segment_sums(const Var& x, const Segments& segments, Where where) {
         }
         for (int j = 0; j < y.cols; ++j) y(s, j) = static_cast<float>(total[j]);
     }
-    return record_operation(segments_record(segments), "segment_sums", std::move(y), {x}, segment_sums_backward, where);
+    return record_operation(segments_record(segments), "segment_sums", std::move(y), {x},
+                            {segment_sums_backward, segment_sums_explained}, where);
 }
 
 // forward   y_i = sum of x_k over the rows k of the same segment with k < i
@@ -196,6 +251,12 @@ static void sums_before_backward(Record& y) {
     }
 }
 
+static Explained sums_before_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "sum(k, i - begin(i), a(begin(i) + k,j))",
+            .gradients = {"sum(k, end(i) - i - 1, dy(i + 1 + k,j))"},
+            .tables = ends_table(y)};
+}
+
 Var sums_before(const Var& x, const Segments& segments, Where where) {
     require_inside("sums_before", x, segments, where);
     Matrix y(x.rows(), x.cols());
@@ -212,5 +273,6 @@ Var sums_before(const Var& x, const Segments& segments, Where where) {
             }
         }
     }
-    return record_operation(segments_record(segments), "sums_before", std::move(y), {x}, sums_before_backward, where);
+    return record_operation(segments_record(segments), "sums_before", std::move(y), {x},
+                            {sums_before_backward, sums_before_explained}, where);
 }

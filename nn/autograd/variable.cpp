@@ -9,6 +9,7 @@
 
 static thread_local Tape* running_tape = nullptr;
 static thread_local int keepers = 0;  // number of KeepSteps
+static thread_local Observer* observer = nullptr;
 
 Var::Var(Record* given) : record(given) { ++record->handles; }
 
@@ -56,7 +57,9 @@ Var parameter(Matrix value) {
     return v;
 }
 
-Tape::Tape() : outer(std::exchange(running_tape, this)) {}
+Tape::Tape() : outer(std::exchange(running_tape, this)) {
+    if (observer != nullptr) observer->tape_began();
+}
 
 Tape::~Tape() {
     while (!operations.empty()) operations.pop_back();  // the last first, so that each record is released before its inputs
@@ -66,6 +69,10 @@ Tape::~Tape() {
 NoTape::NoTape() : outer(std::exchange(running_tape, nullptr)) {}
 
 NoTape::~NoTape() { running_tape = outer; }
+
+Observer::Observer() : outer(std::exchange(observer, this)) {}
+
+Observer::~Observer() { observer = outer; }
 
 KeepSteps::KeepSteps() { ++keepers; }
 
@@ -123,21 +130,23 @@ static void check_gradients(const Record& operation) {
 
 // --- the tape ---
 
-Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where) {
-    return record_operation(new Record, name, std::move(value), std::move(inputs), backward, where);
+Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where) {
+    return record_operation(new Record, name, std::move(value), std::move(inputs), rules, where);
 }
 
-Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where) {
+Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where) {
     Var result(kept);
     kept->value = std::move(value);
     kept->operation = name;
     kept->where = where;
+    kept->explain = rules.explain;
     if (trapping) check_result(*kept, inputs);
+    if (observer != nullptr) observer->made(result, inputs);
     if (running_tape == nullptr) return result;
     for (const Var& input : inputs) kept->wants_gradient = kept->wants_gradient || input.wants_gradient();
     if (!kept->wants_gradient) return result;
     kept->inputs = std::move(inputs);
-    kept->backward = backward;
+    kept->backward = rules.backward;
     running_tape->operations.push_back(result);
     return result;
 }
@@ -173,6 +182,7 @@ void backward(const Var& loss, Where where) {
         operation->inputs.clear();
         operation->backward = nullptr;
     }
+    if (observer != nullptr) observer->walked_back(loss);
 }
 
 Matrix& gradient_to_add_to(Var& input) {

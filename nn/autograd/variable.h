@@ -17,6 +17,20 @@
 #include "nn/base/require.h"
 
 struct Record;
+struct Explained;  // formula.h
+class Var;
+
+// What an operation can do beside its forward.
+//   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
+//   explain   how each element follows from the inputs, for traces (formula.h); nullptr: not told
+struct Rules {
+    void (*backward)(Record&) = nullptr;
+    Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;
+
+    Rules(void (*backward)(Record&)) : backward(backward) {}
+    Rules(void (*backward)(Record&), Explained (*explain)(const Record&, const std::vector<Var>&))
+        : backward(backward), explain(explain) {}
+};
 
 // A handle to a value and its gradient. Copies of the handle share both.
 class Var {
@@ -51,7 +65,7 @@ private:
     Record* record = nullptr;
 
     friend Var parameter(Matrix);
-    friend Var record_operation(Record*, const char*, Matrix, std::vector<Var>, void (*)(Record&), Where);
+    friend Var record_operation(Record*, const char*, Matrix, std::vector<Var>, Rules, Where);
 };
 
 // A trainable value: gradients flow into it.
@@ -64,6 +78,7 @@ struct Record {
     const char* operation = "constant";     // "parameter", "matmul", "softmax_rows", ...
     std::vector<Var> inputs;                // empty unless recorded
     void (*backward)(Record&) = nullptr;    // adds to the gradient of every input; nullptr unless recorded
+    Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;  // formula.h
     Where where;                            // the line that called the operation
     bool wants_gradient = false;
     int handles = 0;                        // number of Vars that refer to this record; the last one deletes it
@@ -110,6 +125,21 @@ public:
 };
 bool steps_are_kept();  // a KeepSteps exists, or a Tape is running
 
+// While one exists, it is told of every operation; for traces (trace.h).
+class Observer {
+public:
+    Observer();
+    virtual ~Observer();
+    Observer(const Observer&) = delete;
+
+    virtual void tape_began() = 0;
+    virtual void made(const Var& result, const std::vector<Var>& inputs) = 0;  // every operation, whether it is recorded or not
+    virtual void walked_back(const Var& loss) = 0;                              // a backward pass is over
+
+private:
+    Observer* outer;
+};
+
 // While on, the first operation whose result or gradient holds a NaN or an infinity throws; the option --trap-nan of every
 // program turns it on. Off by default, because it costs a pass over every result.
 //   throws  std::runtime_error, from the operation: with the line that called it, its name, how many numbers are not finite, the
@@ -125,11 +155,11 @@ void backward(const Var& loss, Where where = Where::current());
 
 // The last call of every operation: wraps its result, and records it if a tape is running and an input wants a gradient.
 //   name      shown by the debugger and in errors
-//   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
-Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
+//   rules     the backward function, or {backward, explain}
+Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where);
 
 // The same for an operation that keeps more than its inputs and its value; takes ownership of `kept`.
-Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, void (*backward)(Record&), Where where);
+Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where);
 
 // input.gradient += contribution; does nothing for an input that wants no gradient.
 void add_gradient(Var& input, const Matrix& contribution);

@@ -31,7 +31,7 @@ static constexpr Signature binary_kinds[] = {
     {"BZh", "a file compressed with bzip2; unpack it first: bunzip2 -k FILE"},
     {"\xFD" "7zXZ", "a file compressed with xz; unpack it first: unxz -k FILE"},
     {"\x28\xB5\x2F\xFD", "a file compressed with zstd; unpack it first: unzstd -k FILE"},
-    {"\x89PNG\r\n\x1A\n", "a PNG picture; convert it to PPM: magick FILE FILE.ppm"},
+    {"\x89PNG\r\n\x1A\n", "a PNG picture"},
     {"\xFF\xD8\xFF", "a JPEG picture; convert it to PPM: magick FILE FILE.ppm"},
     {"GIF8", "a GIF picture; convert it to PPM: magick FILE FILE.ppm"},
     {"\x89HDF\r\n\x1A\n", "an HDF5 file, as Keras writes them; a checkpoint must be converted to safetensors"},

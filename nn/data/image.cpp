@@ -8,6 +8,7 @@
 #include "nn/base/require.h"
 #include "nn/data/file.h"
 #include "nn/data/file_kind.h"
+#include "nn/image/png.h"
 
 Image::Image(int height, int width, int channels, float value) : height(height), width(width), channels(channels) {
     require(height >= 0 && width >= 0 && channels >= 0, "Image: ", height, " x ", width, " x ", channels,
@@ -34,7 +35,7 @@ public:
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
         const bool known = kind == '2' || kind == '3' || kind == '5' || kind == '6';
         const std::string other = known ? "" : looks_like(bytes);
-        require(known, source, ": is no PPM or PGM file, it must begin with P2, P3, P5 or P6", other);
+        require(known, source, ": is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6", other);
         at = 2;
         const int channels = kind == '3' || kind == '6' ? 3 : 1;
         const int width = number("the width", 1, largest_side);
@@ -116,9 +117,20 @@ private:
 };
 }  // namespace
 
-Image parse_image(std::string_view bytes, std::string_view source) { return PnmReader(bytes, source).whole_image(); }
+static Image image_of_png(std::string_view bytes, std::string_view source) {
+    const Pixels pixels = parse_png(bytes, source);
+    Image image(pixels.height, pixels.width, pixels.channels);
+    for (std::size_t k = 0; k < image.pixels.size(); ++k)
+        image.pixels[k] = static_cast<float>(static_cast<unsigned char>(pixels.samples[k])) / 255;
+    return image;
+}
+
+Image parse_image(std::string_view bytes, std::string_view source) {
+    return is_png(bytes) ? image_of_png(bytes, source) : PnmReader(bytes, source).whole_image();
+}
 
 std::vector<Image> parse_images(std::string_view bytes, std::string_view source) {
+    if (is_png(bytes)) return {image_of_png(bytes, source)};
     std::vector<Image> images;
     for (std::size_t begin = 0; begin < bytes.size() || images.empty();) {
         PnmReader reader(bytes.substr(begin), source);
@@ -132,15 +144,25 @@ std::vector<Image> read_images(const std::string& path) { return parse_images(re
 
 Image read_image(const std::string& path) { return parse_image(read_file(path), path); }
 
-void write_image(const std::string& path, const Image& image) {
+// 0 ... 1 as bytes 0 ... 255.
+static Pixels bytes_of(const Image& image, const std::string& place) {
     const bool writable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
-    require(writable, "write_image: ", path, ": a ", shape(image), " image, it must have pixels and 1 or 3 channels");
-    std::string bytes = (image.channels == 3 ? "P6\n" : "P5\n") + text(image.width) + " " + text(image.height) + "\n255\n";
+    require(writable, place, ": a ", shape(image), " image, it must have pixels and 1 or 3 channels");
+    Pixels pixels{.height = image.height, .width = image.width, .channels = image.channels, .samples = {}};
+    pixels.samples.reserve(image.pixels.size());
     for (const float x : image.pixels) {
         const float clamped = x > 0 ? std::min(x, 1.f) : 0.f;  // NaN is not > 0
-        bytes += static_cast<char>(static_cast<unsigned char>(std::lround(clamped * 255)));
+        pixels.samples += static_cast<char>(static_cast<unsigned char>(std::lround(clamped * 255)));
     }
-    write_file_atomically(path, bytes);
+    return pixels;
+}
+
+std::string png_of(const Image& image) { return png_file(bytes_of(image, "png_of")); }
+
+void write_image(const std::string& path, const Image& image) {
+    const Pixels pixels = bytes_of(image, "write_image: " + path);
+    const std::string header = (image.channels == 3 ? "P6\n" : "P5\n") + text(image.width) + " " + text(image.height) + "\n255\n";
+    write_file_atomically(path, path.ends_with(".png") ? png_file(pixels) : header + pixels.samples);
 }
 
 Image image_from_channels_first(const float* numbers, int channels, int height, int width) {

@@ -1,6 +1,6 @@
 // image.h: an image as height x width x channels, channel fastest, as image files store it.
 //
-//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits per sample; values are read as 0 ... 1
+//   files    PPM (P3, P6) and PGM (P2, P5), 8 or 16 bits per sample; PNG as nn/image/png.h reads it; values are read as 0 ... 1
 //   next     patches.h cuts it into a Matrix of tokens
 #pragma once
 #include <string>
@@ -32,7 +32,7 @@ private:
 // "8 x 8 x 1"
 std::string shape(const Image& image);
 
-// Reads a PPM (3 channels) or PGM (1 channel) file; 0 ... maximum becomes 0 ... 1. Of several images in a P5 or P6 file, the
+// Reads a PPM (3 channels) PGM (1 channel) or PNG file; 0 ... maximum becomes 0 ... 1. Of several images in a P5 or P6 file, the
 // first is read.
 //   throws  std::invalid_argument with the path and what is wrong: truncated, longer than its header says, another kind of file
 Image read_image(const std::string& path);
@@ -40,13 +40,16 @@ Image read_image(const std::string& path);
 // The same from bytes in memory; `source` names them in messages.
 Image parse_image(std::string_view bytes, std::string_view source);
 
-// All images of a file, for example the frames of a clip. P2 and P3 files hold one.
+// All images of a file, for example the frames of a clip. P2, P3 and PNG files hold one.
 //   throws  as above; bytes in a message are counted from the beginning of their image
 std::vector<Image> read_images(const std::string& path);
 std::vector<Image> parse_images(std::string_view bytes, std::string_view source);
 
-// Writes 8-bit PGM (1 channel) or PPM (3 channels), atomically; values are clamped to 0 ... 1.
+// Writes 8-bit PGM (1 channel) or PPM (3 channels), or a PNG if the path ends in .png, atomically; values are clamped to 0 ... 1.
 void write_image(const std::string& path, const Image& image);
+
+// The bytes of the PNG file that write_image would write.   throws as write_image
+std::string png_of(const Image& image);
 
 // From and to (C, H, W) order, as frameworks store images.
 Image image_from_channels_first(const float* numbers, int channels, int height, int width);

@@ -60,12 +60,12 @@ static BlockSteps steps_of_block(const Recording& recording, const Inside& insid
     return steps;
 }
 
-Trace follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked) {
+Inspection follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked) {
     std::optional<Tape> tape;
     if (!asked.empty()) tape.emplace();
     const Recording recording;
     const Var outputs = run();                                                          // (rows, K)
-    Trace trace{.outputs = outputs.value(), .asked = asked, .steps = {}, .streams = {}, .weights = {}, .gradients = {}};
+    Inspection trace{.outputs = outputs.value(), .asked = asked, .steps = {}, .streams = {}, .weights = {}, .gradients = {}};
     if (!asked.empty()) {
         Matrix chosen(outputs.rows(), outputs.cols());                                  // 1 at what was asked
         for (const Asked& one : asked) {

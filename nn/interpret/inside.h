@@ -7,7 +7,7 @@
 //            A_l attention weights of block l   r_l residual stream before block l, r_L after the last
 //   use      const Inside inside = vit::inside(w, config);
 //            const auto run = [&] { return vit::forward({image}, w, config).logits; };             // (1, K)
-//            const Trace trace = follow(run, inside, {{.row = 0, .column = 7}});                    // why class 7?
+//            const Inspection trace = follow(run, inside, {{.row = 0, .column = 7}});                    // why class 7?
 //            const Matrix map = rollout::token_relevance(trace, inside);                            // (1, n)  rollout.h
 //            const Matrix early = outputs_of(trace.streams[1], inside);                             // (n, K)  logit_lens.h
 //            activation_patching::ForwardPass, integrated_gradients::OutputOf take the same `run`
@@ -59,7 +59,7 @@ struct Asked {
 };
 
 // What one run has shown. All are copies: they have no gradients and no past.
-struct Trace {
+struct Inspection {
     Matrix outputs;                 // (rows, K)  what the run has returned
     std::vector<Asked> asked;
     StackSteps steps;               // every step of every block
@@ -72,4 +72,4 @@ struct Trace {
 //   run     a forward pass; what it returns are the outputs
 //   asked   the outputs whose gradient is wanted; of different sequences several may be asked at once
 //   throws  std::invalid_argument when the run never came through this stack, or there is no such output
-Trace follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked = {});
+Inspection follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked = {});

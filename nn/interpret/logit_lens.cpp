@@ -163,7 +163,7 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
     return parts;
 }
 
-std::vector<Part> parts_of(const Trace& trace, const Inside& inside) {
+std::vector<Part> parts_of(const Inspection& trace, const Inside& inside) {
     const BlockOptions& options = inside.options;
     require((options.order == Order::pre || options.order == Order::parallel) && options.residual == 1,
             "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");

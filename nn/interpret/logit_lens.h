@@ -82,7 +82,7 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
 
 // The same of any model of pre-norm or parallel blocks: what the first block has read is one part, "embed".
 //   throws  std::invalid_argument for blocks whose outputs are not simply added (post-norm, DeepNorm, layer scale, cross-attention)
-std::vector<Part> parts_of(const Trace& trace, const Inside& inside);
+std::vector<Part> parts_of(const Inspection& trace, const Inside& inside);
 
 // The contribution of a part to all logits of the given rows: (rows, V). Summed over all parts, plus c, these are the logits.
 Matrix contribution(const Part& part, const std::vector<int>& rows, const Matrix& scale, const Unembedding& unembedding);

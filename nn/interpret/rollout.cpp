@@ -326,7 +326,7 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
 // --- the whole way ---
 
 // The one sequence and the row that was asked.
-static int asked_row(const Trace& trace, const Inside& inside) {
+static int asked_row(const Inspection& trace, const Inside& inside) {
     require(!trace.asked.empty() && !trace.weights.empty(), "rollout: nothing was asked, or there is no block; give follow() the output");
     const int row = trace.asked[0].row, n = trace.streams[0].rows;
     require(trace.weights[0].rows == inside.options.heads * n && trace.weights[0].cols == n, "rollout: attention weights ", trace.weights[0], " of ", inside.options.heads,
@@ -342,14 +342,14 @@ static Matrix row_without_self(const Matrix& joint, int row) {
     return map;
 }
 
-Matrix token_rollout(const Trace& trace, const Inside& inside) {
+Matrix token_rollout(const Inspection& trace, const Inside& inside) {
     const int row = asked_row(trace, inside);
     std::vector<Matrix> layers;
     for (const Matrix& A : trace.weights) layers.push_back(augmented(mean_over_heads(A, inside.options.heads)));
     return slice_rows(products(layers).back(), row, 1);
 }
 
-Matrix token_gradient_relevance(const Trace& trace, const Inside& inside) {
+Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside) {
     const int row = asked_row(trace, inside);
     std::vector<Matrix> weighted;
     for (std::size_t l = 0; l < trace.weights.size(); ++l)
@@ -358,7 +358,7 @@ Matrix token_gradient_relevance(const Trace& trace, const Inside& inside) {
 }
 
 // From 1 at the asked output through the layers of the head, (1, K) -> (1, E).
-static Matrix head_relevance(const Trace& trace, const Inside& inside, int row) {
+static Matrix head_relevance(const Inspection& trace, const Inside& inside, int row) {
     const Matrix last = slice_rows(trace.streams.back(), row, 1);                        // (1, E)
     std::vector<Matrix> inputs;                                                          // of each linear layer
     for (std::size_t k = 0; k < inside.head.size(); ++k) {
@@ -379,7 +379,7 @@ static Matrix head_relevance(const Trace& trace, const Inside& inside, int row) 
     return relevance;
 }
 
-Matrix token_relevance(const Trace& trace, const Inside& inside) {
+Matrix token_relevance(const Inspection& trace, const Inside& inside) {
     const int row = asked_row(trace, inside), L = static_cast<int>(inside.blocks.size());
     const Matrix of_row = head_relevance(trace, inside, row);                            // (1, E)
     Matrix relevance(trace.streams.back().rows, of_row.cols);                            // (n, E)  the other rows were not read

@@ -98,14 +98,14 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
 // The self-attention of one stack is looked at; for a cross-attention take weights and gradients of trace.steps by hand.
 
 // Shares, sum 1. The question plays no part.
-Matrix token_rollout(const Trace& trace, const Inside& inside);
+Matrix token_rollout(const Inspection& trace, const Inside& inside);
 
 // The row of R, less the 1 that a token has of itself at the start.
-Matrix token_gradient_relevance(const Trace& trace, const Inside& inside);
+Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside);
 
 // Relevance through head and blocks down to the first, then the product of the I + C_l, rows not normalised, less that 1.
 //   throws  as block_relevance; also when the head makes other outputs of the last stream than the run has returned, which tells
 //           that `inside` is that of another model
-Matrix token_relevance(const Trace& trace, const Inside& inside);
+Matrix token_relevance(const Inspection& trace, const Inside& inside);
 
 }  // namespace rollout

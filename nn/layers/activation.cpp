@@ -3,6 +3,7 @@
 #include <numbers>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
@@ -62,20 +63,50 @@ static void activation_backward(Record& y) {
     add_gradient(y.inputs[0], std::move(dx));
 }
 
+// The formulas above in the words of nn/autograd/formula.h.
+static Explained gelu_explained(const Record&, const std::vector<Var>&) {
+    const std::string P = "(1 + erf(a(i,j) / sqrt(2))) / 2", p = "exp(-a(i,j) * a(i,j) / 2) / sqrt(2 * 3.14159265358979)";
+    return {.value = "a(i,j) * " + P, .gradients = {"dy(i,j) * (" + P + " + a(i,j) * " + p + ")"}};
+}
+
+static Explained gelu_tanh_explained(const Record&, const std::vector<Var>&) {
+    const auto with_t = [](const std::string& words) {
+        return "let(c, sqrt(2 / 3.14159265358979), let(t, tanh(c * (a(i,j) + 0.044715 * a(i,j) * a(i,j) * a(i,j))), " + words +
+               "))";
+    };
+    return {
+        .value = with_t("a(i,j) * (1 + t) / 2"),
+        .gradients = {with_t("dy(i,j) * ((1 + t) / 2 + a(i,j) * (1 - t * t) * c * (1 + 3 * 0.044715 * a(i,j) * a(i,j)) / 2)")}};
+}
+
+static Explained swish_explained(const std::string& k) {
+    return {.value = "a(i,j) / (1 + exp(-" + k + " * a(i,j)))",
+            .gradients = {"let(s, 1 / (1 + exp(-" + k + " * a(i,j))), dy(i,j) * (s + " + k + " * a(i,j) * s * (1 - s)))"}};
+}
+static Explained gelu_quick_explained(const Record&, const std::vector<Var>&) { return swish_explained("1.702"); }
+static Explained silu_explained(const Record&, const std::vector<Var>&) { return swish_explained("1"); }
+
+static Explained relu_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "max(a(i,j), 0)", .gradients = {"if(a(i,j) <= 0, 0, dy(i,j))"}};
+}
+
 Var activate(const Var& x, Activation activation, Where where) {
     switch (activation) {
         case Activation::gelu:
-            return record_operation("gelu", activated<gelu_value>(x.value()), {x}, activation_backward<gelu_derivative>, where);
+            return record_operation("gelu", activated<gelu_value>(x.value()), {x},
+                                    {activation_backward<gelu_derivative>, gelu_explained}, where);
         case Activation::gelu_tanh:
             return record_operation("gelu_tanh", activated<gelu_tanh_value>(x.value()), {x},
-                                    activation_backward<gelu_tanh_derivative>, where);
+                                    {activation_backward<gelu_tanh_derivative>, gelu_tanh_explained}, where);
         case Activation::gelu_quick:
             return record_operation("gelu_quick", activated<gelu_quick_value>(x.value()), {x},
-                                    activation_backward<gelu_quick_derivative>, where);
+                                    {activation_backward<gelu_quick_derivative>, gelu_quick_explained}, where);
         case Activation::relu:
-            return record_operation("relu", activated<relu_value>(x.value()), {x}, activation_backward<relu_derivative>, where);
+            return record_operation("relu", activated<relu_value>(x.value()), {x},
+                                    {activation_backward<relu_derivative>, relu_explained}, where);
         case Activation::silu:
-            return record_operation("silu", activated<silu_value>(x.value()), {x}, activation_backward<silu_derivative>, where);
+            return record_operation("silu", activated<silu_value>(x.value()), {x},
+                                    {activation_backward<silu_derivative>, silu_explained}, where);
     }
     require(false, where, "activate: there is no activation number ", static_cast<int>(activation));
     return {};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/autograd/operations.h"
 
 Var make_weight(Random& random, int in, int out, const Init& init, int fan_out) {
@@ -36,6 +37,11 @@ static void linear_backward(Record& y) {
     if (bias.wants_gradient()) add_sum_of_rows(gradient_to_add_to(bias), dy);
 }
 
+static Explained linear_explained(const Record&, const std::vector<Var>& inputs) {
+    return {.value = std::string("sum(k, cols(a), a(i,k) * b(k,j))") + (inputs[2] ? " + c(0,j)" : ""),
+            .gradients = {"sum(k, cols(y), dy(i,k) * b(j,k))", "sum(k, rows(y), a(k,i) * dy(k,j))", "sum(k, rows(y), dy(k,j))"}};
+}
+
 Var linear(const Var& x, const Linear& w, Where where) {
     require(x.cols() == w.weight.rows(), where, "linear: an input of shape ", x.value(), " meets a weight of shape ",
             w.weight.value(), ", the inner sizes differ");
@@ -48,7 +54,7 @@ Var linear(const Var& x, const Linear& w, Where where) {
         for (int i = 0; i < y.rows; ++i) std::copy_n(w.bias.value().begin(), y.cols, y.row(i));
         multiply_add(whole(y), whole(x.value()), whole(w.weight.value()), where);
     }
-    return record_operation("linear", std::move(y), {x, w.weight, w.bias}, linear_backward, where);
+    return record_operation("linear", std::move(y), {x, w.weight, w.bias}, {linear_backward, linear_explained}, where);
 }
 
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, Stored stored) {

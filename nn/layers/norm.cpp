@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "nn/autograd/formula.h"
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
@@ -17,6 +18,7 @@ struct NormRecord : Record {
     NormKind kind = NormKind::layer;
     Matrix normalised;      // (n, D)  x^
     std::vector<double> one_over_sigma;  // n
+    float eps = 0;
 };
 }  // namespace
 
@@ -61,6 +63,27 @@ static void norm_backward(Record& y) {
     if (bias) add_gradient(y.inputs[2], rounded_row(dbias));
 }
 
+// `words` with m the mean (rms: 0) and s the sigma of this row of x.
+static std::string with_mean_and_sigma(const std::string& words, const std::string& row, NormKind kind) {
+    const std::string x = "a(" + row + ",k)", mean = kind == NormKind::layer ? "sum(k, cols(a), " + x + ") / cols(a)" : "0";
+    const std::string square = "(" + x + " - m) * (" + x + " - m)";
+    return "let(m, " + mean + ", let(s, sqrt(sum(k, cols(a), " + square + ") / cols(a) + eps), " + words + "))";
+}
+
+static Explained norm_explained(const Record& y, const std::vector<Var>& inputs) {
+    const NormRecord& kept = static_cast<const NormRecord&>(y);
+    const std::string gain = inputs[1] ? " * b(0,j)" : "", bias = inputs[2] ? " + c(0,j)" : "";
+    const std::string g_j = "dy(i,j)" + gain, g_k = inputs[1] ? "dy(i,k) * b(0,k)" : "dy(i,k)";
+    const std::string mean_g = kept.kind == NormKind::layer ? " - sum(k, cols(a), " + g_k + ") / cols(a)" : "";
+    const std::string along_x = " - (a(i,j) - m) / s * sum(k, cols(a), " + g_k + " * (a(i,k) - m) / s) / cols(a)";
+    const std::string dgain_of_row = with_mean_and_sigma("dy(r,j) * (a(r,j) - m) / s", "r", kept.kind),
+                      dgain = "sum(r, rows(a), " + dgain_of_row + ")";
+    return {.value = with_mean_and_sigma("(a(i,j) - m) / s" + gain + bias, "i", kept.kind),
+            .gradients = {with_mean_and_sigma("(" + g_j + mean_g + along_x + ") / s", "i", kept.kind), dgain,
+                          "sum(r, rows(a), dy(r,j))"},
+            .tables = {{"eps", {kept.eps}}}};
+}
+
 // x^ of one row; returns 1 / sigma. In double, because normalising a nearly constant row magnifies rounding errors a
 // thousandfold.
 static double normalise_row(const float* x, float* x_hat, int D, NormKind kind, float eps) {
@@ -87,6 +110,7 @@ Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where
     require_row(name, "bias", w.bias, x, where);
     NormRecord* const kept = new NormRecord;
     kept->kind = kind;
+    kept->eps = eps;
     kept->normalised = Matrix::unset(x.rows(), D);
     kept->one_over_sigma.resize(x.rows());
     Matrix y = Matrix::unset(x.rows(), D);
@@ -101,7 +125,7 @@ Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where
                 out[j] = x_hat[j] * (gain ? gain[j] : 1) + (bias ? bias[j] : 0);  // [LayerNorm 4] [RMSNorm 4]
         }
     });
-    return record_operation(kept, name, std::move(y), {x, w.gain, w.bias}, norm_backward, where);
+    return record_operation(kept, name, std::move(y), {x, w.gain, w.bias}, {norm_backward, norm_explained}, where);
 }
 
 Var layer_norm(const Var& x, const Norm& w, float eps, Where where) { return normalise(x, w, NormKind::layer, eps, where); }
@@ -132,6 +156,13 @@ static void unit_rows_backward(Record& y) {
     add_gradient(y.inputs[0], std::move(dx));
 }
 
+static Explained unit_rows_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "let(n, sqrt(sum(k, cols(a), a(i,k) * a(i,k))), a(i,j) / max(n, eps))",
+            .gradients = {"let(n, sqrt(sum(k, cols(a), a(i,k) * a(i,k))), if(n < eps, dy(i,j) / eps, (dy(i,j) - y(i,j) * sum(k, "
+                          "cols(y), y(i,k) * dy(i,k))) / n))"},
+            .tables = {{"eps", {static_cast<const UnitRowsRecord&>(y).eps}}}};
+}
+
 Var unit_rows(const Var& x, float eps, Where where) {
     const int D = x.cols();
     UnitRowsRecord* const kept = new UnitRowsRecord;
@@ -145,7 +176,7 @@ Var unit_rows(const Var& x, float eps, Where where) {
         const float divisor = length < eps ? eps : length;
         for (int j = 0; j < D; ++j) y(i, j) = row[j] / divisor;
     }
-    return record_operation(kept, "unit_rows", std::move(y), {x}, unit_rows_backward, where);
+    return record_operation(kept, "unit_rows", std::move(y), {x}, {unit_rows_backward, unit_rows_explained}, where);
 }
 
 void add_parameters(Parameters& table, const std::string& name, const Norm& w) {

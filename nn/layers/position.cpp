@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/base/require.h"
 
@@ -73,6 +74,29 @@ static Matrix rotated(const Matrix& x, const RotateRecord& how, int direction) {
     return y;
 }
 
+// Element j of a head of width h is half of a pair whose other half is `partner`; the angles' cosines and sines are tables.
+static Explained rotate_explained(const Record& y, const std::vector<Var>&) {
+    const RotateRecord& how = static_cast<const RotateRecord&>(y);
+    const int h = how.head_width, pairs = h / 2;
+    std::vector<float> cosine, sine;  // of row i and pair k: number i * pairs + k
+    for (const int position : how.positions)
+        for (int k = 0; k < pairs; ++k) {
+            const double angle = position * std::pow(static_cast<double>(how.base), -2.0 * k / h);
+            cosine.push_back(static_cast<float>(std::cos(angle)));
+            sine.push_back(static_cast<float>(std::sin(angle)));
+        }
+    const bool halves = how.layout == RotaryLayout::halves;
+    const std::string pair = halves ? "mod(j, pairs)" : "floor(mod(j, 2 * pairs) / 2)";
+    const std::string is_first = halves ? "mod(j, 2 * pairs) < pairs" : "mod(j, 2) == 0", apart = halves ? "pairs" : "1";
+    const auto turned = [&](const std::string& x, const std::string& sign, const std::string& other) {
+        const std::string n = "i * pairs + " + pair;
+        return "let(n, " + n + ", if(" + is_first + ", " + x + "(i,j) * cosine(n) " + sign + " " + x + "(i,j + " + apart +
+               ") * sine(n), " + x + "(i,j) * cosine(n) " + other + " " + x + "(i,j - " + apart + ") * sine(n)))";
+    };
+    return {.value = turned("a", "-", "+"), .gradients = {turned("dy", "+", "-")},
+            .tables = {{"cosine", cosine}, {"sine", sine}, {"pairs", {static_cast<float>(pairs)}}}};
+}
+
 // forward   (a, b) rotated by the angle
 // backward  (da, db) rotated back
 static void rotate_backward(Record& y) { add_gradient(y.inputs[0], rotated(y.gradient, static_cast<RotateRecord&>(y), -1)); }
@@ -88,5 +112,5 @@ Var rotate(const Var& x, const std::vector<int>& positions, int head_width, floa
     kept->base = base;
     kept->layout = layout;
     Matrix y = rotated(x.value(), *kept, 1);
-    return record_operation(kept, "rotate", std::move(y), {x}, rotate_backward, where);
+    return record_operation(kept, "rotate", std::move(y), {x}, {rotate_backward, rotate_explained}, where);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/autograd/operations.h"
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
@@ -38,6 +39,13 @@ static void token_losses_backward(Record& losses) {
     add_gradient(losses.inputs[0], std::move(ds));
 }
 
+static Explained token_losses_explained(const Record& y, const std::vector<Var>&) {
+    const std::vector<int>& labels = static_cast<const TokenLossesRecord&>(y).labels;  // ignored_label is below 0
+    return {.value = "if(label(i) < 0, 0, log(sum(k, cols(a), exp(a(i,k)))) - a(i,label(i)))",
+            .gradients = {"if(label(i) < 0, 0, dy(i,0) * (exp(a(i,j)) / sum(k, cols(a), exp(a(i,k))) - (label(i) == j)))"},
+            .tables = {{"label", {labels.begin(), labels.end()}}}};
+}
+
 Var token_losses(const Var& logits, const std::vector<int>& labels, Where where) {
     const Matrix& s = logits.value();
     require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", s);
@@ -60,7 +68,8 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
     TokenLossesRecord* const kept = new TokenLossesRecord;
     kept->labels = labels;
     kept->log_total = std::move(log_total);
-    return record_operation(kept, "token_losses", std::move(losses), {logits}, token_losses_backward, where);
+    return record_operation(kept, "token_losses", std::move(losses), {logits}, {token_losses_backward, token_losses_explained},
+                            where);
 }
 
 Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, float smoothing, Where where) {
@@ -124,6 +133,12 @@ static void smooth_absolute_backward(Record& y) {
     add_gradient(y.inputs[0], std::move(dd));
 }
 
+static Explained smooth_absolute_explained(const Record& y, const std::vector<Var>&) {
+    return {.value = "if(abs(a(i,j)) < beta, a(i,j) * a(i,j) / (2 * beta), abs(a(i,j)) - beta / 2)",
+            .gradients = {"dy(i,j) * min(max(a(i,j) / beta, -1), 1)"},
+            .tables = {{"beta", {static_cast<const SmoothRecord&>(y).beta}}}};
+}
+
 Var smooth_absolute(const Var& d, float beta, Where where) {
     require(beta > 0, where, "smooth_absolute: beta is ", beta, ", it must be positive");
     Matrix y = Matrix::unset(d.rows(), d.cols());
@@ -133,7 +148,8 @@ Var smooth_absolute(const Var& d, float beta, Where where) {
     }
     SmoothRecord* const record = new SmoothRecord;
     record->beta = beta;
-    return record_operation(record, "smooth_absolute", std::move(y), {d}, smooth_absolute_backward, where);
+    return record_operation(record, "smooth_absolute", std::move(y), {d}, {smooth_absolute_backward, smooth_absolute_explained},
+                            where);
 }
 
 Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {

@@ -39,7 +39,7 @@ flags="-std=c++20 -O1 -g -I. -fsanitize=address,undefined -fno-sanitize-recover=
 echo "$compiler $flags" > build/fuzz/flags.new
 cmp -s build/fuzz/flags.new build/fuzz/flags || { rm -f build/fuzz/objects/*.o; mv build/fuzz/flags.new build/fuzz/flags; }
 objects=
-for source in nn/base/*.cpp nn/autograd/variable.cpp nn/data/*.cpp walkthroughs/lesson/options.cpp bert/wordpiece.cpp gpt/bpe.cpp; do
+for source in nn/base/*.cpp nn/autograd/variable.cpp nn/data/*.cpp nn/image/*.cpp walkthroughs/lesson/options.cpp bert/wordpiece.cpp gpt/bpe.cpp; do
     case $source in *show*) continue ;; esac
     object=build/fuzz/objects/$(echo "$source" | tr / _).o
     objects="$objects $object"

@@ -36,8 +36,9 @@ std::vector<View> read_views(const std::string& path) {
     for (const Json& frame : file.at("frames").as_array()) {
         std::string name = frame.at("file_path").as_string();
         if (name.starts_with("./")) name = name.substr(2);
-        if (!name.ends_with(".ppm")) name += ".ppm";
-        View view{{}, read_image(folder_of_path(path) + name)};
+        const std::string folder = folder_of_path(path);
+        if (!name.ends_with(".ppm") && !name.ends_with(".png")) name += is_file(folder + name + ".png") ? ".png" : ".ppm";
+        View view{{}, read_image(folder + name)};
         require(view.picture.channels == 3, path, ": ", name, " is ", shape(view.picture), ", it must have 3 channels");
         view.camera = {.height = view.picture.height,
                        .width = view.picture.width,

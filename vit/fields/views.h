@@ -1,7 +1,8 @@
 // views.h: photographs of a scene with the cameras that took them: what a field is fitted to, and judged by.
 //
 //   format   the JSON of NeRF's synthetic scenes: {"camera_angle_x": radians, "frames": [{"file_path": "./train/r_0",
-//            "transform_matrix": 4 x 4 camera to world}, ...]}; the pictures are PPM files, whose ending may be left out
+//            "transform_matrix": 4 x 4 camera to world}, ...]}; the pictures are PNG or PPM files, whose ending may be
+//            left out; what is transparent in NeRF's PNG files is laid over white, as its authors do
 //   note     pixel (i, j) is seen along the ray through its middle, half a pixel further than in NeRF's code
 #pragma once
 #include <string>

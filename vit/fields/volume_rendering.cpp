@@ -5,6 +5,7 @@
 #include <numbers>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rows.h"
 
@@ -86,10 +87,14 @@ static void absorbed_backward(Record& y) {
     for (std::size_t k = 0; k < dd.size(); ++k) dd[k] += y.gradient[k] * (1 - y.value[k]);
 }
 
+static Explained absorbed_explained(const Record&, const std::vector<Var>&) {
+    return {.value = "1 - exp(-a(i,j))", .gradients = {"dy(i,j) * (1 - y(i,j))"}};
+}
+
 Var absorbed(const Var& optical_depths, Where where) {
     Matrix y = Matrix::unset(optical_depths.rows(), optical_depths.cols());
     for (std::size_t k = 0; k < y.size(); ++k) y[k] = -std::expm1(-optical_depths.value()[k]);
-    return record_operation("absorbed", std::move(y), {optical_depths}, absorbed_backward, where);
+    return record_operation("absorbed", std::move(y), {optical_depths}, {absorbed_backward, absorbed_explained}, where);
 }
 
 Rendering render(const Var& optical_depths, const Var& values, const Segments& rays, Where where) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/formula.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/base/functions.h"
@@ -38,6 +39,12 @@ static void squared_distances_backward(Record& d) {
     }
 }
 
+static Explained squared_distances_explained(const Record&, const std::vector<Var>&) {
+    return {
+        .value = "sum(k, cols(a), (a(i,k) - b(j,k)) * (a(i,k) - b(j,k)))",
+        .gradients = {"sum(k, cols(y), 2 * dy(i,k) * (a(i,j) - b(k,j)))", "sum(k, rows(y), 2 * dy(k,i) * (b(i,j) - a(k,j)))"}};
+}
+
 Var squared_distances(const Var& x, const Var& codebook, Where where) {
     require(x.cols() == codebook.cols(), where, "squared_distances: vectors ", x.value(), " and a codebook ", codebook.value(),
             ", both must have the same width");
@@ -51,7 +58,8 @@ Var squared_distances(const Var& x, const Var& codebook, Where where) {
         for (int k = 0; k < K; ++k)
             d(i, k) = static_cast<float>(length - 2 * dot_in_double(row, codebook.value().row(k), C) + lengths[k]);
     }
-    return record_operation("squared_distances", std::move(d), {x, codebook}, squared_distances_backward, where);
+    return record_operation("squared_distances", std::move(d), {x, codebook},
+                            {squared_distances_backward, squared_distances_explained}, where);
 }
 
 std::vector<int> nearest_codes(const Matrix& distances) {

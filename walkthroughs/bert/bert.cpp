@@ -207,13 +207,14 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     std::vector<Captioned> pictures;
     std::vector<std::vector<std::string>> rows{{"block", "head"}};
     for (const int id : ids) rows[0].push_back(word_of(model, id));
+    const std::vector<std::string> words(rows[0].begin() + 2, rows[0].end());
     require(choices.block < model.config.depth, "--block ", choices.block, ": the model has blocks 0 to ", model.config.depth - 1);
     const int first = choices.block >= 0 ? choices.block : model.config.depth <= 4 ? 0 : model.config.depth - 1;
     const int last = choices.block >= 0 ? choices.block : model.config.depth - 1;
     for (int l = first; l <= last; ++l)
         for (int h = 0; h < model.config.heads; ++h) {
             const Matrix A = bert::attention_of(steps, batch, model.config, l, h);  // (T, T)
-            pictures.push_back({"block " + text(l) + " head " + text(h), heat_map(A, lesson.colours)});
+            pictures.push_back({"block " + text(l) + " head " + text(h), heat_map(A, lesson.colours, words, words)});
             rows.push_back({text(l), text(h)});
             for (int t = 0; t < A.cols; ++t) rows.back().push_back(fixed(A(gap, t), 2));
         }

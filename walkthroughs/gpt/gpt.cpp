@@ -56,7 +56,9 @@ static void step_mask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& 
     for (int i = 0; i < T; ++i)
         for (int j = 0; j < T; ++j) table(i, j) = may(i, j);
     const Matrix A = slice_rows(steps.decoder.blocks[0].attention.weights.value(), 0, T);
-    lesson.pictures({{"causal mask (query down, key across)", heat_map(table, lesson.colours)}, {"weights, head 0, untrained", heat_map(A, lesson.colours)}});
+    std::vector<std::string> tokens;
+    for (const int id : ids) tokens.push_back(shown_token(corpus.vocabulary.tokens[id]));
+    lesson.pictures({{"causal mask (query down, key across)", heat_map(table, lesson.colours, tokens, tokens)}, {"weights, head 0, untrained", heat_map(A, lesson.colours, tokens, tokens)}});
     lesson.why("a token that could attend to the next one would have nothing to predict. With the causal mask one forward pass makes ", T - 1, " predictions, each from its own past.");
     lesson.predict("How many of the " + text(T * T) + " entries of this mask are 1?", {T * (T + 1) / 2.0, 0.5});
 }
@@ -217,7 +219,7 @@ static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Confi
     const Inside inside = gpt::inside(w, config);
     const auto run = [&] { return gpt::forward(ids, T, w, config).logits; };
     const int said = argmax_row(follow(run, inside).outputs, T - 1);
-    const Trace trace = follow(run, inside, {{.row = T - 1, .column = said}});
+    const Inspection trace = follow(run, inside, {{.row = T - 1, .column = said}});
     const Matrix relevance = rollout::token_gradient_relevance(trace, inside);  // (1, T)
     const float most = *std::max_element(relevance.begin(), relevance.end());
     std::vector<std::vector<std::string>> rows{{"token", "relevance", ""}};

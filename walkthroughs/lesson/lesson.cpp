@@ -4,24 +4,55 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/base/show.h"
+#include "nn/data/file.h"
 #include "nn/data/text.h"
+#include "walkthroughs/page/trace_text.h"
 
 static const std::string indent(9, ' ');
 
 Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours(), terminal_width()) {}
 
 Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours, int page_width)
-    : colours(colours), page_width(page_width), out(out), in(in), waiting(options.step), asking(options.quiz || options.step) {
+    : colours(colours),
+      page_width(page_width),
+      out(out),
+      in(in),
+      waiting(options.step),
+      asking(options.quiz || options.step),
+      page{options.name, options.purpose, "about " + options.duration, options.command(), {}},
+      page_path(options.page) {
     std::string margin = bold(options.name) + "   ";
     for (const std::string& line : wrapped(options.purpose, page_width - display_width(margin))) {
         print({margin, line, "\n"});
         margin = std::string(static_cast<std::size_t>(display_width(margin)), ' ');
     }
     print({faint("takes about " + options.duration), "\n"});
+}
+
+void Lesson::tell(Item item) {
+    print(item);
+    if (!page_path.empty()) page.items.push_back(std::move(item));
+}
+
+void Lesson::print(const Item& item) {
+    switch (item.kind) {
+        case Item::Kind::step: return print_step(item);
+        case Item::Kind::say: return print_lines(wrapped(item.words, page_width - static_cast<int>(indent.size())));
+        case Item::Kind::why: return labelled("why", item.words);
+        case Item::Kind::predict: return labelled("predict", item.words);
+        case Item::Kind::code: return print_code(item);
+        case Item::Kind::matrix: return print_matrix(item);
+        case Item::Kind::pictures: return print_pictures(item.pictures);
+        case Item::Kind::curves: return print_lines(::curves(item.series, colours, std::min(64, page_width - 24), 14, item.axes));
+        case Item::Kind::table: return print_lines(::table(item.rows, page_width - static_cast<int>(indent.size())));
+        case Item::Kind::lines: return print_lines(item.lines);
+        case Item::Kind::claim: return print_claim(item);
+    }
 }
 
 void Lesson::print(std::initializer_list<Part> parts) {
@@ -52,40 +83,106 @@ std::string Lesson::line_of_input() {
     return line;
 }
 
+// ---- as text ----------------------------------------------------------------------------------------------------------------
+
+void Lesson::print_lines(const std::vector<std::string>& given) {
+    for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
+}
+
 static std::string padded(std::string_view words, int width) {
     return joined({words, std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ')});
 }
 
-void Lesson::step(std::string_view question, std::string_view equation, std::string_view source) {
+void Lesson::print_step(const Item& step) {
     if (waiting && steps > 0) wait_for_enter();
     ++steps;
     const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
-    std::string right_part = text(equation);
-    if (!source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(source)});
-    print({"\n", bold(joined({number, question}))});
+    std::string right_part = step.equation;
+    if (!step.source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(step.source)});
+    print({"\n", bold(joined({number, step.words}))});
     if (!right_part.empty()) {
-        const int column = std::max(31, display_width(question) + 3);
+        const int column = std::max(31, display_width(step.words) + 3);
         const bool fits = static_cast<int>(indent.size()) + column + display_width(right_part) <= page_width;
-        if (fits) print({std::string(static_cast<std::size_t>(column - display_width(question)), ' '), right_part});
-        if (!fits) print({"\n"});
-        if (!fits) return prose({right_part});
+        print({fits ? std::string(static_cast<std::size_t>(column - display_width(step.words)), ' ') : "\n"});
+        if (!fits) return print_lines(wrapped(right_part, page_width - static_cast<int>(indent.size())));
+        print({right_part});
     }
     print({"\n"});
 }
 
 // The first line after the label, the others aligned below it.
-void Lesson::labelled(std::string_view label, std::initializer_list<Part> parts) {
+void Lesson::labelled(std::string_view label, const std::string& words) {
     const int label_width = 10;
     std::string margin = indent + faint(padded(label, label_width));
-    for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size()) - label_width)) {
+    for (const std::string& line : wrapped(words, page_width - static_cast<int>(indent.size()) - label_width)) {
         print({margin, line, "\n"});
         margin = indent + std::string(label_width, ' ');
     }
 }
 
-void Lesson::prose(std::initializer_list<Part> parts) {
-    for (const std::string& line : wrapped(joined(parts), page_width - static_cast<int>(indent.size())))
-        print({indent, line, "\n"});
+// A line of code in pieces of at most `width` columns; those after the first are indented by four more than the line.
+static std::vector<std::string> code_pieces(const std::string& line, int width) {
+    if (display_width(line) <= width) return {line};
+    const std::string margin(std::min(line.find_first_not_of(' '), line.size()), ' ');
+    std::vector<std::string> pieces = wrapped(line.substr(margin.size()), width - static_cast<int>(margin.size()) - 4);
+    for (std::size_t k = 0; k < pieces.size(); ++k) pieces[k] = joined({margin, k == 0 ? "" : "    ", pieces[k]});
+    return pieces;
+}
+
+void Lesson::print_code(const Item& code) {
+    std::string label = "code";
+    for (const std::string& line : code.lines)
+        for (const std::string& piece : code_pieces(line, page_width - static_cast<int>(indent.size()) - 10)) {
+            print({indent, faint(padded(label, 10)), piece, "\n"});
+            label.clear();
+        }
+    if (!code.source.empty()) print({indent, std::string(10, ' '), faint(code.source), "\n"});
+}
+
+// The rows are printed beside the name, or below it if they would exceed the page; if they still do, fewer columns are shown.
+void Lesson::print_matrix(const Item& item) {
+    const int room = page_width - static_cast<int>(indent.size()) - 2;
+    int most = item.most;
+    std::vector<std::string> grid = split_lines(grid_text(item.matrix, most));  // the shape, then the rows
+    while (most > 2 && grid.size() > 1 && display_width(grid[1]) > room) grid = split_lines(grid_text(item.matrix, --most));
+    const std::string head = bold(item.words) + " " + grid[0];
+    grid.erase(grid.begin());
+    const int width = grid.empty() ? 0 : display_width(grid[0]);
+    const bool beside = !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + width <= page_width;
+    if (!beside) print_lines({head});
+    std::string margin = beside ? head : "  ";
+    const std::string blank(static_cast<std::size_t>(display_width(margin)), ' ');
+    for (const std::string& row : grid) {
+        print_lines({margin + row});
+        margin = blank;
+    }
+}
+
+void Lesson::print_claim(const Item& claim) {
+    if (claims == 0) print({"\n"});
+    ++claims;
+    failed += !claim.holds;
+    const std::string colour = colours == Colours::none ? "" : claim.holds ? "\x1b[32m" : "\x1b[1;31m";
+    const std::string verdict = colour + (claim.holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
+    std::string margin = "claim    " + verdict + "   ";
+    for (const std::string& line : wrapped(claim.words, page_width - 17)) {
+        print({margin, line, "\n"});
+        margin = std::string(17, ' ');
+    }
+}
+
+// A caption that is wider than the page stands above its picture, wrapped.
+void Lesson::print_pictures(const std::vector<Captioned>& blocks) {
+    const int room = page_width - static_cast<int>(indent.size());
+    if (blocks.size() != 1 || display_width(blocks[0].caption) <= room) return print_lines(side_by_side(blocks, room));
+    print_lines(wrapped(blocks[0].caption, room));
+    print_lines(blocks[0].block.lines);
+}
+
+// ---- what is told -----------------------------------------------------------------------------------------------------------
+
+void Lesson::step(std::string_view question, std::string_view equation, std::string_view source) {
+    tell({.kind = Item::Kind::step, .words = text(question), .equation = text(equation), .source = text(source)});
 }
 
 LessonAnswer::LessonAnswer(double number, double within) : shown(short_digits(number, 4)), number(number), within(within) {}
@@ -100,30 +197,17 @@ static bool is_right(const std::string& reply, const LessonAnswer& answer) {
 }
 
 void Lesson::predict(std::string_view question, const LessonAnswer& answer) {
-    labelled("predict", {question});
+    tell({.kind = Item::Kind::predict, .words = text(question), .answer = answer.shown});
     const std::string given_at_end = joined({"step ", steps, "   ", question, " ", answer.shown});
     if (!asking) return answers.push_back(given_at_end);
     print({indent, faint(padded("", 10)), "your answer: "});
     const std::string reply = line_of_input();
     if (!asking) return answers.push_back(given_at_end);
-    labelled("answer", {reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ", answer.shown});
+    const std::string verdict = reply.empty() ? "" : is_right(reply, answer) ? "right: " : "no: ";
+    labelled("answer", verdict + answer.shown);
 }
 
-// A line of code in pieces of at most `width` columns; those after the first are indented by four more than the line.
-static std::vector<std::string> code_pieces(const std::string& line, int width) {
-    const std::string margin(std::min(line.find_first_not_of(' '), line.size()), ' ');
-    std::vector<std::string> pieces = wrapped(line.substr(margin.size()), width - static_cast<int>(margin.size()) - 4);
-    for (std::size_t k = 0; k < pieces.size(); ++k) pieces[k] = margin + (k == 0 ? "" : "    ") + pieces[k];
-    return display_width(line) <= width ? std::vector<std::string>{line} : pieces;
-}
-
-void Lesson::code(std::string_view line) {
-    std::string label = "code";
-    for (const std::string& piece : code_pieces(text(line), page_width - static_cast<int>(indent.size()) - 10)) {
-        print({indent, faint(padded(label, 10)), piece, "\n"});
-        label.clear();
-    }
-}
+void Lesson::code(std::string_view line) { tell({.kind = Item::Kind::code, .lines = {text(line)}}); }
 
 // Lines first ... first + count - 1 of a file, counted from 1; empty when the file has moved since compilation.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
@@ -139,40 +223,18 @@ static std::vector<std::string> source_lines(const std::string& path, int first,
 
 void Lesson::code(int count, Where where) {
     const int first = static_cast<int>(where.line()) + 1;
-    const std::vector<std::string> source = source_lines(where.file_name(), first, count);
+    std::vector<std::string> source = source_lines(where.file_name(), first, count);
     const std::string place = std::string(where.file_name()) + ":" + text(first);
     if (source.empty()) return code(place);
     const std::size_t margin = std::min(source[0].find_first_not_of(' '), source[0].size());
-    std::string label = "code";
-    for (const std::string& line : source)
-        for (const std::string& piece :
-             code_pieces(line.substr(std::min(margin, line.size())), page_width - static_cast<int>(indent.size()) - 10)) {
-            print({indent, faint(padded(label, 10)), piece, "\n"});
-            label.clear();
-        }
-    print({indent, std::string(10, ' '), faint(place), "\n"});
+    for (std::string& line : source) line = line.substr(std::min(margin, line.size()));
+    tell({.kind = Item::Kind::code, .source = place, .lines = source});
 }
 
-void Lesson::lines(const std::vector<std::string>& given) {
-    for (const std::string& line : given) print({line.empty() ? "" : indent, line, "\n"});
-}
+void Lesson::lines(const std::vector<std::string>& given) { tell({.kind = Item::Kind::lines, .lines = given}); }
 
-// The rows are printed beside the name, or below it if they would exceed the page; if they still do, fewer columns are shown.
 void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
-    const int room = page_width - static_cast<int>(indent.size()) - 2;
-    std::vector<std::string> grid = split_lines(grid_text(m, most));  // the shape, then the rows
-    for (; most > 2 && grid.size() > 1 && display_width(grid[1]) > room; --most) grid = split_lines(grid_text(m, most - 1));
-    const std::string head = bold(name) + " " + grid[0];
-    grid.erase(grid.begin());
-    const int width = grid.empty() ? 0 : display_width(grid[0]);
-    const bool beside = !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + width <= page_width;
-    if (!beside) lines({head});
-    std::string margin = beside ? head : "  ";
-    const std::string blank(static_cast<std::size_t>(display_width(margin)), ' ');
-    for (const std::string& row : grid) {
-        lines({margin + row});
-        margin = blank;
-    }
+    tell({.kind = Item::Kind::matrix, .words = text(name), .matrix = m, .most = most});
 }
 
 void Lesson::picture(std::string_view caption, const Image& image) { pictures({{text(caption), ::picture(image, colours)}}); }
@@ -181,33 +243,16 @@ void Lesson::heat(std::string_view caption, const Matrix& m) {
     pictures({{joined({caption, "  ", stats_text(m)}), heat_map(m, colours)}});
 }
 
-void Lesson::pictures(const std::vector<Captioned>& blocks) {
-    const int room = page_width - static_cast<int>(indent.size());
-    if (blocks.size() > 1 || blocks.empty() || display_width(blocks[0].caption) <= room) return lines(side_by_side(blocks, room));
-    prose({blocks[0].caption});
-    lines(blocks[0].block.lines);
-}
+void Lesson::pictures(const std::vector<Captioned>& blocks) { tell({.kind = Item::Kind::pictures, .pictures = blocks}); }
 
 void Lesson::curves(const std::vector<Series>& series, const AxisNames& axes) {
-    const int room = page_width - static_cast<int>(indent.size());
-    lines(::curves(series, colours, std::min(64, room - 15), 14, axes));
+    tell({.kind = Item::Kind::curves, .series = series, .axes = axes});
 }
 
-void Lesson::table(const std::vector<std::vector<std::string>>& rows) {
-    lines(::table(rows, page_width - static_cast<int>(indent.size())));
-}
+void Lesson::table(const std::vector<std::vector<std::string>>& rows) { tell({.kind = Item::Kind::table, .rows = rows}); }
 
 bool Lesson::claim(std::string_view words, bool holds) {
-    if (claims == 0) print({"\n"});
-    ++claims;
-    failed += !holds;
-    const std::string colour = colours == Colours::none ? "" : holds ? "\x1b[32m" : "\x1b[1;31m";
-    const std::string verdict = colour + (holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
-    std::string margin = "claim    " + verdict + "   ";
-    for (const std::string& line : wrapped(text(words), page_width - 17)) {
-        print({margin, line, "\n"});
-        margin = std::string(17, ' ');
-    }
+    tell({.kind = Item::Kind::claim, .words = text(words), .holds = holds});
     return holds;
 }
 
@@ -228,14 +273,20 @@ int Lesson::end() {
     for (const std::string& answer : answers)
         for (const std::string& line : wrapped(answer, page_width - static_cast<int>(indent.size()))) print({indent, line, "\n"});
     if (failed > 0) print({"\n", failed, " of ", claims, " claims FAIL\n"});
+    if (!page_path.empty()) write_file_atomically(page_path, page_html(page));
     return failed == 0 ? 0 : 1;
 }
 
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk) {
     try {
+        std::optional<Tracing> tracing;
+        if (!options.trace.empty()) tracing.emplace(options.trace_backward);
         Lesson lesson(options);
         walk(lesson);
-        return lesson.end();
+        const int result = lesson.end();
+        if (tracing && options.trace == "-") browse_trace(tracing->trace(), stdin, stdout);
+        if (tracing && options.trace != "-") write_file_atomically(options.trace, trace_html(tracing->trace(), options.name));
+        return result;
     } catch (const std::invalid_argument& refused) {
         std::fprintf(stderr, "%s: %s\n", options.name.c_str(), refused.what());
         return 2;

@@ -15,6 +15,7 @@
 //                                0.5000  0.5000
 //                     why       exp(ln 3) = 3, so token 1 gets three quarters of the weight
 //   note     Numbers inside prose are computed and formatted by fixed(), so that prose and code always agree.
+//            Everything becomes an Item, which is written as text at once and, with --page, as a web page at the end.
 #pragma once
 #include <cstdio>
 #include <functional>
@@ -27,8 +28,10 @@
 #include "nn/base/matrix.h"
 #include "nn/base/require.h"
 #include "nn/data/image.h"
+#include "walkthroughs/lesson/item.h"
 #include "walkthroughs/lesson/options.h"
 #include "walkthroughs/lesson/pictures.h"
+#include "walkthroughs/page/page.h"
 
 // The answer to a prediction, computed by the run: a number and the distance at which a guess still counts as right, or words.
 struct LessonAnswer {
@@ -52,18 +55,19 @@ public:
     // Wrapped prose. The parts are joined as in require(): words and whole numbers; format other numbers with fixed().
     template <class... Parts>
     void say(const Parts&... parts) {
-        prose({parts...});
+        tell({.kind = Item::Kind::say, .words = joined({parts...})});
     }
     template <class... Parts>
     void why(const Parts&... parts) {
-        labelled("why", {parts...});
+        tell({.kind = Item::Kind::why, .words = joined({parts...})});
     }
     template <class... Parts>
     void predict(const Parts&... parts) {
-        labelled("predict", {parts...});
+        tell({.kind = Item::Kind::predict, .words = joined({parts...})});
     }
 
     // A prediction that the run answers. With --quiz or --step it is asked, and the reply judged; otherwise end() prints the answer.
+    // A page hides the answer until it is unfolded.
     void predict(std::string_view question, const LessonAnswer& answer);
 
     // A line of code as a string; or the lines of source that follow the call. Long lines continue below, indented.
@@ -83,7 +87,8 @@ public:
     bool claim_at_most(std::string_view words, double measured, double bound);
     bool claim(std::string_view words, bool holds);
 
-    // Prints how many claims hold, and the answers of predictions that were not asked.   returns the exit status: 0 when all hold, else 1
+    // Prints how many claims hold, and the answers of predictions that were not asked; writes the page of --page.
+    //   returns  the exit status: 0 when all hold, else 1
     int end();
 
     const Colours colours;
@@ -97,10 +102,19 @@ private:
     int steps = 0, claims = 0, failed = 0;
     std::vector<std::string> answers;  // of predictions that were not asked, a line each
     KeepSteps keep;  // a lesson looks inside the models that it runs
+    Page page;       // what was told, with --page
+    std::string page_path;
 
+    void tell(Item item);
+    void print(const Item& item);
     void print(std::initializer_list<Part> parts);
-    void prose(std::initializer_list<Part> parts);
-    void labelled(std::string_view label, std::initializer_list<Part> parts);
+    void print_lines(const std::vector<std::string>& given);
+    void print_step(const Item& step);
+    void print_code(const Item& code);
+    void print_matrix(const Item& item);
+    void print_pictures(const std::vector<Captioned>& blocks);
+    void print_claim(const Item& claim);
+    void labelled(std::string_view label, const std::string& words);
     std::string bold(std::string_view words) const;
     std::string faint(std::string_view words) const;
     void wait_for_enter();

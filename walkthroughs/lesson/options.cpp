@@ -24,6 +24,10 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     add("step", step, "wait for Enter between the steps");
     add("quiz", quiz, "ask for predictions and judge them");
     add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
+    add_output("page", page, "also write the lesson to this file as a web page");
+    add_output("trace", trace, "write a run with all its arithmetic to this file, a web page; -: browse it here at the end");
+    add("trace-backward", trace_backward, "which backward pass --trace keeps; 0: the last one", 0,
+        std::numeric_limits<int>::max());
     add("trap-nan", trap_nan, "stop at the first operation that makes a NaN or an infinity, and name it");
 }
 
@@ -101,6 +105,7 @@ void Options::set(Option& option, const std::string& words) {
 }
 
 void Options::read(const std::vector<std::string>& words) {
+    given_words = words;
     for (std::size_t k = 0; k < words.size(); ++k) {
         const std::string& word = words[k];
         require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word, "\" is not an option; options begin with --, see --help");
@@ -159,6 +164,19 @@ void Options::read_or_exit(int argc, char** argv) {
         std::exit(0);
     }
     ::trap_nan(trap_nan);
+}
+
+std::string Options::command() const {
+    std::string arguments;
+    for (std::size_t k = 0; k < given_words.size(); ++k) {
+        if (given_words[k].starts_with("--page")) {  // that it became a page is no part of what it did
+            k += given_words[k] == "--page";
+            continue;
+        }
+        arguments += (arguments.empty() ? "" : " ") + given_words[k];
+    }
+    const std::string stem = name.substr(name.rfind('/') + 1);
+    return "make walk-" + stem + (arguments.empty() ? "" : " ARGS=\"" + arguments + "\"");
 }
 
 std::string Options::help() const {

@@ -7,6 +7,8 @@
 //            options.add("image", image, "a PPM or PGM file to use instead of a digit");
 //            options.read_or_exit(argc, argv);
 //   always   --help, --step (wait for Enter between the steps of the lesson), --quiz (ask for predictions), --seed n,
+//            --page FILE.html (the lesson as a web page),
+//            --trace FILE.html (every value and gradient of a backward pass with its arithmetic; "-": in the terminal), --trace-backward n,
 //            --trap-nan (the first operation that makes a NaN or an infinity ends the program, and is named)
 //   note     --name value and --name=value are the same. A wrong command line costs one line and exit code 2.
 #pragma once
@@ -49,12 +51,18 @@ public:
 
     std::string help() const;
 
+    // "make walk-vit ARGS="--seed 2"": what runs this again; after read().
+    std::string command() const;
+
     std::string name, purpose, duration;
     bool help_wanted = false;
     bool step = false;  // wait for Enter between the steps
     bool quiz = false;  // ask for the predictions whose answer the run computes
     int seed = 1;
     bool trap_nan = false;
+    std::string page;  // where the lesson writes itself as a web page; "" = nowhere
+    std::string trace;
+    int trace_backward = 1;
 
 private:
     enum class Kind { whole, decimal, words, flag };
@@ -67,6 +75,7 @@ private:
         std::vector<std::string> endings = {};  // of files to be written
     };
     std::vector<Option> options;
+    std::vector<std::string> given_words;  // the command line
 
     void declare(Option option);
     Option& find(const std::string& name);

@@ -105,7 +105,8 @@ static Image enlarged(const Image& image, int factor) {
     return result;
 }
 
-Drawing picture(const Image& image, Colours colours) {
+// Lines only.
+static Drawing drawn(const Image& image, Colours colours) {
     const bool drawable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
     require(drawable, "picture: a ", shape(image), " image, it must have pixels and 1 or 3 channels");
     const int widest = colours == Colours::none ? 35 : 70;
@@ -113,10 +114,16 @@ Drawing picture(const Image& image, Colours colours) {
     if (side > widest) {
         const int height = std::max(1, static_cast<int>(static_cast<long>(image.height) * widest / side));
         const int width = std::max(1, static_cast<int>(static_cast<long>(image.width) * widest / side));
-        return picture(resize_bilinear_antialiased(image, height, width), colours);
+        return drawn(resize_bilinear_antialiased(image, height, width), colours);
     }
     if (colours == Colours::none) return letters(image);
     return half_blocks(enlarged(image, std::clamp(16 / side, 1, 4)), colours);
+}
+
+Drawing picture(const Image& image, Colours colours) {
+    Drawing drawing = drawn(image, colours);
+    drawing.image = image;
+    return drawing;
 }
 
 // ---- heat maps --------------------------------------------------------------------------------------------------------------
@@ -176,8 +183,13 @@ static Image shares(const Matrix& m) {
     return image;
 }
 
-Drawing heat_map(const Matrix& m, Colours colours) {
-    return picture(colours == Colours::none ? shares(m) : heat_colours(m), colours);
+Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names,
+                 const std::vector<std::string>& col_names) {
+    Drawing drawing = drawn(colours == Colours::none ? shares(m) : heat_colours(m), colours);
+    drawing.values = m;
+    drawing.row_names = row_names;
+    drawing.col_names = col_names;
+    return drawing;
 }
 
 // ---- blocks -----------------------------------------------------------------------------------------------------------------
@@ -391,19 +403,28 @@ static int unbroken_width(const std::string& cell) {
     return width;
 }
 
+std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& rows) {
+    if (rows.empty()) return {};
+    std::vector<bool> numbers(rows[0].size(), rows.size() > 1);
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+        require(rows[r].size() == numbers.size(), "table: row ", r, " has ", rows[r].size(), " cells, the heading ",
+                numbers.size());
+        for (std::size_t c = 0; c < numbers.size() && r > 0; ++c)
+            if (!looks_like_number(rows[r][c])) numbers[c] = false;
+    }
+    return numbers;
+}
+
 std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows, int most_width) {
     if (rows.empty()) return {};
     const std::size_t columns = rows[0].size();
+    const std::vector<bool> to_the_right = number_columns(rows);
     std::vector<int> widths(columns, 0), least(columns, 0);
-    std::vector<bool> to_the_right(columns, rows.size() > 1);
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-        require(rows[r].size() == columns, "table: row ", r, " has ", rows[r].size(), " cells, the heading ", columns);
+    for (const std::vector<std::string>& row : rows)
         for (std::size_t c = 0; c < columns; ++c) {
-            widths[c] = std::max(widths[c], display_width(rows[r][c]));
-            least[c] = std::max(least[c], unbroken_width(rows[r][c]));
-            if (r > 0 && !looks_like_number(rows[r][c])) to_the_right[c] = false;
+            widths[c] = std::max(widths[c], display_width(row[c]));
+            least[c] = std::max(least[c], unbroken_width(row[c]));
         }
-    }
     // Too wide: gaps of two, then the widest column that can be broken becomes narrower.
     int excess = std::accumulate(widths.begin(), widths.end(), 3 * (static_cast<int>(columns) - 1)) - most_width;
     const std::string gap(most_width > 0 && excess > 0 ? 2 : 3, ' ');

@@ -20,10 +20,13 @@ Colours terminal_colours();
 // neither is known.
 int terminal_width();
 
-// A block of lines, each `width` columns wide on a terminal.
+// A block of lines, each `width` columns wide on a terminal. What was drawn is kept with them, for pages.
 struct Drawing {
     std::vector<std::string> lines;
     int width = 0;
+    Image image = {};                              // of picture()
+    Matrix values = {};                            // of heat_map()
+    std::vector<std::string> row_names = {}, col_names = {};
 };
 
 // 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small images are enlarged, large ones reduced to
@@ -34,7 +37,9 @@ Drawing picture(const Image& image, Colours colours);
 // The elements from smallest to largest as black, violet, orange, pale yellow; NaN is black.
 Image heat_colours(const Matrix& m);
 Image heat_colours(const Matrix& m, float smallest, float largest);
-Drawing heat_map(const Matrix& m, Colours colours);
+//   row_names, col_names  tokens, for instance, which a page writes beside the map
+Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names = {},
+                 const std::vector<std::string>& col_names = {});
 
 struct Captioned {
     std::string caption;
@@ -59,6 +64,10 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
 //   rows        rows[0] is the heading; all of equal length
 //   most_width  in columns; words are wrapped in their cells to keep it. 0: no limit
 std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows, int most_width = 0);
+
+// Which columns hold only numbers below the heading.
+//   throws  std::invalid_argument when a row is not as long as the heading
+std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& rows);
 
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);

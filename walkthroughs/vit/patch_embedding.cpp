@@ -264,7 +264,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 int main(int argc, char** argv) {
     Options options("vit/patch_embedding", "A picture is a sentence whose words are squares.", "a second");
     Choices choices;
-    options.add("image", choices.image, "a picture of your own, PPM or PGM, instead of a digit");
+    options.add("image", choices.image, "a picture of your own, PNG, PPM or PGM, instead of a digit");
     options.add("digit", choices.digit, "the digit, from 0 to 9", 0, 9);
     options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small pictures, 16 for large ones", 0,
                 64);

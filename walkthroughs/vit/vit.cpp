@@ -293,7 +293,7 @@ static void step_decided(Lesson& lesson, const Image& image, const vit::Weights&
 // The patches that spoke for one class, through attention and all blocks: (H/P, W/P).
 static Matrix relevance_map(const Image& image, int label, const vit::Weights& w, const vit::Config& config) {
     const Inside inside = vit::inside(w, config);
-    const Trace trace = follow([&] { return vit::forward({image}, w, config).logits; }, inside, {{.row = 0, .column = label}});
+    const Inspection trace = follow([&] { return vit::forward({image}, w, config).logits; }, inside, {{.row = 0, .column = label}});
     const Matrix of_tokens = rollout::token_relevance(trace, inside);                  // (1, N+1)
     return reshape(slice_cols(of_tokens, 1, of_tokens.cols - 1), config.grid.down(), config.grid.across());
 }
@@ -508,7 +508,7 @@ int main(int argc, char** argv) {
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");
     options.add("stop-after", choices.stop_after, "stop training after so many epochs; 0: do not", 0, 10'000);
     options.add("weights", choices.weights, "do not train: ask a published or saved checkpoint (safetensors) about --image");
-    options.add("image", choices.image, "PPM or PGM file for --weights");
+    options.add("image", choices.image, "PNG, PPM or PGM file for --weights");
     options.add("class-names", choices.class_names, "text file with the name of class 0, 1, ... in each line");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;

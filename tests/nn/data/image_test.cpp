@@ -49,10 +49,12 @@ TEST_CASE("parse_image: 16 bits per sample, big-endian") {
 }
 
 TEST_CASE("parse_image: an invalid file is refused in one line") {
-    CHECK(refusal("") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
-    CHECK(refusal("P4 1 1 ") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6; it looks like a PBM or PAM picture; "
-                               "convert it: magick FILE FILE.ppm");
-    CHECK(refusal("\x89PNG") == "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6");
+    CHECK(refusal("") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
+    CHECK(refusal("P4 1 1 ") ==
+          "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM "
+          "picture; "
+          "convert it: magick FILE FILE.ppm");
+    CHECK(refusal("\x89PNG") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
     CHECK(refusal("P5") == "x: ends where the width should be");
     CHECK(refusal("P5 # no end") == "x: ends where the width should be");
     CHECK(refusal("P51 1 1 a") == "x: byte 2: the width must be a number");
@@ -244,12 +246,24 @@ TEST_CASE("read_image: reads the first of several images in a P5 or P6 file") {
     CHECK(refusal("P2 1 1 255\n7\nP2 1 1 255\n7\n") == "x: byte 13: something stands behind the last sample");
 }
 
-TEST_CASE("read_image: a PNG and a JPEG are named") {
+TEST_CASE("read_image: a JPEG is named, a broken PNG is one") {
     const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
-    const std::string none = "x: is no PPM or PGM file, it must begin with P2, P3, P5 or P6";
-    CHECK(refusal("\x89PNG\r\n\x1A\n and so on") == none + "; it looks like a PNG picture; convert it to PPM: magick FILE FILE.ppm");
+    const std::string none = "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6";
+    CHECK(refusal("\x89PNG\r\n\x1A\n and so on").starts_with("x: ends at byte 18, where a chunk should follow"));
     CHECK(refusal("\xFF\xD8\xFF\xE0") == none + "; it looks like a JPEG picture; convert it to PPM: magick FILE FILE.ppm");
     CHECK(refusal("no picture") == none);
+}
+
+TEST_CASE("write_image: a PNG by the ending of its name, which reads back as the same bytes") {
+    const TemporaryFolder folder;
+    Image image(2, 3, 3);
+    for (std::size_t k = 0; k < image.pixels.size(); ++k) image.pixels[k] = static_cast<float>(k) / 17;
+    write_image(folder.path("x.png"), image);
+    write_image(folder.path("x.ppm"), image);
+    CHECK(read_file(folder.path("x.png")) == png_of(image));
+    CHECK(read_image(folder.path("x.png")).pixels == read_image(folder.path("x.ppm")).pixels);
+    CHECK(read_images(folder.path("x.png")).size() == 1);
+    CHECK_THROWS_WITH(png_of(Image(1, 1, 2)), "png_of: a 1 x 1 x 2 image, it must have pixels and 1 or 3 channels");
 }
 
 TEST_CASE("parse_images: two images in a row, of different sizes; a P2 or P3 file holds one") {

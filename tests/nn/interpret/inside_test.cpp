@@ -31,7 +31,7 @@ using Run = std::function<Var()>;
 static void check_adapter(const std::string& name, const Run& run, const Inside& inside, const std::vector<int>& rows) {
     CAPTURE(name);
     const int last = static_cast<int>(rows.size()) - 1;
-    const Trace trace = follow(run, inside, {{.row = last, .column = 1}});
+    const Inspection trace = follow(run, inside, {{.row = last, .column = 1}});
     const std::size_t L = inside.blocks.size();
     REQUIRE(L == 2);
     REQUIRE(trace.streams.size() == L + 1);
@@ -116,7 +116,7 @@ TEST_CASE("inside: T5's two stacks are told apart, its decoder's outputs are the
         const Run run = [&] { return t5::forward(source, target, w, config).decoder.logits; };
         check_adapter("encoder", run, t5::encoder_inside(w, config), all_rows(3));
         check_adapter("decoder", run, t5::decoder_inside(w, config), all_rows(3));
-        const Trace encoder = follow(run, t5::encoder_inside(w, config)), decoder = follow(run, t5::decoder_inside(w, config));
+        const Inspection encoder = follow(run, t5::encoder_inside(w, config)), decoder = follow(run, t5::decoder_inside(w, config));
         CHECK(encoder.streams[0].rows == 4);
         CHECK(decoder.streams[0].rows == 3);
         CHECK(decoder.gradients.empty());  // nothing was asked
@@ -194,7 +194,7 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
     const Inside inside = gpt::inside(toy.w, toy.config);
     const Run run = [&] { return gpt::forward(yes, 4, toy.w, toy.config).logits; };
     const Run other = [&] { return gpt::forward(no, 4, toy.w, toy.config).logits; };
-    const Trace trace = follow(run, inside, {{.row = 3, .column = 1}});
+    const Inspection trace = follow(run, inside, {{.row = 3, .column = 1}});
 
     CHECK(trace.weights[0](3, 1) > 0.99f);  // the last token looks at token 1
     CHECK(argmax_row(rollout::token_gradient_relevance(trace, inside), 0) == 1);
@@ -268,12 +268,12 @@ TEST_CASE("follow: a run that never came through the stack, and an output that i
     const Run run = [&] { return gpt::forward({0, 1}, 2, toy.w, toy.config).logits; };
     Inside wrong = gpt::inside(toy.w, toy.config);
     CHECK_THROWS_WITH(follow(run, wrong, {{.row = 2, .column = 0}}), "follow: output 2, 0 was asked, the run has returned (2, 3)");
-    const Trace two = follow([&] { return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).logits; }, wrong, {{.row = 1, .column = 0}});
+    const Inspection two = follow([&] { return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).logits; }, wrong, {{.row = 1, .column = 0}});
     CHECK_THROWS_WITH(rollout::token_rollout(two, wrong),
                       "rollout: attention weights (4, 2) of 1 heads and 4 tokens; one sequence at a time can be explained");
     CHECK_THROWS_WITH(rollout::token_rollout(follow(run, wrong), wrong),
                       "rollout: nothing was asked, or there is no block; give follow() the output");
-    const Trace one = follow(run, wrong, {{.row = 1, .column = 1}});
+    const Inspection one = follow(run, wrong, {{.row = 1, .column = 1}});
     Inside of_another = wrong;
     of_another.head[0].linear.weight = Var(Matrix(4, 3));
     CHECK_THROWS_WITH(rollout::token_relevance(one, of_another), doctest::Contains("the Inside must be that of the model that ran"));
@@ -287,7 +287,7 @@ TEST_CASE("token_relevance, parts_of, readout_of: a model without a published ru
     const llama::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 4, .key_value_heads = 2, .mlp_width = 12};
     const llama::Weights w = llama::make_weights(config, random, wide);
     const Inside inside = llama::inside(w, config);
-    const Trace trace = follow([&] { return llama::forward(batch, w, config).logits; }, inside, {{.row = 4, .column = 2}});
+    const Inspection trace = follow([&] { return llama::forward(batch, w, config).logits; }, inside, {{.row = 4, .column = 2}});
     CHECK_THROWS_WITH(rollout::token_relevance(trace, inside),
                       "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
     CHECK(rollout::token_gradient_relevance(trace, inside).cols == 5);
@@ -306,7 +306,7 @@ TEST_CASE("token_relevance, parts_of, readout_of: a model without a published ru
     const mlm::Weights of_mlm = mlm::make_weights(trunk, random, wide);
     const Inside post = mlm::inside(of_mlm, trunk);
     CHECK_THROWS_WITH(logit_lens::readout_of(post), doctest::Contains("outputs_of() of nn/interpret/inside.h"));
-    const Trace of_bert = follow([&] { return mlm::forward(bert::make_batch({ids}), of_mlm, trunk).prediction_logits; }, post, {{.row = 2, .column = 1}});
+    const Inspection of_bert = follow([&] { return mlm::forward(bert::make_batch({ids}), of_mlm, trunk).prediction_logits; }, post, {{.row = 2, .column = 1}});
     CHECK_THROWS_WITH(logit_lens::parts_of(of_bert, post), doctest::Contains("only with pre-norm or parallel blocks"));
     CHECK(rollout::token_relevance(of_bert, post).cols == 5);  // of a masked word, through both layers of its head
 }

@@ -38,6 +38,8 @@ TEST_CASE("read_views: the format of NeRF's scenes, whose pictures are named wit
     REQUIRE(views.size() == 1);
     CHECK(views[0].camera.focal == Approx(1));  // half of the width over tan 45 degrees
     CHECK(identical(views[0].camera.pose, {{1, 0, 0, 5}, {0, 1, 0, 6}, {0, 0, 1, 7}}));
+    write_image(folder.path("r_0.png"), Image(2, 2, 3, 0));  // NeRF's own pictures are PNG files
+    CHECK(read_views(path)[0].picture.pixels[0] == 0);
 }
 
 TEST_CASE("read_views: what is broken is refused with the path") {

@@ -1,11 +1,28 @@
 #include "walkthroughs/lesson/lesson.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <stdexcept>
 
+#include "nn/autograd/operations.h"
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+
+// give_lesson without its output among that of the tests, which would look like failures of theirs.
+static int give_quietly(const Options& options, const std::function<void(Lesson&)>& walk) {
+    std::fflush(stdout);
+    const int kept = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDOUT_FILENO);
+    const int status = give_lesson(options, walk);
+    std::fflush(stdout);
+    dup2(kept, STDOUT_FILENO);
+    close(nowhere);
+    close(kept);
+    return status;
+}
 
 TEST_SUITE_BEGIN("lesson");
 
@@ -102,10 +119,10 @@ static void broken_program(Lesson&) { throw std::logic_error("not implemented: p
 
 TEST_CASE("give_lesson returns 0, 1 for a claim or a program that failed, 2 for what the user named") {
     const Options options("toy", "Shows a toy.", "1 second");
-    CHECK(give_lesson(options, one_step) == 0);
-    CHECK(give_lesson(options, failing_claim) == 1);
-    CHECK(give_lesson(options, broken_file) == 2);
-    CHECK(give_lesson(options, broken_program) == 1);
+    CHECK(give_quietly(options, one_step) == 0);
+    CHECK(give_quietly(options, failing_claim) == 1);
+    CHECK(give_quietly(options, broken_file) == 2);
+    CHECK(give_quietly(options, broken_program) == 1);
 }
 
 TEST_CASE("prose, pictures, tables and curves stand under the question") {
@@ -125,6 +142,32 @@ TEST_CASE("prose, pictures, tables and curves stand under the question") {
                                   "         (no points)\n"
                                   "\n"
                                   "         a line\n");
+}
+
+TEST_CASE("--page: the same steps and numbers as a web page, written at the end") {
+    const TemporaryFolder folder;
+    Options options("nn/toy", "Shows a toy.", "1 second");
+    options.page = folder.path("page.html");
+    CHECK(give_quietly(options, one_step) == 0);
+    const std::string html = read_file(options.page);
+    CHECK(html.find("1. Who looks at whom?</h2>") != std::string::npos);
+    CHECK(html.find("A(0,1) = 0.75\">0.7500</td>") != std::string::npos);
+    CHECK(html.find("<code>make walk-toy</code>, about 1 second") != std::string::npos);
+}
+
+static void a_backward_pass(Lesson& lesson) {
+    const Var w = parameter(Matrix{{3}});
+    const Tape tape;
+    backward(square(w));
+    lesson.say("Done.");
+}
+
+TEST_CASE("--trace: the backward pass of a lesson as a web page") {
+    const TemporaryFolder folder;
+    Options options("nn/toy", "Shows a toy.", "1 second");
+    options.trace = folder.path("trace.html");
+    CHECK(give_quietly(options, a_backward_pass) == 0);
+    CHECK(read_file(options.trace).find("\"op\":\"square\"") != std::string::npos);
 }
 
 static void three_claims(Lesson& lesson) {
@@ -225,7 +268,7 @@ static void break_down(Lesson&) { throw std::runtime_error("no memory"); }
 
 TEST_CASE("a lesson that meets a broken file ends with 2, one that breaks with 1") {
     const Options options("toy", "Shows a toy.", "1 second");
-    CHECK(give_lesson(options, nothing) == 0);
-    CHECK(give_lesson(options, refuse) == 2);
-    CHECK(give_lesson(options, break_down) == 1);
+    CHECK(give_quietly(options, nothing) == 0);
+    CHECK(give_quietly(options, refuse) == 2);
+    CHECK(give_quietly(options, break_down) == 1);
 }

@@ -80,15 +80,25 @@ TEST_CASE("help lists every option with its value") {
           "toy: Shows a toy.\n"
           "Takes about 1 second.\n"
           "\n"
-          "  --help          show this\n"
-          "  --step          wait for Enter between the steps\n"
-          "  --quiz          ask for predictions and judge them\n"
-          "  --seed n        another seed, other random numbers (1)\n"
-          "  --trap-nan      stop at the first operation that makes a NaN or an infinity, and name it\n"
-          "  --steps n       training steps (300)\n"
-          "  --rate x        learning rate (0.001)\n"
-          "  --image text    a PPM file\n"
-          "  --no-positions  leave them out\n");
+          "  --help              show this\n"
+          "  --step              wait for Enter between the steps\n"
+          "  --quiz              ask for predictions and judge them\n"
+          "  --seed n            another seed, other random numbers (1)\n"
+          "  --page text         also write the lesson to this file as a web page\n"
+          "  --trace text        write a run with all its arithmetic to this file, a web page; -: browse it here at the end\n"
+          "  --trace-backward n  which backward pass --trace keeps; 0: the last one (1)\n"
+          "  --trap-nan          stop at the first operation that makes a NaN or an infinity, and name it\n"
+          "  --steps n           training steps (300)\n"
+          "  --rate x            learning rate (0.001)\n"
+          "  --image text        a PPM file\n"
+          "  --no-positions      leave them out\n");
+}
+
+TEST_CASE("command: what runs this again, without the page that it was written to") {
+    Given given;
+    given.options.read({"--steps", "5", "--page", "/tmp/x.html", "--no-positions"});
+    CHECK(given.options.command() == "make walk-toy ARGS=\"--steps 5 --no-positions\"");
+    CHECK(Given().options.command() == "make walk-toy");
 }
 
 TEST_CASE("TellModel: what is given is told under the published keys, what is not given is not") {

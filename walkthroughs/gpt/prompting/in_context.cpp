@@ -120,10 +120,13 @@ static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::C
     const gpt::Steps steps = gpt::forward(ids, T, w, config);
     const Matrix& A = steps.decoder.blocks.back().attention.weights.value();  // (heads * T, T)
     std::vector<Captioned> heads;
+    std::vector<std::string> tokens;
+    for (const int id : ids)
+        tokens.push_back(id < task.inputs ? std::string(1, static_cast<char>('a' + id)) : text(id - task.inputs));
     double best = 0;
     for (int head = 0; head < config.heads; ++head) {
         heads.push_back(
-            {"head " + text(head) + " (query down, key across)", heat_map(slice_rows(A, head * T, T), lesson.colours)});
+            {"head " + text(head) + " (query down, key across)", heat_map(slice_rows(A, head * T, T), lesson.colours, tokens, tokens)});
         double on_match = 0;
         for (int t = 0; t + 1 < T; t += 2)
             if (ids[t] == query) on_match += A(head * T + T - 1, t + 1);

@@ -114,7 +114,7 @@ struct OpinionLoss : Objective {
 };
 
 // A trained model, the test sentences, and both ends of the line.
-struct Explained {
+struct SentencesToExplain {
     heads::Config config = model_config();
     heads::Weights w;
     std::vector<Sentence> sentences;
@@ -126,8 +126,8 @@ struct Explained {
 };
 }  // namespace
 
-static Explained train_and_test(const Choices& choices, int seed, Undecided undecided) {
-    Explained e;
+static SentencesToExplain train_and_test(const Choices& choices, int seed, Undecided undecided) {
+    SentencesToExplain e;
     Random random(seed);
     e.w = heads::make_weights(e.config, random, {.stddev = 0.1f});
     OpinionLoss objective(e.w, e.config, undecided, seed);
@@ -153,7 +153,7 @@ static Explained train_and_test(const Choices& choices, int seed, Undecided unde
 // --- results ---
 
 // The fraction of sentences whose deciding word has the largest attribution of the eight.
-static double deciding_first(const Explained& e, const Matrix& numbers) {
+static double deciding_first(const SentencesToExplain& e, const Matrix& numbers) {
     const Matrix totals = reshape(ig::row_totals(numbers), e.groups(), length);  // (B, T)
     double first = 0;
     for (int b = 0; b < totals.rows; ++b) first += 1 + argmax_row(slice_cols(totals, 1, words), b) == e.sentences[b].deciding;
@@ -169,7 +169,7 @@ static double mean_size(const std::vector<float>& numbers) {
 // F of each sentence, from its embeddings: the logit of the predicted class, less that of the other or alone.
 enum class Explains { lead, logit };
 
-static ig::OutputOf output_of(const Explained& e, Explains what) {
+static ig::OutputOf output_of(const SentencesToExplain& e, Explains what) {
     const NoTape evaluation;
     const auto run = [&e, batch = batch_of(e.sentences)] { return heads::classify_sequences(batch, e.w, e.config).logits; };  // (B, 2)
     const Matrix logits = run().value();
@@ -183,12 +183,12 @@ static ig::OutputOf output_of(const Explained& e, Explains what) {
     return ig::OutputOf(run, "embeddings", rows, predicted, other);
 }
 
-static ig::Attribution attributed(const Explained& e, ig::Rule rule, int n, Explains what = Explains::lead) {
+static ig::Attribution attributed(const SentencesToExplain& e, ig::Rule rule, int n, Explains what = Explains::lead) {
     ig::OutputOf output = output_of(e, what);
     return ig::attribute(output, e.x, e.baseline, ig::points(rule, n), e.groups());
 }
 
-static void step_1_task(Lesson& lesson, const Explained& e) {
+static void step_1_task(Lesson& lesson, const SentencesToExplain& e) {
     lesson.step("Which word decides?", "label = the opinion after \"but\"");
     std::vector<std::string> lines;
     for (int b = 0; b < 3 && b < e.groups(); ++b) {
@@ -205,7 +205,7 @@ static void step_1_task(Lesson& lesson, const Explained& e) {
     lesson.predict("is the gradient largest at the deciding word?");
 }
 
-static double step_2_gradient(Lesson& lesson, const Explained& e) {
+static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
     lesson.step("Does the gradient find the deciding word?", "gradient * x");
     ig::OutputOf lead = output_of(e, Explains::lead);
     lesson.code();
@@ -218,7 +218,7 @@ static double step_2_gradient(Lesson& lesson, const Explained& e) {
     return first;
 }
 
-static ig::Attribution step_3_line(Lesson& lesson, const Explained& e) {
+static ig::Attribution step_3_line(Lesson& lesson, const SentencesToExplain& e) {
     lesson.step("What if gradients are summed along the line?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 3");
     lesson.code("ig::attribute(lead, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
     ig::Attribution found = attributed(e, ig::Rule::middle, 64);
@@ -241,7 +241,7 @@ struct RuleErrors {
 };
 }  // namespace
 
-static RuleErrors step_4_rules(Lesson& lesson, const Explained& e) {
+static RuleErrors step_4_rules(Lesson& lesson, const SentencesToExplain& e) {
     lesson.step("How many points are enough?", "delta = sum of attributions - (F(x) - F(b))");
     const std::vector<std::pair<std::string, ig::Rule>> rules{{"left", ig::Rule::left},
                                                               {"middle", ig::Rule::middle},
@@ -271,7 +271,7 @@ struct Baseline {
 };
 }  // namespace
 
-static Baseline judged(const Explained& e, const ig::Attribution& found) {
+static Baseline judged(const SentencesToExplain& e, const ig::Attribution& found) {
     const double by_logit = deciding_first(e, attributed(e, ig::Rule::middle, 64, Explains::logit).attributions);
     ig::OutputOf lead = output_of(e, Explains::lead);
     const NoTape evaluation;
@@ -302,10 +302,10 @@ struct BaselineLesson {
 };
 }  // namespace
 
-static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, int seed, const Explained& taught,
+static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, int seed, const SentencesToExplain& taught,
                                       const ig::Attribution& found) {
     lesson.step("Does the choice of baseline matter?", "F(b) should be 0");
-    const Explained never = train_and_test(choices, seed, Undecided::never);
+    const SentencesToExplain never = train_and_test(choices, seed, Undecided::never);
     const Baseline yes = judged(taught, found), no = judged(never, attributed(never, ig::Rule::middle, 64));
     lesson.table({{"trained with undecided sentences", "yes", "no"},
                   {"accuracy", fixed(taught.accuracy, 3), fixed(never.accuracy, 3)},
@@ -324,9 +324,9 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
 }
 
 // The user's own sentence, of the words that the model knows.
-static void step_own(Lesson& lesson, const Explained& e, const std::string& given) {
+static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
     lesson.step("And in your sentence?", "F = logit of the predicted class less the other", given);
-    Explained own{.config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
+    SentencesToExplain own{.config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
     std::vector<int>& ids = own.sentences[0].ids;
     for (const std::string& one : split(given, ' ')) {
         if (one.empty()) continue;
@@ -351,7 +351,7 @@ static void step_own(Lesson& lesson, const Explained& e, const std::string& give
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Explained e = train_and_test(choices, seed, Undecided::taught);
+    const SentencesToExplain e = train_and_test(choices, seed, Undecided::taught);
     step_1_task(lesson, e);
     const double by_gradient = step_2_gradient(lesson, e);
     const ig::Attribution found = step_3_line(lesson, e);

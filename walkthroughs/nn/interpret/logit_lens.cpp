@@ -207,7 +207,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     const int last = static_cast<int>(ids.size()) - 1;
     const Inside inside = gpt::inside(model.w, model.config);
     const auto run = [&] { return gpt::forward(ids, last + 1, model.w, model.config).logits; };
-    const Trace trace = follow(run, inside);
+    const Inspection trace = follow(run, inside);
     Matrix logits = slice_rows(trace.outputs, last, 1);  // (1, V)
     const int said = argmax_row(logits, 0);
 

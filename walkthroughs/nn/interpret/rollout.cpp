@@ -110,7 +110,7 @@ static std::vector<Matrix> maps_of(const Image& image, int question, const vit::
     const auto run = [&] { return vit::forward({image}, w, config).logits; };  // (1, 4)
     const Matrix logits = follow(run, inside).outputs;
     const int target = 2 * question + (logits[2 * question + 1] > logits[2 * question]);
-    const Trace trace = follow(run, inside, {{.row = 0, .column = target}});
+    const Inspection trace = follow(run, inside, {{.row = 0, .column = target}});
     const std::vector<Matrix>&A = trace.weights, &G = trace.gradients;
 
     const rollout::Normalisation rows = rollout::Normalisation::rows;
@@ -215,7 +215,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     std::vector<Captioned> shown{{"picture", picture(photograph, lesson.colours)}};
     for (int place = 0; place < std::min(2, config.classes); ++place) {
         const int label = argmax_row(logits, 0);
-        const Trace trace = follow(run, inside, {{.row = 0, .column = label}});
+        const Inspection trace = follow(run, inside, {{.row = 0, .column = label}});
         const auto on_grid = [&](const Matrix& map) { return reshape(patches_of(map), config.grid.down(), config.grid.across()); };
         if (place == 0)
             shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});

@@ -507,7 +507,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("whole", choices.whole, "24 x 24 pixels, up to three objects, 800 steps: a minute and a half");
-    options.add_output("out", choices.out, "a PPM file: scene, semantic, instance, panoptic, for four scenes");
+    options.add_output("out", choices.out, "a PPM or PNG file: scene, semantic, instance, panoptic, for four scenes");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     if (choices.whole) {

@@ -365,7 +365,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("query", choices.query, "what to look for, separated by commas");
-    options.add_output("out", choices.out, "a PPM file for three scenes with the boxes that were asked for");
+    options.add_output("out", choices.out, "a PPM or PNG file for three scenes with the boxes that were asked for");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });

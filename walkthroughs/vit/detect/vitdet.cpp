@@ -384,7 +384,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
     options.add("all", choices.all, "train the variants with the middle block and with all blocks global too");
-    options.add_output("out", choices.out, "a PPM file for puzzles and answers");
+    options.add_output("out", choices.out, "a PPM or PNG file for puzzles and answers");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });

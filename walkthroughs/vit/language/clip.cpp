@@ -326,7 +326,7 @@ int main(int argc, char** argv) {
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
-    options.add("image", choices.image, "a PPM file to score against the sentences");
+    options.add("image", choices.image, "a PPM or PNG file to score against the sentences");
     options.add("text", choices.text, "sentences, separated by semicolons, of the words that the lesson prints");
     options.add("image-heads", choices.image_heads, "with --weights: heads of the image tower; 0: what config.json says", 0, 256);
     options.add("text-heads", choices.text_heads, "with --weights: heads of the text tower; 0: what config.json says", 0, 256);

@@ -257,7 +257,7 @@ int main(int argc, char** argv) {
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
-    options.add("image", choices.image, "a PPM file to write a caption for");
+    options.add("image", choices.image, "a PPM or PNG file to write a caption for");
     options.add("text", choices.text, "sentences to choose from, separated by semicolons: \"a photo of a red bar; ...\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

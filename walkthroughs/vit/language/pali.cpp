@@ -203,7 +203,7 @@ int main(int argc, char** argv) {
     Options options("vit/language/pali", "Image and question in, answer out: one model, three tasks, one loss.", "15 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
-    options.add("image", choices.image, "a PPM file to ask about");
+    options.add("image", choices.image, "a PPM or PNG file to ask about");
     options.add("text", choices.text, "prompts, separated by semicolons: \"colour ?\", \"shape ?\", \"caption ?\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

@@ -501,7 +501,7 @@ int main(int argc, char** argv) {
     options.add("vqgan-steps", choices.vqgan_steps, "training steps of the digits' tokenizer", 1, 100'000);
     options.add("digit-steps", choices.digit_steps, "training steps on the digits' words", 1, 100'000);
     options.add("temperature", choices.temperature, "noise on the confidence when stripes are painted", 0, 100);
-    options.add_output("out", choices.out, "a PPM file for ten digits in 1, 2, 4, 8 and 16 rounds");
+    options.add_output("out", choices.out, "a PPM or PNG file for ten digits in 1, 2, 4, 8 and 16 rounds");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

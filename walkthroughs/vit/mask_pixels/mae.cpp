@@ -272,7 +272,7 @@ int main(int argc, char** argv) {
     options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
     options.add("mask-ratio", choices.mask_ratio, "share of a picture's patches that is hidden", 0.1, 0.93);
     choices.pictures.declare(options);
-    options.add_output("out", choices.out, "a PPM file for masked, restored and original pictures");
+    options.add_output("out", choices.out, "a PPM or PNG file for masked, restored and original pictures");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

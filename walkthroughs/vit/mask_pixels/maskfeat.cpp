@@ -287,7 +287,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model on the stripes", 1, 100'000);
     options.add("digit-steps", choices.digit_steps, "training steps on the digits", 1, 100'000);
-    options.add_output("out", choices.out, "a PPM file: edges of ten digits, visible, restored, original");
+    options.add_output("out", choices.out, "a PPM or PNG file: edges of ten digits, visible, restored, original");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -247,7 +247,7 @@ int main(int argc, char** argv) {
     options.add("wave-steps", choices.wave_steps, "training steps on the waves, for each mask unit", 1, 100'000);
     options.add("mask-unit", choices.mask_unit, "side of what is hidden together, pixels; 0: two patches", 0, 1000);
     choices.pictures.declare(options);
-    options.add_output("out", choices.out, "a PPM file for masked, restored and original pictures");
+    options.add_output("out", choices.out, "a PPM or PNG file for masked, restored and original pictures");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

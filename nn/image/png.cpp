@@ -1,0 +1,277 @@
+#include "nn/image/png.h"
+
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "nn/base/require.h"
+#include "nn/image/inflate.h"
+
+static constexpr std::string_view signature = "\x89PNG\r\n\x1A\n";
+static constexpr std::uint64_t most_samples = 100'000'000;
+
+bool is_png(std::string_view bytes) { return bytes.starts_with(signature); }
+
+std::uint32_t crc32(std::string_view bytes) {
+    static const std::array<std::uint32_t, 256> table = [] {  // the remainder of each byte
+        std::array<std::uint32_t, 256> remainders{};
+        for (std::uint32_t byte = 0; byte < 256; ++byte) {
+            std::uint32_t remainder = byte;
+            for (int bit = 0; bit < 8; ++bit) remainder = remainder & 1 ? 0xEDB88320u ^ remainder >> 1 : remainder >> 1;
+            remainders[byte] = remainder;
+        }
+        return remainders;
+    }();
+    std::uint32_t sum = 0xFFFFFFFFu;
+    for (const char byte : bytes) sum = table[(sum ^ static_cast<unsigned char>(byte)) & 255] ^ sum >> 8;
+    return ~sum;
+}
+
+// Four bytes, the highest first.
+static std::uint32_t big_endian(std::string_view bytes) {
+    std::uint32_t number = 0;
+    for (int k = 0; k < 4; ++k) number = number << 8 | static_cast<unsigned char>(bytes[static_cast<std::size_t>(k)]);
+    return number;
+}
+
+static std::string big_endian(std::uint32_t number) {
+    std::string bytes;
+    for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>(number >> shift & 255);
+    return bytes;
+}
+
+// ---- reading ----------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+enum class ColourType { grey = 0, rgb = 2, palette = 3, grey_alpha = 4, rgb_alpha = 6 };
+
+class PngReader {
+public:
+    PngReader(std::string_view bytes, std::string_view source) : bytes(bytes), source(source) {}
+
+    Pixels picture() {
+        require(is_png(bytes), source, ": is no PNG file");
+        at = signature.size();
+        read_header(chunk("IHDR"));
+        std::string compressed;
+        bool ended = false;
+        while (!ended) {
+            const auto [name, data] = next_chunk();
+            if (name == "PLTE") palette = data;
+            if (name == "tRNS") transparency = data;
+            if (name == "IDAT") compressed += data;
+            ended = name == "IEND";
+            const bool known = name == "PLTE" || name == "IDAT" || name == "IEND";
+            const bool needed = name[0] >= 'A' && name[0] <= 'Z';  // a capital: nobody may skip it who does not know it
+            require(known || !needed, source, ": the chunk ", name, " is not known here, and cannot be skipped");
+        }
+        require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes stand behind the end of the picture");
+        require(type != ColourType::palette || (!palette.empty() && palette.size() % 3 == 0 && palette.size() <= 768), source,
+                ": a palette of ", palette.size(), " bytes, it must be 3 for each of 1 to 256 colours");
+        const std::size_t row_bytes = (static_cast<std::size_t>(width) * samples_of_pixel() * depth + 7) / 8;
+        const std::size_t size = (row_bytes + 1) * static_cast<std::size_t>(height);
+        std::string rows = zlib_unpacked(compressed, size, source);
+        require(rows.size() == size, source, ": ", height, " rows of ", row_bytes + 1, " bytes are needed, ", rows.size(),
+                " bytes are there");
+        undo_filters(rows, row_bytes);
+        return pixels_of(rows, row_bytes);
+    }
+
+private:
+    std::string_view bytes, source;
+    std::size_t at = 0;
+    int height = 0, width = 0, depth = 0;
+    ColourType type = ColourType::grey;
+    std::string_view palette, transparency;
+
+    int samples_of_pixel() const {
+        switch (type) {
+            case ColourType::grey:
+            case ColourType::palette: return 1;
+            case ColourType::grey_alpha: return 2;
+            case ColourType::rgb: return 3;
+            case ColourType::rgb_alpha: return 4;
+        }
+        return 0;
+    }
+
+    // Length, name, data, check sum of name and data.
+    std::pair<std::string_view, std::string_view> next_chunk() {
+        require(bytes.size() - at >= 12, source, ": ends at byte ", bytes.size(),
+                ", where a chunk should follow; the last is IEND");
+        const std::uint32_t length = big_endian(bytes.substr(at));
+        const std::string_view name = bytes.substr(at + 4, 4);
+        for (const char letter : name)
+            require((letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z'), source, ": byte ", at + 4,
+                    ": the name of a chunk must be four letters");
+        require(length <= bytes.size() - at - 12, source, ": the chunk ", name, " says ", length, " bytes, the file ends before");
+        const std::string_view data = bytes.substr(at + 8, length);
+        const std::uint32_t sum = crc32(bytes.substr(at + 4, 4 + std::size_t{length})),
+                            said = big_endian(bytes.substr(at + 8 + length));
+        require(sum == said, source, ": the check sum of the chunk ", name, " is ", sum, ", the file says ", said);
+        at += 12 + std::size_t{length};
+        return {name, data};
+    }
+
+    std::string_view chunk(std::string_view wanted) {
+        const auto [name, data] = next_chunk();
+        require(name == wanted, source, ": begins with the chunk ", name, ", it must be ", wanted);
+        return data;
+    }
+
+    void read_header(std::string_view header) {
+        require(header.size() == 13, source, ": a header of ", header.size(), " bytes, it must be 13");
+        const auto byte = [&](std::size_t k) { return static_cast<int>(static_cast<unsigned char>(header[k])); };
+        const std::uint64_t wide = big_endian(header), high = big_endian(header.substr(4));
+        depth = byte(8);
+        const int colour = byte(9);
+        require(colour == 0 || colour == 2 || colour == 3 || colour == 4 || colour == 6, source, ": there is no colour type ",
+                colour, " in PNG files");
+        type = static_cast<ColourType>(colour);
+        const bool may_be_small = type == ColourType::grey || type == ColourType::palette;
+        const bool fits = depth == 8 || (may_be_small && (depth == 1 || depth == 2 || depth == 4));
+        require(fits, source, ": ", depth, " bits a sample of colour type ", colour,
+                " are not read here; convert it: magick FILE -depth 8 FILE.ppm");
+        require(byte(10) == 0 && byte(11) == 0, source, ": compression ", byte(10), " and filter ", byte(11), ", both must be 0");
+        require(byte(12) == 0, source,
+                ": is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
+        require(wide > 0 && high > 0 && wide < most_samples && high < most_samples && wide * high * 3 <= most_samples, source,
+                ": ", high, " x ", wide, " pixels, there must be some and at most ", most_samples / 3);
+        width = static_cast<int>(wide);
+        height = static_cast<int>(high);
+    }
+
+    // Each row begins with the number of its filter: what was subtracted from each byte, the byte to the left (a), above (b), above
+    // to the left (c), is added again.
+    void undo_filters(std::string& rows, std::size_t row_bytes) const {
+        const std::size_t step = static_cast<std::size_t>(samples_of_pixel() * depth + 7) / 8;  // bytes to the pixel on the left
+        const auto byte = [&](std::size_t k) { return static_cast<int>(static_cast<unsigned char>(rows[k])); };
+        for (int y = 0; y < height; ++y) {
+            const std::size_t first = static_cast<std::size_t>(y) * (row_bytes + 1) + 1;
+            const int filter = byte(first - 1);
+            require(filter <= 4, source, ": row ", y, " has the filter ", filter, ", 4 is the last");
+            for (std::size_t k = 0; k < row_bytes; ++k) {
+                const int a = k >= step ? byte(first + k - step) : 0;
+                const int b = y > 0 ? byte(first + k - (row_bytes + 1)) : 0;
+                const int c = y > 0 && k >= step ? byte(first + k - step - (row_bytes + 1)) : 0;
+                const int added = filter == 1   ? a
+                                  : filter == 2 ? b
+                                  : filter == 3 ? (a + b) / 2
+                                  : filter == 4 ? nearest(a, b, c)
+                                                : 0;
+                rows[first + k] = static_cast<char>(byte(first + k) + added);
+            }
+        }
+    }
+
+    // Paeth's predictor: of a, b and c the one that is nearest to a + b - c; the first of equals.
+    static int nearest(int a, int b, int c) {
+        const int to_a = std::abs(b - c), to_b = std::abs(a - c), to_c = std::abs(a + b - 2 * c);
+        return to_a <= to_b && to_a <= to_c ? a : to_b <= to_c ? b : c;
+    }
+
+    Pixels pixels_of(const std::string& rows, std::size_t row_bytes) const {
+        const bool grey = type == ColourType::grey || type == ColourType::grey_alpha;
+        Pixels pixels{.height = height, .width = width, .channels = grey ? 1 : 3, .samples = {}};
+        const int samples = samples_of_pixel();
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x) {
+                std::array<int, 4> s{};
+                for (int k = 0; k < samples; ++k)
+                    s[static_cast<std::size_t>(k)] =
+                        sample(rows, static_cast<std::size_t>(y) * (row_bytes + 1) + 1, x * samples + k);
+                add_pixel(pixels, s, y, x);
+            }
+        return pixels;
+    }
+
+    int sample(const std::string& rows, std::size_t first, int number) const {
+        const std::size_t bit = static_cast<std::size_t>(number) * static_cast<std::size_t>(depth);
+        const int byte = static_cast<unsigned char>(rows[first + bit / 8]);
+        return byte >> (8 - depth - static_cast<int>(bit % 8)) & ((1 << depth) - 1);  // small samples: the high bits come first
+    }
+
+    // `value` seen through over white: alpha 255 hides the white, 0 the value.
+    static char over_white(int value, int alpha) { return static_cast<char>((value * alpha + 255 * (255 - alpha) + 127) / 255); }
+
+    // tRNS of a grey or RGB picture: two bytes a sample, the one colour that is transparent.
+    bool is_transparent(const std::array<int, 4>& s, std::size_t samples) const {
+        if (transparency.size() != 2 * samples) return false;
+        for (std::size_t k = 0; k < samples; ++k)
+            if (s[k] != static_cast<unsigned char>(transparency[2 * k + 1]) || transparency[2 * k] != 0) return false;
+        return true;
+    }
+
+    void add_pixel(Pixels& pixels, const std::array<int, 4>& s, int y, int x) const {
+        const int largest = (1 << depth) - 1;
+        if (type == ColourType::grey) {
+            pixels.samples += over_white(s[0] * 255 / largest, is_transparent(s, 1) ? 0 : 255);
+        } else if (type == ColourType::grey_alpha) {
+            pixels.samples += over_white(s[0], s[1]);
+        } else if (type == ColourType::palette) {
+            const std::size_t number = static_cast<std::size_t>(s[0]);
+            require(number < palette.size() / 3, source, ": pixel (", y, ", ", x, ") has colour ", number, " of a palette of ",
+                    palette.size() / 3);
+            const int alpha = number < transparency.size() ? static_cast<unsigned char>(transparency[number]) : 255;
+            for (std::size_t c = 0; c < 3; ++c)
+                pixels.samples += over_white(static_cast<unsigned char>(palette[3 * number + c]), alpha);
+        } else {
+            const int alpha = type == ColourType::rgb_alpha ? s[3] : is_transparent(s, 3) ? 0 : 255;
+            for (std::size_t c = 0; c < 3; ++c) pixels.samples += over_white(s[c], alpha);
+        }
+    }
+};
+
+}  // namespace
+
+Pixels parse_png(std::string_view bytes, std::string_view source) { return PngReader(bytes, source).picture(); }
+
+// ---- writing ----------------------------------------------------------------------------------------------------------------
+
+static void add_chunk(std::string& file, std::string_view name, std::string_view data) {
+    const std::string body = std::string(name) + std::string(data);
+    file += big_endian(static_cast<std::uint32_t>(data.size())) + body + big_endian(crc32(body));
+}
+
+// The colours of an RGB picture in the order of their first pixels; none when there are more than 256.
+static std::map<std::string_view, int> few_colours(const Pixels& pixels) {
+    std::map<std::string_view, int> numbers;
+    for (std::size_t k = 0; k < pixels.samples.size() && numbers.size() <= 256; k += 3)
+        numbers.emplace(std::string_view(pixels.samples).substr(k, 3), static_cast<int>(numbers.size()));
+    if (numbers.size() > 256) numbers.clear();
+    return numbers;
+}
+
+std::string png_file(const Pixels& pixels) {
+    const std::size_t row = static_cast<std::size_t>(pixels.width) * static_cast<std::size_t>(pixels.channels);
+    const bool fits = pixels.height > 0 && pixels.width > 0 && (pixels.channels == 1 || pixels.channels == 3) &&
+                      pixels.samples.size() == row * static_cast<std::size_t>(pixels.height);
+    require(fits, "png_file: ", pixels.height, " x ", pixels.width, " x ", pixels.channels, " with ", pixels.samples.size(),
+            " samples; it must have pixels, 1 or 3 channels, and as many samples as that makes");
+    std::map<std::string_view, int> colours;
+    if (pixels.channels == 3) colours = few_colours(pixels);
+    const bool with_palette = !colours.empty();
+    std::string rows;
+    for (int y = 0; y < pixels.height; ++y) {
+        rows += '\0';  // no filter
+        const std::string_view samples = std::string_view(pixels.samples).substr(static_cast<std::size_t>(y) * row, row);
+        if (!with_palette) rows += samples;
+        for (std::size_t k = 0; with_palette && k < row; k += 3) rows += static_cast<char>(colours.at(samples.substr(k, 3)));
+    }
+    const ColourType type = with_palette ? ColourType::palette : pixels.channels == 1 ? ColourType::grey : ColourType::rgb;
+    std::string file(signature);
+    const std::string sizes =
+        big_endian(static_cast<std::uint32_t>(pixels.width)) + big_endian(static_cast<std::uint32_t>(pixels.height));
+    add_chunk(file, "IHDR", sizes + '\x08' + static_cast<char>(type) + std::string(3, '\0'));
+    if (with_palette) {
+        std::string palette(3 * colours.size(), '\0');
+        for (const auto& [colour, number] : colours) palette.replace(3 * static_cast<std::size_t>(number), 3, colour);
+        add_chunk(file, "PLTE", palette);
+    }
+    add_chunk(file, "IDAT", zlib_stored(rows));
+    add_chunk(file, "IEND", "");
+    return file;
+}

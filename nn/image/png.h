@@ -1,0 +1,35 @@
+// png.h: pictures as PNG files: what browsers show and cameras' and painters' programs write.
+//
+//   source   ISO/IEC 15948 (PNG 1.2)
+//   reads    grey and palette of 1, 2, 4 and 8 bits, RGB of 8 bits, each also with transparency, which is laid over white
+//   refuses  16 bits a sample, interlaced pictures
+//   writes   8 bits: grey, a palette where at most 256 colours occur, RGB otherwise; nothing is compressed
+//   next     nn/data/image.h, whose readers and writer take PNG as well as PPM
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+// height * width * channels bytes, row by row, the channel fastest; 1 channel is grey, 3 are red, green, blue.
+struct Pixels {
+    int height = 0;
+    int width = 0;
+    int channels = 0;
+    std::string samples;
+};
+
+// Whether bytes begin as PNG files do.
+bool is_png(std::string_view bytes);
+
+// The picture of a whole PNG file.
+//   source   names the file in messages
+//   throws   std::invalid_argument in one line: cut off, a check sum that is wrong, a kind that is refused, more than 100 million
+//            samples
+Pixels parse_png(std::string_view bytes, std::string_view source);
+
+// A whole PNG file.
+//   throws   std::invalid_argument when there are no pixels, not 1 or 3 channels, or not as many samples as that makes
+std::string png_file(const Pixels& pixels);
+
+// The check sum of each chunk: remainder of its bits, as a polynomial, modulo CRC-32's.
+std::uint32_t crc32(std::string_view bytes);

@@ -1,0 +1,142 @@
+#include "nn/autograd/trace.h"
+
+#include <cmath>
+#include <limits>
+
+#include "gpt/gpt.h"
+#include "nn/autograd/operations.h"
+#include "nn/training/loss.h"
+#include "tests/nn/autograd/explained.h"
+#include "tests/test.h"
+#include "vit/vit.h"
+
+TEST_SUITE_BEGIN("trace");
+
+// loss = 3 w^2, and a step w -= gradient.
+static void step(Var& w) {
+    const Tape tape;
+    w.zero_gradient();
+    backward(scale(square(w), 3));
+    w.value()[0] -= w.gradient()[0];
+}
+
+TEST_CASE("Tracing: the operations of a backward pass, leaves in front of their readers, before the weights change") {
+    Var w = parameter(Matrix{{2}});
+    Tracing tracing;
+    step(w);
+    const Trace trace = tracing.trace();
+    REQUIRE(trace.values.size() == 3);
+    CHECK(trace.values[0].operation == std::string("parameter"));
+    CHECK(trace.values[1].operation == std::string("square"));
+    CHECK(trace.values[2].operation == std::string("scale"));
+    CHECK(trace.values[1].inputs == std::vector<int>{0});
+    CHECK(trace.values[2].inputs == std::vector<int>{1});
+    CHECK(trace.loss == 2);
+    CHECK(identical(trace.values[0].value, Matrix{{2}}));  // w is 2 - 12 now
+    CHECK(identical(trace.values[0].gradient, Matrix{{12}}));
+    CHECK(identical(trace.values[1].gradient, Matrix{{3}}));
+    CHECK(trace.values[1].where.line() == trace.values[2].where.line());
+    CHECK(readers_of(trace, 0) == std::vector<std::pair<int, int>>{{1, 0}});
+    CHECK(readers_of(trace, 2).empty());
+}
+
+TEST_CASE("Tracing: the backward pass that was asked for; 0 is the last one") {
+    for (const int number : {1, 2, 0}) {
+        Var w = parameter(Matrix{{0.1f}});
+        Tracing tracing(number);
+        std::vector<float> before;
+        for (int k = 0; k < 3; ++k) {
+            before.push_back(w.value()[0]);
+            step(w);
+        }
+        CHECK(tracing.trace().values[0].value[0] == before[number == 0 ? 2 : static_cast<std::size_t>(number) - 1]);
+    }
+}
+
+TEST_CASE("Tracing: a program without a backward pass is kept from its beginning") {
+    Tracing tracing;
+    const Var y = exp(add(Matrix{{1, 2}}, Matrix{{1}}));
+    const Trace trace = tracing.trace();
+    REQUIRE(trace.values.size() == 4);
+    CHECK(trace.values[3].operation == std::string("exp"));
+    CHECK(trace.loss == -1);
+    check_explained(trace);
+}
+
+TEST_CASE("Tracing: without one, nothing is kept, and outside of it nothing is told") {
+    Var w = parameter(Matrix{{2}});
+    Trace trace;
+    {
+        Tracing tracing;
+        step(w);
+        trace = tracing.trace();
+    }
+    const std::size_t count = trace.values.size();
+    step(w);
+    CHECK(trace.values.size() == count);
+    CHECK(steps_are_kept() == false);
+}
+
+TEST_CASE("first_not_finite: minus infinity is a mask, NaN and infinity are mistakes") {
+    Tracing tracing;
+    const float inf = std::numeric_limits<float>::infinity();
+    const Var masked = add(Matrix{{1}}, Matrix{{-inf}});
+    const Var bad = log(Matrix{{-1}});
+    const Trace trace = tracing.trace();
+    CHECK(trace.values[static_cast<std::size_t>(first_not_finite(trace))].operation == std::string("log"));
+    CHECK(std::isnan(bad.value()[0]));
+    CHECK(masked.value()[0] == -inf);
+    CHECK(first_not_finite({}) == -1);
+}
+
+static Trace trace_of_sum(float a, float b) {
+    Tracing tracing;
+    const Var y = add(scale(Matrix{{a}}, 2), Matrix{{b}});
+    return tracing.trace();
+}
+
+TEST_CASE("first_difference: rounding is none; a value, an operation or the length is") {
+    CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1, 2)) == -1);
+    CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1.00001f, 2)) == -1);
+    CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1, 3)) == 2);  // 0: a, 1: 2 a, 2: b, 3: the sum
+    CHECK(first_difference(trace_of_sum(1, NAN), trace_of_sum(1, NAN)) == -1);
+    Trace shorter = trace_of_sum(1, 2);
+    shorter.values.pop_back();
+    CHECK(first_difference(trace_of_sum(1, 2), shorter) == 3);
+    Trace other = trace_of_sum(1, 2);
+    other.values[1].operation = "shift";
+    CHECK(first_difference(trace_of_sum(1, 2), other) == 1);
+}
+
+TEST_CASE("a Vision Transformer and its gradients: each number is explained, and attention weights are a named step") {
+    const vit::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                             .width = 6,
+                             .depth = 2,
+                             .heads = 3,
+                             .mlp_width = 7,
+                             .classes = 3};
+    Random random(3);
+    const vit::Weights w = vit::make_weights(config, random);
+    Image image(4, 4, 3);
+    for (float& pixel : image.pixels) pixel = random.uniform();
+    Tracing tracing;
+    const Tape tape;
+    backward(vit::loss(vit::forward({image, image}, w, config), {1, 0}));
+    const Trace trace = tracing.trace();
+    check_explained(trace);
+    bool found = false;
+    for (const TracedValue& value : trace.values) found = found || value.step == "block 0, weights";
+    CHECK(found);
+}
+
+TEST_CASE("a GPT and its gradients: each number is explained") {
+    const gpt::Config config{.vocabulary = 5, .positions = 4, .width = 6, .depth = 2, .heads = 2, .mlp_width = 9};
+    Random random(4);
+    const gpt::Weights w = gpt::make_weights(config, random);
+    Tracing tracing;
+    const Tape tape;
+    backward(gpt::loss(gpt::forward({1, 2, 3, 4, 0, 2}, 3, w, config), {2, 3, ignored_label, 0, 2, ignored_label}));
+    check_explained(tracing.trace());
+}
+
+TEST_SUITE_END();

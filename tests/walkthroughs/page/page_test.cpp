@@ -1,0 +1,79 @@
+#include "walkthroughs/page/page.h"
+
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("page");
+
+static bool holds(const std::string& html, const std::string& words) { return html.find(words) != std::string::npos; }
+
+static Page one_page() {
+    Page page{
+        .name = "nn/toy", .purpose = "Shows <a> toy.", .duration = "about a second", .command = "make walk-toy", .items = {}};
+    page.items.push_back(
+        {.kind = Item::Kind::step, .words = "Who looks at whom?", .equation = "A = softmax(q k^T)", .source = "Eq. 6"});
+    page.items.push_back({.kind = Item::Kind::code, .source = "a.cpp:3", .lines = {"x < y;"}});
+    page.items.push_back({.kind = Item::Kind::matrix, .words = "A", .matrix = Matrix{{0.25f, 0.75f}}});
+    page.items.push_back({.kind = Item::Kind::why, .words = "because"});
+    page.items.push_back({.kind = Item::Kind::predict, .words = "x(2, 0)? It is 5: rows first."});
+    page.items.push_back({.kind = Item::Kind::predict, .words = "row 0"});
+    page.items.push_back({.kind = Item::Kind::predict, .words = "row 1", .answer = "the same"});
+    page.items.push_back({.kind = Item::Kind::step, .words = "And then?"});
+    page.items.push_back({.kind = Item::Kind::pictures,
+                          .pictures = {{"letters", {{"ab"}, 2}},
+                                       {"digit", picture(Image(2, 2, 1), Colours::none)},
+                                       {"map", heat_map(Matrix{{1, 2}}, Colours::none, {"row"}, {"a", "b"})}}});
+    page.items.push_back({.kind = Item::Kind::table, .rows = {{"name", "n"}, {"x", "1"}}});
+    page.items.push_back({.kind = Item::Kind::claim, .words = "it learns", .holds = true});
+    page.items.push_back({.kind = Item::Kind::claim, .words = "it flies", .holds = false});
+    return page;
+}
+
+TEST_CASE("page_html: a step is a section with its question, formula, code, numbers and reason") {
+    const std::string html = page_html(one_page());
+    CHECK(holds(html, "<section id=\"step-1\" aria-labelledby=\"q1\">"));
+    CHECK(holds(html,
+                "tabindex=\"-1\">1. Who looks at whom?</h2> <span class=\"eq\">A = softmax(q k<sup>T</sup>)</span> <span "
+                "class=\"source\">Eq. 6</span>"));
+    CHECK(holds(html, "<pre><code>x &lt; y;\n</code></pre>\n<p class=\"source\">a.cpp:3</p>"));
+    CHECK(holds(html, ">0.7500</td>"));
+    CHECK(holds(html, "<span class=\"label\">why</span>because"));
+    CHECK(holds(html, "<li><a href=\"#step-2\">And then?</a></li>"));
+    CHECK(holds(html, "<h1>Shows &lt;a&gt; toy.</h1>"));
+    CHECK(holds(html, "<code>make walk-toy</code>, about a second"));
+}
+
+TEST_CASE("page_html: the answer to a prediction is inside what opens, never in the question") {
+    const std::string html = page_html(one_page());
+    CHECK(holds(html, "predict</span>x(2, 0)?</summary><p>It is 5: rows first.</p>"));
+    CHECK(holds(html, "predict</span>row 0</summary><p>Write your guess down."));
+    CHECK(holds(html, "predict</span>row 1</summary><p>the same</p>"));
+}
+
+TEST_CASE("page_html: pictures, heat maps with names, tables and claims") {
+    const std::string html = page_html(one_page());
+    CHECK(holds(html, "<pre>ab\n</pre><figcaption>letters</figcaption>"));
+    CHECK(holds(html, "alt=\"digit, a picture of 2 x 2 pixels\""));
+    CHECK(holds(html, "<title>row, b: 2</title>"));
+    CHECK(holds(html, "<th scope=\"col\" class=\"n\">n</th>"));
+    CHECK(holds(html, "<p class=\"claim holds\"><b>\u2713 holds</b> it learns</p>"));
+    CHECK(holds(html, "<p class=\"claim fails\"><b>\u2717 FAILS</b> it flies</p>"));
+}
+
+TEST_CASE("page_html: every section, figure, table and detail that opens is closed, and nothing is fetched") {
+    const std::string html = page_html(one_page());
+    for (const std::string tag :
+         {"section", "figure", "table", "details", "pre", "nav", "main", "header", "svg", "ol", "style", "script"}) {
+        std::size_t opened = 0, closed = 0;
+        for (std::size_t at = html.find("<" + tag); at != std::string::npos; at = html.find("<" + tag, at + 1))
+            opened += html[at + tag.size() + 1] == ' ' || html[at + tag.size() + 1] == '>';
+        for (std::size_t at = html.find("</" + tag + ">"); at != std::string::npos; at = html.find("</" + tag + ">", at + 1))
+            ++closed;
+        INFO(tag);
+        CHECK(opened == closed);
+        CHECK(opened > 0);
+    }
+    CHECK_FALSE(holds(html, "http://"));
+    CHECK_FALSE(holds(html, "https://"));
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,131 @@
+#include "walkthroughs/page/book.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+#include "walkthroughs/page/html.h"
+#include "walkthroughs/page/markdown.h"
+#include "walkthroughs/page/page.h"
+
+static const std::vector<std::string> chapters{"nn", "bert", "gpt", "vit", "rlhf", "course", "walkthroughs"};
+
+// ---- paths ------------------------------------------------------------------------------------------------------------------
+
+static std::string folder_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "" : path.substr(0, slash + 1);
+}
+
+// "vit/../nn/x" is "nn/x".
+static std::string without_detours(const std::string& path) {
+    std::vector<std::string> parts;
+    for (const std::string& part : split(path, '/')) {
+        if (part == ".." && !parts.empty())
+            parts.pop_back();
+        else if (!part.empty() && part != ".")
+            parts.push_back(part);
+    }
+    std::string clean;
+    for (const std::string& part : parts) clean += (clean.empty() ? "" : "/") + part;
+    return clean;
+}
+
+// How the page at `from` calls the page at `to`, both from the book's folder.
+static std::string relative(const std::string& to, const std::string& from) {
+    std::string up;
+    for (const char letter : from)
+        if (letter == '/') up += "../";
+    return up + to;
+}
+
+std::string link_in_book(const std::string& target, const std::string& from, const std::vector<std::string>& pages) {
+    if (target.find("://") != std::string::npos) return target;
+    if (target.starts_with('#')) return "";
+    std::string path = without_detours(folder_of(from) + target.substr(0, target.find('#')));
+    if (path.starts_with("walkthroughs/") && path.ends_with(".cpp")) path = path.substr(13, path.size() - 13 - 4) + ".html";
+    if (path.ends_with(".md")) path = path.substr(0, path.size() - 3) + ".html";
+    for (const std::string& page : {path, path + (path.empty() ? "" : "/") + "README.html"})
+        if (std::find(pages.begin(), pages.end(), page) != pages.end()) return relative(page, from);
+    return "";
+}
+
+// ---- pages ------------------------------------------------------------------------------------------------------------------
+
+static std::string book_page(const std::string& title, const std::string& path, const std::string& body) {
+    std::string nav = "<nav aria-label=\"book\"><p>";
+    for (const auto& [name, to] : {std::pair{"contents", "index.html"},
+                                   {"systems", "systems.html"},
+                                   {"ledgers", "ledgers.html"},
+                                   {"about", "README.html"}})
+        nav += "<a href=\"" + relative(to, path) + "\">" + name + "</a> ";
+    return page_head(title) + "<body>\n" + nav + "</p></nav>\n<main>\n" + body + "</main>\n" + page_foot();
+}
+
+// What stands between <h1> and </h1> of a lesson's page, its purpose.
+static std::string heading_of(const std::string& html) {
+    const std::size_t begin = html.find("<h1>"), end = html.find("</h1>");
+    return begin == std::string::npos || end == std::string::npos ? "" : html.substr(begin + 4, end - begin - 4);
+}
+
+static std::string contents(const std::string& folder, const std::vector<std::string>& lessons) {
+    std::map<std::string, std::string> lists;  // of each folder
+    for (const std::string& lesson : lessons) {
+        const std::string name = lesson.substr(0, lesson.size() - 5);
+        lists[folder_of(lesson)] += "<li><a href=\"" + escaped(lesson) + "\">" + escaped(name.substr(name.rfind('/') + 1)) +
+                                    "</a> " + heading_of(read_file(folder + "/" + lesson)) + "</li>\n";
+    }
+    std::string html =
+        "<h1>Transformers, floor by floor</h1>\n<p>Each lesson is a program that explains itself; this is what it says. <a "
+        "href=\"systems.html\">All systems</a>, "
+        "<a href=\"ledgers.html\">where the code differs from the papers</a>, <a href=\"README.html\">how the project is "
+        "built</a>.</p>\n";
+    for (const std::string& chapter : chapters)
+        for (const auto& [place, list] : lists)
+            if (place.starts_with(chapter + "/"))
+                html +=
+                    "<section><h2>" + escaped(place.substr(0, place.size() - 1)) + "</h2>\n<ul>\n" + list + "</ul></section>\n";
+    return html;
+}
+
+void write_book(const std::string& folder, const std::string& systems) {
+    std::vector<std::string> lessons, readmes{"README.md"}, pages{"index.html", "systems.html", "ledgers.html"};
+    for (const std::string& path : files_below(folder)) {
+        const std::string name = path.substr(folder.size() + 1);
+        const bool is_lesson = name.ends_with(".html") && name.find('/') != std::string::npos &&
+                               !name.ends_with("/README.html") && !name.ends_with("/MISTAKES.html");
+        if (is_lesson) lessons.push_back(name);
+    }
+    require(!lessons.empty(), "book: there is no page of a lesson in ", folder, "; make pages writes them");
+    for (const std::string& chapter : chapters)
+        for (const std::string& path : files_below(chapter))
+            if (path.ends_with(".md")) readmes.push_back(path);
+    pages.insert(pages.end(), lessons.begin(), lessons.end());
+    for (const std::string& readme : readmes) pages.push_back(readme.substr(0, readme.size() - 3) + ".html");
+
+    std::string ledgers = "<h1>Where the code differs from the papers, and why</h1>\n";
+    for (const std::string& readme : readmes) {
+        const std::string path = readme.substr(0, readme.size() - 3) + ".html", words = read_file(readme);
+        const std::string body =
+            markdown_html(words, [&](const std::string& target) { return link_in_book(target, readme, pages); });
+        std::filesystem::create_directories(folder + "/" + folder_of(path));
+        write_file_atomically(folder + "/" + path, book_page(readme, path, body));
+        const std::string ledger = markdown_section(words, "Ledger of differences");
+        if (ledger.empty()) continue;
+        const std::string rows = markdown_html(ledger.substr(ledger.find('\n')), [&](const std::string& target) {
+            const std::string link = link_in_book(target, readme, pages);  // seen from the README, not from the book's folder
+            return link.find("://") != std::string::npos || link.empty() ? link : without_detours(folder_of(path) + link);
+        });
+        ledgers += "<section><h2>" +
+                   escaped(folder_of(readme).empty() ? readme : folder_of(readme).substr(0, folder_of(readme).size() - 1)) +
+                   "</h2>\n" + rows + "</section>\n";
+    }
+    const LinkTarget from_top = [&](const std::string& target) { return link_in_book(target, "README.md", pages); };
+    write_file_atomically(folder + "/ledgers.html", book_page("ledgers", "ledgers.html", ledgers));
+    write_file_atomically(folder + "/systems.html",
+                          book_page("systems", "systems.html", "<h1>All systems</h1>\n" + markdown_html(systems, from_top)));
+    write_file_atomically(folder + "/index.html", book_page("contents", "index.html", contents(folder, lessons)));
+}
