@@ -255,8 +255,7 @@ TEST_CASE("what does not fit beside stands below; a line of code is read from it
         "step 2   A question\n"
         "         an equation that is much too long to stand beside any question on one\n"
         "         page, whatever it asks\n"
-        "         wide (1, 8)\n"
-        "           -1000.0000  -1000.0000  ...  -1000.0000  -1000.0000\n"
+        "         wide (1, 8)   -1000.0000  -1000.0000  ...  -1000.0000  -1000.0000\n"
         "         code      lesson.say(\"here\");  // the line that is shown\n"
         "                   tests/walkthroughs/lesson/lesson_test.cpp:" + line_shown + "\n"
         "         here\n");
