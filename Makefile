@@ -53,6 +53,7 @@ $(call object,$(WALK_SOURCES) $(TEST_SOURCES)): OPT = -O0 -DNDEBUG
 $(call object,$(VECTORISED)): OPT = -O3 -DNDEBUG
 # The usual standard headers are compiled once for each level of optimisation and put in front of every file.
 STANDARD := $(patsubst %,$(OUT)/standard-%.h.gch,O0 Og O3)
+.SECONDARY: $(STANDARD)
 HEADERS = -include $(OUT)/standard$(firstword $(OPT)).h
 $(call object,nn/base/matmul.cpp nn/base/random.cpp): HEADERS =
 endif
@@ -122,6 +123,9 @@ course: $(OUT)/run_course
 	@$(OUT)/run_course list
 course-%: course-build
 	@$(OUT)/run_course $* $(MODULE) --seed $(or $(SEED),271) --twist '$(TWIST)' $(course_options)
+## make sheet-NAME          a worksheet for pencil and paper; ARGS="--seed 7 --key", ARGS=--help
+sheet-%: $(OUT)/run_sheet
+	@$(OUT)/run_sheet $* $(ARGS)
 check-% watch-% hint-%: course-build
 	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
 # ---- Running ----

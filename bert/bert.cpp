@@ -21,7 +21,7 @@ Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const 
     batch.token_types.resize(batch.ids.size());
     for (int b = 0; b < B; ++b) {
         require(token_types[b].size() == sequences[b].size(), "make_batch: sequence ", b, " has ", sequences[b].size(),
-                " tokens but ", token_types[b].size(), " token types");
+                " tokens but ", token_types[b].size(), " token types, each needs one");
         std::copy(token_types[b].begin(), token_types[b].end(), batch.token_types.begin() + b * batch.length);
     }
     return batch;
@@ -43,7 +43,7 @@ static void check(const Batch& batch, const Config& config) {
     require(batch.length <= config.positions, "bert: a sequence of length ", batch.length, ", this model has ", config.positions,
             " positions; truncate the text");
     require(batch.token_types.empty() || batch.token_types.size() == batch.ids.size(), "bert: ", batch.token_types.size(),
-            " token types for ", batch.ids.size(), " ids");
+            " token types for ", batch.ids.size(), " ids, each needs one, or give none");
 }
 
 WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config) {

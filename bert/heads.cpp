@@ -60,9 +60,10 @@ Var loss(const SpanSteps& steps, const std::vector<int>& starts, const std::vect
 Span best_span(const SpanSteps& steps, int sequence, int first, int last, int longest) {
     const Matrix& start = steps.start_logits.value();  // (B, T)
     const Matrix& end = steps.end_logits.value();      // (B, T)
-    require(sequence >= 0 && sequence < start.rows, "best_span: sequence ", sequence, " of ", start.rows);
+    require(sequence >= 0 && sequence < start.rows, "best_span: sequence ", sequence, " of ", start.rows, ", counted from 0");
     require(first >= 0 && first <= last && last < start.cols && longest > 0, "best_span: positions ", first, " to ", last, " of ",
-            start.cols, ", answers of at most ", longest);
+            start.cols, ", answers of at most ", longest,
+            "; positions are counted from 0, the last not before the first, an answer has at least 1");
     Span best{first, first, start(sequence, first) + end(sequence, first)};
     for (int i = first; i <= last; ++i) {
         for (int j = i; j <= last && j - i < longest; ++j) {

@@ -67,7 +67,8 @@ static std::size_t selected_count(std::size_t length, const Corruption& how) {
 
 Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>& special, const CandidateDraws& draws,
                              const Corruption& how) {
-    require(special.size() == ids.size(), "corrupt_candidates: ", special.size(), " flags for ", ids.size(), " ids");
+    require(special.size() == ids.size(), "corrupt_candidates: ", special.size(), " flags for ", ids.size(),
+            " ids, each needs one");
     std::vector<int> candidates;  // positions
     for (std::size_t t = 0; t < ids.size(); ++t)
         if (special[t] == 0) candidates.push_back(static_cast<int>(t));
@@ -142,7 +143,7 @@ Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vecto
 }
 
 std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
-    require(row >= 0 && row < logits.rows, "best_guesses: row ", row, " of ", logits.rows);
+    require(row >= 0 && row < logits.rows, "best_guesses: row ", row, " of ", logits.rows, ", counted from 0");
     const Matrix p = softmax_rows(slice_rows(logits, row, 1)).value();  // (1, V)
     std::vector<Guess> guesses;
     for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});

@@ -56,7 +56,8 @@ static std::string trimmed(const std::string& line) {
 }
 
 Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_view source) {
-    require(!entries.empty(), source, ": a vocabulary without entries");
+    require(!entries.empty(), source,
+            ": a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
     Vocabulary vocabulary;
     vocabulary.entries = entries;
     vocabulary.entry_at.push_back(-1);  // the root
@@ -231,7 +232,7 @@ std::string decode(const std::vector<int>& ids, const Vocabulary& vocabulary) {
     std::string text;
     for (const int id : ids) {
         const int size = vocabulary.size();
-        require(id >= 0 && id < size, "wordpiece::decode: id ", id, " is not in a vocabulary of ", size);
+        require(id >= 0 && id < size, "wordpiece::decode: id ", id, " is not in a vocabulary of ", size, ", counted from 0");
         const std::string_view entry = vocabulary.entries[id];
         const bool continues = entry.size() > 2 && entry.substr(0, 2) == "##" && !text.empty();
         if (!continues && !text.empty()) text += ' ';

@@ -623,7 +623,8 @@ std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, boo
 std::string decode_bytes(const std::vector<int>& ids, const Vocabulary& vocabulary) {
     std::string bytes;
     for (const int id : ids) {
-        require(id >= 0 && id < vocabulary.size(), "bpe::decode: id ", id, " is not in a vocabulary of ", vocabulary.size());
+        require(id >= 0 && id < vocabulary.size(), "bpe::decode: id ", id, " is not in a vocabulary of ", vocabulary.size(),
+                ", counted from 0");
         bytes += vocabulary.tokens[id];
     }
     return bytes;

@@ -10,7 +10,8 @@
 namespace exact {
 
 std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int longest, int most) {
-    require(vocabulary > 0 && longest > 0, "all_answers: ", vocabulary, " tokens and answers of at most ", longest);
+    require(vocabulary > 0 && longest > 0, "all_answers: ", vocabulary, " tokens and answers of at most ", longest,
+            "; both must be at least 1");
     std::vector<std::vector<int>> finished, open = {{}};
     for (int length = 1; length <= longest; ++length) {
         std::vector<std::vector<int>> longer;
@@ -20,7 +21,7 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
                 answer.push_back(word);
                 (word == end_token || length == longest ? finished : longer).push_back(std::move(answer));
                 require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " tokens and ", longest,
-                        " positions make more than ", most, " answers");
+                        " positions make more than ", most, " answers; take fewer tokens or shorter answers");
             }
         open = std::move(longer);
     }
@@ -29,7 +30,8 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
 
 Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vector<int>>& answers, const gpt::Weights& w,
                       const gpt::Config& config) {
-    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " tokens and ", answers.size(), " answers");
+    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " tokens and ",
+            answers.size(), " answers; there must be at least one of each");
     std::size_t longest = 0;
     for (const std::vector<int>& answer : answers) longest = std::max(longest, answer.size());
     const int P = static_cast<int>(prompt.size()), T = P + static_cast<int>(longest), Y = static_cast<int>(answers.size());
@@ -51,18 +53,18 @@ Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vec
 Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabilities).value(); }
 
 double expected_reward(const Matrix& p, const Matrix& rewards) {
-    require(same_shape(p, rewards), "expected_reward: ", p, " probabilities and ", rewards, " rewards");
+    require(same_shape(p, rewards), "expected_reward: probabilities ", p, " and rewards ", rewards, ", each answer needs both");
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) total += static_cast<double>(p[y]) * rewards[y];
     return total;
 }
 
 double kl(const Matrix& p, const Matrix& q) {
-    require(same_shape(p, q), "kl: ", p, " and ", q);
+    require(same_shape(p, q), "kl: probabilities ", p, " and ", q, ", the shapes must be equal");
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) {
         if (p[y] == 0) continue;
-        require(q[y] > 0, "kl: answer ", y, " has p > 0 but q = 0, so the KL is infinite");
+        require(q[y] > 0, "kl: answer ", y, " has p > 0 but q = 0, so the KL is infinite; q must be above 0 wherever p is");
         total += p[y] * std::log(static_cast<double>(p[y]) / q[y]);
     }
     return total;
@@ -79,8 +81,10 @@ struct Partition {
 };
 
 static Partition partition(const Matrix& q, const Matrix& rewards, float beta) {
-    require(same_shape(q, rewards) && !q.empty(), "optimal_policy: ", q, " probabilities and ", rewards, " rewards");
-    require(beta > 0, "optimal_policy: beta is ", beta, ", it must be above 0; without the KL penalty the optimum is the single best answer");
+    require(same_shape(q, rewards) && !q.empty(), "optimal_policy: probabilities ", q, " and rewards ", rewards,
+            ", each answer needs both, and there must be one");
+    require(beta > 0, "optimal_policy: beta is ", beta,
+            ", it must be above 0; without the KL penalty the optimum is the single best answer");
     Partition Z{.largest = *std::max_element(rewards.begin(), rewards.end()) / static_cast<double>(beta)};
     for (std::size_t y = 0; y < q.size(); ++y) Z.rest += q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest);
     return Z;

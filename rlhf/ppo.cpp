@@ -15,7 +15,8 @@ namespace ppo {
 Matrix answer_mask(const Episodes& episodes) {
     const int B = episodes.count(), T = episodes.length;
     require(static_cast<int>(episodes.answer_lengths.size()) == B && static_cast<int>(episodes.tokens.size()) == B * T, "ppo: ",
-            episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(), " answers do not form episodes of ", T);
+            episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(),
+            " answers do not form episodes of ", T, " tokens; each prompt needs an answer, filled up to that length");
     Matrix mask(B, T - 1);
     for (int b = 0; b < B; ++b) {
         const int prompt = episodes.prompt_lengths[b], answer = episodes.answer_lengths[b];
@@ -78,12 +79,13 @@ PolicySteps forward(const Episodes& episodes, const Weights& w, const gpt::Confi
 // --- from a score to advantages ---
 
 float masked_mean(const Matrix& x, const Matrix& mask) {
+    require(same_shape(x, mask), "ppo: numbers ", x, " for a mask ", mask, ", the shapes must be equal");
     double total = 0, count = 0;
     for (std::size_t k = 0; k < x.size(); ++k) {
         total += x[k] * mask[k];
         count += mask[k];
     }
-    require(count > 0, "ppo: no token belongs to an answer");
+    require(count > 0, "ppo: none of ", mask.size(), " tokens belongs to an answer; at least one must");
     return static_cast<float>(total / count);
 }
 
@@ -134,7 +136,7 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
     require(static_cast<int>(scores.size()) == B && same_shape(old_log_probabilities, mask) &&
                 same_shape(reference_log_probabilities, mask) && same_shape(old_values, mask),
             "ppo: ", scores.size(), " scores, log-probabilities ", old_log_probabilities, " and ",
-            reference_log_probabilities, ", values ", old_values, " for a mask of ", mask);
+            reference_log_probabilities, ", values ", old_values, " for a mask of ", mask, "; each token needs one of each");
     RewardSteps steps;
     steps.kl = Matrix(B, columns);
     steps.non_score_reward = Matrix(B, columns);
@@ -161,7 +163,7 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
 // sum(x mask) / sum(mask), differentiable
 static Var masked_mean(const Var& x, const Matrix& mask) {
     const float count = std::accumulate(mask.begin(), mask.end(), 0.0f);
-    require(count > 0, "ppo: no token belongs to an answer");
+    require(count > 0, "ppo: none of ", mask.size(), " tokens belongs to an answer; at least one must");
     return scale(sum(multiply(x, mask)), 1 / count);
 }
 
@@ -193,7 +195,7 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
     require(same_shape(log_probabilities, mask) && same_shape(old_log_probabilities, mask) && same_shape(policy.values.value(), mask) &&
                 same_shape(old_values, mask),
             "ppo: log-probabilities ", log_probabilities, " and ", old_log_probabilities, ", values ",
-            policy.values.value(), " and ", old_values, " for a mask of ", mask);
+            policy.values.value(), " and ", old_values, " for a mask of ", mask, "; each token needs one of each");
     LossSteps steps;
 
     // The ratio of the new to the old probability of each token. Taking the larger of two losses removes the incentive to leave the
@@ -233,7 +235,7 @@ std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Mat
 }
 
 float mean_of(const std::vector<float>& numbers) {
-    require(!numbers.empty(), "mean_of: no numbers");
+    require(!numbers.empty(), "mean_of: no numbers; give at least one");
     return static_cast<float>(std::accumulate(numbers.begin(), numbers.end(), 0.0) / static_cast<double>(numbers.size()));
 }
 

@@ -18,11 +18,12 @@ namespace preferences {
 // --- pairs ---
 
 Pairs all_pairs(const std::vector<int>& group, const std::vector<int>& ranks) {
-    require(group.size() == ranks.size(), "all_pairs: ", group.size(), " group numbers and ", ranks.size(), " ranks");
+    require(group.size() == ranks.size(), "all_pairs: ", group.size(), " group numbers and ", ranks.size(),
+            " ranks; each answer needs both");
     Pairs pairs;
     const int N = static_cast<int>(ranks.size());
     for (int n = 0; n < N; ++n) {
-        require(group[n] >= 0, "all_pairs: answer ", n, " belongs to ranking ", group[n]);
+        require(group[n] >= 0, "all_pairs: answer ", n, " belongs to ranking ", group[n], ", they are counted from 0");
         require(ranks[n] >= 1, "all_pairs: answer ", n, " has rank ", ranks[n], ", the best rank is 1");
         pairs.groups = std::max(pairs.groups, group[n] + 1);
     }
@@ -58,7 +59,8 @@ static std::vector<int> best_first(const std::vector<int>& ranks) {
 }
 
 float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int>& ranks) {
-    require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(), " ranks");
+    require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(),
+            " ranks, each answer needs both");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
         require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
@@ -80,7 +82,8 @@ float gumbel(float u) {
 }
 
 std::vector<int> rank(const std::vector<float>& scores, const Person& person, const std::vector<float>& draws) {
-    require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(), " draws");
+    require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(),
+            " draws, each answer needs both");
     std::vector<float> noisy;
     for (std::size_t k = 0; k < scores.size(); ++k) noisy.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
     std::vector<int> order(scores.size());
@@ -109,7 +112,8 @@ float agreement(const std::vector<float>& rewards, const Pairs& pairs) {
 static int sign(float x) { return (x > 0) - (x < 0); }
 
 float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ranks) {
-    require(rewards.size() == ranks.size(), "kendall_tau: ", rewards.size(), " rewards and ", ranks.size(), " ranks");
+    require(rewards.size() == ranks.size(), "kendall_tau: ", rewards.size(), " rewards and ", ranks.size(),
+            " ranks, each answer needs both");
     long same_minus_reversed = 0, reward_differs = 0, rank_differs = 0;
     for (std::size_t i = 0; i < ranks.size(); ++i)
         for (std::size_t j = i + 1; j < ranks.size(); ++j) {
@@ -124,7 +128,8 @@ float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ran
 }
 
 float correlation(const std::vector<float>& a, const std::vector<float>& b) {
-    require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers beside ", b.size());
+    require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers beside ", b.size(),
+            ", there must be equally many, at least 1");
     const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(), mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();
     double ab = 0, aa = 0, bb = 0;
     for (std::size_t k = 0; k < a.size(); ++k) {

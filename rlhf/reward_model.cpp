@@ -11,7 +11,8 @@ Steps forward(const std::vector<int>& tokens, const std::vector<int>& lengths, c
     const int T = static_cast<int>(tokens.size()) / N;
     std::vector<int> last;  // the row of each text's last real token; padding follows
     for (int n = 0; n < N; ++n) {
-        require(lengths[n] >= 1 && lengths[n] <= T, "reward_model: text ", n, " has ", lengths[n], " tokens of ", T);
+        require(lengths[n] >= 1 && lengths[n] <= T, "reward_model: text ", n, " has ", lengths[n], " tokens of ", T,
+                ", it must have 1 to that many");
         last.push_back(n * T + lengths[n] - 1);
     }
     Steps steps;

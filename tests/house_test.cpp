@@ -64,6 +64,7 @@ static const std::vector<std::pair<std::string, std::vector<std::string>>> allow
     {"rlhf", {"nn", "gpt", "vit", "rlhf"}},
     {"walkthroughs", library_folders},
     {"tools", {"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "tools"}},
+    {"course/sheets", {"nn", "bert", "gpt", "rlhf", "course"}},
     {"course/drawn", {"nn", "bert", "gpt", "vit", "rlhf", "course"}},
     {"course", {"nn", "course"}},
     {"tests",
@@ -319,7 +320,7 @@ TEST_CASE("walkthroughs: --help works, and an unknown option is refused in one l
 // --- equations: a header lists those that its source computes, "equations [NeRF 2] depths, [NeRF 3] rendering" ---
 
 // The folders whose headers do; add one when its headers and sources are done.
-static const std::vector<std::string> folders_with_equations{"nn", "vit/fields", "gpt/families", "gpt/unified"};
+static const std::vector<std::string> folders_with_equations{"nn", "vit", "vit/fields", "gpt/families", "gpt/unified"};
 
 // The labels of a line, "[ViT 1]" or "[Adam algorithm 1]": in brackets a name that begins with a capital, then a number.
 static std::vector<std::string> equation_labels(const std::string& line) {

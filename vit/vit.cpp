@@ -22,7 +22,7 @@ PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w,
     steps.patches = patchify_all(images, config.grid, "vit");
     steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);                                  // (B*N, D)
     steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, config.grid.count());    // (B*(N+1), D)
-    steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   Eq. 1
+    steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   [ViT 1]
     return steps;
 }
 
@@ -41,10 +41,10 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
             " classes, the weights have no classifier; set classes = 0");
     const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
-    steps.embedding = embed_patches(images, w, config);                                  // z0, Eq. 1
-    steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});  // Eqs. 2, 3
+    steps.embedding = embed_patches(images, w, config);                                  // z0 (B*(N+1), D)
+    steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});  // z_L   [ViT 2] [ViT 3]
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                   // (B*(N+1), D)
-    steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());             // (B, D)   Eq. 4
+    steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());             // (B, D)   [ViT 4]
     if (config.classes == 0) return steps;
     steps.logits = linear(steps.class_tokens, w.classifier);                             // (B, K)
     steps.probabilities = softmax_rows(steps.logits);                                    // (B, K)

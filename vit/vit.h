@@ -1,12 +1,13 @@
-// vit.h: Vision Transformer. Cut an image into patches and read them as BERT reads words.
+// vit.h: Vision Transformer (ViT). An image is cut into patches, and a Transformer encoder reads them as BERT reads tokens.
 //
 //   paper    Dosovitskiy et al., "An Image Is Worth 16x16 Words", 2021, arXiv 2010.11929, Eqs. 1-4
 //   shows    that images need no convolution once they are a sequence
 //   symbols  B images   H, W height and width   P patch side   C channels   N = (H / P)(W / P) patches   D token width
 //            L blocks   K classes
+//   equations [ViT 1] tokens, [ViT 2] attention, [ViT 3] MLP, [ViT 4] class token
 //   differs  a batch is stacked rows: image b owns rows b(N+1) ... b(N+1)+N of every token matrix; no dropout; the classifier is
 //            one linear layer, as in the fine-tuned checkpoints (the paper pre-trains with one hidden tanh layer before it)
-//   neighbour  bert.h (bert) has the same encoder, and reads pieces of words
+//   neighbour  bert.h (bert) has the same encoder, and reads word pieces
 //   next     vit.cpp, then its two walkthroughs
 #pragma once
 #include <map>
@@ -35,7 +36,7 @@ struct Config {
     bool query_key_value_bias = true;
 };
 
-// throws  std::invalid_argument for a config that does not fit together; `who` begins the message
+// throws  std::invalid_argument for an inconsistent config; `who` begins the message
 void check(const Config& config, const char* who = "vit");
 
 BlockOptions block_options(const Config& config);
@@ -45,36 +46,36 @@ struct Weights {
     Var class_token;            // (1, D)      x_class
     Var positions;              // (N+1, D)    E_pos; row 0 belongs to the class token
     std::vector<Block> blocks;  // L of them
-    Norm norm;                  // the last one, over all tokens
+    Norm norm;                  // after the last block, of every token
     Linear classifier;          // (D, K), or no values
 };
 
 // Fresh weights, biases 0, gains 1.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
-// Names, shapes and places of google/vit-base-patch16-224 and its relatives.
+// Names, shapes and layout of google/vit-base-patch16-224 and its relatives.
 Parameters parameters(const Weights& w, const Config& config);
 
-// What a published file may do differently: leave out "vit." (google/vit-base-patch16-224-in21k), hold a pooler, which no output
-// reads, or the decoder of facebook/vit-mae-base.
+// Variants found in published files: names without "vit." (google/vit-base-patch16-224-in21k), an unused pooler, the decoder of
+// facebook/vit-mae-base.
 LoadRules load_rules();
 
-// The configuration of a checkpoint: sizes from its shapes; heads, eps, activation and the size of images that are not square from
-// where nn/layers/model_config.h looks for them. Published code takes eps 1e-12 and the exact GELU where a configuration does not
-// say; the heads must be told. A file without a classifier has 0 classes.
+// Infers the configuration of a checkpoint: sizes from its tensor shapes; heads, eps, activation and the size of images that are
+// not square from the sources that nn/layers/model_config.h lists. eps defaults to 1e-12 and the activation to the exact GELU, as
+// in the published code; the number of heads has no default. A file without a classifier has 0 classes.
 //   told     what the caller knows: {{"num_attention_heads", "12"}}
-//   throws   std::invalid_argument with the path when it is no ViT, or nothing says how many heads it has
+//   throws   std::invalid_argument with the path when it is not a ViT checkpoint or the number of heads is unknown
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
-// Sets the height and width that N patches make up: those that the configuration says, else a square where N is a square number.
-//   throws   std::invalid_argument with the path when the configuration says another number of patches, or nothing and N is no square
+// Sets height and width to those of the configuration, or else to a square of N patches.
+//   throws   std::invalid_argument with the path when the configuration contradicts N, or is silent and N is not a square number
 void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path);
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes cannot tell, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
-// The path from pixels to tokens, Eq. 1. Steps 1 and 2, the image and its squares, are the input and the rows of `patches`.
+// From pixels to tokens, Eq. 1. Steps 1 and 2, the image and its squares, are the input and the rows of `patches`.
 struct PatchEmbedding {
     Matrix patches;        // (B*N, P*P*C)  steps 2, 3: one flattened square a row, channel fastest
     Var patch_embeddings;  // (B*N, D)      steps 4, 5: patches E + bias, N tokens of width D
@@ -86,7 +87,7 @@ struct Steps {
     PatchEmbedding embedding;
     StackSteps encoder;      // L blocks
     Var norm;                // (B*(N+1), D)  LN(z_L)
-    Var class_tokens;        // (B, D)        its rows 0, one for each image      y of Eq. 4
+    Var class_tokens;        // (B, D)        the class token's row of each image      y of Eq. 4
     Var logits;              // (B, K)
     Var probabilities;       // (B, K)
 };
@@ -97,21 +98,21 @@ PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w,
 // The whole model.
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config);
 
-// Mean cross entropy of the logits with the true classes, (1, 1).
+// Mean cross-entropy of the logits with the true classes, (1, 1).
 Var loss(const Steps& steps, const std::vector<int>& labels);
 
-// Where the N+1 tokens of each of B images lie.
+// The row ranges of B images of N+1 tokens.
 Segments segments(int images, const Config& config);
 
-// What the class token of one image attends to in one head of one block, as a picture of the patch grid: (H/P, W/P).
+// Attention weights of one image's class token to the patches, in one head of one block, on the patch grid: (H/P, W/P).
 Matrix class_attention(const Steps& steps, const Config& config, int block, int head, int image = 0);
 
-// The same model for images of another size: only the positions change, resampled from their grid.
-//   config  gets the new size
-//   throws  std::invalid_argument when P does not divide the new size; config is as it was then
+// The same model for another image size: the position embeddings are interpolated (bicubic), all else is shared.
+//   config  is given the new size
+//   throws  std::invalid_argument when P does not divide the new size; config is then unchanged
 Weights resized(const Weights& w, Config& config, int image_height, int image_width);
 
-// A photograph as the published model expects it: resized to (H, W), 0 ... 1 moved to -1 ... 1.
+// A photograph as the published model expects it: resized to (H, W), values 0 ... 1 mapped to -1 ... 1.
 Image preprocess(const Image& photograph, const Config& config);
 
 // Where its parts lie, for nn/interpret.

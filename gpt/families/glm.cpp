@@ -80,7 +80,9 @@ static void add_rows(MayAttend& may, int first, int context, int queries) {
 }
 
 Batch make_batch(const std::vector<Sequence>& sequences) {
-    require(!sequences.empty(), "glm: a batch of no sequences");
+    require(!sequences.empty(), "glm: there is no sequence; give at least one");
+    for (std::size_t b = 0; b < sequences.size(); ++b)
+        require(!sequences[b].tokens.empty(), "glm: sequence ", b, " of ", sequences.size(), " has no token; leave it out");
     Batch batch;
     batch.sequences = static_cast<int>(sequences.size());
     for (const Sequence& sequence : sequences) batch.length = std::max(batch.length, static_cast<int>(sequence.tokens.size()));
@@ -142,10 +144,12 @@ static void check(const Config& config) {
     require(config.heads > 0 && config.width % config.heads == 0, "glm: ", config.heads, " heads do not divide a width of ",
             config.width);
     require(config.version == Version::glm || config.width / config.heads % 2 == 0, "glm: heads of width ",
-            config.width / config.heads, " cannot be turned in pairs of columns");
+            config.width / config.heads, " cannot be turned in pairs of columns; an even width can");
     require(config.version == Version::glm130b || config.positions > 0, "glm: ", config.positions,
             " positions, there must be one at least");
     require_eps("glm", config.eps);
+    require(config.alpha >= 0 && config.rotary_base > 0, "glm: a factor alpha of ", config.alpha, " and a rotary base of ",
+            config.rotary_base, ", the first may not be negative (0 = sqrt(2 L)), the second must be above 0; 10000 is usual");
 }
 
 // GLM adds two tables; GLM-130B turns queries and keys instead.
@@ -191,7 +195,8 @@ static void check(const Batch& batch) {
                 batch.may.queries == static_cast<int>(rows),
             "glm: ", batch.sequences, " sequences of ", batch.length, " tokens, but ", static_cast<int>(batch.tokens.size()),
             " tokens, ", static_cast<int>(batch.positions.size()), " positions, ", static_cast<int>(batch.block_positions.size()),
-            " block positions, and a mask for ", batch.may.queries, " queries");
+            " block positions, and a mask for ", batch.may.queries,
+            " queries; there must be one of each for every token, see make_batch");
 }
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {

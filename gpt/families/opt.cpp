@@ -44,7 +44,7 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
     require_texts(config.name, batch);
     require(batch.length <= config.positions, config.name, ": a text of ", batch.length, " tokens, but there are ",
-            config.positions, " positions");
+            config.positions, " positions; cut the text");
     const std::vector<BlockContext> contexts{{.self = attending(batch, true)}};
     Steps steps = read(batch.ids, position_rows(batch, config.position_offset), contexts, w, config);
     steps.logits = logits_of(steps.hidden, w);  // (B*T, V)
@@ -64,7 +64,7 @@ Memory make_memory(const Config& config, int sequences, int capacity) {
 
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory) {
     require(memory.seen.length + next.length <= config.positions, config.name, ": ", memory.seen.length, " tokens were read, ",
-            next.length, " more exceed ", config.positions, " positions");
+            next.length, " more exceed ", config.positions, " positions; ask for fewer");
     const Reading reading = read_next(memory, next, config.name.c_str());
     return read(next.ids, position_rows(memory.seen, config.position_offset, next.length), reading.contexts, w, config);
 }

@@ -22,6 +22,7 @@ static void check(const Config& config) {
     require(config.heads > 0 && config.head_width > 0 && config.head_width % 2 == 0, "palm: ", config.heads, " heads of width ",
             config.head_width, ": there must be one at least, of an even width, as columns are turned in pairs");
     require_eps("palm", config.eps);
+    require(config.rotary_base > 0, "palm: a rotary base of ", config.rotary_base, ", it must be above 0; 10000 is usual");
 }
 
 static BlockOptions options_of(const Config& config) {
@@ -65,7 +66,8 @@ Var z_loss(const Steps& steps, const TokenBatch& batch, float weight) {
         rows.push_back(static_cast<int>(row));
         targets.push_back(labels[row]);
     }
-    require(!rows.empty(), "palm: no row of the batch has a next token");
+    require(!rows.empty(), "palm: none of ", labels.size(),
+            " rows of the batch has a next token; a text needs at least 2 tokens");
     const Var logits = gather_rows(steps.logits, rows);                           // (n, V)
     const Var log_Z = add(token_losses(logits, targets), pick(logits, targets));  // (n, 1)  -log p = log Z - logit
     return scale(mean(square(log_Z)), weight);                                    // (1, 1)

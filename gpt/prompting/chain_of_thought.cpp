@@ -83,7 +83,8 @@ std::string document_text(const Task& task, const std::vector<int>& ids) {
     const char* const names[] = {"=", "ANSWER", "END", "DIRECT", "STEPS"};
     std::string line;
     for (const int id : ids) {
-        require(id >= 0 && id < vocabulary(task), "document_text: id ", id, " is outside the vocabulary of ", vocabulary(task));
+        require(id >= 0 && id < vocabulary(task), "document_text: id ", id, " is outside the vocabulary of ", vocabulary(task),
+                ", counted from 0");
         line += (line.empty() ? "" : " ") + (id < task.digits ? std::to_string(id) : std::string(names[id - task.digits]));
     }
     return line;
@@ -169,7 +170,7 @@ Written sample_chains(const gpt::Weights& w, const gpt::Config& config, const Ta
 Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config, const Task& task, const Questions& questions,
                                 int k, int offset) {
     const int N = task.count, M = task.digits;
-    require(k >= 1 && k <= N, "solve_with_changed_step: step ", k, " of ", N);
+    require(k >= 1 && k <= N, "solve_with_changed_step: step ", k, " of ", N, ", they are counted from 1");
     Written chains = solve(w, config, task, questions, Format::steps);
     const std::vector<int> prompts = prompts_of(task, questions, Format::steps);
     std::vector<int> longer_prompts;  // with the first k steps, the k-th changed
@@ -193,8 +194,8 @@ std::vector<int> answers_of(const Written& written) {
 
 float accuracy(const Task& task, const Questions& questions, const std::vector<int>& answers) {
     const int count = count_of(task, questions);
-    require(count > 0 && static_cast<int>(answers.size()) == count, "chain_of_thought: ", answers.size(), " answers to ", count,
-            " questions");
+    require(count > 0 && static_cast<int>(answers.size()) == count, "chain_of_thought: ", answers.size(), " answers to ",
+            count, " questions; each needs one, and there must be a question");
     const std::vector<int> sums = partial_sums(task, questions);
     int right = 0;
     for (int q = 0; q < count; ++q) right += answers[q] == sums[(q + 1) * task.count - 1];
@@ -202,7 +203,7 @@ float accuracy(const Task& task, const Questions& questions, const std::vector<i
 }
 
 int majority(const std::vector<int>& answers) {
-    require(!answers.empty(), "majority: no answers");
+    require(!answers.empty(), "majority: no answers; give at least one");
     int winner = answers[0];
     long most = 0;
     for (const int answer : answers) {

@@ -18,19 +18,25 @@ namespace gato {
 // --- numbers as tokens ---
 
 float mu_law(float x, const Config& config) {
+    require(config.mu > 0 && config.largest > 0, "gato: mu-law with mu ", config.mu, " up to ", config.largest,
+            ", both must be positive; 100 and 256 are usual");
     const double size = std::log(static_cast<double>(config.mu) * std::abs(x) + 1) /
                         std::log(static_cast<double>(config.mu) * config.largest + 1);
     return static_cast<float>(x < 0 ? -size : size);
 }
 
 int bin_of(float x, int bins) {
-    require(!std::isnan(x), "gato: a value that is not a number (NaN) has no bin");
+    require(!std::isnan(x) && bins >= 1, "gato: a value of ", x, " in ", bins,
+            " bins; it must be a number, and there must be at least 1 bin");
     const double clipped = std::clamp(static_cast<double>(x), -1.0, 1.0);
     const int bin = static_cast<int>(std::floor((clipped + 1) / 2 * bins));
     return std::min(bin, bins - 1);  // 1 itself would begin the next range of ids
 }
 
-float centre_of_bin(int bin, int bins) { return static_cast<float>(2 * (bin + 0.5) / bins - 1); }
+float centre_of_bin(int bin, int bins) {
+    require(bin >= 0 && bin < bins, "gato: bin ", bin, " of ", bins, ", they are counted from 0");
+    return static_cast<float>(2 * (bin + 0.5) / bins - 1);
+}
 
 int token_of_observation(float x, const Config& config) {
     return config.first_continuous() + bin_of(mu_law(x, config), config.continuous_tokens);
@@ -60,10 +66,10 @@ int steps_of(const Episode& episode) {
           episode.discrete_observations.size(), static_cast<std::size_t>(episode.continuous_actions.rows),
           episode.discrete_actions.size()}) {
         require(count == 0 || T == 0 || static_cast<int>(count) == T, "gato: an episode has parts of ", T, " and of ",
-                static_cast<int>(count), " time steps");
+                static_cast<int>(count), " time steps, all must have equally many");
         if (count > 0) T = static_cast<int>(count);
     }
-    require(T > 0, "gato: an episode without a time step");
+    require(T > 0, "gato: an episode of ", T, " time steps, it must have at least 1");
     return T;
 }
 
@@ -91,7 +97,7 @@ static void add_observations(std::vector<Token>& stream, const Episode& episode,
         for (const int value : episode.discrete_observations[t])
             stream.push_back({.id = token_of_discrete(value, config), .place = place++});
     require(place <= config.observation_places, "gato: an observation of ", place, " tokens, there are ",
-            config.observation_places, " places");
+            config.observation_places, " places; observe less, or set observation_places");
 }
 
 static void add_actions(std::vector<Token>& stream, const Episode& episode, int t, const Config& config) {
@@ -116,6 +122,9 @@ std::vector<Token> tokens_of(const Episode& episode, const Config& config) {
 // --- images as tokens ---
 
 int patch_position(int index, int count, int positions, float draw) {
+    require(count >= 1 && positions >= count && index >= 0 && index < count && draw < 1, "gato: patch ", index, " of ", count,
+            " with ", positions, " positions and a draw of ", draw,
+            "; patches are counted from 0, each needs a position, a draw is below 1");
     const int low = index * positions / count, high = (index + 1) * positions / count;  // rows low ... high - 1 of the table
     if (draw >= 0) return low + static_cast<int>(draw * static_cast<float>(high - low));
     const int sum = low + high - 1, middle = sum / 2;
@@ -142,10 +151,11 @@ static std::vector<int> channel_slowest(int pixels, int channels) {
 }
 
 Var embed_images(const std::vector<Image>& images, const Weights& w, const Config& config, Random* random) {
-    require(!images.empty(), "gato: there is no image");
+    require(!images.empty(), "gato: there is no image; give at least one");
     const PatchGrid grid = grid_of(images[0], config);
     require(grid.down() <= config.patch_positions && grid.across() <= config.patch_positions, "gato: ", grid.down(), " x ",
-            grid.across(), " patches, there are ", config.patch_positions, " positions");
+            grid.across(), " patches, there are ", config.patch_positions,
+            " positions; take larger patches, or set patch_positions");
     const int p = config.patch_size, C = config.channels;
     Matrix patches = patchify_all(images, grid, "gato");  // (N, p p C), N of all images
     const float factor = 1 / std::sqrt(static_cast<float>(p));
@@ -232,7 +242,7 @@ static BlockOptions options_of(const Config& config) {
 //   streams  one for each episode, all of its stream or the beginning of it
 static Steps embed_all(const std::vector<Episode>& episodes, const std::vector<std::vector<Token>>& streams, const Weights& w,
                        const Config& config, Random* random) {
-    require(!episodes.empty(), "gato: there is no episode");
+    require(!episodes.empty(), "gato: there is no episode; give at least one");
     check(config);
     require_depth("gato", config.depth, w.blocks);
     Steps steps;
@@ -381,6 +391,44 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "transformer.ln_f", w.last_norm);
     table.push_back({"predict_token.weight", {V, E}, Stored::as_it_is, {w.output}});
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::mlp_width, &config.mlp_width, From::shapes},
+            {settings::patch_size, &config.patch_size, From::shapes},
+            {{"the number of text tokens", {"text_tokens"}}, &config.text_tokens, From::file},
+            {{"the number of bins", {"continuous_tokens"}}, &config.continuous_tokens, From::file},
+            {settings::heads, &config.heads, From::file},
+            {{"the number of groups of the patch embedding", {"num_group_norm_groups"}}, &config.groups, From::file},
+            {settings::eps, &config.eps},
+            {{"mu of the mu-law", {"mu"}}, &config.mu},
+            {{"what the mu-law maps to 1", {"m"}}, &config.largest}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string images = "image_embedding.", patches = images + "patch_embedding.";
+    Config config;
+    config.width = size_of(checkpoint, "embed_token.weight", 1);
+    config.observation_places = size_of(checkpoint, "pos_embed_observation.weight", 0);
+    config.patch_positions = size_of(checkpoint, images + "patch_pos_encoding.height_pos_embedding.weight", 0);
+    config.residual_channels = size_of(checkpoint, patches + "conv1.weight", 0);
+    config.channels = size_of(checkpoint, patches + "conv1.weight", 1);
+    const int numbers = size_of(checkpoint, images + "post_embedding_projection.weight", 1);  // C p p
+    config.patch_size = static_cast<int>(std::lround(std::sqrt(static_cast<double>(numbers) / config.channels)));
+    config.depth = count_blocks(checkpoint, "transformer.h.", ".mlp.c_fc.weight");
+    config.mlp_width = size_of(checkpoint, "transformer.h.0.mlp.c_fc.weight", 1);
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    config.discrete_tokens = size_of(checkpoint, "embed_token.weight", 0) - config.text_tokens - config.continuous_tokens;
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("gato", told_members(copy));
 }
 
 // --- for nn/interpret ---

@@ -29,6 +29,8 @@ int relative_bucket(int offset, bool both_ways, int buckets, int max_distance) {
 
 std::vector<int> relative_buckets(int queries, int keys, bool both_ways, const Config& config) {
     std::vector<int> buckets;
+    require(queries >= 1 && queries <= keys, "t5: ", queries, " queries are the last of ", keys,
+            " keys; there must be 1 to that many");
     for (int i = keys - queries; i < keys; ++i)
         for (int j = 0; j < keys; ++j) buckets.push_back(relative_bucket(j - i, both_ways, config.buckets, config.max_distance));
     return buckets;
@@ -102,8 +104,12 @@ static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<
 
 DecoderSteps decode(const TokenBatch& target, const Var& encoded, const TokenBatch& source, const Weights& w,
                     const Config& config) {
-    require_fits("t5", target);
-    require(target.sequences == source.sequences, "t5: ", target.sequences, " targets for ", source.sequences, " sources");
+    require_texts("t5", target);
+    require_texts("t5", source);
+    require(target.sequences == source.sequences, "t5: ", target.sequences, " targets for ", source.sequences,
+            " sources, each needs one");
+    require(encoded.rows() == source.sequences * source.length, "t5: an encoded source ", encoded.value(), " for ",
+            source.sequences, " sources of ", source.length, " tokens, each token needs a row");
     const std::vector<BlockContext> contexts{{.self = attending(target, true)}};
     DecoderSteps steps = read_target(target, target.length, contexts, encoded, source, w, config);
     steps.logits = logits_of(steps.hidden, w, config);  // (B*T, V)
@@ -149,6 +155,9 @@ Reader::Reader(const TokenBatch& source, const Var& encoded, const Weights& w, c
       encoded(encoded),
       memory(make_memory(c.decoder_depth, source.sequences, capacity, c.heads * c.head_width, true)) {
     const NoTape no_tape;
+    if (encoded)
+        require(encoded.rows() == source.sequences * source.length, "t5: an encoded source ", encoded.value(), " for ",
+                source.sequences, " sources of ", source.length, " tokens, each token needs a row");
     if (!encoded) this->encoded = encode(embed(w.words, source.ids), source, w, c).output;
 }
 
@@ -191,7 +200,7 @@ int sentinel(int k, int vocabulary) { return vocabulary - 1 - k; }
 
 Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidden, int first_sentinel, int end_token) {
     require(ids.size() == is_hidden.size(), "corrupt: ", ids.size(), " tokens, but ", is_hidden.size(),
-            " entries say which are hidden");
+            " entries say which are hidden; each token needs one");
     Corrupted corrupted;
     int next_sentinel = first_sentinel;
     for (std::size_t t = 0; t < ids.size(); ++t) {

@@ -23,7 +23,8 @@ Var Recording::at(const StepPlace& step, const Var& value) {
 
 const Var& Recording::step(int block, const std::string& name) const {
     const auto found = steps.find({block, name});
-    require(found != steps.end(), "Recording: this run had no step ", name, " in block ", block);
+    require(found != steps.end(), "Recording: this run had no step ", name, " in block ", block, " among its ", steps.size(),
+            " steps; hook.h lists the names, blocks are counted from 0");
     return found->second;
 }
 

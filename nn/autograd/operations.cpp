@@ -499,7 +499,7 @@ Var sum(const Var& a, Where where) {
 }
 
 Var mean(const Var& a, Where where) {
-    require(!a.value().empty(), where, "mean: ", a.value(), " holds no numbers");
+    require(!a.value().empty(), where, "mean: ", a.value(), " holds no numbers, it must hold at least 1");
     return scale(sum(a, where), 1.0f / static_cast<float>(a.value().size()), where);
 }
 
@@ -529,7 +529,7 @@ Var row_sums(const Var& a, Where where) {
 }
 
 Var row_means(const Var& a, Where where) {
-    require(a.cols() > 0, where, "row_means: ", a.value(), " has empty rows");
+    require(a.cols() > 0, where, "row_means: ", a.value(), " has empty rows, each must hold at least 1 number");
     return scale(row_sums(a, where), 1.0f / a.cols(), where);
 }
 
@@ -591,7 +591,7 @@ static Explained log_softmax_rows_explained(const Record&, const std::vector<Var
 }
 
 Var log_softmax_rows(const Var& a, Where where) {
-    require(a.cols() > 0, where, "log_softmax_rows: ", a.value(), " has empty rows");
+    require(a.cols() > 0, where, "log_softmax_rows: ", a.value(), " has empty rows, each must hold at least 1 number");
     Matrix y = a.value();
     for (int i = 0; i < y.rows; ++i) {
         float* const row = y.row(i);
@@ -631,11 +631,12 @@ static Explained pick_explained(const Record& y, const std::vector<Var>&) {
 }
 
 Var pick(const Var& a, const std::vector<int>& columns, Where where) {
-    require(static_cast<int>(columns.size()) == a.rows(), where, "pick: ", columns.size(), " columns for the rows of ",
-            a.value());
+    require(static_cast<int>(columns.size()) == a.rows(), where, "pick: ", columns.size(), " columns for the rows of ", a.value(),
+            ", each needs one");
     Matrix y = Matrix::unset(a.rows(), 1);
     for (int i = 0; i < a.rows(); ++i) {
-        require(columns[i] >= 0 && columns[i] < a.cols(), where, "pick: column ", columns[i], " of ", a.value());
+        require(columns[i] >= 0 && columns[i] < a.cols(), where, "pick: column ", columns[i], " of ", a.value(),
+                ", counted from 0");
         y(i, 0) = a.value()(i, columns[i]);
     }
     PickRecord* const record = new PickRecord;

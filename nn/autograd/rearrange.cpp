@@ -202,7 +202,8 @@ static Explained gather_rows_explained(const Record& y, const std::vector<Var>&)
 Var gather_rows(const Var& a, const std::vector<int>& indices, Where where) {
     Matrix gathered = Matrix::unset(static_cast<int>(indices.size()), a.cols());
     for (int i = 0; i < gathered.rows; ++i) {
-        require(indices[i] >= 0 && indices[i] < a.rows(), where, "gather_rows: row ", indices[i], " of ", a.value());
+        require(indices[i] >= 0 && indices[i] < a.rows(), where, "gather_rows: row ", indices[i], " of ", a.value(),
+                ", counted from 0");
         std::copy_n(a.value().row(indices[i]), a.cols(), gathered.row(i));
     }
     GatherRecord* const record = new GatherRecord;
@@ -231,7 +232,7 @@ static Explained gather_cols_explained(const Record& y, const std::vector<Var>&)
 
 Var gather_cols(const Var& a, const std::vector<int>& columns, Where where) {
     for (const int column : columns)
-        require(column >= 0 && column < a.cols(), where, "gather_cols: column ", column, " of ", a.value());
+        require(column >= 0 && column < a.cols(), where, "gather_cols: column ", column, " of ", a.value(), ", counted from 0");
     Matrix gathered = Matrix::unset(a.rows(), static_cast<int>(columns.size()));
     for (int i = 0; i < gathered.rows; ++i) {
         const float* const from = a.value().row(i);
@@ -306,8 +307,9 @@ static Explained add_repeated_explained(const Record&, const std::vector<Var>&) 
 }
 
 Var add_repeated(const Var& a, const Var& table, Where where) {
-    require(table.rows() > 0 && a.rows() % table.rows() == 0 && a.cols() == table.cols(), where, "add_repeated: ",
-            table.value(), " does not fit a whole number of times into ", a.value());
+    require(table.rows() > 0 && a.rows() % table.rows() == 0 && a.cols() == table.cols(), where, "add_repeated: ", table.value(),
+            " does not fit a whole number of times into ", a.value(),
+            "; it must be equally wide, and its rows divide the other's");
     Matrix total = a.value();
     for (int i = 0; i < total.rows; ++i) {
         const float* const from = table.value().row(i % table.rows());

@@ -196,7 +196,8 @@ static std::map<std::string, std::vector<float>> ends_table(const Record& y) {
 static void require_inside(const char* name, const Var& x, const Segments& segments, Where where) {
     for (const Segment& segment : segments.list)
         require(segment.first >= 0 && segment.count >= 0 && segment.first <= x.rows() - segment.count, where, name,
-                ": a segment of rows ", segment.first, " to ", segment.first + segment.count, " of ", x.value());
+                ": a segment of rows ", segment.first, " to ", segment.first + segment.count, " of ", x.value(),
+                ", counted from 0");
 }
 
 // forward   y_s = sum over the rows i of segment s of x_i
@@ -265,7 +266,7 @@ Var sums_before(const Var& x, const Segments& segments, Where where) {
     for (const auto [first, count] : segments.list) {
         std::fill(total.begin(), total.end(), 0.0);
         for (int i = first; i < first + count; ++i) {
-            require(!taken[i], where, "sums_before: row ", i, " of ", x.value(), " lies in two segments");
+            require(!taken[i], where, "sums_before: row ", i, " of ", x.value(), " lies in two segments, each may lie in one");
             taken[i] = true;
             for (int j = 0; j < y.cols; ++j) {
                 y(i, j) = static_cast<float>(total[j]);

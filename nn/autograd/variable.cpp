@@ -193,7 +193,7 @@ Matrix& gradient_to_add_to(Var& input) {
 
 static void check_contribution(const Var& input, const Matrix& contribution) {
     require(same_shape(contribution, input.value()), "add_gradient: a gradient of shape ", contribution, " for a value of shape ",
-            input.value());
+            input.value(), ", the shapes must be equal");
 }
 
 void add_gradient(Var& input, const Matrix& contribution) {

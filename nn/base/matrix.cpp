@@ -24,7 +24,8 @@ Matrix::Matrix(std::initializer_list<std::initializer_list<float>> given) {
     const int height = static_cast<int>(given.size());
     const int width = height == 0 ? 0 : static_cast<int>(given.begin()->size());
     for (const auto& row : given)
-        require(static_cast<int>(row.size()) == width, "Matrix: a row of ", row.size(), " numbers among rows of ", width);
+        require(static_cast<int>(row.size()) == width, "Matrix: a row of ", row.size(), " numbers among rows of ", width,
+                ", all must be equally long");
     *this = unset(height, width);
     float* out = values;
     for (const auto& row : given) out = std::copy(row.begin(), row.end(), out);
@@ -50,11 +51,11 @@ Matrix& Matrix::operator=(Matrix&& other) noexcept {
 Matrix::~Matrix() { return_floats(values, size()); }
 
 void Matrix::outside(int i, int j) const {
-    throw std::out_of_range(joined({"Matrix: element (", i, ", ", j, ") of a ", *this, " matrix"}));
+    throw std::out_of_range(joined({"Matrix: element (", i, ", ", j, ") of a ", *this, " matrix, counted from 0"}));
 }
 
 void Matrix::outside(std::size_t k) const {
-    throw std::out_of_range(joined({"Matrix: element number ", k, " of a ", *this, " matrix"}));
+    throw std::out_of_range(joined({"Matrix: element number ", k, " of a ", *this, " matrix, counted from 0"}));
 }
 
 std::string shape(const Matrix& m) { return text(m); }
@@ -76,16 +77,16 @@ Matrix transpose(const Matrix& m) {
 }
 
 Matrix slice_rows(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ", m,
-            " matrix");
+    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ",
+            first + count, " of a ", m, " matrix, counted from 0");
     Matrix result = Matrix::unset(count, m.cols);
     std::copy(m.row(first), m.row(first + count), result.begin());
     return result;
 }
 
 Matrix slice_cols(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ", first + count, " of a ",
-            m, " matrix");
+    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ",
+            first + count, " of a ", m, " matrix, counted from 0");
     Matrix result = Matrix::unset(m.rows, count);
     for (int i = 0; i < m.rows; ++i) std::copy_n(m.row(i) + first, count, result.row(i));
     return result;
@@ -93,7 +94,7 @@ Matrix slice_cols(const Matrix& m, int first, int count) {
 
 Matrix reshape(Matrix m, int rows, int cols) {
     require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", m, " does not fit into (",
-            rows, ", ", cols, ")");
+            rows, ", ", cols, "), the numbers must be equally many");
     m.rows = rows;
     m.cols = cols;
     return m;
@@ -107,7 +108,8 @@ void add_to(Matrix& a, const Matrix& b) {
 }
 
 void add_sum_of_rows(Matrix& row, const Matrix& m) {
-    require(row.rows == 1 && row.cols == m.cols, "add_sum_of_rows: the sum of the rows of ", m, " does not fit into ", row);
+    require(row.rows == 1 && row.cols == m.cols, "add_sum_of_rows: the sum of the rows of ", m, " does not fit into ", row,
+            ", it must be (1, ", m.cols, ")");
     std::vector<double> sums(m.cols);
     for (int i = 0; i < m.rows; ++i)
         for (int j = 0; j < m.cols; ++j) sums[j] += m(i, j);
@@ -115,7 +117,8 @@ void add_sum_of_rows(Matrix& row, const Matrix& m) {
 }
 
 int argmax_row(const Matrix& m, int i) {
-    require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", m, " matrix");
+    require(i >= 0 && i < m.rows && m.cols > 0, "argmax_row: row ", i, " of a ", m,
+            " matrix, counted from 0; it must hold a number");
     int best = 0;
     for (int j = 0; j < m.cols; ++j) {
         if (std::isnan(m(i, j))) return j;

@@ -81,7 +81,7 @@ std::vector<int> permutation(Random& random, int count) {
 int draw(const float* weights, int count, float u) {
     float total = 0;
     for (int j = 0; j < count; ++j) total += weights[j];
-    require(total > 0, "draw: none of the ", count, " weights is positive");
+    require(total > 0, "draw: none of the ", count, " weights is positive, at least one must be");
     float sum = 0;
     int last = 0;  // returned if rounding leaves the cumulative sum below u * total
     for (int j = 0; j < count; ++j) {

@@ -28,7 +28,7 @@ static std::vector<std::uint32_t> checked_dimensions(std::string_view bytes, std
         const std::size_t at = 4 + 4 * k;
         dimensions.push_back(byte_at(bytes, at) << 24 | byte_at(bytes, at + 1) << 16 | byte_at(bytes, at + 2) << 8 |
                              byte_at(bytes, at + 3));
-        require(dimensions.back() > 0, source, ": dimension ", k + 1, " is 0");
+        require(dimensions.back() > 0, source, ": dimension ", k + 1, " is 0, it must be at least 1");
         needed = std::min(needed * dimensions.back(), std::uint64_t{1} << 31);  // 2^31 * 2^32 still fits 64 bits
     }
     const std::string at_least = needed == std::uint64_t{1} << 31 ? "at least " : "";
@@ -64,7 +64,8 @@ std::vector<int> read_idx_labels(const std::string& path) { return parse_idx_lab
 LabelledImages read_labelled_images(const std::string& images_path, const std::string& labels_path) {
     LabelledImages both{read_idx_images(images_path), read_idx_labels(labels_path)};
     require(both.images.size() == both.labels.size(), labels_path, ": ", both.labels.size(), " labels for the ",
-            both.images.size(), " images of ", images_path);
+            both.images.size(),
+            " images of ", images_path, ", each needs one");
     both.classes = *std::max_element(both.labels.begin(), both.labels.end()) + 1;
     return both;
 }

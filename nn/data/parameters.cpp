@@ -26,14 +26,16 @@ long count_numbers(const Parameters& parameters) {
 }
 
 void copy_values(const Parameters& from, const Parameters& to) {
-    require(from.size() == to.size(), "copy_values: a list of ", from.size(), " parameters into one of ", to.size());
+    require(from.size() == to.size(), "copy_values: a list of ", from.size(), " parameters into one of ", to.size(),
+            ", there must be equally many; both must come of the same configuration");
     for (std::size_t k = 0; k < from.size(); ++k) {
-        require(from[k].parts.size() == to[k].parts.size(), "copy_values: ", from[k].name, " into ", to[k].name);
+        require(from[k].parts.size() == to[k].parts.size(), "copy_values: ", from[k].name, " of ", from[k].parts.size(),
+                " matrices into ", to[k].name, " of ", to[k].parts.size(), ", there must be equally many");
         for (std::size_t part = 0; part < from[k].parts.size(); ++part) {
             Var target = to[k].parts[part];
             const Matrix& source = from[k].parts[part].value();
             require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", source, ", ", to[k].name,
-                    " is ", target.value());
+                    " is ", target.value(), ", the shapes must be equal");
             target.value() = source;
         }
     }

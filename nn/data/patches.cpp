@@ -15,7 +15,8 @@ static int column_of(Order order, int y, int x, int c, int P, int C) {
 
 static Matrix cut(const Image& image, int patch_size, Order order) {
     const int P = patch_size, C = image.channels, H = image.height, W = image.width;
-    require(P > 0 && H % P == 0 && W % P == 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P);
+    require(P > 0 && H % P == 0 && W % P == 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P,
+            "; it must divide both");
     Matrix patches = Matrix::unset((H / P) * (W / P), P * P * C);     // (N, P*P*C)
     for (int n = 0; n < patches.rows; ++n) {
         const int top = n / (W / P) * P, left = n % (W / P) * P;  // the patch's corner, in pixels
@@ -57,13 +58,14 @@ Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height
 void check(const PatchGrid& grid, const char* who) {
     require(grid.patch_size > 0 && grid.height > 0 && grid.width > 0 && grid.height % grid.patch_size == 0 &&
                 grid.width % grid.patch_size == 0,
-            who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of side ", grid.patch_size);
+            who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of side ",
+            grid.patch_size, "; sizes must be at least 1, and the side divide both");
     require(grid.channels > 0, who, ": images of ", grid.channels, " channels, there must be at least 1");
 }
 
 Matrix patchify_all(const std::vector<Image>& images, const PatchGrid& grid, const char* who) {
     check(grid, who);
-    require(!images.empty(), who, ": there is no image");
+    require(!images.empty(), who, ": there is no image; give at least one");
     const int N = grid.count();
     Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, grid.numbers());  // (B*N, P*P*C)
     for (int b = 0; b < static_cast<int>(images.size()); ++b) {
@@ -79,7 +81,8 @@ Matrix patchify_all(const std::vector<Image>& images, const PatchGrid& grid, con
 std::vector<Image> unpatchify_all(const Matrix& patches, const PatchGrid& grid) {
     check(grid, "unpatchify_all");
     const int N = grid.count();
-    require(patches.rows % N == 0, "unpatchify_all: ", patches, " are not whole images of ", N, " patches");
+    require(patches.rows % N == 0, "unpatchify_all: ", patches, " are not whole images of ", N,
+            " patches; their rows must be a multiple of that");
     std::vector<Image> images;
     for (int first = 0; first < patches.rows; first += N)
         images.push_back(unpatchify(slice_rows(patches, first, N), grid.patch_size, grid.height, grid.width, grid.channels));

@@ -379,7 +379,7 @@ std::vector<int> Safetensors::integers(const std::string& name) const {
 
 const std::string& Safetensors::metadata_text(const std::string& key) const {
     const auto found = metadata.find(key);
-    require(found != metadata.end(), path, ": the metadata has no entry ", brief_string(key));
+    require(found != metadata.end(), path, ": the metadata has no entry ", brief_string(key), " among its ", metadata.size());
     return found->second;
 }
 

@@ -9,7 +9,8 @@
 #include "nn/base/show.h"
 
 Matrix channel(const Image& image, int c) {
-    require(c >= 0 && c < image.channels, "channel: number ", c, " of a picture with ", image.channels, " channels");
+    require(c >= 0 && c < image.channels, "channel: number ", c, " of a picture with ", image.channels,
+            " channels, they are counted from 0");
     Matrix m(image.height, image.width);
     for (int y = 0; y < image.height; ++y)
         for (int x = 0; x < image.width; ++x) m(y, x) = image(y, x, c);

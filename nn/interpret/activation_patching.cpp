@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 
 namespace activation_patching {
 
@@ -12,7 +13,8 @@ namespace activation_patching {
 
 const Matrix& Kept::step(int block, const std::string& name) const {
     const auto found = steps.find({block, name});
-    require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block);
+    require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block, " among its ",
+            steps.size(), " steps; nn/autograd/hook.h lists the names, blocks are counted from 0");
     return found->second;
 }
 
@@ -43,14 +45,16 @@ Var Patch::at(const StepPlace& step, const Var& value) {
         if (patched.empty()) patched = value.value();
         const Matrix& other = from.step(place.block, place.step);
         require(same_shape(other, patched), "activation_patching: step ", place.step, " of block ", place.block, " is ", patched,
-                ", in the other run it was ", other);
+                ", in the other run it was ", other,
+                "; both runs must have prompts of the same length");
         const int cols = place.cols > 0 ? place.cols : patched.cols;
         require(place.first_col >= 0 && place.first_col <= patched.cols - cols, "activation_patching: columns ", place.first_col, " to ",
-                place.first_col + cols, " of step ", place.step, ", which is ", patched);
+                place.first_col + cols, " of step ", place.step, ", which is ", patched, "; they are counted from 0");
         const int count = place.rows.empty() ? patched.rows : static_cast<int>(place.rows.size());
         for (int i = 0; i < count; ++i) {
             const int row = place.rows.empty() ? i : place.rows[i];
-            require(row >= 0 && row < patched.rows, "activation_patching: row ", row, " of step ", place.step, ", which is ", patched);
+            require(row >= 0 && row < patched.rows, "activation_patching: row ", row, " of step ", place.step, ", which is ",
+                    patched, "; they are counted from 0");
             std::copy_n(other.row(row) + place.first_col, cols, patched.row(row) + place.first_col);
         }
     }
@@ -63,13 +67,32 @@ Sizes sizes_of(const Inside& inside, int sequences, int length) {
     return {sequences, length, static_cast<int>(inside.blocks.size()), inside.options.heads, inside.stack};
 }
 
+static void check(const Sizes& sizes) {
+    require(sizes.sequences > 0 && sizes.length > 0 && sizes.heads > 0 && sizes.depth > 0,
+            "activation_patching: ", sizes.sequences, " sequences of ", sizes.length, " tokens, ", sizes.depth, " blocks of ",
+            sizes.heads, " heads: all must be at least 1");
+}
+
+static void check_token(const Sizes& sizes, int token) {
+    check(sizes);
+    require(token >= 0 && token < sizes.length, "activation_patching: token ", token, " of ", sizes.length,
+            ", they are counted from 0");
+}
+
 std::vector<int> rows_of_token(const Sizes& sizes, int token) {
+    check_token(sizes, token);
     std::vector<int> rows;
     for (int b = 0; b < sizes.sequences; ++b) rows.push_back(b * sizes.length + token);
     return rows;
 }
 
 Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token) {
+    check(sizes);
+    if (token >= 0) check_token(sizes, token);
+    require(block >= 0 && block < sizes.depth && head >= 0 && head < sizes.heads, "activation_patching: head ", head,
+            " of block ", block, ", there are ", sizes.depth, " blocks of ", sizes.heads, " heads, counted from 0");
+    require(step == "weights" || width % sizes.heads == 0, "activation_patching: step ", step, " is ", width, " wide, ",
+            sizes.heads, " heads do not divide it; only query, key, value and context have heads side by side");
     Place place{.block = block, .step = sizes.step(step)};
     if (step == "weights") {  // (B * H * T, T): the rows of this head
         for (int b = 0; b < sizes.sequences; ++b)
@@ -86,6 +109,8 @@ Place head_place(const Sizes& sizes, const std::string& step, int block, int hea
 // --- the metric ---
 
 std::vector<float> Metric::differences(const Matrix& logits) const {
+    require(logits.rows == static_cast<int>(right.size()) * length, "activation_patching: logits ", logits, " for ", right.size(),
+            " prompts of ", length, " tokens; each token needs a row");
     std::vector<float> result;
     for (std::size_t b = 0; b < right.size(); ++b) {
         const int row = (static_cast<int>(b) + 1) * length - 1;
@@ -115,15 +140,17 @@ Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong,
     const int B = static_cast<int>(right.size());
     require(B > 0 && wrong.size() == right.size() && clean.logits.rows == B * length && same_shape(clean.logits, corrupted.logits),
             "activation_patching: ", right.size(), " right and ", wrong.size(), " wrong answers for logits ", clean.logits, " and ",
-            corrupted.logits, " of prompts of ", length, " tokens");
+            corrupted.logits, " of prompts of ", length, " tokens; each prompt needs both answers, each of its tokens a row");
+    require_finite(clean.logits, "activation_patching", "logits of the clean run");
+    require_finite(corrupted.logits, "activation_patching", "logits of the corrupted run");
     for (int b = 0; b < B; ++b)
         require(std::min(right[b], wrong[b]) >= 0 && std::max(right[b], wrong[b]) < clean.logits.cols, "activation_patching: answers ",
-                right[b], " and ", wrong[b], " of prompt ", b, ", there are ", clean.logits.cols, " tokens");
+                right[b], " and ", wrong[b], " of prompt ", b, ", there are ", clean.logits.cols, " tokens, counted from 0");
     Metric metric{.right = right, .wrong = wrong, .length = length};
     metric.clean = mean_of(metric.differences(clean.logits));
     metric.corrupted = mean_of(metric.differences(corrupted.logits));
     require(metric.clean != metric.corrupted, "activation_patching: both runs prefer the right answer by ",
-            static_cast<float>(metric.clean), "; there is nothing to restore");
+            static_cast<float>(metric.clean), "; there is nothing to restore, corrupt the prompts where it matters");
     return metric;
 }
 
@@ -136,6 +163,7 @@ static float metric_with(Run& run, const std::vector<Place>& places, const Kept&
 }
 
 Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    check(sizes);
     Matrix result(sizes.depth, sizes.length);
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
@@ -144,6 +172,7 @@ Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const 
 }
 
 Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    check(sizes);
     Matrix result(sizes.depth, sizes.heads);
     for (int l = 0; l < sizes.depth; ++l)
         for (int h = 0; h < sizes.heads; ++h)
@@ -152,6 +181,7 @@ Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const S
 }
 
 Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    check(sizes);
     Matrix result(sizes.depth * sizes.length, sizes.heads);
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
@@ -183,6 +213,9 @@ static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corru
 
 Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen, const Sizes& sizes,
                      const Metric& metric) {
+    check(sizes);
+    require(receiver.block < sizes.depth, "path_patching: the receiver is in block ", receiver.block, " of ", sizes.depth,
+            ", counted from 0; below 0 it is the residual stream after the last");
     const bool to_stream = receiver.block < 0;
     const int senders = to_stream ? sizes.depth : receiver.block, last = sizes.length - 1;
     const std::vector<Place> frozen = frozen_places(senders, mlps_frozen, sizes);
@@ -203,11 +236,12 @@ Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, R
 
 Var NoiseOnWords::at(const StepPlace& step, const Var& value) {
     if (!step.is("words")) return value;
+    require(length > 0, "activation_patching: noise on sequences of ", length, " tokens, there must be at least 1");
     const int copies = value.rows() / length, tokens = noise.rows / std::max(1, copies);
     require(value.rows() % length == 0 && noise.rows == copies * tokens && noise.cols == value.cols() && begin >= 0 &&
                 begin + tokens <= length,
             "activation_patching: noise ", noise, " from token ", begin, " on, for word embeddings ", value.value(), " of sequences of ",
-            length, " tokens");
+            length, " tokens; each copy needs equally many noisy rows, as wide as the embeddings and within the prompt");
     Matrix noisy(value.rows(), value.cols());
     for (int s = 0; s < copies; ++s)
         for (int t = 0; t < tokens; ++t) std::copy_n(noise.row(s * tokens + t), noise.cols, noisy.row(s * length + begin + t));
@@ -233,6 +267,8 @@ static std::vector<int> window_of(const std::string& step, int l, int window, in
 }
 
 Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int window, int answer, const Sizes& sizes) {
+    check(sizes);
+    require(window >= 1, "causal_trace: a window of ", window, " blocks, it must be at least 1");
     const NoTape no_tape;
     const Kept values = repeated(clean, step, sizes);
     const std::vector<int> last_rows = rows_of_token(sizes, sizes.length - 1);
@@ -244,6 +280,9 @@ Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int
                 places.push_back({.block = j, .step = sizes.step(step), .rows = rows_of_token(sizes, t)});
             const Patch patch(places, values);
             const Matrix p = softmax_rows(gather_rows(copies.logits(), last_rows)).value();  // (S, V)
+            require(answer >= 0 && answer < p.cols, "causal_trace: the answer is token ", answer, ", there are ", p.cols,
+                    ", counted from 0");
+            require_finite(p, "causal_trace", "probabilities");
             double sum = 0;
             for (int s = 0; s < p.rows; ++s) sum += p(s, answer);
             result(t, l) = static_cast<float>(sum / p.rows);
@@ -264,9 +303,15 @@ std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, 
 }
 
 Matrix gradient_patch(const std::vector<Matrix>& gradients, const Kept& clean, const Kept& corrupted, const Sizes& sizes) {
+    check(sizes);
+    require(static_cast<int>(gradients.size()) == sizes.depth, "gradient_patch: gradients of ", gradients.size(),
+            " blocks, there are ", sizes.depth, "; each needs one, see gradients_of_inputs");
     Matrix result(sizes.depth, sizes.length);
     for (int l = 0; l < sizes.depth; ++l) {
-        const Matrix &good = clean.step(l, sizes.step("input")), &bad = corrupted.step(l, sizes.step("input")), &g = gradients.at(l);
+        const Matrix &good = clean.step(l, sizes.step("input")), &bad = corrupted.step(l, sizes.step("input")), &g = gradients[l];
+        require(same_shape(good, bad) && same_shape(good, g) && good.rows == sizes.sequences * sizes.length,
+                "gradient_patch: block ", l, " has inputs ", good, " and ", bad, " and a gradient ", g,
+                "; all must have a row for each of ", sizes.sequences, " sequences of ", sizes.length, " tokens");
         for (int t = 0; t < sizes.length; ++t) {
             double sum = 0;
             for (const int row : rows_of_token(sizes, t))

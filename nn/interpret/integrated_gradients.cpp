@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 
 namespace integrated_gradients {
 
@@ -109,14 +110,22 @@ static Matrix point_between(const Matrix& baseline, const Matrix& x, double alph
 }
 
 Attribution attribute(Output& output, const Matrix& x, const Matrix& baseline, const Points& points, int groups) {
-    require(same_shape(x, baseline), "integrated_gradients: the input is ", x, ", the baseline ", baseline);
-    require(groups > 0 && x.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ", x);
+    require(same_shape(x, baseline), "integrated_gradients: the input is ", x, ", the baseline ", baseline,
+            ", the shapes must be equal");
+    require_finite(x, "integrated_gradients", "numbers of the input");
+    require_finite(baseline, "integrated_gradients", "numbers of the baseline");
+    require(!points.alphas.empty() && points.alphas.size() == points.weights.size(),
+            "integrated_gradients: ", points.alphas.size(), " points with ", points.weights.size(),
+            " weights; there must be at least one, and a weight for each, see points()");
+    require(groups > 0 && x.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ", x,
+            ", each must have equally many");
     const int n = static_cast<int>(points.alphas.size());
     Attribution result{.attributions = Matrix::unset(x.rows, x.cols), .delta = {}, .gradients = {}, .outputs = Matrix(n, groups)};
     std::vector<double> total(x.size());  // sum of w_k dF/dz
     for (int k = 0; k < n; ++k) {
         const ValueAndGradient at = gradient_at(output, point_between(baseline, x, points.alphas[k]));
-        require(at.output.rows == groups, "integrated_gradients: ", at.output.rows, " outputs for ", groups, " groups");
+        require(at.output.rows == groups, "integrated_gradients: ", at.output.rows, " outputs for ", groups,
+                " groups, each needs one");
         std::copy(at.output.begin(), at.output.end(), result.outputs.row(k));
         for (std::size_t i = 0; i < total.size(); ++i) total[i] += points.weights[k] * at.gradient[i];
         result.gradients.push_back(at.gradient);
@@ -148,7 +157,8 @@ Matrix row_totals(const Matrix& attributions) {
 }
 
 Matrix normalised_totals(const Matrix& attributions, int groups) {
-    require(groups > 0 && attributions.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ", attributions);
+    require(groups > 0 && attributions.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ",
+            attributions, ", each must have equally many");
     Matrix totals = row_totals(attributions);
     const int length = attributions.rows / groups;
     for (int g = 0; g < groups; ++g) {

@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 
 namespace logit_lens {
 
@@ -41,13 +42,18 @@ static double kl_divergence(const std::vector<double>& log_p, const std::vector<
 }
 
 Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const std::vector<int>& right) {
-    require(same_shape(layer_logits, last_logits), "logit_lens: logits of a layer are ", layer_logits, ", of the last one ", last_logits);
+    require(same_shape(layer_logits, last_logits), "logit_lens: logits of a layer are ", layer_logits, ", of the last one ",
+            last_logits, ", the shapes must be equal");
     require(static_cast<int>(right.size()) == layer_logits.rows, "logit_lens: ", right.size(), " right tokens for the rows of ",
-            layer_logits);
+            layer_logits, ", each row needs one");
     const int V = layer_logits.cols;
+    require(V > 0, "logit_lens: logits ", layer_logits, ", there must be at least one token");
+    require_finite(layer_logits, "logit_lens", "logits of a layer");
+    require_finite(last_logits, "logit_lens", "logits of the last layer");
     Comparison result;
     for (int i = 0; i < layer_logits.rows; ++i) {
-        require(right[i] >= 0 && right[i] < V, "logit_lens: the right token of row ", i, " is ", right[i], ", there are ", V);
+        require(right[i] >= 0 && right[i] < V, "logit_lens: the right token of row ", i, " is ", right[i], ", there are ", V,
+                " tokens, counted from 0");
         const float* const row = layer_logits.row(i);
         const std::vector<double> log_p = log_probabilities(row, V), log_last = log_probabilities(last_logits.row(i), V);
         std::vector<double> log_mean(V);
@@ -73,9 +79,13 @@ Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const 
 
 Unembedding folded(const Readout& readout) {
     const int V = readout.words.rows, E = readout.words.cols;
-    Unembedding result{.U = Matrix(E, V), .c = Matrix(1, V), .kind = readout.kind};
     const bool centres = readout.kind == NormKind::layer;
+    for (const Var* const row : {&readout.norm.gain, &readout.norm.bias})
+        require(!*row || static_cast<int>(row->value().size()) == E, "logit_lens: the last norm has ",
+                *row ? row->value().size() : 0, " numbers, the words are ", readout.words,
+                "; gain and bias must be as wide as the words");
     const auto gain = [&](int e) { return readout.norm.gain ? static_cast<double>(readout.norm.gain.value()[e]) : 1.0; };
+    Unembedding result{.U = Matrix(E, V), .c = Matrix(1, V), .kind = readout.kind};
     for (int v = 0; v < V; ++v) {
         double mean = 0, constant = 0;
         for (int e = 0; e < E; ++e) {
@@ -99,6 +109,8 @@ static std::vector<double> centred(const float* row, int E, NormKind kind) {
 }
 
 Matrix final_scale(const Matrix& last_stream, const Readout& readout) {
+    require(last_stream.cols > 0, "logit_lens: a stream ", last_stream, ", a row must hold at least 1 number");
+    require_eps("logit_lens", readout.eps);
     Matrix s(last_stream.rows, 1);
     for (int i = 0; i < s.rows; ++i) {
         double squares = 0;
@@ -110,8 +122,12 @@ Matrix final_scale(const Matrix& last_stream, const Readout& readout) {
 
 // ((r - mean of r) / s) U for some rows
 static Matrix linear_logits(const Matrix& stream, const std::vector<int>& rows, const Matrix& scale, const Unembedding& unembedding) {
-    require(scale.rows == stream.rows, "logit_lens: ", scale.rows, " standard deviations for a stream ", stream);
-    require(unembedding.U.rows == stream.cols, "logit_lens: a stream ", stream, " meets an unembedding ", unembedding.U);
+    require(scale.rows == stream.rows, "logit_lens: ", scale.rows, " standard deviations for a stream ", stream,
+            ", each row needs one, see final_scale");
+    for (const int row : rows)
+        require(row >= 0 && row < stream.rows, "logit_lens: row ", row, " of a stream ", stream, ", they are counted from 0");
+    require(unembedding.U.rows == stream.cols, "logit_lens: a stream ", stream, " meets an unembedding ", unembedding.U,
+            ", which must have ", stream.cols, " rows; both must be of the same model");
     Matrix normalised = Matrix::unset(static_cast<int>(rows.size()), stream.cols);
     for (int i = 0; i < normalised.rows; ++i) {
         const std::vector<double> row = centred(stream.row(rows[i]), stream.cols, unembedding.kind);
@@ -147,6 +163,10 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
                            const Matrix& positions) {
     require(steps.blocks.size() == blocks.size(), "logit_lens: ", steps.blocks.size(), " kept steps of ", blocks.size(),
             " blocks; make a KeepSteps before the forward pass");
+    require(same_shape(words, positions), "logit_lens: word embeddings ", words, " and positions ", positions,
+            ", the shapes must be equal");
+    require(heads > 0 && (blocks.empty() || blocks[0].attention.output.weight.rows() % heads == 0), "logit_lens: ", heads,
+            " heads do not divide a context of width ", blocks.empty() ? 0 : blocks[0].attention.output.weight.rows());
     std::vector<Part> parts;
     Matrix bias(words.rows, words.cols);  // of all output projections together, the same for every token
     for (std::size_t l = 0; l < blocks.size(); ++l) {
@@ -182,11 +202,13 @@ Matrix contribution(const Part& part, const std::vector<int>& rows, const Matrix
 
 std::vector<float> contribution_to(const Part& part, const std::vector<int>& tokens, const Matrix& scale,
                                    const Unembedding& unembedding) {
-    require(static_cast<int>(tokens.size()) == part.value.rows, "logit_lens: ", tokens.size(), " tokens for the rows of ", part.value);
+    require(static_cast<int>(tokens.size()) == part.value.rows, "logit_lens: ", tokens.size(), " tokens for the rows of ",
+            part.value, ", each row needs one");
     const Matrix all = linear_logits(part.value, all_rows(part.value.rows), scale, unembedding);  // (n, V)
     std::vector<float> result;
     for (int i = 0; i < all.rows; ++i) {
-        require(tokens[i] >= 0 && tokens[i] < all.cols, "logit_lens: token ", tokens[i], " of row ", i, ", there are ", all.cols);
+        require(tokens[i] >= 0 && tokens[i] < all.cols, "logit_lens: token ", tokens[i], " of row ", i, ", there are ", all.cols,
+                ", counted from 0");
         result.push_back(all(i, tokens[i]));
     }
     return result;

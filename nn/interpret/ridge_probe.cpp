@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/base/finite.h"
 #include "nn/base/require.h"
 
 using Table = std::vector<std::vector<double>>;
@@ -31,8 +32,15 @@ double ridge_probe(const Matrix& features, const std::vector<int>& labels, const
     require(features.rows > 0 && features.rows == static_cast<int>(labels.size()) && test_features.cols == features.cols &&
                 test_features.rows == static_cast<int>(test_labels.size()) && test_features.rows > 0,
             "ridge_probe: features ", features, " and ", test_features, " for ", static_cast<int>(labels.size()), " and ",
-            static_cast<int>(test_labels.size()), " labels");
-    for (const int label : labels) require(label >= 0 && label < classes, "ridge_probe: label ", label, " of ", classes, " classes");
+            static_cast<int>(test_labels.size()), " labels; both must be equally wide, with a label for each row");
+    for (const std::vector<int>* const list : {&labels, &test_labels})
+        for (const int label : *list)
+            require(label >= 0 && label < classes, "ridge_probe: label ", label, " of ", classes,
+                    " classes, they are counted from 0");
+    require(lambda > 0 && std::isfinite(lambda), "ridge_probe: lambda is ", lambda,
+            ", it must be positive and finite, or there may be no solution");
+    require_finite(features, "ridge_probe", "features");
+    require_finite(test_features, "ridge_probe", "test features");
     const int D = features.cols + 1;
     Table gram = zeros(D, D), W = zeros(D, classes);  // X^T X + lambda n I (D, D) and X^T Y (D, classes)
     for (int i = 0; i < features.rows; ++i)

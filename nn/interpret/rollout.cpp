@@ -6,6 +6,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 
 namespace rollout {
 
@@ -18,6 +19,21 @@ static Matrix identity(int n) {
 static void require_heads(const Matrix& weights, int heads) {
     require(heads > 0 && weights.rows == heads * weights.cols, "rollout: attention weights ", weights, " are not ", heads,
             " square matrices, one below the other; they must be of one sequence");
+    require_finite(weights, "rollout", "attention weights");
+}
+
+static void require_square(const char* what, const Matrix& m) {
+    require(m.rows > 0 && m.rows == m.cols, "rollout: ", what, " ", m, " must be square, a row and a column for each token");
+}
+
+// Weights of layers that can be multiplied, or be pipes: of equally many tokens each.
+static void require_layers(const std::vector<Matrix>& layers) {
+    for (const Matrix& layer : layers) {
+        require_square("the weights of a layer", layer);
+        require(same_shape(layer, layers[0]), "rollout: the weights of a layer are ", layer, ", those of the first ", layers[0],
+                ", the shapes must be equal");
+        require_finite(layer, "rollout", "weights of a layer");
+    }
 }
 
 // --- products ---
@@ -35,12 +51,14 @@ Matrix rows_divided_by_sums(const Matrix& m) {
 }
 
 Matrix augmented(const Matrix& mean_attention) {
+    require_square("attention weights", mean_attention);
     Matrix sum = mean_attention;
     add_to(sum, identity(mean_attention.rows));
     return rows_divided_by_sums(sum);
 }
 
 std::vector<Matrix> products(const std::vector<Matrix>& layers) {
+    require_layers(layers);
     std::vector<Matrix> joint;
     for (const Matrix& B : layers) joint.push_back(joint.empty() ? B : matmul(B, joint.back()));  // the later layer on the left
     return joint;
@@ -102,6 +120,10 @@ static double max_flow(Graph graph, int source, int sink) {
 }
 
 std::vector<Matrix> max_flows(const std::vector<Matrix>& layers) {
+    require_layers(layers);
+    for (const Matrix& layer : layers)
+        for (const float x : layer)
+            require(x >= 0, "max_flows: an attention weight of ", x, ", what flows through a pipe is not negative");
     std::vector<Matrix> result;
     for (int l = 0; l < static_cast<int>(layers.size()); ++l) {
         const int n = layers[l].rows;
@@ -137,6 +159,7 @@ Matrix fused(const Matrix& weights, int heads, Fusion fusion) {
 
 Matrix discarded(Matrix fused, double discard, bool spare_first) {
     require(discard >= 0 && discard <= 1, "rollout: a share of ", discard, " to discard is not between 0 and 1");
+    require_finite(fused, "rollout", "attention weights");
     std::vector<int> order(fused.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return fused[a] < fused[b]; });
@@ -147,6 +170,7 @@ Matrix discarded(Matrix fused, double discard, bool spare_first) {
 }
 
 Matrix half_residual(const Matrix& discarded, Normalisation normalisation) {
+    require_square("attention weights", discarded);
     Matrix a = discarded;
     add_to(a, identity(a.rows));
     for (float& x : a) x /= 2;
@@ -161,14 +185,20 @@ Matrix half_residual(const Matrix& discarded, Normalisation normalisation) {
 }
 
 Matrix class_map(const Matrix& joint) {
+    require(joint.rows >= 1 && joint.cols >= 2, "class_map: attention ", joint,
+            " must have a class token and at least one other");
+    require_finite(joint, "class_map", "attention weights");
     Matrix map = slice_cols(slice_rows(joint, 0, 1), 1, joint.cols - 1);
     const float largest = *std::max_element(map.begin(), map.end());
+    require(largest > 0, "class_map: the largest weight of the class token is ", largest,
+            ", it must be above 0 to be a measure of the others");
     for (float& x : map) x /= largest;
     return map;
 }
 
 static Matrix element_products(const Matrix& weights, const Matrix& gradient, bool positive_only) {
-    require(same_shape(weights, gradient), "rollout: attention weights ", weights, " and a gradient ", gradient);
+    require(same_shape(weights, gradient), "rollout: attention weights ", weights, " and a gradient ", gradient,
+            ", the shapes must be equal");
     Matrix product = Matrix::unset(weights.rows, weights.cols);
     for (std::size_t k = 0; k < product.size(); ++k) {
         const float x = weights[k] * gradient[k];
@@ -282,10 +312,14 @@ static void attention_relevance(BlockRelevance& r, const AttentionSteps& steps, 
 
 BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const BlockOptions& options, const Matrix& input,
                                const Matrix& relevance) {
-    require(options.order == Order::pre || options.order == Order::post, "rollout: relevance is known for pre-norm and post-norm blocks only");
+    require(options.order == Order::pre || options.order == Order::post, "rollout: a block of order number ",
+            static_cast<int>(options.order), "; relevance is known for 0 (pre-norm) and 1 (post-norm) only");
     require(!w.mlp.gate.weight && steps.attention.key.cols() == steps.attention.query.cols(),
             "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
     require(static_cast<bool>(steps.attention.weights), "rollout: the steps of the block were not kept; make a KeepSteps before the forward pass");
+    require_heads(steps.attention.weights.value(), options.heads);
+    require(same_shape(input, relevance) && same_shape(input, steps.after_attention.value()), "rollout: an input ", input,
+            " and relevance ", relevance, " for a block of tokens ", steps.after_attention.value(), ", the shapes must be equal");
     const bool post = options.order == Order::post;
     BlockRelevance r;
     // z' = u + mlp(x), where u is the residual stream (pre-norm), or u = x its normalised value (post-norm)
@@ -313,7 +347,9 @@ BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const Bl
 }
 
 Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool normalise_rows) {
-    require(start >= 0 && start < static_cast<int>(weighted.size()), "rollout: there is no layer ", start, " among ", weighted.size());
+    require(start >= 0 && start < static_cast<int>(weighted.size()), "rollout: there is no layer ", start, " among ",
+            weighted.size(), ", counted from 0");
+    require_layers(weighted);
     std::vector<Matrix> layers;
     for (std::size_t l = start; l < weighted.size(); ++l) {
         Matrix a = weighted[l];

@@ -116,9 +116,10 @@ static void check_mask(const Plan& plan, Where where) {
         const Segment queries = plan.queries.list[s];
         const bool of_batch = plan.may.queries == plan.queries.rows() && plan.mask_row(s, queries.count) <= plan.may.queries;
         require(of_batch || plan.may.queries == queries.count, where, "attend: a mask for ", plan.may.queries,
-                " queries meets a segment of ", queries.count, " and a batch of ", plan.queries.rows());
+                " queries meets a segment of ", queries.count, " and a batch of ", plan.queries.rows(),
+                "; it must have a row for each query of one of them");
         require(plan.may.keys >= plan.keys.list[s].count, where, "attend: a mask for ", plan.may.keys,
-                " keys meets a segment of ", plan.keys.list[s].count);
+                " keys meets a segment of ", plan.keys.list[s].count, "; it must have a column for each of them");
     }
 }
 
@@ -388,10 +389,10 @@ static void copy_segment(const Var& from, Segment rows, Var& to, int first) {
 
 KeyValueCache select_sequences(const KeyValueCache& cache, const std::vector<int>& chosen) {
     const int before = cache.of_source ? cache.segments.size() : cache.sequences;
-    require(!chosen.empty(), "select_sequences: no sequence is chosen");
+    require(!chosen.empty(), "select_sequences: none of ", before, " sequences is chosen; choose at least one");
     if (cache.of_source && !cache.keys) return cache;  // nothing has been read yet
     for (const int s : chosen)
-        require(s >= 0 && s < before, "select_sequences: there is no sequence ", s, " among ", before);
+        require(s >= 0 && s < before, "select_sequences: there is no sequence ", s, " among ", before, ", counted from 0");
     std::vector<int> lengths;
     for (const int s : chosen) lengths.push_back(cache.of_source ? cache.segments.list[s].count : cache.capacity);
     const Segments target = Segments::of(lengths);
@@ -440,10 +441,10 @@ static std::vector<int> rotary_positions(const Attending& how, int rows, int new
 // The number of new tokens of each sequence.
 static int check_cache(const KeyValueCache& cache, int rows) {
     require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ", cache.sequences,
-            " sequences");
+            " sequences; each needs equally many");
     const int count = rows / cache.sequences;
     require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity, " tokens, ",
-            count, " more do not fit");
+            count, " more do not fit; make it with a larger capacity");
     return count;
 }
 

@@ -3,7 +3,7 @@
 #include "nn/base/require.h"
 
 static MayAttend nothing_allowed(int queries, int keys) {
-    require(queries >= 0 && keys >= 0, "MayAttend: a table of ", queries, " x ", keys);
+    require(queries >= 0 && keys >= 0, "MayAttend: a table of ", queries, " x ", keys, ", neither may be negative");
     MayAttend may{.queries = queries, .keys = keys, .table = {}};
     may.table.resize(static_cast<std::size_t>(queries) * keys);
     return may;
@@ -45,7 +45,7 @@ MayAttend padding(const Matrix& mask) {
 }
 
 MayAttend prefix(int length, int prefix) {
-    require(prefix >= 0 && prefix <= length, "prefix: ", prefix, " tokens of ", length);
+    require(prefix >= 0 && prefix <= length, "prefix: ", prefix, " tokens of ", length, ", it must be 0 to that many");
     MayAttend may = causal(length, length);
     for (int i = 0; i < length; ++i)
         for (int j = 0; j < prefix; ++j) set(may, i, j, true);
@@ -74,7 +74,8 @@ MayAttend operator&(const MayAttend& a, const MayAttend& b) {
     const MayAttend& longer = a.queries >= b.queries ? a : b;
     const MayAttend& shorter = a.queries >= b.queries ? b : a;
     require(a.keys == b.keys && shorter.queries > 0 && longer.queries % shorter.queries == 0, "MayAttend &: a table of ", a.queries, " x ",
-            a.keys, " and one of ", b.queries, " x ", b.keys, " do not fit");
+            a.keys, " and one of ", b.queries, " x ", b.keys,
+            " do not fit; they must have equally many keys, and one a whole multiple of the other's queries");
     MayAttend both = longer;
     for (int i = 0; i < both.queries; ++i)
         for (int j = 0; j < both.keys; ++j) set(both, i, j, longer(i, j) && shorter(i % shorter.queries, j));

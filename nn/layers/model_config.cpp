@@ -1,6 +1,7 @@
 #include "nn/layers/model_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -119,6 +120,13 @@ double ModelConfig::real(const Setting& setting, double otherwise) const {
     return value ? real_of(setting, *value) : otherwise;
 }
 
+bool ModelConfig::flag(const Setting& setting) const {
+    const Found value = required(setting);
+    require(value.value == "true" || value.value == "false", value.from, ": ", value.key, " is ", brief_string(value.value), "; ",
+            setting.what, " must be true or false");
+    return value.value == "true";
+}
+
 std::string ModelConfig::words(const Setting& setting, const std::string& otherwise) const {
     const std::optional<Found> value = found(setting);
     return value ? value->value : otherwise;
@@ -136,6 +144,70 @@ void ModelConfig::require_only(const std::string& key, const std::string& value)
     const std::optional<Found> given = found({key, {key}});
     require(!given || given->value == value, given ? given->from : "", ": ", key, " is ", given ? brief_string(given->value) : "",
             "; only ", value, " is implemented here");
+}
+
+// --- a configuration as a whole ---
+
+namespace {
+
+// Each kind of member, read.
+struct ReadMember {
+    const ModelConfig& further;
+    const Setting& setting;
+
+    void operator()(int* value) const { *value = further.integer(setting); }
+    void operator()(float* value) const { *value = static_cast<float>(further.real(setting)); }
+    void operator()(double* value) const { *value = further.real(setting); }
+    void operator()(bool* value) const { *value = further.flag(setting); }
+    void operator()(Activation* value) const { *value = activation_of_name(further.words(setting)); }
+};
+
+// And as words.
+struct MemberText {
+    std::string operator()(const int* value) const { return std::to_string(*value); }
+    std::string operator()(const float* value) const { return setting_text(*value); }
+    std::string operator()(const double* value) const { return short_digits(*value, 17); }
+    std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+    std::string operator()(const Activation* value) const { return name_of_activation(*value); }
+};
+
+}  // namespace
+
+void read_members(const ModelConfig& further, const std::vector<Member>& members) {
+    for (const Member& member : members) {
+        if (member.from == Member::From::shapes)
+            further.require_agrees(member.setting, *std::get<int*>(member.value));
+        else if (member.from == Member::From::file || further.has(member.setting))
+            std::visit(ReadMember{further, member.setting}, member.value);
+    }
+}
+
+std::map<std::string, std::string> metadata_of(const std::string& model_type, const std::vector<Member>& members) {
+    std::map<std::string, std::string> metadata{{"format", "pt"}, {"model_type", model_type}};
+    for (const Member& member : members)
+        if (member.from != Member::From::shapes) metadata[member.setting.keys[0]] = std::visit(MemberText{}, member.value);
+    return metadata;
+}
+
+int size_of(const Safetensors& checkpoint, const std::string& name, std::size_t which, const LoadRules& rules) {
+    const std::string stored = name_in_file(checkpoint, name, rules);
+    return checkpoint.dimension(stored.empty() ? name : stored, which);
+}
+
+int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& ending, const LoadRules& rules) {
+    int count = 0;
+    while (!name_in_file(checkpoint, prefix + std::to_string(count) + ending, rules).empty()) ++count;
+    return count;
+}
+
+void require_depth(std::string_view who, int depth, std::size_t held) {
+    require(depth == static_cast<int>(held), who, ": the configuration says ", depth, " layers, the weights hold ", held,
+            "; pass the configuration that the weights were made with");
+}
+
+double ratio_of(int inner, int width) {
+    const double ratio = static_cast<double>(inner) / width;
+    return static_cast<int>(width * ratio) == inner ? ratio : std::nextafter(ratio, std::numeric_limits<double>::infinity());
 }
 
 std::string setting_text(float number) {

@@ -14,10 +14,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "nn/data/json.h"
+#include "nn/data/parameters.h"
 #include "nn/data/safetensors.h"
+#include "nn/layers/activation.h"
 
 // Settings given by the caller, which override all files: {"num_attention_heads", "4"}.
 using Told = std::map<std::string, std::string>;
@@ -55,6 +59,9 @@ public:
     double real(const Setting& setting, double otherwise) const;
     std::string words(const Setting& setting, const std::string& otherwise) const;
 
+    // true or false.   throws std::invalid_argument for anything else
+    bool flag(const Setting& setting) const;
+
     // Compares a width, depth, ... read from the shapes with the configuration, if that has it: the configuration of another
     // model would silently give a wrong number of heads.   throws std::invalid_argument with both numbers
     void require_agrees(const Setting& setting, int from_shapes) const;
@@ -77,6 +84,43 @@ private:
     static int integer_of(const Setting& setting, const Found& found);
     static double real_of(const Setting& setting, const Found& found);
 };
+
+// --- a configuration as a whole ---
+
+// A member of a configuration: its setting, where its value is stored, and what tells it. A system lists its members once;
+// config_of reads the list and metadata writes it.
+struct Member {
+    enum class From {
+        shapes,  // the tensor shapes: config_of has set it, and the configuration must agree
+        file,    // the caller or a file; required
+        usual,   // the caller or a file; without either it keeps its value, the default of the published code
+    };
+    Setting setting;
+    std::variant<int*, float*, double*, bool*, Activation*> value;
+    From from = From::usual;
+};
+
+// Sets all members.
+//   throws  std::invalid_argument as ModelConfig does: a value that is missing, of another type, or does not agree
+void read_members(const ModelConfig& further, const std::vector<Member>& members);
+
+// Metadata for save(), from which config_of restores the configuration: all members that shapes do not tell.
+std::map<std::string, std::string> metadata_of(const std::string& model_type, const std::vector<Member>& members);
+
+// A dimension of a tensor, and the number of blocks in a file, under any name that the rules allow:
+//   size_of(checkpoint, "word_embeddings.weight", 0, load_rules())
+//   count_blocks(checkpoint, "h.", ".input_layernorm.weight", load_rules())
+//   throws  size_of: std::invalid_argument when the tensor is missing
+int size_of(const Safetensors& checkpoint, const std::string& name, std::size_t which, const LoadRules& rules = {});
+int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& block_ending,
+                 const LoadRules& rules = {});
+
+// Checks the number of layers that are not blocks of nn/layers/transformer.h, at the beginning of a forward pass.
+//   throws  std::invalid_argument, beginning with `who`, when configuration and weights have different numbers
+void require_depth(std::string_view who, int depth, std::size_t held);
+
+// inner / width, such that width * ratio, rounded down, is `inner` again.
+double ratio_of(int inner, int width);
 
 // "1e-05": a real number for metadata, with the fewest digits that read back to the same float.
 std::string setting_text(float number);

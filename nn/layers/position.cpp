@@ -10,7 +10,8 @@
 // --- sine and cosine embeddings ---
 
 Matrix sine_code(const std::vector<double>& coordinates, int width, SineOrder order, double base) {
-    require(width >= 2 && width % 2 == 0, "sine_code: a width of ", width, " is not made of pairs of a sine and a cosine");
+    require(width >= 2 && width % 2 == 0, "sine_code: a width of ", width,
+            " is not made of pairs of a sine and a cosine; an even one is");
     const int pairs = width / 2;
     Matrix code = Matrix::unset(static_cast<int>(coordinates.size()), width);
     for (int i = 0; i < code.rows; ++i)
@@ -25,14 +26,16 @@ Matrix sine_code(const std::vector<double>& coordinates, int width, SineOrder or
 }
 
 Matrix sine_cosine_positions(int length, int width) {
-    require(length >= 0 && width >= 2 && width % 2 == 0, "sine_cosine_positions: a width of ", width, " is not made of pairs");
+    require(length >= 0 && width >= 2 && width % 2 == 0, "sine_cosine_positions: ", length, " positions of width ", width,
+            "; the width must be even and at least 2, as it is made of pairs");
     std::vector<double> positions;
     for (int t = 0; t < length; ++t) positions.push_back(t);
     return sine_code(positions, width, SineOrder::interleaved);
 }
 
 Matrix sine_cosine_grid(int rows, int cols, int width) {
-    require(rows >= 0 && cols >= 0 && width >= 4 && width % 4 == 0, "sine_cosine_grid: a width of ", width, " is not divisible by 4");
+    require(rows >= 0 && cols >= 0 && width >= 4 && width % 4 == 0, "sine_cosine_grid: ", rows, " x ", cols,
+            " positions of width ", width, "; the width must be a multiple of 4");
     std::vector<double> row_of, col_of;  // of every patch
     for (int r = 0; r < rows; ++r)
         for (int c = 0; c < cols; ++c) {
@@ -105,7 +108,7 @@ Var rotate(const Var& x, const std::vector<int>& positions, int head_width, floa
     require(head_width > 0 && head_width % 2 == 0 && x.cols() % head_width == 0, where, "rotate: heads of width ", head_width,
             " in an input of shape ", x.value(), "; heads must be even and fill the width");
     require(static_cast<int>(positions.size()) == x.rows(), where, "rotate: ", positions.size(), " positions for the rows of ",
-            x.value());
+            x.value(), ", each needs one");
     RotateRecord* const kept = new RotateRecord;
     kept->positions = positions;
     kept->head_width = head_width;

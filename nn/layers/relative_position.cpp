@@ -5,7 +5,8 @@
 int relative_offsets(int rows, int cols) { return (2 * rows - 1) * (2 * cols - 1) + 3; }
 
 std::vector<int> relative_position_index(int rows, int cols) {
-    require(rows > 0 && cols > 0, "relative_position_index: a grid of ", rows, " x ", cols, " has no patches");
+    require(rows > 0 && cols > 0, "relative_position_index: a grid of ", rows, " x ", cols,
+            " has no patches, both must be at least 1");
     const int N = rows * cols, T = relative_offsets(rows, cols);
     std::vector<int> index;
     index.reserve(static_cast<std::size_t>(N + 1) * (N + 1));
@@ -33,6 +34,7 @@ Var bias_of_pairs(const Var& table, const std::vector<int>& index, int keys, Whe
 
 Var relative_position_bias(const Var& table, int rows, int cols, Where where) {
     require(table.rows() == relative_offsets(rows, cols), where, "relative_position_bias: a table of shape ",
-            table.value(), ", a grid of ", rows, " x ", cols, " has ", relative_offsets(rows, cols), " offsets");
+            table.value(), ", a grid of ", rows, " x ", cols, " has ",
+            relative_offsets(rows, cols), " offsets, each needs a row");
     return bias_of_pairs(table, relative_position_index(rows, cols), rows * cols + 1, where);  // (H*(N+1), N+1)
 }

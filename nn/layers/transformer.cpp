@@ -6,6 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/base/decimal.h"
 #include "nn/autograd/hook.h"
+#include "nn/layers/model_config.h"
 
 // --- the MLP ---
 
@@ -63,7 +64,8 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
     // Cross-attention: they attend to a source.
     steps.after_cross = steps.after_attention;
     if (w.cross.query.weight) {
-        require(static_cast<bool>(context.source), "block: it has a cross-attention, but no source to attend to was given");
+        require(static_cast<bool>(context.source),
+                "block: it has a cross-attention, but no source to attend to was given; set BlockContext::source");
         const InCrossAttention in_cross_attention;
         const Var x = named_input("norm_cross", steps.after_attention, w.norm_cross, options);  // (n, D)
         steps.cross = attention({x, context.source}, w.cross, options.heads, context.cross);

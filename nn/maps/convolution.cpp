@@ -15,7 +15,7 @@ Convolution make_convolution_without_bias(Random& random, int side, int in, int 
 
 static void require_bias(const char* name, const Var& bias, int channels, Where where) {
     require(!bias || (bias.rows() == 1 && bias.cols() == channels), where, name, ": a bias of ", bias ? shape(bias.value()) : "",
-            " for ", channels, " channels");
+            " for ", channels, " channels, it must be (1, ", channels, ")");
 }
 
 // --- convolution ---
@@ -107,7 +107,9 @@ Map convolve_transposed(const Map& x, const TransposedConvolution& w, int side, 
 // --- names ---
 
 void add_parameters(Parameters& table, const std::string& name, const Convolution& w, int side, Stored stored) {
-    require(stored != Stored::out_by_in, "add_parameters: ", name, ": a convolution is stored as patches or as it is");
+    require(stored != Stored::out_by_in, "add_parameters: ", name,
+            ": a convolution cannot be stored out by in, which is the layout of linear layers; give Stored::patches or "
+            "Stored::as_it_is");
     const long k = side, out = w.weight.cols(), in = w.weight.rows() / (k * k);
     table.push_back({name + ".weight",
                      stored == Stored::patches ? std::vector<long>{out, in, k, k} : std::vector<long>{k, k, in, out},

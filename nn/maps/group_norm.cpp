@@ -23,13 +23,15 @@ static std::vector<int> image_of_pixels(const MapSize& size) {
 
 static void require_one_row(const char* what, const Var& row, int channels, Where where) {
     require(!row || (row.rows() == 1 && row.cols() == channels), where, "group_norm: a ", what, " of ",
-            row ? shape(row.value()) : "", " for ", channels, " channels");
+            row ? shape(row.value()) : "", " for ", channels, " channels, it must be (1, ", channels, ")");
 }
 
 Map group_norm(const Map& x, const Norm& w, int groups, float eps, Where where) {
     require_map(x, "group_norm", where);
     const int C = x.channels();
-    require(groups > 0 && C % groups == 0, where, "group_norm: ", C, " channels do not split into ", groups, " groups");
+    require(groups > 0 && C % groups == 0, where, "group_norm: ", C, " channels do not split into ", groups,
+            " groups; their number must divide the channels");
+    require(eps >= 0, where, "group_norm: eps is ", eps, ", it stands under a root and cannot be negative; 1e-5 is usual");
     require_one_row("gain", w.gain, C, where);
     require_one_row("bias", w.bias, C, where);
     const std::vector<int> images = image_of_pixels(x.size);

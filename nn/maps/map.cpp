@@ -9,13 +9,15 @@ std::string shape(const MapSize& size) {
 
 void require_map(const Map& map, const char* who, Where where) {
     const MapSize& size = map.size;
-    require(size.images > 0 && size.height > 0 && size.width > 0, where, who, ": a map of ", shape(size), " has no pixels");
+    require(size.images > 0 && size.height > 0 && size.width > 0, where, who, ": a map of ", shape(size),
+            " has no pixels; images, height and width must be at least 1");
     require(map.pixels.rows() == size.rows(), where, who, ": pixels ", map.pixels.value(), " for a map of ", shape(size),
-            ", which has ", size.rows(), " rows");
+            ", it must have ", size.rows(), " rows, one for each pixel");
 }
 
 Map map_of(const std::vector<Image>& images) {
-    require(!images.empty(), "map_of: there is no image");
+    require(!images.empty() && !images[0].pixels.empty(), "map_of: ", images.size(), " images",
+            images.empty() ? "" : ", the first of them " + shape(images[0]), "; give at least one, with at least one pixel");
     const int channels = images[0].channels;
     const MapSize size{static_cast<int>(images.size()), images[0].height, images[0].width};
     Matrix pixels = Matrix::unset(size.rows(), channels);
@@ -47,6 +49,7 @@ static int padding_needed(int length, int side, int stride) {
 
 Padding same_padding(const MapSize& size, int side, int stride) {
     require(side > 0 && stride > 0, "same_padding: a window of side ", side, " and stride ", stride, ", both must be at least 1");
+    require(size.height > 0 && size.width > 0, "same_padding: a map of ", shape(size), ", height and width must be at least 1");
     const int down = padding_needed(size.height, side, stride);
     const int across = padding_needed(size.width, side, stride);
     return {.top = down / 2, .bottom = down - down / 2, .left = across / 2, .right = across - across / 2};
@@ -56,12 +59,14 @@ MapSize size_after(const MapSize& size, const Window& window, Where where) {
     const auto& [side, stride, padding] = window;
     require(side > 0 && stride > 0, where, "size_after: a window of side ", side, " and stride ", stride,
             ", both must be at least 1");
+    require(size.images > 0 && size.height > 0 && size.width > 0, where, "size_after: a map of ", shape(size),
+            ", images, height and width must be at least 1");
     require(padding.top >= 0 && padding.bottom >= 0 && padding.left >= 0 && padding.right >= 0, where, "size_after: padding of ",
             padding.top, ", ", padding.bottom, ", ", padding.left, ", ", padding.right, ", none may be below 0");
     const int height = size.height + padding.top + padding.bottom;
     const int width = size.width + padding.left + padding.right;
     require(height >= side && width >= side, where, "size_after: a window of side ", side, " does not fit into ", height, " x ",
-            width, " pixels, padding included");
+            width, " pixels, padding included; take a smaller window or more padding");
     return {size.images, (height - side) / stride + 1, (width - side) / stride + 1};
 }
 

@@ -74,7 +74,7 @@ static Taps taps_of(int p, int new_length, int length, Interpolation how) {
         case Interpolation::bilinear_antialiased: return triangle_taps(p, new_length, length);
         case Interpolation::bicubic: return cubic_taps(p, new_length, length);
     }
-    fail({"resize: no such interpolation"});
+    fail({"resize: there is no interpolation number ", static_cast<int>(how), ", they are 0 (nearest) to 4 (bicubic)"});
 }
 
 // The taps of every new pixel along one axis, padded with weight 0 to the same number.

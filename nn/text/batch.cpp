@@ -39,9 +39,9 @@ TokenBatch equal_batch(const std::vector<int>& ids, int length) {
 void require_fits(std::string_view place, const TokenBatch& batch) {
     const int B = batch.sequences, T = batch.length;
     require(B > 0 && T > 0 && batch.ids.size() == static_cast<std::size_t>(B) * T, place, ": ", batch.ids.size(), " ids are not ",
-            B, " sequences of length ", T);
+            B, " sequences of length ", T, "; there must be at least one token, and an id for each");
     require(batch.mask.empty() || (batch.mask.rows == B && batch.mask.cols == T), place, ": the mask is ", batch.mask,
-            ", the batch is (", B, ", ", T, ")");
+            ", the batch is (", B, ", ", T, "); each token needs a number, or give no mask");
     for (const float x : batch.mask) require(x == 0 || x == 1, place, ": a mask holds 1 (token) and 0 (padding), not ", x);
 }
 
@@ -57,7 +57,8 @@ void require_texts(std::string_view place, const TokenBatch& batch) {
 // The number of columns that `last` means.
 static int last_columns(const char* place, const TokenBatch& batch, int last) {
     require_fits(place, batch);
-    require(last >= 0 && last <= batch.length, place, ": the last ", last, " columns of ", batch.length);
+    require(last >= 0 && last <= batch.length, place, ": the last ", last, " columns of ", batch.length,
+            ", it must be 1 to that many, or 0 for all");
     return last == 0 ? batch.length : last;
 }
 
@@ -119,7 +120,7 @@ Attending attending(const TokenBatch& batch, bool causally, int last) {
 
 Attending attending_to(const TokenBatch& source, int queries) {
     require_fits("attending_to", source);
-    require(queries > 0, "attending_to: ", queries, " queries for each sequence");
+    require(queries > 0, "attending_to: ", queries, " queries for each sequence, there must be at least 1");
     Attending how{.segments = Segments::equal(source.sequences, queries),
                   .key_segments = Segments::equal(source.sequences, source.length)};
     if (has_padding(source)) how.may = to_tokens_of(source, queries);
@@ -132,7 +133,8 @@ void append(TokenBatch& seen, const TokenBatch& next) {
         seen = next;
         return;
     }
-    require(seen.sequences == next.sequences, "append: ", next.sequences, " sequences come after ", seen.sequences);
+    require(seen.sequences == next.sequences, "append: ", next.sequences, " sequences come after ", seen.sequences,
+            ", there must be equally many; select_sequences leaves some out");
     const int B = seen.sequences, T = seen.length + next.length;
     TokenBatch longer{.sequences = B, .length = T, .ids = {}, .mask = Matrix(B, T)};
     for (int b = 0; b < B; ++b)
@@ -151,7 +153,8 @@ TokenBatch select_sequences(const TokenBatch& batch, const std::vector<int>& cho
     TokenBatch selected{.sequences = count, .length = T, .ids = {}, .mask = batch.mask.empty() ? Matrix() : Matrix(count, T)};
     for (int s = 0; s < count; ++s) {
         const int b = chosen[s];
-        require(b >= 0 && b < batch.sequences, "select_sequences: there is no sequence ", b, " among ", batch.sequences);
+        require(b >= 0 && b < batch.sequences, "select_sequences: there is no sequence ", b, " among ", batch.sequences,
+                ", counted from 0");
         selected.ids.insert(selected.ids.end(), batch.ids.begin() + b * T, batch.ids.begin() + (b + 1) * T);
         if (!batch.mask.empty()) std::copy(batch.mask.row(b), batch.mask.row(b + 1), selected.mask.row(s));
     }

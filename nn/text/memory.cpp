@@ -23,9 +23,10 @@ Memory select_sequences(const Memory& memory, const std::vector<int>& chosen) {
 
 Reading read_next(Memory& memory, const TokenBatch& next, const char* place) {
     require_fits(place, next);
-    require(next.sequences == memory.sequences, place, ": ", next.sequences, " sequences for a memory of ", memory.sequences);
+    require(next.sequences == memory.sequences, place, ": ", next.sequences, " sequences for a memory of ", memory.sequences,
+            ", all must go on; select_sequences leaves some out");
     require(memory.seen.length + next.length <= memory.capacity, place, ": the memory holds ", memory.seen.length, " of ",
-            memory.capacity, " tokens, ", next.length, " more do not fit");
+            memory.capacity, " tokens, ", next.length, " more do not fit; make it with a larger capacity");
     append(memory.seen, next);
     Reading reading{.positions = positions(memory.seen, next.length), .contexts = {}};
     const MayAttend may = attending(memory.seen, true, next.length).may;

@@ -48,7 +48,8 @@ static Explained token_losses_explained(const Record& y, const std::vector<Var>&
 
 Var token_losses(const Var& logits, const std::vector<int>& labels, Where where) {
     const Matrix& s = logits.value();
-    require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", s);
+    require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", s,
+            ", each needs one");
     for (const int label : labels)
         require(label == ignored_label || (label >= 0 && label < s.cols), where, "token_losses: label ", label, " is not one of ", s.cols,
                 " classes, nor ", ignored_label, " (ignored)");
@@ -85,7 +86,8 @@ Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, flo
 
 Var weighted_mean(const Var& losses, const std::vector<float>& weights, float eps, Where where) {
     require(losses.cols() == 1 && losses.rows() == static_cast<int>(weights.size()), where, "weighted_mean: losses ", losses.value(),
-            " and ", weights.size(), " weights");
+            " and ",
+            weights.size(), " weights; losses are one column, and each needs a weight");
     Matrix column(losses.rows(), 1);
     double total = 0;
     for (int i = 0; i < column.rows; ++i) {
@@ -160,7 +162,7 @@ Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
 
 Var weighted_cross_entropy(const Var& logits, const std::vector<int>& labels, const std::vector<float>& weights, Where where) {
     require(static_cast<int>(weights.size()) == logits.cols(), where, "weighted_cross_entropy: ", weights.size(), " weights for the ",
-            logits.cols(), " classes of ", logits.value());
+            logits.cols(), " classes of ", logits.value(), ", each needs one");
     for (const float weight : weights)
         require(weight >= 0, where, "weighted_cross_entropy: a weight of ", weight, ", none may be negative");
     const Var losses = token_losses(logits, labels, where);                                           // (n, 1)
@@ -207,7 +209,8 @@ Var dice_losses(const Var& logits, const Matrix& targets, Where where) {
 }
 
 float accuracy(const Matrix& logits, const std::vector<int>& labels) {
-    require(static_cast<int>(labels.size()) == logits.rows, "accuracy: ", labels.size(), " labels for the rows of ", logits);
+    require(static_cast<int>(labels.size()) == logits.rows, "accuracy: ", labels.size(), " labels for the rows of ", logits,
+            ", each needs one");
     int counted = 0, right = 0;
     for (int i = 0; i < logits.rows; ++i) {
         if (labels[i] == ignored_label) continue;

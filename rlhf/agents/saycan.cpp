@@ -14,10 +14,12 @@ static void check(const std::vector<int>& context, const Skills& skills, const g
     require(!context.empty() && skills.count() > 0, "saycan: a context of ", context.size(), " tokens and ", skills.count(),
             " skills, both must be at least 1");
     for (int k = 0; k < skills.count(); ++k) {
-        require(!skills.tokens[k].empty(), "saycan: skill ", k, " has no description");
+        require(!skills.tokens[k].empty(), "saycan: skill ", k, " of ", skills.count(),
+                " has no token; a description needs at least 1");
         const std::size_t total = context.size() + skills.tokens[k].size();
-        require(total <= static_cast<std::size_t>(config.positions), "saycan: a context of ", context.size(), " tokens and skill ", k,
-                " of ", skills.tokens[k].size(), " exceed the ", config.positions, " positions of the language model");
+        require(total <= static_cast<std::size_t>(config.positions), "saycan: a context of ", context.size(),
+                " tokens and skill ", k, " of ", skills.tokens[k].size(), " exceed the ", config.positions,
+                " positions of the language model; shorten one of them");
     }
 }
 
@@ -78,6 +80,8 @@ std::vector<double> log_probabilities_with_cache(const std::vector<int>& context
 Matrix learned_affordances(const Matrix& success, int trials, float rate, Random& random) {
     require(rate > 0 && rate <= 1, "saycan: a learning rate of ", rate, ", it must be above 0 and at most 1");
     require(trials >= 1, "saycan: ", trials, " trials of each skill, at least 1 is needed");
+    for (const float p : success)
+        require(p >= 0 && p <= 1, "saycan: a chance of success of ", p, ", it must lie between 0 and 1");
     Matrix V(success.rows, success.cols);
     for (int s = 0; s < success.rows; ++s)
         for (int k = 0; k < success.cols; ++k)
@@ -98,6 +102,8 @@ static StepOfPlan one_step(const std::vector<int>& context, int state, const Ski
                            const gpt::Config& config, Choice choice) {
     StepOfPlan step{.state = state, .log_say = log_probabilities(context, skills, w, config)};
     for (int k = 0; k < skills.count(); ++k) {
+        require(std::isfinite(step.log_say[k]), "saycan: the log-probability of skill ", k, " is ", step.log_say[k],
+                ", it must be finite; the language model may hold NaN, trap_nan(true) names the operation");
         step.say.push_back(std::exp(step.log_say[k]));
         step.can.push_back(world.affordance(state, k));
         step.combined.push_back(step.say[k] * step.can[k]);
@@ -112,8 +118,12 @@ Plan make_plan(const std::vector<int>& instruction, int start, const Skills& ski
                const gpt::Config& config, int longest, Choice choice) {
     const int S = world.affordance.rows, K = skills.count();
     require(world.affordance.cols == K && static_cast<int>(world.next_state.size()) == S * K, "saycan: affordances ", world.affordance,
-            " and ", world.next_state.size(), " next states for ", K, " skills");
-    require(start >= 0 && start < S, "saycan: state ", start, " of ", S);
+            " and ", world.next_state.size(), " next states for ", K, " skills; each state needs both for each skill");
+    for (const float p : world.affordance)
+        require(p >= 0 && p <= 1, "saycan: an affordance of ", p, ", a probability lies between 0 and 1");
+    require(start >= 0 && start < S, "saycan: state ", start, " of ", S, ", counted from 0");
+    require(skills.done < K, "saycan: the skill that ends a plan is ", skills.done, " of ", K, ", counted from 0");
+    require(longest >= 1, "saycan: a plan of at most ", longest, " steps, it must be at least 1");
     Plan plan{.steps = {}, .context = instruction};
     int state = start;
     for (int t = 0; t < longest; ++t) {
@@ -124,7 +134,7 @@ Plan make_plan(const std::vector<int>& instruction, int start, const Skills& ski
             return plan;
         }
         state = world.next_state[static_cast<std::size_t>(state) * K + chosen];
-        require(state >= 0 && state < S, "saycan: skill ", chosen, " leads to state ", state, " of ", S);
+        require(state >= 0 && state < S, "saycan: skill ", chosen, " leads to state ", state, " of ", S, ", counted from 0");
         const std::vector<int>& words = skills.tokens[chosen];  // the history records the choice, whether or not it succeeded
         plan.context.insert(plan.context.end(), words.begin(), words.end());
     }

@@ -1,11 +1,13 @@
 #include "rlhf/agents/socratic.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <utility>
 
 #include "nn/autograd/variable.h"
+#include "nn/base/finite.h"
 
 namespace socratic {
 
@@ -16,10 +18,11 @@ std::string fill(const std::string& pattern, const Said& said) {
     std::size_t from = 0;
     for (std::size_t open = pattern.find('{'); open != std::string::npos; open = pattern.find('{', from)) {
         const std::size_t close = pattern.find('}', open);
-        require(close != std::string::npos, "socratic: a slot of the template \"", pattern, "\" is not closed");
+        require(close != std::string::npos, "socratic: a slot of the template \"", pattern, "\" is not closed; a } is missing");
         const std::string slot = pattern.substr(open + 1, close - open - 1);
         const auto words = said.find(slot);
-        require(words != said.end(), "socratic: no entry for the slot {", slot, "} of \"", pattern, "\"");
+        require(words != said.end(), "socratic: no entry for the slot {", slot, "} of \"", pattern,
+                "\"; each slot needs a list of words");
         result += pattern.substr(from, open - from) + words->second;
         from = close + 1;
     }
@@ -35,7 +38,10 @@ static std::vector<std::string> sentences_of(const std::vector<std::string>& wor
 static std::vector<double> scores_of(const Sense& sense, const std::vector<std::string>& sentences) {
     const std::vector<double> scores = sense(sentences);
     require(scores.size() == sentences.size(), "socratic: a sense gave ", scores.size(), " scores to ", sentences.size(),
-            " sentences");
+            " sentences, each needs one");
+    for (std::size_t k = 0; k < scores.size(); ++k)
+        require(!std::isnan(scores[k]), "socratic: a sense gave the score ", scores[k], " to \"", sentences[k],
+                "\", it must be a number");
     return scores;
 }
 
@@ -61,7 +67,8 @@ Perception perceive(const Sense& sense, const WordList& list) {
 void say(const WordList& list, const Perception& perception, Said& said) {
     for (std::size_t k = 0; k < perception.words.size(); ++k) {
         const std::string slot = list.keep == 1 ? list.slot : list.slot + " " + std::to_string(k + 1);
-        require(said.emplace(slot, perception.words[k]).second, "socratic: two lists fill the slot {", slot, "}");
+        require(said.emplace(slot, perception.words[k]).second, "socratic: two lists fill the slot {", slot,
+                "}; each slot needs a list of its own");
     }
 }
 
@@ -104,6 +111,7 @@ Writer::Writer(const gpt::Weights& w, const gpt::Config& config, std::function<s
     : weights(w), config(config), ids(std::move(ids)), text(std::move(text)), limits(limits), sampling(sampling), random(seed) {}
 
 std::vector<std::string> Writer::write(const std::string& prompt, int count) {
+    require(count >= 1, "socratic: ", count, " texts to be written, there must be at least 1");
     const NoTape no_tape;
     const std::vector<int> one = ids(prompt);
     std::vector<int> prompts;
@@ -125,6 +133,9 @@ double Writer::log_probability(const std::string& prompt, const std::string& con
 }
 
 static int first_largest(const std::vector<double>& scores) {
+    for (std::size_t k = 0; k < scores.size(); ++k)
+        require(!std::isnan(scores[k]), "socratic: the score of candidate ", k, " is ", scores[k],
+                ", it must be a number; the language model may hold NaN, trap_nan(true) names the operation");
     return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
@@ -147,7 +158,8 @@ Steps converse(const std::vector<Listening>& senses, const std::string& pattern,
     }
     steps.prompt = fill(pattern, steps.said);                            // fill the template
     steps.candidates = distinct(model.write(steps.prompt, candidates));  // sample
-    require(!steps.candidates.empty(), "socratic: the language model wrote nothing after \"", steps.prompt, "\"");
+    require(!steps.candidates.empty(), "socratic: the language model wrote nothing after \"", steps.prompt, "\" in ", candidates,
+            " candidates; let it write more tokens");
 
     steps.seen.assign(steps.candidates.size(), 0);  // rank
     if (check.sense) steps.seen = scores_of(check.sense, sentences_of(steps.candidates, check.sentence));
@@ -160,7 +172,7 @@ Steps converse(const std::vector<Listening>& senses, const std::string& pattern,
 }
 
 Choice choose(const std::string& prompt, const std::vector<std::string>& answers, LanguageModel& model) {
-    require(!answers.empty(), "socratic: no answers to choose from");
+    require(!answers.empty(), "socratic: no answers to choose from; give at least one");
     Choice choice;
     for (const std::string& answer : answers) choice.log_probabilities.push_back(model.log_probability(prompt, answer));
     choice.chosen = first_largest(choice.log_probabilities);
@@ -173,7 +185,8 @@ std::string history(const std::vector<Moment>& moments) {
     std::string lines;
     int before = -1;
     for (const Moment& moment : moments) {
-        require(moment.seconds > before, "socratic: a moment at ", moment.seconds, " seconds follows one at ", before);
+        require(moment.seconds > before, "socratic: a moment at ", moment.seconds, " seconds follows one at ", before,
+                "; moments must be in order, from 0 seconds on");
         before = moment.seconds;
         const int rest = moment.seconds % 60;
         lines += std::to_string(moment.seconds / 60) + (rest < 10 ? ":0" : ":") + std::to_string(rest) + " " + moment.text + "\n";
@@ -189,19 +202,21 @@ Matrix retrieval_scores(const std::vector<Matrix>& similarities, const std::vect
     Matrix sum(similarities[0].rows, similarities[0].cols);
     for (std::size_t m = 0; m < similarities.size(); ++m) {
         const Matrix& table = similarities[m];
-        require(table.rows == sum.rows && table.cols == sum.cols, "socratic: tables of similarities ", sum, " and ", table);
+        require(table.rows == sum.rows && table.cols == sum.cols, "socratic: tables of similarities ", sum, " and ", table,
+                ", the shapes must be equal");
         for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += static_cast<float>(weights[m] * table[k]);
     }
     return sum;
 }
 
 double recall_at(int k, const Matrix& scores, const std::vector<int>& own) {
-    require(k >= 1 && k <= scores.cols, "socratic: recall at ", k, " of ", scores.cols, " captions");
+    require(k >= 1 && k <= scores.cols, "socratic: recall at ", k, " of ", scores.cols, " captions, it must be 1 to that many");
+    require_finite(scores, "socratic", "scores");
     require(scores.rows > 0 && own.size() == static_cast<std::size_t>(scores.rows), "socratic: ", own.size(), " captions for ",
-            scores.rows, " videos");
+            scores.rows, " videos; each needs its own, and there must be a video");
     int found = 0;
     for (int i = 0; i < scores.rows; ++i) {
-        require(own[i] >= 0 && own[i] < scores.cols, "socratic: caption ", own[i], " of ", scores.cols);
+        require(own[i] >= 0 && own[i] < scores.cols, "socratic: caption ", own[i], " of ", scores.cols, ", counted from 0");
         const std::vector<int> best = best_of({scores.row(i), scores.row(i) + scores.cols}, k);
         found += std::find(best.begin(), best.end(), own[i]) != best.end();
     }

@@ -245,19 +245,20 @@ TEST_CASE("bert: inconsistent configs, batches and arguments throw a one-line er
     const bert::Weights w = bert::make_weights(tiny, random);
     const auto refusal = [&](const bert::Batch& batch) { return error_of([&] { bert::forward(batch, w, tiny); }); };
     CHECK(refusal({{.sequences = 2, .length = 2, .ids = {1, 2, 3}, .mask = {}}, {}}) ==
-          "bert: 3 ids are not 2 sequences of length 2");
+          "bert: 3 ids are not 2 sequences of length 2; there must be at least one token, and an id for each");
     CHECK(refusal(bert::make_batch({{1, 2, 3, 4, 5, 6, 7, 8, 9}})) ==
           "bert: a sequence of length 9, this model has 8 positions; truncate the text");
     CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = {}}, {1}}) ==
-          "bert: 1 token types for 2 ids");
+          "bert: 1 token types for 2 ids, each needs one, or give none");
     CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(2, 1)}, {}}) ==
-          "bert: the mask is (2, 1), the batch is (1, 2)");
+          "bert: the mask is (2, 1), the batch is (1, 2); each token needs a number, or give no mask");
     CHECK(refusal({{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, {}}) ==
           "bert: a mask holds 1 (token) and 0 (padding), not 0.500000");
-    CHECK(without_place(refusal(bert::make_batch({{1, 11}}))) == "embed: id 11 is outside a table of 11 rows");
+    CHECK(without_place(refusal(bert::make_batch({{1, 11}}))) == "embed: id 11 is outside a table of 11 rows, counted from 0");
     CHECK_THROWS_WITH(bert::make_batch({}), "make_batch: there is no sequence; give at least one");
     CHECK_THROWS_WITH(bert::make_batch({{1}, {2}}, 0, {{0}}), "make_batch: 2 sequences but 1 lists of token types; give one list for each sequence, or none");
-    CHECK_THROWS_WITH(bert::make_batch({{1, 2}}, 0, {{0}}), "make_batch: sequence 0 has 2 tokens but 1 token types");
+    CHECK_THROWS_WITH(bert::make_batch({{1, 2}}, 0, {{0}}),
+                      "make_batch: sequence 0 has 2 tokens but 1 token types, each needs one");
     CHECK_THROWS_WITH(bert::make_weights({.width = 10, .heads = 3}, random), "bert: 3 heads do not divide a width of 10");
     CHECK_THROWS_WITH(bert::make_weights({.vocabulary = 0}, random),
                       "bert: a vocabulary of 0, 512 positions and 2 token types, all must be positive");

@@ -143,9 +143,13 @@ TEST_CASE("heads: inconsistent tasks, labels and spans throw a one-line error") 
     const heads::Weights s = heads::make_weights(spans, random);
     CHECK_THROWS_WITH(heads::classify_tokens(batch, s, spans), "classify_tokens: this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
     const heads::SpanSteps steps = heads::locate_spans(batch, s, spans);
-    CHECK_THROWS_WITH(heads::best_span(steps, 1, 0, 0), "best_span: sequence 1 of 1");
-    CHECK_THROWS_WITH(heads::best_span(steps, 0, 1, 0), "best_span: positions 1 to 0 of 2, answers of at most 30");
-    CHECK_THROWS_WITH(heads::best_span(steps, 0, 0, 2), "best_span: positions 0 to 2 of 2, answers of at most 30");
+    CHECK_THROWS_WITH(heads::best_span(steps, 1, 0, 0), "best_span: sequence 1 of 1, counted from 0");
+    CHECK_THROWS_WITH(heads::best_span(steps, 0, 1, 0),
+                      "best_span: positions 1 to 0 of 2, answers of at most 30; positions are counted from 0, the last not "
+                      "before the first, an answer has at least 1");
+    CHECK_THROWS_WITH(heads::best_span(steps, 0, 0, 2),
+                      "best_span: positions 0 to 2 of 2, answers of at most 30; positions are counted from 0, the last not "
+                      "before the first, an answer has at least 1");
 }
 
 }

@@ -219,7 +219,7 @@ TEST_CASE("mlm: mismatched lists, draws and labels throw a one-line error") {
     Random random(1);
     CHECK_THROWS_WITH(mlm::corrupt_batch({1, 2}, {0}, mlm::make_draws(random, 1, 2, 5)),
                       "corrupt_batch: 2 ids need as many flags and draws; there are 1 flags and 2, 2, 2, 2 draws");
-    CHECK_THROWS_WITH(mlm::corrupt_candidates({1, 2}, {0}, {}), "corrupt_candidates: 1 flags for 2 ids");
+    CHECK_THROWS_WITH(mlm::corrupt_candidates({1, 2}, {0}, {}), "corrupt_candidates: 1 flags for 2 ids, each needs one");
     const auto with_order = [](std::vector<int> order) {
         return error_of([&] {
             mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_words = {}});
@@ -229,7 +229,7 @@ TEST_CASE("mlm: mismatched lists, draws and labels throw a one-line error") {
     CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
     CHECK(with_order({0}) == "corrupt_candidates: the 1 numbers are not a permutation of 2 candidates");
     CHECK(with_order({1, 0}) == "corrupt_candidates: 1 tokens are selected, there are 0, 0, 0 draws");
-    CHECK_THROWS_WITH(mlm::best_guesses({{0, 1}}, 1), "best_guesses: row 1 of 1");
+    CHECK_THROWS_WITH(mlm::best_guesses({{0, 1}}, 1), "best_guesses: row 1 of 1, counted from 0");
     bert::Config without_pooler = tiny;
     without_pooler.pooler = false;
     const mlm::Weights w = mlm::make_weights(without_pooler, random);

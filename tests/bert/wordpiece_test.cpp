@@ -182,8 +182,10 @@ TEST_CASE("decode: joins continuation pieces to the piece before") {
     CHECK(wordpiece::decode({2, 5, 3, 0}, vocabulary) == "[CLS] un [SEP] [PAD]");
     CHECK(wordpiece::decode({6, 5}, vocabulary) == "##aff un");  // nothing precedes it
     CHECK(wordpiece::decode({}, vocabulary).empty());
-    CHECK_THROWS_WITH(wordpiece::decode({10}, vocabulary), "wordpiece::decode: id 10 is not in a vocabulary of 10");
-    CHECK_THROWS_WITH(wordpiece::decode({-1}, vocabulary), "wordpiece::decode: id -1 is not in a vocabulary of 10");
+    CHECK_THROWS_WITH(wordpiece::decode({10}, vocabulary),
+                      "wordpiece::decode: id 10 is not in a vocabulary of 10, counted from 0");
+    CHECK_THROWS_WITH(wordpiece::decode({-1}, vocabulary),
+                      "wordpiece::decode: id -1 is not in a vocabulary of 10, counted from 0");
 }
 
 TEST_CASE("make_sequence: special tokens, segments, padding") {
@@ -223,7 +225,7 @@ TEST_CASE("read_vocabulary: errors give source, line and reason") {
     const auto error = [](const std::string& content) { return error_of([&] { wordpiece::read_vocabulary(content, "v"); }); };
     const std::string good = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
     CHECK(error(good) == "");
-    CHECK(error("") == "v: a vocabulary without entries");
+    CHECK(error("") == "v: a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
     CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
     CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
     CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==

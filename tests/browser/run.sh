@@ -13,6 +13,10 @@ if [ -z "$browser" ]; then
     echo "browser: skipped, there is no Chromium here: apt-get install chromium"
     exit 77
 fi
+if ! timeout 60 "$browser" --headless --no-sandbox --disable-gpu --dump-dom about:blank 2>/dev/null | grep -q '<html'; then
+    echo "browser: skipped, $browser does not start here"
+    exit 77
+fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 failed=0

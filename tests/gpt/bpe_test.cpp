@@ -212,8 +212,8 @@ TEST_CASE("decode: restores all bytes, with U+FFFD for each incomplete character
     CHECK(bpe::decode_bytes(bpe::encode(all, vocabulary), vocabulary) == all);
     CHECK(bpe::decode({256, 0xE2, 0x80, 'c', 0x99}, vocabulary) == "ab\uFFFDc\uFFFD");  // E2 80 could have begun a character
     CHECK(bpe::decode({257}, vocabulary) == "<|endoftext|>");
-    CHECK_THROWS_WITH(bpe::decode({5, 258}, vocabulary), "bpe::decode: id 258 is not in a vocabulary of 258");
-    CHECK_THROWS_WITH(bpe::decode({-1}, vocabulary), "bpe::decode: id -1 is not in a vocabulary of 258");
+    CHECK_THROWS_WITH(bpe::decode({5, 258}, vocabulary), "bpe::decode: id 258 is not in a vocabulary of 258, counted from 0");
+    CHECK_THROWS_WITH(bpe::decode({-1}, vocabulary), "bpe::decode: id -1 is not in a vocabulary of 258, counted from 0");
 }
 
 TEST_CASE("make_vocabulary: merges of unknown tokens and repeated merges throw") {

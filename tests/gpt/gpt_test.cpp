@@ -392,7 +392,8 @@ TEST_CASE("gpt: inconsistent configs, ids and caches throw an error with the num
     CHECK_THROWS_WITH(gpt::forward({}, 2, w, tiny), "gpt: there is no token; give at least one sequence of 2");
     CHECK_THROWS_WITH(gpt::forward(std::vector<int>(10), 10, w, tiny),
                       "gpt: a sequence of 10 tokens, this model has 9 positions; cut the text");
-    CHECK(without_place(error_of([&] { gpt::forward({11}, 1, w, tiny); })) == "embed: id 11 is outside a table of 11 rows");
+    CHECK(without_place(error_of([&] { gpt::forward({11}, 1, w, tiny); })) ==
+          "embed: id 11 is outside a table of 11 rows, counted from 0");
     Random random;
     gpt::Config three_heads = tiny;
     three_heads.heads = 3;
@@ -408,8 +409,8 @@ TEST_CASE("gpt: inconsistent configs, ids and caches throw an error with the num
     gpt::trunk({1, 2, 3, 4}, w, tiny, cache);
     CHECK_THROWS_WITH(gpt::trunk({1, 2, 3, 4}, w, tiny, cache), "gpt: the cache holds 2 of 3 tokens, 2 more do not fit");
     CHECK(cache.filled == 2);
-    CHECK_THROWS_WITH(gpt::select_sequences(cache, {2}), "select_sequences: there is no sequence 2 among 2");
-    CHECK_THROWS_WITH(gpt::select_sequences(cache, {}), "select_sequences: no sequence is chosen");
+    CHECK_THROWS_WITH(gpt::select_sequences(cache, {2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
+    CHECK_THROWS_WITH(gpt::select_sequences(cache, {}), "select_sequences: none of 2 sequences is chosen; choose at least one");
 }
 
 TEST_CASE("config_of: a file that is not a GPT checkpoint throws with its path") {

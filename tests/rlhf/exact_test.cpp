@@ -14,8 +14,10 @@ TEST_CASE("all_answers: three tokens, token 0 ends, at most two positions") {
     const std::vector<std::vector<int>> by_hand = {{0}, {1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}, {2, 2}};
     CHECK(answers == by_hand);
     CHECK(exact::all_answers(4, 3, 3).size() == 1 + 3 + 9 * 4);
-    CHECK_THROWS_WITH(exact::all_answers(20, 0, 8), "all_answers: 20 tokens and 8 positions make more than 20000 answers");
-    CHECK_THROWS_WITH(exact::all_answers(0, 0, 8), "all_answers: 0 tokens and answers of at most 8");
+    CHECK_THROWS_WITH(exact::all_answers(20, 0, 8),
+                      "all_answers: 20 tokens and 8 positions make more than 20000 answers; take fewer tokens or "
+                      "shorter answers");
+    CHECK_THROWS_WITH(exact::all_answers(0, 0, 8), "all_answers: 0 tokens and answers of at most 8; both must be at least 1");
 }
 
 static const gpt::Config tiny{.vocabulary = 4, .positions = 8, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
@@ -51,7 +53,7 @@ TEST_CASE("optimal_objective: no policy exceeds it, and kl is never negative") {
     CHECK(exact::kl(q, q) == 0);
     CHECK(exact::kl(Matrix{{1}, {0}}, Matrix{{0.5f}, {0.5f}}) == Approx(std::log(2.0)));
     CHECK_THROWS_WITH(exact::kl(Matrix{{1}}, Matrix{{0}}),
-                      "kl: answer 0 has p > 0 but q = 0, so the KL is infinite");
+                      "kl: answer 0 has p > 0 but q = 0, so the KL is infinite; q must be above 0 wherever p is");
 }
 
 TEST_CASE("optimal_policy: a small beta does not overflow; beta 0 throws") {
@@ -98,10 +100,11 @@ TEST_CASE("loss: its gradient is the expectation of score times grad log p") {
 
 TEST_CASE("exact: empty prompts and too many answers throw") {
     CHECK_THROWS_WITH(exact::expected_reward(Matrix(2, 1), Matrix(3, 1)),
-                      "expected_reward: (2, 1) probabilities and (3, 1) rewards");
+                      "expected_reward: probabilities (2, 1) and rewards (3, 1), each answer needs both");
     Random random;
     const gpt::Weights w = gpt::make_weights(tiny, random);
-    CHECK_THROWS_WITH(exact::log_probabilities({}, {{1}}, w, tiny), "exact: a prompt of 0 tokens and 1 answers");
+    CHECK_THROWS_WITH(exact::log_probabilities({}, {{1}}, w, tiny),
+                      "exact: a prompt of 0 tokens and 1 answers; there must be at least one of each");
 }
 
 TEST_SUITE_END();

@@ -272,15 +272,17 @@ TEST_CASE("ppo: inconsistent shapes and episodes throw") {
     const ppo::Episodes too_long{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {2}, .answer_lengths = {2}};
     CHECK_THROWS_WITH(ppo::answer_mask(too_long), "ppo: episode 0 has a prompt of 2 and an answer of 2 tokens of 3");
     const ppo::Episodes uneven{.tokens = {1, 2}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {1}};
-    CHECK_THROWS_WITH(ppo::answer_mask(uneven), "ppo: 2 tokens, 1 prompts and 1 answers do not form episodes of 3");
+    CHECK_THROWS_WITH(ppo::answer_mask(uneven),
+                      "ppo: 2 tokens, 1 prompts and 1 answers do not form episodes of 3 tokens; each prompt needs an answer, "
+                      "filled up to that length");
     // one row of old values would silently be broadcast to two episodes
     ppo::PolicySteps two_episodes = policy_of(Matrix(2, 2), Matrix(2, 2));
     CHECK_THROWS_WITH(ppo::loss(two_episodes, Matrix(2, 2), Matrix(1, 2), {}, Matrix(2, 2, 1), fixed),
-                      "ppo: log-probabilities (2, 2) and (2, 2), values (2, 2) and (1, 2) for a mask of (2, 2)");
-    CHECK_THROWS_WITH(ppo::masked_mean(Matrix(1, 2), Matrix(1, 2)), "ppo: no token belongs to an answer");
+                      "ppo: log-probabilities (2, 2) and (2, 2), values (2, 2) and (1, 2) for a mask of (2, 2); each token needs one of each");
+    CHECK_THROWS_WITH(ppo::masked_mean(Matrix(1, 2), Matrix(1, 2)), "ppo: none of 2 tokens belongs to an answer; at least one must");
     CHECK(error_of([] { ppo::whiten(Matrix(1, 2), Matrix{{1, 0}}); }).starts_with("ppo: whitening needs two answer tokens"));
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({1}, Matrix(1, 2), Matrix(1, 3), Matrix(1, 2), Matrix(1, 2), 1, {}),
-                      "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2)");
+                      "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2); each token needs one of each");
 }
 
 TEST_SUITE_END();

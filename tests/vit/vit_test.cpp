@@ -25,7 +25,7 @@ static const std::vector<StepName> names_of_block{{"layer.#.layernorm_before", S
                                                   {"layer.#.intermediate", Step::hidden},
                                                   {"layer.#.output", Step::output}};
 
-TEST_CASE("every step, the loss and every gradient equal the published implementation's") {
+TEST_CASE("parity: every step, the loss and every gradient equal the published implementation's") {
     for (const std::string& path : golden_files("vit")) {
         const Golden golden(path);
         const vit::Config config = vit_of_fixture(golden);
@@ -73,7 +73,7 @@ static Image random_image(Random& random, const vit::Config& config) {
     return image;
 }
 
-TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride") {
+TEST_CASE("embed_patches: equals a convolution whose stride is its kernel size") {
     Random random(2);
     const Image image = random_image(random, tiny);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
@@ -92,7 +92,7 @@ TEST_CASE("cutting and multiplying is the convolution whose kernel is its stride
             }
 }
 
-TEST_CASE("the images of a batch do not see each other") {
+TEST_CASE("forward: the images of a batch do not attend to each other") {
     Random random(4);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Image a = random_image(random, tiny), b = random_image(random, tiny);
@@ -107,7 +107,7 @@ static Image with_patches_swapped(const Image& image) {  // patch 0 and patch 4 
     return unpatchify(patches, tiny.grid.patch_size, image.height, image.width, image.channels);
 }
 
-TEST_CASE("without positions an image is a bag of patches; with them it is a picture") {
+TEST_CASE("forward: without positions, permuting the patches does not change the class; with them it does") {
     Random random(5);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const Image image = random_image(random, tiny);
@@ -118,7 +118,7 @@ TEST_CASE("without positions an image is a bag of patches; with them it is a pic
     check_close("bag of patches", vit::forward({swapped}, bag, tiny).logits.value(), vit::forward({image}, bag, tiny).logits.value());
 }
 
-TEST_CASE("class_attention is the class token's row, without its look at itself, as the patch grid") {
+TEST_CASE("class_attention: the class token's attention weights without its own, on the patch grid") {
     const KeepSteps keep;
     Random random(6);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
@@ -134,7 +134,7 @@ TEST_CASE("class_attention is the class token's row, without its look at itself,
     CHECK(error_of([&] { vit::class_attention(steps, tiny, 0, 0, 7); }).starts_with("class_attention: there is no picture 7 among "));
 }
 
-TEST_CASE("the published base model has 86,567,656 parameters") {
+TEST_CASE("parameters: the published base model has 86,567,656") {
     // by hand: projection 768*768 + 768, class token 768, positions 197*768, each of 12 blocks 4*(768*768 + 768) + 2*768*3072 + 3072 + 768
     // + 4*768, last norm 2*768, classifier 768*1000 + 1000
     const long block = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768;
@@ -147,7 +147,7 @@ TEST_CASE("the published base model has 86,567,656 parameters") {
     CHECK(count_numbers(vit::parameters(w, one_block)) == by_hand - 11 * block);
 }
 
-TEST_CASE("a saved model is read back with its configuration and gives the same numbers") {
+TEST_CASE("config_of: a saved model loads with the same configuration and numbers") {
     const vit::Config oblong{.grid = {.height = 6, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2, .heads = 2,
                              .mlp_width = 12, .classes = 5, .eps = 1e-3f, .activation = Activation::relu};
     Random random(7);
@@ -178,7 +178,7 @@ TEST_CASE("a saved model is read back with its configuration and gives the same 
     CHECK(error_of([&] { vit::config_of(Safetensors(path), {{"image_size", "4,6"}}); }).starts_with(path + ": nothing says the number of heads"));
 }
 
-TEST_CASE("a checkpoint without biases of query, key and value is recognised") {
+TEST_CASE("config_of: a checkpoint without biases of query, key and value is recognised") {
     const vit::Config bare{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2,
                            .mlp_width = 12, .classes = 5, .query_key_value_bias = false};
     Random random(9);
@@ -194,7 +194,7 @@ TEST_CASE("a checkpoint without biases of query, key and value is recognised") {
     CHECK(identical(other.blocks[0].attention.key.weight.value(), w.blocks[0].attention.key.weight.value()));
 }
 
-TEST_CASE("resized: positions that rise evenly across the grid still do on a grid twice as fine") {
+TEST_CASE("resized: positions that are linear across the grid stay linear on a grid twice as fine") {
     Random random(8);
     vit::Config config = tiny;
     const vit::Weights w = vit::make_weights(config, random);
@@ -205,7 +205,7 @@ TEST_CASE("resized: positions that rise evenly across the grid still do on a gri
     ramp.positions = parameter(positions);
     const vit::Weights finer = vit::resized(ramp, config, 8, 12);
     CHECK(config.grid.height == 8);
-    CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2");
+    CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
     CHECK(config.grid.width == 12);  // as it was
     REQUIRE(shape(finer.positions.value()) == "(25, 8)");
     CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
@@ -214,14 +214,14 @@ TEST_CASE("resized: positions that rise evenly across the grid still do on a gri
     CHECK(vit::forward({random_image(random, config)}, finer, config).logits.rows() == 1);
 }
 
-TEST_CASE("preprocess: black becomes -1, white becomes 1, whatever the size of the photograph") {
+TEST_CASE("preprocess: black becomes -1, white becomes 1, for a photograph of any size") {
     const Image black(5, 9, 3, 0), white(9, 5, 3, 1);
     for (const float x : vit::preprocess(black, tiny).pixels) CHECK(x == Approx(-1));
     for (const float x : vit::preprocess(white, tiny).pixels) CHECK(x == Approx(1));
     CHECK(shape(vit::preprocess(black, tiny)) == "4 x 6 x 3");
 }
 
-TEST_CASE("a few steps of plain descent learn four images by heart") {
+TEST_CASE("loss: a few steps of gradient descent memorise four images") {
     Random random(9);
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.2f});
     std::vector<Image> images;
@@ -243,20 +243,20 @@ TEST_CASE("a few steps of plain descent learn four images by heart") {
     CHECK(last < 0.1f);
 }
 
-TEST_CASE("wrong input is refused with the sizes that came and the sizes that are needed") {
+TEST_CASE("vit: wrong input throws an error with the sizes received and required") {
     Random random(10);
     const vit::Weights w = vit::make_weights(tiny, random);
     CHECK_THROWS_WITH(vit::forward({Image(4, 4, 3)}, w, tiny), "vit: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
-    CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image");
+    CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image; give at least one");
     vit::Config uneven = tiny;
     uneven.grid.width = 7;
-    CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2");
+    CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
     vit::Config three_heads = tiny;
     three_heads.heads = 3;
     CHECK_THROWS_WITH(vit::make_weights(three_heads, random), "vit: 3 heads do not divide a width of 8");
 }
 
-TEST_CASE("vit: depth, classes and eps that are not those of the weights are refused at the door") {
+TEST_CASE("forward: a depth, number of classes or eps that does not match the weights throws") {
     Random random(10);
     const vit::Weights w = vit::make_weights(tiny, random);
     const std::vector<Image> images{random_image(random, tiny)};
@@ -272,7 +272,7 @@ TEST_CASE("vit: depth, classes and eps that are not those of the weights are ref
     CHECK(error_of([&] { vit::forward(images, w, none); }).starts_with("vit: depth "));
 }
 
-TEST_CASE("load_rules: a trunk without vit., without a classifier, with a pooler or the decoder of an MAE gives the same tokens") {
+TEST_CASE("load_rules: files without vit., without a classifier, with a pooler or with MAE's decoder give the same tokens") {
     const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2,
                              .heads = 2, .mlp_width = 12, .classes = 5};
     Random random(7);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "nn/base/finite.h"
 #include "nn/base/require.h"
 
 Colour palette(int number) {
@@ -33,6 +34,10 @@ Image enlarged(const Image& image, int factor) {
 void draw_box(Image& image, const Matrix& corners, Colour colour) {
     require(image.channels == 3 && corners.rows == 1 && corners.cols == 4, "draw_box: a box ", corners, " on an image of ", shape(image),
             ", it must be (1, 4) on three channels");
+    require_finite(corners, "draw_box", "corners");
+    require(corners(0, 0) <= corners(0, 2) && corners(0, 1) <= corners(0, 3), "draw_box: the corners ", corners(0, 0), ", ",
+            corners(0, 1), ", ", corners(0, 2), ", ", corners(0, 3),
+            " must be left <= right and top <= bottom; convert_boxes makes them of other formats");
     const auto pixel = [](float share, int size) { return std::clamp(static_cast<int>(std::lround(share * size)), 0, size); };
     const int left = pixel(corners(0, 0), image.width), right = std::max(left, pixel(corners(0, 2), image.width) - 1);
     const int top = pixel(corners(0, 1), image.height), bottom = std::max(top, pixel(corners(0, 3), image.height) - 1);
@@ -46,11 +51,13 @@ void draw_box(Image& image, const Matrix& corners, Colour colour) {
 
 Image with_segments(const Image& image, const std::vector<int>& ids, const std::vector<Colour>& colours, float share) {
     Image result = enlarged(image, 1);
-    require(static_cast<int>(ids.size()) == image.height * image.width, "with_segments: ", ids.size(), " ids for an image of ", shape(image));
+    require(static_cast<int>(ids.size()) == image.height * image.width, "with_segments: ", ids.size(), " ids for an image of ",
+            shape(image), ", each pixel needs one");
+    require(share >= 0 && share <= 1, "with_segments: ", share, " of the colour in the mixture, it must be a share from 0 to 1");
     for (int k = 0; k < static_cast<int>(ids.size()); ++k) {
         if (ids[k] == 0) continue;
         require(ids[k] > 0 && ids[k] <= static_cast<int>(colours.size()), "with_segments: segment ", ids[k], " has no colour, there are ",
-                colours.size());
+                colours.size(), ", for segments from 1 on");
         const int y = k / image.width, x = k % image.width;
         const Colour colour = colours[ids[k] - 1];
         result(y, x, 0) += share * (colour.red - result(y, x, 0));
@@ -62,11 +69,13 @@ Image with_segments(const Image& image, const std::vector<int>& ids, const std::
 
 // Pictures below one another, or beside one another: where `across` each begins at a column, else at a row.
 static Image joined_images(const std::vector<Image>& images, int gap, bool across, const char* who) {
-    require(!images.empty(), who, ": there is no picture");
+    require(!images.empty() && gap >= 0, who, ": ", images.size(), " pictures with ", gap,
+            " pixels between them; there must be at least 1, and the gap not negative");
     int height = 0, width = 0;
     for (const Image& image : images) {
-        require(image.channels == 3 && (across ? image.height == images[0].height : image.width == images[0].width), who, ": ", shape(image),
-                " beside ", shape(images[0]));
+        require(image.channels == 3 && (across ? image.height == images[0].height : image.width == images[0].width), who, ": ",
+                shape(image), " beside ", shape(images[0]), "; all must have 3 channels and be equally ",
+                across ? "high" : "wide", ", see enlarged");
         height = across ? image.height : height + image.height + gap;
         width = across ? width + image.width + gap : image.width;
     }

@@ -18,7 +18,7 @@ static Matrix to_corners(BoxFormat format) {
         case BoxFormat::corner_size: return {{1, 0, 1, 0}, {0, 1, 0, 1}, {0, 0, 1, 0}, {0, 0, 0, 1}};
         case BoxFormat::rows_first: return {{0, 1, 0, 0}, {1, 0, 0, 0}, {0, 0, 0, 1}, {0, 0, 1, 0}};
     }
-    fail({"convert_boxes: no such format"});
+    fail({"convert_boxes: there is no format number ", static_cast<int>(format), ", they are 0 (corners) to 3 (rows_first)"});
 }
 
 // And its inverse.
@@ -32,6 +32,17 @@ static Matrix from_corners(BoxFormat format) {
 
 static void require_boxes(const Matrix& boxes, const char* who, Where where) {
     require(boxes.cols == 4, where, who, ": boxes ", boxes, ", each must be four numbers");
+}
+
+// Where boxes are compared: a NaN would be an overlap of 0, and so would a box of another convention.
+static void require_corners(const Matrix& boxes, const char* who, Where where) {
+    require_boxes(boxes, who, where);
+    for (int i = 0; i < boxes.rows; ++i) {
+        const float* const b = boxes.row(i);
+        const bool finite = std::isfinite(b[0]) && std::isfinite(b[1]) && std::isfinite(b[2]) && std::isfinite(b[3]);
+        require(finite && b[0] <= b[2] && b[1] <= b[3], where, who, ": box ", i, " is (", b[0], ", ", b[1], ", ", b[2], ", ",
+                b[3], "), it must be finite, with left <= right and top <= bottom; convert_boxes makes corners of other formats");
+    }
 }
 
 Var convert_boxes(const Var& boxes, BoxFormat from, BoxFormat to, Where where) {
@@ -50,16 +61,18 @@ static Matrix stretched(const Matrix& corners, float across, float down, const c
 }
 
 Matrix relative_boxes(const Matrix& corners, int height, int width) {
-    require(height > 0 && width > 0, "relative_boxes: an image of ", height, " x ", width);
+    require(height > 0 && width > 0, "relative_boxes: an image of ", height, " x ", width, ", both must be at least 1");
     return stretched(corners, 1.0f / width, 1.0f / height, "relative_boxes");
 }
 
 Matrix pixel_boxes(const Matrix& corners, int height, int width) {
+    require(height > 0 && width > 0, "pixel_boxes: an image of ", height, " x ", width, ", both must be at least 1");
     return stretched(corners, static_cast<float>(width), static_cast<float>(height), "pixel_boxes");
 }
 
 Matrix clipped_boxes(const Matrix& corners, float height, float width) {
     require_boxes(corners, "clipped_boxes", Where::current());
+    require(height > 0 && width > 0, "clipped_boxes: an image of ", height, " x ", width, ", both must be above 0");
     Matrix result = corners;
     for (int i = 0; i < result.rows; ++i)
         for (int j = 0; j < 4; ++j) result(i, j) = std::min(std::max(result(i, j), 0.0f), j % 2 == 0 ? width : height);
@@ -89,7 +102,7 @@ static Overlap overlap(const float* a, const float* b) {
     return areas;
 }
 
-static double iou_of(const Overlap& o) { return o.united > 0 ? o.intersection / o.united : 0; }
+static double iou_of(const Overlap& o) { return o.united > 0 ? o.intersection / o.united : 0; }  // [VOC 3]
 static double generalised_iou_of(const Overlap& o) { return iou_of(o) - (o.around > 0 ? (o.around - o.united) / o.around : 0); }
 
 Matrix box_areas(const Matrix& corners) {
@@ -101,8 +114,8 @@ Matrix box_areas(const Matrix& corners) {
 }
 
 static Matrix pairwise(const Matrix& a, const Matrix& b, double (*measure)(const Overlap&), const char* who) {
-    require_boxes(a, who, Where::current());
-    require_boxes(b, who, Where::current());
+    require_corners(a, who, Where::current());
+    require_corners(b, who, Where::current());
     Matrix result(a.rows, b.rows);  // (n, m)
     for (int i = 0; i < a.rows; ++i)
         for (int j = 0; j < b.rows; ++j) result(i, j) = static_cast<float>(measure(overlap(a.row(i), b.row(j))));
@@ -129,7 +142,8 @@ struct OverlapVars {
 }  // namespace
 
 static OverlapVars overlap_vars(const Var& a, const Var& b, const char* who, Where where) {
-    require_boxes(a.value(), who, where);
+    require_corners(a.value(), who, where);
+    require_corners(b.value(), who, where);
     require(same_shape(a.value(), b.value()), where, who, ": ", a.value(), " and ", b.value(), ", the shapes must be equal");
     const Var a_first = slice_cols(a, 0, 2, where), a_last = slice_cols(a, 2, 2, where);                 // (n, 2) each
     const Var b_first = slice_cols(b, 0, 2, where), b_last = slice_cols(b, 2, 2, where);
@@ -166,7 +180,12 @@ std::vector<int> suppress_non_maxima(const Matrix& corners, const std::vector<fl
                                      const std::vector<int>& labels) {
     const int n = static_cast<int>(scores.size());
     require(corners.rows == n && (labels.empty() || static_cast<int>(labels.size()) == n), "suppress_non_maxima: ", n, " scores and ",
-            labels.size(), " labels for boxes ", corners);
+            labels.size(), " labels for boxes ", corners, "; each box needs a score, and a label unless there are none");
+    require_corners(corners, "suppress_non_maxima", Where::current());
+    require(threshold >= 0 && threshold <= 1, "suppress_non_maxima: a threshold of ", threshold,
+            ", an overlap lies between 0 and 1");
+    for (int i = 0; i < n; ++i)
+        require(!std::isnan(scores[i]), "suppress_non_maxima: the score of box ", i, " is ", scores[i], ", it must be a number");
     std::vector<int> order(n);
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
@@ -197,7 +216,9 @@ std::vector<int> quantised(const Matrix& coordinates, int bins) {
 
 Matrix dequantised(const std::vector<int>& bins_of, int bins, int columns) {
     require(bins >= 2 && columns > 0 && bins_of.size() % columns == 0, "dequantised: ", bins_of.size(), " numbers of ", bins,
-            " bins in ", columns, " columns");
+            " bins in ", columns, " columns; whole rows are needed, and at least 2 bins");
+    for (const int bin : bins_of)
+        require(bin >= 0 && bin < bins, "dequantised: bin ", bin, " of ", bins, ", they are counted from 0");
     Matrix coordinates(static_cast<int>(bins_of.size()) / columns, columns);
     for (std::size_t k = 0; k < bins_of.size(); ++k) coordinates[k] = static_cast<float>(bins_of[k]) / static_cast<float>(bins - 1);
     return coordinates;

@@ -1,12 +1,13 @@
-// boxes.h: rectangles in every convention, how much two overlap, and which of many similar ones to keep.
+// boxes.h: bounding boxes: formats, intersection over union (IoU), non-maximum suppression, quantised coordinates.
 //
 //   papers   Everingham et al., "The Pascal VOC Challenge", 2010, Eq. 3 (intersection over union)
 //            Rezatofighi et al., "Generalized Intersection over Union", 2019, arXiv 1902.09630, Algorithm 1
 //            Chen et al., "Pix2seq", 2021, arXiv 2109.10852, section 2.1 (quantised coordinates)
-//   shows    that a convention is a 4 x 4 matrix, so boxes convert with gradient; that IoU is 0 for all boxes that do not meet, near
-//            or far, which teaches nothing, and generalised IoU is not
+//   equations [VOC 3] intersection over union
+//   shows    that a format is a 4 x 4 matrix, so boxes convert with gradient; that IoU is 0 for all boxes that do not overlap, near
+//            or far, and so has no gradient there, while generalised IoU has one
 //   symbols  n, m boxes   I area of the intersection   U of the union   C of the smallest box around both
-//   unit     any, the same on both axes of one box: pixels, or shares of width and height (relative)
+//   unit     any, the same on both axes of a box: pixels, or fractions of width and height (relative)
 #pragma once
 #include <vector>
 
@@ -22,11 +23,11 @@ enum class BoxFormat {
 // (n, 4) in one format as (n, 4) in another.
 Var convert_boxes(const Var& boxes, BoxFormat from, BoxFormat to, Where where = Where::current());
 
-// Corners in pixels as shares of height and width, and back.
+// Corners in pixels to fractions of height and width, and back.
 Matrix relative_boxes(const Matrix& corners, int height, int width);
 Matrix pixel_boxes(const Matrix& corners, int height, int width);
 
-// Corners moved into the image.
+// Corners clipped to the image.
 Matrix clipped_boxes(const Matrix& corners, float height, float width);
 
 // (n, 4) corners -> (n, 1). A box whose right is left of its left, or whose bottom is above its top, is empty.
@@ -34,7 +35,9 @@ Matrix box_areas(const Matrix& corners);
 
 // --- overlap ---
 
-// Of every box of a with every one of b, I / U and I / U - (C - U) / C: (n, 4), (m, 4) corners -> (n, m). Two empty boxes have IoU 0.
+// A box that is not finite, or whose right is left of its left, is refused: it would silently overlap nothing.
+// IoU, I / U, and generalised IoU, I / U - (C - U) / C, of every box of a with every box of b: (n, 4), (m, 4) corners -> (n, m). Two
+// empty boxes have IoU 0.
 //   example  1 x 1 beside 1 x 1, touching: IoU 0, generalised 0; with a gap of 1 between them U = 2, C = 3, so -1/3
 Matrix pairwise_iou(const Matrix& a, const Matrix& b);
 Matrix pairwise_generalised_iou(const Matrix& a, const Matrix& b);
@@ -43,14 +46,14 @@ Matrix pairwise_generalised_iou(const Matrix& a, const Matrix& b);
 Var iou(const Var& a, const Var& b, Where where = Where::current());
 Var generalised_iou(const Var& a, const Var& b, Where where = Where::current());
 
-// Non-maximum suppression: from the best score down, a box is kept unless it overlaps a kept one by more than the threshold.
-//   labels   of each box; only boxes of one label suppress each other. Empty = all are of one
-//   returns  the kept boxes, the best first; of equal scores the first box is the better one
-//   throws   std::invalid_argument when scores or labels are not as many as boxes
+// Non-maximum suppression (NMS): from the best score down, a box is kept unless its IoU with a kept one exceeds the threshold.
+//   labels   of each box; only boxes of the same label suppress each other. Empty = all have the same label
+//   returns  the kept boxes, the best first; equal scores keep their order
+//   throws   std::invalid_argument unless there is one score and one label for each box
 std::vector<int> suppress_non_maxima(const Matrix& corners, const std::vector<float>& scores, float threshold,
                                      const std::vector<int>& labels = {});
 
-// --- coordinates as words ---
+// --- coordinates as tokens ---
 
 // round(x * (bins - 1)), half to even, within 0 ... bins - 1; x from 0 to 1.   And back: bin / (bins - 1).
 //   throws   std::invalid_argument for fewer than 2 bins, or a coordinate that is not a number

@@ -72,28 +72,40 @@ static Var context_of_head(const Steps& steps, const std::vector<MapSize>& sizes
 
 static void check(const Config& config) {
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "deformable: ", config.heads,
-            " heads do not divide a width of ", config.width);
+            " heads do not divide a width of ", config.width, "; it must be a multiple of them");
     require(config.levels > 0 && config.points > 0, "deformable: ", config.levels, " levels, ", config.points,
             " points, both must be at least 1");
 }
 
 Steps attend(const Var& query, const Var& references, const Var& values, const std::vector<MapSize>& sizes,
              const std::vector<int>& padded, const Weights& w, const Config& config) {
-    require(static_cast<int>(sizes.size()) == config.levels, "deformable: ", sizes.size(), " sizes for ", config.levels, " levels");
+    check(config);
+    require(static_cast<int>(sizes.size()) == config.levels, "deformable: ", sizes.size(), " sizes for ", config.levels,
+            " levels, each needs one");
     int rows = 0;
-    for (const MapSize& size : sizes) rows += size.rows();
+    for (const MapSize& size : sizes) {
+        require(size.images > 0 && size.height > 0 && size.width > 0 && size.images == sizes[0].images, "deformable: a level of ",
+                shape(size), ", the first has ", shape(sizes[0]),
+                "; sizes must be at least 1, and all levels be of the same images");
+        rows += size.rows();
+    }
     require(values.rows() == rows && values.cols() == config.width, "deformable: values ", values.value(), ", the levels have ", rows,
             " pixels of width ", config.width);
     require(query.cols() == config.width && query.rows() % sizes[0].images == 0 && references.rows() == query.rows() &&
-            (references.cols() == 2 * config.levels || references.cols() == 4 * config.levels), "deformable: queries ", query.value(),
-            " with references ", references.value(), ", ", config.levels, " levels have 2 or 4 numbers each");
-    require(padded.empty() || static_cast<int>(padded.size()) == rows, "deformable: ", padded.size(), " marks of padding for ", rows, " values");
+                (references.cols() == 2 * config.levels || references.cols() == 4 * config.levels),
+            "deformable: queries ", query.value(), " with references ", references.value(), ", ", config.levels,
+            " levels; a query is ", config.width, " wide and has 2 or 4 numbers at each level, and all images have "
+            "the same number of queries");
+    require(padded.empty() || static_cast<int>(padded.size()) == rows, "deformable: ", padded.size(), " marks of padding for ",
+            rows, " values; give one for each, or none");
+    for (const int mark : padded)
+        require(mark == 0 || mark == 1, "deformable: a mark of padding is ", mark, ", it must be 1 (padding) or 0");
     Steps steps;
     steps.value = linear(values, w.value);                                                 // (B*S, D)
     if (!padded.empty()) {
         Matrix counts(rows, 1);
         for (int k = 0; k < rows; ++k) counts(k, 0) = padded[k] == 0;
-        steps.value = multiply(steps.value, counts);                                       // the bias too is gone
+        steps.value = multiply(steps.value, counts);                                       // also removes the bias
     }
     steps.offsets = linear(query, w.offsets);                                              // (B*n, A*L*P*2)
     steps.locations = locations_of(references, steps.offsets, sizes, config);              // (B*n, A*L*P*2)
@@ -102,7 +114,7 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
     std::vector<Var> heads;
     for (int head = 0; head < config.heads; ++head) heads.push_back(context_of_head(steps, sizes, config, head));
     steps.context = concat_cols(heads);                                                    // (B*n, D)
-    steps.output = linear(steps.context, w.output);                                        // (B*n, D)
+    steps.output = linear(steps.context, w.output);                                        // (B*n, D)   [Deformable DETR 3]
     return steps;
 }
 

@@ -8,6 +8,8 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/names.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
@@ -27,7 +29,9 @@ static std::vector<double> angles(int length) {
 }
 
 Matrix sine_positions(int height, int width, int D) {
-    require(D > 0 && D % 4 == 0, "sine_positions: a width of ", D, " does not split into sines and cosines of y and x");
+    require(D > 0 && D % 4 == 0, "sine_positions: a width of ", D,
+            " does not split into sines and cosines of y and x; a multiple of 4 does");
+    require(height > 0 && width > 0, "sine_positions: a map of ", height, " x ", width, ", both must be at least 1");
     const Matrix of_rows = sine_code(angles(height), D / 2, SineOrder::interleaved);   // (h, D/2)
     const Matrix of_columns = sine_code(angles(width), D / 2, SineOrder::interleaved);  // (w, D/2)
     Matrix positions(height * width, D);
@@ -43,7 +47,7 @@ MayAttend may_attend_unblocked(const Matrix& blocked) {
     Matrix may(blocked.rows, blocked.cols);
     for (int i = 0; i < may.rows; ++i) {
         const bool all = std::count(blocked.row(i), blocked.row(i) + blocked.cols, 1.0f) == blocked.cols;
-        for (int j = 0; j < may.cols; ++j) may(i, j) = all || blocked(i, j) == 0;
+        for (int j = 0; j < may.cols; ++j) may(i, j) = all || blocked(i, j) == 0;  // [Mask2Former 3]
     }
     return may_attend(may);
 }
@@ -64,7 +68,7 @@ static Map one_channel(const Var& masks, int height, int width) {
     return {reshape(masks, masks.rows() * height * width, 1), {masks.rows(), height, width}};
 }
 
-// Where a mask, shrunk to the level's size, says background. The logits are resized, not the probabilities. No gradient.
+// 1 where a mask, resized to the level, is background. The logits are resized, not the probabilities. No gradient.
 static Matrix background(const Var& masks, const MapSize& mask_size, const MapSize& level) {
     const Map shrunk = resize(one_channel(stop(masks), mask_size.height, mask_size.width), level.height, level.width, Interpolation::bilinear);
     Matrix blocked = reshape(shrunk.pixels.value(), masks.rows(), level.pixels());      // (B*Q, h*w)  logits
@@ -93,16 +97,16 @@ LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const
     const Attending to_queries{.segments = Segments::equal(B, config.queries)};
     const bool before = config.pre_norm;
     LayerSteps steps;
-    // Cross-attention comes first: queries start equal for every image, and have nothing to tell each other before they look.
+    // Cross-attention comes first: the queries are the same for every image, so self-attention would add nothing before it.
     const Var asking = before ? layer_norm(x, w.cross_norm, config.eps) : x;                               // (B*Q, D)
     steps.cross = attention({add_repeated(asking, all.query_positions), add_repeated(source, positions), source}, w.cross, config.heads,
                             to_pixels);
-    const Var looked = add(x, steps.cross.output);
+    const Var looked = add(x, steps.cross.output);                                                         // (B*Q, D)   [Mask2Former 2]
     steps.after_cross = before ? looked : layer_norm(looked, w.cross_norm, config.eps);                    // (B*Q, D)
 
-    const Var speaking = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;   // (B*Q, D)
-    const Var placed = add_repeated(speaking, all.query_positions);
-    steps.attention = attention({placed, placed, speaking}, w.attention, config.heads, to_queries);
+    const Var values = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;     // (B*Q, D)
+    const Var placed = add_repeated(values, all.query_positions);
+    steps.attention = attention({placed, placed, values}, w.attention, config.heads, to_queries);
     const Var agreed = add(steps.after_cross, steps.attention.output);
     steps.after_attention = before ? agreed : layer_norm(agreed, w.norm, config.eps);                      // (B*Q, D)
 
@@ -114,7 +118,8 @@ LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const
 }
 
 static void check_maps(const std::vector<Map>& features, const Map& mask_features, const Config& config) {
-    require(static_cast<int>(features.size()) == config.levels, "mask2former: ", features.size(), " maps for ", config.levels, " levels");
+    require(static_cast<int>(features.size()) == config.levels, "mask2former: ", features.size(), " maps for ", config.levels,
+            " levels, each needs one");
     require_map(mask_features, "mask2former", Where::current());
     require(mask_features.channels() == config.mask_channels, "mask2former: mask features of ", mask_features.channels(),
             " channels, this model reads ", config.mask_channels);
@@ -127,6 +132,8 @@ static void check_maps(const std::vector<Map>& features, const Map& mask_feature
 }
 
 Steps forward(const std::vector<Map>& features, const Map& mask_features, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("mask2former", config.layers, w.layers.size());
     check_maps(features, mask_features, config);
     const int B = mask_features.size.images, Q = config.queries;
     Steps steps;
@@ -159,6 +166,7 @@ int certain_count(const Config& config) { return config.points - static_cast<int
 static int oversampled_count(const Config& config) { return static_cast<int>(config.points * config.oversample); }
 
 Draws draw(const std::vector<Target>& targets, const Config& config, Random& random) {
+    check(config);
     Draws draws;
     int matched = 0;
     for (const Target& target : targets) {
@@ -282,9 +290,10 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
         losses.mask = losses.dice = Matrix(1, 1);
         return losses;
     }
-    require(draws.oversampled.rows == M * oversampled_count(config) && draws.uniform.rows == M * certain_count(config),
-            "mask2former: ", draws.oversampled.rows, " and ", draws.uniform.rows, " points drawn for ", M, " matched masks of ",
-            oversampled_count(config), " and ", certain_count(config));
+    require(draws.oversampled.rows == M * oversampled_count(config) && draws.uniform.rows == M * certain_count(config) &&
+                draws.oversampled.cols == 2 && draws.uniform.cols == 2,
+            "mask2former: points ", draws.oversampled, " and ", draws.uniform, " drawn for ", M, " matched masks; ",
+            oversampled_count(config), " and ", certain_count(config), " for each are needed, x and y");
     const Var masks = gather_rows(prediction.mask_logits, rows);                                           // (M, Hm*Wm)
     const Matrix points = chosen_points(masks, mask_size, draws, config);                                  // (M*P, 2)
     const Matrix theirs = targets_at(targets, losses, points, config);                                     // (M, P)
@@ -295,25 +304,36 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
 }
 
 static void check_targets(const std::vector<Target>& targets, const Config& config, int images) {
-    require(static_cast<int>(targets.size()) == images, "mask2former: targets of ", targets.size(), " images for ", images);
+    require(static_cast<int>(targets.size()) == images, "mask2former: targets of ", targets.size(), " images for ", images,
+            ", each needs its own, if only an empty one");
     for (const Target& target : targets) {
         const int n = static_cast<int>(target.labels.size());
-        require(n <= config.queries, "mask2former: ", n, " targets in an image, only ", config.queries, " queries");
-        require(n == 0 || (target.masks.rows == n && target.masks.cols == target.height * target.width), "mask2former: masks ",
-                target.masks, " for ", n, " targets of ", target.height, " x ", target.width);
+        require(n <= config.queries, "mask2former: ", n, " targets in an image, only ", config.queries,
+                " queries; each needs one of its own, take more queries");
+        const bool has_size = target.height > 0 && target.width > 0;
+        require(n == 0 || (has_size && target.masks.rows == n && target.masks.cols == target.height * target.width),
+                "mask2former: masks ", target.masks, " for ", n, " targets of ", target.height, " x ", target.width,
+                "; each is a row with one number a pixel");
+        for (const float x : target.masks)
+            require(x == 0 || x == 1, "mask2former: a target's mask holds ", x, ", it must hold 0 and 1");
         for (const int label : target.labels)
-            require(label >= 0 && label < config.classes, "mask2former: label ", label, " is not one of ", config.classes, " classes");
+            require(label >= 0 && label < config.classes, "mask2former: label ", label, " is not one of ", config.classes,
+                    " classes, counted from 0");
     }
 }
 
 Losses losses(const Steps& steps, const std::vector<Target>& targets, const std::vector<Draws>& draws, const Config& config) {
+    check(config);
     check_targets(targets, config, steps.mask_size.images);
     require(draws.size() == steps.predictions.size(), "mask2former: draws for ", draws.size(), " sets of predictions, there are ",
-            steps.predictions.size());
+            steps.predictions.size(), "; call draw() once for each");
     Losses all;
     for (std::size_t i = 0; i < draws.size(); ++i) {
         require(draws[i].matching.size() == targets.size(), "mask2former: points for ", draws[i].matching.size(), " images in set ", i,
                 ", there are ", targets.size());
+        for (const Matrix& points : draws[i].matching)
+            require(points.rows == config.points && points.cols == 2, "mask2former: points ", points, " for matching in set ", i,
+                    ", they must be (", config.points, ", 2)");
         all.sets.push_back(set_losses(steps.predictions[i], steps.mask_size, targets, draws[i], config));
         const SetLosses& set = all.sets.back();
         const Var masks = add(scale(set.mask, config.mask_weight), scale(set.dice, config.dice_weight));
@@ -330,7 +350,16 @@ Matrix resized_masks(const Matrix& masks, int mask_height, int mask_width, int h
     return reshape(resized.pixels.value(), masks.rows, height * width);
 }
 
+// One row of both for each query; a NaN would make a class of index 0 or none at all.
+static void check_queries(const char* who, const Matrix& class_logits, const Matrix& masks) {
+    require(class_logits.rows == masks.rows && class_logits.cols >= 2 && masks.cols > 0, who, ": class logits ", class_logits,
+            " and masks ", masks, "; each query needs a row of both, with at least one class beside \"no object\"");
+    require_finite(class_logits, who, "class logits");
+    require_finite(masks, who, "masks");
+}
+
 Matrix semantic(const Matrix& class_logits, const Matrix& masks) {
+    check_queries("semantic", class_logits, masks);
     const int K = class_logits.cols - 1;
     const Matrix probabilities = slice_cols(softmax_rows(class_logits).value(), 0, K);  // (Q, K)
     return transposed_matmul(probabilities, sigmoid(masks).value());                    // (K, pixels)
@@ -358,7 +387,11 @@ static Instance instance_of(int query, int label, float class_score, const Matri
 }
 
 std::vector<Instance> instances(const Matrix& class_logits, const Matrix& masks, int most, const std::vector<bool>& things) {
+    check_queries("instances", class_logits, masks);
     const int Q = class_logits.rows, K = class_logits.cols - 1;
+    require(most >= 1, "instances: at most ", most, " of them, it must be at least 1");
+    require(things.empty() || static_cast<int>(things.size()) == K, "instances: ", things.size(), " kinds for ", K,
+            " classes, each needs one; give none where all are things");
     const Matrix scores = softmax_rows(class_logits).value();  // (Q, K + 1)
     const Matrix probabilities = sigmoid(masks).value();       // (Q, pixels)
     std::vector<int> order(Q * K);                             // query * K + class
@@ -407,8 +440,12 @@ static std::vector<int> owners(const std::vector<Candidate>& candidates, const M
 Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::vector<bool>& things, float object_threshold,
                   float overlap_threshold) {
     const int pixels = masks.cols;
+    check_queries("panoptic", class_logits, masks);
     require(static_cast<int>(things.size()) == class_logits.cols - 1, "panoptic: ", things.size(), " kinds for ", class_logits.cols - 1,
-            " classes");
+            " classes, each needs one");
+    require(object_threshold >= 0 && object_threshold <= 1 && overlap_threshold >= 0 && overlap_threshold <= 1,
+            "panoptic: thresholds ", object_threshold, " and ", overlap_threshold,
+            ", both must lie between 0 and 1; 0.8 is usual");
     const Matrix probabilities = sigmoid(masks).value();                                        // (Q, pixels)
     const std::vector<Candidate> candidates = candidates_of(class_logits, object_threshold);
     Panoptic result{.ids = std::vector<int>(pixels, 0), .segments = {}};
@@ -455,6 +492,7 @@ void check(const Config& config) {
     require(config.no_object_weight >= 0 && config.class_weight >= 0 && config.mask_weight >= 0 && config.dice_weight >= 0 && config.eps >= 0,
             "mask2former: weights ", config.class_weight, ", ", config.mask_weight, ", ", config.dice_weight, ", ", config.no_object_weight,
             ", eps ", config.eps, ": none may be negative");
+    require_eps("mask2former", config.eps);
 }
 
 Weights make_weights(const Config& config, Random& random) {

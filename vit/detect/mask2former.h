@@ -1,12 +1,13 @@
-// mask2former.h: one model for semantic, instance and panoptic segmentation: queries that each look where their own mask is.
+// mask2former.h: Mask2Former. Semantic, instance and panoptic segmentation by one model: each query predicts a class and a mask.
 //
 //   paper    Cheng et al., "Masked-attention Mask Transformer for Universal Image Segmentation", 2022, arXiv 2112.01527
-//   shows    that three tasks are one: N queries, each with a class and a mask; and that a query learns faster when it attends only
-//            to the pixels that its previous mask marks (Eqs. 2-3)
+//   shows    that three tasks are one: Q queries, each with a class and a mask; and that a query learns faster when it attends only
+//            to the pixels inside its previous mask (Eqs. 2-3)
+//   equations [Mask2Former 2] cross-attention, [Mask2Former 3] its mask
 //   symbols  B images   Q queries   D width   A heads   K classes, index K is "no object"   Cm channels of the mask features
 //            Hm, Wm their size (stride 4)   (h_l, w_l) the size of level l, coarse first   n targets of an image   P points
-//   differs  rows instead of (Q, B, D); the pixel decoder is not part of it: it takes maps (deformable.h is the published one's
-//            operator, the walkthrough has a small one); every random draw is an argument; no dropout
+//   differs  rows instead of (Q, B, D); the pixel decoder is left to the caller, who passes its maps (deformable.h is the published
+//            one's operator, the walkthrough has a small one); every random draw is an argument; no dropout
 //   neighbour  owl_vit.h predicts a box for each image token; here learned queries predict masks, and attend only inside them
 //   next     mask2former.cpp, then its walkthrough
 #pragma once
@@ -30,23 +31,23 @@ struct Config {
     int layers = 9;                    // decoder layers; layer i reads level i mod levels
     int levels = 3;
     int classes = 80;                  // K
-    bool pre_norm = false;             // norms before the sublayers; the published models have them after
+    bool pre_norm = false;             // norms before the sublayers; after them in the published models
     bool always_project = false;       // a 1 x 1 convolution on the maps even where the channels are D already
     float eps = 1e-5f;                 // of every LayerNorm
     Activation activation = Activation::relu;
-    float class_weight = 2;            // of the three costs and losses
+    float class_weight = 2;            // weights of the three costs and losses
     float mask_weight = 5;
     float dice_weight = 5;
     float no_object_weight = 0.1f;     // of class K in the class loss
     int points = 12544;                // P, points at which masks are compared
-    double oversample = 3;             // how many times P points are drawn before the least certain are kept
-    double importance = 0.75;          // share of the P points that are the least certain ones; the rest is uniform
+    double oversample = 3;             // oversample * P points are drawn, and the least certain of them kept
+    double importance = 0.75;          // fraction of the P points chosen in this way; the rest is uniform
 };
 
-// throws  std::invalid_argument in one line for a config that does not fit together
+// throws  std::invalid_argument in one line for an inconsistent config
 void check(const Config& config);
 
-bool projects(const Config& config);  // whether maps go through a 1 x 1 convolution
+bool projects(const Config& config);  // whether maps pass through a 1 x 1 convolution
 
 struct Layer {
     Attention cross;      // queries to pixels
@@ -58,10 +59,10 @@ struct Layer {
 };
 
 struct Weights {
-    Var query_features;                   // (Q, D)  what a query starts as
-    Var query_positions;                  // (Q, D)  added wherever queries ask or are asked
+    Var query_features;                   // (Q, D)  the queries before the first layer
+    Var query_positions;                  // (Q, D)  added to them as queries and keys, not as values
     Var level_embedding;                  // (levels, D)
-    std::vector<Convolution> projections;  // of each level, or none
+    std::vector<Convolution> projections;  // one for each level, or empty
     std::vector<Layer> layers;
     Norm norm;                            // before the prediction heads
     Linear classes;                       // (D, K + 1)
@@ -76,7 +77,7 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // --- forward ---
 
-// The fixed positions of a map: the first D/2 columns for y, the last for x; coordinates 1 ... h become 0 ... 2 pi.
+// Fixed sine-cosine positions of a map: the first D/2 columns for y, the last for x; coordinates 1 ... h are mapped to 0 ... 2 pi.
 //   returns  (h*w, D), D divisible by 4
 Matrix sine_positions(int height, int width, int D);
 
@@ -85,11 +86,11 @@ struct Prediction {
     Var class_logits;    // (B*Q, K + 1)
     Var mask_embedding;  // (B*Q, Cm)
     Var mask_logits;     // (B*Q, Hm*Wm)
-    Matrix blocked;      // (B*Q, h_l*w_l)  1 = background at the size of the next layer's level
+    Matrix blocked;      // (B*Q, h_l*w_l)  1 = background, at the resolution of the next layer's level
 };
 
-// Which pixels each query may attend to: those that are not blocked. A query whose pixels are all blocked may attend to all of them,
-// because a softmax over no pixel has no value.
+// The attention mask: a query may attend to the pixels that are not blocked, or to all when all are blocked, because a softmax over
+// no pixel is undefined.
 MayAttend may_attend_unblocked(const Matrix& blocked);
 
 // The three heads.   x (B*Q, D);  next  the size of the level that the next layer reads
@@ -106,13 +107,13 @@ struct LayerSteps {
 
 struct Steps {
     std::vector<Matrix> positions;        // of each level (h_l*w_l, D)
-    std::vector<Var> sources;             // of each level (B*h_l*w_l, D)  projected, plus the level's vector
+    std::vector<Var> sources;             // of each level (B*h_l*w_l, D)  projected, plus the level embedding
     std::vector<LayerSteps> layers;       // empty unless steps are kept
     std::vector<Prediction> predictions;  // layers + 1: before the first layer, and after each
     MapSize mask_size;                    // B images of Hm x Wm
 };
 
-// One layer: cross-attention where allowed, self-attention, MLP.   x (B*Q, D), source (B*h*w, D), positions (h*w, D)
+// One layer: masked cross-attention, self-attention, MLP.   x (B*Q, D), source (B*h*w, D), positions (h*w, D)
 LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const MayAttend& may, const Layer& w, const Weights& all,
                  const Config& config);
 
@@ -121,7 +122,7 @@ Steps forward(const std::vector<Map>& features, const Map& mask_features, const 
 
 // --- matching and losses ---
 
-// What is to be found in one image.
+// The objects of one image.
 struct Target {
     int height = 0, width = 0;  // of the masks
     std::vector<int> labels;    // n classes, 0 ... K - 1; n <= Q
@@ -137,7 +138,7 @@ struct Draws {
 int certain_count(const Config& config);  // of the P points: those drawn uniformly, P - floor(importance P)
 Draws draw(const std::vector<Target>& targets, const Config& config, Random& random);
 
-// Class, mask and dice cost of each query of an image with each target, weighted and added up.
+// Weighted sum of the class, mask and dice cost of each query of an image with each target.
 //   class_logits (Q, K + 1), masks (Q, P) logits at the points, target_masks (n, P)
 //   returns (Q, n)
 Matrix matching_cost(const Matrix& class_logits, const Matrix& masks, const std::vector<int>& labels, const Matrix& target_masks,
@@ -158,37 +159,38 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
 //   throws  std::invalid_argument when targets, predictions and draws do not fit together, or an image has more targets than queries
 Losses losses(const Steps& steps, const std::vector<Target>& targets, const std::vector<Draws>& draws, const Config& config);
 
-// --- what the queries say of an image ---
+// --- inference ---
 
-// Mask logits of an image in its own size: (Q, Hm*Wm) -> (Q, height*width).
+// Mask logits at the resolution of the image: (Q, Hm*Wm) -> (Q, height*width).
 Matrix resized_masks(const Matrix& masks, int mask_height, int mask_width, int height, int width);
 
-// How much each class speaks for each pixel: sum over queries of softmax(class) sigmoid(mask), (K, pixels).
+// Semantic segmentation. Score of each class at each pixel: sum over queries of softmax(class) sigmoid(mask), (K, pixels).
 Matrix semantic(const Matrix& class_logits, const Matrix& masks);
-std::vector<int> semantic_classes(const Matrix& semantic);  // the largest for each pixel
+std::vector<int> semantic_classes(const Matrix& semantic);  // the class of the largest score, for each pixel
 
 struct Instance {
     int query = 0, label = 0;
     float score = 0;
     Matrix mask;  // (1, pixels) of 0 and 1
 };
-// The `most` best of all Q K pairs of query and class, each scored by class and by how certain its mask is; the best first.
-//   things  class k counts where things[k] is true; empty = all do
+// Instance segmentation: the `most` pairs of query and class with the largest class probability. Score: class probability times the
+// mean probability of the mask's pixels; best first.
+//   things  class k is an object class where things[k] is true; empty = all are
 std::vector<Instance> instances(const Matrix& class_logits, const Matrix& masks, int most, const std::vector<bool>& things = {});
 
 struct PanopticSegment {
     int id = 0;        // 1, 2, ...
     int label = 0;
     bool thing = true;
-    int query = 0;     // the one that made it, or the first of them
+    int query = 0;     // the query that predicted it, or the first of several
 };
 struct Panoptic {
-    std::vector<int> ids;  // of each pixel; 0 = nothing
+    std::vector<int> ids;  // of each pixel; 0 = no segment
     std::vector<PanopticSegment> segments;
 };
-// Every pixel to at most one segment; segments of one stuff class are one.
+// Panoptic segmentation. Each pixel belongs to at most one segment; segments of the same stuff class are merged.
 //   object_threshold   a query counts when its best class is an object and more probable than this
-//   overlap_threshold  a segment is dropped when less than this share of its mask was left to it by the others
+//   overlap_threshold  a segment is dropped when it keeps less than this fraction of its mask against the others
 Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::vector<bool>& things, float object_threshold = 0.8f,
                   float overlap_threshold = 0.8f);
 

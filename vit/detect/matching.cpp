@@ -6,9 +6,9 @@
 
 #include "nn/base/require.h"
 
-// A potential for every row and column: c(i, j) - row[i] - column[j] is at least 0 everywhere and 0 for every pair that is matched.
-// As long as that holds, no other assignment of the matched rows is cheaper. Rows join one after the other, each by the shortest
-// path from it to a free column, on which matched rows change their columns.
+// Every row and column has a potential: c(i, j) - row[i] - column[j] is at least 0 everywhere and 0 for every matched pair. As long
+// as that holds, no other assignment of the matched rows is cheaper. Rows are added one at a time, each along the shortest path from
+// it to a free column; the matched rows on the path change their columns.
 //   cost     (n, m), n <= m
 //   returns  the column of each row
 static std::vector<int> columns_of_rows(const Matrix& cost) {
@@ -49,7 +49,7 @@ static std::vector<int> columns_of_rows(const Matrix& cost) {
             }
             column = next;
         }
-        for (; column != 0; column = previous[column]) row_of[column] = row_of[previous[column]];  // everyone moves along the path
+        for (; column != 0; column = previous[column]) row_of[column] = row_of[previous[column]];  // rows move along the path
     }
     std::vector<int> columns(n);
     for (int j = 1; j <= m; ++j)
@@ -63,8 +63,8 @@ std::vector<Matched> assign(const Matrix& cost) {
             require(std::isfinite(cost(i, j)), "assign: the cost of row ", i, " and column ", j, " is ", cost(i, j), ", it must be finite");
     std::vector<Matched> pairs;
     if (cost.empty()) return pairs;
-    const bool tall = cost.rows > cost.cols;  // the shorter side asks
-    const std::vector<int> partner = columns_of_rows(tall ? transpose(cost) : cost);
+    const bool tall = cost.rows > cost.cols;  // columns_of_rows needs n <= m
+    const std::vector<int> partner = columns_of_rows(tall ? transpose(cost) : cost);  // [DETR 1]
     for (int k = 0; k < static_cast<int>(partner.size()); ++k) pairs.push_back(tall ? Matched{partner[k], k} : Matched{k, partner[k]});
     std::sort(pairs.begin(), pairs.end(), [](const Matched& a, const Matched& b) { return a.row < b.row; });
     return pairs;
@@ -72,6 +72,10 @@ std::vector<Matched> assign(const Matrix& cost) {
 
 double cost_of(const Matrix& cost, const std::vector<Matched>& pairs) {
     double total = 0;
-    for (const Matched& pair : pairs) total += cost(pair.row, pair.column);
+    for (const Matched& pair : pairs) {
+        require(pair.row >= 0 && pair.row < cost.rows && pair.column >= 0 && pair.column < cost.cols, "cost_of: row ", pair.row,
+                " and column ", pair.column, " of costs ", cost, ", both are counted from 0");
+        total += cost(pair.row, pair.column);
+    }
     return total;
 }

@@ -1,6 +1,7 @@
 #include "vit/detect/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -34,7 +35,19 @@ static float area_of_101_points(const std::vector<double>& falling, const std::v
 PrecisionRecall average_precision(const std::vector<Detection>& detections, const std::vector<std::vector<float>>& overlaps,
                                   const std::vector<int>& objects_in, float threshold) {
     require(detections.size() == overlaps.size(), "average_precision: overlaps of ", overlaps.size(), " detections, there are ",
-            detections.size());
+            detections.size(), "; each needs its own list");
+    require(threshold > 0 && threshold <= 1, "average_precision: a threshold of ", threshold,
+            ", it must lie above 0 and up to 1; 0.5 is usual");
+    for (std::size_t i = 0; i < objects_in.size(); ++i)
+        require(objects_in[i] >= 0, "average_precision: ", objects_in[i], " objects in image ", i,
+                ", there cannot be fewer than 0");
+    for (std::size_t d = 0; d < detections.size(); ++d) {
+        require(!std::isnan(detections[d].score), "average_precision: the score of detection ", d, " is ", detections[d].score,
+                ", it must be a number");
+        for (const float overlap : overlaps[d])
+            require(overlap >= 0 && overlap <= 1, "average_precision: detection ", d, " has an overlap of ", overlap,
+                    ", it must lie between 0 and 1");
+    }
     const int objects = std::accumulate(objects_in.begin(), objects_in.end(), 0);
     PrecisionRecall result;
     if (objects == 0) {
@@ -51,7 +64,8 @@ PrecisionRecall average_precision(const std::vector<Detection>& detections, cons
     for (const int d : order) {
         const int image = detections[d].image;
         require(image >= 0 && image < static_cast<int>(taken.size()) && overlaps[d].size() == taken[image].size(), "average_precision: ",
-                overlaps[d].size(), " overlaps of a detection in image ", image, " of ", taken.size());
+                overlaps[d].size(), " overlaps of a detection in image ", image, " of ", taken.size(),
+                "; there must be one for each object of the image");
         const int object = best_free_object(overlaps[d], taken[image], threshold);
         if (object >= 0) taken[image][object] = 1;
         correct += object >= 0;
@@ -77,12 +91,21 @@ static Matrix boxes_of_class(const BoxesOfImage& image, int label) {
 }
 
 float mean_average_precision(const std::vector<BoxesOfImage>& found, const std::vector<BoxesOfImage>& objects, int classes, float threshold) {
-    require(found.size() == objects.size(), "mean_average_precision: ", found.size(), " and ", objects.size(), " images");
+    require(found.size() == objects.size(), "mean_average_precision: boxes found in ", found.size(), " images, objects in ",
+            objects.size(), "; there must be one of each for every image");
+    require(classes >= 1, "mean_average_precision: ", classes, " classes, there must be at least 1");
     for (std::size_t i = 0; i < found.size(); ++i)
-        require(found[i].labels.size() == found[i].scores.size() && found[i].corners.rows == static_cast<int>(found[i].labels.size()) &&
+        for (const std::vector<int>* const labels : {&found[i].labels, &objects[i].labels})
+            for (const int label : *labels)
+                require(label >= 0 && label < classes, "mean_average_precision: label ", label, " in image ", i,
+                        " is not one of ", classes, " classes, counted from 0");
+    for (std::size_t i = 0; i < found.size(); ++i)
+        require(found[i].labels.size() == found[i].scores.size() &&
+                    found[i].corners.rows == static_cast<int>(found[i].labels.size()) &&
                     objects[i].corners.rows == static_cast<int>(objects[i].labels.size()),
-                "mean_average_precision: image ", static_cast<int>(i), " has ", found[i].labels.size(), " labels and ", found[i].scores.size(),
-                " scores for boxes ", found[i].corners, ", ", objects[i].labels.size(), " labels for objects ", objects[i].corners);
+                "mean_average_precision: image ", static_cast<int>(i), " has ", found[i].labels.size(), " labels and ",
+                found[i].scores.size(), " scores for boxes ", found[i].corners, ", ", objects[i].labels.size(),
+                " labels for objects ", objects[i].corners, "; every box needs a label, and one that was found a score");
     double total = 0;
     int counted = 0;
     for (int label = 0; label < classes; ++label) {
@@ -130,11 +153,12 @@ struct QualitySums {
 static void require_panoptic(const PanopticImage& image) {
     for (const int id : image.ids)
         require(id >= 0 && id <= static_cast<int>(image.labels.size()), "panoptic_quality: a pixel of segment ", id, ", there are ",
-                image.labels.size(), " labels");
+                image.labels.size(), " labels, of segments from 1 on; 0 is no segment");
 }
 
 static void add_image(QualitySums& sums, const PanopticImage& found, const PanopticImage& truth, int label) {
-    require(found.ids.size() == truth.ids.size(), "panoptic_quality: images of ", found.ids.size(), " and ", truth.ids.size(), " pixels");
+    require(found.ids.size() == truth.ids.size(), "panoptic_quality: images of ", found.ids.size(), " and ", truth.ids.size(),
+            " pixels, both must have equally many");
     require_panoptic(found);
     require_panoptic(truth);
     std::vector<int> found_area(found.labels.size() + 1), truth_area(truth.labels.size() + 1);
@@ -167,19 +191,26 @@ static void add_image(QualitySums& sums, const PanopticImage& found, const Panop
 }
 
 PanopticQuality panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int label) {
-    require(found.size() == truth.size(), "panoptic_quality: ", found.size(), " and ", truth.size(), " images");
+    require(found.size() == truth.size(), "panoptic_quality: segments found in ", found.size(), " images, true ones in ",
+            truth.size(), "; there must be one of each for every image");
     QualitySums sums;
     for (std::size_t i = 0; i < found.size(); ++i) add_image(sums, found[i], truth[i], label);
     PanopticQuality result{.true_positives = sums.true_positives, .false_positives = sums.false_positives, .missed = sums.missed};
     const double all = sums.true_positives + 0.5 * sums.false_positives + 0.5 * sums.missed;
     if (all == 0) return result;
-    result.quality = sums.iou / all;
+    result.quality = sums.iou / all;  // [PQ 1]
     result.segmentation = sums.true_positives == 0 ? 0 : sums.iou / sums.true_positives;
     result.recognition = sums.true_positives / all;
     return result;
 }
 
 PanopticQuality mean_panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int classes) {
+    require(classes >= 1, "mean_panoptic_quality: ", classes, " classes, there must be at least 1");
+    for (const std::vector<PanopticImage>* const images : {&found, &truth})
+        for (std::size_t i = 0; i < images->size(); ++i)
+            for (const int label : (*images)[i].labels)
+                require(label >= 0 && label < classes, "mean_panoptic_quality: label ", label, " in image ", i, " is not one of ",
+                        classes, " classes, counted from 0");
     PanopticQuality mean;
     int counted = 0;
     for (int label = 0; label < classes; ++label) {

@@ -1,8 +1,10 @@
-// metrics.h: how good detections are: average precision of boxes or masks, and panoptic quality.
+// metrics.h: metrics of detection: average precision (AP) of boxes or masks, and panoptic quality (PQ).
 //
 //   papers   Lin et al., "Microsoft COCO", 2014, arXiv 1405.0312, and its evaluation (pycocotools): AP
 //            Kirillov et al., "Panoptic Segmentation", 2018, arXiv 1801.00868, Eq. 1: PQ = SQ x RQ
-//   shows    that "mAP" is an area under a curve that one sorted list of detections draws; that panoptic quality needs no score
+//   equations [PQ 1]
+//   shows    that AP is the area under the precision-recall curve of one sorted list of detections; that panoptic quality needs no
+//            score
 //   symbols  TP, FP, FN true and false positives, missed objects   SQ segmentation quality   RQ recognition quality
 //   differs  no "crowd" regions, no size classes, no limit on detections per image
 #pragma once
@@ -20,21 +22,21 @@ struct Detection {
 };
 
 // Detections of one class against the objects of that class, at one threshold.
-//   detections  all of them; order does not matter. Equal scores keep their order
-//   overlaps    of each detection with each object of its image: overlaps[d] has a number for each of objects_in[image]
-//   objects_in  how many objects of the class each image has
+//   detections  all of them, in any order; equal scores keep it
+//   overlaps    IoU of each detection with each object of its image: overlaps[d] has objects_in[image] numbers
+//   objects_in  number of objects of the class in each image
 struct PrecisionRecall {
     std::vector<char> correct;     // of each detection, the best score first
     std::vector<float> precision;  // after each of them: TP / (TP + FP)
     std::vector<float> recall;     // TP / objects
     float average = 0;             // AP; -1 when there is no object
 };
-// As COCO does it: from the best score down, each detection takes the free object that it overlaps most, if at least by the threshold; then
-// precision is made to fall only (each value becomes the largest of those after it) and averaged over 101 recalls 0, 0.01, ..., 1.
+// As COCO does it: from the best score down, each detection takes the free object of the largest IoU, if it reaches the threshold; then
+// precision is made monotonic (each value becomes the largest from there on) and averaged over 101 recalls 0, 0.01, ..., 1.
 PrecisionRecall average_precision(const std::vector<Detection>& detections, const std::vector<std::vector<float>>& overlaps,
                                   const std::vector<int>& objects_in, float threshold);
 
-// Boxes of all images and classes.
+// The boxes of one image, of all classes.
 struct BoxesOfImage {
     Matrix corners = {};            // (n, 4)
     std::vector<int> labels = {};   // n
@@ -60,10 +62,10 @@ struct PanopticQuality {
     int true_positives = 0, false_positives = 0, missed = 0;
 };
 // One class in all images. A predicted segment and a true one of the same class match when their IoU exceeds 1/2, so each has at most
-// one partner. Void pixels of the truth do not count in a union, and a predicted segment that lies mostly on them is not counted at all.
-// Without any segment everything is 0.
+// one partner. Void pixels of the truth do not count in a union, and a predicted segment that is mostly void is ignored. Without any
+// segment all numbers are 0.
 //   throws  std::invalid_argument when images or pixels are not equally many, or an id has no label
 PanopticQuality panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int label);
 
-// PQ, SQ and RQ averaged over the classes that occur, in the truth or in what was found; the counts are added up.
+// PQ, SQ and RQ averaged over the classes that occur in the truth or in the predictions; the counts are summed.
 PanopticQuality mean_panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int classes);

@@ -10,6 +10,7 @@
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
 #include "vit/detect/boxes.h"
+#include "vit/vit.h"
 
 namespace owl_vit {
 
@@ -29,7 +30,10 @@ static Matrix padding_bias(const TokenBatch& texts, int heads) {
 clip::TextSteps masked_text_tower(const TokenBatch& texts, const clip::TextWeights& w, const clip::TextConfig& config) {
     const int B = texts.sequences, T = texts.length;
     require_fits("owl_vit", texts);
-    require(T <= config.positions, "owl_vit: queries of ", T, " tokens, the model has ", config.positions, " positions");
+    require(T <= config.positions, "owl_vit: queries of ", T, " tokens, the model has ", config.positions,
+            " positions; cut the longest");
+    clip::check(config, "owl_vit");
+    require_depth("owl_vit: text tower", config.depth, w.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T), .bias = padding_bias(texts, config.heads)};
     clip::TextSteps steps;
@@ -110,12 +114,13 @@ Matrix box_bias(const PatchGrid& grid) {
 // --- the whole ---
 
 Steps forward(const std::vector<Image>& images, const TokenBatch& texts, const Weights& w, const Config& config) {
+    check(config);
     const int B = static_cast<int>(images.size()), N = config.clip.vision.grid.count();
     require(B > 0 && texts.sequences > 0 && texts.sequences % B == 0, "owl_vit: ", texts.sequences, " queries for ", B,
-            " images, each must have equally many");
+            " images; there must be an image, and equally many queries for each");
     const int Q = texts.sequences / B;
     Steps steps;
-    steps.image = clip::vision_trunk(images, w.clip.vision, config.clip.vision);
+    steps.image = clip::vision_trunk(images, w.clip.vision, config.clip.vision, "owl_vit");
     steps.all_tokens = layer_norm(steps.image.encoder.output, w.clip.vision.post_norm, config.clip.vision.eps);  // (B*(N+1), Dv)
     steps.features = layer_norm(merged(steps.all_tokens, B, N), w.merge_norm, config.clip.vision.eps);           // (B*N, Dv)
 
@@ -160,13 +165,21 @@ Matrix matching_cost(const Matrix& logits, const Matrix& boxes, const Target& ta
 }
 
 static void check_targets(const std::vector<Target>& targets, int images, int tokens, int queries) {
-    require(static_cast<int>(targets.size()) == images, "owl_vit: targets of ", targets.size(), " images for ", images);
+    require(static_cast<int>(targets.size()) == images, "owl_vit: targets of ", targets.size(), " images for ", images,
+            ", each needs its own, if only an empty one");
     for (const Target& target : targets) {
         const int n = static_cast<int>(target.labels.size());
         require(n <= tokens && (n == 0 || (target.boxes.rows == n && target.boxes.cols == 4)), "owl_vit: boxes ", target.boxes, " for ", n,
-                " targets, an image has ", tokens, " tokens");
+                " targets, an image has ", tokens, " tokens; each target is four numbers and needs a token of its own");
+        for (int i = 0; i < target.boxes.rows; ++i) {
+            const float* const b = target.boxes.row(i);
+            const bool finite = std::isfinite(b[0]) && std::isfinite(b[1]) && std::isfinite(b[2]) && std::isfinite(b[3]);
+            require(finite && b[2] >= 0 && b[3] >= 0, "owl_vit: target ", i, " is the box (", b[0], ", ", b[1], ", ", b[2], ", ",
+                    b[3], "), it must be finite: centre x and y, width and height from 0 on, as shares of the image");
+        }
         for (const int label : target.labels)
-            require(label >= 0 && label < queries, "owl_vit: label ", label, " is not one of ", queries, " queries");
+            require(label >= 0 && label < queries, "owl_vit: label ", label, " is not one of ", queries,
+                    " queries, counted from 0");
     }
 }
 
@@ -210,7 +223,8 @@ Losses losses(const Steps& steps, const std::vector<Target>& targets, const Conf
 
 std::vector<Found> detections(const Steps& steps, int image, float threshold, float overlap) {
     const int B = static_cast<int>(steps.present.size()) / steps.logits.cols(), N = steps.logits.rows() / B;
-    require(image >= 0 && image < B, "detections: there is no image ", image, " of ", B);
+    require(image >= 0 && image < B, "detections: there is no image ", image, " among ", B, ", counted from 0");
+    require(threshold >= 0 && threshold <= 1, "detections: a threshold of ", threshold, ", a score lies between 0 and 1");
     const Matrix scores = sigmoid(slice_rows(steps.logits, image * N, N)).value();                               // (N, Q)
     const Matrix boxes = convert_boxes(slice_rows(steps.boxes, image * N, N), BoxFormat::centre_size, BoxFormat::corners).value();
     std::vector<float> best;
@@ -233,7 +247,7 @@ void check(const Config& config) {
     require(config.clip.shared_width == config.clip.text.width, "owl_vit: sentences are projected to width ", config.clip.shared_width,
             ", tokens are compared in the text tower's, ", config.clip.text.width);
     require(config.focal_gamma >= 0 && config.focal_alpha >= 0 && config.focal_alpha <= 1, "owl_vit: focal alpha ", config.focal_alpha,
-            ", gamma ", config.focal_gamma);
+            ", gamma ", config.focal_gamma, "; alpha lies between 0 and 1, gamma is not negative; 0.25 and 2 are usual");
 }
 
 Weights make_weights(const Config& config, Random& random) {
@@ -263,6 +277,55 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "class_head.logit_scale", w.logit_scale);
     for (int k = 0; k < 3; ++k) add_parameters(table, "box_head.dense" + std::to_string(k), w.box[k]);
     return table;
+}
+
+// Heads, eps and activation of both towers; published code takes eps 1e-5 and the quick form of GELU where nothing is said.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    clip::VisionConfig& vision = config.clip.vision;
+    clip::TextConfig& text = config.clip.text;
+    return {{{"the width (vision_config)", {"vision_config.hidden_size"}}, &vision.width, From::shapes},
+            {{"the width (text_config)", {"text_config.hidden_size"}}, &text.width, From::shapes},
+            {{"the number of heads (vision_config)", {"vision_config.num_attention_heads"}}, &vision.heads, From::file},
+            {{"the number of heads (text_config)", {"text_config.num_attention_heads"}}, &text.heads, From::file},
+            {{"the eps of the norms (vision_config)", {"vision_config.layer_norm_eps"}}, &vision.eps},
+            {{"the eps of the norms (text_config)", {"text_config.layer_norm_eps"}}, &text.eps},
+            {{"the activation function (vision_config)", {"vision_config.hidden_act"}}, &vision.activation},
+            {{"the activation function (text_config)", {"text_config.hidden_act"}}, &text.activation}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string image = "owlvit.vision_model.", sentence = "owlvit.text_model.", layer = ".layer_norm1.weight";
+    const std::string patches = image + "embeddings.patch_embedding.weight",
+                      words = sentence + "embeddings.token_embedding.weight";
+    Config config;
+    clip::VisionConfig& vision = config.clip.vision;
+    vision.width = size_of(checkpoint, patches, 0);
+    vision.grid.channels = size_of(checkpoint, patches, 1);
+    vision.grid.patch_size = size_of(checkpoint, patches, 2);
+    vision.depth = count_blocks(checkpoint, image + "encoder.layers.", layer);
+    vision.mlp_width = size_of(checkpoint, image + "encoder.layers.0.mlp.fc1.weight", 0);
+    clip::TextConfig& text = config.clip.text;
+    text.vocabulary = size_of(checkpoint, words, 0);
+    text.width = size_of(checkpoint, words, 1);
+    text.positions = size_of(checkpoint, sentence + "embeddings.position_embedding.weight", 0);
+    text.depth = count_blocks(checkpoint, sentence + "encoder.layers.", layer);
+    text.mlp_width = size_of(checkpoint, sentence + "encoder.layers.0.mlp.fc1.weight", 0);
+    config.clip.shared_width = size_of(checkpoint, "owlvit.text_projection.weight", 0);
+    const ModelConfig further(checkpoint, told);
+    const int N = size_of(checkpoint, image + "embeddings.position_embedding.weight", 0) - 1;
+    vit::set_image_size(vision.grid, N, further, checkpoint.path);
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    const PatchGrid& grid = config.clip.vision.grid;
+    std::map<std::string, std::string> all = metadata_of("owlvit", told_members(copy));
+    all["image_size"] = std::to_string(grid.height) + "," + std::to_string(grid.width);
+    return all;
 }
 
 }  // namespace owl_vit

@@ -6,14 +6,16 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/activation.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/norm.h"
+#include "nn/layers/transformer.h"
 #include "nn/training/loss.h"
 
 namespace vild {
 
-// --- a region becomes a direction ---
+// --- region embeddings ---
 
-// Rows of length 1; TensorFlow's l2_normalize divides by 1e-6 at least.
+// Rows of length 1; TensorFlow's l2_normalize divides by at least 1e-6.
 static Var unit(const Var& x) { return unit_rows(x, 1e-6f); }
 
 BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& config) {
@@ -25,7 +27,7 @@ BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& con
     return steps;
 }
 
-// --- and is compared with sentences ---
+// --- comparison with text embeddings ---
 
 // The columns of a classifier as rows, of length 1: (D, K) -> (K, D).
 static Var directions(const Var& kernel, const Config& config) {
@@ -44,7 +46,7 @@ Var logits(const Var& embeddings, const Weights& w, const Config& config) {
 
 // --- losses ---
 
-// 1 for background and base classes, 0 for novel ones: a novel class stays in the softmax, with exp(0).
+// 1 for background and base classes, 0 for novel ones: a novel class stays in the softmax with logit 0.
 static Matrix trained_columns(const std::vector<int>& base) {
     Matrix mask(1, static_cast<int>(base.size()) + 1, 1);
     for (std::size_t k = 0; k < base.size(); ++k) mask[k + 1] = static_cast<float>(base[k]);
@@ -72,30 +74,36 @@ static std::vector<int> valid_boxes(const Matrix& boxes) {
 
 static void check_regions(const Matrix& regions, const Distillation& distillation, const std::vector<int>& base, const Config& config) {
     const int numbers = config.region_height * config.region_width * config.region_channels, M = distillation.regions.rows;
-    require(regions.cols == numbers && distillation.regions.cols == numbers, "vild: regions ", regions, " and ", distillation.regions,
-            ", this model reads ", config.region_height, " x ", config.region_width, " x ", config.region_channels);
+    require(regions.cols == numbers && distillation.regions.cols == numbers, "vild: regions ", regions, " and ",
+            distillation.regions, ", this model reads rows of ", config.region_height, " x ", config.region_width, " x ",
+            config.region_channels, " numbers");
+    require(regions.rows > 0, "vild: regions ", regions, ", there must be at least one");
     require(distillation.clip_embeddings.rows == M && distillation.clip_embeddings.cols == config.clip_width && distillation.boxes.rows == M &&
                 distillation.boxes.cols == 4,
             "vild: ", M, " proposals with CLIP's embeddings ", distillation.clip_embeddings, " and boxes ", distillation.boxes, ", width ",
-            config.clip_width);
+            config.clip_width, "; each proposal needs an embedding of that width and a box of 4 numbers");
     require(!config.mask_rare || static_cast<int>(base.size()) == config.classes, "vild: ", base.size(), " marks of base classes for ",
-            config.classes, " classes");
+            config.classes, " classes, each needs one: 1 (base) or 0 (novel)");
+    for (const int mark : base)
+        require(mark == 0 || mark == 1, "vild: a class is marked ", mark, ", it must be 1 (base) or 0 (novel)");
 }
 
 Steps training_losses(const Matrix& regions, const std::vector<int>& labels, const Distillation& distillation, const std::vector<int>& base,
                       const Weights& w, const Config& config) {
+    check(config);
+    require_depth("vild", config.layers, w.text.layers.size());
     check_regions(regions, distillation, base, config);
     const Branch& student = config.double_branch ? w.image : w.text;
     Steps steps;
     steps.regions = embed_regions(regions, w.text, config);
-    steps.logits = logits(steps.regions.embeddings, w, config);                        // (R, C + 1)   Eq. 3
+    steps.logits = logits(steps.regions.embeddings, w, config);                        // (R, C + 1)   [ViLD 3]
     const Var trained = config.mask_rare ? multiply(steps.logits, trained_columns(base)) : steps.logits;
     steps.text_loss = cross_entropy(trained, labels);
 
     steps.distilled = embed_regions(distillation.regions, student, config);
     steps.targets = unit(distillation.clip_embeddings).value();                   // (M, D)
     steps.valid = valid_boxes(distillation.boxes);
-    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);   // Eq. 4
+    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);   // [ViLD 4]
     steps.loss = add(steps.text_loss, scale(steps.image_loss, config.distill_weight));
     return steps;
 }
@@ -110,12 +118,19 @@ Matrix image_probabilities(const Matrix& class_cosines) { return softmax_rows(cl
 
 Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>& base) {
     require(same_shape(text, image) && static_cast<int>(base.size()) == text.cols, "ensemble: ", text, " and ", image, " with ", base.size(),
-            " marks of base classes");
+            " marks of base classes; both must have the same shape, and each class one mark");
+    for (const int mark : base)
+        require(mark == 0 || mark == 1, "ensemble: a class is marked ", mark, ", it must be 1 (base) or 0 (novel)");
+    for (const Matrix* const probabilities : {&text, &image})
+        for (const float p : *probabilities)
+            require(p >= 0 && p <= 1, "ensemble: a probability of ", p,
+                    ", it must lie between 0 and 1; text_probabilities and image_probabilities "
+                    "make them of logits");
     Matrix mean(text.rows, text.cols);
     for (int i = 0; i < text.rows; ++i)
         for (int k = 0; k < text.cols; ++k) {
             const double third = base[k] == 1 ? text(i, k) : image(i, k);              // the branch that counts twice
-            mean(i, k) = static_cast<float>(std::cbrt(static_cast<double>(text(i, k)) * image(i, k) * third));  // Eq. 5
+            mean(i, k) = static_cast<float>(std::cbrt(static_cast<double>(text(i, k)) * image(i, k) * third));  // [ViLD 5]
         }
     return mean;
 }

@@ -1,13 +1,13 @@
-// vild.h: a two-stage detector whose classifier is a table of CLIP's sentences, and whose regions are pulled towards CLIP's images.
+// vild.h: ViLD. A two-stage detector classifies regions by CLIP's text embeddings, and is distilled from CLIP's image embeddings.
 //
-//   paper    Gu et al., "Open-vocabulary Object Detection via Vision and Language Knowledge Distillation", 2021, arXiv 2104.13921,
-//            Eqs. 1-5
-//   shows    that new classes are new rows of a frozen table (ViLD-text); that what is known of classes without boxes comes from
+//   paper    Gu et al., "Open-vocabulary Object Detection via Vision and Language Knowledge Distillation", 2021, arXiv 2104.13921
+//   equations [ViLD 3] logits, [ViLD 4] distillation, [ViLD 5] ensemble
+//   shows    that new classes are new rows of a frozen table (ViLD-text); that knowledge of classes without boxes comes from
 //            distilling CLIP's image embeddings on all proposals (ViLD-image)
 //   symbols  R labelled regions, M proposals for distillation, of all images   h x w x c features of a region   C classes
 //            D width of CLIP   t temperature (the logits are multiplied by it)
-//   differs  the head of the second stage alone, as in the fixtures: proposals, box regression, masks, the convolutions and the batch
-//            norm of the published head are not here
+//   differs  only the head of the second stage is here: no proposals, box regression, masks, nor the convolutions and the batch norm
+//            of the published head
 //   neighbour  owl_vit.h has one box for each image token; here boxes are proposed first, and each region is classified
 //   next     vild.cpp, then its walkthrough
 #pragma once
@@ -26,15 +26,15 @@ struct Config {
     int hidden = 1024;                        // their width
     int clip_width = 512;                     // D
     int classes = 1203;                       // C, without background
-    bool double_branch = false;               // ViLD-ensemble: layers of their own for distillation
-    bool unit_classifier = true;              // sentences and background are brought to length 1
-    bool unit_regions = true;                 // so are regions
+    bool double_branch = false;               // ViLD-ensemble: separate layers for distillation
+    bool unit_classifier = true;              // text embeddings and background are normalised to length 1
+    bool unit_regions = true;                 // so are region embeddings
     float temperature = 100;                  // t
     float distill_weight = 0.5f;
     bool mask_rare = false;                   // logits of novel classes are 0 in training
 };
 
-// throws  std::invalid_argument in one line for a config that does not fit together
+// throws  std::invalid_argument in one line for an inconsistent config
 void check(const Config& config);
 
 struct Branch {
@@ -44,9 +44,9 @@ struct Branch {
 
 struct Weights {
     Branch text;
-    Branch image;      // with double_branch; else no values, and the text branch serves both
-    Var classes;       // (D, C)  sentences, a constant: frozen
-    Var background;    // (D, 1)  learned, since no sentence describes what is no object
+    Branch image;      // with double_branch; else absent, and the text branch serves both
+    Var classes;       // (D, C)  text embeddings of the class names; a constant: frozen
+    Var background;    // (D, 1)  learned, since no sentence describes the background
 };
 
 Weights make_weights(const Config& config, Random& random);
@@ -63,10 +63,10 @@ BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& con
 
 // t times the cosine with background, then with each class: (regions, D) -> (regions, C + 1).
 Var logits(const Var& embeddings, const Weights& w, const Config& config);
-// The same without background, as the image branch has it: (regions, C).
+// The same without background, as in the image branch: (regions, C).
 Var class_cosines(const Var& embeddings, const Weights& w, const Config& config);
 
-// What an image says of distillation: its proposals, and what CLIP says of them.
+// The input of distillation: proposals, and CLIP's embeddings of them.
 struct Distillation {
     Matrix regions;         // (M, h*w*c)
     Matrix clip_embeddings; // (M, D)  of any length
@@ -92,9 +92,9 @@ Steps training_losses(const Matrix& regions, const std::vector<int>& labels, con
 
 // --- inference ---
 
-// softmax with background, which is then dropped: (R, C + 1) -> (R, C).
+// Softmax with background, which is then dropped: (R, C + 1) -> (R, C).
 Matrix text_probabilities(const Matrix& logits);
-// softmax of the image branch's cosines: (R, C).
+// Softmax of the image branch's cosines: (R, C).
 Matrix image_probabilities(const Matrix& class_cosines);
 // Geometric mean with weights 2 : 1 for the text branch in base classes, 1 : 2 in novel ones.   (R, C) each
 Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>& base);

@@ -44,6 +44,7 @@ Var unpartition(const Var& inside, const Windows& windows, Where where) { return
 // --- relative positions ---
 
 std::vector<int> offsets(int length) {
+    require(length > 0, "offsets: an axis of ", length, " tokens, it must have at least 1");
     std::vector<int> rows;
     rows.reserve(static_cast<std::size_t>(length) * length);
     for (int query = 0; query < length; ++query)
@@ -52,6 +53,7 @@ std::vector<int> offsets(int length) {
 }
 
 Var table_for(const Var& table, int length, Where where) {
+    require(length > 0, where, "table_for: an axis of ", length, " tokens, it must have at least 1");
     const int wanted = 2 * length - 1;
     if (table.rows() == wanted) return table;
     return resize({table, {1, table.rows(), 1}}, wanted, 1, Interpolation::bilinear, where).pixels;  // (2 length - 1, d)
@@ -133,6 +135,9 @@ static void attend_inside(BlockSteps& steps, const Attention& w, const Var& down
 }
 
 BlockSteps block(const Var& z, const Weights& w, const Config& config, int number, const MapSize& size) {
+    require_depth("vitdet", config.depth, w.blocks);
+    require(number >= 0 && number < config.depth, "vitdet: there is no block ", number, " among ", config.depth,
+            ", counted from 0");
     const Block& own = w.blocks[number];
     const Var down = config.relative_positions ? w.tables_down[number] : Var();
     const Var across = config.relative_positions ? w.tables_across[number] : Var();
@@ -194,7 +199,9 @@ static Var fitted_positions(const Weights& w, const Config& config, const MapSiz
 }
 
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    require(!images.empty(), "vitdet: no image");
+    check(config);
+    require_depth("vitdet", config.depth, w.blocks);
+    require(!images.empty(), "vitdet: there is no image; give at least one");
     const int P = config.patch_size;
     const Image& first = images[0];
     require(first.channels == config.channels && first.height % P == 0 && first.width % P == 0 && !first.pixels.empty(),
@@ -229,7 +236,8 @@ double attention_multiplications(const Config& config, int block, int height, in
 
 int level_number(double scale, const Config& config) {
     const int stride = static_cast<int>(config.patch_size / scale);
-    require(stride >= 1, "vitdet: a level of scale ", scale, " of patches of ", config.patch_size, " pixels has a stride below a pixel");
+    require(stride >= 1, "vitdet: a level of scale ", scale, " of patches of ", config.patch_size,
+            " pixels has a stride below a pixel; take a smaller scale or larger patches");
     int number = 0;
     while (stride >> (number + 1)) ++number;
     return number;
@@ -244,10 +252,13 @@ void check(const Config& config) {
     require(config.depth >= 0 && config.mlp_width > 0 && config.window >= 0 && config.pyramid_channels >= 0 && config.eps >= 0,
             "vitdet: depth ", config.depth, ", inner width ", config.mlp_width, ", window ", config.window, ", ", config.pyramid_channels,
             " channels of the pyramid, eps ", config.eps, ": none may be negative, and the inner width not 0");
+    require_eps("vitdet", config.eps);
     for (const int l : config.windowed)
-        require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall be windowed, there are ", config.depth, " blocks");
+        require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall be windowed, there are ", config.depth,
+                " blocks, counted from 0");
     for (const int l : config.residual)
-        require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall have convolutions, there are ", config.depth, " blocks");
+        require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall have convolutions, there are ", config.depth,
+                " blocks, counted from 0");
     for (const double scale : config.scales)
         require(scale == 4 || scale == 2 || scale == 1 || scale == 0.5, "vitdet: a level of scale ", scale,
                 ", the pyramid has 4, 2, 1 and 0.5");

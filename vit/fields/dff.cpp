@@ -5,8 +5,11 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 #include "nn/layers/activation.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/norm.h"
+#include "nn/layers/transformer.h"
 #include "nn/training/loss.h"
 
 namespace dff {
@@ -20,6 +23,7 @@ static void require_draws(const char* what, const Matrix& draws, int rows, int c
 
 Matrix coarse_depths(int rays, const Config& config, const Matrix& draws) {
     const int N = config.coarse_samples;
+    require(rays >= 1 && N >= 2, "dff: ", N, " coarse samples on each of ", rays, " rays; at least 2 and 1 are needed");
     require_draws("draws of coarse depths", draws, rays, N);
     std::vector<double> even(N);  // the depths without chance
     for (int k = 0; k < N; ++k) {
@@ -42,6 +46,10 @@ Matrix importance_depths(const Matrix& depths, const Matrix& weights, int count,
     const int R = depths.rows, N = depths.cols, bins = N - 1;
     require(same_shape(depths, weights) && N >= 3, "dff: depths ", depths, " and weights ", weights,
             " must have the same shape, with at least 3 samples a ray");
+    require(count >= 1, "dff: ", count, " fine samples a ray, at least 1 is needed");
+    require_finite(depths, "dff", "depths");
+    require_finite(weights, "dff", "weights");
+    for (const float weight : weights) require(weight >= 0, "dff: a weight of ", weight, ", a share of light is not negative");
     require_draws("draws of fine depths", draws, R, count);
     Matrix drawn(R, count);
     std::vector<double> middle(bins), cumulated(bins);
@@ -77,6 +85,7 @@ static Matrix merged(const Matrix& a, const Matrix& b) {
 }
 
 Matrix depth_deviation(const Matrix& new_depths) {
+    require(new_depths.cols >= 1, "depth_deviation: depths ", new_depths, ", each ray needs at least 1");
     Matrix deviation(new_depths.rows, 1);
     for (int r = 0; r < new_depths.rows; ++r) {
         double mean = 0, squares = 0;
@@ -88,7 +97,7 @@ Matrix depth_deviation(const Matrix& new_depths) {
 }
 
 Matrix points_at(const Rays& rays, const Matrix& depths) {
-    require(rays.count() == depths.rows, "dff: depths ", depths, " for ", rays.count(), " rays");
+    require(rays.count() == depths.rows, "dff: depths ", depths, " for ", rays.count(), " rays, each needs a row");
     Matrix points = Matrix::unset(depths.rows * depths.cols, 3);
     for (int r = 0; r < depths.rows; ++r)
         for (int k = 0; k < depths.cols; ++k)
@@ -98,7 +107,7 @@ Matrix points_at(const Rays& rays, const Matrix& depths) {
     return points;
 }
 
-// The length in the world of the step after each sample: (R*S, 1). Whatever lies behind the last sample is empty, or so deep that a
+// The length in the world of the step after each sample: (R*S, 1). The space after the last sample is empty, or so deep that a
 // positive density stops all light.
 static Matrix step_lengths(const Rays& rays, const Matrix& depths) {
     const int S = depths.cols;
@@ -118,6 +127,7 @@ static Matrix step_lengths(const Rays& rays, const Matrix& depths) {
 
 Matrix encode(const Matrix& points, int frequencies) {
     const int P = points.cols;
+    require(frequencies >= 0, "encode: ", frequencies, " frequencies, there cannot be fewer than 0");
     Matrix code = Matrix::unset(points.rows, P * (1 + 2 * frequencies));
     for (int i = 0; i < points.rows; ++i)
         for (int j = 0; j < P; ++j) {
@@ -204,6 +214,9 @@ static void check(const Config& config) {
 
 Steps forward(const Rays& rays, const Weights& w, const Config& config, const Draws& draws) {
     check(config);
+    require_depth("dff: coarse", config.depth, w.coarse.points.size());
+    require_depth("dff: fine", config.depth, w.fine.points.size());
+    require(rays.count() > 0, "dff: there is no ray; give at least one");
     Steps s;
     s.embedded_directions = encode(unit_directions(rays.directions), config.direction_frequencies);  // (R, 3 + 6 Lv)
     const Matrix z = coarse_depths(rays.count(), config, draws.coarse);                              // (R, N)
@@ -263,10 +276,13 @@ Selection select(const Matrix& features, const Query& query) {
     const int Q = query.vectors.rows;
     require(Q > 0 && features.cols == query.vectors.cols, "dff: features ", features, " and queries ", query.vectors,
             " must be equally wide, and there must be a query");
+    require_finite(features, "dff", "features");
+    require_finite(query.vectors, "dff", "queries");
+    require(!std::isnan(query.threshold), "dff: the threshold is ", query.threshold, ", it must be a number");
     std::vector<bool> positive(Q);
-    require(!query.positive.empty(), "dff: no query is positive, nothing could be selected");
+    require(!query.positive.empty(), "dff: none of ", Q, " queries is positive, nothing could be selected; name at least one");
     for (const int j : query.positive) {
-        require(j >= 0 && j < Q, "dff: positive query ", j, " of ", Q);
+        require(j >= 0 && j < Q, "dff: positive query ", j, " of ", Q, ", they are counted from 0");
         positive[j] = true;
     }
     const NoTape evaluation;

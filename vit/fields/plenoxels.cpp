@@ -8,6 +8,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/autograd/rows.h"
+#include "nn/base/finite.h"
 #include "nn/base/parallel.h"
 #include "nn/layers/activation.h"
 #include "nn/training/loss.h"
@@ -29,7 +30,10 @@ static void check(const Grid& grid) {
     require(grid.links.size() == static_cast<std::size_t>(Nx) * Ny * Nz, "plenoxels: ", grid.links.size(),
             " links for a grid of ", Nx, " x ", Ny, " x ", Nz, " voxels, each needs one");
     for (const double radius : grid.radius)
-        require(radius > 0 && std::isfinite(radius), "plenoxels: half a side of the box is ", radius, ", it must be positive");
+        require(radius > 0 && std::isfinite(radius), "plenoxels: half a side of the box is ", radius,
+                ", it must be positive and finite");
+    for (const double centre : grid.centre)
+        require(std::isfinite(centre), "plenoxels: a coordinate of the centre of the box is ", centre, ", it must be finite");
 }
 
 static void check(const Grid& grid, const Weights& w) {
@@ -134,6 +138,7 @@ static void write_corners(const double place[3], const Grid& grid, int* rows, fl
 
 Corners corners_of(const Matrix& places, const Grid& grid) {
     require(places.cols == 3, "plenoxels: places ", places, " must have 3 columns");
+    require_finite(places, "plenoxels", "places");
     Corners corners{std::vector<int>(static_cast<std::size_t>(places.rows) * 8), Matrix(places.rows, 8)};
     for (int i = 0; i < places.rows; ++i) {
         const double place[3] = {places(i, 0), places(i, 1), places(i, 2)};
@@ -154,9 +159,13 @@ std::vector<int> Samples::counts() const {
 
 Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     check(grid);
-    require(config.step > 0, "plenoxels: the step is ", config.step, " voxels, it must be positive");
+    require(config.step > 0 && std::isfinite(config.step), "plenoxels: the step is ", config.step,
+            " voxels, it must be positive and finite; 0.5 is usual");
+    require(config.near_clip >= 0 && std::isfinite(config.near_clip), "plenoxels: rays begin at ", config.near_clip,
+            " voxels, it must be a finite number from 0 on");
     require(same_shape(rays.origins, rays.directions), "plenoxels: origins ", rays.origins, " and directions ", rays.directions,
             " must be equally many");
+    require_finite(rays.origins, "plenoxels", "origins of rays");
     const int R = rays.count();
     Samples samples;
     samples.view_directions = unit_directions(rays.directions);
@@ -210,6 +219,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
 
 Matrix spherical_harmonics(const Matrix& unit_directions, int count) {
     check_harmonics(count);
+    require(unit_directions.cols == 3, "spherical_harmonics: directions ", unit_directions, " must have 3 columns");
     Matrix basis(unit_directions.rows, count);
     for (int r = 0; r < basis.rows; ++r) {
         const double x = unit_directions(r, 0), y = unit_directions(r, 1), z = unit_directions(r, 2);
@@ -328,6 +338,8 @@ Var total_variation(const Var& field, const Grid& grid, Missing missing, const s
 Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,
                                          const std::array<float, 3>& scale) {
     check(grid);
+    require(field.rows == grid.voxels(), "released_total_variation_gradient: a field ", field, " for ", grid.voxels(),
+            " voxels, each needs one row");
     const std::vector<int> places = places_with_neighbours(grid);
     std::vector<int> pairs[3];
     for (int axis = 0; axis < 3; ++axis) pairs[axis] = pairs_along(grid, axis, missing, places);
@@ -396,6 +408,11 @@ Fitting::Fitting(const Scene& scene, const PixelRays& pixels, const Config& conf
     : scene(scene), pixels(pixels), config(config), recipe(recipe), random(seed) {
     require(recipe.batch > 0 && pixels.rays.count() > 0, "plenoxels: a batch of ", recipe.batch, " rays out of ",
             pixels.rays.count(), ", both must be positive");
+    require(recipe.steps >= 0, "plenoxels: ", recipe.steps, " steps of fitting, there cannot be fewer than 0");
+    for (const float rate : {recipe.density_rate, recipe.harmonics_rate, recipe.last_rate})
+        require(rate >= 0 && std::isfinite(rate), "plenoxels: a learning rate of ", rate, ", it must be a number from 0 on");
+    require(recipe.keep >= 0 && recipe.keep < 1, "plenoxels: RMSProp keeps ", recipe.keep,
+            " of its memory, it must be from 0 to below 1; 0.95 is usual");
 }
 
 Var Fitting::loss(int) {
@@ -513,7 +530,7 @@ Scene pruned(const Scene& scene, const Matrix& value, float threshold) {
                 sparse.grid.links[place] = stays ? static_cast<int>(kept.size()) : -1;
                 if (stays) kept.push_back(old);
             }
-    require(!kept.empty(), "pruned: no voxel reaches ", threshold, ", nothing would stay of the scene");
+    require(!kept.empty(), "pruned: no voxel reaches ", threshold, ", nothing would stay of the scene; take a lower threshold");
     const NoTape evaluation;
     sparse.weights.density = parameter(gather_rows(scene.weights.density, kept).value());
     sparse.weights.harmonics = parameter(gather_rows(scene.weights.harmonics, kept).value());

@@ -1,4 +1,4 @@
-// plenoxels.h: Plenoxels. A scene is a grid of voxels with a density and a colour that depends on the direction; no neural network.
+// plenoxels.h: Plenoxels. A radiance field without a network: a voxel grid of densities and view-dependent colours.
 //
 //   paper    Fridovich-Keil et al., "Plenoxels: Radiance Fields without Neural Networks", 2022, arXiv 2112.05131
 //   shows    that what makes radiance fields work is differentiable rendering and a regulariser, not the network: numbers at the
@@ -33,8 +33,8 @@ struct Config {
     float lambda_harmonics = 1e-3f;  // and of the harmonics
 };
 
-// Which voxels there are, and where. Voxel (x, y, z) has its centre at the whole numbers (x, y, z) of the grid; the box reaches half
-// a voxel further, from -1/2 to N - 1/2 along each axis.
+// The sparse voxel grid. Voxel (x, y, z) has its centre at the integers (x, y, z) of grid coordinates; the box reaches half a voxel
+// further, from -1/2 to N - 1/2 along each axis.
 struct Grid {
     std::array<int, 3> size = {};              // N along x, y, z, at least 2 each
     std::vector<int> links;                    // row of each voxel in Weights, z fastest; -1 = empty: density and colours are 0
@@ -46,15 +46,15 @@ struct Grid {
     int voxels() const;  // that are not empty
 };
 
-// A grid without empty voxels; the row of a voxel is its place.   throws std::invalid_argument below 2 voxels or for a radius <= 0
+// A grid without empty voxels; the row of a voxel is its index.   throws std::invalid_argument below 2 voxels or for a radius <= 0
 Grid full_grid(const std::array<int, 3>& size, const std::array<double, 3>& radius, const std::array<double, 3>& centre = {});
 
 struct Weights {
-    Var density;    // (V, 1)    negative ones count as 0
+    Var density;    // (V, 1)    negative densities count as 0
     Var harmonics;  // (V, 3K)   K coefficients of red, then of green, then of blue
 };
 
-// A fog of one density, grey: all coefficients 0.   throws std::invalid_argument when K is not 1, 4 or 9
+// Grey fog of uniform density: all coefficients 0.   throws std::invalid_argument when K is not 1, 4 or 9
 Weights make_weights(const Grid& grid, const Config& config, float density = 0.1f);
 
 // Names of the published files: density_data, sh_data.
@@ -65,39 +65,39 @@ void save(const std::string& path, const Grid& grid, const Weights& w);
 // Reads the grid of such a file.   throws std::invalid_argument when the links do not name the rows 0 ... V - 1 once each
 Grid read_grid(const Safetensors& file, const std::string& prefix = "");
 
-// --- where the field is looked at ---
+// --- sampling the field ---
 
-// Places in the grid and the eight voxels around each.
+// The eight voxels around each point, for trilinear interpolation.
 struct Corners {
-    std::vector<int> rows;  // 8 for each place; -1 where the voxel is empty
-    Matrix weights;         // (n, 8)  trilinear weights, opposite volumes; the eight sum to 1
+    std::vector<int> rows;  // 8 for each point; -1 where the voxel is empty
+    Matrix weights;         // (n, 8)  trilinear weights; the eight sum to 1
 };
 
-// World points (n, 3) in grid coordinates: (n, 3).
+// World points (n, 3) to grid coordinates (n, 3).
 Matrix to_grid(const Matrix& points, const Grid& grid);
 
-// The corners around grid coordinates (n, 3); places outside the grid are moved to its edge.
+// The corners around grid coordinates (n, 3); points outside the grid are moved to its edge.
 Corners corners_of(const Matrix& places, const Grid& grid);
 
-// Values of a field (V, C) at these places: (n, C).
+// Values of a field (V, C) at these points: (n, C).
 Var interpolate(const Var& field, const Corners& corners, Where where = Where::current());
 
 // The samples of some rays.
 struct Samples {
-    Matrix view_directions;  // (R, 3)  unit length, in the world: what the harmonics see
+    Matrix view_directions;  // (R, 3)  unit length, in the world: arguments of the harmonics
     Matrix origins;          // (R, 3)  g, in the grid
     Matrix directions;       // (R, 3)  v, unit length in the grid
     Matrix voxel_length;     // (R, 1)  delta, world length of one voxel along the ray
     Matrix entry, exit;      // (R, 1)  of the box, in voxels along the ray; 0 and 0 for a ray that misses it
-    Segments rays;           // which samples belong to which ray
-    std::vector<int> ray;    // n numbers: the ray of each sample
+    Segments rays;           // the samples of each ray
+    std::vector<int> ray;    // n  the ray of each sample
     Matrix t;                // (n, 1)  in voxels along the ray
     Corners corners;
 
     std::vector<int> counts() const;  // samples of each ray
 };
-// Samples of every ray between entry and exit, `step` voxels apart. An axis along which a ray does not move does not decide whether it
-// meets the box (as in the published code): such a ray beside the box sees its edge.
+// Samples of each ray between entry and exit, `step` voxels apart. An axis along which a ray does not move is ignored when it is
+// intersected with the box (as in the published code): such a ray beside the box sees its edge.
 Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config);
 
 // --- rendering ---
@@ -108,7 +108,7 @@ Matrix spherical_harmonics(const Matrix& unit_directions, int count);
 struct Steps {
     Samples samples;
     Matrix basis;        // (R, K)
-    Var densities;       // (n, 1)   trilinear mixture, of either sign
+    Var densities;       // (n, 1)   interpolated, of either sign
     Var coefficients;    // (n, 3K)
     Var sigma;           // (n, 1)   max(0, density)
     Var optical_depths;  // (n, 1)   sigma * step * delta
@@ -117,27 +117,27 @@ struct Steps {
     Var pixels;  // (R, 3)   over the background
 };
 
-// What the rays see.   throws std::invalid_argument when weights and grid do not fit together
+// Renders the rays.   throws std::invalid_argument when weights and grid do not fit together
 Steps forward(const Rays& rays, const Grid& grid, const Weights& w, const Config& config);
 
 // Mean squared error of the pixels, (1, 1).   throws std::invalid_argument when there is not one row of the target for each ray
 Var picture_loss(const Steps& steps, const Matrix& target);
 
-// The mean over voxels of sqrt(1e-5 + dx^2 + dy^2 + dz^2), summed over the columns of the field; d are differences with the next voxel
-// along each axis, times scale_k. The last voxels of each axis have no next one and are left out.
+// Total variation: the mean over voxels of sqrt(1e-5 + dx^2 + dy^2 + dz^2), summed over the columns of the field; d are the
+// differences with the next voxel along each axis, times scale_k. The last voxel of each axis has no next one and is left out.
 enum class Missing {
     zero,  // an empty neighbour has the value 0: density
     same,  // it has the value of the voxel itself, and an empty voxel is 0: harmonics
 };
 //   field    (V, C)
-//   places   which voxels (places of the grid, none of them last along an axis): a random part makes a step cheaper; empty = all
+//   places   indices of the voxels, none of them last along an axis: a random part makes a step cheaper; empty = all
 //   source   Plenoxels, "Regularization"; scale N/256 and 1e-5 from the code
 Var total_variation(const Var& field, const Grid& grid, Missing missing, const std::array<float, 3>& scale,
                     const std::vector<int>& places = {}, Where where = Where::current());
 std::array<float, 3> published_scale(const Grid& grid);     // N / 256
-std::vector<int> places_with_neighbours(const Grid& grid);  // all that total_variation may be asked for
+std::vector<int> places_with_neighbours(const Grid& grid);  // all voxels that are not last along an axis
 
-// What the released CUDA code adds to the gradient in its place, which is not the derivative of that value:
+// The gradient that the released CUDA code uses instead, which is not the derivative of that value:
 // d * scale / sqrt(1e-9 + sum of unscaled d^2), (V, C).
 Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,
                                          const std::array<float, 3>& scale);
@@ -147,11 +147,11 @@ Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weigh
 
 // --- fitting ---
 
-// RMSProp as the released trainer has it. A row (voxel) whose gradient is zero was not seen by any ray of the batch: its value and
-// its memory stay as they are.
+// RMSProp of the released trainer. A row (voxel) whose gradient is zero was not seen by any ray of the batch: its value and its
+// moving average stay as they are.
 //   r <- g^2 at first use, then keep r + (1 - keep) g^2
 //   w <- w - lr g / (sqrt(r) + 1e-8)
-//   note    the trainer's other choice, descent without memory, is Sgd of nn/training/optimizer.h without momentum
+//   note    the trainer's other optimizer, plain gradient descent, is Sgd of nn/training/optimizer.h without momentum
 //   throws  std::invalid_argument when there is not one rate for each variable
 struct RmsProp : Optimizer {
     std::vector<float> rates;  // of each variable; lr is this times the argument of update()
@@ -168,7 +168,7 @@ struct Scene {
     Weights weights;
 };
 
-// How a scene is fitted; the defaults are made for the small scene of the lesson.
+// Hyperparameters of fitting; the defaults suit the small scene of the lesson.
 struct FitRecipe {
     int steps = 400;
     int batch = 500;               // rays in a step, drawn at random from all views
@@ -180,7 +180,7 @@ struct FitRecipe {
     float keep = 0.95f;  // of RMSProp
 };
 
-// What is minimised: picture loss of a batch of rays plus total variation.
+// The objective: picture loss of a batch of rays plus total variation.
 class Fitting : public Objective {
 public:
     Fitting(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed);
@@ -200,20 +200,20 @@ private:
 void fit(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed,
          Watcher* watcher = nullptr);
 
-// The picture that a camera takes of the scene, (H*W, 3); the rays go through the middles of the pixels.
+// Renders the scene for a camera, (H*W, 3); the rays pass through the centres of the pixels.
 Matrix photograph(const Camera& camera, const Scene& scene, const Config& config);
 
 // --- pruning and upsampling ---
 
-// The largest weight T alpha that any of these rays gives to a sample, for each voxel around it: (V, 1). What no ray sees is 0.
+// For each voxel the largest weight T alpha of the samples around it on these rays, 0 for a voxel that no ray sees: (V, 1).
 Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, const Config& config);
 
-// The same scene on a grid of another size: every new voxel is sampled trilinearly from the old field, and is empty where all that it
-// would be mixed from is empty.
+// The same scene on a grid of another size: each new voxel is interpolated trilinearly from the old field, and is empty where all
+// eight old voxels are.
 Scene resampled(const Scene& scene, const std::array<int, 3>& size);
 
-// Without the voxels whose value (V, 1) is below the threshold, except neighbours (also diagonal ones) of those that stay: trilinear
-// interpolation looks one voxel further.   throws std::invalid_argument when nothing would stay
+// Removes voxels whose value (V, 1) is below the threshold, but keeps the neighbours (also diagonal) of those that stay, since
+// trilinear interpolation reads them.   throws std::invalid_argument when no voxel would stay
 Scene pruned(const Scene& scene, const Matrix& value, float threshold);
 
 }  // namespace plenoxels

@@ -20,7 +20,7 @@ std::vector<Sphere> four_spheres(bool fourth_green) {
             {{0.1, -0.5, 0.3}, 0.2, fourth_green ? green : yellow}};
 }
 
-// The numbers of a line, separated by spaces; fewer than there are words when one of them is no number.
+// The numbers of a line, separated by spaces; reading stops at a word that is not a number.
 static std::vector<double> numbers_of_line(const std::string& line) {
     const char* const spaces = " \t\r";
     std::vector<double> numbers;
@@ -37,8 +37,9 @@ static std::vector<double> numbers_of_line(const std::string& line) {
 static Sphere sphere_of_line(const std::string& line, const std::string& where) {
     const std::vector<double> n = numbers_of_line(line);
     require(n.size() == 7, where, " must hold 7 numbers: x y z radius red green blue");
+    for (const double number : n) require(std::isfinite(number), where, ": ", number, " is not finite, as all 7 numbers must be");
     require(n[3] > 0, where, ": the radius is ", n[3], ", it must be positive");
-    for (int c = 4; c < 7; ++c) require(n[c] >= 0 && n[c] <= 1, where, ": the colour ", n[c], " is outside 0 ... 1");
+    for (int c = 4; c < 7; ++c) require(n[c] >= 0 && n[c] <= 1, where, ": the colour ", n[c], ", it must lie between 0 and 1");
     return {{n[0], n[1], n[2]}, n[3], {n[4], n[5], n[6]}};
 }
 
@@ -55,13 +56,15 @@ std::vector<Sphere> read_spheres(const std::string& path) {
         if (first == std::string::npos || line[first] == '#') continue;
         spheres.push_back(sphere_of_line(line, path + ": line " + std::to_string(number)));
     }
-    require(!spheres.empty(), path, ": there are no spheres");
+    require(!spheres.empty(), path, ": there are no spheres; give at least one line of x y z radius red green blue");
     return spheres;
 }
 
 Hit first_hit(const std::vector<Sphere>& spheres, const Point3& origin, const Point3& direction) {
     Hit nearest;
     const double a = dot(direction, direction);
+    require(a > 0 && std::isfinite(a), "first_hit: the direction is (", direction.x, ", ", direction.y, ", ", direction.z,
+            "), it must be finite and not 0");
     for (std::size_t k = 0; k < spheres.size(); ++k) {
         // |o + t d - c|^2 = r^2, a square equation in t; the smaller root is the side that faces the camera
         const Point3 from_centre = sum_of_points(origin, times(spheres[k].centre, -1));
@@ -121,6 +124,8 @@ std::vector<int> labels_of(const std::vector<Sphere>& spheres, const Camera& cam
 
 std::vector<View> views_of(const std::vector<Sphere>& spheres, int count, int side, double turn, double distance,
                            double field_of_view) {
+    require(count >= 1 && distance > 0, "views_of: ", count, " views from a distance of ", distance,
+            ", there must be at least 1, and the distance above 0");
     std::vector<View> views;
     for (const Point3& place : places_on_sphere(count, distance, turn)) {
         const Camera camera = look_at(place, {}, {0, 0, 1}, side, side, field_of_view);

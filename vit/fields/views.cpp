@@ -48,12 +48,12 @@ std::vector<View> read_views(const std::string& path) {
                        .pose = pose_of(frame.at("transform_matrix"), path)};
         views.push_back(view);
     }
-    require(!views.empty(), path, ": there are no frames");
+    require(!views.empty(), path, ": there are no frames; give at least one, with its file_path and transform_matrix");
     return views;
 }
 
 void write_views(const std::string& path, const std::vector<View>& views) {
-    require(!views.empty(), path, ": there are no views to write");
+    require(!views.empty(), path, ": there are no views to write; give at least one");
     const std::string folder = folder_of_path(path);
     const std::string name = path.substr(folder.size(), path.rfind(".json") - folder.size());
     const auto angle_of = [](const Camera& camera) { return 2 * std::atan(camera.width / (2 * camera.focal)); };
@@ -61,7 +61,7 @@ void write_views(const std::string& path, const std::vector<View>& views) {
     std::string text = "{\"camera_angle_x\": " + short_digits(angle, 9) + ", \"frames\": [";
     for (std::size_t v = 0; v < views.size(); ++v) {
         require(std::abs(angle_of(views[v].camera) - angle) < 1e-9, path, ": view ", v,
-                " has another field of view than the first");
+                " has a field of view of ", angle_of(views[v].camera), ", the first one ", angle, "; the file holds one for all");
         const std::string picture = name + "-" + std::to_string(v) + ".ppm";
         write_image(folder + picture, views[v].picture);
         text += std::string(v == 0 ? "" : ",") + "\n  {\"file_path\": " + json_string(picture) + ", \"transform_matrix\": [";
@@ -76,6 +76,7 @@ void write_views(const std::string& path, const std::vector<View>& views) {
 }
 
 std::vector<Point3> places_on_sphere(int count, double distance, double turn) {
+    require(count >= 1, "places_on_sphere: ", count, " places, there must be at least 1");
     std::vector<Point3> places;
     for (int i = 0; i < count; ++i) {
         const double z = 1 - 2 * (i + 0.5) / count, across = std::sqrt(1 - z * z), angle = 2.399963 * i + turn;
@@ -85,6 +86,7 @@ std::vector<Point3> places_on_sphere(int count, double distance, double turn) {
 }
 
 PixelRays pixel_rays(const std::vector<View>& views) {
+    require(!views.empty(), "pixel_rays: there is no view; give at least one");
     int R = 0;
     for (const View& view : views) R += view.camera.height * view.camera.width;
     PixelRays all{{Matrix(R, 3), Matrix(R, 3)}, Matrix(R, 3)};
@@ -93,7 +95,7 @@ PixelRays pixel_rays(const std::vector<View>& views) {
         require(
             view.picture.height == view.camera.height && view.picture.width == view.camera.width && view.picture.channels == 3,
             "pixel_rays: a picture of ", shape(view.picture), " from a camera of ", view.camera.height, " x ", view.camera.width,
-            " pixels and 3 channels");
+            " pixels; both must be equally large, with 3 channels");
         const Rays rays = rays_of(view.camera, 0.5);
         std::copy(rays.origins.begin(), rays.origins.end(), all.rays.origins.row(first));
         std::copy(rays.directions.begin(), rays.directions.end(), all.rays.directions.row(first));
@@ -107,7 +109,8 @@ PixelRays chosen(const PixelRays& all, const std::vector<int>& numbers) {
     const int R = static_cast<int>(numbers.size());
     PixelRays some{{Matrix(R, 3), Matrix(R, 3)}, Matrix(R, 3)};
     for (int r = 0; r < R; ++r) {
-        require(numbers[r] >= 0 && numbers[r] < all.rays.count(), "chosen: ray ", numbers[r], " of ", all.rays.count());
+        require(numbers[r] >= 0 && numbers[r] < all.rays.count(), "chosen: ray ", numbers[r], " of ", all.rays.count(),
+                ", they are counted from 0");
         std::copy_n(all.rays.origins.row(numbers[r]), 3, some.rays.origins.row(r));
         std::copy_n(all.rays.directions.row(numbers[r]), 3, some.rays.directions.row(r));
         std::copy_n(all.colours.row(numbers[r]), 3, some.colours.row(r));

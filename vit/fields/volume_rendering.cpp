@@ -8,6 +8,7 @@
 #include "nn/autograd/formula.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rows.h"
+#include "nn/base/finite.h"
 
 // --- rays ---
 
@@ -17,17 +18,17 @@ static Point3 cross(const Point3& a, const Point3& b) {
     return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
 
-static Point3 unit(const Point3& a, const char* complaint) {
+static Point3 unit(const Point3& a, const char* rule) {
     const double length = std::sqrt(a.x * a.x + a.y * a.y + a.z * a.z);
-    require(length > 1e-9, "look_at: ", complaint);
+    require(length > 1e-9 && std::isfinite(length), "look_at: a direction of (", a.x, ", ", a.y, ", ", a.z, "); ", rule);
     return {a.x / length, a.y / length, a.z / length};
 }
 
 Camera look_at(const Point3& position, const Point3& target, const Point3& up, int height, int width, double field_of_view) {
     require(height > 0 && width > 0 && field_of_view > 0 && field_of_view < 180, "look_at: a picture of ", height, " x ", width,
             " pixels and ", field_of_view, " degrees; sizes must be positive, the angle between 0 and 180");
-    const Point3 backward = unit(difference_of(position, target), "position and target are the same point");
-    const Point3 right = unit(cross(up, backward), "the direction up lies on the line of sight");
+    const Point3 backward = unit(difference_of(position, target), "position and target must be finite and not the same point");
+    const Point3 right = unit(cross(up, backward), "the direction up must be finite and not lie on the line of sight");
     const Point3 upward = cross(backward, right);
     Camera camera{.height = height, .width = width, .centre_x = width / 2.0, .centre_y = height / 2.0};
     camera.focal = width / (2 * std::tan(field_of_view * std::numbers::pi / 360));
@@ -41,13 +42,17 @@ Camera look_at(const Point3& position, const Point3& target, const Point3& up, i
 }
 
 Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double offset) {
+    require(camera.height > 0 && camera.width > 0, "rays_of_pixels: a picture of ", camera.height, " x ", camera.width,
+            " pixels, both must be at least 1");
     require(camera.pose.rows == 3 && camera.pose.cols == 4, "rays_of_pixels: a pose is (3, 4), not ", camera.pose);
-    require(camera.focal > 0, "rays_of_pixels: the focal length is ", camera.focal, ", it must be positive");
+    require_finite(camera.pose, "rays_of_pixels", "numbers of the pose");
+    require(camera.focal > 0 && std::isfinite(camera.focal), "rays_of_pixels: the focal length is ", camera.focal,
+            " pixels, it must be positive and finite");
     const int R = static_cast<int>(pixels.size());
     Rays rays{Matrix(R, 3), Matrix(R, 3)};
     for (int r = 0; r < R; ++r) {
         require(pixels[r] >= 0 && pixels[r] < camera.height * camera.width, "rays_of_pixels: pixel ", pixels[r],
-                " is outside a picture of ", camera.height, " x ", camera.width);
+                " is outside a picture of ", camera.height, " x ", camera.width, ", they are counted from 0, row by row");
         const double i = pixels[r] % camera.width + offset, j = pixels[r] / camera.width + offset;
         const double in_camera[3] = {(i - camera.centre_x) / camera.focal, -(j - camera.centre_y) / camera.focal, -1};
         for (int axis = 0; axis < 3; ++axis) {
@@ -61,6 +66,8 @@ Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double
 }
 
 Rays rays_of(const Camera& camera, double offset) {
+    require(camera.height > 0 && camera.width > 0, "rays_of: a picture of ", camera.height, " x ", camera.width,
+            " pixels, both must be at least 1");
     std::vector<int> all(static_cast<std::size_t>(camera.height) * camera.width);
     for (std::size_t pixel = 0; pixel < all.size(); ++pixel) all[pixel] = static_cast<int>(pixel);
     return rays_of_pixels(camera, all, offset);
@@ -72,7 +79,8 @@ Matrix unit_directions(const Matrix& directions) {
     for (int r = 0; r < directions.rows; ++r) {
         const double x = directions(r, 0), y = directions(r, 1), z = directions(r, 2);
         const double length = std::sqrt(x * x + y * y + z * z);
-        require(length > 0, "unit_directions: direction ", r, " has length 0");
+        require(length > 0 && std::isfinite(length), "unit_directions: direction ", r, " has length ", length,
+                ", it must be finite and not 0");
         for (int axis = 0; axis < 3; ++axis) unit(r, axis) = static_cast<float>(directions(r, axis) / length);
     }
     return unit;
@@ -101,6 +109,9 @@ Rendering render(const Var& optical_depths, const Var& values, const Segments& r
     require(optical_depths.cols() == 1 && optical_depths.rows() == values.rows() && rays.rows() == values.rows(), where,
             "render: optical depths ", optical_depths.value(), " and values ", values.value(), " on rays with ", rays.rows(),
             " samples; every sample needs one row of each");
+    for (int i = 0; i < optical_depths.rows(); ++i)
+        require(!(optical_depths.value()(i, 0) < 0), where, "render: the optical depth of sample ", i, " is ",
+                optical_depths.value()(i, 0), ", a density that amplifies light; it must be 0 or more, as relu makes it");
     Rendering r;
     const Var depth_before = sums_before(optical_depths, rays, where);   // (n, 1)
     const Var depth_of_ray = segment_sums(optical_depths, rays, where);  // (R, 1)
@@ -132,7 +143,7 @@ double psnr(const Matrix& ours, const Matrix& truth) {
 
 Image picture_of(const Matrix& pixels, int height, int width) {
     require(height > 0 && width > 0 && pixels.rows == height * width, "picture_of: ", pixels, " does not fill ", height, " x ",
-            width, " pixels");
+            width, " pixels; there must be a row for each");
     Image picture(height, width, pixels.cols);
     for (std::size_t k = 0; k < pixels.size(); ++k) picture.pixels[k] = std::clamp(pixels[k], 0.f, 1.f);
     return picture;

@@ -1,14 +1,14 @@
-// volume_rendering.h: what a camera sees in a field of density and colour, and how the picture changes when the field does.
+// volume_rendering.h: differentiable volume rendering: cameras, rays, and the colour of a ray through a field of density and colour.
 //
 //   papers   Max, "Optical Models for Direct Volume Rendering", 1995 (the quadrature)
 //            Mildenhall et al., "NeRF: Representing Scenes as Neural Radiance Fields for View Synthesis", 2020, arXiv 2003.08934
-//   shows    that a picture of a fog is a weighted mean along each ray, and that every weight has a derivative: so a scene can be
-//            fitted to photographs by gradient descent
+//   shows    that a pixel is a weighted mean along its ray and every weight has a derivative, so a scene can be fitted to photographs
+//            by gradient descent
 //   symbols  R rays   n samples on all rays together   sigma density, per unit of length   delta length of a step
-//            T transmittance, the share of light from behind that reaches the camera   c colour (or any other value) of a sample
+//            T transmittance, the fraction of light that reaches the camera   c colour (or any other value) of a sample
 //   equations [NeRF 3]
-//   note     a ray is a segment of rows: its samples lie one below the other, nearest first; rays may have different numbers of them
-//   next     plenoxels.h (the field is a voxel grid), dff.h (the field is a network, and knows what its parts are)
+//   note     a ray is a segment of rows: its samples, nearest first; rays may have different numbers of samples
+//   next     plenoxels.h (the field is a voxel grid), dff.h (the field is a network, with features)
 #pragma once
 #include <vector>
 
@@ -21,13 +21,13 @@
 struct Camera {
     int height = 0, width = 0;          // pixels
     double focal = 1;                   // focal length, in pixels
-    double centre_x = 0, centre_y = 0;  // where the optical axis meets the picture, in pixels
+    double centre_x = 0, centre_y = 0;  // principal point, in pixels
     // Camera to world, (3, 4): the columns are the camera's right, up and backward directions in the world, and its position.
     Matrix pose = Matrix(3, 4);
 };
 
-// A camera at `position` that looks at `target`, its picture upright with respect to `up`.
-//   field_of_view  of the width of the picture, in degrees
+// A camera at `position` that looks at `target`, upright with respect to `up`.
+//   field_of_view  horizontal, in degrees
 //   throws         std::invalid_argument when position and target coincide, or `up` points along the line of sight
 struct Point3 {
     double x = 0, y = 0, z = 0;
@@ -42,10 +42,10 @@ struct Rays {
     int count() const { return origins.rows; }
 };
 
-// The rays through given pixels, numbered row by row: pixel (column i, row j) looks along ((i - cx) / f, -(j - cy) / f, -1), turned
+// The rays through given pixels, numbered row by row: pixel (column i, row j) has direction ((i - cx) / f, -(j - cy) / f, -1), rotated
 // by the pose. Directions are not normalised: a step of 1 along them is a step of 1 along the optical axis.
-//   offset   added to i and j: 0 as in NeRF's code, 0.5 for rays through the middle of a pixel
-//   throws   std::invalid_argument for a pixel outside the picture
+//   offset   added to i and j: 0 as in NeRF's code, 0.5 for rays through the centre of a pixel
+//   throws   std::invalid_argument for a pixel outside the image
 Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double offset = 0);
 Rays rays_of(const Camera& camera, double offset = 0);  // of all pixels
 
@@ -54,18 +54,18 @@ Matrix unit_directions(const Matrix& directions);
 
 // --- the quadrature ---
 
-// The share of light that a layer of this optical depth stops: 1 - exp(-d), exact also where d is tiny. (n, 1) -> (n, 1)
+// Opacity of a layer of this optical depth: 1 - exp(-d), accurate also for tiny d. (n, 1) -> (n, 1)
 Var absorbed(const Var& optical_depths, Where where = Where::current());
 
 struct Rendering {
-    Var alphas;         // (n, 1)  1 - exp(-sigma delta), the share of light that a sample stops
-    Var transmittance;  // (n, 1)  T of the light that arrives at a sample: exp(-optical depth of the samples before it)
-    Var weights;        // (n, 1)  T alpha, the share of the pixel that a sample gives
+    Var alphas;         // (n, 1)  1 - exp(-sigma delta), the opacity of a sample
+    Var transmittance;  // (n, 1)  T up to a sample: exp(-optical depth of the samples before it)
+    Var weights;        // (n, 1)  T alpha, the weight of a sample in its pixel
     Var pixels;         // (R, C)  sum of weights times values
-    Var remaining;      // (R, 1)  T after the last sample: what the background gives
+    Var remaining;      // (R, 1)  T after the last sample: the weight of the background
 };
 
-// Renders rays whose samples have these optical depths sigma delta and these values.
+// Renders rays of samples with these optical depths sigma delta and these values.
 //   optical_depths  (n, 1), not negative
 //   values          (n, C): colours, features, anything that can be averaged
 //   source          NeRF Eq. 3
@@ -73,15 +73,15 @@ struct Rendering {
 //   example         depths ln 2, ln 2 of one ray: alphas 1/2, 1/2; weights 1/2, 1/4; remaining 1/4
 Rendering render(const Var& optical_depths, const Var& values, const Segments& rays, Where where = Where::current());
 
-// Further values with weights that are known: sum along each ray, (R, C).
+// Renders other values with known weights: weighted sum along each ray, (R, C).
 Var along_rays(const Var& weights, const Var& values, const Segments& rays, Where where = Where::current());
 
-// The same pixels in front of a background: + T_end * brightness.
+// The pixels in front of a background: + T_end * brightness.
 Var over_background(const Rendering& rendering, float brightness, Where where = Where::current());
 
-// --- judging pictures ---
+// --- evaluation ---
 
-// Peak signal-to-noise ratio in dB of numbers between 0 and 1: -10 log10(mean squared error).   throws when the shapes differ
+// Peak signal-to-noise ratio (PSNR) in dB of numbers from 0 to 1: -10 log10(mean squared error).   throws when the shapes differ
 double psnr(const Matrix& ours, const Matrix& truth);
 
 // (H*W, C) as an Image, clamped to 0 ... 1, and back.   throws std::invalid_argument when there are not H*W rows

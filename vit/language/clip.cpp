@@ -26,6 +26,8 @@ static BlockOptions options_of(const TowerConfig& config) {
 // --- the image tower ---
 
 ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config, const char* who) {
+    check(config, who);
+    require_depth(who, config.depth, w.blocks);
     const int N = config.grid.count();
     const Attending how{.segments = Segments::equal(static_cast<int>(images.size()), N + 1)};
     const InStack in_stack("image");
@@ -60,8 +62,11 @@ std::vector<int> end_of_text_positions(const TokenBatch& texts) {
 
 TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextConfig& config) {
     const int B = texts.sequences, T = texts.length;
-    require_fits("clip", texts);
-    require(T <= config.positions, "clip: sentences of ", T, " tokens, the model has ", config.positions, " positions");
+    check(config, "clip");
+    require_depth("clip: text tower", config.depth, w.blocks);
+    require_texts("clip", texts);
+    require(T <= config.positions, "clip: sentences of ", T, " tokens, the model has ", config.positions,
+            " positions; cut the longest");
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T)};
     const InStack in_stack("text");
     TextSteps steps;
@@ -69,7 +74,7 @@ TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextCo
     steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                  // (B*T, Dt)
     steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});              // (B*T, Dt)
     steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                      // (B*T, Dt)
-    // Under the causal mask only the last token has read the whole sentence. What stands behind it is padding.
+    // Under the causal mask only the last token has read the whole sentence; padding follows it.
     steps.ends = end_of_text_positions(texts);
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) rows.push_back(b * T + steps.ends[b]);
@@ -116,7 +121,7 @@ Var class_directions(const std::vector<TokenBatch>& prompts, const Weights& w, c
         const Var sum = matmul(Matrix(1, of_class.sequences, 1.0f), embeddings);            // (1, D)
         directions.push_back(unit_rows(sum, 0));                                            // (1, D)  a mean has the same direction
     }
-    require(!directions.empty(), "class_directions: there is no class");
+    require(!directions.empty(), "class_directions: there is no class; give the sentences of at least one");
     return concat_rows(directions);                                                         // (classes, D)
 }
 
@@ -183,14 +188,17 @@ void check(const VisionConfig& config, const char* who) {
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, who, ": ", config.heads,
             " heads do not divide an image tower of width ", config.width);
     require(config.depth >= 0 && config.mlp_width > 0, who, ": an image tower of depth ", config.depth, " and inner width ",
-            config.mlp_width);
+            config.mlp_width, ": the depth may not be negative, the width must be positive");
+    require_eps(who, config.eps);
 }
 
 void check(const TextConfig& config, const char* who) {
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, who, ": ", config.heads,
             " heads do not divide a text tower of width ", config.width);
     require(config.vocabulary > 0 && config.positions > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": a text tower of ",
-            config.vocabulary, " tokens, ", config.positions, " positions, depth ", config.depth, " and inner width ", config.mlp_width);
+            config.vocabulary, " tokens, ", config.positions, " positions, depth ", config.depth, " and inner width ",
+            config.mlp_width, ": sizes must be positive");
+    require_eps(who, config.eps);
 }
 
 static float inverse_root(int n) { return 1 / std::sqrt(static_cast<float>(n)); }
@@ -351,6 +359,20 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     read_further(text, further, "text_config", "--text-heads N", openai, 8, checkpoint.path);
     config.shared_width = checkpoint.dimension(openai ? "visual.proj" : "visual_projection.weight", openai ? 1 : 0);
     return config;
+}
+
+template <class TowerConfig>
+static void add_tower(std::map<std::string, std::string>& metadata, const std::string& tower, const TowerConfig& config) {
+    metadata[tower + ".num_attention_heads"] = std::to_string(config.heads);
+    metadata[tower + ".layer_norm_eps"] = setting_text(config.eps);
+    metadata[tower + ".hidden_act"] = name_of_activation(config.activation);
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    std::map<std::string, std::string> metadata{{"format", "pt"}, {"model_type", "clip"}};
+    add_tower(metadata, "vision_config", config.vision);
+    add_tower(metadata, "text_config", config.text);
+    return metadata;
 }
 
 // --- for nn/interpret ---

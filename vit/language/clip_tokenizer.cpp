@@ -14,7 +14,7 @@ namespace clip {
 
 constexpr std::string_view end_of_word = "</w>", start_name = "<|startoftext|>", end_name = "<|endoftext|>";
 constexpr std::size_t largest_file = std::size_t{1} << 28;  // bytes; the published files have a million
-constexpr std::size_t published_merges = 48894;             // the first so many of the original list are used
+constexpr std::size_t published_merges = 48894;             // the original list is longer; the first of its merges are used
 
 // --- from text to words ---
 

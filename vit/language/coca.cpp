@@ -7,11 +7,14 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/names.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"
 
 namespace coca {
+
+static void check(const Config& config);  // with the weights, below
 
 // --- the image ---
 
@@ -24,6 +27,7 @@ static Var rows_of_each(const Var& x, int group, int first, int count) {
 }
 
 ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    check(config);
     const int Q = config.queries;
     const Segments segments = Segments::equal(static_cast<int>(images.size()), config.vision.grid.count() + 1);
     ImageSteps steps;
@@ -59,15 +63,18 @@ static MayAttend text_mask(const TokenBatch& captions, const Config& config) {
 }
 
 TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config& config) {
-    require_fits("coca", captions);
+    require_texts("coca", captions);
+    check(config);
+    require_depth("coca: text", config.text_depth, w.text_blocks);
     const int B = captions.sequences, T = captions.length;
-    require(T >= 2 && T <= config.positions, "coca: captions of ", T, " tokens; at least 2, and at most ", config.positions, " positions");
+    require(T >= 2 && T <= config.positions, "coca: captions of ", T, " tokens, there must be 2 to ", config.positions,
+            ", its positions; cut the longest");
     std::vector<int> read;                                                                 // all but the last token of each caption
     for (int b = 0; b < B; ++b)
         for (int t = 0; t + 1 < T; ++t) read.push_back(captions.ids[b * T + t]);
     const InStack in_stack("text");
     const Var words = named_step("words", embed(w.words, read));                           // (B*(T-1), D)
-    // [cls] behind each caption: it is row B (T-1) of the two together.
+    // [cls] after each caption: it is row B (T-1) of the two together.
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
         for (int t = 0; t + 1 < T; ++t) rows.push_back(b * (T - 1) + t);
@@ -92,6 +99,8 @@ TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config&
 //   selves, crosses  what each block is told, one for all or one for each
 static DecoderSteps decode(const Var& text_tokens, const Var& image_tokens, const std::vector<BlockContext>& selves,
                            const std::vector<Attending>& crosses, const Weights& w, const Config& config) {
+    require_depth("coca: decoder", config.decoder_depth, w.decoder_blocks);
+    require_depth("coca: decoder's looks at the image", config.decoder_depth, w.decoder_crosses.size());
     const BlockOptions options = decoder_options(config);
     DecoderSteps steps;
     Var z = text_tokens;                                                                   // (B*T, D)
@@ -126,7 +135,8 @@ static std::vector<int> caption_labels(const TokenBatch& captions, const Config&
 
 Steps forward(const std::vector<Image>& images, const TokenBatch& captions, const Weights& w, const Config& config) {
     const int B = static_cast<int>(images.size()), T = captions.length;
-    require(B == captions.sequences, "coca: ", B, " images and ", captions.sequences, " captions are not pairs");
+    require(B == captions.sequences, "coca: ", B, " images and ", captions.sequences,
+            " captions are not pairs; give one caption to each image");
     Steps steps;
     steps.image = read_images(images, w, config);
     steps.text = read_texts(captions, w, config);
@@ -150,7 +160,8 @@ Losses losses(const Steps& steps, const Weights&, const Config& config) {
 // --- writing captions ---
 
 Captioner::Captioner(const std::vector<Image>& images, const Weights& w, const Config& c, int capacity) : weights(w), config(c) {
-    require(capacity < c.positions, "coca: a caption of ", capacity, " tokens, at most ", c.positions - 1, " can be read");
+    require(capacity < c.positions, "coca: a caption of ", capacity, " tokens, at most ", c.positions - 1,
+            " can be read; ask for fewer");
     const NoTape no_tape;
     const int B = static_cast<int>(images.size());
     image_tokens = read_images(images, w, c).tokens;
@@ -164,7 +175,7 @@ Matrix Captioner::read(const TokenBatch& next) {
     const Reading of_text = read_next(text, next, "coca"), of_decoder = read_next(decoder, next, "coca");
     const Var words = embed(weights.words, next.ids);                                      // (B*T, D)
     const Var z0 = add(words, gather_rows(weights.positions, of_text.positions));          // (B*T, D)
-    // [cls] stands behind all tokens and no token sees it, so a caption is written without it.
+    // [cls] follows all tokens and no token attends to it, so a caption is written without it.
     const Var tokens = stack(z0, weights.text_blocks, text_options(config), of_text.contexts).output;  // (B*T, D)
     std::vector<Attending> crosses;
     for (KeyValueCache& source : sources)
@@ -197,8 +208,10 @@ static void check(const Config& config) {
             "coca: ", config.text_heads, ", ", config.decoder_heads, " and ", config.pooler_heads,
             " heads of text, decoder and pooler must divide a width of ", config.width);
     require(config.queries >= 2, "coca: ", config.queries, " queries; the first is for the contrastive loss, the decoder needs another");
-    require(config.vocabulary > 0 && config.positions >= 2 && config.text_depth >= 0 && config.decoder_depth >= 0, "coca: ",
-            config.vocabulary, " tokens, ", config.positions, " positions, depths ", config.text_depth, " and ", config.decoder_depth);
+    require(config.vocabulary > 0 && config.positions >= 2 && config.text_depth >= 0 && config.decoder_depth >= 0,
+            "coca: ", config.vocabulary, " tokens, ", config.positions, " positions, depths ", config.text_depth, " and ",
+            config.decoder_depth, ": sizes must be positive, with at least 2 positions");
+    require_eps("coca", config.eps);
 }
 
 Weights make_weights(const Config& config, Random& random) {

@@ -1,11 +1,11 @@
-// coca.h: contrastive captioner. CLIP and a writer of captions in one model, with both losses from one forward pass.
+// coca.h: CoCa, a contrastive captioner. CLIP and a caption decoder in one model, with both losses from one forward pass.
 //
 //   paper    Yu et al., "CoCa: Contrastive Captioners are Image-Text Foundation Models", 2022, arXiv 2205.01917, section 3
-//   shows    that a decoder whose first half does not look at the image is a text encoder; its second half looks, and writes
+//   shows    that a decoder whose first half has no cross-attention is a text encoder; its second half attends to the image and writes
 //   symbols  B pairs   N patches   Dv width of the image tower   Q queries of the pooler   D width of the text and shared width
 //            T tokens of a caption, padding included   V tokens of the vocabulary
 //   differs  the code of open_clip (the paper published none): one pooler for both losses, and [cls] at the end of the text; no dropout
-//   against  clip.h: the image tower is the same up to its last block, with exact GELU; gpt/gpt.h: the second half looks at the image
+//   against  clip.h: the image tower is the same up to its last block, with exact GELU; gpt/gpt.h: the second half has cross-attention
 //   neighbour  clip.h has the contrastive loss alone; here a decoder writes the caption from the same image tokens
 //   next     coca.cpp, then its walkthrough
 #pragma once
@@ -28,21 +28,21 @@ struct Config {
     int queries = 256;       // Q; the first is for the contrastive loss, the others are the image tokens of the decoder
     int pooler_heads = 8;
     int vocabulary = 49408;  // V
-    int positions = 76;      // the most tokens of a caption
+    int positions = 76;      // longest caption, in tokens
     int width = 768;         // D
-    int text_depth = 12;     // blocks that do not look at the image
+    int text_depth = 12;     // blocks without cross-attention
     int text_heads = 12;
-    int decoder_depth = 12;  // blocks that do
+    int decoder_depth = 12;  // blocks with cross-attention to the image
     int decoder_heads = 12;
     float eps = 1e-5f;       // of every LayerNorm after the image tower
     int padding_token = 0;
-    // What [cls] may attend to: false as the published weights were trained, with the padding mask one column too far to the right
-    // (it sees the first padding token, and itself only in a caption without padding); true: every token that is not padding, and itself.
+    // Attention mask of [cls]. False: as the published weights were trained, with the padding mask one column too far to the right
+    // ([cls] sees the first padding token, and itself only in a caption without padding). True: itself and every token but padding.
     bool correct_class_mask = false;
     float contrastive_weight = 1, caption_weight = 2;  // of the two losses
 };
 
-// A block that looks at the image: cross-attention and MLP, no self-attention.
+// A block that attends to the image: cross-attention and MLP, no self-attention.
 struct CrossBlock {
     Norm source_norm;  // of the image tokens
     Block block;
@@ -55,21 +55,21 @@ struct Weights {
     Linear image_projection;     // (D, D), no bias
 
     Var words;                   // (V, D)
-    Var positions;               // (positions + 1, D): [cls] takes one place more
+    Var positions;               // (positions + 1, D): [cls] has the last row
     Var class_token;             // (1, D)
     std::vector<Block> text_blocks;
     Norm text_norm;              // of [cls] only
     Linear text_projection;      // (D, D), no bias
 
-    std::vector<Block> decoder_blocks;        // causal self-attention, one before each of
-    std::vector<CrossBlock> decoder_crosses;
+    std::vector<Block> decoder_blocks;        // causal self-attention
+    std::vector<CrossBlock> decoder_crosses;  // one after each of them
     Norm decoder_norm;
     Linear output;               // (D, V), no bias
 
     Var log_scale;               // (1, 1)
 };
 
-// Fresh weights as in CLIP; [cls] and positions 0.01.   throws std::invalid_argument for a config that does not fit together
+// Fresh weights as in CLIP; [cls] and positions 0.01.   throws std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random);
 
 // Names and layout of open_clip's checkpoints.
@@ -82,7 +82,7 @@ struct ImageSteps {
     PoolerSteps pooler;  // output (B*Q, D)
     Var pooled;          // (B*Q, D)  normalised
     Var features;        // (B, D)  query 0, projected, length 1
-    Var tokens;          // (B*(Q-1), D)  the other queries, as they are
+    Var tokens;          // (B*(Q-1), D)  the other queries, not projected
 };
 
 struct TextSteps {
@@ -93,7 +93,7 @@ struct TextSteps {
 };
 
 struct DecoderSteps {
-    std::vector<BlockSteps> blocks, crosses;  // taken in turn
+    std::vector<BlockSteps> blocks, crosses;  // alternating
     Var norm;    // (B*(T-1), D)
     Var logits;  // (B*(T-1), V)  row t predicts token t + 1
 };
@@ -103,16 +103,16 @@ struct Steps {
     TextSteps text;
     DecoderSteps decoder;
     Var logits_per_image;     // (B, B)
-    std::vector<int> labels;  // (B*(T-1))  the next token, ignored_label where that is padding
+    std::vector<int> labels;  // (B*(T-1))  the next token; ignored_label at padding
 };
 
 ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const Config& config);
 
-// The half that does not look at the image. The last token of each caption is not read: it is only predicted.
+// The text encoder. The last token of each caption is not read: it is only predicted.
 //   throws  std::invalid_argument for fewer than two tokens or more than `positions`
 TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config& config);
 
-// The whole model: image b and caption b are a pair. Padding is config.padding_token; the batch's mask is not looked at.
+// The whole model: image b and caption b are a pair. Padding is config.padding_token; the batch's mask is ignored.
 Steps forward(const std::vector<Image>& images, const TokenBatch& captions, const Weights& w, const Config& config);
 
 struct Losses {
@@ -124,12 +124,12 @@ Losses losses(const Steps& steps, const Weights& w, const Config& config);
 
 // --- writing captions ---
 
-// The model as the loops of nn/text/decoding.h see it: the prompt of each image is its start token.
+// For generate() and beam_search() of nn/text/decoding.h; the prompt of each image is its start token.
 struct Captioner : TokenReader {
     const Weights& weights;
     const Config& config;
     Var image_tokens;                    // (B*(Q-1), D)
-    Memory text, decoder;                // of the two halves
+    Memory text, decoder;                // key-value caches of the two halves
     std::vector<KeyValueCache> sources;  // keys and values of the image tokens, for each cross-attention
 
     Captioner(const std::vector<Image>& images, const Weights& w, const Config& config, int capacity);
@@ -137,7 +137,7 @@ struct Captioner : TokenReader {
     void select(const std::vector<int>& chosen) override;
 };
 
-// The likeliest caption of each image, token by token, without start token; end_of_text, where it came, is the last of them.
+// Greedy decoding: a caption of each image, without the start token; it ends with end_of_text if that was written.
 std::vector<std::vector<int>> captions(const std::vector<Image>& images, const Weights& w, const Config& config, int start_token,
                                        const Limits& limits);
 

@@ -6,10 +6,21 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
 
 namespace flamingo {
+
+static void check(const Config& config);  // with the weights, below
+
+// The weights hold as many layers as the configuration says.
+static void check(const Weights& w, const Config& config) {
+    check(config);
+    require_depth("flamingo: resampler", config.resampler.depth, w.resampler.layers.size());
+    require_depth("flamingo: language model", config.language.depth, w.language.blocks);
+    require_depth("flamingo: new layers", config.language.depth / config.every, w.gated.size());
+}
 
 // --- who sees which image ---
 
@@ -90,16 +101,17 @@ static Steps read(const Var& embeddings, const Var& media, const std::vector<Blo
 static ResamplerSteps look(const Var& vision_features, int B, int T, const Weights& w, const Config& config) {
     require(T > 0 && vision_features.cols() == config.resampler.width && vision_features.rows() % (B * T) == 0,
             "flamingo: image features of shape ", vision_features.value(), " for ", B, " texts with ", T, " images each, ",
-            config.resampler.width, " wide");
+            config.resampler.width, " wide; each image needs equally many of them, and each text an image");
     const InStack in_stack("resampler");
     return resample(vision_features, B * T, w.resampler, config.resampler.heads, config.eps);
 }
 
 Steps forward(const TokenBatch& texts, const Var& vision_features, int T, const Weights& w, const Config& config) {
-    require_fits("flamingo", texts);
+    check(w, config);
+    require_texts("flamingo", texts);
     const int B = texts.sequences, L = texts.length, R = config.resampler.latents;
     require(L <= config.language.positions, "flamingo: a text of ", L, " tokens, the language model has ", config.language.positions,
-            " positions");
+            " positions; cut the text");
     const ResamplerSteps resampler = look(vision_features, B, T, w, config);                         // (B*T*R, Dv)
     const Matrix sees = visible_images(texts, T, config);                                            // (B*L, T)
     const Attending cross{.segments = Segments::equal(B, L),
@@ -126,8 +138,9 @@ Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entr
 
 Reader::Reader(const Var& vision_features, int sequences, int T, const Weights& w, const Config& c, int capacity)
     : weights(w), config(c), images(T) {
+    check(w, c);
     require(capacity <= c.language.positions, "flamingo: ", capacity, " tokens to read, the language model has ", c.language.positions,
-            " positions");
+            " positions; ask for fewer");
     const NoTape no_tape;
     media = look(vision_features, sequences, T, w, c).latents;
     memory = make_memory(c.language.depth, sequences, capacity, c.language.width);
@@ -163,7 +176,9 @@ static void check(const Config& config) {
     require(config.heads > 0 && config.head_width > 0 && config.mlp_width > 0, "flamingo: ", config.heads, " heads of ", config.head_width,
             " and inner width ", config.mlp_width, ": sizes must be positive");
     require(config.every > 0 && config.every <= std::max(1, config.language.depth), "flamingo: a new layer before every ", config.every,
-            "th of ", config.language.depth, " blocks");
+            "th of ", config.language.depth, " blocks; it must be 1 to that many");
+    require_eps("flamingo", config.eps);
+    require_eps("flamingo: language model", config.language.eps);
 }
 
 Weights make_weights(const Config& config, const gpt::Weights& language, Random& random, const Init& init) {

@@ -1,14 +1,14 @@
-// flamingo.h: Flamingo. A language model that learns to see without forgetting a word.
+// flamingo.h: Flamingo. A frozen language model reads images through gated cross-attention layers between its blocks.
 //
 //   paper    Alayrac et al., "Flamingo: a Visual Language Model for Few-Shot Learning", 2022, arXiv 2204.14198, section 2
-//   shows    that nothing in a frozen language model has to change: new layers between its blocks look at images, multiplied by
-//            tanh(gate) with gate = 0 at the start, so that the first step is the language model, bit by bit
+//   shows    that a frozen language model need not change: new layers between its blocks attend to images, and their output is
+//            multiplied by tanh(gate) with gate = 0 at the start, so that the untrained model is the language model, bit by bit
 //   symbols  B texts   L tokens each   T images of each text   F frames of each   v tokens of a frame   Dv their width
 //            R latents   E width of the text   V tokens of the vocabulary
-//   differs  the language model is a gpt (the paper's is Chinchilla, OpenFlamingo's any of Hugging Face); a token before the first
-//            image receives nothing, also where earlier images count (the published code then attends to all, equally)
-//   against  coca.h: there the decoder is trained to look, here it is frozen; gpt/gpt.h: its blocks, one by one
-//   neighbour  gpt.h (gpt) is kept frozen; new are the gated layers between its blocks, which look at the image
+//   differs  the language model is a GPT (the paper's is Chinchilla, OpenFlamingo's any of Hugging Face); a token before the first
+//            image receives 0, also with only_last_image = false (the published code then attends to all images uniformly)
+//   against  coca.h: there the decoder is trained, here it is frozen; gpt/gpt.h: its blocks, one by one
+//   neighbour  gpt.h (gpt) stays frozen; new are the gated cross-attention layers between its blocks
 //   next     flamingo.cpp, then its walkthrough
 #pragma once
 #include <vector>
@@ -23,36 +23,36 @@ namespace flamingo {
 struct Config {
     gpt::Config language = {};
     ResamplerShape resampler = {};  // its width is Dv
-    int heads = 8;                  // of the layers that look at images
+    int heads = 8;                  // of the gated layers
     int head_width = 64;
     int mlp_width = 4 * 768;        // inner width of their MLPs
-    int every = 1;                  // one of them before every `every`-th block: before blocks every - 1, 2 every - 1, ...
-    bool only_last_image = true;    // a token sees the last image before it; false: all of them
-    int image_token = 50257;        // stands in the text where an image is
+    int every = 1;                  // a gated layer before every `every`-th block: before blocks every - 1, 2 every - 1, ...
+    bool only_last_image = true;    // a token sees the last image before it; false: all images before it
+    int image_token = 50257;        // marks the position of an image in the text
     float eps = 1e-5f;              // of every LayerNorm outside the language model
 };
 
-// A layer between two blocks of the language model: cross-attention to the images, then an MLP, each through its gate. No biases.
+// A layer between two blocks of the language model: cross-attention to the images, then an MLP, each with a gate. No biases.
 struct GatedLayer {
     Block block;         // norm_cross, cross, norm2, mlp
-    Var attention_gate;  // (1, 1)  0 at the start; what it lets through is multiplied by its tanh
+    Var attention_gate;  // (1, 1)  0 at the start; the attention's output is multiplied by its tanh
     Var mlp_gate;        // (1, 1)
 };
 
 struct Weights {
     gpt::Weights language;
     Resampler resampler;
-    std::vector<GatedLayer> gated;  // L / every of them
+    std::vector<GatedLayer> gated;  // blocks / every of them
 };
 
-// Fresh resampler and gated layers around a language model, which is not copied: normal, standard deviation 0.02; gates 0.
-//   throws  std::invalid_argument for a config that does not fit together
+// Fresh resampler and gated layers for a language model, which is shared, not copied: normal, standard deviation 0.02; gates 0.
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, const gpt::Weights& language, Random& random, const Init& init = {.draw = Draw::normal});
 
-// Makes constants of the language model's weights: gradients flow through it, to gates below, but none into it.
+// Turns the language model's weights into constants: gradients flow through it to the gated layers, but not into it.
 void freeze_language_model(const Weights& w, const Config& config);
 
-// Names and layout of OpenFlamingo's checkpoints: all, or only what is trained.
+// Names and layout of OpenFlamingo's checkpoints: all parameters, or only the trained ones.
 Parameters parameters(const Weights& w, const Config& config);
 Parameters trained_parameters(const Weights& w, const Config& config);
 
@@ -61,7 +61,7 @@ struct GatedSteps {
     AttentionSteps attention;  // output (B*L, E), before the gate; 0 for tokens before the first image
     Var after_attention;       // (B*L, E)
     MlpSteps mlp;              // output (B*L, E), before the gate
-    Var output;                // (B*L, E)  what the frozen block reads
+    Var output;                // (B*L, E)  input of the frozen block
 };
 
 struct Steps {
@@ -74,19 +74,19 @@ struct Steps {
     Var logits;                       // (B*L, V)  absent after read_on()
 };
 
-// Row i of token i, column t: whether it may look at image t. An image token sees its own image already.
-//   texts    may hold padding; T images for each
-//   columns  only the last so many tokens of each text; 0 = all
+// Cross-attention mask: entry (i, t) is 1 when token i may attend to image t. An image token already sees its own image.
+//   texts    may contain padding; T images for each
+//   columns  only the last `columns` tokens of each text; 0 = all
 //   Example: tokens  a <image> b <image> c, T = 2: rows 00 10 10 01 01; with only_last_image = false: 00 10 10 11 11
 Matrix visible_images(const TokenBatch& texts, int T, const Config& config, int columns = 0);
 
 // The whole model.
 //   texts            padding at the end
 //   vision_features  (B*T*F*v, Dv)  patch tokens of a frozen image encoder: all of text 0, image 0, frame 0, then frame 1, ...
-//   throws           std::invalid_argument when they are not those of T images for each text, or a text is too long
+//   throws           std::invalid_argument when they do not belong to T images for each text, or a text is too long
 Steps forward(const TokenBatch& texts, const Var& vision_features, int T, const Weights& w, const Config& config);
 
-// The next token of every row; ignored_label where that is an image token or padding.
+// The next token of each row; ignored_label where it is an image token or padding.
 std::vector<int> labels_of(const TokenBatch& texts, const Config& config);
 
 // Mean cross-entropy of the rows that have a label, (1, 1).
@@ -94,7 +94,7 @@ Var loss(const Steps& steps, const std::vector<int>& labels);
 
 // --- writing ---
 
-// The model as the loops of nn/text/decoding.h see it. Images are looked at once; texts may be padded on the left.
+// For generate() and beam_search() of nn/text/decoding.h. Images are encoded once; texts may be padded on the left.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;

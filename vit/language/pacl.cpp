@@ -4,6 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 #include "nn/layers/norm.h"
 #include "nn/maps/resize.h"
 #include "nn/training/contrastive.h"
@@ -24,7 +25,14 @@ Var embed_texts(const Var& text_features, const Weights& w) { return unit_rows(l
 
 // --- images and sentences compared ---
 
+static void check(const Config& config) {
+    require(config.rows > 0 && config.cols > 0 && config.vision_width > 0 && config.text_width > 0 && config.width > 0,
+            "pacl: ", config.rows, " x ", config.cols, " patches, widths ", config.vision_width, ", ", config.text_width, " and ",
+            config.width, ": sizes must be positive");
+}
+
 static void require_patches(const Var& patch_features, const Config& config) {
+    check(config);
     const int N = config.rows * config.cols;
     require(patch_features.cols() == config.vision_width && patch_features.rows() > 0 && patch_features.rows() % N == 0,
             "pacl: features of shape ", patch_features.value(), " are not whole images of ", config.rows, " x ", config.cols,
@@ -33,7 +41,7 @@ static void require_patches(const Var& patch_features, const Config& config) {
 
 static void require_texts(const Var& text_features, const Config& config) {
     require(text_features.cols() == config.text_width && text_features.rows() > 0, "pacl: sentences of shape ", text_features.value(),
-            ", their features are ", config.text_width, " wide");
+            "; there must be at least one, with features ", config.text_width, " wide");
 }
 
 Steps forward(const Var& patch_features, const Var& text_features, const Weights& w, const Config& config) {
@@ -81,6 +89,8 @@ Segmentation segment(const Var& patch_features, const Var& class_features, int h
     const int images = patch_features.rows() / (config.rows * config.cols);
     const Var patches = embed_patches(patch_features, w);                          // (images*N, D)
     const Var classes = embed_texts(class_features, w);                            // (classes, D)
+    require_finite(patches.value(), "pacl", "embeddings of patches");  // of a NaN the class would be 0
+    require_finite(classes.value(), "pacl", "embeddings of classes");
     Segmentation steps;
     steps.patch_scores = {matmul_transposed(patches, classes), {images, config.rows, config.cols}};  // (images*N, classes)
     steps.patch_classes = largest_of_rows(steps.patch_scores.pixels.value());
@@ -103,9 +113,7 @@ static Linear fresh(Random& random, int in, int out) {
 }
 
 Weights make_weights(const Config& config, Random& random) {
-    require(config.rows > 0 && config.cols > 0 && config.vision_width > 0 && config.text_width > 0 && config.width > 0, "pacl: ",
-            config.rows, " x ", config.cols, " patches, widths ", config.vision_width, ", ", config.text_width, " and ", config.width,
-            ": sizes must be positive");
+    check(config);
     Weights w;
     w.linear = fresh(random, config.vision_width, config.width);
     w.expand = fresh(random, config.vision_width, config.width);

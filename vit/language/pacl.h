@@ -1,13 +1,13 @@
-// pacl.h: patch aligned contrastive learning. Which patches show what the sentence says, learned from captions only.
+// pacl.h: PACL, patch aligned contrastive learning. Patches are aligned with sentences, learned from captions alone.
 //
 //   paper    Mukhoti et al., "Open Vocabulary Semantic Segmentation with Patch Aligned Contrastive Learning", 2022,
 //            arXiv 2212.04994, section 3
-//   shows    that changing how an image and a sentence are compared is enough to find things in images, without a single mask
+//   shows    that a new way to compare an image with a sentence is enough to segment images, without a single training mask
 //   symbols  B images and sentences   N = rows x cols patches   Dv, Dt widths of the frozen encoders' features   D shared width
 //            v', u' patch and sentence, rows of length 1   s cosine   a weight of a patch   phi compatibility
 //   differs  no code was published: the widths of the embedder, one normalisation before and none after pooling, and bilinear
-//            enlargement are our choice; patches do not overlap (the paper's inference takes a smaller stride)
-//   against  clip.h: there the class token stands for the image; here every sentence weighs the patches for itself
+//            upsampling are our choice; patches do not overlap (the paper's inference has a smaller stride)
+//   against  clip.h: there the class token represents the image; here each sentence has its own weights of the patches
 //   neighbour  clip.h compares a sentence with the whole image; here with each of its patches
 //   next     pacl.cpp, then its walkthrough
 #pragma once
@@ -27,7 +27,7 @@ struct Config {
 };
 
 struct Weights {
-    Linear linear;           // (Dv, D)  what an embedding is without the two layers below
+    Linear linear;           // (Dv, D)  the residual path of the vision embedder
     Linear expand, contract;  // (Dv, D), (D, D)
     Linear text;             // (Dt, D)
     Var log_scale;           // (1, 1)  as in CLIP
@@ -45,9 +45,9 @@ struct Steps {
     Var patches;            // (B*N, D)  v', rows of length 1
     Var texts;              // (B, D)    u', rows of length 1
     // One row for each image and sentence: image 0 with sentence 0, image 0 with sentence 1, ...
-    Var similarity;     // (B*B, N)  s: how well each patch fits the sentence
+    Var similarity;     // (B*B, N)  s: cosine of each patch with the sentence
     Var patch_weights;  // (B*B, N)  a: softmax of the row
-    Var pooled;         // (B*B, D)  the image as this sentence sees it, not brought to length 1 again
+    Var pooled;         // (B*B, D)  the image's patches, weighted for this sentence; not normalised again
     Var compatibility;      // (B, B)  phi: images x sentences, a weighted mean of cosines
     Var logits_per_image;   // (B, B)  exp(log_scale) phi
 };
@@ -55,7 +55,7 @@ struct Steps {
 // The head on top of frozen encoders.
 //   patch_features  (B*N, Dv)  tokens of the patches, no class token
 //   text_features   (texts, Dt)
-//   throws  std::invalid_argument when these are not whole images, or as wide as the config says
+//   throws  std::invalid_argument when these are not whole images, or their width is not that of the config
 Steps forward(const Var& patch_features, const Var& text_features, const Weights& w, const Config& config);
 
 // Image i and sentence i are a pair, for all i. (1, 1)
@@ -67,17 +67,17 @@ Var embed_texts(const Var& text_features, const Weights& w);
 
 struct Segmentation {
     Map patch_scores;      // (images*N, classes)  cosine of each patch with each class
-    Map scores;            // (images*height*width, classes)  enlarged
+    Map scores;            // (images*height*width, classes)  upsampled
     Map probabilities;     // the same; softmax over the classes, no temperature
-    std::vector<int> patch_classes;  // (images*N)  the largest score
-    std::vector<int> classes;        // (images*height*width)  the likeliest class of every pixel
+    std::vector<int> patch_classes;  // (images*N)  class of the largest score
+    std::vector<int> classes;        // (images*height*width)  most probable class of each pixel
 };
 
-// Every pixel of images of height x width is given a class, named by a sentence.
+// Zero-shot segmentation: a class for each pixel of height x width; the classes are named by sentences.
 //   class_features  (classes, Dt)
 Segmentation segment(const Var& patch_features, const Var& class_features, int height, int width, const Weights& w, const Config& config);
 
-// f of CLIP: what the frozen image tower says of every patch, (B*N, Dv); no gradient flows into the tower.
+// Features f of each patch from CLIP's frozen image tower, (B*N, Dv); no gradient flows into the tower.
 Var clip_patch_features(const std::vector<Image>& images, const clip::VisionWeights& w, const clip::VisionConfig& config);
 
 }  // namespace pacl

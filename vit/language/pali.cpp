@@ -35,7 +35,7 @@ static TokenBatch patches_and_prompts(const TokenBatch& prompts, int N, const t5
     return source;
 }
 
-// Patch embeddings and, behind them, words: (B*N, E) and (B*S, E) -> (B*(N+S), E).
+// Patch embeddings, then token embeddings, of each example: (B*N, E) and (B*S, E) -> (B*(N+S), E).
 static Var in_front_of(const Var& patches, const Var& words, int B) {
     const int N = patches.rows() / B, S = words.rows() / B;
     std::vector<int> rows;
@@ -46,10 +46,17 @@ static Var in_front_of(const Var& patches, const Var& words, int B) {
     return gather_rows(concat_rows({patches, words}), rows);
 }
 
+static void check(const Config& config) {
+    require(config.vision.classes == 0, "pali: the image tower has ", config.vision.classes,
+            " classes, it needs none; set vision.classes to 0");
+}
+
 // Everything up to the end of the encoder.
 static Steps read(const std::vector<Image>& images, const TokenBatch& prompts, const Weights& w, const Config& config) {
     require_fits("pali", prompts);
-    require(static_cast<int>(images.size()) == prompts.sequences, "pali: ", images.size(), " images and ", prompts.sequences, " prompts");
+    require(static_cast<int>(images.size()) == prompts.sequences, "pali: ", images.size(), " images and ", prompts.sequences,
+            " prompts; each image needs one");
+    check(config);
     Steps steps;
     steps.image = read_images(images, w, config);
     steps.source = patches_and_prompts(prompts, config.vision.grid.count(), config.language);
@@ -81,7 +88,7 @@ std::vector<std::vector<int>> answers(const std::vector<Image>& images, const To
 // --- weights ---
 
 Weights make_weights(const Config& config, Random& random, float output_stddev) {
-    require(config.vision.classes == 0, "pali: the image tower has ", config.vision.classes, " classes, it needs none");
+    check(config);
     const Init of_width{.draw = Draw::normal, .stddev = 1 / std::sqrt(static_cast<float>(config.vision.width))};
     Weights w;
     w.vision = vit::make_weights(config.vision, random);

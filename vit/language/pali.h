@@ -1,13 +1,14 @@
-// pali.h: PaLI. Two pre-trained giants joined by one matrix: what a ViT sees stands in front of what a T5 reads.
+// pali.h: PaLI. A pre-trained ViT and a pre-trained T5 are joined by one matrix: image tokens precede the prompt of the T5.
 //
 //   paper    Chen et al., "PaLI: A Jointly-Scaled Multilingual Language-Image Model", 2022, arXiv 2209.06794, section 3
-//   shows    that captions, answers and reading signs are one task, "image and text in, text out", named in the prompt; there are no
-//            layers for images in the language model, only more rows
+//   shows    that captioning, question answering and text recognition are one task, "image and text in, text out", named in the
+//            prompt; the language model gets no new layers, only more rows
 //   symbols  B examples   N patches   Dv width of the ViT   S tokens of a prompt   T tokens of an answer   E width of the T5
-//   differs  no code was published: the published ViT and T5 are put together as the paper says. The ViT has a class token, which is
+//   differs  no code was published: the published ViT and T5 are combined as the paper says. The ViT has a class token, which is
 //            dropped after its last norm (the paper's ViT-e has none)
-//   against  flamingo.h: there the language model is frozen and looks aside, here it reads the image as words and is trained
-//   neighbour  t5.h (gpt/unified) reads text; here image tokens stand in front of it
+//   against  flamingo.h: there the language model is frozen and has cross-attention to images; here it reads image tokens and is
+//            trained
+//   neighbour  t5.h (gpt/unified) reads text; here image tokens precede it
 //   next     pali.cpp, then its walkthrough; gpt/unified/t5.h and vit/vit.h are its halves
 #pragma once
 #include <vector>
@@ -17,7 +18,7 @@
 
 namespace pali {
 
-// The defaults are the sizes of PaLI-3B in outline: a ViT and an mT5 of their base sizes are what the parts' own defaults give.
+// The defaults have the structure of PaLI-3B with the base sizes of ViT and mT5.
 struct Config {
     vit::Config vision = {.classes = 0, .eps = 1e-6f};
     t5::Config language = {.gated = true, .activation = Activation::gelu_tanh, .tied = false};
@@ -29,8 +30,8 @@ struct Weights {
     t5::Weights language;
 };
 
-// Fresh weights of both halves as their own files draw them; the projection is normal, Dv^-1/2.
-//   throws  std::invalid_argument for a config that does not fit together
+// Fresh weights of both halves as in their own files; the projection is normal with standard deviation Dv^-1/2.
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, float output_stddev = 1);
 
 // Names of the halves as published, under vit. and t5.
@@ -44,13 +45,13 @@ struct ImageSteps {
 
 struct Steps {
     ImageSteps image;
-    TokenBatch source;   // of N + S tokens: its mask is 1 for patches and for what is not padding; the ids of patches mean nothing
+    TokenBatch source;   // of N + S tokens: the padding mask is 1 for patches and tokens; the ids of patches are unused
     Var encoder_input;   // (B*(N+S), E)  patches first
     t5::EncoderSteps encoder;
     t5::DecoderSteps decoder;  // logits (B*T, V): row t predicts the label at t
 };
 
-// The images as the language model reads them.
+// The image tokens that the language model reads.
 ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const Config& config);
 
 // The whole model.
@@ -63,7 +64,7 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& prompts, const
 // Mean cross-entropy over the labels that are not ignored, (1, 1).
 Var loss(const Steps& steps, const std::vector<int>& labels);
 
-// Writes an answer to each prompt, greedily; the end token, where it came, is the last.
+// Greedy decoding: an answer to each prompt; it ends with the end token if that was written.
 std::vector<std::vector<int>> answers(const std::vector<Image>& images, const TokenBatch& prompts, const Weights& w,
                                       const Config& config, int new_tokens);
 

@@ -29,7 +29,7 @@ static std::vector<Taps> cubic_taps(int length, int new_length) {
     for (int p = 0; p < new_length; ++p) {
         const double centre = (p + 0.5) * step;
         const int first = std::max(0, static_cast<int>(centre - 2 * stretch + 0.5));
-        const int last = std::min(length, static_cast<int>(centre + 2 * stretch + 0.5));  // behind the last
+        const int last = std::min(length, static_cast<int>(centre + 2 * stretch + 0.5));  // one after the last
         std::vector<double> weights;
         double total = 0;
         for (int q = first; q < last; ++q) {

@@ -13,6 +13,9 @@
 
 namespace beit_v2 {
 
+static void check(const TokenizerConfig& config);  // with the weights of each stage
+static void check(const Config& config);
+
 // ================================================ stage 1: the tokenizer ================================================
 
 // --- a ViT over a grid, whose last norm reads the patch tokens only ---
@@ -53,6 +56,9 @@ std::vector<Image> scale_images(const std::vector<Image>& images) {
 }
 
 TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights& w, const TokenizerConfig& config) {
+    check(config);
+    require_depth("beit_v2: tokenizer's encoder", config.encoder_depth, w.encoder.blocks);
+    require_depth("beit_v2: tokenizer's decoder", config.decoder_depth, w.decoder.blocks);
     const BlockOptions options{.heads = config.heads, .eps = config.eps};
     const int N = config.grid.count();
     TokenizerSteps steps;
@@ -67,7 +73,7 @@ TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights
     // Which of K directions is nearest? The gradient passes the choice as if it had not been made.
     steps.to_quantizer = two_layers(steps.encoder_features, w.to_code_hidden, w.to_code);  // (B*N, c)
     steps.z = unit_rows(steps.to_quantizer, 1e-12f);                                       // (B*N, c)
-    steps.quantized = quantize(steps.z, w.codebook);                                       // ids (B*N)      Eq. 1
+    steps.quantized = quantize(steps.z, w.codebook);                                       // ids (B*N)      [BEiT v2 1]
 
     GridSteps decoded = read_grid(steps.quantized.output, w.decoder, N, options, config.eps);
     steps.decoder_z0 = decoded.z0;
@@ -79,9 +85,9 @@ TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights
 
 Var reconstruction_loss(const TokenizerSteps& steps, const Matrix& teacher) {
     require(same_shape(teacher, steps.reconstruction.value()), "beit_v2: teacher features ", teacher, " for reconstructions ",
-            steps.reconstruction.value());
+            steps.reconstruction.value(), ", the shapes must be equal");
     const Var cosines = row_sums(multiply(unit_rows(steps.reconstruction, 0), unit_rows(teacher, 0)));  // (B*N, 1)
-    return mean(shift(scale(cosines, -1), 1));                                                          // (1, 1)   Eq. 2
+    return mean(shift(scale(cosines, -1), 1));                                                          // (1, 1)   [BEiT v2 2]
 }
 
 Var quantize_loss(const TokenizerSteps& steps, const TokenizerConfig& config) {
@@ -113,6 +119,7 @@ static void check_widths(const char* what, int width, int heads, double mlp_rati
             width);
     require(mlp_ratio > 0 && codes > 0 && eps >= 0, "beit_v2: ", what, ": MLP ratio ", mlp_ratio, ", ", codes, " codes, eps ",
             eps, ": sizes must be positive");
+    require_eps("beit_v2", eps);
 }
 
 static BlockShape block_shape(int width, double mlp_ratio, bool query_value_bias, std::optional<float> layer_scale) {
@@ -134,13 +141,18 @@ static vit::Weights make_grid_reader(int in, int N, int depth, const BlockShape&
     return v;
 }
 
-TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, const Init& init) {
+static void check(const TokenizerConfig& config) {
     check(config.grid, "beit_v2");
     check_widths("tokenizer", config.width, config.heads, config.mlp_ratio, config.codes, config.eps);
     require(config.code_width > 0 && config.teacher_width > 0 && config.encoder_depth >= 0 && config.decoder_depth >= 0,
             "beit_v2: tokenizer: codes ", config.code_width, " wide, teacher ", config.teacher_width, ", depths ",
             config.encoder_depth, " and ", config.decoder_depth, ": none may be negative, and no width 0");
-    require(config.decay >= 0 && config.decay <= 1, "beit_v2: tokenizer: a decay of ", config.decay, " is not a share");
+    require(config.decay >= 0 && config.decay <= 1, "beit_v2: tokenizer: a decay of ", config.decay,
+            ", it must be a share from 0 to 1");
+}
+
+TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, const Init& init) {
+    check(config);
     const int d = config.width, N = config.grid.count();
     const BlockShape shape = block_shape(d, config.mlp_ratio, config.query_value_bias, {});
     TokenizerWeights w;
@@ -185,6 +197,43 @@ LoadRules tokenizer_load_rules() {
     return {.ignored_endings = {"quantize.embedding.cluster_size", "quantize.embedding.embed_avg", "quantize.embedding.initted"}};
 }
 
+static std::vector<Member> told_members(TokenizerConfig& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::patch_size, &config.grid.patch_size, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {{"the decay of the codebook", {"decay"}}, &config.decay},
+            {{"the weight of the commitment", {"beta"}}, &config.beta},
+            {settings::eps, &config.eps}};
+}
+
+TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string projection = "encoder.patch_embed.proj.weight";
+    TokenizerConfig config;
+    config.width = size_of(checkpoint, projection, 0);
+    config.grid.channels = size_of(checkpoint, projection, 1);
+    config.grid.patch_size = size_of(checkpoint, projection, 2);
+    config.encoder_depth = count_blocks(checkpoint, "encoder.blocks.", ".norm1.weight");
+    config.decoder_depth = count_blocks(checkpoint, "decoder.blocks.", ".norm1.weight");
+    config.mlp_ratio = ratio_of(size_of(checkpoint, "encoder.blocks.0.mlp.fc1.weight", 0), config.width);
+    config.query_value_bias = checkpoint.has("encoder.blocks.0.attn.q_bias");
+    config.codes = size_of(checkpoint, "quantize.embedding.weight", 0);
+    config.code_width = size_of(checkpoint, "quantize.embedding.weight", 1);
+    config.teacher_width = size_of(checkpoint, "decode_task_layer.2.weight", 0);
+    const ModelConfig further(checkpoint, told);
+    vit::set_image_size(config.grid, size_of(checkpoint, "encoder.pos_embed", 1) - 1, further, checkpoint.path);
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const TokenizerConfig& config) {
+    TokenizerConfig copy = config;
+    std::map<std::string, std::string> all = metadata_of("vqkd", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
+}
+
 // ============================================== stage 2: the masked model ==============================================
 
 // Blocks first ... end - 1 of a stack; their steps are added to `steps`.
@@ -215,8 +264,12 @@ static Var predict(const Var& z, const std::vector<int>& hidden, int tokens, con
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
     const PatchGrid& grid = config.grid;
     const vit::Weights& v = w.encoder;
+    check(config);
+    require_depth("beit_v2", config.depth, v.blocks);
+    require_depth("beit_v2: branch", config.head_depth, w.branch);
     const int N = grid.count(), B = static_cast<int>(images.size());
-    require(mask.rows == B && mask.cols == N, "beit_v2: a mask ", mask, " for ", B, " images of ", N, " patches");
+    require(mask.rows == B && mask.cols == N, "beit_v2: a mask ", mask, " for ", B, " images of ", N,
+            " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.hidden = hidden_rows(mask);
     require(!steps.hidden.empty(), "beit_v2: no patch is hidden, there is nothing to predict");
@@ -251,19 +304,23 @@ std::vector<int> hidden_words(const std::vector<int>& ids, const Steps& steps) {
     return words;
 }
 
-Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }  // Eq. 3
+Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }  // [BEiT v2 3]
 Var branch_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.branch_logits, words); }
 Var loss(const Steps& steps, const std::vector<int>& words) { return add(mask_loss(steps, words), branch_loss(steps, words)); }
 
 // --- weights of the masked model ---
 
-Weights make_weights(const Config& config, Random& random, const Init& init) {
-    const PatchGrid& grid = config.grid;
-    check(grid, "beit_v2");
+static void check(const Config& config) {
+    check(config.grid, "beit_v2");
     check_widths("masked model", config.width, config.heads, config.mlp_ratio, config.codes, config.eps);
     require(config.early_block >= 1 && config.early_block <= config.depth && config.head_depth >= 0, "beit_v2: the early block ",
             config.early_block, " is none of ", config.depth, " blocks, or ", config.head_depth,
             " blocks of the branch are negative");
+}
+
+Weights make_weights(const Config& config, Random& random, const Init& init) {
+    check(config);
+    const PatchGrid& grid = config.grid;
     const int D = config.width;
     const BlockShape shape = block_shape(D, config.mlp_ratio, config.query_value_bias, config.layer_scale);
     Weights w;
@@ -302,5 +359,50 @@ Parameters parameters(const Weights& w, const Config& config) {
 }
 
 LoadRules load_rules() { return {.ignored_endings = {".relative_position_index"}}; }
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::patch_size, &config.grid.patch_size, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {{"the block that the second branch begins after", {"early_layers"}}, &config.early_block, From::file},
+            {settings::eps, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.width = size_of(checkpoint, "patch_embed.proj.weight", 0);
+    config.grid.channels = size_of(checkpoint, "patch_embed.proj.weight", 1);
+    config.grid.patch_size = size_of(checkpoint, "patch_embed.proj.weight", 2);
+    config.depth = count_blocks(checkpoint, "blocks.", ".norm1.weight");
+    config.mlp_ratio = ratio_of(size_of(checkpoint, "blocks.0.mlp.fc1.weight", 0), config.width);
+    config.query_value_bias = checkpoint.has("blocks.0.attn.q_bias");
+    config.layer_scale = {};
+    if (checkpoint.has("blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
+    config.absolute_positions = checkpoint.has("pos_embed");
+    config.shared_relative_bias = checkpoint.has("rel_pos_bias.relative_position_bias_table");
+    config.codes = size_of(checkpoint, "lm_head.weight", 0);
+    config.head_depth = count_blocks(checkpoint, "cls_pt_layers.", ".norm1.weight");
+    config.shared_head = !checkpoint.has("cls_pt_lm_head.weight");
+    const ModelConfig further(checkpoint, told);
+    if (config.absolute_positions) {
+        vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, further, checkpoint.path);
+    } else {
+        const std::vector<int> size = further.integers(settings::image_size);
+        config.grid.height = size.front();
+        config.grid.width = size.back();
+    }
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("beit_v2", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
+}
 
 }  // namespace beit_v2

@@ -12,6 +12,8 @@
 
 namespace data2vec {
 
+static void check(const Config& config);  // with the weights, below
+
 static BlockOptions block_options(const Config& config) {
     return {.heads = config.heads, .eps = config.eps, .order = Order::post};
 }
@@ -82,6 +84,8 @@ static Matrix average_of(const std::vector<Matrix>& layers) {
 }
 
 Targets make_targets(const Var& rows, const Attending& how, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("data2vec: teacher", config.depth, w.teacher.blocks);
     const NoTape frozen;
     const KeepSteps keep;
     Targets t;
@@ -109,7 +113,10 @@ static Var regression_head(const Var& x, const std::vector<Linear>& head) {
 Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const Matrix& targets, const Weights& w,
               const Config& config) {
     require(static_cast<int>(hidden.size()) == rows.rows() && same_shape(targets, rows.value()), "data2vec: a mask ", hidden,
-            " and targets ", targets, " for rows ", rows.value());
+            " and targets ", targets, " for rows ", rows.value(),
+            "; each row needs a number of the mask and a target as wide as it is");
+    check(config);
+    require_depth("data2vec: student", config.depth, w.student.blocks);
     Steps steps;
     steps.hidden = hidden_rows(hidden);
     require(!steps.hidden.empty(), "data2vec: nothing is hidden, so there is nothing to predict");
@@ -122,7 +129,7 @@ Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const
 TextModelSteps forward(const std::vector<int>& student_words, const std::vector<int>& words, int length, const Weights& w,
                        const Config& config) {
     require(student_words.size() == words.size(), "data2vec: ", static_cast<int>(student_words.size()), " words for the student, ",
-            static_cast<int>(words.size()), " for the teacher");
+            static_cast<int>(words.size()), " for the teacher; both read equally many");
     const Matrix mask = word_mask(words, length, config);                                    // (B, T)
     for (std::size_t k = 0; k < words.size(); ++k)
         require(student_words[k] == config.mask_word || student_words[k] == words[k], "data2vec: the student reads word ",
@@ -178,6 +185,7 @@ static void check(const Config& config) {
                                   config.mask_word >= 0 && config.mask_word < config.words && config.mask_word != config.padding_word),
             "data2vec: padding is word ", config.padding_word, " and the mask word ", config.mask_word, " of ", config.words, " words, with ",
             config.positions, " positions; both must be in the vocabulary, and differ");
+    require_eps("data2vec", config.eps);
     require(config.beta >= 0, "data2vec: beta is ", config.beta, ", it may not be negative");
 }
 
@@ -250,6 +258,44 @@ void update_teacher(const Weights& w, const Config& config, int update) {
     add_embedding(student_embedding, "", w.student, config);
     add_embedding(teacher_embedding, "", w.teacher, config);
     copy_values(student_embedding, teacher_embedding);
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {{"the number of heads", {"attention_heads", "num_attention_heads", "encoder_attention_heads"}, "--heads N"},
+             &config.heads,
+             From::file},
+            {{"the number of blocks that make the target", {"average_top_k_layers"}}, &config.average_layers, From::file},
+            {{"whether a target is normalised over a token", {"layer_norm_target_layer"}}, &config.normalise_tokens},
+            {{"whether a target is normalised over a sequence", {"instance_norm_target_layer"}}, &config.normalise_channels},
+            {{"whether the average is normalised", {"layer_norm_targets"}}, &config.normalise_average},
+            {{"where the loss turns straight", {"loss_beta"}}, &config.beta},
+            {{"the factor on the loss", {"loss_scale"}}, &config.loss_scale},
+            {settings::eps, &config.eps},
+            {{"the id of padding", {"pad", "pad_token_id"}}, &config.padding_word},
+            {{"the id of the mask word", {"mask_idx", "mask_token_id"}}, &config.mask_word, From::file}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string encoder = "encoder.sentence_encoder.";
+    const ModelConfig further(checkpoint, told);
+    Config config;
+    config.width = size_of(checkpoint, encoder + "layers.0.fc1.weight", 1);
+    config.mlp_width = size_of(checkpoint, encoder + "layers.0.fc1.weight", 0);
+    config.depth = count_blocks(checkpoint, encoder + "layers.", ".fc1.weight");
+    config.head_layers = checkpoint.has("encoder.regression_head.2.weight") ? 2 : 1;
+    read_members(further, told_members(config));
+    config.words = checkpoint.has(encoder + "embed_tokens.weight") ? size_of(checkpoint, encoder + "embed_tokens.weight", 0) : 0;
+    if (config.words > 0) config.positions = size_of(checkpoint, encoder + "embed_positions.weight", 0) - config.padding_word - 1;
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("data2vec", told_members(copy));
 }
 
 }  // namespace data2vec

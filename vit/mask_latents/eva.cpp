@@ -27,10 +27,14 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.norm = layer_norm(steps.encoder.output, v.norm, config.eps);                          // (B*(N+1), D)
 }
 
+static void check(const Config& config);  // with the weights, below
+
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("eva", config.depth, w.encoder.blocks);
     const int N = config.grid.count();
     require(mask.rows == static_cast<int>(images.size()) && mask.cols == N, "eva: a mask ", mask, " for ",
-            static_cast<int>(images.size()), " images of ", N, " patches");
+            static_cast<int>(images.size()), " images of ", N, " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
     steps.patches = patchify_all(images, config.grid, "eva");                                   // (B*N, P*P*C)
@@ -119,5 +123,46 @@ Parameters parameters(const Weights& w, const Config& config) {
 }
 
 LoadRules load_rules() { return {.ignored_endings = {".relative_position_index"}}; }
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::patch_size, &config.grid.patch_size, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {settings::eps, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.width = size_of(checkpoint, "patch_embed.proj.weight", 0);
+    config.grid.channels = size_of(checkpoint, "patch_embed.proj.weight", 1);
+    config.grid.patch_size = size_of(checkpoint, "patch_embed.proj.weight", 2);
+    config.depth = count_blocks(checkpoint, "blocks.", ".norm1.weight");
+    config.mlp_width = size_of(checkpoint, "blocks.0.mlp.fc1.weight", 0);
+    config.feature_width = size_of(checkpoint, "lm_head.weight", 0);
+    config.query_value_bias = checkpoint.has("blocks.0.attn.q_bias");
+    if (checkpoint.has("blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
+    config.absolute_positions = checkpoint.has("pos_embed");
+    config.shared_relative_bias = checkpoint.has("rel_pos_bias.relative_position_bias_table");
+    const ModelConfig further(checkpoint, told);
+    if (config.absolute_positions) {
+        vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, further, checkpoint.path);
+    } else {
+        const std::vector<int> size = further.integers(settings::image_size);
+        config.grid.height = size.front();
+        config.grid.width = size.back();
+    }
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("eva", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
+}
 
 }  // namespace eva

@@ -1,11 +1,11 @@
-// eva.h: predict, at the hidden places, what a frozen CLIP sees there in the whole picture.
+// eva.h: EVA. Predicts the features of a frozen CLIP, which sees the whole image, at the masked patches.
 //
 //   paper    Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022, arXiv 2211.07636
-//   shows    that a masked model can learn the concepts of a teacher without tokenizer, codebook or decoder: the target is the
-//            teacher's feature as it is, and only its direction counts
+//   shows    that a masked model can learn from a teacher without tokenizer, codebook or decoder: the target is the teacher's feature
+//            itself, and only its direction counts
 //   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   D width   F width of the
 //            teacher's features   M hidden patches of the whole batch   h heads   T rows of the relative table
-//   differs  from the published code: the teacher's features and the mask come in as arguments; no drop path
+//   differs  from the published code: the teacher's features and the mask are arguments; no drop path
 //   neighbour  simmim.h (vit/mask_pixels) has the same encoder and predicts pixels; beit_v2.h predicts codes of such features
 //   next     eva.cpp, then its walkthrough
 #pragma once
@@ -24,38 +24,45 @@ struct Config {
     int heads = 16;                         // h; must divide D
     int mlp_width = 6144;                   // inner width of the MLP
     int feature_width = 768;                // F, of the teacher: CLIP ViT-L/14
-    bool query_value_bias = true;           // queries and values have a bias; keys never do, it would cancel in the softmax
-    std::optional<float> layer_scale = {};  // where the factors of attention and MLP begin; nothing = no such factors
+    bool query_value_bias = true;           // biases of queries and values; keys have none, it would cancel in the softmax
+    std::optional<float> layer_scale = {};  // initial LayerScale factor of attention and MLP; nothing = no LayerScale
     bool absolute_positions = true;         // learned vectors added to the tokens
     bool shared_relative_bias = false;      // one table of relative positions for all blocks
     float eps = 1e-6f;                      // of every LayerNorm
 };
 
 struct Weights {
-    vit::Weights encoder;  // without absolute positions no value there; no classifier
-    Var mask_token;        // (1, D)  stands in the encoder's input wherever a patch is hidden
-    Var relative_table;    // (T, h)  shared by all blocks, or no value; see relative_position.h
+    vit::Weights encoder;  // positions may be absent; no classifier
+    Var mask_token;        // (1, D)  replaces hidden patches in the encoder's input
+    Var relative_table;    // (T, h)  shared by all blocks, or absent; see relative_position.h
     Linear head;           // (D, F)  "lm_head"
 };
 
 // Fresh weights: a truncated normal distribution with standard deviation 0.015; the output projections of block l = 1, 2, ... are
 // divided by sqrt(2 l); biases and relative table 0, gains 1.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, float stddev = 0.015f);
 
-// Names, shapes and places of the published pre-training checkpoint.
+// Names, shapes and layout of the published pre-training checkpoint.
 Parameters parameters(const Weights& w, const Config& config);
 
-// What the published files hold besides: the index of every pair of tokens, which relative_position.h computes.
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
+
+// Tensors of published files that are not parameters: the index of each pair of tokens, which relative_position.h computes.
 LoadRules load_rules();
 
 struct Steps {
     Matrix mask;              // (B, N)          1 = hidden
     Matrix patches;           // (B*N, P*P*C)
     Var patch_embeddings;     // (B*N, D)
-    Var masked;               // (B*N, D)        mask tokens in place of the hidden ones
-    Var z0;                   // (B*(N+1), D)    [cls] in front, absolute positions where there are any
-    Var bias;                 // (h*(N+1), N+1)  of every block; no value where there are no relative positions
+    Var masked;               // (B*N, D)        hidden patches replaced by the mask token
+    Var z0;                   // (B*(N+1), D)    [cls] in front, plus absolute positions if present
+    Var bias;                 // (h*(N+1), N+1)  of all blocks; absent without relative positions
     StackSteps encoder;
     Var norm;                 // (B*(N+1), D)
     std::vector<int> hidden;  // M               rows of patches
@@ -67,10 +74,10 @@ struct Steps {
 //   throws  std::invalid_argument when an image is not (H, W, C) or the mask not (B, N)
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
-// The cosine between prediction and feature of every hidden patch, (M, 1).
+// The cosine between prediction and feature of each hidden patch, (M, 1).
 //   features  (B*N, F): the teacher's, of the whole image; their lengths do not matter
-//   gradient  with unit vectors u of the prediction and v of the feature: (v - (u.v) u) / |prediction|, across the prediction:
-//             only its direction is learned
+//   gradient  with unit vectors u of the prediction and v of the feature: (v - (u.v) u) / |prediction|, perpendicular to the
+//             prediction: only its direction is learned
 Var cosines(const Steps& steps, const Matrix& features);
 
 // Minus their mean over the hidden patches of the whole batch, (1, 1): -1 is perfect.

@@ -7,6 +7,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 #include "nn/data/text.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
@@ -47,8 +48,12 @@ MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& cl
     const int B = static_cast<int>(classes.size()), N = config.count();
     require(
         B > 0 && static_cast<int>(words.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B && noise.cols == N,
-        "maskgit: ", words.size(), " words, ", r.size(), " shares and noise ", noise, " for ", B, " pictures of ", N, " words");
-    for (const int word : words) require(word >= 0 && word < config.words, "maskgit: word ", word, " is none of ", config.words);
+        "maskgit: ", words.size(), " words, ", r.size(), " shares and noise ", noise, " for ", B, " pictures of ", N,
+        " words; each word needs a number of noise, each picture a share");
+    for (const float share : r) require(share >= 0 && share <= 1, "maskgit: a share of ", share, ", it must lie between 0 and 1");
+    require_finite(noise, "maskgit", "numbers of noise");
+    for (const int word : words)
+        require(word >= 0 && word < config.words, "maskgit: word ", word, " is none of ", config.words, ", counted from 0");
     MaskedBatch batch{.ids = empty_pictures(classes, config), .labels = empty_pictures(classes, config), .mask = Matrix(B, N)};
     const std::vector<int> order = sorting_order(noise);  // (B*N)  places of each picture, the smallest noise first
     for (int b = 0; b < B; ++b) {
@@ -74,7 +79,11 @@ static std::vector<int> rows_of_words(const std::vector<int>& ids, const Config&
     return rows;
 }
 
+static void check(const Config& config);  // with the weights, below
+
 Steps forward(const std::vector<int>& ids, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("maskgit", config.depth, w.blocks);
     const int length = config.count() + 1;
     require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
             length - 1, " words");
@@ -93,7 +102,8 @@ Steps forward(const std::vector<int>& ids, const Weights& w, const Config& confi
 
 Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing) {
     const int B = weights.rows, length = weights.cols;
-    require(logits.rows() == B * length, "maskgit: weights ", weights, " for logits ", logits.value());
+    require(logits.rows() == B * length, "maskgit: weights ", weights, " for logits ", logits.value(),
+            "; each row of logits needs one");
     const Var of_position = smoothed_token_losses(logits, labels, smoothing);  // (B*(N+1), 1)
     Matrix shares = Matrix::unset(B * length, 1);                              // of each position in the loss
     for (int b = 0; b < B; ++b) {
@@ -102,7 +112,7 @@ Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matri
         require(total > 0, "maskgit: picture ", b, " has no weight: nothing of it is hidden");
         for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
     }
-    return sum(multiply(of_position, shares));  // (1, 1)   Eq. 1
+    return sum(multiply(of_position, shares));  // (1, 1)   [MaskGIT 1]
 }
 
 Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {
@@ -116,7 +126,7 @@ Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {
 std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& config) {
     std::vector<int> ids;
     for (const int c : classes) {
-        require(c >= 0 && c < config.classes, "maskgit: class ", c, " is none of ", config.classes);
+        require(c >= 0 && c < config.classes, "maskgit: class ", c, " is none of ", config.classes, ", counted from 0");
         ids.push_back(config.words + c);
         ids.insert(ids.end(), config.count(), hidden_word);
     }
@@ -201,7 +211,9 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
     const NoTape no_tape;
     const int length = config.count() + 1, B = static_cast<int>(ids.size()) / length, rounds = how.rounds - how.first_round;
     require(rounds > 0 && how.first_round >= 0, "maskgit: decoding from round ", how.first_round, " of ", how.rounds,
-            ", there is none to do");
+            ", there is none to do; rounds are counted from 0");
+    require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
+            length - 1, " words");
     require(draws.words.rows == rounds * B * length && draws.words.cols == config.words && draws.choice.rows == rounds * B &&
                 draws.choice.cols == length,
             "maskgit: draws ", draws.words, " and ", draws.choice, " for ", rounds, " rounds, ", B, " pictures of ", length,
@@ -228,6 +240,7 @@ static void check(const Config& config) {
                 config.mlp_width > 0 && config.eps >= 0,
             "maskgit: ", config.words, " words, ", config.classes, " classes, a grid of ", config.down, " x ", config.across,
             ", depth ", config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps, ": sizes must be positive");
+    require_eps("maskgit", config.eps);
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "maskgit: ", config.heads,
             " heads do not divide a width of ", config.width);
     require(config.label_smoothing >= 0 && config.label_smoothing < 1, "maskgit: a label smoothing of ", config.label_smoothing,

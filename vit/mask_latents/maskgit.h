@@ -1,15 +1,16 @@
-// maskgit.h: paint a picture of words in a few rounds: guess all hidden words at once, keep the surest, hide the rest again.
+// maskgit.h: MaskGIT. Generates an image's tokens in a few parallel rounds: predict all masked tokens, keep the most confident.
 //
 //   paper    Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022, arXiv 2202.04200
-//   shows    that BERT can write: trained with a random share of hidden words, it decodes in parallel, and a few rounds do what a
-//            language model needs one pass per word for
-//   symbols  B images   h, w grid of words, N = h w   K words of the picture's vocabulary   C classes   V = K + C + 1
-//            D width   T rounds of decoding   r share of the rounds that is done   gamma(r) share of the words that stays hidden
-//   words    0 ... K-1 are the words of the tokenizer (maskgit_vqgan.h), K + c is class c, -1 is a hidden word
-//   layout   every picture is a sequence of N + 1: its class, then its words row by row. Image b owns rows b(N+1) ... b(N+1)+N
-//   differs  noise of masking and decoding comes in as arguments; no dropout; a batch is stacked rows
-//   against  bert/mlm: the share of hidden words is drawn anew for each picture, from none to all; all words can be hidden
-//   neighbour  beit_v2.h predicts the codes of hidden patches once, to learn features; here again and again, to make an image
+//   shows    that a masked model can generate: trained with a random mask ratio, it decodes in parallel, in a few rounds instead of
+//            one pass per token
+//   equations [MaskGIT 1] loss
+//   symbols  B images   h, w grid of tokens, N = h w   K codes of the tokenizer   C classes   V = K + C + 1
+//            D width   T rounds of decoding   r fraction of the rounds that is done   gamma(r) fraction of the tokens still hidden
+//   tokens   0 ... K-1 are the codes of the tokenizer (maskgit_vqgan.h), K + c is class c, -1 is a hidden token
+//   layout   each image is a sequence of N + 1: its class, then its tokens row by row. Image b owns rows b(N+1) ... b(N+1)+N
+//   differs  the noise of masking and decoding is an argument; no dropout; a batch is stacked rows
+//   against  bert/mlm: the mask ratio is drawn anew for each image, from 0 to 1; all tokens can be hidden
+//   neighbour  beit_v2.h predicts the codes of hidden patches once, to learn features; here repeatedly, to generate an image
 //   next     maskgit.cpp, then its walkthrough
 #pragma once
 #include <string>
@@ -35,7 +36,7 @@ struct Config {
     float label_smoothing = 0.1f;
 
     int count() const { return down * across; }             // N
-    int vocabulary() const { return words + classes + 1; }  // V: hidden words have the last row of the table
+    int vocabulary() const { return words + classes + 1; }  // V: hidden tokens have the last row of the table
 };
 
 struct Weights {
@@ -43,21 +44,21 @@ struct Weights {
     Var positions;  // (N+1, D)
     Norm embedding_norm;
     std::vector<Block> blocks;  // post-norm
-    Linear hidden;              // (D, D)    of the prediction
+    Linear hidden;              // (D, D)    prediction head
     Norm hidden_norm;
-    Var bias;  // (1, V)    of the prediction
+    Var bias;  // (1, V)    of the logits
 };
 
 // Fresh weights: truncated normal with standard deviation 0.02, biases 0.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
-// Names, shapes and places of the published checkpoint ("params/...", joined by /).
+// Names, shapes and layout of the published checkpoint ("params/...", joined by /).
 Parameters parameters(const Weights& w, const Config& config);
 
-// --- training: hide some, guess them ---
+// --- training: predict hidden tokens ---
 
-// What share of the words stays hidden when a share r of the way is done: 1 at r = 0, about 0 at r = 1, cut off at 1e-6 and 1.
+// gamma(r), the fraction of tokens that is still hidden at progress r: 1 at r = 0, about 0 at r = 1, clamped to 1e-6 ... 1.
 enum class Shape {
     cosine,  // cos(pi r / 2): the paper's choice
     power,   // 1 - r^exponent; exponent 1 is "uniform", 2 "pow2"
@@ -73,22 +74,22 @@ MaskSchedule schedule_of_name(const std::string& name);
 double hidden_share(const MaskSchedule& schedule, double r, double total);
 
 struct MaskedBatch {
-    std::vector<int> ids;     // (B*(N+1))  the classes, and words with hidden ones
-    std::vector<int> labels;  // (B*(N+1))  the classes, and all words
+    std::vector<int> ids;     // (B*(N+1))  class and masked tokens of each image
+    std::vector<int> labels;  // (B*(N+1))  class and true tokens
     Matrix mask;              // (B, N)     1 = hidden
 };
 
-// Hides the ceil(gamma(r) N) words of each picture whose noise is smallest.
+// Hides the ceil(gamma(r) N) tokens of each image whose noise is smallest.
 //   words    (B*N)
 //   classes  (B)
-//   r        (B), one number of [0, 1) for each picture
+//   r        (B), in [0, 1)
 //   noise    (B, N)
-//   throws   std::invalid_argument when sizes do not fit, or a word or class does not exist
+//   throws   std::invalid_argument when sizes do not fit, or a token or class does not exist
 MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r,
                        const Matrix& noise, const MaskSchedule& schedule, const Config& config);
 
 struct Steps {
-    Var embeddings;  // (B*(N+1), D)  LN(word + position)
+    Var embeddings;  // (B*(N+1), D)  LN(token + position)
     StackSteps encoder;
     Var hidden;  // (B*(N+1), D)
     Var logits;  // (B*(N+1), V)
@@ -96,58 +97,58 @@ struct Steps {
 
 // The whole model.
 //   ids      (B*(N+1))
-//   throws   std::invalid_argument when they are not whole sequences, or one is no word, class or hidden_word
+//   throws   std::invalid_argument when they are not whole sequences, or one is not a token, class or hidden_word
 Steps forward(const std::vector<int>& ids, const Weights& w, const Config& config);
 
-// Cross-entropy with label smoothing s, -(1 - s) log p(label) - s/V sum over all V of log p: for each picture the weighted mean
-// over its positions, then the mean over the pictures, (1, 1).
+// Cross-entropy with label smoothing s, -(1 - s) log p(label) - s/V sum over all V of log p: for each image the weighted mean over
+// its positions, then the mean over the images, (1, 1).
 //   weights  (B, N+1)
-//   throws   std::invalid_argument when sizes do not fit, or a picture has no weight
+//   throws   std::invalid_argument when sizes do not fit, or all weights of an image are 0
 Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing);
 
-// The training loss: only hidden words count.
+// The training loss: only hidden tokens count.
 Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config);
 
 // --- decoding: T rounds ---
 
 struct Decoding {
     int rounds = 8;                   // T
-    int first_round = 0;              // above 0: editing. Round numbers, and so the schedule, begin there
-    float choice_temperature = 4.5f;  // of the noise on the confidence; falls to 0 in the last round
+    int first_round = 0;              // above 0, for editing: rounds, and so the schedule, start there
+    float choice_temperature = 4.5f;  // scale of the noise on the confidence; falls to 0 in the last round
     MaskSchedule schedule = {};
 };
 
 // Gumbel noise -log(-log u): the argmax of logits + noise is a draw from their softmax.
 struct Draws {
-    Matrix words;   // (rounds * B * (N+1), K)  which word
-    Matrix choice;  // (rounds * B, N+1)        which words stay
+    Matrix words;   // (rounds * B * (N+1), K)  for sampling tokens
+    Matrix choice;  // (rounds * B, N+1)        for choosing the tokens to keep
 };
 Draws draw_gumbel(Random& random, int images, const Config& config, const Decoding& how);
 
 struct Round {
-    std::vector<int> ids;      // (B*(N+1))  what the model read
-    Matrix logits;             // (B*(N+1), K)  classes and the hidden word are cut off
-    std::vector<int> sampled;  // (B*(N+1))  a guess for each hidden word, the others as they were
-    Matrix probabilities;      // (B, N+1)  of the guesses; infinity where the word was known
-    std::vector<int> to_hide;  // (B)  how many are hidden again
+    std::vector<int> ids;      // (B*(N+1))  input of the model
+    Matrix logits;             // (B*(N+1), K)  without classes and the hidden token
+    std::vector<int> sampled;  // (B*(N+1))  a sample for each hidden token, the others unchanged
+    Matrix probabilities;      // (B, N+1)  of the samples; infinity where the token was known
+    std::vector<int> to_hide;  // (B)  number of tokens that are hidden again
     float temperature;         // of the choice
-    Matrix confidence;         // (B, N+1)  log probability + temperature * noise; infinity where the word was known
+    Matrix confidence;         // (B, N+1)  log probability + temperature * noise; infinity where the token was known
     Matrix hide;               // (B, N+1)  1 = hidden again
 };
 
-// How many words of a picture are hidden again after round t = 0, 1, ...
-//   hidden_at_first  of this picture, when decoding began
+// The number of an image's tokens that are hidden again after round t = 0, 1, ...
+//   hidden_at_first  hidden tokens of this image when decoding began
 //   hidden_now       before this round
-//   returns          floor(hidden_at_first gamma((t+1)/T)), but at least 1 and below hidden_now: every round fixes a word
+//   returns          floor(hidden_at_first gamma((t+1)/T)), but at least 1 and below hidden_now: each round fixes a token
 int words_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how);
 
-// Fills the hidden words of each picture. The result is `sampled` of the last round: what it would hide again does not matter.
-//   ids      (B*(N+1)), classes in front; without a hidden word nothing changes
-//   throws   std::invalid_argument when draws or ids do not fit, or there is no round to do
+// Fills in the hidden tokens of each image. The result is `sampled` of the last round; its `hide` is not used.
+//   ids      (B*(N+1)), classes in front; without a hidden token nothing changes
+//   throws   std::invalid_argument when draws or ids do not fit, or there is no round to run
 std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config,
                           const Decoding& how);
 
-// A class and N hidden words, for each picture: (B*(N+1)).
+// A class and N hidden tokens for each image: (B*(N+1)).
 std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& config);
 
 // Without the classes: (B*(N+1)) -> (B*N).

@@ -84,7 +84,10 @@ Map decode(const Map& codes, const Weights& w, const Config& config, HalfSteps* 
     return walk.convolution(norm_and_activate(x, w.decoder.norm, config), 3);  // (B*H*W, channels)
 }
 
+static void check(const Config& config);  // with the weights, below
+
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    check(config);
     const Map pixels = map_of(images);  // (B*H*W, channels)
     require(pixels.channels() == config.channels, "maskgit_vqgan: images of ", pixels.channels(), " channels, this model reads ",
             config.channels);
@@ -96,7 +99,9 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
 }
 
 Map paint(const std::vector<int>& ids, const MapSize& size, const Weights& w, const Config& config) {
-    require(static_cast<int>(ids.size()) == size.rows(), "maskgit_vqgan: ", ids.size(), " words for ", shape(size));
+    check(config);
+    require(size.rows() > 0 && static_cast<int>(ids.size()) == size.rows(), "maskgit_vqgan: ", ids.size(), " words for ",
+            shape(size), ", each pixel of the code needs one");
     return decode({gather_rows(w.codebook, ids), size}, w, config);
 }
 

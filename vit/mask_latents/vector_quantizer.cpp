@@ -87,7 +87,7 @@ Var codebook_loss(const Var& x, const Quantized& quantized) { return mean_square
 // --- what a batch assigned ---
 
 static void require_ids(const char* name, const std::vector<int>& ids, int codes) {
-    for (const int id : ids) require(id >= 0 && id < codes, name, ": id ", id, " is none of ", codes, " codes");
+    for (const int id : ids) require(id >= 0 && id < codes, name, ": id ", id, " is none of ", codes, " codes, counted from 0");
 }
 
 std::vector<int> code_counts(const std::vector<int>& ids, int codes) {
@@ -103,7 +103,7 @@ int codes_in_use(const std::vector<int>& ids, int codes) {
 }
 
 Matrix sums_by_code(const Matrix& x, const std::vector<int>& ids, int codes) {
-    require(static_cast<int>(ids.size()) == x.rows, "sums_by_code: ", ids.size(), " ids for the rows of ", x);
+    require(static_cast<int>(ids.size()) == x.rows, "sums_by_code: ", ids.size(), " ids for the rows of ", x, ", each needs one");
     require_ids("sums_by_code", ids, codes);
     std::vector<double> total(static_cast<std::size_t>(codes) * x.cols);
     for (int i = 0; i < x.rows; ++i)
@@ -124,8 +124,9 @@ static void make_unit(float* row, int cols) {
 void average_directions(Matrix& codes, Matrix& cluster_size, const Matrix& z, const std::vector<int>& ids, float decay) {
     const int K = codes.rows, C = codes.cols;
     require(z.cols == C && cluster_size.rows == 1 && cluster_size.cols == K, "average_directions: vectors ", z,
-            " and cluster sizes ", cluster_size, " for codes ", codes);
-    require(decay >= 0 && decay <= 1, "average_directions: a decay of ", decay, " is not a share");
+            " and cluster sizes ", cluster_size, " for codes ", codes,
+            "; vectors must be as wide as codes, and each code have a size");
+    require(decay >= 0 && decay <= 1, "average_directions: a decay of ", decay, ", it must be a share from 0 to 1");
     const std::vector<int> counts = code_counts(ids, K);
     Matrix directions = sums_by_code(z, ids, K);  // (K, C)  the mean has the direction of the sum
     for (int k = 0; k < K; ++k) {
@@ -172,7 +173,7 @@ Matrix codewords(const SummedCodebook& book) {
 void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>& ids, float momentum) {
     Matrix& sums = book.sums.value();
     Matrix& counts = book.counts.value();
-    require(x.cols == sums.cols, "average_sums: vectors ", x, " for codes ", sums);
+    require(x.cols == sums.cols, "average_sums: vectors ", x, " for codes ", sums, ", both must be equally wide");
     require(momentum >= 0 && momentum < 1, "average_sums: a momentum of ", momentum, " is outside [0, 1)");
     const std::vector<int> assigned = code_counts(ids, sums.rows);
     const Matrix batch = sums_by_code(x, ids, sums.rows);  // (K, C)
@@ -185,7 +186,7 @@ void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>&
 int split_busiest(SummedCodebook& book, float min_count, float perturb, const Matrix& uniforms) {
     Matrix& sums = book.sums.value();
     Matrix& counts = book.counts.value();
-    require(uniforms.cols == sums.cols, "split_busiest: draws ", uniforms, " for codes ", sums);
+    require(uniforms.cols == sums.cols, "split_busiest: draws ", uniforms, " for codes ", sums, ", both must be equally wide");
     int splits = 0;
     while (true) {
         const int poorest = static_cast<int>(std::min_element(counts.begin(), counts.end()) - counts.begin());

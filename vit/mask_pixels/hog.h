@@ -1,8 +1,8 @@
-// hog.h: histograms of oriented gradients: which way the edges run, cell by cell, whatever the brightness and the contrast.
+// hog.h: histograms of oriented gradients (HOG): the orientations of edges in each cell, independent of brightness and contrast.
 //
 //   papers   Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", 2005
 //            as the target of MaskFeat: Wei et al., 2021, arXiv 2112.09133, section 3.1
-//   shows    a feature made by hand in one pass: what a trained network would be asked for, without the network
+//   shows    a hand-crafted feature, computed in one pass without a trained network
 //   symbols  H, W height and width   C channels   b bins   c side of a cell, pixels   u cells along the side of a patch
 //   differs  from Dalal and Triggs, as MaskFeat's code does: a pixel votes for one bin of one cell (no interpolation), each cell is
 //            normalised by itself (no overlapping blocks), nothing is clipped
@@ -17,11 +17,11 @@
 namespace hog {
 
 struct Config {
-    int bins = 9;  // b: of 180 degrees, since opposite gradients are one orientation
+    int bins = 9;  // b, over 180 degrees: opposite gradients have the same orientation
     int cell = 8;  // c, pixels
 };
 
-// throws  std::invalid_argument when there is no bin, or cells do not fill the patches; `who` begins the message
+// throws  std::invalid_argument when there are no bins, or c does not divide P; `who` begins the message
 void check(const Config& config, const PatchGrid& grid, const char* who = "hog");
 
 struct Steps {
@@ -29,25 +29,25 @@ struct Steps {
     Image gradient_y;        // (H, W, C)  upper minus lower, weighted 1 2 1 over three columns
     Image magnitude;         // (H, W, C)  sqrt(gx^2 + gy^2)
     std::vector<int> bin;    // H*W*C      0 ... b - 1, in the order of the pixels
-    Matrix histograms;       // ((H/c)(W/c), C*b)  magnitudes of the cell's pixels, added up in their bins; channel slowest
+    Matrix histograms;       // ((H/c)(W/c), C*b)  magnitudes of the cell's pixels, summed by bin; channel slowest
     Matrix descriptors;      // ((H/c)(W/c), C*b)  each channel's b numbers divided by their length
 };
 
-// The histogram of every cell, left to right and top to bottom.
+// The histogram of each cell, left to right and top to bottom.
 //   image   (H, W, C), any unit; at least 2 x 2 pixels, because the border is reflected
 //   throws  std::invalid_argument when c does not divide H and W
 //   source  HOGLayerC of the published code
 Steps describe(const Image& image, const Config& config);
 
-// What a patch is to be described by: the descriptors of its u x u cells.
+// The descriptor of each patch: the descriptors of its u x u cells.
 //   descriptors  of one image, (cells, C*b)
 //   returns      (N, C*b*u*u); within a row the channel is slowest, then the bin, the row of the cell, its column
 Matrix of_patches(const Matrix& descriptors, const PatchGrid& grid, const Config& config);
 
-// --- to look at ---
+// --- visualisation ---
 
-// A rose in every cell: for each orientation a line through the centre, along the edge (across the gradient), as long and as bright
-// as its share of the descriptor. Channels are averaged.
+// A rose in each cell: for each orientation a line through the centre, along the edge (perpendicular to the gradient), its length and
+// brightness proportional to the descriptor. Channels are averaged.
 //   descriptors  of one image of `down` x `across` cells
 //   side         of a drawn cell, pixels
 //   returns      (down * side, across * side, 1), 0 ... 1

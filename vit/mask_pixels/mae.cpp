@@ -111,7 +111,8 @@ Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weigh
     check(config);
     require_depth("mae", config.depth, w.encoder.blocks);
     require_depth("mae: decoder", config.decoder_depth, w.decoder_blocks);
-    require(noise.rows == static_cast<int>(images.size()), "mae: noise ", noise, " for ", images.size(), " images");
+    require(noise.rows == static_cast<int>(images.size()), "mae: noise ", noise, " for ", images.size(),
+            " images, each needs a row");
     Steps steps;
     steps.patches = patchify_all(images, config.grid, "mae");                                   // (B*N, P*P*C)
     steps.masking = random_masking(noise, config);
@@ -213,12 +214,6 @@ static const Setting normalised{"whether targets are normalised", {"norm_pix_los
 
 bool has_hugging_face_names(const Safetensors& checkpoint) { return checkpoint.has("decoder.decoder_embed.weight"); }
 
-static int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& name) {
-    int count = 0;
-    while (checkpoint.has(prefix + std::to_string(count) + name)) ++count;
-    return count;
-}
-
 Config config_of(const Safetensors& checkpoint, const Told& told) {
     const bool theirs = has_hugging_face_names(checkpoint);
     const std::string projection = theirs ? "vit.embeddings.patch_embeddings.projection.weight" : "patch_embed.proj.weight";
@@ -231,7 +226,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.grid.patch_size = checkpoint.dimension(projection, 2);
     config.depth = theirs ? count_blocks(checkpoint, "vit.encoder.layer.", ".output.dense.weight")
                           : count_blocks(checkpoint, "blocks.", ".mlp.fc2.weight");
-    config.mlp_ratio = checkpoint.dimension(expand, 0) / static_cast<double>(config.width);
+    config.mlp_ratio = ratio_of(checkpoint.dimension(expand, 0), config.width);
     config.decoder_width = checkpoint.dimension(embedding, 0);
     config.decoder_depth = theirs ? count_blocks(checkpoint, "decoder.decoder_layers.", ".output.dense.weight")
                                   : count_blocks(checkpoint, "decoder_blocks.", ".mlp.fc2.weight");

@@ -54,9 +54,11 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
+    vit::check(vit_config(config), "maskfeat");
+    require_depth("maskfeat", config.depth, w.encoder.blocks);
     const int N = config.grid.count();
     require(mask.rows == static_cast<int>(images.size()) && mask.cols == N, "maskfeat: a mask ", mask, " for ", images.size(),
-            " images of ", N, " patches");
+            " images of ", N, " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
     steps.patches = patchify_all(images, config.grid, "maskfeat");                                      // (B*N, P*P*C)
@@ -106,6 +108,41 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "pred_head.transforms.0.0", w.head_norm);
     add_parameters(table, "pred_head.projections.0", w.head);
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::patch_size, &config.grid.patch_size, From::shapes},
+            {settings::heads, &config.heads, From::file},
+            {{"the number of bins", {"nbins"}}, &config.hog.bins, From::file},
+            {{"the side of a cell", {"cell_sz"}}, &config.hog.cell, From::file},
+            {settings::eps, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.width = size_of(checkpoint, "patch_embed.proj.weight", 0);
+    config.grid.channels = size_of(checkpoint, "patch_embed.proj.weight", 1);
+    config.grid.patch_size = size_of(checkpoint, "patch_embed.proj.weight", 2);
+    config.class_token = checkpoint.has("cls_token");
+    config.depth = count_blocks(checkpoint, "blocks.", ".norm1.weight");
+    config.mlp_ratio = ratio_of(size_of(checkpoint, "blocks.0.mlp.fc1.weight", 0), config.width);
+    config.query_key_value_bias = checkpoint.has("blocks.0.attn.qkv.bias");
+    const ModelConfig further(checkpoint, told);
+    vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - config.class_token, further, checkpoint.path);
+    read_members(further, told_members(config));
+    vit::check(vit_config(config), "maskfeat");
+    hog::check(config.hog, config.grid, "maskfeat");
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("maskfeat", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
 }
 
 }  // namespace maskfeat

@@ -1,12 +1,12 @@
-// maskfeat.h: predict what hidden patches look like in a descriptor of their edges, not their pixels.
+// maskfeat.h: MaskFeat. Predicts a HOG descriptor of each hidden patch instead of its pixels.
 //
 //   paper    Wei et al., "Masked Feature Prediction for Self-Supervised Visual Pre-Training", 2021, arXiv 2112.09133
-//   shows    that the target is a choice: a histogram of oriented gradients, made by hand in 2005, is worth the features of a
-//            trained network, because it leaves out what cannot be predicted (phase, brightness, contrast)
+//   shows    that the target matters: a hand-crafted histogram of oriented gradients from 2005 competes with the features of a
+//            trained network, because it omits what cannot be predicted (phase, brightness, contrast)
 //   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   D width   M hidden patches of
 //            the whole batch   F = C*b*u*u numbers of a target (hog.h)
-//   differs  from the paper: its ViT for images, not the MViT for video; the mask comes in as an argument; no drop path
-//   neighbour  simmim.h hides in the same way and predicts pixels
+//   differs  from the paper: its ViT for images, not the MViT for video; the mask is an argument; no drop path
+//   neighbour  simmim.h masks in the same way and predicts pixels
 //   next     maskfeat.cpp, then its walkthrough
 #pragma once
 #include <vector>
@@ -32,25 +32,32 @@ struct Config {
 int target_width(const Config& config);  // F
 
 struct Weights {
-    vit::Weights encoder;  // no classifier and no last norm: the head has its own; without class_token no value there and N positions
-    Var mask_token;        // (1, D)  stands in the encoder's input wherever a patch is hidden
+    vit::Weights encoder;  // no classifier, no last norm: the head has its own; without class_token none, and N positions
+    Var mask_token;        // (1, D)  replaces hidden patches in the encoder's input
     Norm head_norm;        // over D
     Linear head;           // (D, F)
 };
 
 // Fresh weights: a truncated normal distribution with standard deviation 0.02, biases 0, gains 1.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 //   differs the published code starts the biases of linear layers and LayerNorms at 0.02
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
-// Names, shapes and places of the published pre-training checkpoints (their entry "model_state").
+// Names, shapes and layout of the published pre-training checkpoints (their entry "model_state").
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Matrix mask;              // (B, N)          1 = hidden
     Matrix patches;           // (B*N, P*P*C)
     Var patch_embeddings;     // (B*N, D)
-    Var masked;               // (B*N, D)        mask tokens in place of the hidden ones
+    Var masked;               // (B*N, D)        hidden patches replaced by the mask token
     Var z0;                   // (B*(N+1), D)    [cls] in front, plus positions
     StackSteps encoder;
     std::vector<int> hidden;  // M               rows of patches
@@ -58,7 +65,7 @@ struct Steps {
     Var prediction;           // (M, F)
 };
 
-// The descriptor of every patch of every image, (B*N, F). Constants: no gradient flows through them.
+// The descriptor of each patch of each image, (B*N, F). Constants: no gradient flows through them.
 Matrix targets(const std::vector<Image>& images, const Config& config);
 
 // From pixels to the predicted descriptors of the hidden patches.
@@ -66,7 +73,7 @@ Matrix targets(const std::vector<Image>& images, const Config& config);
 //   throws  std::invalid_argument when an image is not (H, W, C) or the mask not (B, N)
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
-// Mean squared error over the hidden patches of the batch and all their numbers, (1, 1).
+// Mean squared error over all numbers of the hidden patches of the batch, (1, 1).
 //   targets  (B*N, F)
 //   throws   std::invalid_argument when nothing is hidden
 Var loss(const Steps& steps, const Matrix& targets);

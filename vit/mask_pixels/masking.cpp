@@ -22,12 +22,13 @@ std::vector<int> sorting_order(const Matrix& numbers) {
 
 static void require_permutations(const std::vector<int>& permutations, int places) {
     require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(),
-            " numbers are not permutations of ", places, " places");
+            " numbers are not permutations of ", places,
+            " places; their number must be a multiple of that");
     std::vector<char> seen(permutations.size(), 0);
     for (std::size_t k = 0; k < permutations.size(); ++k) {
         const std::size_t first = k / places * places;  // where this permutation begins
         require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the place ",
-                permutations[k], ", there are ", places);
+                permutations[k], ", there are ", places, ", counted from 0");
         require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the place ", permutations[k],
                 " twice");
         seen[first + permutations[k]] = 1;

@@ -17,12 +17,12 @@ static void require_mask(const Matrix& mask, int pictures, const Image& picture,
     require(patch_size > 0 && picture.height % patch_size == 0 && picture.width % patch_size == 0 && mask.rows == pictures &&
                 mask.cols == (picture.height / patch_size) * (picture.width / patch_size),
             "restoration: a mask ", shape(mask), " for ", pictures, " pictures of ", shape(picture), " in patches of side ",
-            patch_size);
+            patch_size, "; each picture needs a row, each patch a number");
 }
 
 Triple restoration(const Image& original, const Image& predicted, const Matrix& hidden, int patch_size, float cover) {
     require(same_size(original, predicted), "restoration: the prediction is ", shape(predicted), ", the picture ",
-            shape(original));
+            shape(original), ", both must be equally large");
     require_mask(hidden, 1, original, patch_size);
     Triple triple{original, original, original};
     const int across = original.width / patch_size;
@@ -39,7 +39,7 @@ Triple restoration(const Image& original, const Image& predicted, const Matrix& 
 
 Image contact_sheet(const std::vector<Image>& pictures, int across, int zoom, int gap, float gap_value) {
     require(!pictures.empty() && across > 0 && zoom > 0 && gap >= 0, "contact_sheet: ", pictures.size(), " pictures, ", across,
-            " across");
+            " across, ", zoom, " times as large, with gaps of ", gap, "; only the gap may be 0");
     const Image& first = pictures[0];
     const int down = (static_cast<int>(pictures.size()) + across - 1) / across;
     const int cell_height = first.height * zoom + gap, cell_width = first.width * zoom + gap;
@@ -58,7 +58,7 @@ Image contact_sheet(const std::vector<Image>& pictures, int across, int zoom, in
 Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& originals, const Matrix& mask, int patch_size,
               Measure measure) {
     require(!originals.empty() && predicted.size() == originals.size(), "errors: ", predicted.size(), " predictions of ",
-            originals.size(), " pictures");
+            originals.size(), " pictures; each needs one, and there must be a picture");
     require_mask(mask, static_cast<int>(originals.size()), originals[0], patch_size);
     double total[2] = {0, 0};  // of the visible pixels, of the hidden ones
     long count[2] = {0, 0};
@@ -79,7 +79,7 @@ Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& ori
 }
 
 static void require_equal_size(const char* who, const std::vector<Image>& pictures) {
-    require(!pictures.empty(), who, ": there is no picture");
+    require(!pictures.empty(), who, ": there is no picture; give at least one");
     for (const Image& picture : pictures)
         require(same_size(picture, pictures[0]), who, ": ", shape(picture), " among pictures of ", shape(pictures[0]));
 }

@@ -69,7 +69,7 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     std::vector<int> from;  // the column that each new column comes from
     for (int p = 0; p < pixels; ++p)
         for (int c = 0; c < channels; ++c) from.push_back(c * pixels + p);
-    return gather_cols(tokens, from);
+    return gather_cols(tokens, from);  // (n, P*P*C)   [ESPCN 4]
 }
 
 static void check(const Config& config) {
@@ -91,7 +91,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     check(config);
     require_depth("simmim", config.depth, w.encoder.blocks);
     require(mask.rows == static_cast<int>(images.size()) && mask.cols == config.grid.count(), "simmim: a mask ", mask,
-            " for ", images.size(), " images of ", config.grid.count(), " patches");
+            " for ", images.size(), " images of ", config.grid.count(), " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
     steps.patches = patchify_all(images, config.grid, "simmim");                                // (B*N, P*P*C)

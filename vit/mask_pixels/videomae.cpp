@@ -147,9 +147,15 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
     steps.prediction = linear(steps.decoder_norm, w.head);                                       // (B*M, F)
 }
 
+static void check(const Config& config);  // with the weights, below
+
 Steps forward(const std::vector<Clip>& clips, const Matrix& mask, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("videomae", config.depth, w.encoder.blocks);
+    require_depth("videomae: decoder", config.decoder_depth, w.decoder_blocks);
     require(!clips.empty() && mask.rows == static_cast<int>(clips.size()) && mask.cols == token_count(config), "videomae: a mask ",
-            mask, " for ", static_cast<int>(clips.size()), " clips of ", token_count(config), " cubes");
+            mask, " for ", static_cast<int>(clips.size()), " clips of ", token_count(config),
+            " cubes; each clip needs a row, each cube a number");
     hidden_count(mask);
     Steps steps;
     steps.mask = mask;
@@ -282,6 +288,57 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "decoder.norm", w.decoder_norm);
     add_parameters(table, "decoder.head", w.head);
     return table;
+}
+
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::depth, &config.depth, From::shapes},
+            {settings::patch_size, &config.grid.patch_size, From::shapes},
+            {{"the frames of a cube", {"tubelet_size"}}, &config.tubelet, From::shapes},
+            {{"the decoder's width", {"decoder_hidden_size", "decoder_embed_dim"}}, &config.decoder_width, From::shapes},
+            {{"the number of the decoder's blocks", {"decoder_num_hidden_layers", "decoder_depth"}},
+             &config.decoder_depth,
+             From::shapes},
+            {{"the number of frames", {"num_frames"}}, &config.frames, From::file},
+            {settings::heads, &config.heads, From::file},
+            {{"the number of the decoder's heads", {"decoder_num_attention_heads", "decoder_num_heads"}},
+             &config.decoder_heads,
+             From::file},
+            {{"the share of hidden cubes", {"mask_ratio"}}, &config.mask_ratio},
+            {{"whether targets are normalised", {"norm_pix_loss", "normlize_target"}}, &config.normalise_targets},
+            {settings::eps, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string projection = "encoder.patch_embed.proj.weight";
+    Config config;
+    config.width = size_of(checkpoint, projection, 0);
+    config.grid.channels = size_of(checkpoint, projection, 1);
+    config.tubelet = size_of(checkpoint, projection, 2);
+    config.grid.patch_size = size_of(checkpoint, projection, 3);
+    config.depth = count_blocks(checkpoint, "encoder.blocks.", ".norm1.weight");
+    config.decoder_width = size_of(checkpoint, "encoder_to_decoder.weight", 0);
+    config.decoder_depth = count_blocks(checkpoint, "decoder.blocks.", ".norm1.weight");
+    config.mlp_ratio = ratio_of(size_of(checkpoint, "encoder.blocks.0.mlp.fc1.weight", 0), config.width);
+    config.query_value_bias = checkpoint.has("encoder.blocks.0.attn.q_bias");
+    if (checkpoint.has("encoder.blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
+    const ModelConfig further(checkpoint, told);
+    const std::vector<int> size = further.integers(settings::image_size);  // positions are computed, so no shape tells it
+    require(size.size() == 1 || size.size() == 2, checkpoint.path, ": an image size of ", size.size(),
+            " numbers, it is one side, or height and width");
+    config.grid.height = size.front();
+    config.grid.width = size.back();
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("videomae", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
 }
 
 }  // namespace videomae

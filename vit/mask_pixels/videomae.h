@@ -1,14 +1,14 @@
-// videomae.h: a masked autoencoder for video. Hide the same places in all frames, so that nothing can be copied from the frame before.
+// videomae.h: VideoMAE. A masked autoencoder for video; the same patches are hidden in all frames, so that none can be copied.
 //
 //   paper    Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised Video Pre-Training", 2022,
 //            arXiv 2203.12602
-//   shows    that MAE needs two changes for video, both because frames repeat each other: a token is a cube over two frames, and the
-//            mask is a tube through all of them, over 90 % of the places
+//   shows    that MAE needs two changes for video, both because frames are redundant: a token is a cube over two frames, and the mask
+//            is a tube through all frames, over 90 % of the patch positions
 //   symbols  B clips   T frames   H, W height and width   P patch side   C channels   t frames of a cube   S = T/t time slots
-//            n = (H/P)(W/P) places   N = S n tokens   M of them hidden, K = N - M visible   D encoder width   E decoder width
+//            n = (H/P)(W/P) positions   N = S n tokens   M of them hidden, K = N - M visible   D encoder width   E decoder width
 //            F = t*P*P*C numbers of a cube
-//   differs  from the published code: the permutation behind the mask comes in as an argument, a batch is stacked rows, no drop path
-//   neighbour  mae.h: one picture; [cls]; puts the tokens back in order for its decoder
+//   differs  from the published code: the permutation of the mask is an argument, a batch is stacked rows, no drop path
+//   neighbour  mae.h reads one image, has a class token, and restores the order of the tokens for its decoder
 //   next     videomae.cpp, then its walkthrough
 #pragma once
 #include <optional>
@@ -25,7 +25,7 @@ struct Config {
     PatchGrid grid = {};             // H, W, P, C of a frame
     int frames = 16;                 // T
     int tubelet = 2;                 // t, frames of a cube; must divide T
-    double mask_ratio = 0.9;         // share of the places that is hidden
+    double mask_ratio = 0.9;         // fraction of the positions that is hidden
     int width = 768;                 // D; even, divisible by heads
     int depth = 12;                  // blocks of the encoder
     int heads = 12;
@@ -33,11 +33,11 @@ struct Config {
     int decoder_depth = 4;           // blocks of the decoder
     int decoder_heads = 6;
     double mlp_ratio = 4;            // inner width of an MLP / width of its block
-    bool query_value_bias = true;    // queries and values have a bias; keys never do, it would cancel in the softmax
-    std::optional<float> layer_scale = {};  // where the factors of attention and MLP begin; nothing = no such factors
+    bool query_value_bias = true;    // biases of queries and values; keys have none, it would cancel in the softmax
+    std::optional<float> layer_scale = {};  // initial LayerScale factor of attention and MLP; nothing = no LayerScale
     bool normalise_targets = true;   // each channel of each cube by its own mean and standard deviation ("normlize_target")
-    std::vector<float> channel_mean = {0.485f, 0.456f, 0.406f};  // how the clips were normalised; the target is undone pixels.
-    std::vector<float> channel_std = {0.229f, 0.224f, 0.225f};   // Both empty = the clips are taken as they are
+    std::vector<float> channel_mean = {0.485f, 0.456f, 0.406f};  // the clips' normalisation, which is undone in the target.
+    std::vector<float> channel_std = {0.229f, 0.224f, 0.225f};   // Both empty = the clips are not normalised
     float eps = 1e-6f;               // of every LayerNorm
 };
 
@@ -49,7 +49,7 @@ int hidden_places(const Config& config);  // ratio * n, rounded down
 struct Weights {
     vit::Weights encoder;       // projection (F, D), blocks, norm; positions (N, D) fixed, not trained; no [cls], no classifier
     Linear encoder_to_decoder;  // (D, E)  without a bias
-    Var mask_token;             // (1, E)  one vector for everything that is hidden; only the decoder has it
+    Var mask_token;             // (1, E)  one vector for all hidden cubes; only in the decoder
     Var decoder_positions;      // (N, E)  fixed; not trained
     std::vector<Block> decoder_blocks;
     Norm decoder_norm;
@@ -57,30 +57,37 @@ struct Weights {
 };
 
 // Fresh weights: Xavier-uniform, biases 0, gains 1, the mask token truncated normal with standard deviation 0.02.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random);
 
-// Names, shapes and places of the published pre-training checkpoints (their entry "model"). Positions are not among them.
+// Names, shapes and layout of the published pre-training checkpoints (their entry "model"). Positions are not among them.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Matrix mask;              // (B, N)    1 = hidden
     Matrix cubes;             // (B*N, F)
     Var cube_embeddings;      // (B*N, D)
-    Var encoder_input;        // (B*K, D)  visible tokens with their positions, in order
+    Var encoder_input;        // (B*K, D)  visible tokens plus positions, in order
     StackSteps encoder;
     Var encoder_norm;         // (B*K, D)
     Var encoder_to_decoder;   // (B*K, E)
-    Var decoder_input;        // (B*N, E)  of each clip the K visible tokens, then M mask tokens; positions tell where each stands
+    Var decoder_input;        // (B*N, E)  for each clip K visible tokens, then M mask tokens, each plus its position
     StackSteps decoder;
     Var decoder_norm;         // (B*M, E)  the last M tokens of each clip
     Var prediction;           // (B*M, F)  the hidden cubes, in order
 };
 
-// Hides the same places in every time slot.
-//   permutations  of the n places of each clip, one after the other; place j is hidden when its entry is one of the largest
+// Tube masking: hides the same positions in each time slot.
+//   permutations  of the n positions of each clip, one after the other; position j is hidden when its entry is one of the largest
 //   returns       (B, N)
-//   source        section 3.3, "tube masking"; the entries are where the published code's shuffle takes each place from
+//   source        section 3.3, "tube masking"; the entries are the source indices of the published code's shuffle
 Matrix tube_masking(const std::vector<int>& permutations, const Config& config);
 
 // Cuts a clip into cubes of t frames and P x P pixels, and lays each out as one row.
@@ -89,30 +96,30 @@ Matrix tube_masking(const std::vector<int>& permutations, const Config& config);
 //   throws   std::invalid_argument, naming the clip, when it does not have T frames of (H, W, C)
 Matrix cubes_of(const Clip& clip, const Config& config, int number = 0);
 
-// The clip that cubes_of() would cut into these.
+// The inverse of cubes_of().
 Clip clip_of(const Matrix& cubes, const Config& config);
 
 // Encoder and decoder, from pixels to the pixels of the hidden cubes.
-//   mask    (B, N), 1 = hidden; every clip hides the same number of cubes, and not all
+//   mask    (B, N), 1 = hidden; each clip hides the same number of cubes, but not all
 //   throws  std::invalid_argument when clips or mask do not fit the config
 Steps forward(const std::vector<Clip>& clips, const Matrix& mask, const Weights& w, const Config& config);
 
-// x * std + mean in every channel: pixels as they were before they were normalised.
+// x * std + mean in each channel: the original pixels.
 Clip undo_normalisation(const Clip& clip, const Config& config);
 
-// Every channel of every cube by itself: (v - mean) / (sqrt(variance) + 1e-6), the unbiased variance.
+// Each channel of each cube by its own statistics: (v - mean) / (sqrt(variance) + 1e-6), the unbiased variance.
 //   cubes    (n, F)
 //   differs  from MAE: one mean for each channel, and the 1e-6 outside the root
 Matrix normalise_cubes(const Matrix& cubes, int channels);
 
-// What is to be predicted of every cube, hidden or not: (B*N, F).
+// The target of each cube, hidden or not: (B*N, F).
 Matrix targets(const std::vector<Clip>& clips, const Config& config);
 
-// Mean squared error over the hidden cubes and all their numbers, (1, 1).
+// Mean squared error over all numbers of the hidden cubes, (1, 1).
 //   targets  (B*N, F)
 Var loss(const Steps& steps, const Matrix& targets);
 
-// The target's cubes with the predicted ones in place of the hidden ones: (B*N, F). To look at.
+// The target's cubes with the hidden ones replaced by predictions, for display: (B*N, F).
 Matrix completed(const Steps& steps, const Matrix& targets);
 
 }  // namespace videomae

@@ -8,6 +8,7 @@
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 #include "nn/base/random.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
@@ -18,11 +19,16 @@ namespace pix2seq {
 // --- boxes as words ---
 
 int quantised(float coordinate, int bins) {
+    require(bins >= 2 && !std::isnan(coordinate), "pix2seq: a coordinate of ", coordinate, " in ", bins,
+            " bins; it must be a number, and there must be at least 2 bins");
     const float bin = std::nearbyint(coordinate * static_cast<float>(bins - 1));  // half to even
     return static_cast<int>(std::clamp(bin, 0.0f, static_cast<float>(bins - 1)));
 }
 
-float dequantised(int bin, int bins) { return std::clamp(static_cast<float>(bin) / static_cast<float>(bins - 1), 0.0f, 1.0f); }
+float dequantised(int bin, int bins) {
+    require(bins >= 2, "pix2seq: ", bins, " bins, there must be at least 2");
+    return std::clamp(static_cast<float>(bin) / static_cast<float>(bins - 1), 0.0f, 1.0f);
+}
 
 static void append_clipped(std::vector<std::vector<float>>& boxes, float ymin, float xmin, float ymax, float xmax) {
     std::vector<float> box{ymin, xmin, ymax, xmax};
@@ -36,10 +42,14 @@ static void append_around(std::vector<std::vector<float>>& boxes, const float* c
 
 template <class Item>
 static std::vector<Item> shuffled(const char* what, const std::vector<Item>& items, const std::vector<int>& order) {
-    require(order.size() == items.size(), "pix2seq: a permutation of ", order.size(), " for ", items.size(), " ", what);
+    require(order.size() == items.size(), "pix2seq: a permutation of ", order.size(), " for ", items.size(), " ", what,
+            ", it must name each of them once");
     std::vector<Item> result;
+    std::vector<char> named(items.size());
     for (const int k : order) {
-        require(k >= 0 && k < static_cast<int>(items.size()), "pix2seq: a permutation of ", items.size(), " ", what, " names number ", k);
+        require(k >= 0 && k < static_cast<int>(items.size()) && !named[k], "pix2seq: a permutation of ", items.size(), " ", what,
+                " names number ", k, ", it must name each of them once, counted from 0");
+        named[k] = 1;
         result.push_back(items[k]);
     }
     return result;
@@ -52,10 +62,13 @@ static void require_draws(const char* what, const Matrix& draws, int rows, int c
 
 Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, const Vocabulary& vocabulary) {
     const int n = objects.boxes.rows, k = slots - n;
+    require(static_cast<int>(objects.labels.size()) == n && (n == 0 || objects.boxes.cols == 4), "pix2seq: boxes ", objects.boxes,
+            " for ", objects.labels.size(), " labels; each object needs four numbers and a label");
+    require_finite(objects.boxes, "pix2seq", "boxes");
     if (k <= 0) return objects;
     const int duplicates = draws.duplicates, bad = k - duplicates;
     require(duplicates >= 0 && bad >= 0 && (n > 0 || duplicates == 0), "pix2seq: ", duplicates, " duplicates of ", n, " objects for ", k,
-            " empty slots");
+            " empty slots; there can be 0 to that many, and none without an object");
     std::vector<int> tiles;  // which object
     for (int copy = 0; n > 0 && copy < k / n + 1; ++copy)
         for (int i = 0; i < n; ++i) tiles.push_back(i);
@@ -125,6 +138,18 @@ Sequence make_sequence(const Objects& objects, int length, Corruption corruption
                 draws.u_real_or_fake.size() == n && draws.u_real_or_random.size() == n,
             "pix2seq: ", n, " labels, boxes ", objects.boxes, ", draws for ", draws.classes.size(), ", ", draws.u_random.size(), ", ",
             draws.u_real_or_fake.size(), " and ", draws.u_real_or_random.size(), " objects; all must be equally many");
+    require(n == 0 || objects.boxes.cols == 4, "pix2seq: boxes ", objects.boxes, ", each must be four numbers");
+    require_finite(objects.boxes, "pix2seq", "boxes");
+    require(length >= 1, "pix2seq: a sequence of ", length, " tokens, it must have at least 1");
+    const int classes = vocabulary.coordinate_shift - vocabulary.base_shift,
+              noise_label = vocabulary.fake_class - vocabulary.base_shift;
+    for (std::size_t k = 0; k < n; ++k) {
+        const bool is_class = objects.labels[k] >= 0 && objects.labels[k] < classes;
+        require(is_class || objects.labels[k] == noise_label, "pix2seq: the label of object ", k, " is ", objects.labels[k],
+                ", there are ", classes, ", counted from 0 (an empty slot), and ", noise_label, " (noise)");
+        require(draws.classes[k] >= 0 && draws.classes[k] < classes, "pix2seq: the class drawn for object ", k, " is ",
+                draws.classes[k], ", there are ", classes, ", counted from 0");
+    }
     Sequence sequence{.input = {vocabulary.task}, .target = {}, .weights = {}};
     for (std::size_t k = 0; k < n; ++k) {
         if (objects.labels[k] == 0) {  // an empty slot
@@ -153,7 +178,8 @@ Sequence make_sequence(const Objects& objects, int length, Corruption corruption
 
 Detections detections(const std::vector<int>& tokens, const Matrix& logits, const Vocabulary& vocabulary) {
     require(logits.rows == static_cast<int>(tokens.size()) && logits.cols == vocabulary.size, "pix2seq: logits ", logits, " for ",
-            tokens.size(), " tokens of ", vocabulary.size);
+            tokens.size(), " tokens of ", vocabulary.size, "; each token needs a row of them");
+    require_finite(logits, "pix2seq", "logits");
     const Matrix p = softmax_rows(logits).value();  // over all tokens, not only classes
     const int n = static_cast<int>(tokens.size()) / 5;
     Detections result{.boxes = Matrix(n, 4), .classes = {}, .scores = {}};
@@ -169,6 +195,10 @@ Detections detections(const std::vector<int>& tokens, const Matrix& logits, cons
 }
 
 std::vector<int> nucleus(const float* logits, int count, float p) {
+    require(count >= 1 && p >= 0 && p <= 1, "nucleus: p = ", p, " of ", count,
+            " logits; p lies between 0 and 1, and there must be a logit");
+    for (int k = 0; k < count; ++k)
+        require(!std::isnan(logits[k]), "nucleus: logit ", k, " is ", logits[k], ", it must be a number");
     std::vector<float> probabilities(logits, logits + count);
     softmax_in_place(probabilities.data(), count);
     std::vector<int> order(count), kept(count, 0);
@@ -184,6 +214,8 @@ std::vector<int> nucleus(const float* logits, int count, float p) {
 }
 
 // --- the encoder ---
+
+static void check(const Config& config);  // with the weights, below
 
 Positions positions_of_name(const std::string& name) {
     require(name == "sin_cos" || name == "learned", "pix2seq: positions '", name, "' are neither sin_cos nor learned");
@@ -207,6 +239,9 @@ static Var add_positions(const Var& x, const Var& positions, const Config& confi
 }
 
 EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("pix2seq: encoder", config.depth, w.encoder);
+    require_depth("pix2seq: decoder", config.decoder_depth, w.decoder);
     const int B = static_cast<int>(images.size());
     EncoderSteps steps;
     steps.patches = patchify_all(images, config.grid, "pix2seq");                                  // (B*N, P*P*C)
@@ -292,6 +327,8 @@ void Reader::select(const std::vector<int>& chosen) {
 }
 
 std::vector<Detections> detect(const std::vector<Image>& images, const Weights& w, const Config& config, int new_tokens) {
+    require(new_tokens >= 1 && new_tokens <= config.length, "pix2seq: ", new_tokens, " new tokens, it must be 1 to ",
+            config.length, ", the longest sequence");
     Reader reader(images, w, config);
     const int B = static_cast<int>(images.size());
     const std::vector<std::vector<int>> written =
@@ -330,6 +367,7 @@ static void check(const Config& config) {
                 config.eps >= 0,
             "pix2seq: depths ", config.depth, " and ", config.decoder_depth, ", inner widths ", config.mlp_width, " and ",
             config.decoder_mlp_width, ", sequences of ", config.length, " tokens: sizes must be positive");
+    require_eps("pix2seq", config.eps);
     const Vocabulary& v = config.vocabulary;
     require(v.bins > 1 && v.base_shift < v.coordinate_shift && v.coordinate_shift + v.bins <= v.size, "pix2seq: ", v.bins,
             " bins from token ", v.coordinate_shift, " on, after classes from ", v.base_shift, " on, do not fit into ", v.size, " tokens");

@@ -1,13 +1,13 @@
-// pix2seq.h: Pix2Seq. Detection as captioning: a picture goes in, its boxes and classes are written as a sequence of tokens.
+// pix2seq.h: Pix2Seq. Object detection as language modelling: boxes and classes are written as a sequence of tokens.
 //
 //   paper    Chen et al., "Pix2Seq: A Language Modeling Framework for Object Detection", 2021, arXiv 2109.10852
-//   shows    that a coordinate can be a word: then the plain loss of a language model trains a detector, without anchors, matching,
-//            box regression or suppression. Noise objects are appended, so that the model learns to call a box "not an object"
+//   shows    that coordinates can be tokens: then the loss of a language model trains a detector, without anchors, matching, box
+//            regression or non-maximum suppression. Noise objects are appended, so that the model learns to label a box as noise
 //            instead of stopping early
 //   symbols  B pictures   N patches   D width of the encoder   E width of the decoder   V tokens   T tokens of a sequence
 //            n objects of a picture   an object is five tokens: ymin, xmin, ymax, xmax, class
-//   differs  all draws come in as arguments; a batch is stacked rows; no dropout
-//   against  a captioner (vit/language/coca.h): nothing but the vocabulary and the weights of the loss
+//   differs  all random draws are arguments; a batch is stacked rows; no dropout
+//   against  a captioner (vit/language/coca.h): only the vocabulary and the weights of the loss differ
 //   neighbour  mask2former.h (vit/detect) predicts a set and matches it; here boxes are written one after the other as tokens
 //   next     pix2seq.cpp, then its walkthrough
 #pragma once
@@ -20,18 +20,18 @@
 
 namespace pix2seq {
 
-// --- boxes as words ---
+// --- boxes as tokens ---
 
 struct Vocabulary {
     int task = 10;               // the first token: "detect"
-    int fake_class = 30;         // the class of noise: not an object
-    int base_shift = 100;        // class c is token 100 + c; class 0 is padding, so real ones begin at 101
+    int fake_class = 30;         // the noise class
+    int base_shift = 100;        // class c is token 100 + c; class 0 is padding, so real classes start at 101
     int coordinate_shift = 1000;  // bin b is token 1000 + b
     int bins = 1000;
     int size = 3000;             // V
 };
 
-// The objects of one picture: (n, 4) ymin, xmin, ymax, xmax from 0 to 1, and a class from 1 on for each; 0 = an empty slot.
+// The objects of one picture: (n, 4) ymin, xmin, ymax, xmax from 0 to 1, and a class from 1 up for each; 0 = an empty slot.
 // Noise has the class fake_class - base_shift, which is negative.
 struct Objects {
     Matrix boxes;
@@ -42,30 +42,30 @@ struct Objects {
 int quantised(float coordinate, int bins);
 float dequantised(int bin, int bins);
 
-// What chance decides when noise objects are made up. Permutations p shuffle by out[j] = in[p[j]].
+// The random draws of noise objects. Permutations p shuffle by out[j] = in[p[j]].
 struct NoiseDraws {
-    int duplicates = 0;              // d of the k empty slots; the other k - d are bad boxes
-    std::vector<int> tiles = {}, again = {}; // of the tiled objects, (k / n + 1) n of them; a second time for the duplicates
+    int duplicates = 0;              // d of the k empty slots; the other k - d become bad boxes
+    std::vector<int> tiles = {}, again = {}; // permutations of the tiled objects, (k / n + 1) n of them; `again` for the duplicates
     Matrix shifted_centres = {};        // (k - d, 2)  new y and x of the centres of real boxes, from 0 to 1
     Matrix random_centres = {};        // (k - d, 2)
     Matrix random_sizes = {};        // (k - d, 2)  truncated normal numbers; |number| / 2 is height and width
-    std::vector<int> bad = {};        // of shifted and random boxes together
+    std::vector<int> bad = {};        // permutation of shifted and random boxes together
     Matrix jitter = {};        // (d, 4)  truncated normal numbers; 0.05 of them times height or width is added
-    std::vector<int> noise = {};     // of bad boxes and duplicates together, k
+    std::vector<int> noise = {};     // permutation of bad boxes and duplicates together, k
 };
 
-// Fills the slots up to `slots` with noise: boxes that lie badly, and objects a second time, a little moved. All are labelled as
-// noise. More objects than slots are left alone.
+// Fills up to `slots` slots with noise objects: shifted or random boxes, and jittered duplicates of real ones, all of the noise class.
+// Nothing is added when there are more objects than slots.
 //   throws   std::invalid_argument when a draw has another size
 //   source   section 2.3, "Sequence augmentation"; the published code
 Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, const Vocabulary& vocabulary);
 
-// How the classes of the input are corrupted: the model must not learn to copy them.
+// Corruption of the input's classes, so that the model does not learn to copy them.
 enum class Corruption {
     random,                          // any class
     random_or_fake,                  // u > 0.5: any class, else fake (the default)
-    real_or_fake,                    // u > 0.5: as it is, else fake
-    real_or_random_or_fake,          // u > 0.5: as it is, else as random_or_fake, with a u of its own
+    real_or_fake,                    // u > 0.5: unchanged, else fake
+    real_or_random_or_fake,          // u > 0.5: unchanged, else as random_or_fake, with another u
 };
 Corruption corruption_of_name(const std::string& name);  // "rand_cls", "rand_n_fake_cls", "real_n_fake_cls", "real_n_rand_n_fake_cls"
 
@@ -75,11 +75,11 @@ struct CorruptionDraws {             // one number for each object
 };
 
 struct LossWeights {
-    float noise_class = 1;           // of the class token of noise; its coordinates have 0
-    float padding = 0.1f;            // of the padding, which is the end
+    float noise_class = 1;           // of the class token of noise; its coordinates have weight 0
+    float padding = 0.1f;            // of padding tokens, which mark the end
 };
 
-// Objects as a sequence for the decoder: T tokens each.
+// Objects as a training sequence of the decoder: T tokens each.
 struct Sequence {
     std::vector<int> input;          // task, then all tokens with corrupted classes
     std::vector<int> target;         // all tokens, then padding (0)
@@ -89,8 +89,8 @@ struct Sequence {
 Sequence make_sequence(const Objects& objects, int length, Corruption corruption, const CorruptionDraws& draws,
                        const LossWeights& weights, const Vocabulary& vocabulary);
 
-// Objects from written tokens: five each, an incomplete one at the end is dropped. The class is the likeliest class at the fifth token
-// whatever was written there, so noise never hides a box: its score is low.
+// Objects from written tokens, five each; an incomplete object at the end is dropped. The class is the most probable real class at the
+// fifth token, whatever was written there: a noise object stays, with a low score.
 //   logits   (tokens, V)  row t has written tokens[t]
 struct Detections {
     Matrix boxes;                    // (n, 4)
@@ -99,8 +99,8 @@ struct Detections {
 };
 Detections detections(const std::vector<int>& tokens, const Matrix& logits, const Vocabulary& vocabulary);
 
-// The published nucleus rule: tokens from the likeliest on while their probabilities together stay at or below p, at least one. (The
-// usual rule keeps the one that crosses p too.)   returns 1 = kept, for each token
+// The published nucleus rule: the most probable tokens whose probabilities sum to at most p, at least one. (The usual rule also keeps
+// the token that crosses p.)   returns 1 = kept, for each token
 std::vector<int> nucleus(const float* logits, int count, float p);
 
 // --- the model ---
@@ -125,7 +125,7 @@ struct Config {
     Positions positions = Positions::sine;  // of the patches, before the encoder and after the projection
     Projection projection = Projection::mlp;
     bool class_token = false;    // in front of the patches, without a position
-    bool shared_embedding = true;  // the output matrix is the table of tokens
+    bool shared_embedding = true;  // the output matrix is the token embedding
     bool output_bias = true;
     float eps = 1e-6f;           // of every LayerNorm
     Vocabulary vocabulary = {};
@@ -134,23 +134,23 @@ struct Config {
 struct Weights {
     Linear stem;                 // (P*P*C, D)
     Norm stem_norm;
-    Var class_token;             // (1, D), or no value
-    Var positions;               // (N, D); learned, or sines
+    Var class_token;             // (1, D), or absent
+    Var positions;               // (N, D); learned, or sine-cosine
     std::vector<Block> encoder;
     Norm encoder_norm;
     Linear projection;           // (D, E)
     Norm projection_norm;
-    Var projected_positions;     // (N, E); no value with Projection::linear
-    Block projection_mlp;        // an MLP only, or no values
+    Var projected_positions;     // (N, E); absent with Projection::linear
+    Block projection_mlp;        // an MLP only, or absent
     Var tokens;                  // (V, E)
     Var token_positions;         // (T, E)
     std::vector<Block> decoder;  // with cross-attention
     Norm decoder_norm;
     Var output;                  // (V, E); shared: the same Var as tokens
-    Var output_bias;             // (1, V), or no value
+    Var output_bias;             // (1, V), or absent
 };
 
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 
 // Names, shapes and layout of the published TensorFlow checkpoints.
@@ -162,7 +162,7 @@ struct EncoderSteps {
     Var input;                   // (B*M, D)  with positions and class token; M = N or N + 1
     StackSteps blocks;
     Var output;                  // (B*M, D)  normalised
-    Var encoded;                 // (B*M, E)  what the decoder looks at
+    Var encoded;                 // (B*M, E)  keys and values of the decoder's cross-attention
 };
 struct DecoderSteps {
     StackSteps blocks;
@@ -179,13 +179,13 @@ EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Co
 //   input    B*T tokens, picture after picture
 Steps forward(const std::vector<Image>& images, const std::vector<int>& input, const Weights& w, const Config& config);
 
-// -log p(target) of every token, smoothed where asked, (B*T, 1); and its weighted mean over the batch, (1, 1).
+// -log p(target) of each token, with label smoothing, (B*T, 1); and its weighted mean over the batch, (1, 1).
 Var token_losses(const Steps& steps, const std::vector<int>& target, float smoothing = 0);
 Var loss(const Var& token_losses, const std::vector<float>& weights);
 
 // --- writing ---
 
-// Reads pictures once, then writes what it sees: for generate() of nn/text/decoding.h. The prompt is the task token.
+// For generate() of nn/text/decoding.h. Pictures are encoded once; the prompt is the task token.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
@@ -198,7 +198,7 @@ struct Reader : TokenReader {
     void select(const std::vector<int>& chosen) override;
 };
 
-// What is in each picture: writes `new_tokens` tokens, always the likeliest, and reads the objects from them.
+// Detects the objects of each picture: decodes `new_tokens` tokens greedily, and reads the objects from them.
 std::vector<Detections> detect(const std::vector<Image>& images, const Weights& w, const Config& config, int new_tokens);
 
 }  // namespace pix2seq

@@ -311,8 +311,10 @@ static Matrix source_mask(const Source& source, const Config& config) {
 
 static void require_rows(const std::vector<int>& ids, int B, int most, int ids_below, const char* what) {
     const int count = static_cast<int>(ids.size());
-    require(count % B == 0 && count / B <= most, "unified_io: ", count, " ", what, " for ", B, " examples of at most ", most);
-    for (const int id : ids) require(id >= 0 && id < ids_below, "unified_io: ", id, " is not one of ", ids_below, " ", what);
+    require(count % B == 0 && count / B <= most, "unified_io: ", count, " ", what, " for ", B,
+            " examples, each needs equally many, at most ", most);
+    for (const int id : ids)
+        require(id >= 0 && id < ids_below, "unified_io: ", id, " is not one of ", ids_below, " ", what, ", counted from 0");
 }
 
 static void check(const Source& source, const Target& target, const Weights& w, const Config& config) {
@@ -327,10 +329,13 @@ static void check(const Source& source, const Target& target, const Weights& w, 
     require_rows(target.words, B, config.decoder_text, config.vocabulary, "words of answers");
     require_rows(target.inputs, B, config.decoder_text, config.vocabulary, "words that the decoder reads");
     require(target.inputs.empty() || target.inputs.size() == target.words.size(), "unified_io: the decoder reads ",
-            target.inputs.size(), " words and writes ", target.words.size());
+            target.inputs.size(), " words and writes ", target.words.size(), "; give equally many, or none to read");
     require_rows(target.codes, B, config.decoder_codes, config.image_vocabulary, "codes");
     require(source.patches.empty() || (source.patches.rows == B && source.patches.cols == config.grid.count()),
-            "unified_io: a mask of ", source.patches, " for ", B, " images of ", config.grid.count(), " patches");
+            "unified_io: a mask of ", source.patches, " for ", B, " images of ", config.grid.count(),
+            " patches, each needs one number");
+    for (const float x : source.patches)
+        require(x == 0 || x == 1, "unified_io: a mask of patches holds ", x, ", it must hold 1 (seen) and 0 (not seen)");
 }
 
 Steps forward(const Source& source, const Target& target, const Weights& w, const Config& config) {
@@ -351,7 +356,8 @@ Losses losses(const Steps& steps, const Target& target) {
     for (const int id : target.words) labels.push_back(id == 0 ? ignored_label : id);
     const auto asked = std::count_if(labels.begin(), labels.end(), [](int label) { return label != ignored_label; });
     const float count = static_cast<float>(asked) + static_cast<float>(target.codes.size());
-    require(count > 0, "unified_io: no word and no code is asked for");
+    require(count > 0, "unified_io: none of ", target.words.size(),
+            " words and no code is asked for; an answer needs at least one");
     Losses losses;
     losses.text = token_losses(steps.decoder.text_logits, labels);  // (B*T, 1)
     Var all = sum(losses.text);
@@ -475,13 +481,15 @@ CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const C
 
 std::array<int, 4> words_of_box(const Box& box, int width, int height, const Places& places) {
     const double side = std::max(width, height);
-    require(side > 0, "unified_io: a box in a picture of ", width, " x ", height);
+    require(side > 0, "unified_io: a box in a picture of ", width, " x ", height, ", both must be at least 1");
+    require(!(box.x2 < box.x1) && !(box.y2 < box.y1), "unified_io: a box from x ", box.x1, " to ", box.x2, " and y ", box.y1,
+            " to ", box.y2, ", neither may end before it begins");
     std::array<int, 4> ids{};
     const std::array<float, 4> ordered{box.y1, box.x1, box.y2, box.x2};
     for (std::size_t k = 0; k < 4; ++k) {
         const double part = ordered[k] / side;
         require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in a picture of ", width, " x ",
-                height);
+                height, "; it must lie inside of a square around the picture");
         ids[k] = places.last - places.ordinary - static_cast<int>((places.bins - 1) * part);
     }
     return ids;
@@ -521,10 +529,12 @@ std::vector<FoundBox> boxes_of(const std::vector<int>& answer, int width, int he
         const auto read = [&](int k) { return coordinate_of(corners[k], width, height, places); };
         found.box = {.x1 = read(1), .y1 = read(0), .x2 = read(3), .y2 = read(2)};
         while (at < ids.size() && !is_place(ids[at], places)) {
-            require(ids[at] > places.end_token, "unified_io: ", ids[at], " in the label of a box");
+            require(ids[at] > places.end_token, "unified_io: word ", at, ", ", ids[at],
+                    ", in the label of a box is no word of a text; its words are above ", places.end_token);
             found.label.push_back(ids[at++]);
         }
-        require(!found.label.empty(), "unified_io: a box without a label ends at word ", at);
+        require(!found.label.empty(), "unified_io: the box that ends at word ", at,
+                " has no label; four places must be followed by at least one word");
         boxes.push_back(found);
     }
     return boxes;
@@ -536,10 +546,12 @@ Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_wor
     double x = 0, y = 0;
     int seen = 0;
     for (std::size_t at = 0; at < ids.size();) {
-        require(pose.labels.size() < joints, "unified_io: a pose of more than ", joints, " joints");
+        require(pose.labels.size() < joints, "unified_io: word ", at, " begins joint ", joints + 1, " of a pose, it has at most ",
+                joints);
         const std::vector<int> place = places_at(ids, at, 2, places);
         const auto word = at < ids.size() ? std::find(label_words.begin(), label_words.end(), ids[at]) : label_words.end();
-        require(word != label_words.end(), "unified_io: word ", at, " of a pose is not a joint's label");
+        require(word != label_words.end(), "unified_io: word ", at, " of a pose must be a joint's label",
+                at < ids.size() ? ", it is " + std::to_string(ids[at]) : ", the answer has ended");
         ++at;
         pose.y.push_back(coordinate_of(place[0], width, height, places));
         pose.x.push_back(coordinate_of(place[1], width, height, places));

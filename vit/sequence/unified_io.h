@@ -1,16 +1,15 @@
-// unified_io.h: Unified-IO. Captions, boxes, joints, masks and images are words of one vocabulary, and one model writes them all.
+// unified_io.h: Unified-IO. Captions, boxes, joints, masks and images are tokens of one vocabulary, written by one model.
 //
 //   paper    Lu et al., "Unified-IO: A Unified Model for Vision, Language, and Multi-Modal Tasks", 2022, arXiv 2206.08916
-//   shows    that no task needs layers of its own: text has its words, a place is one of 1000 words, a picture is the words of a
+//   shows    that no task needs its own layers: text has its tokens, a coordinate is one of 1000 tokens, an image is the codes of a
 //            VQ-GAN; the task is a sentence in the prompt, and the loss is the same for all
-//   symbols  B examples   S words of a prompt   n patches of its image   T words of an answer   m codes of an image that is
-//            written   E width   H heads   K head width, H K need not be E   F inner width   V words, Vi codes
-//   layout   encoder rows of an example: S words, then n patches; decoder rows: T words, then m codes
-//   differs  no dropout; a batch is stacked rows; the bias that the published code computes for cross-attention and never uses is
-//            not computed
-//   against  gpt/unified/t5.h: a second kind of row, places of its own, a second bias from learned positions
+//   symbols  B examples   S tokens of a prompt   n patches of its image   T tokens of an answer   m codes of a generated image
+//            E width   H heads   K head width, H K need not be E   F inner width   V tokens of text, Vi codes
+//   layout   encoder rows of an example: S tokens, then n patches; decoder rows: T tokens, then m codes
+//   differs  no dropout; a batch is stacked rows; the published code's unused bias of cross-attention is not computed
+//   against  gpt/unified/t5.h: rows of two kinds, each with its position embeddings, and a second bias from learned positions
 //   shares   vit/mask_latents/vector_quantizer.h
-//   neighbour  pix2seq.h writes boxes as tokens; here masks, images and text share the vocabulary too
+//   neighbour  pix2seq.h writes boxes as tokens; here masks, images and text share the vocabulary as well
 //   next     unified_io.cpp
 #pragma once
 #include <array>
@@ -27,13 +26,13 @@
 
 namespace unified_io {
 
-// The network that turns a picture into codes: a VQ-GAN's encoder and its dictionary.
+// The encoder and codebook of a VQ-GAN, which turns an image into codes.
 struct VaeConfig {
     int resolution = 256;                            // side of the picture, pixels
     int filters = 128;                               // channels of level 0
     std::vector<int> multipliers = {1, 1, 2, 2, 4};  // channels of each level, in units of `filters`; each halves the side
     int res_blocks = 2;                              // at each level
-    std::vector<int> attention_sides = {16};         // levels of this side have an attention after every block
+    std::vector<int> attention_sides = {16};         // levels of this side have attention after each block
     int code_width = 256;
     int groups = 32;  // of every GroupNorm
     float eps = 1e-6f;
@@ -41,7 +40,7 @@ struct VaeConfig {
 
 // The defaults are the published base model.
 struct Config {
-    int vocabulary = 33152;        // V: 32,000 pieces, 1100 sentinels (1000 of them places), the rest is padding of the table
+    int vocabulary = 33152;        // V: 32,000 pieces, 1100 sentinels (1000 of them coordinates), the rest is padding of the table
     int image_vocabulary = 16384;  // Vi
     PatchGrid grid = {.height = 384, .width = 384, .patch_size = 16};
     int width = 768;            // E
@@ -51,11 +50,11 @@ struct Config {
     int encoder_depth = 12;     // blocks
     int decoder_depth = 12;     // blocks
     int encoder_text = 256;     // longest prompt
-    int encoder_patches = 576;  // most patches
+    int encoder_patches = 576;  // maximum number of patches
     int decoder_text = 128;     // longest answer
-    int decoder_codes = 256;    // most codes
-    int decoder_grid = 16;      // codes of a row of the image that is written
-    int buckets = 32;           // of distances between words
+    int decoder_codes = 256;    // maximum number of codes
+    int decoder_grid = 16;      // codes in a row of the generated image
+    int buckets = 32;           // of distances between tokens
     int max_distance = 128;
     int image_buckets = 8;  // of distances between patches, in each of two directions
     int max_image_distance = 20;
@@ -68,7 +67,7 @@ struct ResBlock {
     Convolution conv1;  // 3 x 3
     Norm norm2;
     Convolution conv2;     // 3 x 3
-    Convolution shortcut;  // 1 x 1, of the input; only where the number of channels changes
+    Convolution shortcut;  // 1 x 1, of the input; only if the number of channels changes
 };
 
 struct MapAttention {
@@ -78,8 +77,8 @@ struct MapAttention {
 
 struct Level {
     std::vector<ResBlock> blocks;
-    std::vector<MapAttention> attentions;  // one after each block, or none
-    Convolution down;                      // 3 x 3, stride 2; the last level has none
+    std::vector<MapAttention> attentions;  // one after each block, or empty
+    Convolution down;                      // 3 x 3, stride 2; absent at the last level
 };
 
 struct Vae {
@@ -97,9 +96,9 @@ struct Vae {
 // Encoder or decoder.
 struct Half {
     Var positions;                        // (longest text + most patches, E)
-    Var segments;                         // (2, E)  row 0 is added to words, row 1 to patches or codes
-    Norm text_norm, image_norm;           // of what goes in; in the decoder one norm for both
-    Norm position_norm;                   // of the positions, before they become queries and keys
+    Var segments;                         // (2, E)  row 0 is added to tokens of text, row 1 to patches or codes
+    Norm text_norm, image_norm;           // of the input embeddings; in the decoder one norm for both
+    Norm position_norm;                   // of the position embeddings, before they are projected to queries and keys
     Linear position_query, position_key;  // (E, H K)
     Var text_distances;                   // (H, buckets)
     Var image_distances;                  // (H, 4 image_buckets^2)
@@ -114,20 +113,20 @@ struct Weights {
     Vae vae;  // not trained
 };
 
-// Fresh weights: normal with standard deviation 1 for words, 0.02 for tables of positions, segments and distances,
-// (E K)^-1/2 for queries, E^-1/2 for what else reads rows of width E, (H K)^-1/2 and F^-1/2 for what writes them.
-//   throws  std::invalid_argument for a config that does not fit together
+// Fresh weights: normal with standard deviation 1 for token embeddings, 0.02 for tables of positions, segments and distances,
+// (E K)^-1/2 for queries, E^-1/2 for other matrices that read rows of width E, (H K)^-1/2 and F^-1/2 for those that write them.
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random);
 
 // Names and layout of the published checkpoints: "encoder/layers_0/attention/query/kernel".
 Parameters parameters(const Weights& w, const Config& config);
 
-// What published files hold besides: the matrices of a cross-attention's bias, which is not used, and the VQ-GAN's decoder.
+// Unused tensors of published files: the bias of cross-attention, and the VQ-GAN's decoder.
 LoadRules load_rules();
 
 // --- distances ---
 
-// The bucket of a distance between words, as in T5.   offset: position of the key - position of the query
+// The bucket of a distance between tokens, as in T5.   offset: position of the key - position of the query
 int text_bucket(int offset, bool both_ways, const Config& config);
 
 // The bucket of two patches: a quadrant, and in it a bucket for each direction.
@@ -136,7 +135,7 @@ int text_bucket(int offset, bool both_ways, const Config& config);
 //   Example: image_bucket(0, 0) is 0; with N = 8 image_bucket(1, 0) is 128 + 1, image_bucket(0, 1) is 192 + 8
 int image_bucket(int dx, int dy, const Config& config);
 
-// --- pictures as codes ---
+// --- images as codes ---
 
 struct CodeSteps {
     Map encoded;           // (B*h*w, code width)
@@ -144,23 +143,23 @@ struct CodeSteps {
     std::vector<int> ids;  // (B*h*w)  the codes, row by row
 };
 
-// No gradient flows into this.   throws std::invalid_argument when a picture is not of the size that the config says
+// Encodes images without gradient.   throws std::invalid_argument when an image does not have the config's size
 CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const Config& config);
 
 // --- the model ---
 
-// What is asked.
+// The encoder's input.
 struct Source {
-    std::vector<int> words;     // (B*S)  0 is padding
+    std::vector<int> words;     // (B*S)  token ids; 0 is padding
     std::vector<Image> images;  // B
-    Matrix patches = {};        // (B, n)  1 = there, 0 = padding; empty = all there
+    Matrix patches = {};        // (B, n)  1 = present, 0 = padding; empty = all present
 };
 
-// What is answered.
+// The decoder's target.
 struct Target {
-    std::vector<int> words;        // (B*T)  0 is padding
-    std::vector<int> inputs = {};  // (B*T)  0, then all words but the last of each; empty = this is formed
-    std::vector<int> codes = {};   // (B*m)  empty = no image is written: then one masked row stands for it
+    std::vector<int> words;        // (B*T)  token ids; 0 is padding
+    std::vector<int> inputs = {};  // (B*T)  0, then all tokens but the last of each; empty = computed from `words`
+    std::vector<int> codes = {};   // (B*m)  empty = no image is generated; one masked row then takes its position
 };
 
 struct EncoderSteps {
@@ -168,7 +167,7 @@ struct EncoderSteps {
     Var text;        // (B*S, E)
     Var image;       // (B*n, E)
     Var embeddings;  // (B*(S+n), E)
-    Var positions;   // (S+n, E)  normed
+    Var positions;   // (S+n, E)  normalised
     Var relative;    // (H*(S+n), S+n)  bias of distances
     Var absolute;    // (H*(S+n), S+n)  bias of positions
     StackSteps blocks;
@@ -177,12 +176,12 @@ struct EncoderSteps {
 
 struct DecoderSteps {
     Var embeddings;  // (B*(T+m), E)
-    Var positions;   // (T+m, E)  normed
+    Var positions;   // (T+m, E)  normalised
     Var relative;    // (H*(T+m), T+m)
     Var absolute;    // (H*(T+m), T+m)
     StackSteps blocks;
     Var hidden;        // (B*(T+m), E)  RMSNorm of the last block
-    Var text_logits;   // (B*T, V)   row t predicts word t
+    Var text_logits;   // (B*T, V)   row t predicts token t
     Var image_logits;  // (B*m, Vi)  row k predicts code k
 };
 
@@ -193,52 +192,52 @@ struct Steps {
     DecoderSteps decoder;
 };
 
-//   throws  std::invalid_argument when source and target do not fit together or into the config, or an id is not a word
+//   throws  std::invalid_argument when source, target and config do not fit together, or an id is not in the vocabulary
 Steps forward(const Source& source, const Target& target, const Weights& w, const Config& config);
 
 struct Losses {
     Var text;   // (B*T, 1)  0 at padding
-    Var image;  // (B*m, 1)  no value when no image is written
-    Var total;  // (1, 1)    sum of all over their number
+    Var image;  // (B*m, 1)  absent when no image is generated
+    Var total;  // (1, 1)    mean over all
 };
 Losses losses(const Steps& steps, const Target& target);
 
 // --- writing ---
 
-// The decoder as generate() and beam_search() of nn/text/decoding.h see it: each source and each row of the decoder is read
-// once. Tokens are rows of the table of words: a word is its own id, code k is V + k. After a word the logits of all codes are
-// -1e10, after a code those of all words, as published.
+// For generate() and beam_search() of nn/text/decoding.h: each source and each row of the decoder is read once. Tokens are rows of
+// the embedding table: text token k is k, code k is V + k. After a text token the logits of all codes are -1e10, after a code those
+// of all text tokens, as published.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
-    int words;      // the first so many rows are words, all later ones codes
+    int words;      // the first `words` rows are text, all later ones codes
     Matrix mask;    // (B, S+n)
     Var encoded;    // (B*(S+n), E)
-    Memory memory;  // of the decoder's own rows, and of the source
+    Memory memory;  // key-value caches of the decoder and of the source
 
-    // words, codes  rows that can be read of each kind: a text begins with word 0, a picture with word V - 1
-    //   throws      std::invalid_argument when the source does not fit the config, or there are not so many positions
+    // words, codes  maximum number of rows of each kind: a text begins with token 0, an image with token V - 1
+    //   throws      std::invalid_argument when the source does not fit the config, or there are fewer positions
     Reader(const Source& source, int words, int codes, const Weights& w, const Config& c);
 
     Matrix read(const TokenBatch& next) override;
     void select(const std::vector<int>& chosen) override;
 };
 
-// An answer in words for each example, the likeliest word each time: up to the end token, which is the last of them, or `most`.
+// Greedy decoding of text: an answer for each example, up to and including the end token, at most `most` tokens.
 std::vector<std::vector<int>> write_words(const Source& source, int most, const Weights& w, const Config& config,
                                           int end_token = 1);
 
-// An answer that is a picture: no words but the end token, then so many codes.   returns (B*count)
+// Greedy decoding of an image: no text but the end token, then `count` codes.   returns (B*count)
 std::vector<int> write_codes(const Source& source, int count, const Weights& w, const Config& config);
 
-// --- places as words ---
+// --- coordinates as tokens ---
 
-// How places stand in the vocabulary of words. A sentinel k is last - k: sentinels count down. The first of them are ordinary.
+// The ids of coordinates. Sentinel k has id last - k: sentinels count down. The first 100 are ordinary sentinels.
 struct Places {
     int last = 33099;    // sentinel 0
-    int ordinary = 100;  // sentinels before the one of bin 0
+    int ordinary = 100;  // sentinels before that of bin 0
     int bins = 1000;
-    int first_id = 32000;  // the ids above it count as places when an answer is read: the last bin's own id does not
+    int first_id = 32000;  // ids above it count as coordinates when an answer is read; the last bin's id itself does not
     int end_token = 1;
 };
 
@@ -249,36 +248,36 @@ struct Box {
 struct FoundBox {
     std::array<int, 4> ids;  // as written: y1, x1, y2, x2
     Box box;
-    std::vector<int> label;  // the words after it
+    std::vector<int> label;  // the tokens after it
 };
 
-// A box as four words, y1 x1 y2 x2. The picture is padded to a square, so both directions are measured by its longer side.
+// A box as four tokens, y1 x1 y2 x2. The image is padded to a square, so both directions are relative to its longer side.
 std::array<int, 4> words_of_box(const Box& box, int width, int height, const Places& places = {});
 
-// A coordinate from its word. One bin too many: bin b is read as (b + 1) / bins.
+// A coordinate from its token. Off by one bin, as published: bin b is read as (b + 1) / bins.
 float coordinate_of(int id, int width, int height, const Places& places = {});
 
-// The boxes of an answer.   throws std::invalid_argument when it is not four places and then a label, again and again
+// The boxes of an answer.   throws std::invalid_argument when it does not repeat four coordinates and a label
 std::vector<FoundBox> boxes_of(const std::vector<int>& answer, int width, int height, const Places& places = {});
 
 inline constexpr int joints = 17;
 
 struct Pose {
-    bool found = false;       // not all joints are unlabelled
+    bool found = false;       // at least one joint is labelled
     bool invalid = false;     // some joints were not written
-    std::vector<float> x, y;  // 17, pixels; unlabelled ones stand at the mean of the others
+    std::vector<float> x, y;  // 17, pixels; unlabelled joints get the mean of the others
     std::vector<int> labels;  // 17: 0 unlabelled, 1 occluded, 2 visible
 };
 
-// The joints of an answer: place, place, word of the label, 17 times.
-//   label_words  ids of the words of labels 0, 1 and 2 ("1", "2", "3")
+// The joints of an answer: two coordinates and the token of the label, 17 times.
+//   label_words  ids of the tokens of labels 0, 1 and 2 ("1", "2", "3")
 //   throws       std::invalid_argument for an answer of another form, or another label
 Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_words, int width, int height,
              const Places& places = {});
 
-// The objects of a segmentation that was written as a picture: white or gray, red, green, blue.
+// The objects of a segmentation that was generated as an image: white or gray, red, green, blue.
 //   picture  (h, w, 3) of 0 ... 255
-//   returns  a mask (h*w) of 0 and 1 for each object that there is
+//   returns  a mask (h*w) of 0 and 1 for each object
 std::vector<std::vector<int>> masks_of(const Image& picture);
 
 }  // namespace unified_io

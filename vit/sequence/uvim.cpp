@@ -7,6 +7,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/autograd/rows.h"
+#include "nn/base/finite.h"
 #include "nn/layers/names.h"
 #include "nn/layers/position.h"
 #include "nn/maps/resize.h"
@@ -32,15 +33,15 @@ static void for_each_pixel(int images, const Grid& grid, Use use) {
 
 void check(const Grid& grid, const char* who) {
     require(grid.height > 0 && grid.width > 0 && grid.channels > 0, who, ": an image of ", grid.height, " x ", grid.width, " x ",
-            grid.channels, " has no pixels");
+            grid.channels, " has no pixels; all must be at least 1");
     require(grid.patch_height > 0 && grid.patch_width > 0 && grid.height % grid.patch_height == 0 &&
                 grid.width % grid.patch_width == 0,
             who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of ", grid.patch_height, " x ",
-            grid.patch_width);
+            grid.patch_width, "; they must divide it");
 }
 
 Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who) {
-    require(!images.empty(), who, ": there is no image");
+    require(!images.empty(), who, ": there is no image; give at least one");
     const int B = static_cast<int>(images.size()), C = grid.channels;
     for (int b = 0; b < B; ++b)
         require(images[b].height == grid.height && images[b].width == grid.width && images[b].channels == C, who, ": image ", b,
@@ -67,8 +68,11 @@ Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid) {
 }
 
 std::vector<int> depth_classes(const std::vector<float>& depths, double min, double max, int bins) {
+    require(bins >= 1 && min < max, "uvim: ", bins, " bins of depth from ", min, " to ", max,
+            "; there must be at least 1, and the first depth below the last");
     std::vector<int> classes;
     for (const float d : depths) {
+        require(!std::isnan(d), "uvim: a depth of ", d, ", it must be a number");
         const double bin = std::floor((d - min) / (max - min) * bins);
         classes.push_back(static_cast<int>(std::clamp(bin, 0.0, bins - 1.0)));
     }
@@ -131,6 +135,8 @@ static Var from_code_positions(const Var& x, const Weights& w, const Config& con
 
 // --- the oracle ---
 
+static void check(const Config& config);  // with the weights, below
+
 static BlockOptions block_options(const Config& config) {
     return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
 }
@@ -142,8 +148,10 @@ static StackSteps run(const Var& z0, const Trunk& w, const Config& config) {
 
 OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Weights& w,
                    const Config& config) {
+    check(config);
+    require_depth("uvim: oracle", config.oracle_depth, w.oracle.blocks);
     require(one_hots.size() == config.outputs.size(), "uvim: labels of ", one_hots.size(), " outputs for a model of ",
-            config.outputs.size());
+            config.outputs.size(), ", each needs its own");
     OracleSteps steps;
     Var z;
     for (std::size_t k = 0; k < one_hots.size(); ++k) {
@@ -166,8 +174,10 @@ OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>
 Matrix vectors_of(const std::vector<int>& code, const Weights& w) { return gather_rows(codewords(w.dictionary), code).value(); }
 
 BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights& w, const Config& config) {
-    require(code.rows() % config.code_length == 0 && code.cols() == config.word_width, "uvim: code vectors ", code.value(),
-            " for codes of ", config.code_length, " words of width ", config.word_width);
+    check(config);
+    require_depth("uvim: base", config.base_depth, w.base.blocks);
+    require(code.rows() > 0 && code.rows() % config.code_length == 0 && code.cols() == config.word_width, "uvim: code vectors ",
+            code.value(), " for codes of ", config.code_length, " words of width ", config.word_width);
     BaseSteps steps;
     Var z = from_code_positions(linear(code, w.from_word), w, config);  // (B*n, D)
     if (w.base_image.weight) z = add(z, linear(cut(images, config.grid, "uvim"), w.base_image));
@@ -180,6 +190,11 @@ BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights&
 
 Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<int>& permutations, int code_length) {
     const int B = static_cast<int>(thresholds.size()), l = code_length;
+    require(l >= 1, "uvim: codes of ", l, " words, there must be at least 1");
+    for (const float threshold : thresholds)
+        require(!std::isnan(threshold), "uvim: a threshold of ", threshold, ", it must be a number");
+    for (const int position : permutations)
+        require(position >= 0 && position < l, "uvim: a permutation names position ", position, " of ", l, ", counted from 0");
     require(permutations.empty() || static_cast<int>(permutations.size()) == B * l, "uvim: ", permutations.size(),
             " numbers are not permutations of ", l, " positions for ", B, " images");
     Matrix keep(B * l, 1);
@@ -213,7 +228,8 @@ static Var rows_of_pixels(const Var& logits, int classes) {
 }
 
 Var output_loss(const Var& logits, const Matrix& one_hot, const Output& output) {
-    require(same_shape(logits.value(), one_hot), "uvim: logits ", logits.value(), " for labels ", one_hot);
+    require(same_shape(logits.value(), one_hot), "uvim: logits ", logits.value(), " for labels ", one_hot,
+            ", the shapes must be equal");
     const Var by_pixel = rows_of_pixels(logits, output.classes);            // (B*n*a, q)
     const Matrix labels = rows_of_pixels(one_hot, output.classes).value();  // (B*n*a, q)
     std::vector<int> targets;
@@ -226,6 +242,9 @@ Var output_loss(const Var& logits, const Matrix& one_hot, const Output& output) 
 }
 
 Losses losses(const Steps& steps, const std::vector<Matrix>& one_hots, const Config& config) {
+    require(one_hots.size() == config.outputs.size() && steps.base.logits.size() == one_hots.size(), "uvim: labels of ",
+            one_hots.size(), " outputs and logits of ", steps.base.logits.size(), " for a model of ", config.outputs.size(),
+            ", each needs its own");
     Losses parts;
     for (std::size_t k = 0; k < one_hots.size(); ++k) {
         parts.outputs.push_back(output_loss(steps.base.logits[k], one_hots[k], config.outputs[k]));
@@ -243,7 +262,16 @@ int update_dictionary(Weights& w, const OracleSteps& steps, const Matrix& unifor
 
 // --- predictions ---
 
+// A row of each patch of whole images, a column of each class and pixel; of a NaN the class would be 0.
+static void check_logits(const Matrix& logits, int classes, const Grid& grid) {
+    require(classes >= 1 && logits.rows > 0 && logits.rows % grid.count() == 0 && logits.cols == classes * grid.area(),
+            "uvim: logits ", logits, " for ", classes, " classes; images of ", grid.count(),
+            " patches need rows for all of them, and ", grid.area(), " columns for each class");
+    require_finite(logits, "uvim", "logits");
+}
+
 std::vector<int> classes_of(const Matrix& logits, int classes, const Grid& grid) {
+    check_logits(logits, classes, grid);
     const int images = logits.rows / grid.count(), area = grid.area();
     std::vector<int> result(static_cast<std::size_t>(images) * grid.height * grid.width);
     for_each_pixel(images, grid, [&](int pixel, int row, int p) {
@@ -255,6 +283,10 @@ std::vector<int> classes_of(const Matrix& logits, int classes, const Grid& grid)
 
 std::vector<int> classes_of_instances(const Matrix& semantics, const Output& output, const std::vector<int>& instances,
                                       const Grid& grid) {
+    check_logits(semantics, output.classes, grid);
+    require(static_cast<int>(instances.size()) == semantics.rows / grid.count() * grid.height * grid.width,
+            "uvim: ", instances.size(), " numbers of instances for logits ", semantics, ", each pixel needs one");
+    for (const int instance : instances) require(instance >= 0, "uvim: instance ", instance, ", they are counted from 0");
     const int images = semantics.rows / grid.count(), area = grid.area(), q = output.classes;
     const int pixels = grid.height * grid.width, most = 1 + *std::max_element(instances.begin(), instances.end());
     std::vector<double> votes(static_cast<std::size_t>(images) * most * q);  // of each image, instance and class
@@ -271,6 +303,10 @@ std::vector<int> classes_of_instances(const Matrix& semantics, const Output& out
 }
 
 std::vector<float> depths_of(const std::vector<int>& classes, double min, double max, int bins) {
+    require(bins >= 1 && min < max, "uvim: ", bins, " bins of depth from ", min, " to ", max,
+            "; there must be at least 1, and the first depth below the last");
+    for (const int k : classes)
+        require(k >= 0 && k < bins, "uvim: bin ", k, " of ", bins, " bins of depth, they are counted from 0");
     std::vector<float> depths;
     for (const int k : classes) depths.push_back(static_cast<float>((k + 0.5) / bins * (max - min) + min));
     return depths;
@@ -299,7 +335,12 @@ static void check(const Config& config) {
         "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.words, " words of width ",
         config.word_width, ": sizes must be positive");
     for (const Output& output : config.outputs)
-        require(output.classes > 0, "uvim: the output ", output.name, " has ", output.classes, " classes");
+        require(output.classes > 0, "uvim: the output ", output.name, " has ", output.classes,
+                " classes, it must have at least 1");
+    require(config.oracle_depth >= 0 && config.base_depth >= 0, "uvim: depths ", config.oracle_depth, " and ", config.base_depth,
+            ", neither may be negative");
+    require_eps("uvim", config.eps);
+    require_eps("uvim: bottleneck", config.standardise_eps);
     require(!config.resize_bottleneck || code_side(config) * code_side(config) == config.code_length, "uvim: a code of ",
             config.code_length, " words is not a square grid; set resize_bottleneck to false");
 }

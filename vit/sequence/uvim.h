@@ -1,15 +1,15 @@
-// uvim.h: one model for segmentation and depth: a short code says what a picture cannot decide, the rest is feed-forward.
+// uvim.h: UViM. One model for segmentation and depth: a short learned code guides a feed-forward model where the output is ambiguous.
 //
 //   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022,
 //            arXiv 2205.10337
-//   shows    that a feed-forward model cannot choose (which of two dogs is number 1?), that a few bits can choose for it, and
-//            that such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
+//   shows    that a feed-forward model cannot choose between valid outputs (which of two dogs is number 1?), that a few bits can
+//            choose for it, and that such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
 //   symbols  B images   H, W height and width   n patches   D width   l code length   C width of a
-//            code word   K words of the dictionary   q classes of an output   a pixels of a patch
+//            code vector   K codes of the dictionary   q classes of an output   a pixels of a patch
 //   stage I  this file: oracle (truth -> code) and base model (image, code -> truth), trained together
 //   stage II uvim_lm.h: a language model writes the code from the image alone
-//   differs  draws of code dropout and of splits come in as arguments; a batch is stacked rows
-//   shares   vit/mask_latents/vector_quantizer.h with BEiT v2 and MaskGIT: here codes are averaged sums, reborn when unused
+//   differs  the draws of code dropout and of splits are arguments; a batch is stacked rows
+//   shares   vit/mask_latents/vector_quantizer.h with BEiT v2 and MaskGIT: here codes are averaged sums, replaced when unused
 //   neighbour  pix2seq.h writes the output token by token; here only a short code is written, and one pass computes the output
 //   next     uvim.cpp, then its walkthrough
 #pragma once
@@ -22,14 +22,14 @@
 
 namespace uvim {
 
-// One thing that is predicted at every pixel: one of q classes.
+// One output of the model: one of q classes at each pixel.
 struct Output {
     std::string name;              // "semantics", "instances", "depth"
     int classes = 0;               // q
     bool ignores_class_0 = false;  // depth: class 0 is "unknown"; its pixels have loss 0, but count in the mean
 };
 
-// How a picture is cut. A patch need not be square.
+// The patch grid. A patch need not be square.
 struct Grid {
     int height = 512, width = 512;            // H, W, pixels
     int patch_height = 16, patch_width = 16;  // must divide H and W
@@ -45,7 +45,7 @@ struct Grid {
 // throws  std::invalid_argument when the patches do not divide the picture, or a size is not positive; `who` begins the message
 void check(const Grid& grid, const char* who);
 
-// The patches of all images, one below the other, the channel fastest: (B*n, a*channels).
+// The patches of all images, stacked, channel fastest: (B*n, a*channels).
 //   note    patchify_all() of nn/data/patches.h for patches of any shape
 //   throws  std::invalid_argument when there is no image, or one does not fit; `who` begins the message
 Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who);
@@ -67,14 +67,14 @@ struct Config {
     int words = 4096;               // K
     int word_width = 768;           // C
     float momentum = 0.995f;        // of the dictionary
-    float min_count = 0.1f;         // words below it are reborn
-    float perturb = 0.001f;         // how far from the busiest word
-    float commitment = 0;           // its weight in the loss; 0.25 for depth and colour
+    float min_count = 0.1f;         // codes with a smaller count are restarted
+    float perturb = 0.001f;         // perturbation of a restarted code
+    float commitment = 0;           // weight of the commitment loss; 0.25 for depth and colour
     float standardise_eps = 1e-5f;
     float eps = 1e-6f;  // of every LayerNorm
 };
 
-// The code as a grid of its own, where it is one.
+// Side of the code's grid, with resize_bottleneck.
 int code_side(const Config& config);
 
 // A ViT without embedding: blocks and the last norm.
@@ -85,10 +85,10 @@ struct Trunk {
 
 struct Weights {
     std::vector<Linear> label_embeddings;  // (q*a, D) for each output
-    Linear oracle_image, base_image;       // (a*channels, D), or no values
-    Var oracle_positions, base_positions;  // (n, D), or no values: then they are sines and cosines
+    Linear oracle_image, base_image;       // (a*channels, D), or absent
+    Var oracle_positions, base_positions;  // (n, D), or absent: then they are sines and cosines
     Trunk oracle, base;
-    Var to_code_positions, from_code_positions;  // (n, l) and (l, n), or no values: then the grid is resized
+    Var to_code_positions, from_code_positions;  // (n, l) and (l, n), or absent: then the grid is resized
     Linear to_word;                              // (D, C)
     SummedCodebook dictionary;                   // sums (K, C), counts (1, K)
     Linear from_word;                            // (C, D)
@@ -96,23 +96,23 @@ struct Weights {
 };
 
 // Fresh weights: Xavier-uniform, positions normal; the dictionary is random unit rows with counts of 1.
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::xavier_uniform});
 
-// Names, shapes and places of the published checkpoints, "params/..." and "state/...".
+// Names, shapes and layout of the published checkpoints, "params/..." and "state/...".
 Parameters parameters(const Weights& w, const Config& config);
 
 // --- labels ---
 
-// The classes of one output at every pixel, image by image, row by row: (B*H*W) -> (B*n, q*a), column k*a + p is class k at
-// pixel p of the patch. A label that is no class (void) becomes zeros, and does not enter the loss.
+// The classes of one output at each pixel, image by image, row by row: (B*H*W) -> (B*n, q*a), column k*a + p is class k at pixel p
+// of the patch. A label outside the classes (void) becomes zeros, and does not enter the loss.
 //   throws  std::invalid_argument when they are not whole images
 Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid);
 
-// Depths in metres as classes: floor((d - min) / (max - min) bins), cut off at 0 and bins - 1.
+// Depths in metres as classes: floor((d - min) / (max - min) bins), clamped to 0 ... bins - 1.
 std::vector<int> depth_classes(const std::vector<float>& depths, double min, double max, int bins);
 
-// --- the oracle: what cannot be decided, in l words ---
+// --- the oracle: truth to code ---
 
 struct OracleSteps {
     std::vector<Var> stems;  // (B*n, D)  one for each output
@@ -120,7 +120,7 @@ struct OracleSteps {
     StackSteps blocks;
     Var norm;             // (B*n, D)
     Var bottleneck;       // (B*l, C)  standardised: mean 0, variance 1 in each row
-    Quantized quantized;  // its ids are the code; its output (B*l, C) is the unit vectors of the words
+    Quantized quantized;  // its ids are the code; its output (B*l, C) is the unit vectors of the codes
 };
 
 //   one_hots  (B*n, q*a) for each output
@@ -136,24 +136,24 @@ struct BaseSteps {
     std::vector<Var> logits;  // (B*n, q*a)  for each output
 };
 
-//   code    (B*l, C)  vectors of the words
+//   code    (B*l, C)  code vectors
 BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights& w, const Config& config);
 
-// The vectors of a code that was written by a language model, or by hand: (B*l) -> (B*l, C).
+// The vectors of a given code, written by a language model for example: (B*l) -> (B*l, C).
 Matrix vectors_of(const std::vector<int>& code, const Weights& w);
 
-// Code dropout, so that short codes work too: position k has importance 1 - (k+1)/(l+1) and is kept where that exceeds t.
+// Code dropout, so that short codes work too: position k has importance 1 - (k+1)/(l+1) and is kept if that exceeds t.
 //   thresholds    (B), t of each image
-//   permutations  (B*l), mask'[k] = mask[permutation[k]], so that any positions are dropped; empty = the last ones
+//   permutations  (B*l), mask'[k] = mask[permutation[k]], so that random positions are dropped; empty = the last ones
 //   returns       (B*l, 1)  1 = kept
 Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<int>& permutations, int code_length);
 
-// Both: oracle, code dropout, base model.
+// Oracle, code dropout, base model.
 struct Steps {
     OracleSteps oracle;
     BaseSteps base;
 };
-//   keep    (B*l, 1) of kept_positions(), or empty = everything
+//   keep    (B*l, 1) of kept_positions(), or empty = all
 Steps forward(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Matrix& keep, const Weights& w,
               const Config& config);
 
@@ -170,21 +170,21 @@ struct Losses {
 };
 Losses losses(const Steps& steps, const std::vector<Matrix>& one_hots, const Config& config);
 
-// After each training step: sums and counts of the words move, and words that nothing uses are reborn.
+// After each training step: updates sums and counts of the codes, and restarts unused codes.
 //   uniforms  (rows, C), a row for each split (vector_quantizer.h)
 //   returns   the number of splits
 int update_dictionary(Weights& w, const OracleSteps& steps, const Matrix& uniforms, const Config& config);
 
 // --- predictions ---
 
-// The largest logit at every pixel: (B*n, q*a) -> (B*H*W) classes, image by image, row by row.
+// The class of the largest logit at each pixel: (B*n, q*a) -> (B*H*W), image by image, row by row.
 std::vector<int> classes_of(const Matrix& logits, int classes, const Grid& grid);
 
-// Semantics made consistent: each instance gets the class whose logits, summed over its pixels, are largest. (B*H*W)
+// Consistent semantics: each instance gets the class whose logits, summed over its pixels, are largest. (B*H*W)
 std::vector<int> classes_of_instances(const Matrix& semantics, const Output& output, const std::vector<int>& instances,
                                       const Grid& grid);
 
-// The middle of each depth class, in metres.
+// The centre of each depth class, in metres.
 std::vector<float> depths_of(const std::vector<int>& classes, double min, double max, int bins);
 
 // --- shared with stage II ---

@@ -15,7 +15,10 @@ namespace uvim_lm {
 
 std::vector<int> tokens_of(const std::vector<int>& code) {
     std::vector<int> tokens;
-    for (const int word : code) tokens.push_back(word + 1);
+    for (const int word : code) {
+        require(word >= 0, "uvim_lm: word ", word, " of a code, they are counted from 0");
+        tokens.push_back(word + 1);
+    }
     return tokens;
 }
 
@@ -29,6 +32,7 @@ std::vector<int> words_of(const std::vector<int>& tokens) {
 }
 
 std::vector<int> shifted(const std::vector<int>& tokens, int length) {
+    require(length >= 1, "uvim_lm: texts of ", length, " tokens, there must be at least 1");
     std::vector<int> result;
     for (std::size_t i = 0; i < tokens.size(); ++i) result.push_back(i % length == 0 ? 0 : tokens[i - 1]);
     return result;
@@ -36,11 +40,16 @@ std::vector<int> shifted(const std::vector<int>& tokens, int length) {
 
 // --- the picture ---
 
+static void check(const Config& config);  // with the weights, below
+
 static BlockOptions block_options(const Config& config) {
     return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
 }
 
 EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config) {
+    check(config);
+    require_depth("uvim_lm: encoder", config.depth, w.encoder.blocks);
+    require_depth("uvim_lm: decoder", config.depth, w.decoder.blocks);
     const uvim::Grid& grid = config.grid;
     const int B = static_cast<int>(images.size());
     EncoderSteps steps;
@@ -66,7 +75,7 @@ static Var logits_of(const Var& z, const Weights& w, const Config& config) {
 
 Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, const Weights& w, const Config& config) {
     const int B = static_cast<int>(images.size()), l = config.code_length;
-    require(static_cast<int>(tokens.size()) == B * l, "uvim_lm: ", tokens.size(), " tokens for ", B, " images, ", l, " each");
+    require(static_cast<int>(tokens.size()) == B * l, "uvim_lm: ", tokens.size(), " tokens for ", B, " images, each needs ", l);
     Steps steps;
     steps.encoder = encode(images, w, config);
     steps.positions = decoder_positions(w, config);                                    // (l, D)
@@ -125,6 +134,7 @@ static void check(const Config& config) {
     require(config.vocabulary > 1 && config.code_length > 0 && config.mlp_width > 0 && config.depth >= 0,
             "uvim_lm: ", config.vocabulary, " tokens, codes of ", config.code_length, " words, depth ", config.depth,
             ": sizes must be positive, and one token starts a text");
+    require_eps("uvim_lm", config.eps);
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {

@@ -1,11 +1,11 @@
-// uvim_lm.h: the second half of UViM: a language model that looks at the picture and writes the guiding code.
+// uvim_lm.h: UViM, stage II. An encoder-decoder language model reads the image and writes the guiding code.
 //
 //   paper    Kolesnikov et al., "UViM", 2022, arXiv 2205.10337, stage II
-//   shows    that what is left to decide, after stage I has put it into words, is translation: picture in, l tokens out
-//   symbols  B images   n patches   D width   l code length   V = K + 1 tokens: 0 starts the text, word k is k + 1
+//   shows    that after stage I the ambiguous part of the output is a translation task: image in, l tokens out
+//   symbols  B images   n patches   D width   l code length   V = K + 1 tokens: 0 starts the text, code k is k + 1
 //   differs  a batch is stacked rows
 //   against  T5 (gpt/unified): the source is patches, positions are added, and the decoder's attention has no biases
-//   neighbour  pix2seq.h writes boxes; this one writes the guiding code of uvim.h
+//   neighbour  pix2seq.h writes boxes; here the text is the guiding code of uvim.h
 //   next     uvim_lm.cpp, then the walkthrough of uvim.h
 #pragma once
 #include <vector>
@@ -24,30 +24,30 @@ struct Config {
     int mlp_width = 4096;
     int vocabulary = 4097;           // V = K + 1
     int code_length = 256;           // l
-    bool learned_positions = false;  // false: sines and cosines of row and column; of a text that is one row
+    bool learned_positions = false;  // false: sines and cosines of row and column; a text is one row
     float eps = 1e-6f;               // of every LayerNorm
 };
 
 struct Weights {
     Linear image;                              // (patch numbers, D)
-    Var encoder_positions, decoder_positions;  // (n, D) and (l, D), or no values: then they are sines and cosines
+    Var encoder_positions, decoder_positions;  // (n, D) and (l, D), or absent: then they are sines and cosines
     uvim::Trunk encoder;
     Var words;            // (V, D)
     uvim::Trunk decoder;  // blocks with cross-attention
     Linear head;          // (D, V)
 };
 
-// Fresh weights: Xavier-uniform, words normal with standard deviation 1.
-//   throws  std::invalid_argument for a config that does not fit together
+// Fresh weights: Xavier-uniform, token embeddings normal with standard deviation 1.
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::xavier_uniform});
 Parameters parameters(const Weights& w, const Config& config);
 
-// Words of the dictionary as tokens of the text, and back: one more, because 0 starts every text.
-//   words_of throws std::invalid_argument for the token 0: it is no word
+// Codes as tokens, and back: token = code + 1, because 0 starts each text.
+//   words_of throws std::invalid_argument for the token 0, which is not a code
 std::vector<int> tokens_of(const std::vector<int>& code);
 std::vector<int> words_of(const std::vector<int>& tokens);
 
-// What the decoder reads to predict each token: 0, then all but the last of every l tokens.
+// The decoder's input: 0, then all but the last of each l tokens.
 std::vector<int> shifted(const std::vector<int>& tokens, int length);
 
 struct EncoderSteps {
@@ -64,7 +64,7 @@ struct Steps {
     Var logits;  // (B*l, V)
 };
 
-// Predicts every token from those before it.
+// Predicts each token from those before it.
 //   tokens  (B*l)
 //   throws  std::invalid_argument when they are not l for each image
 Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, const Weights& w, const Config& config);
@@ -74,8 +74,7 @@ Var loss(const Steps& steps, const std::vector<int>& tokens);
 
 // --- writing ---
 
-// Reads texts about images that are encoded once; for generate() and beam_search() of nn/text/decoding.h. A text
-// begins with token 0.
+// For generate() and beam_search() of nn/text/decoding.h. Images are encoded once; each text begins with token 0.
 class Reader : public TokenReader {
 public:
     Reader(const std::vector<Image>& images, const Weights& w, const Config& config);
@@ -89,7 +88,7 @@ private:
     Memory memory;  // of the text, and keys and values of the image
 };
 
-// The likeliest token at each place, l of them for each image: (B*l).
+// Greedy decoding of l tokens for each image: (B*l).
 std::vector<int> write(const std::vector<Image>& images, const Weights& w, const Config& config);
 
 }  // namespace uvim_lm

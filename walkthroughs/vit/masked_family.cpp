@@ -1,8 +1,8 @@
-// masked_family.cpp: eight answers to one question: what does one predict where the picture is hidden?
+// masked_family.cpp: eight targets of masked image modelling, compared.
 //
 //   papers   one for each row of the table in vit/README.md
-//   shows    that masked image modelling is one method with eight targets: the same digits, the same blocks with the same first
-//            numbers, the same recipe; a linear probe with few labels then tells what each target has taught them
+//   shows    that masked image modelling is one method with eight targets: the same digits, the same blocks with the same initial
+//            weights, the same recipe; a linear probe with few labels then measures what each target has taught them
 //   symbols  B pictures   N = 16 patches   D = 32 width   M hidden patches   K labels of each digit
 //   before   the lesson of each method: mae, simmim, videomae, maskfeat, data2vec, eva, beit_v2, maskgit
 #include <algorithm>

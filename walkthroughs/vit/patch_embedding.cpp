@@ -1,7 +1,7 @@
 // patch_embedding.cpp: how a picture becomes a sequence of tokens, in the seven steps of ViT.
 //
 //   paper    Dosovitskiy et al., "An Image Is Worth 16x16 Words", 2021, arXiv 2010.11929, section 3.1 and Eq. 1
-//   shows    that the whole of it is: cut, flatten, multiply, put [cls] in front, add positions
+//   shows    all of patch embedding: cut, flatten, multiply, put [cls] in front, add positions
 //   symbols  H, W height and width   C channels   P patch side   N = (H / P)(W / P) patches   D token width
 //   next     vit.cpp trains the model that begins like this
 #include <algorithm>
@@ -64,7 +64,7 @@ static Matrix channel(const Image& image, int c) {  // (H, W)
 // --- the seven steps ---
 
 static void step_1_look(Lesson& lesson, const Image& image) {
-    lesson.step("What does the model get?", "x (H, W, C)");
+    lesson.step("What is the input?", "x (H, W, C)");
     lesson.picture("", image);
     lesson.matrix("channel 0 of x", channel(image, 0));
     lesson.say(image.height, " x ", image.width, " pixels with ", image.channels, image.channels == 1 ? " channel" : " channels",
@@ -73,7 +73,7 @@ static void step_1_look(Lesson& lesson, const Image& image) {
 
 static void step_2_cut(Lesson& lesson, const Image& image, int P) {
     const int down = image.height / P, across = image.width / P;
-    lesson.step("How can a picture be read like a sentence?", "N = (H / P)(W / P)");
+    lesson.step("How does a picture become a sequence?", "N = (H / P)(W / P)");
     lesson.picture("", with_gaps(image, P, lesson.colours));
     lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
                " squares, numbered from left to right, then from top to bottom.");
@@ -81,7 +81,7 @@ static void step_2_cut(Lesson& lesson, const Image& image, int P) {
 }
 
 static Matrix step_3_flatten(Lesson& lesson, const Image& image, int P) {
-    lesson.step("What is a square to the model?", "x_p (N, P*P*C)");
+    lesson.step("How is a patch represented?", "x_p (N, P*P*C)");
     lesson.code();
     const Matrix patches = patchify(image, P);  // (N, P*P*C)
     const int C = image.channels;
@@ -117,7 +117,7 @@ static Var step_4_project(Lesson& lesson, const Matrix& patches, const Linear& p
 }
 
 static void step_5_tokens(Lesson& lesson, const Var& patch_embeddings) {
-    lesson.step("What have we got now?", "N tokens of width D");
+    lesson.step("What is the result so far?", "N tokens of width D");
     lesson.heat("patch_embeddings", patch_embeddings.value());
     lesson.say("One line for each square, one cell for each of its ", patch_embeddings.cols(),
                " numbers, dark for the smallest and bright for the largest. From here on the model never sees a pixel again: it "
@@ -128,7 +128,7 @@ static void step_5_tokens(Lesson& lesson, const Var& patch_embeddings) {
 }
 
 static Var step_6_class_token(Lesson& lesson, const Var& patch_embeddings, const Var& class_token) {
-    lesson.step("Which token will speak for the whole picture?", "[x_class; x_p E]   (N+1, D)");
+    lesson.step("Which token represents the whole picture?", "[x_class; x_p E]   (N+1, D)");
     lesson.code();
     const Var tokens = concat_rows({class_token, patch_embeddings});  // (N+1, D)
     lesson.matrix("tokens", tokens.value());
@@ -157,7 +157,7 @@ static Pair nearest_rows(const Matrix& m) {
 }
 
 static Var step_7_positions(Lesson& lesson, const Var& tokens, const Var& positions, const Matrix& patches) {
-    lesson.step("How does the model know where a square was?", "z0 = [x_class; x_p E] + E_pos   (N+1, D)   Eq. 1");
+    lesson.step("How does the model know the position of a patch?", "z0 = [x_class; x_p E] + E_pos   (N+1, D)   Eq. 1");
     lesson.code();
     const Var z0 = add(tokens, positions);  // (N+1, D)
     lesson.matrix("z0", z0.value());

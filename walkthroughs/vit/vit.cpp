@@ -1,8 +1,8 @@
-// vit.cpp: a Vision Transformer is trained on handwritten digits, looked into, and asked about order.
+// vit.cpp: a Vision Transformer is trained on handwritten digits and inspected; a second task shows what positions are for.
 //
 //   paper    Dosovitskiy et al., "An Image Is Worth 16x16 Words", 2021, arXiv 2010.11929
-//   shows    that a model without a single convolution reads the digits of people whose writing it has never seen,
-//            and that its positions are what turns a bag of patches into a picture
+//   shows    that a model without a single convolution reads the digits of writers outside the training set, and that without
+//            positions it cannot tell the order of patches
 //   symbols  B images of a batch   N patches   D token width   K classes
 //   before   patch_embedding.cpp
 #include <algorithm>
@@ -55,7 +55,7 @@ static int batches(const LabelledImages& data, const PictureRecipe& recipe) {
     return (data.count() + recipe.training.batch - 1) / recipe.training.batch;
 }
 
-// The picture as somebody else might have written it: moved, turned, slanted and stretched a little.
+// Data augmentation: the picture moved, rotated, slanted and stretched a little.
 static Image another_hand(const Image& image, const PictureRecipe& recipe, Random& random) {
     const float shift = recipe.shift, slant = recipe.slant, dark = -1;  // what comes in at the edges
     const float down = random.uniform(-shift, shift), right = random.uniform(-shift, shift);
@@ -145,13 +145,13 @@ static void step_look(Lesson& lesson, const LabelledImages& train, const Labelle
     lesson.say(train.count(), " pictures of ", shape(train.images[0]), " to learn from, ", test.count(),
                " others to be asked about, ", train.classes, " classes. The one of each above is the first in the file.");
     if (test.images[0].height == 8)
-        lesson.why("the others were written by other people: only what digits have in common will help.");
+        lesson.why("the test digits are from other writers, so the model must learn what all digits of a class have in common.");
 }
 
 // --- the model ---
 
 static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config& config, const Image& image, int label) {
-    lesson.step("What will learn it?", "image -> z0 -> L blocks -> y -> logits", "Eqs. 1-4");
+    lesson.step("What is the model?", "image -> z0 -> L blocks -> y -> logits", "Eqs. 1-4");
     lesson.code();
     const vit::Steps steps = vit::forward({image}, w, config);
     const BlockSteps& block = steps.encoder.blocks[0];
@@ -164,10 +164,10 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
                   {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
                   {"logits", shape(steps.logits.value()), "one number for each class"}});
     lesson.matrix("probabilities", steps.probabilities.value(), 10);
-    lesson.why("nothing is learned yet, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
-               ": about as much as the others. The loss of a guess is ln ", config.classes, " = ",
+    lesson.why("the model is untrained, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
+               ", about as much as the others. The loss of a uniform prediction is ln ", config.classes, " = ",
                fixed(std::log(config.classes)), ".");
-    lesson.predict("the number of trained numbers when D is doubled. Now there are ", count_numbers(vit::parameters(w, config)),
+    lesson.predict("the number of parameters when D is doubled. Now there are ", count_numbers(vit::parameters(w, config)),
                    ".");
 }
 
@@ -215,7 +215,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
 }
 
 static float step_test(Lesson& lesson, const LabelledImages& test, const vit::Weights& w, const vit::Config& config) {
-    lesson.step("Does it know what it has never seen?");
+    lesson.step("Does it generalise to unseen digits?");
     lesson.code(2);
     const Matrix logits = answers(test, w, config);  // (n, K)
     const float right = accuracy(logits, test.labels);
@@ -252,7 +252,7 @@ static float largest(const Matrix& m) { return *std::max_element(m.begin(), m.en
 static void step_attention(Lesson& lesson, const Image& image, const Image& to_show, const vit::Weights& fresh,
                            const vit::Weights& w, const vit::Config& config) {
     const int block = config.depth - 1;
-    lesson.step("What does [cls] look at?", "row 0 of A in block " + text(block), "Eq. 6");
+    lesson.step("What does [cls] attend to?", "row 0 of A in block " + text(block), "Eq. 6");
     lesson.picture("the picture", to_show);
     lesson.say("Before training, in each head:");
     lesson.pictures(attention_pictures(lesson, image, fresh, config, block));
@@ -361,7 +361,7 @@ static OrderAccuracies step_positions(Lesson& lesson, int seed, vit::Weights& tr
                percent(right.without), ".");
     lesson.why(
         "without positions the tokens of both classes are the same, only in another order, and nothing in attention, norm or MLP "
-        "depends on the order. So no training can do better than a coin.");
+        "depends on the order. So no training can exceed chance.");
     lesson.predict("what happens when only the class token has a position.");
     return right;
 }
@@ -490,12 +490,12 @@ int main(int argc, char** argv) {
     options.add("train-labels", choices.train_labels, "IDX file of their classes");
     options.add("test-images", choices.test_images, "IDX file of pictures to be asked about");
     options.add("test-labels", choices.test_labels, "IDX file of their classes");
-    options.add("train-count", choices.train_count, "learn from the first so many only; 0: all", 0, 100'000'000);
+    options.add("train-count", choices.train_count, "number of training pictures; 0: all", 0, 100'000'000);
     options.add("epochs", choices.epochs, "times through the training pictures; 0: until about 72,000 were seen", 0, 10'000);
     options.add("batch", choices.batch, "pictures in a step", 1, 10'000);
     options.add("learning-rate", choices.learning_rate, "of AdamW, at its peak", 0, 1);
     options.add("weight-decay", choices.weight_decay, "of AdamW", 0, 10);
-    options.add("shift", choices.shift, "pictures are moved at random by up to so many pixels", 0, 8);
+    options.add("shift", choices.shift, "largest random shift of a picture, in pixels", 0, 8);
     options.add("slant", choices.slant, "and turned, slanted and stretched by up to this share", 0, 1);
     options.add("patch-size", choices.patch_size,
                 "side of a square in pixels; 0: 4 for the digits, 7 for 28 x 28, a quarter of larger pictures", 0, 64);
@@ -506,7 +506,7 @@ int main(int argc, char** argv) {
     options.add("skip-positions", choices.skip_positions, "leave out the experiment with positions on and off");
     options.add_output("save", choices.save, "write weights and training state here after every epoch (safetensors)");
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");
-    options.add("stop-after", choices.stop_after, "stop training after so many epochs; 0: do not", 0, 10'000);
+    options.add("stop-after", choices.stop_after, "stop training after this epoch; 0: do not", 0, 10'000);
     options.add("weights", choices.weights, "do not train: ask a published or saved checkpoint (safetensors) about --image");
     options.add("image", choices.image, "PNG, PPM or PGM file for --weights");
     options.add("class-names", choices.class_names, "text file with the name of class 0, 1, ... in each line");

@@ -10,6 +10,7 @@
 #include "tests/gpt/decoder_checks.h"
 #include "tests/gpt/opt_fixture.h"
 #include "tests/gpt/published_file.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("biogpt");
@@ -147,8 +148,40 @@ TEST_CASE("biogpt: error messages name biogpt") {
     biogpt::Config odd = tiny();
     odd.heads = 5;
     CHECK_THROWS_WITH(biogpt::make_weights(odd, random), "biogpt: 5 heads must divide a width of 12");
-    CHECK_THROWS_WITH(biogpt::forward(equal_batch(std::vector<int>(10, 1), 10), tiny_weights(tiny()), tiny()),
-                      "biogpt: a text of 10 tokens, but there are 9 positions");
+    odd = tiny();
+    odd.vocabulary = 0;
+    CHECK_THROWS_WITH(biogpt::make_weights(odd, random),
+                      "biogpt: 0 tokens, width 12, depth 2, inner width 10, 9 positions: sizes must be positive");
+    odd = tiny();
+    odd.position_offset = 0;
+    CHECK_THROWS_WITH(biogpt::make_weights(odd, random),
+                      "biogpt: a position offset of 0: padding reads the row before that of the "
+                      "first token, so there must be one");
+    const biogpt::Config config = tiny();
+    const biogpt::Weights w = tiny_weights(config);
+    CHECK_THROWS_WITH(biogpt::forward(equal_batch(std::vector<int>(10, 1), 10), w, config),
+                      "biogpt: a text of 10 tokens, but there are 9 positions; cut the text");
+    CHECK(without_place(error_of([&] {
+              biogpt::forward(make_batch({{1, 11}}), w, config);
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
+    odd = config;
+    odd.depth = 3;
+    CHECK_THROWS_WITH(biogpt::forward(equal_batch({1}, 1), w, odd),
+                      "biogpt: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were "
+                      "made with");
+    Memory memory = biogpt::make_memory(config, 1, 20);
+    biogpt::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
+    CHECK_THROWS_WITH(biogpt::read_on(equal_batch({1}, 1), w, config, memory),
+                      "biogpt: 9 tokens were read, 1 more exceed 9 positions; ask for fewer");
+}
+
+TEST_CASE("biogpt: config_of restores what metadata wrote, for the sizes of every fixture; else it asks for the heads") {
+    Random random(1);
+    const auto table = [&](const biogpt::Config& config) {
+        return biogpt::parameters(biogpt::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("biogpt"))
+        check_told(config_of_fixture(Golden(path)), table, biogpt::config_of, "the number of heads", biogpt::load_rules());
 }
 
 TEST_SUITE_END();

@@ -9,6 +9,7 @@
 #include "tests/golden.h"
 #include "tests/gpt/decoder_checks.h"
 #include "tests/gpt/published_file.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("bloom");
@@ -195,7 +196,33 @@ TEST_CASE("bloom: rejects an inconsistent config or batch, and names the reason"
                       "bloom: 0 tokens, width 14336, depth 70: sizes must be positive");
     CHECK(without_place(error_of([&] {
               bloom::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
-          })) == "embed: id 11 is outside a table of 11 rows");
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
+}
+
+TEST_CASE(
+    "bloom: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const bloom::Config& config) {
+        return bloom::parameters(bloom::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("bloom"))
+        check_told(config_of_fixture(Golden(path)), table, bloom::config_of, "the number of heads", bloom::load_rules());
+}
+
+TEST_CASE("bloom: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
+    Random random(1);
+    const bloom::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2};
+    const bloom::Weights w = bloom::make_weights(config, random);
+    bloom::Config deeper = config, no_eps = config;
+    deeper.depth = 2;
+    no_eps.eps = -1;
+    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(
+        bloom::forward(text, w, deeper),
+        "bloom: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(bloom::forward(text, w, no_eps),
+                      "bloom: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(bloom::forward(padding, w, config), "bloom: sequence 0 of 1 is all padding; leave it out");
 }
 
 TEST_SUITE_END();

@@ -10,6 +10,7 @@
 #include "tests/gpt/decoder_checks.h"
 #include "tests/gpt/opt_fixture.h"
 #include "tests/gpt/published_file.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("galactica");
@@ -155,8 +156,40 @@ TEST_CASE("galactica: error messages name galactica") {
     galactica::Config odd = tiny();
     odd.heads = 5;
     CHECK_THROWS_WITH(galactica::make_weights(odd, random), "galactica: 5 heads must divide a width of 12");
-    CHECK_THROWS_WITH(galactica::forward(equal_batch(std::vector<int>(10, 1), 10), tiny_weights(tiny()), tiny()),
-                      "galactica: a text of 10 tokens, but there are 9 positions");
+    odd = tiny();
+    odd.vocabulary = 0;
+    CHECK_THROWS_WITH(galactica::make_weights(odd, random),
+                      "galactica: 0 tokens, width 12, depth 2, inner width 10, 9 positions: sizes must be positive");
+    odd = tiny();
+    odd.position_offset = 0;
+    CHECK_THROWS_WITH(galactica::make_weights(odd, random),
+                      "galactica: a position offset of 0: padding reads the row before that of the "
+                      "first token, so there must be one");
+    const galactica::Config config = tiny();
+    const galactica::Weights w = tiny_weights(config);
+    CHECK_THROWS_WITH(galactica::forward(equal_batch(std::vector<int>(10, 1), 10), w, config),
+                      "galactica: a text of 10 tokens, but there are 9 positions; cut the text");
+    CHECK(without_place(error_of([&] {
+              galactica::forward(make_batch({{1, 11}}), w, config);
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
+    odd = config;
+    odd.depth = 3;
+    CHECK_THROWS_WITH(galactica::forward(equal_batch({1}, 1), w, odd),
+                      "galactica: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights "
+                      "were made with");
+    Memory memory = galactica::make_memory(config, 1, 20);
+    galactica::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
+    CHECK_THROWS_WITH(galactica::read_on(equal_batch({1}, 1), w, config, memory),
+                      "galactica: 9 tokens were read, 1 more exceed 9 positions; ask for fewer");
+}
+
+TEST_CASE("galactica: config_of restores what metadata wrote, for the sizes of every fixture; else it asks for the heads") {
+    Random random(1);
+    const auto table = [&](const galactica::Config& config) {
+        return galactica::parameters(galactica::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("galactica"))
+        check_told(config_of_fixture(Golden(path)), table, galactica::config_of, "the number of heads", galactica::load_rules());
 }
 
 TEST_SUITE_END();

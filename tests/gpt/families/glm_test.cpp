@@ -7,6 +7,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/gpt/published_file.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("glm");
@@ -170,7 +171,7 @@ TEST_CASE("make_batch: part A attends to A only, part B to A and to earlier toke
     CHECK(batch.positions == std::vector<int>{0, 1, 2, 1, 1, 0, 1, 1, 1, 0});
     CHECK(integers_of(batch.may) == std::vector<int>{1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1,
                                                      1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1});
-    CHECK_THROWS_WITH(glm::make_batch({}), "glm: a batch of no sequences");
+    CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }
 
 TEST_CASE("to_be_continued: new tokens have the mask's position; after [gMASK] of GLM-130B positions increase") {
@@ -340,7 +341,7 @@ TEST_CASE("glm: rejects an inconsistent config or batch, and names the reason") 
     Random random;
     CHECK_THROWS_WITH(glm::make_weights({.width = 12, .heads = 5}, random), "glm: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(glm::make_weights({.version = glm::Version::glm130b, .width = 12, .heads = 4}, random),
-                      "glm: heads of width 3 cannot be turned in pairs of columns");
+                      "glm: heads of width 3 cannot be turned in pairs of columns; an even width can");
     CHECK_THROWS_WITH(glm::make_weights({.vocabulary = 0}, random),
                       "glm: 0 tokens, width 1024, depth 24, inner width 4096: sizes must be positive");
     CHECK_THROWS_WITH(glm::make_weights({.positions = 0}, random), "glm: 0 positions, there must be one at least");
@@ -348,10 +349,38 @@ TEST_CASE("glm: rejects an inconsistent config or batch, and names the reason") 
     glm::Batch batch = glm::to_be_continued(make_batch({{6, 1, 4}}), config);
     batch.positions.pop_back();
     CHECK_THROWS_WITH(glm::forward(batch, tiny_weights(glm::Version::glm), config),
-                      "glm: 1 sequences of 3 tokens, but 3 tokens, 2 positions, 3 block positions, and a mask for 3 queries");
+                      "glm: 1 sequences of 3 tokens, but 3 tokens, 2 positions, 3 block positions, and a mask for 3 queries; "
+                      "there must be one of each for every token, see make_batch");
     CHECK(without_place(error_of([&] {
               glm::forward(glm::to_be_continued(make_batch({{13, 1, 4}}), config), tiny_weights(glm::Version::glm), config);
-          })) == "embed: id 13 is outside a table of 13 rows");
+          })) == "embed: id 13 is outside a table of 13 rows, counted from 0");
+}
+
+TEST_CASE(
+    "glm: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const glm::Config& config) { return glm::parameters(glm::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("glm"))
+        check_told(glm_config(Golden(path)), table, glm::config_of, "the number of heads");
+    for (const std::string& path : golden_files("glm130b"))
+        check_told(glm130b_config(Golden(path)), table, glm::config_of, "the number of heads");
+}
+
+TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a sequence of no token are refused at the door") {
+    Random random(1);
+    const glm::Config config = tiny(glm::Version::glm);
+    const glm::Weights w = glm::make_weights(config, random);
+    glm::Config deeper = config, no_eps = config;
+    deeper.depth = config.depth + 1;
+    no_eps.eps = -1;
+    const glm::Batch batch = glm::make_batch({glm::cut_spans({1, 2, 3}, {{1, 2}}, {0}, 4, config.special)});
+    CHECK_THROWS_WITH(
+        glm::forward(batch, w, deeper),
+        "glm: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(glm::forward(batch, w, no_eps),
+                      "glm: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(glm::make_batch({{}}), "glm: sequence 0 of 1 has no token; leave it out");
+    CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }
 
 TEST_SUITE_END();

@@ -221,7 +221,7 @@ TEST_CASE("llama: rejects an inconsistent config or batch, and names the reason"
     CHECK_THROWS_WITH(llama::make_weights({.vocabulary = 0}, random),
                       "llama: 0 tokens, width 4096, depth 32, inner width 11008: sizes must be positive");
     CHECK(without_place(error_of([&] { llama::forward(make_batch({{1, 11}}), tiny_weights(), tiny); })) ==
-          "embed: id 11 is outside a table of 11 rows");
+          "embed: id 11 is outside a table of 11 rows, counted from 0");
 }
 
 TEST_SUITE_END();

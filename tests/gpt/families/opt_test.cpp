@@ -74,10 +74,10 @@ TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") 
                       "opt: a position offset of 0: padding reads the row before that of the first token, so there must be one");
     const opt::Weights w = tiny_weights(config);
     CHECK_THROWS_WITH(opt::forward(equal_batch(std::vector<int>(10, 1), 10), w, config),
-                      "opt: a text of 10 tokens, but there are 9 positions");
+                      "opt: a text of 10 tokens, but there are 9 positions; cut the text");
     CHECK(without_place(error_of([&] {
               opt::forward(make_batch({{1, 11}}), w, config);
-          })) == "embed: id 11 is outside a table of 11 rows");
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
     odd = config;
     odd.depth = 3;
     CHECK_THROWS_WITH(
@@ -85,7 +85,8 @@ TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") 
         "opt: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     Memory memory = opt::make_memory(config, 1, 20);
     opt::read_on(equal_batch(std::vector<int>(9, 1), 9), w, config, memory);
-    CHECK_THROWS_WITH(opt::read_on(equal_batch({1}, 1), w, config, memory), "opt: 9 tokens were read, 1 more exceed 9 positions");
+    CHECK_THROWS_WITH(opt::read_on(equal_batch({1}, 1), w, config, memory),
+                      "opt: 9 tokens were read, 1 more exceed 9 positions; ask for fewer");
 }
 
 TEST_SUITE_END();

@@ -104,7 +104,8 @@ TEST_CASE("z_loss: the square of log Z over rows with a next token") {
     CHECK(palm::z_loss(steps, make_batch({{0, 1, 2}}), 1).value()[0] == doctest::Approx((ln4 * ln4 + (1 + ln4) * (1 + ln4)) / 2));
     CHECK(palm::z_loss(steps, make_batch({{0, 1, 2}})).value()[0] ==
           doctest::Approx(1e-4 * (ln4 * ln4 + (1 + ln4) * (1 + ln4)) / 2));
-    CHECK_THROWS_WITH(palm::z_loss(steps, make_batch({{0}, {1}, {2}})), "palm: no row of the batch has a next token");
+    CHECK_THROWS_WITH(palm::z_loss(steps, make_batch({{0}, {1}, {2}})),
+                      "palm: none of 3 rows of the batch has a next token; a text needs at least 2 tokens");
 }
 
 TEST_CASE("z_loss: its gradient agrees with finite differences") {
@@ -165,7 +166,23 @@ TEST_CASE("palm: rejects an inconsistent config or batch, and names the reason")
                       "palm: 0 tokens, width 18432, depth 118, inner width 73728: sizes must be positive");
     CHECK(without_place(error_of([&] {
               palm::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
-          })) == "embed: id 11 is outside a table of 11 rows");
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
+}
+
+TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
+    Random random(1);
+    const palm::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2, .head_width = 4, .mlp_width = 6};
+    const palm::Weights w = palm::make_weights(config, random);
+    palm::Config deeper = config, no_eps = config;
+    deeper.depth = 2;
+    no_eps.eps = -1;
+    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(
+        palm::forward(text, w, deeper),
+        "palm: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(palm::forward(text, w, no_eps),
+                      "palm: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(palm::forward(padding, w, config), "palm: sequence 0 of 1 is all padding; leave it out");
 }
 
 TEST_SUITE_END();

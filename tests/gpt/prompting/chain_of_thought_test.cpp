@@ -104,7 +104,7 @@ TEST_CASE("majority: the most frequent answer; of ties, the first") {
     CHECK(chain_of_thought::majority({1, 3, 3}) == 3);
     CHECK(chain_of_thought::majority({2, 1, 1, 2}) == 2);
     CHECK(chain_of_thought::majority({4}) == 4);
-    CHECK_THROWS_WITH(chain_of_thought::majority({}), "majority: no answers");
+    CHECK_THROWS_WITH(chain_of_thought::majority({}), "majority: no answers; give at least one");
 }
 
 TEST_CASE("accuracy: the fraction of answers equal to the sum") {
@@ -185,9 +185,11 @@ TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
     CHECK_THROWS_WITH(chain_of_thought::make_questions({.digits = 0}, random, 1),
                       "chain_of_thought: 6 digits modulo 0, both must be at least 1");
     CHECK_THROWS_WITH(chain_of_thought::solve_with_changed_step(w, config, small, two, 4, 1),
-                      "solve_with_changed_step: step 4 of 3");
-    CHECK_THROWS_WITH(chain_of_thought::accuracy(small, two, {1}), "chain_of_thought: 1 answers to 2 questions");
-    CHECK_THROWS_WITH(chain_of_thought::document_text(small, {10}), "document_text: id 10 is outside the vocabulary of 10");
+                      "solve_with_changed_step: step 4 of 3, they are counted from 1");
+    CHECK_THROWS_WITH(chain_of_thought::accuracy(small, two, {1}),
+                      "chain_of_thought: 1 answers to 2 questions; each needs one, and there must be a question");
+    CHECK_THROWS_WITH(chain_of_thought::document_text(small, {10}),
+                      "document_text: id 10 is outside the vocabulary of 10, counted from 0");
 }
 
 TEST_SUITE_END();

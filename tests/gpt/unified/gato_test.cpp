@@ -8,6 +8,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("gato");
@@ -128,7 +129,8 @@ TEST_CASE("bin_of: equal bins from -1 to 1; 1 belongs to the last, values outsid
     CHECK(gato::centre_of_bin(0, 4) == Approx(-0.75));
     CHECK(gato::centre_of_bin(3, 4) == Approx(0.75));
     for (int bin = 0; bin < 1024; ++bin) REQUIRE(gato::bin_of(gato::centre_of_bin(bin, 1024), 1024) == bin);
-    CHECK_THROWS_WITH(gato::bin_of(std::nanf(""), 4), "gato: a value that is not a number (NaN) has no bin");
+    CHECK_THROWS_WITH(gato::bin_of(std::nanf(""), 4),
+                      "gato: a value of nan in 4 bins; it must be a number, and there must be at least 1 bin");
 }
 
 TEST_CASE("tokens: text, bins and discrete values have separate ranges; mu-law applies to observations only") {
@@ -346,19 +348,50 @@ TEST_CASE("gato: rejects an inconsistent episode or config, and names the reason
     CHECK_THROWS_WITH(gato::make_weights(odd, random),
                       "gato: patches of side 2, 3 channels, 3 groups of 4 residual channels: sizes must "
                       "be positive, and the groups divide the channels");
-    CHECK_THROWS_WITH(gato::forward({}, w, config), "gato: there is no episode");
+    CHECK_THROWS_WITH(gato::forward({}, w, config), "gato: there is no episode; give at least one");
     odd = config;
     odd.depth = 1;
     CHECK_THROWS_WITH(gato::forward({two_steps}, w, odd),
                       "gato: the configuration says 1 blocks, the weights hold 2; pass the configuration that the weights were made with");
-    CHECK_THROWS_WITH(gato::forward({{}}, w, config), "gato: an episode without a time step");
+    CHECK_THROWS_WITH(gato::forward({{}}, w, config), "gato: an episode of 0 time steps, it must have at least 1");
     CHECK_THROWS_WITH(gato::forward({{.text = {{1}, {2}}, .discrete_actions = {{1}}}}, w, config),
-                      "gato: an episode has parts of 2 and of 1 time steps");
+                      "gato: an episode has parts of 2 and of 1 time steps, all must have equally many");
     CHECK_THROWS_WITH(gato::forward({{.text = {{9}}}}, w, config), "gato: text token 9 is outside 0 ... 8");
     CHECK_THROWS_WITH(gato::forward({{.text = {std::vector<int>(8, 1)}}}, w, config),
-                      "gato: an observation of 8 tokens, there are 7 places");
-    CHECK_THROWS_WITH(gato::embed_images({Image(14, 2, 3)}, w, config), "gato: 7 x 1 patches, there are 6 positions");
-    CHECK_THROWS_WITH(gato::embed_images({}, w, config), "gato: there is no image");
+                      "gato: an observation of 8 tokens, there are 7 places; observe less, or set observation_places");
+    CHECK_THROWS_WITH(gato::embed_images({Image(14, 2, 3)}, w, config),
+                      "gato: 7 x 1 patches, there are 6 positions; take larger patches, or set patch_positions");
+    CHECK_THROWS_WITH(gato::embed_images({}, w, config), "gato: there is no image; give at least one");
+}
+
+TEST_CASE(
+    "gato: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for its tokens") {
+    Random random(1);
+    const auto table = [&](const gato::Config& config) { return gato::parameters(gato::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("gato"))
+        check_told(config_of_fixture(Golden(path)), table, gato::config_of, "the number of text tokens");
+}
+
+TEST_CASE("gato: values without a bin, bins without a value and patches without a position are refused") {
+    gato::Config config = tiny();
+    CHECK_THROWS_WITH(gato::bin_of(NAN, 8),
+                      "gato: a value of nan in 8 bins; it must be a number, and there must be at least 1 bin");
+    CHECK_THROWS_WITH(gato::bin_of(0.5f, 0),
+                      "gato: a value of 0.500000 in 0 bins; it must be a number, and there must be at least 1 bin");
+    CHECK_THROWS_WITH(gato::centre_of_bin(8, 8), "gato: bin 8 of 8, they are counted from 0");
+    CHECK_THROWS_WITH(gato::patch_position(2, 2, 8, -1),
+                      "gato: patch 2 of 2 with 8 positions and a draw of -1.000000; patches are counted from 0, each needs a "
+                      "position, a draw is below 1");
+    CHECK_THROWS_WITH(gato::patch_position(0, 2, 1, -1),
+                      "gato: patch 0 of 2 with 1 positions and a draw of -1.000000; patches are counted from 0, each needs a "
+                      "position, a draw is below 1");
+    CHECK_THROWS_WITH(gato::patch_position(0, 2, 8, 1),
+                      "gato: patch 0 of 2 with 8 positions and a draw of 1.000000; patches are counted from 0, each needs a "
+                      "position, a draw is below 1");
+    CHECK_THROWS_WITH(gato::token_of_discrete(-1, config), "gato: discrete value -1 is outside 0 ... 4");
+    config.mu = 0;
+    CHECK_THROWS_WITH(gato::mu_law(1, config),
+                      "gato: mu-law with mu 0.000000 up to 256.000000, both must be positive; 100 and 256 are usual");
 }
 
 TEST_SUITE_END();

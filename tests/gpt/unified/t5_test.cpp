@@ -126,7 +126,8 @@ TEST_CASE("corrupt: a span becomes one sentinel in the input, and follows that s
     CHECK(corrupted.input == std::vector<int>{10, 99, 13, 98, 1});
     CHECK(corrupted.target == std::vector<int>{99, 11, 12, 98, 14, 97, 1});
     CHECK(t5::corrupt({10, 11}, {1, 1}, 99, 1).input == std::vector<int>{99, 1});
-    CHECK_THROWS_WITH(t5::corrupt({10, 11}, {1}, 99, 1), "corrupt: 2 tokens, but 1 entries say which are hidden");
+    CHECK_THROWS_WITH(t5::corrupt({10, 11}, {1}, 99, 1),
+                      "corrupt: 2 tokens, but 1 entries say which are hidden; each token needs one");
 }
 
 TEST_CASE("random_spans: the requested numbers of spans and hidden tokens, a visible token before each span") {
@@ -206,7 +207,8 @@ TEST_CASE("t5: incremental decoding with cached keys of target and source equals
                     Var(concat_rows({slice_rows(full, 6, 1), slice_rows(full, 2, 1)})).value());
         reader.select({1});
         check_close("fourth", reader.read(equal_batch({4}, 1)), slice_rows(full, 3, 1));
-        CHECK_THROWS_WITH(reader.read(equal_batch({4}, 1)), "t5: the memory holds 4 of 4 tokens, 1 more do not fit");
+        CHECK_THROWS_WITH(reader.read(equal_batch({4}, 1)),
+                          "t5: the memory holds 4 of 4 tokens, 1 more do not fit; make it with a larger capacity");
     }
 }
 
@@ -346,14 +348,29 @@ TEST_CASE("t5: rejects an inconsistent config or batch, and names the reason") {
     CHECK_THROWS_WITH(t5::make_weights({.start_token = 32128}, random), "t5: special token 32128 is not one of 32128 tokens");
     const t5::Config config = tiny();
     const t5::Weights w = tiny_weights(config);
-    CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0}, 1), w, config), "t5: 1 targets for 2 sources");
+    CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0}, 1), w, config), "t5: 1 targets for 2 sources, each needs one");
     t5::Config deeper = config;
     deeper.decoder_depth = 4;
     CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0, 0}, 1), w, deeper),
                       "t5: decoder: the configuration says 4 blocks, the weights hold 3; pass the configuration that the weights were "
                       "made with");
     CHECK(without_place(error_of([&] { t5::forward(make_batch({{13}}), equal_batch({0}, 1), w, config); })) ==
-          "embed: id 13 is outside a table of 13 rows");
+          "embed: id 13 is outside a table of 13 rows, counted from 0");
+}
+
+TEST_CASE("t5: texts that are all padding, sources that are not the encoded ones and more queries than keys are refused") {
+    Random random(1);
+    const t5::Config config = tiny();
+    const t5::Weights w = t5::make_weights(config, random);
+    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(t5::forward(padding, text, w, config), "t5: sequence 0 of 1 is all padding; leave it out");
+    CHECK_THROWS_WITH(t5::forward(text, padding, w, config), "t5: sequence 0 of 1 is all padding; leave it out");
+    CHECK_THROWS_WITH(t5::decode(text, Matrix(3, config.width), text, w, config),
+                      "t5: an encoded source (3, 10) for 1 sources of 2 tokens, each token needs a row");
+    CHECK_THROWS_WITH(t5::Reader(text, Matrix(1, config.width), w, config, 4),
+                      "t5: an encoded source (1, 10) for 1 sources of 2 tokens, each token needs a row");
+    CHECK_THROWS_WITH(t5::relative_buckets(3, 2, true, config),
+                      "t5: 3 queries are the last of 2 keys; there must be 1 to that many");
 }
 
 TEST_SUITE_END();

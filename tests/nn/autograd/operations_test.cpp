@@ -210,9 +210,9 @@ TEST_CASE("operations: wrong shapes are refused with operation, both shapes and 
     CHECK(without_place(error_of([&] { add(a, b); })) == "add: (2, 3) and (4, 5), where the sizes differ one of them must be 1");
     CHECK(without_place(error_of([&] { matmul(a, Var(b)); })) == "matmul: (2, 3) times (4, 5), the inner sizes differ");
     CHECK(error_of([&] { add(a, b); }).find("operations_test.cpp:") != std::string::npos);
-    CHECK(without_place(error_of([&] { pick(a, {0}); })) == "pick: 1 columns for the rows of (2, 3)");
-    CHECK(without_place(error_of([&] { pick(a, {0, 3}); })) == "pick: column 3 of (2, 3)");
-    CHECK(without_place(error_of([&] { mean(Matrix()); })) == "mean: (0, 0) holds no numbers");
+    CHECK(without_place(error_of([&] { pick(a, {0}); })) == "pick: 1 columns for the rows of (2, 3), each needs one");
+    CHECK(without_place(error_of([&] { pick(a, {0, 3}); })) == "pick: column 3 of (2, 3), counted from 0");
+    CHECK(without_place(error_of([&] { mean(Matrix()); })) == "mean: (0, 0) holds no numbers, it must hold at least 1");
     CHECK(without_place(error_of([&] { clamp(a, 2, 1); })).starts_with("clamp: the lower bound"));
 }
 

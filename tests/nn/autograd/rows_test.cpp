@@ -154,12 +154,12 @@ TEST_CASE("rows: wrong indices and segments are refused with the shapes") {
           })) == "max_rows: all of the 2 indices of row 1 are -1, a maximum needs at least one row");
     CHECK(without_place(error_of([] {
               segment_sums(x, Segments::of({2, 2}));
-          })) == "segment_sums: a segment of rows 2 to 4 of (3, 2)");
+          })) == "segment_sums: a segment of rows 2 to 4 of (3, 2), counted from 0");
     CHECK(without_place(error_of([] { sums_before(x, Segments::of({4})); })) ==
-          "sums_before: a segment of rows 0 to 4 of (3, 2)");
+          "sums_before: a segment of rows 0 to 4 of (3, 2), counted from 0");
     CHECK(without_place(error_of([] {
               sums_before(x, Segments{{{0, 2}, {1, 2}}});
-          })) == "sums_before: row 1 of (3, 2) lies in two segments");
+          })) == "sums_before: row 1 of (3, 2) lies in two segments, each may lie in one");
 }
 
 TEST_SUITE_END();

@@ -211,7 +211,8 @@ TEST_CASE("trap_nan: a gradient that is not finite is named with the operation w
 
 TEST_CASE("add_gradient: a contribution of the wrong shape is refused") {
     Var a = parameter(Matrix{{1, 2}});
-    CHECK_THROWS_WITH(add_gradient(a, Matrix{{1}}), "add_gradient: a gradient of shape (1, 1) for a value of shape (1, 2)");
+    CHECK_THROWS_WITH(add_gradient(a, Matrix{{1}}),
+                      "add_gradient: a gradient of shape (1, 1) for a value of shape (1, 2), the shapes must be equal");
 }
 
 TEST_SUITE_END();

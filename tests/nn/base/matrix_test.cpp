@@ -72,7 +72,7 @@ TEST_CASE("Matrix: moving takes the elements and leaves (0, 0) behind") {
 TEST_CASE("Matrix: negative sizes and rows of different lengths are refused") {
     CHECK_THROWS_WITH(Matrix(-1, 2), "Matrix: a shape of -1 x 2 is impossible, neither may be negative");
     CHECK_THROWS_WITH(Matrix::unset(2, -3), "Matrix: a shape of 2 x -3 is impossible, neither may be negative");
-    CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3");
+    CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3, all must be equally long");
 }
 
 #ifndef NDEBUG
@@ -129,20 +129,20 @@ TEST_CASE("slice_rows, slice_cols: adjacent rows or columns, inside the matrix")
     CHECK(identical(slice_cols(m, 0, 3), m));
     CHECK(shape(slice_rows(m, 4, 0)) == "(0, 3)");
     CHECK(shape(slice_cols(m, 3, 0)) == "(4, 0)");
-    CHECK_THROWS_WITH(slice_rows(m, 3, 2), "slice_rows: rows 3 to 5 of a (4, 3) matrix");
-    CHECK_THROWS_WITH(slice_rows(m, -1, 2), "slice_rows: rows -1 to 1 of a (4, 3) matrix");
-    CHECK_THROWS_WITH(slice_rows(m, 1, -1), "slice_rows: rows 1 to 0 of a (4, 3) matrix");
-    CHECK_THROWS_WITH(slice_cols(m, 2, 2), "slice_cols: columns 2 to 4 of a (4, 3) matrix");
-    CHECK_THROWS_WITH(slice_cols(m, -1, 1), "slice_cols: columns -1 to 0 of a (4, 3) matrix");
-    CHECK_THROWS_WITH(slice_cols(m, 2, -2), "slice_cols: columns 2 to 0 of a (4, 3) matrix");
+    CHECK_THROWS_WITH(slice_rows(m, 3, 2), "slice_rows: rows 3 to 5 of a (4, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(slice_rows(m, -1, 2), "slice_rows: rows -1 to 1 of a (4, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(slice_rows(m, 1, -1), "slice_rows: rows 1 to 0 of a (4, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(slice_cols(m, 2, 2), "slice_cols: columns 2 to 4 of a (4, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(slice_cols(m, -1, 1), "slice_cols: columns -1 to 0 of a (4, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(slice_cols(m, 2, -2), "slice_cols: columns 2 to 0 of a (4, 3) matrix, counted from 0");
 }
 
 TEST_CASE("reshape: keeps the numbers in order") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(identical(reshape(m, 3, 2), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(reshape(m, 1, 6), Matrix{{1, 2, 3, 4, 5, 6}}));
-    CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2)");
-    CHECK_THROWS_WITH(reshape(m, -2, -3), "reshape: (2, 3) does not fit into (-2, -3)");
+    CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2), the numbers must be equally many");
+    CHECK_THROWS_WITH(reshape(m, -2, -3), "reshape: (2, 3) does not fit into (-2, -3), the numbers must be equally many");
 }
 
 TEST_CASE("add_to: adds element by element, without broadcasting") {
@@ -156,7 +156,8 @@ TEST_CASE("add_sum_of_rows: sums in double, 2^24 + 1 - 2^24 = 1, and adds to the
     Matrix row{{10, 20}};
     add_sum_of_rows(row, Matrix{{16777216, 1}, {1, 2}, {-16777216, 3}});
     CHECK(identical(row, Matrix{{11, 26}}));
-    CHECK_THROWS_WITH(add_sum_of_rows(row, Matrix(2, 3)), "add_sum_of_rows: the sum of the rows of (2, 3) does not fit into (1, 2)");
+    CHECK_THROWS_WITH(add_sum_of_rows(row, Matrix(2, 3)),
+                      "add_sum_of_rows: the sum of the rows of (2, 3) does not fit into (1, 2), it must be (1, 3)");
 }
 
 TEST_CASE("argmax_row: the first NaN, if there is one") {
@@ -171,9 +172,9 @@ TEST_CASE("argmax_row: the first of equal maxima") {
     CHECK(argmax_row(m, 0) == 0);
     CHECK(argmax_row(m, 1) == 1);
     CHECK(argmax_row(m, 2) == 2);
-    CHECK_THROWS_WITH(argmax_row(m, 3), "argmax_row: row 3 of a (3, 3) matrix");
-    CHECK_THROWS_WITH(argmax_row(m, -1), "argmax_row: row -1 of a (3, 3) matrix");
-    CHECK_THROWS_WITH(argmax_row(Matrix(2, 0), 0), "argmax_row: row 0 of a (2, 0) matrix");
+    CHECK_THROWS_WITH(argmax_row(m, 3), "argmax_row: row 3 of a (3, 3) matrix, counted from 0; it must hold a number");
+    CHECK_THROWS_WITH(argmax_row(m, -1), "argmax_row: row -1 of a (3, 3) matrix, counted from 0; it must hold a number");
+    CHECK_THROWS_WITH(argmax_row(Matrix(2, 0), 0), "argmax_row: row 0 of a (2, 0) matrix, counted from 0; it must hold a number");
 }
 
 TEST_SUITE_END();

@@ -47,7 +47,7 @@ TEST_CASE("parse_idx_images: an inconsistent file is refused in one line") {
     CHECK_THROWS_WITH(parse_idx_labels(two_images, "x"), "x: has 3 dimensions, 1 is needed (labels)");
     other = two_images;
     other[11] = 0;
-    CHECK(refusal(other) == "x: dimension 2 is 0");
+    CHECK(refusal(other) == "x: dimension 2 is 0, it must be at least 1");
     CHECK(refusal(two_images + "x") == "x: the header promises 6 numbers, the file holds 7");
     // 65536 x 65536 x 65536 = 2^48, which 32 bits would take for 0
     CHECK(refusal(std::string("\0\0\x08\x03\0\x01\0\0\0\x01\0\0\0\x01\0\0", 16)) ==

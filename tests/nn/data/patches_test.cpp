@@ -44,17 +44,22 @@ TEST_CASE("unpatchify: the inverse of patchify") {
 }
 
 TEST_CASE("patchify, unpatchify: sizes that do not fit are refused") {
-    CHECK_THROWS_WITH(patchify(numbered(), 3), "patchify: a 2 x 4 image does not split into patches of side 3");
-    CHECK_THROWS_WITH(patchify(numbered(), 0), "patchify: a 2 x 4 image does not split into patches of side 0");
+    CHECK_THROWS_WITH(patchify(numbered(), 3),
+                      "patchify: a 2 x 4 image does not split into patches of side 3; it must divide both");
+    CHECK_THROWS_WITH(patchify(numbered(), 0),
+                      "patchify: a 2 x 4 image does not split into patches of side 0; it must divide both");
     CHECK_THROWS_WITH(unpatchify(Matrix(2, 8), 2, 4, 4, 2),
                       "unpatchify: (2, 8) does not make up a 4 x 4 x 2 image of patches of side 2");
     const PatchGrid grid{.height = 2, .width = 4, .patch_size = 2, .channels = 2};
     PatchGrid no_patches = grid, no_channels = grid;
     no_patches.patch_size = 0;
     no_channels.channels = 0;
-    CHECK_THROWS_WITH(patchify_all({numbered()}, no_patches, "vit"), "vit: an image of 2 x 4 does not split into patches of side 0");
+    CHECK_THROWS_WITH(
+        patchify_all({numbered()}, no_patches, "vit"),
+        "vit: an image of 2 x 4 does not split into patches of side 0; sizes must be at least 1, and the side divide both");
     CHECK_THROWS_WITH(patchify_all({numbered()}, no_channels, "vit"), "vit: images of 0 channels, there must be at least 1");
-    CHECK_THROWS_WITH(unpatchify_all(Matrix(3, 8), grid), "unpatchify_all: (3, 8) are not whole images of 2 patches");
+    CHECK_THROWS_WITH(unpatchify_all(Matrix(3, 8), grid),
+                      "unpatchify_all: (3, 8) are not whole images of 2 patches; their rows must be a multiple of that");
 }
 
 TEST_SUITE_END();

@@ -10,8 +10,8 @@ TEST_CASE("channel: one channel as rows and columns of pixels") {
     image(0, 1, 0) = 7;
     CHECK(identical(channel(image, 0), Matrix{{0, 7, 0}, {0, 0, 0}}));
     CHECK(identical(channel(image, 1), Matrix{{0, 0, 0}, {0, 0, 5}}));
-    CHECK_THROWS_WITH(channel(image, 2), "channel: number 2 of a picture with 2 channels");
-    CHECK_THROWS_WITH(channel(image, -1), "channel: number -1 of a picture with 2 channels");
+    CHECK_THROWS_WITH(channel(image, 2), "channel: number 2 of a picture with 2 channels, they are counted from 0");
+    CHECK_THROWS_WITH(channel(image, -1), "channel: number -1 of a picture with 2 channels, they are counted from 0");
 }
 
 TEST_CASE("picture_text: without colour, two characters per pixel, from black 0 to white 1") {

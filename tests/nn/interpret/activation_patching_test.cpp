@@ -1,5 +1,7 @@
 #include "nn/interpret/activation_patching.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/text/batch.h"
@@ -196,7 +198,8 @@ TEST_CASE("Patch: patching a token changes no earlier logit, and leaves nothing 
     }
     CHECK(identical(patching::record(corrupted_run).logits, corrupted.logits));
     const patching::Patch beyond({{.block = 1, .step = "input", .rows = {5}}}, clean);
-    CHECK_THROWS_WITH(corrupted_run.logits(), "activation_patching: row 5 of step input, which is (5, 8)");
+    CHECK_THROWS_WITH(corrupted_run.logits(),
+                      "activation_patching: row 5 of step input, which is (5, 8); they are counted from 0");
 }
 
 TEST_CASE("sweep_heads: a head of the last block has no path but the direct one") {
@@ -214,10 +217,47 @@ TEST_CASE("make_metric: arguments that do not fit are refused, with the reason")
     GptRun run(c.w, c.config, make_batch(c.clean_ids));
     const patching::Kept kept = patching::record(run);
     CHECK_THROWS_WITH(patching::make_metric({1, 2}, {3}, 5, kept, kept),
-                      "activation_patching: 2 right and 1 wrong answers for logits (5, 9) and (5, 9) of prompts of 5 tokens");
-    CHECK_THROWS_WITH(patching::make_metric({1}, {9}, 5, kept, kept), "activation_patching: answers 1 and 9 of prompt 0, there are 9 tokens");
-    CHECK(error_of([&] { patching::make_metric({1}, {2}, 5, kept, kept); }).ends_with("; there is nothing to restore"));
-    CHECK_THROWS_WITH(kept.step(3, "input"), "activation_patching: this run had no step input in block 3");
+                      "activation_patching: 2 right and 1 wrong answers for logits (5, 9) and (5, 9) of prompts of 5 tokens; "
+                      "each prompt needs both answers, each of its tokens a row");
+    CHECK_THROWS_WITH(patching::make_metric({1}, {9}, 5, kept, kept),
+                      "activation_patching: answers 1 and 9 of prompt 0, there are 9 tokens, counted from 0");
+    CHECK(error_of([&] {
+              patching::make_metric({1}, {2}, 5, kept, kept);
+          }).ends_with("; there is nothing to restore, corrupt the prompts where it matters"));
+    CHECK_THROWS_WITH(kept.step(3, "input"),
+                      "activation_patching: this run had no step input in block 3 among its 40 steps; nn/autograd/hook.h lists "
+                      "the names, blocks are counted from 0");
+}
+
+TEST_CASE("activation_patching: tokens, heads, windows and answers that do not exist are refused") {
+    const PatchingCase c = small_case();
+    GptRun run(c.w, c.config, make_batch(c.clean_ids));
+    const patching::Kept kept = patching::record(run);
+    const patching::Sizes sizes{.sequences = 1, .length = 5, .depth = 2, .heads = 2};
+    patching::Kept no_number = kept;
+    no_number.logits[0] = NAN;
+    const patching::Metric metric{.right = {1}, .wrong = {2}, .length = 4};
+    CHECK_THROWS_WITH(patching::rows_of_token(sizes, 5), "activation_patching: token 5 of 5, they are counted from 0");
+    CHECK_THROWS_WITH(patching::rows_of_token({}, 0),
+                      "activation_patching: 0 sequences of 0 tokens, 0 blocks of 0 heads: all must be at least 1");
+    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 0, 2, 8),
+                      "activation_patching: head 2 of block 0, there are 2 blocks of 2 heads, counted from 0");
+    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 2, 0, 8),
+                      "activation_patching: head 0 of block 2, there are 2 blocks of 2 heads, counted from 0");
+    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 0, 0, 9),
+                      "activation_patching: step context is 9 wide, 2 heads do not divide it; only query, key, value and context "
+                      "have heads side by side");
+    CHECK_THROWS_WITH(patching::make_metric({1}, {2}, 5, no_number, kept),
+                      "activation_patching: the logits of the clean run (5, 9) hold nan in row 0, column 0 (from 0); all must be "
+                      "finite, trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(metric.differences(kept.logits),
+                      "activation_patching: logits (5, 9) for 1 prompts of 4 tokens; each token needs a row");
+    CHECK_THROWS_WITH(patching::gradient_patch({}, kept, kept, sizes),
+                      "gradient_patch: gradients of 0 blocks, there are 2; each needs one, see gradients_of_inputs");
+    CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 0, 1, sizes),
+                      "causal_trace: a window of 0 blocks, it must be at least 1");
+    CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 1, 9, sizes),
+                      "causal_trace: the answer is token 9, there are 9, counted from 0");
 }
 
 TEST_SUITE_END();

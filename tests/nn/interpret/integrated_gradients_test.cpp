@@ -226,8 +226,27 @@ TEST_CASE("attribute: arguments that do not fit are refused") {
     Linearly linearly;
     const ig::Points points = ig::points(ig::Rule::middle, 2);
     CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(2, 2), Matrix(1, 2), points, 1),
-                      "integrated_gradients: the input is (2, 2), the baseline (1, 2)");
-    CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(3, 2), Matrix(3, 2), points, 2), "integrated_gradients: 2 groups of the rows of (3, 2)");
+                      "integrated_gradients: the input is (2, 2), the baseline (1, 2), the shapes must be equal");
+    CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(3, 2), Matrix(3, 2), points, 2),
+                      "integrated_gradients: 2 groups of the rows of (3, 2), each must have equally many");
+}
+
+TEST_CASE("attribute: NaN and points without weights are refused") {
+    Linearly linearly;
+    const ig::Points points = ig::points(ig::Rule::middle, 2);
+    CHECK_THROWS_WITH(ig::attribute(linearly, {{NAN, 0}}, {{0, 0}}, points, 1),
+                      "integrated_gradients: the numbers of the input (1, 2) hold nan in row 0, column 0 (from 0); all must be "
+                      "finite, trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(ig::attribute(linearly, {{1, 0}}, {{0, INFINITY}}, points, 1),
+                      "integrated_gradients: the numbers of the baseline (1, 2) hold inf in row 0, column 1 (from 0); all must "
+                      "be finite, trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(
+        ig::attribute(linearly, {{1, 0}}, {{0, 0}}, {}, 1),
+        "integrated_gradients: 0 points with 0 weights; there must be at least one, and a weight for each, see points()");
+    CHECK_THROWS_WITH(
+        ig::attribute(linearly, {{1, 0}}, {{0, 0}}, {{0.5}, {}}, 1),
+        "integrated_gradients: 1 points with 0 weights; there must be at least one, and a weight for each, see points()");
+    CHECK_THROWS_WITH(ig::points(ig::Rule::trapezoid, 1), "integrated_gradients: 1 points, a trapezoid needs 2");
 }
 
 TEST_SUITE_END();

@@ -200,11 +200,36 @@ TEST_CASE("parts_of: the parts add up to the last stream, and their contribution
 
 TEST_CASE("logit_lens: arguments that do not fit are refused, with the reason") {
     CHECK_THROWS_WITH(logit_lens::compare(Matrix(2, 3), Matrix(2, 4), {0, 1}),
-                      "logit_lens: logits of a layer are (2, 3), of the last one (2, 4)");
-    CHECK_THROWS_WITH(logit_lens::compare(Matrix(2, 3), Matrix(2, 3), {0}), "logit_lens: 1 right tokens for the rows of (2, 3)");
-    CHECK_THROWS_WITH(logit_lens::compare(Matrix(1, 3), Matrix(1, 3), {3}), "logit_lens: the right token of row 0 is 3, there are 3");
+                      "logit_lens: logits of a layer are (2, 3), of the last one (2, 4), the shapes must be equal");
+    CHECK_THROWS_WITH(logit_lens::compare(Matrix(2, 3), Matrix(2, 3), {0}),
+                      "logit_lens: 1 right tokens for the rows of (2, 3), each row needs one");
+    CHECK_THROWS_WITH(logit_lens::compare(Matrix(1, 3), Matrix(1, 3), {3}),
+                      "logit_lens: the right token of row 0 is 3, there are 3 tokens, counted from 0");
     CHECK_THROWS_WITH(logit_lens::parts_of({}, std::vector<Block>(2), 1, Matrix(1, 2), Matrix(1, 2)),
                       "logit_lens: 0 kept steps of 2 blocks; make a KeepSteps before the forward pass");
+}
+
+TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows, heads and norms that do not exist") {
+    const logit_lens::Unembedding unembedding{.U = Matrix(2, 3), .c = Matrix(1, 3)};
+    const logit_lens::Readout readout{.norm = make_layer_norm(3), .eps = 0, .words = Matrix(4, 2)};
+    CHECK_THROWS_WITH(logit_lens::compare({{NAN, 0}}, {{0, 0}}, {0}),
+                      "logit_lens: the logits of a layer (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(logit_lens::compare({{0, 0}}, {{0, INFINITY}}, {0}),
+                      "logit_lens: the logits of the last layer (1, 2) hold inf in row 0, column 1 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(logit_lens::folded(readout),
+                      "logit_lens: the last norm has 3 numbers, the words are (4, 2); gain and bias must be as wide as the words");
+    CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {2}, Matrix(2, 1), unembedding),
+                      "logit_lens: row 2 of a stream (2, 2), they are counted from 0");
+    CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(2, 2)}, {0, 3}, Matrix(2, 1, 1), unembedding),
+                      "logit_lens: token 3 of row 1, there are 3, counted from 0");
+    CHECK_THROWS_WITH(logit_lens::frozen_logits(Matrix(2, 2), Matrix(1, 1), unembedding),
+                      "logit_lens: 1 standard deviations for a stream (2, 2), each row needs one, see final_scale");
+    CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 0, Matrix(1, 2), Matrix(1, 2)),
+                      "logit_lens: 0 heads do not divide a context of width 0");
+    CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 1, Matrix(1, 2), Matrix(2, 2)),
+                      "logit_lens: word embeddings (1, 2) and positions (2, 2), the shapes must be equal");
 }
 
 TEST_SUITE_END();

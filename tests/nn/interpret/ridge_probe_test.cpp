@@ -1,5 +1,7 @@
 #include "nn/interpret/ridge_probe.h"
 
+#include <cmath>
+
 #include "nn/base/random.h"
 #include "tests/test.h"
 
@@ -30,9 +32,21 @@ TEST_CASE("ridge_probe: uninformative features give chance") {
 }
 
 TEST_CASE("ridge_probe: labels that do not fit are refused") {
-    CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
-                      "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels");
-    CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, 2}, Matrix(2, 3), {0, 1}, 2), "ridge_probe: label 2 of 2 classes");
+    CHECK_THROWS_WITH(
+        ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
+        "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels; both must be equally wide, with a label for each row");
+    CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, 2}, Matrix(2, 3), {0, 1}, 2),
+                      "ridge_probe: label 2 of 2 classes, they are counted from 0");
+}
+
+TEST_CASE("ridge_probe: NaN, no regularisation and test labels outside the classes are refused") {
+    CHECK_THROWS_WITH(ridge_probe({{NAN}, {1}}, {0, 1}, {{1}}, {0}, 2),
+                      "ridge_probe: the features (2, 1) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
+                      "names the operation that made it");
+    CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {2}, 2),
+                      "ridge_probe: label 2 of 2 classes, they are counted from 0");
+    CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0}, 2, -1),
+                      "ridge_probe: lambda is -1.000000, it must be positive and finite, or there may be no solution");
 }
 
 TEST_SUITE_END();

@@ -301,7 +301,37 @@ TEST_CASE("block_relevance: conserves the total relevance, in pre-norm and post-
 TEST_CASE("rollout: arguments that do not fit are refused") {
     CHECK_THROWS_WITH(rollout::mean_over_heads(Matrix(6, 4), 2),
                       "rollout: attention weights (6, 4) are not 2 square matrices, one below the other; they must be of one sequence");
-    CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false), "rollout: there is no layer 1 among 1");
+    CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false),
+                      "rollout: there is no layer 1 among 1, counted from 0");
+}
+
+TEST_CASE("rollout: weights that are not square, not finite or negative are refused") {
+    const Matrix good{{0.5f, 0.5f}, {0.5f, 0.5f}}, no_number{{0.5f, NAN}, {0.5f, 0.5f}};
+    CHECK_THROWS_WITH(rollout::fused(no_number, 1, rollout::Fusion::max),
+                      "rollout: the attention weights (2, 2) hold nan in row 0, column 1 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(rollout::discarded(no_number, 0.5, true),
+                      "rollout: the attention weights (2, 2) hold nan in row 0, column 1 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(rollout::discarded(good, 2, true), "rollout: a share of 2.000000 to discard is not between 0 and 1");
+    CHECK_THROWS_WITH(rollout::augmented(Matrix(2, 3)),
+                      "rollout: attention weights (2, 3) must be square, a row and a column for each token");
+    CHECK_THROWS_WITH(rollout::products({good, Matrix(3, 3)}),
+                      "rollout: the weights of a layer are (3, 3), those of the first (2, 2), the shapes must be equal");
+    CHECK_THROWS_WITH(rollout::max_flows({no_number}),
+                      "rollout: the weights of a layer (2, 2) hold nan in row 0, column 1 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(rollout::max_flows({{{-1, 2}, {0.5f, 0.5f}}}),
+                      "max_flows: an attention weight of -1.000000, what flows through a pipe is not negative");
+    CHECK_THROWS_WITH(rollout::half_residual(Matrix(2, 3), rollout::Normalisation::rows),
+                      "rollout: attention weights (2, 3) must be square, a row and a column for each token");
+    CHECK_THROWS_WITH(rollout::class_map(Matrix(1, 1)),
+                      "class_map: attention (1, 1) must have a class token and at least one other");
+    CHECK_THROWS_WITH(
+        rollout::class_map(Matrix(2, 2)),
+        "class_map: the largest weight of the class token is 0.000000, it must be above 0 to be a measure of the others");
+    CHECK_THROWS_WITH(rollout::weighted_mean(good, Matrix(1, 2), 1),
+                      "rollout: attention weights (2, 2) and a gradient (1, 2), the shapes must be equal");
 }
 
 TEST_SUITE_END();

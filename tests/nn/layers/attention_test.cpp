@@ -154,7 +154,7 @@ TEST_CASE("attend: a mask for one segment serves one that does not begin at row 
                 attend(end, end, end, 2, {.may = causal(3, 3)}).context.value());
     const Attending beyond{.segments = {{{0, 1}, {3, 2}}}, .may = causal(3, 3)};  // 3 queries, but the last is row 4
     CHECK(without_place(error_of([&] { attend(a, a, a, 2, beyond); })) ==
-          "attend: a mask for 3 queries meets a segment of 2 and a batch of 3");
+          "attend: a mask for 3 queries meets a segment of 2 and a batch of 3; it must have a row for each query of one of them");
 }
 
 TEST_CASE("attend: the bias is added after scaling, head by head") {
@@ -244,8 +244,8 @@ TEST_CASE("select_sequences: each sequence of the new cache continues the chosen
     const Matrix output = attention(next, w, 2, {.cache = &chosen}).output.value();
     const Var alone = concat_rows({slice_rows(first, 3, 3), slice_rows(next, 2, 1)});
     check_close("third", slice_rows(output, 2, 1), slice_rows(attention(alone, w, 2, {.may = causal(4, 4)}).output.value(), 3, 1));
-    CHECK_THROWS_WITH(select_sequences(cache, {0, 2}), "select_sequences: there is no sequence 2 among 2");
-    CHECK_THROWS_WITH(select_sequences(cache, {}), "select_sequences: no sequence is chosen");
+    CHECK_THROWS_WITH(select_sequences(cache, {0, 2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
+    CHECK_THROWS_WITH(select_sequences(cache, {}), "select_sequences: none of 2 sequences is chosen; choose at least one");
 }
 
 TEST_CASE("attention: with a cache equals the full pass, token by token and several at once") {
@@ -269,8 +269,9 @@ TEST_CASE("attention: with a cache equals the full pass, token by token and seve
     }
     CHECK(cache.filled == T);
     CHECK_THROWS_WITH(attention(slice_rows(both, 0, 2), w, 2, {.cache = &cache}),
-                      "attention: the cache holds 6 of 6 tokens, 1 more do not fit");
-    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, {.cache = &cache}), "attention: 3 new tokens for a cache of 2 sequences");
+                      "attention: the cache holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity");
+    CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, {.cache = &cache}),
+                      "attention: 3 new tokens for a cache of 2 sequences; each needs equally many");
 }
 
 TEST_CASE("attend, attention: sizes that do not fit are refused with the sizes") {
@@ -286,7 +287,7 @@ TEST_CASE("attend, attention: sizes that do not fit are refused with the sizes")
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.segments = Segments::one(4), .key_segments = Segments::equal(2, 2)}); })) ==
           "attend: 1 segments of queries but 2 of keys");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.may = causal(3, 3)}); })) ==
-          "attend: a mask for 3 queries meets a segment of 4 and a batch of 4");
+          "attend: a mask for 3 queries meets a segment of 4 and a batch of 4; it must have a row for each query of one of them");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.bias = Matrix(4, 4)}); })) ==
           "attend: the bias is (4, 4), 2 heads of 4 queries and 4 keys need (8, 4), or (8, 4) for all segments");
 }

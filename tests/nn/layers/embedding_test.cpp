@@ -21,8 +21,8 @@ TEST_CASE("embed: a token that occurs twice gets both gradients, an absent one n
 }
 
 TEST_CASE("embed: an id outside the table is named") {
-    CHECK(without_place(error_of([] { embed(table, {0, 3}); })) == "embed: id 3 is outside a table of 3 rows");
-    CHECK(without_place(error_of([] { embed(table, {-1}); })) == "embed: id -1 is outside a table of 3 rows");
+    CHECK(without_place(error_of([] { embed(table, {0, 3}); })) == "embed: id 3 is outside a table of 3 rows, counted from 0");
+    CHECK(without_place(error_of([] { embed(table, {-1}); })) == "embed: id -1 is outside a table of 3 rows, counted from 0");
 }
 
 TEST_SUITE_END();

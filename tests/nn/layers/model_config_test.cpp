@@ -89,4 +89,58 @@ TEST_CASE("setting_text: the fewest digits that read back to the same float") {
     CHECK(setting_text(1.0f / 3) == "0.33333334");
 }
 
+TEST_CASE("read_members, metadata_of: members of every kind are written and read back") {
+    const TemporaryFolder folder;
+    int width = 8, heads = 4;
+    float eps = 1e-5f;
+    double share = 0.1;
+    bool tied = true;
+    Activation activation = Activation::gelu_tanh;
+    const std::vector<Member> members{{settings::width, &width, Member::From::shapes},
+                                      {settings::heads, &heads, Member::From::file},
+                                      {settings::eps, &eps},
+                                      {{"a share", {"share"}}, &share},
+                                      {{"whether it is tied", {"tied"}}, &tied},
+                                      {settings::activation, &activation}};
+    const std::map<std::string, std::string> written = metadata_of("toy", members);
+    CHECK(written == std::map<std::string, std::string>{{"format", "pt"},
+                                                        {"model_type", "toy"},
+                                                        {"num_attention_heads", "4"},
+                                                        {"layer_norm_eps", "1e-05"},
+                                                        {"share", "0.10000000000000001"},
+                                                        {"tied", "true"},
+                                                        {"hidden_act", "gelu_new"}});
+    heads = 0, eps = 0, share = 0, tied = false, activation = Activation::relu;
+    read_members(ModelConfig(checkpoint(folder, written)), members);
+    CHECK(metadata_of("toy", members) == written);
+    CHECK(share == 0.1);
+    // What published code fills in stays as it is; what nothing but a file tells is asked for; shapes and file must agree.
+    tied = false;
+    read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}}), members);
+    CHECK(heads == 2);
+    CHECK(!tied);
+    CHECK(error_of([&] { read_members(ModelConfig(checkpoint(folder)), members); }).find(": nothing says the number of heads") !=
+          std::string::npos);
+    CHECK(error_of([&] {
+              read_members(ModelConfig(checkpoint(folder), {{"hidden_size", "9"}}), members);
+          }).find("hidden_size is 9") != std::string::npos);
+    CHECK(error_of([&] { read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}, {"tied", "yes"}}), members); }) ==
+          "what was given: tied is \"yes\"; whether it is tied must be true or false");
+}
+
+TEST_CASE("size_of, count_blocks, ratio_of: a tensor is found under any name that the rules allow; a ratio restores the width") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    write_safetensors(path, {{.name = "transformer.h.0.w", .shape = {2, 3}, .floats = Matrix(2, 3)},
+                             {.name = "transformer.h.1.w", .shape = {2, 3}, .floats = Matrix(2, 3)}});
+    const Safetensors file(path);
+    const LoadRules rules{.optional_prefixes = {"transformer."}};
+    CHECK(size_of(file, "h.0.w", 1, rules) == 3);
+    CHECK(count_blocks(file, "h.", ".w", rules) == 2);
+    CHECK(count_blocks(file, "h.", ".w") == 0);
+    CHECK(error_of([&] { size_of(file, "h.2.w", 0, rules); }).find("h.2.w") != std::string::npos);
+    for (int width = 1; width < 60; ++width)
+        for (int inner = 1; inner < 200; ++inner) CHECK(static_cast<int>(width * ratio_of(inner, width)) == inner);
+}
+
 TEST_SUITE_END();

@@ -80,7 +80,8 @@ TEST_CASE("resample: tokens that do not divide into sequences are refused") {
     Random random(1);
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
     CHECK_THROWS_WITH(resample(draws(5, 8, 4), 2, w, 2, 1e-5f), "resample: 5 tokens are not a whole number for each of 2 sequences");
-    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 1, w, 2, 1e-5f), "resample: 5 tokens are not 2 frames of equally many");
+    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 1, w, 2, 1e-5f),
+                      "resample: 5 tokens are not 2 frames of equally many; give a multiple of 2");
 }
 
 TEST_SUITE_END();

@@ -33,8 +33,11 @@ TEST_CASE("sine_cosine_grid: the column comes first, then the row; width 8 has t
 }
 
 TEST_CASE("sine_cosine_positions, sine_cosine_grid: impossible sizes are refused") {
-    CHECK_THROWS_WITH(sine_cosine_positions(3, 5), "sine_cosine_positions: a width of 5 is not made of pairs");
-    CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6), "sine_cosine_grid: a width of 6 is not divisible by 4");
+    CHECK_THROWS_WITH(
+        sine_cosine_positions(3, 5),
+        "sine_cosine_positions: 3 positions of width 5; the width must be even and at least 2, as it is made of pairs");
+    CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6),
+                      "sine_cosine_grid: 2 x 2 positions of width 6; the width must be a multiple of 4");
 }
 
 TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {
@@ -45,7 +48,8 @@ TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {
     check_close("halves", sine_code({2}, 4, SineOrder::halves), halves);
     check_close("base 4: w = 1 and 1/2", sine_code({1}, 4, SineOrder::halves, 4),
                 Matrix{{std::sin(1.0f), std::sin(0.5f), std::cos(1.0f), std::cos(0.5f)}});
-    CHECK_THROWS_WITH(sine_code({1}, 3, SineOrder::halves), "sine_code: a width of 3 is not made of pairs of a sine and a cosine");
+    CHECK_THROWS_WITH(sine_code({1}, 3, SineOrder::halves),
+                      "sine_code: a width of 3 is not made of pairs of a sine and a cosine; an even one is");
 }
 
 TEST_CASE("rotate: (1, 0) at position 1 becomes (cos 1, sin 1), in either layout of the pairs") {
@@ -78,7 +82,8 @@ TEST_CASE("rotate: gradients agree with finite differences; wrong arguments are 
                                   {normal_matrix(random, 2, 8)});
     CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0, 1}, 3, 100); })) ==
           "rotate: heads of width 3 in an input of shape (2, 6); heads must be even and fill the width");
-    CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0}, 2, 100); })) == "rotate: 1 positions for the rows of (2, 6)");
+    CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0}, 2, 100); })) ==
+          "rotate: 1 positions for the rows of (2, 6), each needs one");
 }
 
 TEST_SUITE_END();

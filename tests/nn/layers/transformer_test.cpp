@@ -82,7 +82,8 @@ TEST_CASE("block, with cross-attention: u = z + Self(N1(z)), c = u + Cross(Nc(u)
     check_close("norm_cross", steps.norm_cross.value(), nc.value());
     check_close("after_cross", steps.after_cross.value(), c.value());
     check_close("output", steps.output.value(), add(c, plain_mlp(n2, e.block.mlp)).value());
-    CHECK_THROWS_WITH(block(e.z, e.block, options_of(Order::pre)), "block: it has a cross-attention, but no source to attend to was given");
+    CHECK_THROWS_WITH(block(e.z, e.block, options_of(Order::pre)),
+                      "block: it has a cross-attention, but no source to attend to was given; set BlockContext::source");
 }
 
 TEST_CASE("block: without self-attention or MLP, only the parts that are present") {

@@ -147,7 +147,8 @@ TEST_CASE("add_parameters: a PyTorch weight (D, C, k, k) and a Flax weight (k, k
     const Matrix in_flax = published_value(flax[0]);
     for (std::size_t n = 0; n < weight.size(); ++n) CHECK(in_flax[n] == weight[n]);
     CHECK_THROWS_WITH(add_parameters(flax, "conv", w, 2, Stored::out_by_in),
-                      "add_parameters: conv: a convolution is stored as patches or as it is");
+                      "add_parameters: conv: a convolution cannot be stored out by in, which is the layout of linear layers; "
+                      "give Stored::patches or Stored::as_it_is");
 }
 
 TEST_CASE("convolve, convolve_transposed: weights that do not fit are refused with the shapes") {
@@ -155,16 +156,16 @@ TEST_CASE("convolve, convolve_transposed: weights that do not fit are refused wi
     CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(8, 2), .bias = {}}, {.side = 3}); })) ==
           "convolve: a weight (8, 2) for 1 channels and a kernel of side 3, it must have 9 rows");
     CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(9, 2), .bias = Matrix(1, 3)}, {.side = 3}); })) ==
-          "convolve: a bias of (1, 3) for 2 channels");
+          "convolve: a bias of (1, 3) for 2 channels, it must be (1, 2)");
     CHECK(without_place(error_of([&] {
               convolve({one_to_nine, {1, 2, 3}}, {.weight = Matrix(9, 2), .bias = {}}, {.side = 3});
-          })) == "convolve: pixels (9, 1) for a map of 1 image of 2 x 3, which has 6 rows");
+          })) == "convolve: pixels (9, 1) for a map of 1 image of 2 x 3, it must have 6 rows, one for each pixel");
     CHECK(without_place(error_of([&] { convolve_transposed(x, {.weight = Matrix(1, 6), .bias = {}}, 2); })) ==
           "convolve_transposed: a weight (1, 6) for 1 channels and a kernel of side 2, it must be (1, 4 * channels out)");
     CHECK(without_place(error_of([&] { convolve_transposed(x, {.weight = Matrix(2, 8), .bias = {}}, 2); })) ==
           "convolve_transposed: a weight (2, 8) for 1 channels and a kernel of side 2, it must be (1, 4 * channels out)");
     CHECK(without_place(error_of([&] { convolve_transposed(x, {.weight = Matrix(1, 8), .bias = Matrix(2, 1)}, 2); })) ==
-          "convolve_transposed: a bias of (2, 1) for 2 channels");
+          "convolve_transposed: a bias of (2, 1) for 2 channels, it must be (1, 2)");
 }
 
 TEST_CASE("add_parameters: a transposed convolution is published as (in, out, k, k)") {

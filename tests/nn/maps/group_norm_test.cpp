@@ -58,16 +58,22 @@ TEST_CASE("group_norm: gradients of map, gain and bias agree with finite differe
 TEST_CASE("group_norm: groups and widths that do not fit are refused") {
     CHECK(without_place(error_of([] {
               group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(4), 3, 0);
-          })) == "group_norm: 4 channels do not split into 3 groups");
+          })) == "group_norm: 4 channels do not split into 3 groups; their number must divide the channels");
     CHECK(without_place(error_of([] {
               group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(3), 2, 0);
-          })) == "group_norm: a gain of (1, 3) for 4 channels");
+          })) == "group_norm: a gain of (1, 3) for 4 channels, it must be (1, 4)");
     CHECK(without_place(error_of([] {
               group_norm({Matrix(2, 4), {1, 1, 2}}, {.gain = {}, .bias = Matrix(2, 4)}, 2, 0);
-          })) == "group_norm: a bias of (2, 4) for 4 channels");
+          })) == "group_norm: a bias of (2, 4) for 4 channels, it must be (1, 4)");
     CHECK(without_place(error_of([] {
               group_norm({Matrix(3, 4), {1, 1, 2}}, make_layer_norm(4), 2, 0);
-          })) == "group_norm: pixels (3, 4) for a map of 1 image of 1 x 2, which has 2 rows");
+          })) == "group_norm: pixels (3, 4) for a map of 1 image of 1 x 2, it must have 2 rows, one for each pixel");
+}
+
+TEST_CASE("group_norm: an eps below 0 is refused") {
+    CHECK(without_place(error_of([&] {
+              group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(4), 2, -1);
+          })) == "group_norm: eps is -1.000000, it stands under a root and cannot be negative; 1e-5 is usual");
 }
 
 TEST_SUITE_END();

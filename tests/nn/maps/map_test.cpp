@@ -82,18 +82,20 @@ TEST_CASE("rows_in_window: row numbers for each position, -1 in the padding, nev
 }
 
 TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused with both") {
-    CHECK_THROWS_WITH(map_of({}), "map_of: there is no image");
+    CHECK_THROWS_WITH(map_of({}), "map_of: 0 images; give at least one, with at least one pixel");
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 2, 3)}),
                       "map_of: an image 2 x 2 x 3 beside one of 2 x 2 x 1, all must be equally large");
     CHECK(without_place(error_of([] {
               require_map({Matrix(5, 1), {1, 2, 2}}, "pool", Where::current());
-          })) == "pool: pixels (5, 1) for a map of 1 image of 2 x 2, which has 4 rows");
+          })) == "pool: pixels (5, 1) for a map of 1 image of 2 x 2, it must have 4 rows, one for each pixel");
     CHECK(without_place(error_of([] {
               require_map({Matrix(0, 1), {1, 0, 2}}, "pool", Where::current());
-          })) == "pool: a map of 1 image of 0 x 2 has no pixels");
-    CHECK(without_place(error_of([] {
-              size_after({1, 2, 5}, {.side = 3});
-          })) == "size_after: a window of side 3 does not fit into 2 x 5 pixels, padding included");
+          })) == "pool: a map of 1 image of 0 x 2 has no pixels; images, height and width must be at least 1");
+    CHECK(
+        without_place(error_of([] {
+            size_after({1, 2, 5}, {.side = 3});
+        })) ==
+        "size_after: a window of side 3 does not fit into 2 x 5 pixels, padding included; take a smaller window or more padding");
     CHECK(without_place(error_of([] {
               size_after({1, 2, 5}, {.side = 2, .stride = 0});
           })) == "size_after: a window of side 2 and stride 0, both must be at least 1");
@@ -101,6 +103,19 @@ TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused wi
               size_after({1, 2, 5}, {.side = 1, .padding = {.left = -1}});
           })) == "size_after: padding of 0, 0, -1, 0, none may be below 0");
     CHECK_THROWS_WITH(same_padding({1, 2, 5}, 0), "same_padding: a window of side 0 and stride 1, both must be at least 1");
+}
+
+TEST_CASE("map: sizes of 0 or below are refused before they are divided by") {
+    CHECK_THROWS_WITH(map_of({Image()}),
+                      "map_of: 1 images, the first of them 0 x 0 x 0; give at least one, with at least one pixel");
+    CHECK_THROWS_WITH(same_padding({1, 0, 2}, 3, 1),
+                      "same_padding: a map of 1 image of 0 x 2, height and width must be at least 1");
+    CHECK(without_place(error_of([&] {
+              size_after({1, -2, 5}, {.side = 1});
+          })) == "size_after: a map of 1 image of -2 x 5, images, height and width must be at least 1");
+    CHECK(without_place(error_of([&] {
+              size_after({1, 2, 5}, {.side = 0});
+          })) == "size_after: a window of side 0 and stride 1, both must be at least 1");
 }
 
 TEST_SUITE_END();

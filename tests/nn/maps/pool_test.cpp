@@ -61,10 +61,12 @@ TEST_CASE("mean_pool, max_pool: gradients agree with finite differences") {
 TEST_CASE("mean_pool, max_pool: a window larger than the map, or entirely in the padding, is refused") {
     CHECK(without_place(error_of([] {
               mean_pool({pixels, {1, 2, 3}}, {.side = 2});
-          })) == "mean_pool: pixels (9, 2) for a map of 1 image of 2 x 3, which has 6 rows");
-    CHECK(without_place(error_of([] {
-              max_pool({pixels, size}, {.side = 4});
-          })) == "size_after: a window of side 4 does not fit into 3 x 3 pixels, padding included");
+          })) == "mean_pool: pixels (9, 2) for a map of 1 image of 2 x 3, it must have 6 rows, one for each pixel");
+    CHECK(
+        without_place(error_of([] {
+            max_pool({pixels, size}, {.side = 4});
+        })) ==
+        "size_after: a window of side 4 does not fit into 3 x 3 pixels, padding included; take a smaller window or more padding");
     CHECK(without_place(error_of([] {
               max_pool({pixels, size}, {.side = 1, .padding = {.top = 1}});
           })) == "max_rows: all of the 1 indices of row 0 are -1, a maximum needs at least one row");

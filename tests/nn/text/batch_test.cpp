@@ -157,7 +157,8 @@ TEST_CASE("attending_to: queries of another text attend to all tokens of their s
     CHECK(how.may.keys == 3);
     CHECK(how.may.table == std::vector<char>{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0});
     CHECK(attending_to(equal_batch({1, 2, 3, 4}, 2), 3).may.allows_all());
-    CHECK_THROWS_WITH(attending_to(equal_batch({1, 2}, 2), 0), "attending_to: 0 queries for each sequence");
+    CHECK_THROWS_WITH(attending_to(equal_batch({1, 2}, 2), 0),
+                      "attending_to: 0 queries for each sequence, there must be at least 1");
 }
 
 TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with place, numbers and rule") {
@@ -166,15 +167,17 @@ TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with pl
     CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 2), "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
     CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 0), "equal_batch: a length of 0 for 3 tokens, it must be at least 1");
     CHECK_THROWS_WITH(next_tokens({.sequences = 2, .length = 2, .ids = {1, 2, 3}, .mask = {}}),
-                      "next_tokens: 3 ids are not 2 sequences of length 2");
+                      "next_tokens: 3 ids are not 2 sequences of length 2; there must be at least one token, and an id for each");
     CHECK_THROWS_WITH(positions({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(2, 1)}),
-                      "positions: the mask is (2, 1), the batch is (1, 2)");
+                      "positions: the mask is (2, 1), the batch is (1, 2); each token needs a number, or give no mask");
     CHECK_THROWS_WITH(attending({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, false),
                       "attending: a mask holds 1 (token) and 0 (padding), not 0.500000");
-    CHECK_THROWS_WITH(positions(equal_batch({1, 2}, 2), 3), "positions: the last 3 columns of 2");
+    CHECK_THROWS_WITH(positions(equal_batch({1, 2}, 2), 3),
+                      "positions: the last 3 columns of 2, it must be 1 to that many, or 0 for all");
     TokenBatch seen = equal_batch({1, 2}, 1);
-    CHECK_THROWS_WITH(append(seen, equal_batch({1}, 1)), "append: 1 sequences come after 2");
-    CHECK_THROWS_WITH(select_sequences(seen, {2}), "select_sequences: there is no sequence 2 among 2");
+    CHECK_THROWS_WITH(append(seen, equal_batch({1}, 1)),
+                      "append: 1 sequences come after 2, there must be equally many; select_sequences leaves some out");
+    CHECK_THROWS_WITH(select_sequences(seen, {2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
 }
 
 TEST_SUITE_END();

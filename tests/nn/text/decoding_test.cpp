@@ -410,7 +410,8 @@ TEST_CASE("generate, beam_search, sampling: wrong settings are refused with plac
     CHECK_THROWS_WITH(draw_token(halves, 0, 1), "draw_token: row 0 of (1, 4) with u = 1.000000, u lies in [0, 1)");
     CHECK_THROWS_WITH(generate(prompt, model, {.new_tokens = 3}, {}, Matrix(2, 2)),
                       "generate: draws are (2, 2), 1 prompts and 3 new tokens need (1, 3)");
-    CHECK_THROWS_WITH(generate_greedily(prompt, model, {.new_tokens = -1}), "generate: -1 new tokens");
+    CHECK_THROWS_WITH(generate_greedily(prompt, model, {.new_tokens = -1}),
+                      "generate: -1 new tokens, there cannot be fewer than 0");
     CHECK_THROWS_WITH(generate_greedily(prompt, model, {.end_of_text = 4}),
                       "generate: the end of text is token 4, the model knows 4 (-1 = there is none)");
     CHECK_THROWS_WITH(beam_search({}, 2, model, {}), "beam_search: 2 beams for a prompt of 0 tokens, both must be at least 1");

@@ -20,9 +20,10 @@ TEST_CASE("read_next: positions count the tokens of each text, without left padd
 
 TEST_CASE("read_next: what does not fit is refused, and the memory is unchanged") {
     Memory memory = make_memory(1, 2, 3, 4);
-    CHECK_THROWS_WITH(read_next(memory, make_batch({{1}}), "test"), "test: 1 sequences for a memory of 2");
+    CHECK_THROWS_WITH(read_next(memory, make_batch({{1}}), "test"),
+                      "test: 1 sequences for a memory of 2, all must go on; select_sequences leaves some out");
     CHECK_THROWS_WITH(read_next(memory, make_batch({{1, 2, 3, 4}, {1}}), "test"),
-                      "test: the memory holds 0 of 3 tokens, 4 more do not fit");
+                      "test: the memory holds 0 of 3 tokens, 4 more do not fit; make it with a larger capacity");
     CHECK(memory.seen.length == 0);
     CHECK_THROWS_WITH(make_memory(1, 0, 3, 4), "make_memory: 0 sequences of 3 tokens, both must be positive");
 }

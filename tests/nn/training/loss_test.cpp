@@ -85,10 +85,11 @@ TEST_CASE("token_losses: loops on several threads equal a few rows at a time") {
 }
 
 TEST_CASE("token_losses: wrong labels are refused") {
-    CHECK(without_place(error_of([&] { cross_entropy(logits, {1}); })) == "token_losses: 1 labels for the rows of (2, 3)");
+    CHECK(without_place(error_of([&] { cross_entropy(logits, {1}); })) ==
+          "token_losses: 1 labels for the rows of (2, 3), each needs one");
     CHECK(without_place(error_of([&] { cross_entropy(logits, {1, 3}); })) ==
           "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
-    CHECK_THROWS_WITH(accuracy(logits, {1}), "accuracy: 1 labels for the rows of (2, 3)");
+    CHECK_THROWS_WITH(accuracy(logits, {1}), "accuracy: 1 labels for the rows of (2, 3), each needs one");
     CHECK(without_place(error_of([&] { smooth_l1(logits, logits, 0); })).starts_with("smooth_l1: beta is"));
     const Matrix row(1, 3);
     CHECK(without_place(error_of([&] { mean_squared_error(logits, row); })) ==
@@ -115,7 +116,8 @@ TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps added to the weight
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}).value()[0] == Approx(3.5));
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}, 4).value()[0] == Approx(14 / 8.0));
     CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {0, 0}); })) == "weighted_mean: all weights are 0; at least one row must count");
-    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {1}); })) == "weighted_mean: losses (2, 1) and 1 weights");
+    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {1}); })) ==
+          "weighted_mean: losses (2, 1) and 1 weights; losses are one column, and each needs a weight");
 }
 
 // sigmoid(ln 3) = 3/4, sigmoid(0) = 1/2
@@ -164,7 +166,7 @@ TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: arguments that d
     CHECK(without_place(error_of([] { binary_losses(Matrix(2, 3), Matrix(1, 3)); })) == "binary_losses: (2, 3) and (1, 3), the shapes must be equal");
     CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{0.5f}}); })) == "focal_losses: a target of 0.500000, each must be 0 or 1");
     CHECK(without_place(error_of([] { weighted_cross_entropy(Matrix(1, 2), {0}, {1}); })) ==
-          "weighted_cross_entropy: 1 weights for the 2 classes of (1, 2)");
+          "weighted_cross_entropy: 1 weights for the 2 classes of (1, 2), each needs one");
 }
 
 TEST_SUITE_END();

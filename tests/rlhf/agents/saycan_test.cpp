@@ -141,12 +141,39 @@ TEST_CASE("saycan: inconsistent skills, tables and states throw") {
     const SayCanCase c = small_case();
     CHECK_THROWS_WITH(saycan::log_probabilities({}, c.skills, c.w, c.config),
                       "saycan: a context of 0 tokens and 3 skills, both must be at least 1");
-    CHECK_THROWS_WITH(saycan::log_probabilities({1}, {.tokens = {{}}}, c.w, c.config), "saycan: skill 0 has no description");
-    CHECK_THROWS_WITH(saycan::log_probabilities(std::vector<int>(14, 1), c.skills, c.w, c.config),
-                      "saycan: a context of 14 tokens and skill 0 of 3 exceed the 16 positions of the language model");
-    CHECK_THROWS_WITH(saycan::make_plan({1}, 2, c.skills, c.world, c.w, c.config, 1), "saycan: state 2 of 2");
+    CHECK_THROWS_WITH(saycan::log_probabilities({1}, {.tokens = {{}}}, c.w, c.config),
+                      "saycan: skill 0 of 1 has no token; a description needs at least 1");
+    CHECK_THROWS_WITH(
+        saycan::log_probabilities(std::vector<int>(14, 1), c.skills, c.w, c.config),
+        "saycan: a context of 14 tokens and skill 0 of 3 exceed the 16 positions of the language model; shorten one of them");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 2, c.skills, c.world, c.w, c.config, 1),
+                      "saycan: state 2 of 2, counted from 0");
     CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, {Matrix(2, 2), {0, 0, 0, 0}}, c.w, c.config, 1),
-                      "saycan: affordances (2, 2) and 4 next states for 3 skills");
+                      "saycan: affordances (2, 2) and 4 next states for 3 skills; each state needs both for each skill");
+}
+
+TEST_CASE("saycan: probabilities outside of 0 to 1, a plan without steps and skills that do not exist are refused") {
+    const SayCanCase c = small_case();
+    Random random(1);
+    saycan::World world = c.world;
+    world.affordance[0] = NAN;
+    saycan::Skills skills = c.skills;
+    skills.done = 3;
+    gpt::Weights broken = c.w;
+    broken.words = Matrix(c.w.words.rows(), c.w.words.cols(), NAN);
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, world, c.w, c.config, 1),
+                      "saycan: an affordance of nan, a probability lies between 0 and 1");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, c.world, c.w, c.config, 0),
+                      "saycan: a plan of at most 0 steps, it must be at least 1");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, skills, c.world, c.w, c.config, 1),
+                      "saycan: the skill that ends a plan is 3 of 3, counted from 0");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, c.world, broken, c.config, 1),
+                      "saycan: the log-probability of skill 0 is nan, it must be finite; the language model may hold NaN, "
+                      "trap_nan(true) names the operation");
+    CHECK_THROWS_WITH(saycan::learned_affordances({{1.5f}}, 1, 0.1f, random),
+                      "saycan: a chance of success of 1.500000, it must lie between 0 and 1");
+    CHECK_THROWS_WITH(saycan::learned_affordances({{0.5f}}, 0, 0.1f, random),
+                      "saycan: 0 trials of each skill, at least 1 is needed");
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,6 @@
 #include "rlhf/agents/socratic.h"
 
+#include <cmath>
 #include <algorithm>
 
 #include "nn/autograd/operations.h"
@@ -44,16 +45,17 @@ TEST_CASE("fill: every slot gets its words; a slot without an entry throws") {
     CHECK(socratic::fill("{x}{x}", {{"x", "{y}"}, {"z", "lost"}}) == "{y}{y}");  // words are not read as templates
     CHECK(socratic::fill("no slot", {}) == "no slot");
     CHECK_THROWS_WITH(socratic::fill("in a {place}", {{"object", "cup"}}),
-                      "socratic: no entry for the slot {place} of \"in a {place}\"");
+                      "socratic: no entry for the slot {place} of \"in a {place}\"; each slot needs a list of words");
     CHECK_THROWS_WITH(socratic::fill("in a {place", {{"place", "x"}}),
-                      "socratic: a slot of the template \"in a {place\" is not closed");
+                      "socratic: a slot of the template \"in a {place\" is not closed; a } is missing");
 }
 
 TEST_CASE("perceive: scores the full sentence, not the bare word") {
     const socratic::WordList list{.slot = "object", .words = {"cup", "pan", "spoon"}};
     CHECK(socratic::perceive(truth("a photo of a pan"), list).words == std::vector<std::string>{"pan"});
     CHECK(socratic::perceive(truth("pan"), list).words == std::vector<std::string>{"cup"});  // no such sentence: the first
-    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), list), "socratic: a sense gave 1 scores to 3 sentences");
+    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), list),
+                      "socratic: a sense gave 1 scores to 3 sentences, each needs one");
 }
 
 TEST_CASE("perceive: the best k of a list, best first, of equal scores the earlier word") {
@@ -63,7 +65,8 @@ TEST_CASE("perceive: the best k of a list, best first, of equal scores the earli
     socratic::Said said;
     socratic::say(list, p, said);
     CHECK(said == socratic::Said{{"object 1", "spoon"}, {"object 2", "pan"}, {"object 3", "jar"}});
-    CHECK_THROWS_WITH(socratic::say(list, p, said), "socratic: two lists fill the slot {object 1}");
+    CHECK_THROWS_WITH(socratic::say(list, p, said),
+                      "socratic: two lists fill the slot {object 1}; each slot needs a list of its own");
     CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 2}),
                       "socratic: 2 of the 1 words for {object} are to be kept, it must be at least 1 of them");
 }
@@ -89,7 +92,8 @@ TEST_CASE("converse: candidates are distinct, and the perception model ranks the
     CHECK(seen.answer() == "b");
     CHECK(seen.seen == std::vector<double>{0, 0, 1});
     CHECK(seen.likely == std::vector<double>{0, 0, 0});
-    CHECK_THROWS_WITH(socratic::converse({}, "", echo, 1), "socratic: the language model wrote nothing after \"\"");
+    CHECK_THROWS_WITH(socratic::converse({}, "", echo, 1),
+                      "socratic: the language model wrote nothing after \"\" in 1 candidates; let it write more tokens");
 }
 
 TEST_CASE("converse: with seen 0.9 0.5 0.4 and likely -2 -1 -1, the first wins at weight 0, the second at weight 0.5") {
@@ -107,13 +111,14 @@ TEST_CASE("choose: the most likely of the given answers") {
     const socratic::Choice choice = socratic::choose("go", {"slowly", "on", "home", "by"}, echo);
     CHECK(choice.chosen == 1);
     CHECK(choice.log_probabilities == std::vector<double>{-6, -2, -4, -2});
-    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: no answers to choose from");
+    CHECK_THROWS_WITH(socratic::choose("go", {}, echo), "socratic: no answers to choose from; give at least one");
 }
 
 TEST_CASE("history: one line per moment, times must increase") {
     CHECK(socratic::history({{5, "I see a cup."}, {65, "I hear rain."}, {600, "I am out."}}) ==
           "0:05 I see a cup.\n1:05 I hear rain.\n10:00 I am out.\n");
-    CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}), "socratic: a moment at 5 seconds follows one at 5");
+    CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}),
+                      "socratic: a moment at 5 seconds follows one at 5; moments must be in order, from 0 seconds on");
 }
 
 TEST_CASE("retrieval_scores and recall_at: worked by hand") {
@@ -128,9 +133,9 @@ TEST_CASE("retrieval_scores and recall_at: worked by hand") {
     CHECK_THROWS_WITH(socratic::retrieval_scores({a}, {1, 2}),
                       "socratic: 1 tables and 2 weights, there must be one weight for each table");
     CHECK_THROWS_WITH(socratic::retrieval_scores({a, Matrix(1, 3)}, {1, 2}),
-                      "socratic: tables of similarities (2, 3) and (1, 3)");
-    CHECK_THROWS_WITH(socratic::recall_at(4, a, {0, 0}), "socratic: recall at 4 of 3 captions");
-    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: caption 3 of 3");
+                      "socratic: tables of similarities (2, 3) and (1, 3), the shapes must be equal");
+    CHECK_THROWS_WITH(socratic::recall_at(4, a, {0, 0}), "socratic: recall at 4 of 3 captions, it must be 1 to that many");
+    CHECK_THROWS_WITH(socratic::recall_at(1, a, {0, 3}), "socratic: caption 3 of 3, counted from 0");
 }
 
 // --- with real models ---
@@ -191,6 +196,20 @@ TEST_CASE("Writer: greedy candidates are equal, sampled ones differ, scores are 
     CHECK(steps.candidates.size() > 5);
     for (const std::string& candidate : steps.candidates) CHECK(candidate.find('0') == std::string::npos);
     CHECK(sampled.log_probability("1 2", "3 4") == Approx(gpt::log_probability({1, 2}, {3, 4}, w, config)));
+}
+
+TEST_CASE("socratic: NaN scores, and moments out of order, are refused") {
+    const socratic::Sense blind = [](const std::vector<std::string>& sentences) {
+        return std::vector<double>(sentences.size(), NAN);
+    };
+    CHECK_THROWS_WITH(socratic::perceive(blind, {.slot = "object", .words = {"cup", "pan"}}),
+                      "socratic: a sense gave the score nan to \"a photo of a cup\", it must be a number");
+    CHECK_THROWS_WITH(socratic::recall_at(1, {{NAN, 0}}, {0}),
+                      "socratic: the scores (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
+                      "names the operation that made it");
+    CHECK_THROWS_WITH(socratic::recall_at(3, {{1, 0}}, {0}), "socratic: recall at 3 of 2 captions, it must be 1 to that many");
+    CHECK_THROWS_WITH(socratic::history({{-1, "I wake up"}}),
+                      "socratic: a moment at -1 seconds follows one at -1; moments must be in order, from 0 seconds on");
 }
 
 TEST_SUITE_END();

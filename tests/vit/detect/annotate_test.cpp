@@ -1,5 +1,7 @@
 #include "vit/detect/annotate.h"
 
+#include <cmath>
+
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("annotate");
@@ -14,7 +16,7 @@ static std::string red_pixels(const Image& image) {
     return rows;
 }
 
-TEST_CASE("draw_box: an outline inside the box, clipped to the picture") {
+TEST_CASE("draw_box: an outline inside the box, clipped to the image") {
     Image image(4, 6, 3);
     draw_box(image, {{0, 0.25f, 0.5f, 1}}, {1, 0, 0});  // pixels 0 ... 2 across, 1 ... 3 down
     CHECK(red_pixels(image) == "......\n###...\n#.#...\n###...\n");
@@ -28,15 +30,18 @@ TEST_CASE("draw_box: an outline inside the box, clipped to the picture") {
           "draw_box: a box (2, 4) on an image of 4 x 6 x 3, it must be (1, 4) on three channels");
 }
 
-TEST_CASE("with_segments: pixels of a segment take on its colour, void stays") {
+TEST_CASE("with_segments: pixels of a segment are blended with its colour, void stays") {
     const Image grey(1, 3, 1, 0.5f);
     const Image tinted = with_segments(grey, {0, 2, 1}, {{1, 0, 0}, {0, 1, 0}}, 0.5f);
     CHECK(tinted.pixels == std::vector<float>{0.5f, 0.5f, 0.5f, 0.25f, 0.75f, 0.25f, 0.75f, 0.25f, 0.25f});
-    CHECK(error_of([&] { with_segments(grey, {0, 3, 1}, {{}, {}}); }) == "with_segments: segment 3 has no colour, there are 2");
-    CHECK(error_of([&] { with_segments(grey, {0}, {}); }) == "with_segments: 1 ids for an image of 1 x 3 x 1");
+    CHECK(error_of([&] {
+              with_segments(grey, {0, 3, 1}, {{}, {}});
+          }) == "with_segments: segment 3 has no colour, there are 2, for segments from 1 on");
+    CHECK(error_of([&] { with_segments(grey, {0}, {}); }) ==
+          "with_segments: 1 ids for an image of 1 x 3 x 1, each pixel needs one");
 }
 
-TEST_CASE("enlarged, in_a_row, in_a_column: every pixel keeps its place") {
+TEST_CASE("enlarged, in_a_row, in_a_column: each pixel keeps its position") {
     Image small(1, 2, 1);
     small(0, 1, 0) = 1;
     const Image large = enlarged(small, 2);
@@ -51,12 +56,35 @@ TEST_CASE("enlarged, in_a_row, in_a_column: every pixel keeps its place") {
     CHECK(shape(column) == "7 x 4 x 3");
     CHECK(column(5, 3, 1) == 1);
     CHECK(column(5, 0, 1) == 0);
-    CHECK(error_of([] { in_a_row({}); }) == "in_a_row: there is no picture");
+    CHECK(error_of([] { in_a_row({}); }) ==
+          "in_a_row: 0 pictures with 2 pixels between them; there must be at least 1, and the gap not negative");
 }
 
-TEST_CASE("palette: begins again after its last colour") {
+TEST_CASE("palette: starts again after its last colour") {
     CHECK(palette(13).red == palette(1).red);
     CHECK(palette(-1).red == palette(11).red);
+}
+
+TEST_CASE("annotate: invalid boxes, shares above 1 and gaps below 0 are refused") {
+    Image image(4, 4, 3);
+    CHECK_THROWS_WITH(draw_box(image, {{0.5f, 0, 0.2f, 1}}, {}),
+                      "draw_box: the corners 0.500000, 0.000000, 0.200000, 1.000000 must be left <= right and top <= bottom; "
+                      "convert_boxes makes them of other formats");
+    CHECK_THROWS_WITH(draw_box(image, {{0, NAN, 1, 1}}, {}),
+                      "draw_box: the corners (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) "
+                      "names the operation that made it");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(3), {}),
+                      "with_segments: 3 ids for an image of 4 x 4 x 3, each pixel needs one");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16, 1), {}),
+                      "with_segments: segment 1 has no colour, there are 0, for segments from 1 on");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16), {}, 7),
+                      "with_segments: 7.000000 of the colour in the mixture, it must be a share from 0 to 1");
+    CHECK_THROWS_WITH(in_a_row({image}, -1),
+                      "in_a_row: 1 pictures with -1 pixels between them; there must be at least 1, and the gap not negative");
+    CHECK_THROWS_WITH(in_a_row({}),
+                      "in_a_row: 0 pictures with 2 pixels between them; there must be at least 1, and the gap not negative");
+    CHECK_THROWS_WITH(in_a_row({image, Image(3, 4, 3)}),
+                      "in_a_row: 3 x 4 x 3 beside 4 x 4 x 3; all must have 3 channels and be equally high, see enlarged");
 }
 
 TEST_SUITE_END();

@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("boxes");
 
-TEST_CASE("convert_boxes: one box in four conventions, by hand") {
+TEST_CASE("convert_boxes: one box in four formats, by hand") {
     // 6 wide and 4 high, its upper left corner at (1, 2): right 7, bottom 6, centre (4, 4)
     const Matrix corners{{1, 2, 7, 6}}, centre{{4, 4, 6, 4}}, corner_size{{1, 2, 6, 4}}, rows_first{{2, 1, 6, 7}};
     const std::vector<std::pair<BoxFormat, Matrix>> forms{{BoxFormat::corners, corners},
@@ -18,12 +18,12 @@ TEST_CASE("convert_boxes: one box in four conventions, by hand") {
         for (const auto& [to, wanted] : forms) CHECK(identical(convert_boxes(given, from, to).value(), wanted));
 }
 
-TEST_CASE("relative_boxes: shares of width and height, and pixel_boxes back") {
+TEST_CASE("relative_boxes: fractions of width and height; pixel_boxes inverts it") {
     const Matrix pixels{{2, 5, 4, 10}};  // in an image 20 high and 8 wide
     CHECK(identical(relative_boxes(pixels, 20, 8), Matrix{{0.25f, 0.25f, 0.5f, 0.5f}}));
     CHECK(identical(pixel_boxes(relative_boxes(pixels, 20, 8), 20, 8), pixels));
     CHECK(identical(clipped_boxes({{-1, -2, 9, 21}}, 20, 8), Matrix{{0, 0, 8, 20}}));
-    CHECK(error_of([] { relative_boxes({{0, 0, 1, 1}}, 0, 8); }) == "relative_boxes: an image of 0 x 8");
+    CHECK(error_of([] { relative_boxes({{0, 0, 1, 1}}, 0, 8); }) == "relative_boxes: an image of 0 x 8, both must be at least 1");
 }
 
 TEST_CASE("pairwise_iou and pairwise_generalised_iou: half, touching, apart, inside and empty, by hand") {
@@ -40,7 +40,7 @@ TEST_CASE("pairwise_iou and pairwise_generalised_iou: half, touching, apart, ins
     CHECK(identical(box_areas({{0, 0, 2, 3}, {2, 0, 0, 3}}), Matrix{{6}, {0}}));  // the second has its right left of its left
 }
 
-TEST_CASE("iou and generalised_iou: box with box, the same numbers, and their gradients against differences") {
+TEST_CASE("iou, generalised_iou: equal the pairwise numbers; gradients agree with finite differences") {
     const Matrix a{{0, 0, 2, 2}, {0, 0, 2, 2}, {1, 1, 4, 3}}, b{{1, 0.5f, 3, 2.5f}, {4, 0.5f, 6, 2.5f}, {0, 0, 5, 5}};
     const Matrix pairs = pairwise_iou(a, b), general = pairwise_generalised_iou(a, b);
     check_close("iou", iou(a, b).value(), {{pairs(0, 0)}, {pairs(1, 1)}, {pairs(2, 2)}});
@@ -50,7 +50,7 @@ TEST_CASE("iou and generalised_iou: box with box, the same numbers, and their gr
     CHECK(iou(Matrix{{1, 1, 1, 1}}, Matrix{{1, 1, 1, 1}}).value()(0, 0) == 0);
 }
 
-TEST_CASE("generalised_iou: boxes that do not meet still say which way to go; iou does not") {
+TEST_CASE("generalised_iou: has a gradient for boxes that do not overlap; iou has none") {
     const Var near = parameter(Matrix{{0, 0, 2, 2}});
     const Matrix far{{5, 0, 7, 2}};
     {
@@ -63,14 +63,16 @@ TEST_CASE("generalised_iou: boxes that do not meet still say which way to go; io
     CHECK(near.gradient()(0, 2) > 0);  // moving the right side to the right helps
 }
 
-TEST_CASE("suppress_non_maxima: the best score wins, a box exactly at the threshold stays") {
+TEST_CASE("suppress_non_maxima: the best score is kept, and so is a box exactly at the threshold") {
     const Matrix boxes{{0, 0, 2, 2}, {0, 0, 2, 1}, {10, 0, 12, 2}, {0, 0, 2, 2}};  // IoU of 0 and 1 is 1/2
     CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.5f) == std::vector<int>{2, 0, 1});
     CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.49f) == std::vector<int>{2, 0});
     CHECK(suppress_non_maxima(boxes, {0.5f, 0.5f, 0.5f, 0.5f}, 0.49f) == std::vector<int>{0, 2});  // equal scores: the first
     CHECK(suppress_non_maxima(boxes, {0.9f, 0.8f, 0.95f, 0.7f}, 0.49f, {0, 1, 0, 0}) == std::vector<int>{2, 0, 1});
     CHECK(suppress_non_maxima(Matrix(0, 4), {}, 0.5f).empty());
-    CHECK(error_of([&] { suppress_non_maxima(boxes, {1}, 0.5f); }) == "suppress_non_maxima: 1 scores and 0 labels for boxes (4, 4)");
+    CHECK(
+        error_of([&] { suppress_non_maxima(boxes, {1}, 0.5f); }) ==
+        "suppress_non_maxima: 1 scores and 0 labels for boxes (4, 4); each box needs a score, and a label unless there are none");
 }
 
 TEST_CASE("quantised: rounds half to even, stays within the bins, and dequantised divides by one bin less") {
@@ -81,10 +83,43 @@ TEST_CASE("quantised: rounds half to even, stays within the bins, and dequantise
     CHECK(error_of([] { quantised({{0}}, 1); }) == "quantised: 1 bins, there must be at least 2");
 }
 
-TEST_CASE("convert_boxes and iou: what is no box is refused with the caller's line") {
+TEST_CASE("convert_boxes, iou: a matrix that does not have four columns throws with the caller's line") {
     CHECK(without_place(error_of([] { convert_boxes(Matrix(2, 3), BoxFormat::corners, BoxFormat::rows_first); })) ==
           "convert_boxes: boxes (2, 3), each must be four numbers");
     CHECK(without_place(error_of([] { iou(Matrix(2, 4), Matrix(1, 4)); })) == "iou: (2, 4) and (1, 4), the shapes must be equal");
+}
+
+TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; they would silently overlap nothing") {
+    const Matrix good{{0, 0, 2, 2}}, inverted{{3, 0, 2, 2}}, no_number{{0, NAN, 2, 2}};
+    CHECK(without_place(error_of([&] { pairwise_iou(good, no_number); })) ==
+          "pairwise_iou: box 0 is (0.000000, nan, 2.000000, 2.000000), it must be finite, with left <= right and top <= bottom; "
+          "convert_boxes makes corners of other formats");
+    CHECK(without_place(error_of([&] { pairwise_generalised_iou(inverted, good); })) ==
+          "pairwise_generalised_iou: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right "
+          "and top <= bottom; convert_boxes makes corners of other formats");
+    CHECK(without_place(error_of([&] { iou(good, inverted); })) ==
+          "iou: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right and top <= bottom; "
+          "convert_boxes makes corners of other formats");
+    CHECK(without_place(error_of([&] { generalised_iou(no_number, good); })) ==
+          "generalised_iou: box 0 is (0.000000, nan, 2.000000, 2.000000), it must be finite, with left <= right and top <= "
+          "bottom; convert_boxes makes corners of other formats");
+    CHECK(without_place(error_of([&] { suppress_non_maxima(inverted, {1}, 0.5f); })) ==
+          "suppress_non_maxima: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right and top "
+          "<= bottom; convert_boxes makes corners of other formats");
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {NAN}, 0.5f),
+                      "suppress_non_maxima: the score of box 0 is nan, it must be a number");
+    CHECK_THROWS_WITH(
+        suppress_non_maxima(good, {1, 2}, 0.5f),
+        "suppress_non_maxima: 2 scores and 0 labels for boxes (1, 4); each box needs a score, and a label unless there are none");
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {1}, 5),
+                      "suppress_non_maxima: a threshold of 5.000000, an overlap lies between 0 and 1");
+    CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "relative_boxes: an image of 0 x 3, both must be at least 1");
+    CHECK_THROWS_WITH(pixel_boxes(good, 3, -1), "pixel_boxes: an image of 3 x -1, both must be at least 1");
+    CHECK_THROWS_WITH(clipped_boxes(good, 0, 3), "clipped_boxes: an image of 0.000000 x 3.000000, both must be above 0");
+    CHECK_THROWS_WITH(dequantised({4}, 4, 1), "dequantised: bin 4 of 4, they are counted from 0");
+    CHECK_THROWS_WITH(dequantised({1, 2, 3}, 4, 2),
+                      "dequantised: 3 numbers of 4 bins in 2 columns; whole rows are needed, and at least 2 bins");
+    CHECK_THROWS_WITH(quantised({{NAN}}, 4), "quantised: a coordinate of nan, each must be a number");
 }
 
 TEST_SUITE_END();

@@ -10,7 +10,7 @@
 
 TEST_SUITE_BEGIN("deformable");
 
-TEST_CASE("deformable: parity: locations, weights, output and every gradient of the published operator") {
+TEST_CASE("parity: locations, weights, output and every gradient of the published operator") {
     for (const std::string& path : golden_files("mask2former_deform")) {
         const Golden golden(path);
         const deformable::Config config{.width = golden.file.metadata_int("d_model"),
@@ -49,7 +49,7 @@ TEST_CASE("deformable: parity: locations, weights, output and every gradient of 
     }
 }
 
-TEST_CASE("attend: fresh weights read the ring of pixels around the reference, all alike") {
+TEST_CASE("attend: fresh weights read the pixels around the reference with equal weight") {
     // One head of width 1 on a 3 x 3 map, one point: the offset of head 0 is one pixel to the right. value and output pass numbers on.
     const deformable::Config config{.width = 1, .heads = 1, .levels = 1, .points = 1};
     Random random(1);
@@ -98,7 +98,7 @@ TEST_CASE("attend: an offset of P reaches the edge of a reference box, on every 
     check_close("output", steps.output.value(), {{(2.5f + 1 + 30 + 12.5f) / 4}});
 }
 
-TEST_CASE("attend: gradients of reference boxes against differences") {
+TEST_CASE("attend: gradients of reference boxes agree with finite differences") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 2, .points = 2};
     Random random(5);
     deformable::Weights w = deformable::make_weights(config, random);
@@ -113,18 +113,35 @@ TEST_CASE("attend: gradients of reference boxes against differences") {
         {query, boxes, values});
 }
 
-TEST_CASE("deformable: what does not fit is refused in one line") {
+TEST_CASE("deformable: inconsistent arguments throw a one-line error") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
     Random random(3);
     const deformable::Weights w = deformable::make_weights(config, random);
-    CHECK(error_of([&] {
-              deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config);
-          }) == "deformable: values (3, 4), the levels have 4 pixels of width 4");
-    CHECK(error_of([&] {
-              deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
-          }) == "deformable: queries (1, 4) with references (1, 3), 1 levels have 2 or 4 numbers each");
+    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
+          "deformable: values (3, 4), the levels have 4 pixels of width 4");
+    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config); }) ==
+          "deformable: queries (1, 4) with references (1, 3), 1 levels; a query is 4 wide and has 2 or 4 numbers at each level, and "
+          "all images have the same number of queries");
     CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) ==
-          "deformable: 2 heads do not divide a width of 5");
+          "deformable: 2 heads do not divide a width of 5; it must be a multiple of them");
+}
+
+TEST_CASE("deformable: an invalid config, levels of different images and invalid padding marks are refused") {
+    const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
+    Random random(3);
+    const deformable::Weights w = deformable::make_weights(config, random);
+    deformable::Config wrong = config;
+    wrong.heads = 3;
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {}, w, wrong),
+                      "deformable: 3 heads do not divide a width of 4; it must be a multiple of them");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{0, 2, 2}}, {}, w, config),
+                      "deformable: a level of 0 images of 2 x 2, the first has 0 images of 2 x 2; sizes must be at least 1, and "
+                      "all levels be of the same images");
+    CHECK_THROWS_WITH(deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(4, 4), {{1, 2, 2}}, {0, 0, 2, 0}, w, config),
+                      "deformable: a mark of padding is 2, it must be 1 (padding) or 0");
+    CHECK(without_place(error_of([&] {
+              deformable::attend(Matrix(1, 4), Matrix{{NAN, 0}}, Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
+          })) == "sample: point 0 is (nan, 0.000000), both must be finite");
 }
 
 TEST_SUITE_END();

@@ -171,7 +171,7 @@ static void check_inference(const Golden& golden) {
     golden.check("infer.upsampled_masks", reshape(resized_masks(small, low[1], low[2], H, W), low[0] * H, W));
 }
 
-TEST_CASE("mask2former: parity: every step, matching, loss, gradient and all three tasks of the published code") {
+TEST_CASE("parity: every step, matching, loss, gradient and all three tasks of the published code") {
     for (const std::string& path : golden_files("mask2former")) {
         const Golden golden(path);
         const Config config = config_of_fixture(golden);
@@ -200,7 +200,7 @@ TEST_CASE("mask2former: parity: every step, matching, loss, gradient and all thr
     }
 }
 
-TEST_CASE("may_attend_unblocked: a query whose mask is empty attends everywhere") {
+TEST_CASE("may_attend_unblocked: a query with an empty mask may attend to all pixels") {
     const MayAttend may = may_attend_unblocked({{1, 0, 1}, {1, 1, 1}, {0, 0, 0}});
     CHECK_FALSE(may(0, 0));
     CHECK(may(0, 1));
@@ -249,7 +249,7 @@ static std::vector<Draws> random_draws(const std::vector<Target>& targets, Rando
     return draws;
 }
 
-TEST_CASE("layer: a pixel that a query may not attend to does not change it, for the others it does") {
+TEST_CASE("layer: a query depends only on the pixels that it may attend to") {
     Random random(1);
     const Weights w = make_weights(tiny, random);
     const Matrix x = normal_matrix(random, 3, 8), positions = sine_positions(1, 2, 8);
@@ -262,7 +262,7 @@ TEST_CASE("layer: a pixel that a query may not attend to does not change it, for
     CHECK(difference(slice_rows(after, 1, 1), slice_rows(before, 1, 1)) != "");
 }
 
-TEST_CASE("forward: the images of a batch do not see each other, before and after the norms") {
+TEST_CASE("forward: the images of a batch do not attend to each other, with norms before and after") {
     for (const bool pre_norm : {false, true}) {
         Config config = tiny;
         config.pre_norm = pre_norm;
@@ -280,7 +280,7 @@ TEST_CASE("forward: the images of a batch do not see each other, before and afte
     }
 }
 
-TEST_CASE("losses: an image without targets, and a batch without any, are no special case") {
+TEST_CASE("losses: an image or a whole batch may have no targets") {
     Random random(3);
     const Weights w = make_weights(tiny, random);
     const Example two = random_example(random);
@@ -299,7 +299,7 @@ TEST_CASE("losses: an image without targets, and a batch without any, are no spe
     }
 }
 
-TEST_CASE("losses: the class loss of queries that all say nothing in particular, by hand") {
+TEST_CASE("losses: the class loss of uniform predictions, by hand") {
     // Zero logits: every query loses ln 3. One of three is matched with weight 1, two say "no object" with weight 0.1: the weighted mean of
     // equal numbers is ln 3 again, whatever the weights. A plain mean of weighted losses would be (1 + 0.1 + 0.1) / 3 of it.
     Random random(4);
@@ -319,7 +319,7 @@ TEST_CASE("matching_cost: one query, one target, by hand") {
     CHECK(matching_cost(Matrix(1, 3), {{ln3, 0}}, {1}, {{1, 0}}, tiny)(0, 0) == Approx(by_hand));
 }
 
-TEST_CASE("certain_count: the rest is rounded up, since the importance share is rounded down") {
+TEST_CASE("certain_count: rounded up, since the importance fraction is rounded down") {
     Config config;
     config.points = 10;
     config.importance = 0.75;
@@ -351,35 +351,73 @@ TEST_CASE("semantic, instances and panoptic: two queries on four pixels, by hand
     CHECK(panoptic(classes, masks, {true, true}, 0.95f, 0.5f).ids == std::vector<int>{0, 0, 0, 0});
 }
 
-TEST_CASE("panoptic: two queries of one stuff class are one segment, two of a thing class are two") {
+TEST_CASE("panoptic: two queries of one stuff class give one segment, two of a thing class give two") {
     const Matrix masks{{4, -4}, {-4, 4}}, classes{{9, 0}, {9, 0}};
     CHECK(panoptic(classes, masks, {false}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
     CHECK(panoptic(classes, masks, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 2});
 }
 
-TEST_CASE("panoptic: a query that owns pixels but has none of them in its mask takes no id") {
+TEST_CASE("panoptic: a query whose pixels all lie outside its mask gets no id") {
     // query 0 owns both pixels (nobody else is near), but its mask says below one half everywhere
     const Panoptic scene = panoptic({{9, 0}, {9, 0}}, {{-1, -1}, {-4, -4}}, {true}, 0.5f, 0.5f);
     CHECK(scene.ids == std::vector<int>{0, 0});
     CHECK(scene.segments.empty());
 }
 
-TEST_CASE("mask2former: what does not fit is refused in one line") {
+TEST_CASE("mask2former: inconsistent arguments throw a one-line error") {
     Random random(5);
     const Weights w = make_weights(tiny, random);
     const Example two = random_example(random);
-    CHECK(error_of([&] { forward({two.features[0]}, two.mask_features, w, tiny); }) == "mask2former: 1 maps for 2 levels");
+    CHECK(error_of([&] { forward({two.features[0]}, two.mask_features, w, tiny); }) ==
+          "mask2former: 1 maps for 2 levels, each needs one");
     CHECK(error_of([&] { forward(two.features, two.features[0], w, tiny); }) ==
           "mask2former: mask features of 5 channels, this model reads 4");
     const Steps steps = forward(two.features, two.mask_features, w, tiny);
     const std::vector<Target> many{random_target(random, 4), random_target(random, 0)};
     CHECK(error_of([&] { losses(steps, many, random_draws(many, random), tiny); }) ==
-          "mask2former: 4 targets in an image, only 3 queries");
-    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) == "mask2former: targets of 1 images for 2");
+          "mask2former: 4 targets in an image, only 3 queries; each needs one of its own, take more queries");
+    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) ==
+          "mask2former: targets of 1 images for 2, each needs its own, if only an empty one");
     Config wrong = tiny;
     wrong.width = 6;
     CHECK(error_of([&] { make_weights(wrong, random); }) ==
           "mask2former: a width of 6 must be divisible by its 2 heads, and by 4 for the positions");
+}
+
+TEST_CASE("mask2former: misuse that would silently give wrong classes and masks is refused") {
+    Random random(5);
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random);
+    Config deeper = tiny;
+    deeper.layers = tiny.layers + 1;
+    const Steps steps = forward(two.features, two.mask_features, w, tiny);
+    std::vector<Target> targets{random_target(random, 1), random_target(random, 0)};
+    const std::vector<Draws> draws = random_draws(targets, random);
+    const Matrix classes(2, 4), masks(2, 6);
+    CHECK_THROWS_WITH(forward(two.features, two.mask_features, w, deeper),
+                      "mask2former: the configuration says 3 layers, the weights hold 2; pass the configuration that the weights "
+                      "were made with");
+    CHECK_THROWS_WITH(semantic(Matrix(3, 4), masks),
+                      "semantic: class logits (3, 4) and masks (2, 6); each query needs a row of both, with at least one class "
+                      "beside \"no object\"");
+    CHECK_THROWS_WITH(semantic({{NAN, 0}}, {{1}}),
+                      "semantic: the class logits (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(instances(classes, masks, 0, {}), "instances: at most 0 of them, it must be at least 1");
+    CHECK_THROWS_WITH(instances(classes, masks, 1, {true}),
+                      "instances: 1 kinds for 3 classes, each needs one; give none where all are things");
+    CHECK_THROWS_WITH(panoptic(classes, {{0, 0, 0}, {0, INFINITY, 0}}, {true, true, true}, 0.8f, 0.8f),
+                      "panoptic: the masks (2, 3) hold inf in row 1, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(panoptic(classes, masks, {true, true, true}, 8, 0.8f),
+                      "panoptic: thresholds 8.000000 and 0.800000, both must lie between 0 and 1; 0.8 is usual");
+    CHECK_THROWS_WITH(sine_positions(0, 2, 8), "sine_positions: a map of 0 x 2, both must be at least 1");
+    targets[0].masks[0] = 0.5f;
+    CHECK_THROWS_WITH(losses(steps, targets, draws, tiny), "mask2former: a target's mask holds 0.500000, it must hold 0 and 1");
+    targets[0].masks[0] = 1;
+    targets[0].height = 0;
+    CHECK(error_of([&] { losses(steps, targets, draws, tiny); }).find("each is a row with one number a pixel") !=
+          std::string::npos);
 }
 
 TEST_SUITE_END();

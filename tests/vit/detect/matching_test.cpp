@@ -11,14 +11,14 @@
 
 TEST_SUITE_BEGIN("matching");
 
-TEST_CASE("assign: the greedy choice is not the cheapest one") {
+TEST_CASE("assign: is cheaper than the greedy choice") {
     // Greedy takes the 1 and is left with the 9: 10. The other diagonal costs 2 + 3 = 5.
     const Matrix cost{{1, 2}, {3, 9}};
     CHECK(assign(cost) == std::vector<Matched>{{0, 1}, {1, 0}});
     CHECK(cost_of(cost, assign(cost)) == 5);
 }
 
-TEST_CASE("assign: more queries than targets, more targets than queries, and none") {
+TEST_CASE("assign: more queries than targets, more targets than queries, and no targets") {
     const Matrix tall{{5, 5}, {1, 4}, {9, 9}, {2, 0}};  // rows 1 and 3 are the cheap ones
     CHECK(assign(tall) == std::vector<Matched>{{1, 0}, {3, 1}});
     CHECK(assign(transpose(tall)) == std::vector<Matched>{{0, 1}, {1, 3}});
@@ -64,7 +64,7 @@ TEST_CASE("assign: as cheap as the best of all permutations, on 3000 matrices of
     CHECK(not_one_to_one == 0);
 }
 
-TEST_CASE("assign: 200 rows and columns whose cheapest assignment is known") {
+TEST_CASE("assign: finds the known cheapest assignment of 200 rows and columns") {
     // Any potentials and a hidden permutation: pairs of it cost row + column, all others more.
     Random random(4);
     const int n = 200;
@@ -80,8 +80,13 @@ TEST_CASE("assign: 200 rows and columns whose cheapest assignment is known") {
     CHECK(wrong == 0);
 }
 
-TEST_CASE("assign: a cost that is not a number is refused with its place") {
+TEST_CASE("assign: a cost that is not finite throws with its row and column") {
     CHECK(error_of([] { assign({{1, 2}, {NAN, 3}}); }) == "assign: the cost of row 1 and column 0 is nan, it must be finite");
+}
+
+TEST_CASE("cost_of: a pair outside of the costs is refused") {
+    CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{2, 0}}), "cost_of: row 2 and column 0 of costs (2, 3), both are counted from 0");
+    CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{0, -1}}), "cost_of: row 0 and column -1 of costs (2, 3), both are counted from 0");
 }
 
 TEST_SUITE_END();

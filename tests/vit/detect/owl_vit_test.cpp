@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 #include "vit/detect/boxes.h"
 
@@ -79,7 +80,7 @@ static void check_matching(const Golden& golden, const owl_vit::Losses& losses) 
     golden.check_integers("match", tokens);
 }
 
-TEST_CASE("owl_vit: parity: every step, the matching, every loss and gradient of the published code") {
+TEST_CASE("parity: every step, the matching, every loss and gradient of the published code") {
     for (const std::string& path : golden_files("owl_vit")) {
         const Golden golden(path);
         const owl_vit::Config config = config_of_fixture(golden);
@@ -136,7 +137,7 @@ static Image random_image(Random& random) {
 // Two queries, the second one absent: token 9 ends a text.
 static const TokenBatch one_and_none{.sequences = 2, .length = 3, .ids = {8, 3, 9, 0, 0, 0}, .mask = {{1, 1, 1}, {0, 0, 0}}};
 
-TEST_CASE("box_bias: boxes begin at the far corner of their cell, one cell large") {
+TEST_CASE("box_bias: boxes start at the lower right corner of their cell, one cell large") {
     // token 1 of 2 x 3: column 1, row 0: x = 2/3, y = 1/2, w = 1/3, h = 1/2. log(v + 1e-4) - log(1 - v + 1e-4), sigmoid of which is v again
     const Matrix boxes = sigmoid(owl_vit::box_bias(tiny_config().clip.vision.grid)).value();
     for (const auto& [j, v] : {std::pair{0, 2.0 / 3}, std::pair{1, 0.5}, std::pair{2, 1.0 / 3}, std::pair{3, 0.5}})
@@ -144,7 +145,7 @@ TEST_CASE("box_bias: boxes begin at the far corner of their cell, one cell large
     CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) == Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
 }
 
-TEST_CASE("forward: an absent query gets its logit and no gradient; the tokens of another image do not matter") {
+TEST_CASE("forward: an absent query gets absent_logit and no gradient; other images have no influence") {
     const owl_vit::Config config = tiny_config();
     Random random(1);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
@@ -159,7 +160,7 @@ TEST_CASE("forward: an absent query gets its logit and no gradient; the tokens o
     for (const float scale : steps.scale.value()) CHECK(scale > 0);
 }
 
-TEST_CASE("masked_text_tower: a sentence that is all padding attends evenly to what came before") {
+TEST_CASE("masked_text_tower: a sentence of padding only attends uniformly to the tokens before") {
     const KeepSteps keep;
     const owl_vit::Config config = tiny_config();
     Random random(2);
@@ -169,7 +170,7 @@ TEST_CASE("masked_text_tower: a sentence that is all padding attends evenly to w
     check_close("head 0 of the second sentence", slice_rows(weights, 9, 3), {{1, 0, 0}, {0.5f, 0.5f, 0}, {1.0f / 3, 1.0f / 3, 1.0f / 3}});
 }
 
-TEST_CASE("losses: no target in the batch leaves the negatives; targets must be queries of the image") {
+TEST_CASE("losses: without targets only the negatives remain; targets must be queries of the image") {
     const owl_vit::Config config = tiny_config();
     Random random(3);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
@@ -178,18 +179,20 @@ TEST_CASE("losses: no target in the batch leaves the negatives; targets must be 
     CHECK(none.classes.value()[0] > 0);
     CHECK(none.boxes.value()[0] == 0);
     CHECK(none.matches[0].empty());
-    CHECK(error_of([&] { owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config); }) == "owl_vit: label 2 is not one of 2 queries");
+    CHECK(error_of([&] {
+              owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config);
+          }) == "owl_vit: label 2 is not one of 2 queries, counted from 0");
     CHECK(error_of([&] { owl_vit::losses(steps, {{{0}, Matrix(2, 4)}}, config); }) ==
-          "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens");
+          "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens; each target is four numbers and needs a token of its own");
 }
 
-TEST_CASE("matching_cost: a logit of 0 and a box that is exactly right, by hand") {
+TEST_CASE("matching_cost: a logit of 0 and an exact box, by hand") {
     // p = 1/2: 0.3 * 1/4 * ln 2 - 0.7 * 1/4 * ln 2 = -0.1 ln 2; distance 0; generalised IoU 1
     const owl_vit::Target target{{0}, {{0.5f, 0.5f, 0.25f, 0.5f}}};
     CHECK(owl_vit::matching_cost(Matrix(1, 1), target.boxes, target, tiny_config())(0, 0) == Approx(-0.1 * std::log(2.0) - 1));
 }
 
-TEST_CASE("detections: the best first, at least the threshold, and similar boxes of one query suppressed") {
+TEST_CASE("detections: best first, scores at least the threshold, and overlapping boxes of one query suppressed") {
     owl_vit::Steps steps;
     steps.logits = Matrix{{2, -9}, {3, -9}, {-9, 1}, {-5, -5}};
     steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}, {0.5f, 0.5f, 0.2f, 0.22f}, {0.5f, 0.5f, 0.2f, 0.2f}, {0.1f, 0.1f, 0.1f, 0.1f}};
@@ -200,19 +203,63 @@ TEST_CASE("detections: the best first, at least the threshold, and similar boxes
     CHECK(found[1].query == 1);
     check_close("corners", found[0].box, {{0.4f, 0.39f, 0.6f, 0.61f}});
     CHECK(owl_vit::detections(steps, 0, 0.5f).size() == 3);
-    CHECK(error_of([&] { owl_vit::detections(steps, 1, 0.5f); }) == "detections: there is no image 1 of 1");
+    CHECK(error_of([&] { owl_vit::detections(steps, 1, 0.5f); }) == "detections: there is no image 1 among 1, counted from 0");
 }
 
-TEST_CASE("owl_vit: what does not fit is refused in one line") {
+TEST_CASE("owl_vit: inconsistent arguments throw a one-line error") {
     owl_vit::Config config = tiny_config();
     Random random(4);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
     const Image image = random_image(random);
     CHECK(error_of([&] { owl_vit::forward({image, image, image}, one_and_none, w, config); }) ==
-          "owl_vit: 2 queries for 3 images, each must have equally many");
+          "owl_vit: 2 queries for 3 images; there must be an image, and equally many queries for each");
     config.clip.shared_width = 7;
     CHECK(error_of([&] { owl_vit::make_weights(config, random); }) ==
           "owl_vit: sentences are projected to width 7, tokens are compared in the text tower's, 6");
+}
+
+TEST_CASE(
+    "owl_vit: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const owl_vit::Config& config) {
+        return owl_vit::parameters(owl_vit::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("owl_vit")) {
+        owl_vit::Config config = config_of_fixture(Golden(path));
+        config.clip.vision.grid.height = config.clip.vision.grid.width;  // a square grid of positions tells the size
+        check_told(config, table, owl_vit::config_of, "the number of heads (vision_config)");
+    }
+}
+
+TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thresholds above 1 are refused") {
+    const owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image image = random_image(random);
+    owl_vit::Config deeper = config, no_eps = config;
+    deeper.clip.vision.depth = 2;
+    no_eps.clip.text.eps = -1;
+    const owl_vit::Steps steps = owl_vit::forward({image}, one_and_none, w, config);
+    const auto target = [](const Matrix& box, int label) { return owl_vit::Target{.labels = {label}, .boxes = box}; };
+    CHECK_THROWS_WITH(
+        owl_vit::forward({image}, one_and_none, w, deeper),
+        "owl_vit: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(owl_vit::forward({image}, one_and_none, w, no_eps),
+                      "owl_vit: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(owl_vit::forward({}, one_and_none, w, config),
+                      "owl_vit: 2 queries for 0 images; there must be an image, and equally many queries for each");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, -0.1f, 0.2f}}, 0)}, config),
+                      "owl_vit: target 0 is the box (0.500000, 0.500000, -0.100000, 0.200000), it must be finite: centre x and "
+                      "y, width and height from 0 on, as shares of the image");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, NAN, 0.1f, 0.2f}}, 0)}, config),
+                      "owl_vit: target 0 is the box (0.500000, nan, 0.100000, 0.200000), it must be finite: centre x and y, "
+                      "width and height from 0 on, as shares of the image");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, 0.1f, 0.2f}}, 2)}, config),
+                      "owl_vit: label 2 is not one of 2 queries, counted from 0");
+    CHECK_THROWS_WITH(owl_vit::losses(steps, {}, config),
+                      "owl_vit: targets of 0 images for 1, each needs its own, if only an empty one");
+    CHECK_THROWS_WITH(owl_vit::detections(steps, 1, 0.5f), "detections: there is no image 1 among 1, counted from 0");
+    CHECK_THROWS_WITH(owl_vit::detections(steps, 0, 50), "detections: a threshold of 50.000000, a score lies between 0 and 1");
 }
 
 TEST_SUITE_END();

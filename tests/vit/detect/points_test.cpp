@@ -13,7 +13,7 @@ TEST_SUITE_BEGIN("points");
 // One image, 2 high and 4 wide, one channel: 0 1 2 3 above 10 11 12 13.
 static const Map small{Matrix{{0}, {1}, {2}, {3}, {10}, {11}, {12}, {13}}, {1, 2, 4}};
 
-TEST_CASE("sample: centres, between pixels, half outside and far outside, by hand") {
+TEST_CASE("sample: at centres, between pixels, half outside and far outside, by hand") {
     const Matrix points{{0.125f, 0.25f},   // the centre of pixel (0, 0): 0
                         {0.875f, 0.75f},   // of pixel (1, 3): 13
                         {0.5f, 0.5f},      // between 1, 2, 11, 12: 6.5
@@ -24,11 +24,11 @@ TEST_CASE("sample: centres, between pixels, half outside and far outside, by han
     check_close("sample", sample(small, points).value(), {{0}, {13}, {6.5f}, {0.5f}, {6.5f}, {3.25f}, {0}});
 }
 
-TEST_CASE("sample: (x, y), not (y, x)") {
+TEST_CASE("sample: points are (x, y), not (y, x)") {
     check_close("sample", sample(small, Matrix{{0.875f, 0.25f}}).value(), {{3}});
 }
 
-TEST_CASE("sample: at the centres of a finer grid it is the bilinear resize, away from the edges") {
+TEST_CASE("sample: at the centres of a finer grid it equals bilinear resizing, away from the edges") {
     Random random(1);
     const Map map{normal_matrix(random, 2 * 3 * 5, 2), {2, 3, 5}};
     const Map fine = resize(map, 6, 10, Interpolation::bilinear);
@@ -48,7 +48,7 @@ TEST_CASE("sample: at the centres of a finer grid it is the bilinear resize, awa
     CHECK(compared == 64);
 }
 
-TEST_CASE("sample: gradients of map and points against differences; images may be given for each point") {
+TEST_CASE("sample: gradients of map and points agree with finite differences; images may be given for each point") {
     Random random(2);
     const Matrix pixels = normal_matrix(random, 2 * 3 * 4, 2), points{{0.3f, 0.4f}, {0.55f, 0.7f}, {0.97f, 0.3f}};
     const std::vector<int> image{1, 0, 1};
@@ -60,10 +60,20 @@ TEST_CASE("sample: gradients of map and points against differences; images may b
     check_close("point 2", slice_rows(both, 2, 1), slice_rows(alone, 2, 1));
 }
 
-TEST_CASE("sample: points that are not pairs, an image that does not exist and a point that is no number are refused") {
+TEST_CASE("sample: points that are not pairs, an image that does not exist and a point that is not finite throw") {
     CHECK(without_place(error_of([] { sample(small, Matrix(2, 3)); })) == "sample: points (2, 3), each must be x and y");
-    CHECK(without_place(error_of([] { sample(small, Matrix(1, 2), {1}); })) == "sample: point 0 lies in image 1 of 1 image of 2 x 4");
+    CHECK(without_place(error_of([] { sample(small, Matrix(1, 2), {1}); })) ==
+          "sample: point 0 lies in image 1 of 1 image of 2 x 4, counted from 0");
     CHECK(without_place(error_of([] { sample(small, Matrix{{NAN, 0}}); })) == "sample: point 0 is (nan, 0.000000), both must be finite");
+}
+
+TEST_CASE("sample: a map without pixels is refused, before anything is divided by its size") {
+    CHECK(without_place(error_of([&] {
+              sample({Matrix(0, 1), {0, 2, 2}}, Matrix(1, 2));
+          })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
+    CHECK(without_place(error_of([&] {
+              corners({0, 2, 2}, Matrix(1, 2));
+          })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
 }
 
 TEST_SUITE_END();

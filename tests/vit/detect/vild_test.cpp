@@ -36,7 +36,7 @@ static Matrix regions_of(const Golden& golden, const std::string& name) {
     return reshape(golden.input(name), d[0] * d[1], d[2] * d[3] * d[4]);
 }
 
-TEST_CASE("vild: parity: embeddings, logits, both losses, every gradient and the ensemble of the published code") {
+TEST_CASE("parity: embeddings, logits, both losses, every gradient and the ensemble of the published code") {
     for (const std::string& path : golden_files("vild")) {
         const Golden golden(path);
         const vild::Config config = config_of_fixture(golden);
@@ -96,7 +96,8 @@ TEST_CASE("logits: background first, the temperature multiplies, lengths do not 
 TEST_CASE("ensemble: the text branch counts twice for base classes, the image branch for novel ones") {
     // base: 0.8^(2/3) 0.1^(1/3) = (0.064)^(1/3) = 0.4; novel: 0.8^(1/3) 0.1^(2/3) = (0.008)^(1/3) = 0.2
     check_close("ensemble", vild::ensemble({{0.8f, 0.8f}}, {{0.1f, 0.1f}}, {1, 0}), {{0.4f, 0.2f}});
-    CHECK(error_of([] { vild::ensemble(Matrix(1, 2), Matrix(1, 2), {1}); }) == "ensemble: (1, 2) and (1, 2) with 1 marks of base classes");
+    CHECK(error_of([] { vild::ensemble(Matrix(1, 2), Matrix(1, 2), {1}); }) ==
+          "ensemble: (1, 2) and (1, 2) with 1 marks of base classes; both must have the same shape, and each class one mark");
 }
 
 TEST_CASE("training_losses: padding does not count, and sentences are not trained") {
@@ -118,7 +119,7 @@ TEST_CASE("training_losses: padding does not count, and sentences are not traine
     CHECK(vild::training_losses(regions, {0, 3}, distillation, {}, w, tiny).image_loss.value()[0] == 0);
 }
 
-TEST_CASE("training_losses: the logit of a novel class is 0 in training, it is not left out") {
+TEST_CASE("training_losses: the logit of a novel class is 0, not excluded") {
     Random random(3);
     vild::Config config = tiny;
     config.mask_rare = true;
@@ -129,9 +130,40 @@ TEST_CASE("training_losses: the logit of a novel class is 0 in training, it is n
     Matrix masked = steps.logits.value();
     masked(0, 2) = 0;
     CHECK(steps.text_loss.value()[0] == Approx(cross_entropy(masked, {1}).value()[0]));
-    CHECK(error_of([&] { vild::training_losses(regions, {1}, distillation, {1}, w, config); }) == "vild: 1 marks of base classes for 3 classes");
+    CHECK(error_of([&] { vild::training_losses(regions, {1}, distillation, {1}, w, config); }) ==
+          "vild: 1 marks of base classes for 3 classes, each needs one: 1 (base) or 0 (novel)");
     CHECK(error_of([&] { vild::training_losses(Matrix(1, 5), {1}, distillation, {1, 0, 1}, w, config); }) ==
-          "vild: regions (1, 5) and (1, 6), this model reads 1 x 2 x 3");
+          "vild: regions (1, 5) and (1, 6), this model reads rows of 1 x 2 x 3 numbers");
+}
+
+TEST_CASE("training_losses: a wrong depth, empty or mismatched regions and wrong labels are refused") {
+    Random random(4);
+    const vild::Weights w = vild::make_weights(tiny, random);
+    const vild::Distillation none{Matrix(0, 6), Matrix(0, 2), Matrix(0, 4)};
+    vild::Config deeper = tiny, rare = tiny;
+    deeper.layers = 2;
+    rare.mask_rare = true;
+    CHECK_THROWS_WITH(
+        vild::training_losses(Matrix(1, 6), {0}, none, {}, w, deeper),
+        "vild: the configuration says 2 layers, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(0, 6), {}, none, {}, w, tiny),
+                      "vild: regions (0, 6), there must be at least one");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 5), {0}, none, {}, w, tiny),
+                      "vild: regions (1, 5) and (0, 6), this model reads rows of 1 x 2 x 3 numbers");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {1, 2, 0}, w, rare),
+                      "vild: a class is marked 2, it must be 1 (base) or 0 (novel)");
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {1}, w, rare),
+                      "vild: 1 marks of base classes for 3 classes, each needs one: 1 (base) or 0 (novel)");
+    CHECK(without_place(error_of([&] { vild::training_losses(Matrix(1, 6), {4}, none, {}, w, tiny); })) ==
+          "token_losses: label 4 is not one of 4 classes, nor -100 (ignored)");
+    CHECK_THROWS_WITH(vild::ensemble({{0.5f, 3}}, {{0.5f, 0.5f}}, {1, 0}),
+                      "ensemble: a probability of 3.000000, it must lie between 0 and 1; text_probabilities and "
+                      "image_probabilities make them of logits");
+    CHECK_THROWS_WITH(vild::ensemble({{0.5f, 0.5f}}, {{0.5f, 0.5f}}, {1, 7}),
+                      "ensemble: a class is marked 7, it must be 1 (base) or 0 (novel)");
+    CHECK_THROWS_WITH(
+        vild::ensemble({{0.5f, 0.5f}}, {{0.5f, 0.5f}}, {1}),
+        "ensemble: (1, 2) and (1, 2) with 1 marks of base classes; both must have the same shape, and each class one mark");
 }
 
 TEST_SUITE_END();

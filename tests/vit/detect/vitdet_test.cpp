@@ -83,7 +83,7 @@ static void check_block(const Golden& golden, const vitdet::BlockSteps& steps, c
     golden.check(block + "output", steps.output.value());
 }
 
-TEST_CASE("vitdet: parity: every step, the pyramid, the loss and every gradient of the published code") {
+TEST_CASE("parity: every step, the pyramid, the loss and every gradient of the published code") {
     for (const std::string& path : golden_files("vitdet")) {
         const Golden golden(path);
         const vitdet::Config config = config_of_fixture(golden);
@@ -143,7 +143,7 @@ static Image random_image(Random& random, int height = 10, int width = 14) {
     return image;
 }
 
-TEST_CASE("windows: 2 x 3 tokens in windows of 2: the second one reaches beyond the edge") {
+TEST_CASE("windows: 2 x 3 tokens in windows of 2: the second is padded") {
     const vitdet::Windows cut = vitdet::windows({1, 2, 3}, 2);  // rows 0 1 2 above 3 4 5
     CHECK(cut.rows == std::vector<int>{0, 1, 3, 4, 2, -1, 5, -1});
     CHECK(cut.places == std::vector<int>{0, 1, 4, 2, 3, 6});
@@ -156,7 +156,7 @@ TEST_CASE("windows: 2 x 3 tokens in windows of 2: the second one reaches beyond 
     CHECK(error_of([] { vitdet::windows({1, 2, 3}, 0); }) == "windows: side 0 on 1 image of 2 x 3, both must be at least 1");
 }
 
-TEST_CASE("windows: what is partitioned and put together again is as it was, for any size") {
+TEST_CASE("unpartition: inverts partition, for any size") {
     Random random(1);
     for (const MapSize size : {MapSize{1, 1, 1}, MapSize{2, 5, 7}, MapSize{3, 6, 4}})
         for (const int side : {1, 3, 8}) {
@@ -177,14 +177,14 @@ TEST_CASE("decomposed_bias: one row of two tokens, by hand") {
           "decomposed_bias: tables (2, 1) and (3, 1) for a map of 1 x 2, which has 1 and 3 offsets");
 }
 
-TEST_CASE("decomposed_bias: gradients of queries and tables against differences") {
+TEST_CASE("decomposed_bias: gradients of queries and tables agree with finite differences") {
     Random random(2);
     const Matrix query = normal_matrix(random, 2 * 6, 4), down = normal_matrix(random, 3, 2), across = normal_matrix(random, 5, 2);
     check_gradient_by_differences([](const std::vector<Var>& v) { return vitdet::decomposed_bias(v[0], v[1], v[2], 2, 3, 2); },
                                   {query, down, across});
 }
 
-TEST_CASE("table_for: a table of another length is interpolated between its neighbours") {
+TEST_CASE("table_for: a table of another length is interpolated linearly") {
     // 3 offsets become 5: places 0.6 p - 0.2, clamped: 0, 0.4, 1, 1.6, 2
     check_close("table", vitdet::table_for(Matrix{{0}, {1}, {2}}, 3).value(), {{0}, {0.4f}, {1}, {1.6f}, {2}});
     const Matrix fits{{0}, {1}, {2}};
@@ -200,7 +200,7 @@ static vitdet::Weights random_weights(const vitdet::Config& config, Random& rand
     return w;
 }
 
-TEST_CASE("block: padding is zero before attention and takes part in it") {
+TEST_CASE("block: padding is zero before attention, and is attended to") {
     const KeepSteps keep;
     Random random(3);
     const vitdet::Weights w = random_weights(tiny, random);
@@ -230,7 +230,7 @@ static float change_of_first_token(const vitdet::Config& config) {
     return largest;
 }
 
-TEST_CASE("forward: windows do not see each other; one global block, or convolutions, connect them") {
+TEST_CASE("forward: windows do not attend to each other; a global block, or convolutions, connect them") {
     vitdet::Config windowed = tiny;
     windowed.windowed = {0, 1};
     CHECK(change_of_first_token(windowed) == 0);
@@ -240,7 +240,7 @@ TEST_CASE("forward: windows do not see each other; one global block, or convolut
     CHECK(change_of_first_token(near) == 0);
 }
 
-TEST_CASE("forward: the images of a batch do not see each other") {
+TEST_CASE("forward: the images of a batch do not attend to each other") {
     Random random(5);
     const vitdet::Weights w = random_weights(tiny, random);
     const Image a = random_image(random), b = random_image(random);
@@ -249,7 +249,7 @@ TEST_CASE("forward: the images of a batch do not see each other") {
     check_close("image 1", slice_rows(together.pyramid[0].pixels.value(), alone.size.rows(), alone.size.rows()), alone.pixels.value());
 }
 
-TEST_CASE("forward: fresh convolutions behind a block add nothing") {
+TEST_CASE("forward: fresh residual convolutions add nothing") {
     Random random(6), same(6);
     vitdet::Config with = tiny;
     with.residual = {1};
@@ -264,7 +264,7 @@ TEST_CASE("forward: fresh convolutions behind a block add nothing") {
     CHECK(found == 1);
 }
 
-TEST_CASE("level_number: names follow the stride") {
+TEST_CASE("level_number: log2 of the stride") {
     vitdet::Config config;  // P = 16
     CHECK(vitdet::level_number(4, config) == 2);
     CHECK(vitdet::level_number(0.5, config) == 5);
@@ -272,25 +272,27 @@ TEST_CASE("level_number: names follow the stride") {
     CHECK(vitdet::level_number(4, config) == 0);
     config.patch_size = 2;
     CHECK(error_of([&] { vitdet::level_number(4, config); }) ==
-          "vitdet: a level of scale 4.000000 of patches of 2 pixels has a stride below a pixel");
+          "vitdet: a level of scale 4.000000 of patches of 2 pixels has a stride below a pixel; take a smaller scale or larger "
+          "patches");
 }
 
-TEST_CASE("attention_multiplications: 64 x 64 tokens cost 17.5 times as much globally as in windows of 14") {
+TEST_CASE("attention_multiplications: global attention on 64 x 64 tokens costs 17.5 times that in windows of 14") {
     // windows: 5 * 5 of 14^2 tokens each, 2 * 25 * 196^2 D; global: 2 * 4096^2 D; the ratio is 16777216 / 960400
     const vitdet::Config config;
     CHECK(vitdet::attention_multiplications(config, 2, 64, 64) / vitdet::attention_multiplications(config, 0, 64, 64) ==
           Approx(16777216.0 / 960400));
 }
 
-TEST_CASE("vitdet: what does not fit is refused in one line") {
+TEST_CASE("vitdet: inconsistent arguments throw a one-line error") {
     Random random(8);
     const vitdet::Weights w = vitdet::make_weights(tiny, random);
-    CHECK(error_of([&] { vitdet::forward({}, w, tiny); }) == "vitdet: no image");
+    CHECK(error_of([&] { vitdet::forward({}, w, tiny); }) == "vitdet: there is no image; give at least one");
     CHECK(error_of([&] { vitdet::forward({Image(10, 13, 1)}, w, tiny); }) ==
           "vitdet: an image of 10 x 13 x 1, this model reads 1 channels and sides that 2 divides");
     vitdet::Config wrong = tiny;
     wrong.windowed = {2};
-    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: block 2 shall be windowed, there are 2 blocks");
+    CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
+          "vitdet: block 2 shall be windowed, there are 2 blocks, counted from 0");
     wrong = tiny;
     wrong.scales = {3};
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
@@ -298,6 +300,25 @@ TEST_CASE("vitdet: what does not fit is refused in one line") {
     wrong = tiny;
     wrong.heads = 3;
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) == "vitdet: 3 heads do not divide a width of 8");
+}
+
+TEST_CASE("vitdet: depths, blocks and axes that the weights do not have are refused") {
+    Random random(8);
+    const vitdet::Weights w = vitdet::make_weights(tiny, random);
+    vitdet::Config deeper = tiny, no_eps = tiny;
+    deeper.depth = 3;
+    no_eps.eps = NAN;
+    const std::vector<Image> images{Image(4, 4, 1)};
+    CHECK_THROWS_WITH(
+        vitdet::forward(images, w, deeper),
+        "vitdet: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(vitdet::forward(images, w, no_eps),
+                      "vitdet: depth 2, inner width 12, window 3, 6 channels of the pyramid, eps nan: none may be negative, and "
+                      "the inner width not 0");
+    CHECK_THROWS_WITH(vitdet::block(Matrix(4, 8), w, tiny, 2, {1, 2, 2}), "vitdet: there is no block 2 among 2, counted from 0");
+    CHECK_THROWS_WITH(vitdet::offsets(0), "offsets: an axis of 0 tokens, it must have at least 1");
+    CHECK(without_place(error_of([&] { vitdet::table_for(Matrix(3, 4), 0); })) ==
+          "table_for: an axis of 0 tokens, it must have at least 1");
 }
 
 TEST_SUITE_END();

@@ -160,7 +160,7 @@ TEST_CASE("encode: the point, then sines and cosines of its doubles, each block 
     check_close("code", code, {{0.5f, 0, -1, s(0.5), 0, s(-1), c(0.5), 1, c(-1), s(1), 0, s(-2), c(1), 1, c(-2)}});
 }
 
-TEST_CASE("coarse_depths: evenly spaced, or in 1/z, or drawn between the middles to the left and to the right") {
+TEST_CASE("coarse_depths: evenly spaced in z or in 1/z, or drawn between the midpoints to the left and right") {
     const dff::Config config{.coarse_samples = 3, .near = 1, .far = 5};
     check_close("even", dff::coarse_depths(2, config), {{1, 3, 5}, {1, 3, 5}});
     // 1/z = 1, 0.6, 0.2
@@ -171,7 +171,7 @@ TEST_CASE("coarse_depths: evenly spaced, or in 1/z, or drawn between the middles
     check_close("drawn", dff::coarse_depths(1, config, {{0.5f, 0.5f, 0.25f}}), {{1.5f, 3, 4.25f}});
 }
 
-TEST_CASE("importance_depths: the inverse of the cumulated weights, without the first and the last") {
+TEST_CASE("importance_depths: inverts the cumulative weights, without the first and the last") {
     // middles 1, 3, 5, 7; inner weights 0.25, 0.25, 0.5 (up to 1e-5): cumulated 0, 0.25, 0.5, 1
     const Matrix depths{{0, 2, 4, 6, 8}}, weights{{9, 0.25f, 0.25f, 0.5f, 9}};
     const Matrix drawn = dff::importance_depths(depths, weights, 4, {{0.125f, 0.25f, 0.375f, 0.75f}});
@@ -179,11 +179,11 @@ TEST_CASE("importance_depths: the inverse of the cumulated weights, without the 
     check_close("even", dff::importance_depths(depths, weights, 3), {{1, 5, 7}}, {.absolute = 1e-4f});
 }
 
-TEST_CASE("importance_depths: rays on which nothing is seen are sampled evenly") {
+TEST_CASE("importance_depths: rays without weight are sampled uniformly") {
     check_close("even", dff::importance_depths({{0, 2, 4, 6, 8}}, Matrix(1, 5), 4), {{1, 3, 5, 7}});
 }
 
-TEST_CASE("depth_deviation: of 1 and 3 it is 1") { check_close("deviation", dff::depth_deviation({{1, 3}, {2, 2}}), {{1}, {0}}); }
+TEST_CASE("depth_deviation: the standard deviation of 1 and 3 is 1") { check_close("deviation", dff::depth_deviation({{1, 3}, {2, 2}}), {{1}, {0}}); }
 
 // --- the whole ---
 
@@ -203,7 +203,7 @@ static const dff::Config tiny{.depth = 3,
 
 static Rays two_rays() { return {{{0, 0, 2}, {0, 0.1f, 2}}, {{0.1f, 0, -1}, {-0.3f, 0.2f, -1}}}; }
 
-TEST_CASE("dff: the density of a point does not depend on the direction, its colour does") {
+TEST_CASE("forward: the density of a point does not depend on the direction, its colour does") {
     Random random(2);
     const dff::Weights w = dff::make_weights(tiny, random);
     const Rays one{{{0, 0, 2}}, {{0, 0, -1}}};
@@ -215,7 +215,7 @@ TEST_CASE("dff: the density of a point does not depend on the direction, its col
     CHECK(std::abs(there(0, 0) - back(3, 0)) > 1e-4f);
 }
 
-TEST_CASE("dff: the coarse depths are evaluated again by the fine network, in order with the new ones") {
+TEST_CASE("forward: the fine network evaluates coarse and new depths, in order") {
     Random random(2);
     const dff::Steps steps = dff::forward(two_rays(), dff::make_weights(tiny, random), tiny);
     CHECK(shape(steps.fine.depths) == "(2, 7)");
@@ -226,7 +226,7 @@ TEST_CASE("dff: the coarse depths are evaluated again by the fine network, in or
     }
 }
 
-TEST_CASE("dff: steps are measured in the world, so a direction twice as long makes them twice as long") {
+TEST_CASE("forward: steps are measured in the world, so a direction twice as long doubles them") {
     Random random(2);
     const dff::Weights w = dff::make_weights(tiny, random);
     const Rays one{{{0, 0, 2}}, {{0, 0, -1}}}, twice{{{0, 0, 2}}, {{0, 0, -2}}};
@@ -236,7 +236,7 @@ TEST_CASE("dff: steps are measured in the world, so a direction twice as long ma
     CHECK(short_steps(3, 0) == Approx(1e10));  // the last one sees no end
 }
 
-TEST_CASE("dff: what the teacher says moves features only, neither densities nor colours") {
+TEST_CASE("loss: the feature loss has no gradient for densities and colours") {
     Random random(2);
     const dff::Weights w = dff::make_weights(tiny, random);
     const Tape tape;
@@ -247,7 +247,7 @@ TEST_CASE("dff: what the teacher says moves features only, neither densities nor
     CHECK(!w.features[2].weight.gradient().empty());
 }
 
-TEST_CASE("dff: noise shakes the densities of training, but not those that edits start from") {
+TEST_CASE("forward: noise changes the densities of training, but not the input of edits") {
     Random random(2);
     const dff::Weights w = dff::make_weights(tiny, random);
     dff::Config noisy = tiny;
@@ -265,7 +265,7 @@ TEST_CASE("feature_loss: the sum over features, the mean over rays") {
 
 // --- queries and edits ---
 
-TEST_CASE("select: of several queries a positive one must win, or their sum reach the threshold") {
+TEST_CASE("select: with several queries a positive one must be the most probable, or their sum reach the threshold") {
     const Matrix features{{2, 0}, {0, 5}, {1, 1}};
     dff::Query query{.vectors = {{3, 0}, {0, 1}}};
     const dff::Selection won = dff::select(features, query);
@@ -281,7 +281,7 @@ TEST_CASE("select: of several queries a positive one must win, or their sum reac
     check_close("threshold", dff::select(features, query).selected, {{1}, {0}, {0}});
 }
 
-TEST_CASE("select: probabilities of several positive queries add up before they are compared") {
+TEST_CASE("select: probabilities of positive queries are summed before the comparison") {
     // cosines 0.6, 0, 0.8: the third wins alone, the first two together do
     const Matrix features{{0.6f, 0, 0.8f}};
     dff::Query query{.vectors = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
@@ -292,7 +292,7 @@ TEST_CASE("select: probabilities of several positive queries add up before they 
     CHECK(s.selected(0, 0) == 1);
 }
 
-TEST_CASE("select: one query alone is compared as a cosine, with 0.4 if nothing else is said") {
+TEST_CASE("select: a single query is compared as a cosine, by default with 0.4") {
     const dff::Selection s = dff::select({{0.5f, std::sqrt(0.75f)}, {0.3f, std::sqrt(0.91f)}}, {.vectors = {{1, 0}}});
     check_close("probability", s.probability, {{0.5f}, {0.3f}});
     check_close("selected", s.selected, {{1}, {0}});
@@ -304,13 +304,13 @@ TEST_CASE("select: sharpness multiplies the cosines before softmax") {
     CHECK(s.probability(0, 0) == Approx(1 / (1 + std::exp(-10.0))));
 }
 
-TEST_CASE("removed and extracted: together they are what was there") {
+TEST_CASE("removed, extracted: sum to the original") {
     const Var depths = Matrix{{3}, {5}};
     CHECK(identical(dff::removed(depths, {{1}, {0}}).value(), {{0}, {5}}));
     CHECK(identical(dff::extracted(depths, {{1}, {0}}).value(), {{3}, {0}}));
 }
 
-TEST_CASE("softly_removed: the share of light that a sample stops is multiplied, also where it stops all") {
+TEST_CASE("softly_removed: multiplies the opacity of a sample, also where it is 1") {
     // alpha 1/2 times 1 - 1/2 is 1/4; an opaque sample times 1 - 3/4 stops 1/4; p above 1 counts as 1
     const Var depths = Matrix{{std::log(2.f)}, {1e10f}, {1e10f}, {2}};
     const Var edited = dff::softly_removed(depths, {{0.5f}, {0.75f}, {0}, {1.5f}});
@@ -319,12 +319,12 @@ TEST_CASE("softly_removed: the share of light that a sample stops is multiplied,
                 {{0.25f}, {0.75f}, {0}, {0}});
 }
 
-TEST_CASE("recoloured: only what is selected takes the other colour") {
+TEST_CASE("recoloured: only selected points take the other colour") {
     check_close("colours", dff::recoloured(Matrix{{1, 0, 0}, {0, 1, 0}}, Matrix{{0, 0, 1}, {0, 0, 1}}, {{0}, {1}}).value(),
                 {{1, 0, 0}, {0, 0, 1}});
 }
 
-TEST_CASE("dff: configs, draws and queries that do not fit are refused, and say why") {
+TEST_CASE("dff: inconsistent configs, draws and queries throw an error that gives the reason") {
     Random random(1);
     CHECK_THROWS_WITH(dff::make_weights({.depth = 4, .skips = {3}}, random),
                       "dff: a skip after layer 3 of 4; it must have a layer after it");
@@ -342,11 +342,37 @@ TEST_CASE("dff: configs, draws and queries that do not fit are refused, and say 
     CHECK_THROWS_WITH(dff::forward(two_rays(), w, tiny, {.noise_fine = Matrix(2, 5)}),
                       "dff: draws of noise are (2, 5), expected (2, 7)");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 2, 1.f), .positive = {2}}),
-                      "dff: positive query 2 of 2");
+                      "dff: positive query 2 of 2, they are counted from 0");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 3, 1.f)}),
                       "dff: features (1, 2) and queries (2, 3) must be equally wide, and there must be a query");
     CHECK_THROWS_WITH(dff::removed(Matrix(3, 1), Matrix(2, 1)),
                       "dff: a selection (2, 1) for samples (3, 1), each needs one number");
+}
+
+TEST_CASE("dff: NaN and sizes of 0 that would silently give samples or selections are refused") {
+    Random random(1);
+    const dff::Weights w = dff::make_weights(tiny, random);
+    dff::Config deeper = tiny;
+    deeper.depth = tiny.depth + 1;
+    const Matrix depths{{1, 2, 3}};
+    CHECK_THROWS_WITH(dff::forward({{{0, 0, 0}}, {{0, 0, 1}}}, w, deeper, {}),
+                      "dff: coarse: the configuration says 4 layers, the weights hold 3; pass the configuration that the weights "
+                      "were made with");
+    CHECK_THROWS_WITH(dff::forward({Matrix(0, 3), Matrix(0, 3)}, w, tiny, {}), "dff: there is no ray; give at least one");
+    CHECK_THROWS_WITH(dff::coarse_depths(0, tiny), "dff: 4 coarse samples on each of 0 rays; at least 2 and 1 are needed");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, NAN, 0.2f}}, 2),
+                      "dff: the weights (1, 3) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, -1, 0.2f}}, 2),
+                      "dff: a weight of -1.000000, a share of light is not negative");
+    CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, 1, 0.2f}}, 0), "dff: 0 fine samples a ray, at least 1 is needed");
+    CHECK_THROWS_WITH(dff::depth_deviation(Matrix(2, 0)), "depth_deviation: depths (2, 0), each ray needs at least 1");
+    CHECK_THROWS_WITH(dff::encode(depths, -1), "encode: -1 frequencies, there cannot be fewer than 0");
+    CHECK_THROWS_WITH(dff::select({{NAN, 0}}, {.vectors = {{1, 0}}, .positive = {0}}),
+                      "dff: the features (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(dff::select({{1, 0}}, {.vectors = {{1, 0}}, .positive = {1}}),
+                      "dff: positive query 1 of 1, they are counted from 0");
 }
 
 TEST_SUITE_END();

@@ -108,14 +108,14 @@ TEST_CASE("plenoxels: every step, both losses, every gradient and trilinear samp
 // 2 x 2 x 2 voxels in the box from -1 to 1: the world is stretched by 1, voxel (0, 0, 0) lies at (-1/2, -1/2, -1/2).
 static plenoxels::Grid small_grid() { return plenoxels::full_grid({2, 2, 2}, {1, 1, 1}); }
 
-TEST_CASE("corners_of: eight weights are opposite volumes, the rows of x = 1 come last") {
+TEST_CASE("corners_of: the eight trilinear weights, the rows of x = 1 last") {
     const plenoxels::Corners corners = plenoxels::corners_of({{0.25f, 0, 0.5f}}, small_grid());
     CHECK(corners.rows == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
     // x: 3/4 and 1/4; y: 1 and 0; z: 1/2 and 1/2
     check_close("weights", corners.weights, {{0.375f, 0.375f, 0, 0, 0.125f, 0.125f, 0, 0}});
 }
 
-TEST_CASE("corners_of: a place outside the grid is moved to its edge, and an empty voxel is nothing") {
+TEST_CASE("corners_of: a point outside the grid is moved to its edge, and an empty voxel has row -1") {
     plenoxels::Grid grid = small_grid();
     grid.links = {-1, 0, 1, 2, 3, 4, 5, 6};
     const plenoxels::Corners corners = plenoxels::corners_of({{-7, 0.5f, 9}}, grid);
@@ -125,14 +125,14 @@ TEST_CASE("corners_of: a place outside the grid is moved to its edge, and an emp
     check_close("value", plenoxels::interpolate(field, corners).value(), {{2}});  // (1 + 3) / 2
 }
 
-TEST_CASE("to_grid: voxel centres are whole numbers, the box begins half a voxel before the first") {
+TEST_CASE("to_grid: voxel centres are integers, the box begins half a voxel before the first") {
     const plenoxels::Grid grid = plenoxels::full_grid({2, 4, 8}, {1, 2, 2}, {1, 0, 0});
     // x: box 0 ... 2 in 2 voxels; y: -2 ... 2 in 4; z: -2 ... 2 in 8
     check_close("places", plenoxels::to_grid({{0, -2, -2}, {0.5f, -1.5f, -1.75f}, {2, 2, 2}}, grid),
                 {{-0.5f, -0.5f, -0.5f}, {0, 0, 0}, {1.5f, 3.5f, 7.5f}});
 }
 
-TEST_CASE("sample_rays: half a voxel apart from edge to edge, however long the direction is") {
+TEST_CASE("sample_rays: samples are half a voxel apart from edge to edge, for directions of any length") {
     // g = (-5/2, 1/2, 1/2): enters at -1/2 after 2 voxels, leaves at 3/2 after 4
     const Rays rays{{{-3, 0, 0}, {-3, 5, 0}, {0, 0, 0}}, {{2, 0, 0}, {1, 0.1f, 0}, {0, 0, -3}}};
     const plenoxels::Samples samples = plenoxels::sample_rays(rays, small_grid(), {});
@@ -144,14 +144,14 @@ TEST_CASE("sample_rays: half a voxel apart from edge to edge, however long the d
     CHECK(plenoxels::sample_rays(rays, small_grid(), {.near_clip = 2.75f}).counts() == std::vector<int>{3, 0, 0});
 }
 
-TEST_CASE("sample_rays: an axis along which a ray does not move does not decide whether it meets the box") {
+TEST_CASE("sample_rays: an axis along which a ray does not move is ignored in its intersection with the box") {
     const plenoxels::Samples samples = plenoxels::sample_rays({{{-3, 5, 0}}, {{1, 0, 0}}}, small_grid(), {});
     CHECK(samples.counts() == std::vector<int>{5});     // beside the box
     CHECK(samples.corners.weights(0, 0) == Approx(0));  // y moved to the edge: 1
     CHECK(samples.corners.weights(0, 2) == Approx(0.5));
 }
 
-TEST_CASE("sample_rays: a voxel is longer in the world along the long side of a box, and so is the step of a density") {
+TEST_CASE("sample_rays: a voxel is longer in the world along the long side of a box, and so is the step") {
     const plenoxels::Grid grid = plenoxels::full_grid({2, 2, 2}, {2, 1, 1});
     const Rays rays{{{-5, 0, 0}, {0, -5, 0}}, {{1, 0, 0}, {0, 1, 0}}};
     check_close("delta", plenoxels::sample_rays(rays, grid, {}).voxel_length, {{2}, {1}});
@@ -161,7 +161,7 @@ TEST_CASE("sample_rays: a voxel is longer in the world along the long side of a 
     CHECK(steps.optical_depths.value()(5, 0) == Approx(0.25));  // of length 1
 }
 
-TEST_CASE("spherical_harmonics: any two of the nine are orthogonal over the sphere, and each has length 1") {
+TEST_CASE("spherical_harmonics: the nine are orthonormal over the sphere") {
     const int count = 4000;
     Matrix directions(count, 3);
     const std::vector<Point3> places = places_on_sphere(count, 1);
@@ -187,7 +187,7 @@ TEST_CASE("spherical_harmonics: any two of the nine are orthogonal over the sphe
 
 static Rays through_the_middle() { return {{{-3, 0, 0}}, {{1, 0, 0}}}; }
 
-TEST_CASE("forward: an opaque grid shows its colour, one half plus the harmonics, and red does not mix with blue") {
+TEST_CASE("forward: an opaque grid has the colour 1/2 plus the harmonics, channel by channel") {
     const plenoxels::Grid grid = small_grid();
     const plenoxels::Config config{.harmonics = 1};
     const plenoxels::Weights w = plenoxels::make_weights(grid, config, 1000);
@@ -198,7 +198,7 @@ TEST_CASE("forward: an opaque grid shows its colour, one half plus the harmonics
     check_close("pixel", plenoxels::forward(through_the_middle(), grid, w, config).pixels.value(), {{0.78209479f, 0.5f, 0}});
 }
 
-TEST_CASE("forward: a negative density and a colour below 0 count as 0 and get no gradient at all") {
+TEST_CASE("forward: a negative density and a negative colour count as 0 and get no gradient") {
     const plenoxels::Grid grid = small_grid();
     const plenoxels::Config config{.harmonics = 1};
     const plenoxels::Weights w = plenoxels::make_weights(grid, config, -1);
@@ -231,7 +231,7 @@ TEST_CASE("forward: gradients of densities and harmonics agree with finite diffe
 
 // --- total variation ---
 
-TEST_CASE("total_variation: one voxel with neighbours 2, 2 and 1 away has the length 3") {
+TEST_CASE("total_variation: differences of 2, 2 and 1 have the length 3") {
     const plenoxels::Grid grid = small_grid();  // only voxel (0, 0, 0) has three next ones
     Matrix field(8, 1);
     field(0, 0) = 1;
@@ -242,7 +242,7 @@ TEST_CASE("total_variation: one voxel with neighbours 2, 2 and 1 away has the le
     CHECK(scaled == Approx(std::sqrt(1 + 0 + 4 + 1e-5)));
 }
 
-TEST_CASE("total_variation: an empty neighbour is 0 for densities and no difference for harmonics") {
+TEST_CASE("total_variation: an empty neighbour is 0 for densities, and adds no difference for harmonics") {
     plenoxels::Grid grid = small_grid();
     grid.links = {0, -1, -1, -1, -1, -1, -1, -1};
     const Matrix field{{4}};
@@ -251,7 +251,7 @@ TEST_CASE("total_variation: an empty neighbour is 0 for densities and no differe
     CHECK(plenoxels::total_variation(field, grid, plenoxels::Missing::same, {1, 1, 0}).value()(0, 0) == Approx(std::sqrt(1e-5)));
 }
 
-TEST_CASE("total_variation: chosen voxels alone, gradients as finite differences say, and the last of an axis is refused") {
+TEST_CASE("total_variation: of chosen voxels; gradients agree with finite differences; the last of an axis throws") {
     const plenoxels::Grid grid = plenoxels::full_grid({3, 2, 2}, {1, 1, 1});
     Random random(5);
     const Matrix field = normal_matrix(random, 12, 2);
@@ -267,7 +267,7 @@ TEST_CASE("total_variation: chosen voxels alone, gradients as finite differences
     CHECK_THROWS_WITH(of({8}), "total_variation: place 8 of a grid of 3 x 2 x 2 voxels has no next voxel along every axis");
 }
 
-TEST_CASE("released_total_variation_gradient: not the derivative of the value where the axes are scaled differently") {
+TEST_CASE("released_total_variation_gradient: differs from the derivative when the axes have different scales") {
     const plenoxels::Grid grid = small_grid();
     Matrix values(8, 1);
     values(4, 0) = 3, values(2, 0) = 4;  // d = (3, 4, 0), length 5
@@ -281,7 +281,7 @@ TEST_CASE("released_total_variation_gradient: not the derivative of the value wh
 
 // --- fitting ---
 
-TEST_CASE("RmsProp: the first step has the length of the learning rate, later ones remember, rows without gradient stay") {
+TEST_CASE("RmsProp: the first step has the size of the learning rate, later ones average, rows without gradient stay") {
     Var w = parameter({{5}, {5}}), other = parameter({{1}});
     plenoxels::RmsProp optimizer({w, other}, {0.5f, 100});
     w.gradient() = {{2}, {0}};
@@ -296,7 +296,7 @@ TEST_CASE("RmsProp: the first step has the length of the learning rate, later on
     CHECK_THROWS_WITH(plenoxels::RmsProp({w}, {1, 2}), "RmsProp: 2 learning rates for 1 variables, each has its own");
 }
 
-TEST_CASE("fit: twelve small views of a sphere are enough to render others" * only_when_optimised) {
+TEST_CASE("fit: twelve small views of a sphere are enough to render held-out ones" * only_when_optimised) {
     const std::vector<Sphere> sphere{{{0.1, 0, 0}, 0.4, {0.9, 0.2, 0.2}}};
     const plenoxels::Config config{.harmonics = 1};
     plenoxels::Scene scene{plenoxels::full_grid({10, 10, 10}, {0.8, 0.8, 0.8}), {}};
@@ -309,7 +309,7 @@ TEST_CASE("fit: twelve small views of a sphere are enough to render others" * on
     CHECK(after > before + 8);
 }
 
-TEST_CASE("Fitting: the loss is that of the batch plus both total variations, with differences that are not scaled") {
+TEST_CASE("Fitting: the loss is that of the batch plus both total variations, with unscaled differences") {
     const PixelRays one{through_the_middle(), {{1, 0, 0}}};
     plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), {.harmonics = 1}, 0.5f)};
     scene.weights.density->value(0, 0) = 2.5f;  // three differences of 2
@@ -325,7 +325,7 @@ TEST_CASE("Fitting: the loss is that of the batch plus both total variations, wi
                       "plenoxels: a batch of 0 rays out of 1, both must be positive");
 }
 
-TEST_CASE("photograph: a picture larger than what is rendered at once is whole, its rays go through the middles of pixels") {
+TEST_CASE("photograph: an image larger than a chunk is complete, its rays pass through the centres of pixels") {
     const plenoxels::Config config{.harmonics = 4, .step = 0.1f};  // enough samples for several ranges of each loop
     const plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), config, 0.7f)};
     const Camera camera = look_at({0.5, -1.5, 0.7}, {}, {0, 0, 1}, 70, 66, 40);
@@ -341,7 +341,7 @@ TEST_CASE("photograph: a picture larger than what is rendered at once is whole, 
 
 // --- pruning and upsampling ---
 
-TEST_CASE("resampled: a field that rises evenly still does on a finer grid, in the same box") {
+TEST_CASE("resampled: a linear field stays linear on a finer grid, in the same box") {
     plenoxels::Scene scene{plenoxels::full_grid({4, 2, 2}, {2, 1, 1}, {5, 0, 0}), {}};
     scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1});
     for (int x = 0; x < 4; ++x)
@@ -354,7 +354,7 @@ TEST_CASE("resampled: a field that rises evenly still does on a finer grid, in t
     CHECK(fine.grid.centre == scene.grid.centre);
 }
 
-TEST_CASE("resampled: what would be mixed from empty voxels alone is empty") {
+TEST_CASE("resampled: a voxel interpolated from empty voxels alone is empty") {
     plenoxels::Scene scene{plenoxels::full_grid({4, 2, 2}, {1, 1, 1}), {}};
     for (int place = 0; place < 16; ++place) scene.grid.links[place] = place < 4 ? place : -1;  // only x = 0
     scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1}, 3);
@@ -363,7 +363,7 @@ TEST_CASE("resampled: what would be mixed from empty voxels alone is empty") {
     CHECK(fine.weights.density.value()(11, 0) == Approx(0.75));
 }
 
-TEST_CASE("pruned: what reaches the threshold stays with all its neighbours, also diagonal ones, and the picture with it") {
+TEST_CASE("pruned: voxels that reach the threshold stay with all neighbours, also diagonal, and the image does not change") {
     plenoxels::Scene scene{plenoxels::full_grid({5, 5, 5}, {1, 1, 1}), {}};
     const plenoxels::Config config{.harmonics = 1};
     scene.weights = plenoxels::make_weights(scene.grid, config, -1);
@@ -379,10 +379,10 @@ TEST_CASE("pruned: what reaches the threshold stays with all its neighbours, als
     CHECK(before(40, 0) < 0.9f);  // the middle pixel sees something
     check_close("picture", after, before);
     CHECK_THROWS_WITH(plenoxels::pruned(scene, scene.weights.density.value(), 31),
-                      "pruned: no voxel reaches 31.000000, nothing would stay of the scene");
+                      "pruned: no voxel reaches 31.000000, nothing would stay of the scene; take a lower threshold");
 }
 
-TEST_CASE("largest_weights: an opaque wall is seen, what stands behind it is not") {
+TEST_CASE("largest_weights: an opaque wall has weight, the voxels hidden by it have none") {
     const plenoxels::Grid grid = plenoxels::full_grid({6, 2, 2}, {3, 1, 1});
     const plenoxels::Config config{.harmonics = 1};
     const plenoxels::Weights w = plenoxels::make_weights(grid, config, 500);
@@ -393,7 +393,7 @@ TEST_CASE("largest_weights: an opaque wall is seen, what stands behind it is not
 
 // --- files and bad input ---
 
-TEST_CASE("save: grid and weights come back from the file, empty voxels too") {
+TEST_CASE("save: grid and weights are read back, with empty voxels") {
     const TemporaryFolder folder;
     const std::string path = folder.path("scene.safetensors");
     plenoxels::Grid grid = plenoxels::full_grid({2, 3, 4}, {1, 2, 3}, {0.5, 0, -1});
@@ -414,11 +414,11 @@ TEST_CASE("save: grid and weights come back from the file, empty voxels too") {
     CHECK(identical(loaded.harmonics.value(), w.harmonics.value()));
 }
 
-TEST_CASE("plenoxels: grids, weights and configs that do not fit are refused, and say why") {
+TEST_CASE("plenoxels: inconsistent grids, weights and configs throw an error that gives the reason") {
     CHECK_THROWS_WITH(plenoxels::full_grid({2, 1, 2}, {1, 1, 1}),
                       "plenoxels: a grid of 2 x 1 x 2 voxels; interpolation needs at least 2 along each axis");
     CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 0, 1}),
-                      "plenoxels: half a side of the box is 0.000000, it must be positive");
+                      "plenoxels: half a side of the box is 0.000000, it must be positive and finite");
     CHECK_THROWS_WITH(plenoxels::make_weights(small_grid(), {.harmonics = 2}),
                       "plenoxels: 2 spherical harmonics; there are 1, 4 or 9");
     const plenoxels::Weights w = plenoxels::make_weights(small_grid(), {.harmonics = 4});
@@ -427,10 +427,10 @@ TEST_CASE("plenoxels: grids, weights and configs that do not fit are refused, an
     CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), plenoxels::full_grid({2, 2, 3}, {1, 1, 1}), w, {.harmonics = 4}),
                       "plenoxels: densities (8, 1) and harmonics (8, 12) for 12 voxels; each needs one row of both");
     CHECK_THROWS_WITH(plenoxels::forward(through_the_middle(), small_grid(), w, {.harmonics = 4, .step = 0}),
-                      "plenoxels: the step is 0.000000 voxels, it must be positive");
+                      "plenoxels: the step is 0.000000 voxels, it must be positive and finite; 0.5 is usual");
 }
 
-TEST_CASE("read_grid: links that name a row twice or beyond the voxels are refused") {
+TEST_CASE("read_grid: links that name a row twice or beyond the voxels throw") {
     const TemporaryFolder folder;
     const std::string path = folder.path("scene.safetensors");
     const auto error_with = [&](const std::vector<long>& links) {
@@ -440,6 +440,31 @@ TEST_CASE("read_grid: links that name a row twice or beyond the voxels are refus
     CHECK(error_with({0, 1, 2, 3, 4, 5, 6, -1}) == "");
     CHECK(error_with({0, 1, 2, 3, 4, 5, 5, -1}) == path + ": link 5 of 7 voxels; the links name the rows 0 to 6 once each");
     CHECK(error_with({0, 1, 2, 3, 4, 5, 7, -1}) == path + ": link 7 of 7 voxels; the links name the rows 0 to 6 once each");
+}
+
+TEST_CASE("plenoxels: NaN in rays and places, and impossible recipes, are refused") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Weights w = plenoxels::make_weights(grid, {.harmonics = 1});
+    const plenoxels::Config config{.harmonics = 1};
+    Rays rays = through_the_middle();
+    rays.origins[0] = NAN;
+    CHECK_THROWS_WITH(plenoxels::forward(rays, grid, w, config),
+                      "plenoxels: the origins of rays (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(plenoxels::corners_of({{NAN, 0, 0}}, grid),
+                      "plenoxels: the places (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
+                      "names the operation that made it");
+    CHECK_THROWS_WITH(plenoxels::corners_of(Matrix(1, 2), grid), "plenoxels: places (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(plenoxels::spherical_harmonics(Matrix(1, 2), 4),
+                      "spherical_harmonics: directions (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}),
+                      "plenoxels: the step is inf voxels, it must be positive and finite; 0.5 is usual");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = NAN}),
+                      "plenoxels: rays begin at nan voxels, it must be a finite number from 0 on");
+    CHECK_THROWS_WITH(plenoxels::released_total_variation_gradient(Matrix(3, 1), grid, plenoxels::Missing::zero, {1, 1, 1}),
+                      "released_total_variation_gradient: a field (3, 1) for 8 voxels, each needs one row");
+    CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 1, 1}, {0, NAN, 0}),
+                      "plenoxels: a coordinate of the centre of the box is nan, it must be finite");
 }
 
 TEST_SUITE_END();

@@ -18,7 +18,7 @@ TEST_CASE("first_hit: the near side of the nearest sphere, and nothing behind th
     CHECK(first_hit(spheres, {0, 0, 0}, {-1, 0, 0}).sphere == 2);
 }
 
-TEST_CASE("draw_spheres: white behind, the lit side brighter than the other, edges mixed from several rays") {
+TEST_CASE("draw_spheres: white background, the lit side brighter than the other, antialiased edges") {
     const std::vector<Sphere> red{{{0, 0, 0}, 0.5, {0.9, 0.2, 0.2}}};
     const Camera lit = look_at({1.5, 2.4, 1}, {}, {0, 0, 1}, 9, 9, 45), dark = look_at({-1.5, -2.4, -1}, {}, {0, 0, 1}, 9, 9, 45);
     const Image bright = draw_spheres(red, lit), shadow = draw_spheres(red, dark);
@@ -31,7 +31,7 @@ TEST_CASE("draw_spheres: white behind, the lit side brighter than the other, edg
     CHECK(edges > 3);
 }
 
-TEST_CASE("labels_of: the number of the sphere in the middle, -1 at the corners") {
+TEST_CASE("labels_of: the index of the sphere in the middle, -1 at the corners") {
     const std::vector<int> labels = labels_of(four_spheres(), look_at({0, -3, 0}, {}, {0, 0, 1}, 5, 5, 45));
     CHECK(labels.size() == 25);
     CHECK(labels[12] == 0);
@@ -43,7 +43,7 @@ TEST_CASE("four_spheres: the fourth is yellow, or has exactly the second one's g
     CHECK(four_spheres(true)[3].colour == four_spheres(true)[1].colour);
 }
 
-TEST_CASE("views_of: every camera looks at the middle from the same distance") {
+TEST_CASE("views_of: each camera looks at the origin from the same distance") {
     const std::vector<View> views = views_of(four_spheres(), 5, 8);
     REQUIRE(views.size() == 5);
     for (const View& view : views) {
@@ -53,7 +53,7 @@ TEST_CASE("views_of: every camera looks at the middle from the same distance") {
     }
 }
 
-TEST_CASE("read_spheres: seven numbers a line, and a line that is wrong is named") {
+TEST_CASE("read_spheres: seven numbers per line; the error names a wrong line") {
     const TemporaryFolder folder;
     const std::string path = folder.path("spheres");
     write_file_atomically(path, "# x y z radius red green blue\n\n0 0.5 -1 0.25 1 0 0.5\n");
@@ -70,8 +70,19 @@ TEST_CASE("read_spheres: seven numbers a line, and a line that is wrong is named
     CHECK(error_with("0 0 zero 1 1 1 1\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
     CHECK(error_with("\n0 0 0 1 1 1 1 1\n") == path + ": line 2 must hold 7 numbers: x y z radius red green blue");
     CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius is -1.000000, it must be positive");
-    CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000 is outside 0 ... 1");
-    CHECK(error_with("# nothing\n") == path + ": there are no spheres");
+    CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000, it must lie between 0 and 1");
+    CHECK(error_with("# nothing\n") == path + ": there are no spheres; give at least one line of x y z radius red green blue");
+}
+
+TEST_CASE("first_hit, views_of: a direction of length 0, no views and a distance of 0 are refused") {
+    CHECK_THROWS_WITH(first_hit(four_spheres(false), {0, 0, 3}, {0, 0, 0}),
+                      "first_hit: the direction is (0.000000, 0.000000, 0.000000), it must be finite and not 0");
+    CHECK_THROWS_WITH(first_hit(four_spheres(false), {0, 0, 3}, {0, 0, NAN}),
+                      "first_hit: the direction is (0.000000, 0.000000, nan), it must be finite and not 0");
+    CHECK_THROWS_WITH(views_of(four_spheres(false), 0, 4, 0, 3, 40),
+                      "views_of: 0 views from a distance of 3.000000, there must be at least 1, and the distance above 0");
+    CHECK_THROWS_WITH(views_of(four_spheres(false), 2, 4, 0, 0, 40),
+                      "views_of: 2 views from a distance of 0.000000, there must be at least 1, and the distance above 0");
 }
 
 TEST_SUITE_END();

@@ -11,7 +11,7 @@ TEST_SUITE_BEGIN("views");
 
 static View small_view(float brightness) { return {look_at({0, -3, 1}, {}, {0, 0, 1}, 2, 4, 50), Image(2, 4, 3, brightness)}; }
 
-TEST_CASE("write_views: cameras and pictures come back from the files") {
+TEST_CASE("write_views: cameras and images are read back") {
     const TemporaryFolder folder;
     const std::string path = folder.path("views.json");
     const std::vector<View> views{small_view(0), small_view(1)};
@@ -26,7 +26,7 @@ TEST_CASE("write_views: cameras and pictures come back from the files") {
     }
 }
 
-TEST_CASE("read_views: the format of NeRF's scenes, whose pictures are named without an ending") {
+TEST_CASE("read_views: the format of NeRF's scenes, with image names without extension") {
     const TemporaryFolder folder;
     write_image(folder.path("r_0.ppm"), Image(2, 2, 3, 1));
     const std::string path = folder.path("transforms.json");
@@ -42,7 +42,7 @@ TEST_CASE("read_views: the format of NeRF's scenes, whose pictures are named wit
     CHECK(read_views(path)[0].picture.pixels[0] == 0);
 }
 
-TEST_CASE("read_views: what is broken is refused with the path") {
+TEST_CASE("read_views: a broken file throws with its path") {
     const TemporaryFolder folder;
     const std::string path = folder.path("views.json");
     write_image(folder.path("grey.pgm"), Image(2, 2, 1));
@@ -51,17 +51,18 @@ TEST_CASE("read_views: what is broken is refused with the path") {
         write_file_atomically(path, text);
         return error_of([&] { read_views(path); });
     };
-    CHECK(error_with("{\"camera_angle_x\": 0.7, \"frames\": []}") == path + ": there are no frames");
+    CHECK(error_with("{\"camera_angle_x\": 0.7, \"frames\": []}") ==
+          path + ": there are no frames; give at least one, with its file_path and transform_matrix");
     CHECK(error_with("{\"camera_angle_x\": 4, \"frames\": []}") ==
           path + ": camera_angle_x is 4.000000, it must lie between 0 and pi");
     const std::string frame = "{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"grey\", \"transform_matrix\": ";
     CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": grey.ppm is 2 x 2 x 1, it must have 3 channels");
     write_image(folder.path("grey.ppm"), Image(2, 2, 3));
     CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": a transform_matrix of 2 rows, it must be 4 x 4");
-    CHECK(error_of([&] { write_views(path, {}); }) == path + ": there are no views to write");
+    CHECK(error_of([&] { write_views(path, {}); }) == path + ": there are no views to write; give at least one");
 }
 
-TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their mean near the middle") {
+TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {
     const std::vector<Point3> places = places_on_sphere(20, 3);
     REQUIRE(places.size() == 20);
     double x = 0, y = 0;
@@ -76,7 +77,7 @@ TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their
     CHECK(places_on_sphere(1, 2, 1.5707963)[0].y == Approx(2));  // z = 0, a quarter turn
 }
 
-TEST_CASE("pixel_rays: the pixels of all views one below the other, and chosen picks from them") {
+TEST_CASE("pixel_rays: stacks the pixels of all views, and chosen selects from them") {
     const std::vector<View> views{small_view(0), small_view(1)};
     const PixelRays all = pixel_rays(views);
     CHECK(all.rays.count() == 16);
@@ -86,13 +87,21 @@ TEST_CASE("pixel_rays: the pixels of all views one below the other, and chosen p
     const PixelRays some = chosen(all, {9, 0});
     CHECK(identical(slice_rows(some.rays.directions, 0, 1), slice_rows(all.rays.directions, 9, 1)));
     CHECK(identical(some.colours, {{1, 1, 1}, {0, 0, 0}}));
-    CHECK_THROWS_WITH(chosen(all, {16}), "chosen: ray 16 of 16");
+    CHECK_THROWS_WITH(chosen(all, {16}), "chosen: ray 16 of 16, they are counted from 0");
 }
 
-TEST_CASE("pixel_rays: a picture of another size than its camera's is refused") {
+TEST_CASE("pixel_rays: an image of another size than its camera's throws") {
     View view = small_view(0);
     view.picture = Image(2, 3, 3);
-    CHECK_THROWS_WITH(pixel_rays({view}), "pixel_rays: a picture of 2 x 3 x 3 from a camera of 2 x 4 pixels and 3 channels");
+    CHECK_THROWS_WITH(
+        pixel_rays({view}),
+        "pixel_rays: a picture of 2 x 3 x 3 from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
+}
+
+TEST_CASE("pixel_rays, places_on_sphere, chosen: an empty list and rays that do not exist are refused") {
+    CHECK_THROWS_WITH(pixel_rays({}), "pixel_rays: there is no view; give at least one");
+    CHECK_THROWS_WITH(places_on_sphere(0, 3, 0), "places_on_sphere: 0 places, there must be at least 1");
+    CHECK_THROWS_WITH(chosen(pixel_rays({small_view(0)}), {8}), "chosen: ray 8 of 8, they are counted from 0");
 }
 
 TEST_SUITE_END();

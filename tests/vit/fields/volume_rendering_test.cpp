@@ -9,7 +9,7 @@
 
 TEST_SUITE_BEGIN("volume_rendering");
 
-TEST_CASE("render: each of two samples that stop half of the light gives half of what arrives") {
+TEST_CASE("render: two samples of opacity 1/2 have weights 1/2 and 1/4") {
     const float half = std::log(2.f);  // exp(-ln 2) = 1/2
     const Rendering r = render(Matrix{{half}, {half}}, Matrix{{8, 0}, {4, 4}}, Segments::one(2));
     check_close("alphas", r.alphas.value(), {{0.5f}, {0.5f}});
@@ -20,12 +20,12 @@ TEST_CASE("render: each of two samples that stop half of the light gives half of
     check_close("over a background of 2", over_background(r, 2).value(), {{5.5f, 1.5f}});
 }
 
-TEST_CASE("render: a ray without samples sees the background alone, and rays do not shade each other") {
+TEST_CASE("render: a ray without samples sees only the background, and rays do not affect each other") {
     const Rendering r = render(Matrix{{50}, {50}}, Matrix{{3}, {7}}, Segments::of({1, 0, 1}));
     check_close("pixels", over_background(r, 1).value(), {{3}, {1}, {7}});
 }
 
-TEST_CASE("render: the gradient of a depth is T after the sample times its colour, minus the light from behind") {
+TEST_CASE("render: the gradient of a depth is T after the sample times its colour, minus the light from farther samples") {
     // depths ln 2, ln 2, ln 4, colours 8, 4, 16, background 1: T after the samples 1/2, 1/4, 1/16
     // weights 1/2, 1/4, 3/16; light from behind sample 0: 4/4 + 16*3/16 + 1/16 = 65/16, sample 1: 49/16, sample 2: 1/16
     // dC/d depth: 8/2 - 65/16 = -1/16, 4/4 - 49/16 = -33/16, 16/16 - 1/16 = 15/16
@@ -45,7 +45,7 @@ TEST_CASE("render: gradients agree with finite differences") {
         pixels, {{{0.3f}, {1.2f}, {0.1f}, {0.8f}, {2}}, {{0.2f, 0.9f}, {0.5f, 0.4f}, {0.1f, 0.6f}, {0.8f, 0.3f}, {0.7f, 0.5f}}});
 }
 
-TEST_CASE("render: an opaque sample hides all behind it, whatever its depth, and gradients stay finite") {
+TEST_CASE("render: an opaque sample hides all farther samples, for any depth, and gradients stay finite") {
     const Tape tape;
     const Var depths = parameter({{1e10f}, {1e10f}});
     const Rendering r = render(depths, Matrix{{3}, {7}}, Segments::one(2));
@@ -55,7 +55,7 @@ TEST_CASE("render: an opaque sample hides all behind it, whatever its depth, and
     CHECK(identical(depths.gradient(), {{0}, {0}}));
 }
 
-TEST_CASE("absorbed: a thin layer stops as much light as it is deep, to the last digit") {
+TEST_CASE("absorbed: equals the depth of a thin layer to the last digit") {
     const float thin = 1e-6f;  // 1 - exp(-1e-6) = 1e-6 - 5e-13; subtracting from 1 in float would give 9.54e-7
     CHECK(absorbed(Matrix{{thin}}).value()(0, 0) == Approx(1e-6 - 5e-13).epsilon(1e-7));
     check_gradient_by_differences([](const std::vector<Var>& in) { return absorbed(in[0]); }, {{{0.01f}, {0.5f}, {3}}});
@@ -66,7 +66,7 @@ TEST_CASE("along_rays: other values with the same weights") {
     check_close("depth", along_rays(r.weights, Matrix{{2}, {6}}, Segments::one(2)).value(), {{4}});  // 2/2 + 6/2
 }
 
-TEST_CASE("rays_of_pixels: the middle pixel looks along the optical axis, right is right and up is up") {
+TEST_CASE("rays_of_pixels: the middle pixel looks along the optical axis; x points right and y up") {
     Camera camera{.height = 5, .width = 5, .focal = 2, .centre_x = 2, .centre_y = 2};
     camera.pose = {{1, 0, 0, 7}, {0, 1, 0, 8}, {0, 0, 1, 9}};  // not turned: looks along -z
     const Rays rays = rays_of_pixels(camera, {12, 14, 2});     // the middle, the right end of its row, the top of its column
@@ -74,22 +74,28 @@ TEST_CASE("rays_of_pixels: the middle pixel looks along the optical axis, right 
     CHECK(identical(rays.origins, {{7, 8, 9}, {7, 8, 9}, {7, 8, 9}}));
     CHECK(rays_of(camera).count() == 25);
     CHECK(rays_of_pixels(camera, {12}, 0.5).directions(0, 0) == 0.25f);  // half a pixel to the right, focal length 2
-    CHECK_THROWS_WITH(rays_of_pixels(camera, {25}), "rays_of_pixels: pixel 25 is outside a picture of 5 x 5");
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {25}),
+                      "rays_of_pixels: pixel 25 is outside a picture of 5 x 5, they are counted from 0, row by row");
 }
 
-TEST_CASE("look_at: the middle of the picture looks at the target, and up stays up") {
+TEST_CASE("look_at: the middle of the image looks at the target, and `up` is up") {
     const Camera camera = look_at({0, -3, 0}, {}, {0, 0, 1}, 10, 10, 90);
     CHECK(camera.focal == Approx(5));  // half of the width over tan 45 degrees
     // columns: right is +x, up is +z, backward is -y
     check_close("pose", camera.pose, {{1, 0, 0, 0}, {0, 0, -1, -3}, {0, 1, 0, 0}});
     check_close("middle", rays_of_pixels(camera, {55}).directions, {{0, 1, 0}});
-    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 10, 10, 45), "look_at: the direction up lies on the line of sight");
-    CHECK_THROWS_WITH(look_at({1, 2, 3}, {1, 2, 3}, {0, 0, 1}, 10, 10, 45), "look_at: position and target are the same point");
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 10, 10, 45),
+                      "look_at: a direction of (0.000000, 0.000000, 0.000000); the direction up must be finite and not lie on "
+                      "the line of sight");
+    CHECK_THROWS_WITH(
+        look_at({1, 2, 3}, {1, 2, 3}, {0, 0, 1}, 10, 10, 45),
+        "look_at: a direction of (0.000000, 0.000000, 0.000000); position and target must be finite and not the same point");
 }
 
-TEST_CASE("unit_directions: every row has length 1, and a row of zeros is refused") {
+TEST_CASE("unit_directions: each row has length 1, and a row of zeros throws") {
     check_close("unit", unit_directions({{3, 0, 4}, {0, -2, 0}}), {{0.6f, 0, 0.8f}, {0, -1, 0}});
-    CHECK_THROWS_WITH(unit_directions({{1, 0, 0}, {0, 0, 0}}), "unit_directions: direction 1 has length 0");
+    CHECK_THROWS_WITH(unit_directions({{1, 0, 0}, {0, 0, 0}}),
+                      "unit_directions: direction 1 has length 0.000000, it must be finite and not 0");
 }
 
 TEST_CASE("psnr: an error of a tenth everywhere is 20 dB") {
@@ -97,16 +103,51 @@ TEST_CASE("psnr: an error of a tenth everywhere is 20 dB") {
     CHECK_THROWS_WITH(psnr(Matrix(1, 2), Matrix(2, 1)), "psnr: (1, 2) against (2, 1), the shapes must be equal and not empty");
 }
 
-TEST_CASE("picture_of: rows of pixels become a picture, clamped, and pixels_of gives them back") {
+TEST_CASE("picture_of: rows of pixels become an image, clamped, and pixels_of inverts it") {
     const Image picture = picture_of({{0.1f}, {-1}, {2}, {0.4f}, {0.5f}, {0.6f}}, 3, 2);
     CHECK(picture(1, 0, 0) == 1);
     CHECK(identical(pixels_of(picture), {{0.1f}, {0}, {1}, {0.4f}, {0.5f}, {0.6f}}));
-    CHECK_THROWS_WITH(picture_of(Matrix(5, 3), 3, 2), "picture_of: (5, 3) does not fill 3 x 2 pixels");
+    CHECK_THROWS_WITH(picture_of(Matrix(5, 3), 3, 2),
+                      "picture_of: (5, 3) does not fill 3 x 2 pixels; there must be a row for each");
 }
 
-TEST_CASE("render: bad sizes are refused at the caller's line") {
+TEST_CASE("render: inconsistent sizes throw with the caller's line") {
     CHECK(without_place(error_of([] { render(Matrix(3, 1), Matrix(2, 3), Segments::one(2)); })) ==
           "render: optical depths (3, 1) and values (2, 3) on rays with 2 samples; every sample needs one row of each");
+}
+
+TEST_CASE("volume_rendering: invalid cameras, directions and densities are refused") {
+    Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 2, 40);
+    Camera empty = camera, flat = camera;
+    empty.height = 0;
+    flat.focal = 0;
+    CHECK_THROWS_WITH(
+        look_at({0, 0, 3}, {0, 0, 3}, {0, 1, 0}, 2, 2, 40),
+        "look_at: a direction of (0.000000, 0.000000, 0.000000); position and target must be finite and not the same point");
+    CHECK_THROWS_WITH(
+        look_at({0, 0, NAN}, {}, {0, 1, 0}, 2, 2, 40),
+        "look_at: a direction of (0.000000, 0.000000, nan); position and target must be finite and not the same point");
+    CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 2, 2, 40),
+                      "look_at: a direction of (0.000000, 0.000000, 0.000000); the direction up must be finite and not lie on "
+                      "the line of sight");
+    CHECK_THROWS_WITH(
+        look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 0, 40),
+        "look_at: a picture of 2 x 0 pixels and 40.000000 degrees; sizes must be positive, the angle between 0 and 180");
+    CHECK_THROWS_WITH(rays_of(empty), "rays_of: a picture of 0 x 2 pixels, both must be at least 1");
+    CHECK_THROWS_WITH(rays_of(flat), "rays_of_pixels: the focal length is 0.000000 pixels, it must be positive and finite");
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {4}),
+                      "rays_of_pixels: pixel 4 is outside a picture of 2 x 2, they are counted from 0, row by row");
+    CHECK_THROWS_WITH(unit_directions({{INFINITY, 0, 0}}),
+                      "unit_directions: direction 0 has length inf, it must be finite and not 0");
+    CHECK(without_place(error_of([&] { render(Matrix{{-0.5f}}, Matrix{{1}}, Segments::one(1)); })) ==
+          "render: the optical depth of sample 0 is -0.500000, a density that amplifies light; it must be 0 or more, as relu "
+          "makes it");
+    CHECK_THROWS_WITH(picture_of(Matrix(3, 3), 2, 2),
+                      "picture_of: (3, 3) does not fill 2 x 2 pixels; there must be a row for each");
+    camera.pose(1, 2) = NAN;
+    CHECK_THROWS_WITH(rays_of(camera),
+                      "rays_of_pixels: the numbers of the pose (3, 4) hold nan in row 1, column 2 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
 }
 
 TEST_SUITE_END();

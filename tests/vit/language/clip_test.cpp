@@ -9,6 +9,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/contrastive.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
@@ -111,19 +112,19 @@ static clip::Weights tiny_weights() {
 
 static std::vector<Image> tiny_images(int count) { return normal_images(count, 4, 4, 2); }
 
-TEST_CASE("end_of_text_positions: the first of the largest ids, whichever way a sentence is filled up") {
+TEST_CASE("end_of_text_positions: the first of the largest ids, for either kind of padding") {
     const TokenBatch texts{.sequences = 3, .length = 6, .ids = {9, 5, 7, 10, 0, 0, 9, 10, 10, 10, 10, 10, 9, 1, 2, 3, 4, 10}, .mask = {}};
     CHECK(clip::end_of_text_positions(texts) == std::vector<int>{3, 1, 5});
 }
 
-TEST_CASE("text_tower: what a sentence is filled up with does not reach its row") {
+TEST_CASE("text_tower: padding has no influence on a sentence's row") {
     const clip::Weights w = tiny_weights();
     const auto pooled = [&](const std::vector<int>& ids) { return clip::text_tower(equal_batch(ids, 6), w.text, tiny.text).pooled.value(); };
     CHECK(identical(pooled({9, 5, 7, 10, 0, 0}), pooled({9, 5, 7, 10, 10, 10})));
     CHECK(!identical(pooled({9, 5, 7, 10, 0, 0}), pooled({9, 5, 6, 10, 0, 0})));
 }
 
-TEST_CASE("forward: more sentences than images give a table of images by sentences, and no logit exceeds the scale") {
+TEST_CASE("forward: more sentences than images give logits (images, sentences), none above the scale") {
     const clip::Weights w = tiny_weights();
     const TokenBatch texts = equal_batch({9, 1, 10, 9, 2, 10, 9, 3, 10}, 3);
     const clip::Steps steps = clip::forward(tiny_images(2), texts, w, tiny);
@@ -141,7 +142,7 @@ TEST_CASE("forward: more sentences than images give a table of images by sentenc
     check_close("texts alone", clip::embed_texts(texts, w, tiny).value(), steps.text_embeddings.value());
 }
 
-TEST_CASE("limit_scale: exp(log_scale) is brought back to 100, and left alone below") {
+TEST_CASE("limit_scale: limits exp(log_scale) to 100, and leaves smaller values alone") {
     clip::Weights w = tiny_weights();
     w.log_scale.value()[0] = 6;
     clip::limit_scale(w);
@@ -151,7 +152,7 @@ TEST_CASE("limit_scale: exp(log_scale) is brought back to 100, and left alone be
     CHECK(w.log_scale.value()[0] == 2);
 }
 
-TEST_CASE("class_directions: the mean of the prompts, brought to length 1; one prompt is its own direction") {
+TEST_CASE("class_directions: the mean of the prompts, normalised to length 1; one prompt is its own direction") {
     const clip::Weights w = tiny_weights();
     const TokenBatch two = equal_batch({9, 1, 10, 9, 2, 10}, 3), one = equal_batch({9, 3, 10}, 3);
     const Matrix directions = clip::class_directions({two, one}, w, tiny).value();
@@ -164,7 +165,8 @@ TEST_CASE("class_directions: the mean of the prompts, brought to length 1; one p
     check_close("one prompt", slice_rows(directions, 1, 1), clip::embed_texts(one, w, tiny).value());
     const Matrix p = clip::class_probabilities(clip::embed_images(tiny_images(2), w, tiny), directions, w).value();
     CHECK(p(0, 0) + p(0, 1) == Approx(1.0));
-    CHECK_THROWS_WITH(clip::class_directions({}, w, tiny), "class_directions: there is no class");
+    CHECK_THROWS_WITH(clip::class_directions({}, w, tiny),
+                      "class_directions: there is no class; give the sentences of at least one");
 }
 
 TEST_CASE("make_weights: standard deviations as published") {
@@ -190,7 +192,7 @@ TEST_CASE("make_weights: standard deviations as published") {
 
 // --- published files ---
 
-TEST_CASE("openai_parameters: the original layout holds the same model, with a fused tensor, two projections turned and buffers") {
+TEST_CASE("openai_parameters: the original layout holds the same model, with a fused tensor, two transposed projections and buffers") {
     const clip::Weights w = tiny_weights();
     Parameters table = clip::openai_parameters(w, tiny);
     for (const std::string name : {"input_resolution", "context_length", "vocab_size"})
@@ -218,7 +220,7 @@ TEST_CASE("openai_parameters: the original layout holds the same model, with a f
                     clip::forward(tiny_images(2), texts, w, tiny).logits_per_image.value()));
 }
 
-TEST_CASE("load_rules: files of Hugging Face hold position numbers besides, and the scale as a single number without dimensions") {
+TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the scale as a scalar") {
     const clip::Weights w = tiny_weights();
     Parameters table = clip::parameters(w, tiny);
     for (const std::string tower : {"text_model", "vision_model"})
@@ -391,7 +393,7 @@ static std::string written_vocabulary(const std::vector<std::string>& merged) {
     return json + "}";
 }
 
-TEST_CASE("clip: checkpoints in both published layouts, with their vocabulary, configuration and preparation, score as another program does") {
+TEST_CASE("clip: checkpoints in both published layouts, with vocabulary, configuration and preprocessing, give another program's scores") {
     const WrittenClip written;
     const TemporaryFolder folder;
     const std::string tower = R"("num_hidden_layers":1,"hidden_act":"quick_gelu","layer_norm_eps":1e-05,)";
@@ -438,7 +440,7 @@ TEST_CASE("clip: checkpoints in both published layouts, with their vocabulary, c
     }
 }
 
-TEST_CASE("preparation_of: without a file as OpenAI's models; what is done otherwise is refused with the path") {
+TEST_CASE("preparation_of: without a file as OpenAI's models; an unsupported step throws with the path") {
     const clip::VisionConfig config{.grid = {.height = 8, .width = 8, .patch_size = 4, .channels = 3}};
     const TemporaryFolder folder;
     const std::string checkpoint = folder.path("model.safetensors"), path = folder.path("preprocessor_config.json");
@@ -457,7 +459,7 @@ TEST_CASE("preparation_of: without a file as OpenAI's models; what is done other
     CHECK(refused(R"({"crop_size": {"height": 8, "width": 9}})") == path + ": crop_size is not a square; only squares are read here");
 }
 
-TEST_CASE("config_of: a config.json that leaves out what is as in ViT-B/32 means 12 and 8 heads") {
+TEST_CASE("config_of: a config.json that omits the values of ViT-B/32 means 12 and 8 heads") {
     const clip::Config sizes{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}, .width = 24, .depth = 1, .heads = 12,
                                         .mlp_width = 10},
                              .text = {.vocabulary = 11, .positions = 7, .width = 16, .depth = 1, .heads = 8, .mlp_width = 14},
@@ -472,7 +474,7 @@ TEST_CASE("config_of: a config.json that leaves out what is as in ViT-B/32 means
     CHECK(clip::config_of(checkpoint).text.heads == 8);
 }
 
-TEST_CASE("preprocess: the shorter side is fitted, the middle cut out, each channel brought to its mean and deviation") {
+TEST_CASE("preprocess: resizes the shorter side, crops the centre, normalises each channel by mean and standard deviation") {
     const clip::VisionConfig config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}};
     Image photograph(8, 16, 3);  // black left and right, grey in the middle
     for (int y = 0; y < 8; ++y)
@@ -490,7 +492,7 @@ TEST_CASE("preprocess: the shorter side is fitted, the middle cut out, each chan
 
 // --- bad input ---
 
-TEST_CASE("clip: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("clip: an inconsistent config or batch throws an error that gives the reason") {
     Random random;
     clip::Config bad = tiny;
     bad.vision.heads = 5;
@@ -503,10 +505,21 @@ TEST_CASE("clip: a config or batch that does not fit is refused, and says why") 
     CHECK_THROWS_WITH(clip::make_weights(bad, random), "clip: a shared width of 0, it must be positive");
     const clip::Weights w = tiny_weights();
     CHECK_THROWS_WITH(clip::embed_texts(equal_batch({9, 1, 2, 3, 4, 5, 6, 10}, 8), w, tiny),
-                      "clip: sentences of 8 tokens, the model has 7 positions");
+                      "clip: sentences of 8 tokens, the model has 7 positions; cut the longest");
     CHECK_THROWS_WITH(clip::embed_images({Image(4, 6, 3)}, w, tiny), "clip: image 0 is 4 x 6 x 3, this model reads 4 x 4 x 3");
     CHECK(without_place(error_of([&] { clip::loss(clip::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny)); })) ==
           "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square");
+}
+
+TEST_CASE(
+    "clip: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the heads") {
+    Random random(1);
+    const auto table = [&](const clip::Config& config) { return clip::parameters(clip::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("clip")) {
+        clip::Config config = config_of_fixture(Golden(path));
+        config.vision.grid.height = config.vision.grid.width;  // CLIP's images are square
+        check_told(config, table, clip::config_of, "the number of heads (vision_config)");
+    }
 }
 
 TEST_SUITE_END();

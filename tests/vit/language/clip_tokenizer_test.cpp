@@ -37,7 +37,7 @@ static std::string name_of(const std::string& token, const clip::Tokenizer& toke
 
 TEST_SUITE_BEGIN("tokenizer_clip");
 
-TEST_CASE("encode and decode: every case equals the published tokenizer's") {
+TEST_CASE("parity: encode and decode equal the published tokenizer's in every case") {
     for (const std::string& path : golden_files("tokenizer_clip", ".json")) {
         const Json golden = read_json(path);
         const clip::Tokenizer tokenizer = clip::read_merges(merges_of(golden), path);
@@ -63,7 +63,7 @@ TEST_CASE("encode and decode: every case equals the published tokenizer's") {
 // a b -> "ab" (512), ab c</w> -> "abc</w>" (513), start 514, end 515
 static const char* const three_letters = "#version: 0.2\na b\nab c</w>\n";
 
-TEST_CASE("encode: the last symbol of a word is another token, so a merge may hold at the end of words only") {
+TEST_CASE("encode: the last symbol of a word is a separate token, so a merge may apply at the end of words only") {
     const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
     const int c = tokenizer.vocabulary.byte_ids['c'], last_a = tokenizer.last_ids['a'];
     CHECK(tokenizer.size() == 516);
@@ -73,7 +73,7 @@ TEST_CASE("encode: the last symbol of a word is another token, so a merge may ho
     CHECK(clip::decode({513, 512, c, last_a}, tokenizer) == "abc abca ");
 }
 
-TEST_CASE("clean: HTML twice, blanks once, none at the ends, lower case") {
+TEST_CASE("clean: HTML characters replaced twice, one blank for several, none at the ends, lower case") {
     CHECK(clip::clean("  A &lt;b&gt;\n&amp;amp; &quot;C&quot; ") == "a <b> & \"c\"");
     CHECK(clip::clean("&amp;lt;") == "<");         // once: &lt;
     CHECK(clip::clean("&#65;&#x42; &#;") == "ab &#;");
@@ -107,7 +107,7 @@ static std::string vocab_json(const clip::Tokenizer& tokenizer) {
     return json + "}";
 }
 
-TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer, and disagree with a line that names the file") {
+TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer; the error of a mismatch names the file") {
     const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
     const std::string json = vocab_json(tokenizer);
     const TemporaryFolder folder;

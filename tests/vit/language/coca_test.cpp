@@ -124,7 +124,7 @@ static coca::Weights tiny_weights() {
 
 static std::vector<Image> tiny_images(int count, int seed = 2) { return normal_images(count, 4, 6, seed); }
 
-TEST_CASE("read_texts: [cls] sees what is not padding; as published through a mask one column too far to the right") {
+TEST_CASE("read_texts: [cls] attends to tokens that are not padding; as published, with a mask one column too far to the right") {
     // T = 5: the tokens 9 1 2 0, of which the last is not read; columns 0 ... 3 are tokens 0 ... 3 = 9 1 2 0, column 4 is [cls]
     const coca::Weights w = tiny_weights();
     coca::Config config = tiny;
@@ -137,7 +137,7 @@ TEST_CASE("read_texts: [cls] sees what is not padding; as published through a ma
     CHECK(std::vector<int>(may.table.begin() + 10, may.table.begin() + 15) == std::vector<int>{1, 1, 1, 0, 0});  // the others: causal
 }
 
-TEST_CASE("forward: other images leave the text half as it is, and change every logit") {
+TEST_CASE("forward: other images leave the text encoder unchanged, and change every logit") {
     const coca::Weights w = tiny_weights();
     const TokenBatch captions = equal_batch({9, 1, 2, 10, 9, 3, 4, 10}, 4);
     const coca::Steps one = coca::forward(tiny_images(2, 2), captions, w, tiny), other = coca::forward(tiny_images(2, 3), captions, w, tiny);
@@ -146,7 +146,7 @@ TEST_CASE("forward: other images leave the text half as it is, and change every 
     CHECK(!identical(one.decoder.logits.value(), other.decoder.logits.value()));
 }
 
-TEST_CASE("forward: the decoder sees the queries after the first, and the contrastive loss only the first") {
+TEST_CASE("forward: the decoder attends to the queries after the first, the contrastive loss uses only the first") {
     const coca::Weights w = tiny_weights();
     const coca::ImageSteps image = coca::read_images(tiny_images(2), w, tiny);
     REQUIRE(shape(image.tokens.value()) == "(6, 8)");
@@ -169,7 +169,7 @@ TEST_CASE("losses: labels are the next tokens without padding, and both losses c
     CHECK(one.total.value()[0] == Approx(one.caption.value()[0] + one.contrastive.value()[0]));
 }
 
-TEST_CASE("Captioner: token by token it gives the logits of the full pass, for images side by side and chosen again") {
+TEST_CASE("Captioner: token by token equals the full pass, also after a selection of sequences") {
     const coca::Weights w = tiny_weights();
     const std::vector<Image> images = tiny_images(2);
     const TokenBatch captions = equal_batch({9, 1, 2, 3, 10, 9, 4, 5, 6, 10}, 5);
@@ -181,7 +181,7 @@ TEST_CASE("Captioner: token by token it gives the logits of the full pass, for i
     check_close("chosen", captioner.read(equal_batch({6, 6, 3}, 1)), gather_rows(full, {7, 7, 3}).value());
 }
 
-TEST_CASE("captions: greedy captions are the argmax of the full pass, token after token") {
+TEST_CASE("captions: equal the argmax of the full pass, token by token") {
     const coca::Weights w = tiny_weights();
     const std::vector<Image> images = tiny_images(1);
     const std::vector<int> written = coca::captions(images, w, tiny, 9, {.new_tokens = 5})[0];
@@ -195,7 +195,7 @@ TEST_CASE("captions: greedy captions are the argmax of the full pass, token afte
     }
 }
 
-TEST_CASE("coca: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("coca: an inconsistent config or batch throws an error that gives the reason") {
     Random random;
     coca::Config bad = tiny;
     bad.queries = 1;
@@ -204,10 +204,13 @@ TEST_CASE("coca: a config or batch that does not fit is refused, and says why") 
     bad.text_heads = 3;
     CHECK_THROWS_WITH(coca::make_weights(bad, random), "coca: 3, 4 and 2 heads of text, decoder and pooler must divide a width of 8");
     const coca::Weights w = tiny_weights();
-    CHECK_THROWS_WITH(coca::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny), "coca: 2 images and 1 captions are not pairs");
-    CHECK_THROWS_WITH(coca::read_texts(equal_batch({9}, 1), w, tiny), "coca: captions of 1 tokens; at least 2, and at most 7 positions");
+    CHECK_THROWS_WITH(coca::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny),
+                      "coca: 2 images and 1 captions are not pairs; give one caption to each image");
+    CHECK_THROWS_WITH(coca::read_texts(equal_batch({9}, 1), w, tiny),
+                      "coca: captions of 1 tokens, there must be 2 to 7, its positions; cut the longest");
     CHECK_THROWS_WITH(coca::read_images({Image(4, 4, 3)}, w, tiny), "coca: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
-    CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7), "coca: a caption of 7 tokens, at most 6 can be read");
+    CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7),
+                      "coca: a caption of 7 tokens, at most 6 can be read; ask for fewer");
 }
 
 TEST_SUITE_END();

@@ -113,7 +113,7 @@ static Matrix tiny_features(int images, int seed = 2) {
     return normal_matrix(random, images * 4, 6);
 }
 
-TEST_CASE("visible_images: the last image so far, or all of them; padding is no image") {
+TEST_CASE("visible_images: the last image so far, or all of them; padding is not an image") {
     TokenBatch texts = equal_batch({1, 10, 2, 10, 3, 10}, 6);
     check_close("last", flamingo::visible_images(texts, 3, tiny), {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 1, 0}, {0, 0, 1}});
     flamingo::Config all = tiny;
@@ -124,7 +124,7 @@ TEST_CASE("visible_images: the last image so far, or all of them; padding is no 
     check_close("padded", flamingo::visible_images(texts, 3, tiny), {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}});
 }
 
-TEST_CASE("forward: with closed gates the logits are those of the language model, bit by bit") {
+TEST_CASE("forward: with gates 0 the logits equal those of the language model, bit by bit") {
     const flamingo::Weights w = tiny_weights(0);
     const TokenBatch texts = equal_batch({10, 2, 3, 10, 4, 1, 10, 5, 6, 7}, 5);
     CHECK(identical(flamingo::forward(texts, tiny_features(4), 2, w, tiny).logits.value(),
@@ -134,7 +134,7 @@ TEST_CASE("forward: with closed gates the logits are those of the language model
                      gpt::forward(texts.ids, 5, open.language, tiny.language).logits.value()));
 }
 
-TEST_CASE("freeze_language_model: its gradients are absent, those of the layers below it are not") {
+TEST_CASE("freeze_language_model: its weights get no gradient, the gated layers before it do") {
     const flamingo::Weights w = tiny_weights(0.3f);
     flamingo::freeze_language_model(w, tiny);
     const TokenBatch texts = equal_batch({10, 2, 3, 10, 4}, 5);
@@ -148,7 +148,7 @@ TEST_CASE("freeze_language_model: its gradients are absent, those of the layers 
     CHECK(variables(flamingo::parameters(w, tiny)).size() == variables(flamingo::trained_parameters(w, tiny)).size());
 }
 
-TEST_CASE("forward: in the first step only the gates receive a gradient") {
+TEST_CASE("forward: in the first step only the gates get a gradient") {
     const flamingo::Weights w = tiny_weights(0);
     const TokenBatch texts = equal_batch({10, 2, 3, 10, 4}, 5);
     const Tape tape;
@@ -159,7 +159,7 @@ TEST_CASE("forward: in the first step only the gates receive a gradient") {
     for (const float x : w.resampler.latents.gradient()) CHECK(x == 0);
 }
 
-TEST_CASE("forward: text before the first image does not change with it, text after it does") {
+TEST_CASE("forward: an image changes the text after it, not the text before it") {
     const flamingo::Weights w = tiny_weights(0.5f);
     const TokenBatch texts = equal_batch({1, 2, 10, 3, 4}, 5);
     const Matrix one = flamingo::forward(texts, tiny_features(1, 2), 1, w, tiny).logits.value();
@@ -168,13 +168,13 @@ TEST_CASE("forward: text before the first image does not change with it, text af
     for (int i = 2; i < 5; ++i) CHECK(!identical(slice_rows(one, i, 1), slice_rows(other, i, 1)));
 }
 
-TEST_CASE("labels_of: no token has to predict an image or padding") {
+TEST_CASE("labels_of: image tokens and padding are not labels") {
     TokenBatch texts = equal_batch({10, 2, 10, 4, 0}, 5);
     texts.mask = {{1, 1, 1, 1, 0}};
     CHECK(flamingo::labels_of(texts, tiny) == std::vector<int>{2, -100, 4, -100, -100});
 }
 
-TEST_CASE("Reader: token by token it gives the logits of the full pass, also after padding on the left") {
+TEST_CASE("Reader: token by token equals the full pass, also after padding on the left") {
     const flamingo::Weights w = tiny_weights(0.5f);
     const Matrix features = tiny_features(4);
     const TokenBatch texts = make_batch({{10, 2, 3, 10, 4, 5}, {1, 10, 6, 7}}, 0, Side::left);
@@ -185,7 +185,7 @@ TEST_CASE("Reader: token by token it gives the logits of the full pass, also aft
     check_close("next", reader.read(equal_batch({6, 4}, 1)), gather_rows(full, {10, 4}).value());
 }
 
-TEST_CASE("forward: GPT of 2018, with its norms after the sums and an output matrix of its own, can be the language model") {
+TEST_CASE("forward: the language model may be GPT (2018), with post-norm and an untied output matrix") {
     flamingo::Config config = tiny;
     config.language.order = Order::post;
     config.language.tied = false;
@@ -197,16 +197,18 @@ TEST_CASE("forward: GPT of 2018, with its norms after the sums and an output mat
     CHECK(flamingo::parameters(w, config).back().name == "lang_encoder.lm_head.weight");
 }
 
-TEST_CASE("flamingo: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("flamingo: an inconsistent config or batch throws an error that gives the reason") {
     const flamingo::Weights w = tiny_weights(0);
     CHECK_THROWS_WITH(flamingo::forward(equal_batch({1, 2}, 2), tiny_features(1), 3, w, tiny),
-                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide");
+                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide; each image needs equally "
+                      "many of them, and each text an image");
     CHECK_THROWS_WITH(flamingo::forward(equal_batch(std::vector<int>(13, 1), 13), tiny_features(1), 1, w, tiny),
-                      "flamingo: a text of 13 tokens, the language model has 12 positions");
+                      "flamingo: a text of 13 tokens, the language model has 12 positions; cut the text");
     Random random;
     flamingo::Config bad = tiny;
     bad.every = 4;
-    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: a new layer before every 4th of 3 blocks");
+    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random),
+                      "flamingo: a new layer before every 4th of 3 blocks; it must be 1 to that many");
     bad = tiny;
     bad.heads = 0;
     CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: 0 heads of 4 and inner width 9: sizes must be positive");

@@ -89,7 +89,7 @@ TEST_CASE("forward: weights sum to 1 over the patches of an image, and phi is th
         }
 }
 
-TEST_CASE("forward: every image is compared with every sentence, each with a pooled vector of its own") {
+TEST_CASE("forward: each pair of image and sentence has its own pooled vector") {
     const pacl::Weights w = tiny_weights();
     const Matrix patches = draws(12, 5, 2), texts = draws(2, 4, 3);
     const Matrix both = pacl::forward(patches, texts, w, tiny).compatibility.value();
@@ -99,7 +99,7 @@ TEST_CASE("forward: every image is compared with every sentence, each with a poo
                   Approx(pacl::forward(slice_rows(patches, i * 6, 6), slice_rows(texts, j, 1), w, tiny).compatibility.value()(0, 0)));
 }
 
-TEST_CASE("forward: d phi / d s = a (1 + s - phi), so a patch that fits better than the mean is pushed up") {
+TEST_CASE("forward: d phi / d s = a (1 + s - phi), larger for a patch that fits better than the mean") {
     // by hand, two patches with cosines 1 and 0: a = [e, 1] / (e + 1), phi = a_0; ds_0 = a_0 (2 - a_0), ds_1 = a_1 (1 - a_0)
     const Tape tape;
     const Var s = parameter(Matrix{{1, 0}});
@@ -110,7 +110,7 @@ TEST_CASE("forward: d phi / d s = a (1 + s - phi), so a patch that fits better t
     CHECK(s.gradient()(0, 1) == Approx((1 - a0) * (1 - a0)));
 }
 
-TEST_CASE("segment: a pixel in the middle of a patch that fits only one class gets that class, borders repeat the edge") {
+TEST_CASE("segment: the centre of a patch that fits only one class gets that class, borders repeat the edge") {
     const pacl::Weights w = tiny_weights();
     const Matrix patches = draws(6, 5, 2), classes = draws(3, 4, 5);
     const pacl::Segmentation map = pacl::segment(patches, classes, 6, 9, w, tiny);
@@ -120,7 +120,7 @@ TEST_CASE("segment: a pixel in the middle of a patch that fits only one class ge
     for (int c = 0; c < 3; ++c) CHECK(map.scores.pixels.value()(0, c) == Approx(map.patch_scores.pixels.value()(0, c)));
 }
 
-TEST_CASE("clip_patch_features: the tokens of the patches without the class token, and no gradient into the tower") {
+TEST_CASE("clip_patch_features: patch tokens without the class token, and no gradient into the tower") {
     const clip::VisionConfig vision{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2,
                                     .mlp_width = 6};
     Random random(3);
@@ -134,13 +134,29 @@ TEST_CASE("clip_patch_features: the tokens of the patches without the class toke
     CHECK(identical(slice_rows(features.value(), 6, 6), slice_rows(tokens, 8, 6)));
 }
 
-TEST_CASE("pacl: features that are not whole images, or of another width, are refused") {
+TEST_CASE("pacl: features that are not whole images, or of another width, throw") {
     const pacl::Weights w = tiny_weights();
     CHECK_THROWS_WITH(pacl::forward(draws(7, 5, 1), draws(1, 4, 1), w, tiny),
                       "pacl: features of shape (7, 5) are not whole images of 2 x 3 patches, each 5 wide");
-    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 3, 1), w, tiny), "pacl: sentences of shape (1, 3), their features are 4 wide");
+    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 3, 1), w, tiny),
+                      "pacl: sentences of shape (1, 3); there must be at least one, with features 4 wide");
     Random random;
     CHECK_THROWS_WITH(pacl::make_weights({.rows = 0}, random), "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive");
+}
+
+TEST_CASE("pacl: an invalid config, and NaN that would silently be class 0, are refused") {
+    const pacl::Weights w = tiny_weights();
+    pacl::Config empty = tiny;
+    empty.rows = 0;
+    Matrix features = draws(6, 5, 1);
+    features[3] = NAN;
+    CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 4, 1), w, empty),
+                      "pacl: 0 x 3 patches, widths 5, 4 and 7: sizes must be positive");
+    CHECK_THROWS_WITH(pacl::segment(features, draws(2, 4, 1), 4, 6, w, tiny),
+                      "pacl: the embeddings of patches (6, 7) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK(without_place(error_of([&] { pacl::segment(draws(6, 5, 1), draws(2, 4, 1), 0, 6, w, tiny); })) ==
+          "resize: a map of 0 x 6 pixels, both must be at least 1");
 }
 
 TEST_SUITE_END();

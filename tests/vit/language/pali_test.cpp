@@ -102,7 +102,7 @@ static pali::Weights tiny_weights() {
 
 static std::vector<Image> tiny_images(int count, int seed = 2) { return normal_images(count, 4, 6, seed); }
 
-TEST_CASE("forward: patches first, then the words; patches are never masked, padding is") {
+TEST_CASE("forward: patches first, then the prompt; padding is masked, patches are not") {
     const pali::Weights w = tiny_weights();
     const TokenBatch prompts = make_batch({{3, 4, 5}, {6}});
     const pali::Steps steps = pali::forward(tiny_images(2), prompts, equal_batch({0, 7, 0, 8}, 2), w, tiny);
@@ -112,7 +112,7 @@ TEST_CASE("forward: patches first, then the words; patches are never masked, pad
     check_close("mask", steps.source.mask, {{1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 0, 0}});
 }
 
-TEST_CASE("forward: what stands at padding changes no logit, the image and the prompt do") {
+TEST_CASE("forward: padding changes no logit, the image and the prompt do") {
     const pali::Weights w = tiny_weights();
     const TokenBatch target = equal_batch({0, 7}, 2);
     const auto logits = [&](const std::vector<int>& ids, int seed) {
@@ -132,7 +132,7 @@ TEST_CASE("forward: the class token of the ViT is dropped, not the first patch")
     CHECK(identical(slice_rows(image.tokens.value(), 6, 6), slice_rows(image.vision.norm.value(), 8, 6)));
 }
 
-TEST_CASE("answers: greedy answers are the argmax of the full pass, token after token, and end at the end token") {
+TEST_CASE("answers: equal the argmax of the full pass, token by token, and end at the end token") {
     const pali::Weights w = tiny_weights();
     const std::vector<Image> images = tiny_images(2);
     const TokenBatch prompts = make_batch({{3, 4, 5}, {6}});
@@ -153,13 +153,15 @@ TEST_CASE("answers: greedy answers are the argmax of the full pass, token after 
     }
 }
 
-TEST_CASE("pali: what does not fit together is refused, and says why") {
+TEST_CASE("pali: inconsistent arguments throw an error that gives the reason") {
     const pali::Weights w = tiny_weights();
-    CHECK_THROWS_WITH(pali::forward(tiny_images(2), make_batch({{3}}), equal_batch({0}, 1), w, tiny), "pali: 2 images and 1 prompts");
+    CHECK_THROWS_WITH(pali::forward(tiny_images(2), make_batch({{3}}), equal_batch({0}, 1), w, tiny),
+                      "pali: 2 images and 1 prompts; each image needs one");
     Random random;
     pali::Config bad = tiny;
     bad.vision.classes = 3;
-    CHECK_THROWS_WITH(pali::make_weights(bad, random), "pali: the image tower has 3 classes, it needs none");
+    CHECK_THROWS_WITH(pali::make_weights(bad, random),
+                      "pali: the image tower has 3 classes, it needs none; set vision.classes to 0");
 }
 
 TEST_SUITE_END();

@@ -11,7 +11,7 @@ static Image row_of_pixels(const std::vector<float>& values) {
     return image;
 }
 
-TEST_CASE("resize_bicubic_antialiased: halving mixes eight pixels, by hand") {
+TEST_CASE("resize_bicubic_antialiased: halving averages eight pixels, by hand") {
     // 8 -> 4: new pixel 1 lies at 3.0 between old pixels 2 and 3 (centres 2.5, 3.5); the kernel is stretched by 2.
     // distances / 2 of old pixels 0 ... 6: 1.25 0.75 0.25 0.25 0.75 1.25 1.75; k(0.25) = 0.8671875, k(0.75) = 0.2265625,
     // k(1.25) = -0.0703125, k(1.75) = -0.0234375 (also at old pixel -1, which does not exist). A single bright old pixel 2:
@@ -21,7 +21,7 @@ TEST_CASE("resize_bicubic_antialiased: halving mixes eight pixels, by hand") {
     CHECK(halved(0, 3, 0) == 0);  // old pixel 2 is beyond its reach, or would be negative: cut off at 0
 }
 
-TEST_CASE("resize_bicubic_antialiased: a = -0.5, and what overshoots is cut off at 0 and 1") {
+TEST_CASE("resize_bicubic_antialiased: a = -0.5, and values are clamped to 0 ... 1") {
     // 2 -> 4: new pixel 0 lies at 0.25, old centres 0.5 and 1.5: k(0.25) = 0.8671875, k(1.25) = -0.0703125, sum 0.796875
     const Image doubled = resize_bicubic_antialiased(row_of_pixels({0.5f, 0}), 1, 4);
     CHECK(doubled(0, 0, 0) == Approx(0.5 * 0.8671875 / 0.796875).epsilon(1e-5));
@@ -29,7 +29,7 @@ TEST_CASE("resize_bicubic_antialiased: a = -0.5, and what overshoots is cut off 
     CHECK(resize_bicubic_antialiased(row_of_pixels({1, 0}), 1, 4)(0, 3, 0) == 0);
 }
 
-TEST_CASE("resize_bicubic_antialiased: an even picture stays even, the same size changes nothing") {
+TEST_CASE("resize_bicubic_antialiased: a constant image stays constant, the same size changes nothing") {
     const Image grey = resize_bicubic_antialiased(Image(7, 5, 3, 0.3f), 3, 11);
     for (const float x : grey.pixels) CHECK(x == Approx(0.3));
     const Image same = resize_bicubic_antialiased(row_of_pixels({0.1f, 0.9f, 0.4f}), 1, 3);

@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("beit_v2");
 
@@ -157,7 +158,7 @@ static std::vector<Image> tiny_images(Random& random, int count) {
     return images;
 }
 
-TEST_CASE("beit_v2: scale_images moves 0 ... 1 to -1 ... 1; a batch that goes beyond 1 is taken for bytes") {
+TEST_CASE("scale_images: maps 0 ... 1 to -1 ... 1; a batch with values above 1 is taken for bytes") {
     Image image(1, 2, 1);
     image.pixels = {0, 1};
     CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
@@ -165,7 +166,7 @@ TEST_CASE("beit_v2: scale_images moves 0 ... 1 to -1 ... 1; a batch that goes be
     CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
 }
 
-TEST_CASE("beit_v2: z learns nothing from a change of its length") {
+TEST_CASE("tokenize: the length of z has no gradient") {
     // The gradient through unit_rows is at a right angle to to_quantizer.
     Random random(5);
     const beit_v2::TokenizerWeights w = beit_v2::make_weights(tiny_tokenizer, random, {.stddev = 0.5f});
@@ -180,7 +181,7 @@ TEST_CASE("beit_v2: z learns nothing from a change of its length") {
     }
 }
 
-TEST_CASE("beit_v2: a hidden patch has no influence on any prediction, a visible one has") {
+TEST_CASE("forward: a hidden patch has no influence on any prediction, a visible one has") {
     Random random(6);
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random, {.stddev = 0.3f});
     const Matrix mask{{1, 0, 0, 1, 0, 0}};
@@ -194,7 +195,7 @@ TEST_CASE("beit_v2: a hidden patch has no influence on any prediction, a visible
     CHECK(!identical(beit_v2::forward(images, mask, w, tiny).logits.value(), before.logits.value()));
 }
 
-TEST_CASE("beit_v2: the second branch reads [cls] of the last block and the patches of the early one") {
+TEST_CASE("forward: the second branch reads [cls] of the last block and the patches of the early one") {
     const KeepSteps keep;
     Random random(7);
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random, {.stddev = 0.3f});
@@ -207,7 +208,7 @@ TEST_CASE("beit_v2: the second branch reads [cls] of the last block and the patc
     }
 }
 
-TEST_CASE("beit_v2: start_codebook sets every code to a direction of the batch, and counts what it was given") {
+TEST_CASE("start_codebook: sets each code to a direction of the batch, and its count") {
     Random random(8);
     beit_v2::TokenizerWeights w = beit_v2::make_weights(tiny_tokenizer, random, {.stddev = 0.5f});
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 4), w, tiny_tokenizer);
@@ -219,7 +220,7 @@ TEST_CASE("beit_v2: start_codebook sets every code to a direction of the batch, 
     CHECK(commitment_loss(steps.z, quantize(steps.z, w.codebook)).value()(0, 0) < before);
 }
 
-TEST_CASE("beit_v2: a config, mask or teacher that does not fit is refused, and says why") {
+TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that gives the reason") {
     Random random(9);
     beit_v2::Config config = tiny;
     config.early_block = 4;
@@ -230,13 +231,31 @@ TEST_CASE("beit_v2: a config, mask or teacher that does not fit is refused, and 
     CHECK_THROWS_WITH(beit_v2::make_weights(tokenizer, random), "beit_v2: tokenizer: 3 heads do not divide a width of 8");
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random);
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
-                      "beit_v2: a mask (1, 6) for 2 images of 6 patches");
+                      "beit_v2: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),
                       "beit_v2: no patch is hidden, there is nothing to predict");
     const beit_v2::TokenizerWeights t = beit_v2::make_weights(tiny_tokenizer, random);
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 1), t, tiny_tokenizer);
     CHECK_THROWS_WITH(beit_v2::reconstruction_loss(steps, Matrix(5, 5)),
-                      "beit_v2: teacher features (5, 5) for reconstructions (6, 5)");
+                      "beit_v2: teacher features (5, 5) for reconstructions (6, 5), the shapes must be equal");
+}
+
+TEST_CASE(
+    "beit_v2: both config_of read back what metadata wrote, for the sizes of every fixture; without it one line says what is "
+    "missing") {
+    Random random(1);
+    const auto table_of = [&](const beit_v2::Config& c) { return beit_v2::parameters(beit_v2::make_weights(c, random), c); };
+    const auto tokenizer_table_of = [&](const beit_v2::TokenizerConfig& c) {
+        return beit_v2::parameters(beit_v2::make_weights(c, random), c);
+    };
+    for (const std::string& path : golden_files("beit_v2")) {
+        beit_v2::Config config = golden_config(Golden(path));
+        config.absolute_positions = false;
+        check_told(config, table_of, beit_v2::config_of, "the size of the images");
+        beit_v2::TokenizerConfig tokenizer = golden_tokenizer_config(Golden(path));
+        tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions tells the size
+        check_told(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

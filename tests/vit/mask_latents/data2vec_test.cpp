@@ -4,6 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 
 TEST_SUITE_BEGIN("data2vec");
@@ -103,7 +104,7 @@ static data2vec::Config small_config() {
             .mask_word = 11};
 }
 
-TEST_CASE("embed_text: the i-th word that is not padding stands at row i + 2 of the table, padding at row 1 with a row of zeros") {
+TEST_CASE("embed_text: the i-th token that is not padding has position row i + 2; padding has row 1 and embedding 0") {
     const data2vec::Config config = small_config();
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
@@ -115,7 +116,7 @@ TEST_CASE("embed_text: the i-th word that is not padding stands at row i + 2 of 
                       "data2vec: text 0 has 7 words, there are 6 positions");
 }
 
-TEST_CASE("a fresh teacher is the student: without a hidden word it would see what the student sees") {
+TEST_CASE("make_weights: the teacher starts as a copy of the student") {
     const KeepSteps keep;
     const data2vec::Config config = small_config();
     Random random(3);
@@ -127,7 +128,7 @@ TEST_CASE("a fresh teacher is the student: without a hidden word it would see wh
     CHECK(difference(all.teacher_embedding.rows.value(), all.embedding.rows.value(), {0, 0}) != "");
 }
 
-TEST_CASE("make_targets: what the MLP adds, before residual connection and norm; each layer has mean 0 and variance 1 per token") {
+TEST_CASE("make_targets: the MLP's output before residual connection and norm; each layer has mean 0 and variance 1 per token") {
     data2vec::Config config = small_config();
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
@@ -163,7 +164,7 @@ TEST_CASE("make_targets: normalise_channels takes mean and variance over the tok
     }
 }
 
-TEST_CASE("the core reads rows, whatever they were: without words there is no vocabulary, and it predicts all the same") {
+TEST_CASE("predict: without text the model has no vocabulary, and reads embedded rows") {
     data2vec::Config config = small_config();
     config.words = 0;
     Random random(3);
@@ -179,7 +180,7 @@ TEST_CASE("the core reads rows, whatever they were: without words there is no vo
     CHECK(identical(slice_rows(steps.targets, 1, 1), slice_rows(targets.targets, 3, 1)));
 }
 
-TEST_CASE("no gradient reaches the teacher") {
+TEST_CASE("forward: no gradient reaches the teacher") {
     const data2vec::Config config = small_config();
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
@@ -203,7 +204,7 @@ TEST_CASE("update_teacher: blocks move by 1 - tau, embeddings are copied") {
     CHECK(w.teacher.words.value()(4, 4) == 100);
 }
 
-TEST_CASE("loss: squares below beta, straight beyond, summed; by hand") {
+TEST_CASE("loss: quadratic below beta, linear above, summed; by hand") {
     data2vec::Config config{.width = 4, .beta = 2, .loss_scale = 0.5f};
     data2vec::Steps steps;
     steps.prediction = Var(Matrix{{1, -6}, {2, 0}});
@@ -217,12 +218,12 @@ TEST_CASE("loss: squares below beta, straight beyond, summed; by hand") {
     CHECK(data2vec::loss(steps, config).value()(0, 0) == Approx(0.5 * 41));
 }
 
-TEST_CASE("spread: 0 when all targets are the same, else the mean standard deviation") {
+TEST_CASE("spread: 0 when all targets are equal, else the mean standard deviation") {
     CHECK(data2vec::spread({{3, 4}, {3, 4}}) == 0);
     CHECK(data2vec::spread({{0, 4}, {2, 4}}) == 0.5);  // 1 and 0
 }
 
-TEST_CASE("data2vec: a config or words that do not fit are refused, and say why") {
+TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives the reason") {
     data2vec::Config config = small_config();
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random);
@@ -237,6 +238,17 @@ TEST_CASE("data2vec: a config or words that do not fit are refused, and say why"
     config = small_config();
     config.head_layers = 3;
     CHECK_THROWS_WITH(data2vec::make_weights(config, random), "data2vec: a head of 3 layers; it has 1 or 2");
+}
+
+TEST_CASE(
+    "data2vec: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the "
+    "heads") {
+    Random random(1);
+    const auto table = [&](const data2vec::Config& config) {
+        return data2vec::parameters(data2vec::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("data2vec"))
+        check_told(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
 }
 
 TEST_SUITE_END();

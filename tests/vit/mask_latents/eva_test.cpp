@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -84,7 +85,7 @@ TEST_CASE("loss: minus the mean cosine, by hand: 1 and 0.6 give -0.8; lengths do
     CHECK(eva::loss(steps, {{70, 0}, {9, 9}, {5, 0}}).value()(0, 0) == Approx(-0.8));
 }
 
-TEST_CASE("loss: its gradient lies across the prediction, so that only the direction is learned") {
+TEST_CASE("loss: its gradient is perpendicular to the prediction, so only the direction is learned") {
     const Var prediction = parameter({{2, 0}, {3, 4}});
     const eva::Steps steps = steps_with(prediction);
     const Tape tape;
@@ -123,7 +124,7 @@ static EvaCase small_case() {
     return c;
 }
 
-TEST_CASE("forward: what is hidden has no influence on what is predicted, what is visible only on its own image") {
+TEST_CASE("forward: hidden patches have no influence on the prediction, visible ones only on their own image") {
     const EvaCase c = small_case();
     const Matrix before = eva::forward(c.images, c.mask, c.w, c.config).prediction.value();
     EvaCase hidden = c, visible = c;
@@ -135,7 +136,7 @@ TEST_CASE("forward: what is hidden has no influence on what is predicted, what i
     CHECK(identical(slice_rows(after, 3, 1), slice_rows(before, 3, 1)));
 }
 
-TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l)") {
+TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l)") {
     const eva::Config config{.grid = {.height = 8, .width = 8, .patch_size = 4}, .width = 32, .depth = 4, .heads = 4, .mlp_width = 64};
     Random random(5);
     const eva::Weights w = eva::make_weights(config, random);
@@ -146,7 +147,7 @@ TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l)") {
     }
 }
 
-TEST_CASE("the parameters follow the config: positions, relative table and scales are there only where it asks for them") {
+TEST_CASE("parameters: positions, relative table and scales exist only where the config asks for them") {
     EvaCase c = small_case();
     const auto has = [](const eva::Config& config, const std::string& name) {
         Random random;
@@ -165,16 +166,31 @@ TEST_CASE("the parameters follow the config: positions, relative table and scale
     CHECK(has(c.config, "blocks.0.gamma_1"));
 }
 
-TEST_CASE("eva: a config, image, mask or feature that does not fit is refused, and says why") {
+TEST_CASE("eva: an inconsistent config, image, mask or feature throws an error that gives the reason") {
     const EvaCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(eva::make_weights({.heads = 5}, random), "eva: 5 heads do not divide a width of 1408");
     CHECK_THROWS_WITH(eva::make_weights({.depth = 1, .feature_width = 0}, random), "eva: features of 0 numbers, at least 1 is needed");
-    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config), "eva: a mask (2, 9) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config),
+                      "eva: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
     const eva::Steps steps = eva::forward(c.images, c.mask, c.w, c.config);
     CHECK_THROWS_WITH(eva::loss(steps, Matrix(12, 4)), "eva: features (12, 4) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(eva::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 5)),
                       "eva: no patch is hidden, so there is nothing to predict");
+}
+
+TEST_CASE(
+    "eva: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const eva::Config& config) { return eva::parameters(eva::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("eva")) {
+        eva::Config config = golden_config(Golden(path));
+        config.absolute_positions = false;
+        check_told(config, table, eva::config_of, "the size of the images");
+        config.absolute_positions = true;  // a square grid of them tells the size
+        config.grid.height = config.grid.width;
+        check_told(config, table, eva::config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

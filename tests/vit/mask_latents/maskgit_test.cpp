@@ -143,7 +143,7 @@ static const maskgit::Config tiny{.words = 5,
                                   .mlp_width = 10,
                                   .label_smoothing = 0.1f};
 
-TEST_CASE("hidden_share: cosine, uniform and square at the middle and at the ends, by hand") {
+TEST_CASE("hidden_share: cosine, uniform and square schedules at the middle and the ends, by hand") {
     const auto at_half = [](const char* name) { return maskgit::hidden_share(maskgit::schedule_of_name(name), 0.5, 16); };
     CHECK(at_half("cosine") == Approx(std::sqrt(0.5)));
     CHECK(at_half("uniform") == Approx(0.5));
@@ -157,7 +157,7 @@ TEST_CASE("hidden_share: cosine, uniform and square at the middle and at the end
     CHECK_THROWS_WITH(maskgit::schedule_of_name("pow"), "maskgit: 'pow' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
 }
 
-TEST_CASE("words_to_hide: 16 words in 3 rounds; cos(pi / 3) of 16 is 8 and not 7.9999995") {
+TEST_CASE("words_to_hide: 16 tokens in 3 rounds; 16 cos(pi / 3) is 8, not 7.9999995") {
     const maskgit::Decoding how{.rounds = 3};
     CHECK(maskgit::words_to_hide(0, 16, 16, how) == 13);  // 16 cos(pi / 6) = 13.86
     CHECK(maskgit::words_to_hide(1, 16, 13, how) == 8);   // 16 cos(pi / 3)
@@ -165,7 +165,7 @@ TEST_CASE("words_to_hide: 16 words in 3 rounds; cos(pi / 3) of 16 is 8 and not 7
     CHECK(maskgit::words_to_hide(0, 16, 10, how) == 9);   // a round always fixes a word
 }
 
-TEST_CASE("hide_words: ceil(cos(pi r / 2) N) words with the smallest noise; class and visible words stay") {
+TEST_CASE("hide_words: ceil(cos(pi r / 2) N) tokens with the smallest noise; class and visible tokens stay") {
     const Matrix noise{{0.9f, 0.1f, 0.8f, 0.2f, 0.7f, 0.3f, 0.6f, 0.4f}};
     const std::vector<int> words{0, 1, 2, 3, 4, 0, 1, 2};
     const maskgit::MaskedBatch batch = maskgit::hide_words(words, {2}, {2 / 3.0f}, noise, {}, tiny);  // cos(pi / 3) 8 = 4
@@ -175,7 +175,7 @@ TEST_CASE("hide_words: ceil(cos(pi r / 2) N) words with the smallest noise; clas
     CHECK(identical(all.mask, Matrix(1, 8, 1)));
 }
 
-TEST_CASE("weighted_loss: each picture is a mean of its own, however much of it is hidden") {
+TEST_CASE("weighted_loss: each image counts equally, however many of its tokens are hidden") {
     // Two pictures of 2 positions. Logits ln 3 and 0: p = 3/4, 1/4. Losses of label 0: ln(4/3); of label 1: ln 4.
     const float ln3 = std::log(3.0f);
     const Var logits = Matrix{{ln3, 0}, {ln3, 0}, {ln3, 0}, {ln3, 0}};
@@ -193,7 +193,7 @@ static maskgit::Weights tiny_weights() {
     return maskgit::make_weights(tiny, random, {.stddev = 0.4f});
 }
 
-TEST_CASE("decode: known words stay, only words of the tokenizer are drawn, and every round hides fewer") {
+TEST_CASE("decode: known tokens stay, only codes of the tokenizer are sampled, and each round hides fewer") {
     const maskgit::Weights w = tiny_weights();
     Random random(5);
     const maskgit::Decoding how{.rounds = 5};
@@ -217,7 +217,7 @@ TEST_CASE("decode: known words stay, only words of the tokenizer are drawn, and 
     CHECK(rounds.back().temperature == 0);
 }
 
-TEST_CASE("decode: without noise a word is the likeliest one, and the surest word stays first") {
+TEST_CASE("decode: without noise each token is the most probable one, and the most confident are kept first") {
     const maskgit::Weights w = tiny_weights();
     const maskgit::Decoding how{.rounds = 8};
     const maskgit::Draws no_noise{Matrix(8 * 9, 5), Matrix(8, 9)};
@@ -231,7 +231,7 @@ TEST_CASE("decode: without noise a word is the likeliest one, and the surest wor
     CHECK(rounds[1].ids[surest] == rounds[0].sampled[surest]);
 }
 
-TEST_CASE("maskgit: every position sees every other one of its picture, and none of another picture") {
+TEST_CASE("forward: each position attends to all positions of its image, and to no other image") {
     const maskgit::Weights w = tiny_weights();
     std::vector<int> ids = maskgit::empty_pictures({0, 0}, tiny);
     const Matrix before = maskgit::forward(ids, w, tiny).logits.value();
@@ -241,7 +241,7 @@ TEST_CASE("maskgit: every position sees every other one of its picture, and none
     CHECK(identical(slice_rows(after, 9, 9), slice_rows(before, 9, 9)));
 }
 
-TEST_CASE("draw_gumbel: argmax of logits + noise is a draw from their softmax") {
+TEST_CASE("draw_gumbel: the argmax of logits + noise is a sample of their softmax") {
     Random random(6);
     const maskgit::Config config{.words = 2, .classes = 1, .down = 50, .across = 200};
     const Matrix noise = maskgit::draw_gumbel(random, 1, config, {.rounds = 1}).words;  // (10001, 2)
@@ -251,7 +251,7 @@ TEST_CASE("draw_gumbel: argmax of logits + noise is a draw from their softmax") 
     CHECK(first / 10001.0 == Approx(0.75).epsilon(0.03));
 }
 
-TEST_CASE("maskgit: ids, draws and configs that do not fit are refused, and say why") {
+TEST_CASE("maskgit: inconsistent ids, draws and configs throw an error that gives the reason") {
     const maskgit::Weights w = tiny_weights();
     Random random;
     CHECK_THROWS_WITH(maskgit::make_weights({.width = 10, .heads = 3}, random), "maskgit: 3 heads do not divide a width of 10");
@@ -259,11 +259,32 @@ TEST_CASE("maskgit: ids, draws and configs that do not fit are refused, and say 
                       "maskgit: 10 ids are not whole sequences of a class and 8 words");
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny),
                       "maskgit: id 8 is none of 5 words, 3 classes, or -1 (hidden)");
-    CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3");
+    CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3, counted from 0");
     CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
-                      "maskgit: decoding from round 2 of 2, there is none to do");
+                      "maskgit: decoding from round 2 of 2, there is none to do; rounds are counted from 0");
     CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {Matrix(9, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
                       "maskgit: draws (9, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+}
+
+TEST_CASE(
+    "maskgit: a depth that the weights do not have, shares above 1, NaN noise and ids of part of a picture "
+    "are refused") {
+    Random random(1);
+    const maskgit::Config config{
+        .words = 5, .classes = 2, .down = 1, .across = 2, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+    const maskgit::Weights w = maskgit::make_weights(config, random);
+    maskgit::Config deeper = config;
+    deeper.depth = 2;
+    CHECK_THROWS_WITH(
+        maskgit::forward({5, 1, 2}, w, deeper),
+        "maskgit: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config),
+                      "maskgit: a share of 1.500000, it must lie between 0 and 1");
+    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config),
+                      "maskgit: the numbers of noise (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
+                      "trap_nan(true) names the operation that made it");
+    CHECK_THROWS_WITH(maskgit::decode({5, 1}, {}, w, config, {}),
+                      "maskgit: 2 ids are not whole sequences of a class and 2 words");
 }
 
 TEST_SUITE_END();

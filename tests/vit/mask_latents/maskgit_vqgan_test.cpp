@@ -108,7 +108,7 @@ static maskgit_vqgan::Config tiny_config() {
             .entropy_temperature = 1};
 }
 
-TEST_CASE("res_block: where the channels change nothing of the input passes by the branch") {
+TEST_CASE("res_block: with a change of channels there is no residual connection") {
     // With a branch of zeros a block that keeps its channels returns its input; one that changes them returns zeros.
     Random random(2);
     const maskgit_vqgan::Config config = tiny_config();
@@ -122,7 +122,7 @@ TEST_CASE("res_block: where the channels change nothing of the input passes by t
     CHECK(identical(maskgit_vqgan::res_block(x, wider, config).pixels.value(), Matrix(16, 8)));
 }
 
-TEST_CASE("maskgit_vqgan: a strided 4 x 4 convolution halves the map as the mean does, and is one more tensor") {
+TEST_CASE("encode: a strided 4 x 4 convolution halves the map as the mean does, with one more parameter") {
     Random random(3);
     maskgit_vqgan::Config config = tiny_config();
     const Image image(8, 4, 2, 0.5f);
@@ -139,7 +139,7 @@ TEST_CASE("maskgit_vqgan: a strided 4 x 4 convolution halves the map as the mean
     CHECK(found);
 }
 
-TEST_CASE("entropy_loss: two vectors that are sure of different codes: -ratio ln 2; of the same code: 0") {
+TEST_CASE("entropy_loss: two confident vectors: -ratio ln 2 for different codes, 0 for the same code") {
     maskgit_vqgan::Config config = tiny_config();
     for (const maskgit_vqgan::EntropyTarget target :
          {maskgit_vqgan::EntropyTarget::softmax, maskgit_vqgan::EntropyTarget::argmax}) {
@@ -151,7 +151,7 @@ TEST_CASE("entropy_loss: two vectors that are sure of different codes: -ratio ln
     }
 }
 
-TEST_CASE("entropy_loss: the nearest code alone has a gradient too, that of the softmax") {
+TEST_CASE("entropy_loss: EntropyTarget::argmax has the gradient of the softmax") {
     // argmax: forward one-hot, backward the softmax; so its gradient is finite and not zero
     maskgit_vqgan::Config config = tiny_config();
     config.entropy_target = maskgit_vqgan::EntropyTarget::argmax;
@@ -161,14 +161,14 @@ TEST_CASE("entropy_loss: the nearest code alone has a gradient too, that of the 
     for (const float g : distances.gradient()) CHECK(std::abs(g) > 1e-4f);
 }
 
-TEST_CASE("maskgit_vqgan: paint is what forward makes of the same words") {
+TEST_CASE("paint: equals the reconstruction of forward for the same codes") {
     Random random(4);
     const maskgit_vqgan::Config config = tiny_config();
     const maskgit_vqgan::Weights w = maskgit_vqgan::make_weights(config, random);
     const maskgit_vqgan::Steps steps = maskgit_vqgan::forward({Image(4, 8, 2, 0.3f)}, w, config);
     const Map painted = maskgit_vqgan::paint(steps.quantized.ids, steps.raw.size, w, config);
     CHECK(identical(painted.pixels.value(), steps.reconstruction.pixels.value()));
-    CHECK_THROWS_WITH(maskgit_vqgan::paint({0, 1}, {1, 2, 4}, w, config), "maskgit_vqgan: 2 words for 1 image of 2 x 4");
+    CHECK_THROWS_WITH(maskgit_vqgan::paint({0, 1}, {1, 2, 4}, w, config), "maskgit_vqgan: 2 words for 1 image of 2 x 4, each pixel of the code needs one");
     CHECK_THROWS_WITH(maskgit_vqgan::forward({Image(4, 8, 3)}, w, config),
                       "maskgit_vqgan: images of 3 channels, this model reads 2");
     Random other;

@@ -11,7 +11,7 @@
 
 TEST_SUITE_BEGIN("vector_quantizer");
 
-TEST_CASE("quantize: the nearest of three codes by hand; of equally near ones the first") {
+TEST_CASE("quantize: the nearest of three codes by hand; of several the first") {
     const Var codes = Matrix{{0, 0}, {3, 4}, {0, 2}};
     const Quantized q = quantize(Matrix{{3, 3}, {0, 1}}, codes);
     // (3, 3): 9 + 9 = 18, 0 + 1 = 1, 9 + 1 = 10;  (0, 1): 1, 9 + 9 = 18, 1
@@ -27,13 +27,13 @@ TEST_CASE("squared_distances: the gradients of vectors and codes agree with fini
     check_gradient_by_differences(distances_of_inputs, {normal_matrix(random, 4, 3), normal_matrix(random, 5, 3)});
 }
 
-TEST_CASE("squared_distances: large vectors that are close keep their distance") {
+TEST_CASE("squared_distances: the distance of large, close vectors is accurate") {
     // 1000^2 + 1000.25^2 - 2 1000 1000.25 would be 0.0625 up to 0.06 in float; in double it is exact
     const Matrix d = squared_distances(Matrix{{1000}}, Matrix{{1000.25f}}).value();
     CHECK(d(0, 0) == 0.0625f);
 }
 
-TEST_CASE("quantize: straight-through hands the gradient of the code to the vector; the codes get none of it") {
+TEST_CASE("quantize: straight-through passes the gradient of the code to the vector, none to the codebook") {
     const Var x = parameter({{3, 3}, {0, 1}}), codes = parameter({{0, 0}, {3, 4}});
     const Tape tape;
     const Quantized q = quantize(x, codes);
@@ -42,7 +42,7 @@ TEST_CASE("quantize: straight-through hands the gradient of the code to the vect
     CHECK(codes.gradient().empty());
 }
 
-TEST_CASE("commitment_loss pulls the vector, codebook_loss the code, by the same amount in opposite directions") {
+TEST_CASE("commitment_loss, codebook_loss: opposite gradients, for the vector and for the code") {
     // x = (3, 3), its code (3, 4): mean of 0 and 1 is 0.5; the derivative of d^2 / 2 at d = -1 is -1
     const auto gradients = [](Var (*loss)(const Var&, const Quantized&)) {
         const Var x = parameter({{3, 3}}), codes = parameter({{0, 0}, {3, 4}});
@@ -60,14 +60,14 @@ TEST_CASE("commitment_loss pulls the vector, codebook_loss the code, by the same
     CHECK(identical(codes_moved, Matrix{{0, 0}, {0, 1}}));
 }
 
-TEST_CASE("sums_by_code and code_counts: rows are added to the code that they have; a code without rows has zeros") {
+TEST_CASE("sums_by_code, code_counts: rows are added to their code; an unused code has zeros") {
     const Matrix x{{1, 2}, {10, 20}, {100, 200}};
     CHECK(identical(sums_by_code(x, {2, 0, 2}, 3), Matrix{{10, 20}, {0, 0}, {101, 202}}));
     CHECK(code_counts({2, 0, 2}, 3) == std::vector<int>{1, 0, 2});
     CHECK(codes_in_use({2, 0, 2}, 3) == 2);
 }
 
-TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; a code without rows stays") {
+TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; an unused code stays") {
     Matrix codes{{1, 0}, {0, -1}}, sizes{{4, 2}};
     average_directions(codes, sizes, Matrix{{0, 1}, {0, 1}}, {0, 0}, 0.5f);
     const float half = std::sqrt(0.5f);
@@ -75,7 +75,7 @@ TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; a c
     check_close("sizes", sizes, {{0.5f * 4 + 0.5f * 2, 0.5f * 2}});
 }
 
-TEST_CASE("average_directions: every code has length 1 afterwards") {
+TEST_CASE("average_directions: each code has length 1 afterwards") {
     Random random(2);
     Matrix codes = normal_matrix(random, 3, 4), sizes(1, 3);
     average_directions(codes, sizes, normal_matrix(random, 6, 4), {0, 1, 1, 0, 0, 1}, 0.9f);
@@ -86,14 +86,14 @@ TEST_CASE("average_directions: every code has length 1 afterwards") {
     }
 }
 
-TEST_CASE("spherical_k_means: two clusters of directions are found from one row of each") {
+TEST_CASE("spherical_k_means: finds two clusters of directions from one row of each") {
     const float c = std::cos(0.2f), s = std::sin(0.2f);
     const Matrix z{{c, s}, {c, -s}, {s, c}, {-s, c}};  // around (1, 0) and around (0, 1)
     check_close("codes", spherical_k_means(z, {0, 3}, 3), {{1, 0}, {0, 1}});
     CHECK(identical(spherical_k_means(z, {0, 3}, 0), Matrix{{c, s}, {-s, c}}));  // no round: where it began
 }
 
-TEST_CASE("random_rows: different rows while there are enough, then some twice") {
+TEST_CASE("random_rows: distinct rows if there are enough, else some twice") {
     Random random(1);
     std::vector<int> rows = random_rows(random, 5, 5);
     std::sort(rows.begin(), rows.end());
@@ -107,14 +107,14 @@ TEST_CASE("codewords: sums divided by counts, then by their length") {
     check_close("words", codewords(two_codes()), {{0.6f, 0.8f}, {0, 1}});
 }
 
-TEST_CASE("average_sums: sums and counts are forgotten at the same rate") {
+TEST_CASE("average_sums: sums and counts decay at the same rate") {
     SummedCodebook book = two_codes();
     average_sums(book, Matrix{{1, 1}, {2, 2}}, {1, 1}, 0.5f);
     check_close("sums", book.sums.value(), {{3, 4}, {3, 3.5f}});
     check_close("counts", book.counts.value(), {{2, 2.5f}});
 }
 
-TEST_CASE("split_busiest: a poor code is reborn beside the busiest, each gets half of the sums and counts") {
+TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, each with half of the sums and counts") {
     SummedCodebook book{.sums = Var(Matrix{{6, 8}, {0, 0.01f}}), .counts = Var(Matrix{{4, 0.01f}})};
     const int splits = split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}});
     CHECK(splits == 1);
@@ -124,14 +124,14 @@ TEST_CASE("split_busiest: a poor code is reborn beside the busiest, each gets ha
     CHECK(split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}}) == 0);  // nothing is poor any more
 }
 
-TEST_CASE("vector_quantizer: shapes, ids and rates that do not fit are refused, and say why") {
+TEST_CASE("vector_quantizer: inconsistent shapes, ids and rates throw an error that gives the reason") {
     CHECK(without_place(error_of([] { quantize(Matrix(2, 3), Matrix(4, 2)); })) ==
           "squared_distances: vectors (2, 3) and a codebook (4, 2), both must have the same width");
-    CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is none of 3 codes");
-    CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3)");
+    CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is none of 3 codes, counted from 0");
+    CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3), each needs one");
     Matrix codes(3, 2), sizes(1, 3);
     CHECK_THROWS_WITH(average_directions(codes, sizes, Matrix(2, 2), {0, 1}, 1.5f),
-                      "average_directions: a decay of 1.500000 is not a share");
+                      "average_directions: a decay of 1.500000, it must be a share from 0 to 1");
     SummedCodebook book = two_codes();
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 2), {0}, 1), "average_sums: a momentum of 1.000000 is outside [0, 1)");
     CHECK_THROWS_WITH(

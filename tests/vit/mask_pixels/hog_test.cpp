@@ -25,7 +25,7 @@ static Image step_edge(bool vertical) {
     return image;
 }
 
-TEST_CASE("describe: a Sobel difference by hand, with the border reflected") {
+TEST_CASE("describe: Sobel gradients by hand, with the border reflected") {
     Image image(2, 3, 1);
     for (int k = 0; k < 6; ++k) image.pixels[k] = static_cast<float>(k * k);  // 0 1 4 / 9 16 25
     const hog::Steps steps = hog::describe(image, {.bins = 4, .cell = 1});
@@ -36,7 +36,7 @@ TEST_CASE("describe: a Sobel difference by hand, with the border reflected") {
     CHECK(steps.magnitude(0, 1, 0) == 40);
 }
 
-TEST_CASE("describe: an upright edge lies in the middle bin, a level edge in bin 0, whichever side is bright") {
+TEST_CASE("describe: a vertical edge lies in the middle bin, a horizontal one in bin 0, whichever side is bright") {
     // gx alone: atan2(+-m, 0) = +-pi / 2, and b / 2 = 2.5 or -2.5 bins: bin 2 of 5.   gy alone: 0 or pi, bin 0
     for (const float sign : {1.0f, -1.0f}) {
         Image upright = step_edge(true), level = step_edge(false);
@@ -49,7 +49,7 @@ TEST_CASE("describe: an upright edge lies in the middle bin, a level edge in bin
     }
 }
 
-TEST_CASE("describe: the bins go round with the picture: a gradient turned by 180 / b degrees lies in the next one") {
+TEST_CASE("describe: a gradient rotated by 180 / b degrees lies in the next bin") {
     const int b = 9;
     for (int k = 0; k < 2 * b; ++k) {
         const double angle = (k + 0.5) / b * std::numbers::pi;
@@ -60,7 +60,7 @@ TEST_CASE("describe: the bins go round with the picture: a gradient turned by 18
     }
 }
 
-TEST_CASE("describe: brightness and contrast of a channel change nothing, the negative has the same descriptors") {
+TEST_CASE("describe: brightness, contrast and inversion of a channel change nothing") {
     const Image image = noise(8, 16, 3);
     Image darker = image, negative = image;
     for (float& x : darker.pixels) x = 0.5f * x + 0.25f;
@@ -71,7 +71,7 @@ TEST_CASE("describe: brightness and contrast of a channel change nothing, the ne
     CHECK(identical(hog::describe(negative, config).descriptors, descriptors));
 }
 
-TEST_CASE("describe: each channel of a cell has length 1, a flat one stays 0, and no bin is negative") {
+TEST_CASE("describe: each channel of a cell has length 1, a constant one stays 0, and no bin is negative") {
     Image image = noise(8, 8, 2);
     for (int y = 0; y < 8; ++y)
         for (int x = 0; x < 8; ++x) image(y, x, 1) = 0.5f;
@@ -88,7 +88,7 @@ TEST_CASE("describe: each channel of a cell has length 1, a flat one stays 0, an
     }
 }
 
-TEST_CASE("of_patches: two cells a side, the bin slower than the place of the cell") {
+TEST_CASE("of_patches: two cells a side, the bin slower than the position of the cell") {
     // 4 cells across, 2 down, 1 channel of 2 bins; descriptor of cell i is i and 10 + i. Patch 1 holds cells 2 3 6 7
     const PatchGrid grid{.height = 4, .width = 8, .patch_size = 4, .channels = 1};
     Matrix descriptors(8, 2);
@@ -100,7 +100,7 @@ TEST_CASE("of_patches: two cells a side, the bin slower than the place of the ce
                     Matrix{{0, 1, 4, 5, 10, 11, 14, 15}, {2, 3, 6, 7, 12, 13, 16, 17}}));
 }
 
-TEST_CASE("roses: an upright edge is drawn as an upright line, a level one as a level line, as long as they are strong") {
+TEST_CASE("roses: a vertical edge is drawn as a vertical line, a horizontal one as a horizontal line, each as long as it is strong") {
     const int side = 15;
     const auto drawn = [&](const Matrix& descriptor) { return hog::roses(descriptor, 1, 1, 6, side); };
     // bin 3 of 6: the gradient at 105 degrees from the vertical, so the edge leans 15 degrees from upright
@@ -124,7 +124,7 @@ TEST_CASE("roses: an upright edge is drawn as an upright line, a level one as a 
           side * side);
 }
 
-TEST_CASE("hog: images, cells and descriptors that do not fit are refused, and say why") {
+TEST_CASE("hog: inconsistent images, cells and descriptors throw an error that gives the reason") {
     CHECK_THROWS_WITH(hog::describe(Image(8, 8, 1), {.bins = 9, .cell = 3}),
                       "hog: an image of 8 x 8 x 1 does not split into cells of 3 pixels with 9 bins; it must be at least 2 x 2");
     CHECK_THROWS_WITH(hog::of_patches(Matrix(3, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 4}),

@@ -133,7 +133,7 @@ TEST_CASE("random_masking: 9 patches at ratio 0.5 leave 4, those with the smalle
     CHECK(mae::visible_count(config) == 2);  // 2.25 rounded down
 }
 
-TEST_CASE("what is hidden has no influence on what is predicted, only on the loss") {
+TEST_CASE("forward: hidden patches have no influence on the prediction, only on the loss") {
     const MaeCase c = small_case();
     const mae::Steps before = mae::forward(c.images, c.noise, c.w, c.config);
     MaeCase changed = c;
@@ -143,7 +143,7 @@ TEST_CASE("what is hidden has no influence on what is predicted, only on the los
     CHECK(mae::loss(after, c.config).value()(0, 0) != mae::loss(before, c.config).value()(0, 0));
 }
 
-TEST_CASE("a visible patch changes its own image's prediction and no other's") {
+TEST_CASE("forward: a visible patch changes its own image's prediction and no other's") {
     const MaeCase c = small_case();
     const mae::Steps before = mae::forward(c.images, c.noise, c.w, c.config);
     MaeCase changed = c;
@@ -153,7 +153,7 @@ TEST_CASE("a visible patch changes its own image's prediction and no other's") {
     CHECK(identical(slice_rows(after.prediction.value(), 9, 9), slice_rows(before.prediction.value(), 9, 9)));
 }
 
-TEST_CASE("the loss asks nothing of visible patches: the gradient at their predictions is zero, at hidden ones it is not") {
+TEST_CASE("loss: the gradient at predictions of visible patches is zero, at hidden ones it is not") {
     const MaeCase c = small_case();
     const Tape tape;
     const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
@@ -165,7 +165,7 @@ TEST_CASE("the loss asks nothing of visible patches: the gradient at their predi
     }
 }
 
-TEST_CASE("the mask token is the only thing that differs between hidden places before their positions are added") {
+TEST_CASE("forward: hidden patches enter the decoder as the mask token plus their position, and nothing else") {
     const MaeCase c = small_case();
     const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
     for (int b = 0; b < 2; ++b)
@@ -177,7 +177,7 @@ TEST_CASE("the mask token is the only thing that differs between hidden places b
         }
 }
 
-TEST_CASE("the fixed positions: [cls] zero, the rest sines and cosines; those in the published files are the same numbers") {
+TEST_CASE("make_weights: fixed positions are zero for [cls], else sines and cosines, as in the published files") {
     for (const std::string& path : golden_files("mae")) {
         const Golden golden(path);
         const mae::Config config = golden_config(golden);
@@ -193,7 +193,7 @@ TEST_CASE("the fixed positions: [cls] zero, the rest sines and cosines; those in
     }
 }
 
-TEST_CASE("both position tables are read from a checkpoint and written to it, though they are not trained") {
+TEST_CASE("parameters: both position tables are loaded and saved, though they are not trained") {
     const MaeCase c = small_case();
     Var positions = c.w.encoder.positions, decoder_positions = c.w.decoder_positions;
     positions.value()(3, 1) = 77;
@@ -215,7 +215,7 @@ TEST_CASE("both position tables are read from a checkpoint and written to it, th
     }
 }
 
-TEST_CASE("config_of: a checkpoint with the published names, or with those of Hugging Face, gives the same configuration and numbers") {
+TEST_CASE("config_of: the published names and those of Hugging Face give the same configuration and numbers") {
     const MaeCase c = small_case();
     const Matrix expected = mae::forward(c.images, c.noise, c.w, c.config).prediction.value();
     const TemporaryFolder folder;
@@ -245,7 +245,7 @@ TEST_CASE("config_of: a checkpoint with the published names, or with those of Hu
     }
 }
 
-TEST_CASE("mae: depth, decoder depth and eps that are not those of the weights are refused at the door") {
+TEST_CASE("forward: a depth, decoder depth or eps that does not match the weights throws") {
     const MaeCase c = small_case();
     mae::Config deep = c.config, decoder = c.config, negative = c.config;
     deep.depth += 3;
@@ -258,7 +258,7 @@ TEST_CASE("mae: depth, decoder depth and eps that are not those of the weights a
     CHECK(error_of([&] { mae::make_classifier(c.w, c.config, 0, random); }).starts_with("mae: a classifier of 0 classes"));
 }
 
-TEST_CASE("fresh weights are Xavier-uniform: bounded by sqrt(6 / (in + out)), where query, key and value count as one matrix") {
+TEST_CASE("make_weights: Xavier-uniform, bounded by sqrt(6 / (in + out)); query, key and value count as one matrix") {
     const mae::Config config{.grid = {.height = 16, .width = 16, .patch_size = 4},
                              .width = 32,
                              .depth = 1,
@@ -285,7 +285,7 @@ TEST_CASE("fresh weights are Xavier-uniform: bounded by sqrt(6 / (in + out)), wh
     for (const float x : w.mask_token.value()) CHECK(std::abs(x) < 0.1f);
 }
 
-TEST_CASE("normalised predictions come back as pixels with each patch's own mean and deviation") {
+TEST_CASE("predicted_images: normalised predictions become pixels by each patch's own mean and standard deviation") {
     MaeCase c = small_case();
     mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
     steps.prediction = Var(normalise_patches(steps.patches));  // a perfect prediction
@@ -296,7 +296,7 @@ TEST_CASE("normalised predictions come back as pixels with each patch's own mean
     CHECK(mae::loss(steps, c.config).value()(0, 0) == 0);
 }
 
-TEST_CASE("the encoder is a ViT: as a classifier it gives the latent of a masked autoencoder that hides nothing") {
+TEST_CASE("make_classifier: its encoder gives the latent of a masked autoencoder that hides nothing") {
     MaeCase c = small_case();
     c.config.mask_ratio = 0;
     for (int b = 0; b < 2; ++b)
@@ -311,17 +311,17 @@ TEST_CASE("the encoder is a ViT: as a classifier it gives the latent of a masked
         c.w.encoder.blocks[1].mlp.expand.weight));  // copies: fine-tuning leaves the old ones
 }
 
-TEST_CASE("multiplications of a block, by hand: T = 3 tokens of width 4, inner width 8") {
+TEST_CASE("encoder_multiplications: by hand, T = 3 tokens of width 4, inner width 8") {
     const mae::Config config{.width = 4, .depth = 2, .mlp_ratio = 2};
     // 4 T D^2 = 192 for q, k, v, o;  2 T^2 D = 72 for the scores and their sum;  2 T D M = 192 for the MLP;  456 a block
     CHECK(mae::encoder_multiplications(config, 3) == 912);
 }
 
-TEST_CASE("a config, image or noise that does not fit is refused, and says why") {
+TEST_CASE("mae: an inconsistent config, image or noise throws an error that gives the reason") {
     const MaeCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(mae::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
-                      "mae: an image of 10 x 10 does not split into patches of side 4");
+                      "mae: an image of 10 x 10 does not split into patches of side 4; sizes must be at least 1, and the side divide both");
     CHECK_THROWS_WITH(mae::make_weights({.width = 12, .heads = 5}, random),
                       "mae: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(mae::make_weights({.decoder_width = 6, .decoder_heads = 3}, random),
@@ -333,7 +333,7 @@ TEST_CASE("a config, image or noise that does not fit is refused, and says why")
                       "mae: image 0 is 6 x 6 x 3, this model reads 6 x 6 x 2");
     CHECK_THROWS_WITH(mae::forward(c.images, Matrix(2, 8), c.w, c.config),
                       "mae: noise (2, 8) for images of 9 patches, it needs a row for each image");
-    CHECK_THROWS_WITH(mae::forward(c.images, Matrix(1, 9), c.w, c.config), "mae: noise (1, 9) for 2 images");
+    CHECK_THROWS_WITH(mae::forward(c.images, Matrix(1, 9), c.w, c.config), "mae: noise (1, 9) for 2 images, each needs a row");
 }
 
 TEST_SUITE_END();

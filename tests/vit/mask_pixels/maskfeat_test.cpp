@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -114,7 +115,7 @@ static MaskFeatCase small_case() {
     return c;
 }
 
-TEST_CASE("forward: what is hidden has no influence on what is predicted, what is visible has") {
+TEST_CASE("forward: hidden patches have no influence on the prediction, visible ones have") {
     const MaskFeatCase c = small_case();
     const Matrix before = maskfeat::forward(c.images, c.mask, c.w, c.config).prediction.value();
     MaskFeatCase hidden = c, visible = c;
@@ -128,7 +129,7 @@ TEST_CASE("forward: what is hidden has no influence on what is predicted, what i
     CHECK(identical(slice_rows(after, 3, 1), slice_rows(before, 3, 1)));
 }
 
-TEST_CASE("loss: the mean over all hidden patches of the batch, so an image that hides three counts three times") {
+TEST_CASE("loss: the mean over all hidden patches of the batch, so an image with three hidden patches counts three times") {
     maskfeat::Steps steps;
     steps.hidden = {0, 1, 2, 5};
     steps.prediction = Var(Matrix(4, 2));
@@ -137,7 +138,7 @@ TEST_CASE("loss: the mean over all hidden patches of the batch, so an image that
     CHECK(maskfeat::loss(steps, targets).value()(0, 0) == 3);
 }
 
-TEST_CASE("without a class token every row is a patch, and the checkpoint has a position for each") {
+TEST_CASE("forward: without a class token each row is a patch, and the checkpoint has a position for each") {
     MaskFeatCase c = small_case();
     c.config.class_token = false;
     Random random(3);
@@ -151,17 +152,29 @@ TEST_CASE("without a class token every row is a patch, and the checkpoint has a 
     }
 }
 
-TEST_CASE("maskfeat: a config, image or mask that does not fit is refused, and says why") {
+TEST_CASE("maskfeat: an inconsistent config, image or mask throws an error that gives the reason") {
     const MaskFeatCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(maskfeat::make_weights({.hog = {.bins = 9, .cell = 6}}, random),
                       "maskfeat: cells of 6 pixels do not fill a patch of side 16; its side must be a multiple of theirs");
     CHECK_THROWS_WITH(maskfeat::make_weights({.heads = 5}, random), "maskfeat: 5 heads do not divide a width of 768");
-    CHECK_THROWS_WITH(maskfeat::forward(c.images, Matrix(2, 9), c.w, c.config), "maskfeat: a mask (2, 9) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(maskfeat::forward(c.images, Matrix(2, 9), c.w, c.config),
+                      "maskfeat: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(maskfeat::loss(maskfeat::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 40)),
                       "maskfeat: no patch is hidden, so there is nothing to predict");
     CHECK_THROWS_WITH(maskfeat::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),
                       "maskfeat: image 0 is 8 x 8 x 1, this model reads 8 x 12 x 2");
+}
+
+TEST_CASE(
+    "maskfeat: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the "
+    "heads") {
+    Random random(1);
+    const auto table = [&](const maskfeat::Config& config) {
+        return maskfeat::parameters(maskfeat::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("maskfeat"))
+        check_told(golden_config(Golden(path)), table, maskfeat::config_of, "the number of heads");
 }
 
 TEST_SUITE_END();

@@ -10,18 +10,18 @@
 
 TEST_SUITE_BEGIN("masking");
 
-TEST_CASE("sorting_order: places by their numbers, smallest first, image by image; equal numbers stay in place") {
+TEST_CASE("sorting_order: indices by their numbers, smallest first, image by image; ties keep their order") {
     const Matrix noise{{0.5f, 0.1f, 0.9f}, {0.2f, 0.2f, 0.1f}};
     CHECK(sorting_order(noise) == std::vector<int>{1, 0, 2, 2, 0, 1});
     const std::vector<int> unmoved = sorting_order(Matrix(1, 100, 0.5f));
     for (int j = 0; j < 100; ++j) CHECK(unmoved[j] == j);
 }
 
-TEST_CASE("inverse_permutations: place 2 came first, so the inverse sends 2 to 0") {
+TEST_CASE("inverse_permutations: 2 comes first, so the inverse sends 2 to 0") {
     CHECK(inverse_permutations({2, 0, 1, /* next image */ 0, 2, 1}, 3) == std::vector<int>{1, 2, 0, 0, 2, 1});
 }
 
-TEST_CASE("inverse_permutations undoes the shuffle, whatever the noise") {
+TEST_CASE("inverse_permutations: undoes the shuffle of any noise") {
     Random random(4);
     const std::vector<int> shuffle = sorting_order(uniform_matrix(random, 3, 16));
     const std::vector<int> restore = inverse_permutations(shuffle, 16);
@@ -29,18 +29,20 @@ TEST_CASE("inverse_permutations undoes the shuffle, whatever the noise") {
         for (int i = 0; i < 16; ++i) CHECK(shuffle[b * 16 + restore[b * 16 + i]] == i);
 }
 
-TEST_CASE("hide marks the places at the given entries") {
+TEST_CASE("hide: marks the positions in the given entries") {
     const std::vector<int> permutations{2, 0, 3, 1, /* next image */ 0, 1, 2, 3};
     CHECK(identical(hide(permutations, 4, 0, 1), Matrix{{0, 0, 1, 0}, {1, 0, 0, 0}}));
     CHECK(identical(hide(permutations, 4, 2, 4), Matrix{{0, 1, 0, 1}, {0, 0, 1, 1}}));
     CHECK(identical(hide(permutations, 4, 1, 1), Matrix(2, 4)));
 }
 
-TEST_CASE("what is no permutation is refused, and says why") {
-    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2}, 2), "masking: 3 numbers are not permutations of 2 places");
-    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2, 0}, 2), "masking: permutation 1 names the place 2, there are 2");
+TEST_CASE("inverse_permutations, hide: a list that is not a permutation throws an error that gives the reason") {
+    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2}, 2),
+                      "masking: 3 numbers are not permutations of 2 places; their number must be a multiple of that");
+    CHECK_THROWS_WITH(inverse_permutations({0, 1, 2, 0}, 2),
+                      "masking: permutation 1 names the place 2, there are 2, counted from 0");
     CHECK_THROWS_WITH(hide({1, 1}, 2, 0, 1), "masking: permutation 0 names the place 1 twice");
-    CHECK_THROWS_WITH(hide({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2");
+    CHECK_THROWS_WITH(hide({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2, counted from 0");
     CHECK_THROWS_WITH(hide({1, 0}, 2, 0, 3), "masking: entries 0 to 3 of permutations of 2 places");
 }
 
@@ -50,13 +52,13 @@ TEST_CASE("normalise_patches: 1 and 3 have mean 2 and the unbiased variance 2, s
     CHECK(normalised(0, 1) == Approx(1 / std::sqrt(2.0)));
 }
 
-TEST_CASE("normalise_patches: in a flat patch only the 1e-6 under the root is left") {
+TEST_CASE("normalise_patches: in a constant patch only the 1e-6 under the root remains") {
     CHECK(identical(normalise_patches({{5, 5, 5}}), Matrix{{0, 0, 0}}));
     // +-0.001: variance 2e-6, so each is 0.001 / sqrt(3e-6) = 0.57735; with 1e-6 outside the root it would be 0.706
     CHECK(normalise_patches({{-0.001f, 0.001f}})(0, 1) == Approx(0.57735));
 }
 
-TEST_CASE("denormalise_patches takes normalised patches back to pixels") {
+TEST_CASE("denormalise_patches: takes normalised patches back to pixels") {
     Random random(2);
     const Matrix patches = uniform_matrix(random, 5, 12);
     check_close("there and back", denormalise_patches(normalise_patches(patches), patches), patches);
@@ -74,7 +76,7 @@ TEST_CASE("masked_mean: hidden patches of all images together, not the mean of t
     check_close("gradient", losses.gradient(), {{1.0f / 3}, {0}, {0}, {0}, {1.0f / 3}, {1.0f / 3}});
 }
 
-TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something keeps the denominator from 0") {
+TEST_CASE("masked_mean: without a hidden patch it throws, or is 0 with a positive `extra`") {
     CHECK(without_place(error_of([] { masked_mean(Matrix(2, 1), Matrix(1, 2)); })) ==
           "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
     CHECK(masked_mean(Matrix(2, 1, 7), Matrix(1, 2), 1e-5f).value()(0, 0) == 0);
@@ -82,7 +84,7 @@ TEST_CASE("masked_mean without a hidden patch: an error, or 0 where something ke
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
 }
 
-TEST_CASE("draw_masks: every image hides as many places as asked, and not always the same") {
+TEST_CASE("draw_masks: each image hides the given number of positions, and not always the same") {
     Random random(1);
     const Matrix mask = draw_masks(random, 50, 9, 4);
     Matrix often(1, 9);
@@ -91,13 +93,13 @@ TEST_CASE("draw_masks: every image hides as many places as asked, and not always
     for (const float times : often) CHECK(std::abs(times - 50 * 4 / 9.0f) < 15);
 }
 
-TEST_CASE("hidden_rows and visible_rows: image by image, in the order of the picture") {
+TEST_CASE("hidden_rows, visible_rows: image by image, in the order of the patches") {
     const Matrix mask{{0, 1, 1}, {1, 0, 0}};
     CHECK(hidden_rows(mask) == std::vector<int>{1, 2, 3});
     CHECK(visible_rows(mask) == std::vector<int>{0, 4, 5});
 }
 
-TEST_CASE("cover: hidden rows become the token, the others stay; only hidden rows teach the token") {
+TEST_CASE("cover: hidden rows become the token, the others stay; only hidden rows give the token a gradient") {
     const Var x = parameter({{1, 2}, {3, 4}, {5, 6}, {7, 8}}), token = parameter({{-1, -2}});
     const Matrix mask{{0, 1}, {1, 0}};
     const Tape tape;

@@ -13,14 +13,14 @@ static Image picture_of(float left, float right) {
     return image;
 }
 
-TEST_CASE("the triple: grey where hidden, the prediction only where hidden, the original") {
+TEST_CASE("restoration: grey where hidden, the prediction only where hidden, the original") {
     const Triple triple = restoration(picture_of(1, 2), picture_of(3, 4), {{0, 1}}, 2);
     CHECK(triple.masked.pixels == picture_of(1, 0.5f).pixels);
     CHECK(triple.restored.pixels == picture_of(1, 4).pixels);
     CHECK(triple.original.pixels == picture_of(1, 2).pixels);
 }
 
-TEST_CASE("errors: hidden and visible pixels are judged apart") {
+TEST_CASE("errors: hidden and visible pixels have separate means") {
     const std::vector<Image> originals{picture_of(1, 2), picture_of(0, 0)}, predicted{picture_of(4, 2), picture_of(1, -3)};
     const Matrix mask{{1, 0}, {0, 1}};
     const Errors squared = errors(predicted, originals, mask, 2, Measure::squared);
@@ -31,16 +31,16 @@ TEST_CASE("errors: hidden and visible pixels are judged apart") {
     CHECK(absolute.visible == Approx(0.5));
 }
 
-TEST_CASE("the mean picture is the mean of every pixel by itself") {
+TEST_CASE("mean_picture: the mean of each pixel") {
     CHECK(mean_picture({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
 }
 
-TEST_CASE("the median picture is the middle of every pixel's values, the upper one of the middle two when their number is even") {
+TEST_CASE("median_picture: the median of each pixel, the upper of the middle two when their number is even") {
     CHECK(median_picture({picture_of(1, 9), picture_of(7, 2), picture_of(3, 4)}).pixels == picture_of(3, 4).pixels);
     CHECK(median_picture({picture_of(1, 9), picture_of(7, 2)}).pixels == picture_of(7, 9).pixels);
 }
 
-TEST_CASE("the nearest visible patch is copied: by distance of centres, the first of several") {
+TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") {
     Image row(1, 4, 1);  // four patches of one pixel
     row.pixels = {10, 20, 30, 40};
     CHECK(copy_nearest_visible(row, {{0, 1, 1, 0}}, 1).pixels == std::vector<float>{10, 10, 40, 40});
@@ -53,7 +53,7 @@ TEST_CASE("the nearest visible patch is copied: by distance of centres, the firs
     CHECK_THROWS_WITH(copy_nearest_visible(row, Matrix(1, 4, 1), 1), "copy_nearest_visible: no patch is visible; a smaller mask ratio leaves some");
 }
 
-TEST_CASE("a contact sheet of three pictures, two across, zoomed twice, with gaps of one") {
+TEST_CASE("contact_sheet: three images, two across, zoomed twice, with gaps of one") {
     const Image one(1, 1, 1, 0.25f);
     const Image sheet = contact_sheet({one, one, one}, 2, 2, 1, 1);
     CHECK(sheet.height == 5);
@@ -65,15 +65,18 @@ TEST_CASE("a contact sheet of three pictures, two across, zoomed twice, with gap
                                              0.25f, 0.25f, 1, 1,     1});
 }
 
-TEST_CASE("sizes that do not fit are refused") {
+TEST_CASE("restoration: inconsistent sizes throw") {
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2),
-                      "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1");
+                      "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1, both must be equally large");
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2),
-                      "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2");
-    CHECK_THROWS_WITH(errors({}, {}, Matrix(0, 2), 2, Measure::squared), "errors: 0 predictions of 0 pictures");
+                      "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2; each picture needs a row, "
+                      "each patch a number");
+    CHECK_THROWS_WITH(errors({}, {}, Matrix(0, 2), 2, Measure::squared),
+                      "errors: 0 predictions of 0 pictures; each needs one, and there must be a picture");
     CHECK_THROWS_WITH(mean_picture({Image(1, 1, 1), Image(1, 2, 1)}), "mean_picture: 1 x 2 x 1 among pictures of 1 x 1 x 1");
-    CHECK_THROWS_WITH(mean_picture({}), "mean_picture: there is no picture");
-    CHECK_THROWS_WITH(contact_sheet({}, 1), "contact_sheet: 0 pictures, 1 across");
+    CHECK_THROWS_WITH(mean_picture({}), "mean_picture: there is no picture; give at least one");
+    CHECK_THROWS_WITH(contact_sheet({}, 1),
+                      "contact_sheet: 0 pictures, 1 across, 1 times as large, with gaps of 1; only the gap may be 0");
 }
 
 TEST_SUITE_END();

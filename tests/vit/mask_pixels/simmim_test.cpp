@@ -91,7 +91,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
     }
 }
 
-TEST_CASE("a key bias has no effect and no gradient, whatever it is") {
+TEST_CASE("forward: a key bias has no effect and no gradient") {
     for (const std::string& path : golden_files("simmim")) {
         const Golden golden(path);
         SimmimCase c = golden_case(golden);
@@ -140,7 +140,7 @@ TEST_CASE("random_masking: a unit of 4 pixels hides 2 x 2 patches of 2; half of 
                                     1, 1, 0, 0}}));
 }
 
-TEST_CASE("the number of hidden units is rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5, all and none stay exact") {
+TEST_CASE("hidden_units: rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5; ratios 0 and 1 are exact") {
     CHECK(simmim::hidden_units({.grid = {.height = 16, .width = 16}, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
     CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
     CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 1}) == 9);
@@ -154,7 +154,7 @@ TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, cha
     CHECK_THROWS_WITH(simmim::pixel_shuffle(Matrix(1, 7), 2, 2), "pixel_shuffle: tokens (1, 7) for 2 channels of 2 x 2 pixels");
 }
 
-TEST_CASE("what is hidden has no influence on what is predicted; what is visible has, but only on its own image") {
+TEST_CASE("forward: hidden patches have no influence on the prediction; visible ones have, but only on their own image") {
     const SimmimCase c = small_case();
     const simmim::Steps before = simmim::forward(c.images, c.mask, c.w, c.config);
     SimmimCase hidden = c, visible = c;
@@ -167,7 +167,7 @@ TEST_CASE("what is hidden has no influence on what is predicted; what is visible
     CHECK(identical(slice_rows(after_visible, 16, 16), slice_rows(before.reconstruction.value(), 16, 16)));
 }
 
-TEST_CASE("an empty mask: the loss is 0, thanks to the 1e-5, and the mask token learns nothing") {
+TEST_CASE("loss: for an empty mask it is 0, because of the 1e-5, and the mask token gets no gradient") {
     const SimmimCase c = small_case();
     const Tape tape;
     const Var loss = simmim::loss(simmim::forward(c.images, Matrix(2, 16), c.w, c.config), c.config);
@@ -176,7 +176,7 @@ TEST_CASE("an empty mask: the loss is 0, thanks to the 1e-5, and the mask token 
     for (const float g : c.w.mask_token.gradient()) CHECK(g == 0);
 }
 
-TEST_CASE("the 1e-5 is counted in pixels: one hidden patch of 4 pixels divides by 4.00001") {
+TEST_CASE("loss: the 1e-5 is counted in pixels: one hidden patch of 4 pixels divides by 4.00001") {
     simmim::Steps steps;
     steps.mask = Matrix{{1, 0}};
     steps.patches = Matrix(2, 4);
@@ -185,7 +185,7 @@ TEST_CASE("the 1e-5 is counted in pixels: one hidden patch of 4 pixels divides b
     CHECK(simmim::loss(steps, config).value()(0, 0) == Approx(4e6 / 4.00001).epsilon(2e-7));
 }
 
-TEST_CASE("L1: every hidden number pulls with the same force, sign / count, and a difference of 0 does not pull") {
+TEST_CASE("loss: the L1 gradient is sign / count at each hidden number, and 0 at a difference of 0") {
     simmim::Steps steps;
     steps.mask = Matrix{{1, 0}};
     steps.patches = Matrix{{1, 2, 3, 4}, {0, 0, 0, 0}};
@@ -196,7 +196,7 @@ TEST_CASE("L1: every hidden number pulls with the same force, sign / count, and 
     check_close("gradient", steps.reconstruction.gradient(), {{0.25f, -0.25f, 0, 0.25f}, {0, 0, 0, 0}});
 }
 
-TEST_CASE("the shared table and the tables of the blocks may both be there: their biases add") {
+TEST_CASE("forward: biases of the shared table and of the blocks' tables add") {
     const KeepSteps keep;
     SimmimCase c = small_case();
     c.config.relative_bias_per_block = true;
@@ -212,7 +212,7 @@ TEST_CASE("the shared table and the tables of the blocks may both be there: thei
     CHECK(!identical(sum.biases[0].value(), sum.biases[1].value()));
 }
 
-TEST_CASE("without any position the model cannot tell places apart: two hidden patches get the same prediction") {
+TEST_CASE("forward: without positions, two hidden patches get the same prediction") {
     SimmimCase c = small_case();
     c.config.shared_relative_bias = false;
     Random random(3);
@@ -223,7 +223,7 @@ TEST_CASE("without any position the model cannot tell places apart: two hidden p
                 slice_rows(steps.reconstruction.value(), 15, 1));
 }
 
-TEST_CASE("with mean pooling the last norm is left to the classifier: forward skips it, the checkpoint calls it fc_norm") {
+TEST_CASE("forward: with mean_pooling the last norm is skipped; the checkpoint calls it fc_norm") {
     const KeepSteps keep;
     SimmimCase c = small_case();
     c.config.mean_pooling = true;
@@ -237,7 +237,7 @@ TEST_CASE("with mean pooling the last norm is left to the classifier: forward sk
     CHECK(named);
 }
 
-TEST_CASE("the parameters follow the config: positions, tables, scales and biases are there only where it asks for them") {
+TEST_CASE("parameters: positions, tables, scales and biases exist only where the config asks for them") {
     const auto has = [](const simmim::Config& config, const std::string& name) {
         Random random;
         for (const Parameter& parameter : simmim::parameters(simmim::make_weights(config, random), config))
@@ -260,7 +260,7 @@ TEST_CASE("the parameters follow the config: positions, tables, scales and biase
     CHECK(has(config, "encoder.blocks.0.attn.relative_position_bias_table"));
 }
 
-TEST_CASE("the indices of pairs that published files hold beside the parameters are left alone") {
+TEST_CASE("load_rules: the pair indices of published files are ignored") {
     SimmimCase c = small_case();
     std::vector<TensorToWrite> tensors;
     for (const Parameter& parameter : simmim::parameters(c.w, c.config))
@@ -278,7 +278,7 @@ TEST_CASE("the indices of pairs that published files hold beside the parameters 
     CHECK(identical(other.decoder.weight.value(), c.w.decoder.weight.value()));
 }
 
-TEST_CASE("fresh weights: what block l adds starts divided by sqrt(2 l), layer scale at its value, tables at 0") {
+TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l), LayerScale has its value, tables are 0") {
     const simmim::Config config{.grid = {.height = 8, .width = 8, .patch_size = 4}, .mask_unit = 4, .width = 32, .depth = 8, .heads = 4};
     Random random(5);
     const simmim::Weights w = simmim::make_weights(config, random);
@@ -308,7 +308,7 @@ TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config), "average_distance: no pixel is hidden; a larger mask ratio hides some");
 }
 
-TEST_CASE("larger units hide pixels farther from what is visible") {
+TEST_CASE("average_distance: larger units hide pixels farther from visible ones") {
     double before = 0;
     for (const int unit : {2, 4, 6}) {
         const simmim::Config config{.grid = {.height = 12, .width = 12, .patch_size = 2}, .mask_unit = unit, .mask_ratio = 0.5};
@@ -324,18 +324,20 @@ TEST_CASE("larger units hide pixels farther from what is visible") {
     }
 }
 
-TEST_CASE("a config, image or mask that does not fit is refused, and says why") {
+TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gives the reason") {
     const SimmimCase c = small_case();
     Random random;
-    CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
-                      "simmim: an image of 10 x 10 does not split into patches of side 4");
+    CHECK_THROWS_WITH(
+        simmim::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
+        "simmim: an image of 10 x 10 does not split into patches of side 4; sizes must be at least 1, and the side divide both");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_unit = 24}, random),
                       "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224");
     CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 48, .width = 48}, .mask_unit = 32}, random),
                       "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 48 x 48");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_ratio = 1.5}, random), "simmim: a mask ratio of 1.500000 is not a share, from 0 to 1");
     CHECK_THROWS_WITH(simmim::make_weights({.heads = 5}, random), "simmim: 5 heads do not divide a width of 768");
-    CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config), "simmim: a mask (2, 9) for 2 images of 16 patches");
+    CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config),
+                      "simmim: a mask (2, 9) for 2 images of 16 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(simmim::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),
                       "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
 }

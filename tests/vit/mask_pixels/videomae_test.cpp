@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
 #include "vit/mask_pixels/masking.h"
 
@@ -123,17 +124,17 @@ static VideoCase small_case() {
     return c;
 }
 
-TEST_CASE("tube_masking: a place is hidden in every time slot, where its entry is one of the largest") {
+TEST_CASE("tube_masking: a position whose entry is one of the largest is hidden in each time slot") {
     // ratio 0.5 of 6 places hides 3: entries 3, 4, 5
     CHECK(identical(small_case().mask, Matrix{{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1}, {1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1}}));
 }
 
-TEST_CASE("hidden_places: the share is rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
+TEST_CASE("hidden_places: rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
     CHECK(videomae::hidden_places({}) == 176);
     CHECK(videomae::hidden_places({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_ratio = 0.7}) == 6);
 }
 
-TEST_CASE("cubes_of: two frames of one patch lie side by side, and clip_of puts them back") {
+TEST_CASE("cubes_of: two frames of one patch are adjacent in a row, and clip_of inverts it") {
     const videomae::Config config{.grid = {.height = 1, .width = 2, .patch_size = 1, .channels = 2}, .frames = 4, .tubelet = 2};
     videomae::Clip clip(4, Image(1, 2, 2));
     for (int t = 0; t < 4; ++t)
@@ -144,7 +145,7 @@ TEST_CASE("cubes_of: two frames of one patch lie side by side, and clip_of puts 
     for (int t = 0; t < 4; ++t) CHECK(back[t].pixels == clip[t].pixels);
 }
 
-TEST_CASE("normalise_cubes: each channel by itself: 1 and 3 become -1 / sqrt 2 and 1 / sqrt 2, whatever the other holds") {
+TEST_CASE("normalise_cubes: each channel alone: 1 and 3 become -1 / sqrt 2 and 1 / sqrt 2, for any values of the others") {
     const Matrix normalised = videomae::normalise_cubes({{1, 100, 3, 500}}, 2);
     CHECK(normalised(0, 0) == Approx(-1 / std::sqrt(2.0)));
     CHECK(normalised(0, 3) == Approx(1 / std::sqrt(2.0)));
@@ -153,7 +154,7 @@ TEST_CASE("normalise_cubes: each channel by itself: 1 and 3 become -1 / sqrt 2 a
     CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 3), 3), "normalise_cubes: cubes of 3 numbers of 3 channels have no variance");
 }
 
-TEST_CASE("forward: a hidden tube has no influence on what is predicted, a visible one only on its own clip") {
+TEST_CASE("forward: a hidden tube has no influence on the prediction, a visible one only on its own clip") {
     const VideoCase c = small_case();
     const Matrix before = videomae::forward(c.clips, c.mask, c.w, c.config).prediction.value();
     CHECK(before.rows == 12);  // 6 hidden cubes in each clip
@@ -166,7 +167,7 @@ TEST_CASE("forward: a hidden tube has no influence on what is predicted, a visib
     CHECK(identical(slice_rows(after, 6, 6), slice_rows(before, 6, 6)));
 }
 
-TEST_CASE("a mask that is no tube is as good, as long as every clip hides equally many cubes") {
+TEST_CASE("forward: a mask need not be a tube, if each clip hides equally many cubes") {
     const VideoCase c = small_case();
     const Matrix random_mask = hide({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 9, 7, 5, 3, 1, 0, 2, 4, 6, 8, 10}, 12, 0, 5);
     const videomae::Steps steps = videomae::forward(c.clips, random_mask, c.w, c.config);
@@ -188,7 +189,7 @@ TEST_CASE("completed: the hidden cubes are the predicted ones, the others the ta
     CHECK(identical(slice_rows(cubes, 3, 3), slice_rows(steps.prediction.value(), 0, 3)));
 }
 
-TEST_CASE("undo_normalisation: pixels as they were before mean and standard deviation of each channel were taken out") {
+TEST_CASE("undo_normalisation: restores the pixels with mean and standard deviation of each channel") {
     const videomae::Config config{.grid = {.height = 2, .width = 2, .patch_size = 2}};
     Image frame(1, 1, 3);
     frame.pixels = {0, 1, -1};
@@ -198,7 +199,7 @@ TEST_CASE("undo_normalisation: pixels as they were before mean and standard devi
     CHECK(pixels[0].pixels[2] == Approx(0.406 - 0.225));
 }
 
-TEST_CASE("the positions are the interleaved sines and cosines of the token's number: no parameters, nothing to learn") {
+TEST_CASE("make_weights: positions are interleaved sines and cosines of the token's index, not trained") {
     const VideoCase c = small_case();
     const Matrix& positions = c.w.encoder.positions.value();
     CHECK(positions.rows == 12);
@@ -208,7 +209,7 @@ TEST_CASE("the positions are the interleaved sines and cosines of the token's nu
     CHECK_FALSE(c.w.encoder.positions.wants_gradient());
 }
 
-TEST_CASE("videomae: a config, clip or mask that does not fit is refused, and says why") {
+TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that gives the reason") {
     const VideoCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(videomae::make_weights({.frames = 15}, random), "videomae: cubes of 2 frames do not divide a clip of 15");
@@ -216,13 +217,24 @@ TEST_CASE("videomae: a config, clip or mask that does not fit is refused, and sa
     CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random), "videomae: 5 heads do not divide a decoder width of 384");
     CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
                       "videomae: 1 means and 3 standard deviations for 3 channels");
-    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config), "videomae: a mask (2, 9) for 2 clips of 12 cubes");
+    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config),
+                      "videomae: a mask (2, 9) for 2 clips of 12 cubes; each clip needs a row, each cube a number");
     VideoCase broken = c;
     broken.clips[1].pop_back();
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config), "videomae: clip 1 has 3 frames, this model reads 4");
     broken.clips[1].push_back(Image(4, 4, 2));
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
                       "videomae: frame 3 of clip 1 is 4 x 4 x 2, this model reads 4 x 6 x 2");
+}
+
+TEST_CASE(
+    "videomae: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line asks for the size") {
+    Random random(1);
+    const auto table = [&](const videomae::Config& config) {
+        return videomae::parameters(videomae::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("videomae"))
+        check_told(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
 }
 
 TEST_SUITE_END();

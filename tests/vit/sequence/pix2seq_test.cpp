@@ -248,7 +248,7 @@ TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
     CHECK(s.weights == std::vector<float>{1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f});
 }
 
-TEST_CASE("detections: the class is the likeliest class whatever was written, also where noise was") {
+TEST_CASE("detections: the class is the most probable real class, also where noise was written") {
     Matrix logits(5, 20);
     logits(4, 2) = 9;  // the fake class is likeliest
     logits(4, 5) = 1;
@@ -265,14 +265,16 @@ TEST_CASE("nucleus: the token that crosses p is dropped, but one is always kept"
     CHECK(pix2seq::nucleus(logits.data(), 3, 0.4f) == std::vector<int>{1, 0, 0});
 }
 
-TEST_CASE("with_noise: without objects there are only random boxes, and all that is added is labelled as noise") {
+TEST_CASE("with_noise: without objects all boxes are random; everything added is labelled as noise") {
     const pix2seq::NoiseDraws draws{.random_centres = Matrix{{0.5f, 0.5f}}, .random_sizes = Matrix{{-1, 0.5f}}, .bad = {0}, .noise = {0}};
     const pix2seq::Objects noisy = pix2seq::with_noise({}, 1, draws, small);
     check_close("box", noisy.boxes, Matrix{{0.25f, 0.375f, 0.75f, 0.625f}});
     CHECK(noisy.labels == std::vector<int>{-1});
     const pix2seq::Objects two{.boxes = Matrix(2, 4), .labels = {1, 2}};
     CHECK(pix2seq::with_noise(two, 1, {}, small).labels.size() == 2);
-    CHECK_THROWS_WITH(pix2seq::with_noise({}, 2, {.duplicates = 1}, small), "pix2seq: 1 duplicates of 0 objects for 2 empty slots");
+    CHECK_THROWS_WITH(
+        pix2seq::with_noise({}, 2, {.duplicates = 1}, small),
+        "pix2seq: 1 duplicates of 0 objects for 2 empty slots; there can be 0 to that many, and none without an object");
 }
 
 // --- the model ---
@@ -297,7 +299,7 @@ static std::vector<Image> two_pictures() {
     return images;
 }
 
-TEST_CASE("pix2seq: writing token by token gives the logits of the full pass, and pictures do not see each other") {
+TEST_CASE("Reader: token by token equals the full pass, and pictures do not affect each other") {
     Random random(1);
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random, {.stddev = 0.5f});
     const std::vector<Image> images = two_pictures();
@@ -315,7 +317,7 @@ TEST_CASE("pix2seq: writing token by token gives the logits of the full pass, an
     CHECK(difference(other, alone) != "");  // the picture matters
 }
 
-TEST_CASE("pix2seq: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives the reason") {
     Random random;
     pix2seq::Config config = tiny;
     config.vocabulary.size = 16;
@@ -328,6 +330,41 @@ TEST_CASE("pix2seq: a config or batch that does not fit is refused, and says why
     CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2, 3}, w, tiny),
                       "pix2seq: 3 tokens for 2 pictures; equally many for each are needed, at most 7");
     CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is none of linear, linear_p, mlp");
+}
+
+TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become other tokens are refused") {
+    Random random;
+    const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
+    pix2seq::Config deeper = tiny;
+    deeper.decoder_depth = tiny.decoder_depth + 1;
+    const pix2seq::Vocabulary& v = tiny.vocabulary;
+    const pix2seq::CorruptionDraws draws{{0}, {0.5f}, {0.5f}, {0.5f}};
+    const pix2seq::Objects no_number{{{0, NAN, 1, 1}}, {1}}, no_class{{{0, 0, 1, 1}}, {v.coordinate_shift}},
+        good{{{0, 0, 1, 1}}, {1}};
+    const float no_logits[] = {0, NAN};
+    CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2}, w, deeper),
+                      "pix2seq: decoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
+                      "weights were made with");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(no_number, 6, pix2seq::Corruption::random, draws, {}, v),
+                      "pix2seq: the boxes (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(no_class, 6, pix2seq::Corruption::random, draws, {}, v),
+                      "pix2seq: the label of object 0 is 8, there are 5, counted from 0 (an empty slot), and -1 (noise)");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 0, pix2seq::Corruption::random, draws, {}, v),
+                      "pix2seq: a sequence of 0 tokens, it must have at least 1");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 6, pix2seq::Corruption::random, {{v.size}, {0.5f}, {0.5f}, {0.5f}}, {}, v),
+                      "pix2seq: the class drawn for object 0 is 20, there are 5, counted from 0");
+    CHECK_THROWS_WITH(pix2seq::with_noise(no_number, 2, {}, v),
+                      "pix2seq: the boxes (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
+    CHECK_THROWS_WITH(pix2seq::quantised(NAN, 9),
+                      "pix2seq: a coordinate of nan in 9 bins; it must be a number, and there must be at least 2 bins");
+    CHECK_THROWS_WITH(pix2seq::dequantised(1, 1), "pix2seq: 1 bins, there must be at least 2");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 0.5f), "nucleus: logit 1 is nan, it must be a number");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 5),
+                      "nucleus: p = 5.000000 of 2 logits; p lies between 0 and 1, and there must be a logit");
+    CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 0),
+                      "pix2seq: 0 new tokens, it must be 1 to 7, the longest sequence");
 }
 
 TEST_SUITE_END();

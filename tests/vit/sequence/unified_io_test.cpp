@@ -1,5 +1,6 @@
 #include "vit/sequence/unified_io.h"
 
+#include <cmath>
 #include <algorithm>
 #include <sstream>
 
@@ -216,7 +217,7 @@ TEST_CASE("unified_io: every step, the loss, every gradient and what answers mea
 
 // --- worked numbers ---
 
-TEST_CASE("text_bucket, image_bucket: a distance of 2 across is not one of 2 down, and not one of -2 across") {
+TEST_CASE("text_bucket, image_bucket: distances of 2 across, 2 down and -2 across have different buckets") {
     const unified_io::Config config;
     CHECK(unified_io::text_bucket(-3, true, config) == 3);
     CHECK(unified_io::text_bucket(3, true, config) == 16 + 3);
@@ -232,17 +233,18 @@ TEST_CASE("text_bucket, image_bucket: a distance of 2 across is not one of 2 dow
     CHECK(unified_io::image_bucket(-100, -19, config) == 7 + 8 * 7);
 }
 
-TEST_CASE("words_of_box, coordinate_of: y comes first, the longer side measures both, and reading adds one bin") {
+TEST_CASE("words_of_box, coordinate_of: y first, both relative to the longer side, and reading adds one bin") {
     // side 200: y1 = 20 is bin 99, x1 = 50 bin 249, y2 = 100 bin 499, x2 = 200 bin 999
     const std::array<int, 4> ids = unified_io::words_of_box({.x1 = 50, .y1 = 20, .x2 = 200, .y2 = 100}, 200, 100);
     CHECK(ids == std::array<int, 4>{32999 - 99, 32999 - 249, 32999 - 499, 32999 - 999});
     CHECK(unified_io::coordinate_of(ids[0], 200, 100) == doctest::Approx(100 * 0.2));
     CHECK(unified_io::coordinate_of(ids[3], 200, 100) == doctest::Approx(200));
-    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
-                      "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4");
+    CHECK_THROWS_WITH(
+        unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
+        "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4; it must lie inside of a square around the picture");
 }
 
-TEST_CASE("boxes_of: four places and a label, again and again, up to the end; the last bin is not accepted") {
+TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throws") {
     const std::vector<int> answer{32999, 32899, 32799, 32699, 400, 401, 32001, 32002, 32003, 32004, 7, 1, 5};
     const auto boxes = unified_io::boxes_of(answer, 1000, 500);
     REQUIRE(boxes.size() == 2);
@@ -258,11 +260,12 @@ TEST_CASE("boxes_of: four places and a label, again and again, up to the end; th
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 1}, 10, 10),
                       "unified_io: word 1 of an answer must be place 2 of 4, the answer has ended");
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 1}, 10, 10),
-                      "unified_io: a box without a label ends at word 4");
-    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10), "unified_io: 0 in the label of a box");
+                      "unified_io: the box that ends at word 4 has no label; four places must be followed by at least one word");
+    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10),
+                      "unified_io: word 4, 0, in the label of a box is no word of a text; its words are above 1");
 }
 
-TEST_CASE("pose_of: unlabelled and missing joints stand at the mean of the others") {
+TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     // two joints that are seen, at (x, y) = (20, 10) and (40, 30), one that is not
     const std::vector<int> answer{32990, 32980, 303, 32970, 32960, 302, 32500, 32500, 301, 1};
     const std::array<int, 3> words{301, 302, 303};
@@ -280,10 +283,10 @@ TEST_CASE("pose_of: unlabelled and missing joints stand at the mean of the other
     }
     CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, words, 1000, 1000).found);
     CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, words, 1000, 1000),
-                      "unified_io: word 2 of a pose is not a joint's label");
+                      "unified_io: word 2 of a pose must be a joint's label, it is 7");
 }
 
-TEST_CASE("masks_of: a run goes on in the next row, and short runs are no object") {
+TEST_CASE("masks_of: a run continues in the next row, and short runs are not objects") {
     Image picture(3, 8, 3);
     const auto paint = [&](int pixel, std::vector<float> rgb) { std::copy(rgb.begin(), rgb.end(), &picture.pixels[3 * pixel]); };
     for (int k = 2; k < 13; ++k) paint(k, {0, 255, 0});   // 11 pixels, over the end of a row
@@ -345,7 +348,7 @@ static Image noise(int height, int width, unsigned seed) {
 static unified_io::Source two_sources() { return {.words = {4, 5, 1, 6, 1, 0}, .images = {noise(4, 6, 2), noise(4, 6, 3)}}; }
 static const unified_io::Target two_targets{.words = {7, 8, 1, 9, 1, 0}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
 
-TEST_CASE("unified_io: what is hidden has no influence, and examples do not see each other") {
+TEST_CASE("forward: masked inputs have no influence, and examples do not attend to each other") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     const auto image_logits = [&](const unified_io::Source& source, const unified_io::Target& target) {
@@ -377,7 +380,7 @@ TEST_CASE("unified_io: what is hidden has no influence, and examples do not see 
     CHECK(identical(image_logits(other, two_targets), masked));
 }
 
-TEST_CASE("unified_io: without an image the loss is that of the words, and codes are words of their own") {
+TEST_CASE("losses: without an image the loss is that of the text") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     const unified_io::Target words{.words = two_targets.words};
@@ -394,7 +397,7 @@ TEST_CASE("unified_io: without an image the loss is that of the words, and codes
     CHECK_FALSE(of_words.image);
 }
 
-TEST_CASE("codes_of: a picture's codes do not depend on the others, and nothing is written on a tape") {
+TEST_CASE("codes_of: the codes of an image do not depend on the others, and are not recorded on the tape") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     const Tape tape;
@@ -415,7 +418,7 @@ static Matrix rows_at(const Matrix& logits, int rows, int t) {
     return concat_rows({slice_rows(logits, t, 1), slice_rows(logits, rows + t, 1)}).value();
 }
 
-TEST_CASE("Reader: word after word, and code after code, the logits are those of the full pass") {
+TEST_CASE("Reader: token by token and code by code equals the full pass") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     const unified_io::Target words{.words = {7, 8, 9, 1, 9, 6, 5, 1}};
@@ -442,7 +445,7 @@ TEST_CASE("Reader: word after word, and code after code, the logits are those of
                       "unified_io: 5 words and 0 codes to be written, there are positions for 4 and 6");
 }
 
-TEST_CASE("write_words, write_codes: the likeliest of each row of the full pass, one after the other") {
+TEST_CASE("write_words, write_codes: equal the argmax of the full pass, token by token") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     unified_io::Target target{.words = {1, 1}, .codes = std::vector<int>(8)};
@@ -467,7 +470,7 @@ TEST_CASE("write_words, write_codes: the likeliest of each row of the full pass,
     CHECK(unified_io::write_words(two_sources(), 4, w, config, end) == expected);
 }
 
-TEST_CASE("unified_io: what does not fit is refused at the door") {
+TEST_CASE("unified_io: inconsistent arguments throw") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     const auto refused = [&](const unified_io::Source& source, const unified_io::Target& target) {
@@ -476,23 +479,25 @@ TEST_CASE("unified_io: what does not fit is refused at the door") {
     unified_io::Source source = two_sources();
     unified_io::Target target = two_targets;
     source.words[0] = 13;
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 words of prompts");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 words of prompts, counted from 0");
     source.words = std::vector<int>(12, 1);
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 12 words of prompts for 2 examples of at most 5");
+    CHECK_THROWS_WITH(refused(source, target)(),
+                      "unified_io: 12 words of prompts for 2 examples, each needs equally many, at most 5");
     source = two_sources();
     source.patches = Matrix(2, 5, 1);
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches, each needs one number");
     source = two_sources();
     target.codes[0] = 7;
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 7 is not one of 7 codes");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 7 is not one of 7 codes, counted from 0");
     target.codes = {1, 2, 3};
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples of at most 6");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples, each needs equally many, at most 6");
     target = two_targets;
     target.inputs = {0, 7};
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: the decoder reads 2 words and writes 6");
+    CHECK_THROWS_WITH(refused(source, target)(),
+                      "unified_io: the decoder reads 2 words and writes 6; give equally many, or none to read");
     target = {.words = {0, 0}};
     CHECK_THROWS_WITH(unified_io::losses(unified_io::forward(source, target, w, config), target),
-                      "unified_io: no word and no code is asked for");
+                      "unified_io: none of 2 words and no code is asked for; an answer needs at least one");
 
     Random random;
     unified_io::Config bad = config;
@@ -512,6 +517,23 @@ TEST_CASE("unified_io: what does not fit is refused at the door") {
     CHECK_THROWS_WITH(
         unified_io::make_weights(bad, random),
         "unified_io: 8 buckets up to distance 4: there must be at least 4, and half of them fewer than the distance");
+}
+
+TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are refused") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    unified_io::Source source = two_sources();
+    source.patches = Matrix(2, config.grid.count(), 0.5f);
+    CHECK_THROWS_WITH(
+        unified_io::words_of_box({.x1 = 3, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+        "unified_io: a box from x 3.000000 to 1.000000 and y 0.000000 to 2.000000, neither may end before it begins");
+    CHECK_THROWS_WITH(
+        unified_io::words_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+        "unified_io: a box that reaches to nan in a picture of 4 x 4; it must lie inside of a square around the picture");
+    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0),
+                      "unified_io: a box in a picture of 0 x 0, both must be at least 1");
+    CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config),
+                      "unified_io: a mask of patches holds 0.500000, it must hold 1 (seen) and 0 (not seen)");
 }
 
 TEST_SUITE_END();

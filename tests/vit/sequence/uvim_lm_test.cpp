@@ -82,14 +82,14 @@ static std::vector<Image> two_images() {
     return images;
 }
 
-TEST_CASE("uvim_lm: word k is token k + 1, 0 starts the text and is no word") {
+TEST_CASE("tokens_of, words_of: code k is token k + 1; 0 starts the text and is not a code") {
     CHECK(uvim_lm::tokens_of({0, 4}) == std::vector<int>{1, 5});
     CHECK(uvim_lm::words_of({1, 5}) == std::vector<int>{0, 4});
     CHECK(uvim_lm::shifted({1, 2, 3, 4, 5, 6}, 3) == std::vector<int>{0, 1, 2, 0, 4, 5});
     CHECK_THROWS_WITH(uvim_lm::words_of({1, 0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
 }
 
-TEST_CASE("uvim_lm: reading token by token gives the logits of the full pass, after a selection of sequences too") {
+TEST_CASE("Reader: token by token equals the full pass, also after a selection of sequences") {
     Random random(3);
     const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
     const std::vector<int> tokens{1, 2, 3, 4, 5, 5, 4, 3, 2, 1};
@@ -101,7 +101,7 @@ TEST_CASE("uvim_lm: reading token by token gives the logits of the full pass, af
     check_close("third", reader.read(make_batch({{4}, {4}})), two_rows(full, 7, 7));
 }
 
-TEST_CASE("uvim_lm: later tokens change nothing before them; the picture changes everything") {
+TEST_CASE("forward: later tokens change nothing before them; the image changes every token") {
     Random random(4);
     const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
     std::vector<Image> images = two_images();
@@ -113,11 +113,24 @@ TEST_CASE("uvim_lm: later tokens change nothing before them; the picture changes
                      slice_rows(one, 0, 1)));
 }
 
-TEST_CASE("uvim_lm: a config or text that does not fit is refused, and says why") {
+TEST_CASE("uvim_lm: an inconsistent config or text throws an error that gives the reason") {
     Random random;
     CHECK_THROWS_WITH(uvim_lm::make_weights({.width = 10, .heads = 3}, random), "uvim_lm: 3 heads do not divide a width of 10");
     const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
-    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, 5 each");
+    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, each needs 5");
+}
+
+TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and empty texts are refused") {
+    Random random;
+    const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
+    uvim_lm::Config deeper = tiny;
+    deeper.depth = tiny.depth + 1;
+    CHECK_THROWS_WITH(uvim_lm::forward(two_images(), std::vector<int>(10, 1), w, deeper),
+                      "uvim_lm: encoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
+                      "weights were made with");
+    CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: word -1 of a code, they are counted from 0");
+    CHECK_THROWS_WITH(uvim_lm::words_of({0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
+    CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "uvim_lm: texts of 0 tokens, there must be at least 1");
 }
 
 TEST_SUITE_END();

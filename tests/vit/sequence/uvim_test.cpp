@@ -191,7 +191,7 @@ static std::vector<int> some_labels(int classes) {
     return labels;
 }
 
-TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label that is no class leaves zeros") {
+TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label outside the classes gives zeros") {
     const uvim::Grid grid{.height = 2, .width = 4, .patch_height = 2, .patch_width = 2};
     // image    0 1 | 2 9      patch 0: pixels 0 1 / 1 1, patch 1: 2 9 / 0 2
     //          1 1 | 0 2
@@ -201,7 +201,7 @@ TEST_CASE("one_hot: class k at pixel p of a patch is column k a + p; a label tha
     CHECK_THROWS_WITH(uvim::one_hot({0, 1}, 3, grid), "uvim: 2 labels are not whole images of 2 x 4");
 }
 
-TEST_CASE("classes_of: reads back what one_hot has written, patches of any shape") {
+TEST_CASE("classes_of: inverts one_hot, for patches of any shape") {
     const std::vector<int> labels = some_labels(3);
     CHECK(uvim::classes_of(uvim::one_hot(labels, 3, tiny.grid), 3, tiny.grid) == labels);
 }
@@ -216,13 +216,13 @@ TEST_CASE("cut: a patch of 2 x 3 pixels, row by row, the channel fastest") {
     CHECK_THROWS_WITH(uvim::cut({Image(4, 6, 3)}, grid, "uvim"), "uvim: image 0 is 4 x 6 x 3, this model reads 2 x 6 x 3");
 }
 
-TEST_CASE("depth_classes and depths_of: five bins from 0 to 10 metres; a bin comes back as its middle") {
+TEST_CASE("depth_classes, depths_of: five bins from 0 to 10 metres; depths_of gives the centre of a bin") {
     const std::vector<int> bins = uvim::depth_classes({-1, 0, 1.9f, 2, 9.9f, 10, 50}, 0, 10, 5);
     CHECK(bins == std::vector<int>{0, 0, 0, 1, 4, 4, 4});
     CHECK(uvim::depths_of({0, 4}, 0, 10, 5) == std::vector<float>{1, 9});
 }
 
-TEST_CASE("kept_positions: importances 0.8, 0.6, 0.4, 0.2 of four positions; a permutation drops others") {
+TEST_CASE("kept_positions: importances 0.8, 0.6, 0.4, 0.2 of four positions; a permutation drops other positions") {
     CHECK(identical(uvim::kept_positions({0.5f}, {}, 4), Matrix{{1}, {1}, {0}, {0}}));
     CHECK(identical(uvim::kept_positions({0.5f}, {3, 1, 2, 0}, 4), Matrix{{0}, {1}, {0}, {1}}));
     CHECK(identical(uvim::kept_positions({0, 0.9f}, {}, 4), Matrix{{1}, {1}, {1}, {1}, {0}, {0}, {0}, {0}}));
@@ -235,7 +235,7 @@ TEST_CASE("classes_of_instances: an instance gets the class with the largest sum
     CHECK(uvim::classes_of_instances(semantics, {"semantics", 2}, {0, 0, 1}, grid) == std::vector<int>{1, 1, 0});
 }
 
-TEST_CASE("output_loss: pixels that are ignored have loss 0 and still count in the mean") {
+TEST_CASE("output_loss: ignored pixels have loss 0 but count in the mean") {
     // One patch of two pixels, two classes with equal logits: ln 2 each.
     const Var logits = Matrix(1, 4);
     const Matrix both = uvim::one_hot({0, 1}, 2, {.height = 1, .width = 2, .patch_height = 1, .patch_width = 2});
@@ -243,7 +243,7 @@ TEST_CASE("output_loss: pixels that are ignored have loss 0 and still count in t
     CHECK(uvim::output_loss(logits, both, {"depth", 2, true}).value()(0, 0) == Approx(std::log(2.0) / 2));
 }
 
-TEST_CASE("uvim: a code of another picture changes the labels that are painted; the same code does not") {
+TEST_CASE("base: the code of another image changes the predicted labels; the same code does not") {
     Random random(3);
     const uvim::Weights w = uvim::make_weights(tiny, random);
     const std::vector<Image> images{Image(4, 6, 3, 0.3f)};
@@ -252,7 +252,7 @@ TEST_CASE("uvim: a code of another picture changes the labels that are painted; 
     CHECK(!identical(one, uvim::base(uvim::vectors_of({0, 1, 2, 4}, w), images, w, tiny).logits[0].value()));
 }
 
-TEST_CASE("uvim: the base model reads unit vectors, and each row of the bottleneck has mean 0") {
+TEST_CASE("oracle: each row of the bottleneck has mean 0, and the base model reads unit vectors") {
     Random random(4);
     const uvim::Weights w = uvim::make_weights(tiny, random);
     const std::vector<Matrix> labels{uvim::one_hot(some_labels(3), 3, tiny.grid), uvim::one_hot(some_labels(2), 2, tiny.grid)};
@@ -274,7 +274,7 @@ TEST_CASE("sine_positions: the last frequency is 1 / 10000, which MAE's never re
                 {{std::sin(1.0f), std::sin(1e-4f), std::cos(1.0f), std::cos(1e-4f), 0, 0, 1, 1}});
 }
 
-TEST_CASE("uvim: a config or code that does not fit is refused, and says why") {
+TEST_CASE("uvim: an inconsistent config or code throws an error that gives the reason") {
     Random random;
     uvim::Config config = tiny;
     config.code_length = 3;
@@ -283,11 +283,48 @@ TEST_CASE("uvim: a config or code that does not fit is refused, and says why") {
     config.resize_bottleneck = false;
     CHECK_NOTHROW(uvim::make_weights(config, random));
     config.grid.patch_width = 4;
-    CHECK_THROWS_WITH(uvim::make_weights(config, random), "uvim: an image of 4 x 6 does not split into patches of 2 x 4");
+    CHECK_THROWS_WITH(uvim::make_weights(config, random),
+                      "uvim: an image of 4 x 6 does not split into patches of 2 x 4; they must divide it");
     const uvim::Weights w = uvim::make_weights(tiny, random);
     CHECK_THROWS_WITH(uvim::base(Matrix(4, 2), {Image(4, 6, 3)}, w, tiny),
                       "uvim: code vectors (4, 2) for codes of 4 words of width 3");
-    CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny), "uvim: labels of 1 outputs for a model of 2");
+    CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny),
+                      "uvim: labels of 1 outputs for a model of 2, each needs its own");
+}
+
+TEST_CASE("uvim: depths, codes and logits that would silently give class 0 are refused") {
+    Random random;
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    uvim::Config deeper = tiny, no_eps = tiny;
+    deeper.base_depth = tiny.base_depth + 1;
+    no_eps.eps = -1;
+    const int n = tiny.grid.count(), area = tiny.grid.area();
+    Matrix logits(n, 2 * area);
+    const uvim::Output two{.name = "two", .classes = 2};
+    const Matrix code(tiny.code_length, tiny.word_width);
+    CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, deeper),
+                      "uvim: base: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights "
+                      "were made with");
+    CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, no_eps),
+                      "uvim: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+    CHECK_THROWS_WITH(uvim::oracle({}, {}, w, tiny), "uvim: labels of 0 outputs for a model of 2, each needs its own");
+    CHECK_THROWS_WITH(uvim::depth_classes({NAN}, 0, 1, 4), "uvim: a depth of nan, it must be a number");
+    CHECK_THROWS_WITH(
+        uvim::depth_classes({0.5f}, 1, 1, 4),
+        "uvim: 4 bins of depth from 1.000000 to 1.000000; there must be at least 1, and the first depth below the last");
+    CHECK_THROWS_WITH(uvim::depths_of({4}, 0, 1, 4), "uvim: bin 4 of 4 bins of depth, they are counted from 0");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {0, 4}, 2), "uvim: a permutation names position 4 of 2, counted from 0");
+    CHECK_THROWS_WITH(
+        uvim::classes_of(logits, 3, tiny.grid),
+        "uvim: logits (4, 12) for 3 classes; images of 4 patches need rows for all of them, and 6 columns for each class");
+    CHECK_THROWS_WITH(uvim::classes_of_instances(logits, two, {0, 1}, tiny.grid),
+                      "uvim: 2 numbers of instances for logits (4, 12), each pixel needs one");
+    CHECK_THROWS_WITH(uvim::classes_of_instances(logits, two, std::vector<int>(24, -1), tiny.grid),
+                      "uvim: instance -1, they are counted from 0");
+    logits[1] = NAN;
+    CHECK_THROWS_WITH(uvim::classes_of(logits, 2, tiny.grid),
+                      "uvim: the logits (4, 12) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
+                      "the operation that made it");
 }
 
 TEST_SUITE_END();

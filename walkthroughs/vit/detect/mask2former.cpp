@@ -1,7 +1,7 @@
 // mask2former.cpp: six queries find discs, squares and the ground, and answer three tasks with the same numbers.
 //
 //   paper    Cheng et al., "Masked-attention Mask Transformer for Universal Image Segmentation", 2022, arXiv 2112.01527
-//   shows    how a set of predictions is matched with what is to be found, how a query narrows its view from layer to layer,
+//   shows    how a set of predictions is matched with the targets, how a query narrows its attention from layer to layer,
 //            and that semantic, instance and panoptic segmentation are three readings of the same queries
 //   symbols  Q queries   n targets   K classes   PQ, SQ, RQ panoptic, segmentation and recognition quality
 //   before   vitdet.cpp (maps of several scales)
@@ -305,7 +305,7 @@ static Image instance_picture(const Image& image, const Answer& answer, int enla
 // --- the lesson ---
 
 static void step_1_scene(Lesson& lesson, const Scene& scene) {
-    lesson.step("What is to be found?", "(class, mask) for each object, and one for the ground");
+    lesson.step("What are the targets?", "(class, mask) for each object, and one for the ground");
     lesson.pictures({{"scene", picture(scene.image, lesson.colours)},
                      {"its segments", picture(segments_picture(scene.image, scene.truth), lesson.colours)}});
     std::vector<std::vector<std::string>> rows{{"target", "class", "pixels"}};
@@ -348,7 +348,7 @@ static double greedy_cost(const Matrix& cost) {
 }
 
 static void step_2_matching(Lesson& lesson, const Segmenter& model, const Scene& scene, int seed) {
-    lesson.step("Who answers for what?", "min over assignments of 2 class + 5 BCE + 5 dice", "before training");
+    lesson.step("Which query is matched with which target?", "min over assignments of 2 class + 5 BCE + 5 dice", "before training");
     Random random(seed);
     const mask2former::Steps steps = segment({scene.image}, model);
     const mask2former::Losses losses =
@@ -366,7 +366,7 @@ static void step_2_matching(Lesson& lesson, const Segmenter& model, const Scene&
 }
 
 static void step_3_train(Lesson& lesson, const Segmenter& model, const Choices& choices, const std::vector<Scene>& test) {
-    lesson.step("How does it learn?", "the same loss on every layer's prediction", text(choices.steps) + " steps");
+    lesson.step("What is the loss?", "the same loss on every layer's prediction", text(choices.steps) + " steps");
     const PanopticQuality before = quality_of(test, answers_of(test, model));
     const Recipe recipe{
         .schedule = {.peak = 2e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear},
@@ -409,7 +409,7 @@ static Image view_of(const MayAttend& may, int query) {
 }
 
 static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& scene, int seed) {
-    lesson.step("What does one query see, layer by layer?", "softmax(M + q k^T) v, M = 0 inside the mask", "Eqs. 2-3");
+    lesson.step("What does one query attend to in each layer?", "softmax(M + q k^T) v, M = 0 inside the mask", "Eqs. 2-3");
     Random random(seed);
     const mask2former::Steps steps = segment({scene.image}, model);
     const mask2former::Losses losses =

@@ -1,8 +1,8 @@
-// owl_vit.cpp: a detector that is asked in words: every image token is a box, every sentence a class.
+// owl_vit.cpp: an open-vocabulary detector: each image token predicts a box, each sentence is a class.
 //
 //   paper    Minderer et al., "Simple Open-Vocabulary Object Detection with Vision Transformers", 2022, arXiv 2205.06230
-//   shows    how a box begins at its token's own place, how tokens and targets are matched, and that after training the classes
-//            are whatever is asked for
+//   shows    how a box starts at its token's own position, how tokens and targets are matched, and that after training any
+//            sentence can be a class
 //   symbols  N tokens   Q queries   n targets
 //   before   walkthroughs/vit/detect/mask2former.cpp (matching)
 //   next     vild.cpp teaches classes that have no boxes
@@ -213,7 +213,7 @@ static Image large_picture(const Image& image, Colours colours) { return enlarge
 // --- the lesson ---
 
 static void step_1_scene(Lesson& lesson, const std::vector<Scene>& scenes) {
-    lesson.step("What is asked, and in which form?", "class = sentence, object = box");
+    lesson.step("What are the queries?", "class = sentence, object = box");
     std::vector<Captioned> page;
     for (int i = 0; i < 2; ++i) {
         Image large = large_picture(scenes[i].image, lesson.colours);
@@ -233,7 +233,7 @@ static void step_1_scene(Lesson& lesson, const std::vector<Scene>& scenes) {
 }
 
 static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& model) {
-    lesson.step("Where do boxes begin?", "sigmoid(MLP(token) + bias of its place)", "section 3.1");
+    lesson.step("What is the box of an untrained token?", "sigmoid(MLP(token) + bias of its place)", "section 3.1");
     lesson.code();
     const Matrix bias = owl_vit::box_bias(model.config.clip.vision.grid);  // (N, 4)
     Image large = large_picture(scene.image, lesson.colours);
@@ -269,7 +269,7 @@ static void show_matching(Lesson& lesson, const Scene& scene, const Detector& mo
 }
 
 static void step_3_matching(Lesson& lesson, const Scene& scene, const Detector& model) {
-    lesson.step("Which token answers for which target?", "focal + L1 - GIoU, cheapest assignment", "before training");
+    lesson.step("Which token is matched with which target?", "focal + L1 - GIoU, cheapest assignment", "before training");
     show_matching(lesson, scene, model, 5);
     lesson.why(
         "the five cheapest of 16 tokens; brackets mark the assignment. Every target gets exactly one token, every other token "
@@ -277,7 +277,7 @@ static void step_3_matching(Lesson& lesson, const Scene& scene, const Detector& 
 }
 
 static void step_4_train(Lesson& lesson, const Detector& model, const Choices& choices, const std::vector<Scene>& test) {
-    lesson.step("How does it learn?", "focal on all tokens, L1 and 1 - GIoU on the matched ones", text(choices.steps) + " steps");
+    lesson.step("What is the loss?", "focal on all tokens, L1 and 1 - GIoU on the matched ones", text(choices.steps) + " steps");
     const Recipe recipe{.schedule = {.peak = 2e-3f,
                                      .warm_up = choices.steps / 10,
                                      .steps = choices.steps,
@@ -304,7 +304,7 @@ static void step_4_train(Lesson& lesson, const Detector& model, const Choices& c
 
 static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const Detector& model, const Choices& choices) {
     const std::vector<std::string> queries = queries_in(choices.query);
-    lesson.step("What if you ask?", "--query \"" + choices.query + "\"", "any words it knows");
+    lesson.step("What does a query of your own find?", "--query \"" + choices.query + "\"", "any words it knows");
     const owl_vit::Steps steps = look_at(scenes, queries, model);
     std::vector<Captioned> page;
     std::vector<Image> file;

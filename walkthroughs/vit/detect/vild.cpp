@@ -1,8 +1,8 @@
-// vild.cpp: a detector's head that names classes for which it has never seen a box.
+// vild.cpp: a detector's head recognises classes without training boxes.
 //
 //   paper    Gu et al., "Open-vocabulary Object Detection via Vision and Language Knowledge Distillation", 2021, arXiv 2104.13921
-//   shows    that a classifier made of sentences can be given new classes, that this alone does not make it know them, and that
-//            a second teacher, CLIP's image tower, does
+//   shows    that a classifier of text embeddings accepts new classes but does not recognise them, and that distillation from
+//            CLIP's image tower makes it do so
 //   symbols  R labelled regions   M proposals   C classes   D width of CLIP   t temperature
 //   before   owl_vit.cpp
 #include <algorithm>
@@ -198,7 +198,7 @@ struct Head {
 }  // namespace
 
 static void step_3_sentences(Lesson& lesson, const World& world, const Head& head, const Regions& base, const Regions& novel) {
-    lesson.step("Is a table of sentences enough?", "ViLD-text: cross entropy on boxes of base classes");
+    lesson.step("Do text embeddings alone suffice for new classes?", "ViLD-text: cross entropy on boxes of base classes");
     const Matrix answers = probabilities_of(novel, head.w, head.config);
     int as_base = 0;
     for (int i = 0; i < answers.rows; ++i) as_base += argmax_row(answers, i) < base_count;
@@ -212,7 +212,7 @@ static void step_3_sentences(Lesson& lesson, const World& world, const Head& hea
 }
 
 static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with) {
-    lesson.step("What does the second teacher add?", "+ w |e - g / |g||_1 on all proposals", "Eq. 4");
+    lesson.step("What does distillation from image embeddings add?", "+ w |e - g / |g||_1 on all proposals", "Eq. 4");
     lesson.table({{"trained on", "base", "novel", "novel: cosine with own sentence"},
                   {"boxes of base classes", fixed(without.base, 3), fixed(without.novel, 3), fixed(without.cosine, 3)},
                   {"and CLIP's view of all proposals", fixed(with.base, 3), fixed(with.novel, 3), fixed(with.cosine, 3)}});
@@ -243,13 +243,13 @@ static double step_5_branches(Lesson& lesson, const World& world, const Regions&
     }
     lesson.table(rows);
     lesson.why(
-        "the two losses pull one head in two directions. With a branch for each, the branch that was trained on boxes decides on "
+        "the two losses have conflicting gradients in one head. With a branch for each, the branch that was trained on boxes decides on "
         "base classes, and the one that imitates CLIP on novel ones.");
     return right;
 }
 
 static void step_6_new_row(Lesson& lesson, const World& world, const vild::Weights& w, Random& random) {
-    lesson.step("And a class that was not even in the proposals?", "one more row, no training");
+    lesson.step("What about a class that was not in the proposals?", "one more row, no training");
     vild::Config larger = config_with(0, false);
     larger.classes = class_count + 1;
     vild::Weights with_row = w;

@@ -1,8 +1,8 @@
-// vitdet.cpp: which square has the disc's colour? Windows cannot tell; one global block can.
+// vitdet.cpp: which square has the disc's colour? Window attention cannot tell; one global block can.
 //
 //   paper    Li et al., "Exploring Plain Vision Transformer Backbones for Object Detection", 2022, arXiv 2203.16527
-//   shows    that attention inside windows is cheap and blind to the rest, that one block which sees everything repairs it, and
-//            how all scales of a detector come from one map
+//   shows    that window attention is cheap but does not see other windows, that one global block connects them, and how all
+//            scales of a detector are computed from one map
 //   symbols  h, w tokens down and across   k window side   D width   A heads
 //   before   walkthroughs/vit/vit.cpp
 //   next     mask2former.cpp finds objects in such maps
@@ -195,7 +195,7 @@ static Series train_pointer(const Pointer& model, const std::vector<Puzzle>& puz
 // --- the lesson ---
 
 static void step_1_puzzle(Lesson& lesson, const std::vector<Puzzle>& puzzles) {
-    lesson.step("What is asked?", "", "a toy with a question that spans the picture");
+    lesson.step("What is the task?", "", "a toy with a question that spans the picture");
     std::vector<Captioned> page;
     for (int i = 0; i < 2; ++i) {
         Image large = with_windows(puzzles[i].image, lesson.colours);
@@ -262,7 +262,7 @@ static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::ve
 
 static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointer& model, const std::vector<Puzzle>& train,
                            const std::vector<Puzzle>& test, const Choices& choices, const Series& before) {
-    lesson.step("And with one global block?", "blocks 0 and 1 windowed, block 2 global");
+    lesson.step("What does one global block change?", "blocks 0 and 1 windowed, block 2 global");
     const Series curve = train_pointer(model, train, choices, "one global block");
     lesson.curves({before, curve});
     const float right = accuracy_of(model, test);
@@ -286,7 +286,7 @@ static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointe
 }
 
 static void step_5_look(Lesson& lesson, const Pointer& model, const Puzzle& puzzle) {
-    lesson.step("Where does the answer look?", "logits = (q d^-0.5) k^T + q . Rh + q . Rw", "relative positions: section A.2");
+    lesson.step("What does the answer token attend to?", "logits = (q d^-0.5) k^T + q . Rh + q . Rw", "relative positions: section A.2");
     const vitdet::Steps steps = vitdet::forward({puzzle.image}, model.w, model.config);
     const Matrix looks = looks_at(steps, model.config, 2, puzzle.answer);
     lesson.pictures({{"puzzle", picture(answer_picture(puzzle, puzzle.answer, lesson.colours), lesson.colours)},

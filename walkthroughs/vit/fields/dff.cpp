@@ -1,4 +1,4 @@
-// dff.cpp: teach a fitted scene what its parts are called, then take one away by name.
+// dff.cpp: features are distilled into a fitted scene; then a word selects a part, and the part is removed.
 //
 //   paper    Kobayashi et al., "Decomposing NeRF for Editing via Feature Field Distillation", 2022, arXiv 2205.15585
 //   shows    that many noisy 2-D answers become one consistent field in space, that a word selects points and not pixels, and that a
@@ -31,7 +31,7 @@ struct Choices {
 
 }  // namespace
 
-// What the teacher has words for: the four spheres in their order, then what is behind them.
+// The teacher's words: the four spheres in order, then the background.
 static const std::vector<std::string> words = {"cherry", "lime", "blueberry", "pea", "nothing"};
 static const int background_word = 4;
 static const int feature_count = 8;  // C

@@ -1,8 +1,8 @@
 // plenoxels.cpp: fit a scene to twenty small photographs in seconds, with voxels and derivatives and no network.
 //
 //   paper    Fridovich-Keil et al., "Plenoxels: Radiance Fields without Neural Networks", 2022, arXiv 2112.05131
-//   shows    what one ray adds up, which way it pushes each density, and why the fit needs a regulariser: without total variation the
-//            training views are learned by heart
+//   shows    how one ray is rendered, the gradient of each density, and why the fit needs a regulariser: without total variation it
+//            overfits the training views
 //   symbols  sigma density   T transmittance   alpha 1 - exp(-sigma delta)   w weight T alpha   c colour
 //   next     dff.cpp teaches the same scene what its parts are called
 #include <algorithm>

@@ -1,7 +1,7 @@
-// coca.cpp: one model names a picture among captions and writes its caption; on new pairs the two answers part.
+// coca.cpp: one model selects a picture's caption and writes one; on new pairs the two answers differ.
 //
 //   paper    Yu et al., "CoCa: Contrastive Captioners are Image-Text Foundation Models", 2022, arXiv 2205.01917
-//   shows    two losses from one forward pass, and a language prior: a writer trusts what it has read more than what it sees
+//   shows    two losses from one forward pass, and a language prior: the decoder relies on the text before more than on the image
 //   symbols  Q queries of the pooler   T tokens of a caption
 //   before   clip.cpp
 #include <algorithm>

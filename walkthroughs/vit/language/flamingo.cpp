@@ -1,4 +1,4 @@
-// flamingo.cpp: a language model is frozen, and learns to see.
+// flamingo.cpp: a frozen language model learns to read images through gated cross-attention.
 //
 //   paper    Alayrac et al., "Flamingo: a Visual Language Model for Few-Shot Learning", 2022, arXiv 2204.14198
 //   shows    a first step that equals the frozen model bit by bit, gates that open, and words that follow the last image before them
@@ -38,7 +38,7 @@ static flamingo::Config toy_config(const WordList& words) {
 }
 
 namespace {
-// Texts of three pieces, "<image> it is a red cross .", and the pictures that they speak of.
+// Texts of three pieces, "<image> it is a red cross .", and their pictures.
 struct Texts {
     TokenBatch tokens;
     std::vector<ColouredShape> shapes;  // three of each text
@@ -303,7 +303,7 @@ int main(int argc, char** argv) {
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the new layers", 1, 100'000);
     options.add("image", choices.image, "a PPM file to write about");
-    options.add("text", choices.text, "the words behind the picture that it goes on from, such as \"it is a red\"");
+    options.add("text", choices.text, "the prompt after the picture, such as \"it is a red\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

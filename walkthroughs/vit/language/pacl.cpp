@@ -1,8 +1,8 @@
-// pacl.cpp: where in the picture are the words? Learned from captions only, on top of a CLIP that stays as it is.
+// pacl.cpp: zero-shot segmentation learned from captions alone, on top of a frozen CLIP.
 //
 //   paper    Mukhoti et al., "Open Vocabulary Semantic Segmentation with Patch Aligned Contrastive Learning", 2022, arXiv 2212.04994
-//   shows    that the patches of CLIP do not know what they show, that another way of comparing teaches a small head to tell, that a
-//            map can only be as local as the tokens it is made of, and where weighing the patches beats taking their mean
+//   shows    that CLIP's patch tokens are not aligned with text, that another comparison trains a small head which aligns them, that a
+//            map can only be as local as its tokens, and where weighted pooling beats the mean
 //   symbols  N patches of an image   s cosine of a patch and a sentence   a weight of the patch   phi compatibility
 //   before   clip.cpp
 #include <algorithm>

@@ -1,4 +1,4 @@
-// pali.cpp: image and question in, answer out; three tasks, one loss, and no layer that knows of images.
+// pali.cpp: image and question in, answer out; three tasks, one loss, no image layers in the language model.
 //
 //   paper    Chen et al., "PaLI: A Jointly-Scaled Multilingual Language-Image Model", 2022, arXiv 2209.06794
 //   shows    that naming the task in the prompt is enough, and which answers hold for pairs never seen
@@ -123,7 +123,7 @@ static void step_1_rows(Lesson& lesson, const pali::Weights& w, const pali::Conf
     lesson.table({{"step", "shape"},
                   {"tokens of the ViT, class token dropped", shape(steps.image.tokens.value())},
                   {"projected to the width of the words", shape(steps.image.embeddings.value())},
-                  {"with the words of the prompt behind them", shape(steps.encoder_input.value())},
+                  {"followed by the tokens of the prompt", shape(steps.encoder_input.value())},
                   {"what the encoder makes of both", shape(steps.encoder.output.value())},
                   {"logits of the answer", shape(steps.decoder.logits.value())}});
     lesson.why("16 patches and ", prompt_length, " words are 18 rows of one text. The encoder's distances run over both: the first word "

@@ -1,8 +1,8 @@
-// beit_v2.cpp: a vocabulary is learned from a teacher, and its words turn out to be the teacher's concepts.
+// beit_v2.cpp: visual tokens are learned from a teacher, and turn out to be the teacher's concepts.
 //
 //   paper    Peng et al., "BEiT v2", 2022, arXiv 2208.06366
-//   shows    that codes which must rebuild a teacher's features name what the teacher distinguishes and forget the rest; and
-//            that the words of hidden patches can then be predicted as BERT predicts words
+//   shows    that codes which reconstruct a teacher's features keep what the teacher distinguishes and nothing else; and that the
+//            visual tokens of hidden patches can then be predicted as BERT predicts tokens
 //   symbols  B pictures   N patches   K codes   c width of a code   F width of the teacher's features   M hidden patches
 //   toy      every patch is a wave in one of 6 directions, its phase drawn anew; the teacher knows the direction only
 #include <algorithm>
@@ -138,7 +138,7 @@ static double purity(const Matrix& table) {
 
 static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,
                          const beit_v2::TokenizerConfig& config) {
-    lesson.step("How does a patch become a word?", "id = argmin_k |z - v_k|", "Eq. 1");
+    lesson.step("How does a patch become a visual token?", "id = argmin_k |z - v_k|", "Eq. 1");
     lesson.code();
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(one.images, w, config);
     lesson.picture("a picture of 3 x 3 waves", one.images[0]);
@@ -155,7 +155,7 @@ static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::Tokeni
 
 static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,
                             const beit_v2::TokenizerConfig& config) {
-    lesson.step("How does a gradient pass a choice?", "z_q = z + stop(v_id - z)", "straight-through");
+    lesson.step("How does the gradient pass the nearest-code choice?", "z_q = z + stop(v_id - z)", "straight-through");
     const Tape tape;
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(one.images, w, config);
     backward(beit_v2::reconstruction_loss(steps, one.teacher));
@@ -225,7 +225,7 @@ struct Judge : Watcher {
 
 static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, beit_v2::TokenizerWeights& w,
                          const beit_v2::TokenizerConfig& config, const Choices& choices, int seed) {
-    lesson.step("What do the words come to mean?", "cos(reconstruction, teacher) + commitment", "Eq. 2");
+    lesson.step("What do the visual tokens mean?", "cos(reconstruction, teacher) + commitment", "Eq. 2");
     lesson.code("beit_v2::update_codebook(w, steps, config); return beit_v2::loss(steps, batch.teacher, config);");
     Tokenizing tokenizing(w, config, world, seed);
     Random random(seed);
@@ -256,7 +256,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
 
 static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::TokenizerWeights& w,
                         const beit_v2::TokenizerConfig& config) {
-    lesson.step("What does a word look like?", "patches with the same id");
+    lesson.step("What do patches of the same token look like?", "patches with the same id");
     const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
     std::vector<Captioned> blocks;
     for (int k = 0; k < config.codes; ++k) {
@@ -333,7 +333,7 @@ static double best_possible(const Matrix& counts) {
 
 static void step_5_predict(Lesson& lesson, const World& world, const Batch& test, const beit_v2::TokenizerWeights& tokenizer,
                            const beit_v2::TokenizerConfig& tokenizer_config, const Choices& choices, int seed) {
-    lesson.step("Can the words of hidden patches be predicted?", "-log p(word), hidden patches only", "Eq. 3");
+    lesson.step("Can the tokens of hidden patches be predicted?", "-log p(word), hidden patches only", "Eq. 3");
     const beit_v2::Config config = model_config(choices);
     Random random(seed);
     const beit_v2::Weights w = beit_v2::make_weights(config, random, {.draw = Draw::xavier_uniform});

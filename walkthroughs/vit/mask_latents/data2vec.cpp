@@ -1,11 +1,11 @@
-// data2vec.cpp: a model that predicts its own averaged self learns words without ever being told one.
+// data2vec.cpp: a model predicts the layers of its own moving average, and learns the hidden words without them as labels.
 //
 //   paper    Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language", 2022,
 //            arXiv 2202.03555
-//   shows    student and teacher by the numbers; that the average makes it learn, judged by a probe; and the collapse without
-//            it, in which the targets forget what they were to teach, while the loss falls all the same
-//   symbols  T words of a sequence   D width   K layers that make the target   tau decay of the average   M hidden words
-//   next     eva.cpp has a teacher from elsewhere, which cannot collapse
+//   shows    student and teacher in numbers; that the moving average makes it learn, measured by a probe; and the collapse without
+//            it: the targets lose their information while the loss falls
+//   symbols  T tokens of a sequence   D width   K layers of the target   tau decay of the average   M hidden tokens
+//   next     eva.cpp has a fixed teacher, which cannot collapse
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -70,7 +70,7 @@ static std::string readable(const std::vector<int>& text) {
 
 static data2vec::TextModelSteps step_1_two_networks(Lesson& lesson, Random& random, const data2vec::Weights& w,
                                                     const data2vec::Config& config) {
-    lesson.step("Who sees what?", "student(masked), teacher(whole)", "section 3.3");
+    lesson.step("What do student and teacher see?", "student(masked), teacher(whole)", "section 3.3");
     const Batch batch = draw_batch(random, 1);
     lesson.say("The student reads", readable(batch.student), ", the teacher", readable(batch.text), ".");
     const std::vector<int>&masked = batch.student, &whole = batch.text;
@@ -85,7 +85,7 @@ static data2vec::TextModelSteps step_1_two_networks(Lesson& lesson, Random& rand
 }
 
 static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, const data2vec::Config& config) {
-    lesson.step("What is predicted?", "mean over K layers of norm(f)", "section 3.3, targets");
+    lesson.step("What is the target?", "mean over K layers of norm(f)", "section 3.3, targets");
     lesson.code();
     const Matrix& targets = all.targets.targets;  // (T, D)
     lesson.matrix("targets", targets, 6);
@@ -93,11 +93,11 @@ static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, 
     lesson.why(
         "f is what the MLP of a layer adds, before residual connection and norm. Each of the ", config.average_layers,
         " layers is normalised by itself, so that none with large numbers outvotes the others; then they are averaged. Such a "
-        "target is no code of the word alone: every number depends on the whole sequence.");
+        "target is not a function of the token alone: every number depends on the whole sequence.");
 }
 
 static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
-    lesson.step("How does the teacher learn?", "theta' = tau theta' + (1 - tau) theta");
+    lesson.step("How is the teacher updated?", "theta' = tau theta' + (1 - tau) theta");
     Series tau{.name = "tau", .x = {}, .y = {}};
     for (int update = 0; update <= config.average.updates * 3 / 2; update += 10) {
         tau.x.push_back(static_cast<float>(update));
@@ -115,7 +115,7 @@ static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
 // --- training, with and without the average ---
 
 namespace {
-// A line of the table: what a variant was after so many steps.
+// A row of the table: a variant after training.
 struct Measured {
     int step;
     double loss, probe, target_probe;
@@ -191,7 +191,7 @@ static Series series_of(const std::string& name, const std::vector<Measured>& me
 }
 
 static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("What does the average do?", "probe: hidden word from the student's last layer");
+    lesson.step("Does the moving average prevent collapse?", "probe: hidden word from the student's last layer");
     const data2vec::Config config = toy_config();
     data2vec::Config itself = config;
     itself.average = {.start = 0, .end = 0, .updates = 0};

@@ -1,8 +1,8 @@
-// eva.cpp: a model learns the concepts of a teacher at places that it cannot see.
+// eva.cpp: a masked model predicts a teacher's features at hidden patches.
 //
 //   paper    Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022, arXiv 2211.07636
-//   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that names of directions come out
-//            right although no name was ever given
+//   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that the model learns the directions
+//            although they were never labels
 //   symbols  N patches   F numbers of a teacher's feature   M hidden patches
 //   next     ../mask_pixels/maskfeat.cpp predicts a feature made by hand
 #include <algorithm>
@@ -101,7 +101,7 @@ static double best_possible(const Batch& batch, const Teacher& teacher) {
 // --- one picture, step by step ---
 
 static Batch step_1_teacher(Lesson& lesson, Random& random, const Teacher& teacher) {
-    lesson.step("What is to be predicted?", "t = teacher(whole picture)   (N, F)", "section 2.1");
+    lesson.step("What is the target?", "t = teacher(whole picture)   (N, F)", "section 2.1");
     lesson.code();
     const Batch batch = draw_batch(random, teacher, 1);
     Image light = batch.images[0];
@@ -126,7 +126,7 @@ static eva::Steps step_2_student(Lesson& lesson, const Batch& batch, const eva::
 }
 
 static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& batch) {
-    lesson.step("How is it judged?", "-mean cos(prediction, t) over the M hidden patches");
+    lesson.step("What is the loss?", "-mean cos(prediction, t) over the M hidden patches");
     lesson.code(2);
     const Var cosines = eva::cosines(steps, batch.features);  // (M, 1)
     const Var loss = eva::loss(steps, batch.features);        // (1, 1)
@@ -184,7 +184,7 @@ struct Judge : Watcher {
 
 static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weights& w, const eva::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Does it learn the concepts?", "", "300 pictures that it has never seen");
+    lesson.step("Does the model learn the concepts?", "", "300 pictures that it has never seen");
     Random random(1'000'000 + seed);
     const Batch test = draw_batch(random, teacher, test_images);
     Student student(teacher, w, config, seed);

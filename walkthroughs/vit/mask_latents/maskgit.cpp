@@ -1,9 +1,9 @@
-// maskgit.cpp: pictures are painted in a few rounds: guess everything, keep what is sure, hide the rest, guess again.
+// maskgit.cpp: images are generated in a few rounds: predict all tokens, keep the most confident, hide the rest, predict again.
 //
 //   paper    Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022, arXiv 2202.04200
-//   shows    why one round is not enough (every word is drawn without knowing the others), how few are, and how a tokenizer turns
-//            handwritten digits into words that can be painted in the same way
-//   symbols  N words of a picture   K words of the vocabulary   T rounds   gamma(r) share of the words that stays hidden
+//   shows    why one round is not enough (all tokens are drawn independently), how few rounds are, and how a tokenizer turns
+//            handwritten digits into tokens that are generated in the same way
+//   symbols  N tokens of a picture   K codes   T rounds   gamma(r) fraction of the tokens that stays hidden
 //   toy      8 x 8 black and white pixels; class 0: every row is of one colour, class 1: every column is
 #include <algorithm>
 #include <cmath>
@@ -149,7 +149,7 @@ static Series train_on(const Source& source, const maskgit::Weights& w, const ma
 // --- step by step ---
 
 static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& random) {
-    lesson.step("How much is hidden while it learns?", "ceil(cos(pi r / 2) N), r in [0, 1)", "section 3.1");
+    lesson.step("How many tokens are hidden in training?", "ceil(cos(pi r / 2) N), r in [0, 1)", "section 3.1");
     const Image image = stripes(0, random);
     const std::vector<int> words = words_of_stripes(image);
     std::vector<Captioned> shown{{"all words", picture(image, lesson.colours)}};
@@ -166,7 +166,7 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
 
 static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
                          int seed) {
-    lesson.step("What is learned?", "-log p(word | class, visible words)", "Eq. 1");
+    lesson.step("What is the loss?", "-log p(word | class, visible words)", "Eq. 1");
     lesson.curves({train_on(Stripes(), w, config, choices.steps, seed, "filling in stripes")});
     const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
     lesson.why("with everything hidden a word of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
@@ -175,7 +175,7 @@ static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgi
 }
 
 static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, Random& random) {
-    lesson.step("What happens in a round?", "keep the words of the highest confidence", "section 3.2");
+    lesson.step("What happens in a round of decoding?", "keep the words of the highest confidence", "section 3.2");
     const maskgit::Decoding how{.rounds = 4, .choice_temperature = 0};
     lesson.code(2);
     const maskgit::Draws draws = maskgit::draw_gumbel(random, 1, config, how);
@@ -184,15 +184,15 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     for (std::size_t t = 0; t < rounds.size(); ++t) {
         shown.push_back(
             {"round " + text(static_cast<int>(t) + 1) + " sees", picture(stripes_of_words(&rounds[t].ids[1]), lesson.colours)});
-        shown.push_back({"and guesses", picture(stripes_of_words(&rounds[t].sampled[1]), lesson.colours)});
+        shown.push_back({"and samples", picture(stripes_of_words(&rounds[t].sampled[1]), lesson.colours)});
     }
     lesson.pictures(shown);
-    lesson.matrix("probabilities of the guesses in round 2",
+    lesson.matrix("probabilities of the samples in round 2",
                   reshape(slice_cols(rounds[1].probabilities, 1, config.count()), config.down, config.across));
     std::string hidden;
     for (const maskgit::Round& round : rounds) hidden += text(round.to_hide[0]) + " ";
     lesson.say("Hidden again after each round: ", hidden,
-               "(the last number is not used: what has been guessed then is the picture).");
+               "(the last number is not used: the samples of that round are the picture).");
     lesson.why(
         "every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
         "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round "
@@ -303,7 +303,7 @@ static std::vector<Image> shown_digits(const maskgit_vqgan::Steps& steps) { retu
 
 static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const LabelledImages& test_set,
                          const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& config, const Choices& choices, int seed) {
-    lesson.step("How does a digit become words?", "encoder, nearest of K codes, decoder", "VQGAN");
+    lesson.step("How does a digit become tokens?", "encoder, nearest of K codes, decoder", "VQGAN");
     Tokenizing tokenizing(w, config, train_set, seed);
     ShowProgress progress("learning words for digits", choices.vqgan_steps);
     train(tokenizing, nothing_decays(variables(maskgit_vqgan::parameters(w, config))),
@@ -441,7 +441,7 @@ static std::vector<Captioned> rounds_of(const Painted& painted, int b, const mas
 
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
-    lesson.step("Can it paint digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
+    lesson.step("Can it generate digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
     const maskgit::Config config{.words = vqgan.codes,
                                  .classes = 10,
                                  .down = 4,

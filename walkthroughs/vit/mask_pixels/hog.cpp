@@ -1,8 +1,8 @@
-// hog.cpp: a picture told by the directions of its edges, and drawn from them again: a rose of orientations in every cell.
+// hog.cpp: a picture described by the orientations of its edges, and drawn from them as a rose in each cell.
 //
 //   papers   Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", 2005
 //            as the target of MaskFeat: Wei et al., 2021, arXiv 2112.09133, section 3.1
-//   shows    the descriptor in four steps, with one pixel followed to its bin; what it keeps (contours) and what it cannot see
+//   shows    the descriptor in four steps, with one pixel followed to its bin; what it keeps (contours) and what it ignores
 //            (brightness, contrast, which side of an edge is bright)
 //   symbols  gx, gy Sobel differences   b bins   c side of a cell
 //   next     maskfeat.cpp predicts these descriptors where the picture is hidden
@@ -86,7 +86,7 @@ static hog::Steps step_1_gradients(Lesson& lesson, const Image& image, const hog
         {{"the picture", shown(image, lesson.colours)}, {"magnitude", shown(brightest_is_1(steps.magnitude), lesson.colours)}});
     lesson.why(
         "gx compares the columns left and right of a pixel, gy the rows above and below, each with weights 1 2 1 (Sobel). Inside "
-        "a flat area both are 0. Beyond the border the picture is reflected, so the border itself is no edge.");
+        "a flat area both are 0. Beyond the border the picture is reflected, so the border itself is not an edge.");
     return steps;
 }
 
@@ -138,7 +138,7 @@ static void write_page(const std::string& path, const Image& image, const Image&
 
 static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& steps, const hog::Config& config,
                          const Choices& choices) {
-    lesson.step("What does it look like?", "h / max(|h|, 1e-12)   in every cell and channel");
+    lesson.step("What do the descriptors look like?", "h / max(|h|, 1e-12)   in every cell and channel");
     const int down = image.height / config.cell, across = image.width / config.cell;
     const bool letters = lesson.colours == Colours::none;
     const int side = std::clamp((letters ? 34 : 70) / across, 3, 15);
@@ -172,7 +172,7 @@ static Image mirrored(const Image& image) {
 }
 
 static void step_4_invariances(Lesson& lesson, const Image& image, const hog::Steps& steps, const hog::Config& config) {
-    lesson.step("What does it not see?", "HOG(a x + b) = HOG(x)");
+    lesson.step("What does HOG ignore?", "HOG(a x + b) = HOG(x)");
     Image dim = image, negative = image;
     for (float& x : dim.pixels) x = 0.5f * x + 0.3f;
     for (float& x : negative.pixels) x = -x;

@@ -1,8 +1,8 @@
-// mae.cpp: hide three quarters of a digit, restore it, and see what was asked for and what was not.
+// mae.cpp: a masked autoencoder restores a digit from a quarter of its patches; what its loss measures and what it does not.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
-//   shows    that a quarter of a picture tells the rest, that the loss asks for nothing but what is hidden, and what the
-//            encoder saves by not looking at hidden places
+//   shows    that a quarter of a picture is enough to restore it, that the loss concerns hidden patches only, and what the
+//            encoder saves by not reading them
 //   symbols  N patches   K of them visible   D encoder width   E decoder width
 //   next     simmim.cpp takes the three decisions the other way; pretraining.cpp puts the encoder to use
 #include <algorithm>
@@ -57,7 +57,7 @@ static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& 
 // --- one digit, step by step ---
 
 static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Matrix& noise, const mae::Config& config) {
-    lesson.step("What is taken away?", "the N - K patches with the largest noise", "section 3, Masking");
+    lesson.step("Which patches are hidden?", "the N - K patches with the largest noise", "section 3, Masking");
     lesson.code();
     const mae::Masking masking = mae::random_masking(noise, config);
     const Image light = as_light(digits.test[0], digits);
@@ -75,7 +75,7 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
 }
 
 static void step_2_encode(Lesson& lesson, const mae::Steps& steps) {
-    lesson.step("Who sees the mask tokens?", "encoder input (K+1, D)");
+    lesson.step("Where do mask tokens enter?", "encoder input (K+1, D)");
     lesson.matrix("visible", steps.visible.value());
     lesson.why(
         "not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
@@ -84,7 +84,7 @@ static void step_2_encode(Lesson& lesson, const mae::Steps& steps) {
 }
 
 static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
-    lesson.step("How does the decoder know what to paint where?", "row i is latent[restore_i] or the mask token");
+    lesson.step("How does the decoder know the position of each token?", "row i is latent[restore_i] or the mask token");
     lesson.say("restore: ", list_text(steps.masking.restore));
     lesson.heat("decoder_input", steps.decoder_input.value());
     lesson.why("restore says where each patch stood in the shuffled list. A place below K = ", steps.visible.rows(),
@@ -95,7 +95,7 @@ static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
 }
 
 static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Config& config) {
-    lesson.step("What is asked of the model?", "loss = sum(loss_i mask_i) / sum(mask_i)");
+    lesson.step("What is the loss?", "loss = sum(loss_i mask_i) / sum(mask_i)");
     lesson.code(2);
     const Var losses = mae::patch_losses(steps, config);  // (N, 1)  mean squared error of each patch
     const Var loss = mae::loss(steps, config);            // (1, 1)  over hidden patches only
@@ -105,7 +105,7 @@ static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Conf
     lesson.matrix("mask", patch_grid(steps.masking.mask, 0, config));
     lesson.why(
         "the mean over the hidden patches is ", fixed(loss.value()(0, 0)), ", over all patches it would be ", fixed(all),
-        ". To repeat what it has seen would be easy, so the loss does not ask for it. Remember this when the numbers come.");
+        ". Repeating visible patches would be easy, so they do not enter the loss. The errors of a later step show the effect.");
 }
 
 // --- training ---
@@ -164,16 +164,16 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
         return;
     }
     lesson.why(
-        "pixels have the variance 1 here. The mean picture knows digits but not this one; the copy knows this one but no digits; "
-        "the model uses the few strokes it sees to guess which digit it is and how it is slanted. Where several digits fit, the "
-        "squared error makes it paint their mean: that is the blur.");
+        "pixels have variance 1 here. The mean picture uses the training set but not this digit; the copy uses this digit alone; the "
+        "model uses both: it infers from the visible strokes which digit it is and how it is slanted. Where several digits fit, the "
+        "squared error makes it predict their mean: that is the blur.");
     lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's",
                          judged.model.hidden / judged.mean.hidden, 0.9);
     lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
 }
 
 static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("And if the rest really is determined?", "sin(k (x cos a + y sin a) + phase)", "half of the patches hidden");
+    lesson.step("What if the hidden patches are fully determined by the visible ones?", "sin(k (x cos a + y sin a) + phase)", "half of the patches hidden");
     const mae::Config config = waves_config();
     const Pictures waves = waves_to_restore(500, config.grid.height, seed);
     Random random(seed);
@@ -190,8 +190,7 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
         "what is hidden falls from the variance ",
         fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On what it sees the same model is off by ",
         fixed(judged.model.visible),
-        ", worse than the mean: the loss never asked, so its answer there is an accident. Both numbers together show what an "
-        "objective is.");
+        ", worse than the mean: visible patches do not enter the loss, so the predictions there are not trained.");
     lesson.predict("both numbers when the loss is taken over all patches.");
     lesson.claim_at_most("squared error on hidden patches of new waves, as a share of their variance",
                          judged.model.hidden / judged.mean.hidden, 0.5);
@@ -244,8 +243,8 @@ static void step_7_cost(Lesson& lesson, int seed) {
         "a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention with "
         "their square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ",
         fixed(large_ratio, 2),
-        ". The clock adds what was not counted: softmax, too, works on T^2 numbers a head, and a small matrix stays in the "
-        "cache. The decoder does see all places, so it is kept small.");
+        ". The time also contains what was not counted: softmax works on T^2 numbers a head as well, and a small matrix stays in "
+        "the cache. The decoder reads all positions, so it is kept small.");
     lesson.claim_at_least("time of the encoder with mask tokens, as a multiple of the time without", least_all / least_few, 2.5);
 }
 

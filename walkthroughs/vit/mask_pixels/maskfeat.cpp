@@ -1,8 +1,8 @@
-// maskfeat.cpp: which way the edges run can be predicted where pixels cannot.
+// maskfeat.cpp: the orientations of hidden edges can be predicted where hidden pixels cannot.
 //
 //   paper    Wei et al., "Masked Feature Prediction for Self-Supervised Visual Pre-Training", 2021, arXiv 2112.09133
-//   shows    MaskFeat against MAE on pictures whose directions can be inferred and whose pixels cannot; the edges of digits
-//            behind hidden patches
+//   shows    MaskFeat against MAE on pictures whose directions can be inferred and whose pixels cannot; predicted edges of digits
+//            in hidden patches
 //   symbols  b bins   c side of a cell   N patches   M hidden ones   F numbers of a target
 //   before   hog.cpp makes the descriptor step by step
 //   next     ../mask_latents/eva.cpp predicts the features of a trained network
@@ -63,7 +63,7 @@ static Image roses_of(const Matrix& descriptors, int down, int across, int side)
 // --- what is predicted ---
 
 static void step_1_target(Lesson& lesson, const Pictures& digits) {
-    lesson.step("What is predicted where a patch is hidden?", "oriented gradients of its cells", "section 3.1");
+    lesson.step("What is the target of a hidden patch?", "oriented gradients of its cells", "section 3.1");
     const maskfeat::Config config = digits_config();
     const Image light = as_light(digits.test[0], digits);
     lesson.code();
@@ -183,7 +183,7 @@ static Series train(Explaining& student, const Parameters& table, int steps) {
 }
 
 static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("Can it be predicted?", "explained part = 1 - mse / variance", "at hidden patches of new pictures");
+    lesson.step("Can the target be predicted?", "explained part = 1 - mse / variance", "at hidden patches of new pictures");
     const maskfeat::Config config = toy_config();
     Random draws(1'000'000 + seed);
     const std::vector<Image> test = pictures_of_one_direction(draws, config.grid, test_images);

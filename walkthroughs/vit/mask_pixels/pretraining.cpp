@@ -164,7 +164,7 @@ static float test_accuracy(const vit::Weights& w, const vit::Config& config, con
 // --- the lesson ---
 
 static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled& few, int classes) {
-    lesson.step("What is given?", "", "many pictures, few labels");
+    lesson.step("What is the data?", "", "many pictures, few labels");
     std::vector<Image> one_each;
     for (int label = 0; label < classes; ++label) {
         const std::size_t first = std::find(few.labels.begin(), few.labels.end(), label) - few.labels.begin();

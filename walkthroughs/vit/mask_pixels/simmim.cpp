@@ -1,4 +1,4 @@
-// simmim.cpp: cover large squares with one learned token, regress the colours, see why the squares must be large.
+// simmim.cpp: masked image modelling with mask tokens in the encoder and a linear decoder; why the hidden squares must be large.
 //
 //   paper    Xie et al., "SimMIM: A Simple Framework for Masked Image Modeling", 2021, arXiv 2111.09886
 //   shows    that a linear layer is decoder enough, and that the error follows the distance to the nearest visible pixel
@@ -80,7 +80,7 @@ static Matrix step_1_hide(Lesson& lesson, const Pictures& digits, const std::vec
 }
 
 static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
-    lesson.step("Who sees the mask tokens?", "x (1 - m) + mask_token m   (N, D)");
+    lesson.step("Where do mask tokens enter?", "x (1 - m) + mask_token m   (N, D)");
     lesson.pictures({{"patch embeddings", heat_map(steps.patch_embeddings.value(), lesson.colours)},
                      {"masked", heat_map(steps.masked.value(), lesson.colours)}});
     lesson.why("the whole encoder does: all ", steps.masked.rows(),
@@ -89,7 +89,7 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
-    lesson.step("How does a mask token know where it is?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
+    lesson.step("How does a mask token know its position?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
     lesson.matrix("relative_table", w.relative_table.value());
     lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
                w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ", config.grid.across(), ", for ",
@@ -98,7 +98,7 @@ static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const sim
 }
 
 static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
-    lesson.step("What does the decoder look like?", "reconstruction = shuffle(norm W + b)");
+    lesson.step("What is the decoder?", "reconstruction = shuffle(norm W + b)");
     lesson.code();
     const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.grid.patch_size, config.grid.channels);  // (N, P*P*C)
     lesson.matrix("pixels", pixels.value(), 6);
@@ -108,7 +108,7 @@ static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simm
 }
 
 static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
-    lesson.step("What is asked of the model?", "sum(|x - y| m) / (hidden pixels + 1e-5) / C");
+    lesson.step("What is the loss?", "sum(|x - y| m) / (hidden pixels + 1e-5) / C");
     lesson.code(2);
     const Var losses = simmim::patch_losses(steps);  // (N, 1)  mean absolute error of each patch
     const Var loss = simmim::loss(steps, config);    // (1, 1)  over hidden patches only
@@ -179,11 +179,11 @@ static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::W
         return;
     }
     lesson.why(
-        "pixels have the deviation 1 here. Of all pictures that do not look at this digit, the median has the least absolute "
-        "error, so it is the guess to beat. Visible patches were not asked for here either (",
+        "pixels have standard deviation 1 here. Of all fixed pictures the median has the least absolute error, so it is the "
+        "baseline. Visible patches do not enter the loss here either (",
         fixed(judged.model.visible),
-        "); but here they pass through the same layers and the same decoder as the hidden ones, so what the model learns for "
-        "those reaches them too.");
+        "); but they pass through the same layers and the same decoder as the hidden ones, so training for those improves them "
+        "too.");
     lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's",
                          judged.model.hidden / judged.mean.hidden, 0.9);
     lesson.claim_at_most("the same as a share of the median picture's", judged.model.hidden / judged.median.hidden, 0.95);

@@ -2,8 +2,8 @@
 //
 //   paper    Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised Video Pre-Training",
 //            2022, arXiv 2203.12602
-//   shows    cubes and tubes by the numbers; on clips that do not move random masks are beaten by copying, tubes leave nothing
-//            to copy; on clips that move tubes leave something to learn
+//   shows    cubes and tubes in numbers; on static clips random masks are solved by copying, and tubes leave nothing to copy; on
+//            moving clips tubes leave something to learn
 //   symbols  T frames   t frames of a cube   n places   N = n T/t cubes   M hidden, K visible ones
 //   before   walkthroughs/vit/mask_pixels/mae.cpp
 #include <algorithm>
@@ -289,14 +289,14 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
     lesson.table(rows);
     lesson.why(
         config.grid.count(), " squares, each of a grey of its own, standing still: the variance is ", fixed(variance, 3),
-        ". Nothing in the other squares tells the grey of this one, so there is nothing to learn about such pictures, and with "
-        "tubes the loss says so. Random masks reward copying from another slot: a falling loss that has understood nothing.");
+        ". The other squares do not determine the grey of this one, so there is nothing to learn about such pictures, and with "
+        "tubes the loss stays high. Random masks reward copying from another slot: the loss falls without understanding.");
     lesson.claim_at_most("error with random masks, share of the variance", of_random.y.back() / variance, 0.75);
     lesson.claim_at_least("error with tubes, share of the variance", of_tubes.y.back() / variance, 0.93);
 }
 
 static void step_5_moving(Lesson& lesson, const videomae::Config& config, const Choices& choices, int seed) {
-    lesson.step("And from one that moves?", "sin(2 pi x / W + phase + t speed)", "tubes");
+    lesson.step("What can be learned from a clip that moves?", "sin(2 pi x / W + phase + t speed)", "tubes");
     Random random(seed);
     const videomae::Weights w = videomae::make_weights(config, random);
     Painter painter("tubes, moving waves", w, config, moving_clip, draw_tubes, choices, choices.moving_steps, seed);
@@ -306,7 +306,7 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
     const double variance = hidden_variance(painter);
     lesson.why("a hidden tube of a drifting wave follows from the wave around it: the error falls from the variance ",
                fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
-               ". There is nothing to copy here either; what the model paints it has worked out from phase and speed.");
+               ". There is nothing to copy here either; the model must infer phase and speed.");
     lesson.predict("the error of random masks on these clips: lower or higher than that of tubes?");
     lesson.claim_at_most("error with tubes, moving clips, share of the variance", curve.y.back() / variance, 0.3);
 }

@@ -1,8 +1,8 @@
-// pix2seq.cpp: a box is a sentence of five words, and a detector is a language model that looks at a picture.
+// pix2seq.cpp: an object is a sequence of five tokens, and a detector is a language model that reads an image.
 //
 //   paper    Chen et al., "Pix2Seq: A Language Modeling Framework for Object Detection", 2021, arXiv 2109.10852
-//   shows    how a box becomes words and words a box; what noise objects teach, and with which weights; in which order the words
-//            of a sentence are learned; that a box of noise is written too, but its score is low
+//   shows    how a box becomes tokens and tokens a box; what noise objects teach, and with which weights; in which order the tokens
+//            of an object are learned; that noise boxes are written too, but with a low score
 //   symbols  T tokens of a sequence   V tokens of the vocabulary   n objects
 //   toy      16 x 16 pixels, one or two rectangles in three colours; corners at even pixels, so nine bins are exact
 //   before   walkthroughs/vit/detect/owl_vit.cpp (boxes from a regression), walkthroughs/gpt/gpt.cpp (writing)
@@ -260,7 +260,7 @@ static Series start_of(const char* name) { return {.name = name, .x = {}, .y = {
 // --- the lesson ---
 
 static void step_1_words(Lesson& lesson, const Scene& scene) {
-    lesson.step("Can a box be a sentence?", "word = round(coordinate (bins - 1)) + shift", "section 2.1");
+    lesson.step("How does a box become a sequence?", "word = round(coordinate (bins - 1)) + shift", "section 2.1");
     lesson.pictures({{"a picture", picture(scene.image, lesson.colours)},
                      {"its boxes", with_boxes(scene.image, scene.objects.boxes, lesson.colours)}});
     std::vector<std::vector<std::string>> rows{{"side", "coordinate", "bin", "token", "and back"}};
@@ -282,7 +282,7 @@ static void step_1_words(Lesson& lesson, const Scene& scene) {
 }
 
 static void step_2_noise(Lesson& lesson, const std::vector<Scene>& scenes, const pix2seq::Config& config, int seed) {
-    lesson.step("How does it learn to say 'nothing more'?", "L = sum w CE / sum w", "section 2.3");
+    lesson.step("How does the model learn to end the sequence?", "L = sum w CE / sum w", "section 2.3");
     const Scene& scene = *std::find_if(scenes.begin(), scenes.end(), [](const Scene& s) { return s.objects.boxes.rows == 1; });
     Random random(seed);
     const pix2seq::NoiseDraws draws = draw_noise(random, 1);
@@ -351,7 +351,7 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
 }
 
 static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const Writing& writing, const std::string& out) {
-    lesson.step("What does it write?", "greedy, " + text(5 * slots) + " words", "section 2.2");
+    lesson.step("What does the model write?", "greedy, " + text(5 * slots) + " words", "section 2.2");
     lesson.code("pix2seq::detect(images, w, config, " + text(5 * slots) + ")");
     std::vector<Captioned> page;
     std::vector<std::vector<std::string>> rows{{"picture", "ymin", "xmin", "ymax", "xmax", "written", "class", "score"}};
@@ -387,12 +387,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed), again(seed);
     const pix2seq::Weights w = pix2seq::make_weights(config, random), without = pix2seq::make_weights(config, again);
     const Quality before = quality_of(test, write(test, w, config));
-    lesson.step("Which word is learned first?", "-log p(word | picture, words before)", text(choices.steps) + " steps");
+    lesson.step("Which token is learned first?", "-log p(word | picture, words before)", text(choices.steps) + " steps");
     train_model(lesson, w, config, true, choices, test, seed);
     const Writing writing = write(test, w, config);
     step_4_write(lesson, test, writing, choices.out);
 
-    lesson.step("How good is it, and was it the noise?", "AP at IoU 0.5", text(test_pictures) + " new pictures");
+    lesson.step("How good is it, and do noise objects help?", "AP at IoU 0.5", text(test_pictures) + " new pictures");
     train_model(lesson, without, config, false, choices, test, seed);
     const Quality with = quality_of(test, writing), plain = quality_of(test, write(test, without, config));
     std::vector<std::vector<std::string>> rows{{"", "mean IoU", "found", "false", "AP", "goes on", "its score"}};

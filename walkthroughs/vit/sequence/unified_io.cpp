@@ -1,8 +1,8 @@
 // unified_io.cpp: where is it, what colour is it, which pixels are it? Three tasks, one vocabulary, one loss, no heads.
 //
 //   paper    Lu et al., "Unified-IO", 2022, arXiv 2206.08916
-//   shows    how places and pictures become words, and that one model learns to write all of them, told by one word which
-//   symbols  S words of a prompt   n patches   T words of an answer   m codes of a picture that is written
+//   shows    how coordinates and pictures become tokens, and that one model learns to write all of them; one token names the task
+//   symbols  S tokens of a prompt   n patches   T tokens of an answer   m codes of a generated picture
 //   before   gpt/unified/t5.cpp for encoder, decoder and distances
 #include <algorithm>
 #include <array>
@@ -202,7 +202,7 @@ static std::string listed(const std::vector<int>& ids) {
 }
 
 static void step_1_words(Lesson& lesson) {
-    lesson.step("How can a box and a mask be words?", "bin = floor((bins - 1) v)", "sections 3.1 and 3.2");
+    lesson.step("How do a box and a mask become tokens?", "bin = floor((bins - 1) v)", "sections 3.1 and 3.2");
     const Rectangle rectangle{1, 2, 4, 6, 0};
     lesson.picture("one rectangle", picture_of(rectangle));
     lesson.code(3);
@@ -216,7 +216,7 @@ static void step_1_words(Lesson& lesson) {
 }
 
 static void step_2_bias(Lesson& lesson, const unified_io::Weights& w, const unified_io::Config& config) {
-    lesson.step("How does the model know where a patch lies?", "q k^T + distance + position", "nothing is divided by sqrt(K)");
+    lesson.step("How does the model know the position of a patch?", "q k^T + distance + position", "nothing is divided by sqrt(K)");
     const KeepSteps keep;
     const NoTape evaluation;
     Random random(1);
@@ -301,7 +301,7 @@ static void write_page(const std::string& path, const std::vector<Rectangle>& re
 // Returns what is right in the end.
 static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right>& early, const unified_io::Weights& w,
                                          const unified_io::Config& config, const Choices& choices, int seed) {
-    lesson.step("What does it answer?", "argmax, word after word", "pictures never trained on");
+    lesson.step("What does the model answer?", "argmax, word after word", "pictures never trained on");
     const std::vector<Rectangle> rectangles = test_rectangles(seed);
     std::vector<std::vector<std::string>> asked{{"prompt", "it writes", "the truth"}};
     unified_io::Target mask, box;
@@ -355,7 +355,7 @@ static Trained train_alone(Task task, const unified_io::Config& config, int step
 
 static std::vector<Trained> step_5_alone(Lesson& lesson, const std::vector<Right>& early, const std::vector<Right>& late,
                                          const unified_io::Config& config, int steps, int seed) {
-    lesson.step("Does sharing cost anything?", "one model for each task", text(steps / tasks) + " steps each");
+    lesson.step("Is one shared model as good as one for each task?", "one model for each task", text(steps / tasks) + " steps each");
     std::vector<Trained> alone;
     std::vector<std::vector<std::string>> rows{
         {"whole answers right", "a quarter: shared", "alone", "at the end: shared", "alone"}};

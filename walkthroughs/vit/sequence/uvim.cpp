@@ -1,9 +1,9 @@
 // uvim.cpp: which of two discs is number 1? A feed-forward model cannot choose; two bits of code choose for it.
 //
 //   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
-//   shows    what a guiding code guides: without it a model paints mixtures, with it a choice; the code can be switched by hand,
+//   shows    the effect of a guiding code: without it a model predicts mixtures, with it a choice; the code can be switched by hand,
 //            and a language model that sees only the picture writes codes that lead to a consistent choice
-//   symbols  n patches   D width   l code length   K words   C width of a word
+//   symbols  n patches   D width   l code length   K codes   C width of a code vector
 //   toy      12 x 12 pixels, a disc in each half; the truth numbers them 1 and 2 in random order
 #include <algorithm>
 #include <cmath>
@@ -240,7 +240,7 @@ static Series train_guided(uvim::Weights& w, const uvim::Config& config, const s
 // --- the lesson ---
 
 static void step_1_problem(Lesson& lesson, const std::vector<Scene>& test) {
-    lesson.step("What can a picture not decide?", "p(truth | picture) has two peaks");
+    lesson.step("What does the image leave ambiguous?", "p(truth | picture) has two peaks");
     const std::vector<int>& one = test[0].number;
     std::vector<int> other = one;
     for (int& number : other) number = number == 0 ? 0 : 3 - number;
@@ -255,7 +255,7 @@ static void step_1_problem(Lesson& lesson, const std::vector<Scene>& test) {
 
 static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test,
                             const uvim::Config& config, const Choices& choices, int seed) {
-    lesson.step("What does a feed-forward model paint?", "base(image), its code is 0");
+    lesson.step("What does a feed-forward model predict?", "base(image), its code is 0");
     Random random(seed);
     uvim::Weights w = uvim::make_weights(config, random);
     const Series curve = train_guided(w, config, scenes, false, choices.plain_steps, seed);
@@ -362,7 +362,7 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
 
 static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Weights& w,
                          const uvim::Config& config, const Choices& choices, int seed) {
-    lesson.step("And without the truth?", "p(z | image), a language model", "section 3.2, stage II");
+    lesson.step("What writes the code without the truth?", "p(z | image), a language model", "section 3.2, stage II");
     const uvim_lm::Config language{.grid = config.grid,
                                    .width = 32,
                                    .depth = 1,

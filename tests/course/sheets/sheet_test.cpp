@@ -1,0 +1,93 @@
+#include "course/sheets/sheet.h"
+
+#include <cmath>
+
+#include "nn/data/text.h"
+#include "tests/test.h"
+
+TEST_SUITE_BEGIN("sheet");
+
+// The key of a sheet as a student would type it.
+static std::string typed_key(const Sheet& sheet) {
+    std::string lines;
+    for (const Question& question : sheet.questions)
+        lines += question.label + " = " + (question.words.empty() ? std::to_string(question.number) : question.words) + "\n";
+    return lines;
+}
+
+TEST_CASE("number_of: fractions, decimals and logarithms; nothing else") {
+    CHECK(number_of("7/3").value() == Approx(7.0 / 3));
+    CHECK(number_of(" -2 ").value() == -2);
+    CHECK(number_of("0.25").value() == 0.25);
+    CHECK(number_of("ln 3").value() == Approx(std::log(3)));
+    CHECK(number_of("-ln 2").value() == Approx(-std::log(2)));
+    CHECK(number_of("1/2 ln 3/2").value() == Approx(0.5 * std::log(1.5)));
+    for (const char* const words : {"", "x", "1/0", "ln 0", "ln", "1/2/3", "ln x"}) CHECK_FALSE(number_of(words).has_value());
+}
+
+TEST_CASE("make_sheet: twelve worksheets whose keys are right, whose other answers are wrong, for thirty seeds") {
+    CHECK(sheet_names().size() == 12);
+    for (const std::string& name : sheet_names())
+        for (int seed = 1; seed <= 30; ++seed) {
+            const Sheet sheet = make_sheet(name, seed);
+            INFO(name, " ", seed);
+            CHECK(sheet.questions.size() >= 3);
+            for (const Question& question : sheet.questions) CHECK(std::isfinite(question.number));
+            for (const Verdict& verdict : check_answers(sheet, typed_key(sheet))) CHECK(verdict.comment == "right");
+            Sheet changed = sheet;
+            changed.questions[1].number += 0.01;
+            changed.questions[1].words += changed.questions[1].words.empty() ? "" : "x";
+            const std::vector<Verdict> verdicts = check_answers(sheet, typed_key(changed));
+            CHECK(verdicts[0].right);
+            CHECK(verdicts[1].comment == "wrong");
+        }
+}
+
+TEST_CASE("make_sheet: the same seed gives the same sheet, other seeds other numbers") {
+    for (const std::string& name : sheet_names()) {
+        INFO(name);
+        CHECK(sheet_text(make_sheet(name, 5), true) == sheet_text(make_sheet(name, 5), true));
+        int different = 0;
+        for (int seed = 1; seed <= 5; ++seed) different += sheet_text(make_sheet(name, seed)) != sheet_text(make_sheet(name, seed + 1));
+        CHECK(different >= 4);
+    }
+    CHECK_THROWS_WITH(make_sheet("x", 1), "unknown worksheet x; available: attention softmax_backward layer_norm patchify "
+                                          "causal_and_padding bpe wordpiece cross_entropy adamw gae bradley_terry kl");
+    CHECK(seed_of("Ann") == seed_of("Ann"));
+    CHECK(seed_of("Ann") != seed_of("Ben"));
+}
+
+TEST_CASE("sheet_text: fits 80 columns and holds no answer unless it is the key") {
+    for (const std::string& name : sheet_names()) {
+        const Sheet sheet = make_sheet(name, 3);
+        INFO(sheet_text(sheet));
+        for (const std::string& line : split_lines(sheet_text(sheet, true))) CHECK(line.size() <= 80);
+        CHECK(sheet_text(sheet).find("A = ____") != std::string::npos);
+        CHECK(sheet_text(sheet, true).find("____") == std::string::npos);
+        CHECK(sheet_html(sheet).find("A = ____") != std::string::npos);
+    }
+}
+
+TEST_CASE("check_answers: missing answers, words that are no numbers, and lines that are no answers") {
+    Sheet sheet;
+    sheet.ask("one", 0.5);
+    sheet.ask("two", 2);
+    sheet.ask_words("three", "a b");
+    const std::vector<Verdict> verdicts = check_answers(sheet, "my answers:\nA = 1/2\nB = two\nnonsense\n");
+    CHECK(verdicts[0].comment == "right");
+    CHECK(verdicts[1].comment == "not a number: two");
+    CHECK(verdicts[2].comment == "missing");
+    CHECK(check_answers(sheet, "C =  a b \r\n")[2].right);
+    CHECK(check_answers(sheet, "A = 0.504")[0].right);
+    CHECK_FALSE(check_answers(sheet, "A = 0.506")[0].right);
+}
+
+TEST_CASE("make_sheet: the attention weights of a query sum to 1, and the patches hold every pixel's row and column") {
+    for (int seed = 1; seed <= 10; ++seed) {
+        const Sheet attention = make_sheet("attention", seed);
+        CHECK(attention.questions[0].number + attention.questions[1].number + attention.questions[2].number == Approx(1));
+        CHECK(make_sheet("kl", seed).questions[2].number == 0);
+    }
+}
+
+TEST_SUITE_END();
