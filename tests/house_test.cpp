@@ -320,7 +320,7 @@ TEST_CASE("walkthroughs: --help works, and an unknown option is refused in one l
 // --- equations: a header lists those that its source computes, "equations [NeRF 2] depths, [NeRF 3] rendering" ---
 
 // The folders whose headers do; add one when its headers and sources are done.
-static const std::vector<std::string> folders_with_equations{"nn", "vit"};
+static const std::vector<std::string> folders_with_equations{"nn", "vit", "gpt/families", "gpt/unified"};
 
 // The labels of a line, "[ViT 1]" or "[Adam algorithm 1]": in brackets a name that begins with a capital, then a number.
 static std::vector<std::string> equation_labels(const std::string& line) {

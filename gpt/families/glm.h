@@ -1,14 +1,14 @@
-// glm.h: GLM. Cut spans out of a text, leave a mask for each, write them after the text: BERT reads the rest, GPT fills the gap.
+// glm.h: GLM. Replace spans of a text by masks and predict them after it: bidirectional over the text, causal over the spans.
 //
 //   papers   Du et al., "GLM: General Language Model Pretraining with Autoregressive Blank Infilling", 2021, arXiv 2103.10360
 //            Zeng et al., "GLM-130B: An Open Bilingual Pre-trained Model", 2022, arXiv 2210.02414 (DeepNorm: arXiv 2203.00555)
-//   shows    that what a model is trained for can be one mask matrix and two columns of positions
+//   shows    that an attention mask and two position ids per token are enough to change the pre-training objective
 //   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
-//            part A  the text with its masks, read in both directions   part B  the spans, written from left to right
-//   differs  a batch is stacked rows; forbidden scores are minus infinity, not -65504; GLM-130B's division of the scores by the
-//            number of the block, undone after masking, is a trick of half precision and left out; fresh weights are normal
-//   against  gpt/gpt.h: another mask, a second table of positions. GLM-130B: rotation for both tables, a gate, DeepNorm
-//   neighbour  gpt.h (gpt) sees only what stands before; here the text outside the spans is seen from both sides
+//            part A  the text with its masks, attended to in both directions   part B  the spans, causal
+//   differs  a batch is stacked rows; forbidden scores are minus infinity, not -65504; GLM-130B divides the scores by the block
+//            number and multiplies after masking, which matters in half precision only: omitted; fresh weights are normal
+//   against  gpt/gpt.h: another mask, a second position embedding. GLM-130B: rotary positions for both, a gated MLP, DeepNorm
+//   neighbour  gpt.h (gpt) attends to earlier tokens only; here the text outside the spans is attended to in both directions
 //   next     glm.cpp, then its walkthrough
 #pragma once
 #include <map>
@@ -28,7 +28,7 @@ enum class Version {
     glm130b,  // rotation, DeepNorm, a gated GELU (GeGLU)
 };
 
-// The tokens that hold a sequence together; their ids differ from vocabulary to vocabulary, -1 = the vocabulary has none.
+// Special tokens. Their ids depend on the vocabulary; -1: the vocabulary has no such token.
 struct SpecialTokens {
     int mask = -1;           // [MASK]   a short span is missing
     int long_mask = -1;      // [gMASK]  the end of the text is missing
@@ -41,7 +41,7 @@ struct SpecialTokens {
 struct Config {
     Version version = Version::glm;
     int vocabulary = 30592;     // V
-    int positions = 512;        // P, the tables have P + 1 rows; not used by GLM-130B
+    int positions = 512;        // P, the embeddings have P + 1 rows; unused in GLM-130B
     int width = 1024;           // E, numbers per token
     int depth = 24;             // L, blocks
     int heads = 16;             // H, must divide E
@@ -53,36 +53,35 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, E)    also the output matrix
-    Var positions;              // (P+1, E)  where in the text; absent in GLM-130B
-    Var block_positions;        // (P+1, E)  where in the span; absent in GLM-130B
+    Var words;                  // (V, E)    token embedding, also the output matrix
+    Var positions;              // (P+1, E)  position in the text; absent in GLM-130B
+    Var block_positions;        // (P+1, E)  position in the span; absent in GLM-130B
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block
 };
 
 // Fresh weights: normal, biases 0, gains 1; the two matrices of a block that write into the residual stream divided by sqrt(2 L).
-//   throws  std::invalid_argument for a config that does not fit together
+//   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal},
                      const Init& embeddings = {.draw = Draw::normal});
 
 // Names and layout of the published checkpoints of either model.
 Parameters parameters(const Weights& w, const Config& config);
 
-// What published files do otherwise: put "glm." in front of every name, hold the frequencies of the rotation.
+// Variants found in published files: the prefix "glm." on every name; stored rotary frequencies.
 LoadRules load_rules();
 
-// The configuration of a checkpoint of either model: version and sizes from its tensors; heads, eps (published code takes 1e-5
-// where a configuration does not say) and special tokens from where nn/layers/model_config.h looks for them. Tokens are keys
-// such as "mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id", "eop_token_id"; -1 where nothing says which they
-// are.
-//   told     what the caller knows: {{"num_attention_heads", "16"}}
-//   throws   std::invalid_argument with the path when it is no GLM, or nothing says how many heads it has
+// Infers the configuration of a checkpoint of either model: version and sizes from its tensors; heads, eps (default 1e-5, as in
+// the published code) and special tokens from the sources that nn/layers/model_config.h lists. The keys of the special tokens
+// are "mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id" and "eop_token_id"; a token that is not given is -1.
+//   told     values given by the caller: {{"num_attention_heads", "16"}}
+//   throws   std::invalid_argument with the path when it is not a GLM checkpoint, or the number of heads is unknown
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
-// --- from a text to a sequence ---
+// --- building training sequences ---
 
 // Tokens begin ... end - 1 of a text.
 struct Span {
@@ -90,20 +89,20 @@ struct Span {
     int end;
 };
 
-// One text with its blanks, ready to be learned from.
+// A training example: one text with masked spans.
 struct Sequence {
     std::vector<int> tokens;     // part A, then every span after its [sop]
-    std::vector<int> targets;    // part A itself, then every span with its [eop]: already what comes next, nothing is shifted
+    std::vector<int> targets;    // part A itself, then every span with its [eop]; already shifted
     std::vector<int> loss_mask;  // 0 in part A, 1 in part B
-    std::vector<int> positions;  // position in the text; a mask, and all that fills it, has one
+    std::vector<int> positions;  // position in the text; a span has the position of its mask
     std::vector<int> block_positions;  // 0 in part A; 1, 2, ... in each span of part B
     int context = 0;                   // tokens of part A, the published code's `sep`
 };
 
 // Replaces each span by one mask in part A and appends the spans, in the order of the permutation, as part B.
-//   spans        in the order of the text, none empty, at least one token between two of them
+//   spans        in text order, none empty, at least one token between two of them
 //   permutation  part B begins with spans[permutation[0]]
-//   throws       std::invalid_argument when spans touch or lie outside the text, or the permutation does not name each once
+//   throws       std::invalid_argument when spans touch or exceed the text, or `permutation` is not a permutation
 //   Example: text 5 6 7 8 9, spans {1, 3}, {4, 5}, permutation 1 0
 //            tokens     5 M 8 M | S 9 | S 6 7      targets  5 M 8 M | 9 E | 6 7 E       (M mask, S start, E end)
 //            positions  0 1 2 3 | 3 3 | 1 1 1      block    0 0 0 0 | 1 2 | 1 2 3
@@ -111,22 +110,22 @@ struct Sequence {
 Sequence cut_spans(const std::vector<int>& text, const std::vector<Span>& spans, const std::vector<int>& permutation,
                    int mask_token, const SpecialTokens& special);
 
-// Sequences of different lengths filled up at the end with 0; or texts that are being written.
+// Sequences padded at the end with 0; or texts being continued.
 struct Batch {
     int sequences = 0;                 // B
     int length = 0;                    // T
     std::vector<int> tokens;           // (B*T)
-    std::vector<int> targets;          // (B*T)  empty while writing
-    std::vector<int> loss_mask;        // (B*T)  1 where a target enters the loss; empty while writing
+    std::vector<int> targets;          // (B*T)  empty when decoding
+    std::vector<int> loss_mask;        // (B*T)  1 where a target enters the loss; empty when decoding
     std::vector<int> positions;        // (B*T)
     std::vector<int> block_positions;  // (B*T)
     MayAttend may;                     // (B*T, T)
 };
 Batch make_batch(const std::vector<Sequence>& sequences);
 
-// Texts to be continued: part A with one mask, then [sop], then what has been written. Positions go on as in training: GLM gives
-// all that is written the mask's position; so does GLM-130B for [MASK], but for [gMASK] it counts on.
-//   texts    without padding, or with padding on the left
+// Texts to be continued: part A with one mask, then [sop], then what has been written. Positions are those of
+// training: in GLM every new token has the position of the mask; in GLM-130B too for [MASK], but after [gMASK] they increase.
+//   texts    unpadded or padded on the left
 //   last     only the last `last` columns, as in nn/text/batch.h; the mask is (B * last, T) then; 0 = all
 //   throws   std::invalid_argument for a text without [sop], or without a mask before it
 Batch to_be_continued(const TokenBatch& texts, const Config& config, int last = 0);
@@ -134,28 +133,28 @@ Batch to_be_continued(const TokenBatch& texts, const Config& config, int last = 
 // --- the model ---
 
 struct Steps {
-    Var embeddings;      // (B*T, E)  word, position and block position; in GLM-130B the word alone
+    Var embeddings;      // (B*T, E)  token + position + block position embedding; in GLM-130B the token alone
     StackSteps decoder;  // L blocks
     Var hidden;          // (B*T, E)  LayerNorm of the last block
     Var logits;          // (B*T, V)  row t predicts target t; absent after read_on()
 };
 
-// The whole model.   throws std::invalid_argument when the batch does not fit together, or an id is not a token
+// The whole model.   throws std::invalid_argument for an inconsistent batch or an id outside the vocabulary
 Steps forward(const Batch& batch, const Weights& w, const Config& config);
 
 // -log p(target) of every row, (B*T, 1); and the mean over the rows of the loss mask, (1, 1).
 Var target_losses(const Steps& steps, const Batch& batch);
 Var loss(const Steps& steps, const Batch& batch);
 
-// --- one token after the other: generate() and beam_search() of nn/text/memory.h, which stop at [eop] ---
+// --- incremental decoding: generate() and beam_search() of nn/text/memory.h, which stop at [eop] ---
 
 Memory make_memory(const Config& config, int sequences, int capacity);
-// The first tokens must be part A and its [sop] at once, because part A is read in both directions.
-//   throws  as to_be_continued(); the memory is unchanged then
+// The first call must pass all of part A and its [sop], because attention in part A is bidirectional.
+//   throws  as to_be_continued(), leaving the memory unchanged
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
 
-// Where its parts lie, for nn/interpret.
+// Layout of the model for nn/interpret: blocks, options, output head.
 Inside inside(const Weights& w, const Config& config);
 
 }  // namespace glm

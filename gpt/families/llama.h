@@ -1,14 +1,14 @@
-// llama.h: LLaMA. GPT-2's idea with the best known parts, trained longer on more text than its size seemed to deserve.
+// llama.h: LLaMA. GPT-2 with RMSNorm, SwiGLU and rotary positions, trained on far more tokens than was usual for its size.
 //
 //   papers   Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023, arXiv 2302.13971, section 2.2
-//            Touvron et al., "Llama 2", 2023, arXiv 2307.09288 (shared key heads in the large models)
-//   shows    four replacements in GPT-2: RMSNorm for LayerNorm, a gated SiLU MLP for GELU, rotation for learned positions, and no
-//            biases at all
-//   symbols  B sequences   T tokens each   E width   L blocks   H heads   G heads of keys and values   h = E / H   F inner width
+//            Touvron et al., "Llama 2", 2023, arXiv 2307.09288 (grouped-query attention in the large models)
+//   shows    four changes to GPT-2: RMSNorm for LayerNorm, a gated SiLU MLP (SwiGLU) for GELU, rotary for learned position
+//            embeddings (RoPE), and no biases
+//   symbols  B sequences   T tokens each   E width   L blocks   H heads   G key/value heads   h = E / H   F inner width
 //            V tokens of the vocabulary
 //   differs  a batch is stacked rows: sequence b owns rows bT ... bT+T-1 of every matrix
-//   against  gpt/gpt.h: no table of positions, another norm, a gate; the output matrix is not the table of words
-//   neighbour  gpt.h (gpt) has LayerNorm, GELU, learned positions and biases; here RMSNorm, SwiGLU, rotary positions and none
+//   against  gpt/gpt.h: no position embedding matrix, another norm, a gate; the output matrix is not tied to the token embedding
+//   neighbour  gpt.h (gpt) has LayerNorm, GELU, learned positions and biases; here RMSNorm, SwiGLU, rotary positions, no biases
 //   next     llama.cpp, then its walkthrough
 #pragma once
 #include <map>
@@ -32,62 +32,63 @@ struct Config {
     int key_value_heads = 32;    // G, must divide H; fewer than H: grouped-query attention
     int mlp_width = 11008;       // F, two thirds of 4 E, rounded up to a multiple of 256
     float eps = 1e-6f;           // of every RMSNorm; 1e-5 in Llama 2
-    float rotary_base = 10000;   // of the rotation
-    bool tied = false;  // the output matrix is the table of words; so in small models of this layout, not in LLaMA itself
+    float rotary_base = 10000;   // of the rotary embedding
+    bool tied = false;  // the output matrix is the token embedding: in small models of this layout, not in LLaMA itself
 };
 
 struct Weights {
-    Var words;                  // (V, E)
+    Var words;                  // (V, E)  token embedding
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block
-    Var output;                 // (V, E)  a token's logit is its row times the hidden state; tied: the same Var as `words`
+    Var output;                 // (V, E)  logit = row of the token times hidden state; tied: the same Var as `words`
 };
 
-// Fresh weights: normal, gains 1.   throws std::invalid_argument for a config that does not fit together
+// Fresh weights: normal, gains 1.   throws std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
 
-// Names and layout of the published checkpoints as Hugging Face stores them ("model.layers.0.self_attn.q_proj.weight"), or as
-// Meta does ("layers.0.attention.wq.weight"), where the two columns that are rotated together lie side by side.
+// Names and layout of the published checkpoints in Hugging Face's form ("model.layers.0.self_attn.q_proj.weight"), and in
+// Meta's ("layers.0.attention.wq.weight"), where the two columns that are rotated together are adjacent.
 Parameters parameters(const Weights& w, const Config& config);
 Parameters meta_parameters(const Weights& w, const Config& config);
-// The one of the two that this file has.
+// Whichever of the two layouts the checkpoint has.
 Parameters parameters_in(const Safetensors& checkpoint, const Weights& w, const Config& config);
 
-// What published files do otherwise: hold the frequencies of the rotation, which follow from its base; leave "model." out of the
-// names; hold the table of words a second time where it is the output matrix.
+// Variants found in published files: stored rotary frequencies, which follow from the base; names without "model."; a second copy
+// of a tied token embedding as output matrix.
 LoadRules load_rules(const Config& config = {});
 
-// The configuration of a checkpoint in either layout: sizes from its shapes; heads, eps and the base of the rotation from where
-// nn/layers/model_config.h looks for them. Published code takes 1e-6 and 10000 where a configuration does not say (those of
-// Llama 2 say 1e-5); the heads must be told. Tied is what has no output matrix of its own, or a copy of the table of words.
-//   told     what the caller knows: {{"num_attention_heads", "32"}}
-//   throws   std::invalid_argument with the path when it is no LLaMA, when nothing says how many heads it has, or when it does
-//            what later models do and this one does not: scaled rotations, biases, heads of another width than E / H
+// Infers the configuration of a checkpoint in either layout: sizes from its tensor shapes; heads, eps and rotary base from the
+// sources that nn/layers/model_config.h lists. As in the published code, eps defaults to 1e-6 (configurations of Llama 2 give
+// 1e-5) and the base to 10000; the number of heads has no default. The model is tied if the file has no output matrix, or one
+// that equals the token embedding.
+//   told     values given by the caller: {{"num_attention_heads", "32"}}
+//   throws   std::invalid_argument with the path when it is not a LLaMA checkpoint, when the number of heads is unknown, or
+//            when it uses a feature of later models: scaled rotary frequencies, biases, a head width other than E / H
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
-    Var embeddings;      // (B*T, E)  words, not scaled; no positions
+    Var embeddings;      // (B*T, E)  token embeddings, not scaled; no position embeddings
     StackSteps decoder;  // L blocks
     Var hidden;          // (B*T, E)  RMSNorm of the last block
     Var logits;          // (B*T, V)  row t predicts token t+1; absent after read_on()
 };
 
-// The whole model.   throws std::invalid_argument when the batch does not fit together, or an id is not a token
+// The whole model.   throws std::invalid_argument for an inconsistent batch or an id outside the vocabulary
 Steps forward(const TokenBatch& batch, const Weights& w, const Config& config);
 
 // Mean cross-entropy over all rows that have a next token, (1, 1).
 Var loss(const Steps& steps, const TokenBatch& batch);
 
-// --- one token after the other: generate() and beam_search() of nn/text/memory.h ---
+// --- incremental decoding: generate() and beam_search() of nn/text/memory.h ---
 
 Memory make_memory(const Config& config, int sequences, int capacity);
 Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Memory& memory);
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
 
-// Where its parts lie, for nn/interpret.
+// Layout of the model for nn/interpret: blocks, options, output head.
 Inside inside(const Weights& w, const Config& config);
 
 }  // namespace llama

@@ -1,15 +1,15 @@
 // gato.h: Gato. Games, robots, captions and chat as one stream of tokens, for one network with one set of weights.
 //
 //   paper    Reed et al., "A Generalist Agent", 2022, arXiv 2205.06175
-//   shows    that a common tokenisation is all it takes: numbers become bins, images become patches, text is text, each in its
-//            place of a fixed order; the loss is that of a language model, on text and actions only, never on observations
-//   symbols  B episodes   T time steps of an episode   L tokens of the longest episode   E width   H heads   V tokens in all
-//            p patch side   n_h, n_w patches down and across   n bins of a number
-//   differs  follows an open re-implementation: exact GELU instead of GEGLU, an output matrix of its own; dropout is left out,
-//            and so is the first norm of the patch embedding (3 channels); pixels are 0 ... 1, as read_image() gives them
-//   against  gpt/gpt.h: the blocks are GPT-2's, but rows are words, patches or separators, padding stands on the left, and
-//            positions are counted inside a time step
-//   neighbour  gpt.h (gpt) is the network; here its tokens are joint angles, buttons and image patches too
+//   shows    that a common tokenization is enough: numbers become bins, images become patches, text stays text, in a fixed order;
+//            the loss is that of a language model, on text and actions only, not on observations
+//   symbols  B episodes   T time steps of an episode   L tokens of the longest episode   E width   H heads   V vocabulary
+//            p patch side   n_h, n_w patches per column and per row   n bins of a number
+//   differs  follows an open re-implementation: exact GELU instead of GEGLU, an untied output matrix; no dropout; no first
+//            norm in the patch embedding (3 channels); pixels are 0 ... 1, as read_image() returns them
+//   against  gpt/gpt.h: the blocks are GPT-2's, but rows are text, patches or separators, padding is on the left, and
+//            positions count within a time step
+//   neighbour  gpt.h (gpt) reads text tokens; here joint angles, buttons and image patches are tokens too
 //   next     gato.cpp, then its walkthrough
 #pragma once
 #include <vector>
@@ -38,8 +38,8 @@ struct Config {
     int channels = 3;               // of an image
     int residual_channels = 64;     // inside the patch embedding
     int groups = 32;                // of its group norm, must divide the residual channels
-    int patch_positions = 128;      // rows of the tables of patch positions
-    int observation_places = 1024;  // rows of the table of places inside a time step
+    int patch_positions = 128;      // rows of the row and column embeddings of patches
+    int observation_places = 1024;  // rows of the embedding of positions within a time step
     float eps = 1e-5f;              // of every norm
     float mu = 100;                 // of mu-law
     float largest = 256;            // M: what mu-law maps to 1
@@ -49,25 +49,25 @@ struct Config {
     int first_discrete() const { return text_tokens + continuous_tokens; }
 };
 
-// --- tokenisation (section 2.1) ---
+// --- tokenization (section 2.1) ---
 
-// sign(x) ln(mu |x| + 1) / ln(mu M + 1): small numbers keep their resolution, large ones are squeezed.   +-M -> +-1
+// sign(x) ln(mu |x| + 1) / ln(mu M + 1): keeps the resolution of small numbers and compresses large ones.   +-M -> +-1
 float mu_law(float x, const Config& config);
 
-// The bin of a number: it is clipped to [-1, 1], which is cut into equal bins. 1 itself belongs to the last one.
+// The bin of a number, clipped to [-1, 1]; the bins are of equal width. 1 belongs to the last bin.
 int bin_of(float x, int bins);
-// The centre of a bin, at most half a bin's width (1 / bins) from what was put in.
+// The centre of a bin, at most half a bin's width (1 / bins) from the number itself.
 float centre_of_bin(int bin, int bins);
 
-// Ids of an observed number (by mu-law), of an action (which is in [-1, 1] already), and of a discrete value.
-//   throws  std::invalid_argument for a discrete value without a token
+// Ids of an observed number (by mu-law), of an action (already in [-1, 1]), and of a discrete value.
+//   throws  std::invalid_argument for a discrete value outside its range of tokens
 int token_of_observation(float x, const Config& config);
 int token_of_action(float x, const Config& config);
 int token_of_discrete(int value, const Config& config);
-// The action that a token stands for.   throws std::invalid_argument for a token that is no bin
+// The action of a token.   throws std::invalid_argument for a token that is not a bin
 float action_of_token(int token, const Config& config);
 
-// What an agent saw and did, T time steps of it. What a task does not have is empty; the others have T rows or entries.
+// Observations and actions of an agent over T time steps. Each modality has T rows or entries, or is empty if the task lacks it.
 struct Episode {
     std::vector<Image> images = {};  // one for each step, equally large, pixels 0 ... 1
     std::vector<std::vector<int>> text = {};
@@ -77,46 +77,51 @@ struct Episode {
     std::vector<std::vector<int>> discrete_actions = {};
 };
 
-// T.   throws std::invalid_argument when the parts have different numbers of steps, or there is none
+// T.   throws std::invalid_argument when the modalities have different numbers of steps, or there is none
 int steps_of(const Episode& episode);
 
-enum class Kind { word, patch, separator };  // word: an id of the vocabulary, be it text, a bin or a discrete value
+enum class Kind { word, patch, separator };  // word: an id of the vocabulary (text, bin or discrete value)
 
 // One position of the stream.
 struct Token {
     Kind kind = Kind::word;
     int id = 0;              // of a word; 0 otherwise
-    int place = -1;          // inside the observation of its time step; -1: actions and separators have none
+    int place = -1;          // position within the observation of its time step; -1 for actions and separators
     bool is_target = false;  // text and actions are predicted
 };
 
-// The stream of an episode, step by step:
+// The token sequence of an episode, time step by time step:
 //   [patches, text, continuous observations, discrete observations] separator [continuous actions, discrete actions]
 std::vector<Token> tokens_of(const Episode& episode, const Config& config);
 
 // --- the model ---
 
 struct Weights {
-    Var words;             // (V, E)
+    Var words;             // (V, E)  token embedding
     Var separator;         // (1, E)
-    Var places;            // (observation places, E)
+    Var places;            // (observation_places, E)  position embedding within a time step
     Convolution expand;    // 3 x 3, channels -> residual channels
     Norm norm;             // of groups of residual channels
     Convolution contract;  // 3 x 3, residual channels -> channels
-    Linear project;        // (channels p p, E), a patch with the channel slowest
+    Linear project;        // (channels p p, E), channels of a patch vary slowest
     Var rows, columns;     // (patch positions, E) each
     std::vector<Block> blocks;
     Norm last_norm;
     Var output;  // (V, E)
-    Var unused;  // (1, E)  in published files: the word table of the GPT-2 code around the blocks
+    Var unused;  // (1, E)  in published files: the token embedding of the wrapped GPT-2, never read
 };
 
-// Fresh weights: normal, biases 0, gains 1.   throws std::invalid_argument for a config that does not fit together
+// Fresh weights: normal, biases 0, gains 1.   throws std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::normal});
 
 // Names and layout of the re-implementation's checkpoints: "transformer.h.0.attn.c_attn.weight".
 Parameters parameters(const Weights& w, const Config& config);
 
+<<<<<<< HEAD
+// The position embedding index of patch `index` of `count` in a row (or column). The patch covers an interval of the image, which
+// corresponds to an interval of indices: its middle in evaluation (rounded half to even), a random index of it in training.
+//   draw     from [0, 1); negative: the middle
+=======
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
@@ -127,19 +132,20 @@ std::map<std::string, std::string> metadata(const Config& config);
 // The index of patch number `index` of `count` in a row (or column) in a table of positions. The patch covers a part of the
 // image, and that part covers some rows of the table: the middle one in evaluation, half to even, or a random one in training.
 //   draw     from [0, 1); below 0: the middle one
+>>>>>>> b417816ec7a27b6f29193e30357c7bd1ccc8f5e2
 //   Example: 3 patches, 32 positions: 4, 15, 26
 int patch_position(int index, int count, int positions, float draw = -1);
 
-// The patches of images as tokens, with their positions, (images * n_h * n_w, E).
-//   random   draws the positions, as in training; nullptr: the middle ones
-//   throws   std::invalid_argument when p does not divide the sizes, or there are more patches than positions
+// Patch embeddings of images with their position embeddings, (images * n_h * n_w, E).
+//   random   draws the indices, as in training; nullptr: the middle ones
+//   throws   std::invalid_argument unless p divides the image sizes, and when there are more patches than positions
 Var embed_images(const std::vector<Image>& images, const Weights& w, const Config& config, Random* random = nullptr);
 
 struct Steps {
-    TokenBatch batch;                   // ids (0 where a row is no word) and mask, padded on the left
-    std::vector<int> labels;            // (B*L)  the token to be predicted at each row, ignored_label where there is none
+    TokenBatch batch;                   // ids (0 for patches and separators) and padding mask, padded on the left
+    std::vector<int> labels;            // (B*L)  the target of each row, or ignored_label
     std::vector<char> is_target;        // (B*L)  1 = text or action
-    std::vector<Var> image_embeddings;  // of each episode (T n_h n_w, E); no value where it has no images
+    std::vector<Var> image_embeddings;  // of each episode (T n_h n_w, E); empty for an episode without images
     Var embeddings;                     // (B*L, E)  rows of padding are 0
     StackSteps decoder;                 // GPT-2's blocks
     Var hidden;                         // (B*L, E)  LayerNorm of the last block
@@ -148,34 +154,34 @@ struct Steps {
 
 // The whole model.
 //   random  as in embed_images
-//   throws  std::invalid_argument when there is no episode, or one does not fit
+//   throws  std::invalid_argument when there is no episode, or one is inconsistent
 Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Config& config, Random* random = nullptr);
 
-// Mean cross-entropy over the rows that have a label, (1, 1): those followed by text or an action.
+// Mean cross-entropy over the rows that have a label, (1, 1): those whose next token is text or an action.
 Var loss(const Steps& steps);
 
-// --- writing: actions, or more text ---
+// --- generation: actions, or more text ---
 
-// What is written to an episode that has just been observed.
+// What is generated for the last time step of an episode.
 enum class Next {
-    text,    // the text of the last time step goes on
-    action,  // the actions of the last time step; those that the episode holds there are not looked at
+    text,    // a continuation of its text
+    action,  // its actions; actions that the episode already holds there are ignored
 };
 
-// The stream up to where writing begins: to the last separator with Next::action, to the last token before it with Next::text.
+// The token sequence to be continued: up to the last separator with Next::action, up to the token before it with Next::text.
 std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& config);
 
-// The network as generate() and beam_search() of nn/text/decoding.h see it. The first read() must be of `prompts`: the streams
-// are embedded, patches included. After that it reads the words that are written: text, whose places count on, or actions, which
-// have none. Keys and values are kept, so the numbers are those of the full pass up to rounding.
+// The interface to generate() and beam_search() of nn/text/decoding.h. The first read() must pass `prompts`, whose embeddings,
+// patches included, are already computed. Later calls pass generated tokens: text, whose positions continue, or actions, which
+// have no position. Keys and values are cached, so the numbers equal those of the full pass up to rounding.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
-    Steps start;              // embeddings of the prompts; released once they are read
-    std::vector<int> places;  // of the next word of each sequence, -1: none
+    Steps start;              // embeddings of the prompts; released after the first read()
+    std::vector<int> places;  // position of each sequence's next token, -1: none
     Memory memory;
 
-    // capacity: tokens of a sequence, the prompt with its padding included
+    // capacity: tokens of a sequence, including the prompt and its padding
     Reader(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& c, int capacity);
 
     const TokenBatch& prompts() const { return start.batch; }
@@ -183,14 +189,14 @@ struct Reader : TokenReader {
     void select(const std::vector<int>& chosen) override;
 };
 
-// Writes new tokens to each episode.   returns  the tokens; action_of_token() says which action one is
+// Generates new tokens for each episode.   returns  the tokens; action_of_token() converts one to an action
 std::vector<std::vector<int>> generate(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& config,
                                        const Limits& limits, const Sampling& sampling = {.temperature = 0},
                                        const Matrix& draws = {});
 std::vector<Beam> beam_search(const Episode& episode, Next next, int width, const Weights& w, const Config& config,
                               const Limits& limits, float alpha = 0);
 
-// Where its parts lie, for nn/interpret.
+// Layout of the model for nn/interpret: blocks, options, output head.
 Inside inside(const Weights& w, const Config& config);
 
 }  // namespace gato

@@ -1,16 +1,15 @@
-// t5.h: T5. Every task is text in, text out: an encoder reads the question, a decoder writes the answer.
+// t5.h: T5. Every task is text to text: an encoder reads the input, a decoder generates the output.
 //
 //   papers   Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", 2019,
-//            arXiv 1910.10683; gated layers (T5 1.1, mT5): Shazeer 2020, arXiv 2002.05202, and Xue et al. 2020, arXiv 2010.11934
-//   shows    that positions can enter in one place only: a learned number for each (distance bucket, head), added to the
-//            attention scores of all layers of a stack; and that an encoder and a decoder are the same block, one with a
-//            cross-attention
-//   symbols  B sequences   S tokens of a source   T tokens of a target   E width   H heads   K head width, H K need not be E
-//            F inner width   L blocks   V tokens of the vocabulary   N buckets   M the distance from which on all share a bucket
+//            arXiv 1910.10683; gated MLPs (T5 1.1, mT5): Shazeer 2020, arXiv 2002.05202, and Xue et al. 2020, arXiv 2010.11934
+//   shows    that one learned number for each distance bucket and head, added to the attention scores of all layers, can replace
+//            position embeddings; and that encoder and decoder use the same block, the decoder's with cross-attention
+//   symbols  B sequences   S source tokens   T target tokens   E width   H heads   K head width, H K need not be E
+//            F inner width   L blocks   V tokens of the vocabulary   N buckets   M distance from which all keys share a bucket
 //   differs  a batch is stacked rows; no dropout
-//   against  gpt/gpt.h: RMSNorm, no biases, no table of positions, no division of the scores by sqrt(K); a second text
-//            is attended to
-//   neighbour  gpt.h (gpt) has the decoder alone; here an encoder reads first, and positions are learned buckets of distance
+//   against  gpt/gpt.h: RMSNorm, no biases, no position embeddings, scores not divided by sqrt(K); cross-attention to
+//            a second text
+//   neighbour  gpt.h (gpt) is a decoder only; here an encoder reads the input, and positions are learned biases of distances
 //   next     t5.cpp, then its walkthrough
 #pragma once
 #include <map>
@@ -27,7 +26,7 @@ namespace t5 {
 
 // The defaults are T5 base (2019). T5 1.1 and mT5: gated with gelu_tanh, not tied.
 struct Config {
-    int vocabulary = 32128;  // V: 32,000 pieces, 100 sentinels, the rest is padding of the table
+    int vocabulary = 32128;  // V: 32,000 pieces, 100 sentinels, 28 unused
     int width = 768;         // E, numbers per token
     int encoder_depth = 12;  // L of the encoder
     int decoder_depth = 12;  // L of the decoder
@@ -36,63 +35,62 @@ struct Config {
     int mlp_width = 3072;    // F
     bool gated = false;      // activation(x Wi_0) * (x Wi_1) instead of activation(x Wi)
     Activation activation = Activation::relu;
-    bool tied = true;        // the output matrix is the table of words, and hidden states are divided by sqrt(E) before it
+    bool tied = true;        // the output matrix is the token embedding, and hidden states are divided by sqrt(E)
     int buckets = 32;        // N
     int max_distance = 128;  // M
     float eps = 1e-6f;       // of every RMSNorm
     int padding_token = 0;
     int end_token = 1;
-    int start_token = 0;  // the decoder's text begins with it
+    int start_token = 0;  // first input of the decoder
 };
 
 struct Weights {
-    Var words;              // (V, E)  of both texts
-    Var encoder_distances;  // (N, H)  bias of each bucket and head, the same in every block of the encoder
+    Var words;              // (V, E)  token embedding of both stacks
+    Var encoder_distances;  // (N, H)  bias of each bucket and head, shared by all blocks of the encoder
     std::vector<Block> encoder;
     Norm encoder_norm;           // after the last block
     Var decoder_distances;       // (N, H)
     std::vector<Block> decoder;  // with cross-attention
     Norm decoder_norm;
-    Var output;  // (V, E); where tied it is `words`
+    Var output;  // (V, E); tied: the same Var as `words`
 };
 
-// Fresh weights. Scores are not divided by sqrt(K); the queries begin smaller by that factor instead.
-//   output_stddev  standard deviation of an output matrix of its own
-//   throws         std::invalid_argument for a config that does not fit together
+// Fresh weights. Scores are not divided by sqrt(K); query matrices are initialised smaller by that factor instead.
+//   output_stddev  standard deviation of an untied output matrix
+//   throws         std::invalid_argument for an inconsistent config
 //   source         the published code: normal, standard deviation 1 (words), (E K)^-1/2 (queries), E^-1/2 (keys, values, Wi,
 //                  distances), (H K)^-1/2 (attention output), F^-1/2 (Wo)
 Weights make_weights(const Config& config, Random& random, float output_stddev = 1);
 
-// The same shapes full of zeros, to be loaded into.
+// Zeros of the same shapes, to load a checkpoint into.
 Weights empty_weights(const Config& config);
 
 // Names and layout of the published checkpoints: "encoder.block.0.layer.0.SelfAttention.q.weight".
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix = "");
 
-// What published files hold besides: the table of words up to three more times, and a bias of cross-attention that is not used.
+// Variants found in published files: up to three more copies of the token embedding, and an unused bias of cross-attention.
 LoadRules load_rules(const Config& config);
 
-// The configuration of a checkpoint. Its tensors tell all sizes, heads and buckets too, whether the MLP has a gate, and whether
-// the output matrix is the table of words (it is not stored, or is a copy). The rest comes from where nn/layers/model_config.h
-// looks for it; where a configuration does not say, published code takes eps 1e-6, distance 128, ReLU without a gate, and
-// tokens 0, 1 and 0.
-//   told     what the caller knows: {{"feed_forward_proj", "gated-gelu"}}, which means the tanh form
-//   throws   std::invalid_argument with the path when it is no T5, or nothing says what the gate's activation is
+// Infers the configuration of a checkpoint. Sizes, heads, buckets, the gate and tying (the output matrix is not stored, or is a
+// copy of the token embedding) follow from its tensors; the rest comes from the sources that nn/layers/model_config.h lists.
+// Defaults, as in the published code: eps 1e-6, distance 128, ReLU without a gate, tokens 0, 1 and 0.
+//   told     values given by the caller: {{"feed_forward_proj", "gated-gelu"}}, which means the tanh form
+//   throws   std::invalid_argument with the path when it is not a T5 checkpoint, or the activation of its gate is unknown
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // --- positions ---
 
-// The bucket of a distance: small ones have a bucket each, larger ones share buckets whose widths grow with the distance.
+// The bucket of a distance: small distances have a bucket each, larger ones share buckets whose widths grow with distance.
 //   offset     position of the key - position of the query
-//   both_ways  true (encoder): half of the buckets for keys after the query; false (decoder): those all count as
-//              distance 0, they are masked anyway
+//   both_ways  true (encoder): half of the buckets are for keys after the query; false (decoder): such keys,
+//              which are masked anyway, count as distance 0
 //   returns    0 ... buckets - 1
 //   source     section 2.1; the published code, relative_position_bucket
 //   Example:   relative_bucket(-3, true, 32, 128) is 3, relative_bucket(3, true, 32, 128) is 16 + 3,
-//              and -8 ... -11 share bucket 8
+//              and offsets -8 ... -11 share bucket 8
 int relative_bucket(int offset, bool both_ways, int buckets, int max_distance);
 
 // The bucket of every pair of the last `queries` of `keys` tokens with all `keys` tokens, (queries * keys), query by query.
@@ -122,34 +120,35 @@ struct Steps {
     DecoderSteps decoder;
 };
 
-// The encoder on tokens that have been embedded already: words, or whatever else is E wide.
+// The encoder on given embeddings: of tokens, or of anything else of width E.
 //   embeddings  (B*S, E)
-//   source      only its sizes and its mask are looked at
+//   source      only its sizes and its padding mask are used
 EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weights& w, const Config& config);
 
-// The decoder on what the encoder has made of a source.
+// The decoder, given the encoder's output.
 DecoderSteps decode(const TokenBatch& target, const Var& encoded, const TokenBatch& source, const Weights& w,
                     const Config& config);
 
 // The whole model.
 //   target  the decoder's input, see shifted_right()
-//   throws  std::invalid_argument when the batches do not fit together, or an id is not a token
+//   throws  std::invalid_argument when the batches are inconsistent, or an id is outside the vocabulary
 Steps forward(const TokenBatch& source, const TokenBatch& target, const Weights& w, const Config& config);
 
-// The decoder's input for these labels: the start token, then all labels but the last; ignored ones become padding tokens.
+// The decoder's input for these labels: the start token, then all labels but the last; ignored labels become padding tokens.
 //   labels  (B*T)
 //   Example: 7 8 1 -100 with start 0: 0 7 8 1;  7 1 -100 -100: 0 7 1 0
 TokenBatch shifted_right(const std::vector<int>& labels, int length, const Config& config);
 
-// Mean cross-entropy over the labels that are not ignored, (1, 1). Label t belongs to row t: the shift is in the decoder's input.
+// Mean cross-entropy over the labels that are not ignored, (1, 1). Label t is the target of row t: only
+// the decoder's input is shifted.
 Var loss(const Steps& steps, const std::vector<int>& labels);
 
 Var logits_of(const Var& hidden, const Weights& w, const Config& config);
 
-// --- writing ---
+// --- generation ---
 
-// The decoder as generate() and beam_search() of nn/text/decoding.h see it. The source is read once; its keys and values are
-// computed at the first step and kept in the memory. The prompt of every sequence is its start token.
+// The interface to generate() and beam_search() of nn/text/decoding.h. The source is encoded once; its keys and values are
+// computed at the first step and cached. The prompt of every sequence is the start token.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
@@ -157,16 +156,16 @@ struct Reader : TokenReader {
     Var encoded;    // (B*S, E)
     Memory memory;  // of the decoder's own tokens, and of the source
 
-    // capacity: tokens that the decoder reads, the start token included
+    // capacity: tokens that the decoder reads, including the start token
     Reader(const TokenBatch& source, const Weights& w, const Config& c, int capacity);
-    // The same for a source that has been encoded already.
+    // The same for an encoded source.
     Reader(const TokenBatch& source, const Var& encoded, const Weights& w, const Config& c, int capacity);
 
     Matrix read(const TokenBatch& next) override;
     void select(const std::vector<int>& chosen) override;
 };
 
-// Writes an answer to each source.   returns  the new tokens, without the start token
+// Generates a target for each source.   returns  the new tokens, without the start token
 std::vector<std::vector<int>> generate(const TokenBatch& source, const Weights& w, const Config& config, const Limits& limits,
                                        const Sampling& sampling = {.temperature = 0}, const Matrix& draws = {});
 std::vector<Beam> beam_search(const std::vector<int>& source, int width, const Weights& w, const Config& config,
@@ -174,25 +173,25 @@ std::vector<Beam> beam_search(const std::vector<int>& source, int width, const W
 
 // --- pre-training: span corruption (section 3.1.4) ---
 
-// A text with holes, and what was in them.
+// A text with masked spans, and the target that restores them.
 struct Corrupted {
     std::vector<int> input;   // each span replaced by one sentinel, then the end token
     std::vector<int> target;  // sentinel 0, span 0, sentinel 1, span 1, ..., one more sentinel, the end token
 };
 
-// Sentinel k is V - 1 - k: sentinels count down from the last id.
+// The id of sentinel k, V - 1 - k: sentinels count down from the last id.
 int sentinel(int k, int vocabulary);
 
-// Cuts the spans out.
-//   is_hidden  1 = belongs to a span; neighbouring ones are one span
+// Replaces the hidden spans by sentinels.
+//   is_hidden  1 = hidden; adjacent hidden tokens form one span
 //   Example:   a b c d e with 0 1 1 0 1: input a <0> d <1> end, target <0> b c <1> e <2> end
 Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidden, int first_sentinel, int end_token);
 
-// Random spans: `spans` of them, `hidden` tokens together, in a text of `length`; at least one token before each span.
+// Random spans in a text of `length` tokens: `spans` spans with `hidden` tokens in total, a visible token before each span.
 //   throws  std::invalid_argument unless 1 <= spans <= hidden and spans <= length - hidden
 std::vector<char> random_spans(int length, int hidden, int spans, Random& random);
 
-// Where the parts of its two stacks lie, for nn/interpret. The encoder has no outputs of its own.
+// Layout of the two stacks for nn/interpret. The encoder has no outputs.
 Inside encoder_inside(const Weights& w, const Config& config);
 Inside decoder_inside(const Weights& w, const Config& config);
 

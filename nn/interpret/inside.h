@@ -1,8 +1,8 @@
-// inside.h: where the parts of a model lie, and one run of it with everything that this folder looks at.
+// inside.h: the layout of a model (blocks, residual stream, output head), and one run of it with all recorded values.
 //
-//   shows    that explaining asks the same of every model: its attention weights, its residual stream, its heads, and what makes
-//            outputs of the last stream. Each model says where they lie in one function beside it, `inside(w, config)`:
-//            vit, heads and mlm (BERT), gpt, llama, palm, bloom, galactica, biogpt, glm, gato; t5 and clip have one for each stack
+//   shows    that interpretation needs the same of every model: attention weights, residual stream, attention heads, and the
+//            output head. Each model describes its layout in one function, `inside(w, config)`:
+//            vit, heads and mlm (BERT), gpt, llama, palm, bloom, galactica, biogpt, glm, gato; t5 and clip one for each stack
 //   symbols  L blocks   H heads   n tokens of all sequences   E width   K outputs (classes, tokens of the vocabulary)
 //            A_l attention weights of block l   r_l residual stream before block l, r_L after the last
 //   use      const Inside inside = vit::inside(w, config);
@@ -20,10 +20,10 @@
 #include "nn/autograd/hook.h"
 #include "nn/layers/transformer.h"
 
-// A layer between the last stream and the outputs: x -> activation(norm(x) W + b).
+// A layer between the final residual stream and the outputs: x -> activation(norm(x) W + b).
 enum class Nonlinearity { none, tanh, gelu };
 struct HeadLayer {
-    bool normed = false;               // without it x goes in as it is
+    bool normed = false;               // false: no norm
     Norm norm = {};
     NormKind kind = NormKind::layer;
     float eps = 1e-5f;
@@ -31,45 +31,45 @@ struct HeadLayer {
     Nonlinearity nonlinearity = Nonlinearity::none;
 };
 
-// One stack of blocks of a model, and what follows it.
+// One stack of blocks of a model, and its output head.
 struct Inside {
-    std::string stack = {};            // how hooks call it, see hook.h; "" in a model with one stack
+    std::string stack = {};            // its name in hooks, see hook.h; "" in a model with one stack
     std::vector<Block> blocks;         // L of them: the model's own weights, not copies
-    BlockOptions options;              // H, eps, where the norms stand
-    std::vector<HeadLayer> head = {};  // from a row of r_L to its outputs; empty for an encoder without outputs of its own
+    BlockOptions options;              // H, eps, order of the norms
+    std::vector<HeadLayer> head = {};  // from a row of r_L to its outputs; empty for an encoder without outputs
 
     // "query" -> "encoder query"
     std::string step(const std::string& name) const { return stack.empty() ? name : stack + " " + name; }
 };
 
-// Of a language model: logits = norm(r_L) words^T, with the kind and eps of the blocks' norms.
-//   last   nothing with Order::post, whose last block ends in a norm
+// Inside of a language model: logits = norm(r_L) words^T, with the kind and eps of the blocks' norms.
+//   last   empty with Order::post, whose last block ends in a norm
 //   words  (V, E)  the output matrix; a copy is kept
 Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& words);
 
-// What a model would say if this were its last stream, row by row: (rows, E) -> (rows, K).
-//   throws  std::invalid_argument when the stack has no outputs
+// Applies the output head to a residual stream, row by row: (rows, E) -> (rows, K).
+//   throws  std::invalid_argument when the stack has no output head
 Matrix outputs_of(const Matrix& stream, const Inside& inside);
 
-// One output: row and column of what the run returns. A classifier has one row for each sequence, which it reads from the first
-// token; a language model one for each token.
+// One output: row and column of the matrix that the run returns. A classifier returns one row per sequence, computed from the
+// first token; a language model one row per token.
 struct Asked {
     int row = 0;
     int column = 0;
 };
 
-// What one run has shown. All are copies: they have no gradients and no past.
+// Values recorded in one run. All are copies, detached from the tape.
 struct Inspection {
-    Matrix outputs;                 // (rows, K)  what the run has returned
+    Matrix outputs;                 // (rows, K)  the result of the run
     std::vector<Asked> asked;
     StackSteps steps;               // every step of every block
     std::vector<Matrix> streams;    // L + 1 of (n, E)     r_0 ... r_L
-    std::vector<Matrix> weights;    // L of (B*H*T, T)     A_l, head below head, sequence below sequence
-    std::vector<Matrix> gradients;  // L of (B*H*T, T)     d (sum of what was asked) / d A_l; none where nothing was asked
+    std::vector<Matrix> weights;    // L of (B*H*T, T)     A_l, heads stacked within sequences, sequences stacked
+    std::vector<Matrix> gradients;  // L of (B*H*T, T)     d (sum of the asked outputs) / d A_l; empty if none was asked
 };
 
 // Runs the model once, under a hook.
-//   run     a forward pass; what it returns are the outputs
-//   asked   the outputs whose gradient is wanted; of different sequences several may be asked at once
-//   throws  std::invalid_argument when the run never came through this stack, or there is no such output
+//   run     a forward pass that returns the outputs
+//   asked   outputs whose gradient is computed; several only if they belong to different sequences
+//   throws  std::invalid_argument when the run does not use this stack, or an asked output does not exist
 Inspection follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked = {});

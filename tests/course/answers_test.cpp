@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("answers");
 
-TEST_CASE("an answer goes through a text without losing a bit, and what was thrown goes too") {
+TEST_CASE("text_of, read_answers: round trip without losing a bit, thrown errors included") {
     Random random(3);
     Answers answers;
     const Matrix m = normal_matrix(random, 3, 4);
@@ -27,7 +27,7 @@ TEST_CASE("an answer goes through a text without losing a bit, and what was thro
     CHECK(read[4].error == "f: 3 of 2");
 }
 
-TEST_CASE("read_answers: a text that may be anything is read up to the first line that is no answer") {
+TEST_CASE("read_answers: reads arbitrary text up to the first line that is not an answer") {
     const std::string good = "x\t1 2 1p+0 1p+1\n";
     CHECK(read_answers(good + good).size() == 2);
     for (const char* const bad : {"", "x\n", "\t1 1 1\n", "x\t1 1\n", "x\t1 1 1 2\n", "x\t-1 1 1\n", "x\t1 1 one\n",

@@ -13,7 +13,7 @@ static const std::string source =
     "}\n"
     "int other(int x) { return '{' + 1'000 + x; }\n";
 
-TEST_CASE("body_of: the function is found by its signature, whatever stands in comments and quotes") {
+TEST_CASE("body_of: finds a function by its signature, whatever comments and strings contain") {
     CHECK(body_of(source, "int twice( int x )", "a.cpp") ==
           "\n    require(x > 0, \"twice: \", x, \" }\");\n    return 2 * x;  // not }\n");
     CHECK(body_of(source, "int other(int x)", "a.cpp") == " return '{' + 1'000 + x; ");
@@ -25,7 +25,7 @@ TEST_CASE("body_of: the function is found by its signature, whatever stands in c
     CHECK(error_of([] { body_of("int f() { {", "int f()", "a.cpp"); }) == "a.cpp: the braces of int f() do not close");
 }
 
-TEST_CASE("checks_at_the_door: requires, loops of them and the constants that they need stay; nothing after them") {
+TEST_CASE("checks_at_the_door: keeps leading require() calls, loops of them and their constants, nothing after") {
     CHECK(checks_at_the_door("\n  const int n = x;\n  require(n > 0, \"n\");\n  const int m = n;\n  return m;\n") ==
           "\n  const int n = x;\n  require(n > 0, \"n\");");
     CHECK(checks_at_the_door(" for (const int x : all) require(x > 0, \"x\"); return 1; ") ==
@@ -34,7 +34,7 @@ TEST_CASE("checks_at_the_door: requires, loops of them and the constants that th
     CHECK(checks_at_the_door(" const int n = 1; return n; ") == "");
 }
 
-TEST_CASE("blanked: the checks stay, the rest says that it is not written yet") {
+TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
     const std::string blank = blanked(source, "int twice(int x)", "twice", "a.h", "a.cpp");
     CHECK(blank.starts_with("#pragma GCC diagnostic ignored \"-Wunused-parameter\"\n"));
     CHECK(blank.find("require(x > 0") != std::string::npos);
@@ -44,7 +44,7 @@ TEST_CASE("blanked: the checks stay, the rest says that it is not written yet") 
     CHECK(both.find("#pragma", both.find("// int twice")) == std::string::npos);  // only once, at the top
 }
 
-TEST_CASE("objection: what reaches beyond the braces while it is compiled is refused, and says why") {
+TEST_CASE("objection: rejects code that reaches beyond its braces at compile time, and names the reason") {
     const auto why = [](const std::string& body) { return objection(body, {"attend"}); };
     CHECK(why(" return std::vector<int>{1, 2}.size() - '}'; // } \n") == "");
     CHECK(why(" const auto f = [&](int x) { return x; }; return f(1'000); ") == "");

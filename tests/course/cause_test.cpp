@@ -26,7 +26,7 @@ static Matrix some(int rows, int cols, std::uint64_t seed = 1) {
     return normal_matrix(random, rows, cols, 1);
 }
 
-TEST_CASE("cause: says nothing where numbers agree, or where no guess fits") {
+TEST_CASE("cause: empty if the numbers agree or no guess fits") {
     CHECK(cause(some(6, 8), some(6, 8), {}) == "");
     CHECK(cause(some(6, 8, 1), some(6, 8, 2), {}) == "");
 }
@@ -173,7 +173,7 @@ TEST_CASE("cause: another step, a missing one, one too many, a missing gain") {
 
 // --- norms ---
 
-TEST_CASE("cause: norms: another variance, another place of eps, no norm at all") {
+TEST_CASE("cause: norms: another variance, eps at another position, no norm") {
     const int D = 12;
     const Matrix x = some(10, D, 5);
     Norm w = make_layer_norm(D);

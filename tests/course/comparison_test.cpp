@@ -33,7 +33,7 @@ TEST_CASE("compare: right answers are counted one by one, within the tolerance o
     CHECK(compare(nearly, expected).place == "1 of 2 numbers differ, the first at (0, 0) of (1, 2)");
 }
 
-TEST_CASE("compare: a mistake is named when it explains every answer, else a relation of the numbers may be") {
+TEST_CASE("compare: names a mistake if it explains every answer, else possibly a relation of the numbers") {
     std::vector<Answer> wrong = expected.answers;
     wrong[1].value = Matrix{{-1, -2}};
     const Comparison named = compare(wrong, expected);
@@ -47,7 +47,7 @@ TEST_CASE("compare: a mistake is named when it explains every answer, else a rel
     CHECK(guessed.cause == "fits: yours = expected * 2, twice");
 }
 
-TEST_CASE("compare: answers that did not come, came under another name, in another shape or as an error are wrong") {
+TEST_CASE("compare: missing, misnamed, misshapen and failed answers are wrong") {
     CHECK(compare({}, expected).right == 0);
     CHECK(compare({}, expected).difference == "it throws: no answer came");
     CHECK(compare({expected.answers[1], expected.answers[0]}, expected).right == 0);
@@ -58,7 +58,7 @@ TEST_CASE("compare: answers that did not come, came under another name, in anoth
     CHECK_FALSE(same_answer(answer("x", Matrix{{std::nanf("")}}), answer("x", Matrix{{std::nanf("")}})));
 }
 
-TEST_CASE("what is expected goes through a file") {
+TEST_CASE("text_of, read_expected: round trip through a file") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("e"), text_of(expected));
     const Expected read = read_expected(folder.path("e"));

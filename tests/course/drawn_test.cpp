@@ -18,7 +18,7 @@ static std::string as_text(const std::vector<Answer>& answers) {
 }
 
 TEST_CASE(
-    "answer_all: our solution answers every question of every task; the same seed asks the same, another one something else") {
+    "answer_all: the reference solution answers every question; equal seeds ask equal questions, others differ") {
     for (const std::string& task : drawn_tasks()) {
         INFO(task);
         const std::vector<Answer> answers = answers_of(task, 5);
@@ -33,7 +33,7 @@ TEST_CASE(
           }) == "course: nothing is drawn for the task cooking");
 }
 
-TEST_CASE("answer_all: no question has an answer that could be given without looking: all zeros, or always the same") {
+TEST_CASE("answer_all: no answer is all zeros or the same for every question") {
     for (const std::string& task : drawn_tasks()) {
         const std::vector<Answer> one = answers_of(task, 11);
         int moving = 0, zero = 0;

@@ -20,7 +20,7 @@ static const std::string example =
     "after    x - y;\n"
     "caught   a: a goes down, then up: always\n";
 
-TEST_CASE("a mistake is read: lines of code keep their indentation, a title may hold a colon") {
+TEST_CASE("read_mistake: code keeps its indentation, a title may contain a colon") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("sign.txt"), example);
     const Mistake mistake = read_mistake(folder.path("sign.txt"));
@@ -33,7 +33,7 @@ TEST_CASE("a mistake is read: lines of code keep their indentation, a title may 
     CHECK(with_mistake("z = x +\n    y;\n", mistake) == "z = x - y;\n");
 }
 
-TEST_CASE("a mistake must know where it stands: not at all and twice are refused") {
+TEST_CASE("with_mistake: `before` must occur exactly once") {
     Mistake mistake;
     mistake.name = "sign", mistake.file = "a.cpp", mistake.before = "x + y", mistake.after = "x - y";
     CHECK_THROWS_WITH(with_mistake("x - y", mistake),
@@ -42,7 +42,7 @@ TEST_CASE("a mistake must know where it stands: not at all and twice are refused
                       "course/mistakes/sign.txt: `before` stands 2 times in a.cpp, expected once: x + y");
 }
 
-TEST_CASE("a file of the table that lacks something, or says something twice, is refused with its line") {
+TEST_CASE("read_mistake: rejects a missing or repeated key, and names the line") {
     const TemporaryFolder folder;
     const std::string path = folder.path("sign.txt");
     const auto error = [&](const std::string& text) {
@@ -71,7 +71,7 @@ static std::set<std::string> all_titles() {
     return titles;
 }
 
-TEST_CASE("every mistake of the table can be made in the project as it is, and the test that must catch it is there") {
+TEST_CASE("course/mistakes: every mistake applies to the current source, and the test that catches it exists") {
     const std::set<std::string> titles = all_titles();
     const std::vector<Mistake> mistakes = all_mistakes();
     CHECK(mistakes.size() >= 60);

@@ -15,7 +15,7 @@ static RunResult shell(const std::string& words, double seconds = 10) {
     return run({"sh", "-c", words, "sh", "{answers}"}, ".", limits);
 }
 
-TEST_CASE("run: what a program prints and what it answers come apart, with how it ended") {
+TEST_CASE("run: separates output from answers, and reports how the program ended") {
     const RunResult result = shell("echo printed; echo complained >&2; eval \"echo answered >&$1\"; exit 3");
     CHECK(result.output == "printed\ncomplained\n");
     CHECK(result.answers == "answered\n");
@@ -26,7 +26,7 @@ TEST_CASE("run: what a program prints and what it answers come apart, with how i
     CHECK(run({"/no/such/program"}, ".", {}).how == "ended with status 127");
 }
 
-TEST_CASE("run: an endless loop, endless output and endless answers end, and so do the children left behind") {
+TEST_CASE("run: stops endless loops, endless output, endless answers and remaining child processes") {
     const double begin = seconds_now();
     CHECK(shell("while true; do :; done", 0.5).how == "stopped after 0 s");
     CHECK(shell("while true; do echo x; done", 0.5).output.size() == 100);

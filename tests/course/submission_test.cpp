@@ -17,7 +17,7 @@ static Task a_task() {
     return task;
 }
 
-TEST_CASE("handed_in: at its place or under its name; twice, or through a link out of the folder, is not there") {
+TEST_CASE("handed_in: found by path or by name; rejects duplicates and links out of the folder") {
     const TemporaryFolder folder;
     const std::string place = folder.path("in");
     std::filesystem::create_directories(place + "/deep");
@@ -35,7 +35,7 @@ TEST_CASE("handed_in: at its place or under its name; twice, or through a link o
     CHECK(handed_in(place, "linked/b.cpp") == "");
 }
 
-TEST_CASE("handed_body: what is missing, not written yet or not accepted is refused in one line") {
+TEST_CASE("handed_body: rejects a missing, unwritten or forbidden body in one line") {
     const Task task = a_task();
     CHECK(handed_body(task, "int down(int x) { return x - 1; }").body == " return x - 1; ");
     CHECK(handed_body(task, "").refused == "deep/a.cpp was not handed in");
@@ -55,7 +55,7 @@ static Graded graded_with(int right, bool passed) {
     return graded;
 }
 
-TEST_CASE("a public test counts at most in the proportion of right answers: nobody gains by a faked test") {
+TEST_CASE("results_json: a public test counts at most in proportion to right answers, so that a faked test gains nothing") {
     CHECK(graded_with(4, true).score() == 6);
     CHECK(graded_with(4, true).complete());
     CHECK(graded_with(4, false).score() == 4);

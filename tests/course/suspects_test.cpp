@@ -6,7 +6,7 @@
 
 TEST_SUITE_BEGIN("suspects");
 
-TEST_CASE("the same failure: the same words, and numbers within 2 in 1000") {
+TEST_CASE("same_failure: equal text, and numbers within 2 in 1000") {
     CHECK(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 1): ours 0.7312, golden 0.5927"));
     CHECK_FALSE(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 1): ours 0.7411, golden 0.5927"));
     CHECK_FALSE(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 2): ours 0.7311, golden 0.5927"));
@@ -14,13 +14,13 @@ TEST_CASE("the same failure: the same words, and numbers within 2 in 1000") {
     CHECK_FALSE(same_failure("0.5 and 1", "0.5 and"));
 }
 
-TEST_CASE("digits inside a name are words: block.1 is not nearly block.2, and -3 is not 3") {
+TEST_CASE("same_failure: digits inside a name are text: block.1 is not block.2, and -3 is not 3") {
     CHECK_FALSE(same_failure("block.1000 0.5", "block.1001 0.5"));
     CHECK_FALSE(same_failure("norm1 is 0.5", "norm2 is 0.5"));
     CHECK_FALSE(same_failure("-3 == 2.5", "3 == 2.5"));
 }
 
-TEST_CASE("a failure without numbers points at nobody") {
+TEST_CASE("suspected: a failure without numbers has no suspects") {
     CHECK_FALSE(is_telling("identical(a, b) is false"));
     CHECK_FALSE(is_telling("a == 3 is 2 == 3"));
     CHECK(is_telling("w.value()(0, 0) is 1.9 == Approx( 1.825 )"));
@@ -28,7 +28,7 @@ TEST_CASE("a failure without numbers points at nobody") {
     CHECK(suspected(suspects, "the scale", "identical(a, b) is false").empty());
 }
 
-TEST_CASE("a suspect must have failed the same test; of several all are named, up to three") {
+TEST_CASE("suspected: a suspect failed the same test; up to three are named") {
     std::vector<Suspect> suspects{
         {"no_scale", "the scale", "0.1 == 0.25"}, {"root", "the scale", "0.1 == 0.25"}, {"sign", "the sign", "0.1 == 0.25"}};
     CHECK(suspected(suspects, "the scale", "0.1 == 0.25") == std::vector<std::string>{"no_scale", "root"});
@@ -39,7 +39,7 @@ TEST_CASE("a suspect must have failed the same test; of several all are named, u
     CHECK(suspected(suspects, "the scale", "0.1 == 0.25").empty());
 }
 
-TEST_CASE("what the cause finder adds is not compared, and line ends do not break the file") {
+TEST_CASE("suspects: the cause finder's text is not compared, and line ends do not break the file") {
     CHECK(comparable("gpt-a, qkv: ours 0.5\n    cause    fits: twice") == "gpt-a, qkv: ours 0.5");
     const TemporaryFolder folder;
     const std::vector<Suspect> suspects{{"sign", "title", comparable("a\n\tb")}};

@@ -42,7 +42,7 @@ TEST_CASE("read_task: a task's lines, code keeps its indentation, a title may ho
     CHECK(task.code == "if (x == 0) return -1;\n    return x - 1;\n");
 }
 
-TEST_CASE("sealed_text: what students get holds the same task, and its code cannot be read by accident") {
+TEST_CASE("sealed_text: contains the same task; its code cannot be read by accident") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("down.txt"), example);
     const Task task = read_task(folder.path("down.txt"));
@@ -53,7 +53,7 @@ TEST_CASE("sealed_text: what students get holds the same task, and its code cann
     CHECK(sealed_text(read_task(folder.path("down.txt"))) == sealed);
 }
 
-TEST_CASE("read_task: what is missing, unknown or given twice is refused with its line") {
+TEST_CASE("read_task: rejects missing, unknown and repeated keys, and names the line") {
     const TemporaryFolder folder;
     const std::string path = folder.path("down.txt");
     const auto error = [&](const std::string& text) {
@@ -85,7 +85,7 @@ static std::set<std::string> all_titles() {
     return titles;
 }
 
-TEST_CASE("course/tasks: every function is found once, its contract and public tests are there, questions are drawn for it") {
+TEST_CASE("course/tasks: every task has one function, a contract, public tests and drawn questions") {
     const std::set<std::string> titles = all_titles();
     const std::vector<std::string> drawn = drawn_tasks();
     const std::vector<Task> tasks = all_tasks();

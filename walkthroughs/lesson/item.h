@@ -19,6 +19,7 @@ struct Item {
     int most = 8;  // rows and columns of the matrix that a text shows
     std::vector<Captioned> pictures = {};
     std::vector<Series> series = {};
+    AxisNames axes = {};
     std::vector<std::vector<std::string>> rows = {};  // of a table; rows[0] is the heading
     bool holds = true;                                // of a claim
 };

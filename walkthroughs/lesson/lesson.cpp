@@ -13,20 +13,24 @@
 #include "nn/data/text.h"
 #include "walkthroughs/page/trace_text.h"
 
-static constexpr int page_width = 100;
 static const std::string indent(9, ' ');
 
-Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours()) {}
+Lesson::Lesson(const Options& options) : Lesson(options, stdout, stdin, terminal_colours(), terminal_width()) {}
 
-Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours)
+Lesson::Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours, int page_width)
     : colours(colours),
+      page_width(page_width),
       out(out),
       in(in),
       waiting(options.step),
       asking(options.quiz || options.step),
       page{options.name, options.purpose, "about " + options.duration, options.command(), {}},
       page_path(options.page) {
-    print({bold(options.name), "   ", options.purpose, "\n"});
+    std::string margin = bold(options.name) + "   ";
+    for (const std::string& line : wrapped(options.purpose, page_width - display_width(margin))) {
+        print({margin, line, "\n"});
+        margin = std::string(static_cast<std::size_t>(display_width(margin)), ' ');
+    }
     print({faint("takes about " + options.duration), "\n"});
 }
 
@@ -43,9 +47,9 @@ void Lesson::print(const Item& item) {
         case Item::Kind::predict: return labelled("predict", item.words);
         case Item::Kind::code: return print_code(item);
         case Item::Kind::matrix: return print_matrix(item);
-        case Item::Kind::pictures: return print_lines(side_by_side(item.pictures, page_width - static_cast<int>(indent.size())));
-        case Item::Kind::curves: return print_lines(::curves(item.series, colours));
-        case Item::Kind::table: return print_lines(::table(item.rows));
+        case Item::Kind::pictures: return print_pictures(item.pictures);
+        case Item::Kind::curves: return print_lines(::curves(item.series, colours, std::min(64, page_width - 24), 14, item.axes));
+        case Item::Kind::table: return print_lines(::table(item.rows, page_width - static_cast<int>(indent.size())));
         case Item::Kind::lines: return print_lines(item.lines);
         case Item::Kind::claim: return print_claim(item);
     }
@@ -99,7 +103,9 @@ void Lesson::print_step(const Item& step) {
     if (!right_part.empty()) {
         const int column = std::max(31, display_width(step.words) + 3);
         const bool fits = static_cast<int>(indent.size()) + column + display_width(right_part) <= page_width;
-        print({fits ? std::string(static_cast<std::size_t>(column - display_width(step.words)), ' ') : "\n" + indent, right_part});
+        print({fits ? std::string(static_cast<std::size_t>(column - display_width(step.words)), ' ') : "\n"});
+        if (!fits) return print_lines(wrapped(right_part, page_width - static_cast<int>(indent.size())));
+        print({right_part});
     }
     print({"\n"});
 }
@@ -114,18 +120,31 @@ void Lesson::labelled(std::string_view label, const std::string& words) {
     }
 }
 
+// A line of code in pieces of at most `width` columns; those after the first are indented by four more than the line.
+static std::vector<std::string> code_pieces(const std::string& line, int width) {
+    if (display_width(line) <= width) return {line};
+    const std::string margin(std::min(line.find_first_not_of(' '), line.size()), ' ');
+    std::vector<std::string> pieces = wrapped(line.substr(margin.size()), width - static_cast<int>(margin.size()) - 4);
+    for (std::size_t k = 0; k < pieces.size(); ++k) pieces[k] = joined({margin, k == 0 ? "" : "    ", pieces[k]});
+    return pieces;
+}
+
 void Lesson::print_code(const Item& code) {
     std::string label = "code";
-    for (const std::string& line : code.lines) {
-        print({indent, faint(padded(label, 10)), line, "\n"});
-        label.clear();
-    }
+    for (const std::string& line : code.lines)
+        for (const std::string& piece : code_pieces(line, page_width - static_cast<int>(indent.size()) - 10)) {
+            print({indent, faint(padded(label, 10)), piece, "\n"});
+            label.clear();
+        }
     if (!code.source.empty()) print({indent, std::string(10, ' '), faint(code.source), "\n"});
 }
 
-// The rows are printed beside the name, or below it if they would exceed the page.
+// The rows are printed beside the name, or below it if they would exceed the page; if they still do, fewer columns are shown.
 void Lesson::print_matrix(const Item& item) {
-    std::vector<std::string> grid = split_lines(grid_text(item.matrix, item.most));  // the shape, then the rows
+    const int room = page_width - static_cast<int>(indent.size()) - 2;
+    int most = item.most;
+    std::vector<std::string> grid = split_lines(grid_text(item.matrix, most));  // the shape, then the rows
+    while (most > 2 && grid.size() > 1 && display_width(grid[1]) > room) grid = split_lines(grid_text(item.matrix, --most));
     const std::string head = bold(item.words) + " " + grid[0];
     grid.erase(grid.begin());
     const int width = grid.empty() ? 0 : display_width(grid[0]);
@@ -145,7 +164,19 @@ void Lesson::print_claim(const Item& claim) {
     failed += !claim.holds;
     const std::string colour = colours == Colours::none ? "" : claim.holds ? "\x1b[32m" : "\x1b[1;31m";
     const std::string verdict = colour + (claim.holds ? "holds" : "FAILS") + (colour.empty() ? "" : "\x1b[0m");
-    print({"claim    ", verdict, "   ", claim.words, "\n"});
+    std::string margin = "claim    " + verdict + "   ";
+    for (const std::string& line : wrapped(claim.words, page_width - 17)) {
+        print({margin, line, "\n"});
+        margin = std::string(17, ' ');
+    }
+}
+
+// A caption that is wider than the page stands above its picture, wrapped.
+void Lesson::print_pictures(const std::vector<Captioned>& blocks) {
+    const int room = page_width - static_cast<int>(indent.size());
+    if (blocks.size() != 1 || display_width(blocks[0].caption) <= room) return print_lines(side_by_side(blocks, room));
+    print_lines(wrapped(blocks[0].caption, room));
+    print_lines(blocks[0].block.lines);
 }
 
 // ---- what is told -----------------------------------------------------------------------------------------------------------
@@ -214,7 +245,9 @@ void Lesson::heat(std::string_view caption, const Matrix& m) {
 
 void Lesson::pictures(const std::vector<Captioned>& blocks) { tell({.kind = Item::Kind::pictures, .pictures = blocks}); }
 
-void Lesson::curves(const std::vector<Series>& series) { tell({.kind = Item::Kind::curves, .series = series}); }
+void Lesson::curves(const std::vector<Series>& series, const AxisNames& axes) {
+    tell({.kind = Item::Kind::curves, .series = series, .axes = axes});
+}
 
 void Lesson::table(const std::vector<std::vector<std::string>>& rows) { tell({.kind = Item::Kind::table, .rows = rows}); }
 

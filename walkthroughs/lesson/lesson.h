@@ -46,8 +46,8 @@ class Lesson {
 public:
     // Prints the title and the duration.
     explicit Lesson(const Options& options);
-    // The same with given output, input (for --step) and colours.
-    Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours);
+    // The same with given output, input (for --step), colours and width in columns.
+    Lesson(const Options& options, std::FILE* out, std::FILE* in, Colours colours, int page_width = 80);
 
     // Begins the next step; with --step waits for Enter first, except before the first.
     void step(std::string_view question, std::string_view equation = "", std::string_view source = "");
@@ -70,7 +70,7 @@ public:
     // A page hides the answer until it is unfolded.
     void predict(std::string_view question, const LessonAnswer& answer);
 
-    // A line of code as a string; or the lines of source that follow the call.
+    // A line of code as a string; or the lines of source that follow the call. Long lines continue below, indented.
     void code(std::string_view line);
     void code(int lines = 1, Where where = Where::current());
     void matrix(std::string_view name, const Matrix& m, int most = 8);  // shape and numbers, only the corners of a large matrix
@@ -78,7 +78,7 @@ public:
     void picture(std::string_view caption, const Image& image);
     void heat(std::string_view caption, const Matrix& m);  // a heat map with minimum and maximum
     void pictures(const std::vector<Captioned>& blocks);   // made with picture() and heat_map() of pictures.h
-    void curves(const std::vector<Series>& series);
+    void curves(const std::vector<Series>& series, const AxisNames& axes = {});
     void table(const std::vector<std::vector<std::string>>& rows);
     void lines(const std::vector<std::string>& given);  // indented, not wrapped
 
@@ -92,6 +92,7 @@ public:
     int end();
 
     const Colours colours;
+    const int page_width;  // no line is wider, except those of lines()
 
 private:
     std::FILE* out;
@@ -111,6 +112,7 @@ private:
     void print_step(const Item& step);
     void print_code(const Item& code);
     void print_matrix(const Item& item);
+    void print_pictures(const std::vector<Captioned>& blocks);
     void print_claim(const Item& claim);
     void labelled(std::string_view label, const std::string& words);
     std::string bold(std::string_view words) const;

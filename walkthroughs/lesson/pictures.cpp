@@ -1,10 +1,14 @@
 #include "walkthroughs/lesson/pictures.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 #include <string_view>
 
 #include "nn/base/decimal.h"
@@ -18,6 +22,14 @@ Colours terminal_colours() {
     const char* const colorterm = std::getenv("COLORTERM");
     const std::string_view words = colorterm == nullptr ? "" : colorterm;
     return words == "truecolor" || words == "24bit" ? Colours::all : Colours::few;
+}
+
+int terminal_width() {
+    winsize size{};
+    int columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    const char* const variable = std::getenv("COLUMNS");
+    if (columns == 0 && variable != nullptr) columns = std::atoi(variable);
+    return columns <= 0 ? 80 : std::clamp(columns, 72, 120);
 }
 
 // ---- pictures ---------------------------------------------------------------------------------------------------------------
@@ -97,7 +109,7 @@ static Image enlarged(const Image& image, int factor) {
 static Drawing drawn(const Image& image, Colours colours) {
     const bool drawable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
     require(drawable, "picture: a ", shape(image), " image, it must have pixels and 1 or 3 channels");
-    const int widest = colours == Colours::none ? 45 : 90;
+    const int widest = colours == Colours::none ? 35 : 70;
     const int side = std::max(image.height, image.width);
     if (side > widest) {
         const int height = std::max(1, static_cast<int>(static_cast<long>(image.height) * widest / side));
@@ -247,26 +259,25 @@ static constexpr std::array<int, 6> mark_colours = {45,  214, 120,
                                                     205, 229, 141};  // of the 256: blue, orange, green, pink, yellow, violet
 
 namespace {
-// A grid of characters, each with 2 x 4 dots (braille) or one mark.
+// A grid of characters, each with two dots, one above the other (half blocks), or one mark.
 class Canvas {
 public:
     Canvas(int width, int height, Colours colours)
         : width(width), height(height), colours(colours), cells(static_cast<std::size_t>(width) * height) {}
 
-    int dots_across() const { return colours == Colours::none ? width : 2 * width; }
-    int dots_down() const { return colours == Colours::none ? height : 4 * height; }
+    int dots_across() const { return width; }
+    int dots_down() const { return colours == Colours::none ? height : 2 * height; }
 
     void set(int across, int down, int series) {
         const bool plain = colours == Colours::none;
-        const int x = plain ? across : across / 2, y = plain ? down : down / 4;
-        Cell& cell = cells[static_cast<std::size_t>(y) * width + x];
-        // The bits of a braille character: 1, 2, 3, 7 down the left side, 4, 5, 6, 8 down the right.
-        static constexpr int bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-        cell.dots |= plain ? 1 : bits[down % 4][across % 2];
+        const int y = plain ? down : down / 2;
+        Cell& cell = cells[static_cast<std::size_t>(y) * width + across];
+        cell.dots |= plain || down % 2 == 0 ? 1 : 2;  // bit 0: upper half, bit 1: lower half
         cell.series = series;
     }
 
     std::string line(int y) const {
+        static constexpr const char* blocks[] = {" ", "\u2580", "\u2584", "\u2588"};  // none, upper, lower, both
         std::string words;
         for (int x = 0; x < width; ++x) {
             const Cell cell = cells[static_cast<std::size_t>(y) * width + x];
@@ -275,7 +286,7 @@ public:
             else if (colours == Colours::none)
                 words += marks[static_cast<std::size_t>(cell.series) % marks.size()];
             else
-                words += in_series_colour(encode_utf8(static_cast<char32_t>(0x2800 + cell.dots)), cell.series);
+                words += in_series_colour(blocks[cell.dots], cell.series);
         }
         return words;
     }
@@ -327,7 +338,8 @@ static std::string short_number(float number) {
     return short_digits(static_cast<double>(number), 4);
 }
 
-std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height) {
+std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height,
+                                const AxisNames& axes) {
     require(width >= 16 && height >= 2, "curves: ", width, " x ", height, " letters are too few, 16 x 2 are the least");
     Extent xs, ys;
     for (const Series& one : series) {
@@ -346,14 +358,21 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
     const std::string top = short_number(ys.high), bottom = short_number(ys.low);
     const std::size_t margin = std::max(top.size(), bottom.size());
     std::vector<std::string> lines;
-    std::string legend(margin + 2, ' ');
+    const std::string legend_margin(margin + 2, ' ');
+    std::string legend = legend_margin;
     for (std::size_t s = 0; s < series.size(); ++s) {
         const bool plain = colours == Colours::none;
         const std::string mark =
             plain ? std::string(1, marks[s % marks.size()]) : Canvas::in_series_colour("\u2501\u2501", static_cast<int>(s));
-        legend += mark + " " + series[s].name + "   ";
+        const std::string entry = mark + " " + series[s].name + "   ";
+        if (legend != legend_margin && display_width(legend + entry) > static_cast<int>(margin) + 5 + width) {
+            lines.push_back(without_end_spaces(legend));
+            legend = legend_margin;
+        }
+        legend += entry;
     }
     lines.push_back(without_end_spaces(legend));
+    if (!axes.y.empty()) lines.push_back(legend_margin + axes.y);
     for (int y = 0; y < height; ++y) {
         const std::string label = y == 0 ? top : y == height - 1 ? bottom : "";
         lines.push_back(without_end_spaces(std::string(margin - label.size(), ' ') + label + " |" + canvas.line(y)));
@@ -362,6 +381,10 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
     const int between = std::max(1, width - static_cast<int>(left.size() + right.size()));
     lines.push_back(std::string(margin + 1, ' ') + "+" + std::string(static_cast<std::size_t>(width), '-'));
     lines.push_back(std::string(margin + 2, ' ') + left + std::string(static_cast<std::size_t>(between), ' ') + right);
+    if (!axes.x.empty()) {
+        const int before = std::max(0, (width - display_width(axes.x)) / 2);
+        lines.push_back(legend_margin + std::string(static_cast<std::size_t>(before), ' ') + axes.x);
+    }
     return lines;
 }
 
@@ -370,6 +393,14 @@ std::vector<std::string> curves(const std::vector<Series>& series, Colours colou
 static bool looks_like_number(const std::string& cell) {
     return cell.find_first_of("0123456789") != std::string::npos &&
            cell.find_first_not_of("0123456789+-.,e% x") == std::string::npos;
+}
+
+// The width of the longest part of a cell that is not broken: a number, or a word.
+static int unbroken_width(const std::string& cell) {
+    if (looks_like_number(cell)) return display_width(cell);
+    int width = 0;
+    for (const std::string& word : split(cell, ' ')) width = std::max(width, display_width(word));
+    return width;
 }
 
 std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& rows) {
@@ -384,22 +415,48 @@ std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& ro
     return numbers;
 }
 
-std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows) {
+std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows, int most_width) {
     if (rows.empty()) return {};
     const std::size_t columns = rows[0].size();
     const std::vector<bool> to_the_right = number_columns(rows);
-    std::vector<int> widths(columns, 0);
+    std::vector<int> widths(columns, 0), least(columns, 0);
     for (const std::vector<std::string>& row : rows)
-        for (std::size_t c = 0; c < columns; ++c) widths[c] = std::max(widths[c], display_width(row[c]));
+        for (std::size_t c = 0; c < columns; ++c) {
+            widths[c] = std::max(widths[c], display_width(row[c]));
+            least[c] = std::max(least[c], unbroken_width(row[c]));
+        }
+    // Too wide: gaps of two, then the widest column that can be broken becomes narrower.
+    int excess = std::accumulate(widths.begin(), widths.end(), 3 * (static_cast<int>(columns) - 1)) - most_width;
+    const std::string gap(most_width > 0 && excess > 0 ? 2 : 3, ' ');
+    if (gap.size() == 2) excess -= static_cast<int>(columns) - 1;
+    for (; most_width > 0 && excess > 0; --excess) {
+        std::size_t widest = columns;
+        for (std::size_t c = 0; c < columns; ++c)
+            if (widths[c] > least[c] && (widest == columns || widths[c] > widths[widest])) widest = c;
+        if (widest == columns) break;
+        --widths[widest];
+    }
+
     std::vector<std::string> lines;
     for (std::size_t r = 0; r < rows.size(); ++r) {
-        std::string line, rule;
+        std::vector<std::vector<std::string>> cells;
+        std::size_t height = 1;
         for (std::size_t c = 0; c < columns; ++c) {
-            const std::string room(static_cast<std::size_t>(widths[c] - display_width(rows[r][c])), ' ');
-            line += (c == 0 ? "" : "   ") + (to_the_right[c] ? room + rows[r][c] : rows[r][c] + room);
-            rule += (c == 0 ? "" : "   ") + std::string(static_cast<std::size_t>(widths[c]), '-');
+            const bool whole = display_width(rows[r][c]) <= widths[c];
+            cells.push_back(whole ? std::vector<std::string>{rows[r][c]} : wrapped(rows[r][c], widths[c]));
+            height = std::max(height, cells.back().size());
         }
-        lines.push_back(without_end_spaces(line));
+        std::string rule;
+        for (std::size_t k = 0; k < height; ++k) {
+            std::string line;
+            for (std::size_t c = 0; c < columns; ++c) {
+                const std::string cell = k < cells[c].size() ? cells[c][k] : "";
+                const std::string room(static_cast<std::size_t>(widths[c] - display_width(cell)), ' ');
+                line += (c == 0 ? "" : gap) + (to_the_right[c] ? room + cell : cell + room);
+            }
+            lines.push_back(without_end_spaces(line));
+        }
+        for (std::size_t c = 0; c < columns; ++c) rule += (c == 0 ? "" : gap) + std::string(static_cast<std::size_t>(widths[c]), '-');
         if (r == 0) lines.push_back(rule);
     }
     return lines;

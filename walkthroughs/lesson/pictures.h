@@ -1,6 +1,6 @@
 // pictures.h: images, heat maps, curves and tables as lines of text.
 //
-//   in colour   pictures are half blocks of two pixels; curves are braille dots
+//   in colour   pictures are half blocks of two pixels, and so are curves
 //   plain       every pixel is two characters from dark to bright, " .:-=+*#%@"; curves are letters: for pipes, files and
 //               NO_COLOR
 #pragma once
@@ -16,6 +16,10 @@ enum class Colours { none, few, all };  // plain characters; 256 colours; 24 bit
 // The colours of standard output: none unless it is a terminal (subject to NO_COLOR and FORCE_COLOR), all when COLORTERM says so.
 Colours terminal_colours();
 
+// The width of standard output in columns: of its terminal, else the environment variable COLUMNS, limited to 72 ... 120; 80 when
+// neither is known.
+int terminal_width();
+
 // A block of lines, each `width` columns wide on a terminal. What was drawn is kept with them, for pages.
 struct Drawing {
     std::vector<std::string> lines;
@@ -25,8 +29,8 @@ struct Drawing {
     std::vector<std::string> row_names = {}, col_names = {};
 };
 
-// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small images are enlarged, wide ones reduced to 90
-// pixels.
+// 1 channel: grey, 3 channels: red, green, blue; 0 is dark and 1 bright. Small images are enlarged, large ones reduced to
+// 70 columns.
 //   throws  std::invalid_argument for another number of channels, or no pixels
 Drawing picture(const Image& image, Colours colours);
 
@@ -42,19 +46,24 @@ struct Captioned {
     Drawing block;
 };
 // As many blocks side by side as fit, with captions above.
-std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int most_width = 100);
+std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int most_width = 71);
 
 struct Series {
     std::string name;
     std::vector<float> x, y;  // points; those that are not finite are skipped
 };
-// Curves in one frame with the range of both axes.
+struct AxisNames {
+    std::string x, y;  // with the unit: "training step", "loss, nats"
+};
+// Curves in one frame with the range of both axes. The name of y is printed above the frame, that of x below.
 //   throws  std::invalid_argument when the numbers of x and y differ
-std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width = 64, int height = 14);
+std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width = 64, int height = 14,
+                                const AxisNames& axes = {});
 
 // Columns as wide as their widest cell; columns of numbers are right-aligned.
-//   rows    rows[0] is the heading; all of equal length
-std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows);
+//   rows        rows[0] is the heading; all of equal length
+//   most_width  in columns; words are wrapped in their cells to keep it. 0: no limit
+std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows, int most_width = 0);
 
 // Which columns hold only numbers below the heading.
 //   throws  std::invalid_argument when a row is not as long as the heading

@@ -134,7 +134,10 @@ static std::string item_html(const Item& item, const Page& page) {
         case Item::Kind::code: return code_html(item);
         case Item::Kind::matrix: return matrix_html(item.words, item.matrix, item.most);
         case Item::Kind::pictures: return pictures_html(item);
-        case Item::Kind::curves: return curves_html(item.series);
+        case Item::Kind::curves: {
+            const std::string axes = escaped(item.axes.y + " over " + item.axes.x);
+            return curves_html(item.series) + (item.axes.x.empty() ? "" : "<p>" + axes + "</p>\n");
+        }
         case Item::Kind::table: return table_html(item);
         case Item::Kind::lines:
             return item.lines == std::vector<std::string>{""} ? "" : "<pre>" + terminal_html(item.lines) + "</pre>\n";

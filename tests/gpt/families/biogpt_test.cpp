@@ -52,20 +52,20 @@ static biogpt::Weights tiny_weights(const biogpt::Config& config) {
     return biogpt::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.3f});
 }
 
-TEST_CASE("biogpt: the tokens that come later change nothing before them, padding on the left changes nothing at all") {
+TEST_CASE("biogpt: later tokens do not affect earlier positions, and left padding affects none") {
     check_causal(tiny_weights(tiny()), tiny());
     check_left_padding(tiny_weights(tiny()), tiny());
 }
 
-TEST_CASE("biogpt: read_on gives the numbers of the full pass, after padding on the left and beyond it") {
+TEST_CASE("biogpt: read_on equals the full pass, with and without left padding") {
     check_reading_on(tiny_weights(tiny()), tiny());
 }
 
-TEST_CASE("biogpt: writing goes through the common door: greedy after padding, beams, sampling") {
+TEST_CASE("biogpt: generate and beam_search: greedy with left padding, beams, sampling") {
     check_writing(tiny_weights(tiny()), tiny());
 }
 
-TEST_CASE("biogpt: words are scaled by sqrt(E), positions are not") {
+TEST_CASE("biogpt: token embeddings are scaled by sqrt(E), position embeddings are not") {
     biogpt::Config config = tiny();
     const biogpt::Weights w = tiny_weights(config);
     const Matrix scaled = biogpt::forward(make_batch({{7}}), w, config).embeddings.value();
@@ -76,7 +76,7 @@ TEST_CASE("biogpt: words are scaled by sqrt(E), positions are not") {
     CHECK(plain(0, 5) == Approx(w.words.value()(7, 5) + w.positions.value()(2, 5)));
 }
 
-TEST_CASE("biogpt: a prompt without labels teaches only through what follows it") {
+TEST_CASE("biogpt: a prompt without labels receives gradients only from the tokens after it") {
     const biogpt::Config config = tiny();
     const biogpt::Weights w = tiny_weights(config);
     const TokenBatch batch = make_batch({{1, 2, 3, 4}});
@@ -87,7 +87,7 @@ TEST_CASE("biogpt: a prompt without labels teaches only through what follows it"
 }
 
 TEST_CASE(
-    "biogpt: a float16 file in two parts, with the output matrix stored, without biogpt., loads; its eps of 1e-12 is not used") {
+    "biogpt: loads a float16 file in two shards, with a stored output matrix, without biogpt.; its eps of 1e-12 is unused") {
     const biogpt::Weights w = tiny_weights(tiny());
     const Parameters table = biogpt::parameters(w, tiny());
     make_exact_in_half(table);
@@ -128,7 +128,7 @@ TEST_CASE("make_examples: only answers have labels, the first of them at the las
     CHECK_THROWS_WITH(biogpt::make_examples({{5}}, {}), "biogpt: 1 prompts, but 0 answers");
 }
 
-TEST_CASE("add_virtual_tokens: the word table grows, everything else is shared, and a text without them keeps its logits") {
+TEST_CASE("add_virtual_tokens: enlarges the token embedding, shares all other weights, and keeps the logits of other tokens") {
     biogpt::Config config = tiny();
     const biogpt::Weights w = tiny_weights(config);
     const Matrix before = biogpt::forward(make_batch({{1, 2}}), w, config).logits.value();
@@ -143,7 +143,7 @@ TEST_CASE("add_virtual_tokens: the word table grows, everything else is shared, 
     CHECK_THROWS_WITH(biogpt::add_virtual_tokens(w, config, 0, random), "biogpt: 0 virtual tokens, at least one is needed");
 }
 
-TEST_CASE("biogpt: what is refused is said to be biogpt's") {
+TEST_CASE("biogpt: error messages name biogpt") {
     Random random;
     biogpt::Config odd = tiny();
     odd.heads = 5;

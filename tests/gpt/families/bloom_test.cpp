@@ -121,16 +121,16 @@ static bloom::Weights tiny_weights() {
     return bloom::make_weights(tiny, random, {.draw = Draw::normal, .stddev = 0.5f});
 }
 
-TEST_CASE("bloom: the tokens that come later change nothing before them") { check_causal(tiny_weights(), tiny); }
+TEST_CASE("bloom: later tokens do not affect earlier positions") { check_causal(tiny_weights(), tiny); }
 
-TEST_CASE("bloom: the order of earlier tokens matters, though there is no table of positions") {
+TEST_CASE("bloom: the order of earlier tokens matters, without position embeddings") {
     const bloom::Weights w = tiny_weights();
     const Matrix one = bloom::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
     const Matrix other = bloom::forward(make_batch({{2, 1, 3}}), w, tiny).logits.value();
     CHECK(difference(slice_rows(one, 2, 1), slice_rows(other, 2, 1)) != "");
 }
 
-TEST_CASE("bloom: padding on either side changes no logit of a token") {
+TEST_CASE("bloom: padding on either side changes no logit") {
     const bloom::Weights w = tiny_weights();
     const Matrix alone = bloom::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
     const TokenBatch left = make_batch({{4, 5, 6, 7, 8}, {1, 2, 3}}, 0, Side::left);
@@ -139,15 +139,15 @@ TEST_CASE("bloom: padding on either side changes no logit of a token") {
     check_close("right", slice_rows(bloom::forward(right, w, tiny).logits.value(), 5, 3), alone);
 }
 
-TEST_CASE("bloom: read_on gives the numbers of the full pass, also after padding on the left") {
+TEST_CASE("bloom: read_on equals the full pass, also with left padding") {
     check_reading_on(tiny_weights(), tiny);
 }
 
-TEST_CASE("bloom: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+TEST_CASE("bloom: generate and beam_search equal the full pass, with and without padding") {
     check_writing(tiny_weights(), tiny);
 }
 
-TEST_CASE("bloom: a file with the prefix transformer. and a second copy of the word table loads all the same") {
+TEST_CASE("bloom: loads a file with the prefix transformer. and a second copy of the token embedding") {
     const bloom::Weights w = tiny_weights();
     const Parameters table = bloom::parameters(w, tiny);
     make_exact_in_half(table);
@@ -173,7 +173,7 @@ TEST_CASE("bloom: a file with the prefix transformer. and a second copy of the w
         }
 }
 
-TEST_CASE("bloom: what is saved with its metadata tells its configuration; without them nothing says the heads") {
+TEST_CASE("bloom: config_of reads back the metadata; without them the number of heads is unknown") {
     const TemporaryFolder folder;
     bloom::Config config = tiny;
     config.eps = 1e-3f;
@@ -189,7 +189,7 @@ TEST_CASE("bloom: what is saved with its metadata tells its configuration; witho
           }) == "what was given: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
 }
 
-TEST_CASE("bloom: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("bloom: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(bloom::make_weights({.width = 12, .heads = 5}, random), "bloom: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(bloom::make_weights({.vocabulary = 0}, random),

@@ -52,16 +52,16 @@ static galactica::Weights tiny_weights(const galactica::Config& config) {
     return galactica::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
 }
 
-TEST_CASE("galactica: the tokens that come later change nothing before them, padding on the left changes nothing at all") {
+TEST_CASE("galactica: later tokens do not affect earlier positions, and left padding affects none") {
     check_causal(tiny_weights(tiny()), tiny());
     check_left_padding(tiny_weights(tiny()), tiny());
 }
 
-TEST_CASE("galactica: read_on gives the numbers of the full pass, after padding on the left and beyond it") {
+TEST_CASE("galactica: read_on equals the full pass, with and without left padding") {
     check_reading_on(tiny_weights(tiny()), tiny());
 }
 
-TEST_CASE("galactica: writing goes through the common door: greedy after padding, beams, sampling") {
+TEST_CASE("galactica: generate and beam_search: greedy with left padding, beams, sampling") {
     check_writing(tiny_weights(tiny()), tiny());
 }
 
@@ -74,7 +74,7 @@ static std::string shown(std::string_view text) {
     return line;
 }
 
-TEST_CASE("pieces: the table of section 3.1, row by row") {
+TEST_CASE("pieces: the examples of section 3.1, row by row") {
     CHECK(shown("see [START_REF] Attention is all you need, Vaswani [END_REF]!") ==
           "see {[START_REF]} Attention is all you need, Vaswani {[END_REF]}!");
     CHECK(shown("[START_SMILES]C(=O)O[END_SMILES]") == "{[START_SMILES]}{C}{(}{=}{O}{)}{O}{[END_SMILES]}");
@@ -87,7 +87,7 @@ TEST_CASE("pieces: the table of section 3.1, row by row") {
 }
 
 TEST_CASE(
-    "pieces: a point is a token between digits only, other special tokens inside a sequence are its letters, no end is an end") {
+    "pieces: a point is a token only between digits; other special tokens inside a sequence are split; an open one ends with the text") {
     CHECK(shown("It is 3. Or .5") == "It is {3}. Or .{5}");
     CHECK(shown("[START_DNA]C<work>") == "{[START_DNA]}{C}{<}{w}{o}{r}{k}{>}");
     CHECK(shown("[START_AMINO]M\xc3\xa9") == "{[START_AMINO]}{M}{\xc3\xa9}");  // two bytes are one character
@@ -100,7 +100,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("parameters: without biases and gains the file holds neither, with them it holds both") {
+TEST_CASE("parameters: biases and gains are saved only if the config has them") {
     galactica::Config config = tiny();
     CHECK(galactica::parameters(tiny_weights(config), config).size() == 2 + 2 * 6);
     config.biases = config.affine_norms = true;
@@ -109,7 +109,7 @@ TEST_CASE("parameters: without biases and gains the file holds neither, with the
     CHECK(galactica::parameters(tiny_weights(config), config).size() == 2 + 2 * 12);
 }
 
-TEST_CASE("galactica: files with and without biases and gains, bfloat16 in two parts, with a stored output matrix, load") {
+TEST_CASE("galactica: loads files with and without biases and gains, bfloat16 in two shards, with a stored output matrix") {
     for (const bool biases : {false, true})
         for (const bool gains : {false, true}) {
             galactica::Config config = tiny();
@@ -151,7 +151,7 @@ TEST_CASE("galactica: files with and without biases and gains, bfloat16 in two p
           }) == "what was given: do_layer_norm_before is \"false\"; only true is implemented here");
 }
 
-TEST_CASE("galactica: what is refused is said to be galactica's") {
+TEST_CASE("galactica: error messages name galactica") {
     Random random;
     galactica::Config odd = tiny();
     odd.heads = 5;

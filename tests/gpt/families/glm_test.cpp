@@ -138,7 +138,7 @@ TEST_CASE("GLM-130B: positions and mask of a prompt, every step, the loss and ev
 // M, S, E and two more; text tokens are above.
 static const glm::SpecialTokens special{.mask = 1, .long_mask = 2, .sentence_mask = 3, .start = 4, .end = 5};
 
-TEST_CASE("cut_spans: a mask for each span, then the spans in shuffled order, each one token behind its targets") {
+TEST_CASE("cut_spans: a mask for each span, then the spans in shuffled order, inputs one token after their targets") {
     // by hand: text 6 7 8 9 10 with tokens 1-2 and token 4 cut out, the second first
     const glm::Sequence s = glm::cut_spans({6, 7, 8, 9, 10}, {{1, 3}, {4, 5}}, {1, 0}, 1, special);
     CHECK(s.tokens == std::vector<int>{6, 1, 9, 1, 4, 10, 4, 7, 8});
@@ -149,7 +149,7 @@ TEST_CASE("cut_spans: a mask for each span, then the spans in shuffled order, ea
     CHECK(s.context == 4);
 }
 
-TEST_CASE("cut_spans: spans that touch, are empty or lie outside, and permutations with gaps are refused") {
+TEST_CASE("cut_spans: rejects adjacent, empty and outside spans, and incomplete permutations") {
     const std::string rule = ": spans must not be empty, in order, with a token between two of them";
     CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{0, 1}, {1, 2}}, {0, 1}, 1, special),
                       ("glm: the span 1 to 2 of a text of 3 tokens" + rule).c_str());
@@ -161,7 +161,7 @@ TEST_CASE("cut_spans: spans that touch, are empty or lie outside, and permutatio
                       "glm: a permutation of 2 numbers must name each of 2 spans once");
 }
 
-TEST_CASE("make_batch: part A sees all of itself and nothing of part B; B sees A and what is written before it; padding is 0") {
+TEST_CASE("make_batch: part A attends to A only, part B to A and to earlier tokens of B; padding is 0") {
     // 6 M 8 | S 7 and a shorter one, 6 M | S, whose target is 5
     const glm::Batch batch = glm::make_batch(
         {glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, 1, special), glm::cut_spans({6, 9}, {{1, 2}}, {0}, 1, special)});
@@ -174,7 +174,7 @@ TEST_CASE("make_batch: part A sees all of itself and nothing of part B; B sees A
     CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }
 
-TEST_CASE("to_be_continued: what is written has the mask's position; after [gMASK] GLM-130B counts on") {
+TEST_CASE("to_be_continued: new tokens have the mask's position; after [gMASK] of GLM-130B positions increase") {
     const glm::Config old{.special = special}, large{.version = glm::Version::glm130b, .special = special};
     const TokenBatch blank = make_batch({{6, 1, 8, 4, 7, 9}}), tail = make_batch({{6, 8, 2, 4, 7, 9}});
     CHECK(glm::to_be_continued(blank, old).positions == std::vector<int>{0, 1, 2, 1, 1, 1});
@@ -220,7 +220,7 @@ static Matrix logits_of_text(const std::vector<int>& text, glm::Version version)
     return glm::forward(glm::to_be_continued(make_batch({text}), config), tiny_weights(version), config).logits.value();
 }
 
-TEST_CASE("glm: part A reads both ways and knows nothing of part B; part B is written from left to right") {
+TEST_CASE("glm: part A is bidirectional and independent of part B; part B is causal") {
     for (const glm::Version version : both_versions) {
         const Matrix one = logits_of_text({6, 1, 8, 4, 7, 9, 10}, version);
         const Matrix later = logits_of_text({6, 1, 8, 4, 7, 11, 12}, version);  // other tokens from column 5 on
@@ -231,7 +231,7 @@ TEST_CASE("glm: part A reads both ways and knows nothing of part B; part B is wr
     }
 }
 
-TEST_CASE("glm: read_on gives the numbers of the full pass, also after padding on the left") {
+TEST_CASE("glm: read_on equals the full pass, also with left padding") {
     for (const glm::Version version : both_versions) {
         const glm::Config config = tiny(version);
         const glm::Weights w = tiny_weights(version);
@@ -255,7 +255,7 @@ static Matrix next_logits(const std::vector<int>& ids, const glm::Weights& w, co
     return slice_rows(logits, logits.rows - 1, 1);
 }
 
-TEST_CASE("glm: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+TEST_CASE("glm: generate and beam_search equal the full pass, with and without padding") {
     for (const glm::Version version : both_versions) {
         const glm::Config config = tiny(version);
         const glm::Weights w = tiny_weights(version);
@@ -281,7 +281,7 @@ TEST_CASE("glm: greedy, drawn and searched, it writes what the full pass says, w
     }
 }
 
-TEST_CASE("glm: a bfloat16 file in two parts loads, with the prefix glm., stored frequencies and its special tokens told") {
+TEST_CASE("glm: loads a bfloat16 file in two shards, with the prefix glm., stored frequencies and given special tokens") {
     for (const glm::Version version : both_versions) {
         const bool large = version == glm::Version::glm130b;
         const glm::Config config = tiny(version);
@@ -325,7 +325,7 @@ TEST_CASE("GLM-130B: the residual connection carries alpha times the normed valu
     check_close("mlp", first.output.value(), add(scale(first.norm2, 2), first.mlp.output).value());
 }
 
-TEST_CASE("glm: fresh weights that write into the residual stream are sqrt(2 L) times smaller") {
+TEST_CASE("make_weights (glm): weights that write into the residual stream are sqrt(2 L) times smaller") {
     Random random(2);
     const glm::Config config{.vocabulary = 10, .positions = 3, .width = 64, .depth = 8, .heads = 2, .mlp_width = 200};
     const glm::Weights w =
@@ -337,7 +337,7 @@ TEST_CASE("glm: fresh weights that write into the residual stream are sqrt(2 L) 
     CHECK(std::sqrt(out / (64 * 200)) == doctest::Approx(0.1).epsilon(0.03));  // sqrt(2 * 8) = 4
 }
 
-TEST_CASE("glm: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("glm: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(glm::make_weights({.width = 12, .heads = 5}, random), "glm: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(glm::make_weights({.version = glm::Version::glm130b, .width = 12, .heads = 4}, random),

@@ -81,17 +81,17 @@ static llama::Weights tiny_weights() {
     return llama::make_weights(tiny, random, {.draw = Draw::normal, .stddev = 0.5f});
 }
 
-TEST_CASE("llama: the tokens that come later change nothing before them") { check_causal(tiny_weights(), tiny); }
+TEST_CASE("llama: later tokens do not affect earlier positions") { check_causal(tiny_weights(), tiny); }
 
-TEST_CASE("llama: padding on the left changes no logit of a token, and none of what is written after it") {
+TEST_CASE("llama: left padding changes no logit, and no generated token") {
     check_left_padding(tiny_weights(), tiny);
 }
 
-TEST_CASE("llama: read_on gives the numbers of the full pass, also after padding on the left") {
+TEST_CASE("llama: read_on equals the full pass, also with left padding") {
     check_reading_on(tiny_weights(), tiny);
 }
 
-TEST_CASE("llama: only the distances of tokens matter, not where the text begins") {
+TEST_CASE("llama: logits depend on the distances of tokens, not on the position of the first") {
     // The rotation makes scores depend on differences; nothing else knows a position.
     const llama::Weights w = tiny_weights();
     const Var x = slice_rows(w.words, 1, 4);
@@ -103,11 +103,11 @@ TEST_CASE("llama: only the distances of tokens matter, not where the text begins
     CHECK(difference(output_at({0, 2, 4, 6}), output_at({0, 1, 2, 3})) != "");
 }
 
-TEST_CASE("llama: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+TEST_CASE("llama: generate and beam_search equal the full pass, with and without padding") {
     check_writing(tiny_weights(), tiny);
 }
 
-TEST_CASE("llama::config_of: what is saved is read back, in both layouts, with shared key heads, eps and base of the rotation") {
+TEST_CASE("llama::config_of: reads back what was saved, in both layouts, with grouped-query heads, eps and rotary base") {
     const llama::Config config{.vocabulary = 7, .width = 12, .depth = 2, .heads = 3, .key_value_heads = 1, .mlp_width = 10,
                                .eps = 1e-3f, .rotary_base = 500};
     Random random;
@@ -149,7 +149,7 @@ static const std::string published_config = R"({
     "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 10, "vocab_size": 11, "rms_norm_eps": 1e-06,
     "rope_theta": 10000.0, "rope_scaling": null, "attention_bias": false, "tie_word_embeddings": false, "torch_dtype": "bfloat16"})";
 
-TEST_CASE("llama: a file with stored frequencies of the rotation loads all the same") {
+TEST_CASE("llama: loads a file with stored rotary frequencies") {
     const llama::Weights w = tiny_weights();
     const Parameters table = llama::parameters(w, tiny);
     make_exact_in_half(table);
@@ -165,7 +165,7 @@ TEST_CASE("llama: a file with stored frequencies of the rotation loads all the s
         }
 }
 
-TEST_CASE("llama: Meta's names with its frequencies, and names without model., load to the same numbers") {
+TEST_CASE("llama: Meta's names with frequencies, and names without model., load to the same numbers") {
     const llama::Weights w = tiny_weights();
     make_exact_in_half(llama::parameters(w, tiny));
     const Matrix logits = llama::forward(make_batch({{1, 2, 3}}), w, tiny).logits.value();
@@ -180,7 +180,7 @@ TEST_CASE("llama: Meta's names with its frequencies, and names without model., l
     CHECK(identical(logits_of_file(write_published(folder, bare, {}, published_config), {1, 2, 3}), logits));
 }
 
-TEST_CASE("llama: an output matrix that is not stored, or is a copy of the table of words, makes a tied model") {
+TEST_CASE("llama: a missing output matrix, or a copy of the token embedding, makes a tied model") {
     llama::Config config = tiny;
     config.tied = true;
     Random random(1);
@@ -196,7 +196,7 @@ TEST_CASE("llama: an output matrix that is not stored, or is a copy of the table
     CHECK(!identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
 }
 
-TEST_CASE("llama::config_of: what later models of this layout do otherwise is refused") {
+TEST_CASE("llama::config_of: rejects features of later models with this layout") {
     const Parameters table = llama::parameters(tiny_weights(), tiny);
     const TemporaryFolder folder;
     const auto refusal = [&](const std::string& setting) {
@@ -212,7 +212,7 @@ TEST_CASE("llama::config_of: what later models of this layout do otherwise is re
     CHECK(refusal(R"("rope_parameters": {"rope_type": "default", "rope_theta": 500.0})").empty());
 }
 
-TEST_CASE("llama: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("llama: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(llama::make_weights({.width = 12, .heads = 4}, random),
                       "llama: 4 heads must divide a width of 12 into even parts, whose columns are turned in pairs");

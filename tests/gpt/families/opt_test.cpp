@@ -19,7 +19,7 @@ static opt::Weights tiny_weights(const opt::Config& config) {
     return opt::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.3f});
 }
 
-TEST_CASE("opt: the first token of a text reads row 2 of the positions, padding reads row 1") {
+TEST_CASE("opt: the first token uses row 2 of the position embedding, padding uses row 1") {
     const opt::Weights w = tiny_weights(tiny());
     const Matrix rows = opt::forward(make_batch({{5, 6, 7}, {8}}, 0, Side::left), w, tiny()).positions.value();  // (6, E)
     const Matrix& table = w.positions.value();
@@ -28,7 +28,7 @@ TEST_CASE("opt: the first token of a text reads row 2 of the positions, padding 
     for (int row = 0; row < 6; ++row) CHECK(identical(slice_rows(rows, row, 1), slice_rows(table, expected[row], 1)));
 }
 
-TEST_CASE("opt: the factor is on words, not on positions; OPT itself has ReLU, biases and gains") {
+TEST_CASE("opt: word_factor scales token embeddings only; OPT itself has ReLU, biases and gains") {
     opt::Config config = tiny();
     const opt::Weights w = tiny_weights(config);
     CHECK(w.norm.gain.value().cols == 12);
@@ -43,7 +43,7 @@ TEST_CASE("opt: the factor is on words, not on positions; OPT itself has ReLU, b
         CHECK(mlp.hidden.value()[i] == std::max(0.0f, mlp.expanded.value()[i]));
 }
 
-TEST_CASE("opt: the table of words collects the gradient of both of its uses") {
+TEST_CASE("opt: the tied token embedding sums the gradients of both of its uses") {
     opt::Config config = tiny();
     config.activation = Activation::gelu;
     config.word_factor = std::sqrt(12.0f);
@@ -58,7 +58,7 @@ TEST_CASE("opt: the table of words collects the gradient of both of its uses") {
     check_gradient_by_differences(loss_of, {w.words.value(), w.positions.value()});
 }
 
-TEST_CASE("opt: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     const opt::Config config = tiny();
     opt::Config odd = config;

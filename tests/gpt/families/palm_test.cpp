@@ -78,7 +78,7 @@ TEST_CASE("palm: a block is z + attention(N(z)) + mlp(N(z)), and both read the s
     CHECK(!w.blocks[0].norm2.gain);
 }
 
-TEST_CASE("palm: all heads share one key and one value, so the cache holds h numbers of each a token and block") {
+TEST_CASE("palm: all heads share one key and one value: the cache holds h numbers of each per token and block") {
     const palm::Weights w = tiny_weights();
     CHECK(shape(w.blocks[0].attention.query.weight.value()) == "(10, 12)");
     CHECK(shape(w.blocks[0].attention.key.weight.value()) == "(10, 4)");
@@ -87,7 +87,7 @@ TEST_CASE("palm: all heads share one key and one value, so the cache holds h num
     CHECK(shape(memory.blocks[0].values.value()) == "(5, 4)");
 }
 
-TEST_CASE("palm: everything that reads the normalised tokens is one tensor of H h + 2 h + 2 I rows") {
+TEST_CASE("palm: all projections of the normalised input are one tensor of H h + 2 h + 2 I rows") {
     const palm::Weights w = tiny_weights();
     const Parameters table = palm::parameters(w, tiny);
     // by hand: 3 * 4 + 2 * 4 + 2 * 14 = 48
@@ -118,21 +118,21 @@ TEST_CASE("z_loss: its gradient agrees with finite differences") {
         {Matrix{{0.1f, -0.4f, 0.3f}, {1, 0.2f, -1}, {0.5f, 0.5f, 0}}});
 }
 
-TEST_CASE("palm: the tokens that come later change nothing before them") { check_causal(tiny_weights(), tiny); }
+TEST_CASE("palm: later tokens do not affect earlier positions") { check_causal(tiny_weights(), tiny); }
 
-TEST_CASE("palm: padding on the left changes no logit of a token, and none of what is written after it") {
+TEST_CASE("palm: left padding changes no logit, and no generated token") {
     check_left_padding(tiny_weights(), tiny);
 }
 
-TEST_CASE("palm: read_on gives the numbers of the full pass, also after padding on the left") {
+TEST_CASE("palm: read_on equals the full pass, also with left padding") {
     check_reading_on(tiny_weights(), tiny);
 }
 
-TEST_CASE("palm: greedy, drawn and searched, it writes what the full pass says, without and with padding") {
+TEST_CASE("palm: generate and beam_search equal the full pass, with and without padding") {
     check_writing(tiny_weights(), tiny);
 }
 
-TEST_CASE("palm::config_of: heads, their width and the inner width follow from the shapes of a sharded bfloat16 file") {
+TEST_CASE("palm::config_of: infers heads, head width and inner width from the shapes of a sharded bfloat16 file") {
     const palm::Weights w = tiny_weights();
     const Parameters table = palm::parameters(w, tiny);
     make_exact_in_half(table);
@@ -158,7 +158,7 @@ TEST_CASE("palm::config_of: heads, their width and the inner width follow from t
           }).starts_with(broken.path + ": 47 rows of 1.fn.fused_attn_ff_proj.weight are not 12 of queries, two of 14"));
 }
 
-TEST_CASE("palm: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("palm: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(palm::make_weights({.heads = 4, .head_width = 3}, random),
                       "palm: 4 heads of width 3: there must be one at least, of an even width, as columns are turned in pairs");

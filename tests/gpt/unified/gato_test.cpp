@@ -121,7 +121,7 @@ TEST_CASE("mu_law: M becomes 1, 1 becomes 0.4547, the sign stays") {
     CHECK(gato::mu_law(0, config) == 0);
 }
 
-TEST_CASE("bin_of: equal bins from -1 to 1, the value 1 belongs to the last of them, what is outside to the nearest") {
+TEST_CASE("bin_of: equal bins from -1 to 1; 1 belongs to the last, values outside to the nearest") {
     const std::vector<float> values{-1, -0.51f, -0.5f, -0.01f, 0, 0.49f, 0.5f, 1, -7, 7};
     const std::vector<int> bins{0, 0, 1, 1, 2, 2, 3, 3, 0, 3};  // 4 bins, each 0.5 wide
     for (std::size_t i = 0; i < values.size(); ++i) CHECK(gato::bin_of(values[i], 4) == bins[i]);
@@ -133,7 +133,7 @@ TEST_CASE("bin_of: equal bins from -1 to 1, the value 1 belongs to the last of t
                       "gato: a value of nan in 4 bins; it must be a number, and there must be at least 1 bin");
 }
 
-TEST_CASE("tokens: text, bins and discrete values have ranges of their own; mu-law is for observations only") {
+TEST_CASE("tokens: text, bins and discrete values have separate ranges; mu-law applies to observations only") {
     const gato::Config config{.text_tokens = 10, .continuous_tokens = 4, .discrete_tokens = 3};
     CHECK(gato::token_of_action(1, config) == 13);  // the last bin, not the first discrete value
     CHECK(gato::token_of_action(0.3f, config) == 12);
@@ -145,7 +145,7 @@ TEST_CASE("tokens: text, bins and discrete values have ranges of their own; mu-l
     CHECK_THROWS_WITH(gato::action_of_token(14, config), "gato: token 14 is not one of the 4 bins from 10 on");
 }
 
-TEST_CASE("patch_position: the middle of the part of the table that a patch covers, half to even; a draw stays inside it") {
+TEST_CASE("patch_position: the middle of the patch's interval, rounded half to even; a draw stays inside it") {
     for (int r = 0; r < 3; ++r) CHECK(gato::patch_position(r, 3, 32) == std::vector<int>{4, 15, 26}[r]);  // 4.5 -> 4
     CHECK(gato::patch_position(0, 2, 8) == 2);  // rows 0 ... 3: 1.5 -> 2
     CHECK(gato::patch_position(1, 2, 8) == 6);  // rows 4 ... 7: 5.5 -> 6
@@ -181,7 +181,7 @@ static gato::Weights tiny_weights() {
 static const gato::Episode two_steps{
     .text = {{1}, {2}}, .continuous_observations = {{0.5f}, {-0.5f}}, .discrete_actions = {{3}, {4}}};
 
-TEST_CASE("tokens_of: observations with their places, a separator, actions; places begin anew at every time step") {
+TEST_CASE("tokens_of: observations with positions, a separator, actions; positions restart at every time step") {
     const std::vector<gato::Token> stream = gato::tokens_of(two_steps, tiny());
     const std::vector<int> ids{1, 14, 0, 20, 2, 10, 0, 21}, places{0, 1, -1, -1, 0, 1, -1, -1}, targets{1, 0, 0, 1, 1, 0, 0, 1};
     // mu-law of 0.5 is 0.387: bin floor(1.387 / 2 * 8) = 5, id 9 + 5; of -0.5: floor(0.613 / 2 * 8) = 2, id 9 + 2
@@ -198,7 +198,7 @@ TEST_CASE("tokens_of: observations with their places, a separator, actions; plac
     CHECK(stream[5].id == 11);
 }
 
-TEST_CASE("tokens_of: patches come first, without ids, and are never predicted") {
+TEST_CASE("tokens_of: patches come first, have no ids, and are never targets") {
     const std::vector<gato::Token> stream = gato::tokens_of({.images = {Image(2, 4, 3)}, .discrete_actions = {{1}}}, tiny());
     REQUIRE(stream.size() == 4);
     for (int i = 0; i < 2; ++i) {
@@ -208,7 +208,7 @@ TEST_CASE("tokens_of: patches come first, without ids, and are never predicted")
     }
 }
 
-TEST_CASE("forward: what is predicted are text and actions; the separator predicts the first action, padding predicts nothing") {
+TEST_CASE("forward: targets are text and actions; the separator predicts the first action, padding predicts nothing") {
     const gato::Steps steps = gato::forward({two_steps, {.text = {{5, 6}}}}, tiny_weights(), tiny());
     const std::vector<int> of_first{ignored_label, ignored_label, 20, 2, ignored_label, ignored_label, 21, ignored_label};
     CHECK(std::vector<int>(steps.labels.begin(), steps.labels.begin() + 8) == of_first);
@@ -228,7 +228,7 @@ static gato::Episode with_images() {
     return episode;
 }
 
-TEST_CASE("forward: episodes do not see one another, padding in front changes nothing, the future changes nothing") {
+TEST_CASE("forward: other episodes, left padding and later tokens change nothing") {
     const gato::Weights w = tiny_weights();
     const gato::Config config = tiny();
     const Matrix alone = gato::forward({two_steps}, w, config).logits.value();      // (8, V)
@@ -243,7 +243,7 @@ TEST_CASE("forward: episodes do not see one another, padding in front changes no
     CHECK(!identical(slice_rows(changed, 7, 1), slice_rows(alone, 7, 1)));
 }
 
-TEST_CASE("forward: each patch lands in its own row, whichever episodes stand around it") {
+TEST_CASE("forward: each patch gets its own row, whatever other episodes are in the batch") {
     const gato::Weights w = tiny_weights();
     const gato::Config config = tiny();
     const gato::Episode episode = with_images();
@@ -260,7 +260,7 @@ TEST_CASE("forward: each patch lands in its own row, whichever episodes stand ar
 // The episodes of the tests below: images and a number observed; a text that goes on.
 static gato::Episode text_episode() { return {.text = {{1, 2, 3}, {4, 5, 6}}}; }
 
-TEST_CASE("prompt_of: actions are asked for at the last separator, text at the last token before it") {
+TEST_CASE("prompt_of: ends at the last separator for actions, at the token before it for text") {
     const std::vector<gato::Token> action = gato::prompt_of(two_steps, gato::Next::action, tiny());
     REQUIRE(action.size() == 7);  // of 8 tokens all but the last action
     CHECK(action.back().kind == gato::Kind::separator);
@@ -279,7 +279,7 @@ static Matrix next_logits(const gato::Episode& episode, gato::Next next, const g
     return slice_rows(steps.logits.value(), row, 1);
 }
 
-TEST_CASE("gato: text goes on as the full pass says, greedy, drawn and searched, alone and in front of padding") {
+TEST_CASE("gato: generated text equals the full pass, greedy, drawn and with beams, with and without padding") {
     const gato::Weights w = tiny_weights();
     gato::Config config = tiny();  // the same tables, nearly all of them text, so that an episode can hold what is written
     config.text_tokens = 20;
@@ -307,7 +307,7 @@ TEST_CASE("gato: text goes on as the full pass says, greedy, drawn and searched,
           gato::beam_search(text_episode(), gato::Next::text, 1, w, config, limits)[0].log_probability);
 }
 
-TEST_CASE("gato: an action after images and numbers is what the full pass says, and the next one knows it") {
+TEST_CASE("gato: a generated action equals the full pass, and the next action depends on it") {
     const gato::Weights w = tiny_weights();
     const gato::Config config = tiny();
     const gato::Episode episode = with_images();
@@ -322,7 +322,7 @@ TEST_CASE("gato: an action after images and numbers is what the full pass says, 
                       "gato: what is read first must be the prompts of the reader");
 }
 
-TEST_CASE("gato: gradients of words, separator, places and the patch embedding agree with differences") {
+TEST_CASE("gato: gradients of tokens, separator, positions and patch embedding agree with finite differences") {
     const gato::Config config = tiny();
     const gato::Weights w = tiny_weights();
     const auto loss_of = [&](const std::vector<Var>& moved_weights) {
@@ -336,7 +336,7 @@ TEST_CASE("gato: gradients of words, separator, places and the patch embedding a
     check_gradient_by_differences(loss_of, {w.separator.value(), w.places.value(), w.expand.weight.value(), w.rows.value()});
 }
 
-TEST_CASE("gato: an episode or config that does not fit is refused, and says why") {
+TEST_CASE("gato: rejects an inconsistent episode or config, and names the reason") {
     Random random;
     const gato::Config config = tiny();
     const gato::Weights w = tiny_weights();

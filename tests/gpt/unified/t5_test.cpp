@@ -120,7 +120,7 @@ TEST_CASE("shifted_right: the start token, then all labels but the last, padding
     CHECK(target.mask.empty());  // ignored labels stand at the end, where no token that counts can see them
 }
 
-TEST_CASE("corrupt: a span becomes one sentinel in the input, and stands behind it in the target") {
+TEST_CASE("corrupt: a span becomes one sentinel in the input, and follows that sentinel in the target") {
     // a b c d e = 10 ... 14, hidden: b c and e; sentinels 99, 98, ...
     const t5::Corrupted corrupted = t5::corrupt({10, 11, 12, 13, 14}, {0, 1, 1, 0, 1}, t5::sentinel(0, 100), 1);
     CHECK(corrupted.input == std::vector<int>{10, 99, 13, 98, 1});
@@ -130,7 +130,7 @@ TEST_CASE("corrupt: a span becomes one sentinel in the input, and stands behind 
                       "corrupt: 2 tokens, but 1 entries say which are hidden; each token needs one");
 }
 
-TEST_CASE("random_spans: as many spans and hidden tokens as asked for, a visible token before each") {
+TEST_CASE("random_spans: the requested numbers of spans and hidden tokens, a visible token before each span") {
     Random random(3);
     std::vector<int> hidden_at(12, 0);
     for (int trial = 0; trial < 500; ++trial) {
@@ -176,7 +176,7 @@ static t5::Weights tiny_weights(const t5::Config& config) {
 
 static const TokenBatch two_sources = make_batch({{4, 5, 6, 7, 1}, {8, 9, 1}});
 
-TEST_CASE("t5: an answer depends on its whole source and on its own earlier tokens, and on no other sequence or padding") {
+TEST_CASE("t5: a prediction depends on its source and earlier target tokens, not on other sequences or padding") {
     const t5::Config config = tiny();
     const t5::Weights w = tiny_weights(config);
     const auto logits = [&](const TokenBatch& source, const std::vector<int>& target) {
@@ -194,7 +194,7 @@ TEST_CASE("t5: an answer depends on its whole source and on its own earlier toke
     CHECK(identical(slice_rows(logits(two_sources, {0, 2, 9, 0, 4, 5}), 0, 2), slice_rows(both, 0, 2)));
 }
 
-TEST_CASE("t5: reading token by token, with kept keys of tokens and source, gives the numbers of the full pass") {
+TEST_CASE("t5: incremental decoding with cached keys of target and source equals the full pass") {
     for (const bool gated : {true, false}) {
         const t5::Config config = tiny(gated, !gated);
         const t5::Weights w = tiny_weights(config);
@@ -212,7 +212,7 @@ TEST_CASE("t5: reading token by token, with kept keys of tokens and source, give
     }
 }
 
-TEST_CASE("t5: sequences that are chosen before anything is read keep their sources") {
+TEST_CASE("t5: sequences selected before the first read keep their sources") {
     const t5::Config config = tiny();
     const t5::Weights w = tiny_weights(config);
     t5::Reader reader(two_sources, w, config, 1), other(two_sources, w, config, 1);
@@ -237,7 +237,7 @@ TEST_CASE("t5: beam search of width 1 is greedy, wide ones find likelier answers
     CHECK(t5::generate(two_sources, w, config, limits, {.temperature = 5}, draws)[1] != greedy);
 }
 
-TEST_CASE("t5: one table of distances serves all blocks of a stack, and collects the gradients of all") {
+TEST_CASE("t5: all blocks of a stack share one bias table, which sums their gradients") {
     const t5::Config config = tiny();
     const t5::Weights w = tiny_weights(config);
     const std::vector<int> labels{2, 3, 1, 4, 1, -100};
@@ -250,7 +250,7 @@ TEST_CASE("t5: one table of distances serves all blocks of a stack, and collects
     check_gradient_by_differences(loss_of, {w.encoder_distances.value(), w.decoder_distances.value()});
 }
 
-TEST_CASE("make_weights: queries begin smaller by sqrt(K), since scores are not divided by it") {
+TEST_CASE("make_weights: query matrices are smaller by sqrt(K), since scores are not divided by it") {
     Random random(5);
     const t5::Config config{
         .vocabulary = 50, .width = 64, .encoder_depth = 1, .decoder_depth = 1, .heads = 4, .head_width = 25, .mlp_width = 80};
@@ -268,8 +268,7 @@ TEST_CASE("make_weights: queries begin smaller by sqrt(K), since scores are not 
     CHECK(&w.output.value() == &w.words.value());  // tied
 }
 
-TEST_CASE(
-    "t5: a file that repeats the table of words and holds an unused bias loads all the same, one whose copies differ does not") {
+TEST_CASE("load_rules (t5): copies of the token embedding and an unused bias load; differing copies do not") {
     const TemporaryFolder folder;
     t5::Config config = tiny(false, true);
     const t5::Weights w = tiny_weights(config);
@@ -296,7 +295,7 @@ TEST_CASE(
     CHECK(untied.output.value()(3, 3) == 0);
 }
 
-TEST_CASE("t5: bfloat16 in three parts, the old form tied and the 1.1 form with a gate, loads; empty_weights are zeros") {
+TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empty_weights are zeros") {
     for (const bool gated : {false, true}) {
         const t5::Config config = tiny(gated, !gated);
         const t5::Weights w = tiny_weights(config);
@@ -339,7 +338,7 @@ TEST_CASE("t5: bfloat16 in three parts, the old form tied and the 1.1 form with 
     }
 }
 
-TEST_CASE("t5: a config or batch that does not fit is refused, and says why") {
+TEST_CASE("t5: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(t5::make_weights({.vocabulary = 0}, random),
                       "t5: 0 tokens, width 768, depths 12 and 12, inner width 3072: sizes must be positive");

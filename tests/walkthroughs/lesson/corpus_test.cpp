@@ -15,7 +15,7 @@ static std::string numbered_lines(int count) {
     return all;
 }
 
-TEST_CASE("make_corpus: one stretch of every twenty is kept for the test, and no token is lost") {
+TEST_CASE("make_corpus: one stretch in twenty is held out, and no token is lost") {
     const std::string text = numbered_lines(2000);
     const Corpus corpus = make_corpus(text, 0, 8);
     CHECK(corpus.vocabulary.size() == 257);  // 256 bytes and the end of the text
@@ -27,7 +27,7 @@ TEST_CASE("make_corpus: one stretch of every twenty is kept for the test, and no
     CHECK(bpe::decode({corpus.train.begin() + 360, corpus.train.begin() + 400}, corpus.vocabulary) == text.substr(396, 40));
 }
 
-TEST_CASE("make_corpus: merges make fewer tokens of the same text; too short a text is refused") {
+TEST_CASE("make_corpus: merges shorten a text; rejects a text that is too short") {
     const std::string text = numbered_lines(2000);
     const Corpus corpus = make_corpus(text, 20, 8);
     CHECK(corpus.vocabulary.size() == 277);
@@ -37,7 +37,7 @@ TEST_CASE("make_corpus: merges make fewer tokens of the same text; too short a t
                       "corpus: 3 tokens are too few to train on and to test with, take a longer text or a smaller --length");
 }
 
-TEST_CASE("random_stretches: each is a piece of the text, and all places are drawn") {
+TEST_CASE("random_stretches: each is part of the text, and every position is drawn") {
     std::vector<int> text;
     for (int i = 0; i < 20; ++i) text.push_back(i);
     Random random(1);
@@ -52,7 +52,7 @@ TEST_CASE("random_stretches: each is a piece of the text, and all places are dra
     CHECK(firsts.size() == 16);  // 0 ... 15
 }
 
-TEST_CASE("held_out_loss: a model that knows nothing loses ln V, and the last incomplete piece is left out") {
+TEST_CASE("held_out_loss: ln V for a uniform model; the last incomplete stretch is omitted") {
     const gpt::Config config{.vocabulary = 7, .positions = 4, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
     const gpt::Weights w = gpt::empty_weights(config);
     CHECK(held_out_loss({0, 1, 2, 3, 4, 5, 6, 0, 1}, 4, w, config) == doctest::Approx(std::log(7.0)));

@@ -56,7 +56,7 @@ static void one_step(Lesson& lesson) {
     lesson.predict("row 0 when q is doubled");
 }
 
-TEST_CASE("a step looks as the style says") {
+TEST_CASE("Lesson::step: question, equation and source on one line, then code, matrix, why, predict") {
     const Told lesson = told(one_step);
     CHECK(lesson.result == 0);
     CHECK(lesson.words == "toy   Shows a toy.\n"
@@ -66,8 +66,8 @@ TEST_CASE("a step looks as the style says") {
                           "         code      const Matrix A = softmax_rows(s);\n"
                           "         A (2, 2)   0.2500  0.7500\n"
                           "                    0.5000  0.5000\n"
-                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for\n"
-                          "                   nothing and divides evenly, as it must\n"
+                          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1\n"
+                          "                   itself asked for nothing and divides evenly, as it must\n"
                           "         predict   row 0 when q is doubled\n");
 }
 
@@ -90,7 +90,7 @@ static void code_from_the_file(Lesson& lesson) {
     lesson.code(1, Where());  // no file
 }
 
-TEST_CASE("code() prints the lines of source that follow it, and where they stand") {
+TEST_CASE("Lesson::code: prints the source lines that follow the call, and their location") {
     const std::string words = told(code_from_the_file).words;
     CHECK(words.find("         code      const int answer = 42;\n"
                      "                       const int indented = answer + 1;\n"
@@ -105,7 +105,7 @@ static void wide_things(Lesson& lesson) {
     lesson.matrix("a_name_that_takes_its_room", Matrix(1, 8, 1));
 }
 
-TEST_CASE("what is too wide for the page goes on below") {
+TEST_CASE("Lesson: an equation or matrix that exceeds the page is printed below") {
     CHECK(told(wide_things).words.ends_with("\nstep 1   A question of more than thirty letters?   x = y\n"
                                             "\nstep 2   A question?\n"
                                             "         " + std::string(80, 'x') + "\n"
@@ -117,7 +117,7 @@ static void failing_claim(Lesson& lesson) { lesson.claim("one is two", false); }
 static void broken_file(Lesson&) { throw std::invalid_argument("x.ppm: not there"); }
 static void broken_program(Lesson&) { throw std::logic_error("not implemented: patchify"); }
 
-TEST_CASE("give_lesson returns 0, 1 for a claim or a program that failed, 2 for what the user named") {
+TEST_CASE("give_lesson: returns 0; 1 if a claim or the program failed; 2 if an input was rejected") {
     const Options options("toy", "Shows a toy.", "1 second");
     CHECK(give_quietly(options, one_step) == 0);
     CHECK(give_quietly(options, failing_claim) == 1);
@@ -125,7 +125,7 @@ TEST_CASE("give_lesson returns 0, 1 for a claim or a program that failed, 2 for 
     CHECK(give_quietly(options, broken_program) == 1);
 }
 
-TEST_CASE("prose, pictures, tables and curves stand under the question") {
+TEST_CASE("Lesson: prose, pictures, tables and curves are indented below the question") {
     CHECK(told(the_rest).words == "toy   Shows a toy.\n"
                                   "takes about 1 second\n"
                                   "\n"
@@ -183,7 +183,7 @@ static void claims_that_fail(Lesson& lesson) {
     CHECK(lesson.claim("positions matter", true));
 }
 
-TEST_CASE("claims hold or FAIL, and decide what main returns") {
+TEST_CASE("Lesson::claim: holds or FAILS, and determines the exit status") {
     const Told good = told(three_claims), bad = told(claims_that_fail);
     CHECK(good.result == 0);
     CHECK(good.words.ends_with("second\n\n"
@@ -211,7 +211,7 @@ static int waits(const std::string& words) {
     return count;
 }
 
-TEST_CASE("--step waits between the steps, until nobody answers any more") {
+TEST_CASE("Lesson: --step waits between steps until the input ends") {
     CHECK(waits(told(three_steps).words) == 0);
     CHECK(waits(told(three_steps, true, "\n\n\n").words) == 2);
     CHECK(waits(told(three_steps, true, "yes\nyes\n").words) == 2);
@@ -247,15 +247,15 @@ static void long_lines(Lesson& lesson) {
 }
 static const std::string line_shown = std::to_string(__LINE__ - 2);
 
-TEST_CASE("what does not fit beside stands below; a line of code is read from its own file") {
+TEST_CASE("Lesson: long equations wrap, wide matrices show fewer columns; a line of code is read from its file") {
     const std::string words = told(long_lines).words;
     CHECK(words.substr(words.find("\nstep 1") + 1) ==
         "step 1   A question that is longer than its column is wide   y = x W   Eq. 1\n"
         "\n"
         "step 2   A question\n"
-        "         an equation that is much too long to stand beside any question on one page, whatever it asks\n"
-        "         wide (1, 8)\n"
-        "              -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000  -1000.0000\n"
+        "         an equation that is much too long to stand beside any question on one\n"
+        "         page, whatever it asks\n"
+        "         wide (1, 8)   -1000.0000  -1000.0000  ...  -1000.0000  -1000.0000\n"
         "         code      lesson.say(\"here\");  // the line that is shown\n"
         "                   tests/walkthroughs/lesson/lesson_test.cpp:" + line_shown + "\n"
         "         here\n");
@@ -265,7 +265,7 @@ static void nothing(Lesson&) {}
 static void refuse(Lesson&) { throw std::invalid_argument("x.ppm: is no PPM file"); }
 static void break_down(Lesson&) { throw std::runtime_error("no memory"); }
 
-TEST_CASE("a lesson that meets a broken file ends with 2, one that breaks with 1") {
+TEST_CASE("give_lesson: a broken input file returns 2, another exception 1") {
     const Options options("toy", "Shows a toy.", "1 second");
     CHECK(give_quietly(options, nothing) == 0);
     CHECK(give_quietly(options, refuse) == 2);

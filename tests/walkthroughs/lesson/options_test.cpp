@@ -29,7 +29,7 @@ static std::string refusal(const std::vector<std::string>& words) {
     return error_of([&] { given.options.read(words); });
 }
 
-TEST_CASE("what is not given keeps its value") {
+TEST_CASE("Options: an option that is not given keeps its value") {
     Given given;
     given.options.read({});
     CHECK(given.steps == 300);
@@ -38,7 +38,7 @@ TEST_CASE("what is not given keeps its value") {
     CHECK(!given.options.help_wanted);
 }
 
-TEST_CASE("values as the next word or behind =, flags alone") {
+TEST_CASE("Options: values as the next argument or after =, flags without") {
     Given given;
     given.options.read({"--steps", "7", "--rate=2e-2", "--image=a=b.ppm", "--no-positions", "--seed", "0", "--step"});
     CHECK(given.steps == 7);
@@ -53,7 +53,7 @@ TEST_CASE("values as the next word or behind =, flags alone") {
     CHECK(other.options.help_wanted);
 }
 
-TEST_CASE("a wrong command line is refused in one line") {
+TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--stps", "7"}) == "unknown option --stps; did you mean --steps?");
     CHECK(refusal({"--something-else"}) == "unknown option --something-else; --help lists all options");
     CHECK(refusal({"--" + std::string(10000, 'x')}).size() < 10100);
@@ -75,7 +75,7 @@ TEST_CASE("a wrong command line is refused in one line") {
     CHECK(refusal({"--seed", "2147483648"}) == "--seed 2147483648: the number must be from 0 to 2147483647");
 }
 
-TEST_CASE("help lists every option with its value") {
+TEST_CASE("Options: help lists every option with its value") {
     CHECK(Given().options.help() ==
           "toy: Shows a toy.\n"
           "Takes about 1 second.\n"
@@ -114,7 +114,7 @@ TEST_CASE("TellModel: what is given is told under the published keys, what is no
                              {"num_attention_heads", "3"}, {"layer_norm_eps", "1e-05"}, {"hidden_act", "relu"}, {"image_size", "8"}});
 }
 
-TEST_CASE("a name twice, or no name, is a mistake of the program") {
+TEST_CASE("Options: a repeated or empty name is a programming error") {
     Given given;
     bool flag = false;
     CHECK_THROWS_WITH(given.options.add("steps", flag, ""), "Options: --steps is declared twice");
@@ -122,7 +122,7 @@ TEST_CASE("a name twice, or no name, is a mistake of the program") {
                       "Options: --A b is not a valid name, use lower-case letters, digits and hyphens");
 }
 
-TEST_CASE("add_output: a file that cannot be written is refused when the line is read") {
+TEST_CASE("add_output: rejects a file that cannot be written when the command line is read") {
     const TemporaryFolder folder;
     const auto error = [](const std::string& path) {
         std::string save;

@@ -14,13 +14,13 @@ static Image grey(int height, int width, const std::vector<float>& pixels) {
     return image;
 }
 
-TEST_CASE("plain: two letters a pixel, from space to @") {
+TEST_CASE("picture: plain: two characters a pixel, from space to @") {
     const Drawing block = picture(grey(2, 3, {0, 0.5f, 1, -1, 2, NAN}), Colours::none);
     CHECK(block.lines == Lines{"  ++@@", "  @@  "});  // 0.5 * 9 = 4.5 -> 5, '+'
     CHECK(block.width == 6);
 }
 
-TEST_CASE("in colour: half blocks, the upper pixel in front, the lower one behind") {
+TEST_CASE("picture: in colour: half blocks, upper pixel as foreground, lower as background") {
     // 17 pixels wide, so that nothing is enlarged; two rows in one line
     Image image(2, 17, 3);
     image(0, 0, 0) = 1;  // red above
@@ -36,7 +36,7 @@ TEST_CASE("in colour: half blocks, the upper pixel in front, the lower one behin
     CHECK(picture(Image(1, 17, 1), Colours::all).lines[0].starts_with("\x1b[38;2;0;0;0m\u2580"));
 }
 
-TEST_CASE("256 colours: greys from the ramp of greys") {
+TEST_CASE("picture: 256 colours: greys use the grey ramp") {
     CHECK(picture(grey(1, 17, std::vector<float>(17, 0.5f)), Colours::few)
               .lines[0]
               .starts_with("\x1b[38;5;244m"));  // 128 = 8 + 10 * 12
@@ -45,24 +45,24 @@ TEST_CASE("256 colours: greys from the ramp of greys") {
               .starts_with("\x1b[38;5;231m"));  // white of the cube
 }
 
-TEST_CASE("small pictures are enlarged in colour, wide ones reduced") {
+TEST_CASE("picture: small images are enlarged in colour, large ones reduced") {
     CHECK(picture(Image(8, 8, 1), Colours::all).width == 16);
     CHECK(picture(Image(8, 8, 1), Colours::all).lines.size() == 8);
     CHECK(picture(Image(1, 1, 1), Colours::all).width == 4);
-    CHECK(picture(Image(10, 500, 3), Colours::all).width == 90);
-    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 45);
-    CHECK(picture(Image(500, 500, 3), Colours::none).width == 90);
+    CHECK(picture(Image(10, 500, 3), Colours::all).width == 70);
+    CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 35);
+    CHECK(picture(Image(500, 500, 3), Colours::none).width == 70);
     CHECK(picture(Image(1, 100000, 1), Colours::none).lines.size() == 1);
 }
 
-TEST_CASE("what is no picture is refused") {
+TEST_CASE("picture: rejects images without pixels or with 2 channels") {
     CHECK_THROWS_WITH(picture(Image(2, 2, 2), Colours::none),
                       "picture: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
     CHECK_THROWS_WITH(picture(Image(0, 2, 1), Colours::none),
                       "picture: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
 }
 
-TEST_CASE("a heat map stretches from the smallest to the largest element") {
+TEST_CASE("heat_map: scaled from the smallest to the largest element") {
     CHECK(heat_map(Matrix{{-5, 5}}, Colours::none).lines == Lines{"  @@"});
     CHECK(heat_map(Matrix{{2, 2}}, Colours::none).lines == Lines{"++++"});  // equal elements: the middle
     CHECK(heat_map(Matrix{{0, 1, NAN}}, Colours::none).lines == Lines{"  @@  "});
@@ -73,7 +73,7 @@ TEST_CASE("a heat map stretches from the smallest to the largest element") {
     CHECK(half(0, 0, 0) == middle(0, 1, 0));
 }
 
-TEST_CASE("blocks stand beside one another, captions above, and go on below when there is no room") {
+TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is no room") {
     const Drawing high{{"aa", "bb"}, 2}, low{{"cccc"}, 4};
     CHECK(side_by_side({{"x", high}, {"y", low}}) == Lines{"x    y", "aa   cccc", "bb"});
     CHECK(side_by_side({{"", high}, {"", low}}) == Lines{"aa   cccc", "bb"});
@@ -82,13 +82,13 @@ TEST_CASE("blocks stand beside one another, captions above, and go on below when
     CHECK(side_by_side({}).empty());
 }
 
-TEST_CASE("a straight line from corner to corner") {
+TEST_CASE("curves: a straight line from corner to corner") {
     const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 4);
     CHECK(lines == Lines{"   * up", "3 |             ***", "  |        *****", "  |   *****", "0 |***", "  +----------------",
                          "   0              1"});
 }
 
-TEST_CASE("curves: several series, points that are no numbers left out, nothing at all") {
+TEST_CASE("curves: several series, non-finite points, no points") {
     const Lines lines = curves({{"a", {0, 1}, {1, 1}}, {"b", {0, 1, 2}, {0, NAN, 0}}}, Colours::none, 16, 2);
     CHECK(lines[0] == "   * a   o b");
     CHECK(lines[1] == "1 |*********");
@@ -99,25 +99,42 @@ TEST_CASE("curves: several series, points that are no numbers left out, nothing 
     CHECK_THROWS_WITH(curves({}, Colours::none, 1, 1), "curves: 1 x 1 letters are too few, 16 x 2 are the least");
 }
 
-TEST_CASE("in colour a curve is made of braille dots, eight in a letter") {
-    // one point in the middle of a range of one point: dot 16 of 32 across, 4 of 8 down: left column, top row of the lower line
+TEST_CASE("curves: half blocks in colour, two dots in a character") {
+    // one point in the middle of a range of one point: dot 1 of 0 ... 3 down, the lower half of the upper line
     const Lines lines = curves({{"a", {1}, {1}}}, Colours::few, 16, 2);
     CHECK(lines[0].find("\x1b[38;5;45m") != std::string::npos);
-    int dots = 0;
-    for (const std::string& line : lines)
-        if (line.find("\xE2\xA0") != std::string::npos || line.find("\xE2\xA1") != std::string::npos) ++dots;
-    CHECK(dots == 1);
+    CHECK(lines[1].find("\x1b[38;5;45m\u2584\x1b[0m") != std::string::npos);
+    CHECK(lines[2] == "1 |");
     CHECK(display_width(lines[3]) == 19);
-    // along the bottom and up the right edge: in the right column of dots the bits 08, 10, 20, 80; at the bottom 40 and 80
+    // along the bottom and up the right edge: lower halves, then both halves
     const Lines edge = curves({{"a", {0, 1, 1}, {0, 0, 1}}}, Colours::few, 16, 2);
-    CHECK(edge[1] == "1 |" + std::string(15, ' ') + "\x1b[38;5;45m\u28B8\x1b[0m");
-    CHECK(edge[2].starts_with("0 |\x1b[38;5;45m\u28C0\x1b[0m"));
-    CHECK(edge[2].ends_with("\x1b[38;5;45m\u28F8\x1b[0m"));
-    // up the left edge: 01, 02, 04, 40
-    CHECK(curves({{"a", {0, 0, 1}, {0, 1, 1}}}, Colours::few, 16, 2)[2] == "0 |\x1b[38;5;45m\u2847\x1b[0m");
+    CHECK(edge[1] == "1 |" + std::string(15, ' ') + "\x1b[38;5;45m\u2588\x1b[0m");
+    CHECK(edge[2].starts_with("0 |\x1b[38;5;45m\u2584\x1b[0m"));
+    CHECK(edge[2].ends_with("\x1b[38;5;45m\u2588\x1b[0m"));
 }
 
-TEST_CASE("a table: words to the left, numbers to the right") {
+TEST_CASE("curves: names of the axes above and below the frame; a long legend takes several lines") {
+    const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 2, {"step", "loss"});
+    REQUIRE(lines.size() == 7);
+    CHECK(lines[1] == "   loss");
+    CHECK(lines[6] == "         step");
+    CHECK(curves({{"a long name", {0}, {0}}, {"another", {1}, {1}}}, Colours::none, 16, 2).size() == 6);
+}
+
+TEST_CASE("table: a limited width narrows the gaps and wraps words, not numbers") {
+    const std::vector<std::vector<std::string>> rows{{"what it is", "n"}, {"one two three", "1000000"}};
+    CHECK(table(rows, 20) == Lines{"what it is         n", "-----------  -------", "one two      1000000", "three"});
+    CHECK(table(rows, 1) == Lines{"what         n", "it is", "-----  -------", "one    1000000", "two", "three"});
+    CHECK(table(rows, 23) == table(rows));
+}
+
+TEST_CASE("terminal_width: 80 columns unless the environment or the terminal names another width") {
+    const int width = terminal_width();
+    CHECK(width >= 72);
+    CHECK(width <= 120);
+}
+
+TEST_CASE("table: text is left-aligned, numbers are right-aligned") {
     CHECK(table({{"what", "n"}, {"a", "1"}, {"bcdef", "1000"}}) ==
           Lines{"what       n", "-----   ----", "a          1", "bcdef   1000"});
     CHECK(table({{"a", "b"}, {"1", "-"}}) == Lines{"a   b", "-   -", "1   -"});
@@ -126,7 +143,7 @@ TEST_CASE("a table: words to the left, numbers to the right") {
     CHECK_THROWS_WITH(table({{"a", "b"}, {"c"}}), "table: row 1 has 1 cells, the heading 2");
 }
 
-TEST_CASE("widths count characters and not colours; lines break at spaces") {
+TEST_CASE("display_width, wrapped: count characters and not colours; lines break at spaces") {
     CHECK(display_width("\x1b[1mab\x1b[0m") == 2);
     CHECK(display_width("\u00e9\u2580") == 2);
     CHECK(wrapped("one two three", 7) == Lines{"one two", "three"});

@@ -4,7 +4,7 @@
 
 TEST_SUITE("pretraining") {
 
-TEST_CASE("smoothed: means of groups, the last one may be short") {
+TEST_CASE("smoothed: means of groups; the last group may be shorter") {
     const Smoothed curve = smoothed({1, 3, 5, 7, 10}, 2);
     CHECK(curve.steps == std::vector<float>{2, 4, 5});
     CHECK(curve.losses == std::vector<float>{2, 6, 10});

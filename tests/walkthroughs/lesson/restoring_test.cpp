@@ -14,7 +14,7 @@ static Pictures two_pictures() {
     return {.one = "picture", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .standard_deviation = 0.5f};
 }
 
-TEST_CASE("the digits have mean 0 and deviation 1, and come back as light") {
+TEST_CASE("normalised digits: mean 0, standard deviation 1, converted back to brightness") {
     const Pictures digits = digits_to_restore();
     double sum = 0, squares = 0;
     for (const Image& picture : digits.train)
@@ -63,7 +63,7 @@ TEST_CASE("pictures_to_restore: pictures of the reader, cut into squares that di
     CHECK(error_of([&] { pictures_to_restore(files); }) == files.train_images + ": all pixels are 1.000000, there is nothing to restore");
 }
 
-TEST_CASE("waves come from the seed, and a batch draws new ones") {
+TEST_CASE("waves: determined by the seed; each batch draws new ones") {
     const Pictures waves = waves_to_restore(3, 12, 1);
     CHECK(waves.test[1].pixels == waves_to_restore(3, 12, 1).test[1].pixels);
     CHECK(waves.test[1].pixels != waves_to_restore(3, 12, 2).test[1].pixels);
@@ -75,7 +75,7 @@ TEST_CASE("waves come from the seed, and a batch draws new ones") {
     CHECK(draw_batch(two_pictures(), 5, random).size() == 5);
 }
 
-TEST_CASE("judged beside the mean of 1/3 (-1 -1 + 1), the median -1, and the copy of the neighbour") {
+TEST_CASE("restoration baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
     const Pictures pictures = two_pictures();
     const Matrix mask{{0, 1}, {1, 0}};
     const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
@@ -87,7 +87,7 @@ TEST_CASE("judged beside the mean of 1/3 (-1 -1 + 1), the median -1, and the cop
     CHECK(judged_table(judged)[1][1] == "1.0000");
 }
 
-TEST_CASE("three pictures for each one restored, and a file only where one is asked for") {
+TEST_CASE("restored pictures: three for each image, and a file only on request") {
     const Pictures pictures = two_pictures();
     const std::vector<Image> shown = triples(pictures, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
     CHECK(shown.size() == 6);
@@ -112,7 +112,7 @@ struct BecomeThree : Restoring {
 };
 }  // namespace
 
-TEST_CASE("learning to restore: one number that must become 3 gets there, and is looked at 16 times on the way") {
+TEST_CASE("learn_to_restore: one number reaches 3, with 16 evaluations on the way") {
     BecomeThree three;
     const Parameters table = {{"x", {1, 1}, Stored::as_it_is, {three.x}}};
     const Series curve = learn_to_restore(three, table, 1600, "distance");
@@ -125,6 +125,6 @@ TEST_CASE("learning to restore: one number that must become 3 gets there, and is
     CHECK(curve.y.back() < 0.01f);
 }
 
-TEST_CASE("a list is read as it is written") { CHECK(list_text({14, 15, 8}) == "14 15 8"); }
+TEST_CASE("list_text: the format that the option reads") { CHECK(list_text({14, 15, 8}) == "14 15 8"); }
 
 TEST_SUITE_END();

@@ -38,7 +38,7 @@ static std::string listed(const std::vector<int>& ids) {
 }
 
 TEST_CASE(
-    "generate: a sharded bfloat16 Llama-layout checkpoint with its config.json goes on from ids, with and without a cache") {
+    "generate: continues ids with a sharded bfloat16 checkpoint in Llama's layout and its config.json, with and without a cache") {
     if (!std::filesystem::exists(program)) return;  // only the plain build makes programs
     const llama::Config config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 6, .key_value_heads = 3, .mlp_width = 10};
     Random random(1);
@@ -57,7 +57,7 @@ TEST_CASE(
           listed(beam_search({3, 1, 4}, 3, w, config, Limits{.new_tokens = 12})[0].ids));
 }
 
-TEST_CASE("generate: every family is found by its model_type, and writes what the library writes") {
+TEST_CASE("generate: recognises every family by its model_type, and writes the library's tokens") {
     if (!std::filesystem::exists(program)) return;
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors");
@@ -113,7 +113,7 @@ TEST_CASE("generate: every family is found by its model_type, and writes what th
     CHECK(new_ids(run_command(call)) == listed(gpt::generate_greedily({3, 1, 4}, 3, gpt_weights, gpt_config, limits)[0]));
 }
 
-TEST_CASE("generate: nothing is guessed: a file that does not say its family, its heads or its tokens is refused with a cure") {
+TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and names the cure") {
     if (!std::filesystem::exists(program)) return;
     const bloom::Config config{.vocabulary = 300, .width = 12, .depth = 1, .heads = 3};
     Random random(1);
@@ -138,7 +138,7 @@ TEST_CASE("generate: nothing is guessed: a file that does not say its family, it
     CHECK(run_command(call + " --family bloom --tell n_head=3 --tokens 2").status == 0);
 }
 
-TEST_CASE("generate: words are read and written with a tokenizer.json beside the checkpoint") {
+TEST_CASE("generate: reads and writes text with a tokenizer.json beside the checkpoint") {
     if (!std::filesystem::exists(program)) return;
     const TemporaryFolder folder;
     const bpe::Vocabulary vocabulary = bpe::make_vocabulary({});  // 256 bytes and the end of the text
@@ -171,7 +171,7 @@ TEST_CASE("generate: words are read and written with a tokenizer.json beside the
     CHECK(new_ids(by_ids) == listed(generate(make_batch({prompt}), w, config, Limits{.new_tokens = 3, .end_of_text = 256})[0]));
 }
 
-TEST_CASE("generate: what is learned from a text is saved, gone on with to the same numbers, and asked") {
+TEST_CASE("generate: a model trained on a text is saved, resumed with the same numbers, and prompted") {
     if (!std::filesystem::exists(program)) return;
     const TemporaryFolder folder;
     std::string words;

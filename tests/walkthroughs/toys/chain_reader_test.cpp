@@ -28,7 +28,7 @@ private:
 };
 }  // namespace
 
-TEST_CASE("losses_by_position: who knows the chain has its entropy at every position, and ln S where nothing is known") {
+TEST_CASE("losses_by_position: the chain's entropy at every position for a perfect model, ln S for a uniform one") {
     Random random(2);
     const SecondOrderChain chain = make_second_order_chain(random);
     const std::vector<float> losses = losses_by_position(Oracle(chain), chain, 10, 1020, random);
@@ -37,7 +37,7 @@ TEST_CASE("losses_by_position: who knows the chain has its entropy at every posi
     CHECK(mean_between(losses, 1, 10) == Approx(causal_entropy(chain)).epsilon(0.05));
 }
 
-TEST_CASE("learn_chain: a few steps bring a small LLaMA below knowing nothing; the same seed gives the same losses") {
+TEST_CASE("learn_chain: a few steps bring a small LLaMA below the uniform baseline; equal seeds give equal losses") {
     std::vector<std::vector<float>> runs;
     for (int run = 0; run < 2; ++run) {
         Random random(3);

@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("coloured_shapes");
 
-TEST_CASE("seen_shapes and unseen_shapes: 16 and 4 of 20, and every word of an unseen pair is seen in others") {
+TEST_CASE("seen_shapes, unseen_shapes: 16 and 4 of 20; every word of an unseen pair occurs in seen ones") {
     CHECK(all_shapes().size() == 20);
     CHECK(seen_shapes().size() == 16);
     for (const ColouredShape unseen : unseen_shapes()) {
@@ -41,7 +41,7 @@ TEST_CASE("paint_shape: how many pixels each shape has") {
     }
 }
 
-TEST_CASE("picture_of: the whole shape is in the picture wherever its centre is") {
+TEST_CASE("picture_of: the whole shape is inside the image for every centre") {
     Random random(3);
     for (int trial = 0; trial < 50; ++trial) CHECK(bright_pixels(picture_of({4, 0}, random), 0) == 121);
 }
@@ -56,7 +56,7 @@ TEST_CASE("WordList: words to ids and back, and an unknown word names the known 
     CHECK_THROWS_WITH(small.ids("on top"), "the word top is not one of on off");
 }
 
-TEST_CASE("sentence_tokens: start, words, end, filled up with 0; a longer text is refused") {
+TEST_CASE("sentence_tokens: start, words, end, padded with 0; rejects a longer text") {
     const WordList list = shape_words({"<pad>"}, {"<start>", "<end>"});
     const TokenBatch batch = sentence_tokens({"red cross", "a"}, list, 5);
     CHECK(batch.sequences == 2);

@@ -14,7 +14,7 @@ static int place_of(const jumping_walk::Text& text, int t) {
     return -1;
 }
 
-TEST_CASE("draw: eight different symbols, then a walk whose steps go to the next of them wherever the text says so") {
+TEST_CASE("draw: eight different symbols, then a walk that steps to the next of them where the text says so") {
     Random random(1);
     int followed = 0;
     for (int n = 0; n < 200; ++n) {
@@ -31,7 +31,7 @@ TEST_CASE("draw: eight different symbols, then a walk whose steps go to the next
     CHECK(followed < 200 * 12 * 0.7);
 }
 
-TEST_CASE("draw: the query is read last, after a jump; hidden places are not touched before it") {
+TEST_CASE("draw: the query comes last, after a jump; hidden positions are not visited before it") {
     Random random(2);
     for (int n = 0; n < 200; ++n) {
         const jumping_walk::Text text = jumping_walk::draw(random, {.query = 3, .hidden = {1, 2, 3, 4}});
@@ -45,7 +45,7 @@ TEST_CASE("draw: the query is read last, after a jump; hidden places are not tou
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5, 6}}), "jumping_walk: the walk has nowhere to go");
 }
 
-TEST_CASE("labels: only what can be known is asked") {
+TEST_CASE("labels: only determined tokens are targets") {
     Random random(3);
     const std::vector<jumping_walk::Text> texts{jumping_walk::draw(random), jumping_walk::draw(random)};
     const std::vector<int> ids = jumping_walk::inputs(texts), labels = jumping_walk::labels(texts);

@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("markov_chain");
 
-TEST_CASE("a chain of two symbols: entropies that can be worked out by hand") {
+TEST_CASE("MarkovChain: entropies of two symbols, worked out by hand") {
     // From 0 to 0 and 1 alike, from 1 always to 0.   pi_0 = pi_0 / 2 + pi_1, pi_0 + pi_1 = 1   ->  pi = [2/3, 1/3]
     const MarkovChain chain = markov_chain_of({{0.5f, 0.5f}, {1, 0}});
     CHECK(chain.stationary[0] == Approx(2.0 / 3));
@@ -26,7 +26,7 @@ TEST_CASE("a chain of two symbols: entropies that can be worked out by hand") {
     CHECK(two_sided_entropy(chain) == Approx((std::log(3.0) / 3 + 2.0 / 3 * std::log(1.5)) / 2));
 }
 
-TEST_CASE("what is known of the neighbours can only help, and the symbols come as often as pi says") {
+TEST_CASE("MarkovChain: conditioning on neighbours lowers the entropy; symbol frequencies equal pi") {
     for (int seed = 1; seed <= 5; ++seed) {
         Random random(seed);
         const MarkovChain chain = make_markov_chain(random);
@@ -42,7 +42,7 @@ TEST_CASE("what is known of the neighbours can only help, and the symbols come a
     }
 }
 
-TEST_CASE("a long sample has the entropy that was computed, and the same seed gives the same sample") {
+TEST_CASE("MarkovChain: a long sample has the computed entropy; equal seeds give equal samples") {
     Random random(3), same(3);
     const MarkovChain chain = make_markov_chain(random), same_chain = make_markov_chain(same);
     const std::vector<int> symbols = sample(chain, random, 20000);
@@ -52,7 +52,7 @@ TEST_CASE("a long sample has the entropy that was computed, and the same seed gi
     CHECK(surprise / 19999 == Approx(causal_entropy(chain)).epsilon(0.02));
 }
 
-TEST_CASE("a table that is no distribution is refused") {
+TEST_CASE("MarkovChain: rejects a matrix whose rows are not distributions") {
     CHECK_THROWS_WITH(markov_chain_of({{1, 0}}),
                       "markov_chain_of: transitions are (1, 2), they must be square with two symbols or more");
     CHECK_THROWS_WITH(markov_chain_of({{0.5f, 0.25f}, {0, 1}}), "markov_chain_of: row 0 sums to 0.750000, not to 1");
@@ -91,7 +91,7 @@ TEST_CASE("SecondOrderChain: entropies that can be worked out by hand") {
     CHECK(sample(chain, random, 1).size() == 1);
 }
 
-TEST_CASE("SecondOrderChain: a long sample has the entropy that was computed, and the last symbol alone tells less") {
+TEST_CASE("SecondOrderChain: a long sample has the computed entropy; one symbol of context gives a higher one") {
     for (int seed = 1; seed <= 3; ++seed) {
         Random random(seed);
         const SecondOrderChain chain = make_second_order_chain(random);

@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("plane_waves");
 
-TEST_CASE("the variance of the pixels is 1/2, that of a sine; all channels are equal") {
+TEST_CASE("plane waves: pixel variance 1/2, that of a sine; all channels are equal") {
     Random random(3);
     double squares = 0, mean = 0;
     const std::vector<Image> waves = plane_waves(random, 500, 12);
@@ -21,7 +21,7 @@ TEST_CASE("the variance of the pixels is 1/2, that of a sine; all channels are e
 }
 
 TEST_CASE(
-    "a wave repeats its own law: along every line the middle of three equidistant pixels is a fixed share of its neighbours") {
+    "plane waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
     // sin(t - k) + sin(t + k) = 2 cos(k) sin(t): the share 2 cos k is the same everywhere in one picture
     Random random(5);
     const Image wave = plane_wave(random, 12, 1);
@@ -39,7 +39,7 @@ static double row_share(const Image& wave) {
     return (wave(y, x - 1, 0) + wave(y, x + 1, 0)) / wave(y, x, 0);
 }
 
-TEST_CASE("no wavelength is below 6 pixels, where the share is 2 cos(2 pi / 6) = 1; some are near it, some run along the rows") {
+TEST_CASE("plane waves: no wavelength below 6 pixels, where 2 cos(2 pi / 6) = 1; some near it, some along the rows") {
     Random random(9);
     double least = 2, most = 0;
     for (const Image& wave : plane_waves(random, 300, 12, 1)) {
@@ -53,7 +53,7 @@ TEST_CASE("no wavelength is below 6 pixels, where the share is 2 cos(2 pi / 6) =
 
 static const PatchGrid four_patches{.height = 12, .width = 12, .patch_size = 6, .channels = 2};
 
-TEST_CASE("oriented_patches: direction 0 is upright stripes: rows are alike, columns differ; every patch begins elsewhere") {
+TEST_CASE("oriented_patches: direction 0 is vertical stripes: equal rows, different columns; random phase") {
     Random random(1);
     const Image image = oriented_patches(random, four_patches, {0, 0, 0, 0});
     for (int y = 1; y < 6; ++y) CHECK(image(y, 2, 0) == image(0, 2, 0));
@@ -73,7 +73,7 @@ TEST_CASE("pictures_of_one_direction: two patches of a picture are the same stri
     }
 }
 
-TEST_CASE("oriented_patches: a direction is needed for each patch") {
+TEST_CASE("oriented_patches: requires a direction for each patch") {
     Random random(1);
     CHECK_THROWS_WITH(oriented_patches(random, four_patches, {0}), "oriented_patches: 1 directions for 4 patches");
 }

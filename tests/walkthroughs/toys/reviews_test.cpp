@@ -9,7 +9,7 @@
 
 TEST_SUITE_BEGIN("reviews");
 
-TEST_CASE("a sentence is one or two adjectives with very or not, and nothing else is one") {
+TEST_CASE("reviews: a sentence is one or two adjectives with very or not") {
     for (const char* good : {"was fine .", "was very dull .", "was not bad and superb .", "was very nice and very nice ."})
         CHECK(reviews::is_sentence(reviews::ids_of(good)));
     for (const char* bad :
@@ -18,7 +18,7 @@ TEST_CASE("a sentence is one or two adjectives with very or not, and nothing els
         CHECK_FALSE(reviews::is_sentence(reviews::ids_of(bad)));
 }
 
-TEST_CASE("scores by hand: very good and not bad is 1.5 + 0.5") {
+TEST_CASE("reviews: scores by hand: very good and not bad is 1.5 + 0.5") {
     const auto score = [](const char* answer) { return reviews::true_score(reviews::ids_of(answer)); };
     CHECK(score("was good .") == 1);
     CHECK(score("was awful .") == -1);
@@ -28,7 +28,7 @@ TEST_CASE("scores by hand: very good and not bad is 1.5 + 0.5") {
     CHECK(score("was very very good .") == -3);
 }
 
-TEST_CASE("all 600 answers: probabilities sum to 1, entropy 5.5 nats, mean score 0") {
+TEST_CASE("reviews: all 600 answers: probabilities sum to 1, entropy 5.5 nats, mean score 0") {
     // a phrase: ln 8 + H(0.6, 0.25, 0.15) = 2.0794 + 0.9376 = 3.0170.   0.4 and 0.6: 0.6730
     // together 0.6730 + 0.4 * 3.0170 + 0.6 * 2 * 3.0170 = 5.5002
     const std::vector<reviews::Sentence> sentences = reviews::all_sentences();
@@ -48,7 +48,7 @@ TEST_CASE("all 600 answers: probabilities sum to 1, entropy 5.5 nats, mean score
     CHECK(std::abs(mean) < 1e-9);
 }
 
-TEST_CASE("the best that any policy can reach under the true score: 2.26 at 1.69 nats for beta 0.5, 2.83 at 3.43 for 0.2") {
+TEST_CASE("reviews: the optimal policy for the true score: 2.26 at 1.69 nats for beta 0.5, 2.83 at 3.43 for 0.2") {
     const std::vector<reviews::Sentence> sentences = reviews::all_sentences();
     Matrix q(600, 1), r(600, 1);
     for (int y = 0; y < 600; ++y) {
@@ -62,7 +62,7 @@ TEST_CASE("the best that any policy can reach under the true score: 2.26 at 1.69
     CHECK(exact::kl(fifth, q) == Approx(3.43).epsilon(0.003));
 }
 
-TEST_CASE("what is drawn follows the probabilities") {
+TEST_CASE("reviews: samples follow the probabilities") {
     Random random(2);
     const int count = 40000;
     std::map<reviews::Answer, int> drawn;
@@ -75,7 +75,7 @@ TEST_CASE("what is drawn follows the probabilities") {
     CHECK(drawn.empty());
 }
 
-TEST_CASE("texts in rows come out again as they went in") {
+TEST_CASE("reviews: texts in rows round-trip") {
     const reviews::Answer shorter = reviews::ids_of("was fine ."), longer = reviews::ids_of("was very bad and not poor .");
     const ppo::Episodes episodes = reviews::episodes_of({0, 3}, {shorter, longer});
     CHECK(reviews::text_of({episodes.tokens.begin(), episodes.tokens.begin() + 11}) ==

@@ -8,7 +8,7 @@
 
 TEST_SUITE("sentences") {
 
-TEST_CASE("a verb is known from both sides, and from neither alone") {
+TEST_CASE("sentences: a verb is determined by both sides, and by neither alone") {
     const std::vector<Sentence> sentences = all_sentences();
     CHECK(sentences.size() == 2 * subjects * objects * endings);
     std::map<std::string, std::set<std::string>> left, right, both;
@@ -23,7 +23,7 @@ TEST_CASE("a verb is known from both sides, and from neither alone") {
     CHECK(std::any_of(sentences.begin(), sentences.end(), [](const Sentence& s) { return s.words() == "Мама мыла раму"; }));
 }
 
-TEST_CASE("no pair of the test was ever together in training, and the famous sentence is in training") {
+TEST_CASE("sentences: no test pair occurs in training, and the famous sentence does") {
     for (int seed = 1; seed <= 5; ++seed) {
         Random random(seed);
         const SplitSentences corpus = split_sentences(all_sentences(), random);
@@ -39,7 +39,7 @@ TEST_CASE("no pair of the test was ever together in training, and the famous sen
     }
 }
 
-TEST_CASE("[MASK] in a text is the special entry, everything else is cut into pieces") {
+TEST_CASE("sentences: [MASK] is the special token, other text is split into pieces") {
     const wordpiece::Vocabulary vocabulary = vocabulary_of({"Мама мыла раму", "раму"});  // 5: Мама, 6: мыла, 7: раму
     CHECK(vocabulary.size() == 8);
     CHECK(encode_with_masks("Мама [MASK] раму", vocabulary, {.lower_case = false}) == std::vector<int>{2, 5, 4, 7, 3});

@@ -73,20 +73,18 @@ static void step_languages(Lesson& lesson, const MarkovChain& general, const Mar
     lesson.pictures({{"G: letter (down), next (across)", heat_map(general.transitions, lesson.colours)},
                      {"D", heat_map(domain.transitions, lesson.colours)}});
     lesson.why(
-        "the domain shares half of its habits with the general language: the letters are the same, and half of the time one ",
-        "follows another as it would there. So it is with English and the English of PubMed.");
+        "the domain's transition matrix is half the general one: the letters are the same, and half of the transitions follow ",
+        "the general language. English and the English of PubMed are related in the same way.");
 }
 
 static void step_floors(Lesson& lesson, const MarkovChain& general, const MarkovChain& domain) {
-    lesson.step("What can be reached?", "- sum_ab pi_a P_ab ln Q_ab");
+    lesson.step("What is the lowest possible loss?", "- sum_ab pi_a P_ab ln Q_ab");
     lesson.table(
         {{"nats a letter", "on G", "on D"},
          {"perfect model of G", fixed(cross_entropy_of(general, general), 3), fixed(cross_entropy_of(domain, general), 3)},
          {"perfect model of D", fixed(cross_entropy_of(general, domain), 3), fixed(cross_entropy_of(domain, domain), 3)}});
     lesson.why(
-        "a perfect general model is surprised by every habit of the domain that it does not share. No amount of general text "
-        "helps ",
-        "it: ", fixed(cross_entropy_of(domain, general) - cross_entropy_of(domain, domain), 3), " nats are lost on D.");
+        "a perfect general model has the wrong transition probabilities for the domain, and more general text does not help: ", fixed(cross_entropy_of(domain, general) - cross_entropy_of(domain, domain), 3), " nats are lost on D.");
     lesson.predict("the same four numbers for trained models");
 }
 
@@ -98,7 +96,7 @@ static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogp
     const std::vector<int> rows = position_rows(both, config.position_offset);
     std::string line;
     for (const int row : rows) line += (line.empty() ? "" : " ") + text(row);
-    lesson.say("Rows of the table of positions: ", line);
+    lesson.say("Rows of the position embedding: ", line);
     const biogpt::Steps steps = biogpt::forward(both, w, config);
     double words = 0, positions = 0;
     for (int j = 0; j < config.width; ++j) {
@@ -165,7 +163,7 @@ struct Models {
 
 static Models step_train(Lesson& lesson, const MarkovChain& general, const MarkovChain& domain, const biogpt::Config& config,
                          const Choices& choices, int seed, Measured& measured) {
-    lesson.step("Which model knows the domain?", "the same network, the same number of steps, another text");
+    lesson.step("Which model is better on the domain?", "the same network, the same number of steps, another text");
     const Models models{.general = fresh(config, seed), .domain = fresh(config, seed)};
     lesson.say(count_numbers(biogpt::parameters(models.general, config)), " numbers each; ", choices.steps, " steps of ",
                choices.batch, " texts.");
@@ -187,7 +185,7 @@ static Models step_train(Lesson& lesson, const MarkovChain& general, const Marko
 
 static void step_few(Lesson& lesson, const Models& models, const MarkovChain& domain, const biogpt::Config& config,
                      const Choices& choices, int seed, Measured& measured) {
-    lesson.step("And if there is little domain text?", text(choices.few_steps) + " steps on D, from two beginnings");
+    lesson.step("What if there is little domain text?", text(choices.few_steps) + " steps on D, from two beginnings");
     const biogpt::Weights scratch = fresh(config, seed), tuned = fresh(config, seed);
     const Parameters source = biogpt::parameters(models.general, config);
     lesson.code();
@@ -206,9 +204,8 @@ static void step_few(Lesson& lesson, const Models& models, const MarkovChain& do
                   {"from the general model", fixed(measured.few_from_general, 3)},
                   {"domain model, " + text(choices.steps) + " steps", fixed(measured.domain_on_d, 3)}});
     lesson.why(
-        "the general model brings what the languages share, and starts ahead. BioGPT had 15 million abstracts, so it could "
-        "afford ",
-        "to start from nothing, with a vocabulary of its own; with less text fine-tuning a general model is the better bargain.");
+        "the general model knows what the languages share and starts with a lower loss. BioGPT had 15 million abstracts, enough ",
+        "for pre-training from scratch with its own vocabulary; with less text, fine-tuning a general model is better.");
 }
 
 // --- answers ---
@@ -270,7 +267,7 @@ static double right_answers(const biogpt::Weights& w, const biogpt::Config& conf
 
 static double step_answer(Lesson& lesson, const Models& models, const MarkovChain& domain, biogpt::Config config,
                           const Choices& choices, int seed) {
-    lesson.step("How does a writer answer?", "source, virtual tokens, answer; loss on the answer alone");
+    lesson.step("How does a language model extract information?", "source, virtual tokens, answer; loss on the answer alone");
     Random random(seed + 500);
     const biogpt::Weights copy = fresh(config, seed);
     copy_values(biogpt::parameters(models.domain, config), biogpt::parameters(copy, config));
@@ -298,14 +295,14 @@ static double step_answer(Lesson& lesson, const Models& models, const MarkovChai
     lesson.say("Right in ", fixed(before, 3), " of 400 texts before, in ", fixed(after, 3), " after ", choices.tuning_steps,
                " steps.");
     lesson.why(
-        "extraction is one more sentence to be written. The ", choices.virtual_tokens,
-        " virtual tokens stand for no text: they say that the source is over and an answer is wanted, and their rows of the "
-        "table are learned with everything else.");
+        "the answer is a generated sentence. The ", choices.virtual_tokens,
+        " virtual tokens correspond to no text: they mark the end of the source and the beginning of the answer, and their "
+        "embeddings are trained with all other weights.");
     return after;
 }
 
 static void step_write(Lesson& lesson, const Models& models, const MarkovChain& domain, const biogpt::Config& config) {
-    lesson.step("What does it write?", "prompts of different lengths in one batch, padded on the left");
+    lesson.step("What does it generate?", "prompts of different lengths in one batch, padded on the left");
     const TokenBatch prompts = make_batch({{0, 1, 2}, {3}}, 0, Side::left);
     const Limits limits{.new_tokens = 10};
     lesson.code();
@@ -319,9 +316,8 @@ static void step_write(Lesson& lesson, const Models& models, const MarkovChain& 
     for (int b = 0; b < domain.symbols(); ++b)
         if (domain.transitions(3, b) > domain.transitions(3, best)) best = b;
     lesson.why(
-        "padding is never seen and has no position, so the second text is what it would be alone. In D the likeliest letter "
-        "after ",
-        "d is ", readable({best}), ".");
+        "padding is masked and has no position, so the second text is the same as without padding. In D the most probable "
+        "letter after d is ", readable({best}), ".");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -338,7 +334,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_write(lesson, models, domain, config);
     const double answered = step_answer(lesson, models, domain, config, choices, seed);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     const double lost = cross_entropy_of(domain, general) - cross_entropy_of(domain, domain);
     const double gained = measured.general_on_d - measured.domain_on_d;
     lesson.claim_at_most("domain model above the floor of D, nats", measured.domain_on_d - cross_entropy_of(domain, domain),

@@ -50,9 +50,8 @@ static void step_rules(Lesson& lesson) {
     for (const auto& [content, words] : examples) rows.push_back({content, cut(words)});
     lesson.table(rows);
     lesson.why(
-        "all of science is one text here, and special tokens say what kind of writing begins. A base, an atom, a digit is the "
-        "unit ",
-        "that a law speaks about, so it stays one token; a word piece that holds three bases would hide two of them.");
+        "all kinds of scientific data are one text, and special tokens mark where each begins. Bases, atoms and digits are the ",
+        "units of the laws to be learned, so each is one token; a token of three bases would hide them.");
 }
 
 // The tokens of a number that hold any of its characters first ... first + count - 1, joined: "91,2".
@@ -112,8 +111,8 @@ static Ways step_numbers(Lesson& lesson, const Choices& choices, int seed) {
                   {"digit by digit", *ways.by_rules.begin()}});
     lesson.why("in the ", ways.numbers, " numbers below 10000 that hold the digits 12, byte-pair encoding writes them in ",
                static_cast<int>(ways.by_merges.size()),
-               " ways, whatever was frequent in its training text. For a model these are unrelated ",
-               "tokens: it would have to learn arithmetic once for each. Digit by digit there is one way.");
+               " ways, depending on its training text. For a model these are unrelated tokens, and it would have to learn ",
+               "arithmetic for each. With single digits there is one way.");
     return ways;
 }
 
@@ -133,8 +132,8 @@ static void step_documents(Lesson& lesson, const chain::Task& task) {
     lesson.lines({readable(task, chain::documents_of(task, question, Format::direct)),
                   readable(task, chain::documents_of(task, question, Format::steps))});
     lesson.why("the same sum modulo ", task.digits,
-               " twice. After <work> the partial sums are written down, as a person would on paper. ",
-               "One model is trained on both kinds of document; the first token says which is wanted.");
+               " twice. After <work> the partial sums are written out, as on paper. ",
+               "One model is trained on both kinds of document; the first token selects one.");
     lesson.predict("how often each is right. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
 }
 
@@ -275,7 +274,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_train(lesson, w, config, choices, seed);
     const Right shares = step_ask(lesson, w, config, choices, seed);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     lesson.claim_at_least("ways in which byte-pair encoding cuts the digits 12", static_cast<double>(ways.by_merges.size()), 4);
     lesson.claim_at_most("ways in which Galactica's rules cut them", static_cast<double>(ways.by_rules.size()), 1);
     lesson.claim_at_least("right with <work>", shares.with_work, 0.95);

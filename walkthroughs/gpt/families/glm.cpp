@@ -82,7 +82,7 @@ struct FillBlanks : Objective {
 }  // namespace
 
 static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& random) {
-    lesson.step("What becomes of a text?", "part A with masks, then the spans", "GLM Figure 2");
+    lesson.step("What is a training example?", "part A with masks, then the spans", "GLM Figure 2");
     const std::vector<int> ids = sample(chain, random, length);
     lesson.say("The text: ", letters(ids));
     lesson.code();
@@ -94,13 +94,11 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
                         text(sequence.block_positions[t])});
     lesson.table(rows);
     lesson.why(
-        "part B is the missing spans in shuffled order. Each begins with [S] and asks for its first symbol, and ends with the "
-        "target [E]. "
-        "The position says which gap a token of B belongs to, the block position how far into it. Targets are already the next "
-        "tokens: "
-        "shifted once more, they would be the wrong ones.");
+        "part B is the masked spans in shuffled order. Each begins with the input [S] and ends with the target [E]. The position "
+        "tells which gap a token of B belongs to, the block position where in the gap. Targets are already shifted: a second "
+        "shift would be wrong.");
 
-    lesson.step("Who sees whom?", "key j from query i: j in A, or j <= i");
+    lesson.step("Which tokens attend to which?", "key j from query i: j in A, or j <= i");
     lesson.code();
     const glm::Batch batch = glm::make_batch({sequence});
     Matrix table(batch.length, batch.length);
@@ -108,14 +106,14 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
         for (int j = 0; j < batch.length; ++j) table(i, j) = batch.may(i, j);
     lesson.pictures({{"bright: row may see column", heat_map(table, lesson.colours)}});
     lesson.why("the left ", sequence.context,
-               " columns are bright everywhere: part A is BERT, read in both directions, and it is blind to B. The "
-               "triangle on the right is GPT: a span is written from left to right. One matrix holds both.");
-    lesson.predict("what the loss would be if A could see B. (The answer stands in B.)");
+               " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
+               "right is causal, as in GPT. One attention mask holds both.");
+    lesson.predict("what would the loss be if A attended to B, which contains the targets?");
 }
 
 static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChain& chain, const Choices& choices,
                          Random& random) {
-    lesson.step("What is it asked?", "sum of loss mask * -log p(target), over their number");
+    lesson.step("What is the loss?", "sum of loss mask * -log p(target), over their number");
     const Recipe recipe{.schedule = {.peak = 6e-3f,
                                      .warm_up = std::min(100, choices.steps),
                                      .steps = choices.steps,
@@ -164,7 +162,7 @@ struct Measured {
 
 static Measured step_3_measure(Lesson& lesson, const glm::Weights& w, const MarkovChain& chain, const Choices& choices,
                                Random& random) {
-    lesson.step("Does it use both sides?", "loss a symbol, beside the exact floors");
+    lesson.step("Does the model use both sides of a gap?", "loss a symbol, beside the exact floors");
     Measured measured;
     const double causal_floor = causal_entropy(chain);
     std::vector<std::vector<std::string>> rows{{"what is missing", "this model", "floor, both sides", "floor, left side only"}};
@@ -188,7 +186,7 @@ static Measured step_3_measure(Lesson& lesson, const glm::Weights& w, const Mark
 }
 
 static void step_4_fill(Lesson& lesson, const glm::Weights& w, const MarkovChain& chain, Random& random) {
-    lesson.step("What does it write?", "generate(), part A and [S] as the prompt");
+    lesson.step("What does it generate?", "generate(), part A and [S] as the prompt");
     std::vector<std::string> lines;
     for (int example = 0; example < 2; ++example) {
         const std::vector<int> ids = sample(chain, random, length);
@@ -202,9 +200,8 @@ static void step_4_fill(Lesson& lesson, const glm::Weights& w, const MarkovChain
     }
     lesson.lines(lines);
     lesson.why(
-        "the likeliest symbols, one after the other, until [E]. It is the loop that writes for every decoder here: part A and "
-        "its [S] "
-        "are read at once, and from then on each token needs only the cache.");
+        "the most probable symbol at each step, until [E]. The loop is the same for every decoder here: part A and its [S] are "
+        "read in one pass, and then each new token needs only the cache.");
 }
 
 namespace {
@@ -233,7 +230,7 @@ static Neighbours misleading(const MarkovChain& chain) {
 }
 
 static void step_5_right_side(Lesson& lesson, const glm::Weights& w, const MarkovChain& chain, Random& random) {
-    lesson.step("What does the right side change?", "p(b | a, c) = P_ab P_bc / sum over b");
+    lesson.step("How does the right context change the prediction?", "p(b | a, c) = P_ab P_bc / sum over b");
     const auto [before, after] = misleading(chain);
     const Matrix& P = chain.transitions;
     lesson.say("A gap of one between ", letter(before), " and ", letter(after), ":");
@@ -265,7 +262,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_fill(lesson, w, chain, random);
     step_5_right_side(lesson, w, chain, random);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     const double causal_floor = causal_entropy(chain);
     lesson.claim_at_least("a gap of one symbol, nats below the causal floor", causal_floor - measured.spans[0], 0.1);
     lesson.claim_at_most("a gap of one symbol, nats above the exact floor", measured.spans[0] - span_entropy(chain, 1), 0.3);

@@ -64,9 +64,8 @@ static double step_1_block(Lesson& lesson, const palm::Weights& w, const TokenBa
     const double difference = largest_difference(block.output.value(), sum.value());
     lesson.say("Largest difference between z' and the sum of the three: ", fixed(difference, 8));
     lesson.why(
-        "in a serial block the MLP reads what attention has written, so it has to wait, and needs a norm of its own. Here both "
-        "read "
-        "the same N(z): one norm a block, and everything that reads it can be one multiplication.");
+        "in a serial block the MLP reads the output of attention, so it must wait, and it needs a second norm. Here both read "
+        "the same N(z): one norm per block, and all projections of it can be one matrix product.");
     return difference;
 }
 
@@ -85,8 +84,8 @@ static void step_2_one_matrix(Lesson& lesson, const palm::Weights& w) {
                    "the MLP's gate, which goes through SiLU"}});
     lesson.say("In a file: ", table[2].name, " (", table[2].shape[0], ", ", table[2].shape[1], ").");
     lesson.why(
-        "files keep one matrix, this program keeps five: the numbers are the same, and each has a name to stop at. On large "
-        "machines one large product is faster than five small ones; the paper reports about 15 % for training.");
+        "checkpoints store one matrix, this program five: the numbers are the same, and each has a name. On large machines one "
+        "large product is faster than five small ones; the paper reports about 15 % for training.");
 }
 
 // --- what it predicts ---
@@ -97,7 +96,7 @@ struct Losses {
 
 static Losses step_3_train(Lesson& lesson, const ChainReader& parallel, const ChainReader& serial, const SecondOrderChain& chain,
                            const Choices& choices, Random& random) {
-    lesson.step("Is anything lost?", "mean of -log p(x_t | x_1 ... x_t-1)");
+    lesson.step("Does the parallel block cost accuracy?", "mean of -log p(x_t | x_1 ... x_t-1)");
     Series curves[2];
     const ChainReader* const readers[2] = {&parallel, &serial};
     const std::string names[2] = {"parallel (PaLM)", "serial (LLaMA)"};
@@ -118,10 +117,8 @@ static Losses step_3_train(Lesson& lesson, const ChainReader& parallel, const Ch
                   {names[1], text(static_cast<int>(count_numbers(serial.parameters))), fixed(losses[1], 3),
                    fixed(losses[1] - floor, 3), fixed(past[1], 3)}});
     lesson.why("the text is a chain in which the last two symbols decide; no model can be below ", fixed(floor, 3),
-               " nats. What the MLP does "
-               "not see of this block's attention it sees one block later: one block fewer to combine them in. In the paper that "
-               "costs a "
-               "little at 8 B parameters and nothing at 62 B.");
+               " nats. The MLP sees this block's attention only one block later, so one block fewer can combine them. In the paper "
+               "that costs a little at 8 B parameters and nothing at 62 B.");
     lesson.predict(
         "the loss of the parallel model with a single block: which of its two sublayers would combine the two symbols?");
     return {losses[0], losses[1], floor};
@@ -139,8 +136,7 @@ static void step_4_heads(Lesson& lesson, const palm::Weights& w, const TokenBatc
     }
     lesson.pictures(pictures);
     lesson.why(
-        "all heads of a block look at the same keys. What each looks for is its own: the queries differ, and so do the "
-        "pictures.");
+        "all heads of a block use the same keys. Their queries differ, and so do their attention weights.");
 }
 
 // --- what it remembers ---
@@ -161,7 +157,7 @@ static std::string bytes_text(long bytes) {
 }
 
 static double step_5_cache(Lesson& lesson) {
-    lesson.step("What does writing remember?", "2 L h numbers a token, not 2 L H h");
+    lesson.step("What does the cache hold?", "2 L h numbers a token, not 2 L H h");
     lesson.code("palm::make_memory(config, sequences, capacity)");
     struct Size {
         std::string name;
@@ -184,10 +180,9 @@ static double step_5_cache(Lesson& lesson) {
     }
     lesson.table(rows);
     lesson.why(
-        "each new token reads the keys and values of all tokens before it, so their bytes, not the multiplications, decide how "
-        "fast a large model writes. With one key for all heads they are H times fewer. LLaMA's later sizes take the middle way: "
-        "a "
-        "key for each group of heads.");
+        "each new token reads the keys and values of all earlier tokens, so memory traffic, not arithmetic, limits the speed of "
+        "generation. With one key for all heads the cache is H times smaller. Llama 2's large models choose a compromise, "
+        "grouped-query attention: one key for each group of heads.");
     return least;
 }
 
@@ -203,14 +198,14 @@ static std::vector<int> written_without_cache(std::vector<int> ids, int count, c
 }
 
 static bool step_6_write(Lesson& lesson, const palm::Weights& w, const SecondOrderChain& chain, Random& random) {
-    lesson.step("Does the cache keep its promise?");
+    lesson.step("Is generation with the cache faster?");
     const std::vector<int> prompt = sample(chain, random, 8);
     lesson.code();
     const std::vector<int> written = generate(make_batch({prompt}), w, parallel_config, Limits{.new_tokens = 14})[0];
     const std::vector<int> again = written_without_cache(prompt, 14, w);
     lesson.lines(
         {"prompt           " + letters(prompt), "with cache       " + letters(written), "without a cache  " + letters(again)});
-    lesson.why("with the cache one new token goes through the model at a time; without it the whole text does, every time.");
+    lesson.why("with the cache only the new token goes through the model; without it the whole text does, at every step.");
     return written == again;
 }
 
@@ -232,12 +227,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double ratio = step_5_cache(lesson);
     const bool same = step_6_write(lesson, w, chain, random);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     lesson.claim_at_most("a block is z + attention(N(z)) + mlp(N(z)), largest difference", difference, 1e-5);
     lesson.claim_at_most("loss of the parallel model above the floor", losses.parallel - losses.floor, 0.06);
     lesson.claim_at_most("loss of the parallel model above the serial one's", losses.parallel - losses.serial, 0.05);
     lesson.claim_at_least("how many times smaller the cache is, divided by the heads", ratio, 1);
-    lesson.claim("with the cache the same text is written as without", same);
+    lesson.claim("the generated text is the same with and without the cache", same);
 }
 
 int main(int argc, char** argv) {

@@ -98,7 +98,7 @@ static t5::Config model_of(const Choices& choices) {
 // --- the lesson ---
 
 static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
-    lesson.step("What is asked?", "gaps in, what was in them out", "section 3.1.4");
+    lesson.step("What is the task?", "gaps in, what was in them out", "section 3.1.4");
     Random random(2);
     std::vector<int> ids = sample(chain, random, choices.length);
     for (int& id : ids) id = id_of_letter(id);
@@ -114,21 +114,20 @@ static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& c
                   {"decoder reads", readable(choices, target.ids)},
                   {"and predicts", readable(choices, corrupted.target)}});
     lesson.why(
-        "each gap becomes one sentinel, <0>, <1>, ... The target names the sentinel and then what it stands for, so it is "
-        "short: ",
-        "only what is missing has to be written. Every other task has the same form, a text in and a text out.");
+        "each gap becomes one sentinel, <0>, <1>, ... The target repeats the sentinel, followed by the hidden letters, so it is ",
+        "short. Every other task has the same form: text to text.");
 }
 
 static void step_buckets(Lesson& lesson) {
-    lesson.step("Where is a position?", "bucket(key - query)", "section 2.1");
+    lesson.step("How do positions enter?", "bucket(key - query)", "section 2.1");
     lesson.code("t5::relative_bucket(offset, both_ways, 32, 128)");
     std::vector<std::vector<std::string>> rows{{"key - query", "encoder", "decoder"}};
     for (const int offset : {-200, -100, -50, -20, -9, -8, -2, -1, 0, 1, 2, 8, 9, 20, 50, 100})
         rows.push_back(
             {text(offset), text(t5::relative_bucket(offset, true, 32, 128)), text(t5::relative_bucket(offset, false, 32, 128))});
     lesson.table(rows);
-    lesson.why("near keys have a bucket for each distance, far ones share: one place more or less matters beside you, not fifty ",
-               "places away. A decoder sees no key after the query, so it spends all 32 buckets on those before.");
+    lesson.why("near keys have a bucket for each distance, far keys share buckets: one position matters at distance 1, not at ",
+               "distance 50. A decoder sees no key after the query, so all 32 buckets are for earlier keys.");
 }
 
 static void step_bias(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const Choices& choices) {
@@ -151,7 +150,7 @@ static void step_bias(Lesson& lesson, const t5::Weights& w, const t5::Config& co
 
 static void step_floors(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
     lesson.step("How well can it be done?", "H(gap | before)   H(gap | before, after)");
-    lesson.why("a letter depends on the letter before it. Who reads from left to right can not get below ",
+    lesson.why("a letter depends on the letter before it. No left-to-right model can have a lower loss than ",
                fixed(causal_entropy(chain), 3), " nats a letter. Who also sees the letter behind the gap can reach ",
                fixed(span_entropy(chain, choices.span_length), 3),
                ". The encoder reads the whole input before the decoder writes ", "its first letter; so the lower floor is T5's.");
@@ -253,7 +252,7 @@ static void step_train(Lesson& lesson, const t5::Weights& w, const t5::Config& c
 
 static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const MarkovChain& chain,
                            const Choices& choices, const Examples& test) {
-    lesson.step("Does it use both sides?");
+    lesson.step("Does the model use both sides of a gap?");
     const Losses losses = measure(w, config, choices, test);
     lesson.table({{"", "nats"},
                   {"letters in gaps, never seen before", fixed(losses.letters, 3)},
@@ -261,14 +260,14 @@ static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Confi
                   {"floor with both sides", fixed(span_entropy(chain, choices.span_length), 3)},
                   {"sentinels and end", fixed(losses.sentinels, 3)}});
     lesson.why(
-        "the sentinels follow a rule without exceptions, so they cost nothing. The letters cost less than any model can reach ",
-        "that has not seen what stands behind the gap.");
+        "the sentinels follow a fixed rule, so their loss is near 0. The loss of the letters is below that of any model that ",
+        "does not see the text after the gap.");
     return losses;
 }
 
 static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const Choices& choices,
                       const Examples& test) {
-    lesson.step("Where does the decoder look?", "A of the last cross-attention");
+    lesson.step("What does the decoder attend to?", "A of the last cross-attention");
     const int S = test.sources.length, T = test.target_length;
     const TokenBatch source = equal_batch({test.sources.ids.begin(), test.sources.ids.begin() + S}, S);
     const std::vector<int> labels(test.labels.begin(), test.labels.begin() + T);
@@ -291,7 +290,7 @@ static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& co
 //   returns  the share of answers that have the right form: every sentinel in its place, then the end
 static double step_write(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const Choices& choices,
                          const Examples& test) {
-    lesson.step("What does it write?", "greedy, and the likeliest of four beams");
+    lesson.step("What does it generate?", "greedy, and the likeliest of four beams");
     const int T = test.target_length, S = test.sources.length;
     const Limits limits{.new_tokens = T, .end_of_text = config.end_token};
     lesson.code();
@@ -340,7 +339,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_look(lesson, w, config, choices, test);
     const double form = step_write(lesson, w, config, choices, test);
 
-    lesson.step("Does it hold?");
+    lesson.step("Do the claims hold?");
     lesson.claim_at_least("nats below the floor from left to right", causal_entropy(chain) - losses.letters, 0.15);
     lesson.claim_at_most("nats above the floor with both sides", losses.letters - span_entropy(chain, choices.span_length), 0.1);
     lesson.claim_at_most("loss of sentinels and end", losses.sentinels, 0.02);
