@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
 
 namespace bert {
@@ -28,8 +28,8 @@ Batch make_batch(const std::vector<std::vector<int>>& sequences, int pad, const 
 }
 
 static void check(const Config& config, const std::string& who = "bert") {
-    require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": width ", config.width, ", depth ", config.depth,
-            ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": width ", config.width, ", depth ",
+            config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
     require(config.heads > 0 && config.width % config.heads == 0, who, ": ", config.heads, " heads do not divide a width of ",
             config.width);
     require(config.vocabulary > 0 && config.positions > 0 && config.token_types > 0, who, ": a vocabulary of ", config.vocabulary,
@@ -51,10 +51,10 @@ WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& co
     const std::vector<int> types = batch.token_types.empty() ? std::vector<int>(batch.ids.size()) : batch.token_types;
     const Var positions = slice_rows(w.positions, 0, batch.length);  // (T, D)
     WordEmbedding steps;
-    steps.words = named_step("words", embed(w.words, batch.ids));                                 // (B*T, D)
-    steps.with_token_types = add(steps.words, embed(w.token_types, types));  // (B*T, D)
-    steps.tokens = add_repeated(steps.with_token_types, positions);          // (B*T, D)
-    steps.z0 = named_step("embeddings", layer_norm(steps.tokens, w.norm, config.eps));                 // (B*T, D)
+    steps.words = named_step("words", embed(w.words, batch.ids));                       // (B*T, D)
+    steps.with_token_types = add(steps.words, embed(w.token_types, types));             // (B*T, D)
+    steps.tokens = add_repeated(steps.with_token_types, positions);                     // (B*T, D)
+    steps.z0 = named_step("embeddings", layer_norm(steps.tokens, w.norm, config.eps));  // (B*T, D)
     return steps;
 }
 
@@ -66,21 +66,23 @@ BlockOptions block_options(const Config& config) {
 
 Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     require_depth("bert", config.depth, w.blocks);
-    require(!config.pooler || w.pooler.weight, "bert: the configuration asks for a pooler, the weights have none; set pooler = false");
+    require(!config.pooler || w.pooler.weight,
+            "bert: the configuration asks for a pooler, the weights have none; set pooler = false");
     Steps steps;
-    steps.embedding = embed_words(batch, w, config);                                    // z0
-    const Attending how = attending(batch, false);  // no causal mask: every token attends to every token except padding
-    steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});        // (B*T, D)
-    steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());  // (B, D)
-    if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));       // (B, D)
+    steps.embedding = embed_words(batch, w, config);  // z0
+    const Attending how = attending(batch, false);    // no causal mask: every token attends to every token except padding
+    steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});  // (B*T, D)
+    steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());          // (B, D)
+    if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));               // (B, D)
     return steps;
 }
 
 Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config, int block, int head, int sequence) {
     require(block >= 0 && block < static_cast<int>(steps.encoder.blocks.size()) && head >= 0 && head < config.heads,
-            "attention_of: there is no head ", head, " in block ", block, "; this model has ", steps.encoder.blocks.size(), " blocks of ",
-            config.heads, " heads, counted from 0 (no blocks: make a KeepSteps before forward)");
-    require(sequence >= 0 && sequence < batch.sequences, "attention_of: there is no sequence ", sequence, " among ", batch.sequences, ", counted from 0");
+            "attention_of: there is no head ", head, " in block ", block, "; this model has ", steps.encoder.blocks.size(),
+            " blocks of ", config.heads, " heads, counted from 0 (no blocks: make a KeepSteps before forward)");
+    require(sequence >= 0 && sequence < batch.sequences, "attention_of: there is no sequence ", sequence, " among ",
+            batch.sequences, ", counted from 0");
     const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*T, T)
     return slice_rows(weights, (sequence * config.heads + head) * batch.length, batch.length);
 }
@@ -95,7 +97,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     w.positions = make_embedding(random, config.positions, D, init);
     w.token_types = make_embedding(random, config.token_types, D, init);
     w.norm = make_layer_norm(D);
-    for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, {.width = D, .mlp_width = config.mlp_width}, init));
+    for (int l = 0; l < config.depth; ++l)
+        w.blocks.push_back(make_block(random, {.width = D, .mlp_width = config.mlp_width}, init));
     if (config.pooler) w.pooler = make_linear(random, D, D, init);
     return w;
 }
@@ -123,7 +126,8 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
     Config config;
     const std::string table = bert + "embeddings.word_embeddings.weight", copy = "cls.predictions.decoder.weight";
-    const std::string words = checkpoint.has(table) || !checkpoint.has(copy) ? table : copy;  // some files hold only the decoder's copy
+    const std::string words =
+        checkpoint.has(table) || !checkpoint.has(copy) ? table : copy;  // some files hold only the decoder's copy
     config.vocabulary = checkpoint.dimension(words, 0);
     config.width = checkpoint.dimension(words, 1);
     config.positions = checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0);

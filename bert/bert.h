@@ -32,7 +32,7 @@ struct Config {
     int mlp_width = 3072;    // inner width of the MLP
     float eps = 1e-12f;      // of every LayerNorm
     Activation activation = Activation::gelu;
-    bool pooler = true;      // needed by the next-sentence head and by sequence classification
+    bool pooler = true;  // needed by the next-sentence head and by sequence classification
 };
 
 struct Weights {

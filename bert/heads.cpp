@@ -17,7 +17,8 @@ static bert::Steps run_trunk(const bert::Batch& batch, const Weights& w, const C
 }
 
 static void require_task(const Config& config, Task task, const char* place) {
-    require(config.task == task, place, ": this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
+    require(config.task == task, place,
+            ": this model was made for another task; make its configuration with make_config(trunk, Task::...) for this one");
 }
 
 Steps classify_sequences(const bert::Batch& batch, const Weights& w, const Config& config, Trunk trunk) {
@@ -78,7 +79,8 @@ Span best_span(const SpanSteps& steps, int sequence, int first, int last, int lo
 
 Config make_config(const bert::Config& trunk, Task task, int labels) {
     require(labels > 0, "heads: ", labels, " labels; at least 1 is needed");
-    require(task != Task::spans || labels == 2, "heads: a span has a start and an end, not ", labels, " labels; make_config sets 2");
+    require(task != Task::spans || labels == 2, "heads: a span has a start and an end, not ", labels,
+            " labels; make_config sets 2");
     Config config{.trunk = trunk, .task = task, .labels = labels};
     config.trunk.pooler = task == Task::sequences;
     return config;

@@ -32,7 +32,7 @@ Config make_config(const bert::Config& trunk, Task task, int labels = 2);
 
 struct Weights {
     bert::Weights trunk;
-    Linear head;          // (D, K)
+    Linear head;  // (D, K)
 };
 
 Weights make_weights(const Config& config, Random& random, const Init& init = {});

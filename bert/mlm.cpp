@@ -75,8 +75,8 @@ Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>
     require_permutation(draws.permutation, candidates.size());
     const std::size_t count = std::min(candidates.size(), selected_count(ids.size(), how));
     require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_words.size() >= count,
-            "corrupt_candidates: ", count, " tokens are selected, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(), ", ",
-            draws.random_words.size(), " draws");
+            "corrupt_candidates: ", count, " tokens are selected, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(),
+            ", ", draws.random_words.size(), " draws");
     Corrupted corrupted{.ids = ids, .labels = std::vector<int>(ids.size(), ignored_label), .positions = {}};
     for (std::size_t k = 0; k < count; ++k) {
         const int position = candidates[draws.permutation[k]];
@@ -114,7 +114,8 @@ static void predict_words(Steps& steps, const Var& tokens, const Weights& w, con
     steps.prediction_logits = add(similarity, w.word_bias);                    // (S, V)
 }
 
-static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>* positions) {
+static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config,
+                        const std::vector<int>* positions) {
     Steps steps;
     steps.trunk = bert::forward(batch, w.trunk, config);
     const Var& all = steps.trunk.encoder.output;  // (n, D)
@@ -136,7 +137,8 @@ Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vecto
     losses.masked_words = cross_entropy(steps.prediction_logits, labels);
     losses.sum = losses.masked_words;
     if (next_sentence.empty()) return losses;
-    require(static_cast<bool>(steps.next_sentence_logits), "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
+    require(static_cast<bool>(steps.next_sentence_logits),
+            "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
     losses.next_sentence = cross_entropy(steps.next_sentence_logits, next_sentence);
     losses.sum = add(losses.masked_words, losses.next_sentence);
     return losses;
@@ -191,7 +193,8 @@ Inside inside(const Weights& w, const bert::Config& config) {
     const Linear to_words{.weight = transpose(w.trunk.words), .bias = w.word_bias};  // (D, V)
     return {.blocks = w.trunk.blocks,
             .options = bert::block_options(config),
-            .head = {{.linear = w.transform, .nonlinearity = Nonlinearity::gelu}, {.normed = true, .norm = w.norm, .eps = config.eps, .linear = to_words}}};
+            .head = {{.linear = w.transform, .nonlinearity = Nonlinearity::gelu},
+                     {.normed = true, .norm = w.norm, .eps = config.eps, .linear = to_words}}};
 }
 
 }  // namespace mlm

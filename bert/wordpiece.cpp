@@ -330,8 +330,8 @@ static Learned special_tokens_and_characters(const std::vector<CountedWord>& wor
     Learned learned{{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}, {}};
     learned.entries.insert(learned.entries.end(), characters.begin(), characters.end());
     const int smallest = static_cast<int>(learned.entries.size());
-    require(size >= smallest, "wordpiece::learn_vocabulary: ", size, " entries have no room for the 5 special tokens and the ", smallest - 5,
-            " characters of the text; at least ", smallest);
+    require(size >= smallest, "wordpiece::learn_vocabulary: ", size, " entries have no room for the 5 special tokens and the ",
+            smallest - 5, " characters of the text; at least ", smallest);
     return learned;
 }
 
@@ -354,7 +354,7 @@ Learned learn_vocabulary_textbook(std::string_view text, int size, const Config&
 namespace {
 // A pair of pieces that are or were adjacent. `together` is up to date; Learner::ranked may lag behind it.
 struct Neighbours {
-    int left, right;         // piece numbers
+    int left, right;  // piece numbers
     int together = 0;
     std::vector<int> words;  // words that contain it, or did; a word may be listed twice
 };
@@ -376,18 +376,18 @@ struct IsBetter {
 struct Learner {
     std::vector<std::string> pieces;
     std::unordered_map<std::string, int> number_of_piece;
-    std::vector<int> alone;                      // by piece: how often it occurs
-    std::vector<std::vector<int>> pairs_of;      // by piece: the pairs that contain it
-    std::vector<std::vector<int>> words;         // by word: its pieces
-    std::vector<int> counts;                     // by word: how often it occurs
+    std::vector<int> alone;                  // by piece: how often it occurs
+    std::vector<std::vector<int>> pairs_of;  // by piece: the pairs that contain it
+    std::vector<std::vector<int>> words;     // by word: its pieces
+    std::vector<int> counts;                 // by word: how often it occurs
     std::vector<Neighbours> pairs;
     std::unordered_map<std::uint64_t, int> number_of_pair;
     std::set<Ranked, IsBetter> order{IsBetter{this}};  // of the pairs that occur often enough
-    std::vector<Ranked> ranked;                  // by pair: its entry in `order`; together = 0: it has none
+    std::vector<Ranked> ranked;                        // by pair: its entry in `order`; together = 0: it has none
     int smallest_count = 2;
 
     Learner() = default;
-    Learner(const Learner&) = delete;            // `order` holds a pointer to this object
+    Learner(const Learner&) = delete;  // `order` holds a pointer to this object
 };
 }  // namespace
 

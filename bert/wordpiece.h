@@ -20,8 +20,8 @@
 namespace wordpiece {
 
 struct Config {
-    bool lower_case = true;   // "do_lower_case": lower-case letters and strip accents; false for cased vocabularies
-    int longest_word = 200;   // "max_input_chars_per_word", in characters: a longer word becomes [UNK]
+    bool lower_case = true;  // "do_lower_case": lower-case letters and strip accents; false for cased vocabularies
+    int longest_word = 200;  // "max_input_chars_per_word", in characters: a longer word becomes [UNK]
 };
 
 // The vocabulary; the id of an entry is its line in the file, from 0. Five entries are special tokens, not pieces of text, found
@@ -143,6 +143,7 @@ struct Learned {
 //   throws          std::invalid_argument when `size` is less than the special tokens and the characters
 // The textbook version recounts everything before each merge and is the specification of the fast one.
 Learned learn_vocabulary_textbook(std::string_view text, int size, const Config& config, int smallest_count = 2);
-Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count = 2, Progress* progress = nullptr);
+Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count = 2,
+                         Progress* progress = nullptr);
 
 }  // namespace wordpiece

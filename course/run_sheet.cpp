@@ -40,10 +40,14 @@ static int run(int argc, char** argv) {
             return std::string(argv[++k]);
         };
         if (word == "--help") return std::fputs(usage, stdout), 0;
-        if (word == "--key") key = true;
-        else if (word == "--html") html = value();
-        else if (word == "--check") answers = value();
-        else if (word == "--for") seed = seed_of(value());
+        if (word == "--key")
+            key = true;
+        else if (word == "--html")
+            html = value();
+        else if (word == "--check")
+            answers = value();
+        else if (word == "--for")
+            seed = seed_of(value());
         else if (word == "--seed") {
             const std::string given = value();
             const std::optional<double> number = decimal_number(given);

@@ -86,7 +86,7 @@ static std::string command_output(const std::string& command) {
 static std::string doctest_header() {
     const std::string option = is_file("build/doctest/option") ? split_lines(read_file("build/doctest/option"))[0] : "";
     std::string listed = command_output("printf '#include <doctest/doctest.h>\\n' | ${CXX:-c++} " + option +
-                                              " -std=c++20 -M -x c++ - 2>/dev/null");
+                                        " -std=c++20 -M -x c++ - 2>/dev/null");
     std::replace(listed.begin(), listed.end(), '\n', ' ');
     for (const std::string& word : split(listed, ' '))
         if (word.ends_with("doctest/doctest.h")) return read_file(word);

@@ -704,9 +704,9 @@ struct IsWorse {
 };
 
 struct Trainer {
-    LinkedTokens tokens;                           // the distinct pieces, in order of first occurrence
-    std::vector<int> occurrences;                  // by place: how often its piece occurs in the text
-    int length = 0;                                // length of the current text, in tokens
+    LinkedTokens tokens;           // the distinct pieces, in order of first occurrence
+    std::vector<int> occurrences;  // by place: how often its piece occurs in the text
+    int length = 0;                // length of the current text, in tokens
     std::vector<Occurrences> pairs;
     std::unordered_map<std::uint64_t, int> index;  // of a pair in `pairs`
     std::vector<int> pairs_with_count;             // by count: how many pairs have it
@@ -827,7 +827,8 @@ static std::vector<int> tokens_of_text(const LinkedTokens& tokens, const Distinc
         first += static_cast<int>(piece.size());
     }
     for (const int piece : distinct.order)
-        for (int place = distinct.pieces[piece].empty() ? nowhere : first_places[piece]; place != nowhere; place = tokens.next[place])
+        for (int place = distinct.pieces[piece].empty() ? nowhere : first_places[piece]; place != nowhere;
+             place = tokens.next[place])
             ids.push_back(tokens.ids[place]);
     return ids;
 }
@@ -848,7 +849,8 @@ static TrainingStep merge_everywhere(Trainer& trainer, int best, int result) {
 
 Training train(std::string_view text, int merges, bool split, Progress* progress) {
     require(merges >= 0, "bpe::train: ", merges, " merges; the number must not be negative");
-    require(text.size() <= longest_text, "bpe::train: a text of ", text.size(), " bytes, at most ", longest_text, "; learn from a part of it");
+    require(text.size() <= longest_text, "bpe::train: a text of ", text.size(), " bytes, at most ", longest_text,
+            "; learn from a part of it");
     if (progress != nullptr) progress->update(-1);
     const DistinctPieces distinct = distinct_pieces(text, split);
     Trainer trainer = start_training(distinct, text.size());

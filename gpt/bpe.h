@@ -51,11 +51,11 @@ struct Merge {
 };
 
 struct Vocabulary {
-    std::vector<std::string> tokens;   // by id: its bytes
-    std::array<int, 256> byte_ids{};   // by byte: the id of its single-byte token
-    std::vector<Merge> merges;         // by rank: lower ranks are applied first
-    std::vector<int> specials;         // ids of special tokens, such as <|endoftext|>, which encoding never produces
-    int end_of_text = -1;              // the id of <|endoftext|>; -1 when there is none
+    std::vector<std::string> tokens;  // by id: its bytes
+    std::array<int, 256> byte_ids{};  // by byte: the id of its single-byte token
+    std::vector<Merge> merges;        // by rank: lower ranks are applied first
+    std::vector<int> specials;        // ids of special tokens, such as <|endoftext|>, which encoding never produces
+    int end_of_text = -1;             // the id of <|endoftext|>; -1 when there is none
 
     std::unordered_map<std::uint64_t, int> ranks;  // (left << 32 | right) -> index in merges
 

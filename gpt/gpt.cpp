@@ -4,11 +4,11 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
-#include "nn/autograd/hook.h"
 #include "nn/layers/names.h"
 #include "nn/text/batch.h"
 #include "nn/training/loss.h"
@@ -18,9 +18,9 @@ namespace gpt {
 // --- the model ---
 
 static void check(const Config& config, const std::string& who = "gpt") {
-    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": ",
-            "vocabulary ", config.vocabulary, ", ", config.positions, " positions, width ", config.width, ", depth ", config.depth,
-            ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.vocabulary > 0 && config.positions > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who,
+            ": ", "vocabulary ", config.vocabulary, ", ", config.positions, " positions, width ", config.width, ", depth ",
+            config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
     require(config.heads > 0 && config.width % config.heads == 0, who, ": ", config.heads, " heads do not divide a width of ",
             config.width);
     require_eps(who, config.eps);
@@ -43,7 +43,7 @@ static Steps read(const std::vector<int>& ids, int first, int length, const Weig
     check(config);
     require_depth("gpt", config.depth, w.blocks);
     Steps steps;
-    steps.embeddings = embed_tokens(ids, first, length, w);                  // (B*T, E)
+    steps.embeddings = embed_tokens(ids, first, length, w);                           // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     const Var& last = steps.decoder.output;
     steps.hidden = config.order == Order::post ? last : layer_norm(last, w.norm, config.eps);  // post-norm ends in a norm
@@ -53,7 +53,8 @@ static Steps read(const std::vector<int>& ids, int first, int length, const Weig
 Steps trunk(const std::vector<int>& ids, int length, const Weights& w, const Config& config) {
     const int total = static_cast<int>(ids.size()), T = length;
     require_whole_sequences("gpt", total, T);
-    require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions, " positions; cut the text");
+    require(T <= config.positions, "gpt: a sequence of ", T, " tokens, this model has ", config.positions,
+            " positions; cut the text");
     const BlockContext context{.self = {.segments = Segments::equal(total / T, T), .may = causal(T, T)}};
     return read(ids, 0, T, w, config, {context});
 }
@@ -165,8 +166,8 @@ static std::string name_in(const Safetensors& checkpoint, const std::string& nam
 static long dimension(const Safetensors& checkpoint, const std::string& name, std::size_t which) {
     const std::string stored = name_in(checkpoint, name);
     if (stored.empty())
-        require(false, checkpoint.path, ": there is no tensor ", name, ", this is not a GPT checkpoint", checkpoint.other_kind({name}),
-                checkpoint.near_names(name));
+        require(false, checkpoint.path, ": there is no tensor ", name, ", this is not a GPT checkpoint",
+                checkpoint.other_kind({name}), checkpoint.near_names(name));
     const std::vector<long>& shape = checkpoint.tensors.at(stored).shape;
     require(shape.size() == 2, checkpoint.path, ": ", stored, " has the shape ", shape_text(shape), ", it should be a matrix");
     return shape[which];
@@ -189,9 +190,11 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.heads = further.integer(settings::heads);
     config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
     const std::string activation = further.words(settings::activation, config.order == Order::pre ? "gelu_new" : "gelu");
-    config.activation = config.order == Order::post && activation == "gelu" ? Activation::gelu_tanh : activation_of_name(activation);
-    config.tied = !checkpoint.has("lm_head.weight") ||
-                  identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.order))));
+    config.activation =
+        config.order == Order::post && activation == "gelu" ? Activation::gelu_tanh : activation_of_name(activation);
+    config.tied =
+        !checkpoint.has("lm_head.weight") ||
+        identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.order))));
     check(config, checkpoint.path);
     return config;
 }
@@ -210,8 +213,6 @@ std::map<std::string, std::string> metadata(const Config& config) {
 
 // --- for nn/interpret ---
 
-Inside inside(const Weights& w, const Config& config) {
-    return inside_of(w.blocks, options_of(config), w.norm, w.output);
-}
+Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.output); }
 
 }  // namespace gpt

@@ -31,7 +31,7 @@ struct Config {
     float eps = 1e-5f;       // of every LayerNorm
     Activation activation = Activation::gelu_tanh;
     Order order = Order::pre;  // GPT-2 and after; Order::post: GPT (2018), which has no norm after the last block
-    bool tied = true;  // the output matrix is the token embedding
+    bool tied = true;          // the output matrix is the token embedding
 };
 
 struct Weights {
@@ -39,7 +39,7 @@ struct Weights {
     Var positions;              // (positions, E)  position embedding
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block; absent in GPT (2018)
-    Var output;                 // (V, E)          a token's logit is its row times the hidden state; tied: the same Var as `words`
+    Var output;  // (V, E)          a token's logit is its row times the hidden state; tied: the same Var as `words`
 };
 
 // Standard deviations for initialisation.

@@ -13,8 +13,9 @@ Reader::Reader(const Weights& w, const Config& config, int sequences, int capaci
 
 Matrix Reader::read(const TokenBatch& next) {
     const bool padded = std::find(next.mask.begin(), next.mask.end(), 0.0f) != next.mask.end();
-    require(!padded,
-            "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
+    require(
+        !padded,
+        "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
     return next_logits(next.ids, weights, config, cache);  // (B, V)
 }
 
@@ -25,7 +26,8 @@ void Reader::select(const std::vector<int>& chosen) { cache = select_sequences(c
 // How many tokens of each sequence are read: all but the last new one.
 static int tokens_read(const char* place, int length, const Limits& limits, const Config& config) {
     require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, place, ": a prompt of ", length,
-            " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions, " positions of this model; shorten the prompt or ask for fewer tokens");
+            " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions,
+            " positions of this model; shorten the prompt or ask for fewer tokens");
     return std::max(1, length + limits.new_tokens - 1);
 }
 
@@ -52,7 +54,8 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const W
 double log_probability(const std::vector<int>& prompt, const std::vector<int>& continuation, const Weights& w,
                        const Config& config) {
     const NoTape no_tape;
-    require(!prompt.empty(), "log_probability: an empty prompt; the first token of a text has no probability, so begin with the end of text");
+    require(!prompt.empty(),
+            "log_probability: an empty prompt; the first token of a text has no probability, so begin with the end of text");
     std::vector<int> ids = prompt;
     ids.insert(ids.end(), continuation.begin(), continuation.end());
     const int T = static_cast<int>(ids.size()), P = static_cast<int>(prompt.size());

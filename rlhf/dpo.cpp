@@ -10,12 +10,14 @@ namespace dpo {
 
 static int row_length(const char* which, const std::vector<int>& tokens, const std::vector<int>& labels, int pairs) {
     require(pairs > 0 && !tokens.empty() && tokens.size() % pairs == 0 && tokens.size() == labels.size(), "dpo: ", tokens.size(),
-            " tokens and ", labels.size(), " labels of ", which, " answers do not form ", pairs, " rows; all rows need the same number of tokens, padded, and a label for each");
+            " tokens and ", labels.size(), " labels of ", which, " answers do not form ", pairs,
+            " rows; all rows need the same number of tokens, padded, and a label for each");
     return static_cast<int>(tokens.size()) / pairs;
 }
 
 // Shifts labels by one position, to the row that predicts them; the label of a row's first token is dropped.
-static void append_rows(Batch& batch, const std::vector<int>& tokens, const std::vector<int>& labels, int length, int padding_token) {
+static void append_rows(Batch& batch, const std::vector<int>& tokens, const std::vector<int>& labels, int length,
+                        int padding_token) {
     for (int b = 0; b < batch.pairs; ++b) {
         for (int t = 0; t < batch.length; ++t) {
             batch.tokens.push_back(t < length ? tokens[b * length + t] : padding_token);
@@ -36,11 +38,11 @@ Batch join(const std::vector<int>& chosen_tokens, const std::vector<int>& chosen
 
 LogProbabilities log_probabilities(const Batch& batch, const gpt::Weights& w, const gpt::Config& config) {
     const int B = batch.pairs, T = batch.length;
-    const gpt::Steps steps = gpt::forward(batch.tokens, T, w, config);                // (2B*T, V)
-    const Var nll = token_losses(steps.logits, batch.labels);                         // (2B*T, 1)
+    const gpt::Steps steps = gpt::forward(batch.tokens, T, w, config);  // (2B*T, V)
+    const Var nll = token_losses(steps.logits, batch.labels);           // (2B*T, 1)
     LogProbabilities result;
-    result.tokens = scale(slice_cols(reshape(nll, 2 * B, T), 0, T - 1), -1);          // (2B, T-1)
-    const Var sums = row_sums(result.tokens);                                         // (2B, 1)
+    result.tokens = scale(slice_cols(reshape(nll, 2 * B, T), 0, T - 1), -1);  // (2B, T-1)
+    const Var sums = row_sums(result.tokens);                                 // (2B, 1)
     result.chosen = slice_rows(sums, 0, B);
     result.rejected = slice_rows(sums, B, B);
     return result;
@@ -51,15 +53,15 @@ LossSteps loss(const LogProbabilities& policy, const LogProbabilities& reference
     const Matrix& ref_chosen = reference.chosen.value();
     const Matrix& ref_rejected = reference.rejected.value();
     LossSteps steps;
-    const Var pi = subtract(policy.chosen, policy.rejected);                                     // (B, 1)
-    const Matrix ref = subtract(ref_chosen, ref_rejected).value();                               // (B, 1)
-    steps.margin = config.reference_free ? pi : subtract(pi, ref);                               // (B, 1)  h
+    const Var pi = subtract(policy.chosen, policy.rejected);        // (B, 1)
+    const Matrix ref = subtract(ref_chosen, ref_rejected).value();  // (B, 1)
+    steps.margin = config.reference_free ? pi : subtract(pi, ref);  // (B, 1)  h
     if (config.form == Form::ipo) {
-        steps.losses = square(shift(steps.margin, -1 / (2 * beta)));                             // (B, 1)  [IPO 17]
+        steps.losses = square(shift(steps.margin, -1 / (2 * beta)));  // (B, 1)  [IPO 17]
     } else {
-        const Var right = softplus(scale(steps.margin, -beta));                                  // (B, 1)  -log sigmoid(beta h)   [DPO 7]
-        const Var wrong = softplus(scale(steps.margin, beta));                                   // (B, 1)  -log sigmoid(-beta h)
-        steps.losses = add(scale(right, 1 - eps), scale(wrong, eps));                            // (B, 1)  [cDPO 3]
+        const Var right = softplus(scale(steps.margin, -beta));        // (B, 1)  -log sigmoid(beta h)   [DPO 7]
+        const Var wrong = softplus(scale(steps.margin, beta));         // (B, 1)  -log sigmoid(-beta h)
+        steps.losses = add(scale(right, 1 - eps), scale(wrong, eps));  // (B, 1)  [cDPO 3]
     }
     steps.loss = mean(steps.losses);
     steps.chosen_rewards = scale(subtract(policy.chosen.value(), ref_chosen), beta).value();

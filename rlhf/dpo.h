@@ -19,10 +19,10 @@ enum class Form {
 };
 
 struct Config {
-    float beta = 0.1f;             // strength of the KL penalty towards the reference; not a learning rate
-    float label_smoothing = 0;     // assumed fraction of wrong labels (eps)
+    float beta = 0.1f;          // strength of the KL penalty towards the reference; not a learning rate
+    float label_smoothing = 0;  // assumed fraction of wrong labels (eps)
     Form form = Form::sigmoid;
-    bool reference_free = false;   // a uniform reference: its term cancels
+    bool reference_free = false;  // a uniform reference: its term cancels
 };
 
 // Chosen and rejected answers to the same prompts, in one batch: rows 0 ... B-1 chosen, B ... 2B-1 rejected.

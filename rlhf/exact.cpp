@@ -20,8 +20,8 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
                 std::vector<int> answer = beginning;
                 answer.push_back(word);
                 (word == end_token || length == longest ? finished : longer).push_back(std::move(answer));
-                require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " tokens and ", longest,
-                        " positions make more than ", most, " answers; take fewer tokens or shorter answers");
+                require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " tokens and ",
+                        longest, " positions make more than ", most, " answers; take fewer tokens or shorter answers");
             }
         open = std::move(longer);
     }
@@ -30,8 +30,8 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
 
 Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vector<int>>& answers, const gpt::Weights& w,
                       const gpt::Config& config) {
-    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " tokens and ",
-            answers.size(), " answers; there must be at least one of each");
+    require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " tokens and ", answers.size(),
+            " answers; there must be at least one of each");
     std::size_t longest = 0;
     for (const std::vector<int>& answer : answers) longest = std::max(longest, answer.size());
     const int P = static_cast<int>(prompt.size()), T = P + static_cast<int>(longest), Y = static_cast<int>(answers.size());
@@ -45,9 +45,9 @@ Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vec
         tokens.insert(tokens.end(), row.begin(), row.end());
         labels.insert(labels.end(), row_labels.begin(), row_labels.end());
     }
-    const gpt::Steps steps = gpt::forward(tokens, T, w, config);   // (Y*T, V)
-    const Var nll = token_losses(steps.logits, labels);            // (Y*T, 1)
-    return scale(row_sums(reshape(nll, Y, T)), -1);                // (Y, 1)
+    const gpt::Steps steps = gpt::forward(tokens, T, w, config);  // (Y*T, V)
+    const Var nll = token_losses(steps.logits, labels);           // (Y*T, 1)
+    return scale(row_sums(reshape(nll, Y, T)), -1);               // (Y, 1)
 }
 
 Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabilities).value(); }
@@ -104,10 +104,10 @@ double optimal_objective(const Matrix& q, const Matrix& rewards, float beta) {
 }
 
 Var loss(const Var& log_p, const Matrix& log_q, const Matrix& rewards, float beta) {
-    const Var p = exp(log_p);                                                   // (Y, 1)
-    const Var penalty = scale(subtract(log_p, log_q), beta);                    // (Y, 1)  beta log(p / q)
-    const Var gain = subtract(rewards, penalty);                                 // (Y, 1)
-    return scale(sum(multiply(p, gain)), -1);                                   // (1, 1)
+    const Var p = exp(log_p);                                 // (Y, 1)
+    const Var penalty = scale(subtract(log_p, log_q), beta);  // (Y, 1)  beta log(p / q)
+    const Var gain = subtract(rewards, penalty);              // (Y, 1)
+    return scale(sum(multiply(p, gain)), -1);                 // (1, 1)
 }
 
 }  // namespace exact

@@ -14,14 +14,14 @@ namespace ppo {
 
 Matrix answer_mask(const Episodes& episodes) {
     const int B = episodes.count(), T = episodes.length;
-    require(static_cast<int>(episodes.answer_lengths.size()) == B && static_cast<int>(episodes.tokens.size()) == B * T, "ppo: ",
-            episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(),
+    require(static_cast<int>(episodes.answer_lengths.size()) == B && static_cast<int>(episodes.tokens.size()) == B * T,
+            "ppo: ", episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(),
             " answers do not form episodes of ", T, " tokens; each prompt needs an answer, filled up to that length");
     Matrix mask(B, T - 1);
     for (int b = 0; b < B; ++b) {
         const int prompt = episodes.prompt_lengths[b], answer = episodes.answer_lengths[b];
-        require(prompt >= 1 && answer >= 0 && prompt + answer <= T, "ppo: episode ", b, " has a prompt of ", prompt, " and an answer of ",
-                answer, " tokens of ", T);
+        require(prompt >= 1 && answer >= 0 && prompt + answer <= T, "ppo: episode ", b, " has a prompt of ", prompt,
+                " and an answer of ", answer, " tokens of ", T);
         for (int t = prompt - 1; t < prompt + answer - 1; ++t) mask(b, t) = 1;  // the action at t is token t+1
     }
     return mask;
@@ -63,16 +63,16 @@ static Var by_episode(const Var& column, const Episodes& episodes) {
 
 Var token_log_probabilities(const Var& logits, const Episodes& episodes) {
     const std::vector<int> labels = answer_labels(episodes, answer_mask(episodes));
-    const Var nll = token_losses(logits, labels);    // (B*T, 1)
-    return scale(by_episode(nll, episodes), -1);     // (B, T-1)
+    const Var nll = token_losses(logits, labels);  // (B*T, 1)
+    return scale(by_episode(nll, episodes), -1);   // (B, T-1)
 }
 
 PolicySteps forward(const Episodes& episodes, const Weights& w, const gpt::Config& config) {
     PolicySteps steps;
-    steps.trunk = gpt::forward(episodes.tokens, episodes.length, w.trunk, config);                  // (B*T, V)
-    steps.log_probabilities = token_log_probabilities(steps.trunk.logits, episodes);                // (B, T-1)
-    const Var values = by_episode(linear(steps.trunk.hidden, w.value), episodes);                   // (B, T-1)
-    steps.values = multiply(values, answer_mask(episodes));                                         // (B, T-1)
+    steps.trunk = gpt::forward(episodes.tokens, episodes.length, w.trunk, config);    // (B*T, V)
+    steps.log_probabilities = token_log_probabilities(steps.trunk.logits, episodes);  // (B, T-1)
+    const Var values = by_episode(linear(steps.trunk.hidden, w.value), episodes);     // (B, T-1)
+    steps.values = multiply(values, answer_mask(episodes));                           // (B, T-1)
     return steps;
 }
 
@@ -96,8 +96,7 @@ Matrix whiten(const Matrix& x, const Matrix& mask, bool keep_mean) {
         sum_of_squares += mask[k] * (x[k] - mean) * (x[k] - mean);
         count += mask[k];
     }
-    require(count > 1, "ppo: whitening needs two answer tokens, here is ", count,
-            "; roll out longer answers or more prompts");
+    require(count > 1, "ppo: whitening needs two answer tokens, here is ", count, "; roll out longer answers or more prompts");
     const float standard_deviation = static_cast<float>(std::sqrt(sum_of_squares / (count - 1) + 1e-8));
     Matrix white(x.rows, x.cols);
     for (std::size_t k = 0; k < x.size(); ++k)
@@ -130,13 +129,13 @@ static float penalty_of(float log_ratio, Penalty penalty) {
 }
 
 RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matrix& old_log_probabilities,
-                                   const Matrix& reference_log_probabilities, const Matrix& old_values, const Matrix& mask, float beta,
-                                   const Config& config) {
+                                   const Matrix& reference_log_probabilities, const Matrix& old_values, const Matrix& mask,
+                                   float beta, const Config& config) {
     const int B = mask.rows, columns = mask.cols;
     require(static_cast<int>(scores.size()) == B && same_shape(old_log_probabilities, mask) &&
                 same_shape(reference_log_probabilities, mask) && same_shape(old_values, mask),
-            "ppo: ", scores.size(), " scores, log-probabilities ", old_log_probabilities, " and ",
-            reference_log_probabilities, ", values ", old_values, " for a mask of ", mask, "; each token needs one of each");
+            "ppo: ", scores.size(), " scores, log-probabilities ", old_log_probabilities, " and ", reference_log_probabilities,
+            ", values ", old_values, " for a mask of ", mask, "; each token needs one of each");
     RewardSteps steps;
     steps.kl = Matrix(B, columns);
     steps.non_score_reward = Matrix(B, columns);
@@ -189,13 +188,13 @@ static float mean_entropy(const Var& logits, const Matrix& mask) {
     return masked_mean(entropy, mask);
 }
 
-LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values, const RewardSteps& rewards,
-               const Matrix& mask, const Config& config) {
+LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values,
+               const RewardSteps& rewards, const Matrix& mask, const Config& config) {
     const Matrix& log_probabilities = policy.log_probabilities.value();
-    require(same_shape(log_probabilities, mask) && same_shape(old_log_probabilities, mask) && same_shape(policy.values.value(), mask) &&
-                same_shape(old_values, mask),
-            "ppo: log-probabilities ", log_probabilities, " and ", old_log_probabilities, ", values ",
-            policy.values.value(), " and ", old_values, " for a mask of ", mask, "; each token needs one of each");
+    require(same_shape(log_probabilities, mask) && same_shape(old_log_probabilities, mask) &&
+                same_shape(policy.values.value(), mask) && same_shape(old_values, mask),
+            "ppo: log-probabilities ", log_probabilities, " and ", old_log_probabilities, ", values ", policy.values.value(),
+            " and ", old_values, " for a mask of ", mask, "; each token needs one of each");
     LossSteps steps;
 
     // The ratio of the new to the old probability of each token. Taking the larger of two losses removes the incentive to leave the
@@ -205,7 +204,7 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
     const Matrix minus_A = scale(rewards.advantages, -1).value();                                     // (B, T-1)
     const Var plain = multiply(steps.ratio, minus_A);
     const Var clipped = multiply(clamp(steps.ratio, 1 - config.clip, 1 + config.clip), minus_A);
-    steps.policy_loss = masked_mean(maximum(plain, clipped), mask);                                   // (1, 1)  [PPO 7]
+    steps.policy_loss = masked_mean(maximum(plain, clipped), mask);  // (1, 1)  [PPO 7]
     steps.policy_clip_share = share_where_larger(clipped, plain, mask);
 
     // The same for the value: the larger loss of the value and of the value clipped around the old one.
@@ -227,10 +226,12 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
 
 // --- the KL coefficient ---
 
-std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities, const Matrix& mask) {
+std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities,
+                                  const Matrix& mask) {
     std::vector<float> kl(mask.rows);
     for (int b = 0; b < mask.rows; ++b)
-        for (int t = 0; t < mask.cols; ++t) kl[b] += mask(b, t) * (old_log_probabilities(b, t) - reference_log_probabilities(b, t));
+        for (int t = 0; t < mask.cols; ++t)
+            kl[b] += mask(b, t) * (old_log_probabilities(b, t) - reference_log_probabilities(b, t));
     return kl;
 }
 
@@ -249,7 +250,8 @@ float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config&
 
 Weights from_language_model(const gpt::Weights& trained, const gpt::Config& config) {
     Random unused;  // its draws are overwritten
-    Weights w{.trunk = gpt::make_weights(config, unused), .value = {.weight = parameter(Matrix(config.width, 1)), .bias = parameter(Matrix(1, 1))}};
+    Weights w{.trunk = gpt::make_weights(config, unused),
+              .value = {.weight = parameter(Matrix(config.width, 1)), .bias = parameter(Matrix(1, 1))}};
     copy_values(gpt::parameters(trained, config), gpt::parameters(w.trunk, config));
     return w;
 }

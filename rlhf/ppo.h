@@ -25,16 +25,16 @@ enum class Penalty {
 
 // The defaults are those of the published code.
 struct Config {
-    float kl_coefficient = 0.2f;   // initial beta
-    bool adaptive = true;          // beta is adapted towards kl_target; otherwise constant
-    float kl_target = 6;           // nats per answer
-    float kl_horizon = 10000;      // in episodes; one batch changes beta by at most a factor of 1 +- 0.2 B / horizon
+    float kl_coefficient = 0.2f;  // initial beta
+    bool adaptive = true;         // beta is adapted towards kl_target; otherwise constant
+    float kl_target = 6;          // nats per answer
+    float kl_horizon = 10000;     // in episodes; one batch changes beta by at most a factor of 1 +- 0.2 B / horizon
     Penalty penalty = Penalty::kl;
-    float discount = 1;            // gamma
-    float trace = 0.95f;           // lambda of GAE: 0 = one-step TD error, 1 = whole return
-    float clip = 0.2f;             // epsilon, clipping range of the ratio
-    float value_clip = 0.2f;       // clipping range of the value around the old value
-    float value_weight = 0.1f;     // coefficient of the value loss
+    float discount = 1;         // gamma
+    float trace = 0.95f;        // lambda of GAE: 0 = one-step TD error, 1 = whole return
+    float clip = 0.2f;          // epsilon, clipping range of the ratio
+    float value_clip = 0.2f;    // clipping range of the value around the old value
+    float value_weight = 0.1f;  // coefficient of the value loss
     bool whiten_rewards = false;
 };
 
@@ -51,9 +51,9 @@ Parameters parameters(const Weights& w, const gpt::Config& config);
 // --- episodes ---
 
 struct Episodes {
-    std::vector<int> tokens;            // B*T ids: prompt, answer, padding
-    int length = 0;                     // T
-    std::vector<int> prompt_lengths;    // of each episode
+    std::vector<int> tokens;          // B*T ids: prompt, answer, padding
+    int length = 0;                   // T
+    std::vector<int> prompt_lengths;  // of each episode
     std::vector<int> answer_lengths;
     int count() const { return static_cast<int>(prompt_lengths.size()); }  // B
 };
@@ -93,8 +93,8 @@ struct RewardSteps {
 //   old_*            of the policy that sampled the episodes, (B, T-1)
 //   reference_*      of the frozen reference policy, (B, T-1)
 RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matrix& old_log_probabilities,
-                                   const Matrix& reference_log_probabilities, const Matrix& old_values, const Matrix& mask, float beta,
-                                   const Config& config);
+                                   const Matrix& reference_log_probabilities, const Matrix& old_values, const Matrix& mask,
+                                   float beta, const Config& config);
 
 // A_t = delta_t + discount * trace * A_(t+1)                  [GAE 16]
 // delta_t = r_t + discount * V_(t+1) - V_t, all 0 after the answer
@@ -110,25 +110,26 @@ float masked_mean(const Matrix& x, const Matrix& mask);
 // --- the loss ---
 
 struct LossSteps {
-    Var ratio;        // (B, T-1)  pi / pi_old; 1 outside the answer
-    Var policy_loss;  // (1, 1)    masked mean of max(-A ratio, -A clip(ratio)); minus [PPO 7]
-    Var value_loss;   // (1, 1)    half the masked mean of max((V - R)^2, (clipped V - R)^2)
-    Var loss;         // (1, 1)    policy_loss + value_weight * value_loss
+    Var ratio;                    // (B, T-1)  pi / pi_old; 1 outside the answer
+    Var policy_loss;              // (1, 1)    masked mean of max(-A ratio, -A clip(ratio)); minus [PPO 7]
+    Var value_loss;               // (1, 1)    half the masked mean of max((V - R)^2, (clipped V - R)^2)
+    Var loss;                     // (1, 1)    policy_loss + value_weight * value_loss
     float policy_clip_share = 0;  // fraction of answer tokens where the clipped term is the larger loss
     float value_clip_share = 0;
-    float entropy = 0;            // nats per token, masked mean
-    float approximate_kl = 0;     // half the masked mean of (lp - old_lp)^2
-    float policy_kl = 0;          // masked mean of old_lp - lp
+    float entropy = 0;         // nats per token, masked mean
+    float approximate_kl = 0;  // half the masked mean of (lp - old_lp)^2
+    float policy_kl = 0;       // masked mean of old_lp - lp
 };
 //   throws  std::invalid_argument when a shape is not that of the mask, or no token belongs to an answer
-LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values, const RewardSteps& rewards,
-               const Matrix& mask, const Config& config);
+LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values,
+               const RewardSteps& rewards, const Matrix& mask, const Config& config);
 
 // --- the KL coefficient ---
 
 // Per answer, the sum over its tokens of log pi_old - log pi_ref, (B); and a mean. A sample may be negative, the expectation
 // cannot.
-std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities, const Matrix& mask);
+std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities,
+                                  const Matrix& mask);
 float mean_of(const std::vector<float>& numbers);
 
 // beta (1 + e B / horizon), e = mean_kl / target - 1 clipped to -0.2 ... 0.2; unchanged when not adaptive.   source  Ziegler et

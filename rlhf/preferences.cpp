@@ -63,9 +63,11 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
             " ranks, each answer needs both");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
-        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]], " occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
-    double nll = 0, log_rest = -std::numeric_limits<double>::infinity();  // log of the sum of exp(r) over the answers not yet placed
-    for (std::size_t k = order.size(); k-- > 0;) {                        // from the worst, so the rest grows by one
+        require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]],
+                " occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
+    double nll = 0,
+           log_rest = -std::numeric_limits<double>::infinity();  // log of the sum of exp(r) over the answers not yet placed
+    for (std::size_t k = order.size(); k-- > 0;) {               // from the worst, so the rest grows by one
         const double r = rewards[order[k]];
         const double larger = std::max(r, log_rest), smaller = std::min(r, log_rest);
         log_rest = larger + std::log1p(std::exp(smaller - larger));
@@ -85,7 +87,8 @@ std::vector<int> rank(const std::vector<float>& scores, const Person& person, co
     require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(),
             " draws, each answer needs both");
     std::vector<float> noisy;
-    for (std::size_t k = 0; k < scores.size(); ++k) noisy.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
+    for (std::size_t k = 0; k < scores.size(); ++k)
+        noisy.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
     std::vector<int> order(scores.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return noisy[a] > noisy[b]; });
@@ -130,7 +133,8 @@ float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ran
 float correlation(const std::vector<float>& a, const std::vector<float>& b) {
     require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers beside ", b.size(),
             ", there must be equally many, at least 1");
-    const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(), mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();
+    const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(),
+                 mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();
     double ab = 0, aa = 0, bb = 0;
     for (std::size_t k = 0; k < a.size(); ++k) {
         ab += (a[k] - mean_a) * (b[k] - mean_b);
@@ -150,7 +154,8 @@ static Ranking ranking_of(const Json& object) {
         ranking.ranks.push_back(rank.as_int());
         require(ranking.ranks.back() >= 1, "a rank of ", ranking.ranks.back(), ", the best rank is 1");
     }
-    require(ranking.answers.size() == ranking.ranks.size(), ranking.answers.size(), " answers but ", ranking.ranks.size(), " ranks");
+    require(ranking.answers.size() == ranking.ranks.size(), ranking.answers.size(), " answers but ", ranking.ranks.size(),
+            " ranks");
     return ranking;
 }
 
@@ -171,7 +176,8 @@ std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_li
 
 std::vector<int> ranks_of_order(const std::string& order, int answers) {
     std::string spaced;  // "3=4" becomes "3 = 4"
-    for (const char letter : order) spaced += letter == '=' ? " = " : letter == ',' || letter == '>' || letter == '\t' ? " " : std::string(1, letter);
+    for (const char letter : order)
+        spaced += letter == '=' ? " = " : letter == ',' || letter == '>' || letter == '\t' ? " " : std::string(1, letter);
     std::vector<int> ranks(answers);
     int placed = 0, rank = 0;
     bool equal = false;  // "=" was the last thing read

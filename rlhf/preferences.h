@@ -58,8 +58,8 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
 // A simulated person who ranks by score + noise. With Gumbel noise of scale s the rankings follow Plackett-Luce exactly, and the
 // best reward that can be learned from them is score / s, up to a constant.
 struct Person {
-    float noise = 0.5f;       // s; 0 = no errors
-    float tie_margin = 0;     // answers within this distance of the one ranked before them share its rank
+    float noise = 0.5f;    // s; 0 = no errors
+    float tie_margin = 0;  // answers within this distance of the one ranked before them share its rank
 };
 
 // -log(-log u): Gumbel noise of scale 1 from a uniform draw in (0, 1).

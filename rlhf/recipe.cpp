@@ -106,7 +106,7 @@ struct NegativeLogLikelihood : Objective {
     Random& random;
 
     NegativeLogLikelihood(const gpt::Weights& w, const gpt::Config& config, Demonstrations& demonstrations, int batch,
-                        Random& random)
+                          Random& random)
         : w(w), config(config), demonstrations(demonstrations), batch(batch), random(random) {}
 
     Var loss(int) override {
@@ -203,8 +203,7 @@ std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt:
 
 static const PpoRecipe& sound(const PpoRecipe& recipe, Where where) {
     const ppo::Config& c = recipe.objective;
-    require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs,
-            " epochs on each rollout, it must not be negative; 4 is usual");
+    require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs, " epochs on each rollout, it must not be negative; 4 is usual");
     require(c.kl_coefficient >= 0, where, "rlhf: a KL coefficient of ", c.kl_coefficient,
             ", it must not be negative; 0 turns the penalty off");
     require(!c.adaptive || (c.kl_target > 0 && c.kl_horizon > 0), where, "rlhf: a KL target of ", c.kl_target,

@@ -147,7 +147,7 @@ struct PpoIteration {
     float kl_coefficient = 0;            // beta of this iteration
     float mean_score = 0, mean_kl = 0;   // over the episodes; KL in nats per answer
     std::vector<float> losses;           // of each epoch
-    float first_ratio_error = 0;  // largest |ratio - 1| in the first epoch, where policy = old policy: rounding error
+    float first_ratio_error = 0;         // largest |ratio - 1| in the first epoch, where policy = old policy: rounding error
 };
 
 // Rollout, scores, advantages, then recipe.epochs clipped updates on the whole rollout, then the next KL coefficient.

@@ -7,7 +7,8 @@ namespace reward_model {
 
 Steps forward(const std::vector<int>& tokens, const std::vector<int>& lengths, const Weights& w, const gpt::Config& config) {
     const int N = static_cast<int>(lengths.size());
-    require(N > 0 && tokens.size() % N == 0, "reward_model: ", tokens.size(), " tokens do not split into ", N, " texts of equal length");
+    require(N > 0 && tokens.size() % N == 0, "reward_model: ", tokens.size(), " tokens do not split into ", N,
+            " texts of equal length");
     const int T = static_cast<int>(tokens.size()) / N;
     std::vector<int> last;  // the row of each text's last real token; padding follows
     for (int n = 0; n < N; ++n) {
@@ -46,12 +47,12 @@ LossSteps loss(const Var& rewards, const preferences::Pairs& pairs) {
     const Matrix mean_of_ranking = averaging(pairs);
     const int counted = rankings_with_a_pair(mean_of_ranking);
     LossSteps steps;
-    steps.differences = preferences::differences(rewards, pairs);         // (pairs, 1)  d = r_better - r_worse
-    steps.pair_loss = softplus(scale(steps.differences, -1));             // (pairs, 1)  -log sigmoid(d)
-    steps.ranking_loss = matmul(mean_of_ranking, steps.pair_loss);        // (rankings, 1)
-    steps.loss = scale(sum(steps.ranking_loss), 1.0f / counted);          // (1, 1)  [InstructGPT 1]
-    steps.loss_flat = mean(steps.pair_loss);                              // (1, 1)
-    steps.probability = sigmoid(steps.differences.value()).value();       // (pairs, 1)
+    steps.differences = preferences::differences(rewards, pairs);    // (pairs, 1)  d = r_better - r_worse
+    steps.pair_loss = softplus(scale(steps.differences, -1));        // (pairs, 1)  -log sigmoid(d)
+    steps.ranking_loss = matmul(mean_of_ranking, steps.pair_loss);   // (rankings, 1)
+    steps.loss = scale(sum(steps.ranking_loss), 1.0f / counted);     // (1, 1)  [InstructGPT 1]
+    steps.loss_flat = mean(steps.pair_loss);                         // (1, 1)
+    steps.probability = sigmoid(steps.differences.value()).value();  // (pairs, 1)
     const Matrix& r = rewards.value();
     steps.accuracy = preferences::agreement({r.begin(), r.end()}, pairs);
     return steps;
@@ -60,7 +61,8 @@ LossSteps loss(const Var& rewards, const preferences::Pairs& pairs) {
 // --- weights ---
 
 Weights make_weights(const gpt::Config& config, Random& random, const gpt::Start& start) {
-    return {.trunk = gpt::make_weights(config, random, start), .score = {.weight = parameter(Matrix(config.width, 1)), .bias = {}}};
+    return {.trunk = gpt::make_weights(config, random, start),
+            .score = {.weight = parameter(Matrix(config.width, 1)), .bias = {}}};
 }
 
 Weights from_language_model(const gpt::Weights& trained, const gpt::Config& config) {

@@ -41,13 +41,13 @@ struct Steps {
 Steps forward(const std::vector<int>& tokens, const std::vector<int>& lengths, const Weights& w, const gpt::Config& config);
 
 struct LossSteps {
-    Var differences;    // (pairs, 1)  r_better - r_worse
-    Matrix probability; // (pairs, 1)  sigmoid of that: the probability of the person's choice
-    Var pair_loss;      // (pairs, 1)  -log probability
-    Var ranking_loss;   // (rankings, 1)  mean over the pairs of each ranking, 0 for a ranking without a pair
-    Var loss;           // (1, 1)  mean over the rankings with at least one pair          [InstructGPT 1]
-    Var loss_flat;      // (1, 1)  mean over all pairs, as for a shuffled data set of pairs
-    float accuracy = 0; // fraction of pairs that the rewards order correctly
+    Var differences;     // (pairs, 1)  r_better - r_worse
+    Matrix probability;  // (pairs, 1)  sigmoid of that: the probability of the person's choice
+    Var pair_loss;       // (pairs, 1)  -log probability
+    Var ranking_loss;    // (rankings, 1)  mean over the pairs of each ranking, 0 for a ranking without a pair
+    Var loss;            // (1, 1)  mean over the rankings with at least one pair          [InstructGPT 1]
+    Var loss_flat;       // (1, 1)  mean over all pairs, as for a shuffled data set of pairs
+    float accuracy = 0;  // fraction of pairs that the rewards order correctly
 };
 
 //   throws  std::invalid_argument when no ranking has a pair

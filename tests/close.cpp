@@ -36,7 +36,8 @@ Share largest_share(const Matrix& ours, const Matrix& golden, Tolerance toleranc
             if (x == y) continue;  // also infinities of the same sign
             const bool both_finite = std::isfinite(x) && std::isfinite(y);
             const double share =
-                both_finite ? std::abs(x - y) / (tolerance.absolute + static_cast<double>(tolerance.relative) * std::abs(y)) : infinity;
+                both_finite ? std::abs(x - y) / (tolerance.absolute + static_cast<double>(tolerance.relative) * std::abs(y))
+                            : infinity;
             if (share > largest.share) largest = {share, i, j};
         }
     return largest;
@@ -55,8 +56,8 @@ std::string difference(const Matrix& ours, const Matrix& golden, Tolerance toler
         }
     if (count == 0) return "";
     std::string words = "element (" + text(first_row) + ", " + text(first_col) + ") of " + shape(ours) + ": ours " +
-                        digits(ours(first_row, first_col)) + ", golden " + digits(golden(first_row, first_col)) + "; " + text(count) +
-                        " of " + text(ours.size()) + " differ";
+                        digits(ours(first_row, first_col)) + ", golden " + digits(golden(first_row, first_col)) + "; " +
+                        text(count) + " of " + text(ours.size()) + " differ";
     if (worst > 0) words += ", the most by " + digits(worst) + " at (" + text(worst_row) + ", " + text(worst_col) + ")";
     return words;
 }
@@ -155,8 +156,9 @@ void check_rows_alike(const std::string& name, const std::function<Var(const Var
         backward(weighted_sum(y, slice_rows(weights, first, count)));
         const std::string gradient = difference(slice_rows(all.gradient(), first, count), some.gradient());
         if (!value.empty() || !gradient.empty())
-            return check_none(name + ", rows " + text(first) + " and on (golden: seven rows at a time): " +
-                                  (value.empty() ? "gradient, " + gradient : value), where);
+            return check_none(name + ", rows " + text(first) +
+                                  " and on (golden: seven rows at a time): " + (value.empty() ? "gradient, " + gradient : value),
+                              where);
     }
     check_none("", where);
 }

@@ -35,7 +35,8 @@ TEST_CASE("difference: names the first element, both values, how many differ and
     CHECK(difference(golden, golden) == "");
     CHECK(difference(Matrix{{1, 2, 3.5f}, {4, 7, 6}}, golden) ==
           "element (0, 2) of (2, 3): ours 3.5, golden 3; 2 of 6 differ, the most by 2 at (1, 1)");
-    CHECK(difference(Matrix{{1, 2, 3}, {4, nan_value, 6}}, golden) == "element (1, 1) of (2, 3): ours nan, golden 5; 1 of 6 differ");
+    CHECK(difference(Matrix{{1, 2, 3}, {4, nan_value, 6}}, golden) ==
+          "element (1, 1) of (2, 3): ours nan, golden 5; 1 of 6 differ");
     CHECK(difference(Matrix(3, 2), golden) == "ours is (3, 2), golden (2, 3)");
     CHECK(difference(Matrix(6, 1), golden) == "ours is (6, 1), golden (2, 3)");
 }
@@ -71,7 +72,8 @@ static Var not_differentiated(const std::vector<Var>& inputs) {
 }
 
 TEST_CASE("slope_difference: finds a wrong derivative and a missing one") {
-    CHECK(slope_difference(wrongly_squared, {Matrix{{1, -2}}}).starts_with("gradient of input 0 (golden: slope by differences): "));
+    CHECK(
+        slope_difference(wrongly_squared, {Matrix{{1, -2}}}).starts_with("gradient of input 0 (golden: slope by differences): "));
     CHECK(slope_difference(not_differentiated, {Matrix{{1}}, Matrix{{2}}}).starts_with("gradient of input 1 "));
 }
 

@@ -63,7 +63,8 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
     CHECK(contains(first, "min -3.0000  max 1.0000e+08"));
 
     const std::string second =
-        in_gdb(source, program, {"run", "continue", "print large", "print v", "print image", "call show(v)", "print right", "backtrace"});
+        in_gdb(source, program,
+               {"run", "continue", "print large", "print v", "print image", "call show(v)", "print right", "backtrace"});
     CAPTURE(second);
     CHECK(contains(second,
                    "(20, 30)\n"
@@ -84,7 +85,7 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
                    "(2, 2)\n"
                    "       2.5000     -3.0000\n"
                    "       0.0000  1.0000e+08\n"));  // a Slice
-    CHECK_FALSE(contains(second, "std::"));            // no frames of the standard library
+    CHECK_FALSE(contains(second, "std::"));          // no frames of the standard library
 
     CHECK(strangers(source, program) == "");
 

@@ -26,7 +26,8 @@ Matrix numbers_of(const Golden& golden, const std::string& full_name) {
     const std::vector<int> dimensions = dimensions_of(golden, full_name);
     const std::string expected = "expected.";
     if (is_float_type(golden.file.tensors.at(full_name)))
-        return full_name.starts_with(expected) ? golden.expected(full_name.substr(expected.size())) : golden.file.matrix(full_name);
+        return full_name.starts_with(expected) ? golden.expected(full_name.substr(expected.size()))
+                                               : golden.file.matrix(full_name);
     const std::vector<int> integers = golden.integers(full_name);
     const int cols = dimensions.empty() ? 1 : dimensions.back();
     Matrix numbers(cols > 0 ? static_cast<int>(integers.size()) / cols : 0, cols);
@@ -178,7 +179,7 @@ Matrix channels_last_of(const std::vector<Image>& images) {
 }
 
 std::vector<std::vector<Image>> videos_of(const Golden& golden, const std::string& full_name) {
-    const std::vector<int> d = dimensions_of(golden, full_name, 5);                    // B, C, F frames, H, W
+    const std::vector<int> d = dimensions_of(golden, full_name, 5);                     // B, C, F frames, H, W
     const Matrix pixels = permuted(numbers_of(golden, full_name), d, {0, 2, 3, 4, 1});  // (B*F*H*W, C)
     std::vector<std::vector<Image>> videos(d[0]);
     const float* from = pixels.begin();
@@ -196,7 +197,8 @@ Matrix channels_first_of(const std::vector<std::vector<Image>>& videos) {
     require(!videos.empty() && !videos[0].empty(), "channels_first_of: there is no video");
     std::vector<Image> frames;
     for (const std::vector<Image>& video : videos) {
-        require(video.size() == videos[0].size(), "channels_first_of: a video of ", video.size(), " frames after one of ", videos[0].size());
+        require(video.size() == videos[0].size(), "channels_first_of: a video of ", video.size(), " frames after one of ",
+                videos[0].size());
         frames.insert(frames.end(), video.begin(), video.end());
     }
     const int B = static_cast<int>(videos.size()), F = static_cast<int>(videos[0].size());
@@ -236,7 +238,8 @@ Matrix channel_major_patches_of(const std::vector<Image>& images, int patch_size
 Matrix mask_of_lengths(const std::vector<int>& lengths, int length) {
     Matrix mask(static_cast<int>(lengths.size()), length);
     for (int b = 0; b < mask.rows; ++b) {
-        require(0 <= lengths[b] && lengths[b] <= length, "mask_of_lengths: sequence ", b, " has ", lengths[b], " tokens of ", length);
+        require(0 <= lengths[b] && lengths[b] <= length, "mask_of_lengths: sequence ", b, " has ", lengths[b], " tokens of ",
+                length);
         std::fill_n(mask.row(b), lengths[b], 1.0f);
     }
     return mask;
@@ -284,7 +287,8 @@ Matrix with_padding(const Matrix& tokens, const Matrix& mask) {
     return rows;
 }
 
-void check_tokens(const Golden& golden, const std::string& name, const Matrix& ours, const Matrix& mask, Tolerance tolerance, Where where) {
+void check_tokens(const Golden& golden, const std::string& name, const Matrix& ours, const Matrix& mask, Tolerance tolerance,
+                  Where where) {
     const Matrix expected = golden.expected(name);
     Matrix compared = ours;
     if (same_shape(ours, expected)) {  // otherwise check() says what differs
@@ -320,7 +324,8 @@ std::vector<std::vector<int>> sequences_of(const Golden& golden, const std::stri
 
 std::vector<std::vector<int>> sequences_of(const Golden& golden, const std::string& full_name, const Matrix& mask) {
     const std::vector<int> BT = dimensions_of(golden, full_name, 2), ids = golden.integers(full_name);
-    require(BT[0] == mask.rows && BT[1] == mask.cols, "sequences_of: ", full_name, " is (", BT[0], ", ", BT[1], "), the mask ", mask);
+    require(BT[0] == mask.rows && BT[1] == mask.cols, "sequences_of: ", full_name, " is (", BT[0], ", ", BT[1], "), the mask ",
+            mask);
     std::vector<std::vector<int>> sequences(BT[0]);
     for (int b = 0; b < BT[0]; ++b)
         for (int t = 0; t < BT[1]; ++t)
@@ -341,9 +346,11 @@ std::vector<int> padded(const std::vector<std::vector<int>>& sequences, int padd
 
 std::vector<int> joined_continuations(const std::vector<std::vector<int>>& prompts,
                                       const std::vector<std::vector<int>>& continuations, int padding) {
-    require(prompts.size() == continuations.size(), "joined_continuations: ", prompts.size(), " prompts and ", continuations.size(), " continuations");
+    require(prompts.size() == continuations.size(), "joined_continuations: ", prompts.size(), " prompts and ",
+            continuations.size(), " continuations");
     std::vector<std::vector<int>> whole = prompts;
-    for (std::size_t b = 0; b < whole.size(); ++b) whole[b].insert(whole[b].end(), continuations[b].begin(), continuations[b].end());
+    for (std::size_t b = 0; b < whole.size(); ++b)
+        whole[b].insert(whole[b].end(), continuations[b].begin(), continuations[b].end());
     return padded(whole, padding);
 }
 
@@ -438,10 +445,12 @@ void check_block(const Golden& golden, const std::string& prefix, const BlockSte
     }
 }
 
-void check_stack(const Golden& golden, const StackSteps& steps, int depth, const std::vector<StepName>& names, const StepView& view,
-                 Where where) {
+void check_stack(const Golden& golden, const StackSteps& steps, int depth, const std::vector<StepName>& names,
+                 const StepView& view, Where where) {
     const int kept = static_cast<int>(steps.blocks.size());
-    check_none(kept == depth ? "" : golden.describe() + ": the steps of " + text(kept) + " blocks were kept, there are " + text(depth), where);
+    check_none(
+        kept == depth ? "" : golden.describe() + ": the steps of " + text(kept) + " blocks were kept, there are " + text(depth),
+        where);
     for (int l = 0; l < kept; ++l) {
         std::vector<StepName> numbered = names;
         for (StepName& name : numbered) {

@@ -35,8 +35,8 @@ std::vector<int> permuted(const std::vector<int>& numbers, const std::vector<int
 
 // --- heads ---
 
-Matrix by_heads(const Matrix& m, int heads, int sequences);            // (B*T, H*h) -> (B*H*T, h), the fixture's (B, H, T, h)
-Matrix heads_side_by_side(const Matrix& m, int heads, int sequences);  // (B*H*T, h) -> (B*T, H*h)
+Matrix by_heads(const Matrix& m, int heads, int sequences);               // (B*T, H*h) -> (B*H*T, h), the fixture's (B, H, T, h)
+Matrix heads_side_by_side(const Matrix& m, int heads, int sequences);     // (B*H*T, h) -> (B*T, H*h)
 Matrix mean_over_heads(const Matrix& weights, int heads, int sequences);  // (B*H*n, m) -> (B*n, m)
 
 // Column blocks side by side, (n, 3*H*h) for query, key, value; and head by head, the three of head 0 first: the layout
@@ -59,9 +59,9 @@ std::vector<std::vector<Image>> videos_of(const Golden& golden, const std::strin
 Matrix channels_first_of(const std::vector<std::vector<Image>>& videos);  // (B*C*frames*H, W)
 
 // Feature maps: ours have a row for each position, left to right and top to bottom.
-Matrix maps_channels_first(const Matrix& rows, int height, int width);           // (B*H*W, C) -> (B*C*H, W)
-Matrix rows_of_maps(const Matrix& maps, int channels, int height);               // (B*C*H, W) -> (B*H*W, C)
-Matrix rows_of_maps(const Golden& golden, const std::string& full_name);         // from (B, C, H, W)
+Matrix maps_channels_first(const Matrix& rows, int height, int width);    // (B*H*W, C) -> (B*C*H, W)
+Matrix rows_of_maps(const Matrix& maps, int channels, int height);        // (B*C*H, W) -> (B*H*W, C)
+Matrix rows_of_maps(const Golden& golden, const std::string& full_name);  // from (B, C, H, W)
 
 // Patches of all images, (B*N, P*P*C): within a row the channel changes fastest, or slowest.
 Matrix patches_of(const std::vector<Image>& images, int patch_size);
@@ -73,8 +73,8 @@ Matrix channel_major_patches_of(const std::vector<Image>& images, int patch_size
 
 Matrix mask_of_lengths(const std::vector<int>& lengths, int length);  // padding on the right
 
-Matrix padding_zeroed(const Matrix& m, const Matrix& mask);    // padding rows set to 0, as in most fixtures
-Matrix without_padding(const Matrix& m, const Matrix& mask);   // token rows only
+Matrix padding_zeroed(const Matrix& m, const Matrix& mask);     // padding rows set to 0, as in most fixtures
+Matrix without_padding(const Matrix& m, const Matrix& mask);    // token rows only
 Matrix with_padding(const Matrix& tokens, const Matrix& mask);  // and back; rows of padding are 0
 
 // Compares token rows only, for a fixture that has other numbers than ours at padding.
@@ -97,17 +97,39 @@ std::vector<int> padded(const std::vector<std::vector<int>>& sequences, int padd
 std::vector<int> joined_continuations(const std::vector<std::vector<int>>& prompts,
                                       const std::vector<std::vector<int>>& continuations, int padding = 0);
 
-std::vector<int> integers_of(const Matrix& m);       // 0/1 masks and other whole numbers; anything else fails the test
-std::vector<int> argmax_of_rows(const Matrix& m);    // greedy_next and the like
-Matrix row_of(const std::vector<float>& numbers);    // (1, n)
+std::vector<int> integers_of(const Matrix& m);     // 0/1 masks and other whole numbers; anything else fails the test
+std::vector<int> argmax_of_rows(const Matrix& m);  // greedy_next and the like
+Matrix row_of(const std::vector<float>& numbers);  // (1, n)
 
 // --- the steps of a block ---
 
 // Which value of BlockSteps.
 enum class Step {
-    norm1, query, key, value, query_key_value, rotated_query, rotated_key, weights, context, attention_output, after_attention,
-    norm_cross, cross_query, cross_key, cross_value, cross_weights, cross_context, cross_output, after_cross,
-    norm2, expanded, gate, hidden, mlp_output, output,
+    norm1,
+    query,
+    key,
+    value,
+    query_key_value,
+    rotated_query,
+    rotated_key,
+    weights,
+    context,
+    attention_output,
+    after_attention,
+    norm_cross,
+    cross_query,
+    cross_key,
+    cross_value,
+    cross_weights,
+    cross_context,
+    cross_output,
+    after_cross,
+    norm2,
+    expanded,
+    gate,
+    hidden,
+    mlp_output,
+    output,
 };
 
 // The fixture's layout of heads.

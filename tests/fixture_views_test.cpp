@@ -117,7 +117,8 @@ TEST_CASE("check_tokens: compares rows of tokens, not of padding") {
 
 TEST_CASE("numbers_of, sequences_of, joined_continuations: integers of a fixture as lists, and back") {
     const TemporaryFolder folder;
-    const Golden golden = fixture(folder, {{"input.ids", {2, 3}, {}, {0, 7, 8, 4, 5, 6}}, {"expected.mask", {2, 3}, {}, {0, 1, 1, 1, 1, 1}}});
+    const Golden golden =
+        fixture(folder, {{"input.ids", {2, 3}, {}, {0, 7, 8, 4, 5, 6}}, {"expected.mask", {2, 3}, {}, {0, 1, 1, 1, 1, 1}}});
     CHECK(dimensions_of(golden, "input.ids") == std::vector<int>{2, 3});
     const Matrix mask = numbers_of(golden, "expected.mask");
     CHECK(golden.not_used() == "");
@@ -144,11 +145,14 @@ TEST_CASE("step_value: heads stacked, interleaved or averaged; rows of padding z
     CHECK(identical(step_value(steps, {"k", Step::key, Heads::stacked}, view), {{5}, {6}}));
     CHECK(identical(step_value(steps, {"qkv", Step::query_key_value}, view), {{1, 2, 5, 7}, {3, 4, 6, 8}}));
     CHECK(identical(step_value(steps, {"A", Step::weights, Heads::mean}, view), {{1, 0}, {0.25f, 0.75f}}));
-    CHECK(identical(step_value(steps, {"A", Step::weights}, {.sequences = 1, .heads = 2, .mask = {{1, 0}}}), {{1, 0}, {0, 0}, {1, 0}, {0, 0}}));
+    CHECK(identical(step_value(steps, {"A", Step::weights}, {.sequences = 1, .heads = 2, .mask = {{1, 0}}}),
+                    {{1, 0}, {0, 0}, {1, 0}, {0, 0}}));
     steps.attention.key = Matrix{{5, 50}, {6, 60}};
     steps.attention.value = Matrix{{7, 70}, {8, 80}};
-    CHECK(identical(step_value(steps, {"qkv", Step::query_key_value, Heads::interleaved}, view), {{1, 5, 7, 2, 50, 70}, {3, 6, 8, 4, 60, 80}}));
-    CHECK_THROWS_WITH(step_value(steps, {"cross", Step::cross_output}), "step_value: the block has no value for cross; are steps kept?");
+    CHECK(identical(step_value(steps, {"qkv", Step::query_key_value, Heads::interleaved}, view),
+                    {{1, 5, 7, 2, 50, 70}, {3, 6, 8, 4, 60, 80}}));
+    CHECK_THROWS_WITH(step_value(steps, {"cross", Step::cross_output}),
+                      "step_value: the block has no value for cross; are steps kept?");
 }
 
 TEST_CASE("check_stack: compares every step under its own name; an optional name may be missing") {
@@ -194,7 +198,8 @@ TEST_CASE("check_stack: compares every step under its own name; an optional name
     names.push_back({.name = "layer.#.not_there", .step = Step::output, .optional = true});
     check_stack(golden, stack, 1, names);
     golden.check_all_used();
-    CHECK_THROWS_WITH(check_stack(golden, stack, 1, {{"layer", Step::output}}), "check_stack: layer has no # for the number of the block");
+    CHECK_THROWS_WITH(check_stack(golden, stack, 1, {{"layer", Step::output}}),
+                      "check_stack: layer has no # for the number of the block");
 }
 
 TEST_SUITE_END();

@@ -89,7 +89,9 @@ std::vector<int> Golden::integers(const std::string& full_name) const {
     return file.integers(full_name);
 }
 
-void Golden::load_weights(const Parameters& parameters, const LoadRules& rules) const { load(parameters, file, rules, "weights."); }
+void Golden::load_weights(const Parameters& parameters, const LoadRules& rules) const {
+    load(parameters, file, rules, "weights.");
+}
 
 void Golden::report(const std::string& step, const std::string& difference, const Where& where) const {
     if (difference.empty()) return check_none("", where);
@@ -151,8 +153,8 @@ void Golden::compare(const std::string& full_name, const Matrix& ours, Tolerance
     const Matrix golden = file.matrix(full_name);
     const auto of_row = allowed_of_row.find(full_name);
     const bool row_counts = of_row != allowed_of_row.end() && same_shape(ours, golden);
-    const Share largest = row_counts ? largest_share_of_rows(ours, golden, tolerance, of_row->second)
-                                     : largest_share(ours, golden, tolerance);
+    const Share largest =
+        row_counts ? largest_share_of_rows(ours, golden, tolerance, of_row->second) : largest_share(ours, golden, tolerance);
     UsedShare& used_here = used_shares()[std::filesystem::path(file.path).stem().string()];
     if (largest.share > used_here.share) used_here = {largest.share, full_name};
     std::string complaint = row_counts && largest.share <= 1 ? "" : difference(ours, golden, tolerance);
@@ -237,8 +239,9 @@ void check_gradients(const Parameters& parameters, const Golden& golden, Toleran
         if (golden.has(name))
             golden.compare(name, ours, tolerance, where);
         else
-            check_none(all_zero(ours) ? "" : golden.describe() + ": ours has a gradient for " + parameter.name + ", golden has none",
-                       where);
+            check_none(
+                all_zero(ours) ? "" : golden.describe() + ": ours has a gradient for " + parameter.name + ", golden has none",
+                where);
     }
     const std::string left = gradients_not_used(parameters, golden);
     check_none(left.empty() ? "" : golden.describe() + ": no parameter of ours was compared with" + left, where);

@@ -21,8 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "nn/data/safetensors.h"
 #include "nn/data/parameters.h"
+#include "nn/data/safetensors.h"
 #include "tests/close.h"
 
 inline constexpr double highest_share = 0.5;  // of the tolerance
@@ -52,9 +52,9 @@ public:
     bool flag(const std::string& key) const;
     std::string describe() const;  // "vit-a.safetensors", the beginning of every message
 
-    Matrix input(const std::string& name) const;     // input.NAME as Safetensors::matrix gives it
-    Matrix expected(const std::string& name) const;  // expected.NAME; counts as used
-    Matrix weight(const std::string& name) const;    // weights.NAME
+    Matrix input(const std::string& name) const;                    // input.NAME as Safetensors::matrix gives it
+    Matrix expected(const std::string& name) const;                 // expected.NAME; counts as used
+    Matrix weight(const std::string& name) const;                   // weights.NAME
     std::vector<int> integers(const std::string& full_name) const;  // "input.labels"; "expected.x" counts as used
 
     // Loads our parameters from weights.*; names must match exactly.
@@ -64,7 +64,8 @@ public:
     void check(const std::string& name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     void check(const std::string& name, float ours, Tolerance tolerance = {}, Where where = Where::current()) const;
     // The same for a tensor of any full name: "grad.classifier.weight".
-    void compare(const std::string& full_name, const Matrix& ours, Tolerance tolerance = {}, Where where = Where::current()) const;
+    void compare(const std::string& full_name, const Matrix& ours, Tolerance tolerance = {},
+                 Where where = Where::current()) const;
     void check_integers(const std::string& name, const std::vector<int>& ours, Where where = Where::current()) const;
 
     // For a fixture on which float32 in PyTorch itself uses more than 0.4 of the tolerance: allows 1.25 times that share.
@@ -82,7 +83,7 @@ public:
     void check_all_used(Where where = Where::current()) const;
 
 private:
-    mutable std::set<std::string> used;     // full names
+    mutable std::set<std::string> used;    // full names
     mutable std::string first_difference;  // the first step that failed
     double allowed_share = highest_share;
     std::map<std::string, float> allowed_of_row;  // factors, by full name
@@ -96,7 +97,8 @@ private:
 
 // Compares the gradient of every parameter with grad.NAME. A parameter without grad.NAME must have no gradient, and every grad.*
 // must belong to a parameter.
-void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance = {}, Where where = Where::current());
+void check_gradients(const Parameters& parameters, const Golden& golden, Tolerance tolerance = {},
+                     Where where = Where::current());
 
 // The grad.* of the file that no parameter of ours is compared with.
 std::string gradients_not_used(const Parameters& parameters, const Golden& golden);

@@ -44,7 +44,8 @@ static std::string folder_of(const std::string& path) { return fs::path(path).pa
 static std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 static bool under(const std::string& path, const std::string& folder) { return path.starts_with(folder + "/"); }
 static bool in_library(const std::string& path) {
-    return std::any_of(library_folders.begin(), library_folders.end(), [&](const std::string& folder) { return under(path, folder); });
+    return std::any_of(library_folders.begin(), library_folders.end(),
+                       [&](const std::string& folder) { return under(path, folder); });
 }
 
 // What each folder may include besides the standard library; the first entry that matches a file counts.
@@ -108,7 +109,7 @@ static std::vector<std::string> paths_in(const std::string& line) {
         const bool ours = ending == ".h" || ending == ".cpp" || ending == ".md" || ending == ".py" || ending == ".sh";
         const std::string stem = stem_of(word);
         const bool is_pattern = word.find_first_of("*$<>~()") != std::string::npos || stem.empty() || stem == "X" ||
-                                 stem == "X_test" || stem == "NAME" || stem == "FILE";
+                                stem == "X_test" || stem == "NAME" || stem == "FILE";
         if (ours && !is_pattern && !under(word, "build")) paths.push_back(word);
         word.clear();
     }
@@ -188,8 +189,7 @@ TEST_CASE("sources: each has its test, whose suite has its name") {
     }
     // Where the fixtures of a system carry another name than its file, so does its suite.
     const std::map<std::string, std::string> other_name = {
-        {"wordpiece", "tokenizer_bert"}, {"bpe", "tokenizer_gpt2"}, {"heads", "bert_cls"},
-        {"clip_tokenizer", "tokenizer_clip"}};
+        {"wordpiece", "tokenizer_bert"}, {"bpe", "tokenizer_gpt2"}, {"heads", "bert_cls"}, {"clip_tokenizer", "tokenizer_clip"}};
     for (const std::string& file : files_in({"tests"}, {"_test.cpp"})) {
         const std::string stem = stem_of(file).substr(0, stem_of(file).size() - 5);
         const std::string suite = other_name.count(stem) > 0 ? other_name.at(stem) : stem;
@@ -221,7 +221,9 @@ static std::vector<std::string> types_outside_namespaces(const std::vector<std::
 // A linker takes two types of one name for the same type (one definition rule), and one of the two goes wrong silently. A
 // walkthrough is a program of its own.
 TEST_CASE("types: those of a single source are in an unnamed namespace") {
-    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page", "walkthroughs/toys", "tests", "tools"}, {".cpp"})) {
+    for (const std::string& file : files_in({"nn", "bert", "gpt", "vit", "rlhf", "walkthroughs/lesson", "walkthroughs/page",
+                                             "walkthroughs/toys", "tests", "tools"},
+                                            {".cpp"})) {
         if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {
             INFO(file, " defines ", name, " outside of every namespace");
@@ -274,7 +276,8 @@ TEST_CASE("comments: every path that is named exists") {
 }
 
 TEST_CASE("README.md: the table of systems is what tools/systems.sh reads from the headers") {
-    CHECK_MESSAGE(read_file("README.md").find(run_command("tools/systems.sh").output) != std::string::npos, "make refresh-readme writes it");
+    CHECK_MESSAGE(read_file("README.md").find(run_command("tools/systems.sh").output) != std::string::npos,
+                  "make refresh-readme writes it");
 }
 
 TEST_CASE("README files: links lead to existing files") {
@@ -383,9 +386,8 @@ TEST_CASE("equations: a header lists each number that it cites, and its source c
         for (const std::string& line : lines)
             for (const int number : cited_equations(line)) {
                 INFO(header, " cites Eq. ", number, ", which its line \"//   equations\" does not list");
-                CHECK(std::any_of(listed.begin(), listed.end(), [&](const std::string& label) {
-                    return label.ends_with(" " + std::to_string(number) + "]");
-                }));
+                CHECK(std::any_of(listed.begin(), listed.end(),
+                                  [&](const std::string& label) { return label.ends_with(" " + std::to_string(number) + "]"); }));
             }
         std::map<std::string, int> labelled;
         for (const std::string& line : lines_of(source))
@@ -472,7 +474,8 @@ TEST_CASE("locale: only nn/base/decimal.h and nn/data/text.h write and read deci
             bool shows_decimals = false;  // "%.4f", "%10.*g"
             for (std::size_t at = line.find('%', format); at != std::string::npos; at = line.find('%', at + 1)) {
                 const std::size_t letter = line.find_first_not_of("0123456789.*+- #", at + 1);
-                shows_decimals = shows_decimals || (letter != std::string::npos && std::string("fFeEgGa").find(line[letter]) != std::string::npos);
+                shows_decimals = shows_decimals ||
+                                 (letter != std::string::npos && std::string("fFeEgGa").find(line[letter]) != std::string::npos);
             }
             CHECK_FALSE(shows_decimals);
         }
@@ -480,8 +483,8 @@ TEST_CASE("locale: only nn/base/decimal.h and nn/data/text.h write and read deci
 
 // The names of variables that the Makefile uses, "$(OPT)", without those that users may set and those of make itself.
 static std::set<std::string> own_variables_of_makefile() {
-    const std::set<std::string> from_outside{"CXX",  "CXXFLAGS", "LDFLAGS", "BUILD",       "ARGS",   "DEBUGGER",
-                                             "V",    "WERROR",   "MAKE",    "MAKECMDGOALS", "CURDIR", "MAKEFLAGS"};
+    const std::set<std::string> from_outside{"CXX", "CXXFLAGS", "LDFLAGS", "BUILD",        "ARGS",   "DEBUGGER",
+                                             "V",   "WERROR",   "MAKE",    "MAKECMDGOALS", "CURDIR", "MAKEFLAGS"};
     std::set<std::string> names;
     for (const std::string& line : lines_of("Makefile"))
         for (std::size_t at = line.find("$("); at != std::string::npos; at = line.find("$(", at + 1)) {
@@ -494,7 +497,9 @@ static std::set<std::string> own_variables_of_makefile() {
 }
 
 static std::string make_in(const std::string& environment, const std::string& words) {
-    return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX -u BUILD " + environment + " make --no-print-directory " + words).output;
+    return run_command("env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CXX -u BUILD " + environment + " make --no-print-directory " +
+                       words)
+        .output;
 }
 
 TEST_CASE("Makefile: its own variables do not depend on the environment") {
@@ -502,8 +507,9 @@ TEST_CASE("Makefile: its own variables do not depend on the environment") {
     CHECK(names.count("MORE") + names.count("OPT") + names.count("HEADERS") == 3);
     std::string environment;
     for (const std::string& name : names) environment += name + "=-from-outside ";
-    const std::string what = "-n -B build/release/objects/nn/base/matmul.o build/release/objects/nn/base/random.o "
-                             "build/release/objects/nn/data/text.o build/release/library.a";
+    const std::string what =
+        "-n -B build/release/objects/nn/base/matmul.o build/release/objects/nn/base/random.o "
+        "build/release/objects/nn/data/text.o build/release/library.a";
     const std::string plain = make_in("", what), changed = make_in(environment, what);
     CHECK(plain.find("nn/base/matmul.cpp") != std::string::npos);
     CHECK(changed == plain);
@@ -512,7 +518,8 @@ TEST_CASE("Makefile: its own variables do not depend on the environment") {
 TEST_CASE("Makefile: a build folder from another processor is rebuilt") {
     const TemporaryFolder folder;
     // A compiler that defines what the variable PROCESSOR says, as g++ -march=native defines what the processor can do.
-    const std::string compiler = folder.file("cxx", "#!/bin/sh\ncase \"$*\" in *-dM*) echo \"#define $PROCESSOR\" ;; *--version*) echo 1 ;; esac\n");
+    const std::string compiler =
+        folder.file("cxx", "#!/bin/sh\ncase \"$*\" in *-dM*) echo \"#define $PROCESSOR\" ;; *--version*) echo 1 ;; esac\n");
     fs::permissions(compiler, fs::perms::owner_all);
     const std::string flags = "build/release-cxx/flags";
     const auto flags_on = [&](const std::string& processor) {

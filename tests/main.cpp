@@ -21,8 +21,9 @@
 #include "tests/golden.h"
 
 // The folders, lowest first; the other tests (of programs, of project rules) come after them.
-static const std::vector<std::string> floors{"nn/base", "nn/autograd", "nn/data", "nn/layers", "nn/maps", "nn/training", "nn/text",
-                                             "nn/interpret", "bert", "gpt", "vit", "rlhf", ""};
+static const std::vector<std::string> floors{"nn/base", "nn/autograd",  "nn/data", "nn/layers", "nn/maps", "nn/training",
+                                             "nn/text", "nn/interpret", "bert",    "gpt",       "vit",     "rlhf",
+                                             ""};
 
 // The floor of "tests/nn/base/matrix_test.cpp" is 0.
 static std::size_t floor_of(const std::string& file) {
@@ -39,7 +40,8 @@ static std::string lowest_failure;                // the first on that floor
 
 static void print_result() {
     const std::string shares = shares_used();
-    if (!shares.empty()) std::printf("share of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
+    if (!shares.empty())
+        std::printf("share of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
     if (!lowest_failure.empty()) std::printf("look first at %s\n", lowest_failure.c_str());
     std::printf("%d passed, %d failed\n", ran - failed, failed);
     std::fflush(stdout);
@@ -109,7 +111,8 @@ struct Counter : doctest::IReporter {
         const std::size_t floor = floor_of(running->m_file.c_str());
         if (stats.testCaseSuccess || floor >= lowest_floor) return;
         lowest_floor = floor;
-        lowest_failure = std::string(running->m_file.c_str()) + ":" + text(static_cast<int>(running->m_line)) + ": " + running->m_name;
+        lowest_failure =
+            std::string(running->m_file.c_str()) + ":" + text(static_cast<int>(running->m_line)) + ": " + running->m_name;
     }
     void test_run_end(const doctest::TestRunStats& stats) override {
         ran = std::max(ran, 0) + static_cast<int>(stats.numTestCasesPassingFilters);

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
-#include "nn/autograd/hook.h"
 #include "nn/interpret/inside.h"
 #include "nn/layers/names.h"
 #include "nn/maps/resize.h"
@@ -20,9 +20,9 @@ namespace vit {
 PatchEmbedding embed_patches(const std::vector<Image>& images, const Weights& w, const Config& config) {
     PatchEmbedding steps;
     steps.patches = patchify_all(images, config.grid, "vit");
-    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);                                  // (B*N, D)
-    steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, config.grid.count());    // (B*(N+1), D)
-    steps.z0 = add_repeated(steps.tokens, w.positions);                                            // (B*(N+1), D)   [ViT 1]
+    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);         // (B*N, D)
+    steps.tokens = prepend_to_each(w.class_token, steps.patch_embeddings, config.grid.count());  // (B*(N+1), D)
+    steps.z0 = add_repeated(steps.tokens, w.positions);                                          // (B*(N+1), D)   [ViT 1]
     return steps;
 }
 
@@ -41,18 +41,19 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
             " classes, the weights have no classifier; set classes = 0");
     const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
-    steps.embedding = embed_patches(images, w, config);                                  // z0 (B*(N+1), D)
+    steps.embedding = embed_patches(images, w, config);                                         // z0 (B*(N+1), D)
     steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});  // z_L   [ViT 2] [ViT 3]
-    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                   // (B*(N+1), D)
-    steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());             // (B, D)   [ViT 4]
+    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                          // (B*(N+1), D)
+    steps.class_tokens = gather_rows(steps.norm, how.segments.first_rows());                    // (B, D)   [ViT 4]
     if (config.classes == 0) return steps;
-    steps.logits = linear(steps.class_tokens, w.classifier);                             // (B, K)
-    steps.probabilities = softmax_rows(steps.logits);                                    // (B, K)
+    steps.logits = linear(steps.class_tokens, w.classifier);  // (B, K)
+    steps.probabilities = softmax_rows(steps.logits);         // (B, K)
     return steps;
 }
 
 Var loss(const Steps& steps, const std::vector<int>& labels) {
-    require(static_cast<bool>(steps.logits), "vit: a loss needs logits, and a model of 0 classes has no classifier; set classes to "
+    require(static_cast<bool>(steps.logits),
+            "vit: a loss needs logits, and a model of 0 classes has no classifier; set classes to "
             "the number of labels and make the weights anew");
     return cross_entropy(steps.logits, labels);
 }
@@ -64,10 +65,10 @@ Matrix class_attention(const Steps& steps, const Config& config, int block, int 
             " blocks of ", config.heads, " heads, counted from 0 (no blocks: make a KeepSteps before forward)");
     const int images = steps.class_tokens.rows();
     require(image >= 0 && image < images, "class_attention: there is no picture ", image, " among ", images, ", counted from 0");
-    const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();    // (B*heads*(N+1), N+1)
-    const int row = (image * config.heads + head) * tokens;                           // the class token is each image's first query
-    const Matrix to_all = slice_rows(weights, row, 1);                                // (1, N+1)
-    const Matrix to_patches = slice_cols(to_all, 1, tokens - 1);                      // (1, N)
+    const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*(N+1), N+1)
+    const int row = (image * config.heads + head) * tokens;                         // the class token is each image's first query
+    const Matrix to_all = slice_rows(weights, row, 1);                              // (1, N+1)
+    const Matrix to_patches = slice_cols(to_all, 1, tokens - 1);                    // (1, N)
     return reshape(to_patches, config.grid.down(), config.grid.across());
 }
 
@@ -121,15 +122,16 @@ void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const st
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
     if (further.has(settings::image_size) || side * side != N) {
         const std::vector<int> size = further.integers(settings::image_size);
-        require(size.size() == 1 || size.size() == 2, path, ": an image size of ", size.size(), " numbers, it is one side, or height and width");
+        require(size.size() == 1 || size.size() == 2, path, ": an image size of ", size.size(),
+                " numbers, it is one side, or height and width");
         grid.height = size.front();
         grid.width = size.back();
     } else {
         grid.height = grid.width = side * grid.patch_size;
     }
     require(grid.height > 0 && grid.width > 0 && grid.count() == N, path, ": images of ", grid.height, " x ", grid.width,
-            " do not have the ", N, " patches of side ", grid.patch_size, " that its table of positions is made for; an image size of ",
-            side * grid.patch_size, " would");
+            " do not have the ", N, " patches of side ", grid.patch_size,
+            " that its table of positions is made for; an image size of ", side * grid.patch_size, " would");
 }
 
 Config config_of(const Safetensors& checkpoint, const Told& told) {
@@ -175,11 +177,11 @@ Weights resized(const Weights& w, Config& config, int image_height, int image_wi
     resized_config.grid.width = image_width;
     check(resized_config);
     config = resized_config;
-    const Matrix class_position = slice_rows(w.positions.value(), 0, 1);                        // (1, D)
-    const Map grid{slice_rows(w.positions.value(), 1, rows * cols), {1, rows, cols}};           // (N, D)
+    const Matrix class_position = slice_rows(w.positions.value(), 0, 1);               // (1, D)
+    const Map grid{slice_rows(w.positions.value(), 1, rows * cols), {1, rows, cols}};  // (N, D)
     const Map new_grid = resize(grid, config.grid.down(), config.grid.across(), Interpolation::bicubic);
     Weights other = w;
-    other.positions = parameter(concat_rows({class_position, new_grid.pixels}).value());        // (new N + 1, D)
+    other.positions = parameter(concat_rows({class_position, new_grid.pixels}).value());  // (new N + 1, D)
     return other;
 }
 

@@ -25,13 +25,13 @@ namespace vit {
 
 // The defaults are ViT-Base/16 as published for 224 x 224 pixels.
 struct Config {
-    PatchGrid grid = {};     // H, W, P, C
-    int width = 768;         // D, numbers per token
-    int depth = 12;          // L, blocks
-    int heads = 12;          // must divide D
-    int mlp_width = 3072;    // inner width of the MLP
-    int classes = 1000;      // K; 0 = no classifier: the encoder of another model
-    float eps = 1e-12f;      // of every LayerNorm; the original JAX code and timm use 1e-6
+    PatchGrid grid = {};   // H, W, P, C
+    int width = 768;       // D, numbers per token
+    int depth = 12;        // L, blocks
+    int heads = 12;        // must divide D
+    int mlp_width = 3072;  // inner width of the MLP
+    int classes = 1000;    // K; 0 = no classifier: the encoder of another model
+    float eps = 1e-12f;    // of every LayerNorm; the original JAX code and timm use 1e-6
     Activation activation = Activation::gelu;
     bool query_key_value_bias = true;
 };
@@ -85,11 +85,11 @@ struct PatchEmbedding {
 
 struct Steps {
     PatchEmbedding embedding;
-    StackSteps encoder;      // L blocks
-    Var norm;                // (B*(N+1), D)  LN(z_L)
-    Var class_tokens;        // (B, D)        the class token's row of each image      y of Eq. 4
-    Var logits;              // (B, K)
-    Var probabilities;       // (B, K)
+    StackSteps encoder;  // L blocks
+    Var norm;            // (B*(N+1), D)  LN(z_L)
+    Var class_tokens;    // (B, D)        the class token's row of each image      y of Eq. 4
+    Var logits;          // (B, K)
+    Var probabilities;   // (B, K)
 };
 
 // Steps 1 to 7.   throws std::invalid_argument when an image is not (H, W, C)

@@ -6,8 +6,8 @@
 #pragma once
 #include <string>
 
-#include "nn/data/safetensors.h"
 #include "course/cause/compared.h"
+#include "nn/data/safetensors.h"
 
 // A tensor of any type; integers become floats.
 Matrix as_matrix(const Safetensors& fixture, const std::string& name);

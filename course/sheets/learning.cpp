@@ -81,7 +81,8 @@ static const SheetMaker gae_sheet(10, "gae", [](Sheet& sheet, Random& random) {
         r += std::string(5 - a.size(), ' ') + a;
         v += std::string(5 - b.size(), ' ') + b;
     }
-    sheet.given = {"Discount 1, trace 1/2. Four tokens" + std::string(count < 4 ? "; the last is padding and does not count." : "."), r, v};
+    sheet.given = {
+        "Discount 1, trace 1/2. Four tokens" + std::string(count < 4 ? "; the last is padding and does not count." : "."), r, v};
     for (int t = count - 1; t >= 0; --t) sheet.ask("the advantage of token " + text(t), advantages(0, t));
 });
 

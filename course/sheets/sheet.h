@@ -17,10 +17,10 @@
 #include "nn/base/random.h"
 
 struct Question {
-    std::string label;   // "A", "B", ...: what an answer line begins with
-    std::string asked;   // "the weight of key 2 in row 0"
-    double number = 0;   // the answer
-    std::string words;   // the answer where it is no number; then `number` is not used
+    std::string label;  // "A", "B", ...: what an answer line begins with
+    std::string asked;  // "the weight of key 2 in row 0"
+    double number = 0;  // the answer
+    std::string words;  // the answer where it is no number; then `number` is not used
 };
 
 struct Sheet {

@@ -10,7 +10,8 @@
 static std::string drawn_rhyme(Random& random) {
     const std::vector<std::string> onsets{"b", "d", "m", "t"}, ends{"ab", "ob", "an", "on"};
     std::string rhyme;
-    const std::string one = onsets[random.below(4)] + ends[random.below(4)], other = onsets[random.below(4)] + ends[random.below(4)];
+    const std::string one = onsets[random.below(4)] + ends[random.below(4)],
+                      other = onsets[random.below(4)] + ends[random.below(4)];
     for (int k = 0; k < 6; ++k) rhyme += random.below(3) < 2 ? one : other;
     return rhyme + other;
 }
@@ -36,11 +37,11 @@ static const SheetMaker wordpiece_sheet(7, "wordpiece", [](Sheet& sheet, Random&
     sheet.title = "WordPiece";
     sheet.equation = "repeatedly take the longest entry (inside a word: with ##) that fits";
     sheet.header = "bert/wordpiece.h";
-    const std::vector<std::string> all{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "play", "plays", "read",
-                                       "##s", "##able", "##ab", "##ly", "##le", "##er", "##ers"};
+    const std::vector<std::string> all{"[PAD]", "[UNK]", "[CLS]",  "[SEP]", "[MASK]", "un",   "play", "plays",
+                                       "read",  "##s",   "##able", "##ab",  "##ly",   "##le", "##er", "##ers"};
     const wordpiece::Vocabulary vocabulary = wordpiece::make_vocabulary(all);
-    const std::vector<std::string> words{"unread", "readable", "readers", "playable", "unable", "plays", "reads", "unplayed",
-                                         "readably", "playerss"};
+    const std::vector<std::string> words{"unread", "readable", "readers",  "playable", "unable",
+                                         "plays",  "reads",    "unplayed", "readably", "playerss"};
     sheet.given = {"The vocabulary, special tokens left out:"};
     std::string line = "   ";
     for (std::size_t k = 5; k < all.size(); ++k) line += " " + all[k];

@@ -59,10 +59,10 @@ static Steps read(const std::vector<int>& ids, int queries, int keys, std::vecto
     const Var distances(alibi_bias(alibi_slopes(config.heads), queries, keys));  // (H T, T so far), a constant
     for (BlockContext& context : contexts) context.self.bias = distances;
     Steps steps;
-    steps.words = named_step("words", embed(w.words, ids));                // (B*T, E)
-    steps.embeddings = layer_norm(steps.words, w.words_norm, config.eps);  // (B*T, E)
+    steps.words = named_step("words", embed(w.words, ids));                           // (B*T, E)
+    steps.embeddings = layer_norm(steps.words, w.words_norm, config.eps);             // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);              // (B*T, E)
     return steps;
 }
 

@@ -91,10 +91,10 @@ struct Span {
 
 // A training example: one text with masked spans.
 struct Sequence {
-    std::vector<int> tokens;     // part A, then every span after its [sop]
-    std::vector<int> targets;    // part A itself, then every span with its [eop]; already shifted
-    std::vector<int> loss_mask;  // 0 in part A, 1 in part B
-    std::vector<int> positions;  // position in the text; a span has the position of its mask
+    std::vector<int> tokens;           // part A, then every span after its [sop]
+    std::vector<int> targets;          // part A itself, then every span with its [eop]; already shifted
+    std::vector<int> loss_mask;        // 0 in part A, 1 in part B
+    std::vector<int> positions;        // position in the text; a span has the position of its mask
     std::vector<int> block_positions;  // 0 in part A; 1, 2, ... in each span of part B
     int context = 0;                   // tokens of part A, the published code's `sep`
 };

@@ -15,7 +15,8 @@ static int head_width(const Config& config) { return config.width / config.heads
 
 static void check(const Config& config, const std::string& who = "llama") {
     require(config.vocabulary > 0 && config.width > 0 && config.depth >= 0 && config.mlp_width > 0, who, ": ", config.vocabulary,
-            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
+            " tokens, width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width,
+            ": sizes must be positive");
     require(config.heads > 0 && config.width % config.heads == 0 && head_width(config) % 2 == 0, who, ": ", config.heads,
             " heads must divide a width of ", config.width, " into even parts, whose columns are turned in pairs");
     require(config.key_value_heads > 0 && config.heads % config.key_value_heads == 0, who, ": ", config.key_value_heads,
@@ -29,15 +30,15 @@ static BlockOptions options_of(const Config& config) {
 }
 
 // Everything between ids and logits. A position enters in one place only: it turns the queries and keys of every block.
-static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts, const Weights& w,
-                  const Config& config) {
+static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
+                  const Weights& w, const Config& config) {
     check(config);
     require_depth("llama", config.depth, w.blocks);
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = named_step("words", embed(w.words, ids));             // (B*T, E)
+    steps.embeddings = named_step("words", embed(w.words, ids));                      // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = rms_norm(steps.decoder.output, w.norm, config.eps);       // (B*T, E)
+    steps.hidden = rms_norm(steps.decoder.output, w.norm, config.eps);                // (B*T, E)
     return steps;
 }
 

@@ -25,15 +25,15 @@ namespace llama {
 
 // The defaults are LLaMA 7B.
 struct Config {
-    int vocabulary = 32000;      // V
-    int width = 4096;            // E, numbers per token
-    int depth = 32;              // L, blocks
-    int heads = 32;              // H, must divide E
-    int key_value_heads = 32;    // G, must divide H; fewer than H: grouped-query attention
-    int mlp_width = 11008;       // F, two thirds of 4 E, rounded up to a multiple of 256
-    float eps = 1e-6f;           // of every RMSNorm; 1e-5 in Llama 2
-    float rotary_base = 10000;   // of the rotary embedding
-    bool tied = false;  // the output matrix is the token embedding: in small models of this layout, not in LLaMA itself
+    int vocabulary = 32000;     // V
+    int width = 4096;           // E, numbers per token
+    int depth = 32;             // L, blocks
+    int heads = 32;             // H, must divide E
+    int key_value_heads = 32;   // G, must divide H; fewer than H: grouped-query attention
+    int mlp_width = 11008;      // F, two thirds of 4 E, rounded up to a multiple of 256
+    float eps = 1e-6f;          // of every RMSNorm; 1e-5 in Llama 2
+    float rotary_base = 10000;  // of the rotary embedding
+    bool tied = false;          // the output matrix is the token embedding: in small models of this layout, not in LLaMA itself
 };
 
 struct Weights {

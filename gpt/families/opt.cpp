@@ -34,10 +34,10 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
     require_depth(config.name, config.depth, w.blocks);
     const Var words = scale(named_step("words", embed(w.words, ids)), config.word_factor);  // (B*T, E)
     Steps steps;
-    steps.positions = embed(w.positions, rows);                            // (B*T, E)
-    steps.embeddings = add(words, steps.positions);                        // (B*T, E)
+    steps.positions = embed(w.positions, rows);                                       // (B*T, E)
+    steps.embeddings = add(words, steps.positions);                                   // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);              // (B*T, E)
     return steps;
 }
 

@@ -2,7 +2,6 @@
 
 #include <string>
 
-
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -41,9 +40,9 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& positions
     require_depth("palm", config.depth, w.blocks);
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = named_step("words", embed(w.words, ids));           // (B*T, E)
+    steps.embeddings = named_step("words", embed(w.words, ids));                      // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);   // (B*T, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);              // (B*T, E)
     return steps;
 }
 

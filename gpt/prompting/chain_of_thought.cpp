@@ -194,8 +194,8 @@ std::vector<int> answers_of(const Written& written) {
 
 float accuracy(const Task& task, const Questions& questions, const std::vector<int>& answers) {
     const int count = count_of(task, questions);
-    require(count > 0 && static_cast<int>(answers.size()) == count, "chain_of_thought: ", answers.size(), " answers to ",
-            count, " questions; each needs one, and there must be a question");
+    require(count > 0 && static_cast<int>(answers.size()) == count, "chain_of_thought: ", answers.size(), " answers to ", count,
+            " questions; each needs one, and there must be a question");
     const std::vector<int> sums = partial_sums(task, questions);
     int right = 0;
     for (int q = 0; q < count; ++q) right += answers[q] == sums[(q + 1) * task.count - 1];

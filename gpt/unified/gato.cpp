@@ -256,7 +256,7 @@ static Steps embed_all(const std::vector<Episode>& episodes, const std::vector<s
 // Everything after the embeddings: GPT-2's blocks.
 static void read(Steps& steps, const std::vector<BlockContext>& contexts, const Weights& w, const Config& config) {
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*L, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.last_norm, config.eps);  // (B*L, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.last_norm, config.eps);         // (B*L, E)
 }
 
 Steps forward(const std::vector<Episode>& episodes, const Weights& w, const Config& config, Random* random) {

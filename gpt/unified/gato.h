@@ -117,22 +117,17 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 // Names and layout of the re-implementation's checkpoints: "transformer.h.0.attn.c_attn.weight".
 Parameters parameters(const Weights& w, const Config& config);
 
-<<<<<<< HEAD
+// Infers the configuration of a checkpoint: sizes from its tensor shapes, the rest from the sources that nn/layers/model_config.h
+// lists.
+//   throws  std::invalid_argument, one line that names what is missing and the cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
+
 // The position embedding index of patch `index` of `count` in a row (or column). The patch covers an interval of the image, which
 // corresponds to an interval of indices: its middle in evaluation (rounded half to even), a random index of it in training.
 //   draw     from [0, 1); negative: the middle
-=======
-// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
-//   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
-
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
-std::map<std::string, std::string> metadata(const Config& config);
-
-// The index of patch number `index` of `count` in a row (or column) in a table of positions. The patch covers a part of the
-// image, and that part covers some rows of the table: the middle one in evaluation, half to even, or a random one in training.
-//   draw     from [0, 1); below 0: the middle one
->>>>>>> b417816ec7a27b6f29193e30357c7bd1ccc8f5e2
 //   Example: 3 patches, 32 positions: 4, 15, 26
 int patch_position(int index, int count, int positions, float draw = -1);
 

@@ -38,8 +38,8 @@ Var named_step(const char* name, const Var& value) {
     Var result = value;
     for (auto hook = hooks.rbegin(); hook != hooks.rend(); ++hook) {
         result = (*hook)->at(step, result);
-        require(result && same_shape(result.value(), value.value()), "hook: step ", step.full_name(), " of block ", running_block, " is ", value.value(),
-                ", it cannot be replaced by ", result ? shape(result.value()) : std::string("nothing"));
+        require(result && same_shape(result.value(), value.value()), "hook: step ", step.full_name(), " of block ", running_block,
+                " is ", value.value(), ", it cannot be replaced by ", result ? shape(result.value()) : std::string("nothing"));
     }
     return result;
 }

@@ -29,8 +29,8 @@ struct Broadcast {
 // z = f(a, b), element by element
 template <float f(float, float)>
 static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where where) {
-    require((a.rows == b.rows || a.rows == 1 || b.rows == 1) && (a.cols == b.cols || a.cols == 1 || b.cols == 1), where, name, ": ",
-            a, " and ", b, ", where the sizes differ one of them must be 1");
+    require((a.rows == b.rows || a.rows == 1 || b.rows == 1) && (a.cols == b.cols || a.cols == 1 || b.cols == 1), where, name,
+            ": ", a, " and ", b, ", where the sizes differ one of them must be 1");
     Matrix z = Matrix::unset(a.rows == 1 ? b.rows : a.rows, a.cols == 1 ? b.cols : a.cols);
     if (same_shape(a, b)) {
         parallel_ranges(z.size(), grain_of_numbers, [&](std::size_t first, std::size_t last) {
@@ -470,8 +470,7 @@ static Explained clamp_explained(const Record& y, const std::vector<Var>&) {
 }
 
 Var clamp(const Var& a, float low, float high, Where where) {
-    require(low <= high, where, "clamp: the lower bound ", low, " is above the upper bound ", high,
-            "; exchange them");
+    require(low <= high, where, "clamp: the lower bound ", low, " is above the upper bound ", high, "; exchange them");
     Matrix y = a.value();
     for (float& x : y) x = std::min(std::max(x, low), high);
     ClampRecord* const record = new ClampRecord;

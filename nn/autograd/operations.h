@@ -32,7 +32,7 @@ Var exp(const Var& a, Where where = Where::current());
 Var log(const Var& a, Where where = Where::current());
 Var sqrt(const Var& a, Where where = Where::current());
 Var square(const Var& a, Where where = Where::current());
-Var abs(const Var& a, Where where = Where::current());       // derivative 0 at 0
+Var abs(const Var& a, Where where = Where::current());  // derivative 0 at 0
 Var tanh(const Var& a, Where where = Where::current());
 Var sigmoid(const Var& a, Where where = Where::current());
 Var softplus(const Var& a, Where where = Where::current());  // log(1 + exp(a)) without overflow; -log sigmoid(d) = softplus(-d)

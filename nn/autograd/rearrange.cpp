@@ -87,8 +87,8 @@ static Explained slice_cols_explained(const Record& y, const std::vector<Var>&) 
 }
 
 Var slice_cols(const Var& a, int first, int count, Where where) {
-    require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ", first + count - 1,
-            " of ", a.value(), ", counted from 0");
+    require(first >= 0 && count >= 0 && first <= a.cols() - count, where, "slice_cols: columns ", first, " to ",
+            first + count - 1, " of ", a.value(), ", counted from 0");
     return record_operation(slice_record(first), "slice_cols", slice_cols(a.value(), first, count), {a},
                             {slice_cols_backward, slice_cols_explained}, where);
 }
@@ -96,7 +96,7 @@ Var slice_cols(const Var& a, int first, int count, Where where) {
 // --- joining ---
 
 // Which part each row, or column, of the result comes from, and where each part begins.
-static std::map<std::string, std::vector<float>> parts_table(const std::vector<Var>& parts, int Matrix::* size) {
+static std::map<std::string, std::vector<float>> parts_table(const std::vector<Var>& parts, int Matrix::*size) {
     std::vector<float> part, first;
     for (std::size_t p = 0; p < parts.size(); ++p) {
         first.push_back(static_cast<float>(part.size()));
@@ -194,9 +194,7 @@ static void gather_rows_backward(Record& y) {
 }
 
 static Explained gather_rows_explained(const Record& y, const std::vector<Var>&) {
-    return {.value = "a(index(i),j)",
-            .gradients = {"sum(k, rows(y), if(index(k) == i, dy(k,j), 0))"},
-            .tables = index_table(y)};
+    return {.value = "a(index(i),j)", .gradients = {"sum(k, rows(y), if(index(k) == i, dy(k,j), 0))"}, .tables = index_table(y)};
 }
 
 Var gather_rows(const Var& a, const std::vector<int>& indices, Where where) {
@@ -225,9 +223,7 @@ static void gather_cols_backward(Record& y) {
 }
 
 static Explained gather_cols_explained(const Record& y, const std::vector<Var>&) {
-    return {.value = "a(i,index(j))",
-            .gradients = {"sum(k, cols(y), if(index(k) == j, dy(i,k), 0))"},
-            .tables = index_table(y)};
+    return {.value = "a(i,index(j))", .gradients = {"sum(k, cols(y), if(index(k) == j, dy(i,k), 0))"}, .tables = index_table(y)};
 }
 
 Var gather_cols(const Var& a, const std::vector<int>& columns, Where where) {
@@ -359,8 +355,8 @@ Var prepend_to_each(const Var& row, const Var& a, int group, Where where) {
 }
 
 Var drop_first_of_each(const Var& a, int group, Where where) {
-    require(group > 1 && a.rows() % group == 0, where, "drop_first_of_each: ", a.value(), " does not split into groups of ", group,
-            " rows");
+    require(group > 1 && a.rows() % group == 0, where, "drop_first_of_each: ", a.value(), " does not split into groups of ",
+            group, " rows");
     std::vector<int> others;
     for (int i = 0; i < a.rows(); ++i)
         if (i % group != 0) others.push_back(i);

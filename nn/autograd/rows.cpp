@@ -35,7 +35,8 @@ static void require_rows(const char* name, const Var& x, const std::vector<int>&
 
 // dx_index(i,k) += w_ik dy_i for the rows first ... last - 1 of dx. Every thread reads the whole list but writes only its own
 // rows: no two write to the same row, and each row is summed in the order of the list.
-static void add_mixed_gradient(Matrix& dx, const Matrix& dy, const Matrix& w, const std::vector<int>& indices, int first, int last) {
+static void add_mixed_gradient(Matrix& dx, const Matrix& dy, const Matrix& w, const std::vector<int>& indices, int first,
+                               int last) {
     for (int i = 0; i < dy.rows; ++i)
         for (int k = 0; k < w.cols; ++k) {
             const int index = indices[static_cast<std::size_t>(i) * w.cols + k];

@@ -31,8 +31,10 @@ Var::~Var() {
 }
 
 static Record& existing(Record* record) {
-    require(record != nullptr, "Var: this one holds no value: a part that the model does not have (a bias, a pooler, a classifier), or a step that was not kept; "
-            "ask `if (var)` first, or make a KeepSteps before forward");
+    require(
+        record != nullptr,
+        "Var: this one holds no value: a part that the model does not have (a bias, a pooler, a classifier), or a step that was not kept; "
+        "ask `if (var)` first, or make a KeepSteps before forward");
     return *record;
 }
 
@@ -102,7 +104,8 @@ static std::string not_finite(const Matrix& m) {
         first = std::min(first, k);
     }
     const int row = static_cast<int>(first) / m.cols, col = static_cast<int>(first) % m.cols;
-    return joined({count, " of ", m.size(), " numbers of ", m, " are not finite, the first, at (", row, ", ", col, "), is ", m[first]});
+    return joined(
+        {count, " of ", m.size(), " numbers of ", m, " are not finite, the first, at (", row, ", ", col, "), is ", m[first]});
 }
 
 static void check_result(const Record& made, const std::vector<Var>& inputs) {
@@ -121,10 +124,10 @@ static void check_gradients(const Record& operation) {
         const Var& input = operation.inputs[k];
         if (!input || all_finite(input.gradient())) continue;
         const bool came_in = !all_finite(operation.gradient);
-        throw std::runtime_error(joined({operation.where, operation.operation, ", backward: the gradient of input ", k, ", a ",
-                                         input->operation, ": ", not_finite(input.gradient()),
-                                         came_in ? "; it came in with the gradient of the result"
-                                                 : "; the gradient of the result is finite"}));
+        throw std::runtime_error(
+            joined({operation.where, operation.operation, ", backward: the gradient of input ", k, ", a ", input->operation, ": ",
+                    not_finite(input.gradient()),
+                    came_in ? "; it came in with the gradient of the result" : "; the gradient of the result is finite"}));
     }
 }
 
@@ -159,17 +162,18 @@ static std::string why_not_recorded(const Record& loss) {
     const std::string_view place = loss.where.file_name();
     const std::string loss_and_line = joined({"the loss, a ", made_by, " of ", place, ":", loss.where.line(), ", "});
     if (loss.wants_gradient)
-        return loss_and_line + "has been walked back already, which releases what led to it; run the forward pass again, or add the "
-                               "losses and call backward once";
-    return loss_and_line + "was not recorded: no Tape was running when it was computed, or no input of it is a parameter() or comes "
-                           "from one";
+        return loss_and_line +
+               "has been walked back already, which releases what led to it; run the forward pass again, or add the "
+               "losses and call backward once";
+    return loss_and_line +
+           "was not recorded: no Tape was running when it was computed, or no input of it is a parameter() or comes "
+           "from one";
 }
 
 void backward(const Var& loss, Where where) {
     require(loss.rows() == 1 && loss.cols() == 1, where, "backward: the loss is ", loss.value(), ", it must be (1, 1)");
     require(running_tape != nullptr, where, "backward: no Tape is running; make one before the forward pass: Tape tape;");
-    if (loss->backward == nullptr)
-        require(false, where, "backward: ", why_not_recorded(*loss.operator->()));
+    if (loss->backward == nullptr) require(false, where, "backward: ", why_not_recorded(*loss.operator->()));
     loss->gradient = Matrix{{1}};
     std::vector<Var>& operations = running_tape->operations;
     while (!operations.empty()) {

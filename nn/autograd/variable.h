@@ -35,8 +35,8 @@ struct Rules {
 // A handle to a value and its gradient. Copies of the handle share both.
 class Var {
 public:
-    Var() = default;                  // no value: an absent bias, a part that a model does not have
-    Var(Matrix value);                // a constant: no gradient flows into it
+    Var() = default;    // no value: an absent bias, a part that a model does not have
+    Var(Matrix value);  // a constant: no gradient flows into it
     Var(const Var& other) noexcept;
     Var(Var&& other) noexcept;
     Var& operator=(Var other) noexcept;
@@ -45,8 +45,8 @@ public:
     explicit operator bool() const { return record != nullptr; }
 
     const Matrix& value() const&;
-    Matrix& value() &;                // for an optimizer or a loader; do not change the result of an operation
-    Matrix value() &&;                // of a temporary, as in softmax_rows(s).value(): moved out, not copied
+    Matrix& value() &;  // for an optimizer or a loader; do not change the result of an operation
+    Matrix value() &&;  // of a temporary, as in softmax_rows(s).value(): moved out, not copied
     int rows() const { return value().rows; }
     int cols() const { return value().cols; }
 
@@ -74,14 +74,14 @@ Var parameter(Matrix value);
 // A value, its gradient and the operation that computed it. An operation that needs more for its backward derives from it.
 struct Record {
     Matrix value;
-    Matrix gradient;                        // (0, 0) until a gradient flows in, then the shape of value
-    const char* operation = "constant";     // "parameter", "matmul", "softmax_rows", ...
-    std::vector<Var> inputs;                // empty unless recorded
-    void (*backward)(Record&) = nullptr;    // adds to the gradient of every input; nullptr unless recorded
+    Matrix gradient;                      // (0, 0) until a gradient flows in, then the shape of value
+    const char* operation = "constant";   // "parameter", "matmul", "softmax_rows", ...
+    std::vector<Var> inputs;              // empty unless recorded
+    void (*backward)(Record&) = nullptr;  // adds to the gradient of every input; nullptr unless recorded
     Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;  // formula.h
-    Where where;                            // the line that called the operation
+    Where where;                                                                    // the line that called the operation
     bool wants_gradient = false;
-    int handles = 0;                        // number of Vars that refer to this record; the last one deletes it
+    int handles = 0;  // number of Vars that refer to this record; the last one deletes it
 
     Record() = default;
     Record(const Record&) = delete;
@@ -134,7 +134,7 @@ public:
 
     virtual void tape_began() = 0;
     virtual void made(const Var& result, const std::vector<Var>& inputs) = 0;  // every operation, whether it is recorded or not
-    virtual void walked_back(const Var& loss) = 0;                              // a backward pass is over
+    virtual void walked_back(const Var& loss) = 0;                             // a backward pass is over
 
 private:
     Observer* outer;

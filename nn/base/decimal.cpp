@@ -6,7 +6,8 @@
 static std::string digits_of(double number, std::chars_format format, int digits) {
     // The largest double has 309 digits before the point; a sign, the point and an exponent need a few more.
     std::string words(static_cast<std::size_t>(std::max(digits, 0)) + 330, ' ');
-    const std::to_chars_result result = std::to_chars(words.data(), words.data() + words.size(), number, format, std::max(digits, 0));
+    const std::to_chars_result result =
+        std::to_chars(words.data(), words.data() + words.size(), number, format, std::max(digits, 0));
     words.resize(static_cast<std::size_t>(result.ptr - words.data()));
     return words;
 }

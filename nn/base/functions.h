@@ -16,14 +16,15 @@ inline float power_of_two(std::int32_t n) { return std::bit_cast<float>(static_c
 
 // std::exp.  exp(x) = 2^n exp(r), n = x / ln 2 rounded, r = x - n ln 2, so that |r| <= 0.35 and a short polynomial is enough.
 inline float fast_exp(float x) {
-    const float not_low = x < -104 ? -104 : x;               // exp(-104) is 0 in float
-    const float t = not_low > 89 ? 89 : not_low;             // exp(89) is infinity
-    const float to_integer = 12582912;                       // 1.5 * 2^23: adding it rounds to an integer
+    const float not_low = x < -104 ? -104 : x;    // exp(-104) is 0 in float
+    const float t = not_low > 89 ? 89 : not_low;  // exp(89) is infinity
+    const float to_integer = 12582912;            // 1.5 * 2^23: adding it rounds to an integer
     const float shifted = t * 1.44269504f + to_integer;
     const float n = shifted - to_integer;
     const float r = (t - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two pieces; n times the first is exact
-    const float p = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r +
-                     1.6666665459e-1f) * r + 5.0000001201e-1f;
+    const float p =
+        ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r +
+        5.0000001201e-1f;
     const float exp_r = p * r * r + r + 1;
     // 2^n in two factors: for n = -150 or 128, 2^n is not a float although the result may be one.
     const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(to_integer);
@@ -35,8 +36,8 @@ inline float fast_exp(float x) {
 inline float fast_tanh(float x) {
     const float size = std::abs(x);
     const float z = x * x;
-    const float p = (((-5.70498872745e-3f * z + 2.06390887954e-2f) * z - 5.37397155531e-2f) * z + 1.33314422036e-1f) * z -
-                    3.33332819422e-1f;
+    const float p =
+        (((-5.70498872745e-3f * z + 2.06390887954e-2f) * z - 5.37397155531e-2f) * z + 1.33314422036e-1f) * z - 3.33332819422e-1f;
     const float near = p * z * x + x;
     const float far = std::copysign(1 - 2 / (fast_exp(2 * size) + 1), x);
     return size < 0.625f ? near : far;
@@ -46,12 +47,18 @@ inline float fast_tanh(float x) {
 inline float fast_erf(float x) {
     const float size = std::abs(x);
     const float z = x * x;
-    const float p = ((((-6.0903839587e-4f * z + 5.0119680286e-3f) * z - 2.6778913013e-2f) * z + 1.1282140952e-1f) * z -
-                     3.7612523296e-1f) * z + 1.2837915380e-1f;
+    const float p =
+        ((((-6.0903839587e-4f * z + 5.0119680286e-3f) * z - 2.6778913013e-2f) * z + 1.1282140952e-1f) * z - 3.7612523296e-1f) *
+            z +
+        1.2837915380e-1f;
     const float near = p * x + x;
     const float t = size > 4 ? 4 : size;  // erf(4) is 1 in float
-    const float q = (((((1.9821942763e-4f * t - 3.0654880186e-3f) * t + 2.2315203835e-2f) * t - 1.0411365948e-1f) * t -
-                      6.3697610512e-1f) * t - 1.1277972297f) * t - 1.6645069462e-4f;
+    const float q =
+        (((((1.9821942763e-4f * t - 3.0654880186e-3f) * t + 2.2315203835e-2f) * t - 1.0411365948e-1f) * t - 6.3697610512e-1f) *
+             t -
+         1.1277972297f) *
+            t -
+        1.6645069462e-4f;
     const float far = std::copysign(1 - fast_exp(q), x);
     return size < 0.9f ? near : far;
 }

@@ -142,13 +142,14 @@ static int chain_length(int K) { return divided_up(K, divided_up(K, K < 64 ? 16 
 // wide one. Always inlined, because a call would return `sum` through memory.
 template <int width, bool a_packed>
 [[gnu::always_inline]] static inline void multiply_chain(float (&sum)[tile_rows][width], const float* a,
-                                                         const float* const (&row)[tile_rows], const float* b, int first, int end) {
+                                                         const float* const (&row)[tile_rows], const float* b, int first,
+                                                         int end) {
     for (int j = 0; j < width; ++j)
-        for (int i = 0; i < tile_rows; ++i) sum[i][j] = (a_packed ? a[first * tile_rows + i] : row[i][first]) * b[first * width + j];
+        for (int i = 0; i < tile_rows; ++i)
+            sum[i][j] = (a_packed ? a[first * tile_rows + i] : row[i][first]) * b[first * width + j];
     for (int k = first + 1; k < end; ++k)
         for (int j = 0; j < width; ++j)
-            for (int i = 0; i < tile_rows; ++i)
-                sum[i][j] += (a_packed ? a[k * tile_rows + i] : row[i][k]) * b[k * width + j];
+            for (int i = 0; i < tile_rows; ++i) sum[i][j] += (a_packed ? a[k * tile_rows + i] : row[i][k]) * b[k * width + j];
 }
 
 // A full tile of C, chain by chain. The loop exits in the middle, so that the last `sum` is still in registers.

@@ -77,16 +77,16 @@ Matrix transpose(const Matrix& m) {
 }
 
 Matrix slice_rows(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ",
-            first + count, " of a ", m, " matrix, counted from 0");
+    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ", m,
+            " matrix, counted from 0");
     Matrix result = Matrix::unset(count, m.cols);
     std::copy(m.row(first), m.row(first + count), result.begin());
     return result;
 }
 
 Matrix slice_cols(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ",
-            first + count, " of a ", m, " matrix, counted from 0");
+    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ", first + count, " of a ",
+            m, " matrix, counted from 0");
     Matrix result = Matrix::unset(m.rows, count);
     for (int i = 0; i < m.rows; ++i) std::copy_n(m.row(i) + first, count, result.row(i));
     return result;

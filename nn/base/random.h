@@ -14,11 +14,11 @@ struct Random {
 
     explicit Random(std::uint64_t seed = 1);
 
-    std::uint64_t next();      // 64 random bits
-    float uniform();           // in [0, 1), a multiple of 2^-24
+    std::uint64_t next();  // 64 random bits
+    float uniform();       // in [0, 1), a multiple of 2^-24
     float uniform(float low, float high);
-    float normal();            // mean 0, standard deviation 1
-    int below(int count);      // 0 ... count - 1, each equally likely.   throws std::invalid_argument when count < 1
+    float normal();        // mean 0, standard deviation 1
+    int below(int count);  // 0 ... count - 1, each equally likely.   throws std::invalid_argument when count < 1
 };
 
 // (rows, cols) of independent draws

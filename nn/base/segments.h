@@ -15,11 +15,11 @@ struct Segments {
     std::vector<Segment> list;
 
     static Segments one(int rows) { return {{{0, rows}}}; }
-    static Segments equal(int count, int length);          // `count` consecutive sequences of `length` rows
-    static Segments of(const std::vector<int>& lengths);   // consecutive sequences of these lengths
+    static Segments equal(int count, int length);         // `count` consecutive sequences of `length` rows
+    static Segments of(const std::vector<int>& lengths);  // consecutive sequences of these lengths
 
     int size() const { return static_cast<int>(list.size()); }
     int longest() const;
-    int rows() const;  // of all segments together
+    int rows() const;                     // of all segments together
     std::vector<int> first_rows() const;  // of every segment: the row of its class token
 };

@@ -34,7 +34,7 @@ static FreeList free_list_for(std::size_t count) {
         const std::size_t lines = count == 0 ? 1 : (count + smallest - 1) / smallest;
         return {lines - 1, lines * smallest};
     }
-    const std::size_t exponent = std::bit_width(count - 1) - 1;     // 2^exponent < count <= 2^(exponent + 1)
+    const std::size_t exponent = std::bit_width(count - 1) - 1;  // 2^exponent < count <= 2^(exponent + 1)
     const std::size_t step = (std::size_t{1} << exponent) / steps;
     const std::size_t number = (count - (std::size_t{1} << exponent) + step - 1) / step;  // 1 ... steps
     return {exponent * steps + number, (std::size_t{1} << exponent) + number * step};

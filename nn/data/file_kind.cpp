@@ -25,11 +25,14 @@ static constexpr std::string_view lfs_pointer = "version https://git-lfs";
 // Signatures of binary files; a signature comes before its own prefixes.
 static constexpr Signature binary_kinds[] = {
     {lfs_pointer, "a git-lfs pointer, not the file itself; fetch it: git lfs pull"},
-    {"PK\x03\x04", "a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint must be converted to safetensors"},
+    {"PK\x03\x04",
+     "a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint must be converted to safetensors"},
     {"PK\x05\x06", "an empty zip archive"},
     {"\x1F\x8B", "a file compressed with gzip; unpack it first: gunzip -k FILE"},
     {"BZh", "a file compressed with bzip2; unpack it first: bunzip2 -k FILE"},
-    {"\xFD" "7zXZ", "a file compressed with xz; unpack it first: unxz -k FILE"},
+    {"\xFD"
+     "7zXZ",
+     "a file compressed with xz; unpack it first: unxz -k FILE"},
     {"\x28\xB5\x2F\xFD", "a file compressed with zstd; unpack it first: unzstd -k FILE"},
     {"\x89PNG\r\n\x1A\n", "a PNG picture"},
     {"\xFF\xD8\xFF", "a JPEG picture; convert it to PPM: magick FILE FILE.ppm"},
@@ -38,7 +41,9 @@ static constexpr Signature binary_kinds[] = {
     {"\x93NUMPY", "a NumPy array (.npy)"},
     {"GGUF", "a GGUF file; a checkpoint must be converted to safetensors"},
     {"%PDF-", "a PDF document"},
-    {"\x7F" "ELF", "a program"},
+    {"\x7F"
+     "ELF",
+     "a program"},
     {"\xFF\xFE", "text in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE"},
     {"\xFE\xFF", "text in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE"},
 };
@@ -72,7 +77,8 @@ std::string kind_of_bytes(std::string_view bytes) {
     const std::string binary = kind_that_is_no_text(bytes);
     if (!binary.empty()) return binary;
     const bool read_here = bytes.size() >= 2 && (bytes[1] == '2' || bytes[1] == '3' || bytes[1] == '5' || bytes[1] == '6');
-    if (is_picture_header(bytes)) return read_here ? "a PPM or PGM picture" : "a PBM or PAM picture; convert it: magick FILE FILE.ppm";
+    if (is_picture_header(bytes))
+        return read_here ? "a PPM or PGM picture" : "a PBM or PAM picture; convert it: magick FILE FILE.ppm";
     const std::string_view text = without_byte_order_mark(bytes);
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     const std::string_view begin = first == std::string_view::npos ? "" : text.substr(first);
@@ -115,7 +121,8 @@ static bool ends_in_parts(std::string_view name, std::string_view parts) {
 std::string kind_of_names(const std::vector<std::string_view>& names) {
     for (const Telltale& telltale : telltales)
         for (const std::string_view name : names)
-            if (ends_in_parts(name, telltale.name)) return std::string(telltale.kind) + " (" + std::string(name.substr(0, 80)) + ")";
+            if (ends_in_parts(name, telltale.name))
+                return std::string(telltale.kind) + " (" + std::string(name.substr(0, 80)) + ")";
     return "";
 }
 

@@ -64,8 +64,7 @@ std::vector<int> read_idx_labels(const std::string& path) { return parse_idx_lab
 LabelledImages read_labelled_images(const std::string& images_path, const std::string& labels_path) {
     LabelledImages both{read_idx_images(images_path), read_idx_labels(labels_path)};
     require(both.images.size() == both.labels.size(), labels_path, ": ", both.labels.size(), " labels for the ",
-            both.images.size(),
-            " images of ", images_path, ", each needs one");
+            both.images.size(), " images of ", images_path, ", each needs one");
     both.classes = *std::max_element(both.labels.begin(), both.labels.end()) + 1;
     return both;
 }

@@ -264,8 +264,7 @@ Image resize_bilinear_antialiased(const Image& image, int height, int width) {
 Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& standard_deviation) {
     const std::size_t C = static_cast<std::size_t>(image.channels);
     require(mean.size() == C && standard_deviation.size() == C, "normalise: ", mean.size(), " means and ",
-            standard_deviation.size(),
-            " deviations for a ", shape(image), " image, one of each for every channel is needed");
+            standard_deviation.size(), " deviations for a ", shape(image), " image, one of each for every channel is needed");
     Image result = image;
     for (std::size_t k = 0; k < image.pixels.size(); ++k)
         result.pixels[k] = (image.pixels[k] - mean[k % C]) / standard_deviation[k % C];

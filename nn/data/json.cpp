@@ -235,7 +235,8 @@ private:
     bool comma_or(char closing) {
         skip_spaces();
         const char here = peek();
-        if (here != ',' && here != closing) wrong(at, closing == ']' ? "a comma or ] is needed here" : "a comma or } is needed here");
+        if (here != ',' && here != closing)
+            wrong(at, closing == ']' ? "a comma or ] is needed here" : "a comma or } is needed here");
         ++at;
         return here == ',';
     }

@@ -34,8 +34,8 @@ void copy_values(const Parameters& from, const Parameters& to) {
         for (std::size_t part = 0; part < from[k].parts.size(); ++part) {
             Var target = to[k].parts[part];
             const Matrix& source = from[k].parts[part].value();
-            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", source, ", ", to[k].name,
-                    " is ", target.value(), ", the shapes must be equal");
+            require(same_shape(source, target.value()), "copy_values: ", from[k].name, " is ", source, ", ", to[k].name, " is ",
+                    target.value(), ", the shapes must be equal");
             target.value() = source;
         }
     }
@@ -330,7 +330,7 @@ static bool is_shape_of(const std::vector<long>& in_file, const std::vector<long
 
 void load(const Parameters& parameters, const Safetensors& file, const LoadRules& rules, const std::string& prefix) {
     Problems problems;
-    std::vector<std::string> sources;                               // the name in the file, entry by entry
+    std::vector<std::string> sources;  // the name in the file, entry by entry
     std::set<std::string> expected;
     std::set<std::pair<std::size_t, std::size_t>> expected_places;  // part of the checkpoint, first byte: a tensor with two names
     for (const Parameter& parameter : parameters) {
@@ -365,7 +365,8 @@ void load(const Parameters& parameters, const Safetensors& file, const LoadRules
             problems.unexpected.push_back(brief_name(name));
     }
     if (!problems.none())
-        require(false, file.path, ": does not hold these parameters, nothing was loaded", description(problems, parameters, file));
+        require(false, file.path, ": does not hold these parameters, nothing was loaded",
+                description(problems, parameters, file));
 
     for (std::size_t k = 0; k < parameters.size(); ++k) fill(parameters[k], file.matrix(sources[k]));
 }

@@ -76,7 +76,8 @@ struct LoadRules {
 
 // The name in the file of the tensor that we call `name`: prefix + name, or an alternative that the rules allow. "" when the file
 // does not have it.
-std::string name_in_file(const Safetensors& file, const std::string& name, const LoadRules& rules, const std::string& prefix = "");
+std::string name_in_file(const Safetensors& file, const std::string& name, const LoadRules& rules,
+                         const std::string& prefix = "");
 
 // Loads the matrices from the tensors named prefix + name.
 //   throws  std::invalid_argument that names missing tensors (with similar names), unexpected ones, wrong shapes, and two that

@@ -17,7 +17,7 @@ static Matrix cut(const Image& image, int patch_size, Order order) {
     const int P = patch_size, C = image.channels, H = image.height, W = image.width;
     require(P > 0 && H % P == 0 && W % P == 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P,
             "; it must divide both");
-    Matrix patches = Matrix::unset((H / P) * (W / P), P * P * C);     // (N, P*P*C)
+    Matrix patches = Matrix::unset((H / P) * (W / P), P * P * C);  // (N, P*P*C)
     for (int n = 0; n < patches.rows; ++n) {
         const int top = n / (W / P) * P, left = n % (W / P) * P;  // the patch's corner, in pixels
         for (int y = 0; y < P; ++y)
@@ -29,7 +29,8 @@ static Matrix cut(const Image& image, int patch_size, Order order) {
 
 static Image join(const Matrix& patches, int patch_size, int height, int width, int channels, Order order) {
     const int P = patch_size, C = channels, H = height, W = width;
-    require(P > 0 && C > 0 && H >= 0 && W >= 0 && H % P == 0 && W % P == 0 && patches.rows == (H / P) * (W / P) && patches.cols == P * P * C,
+    require(P > 0 && C > 0 && H >= 0 && W >= 0 && H % P == 0 && W % P == 0 && patches.rows == (H / P) * (W / P) &&
+                patches.cols == P * P * C,
             "unpatchify: ", patches, " does not make up a ", H, " x ", W, " x ", C, " image of patches of side ", P);
     Image image(H, W, C);
     for (int n = 0; n < patches.rows; ++n) {
@@ -58,8 +59,8 @@ Image unpatchify_channel_major(const Matrix& patches, int patch_size, int height
 void check(const PatchGrid& grid, const char* who) {
     require(grid.patch_size > 0 && grid.height > 0 && grid.width > 0 && grid.height % grid.patch_size == 0 &&
                 grid.width % grid.patch_size == 0,
-            who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of side ",
-            grid.patch_size, "; sizes must be at least 1, and the side divide both");
+            who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of side ", grid.patch_size,
+            "; sizes must be at least 1, and the side divide both");
     require(grid.channels > 0, who, ": images of ", grid.channels, " channels, there must be at least 1");
 }
 
@@ -70,8 +71,8 @@ Matrix patchify_all(const std::vector<Image>& images, const PatchGrid& grid, con
     Matrix patches = Matrix::unset(static_cast<int>(images.size()) * N, grid.numbers());  // (B*N, P*P*C)
     for (int b = 0; b < static_cast<int>(images.size()); ++b) {
         const Image& image = images[b];
-        require(image.height == grid.height && image.width == grid.width && image.channels == grid.channels, who, ": image ", b, " is ",
-                shape(image), ", this model reads ", grid.height, " x ", grid.width, " x ", grid.channels);
+        require(image.height == grid.height && image.width == grid.width && image.channels == grid.channels, who, ": image ", b,
+                " is ", shape(image), ", this model reads ", grid.height, " x ", grid.width, " x ", grid.channels);
         const Matrix squares = patchify(image, grid.patch_size);  // (N, P*P*C)
         std::copy(squares.begin(), squares.end(), patches.row(b * N));
     }

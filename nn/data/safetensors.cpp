@@ -207,7 +207,8 @@ void Safetensors::add_parts_of_index(const std::string& index_path) {
     for (const auto& [tensor, shard] : weight_map) {
         const auto found = tensors.find(tensor);
         if (found != tensors.end() && found->second.part == part_of_shard[shard]) continue;
-        const std::string where = found == tensors.end() ? "it is in none of the shards" : "it lies in " + parts[found->second.part].path;
+        const std::string where =
+            found == tensors.end() ? "it is in none of the shards" : "it lies in " + parts[found->second.part].path;
         require(false, index_path, ": tensor ", brief_string(tensor), " is to lie in ", brief_string(shard), ", but ", where);
     }
 }
@@ -355,7 +356,8 @@ static long from_byte(std::uint8_t number) { return number; }
 std::vector<long> Safetensors::long_integers(const std::string& name) const {
     const TensorInfo& info = find_tensor(*this, name);
     const bool readable = info.type == "I64" || info.type == "I32" || info.type == "U8" || info.type == "BOOL";
-    require(readable, path, ": tensor ", brief_string(name), " is of type ", std::string(info.type, 0, 20), ", not of I32, I64, U8 or BOOL");
+    require(readable, path, ": tensor ", brief_string(name), " is of type ", std::string(info.type, 0, 20),
+            ", not of I32, I64, U8 or BOOL");
     const std::size_t count = (info.end - info.begin) / size_of_type(info.type);
     std::vector<long> result(count);
     const RandomAccessFile file(parts[info.part].path);

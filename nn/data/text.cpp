@@ -88,9 +88,7 @@ std::size_t valid_utf8_length(std::string_view bytes) {
     return at;
 }
 
-std::string_view without_byte_order_mark(std::string_view text) {
-    return text.substr(text.starts_with("\xEF\xBB\xBF") ? 3 : 0);
-}
+std::string_view without_byte_order_mark(std::string_view text) { return text.substr(text.starts_with("\xEF\xBB\xBF") ? 3 : 0); }
 
 std::vector<std::string> split_lines(std::string_view text) {
     std::vector<std::string> lines;

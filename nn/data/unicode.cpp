@@ -45,7 +45,7 @@ using enum SigmaContext;
 // The run that contains the character, or nullptr.
 template <class Run, std::size_t count>
 static const Run* find_run(const Run (&runs)[count], char32_t c) {
-    const Run* const after = 
+    const Run* const after =
         std::upper_bound(runs, runs + count, c, [](char32_t value, const Run& run) { return value < run.first; });
     if (after == runs) return nullptr;
     const Run* const run = after - 1;

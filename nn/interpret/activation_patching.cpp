@@ -45,11 +45,10 @@ Var Patch::at(const StepPlace& step, const Var& value) {
         if (patched.empty()) patched = value.value();
         const Matrix& other = from.step(place.block, place.step);
         require(same_shape(other, patched), "activation_patching: step ", place.step, " of block ", place.block, " is ", patched,
-                ", in the other run it was ", other,
-                "; both runs must have prompts of the same length");
+                ", in the other run it was ", other, "; both runs must have prompts of the same length");
         const int cols = place.cols > 0 ? place.cols : patched.cols;
-        require(place.first_col >= 0 && place.first_col <= patched.cols - cols, "activation_patching: columns ", place.first_col, " to ",
-                place.first_col + cols, " of step ", place.step, ", which is ", patched, "; they are counted from 0");
+        require(place.first_col >= 0 && place.first_col <= patched.cols - cols, "activation_patching: columns ", place.first_col,
+                " to ", place.first_col + cols, " of step ", place.step, ", which is ", patched, "; they are counted from 0");
         const int count = place.rows.empty() ? patched.rows : static_cast<int>(place.rows.size());
         for (int i = 0; i < count; ++i) {
             const int row = place.rows.empty() ? i : place.rows[i];
@@ -136,16 +135,19 @@ float Metric::of(const Matrix& logits) const {
     return static_cast<float>((mean_of(differences(logits)) - corrupted) / (clean - corrupted));
 }
 
-Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong, int length, const Kept& clean, const Kept& corrupted) {
+Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong, int length, const Kept& clean,
+                   const Kept& corrupted) {
     const int B = static_cast<int>(right.size());
-    require(B > 0 && wrong.size() == right.size() && clean.logits.rows == B * length && same_shape(clean.logits, corrupted.logits),
-            "activation_patching: ", right.size(), " right and ", wrong.size(), " wrong answers for logits ", clean.logits, " and ",
-            corrupted.logits, " of prompts of ", length, " tokens; each prompt needs both answers, each of its tokens a row");
+    require(
+        B > 0 && wrong.size() == right.size() && clean.logits.rows == B * length && same_shape(clean.logits, corrupted.logits),
+        "activation_patching: ", right.size(), " right and ", wrong.size(), " wrong answers for logits ", clean.logits, " and ",
+        corrupted.logits, " of prompts of ", length, " tokens; each prompt needs both answers, each of its tokens a row");
     require_finite(clean.logits, "activation_patching", "logits of the clean run");
     require_finite(corrupted.logits, "activation_patching", "logits of the corrupted run");
     for (int b = 0; b < B; ++b)
-        require(std::min(right[b], wrong[b]) >= 0 && std::max(right[b], wrong[b]) < clean.logits.cols, "activation_patching: answers ",
-                right[b], " and ", wrong[b], " of prompt ", b, ", there are ", clean.logits.cols, " tokens, counted from 0");
+        require(std::min(right[b], wrong[b]) >= 0 && std::max(right[b], wrong[b]) < clean.logits.cols,
+                "activation_patching: answers ", right[b], " and ", wrong[b], " of prompt ", b, ", there are ", clean.logits.cols,
+                " tokens, counted from 0");
     Metric metric{.right = right, .wrong = wrong, .length = length};
     metric.clean = mean_of(metric.differences(clean.logits));
     metric.corrupted = mean_of(metric.differences(corrupted.logits));
@@ -167,7 +169,8 @@ Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const 
     Matrix result(sizes.depth, sizes.length);
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
-            result(l, t) = metric_with(base, {{.block = l, .step = sizes.step(step), .rows = rows_of_token(sizes, t)}}, from, metric);
+            result(l, t) =
+                metric_with(base, {{.block = l, .step = sizes.step(step), .rows = rows_of_token(sizes, t)}}, from, metric);
     return result;
 }
 
@@ -205,23 +208,25 @@ static std::vector<Place> frozen_places(int end, bool mlps_frozen, const Sizes& 
 }
 
 // The clean run in which one head writes its corrupted output at the last token and all frozen places stay clean.
-static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corrupted, const std::vector<Place>& frozen, const Place& sender) {
+static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corrupted, const std::vector<Place>& frozen,
+                            const Place& sender) {
     const Patch hold(frozen, clean);
     const Patch send({sender}, corrupted);
     return record(clean_run);
 }
 
-Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen, const Sizes& sizes,
-                     const Metric& metric) {
+Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen,
+                     const Sizes& sizes, const Metric& metric) {
     check(sizes);
     require(receiver.block < sizes.depth, "path_patching: the receiver is in block ", receiver.block, " of ", sizes.depth,
             ", counted from 0; below 0 it is the residual stream after the last");
     const bool to_stream = receiver.block < 0;
     const int senders = to_stream ? sizes.depth : receiver.block, last = sizes.length - 1;
     const std::vector<Place> frozen = frozen_places(senders, mlps_frozen, sizes);
-    const Place receives =
-        to_stream ? Place{.block = sizes.depth - 1, .step = sizes.step("output"), .rows = rows_of_token(sizes, last)}
-                  : head_place(sizes, "query", receiver.block, receiver.head, clean.step(receiver.block, sizes.step("query")).cols, last);
+    const Place receives = to_stream
+                               ? Place{.block = sizes.depth - 1, .step = sizes.step("output"), .rows = rows_of_token(sizes, last)}
+                               : head_place(sizes, "query", receiver.block, receiver.head,
+                                            clean.step(receiver.block, sizes.step("query")).cols, last);
     Matrix result(senders, sizes.heads);
     for (int l = 0; l < senders; ++l)
         for (int h = 0; h < sizes.heads; ++h) {
@@ -240,8 +245,9 @@ Var NoiseOnWords::at(const StepPlace& step, const Var& value) {
     const int copies = value.rows() / length, tokens = noise.rows / std::max(1, copies);
     require(value.rows() % length == 0 && noise.rows == copies * tokens && noise.cols == value.cols() && begin >= 0 &&
                 begin + tokens <= length,
-            "activation_patching: noise ", noise, " from token ", begin, " on, for word embeddings ", value.value(), " of sequences of ",
-            length, " tokens; each copy needs equally many noisy rows, as wide as the embeddings and within the prompt");
+            "activation_patching: noise ", noise, " from token ", begin, " on, for word embeddings ", value.value(),
+            " of sequences of ", length,
+            " tokens; each copy needs equally many noisy rows, as wide as the embeddings and within the prompt");
     Matrix noisy(value.rows(), value.cols());
     for (int s = 0; s < copies; ++s)
         for (int t = 0; t < tokens; ++t) std::copy_n(noise.row(s * tokens + t), noise.cols, noisy.row(s * length + begin + t));

@@ -48,11 +48,11 @@ Kept record(Run& run);
 // A part of a step: some rows, some columns.
 struct Place {
     int block = 0;
-    std::string step;            // its full name, see hook.h: "input", "after_attention", "attention_output", "mlp_output", "context",
-                                 // "query", "weights"; "decoder cross query"; ...
+    std::string step;  // its full name, see hook.h: "input", "after_attention", "attention_output", "mlp_output", "context",
+                       // "query", "weights"; "decoder cross query"; ...
     std::vector<int> rows = {};  // empty = all
     int first_col = 0;
-    int cols = 0;                // 0 = all
+    int cols = 0;  // 0 = all
 };
 
 // While it exists, these places have the values of another run; the rest of the run is computed from them.
@@ -69,8 +69,8 @@ private:
 // --- the places of a model ---
 
 struct Sizes {
-    int sequences, length;  // B, T
-    int depth, heads;       // L, H
+    int sequences, length;   // B, T
+    int depth, heads;        // L, H
     std::string stack = {};  // of a model with several, see inside.h: the sweeps below look for their steps in it
 
     std::string step(const std::string& name) const { return stack.empty() ? name : stack + " " + name; }
@@ -87,15 +87,16 @@ Place head_place(const Sizes& sizes, const std::string& step, int block, int hea
 
 // The normalised logit difference: 0 in the corrupted run, 1 in the clean run.
 struct Metric {
-    std::vector<int> right, wrong;  // B tokens each
-    int length;                     // T
+    std::vector<int> right, wrong;    // B tokens each
+    int length;                       // T
     double clean = 0, corrupted = 0;  // mean over B of logit(right) - logit(wrong) at the last token
 
     std::vector<float> differences(const Matrix& logits) const;  // B
     Var mean_difference(const Var& logits) const;                // (1, 1)
     float of(const Matrix& logits) const;                        // (mean difference - corrupted) / (clean - corrupted)
 };
-Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong, int length, const Kept& clean, const Kept& corrupted);
+Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong, int length, const Kept& clean,
+                   const Kept& corrupted);
 
 // --- sweeps ---
 
@@ -114,8 +115,8 @@ struct Receiver {
 // The metric of the clean run when one head (the sender) writes its corrupted output at the last token and only the receiver
 // reacts to it: queries, keys and values below the receiver stay clean. MLPs are recomputed unless frozen.
 //   returns  (blocks of senders, H): all L blocks, or those below the receiver's
-Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen, const Sizes& sizes,
-                     const Metric& metric);
+Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, Receiver receiver, bool mlps_frozen,
+                     const Sizes& sizes, const Metric& metric);
 
 // --- causal tracing ---
 

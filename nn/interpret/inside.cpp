@@ -8,8 +8,9 @@
 
 Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& words) {
     const NoTape no_tape;
-    const Linear to_words{.weight = transpose(words), .bias = {}};                      // (E, V)
-    const HeadLayer layer{.normed = options.order != Order::post, .norm = last, .kind = options.norm, .eps = options.eps, .linear = to_words};
+    const Linear to_words{.weight = transpose(words), .bias = {}};  // (E, V)
+    const HeadLayer layer{
+        .normed = options.order != Order::post, .norm = last, .kind = options.norm, .eps = options.eps, .linear = to_words};
     return {.stack = {}, .blocks = std::move(blocks), .options = options, .head = {layer}};
 }
 
@@ -21,10 +22,10 @@ static Var apply(const Var& x, Nonlinearity kind) {
 Matrix outputs_of(const Matrix& stream, const Inside& inside) {
     require(!inside.head.empty(), "outputs_of: this stack has no outputs of its own; ask the stack that reads it");
     const NoTape no_tape;
-    Var x = stream;                                                                     // (rows, E)
+    Var x = stream;  // (rows, E)
     for (const HeadLayer& layer : inside.head) {
         const Var read = layer.normed ? normalise(x, layer.norm, layer.kind, layer.eps) : x;  // (rows, in)
-        x = apply(linear(read, layer.linear), layer.nonlinearity);                               // (rows, out)
+        x = apply(linear(read, layer.linear), layer.nonlinearity);                            // (rows, out)
     }
     return x.value();
 }
@@ -64,28 +65,28 @@ Inspection follow(const std::function<Var()>& run, const Inside& inside, const s
     std::optional<Tape> tape;
     if (!asked.empty()) tape.emplace();
     const Recording recording;
-    const Var outputs = run();                                                          // (rows, K)
+    const Var outputs = run();  // (rows, K)
     Inspection trace{.outputs = outputs.value(), .asked = asked, .steps = {}, .streams = {}, .weights = {}, .gradients = {}};
     if (!asked.empty()) {
-        Matrix chosen(outputs.rows(), outputs.cols());                                  // 1 at what was asked
+        Matrix chosen(outputs.rows(), outputs.cols());  // 1 at what was asked
         for (const Asked& one : asked) {
-            require(one.row >= 0 && one.row < chosen.rows && one.column >= 0 && one.column < chosen.cols, "follow: output ", one.row, ", ",
-                    one.column, " was asked, the run has returned ", outputs.value());
+            require(one.row >= 0 && one.row < chosen.rows && one.column >= 0 && one.column < chosen.cols, "follow: output ",
+                    one.row, ", ", one.column, " was asked, the run has returned ", outputs.value());
             chosen(one.row, one.column) = 1;
         }
         backward(sum(multiply(outputs, chosen)));
     }
     const int L = static_cast<int>(inside.blocks.size());
     for (int l = 0; l < L; ++l) {
-        require(recording.has(l, inside.step("input")), "follow: the run did not come through block ", l, " of stack \"", inside.stack,
-                "\" (see hook.h for the names of stacks)");
+        require(recording.has(l, inside.step("input")), "follow: the run did not come through block ", l, " of stack \"",
+                inside.stack, "\" (see hook.h for the names of stacks)");
         const Var& A = recording.step(l, inside.step("weights"));
         trace.steps.blocks.push_back(steps_of_block(recording, inside, l));
         trace.streams.push_back(recording.step(l, inside.step("input")).value());
         trace.weights.push_back(A.value());
         if (asked.empty()) continue;
         const Matrix& G = A.gradient();
-        trace.gradients.push_back(G.empty() ? Matrix(A.rows(), A.cols()) : G);          // what does not reach the output has 0
+        trace.gradients.push_back(G.empty() ? Matrix(A.rows(), A.cols()) : G);  // what does not reach the output has 0
     }
     if (L > 0) {
         trace.steps.output = trace.steps.blocks.back().output;

@@ -23,11 +23,11 @@
 // A layer between the final residual stream and the outputs: x -> activation(norm(x) W + b).
 enum class Nonlinearity { none, tanh, gelu };
 struct HeadLayer {
-    bool normed = false;               // false: no norm
+    bool normed = false;  // false: no norm
     Norm norm = {};
     NormKind kind = NormKind::layer;
     float eps = 1e-5f;
-    Linear linear = {};                // (in, out)
+    Linear linear = {};  // (in, out)
     Nonlinearity nonlinearity = Nonlinearity::none;
 };
 
@@ -60,7 +60,7 @@ struct Asked {
 
 // Values recorded in one run. All are copies, detached from the tape.
 struct Inspection {
-    Matrix outputs;                 // (rows, K)  the result of the run
+    Matrix outputs;  // (rows, K)  the result of the run
     std::vector<Asked> asked;
     StackSteps steps;               // every step of every block
     std::vector<Matrix> streams;    // L + 1 of (n, E)     r_0 ... r_L

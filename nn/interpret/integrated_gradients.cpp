@@ -12,8 +12,13 @@ namespace integrated_gradients {
 
 // --- any model as an output ---
 
-OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns, std::vector<int> against)
-    : run(std::move(run)), step(std::move(step)), rows(std::move(rows)), columns(std::move(columns)), against(std::move(against)) {
+OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns,
+                   std::vector<int> against)
+    : run(std::move(run)),
+      step(std::move(step)),
+      rows(std::move(rows)),
+      columns(std::move(columns)),
+      against(std::move(against)) {
     require(this->columns.size() == this->rows.size() && (this->against.empty() || this->against.size() == this->rows.size()),
             "integrated_gradients: ", this->columns.size(), " outputs of ", this->rows.size(), " rows are to be explained, ",
             this->against.size(), " to be subtracted");
@@ -21,9 +26,9 @@ OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> 
 
 Var OutputOf::of(const Var& x) {
     const InputAt input(step, x);
-    const Var chosen = gather_rows(run(), rows);                                 // (B, K)
-    const Var asked = pick(chosen, columns);                                     // (B, 1)
-    return against.empty() ? asked : subtract(asked, pick(chosen, against));     // (B, 1)
+    const Var chosen = gather_rows(run(), rows);                              // (B, K)
+    const Var asked = pick(chosen, columns);                                  // (B, 1)
+    return against.empty() ? asked : subtract(asked, pick(chosen, against));  // (B, 1)
 }
 
 Matrix input_of(const std::function<Var()>& run, const std::string& step) {
@@ -72,7 +77,8 @@ static Points gauss_legendre(int n) {
 
 Points points(Rule rule, int n) {
     const bool both_ends = rule == Rule::trapezoid || rule == Rule::trapezoid_as_published;
-    require(n >= (both_ends ? 2 : 1), "integrated_gradients: ", n, " points, ", both_ends ? "a trapezoid needs 2" : "at least 1 is needed");
+    require(n >= (both_ends ? 2 : 1), "integrated_gradients: ", n, " points, ",
+            both_ends ? "a trapezoid needs 2" : "at least 1 is needed");
     if (rule == Rule::gauss_legendre) return gauss_legendre(n);
     Points result;
     for (int k = 0; k < n; ++k) {

@@ -49,7 +49,8 @@ public:
     //   step     where x is put in
     //   rows     of the outputs: one of each group
     //   columns  of each of these rows the output that is explained; `against`: the one that is subtracted, empty = none
-    OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns, std::vector<int> against = {});
+    OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns,
+             std::vector<int> against = {});
     Var of(const Var& x) override;
 
 private:
@@ -82,10 +83,10 @@ Points points(Rule rule, int n);
 // --- attribution ---
 
 struct Attribution {
-    Matrix attributions;           // (rows, E)  (x - b) * sum of w_k dF/dz at z_k = b + alpha_k (x - b)
-    std::vector<float> delta;      // B  sum of a group's attributions - (F(x) - F(b)): the error of the rule, above 0 = too much
+    Matrix attributions;            // (rows, E)  (x - b) * sum of w_k dF/dz at z_k = b + alpha_k (x - b)
+    std::vector<float> delta;       // B  sum of a group's attributions - (F(x) - F(b)): the error of the rule, above 0 = too much
     std::vector<Matrix> gradients;  // n of (rows, E)  at each point
-    Matrix outputs;                // (n, B)  F at each point
+    Matrix outputs;                 // (n, B)  F at each point
 };
 //   throws  std::invalid_argument when x and b differ in shape, or the groups do not divide the rows
 Attribution attribute(Output& output, const Matrix& x, const Matrix& baseline, const Points& points, int groups);

@@ -13,11 +13,12 @@ namespace logit_lens {
 
 Matrix logits(const Matrix& stream, const Readout& readout) {
     const Var normalised = normalise(stream, readout.norm, readout.kind, readout.eps);  // (n, E)
-    return matmul_transposed(normalised, Var(readout.words)).value();                  // (n, V)
+    return matmul_transposed(normalised, Var(readout.words)).value();                   // (n, V)
 }
 
 Readout readout_of(const Inside& inside) {
-    require(inside.head.size() == 1 && inside.head[0].normed && !inside.head[0].linear.bias && inside.head[0].nonlinearity == Nonlinearity::none,
+    require(inside.head.size() == 1 && inside.head[0].normed && !inside.head[0].linear.bias &&
+                inside.head[0].nonlinearity == Nonlinearity::none,
             "logit_lens: the head of this model is not one norm and one matrix; take outputs_of() of nn/interpret/inside.h");
     const HeadLayer& layer = inside.head[0];
     return {.norm = layer.norm, .eps = layer.eps, .words = transpose(layer.linear.weight.value()), .kind = layer.kind};
@@ -92,8 +93,7 @@ Unembedding folded(const Readout& readout) {
             if (centres) mean += gain(e) * readout.words(v, e) / E;
             if (readout.norm.bias) constant += static_cast<double>(readout.norm.bias.value()[e]) * readout.words(v, e);
         }
-        for (int e = 0; e < E; ++e)
-            result.U(e, v) = static_cast<float>(gain(e) * readout.words(v, e) - mean);
+        for (int e = 0; e < E; ++e) result.U(e, v) = static_cast<float>(gain(e) * readout.words(v, e) - mean);
         result.c[v] = static_cast<float>(constant);
     }
     return result;
@@ -121,7 +121,8 @@ Matrix final_scale(const Matrix& last_stream, const Readout& readout) {
 }
 
 // ((r - mean of r) / s) U for some rows
-static Matrix linear_logits(const Matrix& stream, const std::vector<int>& rows, const Matrix& scale, const Unembedding& unembedding) {
+static Matrix linear_logits(const Matrix& stream, const std::vector<int>& rows, const Matrix& scale,
+                            const Unembedding& unembedding) {
     require(scale.rows == stream.rows, "logit_lens: ", scale.rows, " standard deviations for a stream ", stream,
             ", each row needs one, see final_scale");
     for (const int row : rows)
@@ -153,8 +154,8 @@ Matrix frozen_logits(const Matrix& stream, const Matrix& scale, const Unembeddin
 
 // What one head of a block adds to the residual stream: its context (n, hv) times its rows of the output matrix.
 static Matrix head_output(const BlockSteps& steps, const Block& block, int head, int heads) {
-    const Matrix& context = steps.attention.context.value();                    // (n, H hv)
-    const Matrix& output = block.attention.output.weight.value();               // (H hv, E)
+    const Matrix& context = steps.attention.context.value();       // (n, H hv)
+    const Matrix& output = block.attention.output.weight.value();  // (H hv, E)
     const int hv = context.cols / heads;
     return matmul(slice_cols(context, head * hv, hv), slice_rows(output, head * hv, hv));  // (n, E)
 }
@@ -171,12 +172,14 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
     Matrix bias(words.rows, words.cols);  // of all output projections together, the same for every token
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         for (int head = 0; head < heads; ++head)
-            parts.push_back({"L" + std::to_string(l) + "H" + std::to_string(head), head_output(steps.blocks[l], blocks[l], head, heads)});
+            parts.push_back(
+                {"L" + std::to_string(l) + "H" + std::to_string(head), head_output(steps.blocks[l], blocks[l], head, heads)});
         if (const Var& b = blocks[l].attention.output.bias; b)
             for (int i = 0; i < bias.rows; ++i)
                 for (int e = 0; e < bias.cols; ++e) bias(i, e) += b.value()[e];
     }
-    for (std::size_t l = 0; l < blocks.size(); ++l) parts.push_back({std::to_string(l) + "_mlp_out", steps.blocks[l].mlp.output.value()});
+    for (std::size_t l = 0; l < blocks.size(); ++l)
+        parts.push_back({std::to_string(l) + "_mlp_out", steps.blocks[l].mlp.output.value()});
     parts.push_back({"embed", words});
     parts.push_back({"pos_embed", positions});
     parts.push_back({"bias", bias});
@@ -185,8 +188,9 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
 
 std::vector<Part> parts_of(const Inspection& trace, const Inside& inside) {
     const BlockOptions& options = inside.options;
-    require((options.order == Order::pre || options.order == Order::parallel) && options.residual == 1,
-            "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");
+    require(
+        (options.order == Order::pre || options.order == Order::parallel) && options.residual == 1,
+        "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");
     for (const Block& block : inside.blocks)
         require(!block.scale1 && !block.scale2 && !block.cross.query.weight,
                 "logit_lens: no parts are known for blocks with layer scale or cross-attention");

@@ -19,9 +19,9 @@ namespace logit_lens {
 
 // The output layer of a model: logits = norm(stream) words^T.
 struct Readout {
-    Norm norm;      // gain, and a bias where there is one
+    Norm norm;  // gain, and a bias where there is one
     float eps = 1e-5f;
-    Matrix words;   // (V, E)  the output matrix
+    Matrix words;                     // (V, E)  the output matrix
     NormKind kind = NormKind::layer;  // rms: the mean is not subtracted (LLaMA, T5)
 };
 
@@ -36,14 +36,14 @@ Matrix logits(const Matrix& stream, const Readout& readout);
 
 // How a layer's prediction compares with the final one, token by token; n numbers each.
 struct Comparison {
-    std::vector<float> kl;               // KL(last || layer), nats
-    std::vector<float> reverse_kl;       // KL(layer || last)
-    std::vector<float> js;               // mean KL of both to their average distribution
-    std::vector<float> entropy;          // of the layer's prediction, nats
-    std::vector<float> cross_entropy;    // -log p(right token)
+    std::vector<float> kl;             // KL(last || layer), nats
+    std::vector<float> reverse_kl;     // KL(layer || last)
+    std::vector<float> js;             // mean KL of both to their average distribution
+    std::vector<float> entropy;        // of the layer's prediction, nats
+    std::vector<float> cross_entropy;  // -log p(right token)
     std::vector<float> max_probability;
-    std::vector<int> rank;               // of the right token: 1 + number of tokens with a larger logit
-    std::vector<int> top;                // the layer's most likely token
+    std::vector<int> rank;  // of the right token: 1 + number of tokens with a larger logit
+    std::vector<int> top;   // the layer's most likely token
 };
 //   right    the right token of each row
 //   throws   std::invalid_argument when the shapes differ, or there are not n right tokens, or one is outside the vocabulary

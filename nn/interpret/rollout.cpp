@@ -269,8 +269,8 @@ Matrix linear_relevance(const Matrix& x, const Matrix& weight, const Matrix& rel
     const Matrix W_plus = positive_part(weight), W_minus = negative_part(weight);  // (in, out)
     Matrix products = matmul(x_plus, W_plus);                                      // (n, out)  the positive products of x W
     add_to(products, matmul(x_minus, W_minus));
-    const Matrix S = divided(relevance, products);                                 // (n, out)
-    Matrix result = times(x_plus, matmul_transposed(S, W_plus));                   // (n, in)
+    const Matrix S = divided(relevance, products);                // (n, out)
+    Matrix result = times(x_plus, matmul_transposed(S, W_plus));  // (n, in)
     add_to(result, times(x_minus, matmul_transposed(S, W_minus)));
     return result;
 }
@@ -293,15 +293,15 @@ static void attention_relevance(BlockRelevance& r, const AttentionSteps& steps, 
     const int n = q.rows, h = q.cols / heads, hv = v.cols / heads;
     std::vector<Var> weights, query, key, value;
     for (int head = 0; head < heads; ++head) {
-        const Matrix A = slice_rows(steps.weights.value(), head * n, n);                          // (n, n)
+        const Matrix A = slice_rows(steps.weights.value(), head * n, n);  // (n, n)
         const Matrix v_head = slice_cols(v, head * hv, hv), Z = slice_cols(steps.context.value(), head * hv, hv);
-        const Matrix S = divided(slice_cols(r.context, head * hv, hv), Z);                        // (n, hv)
-        const Matrix R_A = times(A, matmul_transposed(S, v_head), 0.5f);                          // (n, n)
-        value.push_back(times(v_head, transposed_matmul(A, S), 0.5f));                            // (n, hv)
+        const Matrix S = divided(slice_cols(r.context, head * hv, hv), Z);  // (n, hv)
+        const Matrix R_A = times(A, matmul_transposed(S, v_head), 0.5f);    // (n, n)
+        value.push_back(times(v_head, transposed_matmul(A, S), 0.5f));      // (n, hv)
         const Matrix q_head = slice_cols(q, head * h, h), k_head = slice_cols(k, head * h, h);
-        const Matrix S_scores = divided(R_A, matmul_transposed(q_head, k_head));                  // (n, n)
-        query.push_back(times(q_head, matmul(S_scores, k_head), 0.5f));                           // (n, h)
-        key.push_back(times(k_head, transposed_matmul(S_scores, q_head), 0.5f));                  // (n, h)
+        const Matrix S_scores = divided(R_A, matmul_transposed(q_head, k_head));  // (n, n)
+        query.push_back(times(q_head, matmul(S_scores, k_head), 0.5f));           // (n, h)
+        key.push_back(times(k_head, transposed_matmul(S_scores, q_head), 0.5f));  // (n, h)
         weights.push_back(R_A);
     }
     r.weights = concat_rows(weights).value();
@@ -316,7 +316,8 @@ BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const Bl
             static_cast<int>(options.order), "; relevance is known for 0 (pre-norm) and 1 (post-norm) only");
     require(!w.mlp.gate.weight && steps.attention.key.cols() == steps.attention.query.cols(),
             "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
-    require(static_cast<bool>(steps.attention.weights), "rollout: the steps of the block were not kept; make a KeepSteps before the forward pass");
+    require(static_cast<bool>(steps.attention.weights),
+            "rollout: the steps of the block were not kept; make a KeepSteps before the forward pass");
     require_heads(steps.attention.weights.value(), options.heads);
     require(same_shape(input, relevance) && same_shape(input, steps.after_attention.value()), "rollout: an input ", input,
             " and relevance ", relevance, " for a block of tokens ", steps.after_attention.value(), ", the shapes must be equal");
@@ -363,10 +364,11 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
 
 // The one sequence and the row that was asked.
 static int asked_row(const Inspection& trace, const Inside& inside) {
-    require(!trace.asked.empty() && !trace.weights.empty(), "rollout: nothing was asked, or there is no block; give follow() the output");
+    require(!trace.asked.empty() && !trace.weights.empty(),
+            "rollout: nothing was asked, or there is no block; give follow() the output");
     const int row = trace.asked[0].row, n = trace.streams[0].rows;
-    require(trace.weights[0].rows == inside.options.heads * n && trace.weights[0].cols == n, "rollout: attention weights ", trace.weights[0], " of ", inside.options.heads,
-            " heads and ", n, " tokens; one sequence at a time can be explained");
+    require(trace.weights[0].rows == inside.options.heads * n && trace.weights[0].cols == n, "rollout: attention weights ",
+            trace.weights[0], " of ", inside.options.heads, " heads and ", n, " tokens; one sequence at a time can be explained");
     require(row < n, "rollout: output row ", row, " was asked, the stack has ", n, " tokens");
     return row;
 }
@@ -395,19 +397,20 @@ Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside) {
 
 // From 1 at the asked output through the layers of the head, (1, K) -> (1, E).
 static Matrix head_relevance(const Inspection& trace, const Inside& inside, int row) {
-    const Matrix last = slice_rows(trace.streams.back(), row, 1);                        // (1, E)
-    std::vector<Matrix> inputs;                                                          // of each linear layer
+    const Matrix last = slice_rows(trace.streams.back(), row, 1);  // (1, E)
+    std::vector<Matrix> inputs;                                    // of each linear layer
     for (std::size_t k = 0; k < inside.head.size(); ++k) {
         const HeadLayer& layer = inside.head[k];
         const Inside below{.stack = {}, .blocks = {}, .options = {}, .head = {inside.head.begin(), inside.head.begin() + k}};
         const Var x = k == 0 ? Var(last) : Var(outputs_of(last, below));
         inputs.push_back(layer.normed ? normalise(x, layer.norm, layer.kind, layer.eps).value() : x.value());
     }
-    const Matrix outputs = outputs_of(last, inside);                                     // (1, K)
+    const Matrix outputs = outputs_of(last, inside);  // (1, K)
     const int column = trace.asked[0].column;
     const float said = trace.outputs(row, column), ours = outputs.cols == trace.outputs.cols ? outputs(0, column) : said + 1e9f;
-    require(std::abs(ours - said) <= 1e-3f * (1 + std::abs(said)), "rollout: the head makes ", ours, " of the last stream, the run has returned ",
-            said, " for output ", column, "; the Inside must be that of the model that ran");
+    require(std::abs(ours - said) <= 1e-3f * (1 + std::abs(said)), "rollout: the head makes ", ours,
+            " of the last stream, the run has returned ", said, " for output ", column,
+            "; the Inside must be that of the model that ran");
     Matrix relevance(1, outputs.cols);
     relevance[column] = 1;
     for (std::size_t k = inside.head.size(); k > 0; --k)
@@ -417,12 +420,13 @@ static Matrix head_relevance(const Inspection& trace, const Inside& inside, int 
 
 Matrix token_relevance(const Inspection& trace, const Inside& inside) {
     const int row = asked_row(trace, inside), L = static_cast<int>(inside.blocks.size());
-    const Matrix of_row = head_relevance(trace, inside, row);                            // (1, E)
-    Matrix relevance(trace.streams.back().rows, of_row.cols);                            // (n, E)  the other rows were not read
+    const Matrix of_row = head_relevance(trace, inside, row);  // (1, E)
+    Matrix relevance(trace.streams.back().rows, of_row.cols);  // (n, E)  the other rows were not read
     std::copy(of_row.begin(), of_row.end(), relevance.row(row));
     std::vector<Matrix> weighted(L);
     for (int l = L - 1; l >= 0; --l) {
-        const BlockRelevance r = block_relevance(trace.steps.blocks[l], inside.blocks[l], inside.options, trace.streams[l], relevance);
+        const BlockRelevance r =
+            block_relevance(trace.steps.blocks[l], inside.blocks[l], inside.options, trace.streams[l], relevance);
         weighted[l] = positive_weighted_mean(r.weights, trace.gradients[l], inside.options.heads);
         relevance = r.input;
     }

@@ -38,7 +38,7 @@ Matrix rows_divided_by_sums(const Matrix& m);
 
 // --- vit-explain ---
 
-enum class Fusion { mean, max, min };                  // of the heads
+enum class Fusion { mean, max, min };  // of the heads
 enum class Normalisation { rows, columns_as_published };
 
 // One layer: heads fused, the floor(n n discard) smallest entries set to 0, then (F + I) / 2, normalised.

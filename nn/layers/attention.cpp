@@ -5,12 +5,12 @@
 #include <limits>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/base/functions.h"
 #include "nn/base/matmul.h"
 #include "nn/base/parallel.h"
-#include "nn/autograd/hook.h"
 
 // --- the textbook: one query at a time ---
 
@@ -20,7 +20,9 @@ Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int he
     const int h = q.cols / heads, groups = k.cols / h, value_width = v.cols / groups;
     const float scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(h));
     const Segments queries = how.segments.list.empty() ? Segments::one(q.rows) : how.segments;
-    const Segments keys = !how.key_segments.list.empty() ? how.key_segments : how.segments.list.empty() ? Segments::one(k.rows) : queries;
+    const Segments keys = !how.key_segments.list.empty() ? how.key_segments
+                          : how.segments.list.empty()    ? Segments::one(k.rows)
+                                                         : queries;
     Matrix context(q.rows, heads * value_width);
     int first_weight_row = 0;  // of the segment, where the bias is given for each
     for (int s = 0; s < queries.size(); ++s) {
@@ -68,8 +70,8 @@ namespace {
 // Some queries of one segment, and the range of keys that they need.
 struct Piece {
     int segment;
-    int first, count;         // queries, counted in the segment
-    int first_key, end_key;   // keys, counted in the segment
+    int first, count;        // queries, counted in the segment
+    int first_key, end_key;  // keys, counted in the segment
 };
 
 constexpr int piece_rows = 128;
@@ -81,10 +83,10 @@ struct Plan {
     std::vector<int> first_weight_row;  // of each segment, in the matrix of all weights
     std::vector<Piece> pieces;
     MayAttend may;
-    int heads, key_heads;             // H, G
-    int head_width, value_width;      // h, hv
+    int heads, key_heads;         // H, G
+    int head_width, value_width;  // h, hv
     float scale;
-    bool bias_of_segments;            // each segment has its own bias, laid out as the weights
+    bool bias_of_segments;  // each segment has its own bias, laid out as the weights
 
     int key_head(int head) const { return head / (heads / key_heads); }
     int weight_row(int segment, int head) const { return first_weight_row[segment] + head * queries.list[segment].count; }
@@ -94,7 +96,9 @@ struct Plan {
         const Segment& s = queries.list[segment];
         return may.queries == s.count ? i : s.first + i;
     }
-    const char* allowed(int segment, int i) const { return &may.table[static_cast<std::size_t>(mask_row(segment, i)) * may.keys]; }
+    const char* allowed(int segment, int i) const {
+        return &may.table[static_cast<std::size_t>(mask_row(segment, i)) * may.keys];
+    }
 };
 
 struct AttentionRecord : Record {
@@ -154,7 +158,8 @@ static std::vector<Piece> cut_into_pieces(const Plan& plan) {
         const bool at_once = n <= piece_rows || (plan.may.allows_all() && static_cast<long>(n) * m <= whole_limit);
         const int count = at_once ? 1 : (n + piece_rows - 1) / piece_rows;
         for (int p = 0; p < count; ++p) {
-            const int first = static_cast<int>(static_cast<long>(n) * p / count), end = static_cast<int>(static_cast<long>(n) * (p + 1) / count);
+            const int first = static_cast<int>(static_cast<long>(n) * p / count),
+                      end = static_cast<int>(static_cast<long>(n) * (p + 1) / count);
             Piece piece{.segment = s, .first = first, .count = end - first, .first_key = 0, .end_key = m};
             if (!plan.may.allows_all()) narrow_to_mask(piece, plan);
             pieces.push_back(piece);
@@ -169,8 +174,8 @@ static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const
     Plan plan;
     plan.heads = heads;
     plan.head_width = q.cols() / heads;
-    require(plan.head_width > 0 && k.cols() > 0 && k.cols() % plan.head_width == 0 && heads % (k.cols() / plan.head_width) == 0, where,
-            "attend: q ", q.value(), " has ", heads, " heads of width ", plan.head_width, ", k ", k.value(),
+    require(plan.head_width > 0 && k.cols() > 0 && k.cols() % plan.head_width == 0 && heads % (k.cols() / plan.head_width) == 0,
+            where, "attend: q ", q.value(), " has ", heads, " heads of width ", plan.head_width, ", k ", k.value(),
             " must hold a number of such heads that divides ", heads);
     plan.key_heads = k.cols() / plan.head_width;
     require(v.cols() > 0 && v.cols() % plan.key_heads == 0, where, "attend: v ", v.value(), " must hold ", plan.key_heads,
@@ -206,16 +211,17 @@ static OutSlice query_part(Matrix& q, const Plan& plan, const Piece& piece, int 
     return part(q, plan.queries.list[piece.segment].first + piece.first, piece.count, head * width, width);
 }
 static Slice key_part(const Matrix& k, const Plan& plan, const Piece& piece, int head, int width) {
-    return part(k, plan.keys.list[piece.segment].first + piece.first_key, piece.end_key - piece.first_key, plan.key_head(head) * width,
-                width);
+    return part(k, plan.keys.list[piece.segment].first + piece.first_key, piece.end_key - piece.first_key,
+                plan.key_head(head) * width, width);
 }
 static OutSlice key_part(Matrix& k, const Plan& plan, const Piece& piece, int head, int width) {
-    return part(k, plan.keys.list[piece.segment].first + piece.first_key, piece.end_key - piece.first_key, plan.key_head(head) * width,
-                width);
+    return part(k, plan.keys.list[piece.segment].first + piece.first_key, piece.end_key - piece.first_key,
+                plan.key_head(head) * width, width);
 }
 
 // A = softmax(scale q k^T + bias, where allowed) of one piece and head: (queries of the piece, keys of the piece).
-static void piece_weights(OutSlice A, const Plan& plan, const Matrix& q, const Matrix& k, const Var& bias, const Piece& piece, int head) {
+static void piece_weights(OutSlice A, const Plan& plan, const Matrix& q, const Matrix& k, const Var& bias, const Piece& piece,
+                          int head) {
     const Slice q_head = query_part(q, plan, piece, head, plan.head_width);  // (n, h)
     const Slice k_head = key_part(k, plan, piece, head, plan.head_width);    // (m, h)
     multiply(A, q_head, transposed(k_head));                                 // (n, m)  scores
@@ -238,8 +244,8 @@ static void piece_weights(OutSlice A, const Plan& plan, const Matrix& q, const M
 // forward   A = softmax(scale q k^T + bias),  context = A v, for every segment and head
 // backward  dA = dcontext v^T,  dv = A^T dcontext,  ds = softmax backward of dA,  dbias = ds,
 //           dq = scale ds k,  dk = scale ds^T q
-static void piece_backward(const AttentionRecord& record, const Matrix& dcontext, Matrix& dq, Matrix& dk, Matrix& dv, Matrix& dbias,
-                           const Piece& piece, int head) {
+static void piece_backward(const AttentionRecord& record, const Matrix& dcontext, Matrix& dq, Matrix& dk, Matrix& dv,
+                           Matrix& dbias, const Piece& piece, int head) {
     const Plan& plan = record.plan;
     const int h = plan.head_width, hv = plan.value_width;
     const int n = piece.count, m = piece.end_key - piece.first_key;
@@ -247,10 +253,10 @@ static void piece_backward(const AttentionRecord& record, const Matrix& dcontext
     const Matrix& k = record.inputs[1].value();
     const Matrix& v = record.inputs[2].value();
     const int first_row = plan.weight_row(piece.segment, head) + piece.first;
-    const Slice A = part(record.weights.value(), first_row, n, piece.first_key, m);         // (n, m)
-    const Slice dcontext_head = query_part(dcontext, plan, piece, head, hv);                // (n, hv)
-    multiply_add(key_part(dv, plan, piece, head, hv), transposed(A), dcontext_head);        // (m, hv)
-    Matrix ds = Matrix::unset(n, m);                                                        // first dA, then ds
+    const Slice A = part(record.weights.value(), first_row, n, piece.first_key, m);   // (n, m)
+    const Slice dcontext_head = query_part(dcontext, plan, piece, head, hv);          // (n, hv)
+    multiply_add(key_part(dv, plan, piece, head, hv), transposed(A), dcontext_head);  // (m, hv)
+    Matrix ds = Matrix::unset(n, m);                                                  // first dA, then ds
     multiply(whole(ds), dcontext_head, transposed(key_part(v, plan, piece, head, hv)));
     for (int i = 0; i < n; ++i) softmax_backward_row(A.first + i * A.row_step, ds.row(i), ds.row(i), m);
     if (!dbias.empty()) {
@@ -312,7 +318,8 @@ Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Atten
             const int n = piece.count, m = piece.end_key - piece.first_key;
             if (m == 0) continue;  // these queries may attend to no key: zeros
             Matrix own = keep ? Matrix() : Matrix::unset(n, m);
-            const OutSlice A = keep ? part(weights, plan.weight_row(piece.segment, head) + piece.first, n, piece.first_key, m) : whole(own);
+            const OutSlice A =
+                keep ? part(weights, plan.weight_row(piece.segment, head) + piece.first, n, piece.first_key, m) : whole(own);
             piece_weights(A, plan, q.value(), k.value(), how.bias, piece, head);
             const Slice v_head = key_part(v.value(), plan, piece, head, plan.value_width);  // (m, hv)
             multiply(query_part(context, plan, piece, head, plan.value_width), A, v_head);  // (n, hv)   [Attention 1]
@@ -340,12 +347,12 @@ static Matrix forbidden(const Plan& plan, int segment) {
 static Var weights_in_steps(const Plan& plan, const Var& q, const Var& k, const Var& bias, int segment, int head) {
     const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
     const int h = plan.head_width;
-    const Var q_head = slice_cols(slice_rows(q, queries.first, queries.count), head * h, h);              // (n, h)
-    const Var k_head = slice_cols(slice_rows(k, keys.first, keys.count), plan.key_head(head) * h, h);     // (m, h)
-    Var scores = scale(matmul_transposed(q_head, k_head), plan.scale);                                    // (n, m)
+    const Var q_head = slice_cols(slice_rows(q, queries.first, queries.count), head * h, h);           // (n, h)
+    const Var k_head = slice_cols(slice_rows(k, keys.first, keys.count), plan.key_head(head) * h, h);  // (m, h)
+    Var scores = scale(matmul_transposed(q_head, k_head), plan.scale);                                 // (n, m)
     if (bias) scores = add(scores, slice_cols(slice_rows(bias, plan.bias_row(segment, head), queries.count), 0, keys.count));
     if (!plan.may.allows_all()) scores = add(scores, forbidden(plan, segment));
-    const Var A = softmax_rows(scores);                                                                   // (n, m)
+    const Var A = softmax_rows(scores);  // (n, m)
     const int missing = plan.keys.longest() - keys.count;
     return missing == 0 ? A : concat_cols({A, Var(Matrix(queries.count, missing))});
 }
@@ -354,8 +361,8 @@ static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const 
     std::vector<Var> heads_weights, rows;
     for (int segment = 0; segment < plan.queries.size(); ++segment)
         for (int head = 0; head < plan.heads; ++head) heads_weights.push_back(weights_in_steps(plan, q, k, bias, segment, head));
-    const Var A = named_step("weights", concat_rows(heads_weights));                                      // (segments * H * n, m)
-    int next_row = 0;  // of the context
+    const Var A = named_step("weights", concat_rows(heads_weights));  // (segments * H * n, m)
+    int next_row = 0;                                                 // of the context
     for (int segment = 0; segment < plan.queries.size(); ++segment) {
         const Segment queries = plan.queries.list[segment], keys = plan.keys.list[segment];
         require(queries.first == next_row, "attend: under a hook, segments must lie one after the other");
@@ -363,10 +370,11 @@ static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const 
         std::vector<Var> contexts;
         for (int head = 0; head < plan.heads; ++head) {
             const Var A_head = slice_cols(slice_rows(A, plan.weight_row(segment, head), queries.count), 0, keys.count);
-            const Var v_head = slice_cols(slice_rows(v, keys.first, keys.count), plan.key_head(head) * plan.value_width, plan.value_width);
-            contexts.push_back(matmul(A_head, v_head));                                                   // (n, hv)
+            const Var v_head =
+                slice_cols(slice_rows(v, keys.first, keys.count), plan.key_head(head) * plan.value_width, plan.value_width);
+            contexts.push_back(matmul(A_head, v_head));  // (n, hv)
         }
-        rows.push_back(concat_cols(contexts));                                                            // (n, H hv)
+        rows.push_back(concat_cols(contexts));  // (n, H hv)
     }
     return {concat_rows(rows), A};
 }
@@ -440,11 +448,11 @@ static std::vector<int> rotary_positions(const Attending& how, int rows, int new
 
 // The number of new tokens of each sequence.
 static int check_cache(const KeyValueCache& cache, int rows) {
-    require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ", cache.sequences,
-            " sequences; each needs equally many");
+    require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ",
+            cache.sequences, " sequences; each needs equally many");
     const int count = rows / cache.sequences;
-    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity, " tokens, ",
-            count, " more do not fit; make it with a larger capacity");
+    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity,
+            " tokens, ", count, " more do not fit; make it with a larger capacity");
     return count;
 }
 
@@ -455,7 +463,7 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
     const bool of_source = cache != nullptr && cache->of_source;
     const bool source_is_known = of_source && cache->keys;
     const int new_tokens = cache != nullptr && !of_source ? check_cache(*cache, from.query.rows()) : 0;
-    steps.query = named_step("query", linear(from.query, w.query));  // (n, H h)  what a token looks for
+    steps.query = named_step("query", linear(from.query, w.query));                          // (n, H h)  what a token looks for
     steps.key = named_step("key", source_is_known ? cache->keys : linear(from.key, w.key));  // (m, G h)  what a token offers
     steps.value = named_step("value", source_is_known ? cache->values : linear(from.value, w.value));  // (m, G h)  what it gives
     Var q = steps.query, k = steps.key, v = steps.value;

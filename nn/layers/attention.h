@@ -34,12 +34,12 @@ KeyValueCache select_sequences(const KeyValueCache& cache, const std::vector<int
 
 // The options of an attention. The default: one sequence, every token may attend to every token, scale 1 / sqrt(h).
 struct Attending {
-    Segments segments = {};          // of the queries; empty = one segment
-    Segments key_segments = {};      // of the keys and values, one for each query segment; empty = the same as those
-    MayAttend may = {};              // the mask; its rows are the queries of one segment (shared by all), or of the whole batch
-    Var bias = {};                   // added to the scores after scaling: (H * n, m) for every segment, or as large as the weights
-    float scale = 0;                 // of q k^T; 0 = 1 / sqrt(h)
-    Rotary rotary = {};              // rotary position embedding of queries and keys
+    Segments segments = {};      // of the queries; empty = one segment
+    Segments key_segments = {};  // of the keys and values, one for each query segment; empty = the same as those
+    MayAttend may = {};          // the mask; its rows are the queries of one segment (shared by all), or of the whole batch
+    Var bias = {};               // added to the scores after scaling: (H * n, m) for every segment, or as large as the weights
+    float scale = 0;             // of q k^T; 0 = 1 / sqrt(h)
+    Rotary rotary = {};          // rotary position embedding of queries and keys
     KeyValueCache* cache = nullptr;  // the next tokens attend to those in the cache and to themselves
 };
 
@@ -79,11 +79,11 @@ struct Sources {
 };
 
 struct AttentionSteps {
-    Var query, key, value;            // (n, H h), (m, G h), (m, G h); with a cache, of the new tokens
-    Var rotated_query, rotated_key;   // in models with rotary positions
-    Var weights;                      // (segments * H * n, m); with a cache m includes the earlier tokens
-    Var context;                      // (n, H h)
-    Var output;                       // (n, D)  context times the output matrix
+    Var query, key, value;           // (n, H h), (m, G h), (m, G h); with a cache, of the new tokens
+    Var rotated_query, rotated_key;  // in models with rotary positions
+    Var weights;                     // (segments * H * n, m); with a cache m includes the earlier tokens
+    Var context;                     // (n, H h)
+    Var output;                      // (n, D)  context times the output matrix
 };
 
 // Projects to queries, keys and values, attends, and projects back.

@@ -11,9 +11,8 @@
 #include "nn/data/text.h"
 
 namespace settings {
-const Setting heads{"the number of heads",
-                    {"num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads"},
-                    "--heads N"};
+const Setting heads{
+    "the number of heads", {"num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads"}, "--heads N"};
 const Setting key_value_heads{"the number of key and value heads", {"num_key_value_heads", "n_kv_heads", "n_head_kv"}};
 const Setting eps{"the eps of the norms",
                   {"layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "layernorm_epsilon"}};
@@ -33,10 +32,14 @@ const Setting classes{"the number of classes", {"num_labels"}};
 static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 ModelConfig::ModelConfig(const Safetensors& checkpoint, Told given)
-    : path(checkpoint.path), config_path(folder_of(checkpoint.path) + "config.json"), told(std::move(given)), metadata(checkpoint.metadata) {
+    : path(checkpoint.path),
+      config_path(folder_of(checkpoint.path) + "config.json"),
+      told(std::move(given)),
+      metadata(checkpoint.metadata) {
     if (!is_file(config_path)) return;
     config = read_json(config_path);
-    require(config.kind == Json::Kind::object, config_path, ": the configuration of a model is a JSON object {...}, this is another value");
+    require(config.kind == Json::Kind::object, config_path,
+            ": the configuration of a model is a JSON object {...}, this is another value");
 }
 
 // "vision_config.hidden_size" is a member of a member. nullptr when it is absent or null.
@@ -55,7 +58,8 @@ std::optional<ModelConfig::Found> ModelConfig::found(const Setting& setting) con
     for (const std::string& key : setting.keys)
         if (const auto entry = told.find(key); entry != told.end()) return Found{entry->second, key, "what was given"};
     for (const std::string& key : setting.keys)
-        if (const auto entry = metadata.find(key); entry != metadata.end()) return Found{entry->second, key, path + ": its metadata"};
+        if (const auto entry = metadata.find(key); entry != metadata.end())
+            return Found{entry->second, key, path + ": its metadata"};
     for (const std::string& key : setting.keys) {
         const Json* const value = member_at(config, key);
         if (value == nullptr) continue;
@@ -84,8 +88,8 @@ std::optional<std::string> ModelConfig::find(const Setting& setting) const {
 
 int ModelConfig::integer_of(const Setting& setting, const Found& found) {
     const std::optional<long> number = whole_number(found.value);
-    require(number && *number >= std::numeric_limits<int>::min() && *number <= std::numeric_limits<int>::max(), found.from, ": ", found.key,
-            " is ", brief_string(found.value), "; ", setting.what, " must be a whole number");
+    require(number && *number >= std::numeric_limits<int>::min() && *number <= std::numeric_limits<int>::max(), found.from, ": ",
+            found.key, " is ", brief_string(found.value), "; ", setting.what, " must be a whole number");
     return static_cast<int>(*number);
 }
 
@@ -106,7 +110,8 @@ std::vector<int> ModelConfig::integers(const Setting& setting) const {
     const bool in_brackets = all.starts_with('[') && all.ends_with(']');
     std::vector<int> numbers;
     for (const std::string& item : split(in_brackets ? all.substr(1, all.size() - 2) : all, ','))
-        numbers.push_back(integer_of(setting, {item.substr(std::min(item.find_first_not_of(' '), item.size())), list.key, list.from}));
+        numbers.push_back(
+            integer_of(setting, {item.substr(std::min(item.find_first_not_of(' '), item.size())), list.key, list.from}));
     return numbers;
 }
 
@@ -136,8 +141,8 @@ void ModelConfig::require_agrees(const Setting& setting, int from_shapes) const 
     const std::optional<Found> value = found(setting);
     if (!value) return;
     const int said = integer_of(setting, *value);
-    require(said == from_shapes, value->from, ": ", value->key, " is ", said, ", but the tensors of ", path, " say ", from_shapes, " for ",
-            setting.what, "; this is the configuration of another model");
+    require(said == from_shapes, value->from, ": ", value->key, " is ", said, ", but the tensors of ", path, " say ", from_shapes,
+            " for ", setting.what, "; this is the configuration of another model");
 }
 
 void ModelConfig::require_only(const std::string& key, const std::string& value) const {

@@ -33,7 +33,7 @@ struct Setting {
 };
 
 namespace settings {
-extern const Setting heads, key_value_heads, eps, activation, rotary_base;                           // not in the shapes
+extern const Setting heads, key_value_heads, eps, activation, rotary_base;                             // not in the shapes
 extern const Setting width, depth, mlp_width, vocabulary, positions, image_size, patch_size, classes;  // in the shapes of most
 }  // namespace settings
 

@@ -16,7 +16,7 @@ Norm make_rms_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), 
 namespace {
 struct NormRecord : Record {
     NormKind kind = NormKind::layer;
-    Matrix normalised;      // (n, D)  x^
+    Matrix normalised;                   // (n, D)  x^
     std::vector<double> one_over_sigma;  // n
     float eps = 0;
 };

@@ -17,10 +17,10 @@ static Var for_every_sequence(const Var& rows, int sequences) {
 PoolerSteps pool(const Var& tokens, const Segments& segments, const Pooler& w, int heads, float eps) {
     const int B = segments.size(), Q = w.queries.rows();
     PoolerSteps steps;
-    steps.queries = for_every_sequence(layer_norm(w.queries, w.query_norm, eps), B);       // (B*Q, D)
-    steps.source = layer_norm(tokens, w.source_norm, eps);                                 // (B*n, Ds)
+    steps.queries = for_every_sequence(layer_norm(w.queries, w.query_norm, eps), B);  // (B*Q, D)
+    steps.source = layer_norm(tokens, w.source_norm, eps);                            // (B*n, Ds)
     const Attending how{.segments = Segments::equal(B, Q), .key_segments = segments};
-    steps.attention = attention({steps.queries, steps.source}, w.attention, heads, how);   // (B*Q, D)
+    steps.attention = attention({steps.queries, steps.source}, w.attention, heads, how);  // (B*Q, D)
     return steps;
 }
 
@@ -60,23 +60,23 @@ ResamplerSteps resample(const Var& tokens, int sequences, const Resampler& w, in
             " tokens are not a whole number for each of ", sequences, " sequences");
     const int B = sequences, n = tokens.rows() / B, R = w.latents.rows();
     const Attending how{.segments = Segments::equal(B, R), .key_segments = Segments::equal(B, n + R)};
-    const Var x = w.frames ? add_frames(tokens, B, w.frames) : tokens;                      // (B*n, D)
+    const Var x = w.frames ? add_frames(tokens, B, w.frames) : tokens;  // (B*n, D)
     ResamplerSteps steps;
-    Var latents = for_every_sequence(w.latents, B);                                        // (B*R, D)
+    Var latents = for_every_sequence(w.latents, B);  // (B*R, D)
     for (std::size_t l = 0; l < w.layers.size(); ++l) {
         const InBlock in_block(static_cast<int>(l));
         const ResamplerLayer& layer = w.layers[l];
         ResamplerLayerSteps of_layer;
-        const Var source = layer_norm(x, layer.source_norm, eps);                          // (B*n, D)
-        const Var queries = layer_norm(latents, layer.latent_norm, eps);                   // (B*R, D)
-        const Var keys = tokens_and_latents(source, queries, B);                           // (B*(n+R), D)
-        of_layer.attention = attention({queries, keys}, layer.attention, heads, how);      // (B*R, D)
-        const Var after_attention = add(latents, of_layer.attention.output);               // (B*R, D)
+        const Var source = layer_norm(x, layer.source_norm, eps);                      // (B*n, D)
+        const Var queries = layer_norm(latents, layer.latent_norm, eps);               // (B*R, D)
+        const Var keys = tokens_and_latents(source, queries, B);                       // (B*(n+R), D)
+        of_layer.attention = attention({queries, keys}, layer.attention, heads, how);  // (B*R, D)
+        const Var after_attention = add(latents, of_layer.attention.output);           // (B*R, D)
         of_layer.mlp = mlp(layer_norm(after_attention, layer.mlp_norm, eps), layer.mlp, Activation::gelu);
-        latents = add(after_attention, of_layer.mlp.output);                               // (B*R, D)
+        latents = add(after_attention, of_layer.mlp.output);  // (B*R, D)
         if (steps_are_kept()) steps.layers.push_back(of_layer);
     }
-    steps.latents = layer_norm(latents, w.norm, eps);                                      // (B*R, D)
+    steps.latents = layer_norm(latents, w.norm, eps);  // (B*R, D)
     return steps;
 }
 
@@ -111,7 +111,9 @@ void add_parameters(Parameters& table, const std::string& prefix, const Resample
         add_parameters(table, name + "0.norm_latents", layer.latent_norm);
         add_parameters(table, name + "0.to_q", layer.attention.query);
         const long in = layer.attention.key.weight.rows(), out = layer.attention.key.weight.cols();
-        table.push_back({name + "0.to_kv.weight", {2 * out, in}, Stored::out_by_in,
+        table.push_back({name + "0.to_kv.weight",
+                         {2 * out, in},
+                         Stored::out_by_in,
                          {layer.attention.key.weight, layer.attention.value.weight}});
         add_parameters(table, name + "0.to_out", layer.attention.output);
         add_parameters(table, name + "1.0", layer.mlp_norm);

@@ -39,14 +39,14 @@ struct ResamplerLayer {
     Norm latent_norm;     // of the latents
     Attention attention;  // no biases; H h need not be D
     Norm mlp_norm;
-    Mlp mlp;              // no biases
+    Mlp mlp;  // no biases
 };
 
 struct Resampler {
-    Var latents;                         // (R, D)
-    Var frames;                          // (F, D)  time embeddings, added to the tokens of each video frame; absent for images
+    Var latents;  // (R, D)
+    Var frames;   // (F, D)  time embeddings, added to the tokens of each video frame; absent for images
     std::vector<ResamplerLayer> layers;
-    Norm norm;                           // of the final latents
+    Norm norm;  // of the final latents
 };
 
 struct ResamplerLayerSteps {

@@ -42,7 +42,8 @@ Matrix sine_cosine_grid(int rows, int cols, int width) {
             row_of.push_back(r);
             col_of.push_back(c);
         }
-    return concat_cols({sine_code(col_of, width / 2, SineOrder::halves), sine_code(row_of, width / 2, SineOrder::halves)}).value();
+    return concat_cols({sine_code(col_of, width / 2, SineOrder::halves), sine_code(row_of, width / 2, SineOrder::halves)})
+        .value();
 }
 
 // --- rotation ---
@@ -96,7 +97,8 @@ static Explained rotate_explained(const Record& y, const std::vector<Var>&) {
         return "let(n, " + n + ", if(" + is_first + ", " + x + "(i,j) * cosine(n) " + sign + " " + x + "(i,j + " + apart +
                ") * sine(n), " + x + "(i,j) * cosine(n) " + other + " " + x + "(i,j - " + apart + ") * sine(n)))";
     };
-    return {.value = turned("a", "-", "+"), .gradients = {turned("dy", "+", "-")},
+    return {.value = turned("a", "-", "+"),
+            .gradients = {turned("dy", "+", "-")},
             .tables = {{"cosine", cosine}, {"sine", sine}, {"pairs", {static_cast<float>(pairs)}}}};
 }
 

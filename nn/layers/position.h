@@ -47,9 +47,9 @@ enum class RotaryLayout {
 
 // The rotation of queries and keys; none by default.
 struct Rotary {
-    float base = 0;                            // 10000 in the published models; 0 = no rotation
+    float base = 0;  // 10000 in the published models; 0 = no rotation
     RotaryLayout layout = RotaryLayout::halves;
-    std::vector<int> positions = {};           // of each row of q and k; empty = 0, 1, 2, ... in each segment
+    std::vector<int> positions = {};  // of each row of q and k; empty = 0, 1, 2, ... in each segment
 };
 
 // Rotates pair k of every head of row i by the angle positions[i] base^(-2k / h):
@@ -58,5 +58,5 @@ struct Rotary {
 //   x        (n, heads * h), h even
 //   throws   std::invalid_argument when h is odd or does not divide the width, or there are not n positions
 //   source   RoFormer Eq. 34
-Var rotate(const Var& x, const std::vector<int>& positions, int head_width, float base, RotaryLayout layout = RotaryLayout::halves,
-           Where where = Where::current());
+Var rotate(const Var& x, const std::vector<int>& positions, int head_width, float base,
+           RotaryLayout layout = RotaryLayout::halves, Where where = Where::current());

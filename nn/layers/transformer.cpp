@@ -3,24 +3,24 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/base/decimal.h"
-#include "nn/autograd/hook.h"
 #include "nn/layers/model_config.h"
 
 // --- the MLP ---
 
 MlpSteps mlp(const Var& x, const Mlp& w, Activation activation) {
     MlpSteps steps;
-    steps.expanded = linear(x, w.expand);                         // (n, m)
+    steps.expanded = linear(x, w.expand);  // (n, m)
     if (w.gate.weight) {
-        const Var gate_input = linear(x, w.gate);                 // (n, m)
-        steps.gate = activate(gate_input, activation);            // (n, m)
+        const Var gate_input = linear(x, w.gate);                                   // (n, m)
+        steps.gate = activate(gate_input, activation);                              // (n, m)
         steps.hidden = named_step("hidden", multiply(steps.gate, steps.expanded));  // (n, m)   [GLU 5]
     } else {
         steps.hidden = named_step("hidden", activate(steps.expanded, activation));  // (n, m)
     }
-    steps.output = named_step("mlp_output", linear(steps.hidden, w.contract));      // (n, D)   [GLU 6] when gated
+    steps.output = named_step("mlp_output", linear(steps.hidden, w.contract));  // (n, D)   [GLU 6] when gated
     return steps;
 }
 
@@ -39,10 +39,10 @@ static Var named_input(const char* name, const Var& z, const Norm& norm, const B
 // z', the output of the residual connection around a sublayer with input x and output y.
 static Var residual_connection(const Var& z, const Var& x, const Var& y, const Var& layer_scale, const Norm& norm,
                                const BlockOptions& options) {
-    const Var carried = options.order == Order::normed_residual ? x : z;                     // (n, D)
+    const Var carried = options.order == Order::normed_residual ? x : z;                      // (n, D)
     const Var residual = options.residual == 1 ? carried : scale(carried, options.residual);  // (n, D)
-    const Var added = layer_scale ? multiply(y, layer_scale) : y;                            // (n, D)
-    const Var sum = add(residual, added);                                                    // (n, D)
+    const Var added = layer_scale ? multiply(y, layer_scale) : y;                             // (n, D)
+    const Var sum = add(residual, added);                                                     // (n, D)
     return options.order == Order::post ? normalise(sum, norm, options.norm, options.eps) : sum;
 }
 
@@ -54,10 +54,10 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
     // Self-attention: tokens of one sequence attend to one another.
     steps.after_attention = stream;
     if (w.attention.query.weight) {
-        const Var x = named_input("norm1", stream, w.norm1, options);                   // (n, D)
+        const Var x = named_input("norm1", stream, w.norm1, options);  // (n, D)
         steps.attention = attention(x, w.attention, options.heads, context.self);
         const Var sum = residual_connection(stream, x, steps.attention.output, w.scale1, w.norm1, options);
-        steps.after_attention = named_step("after_attention", sum);                     // (n, D)
+        steps.after_attention = named_step("after_attention", sum);  // (n, D)
         steps.norm1 = post ? steps.after_attention : x;
     }
 
@@ -70,19 +70,19 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
         const Var x = named_input("norm_cross", steps.after_attention, w.norm_cross, options);  // (n, D)
         steps.cross = attention({x, context.source}, w.cross, options.heads, context.cross);
         const Var sum = residual_connection(steps.after_attention, x, steps.cross.output, {}, w.norm_cross, options);
-        steps.after_cross = named_step("after_cross", sum);                             // (n, D)
+        steps.after_cross = named_step("after_cross", sum);  // (n, D)
         steps.norm_cross = post ? steps.after_cross : x;
     }
 
     // MLP: each token by itself.
     steps.output = steps.after_cross;
     if (w.mlp.expand.weight) {
-        const bool one_norm = options.order == Order::parallel && !w.norm2.gain;        // then the MLP shares attention's input
+        const bool one_norm = options.order == Order::parallel && !w.norm2.gain;  // then the MLP shares attention's input
         const Var from = options.order == Order::parallel ? stream : steps.after_cross;
         const Var x = one_norm ? steps.norm1 : named_input("norm2", from, w.norm2, options);  // (n, D)
         steps.mlp = mlp(x, w.mlp, options.activation);
         const Var sum = residual_connection(steps.after_cross, x, steps.mlp.output, w.scale2, w.norm2, options);
-        steps.output = named_step("output", sum);                                       // (n, D)
+        steps.output = named_step("output", sum);  // (n, D)
         steps.norm2 = post ? steps.output : x;
     }
     return steps;
@@ -92,7 +92,8 @@ StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOpt
     return stack(z0, blocks, options, std::vector<BlockContext>{context});
 }
 
-StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const std::vector<BlockContext>& contexts) {
+StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options,
+                 const std::vector<BlockContext>& contexts) {
     require(contexts.size() == 1 || contexts.size() == blocks.size(), "stack: ", contexts.size(), " contexts for ", blocks.size(),
             " blocks; give one for all, or one for each");
     StackSteps steps{.blocks = {}, .output = z0};

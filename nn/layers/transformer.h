@@ -42,17 +42,17 @@ struct Block {
     Norm norm1;
     Attention attention;  // self-attention; may be absent
     Norm norm2;
-    Mlp mlp;              // may be absent
+    Mlp mlp;  // may be absent
     Norm norm_cross;
-    Attention cross;      // cross-attention to a source, between the two, in decoders; absent in most models
-    Var scale1, scale2;   // (1, D) layer scale: factors on the outputs of self-attention and MLP; absent in most models
+    Attention cross;     // cross-attention to a source, between the two, in decoders; absent in most models
+    Var scale1, scale2;  // (1, D) layer scale: factors on the outputs of self-attention and MLP; absent in most models
 };
 
 // Where the norms are and what the residual connection carries. x is the input of the sublayer f.
 enum class Order {
-    pre,              // x = N(z),  z' = z + f(x)          the residual stream z itself is never normalised.   GPT-2, ViT, T5, LLaMA
-    post,             // x = z,     z' = N(z + f(x))       the output of every sublayer is normalised.         BERT, GPT (2018)
-    parallel,         // x = N(z),  z' = z + attention(x) + mlp(x)    one norm for both, or N1 and N2 of z.    PaLM
+    pre,       // x = N(z),  z' = z + f(x)          the residual stream z itself is never normalised.   GPT-2, ViT, T5, LLaMA
+    post,      // x = z,     z' = N(z + f(x))       the output of every sublayer is normalised.         BERT, GPT (2018)
+    parallel,  // x = N(z),  z' = z + attention(x) + mlp(x)    one norm for both, or N1 and N2 of z.    PaLM
     normed_residual,  // x = N(z),  z' = x + f(x)          the residual connection carries the normed value.   GLM-130B
 };
 
@@ -69,21 +69,21 @@ struct BlockOptions {
 // Inputs of a block besides its tokens, which may differ from block to block: mask, bias, cache, ...
 struct BlockContext {
     Attending self = {};
-    Var source = {};        // (rows, width) the source of the cross-attention
+    Var source = {};  // (rows, width) the source of the cross-attention
     Attending cross = {};
 };
 
 // The intermediate values of a block, in the order of computation.
 struct BlockSteps {
-    Var norm1;             // (n, D)  N1(z); with Order::post N1 of the sum
+    Var norm1;  // (n, D)  N1(z); with Order::post N1 of the sum
     AttentionSteps attention;
-    Var after_attention;   // (n, D)  after the first residual connection (and, with Order::post, its norm)
-    Var norm_cross;        // (n, D)  the same for the cross-attention, if there is one
+    Var after_attention;  // (n, D)  after the first residual connection (and, with Order::post, its norm)
+    Var norm_cross;       // (n, D)  the same for the cross-attention, if there is one
     AttentionSteps cross;
-    Var after_cross;       // (n, D)
-    Var norm2;             // (n, D)  N2
+    Var after_cross;  // (n, D)
+    Var norm2;        // (n, D)  N2
     MlpSteps mlp;
-    Var output;            // (n, D)
+    Var output;  // (n, D)
 };
 
 BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context = {});
@@ -97,7 +97,8 @@ struct StackSteps {
 // One context for all blocks, or one for each.
 //   throws  std::invalid_argument when the number of contexts is neither 1 nor that of the blocks
 StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const BlockContext& context = {});
-StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options, const std::vector<BlockContext>& contexts);
+StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOptions& options,
+                 const std::vector<BlockContext>& contexts);
 
 // Checks at the beginning of a forward pass; `who` begins the message.
 //   throws  std::invalid_argument when the number of blocks is not that of the configuration; when eps is negative or not finite
@@ -108,14 +109,14 @@ void require_eps(std::string_view who, float eps);
 
 // The sizes of a block, and which parts it has.
 struct BlockShape {
-    int width = 0;             // D
-    int mlp_width = 0;         // m; 0 = no MLP
-    int query_width = 0;       // H h; 0 = D
-    int key_value_width = 0;   // G h; 0 = query_width
-    int source_width = 0;      // of a cross-attention's source; 0 = no cross-attention
-    bool gated = false;        // the MLP has a gate
+    int width = 0;            // D
+    int mlp_width = 0;        // m; 0 = no MLP
+    int query_width = 0;      // H h; 0 = D
+    int key_value_width = 0;  // G h; 0 = query_width
+    int source_width = 0;     // of a cross-attention's source; 0 = no cross-attention
+    bool gated = false;       // the MLP has a gate
     bool query_bias = true, key_bias = true, value_bias = true;
-    bool bias = true;          // of every other linear layer
+    bool bias = true;  // of every other linear layer
     NormKind norm = NormKind::layer;
     std::optional<float> layer_scale = {};  // initial value of the factors
 };

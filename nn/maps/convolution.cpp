@@ -53,7 +53,7 @@ Map convolve(const Map& x, const Convolution& w, const Window& window, Where whe
     const bool one_by_one = window.side == 1 && window.stride == 1 && places == x.size;  // nothing to gather
     const Var seen =
         one_by_one ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
-    return {linear(seen, {.weight = w.weight, .bias = w.bias}, where), places};                                      // (n, D)
+    return {linear(seen, {.weight = w.weight, .bias = w.bias}, where), places};                                     // (n, D)
 }
 
 // --- transposed convolution ---

@@ -8,10 +8,10 @@
 static Var group_means(const Var& pixels, const MapSize& size, int groups, Where where) {
     const int C = pixels.cols(), in_group = C / groups;
     const Var sums = segment_sums(pixels, Segments::equal(size.images, size.pixels()), where);  // (images, C)
-    const Var by_group = reshape(sums, size.images * groups, in_group, where);               // (images*groups, C/groups)  [GN 7]
-    const Var means = scale(row_means(by_group, where), 1.0f / size.pixels(), where);           // (images*groups, 1)
-    const Var for_channels = matmul(means, Matrix(1, in_group, 1), where);                      // (images*groups, C/groups)
-    return reshape(for_channels, size.images, C, where);                                        // (images, C)
+    const Var by_group = reshape(sums, size.images * groups, in_group, where);         // (images*groups, C/groups)  [GN 7]
+    const Var means = scale(row_means(by_group, where), 1.0f / size.pixels(), where);  // (images*groups, 1)
+    const Var for_channels = matmul(means, Matrix(1, in_group, 1), where);             // (images*groups, C/groups)
+    return reshape(for_channels, size.images, C, where);                               // (images, C)
 }
 
 // For each pixel the number of its image.

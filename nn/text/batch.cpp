@@ -26,8 +26,8 @@ TokenBatch make_batch(const std::vector<std::vector<int>>& sequences, int paddin
 void require_whole_sequences(std::string_view place, int total, int length) {
     require(total > 0, place, ": there is no token; give at least one sequence of ", length);
     require(length > 0, place, ": a length of ", length, " for ", total, " tokens, it must be at least 1");
-    require(total % length == 0, place, ": ", total, " tokens are not a whole number of sequences of ", length, ", ", total % length,
-            " are left over; cut them off or fill the last sequence up");
+    require(total % length == 0, place, ": ", total, " tokens are not a whole number of sequences of ", length, ", ",
+            total % length, " are left over; cut them off or fill the last sequence up");
 }
 
 TokenBatch equal_batch(const std::vector<int>& ids, int length) {
@@ -49,7 +49,8 @@ void require_texts(std::string_view place, const TokenBatch& batch) {
     require_fits(place, batch);
     if (batch.mask.empty()) return;
     for (int b = 0; b < batch.sequences; ++b) {
-        const bool has_token = std::find(batch.mask.row(b), batch.mask.row(b) + batch.length, 1.0f) != batch.mask.row(b) + batch.length;
+        const bool has_token =
+            std::find(batch.mask.row(b), batch.mask.row(b) + batch.length, 1.0f) != batch.mask.row(b) + batch.length;
         require(has_token, place, ": sequence ", b, " of ", batch.sequences, " is all padding; leave it out");
     }
 }

@@ -86,7 +86,6 @@ std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& r
 // The same with greedy decoding: always the likeliest token.
 std::vector<std::vector<int>> generate_greedily(const TokenBatch& prompts, TokenReader& reader, const Limits& limits);
 
-
 // --- beam search ---
 
 // One candidate of a beam search.

@@ -3,7 +3,8 @@
 #include "nn/autograd/rearrange.h"
 
 Memory make_memory(int depth, int sequences, int capacity, int key_width, bool with_source) {
-    require(sequences > 0 && capacity > 0, "make_memory: ", sequences, " sequences of ", capacity, " tokens, both must be positive");
+    require(sequences > 0 && capacity > 0, "make_memory: ", sequences, " sequences of ", capacity,
+            " tokens, both must be positive");
     Memory memory{.blocks = {}, .sources = {}, .seen = {}, .sequences = sequences, .capacity = capacity};
     for (int l = 0; l < depth; ++l) memory.blocks.push_back(make_cache(sequences, capacity, key_width));
     if (with_source) memory.sources.assign(depth, make_source_cache());

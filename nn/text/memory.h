@@ -15,11 +15,11 @@
 #include "nn/text/decoding.h"
 
 struct Memory {
-    std::vector<KeyValueCache> blocks;  // L
+    std::vector<KeyValueCache> blocks;        // L
     std::vector<KeyValueCache> sources = {};  // L in an encoder-decoder: keys and values of the source; else empty
-    TokenBatch seen;                    // all tokens read so far, with padding
-    int sequences = 0;                  // B
-    int capacity = 0;                   // most tokens of each sequence
+    TokenBatch seen;                          // all tokens read so far, with padding
+    int sequences = 0;                        // B
+    int capacity = 0;                         // most tokens of each sequence
 };
 
 // An empty memory.   throws std::invalid_argument unless sequences and capacity are positive
@@ -54,8 +54,8 @@ struct MemoryReader : TokenReader {
 
     Matrix read(const TokenBatch& next) override {
         const NoTape no_tape;
-        const Var hidden = read_on(next, weights, config, memory).hidden;            // (B*T, E)
-        return logits_of(last_rows(hidden, next), weights, config).value();          // (B, V)
+        const Var hidden = read_on(next, weights, config, memory).hidden;    // (B*T, E)
+        return logits_of(last_rows(hidden, next), weights, config).value();  // (B, V)
     }
     void select(const std::vector<int>& chosen) override { memory = select_sequences(memory, chosen); }
 };
@@ -70,8 +70,8 @@ std::vector<std::vector<int>> generate(const TokenBatch& prompts, const Weights&
 }
 
 template <class Weights, class Config>
-std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config, const Limits& limits,
-                              float alpha = 0) {
+std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config,
+                              const Limits& limits, float alpha = 0) {
     MemoryReader<Weights, Config> reader(w, config, 1, static_cast<int>(prompt.size()) + std::max(0, limits.new_tokens - 1));
     return beam_search(prompt, width, reader, limits, alpha);
 }

@@ -18,9 +18,9 @@ Contrastive contrastive(const Var& logits, Where where) {
     std::vector<int> own(static_cast<std::size_t>(logits.rows()));  // the target of row i is column i
     std::iota(own.begin(), own.end(), 0);
     Contrastive steps;
-    steps.loss_rows = cross_entropy(logits, own, where);                                      // (1, 1)   [CPC 4]
-    steps.loss_columns = cross_entropy(transpose(logits, where), own, where);                 // (1, 1)
-    steps.loss = scale(add(steps.loss_rows, steps.loss_columns, where), 0.5f, where);         // (1, 1)
+    steps.loss_rows = cross_entropy(logits, own, where);                               // (1, 1)   [CPC 4]
+    steps.loss_columns = cross_entropy(transpose(logits, where), own, where);          // (1, 1)
+    steps.loss = scale(add(steps.loss_rows, steps.loss_columns, where), 0.5f, where);  // (1, 1)
     return steps;
 }
 

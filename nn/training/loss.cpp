@@ -51,8 +51,8 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
     require(static_cast<int>(labels.size()) == s.rows, where, "token_losses: ", labels.size(), " labels for the rows of ", s,
             ", each needs one");
     for (const int label : labels)
-        require(label == ignored_label || (label >= 0 && label < s.cols), where, "token_losses: label ", label, " is not one of ", s.cols,
-                " classes, nor ", ignored_label, " (ignored)");
+        require(label == ignored_label || (label >= 0 && label < s.cols), where, "token_losses: label ", label, " is not one of ",
+                s.cols, " classes, nor ", ignored_label, " (ignored)");
     Matrix losses(s.rows, 1);
     Matrix log_total(s.rows, 1);
     parallel_ranges(s.rows, grain_of_rows(s.cols), [&](int first, int last) {
@@ -74,7 +74,8 @@ Var token_losses(const Var& logits, const std::vector<int>& labels, Where where)
 }
 
 Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, float smoothing, Where where) {
-    require(smoothing >= 0 && smoothing < 1, where, "smoothed_token_losses: a smoothing of ", smoothing, ", it lies from 0 to below 1");
+    require(smoothing >= 0 && smoothing < 1, where, "smoothed_token_losses: a smoothing of ", smoothing,
+            ", it lies from 0 to below 1");
     const Var losses = token_losses(logits, labels, where);  // (n, 1)  -log p(label), 0 where ignored
     if (smoothing == 0) return losses;
     Matrix counts(logits.rows(), 1);
@@ -85,9 +86,8 @@ Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, flo
 }
 
 Var weighted_mean(const Var& losses, const std::vector<float>& weights, float eps, Where where) {
-    require(losses.cols() == 1 && losses.rows() == static_cast<int>(weights.size()), where, "weighted_mean: losses ", losses.value(),
-            " and ",
-            weights.size(), " weights; losses are one column, and each needs a weight");
+    require(losses.cols() == 1 && losses.rows() == static_cast<int>(weights.size()), where, "weighted_mean: losses ",
+            losses.value(), " and ", weights.size(), " weights; losses are one column, and each needs a weight");
     Matrix column(losses.rows(), 1);
     double total = 0;
     for (int i = 0; i < column.rows; ++i) {
@@ -161,18 +161,19 @@ Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
 }
 
 Var weighted_cross_entropy(const Var& logits, const std::vector<int>& labels, const std::vector<float>& weights, Where where) {
-    require(static_cast<int>(weights.size()) == logits.cols(), where, "weighted_cross_entropy: ", weights.size(), " weights for the ",
-            logits.cols(), " classes of ", logits.value(), ", each needs one");
+    require(static_cast<int>(weights.size()) == logits.cols(), where, "weighted_cross_entropy: ", weights.size(),
+            " weights for the ", logits.cols(), " classes of ", logits.value(), ", each needs one");
     for (const float weight : weights)
         require(weight >= 0, where, "weighted_cross_entropy: a weight of ", weight, ", none may be negative");
-    const Var losses = token_losses(logits, labels, where);                                           // (n, 1)
-    Matrix of_rows(losses.rows(), 1);                                                                 // (n, 1)  0 for an ignored row
+    const Var losses = token_losses(logits, labels, where);  // (n, 1)
+    Matrix of_rows(losses.rows(), 1);                        // (n, 1)  0 for an ignored row
     double total = 0;
     for (int i = 0; i < of_rows.rows; ++i) {
         if (labels[i] != ignored_label) of_rows(i, 0) = weights[labels[i]];
         total += of_rows(i, 0);
     }
-    return scale(sum(multiply(losses, std::move(of_rows), where), where), total > 0 ? static_cast<float>(1 / total) : 0.0f, where);
+    return scale(sum(multiply(losses, std::move(of_rows), where), where), total > 0 ? static_cast<float>(1 / total) : 0.0f,
+                 where);
 }
 
 Var binary_losses(const Var& logits, const Matrix& targets, Where where) {
@@ -180,7 +181,9 @@ Var binary_losses(const Var& logits, const Matrix& targets, Where where) {
     return subtract(softplus(logits, where), multiply(logits, targets, where), where);  // (n, m)
 }
 
-Var binary_cross_entropy(const Var& logits, const Matrix& targets, Where where) { return mean(binary_losses(logits, targets, where), where); }
+Var binary_cross_entropy(const Var& logits, const Matrix& targets, Where where) {
+    return mean(binary_losses(logits, targets, where), where);
+}
 
 // With s = logit where the target is 1 and -logit where it is 0, p_right = sigmoid(s) is the probability of the right answer:
 //   -log p_right = softplus(-s)   and   (1 - p_right)^gamma = sigmoid(-s)^gamma = exp(-gamma softplus(s))
@@ -193,19 +196,19 @@ Var focal_losses(const Var& logits, const Matrix& targets, float alpha, float ga
         sign[k] = targets[k] == 1 ? 1.0f : -1.0f;
         balance[k] = targets[k] == 1 ? alpha : 1 - alpha;
     }
-    const Var s = multiply(logits, std::move(sign), where);                               // (n, m)
-    const Var cross_entropy = softplus(scale(s, -1, where), where);                       // (n, m)  -log p_right
-    const Var modulation = exp(scale(softplus(s, where), -gamma, where), where);          // (n, m)  (1 - p_right)^gamma
+    const Var s = multiply(logits, std::move(sign), where);                                  // (n, m)
+    const Var cross_entropy = softplus(scale(s, -1, where), where);                          // (n, m)  -log p_right
+    const Var modulation = exp(scale(softplus(s, where), -gamma, where), where);             // (n, m)  (1 - p_right)^gamma
     return multiply(multiply(modulation, cross_entropy, where), std::move(balance), where);  // (n, m)   [Focal 5]
 }
 
 Var dice_losses(const Var& logits, const Matrix& targets, Where where) {
     require_same_shape("dice_losses", logits, targets, where);
     const Var t = targets;
-    const Var p = sigmoid(logits, where);                                                 // (n, m)
-    const Var both = shift(scale(row_sums(multiply(p, t, where), where), 2, where), 1, where);         // (n, 1)  2 sum p t + 1
-    const Var each = shift(add(row_sums(p, where), row_sums(t, where), where), 1, where);              // (n, 1)  sum p + sum t + 1
-    return shift(scale(divide(both, each, where), -1, where), 1, where);                  // (n, 1)
+    const Var p = sigmoid(logits, where);                                                       // (n, m)
+    const Var both = shift(scale(row_sums(multiply(p, t, where), where), 2, where), 1, where);  // (n, 1)  2 sum p t + 1
+    const Var each = shift(add(row_sums(p, where), row_sums(t, where), where), 1, where);       // (n, 1)  sum p + sum t + 1
+    return shift(scale(divide(both, each, where), -1, where), 1, where);                        // (n, 1)
 }
 
 float accuracy(const Matrix& logits, const std::vector<int>& labels) {

@@ -5,7 +5,8 @@
 double decay_at(const DecaySchedule& schedule, int update) {
     const double start = schedule.start, end = schedule.end;
     require(update >= 0 && schedule.updates >= 0 && start >= 0 && start <= 1 && end >= 0 && end <= 1, "decay_at: update ", update,
-            " of a decay from ", start, " to ", end, " over ", schedule.updates, " updates; decays lie between 0 and 1, counts from 0");
+            " of a decay from ", start, " to ", end, " over ", schedule.updates,
+            " updates; decays lie between 0 and 1, counts from 0");
     if (update >= schedule.updates) return end;
     return end - (end - start) * (1 - static_cast<double>(update) / schedule.updates);
 }

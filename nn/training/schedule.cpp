@@ -18,5 +18,5 @@ float learning_rate(const Schedule& schedule, int step) {
     const double length = std::max(1, schedule.steps - schedule.warm_up);
     const double t = std::min(1.0, (step - schedule.warm_up) / length);
     const double height = schedule.descent == Descent::cosine ? (1 + std::cos(std::numbers::pi * t)) / 2 : 1 - t;  // 1 to 0
-    return static_cast<float>(schedule.peak * (schedule.floor + (1 - schedule.floor) * height));                    // [SGDR 5]
+    return static_cast<float>(schedule.peak * (schedule.floor + (1 - schedule.floor) * height));                   // [SGDR 5]
 }

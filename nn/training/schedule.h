@@ -13,7 +13,7 @@ struct Schedule {
     int warm_up = 0;     // steps of linear warm-up
     int steps = 1;       // all steps, including the warm-up
     Descent descent = Descent::cosine;
-    float floor = 0;     // final learning rate, as a fraction of the peak
+    float floor = 0;  // final learning rate, as a fraction of the peak
 };
 
 // The learning rate of step 0, 1, ..., steps - 1; later steps get the final one (t = 1).

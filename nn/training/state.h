@@ -11,8 +11,8 @@
 #include <string>
 
 #include "nn/base/random.h"
-#include "nn/training/optimizer.h"
 #include "nn/data/parameters.h"
+#include "nn/training/optimizer.h"
 
 // Writes a temporary file and renames it: an older state stays until the new one is complete.
 //   metadata  settings of the model that its shapes do not tell, for use as a checkpoint: metadata(config) of its system

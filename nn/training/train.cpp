@@ -36,8 +36,9 @@ static float loss_and_gradients(Objective& objective, int step) {
     const Var loss = objective.loss(step);  // (1, 1)
     if (!loss) return 0;
     const float value = loss.value()(0, 0);
-    require(std::isfinite(value), "train: the loss of step ", step, " is ", value,
-            ", training has blown up; a smaller learning rate or a longer warm-up may help; --trap-nan (trap_nan(true)) names the operation that made it");
+    require(
+        std::isfinite(value), "train: the loss of step ", step, " is ", value,
+        ", training has blown up; a smaller learning rate or a longer warm-up may help; --trap-nan (trap_nan(true)) names the operation that made it");
     backward(loss);
     return value;
 }

@@ -40,7 +40,7 @@ std::vector<double> log_probabilities(const std::vector<int>& context, const Ski
         rows.push_back(context);
         rows.back().insert(rows.back().end(), skill.begin(), skill.end());
     }
-    const TokenBatch batch = make_batch(rows);                                        // (K, P + L) padded on the right
+    const TokenBatch batch = make_batch(rows);                                              // (K, P + L) padded on the right
     const Matrix logits = gpt::forward(batch.ids, batch.length, w, config).logits.value();  // (K*(P+L), V)
     std::vector<double> sums;
     for (int k = 0; k < skills.count(); ++k) {
@@ -60,10 +60,10 @@ std::vector<double> log_probabilities_with_cache(const std::vector<int>& context
     std::size_t longest = 0;
     for (const std::vector<int>& skill : skills.tokens) longest = std::max(longest, skill.size());
     gpt::Cache seen = gpt::make_cache(config, 1, static_cast<int>(context.size() + longest));
-    const Matrix after_context = gpt::next_logits(context, w, config, seen);          // (1, V)
+    const Matrix after_context = gpt::next_logits(context, w, config, seen);  // (1, V)
     std::vector<double> sums;
     for (const std::vector<int>& skill : skills.tokens) {
-        gpt::Cache reading = gpt::select_sequences(seen, {0});                        // continues from a copy
+        gpt::Cache reading = gpt::select_sequences(seen, {0});  // continues from a copy
         Matrix logits = after_context;
         double sum = 0;
         for (std::size_t j = 0; j < skill.size(); ++j) {
@@ -98,8 +98,8 @@ static int first_largest(const std::vector<double>& scores) {
     return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-static StepOfPlan one_step(const std::vector<int>& context, int state, const Skills& skills, const World& world, const gpt::Weights& w,
-                           const gpt::Config& config, Choice choice) {
+static StepOfPlan one_step(const std::vector<int>& context, int state, const Skills& skills, const World& world,
+                           const gpt::Weights& w, const gpt::Config& config, Choice choice) {
     StepOfPlan step{.state = state, .log_say = log_probabilities(context, skills, w, config)};
     for (int k = 0; k < skills.count(); ++k) {
         require(std::isfinite(step.log_say[k]), "saycan: the log-probability of skill ", k, " is ", step.log_say[k],
@@ -117,8 +117,9 @@ static StepOfPlan one_step(const std::vector<int>& context, int state, const Ski
 Plan make_plan(const std::vector<int>& instruction, int start, const Skills& skills, const World& world, const gpt::Weights& w,
                const gpt::Config& config, int longest, Choice choice) {
     const int S = world.affordance.rows, K = skills.count();
-    require(world.affordance.cols == K && static_cast<int>(world.next_state.size()) == S * K, "saycan: affordances ", world.affordance,
-            " and ", world.next_state.size(), " next states for ", K, " skills; each state needs both for each skill");
+    require(world.affordance.cols == K && static_cast<int>(world.next_state.size()) == S * K, "saycan: affordances ",
+            world.affordance, " and ", world.next_state.size(), " next states for ", K,
+            " skills; each state needs both for each skill");
     for (const float p : world.affordance)
         require(p >= 0 && p <= 1, "saycan: an affordance of ", p, ", a probability lies between 0 and 1");
     require(start >= 0 && start < S, "saycan: state ", start, " of ", S, ", counted from 0");

@@ -26,8 +26,8 @@ struct Skills {
 
 // The world: success probabilities and transitions.
 struct World {
-    Matrix affordance;             // (S, K)  p_can of each state and skill, from 0 to 1
-    std::vector<int> next_state;   // S*K     where skill k leads from state s
+    Matrix affordance;            // (S, K)  p_can of each state and skill, from 0 to 1
+    std::vector<int> next_state;  // S*K     where skill k leads from state s
 };
 
 // --- usefulness: the language model ---
@@ -59,14 +59,14 @@ struct StepOfPlan {
     std::vector<double> say = {};       // K  exp(log_say)
     std::vector<double> can = {};       // K  affordances of the state
     std::vector<double> combined = {};  // K  say * can
-    int chosen = 0;               // argmax of combined; of equal scores the first
-    int would_say = 0;            // argmax of say: the choice of the language model alone
-    int could_do = 0;             // argmax of can: the choice of the affordances alone
+    int chosen = 0;                     // argmax of combined; of equal scores the first
+    int would_say = 0;                  // argmax of say: the choice of the language model alone
+    int could_do = 0;                   // argmax of can: the choice of the affordances alone
 };
 
 struct Plan {
     std::vector<StepOfPlan> steps;
-    std::vector<int> context;     // the instruction and the descriptions of all chosen skills except "done"
+    std::vector<int> context;  // the instruction and the descriptions of all chosen skills except "done"
     bool stopped_by_done = false;
 };
 

@@ -110,12 +110,12 @@ struct Check {
 struct Steps {
     std::vector<Perception> perceptions;  // one per list
     Said said;
-    std::string prompt;                     // the template, filled
-    std::vector<std::string> candidates;    // at most m, distinct and not empty, in order of first occurrence
-    std::vector<double> seen;               // of each candidate, by check.sense
-    std::vector<double> likely;             // log p(candidate | prompt); 0 when check.language is 0
-    std::vector<double> scores;             // seen + language * likely
-    int chosen = 0;                         // argmax of scores; of equal scores the first
+    std::string prompt;                   // the template, filled
+    std::vector<std::string> candidates;  // at most m, distinct and not empty, in order of first occurrence
+    std::vector<double> seen;             // of each candidate, by check.sense
+    std::vector<double> likely;           // log p(candidate | prompt); 0 when check.language is 0
+    std::vector<double> scores;           // seen + language * likely
+    int chosen = 0;                       // argmax of scores; of equal scores the first
     const std::string& answer() const { return candidates.at(static_cast<std::size_t>(chosen)); }
 };
 

@@ -51,361 +51,362 @@ static Pieces pieces_of_word(std::string_view word, const Vocabulary& vocabulary
 }
 
 TEST_SUITE("tokenizer_bert") {
-
-TEST_CASE("clean: drops control and format characters, and turns every white space into a space") {
-    CHECK(wordpiece::clean(U"a\tb\nc\rd\u00A0e\u3000f") == U"a b c d e f");
-    CHECK(wordpiece::clean(std::u32string{U'a', 0, U'b', 0xFFFD, U'c', 7, U'd', 0x85, U'e'}) == U"abcde");
-    CHECK(wordpiece::clean(U"zero\u200Bwidth soft\u00ADhyphen \u200D") == U"zerowidth softhyphen ");
-    CHECK(wordpiece::clean(U"a\u2028b") == U"a\u2028b");  // a line separator is neither control nor Zs
-}
-
-TEST_CASE("space_ideographs: ideographs become words of their own; kana and Hangul do not") {
-    CHECK(wordpiece::space_ideographs(U"我爱x") == U" 我  爱 x");
-    CHECK(wordpiece::space_ideographs(U"のテ한") == U"のテ한");
-    for (const char32_t c : {0x3400, 0x4DBF, 0x4E00, 0x9FFF, 0xF900, 0xFAFF, 0x20000, 0x2A6DF, 0x2A700, 0x2B73F, 0x2B740, 0x2B81F,
-                             0x2B820, 0x2CEAF, 0x2F800, 0x2FA1F})
-        CHECK(wordpiece::is_ideograph(c));
-    for (const char32_t c : {0x33FF, 0x4DC0, 0x4DFF, 0xA000, 0xF8FF, 0xFB00, 0x1FFFF, 0x2A6E0, 0x2A6FF, 0x2CEB0,
-                             0x2F7FF, 0x2FA20})
-        CHECK_FALSE(wordpiece::is_ideograph(c));
-}
-
-TEST_CASE("split_at_spaces: splits at all white space, line separators included") {
-    CHECK(wordpiece::split_at_spaces(U"  a  bc\u2028d\u2029 ") == std::vector<std::u32string>{U"a", U"bc", U"d"});
-    CHECK(wordpiece::split_at_spaces(U"   ").empty());
-}
-
-TEST_CASE("lower_case_without_accents: lower-cases, decomposes, then drops accents") {
-    CHECK(wordpiece::lower_case_without_accents(U"naïve") == U"naive");
-    CHECK(wordpiece::lower_case_without_accents(U"ЁЖ") == U"еж");
-    CHECK(wordpiece::lower_case_without_accents(U"й") == U"и");
-    CHECK(wordpiece::lower_case_without_accents(U"İ") == U"i");
-    CHECK(wordpiece::lower_case_without_accents(U"ΣΑΣ") == U"σας");
-    CHECK(wordpiece::lower_case_without_accents(U"ẞ²№") == U"ß²№");
-    CHECK(wordpiece::lower_case_without_accents(U"\u0915\u093E\u0941") == U"\u0915\u093E");  // Mc stays, Mn goes
-}
-
-TEST_CASE("split_at_punctuation: each punctuation character is a word, including ASCII $ + < = > ^ ` | ~") {
-    using List = std::vector<std::u32string>;
-    CHECK(wordpiece::split_at_punctuation(U"a.b") == List{U"a", U".", U"b"});
-    CHECK(wordpiece::split_at_punctuation(U"...") == List{U".", U".", U"."});
-    CHECK(wordpiece::split_at_punctuation(U"«да»") == List{U"«", U"да", U"»"});
-    CHECK(wordpiece::split_at_punctuation(U"").empty());
-    int ascii = 0;
-    for (char32_t c = 0; c < 128; ++c) ascii += wordpiece::is_punctuation(c);
-    CHECK(ascii == 32);
-    for (const char32_t c : U"$+<=>^`|~") CHECK((c == 0 || wordpiece::is_punctuation(c)));
-    CHECK_FALSE(wordpiece::is_punctuation(U'№'));
-    CHECK_FALSE(wordpiece::is_punctuation(U'€'));
-}
-
-TEST_CASE("split_words: applies the steps in order") {
-    CHECK(wordpiece::split_words("Ёлка, naïve!", {}) == Pieces{"елка", ",", "naive", "!"});
-    CHECK(wordpiece::split_words("Ёлка", {.lower_case = false}) == Pieces{"Ёлка"});
-    CHECK(wordpiece::split_words("cafe\u0301", {.lower_case = false}) == Pieces{"cafe\u0301"});  // and no NFC
-    CHECK(wordpiece::split_words("[CLS] x", {}) == Pieces{"[", "cls", "]", "x"});
-    CHECK(wordpiece::split_words("a\u0301 \u0301 b", {}) == Pieces{"a", "b"});  // a word of accents alone vanishes
-    CHECK(wordpiece::split_words("\u037Ex", {}) == Pieces{";", "x"});          // the Greek question mark is a semicolon
-    CHECK(wordpiece::split_words("\xFFok\xC3", {}) == Pieces{"ok"});           // invalid UTF-8 vanishes
-}
-
-TEST_CASE("encode_word: takes the longest piece at every position") {
-    const Vocabulary vocabulary = vocabulary_with({"u", "un", "##a", "##aff", "##able", "##affable", "able", "x"});
-    CHECK(pieces_of_word("unaffable", vocabulary) == Pieces{"un", "##affable"});
-    CHECK(pieces_of_word("unaffaable", vocabulary) == Pieces{"un", "##aff", "##a", "##able"});
-    CHECK(pieces_of_word("able", vocabulary) == Pieces{"able"});
-    const wordpiece::Match match = wordpiece::longest_match("unaffable", 2, vocabulary);
-    CHECK(vocabulary.entries[match.id] == "##affable");
-    CHECK(match.end == 9);
-    CHECK(wordpiece::longest_match("zun", 0, vocabulary).id == -1);
-    CHECK(pieces_of_word("##a", vocabulary) == Pieces{"##a"});  // no word looks like this: text is split at #
-}
-
-TEST_CASE("encode_word: a word that is not covered to its end is a single [UNK]") {
-    const Vocabulary vocabulary = vocabulary_with({"un", "##aff", "a"});
-    CHECK(pieces_of_word("unaffz", vocabulary) == Pieces{"[UNK]"});
-    CHECK(pieces_of_word("aff", vocabulary) == Pieces{"[UNK]"});  // greedy: a, then ##ff is unknown
-    CHECK(pieces_of_word("я", vocabulary) == Pieces{"[UNK]"});
-    CHECK(pieces_of_word("", vocabulary).empty());
-}
-
-TEST_CASE("encode_word: longest_word counts characters, not bytes, and is inclusive") {
-    const Vocabulary vocabulary = vocabulary_with({"я", "##я"});
-    CHECK(pieces_of_word("яяя", vocabulary, {.longest_word = 3}).size() == 3);
-    CHECK(pieces_of_word("яяяя", vocabulary, {.longest_word = 3}) == Pieces{"[UNK]"});
-    const std::string letters_200 = [] {
-        std::string word;
-        for (int i = 0; i < 200; ++i) word += "я";
-        return word;
-    }();
-    CHECK(pieces_of_word(letters_200, vocabulary).size() == 200);
-    CHECK(pieces_of_word(letters_200 + "я", vocabulary) == Pieces{"[UNK]"});
-}
-
-// The definition: the longest substring first, shortened from the right.
-static std::vector<int> encode_by_definition_of_matching(const std::string& word, const Vocabulary& vocabulary) {
-    std::vector<int> ids;
-    std::size_t begin = 0;
-    while (begin < word.size()) {
-        int id = -1;
-        std::size_t end = word.size();
-        for (; end > begin && id < 0; --end)
-            id = wordpiece::id_of(vocabulary, (begin > 0 ? "##" : "") + word.substr(begin, end - begin));
-        if (id < 0) return {vocabulary.unknown};
-        ids.push_back(id);
-        begin = end + 1;
+    TEST_CASE("clean: drops control and format characters, and turns every white space into a space") {
+        CHECK(wordpiece::clean(U"a\tb\nc\rd\u00A0e\u3000f") == U"a b c d e f");
+        CHECK(wordpiece::clean(std::u32string{U'a', 0, U'b', 0xFFFD, U'c', 7, U'd', 0x85, U'e'}) == U"abcde");
+        CHECK(wordpiece::clean(U"zero\u200Bwidth soft\u00ADhyphen \u200D") == U"zerowidth softhyphen ");
+        CHECK(wordpiece::clean(U"a\u2028b") == U"a\u2028b");  // a line separator is neither control nor Zs
     }
-    return ids;
-}
 
-TEST_CASE("encode_word: the trie finds what trying every length finds, on random words") {
-    Random random(11);
-    for (int trial = 0; trial < 100; ++trial) {
-        Pieces entries;
-        for (int i = 0; i < 12; ++i) {
-            std::string entry = i % 2 ? "##" : "";
-            for (int k = random.below(4); k >= 0; --k) entry += static_cast<char>('a' + random.below(2));
-            if (std::find(entries.begin(), entries.end(), entry) == entries.end()) entries.push_back(entry);
-        }
-        const Vocabulary vocabulary = vocabulary_with(entries);
-        for (int w = 0; w < 20; ++w) {
+    TEST_CASE("space_ideographs: ideographs become words of their own; kana and Hangul do not") {
+        CHECK(wordpiece::space_ideographs(U"我爱x") == U" 我  爱 x");
+        CHECK(wordpiece::space_ideographs(U"のテ한") == U"のテ한");
+        for (const char32_t c : {0x3400, 0x4DBF, 0x4E00, 0x9FFF, 0xF900, 0xFAFF, 0x20000, 0x2A6DF, 0x2A700, 0x2B73F, 0x2B740,
+                                 0x2B81F, 0x2B820, 0x2CEAF, 0x2F800, 0x2FA1F})
+            CHECK(wordpiece::is_ideograph(c));
+        for (const char32_t c :
+             {0x33FF, 0x4DC0, 0x4DFF, 0xA000, 0xF8FF, 0xFB00, 0x1FFFF, 0x2A6E0, 0x2A6FF, 0x2CEB0, 0x2F7FF, 0x2FA20})
+            CHECK_FALSE(wordpiece::is_ideograph(c));
+    }
+
+    TEST_CASE("split_at_spaces: splits at all white space, line separators included") {
+        CHECK(wordpiece::split_at_spaces(U"  a  bc\u2028d\u2029 ") == std::vector<std::u32string>{U"a", U"bc", U"d"});
+        CHECK(wordpiece::split_at_spaces(U"   ").empty());
+    }
+
+    TEST_CASE("lower_case_without_accents: lower-cases, decomposes, then drops accents") {
+        CHECK(wordpiece::lower_case_without_accents(U"naïve") == U"naive");
+        CHECK(wordpiece::lower_case_without_accents(U"ЁЖ") == U"еж");
+        CHECK(wordpiece::lower_case_without_accents(U"й") == U"и");
+        CHECK(wordpiece::lower_case_without_accents(U"İ") == U"i");
+        CHECK(wordpiece::lower_case_without_accents(U"ΣΑΣ") == U"σας");
+        CHECK(wordpiece::lower_case_without_accents(U"ẞ²№") == U"ß²№");
+        CHECK(wordpiece::lower_case_without_accents(U"\u0915\u093E\u0941") == U"\u0915\u093E");  // Mc stays, Mn goes
+    }
+
+    TEST_CASE("split_at_punctuation: each punctuation character is a word, including ASCII $ + < = > ^ ` | ~") {
+        using List = std::vector<std::u32string>;
+        CHECK(wordpiece::split_at_punctuation(U"a.b") == List{U"a", U".", U"b"});
+        CHECK(wordpiece::split_at_punctuation(U"...") == List{U".", U".", U"."});
+        CHECK(wordpiece::split_at_punctuation(U"«да»") == List{U"«", U"да", U"»"});
+        CHECK(wordpiece::split_at_punctuation(U"").empty());
+        int ascii = 0;
+        for (char32_t c = 0; c < 128; ++c) ascii += wordpiece::is_punctuation(c);
+        CHECK(ascii == 32);
+        for (const char32_t c : U"$+<=>^`|~") CHECK((c == 0 || wordpiece::is_punctuation(c)));
+        CHECK_FALSE(wordpiece::is_punctuation(U'№'));
+        CHECK_FALSE(wordpiece::is_punctuation(U'€'));
+    }
+
+    TEST_CASE("split_words: applies the steps in order") {
+        CHECK(wordpiece::split_words("Ёлка, naïve!", {}) == Pieces{"елка", ",", "naive", "!"});
+        CHECK(wordpiece::split_words("Ёлка", {.lower_case = false}) == Pieces{"Ёлка"});
+        CHECK(wordpiece::split_words("cafe\u0301", {.lower_case = false}) == Pieces{"cafe\u0301"});  // and no NFC
+        CHECK(wordpiece::split_words("[CLS] x", {}) == Pieces{"[", "cls", "]", "x"});
+        CHECK(wordpiece::split_words("a\u0301 \u0301 b", {}) == Pieces{"a", "b"});  // a word of accents alone vanishes
+        CHECK(wordpiece::split_words("\u037Ex", {}) == Pieces{";", "x"});           // the Greek question mark is a semicolon
+        CHECK(wordpiece::split_words("\xFFok\xC3", {}) == Pieces{"ok"});            // invalid UTF-8 vanishes
+    }
+
+    TEST_CASE("encode_word: takes the longest piece at every position") {
+        const Vocabulary vocabulary = vocabulary_with({"u", "un", "##a", "##aff", "##able", "##affable", "able", "x"});
+        CHECK(pieces_of_word("unaffable", vocabulary) == Pieces{"un", "##affable"});
+        CHECK(pieces_of_word("unaffaable", vocabulary) == Pieces{"un", "##aff", "##a", "##able"});
+        CHECK(pieces_of_word("able", vocabulary) == Pieces{"able"});
+        const wordpiece::Match match = wordpiece::longest_match("unaffable", 2, vocabulary);
+        CHECK(vocabulary.entries[match.id] == "##affable");
+        CHECK(match.end == 9);
+        CHECK(wordpiece::longest_match("zun", 0, vocabulary).id == -1);
+        CHECK(pieces_of_word("##a", vocabulary) == Pieces{"##a"});  // no word looks like this: text is split at #
+    }
+
+    TEST_CASE("encode_word: a word that is not covered to its end is a single [UNK]") {
+        const Vocabulary vocabulary = vocabulary_with({"un", "##aff", "a"});
+        CHECK(pieces_of_word("unaffz", vocabulary) == Pieces{"[UNK]"});
+        CHECK(pieces_of_word("aff", vocabulary) == Pieces{"[UNK]"});  // greedy: a, then ##ff is unknown
+        CHECK(pieces_of_word("я", vocabulary) == Pieces{"[UNK]"});
+        CHECK(pieces_of_word("", vocabulary).empty());
+    }
+
+    TEST_CASE("encode_word: longest_word counts characters, not bytes, and is inclusive") {
+        const Vocabulary vocabulary = vocabulary_with({"я", "##я"});
+        CHECK(pieces_of_word("яяя", vocabulary, {.longest_word = 3}).size() == 3);
+        CHECK(pieces_of_word("яяяя", vocabulary, {.longest_word = 3}) == Pieces{"[UNK]"});
+        const std::string letters_200 = [] {
             std::string word;
-            for (int k = random.below(10); k >= 0; --k) word += static_cast<char>('a' + random.below(2));
-            CHECK(wordpiece::encode_word(word, vocabulary, {}) == encode_by_definition_of_matching(word, vocabulary));
-        }
+            for (int i = 0; i < 200; ++i) word += "я";
+            return word;
+        }();
+        CHECK(pieces_of_word(letters_200, vocabulary).size() == 200);
+        CHECK(pieces_of_word(letters_200 + "я", vocabulary) == Pieces{"[UNK]"});
     }
-}
 
-TEST_CASE("decode: joins continuation pieces to the piece before") {
-    const Vocabulary vocabulary = vocabulary_with({"un", "##aff", "##able", "!", "##"});
-    CHECK(wordpiece::decode({5, 6, 7, 8, 5}, vocabulary) == "unaffable ! un");
-    CHECK(wordpiece::decode({2, 5, 3, 0}, vocabulary) == "[CLS] un [SEP] [PAD]");
-    CHECK(wordpiece::decode({6, 5}, vocabulary) == "##aff un");  // nothing precedes it
-    CHECK(wordpiece::decode({}, vocabulary).empty());
-    CHECK_THROWS_WITH(wordpiece::decode({10}, vocabulary),
-                      "wordpiece::decode: id 10 is not in a vocabulary of 10, counted from 0");
-    CHECK_THROWS_WITH(wordpiece::decode({-1}, vocabulary),
-                      "wordpiece::decode: id -1 is not in a vocabulary of 10, counted from 0");
-}
-
-TEST_CASE("make_sequence: special tokens, segments, padding") {
-    const Vocabulary vocabulary = wordpiece::make_vocabulary({"[MASK]", "a", "[SEP]", "[UNK]", "[PAD]", "[CLS]"});
-    const Sequence pair = wordpiece::make_sequence({1, 1}, {1}, 8, vocabulary);
-    CHECK(pair.ids == std::vector<int>{5, 1, 1, 2, 1, 2, 4, 4});
-    CHECK(pair.mask == std::vector<int>{1, 1, 1, 1, 1, 1, 0, 0});
-    CHECK(pair.segments == std::vector<int>{0, 0, 0, 0, 1, 1, 0, 0});
-    const Sequence single = wordpiece::make_sequence({1}, {}, 4, vocabulary);
-    CHECK(single.ids == std::vector<int>{5, 1, 2, 4});
-    CHECK(single.segments == std::vector<int>{0, 0, 0, 0});
-}
-
-TEST_CASE("make_sequence: truncates the longer text of a pair, the second when they are equal") {
-    const Vocabulary vocabulary = vocabulary_with({"a", "b", "c", "d", "e", "f"});
-    // a = 5 6 7 8 (4), b = 9 10 (2), room for 3: 4+2 -> 3+2 -> 2+2 -> 2+1
-    CHECK(wordpiece::make_sequence({5, 6, 7, 8}, {9, 10}, 6, vocabulary).ids == std::vector<int>{2, 5, 6, 3, 9, 3});
-    CHECK(wordpiece::make_sequence({5}, {6, 7, 8, 9}, 5, vocabulary).ids == std::vector<int>{2, 5, 3, 6, 3});
-    CHECK(wordpiece::make_sequence({5, 6, 7}, {}, 4, vocabulary).ids == std::vector<int>{2, 5, 6, 3});
-    CHECK(wordpiece::make_sequence({5}, {}, 2, vocabulary).ids == std::vector<int>{2, 3});
-    CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {}, 1, vocabulary),
-                      "wordpiece::make_sequence: a length of 1 does not hold [CLS] and [SEP]; at least 2");
-    CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {6}, 2, vocabulary),
-                      "wordpiece::make_sequence: a length of 2 does not hold [CLS] and [SEP]; at least 3");
-}
-
-TEST_CASE("read_vocabulary: the id of an entry is its line number") {
-    const Vocabulary vocabulary = wordpiece::read_vocabulary("[PAD]\r\n[UNK]\n[CLS]\n [SEP] \n[MASK]\nя", "v");
-    CHECK(vocabulary.size() == 6);
-    CHECK(wordpiece::id_of(vocabulary, "[SEP]") == 3);
-    CHECK(wordpiece::id_of(vocabulary, "я") == 5);
-    CHECK(wordpiece::id_of(vocabulary, "[SE") == -1);
-    CHECK(wordpiece::id_of(vocabulary, "x") == -1);
-}
-
-TEST_CASE("read_vocabulary: errors give source, line and reason") {
-    const auto error = [](const std::string& content) { return error_of([&] { wordpiece::read_vocabulary(content, "v"); }); };
-    const std::string good = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
-    CHECK(error(good) == "");
-    CHECK(error("") == "v: a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
-    CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
-    CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
-    CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
-          "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
-    CHECK(error("[PAD]\n[unk]\n[CLS]\n[SEP]\n[MASK]\n") ==
-          "v: the entry [UNK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
-    CHECK(error_of([] { wordpiece::load_vocabulary("build/no such file"); }).find("build/no such file") != std::string::npos);
-}
-
-TEST_CASE("learn_vocabulary: merges the pair with the highest score, not the most frequent one") {
-    // words: "xz" 4 times, "xy" twice, "qy" not at all;  x 6, ##z 4, ##y 2
-    // (x, ##z) 4 / (6*4) = 1/6    (x, ##y) 2 / (6*2) = 1/6: a tie, so the more frequent pair;  then (x, ##y) 2 / (2*2) = 1/2
-    const Learned learned = wordpiece::learn_vocabulary("xz xz xz xz xy xy", 100, {});
-    REQUIRE(learned.joinings.size() == 2);
-    CHECK(learned.joinings[0].joined == "xz");
-    CHECK(learned.joinings[0].score == doctest::Approx(1.0 / 6));
-    CHECK(learned.joinings[1].joined == "xy");
-    CHECK(learned.joinings[1].score == doctest::Approx(1.0 / 2));
-    CHECK(learned.entries == Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##y", "##z", "x", "xz", "xy"});
-
-    // e is everywhere: (b, ##e) occurs 4 times of b 4, ##e 8; (q, ##u) only twice, but of q 2, ##u 2
-    const Learned rare = wordpiece::learn_vocabulary("be be be be me me he he qu qu", 100, {});
-    CHECK(rare.joinings[0].joined == "qu");  // 2 / (2*2) = 1/2 beats 4 / (4*8) = 1/8
-    CHECK(rare.joinings[0].left == "q");
-    CHECK(rare.joinings[0].right == "##u");
-    CHECK(rare.joinings[0].together == 2);
-}
-
-TEST_CASE("learn_vocabulary: respects size and smallest count, and marks pieces inside words") {
-    CHECK(wordpiece::learn_vocabulary("abc abc", 9, {}).entries ==
-          Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##b", "##c", "a", "##bc"});
-    CHECK(wordpiece::learn_vocabulary("abc", 100, {}).joinings.empty());  // nothing occurs twice
-    CHECK(wordpiece::learn_vocabulary("abc", 100, {}, 1).entries.back() == "abc");
-    CHECK(wordpiece::learn_vocabulary("aaaa aaaa", 100, {}).entries.back() == "aaaa");
-    CHECK_THROWS_WITH(
-        wordpiece::learn_vocabulary("abc", 7, {}),
-        "wordpiece::learn_vocabulary: 7 entries have no room for the 5 special tokens and the 3 characters of the text; at least 8");
-}
-
-TEST_CASE("learn_vocabulary: makes the merges of the textbook version on random texts, ties included") {
-    Random random(5);
-    for (int trial = 0; trial < 150; ++trial) {
-        const int letters = 1 + trial % 4, smallest_count = 1 + trial % 3;
-        std::string text;
-        for (int k = 0; k < 20 + random.below(200); ++k)
-            text += random.below(4) == 0 ? ' ' : static_cast<char>('a' + random.below(letters));
-        const Learned textbook = wordpiece::learn_vocabulary_textbook(text, 60, {}, smallest_count);
-        const Learned fast = wordpiece::learn_vocabulary(text, 60, {}, smallest_count);
-        REQUIRE_MESSAGE(fast.entries == textbook.entries, text);
-        REQUIRE(fast.joinings.size() == textbook.joinings.size());
-        for (std::size_t k = 0; k < fast.joinings.size(); ++k) {
-            CHECK(fast.joinings[k].left == textbook.joinings[k].left);
-            CHECK(fast.joinings[k].right == textbook.joinings[k].right);
-            CHECK(fast.joinings[k].together == textbook.joinings[k].together);
-            CHECK(fast.joinings[k].score == textbook.joinings[k].score);
+    // The definition: the longest substring first, shortened from the right.
+    static std::vector<int> encode_by_definition_of_matching(const std::string& word, const Vocabulary& vocabulary) {
+        std::vector<int> ids;
+        std::size_t begin = 0;
+        while (begin < word.size()) {
+            int id = -1;
+            std::size_t end = word.size();
+            for (; end > begin && id < 0; --end)
+                id = wordpiece::id_of(vocabulary, (begin > 0 ? "##" : "") + word.substr(begin, end - begin));
+            if (id < 0) return {vocabulary.unknown};
+            ids.push_back(id);
+            begin = end + 1;
         }
+        return ids;
     }
-}
 
-TEST_CASE("learn_vocabulary: spells its own text without [UNK], also after saving and loading") {
-    const std::string text = "The cat sat, the cat ran. Мама мыла раму, мама мыла окно!";
-    const Learned learned = wordpiece::learn_vocabulary(text, 60, {});
-    const std::string path = "build/wordpiece_test_vocab.txt";
-    wordpiece::save_vocabulary(wordpiece::make_vocabulary(learned.entries), path);
-    const Vocabulary vocabulary = wordpiece::load_vocabulary(path);
-    std::remove(path.c_str());
-    CHECK(vocabulary.entries == learned.entries);
-    const std::vector<int> ids = wordpiece::encode(text, vocabulary, {});
-    CHECK(std::count(ids.begin(), ids.end(), vocabulary.unknown) == 0);
-    CHECK(wordpiece::decode(ids, vocabulary) == "the cat sat , the cat ran . мама мыла раму , мама мыла окно !");
-}
-
-TEST_CASE("wordpiece: worked examples that expose four classic mistakes") {
-    // Splitting at ASCII punctuation only would leave "¿que", "¡si", "«oui»" whole: 4 words too few.
-    CHECK(wordpiece::split_words("¿Qué? ¡Sí! «oui»", {}).size() == 9);
-    // Without decomposition the accents would stay.
-    CHECK(wordpiece::split_words("naïve café résumé", {}) == Pieces{"naive", "cafe", "resume"});
-    CHECK(wordpiece::split_words("Ёлка и ёж", {}) == Pieces{"елка", "и", "еж"});
-    // Hangul left composed would be 3 + 2 characters: 한 = 3 jamo, 국 3, 어 2; 문 3, 장 3.
-    const Pieces hangul = wordpiece::split_words("한국어 문장", {});
-    REQUIRE(hangul.size() == 2);
-    CHECK(decode_utf8(hangul[0]).size() == 8);
-    CHECK(decode_utf8(hangul[1]).size() == 6);
-    // Keeping the pieces found before an unknown part would give two ids here.
-    CHECK(wordpiece::encode_word("unя", vocabulary_with({"un"}), {}).size() == 1);
-}
-
-static Config golden_config(const Json& golden) {
-    return {.lower_case = golden.at("do_lower_case").as_boolean(),
-            .longest_word = golden.at("max_input_chars_per_word").as_int()};
-}
-
-TEST_CASE("parity: words, pieces, ids and sequences equal the published tokenizer's in every case") {
-    for (const std::string& path : golden_files("tokenizer_bert", ".json")) {
-        CAPTURE(path);
-        const Json golden = read_json(path);
-        const Vocabulary vocabulary = wordpiece::make_vocabulary(wordpiece_words(golden.at("vocab")), path);
-        const Config config = golden_config(golden);
-        CHECK(vocabulary.size() == golden.at("vocab_size").as_int());
-        CHECK(vocabulary.padding == golden.at("pad_id").as_int());
-        CHECK(vocabulary.unknown == golden.at("unk_id").as_int());
-        CHECK(vocabulary.classification == golden.at("cls_id").as_int());
-        CHECK(vocabulary.separator == golden.at("sep_id").as_int());
-        CHECK(vocabulary.mask == golden.at("mask_id").as_int());
-        for (const Json& item : golden.at("cases").as_array()) {
-            const std::string& text = item.at("text").as_string();
-            CAPTURE(text);
-            const std::vector<int> ids = wordpiece::encode(text, vocabulary, config);
-            CHECK(wordpiece::split_words(text, config) == wordpiece_words(item.at("words")));
-            CHECK(ids == wordpiece_numbers(item.at("ids")));
-            CHECK(entries_of(ids, vocabulary) == wordpiece_words(item.at("tokens")));
-        }
-        for (const Json& item : golden.at("pairs").as_array()) {
-            const Json& second = item.at("b");
-            const std::vector<int> a = wordpiece::encode(item.at("a").as_string(), vocabulary, config);
-            const std::vector<int> b =
-                second.kind == Json::Kind::null ? std::vector<int>{} : wordpiece::encode(second.as_string(), vocabulary, config);
-            const Sequence sequence = wordpiece::make_sequence(a, b, item.at("max_seq_length").as_int(), vocabulary);
-            CHECK(sequence.ids == wordpiece_numbers(item.at("input_ids")));
-            CHECK(sequence.mask == wordpiece_numbers(item.at("input_mask")));
-            CHECK(sequence.segments == wordpiece_numbers(item.at("segment_ids")));
-        }
-    }
-}
-
-TEST_CASE("encode: more entries give fewer pieces per word, but not fewer [UNK]") {
-    const Json golden = read_json("tests/golden/tokenizer_bert-a.json");
-    const Vocabulary all = wordpiece::make_vocabulary(wordpiece_words(golden.at("vocab")));
-    // The five special tokens and all single characters, then the first k of the other entries.   k, pieces per word, [UNK]
-    const std::vector<std::tuple<int, double, int>> measured{{0, 2.97, 14}, {100, 2.60, 14}, {200, 2.39, 14}, {351, 1.97, 13}};
-    for (const auto& [k, pieces_per_word, unknown] : measured) {
-        Pieces kept;
-        int others = 0;
-        for (int id = 0; id < all.size(); ++id) {
-            const std::string& entry = all.entries[id];
-            const bool continues = entry.size() > 2 && entry.starts_with("##");
-            const bool is_character = decode_utf8(entry).size() == (continues ? 3 : 1);
-            if (id < 5 || is_character || others++ < k) kept.push_back(entry);
-        }
-        CHECK(others == 351);
-        const Vocabulary vocabulary = wordpiece::make_vocabulary(kept);
-        int words = 0, pieces = 0, unknown_words = 0;
-        for (const Json& item : golden.at("cases").as_array()) {
-            words += static_cast<int>(item.at("words").as_array().size());
-            for (const int id : wordpiece::encode(item.at("text").as_string(), vocabulary, {})) {
-                ++pieces;
-                unknown_words += id == vocabulary.unknown;
+    TEST_CASE("encode_word: the trie finds what trying every length finds, on random words") {
+        Random random(11);
+        for (int trial = 0; trial < 100; ++trial) {
+            Pieces entries;
+            for (int i = 0; i < 12; ++i) {
+                std::string entry = i % 2 ? "##" : "";
+                for (int k = random.below(4); k >= 0; --k) entry += static_cast<char>('a' + random.below(2));
+                if (std::find(entries.begin(), entries.end(), entry) == entries.end()) entries.push_back(entry);
+            }
+            const Vocabulary vocabulary = vocabulary_with(entries);
+            for (int w = 0; w < 20; ++w) {
+                std::string word;
+                for (int k = random.below(10); k >= 0; --k) word += static_cast<char>('a' + random.below(2));
+                CHECK(wordpiece::encode_word(word, vocabulary, {}) == encode_by_definition_of_matching(word, vocabulary));
             }
         }
-        CHECK(std::abs(static_cast<double>(pieces) / words - pieces_per_word) < 0.005);
-        CHECK(unknown_words == unknown);
     }
-}
 
-TEST_CASE("read_vocabulary: an entry that is empty or white space keeps its id and matches nothing") {
-    const std::string names = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
-    const std::string content = names + "\u2027\n\u2028\n\u2030\n\n \u3000\t\n  cat \n##s\n\n\n";
-    const Vocabulary vocabulary = wordpiece::read_vocabulary(content, "v");
-    CHECK(vocabulary.size() == 14);                         // the two blank lines at the end have ids, as in the published code
-    CHECK(vocabulary.used() == 12);
-    CHECK(wordpiece::id_of(vocabulary, "\u2027") == 5);
-    CHECK(wordpiece::id_of(vocabulary, "\u2028") == -1);    // number 6
-    CHECK(wordpiece::id_of(vocabulary, "\u2030") == 7);
-    CHECK(wordpiece::id_of(vocabulary, "") == -1);          // number 8
-    CHECK(wordpiece::id_of(vocabulary, "cat") == 10);
-    CHECK(wordpiece::encode("cats\u2028 \u3000 cat", vocabulary, {}) == std::vector<int>{10, 11, 10});
-    CHECK(vocabulary.entries[6] == "\u2028");
-    const TemporaryFolder folder;
-    wordpiece::save_vocabulary(vocabulary, folder.path("v"));
-    CHECK(wordpiece::load_vocabulary(folder.path("v")).entries == vocabulary.entries);
-}
-
-TEST_CASE("read_vocabulary: skips a byte order mark") {
-    const std::string content = "\xEF\xBB\xBF[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\n";
-    const TemporaryFolder folder;
-    for (const Vocabulary& vocabulary :
-         {wordpiece::read_vocabulary(content, "v"), wordpiece::load_vocabulary(folder.file("v", content))}) {
-        CHECK(vocabulary.padding == 0);
-        CHECK(vocabulary.entries[0] == "[PAD]");
+    TEST_CASE("decode: joins continuation pieces to the piece before") {
+        const Vocabulary vocabulary = vocabulary_with({"un", "##aff", "##able", "!", "##"});
+        CHECK(wordpiece::decode({5, 6, 7, 8, 5}, vocabulary) == "unaffable ! un");
+        CHECK(wordpiece::decode({2, 5, 3, 0}, vocabulary) == "[CLS] un [SEP] [PAD]");
+        CHECK(wordpiece::decode({6, 5}, vocabulary) == "##aff un");  // nothing precedes it
+        CHECK(wordpiece::decode({}, vocabulary).empty());
+        CHECK_THROWS_WITH(wordpiece::decode({10}, vocabulary),
+                          "wordpiece::decode: id 10 is not in a vocabulary of 10, counted from 0");
+        CHECK_THROWS_WITH(wordpiece::decode({-1}, vocabulary),
+                          "wordpiece::decode: id -1 is not in a vocabulary of 10, counted from 0");
     }
-}
 
+    TEST_CASE("make_sequence: special tokens, segments, padding") {
+        const Vocabulary vocabulary = wordpiece::make_vocabulary({"[MASK]", "a", "[SEP]", "[UNK]", "[PAD]", "[CLS]"});
+        const Sequence pair = wordpiece::make_sequence({1, 1}, {1}, 8, vocabulary);
+        CHECK(pair.ids == std::vector<int>{5, 1, 1, 2, 1, 2, 4, 4});
+        CHECK(pair.mask == std::vector<int>{1, 1, 1, 1, 1, 1, 0, 0});
+        CHECK(pair.segments == std::vector<int>{0, 0, 0, 0, 1, 1, 0, 0});
+        const Sequence single = wordpiece::make_sequence({1}, {}, 4, vocabulary);
+        CHECK(single.ids == std::vector<int>{5, 1, 2, 4});
+        CHECK(single.segments == std::vector<int>{0, 0, 0, 0});
+    }
+
+    TEST_CASE("make_sequence: truncates the longer text of a pair, the second when they are equal") {
+        const Vocabulary vocabulary = vocabulary_with({"a", "b", "c", "d", "e", "f"});
+        // a = 5 6 7 8 (4), b = 9 10 (2), room for 3: 4+2 -> 3+2 -> 2+2 -> 2+1
+        CHECK(wordpiece::make_sequence({5, 6, 7, 8}, {9, 10}, 6, vocabulary).ids == std::vector<int>{2, 5, 6, 3, 9, 3});
+        CHECK(wordpiece::make_sequence({5}, {6, 7, 8, 9}, 5, vocabulary).ids == std::vector<int>{2, 5, 3, 6, 3});
+        CHECK(wordpiece::make_sequence({5, 6, 7}, {}, 4, vocabulary).ids == std::vector<int>{2, 5, 6, 3});
+        CHECK(wordpiece::make_sequence({5}, {}, 2, vocabulary).ids == std::vector<int>{2, 3});
+        CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {}, 1, vocabulary),
+                          "wordpiece::make_sequence: a length of 1 does not hold [CLS] and [SEP]; at least 2");
+        CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {6}, 2, vocabulary),
+                          "wordpiece::make_sequence: a length of 2 does not hold [CLS] and [SEP]; at least 3");
+    }
+
+    TEST_CASE("read_vocabulary: the id of an entry is its line number") {
+        const Vocabulary vocabulary = wordpiece::read_vocabulary("[PAD]\r\n[UNK]\n[CLS]\n [SEP] \n[MASK]\nя", "v");
+        CHECK(vocabulary.size() == 6);
+        CHECK(wordpiece::id_of(vocabulary, "[SEP]") == 3);
+        CHECK(wordpiece::id_of(vocabulary, "я") == 5);
+        CHECK(wordpiece::id_of(vocabulary, "[SE") == -1);
+        CHECK(wordpiece::id_of(vocabulary, "x") == -1);
+    }
+
+    TEST_CASE("read_vocabulary: errors give source, line and reason") {
+        const auto error = [](const std::string& content) { return error_of([&] { wordpiece::read_vocabulary(content, "v"); }); };
+        const std::string good = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+        CHECK(error(good) == "");
+        CHECK(error("") ==
+              "v: a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
+        CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
+        CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
+        CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
+              "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
+        CHECK(error("[PAD]\n[unk]\n[CLS]\n[SEP]\n[MASK]\n") ==
+              "v: the entry [UNK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
+        CHECK(error_of([] { wordpiece::load_vocabulary("build/no such file"); }).find("build/no such file") != std::string::npos);
+    }
+
+    TEST_CASE("learn_vocabulary: merges the pair with the highest score, not the most frequent one") {
+        // words: "xz" 4 times, "xy" twice, "qy" not at all;  x 6, ##z 4, ##y 2
+        // (x, ##z) 4 / (6*4) = 1/6    (x, ##y) 2 / (6*2) = 1/6: a tie, so the more frequent pair;  then (x, ##y) 2 / (2*2) = 1/2
+        const Learned learned = wordpiece::learn_vocabulary("xz xz xz xz xy xy", 100, {});
+        REQUIRE(learned.joinings.size() == 2);
+        CHECK(learned.joinings[0].joined == "xz");
+        CHECK(learned.joinings[0].score == doctest::Approx(1.0 / 6));
+        CHECK(learned.joinings[1].joined == "xy");
+        CHECK(learned.joinings[1].score == doctest::Approx(1.0 / 2));
+        CHECK(learned.entries == Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##y", "##z", "x", "xz", "xy"});
+
+        // e is everywhere: (b, ##e) occurs 4 times of b 4, ##e 8; (q, ##u) only twice, but of q 2, ##u 2
+        const Learned rare = wordpiece::learn_vocabulary("be be be be me me he he qu qu", 100, {});
+        CHECK(rare.joinings[0].joined == "qu");  // 2 / (2*2) = 1/2 beats 4 / (4*8) = 1/8
+        CHECK(rare.joinings[0].left == "q");
+        CHECK(rare.joinings[0].right == "##u");
+        CHECK(rare.joinings[0].together == 2);
+    }
+
+    TEST_CASE("learn_vocabulary: respects size and smallest count, and marks pieces inside words") {
+        CHECK(wordpiece::learn_vocabulary("abc abc", 9, {}).entries ==
+              Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##b", "##c", "a", "##bc"});
+        CHECK(wordpiece::learn_vocabulary("abc", 100, {}).joinings.empty());  // nothing occurs twice
+        CHECK(wordpiece::learn_vocabulary("abc", 100, {}, 1).entries.back() == "abc");
+        CHECK(wordpiece::learn_vocabulary("aaaa aaaa", 100, {}).entries.back() == "aaaa");
+        CHECK_THROWS_WITH(
+            wordpiece::learn_vocabulary("abc", 7, {}),
+            "wordpiece::learn_vocabulary: 7 entries have no room for the 5 special tokens and the 3 characters of the text; at least 8");
+    }
+
+    TEST_CASE("learn_vocabulary: makes the merges of the textbook version on random texts, ties included") {
+        Random random(5);
+        for (int trial = 0; trial < 150; ++trial) {
+            const int letters = 1 + trial % 4, smallest_count = 1 + trial % 3;
+            std::string text;
+            for (int k = 0; k < 20 + random.below(200); ++k)
+                text += random.below(4) == 0 ? ' ' : static_cast<char>('a' + random.below(letters));
+            const Learned textbook = wordpiece::learn_vocabulary_textbook(text, 60, {}, smallest_count);
+            const Learned fast = wordpiece::learn_vocabulary(text, 60, {}, smallest_count);
+            REQUIRE_MESSAGE(fast.entries == textbook.entries, text);
+            REQUIRE(fast.joinings.size() == textbook.joinings.size());
+            for (std::size_t k = 0; k < fast.joinings.size(); ++k) {
+                CHECK(fast.joinings[k].left == textbook.joinings[k].left);
+                CHECK(fast.joinings[k].right == textbook.joinings[k].right);
+                CHECK(fast.joinings[k].together == textbook.joinings[k].together);
+                CHECK(fast.joinings[k].score == textbook.joinings[k].score);
+            }
+        }
+    }
+
+    TEST_CASE("learn_vocabulary: spells its own text without [UNK], also after saving and loading") {
+        const std::string text = "The cat sat, the cat ran. Мама мыла раму, мама мыла окно!";
+        const Learned learned = wordpiece::learn_vocabulary(text, 60, {});
+        const std::string path = "build/wordpiece_test_vocab.txt";
+        wordpiece::save_vocabulary(wordpiece::make_vocabulary(learned.entries), path);
+        const Vocabulary vocabulary = wordpiece::load_vocabulary(path);
+        std::remove(path.c_str());
+        CHECK(vocabulary.entries == learned.entries);
+        const std::vector<int> ids = wordpiece::encode(text, vocabulary, {});
+        CHECK(std::count(ids.begin(), ids.end(), vocabulary.unknown) == 0);
+        CHECK(wordpiece::decode(ids, vocabulary) == "the cat sat , the cat ran . мама мыла раму , мама мыла окно !");
+    }
+
+    TEST_CASE("wordpiece: worked examples that expose four classic mistakes") {
+        // Splitting at ASCII punctuation only would leave "¿que", "¡si", "«oui»" whole: 4 words too few.
+        CHECK(wordpiece::split_words("¿Qué? ¡Sí! «oui»", {}).size() == 9);
+        // Without decomposition the accents would stay.
+        CHECK(wordpiece::split_words("naïve café résumé", {}) == Pieces{"naive", "cafe", "resume"});
+        CHECK(wordpiece::split_words("Ёлка и ёж", {}) == Pieces{"елка", "и", "еж"});
+        // Hangul left composed would be 3 + 2 characters: 한 = 3 jamo, 국 3, 어 2; 문 3, 장 3.
+        const Pieces hangul = wordpiece::split_words("한국어 문장", {});
+        REQUIRE(hangul.size() == 2);
+        CHECK(decode_utf8(hangul[0]).size() == 8);
+        CHECK(decode_utf8(hangul[1]).size() == 6);
+        // Keeping the pieces found before an unknown part would give two ids here.
+        CHECK(wordpiece::encode_word("unя", vocabulary_with({"un"}), {}).size() == 1);
+    }
+
+    static Config golden_config(const Json& golden) {
+        return {.lower_case = golden.at("do_lower_case").as_boolean(),
+                .longest_word = golden.at("max_input_chars_per_word").as_int()};
+    }
+
+    TEST_CASE("parity: words, pieces, ids and sequences equal the published tokenizer's in every case") {
+        for (const std::string& path : golden_files("tokenizer_bert", ".json")) {
+            CAPTURE(path);
+            const Json golden = read_json(path);
+            const Vocabulary vocabulary = wordpiece::make_vocabulary(wordpiece_words(golden.at("vocab")), path);
+            const Config config = golden_config(golden);
+            CHECK(vocabulary.size() == golden.at("vocab_size").as_int());
+            CHECK(vocabulary.padding == golden.at("pad_id").as_int());
+            CHECK(vocabulary.unknown == golden.at("unk_id").as_int());
+            CHECK(vocabulary.classification == golden.at("cls_id").as_int());
+            CHECK(vocabulary.separator == golden.at("sep_id").as_int());
+            CHECK(vocabulary.mask == golden.at("mask_id").as_int());
+            for (const Json& item : golden.at("cases").as_array()) {
+                const std::string& text = item.at("text").as_string();
+                CAPTURE(text);
+                const std::vector<int> ids = wordpiece::encode(text, vocabulary, config);
+                CHECK(wordpiece::split_words(text, config) == wordpiece_words(item.at("words")));
+                CHECK(ids == wordpiece_numbers(item.at("ids")));
+                CHECK(entries_of(ids, vocabulary) == wordpiece_words(item.at("tokens")));
+            }
+            for (const Json& item : golden.at("pairs").as_array()) {
+                const Json& second = item.at("b");
+                const std::vector<int> a = wordpiece::encode(item.at("a").as_string(), vocabulary, config);
+                const std::vector<int> b = second.kind == Json::Kind::null
+                                               ? std::vector<int>{}
+                                               : wordpiece::encode(second.as_string(), vocabulary, config);
+                const Sequence sequence = wordpiece::make_sequence(a, b, item.at("max_seq_length").as_int(), vocabulary);
+                CHECK(sequence.ids == wordpiece_numbers(item.at("input_ids")));
+                CHECK(sequence.mask == wordpiece_numbers(item.at("input_mask")));
+                CHECK(sequence.segments == wordpiece_numbers(item.at("segment_ids")));
+            }
+        }
+    }
+
+    TEST_CASE("encode: more entries give fewer pieces per word, but not fewer [UNK]") {
+        const Json golden = read_json("tests/golden/tokenizer_bert-a.json");
+        const Vocabulary all = wordpiece::make_vocabulary(wordpiece_words(golden.at("vocab")));
+        // The five special tokens and all single characters, then the first k of the other entries.   k, pieces per word, [UNK]
+        const std::vector<std::tuple<int, double, int>> measured{
+            {0, 2.97, 14}, {100, 2.60, 14}, {200, 2.39, 14}, {351, 1.97, 13}};
+        for (const auto& [k, pieces_per_word, unknown] : measured) {
+            Pieces kept;
+            int others = 0;
+            for (int id = 0; id < all.size(); ++id) {
+                const std::string& entry = all.entries[id];
+                const bool continues = entry.size() > 2 && entry.starts_with("##");
+                const bool is_character = decode_utf8(entry).size() == (continues ? 3 : 1);
+                if (id < 5 || is_character || others++ < k) kept.push_back(entry);
+            }
+            CHECK(others == 351);
+            const Vocabulary vocabulary = wordpiece::make_vocabulary(kept);
+            int words = 0, pieces = 0, unknown_words = 0;
+            for (const Json& item : golden.at("cases").as_array()) {
+                words += static_cast<int>(item.at("words").as_array().size());
+                for (const int id : wordpiece::encode(item.at("text").as_string(), vocabulary, {})) {
+                    ++pieces;
+                    unknown_words += id == vocabulary.unknown;
+                }
+            }
+            CHECK(std::abs(static_cast<double>(pieces) / words - pieces_per_word) < 0.005);
+            CHECK(unknown_words == unknown);
+        }
+    }
+
+    TEST_CASE("read_vocabulary: an entry that is empty or white space keeps its id and matches nothing") {
+        const std::string names = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+        const std::string content = names + "\u2027\n\u2028\n\u2030\n\n \u3000\t\n  cat \n##s\n\n\n";
+        const Vocabulary vocabulary = wordpiece::read_vocabulary(content, "v");
+        CHECK(vocabulary.size() == 14);  // the two blank lines at the end have ids, as in the published code
+        CHECK(vocabulary.used() == 12);
+        CHECK(wordpiece::id_of(vocabulary, "\u2027") == 5);
+        CHECK(wordpiece::id_of(vocabulary, "\u2028") == -1);  // number 6
+        CHECK(wordpiece::id_of(vocabulary, "\u2030") == 7);
+        CHECK(wordpiece::id_of(vocabulary, "") == -1);  // number 8
+        CHECK(wordpiece::id_of(vocabulary, "cat") == 10);
+        CHECK(wordpiece::encode("cats\u2028 \u3000 cat", vocabulary, {}) == std::vector<int>{10, 11, 10});
+        CHECK(vocabulary.entries[6] == "\u2028");
+        const TemporaryFolder folder;
+        wordpiece::save_vocabulary(vocabulary, folder.path("v"));
+        CHECK(wordpiece::load_vocabulary(folder.path("v")).entries == vocabulary.entries);
+    }
+
+    TEST_CASE("read_vocabulary: skips a byte order mark") {
+        const std::string content = "\xEF\xBB\xBF[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\n";
+        const TemporaryFolder folder;
+        for (const Vocabulary& vocabulary :
+             {wordpiece::read_vocabulary(content, "v"), wordpiece::load_vocabulary(folder.file("v", content))}) {
+            CHECK(vocabulary.padding == 0);
+            CHECK(vocabulary.entries[0] == "[PAD]");
+        }
+    }
 }

@@ -5,12 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "course/cause/known.h"
 #include "nn/base/random.h"
 #include "nn/data/safetensors.h"
 #include "nn/layers/activation.h"
 #include "nn/layers/attention.h"
 #include "nn/layers/norm.h"
-#include "course/cause/known.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 

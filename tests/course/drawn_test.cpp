@@ -17,8 +17,7 @@ static std::string as_text(const std::vector<Answer>& answers) {
     return text;
 }
 
-TEST_CASE(
-    "answer_all: the reference solution answers every question; equal seeds ask equal questions, others differ") {
+TEST_CASE("answer_all: the reference solution answers every question; equal seeds ask equal questions, others differ") {
     for (const std::string& task : drawn_tasks()) {
         INFO(task);
         const std::vector<Answer> answers = answers_of(task, 5);

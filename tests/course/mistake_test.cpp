@@ -6,6 +6,7 @@
 
 #include "nn/data/file.h"
 #include "nn/data/text.h"
+#include "tests/course/titles.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -53,22 +54,6 @@ TEST_CASE("read_mistake: rejects a missing or repeated key, and names the line")
     CHECK(error(example + "says     again\n") == path + ":8: a second line of says");
     CHECK(error("sais     x\n") == path + ":1: there is no key sais");
     CHECK(error("says the sign\n") == path + ":1: the value begins in column 10");
-}
-
-// The titles of all tests, "suite: title".
-static std::set<std::string> all_titles() {
-    std::set<std::string> titles;
-    for (const std::string& path : files_below("tests")) {
-        if (!path.ends_with("_test.cpp")) continue;
-        std::string suite;
-        for (const std::string& line : split_lines(read_file(path))) {
-            for (const std::string mark : {"TEST_SUITE_BEGIN(\"", "TEST_SUITE(\""})
-                if (line.starts_with(mark)) suite = line.substr(mark.size(), line.find('"', mark.size()) - mark.size());
-            const std::string mark = "TEST_CASE(\"";
-            if (line.starts_with(mark)) titles.insert(suite + ": " + line.substr(mark.size(), line.rfind('"') - mark.size()));
-        }
-    }
-    return titles;
 }
 
 TEST_CASE("course/mistakes: every mistake applies to the current source, and the test that catches it exists") {

@@ -8,6 +8,7 @@
 #include "course/pack/handout.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"
+#include "tests/course/titles.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -67,22 +68,6 @@ TEST_CASE("read_task: rejects missing, unknown and repeated keys, and names the 
     CHECK(error(example + "case     4 a: b\n") ==
           path + ": the cases take 6 of 6 points, something must be left for the questions of the seed");
     CHECK(error("title    Down\n") == path + ": there is no line of module");
-}
-
-// "suite: title" of all tests.
-static std::set<std::string> all_titles() {
-    std::set<std::string> titles;
-    for (const std::string& path : files_below("tests")) {
-        if (!path.ends_with("_test.cpp")) continue;
-        std::string suite;
-        for (const std::string& line : split_lines(read_file(path))) {
-            for (const std::string mark : {"TEST_SUITE_BEGIN(\"", "TEST_SUITE(\""})
-                if (line.starts_with(mark)) suite = line.substr(mark.size(), line.find('"', mark.size()) - mark.size());
-            const std::string mark = "TEST_CASE(\"";
-            if (line.starts_with(mark)) titles.insert(suite + ": " + line.substr(mark.size(), line.rfind('"') - mark.size()));
-        }
-    }
-    return titles;
 }
 
 TEST_CASE("course/tasks: every task has one function, a contract, public tests and drawn questions") {

@@ -16,8 +16,8 @@ static void write_shard() {
     static bool written = false;
     if (written) return;
     written = true;
-    write_safetensors("build/fuzz/safetensors/s", {{"a", {2}, Matrix{{1, 2}}}, {"b", {1}, Matrix{{3}}}, {"module.c", {1}, Matrix{{4}}}},
-                      {{"d", "a"}});
+    write_safetensors("build/fuzz/safetensors/s",
+                      {{"a", {2}, Matrix{{1, 2}}}, {"b", {1}, Matrix{{3}}}, {"module.c", {1}, Matrix{{4}}}}, {{"d", "a"}});
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -46,8 +46,7 @@ void check_reading_on(const Weights& w, const Config& config) {
     check_close("one, second sequence", slice_rows(one, 1, 1), slice_rows(full, 11, 1));
     CHECK(error_of([&] {
               read_on(make_batch({{8}, {3}}), w, config, memory);
-          }).find("the memory holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity") !=
-          std::string::npos);
+          }).find("the memory holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity") != std::string::npos);
 }
 
 // The logits of what follows, by the full pass.

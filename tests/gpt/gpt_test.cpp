@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "nn/data/file.h"
 #include "gpt/writing.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/file.h"
 #include "nn/text/batch.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
@@ -78,8 +78,9 @@ TEST_CASE("parity: GPT-2's steps, losses, gradients and greedy continuation equa
         check_gradients(parameters, golden);
 
         const int greedy_steps = golden.file.metadata_int("greedy_steps");
-        golden.check_integers("greedy", joined_continuations(sequences_of(golden, "input.input_ids"),
-                                                             gpt::generate_greedily(ids, T, w, config, {.new_tokens = greedy_steps})));
+        golden.check_integers("greedy",
+                              joined_continuations(sequences_of(golden, "input.input_ids"),
+                                                   gpt::generate_greedily(ids, T, w, config, {.new_tokens = greedy_steps})));
         golden.leave_out("sampling.probs", "writing_test.cpp compares it");
         golden.leave_out("sampling.tokens", "writing_test.cpp compares it");
         golden.check_all_used();
@@ -268,7 +269,8 @@ TEST_CASE("make_weights: standard deviation 0.02, and 0.02 / sqrt(2 L) for the t
     for (const Block& block : w.blocks) {
         CHECK(standard_deviation_of(block.attention.query.weight.value()) / 0.02f == Approx(1).epsilon(0.03));
         CHECK(standard_deviation_of(block.mlp.expand.weight.value()) / 0.02f == Approx(1).epsilon(0.03));
-        CHECK(standard_deviation_of(block.attention.output.weight.value()) / 0.005f == Approx(1).epsilon(0.03));  // 0.02 / sqrt(16)
+        CHECK(standard_deviation_of(block.attention.output.weight.value()) / 0.005f ==
+              Approx(1).epsilon(0.03));  // 0.02 / sqrt(16)
         CHECK(standard_deviation_of(block.mlp.contract.weight.value()) / 0.005f == Approx(1).epsilon(0.03));
         CHECK(standard_deviation_of(block.mlp.contract.bias.value()) == 0);
     }
@@ -280,8 +282,7 @@ TEST_CASE("make_weights: standard deviation 0.02, and 0.02 / sqrt(2 L) for the t
 
     std::vector<int> ids(40);
     for (int t = 0; t < 40; ++t) ids[t] = random.below(300);
-    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), next_tokens(ids, 40)).value()[0] ==
-          Approx(std::log(300.0)).epsilon(0.01));
+    CHECK(gpt::loss(gpt::forward(ids, 40, w, config), next_tokens(ids, 40)).value()[0] == Approx(std::log(300.0)).epsilon(0.01));
 }
 
 TEST_CASE("empty_weights: zeros of all shapes") {
@@ -388,7 +389,9 @@ TEST_CASE("load_rules: prefix, stored causal masks and a second copy of the embe
 
 TEST_CASE("gpt: inconsistent configs, ids and caches throw an error with the numbers received and required") {
     const gpt::Weights w = random_weights(tiny);
-    CHECK_THROWS_WITH(gpt::forward({1, 2, 3}, 2, w, tiny), "gpt: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
+    CHECK_THROWS_WITH(
+        gpt::forward({1, 2, 3}, 2, w, tiny),
+        "gpt: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
     CHECK_THROWS_WITH(gpt::forward({}, 2, w, tiny), "gpt: there is no token; give at least one sequence of 2");
     CHECK_THROWS_WITH(gpt::forward(std::vector<int>(10), 10, w, tiny),
                       "gpt: a sequence of 10 tokens, this model has 9 positions; cut the text");
@@ -424,9 +427,12 @@ TEST_CASE("config_of: a file that is not a GPT checkpoint throws with its path")
     const gpt::Weights w = random_weights(tiny);
     save(gpt::parameters(w, tiny), path);
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
-          path + ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
-                 "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
-    CHECK(error_of([&] { gpt::config_of(Safetensors(path), {{"n_head", "3"}}); }) == path + ": 3 heads do not divide a width of 8");
+          path +
+              ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
+              "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
+    CHECK(error_of([&] {
+              gpt::config_of(Safetensors(path), {{"n_head", "3"}});
+          }) == path + ": 3 heads do not divide a width of 8");
 }
 
 TEST_CASE("loss: a few steps of gradient descent memorise two sentences") {
@@ -455,7 +461,8 @@ TEST_CASE("load_rules: a tied embedding stored as lm_head.weight alone, and name
         const gpt::Weights w = random_weights(config);
         const Matrix expected = gpt::forward(some_ids, 5, w, config).logits.value();
         const std::string words = config.order == Order::pre ? "wte.weight" : "tokens_embed.weight";
-        for (const std::string prefix : {"", "transformer.", "_orig_mod.transformer.", "module.", "module._orig_mod.transformer."}) {
+        for (const std::string prefix :
+             {"", "transformer.", "_orig_mod.transformer.", "module.", "module._orig_mod.transformer."}) {
             Parameters table = gpt::parameters(w, config);
             for (Parameter& parameter : table) {
                 const bool is_words = parameter.name == words && prefix.ends_with("transformer.");
@@ -477,10 +484,11 @@ TEST_CASE("load_rules: a tied embedding stored as lm_head.weight alone, and name
 TEST_CASE("config_of: the error names the kind of another model's checkpoint") {
     const TemporaryFolder folder;
     const std::string path = folder.path("vit.safetensors");
-    write_safetensors(path, {{.name = "vit.embeddings.patch_embeddings.projection.weight", .shape = {1}, .floats = Matrix(1, 1)}});
-    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(
-        path + ": there is no tensor wte.weight, this is not a GPT checkpoint; this looks like a ViT "
-               "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for"));
+    write_safetensors(path,
+                      {{.name = "vit.embeddings.patch_embeddings.projection.weight", .shape = {1}, .floats = Matrix(1, 1)}});
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); })
+              .starts_with(path + ": there is no tensor wte.weight, this is not a GPT checkpoint; this looks like a ViT "
+                                  "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for"));
 }
 
 TEST_CASE("config_of: heads, eps and activation come from config.json beside the file; another model's throws") {
@@ -496,7 +504,8 @@ TEST_CASE("config_of: heads, eps and activation come from config.json beside the
     CHECK(gpt::config_of(Safetensors(path)).eps == 0.5f);
     CHECK(gpt::config_of(Safetensors(path)).activation == Activation::relu);
     write_file_atomically(config, R"({"n_embd": 768, "n_head": 4})");
-    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(config + ": n_embd is 768, but the tensors of " + path));
+    CHECK(
+        error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(config + ": n_embd is 768, but the tensors of " + path));
     write_file_atomically(config, R"({"n_head": 4, "scale_attn_by_inverse_layer_idx": true})");
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
           config + ": scale_attn_by_inverse_layer_idx is \"true\"; only false is implemented here");
@@ -511,7 +520,9 @@ TEST_CASE("forward: a configuration that does not match the weights throws") {
     negative.eps = -1;
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, five); }) ==
           "gpt: the configuration says 5 blocks, the weights hold 2; pass the configuration that the weights were made with");
-    CHECK(error_of([&] { gpt::forward(some_ids, 5, w, none); }).starts_with("gpt: vocabulary 11, 9 positions, width 8, depth -1, "));
+    CHECK(error_of([&] {
+              gpt::forward(some_ids, 5, w, none);
+          }).starts_with("gpt: vocabulary 11, 9 positions, width 8, depth -1, "));
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, odd); }) == "gpt: 3 heads do not divide a width of 8");
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, negative); }) ==
           "gpt: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");

@@ -54,8 +54,8 @@ static gpt::Weights random_weights(unsigned seed) {
 }
 
 // What generate() must equal: the whole text is read again for every token, without a cache.
-static std::vector<int> continued_without_cache(std::vector<int> ids, int count, const gpt::Weights& w,
-                                                const Sampling& sampling, const Matrix& draws, int row) {
+static std::vector<int> continued_without_cache(std::vector<int> ids, int count, const gpt::Weights& w, const Sampling& sampling,
+                                                const Matrix& draws, int row) {
     std::vector<int> written;
     for (int t = 0; t < count; ++t) {
         const int T = static_cast<int>(ids.size());
@@ -73,8 +73,7 @@ TEST_CASE("generate: the cache changes no token, up to the model's last position
     const std::vector<int> prompts{1, 2, 3, 4, 5, 6, 0, 0, 1, 6, 5, 4};  // three prompts of four tokens
     for (unsigned seed = 1; seed <= 4; ++seed) {
         const gpt::Weights w = random_weights(seed);
-        for (const Sampling& sampling :
-             {Sampling{}, {.temperature = 0}, {.temperature = 0.7f, .top_k = 4, .top_p = 0.9f}}) {
+        for (const Sampling& sampling : {Sampling{}, {.temperature = 0}, {.temperature = 0.7f, .top_k = 4, .top_p = 0.9f}}) {
             const auto written =
                 gpt::generate(prompts, 4, w, tiny, {.new_tokens = 9}, sampling, draws);  // 4 + 9 - 1 = 12 are read
             for (int b = 0; b < 3; ++b) {
@@ -175,26 +174,34 @@ TEST_CASE("gpt::Reader: NaN weights throw at the first generated token") {
     gpt::Weights w = random_weights(1);
     w.norm.gain.value()[0] = std::nanf("");
     const char* const fault = ": the logit of token 0 is NaN (7 of 7 are); look for a NaN or an infinity in the weights";
-    CHECK(error_of([&] { gpt::generate_greedily({1, 2}, 1, w, tiny, {.new_tokens = 3}); }) == std::string("generate: sequence 0, new token 0") + fault);
-    CHECK(error_of([&] { gpt::beam_search({1, 2}, 2, w, tiny, {.new_tokens = 3}); }) ==
-          std::string("beam_search: beam 0, new token 0") + fault);
+    CHECK(error_of([&] {
+              gpt::generate_greedily({1, 2}, 1, w, tiny, {.new_tokens = 3});
+          }) == std::string("generate: sequence 0, new token 0") + fault);
+    CHECK(error_of([&] {
+              gpt::beam_search({1, 2}, 2, w, tiny, {.new_tokens = 3});
+          }) == std::string("beam_search: beam 0, new token 0") + fault);
 }
 
 TEST_CASE("writing: what exceeds the model's positions, and prompts with padding, are refused") {
     const gpt::Weights w = random_weights(1);
-    CHECK_THROWS_WITH(gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}),
-                      "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
-    CHECK_THROWS_WITH(gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {}),
-                      "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
+    CHECK_THROWS_WITH(
+        gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}),
+        "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
+    CHECK_THROWS_WITH(
+        gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {}),
+        "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
     CHECK_THROWS_WITH(gpt::generate({1, 2}, 1, w, tiny, {.new_tokens = 3}, {}, Matrix(2, 2)),
                       "generate: draws are (2, 2), 2 prompts and 3 new tokens need (2, 3)");
-    CHECK_THROWS_WITH(gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}),
-                      "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
-    CHECK_THROWS_WITH(gpt::log_probability({}, {1}, w, tiny),
-                      "log_probability: an empty prompt; the first token of a text has no probability, so begin with the end of text");
+    CHECK_THROWS_WITH(
+        gpt::beam_search({1}, 2, w, tiny, {.new_tokens = 13}),
+        "beam_search: a prompt of 1 tokens and 13 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
+    CHECK_THROWS_WITH(
+        gpt::log_probability({}, {1}, w, tiny),
+        "log_probability: an empty prompt; the first token of a text has no probability, so begin with the end of text");
     gpt::Reader reader(w, tiny, 2, 5);
-    CHECK_THROWS_WITH(generate_greedily(make_batch({{1, 2}, {3}}, 0, Side::left), reader, {}),
-                      "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
+    CHECK_THROWS_WITH(
+        generate_greedily(make_batch({{1, 2}, {3}}, 0, Side::left), reader, {}),
+        "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
 }
 
 TEST_SUITE_END();

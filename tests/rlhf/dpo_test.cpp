@@ -21,8 +21,8 @@ TEST_CASE("parity: every quantity, the loss in four forms and every gradient equ
         REQUIRE(golden.file.metadata_int("label_pad_token_id") == ignored_label);
         const int pairs = static_cast<int>(golden.integers("input.prompt_lengths").size());
         const dpo::Batch batch = dpo::join(golden.integers("input.chosen_input_ids"), golden.integers("input.chosen_labels"),
-                                           golden.integers("input.rejected_input_ids"), golden.integers("input.rejected_labels"), pairs,
-                                           golden.file.metadata_int("pad_token_id"));
+                                           golden.integers("input.rejected_input_ids"), golden.integers("input.rejected_labels"),
+                                           pairs, golden.file.metadata_int("pad_token_id"));
         Random random;
         const gpt::Weights w = gpt::make_weights(config, random), frozen = gpt::make_weights(config, random);
         const Parameters parameters = gpt::parameters(w, config, "transformer.");
@@ -47,8 +47,10 @@ TEST_CASE("parity: every quantity, the loss in four forms and every gradient equ
         golden.check("loss", loss.loss.value());
         const float beta = dpo_config.beta;
         golden.check("losses_dpo", transpose(dpo::loss(policy, reference, {.beta = beta}).losses.value()));
-        golden.check("losses_ipo", transpose(dpo::loss(policy, reference, {.beta = beta, .form = dpo::Form::ipo}).losses.value()));
-        golden.check("losses_reference_free", transpose(dpo::loss(policy, reference, {.beta = beta, .reference_free = true}).losses.value()));
+        golden.check("losses_ipo",
+                     transpose(dpo::loss(policy, reference, {.beta = beta, .form = dpo::Form::ipo}).losses.value()));
+        golden.check("losses_reference_free",
+                     transpose(dpo::loss(policy, reference, {.beta = beta, .reference_free = true}).losses.value()));
 
         backward(loss.loss);
         golden.check("grad_chosen_logps", transpose(policy.chosen.gradient()));
@@ -140,7 +142,8 @@ TEST_CASE("loss: on all comparisons of five answers, descent converges to the cl
         for (int i = 0; i < 5; ++i)
             for (int j = 0; j < 5; ++j) {
                 if (i == j) continue;
-                const dpo::LogProbabilities policy{.tokens = {}, .chosen = slice_cols(lp, i, 1), .rejected = slice_cols(lp, j, 1)};
+                const dpo::LogProbabilities policy{
+                    .tokens = {}, .chosen = slice_cols(lp, i, 1), .rejected = slice_cols(lp, j, 1)};
                 const dpo::LogProbabilities reference{
                     .tokens = {}, .chosen = Matrix{{reference_lp[i]}}, .rejected = Matrix{{reference_lp[j]}}};
                 const float person = 1 / (1 + std::exp(r[j] - r[i]));  // how often i is preferred to j
@@ -155,10 +158,12 @@ TEST_CASE("loss: on all comparisons of five answers, descent converges to the cl
 }
 
 TEST_CASE("dpo: rows and labels that do not match throw") {
-    CHECK_THROWS_WITH(dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1),
-                      "dpo: 3 tokens and 2 labels of chosen answers do not form 1 rows; all rows need the same number of tokens, padded, and a label for each");
-    CHECK_THROWS_WITH(dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2),
-                      "dpo: 3 tokens and 3 labels of rejected answers do not form 2 rows; all rows need the same number of tokens, padded, and a label for each");
+    CHECK_THROWS_WITH(
+        dpo::join({1, 2, 3}, {1, 2}, {1}, {1}, 1),
+        "dpo: 3 tokens and 2 labels of chosen answers do not form 1 rows; all rows need the same number of tokens, padded, and a label for each");
+    CHECK_THROWS_WITH(
+        dpo::join({1, 2}, {1, 2}, {1, 2, 3}, {1, 2, 3}, 2),
+        "dpo: 3 tokens and 3 labels of rejected answers do not form 2 rows; all rows need the same number of tokens, padded, and a label for each");
 }
 
 TEST_SUITE_END();

@@ -68,7 +68,8 @@ TEST_CASE("loss: minus the objective; gradient descent from the reference ends a
     for (int step = 0; step < 4000; ++step) {
         const Tape tape;
         const Var log_p = log_softmax_rows(logits);
-        const Var column = matmul_transposed(Matrix{{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}, {0, 0, 0, 1, 0}, {0, 0, 0, 0, 1}}, log_p);
+        const Var column =
+            matmul_transposed(Matrix{{1, 0, 0, 0, 0}, {0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}, {0, 0, 0, 1, 0}, {0, 0, 0, 0, 1}}, log_p);
         backward(exact::loss(column, log_q, rewards, 0.5f));
         for (int k = 0; k < 5; ++k) logits.value()[k] -= 2 * logits.gradient()[k];
         logits.zero_gradient();

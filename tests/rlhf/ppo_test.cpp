@@ -63,8 +63,8 @@ TEST_CASE("parity: every quantity, both losses and every gradient equal the publ
         const Tape tape;
         const ppo::PolicySteps policy = ppo::forward(episodes, w, config);
         const ppo::RewardSteps rewards =
-            ppo::rewards_and_advantages({scores.begin(), scores.end()}, old_log_probabilities, reference_log_probabilities, old_values, mask,
-                                        ppo_config.kl_coefficient, ppo_config);
+            ppo::rewards_and_advantages({scores.begin(), scores.end()}, old_log_probabilities, reference_log_probabilities,
+                                        old_values, mask, ppo_config.kl_coefficient, ppo_config);
         const ppo::LossSteps loss = ppo::loss(policy, old_log_probabilities, old_values, rewards, mask, ppo_config);
 
         std::vector<int> lengths;
@@ -94,7 +94,8 @@ TEST_CASE("parity: every quantity, both losses and every gradient equal the publ
         const std::vector<float> kl = ppo::kl_of_episodes(old_log_probabilities, reference_log_probabilities, mask);
         golden.check("kl_per_sequence", row_of(kl));
         golden.check("mean_kl", ppo::mean_of(kl));
-        golden.check("kl_coef_next", ppo::next_kl_coefficient(ppo_config.kl_coefficient, ppo::mean_of(kl), episodes.count(), ppo_config));
+        golden.check("kl_coef_next",
+                     ppo::next_kl_coefficient(ppo_config.kl_coefficient, ppo::mean_of(kl), episodes.count(), ppo_config));
 
         backward(loss.loss);
         golden.check("grad_logprobs", policy.log_probabilities.gradient());
@@ -113,8 +114,9 @@ TEST_CASE("generalised_advantages: rewards 1, 2 and values 0.5, 1 with gamma = l
     const Matrix rewards{{0, 1, 2, 0}}, values{{0, 0.5f, 1, 0}}, mask{{0, 1, 1, 0}};
     // delta_2 = 2 + 0 - 1 = 1; delta_1 = 1 + 1 - 0.5 = 1.5; A_2 = 1, A_1 = 1.5 + 1
     CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 1, 1), Matrix{{0, 2.5f, 1, 0}}));
-    CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 1, 0), Matrix{{0, 1.5f, 1, 0}}));       // one step
-    CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 0.5f, 1), Matrix{{0, 1.5f, 1, 0}}));    // 1 + 0.5 - 0.5 + 0.5
+    CHECK(identical(ppo::generalised_advantages(rewards, values, mask, 1, 0), Matrix{{0, 1.5f, 1, 0}}));  // one step
+    CHECK(
+        identical(ppo::generalised_advantages(rewards, values, mask, 0.5f, 1), Matrix{{0, 1.5f, 1, 0}}));  // 1 + 0.5 - 0.5 + 0.5
 }
 
 TEST_CASE("whiten: the variance divides by n - 1, and positions outside the mask stay 0") {
@@ -140,9 +142,12 @@ TEST_CASE("rewards_and_advantages: the score at the last answer token, the penal
     ppo::Config square = fixed, absolute = fixed;
     square.penalty = ppo::Penalty::square;
     absolute.penalty = ppo::Penalty::abs;
-    CHECK(identical(ppo::rewards_and_advantages({10}, old_lp, ref_lp, Matrix(1, 4), mask, 0.5f, square).kl, Matrix{{0, 0.5f, 0.125f, 0}}));
-    CHECK(identical(ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, absolute).kl, Matrix{{0, 1, 0.5f, 0}}));
-    check_close("negative", ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, fixed).kl, Matrix{{0, -1, -0.5f, 0}});
+    CHECK(identical(ppo::rewards_and_advantages({10}, old_lp, ref_lp, Matrix(1, 4), mask, 0.5f, square).kl,
+                    Matrix{{0, 0.5f, 0.125f, 0}}));
+    CHECK(identical(ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, absolute).kl,
+                    Matrix{{0, 1, 0.5f, 0}}));
+    check_close("negative", ppo::rewards_and_advantages({10}, ref_lp, old_lp, Matrix(1, 4), mask, 0.5f, fixed).kl,
+                Matrix{{0, -1, -0.5f, 0}});
 }
 
 TEST_CASE("rewards_and_advantages: with a prompt of one token the first column belongs to the answer") {
@@ -277,12 +282,15 @@ TEST_CASE("ppo: inconsistent shapes and episodes throw") {
                       "filled up to that length");
     // one row of old values would silently be broadcast to two episodes
     ppo::PolicySteps two_episodes = policy_of(Matrix(2, 2), Matrix(2, 2));
-    CHECK_THROWS_WITH(ppo::loss(two_episodes, Matrix(2, 2), Matrix(1, 2), {}, Matrix(2, 2, 1), fixed),
-                      "ppo: log-probabilities (2, 2) and (2, 2), values (2, 2) and (1, 2) for a mask of (2, 2); each token needs one of each");
-    CHECK_THROWS_WITH(ppo::masked_mean(Matrix(1, 2), Matrix(1, 2)), "ppo: none of 2 tokens belongs to an answer; at least one must");
+    CHECK_THROWS_WITH(
+        ppo::loss(two_episodes, Matrix(2, 2), Matrix(1, 2), {}, Matrix(2, 2, 1), fixed),
+        "ppo: log-probabilities (2, 2) and (2, 2), values (2, 2) and (1, 2) for a mask of (2, 2); each token needs one of each");
+    CHECK_THROWS_WITH(ppo::masked_mean(Matrix(1, 2), Matrix(1, 2)),
+                      "ppo: none of 2 tokens belongs to an answer; at least one must");
     CHECK(error_of([] { ppo::whiten(Matrix(1, 2), Matrix{{1, 0}}); }).starts_with("ppo: whitening needs two answer tokens"));
-    CHECK_THROWS_WITH(ppo::rewards_and_advantages({1}, Matrix(1, 2), Matrix(1, 3), Matrix(1, 2), Matrix(1, 2), 1, {}),
-                      "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2); each token needs one of each");
+    CHECK_THROWS_WITH(
+        ppo::rewards_and_advantages({1}, Matrix(1, 2), Matrix(1, 3), Matrix(1, 2), Matrix(1, 2), 1, {}),
+        "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2); each token needs one of each");
 }
 
 TEST_SUITE_END();

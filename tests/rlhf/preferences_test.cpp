@@ -55,7 +55,8 @@ TEST_CASE("plackett_luce_nll: equals Bradley-Terry for two answers") {
 
 TEST_CASE("rank: without noise, by score; ties share a rank and the next rank is skipped") {
     CHECK(rank({0.1f, 3, -1, 3}, {.noise = 0}, {0.5f, 0.5f, 0.5f, 0.5f}) == std::vector<int>{3, 1, 4, 1});
-    CHECK(rank({0, 0.5f, 0.5f}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{1, 1, 1});  // 0.5 is no farther
+    CHECK(rank({0, 0.5f, 0.5f}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) ==
+          std::vector<int>{1, 1, 1});  // 0.5 is no farther
     CHECK(rank({0, 0.3f, 2}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{2, 2, 1});
 }
 
@@ -112,7 +113,8 @@ TEST_CASE("write_rankings: read_rankings restores them, quotes and other scripts
     CHECK(read[0].prompt == rankings[0].prompt);
     CHECK(read[0].answers == rankings[0].answers);
     CHECK(read[0].ranks == rankings[0].ranks);
-    CHECK(line_of(rankings[0]) == "{\"prompt\": \"the \\\"movie\\\" was\", \"answers\": [\"good .\", \"плохо\", \"\"], \"ranks\": [1, 2, 2]}\n");
+    CHECK(line_of(rankings[0]) ==
+          "{\"prompt\": \"the \\\"movie\\\" was\", \"answers\": [\"good .\", \"плохо\", \"\"], \"ranks\": [1, 2, 2]}\n");
 }
 
 static std::string error_of_file(const std::string& text, bool forgive = false) {
@@ -132,7 +134,7 @@ TEST_CASE("read_rankings: errors give path, line and reason") {
           "build/preferences_test.jsonl: line 1: a rank of 0, the best rank is 1");
     const std::string broken = good + good.substr(0, 20);
     CHECK(error_of_file(broken).starts_with("build/preferences_test.jsonl: line 2: "));
-    CHECK(error_of_file(broken, true) == "");                 // an interrupted write: the complete lines are kept
+    CHECK(error_of_file(broken, true) == "");                            // an interrupted write: the complete lines are kept
     CHECK(error_of_file(good.substr(0, 20) + "\n" + good, true) != "");  // but only the last line may be incomplete
 }
 

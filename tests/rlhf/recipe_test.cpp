@@ -101,9 +101,9 @@ TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     const rlhf::PreferencePairs pairs = rlhf::preference_pairs(ranked_texts(1));
     const dpo::Batch batch = rlhf::dpo_batch(pairs, {2, 0, 1}, 1, 2, 5);  // pairs 0 and 1
     CHECK(batch.pairs == 2);
-    CHECK(batch.tokens[1] == 3);      // chosen of pair 0
-    CHECK(batch.tokens[3 + 1] == 5);  // chosen of pair 1
-    CHECK(batch.tokens[6 + 1] == 4);  // rejected of pair 0
+    CHECK(batch.tokens[1] == 3);                                                              // chosen of pair 0
+    CHECK(batch.tokens[3 + 1] == 5);                                                          // chosen of pair 1
+    CHECK(batch.tokens[6 + 1] == 4);                                                          // rejected of pair 0
     CHECK(batch.labels == std::vector<int>{3, 0, -100, 5, 0, -100, 4, 0, -100, 4, 0, -100});  // at the row that predicts them
 }
 
@@ -267,7 +267,8 @@ TEST_CASE("ppo_iteration: one update equals the same computation written out") {
     CHECK(same_weights(run.policy.trunk, w.trunk));
 }
 
-TEST_CASE("ppo_iteration: the KL coefficient falls while the KL is below the target and rises above it, by at most 0.2 B / horizon") {
+TEST_CASE(
+    "ppo_iteration: the KL coefficient falls while the KL is below the target and rises above it, by at most 0.2 B / horizon") {
     rlhf::PpoRecipe recipe = small_ppo(1e-2f);
     recipe.objective = {.kl_coefficient = 0.05f, .adaptive = true, .kl_target = 1e-3f, .kl_horizon = 320};
     rlhf::PpoTrainer run(some_weights(6), config, recipe);

@@ -9,8 +9,8 @@
 TEST_SUITE_BEGIN("reward_model");
 
 // -log likelihood of every ranking; a ranking with ties has none.
-static void check_plackett_luce(const Golden& golden, const Matrix& rewards, const std::vector<int>& group, const std::vector<int>& ranks,
-                                int groups) {
+static void check_plackett_luce(const Golden& golden, const Matrix& rewards, const std::vector<int>& group,
+                                const std::vector<int>& ranks, int groups) {
     std::vector<int> valid;
     Matrix nll(1, groups);
     for (int g = 0; g < groups; ++g) {
@@ -132,7 +132,8 @@ TEST_CASE("reward_model: invalid lengths and batches without a pair throw") {
     const reward_model::Weights w = reward_model::make_weights(tiny, random);
     CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {1, 1}, w, tiny),
                       "reward_model: 3 tokens do not split into 2 texts of equal length");
-    CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {0}, w, tiny), "reward_model: text 0 has 0 tokens of 3, it must have 1 to that many");
+    CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {0}, w, tiny),
+                      "reward_model: text 0 has 0 tokens of 3, it must have 1 to that many");
     CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), preferences::all_pairs({0, 0}, {1, 1})),
                       "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
 }

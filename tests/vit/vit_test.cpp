@@ -115,7 +115,8 @@ TEST_CASE("forward: without positions, permuting the patches does not change the
     CHECK(difference(vit::forward({swapped}, w, tiny).logits.value(), vit::forward({image}, w, tiny).logits.value()) != "");
     vit::Weights bag = w;
     bag.positions = parameter(Matrix(w.positions.rows(), w.positions.cols()));
-    check_close("bag of patches", vit::forward({swapped}, bag, tiny).logits.value(), vit::forward({image}, bag, tiny).logits.value());
+    check_close("bag of patches", vit::forward({swapped}, bag, tiny).logits.value(),
+                vit::forward({image}, bag, tiny).logits.value());
 }
 
 TEST_CASE("class_attention: the class token's attention weights without its own, on the patch grid") {
@@ -128,10 +129,13 @@ TEST_CASE("class_attention: the class token's attention weights without its own,
     REQUIRE(shape(picture) == "(2, 3)");
     const Matrix& weights = steps.encoder.blocks[1].attention.weights.value();
     for (int n = 0; n < tiny.grid.count(); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
-    CHECK_THROWS_WITH(vit::class_attention(steps, tiny, 2, 0),
-                      "class_attention: there is no head 0 in block 2; this model has 2 blocks of 2 heads, counted from 0 (no blocks: make a "
-                      "KeepSteps before forward)");
-    CHECK(error_of([&] { vit::class_attention(steps, tiny, 0, 0, 7); }).starts_with("class_attention: there is no picture 7 among "));
+    CHECK_THROWS_WITH(
+        vit::class_attention(steps, tiny, 2, 0),
+        "class_attention: there is no head 0 in block 2; this model has 2 blocks of 2 heads, counted from 0 (no blocks: make a "
+        "KeepSteps before forward)");
+    CHECK(error_of([&] {
+              vit::class_attention(steps, tiny, 0, 0, 7);
+          }).starts_with("class_attention: there is no picture 7 among "));
 }
 
 TEST_CASE("parameters: the published base model has 86,567,656") {
@@ -148,8 +152,14 @@ TEST_CASE("parameters: the published base model has 86,567,656") {
 }
 
 TEST_CASE("config_of: a saved model loads with the same configuration and numbers") {
-    const vit::Config oblong{.grid = {.height = 6, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2, .heads = 2,
-                             .mlp_width = 12, .classes = 5, .eps = 1e-3f, .activation = Activation::relu};
+    const vit::Config oblong{.grid = {.height = 6, .width = 4, .patch_size = 2, .channels = 1},
+                             .width = 8,
+                             .depth = 2,
+                             .heads = 2,
+                             .mlp_width = 12,
+                             .classes = 5,
+                             .eps = 1e-3f,
+                             .activation = Activation::relu};
     Random random(7);
     const vit::Weights w = vit::make_weights(oblong, random, {.stddev = 0.5f});
     const std::string path = "build/vit_test.safetensors";
@@ -173,14 +183,25 @@ TEST_CASE("config_of: a saved model loads with the same configuration and number
     CHECK(identical(vit::forward({image}, other, config).logits.value(), vit::forward({image}, w, oblong).logits.value()));
     save(vit::parameters(w, oblong), path);
     CHECK(error_of([&] { vit::config_of(Safetensors(path)); }).starts_with(path + ": nothing says the size of the images"));
-    CHECK(error_of([&] { vit::config_of(Safetensors(path), {{"image_size", "8"}, {"num_attention_heads", "2"}}); }) ==
-          path + ": images of 8 x 8 do not have the 6 patches of side 2 that its table of positions is made for; an image size of 4 would");
-    CHECK(error_of([&] { vit::config_of(Safetensors(path), {{"image_size", "4,6"}}); }).starts_with(path + ": nothing says the number of heads"));
+    CHECK(
+        error_of([&] {
+            vit::config_of(Safetensors(path), {{"image_size", "8"}, {"num_attention_heads", "2"}});
+        }) ==
+        path +
+            ": images of 8 x 8 do not have the 6 patches of side 2 that its table of positions is made for; an image size of 4 would");
+    CHECK(error_of([&] {
+              vit::config_of(Safetensors(path), {{"image_size", "4,6"}});
+          }).starts_with(path + ": nothing says the number of heads"));
 }
 
 TEST_CASE("config_of: a checkpoint without biases of query, key and value is recognised") {
-    const vit::Config bare{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2,
-                           .mlp_width = 12, .classes = 5, .query_key_value_bias = false};
+    const vit::Config bare{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1},
+                           .width = 8,
+                           .depth = 1,
+                           .heads = 2,
+                           .mlp_width = 12,
+                           .classes = 5,
+                           .query_key_value_bias = false};
     Random random(9);
     const vit::Weights w = vit::make_weights(bare, random);
     const TemporaryFolder folder;
@@ -205,7 +226,9 @@ TEST_CASE("resized: positions that are linear across the grid stay linear on a g
     ramp.positions = parameter(positions);
     const vit::Weights finer = vit::resized(ramp, config, 8, 12);
     CHECK(config.grid.height == 8);
-    CHECK_THROWS_WITH(vit::resized(finer, config, 8, 13), "vit: an image of 8 x 13 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
+    CHECK_THROWS_WITH(
+        vit::resized(finer, config, 8, 13),
+        "vit: an image of 8 x 13 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
     CHECK(config.grid.width == 12);  // as it was
     REQUIRE(shape(finer.positions.value()) == "(25, 8)");
     CHECK(finer.positions.value()(0, 0) == 42);  // the class token keeps its own
@@ -250,7 +273,9 @@ TEST_CASE("vit: wrong input throws an error with the sizes received and required
     CHECK_THROWS_WITH(vit::forward({}, w, tiny), "vit: there is no image; give at least one");
     vit::Config uneven = tiny;
     uneven.grid.width = 7;
-    CHECK_THROWS_WITH(vit::make_weights(uneven, random), "vit: an image of 4 x 7 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
+    CHECK_THROWS_WITH(
+        vit::make_weights(uneven, random),
+        "vit: an image of 4 x 7 does not split into patches of side 2; sizes must be at least 1, and the side divide both");
     vit::Config three_heads = tiny;
     three_heads.heads = 3;
     CHECK_THROWS_WITH(vit::make_weights(three_heads, random), "vit: 3 heads do not divide a width of 8");
@@ -265,16 +290,23 @@ TEST_CASE("forward: a depth, number of classes or eps that does not match the we
     headless.classes = 0;
     negative.eps = -1;
     none.mlp_width = 0;
-    CHECK(error_of([&] { vit::forward(images, w, five); }).starts_with("vit: the configuration says 5 blocks, the weights hold "));
-    CHECK(error_of([&] { vit::forward(images, vit::make_weights(headless, random), tiny); }).starts_with("vit: the configuration asks for 5 classes"));
+    CHECK(
+        error_of([&] { vit::forward(images, w, five); }).starts_with("vit: the configuration says 5 blocks, the weights hold "));
+    CHECK(error_of([&] {
+              vit::forward(images, vit::make_weights(headless, random), tiny);
+          }).starts_with("vit: the configuration asks for 5 classes"));
     CHECK(error_of([&] { vit::loss(vit::forward(images, w, headless), {0}); }).starts_with("vit: a loss needs logits"));
     CHECK(error_of([&] { vit::forward(images, w, negative); }).starts_with("vit: an eps of -1"));
     CHECK(error_of([&] { vit::forward(images, w, none); }).starts_with("vit: depth "));
 }
 
 TEST_CASE("load_rules: files without vit., without a classifier, with a pooler or with MAE's decoder give the same tokens") {
-    const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2,
-                             .heads = 2, .mlp_width = 12, .classes = 5};
+    const vit::Config square{.grid = {.height = 6, .width = 6, .patch_size = 2, .channels = 1},
+                             .width = 8,
+                             .depth = 2,
+                             .heads = 2,
+                             .mlp_width = 12,
+                             .classes = 5};
     Random random(7);
     const vit::Weights w = vit::make_weights(square, random, {.stddev = 0.5f});
     const Image image = random_image(random, square);

@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "tools/bench/limits.h"
-#include "tools/bench/lines.h"
 #include "nn/base/clock.h"
 #include "nn/base/parallel.h"
+#include "tools/bench/limits.h"
+#include "tools/bench/lines.h"
 #include "walkthroughs/lesson/options.h"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -135,8 +135,8 @@ static void print_json(const Line& line, const Result& result, const Limits& lim
         "\"bytes\": %.6g, \"tokens_per_second\": %.6g, \"rays_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
         "\"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
         first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations,
-        line.bytes, line.tokens / result.median, line.rays / result.median, limits.operations, limits.bytes, limit * 1e3, limit / result.median,
-        result.peak);
+        line.bytes, line.tokens / result.median, line.rays / result.median, limits.operations, limits.bytes, limit * 1e3,
+        limit / result.median, result.peak);
     std::fflush(stdout);
 }
 
@@ -168,7 +168,8 @@ static void print_head(const std::string& slow, const Limits& limits, bool json)
 static bool measure_limits(const Line& line, const Limits& general, Limits& limits) {
     double peak = 0;
     const auto both = [&] {
-        return line.bytes > 0 ? measured_limits(bytes_at_once(line), line.writes) : Limits{operations_per_second(), general.bytes};
+        return line.bytes > 0 ? measured_limits(bytes_at_once(line), line.writes)
+                              : Limits{operations_per_second(), general.bytes};
     };
     return in_own_process(both, limits, peak);
 }

@@ -202,7 +202,8 @@ static plenoxels::Grid bench_grid() { return plenoxels::full_grid({20, 20, 20}, 
 static double samples_of_a_ray() {
     int rays = 0, samples = 0;
     for (const Point3& place : places_on_sphere(20, 3)) {
-        const plenoxels::Samples of_view = plenoxels::sample_rays(rays_of(look_at(place, {}, {0, 0, 1}, 24, 24, 45), 0.5), bench_grid(), {});
+        const plenoxels::Samples of_view =
+            plenoxels::sample_rays(rays_of(look_at(place, {}, {0, 0, 1}, 24, 24, 45), 0.5), bench_grid(), {});
         rays += of_view.rays.size();
         samples += of_view.t.rows;
     }
@@ -215,8 +216,8 @@ static std::function<void()> prepare_fitting(int rays) {
     const plenoxels::Scene scene{bench_grid(), plenoxels::make_weights(bench_grid(), config)};
     const auto fitting = std::make_shared<plenoxels::Fitting>(scene, pixel_rays(views_of(four_spheres(), 20, 24)), config,
                                                               plenoxels::FitRecipe{.batch = rays}, 1);
-    const auto optimizer =
-        std::make_shared<plenoxels::RmsProp>(std::vector<Var>{scene.weights.density, scene.weights.harmonics}, std::vector<float>{0, 0});
+    const auto optimizer = std::make_shared<plenoxels::RmsProp>(std::vector<Var>{scene.weights.density, scene.weights.harmonics},
+                                                                std::vector<float>{0, 0});
     return [=] { train_step(*fitting, 0, *optimizer, 1, no_clipping); };
 }
 
@@ -282,7 +283,9 @@ std::vector<Line> all_lines() {
                    {.width = 288, .depth = 6, .heads = 6, .key_value_heads = 6, .mlp_width = 768, .tied = true}, 128);
     // Every sample reads 8 corners of 28 numbers; backward reads and writes them once more.
     const double corner_bytes = samples_of_a_ray() * 8 * 28 * 4;
-    lines.push_back({"plenoxels 20^3 fit 500 rays", 0, 3 * corner_bytes * 500, 0, [] { return prepare_fitting(500); }, false, 500});
-    lines.push_back({"plenoxels 20^3 render 128x128", 0, corner_bytes * 128 * 128, 0, [] { return prepare_photograph(128); }, false, 128 * 128});
+    lines.push_back(
+        {"plenoxels 20^3 fit 500 rays", 0, 3 * corner_bytes * 500, 0, [] { return prepare_fitting(500); }, false, 500});
+    lines.push_back({"plenoxels 20^3 render 128x128", 0, corner_bytes * 128 * 128, 0, [] { return prepare_photograph(128); },
+                     false, 128 * 128});
     return lines;
 }

@@ -8,9 +8,18 @@
 #include "nn/base/require.h"
 
 Colour palette(int number) {
-    static const std::array<Colour, 12> colours{{{0.90f, 0.10f, 0.10f}, {0.10f, 0.70f, 0.20f}, {0.15f, 0.35f, 0.95f}, {1.00f, 0.85f, 0.10f},
-                                                 {0.80f, 0.20f, 0.85f}, {0.10f, 0.80f, 0.85f}, {1.00f, 0.55f, 0.10f}, {0.60f, 0.90f, 0.20f},
-                                                 {1.00f, 0.60f, 0.75f}, {0.55f, 0.35f, 0.15f}, {0.50f, 0.50f, 0.60f}, {0.95f, 0.95f, 0.95f}}};
+    static const std::array<Colour, 12> colours{{{0.90f, 0.10f, 0.10f},
+                                                 {0.10f, 0.70f, 0.20f},
+                                                 {0.15f, 0.35f, 0.95f},
+                                                 {1.00f, 0.85f, 0.10f},
+                                                 {0.80f, 0.20f, 0.85f},
+                                                 {0.10f, 0.80f, 0.85f},
+                                                 {1.00f, 0.55f, 0.10f},
+                                                 {0.60f, 0.90f, 0.20f},
+                                                 {1.00f, 0.60f, 0.75f},
+                                                 {0.55f, 0.35f, 0.15f},
+                                                 {0.50f, 0.50f, 0.60f},
+                                                 {0.95f, 0.95f, 0.95f}}};
     const int count = static_cast<int>(colours.size());
     return colours[(number % count + count) % count];
 }
@@ -32,8 +41,8 @@ Image enlarged(const Image& image, int factor) {
 }
 
 void draw_box(Image& image, const Matrix& corners, Colour colour) {
-    require(image.channels == 3 && corners.rows == 1 && corners.cols == 4, "draw_box: a box ", corners, " on an image of ", shape(image),
-            ", it must be (1, 4) on three channels");
+    require(image.channels == 3 && corners.rows == 1 && corners.cols == 4, "draw_box: a box ", corners, " on an image of ",
+            shape(image), ", it must be (1, 4) on three channels");
     require_finite(corners, "draw_box", "corners");
     require(corners(0, 0) <= corners(0, 2) && corners(0, 1) <= corners(0, 3), "draw_box: the corners ", corners(0, 0), ", ",
             corners(0, 1), ", ", corners(0, 2), ", ", corners(0, 3),
@@ -56,8 +65,8 @@ Image with_segments(const Image& image, const std::vector<int>& ids, const std::
     require(share >= 0 && share <= 1, "with_segments: ", share, " of the colour in the mixture, it must be a share from 0 to 1");
     for (int k = 0; k < static_cast<int>(ids.size()); ++k) {
         if (ids[k] == 0) continue;
-        require(ids[k] > 0 && ids[k] <= static_cast<int>(colours.size()), "with_segments: segment ", ids[k], " has no colour, there are ",
-                colours.size(), ", for segments from 1 on");
+        require(ids[k] > 0 && ids[k] <= static_cast<int>(colours.size()), "with_segments: segment ", ids[k],
+                " has no colour, there are ", colours.size(), ", for segments from 1 on");
         const int y = k / image.width, x = k % image.width;
         const Colour colour = colours[ids[k] - 1];
         result(y, x, 0) += share * (colour.red - result(y, x, 0));

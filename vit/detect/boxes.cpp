@@ -123,13 +123,15 @@ static Matrix pairwise(const Matrix& a, const Matrix& b, double (*measure)(const
 }
 
 Matrix pairwise_iou(const Matrix& a, const Matrix& b) { return pairwise(a, b, iou_of, "pairwise_iou"); }
-Matrix pairwise_generalised_iou(const Matrix& a, const Matrix& b) { return pairwise(a, b, generalised_iou_of, "pairwise_generalised_iou"); }
+Matrix pairwise_generalised_iou(const Matrix& a, const Matrix& b) {
+    return pairwise(a, b, generalised_iou_of, "pairwise_generalised_iou");
+}
 
 // Width times height, neither below 0, of boxes given by their upper left (n, 2) and lower right (n, 2) corners: (n, 1).
 static Var area_between(const Var& upper_left, const Var& lower_right, Where where) {
     const Var zero = Matrix(1, 1);
-    const Var sides = maximum(subtract(lower_right, upper_left, where), zero, where);                    // (n, 2)
-    return multiply(slice_cols(sides, 0, 1, where), slice_cols(sides, 1, 1, where), where);              // (n, 1)
+    const Var sides = maximum(subtract(lower_right, upper_left, where), zero, where);        // (n, 2)
+    return multiply(slice_cols(sides, 0, 1, where), slice_cols(sides, 1, 1, where), where);  // (n, 1)
 }
 
 namespace {
@@ -145,7 +147,7 @@ static OverlapVars overlap_vars(const Var& a, const Var& b, const char* who, Whe
     require_corners(a.value(), who, where);
     require_corners(b.value(), who, where);
     require(same_shape(a.value(), b.value()), where, who, ": ", a.value(), " and ", b.value(), ", the shapes must be equal");
-    const Var a_first = slice_cols(a, 0, 2, where), a_last = slice_cols(a, 2, 2, where);                 // (n, 2) each
+    const Var a_first = slice_cols(a, 0, 2, where), a_last = slice_cols(a, 2, 2, where);  // (n, 2) each
     const Var b_first = slice_cols(b, 0, 2, where), b_last = slice_cols(b, 2, 2, where);
     OverlapVars areas;
     areas.intersection = area_between(maximum(a_first, b_first, where), minimum(a_last, b_last, where), where);
@@ -164,13 +166,13 @@ static Var ratio(const Var& a, const Var& b, Where where) {
 
 Var iou(const Var& a, const Var& b, Where where) {
     const OverlapVars areas = overlap_vars(a, b, "iou", where);
-    return ratio(areas.intersection, areas.united, where);                                               // (n, 1)
+    return ratio(areas.intersection, areas.united, where);  // (n, 1)
 }
 
 Var generalised_iou(const Var& a, const Var& b, Where where) {
     const OverlapVars areas = overlap_vars(a, b, "generalised_iou", where);
-    const Var inside = ratio(areas.intersection, areas.united, where);                                   // (n, 1)  I / U
-    const Var empty = ratio(subtract(areas.around, areas.united, where), areas.around, where);           // (n, 1)  (C - U) / C
+    const Var inside = ratio(areas.intersection, areas.united, where);                          // (n, 1)  I / U
+    const Var empty = ratio(subtract(areas.around, areas.united, where), areas.around, where);  // (n, 1)  (C - U) / C
     return subtract(inside, empty, where);
 }
 
@@ -179,8 +181,9 @@ Var generalised_iou(const Var& a, const Var& b, Where where) {
 std::vector<int> suppress_non_maxima(const Matrix& corners, const std::vector<float>& scores, float threshold,
                                      const std::vector<int>& labels) {
     const int n = static_cast<int>(scores.size());
-    require(corners.rows == n && (labels.empty() || static_cast<int>(labels.size()) == n), "suppress_non_maxima: ", n, " scores and ",
-            labels.size(), " labels for boxes ", corners, "; each box needs a score, and a label unless there are none");
+    require(corners.rows == n && (labels.empty() || static_cast<int>(labels.size()) == n), "suppress_non_maxima: ", n,
+            " scores and ", labels.size(), " labels for boxes ", corners,
+            "; each box needs a score, and a label unless there are none");
     require_corners(corners, "suppress_non_maxima", Where::current());
     require(threshold >= 0 && threshold <= 1, "suppress_non_maxima: a threshold of ", threshold,
             ", an overlap lies between 0 and 1");
@@ -220,6 +223,7 @@ Matrix dequantised(const std::vector<int>& bins_of, int bins, int columns) {
     for (const int bin : bins_of)
         require(bin >= 0 && bin < bins, "dequantised: bin ", bin, " of ", bins, ", they are counted from 0");
     Matrix coordinates(static_cast<int>(bins_of.size()) / columns, columns);
-    for (std::size_t k = 0; k < bins_of.size(); ++k) coordinates[k] = static_cast<float>(bins_of[k]) / static_cast<float>(bins - 1);
+    for (std::size_t k = 0; k < bins_of.size(); ++k)
+        coordinates[k] = static_cast<float>(bins_of[k]) / static_cast<float>(bins - 1);
     return coordinates;
 }

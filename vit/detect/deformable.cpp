@@ -56,15 +56,15 @@ static Var locations_of(const Var& references, const Var& offsets, const std::ve
 // What the points of one head bring: sum over levels and points of weight * value(location).   (B*n, d)
 static Var context_of_head(const Steps& steps, const std::vector<MapSize>& sizes, const Config& config, int head) {
     const int P = config.points, d = config.width / config.heads, queries = steps.locations.rows();
-    const Var values = slice_cols(steps.value, head * d, d);                                          // (B*S, d)
-    const Var all_weights = reshape(steps.weights, queries, config.heads * config.levels * P);        // (B*n, A*L*P)
+    const Var values = slice_cols(steps.value, head * d, d);                                    // (B*S, d)
+    const Var all_weights = reshape(steps.weights, queries, config.heads * config.levels * P);  // (B*n, A*L*P)
     Var context;
     for (int level = 0; level < config.levels; ++level) {
         const int first = (head * config.levels + level) * P;
-        const Var points = reshape(slice_cols(steps.locations, 2 * first, 2 * P), queries * P, 2);    // (B*n*P, 2)
-        const Var weights = reshape(slice_cols(all_weights, first, P), queries * P, 1);               // (B*n*P, 1)
-        const Var read = multiply(sample(map_of_level(values, sizes, level), points), weights);       // (B*n*P, d)
-        const Var of_level = segment_sums(read, Segments::equal(queries, P));                         // (B*n, d)
+        const Var points = reshape(slice_cols(steps.locations, 2 * first, 2 * P), queries * P, 2);  // (B*n*P, 2)
+        const Var weights = reshape(slice_cols(all_weights, first, P), queries * P, 1);             // (B*n*P, 1)
+        const Var read = multiply(sample(map_of_level(values, sizes, level), points), weights);     // (B*n*P, d)
+        const Var of_level = segment_sums(read, Segments::equal(queries, P));                       // (B*n, d)
         context = context ? add(context, of_level) : of_level;
     }
     return context;
@@ -89,32 +89,33 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
                 "; sizes must be at least 1, and all levels be of the same images");
         rows += size.rows();
     }
-    require(values.rows() == rows && values.cols() == config.width, "deformable: values ", values.value(), ", the levels have ", rows,
-            " pixels of width ", config.width);
+    require(values.rows() == rows && values.cols() == config.width, "deformable: values ", values.value(), ", the levels have ",
+            rows, " pixels of width ", config.width);
     require(query.cols() == config.width && query.rows() % sizes[0].images == 0 && references.rows() == query.rows() &&
                 (references.cols() == 2 * config.levels || references.cols() == 4 * config.levels),
             "deformable: queries ", query.value(), " with references ", references.value(), ", ", config.levels,
-            " levels; a query is ", config.width, " wide and has 2 or 4 numbers at each level, and all images have "
+            " levels; a query is ", config.width,
+            " wide and has 2 or 4 numbers at each level, and all images have "
             "the same number of queries");
     require(padded.empty() || static_cast<int>(padded.size()) == rows, "deformable: ", padded.size(), " marks of padding for ",
             rows, " values; give one for each, or none");
     for (const int mark : padded)
         require(mark == 0 || mark == 1, "deformable: a mark of padding is ", mark, ", it must be 1 (padding) or 0");
     Steps steps;
-    steps.value = linear(values, w.value);                                                 // (B*S, D)
+    steps.value = linear(values, w.value);  // (B*S, D)
     if (!padded.empty()) {
         Matrix counts(rows, 1);
         for (int k = 0; k < rows; ++k) counts(k, 0) = padded[k] == 0;
-        steps.value = multiply(steps.value, counts);                                       // also removes the bias
+        steps.value = multiply(steps.value, counts);  // also removes the bias
     }
-    steps.offsets = linear(query, w.offsets);                                              // (B*n, A*L*P*2)
-    steps.locations = locations_of(references, steps.offsets, sizes, config);              // (B*n, A*L*P*2)
-    const Var scores = linear(query, w.weights);                                           // (B*n, A*L*P)
+    steps.offsets = linear(query, w.offsets);                                                                   // (B*n, A*L*P*2)
+    steps.locations = locations_of(references, steps.offsets, sizes, config);                                   // (B*n, A*L*P*2)
+    const Var scores = linear(query, w.weights);                                                                // (B*n, A*L*P)
     steps.weights = softmax_rows(reshape(scores, query.rows() * config.heads, config.levels * config.points));  // (B*n*A, L*P)
     std::vector<Var> heads;
     for (int head = 0; head < config.heads; ++head) heads.push_back(context_of_head(steps, sizes, config, head));
-    steps.context = concat_cols(heads);                                                    // (B*n, D)
-    steps.output = linear(steps.context, w.output);                                        // (B*n, D)   [Deformable DETR 3]
+    steps.context = concat_cols(heads);              // (B*n, D)
+    steps.output = linear(steps.context, w.output);  // (B*n, D)   [Deformable DETR 3]
     return steps;
 }
 

@@ -32,7 +32,7 @@ Matrix sine_positions(int height, int width, int D) {
     require(D > 0 && D % 4 == 0, "sine_positions: a width of ", D,
             " does not split into sines and cosines of y and x; a multiple of 4 does");
     require(height > 0 && width > 0, "sine_positions: a map of ", height, " x ", width, ", both must be at least 1");
-    const Matrix of_rows = sine_code(angles(height), D / 2, SineOrder::interleaved);   // (h, D/2)
+    const Matrix of_rows = sine_code(angles(height), D / 2, SineOrder::interleaved);    // (h, D/2)
     const Matrix of_columns = sine_code(angles(width), D / 2, SineOrder::interleaved);  // (w, D/2)
     Matrix positions(height * width, D);
     for (int n = 0; n < positions.rows; ++n)
@@ -70,50 +70,52 @@ static Map one_channel(const Var& masks, int height, int width) {
 
 // 1 where a mask, resized to the level, is background. The logits are resized, not the probabilities. No gradient.
 static Matrix background(const Var& masks, const MapSize& mask_size, const MapSize& level) {
-    const Map shrunk = resize(one_channel(stop(masks), mask_size.height, mask_size.width), level.height, level.width, Interpolation::bilinear);
-    Matrix blocked = reshape(shrunk.pixels.value(), masks.rows(), level.pixels());      // (B*Q, h*w)  logits
-    for (float& x : blocked) x = x < 0;                                                 // sigmoid(x) < 1/2
+    const Map shrunk =
+        resize(one_channel(stop(masks), mask_size.height, mask_size.width), level.height, level.width, Interpolation::bilinear);
+    Matrix blocked = reshape(shrunk.pixels.value(), masks.rows(), level.pixels());  // (B*Q, h*w)  logits
+    for (float& x : blocked) x = x < 0;                                             // sigmoid(x) < 1/2
     return blocked;
 }
 
 Prediction predict(const Var& x, const Map& mask_features, const MapSize& next, const Weights& w, const Config& config) {
     Prediction result;
-    result.normed = layer_norm(x, w.norm, config.eps);                                                     // (B*Q, D)
-    result.class_logits = linear(result.normed, w.classes);                                                // (B*Q, K + 1)
-    const Var hidden1 = activate(linear(result.normed, w.mask_embedding[0]), Activation::relu);            // (B*Q, D)
-    const Var hidden2 = activate(linear(hidden1, w.mask_embedding[1]), Activation::relu);                  // (B*Q, D)
-    result.mask_embedding = linear(hidden2, w.mask_embedding[2]);                                          // (B*Q, Cm)
-    result.mask_logits = mask_logits(result.mask_embedding, mask_features);                                // (B*Q, Hm*Wm)
-    result.blocked = background(result.mask_logits, mask_features.size, next);                             // (B*Q, h*w)
+    result.normed = layer_norm(x, w.norm, config.eps);                                           // (B*Q, D)
+    result.class_logits = linear(result.normed, w.classes);                                      // (B*Q, K + 1)
+    const Var hidden1 = activate(linear(result.normed, w.mask_embedding[0]), Activation::relu);  // (B*Q, D)
+    const Var hidden2 = activate(linear(hidden1, w.mask_embedding[1]), Activation::relu);        // (B*Q, D)
+    result.mask_embedding = linear(hidden2, w.mask_embedding[2]);                                // (B*Q, Cm)
+    result.mask_logits = mask_logits(result.mask_embedding, mask_features);                      // (B*Q, Hm*Wm)
+    result.blocked = background(result.mask_logits, mask_features.size, next);                   // (B*Q, h*w)
     return result;
 }
 
 // --- the decoder ---
 
-LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const MayAttend& may, const Layer& w, const Weights& all,
-                 const Config& config) {
+LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const MayAttend& may, const Layer& w,
+                 const Weights& all, const Config& config) {
     const int B = x.rows() / config.queries, pixels = positions.rows;
-    const Attending to_pixels{.segments = Segments::equal(B, config.queries), .key_segments = Segments::equal(B, pixels), .may = may};
+    const Attending to_pixels{
+        .segments = Segments::equal(B, config.queries), .key_segments = Segments::equal(B, pixels), .may = may};
     const Attending to_queries{.segments = Segments::equal(B, config.queries)};
     const bool before = config.pre_norm;
     LayerSteps steps;
     // Cross-attention comes first: the queries are the same for every image, so self-attention would add nothing before it.
-    const Var asking = before ? layer_norm(x, w.cross_norm, config.eps) : x;                               // (B*Q, D)
-    steps.cross = attention({add_repeated(asking, all.query_positions), add_repeated(source, positions), source}, w.cross, config.heads,
-                            to_pixels);
-    const Var looked = add(x, steps.cross.output);                                                         // (B*Q, D)   [Mask2Former 2]
-    steps.after_cross = before ? looked : layer_norm(looked, w.cross_norm, config.eps);                    // (B*Q, D)
+    const Var asking = before ? layer_norm(x, w.cross_norm, config.eps) : x;  // (B*Q, D)
+    steps.cross = attention({add_repeated(asking, all.query_positions), add_repeated(source, positions), source}, w.cross,
+                            config.heads, to_pixels);
+    const Var looked = add(x, steps.cross.output);                                       // (B*Q, D)   [Mask2Former 2]
+    steps.after_cross = before ? looked : layer_norm(looked, w.cross_norm, config.eps);  // (B*Q, D)
 
-    const Var values = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;     // (B*Q, D)
+    const Var values = before ? layer_norm(steps.after_cross, w.norm, config.eps) : steps.after_cross;  // (B*Q, D)
     const Var placed = add_repeated(values, all.query_positions);
     steps.attention = attention({placed, placed, values}, w.attention, config.heads, to_queries);
     const Var agreed = add(steps.after_cross, steps.attention.output);
-    steps.after_attention = before ? agreed : layer_norm(agreed, w.norm, config.eps);                      // (B*Q, D)
+    steps.after_attention = before ? agreed : layer_norm(agreed, w.norm, config.eps);  // (B*Q, D)
 
     const Var thinking = before ? layer_norm(steps.after_attention, w.mlp_norm, config.eps) : steps.after_attention;
     steps.mlp = mlp(thinking, w.mlp, config.activation);
     const Var thought = add(steps.after_attention, steps.mlp.output);
-    steps.output = before ? thought : layer_norm(thought, w.mlp_norm, config.eps);                         // (B*Q, D)
+    steps.output = before ? thought : layer_norm(thought, w.mlp_norm, config.eps);  // (B*Q, D)
     return steps;
 }
 
@@ -125,9 +127,9 @@ static void check_maps(const std::vector<Map>& features, const Map& mask_feature
             " channels, this model reads ", config.mask_channels);
     for (const Map& map : features) {
         require_map(map, "mask2former", Where::current());
-        require(map.channels() == config.feature_channels && map.size.images == mask_features.size.images, "mask2former: a map of ",
-                shape(map.size), " and ", map.channels(), " channels beside mask features of ", shape(mask_features.size),
-                ", this model reads ", config.feature_channels, " channels");
+        require(map.channels() == config.feature_channels && map.size.images == mask_features.size.images,
+                "mask2former: a map of ", shape(map.size), " and ", map.channels(), " channels beside mask features of ",
+                shape(mask_features.size), ", this model reads ", config.feature_channels, " channels");
     }
 }
 
@@ -141,17 +143,17 @@ Steps forward(const std::vector<Map>& features, const Map& mask_features, const 
     for (int l = 0; l < config.levels; ++l) {
         const MapSize size = features[l].size;
         const Map projected = projects(config) ? convolve(features[l], w.projections[l], {.side = 1}) : features[l];
-        steps.sources.push_back(add(projected.pixels, slice_rows(w.level_embedding, l, 1)));               // (B*h*w, D)
-        steps.positions.push_back(sine_positions(size.height, size.width, config.width));                  // (h*w, D)
+        steps.sources.push_back(add(projected.pixels, slice_rows(w.level_embedding, l, 1)));  // (B*h*w, D)
+        steps.positions.push_back(sine_positions(size.height, size.width, config.width));     // (h*w, D)
     }
     std::vector<int> repeated;
     for (int b = 0; b < B; ++b)
         for (int q = 0; q < Q; ++q) repeated.push_back(q);
-    Var x = gather_rows(w.query_features, repeated);                                                       // (B*Q, D)
+    Var x = gather_rows(w.query_features, repeated);  // (B*Q, D)
     steps.predictions.push_back(predict(x, mask_features, features[0].size, w, config));
     for (int i = 0; i < config.layers; ++i) {
         const int l = i % config.levels, next = (i + 1) % config.levels;
-        const MayAttend may = may_attend_unblocked(steps.predictions.back().blocked);                      // (B*Q, h*w)
+        const MayAttend may = may_attend_unblocked(steps.predictions.back().blocked);  // (B*Q, h*w)
         LayerSteps computed = layer(x, steps.sources[l], steps.positions[l], may, w.layers[i], w, config);
         x = computed.output;
         if (steps_are_kept()) steps.layers.push_back(std::move(computed));
@@ -181,9 +183,9 @@ Draws draw(const std::vector<Target>& targets, const Config& config, Random& ran
 Matrix matching_cost(const Matrix& class_logits, const Matrix& masks, const std::vector<int>& labels, const Matrix& target_masks,
                      const Config& config) {
     const int Q = masks.rows, n = static_cast<int>(labels.size()), P = masks.cols;
-    const Matrix probabilities = softmax_rows(class_logits).value();                                       // (Q, K + 1)
-    const Matrix if_empty = softplus(masks).value();                                                       // (Q, P)  -log(1 - p)
-    const Matrix p = sigmoid(masks).value();                                                               // (Q, P)
+    const Matrix probabilities = softmax_rows(class_logits).value();  // (Q, K + 1)
+    const Matrix if_empty = softplus(masks).value();                  // (Q, P)  -log(1 - p)
+    const Matrix p = sigmoid(masks).value();                          // (Q, P)
     Matrix cost(Q, n);
     for (int q = 0; q < Q; ++q)
         for (int t = 0; t < n; ++t) {
@@ -196,8 +198,8 @@ Matrix matching_cost(const Matrix& class_logits, const Matrix& masks, const std:
             }
             const double dice = 1 - (2 * both + 1) / (ours + theirs + 1);
             // No logarithm of the class probability: all three costs are then of about the same size.
-            cost(q, t) = static_cast<float>(config.class_weight * -probabilities(q, labels[t]) + config.mask_weight * cross_entropy / P +
-                                            config.dice_weight * dice);
+            cost(q, t) = static_cast<float>(config.class_weight * -probabilities(q, labels[t]) +
+                                            config.mask_weight * cross_entropy / P + config.dice_weight * dice);
         }
     return cost;
 }
@@ -224,9 +226,9 @@ static void match_image(SetLosses& losses, const Prediction& prediction, const M
         losses.matches.push_back({});
         return;
     }
-    const Var masks = slice_rows(prediction.mask_logits.value(), b * Q, Q);                                // (Q, Hm*Wm)
-    const Var ours = masks_at(masks, size.height, size.width, repeated_points(points, Q));                 // (Q, P)
-    const Var theirs = masks_at(target.masks, target.height, target.width, repeated_points(points, n));    // (n, P)
+    const Var masks = slice_rows(prediction.mask_logits.value(), b * Q, Q);                              // (Q, Hm*Wm)
+    const Var ours = masks_at(masks, size.height, size.width, repeated_points(points, Q));               // (Q, P)
+    const Var theirs = masks_at(target.masks, target.height, target.width, repeated_points(points, n));  // (n, P)
     losses.costs.push_back(matching_cost(slice_rows(prediction.class_logits.value(), b * Q, Q), ours.value(), target.labels,
                                          theirs.value(), config));
     losses.matches.push_back(assign(losses.costs.back()));
@@ -239,7 +241,7 @@ static void match_image(SetLosses& losses, const Prediction& prediction, const M
 static Matrix chosen_points(const Var& masks, const MapSize& size, const Draws& draws, const Config& config) {
     const NoTape constant;
     const int M = masks.rows(), many = oversampled_count(config), rest = certain_count(config), kept = config.points - rest;
-    const Matrix logits = masks_at(stop(masks), size.height, size.width, draws.oversampled).value();       // (M, 3P)
+    const Matrix logits = masks_at(stop(masks), size.height, size.width, draws.oversampled).value();  // (M, 3P)
     Matrix points = Matrix::unset(M * config.points, 2);
     for (int m = 0; m < M; ++m) {
         std::vector<int> order(many);
@@ -255,21 +257,22 @@ static Matrix chosen_points(const Var& masks, const MapSize& size, const Draws& 
 
 // Masks of all images as the rows of one matrix; where the images differ in size each is sampled by itself.
 //   returns  (M, P)
-static Matrix targets_at(const std::vector<Target>& targets, const SetLosses& matched, const Matrix& points, const Config& config) {
+static Matrix targets_at(const std::vector<Target>& targets, const SetLosses& matched, const Matrix& points,
+                         const Config& config) {
     const NoTape constant;
     const int P = config.points;
     std::vector<Var> rows;
     int m = 0;
     for (std::size_t b = 0; b < targets.size(); ++b)
         for (const Matched& pair : matched.matches[b]) {
-            const Matrix mask = slice_rows(targets[b].masks, pair.column, 1);                              // (1, H*W)
+            const Matrix mask = slice_rows(targets[b].masks, pair.column, 1);  // (1, H*W)
             rows.push_back(masks_at(mask, targets[b].height, targets[b].width, slice_rows(points, m++ * P, P)));
         }
     return concat_rows(rows).value();
 }
 
-SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, const std::vector<Target>& targets, const Draws& draws,
-                     const Config& config) {
+SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, const std::vector<Target>& targets,
+                     const Draws& draws, const Config& config) {
     const int B = mask_size.images, Q = config.queries, K = config.classes;
     SetLosses losses;
     std::vector<int> labels(B * Q, K);  // a query without a target shall say "no object"
@@ -294,10 +297,10 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
                 draws.oversampled.cols == 2 && draws.uniform.cols == 2,
             "mask2former: points ", draws.oversampled, " and ", draws.uniform, " drawn for ", M, " matched masks; ",
             oversampled_count(config), " and ", certain_count(config), " for each are needed, x and y");
-    const Var masks = gather_rows(prediction.mask_logits, rows);                                           // (M, Hm*Wm)
-    const Matrix points = chosen_points(masks, mask_size, draws, config);                                  // (M*P, 2)
-    const Matrix theirs = targets_at(targets, losses, points, config);                                     // (M, P)
-    const Var ours = masks_at(masks, mask_size.height, mask_size.width, points);                           // (M, P)
+    const Var masks = gather_rows(prediction.mask_logits, rows);                  // (M, Hm*Wm)
+    const Matrix points = chosen_points(masks, mask_size, draws, config);         // (M*P, 2)
+    const Matrix theirs = targets_at(targets, losses, points, config);            // (M, P)
+    const Var ours = masks_at(masks, mask_size.height, mask_size.width, points);  // (M, P)
     losses.mask = scale(sum(row_means(binary_losses(ours, theirs))), 1.0f / number);
     losses.dice = scale(sum(dice_losses(ours, theirs)), 1.0f / number);
     return losses;
@@ -329,8 +332,8 @@ Losses losses(const Steps& steps, const std::vector<Target>& targets, const std:
             steps.predictions.size(), "; call draw() once for each");
     Losses all;
     for (std::size_t i = 0; i < draws.size(); ++i) {
-        require(draws[i].matching.size() == targets.size(), "mask2former: points for ", draws[i].matching.size(), " images in set ", i,
-                ", there are ", targets.size());
+        require(draws[i].matching.size() == targets.size(), "mask2former: points for ", draws[i].matching.size(),
+                " images in set ", i, ", there are ", targets.size());
         for (const Matrix& points : draws[i].matching)
             require(points.rows == config.points && points.cols == 2, "mask2former: points ", points, " for matching in set ", i,
                     ", they must be (", config.points, ", 2)");
@@ -400,7 +403,8 @@ std::vector<Instance> instances(const Matrix& class_logits, const Matrix& masks,
     order.resize(std::min(most, Q * K));
     std::vector<Instance> found;
     for (const int pair : order)
-        if (things.empty() || things[pair % K]) found.push_back(instance_of(pair / K, pair % K, scores(pair / K, pair % K), masks, probabilities));
+        if (things.empty() || things[pair % K])
+            found.push_back(instance_of(pair / K, pair % K, scores(pair / K, pair % K), masks, probabilities));
     std::stable_sort(found.begin(), found.end(), [](const Instance& a, const Instance& b) { return a.score > b.score; });
     return found;
 }
@@ -441,12 +445,12 @@ Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::ve
                   float overlap_threshold) {
     const int pixels = masks.cols;
     check_queries("panoptic", class_logits, masks);
-    require(static_cast<int>(things.size()) == class_logits.cols - 1, "panoptic: ", things.size(), " kinds for ", class_logits.cols - 1,
-            " classes, each needs one");
+    require(static_cast<int>(things.size()) == class_logits.cols - 1, "panoptic: ", things.size(), " kinds for ",
+            class_logits.cols - 1, " classes, each needs one");
     require(object_threshold >= 0 && object_threshold <= 1 && overlap_threshold >= 0 && overlap_threshold <= 1,
             "panoptic: thresholds ", object_threshold, " and ", overlap_threshold,
             ", both must lie between 0 and 1; 0.8 is usual");
-    const Matrix probabilities = sigmoid(masks).value();                                        // (Q, pixels)
+    const Matrix probabilities = sigmoid(masks).value();  // (Q, pixels)
     const std::vector<Candidate> candidates = candidates_of(class_logits, object_threshold);
     Panoptic result{.ids = std::vector<int>(pixels, 0), .segments = {}};
     if (candidates.empty()) return result;
@@ -479,19 +483,21 @@ Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::ve
 // --- weights ---
 
 void check(const Config& config) {
-    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0 && config.width % 4 == 0, "mask2former: a width of ",
-            config.width, " must be divisible by its ", config.heads, " heads, and by 4 for the positions");
-    require(config.feature_channels > 0 && config.mask_channels > 0 && config.queries > 0 && config.mlp_width > 0 && config.levels > 0 &&
-                config.classes > 0 && config.layers >= 0,
-            "mask2former: ", config.feature_channels, " and ", config.mask_channels, " channels, ", config.queries, " queries, inner width ",
-            config.mlp_width, ", ", config.levels, " levels, ", config.classes, " classes, ", config.layers,
-            " layers: only the layers may be 0");
+    require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0 && config.width % 4 == 0,
+            "mask2former: a width of ", config.width, " must be divisible by its ", config.heads,
+            " heads, and by 4 for the positions");
+    require(config.feature_channels > 0 && config.mask_channels > 0 && config.queries > 0 && config.mlp_width > 0 &&
+                config.levels > 0 && config.classes > 0 && config.layers >= 0,
+            "mask2former: ", config.feature_channels, " and ", config.mask_channels, " channels, ", config.queries,
+            " queries, inner width ", config.mlp_width, ", ", config.levels, " levels, ", config.classes, " classes, ",
+            config.layers, " layers: only the layers may be 0");
     require(config.points > 0 && config.importance >= 0 && config.importance <= 1 && config.oversample >= config.importance,
             "mask2former: ", config.points, " points, oversampled ", config.oversample, " times, ", config.importance,
             " of them by importance: that many cannot be chosen");
-    require(config.no_object_weight >= 0 && config.class_weight >= 0 && config.mask_weight >= 0 && config.dice_weight >= 0 && config.eps >= 0,
-            "mask2former: weights ", config.class_weight, ", ", config.mask_weight, ", ", config.dice_weight, ", ", config.no_object_weight,
-            ", eps ", config.eps, ": none may be negative");
+    require(config.no_object_weight >= 0 && config.class_weight >= 0 && config.mask_weight >= 0 && config.dice_weight >= 0 &&
+                config.eps >= 0,
+            "mask2former: weights ", config.class_weight, ", ", config.mask_weight, ", ", config.dice_weight, ", ",
+            config.no_object_weight, ", eps ", config.eps, ": none may be negative");
     require_eps("mask2former", config.eps);
 }
 
@@ -504,7 +510,8 @@ Weights make_weights(const Config& config, Random& random) {
     w.query_positions = parameter(normal_matrix(random, config.queries, D));
     w.level_embedding = parameter(normal_matrix(random, config.levels, D));
     if (projects(config))
-        for (int l = 0; l < config.levels; ++l) w.projections.push_back(make_convolution(random, 1, config.feature_channels, D, xavier));
+        for (int l = 0; l < config.levels; ++l)
+            w.projections.push_back(make_convolution(random, 1, config.feature_channels, D, xavier));
     for (int i = 0; i < config.layers; ++i) {
         Layer layer;
         layer.cross = make_attention(random, D, xavier);

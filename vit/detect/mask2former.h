@@ -22,26 +22,26 @@ namespace mask2former {
 
 // The defaults are the paper's, with ResNet-50 on COCO.
 struct Config {
-    int feature_channels = 256;        // of the maps
-    int width = 256;                   // D
-    int mask_channels = 256;           // Cm
-    int queries = 100;                 // Q
-    int heads = 8;                     // A; must divide D
+    int feature_channels = 256;  // of the maps
+    int width = 256;             // D
+    int mask_channels = 256;     // Cm
+    int queries = 100;           // Q
+    int heads = 8;               // A; must divide D
     int mlp_width = 2048;
-    int layers = 9;                    // decoder layers; layer i reads level i mod levels
+    int layers = 9;  // decoder layers; layer i reads level i mod levels
     int levels = 3;
-    int classes = 80;                  // K
-    bool pre_norm = false;             // norms before the sublayers; after them in the published models
-    bool always_project = false;       // a 1 x 1 convolution on the maps even where the channels are D already
-    float eps = 1e-5f;                 // of every LayerNorm
+    int classes = 80;             // K
+    bool pre_norm = false;        // norms before the sublayers; after them in the published models
+    bool always_project = false;  // a 1 x 1 convolution on the maps even where the channels are D already
+    float eps = 1e-5f;            // of every LayerNorm
     Activation activation = Activation::relu;
-    float class_weight = 2;            // weights of the three costs and losses
+    float class_weight = 2;  // weights of the three costs and losses
     float mask_weight = 5;
     float dice_weight = 5;
-    float no_object_weight = 0.1f;     // of class K in the class loss
-    int points = 12544;                // P, points at which masks are compared
-    double oversample = 3;             // oversample * P points are drawn, and the least certain of them kept
-    double importance = 0.75;          // fraction of the P points chosen in this way; the rest is uniform
+    float no_object_weight = 0.1f;  // of class K in the class loss
+    int points = 12544;             // P, points at which masks are compared
+    double oversample = 3;          // oversample * P points are drawn, and the least certain of them kept
+    double importance = 0.75;       // fraction of the P points chosen in this way; the rest is uniform
 };
 
 // throws  std::invalid_argument in one line for an inconsistent config
@@ -50,7 +50,7 @@ void check(const Config& config);
 bool projects(const Config& config);  // whether maps pass through a 1 x 1 convolution
 
 struct Layer {
-    Attention cross;      // queries to pixels
+    Attention cross;  // queries to pixels
     Norm cross_norm;
     Attention attention;  // queries to queries
     Norm norm;
@@ -59,14 +59,14 @@ struct Layer {
 };
 
 struct Weights {
-    Var query_features;                   // (Q, D)  the queries before the first layer
-    Var query_positions;                  // (Q, D)  added to them as queries and keys, not as values
-    Var level_embedding;                  // (levels, D)
+    Var query_features;                    // (Q, D)  the queries before the first layer
+    Var query_positions;                   // (Q, D)  added to them as queries and keys, not as values
+    Var level_embedding;                   // (levels, D)
     std::vector<Convolution> projections;  // one for each level, or empty
     std::vector<Layer> layers;
-    Norm norm;                            // before the prediction heads
-    Linear classes;                       // (D, K + 1)
-    Linear mask_embedding[3];             // (D, D), (D, D), (D, Cm)
+    Norm norm;                 // before the prediction heads
+    Linear classes;            // (D, K + 1)
+    Linear mask_embedding[3];  // (D, D), (D, D), (D, Cm)
 };
 
 // Fresh weights: attention and projections Xavier-uniform, queries normal; biases 0, gains 1.
@@ -98,11 +98,11 @@ Prediction predict(const Var& x, const Map& mask_features, const MapSize& next, 
 
 struct LayerSteps {
     AttentionSteps cross;
-    Var after_cross;           // (B*Q, D)
+    Var after_cross;  // (B*Q, D)
     AttentionSteps attention;
-    Var after_attention;       // (B*Q, D)
+    Var after_attention;  // (B*Q, D)
     MlpSteps mlp;
-    Var output;                // (B*Q, D)
+    Var output;  // (B*Q, D)
 };
 
 struct Steps {
@@ -114,8 +114,8 @@ struct Steps {
 };
 
 // One layer: masked cross-attention, self-attention, MLP.   x (B*Q, D), source (B*h*w, D), positions (h*w, D)
-LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const MayAttend& may, const Layer& w, const Weights& all,
-                 const Config& config);
+LayerSteps layer(const Var& x, const Var& source, const Matrix& positions, const MayAttend& may, const Layer& w,
+                 const Weights& all, const Config& config);
 
 // features  one map for each level, coarse first, all of B images
 Steps forward(const std::vector<Map>& features, const Map& mask_features, const Weights& w, const Config& config);
@@ -145,16 +145,16 @@ Matrix matching_cost(const Matrix& class_logits, const Matrix& masks, const std:
                      const Config& config);
 
 struct SetLosses {
-    std::vector<Matrix> costs;                   // of each image (Q, n)
-    std::vector<std::vector<Matched>> matches;   // of each image, by query
-    Var classes, mask, dice;                     // (1, 1) each, before their weights
+    std::vector<Matrix> costs;                  // of each image (Q, n)
+    std::vector<std::vector<Matched>> matches;  // of each image, by query
+    Var classes, mask, dice;                    // (1, 1) each, before their weights
 };
 struct Losses {
     std::vector<SetLosses> sets;  // of each prediction, in order
     Var total;                    // (1, 1)
 };
-SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, const std::vector<Target>& targets, const Draws& draws,
-                     const Config& config);
+SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, const std::vector<Target>& targets,
+                     const Draws& draws, const Config& config);
 // draws  for each prediction, in order
 //   throws  std::invalid_argument when targets, predictions and draws do not fit together, or an image has more targets than queries
 Losses losses(const Steps& steps, const std::vector<Target>& targets, const std::vector<Draws>& draws, const Config& config);
@@ -179,10 +179,10 @@ struct Instance {
 std::vector<Instance> instances(const Matrix& class_logits, const Matrix& masks, int most, const std::vector<bool>& things = {});
 
 struct PanopticSegment {
-    int id = 0;        // 1, 2, ...
+    int id = 0;  // 1, 2, ...
     int label = 0;
     bool thing = true;
-    int query = 0;     // the query that predicted it, or the first of several
+    int query = 0;  // the query that predicted it, or the first of several
 };
 struct Panoptic {
     std::vector<int> ids;  // of each pixel; 0 = no segment

@@ -15,12 +15,12 @@ static std::vector<int> columns_of_rows(const Matrix& cost) {
     const int n = cost.rows, m = cost.cols;
     const double infinity = std::numeric_limits<double>::infinity();
     std::vector<double> row_potential(n + 1), column_potential(m + 1);
-    std::vector<int> row_of(m + 1, 0);                       // of each column, counted from 1; 0 = free. Column 0 holds the new row
-    std::vector<int> previous(m + 1, 0);                     // the column before it on the shortest path
+    std::vector<int> row_of(m + 1, 0);    // of each column, counted from 1; 0 = free. Column 0 holds the new row
+    std::vector<int> previous(m + 1, 0);  // the column before it on the shortest path
     for (int row = 1; row <= n; ++row) {
         row_of[0] = row;
-        int column = 0;                                      // the end of the path so far
-        std::vector<double> distance(m + 1, infinity);       // of the shortest known path to each column
+        int column = 0;                                 // the end of the path so far
+        std::vector<double> distance(m + 1, infinity);  // of the shortest known path to each column
         std::vector<char> done(m + 1, 0);
         while (row_of[column] != 0) {
             done[column] = 1;
@@ -39,7 +39,7 @@ static std::vector<int> columns_of_rows(const Matrix& cost) {
                     next = j;
                 }
             }
-            for (int j = 0; j <= m; ++j) {                   // the path's length moves into the potentials
+            for (int j = 0; j <= m; ++j) {  // the path's length moves into the potentials
                 if (done[j]) {
                     row_potential[row_of[j]] += nearest;
                     column_potential[j] -= nearest;
@@ -60,12 +60,14 @@ static std::vector<int> columns_of_rows(const Matrix& cost) {
 std::vector<Matched> assign(const Matrix& cost) {
     for (int i = 0; i < cost.rows; ++i)
         for (int j = 0; j < cost.cols; ++j)
-            require(std::isfinite(cost(i, j)), "assign: the cost of row ", i, " and column ", j, " is ", cost(i, j), ", it must be finite");
+            require(std::isfinite(cost(i, j)), "assign: the cost of row ", i, " and column ", j, " is ", cost(i, j),
+                    ", it must be finite");
     std::vector<Matched> pairs;
     if (cost.empty()) return pairs;
-    const bool tall = cost.rows > cost.cols;  // columns_of_rows needs n <= m
+    const bool tall = cost.rows > cost.cols;                                          // columns_of_rows needs n <= m
     const std::vector<int> partner = columns_of_rows(tall ? transpose(cost) : cost);  // [DETR 1]
-    for (int k = 0; k < static_cast<int>(partner.size()); ++k) pairs.push_back(tall ? Matched{partner[k], k} : Matched{k, partner[k]});
+    for (int k = 0; k < static_cast<int>(partner.size()); ++k)
+        pairs.push_back(tall ? Matched{partner[k], k} : Matched{k, partner[k]});
     std::sort(pairs.begin(), pairs.end(), [](const Matched& a, const Matched& b) { return a.row < b.row; });
     return pairs;
 }

@@ -63,8 +63,8 @@ PrecisionRecall average_precision(const std::vector<Detection>& detections, cons
     std::vector<double> falling, recall;
     for (const int d : order) {
         const int image = detections[d].image;
-        require(image >= 0 && image < static_cast<int>(taken.size()) && overlaps[d].size() == taken[image].size(), "average_precision: ",
-                overlaps[d].size(), " overlaps of a detection in image ", image, " of ", taken.size(),
+        require(image >= 0 && image < static_cast<int>(taken.size()) && overlaps[d].size() == taken[image].size(),
+                "average_precision: ", overlaps[d].size(), " overlaps of a detection in image ", image, " of ", taken.size(),
                 "; there must be one for each object of the image");
         const int object = best_free_object(overlaps[d], taken[image], threshold);
         if (object >= 0) taken[image][object] = 1;
@@ -90,7 +90,8 @@ static Matrix boxes_of_class(const BoxesOfImage& image, int label) {
     return boxes;
 }
 
-float mean_average_precision(const std::vector<BoxesOfImage>& found, const std::vector<BoxesOfImage>& objects, int classes, float threshold) {
+float mean_average_precision(const std::vector<BoxesOfImage>& found, const std::vector<BoxesOfImage>& objects, int classes,
+                             float threshold) {
     require(found.size() == objects.size(), "mean_average_precision: boxes found in ", found.size(), " images, objects in ",
             objects.size(), "; there must be one of each for every image");
     require(classes >= 1, "mean_average_precision: ", classes, " classes, there must be at least 1");
@@ -152,8 +153,8 @@ struct QualitySums {
 
 static void require_panoptic(const PanopticImage& image) {
     for (const int id : image.ids)
-        require(id >= 0 && id <= static_cast<int>(image.labels.size()), "panoptic_quality: a pixel of segment ", id, ", there are ",
-                image.labels.size(), " labels, of segments from 1 on; 0 is no segment");
+        require(id >= 0 && id <= static_cast<int>(image.labels.size()), "panoptic_quality: a pixel of segment ", id,
+                ", there are ", image.labels.size(), " labels, of segments from 1 on; 0 is no segment");
 }
 
 static void add_image(QualitySums& sums, const PanopticImage& found, const PanopticImage& truth, int label) {
@@ -204,7 +205,8 @@ PanopticQuality panoptic_quality(const std::vector<PanopticImage>& found, const 
     return result;
 }
 
-PanopticQuality mean_panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int classes) {
+PanopticQuality mean_panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth,
+                                      int classes) {
     require(classes >= 1, "mean_panoptic_quality: ", classes, " classes, there must be at least 1");
     for (const std::vector<PanopticImage>* const images : {&found, &truth})
         for (std::size_t i = 0; i < images->size(); ++i)

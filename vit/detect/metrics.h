@@ -38,13 +38,14 @@ PrecisionRecall average_precision(const std::vector<Detection>& detections, cons
 
 // The boxes of one image, of all classes.
 struct BoxesOfImage {
-    Matrix corners = {};            // (n, 4)
-    std::vector<int> labels = {};   // n
+    Matrix corners = {};             // (n, 4)
+    std::vector<int> labels = {};    // n
     std::vector<float> scores = {};  // n; of objects: empty
 };
 // The mean over the classes that have an object, at one threshold; and over thresholds 0.50, 0.55, ..., 0.95, which is COCO's "AP".
 //   throws  std::invalid_argument when the images are not equally many, or numbers of labels, scores and boxes differ
-float mean_average_precision(const std::vector<BoxesOfImage>& found, const std::vector<BoxesOfImage>& objects, int classes, float threshold);
+float mean_average_precision(const std::vector<BoxesOfImage>& found, const std::vector<BoxesOfImage>& objects, int classes,
+                             float threshold);
 float coco_average_precision(const std::vector<BoxesOfImage>& found, const std::vector<BoxesOfImage>& objects, int classes);
 
 // --- panoptic quality ---
@@ -68,4 +69,5 @@ struct PanopticQuality {
 PanopticQuality panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int label);
 
 // PQ, SQ and RQ averaged over the classes that occur in the truth or in the predictions; the counts are summed.
-PanopticQuality mean_panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int classes);
+PanopticQuality mean_panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth,
+                                      int classes);

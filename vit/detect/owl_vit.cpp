@@ -43,7 +43,7 @@ clip::TextSteps masked_text_tower(const TokenBatch& texts, const clip::TextWeigh
     steps.ends = clip::end_of_text_positions(texts);
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) rows.push_back(b * T + steps.ends[b]);
-    steps.pooled = gather_rows(steps.norm, rows);                                               // (B*Q, Dt)
+    steps.pooled = gather_rows(steps.norm, rows);  // (B*Q, Dt)
     return steps;
 }
 
@@ -53,7 +53,8 @@ TokenBatch repeated(const TokenBatch& texts, int images) {
     all.sequences = texts.sequences * images;
     if (texts.mask.empty()) return all;
     all.mask = Matrix(all.sequences, texts.length);
-    for (int row = 0; row < all.sequences; ++row) std::copy_n(texts.mask.row(row % texts.sequences), texts.length, all.mask.row(row));
+    for (int row = 0; row < all.sequences; ++row)
+        std::copy_n(texts.mask.row(row % texts.sequences), texts.length, all.mask.row(row));
     return all;
 }
 
@@ -125,19 +126,20 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& texts, const W
     steps.features = layer_norm(merged(steps.all_tokens, B, N), w.merge_norm, config.clip.vision.eps);           // (B*N, Dv)
 
     steps.text = masked_text_tower(texts, w.clip.text, config.clip.text);
-    steps.queries = unit_rows(linear(steps.text.pooled, w.clip.text_projection), 0);                             // (B*Q, D)
+    steps.queries = unit_rows(linear(steps.text.pooled, w.clip.text_projection), 0);  // (B*Q, D)
     for (int q = 0; q < B * Q; ++q) steps.present.push_back(texts.ids[q * texts.length] > 0);
 
-    steps.class_embeddings = nearly_unit_rows(linear(steps.features, w.class_embedding));                        // (B*N, Dt)
-    const Var similar = cosines(steps.class_embeddings, nearly_unit_rows(steps.queries), B);                     // (B*N, Q)
-    steps.shift = linear(steps.features, w.logit_shift);                                                         // (B*N, 1)
-    steps.scale = positive(linear(steps.features, w.logit_scale));                                               // (B*N, 1)
-    steps.logits = absent_set(multiply(add(similar, steps.shift), steps.scale), steps.present, B, config.absent_logit);  // (B*N, Q)
+    steps.class_embeddings = nearly_unit_rows(linear(steps.features, w.class_embedding));     // (B*N, Dt)
+    const Var similar = cosines(steps.class_embeddings, nearly_unit_rows(steps.queries), B);  // (B*N, Q)
+    steps.shift = linear(steps.features, w.logit_shift);                                      // (B*N, 1)
+    steps.scale = positive(linear(steps.features, w.logit_scale));                            // (B*N, 1)
+    steps.logits =
+        absent_set(multiply(add(similar, steps.shift), steps.scale), steps.present, B, config.absent_logit);  // (B*N, Q)
 
-    const Var hidden1 = activate(linear(steps.features, w.box[0]), Activation::gelu);                            // (B*N, Dv)
-    const Var hidden2 = activate(linear(hidden1, w.box[1]), Activation::gelu);                                   // (B*N, Dv)
-    steps.box_raw = linear(hidden2, w.box[2]);                                                                   // (B*N, 4)
-    steps.boxes = sigmoid(add_repeated(steps.box_raw, box_bias(config.clip.vision.grid)));                       // (B*N, 4)
+    const Var hidden1 = activate(linear(steps.features, w.box[0]), Activation::gelu);       // (B*N, Dv)
+    const Var hidden2 = activate(linear(hidden1, w.box[1]), Activation::gelu);              // (B*N, Dv)
+    steps.box_raw = linear(hidden2, w.box[2]);                                              // (B*N, 4)
+    steps.boxes = sigmoid(add_repeated(steps.box_raw, box_bias(config.clip.vision.grid)));  // (B*N, 4)
     return steps;
 }
 
@@ -147,9 +149,9 @@ Matrix matching_cost(const Matrix& logits, const Matrix& boxes, const Target& ta
     const int N = logits.rows, n = static_cast<int>(target.labels.size());
     Matrix cost(N, n);
     if (n == 0) return cost;
-    const Matrix ours = convert_boxes(boxes, BoxFormat::centre_size, BoxFormat::corners).value();                // (N, 4)
-    const Matrix theirs = convert_boxes(target.boxes, BoxFormat::centre_size, BoxFormat::corners).value();       // (n, 4)
-    const Matrix overlap = pairwise_generalised_iou(ours, theirs);                                               // (N, n)
+    const Matrix ours = convert_boxes(boxes, BoxFormat::centre_size, BoxFormat::corners).value();           // (N, 4)
+    const Matrix theirs = convert_boxes(target.boxes, BoxFormat::centre_size, BoxFormat::corners).value();  // (n, 4)
+    const Matrix overlap = pairwise_generalised_iou(ours, theirs);                                          // (N, n)
     const double alpha = config.focal_alpha, gamma = config.focal_gamma;
     for (int i = 0; i < N; ++i)
         for (int t = 0; t < n; ++t) {
@@ -169,8 +171,9 @@ static void check_targets(const std::vector<Target>& targets, int images, int to
             ", each needs its own, if only an empty one");
     for (const Target& target : targets) {
         const int n = static_cast<int>(target.labels.size());
-        require(n <= tokens && (n == 0 || (target.boxes.rows == n && target.boxes.cols == 4)), "owl_vit: boxes ", target.boxes, " for ", n,
-                " targets, an image has ", tokens, " tokens; each target is four numbers and needs a token of its own");
+        require(n <= tokens && (n == 0 || (target.boxes.rows == n && target.boxes.cols == 4)), "owl_vit: boxes ", target.boxes,
+                " for ", n, " targets, an image has ", tokens,
+                " tokens; each target is four numbers and needs a token of its own");
         for (int i = 0; i < target.boxes.rows; ++i) {
             const float* const b = target.boxes.row(i);
             const bool finite = std::isfinite(b[0]) && std::isfinite(b[1]) && std::isfinite(b[2]) && std::isfinite(b[3]);
@@ -201,14 +204,14 @@ Losses losses(const Steps& steps, const std::vector<Target>& targets, const Conf
         }
     }
     const float share = 1.0f / static_cast<float>(std::max<std::size_t>(rows.size(), 1));
-    const Var focal = focal_losses(steps.logits, positive_places, config.focal_alpha, config.focal_gamma);       // (B*N, Q)
+    const Var focal = focal_losses(steps.logits, positive_places, config.focal_alpha, config.focal_gamma);  // (B*N, Q)
     result.classes = scale(sum(focal), share);
     if (rows.empty()) {
         result.boxes = result.overlap = Matrix(1, 1);
     } else {
-        Matrix wanted(static_cast<int>(rows.size()), 4);                                                         // (matched, 4)
+        Matrix wanted(static_cast<int>(rows.size()), 4);  // (matched, 4)
         std::copy(numbers.begin(), numbers.end(), wanted.begin());
-        const Var ours = gather_rows(steps.boxes, rows);                                                         // (matched, 4)
+        const Var ours = gather_rows(steps.boxes, rows);  // (matched, 4)
         const Var overlap = generalised_iou(convert_boxes(ours, BoxFormat::centre_size, BoxFormat::corners),
                                             convert_boxes(wanted, BoxFormat::centre_size, BoxFormat::corners));  // (matched, 1)
         result.boxes = scale(sum(abs(subtract(ours, wanted))), share);
@@ -225,7 +228,7 @@ std::vector<Found> detections(const Steps& steps, int image, float threshold, fl
     const int B = static_cast<int>(steps.present.size()) / steps.logits.cols(), N = steps.logits.rows() / B;
     require(image >= 0 && image < B, "detections: there is no image ", image, " among ", B, ", counted from 0");
     require(threshold >= 0 && threshold <= 1, "detections: a threshold of ", threshold, ", a score lies between 0 and 1");
-    const Matrix scores = sigmoid(slice_rows(steps.logits, image * N, N)).value();                               // (N, Q)
+    const Matrix scores = sigmoid(slice_rows(steps.logits, image * N, N)).value();  // (N, Q)
     const Matrix boxes = convert_boxes(slice_rows(steps.boxes, image * N, N), BoxFormat::centre_size, BoxFormat::corners).value();
     std::vector<float> best;
     std::vector<int> labels;
@@ -244,10 +247,11 @@ std::vector<Found> detections(const Steps& steps, int image, float threshold, fl
 void check(const Config& config) {
     clip::check(config.clip.vision, "owl_vit");
     clip::check(config.clip.text, "owl_vit");
-    require(config.clip.shared_width == config.clip.text.width, "owl_vit: sentences are projected to width ", config.clip.shared_width,
-            ", tokens are compared in the text tower's, ", config.clip.text.width);
-    require(config.focal_gamma >= 0 && config.focal_alpha >= 0 && config.focal_alpha <= 1, "owl_vit: focal alpha ", config.focal_alpha,
-            ", gamma ", config.focal_gamma, "; alpha lies between 0 and 1, gamma is not negative; 0.25 and 2 are usual");
+    require(config.clip.shared_width == config.clip.text.width, "owl_vit: sentences are projected to width ",
+            config.clip.shared_width, ", tokens are compared in the text tower's, ", config.clip.text.width);
+    require(config.focal_gamma >= 0 && config.focal_alpha >= 0 && config.focal_alpha <= 1, "owl_vit: focal alpha ",
+            config.focal_alpha, ", gamma ", config.focal_gamma,
+            "; alpha lies between 0 and 1, gamma is not negative; 0.25 and 2 are usual");
 }
 
 Weights make_weights(const Config& config, Random& random) {

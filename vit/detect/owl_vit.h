@@ -24,7 +24,7 @@ struct Config {
     float class_weight = 1, box_weight = 1, overlap_weight = 1;  // of the losses
     float focal_alpha = 0.3f;
     float focal_gamma = 2;
-    float absent_logit = -1e6f;                                  // of a padding query
+    float absent_logit = -1e6f;  // of a padding query
 };
 
 // throws  std::invalid_argument in one line for an inconsistent config
@@ -53,8 +53,8 @@ std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     clip::ImageSteps image;
-    Var all_tokens;            // (B*(N+1), Dv)  the last norm, on every token
-    Var features;              // (B*N, Dv)      LN(token * class token)
+    Var all_tokens;  // (B*(N+1), Dv)  the last norm, on every token
+    Var features;    // (B*N, Dv)      LN(token * class token)
     clip::TextSteps text;
     Var queries;               // (B*Q, D)       rows of length 1
     std::vector<int> present;  // (B*Q)          1 = a query, 0 = padding

@@ -22,7 +22,7 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
     const Matrix sides{{static_cast<float>(size.width), static_cast<float>(size.height)}};
     const Var place = shift(multiply(points, sides, where), -0.5f, where);  // (n, 2)  in pixels, whole at their centres
     Corners result;
-    Matrix above_left = Matrix::unset(n, 2);                                // (n, 2)  the pixel above and to the left
+    Matrix above_left = Matrix::unset(n, 2);  // (n, 2)  the pixel above and to the left
     for (int k = 0; k < n; ++k) {
         const int b = image_of(image, k, n, size.images);
         require(b >= 0 && b < size.images, where, "sample: point ", k, " lies in image ", b, " of ", shape(size),
@@ -36,12 +36,13 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
         for (int i = 0; i < 2; ++i)
             for (int j = 0; j < 2; ++j) result.rows.push_back(size.row_or_nothing(b, top + i, left + j));
     }
-    const Var to_right_below = subtract(place, above_left, where);                            // (n, 2)  0 ... 1
-    const Var to_left_above = shift(scale(to_right_below, -1, where), 1, where);              // (n, 2)
+    const Var to_right_below = subtract(place, above_left, where);                // (n, 2)  0 ... 1
+    const Var to_left_above = shift(scale(to_right_below, -1, where), 1, where);  // (n, 2)
     const Var right = slice_cols(to_right_below, 0, 1, where), below = slice_cols(to_right_below, 1, 1, where);
     const Var left = slice_cols(to_left_above, 0, 1, where), above = slice_cols(to_left_above, 1, 1, where);
     result.weights = concat_cols({multiply(above, left, where), multiply(above, right, where), multiply(below, left, where),
-                                  multiply(below, right, where)}, where);                     // (n, 4)
+                                  multiply(below, right, where)},
+                                 where);  // (n, 4)
     return result;
 }
 

@@ -19,10 +19,10 @@ namespace vild {
 static Var unit(const Var& x) { return unit_rows(x, 1e-6f); }
 
 BranchSteps embed_regions(const Var& regions, const Branch& w, const Config& config) {
-    Var hidden = regions;                                                              // (regions, h*w*c)
+    Var hidden = regions;                                                                             // (regions, h*w*c)
     for (const Linear& layer : w.layers) hidden = activate(linear(hidden, layer), Activation::relu);  // (regions, hidden)
     BranchSteps steps;
-    steps.projected = linear(hidden, w.project);                                       // (regions, D)
+    steps.projected = linear(hidden, w.project);  // (regions, D)
     steps.embeddings = config.unit_regions ? unit(steps.projected) : steps.projected;
     return steps;
 }
@@ -40,8 +40,9 @@ Var class_cosines(const Var& embeddings, const Weights& w, const Config& config)
 }
 
 Var logits(const Var& embeddings, const Weights& w, const Config& config) {
-    const Var background = scale(matmul_transposed(embeddings, directions(w.background, config)), config.temperature);  // (regions, 1)
-    return concat_cols({background, class_cosines(embeddings, w, config)});            // (regions, C + 1)
+    const Var background =
+        scale(matmul_transposed(embeddings, directions(w.background, config)), config.temperature);  // (regions, 1)
+    return concat_cols({background, class_cosines(embeddings, w, config)});                          // (regions, C + 1)
 }
 
 // --- losses ---
@@ -61,7 +62,7 @@ static Var distance_of_valid(const Var& embeddings, const Matrix& targets, const
         counts(i, 0) = static_cast<float>(valid[i]);
         total += counts(i, 0);
     }
-    const Var distances = row_sums(abs(subtract(embeddings, targets)));                // (M, 1)
+    const Var distances = row_sums(abs(subtract(embeddings, targets)));  // (M, 1)
     return scale(sum(multiply(distances, std::move(counts))), total > 0 ? 1 / total : 0);
 }
 
@@ -72,53 +73,52 @@ static std::vector<int> valid_boxes(const Matrix& boxes) {
     return valid;
 }
 
-static void check_regions(const Matrix& regions, const Distillation& distillation, const std::vector<int>& base, const Config& config) {
+static void check_regions(const Matrix& regions, const Distillation& distillation, const std::vector<int>& base,
+                          const Config& config) {
     const int numbers = config.region_height * config.region_width * config.region_channels, M = distillation.regions.rows;
     require(regions.cols == numbers && distillation.regions.cols == numbers, "vild: regions ", regions, " and ",
             distillation.regions, ", this model reads rows of ", config.region_height, " x ", config.region_width, " x ",
             config.region_channels, " numbers");
     require(regions.rows > 0, "vild: regions ", regions, ", there must be at least one");
-    require(distillation.clip_embeddings.rows == M && distillation.clip_embeddings.cols == config.clip_width && distillation.boxes.rows == M &&
-                distillation.boxes.cols == 4,
-            "vild: ", M, " proposals with CLIP's embeddings ", distillation.clip_embeddings, " and boxes ", distillation.boxes, ", width ",
-            config.clip_width, "; each proposal needs an embedding of that width and a box of 4 numbers");
-    require(!config.mask_rare || static_cast<int>(base.size()) == config.classes, "vild: ", base.size(), " marks of base classes for ",
-            config.classes, " classes, each needs one: 1 (base) or 0 (novel)");
+    require(distillation.clip_embeddings.rows == M && distillation.clip_embeddings.cols == config.clip_width &&
+                distillation.boxes.rows == M && distillation.boxes.cols == 4,
+            "vild: ", M, " proposals with CLIP's embeddings ", distillation.clip_embeddings, " and boxes ", distillation.boxes,
+            ", width ", config.clip_width, "; each proposal needs an embedding of that width and a box of 4 numbers");
+    require(!config.mask_rare || static_cast<int>(base.size()) == config.classes, "vild: ", base.size(),
+            " marks of base classes for ", config.classes, " classes, each needs one: 1 (base) or 0 (novel)");
     for (const int mark : base)
         require(mark == 0 || mark == 1, "vild: a class is marked ", mark, ", it must be 1 (base) or 0 (novel)");
 }
 
-Steps training_losses(const Matrix& regions, const std::vector<int>& labels, const Distillation& distillation, const std::vector<int>& base,
-                      const Weights& w, const Config& config) {
+Steps training_losses(const Matrix& regions, const std::vector<int>& labels, const Distillation& distillation,
+                      const std::vector<int>& base, const Weights& w, const Config& config) {
     check(config);
     require_depth("vild", config.layers, w.text.layers.size());
     check_regions(regions, distillation, base, config);
     const Branch& student = config.double_branch ? w.image : w.text;
     Steps steps;
     steps.regions = embed_regions(regions, w.text, config);
-    steps.logits = logits(steps.regions.embeddings, w, config);                        // (R, C + 1)   [ViLD 3]
+    steps.logits = logits(steps.regions.embeddings, w, config);  // (R, C + 1)   [ViLD 3]
     const Var trained = config.mask_rare ? multiply(steps.logits, trained_columns(base)) : steps.logits;
     steps.text_loss = cross_entropy(trained, labels);
 
     steps.distilled = embed_regions(distillation.regions, student, config);
-    steps.targets = unit(distillation.clip_embeddings).value();                   // (M, D)
+    steps.targets = unit(distillation.clip_embeddings).value();  // (M, D)
     steps.valid = valid_boxes(distillation.boxes);
-    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);   // [ViLD 4]
+    steps.image_loss = distance_of_valid(steps.distilled.embeddings, steps.targets, steps.valid);  // [ViLD 4]
     steps.loss = add(steps.text_loss, scale(steps.image_loss, config.distill_weight));
     return steps;
 }
 
 // --- inference ---
 
-Matrix text_probabilities(const Matrix& logits) {
-    return slice_cols(softmax_rows(logits).value(), 1, logits.cols - 1);
-}
+Matrix text_probabilities(const Matrix& logits) { return slice_cols(softmax_rows(logits).value(), 1, logits.cols - 1); }
 
 Matrix image_probabilities(const Matrix& class_cosines) { return softmax_rows(class_cosines).value(); }
 
 Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>& base) {
-    require(same_shape(text, image) && static_cast<int>(base.size()) == text.cols, "ensemble: ", text, " and ", image, " with ", base.size(),
-            " marks of base classes; both must have the same shape, and each class one mark");
+    require(same_shape(text, image) && static_cast<int>(base.size()) == text.cols, "ensemble: ", text, " and ", image, " with ",
+            base.size(), " marks of base classes; both must have the same shape, and each class one mark");
     for (const int mark : base)
         require(mark == 0 || mark == 1, "ensemble: a class is marked ", mark, ", it must be 1 (base) or 0 (novel)");
     for (const Matrix* const probabilities : {&text, &image})
@@ -129,7 +129,7 @@ Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>&
     Matrix mean(text.rows, text.cols);
     for (int i = 0; i < text.rows; ++i)
         for (int k = 0; k < text.cols; ++k) {
-            const double third = base[k] == 1 ? text(i, k) : image(i, k);              // the branch that counts twice
+            const double third = base[k] == 1 ? text(i, k) : image(i, k);  // the branch that counts twice
             mean(i, k) = static_cast<float>(std::cbrt(static_cast<double>(text(i, k)) * image(i, k) * third));  // [ViLD 5]
         }
     return mean;
@@ -138,19 +138,21 @@ Matrix ensemble(const Matrix& text, const Matrix& image, const std::vector<int>&
 // --- weights ---
 
 void check(const Config& config) {
-    require(config.region_height > 0 && config.region_width > 0 && config.region_channels > 0 && config.layers > 0 && config.hidden > 0 &&
-                config.clip_width > 0 && config.classes > 0,
-            "vild: regions of ", config.region_height, " x ", config.region_width, " x ", config.region_channels, ", ", config.layers,
-            " layers of ", config.hidden, ", CLIP's width ", config.clip_width, ", ", config.classes, " classes: all must be at least 1");
-    require(config.temperature > 0 && config.distill_weight >= 0, "vild: temperature ", config.temperature, " must be positive, weight ",
-            config.distill_weight, " may not be negative");
+    require(config.region_height > 0 && config.region_width > 0 && config.region_channels > 0 && config.layers > 0 &&
+                config.hidden > 0 && config.clip_width > 0 && config.classes > 0,
+            "vild: regions of ", config.region_height, " x ", config.region_width, " x ", config.region_channels, ", ",
+            config.layers, " layers of ", config.hidden, ", CLIP's width ", config.clip_width, ", ", config.classes,
+            " classes: all must be at least 1");
+    require(config.temperature > 0 && config.distill_weight >= 0, "vild: temperature ", config.temperature,
+            " must be positive, weight ", config.distill_weight, " may not be negative");
 }
 
 static Branch make_branch(const Config& config, Random& random) {
     const Init xavier{.draw = Draw::xavier_uniform};
     Branch branch;
     int in = config.region_height * config.region_width * config.region_channels;
-    for (int k = 0; k < config.layers; ++k, in = config.hidden) branch.layers.push_back(make_linear(random, in, config.hidden, xavier));
+    for (int k = 0; k < config.layers; ++k, in = config.hidden)
+        branch.layers.push_back(make_linear(random, in, config.hidden, xavier));
     branch.project = make_linear(random, config.hidden, config.clip_width, xavier);
     return branch;
 }

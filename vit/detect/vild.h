@@ -31,7 +31,7 @@ struct Config {
     bool unit_regions = true;                 // so are region embeddings
     float temperature = 100;                  // t
     float distill_weight = 0.5f;
-    bool mask_rare = false;                   // logits of novel classes are 0 in training
+    bool mask_rare = false;  // logits of novel classes are 0 in training
 };
 
 // throws  std::invalid_argument in one line for an inconsistent config
@@ -44,9 +44,9 @@ struct Branch {
 
 struct Weights {
     Branch text;
-    Branch image;      // with double_branch; else absent, and the text branch serves both
-    Var classes;       // (D, C)  text embeddings of the class names; a constant: frozen
-    Var background;    // (D, 1)  learned, since no sentence describes the background
+    Branch image;    // with double_branch; else absent, and the text branch serves both
+    Var classes;     // (D, C)  text embeddings of the class names; a constant: frozen
+    Var background;  // (D, 1)  learned, since no sentence describes the background
 };
 
 Weights make_weights(const Config& config, Random& random);
@@ -68,27 +68,27 @@ Var class_cosines(const Var& embeddings, const Weights& w, const Config& config)
 
 // The input of distillation: proposals, and CLIP's embeddings of them.
 struct Distillation {
-    Matrix regions;         // (M, h*w*c)
-    Matrix clip_embeddings; // (M, D)  of any length
-    Matrix boxes;           // (M, 4)  all four 0 = padding
+    Matrix regions;          // (M, h*w*c)
+    Matrix clip_embeddings;  // (M, D)  of any length
+    Matrix boxes;            // (M, 4)  all four 0 = padding
 };
 
 struct Steps {
-    BranchSteps regions;            // of the labelled regions, text branch
-    Var logits;                     // (R, C + 1)  background first
-    BranchSteps distilled;          // of the proposals
-    Matrix targets;                 // (M, D)  CLIP's embeddings, of length 1
-    std::vector<int> valid;         // (M)     1 = a proposal, 0 = padding
-    Var text_loss, image_loss;      // (1, 1)
-    Var loss;                       // (1, 1)  text_loss + distill_weight * image_loss
+    BranchSteps regions;        // of the labelled regions, text branch
+    Var logits;                 // (R, C + 1)  background first
+    BranchSteps distilled;      // of the proposals
+    Matrix targets;             // (M, D)  CLIP's embeddings, of length 1
+    std::vector<int> valid;     // (M)     1 = a proposal, 0 = padding
+    Var text_loss, image_loss;  // (1, 1)
+    Var loss;                   // (1, 1)  text_loss + distill_weight * image_loss
 };
 
 // regions  (R, h*w*c)
 // labels   (R)  0 = background, k + 1 = class k
 // base     (C)  1 = a class with boxes; needed for mask_rare
 //   throws std::invalid_argument when sizes do not fit
-Steps training_losses(const Matrix& regions, const std::vector<int>& labels, const Distillation& distillation, const std::vector<int>& base,
-                      const Weights& w, const Config& config);
+Steps training_losses(const Matrix& regions, const std::vector<int>& labels, const Distillation& distillation,
+                      const std::vector<int>& base, const Weights& w, const Config& config);
 
 // --- inference ---
 

@@ -12,7 +12,9 @@
 
 namespace vitdet {
 
-static bool contains(const std::vector<int>& list, int number) { return std::find(list.begin(), list.end(), number) != list.end(); }
+static bool contains(const std::vector<int>& list, int number) {
+    return std::find(list.begin(), list.end(), number) != list.end();
+}
 
 bool is_windowed(const Config& config, int block) { return config.window > 0 && contains(config.windowed, block); }
 bool has_residual(const Config& config, int block) { return contains(config.residual, block); }
@@ -72,15 +74,16 @@ static Var heads_stacked(const Var& x, int n, int heads, Where where) {
 
 Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a, int b, int heads, Where where) {
     const int n = a * b;
-    require(a > 0 && b > 0 && query.rows() % n == 0, where, "decomposed_bias: queries ", query.value(), " are not maps of ", a, " x ", b);
+    require(a > 0 && b > 0 && query.rows() % n == 0, where, "decomposed_bias: queries ", query.value(), " are not maps of ", a,
+            " x ", b);
     require(heads > 0 && query.cols() == heads * down.cols() && down.cols() == across.cols(), where, "decomposed_bias: tables ",
             down.value(), " and ", across.value(), " for queries ", query.value(), " of ", heads, " heads");
     require(down.rows() == 2 * a - 1 && across.rows() == 2 * b - 1, where, "decomposed_bias: tables ", down.value(), " and ",
             across.value(), " for a map of ", a, " x ", b, ", which has ", 2 * a - 1, " and ", 2 * b - 1, " offsets");
-    const Var q = heads_stacked(query, n, heads, where);               // (S*A*n, d)
-    const Var by_row = matmul_transposed(q, down, where);              // (S*A*n, 2a - 1)  of every query with every offset
-    const Var by_column = matmul_transposed(q, across, where);         // (S*A*n, 2b - 1)
-    std::vector<int> row_offsets, column_offsets;                      // of every query and key, as places among those numbers
+    const Var q = heads_stacked(query, n, heads, where);        // (S*A*n, d)
+    const Var by_row = matmul_transposed(q, down, where);       // (S*A*n, 2a - 1)  of every query with every offset
+    const Var by_column = matmul_transposed(q, across, where);  // (S*A*n, 2b - 1)
+    std::vector<int> row_offsets, column_offsets;               // of every query and key, as places among those numbers
     row_offsets.reserve(static_cast<std::size_t>(q.rows()) * n);
     column_offsets.reserve(static_cast<std::size_t>(q.rows()) * n);
     const std::vector<int> down_offsets = offsets(a), across_offsets = offsets(b);
@@ -92,9 +95,10 @@ Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a,
                 column_offsets.push_back(line * (2 * b - 1) + across_offsets[j * b + key_j]);
             }
     }
-    const Var of_rows = gather_rows(reshape(by_row, q.rows() * (2 * a - 1), 1, where), row_offsets, where);           // (S*A*n*n, 1)
-    const Var of_columns = gather_rows(reshape(by_column, q.rows() * (2 * b - 1), 1, where), column_offsets, where);  // (S*A*n*n, 1)
-    return reshape(add(of_rows, of_columns, where), q.rows(), n, where);                                              // (S*A*n, n)
+    const Var of_rows = gather_rows(reshape(by_row, q.rows() * (2 * a - 1), 1, where), row_offsets, where);  // (S*A*n*n, 1)
+    const Var of_columns =
+        gather_rows(reshape(by_column, q.rows() * (2 * b - 1), 1, where), column_offsets, where);  // (S*A*n*n, 1)
+    return reshape(add(of_rows, of_columns, where), q.rows(), n, where);                           // (S*A*n, n)
 }
 
 // --- blocks ---
@@ -109,14 +113,15 @@ static Map activated(const Map& x) { return {activate(x.pixels, Activation::gelu
 
 // x + LN(1x1(gelu(LN(3x3(gelu(LN(1x1(x))))))))
 static Var residual_convolutions(const Map& x, const ResidualConvolutions& w, float eps) {
-    const Map narrow = activated(convolution_and_norm(x, w.convolutions[0], w.norms[0], 1, eps));      // (B*h*w, D/2)
+    const Map narrow = activated(convolution_and_norm(x, w.convolutions[0], w.norms[0], 1, eps));       // (B*h*w, D/2)
     const Map spread = activated(convolution_and_norm(narrow, w.convolutions[1], w.norms[1], 3, eps));  // (B*h*w, D/2)
     const Map wide = convolution_and_norm(spread, w.convolutions[2], w.norms[2], 1, eps);               // (B*h*w, D)
     return add(x.pixels, wide.pixels);
 }
 
 // Attention inside every window, or on every whole map: `inside` (S*a*b, D).
-static void attend_inside(BlockSteps& steps, const Attention& w, const Var& down, const Var& across, const Config& config, int a, int b) {
+static void attend_inside(BlockSteps& steps, const Attention& w, const Var& down, const Var& across, const Config& config, int a,
+                          int b) {
     AttentionSteps& attention = steps.attention;
     attention.query = linear(steps.inside, w.query);  // (S*a*b, D)
     attention.key = linear(steps.inside, w.key);      // (S*a*b, D)
@@ -125,13 +130,14 @@ static void attend_inside(BlockSteps& steps, const Attention& w, const Var& down
         steps.table_down = table_for(down, a);      // (2a - 1, d)
         steps.table_across = table_for(across, b);  // (2b - 1, d)
         // The query enters unscaled: only the dot products with the keys are divided by sqrt(d).
-        steps.bias = decomposed_bias(attention.query, steps.table_down, steps.table_across, a, b, config.heads);  // (S*A*a*b, a*b)
+        steps.bias =
+            decomposed_bias(attention.query, steps.table_down, steps.table_across, a, b, config.heads);  // (S*A*a*b, a*b)
     }
     const Attending how{.segments = Segments::equal(steps.inside.rows() / (a * b), a * b), .bias = steps.bias};
     const Attended attended = attend(attention.query, attention.key, attention.value, config.heads, how);
-    attention.weights = attended.weights;                       // (S*A*a*b, a*b)
-    attention.context = attended.context;                       // (S*a*b, D)
-    attention.output = linear(attended.context, w.output);      // (S*a*b, D)
+    attention.weights = attended.weights;                   // (S*A*a*b, a*b)
+    attention.context = attended.context;                   // (S*a*b, D)
+    attention.output = linear(attended.context, w.output);  // (S*a*b, D)
 }
 
 BlockSteps block(const Var& z, const Weights& w, const Config& config, int number, const MapSize& size) {
@@ -156,10 +162,10 @@ BlockSteps block(const Var& z, const Weights& w, const Config& config, int numbe
         attend_inside(steps, own.attention, down, across, config, size.height, size.width);
         moved = steps.attention.output;
     }
-    steps.after_attention = add(z, moved);                                // (B*h*w, D)
+    steps.after_attention = add(z, moved);  // (B*h*w, D)
     steps.norm2 = layer_norm(steps.after_attention, own.norm2, config.eps);
     steps.mlp = mlp(steps.norm2, own.mlp, Activation::gelu);
-    steps.output = add(steps.after_attention, steps.mlp.output);          // (B*h*w, D)
+    steps.output = add(steps.after_attention, steps.mlp.output);  // (B*h*w, D)
     if (has_residual(config, number)) steps.output = residual_convolutions({steps.output, size}, w.residual[number], config.eps);
     return steps;
 }
@@ -181,8 +187,8 @@ std::vector<Map> pyramid(const Map& last, const Weights& w, const Config& config
     std::vector<Map> levels;
     for (const Level& level : w.levels) {
         const Map scaled = at_scale(last, level, config.eps);
-        const Map lateral = convolution_and_norm(scaled, level.lateral, level.lateral_norm, 1, config.eps);    // (B*h'*w', C)
-        levels.push_back(convolution_and_norm(lateral, level.smooth, level.smooth_norm, 3, config.eps));       // (B*h'*w', C)
+        const Map lateral = convolution_and_norm(scaled, level.lateral, level.lateral_norm, 1, config.eps);  // (B*h'*w', C)
+        levels.push_back(convolution_and_norm(lateral, level.smooth, level.smooth_norm, 3, config.eps));     // (B*h'*w', C)
     }
     if (config.top_level && !levels.empty()) levels.push_back(max_pool(levels.back(), {.side = 1, .stride = 2}));
     return levels;
@@ -205,15 +211,16 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
     const int P = config.patch_size;
     const Image& first = images[0];
     require(first.channels == config.channels && first.height % P == 0 && first.width % P == 0 && !first.pixels.empty(),
-            "vitdet: an image of ", shape(first), ", this model reads ", config.channels, " channels and sides that ", P, " divides");
+            "vitdet: an image of ", shape(first), ", this model reads ", config.channels, " channels and sides that ", P,
+            " divides");
     Steps steps;
-    steps.image = map_of(images);                                                                      // (B*H*W, channels)
-    steps.patch_embeddings = convolve(steps.image, w.projection, {.side = P, .stride = P});            // (B*h*w, D)
+    steps.image = map_of(images);                                                            // (B*H*W, channels)
+    steps.patch_embeddings = convolve(steps.image, w.projection, {.side = P, .stride = P});  // (B*h*w, D)
     const MapSize size = steps.patch_embeddings.size;
     Var z = steps.patch_embeddings.pixels;
     if (config.absolute_positions) {
-        steps.positions = fitted_positions(w, config, size);                                           // (h*w, D)
-        z = add_repeated(z, steps.positions);                                                          // (B*h*w, D)
+        steps.positions = fitted_positions(w, config, size);  // (h*w, D)
+        z = add_repeated(z, steps.positions);                 // (B*h*w, D)
     }
     for (int l = 0; l < config.depth; ++l) {
         BlockSteps computed = block(z, w, config, l, size);
@@ -244,14 +251,16 @@ int level_number(double scale, const Config& config) {
 }
 
 void check(const Config& config) {
-    require(config.patch_size > 0 && config.channels > 0 && config.table_height > 0 && config.table_width > 0 && config.position_side > 0,
+    require(config.patch_size > 0 && config.channels > 0 && config.table_height > 0 && config.table_width > 0 &&
+                config.position_side > 0,
             "vitdet: patch side ", config.patch_size, ", ", config.channels, " channels, tables for ", config.table_height, " x ",
             config.table_width, " tokens, positions of side ", config.position_side, ": all must be at least 1");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "vitdet: ", config.heads,
             " heads do not divide a width of ", config.width);
     require(config.depth >= 0 && config.mlp_width > 0 && config.window >= 0 && config.pyramid_channels >= 0 && config.eps >= 0,
-            "vitdet: depth ", config.depth, ", inner width ", config.mlp_width, ", window ", config.window, ", ", config.pyramid_channels,
-            " channels of the pyramid, eps ", config.eps, ": none may be negative, and the inner width not 0");
+            "vitdet: depth ", config.depth, ", inner width ", config.mlp_width, ", window ", config.window, ", ",
+            config.pyramid_channels, " channels of the pyramid, eps ", config.eps,
+            ": none may be negative, and the inner width not 0");
     require_eps("vitdet", config.eps);
     for (const int l : config.windowed)
         require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall be windowed, there are ", config.depth,
@@ -318,7 +327,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 }
 
 // A convolution and its norm as detectron2 calls them: name.weight, name.norm.weight, name.norm.bias.
-static void add_with_norm(Parameters& table, const std::string& name, const Convolution& convolution, int side, const Norm& norm) {
+static void add_with_norm(Parameters& table, const std::string& name, const Convolution& convolution, int side,
+                          const Norm& norm) {
     add_parameters(table, name, convolution, side);
     add_parameters(table, name + ".norm", norm);
 }
@@ -340,14 +350,14 @@ static void add_level(Parameters& table, const std::string& name, const Level& l
 Parameters parameters(const Weights& w, const Config& config) {
     Parameters table;
     const std::string net = "backbone.net.";
-    if (w.positions)
-        table.push_back({net + "pos_embed", {1, w.positions.rows(), config.width}, Stored::as_it_is, {w.positions}});
+    if (w.positions) table.push_back({net + "pos_embed", {1, w.positions.rows(), config.width}, Stored::as_it_is, {w.positions}});
     add_parameters(table, net + "patch_embed.proj", w.projection, config.patch_size);
     add_parameters(table, net + "blocks.", w.blocks, timm_names);
     for (int l = 0; l < config.depth; ++l) {
         const std::string block = net + "blocks." + std::to_string(l) + ".";
         if (config.relative_positions) {
-            for (const auto& [name, rows] : {std::pair{"rel_pos_h", w.tables_down[l]}, std::pair{"rel_pos_w", w.tables_across[l]}})
+            for (const auto& [name, rows] :
+                 {std::pair{"rel_pos_h", w.tables_down[l]}, std::pair{"rel_pos_w", w.tables_across[l]}})
                 table.push_back({block + "attn." + name, {rows.rows(), rows.cols()}, Stored::as_it_is, {rows}});
         }
         if (!has_residual(config, l)) continue;

@@ -22,26 +22,26 @@ namespace vitdet {
 
 // The defaults are the paper's ViT-B.
 struct Config {
-    int patch_size = 16;                                    // P, pixels
-    int channels = 3;                                       // of an image
-    int table_height = 64;                                  // h and w of the relative position tables of global blocks:
-    int table_width = 64;                                   //   1024 / 16 in the paper; interpolated for maps of another size
-    int position_side = 14;                                 // tokens along a side of the pre-training image, 224 / 16
-    bool class_position = true;                             // the table of absolute positions begins with that of a class token
+    int patch_size = 16;         // P, pixels
+    int channels = 3;            // of an image
+    int table_height = 64;       // h and w of the relative position tables of global blocks:
+    int table_width = 64;        //   1024 / 16 in the paper; interpolated for maps of another size
+    int position_side = 14;      // tokens along a side of the pre-training image, 224 / 16
+    bool class_position = true;  // the table of absolute positions begins with that of a class token
     bool absolute_positions = true;
     bool relative_positions = true;
-    int width = 768;                                        // D
-    int depth = 12;                                         // blocks
-    int heads = 12;                                         // A; must divide D
-    int mlp_width = 3072;                                   // inner width of the MLP
+    int width = 768;       // D
+    int depth = 12;        // blocks
+    int heads = 12;        // A; must divide D
+    int mlp_width = 3072;  // inner width of the MLP
     bool query_key_value_bias = true;
     int window = 14;                                        // k, tokens; 0 = every block is global
     std::vector<int> windowed = {0, 1, 3, 4, 6, 7, 9, 10};  // blocks with window attention; the others are global
-    std::vector<int> residual = {};                         // blocks followed by three convolutions, the alternative to global ones
-    std::vector<double> scales = {4, 2, 1, 0.5};            // levels of the pyramid, relative to the map of tokens: some of these
-    int pyramid_channels = 256;                             // C; 0 = no pyramid
-    bool top_level = true;                                  // one more level: every second pixel of the last one
-    float eps = 1e-6f;                                      // of every LayerNorm
+    std::vector<int> residual = {};               // blocks followed by three convolutions, the alternative to global ones
+    std::vector<double> scales = {4, 2, 1, 0.5};  // levels of the pyramid, relative to the map of tokens: some of these
+    int pyramid_channels = 256;                   // C; 0 = no pyramid
+    bool top_level = true;                        // one more level: every second pixel of the last one
+    float eps = 1e-6f;                            // of every LayerNorm
 };
 
 // throws  std::invalid_argument in one line for an inconsistent config
@@ -66,8 +66,8 @@ struct Level {
 };
 
 struct Weights {
-    Convolution projection;     // (P*P*channels, D), kernel and stride P
-    Var positions;              // (1 + s*s, D) or (s*s, D), s = position_side
+    Convolution projection;  // (P*P*channels, D), kernel and stride P
+    Var positions;           // (1 + s*s, D) or (s*s, D), s = position_side
     std::vector<Block> blocks;
     std::vector<Var> tables_down, tables_across;  // of each block (2a - 1, d) and (2b - 1, d), shared by its heads
     std::vector<ResidualConvolutions> residual;   // of each block; absent in most
@@ -89,9 +89,9 @@ int level_number(double scale, const Config& config);
 
 // Windows of k x k tokens, row by row in each image; the map is padded to multiples of k.
 struct Windows {
-    std::vector<int> rows;     // the row of the map at each position of each window; -1 = padding
-    std::vector<int> places;   // the inverse: the position in `rows` of each row of the map
-    int count = 0;             // windows of all images
+    std::vector<int> rows;    // the row of the map at each position of each window; -1 = padding
+    std::vector<int> places;  // the inverse: the position in `rows` of each row of the map
+    int count = 0;            // windows of all images
     int padded_height = 0, padded_width = 0;
 };
 Windows windows(const MapSize& size, int side);
@@ -113,7 +113,8 @@ Var table_for(const Var& table, int length, Where where = Where::current());
 //   query   (S*a*b, A*d), before it is scaled
 //   down    (2a - 1, d) Rh   across (2b - 1, d) Rw
 //   returns (S*A*a*b, a*b), as attention takes it
-Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a, int b, int heads, Where where = Where::current());
+Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a, int b, int heads,
+                    Where where = Where::current());
 
 // --- the model ---
 
@@ -127,7 +128,7 @@ struct BlockSteps {
     Var after_attention;       // (B*h*w, D)
     Var norm2;                 // (B*h*w, D)
     MlpSteps mlp;
-    Var output;                // (B*h*w, D)         after the residual convolutions where there are any
+    Var output;  // (B*h*w, D)         after the residual convolutions where there are any
 };
 
 struct Steps {

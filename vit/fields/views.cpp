@@ -60,8 +60,8 @@ void write_views(const std::string& path, const std::vector<View>& views) {
     const double angle = angle_of(views[0].camera);
     std::string text = "{\"camera_angle_x\": " + short_digits(angle, 9) + ", \"frames\": [";
     for (std::size_t v = 0; v < views.size(); ++v) {
-        require(std::abs(angle_of(views[v].camera) - angle) < 1e-9, path, ": view ", v,
-                " has a field of view of ", angle_of(views[v].camera), ", the first one ", angle, "; the file holds one for all");
+        require(std::abs(angle_of(views[v].camera) - angle) < 1e-9, path, ": view ", v, " has a field of view of ",
+                angle_of(views[v].camera), ", the first one ", angle, "; the file holds one for all");
         const std::string picture = name + "-" + std::to_string(v) + ".ppm";
         write_image(folder + picture, views[v].picture);
         text += std::string(v == 0 ? "" : ",") + "\n  {\"file_path\": " + json_string(picture) + ", \"transform_matrix\": [";

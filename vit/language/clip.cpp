@@ -9,11 +9,11 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/data/file.h"
 #include "nn/data/json.h"
-#include "vit/language/photograph.h"
 #include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/contrastive.h"
+#include "vit/language/photograph.h"
 
 namespace clip {
 
@@ -33,19 +33,19 @@ ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w
     const InStack in_stack("image");
     ImageSteps steps;
     steps.patches = patchify_all(images, config.grid, who);
-    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);    // (B*N, Dv)
-    const Var tokens = prepend_to_each(w.class_token, steps.patch_embeddings, N);           // (B*(N+1), Dv)
-    steps.embeddings = add_repeated(tokens, w.positions);                                   // (B*(N+1), Dv)
-    steps.pre_norm = layer_norm(steps.embeddings, w.pre_norm, config.eps);                  // (B*(N+1), Dv)
-    steps.encoder = stack(steps.pre_norm, w.blocks, options_of(config), {.self = how});                // (B*(N+1), Dv)
+    steps.patch_embeddings = linear(named_step("patches", steps.patches), w.projection);  // (B*N, Dv)
+    const Var tokens = prepend_to_each(w.class_token, steps.patch_embeddings, N);         // (B*(N+1), Dv)
+    steps.embeddings = add_repeated(tokens, w.positions);                                 // (B*(N+1), Dv)
+    steps.pre_norm = layer_norm(steps.embeddings, w.pre_norm, config.eps);                // (B*(N+1), Dv)
+    steps.encoder = stack(steps.pre_norm, w.blocks, options_of(config), {.self = how});   // (B*(N+1), Dv)
     return steps;
 }
 
 ImageSteps image_tower(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config) {
     const Segments segments = Segments::equal(static_cast<int>(images.size()), config.grid.count() + 1);
     ImageSteps steps = vision_trunk(images, w, config);
-    const Var class_tokens = gather_rows(steps.encoder.output, segments.first_rows());      // (B, Dv)
-    steps.pooled = layer_norm(class_tokens, w.post_norm, config.eps);                       // (B, Dv)
+    const Var class_tokens = gather_rows(steps.encoder.output, segments.first_rows());  // (B, Dv)
+    steps.pooled = layer_norm(class_tokens, w.post_norm, config.eps);                   // (B, Dv)
     return steps;
 }
 
@@ -70,15 +70,15 @@ TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextCo
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T)};
     const InStack in_stack("text");
     TextSteps steps;
-    const Var words = named_step("words", embed(w.words, texts.ids));                       // (B*T, Dt)
-    steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                  // (B*T, Dt)
-    steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});              // (B*T, Dt)
-    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                      // (B*T, Dt)
+    const Var words = named_step("words", embed(w.words, texts.ids));                      // (B*T, Dt)
+    steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                 // (B*T, Dt)
+    steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});  // (B*T, Dt)
+    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                     // (B*T, Dt)
     // Under the causal mask only the last token has read the whole sentence; padding follows it.
     steps.ends = end_of_text_positions(texts);
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) rows.push_back(b * T + steps.ends[b]);
-    steps.pooled = gather_rows(steps.norm, rows);                                           // (B, Dt)
+    steps.pooled = gather_rows(steps.norm, rows);  // (B, Dt)
     return steps;
 }
 
@@ -88,21 +88,21 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& texts, const W
     Steps steps;
     steps.image = image_tower(images, w.vision, config.vision);
     steps.text = text_tower(texts, w.text, config.text);
-    steps.image_embeddings = unit_rows(linear(steps.image.pooled, w.image_projection), 0);  // (B, D)
-    steps.text_embeddings = unit_rows(linear(steps.text.pooled, w.text_projection), 0);     // (B, D)
+    steps.image_embeddings = unit_rows(linear(steps.image.pooled, w.image_projection), 0);               // (B, D)
+    steps.text_embeddings = unit_rows(linear(steps.text.pooled, w.text_projection), 0);                  // (B, D)
     steps.logits_per_text = scaled_cosines(steps.text_embeddings, steps.image_embeddings, w.log_scale);  // (texts, images)
-    steps.logits_per_image = transpose(steps.logits_per_text);                              // (images, texts)
+    steps.logits_per_image = transpose(steps.logits_per_text);                                           // (images, texts)
     return steps;
 }
 
 Var embed_images(const std::vector<Image>& images, const Weights& w, const Config& config) {
-    const Var pooled = image_tower(images, w.vision, config.vision).pooled;                 // (B, Dv)
-    return unit_rows(linear(pooled, w.image_projection), 0);                                // (B, D)
+    const Var pooled = image_tower(images, w.vision, config.vision).pooled;  // (B, Dv)
+    return unit_rows(linear(pooled, w.image_projection), 0);                 // (B, D)
 }
 
 Var embed_texts(const TokenBatch& texts, const Weights& w, const Config& config) {
-    const Var pooled = text_tower(texts, w.text, config.text).pooled;                       // (B, Dt)
-    return unit_rows(linear(pooled, w.text_projection), 0);                                 // (B, D)
+    const Var pooled = text_tower(texts, w.text, config.text).pooled;  // (B, Dt)
+    return unit_rows(linear(pooled, w.text_projection), 0);            // (B, D)
 }
 
 Var loss(const Steps& steps) { return contrastive(steps.logits_per_text).loss; }
@@ -117,16 +117,16 @@ void limit_scale(Weights& w) {
 Var class_directions(const std::vector<TokenBatch>& prompts, const Weights& w, const Config& config) {
     std::vector<Var> directions;
     for (const TokenBatch& of_class : prompts) {
-        const Var embeddings = embed_texts(of_class, w, config);                            // (prompts, D)
-        const Var sum = matmul(Matrix(1, of_class.sequences, 1.0f), embeddings);            // (1, D)
-        directions.push_back(unit_rows(sum, 0));                                            // (1, D)  a mean has the same direction
+        const Var embeddings = embed_texts(of_class, w, config);                  // (prompts, D)
+        const Var sum = matmul(Matrix(1, of_class.sequences, 1.0f), embeddings);  // (1, D)
+        directions.push_back(unit_rows(sum, 0));                                  // (1, D)  a mean has the same direction
     }
     require(!directions.empty(), "class_directions: there is no class; give the sentences of at least one");
-    return concat_rows(directions);                                                         // (classes, D)
+    return concat_rows(directions);  // (classes, D)
 }
 
 Var class_probabilities(const Var& image_embeddings, const Var& directions, const Weights& w) {
-    return softmax_rows(scaled_cosines(image_embeddings, directions, w.log_scale));         // (images, classes)
+    return softmax_rows(scaled_cosines(image_embeddings, directions, w.log_scale));  // (images, classes)
 }
 
 // --- photographs ---
@@ -136,10 +136,11 @@ const std::vector<float> image_standard_deviation{0.26862954f, 0.26130258f, 0.27
 
 Image preprocess(const Image& photograph, const VisionConfig& config, const Preparation& how) {
     const int side = config.grid.height, shorter = how.shorter_side > 0 ? how.shorter_side : side;
-    require(side == config.grid.width && config.grid.channels == 3, "clip: photographs are prepared for square images of 3 channels, not for ",
-            side, " x ", config.grid.width, " x ", config.grid.channels);
-    const Image resized = resize_shorter_side(photograph, shorter);                         // (side or more, side or more, 3)
-    const Image middle = centre_crop(resized, side, side);                                  // (side, side, 3)
+    require(side == config.grid.width && config.grid.channels == 3,
+            "clip: photographs are prepared for square images of 3 channels, not for ", side, " x ", config.grid.width, " x ",
+            config.grid.channels);
+    const Image resized = resize_shorter_side(photograph, shorter);  // (side or more, side or more, 3)
+    const Image middle = centre_crop(resized, side, side);           // (side, side, 3)
     return normalise(middle, how.mean, how.standard_deviation);
 }
 
@@ -149,11 +150,13 @@ static int side_of(const Json& config, const char* key, int otherwise, const std
     if (said == nullptr) return otherwise;
     if (said->kind != Json::Kind::object) return said->as_int();
     if (said->find("shortest_edge") != nullptr) return said->at("shortest_edge").as_int();
-    require(said->at("height").as_int() == said->at("width").as_int(), path, ": ", key, " is not a square; only squares are read here");
+    require(said->at("height").as_int() == said->at("width").as_int(), path, ": ", key,
+            " is not a square; only squares are read here");
     return said->at("height").as_int();
 }
 
-static std::vector<float> channels_of(const Json& config, const char* key, const std::vector<float>& otherwise, const std::string& path) {
+static std::vector<float> channels_of(const Json& config, const char* key, const std::vector<float>& otherwise,
+                                      const std::string& path) {
     const Json* const said = config.find(key);
     if (said == nullptr) return otherwise;
     std::vector<float> numbers;
@@ -169,7 +172,8 @@ Preparation preparation_of(const std::string& checkpoint_path, const VisionConfi
     const Json said = read_json(path);
     for (const char* const step : {"do_resize", "do_center_crop", "do_normalize"})
         if (const Json* const done = said.find(step))
-            require(done->as_boolean(), path, ": ", step, " is false; only photographs that are resized, cropped and normalised are read here");
+            require(done->as_boolean(), path, ": ", step,
+                    " is false; only photographs that are resized, cropped and normalised are read here");
     if (const Json* const filter = said.find("resample"))
         require(filter->as_int() == 3, path, ": resample is ", filter->as_int(), "; only 3, bicubic, is known here");
     const int side = config.grid.height, crop = side_of(said, "crop_size", side, path);
@@ -259,14 +263,17 @@ Parameters parameters(const Weights& w, const Config& config) {
     Parameters table;
     table.push_back({"logit_scale", {}, Stored::as_it_is, {w.log_scale}});
     table.push_back({vision + "embeddings.class_embedding", {Dv}, Stored::as_it_is, {w.vision.class_token}});
-    table.push_back({vision + "embeddings.patch_embedding.weight", {Dv, config.vision.grid.channels, P, P}, Stored::patches,
+    table.push_back({vision + "embeddings.patch_embedding.weight",
+                     {Dv, config.vision.grid.channels, P, P},
+                     Stored::patches,
                      {w.vision.projection.weight}});
     table.push_back({vision + "embeddings.position_embedding.weight", {tokens, Dv}, Stored::as_it_is, {w.vision.positions}});
     add_parameters(table, vision + "pre_layrnorm", w.vision.pre_norm);  // as the files spell it
     add_parameters(table, vision + "encoder.layers.", w.vision.blocks, clip_names);
     add_parameters(table, vision + "post_layernorm", w.vision.post_norm);
     table.push_back({text + "embeddings.token_embedding.weight", {config.text.vocabulary, Dt}, Stored::as_it_is, {w.text.words}});
-    table.push_back({text + "embeddings.position_embedding.weight", {config.text.positions, Dt}, Stored::as_it_is, {w.text.positions}});
+    table.push_back(
+        {text + "embeddings.position_embedding.weight", {config.text.positions, Dt}, Stored::as_it_is, {w.text.positions}});
     add_parameters(table, text + "encoder.layers.", w.text.blocks, clip_names);
     add_parameters(table, text + "final_layer_norm", w.text.norm);
     add_parameters(table, "visual_projection", w.image_projection);
@@ -284,7 +291,8 @@ Parameters openai_parameters(const Weights& w, const Config& config) {
     table.push_back({"visual.class_embedding", {Dv}, Stored::as_it_is, {w.vision.class_token}});
     table.push_back({"visual.positional_embedding", {tokens, Dv}, Stored::as_it_is, {w.vision.positions}});
     table.push_back({"visual.proj", {Dv, D}, Stored::as_it_is, {w.image_projection.weight}});
-    table.push_back({"visual.conv1.weight", {Dv, config.vision.grid.channels, P, P}, Stored::patches, {w.vision.projection.weight}});
+    table.push_back(
+        {"visual.conv1.weight", {Dv, config.vision.grid.channels, P, P}, Stored::patches, {w.vision.projection.weight}});
     add_parameters(table, "visual.ln_pre", w.vision.pre_norm);
     add_parameters(table, "visual.transformer.resblocks.", w.vision.blocks, open_clip_names);
     add_parameters(table, "visual.ln_post", w.vision.post_norm);
@@ -294,9 +302,7 @@ Parameters openai_parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-LoadRules load_rules() {
-    return {.ignored_endings = {".position_ids", "input_resolution", "context_length", "vocab_size"}};
-}
+LoadRules load_rules() { return {.ignored_endings = {".position_ids", "input_resolution", "context_length", "vocab_size"}}; }
 
 bool is_openai_layout(const Safetensors& checkpoint) { return checkpoint.has("visual.conv1.weight"); }
 
@@ -316,14 +322,16 @@ static Setting of_tower(const std::string& tower, Setting setting, const std::st
 
 // Heads, eps and activation of one tower.
 template <class TowerConfig>
-static void read_further(TowerConfig& config, const ModelConfig& further, const std::string& tower, const std::string& option, bool openai,
-                         int usual_heads, const std::string& path) {
+static void read_further(TowerConfig& config, const ModelConfig& further, const std::string& tower, const std::string& option,
+                         bool openai, int usual_heads, const std::string& path) {
     further.require_agrees(of_tower(tower, settings::width), config.width);
     const Setting heads = of_tower(tower, settings::heads, option);
     const bool left_out = further.has({.what = tower, .keys = {tower}});  // a configuration that leaves out what is usual
-    config.heads = openai ? further.integer(heads, config.width / 64) : left_out ? further.integer(heads, usual_heads) : further.integer(heads);
-    require(config.heads > 0 && config.width % config.heads == 0, path, ": ", tower, ": ", config.heads, " heads do not divide a width of ",
-            config.width);
+    config.heads = openai     ? further.integer(heads, config.width / 64)
+                   : left_out ? further.integer(heads, usual_heads)
+                              : further.integer(heads);
+    require(config.heads > 0 && config.width % config.heads == 0, path, ": ", tower, ": ", config.heads,
+            " heads do not divide a width of ", config.width);
     config.eps = static_cast<float>(further.real(of_tower(tower, settings::eps), 1e-5));
     config.activation = activation_of_name(further.words(of_tower(tower, settings::activation), "quick_gelu"));
 }
@@ -331,7 +339,8 @@ static void read_further(TowerConfig& config, const ModelConfig& further, const 
 Config config_of(const Safetensors& checkpoint, const Told& told) {
     const bool openai = is_openai_layout(checkpoint);
     const std::string patches = openai ? "visual.conv1.weight" : "vision_model.embeddings.patch_embedding.weight";
-    const std::string image_positions = openai ? "visual.positional_embedding" : "vision_model.embeddings.position_embedding.weight";
+    const std::string image_positions =
+        openai ? "visual.positional_embedding" : "vision_model.embeddings.position_embedding.weight";
     const std::string text_positions = openai ? "positional_embedding" : "text_model.embeddings.position_embedding.weight";
     const std::string words = openai ? "token_embedding.weight" : "text_model.embeddings.token_embedding.weight";
     const std::string image_blocks = openai ? "visual.transformer.resblocks." : "vision_model.encoder.layers.";

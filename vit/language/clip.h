@@ -26,12 +26,12 @@ namespace clip {
 
 // The defaults are ViT-B/32 as published.
 struct VisionConfig {
-    PatchGrid grid = {.patch_size = 32};  // H, W, P, channels
-    int width = 768;                      // Dv, numbers per token
-    int depth = 12;                       // blocks
-    int heads = 12;                       // must divide Dv
-    int mlp_width = 3072;                 // inner width of the MLP
-    float eps = 1e-5f;                    // of every LayerNorm
+    PatchGrid grid = {.patch_size = 32};             // H, W, P, channels
+    int width = 768;                                 // Dv, numbers per token
+    int depth = 12;                                  // blocks
+    int heads = 12;                                  // must divide Dv
+    int mlp_width = 3072;                            // inner width of the MLP
+    float eps = 1e-5f;                               // of every LayerNorm
     Activation activation = Activation::gelu_quick;  // models trained later by others use the exact form
 };
 
@@ -53,19 +53,19 @@ struct Config {
 };
 
 struct VisionWeights {
-    Linear projection;          // (P*P*channels, Dv), no bias
-    Var class_token;            // (1, Dv)
-    Var positions;              // (N+1, Dv); row 0 belongs to the class token
-    Norm pre_norm;              // before the blocks
+    Linear projection;  // (P*P*channels, Dv), no bias
+    Var class_token;    // (1, Dv)
+    Var positions;      // (N+1, Dv); row 0 belongs to the class token
+    Norm pre_norm;      // before the blocks
     std::vector<Block> blocks;
-    Norm post_norm;             // of the class token, after the blocks
+    Norm post_norm;  // of the class token, after the blocks
 };
 
 struct TextWeights {
-    Var words;                  // (V, Dt)
-    Var positions;              // (positions, Dt)
+    Var words;      // (V, Dt)
+    Var positions;  // (positions, Dt)
     std::vector<Block> blocks;
-    Norm norm;                  // after the blocks
+    Norm norm;  // after the blocks
 };
 
 struct Weights {
@@ -125,7 +125,8 @@ struct ImageSteps {
 
 // All tokens of each image, up to the output of the last block. `who` begins messages.
 //   throws  std::invalid_argument when an image is not (H, W, channels)
-ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config, const char* who = "clip");
+ImageSteps vision_trunk(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config,
+                        const char* who = "clip");
 
 // The whole tower: one row for each image.
 ImageSteps image_tower(const std::vector<Image>& images, const VisionWeights& w, const VisionConfig& config);
@@ -151,10 +152,10 @@ std::vector<int> end_of_text_positions(const TokenBatch& texts);
 struct Steps {
     ImageSteps image;
     TextSteps text;
-    Var image_embeddings;   // (B, D)  rows of length 1
-    Var text_embeddings;    // (B, D)  rows of length 1
-    Var logits_per_text;    // (texts, images)  exp(log_scale) times the cosines
-    Var logits_per_image;   // (images, texts)
+    Var image_embeddings;  // (B, D)  rows of length 1
+    Var text_embeddings;   // (B, D)  rows of length 1
+    Var logits_per_text;   // (texts, images)  exp(log_scale) times the cosines
+    Var logits_per_image;  // (images, texts)
 };
 
 // The whole model; the numbers of images and sentences may differ.

@@ -49,7 +49,8 @@ static std::optional<Replacement> named_character(std::string_view text) {
         std::string_view name;
         char32_t character;
     };
-    for (const Name& known : {Name{"&lt", U'<'}, Name{"&gt", U'>'}, Name{"&amp", U'&'}, Name{"&quot", U'"'}, Name{"&nbsp", U'\u00A0'}})
+    for (const Name& known :
+         {Name{"&lt", U'<'}, Name{"&gt", U'>'}, Name{"&amp", U'&'}, Name{"&quot", U'"'}, Name{"&nbsp", U'\u00A0'}})
         if (text.starts_with(known.name))
             return Replacement{known.character, known.name.size() + (text.substr(known.name.size()).starts_with(";"))};
     return {};
@@ -154,18 +155,20 @@ std::vector<int> encode(std::string_view text, const Tokenizer& tokenizer) {
 
 std::string decode(const std::vector<int>& ids, const Tokenizer& tokenizer) {
     std::string text = bpe::decode(ids, tokenizer.vocabulary);
-    for (std::size_t at = 0; (at = text.find(end_of_word, at)) != std::string::npos; ++at) text.replace(at, end_of_word.size(), " ");
+    for (std::size_t at = 0; (at = text.find(end_of_word, at)) != std::string::npos; ++at)
+        text.replace(at, end_of_word.size(), " ");
     return text;
 }
 
-TokenBatch make_sentences(const std::vector<std::string>& texts, const Tokenizer& tokenizer, int length, int padding, Long too_long) {
+TokenBatch make_sentences(const std::vector<std::string>& texts, const Tokenizer& tokenizer, int length, int padding,
+                          Long too_long) {
     require(length >= 2, "make_sentences: a length of ", length, " has no room for start and end");
     std::vector<int> all;
     for (const std::string& text : texts) {
         std::vector<int> ids = encode(text, tokenizer);
         const int room = length - 2;
-        require(static_cast<int>(ids.size()) <= room || too_long == Long::cut, "make_sentences: ", brief_string(text), " has ", ids.size(),
-                " tokens, there is room for ", room);
+        require(static_cast<int>(ids.size()) <= room || too_long == Long::cut, "make_sentences: ", brief_string(text), " has ",
+                ids.size(), " tokens, there is room for ", room);
         ids.resize(std::min(ids.size(), static_cast<std::size_t>(room)));
         all.push_back(tokenizer.start);
         all.insert(all.end(), ids.begin(), ids.end());
@@ -238,8 +241,8 @@ static Tokenizer assemble(const std::vector<MergeLine>& merges, const Ids& ids, 
         const int left = ids.at(line.left), right = ids.at(line.right), rank = static_cast<int>(vocabulary.merges.size());
         vocabulary.merges.push_back({left, right, ids.at(line.left + line.right)});
         const std::uint64_t pair = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
-        require(vocabulary.ranks.emplace(pair, rank).second, merges_source, ": line ", line.number, ": ", json_string(line.left), " and ",
-                json_string(line.right), " are joined already");
+        require(vocabulary.ranks.emplace(pair, rank).second, merges_source, ": line ", line.number, ": ", json_string(line.left),
+                " and ", json_string(line.right), " are joined already");
     }
     vocabulary.specials = {tokenizer.start, tokenizer.end};
     vocabulary.end_of_text = tokenizer.end;
@@ -251,10 +254,12 @@ Tokenizer read_merges(std::string_view file_content, std::string_view source) {
     Ids ids;
     for (const std::string_view ending : {std::string_view(), end_of_word})
         for (const unsigned char byte : bpe::published_byte_order())
-            ids.emplace(bpe::symbols_of(std::string(1, static_cast<char>(byte))) + std::string(ending), static_cast<int>(ids.size()));
+            ids.emplace(bpe::symbols_of(std::string(1, static_cast<char>(byte))) + std::string(ending),
+                        static_cast<int>(ids.size()));
     for (const MergeLine& line : merges) {
         for (const std::string& side : {line.left, line.right})
-            require(ids.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ", json_string(side));
+            require(ids.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ",
+                    json_string(side));
         const bool is_new = ids.emplace(line.left + line.right, static_cast<int>(ids.size())).second;
         require(is_new, source, ": line ", line.number, ": ", json_string(line.left + line.right),
                 " is made a second time; which number it has, only the vocab.json of this file can tell");
@@ -282,8 +287,8 @@ Tokenizer read_vocabulary(std::string_view vocab_json, std::string_view vocab_so
 }
 
 Tokenizer load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {
-    return read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path, read_text_file(merges_txt_path, largest_file),
-                           merges_txt_path);
+    return read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path,
+                           read_text_file(merges_txt_path, largest_file), merges_txt_path);
 }
 
 }  // namespace clip

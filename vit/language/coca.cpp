@@ -34,10 +34,10 @@ ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const
     steps.tower = clip::vision_trunk(images, w.vision, config.vision, "coca");
     const InStack in_stack("pooler");
     steps.pooler = pool(steps.tower.encoder.output, segments, w.pooler, config.pooler_heads, config.eps);
-    steps.pooled = layer_norm(steps.pooler.attention.output, w.pooled_norm, config.eps);   // (B*Q, D)
-    const Var first_queries = rows_of_each(steps.pooled, Q, 0, 1);                         // (B, D)
-    steps.features = unit_rows(linear(first_queries, w.image_projection));                 // (B, D)
-    steps.tokens = rows_of_each(steps.pooled, Q, 1, Q - 1);                                // (B*(Q-1), D)
+    steps.pooled = layer_norm(steps.pooler.attention.output, w.pooled_norm, config.eps);  // (B*Q, D)
+    const Var first_queries = rows_of_each(steps.pooled, Q, 0, 1);                        // (B, D)
+    steps.features = unit_rows(linear(first_queries, w.image_projection));                // (B, D)
+    steps.tokens = rows_of_each(steps.pooled, Q, 1, Q - 1);                               // (B*(Q-1), D)
     return steps;
 }
 
@@ -54,8 +54,8 @@ static MayAttend text_mask(const TokenBatch& captions, const Config& config) {
     for (int b = 0; b < B; ++b)
         for (int i = 0; i < T; ++i)
             for (int j = 0; j < T; ++j) {
-                const int token = j - shift;                                               // whose padding decides about column j
-                const bool always = token < 0 || token == T - 1;                           // column 0, or [cls] itself
+                const int token = j - shift;                      // whose padding decides about column j
+                const bool always = token < 0 || token == T - 1;  // column 0, or [cls] itself
                 const bool padding = !always && captions.ids[b * T + token] == config.padding_token;
                 may.table.push_back(j <= i && (i < T - 1 || !padding));
             }
@@ -69,27 +69,27 @@ TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config&
     const int B = captions.sequences, T = captions.length;
     require(T >= 2 && T <= config.positions, "coca: captions of ", T, " tokens, there must be 2 to ", config.positions,
             ", its positions; cut the longest");
-    std::vector<int> read;                                                                 // all but the last token of each caption
+    std::vector<int> read;  // all but the last token of each caption
     for (int b = 0; b < B; ++b)
         for (int t = 0; t + 1 < T; ++t) read.push_back(captions.ids[b * T + t]);
     const InStack in_stack("text");
-    const Var words = named_step("words", embed(w.words, read));                           // (B*(T-1), D)
+    const Var words = named_step("words", embed(w.words, read));  // (B*(T-1), D)
     // [cls] after each caption: it is row B (T-1) of the two together.
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
         for (int t = 0; t + 1 < T; ++t) rows.push_back(b * (T - 1) + t);
         rows.push_back(B * (T - 1));
     }
-    const Var with_class = gather_rows(concat_rows({words, w.class_token}), rows);         // (B*T, D)
-    const Var z0 = add_repeated(with_class, slice_rows(w.positions, 0, T));                // (B*T, D)
+    const Var with_class = gather_rows(concat_rows({words, w.class_token}), rows);  // (B*T, D)
+    const Var z0 = add_repeated(with_class, slice_rows(w.positions, 0, T));         // (B*T, D)
     TextSteps steps;
     steps.may = text_mask(captions, config);
     const Attending how{.segments = Segments::equal(B, T), .may = steps.may};
-    steps.encoder = stack(z0, w.text_blocks, text_options(config), {.self = how});         // (B*T, D)
-    const Var class_tokens = rows_of_each(steps.encoder.output, T, T - 1, 1);              // (B, D)
-    const Var normalised = layer_norm(class_tokens, w.text_norm, config.eps);              // (B, D)
-    steps.features = unit_rows(linear(normalised, w.text_projection));                     // (B, D)
-    steps.tokens = rows_of_each(steps.encoder.output, T, 0, T - 1);                        // (B*(T-1), D)
+    steps.encoder = stack(z0, w.text_blocks, text_options(config), {.self = how});  // (B*T, D)
+    const Var class_tokens = rows_of_each(steps.encoder.output, T, T - 1, 1);       // (B, D)
+    const Var normalised = layer_norm(class_tokens, w.text_norm, config.eps);       // (B, D)
+    steps.features = unit_rows(linear(normalised, w.text_projection));              // (B, D)
+    steps.tokens = rows_of_each(steps.encoder.output, T, 0, T - 1);                 // (B*(T-1), D)
     return steps;
 }
 
@@ -103,7 +103,7 @@ static DecoderSteps decode(const Var& text_tokens, const Var& image_tokens, cons
     require_depth("coca: decoder's looks at the image", config.decoder_depth, w.decoder_crosses.size());
     const BlockOptions options = decoder_options(config);
     DecoderSteps steps;
-    Var z = text_tokens;                                                                   // (B*T, D)
+    Var z = text_tokens;  // (B*T, D)
     for (std::size_t l = 0; l < w.decoder_blocks.size(); ++l) {
         const InStack in_stack("decoder");
         const InBlock in_block(static_cast<int>(l));
@@ -117,7 +117,7 @@ static DecoderSteps decode(const Var& text_tokens, const Var& image_tokens, cons
         steps.blocks.push_back(self);
         steps.crosses.push_back(cross);
     }
-    steps.norm = layer_norm(z, w.decoder_norm, config.eps);                                // (B*T, D)
+    steps.norm = layer_norm(z, w.decoder_norm, config.eps);  // (B*T, D)
     return steps;
 }
 
@@ -143,7 +143,7 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& captions, cons
     const Attending self{.segments = Segments::equal(B, T - 1), .may = causal(T - 1, T - 1)};
     const Attending cross{.segments = self.segments, .key_segments = Segments::equal(B, config.queries - 1)};
     steps.decoder = decode(steps.text.tokens, steps.image.tokens, {{.self = self}}, {cross}, w, config);
-    steps.decoder.logits = linear(steps.decoder.norm, w.output);                           // (B*(T-1), V)
+    steps.decoder.logits = linear(steps.decoder.norm, w.output);  // (B*(T-1), V)
     steps.labels = caption_labels(captions, config);
     steps.logits_per_image = scaled_cosines(steps.image.features, steps.text.features, w.log_scale);  // (B, B)
     return steps;
@@ -151,9 +151,9 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& captions, cons
 
 Losses losses(const Steps& steps, const Weights&, const Config& config) {
     Losses of;
-    of.contrastive = scale(contrastive(steps.logits_per_image).loss, config.contrastive_weight);      // (1, 1)
-    of.caption = scale(cross_entropy(steps.decoder.logits, steps.labels), config.caption_weight);     // (1, 1)
-    of.total = add(of.contrastive, of.caption);                                                       // (1, 1)
+    of.contrastive = scale(contrastive(steps.logits_per_image).loss, config.contrastive_weight);   // (1, 1)
+    of.caption = scale(cross_entropy(steps.decoder.logits, steps.labels), config.caption_weight);  // (1, 1)
+    of.total = add(of.contrastive, of.caption);                                                    // (1, 1)
     return of;
 }
 
@@ -173,8 +173,8 @@ Captioner::Captioner(const std::vector<Image>& images, const Weights& w, const C
 Matrix Captioner::read(const TokenBatch& next) {
     const NoTape no_tape;
     const Reading of_text = read_next(text, next, "coca"), of_decoder = read_next(decoder, next, "coca");
-    const Var words = embed(weights.words, next.ids);                                      // (B*T, D)
-    const Var z0 = add(words, gather_rows(weights.positions, of_text.positions));          // (B*T, D)
+    const Var words = embed(weights.words, next.ids);                              // (B*T, D)
+    const Var z0 = add(words, gather_rows(weights.positions, of_text.positions));  // (B*T, D)
     // [cls] follows all tokens and no token attends to it, so a caption is written without it.
     const Var tokens = stack(z0, weights.text_blocks, text_options(config), of_text.contexts).output;  // (B*T, D)
     std::vector<Attending> crosses;
@@ -183,7 +183,7 @@ Matrix Captioner::read(const TokenBatch& next) {
                            .key_segments = Segments::equal(next.sequences, config.queries - 1),
                            .cache = &source});
     const Var hidden = decode(tokens, image_tokens, of_decoder.contexts, crosses, weights, config).norm;  // (B*T, D)
-    return linear(last_rows(hidden, next), weights.output).value();                        // (B, V)
+    return linear(last_rows(hidden, next), weights.output).value();                                       // (B, V)
 }
 
 void Captioner::select(const std::vector<int>& chosen) {
@@ -207,7 +207,8 @@ static void check(const Config& config) {
                 config.width % config.decoder_heads == 0 && config.pooler_heads > 0 && config.width % config.pooler_heads == 0,
             "coca: ", config.text_heads, ", ", config.decoder_heads, " and ", config.pooler_heads,
             " heads of text, decoder and pooler must divide a width of ", config.width);
-    require(config.queries >= 2, "coca: ", config.queries, " queries; the first is for the contrastive loss, the decoder needs another");
+    require(config.queries >= 2, "coca: ", config.queries,
+            " queries; the first is for the contrastive loss, the decoder needs another");
     require(config.vocabulary > 0 && config.positions >= 2 && config.text_depth >= 0 && config.decoder_depth >= 0,
             "coca: ", config.vocabulary, " tokens, ", config.positions, " positions, depths ", config.text_depth, " and ",
             config.decoder_depth, ": sizes must be positive, with at least 2 positions");
@@ -234,7 +235,7 @@ Weights make_weights(const Config& config, Random& random) {
     w.decoder_blocks = clip::make_blocks(random, D, config.decoder_depth, 4 * D);
     for (Block& fresh : clip::make_blocks(random, D, config.decoder_depth, 4 * D)) {
         CrossBlock cross{.source_norm = make_layer_norm(D), .block = fresh};
-        std::swap(cross.block.cross, cross.block.attention);      // what it attends to is the image
+        std::swap(cross.block.cross, cross.block.attention);  // what it attends to is the image
         std::swap(cross.block.norm_cross, cross.block.norm1);
         w.decoder_crosses.push_back(cross);
     }
@@ -250,14 +251,17 @@ Parameters parameters(const Weights& w, const Config& config) {
     Parameters table;
     table.push_back({"logit_scale", {}, Stored::as_it_is, {w.log_scale}});
     table.push_back({visual + "class_embedding", {Dv}, Stored::as_it_is, {w.vision.class_token}});
-    table.push_back({visual + "positional_embedding", {config.vision.grid.count() + 1, Dv}, Stored::as_it_is, {w.vision.positions}});
-    table.push_back({visual + "conv1.weight", {Dv, config.vision.grid.channels, P, P}, Stored::patches, {w.vision.projection.weight}});
+    table.push_back(
+        {visual + "positional_embedding", {config.vision.grid.count() + 1, Dv}, Stored::as_it_is, {w.vision.positions}});
+    table.push_back(
+        {visual + "conv1.weight", {Dv, config.vision.grid.channels, P, P}, Stored::patches, {w.vision.projection.weight}});
     add_parameters(table, visual + "ln_pre", w.vision.pre_norm);
     add_parameters(table, visual + "transformer.resblocks.", w.vision.blocks, open_clip_names);
     table.push_back({pooler + "query", {config.queries, D}, Stored::as_it_is, {w.pooler.queries}});
     add_parameters(table, pooler + "ln_q", w.pooler.query_norm);
     add_parameters(table, pooler + "ln_k", w.pooler.source_norm);
-    const Attention& look = w.pooler.attention;  // three matrices, since the tokens are wider than the queries; one tensor of biases
+    const Attention& look =
+        w.pooler.attention;  // three matrices, since the tokens are wider than the queries; one tensor of biases
     table.push_back({pooler + "attn.q_proj_weight", {D, D}, Stored::out_by_in, {look.query.weight}});
     table.push_back({pooler + "attn.k_proj_weight", {D, Dv}, Stored::out_by_in, {look.key.weight}});
     table.push_back({pooler + "attn.v_proj_weight", {D, Dv}, Stored::out_by_in, {look.value.weight}});

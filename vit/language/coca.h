@@ -19,13 +19,9 @@ namespace coca {
 
 // The defaults are coca_ViT-L-14 of open_clip.
 struct Config {
-    clip::VisionConfig vision = {.grid = {.patch_size = 14},
-                                 .width = 1024,
-                                 .depth = 24,
-                                 .heads = 16,
-                                 .mlp_width = 4096,
-                                 .activation = Activation::gelu};
-    int queries = 256;       // Q; the first is for the contrastive loss, the others are the image tokens of the decoder
+    clip::VisionConfig vision = {
+        .grid = {.patch_size = 14}, .width = 1024, .depth = 24, .heads = 16, .mlp_width = 4096, .activation = Activation::gelu};
+    int queries = 256;  // Q; the first is for the contrastive loss, the others are the image tokens of the decoder
     int pooler_heads = 8;
     int vocabulary = 49408;  // V
     int positions = 76;      // longest caption, in tokens
@@ -34,7 +30,7 @@ struct Config {
     int text_heads = 12;
     int decoder_depth = 12;  // blocks with cross-attention to the image
     int decoder_heads = 12;
-    float eps = 1e-5f;       // of every LayerNorm after the image tower
+    float eps = 1e-5f;  // of every LayerNorm after the image tower
     int padding_token = 0;
     // Attention mask of [cls]. False: as the published weights were trained, with the padding mask one column too far to the right
     // ([cls] sees the first padding token, and itself only in a caption without padding). True: itself and every token but padding.
@@ -54,19 +50,19 @@ struct Weights {
     Norm pooled_norm;            // of all of them
     Linear image_projection;     // (D, D), no bias
 
-    Var words;                   // (V, D)
-    Var positions;               // (positions + 1, D): [cls] has the last row
-    Var class_token;             // (1, D)
+    Var words;        // (V, D)
+    Var positions;    // (positions + 1, D): [cls] has the last row
+    Var class_token;  // (1, D)
     std::vector<Block> text_blocks;
-    Norm text_norm;              // of [cls] only
-    Linear text_projection;      // (D, D), no bias
+    Norm text_norm;          // of [cls] only
+    Linear text_projection;  // (D, D), no bias
 
     std::vector<Block> decoder_blocks;        // causal self-attention
     std::vector<CrossBlock> decoder_crosses;  // one after each of them
     Norm decoder_norm;
-    Linear output;               // (D, V), no bias
+    Linear output;  // (D, V), no bias
 
-    Var log_scale;               // (1, 1)
+    Var log_scale;  // (1, 1)
 };
 
 // Fresh weights as in CLIP; [cls] and positions 0.01.   throws std::invalid_argument for an inconsistent config
@@ -94,8 +90,8 @@ struct TextSteps {
 
 struct DecoderSteps {
     std::vector<BlockSteps> blocks, crosses;  // alternating
-    Var norm;    // (B*(T-1), D)
-    Var logits;  // (B*(T-1), V)  row t predicts token t + 1
+    Var norm;                                 // (B*(T-1), D)
+    Var logits;                               // (B*(T-1), V)  row t predicts token t + 1
 };
 
 struct Steps {

@@ -28,7 +28,7 @@ Matrix visible_images(const TokenBatch& texts, int T, const Config& config, int 
     const int L = texts.length, n = columns > 0 ? columns : L;
     Matrix sees(texts.sequences * n, T);
     for (int b = 0; b < texts.sequences; ++b) {
-        int before = 0;                                                   // image tokens up to this token, itself included
+        int before = 0;  // image tokens up to this token, itself included
         for (int t = 0; t < L; ++t) {
             before += texts.is_token(b, t) && texts.ids[b * L + t] == config.image_token;
             if (t < L - n) continue;
@@ -54,14 +54,14 @@ static Var through_gate(const Var& z, const Var& y, const Var& gate) { return ad
 
 static GatedSteps gated_layer(const Var& z, const Var& media, const GatedLayer& w, const Attending& how, const Config& config) {
     GatedSteps steps;
-    steps.norm = layer_norm(z, w.block.norm_cross, config.eps);                                      // (B*L, E)
+    steps.norm = layer_norm(z, w.block.norm_cross, config.eps);  // (B*L, E)
     {
         const InCrossAttention in_cross_attention;
-        steps.attention = attention({steps.norm, media}, w.block.cross, config.heads, how);          // (B*L, E)
+        steps.attention = attention({steps.norm, media}, w.block.cross, config.heads, how);  // (B*L, E)
     }
-    steps.after_attention = through_gate(z, steps.attention.output, w.attention_gate);               // (B*L, E)
+    steps.after_attention = through_gate(z, steps.attention.output, w.attention_gate);  // (B*L, E)
     steps.mlp = mlp(layer_norm(steps.after_attention, w.block.norm2, config.eps), w.block.mlp, Activation::gelu);
-    steps.output = through_gate(steps.after_attention, steps.mlp.output, w.mlp_gate);                // (B*L, E)
+    steps.output = through_gate(steps.after_attention, steps.mlp.output, w.mlp_gate);  // (B*L, E)
     return steps;
 }
 
@@ -80,7 +80,7 @@ static Steps read(const Var& embeddings, const Var& media, const std::vector<Blo
         .heads = language.heads, .eps = language.eps, .activation = language.activation, .order = language.order};
     Steps steps;
     steps.embeddings = embeddings;
-    Var z = embeddings;                                                                              // (B*L, E)
+    Var z = embeddings;  // (B*L, E)
     for (int l = 0; l < language.depth; ++l) {
         const InBlock in_block(l);
         if (is_gated(l, config)) {
@@ -110,19 +110,18 @@ Steps forward(const TokenBatch& texts, const Var& vision_features, int T, const 
     check(w, config);
     require_texts("flamingo", texts);
     const int B = texts.sequences, L = texts.length, R = config.resampler.latents;
-    require(L <= config.language.positions, "flamingo: a text of ", L, " tokens, the language model has ", config.language.positions,
-            " positions; cut the text");
-    const ResamplerSteps resampler = look(vision_features, B, T, w, config);                         // (B*T*R, Dv)
-    const Matrix sees = visible_images(texts, T, config);                                            // (B*L, T)
-    const Attending cross{.segments = Segments::equal(B, L),
-                          .key_segments = Segments::equal(B, T * R),
-                          .may = may_attend_to_latents(sees, R)};
-    const Var words = named_step("words", embed(w.language.words, texts.ids));                       // (B*L, E)
-    const Var embeddings = add(words, gather_rows(w.language.positions, positions(texts)));          // (B*L, E)
+    require(L <= config.language.positions, "flamingo: a text of ", L, " tokens, the language model has ",
+            config.language.positions, " positions; cut the text");
+    const ResamplerSteps resampler = look(vision_features, B, T, w, config);  // (B*T*R, Dv)
+    const Matrix sees = visible_images(texts, T, config);                     // (B*L, T)
+    const Attending cross{
+        .segments = Segments::equal(B, L), .key_segments = Segments::equal(B, T * R), .may = may_attend_to_latents(sees, R)};
+    const Var words = named_step("words", embed(w.language.words, texts.ids));               // (B*L, E)
+    const Var embeddings = add(words, gather_rows(w.language.positions, positions(texts)));  // (B*L, E)
     Steps steps = read(embeddings, resampler.latents, {{.self = attending(texts, true)}}, {cross}, w, config);
     steps.resampler = resampler;
     steps.sees = sees;
-    steps.logits = matmul_transposed(steps.hidden, w.language.output);                               // (B*L, V)
+    steps.logits = matmul_transposed(steps.hidden, w.language.output);  // (B*L, V)
     return steps;
 }
 
@@ -139,8 +138,8 @@ Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entr
 Reader::Reader(const Var& vision_features, int sequences, int T, const Weights& w, const Config& c, int capacity)
     : weights(w), config(c), images(T) {
     check(w, c);
-    require(capacity <= c.language.positions, "flamingo: ", capacity, " tokens to read, the language model has ", c.language.positions,
-            " positions; ask for fewer");
+    require(capacity <= c.language.positions, "flamingo: ", capacity, " tokens to read, the language model has ",
+            c.language.positions, " positions; ask for fewer");
     const NoTape no_tape;
     media = look(vision_features, sequences, T, w, c).latents;
     memory = make_memory(c.language.depth, sequences, capacity, c.language.width);
@@ -154,11 +153,12 @@ Matrix Reader::read(const TokenBatch& next) {
     const MayAttend may = may_attend_to_latents(visible_images(memory.seen, images, config, n), R);
     std::vector<Attending> crosses;
     for (KeyValueCache& source : sources)
-        crosses.push_back({.segments = Segments::equal(B, n), .key_segments = Segments::equal(B, images * R), .may = may, .cache = &source});
-    const Var words = embed(weights.language.words, next.ids);                                       // (B*n, E)
-    const Var embeddings = add(words, gather_rows(weights.language.positions, reading.positions));   // (B*n, E)
+        crosses.push_back(
+            {.segments = Segments::equal(B, n), .key_segments = Segments::equal(B, images * R), .may = may, .cache = &source});
+    const Var words = embed(weights.language.words, next.ids);                                      // (B*n, E)
+    const Var embeddings = add(words, gather_rows(weights.language.positions, reading.positions));  // (B*n, E)
     const Var hidden = flamingo::read(embeddings, media, reading.contexts, crosses, weights, config).hidden;
-    return matmul_transposed(last_rows(hidden, next), weights.language.output).value();              // (B, V)
+    return matmul_transposed(last_rows(hidden, next), weights.language.output).value();  // (B, V)
 }
 
 void Reader::select(const std::vector<int>& chosen) {
@@ -170,13 +170,14 @@ void Reader::select(const std::vector<int>& chosen) {
 
 static void check(const Config& config) {
     const ResamplerShape& of = config.resampler;
-    require(of.latents > 0 && of.width > 0 && of.depth >= 0 && of.heads > 0 && of.head_width > 0 && of.mlp_width > 0 && of.frames > 0,
-            "flamingo: a resampler of ", of.latents, " latents, width ", of.width, ", depth ", of.depth, ", ", of.heads, " heads of ",
-            of.head_width, ", inner width ", of.mlp_width, ", ", of.frames, " frames: sizes must be positive");
-    require(config.heads > 0 && config.head_width > 0 && config.mlp_width > 0, "flamingo: ", config.heads, " heads of ", config.head_width,
-            " and inner width ", config.mlp_width, ": sizes must be positive");
-    require(config.every > 0 && config.every <= std::max(1, config.language.depth), "flamingo: a new layer before every ", config.every,
-            "th of ", config.language.depth, " blocks; it must be 1 to that many");
+    require(
+        of.latents > 0 && of.width > 0 && of.depth >= 0 && of.heads > 0 && of.head_width > 0 && of.mlp_width > 0 && of.frames > 0,
+        "flamingo: a resampler of ", of.latents, " latents, width ", of.width, ", depth ", of.depth, ", ", of.heads, " heads of ",
+        of.head_width, ", inner width ", of.mlp_width, ", ", of.frames, " frames: sizes must be positive");
+    require(config.heads > 0 && config.head_width > 0 && config.mlp_width > 0, "flamingo: ", config.heads, " heads of ",
+            config.head_width, " and inner width ", config.mlp_width, ": sizes must be positive");
+    require(config.every > 0 && config.every <= std::max(1, config.language.depth), "flamingo: a new layer before every ",
+            config.every, "th of ", config.language.depth, " blocks; it must be 1 to that many");
     require_eps("flamingo", config.eps);
     require_eps("flamingo: language model", config.language.eps);
 }

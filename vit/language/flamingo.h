@@ -25,11 +25,11 @@ struct Config {
     ResamplerShape resampler = {};  // its width is Dv
     int heads = 8;                  // of the gated layers
     int head_width = 64;
-    int mlp_width = 4 * 768;        // inner width of their MLPs
-    int every = 1;                  // a gated layer before every `every`-th block: before blocks every - 1, 2 every - 1, ...
-    bool only_last_image = true;    // a token sees the last image before it; false: all images before it
-    int image_token = 50257;        // marks the position of an image in the text
-    float eps = 1e-5f;              // of every LayerNorm outside the language model
+    int mlp_width = 4 * 768;      // inner width of their MLPs
+    int every = 1;                // a gated layer before every `every`-th block: before blocks every - 1, 2 every - 1, ...
+    bool only_last_image = true;  // a token sees the last image before it; false: all images before it
+    int image_token = 50257;      // marks the position of an image in the text
+    float eps = 1e-5f;            // of every LayerNorm outside the language model
 };
 
 // A layer between two blocks of the language model: cross-attention to the images, then an MLP, each with a gate. No biases.
@@ -47,7 +47,8 @@ struct Weights {
 
 // Fresh resampler and gated layers for a language model, which is shared, not copied: normal, standard deviation 0.02; gates 0.
 //   throws  std::invalid_argument for an inconsistent config
-Weights make_weights(const Config& config, const gpt::Weights& language, Random& random, const Init& init = {.draw = Draw::normal});
+Weights make_weights(const Config& config, const gpt::Weights& language, Random& random,
+                     const Init& init = {.draw = Draw::normal});
 
 // Turns the language model's weights into constants: gradients flow through it to the gated layers, but not into it.
 void freeze_language_model(const Weights& w, const Config& config);
@@ -65,13 +66,13 @@ struct GatedSteps {
 };
 
 struct Steps {
-    ResamplerSteps resampler;         // latents (B*T*R, Dv): "media"
-    Matrix sees;                      // (B*L, T)  1 where a token may look at an image
-    Var embeddings;                   // (B*L, E)
+    ResamplerSteps resampler;  // latents (B*T*R, Dv): "media"
+    Matrix sees;               // (B*L, T)  1 where a token may look at an image
+    Var embeddings;            // (B*L, E)
     std::vector<GatedSteps> gated;
-    std::vector<BlockSteps> blocks;   // of the language model
-    Var hidden;                       // (B*L, E)
-    Var logits;                       // (B*L, V)  absent after read_on()
+    std::vector<BlockSteps> blocks;  // of the language model
+    Var hidden;                      // (B*L, E)
+    Var logits;                      // (B*L, V)  absent after read_on()
 };
 
 // Cross-attention mask: entry (i, t) is 1 when token i may attend to image t. An image token already sees its own image.

@@ -14,9 +14,9 @@ namespace pacl {
 // --- the embedders ---
 
 static Var vision_embeddings(const Var& patch_features, const Weights& w) {
-    const Var direct = linear(patch_features, w.linear);                           // (B*N, D)
+    const Var direct = linear(patch_features, w.linear);                              // (B*N, D)
     const Var hidden = activate(linear(patch_features, w.expand), Activation::relu);  // (B*N, D)
-    return add(direct, linear(hidden, w.contract));                                // (B*N, D)
+    return add(direct, linear(hidden, w.contract));                                   // (B*N, D)
 }
 
 Var embed_patches(const Var& patch_features, const Weights& w) { return unit_rows(vision_embeddings(patch_features, w)); }
@@ -40,8 +40,8 @@ static void require_patches(const Var& patch_features, const Config& config) {
 }
 
 static void require_texts(const Var& text_features, const Config& config) {
-    require(text_features.cols() == config.text_width && text_features.rows() > 0, "pacl: sentences of shape ", text_features.value(),
-            "; there must be at least one, with features ", config.text_width, " wide");
+    require(text_features.cols() == config.text_width && text_features.rows() > 0, "pacl: sentences of shape ",
+            text_features.value(), "; there must be at least one, with features ", config.text_width, " wide");
 }
 
 Steps forward(const Var& patch_features, const Var& text_features, const Weights& w, const Config& config) {
@@ -49,27 +49,27 @@ Steps forward(const Var& patch_features, const Var& text_features, const Weights
     require_texts(text_features, config);
     const int N = config.rows * config.cols, B = patch_features.rows() / N;
     Steps steps;
-    steps.vision_embeddings = vision_embeddings(patch_features, w);                // (B*N, D)
-    steps.text_embeddings = linear(text_features, w.text);                         // (texts, D)
-    steps.patches = unit_rows(steps.vision_embeddings);                            // (B*N, D)    v'
-    steps.texts = unit_rows(steps.text_embeddings);                                // (texts, D)  u'
-    std::vector<Var> similarity, patch_weights, pooled, compatibility;             // one of each image
+    steps.vision_embeddings = vision_embeddings(patch_features, w);     // (B*N, D)
+    steps.text_embeddings = linear(text_features, w.text);              // (texts, D)
+    steps.patches = unit_rows(steps.vision_embeddings);                 // (B*N, D)    v'
+    steps.texts = unit_rows(steps.text_embeddings);                     // (texts, D)  u'
+    std::vector<Var> similarity, patch_weights, pooled, compatibility;  // one of each image
     for (int i = 0; i < B; ++i) {
-        const Var patches = slice_rows(steps.patches, i * N, N);                   // (N, D)
-        const Var s = matmul_transposed(steps.texts, patches);                     // (texts, N)  s_ij = v'_i u'_j
-        const Var a = softmax_rows(s);                                             // (texts, N)  over the patches of the image
-        const Var seen = matmul(a, patches);                                       // (texts, D)  what each sentence sees of it
-        const Var phi = row_sums(multiply(seen, steps.texts));                     // (texts, 1)  pooled . u'
+        const Var patches = slice_rows(steps.patches, i * N, N);  // (N, D)
+        const Var s = matmul_transposed(steps.texts, patches);    // (texts, N)  s_ij = v'_i u'_j
+        const Var a = softmax_rows(s);                            // (texts, N)  over the patches of the image
+        const Var seen = matmul(a, patches);                      // (texts, D)  what each sentence sees of it
+        const Var phi = row_sums(multiply(seen, steps.texts));    // (texts, 1)  pooled . u'
         similarity.push_back(s);
         patch_weights.push_back(a);
         pooled.push_back(seen);
-        compatibility.push_back(transpose(phi));                                   // (1, texts)
+        compatibility.push_back(transpose(phi));  // (1, texts)
     }
-    steps.similarity = concat_rows(similarity);                                    // (B*texts, N)
-    steps.patch_weights = concat_rows(patch_weights);                              // (B*texts, N)
-    steps.pooled = concat_rows(pooled);                                            // (B*texts, D)
-    steps.compatibility = concat_rows(compatibility);                              // (B, texts)
-    steps.logits_per_image = multiply(steps.compatibility, exp(w.log_scale));      // (B, texts)
+    steps.similarity = concat_rows(similarity);                                // (B*texts, N)
+    steps.patch_weights = concat_rows(patch_weights);                          // (B*texts, N)
+    steps.pooled = concat_rows(pooled);                                        // (B*texts, D)
+    steps.compatibility = concat_rows(compatibility);                          // (B, texts)
+    steps.logits_per_image = multiply(steps.compatibility, exp(w.log_scale));  // (B, texts)
     return steps;
 }
 
@@ -83,18 +83,19 @@ static std::vector<int> largest_of_rows(const Matrix& m) {
     return largest;
 }
 
-Segmentation segment(const Var& patch_features, const Var& class_features, int height, int width, const Weights& w, const Config& config) {
+Segmentation segment(const Var& patch_features, const Var& class_features, int height, int width, const Weights& w,
+                     const Config& config) {
     require_patches(patch_features, config);
     require_texts(class_features, config);
     const int images = patch_features.rows() / (config.rows * config.cols);
-    const Var patches = embed_patches(patch_features, w);                          // (images*N, D)
-    const Var classes = embed_texts(class_features, w);                            // (classes, D)
+    const Var patches = embed_patches(patch_features, w);              // (images*N, D)
+    const Var classes = embed_texts(class_features, w);                // (classes, D)
     require_finite(patches.value(), "pacl", "embeddings of patches");  // of a NaN the class would be 0
     require_finite(classes.value(), "pacl", "embeddings of classes");
     Segmentation steps;
     steps.patch_scores = {matmul_transposed(patches, classes), {images, config.rows, config.cols}};  // (images*N, classes)
     steps.patch_classes = largest_of_rows(steps.patch_scores.pixels.value());
-    steps.scores = resize(steps.patch_scores, height, width, Interpolation::bilinear);               // (images*height*width, classes)
+    steps.scores = resize(steps.patch_scores, height, width, Interpolation::bilinear);  // (images*height*width, classes)
     steps.probabilities = {softmax_rows(steps.scores.pixels), steps.scores.size};
     steps.classes = largest_of_rows(steps.scores.pixels.value());
     return steps;
@@ -102,8 +103,8 @@ Segmentation segment(const Var& patch_features, const Var& class_features, int h
 
 Var clip_patch_features(const std::vector<Image>& images, const clip::VisionWeights& w, const clip::VisionConfig& config) {
     const NoTape frozen;
-    const Var tokens = clip::vision_trunk(images, w, config).encoder.output;       // (B*(N+1), Dv)
-    return stop(drop_first_of_each(tokens, config.grid.count() + 1));              // (B*N, Dv)
+    const Var tokens = clip::vision_trunk(images, w, config).encoder.output;  // (B*(N+1), Dv)
+    return stop(drop_first_of_each(tokens, config.grid.count() + 1));         // (B*N, Dv)
 }
 
 // --- weights ---

@@ -27,10 +27,10 @@ struct Config {
 };
 
 struct Weights {
-    Linear linear;           // (Dv, D)  the residual path of the vision embedder
+    Linear linear;            // (Dv, D)  the residual path of the vision embedder
     Linear expand, contract;  // (Dv, D), (D, D)
-    Linear text;             // (Dt, D)
-    Var log_scale;           // (1, 1)  as in CLIP
+    Linear text;              // (Dt, D)
+    Var log_scale;            // (1, 1)  as in CLIP
 };
 
 // Fresh weights: normal, 1 / sqrt(inputs); biases 0; the scale as in CLIP.
@@ -45,11 +45,11 @@ struct Steps {
     Var patches;            // (B*N, D)  v', rows of length 1
     Var texts;              // (B, D)    u', rows of length 1
     // One row for each image and sentence: image 0 with sentence 0, image 0 with sentence 1, ...
-    Var similarity;     // (B*B, N)  s: cosine of each patch with the sentence
-    Var patch_weights;  // (B*B, N)  a: softmax of the row
-    Var pooled;         // (B*B, D)  the image's patches, weighted for this sentence; not normalised again
-    Var compatibility;      // (B, B)  phi: images x sentences, a weighted mean of cosines
-    Var logits_per_image;   // (B, B)  exp(log_scale) phi
+    Var similarity;        // (B*B, N)  s: cosine of each patch with the sentence
+    Var patch_weights;     // (B*B, N)  a: softmax of the row
+    Var pooled;            // (B*B, D)  the image's patches, weighted for this sentence; not normalised again
+    Var compatibility;     // (B, B)  phi: images x sentences, a weighted mean of cosines
+    Var logits_per_image;  // (B, B)  exp(log_scale) phi
 };
 
 // The head on top of frozen encoders.
@@ -66,16 +66,17 @@ Var embed_patches(const Var& patch_features, const Weights& w);
 Var embed_texts(const Var& text_features, const Weights& w);
 
 struct Segmentation {
-    Map patch_scores;      // (images*N, classes)  cosine of each patch with each class
-    Map scores;            // (images*height*width, classes)  upsampled
-    Map probabilities;     // the same; softmax over the classes, no temperature
+    Map patch_scores;                // (images*N, classes)  cosine of each patch with each class
+    Map scores;                      // (images*height*width, classes)  upsampled
+    Map probabilities;               // the same; softmax over the classes, no temperature
     std::vector<int> patch_classes;  // (images*N)  class of the largest score
     std::vector<int> classes;        // (images*height*width)  most probable class of each pixel
 };
 
 // Zero-shot segmentation: a class for each pixel of height x width; the classes are named by sentences.
 //   class_features  (classes, Dt)
-Segmentation segment(const Var& patch_features, const Var& class_features, int height, int width, const Weights& w, const Config& config);
+Segmentation segment(const Var& patch_features, const Var& class_features, int height, int width, const Weights& w,
+                     const Config& config);
 
 // Features f of each patch from CLIP's frozen image tower, (B*N, Dv); no gradient flows into the tower.
 Var clip_patch_features(const std::vector<Image>& images, const clip::VisionWeights& w, const clip::VisionConfig& config);

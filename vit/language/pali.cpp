@@ -60,8 +60,8 @@ static Steps read(const std::vector<Image>& images, const TokenBatch& prompts, c
     Steps steps;
     steps.image = read_images(images, w, config);
     steps.source = patches_and_prompts(prompts, config.vision.grid.count(), config.language);
-    const Var words = embed(w.language.words, prompts.ids);                                     // (B*S, E)
-    steps.encoder_input = in_front_of(steps.image.embeddings, words, prompts.sequences);        // (B*(N+S), E)
+    const Var words = embed(w.language.words, prompts.ids);                                      // (B*S, E)
+    steps.encoder_input = in_front_of(steps.image.embeddings, words, prompts.sequences);         // (B*(N+S), E)
     steps.encoder = t5::encode(steps.encoder_input, steps.source, w.language, config.language);  // (B*(N+S), E)
     return steps;
 }

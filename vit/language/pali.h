@@ -25,8 +25,8 @@ struct Config {
 };
 
 struct Weights {
-    vit::Weights vision;   // without classifier
-    Linear projection;     // (Dv, E)
+    vit::Weights vision;  // without classifier
+    Linear projection;    // (Dv, E)
     t5::Weights language;
 };
 
@@ -45,8 +45,8 @@ struct ImageSteps {
 
 struct Steps {
     ImageSteps image;
-    TokenBatch source;   // of N + S tokens: the padding mask is 1 for patches and tokens; the ids of patches are unused
-    Var encoder_input;   // (B*(N+S), E)  patches first
+    TokenBatch source;  // of N + S tokens: the padding mask is 1 for patches and tokens; the ids of patches are unused
+    Var encoder_input;  // (B*(N+S), E)  patches first
     t5::EncoderSteps encoder;
     t5::DecoderSteps decoder;  // logits (B*T, V): row t predicts the label at t
 };

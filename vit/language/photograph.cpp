@@ -37,7 +37,8 @@ static std::vector<Taps> cubic_taps(int length, int new_length) {
             total += weights.back();
         }
         taps[static_cast<std::size_t>(p)].first = first;
-        for (const double weight : weights) taps[static_cast<std::size_t>(p)].weights.push_back(static_cast<float>(weight / total));
+        for (const double weight : weights)
+            taps[static_cast<std::size_t>(p)].weights.push_back(static_cast<float>(weight / total));
     }
     return taps;
 }
@@ -71,17 +72,18 @@ static Image resize_rows(const Image& image, int height) {
 }
 
 Image resize_bicubic_antialiased(const Image& image, int height, int width) {
-    require(height > 0 && width > 0 && image.height > 0 && image.width > 0, "resize_bicubic_antialiased: from ", image.height, " x ",
-            image.width, " to ", height, " x ", width, ", all must be at least 1");
+    require(height > 0 && width > 0 && image.height > 0 && image.width > 0, "resize_bicubic_antialiased: from ", image.height,
+            " x ", image.width, " to ", height, " x ", width, ", all must be at least 1");
     return resize_rows(resize_columns(image, width), height);
 }
 
 Image resize_shorter_side(const Image& image, int side) {
     const int shorter = std::min(image.height, image.width), longer = std::max(image.height, image.width);
-    require(shorter > 0 && side > 0, "resize_shorter_side: from ", image.height, " x ", image.width, " to a shorter side of ", side,
-            ", all must be at least 1");
+    require(shorter > 0 && side > 0, "resize_shorter_side: from ", image.height, " x ", image.width, " to a shorter side of ",
+            side, ", all must be at least 1");
     const int other = static_cast<int>(static_cast<long>(side) * longer / shorter);
-    return image.height <= image.width ? resize_bicubic_antialiased(image, side, other) : resize_bicubic_antialiased(image, other, side);
+    return image.height <= image.width ? resize_bicubic_antialiased(image, side, other)
+                                       : resize_bicubic_antialiased(image, other, side);
 }
 
 // Half of a difference, a half rounded to the even number.

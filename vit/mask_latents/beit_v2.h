@@ -107,10 +107,10 @@ struct Config {
     bool absolute_positions = false;          // learned vectors added to the tokens
     bool shared_relative_bias = true;         // one table of relative positions for all blocks
     int codes = 8192;                         // K, the tokenizer's
-    int early_block = 9;                      // E, counted from 1: the second branch reads the patch tokens of this block's output
-    int head_depth = 2;                       // blocks of the second branch
-    bool shared_head = true;                  // both branches have the same final norm and linear layer
-    float eps = 1e-6f;                        // of every LayerNorm
+    int early_block = 9;      // E, counted from 1: the second branch reads the patch tokens of this block's output
+    int head_depth = 2;       // blocks of the second branch
+    bool shared_head = true;  // both branches have the same final norm and linear layer
+    float eps = 1e-6f;        // of every LayerNorm
 };
 
 struct Weights {

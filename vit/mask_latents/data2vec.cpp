@@ -37,7 +37,7 @@ Matrix hidden_mask(const std::vector<int>& student_words, int length, const Conf
 }
 
 TextSteps embed_text(const std::vector<int>& words, int length, const Network& network, const Config& config) {
-    const Matrix mask = word_mask(words, length, config);                                    // (B, T)
+    const Matrix mask = word_mask(words, length, config);  // (B, T)
     TextSteps steps;
     for (int b = 0; b < mask.rows; ++b) {
         int position = config.padding_word;
@@ -59,7 +59,8 @@ static Matrix normalise_over_tokens(const Matrix& x, const Segments& sequences, 
     for (const Segment& sequence : sequences.list)
         for (int j = 0; j < x.cols; ++j) {
             double mean = 0, variance = 0;
-            for (int i = sequence.first; i < sequence.first + sequence.count; ++i) mean += static_cast<double>(x(i, j)) / sequence.count;
+            for (int i = sequence.first; i < sequence.first + sequence.count; ++i)
+                mean += static_cast<double>(x(i, j)) / sequence.count;
             for (int i = sequence.first; i < sequence.first + sequence.count; ++i)
                 variance += (x(i, j) - mean) * (x(i, j) - mean) / sequence.count;
             const double deviation = std::sqrt(variance + eps);
@@ -92,22 +93,22 @@ Targets make_targets(const Var& rows, const Attending& how, const Weights& w, co
     t.teacher = stack(rows, w.teacher.blocks, block_options(config), {.self = how});
     const Segments sequences = how.segments.list.empty() ? Segments::one(rows.rows()) : how.segments;
     for (int l = config.depth - config.average_layers; l < config.depth; ++l) {
-        Matrix f = t.teacher.blocks[l].mlp.output.value();                                   // (B*T, D)
+        Matrix f = t.teacher.blocks[l].mlp.output.value();  // (B*T, D)
         if (config.normalise_channels) f = normalise_over_tokens(f, sequences, target_eps);
         if (config.normalise_tokens) f = normalise_over_channels(f);
         t.layers.push_back(f);
     }
-    t.average = average_of(t.layers);                                                        // (B*T, D)
-    t.targets = config.normalise_average ? normalise_over_channels(t.average) : t.average;   // (B*T, D)
+    t.average = average_of(t.layers);                                                       // (B*T, D)
+    t.targets = config.normalise_average ? normalise_over_channels(t.average) : t.average;  // (B*T, D)
     return t;
 }
 
 // --- the student ---
 
 static Var regression_head(const Var& x, const std::vector<Linear>& head) {
-    const Var first = linear(x, head[0]);                                       // (M, D), or (M, 2 D)
+    const Var first = linear(x, head[0]);  // (M, D), or (M, 2 D)
     if (head.size() == 1) return first;
-    return linear(activate(first, Activation::gelu), head[1]);                  // (M, D)
+    return linear(activate(first, Activation::gelu), head[1]);  // (M, D)
 }
 
 Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const Matrix& targets, const Weights& w,
@@ -120,20 +121,21 @@ Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const
     Steps steps;
     steps.hidden = hidden_rows(hidden);
     require(!steps.hidden.empty(), "data2vec: nothing is hidden, so there is nothing to predict");
-    steps.student = stack(rows, w.student.blocks, block_options(config), {.self = how});     // (B*T, D)
+    steps.student = stack(rows, w.student.blocks, block_options(config), {.self = how});          // (B*T, D)
     steps.prediction = regression_head(gather_rows(steps.student.output, steps.hidden), w.head);  // (M, D)
-    steps.targets = gather_rows(targets, steps.hidden).value();                              // (M, D)
+    steps.targets = gather_rows(targets, steps.hidden).value();                                   // (M, D)
     return steps;
 }
 
 TextModelSteps forward(const std::vector<int>& student_words, const std::vector<int>& words, int length, const Weights& w,
                        const Config& config) {
-    require(student_words.size() == words.size(), "data2vec: ", static_cast<int>(student_words.size()), " words for the student, ",
-            static_cast<int>(words.size()), " for the teacher; both read equally many");
-    const Matrix mask = word_mask(words, length, config);                                    // (B, T)
+    require(student_words.size() == words.size(), "data2vec: ", static_cast<int>(student_words.size()),
+            " words for the student, ", static_cast<int>(words.size()), " for the teacher; both read equally many");
+    const Matrix mask = word_mask(words, length, config);  // (B, T)
     for (std::size_t k = 0; k < words.size(); ++k)
         require(student_words[k] == config.mask_word || student_words[k] == words[k], "data2vec: the student reads word ",
-                student_words[k], " at place ", static_cast<int>(k), ", the teacher ", words[k], "; they differ only where one is hidden");
+                student_words[k], " at place ", static_cast<int>(k), ", the teacher ", words[k],
+                "; they differ only where one is hidden");
     const Attending how{.segments = Segments::equal(mask.rows, length), .may = padding(mask)};
     TextModelSteps all;
     {
@@ -149,7 +151,7 @@ TextModelSteps forward(const std::vector<int>& student_words, const std::vector<
 // --- the loss ---
 
 Var token_losses(const Steps& steps, const Config& config) {
-    const Var difference = subtract(steps.prediction, steps.targets);                        // (M, D)
+    const Var difference = subtract(steps.prediction, steps.targets);                                  // (M, D)
     return row_sums(config.beta > 0 ? smooth_absolute(difference, config.beta) : square(difference));  // (M, 1)
 }
 
@@ -177,14 +179,16 @@ double spread(const Matrix& targets) {
 static void check(const Config& config) {
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "data2vec: ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(config.mlp_width > 0 && config.depth > 0 && config.average_layers > 0 && config.average_layers <= config.depth, "data2vec: ",
-            config.average_layers, " of ", config.depth, " blocks make the target, with MLPs of ", config.mlp_width,
+    require(config.mlp_width > 0 && config.depth > 0 && config.average_layers > 0 && config.average_layers <= config.depth,
+            "data2vec: ", config.average_layers, " of ", config.depth, " blocks make the target, with MLPs of ", config.mlp_width,
             "; it needs at least one, and no more than there are");
-    require(config.head_layers == 1 || config.head_layers == 2, "data2vec: a head of ", config.head_layers, " layers; it has 1 or 2");
-    require(config.words == 0 || (config.positions > 0 && config.padding_word >= 0 && config.padding_word < config.words &&
-                                  config.mask_word >= 0 && config.mask_word < config.words && config.mask_word != config.padding_word),
-            "data2vec: padding is word ", config.padding_word, " and the mask word ", config.mask_word, " of ", config.words, " words, with ",
-            config.positions, " positions; both must be in the vocabulary, and differ");
+    require(config.head_layers == 1 || config.head_layers == 2, "data2vec: a head of ", config.head_layers,
+            " layers; it has 1 or 2");
+    require(config.words == 0 ||
+                (config.positions > 0 && config.padding_word >= 0 && config.padding_word < config.words &&
+                 config.mask_word >= 0 && config.mask_word < config.words && config.mask_word != config.padding_word),
+            "data2vec: padding is word ", config.padding_word, " and the mask word ", config.mask_word, " of ", config.words,
+            " words, with ", config.positions, " positions; both must be in the vocabulary, and differ");
     require_eps("data2vec", config.eps);
     require(config.beta >= 0, "data2vec: beta is ", config.beta, ", it may not be negative");
 }

@@ -23,30 +23,30 @@ namespace data2vec {
 
 // The defaults are the published text model, of the shape of RoBERTa-base.
 struct Config {
-    int width = 768;                    // D
-    int depth = 12;                     // L
-    int heads = 12;                     // must divide D
+    int width = 768;  // D
+    int depth = 12;   // L
+    int heads = 12;   // must divide D
     int mlp_width = 3072;
-    int average_layers = 10;            // K, the uppermost blocks
-    int head_layers = 2;                // of the regression head: 1, or 2 with a GELU and 2 D between them
-    bool normalise_tokens = true;       // each of the K tensors, over the D numbers of a token ("layer_norm_target_layer")
-    bool normalise_channels = false;    // each of the K tensors, over the T tokens of a sequence ("instance_norm_target_layer")
-    bool normalise_average = false;     // their average, over the D numbers of a token ("layer_norm_targets")
-    float beta = 4;                     // |difference| at which the loss turns from quadratic to linear; 0 = squared error
-    float loss_scale = 1;               // factor on the loss; 0 = 1 / sqrt(D)
-    DecaySchedule average = {};         // tau
-    float eps = 1e-5f;                  // of every LayerNorm
+    int average_layers = 10;          // K, the uppermost blocks
+    int head_layers = 2;              // of the regression head: 1, or 2 with a GELU and 2 D between them
+    bool normalise_tokens = true;     // each of the K tensors, over the D numbers of a token ("layer_norm_target_layer")
+    bool normalise_channels = false;  // each of the K tensors, over the T tokens of a sequence ("instance_norm_target_layer")
+    bool normalise_average = false;   // their average, over the D numbers of a token ("layer_norm_targets")
+    float beta = 4;                   // |difference| at which the loss turns from quadratic to linear; 0 = squared error
+    float loss_scale = 1;             // factor on the loss; 0 = 1 / sqrt(D)
+    DecaySchedule average = {};       // tau
+    float eps = 1e-5f;                // of every LayerNorm
     // the text embedding
-    int words = 50265;                  // V; 0 = no text: the rows come embedded from elsewhere
-    int positions = 512;                // longest text
-    int padding_word = 1;               // id of the padding token
-    int mask_word = 50264;              // id of the mask token, which replaces hidden tokens in the student's input
+    int words = 50265;      // V; 0 = no text: the rows come embedded from elsewhere
+    int positions = 512;    // longest text
+    int padding_word = 1;   // id of the padding token
+    int mask_word = 50264;  // id of the mask token, which replaces hidden tokens in the student's input
 };
 
 // The parameters of the student, and of the teacher.
 struct Network {
-    Var words;                  // (V, D)              absent without text, as the two below
-    Var positions;              // (positions + p + 1, D)  p = padding_word: row p is for padding, row p + 1 for the first token
+    Var words;      // (V, D)              absent without text, as the two below
+    Var positions;  // (positions + p + 1, D)  p = padding_word: row p is for padding, row p + 1 for the first token
     Norm embedding_norm;
     std::vector<Block> blocks;  // L, post-norm
 };

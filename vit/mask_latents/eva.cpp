@@ -17,14 +17,14 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     const vit::Weights& v = w.encoder;
     const int N = grid.count(), B = steps.mask.rows;
     const BlockOptions options{.heads = config.heads, .eps = config.eps};
-    steps.patch_embeddings = linear(steps.patches, v.projection);                               // (B*N, D)
-    steps.masked = cover(steps.patch_embeddings, w.mask_token, steps.mask);                     // (B*N, D)
-    const Var tokens = prepend_to_each(v.class_token, steps.masked, N);                         // (B*(N+1), D)
-    steps.z0 = v.positions ? add_repeated(tokens, v.positions) : tokens;                        // (B*(N+1), D)
+    steps.patch_embeddings = linear(steps.patches, v.projection);                                             // (B*N, D)
+    steps.masked = cover(steps.patch_embeddings, w.mask_token, steps.mask);                                   // (B*N, D)
+    const Var tokens = prepend_to_each(v.class_token, steps.masked, N);                                       // (B*(N+1), D)
+    steps.z0 = v.positions ? add_repeated(tokens, v.positions) : tokens;                                      // (B*(N+1), D)
     if (w.relative_table) steps.bias = relative_position_bias(w.relative_table, grid.down(), grid.across());  // (h*(N+1), N+1)
     const Attending how{.segments = Segments::equal(B, N + 1), .bias = steps.bias};
-    steps.encoder = stack(steps.z0, v.blocks, options, {.self = how});                          // (B*(N+1), D)
-    steps.norm = layer_norm(steps.encoder.output, v.norm, config.eps);                          // (B*(N+1), D)
+    steps.encoder = stack(steps.z0, v.blocks, options, {.self = how});  // (B*(N+1), D)
+    steps.norm = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*(N+1), D)
 }
 
 static void check(const Config& config);  // with the weights, below
@@ -37,11 +37,11 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
             static_cast<int>(images.size()), " images of ", N, " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
-    steps.patches = patchify_all(images, config.grid, "eva");                                   // (B*N, P*P*C)
+    steps.patches = patchify_all(images, config.grid, "eva");  // (B*N, P*P*C)
     encode(steps, w, config);
-    const Var of_patches = drop_first_of_each(steps.norm, N + 1);                               // (B*N, D)
+    const Var of_patches = drop_first_of_each(steps.norm, N + 1);  // (B*N, D)
     steps.hidden = hidden_rows(mask);
-    steps.prediction = linear(gather_rows(of_patches, steps.hidden), w.head);                   // (M, F)
+    steps.prediction = linear(gather_rows(of_patches, steps.hidden), w.head);  // (M, F)
     return steps;
 }
 
@@ -50,12 +50,12 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
 static constexpr float shortest = 1e-8f;  // a length is at least this
 
 Var cosines(const Steps& steps, const Matrix& features) {
-    require(features.rows == static_cast<int>(steps.mask.size()) && features.cols == steps.prediction.cols(), "eva: features ", features,
-            " for ", static_cast<int>(steps.mask.size()), " patches and predictions ", steps.prediction.value());
+    require(features.rows == static_cast<int>(steps.mask.size()) && features.cols == steps.prediction.cols(), "eva: features ",
+            features, " for ", static_cast<int>(steps.mask.size()), " patches and predictions ", steps.prediction.value());
     require(!steps.hidden.empty(), "eva: no patch is hidden, so there is nothing to predict");
-    const Var u = unit_rows(steps.prediction, shortest);                             // (M, F)
-    const Var v = unit_rows(gather_rows(features, steps.hidden), shortest);          // (M, F)
-    return row_sums(multiply(u, v));                                                 // (M, 1)
+    const Var u = unit_rows(steps.prediction, shortest);                     // (M, F)
+    const Var v = unit_rows(gather_rows(features, steps.hidden), shortest);  // (M, F)
+    return row_sums(multiply(u, v));                                         // (M, 1)
 }
 
 Var loss(const Steps& steps, const Matrix& features) { return scale(mean(cosines(steps, features)), -1); }

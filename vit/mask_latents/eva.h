@@ -19,11 +19,11 @@ namespace eva {
 // The defaults are the paper's model of a billion parameters.
 struct Config {
     PatchGrid grid = {.height = 224, .width = 224, .patch_size = 14};  // H, W, P, C
-    int width = 1408;                       // D
-    int depth = 40;                         // blocks
-    int heads = 16;                         // h; must divide D
-    int mlp_width = 6144;                   // inner width of the MLP
-    int feature_width = 768;                // F, of the teacher: CLIP ViT-L/14
+    int width = 1408;                                                  // D
+    int depth = 40;                                                    // blocks
+    int heads = 16;                                                    // h; must divide D
+    int mlp_width = 6144;                                              // inner width of the MLP
+    int feature_width = 768;                                           // F, of the teacher: CLIP ViT-L/14
     bool query_value_bias = true;           // biases of queries and values; keys have none, it would cancel in the softmax
     std::optional<float> layer_scale = {};  // initial LayerScale factor of attention and MLP; nothing = no LayerScale
     bool absolute_positions = true;         // learned vectors added to the tokens
@@ -57,12 +57,12 @@ std::map<std::string, std::string> metadata(const Config& config);
 LoadRules load_rules();
 
 struct Steps {
-    Matrix mask;              // (B, N)          1 = hidden
-    Matrix patches;           // (B*N, P*P*C)
-    Var patch_embeddings;     // (B*N, D)
-    Var masked;               // (B*N, D)        hidden patches replaced by the mask token
-    Var z0;                   // (B*(N+1), D)    [cls] in front, plus absolute positions if present
-    Var bias;                 // (h*(N+1), N+1)  of all blocks; absent without relative positions
+    Matrix mask;           // (B, N)          1 = hidden
+    Matrix patches;        // (B*N, P*P*C)
+    Var patch_embeddings;  // (B*N, D)
+    Var masked;            // (B*N, D)        hidden patches replaced by the mask token
+    Var z0;                // (B*(N+1), D)    [cls] in front, plus absolute positions if present
+    Var bias;              // (h*(N+1), N+1)  of all blocks; absent without relative positions
     StackSteps encoder;
     Var norm;                 // (B*(N+1), D)
     std::vector<int> hidden;  // M               rows of patches

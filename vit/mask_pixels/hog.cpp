@@ -96,8 +96,8 @@ Steps describe(const Image& image, const Config& config) {
                 steps.bin.push_back(orientation(gx, gy, b));
             }
     steps.histograms = Matrix((H / c) * (W / c), C * b);
-    add_votes(steps, image, config);                          // (cells, C*b)
-    steps.descriptors = normalised(steps.histograms, b);      // (cells, C*b)
+    add_votes(steps, image, config);                      // (cells, C*b)
+    steps.descriptors = normalised(steps.histograms, b);  // (cells, C*b)
     return steps;
 }
 
@@ -111,8 +111,7 @@ Matrix of_patches(const Matrix& descriptors, const PatchGrid& grid, const Config
         const int top = n / grid.across() * u, left = n % grid.across() * u;  // the patch's first cell
         for (int f = 0; f < features; ++f)                                    // channel, then bin
             for (int y = 0; y < u; ++y)
-                for (int x = 0; x < u; ++x)
-                    result(n, (f * u + y) * u + x) = descriptors((top + y) * cells_across + left + x, f);
+                for (int x = 0; x < u; ++x) result(n, (f * u + y) * u + x) = descriptors((top + y) * cells_across + left + x, f);
     }
     return result;
 }
@@ -130,7 +129,8 @@ static void draw_line(Image& picture, double y, double x, double down, double ri
 Image roses(const Matrix& descriptors, int down, int across, int bins, int side) {
     require(bins > 0 && down > 0 && across > 0 && side > 2 && descriptors.rows == down * across && descriptors.cols % bins == 0 &&
                 descriptors.cols > 0,
-            "hog: descriptors ", descriptors, " for a drawing of ", down, " x ", across, " cells of side ", side, " with ", bins, " bins");
+            "hog: descriptors ", descriptors, " for a drawing of ", down, " x ", across, " cells of side ", side, " with ", bins,
+            " bins");
     const int channels = descriptors.cols / bins;
     Image picture(down * side, across * side, 1);
     for (int cell = 0; cell < descriptors.rows; ++cell)

@@ -25,12 +25,12 @@ struct Config {
 void check(const Config& config, const PatchGrid& grid, const char* who = "hog");
 
 struct Steps {
-    Image gradient_x;        // (H, W, C)  left minus right, weighted 1 2 1 over three rows (Sobel)
-    Image gradient_y;        // (H, W, C)  upper minus lower, weighted 1 2 1 over three columns
-    Image magnitude;         // (H, W, C)  sqrt(gx^2 + gy^2)
-    std::vector<int> bin;    // H*W*C      0 ... b - 1, in the order of the pixels
-    Matrix histograms;       // ((H/c)(W/c), C*b)  magnitudes of the cell's pixels, summed by bin; channel slowest
-    Matrix descriptors;      // ((H/c)(W/c), C*b)  each channel's b numbers divided by their length
+    Image gradient_x;      // (H, W, C)  left minus right, weighted 1 2 1 over three rows (Sobel)
+    Image gradient_y;      // (H, W, C)  upper minus lower, weighted 1 2 1 over three columns
+    Image magnitude;       // (H, W, C)  sqrt(gx^2 + gy^2)
+    std::vector<int> bin;  // H*W*C      0 ... b - 1, in the order of the pixels
+    Matrix histograms;     // ((H/c)(W/c), C*b)  magnitudes of the cell's pixels, summed by bin; channel slowest
+    Matrix descriptors;    // ((H/c)(W/c), C*b)  each channel's b numbers divided by their length
 };
 
 // The histogram of each cell, left to right and top to bottom.

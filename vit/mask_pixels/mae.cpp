@@ -37,8 +37,8 @@ static void check(const Config& config) {
             " heads and by 4 for the positions");
     require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "mae: a decoder of ", config.decoder_depth,
             " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
-    require(visible_count(config) > 0 && visible_count(config) <= config.grid.count(), "mae: a mask ratio of ",
-            config.mask_ratio, " leaves ", visible_count(config), " of ", config.grid.count(), " patches; it must leave at least 1 of them");
+    require(visible_count(config) > 0 && visible_count(config) <= config.grid.count(), "mae: a mask ratio of ", config.mask_ratio,
+            " leaves ", visible_count(config), " of ", config.grid.count(), " patches; it must leave at least 1 of them");
 }
 
 Masking random_masking(const Matrix& noise, const Config& config) {
@@ -63,15 +63,16 @@ static std::vector<int> rows_to_keep(const Masking& masking, int N, int K) {
 static void encode(Steps& steps, const Weights& w, const Config& config) {
     const int N = config.grid.count(), K = visible_count(config), B = steps.masking.mask.rows;
     const vit::Weights& v = w.encoder;
-    steps.patch_embeddings = linear(steps.patches, v.projection);                                       // (B*N, D)
+    steps.patch_embeddings = linear(steps.patches, v.projection);  // (B*N, D)
     // Positions come before the choice: a visible patch carries where it stood, so its place in the list does not matter.
-    const Var placed = add_repeated(steps.patch_embeddings, slice_rows(v.positions, 1, N));             // (B*N, D)
-    steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                             // (B*K, D)
-    const Var class_token = add(v.class_token, slice_rows(v.positions, 0, 1));                          // (1, D)
-    steps.encoder_input = prepend_to_each(class_token, steps.visible, K);                               // (B*(K+1), D)
+    const Var placed = add_repeated(steps.patch_embeddings, slice_rows(v.positions, 1, N));  // (B*N, D)
+    steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                  // (B*K, D)
+    const Var class_token = add(v.class_token, slice_rows(v.positions, 0, 1));               // (1, D)
+    steps.encoder_input = prepend_to_each(class_token, steps.visible, K);                    // (B*(K+1), D)
     const InStack in_stack("encoder");
-    steps.encoder = stack(steps.encoder_input, v.blocks, vit::block_options(vit_config(config, 0)), {.self = {.segments = Segments::equal(B, K + 1)}});
-    steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);                                // (B*(K+1), D)
+    steps.encoder = stack(steps.encoder_input, v.blocks, vit::block_options(vit_config(config, 0)),
+                          {.self = {.segments = Segments::equal(B, K + 1)}});
+    steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*(K+1), D)
 }
 
 // --- the decoder paints what is hidden ---
@@ -96,15 +97,15 @@ static std::vector<int> rows_to_decode(const Masking& masking, int N, int K) {
 static void decode(Steps& steps, const Weights& w, const Config& config) {
     const int N = config.grid.count(), K = visible_count(config), B = steps.masking.mask.rows;
     const BlockOptions options{.heads = config.decoder_heads, .eps = config.eps};
-    steps.decoder_embedding = linear(steps.latent, w.decoder_embedding);                                // (B*(K+1), E)
-    const Var with_mask_token = concat_rows({steps.decoder_embedding, w.mask_token});                   // (B*(K+1)+1, E)
-    const Var in_order = gather_rows(with_mask_token, rows_to_decode(steps.masking, N, K));             // (B*(N+1), E)
-    steps.decoder_input = add_repeated(in_order, w.decoder_positions);                                  // (B*(N+1), E)
+    steps.decoder_embedding = linear(steps.latent, w.decoder_embedding);                     // (B*(K+1), E)
+    const Var with_mask_token = concat_rows({steps.decoder_embedding, w.mask_token});        // (B*(K+1)+1, E)
+    const Var in_order = gather_rows(with_mask_token, rows_to_decode(steps.masking, N, K));  // (B*(N+1), E)
+    steps.decoder_input = add_repeated(in_order, w.decoder_positions);                       // (B*(N+1), E)
     const InStack in_stack("decoder");
     steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N + 1)}});
-    steps.decoder_norm = layer_norm(steps.decoder.output, w.decoder_norm, config.eps);                  // (B*(N+1), E)
-    const Var predicted = linear(steps.decoder_norm, w.decoder_prediction);                             // (B*(N+1), P*P*C)
-    steps.prediction = drop_first_of_each(predicted, N + 1);                                            // (B*N, P*P*C)
+    steps.decoder_norm = layer_norm(steps.decoder.output, w.decoder_norm, config.eps);  // (B*(N+1), E)
+    const Var predicted = linear(steps.decoder_norm, w.decoder_prediction);             // (B*(N+1), P*P*C)
+    steps.prediction = drop_first_of_each(predicted, N + 1);                            // (B*N, P*P*C)
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weights& w, const Config& config) {
@@ -114,7 +115,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weigh
     require(noise.rows == static_cast<int>(images.size()), "mae: noise ", noise, " for ", images.size(),
             " images, each needs a row");
     Steps steps;
-    steps.patches = patchify_all(images, config.grid, "mae");                                   // (B*N, P*P*C)
+    steps.patches = patchify_all(images, config.grid, "mae");  // (B*N, P*P*C)
     steps.masking = random_masking(noise, config);
     encode(steps, w, config);
     decode(steps, w, config);
@@ -257,7 +258,8 @@ std::map<std::string, std::string> metadata(const Config& config) {
 }
 
 vit::Weights make_classifier(const Weights& w, const Config& config, int classes, Random& random) {
-    require(classes > 0, "mae: a classifier of ", classes, " classes, it needs at least 1; vit_config(config, 0) is the encoder alone");
+    require(classes > 0, "mae: a classifier of ", classes,
+            " classes, it needs at least 1; vit_config(config, 0) is the encoder alone");
     const vit::Weights classifier = vit::make_weights(vit_config(config, classes), random);
     const vit::Config shared = vit_config(config, 0);  // all but the classifier
     copy_values(vit::parameters(w.encoder, shared), vit::parameters(classifier, shared));

@@ -18,12 +18,12 @@ namespace mae {
 
 // The defaults are ViT-Large/16 as in most of the paper's experiments.
 struct Config {
-    PatchGrid grid = {};            // H, W, P, C
-    int width = 1024;               // D; divisible by 4 and by heads
-    int depth = 24;                 // blocks of the encoder
+    PatchGrid grid = {};  // H, W, P, C
+    int width = 1024;     // D; divisible by 4 and by heads
+    int depth = 24;       // blocks of the encoder
     int heads = 16;
-    int decoder_width = 512;        // E; divisible by 4 and by decoder_heads
-    int decoder_depth = 8;          // blocks of the decoder
+    int decoder_width = 512;  // E; divisible by 4 and by decoder_heads
+    int decoder_depth = 8;    // blocks of the decoder
     int decoder_heads = 16;
     double mlp_ratio = 4;           // inner width of an MLP / width of its block
     double mask_ratio = 0.75;       // fraction of the patches that is hidden
@@ -34,13 +34,13 @@ struct Config {
 int visible_count(const Config& config);  // K, rounded down
 
 struct Weights {
-    vit::Weights encoder;               // its positions are fixed sines and cosines, row 0 zero, not trained; no classifier
-    Linear decoder_embedding;           // (D, E)
-    Var mask_token;                     // (1, E)      one vector for all hidden patches; only in the decoder
-    Var decoder_positions;              // (N+1, E)    fixed; not trained
+    vit::Weights encoder;      // its positions are fixed sines and cosines, row 0 zero, not trained; no classifier
+    Linear decoder_embedding;  // (D, E)
+    Var mask_token;            // (1, E)      one vector for all hidden patches; only in the decoder
+    Var decoder_positions;     // (N+1, E)    fixed; not trained
     std::vector<Block> decoder_blocks;
     Norm decoder_norm;
-    Linear decoder_prediction;          // (E, P*P*C)  token -> pixels
+    Linear decoder_prediction;  // (E, P*P*C)  token -> pixels
 };
 
 // Fresh weights: Xavier-uniform (the patch projection too), biases 0, gains 1, the two tokens normal with standard deviation 0.02.
@@ -72,18 +72,18 @@ struct Masking {
 };
 
 struct Steps {
-    Matrix patches;            // (B*N, P*P*C)  also the target
-    Var patch_embeddings;      // (B*N, D)
+    Matrix patches;        // (B*N, P*P*C)  also the target
+    Var patch_embeddings;  // (B*N, D)
     Masking masking;
-    Var visible;               // (B*K, D)      patch embeddings plus positions, without the hidden ones
-    Var encoder_input;         // (B*(K+1), D)  [cls] in front of each image
+    Var visible;        // (B*K, D)      patch embeddings plus positions, without the hidden ones
+    Var encoder_input;  // (B*(K+1), D)  [cls] in front of each image
     StackSteps encoder;
-    Var latent;                // (B*(K+1), D)  normalised output of the encoder
-    Var decoder_embedding;     // (B*(K+1), E)
-    Var decoder_input;         // (B*(N+1), E)  all patches in the order of the image, with mask tokens and positions
+    Var latent;             // (B*(K+1), D)  normalised output of the encoder
+    Var decoder_embedding;  // (B*(K+1), E)
+    Var decoder_input;      // (B*(N+1), E)  all patches in the order of the image, with mask tokens and positions
     StackSteps decoder;
-    Var decoder_norm;          // (B*(N+1), E)
-    Var prediction;            // (B*N, P*P*C)  without [cls]
+    Var decoder_norm;  // (B*(N+1), E)
+    Var prediction;    // (B*N, P*P*C)  without [cls]
 };
 
 // Hides the patches with the largest noise.

@@ -33,8 +33,8 @@ Matrix targets(const std::vector<Image>& images, const Config& config) {
     const int N = config.grid.count();
     Matrix all = Matrix::unset(static_cast<int>(images.size()) * N, target_width(config));  // (B*N, F)
     for (std::size_t i = 0; i < images.size(); ++i) {
-        const hog::Steps described = hog::describe(images[i], config.hog);                          // (cells, C*b)
-        const Matrix of_image = hog::of_patches(described.descriptors, config.grid, config.hog);    // (N, F)
+        const hog::Steps described = hog::describe(images[i], config.hog);                        // (cells, C*b)
+        const Matrix of_image = hog::of_patches(described.descriptors, config.grid, config.hog);  // (N, F)
         std::copy(of_image.begin(), of_image.end(), all.row(static_cast<int>(i) * N));
     }
     return all;
@@ -61,14 +61,14 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
             " images of ", N, " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
-    steps.patches = patchify_all(images, config.grid, "maskfeat");                                      // (B*N, P*P*C)
+    steps.patches = patchify_all(images, config.grid, "maskfeat");  // (B*N, P*P*C)
     encode(steps, w, config);
     const Var& z = steps.encoder.output;
-    const Var of_patches = w.encoder.class_token ? drop_first_of_each(z, N + 1) : z;                    // (B*N, D)
+    const Var of_patches = w.encoder.class_token ? drop_first_of_each(z, N + 1) : z;  // (B*N, D)
     steps.hidden = hidden_rows(mask);
     // The norm treats rows one by one, so that the visible ones need not be normalised at all.
-    steps.head_norm = layer_norm(gather_rows(of_patches, steps.hidden), w.head_norm, config.eps);       // (M, D)
-    steps.prediction = linear(steps.head_norm, w.head);                                                 // (M, F)
+    steps.head_norm = layer_norm(gather_rows(of_patches, steps.hidden), w.head_norm, config.eps);  // (M, D)
+    steps.prediction = linear(steps.head_norm, w.head);                                            // (M, F)
     return steps;
 }
 

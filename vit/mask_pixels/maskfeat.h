@@ -18,15 +18,15 @@ namespace maskfeat {
 
 // The defaults are the paper's ViT-Base/16.
 struct Config {
-    PatchGrid grid = {};               // H, W, P, C
-    hog::Config hog = {};              // b, c
-    int width = 768;                   // D
-    int depth = 12;                    // blocks
-    int heads = 12;                    // must divide D
-    double mlp_ratio = 4;              // inner width of the MLP / D
+    PatchGrid grid = {};   // H, W, P, C
+    hog::Config hog = {};  // b, c
+    int width = 768;       // D
+    int depth = 12;        // blocks
+    int heads = 12;        // must divide D
+    double mlp_ratio = 4;  // inner width of the MLP / D
     bool query_key_value_bias = true;
-    bool class_token = true;           // a [cls] in front of each image
-    float eps = 1e-6f;                 // of every LayerNorm
+    bool class_token = true;  // a [cls] in front of each image
+    float eps = 1e-6f;        // of every LayerNorm
 };
 
 int target_width(const Config& config);  // F
@@ -54,11 +54,11 @@ Config config_of(const Safetensors& checkpoint, const Told& told = {});
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
-    Matrix mask;              // (B, N)          1 = hidden
-    Matrix patches;           // (B*N, P*P*C)
-    Var patch_embeddings;     // (B*N, D)
-    Var masked;               // (B*N, D)        hidden patches replaced by the mask token
-    Var z0;                   // (B*(N+1), D)    [cls] in front, plus positions
+    Matrix mask;           // (B, N)          1 = hidden
+    Matrix patches;        // (B*N, P*P*C)
+    Var patch_embeddings;  // (B*N, D)
+    Var masked;            // (B*N, D)        hidden patches replaced by the mask token
+    Var z0;                // (B*(N+1), D)    [cls] in front, plus positions
     StackSteps encoder;
     std::vector<int> hidden;  // M               rows of patches
     Var head_norm;            // (M, D)

@@ -22,8 +22,7 @@ std::vector<int> sorting_order(const Matrix& numbers) {
 
 static void require_permutations(const std::vector<int>& permutations, int places) {
     require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(),
-            " numbers are not permutations of ", places,
-            " places; their number must be a multiple of that");
+            " numbers are not permutations of ", places, " places; their number must be a multiple of that");
     std::vector<char> seen(permutations.size(), 0);
     for (std::size_t k = 0; k < permutations.size(); ++k) {
         const std::size_t first = k / places * places;  // where this permutation begins
@@ -130,7 +129,8 @@ Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where)
     require(losses.cols() == 1 && static_cast<std::size_t>(losses.rows()) == mask.size(), where, "masked_mean: losses ",
             losses.value(), " for a mask ", mask, ", one is needed for each patch");
     const float hidden = std::accumulate(mask.begin(), mask.end(), 0.0f);
-    require(hidden + extra > 0, where, "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
+    require(hidden + extra > 0, where,
+            "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
     const Var of_hidden = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible
     return scale(sum(of_hidden, where), 1 / (hidden + extra), where);                     // (1, 1)
 }

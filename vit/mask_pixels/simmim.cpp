@@ -12,9 +12,7 @@
 
 namespace simmim {
 
-int unit_count(const Config& config) {
-    return (config.grid.height / config.mask_unit) * (config.grid.width / config.mask_unit);
-}
+int unit_count(const Config& config) { return (config.grid.height / config.mask_unit) * (config.grid.width / config.mask_unit); }
 int hidden_units(const Config& config) { return static_cast<int>(std::ceil(unit_count(config) * config.mask_ratio)); }
 
 static int mlp_width(const Config& config) { return static_cast<int>(config.width * config.mlp_ratio); }
@@ -45,27 +43,27 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     const vit::Weights& v = w.encoder;
     const int N = grid.count(), B = steps.mask.rows;
     const BlockOptions options{.heads = config.heads, .eps = config.eps};
-    steps.patch_embeddings = linear(steps.patches, v.projection);                                       // (B*N, D)
-    steps.masked = cover(steps.patch_embeddings, w.mask_token, steps.mask);                             // (B*N, D)
-    const Var tokens = prepend_to_each(v.class_token, steps.masked, N);                                 // (B*(N+1), D)
-    steps.z0 = v.positions ? add_repeated(tokens, v.positions) : tokens;                                // (B*(N+1), D)
+    steps.patch_embeddings = linear(steps.patches, v.projection);            // (B*N, D)
+    steps.masked = cover(steps.patch_embeddings, w.mask_token, steps.mask);  // (B*N, D)
+    const Var tokens = prepend_to_each(v.class_token, steps.masked, N);      // (B*(N+1), D)
+    steps.z0 = v.positions ? add_repeated(tokens, v.positions) : tokens;     // (B*(N+1), D)
     const Var shared_bias = w.relative_table ? relative_position_bias(w.relative_table, grid.down(), grid.across()) : Var();
     std::vector<BlockContext> contexts;
     for (std::size_t l = 0; l < v.blocks.size(); ++l) {
-        steps.biases.push_back(block_bias(w, shared_bias, l, grid));                                    // (H*(N+1), N+1)
+        steps.biases.push_back(block_bias(w, shared_bias, l, grid));  // (H*(N+1), N+1)
         contexts.push_back({.self = {.segments = Segments::equal(B, N + 1), .bias = steps.biases.back()}});
     }
-    steps.encoder = stack(steps.z0, v.blocks, options, contexts);            // (B*(N+1), D)
+    steps.encoder = stack(steps.z0, v.blocks, options, contexts);  // (B*(N+1), D)
     const Var& z = steps.encoder.output;
-    steps.norm = config.mean_pooling ? z : layer_norm(z, v.norm, config.eps);                   // (B*(N+1), D)
+    steps.norm = config.mean_pooling ? z : layer_norm(z, v.norm, config.eps);  // (B*(N+1), D)
 }
 
 // --- the decoder is one linear layer ---
 
 Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
     const int pixels = patch_size * patch_size;
-    require(tokens.cols() == channels * pixels, "pixel_shuffle: tokens ", tokens.value(), " for ", channels,
-            " channels of ", patch_size, " x ", patch_size, " pixels");
+    require(tokens.cols() == channels * pixels, "pixel_shuffle: tokens ", tokens.value(), " for ", channels, " channels of ",
+            patch_size, " x ", patch_size, " pixels");
     std::vector<int> from;  // the column that each new column comes from
     for (int p = 0; p < pixels; ++p)
         for (int c = 0; c < channels; ++c) from.push_back(c * pixels + p);
@@ -83,21 +81,22 @@ static void check(const Config& config) {
                 grid.width % config.mask_unit == 0,
             "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", grid.patch_size,
             " and divide the image, ", grid.height, " x ", grid.width);
-    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio, " is not a share, from 0 to 1");
+    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio,
+            " is not a share, from 0 to 1");
     require_eps("simmim", config.eps);
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
     check(config);
     require_depth("simmim", config.depth, w.encoder.blocks);
-    require(mask.rows == static_cast<int>(images.size()) && mask.cols == config.grid.count(), "simmim: a mask ", mask,
-            " for ", images.size(), " images of ", config.grid.count(), " patches; each image needs a row, each patch a number");
+    require(mask.rows == static_cast<int>(images.size()) && mask.cols == config.grid.count(), "simmim: a mask ", mask, " for ",
+            images.size(), " images of ", config.grid.count(), " patches; each image needs a row, each patch a number");
     Steps steps;
     steps.mask = mask;
-    steps.patches = patchify_all(images, config.grid, "simmim");                                // (B*N, P*P*C)
+    steps.patches = patchify_all(images, config.grid, "simmim");  // (B*N, P*P*C)
     encode(steps, w, config);
-    const Var patch_tokens = drop_first_of_each(steps.norm, config.grid.count() + 1);                   // (B*N, D)
-    steps.decoder_output = linear(patch_tokens, w.decoder);                                             // (B*N, C*P*P)
+    const Var patch_tokens = drop_first_of_each(steps.norm, config.grid.count() + 1);                          // (B*N, D)
+    steps.decoder_output = linear(patch_tokens, w.decoder);                                                    // (B*N, C*P*P)
     steps.reconstruction = pixel_shuffle(steps.decoder_output, config.grid.patch_size, config.grid.channels);  // (B*N, P*P*C)
     return steps;
 }

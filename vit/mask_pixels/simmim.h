@@ -17,14 +17,14 @@ namespace simmim {
 
 // The defaults are the paper's ViT-Base/16.
 struct Config {
-    PatchGrid grid = {};                      // H, W, P, C
-    int mask_unit = 32;                       // U, pixels; a multiple of P that divides H and W: the smallest square that is hidden
-    double mask_ratio = 0.6;                  // fraction of the units that is hidden
-    int width = 768;                          // D
-    int depth = 12;                           // blocks
-    int heads = 12;                           // H; must divide D
-    double mlp_ratio = 4;                     // inner width of the MLP / D
-    bool query_value_bias = true;             // biases of queries and values; keys have none, it would cancel in the softmax
+    PatchGrid grid = {};           // H, W, P, C
+    int mask_unit = 32;            // U, pixels; a multiple of P that divides H and W: the smallest square that is hidden
+    double mask_ratio = 0.6;       // fraction of the units that is hidden
+    int width = 768;               // D
+    int depth = 12;                // blocks
+    int heads = 12;                // H; must divide D
+    double mlp_ratio = 4;          // inner width of the MLP / D
+    bool query_value_bias = true;  // biases of queries and values; keys have none, it would cancel in the softmax
     std::optional<float> layer_scale = 0.1f;  // initial LayerScale factor of attention and MLP; nothing = no LayerScale
     bool absolute_positions = false;          // learned vectors added to the tokens
     bool shared_relative_bias = true;         // one table of relative positions for all blocks
@@ -37,11 +37,11 @@ int unit_count(const Config& config);    // (H / U)(W / U)
 int hidden_units(const Config& config);  // ratio * unit_count, rounded up
 
 struct Weights {
-    vit::Weights encoder;             // positions may be absent; no classifier; with mean_pooling the last norm is unused
-    Var mask_token;                   // (1, D)      replaces hidden patches in the encoder's input
-    Var relative_table;               // (T, H)      shared by all blocks, or absent; see relative_position.h
-    std::vector<Var> block_tables;    // (T, H) each, one for each block, or empty
-    Linear decoder;                   // (D, C*P*P)  the whole decoder
+    vit::Weights encoder;           // positions may be absent; no classifier; with mean_pooling the last norm is unused
+    Var mask_token;                 // (1, D)      replaces hidden patches in the encoder's input
+    Var relative_table;             // (T, H)      shared by all blocks, or absent; see relative_position.h
+    std::vector<Var> block_tables;  // (T, H) each, one for each block, or empty
+    Linear decoder;                 // (D, C*P*P)  the whole decoder
 };
 
 // Fresh weights: a truncated normal distribution with standard deviation 0.02; the output projections of block l = 1, 2, ...
@@ -56,16 +56,16 @@ Parameters parameters(const Weights& w, const Config& config);
 LoadRules load_rules();
 
 struct Steps {
-    Matrix mask;                   // (B, N)          1 = hidden
-    Matrix patches;                // (B*N, P*P*C)    also the target, not normalised
-    Var patch_embeddings;          // (B*N, D)
-    Var masked;                    // (B*N, D)        hidden patches replaced by the mask token
-    Var z0;                        // (B*(N+1), D)    [cls] in front, plus absolute positions if present
-    std::vector<Var> biases;       // (H*(N+1), N+1)  of each block; absent without relative positions
+    Matrix mask;              // (B, N)          1 = hidden
+    Matrix patches;           // (B*N, P*P*C)    also the target, not normalised
+    Var patch_embeddings;     // (B*N, D)
+    Var masked;               // (B*N, D)        hidden patches replaced by the mask token
+    Var z0;                   // (B*(N+1), D)    [cls] in front, plus absolute positions if present
+    std::vector<Var> biases;  // (H*(N+1), N+1)  of each block; absent without relative positions
     StackSteps encoder;
-    Var norm;                      // (B*(N+1), D)
-    Var decoder_output;            // (B*N, C*P*P)    channel slowest, as in the published convolution
-    Var reconstruction;            // (B*N, P*P*C)    the same numbers as patches, channel fastest
+    Var norm;            // (B*(N+1), D)
+    Var decoder_output;  // (B*N, C*P*P)    channel slowest, as in the published convolution
+    Var reconstruction;  // (B*N, P*P*C)    the same numbers as patches, channel fastest
 };
 
 // Hides whole units.

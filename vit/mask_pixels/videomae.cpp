@@ -32,14 +32,14 @@ Matrix cubes_of(const Clip& clip, const Config& config, int number) {
         std::vector<Var> frames;
         for (int k = first; k < first + t; ++k) {
             const Image& frame = clip[k];
-            require(frame.height == grid.height && frame.width == grid.width && frame.channels == grid.channels, "videomae: frame ", k,
-                    " of clip ", number, " is ", shape(frame), ", this model reads ", grid.height, " x ", grid.width, " x ",
-                    grid.channels);
+            require(frame.height == grid.height && frame.width == grid.width && frame.channels == grid.channels,
+                    "videomae: frame ", k, " of clip ", number, " is ", shape(frame), ", this model reads ", grid.height, " x ",
+                    grid.width, " x ", grid.channels);
             frames.push_back(patchify(frame, grid.patch_size));  // (n, P*P*C)
         }
-        slots.push_back(concat_cols(frames));                    // (n, F)
+        slots.push_back(concat_cols(frames));  // (n, F)
     }
-    return concat_rows(slots).value();                           // (N, F)
+    return concat_rows(slots).value();  // (N, F)
 }
 
 Clip clip_of(const Matrix& cubes, const Config& config) {
@@ -49,8 +49,8 @@ Clip clip_of(const Matrix& cubes, const Config& config) {
             token_count(config), " cubes of ", cube_numbers(config), " numbers");
     Clip clip;
     for (int k = 0; k < config.frames; ++k) {
-        const Matrix slot = slice_rows(cubes, k / config.tubelet * n, n);                       // (n, F)
-        const Matrix patches = slice_cols(slot, k % config.tubelet * numbers, numbers);         // (n, P*P*C)
+        const Matrix slot = slice_rows(cubes, k / config.tubelet * n, n);                // (n, F)
+        const Matrix patches = slice_cols(slot, k % config.tubelet * numbers, numbers);  // (n, P*P*C)
         clip.push_back(unpatchify(patches, grid.patch_size, grid.height, grid.width, grid.channels));
     }
     return clip;
@@ -66,10 +66,10 @@ static Matrix cubes_of_all(const std::vector<Clip>& clips, const Config& config)
 
 Matrix tube_masking(const std::vector<int>& permutations, const Config& config) {
     const int n = config.grid.count(), S = time_slots(config);
-    const std::vector<int> places = inverse_permutations(permutations, n);       // entry k of a permutation: where number k stands
-    const Matrix of_slot = hide(places, n, n - hidden_places(config), n);        // (B, n)
+    const std::vector<int> places = inverse_permutations(permutations, n);  // entry k of a permutation: where number k stands
+    const Matrix of_slot = hide(places, n, n - hidden_places(config), n);   // (B, n)
     std::vector<Var> slots(S, Var(of_slot));
-    return concat_cols(slots).value();                                           // (B, N)
+    return concat_cols(slots).value();  // (B, N)
 }
 
 // How many tokens each clip hides: M.
@@ -77,10 +77,12 @@ static int hidden_count(const Matrix& mask) {
     int M = -1;
     for (int b = 0; b < mask.rows; ++b) {
         const int hidden = static_cast<int>(std::count(mask.row(b), mask.row(b) + mask.cols, 1.0f));
-        require(M < 0 || hidden == M, "videomae: clip ", b, " hides ", hidden, " cubes and clip 0 ", M, ", all must hide equally many");
+        require(M < 0 || hidden == M, "videomae: clip ", b, " hides ", hidden, " cubes and clip 0 ", M,
+                ", all must hide equally many");
         M = hidden;
     }
-    require(M > 0 && M < mask.cols, "videomae: a mask that hides ", M, " of ", mask.cols, " cubes; some must be visible, and some not");
+    require(M > 0 && M < mask.cols, "videomae: a mask that hides ", M, " of ", mask.cols,
+            " cubes; some must be visible, and some not");
     return M;
 }
 
@@ -91,13 +93,13 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     const int B = steps.mask.rows;
     const std::vector<int> visible = visible_rows(steps.mask);
     const BlockOptions options{.heads = config.heads, .eps = config.eps};
-    steps.cube_embeddings = linear(steps.cubes, v.projection);                                  // (B*N, D)
-    const Var placed = add_repeated(steps.cube_embeddings, v.positions);                        // (B*N, D)
-    steps.encoder_input = gather_rows(placed, visible);                                         // (B*K, D)
+    steps.cube_embeddings = linear(steps.cubes, v.projection);            // (B*N, D)
+    const Var placed = add_repeated(steps.cube_embeddings, v.positions);  // (B*N, D)
+    steps.encoder_input = gather_rows(placed, visible);                   // (B*K, D)
     const Segments clips = Segments::equal(B, static_cast<int>(visible.size()) / B);
     const InStack in_stack("encoder");
     steps.encoder = stack(steps.encoder_input, v.blocks, options, {.self = {.segments = clips}});
-    steps.encoder_norm = layer_norm(steps.encoder.output, v.norm, config.eps);                  // (B*K, D)
+    steps.encoder_norm = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*K, D)
 }
 
 // --- the decoder paints what is hidden ---
@@ -134,17 +136,17 @@ static std::vector<int> last_rows(int clips, int K, int M) {
 static void decode(Steps& steps, const Weights& w, const Config& config) {
     const int B = steps.mask.rows, N = steps.mask.cols, M = hidden_count(steps.mask), K = N - M;
     const BlockOptions options{.heads = config.decoder_heads, .eps = config.eps};
-    steps.encoder_to_decoder = linear(steps.encoder_norm, w.encoder_to_decoder);                 // (B*K, E)
-    const Var with_mask_token = concat_rows({steps.encoder_to_decoder, w.mask_token});           // (B*K+1, E)
-    const Var tokens = gather_rows(with_mask_token, rows_to_decode(B, K, M));                    // (B*N, E)
+    steps.encoder_to_decoder = linear(steps.encoder_norm, w.encoder_to_decoder);        // (B*K, E)
+    const Var with_mask_token = concat_rows({steps.encoder_to_decoder, w.mask_token});  // (B*K+1, E)
+    const Var tokens = gather_rows(with_mask_token, rows_to_decode(B, K, M));           // (B*N, E)
     // Nothing is put back in the order of the clip: the positions carry it.
-    const Var positions = concat_rows(std::vector<Var>(B, w.decoder_positions));                 // (B*N, E)
-    steps.decoder_input = add(tokens, gather_rows(positions, decoder_order(steps.mask)));        // (B*N, E)
+    const Var positions = concat_rows(std::vector<Var>(B, w.decoder_positions));           // (B*N, E)
+    steps.decoder_input = add(tokens, gather_rows(positions, decoder_order(steps.mask)));  // (B*N, E)
     const InStack in_stack("decoder");
     steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N)}});
-    const Var of_hidden = gather_rows(steps.decoder.output, last_rows(B, K, M));                 // (B*M, E)
-    steps.decoder_norm = layer_norm(of_hidden, w.decoder_norm, config.eps);                      // (B*M, E)
-    steps.prediction = linear(steps.decoder_norm, w.head);                                       // (B*M, F)
+    const Var of_hidden = gather_rows(steps.decoder.output, last_rows(B, K, M));  // (B*M, E)
+    steps.decoder_norm = layer_norm(of_hidden, w.decoder_norm, config.eps);       // (B*M, E)
+    steps.prediction = linear(steps.decoder_norm, w.head);                        // (B*M, F)
 }
 
 static void check(const Config& config);  // with the weights, below
@@ -153,8 +155,8 @@ Steps forward(const std::vector<Clip>& clips, const Matrix& mask, const Weights&
     check(config);
     require_depth("videomae", config.depth, w.encoder.blocks);
     require_depth("videomae: decoder", config.decoder_depth, w.decoder_blocks);
-    require(!clips.empty() && mask.rows == static_cast<int>(clips.size()) && mask.cols == token_count(config), "videomae: a mask ",
-            mask, " for ", static_cast<int>(clips.size()), " clips of ", token_count(config),
+    require(!clips.empty() && mask.rows == static_cast<int>(clips.size()) && mask.cols == token_count(config),
+            "videomae: a mask ", mask, " for ", static_cast<int>(clips.size()), " clips of ", token_count(config),
             " cubes; each clip needs a row, each cube a number");
     hidden_count(mask);
     Steps steps;
@@ -191,7 +193,8 @@ Matrix normalise_cubes(const Matrix& cubes, int channels) {
             for (int k = c; k < cubes.cols; k += channels) mean += static_cast<double>(cubes(n, k)) / count;
             for (int k = c; k < cubes.cols; k += channels) squares += (cubes(n, k) - mean) * (cubes(n, k) - mean);
             const double deviation = std::sqrt(squares / (count - 1)) + 1e-6;
-            for (int k = c; k < cubes.cols; k += channels) normalised(n, k) = static_cast<float>((cubes(n, k) - mean) / deviation);
+            for (int k = c; k < cubes.cols; k += channels)
+                normalised(n, k) = static_cast<float>((cubes(n, k) - mean) / deviation);
         }
     return normalised;
 }
@@ -199,7 +202,7 @@ Matrix normalise_cubes(const Matrix& cubes, int channels) {
 Matrix targets(const std::vector<Clip>& clips, const Config& config) {
     std::vector<Clip> pixels;
     for (const Clip& clip : clips) pixels.push_back(undo_normalisation(clip, config));
-    const Matrix cubes = cubes_of_all(pixels, config);                                          // (B*N, F)
+    const Matrix cubes = cubes_of_all(pixels, config);  // (B*N, F)
     return config.normalise_targets ? normalise_cubes(cubes, config.grid.channels) : cubes;
 }
 
@@ -233,16 +236,18 @@ static void check(const Config& config) {
             " frames do not divide a clip of ", config.frames);
     require(config.width % 2 == 0 && config.decoder_width % 2 == 0, "videomae: widths of ", config.width, " and ",
             config.decoder_width, " must be even for the positions");
-    require(config.decoder_heads > 0 && config.decoder_width > 0 && config.decoder_width % config.decoder_heads == 0, "videomae: ",
-            config.decoder_heads, " heads do not divide a decoder width of ", config.decoder_width);
-    require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "videomae: a decoder of ", config.decoder_depth,
-            " blocks with MLPs of ratio ", config.mlp_ratio, "; the depth may not be negative, the ratio must be positive");
+    require(config.decoder_heads > 0 && config.decoder_width > 0 && config.decoder_width % config.decoder_heads == 0,
+            "videomae: ", config.decoder_heads, " heads do not divide a decoder width of ", config.decoder_width);
+    require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "videomae: a decoder of ",
+            config.decoder_depth, " blocks with MLPs of ratio ", config.mlp_ratio,
+            "; the depth may not be negative, the ratio must be positive");
     require(config.mask_ratio >= 0 && hidden_places(config) > 0 && hidden_places(config) < config.grid.count(),
-            "videomae: a mask ratio of ", config.mask_ratio, " hides ", hidden_places(config), " of ", config.grid.count(), " places");
+            "videomae: a mask ratio of ", config.mask_ratio, " hides ", hidden_places(config), " of ", config.grid.count(),
+            " places");
     require(config.channel_mean.size() == config.channel_std.size() &&
                 (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
-            "videomae: ", static_cast<int>(config.channel_mean.size()), " means and ", static_cast<int>(config.channel_std.size()),
-            " standard deviations for ", config.grid.channels, " channels");
+            "videomae: ", static_cast<int>(config.channel_mean.size()), " means and ",
+            static_cast<int>(config.channel_std.size()), " standard deviations for ", config.grid.channels, " channels");
 }
 
 static std::vector<Block> make_blocks(Random& random, int width, int depth, const Config& config, const Init& init) {
@@ -276,7 +281,8 @@ Weights make_weights(const Config& config, Random& random) {
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
-    const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, C = config.grid.channels, t = config.tubelet;
+    const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, C = config.grid.channels,
+               t = config.tubelet;
     Parameters table;
     table.push_back({"mask_token", {1, 1, E}, Stored::as_it_is, {w.mask_token}});
     table.push_back({"encoder.patch_embed.proj.weight", {D, C, t, P, P}, Stored::patches, {w.encoder.projection.weight}});

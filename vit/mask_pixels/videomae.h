@@ -22,23 +22,23 @@ using Clip = std::vector<Image>;  // T frames of the same size, the first one fi
 
 // The defaults are the paper's ViT-Base/16 for 16 frames.
 struct Config {
-    PatchGrid grid = {};             // H, W, P, C of a frame
-    int frames = 16;                 // T
-    int tubelet = 2;                 // t, frames of a cube; must divide T
-    double mask_ratio = 0.9;         // fraction of the positions that is hidden
-    int width = 768;                 // D; even, divisible by heads
-    int depth = 12;                  // blocks of the encoder
+    PatchGrid grid = {};      // H, W, P, C of a frame
+    int frames = 16;          // T
+    int tubelet = 2;          // t, frames of a cube; must divide T
+    double mask_ratio = 0.9;  // fraction of the positions that is hidden
+    int width = 768;          // D; even, divisible by heads
+    int depth = 12;           // blocks of the encoder
     int heads = 12;
-    int decoder_width = 384;         // E; even, divisible by decoder_heads
-    int decoder_depth = 4;           // blocks of the decoder
+    int decoder_width = 384;  // E; even, divisible by decoder_heads
+    int decoder_depth = 4;    // blocks of the decoder
     int decoder_heads = 6;
-    double mlp_ratio = 4;            // inner width of an MLP / width of its block
-    bool query_value_bias = true;    // biases of queries and values; keys have none, it would cancel in the softmax
+    double mlp_ratio = 4;                   // inner width of an MLP / width of its block
+    bool query_value_bias = true;           // biases of queries and values; keys have none, it would cancel in the softmax
     std::optional<float> layer_scale = {};  // initial LayerScale factor of attention and MLP; nothing = no LayerScale
-    bool normalise_targets = true;   // each channel of each cube by its own mean and standard deviation ("normlize_target")
+    bool normalise_targets = true;  // each channel of each cube by its own mean and standard deviation ("normlize_target")
     std::vector<float> channel_mean = {0.485f, 0.456f, 0.406f};  // the clips' normalisation, which is undone in the target.
     std::vector<float> channel_std = {0.229f, 0.224f, 0.225f};   // Both empty = the clips are not normalised
-    float eps = 1e-6f;               // of every LayerNorm
+    float eps = 1e-6f;                                           // of every LayerNorm
 };
 
 int time_slots(const Config& config);     // S
@@ -53,7 +53,7 @@ struct Weights {
     Var decoder_positions;      // (N, E)  fixed; not trained
     std::vector<Block> decoder_blocks;
     Norm decoder_norm;
-    Linear head;                // (E, F)  token -> pixels of a cube
+    Linear head;  // (E, F)  token -> pixels of a cube
 };
 
 // Fresh weights: Xavier-uniform, biases 0, gains 1, the mask token truncated normal with standard deviation 0.02.
@@ -71,17 +71,17 @@ Config config_of(const Safetensors& checkpoint, const Told& told = {});
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
-    Matrix mask;              // (B, N)    1 = hidden
-    Matrix cubes;             // (B*N, F)
-    Var cube_embeddings;      // (B*N, D)
-    Var encoder_input;        // (B*K, D)  visible tokens plus positions, in order
+    Matrix mask;          // (B, N)    1 = hidden
+    Matrix cubes;         // (B*N, F)
+    Var cube_embeddings;  // (B*N, D)
+    Var encoder_input;    // (B*K, D)  visible tokens plus positions, in order
     StackSteps encoder;
-    Var encoder_norm;         // (B*K, D)
-    Var encoder_to_decoder;   // (B*K, E)
-    Var decoder_input;        // (B*N, E)  for each clip K visible tokens, then M mask tokens, each plus its position
+    Var encoder_norm;        // (B*K, D)
+    Var encoder_to_decoder;  // (B*K, E)
+    Var decoder_input;       // (B*N, E)  for each clip K visible tokens, then M mask tokens, each plus its position
     StackSteps decoder;
-    Var decoder_norm;         // (B*M, E)  the last M tokens of each clip
-    Var prediction;           // (B*M, F)  the hidden cubes, in order
+    Var decoder_norm;  // (B*M, E)  the last M tokens of each clip
+    Var prediction;    // (B*M, F)  the hidden cubes, in order
 };
 
 // Tube masking: hides the same positions in each time slot.

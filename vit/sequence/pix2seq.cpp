@@ -56,8 +56,8 @@ static std::vector<Item> shuffled(const char* what, const std::vector<Item>& ite
 }
 
 static void require_draws(const char* what, const Matrix& draws, int rows, int cols) {
-    require(draws.rows == rows && (rows == 0 || draws.cols == cols), "pix2seq: the draws of ", what, " are ", draws, ", (", rows, ", ",
-            cols, ") are needed");
+    require(draws.rows == rows && (rows == 0 || draws.cols == cols), "pix2seq: the draws of ", what, " are ", draws, ", (", rows,
+            ", ", cols, ") are needed");
 }
 
 Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, const Vocabulary& vocabulary) {
@@ -67,8 +67,8 @@ Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, c
     require_finite(objects.boxes, "pix2seq", "boxes");
     if (k <= 0) return objects;
     const int duplicates = draws.duplicates, bad = k - duplicates;
-    require(duplicates >= 0 && bad >= 0 && (n > 0 || duplicates == 0), "pix2seq: ", duplicates, " duplicates of ", n, " objects for ", k,
-            " empty slots; there can be 0 to that many, and none without an object");
+    require(duplicates >= 0 && bad >= 0 && (n > 0 || duplicates == 0), "pix2seq: ", duplicates, " duplicates of ", n,
+            " objects for ", k, " empty slots; there can be 0 to that many, and none without an object");
     std::vector<int> tiles;  // which object
     for (int copy = 0; n > 0 && copy < k / n + 1; ++copy)
         for (int i = 0; i < n; ++i) tiles.push_back(i);
@@ -85,7 +85,8 @@ Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, c
         append_around(bad_boxes, draws.shifted_centres.row(i), std::abs(box[2] - box[0]), std::abs(box[3] - box[1]));
     }
     for (int i = 0; i < bad; ++i)
-        append_around(bad_boxes, draws.random_centres.row(i), std::abs(draws.random_sizes(i, 0)) / 2, std::abs(draws.random_sizes(i, 1)) / 2);
+        append_around(bad_boxes, draws.random_centres.row(i), std::abs(draws.random_sizes(i, 0)) / 2,
+                      std::abs(draws.random_sizes(i, 1)) / 2);
     bad_boxes = shuffled("bad boxes", bad_boxes, draws.bad);
     bad_boxes.resize(bad);
 
@@ -97,7 +98,8 @@ Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, c
         const float* const box = objects.boxes.row(tiles[i]);
         const float* const z = draws.jitter.row(i);
         const float h = box[2] - box[0], w = box[3] - box[1];
-        append_clipped(noise, box[0] + h * z[0] * 0.05f, box[1] + w * z[1] * 0.05f, box[2] + h * z[2] * 0.05f, box[3] + w * z[3] * 0.05f);
+        append_clipped(noise, box[0] + h * z[0] * 0.05f, box[1] + w * z[1] * 0.05f, box[2] + h * z[2] * 0.05f,
+                       box[3] + w * z[3] * 0.05f);
     }
     noise = shuffled("noise objects", noise, draws.noise);
 
@@ -119,7 +121,8 @@ Corruption corruption_of_name(const std::string& name) {
     return Corruption::real_or_random_or_fake;
 }
 
-static int corrupted_class(int real, std::size_t object, Corruption corruption, const CorruptionDraws& draws, const Vocabulary& vocabulary) {
+static int corrupted_class(int real, std::size_t object, Corruption corruption, const CorruptionDraws& draws,
+                           const Vocabulary& vocabulary) {
     const int random = vocabulary.base_shift + draws.classes[object], fake = vocabulary.fake_class;
     const int random_or_fake = draws.u_random[object] > 0.5f ? random : fake;
     switch (corruption) {
@@ -136,8 +139,8 @@ Sequence make_sequence(const Objects& objects, int length, Corruption corruption
     const std::size_t n = objects.labels.size();
     require(objects.boxes.rows == static_cast<int>(n) && draws.classes.size() == n && draws.u_random.size() == n &&
                 draws.u_real_or_fake.size() == n && draws.u_real_or_random.size() == n,
-            "pix2seq: ", n, " labels, boxes ", objects.boxes, ", draws for ", draws.classes.size(), ", ", draws.u_random.size(), ", ",
-            draws.u_real_or_fake.size(), " and ", draws.u_real_or_random.size(), " objects; all must be equally many");
+            "pix2seq: ", n, " labels, boxes ", objects.boxes, ", draws for ", draws.classes.size(), ", ", draws.u_random.size(),
+            ", ", draws.u_real_or_fake.size(), " and ", draws.u_real_or_random.size(), " objects; all must be equally many");
     require(n == 0 || objects.boxes.cols == 4, "pix2seq: boxes ", objects.boxes, ", each must be four numbers");
     require_finite(objects.boxes, "pix2seq", "boxes");
     require(length >= 1, "pix2seq: a sequence of ", length, " tokens, it must have at least 1");
@@ -223,7 +226,8 @@ Positions positions_of_name(const std::string& name) {
 }
 
 Projection projection_of_name(const std::string& name) {
-    require(name == "linear" || name == "linear_p" || name == "mlp", "pix2seq: a projection '", name, "' is none of linear, linear_p, mlp");
+    require(name == "linear" || name == "linear_p" || name == "mlp", "pix2seq: a projection '", name,
+            "' is none of linear, linear_p, mlp");
     return name == "linear" ? Projection::linear : name == "linear_p" ? Projection::linear_p : Projection::mlp;
 }
 
@@ -244,34 +248,35 @@ EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Co
     require_depth("pix2seq: decoder", config.decoder_depth, w.decoder);
     const int B = static_cast<int>(images.size());
     EncoderSteps steps;
-    steps.patches = patchify_all(images, config.grid, "pix2seq");                                  // (B*N, P*P*C)
-    steps.patch_tokens = layer_norm(linear(steps.patches, w.stem), w.stem_norm, config.eps);       // (B*N, D)
-    const Var placed = add_repeated(steps.patch_tokens, w.positions);                              // (B*N, D)
+    steps.patches = patchify_all(images, config.grid, "pix2seq");                                             // (B*N, P*P*C)
+    steps.patch_tokens = layer_norm(linear(steps.patches, w.stem), w.stem_norm, config.eps);                  // (B*N, D)
+    const Var placed = add_repeated(steps.patch_tokens, w.positions);                                         // (B*N, D)
     steps.input = config.class_token ? prepend_to_each(w.class_token, placed, config.grid.count()) : placed;  // (B*M, D)
     const Segments images_apart = Segments::equal(B, tokens_of_image(config));
     const InStack in_stack("encoder");
     steps.blocks = stack(steps.input, w.encoder, encoder_options(config), {.self = {.segments = images_apart}});
-    steps.output = layer_norm(steps.blocks.output, w.encoder_norm, config.eps);                    // (B*M, D)
+    steps.output = layer_norm(steps.blocks.output, w.encoder_norm, config.eps);                           // (B*M, D)
     const Var projected = layer_norm(linear(steps.output, w.projection), w.projection_norm, config.eps);  // (B*M, E)
     steps.encoded = projected;
     if (config.projection == Projection::linear) return steps;
-    steps.encoded = add_positions(projected, w.projected_positions, config);                       // (B*M, E)
-    if (config.projection == Projection::mlp) steps.encoded = block(steps.encoded, w.projection_mlp, decoder_options(config)).output;
+    steps.encoded = add_positions(projected, w.projected_positions, config);  // (B*M, E)
+    if (config.projection == Projection::mlp)
+        steps.encoded = block(steps.encoded, w.projection_mlp, decoder_options(config)).output;
     return steps;
 }
 
 // --- the decoder ---
 
 // Everything after the encoder; `first` is the position of the first token of each sequence.
-static DecoderSteps read(const std::vector<int>& ids, int first, int length, std::vector<BlockContext> contexts, const Var& encoded,
-                         const Weights& w, const Config& config) {
+static DecoderSteps read(const std::vector<int>& ids, int first, int length, std::vector<BlockContext> contexts,
+                         const Var& encoded, const Weights& w, const Config& config) {
     for (BlockContext& context : contexts) context.source = encoded;
-    const Var tokens = embed(w.tokens, ids);                                                       // (B*T, E)
-    const Var x = add_repeated(tokens, slice_rows(w.token_positions, first, length));              // (B*T, E)
+    const Var tokens = embed(w.tokens, ids);                                           // (B*T, E)
+    const Var x = add_repeated(tokens, slice_rows(w.token_positions, first, length));  // (B*T, E)
     DecoderSteps steps;
     const InStack in_stack("decoder");
     steps.blocks = stack(x, w.decoder, decoder_options(config), contexts);
-    steps.hidden = layer_norm(steps.blocks.output, w.decoder_norm, config.eps);                    // (B*T, E)
+    steps.hidden = layer_norm(steps.blocks.output, w.decoder_norm, config.eps);  // (B*T, E)
     return steps;
 }
 
@@ -361,16 +366,18 @@ static void check(const Config& config) {
                 config.decoder_width > 0 && config.decoder_width % config.decoder_heads == 0,
             "pix2seq: ", config.heads, " and ", config.decoder_heads, " heads do not divide widths of ", config.width, " and ",
             config.decoder_width);
-    require(config.positions == Positions::learned || (config.width % 4 == 0 && config.decoder_width % 4 == 0), "pix2seq: widths of ",
-            config.width, " and ", config.decoder_width, " must be divisible by 4 for sines of rows and columns");
-    require(config.depth >= 0 && config.decoder_depth > 0 && config.mlp_width > 0 && config.decoder_mlp_width > 0 && config.length > 0 &&
-                config.eps >= 0,
+    require(config.positions == Positions::learned || (config.width % 4 == 0 && config.decoder_width % 4 == 0),
+            "pix2seq: widths of ", config.width, " and ", config.decoder_width,
+            " must be divisible by 4 for sines of rows and columns");
+    require(config.depth >= 0 && config.decoder_depth > 0 && config.mlp_width > 0 && config.decoder_mlp_width > 0 &&
+                config.length > 0 && config.eps >= 0,
             "pix2seq: depths ", config.depth, " and ", config.decoder_depth, ", inner widths ", config.mlp_width, " and ",
             config.decoder_mlp_width, ", sequences of ", config.length, " tokens: sizes must be positive");
     require_eps("pix2seq", config.eps);
     const Vocabulary& v = config.vocabulary;
     require(v.bins > 1 && v.base_shift < v.coordinate_shift && v.coordinate_shift + v.bins <= v.size, "pix2seq: ", v.bins,
-            " bins from token ", v.coordinate_shift, " on, after classes from ", v.base_shift, " on, do not fit into ", v.size, " tokens");
+            " bins from token ", v.coordinate_shift, " on, after classes from ", v.base_shift, " on, do not fit into ", v.size,
+            " tokens");
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
@@ -404,8 +411,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
-    const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, C = config.grid.channels, N = config.grid.count(),
-               V = config.vocabulary.size;
+    const long D = config.width, E = config.decoder_width, P = config.grid.patch_size, C = config.grid.channels,
+               N = config.grid.count(), V = config.vocabulary.size;
     const BlockNames& spelling = pix2seq_encoder_names;
     Parameters table;
     table.push_back({"model/encoder/stem_conv/kernel", {P, P, C, D}, Stored::as_it_is, {w.stem.weight}});
@@ -427,7 +434,8 @@ Parameters parameters(const Weights& w, const Config& config) {
         add_parameters(table, "model/proj_mlp/mlp_layers/0/dense2/*", w.projection_mlp.mlp.contract, spelling);
     }
     const std::string decoder = "model/decoder/";
-    table.push_back({decoder + (config.shared_embedding ? "token_embedding" : "inp_token_embedding"), {V, E}, Stored::as_it_is, {w.tokens}});
+    table.push_back(
+        {decoder + (config.shared_embedding ? "token_embedding" : "inp_token_embedding"), {V, E}, Stored::as_it_is, {w.tokens}});
     if (!config.shared_embedding) table.push_back({decoder + "outp_token_embedding", {V, E}, Stored::as_it_is, {w.output}});
     if (config.output_bias) table.push_back({decoder + "outp_bias", {V}, Stored::as_it_is, {w.output_bias}});
     table.push_back({decoder + "seq_pos_emb", {config.length, E}, Stored::as_it_is, {w.token_positions}});

@@ -248,13 +248,13 @@ static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range
     segments.resize(T + m, 1);
     const Var where = add(positions, gather_rows(half.segments, segments));  // (T+m, E)
     DecoderSteps steps;
-    const Var rows = add_repeated(embed(w.words, ids), slice_rows(where, first, count));           // (B*count, E)
-    steps.embeddings = rms_norm(rows, half.text_norm, config.eps);                                 // (B*count, E)
-    steps.positions = rms_norm(positions, half.position_norm, config.eps);                         // (T+m, E)
-    const Var relative = relative_bias(half, T, m, config.decoder_grid, false, config);            // (H*(T+m), T+m)
-    const Var absolute = absolute_bias(steps.positions, half, config);                             // (H*(T+m), T+m)
-    steps.relative = part_of_each(relative, config.heads, first, count);                           // (H*count, T+m)
-    steps.absolute = part_of_each(absolute, config.heads, first, count);                           // (H*count, T+m)
+    const Var rows = add_repeated(embed(w.words, ids), slice_rows(where, first, count));  // (B*count, E)
+    steps.embeddings = rms_norm(rows, half.text_norm, config.eps);                        // (B*count, E)
+    steps.positions = rms_norm(positions, half.position_norm, config.eps);                // (T+m, E)
+    const Var relative = relative_bias(half, T, m, config.decoder_grid, false, config);   // (H*(T+m), T+m)
+    const Var absolute = absolute_bias(steps.positions, half, config);                    // (H*(T+m), T+m)
+    steps.relative = part_of_each(relative, config.heads, first, count);                  // (H*count, T+m)
+    steps.absolute = part_of_each(absolute, config.heads, first, count);                  // (H*count, T+m)
     const Var bias = add(steps.relative, steps.absolute);
     const Attending cross = unscaled(attending_to(rows_with(source.mask), count));
     for (BlockContext& context : contexts) {
@@ -286,7 +286,7 @@ static DecoderSteps decode(const Target& target, const Matrix& mask, const Encod
     const int B = mask.rows, T = static_cast<int>(target.words.size()) / B, m = mask.cols - T;
     const std::vector<BlockContext> contexts{{.self = attending(rows_with(mask), true)}};
     DecoderSteps steps = read_rows(inputs_of(target, B, config), {T, m, 0}, contexts, source, w, config);
-    steps.text_logits = text_logits_of(part_of_each(steps.hidden, B, 0, T), w, config);   // (B*T, V)
+    steps.text_logits = text_logits_of(part_of_each(steps.hidden, B, 0, T), w, config);    // (B*T, V)
     steps.image_logits = image_logits_of(part_of_each(steps.hidden, B, T, m), w, config);  // (B*m, Vi)
     return steps;
 }

@@ -40,7 +40,7 @@ struct VaeConfig {
 
 // The defaults are the published base model.
 struct Config {
-    int vocabulary = 33152;        // V: 32,000 pieces, 1100 sentinels (1000 of them coordinates), the rest is padding of the table
+    int vocabulary = 33152;  // V: 32,000 pieces, 1100 sentinels (1000 of them coordinates), the rest is padding of the table
     int image_vocabulary = 16384;  // Vi
     PatchGrid grid = {.height = 384, .width = 384, .patch_size = 16};
     int width = 768;            // E

@@ -21,10 +21,10 @@
 #include "nn/interpret/integrated_gradients.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/toys/sentences.h"
 #include "walkthroughs/lesson/tokens.h"
+#include "walkthroughs/toys/markov_chain.h"
+#include "walkthroughs/toys/sentences.h"
 
 static const std::string russian_question = "Мама [MASK] раму", english_question = "Mother [MASK] the window";
 
@@ -121,14 +121,19 @@ static void step_read(Lesson& lesson, const Model& model, const std::string& sen
         rows.push_back({text(t), word_of(model, ids[t]), text(ids[t]), numbers});
     }
     lesson.table(rows);
-    if (sentence == russian_question) lesson.say("Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer. --language en asks in English.");
-    lesson.why("three embeddings are looked up for every token and added: token, token type, position. A Vision Transformer multiplies pixels instead. From z0 on both models are the same, except that BERT is post-norm and ViT pre-norm.");
+    if (sentence == russian_question)
+        lesson.say(
+            "Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer. --language en asks in English.");
+    lesson.why(
+        "three embeddings are looked up for every token and added: token, token type, position. A Vision Transformer multiplies pixels instead. From z0 on both models are the same, except that BERT is post-norm and ViT pre-norm.");
 }
 
 static void step_guess_untrained(Lesson& lesson, const Model& model, const Choices& choices) {
     lesson.step("What does it predict before training?", "p = softmax(h words^T + b)", "(S, V)");
     print_guesses(lesson, model, choices.sentence);
-    lesson.why("nothing is learned yet: each of the ", model.vocabulary.size(), " tokens has a probability of about ", fixed(1.0 / model.vocabulary.size()), ", and the loss is about ln ", model.vocabulary.size(), " = ", fixed(std::log(model.vocabulary.size())), ".");
+    lesson.why("nothing is learned yet: each of the ", model.vocabulary.size(), " tokens has a probability of about ",
+               fixed(1.0 / model.vocabulary.size()), ", and the loss is about ln ", model.vocabulary.size(), " = ",
+               fixed(std::log(model.vocabulary.size())), ".");
 }
 
 static void step_train_sentences(Lesson& lesson, const Model& model, const SplitSentences& corpus, const Choices& choices,
@@ -139,12 +144,15 @@ static void step_train_sentences(Lesson& lesson, const Model& model, const Split
         const Sentence& sentence = corpus.train[draw.below(static_cast<int>(corpus.train.size()))];
         return encode_with_masks(sentence.words(), model.vocabulary, model.reading);
     };
-    lesson.say(corpus.train.size(), " sentences, such as \"", corpus.train.front().words(), "\" and \"", corpus.train.back().words(), "\"; ", how.steps, " steps of ", how.batch, " sentences in which 15 % of the tokens are selected. ", corpus.test.size(), " sentences are held out.");
+    lesson.say(corpus.train.size(), " sentences, such as \"", corpus.train.front().words(), "\" and \"",
+               corpus.train.back().words(), "\"; ", how.steps, " steps of ", how.batch,
+               " sentences in which 15 % of the tokens are selected. ", corpus.test.size(), " sentences are held out.");
     lesson.code();
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
     lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}});
-    lesson.why("it does not fall to 0, because subject, object and ending cannot be predicted with certainty; only the verb can.");
+    lesson.why(
+        "it does not fall to 0, because subject, object and ending cannot be predicted with certainty; only the verb can.");
 }
 
 static void step_restore(Lesson& lesson, const Model& model, const Choices& choices) {
@@ -155,7 +163,8 @@ static void step_restore(Lesson& lesson, const Model& model, const Choices& choi
 static void step_both_sides(Lesson& lesson, const Model& model, bool english) {
     lesson.step("Which side determines it?");
     std::vector<std::string> sentences{english_question, "They [MASK] the window", "Mother [MASK] a song", "They [MASK] a song"};
-    if (!english) sentences.insert(sentences.begin(), {russian_question, "Папа [MASK] раму", "Мама [MASK] чай", "Папа [MASK] чай"});
+    if (!english)
+        sentences.insert(sentences.begin(), {russian_question, "Папа [MASK] раму", "Мама [MASK] чай", "Папа [MASK] чай"});
     std::vector<std::vector<std::string>> rows{{"sentence", "1st", "p", "2nd", "p"}};
     for (const std::string& sentence : sentences) {
         const Predictions predictions = ask(model, sentence);
@@ -163,12 +172,16 @@ static void step_both_sides(Lesson& lesson, const Model& model, bool english) {
                         word_of(model, predictions.guesses[1].id), fixed(predictions.guesses[1].probability)});
     }
     lesson.table(rows);
-    if (!english) lesson.say("раму: the frame, чай: tea; Мама мыла: Mama washed(f.), Папа мыл: Papa washed(m.); пила, пил: drank(f.), drank(m.).");
-    lesson.why("the right side determines the verb (the window: wash), the left side its form (Mother: washes, They: wash). Changing one side changes one half of the answer.");
+    if (!english)
+        lesson.say(
+            "раму: the frame, чай: tea; Мама мыла: Mama washed(f.), Папа мыл: Papa washed(m.); пила, пил: drank(f.), drank(m.).");
+    lesson.why(
+        "the right side determines the verb (the window: wash), the left side its form (Mother: washes, They: wash). Changing one side changes one half of the answer.");
     const std::string question = english ? english_question : russian_question, expected = english ? "washes" : "мыла";
     const Predictions predictions = ask(model, question);
     const std::string best = word_of(model, predictions.guesses[0].id);
-    lesson.claim("the most likely token for \"" + question + "\" is \"" + best + "\", expected \"" + expected + "\"", best == expected);
+    lesson.claim("the most likely token for \"" + question + "\" is \"" + best + "\", expected \"" + expected + "\"",
+                 best == expected);
     lesson.claim_at_least("its probability", predictions.probability_of(wordpiece::id_of(model.vocabulary, expected)), 0.7);
 }
 
@@ -192,10 +205,10 @@ static void step_never_seen(Lesson& lesson, const Model& model, const SplitSente
                   {"the left side only: form known, verb unknown", text(objects) + " verbs", fixed(std::log(objects))},
                   {"the right side only: verb known, form unknown", "2 forms", fixed(std::log(2))},
                   {"BERT, both sides", "", fixed(loss)}});
-    lesson.why("these pairs of subject and object never occurred together in training. BERT combines what it learned about each side.");
+    lesson.why(
+        "these pairs of subject and object never occurred together in training. BERT combines what it learned about each side.");
     lesson.claim_at_least("accuracy on the verbs of held-out sentences", right, 0.9);
-    lesson.claim_at_most("their loss; a guess between the two forms costs ln 2 = " + fixed(std::log(2)), loss,
-                         0.5 * std::log(2));
+    lesson.claim_at_most("their loss; a guess between the two forms costs ln 2 = " + fixed(std::log(2)), loss, 0.5 * std::log(2));
 }
 
 static void step_attention(Lesson& lesson, const Model& model, const Choices& choices) {
@@ -208,7 +221,8 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     std::vector<std::vector<std::string>> rows{{"block", "head"}};
     for (const int id : ids) rows[0].push_back(word_of(model, id));
     const std::vector<std::string> words(rows[0].begin() + 2, rows[0].end());
-    require(choices.block < model.config.depth, "--block ", choices.block, ": the model has blocks 0 to ", model.config.depth - 1);
+    require(choices.block < model.config.depth, "--block ", choices.block, ": the model has blocks 0 to ",
+            model.config.depth - 1);
     const int first = choices.block >= 0 ? choices.block : model.config.depth <= 4 ? 0 : model.config.depth - 1;
     const int last = choices.block >= 0 ? choices.block : model.config.depth - 1;
     for (int l = first; l <= last; ++l)
@@ -219,9 +233,11 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
             for (int t = 0; t < A.cols; ++t) rows.back().push_back(fixed(A(gap, t), 2));
         }
     lesson.pictures(pictures);
-    lesson.say("Attention weights, one picture per head: a row per query, a column per key, bright for large. The rows of [MASK] in numbers:");
+    lesson.say(
+        "Attention weights, one picture per head: a row per query, a column per key, bright for large. The rows of [MASK] in numbers:");
     lesson.table(rows);
-    lesson.why("there is no causal mask, so weights above the diagonal are not 0: [MASK] attends to tokens before it and after it.");
+    lesson.why(
+        "there is no causal mask, so weights above the diagonal are not 0: [MASK] attends to tokens before it and after it.");
 }
 
 // The contribution of each word of the sentence to the difference of two logits in the gap, `right` minus `wrong`; the baseline is the
@@ -243,7 +259,8 @@ static std::vector<float> evidence(const Model& model, const std::vector<int>& i
 }
 
 // Against the second best word; in the toy's sentence also against the other form and the other verb.
-static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence, const std::vector<std::string>& others) {
+static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence,
+                         const std::vector<std::string>& others) {
     lesson.step("Which word decided the gap?", "(z0 - b) * mean of d(logit - logit') / dz0", "Sundararajan et al. 2017");
     lesson.code("ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1)");
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
@@ -269,11 +286,16 @@ static void step_decided(Lesson& lesson, const Model& model, const std::string& 
         }
     }
     lesson.table(rows);
-    lesson.why("attention weights show where [MASK] attends, not what for. Here each word gets its contribution to the difference of two logits, "
-               "relative to the same sentence with every word masked", others.empty() ? "." : ". The subject decides the form, the object decides "
-               "the verb: each column is a different question.");
+    lesson.why(
+        "attention weights show where [MASK] attends, not what for. Here each word gets its contribution to the difference of two logits, "
+        "relative to the same sentence with every word masked",
+        others.empty() ? "."
+                       : ". The subject decides the form, the object decides "
+                         "the verb: each column is a different question.");
     if (others.size() != 2) return;
-    const auto largest = [](const std::vector<float>& column) { return std::max_element(column.begin(), column.end()) - column.begin(); };
+    const auto largest = [](const std::vector<float>& column) {
+        return std::max_element(column.begin(), column.end()) - column.begin();
+    };
     const bool as_known = largest(columns[0]) == gap - 1 && largest(columns[1]) == gap + 1;
     lesson.claim("the form is decided by the word before the gap, the verb by the word after it", as_known);
 }
@@ -290,7 +312,9 @@ static void step_chain(Lesson& lesson, const MarkovChain& chain) {
                   {"nothing", "H(x_t)", fixed(unigram_entropy(chain))},
                   {"everything before it", "H(x_t | x_t-1)", fixed(causal_entropy(chain))},
                   {"both sides", "H(x_t | x_t-1, x_t+1)", fixed(two_sided_entropy(chain))}});
-    lesson.why("in a Markov chain a symbol depends on the past only through the symbol before it, and on the future only through the symbol after it, so each minimum is a sum over P. No left-to-right model can get below ", fixed(causal_entropy(chain)), ".");
+    lesson.why(
+        "in a Markov chain a symbol depends on the past only through the symbol before it, and on the future only through the symbol after it, so each minimum is a sum over P. No left-to-right model can get below ",
+        fixed(causal_entropy(chain)), ".");
 }
 
 struct Measured {
@@ -335,7 +359,8 @@ static void step_chain_training(Lesson& lesson, const MarkovChain& chain, const 
     lesson.curves({{.name = "training loss", .x = curve.steps, .y = curve.losses},
                    {.name = "minimum, left to right", .x = ends, .y = {causal, causal}},
                    {.name = "minimum, both sides", .x = ends, .y = {both, both}}});
-    lesson.why("in training 15 % of the symbols are selected, so a neighbour is sometimes masked too, and 10 % of the selected are replaced by random ones: the training loss stays above the test loss, where one symbol is masked.");
+    lesson.why(
+        "in training 15 % of the symbols are selected, so a neighbour is sometimes masked too, and 10 % of the selected are replaced by random ones: the training loss stays above the test loss, where one symbol is masked.");
 }
 
 static void step_chain_answer(Lesson& lesson, const MarkovChain& chain, const mlm::Weights& w, const bert::Config& config,
@@ -365,13 +390,14 @@ static void step_chain_test(Lesson& lesson, const MarkovChain& chain, const mlm:
     lesson.step("Is it below the minimum of every left-to-right model?");
     const Measured test = chain_test_loss(chain, w, config, random);
     const double causal = causal_entropy(chain), both = two_sided_entropy(chain);
-    lesson.say("Loss of 4096 symbols masked in new samples: ", fixed(test.loss), ", standard error ", fixed(test.error), ": ", percent((causal - test.loss) / (causal - both)), " of the way from ", fixed(causal), " down to ", fixed(both), ". Next: bert/fine_tuning puts new heads on such a trunk.");
+    lesson.say("Loss of 4096 symbols masked in new samples: ", fixed(test.loss), ", standard error ", fixed(test.error), ": ",
+               percent((causal - test.loss) / (causal - both)), " of the way from ", fixed(causal), " down to ", fixed(both),
+               ". Next: bert/fine_tuning puts new heads on such a trunk.");
     lesson.claim_at_most("test loss; the bound is halfway between the minimum left to right, " + fixed(causal) +
                              ", and with both sides, " + fixed(both),
                          test.loss, 0.5 * (causal + both));
-    lesson.claim_at_least(
-        "test loss; not below the minimum with both sides, less four standard errors", test.loss,
-        both - 4 * test.error);
+    lesson.claim_at_least("test loss; not below the minimum with both sides, less four standard errors", test.loss,
+                          both - 4 * test.error);
 }
 
 static void walk_chain(Lesson& lesson, const Choices& choices, Random& random) {

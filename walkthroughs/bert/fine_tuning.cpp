@@ -14,8 +14,8 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/toys/sentences.h"
 #include "walkthroughs/lesson/tokens.h"
+#include "walkthroughs/toys/sentences.h"
 
 struct Choices {
     int steps = 1500, draws = 8, labelled_people = 2, fine_tuning_steps = 60;
@@ -121,17 +121,19 @@ static void step_task(Lesson& lesson, const Task& task, bool english) {
     lesson.step("What is the labelled task?");
     const std::string labels[2] = {english ? "0  one person" : "0  a man", english ? "1  several" : "1  a woman"};
     std::vector<std::vector<std::string>> rows{{"labelled sentence", "label"}};
-    for (const Sentence& sentence : task.labelled)
-        rows.push_back({with_mask(sentence), labels[sentence.form]});
+    for (const Sentence& sentence : task.labelled) rows.push_back({with_mask(sentence), labels[sentence.form]});
     lesson.table(rows);
     if (!english)
-        lesson.say("Subjects: Папа father, Дедушка grandfather, Брат brother, Дядя uncle, Сосед neighbour(m.), Друг friend(m.); Мама mother, Бабушка grandmother, Сестра sister, Тётя aunt, Соседка neighbour(f.), Подруга friend(f.). --language en asks for the number of English subjects.");
+        lesson.say(
+            "Subjects: Папа father, Дедушка grandfather, Брат brother, Дядя uncle, Сосед neighbour(m.), Друг friend(m.); Мама mother, Бабушка grandmother, Сестра sister, Тётя aunt, Соседка neighbour(f.), Подруга friend(f.). --language en asks for the number of English subjects.");
     std::set<std::string> others;
     for (const Sentence& sentence : task.test) others.insert(sentence.subject);
     std::string list;
     for (const std::string& name : others) list += (list.empty() ? "" : ", ") + name;
-    lesson.say("These ", task.labelled.size(), " are the whole training set. The test set: ", task.test.size(), " sentences about ", others.size(), " other subjects: ", list, ".");
-    lesson.why("no label covers the subjects of the test set, and the verb that would reveal the form is masked. Without pre-training a model can only guess.");
+    lesson.say("These ", task.labelled.size(), " are the whole training set. The test set: ", task.test.size(),
+               " sentences about ", others.size(), " other subjects: ", list, ".");
+    lesson.why(
+        "no label covers the subjects of the test set, and the verb that would reveal the form is masked. Without pre-training a model can only guess.");
 }
 
 // --- fine-tuning ---
@@ -199,7 +201,8 @@ static void step_head(Lesson& lesson, const Pretrained& trained, const Task& tas
     const heads::Steps steps = heads::classify_sequences(batch, w, config);
     lesson.matrix("probabilities", steps.probabilities.value());
     const long below = count_numbers(bert::parameters(trained.w.trunk, trained.config));
-    lesson.say("The head has ", count_numbers(heads::head_parameters(w, config)), " parameters, the pooler ", count_numbers(bert::parameters(w.trunk, config.trunk)) - below, ", the pre-trained trunk ", below, ".");
+    lesson.say("The head has ", count_numbers(heads::head_parameters(w, config)), " parameters, the pooler ",
+               count_numbers(bert::parameters(w.trunk, config.trunk)) - below, ", the pre-trained trunk ", below, ".");
     lesson.why("head and pooler are random, so these are guesses; the trunk is pre-trained.");
 }
 
@@ -218,8 +221,7 @@ static Results step_compare(Lesson& lesson, const Pretrained& trained, const std
     lesson.step("Does pre-training help?", "fine-tune, linear probe, from scratch");
     const heads::Config config = heads::make_config(trained.config, heads::Task::sequences, 2);
     Results results;
-    std::vector<std::vector<std::string>> rows{
-        {"draw", "labelled subjects", "fine-tuned", "frozen trunk", "from scratch"}};
+    std::vector<std::vector<std::string>> rows{{"draw", "labelled subjects", "fine-tuned", "frozen trunk", "from scratch"}};
     for (int draw = 0; draw < choices.draws; ++draw) {
         const Task task = draw_task(sentences, choices.english() ? 0 : 1, choices.labelled_people, random);
         const bert::Batch batch = batch_of(task.labelled, trained.vocabulary);
@@ -241,9 +243,11 @@ static Results step_compare(Lesson& lesson, const Pretrained& trained, const std
     }
     rows.push_back(
         {"mean", "", percent(mean_of(results.pretrained)), percent(mean_of(results.frozen)), percent(mean_of(results.fresh))});
-    lesson.predict("What is the mean test accuracy after pre-training, all weights trained? From 0 to 1.", {mean_of(results.pretrained), 0.05});
+    lesson.predict("What is the mean test accuracy after pre-training, all weights trained? From 0 to 1.",
+                   {mean_of(results.pretrained), 0.05});
     lesson.table(rows);
-    lesson.why("each draw labels other subjects and starts from other random heads. All three fit their labelled sentences; they differ in generalisation. From scratch, two names are two unrelated embeddings. Pre-training had to predict verb forms for all of them. A frozen trunk keeps that information at [MASK]; fine-tuning moves it to [CLS], where the head reads.");
+    lesson.why(
+        "each draw labels other subjects and starts from other random heads. All three fit their labelled sentences; they differ in generalisation. From scratch, two names are two unrelated embeddings. Pre-training had to predict verb forms for all of them. A frozen trunk keeps that information at [MASK]; fine-tuning moves it to [CLS], where the head reads.");
     return results;
 }
 
@@ -282,7 +286,8 @@ static Similarity similarity(const bert::Weights& trunk, const bert::Config& con
     return {static_cast<float>(sum[1] / count[1]), static_cast<float>(sum[0] / count[0])};
 }
 
-static void step_similarity(Lesson& lesson, const Pretrained& trained, const std::vector<Sentence>& sentences, bool english, Random& random) {
+static void step_similarity(Lesson& lesson, const Pretrained& trained, const std::vector<Sentence>& sentences, bool english,
+                            Random& random) {
     lesson.step("What has pre-training changed?", "cos(a, b) = a b / (|a| |b|)");
     const std::string object = english ? "a book" : "чай";
     const bert::Weights fresh = bert::make_weights(trained.config, random, {.stddev = 0.1f});
@@ -292,7 +297,11 @@ static void step_similarity(Lesson& lesson, const Pretrained& trained, const std
     lesson.table({{"mean cosine", "same verb form", "different form"},
                   {"pre-trained trunk", fixed(pretrained.same_form), fixed(pretrained.other_form)},
                   {"fresh trunk", fixed(untrained.same_form), fixed(untrained.other_form)}});
-    lesson.why(english ? "to predict reads or read, subjects of the same number had to become similar, and different from the others." : "to predict пил, drank(m.), or пила, drank(f.), women had to become similar to one another and different from men.", " One labelled subject then generalises to all of its kind.");
+    lesson.why(
+        english
+            ? "to predict reads or read, subjects of the same number had to become similar, and different from the others."
+            : "to predict пил, drank(m.), or пила, drank(f.), women had to become similar to one another and different from men.",
+        " One labelled subject then generalises to all of its kind.");
     lesson.claim("the pre-trained trunk separates the forms more than the fresh one",
                  pretrained.same_form - pretrained.other_form > untrained.same_form - untrained.other_form + 0.1f);
 }
@@ -382,7 +391,8 @@ static float step_words(Lesson& lesson, const Pretrained& trained, const FewAndM
         rows.push_back({trained.vocabulary.entries[many.batch.ids[t]], names[role], fixed(steps.probabilities.value()(t, role))});
     }
     lesson.table(rows);
-    lesson.why("after fine-tuning on ", drawn.few.size(), " labelled sentences, ", percent(right), " of the tokens of the other ", drawn.many.size(), " sentences are labelled correctly.");
+    lesson.why("after fine-tuning on ", drawn.few.size(), " labelled sentences, ", percent(right), " of the tokens of the other ",
+               drawn.many.size(), " sentences are labelled correctly.");
     return right;
 }
 
@@ -407,7 +417,9 @@ static float step_spans(Lesson& lesson, const Pretrained& trained, const FewAndM
     }
     lesson.table(rows);
     const float right = static_cast<float>(exact) / static_cast<float>(many.batch.sequences);
-    lesson.why("each token gets a score as start and one as end of the span; the best ordered pair wins. Both ends are right in ", percent(right), " of ", many.batch.sequences, " sentences. Next: gpt/bert_against_gpt compares BERT with a model that reads only the left side.");
+    lesson.why("each token gets a score as start and one as end of the span; the best ordered pair wins. Both ends are right in ",
+               percent(right), " of ", many.batch.sequences,
+               " sentences. Next: gpt/bert_against_gpt compares BERT with a model that reads only the left side.");
     return right;
 }
 

@@ -13,8 +13,8 @@
 #include "nn/base/require.h"
 #include "nn/training/loss.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/toys/sentences.h"
 #include "walkthroughs/lesson/tokens.h"
+#include "walkthroughs/toys/sentences.h"
 
 static const std::string russian_text = "Мама мыла раму утром. Папа читал книгу вечером. ";
 static const std::string english_text =
@@ -96,16 +96,20 @@ static Reading step_pieces(Lesson& lesson, const Choices& choices) {
     require(reading.size() > 2 && reading.size() <= 512, "--text has ", reading.size() - 2, " pieces, 1 to 510 are needed");
     lesson.code();
     reading.special = mlm::special_positions(reading.ids, {reading.vocabulary.classification, reading.vocabulary.separator});
-    const mlm::Corrupted nothing{.ids = reading.ids, .labels = std::vector<int>(reading.ids.size(), ignored_label), .positions = {}};
+    const mlm::Corrupted nothing{
+        .ids = reading.ids, .labels = std::vector<int>(reading.ids.size(), ignored_label), .positions = {}};
     lesson.lines(painted_lines(reading, nothing, lesson.colours));
     lesson.say(reading.size(), " pieces of a vocabulary of ", reading.vocabulary.size(),
                ". [CLS], [SEP] and padding are never selected.");
-    if (choices.text.starts_with(russian_text)) lesson.say("The Russian sentences: Mama washed(f.) the frame in the morning. Papa read(m.) a book in the evening. --language en leaves them out.");
+    if (choices.text.starts_with(russian_text))
+        lesson.say(
+            "The Russian sentences: Mama washed(f.) the frame in the morning. Papa read(m.) a book in the evening. --language en leaves them out.");
     return reading;
 }
 
 static mlm::Corrupted step_batch_form(Lesson& lesson, const Reading& reading, const mlm::Corruption& how, Random& random) {
-    lesson.step("Which are selected, and what happens to them?", "u_select < 0.15, u_mask < 0.8, u_random < 0.5", "PyTorch's form");
+    lesson.step("Which are selected, and what happens to them?", "u_select < 0.15, u_mask < 0.8, u_random < 0.5",
+                "PyTorch's form");
     const mlm::Draws draws = mlm::make_draws(random, 1, reading.size(), reading.vocabulary.size());
     lesson.code();
     const mlm::Corrupted corrupted = mlm::corrupt_batch(reading.ids, reading.special, draws, how);
@@ -122,9 +126,11 @@ static mlm::Corrupted step_batch_form(Lesson& lesson, const Reading& reading, co
     lesson.say(lesson.colours == Colours::none
                    ? "[MASK] is masked, <a token> is replaced at random, {a token} is selected but kept."
                    : "Red is masked, yellow is replaced at random, green is selected but kept.");
-    lesson.why("every token is selected independently: ", corrupted.positions.size(), " of ", reading.size(), " here, a different number next time. All others have the label ", ignored_label, ", which the loss ignores.");
+    lesson.why("every token is selected independently: ", corrupted.positions.size(), " of ", reading.size(),
+               " here, a different number next time. All others have the label ", ignored_label, ", which the loss ignores.");
     const mlm::Corrupted half = mlm::corrupt_batch(reading.ids, reading.special, draws, {.select = 0.5, .mask_id = how.mask_id});
-    lesson.predict("How many are selected with the same draws and --select 0.5?", {static_cast<double>(half.positions.size()), 3});
+    lesson.predict("How many are selected with the same draws and --select 0.5?",
+                   {static_cast<double>(half.positions.size()), 3});
     return corrupted;
 }
 
@@ -135,7 +141,9 @@ static void step_candidates_form(Lesson& lesson, const Reading& reading, const m
     lesson.code();
     const mlm::Corrupted corrupted = mlm::corrupt_candidates(reading.ids, reading.special, draws, how);
     lesson.lines(painted_lines(reading, corrupted, lesson.colours));
-    lesson.why("the candidates are shuffled and the first ", corrupted.positions.size(), " are selected: always this number for T = ", reading.size(), ", special tokens included. The paper's \"15 % of all WordPiece tokens\" fits both forms.");
+    lesson.why("the candidates are shuffled and the first ", corrupted.positions.size(),
+               " are selected: always this number for T = ", reading.size(),
+               ", special tokens included. The paper's \"15 % of all WordPiece tokens\" fits both forms.");
 }
 
 struct Shares {
@@ -161,7 +169,8 @@ static Shares step_shares(Lesson& lesson, const Reading& reading, const mlm::Cor
                   {"the selected", "become [MASK]", percent(shares.masked)},
                   {"the selected", "become a random token", percent(shares.replaced)},
                   {"the selected", "are kept", percent(shares.kept)}});
-    lesson.why("[MASK] never occurs in fine-tuning. If only [MASK] had to be predicted, the model could ignore all other positions. With random and kept tokens among the selected, it must represent every position in context. A random token that equals the true one counts as kept.");
+    lesson.why(
+        "[MASK] never occurs in fine-tuning. If only [MASK] had to be predicted, the model could ignore all other positions. With random and kept tokens among the selected, it must represent every position in context. A random token that equals the true one counts as kept.");
     return shares;
 }
 
@@ -194,9 +203,15 @@ static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::C
     const float by_hand = static_cast<float>(sum / std::max<std::size_t>(1, corrupted.positions.size()));
     const float all = mlm::loss(steps, reading.ids).masked_words.value()(0, 0);
     lesson.say("Their mean is ", fixed(by_hand), ", losses.masked_words is ", fixed(losses.masked_words.value()(0, 0)),
-               ". The loss of an untrained model is about ln ", config.vocabulary, " = ", fixed(std::log(config.vocabulary)), ".");
-    lesson.say("Next sentence prediction: does the second sentence follow the first? Two classes, read from [CLS]: losses.next_sentence is ", fixed(losses.next_sentence.value()(0, 0)), ", ln 2 = ", fixed(std::log(2)), ". BERT's loss is the sum: ", fixed(losses.sum.value()(0, 0)), ".");
-    lesson.why("over all ", reading.size(), " positions it would be ", fixed(all), " here, and soon near 0 in training: tokens that are not masked can be copied, which teaches nothing. Next: bert/bert is trained on this loss.");
+               ". The loss of an untrained model is about ln ", config.vocabulary, " = ", fixed(std::log(config.vocabulary)),
+               ".");
+    lesson.say(
+        "Next sentence prediction: does the second sentence follow the first? Two classes, read from [CLS]: losses.next_sentence is ",
+        fixed(losses.next_sentence.value()(0, 0)), ", ln 2 = ", fixed(std::log(2)),
+        ". BERT's loss is the sum: ", fixed(losses.sum.value()(0, 0)), ".");
+    lesson.why(
+        "over all ", reading.size(), " positions it would be ", fixed(all),
+        " here, and soon near 0 in training: tokens that are not masked can be copied, which teaches nothing. Next: bert/bert is trained on this loss.");
     return {losses.masked_words.value()(0, 0), by_hand, all};
 }
 
@@ -209,8 +224,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Shares shares = step_shares(lesson, reading, how, random);
     const LossesSeen losses = step_loss(lesson, reading, corrupted, random);
     const double same = 0.1 / reading.vocabulary.size();  // a random token equals the true one
-    lesson.claim_at_most("fraction selected, distance from " + fixed(choices.select, 2), std::abs(shares.selected - choices.select),
-                         0.01);
+    lesson.claim_at_most("fraction selected, distance from " + fixed(choices.select, 2),
+                         std::abs(shares.selected - choices.select), 0.01);
     lesson.claim_at_most("fraction masked, distance from 0.8", std::abs(shares.masked - 0.8), 0.02);
     lesson.claim_at_most("fraction replaced, distance from 0.1", std::abs(shares.replaced - 0.1 + same), 0.02);
     lesson.claim_at_most("fraction kept, distance from 0.1", std::abs(shares.kept - 0.1 - same), 0.02);
@@ -219,7 +234,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("bert/mlm", "Masked language modelling: 15 % of the tokens are selected, then masked, replaced or kept.", "a second");
+    Options options("bert/mlm", "Masked language modelling: 15 % of the tokens are selected, then masked, replaced or kept.",
+                    "a second");
     Choices choices;
     options.add("text", choices.text, "a text of your own");
     options.add("language", choices.language, "en: no Russian sentences; ru: both languages");

@@ -55,8 +55,10 @@ static void step_words(Lesson& lesson, const std::string& sentence, const Config
     lesson.table(rows);
     lesson.say(words.size(), " words.");
     if (sentence == sentence_of_both) lesson.say("Ёлка is Russian for fir tree, 我读 Chinese for I read.");
-    lesson.why("the same word should have the same form everywhere: invisible characters, capitals and accents are dropped (an uncased vocabulary), and punctuation is split off. Decoding does not restore what is dropped here.");
-    lesson.predict("How many words are in \"Ça va? [MASK]\"?", {static_cast<double>(wordpiece::split_words("Ça va? [MASK]", config).size()), 0.5});
+    lesson.why(
+        "the same word should have the same form everywhere: invisible characters, capitals and accents are dropped (an uncased vocabulary), and punctuation is split off. Decoding does not restore what is dropped here.");
+    lesson.predict("How many words are in \"Ça va? [MASK]\"?",
+                   {static_cast<double>(wordpiece::split_words("Ça va? [MASK]", config).size()), 0.5});
 }
 
 static Vocabulary step_learning(Lesson& lesson, const std::string& corpus, int size, const Config& config) {
@@ -74,12 +76,14 @@ static Vocabulary step_learning(Lesson& lesson, const std::string& corpus, int s
     const Vocabulary vocabulary = wordpiece::make_vocabulary(learned.entries);
     const std::size_t characters = learned.entries.size() - learned.joinings.size();
     const std::size_t joined_count = learned.joinings.size();
-    lesson.say(vocabulary.size(), " entries: 5 special tokens, ", characters - 5, " characters, then ", joined_count, " merged pieces. These were the first merges; the last merged pieces:");
+    lesson.say(vocabulary.size(), " entries: 5 special tokens, ", characters - 5, " characters, then ", joined_count,
+               " merged pieces. These were the first merges; the last merged pieces:");
     std::vector<std::string> last;
     for (std::size_t i = joined_count - std::min<std::size_t>(30, joined_count); i < joined_count; ++i)
         last.push_back(learned.joinings[i].joined);
     lesson.lines(token_lines(last, lesson.colours));
-    lesson.why("the score is how much more often two pieces are adjacent than their own frequencies explain. So rare letters that always occur together are merged first, and frequent pairs of frequent letters later.");
+    lesson.why(
+        "the score is how much more often two pieces are adjacent than their own frequencies explain. So rare letters that always occur together are merged first, and frequent pairs of frequent letters later.");
     return vocabulary;
 }
 
@@ -103,8 +107,10 @@ static void step_pieces(Lesson& lesson, const std::string& sentence, const Vocab
     const std::vector<int> ids = wordpiece::encode(sentence, vocabulary, config);
     lesson.lines(token_lines(entries_of(ids, vocabulary), lesson.colours));
     lesson.say("Decoded: " + wordpiece::decode(ids, vocabulary));
-    lesson.why("the same letters are different entries at the beginning of a word and inside it (##...). Where no piece matches, the whole word becomes [UNK].");
-    lesson.predict("How many pieces has \"unwashed\"?", {static_cast<double>(wordpiece::encode_word("unwashed", vocabulary, config).size()), 0.5});
+    lesson.why(
+        "the same letters are different entries at the beginning of a word and inside it (##...). Where no piece matches, the whole word becomes [UNK].");
+    lesson.predict("How many pieces has \"unwashed\"?",
+                   {static_cast<double>(wordpiece::encode_word("unwashed", vocabulary, config).size()), 0.5});
 }
 
 static void step_sequence(Lesson& lesson, const std::string& sentence, const std::string& second, const Vocabulary& vocabulary,
@@ -120,7 +126,8 @@ static void step_sequence(Lesson& lesson, const std::string& sentence, const std
         rows.push_back({std::to_string(i), vocabulary.entries[sequence.ids[i]], std::to_string(sequence.ids[i]),
                         std::to_string(sequence.segments[i]), std::to_string(sequence.mask[i])});
     lesson.table(rows);
-    lesson.why("the first sentence has ", a.size(), " pieces, the second, \"", second, "\", ", b.size(), ", and three positions hold special tokens. The longer sentence is truncated at its end.");
+    lesson.why("the first sentence has ", a.size(), " pieces, the second, \"", second, "\", ", b.size(),
+               ", and three positions hold special tokens. The longer sentence is truncated at its end.");
 }
 
 // How a vocabulary of some size encodes a text.
@@ -171,7 +178,8 @@ static std::vector<Cover> step_sizes(Lesson& lesson, const std::string& corpus, 
     lesson.say("The text has ", words.size(), " words. All vocabularies contain the single characters:");
     lesson.table(rows);
     lesson.curves({curve});
-    lesson.why("more entries give shorter sequences, not fewer unknown words: a word becomes [UNK] only for a character that no entry covers. Next: bert/mlm masks some of these tokens.");
+    lesson.why(
+        "more entries give shorter sequences, not fewer unknown words: a word becomes [UNK] only for a character that no entry covers. Next: bert/mlm masks some of these tokens.");
     return covers;
 }
 
@@ -185,7 +193,9 @@ struct Request {
 static void walk(Lesson& lesson, const Request& request) {
     const Config config{.lower_case = !request.cased};
     const bool english = only_english(request.language);
-    const std::string sentence = !request.text.empty() ? text_or_file(request.text) : english ? sentence_in_english : sentence_of_both;
+    const std::string sentence = !request.text.empty() ? text_or_file(request.text)
+                                 : english             ? sentence_in_english
+                                                       : sentence_of_both;
     const std::string given = read_text_file(request.corpus.empty() ? two_languages : request.corpus);
     const std::string corpus = english ? ascii_lines(given) : given;
     require(!wordpiece::split_words(corpus, config).empty(), "the corpus contains no words");

@@ -16,8 +16,8 @@
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
-#include "walkthroughs/toys/sentences.h"
 #include "walkthroughs/lesson/tokens.h"
+#include "walkthroughs/toys/sentences.h"
 
 struct Choices {
     int steps = 800, width = 48, seed = 1;
@@ -78,11 +78,15 @@ static void step_masks(Lesson& lesson, bool english) {
     const MayAttend may = causal(T, T);
     for (int i = 0; i < T; ++i)
         for (int j = 0; j < T; ++j) past(i, j) = may(i, j);
-    lesson.pictures({{"BERT: every token to all", heat_map(all, lesson.colours)}, {"GPT: only to earlier tokens", heat_map(past, lesson.colours)}});
+    lesson.pictures({{"BERT: every token to all", heat_map(all, lesson.colours)},
+                     {"GPT: only to earlier tokens", heat_map(past, lesson.colours)}});
     if (!english) lesson.say("Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer.");
-    lesson.lines({english ? "[CLS] Mother [MASK] a book [SEP]   BERT reads the sentence with a masked word" : "[CLS] Мама [MASK] раму [SEP]   BERT reads the sentence with a masked word",
-                  english ? "[CLS] Mother ...                   GPT reads the words before it" : "[CLS] Мама ...                 GPT reads the words before it"});
-    lesson.why("the causal mask is the main difference between bert/ and gpt/ (the other is post-norm against pre-norm). It decides what each model can do: BERT fills gaps, GPT continues texts.");
+    lesson.lines({english ? "[CLS] Mother [MASK] a book [SEP]   BERT reads the sentence with a masked word"
+                          : "[CLS] Мама [MASK] раму [SEP]   BERT reads the sentence with a masked word",
+                  english ? "[CLS] Mother ...                   GPT reads the words before it"
+                          : "[CLS] Мама ...                 GPT reads the words before it"});
+    lesson.why(
+        "the causal mask is the main difference between bert/ and gpt/ (the other is post-norm against pre-norm). It decides what each model can do: BERT fills gaps, GPT continues texts.");
 }
 
 static Recipe gpt_recipe(int steps) {
@@ -134,7 +138,8 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
     }
     const Smoothed gpt_curve = smoothed(losses, 20);
     lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}});
-    lesson.why("the two losses cannot be compared: the tasks differ. GPT predicts at every position, BERT at 15 % of them, so BERT gets twice the steps.");
+    lesson.why(
+        "the two losses cannot be compared: the tasks differ. GPT predicts at every position, BERT at 15 % of them, so BERT gets twice the steps.");
 }
 
 // Probabilities of every token at the verb's position, (1, V).
@@ -187,10 +192,10 @@ static std::string most_likely(const Readers& readers, const std::vector<int>& c
 static void step_ask(Lesson& lesson, const Readers& readers, bool english) {
     lesson.step("Which verb is missing?", "p(verb | both sides) and p(verb | left side)");
     const std::vector<int> candidates = all_verbs(readers);
-    std::vector<std::vector<std::string>> rows{
-        {"sentence", "BERT", "GPT, left side", "GPT, whole sentences"}};
-    const std::vector<std::string> questions = english ? std::vector<std::string>{"Mother [MASK] a book", "Mother [MASK] a song", "They [MASK] a book"}
-                                                       : std::vector<std::string>{"Мама [MASK] раму", "Мама [MASK] книгу", "Папа [MASK] раму"};
+    std::vector<std::vector<std::string>> rows{{"sentence", "BERT", "GPT, left side", "GPT, whole sentences"}};
+    const std::vector<std::string> questions =
+        english ? std::vector<std::string>{"Mother [MASK] a book", "Mother [MASK] a song", "They [MASK] a book"}
+                : std::vector<std::string>{"Мама [MASK] раму", "Мама [MASK] книгу", "Папа [MASK] раму"};
     for (const std::string& question : questions) {
         const std::vector<int> ids = ids_of(readers, question);
         rows.push_back({question, best_words(readers, bert_fills(readers, ids), 1),
@@ -199,7 +204,8 @@ static void step_ask(Lesson& lesson, const Readers& readers, bool english) {
     }
     lesson.table(rows);
     if (!english) lesson.say("Mama washed(f.) the frame; Mama read(f.) a book; Papa washed(m.) the frame.");
-    lesson.why("the object determines the verb, the subject its form. From the left side GPT can infer only the form, and its prediction cannot depend on the object. But the probability of a sentence is the product over its tokens, so GPT can score the whole sentence with each verb: a wrong verb makes the object unlikely. That costs one forward pass per candidate.");
+    lesson.why(
+        "the object determines the verb, the subject its form. From the left side GPT can infer only the form, and its prediction cannot depend on the object. But the probability of a sentence is the product over its tokens, so GPT can score the whole sentence with each verb: a wrong verb makes the object unlikely. That costs one forward pass per candidate.");
 }
 
 struct Scores {
@@ -233,7 +239,8 @@ static Scores step_count(Lesson& lesson, const Readers& readers, bool english) {
                   {"BERT, both sides", fixed(scores.bert, 3), fixed(scores.bert_change)},
                   {"GPT, left side", fixed(scores.gpt_left, 3), fixed(scores.gpt_change)},
                   {"GPT, whole sentences", fixed(scores.gpt_whole, 3), ""}});
-    lesson.why("each subject occurs with eight verbs, so from the left side the accuracy cannot exceed about 1/8. The last column is the largest change of a probability when the object changes: 0 for a causal model.");
+    lesson.why(
+        "each subject occurs with eight verbs, so from the left side the accuracy cannot exceed about 1/8. The last column is the largest change of a probability when the object changes: 0 for a causal model.");
     return scores;
 }
 
@@ -251,7 +258,8 @@ static void step_write(Lesson& lesson, const Readers& readers) {
         for (const int id : ids) line += readers.vocabulary.entries.at(id) + " ";
         lesson.lines({line});
     }
-    lesson.why("each token that GPT generates becomes part of its context, as in training. BERT predicts masked tokens, but defines no order in which to fill many, and no probability of a whole sentence. Next: gpt/prompting/in_context.");
+    lesson.why(
+        "each token that GPT generates becomes part of its context, as in training. BERT predicts masked tokens, but defines no order in which to fill many, and no probability of a whole sentence. Next: gpt/prompting/in_context.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {

@@ -15,7 +15,8 @@ static const std::string two_languages = "walkthroughs/data/two_languages.txt";
 static const std::string english_rhyme =
     "Hush, said the owl to the fox in the fog, 12 frogs have jumped over 1 log.\n"
     "Quick, said the fox, if they jump once more, how many frogs will go past my door?\n";
-static const std::string russian_rhyme = "Тише, сказала лисе сова, жабы и жуки едят слова.\n";  // Hush, the owl told the fox, toads and beetles eat words.
+static const std::string russian_rhyme =
+    "Тише, сказала лисе сова, жабы и жуки едят слова.\n";  // Hush, the owl told the fox, toads and beetles eat words.
 
 static std::vector<std::string> tokens_of(std::string_view text, const bpe::Vocabulary& vocabulary) {
     std::vector<std::string> tokens;
@@ -44,8 +45,10 @@ static void step_pieces(Lesson& lesson, bool english) {
     const std::vector<std::string_view> pieces = bpe::split_pieces(sentence);
     lesson.lines(token_lines({pieces.begin(), pieces.end()}, lesson.colours));
     if (!english) lesson.say("или is Russian for or.");
-    lesson.why("letters, digits and symbols form separate pieces, and each piece includes one space before it, so that no token joins the end of one word with the beginning of the next. Of two spaces the first is a piece of its own.");
-    lesson.predict("Into how many pieces is \"I'LL\" split, with a capital ending?", {static_cast<double>(bpe::split_pieces("I'LL").size()), 0.5});
+    lesson.why(
+        "letters, digits and symbols form separate pieces, and each piece includes one space before it, so that no token joins the end of one word with the beginning of the next. Of two spaces the first is a piece of its own.");
+    lesson.predict("Into how many pieces is \"I'LL\" split, with a capital ending?",
+                   {static_cast<double>(bpe::split_pieces("I'LL").size()), 0.5});
 }
 
 static void step_bytes(Lesson& lesson) {
@@ -64,7 +67,8 @@ static void step_bytes(Lesson& lesson) {
         rows.push_back({quoted(character), bytes, bpe::symbols_of(character), ids});
     }
     lesson.table(rows);
-    lesson.why("every text is a sequence of bytes, so no token is ever unknown. A Russian letter takes two of them before any merge, an English one takes one. The published files write a byte that is not printable as another character: a space is Ġ.");
+    lesson.why(
+        "every text is a sequence of bytes, so no token is ever unknown. A Russian letter takes two of them before any merge, an English one takes one. The published files write a byte that is not printable as another character: a space is Ġ.");
 }
 
 static bpe::Training step_training(Lesson& lesson, const std::string& text, int rounds) {
@@ -81,11 +85,15 @@ static bpe::Training step_training(Lesson& lesson, const std::string& text, int 
         rows.push_back({std::to_string(i), quoted(vocabulary.tokens[step.pair.left]), quoted(vocabulary.tokens[step.pair.right]),
                         quoted(vocabulary.tokens[step.result]), std::to_string(step.count), std::to_string(step.tokens_after)});
     }
-    lesson.say("The text has ", text.size(), " bytes, and as many tokens before merge 0. The first merges and some of the others; <D0> is a byte that is only a part of a letter:");
+    lesson.say(
+        "The text has ", text.size(),
+        " bytes, and as many tokens before merge 0. The first merges and some of the others; <D0> is a byte that is only a part of a letter:");
     lesson.table(rows);
     if (!training.steps.empty()) {
         const bpe::TrainingStep& first = training.steps.front();
-        lesson.why("the first pair occurred ", first.count, " times, more often than any other; now it is one token. Later merges build on earlier ones. Ties go to the pair that occurs first in the text.");
+        lesson.why(
+            "the first pair occurred ", first.count,
+            " times, more often than any other; now it is one token. Later merges build on earlier ones. Ties go to the pair that occurs first in the text.");
     }
     return training;
 }
@@ -108,10 +116,12 @@ static Gain step_compression(Lesson& lesson, const bpe::Training& training, cons
     }
     lesson.curves({on_text, on_other});
     const Gain gain{on_text.y.back(), on_other.y.back()};
-    lesson.why("at the end a token holds ", fixed(gain.own, 2), " bytes of the training text, but ", fixed(gain.other, 2), " of another text: the vocabulary fits the text that it was trained on.");
+    lesson.why("at the end a token holds ", fixed(gain.own, 2), " bytes of the training text, but ", fixed(gain.other, 2),
+               " of another text: the vocabulary fits the text that it was trained on.");
     const std::size_t few = std::min<std::size_t>(20, all.size());
     const bpe::Vocabulary small = bpe::make_vocabulary({all.begin(), all.begin() + static_cast<long>(few)}, bpe::ByteOrder::raw);
-    lesson.predict("How many bytes of the training text does a token hold after " + std::to_string(few) + " merges?", {bytes_per_token(beginning(text, 100'000), small), 0.15});
+    lesson.predict("How many bytes of the training text does a token hold after " + std::to_string(few) + " merges?",
+                   {bytes_per_token(beginning(text, 100'000), small), 0.15});
     return gain;
 }
 
@@ -131,13 +141,14 @@ static void step_text(Lesson& lesson, const std::string& text, const bpe::Vocabu
         const std::size_t characters = decode_utf8(sentence).size();
         const std::size_t tokens = bpe::encode(sentence, vocabulary).size();
         per_token.push_back(fixed(static_cast<double>(characters) / static_cast<double>(tokens), 2));
-        rows.push_back({sentence, std::to_string(characters), std::to_string(sentence.size()), std::to_string(tokens),
-                        per_token.back()});
+        rows.push_back(
+            {sentence, std::to_string(characters), std::to_string(sentence.size()), std::to_string(tokens), per_token.back()});
         lesson.lines(token_lines(tokens_of(sentence, vocabulary), lesson.colours));
     }
     lesson.table(rows);
     lesson.say("The Russian sentence: Mama reads a book, and the children sing.");
-    lesson.why("a token holds ", per_token[0], " English characters, but ", per_token[1], " Russian ones. A Russian letter starts as two tokens, so the first merges only restore single letters.");
+    lesson.why("a token holds ", per_token[0], " English characters, but ", per_token[1],
+               " Russian ones. A Russian letter starts as two tokens, so the first merges only restore single letters.");
 }
 
 static void step_half_characters(Lesson& lesson, const bpe::Vocabulary& vocabulary) {
@@ -150,7 +161,9 @@ static void step_half_characters(Lesson& lesson, const bpe::Vocabulary& vocabula
     lesson.table(rows);
     int parts = 0;
     for (const std::string& token : vocabulary.tokens) parts += valid_utf8_length(token) < token.size();
-    lesson.why(parts, " of the ", vocabulary.size(), " tokens of the vocabulary hold a part of a character. A model that generates token by token may stop inside one.");
+    lesson.why(
+        parts, " of the ", vocabulary.size(),
+        " tokens of the vocabulary hold a part of a character. A model that generates token by token may stop inside one.");
 }
 
 // The command line.

@@ -58,8 +58,11 @@ static void step_mask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& 
     const Matrix A = slice_rows(steps.decoder.blocks[0].attention.weights.value(), 0, T);
     std::vector<std::string> tokens;
     for (const int id : ids) tokens.push_back(shown_token(corpus.vocabulary.tokens[id]));
-    lesson.pictures({{"causal mask (query down, key across)", heat_map(table, lesson.colours, tokens, tokens)}, {"weights, head 0, untrained", heat_map(A, lesson.colours, tokens, tokens)}});
-    lesson.why("a token that could attend to the next one would have nothing to predict. With the causal mask one forward pass makes ", T - 1, " predictions, each from its own past.");
+    lesson.pictures({{"causal mask (query down, key across)", heat_map(table, lesson.colours, tokens, tokens)},
+                     {"weights, head 0, untrained", heat_map(A, lesson.colours, tokens, tokens)}});
+    lesson.why(
+        "a token that could attend to the next one would have nothing to predict. With the causal mask one forward pass makes ",
+        T - 1, " predictions, each from its own past.");
     lesson.predict("How many of the " + text(T * T) + " entries of this mask are 1?", {T * (T + 1) / 2.0, 0.5});
 }
 
@@ -70,16 +73,15 @@ static void step_shapes(Lesson& lesson, const gpt::Weights& w, const gpt::Config
     const gpt::Steps steps = gpt::forward(ids, T, w, config);
     const Var loss = gpt::loss(steps, next_tokens(ids, T));
     const BlockSteps& block = steps.decoder.blocks[0];
-    lesson.table(
-        {{"value", "shape", "what it is"},
-         {"embeddings", shape(steps.embeddings.value()), "token + position"},
-         {"blocks[0].attention.weights", shape(block.attention.weights.value()), "heads stacked"},
-         {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
-         {"hidden", shape(steps.hidden.value()), "after the final norm"},
-         {"logits", shape(steps.logits.value()), "row t predicts token t + 1"}});
-    lesson.why("the token embedding is used twice: as input, and transposed as output matrix. ", count_numbers(gpt::parameters(w, config)),
-               " parameters in all. Before training the loss is ", fixed(loss.value()[0]),
-               ", near ln V = ", fixed(std::log(static_cast<double>(config.vocabulary))), ".");
+    lesson.table({{"value", "shape", "what it is"},
+                  {"embeddings", shape(steps.embeddings.value()), "token + position"},
+                  {"blocks[0].attention.weights", shape(block.attention.weights.value()), "heads stacked"},
+                  {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
+                  {"hidden", shape(steps.hidden.value()), "after the final norm"},
+                  {"logits", shape(steps.logits.value()), "row t predicts token t + 1"}});
+    lesson.why("the token embedding is used twice: as input, and transposed as output matrix. ",
+               count_numbers(gpt::parameters(w, config)), " parameters in all. Before training the loss is ",
+               fixed(loss.value()[0]), ", near ln V = ", fixed(std::log(static_cast<double>(config.vocabulary))), ".");
 }
 
 // --- training ---
@@ -150,7 +152,8 @@ static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Conf
                           const Choices& choices, Random& random) {
     lesson.step("How does it learn?", "loss = mean of -log p(token t+1 | tokens up to t)");
     const int T = choices.length;
-    lesson.say(choices.steps, " steps of ", choices.batch, " chunks of ", T, " tokens. Samples, always from the same random draws:");
+    lesson.say(choices.steps, " steps of ", choices.batch, " chunks of ", T,
+               " tokens. Samples, always from the same random draws:");
     Trainer trainer(weights_decay(gpt::parameters(w, config)), text_recipe(choices));
     NextTokensOfText objective(w, config, T, trainer.recipe.batch, random, corpus.train);
     std::vector<int> pauses{0, choices.steps / 16, choices.steps / 4, choices.steps};
@@ -227,15 +230,17 @@ static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Confi
     lesson.table(rows);
     std::vector<std::vector<std::string>> layers{{"read off", "prediction", "p", "p of " + name(said)}};
     for (int l = 0; l <= config.depth; ++l) {
-        const Matrix last = slice_rows(trace.streams[l], T - 1, 1);                       // (1, E)
-        const Matrix p = softmax_rows(outputs_of(last, inside)).value();                  // (1, V)
+        const Matrix last = slice_rows(trace.streams[l], T - 1, 1);       // (1, E)
+        const Matrix p = softmax_rows(outputs_of(last, inside)).value();  // (1, V)
         const int best = argmax_row(p, 0);
         layers.push_back({l == 0 ? "before block 0" : "after block " + text(l - 1), name(best), fixed(p[best]), fixed(p[said])});
     }
     lesson.table(layers);
-    lesson.why("the first table shows from which tokens the prediction ", name(said), " came: attention weights times the gradient of its "
-               "logit. The second applies the last norm and the output matrix to the residual stream after every block. Both methods are "
-               "explained in walkthroughs/nn/interpret.");
+    lesson.why(
+        "the first table shows from which tokens the prediction ", name(said),
+        " came: attention weights times the gradient of its "
+        "logit. The second applies the last norm and the output matrix to the residual stream after every block. Both methods are "
+        "explained in walkthroughs/nn/interpret.");
 }
 
 // --- a Markov chain with a known entropy ---
@@ -261,7 +266,8 @@ static ChainLoss step_chain(Lesson& lesson, int seed) {
     const int sequences = 2000;
     for (int b = 0; b < sequences; ++b) {
         const std::vector<int> ids = sample(chain, random, T);
-        for (int t = 0; t + 1 < T; ++t) result.minimum -= std::log(chain.transitions(ids[t], ids[t + 1])) / (sequences * (T - 1.0));
+        for (int t = 0; t + 1 < T; ++t)
+            result.minimum -= std::log(chain.transitions(ids[t], ids[t + 1])) / (sequences * (T - 1.0));
         test.insert(test.end(), ids.begin(), ids.end());
     }
     result.loss = held_out_loss(test, T, w, config);
@@ -272,7 +278,9 @@ static ChainLoss step_chain(Lesson& lesson, int seed) {
                   {"the previous symbol: the entropy H of the chain", fixed(causal_entropy(chain), 3)},
                   {"the true probabilities, on the test text", fixed(result.minimum, 3)},
                   {"this model, on the same text", fixed(result.loss, 3)}});
-    lesson.why("this language is a table of ", chain.symbols(), " x ", chain.symbols(), " probabilities, so the lowest possible loss is known. A model below it must have seen the target: a leaking mask, or targets that are not shifted. Next: gpt/bert_against_gpt, then gpt/prompting/in_context.");
+    lesson.why(
+        "this language is a table of ", chain.symbols(), " x ", chain.symbols(),
+        " probabilities, so the lowest possible loss is known. A model below it must have seen the target: a leaking mask, or targets that are not shifted. Next: gpt/bert_against_gpt, then gpt/prompting/in_context.");
     return result;
 }
 
@@ -299,8 +307,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const ChainLoss chain = step_chain(lesson, choices.seed);
 
     lesson.step("Does it hold?");
-    lesson.claim_at_most("held-out loss, compared with the baseline of token frequencies", learned.last,
-                         0.75 * learned.unigram);
+    lesson.claim_at_most("held-out loss, compared with the baseline of token frequencies", learned.last, 0.75 * learned.unigram);
     lesson.claim("the cache does not change the generated tokens", cache.same);
     lesson.claim_at_least("speed with the cache over speed without", cache.with / cache.without, 1.5);
     lesson.claim_at_most("loss on the chain minus its minimum, nats", chain.loss - chain.minimum, 0.02);

@@ -55,9 +55,7 @@ void Lesson::print(const Item& item) {
     }
 }
 
-void Lesson::print(std::initializer_list<Part> parts) {
-    write_or_throw(joined(parts), out);
-}
+void Lesson::print(std::initializer_list<Part> parts) { write_or_throw(joined(parts), out); }
 
 std::string Lesson::bold(std::string_view words) const {
     return colours == Colours::none ? text(words) : joined({"\x1b[1m", words, "\x1b[0m"});
@@ -256,9 +254,7 @@ bool Lesson::claim(std::string_view words, bool holds) {
     return holds;
 }
 
-static std::string short_number(double number) {
-    return short_digits(number, 4);
-}
+static std::string short_number(double number) { return short_digits(number, 4); }
 
 bool Lesson::claim_at_least(std::string_view words, double measured, double bound) {
     return claim(joined({words, ": ", short_number(measured), ", at least ", short_number(bound)}), measured >= bound);

@@ -101,8 +101,8 @@ private:
     bool asking;   // --quiz or --step, until the input ends
     int steps = 0, claims = 0, failed = 0;
     std::vector<std::string> answers;  // of predictions that were not asked, a line each
-    KeepSteps keep;  // a lesson looks inside the models that it runs
-    Page page;       // what was told, with --page
+    KeepSteps keep;                    // a lesson looks inside the models that it runs
+    Page page;                         // what was told, with --page
     std::string page_path;
 
     void tell(Item item);

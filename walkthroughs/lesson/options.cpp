@@ -40,9 +40,7 @@ void Options::declare(Option option) {
 }
 
 // 0.001 as "0.001" and 3 as "3".
-static std::string short_number(double number) {
-    return short_digits(number, 10);
-}
+static std::string short_number(double number) { return short_digits(number, 10); }
 
 void Options::add(const std::string& name, int& value, const std::string& help, int least, int most) {
     declare({name, help, text(value), Kind::whole, &value, static_cast<double>(least), static_cast<double>(most)});
@@ -108,7 +106,8 @@ void Options::read(const std::vector<std::string>& words) {
     given_words = words;
     for (std::size_t k = 0; k < words.size(); ++k) {
         const std::string& word = words[k];
-        require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word, "\" is not an option; options begin with --, see --help");
+        require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word,
+                "\" is not an option; options begin with --, see --help");
         const std::size_t equals = word.find('=');
         Option& option = find(word.substr(2, equals == std::string::npos ? equals : equals - 2));
         require(!option.given, "--", option.name, " is given twice");
@@ -194,13 +193,16 @@ std::string Options::help() const {
 }
 
 void TellModel::declare(Options& options, int usual_heads) {
-    options.add("heads", heads, joined({"heads; 0: ", usual_heads, ", and with --weights what the file or config.json beside it says"}), 0, 256);
-    options.add("eps", eps, "with --weights: eps of its norms; 0: what the file or config.json says, or its kind's published value", 0, 1);
+    options.add("heads", heads,
+                joined({"heads; 0: ", usual_heads, ", and with --weights what the file or config.json beside it says"}), 0, 256);
+    options.add("eps", eps,
+                "with --weights: eps of its norms; 0: what the file or config.json says, or its kind's published value", 0, 1);
     options.add("activation", activation, "with --weights: gelu, gelu_new, quick_gelu, relu or silu instead of what they say");
 }
 
 void TellModel::declare_image_size(Options& options) {
-    options.add("image-size", image_size, "with --weights: side of its pictures, pixels; 0: what the file or config.json says", 0, 10'000);
+    options.add("image-size", image_size, "with --weights: side of its pictures, pixels; 0: what the file or config.json says", 0,
+                10'000);
 }
 
 std::map<std::string, std::string> TellModel::told() const {

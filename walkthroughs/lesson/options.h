@@ -89,7 +89,7 @@ private:
 //        tell.declare(options, 4);                                      // 4: default number of heads of a model trained here
 //        const gpt::Config config = gpt::config_of(file, tell.told());  // for --weights
 struct TellModel {
-    int heads = 0;           // 0, "" = not given
+    int heads = 0;  // 0, "" = not given
     double eps = 0;
     std::string activation;  // a name of activation_of_name: "gelu_new"
     int image_size = 0;      // pixels

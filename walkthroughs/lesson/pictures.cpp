@@ -334,9 +334,7 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Extent
     }
 }
 
-static std::string short_number(float number) {
-    return short_digits(static_cast<double>(number), 4);
-}
+static std::string short_number(float number) { return short_digits(static_cast<double>(number), 4); }
 
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height,
                                 const AxisNames& axes) {
@@ -456,7 +454,8 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
             }
             lines.push_back(without_end_spaces(line));
         }
-        for (std::size_t c = 0; c < columns; ++c) rule += (c == 0 ? "" : gap) + std::string(static_cast<std::size_t>(widths[c]), '-');
+        for (std::size_t c = 0; c < columns; ++c)
+            rule += (c == 0 ? "" : gap) + std::string(static_cast<std::size_t>(widths[c]), '-');
         if (r == 0) lines.push_back(rule);
     }
     return lines;

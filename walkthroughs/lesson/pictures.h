@@ -24,8 +24,8 @@ int terminal_width();
 struct Drawing {
     std::vector<std::string> lines;
     int width = 0;
-    Image image = {};                              // of picture()
-    Matrix values = {};                            // of heat_map()
+    Image image = {};    // of picture()
+    Matrix values = {};  // of heat_map()
     std::vector<std::string> row_names = {}, col_names = {};
 };
 

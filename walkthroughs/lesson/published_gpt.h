@@ -19,4 +19,5 @@ struct PublishedGpt {
 // Reads all three files; vocab.json may be left out ("").
 //   told    what the caller knows of the model, such as the heads
 //   throws  std::invalid_argument without --merges, and when the tokens are not those of the model
-PublishedGpt read_published_gpt(const std::string& weights, const std::string& vocab, const std::string& merges, const Told& told);
+PublishedGpt read_published_gpt(const std::string& weights, const std::string& vocab, const std::string& merges,
+                                const Told& told);

@@ -9,8 +9,10 @@
 static const std::string digits = "walkthroughs/data/digits-";
 
 PictureFiles::PictureFiles()
-    : train_images(digits + "train-images.idx3-ubyte"), test_images(digits + "test-images.idx3-ubyte"),
-      train_labels(digits + "train-labels.idx1-ubyte"), test_labels(digits + "test-labels.idx1-ubyte") {}
+    : train_images(digits + "train-images.idx3-ubyte"),
+      test_images(digits + "test-images.idx3-ubyte"),
+      train_labels(digits + "train-labels.idx1-ubyte"),
+      test_labels(digits + "test-labels.idx1-ubyte") {}
 
 bool PictureFiles::own() const {
     const PictureFiles usual;
@@ -23,7 +25,8 @@ void PictureFiles::declare(Options& options, bool with_labels) {
     options.add("test-images", test_images, "IDX file of pictures to be judged by; the first 500 are");
     if (with_labels) options.add("test-labels", test_labels, "IDX file of their classes");
     options.add("train-count", train_count, "use only the first N training images; 0: all", 0, 100'000'000);
-    options.add("patch-size", patch_size, "side of a square in pixels; 0: a quarter of the height, or the next that divides", 0, 64);
+    options.add("patch-size", patch_size, "side of a square in pixels; 0: a quarter of the height, or the next that divides", 0,
+                64);
 }
 
 static void require_one_size(const std::vector<Image>& images, const Image& first, const std::string& path) {

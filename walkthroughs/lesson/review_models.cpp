@@ -8,9 +8,7 @@ namespace reviews {
 
 // --- recipes ---
 
-static Recipe sft_recipe(Descent descent) {
-    return {.schedule = {.peak = 3e-3f, .steps = 300, .descent = descent}, .batch = 64};
-}
+static Recipe sft_recipe(Descent descent) { return {.schedule = {.peak = 3e-3f, .steps = 300, .descent = descent}, .batch = 64}; }
 
 static const Recipe reward_recipe{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16};
 
@@ -148,7 +146,8 @@ Ranked ranked_rows(const std::vector<preferences::Ranking>& rankings) {
     return {.episodes = ranked.texts, .pairs = preferences::all_pairs(ranked.group, ranked.ranks)};
 }
 
-RewardModel train_reward_model(const gpt::Weights& sft, const std::vector<preferences::Ranking>& rankings, Random& random, int epochs) {
+RewardModel train_reward_model(const gpt::Weights& sft, const std::vector<preferences::Ranking>& rankings, Random& random,
+                               int epochs) {
     const rlhf::RewardModelRecipe recipe{.epochs = epochs, .training = reward_recipe};
     const rlhf::RankedTexts ranked = ranked_texts(rankings);
     RewardModel reward_model{.w = reward_model::from_language_model(sft, model_config()), .shift = 0, .losses = {}};
@@ -180,7 +179,8 @@ static float mean_kl(const Matrix& log_p, const Matrix& reference_log_p, const p
     return mean(ppo::kl_of_episodes(log_p, reference_log_p, ppo::answer_mask(episodes)));
 }
 
-Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const RewardModel& reward_model, Random& random, int count) {
+Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const RewardModel& reward_model, Random& random,
+                 int count) {
     const ppo::Episodes texts = write(policy, count, random);
     return {.true_score = mean(true_scores(texts)),
             .reward = mean(rewards_of(reward_model, texts)),

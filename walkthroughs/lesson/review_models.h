@@ -60,7 +60,7 @@ struct RewardModel {
 };
 //   throws  std::invalid_argument when no ranking says that one answer is better than another
 RewardModel train_reward_model(const gpt::Weights& sft, const std::vector<preferences::Ranking>& rankings, Random& random,
-                     int epochs = 8);
+                               int epochs = 8);
 
 std::vector<float> rewards_of(const RewardModel& reward_model, const ppo::Episodes& episodes);
 
@@ -82,7 +82,8 @@ struct Measured {
     float kl = 0;         // nats per answer, to the reference
     float sentences = 0;  // fraction of texts that are sentences
 };
-Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const RewardModel& reward_model, Random& random, int count = 1000);
+Measured measure(const gpt::Weights& policy, const gpt::Weights& reference, const RewardModel& reward_model, Random& random,
+                 int count = 1000);
 
 // The lesson's settings: 4 epochs on every rollout of 64 episodes.
 struct PpoRun {

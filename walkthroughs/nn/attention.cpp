@@ -38,8 +38,7 @@ static Matrix step_scores(Lesson& lesson, const Tokens& t) {
     lesson.code();
     const Matrix scores = matmul_transposed(t.q, t.k);  // (2, 2)
     lesson.matrix("scores", scores);
-    lesson.why(
-        "row i is the query of token i times the key of each token. Row 0 is [ln 3 * 0, ln 3 * 1], row 1 is [0, 0].");
+    lesson.why("row i is the query of token i times the key of each token. Row 0 is [ln 3 * 0, ln 3 * 1], row 1 is [0, 0].");
     lesson.predict("the scores when the key of token 0 is 1 as well.");
     return scores;
 }
@@ -70,8 +69,8 @@ static Matrix step_scale(Lesson& lesson, const Matrix& scores, int h) {
     std::vector<std::vector<std::string>> rows{{"h", "std. dev. of q k^T", "largest of 8 weights", "divided by sqrt(h)"}};
     for (const int width : {1, 16, 64, 256}) {
         const SpreadOfScores spread = spread_of_scores(width, random);
-        rows.push_back({text(width), fixed(spread.standard_deviation, 2), fixed(spread.largest, 2),
-                        fixed(spread.largest_scaled, 2)});
+        rows.push_back(
+            {text(width), fixed(spread.standard_deviation, 2), fixed(spread.largest, 2), fixed(spread.largest_scaled, 2)});
     }
     lesson.table(rows);
     lesson.why(

@@ -59,8 +59,7 @@ static MayAttend step_and(Lesson& lesson) {
     const MayAttend filled = padding(Matrix{{1, 1, 1, 1, 1}, {1, 1, 1, 0, 0}});  // two sentences
     const MayAttend both = filled & causal(n, n);                                // (10, 5)
     lesson.pictures({{"padding of two", drawing(filled)}, {"& causal", drawing(both)}});
-    lesson.why(
-        "the mask of one sentence is repeated for every sentence of the batch. a & b equals b & a.");
+    lesson.why("the mask of one sentence is repeated for every sentence of the batch. a & b equals b & a.");
     return both;
 }
 

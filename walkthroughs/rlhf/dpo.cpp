@@ -113,7 +113,8 @@ static double step_five(Lesson& lesson) {
     lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ",
                fixed(exact::expected_reward(p, rewards), 3), " at a KL of ", fixed(exact::kl(p, q), 3),
                " nats. DPO saw no reward, only how often each answer wins against each other.");
-    lesson.why("solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so beta times the policy's log-ratio is a reward, and its Bradley-Terry likelihood can be maximised directly.");
+    lesson.why(
+        "solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so beta times the policy's log-ratio is a reward, and its Bradley-Terry likelihood can be maximised directly.");
     lesson.predict("What is pi* of answer 1 when beta is 50?", {exact::optimal_policy(q, rewards, 50)[0], 0.02});
     lesson.predict("And when beta is 0.05?", {exact::optimal_policy(q, rewards, 0.05f)[0], 0.02});
     return largest;
@@ -131,17 +132,17 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
     lesson.code(2);
     const dpo::LogProbabilities policy = dpo::log_probabilities(batch, reference, reviews::model_config());
     const dpo::LossSteps steps = dpo::loss(policy, policy, {.beta = static_cast<float>(choices.beta)});
-    lesson.table({{"value", "shape", "what it is"},
-                  {"tokens", shape(policy.tokens.value()),
-                   "log pi of every answer token; chosen rows first, 0 for prompt and padding"},
-                  {"chosen", shape(policy.chosen.value()), "sums over an answer, not means"},
-                  {"rejected", shape(policy.rejected.value()), ""},
-                  {"margin", shape(steps.margin.value()), "h"},
-                  {"losses", shape(steps.losses.value()), "-log sigmoid(beta h)"}});
-    lesson.table({{"first pair", "answer", "log pi"},
-                  {"chosen", reviews::text_of(reviews::answer_of(comparisons.chosen, 0)), fixed(policy.chosen.value()[0])},
-                  {"rejected", reviews::text_of(reviews::answer_of(comparisons.rejected, 0)),
-                   fixed(policy.rejected.value()[0])}});
+    lesson.table(
+        {{"value", "shape", "what it is"},
+         {"tokens", shape(policy.tokens.value()), "log pi of every answer token; chosen rows first, 0 for prompt and padding"},
+         {"chosen", shape(policy.chosen.value()), "sums over an answer, not means"},
+         {"rejected", shape(policy.rejected.value()), ""},
+         {"margin", shape(steps.margin.value()), "h"},
+         {"losses", shape(steps.losses.value()), "-log sigmoid(beta h)"}});
+    lesson.table(
+        {{"first pair", "answer", "log pi"},
+         {"chosen", reviews::text_of(reviews::answer_of(comparisons.chosen, 0)), fixed(policy.chosen.value()[0])},
+         {"rejected", reviews::text_of(reviews::answer_of(comparisons.rejected, 0)), fixed(policy.rejected.value()[0])}});
     const float first = steps.loss.value()(0, 0);
     lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
                " = log 2, whatever the pairs. It does not matter which answer is more likely, only how that changes.");
@@ -150,7 +151,8 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
 
 // --- training, compared with PPO ---
 
-static reviews::DpoModel step_train(Lesson& lesson, const gpt::Weights& sft, const reviews::Comparisons& comparisons, const reviews::DpoRun& settings, Random& random) {
+static reviews::DpoModel step_train(Lesson& lesson, const gpt::Weights& sft, const reviews::Comparisons& comparisons,
+                                    const reviews::DpoRun& settings, Random& random) {
     lesson.step("Does it learn from the rankings?");
     lesson.code();
     const reviews::DpoModel trained = reviews::train_dpo(sft, comparisons, settings, random);
@@ -159,7 +161,8 @@ static reviews::DpoModel step_train(Lesson& lesson, const gpt::Weights& sft, con
     lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)});
     lesson.say(comparisons.count(), " pairs in batches of 64. The loss went from ", fixed(history.loss.front()), " to ",
                fixed(series("", history.loss, 30).y.back()), ".");
-    lesson.why("the loss depends on the difference alone, and it falls almost entirely because rejected answers become unlikely. Their probability may move to any answer, not only to the chosen one.");
+    lesson.why(
+        "the loss depends on the difference alone, and it falls almost entirely because rejected answers become unlikely. Their probability may move to any answer, not only to the chosen one.");
     return trained;
 }
 
@@ -193,7 +196,8 @@ static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int s
         rows.push_back(measured_row("   DPO", all[k].dpo));
     }
     lesson.table(rows);
-    lesson.why("DPO needs no reward model, no sampling, and a fraction of the time. PPO is scored on its own samples; DPO is trained only on answers of the SFT model, so it gains less, and nothing corrects ungrammatical answers that it begins to prefer.");
+    lesson.why(
+        "DPO needs no reward model, no sampling, and a fraction of the time. PPO is scored on its own samples; DPO is trained only on answers of the SFT model, so it gains less, and nothing corrects ungrammatical answers that it begins to prefer.");
 }
 
 // --- failure ---
@@ -222,7 +226,8 @@ static void step_failure(Lesson& lesson, const std::vector<Failure>& runs) {
         rows.push_back({run.name, fixed(run.loss, 3), percent(run.accuracy), fixed(run.chosen, 2), fixed(run.rejected, 2),
                         fixed(run.measured.true_score, 2), fixed(run.measured.kl, 2), percent(run.measured.sentences)});
     lesson.table(rows);
-    lesson.why("loss and accuracy look fine, even better. But both log-probabilities fall: the probability moved to answers in neither column, which offline data does not contain. Watch the log-probability of the chosen answers, not the loss alone. Next: rlhf/agents/saycan.");
+    lesson.why(
+        "loss and accuracy look fine, even better. But both log-probabilities fall: the probability moved to answers in neither column, which offline data does not contain. Watch the log-probability of the chosen answers, not the loss alone. Next: rlhf/agents/saycan.");
 }
 
 // --- the lesson ---
@@ -230,13 +235,15 @@ static void step_failure(Lesson& lesson, const std::vector<Failure>& runs) {
 static std::vector<Ranking> rankings_of_file(const std::string& path) {
     const std::vector<Ranking> rankings = preferences::read_rankings(path);
     const int pairs = static_cast<int>(reviews::ranked_rows(rankings).pairs.list.size());
-    require(pairs >= 64, path, ": ", pairs, " comparisons, but a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
+    require(pairs >= 64, path, ": ", pairs,
+            " comparisons, but a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
     return rankings;
 }
 
 // The run of step_train, one with 4 times its learning rate, and one with a fifth of its beta besides.
-static std::vector<Failure> runs_that_fail(const reviews::SftModel& sft, const reviews::RewardModel& reward_model, const reviews::Comparisons& comparisons,
-                                           const reviews::DpoRun& settings, const Failure& as_above, Random& random) {
+static std::vector<Failure> runs_that_fail(const reviews::SftModel& sft, const reviews::RewardModel& reward_model,
+                                           const reviews::Comparisons& comparisons, const reviews::DpoRun& settings,
+                                           const Failure& as_above, Random& random) {
     reviews::DpoRun large_rate = settings;
     large_rate.learning_rate *= 4;
     reviews::DpoRun small_beta = large_rate;
@@ -281,14 +288,16 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         const std::vector<Ranking> rankings = own ? of_file : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
         const reviews::Comparisons comparisons = reviews::comparisons_of(rankings);
         if (k == 0) from_log_2 = step_pair(lesson, sft.w, comparisons, choices);
-        const reviews::DpoModel by_dpo = k == 0 ? step_train(lesson, sft.w, comparisons, settings, random) : reviews::train_dpo(sft.w, comparisons, settings, random);
+        const reviews::DpoModel by_dpo = k == 0 ? step_train(lesson, sft.w, comparisons, settings, random)
+                                                : reviews::train_dpo(sft.w, comparisons, settings, random);
         const reviews::RewardModel reward_model = reviews::train_reward_model(sft.w, rankings, random);
         const reviews::PpoModel by_ppo = reviews::train_ppo(sft.w, reward_model, {.beta = 0.2f}, random);
         all.push_back({.before = reviews::measure(sft.w, sft.w, reward_model, random),
                        .ppo = reviews::measure(by_ppo.w.trunk, sft.w, reward_model, random),
                        .dpo = reviews::measure(by_dpo.w, sft.w, reward_model, random),
                        .accuracy = ended("", by_dpo, {}).accuracy});
-        if (k == 0) runs = runs_that_fail(sft, reward_model, comparisons, settings, ended("as above", by_dpo, all[0].dpo), random);
+        if (k == 0)
+            runs = runs_that_fail(sft, reward_model, comparisons, settings, ended("as above", by_dpo, all[0].dpo), random);
     }
     step_compare(lesson, all, seed);
     step_failure(lesson, runs);

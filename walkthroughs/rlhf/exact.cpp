@@ -89,7 +89,9 @@ static void step_list(Lesson& lesson, const World& world) {
     const double sum = std::accumulate(world.q.begin(), world.q.end(), 0.0);
     lesson.say(answers.size(), " answers to \"was\", log-probabilities ", shape(log_p.value()), "; their probabilities sum to ",
                fixed(sum, 6), ".");
-    lesson.why("an answer ends with a full stop or at the ", longest, "th word: 1 + 5 + 25 + 125 * 6 = 781. With GPT-2's 50,257 tokens and a hundred positions no list is possible, and everything below must be estimated from samples.");
+    lesson.why(
+        "an answer ends with a full stop or at the ", longest,
+        "th word: 1 + 5 + 25 + 125 * 6 = 781. With GPT-2's 50,257 tokens and a hundred positions no list is possible, and everything below must be estimated from samples.");
 }
 
 static void step_optimum(Lesson& lesson, const World& world) {
@@ -108,14 +110,17 @@ static void step_optimum(Lesson& lesson, const World& world) {
     const Matrix log_q = reshape(world.log_q, 11, 71), log_best = reshape(log(best).value(), 11, 71);
     lesson.heat("log q of all answers, shortest first", log_q);
     lesson.heat("log pi* of all answers", log_best);
-    lesson.table({{"policy", "expected reward", "KL to the reference", "objective"},
-                  {"reference", fixed(exact::expected_reward(world.q, world.rewards)), fixed(exact::kl(world.q, world.q)),
-                   fixed(exact::objective(world.q, world.q, world.rewards, world.beta))},
-                  {"optimal", fixed(exact::expected_reward(best, world.rewards)), fixed(exact::kl(best, world.q)), fixed(optimum)}});
-    lesson.why("each answer's probability is multiplied by exp(r / beta) and normalised. A small beta concentrates the policy on the best answers, a large one leaves it near the reference.");
+    lesson.table(
+        {{"policy", "expected reward", "KL to the reference", "objective"},
+         {"reference", fixed(exact::expected_reward(world.q, world.rewards)), fixed(exact::kl(world.q, world.q)),
+          fixed(exact::objective(world.q, world.q, world.rewards, world.beta))},
+         {"optimal", fixed(exact::expected_reward(best, world.rewards)), fixed(exact::kl(best, world.q)), fixed(optimum)}});
+    lesson.why(
+        "each answer's probability is multiplied by exp(r / beta) and normalised. A small beta concentrates the policy on the best answers, a large one leaves it near the reference.");
     const float half = world.beta / 2;
     const Matrix best_of_half = exact::optimal_policy(world.q, world.rewards, half);  // (Y, 1)
-    lesson.predict("What is the expected reward of the optimal policy at beta = " + fixed(half, 2) + "?", {exact::expected_reward(best_of_half, world.rewards), 0.1});
+    lesson.predict("What is the expected reward of the optimal policy at beta = " + fixed(half, 2) + "?",
+                   {exact::expected_reward(best_of_half, world.rewards), 0.1});
 }
 
 // --- a policy during training ---
@@ -167,7 +172,8 @@ static double step_gap(Lesson& lesson, const World& world) {
         ascend_exactly(w, world, 10);
     }
     lesson.table(rows);
-    lesson.why("substitute r = beta log(pi* / q) + beta log Z into the objective, and only the KL to pi* remains. A KL is never negative, so no policy exceeds the optimum, and raising the objective is the same as approaching pi*.");
+    lesson.why(
+        "substitute r = beta log(pi* / q) + beta log Z into the objective, and only the KL to pi* remains. A KL is never negative, so no policy exceeds the optimum, and raising the objective is the same as approaching pi*.");
     return largest;
 }
 
@@ -225,9 +231,10 @@ static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights&
                   {"first sample", fixed(kl[0])},
                   {"second sample", fixed(kl[1])},
                   {"third sample", fixed(kl[2])}});
-    lesson.why(fixed(100 * sampled.negative_answers, 1), " % of the samples are negative, and ",
-               fixed(100 * sampled.negative_batches, 1), " % of the means of ", batch,
-               ": such answers became less likely than under the reference. The true KL cannot be negative, so a slightly negative KL on a training curve is noise, not a bug.");
+    lesson.why(
+        fixed(100 * sampled.negative_answers, 1), " % of the samples are negative, and ",
+        fixed(100 * sampled.negative_batches, 1), " % of the means of ", batch,
+        ": such answers became less likely than under the reference. The true KL cannot be negative, so a slightly negative KL on a training curve is noise, not a bug.");
     return sampled;
 }
 
@@ -290,8 +297,7 @@ static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weig
         truth = gradient_of(w.trunk);
     }
     Cosines cosines;
-    std::vector<std::vector<std::string>> rows{
-        {"episodes", "raw advantages", "whitened", "lambda = 0: one-step"}};
+    std::vector<std::vector<std::string>> rows{{"episodes", "raw advantages", "whitened", "lambda = 0: one-step"}};
     const int repetitions = 4;
     for (int count = 16; count <= 4096; count *= 4) {
         double raw = 0, white = 0, one_step = 0;
@@ -310,7 +316,9 @@ static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weig
     lesson.curves({{.name = "cosine, raw, over log2 of the episodes", .x = cosines.samples, .y = cosines.raw},
                    {.name = "whitened", .x = cosines.samples, .y = cosines.white},
                    {.name = "lambda = 0", .x = cosines.samples, .y = cosines.one_step}});
-    lesson.why("before the first update the ratio is 1, and the gradient of the clipped loss is the policy gradient: unbiased, and noisy. Whitening subtracts a mean, which does not change the expected direction and helps most when all scores are far from 0. With lambda = 0 and values that are still 0, a token is credited only with its own reward: more samples reduce the noise, not the bias, and the cosine stays at ", fixed(cosines.one_step.back(), 3), ". That is why PPO needs a value function, and a lambda near 1.");
+    lesson.why(
+        "before the first update the ratio is 1, and the gradient of the clipped loss is the policy gradient: unbiased, and noisy. Whitening subtracts a mean, which does not change the expected direction and helps most when all scores are far from 0. With lambda = 0 and values that are still 0, a token is credited only with its own reward: more samples reduce the noise, not the bias, and the cosine stays at ",
+        fixed(cosines.one_step.back(), 3), ". That is why PPO needs a value function, and a lambda near 1.");
     return cosines;
 }
 
@@ -333,11 +341,10 @@ struct TrueScore : rlhf::Score {
 }  // namespace
 
 static Path ascend_by_samples(const World& world, int iterations, Random& random) {
-    const rlhf::PpoRecipe recipe{
-        .objective = {.kl_coefficient = world.beta, .adaptive = false},
-        .epochs = 4,
-        .rollout = {.new_tokens = longest, .end_token = full_stop, .padding_token = full_stop},
-        .training = {.schedule = constant_rate, .batch = 64}};
+    const rlhf::PpoRecipe recipe{.objective = {.kl_coefficient = world.beta, .adaptive = false},
+                                 .epochs = 4,
+                                 .rollout = {.new_tokens = longest, .end_token = full_stop, .padding_token = full_stop},
+                                 .training = {.schedule = constant_rate, .batch = 64}};
     rlhf::PpoTrainer trainer(world.reference, config, recipe);
     TrueScore score;
     Progress progress("PPO", iterations);
@@ -370,7 +377,8 @@ static Path step_ppo(Lesson& lesson, const World& world, const Choices& choices,
     lesson.say("From ", fixed(path.objective.front()), " to ", fixed(path.objective.back()), "; the optimum is ",
                fixed(world.optimum), ". The distance to pi* went from ", fixed(path.distance.front()), " to ",
                fixed(path.distance.back()), " nats.");
-    lesson.why("each iteration samples 64 of 781 answers, so the path is noisy and ends near the optimum, not at it; it never exceeds it. Next: rlhf/dpo reaches the same optimum without a reward model.");
+    lesson.why(
+        "each iteration samples 64 of 781 answers, so the path is noisy and ends near the optimum, not at it; it never exceeds it. Next: rlhf/dpo reaches the same optimum without a reward model.");
     return path;
 }
 

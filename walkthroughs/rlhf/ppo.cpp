@@ -61,8 +61,12 @@ static reviews::SftModel step_sft(Lesson& lesson, Random& random, Random& aside)
         length += sentence.probability * static_cast<double>(sentence.answer.size());
     }
     lesson.curves({series("loss of the small GPT", sft.losses, 5)});
-    lesson.say("The true score, which no model sees: +1 for a good adjective, -1 for a bad one, times 1.5 after \"very\", times -0.5 after \"not\"; -3 for a text that is not a sentence.");
-    lesson.why("people write good and bad reviews equally often, so the mean score is 0. The lowest possible loss is the entropy, ", fixed(entropy / length), " nats per token (", fixed(entropy, 1), " nats in ", fixed(length, 2), " tokens); this model is at ", fixed(sft.losses.back()), ".");
+    lesson.say(
+        "The true score, which no model sees: +1 for a good adjective, -1 for a bad one, times 1.5 after \"very\", times -0.5 after \"not\"; -3 for a text that is not a sentence.");
+    lesson.why(
+        "people write good and bad reviews equally often, so the mean score is 0. The lowest possible loss is the entropy, ",
+        fixed(entropy / length), " nats per token (", fixed(entropy, 1), " nats in ", fixed(length, 2),
+        " tokens); this model is at ", fixed(sft.losses.back()), ".");
     return sft;
 }
 
@@ -77,7 +81,8 @@ static void step_ranking(Lesson& lesson, const ppo::Episodes& texts, const std::
     if (own)
         lesson.say("Your ", rankings.size(), " rankings.");
     else
-        lesson.say(texts.count(), " answers in ", rankings.size(), " rankings by a simulated person with noise. ", percent(reviews::share_of_sentences(texts)), " of the answers are sentences.");
+        lesson.say(texts.count(), " answers in ", rankings.size(), " rankings by a simulated person with noise. ",
+                   percent(reviews::share_of_sentences(texts)), " of the answers are sentences.");
 }
 
 // 2-D histogram of answers: true score (columns, -3 ... 3) against reward (rows, high at the top), as log(1 + count).
@@ -93,8 +98,8 @@ static Matrix score_reward_histogram(const std::vector<float>& scores, const std
     return counts;
 }
 
-static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train, const std::vector<Ranking>& test,
-                                              const ppo::Episodes& texts, Random& random) {
+static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train,
+                                              const std::vector<Ranking>& test, const ppo::Episodes& texts, Random& random) {
     lesson.step("4: train a reward model", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
     lesson.code();
     const reviews::RewardModel reward_model = reviews::train_reward_model(sft, train, random);
@@ -102,8 +107,10 @@ static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights
     lesson.heat("answers: true score from left (-3) to right (3), reward upwards", score_reward_histogram(scores, rewards));
     lesson.say("Correlation with the true score: ", fixed(preferences::correlation(rewards, scores), 3), ".");
     if (!test.empty() && !reviews::ranked_rows(test).pairs.list.empty())
-        lesson.say("On held-out rankings it agrees with ", percent(reviews::evaluate(reward_model, test).agreement), " of the comparisons.");
-    lesson.why("the leftmost column holds texts that are not sentences. There are few of them, so the reward model has hardly learned their score. The last step comes back to that column.");
+        lesson.say("On held-out rankings it agrees with ", percent(reviews::evaluate(reward_model, test).agreement),
+                   " of the comparisons.");
+    lesson.why(
+        "the leftmost column holds texts that are not sentences. There are few of them, so the reward model has hardly learned their score. The last step comes back to that column.");
     return reward_model;
 }
 
@@ -112,7 +119,8 @@ static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights
 static std::string cell(float number, bool shown = true) { return shown ? fixed(number, 3) : ""; }
 
 // One row per token of the longest answer that is a sentence.
-static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, float beta, Random& random) {
+static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, float beta,
+                        Random& random) {
     lesson.step("5: what is the advantage of one token?", "A_t = delta_t + gamma lambda A_t+1, delta_t = r_t + gamma V_t+1 - V_t",
                 "GAE Eq. 16");
     const reviews::PpoModel partly = reviews::train_ppo(reference, reward_model, {.beta = beta, .iterations = 8}, random);
@@ -141,14 +149,19 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
                         cell(steps.advantages(longest, t), answer)});
     }
     lesson.predict("In the very first iteration policy and reference are the same model. What is the column KL then?", {0, 1e-3});
-    lesson.say("One of 64 episodes, after 8 iterations. Matrices are ", shape(mask), ": one row per episode; column t belongs to token t+1.");
+    lesson.say("One of 64 episodes, after 8 iterations. Matrices are ", shape(mask),
+               ": one row per episode; column t belongs to token t+1.");
     lesson.table(rows);
     const int episode_kl = static_cast<int>(std::lround(100 * ppo::kl_of_episodes(log_p, reference_log_p, mask)[longest]));
-    lesson.why("every token's reward is -beta = -", fixed(beta, 2), " per nat of KL (positive where the token became less likely); the reward model's ", fixed(scores[longest], 3), " is added at the last token alone. The value predicts the sum of future rewards, so the advantage measures how much better the outcome was than expected. The KL of this episode is ", fixed(episode_kl / 100.0, 2), " nats: one sample may be negative, the mean over all answers cannot.");
+    lesson.why(
+        "every token's reward is -beta = -", fixed(beta, 2),
+        " per nat of KL (positive where the token became less likely); the reward model's ", fixed(scores[longest], 3),
+        " is added at the last token alone. The value predicts the sum of future rewards, so the advantage measures how much better the outcome was than expected. The KL of this episode is ",
+        fixed(episode_kl / 100.0, 2), " nats: one sample may be negative, the mean over all answers cannot.");
 }
 
-static reviews::PpoModel step_ppo(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, const reviews::PpoRun& run, bool own,
-                                  Random& random) {
+static reviews::PpoModel step_ppo(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model,
+                                  const reviews::PpoRun& run, bool own, Random& random) {
     lesson.step("5: fine-tune with PPO", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
     lesson.code();
     const reviews::PpoModel trained = reviews::train_ppo(reference, reward_model, run, random);
@@ -159,9 +172,12 @@ static reviews::PpoModel step_ppo(Lesson& lesson, const gpt::Weights& reference,
     else
         lesson.curves({series("true score", history.true_score, 5), reward});
     lesson.curves({series("KL to the reference, nats per answer", history.kl, 5)});
-    lesson.say("Each iteration: 64 new answers, their rewards, then 4 updates on them. Before the first update policy and old policy are equal, so the ratio must be 1; the largest deviation was ", fixed(history.first_ratio_error, 7), ".");
+    lesson.say(
+        "Each iteration: 64 new answers, their rewards, then 4 updates on them. Before the first update policy and old policy are equal, so the ratio must be 1; the largest deviation was ",
+        fixed(history.first_ratio_error, 7), ".");
     if (!own)
-        lesson.why("neither this model nor the reward model ever saw the true score. It rises because the reward model agrees with it on sentences.");
+        lesson.why(
+            "neither this model nor the reward model ever saw the true score. It rises because the reward model agrees with it on sentences.");
     return trained;
 }
 
@@ -183,7 +199,8 @@ struct Whole {
 
 static void step_hacking(Lesson& lesson, const Whole& whole, int seed, Random& random) {
     lesson.step("What happens without the KL penalty?", "beta = 0");
-    lesson.curves({series("true score", whole.without_penalty.history.true_score, 5), series("reward", whole.without_penalty.history.reward, 5)});
+    lesson.curves({series("true score", whole.without_penalty.history.true_score, 5),
+                   series("reward", whole.without_penalty.history.reward, 5)});
     const ppo::Episodes texts = reviews::write(whole.without_penalty.w.trunk, 4, random);
     const std::vector<float> rewards = reviews::rewards_of(whole.reward_model, texts), scores = reviews::true_scores(texts);
     std::vector<std::vector<std::string>> rows{{"answer (seed " + text(seed) + ")", "reward", "true score"}};
@@ -191,7 +208,8 @@ static void step_hacking(Lesson& lesson, const Whole& whole, int seed, Random& r
         rows.push_back({reviews::text_of(reviews::answer_of(texts, b)), fixed(rewards[b], 2), fixed(scores[b], 1)});
     lesson.table(rows);
     if (has_collapsed(whole.without))
-        lesson.why("such texts were not in the reward model's training data, so their reward is arbitrary, and PPO finds those where it is too high. The reward rises as before while the true score collapses: reward hacking. The KL penalty prevents it, because the reference gives such texts almost no probability.");
+        lesson.why(
+            "such texts were not in the reward model's training data, so their reward is arbitrary, and PPO finds those where it is too high. The reward rises as before while the true score collapses: reward hacking. The KL penalty prevents it, because the reference gives such texts almost no probability.");
     else
         lesson.why("with these seeds PPO found no error of the reward model to exploit; with others it does (--seed, --seeds).");
 }
@@ -218,7 +236,9 @@ static void step_table(Lesson& lesson, const std::vector<Whole>& all, const Choi
     lesson.table(rows);
     if (choices.beta > 0 && choices.rankings.empty()) {
         const reviews::Measured& with = all[0].with;
-        lesson.say("The objective, true score - beta KL, rose from 0 to ", fixed(with.true_score - choices.beta * with.kl, 2), " (first seed). The optimum for the true score is ", fixed(best_objective(static_cast<float>(choices.beta)), 2), ", found by enumerating all 600 sentences.");
+        lesson.say("The objective, true score - beta KL, rose from 0 to ", fixed(with.true_score - choices.beta * with.kl, 2),
+                   " (first seed). The optimum for the true score is ",
+                   fixed(best_objective(static_cast<float>(choices.beta)), 2), ", found by enumerating all 600 sentences.");
     }
     lesson.predict("the row beta 0.5. Write it down, then run with --beta 0.5.");
     lesson.say("Next: rlhf/exact compares PPO with the optimal policy of a smaller task.");
@@ -245,13 +265,16 @@ static Whole run_seed(Lesson& lesson, const Choices& choices, int seed, bool fir
 
     const long held = static_cast<long>(rankings.size()) / 5;  // held out
     const std::vector<Ranking> test(rankings.begin(), rankings.begin() + held), train(rankings.begin() + held, rankings.end());
-    whole.reward_model = first ? step_reward_model(lesson, reference, train, test, texts, random) : reviews::train_reward_model(reference, train, random);
+    whole.reward_model = first ? step_reward_model(lesson, reference, train, test, texts, random)
+                               : reviews::train_reward_model(reference, train, random);
 
     const float beta = static_cast<float>(choices.beta);
     if (first) step_tokens(lesson, reference, whole.reward_model, beta, aside);
     const reviews::PpoRun run{.beta = beta, .iterations = choices.iterations};
-    whole.with_penalty = first ? step_ppo(lesson, reference, whole.reward_model, run, own, random) : reviews::train_ppo(reference, whole.reward_model, run, random);
-    whole.without_penalty = reviews::train_ppo(reference, whole.reward_model, {.beta = 0, .iterations = choices.iterations}, random);
+    whole.with_penalty = first ? step_ppo(lesson, reference, whole.reward_model, run, own, random)
+                               : reviews::train_ppo(reference, whole.reward_model, run, random);
+    whole.without_penalty =
+        reviews::train_ppo(reference, whole.reward_model, {.beta = 0, .iterations = choices.iterations}, random);
     whole.before = reviews::measure(reference, reference, whole.reward_model, random);
     whole.with = reviews::measure(whole.with_penalty.w.trunk, reference, whole.reward_model, random);
     whole.without = reviews::measure(whole.without_penalty.w.trunk, reference, whole.reward_model, random);

@@ -53,10 +53,14 @@ static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, co
     std::string pairs;
     for (const preferences::Pair& pair : ranked.pairs.list)
         pairs += (pairs.empty() ? "" : ", ") + text(pair.better + 1) + " > " + text(pair.worse + 1);
-    lesson.say("A small GPT wrote these. The person sees only the answers and ranks them: ", ranked.pairs.list.size(), " comparisons, ", pairs, ".");
-    lesson.why("people cannot give an answer a score of 1.37, and two people would not mean the same by it; but they can say which of two answers is better.");
+    lesson.say("A small GPT wrote these. The person sees only the answers and ranks them: ", ranked.pairs.list.size(),
+               " comparisons, ", pairs, ".");
+    lesson.why(
+        "people cannot give an answer a score of 1.37, and two people would not mean the same by it; but they can say which of two answers is better.");
     const double worse_wins = preferences::bradley_terry(-1 / std::max(person.noise, 1e-3f), 0);
-    lesson.predict("How often does a person with s = " + fixed(person.noise, 1) + " prefer an answer that is worse by 1? A fraction from 0 to 1; the next step counts.", {worse_wins, 0.05});
+    lesson.predict("How often does a person with s = " + fixed(person.noise, 1) +
+                       " prefer an answer that is worse by 1? A fraction from 0 to 1; the next step counts.",
+                   {worse_wins, 0.05});
 }
 
 // The fraction of trials in which a person prefers the first of two answers whose scores differ by `difference`.
@@ -88,7 +92,8 @@ static double step_bradley_terry(Lesson& lesson, const preferences::Person& pers
     }
     lesson.table(rows);
     lesson.curves({counted});
-    lesson.why("the difference of two Gumbel variables is logistic, which makes the choice probability exactly Bradley-Terry. The noise carries the scale: from a person without noise one learns the order of two answers, but not their distance.");
+    lesson.why(
+        "the difference of two Gumbel variables is logistic, which makes the choice probability exactly Bradley-Terry. The noise carries the scale: from a person without noise one learns the order of two answers, but not their distance.");
     return largest;
 }
 
@@ -101,7 +106,8 @@ static void step_plackett_luce(Lesson& lesson) {
     for (const std::vector<int>& ranks : {std::vector<int>{1, 2, 3, 4}, {2, 1, 3, 4}, {1, 2, 4, 3}, {4, 3, 2, 1}}) {
         std::string order;
         for (int rank = 1; rank <= 4; ++rank)
-            order += (rank > 1 ? " > " : "") + text(static_cast<int>(std::find(ranks.begin(), ranks.end(), rank) - ranks.begin()) + 1);
+            order +=
+                (rank > 1 ? " > " : "") + text(static_cast<int>(std::find(ranks.begin(), ranks.end(), rank) - ranks.begin()) + 1);
         double pairs = 0;
         for (const preferences::Pair& pair : preferences::all_pairs({0, 0, 0, 0}, ranks).list)
             pairs -= std::log(preferences::bradley_terry(r[pair.better], r[pair.worse]));
@@ -109,7 +115,8 @@ static void step_plackett_luce(Lesson& lesson) {
     }
     lesson.say("Four answers whose exp(r) are 4, 3, 2, 1:");
     lesson.table(rows);
-    lesson.why("the best answer is drawn from all, then the next from the rest: 4/10 * 3/6 * 2/3 = 0.1333 = exp(-2.0149). The sum over pairs treats the pairs as independent, which they are not, so the values differ; with enough data the same rewards minimise both.");
+    lesson.why(
+        "the best answer is drawn from all, then the next from the rest: 4/10 * 3/6 * 2/3 = 0.1333 = exp(-2.0149). The sum over pairs treats the pairs as independent, which they are not, so the values differ; with enough data the same rewards minimise both.");
 }
 
 // --- the reward model ---
@@ -130,12 +137,15 @@ static double step_loss(Lesson& lesson, const gpt::Weights& sft, const std::vect
                   {"differences", shape(loss.differences.value()), "r_better - r_worse of each comparison"},
                   {"ranking_loss", shape(loss.ranking_loss.value()), "the mean over the pairs of each ranking"}});
     const float first = loss.loss.value()(0, 0);
-    lesson.say("The trunk is the GPT that wrote the answers; only the head is new, and starts at 0. So every reward is 0 and the loss is ", fixed(first), " = log 2, whatever the rankings.");
+    lesson.say(
+        "The trunk is the GPT that wrote the answers; only the head is new, and starts at 0. So every reward is 0 and the loss is ",
+        fixed(first), " = log 2, whatever the rankings.");
     lesson.why("only differences of rewards enter the loss: a constant changes nothing, so the head needs no bias.");
     return std::abs(first - std::log(2.0));
 }
 
-static reviews::RewardModel step_train(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train, Random& random) {
+static reviews::RewardModel step_train(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train,
+                                       Random& random) {
     lesson.step("Does it learn?");
     lesson.code();
     const reviews::RewardModel reward_model = reviews::train_reward_model(sft, train, random);
@@ -145,7 +155,8 @@ static reviews::RewardModel step_train(Lesson& lesson, const gpt::Weights& sft, 
         loss.y.push_back(reward_model.losses[epoch]);
     }
     lesson.curves({loss});
-    lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(reward_model.losses.back()), ": ", reward_model.losses.size(), " passes over ", train.size(), " rankings, 16 per batch; each answer is read once for all its comparisons.");
+    lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(reward_model.losses.back()), ": ", reward_model.losses.size(),
+               " passes over ", train.size(), " rankings, 16 per batch; each answer is read once for all its comparisons.");
     return reward_model;
 }
 
@@ -153,12 +164,16 @@ static std::vector<std::string> evaluation_row(const std::string& name, const re
     return {name, percent(e.agreement), percent(e.true_agreement), fixed(e.correlation, 3), fixed(e.loss)};
 }
 
-static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>& all, const preferences::Person& person, int seed) {
+static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>& all, const preferences::Person& person,
+                          int seed) {
     lesson.step("Does it agree on held-out rankings?", "several seeds");
     std::vector<std::vector<std::string>> rows{{"held-out", "agrees, person", "without noise", "corr. with score", "loss"}};
-    for (std::size_t k = 0; k < all.size(); ++k) rows.push_back(evaluation_row("seed " + text(seed + static_cast<int>(k)), all[k]));
+    for (std::size_t k = 0; k < all.size(); ++k)
+        rows.push_back(evaluation_row("seed " + text(seed + static_cast<int>(k)), all[k]));
     lesson.table(rows);
-    lesson.why("the person errs (s = ", fixed(person.noise, 1), "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise. Next: rlhf/ppo maximises this reward.");
+    lesson.why(
+        "the person errs (s = ", fixed(person.noise, 1),
+        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise. Next: rlhf/ppo maximises this reward.");
 }
 
 // Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean over the nouns; or the true scores.
@@ -168,9 +183,11 @@ static Matrix phrase_table(const reviews::RewardModel* reward_model) {
     for (int a = 0; a < 8; ++a) {
         int column = 0;
         for (const char* before : {"", "very ", "not "}) {
-            const reviews::Answer answer = reviews::ids_of(std::string("was ") + before + reviews::words()[first_adjective + a] + " .");
+            const reviews::Answer answer =
+                reviews::ids_of(std::string("was ") + before + reviews::words()[first_adjective + a] + " .");
             const ppo::Episodes texts = reviews::episodes_of({0, 1, 2, 3}, {answer, answer, answer, answer});
-            scores(a, column++) = reward_model == nullptr ? reviews::true_score(answer) : reviews::mean(reviews::rewards_of(*reward_model, texts));
+            scores(a, column++) =
+                reward_model == nullptr ? reviews::true_score(answer) : reviews::mean(reviews::rewards_of(*reward_model, texts));
         }
     }
     return scores;
@@ -194,7 +211,10 @@ static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_mode
     lesson.step("What has it understood?", "reward of \"was [very|not] ADJECTIVE .\"");
     const Matrix rewards = phrase_table(&reward_model), scores = phrase_table(nullptr);
     const std::vector<float> correlations = phrase_correlations(rewards, scores);
-    if (!own) lesson.predict("Has it learned that \"not\" turns good into bad? Give the correlation of reward and true score after \"not\", from -1 to 1.", {correlations[2], 0.15});
+    if (!own)
+        lesson.predict(
+            "Has it learned that \"not\" turns good into bad? Give the correlation of reward and true score after \"not\", from -1 to 1.",
+            {correlations[2], 0.15});
     std::vector<std::vector<std::string>> rows{{"adjective", "reward", "after very", "after not"}};
     if (!own) rows[0].insert(rows[0].end(), {"score", "after very", "after not"});
     for (int a = 0; a < 8; ++a) {
@@ -208,9 +228,13 @@ static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_mode
     if (!own) maps.push_back({"true scores (8, 3)", heat_map(scores, lesson.colours)});
     lesson.pictures(maps);
     if (own)
-        lesson.why("bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
+        lesson.why(
+            "bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
     else
-        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ", fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ", correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that." : "It has learned that \"not\" reverses the ranking.");
+        lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ",
+                   fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ",
+                   correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that."
+                                          : "It has learned that \"not\" reverses the ranking.");
 }
 
 // --- the person at the keyboard ---
@@ -226,9 +250,7 @@ static std::string line_from_keyboard(bool& ended) {
     return line;
 }
 
-static void ask_for(const std::string& words) {
-    write_or_throw(words, stdout);
-}
+static void ask_for(const std::string& words) { write_or_throw(words, stdout); }
 
 // The rankings in the file so far; none when there is no such file yet.
 static std::vector<Ranking> begun(const std::string& path) {
@@ -243,7 +265,9 @@ static std::vector<Ranking> begun(const std::string& path) {
 static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std::vector<Ranking>& rankings,
                       const std::string& path) {
     lesson.step("Which answer is the best?");
-    lesson.say("Type the numbers of the answers, best first: 2 1 3=4 means that 2 is best, then 1, then 3 and 4 tied. u undoes your last ranking, q quits. Every ranking is saved to ", path, " at once; with the same file you continue where you stopped.");
+    lesson.say(
+        "Type the numbers of the answers, best first: 2 1 3=4 means that 2 is best, then 1, then 3 and 4 tied. u undoes your last ranking, q quits. Every ranking is saved to ",
+        path, " at once; with the same file you continue where you stopped.");
     if (!rankings.empty()) lesson.say(rankings.size(), " rankings are in the file already.");
     bool ended = false;
     while (!ended && rankings.size() < questions.size()) {
@@ -351,7 +375,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
             from_log_2 = step_loss(lesson, beginning.sft.w, some(train, 0, 16));
         }
         const gpt::Weights& sft = beginning.sft.w;
-        const reviews::RewardModel reward_model = k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
+        const reviews::RewardModel reward_model =
+            k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
         evaluations.push_back(reviews::evaluate(reward_model, test));
         if (k == 0) step_phrases(lesson, reward_model, false);
     }

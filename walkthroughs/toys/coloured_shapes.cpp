@@ -44,10 +44,10 @@ static bool belongs(int kind, int dy, int dx, int reach) {
     const int y = std::abs(dy), x = std::abs(dx), thin = reach / 3;
     if (y > reach || x > reach) return false;
     switch (kind) {
-        case 0: return true;                              // square
-        case 1: return y * y + x * x <= reach * reach;    // disc
-        case 2: return y <= thin || x <= thin;            // cross
-        default: return y <= thin;                        // bar
+        case 0: return true;                            // square
+        case 1: return y * y + x * x <= reach * reach;  // disc
+        case 2: return y <= thin || x <= thin;          // cross
+        default: return y <= thin;                      // bar
     }
 }
 

@@ -55,7 +55,7 @@ struct WordList {
     std::vector<std::string> words;
 
     int size() const { return static_cast<int>(words.size()); }
-    int id(const std::string& word) const;               // throws std::invalid_argument with all known words
+    int id(const std::string& word) const;                // throws std::invalid_argument with all known words
     std::vector<int> ids(const std::string& text) const;  // words between blanks
     std::string text(const std::vector<int>& ids) const;
 };

@@ -15,10 +15,10 @@
 
 namespace jumping_walk {
 
-inline constexpr int symbols = 16;                  // V
-inline constexpr int shown = 8;                     // different symbols at the beginning
-inline constexpr int walked = 13;                   // tokens of the walk
-inline constexpr int length = shown + walked - 1;   // T: all tokens but the last are the input
+inline constexpr int symbols = 16;                 // V
+inline constexpr int shown = 8;                    // different symbols at the beginning
+inline constexpr int walked = 13;                  // tokens of the walk
+inline constexpr int length = shown + walked - 1;  // T: all tokens but the last are the input
 
 struct Text {
     std::vector<int> ids;       // T + 1

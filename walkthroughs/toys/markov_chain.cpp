@@ -46,8 +46,8 @@ static void check_distributions(const Matrix& rows, const char* place) {
 }
 
 MarkovChain markov_chain_of(Matrix transitions) {
-    require(transitions.rows >= 2 && transitions.rows == transitions.cols, "markov_chain_of: transitions are ",
-            transitions, ", they must be square with two symbols or more");
+    require(transitions.rows >= 2 && transitions.rows == transitions.cols, "markov_chain_of: transitions are ", transitions,
+            ", they must be square with two symbols or more");
     check_distributions(transitions, "markov_chain_of");
     Matrix pi = stationary_of(transitions);
     return {.transitions = std::move(transitions), .stationary = std::move(pi)};
@@ -105,9 +105,9 @@ double causal_entropy(const MarkovChain& chain) {
 // H(x_1 | x_0 = a, x_d = c), with p(b | a, c) = P_ab (P^(d-1))_bc / (P^d)_ac
 static double entropy_before(const MarkovChain& chain, int d) {
     const Matrix& P = chain.transitions;
-    Matrix rest = P;                                          // P^(d-1)
+    Matrix rest = P;  // P^(d-1)
     for (int step = 2; step < d; ++step) rest = matmul(rest, P);
-    const Matrix all = matmul(P, rest);                       // P^d
+    const Matrix all = matmul(P, rest);  // P^d
     double entropy = 0;
     for (int a = 0; a < P.rows; ++a) {
         for (int c = 0; c < P.cols; ++c) {

@@ -49,7 +49,8 @@ struct SecondOrderChain {
 };
 
 // Rows from a Dirichlet distribution, mixed with a uniform one.   throws as make_markov_chain
-SecondOrderChain make_second_order_chain(Random& random, int symbols = 6, float concentration = 0.25f, float uniform_share = 0.05f);
+SecondOrderChain make_second_order_chain(Random& random, int symbols = 6, float concentration = 0.25f,
+                                         float uniform_share = 0.05f);
 
 // The chain of a given table.   throws std::invalid_argument when a row is not a distribution or the shape is not (S*S, S)
 SecondOrderChain second_order_chain_of(Matrix transitions);

@@ -25,8 +25,8 @@ std::vector<Image> plane_waves(Random& random, int count, int size, int channels
 }
 
 Image oriented_patches(Random& random, const PatchGrid& grid, const std::vector<float>& angles) {
-    require(static_cast<int>(angles.size()) == grid.count(), "oriented_patches: ", static_cast<int>(angles.size()), " directions for ",
-            grid.count(), " patches");
+    require(static_cast<int>(angles.size()) == grid.count(), "oriented_patches: ", static_cast<int>(angles.size()),
+            " directions for ", grid.count(), " patches");
     const int P = grid.patch_size;
     Image image(grid.height, grid.width, grid.channels);
     for (int n = 0; n < grid.count(); ++n) {

@@ -23,8 +23,8 @@
 #include "nn/training/state.h"
 #include "nn/training/train.h"
 #include "vit/vit.h"
-#include "walkthroughs/toys/cross_and_box.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/toys/cross_and_box.h"
 
 static const std::string digits = "walkthroughs/data/digits-";
 
@@ -167,8 +167,7 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.why("the model is untrained, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
                ", about as much as the others. The loss of a uniform prediction is ln ", config.classes, " = ",
                fixed(std::log(config.classes)), ".");
-    lesson.predict("the number of parameters when D is doubled. Now there are ", count_numbers(vit::parameters(w, config)),
-                   ".");
+    lesson.predict("the number of parameters when D is doubled. Now there are ", count_numbers(vit::parameters(w, config)), ".");
 }
 
 struct Trained {
@@ -197,7 +196,8 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
         ShowProgress progress("training", steps);
         for (int epoch = done; epoch < last; ++epoch) {
             trained.losses.push_back(train_epoch(epoch, objective, trainer, progress));
-            if (!choices.save.empty()) save_training_state(choices.save, vit::parameters(w, config), trainer.optimizer, random, vit::metadata(config));
+            if (!choices.save.empty())
+                save_training_state(choices.save, vit::parameters(w, config), trainer.optimizer, random, vit::metadata(config));
         }
     }
     trained.seconds = seconds_now() - begin;
@@ -268,8 +268,9 @@ static void step_attention(Lesson& lesson, const Image& image, const Image& to_s
 namespace ig = integrated_gradients;
 
 static void step_decided(Lesson& lesson, const Image& image, const vit::Weights& w, const vit::Config& config) {
-    lesson.step("What decided this digit?", "(x - b) * mean of d(logit_a - logit_b) / dx from b to x", "Sundararajan et al. 2017");
-    Matrix logits = vit::forward({image}, w, config).logits.value();                  // (1, K)
+    lesson.step("What decided this digit?", "(x - b) * mean of d(logit_a - logit_b) / dx from b to x",
+                "Sundararajan et al. 2017");
+    Matrix logits = vit::forward({image}, w, config).logits.value();  // (1, K)
     const int said = argmax_row(logits, 0);
     logits[said] = -INFINITY;
     const int second = argmax_row(logits, 0);
@@ -278,23 +279,27 @@ static void step_decided(Lesson& lesson, const Image& image, const vit::Weights&
     const auto run = [&] { return vit::forward({image}, w, config).logits; };
     ig::OutputOf lead(run, "patches", {0}, {said}, {second});
     const ig::Attribution found = ig::attribute(lead, x, dark, ig::points(ig::Rule::middle, 32), 1);
-    const Image evidence = unpatchify_all(found.attributions, config.grid)[0];        // (H, W, C)
+    const Image evidence = unpatchify_all(found.attributions, config.grid)[0];  // (H, W, C)
     Matrix of_pixels(evidence.height, evidence.width);
     for (std::size_t k = 0; k < evidence.pixels.size(); ++k) of_pixels[k / evidence.channels] += evidence.pixels[k];
     lesson.pictures({{"the picture", picture(visible(image), lesson.colours)},
                      {"for " + text(said) + " (bright), for " + text(second) + " (dark)", heat_map(of_pixels, lesson.colours)}});
-    lesson.say("It says ", said, "; next comes ", second, ". The pixels' numbers add up to the lead of ", said, " here less its lead on a "
-               "dark picture, with an error of ", fixed(found.delta[0], 5), ".");
-    lesson.why("a gradient says what the next small step would change; added up on the way from a dark picture to this one, it shares the "
-               "whole lead out among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
+    lesson.say("It says ", said, "; next comes ", second, ". The pixels' numbers add up to the lead of ", said,
+               " here less its lead on a "
+               "dark picture, with an error of ",
+               fixed(found.delta[0], 5), ".");
+    lesson.why(
+        "a gradient says what the next small step would change; added up on the way from a dark picture to this one, it shares the "
+        "whole lead out among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
     lesson.predict("the same map against the class that you would have confused it with.");
 }
 
 // The patches that spoke for one class, through attention and all blocks: (H/P, W/P).
 static Matrix relevance_map(const Image& image, int label, const vit::Weights& w, const vit::Config& config) {
     const Inside inside = vit::inside(w, config);
-    const Inspection trace = follow([&] { return vit::forward({image}, w, config).logits; }, inside, {{.row = 0, .column = label}});
-    const Matrix of_tokens = rollout::token_relevance(trace, inside);                  // (1, N+1)
+    const Inspection trace =
+        follow([&] { return vit::forward({image}, w, config).logits; }, inside, {{.row = 0, .column = label}});
+    const Matrix of_tokens = rollout::token_relevance(trace, inside);  // (1, N+1)
     return reshape(slice_cols(of_tokens, 1, of_tokens.cols - 1), config.grid.down(), config.grid.across());
 }
 
@@ -316,8 +321,7 @@ static const PictureRecipe order_recipe{
 
 static vit::Weights order_weights(bool with_positions, Random& random) {
     vit::Weights w = vit::make_weights(order_config, random);
-    if (!with_positions)
-        w.positions = Var(Matrix(order_config.grid.count() + 1, order_config.width));  // zeros, and not trained
+    if (!with_positions) w.positions = Var(Matrix(order_config.grid.count() + 1, order_config.width));  // zeros, and not trained
     return w;
 }
 
@@ -407,7 +411,8 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     lesson.pictures(attention_pictures(lesson, image, w, config, config.depth - 1));
     if (config.classes == 0) return;
     const int said = argmax_row(steps.logits.value(), 0);
-    lesson.say("What decided for class ", said, ": each patch's relevance for its logit (nn/interpret/rollout.h), which attention alone "
+    lesson.say("What decided for class ", said,
+               ": each patch's relevance for its logit (nn/interpret/rollout.h), which attention alone "
                "cannot tell.");
     lesson.pictures({{"relevance for class " + text(said), heat_map(relevance_map(image, said, w, config), lesson.colours)}});
 }

@@ -48,11 +48,13 @@ TEST_CASE("make_sheet: the same seed gives the same sheet, other seeds other num
         INFO(name);
         CHECK(sheet_text(make_sheet(name, 5), true) == sheet_text(make_sheet(name, 5), true));
         int different = 0;
-        for (int seed = 1; seed <= 5; ++seed) different += sheet_text(make_sheet(name, seed)) != sheet_text(make_sheet(name, seed + 1));
+        for (int seed = 1; seed <= 5; ++seed)
+            different += sheet_text(make_sheet(name, seed)) != sheet_text(make_sheet(name, seed + 1));
         CHECK(different >= 4);
     }
-    CHECK_THROWS_WITH(make_sheet("x", 1), "unknown worksheet x; available: attention softmax_backward layer_norm patchify "
-                                          "causal_and_padding bpe wordpiece cross_entropy adamw gae bradley_terry kl");
+    CHECK_THROWS_WITH(make_sheet("x", 1),
+                      "unknown worksheet x; available: attention softmax_backward layer_norm patchify "
+                      "causal_and_padding bpe wordpiece cross_entropy adamw gae bradley_terry kl");
     CHECK(seed_of("Ann") == seed_of("Ann"));
     CHECK(seed_of("Ann") != seed_of("Ben"));
 }

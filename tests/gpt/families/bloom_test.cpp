@@ -139,9 +139,7 @@ TEST_CASE("bloom: padding on either side changes no logit") {
     check_close("right", slice_rows(bloom::forward(right, w, tiny).logits.value(), 5, 3), alone);
 }
 
-TEST_CASE("bloom: read_on equals the full pass, also with left padding") {
-    check_reading_on(tiny_weights(), tiny);
-}
+TEST_CASE("bloom: read_on equals the full pass, also with left padding") { check_reading_on(tiny_weights(), tiny); }
 
 TEST_CASE("bloom: generate and beam_search equal the full pass, with and without padding") {
     check_writing(tiny_weights(), tiny);

@@ -30,7 +30,8 @@ static Parameter parameter_named(const Parameters& table, const std::string& nam
     return {};
 }
 
-TEST_CASE("llama: every step, the loss, every gradient, Meta's layout and the continuation equal the published implementation's") {
+TEST_CASE(
+    "llama: every step, the loss, every gradient, Meta's layout and the continuation equal the published implementation's") {
     for (const std::string& path : golden_files("llama")) {
         const Golden golden(path);
         const llama::Config config = config_of_fixture(golden);
@@ -66,7 +67,8 @@ TEST_CASE("llama: every step, the loss, every gradient, Meta's layout and the co
             golden.check("meta." + name, published_value(parameter_named(meta, name)));
 
         const Limits limits{.new_tokens = golden.file.metadata_int("greedy_steps")};
-        golden.check_integers("greedy", joined_continuations(sequences_of(golden, "input.input_ids"), generate(batch, w, config, limits)));
+        golden.check_integers("greedy",
+                              joined_continuations(sequences_of(golden, "input.input_ids"), generate(batch, w, config, limits)));
         golden.check_all_used();
     }
 }
@@ -83,13 +85,9 @@ static llama::Weights tiny_weights() {
 
 TEST_CASE("llama: later tokens do not affect earlier positions") { check_causal(tiny_weights(), tiny); }
 
-TEST_CASE("llama: left padding changes no logit, and no generated token") {
-    check_left_padding(tiny_weights(), tiny);
-}
+TEST_CASE("llama: left padding changes no logit, and no generated token") { check_left_padding(tiny_weights(), tiny); }
 
-TEST_CASE("llama: read_on equals the full pass, also with left padding") {
-    check_reading_on(tiny_weights(), tiny);
-}
+TEST_CASE("llama: read_on equals the full pass, also with left padding") { check_reading_on(tiny_weights(), tiny); }
 
 TEST_CASE("llama: logits depend on the distances of tokens, not on the position of the first") {
     // The rotation makes scores depend on differences; nothing else knows a position.
@@ -97,7 +95,8 @@ TEST_CASE("llama: logits depend on the distances of tokens, not on the position 
     const Var x = slice_rows(w.words, 1, 4);
     const BlockOptions options{.heads = 6, .activation = Activation::silu, .norm = NormKind::rms};
     const auto output_at = [&](const std::vector<int>& positions) {
-        return block(x, w.blocks[0], options, {.self = {.may = causal(4, 4), .rotary = {.base = 10000, .positions = positions}}}).output.value();
+        return block(x, w.blocks[0], options, {.self = {.may = causal(4, 4), .rotary = {.base = 10000, .positions = positions}}})
+            .output.value();
     };
     check_close("moved", output_at({5, 6, 7, 8}), output_at({0, 1, 2, 3}));
     CHECK(difference(output_at({0, 2, 4, 6}), output_at({0, 1, 2, 3})) != "");
@@ -108,14 +107,22 @@ TEST_CASE("llama: generate and beam_search equal the full pass, with and without
 }
 
 TEST_CASE("llama::config_of: reads back what was saved, in both layouts, with grouped-query heads, eps and rotary base") {
-    const llama::Config config{.vocabulary = 7, .width = 12, .depth = 2, .heads = 3, .key_value_heads = 1, .mlp_width = 10,
-                               .eps = 1e-3f, .rotary_base = 500};
+    const llama::Config config{.vocabulary = 7,
+                               .width = 12,
+                               .depth = 2,
+                               .heads = 3,
+                               .key_value_heads = 1,
+                               .mlp_width = 10,
+                               .eps = 1e-3f,
+                               .rotary_base = 500};
     Random random;
     const llama::Weights w = llama::make_weights(config, random);
     const TemporaryFolder folder;
     const std::string path = folder.path("llama.safetensors");
     for (const bool meta : {false, true}) {
-        const auto table = [&](const llama::Weights& of) { return meta ? llama::meta_parameters(of, config) : llama::parameters(of, config); };
+        const auto table = [&](const llama::Weights& of) {
+            return meta ? llama::meta_parameters(of, config) : llama::parameters(of, config);
+        };
         save(table(w), path, llama::metadata(config));
         const llama::Config found = llama::config_of(Safetensors(path));
         CHECK(found.vocabulary == 7);
@@ -129,8 +136,9 @@ TEST_CASE("llama::config_of: reads back what was saved, in both layouts, with gr
         save(table(w), path);
         CHECK(error_of([&] { llama::config_of(Safetensors(path)); }).starts_with(path + ": nothing says the number of heads"));
         CHECK(llama::config_of(Safetensors(path), {{"num_attention_heads", "3"}}).key_value_heads == 1);
-        CHECK(error_of([&] { llama::config_of(Safetensors(path), {{"n_heads", "4"}}); }) ==
-              path + ": 4 heads do not divide a width of 12 into parts that make up keys of width 4");
+        CHECK(error_of([&] {
+                  llama::config_of(Safetensors(path), {{"n_heads", "4"}});
+              }) == path + ": 4 heads do not divide a width of 12 into parts that make up keys of width 4");
     }
 }
 
@@ -220,8 +228,9 @@ TEST_CASE("llama: rejects an inconsistent config or batch, and names the reason"
                       "llama: 3 heads of keys and values must divide 4 heads");
     CHECK_THROWS_WITH(llama::make_weights({.vocabulary = 0}, random),
                       "llama: 0 tokens, width 4096, depth 32, inner width 11008: sizes must be positive");
-    CHECK(without_place(error_of([&] { llama::forward(make_batch({{1, 11}}), tiny_weights(), tiny); })) ==
-          "embed: id 11 is outside a table of 11 rows, counted from 0");
+    CHECK(without_place(error_of([&] {
+              llama::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
+          })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
 }
 
 TEST_SUITE_END();

@@ -120,17 +120,11 @@ TEST_CASE("z_loss: its gradient agrees with finite differences") {
 
 TEST_CASE("palm: later tokens do not affect earlier positions") { check_causal(tiny_weights(), tiny); }
 
-TEST_CASE("palm: left padding changes no logit, and no generated token") {
-    check_left_padding(tiny_weights(), tiny);
-}
+TEST_CASE("palm: left padding changes no logit, and no generated token") { check_left_padding(tiny_weights(), tiny); }
 
-TEST_CASE("palm: read_on equals the full pass, also with left padding") {
-    check_reading_on(tiny_weights(), tiny);
-}
+TEST_CASE("palm: read_on equals the full pass, also with left padding") { check_reading_on(tiny_weights(), tiny); }
 
-TEST_CASE("palm: generate and beam_search equal the full pass, with and without padding") {
-    check_writing(tiny_weights(), tiny);
-}
+TEST_CASE("palm: generate and beam_search equal the full pass, with and without padding") { check_writing(tiny_weights(), tiny); }
 
 TEST_CASE("palm::config_of: infers heads, head width and inner width from the shapes of a sharded bfloat16 file") {
     const palm::Weights w = tiny_weights();

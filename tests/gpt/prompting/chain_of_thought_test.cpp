@@ -129,7 +129,8 @@ struct Trained {
 };
 }  // namespace
 
-TEST_CASE("train: after a short training the model is right with steps, and reads the answer off its chain" * only_when_optimised) {
+TEST_CASE("train: after a short training the model is right with steps, and reads the answer off its chain" *
+          only_when_optimised) {
     const Trained t;
     const chain_of_thought::Written chains = chain_of_thought::solve(t.w, t.config, t.task, t.questions, Format::steps);
     const std::vector<int> answers = chain_of_thought::answers_of(chains);

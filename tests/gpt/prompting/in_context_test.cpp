@@ -82,7 +82,8 @@ TEST_CASE("loss: the mean over the labels only, ln L before training") {
     CHECK(in_context::loss(steps, batch, card).value()[0] == Approx(sum / 48));
 }
 
-TEST_CASE("train: after a short training few-shot beats one-shot, one-shot beats zero-shot, and zero-shot stays at chance" * only_when_optimised) {
+TEST_CASE("train: after a short training few-shot beats one-shot, one-shot beats zero-shot, and zero-shot stays at chance" *
+          only_when_optimised) {
     const in_context::Task task{.inputs = 2, .labels = 2, .pairs = 5};
     Random random(3);
     const gpt::Config config = in_context::model_of(task);
@@ -119,7 +120,9 @@ TEST_CASE("choose: scores by mean log-probability per token, minus that after th
             means.push_back(after_prompt / words);
             relative.push_back((after_prompt - after_neutral) / words);
         }
-        const auto best = [](const std::vector<double>& scores) { return std::max_element(scores.begin(), scores.end()) - scores.begin(); };
+        const auto best = [](const std::vector<double>& scores) {
+            return std::max_element(scores.begin(), scores.end()) - scores.begin();
+        };
         CHECK(in_context::choose(prompt, candidates, w, config) == best(means));
         CHECK(in_context::choose(prompt, candidates, w, config, {0}) == best(relative));
         chosen_otherwise_by_sum += best(sums) != best(means);

@@ -351,8 +351,9 @@ TEST_CASE("gato: rejects an inconsistent episode or config, and names the reason
     CHECK_THROWS_WITH(gato::forward({}, w, config), "gato: there is no episode; give at least one");
     odd = config;
     odd.depth = 1;
-    CHECK_THROWS_WITH(gato::forward({two_steps}, w, odd),
-                      "gato: the configuration says 1 blocks, the weights hold 2; pass the configuration that the weights were made with");
+    CHECK_THROWS_WITH(
+        gato::forward({two_steps}, w, odd),
+        "gato: the configuration says 1 blocks, the weights hold 2; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(gato::forward({{}}, w, config), "gato: an episode of 0 time steps, it must have at least 1");
     CHECK_THROWS_WITH(gato::forward({{.text = {{1}, {2}}, .discrete_actions = {{1}}}}, w, config),
                       "gato: an episode has parts of 2 and of 1 time steps, all must have equally many");

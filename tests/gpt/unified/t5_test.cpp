@@ -351,9 +351,10 @@ TEST_CASE("t5: rejects an inconsistent config or batch, and names the reason") {
     CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0}, 1), w, config), "t5: 1 targets for 2 sources, each needs one");
     t5::Config deeper = config;
     deeper.decoder_depth = 4;
-    CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0, 0}, 1), w, deeper),
-                      "t5: decoder: the configuration says 4 blocks, the weights hold 3; pass the configuration that the weights were "
-                      "made with");
+    CHECK_THROWS_WITH(
+        t5::forward(two_sources, equal_batch({0, 0}, 1), w, deeper),
+        "t5: decoder: the configuration says 4 blocks, the weights hold 3; pass the configuration that the weights were "
+        "made with");
     CHECK(without_place(error_of([&] { t5::forward(make_batch({{13}}), equal_batch({0}, 1), w, config); })) ==
           "embed: id 13 is outside a table of 13 rows, counted from 0");
 }

@@ -22,9 +22,7 @@ struct Replace : Hook {
     Var other;
     Replace(int block, std::string name, Var other) : block(block), name(std::move(name)), other(std::move(other)) {}
 
-    Var at(const StepPlace& step, const Var& value) override {
-        return step.block == block && step.is(name) ? other : value;
-    }
+    Var at(const StepPlace& step, const Var& value) override { return step.block == block && step.is(name) ? other : value; }
 };
 
 struct Names : Hook {
@@ -78,8 +76,8 @@ TEST_CASE("Hook: steps are named in the order in which they are computed, block 
     stack(e.z, e.blocks, options, e.context);
     REQUIRE(names.seen.size() == 26);
     CHECK(std::vector<std::string>(names.seen.begin() + 13, names.seen.end()) ==
-          std::vector<std::string>{"1 input", "1 norm1", "1 query", "1 key", "1 value", "1 weights", "1 context", "1 attention_output",
-                                   "1 after_attention", "1 norm2", "1 hidden", "1 mlp_output", "1 output"});
+          std::vector<std::string>{"1 input", "1 norm1", "1 query", "1 key", "1 value", "1 weights", "1 context",
+                                   "1 attention_output", "1 after_attention", "1 norm2", "1 hidden", "1 mlp_output", "1 output"});
 }
 
 TEST_CASE("Hook: steps of cross-attention have StepPlace::cross set") {
@@ -112,7 +110,9 @@ TEST_CASE("InStack: the name of a stack stands before those of its steps, and en
     stack(e.z, e.blocks, options, e.context);
     CHECK(recording.has(1, "encoder weights"));
     CHECK(!recording.has(1, "weights"));
-    CHECK_THROWS_WITH(recording.step(1, "weights"), "Recording: this run had no step weights in block 1 among its 26 steps; hook.h lists the names, blocks are counted from 0");
+    CHECK_THROWS_WITH(
+        recording.step(1, "weights"),
+        "Recording: this run had no step weights in block 1 among its 26 steps; hook.h lists the names, blocks are counted from 0");
 }
 
 TEST_CASE("Hook: the forward pass continues with what at() returns: the input of another run gives that run's output") {
@@ -156,7 +156,8 @@ TEST_CASE("Hook: hooks nest, the innermost is called last; a replacement of anot
     }
     CHECK(stack(e.z, {e.blocks[0]}, options, e.context).output.value()(0, 0) == 1);
     const Replace wrong(0, "input", Matrix(4, 4));
-    CHECK_THROWS_WITH(stack(e.z, e.blocks, options, e.context), "hook: step input of block 0 is (5, 4), it cannot be replaced by (4, 4)");
+    CHECK_THROWS_WITH(stack(e.z, e.blocks, options, e.context),
+                      "hook: step input of block 0 is (5, 4), it cannot be replaced by (4, 4)");
 }
 
 TEST_SUITE_END();

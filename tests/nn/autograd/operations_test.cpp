@@ -103,9 +103,27 @@ TEST_CASE("sum, mean, row_sums: formed in double, also in gradients: 2^24 + 1 - 
 TEST_CASE("operations: NaN propagates through every function, either side of minimum and maximum, every sum and softmax") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const Matrix n{{nan}}, one{{1}}, number_and_nan{{0, nan}}, nan_and_number{{nan, 0}};
-    for (const Var& result : {minimum(n, one), minimum(one, n), maximum(n, one), maximum(one, n), add(n, one), multiply(n, Matrix{{0}}),
-                              divide(one, n), scale(n, 0), shift(n, 1), clamp(n, -1, 1), exp(n), log(n), sqrt(n), square(n), abs(n),
-                              tanh(n), sigmoid(n), softplus(n), sum(number_and_nan), mean(number_and_nan), row_sums(nan_and_number)})
+    for (const Var& result : {minimum(n, one),
+                              minimum(one, n),
+                              maximum(n, one),
+                              maximum(one, n),
+                              add(n, one),
+                              multiply(n, Matrix{{0}}),
+                              divide(one, n),
+                              scale(n, 0),
+                              shift(n, 1),
+                              clamp(n, -1, 1),
+                              exp(n),
+                              log(n),
+                              sqrt(n),
+                              square(n),
+                              abs(n),
+                              tanh(n),
+                              sigmoid(n),
+                              softplus(n),
+                              sum(number_and_nan),
+                              mean(number_and_nan),
+                              row_sums(nan_and_number)})
         CHECK_MESSAGE(std::isnan(result.value()[0]), result->operation);
     for (const Matrix& m : {number_and_nan, nan_and_number})
         for (const Var& result : {softmax_rows(m), log_softmax_rows(m)})
@@ -162,7 +180,8 @@ TEST_CASE("pick: takes one element of each row, and only that element gets a gra
 TEST_CASE("operations: gradients agree with finite differences") {
     const std::vector<Matrix> two = {a23, b23};
     const std::vector<Matrix> positive = {{{0.5f, 2, 1.5f}, {3, 0.75f, 1}}};
-    const std::vector<Matrix> with_row = {a23, {{2, -0.5f, 1}}}, with_column = {a23, {{2}, {-0.5f}}}, with_number = {a23, {{-1.5f}}};
+    const std::vector<Matrix> with_row = {a23, {{2, -0.5f, 1}}}, with_column = {a23, {{2}, {-0.5f}}},
+                              with_number = {a23, {{-1.5f}}};
     using Inputs = const std::vector<Var>&;
     for (const auto& inputs : {two, with_row, with_column, with_number}) {
         check_gradient_by_differences([](Inputs v) { return add(v[0], v[1]); }, inputs);
@@ -200,8 +219,8 @@ TEST_CASE("abs, clamp, minimum, maximum: the derivative at a kink is the documen
     const Var zero = parameter(Matrix{{0}}), one = parameter(Matrix{{1}}), other = parameter(Matrix{{1}});
     const Tape tape;
     backward(add(add(abs(zero), clamp(one, -1, 1)), maximum(one, other)));
-    CHECK(zero.gradient()(0, 0) == 0);       // |x| at 0
-    CHECK(one.gradient()(0, 0) == 1.5f);     // 1 on the border of clamp, and half of the tie
+    CHECK(zero.gradient()(0, 0) == 0);    // |x| at 0
+    CHECK(one.gradient()(0, 0) == 1.5f);  // 1 on the border of clamp, and half of the tie
     CHECK(other.gradient()(0, 0) == 0.5f);
 }
 

@@ -62,19 +62,23 @@ TEST_CASE("rearrange: gradients agree with finite differences") {
 TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, 2); })) == "slice_rows: rows 1 to 2 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 0 of (2, 3), counted from 0");
-    CHECK(without_place(error_of([&] { concat_rows({a, Matrix(1, 2)}); })) ==
-          "concat_rows: (1, 2) below (2, 3), all must be equally wide");
-    CHECK(without_place(error_of([&] { concat_cols({a, Matrix(1, 2)}); })) ==
-          "concat_cols: (1, 2) beside (2, 3), all must be equally high");
+    CHECK(without_place(error_of([&] {
+              concat_rows({a, Matrix(1, 2)});
+          })) == "concat_rows: (1, 2) below (2, 3), all must be equally wide");
+    CHECK(without_place(error_of([&] {
+              concat_cols({a, Matrix(1, 2)});
+          })) == "concat_cols: (1, 2) beside (2, 3), all must be equally high");
     CHECK(without_place(error_of([&] { concat_rows({}); })) == "concat_rows: nothing to join; give at least one matrix");
     CHECK(without_place(error_of([&] { concat_cols({}); })) == "concat_cols: nothing to join; give at least one matrix");
     CHECK(without_place(error_of([&] { gather_rows(a, {0, 2}); })) == "gather_rows: row 2 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { gather_cols(a, {0, 3}); })) == "gather_cols: column 3 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { gather_cols(a, {-1}); })) == "gather_cols: column -1 of (2, 3), counted from 0");
-    CHECK(without_place(error_of([&] { gather_side_by_side(a, {0, 2}, 2); })) ==
-          "gather_side_by_side: row 2 of (2, 3), -1 would be a row of zeros");
-    CHECK(without_place(error_of([&] { gather_side_by_side(a, {0, 1, 1}, 2); })) ==
-          "gather_side_by_side: 3 indices do not split into groups of 2");
+    CHECK(without_place(error_of([&] {
+              gather_side_by_side(a, {0, 2}, 2);
+          })) == "gather_side_by_side: row 2 of (2, 3), -1 would be a row of zeros");
+    CHECK(without_place(error_of([&] {
+              gather_side_by_side(a, {0, 1, 1}, 2);
+          })) == "gather_side_by_side: 3 indices do not split into groups of 2");
     CHECK(without_place(error_of([&] { add_repeated(Matrix(3, 2), Matrix(2, 2)); })) ==
           "add_repeated: (2, 2) does not fit a whole number of times into (3, 2); it must be equally wide, and its rows divide "
           "the other's");

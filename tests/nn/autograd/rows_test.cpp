@@ -53,7 +53,8 @@ TEST_CASE("mix_rows: forward and backward give the same numbers on one thread an
     CHECK(identical(gradients[0], gradients[1]));
     Matrix last(1, C);  // the last row of the result, which is a range of its own
     for (int k = 0; k < K; ++k)
-        for (int j = 0; j < C && indices[(n - 1) * K + k] >= 0; ++j) last(0, j) += weights(n - 1, k) * values(indices[(n - 1) * K + k], j);
+        for (int j = 0; j < C && indices[(n - 1) * K + k] >= 0; ++j)
+            last(0, j) += weights(n - 1, k) * values(indices[(n - 1) * K + k], j);
     check_close("last row", slice_rows(results[1], n - 1, 1), last);
 }
 

@@ -126,8 +126,10 @@ TEST_CASE("Var: copies share value and gradient") {
     CHECK(a.same_as(b));
     const Var nothing;
     CHECK_FALSE(nothing);
-    CHECK_THROWS_WITH(nothing.rows(), "Var: this one holds no value: a part that the model does not have (a bias, a pooler, a classifier), or a step that was not kept; "
-                                      "ask `if (var)` first, or make a KeepSteps before forward");
+    CHECK_THROWS_WITH(
+        nothing.rows(),
+        "Var: this one holds no value: a part that the model does not have (a bias, a pooler, a classifier), or a step that was not kept; "
+        "ask `if (var)` first, or make a KeepSteps before forward");
 }
 
 TEST_CASE("Var::value: of a temporary it is moved out, or copied while a tape still needs it") {
@@ -145,18 +147,23 @@ TEST_CASE("backward: says why it cannot begin") {
     const Var a = parameter(Matrix{{1, 2}});
     CHECK(without_place(error_of([&] { backward(a); })) == "backward: the loss is (1, 2), it must be (1, 1)");
     const Var loss = sum(a);
-    CHECK(without_place(error_of([&] { backward(loss); })) == "backward: no Tape is running; make one before the forward pass: Tape tape;");
+    CHECK(without_place(error_of([&] { backward(loss); })) ==
+          "backward: no Tape is running; make one before the forward pass: Tape tape;");
     const Tape tape;
     const auto refusal = [](const Var& from) { return without_place(error_of([&] { backward(from); })); };
     const auto ends = [&](const Var& from, const std::string& words) { return refusal(from).ends_with(words); };
-    CHECK(refusal(Matrix{{1}}) == "backward: the loss is a constant and not the result of an operation; compute it from the parameters");
-    CHECK(ends(loss, "was not recorded: no Tape was running when it was computed, or no input of it is a parameter() or comes from one"));
+    CHECK(refusal(Matrix{{1}}) ==
+          "backward: the loss is a constant and not the result of an operation; compute it from the parameters");
+    CHECK(
+        ends(loss,
+             "was not recorded: no Tape was running when it was computed, or no input of it is a parameter() or comes from one"));
     CHECK(refusal(loss).starts_with("backward: the loss, a sum of tests/nn/autograd/variable_test.cpp:"));
     CHECK(ends(sum(Matrix{{1, 2}}), "or no input of it is a parameter() or comes from one"));
     const Var again = sum(a);
     backward(again);
-    CHECK(ends(again, "has been walked back already, which releases what led to it; run the forward pass again, or add the losses and "
-                      "call backward once"));
+    CHECK(ends(again,
+               "has been walked back already, which releases what led to it; run the forward pass again, or add the losses and "
+               "call backward once"));
 }
 
 namespace {
@@ -182,13 +189,15 @@ TEST_CASE("trap_nan: the first operation that produces a NaN or infinity is name
     CHECK(trapped([&] { log(Matrix(1, 2, 1)); }) == "");
     const int line = __LINE__ + 1;
     const std::string made = trapped([&] { const Var ok = exp(zeros), bad = log(multiply(zeros, ok)), later = add(bad, bad); });
-    CHECK(made == joined({"tests/nn/autograd/variable_test.cpp:", line,
-                          ": log: 6 of 6 numbers of (2, 3) are not finite, the first, at (0, 0), is -inf; its inputs are finite"}));
+    CHECK(made ==
+          joined({"tests/nn/autograd/variable_test.cpp:", line,
+                  ": log: 6 of 6 numbers of (2, 3) are not finite, the first, at (0, 0), is -inf; its inputs are finite"}));
     {
         const Tape tape;
         const Var w = parameter(Matrix{{1, 0, 2}});
-        CHECK(trapped([&] { sum(log(w)); }).ends_with(": log: 1 of 3 numbers of (1, 3) are not finite, the first, at (0, 1), is -inf; its "
-                                                      "inputs are finite"));
+        CHECK(trapped([&] { sum(log(w)); })
+                  .ends_with(": log: 1 of 3 numbers of (1, 3) are not finite, the first, at (0, 1), is -inf; its "
+                             "inputs are finite"));
     }
     CHECK(log(zeros).value()(1, 2) < -1e30f);  // off again: no error
 }
@@ -196,17 +205,20 @@ TEST_CASE("trap_nan: the first operation that produces a NaN or infinity is name
 TEST_CASE("trap_nan: when an input already held the NaN, that input is named") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const Var w = parameter(Matrix{{1, 2}, {nan, 4}});
-    CHECK(trapped([&] { add(Matrix(2, 2), w); }).ends_with(
-        ": add: 1 of 4 numbers of (2, 2) are not finite, the first, at (1, 0), is nan; input 1, a parameter, brought it in: 1 of 4 "
-        "numbers of (2, 2) are not finite, the first, at (1, 0), is nan"));
+    CHECK(
+        trapped([&] { add(Matrix(2, 2), w); })
+            .ends_with(
+                ": add: 1 of 4 numbers of (2, 2) are not finite, the first, at (1, 0), is nan; input 1, a parameter, brought it in: 1 of 4 "
+                "numbers of (2, 2) are not finite, the first, at (1, 0), is nan"));
 }
 
 TEST_CASE("trap_nan: a gradient that is not finite is named with the operation whose backward computed it") {
     const Var w = parameter(Matrix{{4, 0}});
     const Tape tape;
     const Var loss = sum(sqrt(w));  // its slope at 0 is infinite
-    CHECK(trapped([&] { backward(loss); }).ends_with(": sqrt, backward: the gradient of input 0, a parameter: 1 of 2 numbers of (1, 2) are "
-                                                     "not finite, the first, at (0, 1), is inf; the gradient of the result is finite"));
+    CHECK(trapped([&] { backward(loss); })
+              .ends_with(": sqrt, backward: the gradient of input 0, a parameter: 1 of 2 numbers of (1, 2) are "
+                         "not finite, the first, at (0, 1), is inf; the gradient of the result is finite"));
 }
 
 TEST_CASE("add_gradient: a contribution of the wrong shape is refused") {

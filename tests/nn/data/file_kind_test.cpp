@@ -6,12 +6,17 @@
 TEST_SUITE_BEGIN("file_kind");
 
 TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
-    const auto begins = [](const std::string& bytes, const std::string& words) { return kind_of_bytes(bytes).starts_with(words); };
+    const auto begins = [](const std::string& bytes, const std::string& words) {
+        return kind_of_bytes(bytes).starts_with(words);
+    };
     CHECK(begins("version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"));
     CHECK(begins("PK\x03\x04", "a zip archive"));
     CHECK(begins("\x1F\x8B", "a file compressed with gzip"));
     CHECK(begins("BZh9", "a file compressed with bzip2"));
-    CHECK(begins("\xFD" "7zXZ", "a file compressed with xz"));
+    CHECK(
+        begins("\xFD"
+               "7zXZ",
+               "a file compressed with xz"));
     CHECK(begins("\x28\xB5\x2F\xFD", "a file compressed with zstd"));
     CHECK(begins("\x89PNG\r\n\x1A\n", "a PNG picture"));
     CHECK(begins("\xFF\xD8\xFF\xE1", "a JPEG picture"));
@@ -42,11 +47,12 @@ TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs point
 
 TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
     const TemporaryFolder folder;
-    CHECK(read_text_file(folder.file("a", "\xEF\xBB\xBF" "abc\n")) == "abc\n");
+    CHECK(read_text_file(folder.file("a",
+                                     "\xEF\xBB\xBF"
+                                     "abc\n")) == "abc\n");
     CHECK(read_text_file(folder.file("b", "abc\n")) == "abc\n");
     const std::string path = folder.file("c", "\x89PNG\r\n\x1A\n...");
-    CHECK(error_of([&] { read_text_file(path); }) ==
-          path + ": is no text, it looks like a PNG picture");
+    CHECK(error_of([&] { read_text_file(path); }) == path + ": is no text, it looks like a PNG picture");
 }
 
 TEST_CASE("kind_of_names: one characteristic name is enough, with any prefix, as a whole component") {

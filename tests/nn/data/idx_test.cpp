@@ -67,7 +67,8 @@ TEST_CASE("parse_idx_images: a truncated file is refused, wherever it is cut") {
 TEST_CASE("read_labelled_images: the numbers of labels and images must be equal") {
     const TemporaryFolder folder;
     const std::string images = folder.file("i", two_images), labels = folder.file("l", three_labels);
-    CHECK(error_of([&] { read_labelled_images(images, labels); }) == labels + ": 3 labels for the 2 images of " + images + ", each needs one");
+    CHECK(error_of([&] { read_labelled_images(images, labels); }) ==
+          labels + ": 3 labels for the 2 images of " + images + ", each needs one");
     const std::string two_labels = folder.file("m", std::string("\0\0\x08\x01\0\0\0\x02\x04\x02", 10));
     const LabelledImages both = read_labelled_images(images, two_labels);
     CHECK(both.labels == std::vector<int>{4, 2});

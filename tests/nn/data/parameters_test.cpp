@@ -297,9 +297,10 @@ TEST_CASE("LoadRules::other_names: either name, with and without a prefix, or bo
         CHECK(name_in_file(numbered(folder, {name}), "t.wte.weight", rules) == name);
     }
     CHECK(name_in_file(numbered(folder, {"wte"}), "t.wte.weight", rules).empty());
-    CHECK(error_of([&] { load(parameters, numbered(folder, {"wte.weight", "lm_head.weight"}), rules); }) ==
-          folder.path("numbered") +
-              ": does not hold these parameters, nothing was loaded; different: lm_head.weight and wte.weight");
+    CHECK(error_of([&] {
+              load(parameters, numbered(folder, {"wte.weight", "lm_head.weight"}), rules);
+          }) == folder.path("numbered") +
+                    ": does not hold these parameters, nothing was loaded; different: lm_head.weight and wte.weight");
     write_safetensors(folder.path("twice"), {{"lm_head.weight", {1}, Matrix{{7}}}, {"wte.weight", {1}, Matrix{{7}}}});
     load(parameters, Safetensors(folder.path("twice")), rules);
     CHECK(words.value()(0, 0) == 7);
@@ -323,8 +324,9 @@ TEST_CASE("LoadRules::ignored_prefixes: a part that is not loaded is ignored, af
     CHECK(a.value()(0, 0) == 2);
     load(parameters, numbered(folder, {"w.decoder.b", "other", "w.a"}), {.ignored_prefixes = {"decoder."}}, "w.");
     CHECK(a.value()(0, 0) == 3);
-    CHECK(error_of([&] { load(parameters, numbered(folder, {"decoder2.b", "a"}), {.ignored_prefixes = {"decoder."}}); })
-              .ends_with("; unexpected: decoder2.b"));
+    CHECK(error_of([&] {
+              load(parameters, numbered(folder, {"decoder2.b", "a"}), {.ignored_prefixes = {"decoder."}});
+          }).ends_with("; unexpected: decoder2.b"));
 }
 
 TEST_CASE("load: a checkpoint of another kind is named instead of listing its tensors") {
@@ -338,13 +340,16 @@ TEST_CASE("load: a checkpoint of another kind is named instead of listing its te
                     ": does not hold these parameters, nothing was loaded; this looks like a ViT "
                     "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for");
     // of the same or an unknown kind: the names, with similar ones
-    CHECK(error_of([&] { load(gpt, numbered(folder, {"x.wte.weight"})); }).ends_with(
-        "; missing: wte.weight (near it: x.wte.weight), wpe.weight (near it: x.wte.weight), h.0.ln_1.weight; unexpected: x.wte.weight"));
+    CHECK(
+        error_of([&] { load(gpt, numbered(folder, {"x.wte.weight"})); })
+            .ends_with(
+                "; missing: wte.weight (near it: x.wte.weight), wpe.weight (near it: x.wte.weight), h.0.ln_1.weight; unexpected: x.wte.weight"));
 }
 
 TEST_CASE("load: transposed matrices are refused with both shapes") {
     const TemporaryFolder folder;
     write_safetensors(folder.path("f"), {{"w", {6, 2}, Matrix(6, 2)}});
-    CHECK(error_of([&] { load({{"w", {2, 6}, Stored::as_it_is, {zeros(2, 6)}}}, Safetensors(folder.path("f"))); })
-              .ends_with("; misshapen: w is (6, 2) instead of (2, 6)"));
+    CHECK(error_of([&] {
+              load({{"w", {2, 6}, Stored::as_it_is, {zeros(2, 6)}}}, Safetensors(folder.path("f")));
+          }).ends_with("; misshapen: w is (6, 2) instead of (2, 6)"));
 }

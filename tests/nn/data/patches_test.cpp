@@ -18,7 +18,8 @@ TEST_CASE("patchify: two patches side by side; within a row: pixel row, pixel co
 }
 
 TEST_CASE("patchify_channel_major: channel, pixel row, pixel column") {
-    CHECK(identical(patchify_channel_major(numbered(), 2), Matrix{{0, 10, 100, 110, 1, 11, 101, 111}, {20, 30, 120, 130, 21, 31, 121, 131}}));
+    CHECK(identical(patchify_channel_major(numbered(), 2),
+                    Matrix{{0, 10, 100, 110, 1, 11, 101, 111}, {20, 30, 120, 130, 21, 31, 121, 131}}));
 }
 
 TEST_CASE("patchify: patches of side 1 are the pixels in order, in both layouts") {

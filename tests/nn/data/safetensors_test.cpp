@@ -305,10 +305,12 @@ TEST_CASE("Safetensors: null metadata counts as none, as in the published reader
 TEST_CASE("Safetensors: a file of another kind is named by its first bytes") {
     CHECK(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n") ==
           ": is no safetensors file, it looks like a git-lfs pointer, not the file itself; fetch it: git lfs pull");
-    CHECK(refusal("PK\x03\x04\x14 and more of it") ==
-          ": is no safetensors file, it looks like a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint "
-          "must be converted to safetensors");
-    CHECK(refusal("\x1F\x8B\x08") == ": is no safetensors file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
+    CHECK(
+        refusal("PK\x03\x04\x14 and more of it") ==
+        ": is no safetensors file, it looks like a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint "
+        "must be converted to safetensors");
+    CHECK(refusal("\x1F\x8B\x08") ==
+          ": is no safetensors file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
     CHECK(refusal("P6 1 1 255 abc") == ": is no safetensors file, it looks like a PPM or PGM picture");
     CHECK(refusal("{\"model_type\": \"gpt2\"}") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
     CHECK(refusal("[1]") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
@@ -332,7 +334,7 @@ TEST_CASE("Safetensors: prefixes of training wrappers are removed from names") {
     CHECK(names({"h.0._orig_mod.weight", "b"}) == Names{"b", "h.0.weight"});  // a block that was compiled alone
     CHECK(names({"module.a", "b"}) == Names{"b", "module.a"});                // not in front of every name: a name
     CHECK(names({"x_orig_mod.a"}) == Names{"x_orig_mod.a"});
-    CHECK(names({"_orig_mod.a", "a"}) == Names{"_orig_mod.a", "a"});          // would be one name for two tensors
+    CHECK(names({"_orig_mod.a", "a"}) == Names{"_orig_mod.a", "a"});  // would be one name for two tensors
     names({"module.a", "module.b"});
     CHECK(Safetensors(folder.path("f")).matrix("b")(0, 0) == 1);
 }
@@ -398,7 +400,8 @@ TEST_CASE("Safetensors: shards that do not match their index are refused in one 
     {
         const Shards shards;
         std::filesystem::remove(shards.second);
-        CHECK(shards.refusal() == shards.index + ": the shard \"model-00002-of-00002.safetensors\" is not there; tensor \"c\" lies in it");
+        CHECK(shards.refusal() ==
+              shards.index + ": the shard \"model-00002-of-00002.safetensors\" is not there; tensor \"c\" lies in it");
         CHECK(error_of([&] { Safetensors file(shards.first); }) == shards.refusal());
     }
     {

@@ -30,9 +30,9 @@ TEST_CASE("picture_text: red, green and blue are weighted 0.299, 0.587, 0.114") 
 
 TEST_CASE("picture_text: in colour, two rows of pixels share a line; greys from the ramp, colours from the cube") {
     Image image(3, 1, 3);
-    image(0, 0, 0) = 1;                                          // red: 16 + 36 * 5 = 196
-    image(1, 0, 0) = image(1, 0, 1) = image(1, 0, 2) = 1;        // white: 255
-    image(2, 0, 1) = 0.4f, image(2, 0, 2) = 1;                   // 16 + 6 * 2 + 5 = 33
+    image(0, 0, 0) = 1;                                    // red: 16 + 36 * 5 = 196
+    image(1, 0, 0) = image(1, 0, 1) = image(1, 0, 2) = 1;  // white: 255
+    image(2, 0, 1) = 0.4f, image(2, 0, 2) = 1;             // 16 + 6 * 2 + 5 = 33
     CHECK(picture_text(image, true) ==
           "3 x 1 x 3\n"
           "\x1b[38;5;196m\x1b[48;5;255m\u2580\x1b[0m\n"

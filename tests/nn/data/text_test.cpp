@@ -112,7 +112,8 @@ TEST_CASE("decimal_number: too large has no value, too small is 0, a leading + i
 }
 
 TEST_CASE("without_byte_order_mark: removes one complete mark at the front only") {
-    CHECK(without_byte_order_mark("\xEF\xBB\xBF" "abc") == "abc");
+    CHECK(without_byte_order_mark("\xEF\xBB\xBF"
+                                  "abc") == "abc");
     CHECK(without_byte_order_mark("\xEF\xBB") == "\xEF\xBB");
     CHECK(without_byte_order_mark("a\xEF\xBB\xBF") == "a\xEF\xBB\xBF");
     CHECK(without_byte_order_mark("\xEF\xBB\xBF\xEF\xBB\xBF") == "\xEF\xBB\xBF");

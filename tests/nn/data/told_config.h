@@ -14,8 +14,8 @@
 //   config_of  of the system
 //   missing    what nothing tells then, "the number of heads"; "" = shapes and published code tell all
 template <class Config, class TableOf>
-void check_told(const Config& config, TableOf table_of, Config config_of(const Safetensors&, const Told&), const std::string& missing,
-                const LoadRules& rules = {}) {
+void check_told(const Config& config, TableOf table_of, Config config_of(const Safetensors&, const Told&),
+                const std::string& missing, const LoadRules& rules = {}) {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors");
     save(table_of(config), path, metadata(config));

@@ -84,8 +84,8 @@ TEST_CASE("activation_patching: every run and sweep equals TransformerLens', the
         golden.check("patch.pattern_all_positions", patching::sweep_heads(corrupted_run, clean, "weights", sizes, metric));
         {
             const std::vector<int> example = numbers_in(golden.file.metadata_text("example"));  // block, token, head
-            const patching::Patch patch({patching::head_place(sizes, "context", example.at(0), example.at(2), config.width, example.at(1))},
-                                        clean);
+            const patching::Patch patch(
+                {patching::head_place(sizes, "context", example.at(0), example.at(2), config.width, example.at(1))}, clean);
             golden.check("example.logits", corrupted_run.logits().value());
         }
 
@@ -96,12 +96,14 @@ TEST_CASE("activation_patching: every run and sweep equals TransformerLens', the
         // path patching
         const std::vector<int> receiver = numbers_in(golden.file.metadata_text("path_receiver"));  // block, head
         golden.check("path.head_to_logits", patching::path_patching(clean_run, clean, corrupted, {}, false, sizes, metric));
-        golden.check("path.head_to_logits_mlps_frozen", patching::path_patching(clean_run, clean, corrupted, {}, true, sizes, metric));
-        golden.check("path.head_to_query",
-                     patching::path_patching(clean_run, clean, corrupted, {receiver.at(0), receiver.at(1)}, false, sizes, metric));
+        golden.check("path.head_to_logits_mlps_frozen",
+                     patching::path_patching(clean_run, clean, corrupted, {}, true, sizes, metric));
+        golden.check("path.head_to_query", patching::path_patching(clean_run, clean, corrupted, {receiver.at(0), receiver.at(1)},
+                                                                   false, sizes, metric));
 
         // causal tracing
-        const std::vector<int> prompt = golden.integers("input.trace_ids"), subject = numbers_in(golden.file.metadata_text("subject"));
+        const std::vector<int> prompt = golden.integers("input.trace_ids"),
+                               subject = numbers_in(golden.file.metadata_text("subject"));
         const int copies = dimensions_of(golden, "input.noise").at(0), Tt = static_cast<int>(prompt.size());
         GptRun prompt_run(w, config, make_batch({prompt}));
         GptRun copies_run(w, config, make_batch(std::vector<std::vector<int>>(copies, prompt)));

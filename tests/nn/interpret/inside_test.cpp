@@ -50,10 +50,12 @@ static void check_adapter(const std::string& name, const Run& run, const Inside&
         if (steps.cross.output) add_to(written, steps.cross.output.value());
         add_to(written, steps.mlp.output.value());
         const bool plain = inside.options.order == Order::pre || inside.options.order == Order::parallel;
-        if (plain) check_close(name + ": r_l + what block l writes", add(trace.streams[l], written).value(), trace.streams[l + 1]);
+        if (plain)
+            check_close(name + ": r_l + what block l writes", add(trace.streams[l], written).value(), trace.streams[l + 1]);
     }
     if (inside.head.empty()) return;
-    check_close(name + ": outputs of the last stream", outputs_of(gather_rows(trace.streams[L], rows).value(), inside), trace.outputs);
+    check_close(name + ": outputs of the last stream", outputs_of(gather_rows(trace.streams[L], rows).value(), inside),
+                trace.outputs);
     double length = 0;
     for (const float x : trace.gradients[L - 1]) length += std::abs(x);
     CHECK(length > 0);
@@ -74,49 +76,65 @@ TEST_CASE("inside: the language models say where their parts lie") {
     const std::vector<int> rows = all_rows(5);
     {
         for (const Order order : {Order::pre, Order::post}) {
-            const gpt::Config config{.vocabulary = 7, .positions = 6, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12, .order = order};
+            const gpt::Config config{
+                .vocabulary = 7, .positions = 6, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12, .order = order};
             const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.3f, .embedding_stddev = 0.3f});
-            check_adapter("gpt", [&] { return gpt::forward(ids, 5, w, config).logits; }, gpt::inside(w, config), rows);
+            check_adapter(
+                "gpt", [&] { return gpt::forward(ids, 5, w, config).logits; }, gpt::inside(w, config), rows);
         }
     }
     {
         const llama::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 4, .key_value_heads = 2, .mlp_width = 12};
         const llama::Weights w = llama::make_weights(config, random, wide);
-        check_adapter("llama", [&] { return llama::forward(batch, w, config).logits; }, llama::inside(w, config), rows);
+        check_adapter(
+            "llama", [&] { return llama::forward(batch, w, config).logits; }, llama::inside(w, config), rows);
     }
     {
         const palm::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 2, .head_width = 4, .mlp_width = 12};
         const palm::Weights w = palm::make_weights(config, random, wide);
-        check_adapter("palm", [&] { return palm::forward(batch, w, config).logits; }, palm::inside(w, config), rows);
+        check_adapter(
+            "palm", [&] { return palm::forward(batch, w, config).logits; }, palm::inside(w, config), rows);
     }
     {
         const bloom::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 2};
         const bloom::Weights w = bloom::make_weights(config, random, wide);
-        check_adapter("bloom", [&] { return bloom::forward(batch, w, config).logits; }, bloom::inside(w, config), rows);
+        check_adapter(
+            "bloom", [&] { return bloom::forward(batch, w, config).logits; }, bloom::inside(w, config), rows);
     }
     {
         const galactica::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12, .positions = 8};
         const galactica::Weights w = galactica::make_weights(config, random, wide);
-        check_adapter("galactica", [&] { return galactica::forward(batch, w, config).logits; }, galactica::inside(w, config), rows);
+        check_adapter(
+            "galactica", [&] { return galactica::forward(batch, w, config).logits; }, galactica::inside(w, config), rows);
     }
     {
         const biogpt::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12, .positions = 8};
         const biogpt::Weights w = biogpt::make_weights(config, random, wide);
-        check_adapter("biogpt", [&] { return biogpt::forward(batch, w, config).logits; }, biogpt::inside(w, config), rows);
+        check_adapter(
+            "biogpt", [&] { return biogpt::forward(batch, w, config).logits; }, biogpt::inside(w, config), rows);
     }
 }
 
 TEST_CASE("inside: T5's two stacks are told apart, its decoder's outputs are the logits, tied or not") {
     Random random(2);
     for (const bool tied : {true, false}) {
-        const t5::Config config{.vocabulary = 9, .width = 8, .encoder_depth = 2, .decoder_depth = 2, .heads = 2, .head_width = 4,
-                                .mlp_width = 12, .tied = tied, .buckets = 4, .max_distance = 8};
+        const t5::Config config{.vocabulary = 9,
+                                .width = 8,
+                                .encoder_depth = 2,
+                                .decoder_depth = 2,
+                                .heads = 2,
+                                .head_width = 4,
+                                .mlp_width = 12,
+                                .tied = tied,
+                                .buckets = 4,
+                                .max_distance = 8};
         const t5::Weights w = t5::make_weights(config, random);
         const TokenBatch source = make_batch({{3, 4, 5, 1}}), target = make_batch({{0, 6, 7}});
         const Run run = [&] { return t5::forward(source, target, w, config).decoder.logits; };
         check_adapter("encoder", run, t5::encoder_inside(w, config), all_rows(3));
         check_adapter("decoder", run, t5::decoder_inside(w, config), all_rows(3));
-        const Inspection encoder = follow(run, t5::encoder_inside(w, config)), decoder = follow(run, t5::decoder_inside(w, config));
+        const Inspection encoder = follow(run, t5::encoder_inside(w, config)),
+                         decoder = follow(run, t5::decoder_inside(w, config));
         CHECK(encoder.streams[0].rows == 4);
         CHECK(decoder.streams[0].rows == 3);
         CHECK(decoder.gradients.empty());  // nothing was asked
@@ -131,8 +149,12 @@ TEST_CASE("inside: the classifiers read the first row, the masked language model
     Image image(4, 4, 1);
     for (float& x : image.pixels) x = random.normal();
     {
-        const vit::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2, .heads = 2,
-                                 .mlp_width = 12, .classes = 3};
+        const vit::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1},
+                                 .width = 8,
+                                 .depth = 2,
+                                 .heads = 2,
+                                 .mlp_width = 12,
+                                 .classes = 3};
         const vit::Weights w = vit::make_weights(config, random, wide);
         check_adapter("vit", [&] { return vit::forward({image}, w, config).logits; }, vit::inside(w, config), {0});
     }
@@ -141,21 +163,27 @@ TEST_CASE("inside: the classifiers read the first row, the masked language model
     {
         const heads::Config config = heads::make_config(trunk, heads::Task::sequences, 3);
         const heads::Weights w = heads::make_weights(config, random, wide);
-        check_adapter("sequences", [&] { return heads::classify_sequences(batch, w, config).logits; }, heads::inside(w, config), {0});
+        check_adapter("sequences", [&] { return heads::classify_sequences(batch, w, config).logits; }, heads::inside(w, config),
+                      {0});
     }
     {
         const heads::Config config = heads::make_config(trunk, heads::Task::tokens, 3);
         const heads::Weights w = heads::make_weights(config, random, wide);
-        check_adapter("tokens", [&] { return heads::classify_tokens(batch, w, config).logits; }, heads::inside(w, config), all_rows(5));
+        check_adapter(
+            "tokens", [&] { return heads::classify_tokens(batch, w, config).logits; }, heads::inside(w, config), all_rows(5));
     }
     {
         bert::Config config = trunk;
         config.pooler = false;
         const mlm::Weights w = mlm::make_weights(config, random, wide);
-        check_adapter("mlm", [&] { return mlm::forward(batch, w, config).prediction_logits; }, mlm::inside(w, config), all_rows(5));
+        check_adapter(
+            "mlm", [&] { return mlm::forward(batch, w, config).prediction_logits; }, mlm::inside(w, config), all_rows(5));
     }
-    const clip::Config config{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1}, .width = 8, .depth = 2,
-                                         .heads = 2, .mlp_width = 12},
+    const clip::Config config{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1},
+                                         .width = 8,
+                                         .depth = 2,
+                                         .heads = 2,
+                                         .mlp_width = 12},
                               .text = {.vocabulary = 7, .positions = 6, .width = 8, .depth = 2, .heads = 2, .mlp_width = 12},
                               .shared_width = 5};
     const clip::Weights w = clip::make_weights(config, random);
@@ -178,7 +206,7 @@ struct ByHand {
         // features: mark, yes, no, and the rest, which makes the mean of every word 0
         w.words.value() = Matrix{{0, 1, 1, -2}, {2, 1, -1, -2}, {2, -1, 1, -2}};
         w.output.value() = Matrix{{0, 0, 0, 0}, {0, 1, -1, 0}, {0, -1, 1, 0}};
-        w.blocks[0].attention.query.bias.value()[0] = 4;           // every token asks for the mark
+        w.blocks[0].attention.query.bias.value()[0] = 4;  // every token asks for the mark
         w.blocks[0].attention.key.weight.value()(0, 0) = 4;
         w.blocks[0].attention.value.weight.value()(1, 1) = 3;
         w.blocks[0].attention.value.weight.value()(2, 2) = 3;
@@ -206,7 +234,11 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
     // token 1 makes all of logit(yes) - logit(no) at the last token
     namespace ig = integrated_gradients;
     ig::OutputOf output(run, "words", {3}, {1}, {2});
-    const Matrix x = ig::input_of(run, "words"), b = ig::input_of([&] { return gpt::forward({0, 0, 0, 0}, 4, toy.w, toy.config).logits; }, "words");
+    const Matrix x = ig::input_of(run, "words"), b = ig::input_of(
+                                                     [&] {
+                                                         return gpt::forward({0, 0, 0, 0}, 4, toy.w, toy.config).logits;
+                                                     },
+                                                     "words");
     const ig::Attribution found = ig::attribute(output, x, b, ig::points(ig::Rule::middle, 64), 1);
     CHECK(argmax_row(transpose(ig::row_totals(found.attributions)), 0) == 1);
     CHECK(std::abs(found.delta[0]) < 0.02f);
@@ -239,8 +271,16 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
 
 TEST_CASE("sweeps: in a model with several stacks the sizes say which; T5's encoder holds what differs, its decoder not yet") {
     Random random(5);
-    const t5::Config config{.vocabulary = 9, .width = 8, .encoder_depth = 2, .decoder_depth = 2, .heads = 2, .head_width = 4,
-                            .mlp_width = 12, .tied = false, .buckets = 4, .max_distance = 8};
+    const t5::Config config{.vocabulary = 9,
+                            .width = 8,
+                            .encoder_depth = 2,
+                            .decoder_depth = 2,
+                            .heads = 2,
+                            .head_width = 4,
+                            .mlp_width = 12,
+                            .tied = false,
+                            .buckets = 4,
+                            .max_distance = 8};
     const t5::Weights w = t5::make_weights(config, random);
     const TokenBatch target = make_batch({{0, 6}});
     namespace patching = activation_patching;
@@ -248,9 +288,11 @@ TEST_CASE("sweeps: in a model with several stacks the sizes say which; T5's enco
     patching::ForwardPass corrupted([&] { return t5::forward(make_batch({{3, 8, 5}}), target, w, config).decoder.logits; });
     const patching::Kept good = patching::record(clean), bad = patching::record(corrupted);
     const patching::Metric metric = patching::make_metric({2}, {3}, 2, good, bad);
-    const Matrix encoder = patching::sweep_tokens(corrupted, good, "input", patching::sizes_of(t5::encoder_inside(w, config), 1, 3), metric);
+    const Matrix encoder =
+        patching::sweep_tokens(corrupted, good, "input", patching::sizes_of(t5::encoder_inside(w, config), 1, 3), metric);
     check_close("encoder, before block 0", slice_rows(encoder, 0, 1), Matrix{{0, 1, 0}});
-    const Matrix decoder = patching::sweep_tokens(corrupted, good, "input", patching::sizes_of(t5::decoder_inside(w, config), 1, 2), metric);
+    const Matrix decoder =
+        patching::sweep_tokens(corrupted, good, "input", patching::sizes_of(t5::decoder_inside(w, config), 1, 2), metric);
     check_close("decoder, before block 0", slice_rows(decoder, 0, 1), Matrix{{0, 0}});
     const patching::Sizes in_decoder = patching::sizes_of(t5::decoder_inside(w, config), 1, 2);
     CHECK(patching::head_place(in_decoder, "query", 0, 1, 8).step == "decoder query");
@@ -267,8 +309,13 @@ TEST_CASE("follow: a run that never came through the stack, and an output that i
     const ByHand toy;
     const Run run = [&] { return gpt::forward({0, 1}, 2, toy.w, toy.config).logits; };
     Inside wrong = gpt::inside(toy.w, toy.config);
-    CHECK_THROWS_WITH(follow(run, wrong, {{.row = 2, .column = 0}}), "follow: output 2, 0 was asked, the run has returned (2, 3)");
-    const Inspection two = follow([&] { return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).logits; }, wrong, {{.row = 1, .column = 0}});
+    CHECK_THROWS_WITH(follow(run, wrong, {{.row = 2, .column = 0}}),
+                      "follow: output 2, 0 was asked, the run has returned (2, 3)");
+    const Inspection two = follow(
+        [&] {
+            return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).logits;
+        },
+        wrong, {{.row = 1, .column = 0}});
     CHECK_THROWS_WITH(rollout::token_rollout(two, wrong),
                       "rollout: attention weights (4, 2) of 1 heads and 4 tokens; one sequence at a time can be explained");
     CHECK_THROWS_WITH(rollout::token_rollout(follow(run, wrong), wrong),
@@ -276,20 +323,24 @@ TEST_CASE("follow: a run that never came through the stack, and an output that i
     const Inspection one = follow(run, wrong, {{.row = 1, .column = 1}});
     Inside of_another = wrong;
     of_another.head[0].linear.weight = Var(Matrix(4, 3));
-    CHECK_THROWS_WITH(rollout::token_relevance(one, of_another), doctest::Contains("the Inside must be that of the model that ran"));
+    CHECK_THROWS_WITH(rollout::token_relevance(one, of_another),
+                      doctest::Contains("the Inside must be that of the model that ran"));
     wrong.stack = "encoder";
-    CHECK_THROWS_WITH(follow(run, wrong), "follow: the run did not come through block 0 of stack \"encoder\" (see hook.h for the names of stacks)");
+    CHECK_THROWS_WITH(follow(run, wrong),
+                      "follow: the run did not come through block 0 of stack \"encoder\" (see hook.h for the names of stacks)");
 }
 
-TEST_CASE("token_relevance, parts_of, readout_of: a model without a published rule or a plain head is refused, gradient relevance is not") {
+TEST_CASE(
+    "token_relevance, parts_of, readout_of: a model without a published rule or a plain head is refused, gradient relevance is not") {
     Random random(4);
     const TokenBatch batch = make_batch({ids});
     const llama::Config config{.vocabulary = 7, .width = 8, .depth = 2, .heads = 4, .key_value_heads = 2, .mlp_width = 12};
     const llama::Weights w = llama::make_weights(config, random, wide);
     const Inside inside = llama::inside(w, config);
     const Inspection trace = follow([&] { return llama::forward(batch, w, config).logits; }, inside, {{.row = 4, .column = 2}});
-    CHECK_THROWS_WITH(rollout::token_relevance(trace, inside),
-                      "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
+    CHECK_THROWS_WITH(
+        rollout::token_relevance(trace, inside),
+        "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
     CHECK(rollout::token_gradient_relevance(trace, inside).cols == 5);
     // RMSNorm: the parts and nothing else make the logits
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
@@ -306,7 +357,8 @@ TEST_CASE("token_relevance, parts_of, readout_of: a model without a published ru
     const mlm::Weights of_mlm = mlm::make_weights(trunk, random, wide);
     const Inside post = mlm::inside(of_mlm, trunk);
     CHECK_THROWS_WITH(logit_lens::readout_of(post), doctest::Contains("outputs_of() of nn/interpret/inside.h"));
-    const Inspection of_bert = follow([&] { return mlm::forward(bert::make_batch({ids}), of_mlm, trunk).prediction_logits; }, post, {{.row = 2, .column = 1}});
+    const Inspection of_bert = follow([&] { return mlm::forward(bert::make_batch({ids}), of_mlm, trunk).prediction_logits; },
+                                      post, {{.row = 2, .column = 1}});
     CHECK_THROWS_WITH(logit_lens::parts_of(of_bert, post), doctest::Contains("only with pre-norm or parallel blocks"));
     CHECK(rollout::token_relevance(of_bert, post).cols == 5);  // of a masked word, through both layers of its head
 }

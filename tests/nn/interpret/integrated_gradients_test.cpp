@@ -17,12 +17,9 @@ namespace ig = integrated_gradients;
 TEST_SUITE_BEGIN("integrated_gradients");
 
 static const std::vector<std::pair<std::string, ig::Rule>> rules{
-    {"riemann_left", ig::Rule::left},
-    {"riemann_right", ig::Rule::right},
-    {"riemann_middle", ig::Rule::middle},
-    {"riemann_trapezoid", ig::Rule::trapezoid_as_published},
-    {"trapezoid_exact", ig::Rule::trapezoid},
-    {"gausslegendre", ig::Rule::gauss_legendre},
+    {"riemann_left", ig::Rule::left},         {"riemann_right", ig::Rule::right},
+    {"riemann_middle", ig::Rule::middle},     {"riemann_trapezoid", ig::Rule::trapezoid_as_published},
+    {"trapezoid_exact", ig::Rule::trapezoid}, {"gausslegendre", ig::Rule::gauss_legendre},
 };
 
 namespace {
@@ -74,8 +71,8 @@ struct Arranged {
 
 }  // namespace
 
-static void check_layer(const Golden& golden, const std::string& layer, ig::Output& output, const Matrix& x, const Matrix& baseline,
-                        int groups, const Arranged& arranged) {
+static void check_layer(const Golden& golden, const std::string& layer, ig::Output& output, const Matrix& x,
+                        const Matrix& baseline, int groups, const Arranged& arranged) {
     const ig::ValueAndGradient at_x = ig::gradient_at(output, x);
     golden.check(layer + ".gradient", arranged(at_x.gradient));
     golden.check(layer + ".input_x_gradient", arranged(multiply(x, at_x.gradient).value()));
@@ -120,14 +117,16 @@ static void check_outputs(const Golden& golden, const Matrix& logits, const Matr
 }
 
 static void check_sentences(const Golden& golden, const Targets& targets) {
-    const heads::Config config = heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
+    const heads::Config config =
+        heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
     Random random(1);
     const heads::Weights w = heads::make_weights(config, random);
     golden.load_weights(with_names_of(heads::parameters(w, config), golden));
     const bert::Batch batch = bert_batch(golden);
     bert::Batch baseline = batch;  // the mask stays that of the sentence
     baseline.ids = golden.integers("input.baseline_input_ids");
-    const heads::Steps steps = heads::classify_sequences(batch, w, config), of_baseline = heads::classify_sequences(baseline, w, config);
+    const heads::Steps steps = heads::classify_sequences(batch, w, config),
+                       of_baseline = heads::classify_sequences(baseline, w, config);
     check_outputs(golden, steps.logits.value(), of_baseline.logits.value(), targets);
     SentenceOutput words(w, config, batch, "words", targets), embeddings(w, config, batch, "embeddings", targets);
     const bert::WordEmbedding &of_x = steps.trunk.embedding, &of_b = of_baseline.trunk.embedding;
@@ -144,8 +143,10 @@ static void check_pictures(const Golden& golden, const Targets& targets) {
     Random random(1);
     const vit::Weights w = vit::make_weights(config, random);
     golden.load_weights(vit::parameters(w, config));
-    const std::vector<Image> images = images_of(golden, "input.pixel_values"), baseline = images_of(golden, "input.baseline_pixel_values");
-    check_outputs(golden, vit::forward(images, w, config).logits.value(), vit::forward(baseline, w, config).logits.value(), targets);
+    const std::vector<Image> images = images_of(golden, "input.pixel_values"),
+                             baseline = images_of(golden, "input.baseline_pixel_values");
+    check_outputs(golden, vit::forward(images, w, config).logits.value(), vit::forward(baseline, w, config).logits.value(),
+                  targets);
     PictureOutput output(w, config, images, targets);
     const Matrix x = patchify_all(images, config.grid, "test"), b = patchify_all(baseline, config.grid, "test");
     check_layer(golden, "pixels", output, x, b, static_cast<int>(images.size()), {&config});
@@ -187,7 +188,8 @@ TEST_CASE("attribute: F = x1 x2 gives each factor half; the left sum of 4 points
         CHECK(a.delta[0] == Approx(0).epsilon(1e-5));
     }
     check_close("left", ig::attribute(product, x, zero, ig::points(ig::Rule::left, 4), 1).attributions, Matrix{{2.25f, 2.25f}});
-    check_close("one point", ig::attribute(product, x, zero, ig::points(ig::Rule::gauss_legendre, 1), 1).attributions, Matrix{{3, 3}});
+    check_close("one point", ig::attribute(product, x, zero, ig::points(ig::Rule::gauss_legendre, 1), 1).attributions,
+                Matrix{{3, 3}});
 }
 
 TEST_CASE("attribute: a saturated unit has gradient 0 at x = 2, and integrated gradient 1") {

@@ -125,7 +125,8 @@ TEST_CASE("logit_lens: every lens, statistic and attribution equals tuned-lens' 
         golden.check("attribution.difference", reshape(row_of(difference), static_cast<int>(parts.size()), B));
         std::vector<float> logit_difference;
         for (int b = 0; b < B; ++b)
-            logit_difference.push_back(steps.logits.value()(rows[b], right[rows[b]]) - steps.logits.value()(rows[b], alternative[b]));
+            logit_difference.push_back(steps.logits.value()(rows[b], right[rows[b]]) -
+                                       steps.logits.value()(rows[b], alternative[b]));
         golden.check("logit_difference", row_of(logit_difference));
         golden.check_all_used();
     }
@@ -169,7 +170,8 @@ TEST_CASE("compare: by hand, p = (3/4, 1/4) in the layer and (1/2, 1/2) in the l
     CHECK(c.top[0] == 0);
     // the average is (5/8, 3/8)
     CHECK(c.js[0] == Approx((0.75 * std::log(0.75 / 0.625) + 0.25 * std::log(0.25 / 0.375) + 0.5 * std::log(0.5 / 0.625) +
-                             0.5 * std::log(0.5 / 0.375)) / 2));
+                             0.5 * std::log(0.5 / 0.375)) /
+                            2));
 }
 
 TEST_CASE("parts_of: the parts add up to the last stream, and their contributions with c to the logits") {
@@ -183,8 +185,8 @@ TEST_CASE("parts_of: the parts add up to the last stream, and their contribution
     const std::vector<int> ids{1, 2, 3, 4};
     const KeepSteps keep;
     const gpt::Steps steps = gpt::forward(ids, 4, w, config);
-    const std::vector<logit_lens::Part> parts = logit_lens::parts_of(steps.decoder, w.blocks, 3, gather_rows(w.words, ids).value(),
-                                                                     slice_rows(w.positions, 0, 4).value());
+    const std::vector<logit_lens::Part> parts = logit_lens::parts_of(
+        steps.decoder, w.blocks, 3, gather_rows(w.words, ids).value(), slice_rows(w.positions, 0, 4).value());
     REQUIRE(parts.size() == 2 * 3 + 2 + 3);
     const logit_lens::Readout readout{.norm = w.norm, .eps = config.eps, .words = w.output.value()};
     const Matrix scale = logit_lens::final_scale(steps.decoder.output.value(), readout);
@@ -218,8 +220,9 @@ TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows
     CHECK_THROWS_WITH(logit_lens::compare({{0, 0}}, {{0, INFINITY}}, {0}),
                       "logit_lens: the logits of the last layer (1, 2) hold inf in row 0, column 1 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
-    CHECK_THROWS_WITH(logit_lens::folded(readout),
-                      "logit_lens: the last norm has 3 numbers, the words are (4, 2); gain and bias must be as wide as the words");
+    CHECK_THROWS_WITH(
+        logit_lens::folded(readout),
+        "logit_lens: the last norm has 3 numbers, the words are (4, 2); gain and bias must be as wide as the words");
     CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {2}, Matrix(2, 1), unembedding),
                       "logit_lens: row 2 of a stream (2, 2), they are counted from 0");
     CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(2, 2)}, {0, 3}, Matrix(2, 1, 1), unembedding),

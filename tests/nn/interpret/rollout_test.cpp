@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "bert/heads.h"
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-#include "nn/autograd/hook.h"
 #include "tests/bert/bert_golden.h"
 #include "tests/fixture_views.h"
 #include "tests/test.h"
@@ -22,10 +22,10 @@ struct RolloutCase {
     StackSteps stack;
     std::vector<Block> blocks;
     BlockOptions options;
-    Matrix input;                             // of the first block
-    std::vector<Matrix> weights, gradients;   // A_l, G_l
+    Matrix input;                            // of the first block
+    std::vector<Matrix> weights, gradients;  // A_l, G_l
     Matrix logits;
-    Matrix last;                              // relevance of the last block's output
+    Matrix last;  // relevance of the last block's output
     bool is_vit = true;
 };
 
@@ -77,7 +77,8 @@ static RolloutCase vit_case(const Golden& golden, int target) {
 }
 
 static RolloutCase bert_case(const Golden& golden, int target) {
-    const heads::Config config = heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
+    const heads::Config config =
+        heads::make_config(bert_config(golden), heads::Task::sequences, golden.file.metadata_int("num_labels"));
     Random random(1);
     const heads::Weights w = heads::make_weights(config, random);
     golden.load_weights(with_names_of(heads::parameters(w, config), golden));
@@ -91,7 +92,8 @@ static RolloutCase bert_case(const Golden& golden, int target) {
     take_gradients(c, recording, steps.logits, target);
     c.stack = steps.trunk.encoder;
     c.input = steps.trunk.embedding.z0.value();
-    const Matrix pooled = rollout::linear_relevance(steps.trunk.pooled.value(), w.head.weight.value(), one_hot(config.labels, target));
+    const Matrix pooled =
+        rollout::linear_relevance(steps.trunk.pooled.value(), w.head.weight.value(), one_hot(config.labels, target));
     const Matrix class_token = rollout::linear_relevance(steps.trunk.class_tokens.value(), w.trunk.pooler.weight.value(), pooled);
     golden.check("relevance.classifier", pooled);
     golden.check("relevance.pooler", class_token);
@@ -136,8 +138,8 @@ static void check_rollout_and_flow(const Golden& golden, const RolloutCase& c) {
 }
 
 // One chain of layers of vit-explain, as published and with rows divided by their own sums.
-static void check_explained(const Golden& golden, const std::string& name, const std::string& rows_name, const std::vector<Matrix>& fused,
-                            double discard, bool spare_first) {
+static void check_explained(const Golden& golden, const std::string& name, const std::string& rows_name,
+                            const std::vector<Matrix>& fused, double discard, bool spare_first) {
     std::vector<Matrix> published, rows;
     for (const Matrix& F : fused) {
         const Matrix kept = rollout::discarded(F, discard, spare_first);
@@ -168,7 +170,8 @@ static void check_vit_explain(const Golden& golden, const RolloutCase& c) {
     std::vector<Matrix> mispaired;  // layer l's attention with layer L-1-l's gradient
     for (std::size_t l = 0; l < c.weights.size(); ++l) {
         const Matrix& G = c.gradients[c.weights.size() - 1 - l];
-        const Matrix F = rollout::discarded(rollout::weighted_mean(c.weights[l], G, c.options.heads), std::stod(ratios[0]), false);
+        const Matrix F =
+            rollout::discarded(rollout::weighted_mean(c.weights[l], G, c.options.heads), std::stod(ratios[0]), false);
         mispaired.push_back(rollout::half_residual(F, rollout::Normalisation::columns_as_published));
     }
     golden.check("grad_rollout_published_pairing.0.joint", rollout::products(mispaired).back());
@@ -266,7 +269,8 @@ TEST_CASE("discarded: the smallest entries become 0, the first one can be spared
 TEST_CASE("half_residual: the published division takes column j by the sum of row j") {
     const Matrix F{{1, 0}, {1, 2}};  // (F + I) / 2 = (1, 0), (0.5, 1.5); row sums 1 and 2
     check_close("rows", rollout::half_residual(F, rollout::Normalisation::rows), Matrix{{1, 0}, {0.25f, 0.75f}});
-    check_close("published", rollout::half_residual(F, rollout::Normalisation::columns_as_published), Matrix{{1, 0}, {0.5f, 0.75f}});
+    check_close("published", rollout::half_residual(F, rollout::Normalisation::columns_as_published),
+                Matrix{{1, 0}, {0.5f, 0.75f}});
 }
 
 TEST_CASE("linear_relevance: by hand, only positive products get relevance, in proportion") {
@@ -299,8 +303,9 @@ TEST_CASE("block_relevance: conserves the total relevance, in pre-norm and post-
 }
 
 TEST_CASE("rollout: arguments that do not fit are refused") {
-    CHECK_THROWS_WITH(rollout::mean_over_heads(Matrix(6, 4), 2),
-                      "rollout: attention weights (6, 4) are not 2 square matrices, one below the other; they must be of one sequence");
+    CHECK_THROWS_WITH(
+        rollout::mean_over_heads(Matrix(6, 4), 2),
+        "rollout: attention weights (6, 4) are not 2 square matrices, one below the other; they must be of one sequence");
     CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false),
                       "rollout: there is no layer 1 among 1, counted from 0");
 }

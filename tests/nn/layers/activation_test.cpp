@@ -13,7 +13,8 @@ TEST_CASE("activate: each function equals its formula, computed in double with t
     for (double x = -6; x <= 6; x += 0.37) {
         const float f = static_cast<float>(x);
         const double u = std::sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x);
-        CHECK(agrees(value(Activation::gelu, f), static_cast<float>(0.5 * x * (1 + std::erf(x / std::sqrt(2.0)))), {1e-6f, 1e-5f}));
+        CHECK(
+            agrees(value(Activation::gelu, f), static_cast<float>(0.5 * x * (1 + std::erf(x / std::sqrt(2.0)))), {1e-6f, 1e-5f}));
         CHECK(agrees(value(Activation::gelu_tanh, f), static_cast<float>(0.5 * x * (1 + std::tanh(u))), {1e-6f, 1e-5f}));
         CHECK(agrees(value(Activation::gelu_quick, f), static_cast<float>(x / (1 + std::exp(-1.702 * x))), {1e-6f, 1e-5f}));
         CHECK(agrees(value(Activation::silu, f), static_cast<float>(x / (1 + std::exp(-x))), {1e-6f, 1e-5f}));
@@ -29,7 +30,8 @@ TEST_CASE("activate: the exact and the tanh form of GELU differ by more than the
 }
 
 TEST_CASE("activate: for large |x| every function is 0 or x, never NaN") {
-    for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
+    for (const Activation activation :
+         {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
         CHECK(value(activation, 200) == 200);
         CHECK(std::abs(value(activation, -200)) < 1e-30f);
         CHECK(value(activation, 0) == 0);
@@ -47,7 +49,8 @@ TEST_CASE("activate: gradients agree with finite differences") {
 }
 
 TEST_CASE("activate: NaN stays NaN, and loops on several threads equal a few rows at a time") {
-    for (const Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
+    for (const Activation activation :
+         {Activation::gelu, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu, Activation::silu}) {
         CHECK(std::isnan(value(activation, NAN)));
         check_rows_alike("activation", [=](const Var& x, int) { return activate(x, activation); });
     }

@@ -49,7 +49,8 @@ TEST_CASE("attend_textbook: equals attention written with softmax_rows and produ
 }
 
 // attend() against its specification.
-static void check_against_textbook(const char* what, const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
+static void check_against_textbook(const char* what, const Matrix& q, const Matrix& k, const Matrix& v, int heads,
+                                   const Attending& how) {
     check_close(what, attend(q, k, v, heads, how).context.value(), attend_textbook(q, k, v, heads, how));
     const KeepSteps keep;
     check_close(what, attend(q, k, v, heads, how).context.value(), attend_textbook(q, k, v, heads, how));
@@ -97,7 +98,8 @@ TEST_CASE("attend: gradients in pieces equal those of a batch of short sequences
     const Matrix dcontext = random_matrix(T, 8, 9);
     std::vector<Matrix> gradients;
     for (const Attending& how : {one, six}) {
-        const Var q = parameter(random_matrix(T, 8, 1)), k = parameter(random_matrix(T, 4, 2)), v = parameter(random_matrix(T, 4, 3));
+        const Var q = parameter(random_matrix(T, 8, 1)), k = parameter(random_matrix(T, 4, 2)),
+                  v = parameter(random_matrix(T, 4, 3));
         const Tape tape;
         backward(sum(multiply(attend(q, k, v, 4, how).context, dcontext)));
         for (const Var& x : {q, k, v}) gradients.push_back(x.gradient());
@@ -123,7 +125,8 @@ TEST_CASE("attend: under a causal mask, changing the future does not change the 
     Matrix changed = a;
     for (int j = 0; j < 4; ++j) changed(4, j) += 100;
     const Attending how{.may = causal(5, 5)};
-    const Matrix before = attend(a, a, a, 2, how).context.value(), after = attend(changed, changed, changed, 2, how).context.value();
+    const Matrix before = attend(a, a, a, 2, how).context.value(),
+                 after = attend(changed, changed, changed, 2, how).context.value();
     CHECK(identical(slice_rows(before, 0, 4), slice_rows(after, 0, 4)));
     CHECK(difference(slice_rows(after, 4, 1), slice_rows(before, 4, 1)) != "");
 }
@@ -172,8 +175,11 @@ TEST_CASE("attend: gradients of q, k, v and bias agree with finite differences; 
     const Matrix shared_bias = random_matrix(2 * 2, 3, 7);
     check_gradient_by_differences([](Inputs x) { return attend(x[0], x[1], x[2], 2).context; }, {q, k, v});
     check_gradient_by_differences([](Inputs x) { return attend(x[0], x[1], x[2], 2, {.may = causal(5, 5)}).context; }, {q, k, v});
-    check_gradient_by_differences([](Inputs x) { return attend(x[0], x[1], x[2], 4, {.segments = Segments::of({2, 3})}).context; },
-                                  {q, k, v});
+    check_gradient_by_differences(
+        [](Inputs x) {
+            return attend(x[0], x[1], x[2], 4, {.segments = Segments::of({2, 3})}).context;
+        },
+        {q, k, v});
     check_gradient_by_differences([](Inputs x) { return attend(x[0], x[1], x[2], 2, {.bias = x[3], .scale = 1}).context; },
                                   {q, k, v, bias});
     check_gradient_by_differences(
@@ -185,7 +191,9 @@ TEST_CASE("attend: gradients of q, k, v and bias agree with finite differences; 
     check_gradient_by_differences([](Inputs x) { return attend(x[0], x[0], x[0], 2).context; }, {q});
     const Matrix wide = random_matrix(5, 8, 8), own_bias = random_matrix(4 * 5, 3, 9);
     check_gradient_by_differences(
-        [](Inputs x) { return attend(x[0], x[1], x[2], 4, {.segments = Segments::of({2, 3}), .bias = x[3]}).context; },
+        [](Inputs x) {
+            return attend(x[0], x[1], x[2], 4, {.segments = Segments::of({2, 3}), .bias = x[3]}).context;
+        },
         {wide, k, slice_cols(v, 0, 2), own_bias});
 }
 
@@ -243,7 +251,8 @@ TEST_CASE("select_sequences: each sequence of the new cache continues the chosen
     KeyValueCache chosen = select_sequences(cache, {1, 0, 1});
     const Matrix output = attention(next, w, 2, {.cache = &chosen}).output.value();
     const Var alone = concat_rows({slice_rows(first, 3, 3), slice_rows(next, 2, 1)});
-    check_close("third", slice_rows(output, 2, 1), slice_rows(attention(alone, w, 2, {.may = causal(4, 4)}).output.value(), 3, 1));
+    check_close("third", slice_rows(output, 2, 1),
+                slice_rows(attention(alone, w, 2, {.may = causal(4, 4)}).output.value(), 3, 1));
     CHECK_THROWS_WITH(select_sequences(cache, {0, 2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
     CHECK_THROWS_WITH(select_sequences(cache, {}), "select_sequences: none of 2 sequences is chosen; choose at least one");
 }
@@ -281,11 +290,14 @@ TEST_CASE("attend, attention: sizes that do not fit are refused with the sizes")
           "attend: k (3, 6) and v (4, 6) must be equally high");
     CHECK(without_place(error_of([&] { attend(x, Matrix(4, 5), x, 2); })) ==
           "attend: q (4, 6) has 2 heads of width 3, k (4, 5) must hold a number of such heads that divides 2");
-    CHECK(without_place(error_of([&] { attend(x, x, Matrix(4, 5), 2); })) == "attend: v (4, 5) must hold 2 heads as k (4, 6) does");
-    CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.segments = Segments::of({3, 2})}); })) ==
-          "attend: the segment of rows 3 to 5 is outside q, which has 4 rows");
-    CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.segments = Segments::one(4), .key_segments = Segments::equal(2, 2)}); })) ==
-          "attend: 1 segments of queries but 2 of keys");
+    CHECK(without_place(error_of([&] { attend(x, x, Matrix(4, 5), 2); })) ==
+          "attend: v (4, 5) must hold 2 heads as k (4, 6) does");
+    CHECK(without_place(error_of([&] {
+              attend(x, x, x, 2, {.segments = Segments::of({3, 2})});
+          })) == "attend: the segment of rows 3 to 5 is outside q, which has 4 rows");
+    CHECK(without_place(error_of([&] {
+              attend(x, x, x, 2, {.segments = Segments::one(4), .key_segments = Segments::equal(2, 2)});
+          })) == "attend: 1 segments of queries but 2 of keys");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.may = causal(3, 3)}); })) ==
           "attend: a mask for 3 queries meets a segment of 4 and a batch of 4; it must have a row for each query of one of them");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.bias = Matrix(4, 4)}); })) ==

@@ -20,7 +20,8 @@ TEST_CASE("linear: gradients of input, weight and bias agree with finite differe
     using Inputs = const std::vector<Var>&;
     check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = v[2]}); },
                                   {Matrix{{1, 2}, {-3, 4}, {0.5f, -1}}, Matrix{{1, 0.5f, 2}, {-1, 1, 3}}, Matrix{{10, 20, 30}}});
-    check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = {}}); }, {Matrix{{1, 2}}, Matrix{{1}, {2}}});
+    check_gradient_by_differences([](Inputs v) { return linear(v[0], {.weight = v[1], .bias = {}}); },
+                                  {Matrix{{1, 2}}, Matrix{{1}, {2}}});
 }
 
 TEST_CASE("make_linear: weights within two standard deviations of 0, bias 0") {

@@ -15,7 +15,8 @@ static Safetensors checkpoint(const TemporaryFolder& folder, const std::map<std:
 
 TEST_CASE("ModelConfig: the caller overrides metadata, metadata overrides config.json, under any name") {
     const TemporaryFolder folder;
-    write_file_atomically(folder.path("config.json"), R"({"n_head": 3, "layer_norm_epsilon": 1e-3, "hidden_act": null, "image_size": [16, 12]})");
+    write_file_atomically(folder.path("config.json"),
+                          R"({"n_head": 3, "layer_norm_epsilon": 1e-3, "hidden_act": null, "image_size": [16, 12]})");
     CHECK(ModelConfig(checkpoint(folder)).integer(settings::heads) == 3);
     CHECK(ModelConfig(checkpoint(folder, {{"num_attention_heads", "4"}})).integer(settings::heads) == 4);
     const ModelConfig told(checkpoint(folder, {{"num_attention_heads", "4"}}), {{"n_head", "5"}});
@@ -42,12 +43,13 @@ TEST_CASE("ModelConfig: a missing setting is refused in one line with the cures,
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     const Safetensors file = checkpoint(folder);
     CHECK(error_of([&] { ModelConfig(file).integer(settings::heads); }) ==
-          path + ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
-                 "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
+          path +
+              ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
+              "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
     write_file_atomically(config, "{}");
     CHECK(error_of([&] { ModelConfig(file).real(settings::rotary_base); }) ==
-          path + ": nothing says the base of the rotation, and the shapes of the tensors do not tell it; add \"rope_theta\" to " + config +
-              ", write \"rope_theta\" into its metadata");
+          path + ": nothing says the base of the rotation, and the shapes of the tensors do not tell it; add \"rope_theta\" to " +
+              config + ", write \"rope_theta\" into its metadata");
 }
 
 TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
@@ -55,8 +57,10 @@ TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     write_file_atomically(config, R"({"n_head": "many", "layer_norm_eps": [1], "vocab_size": 2.5})");
     const ModelConfig told(checkpoint(folder, {{"num_key_value_heads", "2x"}}), {{"image_size", "big"}});
-    CHECK(error_of([&] { told.integer(settings::heads); }) == config + ": n_head is \"many\"; the number of heads must be a whole number");
-    CHECK(error_of([&] { told.real(settings::eps); }) == config + ": layer_norm_eps is \"[1]\"; the eps of the norms must be a number");
+    CHECK(error_of([&] { told.integer(settings::heads); }) ==
+          config + ": n_head is \"many\"; the number of heads must be a whole number");
+    CHECK(error_of([&] { told.real(settings::eps); }) ==
+          config + ": layer_norm_eps is \"[1]\"; the eps of the norms must be a number");
     CHECK(error_of([&] { told.integer(settings::vocabulary); }) ==
           config + ": vocab_size is \"2.5\"; the size of the vocabulary must be a whole number");
     CHECK(error_of([&] { told.integer(settings::key_value_heads); }) ==
@@ -71,12 +75,14 @@ TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
 TEST_CASE("require_agrees and require_only: the configuration of another model is refused") {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
-    write_file_atomically(config, R"({"hidden_size": 768, "position_embedding_type": "relative_key", "scale_attn_weights": true})");
+    write_file_atomically(config,
+                          R"({"hidden_size": 768, "position_embedding_type": "relative_key", "scale_attn_weights": true})");
     const ModelConfig told(checkpoint(folder));
     CHECK(error_of([&] { told.require_agrees(settings::width, 768); }) == "");
     CHECK(error_of([&] { told.require_agrees(settings::depth, 12); }) == "");  // no error
     CHECK(error_of([&] { told.require_agrees(settings::width, 64); }) ==
-          config + ": hidden_size is 768, but the tensors of " + path + " say 64 for the width; this is the configuration of another model");
+          config + ": hidden_size is 768, but the tensors of " + path +
+              " say 64 for the width; this is the configuration of another model");
     CHECK(error_of([&] { told.require_only("scale_attn_weights", "true"); }) == "");
     CHECK(error_of([&] { told.require_only("position_embedding_type", "absolute"); }) ==
           config + ": position_embedding_type is \"relative_key\"; only absolute is implemented here");
@@ -124,8 +130,9 @@ TEST_CASE("read_members, metadata_of: members of every kind are written and read
     CHECK(error_of([&] {
               read_members(ModelConfig(checkpoint(folder), {{"hidden_size", "9"}}), members);
           }).find("hidden_size is 9") != std::string::npos);
-    CHECK(error_of([&] { read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}, {"tied", "yes"}}), members); }) ==
-          "what was given: tied is \"yes\"; whether it is tied must be true or false");
+    CHECK(error_of([&] {
+              read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}, {"tied", "yes"}}), members);
+          }) == "what was given: tied is \"yes\"; whether it is tied must be true or false");
 }
 
 TEST_CASE("size_of, count_blocks, ratio_of: a tensor is found under any name that the rules allow; a ratio restores the width") {

@@ -70,7 +70,8 @@ TEST_CASE("normalise: an absent gain is 1, an absent bias is 0") {
     const Matrix x{{1, -2, 3, 0.5f}, {0.25f, 1, -1, 2}};
     check_close("layer", layer_norm(x, {}, 0.1f).value(), layer_norm(x, make_layer_norm(4), 0.1f).value());
     const Norm only_bias{.gain = {}, .bias = Matrix{{1, 2, 3, 4}}};
-    check_close("bias", layer_norm(x, only_bias, 0.1f).value(), layer_norm(x, {.gain = Matrix(1, 4, 1), .bias = only_bias.bias}, 0.1f).value());
+    check_close("bias", layer_norm(x, only_bias, 0.1f).value(),
+                layer_norm(x, {.gain = Matrix(1, 4, 1), .bias = only_bias.bias}, 0.1f).value());
 }
 
 TEST_CASE("normalise: gradients agree with finite differences, with and without gain and bias, for both kinds") {

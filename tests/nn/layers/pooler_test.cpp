@@ -18,8 +18,10 @@ TEST_CASE("pool: one row per query for every sequence of any length, and sequenc
     const Segments two = Segments::of({4, 3});
     const Matrix both = pool(tokens, two, w, 2, 1e-5f).attention.output.value();
     REQUIRE(shape(both) == "(6, 8)");
-    check_close("first", slice_rows(both, 0, 3), pool(slice_rows(tokens, 0, 4), Segments::one(4), w, 2, 1e-5f).attention.output.value());
-    check_close("second", slice_rows(both, 3, 3), pool(slice_rows(tokens, 4, 3), Segments::one(3), w, 2, 1e-5f).attention.output.value());
+    check_close("first", slice_rows(both, 0, 3),
+                pool(slice_rows(tokens, 0, 4), Segments::one(4), w, 2, 1e-5f).attention.output.value());
+    check_close("second", slice_rows(both, 3, 3),
+                pool(slice_rows(tokens, 4, 3), Segments::one(3), w, 2, 1e-5f).attention.output.value());
 }
 
 TEST_CASE("pool: does not depend on the order of tokens, which have no positions here") {
@@ -30,7 +32,8 @@ TEST_CASE("pool: does not depend on the order of tokens, which have no positions
                 pool(tokens, Segments::one(4), w, 2, 1e-5f).attention.output.value());
 }
 
-static const ResamplerShape small{.latents = 3, .width = 8, .depth = 2, .heads = 2, .head_width = 3, .mlp_width = 10, .frames = 2};
+static const ResamplerShape small{
+    .latents = 3, .width = 8, .depth = 2, .heads = 2, .head_width = 3, .mlp_width = 10, .frames = 2};
 
 TEST_CASE("resample: R rows for each sequence, from any number of tokens, and sequences are independent") {
     Random random(1);
@@ -79,7 +82,8 @@ TEST_CASE("resample: gradients of tokens and latents agree with finite differenc
 TEST_CASE("resample: tokens that do not divide into sequences are refused") {
     Random random(1);
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
-    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 2, w, 2, 1e-5f), "resample: 5 tokens are not a whole number for each of 2 sequences");
+    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 2, w, 2, 1e-5f),
+                      "resample: 5 tokens are not a whole number for each of 2 sequences");
     CHECK_THROWS_WITH(resample(draws(5, 8, 4), 1, w, 2, 1e-5f),
                       "resample: 5 tokens are not 2 frames of equally many; give a multiple of 2");
 }

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "nn/base/matmul.h"
 #include "nn/autograd/operations.h"
+#include "nn/base/matmul.h"
 #include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"
@@ -28,8 +28,8 @@ TEST_CASE("sine_cosine_grid: the column comes first, then the row; width 8 has t
     REQUIRE(shape(p) == "(6, 8)");
     // patch 5 lies in row 1, column 2
     check_close("patch 5", slice_rows(p, 5, 1),
-                Matrix{{std::sin(2.0f), std::sin(0.02f), std::cos(2.0f), std::cos(0.02f), std::sin(1.0f), std::sin(0.01f), std::cos(1.0f),
-                        std::cos(0.01f)}});
+                Matrix{{std::sin(2.0f), std::sin(0.02f), std::cos(2.0f), std::cos(0.02f), std::sin(1.0f), std::sin(0.01f),
+                        std::cos(1.0f), std::cos(0.01f)}});
 }
 
 TEST_CASE("sine_cosine_positions, sine_cosine_grid: impossible sizes are refused") {
@@ -57,7 +57,8 @@ TEST_CASE("rotate: (1, 0) at position 1 becomes (cos 1, sin 1), in either layout
     // width 4: the second pair turns by 10000^(-2/4) = 0.01
     const float c2 = std::cos(0.01f), s2 = std::sin(0.01f);
     check_close("halves", rotate(Matrix{{1, 1, 0, 0}}, {1}, 4, 10000).value(), Matrix{{c, c2, s, s2}});
-    check_close("neighbours", rotate(Matrix{{1, 0, 1, 0}}, {1}, 4, 10000, RotaryLayout::neighbours).value(), Matrix{{c, s, c2, s2}});
+    check_close("neighbours", rotate(Matrix{{1, 0, 1, 0}}, {1}, 4, 10000, RotaryLayout::neighbours).value(),
+                Matrix{{c, s, c2, s2}});
     check_close("position 0 stays", rotate(Matrix{{1, 2, 3, 4}}, {0}, 4, 10000).value(), Matrix{{1, 2, 3, 4}});
     check_close("every head", rotate(Matrix{{1, 0, 0, 1}}, {1}, 2, 10000).value(), Matrix{{c, s, -s, c}});
 }
@@ -78,10 +79,14 @@ TEST_CASE("rotate: gradients agree with finite differences; wrong arguments are 
     using Inputs = const std::vector<Var>&;
     Random random(2);
     check_gradient_by_differences([](Inputs x) { return rotate(x[0], {3, 1}, 4, 100); }, {normal_matrix(random, 2, 8)});
-    check_gradient_by_differences([](Inputs x) { return rotate(x[0], {3, 1}, 4, 100, RotaryLayout::neighbours); },
-                                  {normal_matrix(random, 2, 8)});
-    CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0, 1}, 3, 100); })) ==
-          "rotate: heads of width 3 in an input of shape (2, 6); heads must be even and fill the width");
+    check_gradient_by_differences(
+        [](Inputs x) {
+            return rotate(x[0], {3, 1}, 4, 100, RotaryLayout::neighbours);
+        },
+        {normal_matrix(random, 2, 8)});
+    CHECK(without_place(error_of([] {
+              rotate(Matrix(2, 6), {0, 1}, 3, 100);
+          })) == "rotate: heads of width 3 in an input of shape (2, 6); heads must be even and fill the width");
     CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0}, 2, 100); })) ==
           "rotate: 1 positions for the rows of (2, 6), each needs one");
 }

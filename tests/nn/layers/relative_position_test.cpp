@@ -55,8 +55,9 @@ TEST_CASE("bias_of_pairs: heads become rows, an entry shared by two pairs gets b
     CHECK(identical(bias.value(), Matrix{{5, 6, 7}, {6, 6, 5}, {50, 60, 70}, {60, 60, 50}}));
     backward(sum(bias));
     CHECK(identical(table.gradient(), Matrix{{2, 2}, {3, 3}, {1, 1}}));
-    CHECK(without_place(error_of([&] { bias_of_pairs(table, {0, 1, 2}, 2); })) ==
-          "bias_of_pairs: 3 pairs are not a whole number of queries with 2 keys each");
+    CHECK(without_place(error_of([&] {
+              bias_of_pairs(table, {0, 1, 2}, 2);
+          })) == "bias_of_pairs: 3 pairs are not a whole number of queries with 2 keys each");
 }
 
 TEST_CASE("relative_position_bias: an entry gets the gradient of every pair that reads it") {

@@ -28,7 +28,9 @@ static BlockExample example(const BlockShape& shape = {.width = 6, .mlp_width = 
     return e;
 }
 
-static Var plain_mlp(const Var& x, const Mlp& w) { return linear(activate(linear(x, w.expand), Activation::gelu_tanh), w.contract); }
+static Var plain_mlp(const Var& x, const Mlp& w) {
+    return linear(activate(linear(x, w.expand), Activation::gelu_tanh), w.contract);
+}
 
 TEST_CASE("block, pre: u = z + Attention(N1(z)), z' = u + MLP(N2(u))") {
     const BlockExample e = example();
@@ -56,9 +58,11 @@ TEST_CASE("block, parallel: z' = z + Attention(x) + MLP(x), x = N1(z); with a se
     BlockExample e = example();
     const Var x = layer_norm(e.z, e.block.norm1, 1e-5f), x2 = layer_norm(e.z, e.block.norm2, 1e-5f);
     const Var u = add(e.z, attention(x, e.block.attention, 2).output);
-    check_close("two norms", block(e.z, e.block, options_of(Order::parallel)).output.value(), add(u, plain_mlp(x2, e.block.mlp)).value());
+    check_close("two norms", block(e.z, e.block, options_of(Order::parallel)).output.value(),
+                add(u, plain_mlp(x2, e.block.mlp)).value());
     e.block.norm2 = {};
-    check_close("one norm", block(e.z, e.block, options_of(Order::parallel)).output.value(), add(u, plain_mlp(x, e.block.mlp)).value());
+    check_close("one norm", block(e.z, e.block, options_of(Order::parallel)).output.value(),
+                add(u, plain_mlp(x, e.block.mlp)).value());
 }
 
 TEST_CASE("block, normed residual: x = N1(z), u = 3 x + Attention(x), y = N2(u), z' = 3 y + MLP(y), where residual = 3") {
@@ -98,7 +102,9 @@ TEST_CASE("block: without self-attention or MLP, only the parts that are present
 }
 
 TEST_CASE("mlp: with a gate: 2 silu(1) when one feature expands to 2 and its gate is 1") {
-    const Mlp w{.expand = {.weight = Matrix{{2}}, .bias = {}}, .contract = {.weight = Matrix{{1}}, .bias = {}}, .gate = {.weight = Matrix{{1}}, .bias = {}}};
+    const Mlp w{.expand = {.weight = Matrix{{2}}, .bias = {}},
+                .contract = {.weight = Matrix{{1}}, .bias = {}},
+                .gate = {.weight = Matrix{{1}}, .bias = {}}};
     // silu(1) = 1 / (1 + 1/e) = 0.731059; the expanded half is not activated
     const MlpSteps steps = mlp(Matrix{{1}}, w, Activation::silu);
     CHECK(steps.gate.value()[0] == Approx(0.731059));
@@ -154,8 +160,10 @@ TEST_CASE("stack: each block may have its own context") {
     const BlockOptions options = options_of(Order::pre);
     const BlockContext free, masked{.self = {.may = causal(5, 5)}};
     const Var first = block(z, blocks[0], options, masked).output;
-    check_close("output", stack(z, blocks, options, {masked, free}).output.value(), block(first, blocks[1], options, free).output.value());
-    CHECK_THROWS_WITH(stack(z, blocks, options, {free, free, free}), "stack: 3 contexts for 2 blocks; give one for all, or one for each");
+    check_close("output", stack(z, blocks, options, {masked, free}).output.value(),
+                block(first, blocks[1], options, free).output.value());
+    CHECK_THROWS_WITH(stack(z, blocks, options, {free, free, free}),
+                      "stack: 3 contexts for 2 blocks; give one for all, or one for each");
 }
 
 TEST_CASE("stack: keeps the steps of its blocks only under a KeepSteps or a Tape") {
@@ -204,7 +212,8 @@ TEST_CASE("make_block: Init::residual scales the two matrices that write to the 
     Random one(5), two(5);
     const Block plain = make_block(one, {.width = 6, .mlp_width = 10});
     const Block smaller = make_block(two, {.width = 6, .mlp_width = 10}, {.residual = 0.25f});
-    check_close("output", smaller.attention.output.weight.value(), scale(plain.attention.output.weight, 0.25f).value(), {0, 1e-6f});
+    check_close("output", smaller.attention.output.weight.value(), scale(plain.attention.output.weight, 0.25f).value(),
+                {0, 1e-6f});
     check_close("contract", smaller.mlp.contract.weight.value(), scale(plain.mlp.contract.weight, 0.25f).value(), {0, 1e-6f});
     CHECK(identical(smaller.attention.query.weight.value(), plain.attention.query.weight.value()));
     CHECK(identical(smaller.mlp.expand.weight.value(), plain.mlp.expand.weight.value()));

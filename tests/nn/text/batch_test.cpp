@@ -164,7 +164,9 @@ TEST_CASE("attending_to: queries of another text attend to all tokens of their s
 TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with place, numbers and rule") {
     CHECK_THROWS_WITH(make_batch({}), "make_batch: there is no sequence; give at least one");
     CHECK_THROWS_WITH(make_batch({{1}, {}, {2}}), "make_batch: sequence 1 of 3 has no token; leave it out");
-    CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 2), "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
+    CHECK_THROWS_WITH(
+        equal_batch({1, 2, 3}, 2),
+        "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
     CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 0), "equal_batch: a length of 0 for 3 tokens, it must be at least 1");
     CHECK_THROWS_WITH(next_tokens({.sequences = 2, .length = 2, .ids = {1, 2, 3}, .mask = {}}),
                       "next_tokens: 3 ids are not 2 sequences of length 2; there must be at least one token, and an id for each");

@@ -12,8 +12,8 @@ TEST_CASE("read_next: positions count the tokens of each text, without left padd
     REQUIRE(first.contexts.size() == 2);
     CHECK(first.contexts[1].self.cache == &memory.blocks[1]);
     const MayAttend& may = first.contexts[0].self.may;
-    CHECK(may(1 * 3 + 2, 2));   // the only token of text 1 sees itself
-    CHECK(!may(1 * 3 + 2, 1));  // and not the padding before it
+    CHECK(may(1 * 3 + 2, 2));                                     // the only token of text 1 sees itself
+    CHECK(!may(1 * 3 + 2, 1));                                    // and not the padding before it
     for (KeyValueCache& block : memory.blocks) block.filled = 3;  // as the blocks do
     CHECK(read_next(memory, make_batch({{1}, {2}}), "test").positions == std::vector<int>{3, 1});
 }

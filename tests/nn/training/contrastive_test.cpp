@@ -32,14 +32,16 @@ TEST_CASE("contrastive: d equal captions among B rows leave a minimum of d ln 2 
 }
 
 TEST_CASE("scaled_cosines: exp(log_scale) times the dot products of rows") {
-    const Matrix cosines = scaled_cosines(Matrix{{0.6f, 0.8f}}, Matrix{{1, 0}, {0, 1}, {-1, 0}}, Matrix{{std::log(10.0f)}}).value();
+    const Matrix cosines =
+        scaled_cosines(Matrix{{0.6f, 0.8f}}, Matrix{{1, 0}, {0, 1}, {-1, 0}}, Matrix{{std::log(10.0f)}}).value();
     check_close("cosines", cosines, {{6, 8, -6}});
 }
 
 TEST_CASE("contrastive: gradients of both sides and of the scale agree with finite differences") {
     const Matrix a{{1, 2, -1}, {0.5f, -1, 2}}, b{{0.3f, 1, 1}, {-1, 0.2f, 0.7f}};
     check_gradient_by_differences(
-        [](const std::vector<Var>& in) { return contrastive(unit_rows(in[0]), unit_rows(in[1]), in[2]).loss; }, {a, b, Matrix{{0.7f}}});
+        [](const std::vector<Var>& in) { return contrastive(unit_rows(in[0]), unit_rows(in[1]), in[2]).loss; },
+        {a, b, Matrix{{0.7f}}});
 }
 
 TEST_CASE("contrastive: logits that are not square are refused") {

@@ -44,13 +44,14 @@ TEST_CASE("mean_squared_error, mean_absolute_error, smooth_l1: by hand, d = 0.5 
     const Matrix a{{1, 5}}, b{{0.5f, 2}};
     CHECK(mean_squared_error(a, b).value()(0, 0) == (0.25f + 9) / 2);
     CHECK(mean_absolute_error(a, b).value()(0, 0) == 1.75f);
-    CHECK(smooth_l1(a, b).value()(0, 0) == (0.125f + 2.5f) / 2);            // 0.5^2 / 2 and 3 - 1/2
-    CHECK(smooth_l1(a, b, 2).value()(0, 0) == (0.0625f + 2) / 2);           // 0.5^2 / 4 and 3 - 1
+    CHECK(smooth_l1(a, b).value()(0, 0) == (0.125f + 2.5f) / 2);   // 0.5^2 / 2 and 3 - 1/2
+    CHECK(smooth_l1(a, b, 2).value()(0, 0) == (0.0625f + 2) / 2);  // 0.5^2 / 4 and 3 - 1
 }
 
 TEST_CASE("smooth_absolute: smooth_l1 is its mean") {
     CHECK(identical(smooth_absolute(Matrix{{0.5f, -3}, {2, 0}}, 2).value(), Matrix{{0.0625f, 2}, {1, 0}}));
-    CHECK(without_place(error_of([] { smooth_absolute(Matrix(1, 1), 0); })) == "smooth_absolute: beta is 0.000000, it must be positive");
+    CHECK(without_place(error_of([] { smooth_absolute(Matrix(1, 1), 0); })) ==
+          "smooth_absolute: beta is 0.000000, it must be positive");
 }
 
 TEST_CASE("token_losses: large logits do not overflow or lose the loss") {
@@ -87,8 +88,9 @@ TEST_CASE("token_losses: loops on several threads equal a few rows at a time") {
 TEST_CASE("token_losses: wrong labels are refused") {
     CHECK(without_place(error_of([&] { cross_entropy(logits, {1}); })) ==
           "token_losses: 1 labels for the rows of (2, 3), each needs one");
-    CHECK(without_place(error_of([&] { cross_entropy(logits, {1, 3}); })) ==
-          "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
+    CHECK(without_place(error_of([&] {
+              cross_entropy(logits, {1, 3});
+          })) == "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
     CHECK_THROWS_WITH(accuracy(logits, {1}), "accuracy: 1 labels for the rows of (2, 3), each needs one");
     CHECK(without_place(error_of([&] { smooth_l1(logits, logits, 0); })).starts_with("smooth_l1: beta is"));
     const Matrix row(1, 3);
@@ -106,16 +108,22 @@ TEST_CASE("smoothed_token_losses: by hand, two classes with p = 3/4 and 1/4, a t
     CHECK(losses[0] == Approx(-0.95 * std::log(0.75) - 0.05 * std::log(0.25)));
     CHECK(losses[1] == 0);
     using Inputs = const std::vector<Var>&;
-    check_gradient_by_differences([](Inputs x) { return smoothed_token_losses(x[0], {1, ignored_label}, 0.2f); },
-                                  {Matrix{{1, -2, 0.5f}, {0, 1, 2}}});
-    CHECK(without_place(error_of([&] { smoothed_token_losses(logits, {0, 1}, 1); })) ==
-          "smoothed_token_losses: a smoothing of 1.000000, it lies from 0 to below 1");
+    check_gradient_by_differences(
+        [](Inputs x) {
+            return smoothed_token_losses(x[0], {1, ignored_label}, 0.2f);
+        },
+        {Matrix{{1, -2, 0.5f}, {0, 1, 2}}});
+    CHECK(without_place(error_of([&] {
+              smoothed_token_losses(logits, {0, 1}, 1);
+          })) == "smoothed_token_losses: a smoothing of 1.000000, it lies from 0 to below 1");
 }
 
 TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps added to the weights") {
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}).value()[0] == Approx(3.5));
     CHECK(weighted_mean(Matrix{{2}, {4}}, {1, 3}, 4).value()[0] == Approx(14 / 8.0));
-    CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {0, 0}); })) == "weighted_mean: all weights are 0; at least one row must count");
+    CHECK(without_place(error_of([] {
+              weighted_mean(Matrix(2, 1), {0, 0});
+          })) == "weighted_mean: all weights are 0; at least one row must count");
     CHECK(without_place(error_of([] { weighted_mean(Matrix(2, 1), {1}); })) ==
           "weighted_mean: losses (2, 1) and 1 weights; losses are one column, and each needs a weight");
 }
@@ -126,7 +134,8 @@ static const float ln3 = std::log(3.0f);
 TEST_CASE("weighted_cross_entropy: divides by the sum of the weights, not by their number") {
     // losses -log 5/8 and -log 1/3 with weights 1 and 0.1
     const float first = std::log(8.0f / 5), second = std::log(3.0f);
-    check_close("weighted", weighted_cross_entropy(logits, {2, 0}, {0.1f, 1, 1}).value(), Matrix{{(first + 0.1f * second) / 1.1f}});
+    check_close("weighted", weighted_cross_entropy(logits, {2, 0}, {0.1f, 1, 1}).value(),
+                Matrix{{(first + 0.1f * second) / 1.1f}});
     check_close("ignored", weighted_cross_entropy(logits, {ignored_label, 0}, {0.1f, 1, 1}).value(), Matrix{{second}});
     CHECK(weighted_cross_entropy(logits, {2, 0}, {0, 1, 0}).value()(0, 0) == 0);
 }
@@ -135,7 +144,8 @@ TEST_CASE("binary_losses: by hand, for targets between 0 and 1 too, and without 
     // p = 3/4: -log 3/4 for 1, -log 1/4 for 0, half of both for 1/2
     check_close("losses", binary_losses(Matrix{{ln3, ln3, ln3}}, {{1, 0, 0.5f}}).value(),
                 Matrix{{std::log(4.0f / 3), std::log(4.0f), (std::log(4.0f / 3) + std::log(4.0f)) / 2}});
-    check_close("mean", binary_cross_entropy(Matrix{{ln3, ln3}}, {{1, 0}}).value(), Matrix{{(std::log(4.0f / 3) + std::log(4.0f)) / 2}});
+    check_close("mean", binary_cross_entropy(Matrix{{ln3, ln3}}, {{1, 0}}).value(),
+                Matrix{{(std::log(4.0f / 3) + std::log(4.0f)) / 2}});
     check_close("huge", binary_losses(Matrix{{1000, -1000, 1000, -1000}}, {{1, 0, 0, 1}}).value(), Matrix{{0, 0, 1000, 1000}});
 }
 
@@ -144,7 +154,8 @@ TEST_CASE("focal_losses: a right element is weighted by the square of 1 - p") {
     check_close("focal", focal_losses(Matrix{{ln3, ln3}}, {{1, 0}}, 0.3f).value(),
                 Matrix{{0.3f / 16 * std::log(4.0f / 3), 0.7f * 9 / 16 * std::log(4.0f)}});
     // without gamma and with alpha 1/2 it is half of the binary loss
-    check_close("gamma 0", focal_losses(Matrix{{1, -2}}, {{1, 1}}, 0.5f, 0).value(), scale(binary_losses(Matrix{{1, -2}}, {{1, 1}}), 0.5f).value());
+    check_close("gamma 0", focal_losses(Matrix{{1, -2}}, {{1, 1}}, 0.5f, 0).value(),
+                scale(binary_losses(Matrix{{1, -2}}, {{1, 1}}), 0.5f).value());
     check_close("huge", focal_losses(Matrix{{1e6f, -1e6f, 100}}, {{1, 0, 0}}, 0.25f).value(), Matrix{{0, 0, 75}});
 }
 
@@ -163,8 +174,10 @@ TEST_CASE("binary_losses, focal_losses, dice_losses, weighted_cross_entropy: gra
 }
 
 TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: arguments that do not fit are refused with their numbers") {
-    CHECK(without_place(error_of([] { binary_losses(Matrix(2, 3), Matrix(1, 3)); })) == "binary_losses: (2, 3) and (1, 3), the shapes must be equal");
-    CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{0.5f}}); })) == "focal_losses: a target of 0.500000, each must be 0 or 1");
+    CHECK(without_place(error_of([] { binary_losses(Matrix(2, 3), Matrix(1, 3)); })) ==
+          "binary_losses: (2, 3) and (1, 3), the shapes must be equal");
+    CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{0.5f}}); })) ==
+          "focal_losses: a target of 0.500000, each must be 0 or 1");
     CHECK(without_place(error_of([] { weighted_cross_entropy(Matrix(1, 2), {0}, {1}); })) ==
           "weighted_cross_entropy: 1 weights for the 2 classes of (1, 2), each needs one");
 }

@@ -47,8 +47,8 @@ TEST_CASE("saycan: scores, choices and states of every step equal the published 
         golden.load_weights(gpt::parameters(w, config, "transformer."));
         const saycan::Skills skills = skills_of_fixture(golden);
         const saycan::World world{.affordance = golden.input("affordance"), .next_state = golden.integers("input.next_state")};
-        const saycan::Plan plan = saycan::make_plan(golden.integers("input.prompt"), golden.integers("input.start_state").at(0), skills,
-                                                    world, w, config, golden.file.metadata_int("max_steps"));
+        const saycan::Plan plan = saycan::make_plan(golden.integers("input.prompt"), golden.integers("input.start_state").at(0),
+                                                    skills, world, w, config, golden.file.metadata_int("max_steps"));
         CHECK(static_cast<int>(plan.steps.size()) == golden.file.metadata_int("steps"));
         CHECK(plan.stopped_by_done == golden.flag("stopped_by_done"));
         std::vector<int> states, chosen, llm_only;
@@ -106,7 +106,8 @@ TEST_CASE("log_probabilities: the sum over the tokens of a description, by batch
 
 TEST_CASE("make_plan: done stops the plan and is not added to the history; the other skills are") {
     const SayCanCase c = small_case();
-    const saycan::Plan plan = saycan::make_plan({7, 8}, 1, c.skills, c.world, c.w, c.config, 4);  // in state 1 only done can be done
+    const saycan::Plan plan =
+        saycan::make_plan({7, 8}, 1, c.skills, c.world, c.w, c.config, 4);  // in state 1 only done can be done
     CHECK(plan.stopped_by_done);
     CHECK(plan.steps.size() == 1);
     CHECK(plan.context == std::vector<int>{7, 8});
@@ -115,7 +116,8 @@ TEST_CASE("make_plan: done stops the plan and is not added to the history; the o
     CHECK(longer.context.size() == 2 + c.skills.tokens[longer.steps[0].chosen].size());
 }
 
-TEST_CASE("make_plan: language 0.30 0.45 0.25 times affordance 0.9 0.1 0.2 chooses the first skill; the language model alone, the second") {
+TEST_CASE(
+    "make_plan: language 0.30 0.45 0.25 times affordance 0.9 0.1 0.2 chooses the first skill; the language model alone, the second") {
     saycan::StepOfPlan step;
     const SayCanCase c = small_case();
     const saycan::Plan plan = saycan::make_plan({7, 8}, 0, c.skills, c.world, c.w, c.config, 1);
@@ -133,8 +135,10 @@ TEST_CASE("learned_affordances: approach the true probabilities within sampling 
     const Matrix V = saycan::learned_affordances(truth, 4000, 0.005f, random);
     // the standard deviation of an average over about 2 / rate trials: sqrt(p (1 - p) rate / 2), at most 0.025
     for (std::size_t k = 0; k < V.size(); ++k) CHECK(std::abs(V[k] - truth[k]) < 0.1f);
-    CHECK_THROWS_WITH(saycan::learned_affordances(truth, 0, 0.1f, random), "saycan: 0 trials of each skill, at least 1 is needed");
-    CHECK_THROWS_WITH(saycan::learned_affordances(truth, 1, 0, random), "saycan: a learning rate of 0.000000, it must be above 0 and at most 1");
+    CHECK_THROWS_WITH(saycan::learned_affordances(truth, 0, 0.1f, random),
+                      "saycan: 0 trials of each skill, at least 1 is needed");
+    CHECK_THROWS_WITH(saycan::learned_affordances(truth, 1, 0, random),
+                      "saycan: a learning rate of 0.000000, it must be above 0 and at most 1");
 }
 
 TEST_CASE("saycan: inconsistent skills, tables and states throw") {
@@ -146,8 +150,7 @@ TEST_CASE("saycan: inconsistent skills, tables and states throw") {
     CHECK_THROWS_WITH(
         saycan::log_probabilities(std::vector<int>(14, 1), c.skills, c.w, c.config),
         "saycan: a context of 14 tokens and skill 0 of 3 exceed the 16 positions of the language model; shorten one of them");
-    CHECK_THROWS_WITH(saycan::make_plan({1}, 2, c.skills, c.world, c.w, c.config, 1),
-                      "saycan: state 2 of 2, counted from 0");
+    CHECK_THROWS_WITH(saycan::make_plan({1}, 2, c.skills, c.world, c.w, c.config, 1), "saycan: state 2 of 2, counted from 0");
     CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, {Matrix(2, 2), {0, 0, 0, 0}}, c.w, c.config, 1),
                       "saycan: affordances (2, 2) and 4 next states for 3 skills; each state needs both for each skill");
 }

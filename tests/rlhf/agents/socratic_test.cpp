@@ -1,7 +1,7 @@
 #include "rlhf/agents/socratic.h"
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 
 #include "nn/autograd/operations.h"
 #include "nn/data/text.h"
@@ -154,14 +154,13 @@ static std::string words(const std::vector<int>& ids) {
 }
 
 TEST_CASE("Eyes: the cosines are CLIP's, and each sentence is embedded once") {
-    const clip::Config config{
-        .vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
-                   .width = 8,
-                   .depth = 1,
-                   .heads = 2,
-                   .mlp_width = 16},
-        .text = {.vocabulary = 10, .positions = 4, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16},
-        .shared_width = 6};
+    const clip::Config config{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                                         .width = 8,
+                                         .depth = 1,
+                                         .heads = 2,
+                                         .mlp_width = 16},
+                              .text = {.vocabulary = 10, .positions = 4, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16},
+                              .shared_width = 6};
     Random random(3);
     const clip::Weights w = clip::make_weights(config, random);
     Image image(4, 4, 3);

@@ -117,11 +117,15 @@ TEST_CASE("deformable: inconsistent arguments throw a one-line error") {
     const deformable::Config config{.width = 4, .heads = 2, .levels = 1, .points = 1};
     Random random(3);
     const deformable::Weights w = deformable::make_weights(config, random);
-    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config); }) ==
-          "deformable: values (3, 4), the levels have 4 pixels of width 4");
-    CHECK(error_of([&] { deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config); }) ==
-          "deformable: queries (1, 4) with references (1, 3), 1 levels; a query is 4 wide and has 2 or 4 numbers at each level, and "
-          "all images have the same number of queries");
+    CHECK(error_of([&] {
+              deformable::attend(Matrix(1, 4), Matrix(1, 2), Matrix(3, 4), {{1, 2, 2}}, {}, w, config);
+          }) == "deformable: values (3, 4), the levels have 4 pixels of width 4");
+    CHECK(
+        error_of([&] {
+            deformable::attend(Matrix(1, 4), Matrix(1, 3), Matrix(4, 4), {{1, 2, 2}}, {}, w, config);
+        }) ==
+        "deformable: queries (1, 4) with references (1, 3), 1 levels; a query is 4 wide and has 2 or 4 numbers at each level, and "
+        "all images have the same number of queries");
     CHECK(error_of([&] { deformable::make_weights({.width = 5, .heads = 2}, random); }) ==
           "deformable: 2 heads do not divide a width of 5; it must be a multiple of them");
 }

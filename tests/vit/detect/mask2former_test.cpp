@@ -87,13 +87,15 @@ static void check_forward(const Golden& golden, const Steps& steps, const Config
     const int B = steps.mask_size.images;
     for (int l = 0; l < config.levels; ++l) {  // the same for every image
         const Var repeated = add_repeated(Matrix(B * features[l].size.pixels(), config.width), steps.positions[l]);
-        golden.check("pos_" + std::to_string(l), maps_channels_first(repeated.value(), features[l].size.height, features[l].size.width));
+        golden.check("pos_" + std::to_string(l),
+                     maps_channels_first(repeated.value(), features[l].size.height, features[l].size.width));
     }
     for (int i = 0; i <= config.layers; ++i) {
         const Prediction& prediction = steps.predictions[i];
         const std::string head = "head_" + std::to_string(i);
         golden.check(head + ".class", prediction.class_logits.value());
-        golden.check(head + ".mask", reshape(prediction.mask_logits.value(), B * config.queries * steps.mask_size.height, steps.mask_size.width));
+        golden.check(head + ".mask",
+                     reshape(prediction.mask_logits.value(), B * config.queries * steps.mask_size.height, steps.mask_size.width));
         golden.check_integers(head + ".blocked", integers_of(prediction.blocked));
     }
     for (int i = 0; i < config.layers; ++i) {
@@ -106,7 +108,8 @@ static void check_forward(const Golden& golden, const Steps& steps, const Config
         golden.check(name + ".after_ffn", layer.output.value());
     }
     golden.check("pred_logits", steps.predictions.back().class_logits.value());
-    golden.check("pred_masks", reshape(steps.predictions.back().mask_logits.value(), B * config.queries * steps.mask_size.height, steps.mask_size.width));
+    golden.check("pred_masks", reshape(steps.predictions.back().mask_logits.value(), B * config.queries * steps.mask_size.height,
+                                       steps.mask_size.width));
 }
 
 static void check_losses(const Golden& golden, const Losses& losses, const Config& config) {
@@ -149,7 +152,8 @@ static void check_instances(const Golden& golden, const std::string& name, const
 
 static void check_inference(const Golden& golden) {
     const Safetensors& file = golden.file;
-    const std::vector<int> d = dimensions_of(golden, "input.infer.pred_masks"), low = dimensions_of(golden, "input.infer.low_masks");
+    const std::vector<int> d = dimensions_of(golden, "input.infer.pred_masks"),
+                           low = dimensions_of(golden, "input.infer.low_masks");
     const int Q = d[0], H = d[1], W = d[2];
     const Matrix logits = golden.input("infer.pred_logits"), masks = reshape(golden.input("infer.pred_masks"), Q, H * W);
     const std::vector<bool> things = things_of_fixture(golden);
@@ -276,7 +280,8 @@ TEST_CASE("forward: the images of a batch do not attend to each other, with norm
         }
         const Map masks{slice_rows(two.mask_features.pixels, 30, 30), {1, 5, 6}};
         const Steps together = forward(two.features, two.mask_features, w, config), alone = forward(second, masks, w, config);
-        check_close("masks", slice_rows(together.predictions.back().mask_logits.value(), 3, 3), alone.predictions.back().mask_logits.value());
+        check_close("masks", slice_rows(together.predictions.back().mask_logits.value(), 3, 3),
+                    alone.predictions.back().mask_logits.value());
     }
 }
 

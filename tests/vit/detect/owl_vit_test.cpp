@@ -61,7 +61,8 @@ static std::vector<owl_vit::Target> targets_of_fixture(const Golden& golden) {
     const Matrix boxes = golden.input("target_boxes");  // (B*M, 4)
     std::vector<owl_vit::Target> targets;
     for (int b = 0; b < static_cast<int>(counts.size()); ++b)
-        targets.push_back({std::vector<int>(labels.begin() + b * M, labels.begin() + b * M + counts[b]), slice_rows(boxes, b * M, counts[b])});
+        targets.push_back(
+            {std::vector<int>(labels.begin() + b * M, labels.begin() + b * M + counts[b]), slice_rows(boxes, b * M, counts[b])});
     return targets;
 }
 
@@ -90,7 +91,8 @@ TEST_CASE("parity: every step, the matching, every loss and gradient of the publ
         golden.load_weights(parameters);
 
         const Tape tape;
-        const owl_vit::Steps steps = owl_vit::forward(images_of(golden, "input.pixel_values"), texts_of_fixture(golden), w, config);
+        const owl_vit::Steps steps =
+            owl_vit::forward(images_of(golden, "input.pixel_values"), texts_of_fixture(golden), w, config);
         const owl_vit::Losses losses = owl_vit::losses(steps, targets_of_fixture(golden), config);
 
         golden.check("vision_model.embeddings", steps.image.embeddings.value());
@@ -122,7 +124,8 @@ TEST_CASE("parity: every step, the matching, every loss and gradient of the publ
 // Images of 4 x 6 in patches of 2: 2 x 3 tokens.
 static owl_vit::Config tiny_config() {
     owl_vit::Config config;
-    config.clip.vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2, .mlp_width = 6};
+    config.clip.vision = {
+        .grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2, .mlp_width = 6};
     config.clip.text = {.vocabulary = 10, .positions = 5, .width = 6, .depth = 1, .heads = 3, .mlp_width = 5};
     config.clip.shared_width = 6;
     return config;
@@ -142,7 +145,8 @@ TEST_CASE("box_bias: boxes start at the lower right corner of their cell, one ce
     const Matrix boxes = sigmoid(owl_vit::box_bias(tiny_config().clip.vision.grid)).value();
     for (const auto& [j, v] : {std::pair{0, 2.0 / 3}, std::pair{1, 0.5}, std::pair{2, 1.0 / 3}, std::pair{3, 0.5}})
         CHECK(boxes(1, j) == Approx(v).epsilon(2e-4));
-    CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) == Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
+    CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) ==
+          Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
 }
 
 TEST_CASE("forward: an absent query gets absent_logit and no gradient; other images have no influence") {
@@ -156,7 +160,8 @@ TEST_CASE("forward: an absent query gets absent_logit and no gradient; other ima
         CHECK(steps.logits.value()(n, 1) == -1e6f);
         CHECK(steps.logits.value()(n, 0) > -100);
     }
-    check_close("image 1 alone", slice_rows(steps.logits.value(), 6, 6), owl_vit::forward({b}, one_and_none, w, config).logits.value());
+    check_close("image 1 alone", slice_rows(steps.logits.value(), 6, 6),
+                owl_vit::forward({b}, one_and_none, w, config).logits.value());
     for (const float scale : steps.scale.value()) CHECK(scale > 0);
 }
 
@@ -167,7 +172,8 @@ TEST_CASE("masked_text_tower: a sentence of padding only attends uniformly to th
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
     const clip::TextSteps steps = owl_vit::masked_text_tower(one_and_none, w.clip.text, config.clip.text);
     const Matrix& weights = steps.encoder.blocks[0].attention.weights.value();  // (2 sentences * 3 heads * 3, 3)
-    check_close("head 0 of the second sentence", slice_rows(weights, 9, 3), {{1, 0, 0}, {0.5f, 0.5f, 0}, {1.0f / 3, 1.0f / 3, 1.0f / 3}});
+    check_close("head 0 of the second sentence", slice_rows(weights, 9, 3),
+                {{1, 0, 0}, {0.5f, 0.5f, 0}, {1.0f / 3, 1.0f / 3, 1.0f / 3}});
 }
 
 TEST_CASE("losses: without targets only the negatives remain; targets must be queries of the image") {
@@ -182,7 +188,9 @@ TEST_CASE("losses: without targets only the negatives remain; targets must be qu
     CHECK(error_of([&] {
               owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config);
           }) == "owl_vit: label 2 is not one of 2 queries, counted from 0");
-    CHECK(error_of([&] { owl_vit::losses(steps, {{{0}, Matrix(2, 4)}}, config); }) ==
+    CHECK(error_of([&] {
+              owl_vit::losses(steps, {{{0}, Matrix(2, 4)}}, config);
+          }) ==
           "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens; each target is four numbers and needs a token of its own");
 }
 
@@ -211,8 +219,9 @@ TEST_CASE("owl_vit: inconsistent arguments throw a one-line error") {
     Random random(4);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);
     const Image image = random_image(random);
-    CHECK(error_of([&] { owl_vit::forward({image, image, image}, one_and_none, w, config); }) ==
-          "owl_vit: 2 queries for 3 images; there must be an image, and equally many queries for each");
+    CHECK(error_of([&] {
+              owl_vit::forward({image, image, image}, one_and_none, w, config);
+          }) == "owl_vit: 2 queries for 3 images; there must be an image, and equally many queries for each");
     config.clip.shared_width = 7;
     CHECK(error_of([&] { owl_vit::make_weights(config, random); }) ==
           "owl_vit: sentences are projected to width 7, tokens are compared in the text tower's, 6");

@@ -14,13 +14,13 @@ TEST_SUITE_BEGIN("points");
 static const Map small{Matrix{{0}, {1}, {2}, {3}, {10}, {11}, {12}, {13}}, {1, 2, 4}};
 
 TEST_CASE("sample: at centres, between pixels, half outside and far outside, by hand") {
-    const Matrix points{{0.125f, 0.25f},   // the centre of pixel (0, 0): 0
-                        {0.875f, 0.75f},   // of pixel (1, 3): 13
-                        {0.5f, 0.5f},      // between 1, 2, 11, 12: 6.5
-                        {0.25f, 0.25f},    // between 0 and 1: 0.5
-                        {1, 0.75f},        // half of 13, half of nothing: 6.5
-                        {1, 1},            // a quarter of 13
-                        {5, -7}};          // nothing
+    const Matrix points{{0.125f, 0.25f},  // the centre of pixel (0, 0): 0
+                        {0.875f, 0.75f},  // of pixel (1, 3): 13
+                        {0.5f, 0.5f},     // between 1, 2, 11, 12: 6.5
+                        {0.25f, 0.25f},   // between 0 and 1: 0.5
+                        {1, 0.75f},       // half of 13, half of nothing: 6.5
+                        {1, 1},           // a quarter of 13
+                        {5, -7}};         // nothing
     check_close("sample", sample(small, points).value(), {{0}, {13}, {6.5f}, {0.5f}, {6.5f}, {3.25f}, {0}});
 }
 
@@ -52,7 +52,11 @@ TEST_CASE("sample: gradients of map and points agree with finite differences; im
     Random random(2);
     const Matrix pixels = normal_matrix(random, 2 * 3 * 4, 2), points{{0.3f, 0.4f}, {0.55f, 0.7f}, {0.97f, 0.3f}};
     const std::vector<int> image{1, 0, 1};
-    check_gradient_by_differences([&](const std::vector<Var>& v) { return sample({v[0], {2, 3, 4}}, v[1], image); }, {pixels, points});
+    check_gradient_by_differences(
+        [&](const std::vector<Var>& v) {
+            return sample({v[0], {2, 3, 4}}, v[1], image);
+        },
+        {pixels, points});
     // image 1 alone gives the same numbers at its points
     const Map second{Matrix(slice_rows(pixels, 12, 12)), {1, 3, 4}};
     const Matrix both = sample({pixels, {2, 3, 4}}, points, image).value(), alone = sample(second, points).value();
@@ -64,7 +68,9 @@ TEST_CASE("sample: points that are not pairs, an image that does not exist and a
     CHECK(without_place(error_of([] { sample(small, Matrix(2, 3)); })) == "sample: points (2, 3), each must be x and y");
     CHECK(without_place(error_of([] { sample(small, Matrix(1, 2), {1}); })) ==
           "sample: point 0 lies in image 1 of 1 image of 2 x 4, counted from 0");
-    CHECK(without_place(error_of([] { sample(small, Matrix{{NAN, 0}}); })) == "sample: point 0 is (nan, 0.000000), both must be finite");
+    CHECK(without_place(error_of([] {
+              sample(small, Matrix{{NAN, 0}});
+          })) == "sample: point 0 is (nan, 0.000000), both must be finite");
 }
 
 TEST_CASE("sample: a map without pixels is refused, before anything is divided by its size") {

@@ -50,7 +50,8 @@ TEST_CASE("parity: embeddings, logits, both losses, every gradient and the ensem
         const Matrix regions = regions_of(golden, "roi_features");
 
         const Tape tape;
-        const vild::Steps steps = vild::training_losses(regions, golden.integers("input.class_targets"), distillation, base, w, config);
+        const vild::Steps steps =
+            vild::training_losses(regions, golden.integers("input.class_targets"), distillation, base, w, config);
 
         golden.check("projected", steps.regions.projected.value());
         golden.check("region_embeddings", steps.regions.embeddings.value());
@@ -80,7 +81,8 @@ TEST_CASE("parity: embeddings, logits, both losses, every gradient and the ensem
     }
 }
 
-static const vild::Config tiny{.region_height = 1, .region_width = 2, .region_channels = 3, .layers = 1, .hidden = 5, .clip_width = 2, .classes = 3};
+static const vild::Config tiny{
+    .region_height = 1, .region_width = 2, .region_channels = 3, .layers = 1, .hidden = 5, .clip_width = 2, .classes = 3};
 
 TEST_CASE("logits: background first, the temperature multiplies, lengths do not matter") {
     Random random(1);
@@ -132,8 +134,9 @@ TEST_CASE("training_losses: the logit of a novel class is 0, not excluded") {
     CHECK(steps.text_loss.value()[0] == Approx(cross_entropy(masked, {1}).value()[0]));
     CHECK(error_of([&] { vild::training_losses(regions, {1}, distillation, {1}, w, config); }) ==
           "vild: 1 marks of base classes for 3 classes, each needs one: 1 (base) or 0 (novel)");
-    CHECK(error_of([&] { vild::training_losses(Matrix(1, 5), {1}, distillation, {1, 0, 1}, w, config); }) ==
-          "vild: regions (1, 5) and (1, 6), this model reads rows of 1 x 2 x 3 numbers");
+    CHECK(error_of([&] {
+              vild::training_losses(Matrix(1, 5), {1}, distillation, {1, 0, 1}, w, config);
+          }) == "vild: regions (1, 5) and (1, 6), this model reads rows of 1 x 2 x 3 numbers");
 }
 
 TEST_CASE("training_losses: a wrong depth, empty or mismatched regions and wrong labels are refused") {

@@ -64,7 +64,8 @@ static std::vector<std::string> level_names(const vitdet::Config& config) {
     return names;
 }
 
-static void check_block(const Golden& golden, const vitdet::BlockSteps& steps, const vitdet::Config& config, int l, const MapSize& size) {
+static void check_block(const Golden& golden, const vitdet::BlockSteps& steps, const vitdet::Config& config, int l,
+                        const MapSize& size) {
     const std::string block = "block_" + std::to_string(l) + ".";
     const bool windowed = vitdet::is_windowed(config, l);
     const int a = windowed ? config.window : size.height, b = windowed ? config.window : size.width;
@@ -179,7 +180,8 @@ TEST_CASE("decomposed_bias: one row of two tokens, by hand") {
 
 TEST_CASE("decomposed_bias: gradients of queries and tables agree with finite differences") {
     Random random(2);
-    const Matrix query = normal_matrix(random, 2 * 6, 4), down = normal_matrix(random, 3, 2), across = normal_matrix(random, 5, 2);
+    const Matrix query = normal_matrix(random, 2 * 6, 4), down = normal_matrix(random, 3, 2),
+                 across = normal_matrix(random, 5, 2);
     check_gradient_by_differences([](const std::vector<Var>& v) { return vitdet::decomposed_bias(v[0], v[1], v[2], 2, 3, 2); },
                                   {query, down, across});
 }
@@ -246,7 +248,8 @@ TEST_CASE("forward: the images of a batch do not attend to each other") {
     const Image a = random_image(random), b = random_image(random);
     const vitdet::Steps together = vitdet::forward({a, b}, w, tiny);
     const Map alone = vitdet::forward({b}, w, tiny).pyramid[0];
-    check_close("image 1", slice_rows(together.pyramid[0].pixels.value(), alone.size.rows(), alone.size.rows()), alone.pixels.value());
+    check_close("image 1", slice_rows(together.pyramid[0].pixels.value(), alone.size.rows(), alone.size.rows()),
+                alone.pixels.value());
 }
 
 TEST_CASE("forward: fresh residual convolutions add nothing") {
@@ -256,7 +259,8 @@ TEST_CASE("forward: fresh residual convolutions add nothing") {
     const Image image = random_image(random);
     Random first(7), second(7);
     const vitdet::Weights w = vitdet::make_weights(tiny, first), more = vitdet::make_weights(with, second);
-    CHECK(identical(vitdet::forward({image}, w, tiny).last.pixels.value(), vitdet::forward({image}, more, with).last.pixels.value()));
+    CHECK(identical(vitdet::forward({image}, w, tiny).last.pixels.value(),
+                    vitdet::forward({image}, more, with).last.pixels.value()));
     const Parameters table = vitdet::parameters(more, with);  // and are called as in the published code
     int found = 0;
     for (const Parameter& entry : table)

@@ -183,7 +183,9 @@ TEST_CASE("importance_depths: rays without weight are sampled uniformly") {
     check_close("even", dff::importance_depths({{0, 2, 4, 6, 8}}, Matrix(1, 5), 4), {{1, 3, 5, 7}});
 }
 
-TEST_CASE("depth_deviation: the standard deviation of 1 and 3 is 1") { check_close("deviation", dff::depth_deviation({{1, 3}, {2, 2}}), {{1}, {0}}); }
+TEST_CASE("depth_deviation: the standard deviation of 1 and 3 is 1") {
+    check_close("deviation", dff::depth_deviation({{1, 3}, {2, 2}}), {{1}, {0}});
+}
 
 // --- the whole ---
 

@@ -97,10 +97,13 @@ TEST_CASE("clip: every step of both towers, the logits, the losses and every gra
 // --- properties ---
 
 // All sizes differ: 4 x 4 pixels in patches of 2, so N = 4; widths 12 and 8, D = 6, V = 11.
-static const clip::Config tiny{
-    .vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10},
-    .text = {.vocabulary = 11, .positions = 7, .width = 8, .depth = 2, .heads = 2, .mlp_width = 14},
-    .shared_width = 6};
+static const clip::Config tiny{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                                          .width = 12,
+                                          .depth = 2,
+                                          .heads = 3,
+                                          .mlp_width = 10},
+                               .text = {.vocabulary = 11, .positions = 7, .width = 8, .depth = 2, .heads = 2, .mlp_width = 14},
+                               .shared_width = 6};
 
 // What no shape of a file with these sizes tells.
 static const Told heads_of_tiny{{"vision_config.num_attention_heads", "3"}, {"text_config.num_attention_heads", "2"}};
@@ -113,13 +116,16 @@ static clip::Weights tiny_weights() {
 static std::vector<Image> tiny_images(int count) { return normal_images(count, 4, 4, 2); }
 
 TEST_CASE("end_of_text_positions: the first of the largest ids, for either kind of padding") {
-    const TokenBatch texts{.sequences = 3, .length = 6, .ids = {9, 5, 7, 10, 0, 0, 9, 10, 10, 10, 10, 10, 9, 1, 2, 3, 4, 10}, .mask = {}};
+    const TokenBatch texts{
+        .sequences = 3, .length = 6, .ids = {9, 5, 7, 10, 0, 0, 9, 10, 10, 10, 10, 10, 9, 1, 2, 3, 4, 10}, .mask = {}};
     CHECK(clip::end_of_text_positions(texts) == std::vector<int>{3, 1, 5});
 }
 
 TEST_CASE("text_tower: padding has no influence on a sentence's row") {
     const clip::Weights w = tiny_weights();
-    const auto pooled = [&](const std::vector<int>& ids) { return clip::text_tower(equal_batch(ids, 6), w.text, tiny.text).pooled.value(); };
+    const auto pooled = [&](const std::vector<int>& ids) {
+        return clip::text_tower(equal_batch(ids, 6), w.text, tiny.text).pooled.value();
+    };
     CHECK(identical(pooled({9, 5, 7, 10, 0, 0}), pooled({9, 5, 7, 10, 10, 10})));
     CHECK(!identical(pooled({9, 5, 7, 10, 0, 0}), pooled({9, 5, 6, 10, 0, 0})));
 }
@@ -170,7 +176,10 @@ TEST_CASE("class_directions: the mean of the prompts, normalised to length 1; on
 }
 
 TEST_CASE("make_weights: standard deviations as published") {
-    const clip::Config wide{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}, .width = 64, .depth = 3, .heads = 4,
+    const clip::Config wide{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                                       .width = 64,
+                                       .depth = 3,
+                                       .heads = 4,
                                        .mlp_width = 256},
                             .text = {.vocabulary = 300, .positions = 40, .width = 48, .depth = 3, .heads = 4, .mlp_width = 192},
                             .shared_width = 32};
@@ -184,7 +193,7 @@ TEST_CASE("make_weights: standard deviations as published") {
     CHECK(stddev(w.text.words) == Approx(0.02).epsilon(0.05));
     CHECK(stddev(w.text.positions) == Approx(0.01).epsilon(0.05));
     const Block& block = w.vision.blocks[1];
-    CHECK(stddev(block.attention.query.weight) == Approx(1 / 8.0).epsilon(0.05));                     // 64^-1/2
+    CHECK(stddev(block.attention.query.weight) == Approx(1 / 8.0).epsilon(0.05));                    // 64^-1/2
     CHECK(stddev(block.attention.output.weight) == Approx(1 / 8.0 / std::sqrt(6.0)).epsilon(0.05));  // of 2 * 3 additions
     CHECK(stddev(block.mlp.expand.weight) == Approx(1 / std::sqrt(128.0)).epsilon(0.05));
     CHECK(stddev(block.mlp.contract.weight) == Approx(1 / 8.0 / std::sqrt(6.0)).epsilon(0.05));
@@ -192,7 +201,8 @@ TEST_CASE("make_weights: standard deviations as published") {
 
 // --- published files ---
 
-TEST_CASE("openai_parameters: the original layout holds the same model, with a fused tensor, two transposed projections and buffers") {
+TEST_CASE(
+    "openai_parameters: the original layout holds the same model, with a fused tensor, two transposed projections and buffers") {
     const clip::Weights w = tiny_weights();
     Parameters table = clip::openai_parameters(w, tiny);
     for (const std::string name : {"input_resolution", "context_length", "vocab_size"})
@@ -237,7 +247,8 @@ TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the sca
     Random random(9);
     const clip::Weights other = clip::make_weights(config, random);
     load(clip::parameters(other, config), checkpoint, clip::load_rules());
-    CHECK(identical(clip::embed_images(tiny_images(2), other, config).value(), clip::embed_images(tiny_images(2), w, tiny).value()));
+    CHECK(identical(clip::embed_images(tiny_images(2), other, config).value(),
+                    clip::embed_images(tiny_images(2), w, tiny).value()));
     Told five = heads_of_tiny;
     five["vision_config.num_attention_heads"] = "5";
     CHECK_THROWS_WITH(clip::config_of(checkpoint, five), doctest::Contains("vision_config: 5 heads do not divide a width of 12"));
@@ -331,8 +342,9 @@ static std::map<std::string, WrittenTensor> original_layout(const WrittenClip& c
         file["visual.ln_pre" + end] = clip.at("vision_model.pre_layrnorm" + end);
         file["visual.ln_post" + end] = clip.at("vision_model.post_layernorm" + end);
         file["ln_final" + end] = clip.at("text_model.final_layer_norm" + end);
-        for (const auto& [from, to] : std::map<std::string, std::string>{{"vision_model.encoder.layers.0.", "visual.transformer.resblocks.0."},
-                                                                         {"text_model.encoder.layers.0.", "transformer.resblocks.0."}}) {
+        for (const auto& [from, to] :
+             std::map<std::string, std::string>{{"vision_model.encoder.layers.0.", "visual.transformer.resblocks.0."},
+                                                {"text_model.encoder.layers.0.", "transformer.resblocks.0."}}) {
             WrittenTensor fused;
             for (const std::string one : {"q", "k", "v"}) {
                 const WrittenTensor& part = clip.at(from + "self_attn." + one + "_proj" + end);
@@ -380,7 +392,9 @@ static std::string written_vocabulary(const std::vector<std::string>& merged) {
         if (std::find(order.begin(), order.begin() + 188, b) == order.begin() + 188) order.push_back(b), shown.push_back(next++);
     std::string json;
     int id = 0;
-    const auto put = [&](const std::string& token) { json += (id == 0 ? "{\"" : ", \"") + token + "\": " + std::to_string(id), ++id; };
+    const auto put = [&](const std::string& token) {
+        json += (id == 0 ? "{\"" : ", \"") + token + "\": " + std::to_string(id), ++id;
+    };
     for (const std::string end : {"", "</w>"})
         for (const int code : shown) {
             char letter[16];
@@ -393,13 +407,15 @@ static std::string written_vocabulary(const std::vector<std::string>& merged) {
     return json + "}";
 }
 
-TEST_CASE("clip: checkpoints in both published layouts, with vocabulary, configuration and preprocessing, give another program's scores") {
+TEST_CASE(
+    "clip: checkpoints in both published layouts, with vocabulary, configuration and preprocessing, give another program's scores") {
     const WrittenClip written;
     const TemporaryFolder folder;
     const std::string tower = R"("num_hidden_layers":1,"hidden_act":"quick_gelu","layer_norm_eps":1e-05,)";
-    folder.file("config.json", R"({"model_type":"clip","projection_dim":5,"text_config":{)" + tower +
-                                   R"("hidden_size":4,"num_attention_heads":2,"intermediate_size":6,"vocab_size":520},"vision_config":{)" + tower +
-                                   R"("hidden_size":6,"num_attention_heads":3,"intermediate_size":10,"image_size":8,"patch_size":4}})");
+    folder.file("config.json",
+                R"({"model_type":"clip","projection_dim":5,"text_config":{)" + tower +
+                    R"("hidden_size":4,"num_attention_heads":2,"intermediate_size":6,"vocab_size":520},"vision_config":{)" +
+                    tower + R"("hidden_size":6,"num_attention_heads":3,"intermediate_size":10,"image_size":8,"patch_size":4}})");
     const std::string vocabulary = folder.file("vocab.json", written_vocabulary({"ph", "ot", "ca", "cat</w>", "re", "red</w>"}));
     const std::string merges = folder.file("merges.txt", "#version: 0.2\np h\no t\nc a\nca t</w>\nr e\nre d</w>\n");
     const clip::Tokenizer tokenizer = clip::load_vocabulary(vocabulary, merges);
@@ -411,7 +427,8 @@ TEST_CASE("clip: checkpoints in both published layouts, with vocabulary, configu
 
     for (const bool original : {false, true}) {
         CAPTURE(original);
-        const std::string path = folder.file("model.safetensors", safetensors_bytes(original ? original_layout(written) : written.tensors));
+        const std::string path =
+            folder.file("model.safetensors", safetensors_bytes(original ? original_layout(written) : written.tensors));
         const Safetensors checkpoint(path);
         REQUIRE(clip::is_openai_layout(checkpoint) == original);
         const clip::Config config = clip::config_of(checkpoint);
@@ -422,9 +439,10 @@ TEST_CASE("clip: checkpoints in both published layouts, with vocabulary, configu
         load(original ? clip::openai_parameters(w, config) : clip::parameters(w, config), checkpoint, clip::load_rules());
         for (const bool own_preparation : {false, true}) {
             if (own_preparation)
-                folder.file("preprocessor_config.json",
-                            R"({"do_resize":true,"size":{"shortest_edge":9},"do_center_crop":true,"crop_size":{"height":8,"width":8},)"
-                            R"("do_normalize":true,"image_mean":[0.45,0.5,0.4],"image_std":[0.3,0.25,0.2],"resample":3})");
+                folder.file(
+                    "preprocessor_config.json",
+                    R"({"do_resize":true,"size":{"shortest_edge":9},"do_center_crop":true,"crop_size":{"height":8,"width":8},)"
+                    R"("do_normalize":true,"image_mean":[0.45,0.5,0.4],"image_std":[0.3,0.25,0.2],"resample":3})");
             else
                 folder.file("preprocessor_config.json", R"({"size":8,"crop_size":8})");  // as the first files had it
             const Image seen = clip::preprocess(photograph, config.vision, clip::preparation_of(path, config.vision));
@@ -434,7 +452,8 @@ TEST_CASE("clip: checkpoints in both published layouts, with vocabulary, configu
                 const Var image = clip::embed_images({seen}, w, config), sentences = clip::embed_texts(texts, w, config);
                 check_close("cosines", matmul_transposed(image, sentences).value(), expected);
                 if (own_preparation)
-                    check_close("probabilities", clip::class_probabilities(image, sentences, w).value(), Matrix{{0.9596247f, 0.0403753f}});
+                    check_close("probabilities", clip::class_probabilities(image, sentences, w).value(),
+                                Matrix{{0.9596247f, 0.0403753f}});
             }
         }
     }
@@ -453,14 +472,19 @@ TEST_CASE("preparation_of: without a file as OpenAI's models; an unsupported ste
     CHECK(refused(R"({"do_center_crop": false})") ==
           path + ": do_center_crop is false; only photographs that are resized, cropped and normalised are read here");
     CHECK(refused(R"({"resample": 2})") == path + ": resample is 2; only 3, bicubic, is known here");
-    CHECK(refused(R"({"crop_size": 224})") == path + ": crop_size is 224, the model reads images of 8; this belongs to another model");
+    CHECK(refused(R"({"crop_size": 224})") ==
+          path + ": crop_size is 224, the model reads images of 8; this belongs to another model");
     CHECK(refused(R"({"size": {"shortest_edge": 7}})") == path + ": size is 7, less than the 8 that are cut out of it");
     CHECK(refused(R"({"image_mean": [0.5]})") == path + ": image_mean has 1 numbers, one for each of 3 channels is needed");
-    CHECK(refused(R"({"crop_size": {"height": 8, "width": 9}})") == path + ": crop_size is not a square; only squares are read here");
+    CHECK(refused(R"({"crop_size": {"height": 8, "width": 9}})") ==
+          path + ": crop_size is not a square; only squares are read here");
 }
 
 TEST_CASE("config_of: a config.json that omits the values of ViT-B/32 means 12 and 8 heads") {
-    const clip::Config sizes{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3}, .width = 24, .depth = 1, .heads = 12,
+    const clip::Config sizes{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
+                                        .width = 24,
+                                        .depth = 1,
+                                        .heads = 12,
                                         .mlp_width = 10},
                              .text = {.vocabulary = 11, .positions = 7, .width = 16, .depth = 1, .heads = 8, .mlp_width = 14},
                              .shared_width = 6};
@@ -507,8 +531,9 @@ TEST_CASE("clip: an inconsistent config or batch throws an error that gives the 
     CHECK_THROWS_WITH(clip::embed_texts(equal_batch({9, 1, 2, 3, 4, 5, 6, 10}, 8), w, tiny),
                       "clip: sentences of 8 tokens, the model has 7 positions; cut the longest");
     CHECK_THROWS_WITH(clip::embed_images({Image(4, 6, 3)}, w, tiny), "clip: image 0 is 4 x 6 x 3, this model reads 4 x 4 x 3");
-    CHECK(without_place(error_of([&] { clip::loss(clip::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny)); })) ==
-          "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square");
+    CHECK(without_place(error_of([&] {
+              clip::loss(clip::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny));
+          })) == "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square");
 }
 
 TEST_CASE(

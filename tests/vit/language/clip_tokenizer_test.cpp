@@ -75,11 +75,14 @@ TEST_CASE("encode: the last symbol of a word is a separate token, so a merge may
 
 TEST_CASE("clean: HTML characters replaced twice, one blank for several, none at the ends, lower case") {
     CHECK(clip::clean("  A &lt;b&gt;\n&amp;amp; &quot;C&quot; ") == "a <b> & \"c\"");
-    CHECK(clip::clean("&amp;lt;") == "<");         // once: &lt;
+    CHECK(clip::clean("&amp;lt;") == "<");  // once: &lt;
     CHECK(clip::clean("&#65;&#x42; &#;") == "ab &#;");
     CHECK(clip::clean("a&nbsp;&lt b") == "a < b");
     CHECK(clip::clean("\x1C x \x1F") == "x");
-    CHECK(clip::clean("a\x1C" "b") == "a\x1C" "b");  // stripped at the ends, white space nowhere
+    CHECK(clip::clean("a\x1C"
+                      "b") ==
+          "a\x1C"
+          "b");  // stripped at the ends, white space nowhere
     CHECK(clip::clean(" \t ") == "");
 }
 
@@ -96,14 +99,16 @@ TEST_CASE("make_sentences: start, ids, end, then padding of either kind") {
     CHECK(zeros.ids == std::vector<int>{514, 513, 515, 0, 0, 514, 513, 513, 515, 0});
     CHECK(clip::make_sentences({"abc"}, tokenizer, 5, tokenizer.end).ids == std::vector<int>{514, 513, 515, 515, 515});
     CHECK(clip::make_sentences({"abc abc"}, tokenizer, 3, 0, clip::Long::cut).ids == std::vector<int>{514, 513, 515});
-    CHECK_THROWS_WITH(clip::make_sentences({"abc abc"}, tokenizer, 3), "make_sentences: \"abc abc\" has 2 tokens, there is room for 1");
+    CHECK_THROWS_WITH(clip::make_sentences({"abc abc"}, tokenizer, 3),
+                      "make_sentences: \"abc abc\" has 2 tokens, there is room for 1");
 }
 
 // vocab.json of the three letters, with the ids in another order where asked.
 static std::string vocab_json(const clip::Tokenizer& tokenizer) {
     std::string json;
     for (int id = 0; id < tokenizer.size(); ++id)
-        json += (id > 0 ? "," : "{") + json_string(name_of(tokenizer.vocabulary.tokens[id], tokenizer, id)) + ":" + std::to_string(id);
+        json += (id > 0 ? "," : "{") + json_string(name_of(tokenizer.vocabulary.tokens[id], tokenizer, id)) + ":" +
+                std::to_string(id);
     return json + "}";
 }
 

@@ -79,7 +79,8 @@ TEST_CASE("coca: every step of the three parts, both losses and every gradient e
         golden.check("text_features", steps.text.features.value());
         golden.check("text_tokens", steps.text.tokens.value());
 
-        check_stack(golden, {steps.decoder.blocks, steps.decoder.norm}, config.decoder_depth, {{"text_decoder.block.#", Step::output}});
+        check_stack(golden, {steps.decoder.blocks, steps.decoder.norm}, config.decoder_depth,
+                    {{"text_decoder.block.#", Step::output}});
         check_stack(golden, {steps.decoder.crosses, steps.decoder.norm}, config.decoder_depth,
                     {{"text_decoder.cross_attn.#", Step::output}});
         golden.check("text_decoder.final_norm", steps.decoder.norm.value());
@@ -130,17 +131,20 @@ TEST_CASE("read_texts: [cls] attends to tokens that are not padding; as publishe
     coca::Config config = tiny;
     const TokenBatch caption = equal_batch({9, 1, 2, 0, 0}, 5);
     const auto last_row = [](const MayAttend& may) { return std::vector<int>(may.table.end() - 5, may.table.end()); };
-    CHECK(last_row(coca::read_texts(caption, w, config).may) == std::vector<int>{1, 1, 1, 1, 0});  // the first padding, not itself
+    CHECK(last_row(coca::read_texts(caption, w, config).may) ==
+          std::vector<int>{1, 1, 1, 1, 0});  // the first padding, not itself
     config.correct_class_mask = true;
     const MayAttend may = coca::read_texts(caption, w, config).may;
     CHECK(last_row(may) == std::vector<int>{1, 1, 1, 0, 1});
-    CHECK(std::vector<int>(may.table.begin() + 10, may.table.begin() + 15) == std::vector<int>{1, 1, 1, 0, 0});  // the others: causal
+    CHECK(std::vector<int>(may.table.begin() + 10, may.table.begin() + 15) ==
+          std::vector<int>{1, 1, 1, 0, 0});  // the others: causal
 }
 
 TEST_CASE("forward: other images leave the text encoder unchanged, and change every logit") {
     const coca::Weights w = tiny_weights();
     const TokenBatch captions = equal_batch({9, 1, 2, 10, 9, 3, 4, 10}, 4);
-    const coca::Steps one = coca::forward(tiny_images(2, 2), captions, w, tiny), other = coca::forward(tiny_images(2, 3), captions, w, tiny);
+    const coca::Steps one = coca::forward(tiny_images(2, 2), captions, w, tiny),
+                      other = coca::forward(tiny_images(2, 3), captions, w, tiny);
     CHECK(identical(one.text.features.value(), other.text.features.value()));
     CHECK(identical(one.text.tokens.value(), other.text.tokens.value()));
     CHECK(!identical(one.decoder.logits.value(), other.decoder.logits.value()));
@@ -189,7 +193,8 @@ TEST_CASE("captions: equal the argmax of the full pass, token by token") {
     for (const int id : written) {
         std::vector<int> read = text;
         read.push_back(0);  // the last token is only predicted
-        const Matrix logits = coca::forward(images, equal_batch(read, static_cast<int>(read.size())), w, tiny).decoder.logits.value();
+        const Matrix logits =
+            coca::forward(images, equal_batch(read, static_cast<int>(read.size())), w, tiny).decoder.logits.value();
         CHECK(argmax_row(logits, logits.rows - 1) == id);
         text.push_back(id);
     }
@@ -199,10 +204,12 @@ TEST_CASE("coca: an inconsistent config or batch throws an error that gives the 
     Random random;
     coca::Config bad = tiny;
     bad.queries = 1;
-    CHECK_THROWS_WITH(coca::make_weights(bad, random), "coca: 1 queries; the first is for the contrastive loss, the decoder needs another");
+    CHECK_THROWS_WITH(coca::make_weights(bad, random),
+                      "coca: 1 queries; the first is for the contrastive loss, the decoder needs another");
     bad = tiny;
     bad.text_heads = 3;
-    CHECK_THROWS_WITH(coca::make_weights(bad, random), "coca: 3, 4 and 2 heads of text, decoder and pooler must divide a width of 8");
+    CHECK_THROWS_WITH(coca::make_weights(bad, random),
+                      "coca: 3, 4 and 2 heads of text, decoder and pooler must divide a width of 8");
     const coca::Weights w = tiny_weights();
     CHECK_THROWS_WITH(coca::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny),
                       "coca: 2 images and 1 captions are not pairs; give one caption to each image");

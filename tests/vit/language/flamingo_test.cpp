@@ -115,13 +115,16 @@ static Matrix tiny_features(int images, int seed = 2) {
 
 TEST_CASE("visible_images: the last image so far, or all of them; padding is not an image") {
     TokenBatch texts = equal_batch({1, 10, 2, 10, 3, 10}, 6);
-    check_close("last", flamingo::visible_images(texts, 3, tiny), {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 1, 0}, {0, 0, 1}});
+    check_close("last", flamingo::visible_images(texts, 3, tiny),
+                {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 1, 0}, {0, 0, 1}});
     flamingo::Config all = tiny;
     all.only_last_image = false;
-    check_close("all", flamingo::visible_images(texts, 3, all), {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 1}});
+    check_close("all", flamingo::visible_images(texts, 3, all),
+                {{0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 1}});
     check_close("the last two columns", flamingo::visible_images(texts, 3, tiny, 2), {{0, 1, 0}, {0, 0, 1}});
     texts.mask = {{0, 0, 1, 1, 1, 1}};
-    check_close("padded", flamingo::visible_images(texts, 3, tiny), {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}});
+    check_close("padded", flamingo::visible_images(texts, 3, tiny),
+                {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {1, 0, 0}, {1, 0, 0}, {0, 1, 0}});
 }
 
 TEST_CASE("forward: with gates 0 the logits equal those of the language model, bit by bit") {
@@ -211,7 +214,8 @@ TEST_CASE("flamingo: an inconsistent config or batch throws an error that gives 
                       "flamingo: a new layer before every 4th of 3 blocks; it must be 1 to that many");
     bad = tiny;
     bad.heads = 0;
-    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random), "flamingo: 0 heads of 4 and inner width 9: sizes must be positive");
+    CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random),
+                      "flamingo: 0 heads of 4 and inner width 9: sizes must be positive");
 }
 
 TEST_SUITE_END();

@@ -95,8 +95,8 @@ TEST_CASE("forward: each pair of image and sentence has its own pooled vector") 
     const Matrix both = pacl::forward(patches, texts, w, tiny).compatibility.value();
     for (int i = 0; i < 2; ++i)
         for (int j = 0; j < 2; ++j)
-            CHECK(both(i, j) ==
-                  Approx(pacl::forward(slice_rows(patches, i * 6, 6), slice_rows(texts, j, 1), w, tiny).compatibility.value()(0, 0)));
+            CHECK(both(i, j) == Approx(pacl::forward(slice_rows(patches, i * 6, 6), slice_rows(texts, j, 1), w, tiny)
+                                           .compatibility.value()(0, 0)));
 }
 
 TEST_CASE("forward: d phi / d s = a (1 + s - phi), larger for a patch that fits better than the mean") {
@@ -121,8 +121,8 @@ TEST_CASE("segment: the centre of a patch that fits only one class gets that cla
 }
 
 TEST_CASE("clip_patch_features: patch tokens without the class token, and no gradient into the tower") {
-    const clip::VisionConfig vision{.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2,
-                                    .mlp_width = 6};
+    const clip::VisionConfig vision{
+        .grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 1}, .width = 8, .depth = 1, .heads = 2, .mlp_width = 6};
     Random random(3);
     const clip::VisionWeights w = clip::make_vision_weights(vision, random);
     Image image(4, 6, 1);
@@ -141,7 +141,8 @@ TEST_CASE("pacl: features that are not whole images, or of another width, throw"
     CHECK_THROWS_WITH(pacl::forward(draws(6, 5, 1), draws(1, 3, 1), w, tiny),
                       "pacl: sentences of shape (1, 3); there must be at least one, with features 4 wide");
     Random random;
-    CHECK_THROWS_WITH(pacl::make_weights({.rows = 0}, random), "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive");
+    CHECK_THROWS_WITH(pacl::make_weights({.rows = 0}, random),
+                      "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive");
 }
 
 TEST_CASE("pacl: an invalid config, and NaN that would silently be class 0, are refused") {

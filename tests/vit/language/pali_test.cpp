@@ -89,11 +89,25 @@ TEST_CASE("pali: every step from pixels to logits, the loss and every gradient e
 // --- properties ---
 
 // 4 x 6 pixels in patches of 2, so N = 6; Dv = 12, E = 8, V = 11.
-static const pali::Config tiny{
-    .vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3}, .width = 12, .depth = 1, .heads = 3, .mlp_width = 10,
-               .classes = 0, .eps = 1e-6f},
-    .language = {.vocabulary = 11, .width = 8, .encoder_depth = 2, .decoder_depth = 2, .heads = 2, .head_width = 5, .mlp_width = 9,
-                 .gated = true, .activation = Activation::gelu_tanh, .tied = false, .buckets = 8, .max_distance = 20}};
+static const pali::Config tiny{.vision = {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3},
+                                          .width = 12,
+                                          .depth = 1,
+                                          .heads = 3,
+                                          .mlp_width = 10,
+                                          .classes = 0,
+                                          .eps = 1e-6f},
+                               .language = {.vocabulary = 11,
+                                            .width = 8,
+                                            .encoder_depth = 2,
+                                            .decoder_depth = 2,
+                                            .heads = 2,
+                                            .head_width = 5,
+                                            .mlp_width = 9,
+                                            .gated = true,
+                                            .activation = Activation::gelu_tanh,
+                                            .tied = false,
+                                            .buckets = 8,
+                                            .max_distance = 20}};
 
 static pali::Weights tiny_weights() {
     Random random(1);

@@ -41,7 +41,8 @@ TEST_CASE("resize_bicubic_antialiased: a constant image stays constant, the same
 TEST_CASE("resize_shorter_side: the shorter side is exact, the longer one rounded down") {
     CHECK(shape(resize_shorter_side(Image(10, 17, 1), 4)) == "4 x 6 x 1");  // 4 * 17 / 10 = 6.8
     CHECK(shape(resize_shorter_side(Image(17, 10, 1), 4)) == "6 x 4 x 1");
-    CHECK_THROWS_WITH(resize_shorter_side(Image(2, 2, 1), 0), "resize_shorter_side: from 2 x 2 to a shorter side of 0, all must be at least 1");
+    CHECK_THROWS_WITH(resize_shorter_side(Image(2, 2, 1), 0),
+                      "resize_shorter_side: from 2 x 2 to a shorter side of 0, all must be at least 1");
 }
 
 TEST_CASE("centre_crop: half a pixel is rounded to the even number") {

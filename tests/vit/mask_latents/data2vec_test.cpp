@@ -227,14 +227,16 @@ TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives 
     data2vec::Config config = small_config();
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random);
-    CHECK_THROWS_WITH(data2vec::forward({5, 6}, {5, 6}, 2, w, config), "data2vec: nothing is hidden, so there is nothing to predict");
+    CHECK_THROWS_WITH(data2vec::forward({5, 6}, {5, 6}, 2, w, config),
+                      "data2vec: nothing is hidden, so there is nothing to predict");
     CHECK_THROWS_WITH(data2vec::forward({5, 11}, {6, 6}, 2, w, config),
                       "data2vec: the student reads word 5 at place 0, the teacher 6; they differ only where one is hidden");
     CHECK_THROWS_WITH(data2vec::forward({5, 11, 6}, {5, 6, 6}, 2, w, config),
                       "data2vec: 3 words are not a whole number of sequences of 2");
     config.average_layers = 4;
-    CHECK_THROWS_WITH(data2vec::make_weights(config, random),
-                      "data2vec: 4 of 3 blocks make the target, with MLPs of 12; it needs at least one, and no more than there are");
+    CHECK_THROWS_WITH(
+        data2vec::make_weights(config, random),
+        "data2vec: 4 of 3 blocks make the target, with MLPs of 12; it needs at least one, and no more than there are");
     config = small_config();
     config.head_layers = 3;
     CHECK_THROWS_WITH(data2vec::make_weights(config, random), "data2vec: a head of 3 layers; it has 1 or 2");

@@ -137,7 +137,8 @@ TEST_CASE("forward: hidden patches have no influence on the prediction, visible 
 }
 
 TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l)") {
-    const eva::Config config{.grid = {.height = 8, .width = 8, .patch_size = 4}, .width = 32, .depth = 4, .heads = 4, .mlp_width = 64};
+    const eva::Config config{
+        .grid = {.height = 8, .width = 8, .patch_size = 4}, .width = 32, .depth = 4, .heads = 4, .mlp_width = 64};
     Random random(5);
     const eva::Weights w = eva::make_weights(config, random);
     for (int l = 1; l <= 4; ++l) {
@@ -170,7 +171,8 @@ TEST_CASE("eva: an inconsistent config, image, mask or feature throws an error t
     const EvaCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(eva::make_weights({.heads = 5}, random), "eva: 5 heads do not divide a width of 1408");
-    CHECK_THROWS_WITH(eva::make_weights({.depth = 1, .feature_width = 0}, random), "eva: features of 0 numbers, at least 1 is needed");
+    CHECK_THROWS_WITH(eva::make_weights({.depth = 1, .feature_width = 0}, random),
+                      "eva: features of 0 numbers, at least 1 is needed");
     CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "eva: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
     const eva::Steps steps = eva::forward(c.images, c.mask, c.w, c.config);

@@ -100,7 +100,8 @@ TEST_CASE("of_patches: two cells a side, the bin slower than the position of the
                     Matrix{{0, 1, 4, 5, 10, 11, 14, 15}, {2, 3, 6, 7, 12, 13, 16, 17}}));
 }
 
-TEST_CASE("roses: a vertical edge is drawn as a vertical line, a horizontal one as a horizontal line, each as long as it is strong") {
+TEST_CASE(
+    "roses: a vertical edge is drawn as a vertical line, a horizontal one as a horizontal line, each as long as it is strong") {
     const int side = 15;
     const auto drawn = [&](const Matrix& descriptor) { return hog::roses(descriptor, 1, 1, 6, side); };
     // bin 3 of 6: the gradient at 105 degrees from the vertical, so the edge leans 15 degrees from upright
@@ -119,7 +120,8 @@ TEST_CASE("roses: a vertical edge is drawn as a vertical line, a horizontal one 
     CHECK(columns >= 11);
     CHECK(upright(7, 7, 0) == 1);
     const Image weak = drawn(Matrix{{0, 0, 0, 0.25f, 0, 0}});
-    CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) < std::count(upright.pixels.begin(), upright.pixels.end(), 1.0f));
+    CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) <
+          std::count(upright.pixels.begin(), upright.pixels.end(), 1.0f));
     CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.0f) + std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) ==
           side * side);
 }
@@ -127,10 +129,12 @@ TEST_CASE("roses: a vertical edge is drawn as a vertical line, a horizontal one 
 TEST_CASE("hog: inconsistent images, cells and descriptors throw an error that gives the reason") {
     CHECK_THROWS_WITH(hog::describe(Image(8, 8, 1), {.bins = 9, .cell = 3}),
                       "hog: an image of 8 x 8 x 1 does not split into cells of 3 pixels with 9 bins; it must be at least 2 x 2");
-    CHECK_THROWS_WITH(hog::of_patches(Matrix(3, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 4}),
-                      "hog: descriptors (3, 9) for 4 patches of 1 cells with 9 numbers");
-    CHECK_THROWS_WITH(hog::of_patches(Matrix(4, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 3}),
-                      "hog: cells of 3 pixels do not fill a patch of side 4; its side must be a multiple of theirs");
+    CHECK_THROWS_WITH(
+        hog::of_patches(Matrix(3, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 4}),
+        "hog: descriptors (3, 9) for 4 patches of 1 cells with 9 numbers");
+    CHECK_THROWS_WITH(
+        hog::of_patches(Matrix(4, 9), {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, {.bins = 9, .cell = 3}),
+        "hog: cells of 3 pixels do not fill a patch of side 4; its side must be a multiple of theirs");
     CHECK_THROWS_WITH(hog::roses(Matrix(3, 9), 2, 2, 9),
                       "hog: descriptors (3, 9) for a drawing of 2 x 2 cells of side 15 with 9 bins");
 }

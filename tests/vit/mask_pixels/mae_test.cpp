@@ -320,13 +320,14 @@ TEST_CASE("encoder_multiplications: by hand, T = 3 tokens of width 4, inner widt
 TEST_CASE("mae: an inconsistent config, image or noise throws an error that gives the reason") {
     const MaeCase c = small_case();
     Random random;
-    CHECK_THROWS_WITH(mae::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
-                      "mae: an image of 10 x 10 does not split into patches of side 4; sizes must be at least 1, and the side divide both");
-    CHECK_THROWS_WITH(mae::make_weights({.width = 12, .heads = 5}, random),
-                      "mae: 5 heads do not divide a width of 12");
+    CHECK_THROWS_WITH(
+        mae::make_weights({.grid = {.height = 10, .width = 10, .patch_size = 4}}, random),
+        "mae: an image of 10 x 10 does not split into patches of side 4; sizes must be at least 1, and the side divide both");
+    CHECK_THROWS_WITH(mae::make_weights({.width = 12, .heads = 5}, random), "mae: 5 heads do not divide a width of 12");
     CHECK_THROWS_WITH(mae::make_weights({.decoder_width = 6, .decoder_heads = 3}, random),
                       "mae: a decoder width of 6 must be divisible by 3 heads and by 4 for the positions");
-    CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = 1}, random), "mae: a mask ratio of 1.000000 leaves 0 of 196 patches; it must leave at least 1 of them");
+    CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = 1}, random),
+                      "mae: a mask ratio of 1.000000 leaves 0 of 196 patches; it must leave at least 1 of them");
     CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = -0.5}, random),
                       "mae: a mask ratio of -0.500000 leaves 294 of 196 patches; it must leave at least 1 of them");
     CHECK_THROWS_WITH(mae::forward({Image(6, 6, 3)}, Matrix(1, 9), c.w, c.config),

@@ -50,7 +50,8 @@ TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") 
     for (int k = 0; k < 9; ++k) square.pixels[k] = static_cast<float>(k);
     // the middle is one away from 5 and sqrt 2 from 0
     CHECK(copy_nearest_visible(square, {{0, 1, 1, 1, 1, 0, 1, 1, 1}}, 1)(1, 1, 0) == 5);
-    CHECK_THROWS_WITH(copy_nearest_visible(row, Matrix(1, 4, 1), 1), "copy_nearest_visible: no patch is visible; a smaller mask ratio leaves some");
+    CHECK_THROWS_WITH(copy_nearest_visible(row, Matrix(1, 4, 1), 1),
+                      "copy_nearest_visible: no patch is visible; a smaller mask ratio leaves some");
 }
 
 TEST_CASE("contact_sheet: three images, two across, zoomed twice, with gaps of one") {

@@ -76,7 +76,8 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         if (c.w.relative_table) golden.check("rel_pos_bias", relative_position_bias(c.w.relative_table, n, n).value());
         golden.check("z0", steps.z0.value());
         for (std::size_t l = 0; l < c.w.block_tables.size(); ++l)
-            golden.check("blocks." + std::to_string(l) + ".rel_pos_bias", relative_position_bias(c.w.block_tables[l], n, n).value());
+            golden.check("blocks." + std::to_string(l) + ".rel_pos_bias",
+                         relative_position_bias(c.w.block_tables[l], n, n).value());
         check_stack(golden, steps.encoder, c.config.depth,
                     {{"blocks.#.attention_probs", Step::weights}, {"blocks.#.output", Step::output}});
         golden.check("norm", steps.norm.value());
@@ -279,7 +280,8 @@ TEST_CASE("load_rules: the pair indices of published files are ignored") {
 }
 
 TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l), LayerScale has its value, tables are 0") {
-    const simmim::Config config{.grid = {.height = 8, .width = 8, .patch_size = 4}, .mask_unit = 4, .width = 32, .depth = 8, .heads = 4};
+    const simmim::Config config{
+        .grid = {.height = 8, .width = 8, .patch_size = 4}, .mask_unit = 4, .width = 32, .depth = 8, .heads = 4};
     Random random(5);
     const simmim::Weights w = simmim::make_weights(config, random);
     const auto largest = [](const Var& v) {
@@ -304,8 +306,10 @@ TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 
     // patches 1 and 2: 2 1 2 1 each
     CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) ==
           Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
-    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config), "average_distance: a picture has no visible pixel; a smaller mask ratio leaves some");
-    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config), "average_distance: no pixel is hidden; a larger mask ratio hides some");
+    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config),
+                      "average_distance: a picture has no visible pixel; a smaller mask ratio leaves some");
+    CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config),
+                      "average_distance: no pixel is hidden; a larger mask ratio hides some");
 }
 
 TEST_CASE("average_distance: larger units hide pixels farther from visible ones") {
@@ -334,7 +338,8 @@ TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gi
                       "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224");
     CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 48, .width = 48}, .mask_unit = 32}, random),
                       "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 48 x 48");
-    CHECK_THROWS_WITH(simmim::make_weights({.mask_ratio = 1.5}, random), "simmim: a mask ratio of 1.500000 is not a share, from 0 to 1");
+    CHECK_THROWS_WITH(simmim::make_weights({.mask_ratio = 1.5}, random),
+                      "simmim: a mask ratio of 1.500000 is not a share, from 0 to 1");
     CHECK_THROWS_WITH(simmim::make_weights({.heads = 5}, random), "simmim: 5 heads do not divide a width of 768");
     CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "simmim: a mask (2, 9) for 2 images of 16 patches; each image needs a row, each patch a number");

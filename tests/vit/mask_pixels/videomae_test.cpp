@@ -140,7 +140,8 @@ TEST_CASE("cubes_of: two frames of one patch are adjacent in a row, and clip_of 
     for (int t = 0; t < 4; ++t)
         for (int k = 0; k < 4; ++k) clip[t].pixels[k] = static_cast<float>(10 * t + k);
     // slot 0: place 0 has channels 0 1 of frame 0, then those of frame 1
-    CHECK(identical(videomae::cubes_of(clip, config), Matrix{{0, 1, 10, 11}, {2, 3, 12, 13}, {20, 21, 30, 31}, {22, 23, 32, 33}}));
+    CHECK(
+        identical(videomae::cubes_of(clip, config), Matrix{{0, 1, 10, 11}, {2, 3, 12, 13}, {20, 21, 30, 31}, {22, 23, 32, 33}}));
     const videomae::Clip back = videomae::clip_of(videomae::cubes_of(clip, config), config);
     for (int t = 0; t < 4; ++t) CHECK(back[t].pixels == clip[t].pixels);
 }
@@ -151,7 +152,8 @@ TEST_CASE("normalise_cubes: each channel alone: 1 and 3 become -1 / sqrt 2 and 1
     CHECK(normalised(0, 3) == Approx(1 / std::sqrt(2.0)));
     // 1e-6 stands beside the root: +-1e-6 has the deviation 1.414e-6, so it becomes 1 / 2.414; inside the root it would be 0.001
     CHECK(videomae::normalise_cubes({{-1e-6f, 1e-6f}}, 1)(0, 1) == Approx(1 / 2.41421356));
-    CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 3), 3), "normalise_cubes: cubes of 3 numbers of 3 channels have no variance");
+    CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 3), 3),
+                      "normalise_cubes: cubes of 3 numbers of 3 channels have no variance");
 }
 
 TEST_CASE("forward: a hidden tube has no influence on the prediction, a visible one only on its own clip") {
@@ -213,15 +215,18 @@ TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that g
     const VideoCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(videomae::make_weights({.frames = 15}, random), "videomae: cubes of 2 frames do not divide a clip of 15");
-    CHECK_THROWS_WITH(videomae::make_weights({.mask_ratio = 1}, random), "videomae: a mask ratio of 1.000000 hides 196 of 196 places");
-    CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random), "videomae: 5 heads do not divide a decoder width of 384");
+    CHECK_THROWS_WITH(videomae::make_weights({.mask_ratio = 1}, random),
+                      "videomae: a mask ratio of 1.000000 hides 196 of 196 places");
+    CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random),
+                      "videomae: 5 heads do not divide a decoder width of 384");
     CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
                       "videomae: 1 means and 3 standard deviations for 3 channels");
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 9), c.w, c.config),
                       "videomae: a mask (2, 9) for 2 clips of 12 cubes; each clip needs a row, each cube a number");
     VideoCase broken = c;
     broken.clips[1].pop_back();
-    CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config), "videomae: clip 1 has 3 frames, this model reads 4");
+    CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
+                      "videomae: clip 1 has 3 frames, this model reads 4");
     broken.clips[1].push_back(Image(4, 4, 2));
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
                       "videomae: frame 3 of clip 1 is 4 x 4 x 2, this model reads 4 x 6 x 2");

@@ -64,7 +64,8 @@ static void check_noise(const Golden& golden, const pix2seq::Config& config) {
     const int slots = golden.file.metadata_int("max_instances");
     for (int b = 0; golden.has("expected.noise_" + std::to_string(b) + ".bbox"); ++b) {
         const std::string name = "input.noise_" + std::to_string(b) + ".";
-        const pix2seq::Objects objects{.boxes = numbers_or_none(golden, name + "bbox"), .labels = integers_or_none(golden, name + "label")};
+        const pix2seq::Objects objects{.boxes = numbers_or_none(golden, name + "bbox"),
+                                       .labels = integers_or_none(golden, name + "label")};
         const pix2seq::NoiseDraws draws{.duplicates = golden.integers(name + "dup_size").at(0),
                                         .tiles = integers_or_none(golden, name + "perm_tiled_1"),
                                         .again = integers_or_none(golden, name + "perm_tiled_2"),
@@ -87,7 +88,9 @@ struct Pix2SeqBatch {
 };
 }  // namespace
 
-static std::vector<float> floats_between(const Matrix& m, int first, int count) { return {m.begin() + first, m.begin() + first + count}; }
+static std::vector<float> floats_between(const Matrix& m, int first, int count) {
+    return {m.begin() + first, m.begin() + first + count};
+}
 static std::vector<int> integers_between(const std::vector<int>& m, int first, int count) {
     return {m.begin() + first, m.begin() + first + count};
 }
@@ -241,8 +244,10 @@ TEST_CASE("quantised: half goes to even, and the last bin is bins - 1") {
 
 TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
     const pix2seq::Objects objects{.boxes = Matrix{{0, 0.25f, 0.5f, 1}, {0, 0, 1, 1}, {0, 0, 0, 0}}, .labels = {2, 2 - 3, 0}};
-    const pix2seq::CorruptionDraws draws{.classes = {1, 3, 1}, .u_random = {0.9f, 0.9f, 0.9f}, .u_real_or_fake = {0, 0, 0}, .u_real_or_random = {0, 0, 0}};
-    const pix2seq::Sequence s = pix2seq::make_sequence(objects, 17, pix2seq::Corruption::random_or_fake, draws, {.noise_class = 0.5f}, small);
+    const pix2seq::CorruptionDraws draws{
+        .classes = {1, 3, 1}, .u_random = {0.9f, 0.9f, 0.9f}, .u_real_or_fake = {0, 0, 0}, .u_real_or_random = {0, 0, 0}};
+    const pix2seq::Sequence s =
+        pix2seq::make_sequence(objects, 17, pix2seq::Corruption::random_or_fake, draws, {.noise_class = 0.5f}, small);
     CHECK(s.target == std::vector<int>{8, 10, 12, 16, 5, 8, 8, 16, 16, 2, 0, 0, 0, 0, 0, 0, 0});
     CHECK(s.input == std::vector<int>{1, 8, 10, 12, 16, 4, 8, 8, 16, 16, 6, 0, 0, 0, 0, 0, 0});
     CHECK(s.weights == std::vector<float>{1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f});
@@ -266,7 +271,8 @@ TEST_CASE("nucleus: the token that crosses p is dropped, but one is always kept"
 }
 
 TEST_CASE("with_noise: without objects all boxes are random; everything added is labelled as noise") {
-    const pix2seq::NoiseDraws draws{.random_centres = Matrix{{0.5f, 0.5f}}, .random_sizes = Matrix{{-1, 0.5f}}, .bad = {0}, .noise = {0}};
+    const pix2seq::NoiseDraws draws{
+        .random_centres = Matrix{{0.5f, 0.5f}}, .random_sizes = Matrix{{-1, 0.5f}}, .bad = {0}, .noise = {0}};
     const pix2seq::Objects noisy = pix2seq::with_noise({}, 1, draws, small);
     check_close("box", noisy.boxes, Matrix{{0.25f, 0.375f, 0.75f, 0.625f}});
     CHECK(noisy.labels == std::vector<int>{-1});

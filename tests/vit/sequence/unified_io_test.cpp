@@ -1,7 +1,7 @@
 #include "vit/sequence/unified_io.h"
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "nn/autograd/operations.h"

@@ -110,8 +110,9 @@ TEST_CASE("TellModel: what is given is told under the published keys, what is no
     CHECK(tell.heads_or(4) == 4);
     options.read({"--heads", "3", "--eps", "1e-5", "--activation", "relu", "--image-size", "8"});
     CHECK(tell.heads_or(4) == 3);
-    CHECK(tell.told() == std::map<std::string, std::string>{
-                             {"num_attention_heads", "3"}, {"layer_norm_eps", "1e-05"}, {"hidden_act", "relu"}, {"image_size", "8"}});
+    CHECK(tell.told() ==
+          std::map<std::string, std::string>{
+              {"num_attention_heads", "3"}, {"layer_norm_eps", "1e-05"}, {"hidden_act", "relu"}, {"image_size", "8"}});
 }
 
 TEST_CASE("Options: a repeated or empty name is a programming error") {

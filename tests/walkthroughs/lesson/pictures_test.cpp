@@ -159,11 +159,13 @@ TEST_CASE("display_width and table: columns of the terminal, not characters") {
     CHECK(display_width("\u6211 [MASK] \u5317\u4eac") == 14);  // 2 + 8 + 4
     CHECK(display_width("e\u0301") == 1);                      // an accent stands on its letter
     // Every second column begins at column 9: "cat" and two spaces, or two characters of two columns each and one space.
-    const std::vector<std::string> lines = table({{"token", "what"}, {"\u5317\u4eac", "wide"}, {"e\u0301", "accent"}, {"cat", "narrow"}});
+    const std::vector<std::string> lines =
+        table({{"token", "what"}, {"\u5317\u4eac", "wide"}, {"e\u0301", "accent"}, {"cat", "narrow"}});
     for (const std::size_t row : {0u, 2u, 3u, 4u}) {
         const std::size_t second = lines[row].find_last_of(' ') + 1;
         CHECK(display_width(lines[row].substr(0, second)) == 8);
     }
-    CHECK(wrapped("\u6211\u6211\u6211 \u6211\u6211", 10) == std::vector<std::string>{"\u6211\u6211\u6211", "\u6211\u6211"});  // 6 + 1 + 4
+    CHECK(wrapped("\u6211\u6211\u6211 \u6211\u6211", 10) ==
+          std::vector<std::string>{"\u6211\u6211\u6211", "\u6211\u6211"});  // 6 + 1 + 4
     CHECK(wrapped("\u6211\u6211\u6211 \u6211\u6211", 11).size() == 1);
 }

@@ -11,7 +11,8 @@ TEST_CASE("read_published_gpt: a model and its tokens come back; tokens of anoth
     Random random(1);
     const gpt::Weights w = gpt::make_weights(config, random);
     const TemporaryFolder folder;
-    const std::string weights = folder.path("m.safetensors"), vocab = folder.path("vocab.json"), merges = folder.path("merges.txt");
+    const std::string weights = folder.path("m.safetensors"), vocab = folder.path("vocab.json"),
+                      merges = folder.path("merges.txt");
     save(gpt::parameters(w, config), weights, gpt::metadata(config));
     bpe::save_vocabulary(vocabulary, vocab, merges);
     const PublishedGpt model = read_published_gpt(weights, vocab, merges, {});

@@ -39,7 +39,8 @@ static std::string idx_file(const TemporaryFolder& folder, const std::string& na
     return folder.path(name);
 }
 
-TEST_CASE("pictures_to_restore: pictures of the reader, cut into squares that divide both sides; those that do not fit are refused") {
+TEST_CASE(
+    "pictures_to_restore: pictures of the reader, cut into squares that divide both sides; those that do not fit are refused") {
     const TemporaryFolder folder;
     PictureFiles files;
     CHECK(!files.own());
@@ -54,13 +55,16 @@ TEST_CASE("pictures_to_restore: pictures of the reader, cut into squares that di
     files.patch_size = 4;
     CHECK(grid_of(pictures, files).count() == 15);
     files.patch_size = 5;
-    CHECK(error_of([&] { grid_of(pictures, files); }) == "--patch-size: an image of 12 x 20 does not split into patches of side 5; sizes must be at least 1, and the side divide both");
+    CHECK(
+        error_of([&] { grid_of(pictures, files); }) ==
+        "--patch-size: an image of 12 x 20 does not split into patches of side 5; sizes must be at least 1, and the side divide both");
     files.test_images = idx_file(folder, "other", 2, 12, 12);
     CHECK(error_of([&] { pictures_to_restore(files); }) ==
           folder.path("other") + ": pictures of 12 x 12 x 1, those to learn from are 12 x 20 x 1");
     files.train_images = idx_file(folder, "one", 2, 1, 1);
     files.test_images = files.train_images;
-    CHECK(error_of([&] { pictures_to_restore(files); }) == files.train_images + ": all pixels are 1.000000, there is nothing to restore");
+    CHECK(error_of([&] { pictures_to_restore(files); }) ==
+          files.train_images + ": all pixels are 1.000000, there is nothing to restore");
 }
 
 TEST_CASE("waves: determined by the seed; each batch draws new ones") {

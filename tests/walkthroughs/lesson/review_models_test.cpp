@@ -65,13 +65,12 @@ TEST_CASE("review_models: SFT, reward model and PPO on a small scale; same seed,
     CHECK(reviews::share_of_sentences(texts) > 0.9);
     const std::vector<Ranking> rankings = reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
     const reviews::RewardModel reward_model = reviews::train_reward_model(sft.w, rankings, random);
-    CHECK(std::abs(reviews::mean(reviews::rewards_of(reward_model, texts))) <
-          1e-4);  // the training answers have mean reward 0
+    CHECK(std::abs(reviews::mean(reviews::rewards_of(reward_model, texts))) < 1e-4);  // the training answers have mean reward 0
     CHECK(reviews::evaluate(reward_model, rankings).agreement > 0.65);
     Random first(2), second(2);
     const reviews::PpoRun run{.iterations = 15};
     const reviews::PpoModel trained = reviews::train_ppo(sft.w, reward_model, run, first),
-                           again = reviews::train_ppo(sft.w, reward_model, run, second);
+                            again = reviews::train_ppo(sft.w, reward_model, run, second);
     CHECK(trained.history.first_ratio_error < 1e-5);
     CHECK(trained.history.reward.back() > trained.history.reward.front() + 0.2);
     CHECK(trained.history.reward == again.history.reward);

@@ -9,38 +9,36 @@
 using Lines = std::vector<std::string>;
 
 TEST_SUITE("tokens") {
+    TEST_CASE("token lines: a bar after each token in plain text, alternating backgrounds in colour") {
+        CHECK(token_lines({"a", " b"}, Colours::none) == Lines{"a| b|"});
+        CHECK(token_lines({"a", "b"}, Colours::few) == Lines{"\x1b[30;48;5;223ma\x1b[0m\x1b[30;48;5;152mb\x1b[0m"});
+        CHECK(token_lines({}, Colours::none).empty());
+    }
 
-TEST_CASE("token lines: a bar after each token in plain text, alternating backgrounds in colour") {
-    CHECK(token_lines({"a", " b"}, Colours::none) == Lines{"a| b|"});
-    CHECK(token_lines({"a", "b"}, Colours::few) == Lines{"\x1b[30;48;5;223ma\x1b[0m\x1b[30;48;5;152mb\x1b[0m"});
-    CHECK(token_lines({}, Colours::none).empty());
-}
+    TEST_CASE("token lines: newlines end the line; incomplete and control characters are escaped") {
+        CHECK(token_lines({"a", "\n", "b"}, Colours::none) == Lines{"a|\u21B5|", "b|"});
+        CHECK(shown_token(" \xD0\x9F\xD0\t") == " \u041F<D0>\u00B7");
+        CHECK(token_lines({"\xD0", "\x9F\x1B"}, Colours::none) == Lines{"<D0>|<9F>\u00B7|"});
+    }
 
-TEST_CASE("token lines: newlines end the line; incomplete and control characters are escaped") {
-    CHECK(token_lines({"a", "\n", "b"}, Colours::none) == Lines{"a|\u21B5|", "b|"});
-    CHECK(shown_token(" \xD0\x9F\xD0\t") == " \u041F<D0>\u00B7");
-    CHECK(token_lines({"\xD0", "\x9F\x1B"}, Colours::none) == Lines{"<D0>|<9F>\u00B7|"});
-}
+    TEST_CASE("token lines: no wider than requested, unless a single token is") {
+        CHECK(token_lines({"abc", "def", "g"}, Colours::none, 6) == Lines{"abc|", "def|g|"});
+        CHECK(token_lines({"abcdefgh", "i"}, Colours::none, 4) == Lines{"abcdefgh|", "i|"});
+    }
 
-TEST_CASE("token lines: no wider than requested, unless a single token is") {
-    CHECK(token_lines({"abc", "def", "g"}, Colours::none, 6) == Lines{"abc|", "def|g|"});
-    CHECK(token_lines({"abcdefgh", "i"}, Colours::none, 4) == Lines{"abcdefgh|", "i|"});
-}
+    TEST_CASE("only_english and ascii_lines: en keeps the lines without Russian letters") {
+        CHECK(only_english("en"));
+        CHECK(!only_english("ru"));
+        CHECK_THROWS_WITH(only_english("de"), "--language de: must be en or ru");
+        CHECK(ascii_lines("a cat\nкот\ncafé\nb") == "a cat\nb\n");
+    }
 
-TEST_CASE("only_english and ascii_lines: en keeps the lines without Russian letters") {
-    CHECK(only_english("en"));
-    CHECK(!only_english("ru"));
-    CHECK_THROWS_WITH(only_english("de"), "--language de: must be en or ru");
-    CHECK(ascii_lines("a cat\nкот\ncafé\nb") == "a cat\nb\n");
-}
-
-TEST_CASE("text_or_file: the file of this name, or the text itself") {
-    const std::string path = "build/tokens_test.txt";
-    write_file_atomically(path, "from the file");
-    CHECK(text_or_file(path) == "from the file");
-    std::remove(path.c_str());
-    CHECK(text_or_file(path) == path);
-    CHECK(text_or_file(std::string(10000, 'x')).size() == 10000);
-}
-
+    TEST_CASE("text_or_file: the file of this name, or the text itself") {
+        const std::string path = "build/tokens_test.txt";
+        write_file_atomically(path, "from the file");
+        CHECK(text_or_file(path) == "from the file");
+        std::remove(path.c_str());
+        CHECK(text_or_file(path) == path);
+        CHECK(text_or_file(std::string(10000, 'x')).size() == 10000);
+    }
 }

@@ -98,7 +98,8 @@ TEST_CASE("SecondOrderChain: a long sample has the computed entropy; one symbol 
         CHECK(causal_entropy(chain) < bigram_entropy(chain) - 0.1);
         const std::vector<int> text = sample(chain, random, 30000);
         double surprise = 0;
-        for (std::size_t t = 2; t < text.size(); ++t) surprise -= std::log(chain.transitions(text[t - 2] * 6 + text[t - 1], text[t]));
+        for (std::size_t t = 2; t < text.size(); ++t)
+            surprise -= std::log(chain.transitions(text[t - 2] * 6 + text[t - 1], text[t]));
         CHECK(surprise / 29998 == Approx(causal_entropy(chain)).epsilon(0.03));
     }
     CHECK_THROWS_WITH(second_order_chain_of({{1, 0}, {0, 1}}),

@@ -20,8 +20,7 @@ TEST_CASE("plane waves: pixel variance 1/2, that of a sine; all channels are equ
     CHECK(squares - mean * mean == Approx(0.5).epsilon(0.03));
 }
 
-TEST_CASE(
-    "plane waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
+TEST_CASE("plane waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
     // sin(t - k) + sin(t + k) = 2 cos(k) sin(t): the share 2 cos k is the same everywhere in one picture
     Random random(5);
     const Image wave = plane_wave(random, 12, 1);
@@ -63,7 +62,8 @@ TEST_CASE("oriented_patches: direction 0 is vertical stripes: equal rows, differ
     CHECK(image(0, 6, 0) != image(0, 0, 0));
 }
 
-TEST_CASE("pictures_of_one_direction: two patches of a picture are the same stripes, moved: their columns have the same wavelength") {
+TEST_CASE(
+    "pictures_of_one_direction: two patches of a picture are the same stripes, moved: their columns have the same wavelength") {
     Random random(1);
     for (const Image& image : pictures_of_one_direction(random, four_patches, 3)) {
         // f(x - 1) + f(x + 1) = 2 cos(w) f(x) with the same w in every patch

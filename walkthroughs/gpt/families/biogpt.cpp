@@ -19,8 +19,8 @@
 struct Choices {
     int letters = 12;
     int length = 16;
-    int steps = 500;     // of pre-training
-    int few_steps = 30;  // of domain text, where there is little
+    int steps = 500;         // of pre-training
+    int few_steps = 30;      // of domain text, where there is little
     int tuning_steps = 200;  // of fine-tuning to answer
     int virtual_tokens = 3;  // of the soft prompt; the paper takes 9
     int batch = 32;
@@ -84,7 +84,8 @@ static void step_floors(Lesson& lesson, const MarkovChain& general, const Markov
          {"perfect model of G", fixed(cross_entropy_of(general, general), 3), fixed(cross_entropy_of(domain, general), 3)},
          {"perfect model of D", fixed(cross_entropy_of(general, domain), 3), fixed(cross_entropy_of(domain, domain), 3)}});
     lesson.why(
-        "a perfect general model has the wrong transition probabilities for the domain, and more general text does not help: ", fixed(cross_entropy_of(domain, general) - cross_entropy_of(domain, domain), 3), " nats are lost on D.");
+        "a perfect general model has the wrong transition probabilities for the domain, and more general text does not help: ",
+        fixed(cross_entropy_of(domain, general) - cross_entropy_of(domain, domain), 3), " nats are lost on D.");
     lesson.predict("the same four numbers for trained models");
 }
 
@@ -317,7 +318,8 @@ static void step_write(Lesson& lesson, const Models& models, const MarkovChain& 
         if (domain.transitions(3, b) > domain.transitions(3, best)) best = b;
     lesson.why(
         "padding is masked and has no position, so the second text is the same as without padding. In D the most probable "
-        "letter after d is ", readable({best}), ".");
+        "letter after d is ",
+        readable({best}), ".");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

@@ -131,8 +131,7 @@ static void step_documents(Lesson& lesson, const chain::Task& task) {
     const chain::Questions question = chain::make_questions(task, random, 1);
     lesson.lines({readable(task, chain::documents_of(task, question, Format::direct)),
                   readable(task, chain::documents_of(task, question, Format::steps))});
-    lesson.why("the same sum modulo ", task.digits,
-               " twice. After <work> the partial sums are written out, as on paper. ",
+    lesson.why("the same sum modulo ", task.digits, " twice. After <work> the partial sums are written out, as on paper. ",
                "One model is trained on both kinds of document; the first token selects one.");
     lesson.predict("how often each is right. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
 }

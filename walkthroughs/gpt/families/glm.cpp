@@ -14,8 +14,8 @@
 #include "nn/base/matmul.h"
 #include "nn/training/train.h"
 #include "walkthroughs/lesson/lesson.h"
-#include "walkthroughs/toys/markov_chain.h"
 #include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/toys/markov_chain.h"
 
 struct Choices {
     int steps = 3000;
@@ -105,9 +105,10 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
     for (int i = 0; i < batch.length; ++i)
         for (int j = 0; j < batch.length; ++j) table(i, j) = batch.may(i, j);
     lesson.pictures({{"bright: row may see column", heat_map(table, lesson.colours)}});
-    lesson.why("the left ", sequence.context,
-               " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
-               "right is causal, as in GPT. One attention mask holds both.");
+    lesson.why(
+        "the left ", sequence.context,
+        " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
+        "right is causal, as in GPT. One attention mask holds both.");
     lesson.predict("what would the loss be if A attended to B, which contains the targets?");
 }
 

@@ -13,9 +13,9 @@
 #include "gpt/families/llama.h"
 #include "gpt/families/palm.h"
 #include "nn/autograd/operations.h"
-#include "walkthroughs/toys/chain_reader.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/toys/chain_reader.h"
 
 struct Choices {
     ChainTraining training{.length = 24, .batch = 16, .steps = 500};
@@ -116,9 +116,10 @@ static Losses step_3_train(Lesson& lesson, const ChainReader& parallel, const Ch
                    fixed(losses[0] - floor, 3), fixed(past[0], 3)},
                   {names[1], text(static_cast<int>(count_numbers(serial.parameters))), fixed(losses[1], 3),
                    fixed(losses[1] - floor, 3), fixed(past[1], 3)}});
-    lesson.why("the text is a chain in which the last two symbols decide; no model can be below ", fixed(floor, 3),
-               " nats. The MLP sees this block's attention only one block later, so one block fewer can combine them. In the paper "
-               "that costs a little at 8 B parameters and nothing at 62 B.");
+    lesson.why(
+        "the text is a chain in which the last two symbols decide; no model can be below ", fixed(floor, 3),
+        " nats. The MLP sees this block's attention only one block later, so one block fewer can combine them. In the paper "
+        "that costs a little at 8 B parameters and nothing at 62 B.");
     lesson.predict(
         "the loss of the parallel model with a single block: which of its two sublayers would combine the two symbols?");
     return {losses[0], losses[1], floor};
@@ -135,8 +136,7 @@ static void step_4_heads(Lesson& lesson, const palm::Weights& w, const TokenBatc
                                 heat_map(slice_rows(A, head * batch.length, batch.length), lesson.colours)});
     }
     lesson.pictures(pictures);
-    lesson.why(
-        "all heads of a block use the same keys. Their queries differ, and so do their attention weights.");
+    lesson.why("all heads of a block use the same keys. Their queries differ, and so do their attention weights.");
 }
 
 // --- what it remembers ---

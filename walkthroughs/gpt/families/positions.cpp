@@ -15,9 +15,9 @@
 #include "gpt/gpt.h"
 #include "nn/autograd/operations.h"
 #include "nn/layers/position.h"
-#include "walkthroughs/toys/chain_reader.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/toys/chain_reader.h"
 
 struct Choices {
     ChainTraining training{.length = 24, .batch = 16, .steps = 800};

@@ -37,7 +37,9 @@ static void step_formats(Lesson& lesson, const chain::Task& task) {
     const chain::Questions question = chain::make_questions(task, random, 1);
     lesson.lines({chain::document_text(task, chain::documents_of(task, question, Format::direct)),
                   chain::document_text(task, chain::documents_of(task, question, Format::steps))});
-    lesson.why("both lines are the same sum modulo ", task.digits, ". The first gives the answer directly, the second writes the partial sum after each digit before the answer. One model is trained on both formats; the first token selects one.");
+    lesson.why(
+        "both lines are the same sum modulo ", task.digits,
+        ". The first gives the answer directly, the second writes the partial sum after each digit before the answer. One model is trained on both formats; the first token selects one.");
 }
 
 static void step_chance(Lesson& lesson, const chain::Task& task) {
@@ -51,7 +53,11 @@ static void step_chance(Lesson& lesson, const chain::Task& task) {
         ++seen[chain::partial_sums(task, other).back()];
     }
     const bool even = std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; });
-    lesson.why("all digits but one say nothing about the answer: the ", task.digits, " values of the first digit give ", even ? "each answer exactly once" : "the answers unevenly", ". So combining only some of the digits does not lower the loss, and the gradient gives no direction. A single step needs the partial sum and one digit: ", task.digits * task.digits, " cases.");
+    lesson.why(
+        "all digits but one say nothing about the answer: the ", task.digits, " values of the first digit give ",
+        even ? "each answer exactly once" : "the answers unevenly",
+        ". So combining only some of the digits does not lower the loss, and the gradient gives no direction. A single step needs the partial sum and one digit: ",
+        task.digits * task.digits, " cases.");
 }
 
 static float accuracy_in(const gpt::Weights& w, const gpt::Config& config, const chain::Task& task,
@@ -126,10 +132,13 @@ static void step_ask(Lesson& lesson, const gpt::Weights& w, const gpt::Config& c
     lesson.table(rows);
     measured.direct = chain::accuracy(choices.task, questions, chain::answers_of(direct));
     measured.with_steps = chain::accuracy(choices.task, questions, chain::answers_of(steps));
-    lesson.predict("What is the accuracy in the direct format? Chance is " + fixed(1.0 / choices.task.digits, 3) + ".", {measured.direct, 0.03});
+    lesson.predict("What is the accuracy in the direct format? Chance is " + fixed(1.0 / choices.task.digits, 3) + ".",
+                   {measured.direct, 0.03});
     lesson.say("Of ", choices.questions, " questions: ", fixed(measured.direct, 3), " right when answered directly, ",
                fixed(measured.with_steps, 3), " with steps; chance is ", fixed(1.0 / choices.task.digits, 3), ".");
-    lesson.why("each token is one pass through ", config.depth, " blocks, however hard the question. Steps that are generated and read again add one pass each. The steps are the model's own, right or wrong, not corrected.");
+    lesson.why(
+        "each token is one pass through ", config.depth,
+        " blocks, however hard the question. Steps that are generated and read again add one pass each. The steps are the model's own, right or wrong, not corrected.");
 }
 
 static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
@@ -144,8 +153,9 @@ static void step_change(Lesson& lesson, const gpt::Weights& w, const gpt::Config
     int moved = 0;
     for (int q = 0; q < choices.questions; ++q) moved += changed[q].back() == (unchanged[q].back() + 1) % M;
     measured.moved = static_cast<double>(moved) / choices.questions;
-    lesson.why("in ", moved, " of ", choices.questions,
-               " questions the answer changed by exactly 1: the model continues from the written step, not from the digits. An error in a chain is not corrected.");
+    lesson.why(
+        "in ", moved, " of ", choices.questions,
+        " questions the answer changed by exactly 1: the model continues from the written step, not from the digits. An error in a chain is not corrected.");
 }
 
 static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
@@ -163,7 +173,8 @@ static void step_filler(Lesson& lesson, const gpt::Config& config, const Choices
         chain::train(w, config, choices.task, training, random, &progress);
     }
     measured.filler = accuracy_in(w, config, choices.task, questions, Format::filler);
-    lesson.why("a second model, trained equally long on lines of the same length, but with fillers instead of steps: accuracy ", fixed(measured.filler, 3), ". The content of the tokens helps, not their number.");
+    lesson.why("a second model, trained equally long on lines of the same length, but with fillers instead of steps: accuracy ",
+               fixed(measured.filler, 3), ". The content of the tokens helps, not their number.");
 }
 
 // Accuracy of single chains sampled at temperature 1, and of majority votes among `votes` of them.
@@ -209,8 +220,7 @@ struct StopHalfSure : Watcher {
 
 static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& choices, const chain::Questions& questions,
                       Measured& measured) {
-    lesson.step("What if chains are often wrong?", "self-consistency: majority vote over chains",
-                "Wang et al. 2022");
+    lesson.step("What if chains are often wrong?", "self-consistency: majority vote over chains", "Wang et al. 2022");
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, chain::start);
     const int Q = std::min(300, choices.questions);
@@ -219,7 +229,10 @@ static void step_vote(Lesson& lesson, const gpt::Config& config, const Choices& 
     StopHalfSure watcher(w, config, choices, some, draws);
     chain::train(w, config, choices.task, choices.training, random, &watcher);
     vote(w, config, choices, some, choices.votes, draws, measured.one_chain, measured.voted);
-    lesson.why("the same model, but training ends after ", watcher.stopped, " steps, when a sampled chain is right about half of the time. Accuracy of single chains: ", fixed(measured.one_chain, 3), "; of the majority of ", choices.votes, " chains: ", fixed(measured.voted, 3), ". Wrong chains end in different answers, right ones in the same. Next: rlhf/ranking.");
+    lesson.why("the same model, but training ends after ", watcher.stopped,
+               " steps, when a sampled chain is right about half of the time. Accuracy of single chains: ",
+               fixed(measured.one_chain, 3), "; of the majority of ", choices.votes, " chains: ", fixed(measured.voted, 3),
+               ". Wrong chains end in different answers, right ones in the same. Next: rlhf/ranking.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {
@@ -245,8 +258,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/prompting/chain_of_thought",
-                    "A tiny GPT guesses the sum of six digits, unless it writes the steps.", "10 seconds");
+    Options options("gpt/prompting/chain_of_thought", "A tiny GPT guesses the sum of six digits, unless it writes the steps.",
+                    "10 seconds");
     Choices choices;
     options.add("digits", choices.task.digits, "M, the sum is taken modulo it", 2, 20);
     options.add("count", choices.task.count, "N, digits in a question", 2, 30);

@@ -37,7 +37,8 @@ static void step_text(Lesson& lesson, const in_context::Task& task, Random& rand
     std::vector<std::string> lines;
     for (int b = 0; b < 3; ++b) lines.push_back(readable(task, {batch.ids.begin() + b * T, batch.ids.begin() + (b + 1) * T}));
     lesson.lines(lines);
-    lesson.why("within a line a letter always has the same digit, but every line has its own random table. So the digits cannot be memorised: to predict them, the model must infer the table as it reads. The n-th digit has n - 1 examples before it, so one line trains all numbers of shots at once.");
+    lesson.why(
+        "within a line a letter always has the same digit, but every line has its own random table. So the digits cannot be memorised: to predict them, the model must infer the table as it reads. The n-th digit has n - 1 examples before it, so one line trains all numbers of shots at once.");
 }
 
 static void step_best(Lesson& lesson, const in_context::Task& task) {
@@ -50,8 +51,8 @@ static void step_best(Lesson& lesson, const in_context::Task& task) {
 
 static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices, Random& random) {
     lesson.step("How is it trained?", "loss = mean of -log p(f(x_n) | everything before)");
-    lesson.say(count_numbers(gpt::parameters(w, config)), " parameters in ", config.depth, " blocks of width ", config.width, "; ",
-               choices.training.steps, " steps of ", choices.training.batch, " fresh lines.");
+    lesson.say(count_numbers(gpt::parameters(w, config)), " parameters in ", config.depth, " blocks of width ", config.width,
+               "; ", choices.training.steps, " steps of ", choices.training.batch, " fresh lines.");
     Series losses{.name = "loss", .x = {}, .y = {}};
     {
         ShowProgress progress("training", choices.training.steps);
@@ -61,8 +62,12 @@ static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config&
     lesson.curves({losses});
     double best = 0;
     for (int n = 0; n < choices.task.pairs; ++n) best += in_context::best_loss(choices.task, n) / choices.task.pairs;
-    lesson.why("at first the loss stays near ln ", choices.task.labels, " = ", fixed(std::log(choices.task.labels), 3), ", a uniform guess. It falls when the second block learns to attend to the matching example. The best possible mean is ", fixed(best, 3), "; the last step had ", fixed(losses.y.back(), 3), ".");
-    lesson.predict("the curve with --depth 1. One block cannot both mark each digit with the letter before it and look that letter up.");
+    lesson.why(
+        "at first the loss stays near ln ", choices.task.labels, " = ", fixed(std::log(choices.task.labels), 3),
+        ", a uniform guess. It falls when the second block learns to attend to the matching example. The best possible mean is ",
+        fixed(best, 3), "; the last step had ", fixed(losses.y.back(), 3), ".");
+    lesson.predict(
+        "the curve with --depth 1. One block cannot both mark each digit with the letter before it and look that letter up.");
 }
 
 static std::vector<float> step_shots(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Choices& choices,
@@ -102,7 +107,8 @@ static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, c
         rows.push_back({readable(task, prompt), text(answers.back())});
     }
     lesson.table(rows);
-    lesson.why("only the prompt differs. What fine-tuning would store in the weights is here in the keys and values of the prompt's tokens, and is gone with the next prompt.");
+    lesson.why(
+        "only the prompt differs. What fine-tuning would store in the weights is here in the keys and values of the prompt's tokens, and is gone with the next prompt.");
     return answers;
 }
 
@@ -125,15 +131,17 @@ static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::C
         tokens.push_back(id < task.inputs ? std::string(1, static_cast<char>('a' + id)) : text(id - task.inputs));
     double best = 0;
     for (int head = 0; head < config.heads; ++head) {
-        heads.push_back(
-            {"head " + text(head) + " (query down, key across)", heat_map(slice_rows(A, head * T, T), lesson.colours, tokens, tokens)});
+        heads.push_back({"head " + text(head) + " (query down, key across)",
+                         heat_map(slice_rows(A, head * T, T), lesson.colours, tokens, tokens)});
         double on_match = 0;
         for (int t = 0; t + 1 < T; t += 2)
             if (ids[t] == query) on_match += A(head * T + T - 1, t + 1);
         best = std::max(best, on_match);
     }
     lesson.pictures(heads);
-    lesson.why("the last row is the query. In one head ", fixed(100 * best, 0), " % of its attention is on digits that followed the same letter: the first block adds the previous letter to each digit's residual stream, the second attends to digits with the queried letter. Such a pair of heads is called an induction head. Next: gpt/prompting/chain_of_thought.");
+    lesson.why(
+        "the last row is the query. In one head ", fixed(100 * best, 0),
+        " % of its attention is on digits that followed the same letter: the first block adds the previous letter to each digit's residual stream, the second attends to digits with the queried letter. Such a pair of heads is called an induction head. Next: gpt/prompting/chain_of_thought.");
     return best;
 }
 
@@ -158,13 +166,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least(
         "gain of accuracy from zero-shot to most shots", accuracy.back() - accuracy.front(),
         0.9 * (in_context::best_accuracy(choices.task, choices.task.pairs - 1) - in_context::best_accuracy(choices.task, 0)));
-    lesson.claim("the same query is answered according to its examples",
-                 answers == std::vector<int>{0, choices.task.labels - 1});
+    lesson.claim("the same query is answered according to its examples", answers == std::vector<int>{0, choices.task.labels - 1});
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/prompting/in_context",
-                    "Zero-shot, one-shot, few-shot: a tiny GPT learns from examples in its prompt.", "5 seconds");
+    Options options("gpt/prompting/in_context", "Zero-shot, one-shot, few-shot: a tiny GPT learns from examples in its prompt.",
+                    "5 seconds");
     Choices choices;
     options.add("inputs", choices.task.inputs, "K, different inputs", 1, 26);
     options.add("labels", choices.task.labels, "L, different labels", 2, 10);

@@ -74,7 +74,11 @@ static Experiment make_experiment(const toy::Learned& model, int count, Random& 
     Reader clean_run(model, toy::inputs(clean)), corrupted_run(model, toy::inputs(corrupted));
     patching::Kept clean_kept = patching::record(clean_run), corrupted_kept = patching::record(corrupted_run);
     const patching::Metric metric = patching::make_metric(right, wrong, toy::length, clean_kept, corrupted_kept);
-    return {clean_run, corrupted_run, std::move(clean_kept), std::move(corrupted_kept), metric,
+    return {clean_run,
+            corrupted_run,
+            std::move(clean_kept),
+            std::move(corrupted_kept),
+            metric,
             patching::sizes_of(gpt::inside(model.w, model.config), count, toy::length)};
 }
 
@@ -86,15 +90,16 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
 
 static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
     lesson.step("Which fact do we trace?", "clean and corrupted differ in one swap");
-    lesson.lines({"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " +
-                      letters(e.clean_run.ids, toy::shown, toy::length),
-                  "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
-                      letters(e.corrupted_run.ids, toy::shown, toy::length)});
+    lesson.lines(
+        {"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " + letters(e.clean_run.ids, toy::shown, toy::length),
+         "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
+             letters(e.corrupted_run.ids, toy::shown, toy::length)});
     lesson.say("Symbols ", other, " and ", query, " are swapped, so the last token has another successor. Over ",
                e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2),
                " in the clean runs and ", fixed(e.metric.corrupted, 2), " in the corrupted ones.");
-    lesson.why("the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
-               "restores the whole answer.");
+    lesson.why(
+        "the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
+        "restores the whole answer.");
     lesson.predict("where the fact is found before block 1: at the swapped symbols, or next to them?");
 }
 
@@ -109,13 +114,16 @@ static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
         double largest = 0;
         for (int l = 0; l < 3; ++l) largest = std::max(largest, std::abs(static_cast<double>(all(l, t))));
         if (largest < 0.005) continue;
-        rows.push_back({t < toy::shown ? "symbol " + text(t) : t == toy::length - 1 ? "the last" : "walk " + text(t - toy::shown),
+        rows.push_back({t < toy::shown         ? "symbol " + text(t)
+                        : t == toy::length - 1 ? "the last"
+                                               : "walk " + text(t - toy::shown),
                         fixed(all(0, t), 3), fixed(all(1, t), 3), fixed(all(2, t), 3)});
     }
     lesson.table(rows);
     lesson.say("Tokens that are not in the table restore less than 0.005 everywhere.");
-    lesson.why("before block 0 each swapped symbol holds a part of the fact. Before block 1 the fact is one position further "
-               "right, and after block 1 at the last token.");
+    lesson.why(
+        "before block 0 each swapped symbol holds a part of the fact. Before block 1 the fact is one position further "
+        "right, and after block 1 at the last token.");
     return all;
 }
 
@@ -149,10 +157,11 @@ static Moves step_3_both(Lesson& lesson, Experiment& e) {
                   {"attention of block 0, at the successors", fixed(m.attention_0, 3)},
                   {"MLP of block 0, at the successors", fixed(m.mlp_0, 3)},
                   {"attention of block 1, at the last token", fixed(m.attention_1, 3)}});
-    lesson.why("attention of block 0 moves the fact one position to the right: it writes each symbol's predecessor into the "
-               "symbol. Attention of block 1 moves it to the end: the last token attends to the symbol whose predecessor equals "
-               "itself. This is an induction circuit, and patching either of its two steps restores the answer. (Attention and "
-               "MLP need not sum to 1: the MLP works on the output of attention.)");
+    lesson.why(
+        "attention of block 0 moves the fact one position to the right: it writes each symbol's predecessor into the "
+        "symbol. Attention of block 1 moves it to the end: the last token attends to the symbol whose predecessor equals "
+        "itself. This is an induction circuit, and patching either of its two steps restores the answer. (Attention and "
+        "MLP need not sum to 1: the MLP works on the output of attention.)");
     return m;
 }
 
@@ -179,10 +188,11 @@ static double step_4_heads(Lesson& lesson, Experiment& e) {
         rows.push_back({text(h), fixed(heads(0, h), 3), fixed(back, 3), fixed(heads(1, h), 3), fixed(to_answer, 3)});
     }
     lesson.table(rows);
-    lesson.why("heads attend along the path of the fact: in block 0 one token back, in block 1 from the end to the answer. "
-               "Patched one by one, the four heads of block 0 restore ", fixed(sums[0], 3), " in sum, those of block 1 ",
-               fixed(sums[1], 3),
-               "; all heads of a block at once restore 1 (step 3). Effects of heads that share the work do not add up.");
+    lesson.why(
+        "heads attend along the path of the fact: in block 0 one token back, in block 1 from the end to the answer. "
+        "Patched one by one, the four heads of block 0 restore ",
+        fixed(sums[0], 3), " in sum, those of block 1 ", fixed(sums[1], 3),
+        "; all heads of a block at once restore 1 (step 3). Effects of heads that share the work do not add up.");
     return least;
 }
 
@@ -200,8 +210,9 @@ static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep
         if (t != other && t != query) elsewhere = std::max(elsewhere, std::abs(static_cast<double>(guess(0, t))));
     }
     lesson.table(rows);
-    lesson.why("the gradient is a first-order approximation of a patch. It is zero where the runs agree, so it selects the right "
-               "tokens; but saturated attention has a small gradient, so neither size nor sign is reliable.");
+    lesson.why(
+        "the gradient is a first-order approximation of a patch. It is zero where the runs agree, so it selects the right "
+        "tokens; but saturated attention has a small gradient, so neither size nor sign is reliable.");
     return elsewhere;
 }
 
@@ -220,7 +231,8 @@ static void published(Lesson& lesson, const Choices& choices) {
     require(right != wrong, "both prompts are continued by ", model.name(right), "; there is no difference to follow");
     const patching::Metric metric = patching::make_metric({right}, {wrong}, T, clean, corrupted);
     const patching::Sizes sizes = patching::sizes_of(gpt::inside(model.w, model.config), 1, T);
-    lesson.say("\"", choices.clean, "\" goes on with ", model.name(right), ", \"", choices.corrupted, "\" with ", model.name(wrong), ".");
+    lesson.say("\"", choices.clean, "\" goes on with ", model.name(right), ", \"", choices.corrupted, "\" with ",
+               model.name(wrong), ".");
     lesson.code("patching::sweep_tokens(corrupted_run, clean, \"input\", sizes, metric)");
     const Matrix restored = patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric);  // (L, T)
     lesson.heat("restored: blocks down, tokens across", restored);
@@ -232,7 +244,8 @@ static void published(Lesson& lesson, const Choices& choices) {
         rows.push_back({model.name(clean_ids[t]), fixed(restored(best, t), 3), text(best)});
     }
     lesson.table(rows);
-    lesson.why("0: the corrupted answer stays; 1: the clean one is back. The fact enters where the prompts differ and leaves at the last token.");
+    lesson.why(
+        "0: the corrupted answer stays; 1: the clean one is back. The fact enters where the prompts differ and leaves at the last token.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -258,8 +271,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("nn/interpret/activation_patching", "Activation patching: an induction circuit, found by "
-                    "interventions.", "5 seconds");
+    Options options("nn/interpret/activation_patching",
+                    "Activation patching: an induction circuit, found by "
+                    "interventions.",
+                    "5 seconds");
     Choices choices;
     options.add("steps", choices.training.steps, "steps of training", 1, 100'000);
     options.add("texts", choices.texts, "pairs of texts", 1, 10'000);

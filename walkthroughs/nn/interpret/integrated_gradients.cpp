@@ -35,16 +35,16 @@ static const int vocabulary = neutral + neutrals, words = 8, length = words + 2;
 
 static std::string word(int id) {
     static const std::vector<std::string> names{
-        "[PAD]", "[CLS]", "[SEP]", "but",    "good",  "fine",  "great", "lovely", "bright", "fresh", "bad",  "poor",
-        "awful", "dull",  "stale", "boring", "the",   "a",     "was",   "is",     "film",   "book",  "meal", "room",
-        "we",    "they",  "said",  "this",   "that",  "there", "here",  "today",  "house",  "train", "then", "so"};
+        "[PAD]", "[CLS]", "[SEP]", "but",    "good", "fine",  "great", "lovely", "bright", "fresh", "bad",  "poor",
+        "awful", "dull",  "stale", "boring", "the",  "a",     "was",   "is",     "film",   "book",  "meal", "room",
+        "we",    "they",  "said",  "this",   "that", "there", "here",  "today",  "house",  "train", "then", "so"};
     return names.at(id);
 }
 
 namespace {
 struct Sentence {
-    std::vector<int> ids;  // T
-    int label = 0;         // 1 = good
+    std::vector<int> ids;         // T
+    int label = 0;                // 1 = good
     int decoy = 0, deciding = 0;  // positions of the two opinions
 };
 }  // namespace
@@ -81,9 +81,9 @@ static bert::Batch batch_of(const std::vector<Sentence>& sentences) {
 enum class Undecided { taught, never };  // whether the training set contains sentences without opinion
 
 static heads::Config model_config() {
-    return heads::make_config({.vocabulary = vocabulary, .positions = length, .width = 32, .depth = 2, .heads = 4,
-                               .mlp_width = 64},
-                              heads::Task::sequences, 2);
+    return heads::make_config(
+        {.vocabulary = vocabulary, .positions = length, .width = 32, .depth = 2, .heads = 4, .mlp_width = 64},
+        heads::Task::sequences, 2);
 }
 
 namespace {
@@ -171,7 +171,9 @@ enum class Explains { lead, logit };
 
 static ig::OutputOf output_of(const SentencesToExplain& e, Explains what) {
     const NoTape evaluation;
-    const auto run = [&e, batch = batch_of(e.sentences)] { return heads::classify_sequences(batch, e.w, e.config).logits; };  // (B, 2)
+    const auto run = [&e, batch = batch_of(e.sentences)] {
+        return heads::classify_sequences(batch, e.w, e.config).logits;
+    };  // (B, 2)
     const Matrix logits = run().value();
     std::vector<int> rows, predicted, other;
     for (int b = 0; b < logits.rows; ++b) {
@@ -199,7 +201,8 @@ static void step_1_task(Lesson& lesson, const SentencesToExplain& e) {
     lesson.lines(lines);
     const Smoothed curve = smoothed(e.losses, std::max(1, static_cast<int>(e.losses.size()) / 50));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.say("A BERT of two blocks classifies ", fixed(e.accuracy, 3), " of held-out sentences correctly. A quarter of its "
+    lesson.say("A BERT of two blocks classifies ", fixed(e.accuracy, 3),
+               " of held-out sentences correctly. A quarter of its "
                "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "
                "be undecided, which keeps the loss above 0.");
     lesson.predict("is the gradient largest at the deciding word?");
@@ -213,8 +216,9 @@ static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
     const double first = deciding_first(e, multiply(e.x, at.gradient).value());
     lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
                fixed(1.0 / words, 3), ".");
-    lesson.why("the gradient tells only the effect of a small change at x. Where the model is confident it is nearly zero; and "
-               "gradient times x has no baseline.");
+    lesson.why(
+        "the gradient tells only the effect of a small change at x. Where the model is confident it is nearly zero; and "
+        "gradient times x has no baseline.");
     return first;
 }
 
@@ -229,9 +233,10 @@ static ig::Attribution step_3_line(Lesson& lesson, const SentencesToExplain& e) 
                         e.groups() > 1 ? word(e.sentences[1].ids[t]) : "", e.groups() > 1 ? fixed(totals[length + t], 3) : ""});
     lesson.table(rows);
     lesson.say("The deciding word is first in ", fixed(deciding_first(e, found.attributions), 3), " of the sentences.");
-    lesson.why("b is the same sentence with every word [PAD]. The line from b to x crosses the region where the prediction "
-               "changes, and there the gradient is large. By the fundamental theorem of calculus the sum is the whole change of "
-               "F.");
+    lesson.why(
+        "b is the same sentence with every word [PAD]. The line from b to x crosses the region where the prediction "
+        "changes, and there the gradient is large. By the fundamental theorem of calculus the sum is the whole change of "
+        "F.");
     return found;
 }
 
@@ -255,8 +260,9 @@ static RuleErrors step_4_rules(Lesson& lesson, const SentencesToExplain& e) {
         rows.push_back({name, fixed(at_16.back(), 6), fixed(at_64.back(), 6)});
     }
     lesson.table(rows);
-    lesson.why("with four times as many points the error of the left sum falls to a quarter, that of the middle points far more. "
-               "The published trapezoid has weights that add up to (n - 1) / n, so it always loses 1/n of the total.");
+    lesson.why(
+        "with four times as many points the error of the left sum falls to a quarter, that of the middle points far more. "
+        "The published trapezoid has weights that add up to (n - 1) / n, so it always loses 1/n of the total.");
     return {at_16[1], at_64[1], at_64[0], at_64[2]};
 }
 
@@ -264,10 +270,10 @@ namespace {
 // What a baseline does to the numbers.
 struct Baseline {
     double first, first_where_same;  // deciding word largest: of all sentences; of those whose answer b gives already
-    double first_by_logit;       // the same of all, with F the logit of the predicted class alone
-    double undecided;            // mean |F(b)| / mean |F(x) - F(b)|
+    double first_by_logit;           // the same of all, with F the logit of the predicted class alone
+    double undecided;                // mean |F(b)| / mean |F(x) - F(b)|
     double delta;
-    double with_lean, against;   // mean attribution of the deciding word where the prediction at b agrees with it, and where not
+    double with_lean, against;  // mean attribution of the deciding word where the prediction at b agrees with it, and where not
 };
 }  // namespace
 
@@ -316,17 +322,19 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
                   {"first, where b agrees", fixed(yes.first_where_same, 3), fixed(no.first_where_same, 3)},
                   {"its attribution where b agrees", fixed(yes.with_lean, 3), fixed(no.with_lean, 3)},
                   {"its attribution where b disagrees", fixed(yes.against, 3), fixed(no.against, 3)}});
-    lesson.why("a model that never saw a sentence without words predicts one of the classes there. Attributions then explain the "
-               "change from that prediction: a word that agrees with it gets far less than one that disagrees, although each "
-               "alone decides its sentence. It still ranks first in most sentences, because the other words get even less: the order "
-               "survives, the amounts do not. delta is small all the same: attributions add up for any baseline.");
+    lesson.why(
+        "a model that never saw a sentence without words predicts one of the classes there. Attributions then explain the "
+        "change from that prediction: a word that agrees with it gets far less than one that disagrees, although each "
+        "alone decides its sentence. It still ranks first in most sentences, because the other words get even less: the order "
+        "survives, the amounts do not. delta is small all the same: attributions add up for any baseline.");
     return {yes, no};
 }
 
 // The user's own sentence, of the words that the model knows.
 static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
     lesson.step("And in your sentence?", "F = logit of the predicted class less the other", given);
-    SentencesToExplain own{.config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
+    SentencesToExplain own{
+        .config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
     std::vector<int>& ids = own.sentences[0].ids;
     for (const std::string& one : split(given, ' ')) {
         if (one.empty()) continue;
@@ -338,7 +346,8 @@ static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::str
         ids.push_back(id);
     }
     ids.push_back(sep);
-    require(ids.size() > 2 && static_cast<int>(ids.size()) <= length, "--sentence: 1 to ", words, " words, these are ", ids.size() - 2);
+    require(ids.size() > 2 && static_cast<int>(ids.size()) <= length, "--sentence: 1 to ", words, " words, these are ",
+            ids.size() - 2);
     own.x = bert::embed_words(batch_of(own.sentences), e.w.trunk, e.config.trunk).z0.value();
     own.baseline = bert::embed_words(batch_of({without_words(own.sentences[0])}), e.w.trunk, e.config.trunk).z0.value();
     const Matrix totals = ig::row_totals(attributed(own, ig::Rule::middle, 64).attributions);  // (T, 1)
@@ -347,7 +356,8 @@ static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::str
     std::vector<std::vector<std::string>> rows{{"word", "attribution", ""}};
     for (std::size_t t = 1; t + 1 < ids.size(); ++t) rows.push_back({word(ids[t]), fixed(totals[t], 3), bar(totals[t], most)});
     lesson.table(rows);
-    lesson.say("It says ", said == 1 ? "good" : "bad", ". Training had sentences of eight words with two opinions; others are new to it.");
+    lesson.say("It says ", said == 1 ? "good" : "bad",
+               ". Training had sentences of eight words with two opinions; others are new to it.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -367,8 +377,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("left sum's error as a multiple of that", errors.left_64 / errors.middle_64, 10);
     lesson.claim_at_most("|F(b)| as a fraction of |F(x) - F(b)|", yes.undecided, 0.1);
     lesson.claim_at_least("the same without undecided sentences", no.undecided, 0.3);
-    lesson.claim_at_most("there, a word's attribution where b agrees, relative to where it disagrees",
-                         no.with_lean / no.against, 0.6);
+    lesson.claim_at_most("there, a word's attribution where b agrees, relative to where it disagrees", no.with_lean / no.against,
+                         0.6);
 }
 
 int main(int argc, char** argv) {

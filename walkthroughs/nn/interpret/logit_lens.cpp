@@ -65,9 +65,10 @@ static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questio
                   "right answer    " + letters(ids, toy::length, toy::length + 1)});
     const Smoothed curve = smoothed(model.losses, std::max(1, static_cast<int>(model.losses.size()) / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.why("at the query, which follows a jump, only the eight symbols at the beginning help. A token does not contain its "
-               "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "
-               "successor of the query. Nothing before the attention of block 1 can have the answer.");
+    lesson.why(
+        "at the query, which follows a jump, only the eight symbols at the beginning help. A token does not contain its "
+        "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "
+        "successor of the query. Nothing before the attention of block 1 can have the answer.");
     lesson.predict("the probability of the right token after block 0");
 }
 
@@ -106,8 +107,9 @@ static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) 
     std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
     for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
     lesson.table(rows);
-    lesson.why("every block only adds to the residual stream, so the output layer can be applied after any block. After block 0 "
-               "the prediction is any of the eight symbols. One attention layer later it is the answer.");
+    lesson.why(
+        "every block only adds to the residual stream, so the output layer can be applied after any block. After block 0 "
+        "the prediction is any of the eight symbols. One attention layer later it is the answer.");
     return readings;
 }
 
@@ -166,10 +168,11 @@ static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Que
     rows.push_back({"sum", fixed(sum, 3)});
     rows.push_back({"measured at the logits", fixed(shares.total, 3)});
     lesson.table(rows);
-    lesson.why("with s, the standard deviation of the last residual stream, held fixed, the output layer is linear and the "
-               "logits are a sum over parts. Heads of block 0 contribute almost nothing directly, but without them there would "
-               "be no answer: block 1 reads what they write. Attribution shows only direct effects; indirect ones need "
-               "interventions: activation_patching.cpp.");
+    lesson.why(
+        "with s, the standard deviation of the last residual stream, held fixed, the output layer is linear and the "
+        "logits are a sum over parts. Heads of block 0 contribute almost nothing directly, but without them there would "
+        "be no answer: block 1 reads what they write. Attribution shows only direct effects; indirect ones need "
+        "interventions: activation_patching.cpp.");
     return shares;
 }
 
@@ -194,9 +197,10 @@ static double step_4_frozen(Lesson& lesson, const Questions& asked) {
         if (l == blocks.size()) difference = std::abs(means[0] - means[1]);
     }
     lesson.table(rows);
-    lesson.why("the residual stream grows from block to block, so with the standard deviation of the last one, early logits are "
-               "small. Only the frozen lens is linear, so that layers may be subtracted; only the other is a prediction of the "
-               "model. For the last stream they agree.");
+    lesson.why(
+        "the residual stream grows from block to block, so with the standard deviation of the last one, early logits are "
+        "small. Only the frozen lens is linear, so that layers may be subtracted; only the other is a prediction of the "
+        "model. For the last stream they agree.");
     return difference;
 }
 
@@ -213,7 +217,8 @@ static void published(Lesson& lesson, const Choices& choices) {
 
     lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
     lesson.code("outputs_of(trace.streams[l], inside)");
-    std::vector<std::vector<std::string>> rows{{"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
+    std::vector<std::vector<std::string>> rows{
+        {"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
     for (int l = 0; l <= model.config.depth; ++l) {
         const Matrix early = outputs_of(slice_rows(trace.streams[l], last, 1), inside);
         const logit_lens::Comparison c = logit_lens::compare(early, logits, {said});
@@ -238,7 +243,8 @@ static void published(Lesson& lesson, const Choices& choices) {
     for (std::size_t k = 0; k < std::min<std::size_t>(12, shares.size()); ++k)
         largest.push_back({shares[k].second, fixed(shares[k].first, 3), bar(shares[k].first, std::abs(shares[0].first))});
     lesson.table(largest);
-    lesson.why("L3H5 is head 5 of block 3, 3_mlp_out what the MLP of block 3 writes, embed word and position. The twelve largest are shown.");
+    lesson.why(
+        "L3H5 is head 5 of block 3, 3_mlp_out what the MLP of block 3 writes, embed word and position. The twelve largest are shown.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

@@ -66,7 +66,11 @@ static Puzzle picture_of(Random& random) {
 
 static vit::Config model_config() {
     return {.grid = {.height = side, .width = side, .patch_size = patch, .channels = 1},
-            .width = 32, .depth = 2, .heads = 4, .mlp_width = 64, .classes = 4};
+            .width = 32,
+            .depth = 2,
+            .heads = 4,
+            .mlp_width = 64,
+            .classes = 4};
 }
 
 namespace {
@@ -145,7 +149,8 @@ static void step_1_task(Lesson& lesson, const std::vector<Puzzle>& test, const s
     lesson.pictures(shown);
     const Smoothed curve = smoothed(losses, std::max(1, static_cast<int>(losses.size()) / 50));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.say("Accuracy on held-out images: ", fixed(accuracy, 3), ". Every image has a shape for each question, in two of nine "
+    lesson.say("Accuracy on held-out images: ", fixed(accuracy, 3),
+               ". Every image has a shape for each question, in two of nine "
                "patches, so for each question the deciding patch is known, and it differs between the questions.");
     lesson.predict("how often can a map that does not depend on the question find the right patch?");
 }
@@ -161,8 +166,9 @@ static void step_2_two_maps(Lesson& lesson, const std::vector<Puzzle>& test, con
         }
     lesson.pictures(shown);
     lesson.lines({"plus or x is in patch " + text(test[0].places[0]) + ", box or bars in patch " + text(test[0].places[1])});
-    lesson.why("attention is the same for every question: one forward pass, one set of matrices, one map. Relevance weights each "
-               "layer by the gradient of the asked logit.");
+    lesson.why(
+        "attention is the same for every question: one forward pass, one set of matrices, one map. Relevance weights each "
+        "layer by the gradient of the asked logit.");
 }
 
 namespace {
@@ -190,9 +196,10 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
     std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "weight of the deciding patch"}};
     for (int m = 0; m < methods; ++m) rows.push_back({method_names[m], fixed(scores.right[m], 3), fixed(scores.share[m], 3)});
     lesson.table(rows);
-    lesson.why("the first three give the same map for both questions, which is right for at most one of the two, so at most 0.5. "
-               "The others multiply by the gradient of the asked logit. Pairing layer l's attention with the gradient of another "
-               "layer, as the published code does, loses part of it.");
+    lesson.why(
+        "the first three give the same map for both questions, which is right for at most one of the two, so at most 0.5. "
+        "The others multiply by the gradient of the asked logit. Pairing layer l's attention with the gradient of another "
+        "layer, as the published code does, loses part of it.");
     return scores;
 }
 
@@ -216,9 +223,10 @@ static void published(Lesson& lesson, const Choices& choices) {
     for (int place = 0; place < std::min(2, config.classes); ++place) {
         const int label = argmax_row(logits, 0);
         const Inspection trace = follow(run, inside, {{.row = 0, .column = label}});
-        const auto on_grid = [&](const Matrix& map) { return reshape(patches_of(map), config.grid.down(), config.grid.across()); };
-        if (place == 0)
-            shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
+        const auto on_grid = [&](const Matrix& map) {
+            return reshape(patches_of(map), config.grid.down(), config.grid.across());
+        };
+        if (place == 0) shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
         shown.push_back({"for class " + text(label), heat_map(on_grid(rollout::token_relevance(trace, inside)), lesson.colours)});
         logits[label] = -INFINITY;
     }
@@ -232,9 +240,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const vit::Config config = model_config();
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
     TwoQuestions objective(w, config, seed);
-    const Recipe recipe{.schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps,
-                                     .floor = 0.05f},
-                        .batch = 64};
+    const Recipe recipe{
+        .schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f}, .batch = 64};
     ShowProgress progress("a ViT on two questions", choices.steps);
     const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
 
@@ -258,8 +265,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_most("deciding patch found by maps that do not depend on the question", blind, 0.5 + 1e-9);
     lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.9);
     lesson.claim_at_least("by relevance", scores.right[relevant], 0.9);
-    lesson.claim_at_least("weight of the deciding patch, relevance minus rollout",
-                          scores.share[relevant] - scores.share[rolled], 0.3);
+    lesson.claim_at_least("weight of the deciding patch, relevance minus rollout", scores.share[relevant] - scores.share[rolled],
+                          0.3);
 }
 
 int main(int argc, char** argv) {

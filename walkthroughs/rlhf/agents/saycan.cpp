@@ -26,8 +26,8 @@ struct Choices {
 // --- the kitchen ---
 
 const std::vector<std::string> things{"cola", "water", "sponge", "towel"};  // drinks are 0 and 1, tools 2 and 3
-const std::vector<std::string> skill_names{"find cola", "find water", "find sponge", "find towel", "pick cola", "pick water",
-                                           "pick sponge", "pick towel", "bring it", "done"};
+const std::vector<std::string> skill_names{"find cola",  "find water",  "find sponge", "find towel", "pick cola",
+                                           "pick water", "pick sponge", "pick towel",  "bring it",   "done"};
 constexpr int bring = 8, done = 9, skills_count = 10;
 constexpr int drink_task = 10, clean_task = 11, tokens_count = 12;  // after the skills, which are one token each
 
@@ -91,7 +91,8 @@ saycan::Skills skills() {
 
 // --- the language model ---
 
-const gpt::Config speaker_config{.vocabulary = tokens_count, .positions = 8, .width = 32, .depth = 2, .heads = 4, .mlp_width = 128};
+const gpt::Config speaker_config{
+    .vocabulary = tokens_count, .positions = 8, .width = 32, .depth = 2, .heads = 4, .mlp_width = 128};
 
 // Human plans: "drink: find X, pick X, bring it, done". Cola is more frequent than water, the sponge more frequent than the towel.
 struct HumanPlans : Objective {
@@ -124,7 +125,7 @@ gpt::Weights train_speaker(const Choices& choices, Random& random) {
 
 struct Robot {
     const gpt::Weights& w;
-    saycan::World world;   // learned affordances, true transitions
+    saycan::World world;  // learned affordances, true transitions
 
     saycan::Plan plan(int task, const Kitchen& kitchen, saycan::Choice choice = saycan::Choice::combined) const {
         return saycan::make_plan({task}, kitchen.number(), skills(), world, w, speaker_config, 6, choice);
@@ -143,11 +144,13 @@ void show_step(Lesson& lesson, const saycan::StepOfPlan& step, int number) {
 
 void step_messages(Lesson& lesson, const Robot& robot) {
     lesson.step("How is a skill chosen?", "chosen = argmax_k p_say(k) p_can(k)", "section 3");
-    lesson.say("A user asks for a drink. Today there is water, but no cola. The language model was trained on many plans, but has no information about this room.");
+    lesson.say(
+        "A user asks for a drink. Today there is water, but no cola. The language model was trained on many plans, but has no information about this room.");
     lesson.code();
     const saycan::Plan plan = robot.plan(drink_task, {.drink = 1, .tool = 2});
     show_step(lesson, plan.steps[0], 1);
-    lesson.why("the language model alone would look for cola, the most frequent drink. The affordance of finding a thing that is not there is 0, and 0.9 times a smaller number is more than 0 times a larger one.");
+    lesson.why(
+        "the language model alone would look for cola, the most frequent drink. The affordance of finding a thing that is not there is 0, and 0.9 times a smaller number is more than 0 times a larger one.");
     if (plan.steps.size() > 1) show_step(lesson, plan.steps[1], 2);
     std::vector<std::string> story{"you        I would like a drink."};
     for (const saycan::StepOfPlan& step : plan.steps) {
@@ -164,7 +167,8 @@ void step_messages(Lesson& lesson, const Robot& robot) {
 bool succeeded(const saycan::Plan& plan, int task, const saycan::World& world) {
     if (plan.steps.empty()) return false;
     const saycan::StepOfPlan& last = plan.steps.back();
-    const int state = plan.stopped_by_done ? last.state : world.next_state[static_cast<std::size_t>(last.state) * skills_count + last.chosen];
+    const int state =
+        plan.stopped_by_done ? last.state : world.next_state[static_cast<std::size_t>(last.state) * skills_count + last.chosen];
     const int brought = kitchen_of(state).brought;
     return task == drink_task ? brought < 2 : brought >= 2 && brought < 4;
 }
@@ -189,7 +193,9 @@ Score score(const Robot& robot, saycan::Choice choice, int days, int seed) {
 void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     lesson.step("What does the language model know?", "p_say(k) = prod_j p(token_j | context, tokens before)", "Eq. 1");
-    lesson.say("A GPT of ", speaker_config.depth, " blocks is trained on human plans: drink, find cola, pick cola, bring it, done. 65 % of the drinks are cola, 65 % of the tools the sponge. It learns what is usual, and nothing about today's room.");
+    lesson.say(
+        "A GPT of ", speaker_config.depth,
+        " blocks is trained on human plans: drink, find cola, pick cola, bring it, done. 65 % of the drinks are cola, 65 % of the tools the sponge. It learns what is usual, and nothing about today's room.");
     lesson.code();
     const gpt::Weights w = train_speaker(choices, random);
     const std::vector<double> first = saycan::log_probabilities({drink_task}, skills(), w, speaker_config);
@@ -204,7 +210,8 @@ void walk(Lesson& lesson, const Choices& choices, int seed) {
     for (std::size_t k = 0; k < learned.size(); ++k)
         largest = std::max<double>(largest, std::abs(learned[k] - robot.world.affordance[k]));
     lesson.say("In each of ", states_count, " states it tried each of ", skills_count, " skills ", choices.trials,
-               " times, with reward 1 for success. The learned affordances differ from the true probabilities by at most ", fixed(largest, 2), ".");
+               " times, with reward 1 for success. The learned affordances differ from the true probabilities by at most ",
+               fixed(largest, 2), ".");
     for (int s = 0; s < states_count; ++s)
         for (int k = 0; k < done; ++k) robot.world.affordance(s, k) = learned(s, k);  // "done" is not tried
 
@@ -220,7 +227,8 @@ void walk(Lesson& lesson, const Choices& choices, int seed) {
                   {"the language model alone", fixed(say.success, 3), fixed(say.steps, 1)},
                   {"the affordances alone", fixed(can.success, 3), fixed(can.steps, 1)},
                   {"SayCan", fixed(both.success, 3), fixed(both.steps, 1)}});
-    lesson.why("the language model asks for the usual thing whether or not it is there, and succeeds on days when it is. The affordances alone ignore the task and repeat whatever is most feasible. Next: rlhf/agents/socratic.");
+    lesson.why(
+        "the language model asks for the usual thing whether or not it is there, and succeeds on days when it is. The affordances alone ignore the task and repeat whatever is most feasible. Next: rlhf/agents/socratic.");
     lesson.claim_at_least("SayCan: success rate", both.success, 0.99);
     lesson.claim_at_most("the language model alone: success rate", say.success, 0.7);
     lesson.claim_at_most("the affordances alone: success rate", can.success, 0.45);

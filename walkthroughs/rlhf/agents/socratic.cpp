@@ -150,8 +150,8 @@ clip::Weights train_eyes(int steps, Random& random) {
     clip::Weights w = clip::make_weights(eye_config(), random);
     PicturesAndCaptions pairs(w, random);
     ShowProgress progress("training CLIP", steps);
-    train(pairs, nothing_decays(variables(clip::parameters(w, eye_config()))),
-          {.schedule = {.peak = 2e-3f, .steps = steps}}, &progress);
+    train(pairs, nothing_decays(variables(clip::parameters(w, eye_config()))), {.schedule = {.peak = 2e-3f, .steps = steps}},
+          &progress);
     return w;
 }
 
@@ -203,10 +203,12 @@ gpt::Weights train_brain(int steps, Random& random) {
 }
 
 socratic::Writer writer(const gpt::Weights& w, const Limits& limits, float temperature, int seed) {
-    return {w,      brain_config(),
+    return {w,
+            brain_config(),
             [](const std::string& text) { return brain_words().ids(text); },
             [](const std::vector<int>& ids) { return brain_words().text(ids); },
-            limits, {.temperature = temperature},
+            limits,
+            {.temperature = temperature},
             seed};
 }
 
@@ -255,11 +257,14 @@ void step_messages(Lesson& lesson, Models& models, socratic::LanguageModel& brai
     lesson.say("Three moments, five seconds apart, as a text about the video:");
     std::vector<std::string> lines{""};
     for (const char c : socratic::history(moments))
-        if (c == '\n') lines.push_back("");
-        else lines.back() += c;
+        if (c == '\n')
+            lines.push_back("");
+        else
+            lines.back() += c;
     lines.pop_back();
     lesson.lines(lines);
-    lesson.why("the GPT was never trained on images, the CLIP never on actions, and the two never together. Information that the template omits, such as the position of the shape, is lost to the next model.");
+    lesson.why(
+        "the GPT was never trained on images, the CLIP never on actions, and the two never together. Information that the template omits, such as the position of the shape, is lost to the next model.");
     lesson.predict("What does the GPT do about a red square under a high tone?", {brain.write(prompt_of({{0, 0}, 1}), 1)[0]});
 }
 
@@ -315,8 +320,10 @@ void step_chain(Lesson& lesson, Models& models, socratic::LanguageModel& brain, 
     row("with the tone always \"low\"", clear.deaf, in_fog.deaf);
     lesson.table(rows);
     lesson.say("Noisy: pixel noise of standard deviation ", fixed(fog, 2), "; CLIP was trained without noise.");
-    lesson.why("with noise the chain is better than the product: some wrong words still lead to the right action, since under a high tone only red matters, and under a low one only square. So the accuracy of captions and of actions must be measured separately.");
-    lesson.why("the last two rows cut one link each. Another image gives the right action where it asks for the same one: (1/25 + 16/25) / 2 + (1/16 + 9/16) / 2 = 0.65. If one of these rows equalled the chain, the GPT would ignore that message.");
+    lesson.why(
+        "with noise the chain is better than the product: some wrong words still lead to the right action, since under a high tone only red matters, and under a low one only square. So the accuracy of captions and of actions must be measured separately.");
+    lesson.why(
+        "the last two rows cut one link each. Another image gives the right action where it asks for the same one: (1/25 + 16/25) / 2 + (1/16 + 9/16) / 2 = 0.65. If one of these rows equalled the chain, the GPT would ignore that message.");
     lesson.predict("which part of the rule is not learned yet after --brain-steps 40, and which rows show it");
     lesson.claim_at_least("GPT, given the true words: accuracy", told, 0.97);
     lesson.claim_at_least("the chain: accuracy of actions", clear.chain, 0.9);
@@ -337,7 +344,8 @@ void step_wording(Lesson& lesson, socratic::LanguageModel& brain) {
         worst = std::min(worst, right);
     }
     lesson.table(rows);
-    lesson.why("to a person all templates mean the same. A small model knows only the wording it was trained on; a large one has read many, and gets examples in the prompt.");
+    lesson.why(
+        "to a person all templates mean the same. A small model knows only the wording it was trained on; a large one has read many, and gets examples in the prompt.");
     lesson.claim_at_most("accuracy of the worst other wording", worst, 0.5);
 }
 
@@ -362,13 +370,15 @@ void step_check(Lesson& lesson, Models& models, int trials, int seed) {
         last = right;
     }
     lesson.table(rows);
-    lesson.why("without the image, a guess is right once in 20. CLIP's ranking turns guesses into a caption, but only if they differ: greedy decoding gives 64 equal candidates.");
+    lesson.why(
+        "without the image, a guess is right once in 20. CLIP's ranking turns guesses into a caption, but only if they differ: greedy decoding gives 64 equal candidates.");
     lesson.claim_at_most("accuracy of one guess", first, 0.17);
     lesson.claim_at_least("accuracy of the best of 64 guesses", last, 0.75);
 }
 
 void step_retrieval(Lesson& lesson, Models& models, int seed) {
-    lesson.step("Which caption belongs to which video?", "score = sum over modules of their similarities", "video-to-text retrieval");
+    lesson.step("Which caption belongs to which video?", "score = sum over modules of their similarities",
+                "video-to-text retrieval");
     Random random(seed + 300);
     const std::vector<Scene> scenes = all_scenes();  // 40 videos, 40 captions: what was seen, and what was heard
     const int N = static_cast<int>(scenes.size());
@@ -398,7 +408,8 @@ void step_retrieval(Lesson& lesson, Models& models, int seed) {
     row("audio", by_ears);
     row("both", both);
     lesson.table(rows);
-    lesson.why("pairs of captions differ only in the tone, so vision alone cannot exceed 1/2, and audio determines one word of three. In the sum each module decides what it can. Next: vit/language shows models that are trained on both.");
+    lesson.why(
+        "pairs of captions differ only in the tone, so vision alone cannot exceed 1/2, and audio determines one word of three. In the sum each module decides what it can. Next: vit/language shows models that are trained on both.");
     lesson.claim_at_most("recall at 1 by vision", socratic::recall_at(1, by_eyes, own), 0.5);
     lesson.claim_at_least("recall at 1 by both", socratic::recall_at(1, both, own), 0.75);
 }
@@ -406,7 +417,10 @@ void step_retrieval(Lesson& lesson, Models& models, int seed) {
 void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     lesson.step("What does each model know?", "", "section 3");
-    lesson.say("Vision: a small CLIP, trained on pictures with captions. Audio: the power of a sound at two frequencies. Language: a GPT, trained on texts such as \"", prompt_of({{0, 2}, 1}), " ", action_of({{0, 2}, 1}), "\". Under a high tone red means stop, any other colour look; under a low one a square means push, any other shape wait.");
+    lesson.say(
+        "Vision: a small CLIP, trained on pictures with captions. Audio: the power of a sound at two frequencies. Language: a GPT, trained on texts such as \"",
+        prompt_of({{0, 2}, 1}), " ", action_of({{0, 2}, 1}),
+        "\". Under a high tone red means stop, any other colour look; under a low one a square means push, any other shape wait.");
     lesson.code(2);
     const clip::Weights eyes = train_eyes(choices.eye_steps, random);
     const gpt::Weights read = train_brain(choices.brain_steps, random);
@@ -425,7 +439,8 @@ void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Choices choices;
-    Options options("rlhf/agents/socratic", "Socratic models: vision, audio and language models that were never trained together exchange text.",
+    Options options("rlhf/agents/socratic",
+                    "Socratic models: vision, audio and language models that were never trained together exchange text.",
                     "5 seconds");
     options.add("eye-steps", choices.eye_steps, "training steps of the CLIP", 1, 100'000);
     options.add("brain-steps", choices.brain_steps, "training steps of the GPT", 1, 100'000);

@@ -348,7 +348,8 @@ static double greedy_cost(const Matrix& cost) {
 }
 
 static void step_2_matching(Lesson& lesson, const Segmenter& model, const Scene& scene, int seed) {
-    lesson.step("Which query is matched with which target?", "min over assignments of 2 class + 5 BCE + 5 dice", "before training");
+    lesson.step("Which query is matched with which target?", "min over assignments of 2 class + 5 BCE + 5 dice",
+                "before training");
     Random random(seed);
     const mask2former::Steps steps = segment({scene.image}, model);
     const mask2former::Losses losses =

@@ -286,7 +286,8 @@ static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointe
 }
 
 static void step_5_look(Lesson& lesson, const Pointer& model, const Puzzle& puzzle) {
-    lesson.step("What does the answer token attend to?", "logits = (q d^-0.5) k^T + q . Rh + q . Rw", "relative positions: section A.2");
+    lesson.step("What does the answer token attend to?", "logits = (q d^-0.5) k^T + q . Rh + q . Rw",
+                "relative positions: section A.2");
     const vitdet::Steps steps = vitdet::forward({puzzle.image}, model.w, model.config);
     const Matrix looks = looks_at(steps, model.config, 2, puzzle.answer);
     lesson.pictures({{"puzzle", picture(answer_picture(puzzle, puzzle.answer, lesson.colours), lesson.colours)},

@@ -384,7 +384,8 @@ int main(int argc, char** argv) {
     options.add("radius", choices.radius, "half a side of the box around the origin", 0.01, 1000);
     options.add("background", choices.background, "brightness behind the scene: 1 white, 0 black", 0, 1);
     options.add("spheres", choices.spheres, "a text file with other spheres, one a line: x y z radius red green blue");
-    options.add("photographs", choices.photographs, "a JSON file of views in NeRF's format, with PNG or PPM pictures, to fit instead");
+    options.add("photographs", choices.photographs,
+                "a JSON file of views in NeRF's format, with PNG or PPM pictures, to fit instead");
     options.add("test-photographs", choices.test_photographs, "the same of views to judge by");
     options.add_output("out", choices.out, "beginning of the names of PPM files for a turn around the scene",
                        {"-00.ppm", "-turn.ppm"});

@@ -27,13 +27,14 @@ struct Choices {
 };
 
 static clip::Config toy_config(const WordList& words) {
-    return {.vision = {.grid = {.height = 16, .width = 16, .patch_size = 4, .channels = 3},
-                       .width = 48,
-                       .depth = 2,
-                       .heads = 4,
-                       .mlp_width = 192},
-            .text = {.vocabulary = words.size(), .positions = caption_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
-            .shared_width = 32};
+    return {
+        .vision = {.grid = {.height = 16, .width = 16, .patch_size = 4, .channels = 3},
+                   .width = 48,
+                   .depth = 2,
+                   .heads = 4,
+                   .mlp_width = 192},
+        .text = {.vocabulary = words.size(), .positions = caption_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
+        .shared_width = 32};
 }
 
 static std::vector<std::string> captions_of(const std::vector<ColouredShape>& shapes) {
@@ -73,9 +74,10 @@ static void step_2_towers(Lesson& lesson, const clip::Weights& w, const clip::Co
                   {"one row each", shape(steps.image.pooled.value()), shape(steps.text.pooled.value())},
                   {"shared width, length 1", shape(steps.image_embeddings.value()), shape(steps.text_embeddings.value())}});
     lesson.matrix("logits per image", steps.logits_per_image.value());
-    lesson.why("the image is read at its class token, the sentence at its end token, which is the only one that has seen all words. "
-               "Divided by their lengths, their product is a cosine; times exp(s) = ", fixed(std::exp(w.log_scale.value()[0]), 2),
-               " it is a logit. Nothing is trained yet, so the four numbers say nothing.");
+    lesson.why(
+        "the image is read at its class token, the sentence at its end token, which is the only one that has seen all words. "
+        "Divided by their lengths, their product is a cosine; times exp(s) = ",
+        fixed(std::exp(w.log_scale.value()[0]), 2), " it is a logit. Nothing is trained yet, so the four numbers say nothing.");
 }
 
 // The similarity of one picture of each of these shapes with each caption.
@@ -94,10 +96,11 @@ static void step_3_table(Lesson& lesson, const clip::Weights& w, const clip::Con
     lesson.heat("cosines before training: images down, captions across", table);
     const Contrastive losses = contrastive(scale(table, std::exp(w.log_scale.value()[0])));
     lesson.say("Each image must find its caption among ", table.cols, ": ", fixed(losses.loss_rows.value()[0], 3),
-               "; each caption its image: ", fixed(losses.loss_columns.value()[0], 3), "; knowing nothing costs ln ", table.cols, " = ",
-               fixed(std::log(table.cols), 3), ".");
-    lesson.why("the diagonal should be bright and the rest dark. The batch is its own list of classes: no label says what a cross is, "
-               "only which caption came with which picture.");
+               "; each caption its image: ", fixed(losses.loss_columns.value()[0], 3), "; knowing nothing costs ln ", table.cols,
+               " = ", fixed(std::log(table.cols), 3), ".");
+    lesson.why(
+        "the diagonal should be bright and the rest dark. The batch is its own list of classes: no label says what a cross is, "
+        "only which caption came with which picture.");
     lesson.predict("the loss of a batch that holds one caption twice, however well the model is trained. Step 8 measures it.");
 }
 
@@ -121,7 +124,8 @@ struct PairLoss : Objective {
 };
 }  // namespace
 
-static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& config, const WordList& words, int steps, int seed) {
+static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& config, const WordList& words, int steps,
+                         int seed) {
     lesson.step("Does it learn?", "16 pairs in every batch, fresh pictures");
     PairLoss objective(w, config, words, seed);
     const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = steps}};
@@ -135,10 +139,11 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
     float last = 0;
     const int few = std::min(20, steps);
     for (int k = 0; k < few; ++k) last += losses[losses.size() - 1 - k] / few;
-    lesson.say("The mean loss of the last ", few, " steps is ", fixed(last, 3), "; exp(s) has gone from ", fixed(1 / 0.07, 2), " to ",
-               fixed(std::exp(w.log_scale.value()[0]), 2), ".");
-    lesson.why("once the order of the cosines is right, a larger scale makes the softmax surer and the loss smaller; the model turns it "
-               "up by itself, to at most 100.");
+    lesson.say("The mean loss of the last ", few, " steps is ", fixed(last, 3), "; exp(s) has gone from ", fixed(1 / 0.07, 2),
+               " to ", fixed(std::exp(w.log_scale.value()[0]), 2), ".");
+    lesson.why(
+        "once the order of the cosines is right, a larger scale makes the softmax surer and the loss smaller; the model turns it "
+        "up by itself, to at most 100.");
     lesson.claim_at_most("mean loss of the last steps; knowing nothing costs 2.7726", last, 0.1);
     lesson.claim_at_least("exp(log_scale) after training, at the start 14.29", std::exp(w.log_scale.value()[0]), 18);
 }
@@ -159,8 +164,9 @@ static void step_5_after(Lesson& lesson, const clip::Weights& w, const clip::Con
                   {"the colour only", fixed(colour / 60, 3)},
                   {"the shape only", fixed(kind / 80, 3)},
                   {"neither", fixed(neither / 240, 3)}});
-    lesson.why("rows and columns are sorted by colour, then by shape: the blocks along the diagonal are the colours. Half-right captions "
-               "are nearer than wrong ones, although no batch ever said that a red bar is a little like a red square.");
+    lesson.why(
+        "rows and columns are sorted by colour, then by shape: the blocks along the diagonal are the colours. Half-right captions "
+        "are nearer than wrong ones, although no batch ever said that a red bar is a little like a red square.");
     lesson.claim("a caption that shares one word is nearer than one that shares none, for colour and for shape",
                  colour / 60 > neither / 240 && kind / 80 > neither / 240);
 }
@@ -182,7 +188,8 @@ static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const 
     return accuracy(clip::class_probabilities(clip::embed_images(images, w, config), texts, w).value(), labels);
 }
 
-static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words,
+                             int seed) {
     lesson.step("Can it name what it has never been shown?", "argmax over captions of cos", "section 3.1, zero-shot");
     std::vector<std::vector<std::string>> rows{{"pictures of", "named rightly, of 20 captions"}};
     const double seen = zero_shot_accuracy(seen_shapes(), w, config, words, 20, seed);
@@ -192,14 +199,16 @@ static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip:
         rows.push_back({name_of(shape) + " (never seen)", fixed(zero_shot_accuracy({shape}, w, config, words, 50, seed), 3)});
     rows.push_back({"the 4 pairs never seen", fixed(unseen, 3)});
     lesson.table(rows);
-    lesson.why("chance is 0.05. For the pairs of training the caption is known and only the picture is new. For the four others the "
-               "caption is new too: it is put together from words that were learned elsewhere, and so is what the picture says.");
+    lesson.why(
+        "chance is 0.05. For the pairs of training the caption is known and only the picture is new. For the four others the "
+        "caption is new too: it is put together from words that were learned elsewhere, and so is what the picture says.");
     lesson.claim_at_least("pairs of training, named rightly", seen, 0.95);
     lesson.claim_at_least("pairs never seen, named rightly; chance is 0.05", unseen, 0.35);
 }
 
 static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
-    lesson.step("What is a class?", "direction_c = the mean of the embeddings of its prompts", "section 3.1.4, prompt ensembling");
+    lesson.step("What is a class?", "direction_c = the mean of the embeddings of its prompts",
+                "section 3.1.4, prompt ensembling");
     const NoTape evaluation;
     std::vector<TokenBatch> of_colour, of_kind;
     for (int c = 0; c < shape_colours; ++c) {
@@ -230,13 +239,15 @@ static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::C
     lesson.table({{"classifier, on pairs never seen", "prompts", "right", "chance"},
                   {"5 colours", "\"a photo of a red square\", ... disc, ...", fixed(colour, 3), "0.200"},
                   {"4 shapes", "\"a photo of a red square\", green ..., ...", fixed(kind, 3), "0.250"}});
-    lesson.why("no classifier of colours was trained. The mean of four captions keeps what they share, and that is the colour. The "
-               "published models average 80 sentences around a class name in the same way.");
+    lesson.why(
+        "no classifier of colours was trained. The mean of four captions keeps what they share, and that is the colour. The "
+        "published models average 80 sentences around a class name in the same way.");
     lesson.claim_at_least("colours of pairs never seen, by prompts alone; chance is 0.2", colour, 0.6);
     lesson.claim_at_least("shapes of pairs never seen, by prompts alone; chance is 0.25", kind, 0.4);
 }
 
-static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
+static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words,
+                                   int seed) {
     lesson.step("What if a caption stands twice in a batch?", "loss >= d ln 2 / B");
     const NoTape evaluation;
     const int d = 4;  // rows whose caption occurs twice
@@ -247,10 +258,12 @@ static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const
     Random random(13000 + seed);
     const clip::Steps steps = clip::forward(pictures_of(shapes, random), caption_tokens(shapes, words), w, config);
     const double loss = clip::loss(steps).value()[0], floor = d * std::log(2) / B;
-    lesson.say("Two captions twice among ", B, " pairs: the loss of the trained model is ", fixed(loss, 3), ", and no model gets below ",
-               fixed(floor, 3), ".");
-    lesson.why("equal captions have equal rows, so each of them gets at most half of the probability: ", d, " rows cost ln 2 each. Such "
-               "pairs are called false negatives. Batches of 32,768 pictures from the web are full of them, and it works all the same.");
+    lesson.say("Two captions twice among ", B, " pairs: the loss of the trained model is ", fixed(loss, 3),
+               ", and no model gets below ", fixed(floor, 3), ".");
+    lesson.why(
+        "equal captions have equal rows, so each of them gets at most half of the probability: ", d,
+        " rows cost ln 2 each. Such "
+        "pairs are called false negatives. Batches of 32,768 pictures from the web are full of them, and it works all the same.");
     lesson.claim_at_least("loss of a batch with two captions twice, less its floor", loss - floor, 0);
 }
 
@@ -259,19 +272,19 @@ static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const
 static void show_scores(Lesson& lesson, const std::vector<std::string>& sentences, const Var& cosines, const Var& probabilities) {
     std::vector<std::vector<std::string>> rows{{"sentence", "cosine", "probability"}};
     for (int c = 0; c < probabilities.cols(); ++c)
-        rows.push_back({sentences[static_cast<std::size_t>(c)], fixed(cosines.value()(0, c)), fixed(probabilities.value()(0, c))});
+        rows.push_back(
+            {sentences[static_cast<std::size_t>(c)], fixed(cosines.value()(0, c)), fixed(probabilities.value()(0, c))});
     lesson.table(rows);
 }
 
-static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights& w, const clip::Config& config, const WordList& words,
-                     int seed) {
+static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights& w, const clip::Config& config,
+                     const WordList& words, int seed) {
     lesson.step("And yours?", "softmax over sentences of exp(s) cos", choices.image.empty() ? "a red square" : choices.image);
     const NoTape evaluation;
     Random random(seed);
     const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
     lesson.picture("as the model sees it", fitted);
-    const std::vector<std::string> given =
-        choices.text.empty() ? captions_of(all_shapes()) : parts_of_list(choices.text);
+    const std::vector<std::string> given = choices.text.empty() ? captions_of(all_shapes()) : parts_of_list(choices.text);
     const Var image = clip::embed_images({fitted}, w, config);
     const Var texts = clip::embed_texts(sentence_tokens(given, words, caption_length), w, config);
     show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
@@ -288,16 +301,20 @@ static void published(Lesson& lesson, const Choices& choices) {
     const clip::Config config = clip::config_of(file, told);
     Random random;
     const clip::Weights w = clip::make_weights(config, random);
-    load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file, clip::load_rules());
-    require(!choices.vocabulary.empty() && !choices.merges.empty(), "--weights needs --vocab and --merges, the published files of its tokens");
+    load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file,
+         clip::load_rules());
+    require(!choices.vocabulary.empty() && !choices.merges.empty(),
+            "--weights needs --vocab and --merges, the published files of its tokens");
     const clip::Tokenizer tokenizer = clip::load_vocabulary(choices.vocabulary, choices.merges);
     require(tokenizer.size() == config.text.vocabulary, choices.vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
             config.text.vocabulary);
-    require(!choices.image.empty() && !choices.text.empty(), "--weights needs --image and --text, sentences separated by semicolons");
+    require(!choices.image.empty() && !choices.text.empty(),
+            "--weights needs --image and --text, sentences separated by semicolons");
     const std::vector<std::string> given = parts_of_list(choices.text);
     const clip::Preparation how = clip::preparation_of(choices.weights, config.vision);
     const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision, how);
-    lesson.say("A photograph of ", shape(photograph), " becomes ", shape(seen), ": the shorter side resized, the middle cut out, mean and "
+    lesson.say("A photograph of ", shape(photograph), " becomes ", shape(seen),
+               ": the shorter side resized, the middle cut out, mean and "
                "standard deviation of each channel taken out.");
     const Var image = clip::embed_images({seen}, w, config);
     const Var texts = clip::embed_texts(clip::make_sentences(given, tokenizer, config.text.positions), w, config);

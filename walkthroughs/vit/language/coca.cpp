@@ -60,8 +60,9 @@ static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Con
                   {"the other text tokens, for the decoder", shape(steps.text.tokens.value())},
                   {"logits: the next word of each", shape(steps.decoder.logits.value())}});
     const coca::Steps others = coca::forward(pictures_of({{3, 3}, {4, 2}}, random), captions, w, config);
-    lesson.why("the first blocks of the decoder have no cross-attention, so they are a text encoder. Other pictures beside the same "
-               "captions leave its output as it was to the last bit, and change every logit.");
+    lesson.why(
+        "the first blocks of the decoder have no cross-attention, so they are a text encoder. Other pictures beside the same "
+        "captions leave its output as it was to the last bit, and change every logit.");
     lesson.claim("other pictures change nothing in the text half, and something in the second half",
                  identical(others.text.features.value(), steps.text.features.value()) &&
                      !identical(others.decoder.logits.value(), steps.decoder.logits.value()));
@@ -76,8 +77,9 @@ static void step_2_losses(Lesson& lesson, const coca::Weights& w, const coca::Co
     lesson.table({{"loss", "value", "knowing nothing"},
                   {"which caption belongs to which picture", fixed(losses.contrastive.value()[0], 3), fixed(std::log(16), 3)},
                   {"twice the next word", fixed(losses.caption.value()[0], 3), fixed(2 * std::log(words.size()), 3)}});
-    lesson.why("both come from one pass: the captioning loss needs every word predicted, and the text half has read them anyway. The "
-               "paper pays 18 % more than for a captioner alone.");
+    lesson.why(
+        "both come from one pass: the captioning loss needs every word predicted, and the text half has read them anyway. The "
+        "paper pays 18 % more than for a captioner alone.");
 }
 
 namespace {
@@ -101,16 +103,19 @@ struct BothLosses : Objective {
 };
 }  // namespace
 
-static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& config, const WordList& words, int steps, int seed) {
+static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& config, const WordList& words, int steps,
+                         int seed) {
     lesson.step("Does it learn both?", "16 pairs in every batch, fresh pictures");
     BothLosses objective(w, config, words, seed);
     {
         ShowProgress progress("training", steps);
-        train(objective, nothing_decays(variables(coca::parameters(w, config))), {.schedule = {.peak = 1e-3f, .steps = steps, .descent = Descent::none}}, &progress);
+        train(objective, nothing_decays(variables(coca::parameters(w, config))),
+              {.schedule = {.peak = 1e-3f, .steps = steps, .descent = Descent::none}}, &progress);
     }
     const int group = std::max(1, steps / 60);
     const Smoothed one = smoothed(objective.contrastive, group), two = smoothed(objective.caption, group);
-    lesson.curves({{.name = "contrastive", .x = one.steps, .y = one.losses}, {.name = "caption, twice", .x = two.steps, .y = two.losses}});
+    lesson.curves(
+        {{.name = "contrastive", .x = one.steps, .y = one.losses}, {.name = "caption, twice", .x = two.steps, .y = two.losses}});
     lesson.why("the caption falls first: \"a photo of a\" and the end are the same in every caption, five words of seven.");
 }
 
@@ -123,8 +128,8 @@ struct Named {
 };
 }  // namespace
 
-static Named named(const std::vector<ColouredShape>& asked, const coca::Weights& w, const coca::Config& config, const WordList& words,
-                   int rounds, int seed) {
+static Named named(const std::vector<ColouredShape>& asked, const coca::Weights& w, const coca::Config& config,
+                   const WordList& words, int rounds, int seed) {
     const NoTape evaluation;
     Random random(9000 + seed);
     const std::vector<ColouredShape> shapes = all_shapes();
@@ -141,13 +146,15 @@ static Named named(const std::vector<ColouredShape>& asked, const coca::Weights&
     const Limits limits{.new_tokens = caption_length - 1, .end_of_text = words.id("<end>")};
     const std::vector<std::vector<int>> written = coca::captions(images, w, config, words.id("<start>"), limits);
     for (std::size_t i = 0; i < written.size(); ++i)
-        result.written += (words.text(written[i]) == caption_of(shapes[labels[i]]) + " <end>") / static_cast<double>(written.size());
+        result.written +=
+            (words.text(written[i]) == caption_of(shapes[labels[i]]) + " <end>") / static_cast<double>(written.size());
     return result;
 }
 
 static void step_4_heads(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
     lesson.step("Which of its answers is right?", "the nearest of 20 captions; the caption it writes");
-    const Named seen = named(seen_shapes(), w, config, words, 10, seed), unseen = named(unseen_shapes(), w, config, words, 40, seed);
+    const Named seen = named(seen_shapes(), w, config, words, 10, seed),
+                unseen = named(unseen_shapes(), w, config, words, 40, seed);
     std::vector<std::vector<std::string>> rows{{"pictures of", "chosen rightly", "written exactly"},
                                                {"the 16 pairs of training", fixed(seen.chosen, 3), fixed(seen.written, 3)}};
     for (const ColouredShape shape : unseen_shapes()) {
@@ -156,9 +163,10 @@ static void step_4_heads(Lesson& lesson, const coca::Weights& w, const coca::Con
     }
     rows.push_back({"the 4 pairs never seen", fixed(unseen.chosen, 3), fixed(unseen.written, 3)});
     lesson.table(rows);
-    lesson.why("one model, one image tower, two answers, and on new pairs they are not the same. The contrastive head compares whole "
-               "captions and does not know which are usual. The writer puts one word after the other, and has learned from 16 captions "
-               "which shape follows which colour.");
+    lesson.why(
+        "one model, one image tower, two answers, and on new pairs they are not the same. The contrastive head compares whole "
+        "captions and does not know which are usual. The writer puts one word after the other, and has learned from 16 captions "
+        "which shape follows which colour.");
     lesson.claim_at_least("pairs of training, chosen rightly", seen.chosen, 0.8);
     lesson.claim_at_least("pairs of training, written exactly", seen.written, 0.9);
     lesson.claim_at_least("pairs never seen, chosen rightly; chance is 0.05", unseen.chosen, 0.3);
@@ -191,36 +199,42 @@ static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Con
     for (const ColouredShape shape : unseen_shapes()) {
         std::vector<Image> pictures;
         for (int i = 0; i < 30; ++i) pictures.push_back(picture_of(shape, random));
-        const Matrix behind_own = kind_probabilities(pictures, shape.colour, w, config, words);             // (30, 4)
+        const Matrix behind_own = kind_probabilities(pictures, shape.colour, w, config, words);  // (30, 4)
         double behind_others = 0, in_training = 0;
         for (int colour = 0; colour < shape_colours; ++colour) {
             if (colour == shape.colour || !is_seen({colour, shape.kind})) continue;
-            behind_others += mean_of_column(kind_probabilities(pictures, colour, w, config, words), shape.kind) / (shape_colours - 1);
+            behind_others +=
+                mean_of_column(kind_probabilities(pictures, colour, w, config, words), shape.kind) / (shape_colours - 1);
             std::vector<Image> of_training;
             for (int i = 0; i < 8; ++i) of_training.push_back(picture_of({colour, shape.kind}, random));
-            in_training += mean_of_column(kind_probabilities(of_training, colour, w, config, words), shape.kind) / (shape_colours - 1);
+            in_training +=
+                mean_of_column(kind_probabilities(of_training, colour, w, config, words), shape.kind) / (shape_colours - 1);
         }
         const double p = mean_of_column(behind_own, shape.kind);
         int rival = shape.kind == 0 ? 1 : 0;
         for (int kind = 0; kind < shape_kinds; ++kind)
             if (kind != shape.kind && mean_of_column(behind_own, kind) > mean_of_column(behind_own, rival)) rival = kind;
-        rows.push_back({name_of(shape), fixed(p, 3), fixed(behind_others, 3), fixed(in_training, 3), kind_word(rival) + " " + fixed(mean_of_column(behind_own, rival), 3)});
+        rows.push_back({name_of(shape), fixed(p, 3), fixed(behind_others, 3), fixed(in_training, 3),
+                        kind_word(rival) + " " + fixed(mean_of_column(behind_own, rival), 3)});
         own += p / 4;
         other += behind_others / 4;
         usual += in_training / 4;
     }
     lesson.table(rows);
-    lesson.say("Mean: ", fixed(own, 3), " behind the true colour, ", fixed(other, 3), " for the same pictures when the text says another "
-               "colour, ", fixed(usual, 3), " for the same shapes in colours of training.");
-    lesson.why("the writer knows these shapes in every other colour (third number). In a new colour two things are against it: the picture "
-               "is new, and so is the word behind the colour. In the second number only the word has changed, to a colour behind which "
-               "the shape did follow in training: where it is larger than the first, the text alone had held the word back. That is a "
-               "language prior; captioners that write what is usual instead of what is there do the same on photographs.");
+    lesson.say("Mean: ", fixed(own, 3), " behind the true colour, ", fixed(other, 3),
+               " for the same pictures when the text says another "
+               "colour, ",
+               fixed(usual, 3), " for the same shapes in colours of training.");
+    lesson.why(
+        "the writer knows these shapes in every other colour (third number). In a new colour two things are against it: the picture "
+        "is new, and so is the word behind the colour. In the second number only the word has changed, to a colour behind which "
+        "the shape did follow in training: where it is larger than the first, the text alone had held the word back. That is a "
+        "language prior; captioners that write what is usual instead of what is there do the same on photographs.");
     lesson.claim_at_least("p(right shape): colours of training less new colours", usual - own, 0.05);
 }
 
-static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights& w, const coca::Config& config, const WordList& words,
-                     int seed) {
+static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights& w, const coca::Config& config,
+                     const WordList& words, int seed) {
     lesson.step("And yours?", "", choices.image.empty() ? "a red square" : choices.image);
     Random random(seed);
     const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
@@ -231,8 +245,8 @@ static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights
     for (const ColouredShape shape : all_shapes()) given.push_back(caption_of(shape));
     if (!choices.text.empty()) given = parts_of_list(choices.text);
     const NoTape evaluation;
-    const Var texts = coca::read_texts(sentence_tokens(given, words, caption_length), w, config).features;           // (sentences, D)
-    const Matrix cosines = matmul_transposed(coca::read_images({fitted}, w, config).features, texts).value();        // (1, sentences)
+    const Var texts = coca::read_texts(sentence_tokens(given, words, caption_length), w, config).features;     // (sentences, D)
+    const Matrix cosines = matmul_transposed(coca::read_images({fitted}, w, config).features, texts).value();  // (1, sentences)
     std::vector<std::vector<std::string>> rows{{"sentence", "cosine"}};
     for (int c = 0; c < cosines.cols; ++c) rows.push_back({given[c], fixed(cosines[c])});
     lesson.table(rows);
@@ -253,7 +267,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/coca", "One model that finds the caption of a picture and writes it; on new pairs the two answers part.",
+    Options options("vit/language/coca",
+                    "One model that finds the caption of a picture and writes it; on new pairs the two answers part.",
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);

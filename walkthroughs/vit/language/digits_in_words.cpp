@@ -55,13 +55,14 @@ static Image as_seen(const Image& light) { return normalise(light, {0.3f}, {0.38
 
 static clip::Config config_of(const LabelledImages& digits, const WordList& words) {
     const Image& one = digits.images[0];
-    return {.vision = {.grid = {.height = one.height, .width = one.width, .patch_size = 2, .channels = one.channels},
-                       .width = 48,
-                       .depth = 2,
-                       .heads = 4,
-                       .mlp_width = 96},
-            .text = {.vocabulary = words.size(), .positions = sentence_length, .width = 32, .depth = 1, .heads = 2, .mlp_width = 64},
-            .shared_width = 32};
+    return {
+        .vision = {.grid = {.height = one.height, .width = one.width, .patch_size = 2, .channels = one.channels},
+                   .width = 48,
+                   .depth = 2,
+                   .heads = 4,
+                   .mlp_width = 96},
+        .text = {.vocabulary = words.size(), .positions = sentence_length, .width = 32, .depth = 1, .heads = 2, .mlp_width = 64},
+        .shared_width = 32};
 }
 
 namespace {
@@ -75,7 +76,8 @@ struct DigitLoss : Objective {
 
     DigitLoss(const LabelledImages& digits, clip::Weights& w, const clip::Config& config, const WordList& words, int seed)
         : w(w), config(config), words(words), random(1000 + seed) {
-        for (int i = 0; i < digits.count(); ++i) of_digit[static_cast<std::size_t>(digits.labels[i])].push_back(&digits.images[i]);
+        for (int i = 0; i < digits.count(); ++i)
+            of_digit[static_cast<std::size_t>(digits.labels[i])].push_back(&digits.images[i]);
     }
 
     Var loss(int) override {
@@ -113,26 +115,29 @@ static void step_1_pairs(Lesson& lesson, const LabelledImages& train) {
         shown.push_back({wordings[language][i / 2] + names[language][digit], picture(train.images[i], lesson.colours)});
     }
     lesson.pictures(shown);
-    lesson.why("each picture comes with one sentence in one of two languages (рукописная семь: handwritten seven; цифра семь: the digit "
-               "seven). No sentence holds both languages, and no label is ever looked at in training but through these words.");
+    lesson.why(
+        "each picture comes with one sentence in one of two languages (рукописная семь: handwritten seven; цифра семь: the digit "
+        "seven). No sentence holds both languages, and no label is ever looked at in training but through these words.");
 }
 
-static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::Weights& w, const clip::Config& config, const WordList& words,
-                         int steps, int seed) {
+static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::Weights& w, const clip::Config& config,
+                         const WordList& words, int steps, int seed) {
     lesson.step("Does it learn?", "10 pairs in every batch, each digit once");
     DigitLoss objective(train_set, w, config, words, seed);
     std::vector<float> losses;
     {
         ShowProgress progress("training", steps);
-        losses = train(objective, nothing_decays(variables(clip::parameters(w, config))), {.schedule = {.peak = 2e-3f, .steps = steps}},
-                       &progress);
+        losses = train(objective, nothing_decays(variables(clip::parameters(w, config))),
+                       {.schedule = {.peak = 2e-3f, .steps = steps}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.why("knowing nothing costs ln 10 = 2.303. ", train_set.count(), " pictures, moved by up to a pixel each time they are shown.");
+    lesson.why("knowing nothing costs ln 10 = 2.303. ", train_set.count(),
+               " pictures, moved by up to a pixel each time they are shown.");
 }
 
-static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::Weights& w, const clip::Config& config, const WordList& words) {
+static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::Weights& w, const clip::Config& config,
+                        const WordList& words) {
     lesson.step("Can it read the digits of others?", "argmax over ten sentences of cos", "zero-shot");
     const NoTape evaluation;
     std::vector<Image> seen;
@@ -146,7 +151,8 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
             rows.push_back({wording + names[language][7], fixed(right, 3)});
             least = std::min(least, right);
         }
-        const double fresh = accuracy_with(images, test.labels, directions_of(new_wording[language], language, w, config, words), w);
+        const double fresh =
+            accuracy_with(images, test.labels, directions_of(new_wording[language], language, w, config, words), w);
         rows.push_back({new_wording[language] + names[language][7] + " (never seen)", fixed(fresh, 3)});
         least_new = std::min(least_new, fresh);
     }
@@ -160,9 +166,11 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     const double together = accuracy_with(images, test.labels, clip::class_directions(prompts, w, config), w);
     rows.push_back({"all four wordings, averaged", fixed(together, 3)});
     lesson.table(rows);
-    lesson.why(test.count(), " pictures by writers that training has not seen. A wording that joins known words anew points more or less to the "
-               "same place: how near, depends on how the seed has let the other words leak into it. More wordings in training, and the "
-               "mean of several, make it steadier.");
+    lesson.why(
+        test.count(),
+        " pictures by writers that training has not seen. A wording that joins known words anew points more or less to the "
+        "same place: how near, depends on how the seed has let the other words leak into it. More wordings in training, and the "
+        "mean of several, make it steadier.");
     lesson.claim_at_least("digits read with sentences of training, the worst of four wordings", least, 0.75);
     lesson.claim_at_least("digits read with a wording never seen, the worse language; chance is 0.1", least_new, 0.2);
 }
@@ -182,15 +190,17 @@ static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip:
         pairs += (digit == 0 ? "" : ", ") + names[english][digit] + " " + names[russian][nearest];
     }
     lesson.say("The nearest Russian sentence of each English one: ", pairs, ".");
-    lesson.why("nothing compared a sentence with a sentence. Both were pulled to the same pictures, so a word and its translation came to "
-               "lie side by side.");
+    lesson.why(
+        "nothing compared a sentence with a sentence. Both were pulled to the same pictures, so a word and its translation came to "
+        "lie side by side.");
     lesson.claim_at_least("English names whose nearest Russian one is the translation, of 10", right, 8);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const LabelledImages train = read_labelled_images(choices.train_images, choices.train_labels);
     const LabelledImages test = read_labelled_images(choices.test_images, choices.test_labels);
-    require(train.classes <= 10 && test.classes <= 10, choices.train_labels, ": ", train.classes, " classes, there are names for ten");
+    require(train.classes <= 10 && test.classes <= 10, choices.train_labels, ": ", train.classes,
+            " classes, there are names for ten");
     const WordList words = all_words();
     const clip::Config config = config_of(train, words);
     Random random(seed);

@@ -26,15 +26,16 @@ struct Choices {
 
 static const int images_of_text = 3, tokens_of_piece = 7;  // <image> it is a red cross .
 static const int text_length = images_of_text * tokens_of_piece;
-static const int colour_place = 4, kind_place = 5;         // of the words in a piece
+static const int colour_place = 4, kind_place = 5;  // of the words in a piece
 
 static flamingo::Config toy_config(const WordList& words) {
-    return {.language = {.vocabulary = words.size(), .positions = text_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
-            .resampler = {.latents = 4, .width = 48, .depth = 1, .heads = 2, .head_width = 16, .mlp_width = 96},
-            .heads = 2,
-            .head_width = 16,
-            .mlp_width = 64,
-            .image_token = words.id("<image>")};
+    return {
+        .language = {.vocabulary = words.size(), .positions = text_length, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128},
+        .resampler = {.latents = 4, .width = 48, .depth = 1, .heads = 2, .head_width = 16, .mlp_width = 96},
+        .heads = 2,
+        .head_width = 16,
+        .mlp_width = 64,
+        .image_token = words.id("<image>")};
 }
 
 namespace {
@@ -136,14 +137,15 @@ static Accuracy accuracy_on(const std::vector<ColouredShape>& shapes, const flam
 
 // --- the lesson's steps ---
 
-static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const WordList& words, int steps, int seed) {
+static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const WordList& words, int steps,
+                            int seed) {
     lesson.step("What does the language model know?", "GPT, trained on text alone, then frozen");
     TextLoss objective(w, config, words, seed);
     std::vector<float> losses;
     {
         ShowProgress progress("language model", steps);
-        losses = train(objective, nothing_decays(variables(gpt::parameters(w, config))), {.schedule = {.peak = 3e-3f, .steps = steps}},
-                       &progress);
+        losses = train(objective, nothing_decays(variables(gpt::parameters(w, config))),
+                       {.schedule = {.peak = 3e-3f, .steps = steps}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 40));
     lesson.curves({{.name = "loss of the text", .x = curve.steps, .y = curve.losses}});
@@ -151,9 +153,10 @@ static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Co
     std::vector<int> piece = draw_texts(seen_shapes(), 1, words, shown).tokens.ids;
     piece.resize(tokens_of_piece);
     lesson.say("A text: ", words.text(piece), " ..., three such pieces one after the other.");
-    lesson.why("five words of seven are always the same. Which colour and which shape, the text cannot tell: (ln 5 + ln 3.2) / 7 = ",
-               fixed((std::log(5) + std::log(3.2)) / 7, 3), " a token is as far as reading gets; the last steps had ", fixed(losses.back(), 3),
-               ".");
+    lesson.why(
+        "five words of seven are always the same. Which colour and which shape, the text cannot tell: (ln 5 + ln 3.2) / 7 = ",
+        fixed((std::log(5) + std::log(3.2)) / 7, 3), " a token is as far as reading gets; the last steps had ",
+        fixed(losses.back(), 3), ".");
 }
 
 static void step_2_first(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts) {
@@ -165,7 +168,8 @@ static void step_2_first(Lesson& lesson, const flamingo::Weights& w, const flami
     lesson.heat("sees: which image (across) a token (down) of the first text may look at",
                 slice_rows(flamingo::visible_images(texts.tokens, images_of_text, config), 0, text_length));
     lesson.why("nothing: tanh(0) = 0, so every new layer adds 0 to what it found. The ", frozen.size(), " logits are the same ",
-               same ? "to the last bit" : "not everywhere", ". Training starts from a model that can write, and not from noise. A token sees "
+               same ? "to the last bit" : "not everywhere",
+               ". Training starts from a model that can write, and not from noise. A token sees "
                "the last image before it; what came earlier it knows only through the text.");
     lesson.predict("the same comparison with a sigmoid for the tanh: sigmoid(0) is a half.");
     lesson.claim("with closed gates the logits are those of the frozen model bit by bit", same);
@@ -188,16 +192,18 @@ static void step_3_gradients(Lesson& lesson, const flamingo::Weights& w, const f
                   {"its query matrix", gradient_length(w.gated[0].block.cross.query.weight)},
                   {"latents of the resampler", gradient_length(w.resampler.latents)},
                   {"words of the frozen model", gradient_length(w.language.words)}});
-    lesson.why("what is multiplied by 0 gets no gradient: in the first step only the gates move. The frozen weights are constants, so "
-               "there is no gradient to keep for them, but gradients flow through them to the gates below.");
+    lesson.why(
+        "what is multiplied by 0 gets no gradient: in the first step only the gates move. The frozen weights are constants, so "
+        "there is no gradient to keep for them, but gradients flow through them to the gates below.");
     lesson.claim("in the first step the gates get a gradient, the new matrices zeros, the frozen model none",
-                 w.gated[0].attention_gate.gradient()[0] != 0 && gradient_length(w.gated[0].block.cross.query.weight) == fixed(0, 5) &&
+                 w.gated[0].attention_gate.gradient()[0] != 0 &&
+                     gradient_length(w.gated[0].block.cross.query.weight) == fixed(0, 5) &&
                      w.language.words.gradient().size() == 0);
     zero_gradients(variables(flamingo::trained_parameters(w, config)));
 }
 
-static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const WordList& words, int steps,
-                         int seed) {
+static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const WordList& words,
+                         int steps, int seed) {
     lesson.step("Do the gates open?", "loss on the colour and the shape only");
     const Accuracy before = accuracy_on(seen_shapes(), w, config, words, seed);
     SightLoss objective(w, config, words, seed);
@@ -211,19 +217,22 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
     const Smoothed curve = smoothed(losses, group), gates = smoothed(objective.gates, group);
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
     lesson.curves({{.name = "|tanh(gate)| of the first new layer", .x = gates.steps, .y = gates.losses}});
-    const Accuracy seen = accuracy_on(seen_shapes(), w, config, words, seed), unseen = accuracy_on(unseen_shapes(), w, config, words, seed);
+    const Accuracy seen = accuracy_on(seen_shapes(), w, config, words, seed),
+                   unseen = accuracy_on(unseen_shapes(), w, config, words, seed);
     lesson.table({{"right words", "colour, of 5", "shape, of 4"},
                   {"before, pairs of training", fixed(before.colour, 3), fixed(before.kind, 3)},
                   {"after, pairs of training", fixed(seen.colour, 3), fixed(seen.kind, 3)},
                   {"after, pairs never seen", fixed(unseen.colour, 3), fixed(unseen.kind, 3)}});
     lesson.say(count_numbers(flamingo::trained_parameters(w, config)), " numbers were trained, ",
                count_numbers(gpt::parameters(w.language, config.language)), " stayed as they were.");
-    lesson.why("small gates are enough, since the logits that have to be turned around are close together: the frozen model was undecided "
-               "there. For pairs never seen the colour is still found. The shape has to be said against a language model that has "
-               "never read it behind this colour, and that model does not move.");
+    lesson.why(
+        "small gates are enough, since the logits that have to be turned around are close together: the frozen model was undecided "
+        "there. For pairs never seen the colour is still found. The shape has to be said against a language model that has "
+        "never read it behind this colour, and that model does not move.");
     float widest = 0;
     for (const flamingo::GatedLayer& layer : w.gated)
-        widest = std::max({widest, std::abs(std::tanh(layer.attention_gate.value()[0])), std::abs(std::tanh(layer.mlp_gate.value()[0]))});
+        widest = std::max(
+            {widest, std::abs(std::tanh(layer.attention_gate.value()[0])), std::abs(std::tanh(layer.mlp_gate.value()[0]))});
     lesson.claim_at_most("colour before, pairs of training; chance is 0.2", before.colour, 0.4);
     lesson.claim_at_least("colour after, pairs of training", seen.colour, 0.95);
     lesson.claim_at_least("colour after, pairs never seen; chance is 0.2", unseen.colour, 0.5);
@@ -232,14 +241,15 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
 }
 
 // The two likeliest next words after "<image> TEXT", one after the other.
-static std::string continued(const Image& image, const std::string& text, const flamingo::Weights& w, const flamingo::Config& config,
-                             const WordList& words) {
+static std::string continued(const Image& image, const std::string& text, const flamingo::Weights& w,
+                             const flamingo::Config& config, const WordList& words) {
     const std::vector<int> prompt = words.ids("<image> " + text);
     flamingo::Reader reader(features_of({image}), 1, 1, w, config, text_length);
     return words.text(generate_greedily(make_batch({prompt}), reader, {.new_tokens = 2})[0]);
 }
 
-static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const WordList& words, int seed) {
+static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const WordList& words,
+                            int seed) {
     lesson.step("Which image does a word follow?", "only the last one before it", "section 2.3");
     const NoTape evaluation;
     Random random(13000 + seed);
@@ -247,7 +257,8 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
     Texts exchanged = texts;
     for (int b = 0; b < 40; ++b) {  // another picture in the place of the first
         const ColouredShape old = texts.shapes[b * images_of_text];
-        exchanged.pictures[b * images_of_text] = picture_of({(old.colour + 1 + random.below(4)) % shape_colours, old.kind}, random);
+        exchanged.pictures[b * images_of_text] =
+            picture_of({(old.colour + 1 + random.below(4)) % shape_colours, old.kind}, random);
     }
     const Matrix before = softmax_rows(forward(texts, w, config).logits).value();
     const Matrix after = softmax_rows(forward(exchanged, w, config).logits).value();
@@ -255,7 +266,8 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
     for (int b = 0; b < 40; ++b)
         for (int piece = 0; piece < images_of_text; ++piece) {
             const int row = (b * images_of_text + piece) * tokens_of_piece + colour_place - 1;
-            for (int j = 0; j < before.cols; ++j) change[piece] += std::abs(after(row, j) - before(row, j)) / (40.0 * before.cols);
+            for (int j = 0; j < before.cols; ++j)
+                change[piece] += std::abs(after(row, j) - before(row, j)) / (40.0 * before.cols);
         }
     lesson.table({{"another picture 1 changes the probabilities of the colour", "by"},
                   {"after picture 1", fixed(change[0], 4)},
@@ -267,9 +279,11 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
         rows.push_back({"<image> it is a", name_of(shape), continued(one, "it is a", w, config, words)});
     }
     lesson.table(rows);
-    lesson.why("after the second picture the first can act only through the text that it changed long ago, and here the text is the "
-               "same. That is what lets Flamingo read five examples with a picture each before the question.");
-    lesson.claim_at_least("change at its own text as a multiple of the change after the next picture", change[0] / std::max(1e-9, change[1]), 5);
+    lesson.why(
+        "after the second picture the first can act only through the text that it changed long ago, and here the text is the "
+        "same. That is what lets Flamingo read five examples with a picture each before the question.");
+    lesson.claim_at_least("change at its own text as a multiple of the change after the next picture",
+                          change[0] / std::max(1e-9, change[1]), 5);
 }
 
 static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Weights& w, const flamingo::Config& config,
@@ -298,7 +312,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/flamingo", "A frozen language model learns to see, and forgets nothing.", "10 seconds on two cores");
+    Options options("vit/language/flamingo", "A frozen language model learns to see, and forgets nothing.",
+                    "10 seconds on two cores");
     Choices choices;
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the new layers", 1, 100'000);

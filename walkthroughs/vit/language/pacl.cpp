@@ -71,13 +71,14 @@ static std::vector<Image> pictures_anywhere(const std::vector<ColouredShape>& sh
 // --- the frozen encoders ---
 
 static clip::Config clip_config(const WordList& words) {
-    return {.vision = {.grid = {.height = side, .width = side, .patch_size = patch, .channels = 3},
-                       .width = 48,
-                       .depth = 2,
-                       .heads = 4,
-                       .mlp_width = 96},
-            .text = {.vocabulary = words.size(), .positions = caption_length, .width = 32, .depth = 1, .heads = 2, .mlp_width = 64},
-            .shared_width = 32};
+    return {
+        .vision = {.grid = {.height = side, .width = side, .patch_size = patch, .channels = 3},
+                   .width = 48,
+                   .depth = 2,
+                   .heads = 4,
+                   .mlp_width = 96},
+        .text = {.vocabulary = words.size(), .positions = caption_length, .width = 32, .depth = 1, .heads = 2, .mlp_width = 64},
+        .shared_width = 32};
 }
 
 namespace {
@@ -108,7 +109,7 @@ struct Frozen {
 
     Var patches(const std::vector<Image>& images) const {
         if (encoder == Encoder::clip) return pacl::clip_patch_features(images, w.vision, config.vision);
-        const Matrix pixels = patchify_all(images, config.vision.grid, "pacl");                       // (B*N, P*P*C)
+        const Matrix pixels = patchify_all(images, config.vision.grid, "pacl");  // (B*N, P*P*C)
         const MapSize size{static_cast<int>(images.size()), grid, grid};
         return gather_side_by_side(pixels, rows_in_window(size, {.side = 3, .padding = Padding::all(1)}), 9);  // (B*N, 9*P*P*C)
     }
@@ -207,23 +208,26 @@ static Found step_1_clip(Lesson& lesson, const Frozen& frozen, const WordList& w
     const NoTape evaluation;
     const Var patches = patches_as_clip_projects(frozen.patches(images_of(test)), frozen.w, frozen.config);
     const Var texts = clip::embed_texts(caption_tokens(all_shapes(), words), frozen.w, frozen.config);
-    const Matrix scores = matmul_transposed(patches, texts).value();                                     // (images*N, 20)
+    const Matrix scores = matmul_transposed(patches, texts).value();  // (images*N, 20)
     const Matrix whole = matmul_transposed(clip::embed_images(images_of(test), frozen.w, frozen.config), texts).value();
     const Found plain = found(scores, whole, test);
     const int shown = 1;  // a red disc
-    lesson.pictures({{name_of(all_shapes()[shown]), picture(test[shown].picture, lesson.colours)},
-                     {"covered patches", heat_map(test[shown].patches, lesson.colours)},
-                     {"CLIP: cosine of each patch", heat_map(as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1)),
-                                                             lesson.colours)}});
+    lesson.pictures(
+        {{name_of(all_shapes()[shown]), picture(test[shown].picture, lesson.colours)},
+         {"covered patches", heat_map(test[shown].patches, lesson.colours)},
+         {"CLIP: cosine of each patch",
+          heat_map(as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1)), lesson.colours)}});
     lesson.table({{"CLIP", "right, of 20 captions"},
                   {"the image, by its class token", fixed(plain.images, 3)},
                   {"the patches under the shape", fixed(plain.patches, 3)}});
-    lesson.why("the loss asked only the class token. It collects what the image shows; nothing asks a patch to say what lies under it, "
-               "and after two blocks of attention any patch may carry anything.");
+    lesson.why(
+        "the loss asked only the class token. It collects what the image shows; nothing asks a patch to say what lies under it, "
+        "and after two blocks of attention any patch may carry anything.");
     return plain;
 }
 
-static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Config& config, const Frozen& frozen, const WordList& words) {
+static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Config& config, const Frozen& frozen,
+                         const WordList& words) {
     lesson.step("How does a sentence weigh the patches?", "a = softmax(s),  phi = sum_n a_n s_n", "section 3.2");
     Random random(3);
     const Placed one = placed_at({0, 1}, 12, 8, random);
@@ -234,9 +238,11 @@ static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Con
     lesson.matrix("weights a", steps.patch_weights.value());
     lesson.matrix("phi", steps.compatibility.value());
     const float largest = steps.patch_weights.value()(0, argmax_row(steps.patch_weights.value(), 0));
-    lesson.why("s lies between -1 and 1, so no patch can weigh more than e^2 = 7.4 times another: here the heaviest has ", fixed(largest, 3),
-               " where an equal share would be ", fixed(1.0 / (grid * grid), 3), ". The gradient d phi / d s = a (1 + s - phi) pushes up "
-               "patches that fit better than the mean, the more the heavier they are: that is how a patch begins to speak for a word.");
+    lesson.why(
+        "s lies between -1 and 1, so no patch can weigh more than e^2 = 7.4 times another: here the heaviest has ",
+        fixed(largest, 3), " where an equal share would be ", fixed(1.0 / (grid * grid), 3),
+        ". The gradient d phi / d s = a (1 + s - phi) pushes up "
+        "patches that fit better than the mean, the more the heavier they are: that is how a patch begins to speak for a word.");
 }
 
 static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const pacl::Config& config, const Frozen& frozen,
@@ -247,18 +253,18 @@ static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const p
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
     lesson.say(count_numbers(pacl::parameters(w)), " numbers are trained; the ",
-               count_numbers(clip::parameters(frozen.w, frozen.config)), " of CLIP are not. Every image is compared with every sentence: ",
-               20 * 20, " pooled vectors in each step.");
+               count_numbers(clip::parameters(frozen.w, frozen.config)),
+               " of CLIP are not. Every image is compared with every sentence: ", 20 * 20, " pooled vectors in each step.");
     return losses;
 }
 
 // What a trained head finds in test pictures; `map` gets the cosines of picture `shown` with its own caption.
-static Found found_by_head(const pacl::Weights& w, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test, int shown,
-                           Matrix& map) {
+static Found found_by_head(const pacl::Weights& w, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test,
+                           int shown, Matrix& map) {
     const NoTape evaluation;
     const Var texts = frozen.texts(caption_tokens(all_shapes(), words));
     const pacl::Steps steps = pacl::forward(frozen.patches(images_of(test)), texts, w, head_config(frozen));
-    const Matrix scores = matmul_transposed(steps.patches, steps.texts).value();                          // (images*N, 20)
+    const Matrix scores = matmul_transposed(steps.patches, steps.texts).value();  // (images*N, 20)
     map = as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1));
     return found(scores, steps.compatibility.value(), test);
 }
@@ -273,16 +279,18 @@ static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& fr
                   {"for the image", fixed(plain.images, 3), fixed(ours.images, 3)},
                   {"for the patches under the shape", fixed(plain.patches, 3), fixed(ours.patches, 3)},
                   {"overlap of \"cosine > 0.5\" with the shape", fixed(plain.overlap, 3), fixed(ours.overlap, 3)}});
-    lesson.why("the same frozen tokens, three small matrices, captions only, and more patches name their shape. (On photographs the paper "
-               "counts 28 of 100 patches with plain CLIP and 97 with PACL.) But patches far from the shape name it too: in so small a "
-               "CLIP attention has already written what is in the picture into every token. A head cannot find a place that the tokens "
-               "have lost.");
+    lesson.why(
+        "the same frozen tokens, three small matrices, captions only, and more patches name their shape. (On photographs the paper "
+        "counts 28 of 100 patches with plain CLIP and 97 with PACL.) But patches far from the shape name it too: in so small a "
+        "CLIP attention has already written what is in the picture into every token. A head cannot find a place that the tokens "
+        "have lost.");
     return ours;
 }
 
 static Found step_5_local(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                           const std::vector<Placed>& test, const Found& on_clip) {
-    lesson.step("And if tokens know only what is near?", "f_n = a patch and its eight neighbours, raw", "the same head, the same captions");
+    lesson.step("And if tokens know only what is near?", "f_n = a patch and its eight neighbours, raw",
+                "the same head, the same captions");
     Matrix map;
     const Found ours = found_by_head(w, frozen, words, test, 1, map);
     lesson.pictures({{name_of(all_shapes()[1]), picture(test[1].picture, lesson.colours)},
@@ -292,8 +300,9 @@ static Found step_5_local(Lesson& lesson, const pacl::Weights& w, const Frozen& 
                   {"for the image", fixed(on_clip.images, 3), fixed(ours.images, 3)},
                   {"for the patches under the shape", fixed(on_clip.patches, 3), fixed(ours.patches, 3)},
                   {"overlap of \"cosine > 0.5\" with the shape", fixed(on_clip.overlap, 3), fixed(ours.overlap, 3)}});
-    lesson.why("no mask was ever shown, and yet the map has the place and the size of the shape: only patches near it can fit its caption. "
-               "The tokens of a large ViT on photographs stand between these two.");
+    lesson.why(
+        "no mask was ever shown, and yet the map has the place and the size of the shape: only patches near it can fit its caption. "
+        "The tokens of a large ViT on photographs stand between these two.");
     return ours;
 }
 
@@ -314,7 +323,8 @@ static Matrix best_sentences(const Matrix& scores) {
 static void show_map(Lesson& lesson, const Image& image, const std::vector<ColouredShape>& asked, const Matrix& scores) {
     std::vector<Captioned> shown{{"picture", picture(image, lesson.colours)}};
     for (std::size_t c = 0; c < asked.size(); ++c)
-        shown.push_back({"\"" + name_of(asked[c]) + "\"", heat_map(as_grid(slice_cols(scores, static_cast<int>(c), 1)), lesson.colours)});
+        shown.push_back(
+            {"\"" + name_of(asked[c]) + "\"", heat_map(as_grid(slice_cols(scores, static_cast<int>(c), 1)), lesson.colours)});
     if (asked.size() > 1) shown.push_back({"the best of each patch", heat_map(best_sentences(scores), lesson.colours)});
     lesson.pictures(shown);
 }
@@ -326,21 +336,22 @@ static std::vector<ColouredShape> shapes_named(const std::string& list) {
 }
 
 // The scores of all patches with the captions of these shapes, (N, shapes).
-static Matrix patch_scores(const Image& image, const std::vector<ColouredShape>& asked, const pacl::Weights& w, const Frozen& frozen,
-                           const WordList& words) {
+static Matrix patch_scores(const Image& image, const std::vector<ColouredShape>& asked, const pacl::Weights& w,
+                           const Frozen& frozen, const WordList& words) {
     const NoTape evaluation;
     const Var features = frozen.patches({image}), texts = frozen.texts(caption_tokens(asked, words));
     return pacl::segment(features, texts, side, side, w, head_config(frozen)).patch_scores.pixels.value();
 }
 
-static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words, const Choices& choices) {
+static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
+                         const Choices& choices) {
     lesson.step("And with two shapes in one picture?", "argmax over sentences", "no picture of training held two");
     std::vector<ColouredShape> asked = shapes_named(choices.text);
     if (asked.size() != 2) asked = shapes_named(Choices().text);
     Random random(4);
     Placed both = placed_at(asked[0], 7, 6, random);
     paint_shape(both.picture, asked[1], 16, 17, reach);
-    const Matrix scores = patch_scores(both.picture, asked, w, frozen, words);                            // (N, 2)
+    const Matrix scores = patch_scores(both.picture, asked, w, frozen, words);  // (N, 2)
     show_map(lesson, both.picture, asked, scores);
     const Matrix where_first = both.patches, where_second = covered(asked[1], 16, 17);
     double right = 0, all = 0;
@@ -349,17 +360,21 @@ static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& f
         if (where_second[n] == 1) right += scores(n, 1) > scores(n, 0);
         all += where_first[n] + where_second[n];
     }
-    lesson.say("Of the ", static_cast<int>(all), " patches under the two shapes, ", static_cast<int>(right), " choose their own sentence.");
-    lesson.why("a sentence can be asked for after training, so the classes of the map are whatever is written: that is open vocabulary.");
+    lesson.say("Of the ", static_cast<int>(all), " patches under the two shapes, ", static_cast<int>(right),
+               " choose their own sentence.");
+    lesson.why(
+        "a sentence can be asked for after training, so the classes of the map are whatever is written: that is open vocabulary.");
     return right / all;
 }
 
-static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words, const Choices& choices) {
+static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
+                     const Choices& choices) {
     lesson.step("And in yours?", "argmax over sentences", choices.image);
     const Image own = own_picture(choices.image, side);
     const std::vector<ColouredShape> asked = shapes_named(choices.text);
     show_map(lesson, own, asked, patch_scores(own, asked, w, frozen, words));
-    lesson.say("As the model sees it, ", side, " x ", side, " pixels; bright patches fit the sentence. Background has no sentence of its own "
+    lesson.say("As the model sees it, ", side, " x ", side,
+               " pixels; bright patches fit the sentence. Background has no sentence of its own "
                "here, so in the last map every patch chooses one.");
 }
 
@@ -427,7 +442,8 @@ struct SimulatedLoss : Objective {
 };
 }  // namespace
 
-static double simulated_accuracy(Simulated world, int object, const pacl::Weights& w, const pacl::Config& config, Pooling pooling, int seed) {
+static double simulated_accuracy(Simulated world, int object, const pacl::Weights& w, const pacl::Config& config, Pooling pooling,
+                                 int seed) {
     const NoTape evaluation;
     Random random(8000 + seed);
     world.object = object;
@@ -456,8 +472,9 @@ static void step_7_small(Lesson& lesson, int seed) {
         rows.push_back({pooling == Pooling::weights ? "PACL" : "mean of the patches", fixed(large, 3), fixed(one, 3)});
     }
     lesson.table(rows);
-    lesson.why("one patch among 36 is a 36th of the mean, less than the noise of the others. A softmax lets it weigh several times as "
-               "much. Both heads were trained on objects of 2 x 2 patches.");
+    lesson.why(
+        "one patch among 36 is a 36th of the mean, less than the noise of the others. A softmax lets it weigh several times as "
+        "much. Both heads were trained on objects of 2 x 2 patches.");
     lesson.claim_at_least("accuracy on objects of one patch gained by the weights", small[0] - small[1], 0.03);
 }
 
@@ -466,7 +483,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const clip::Config clip_sizes = clip_config(words);
     Random random(seed);
     clip::Weights clip_weights = clip::make_weights(clip_sizes, random);
-    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side, " pixels with one shape anywhere; then it stays as it is.");
+    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
+               " pixels with one shape anywhere; then it stays as it is.");
     ClipLoss clip_loss(clip_weights, clip_sizes, words, seed);
     trained(clip_loss, clip::parameters(clip_weights, clip_sizes), choices.clip_steps, "CLIP");
     const Frozen frozen{clip_weights, clip_sizes}, local{clip_weights, clip_sizes, Encoder::neighbours};
@@ -485,7 +503,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.image.empty()) step_own(lesson, w_local, local, words, choices);
 
     lesson.step("Does it hold?");
-    lesson.claim_at_least("patches under a shape that name it, of 20 captions, gained over plain CLIP", ours.patches - plain.patches, 0.1);
+    lesson.claim_at_least("patches under a shape that name it, of 20 captions, gained over plain CLIP",
+                          ours.patches - plain.patches, 0.1);
     lesson.claim_at_least("the same on local tokens", near.patches, 0.75);
     lesson.claim_at_least("overlap of the map with the shape, local tokens less CLIP's", near.overlap - ours.overlap, 0.1);
     lesson.claim_at_least("patches of two shapes that choose their own sentence", two, 0.7);
@@ -493,7 +512,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/pacl", "Where in a picture are the words? Learned from captions only.", "10 seconds on two cores");
+    Options options("vit/language/pacl", "Where in a picture are the words? Learned from captions only.",
+                    "10 seconds on two cores");
     Choices choices;
     options.add("clip-steps", choices.clip_steps, "training steps of the frozen CLIP", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the head", 1, 100'000);

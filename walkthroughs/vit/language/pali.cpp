@@ -57,7 +57,7 @@ namespace {
 struct Questions {
     std::vector<Image> images;
     TokenBatch prompts;
-    std::vector<int> labels;           // answer_length of each, the end token after the answer, then ignored
+    std::vector<int> labels;  // answer_length of each, the end token after the answer, then ignored
     std::vector<std::string> answers;
 };
 }  // namespace
@@ -91,7 +91,8 @@ struct AnswerLoss : Objective {  // 32 questions of mixed tasks
     Var loss(int) override {
         const std::vector<ColouredShape> seen = seen_shapes();
         Questions questions;
-        for (int i = 0; i < 32; ++i) ask(questions, static_cast<Task>(random.below(tasks)), seen[random.below(16)], words, random);
+        for (int i = 0; i < 32; ++i)
+            ask(questions, static_cast<Task>(random.below(tasks)), seen[random.below(16)], words, random);
         return pali::loss(forward(questions, w, config), questions.labels);
     }
 };
@@ -126,7 +127,8 @@ static void step_1_rows(Lesson& lesson, const pali::Weights& w, const pali::Conf
                   {"followed by the tokens of the prompt", shape(steps.encoder_input.value())},
                   {"what the encoder makes of both", shape(steps.encoder.output.value())},
                   {"logits of the answer", shape(steps.decoder.logits.value())}});
-    lesson.why("16 patches and ", prompt_length, " words are 18 rows of one text. The encoder's distances run over both: the first word "
+    lesson.why("16 patches and ", prompt_length,
+               " words are 18 rows of one text. The encoder's distances run over both: the first word "
                "stands at distance 16 from the first patch. No layer of the T5 had to be changed.");
 }
 
@@ -145,7 +147,8 @@ static void step_2_shift(Lesson& lesson, const pali::Config& config, const WordL
     lesson.predict("the loss after a few hundred steps, and the answers, with unshifted labels.");
 }
 
-static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Config& config, const WordList& words, int steps, int seed) {
+static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Config& config, const WordList& words, int steps,
+                         int seed) {
     lesson.step("Does one loss serve three tasks?", "mean of -log p(answer | image, prompt)");
     AnswerLoss objective(w, config, words, seed);
     std::vector<float> losses;
@@ -164,9 +167,10 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
         rows.push_back({prompts[task], fixed(seen[task], 3), fixed(unseen[task], 3)});
     }
     lesson.table(rows);
-    lesson.why("the prompt alone decides what the same picture is asked. Colours are found on most new pairs too. Of shapes and captions of pairs "
-               "never seen, only what the pictures say against the habits of 16 pairs comes through: an answer is written by a "
-               "language model, and to know which pairs there are is easier than to see.");
+    lesson.why(
+        "the prompt alone decides what the same picture is asked. Colours are found on most new pairs too. Of shapes and captions of pairs "
+        "never seen, only what the pictures say against the habits of 16 pairs comes through: an answer is written by a "
+        "language model, and to know which pairs there are is easier than to see.");
     lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.8);
     lesson.claim_at_least("colours, pairs never seen; chance is 0.2", unseen[colour_task], 0.45);
     lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.7);
@@ -174,8 +178,8 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     lesson.claim_at_least("captions: pairs of training less pairs never seen", seen[caption_task] - unseen[caption_task], 0.2);
 }
 
-static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weights& w, const pali::Config& config, const WordList& words,
-                       int seed) {
+static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weights& w, const pali::Config& config,
+                       const WordList& words, int seed) {
     lesson.step("What does it answer?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
     Random random(seed);
     const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
@@ -200,7 +204,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/pali", "Image and question in, answer out: one model, three tasks, one loss.", "15 seconds on two cores");
+    Options options("vit/language/pali", "Image and question in, answer out: one model, three tasks, one loss.",
+                    "15 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("image", choices.image, "a PPM or PNG file to ask about");

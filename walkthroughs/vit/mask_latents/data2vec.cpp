@@ -218,9 +218,7 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     lesson.why(
         "with tau = 0 the teacher is the student itself. A target that follows the student at once comes to meet it: whatever is "
         "hard to predict, the word above all, disappears from the targets (",
-        fixed(collapsed[0].target_probe, 2),
-        " of the words could be read off them at first, ",
-        fixed(b.target_probe, 2),
+        fixed(collapsed[0].target_probe, 2), " of the words could be read off them at first, ", fixed(b.target_probe, 2),
         " at the end), and what remains is easy. That is collapse. The loss does not tell: it falls from ",
         fixed(collapsed[0].loss, 2), " to ", fixed(b.loss, 3),
         " all the same. The averaged teacher forgets too slowly to give in: its targets keep the words (",

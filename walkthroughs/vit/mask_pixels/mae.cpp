@@ -173,7 +173,8 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
 }
 
 static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("What if the hidden patches are fully determined by the visible ones?", "sin(k (x cos a + y sin a) + phase)", "half of the patches hidden");
+    lesson.step("What if the hidden patches are fully determined by the visible ones?", "sin(k (x cos a + y sin a) + phase)",
+                "half of the patches hidden");
     const mae::Config config = waves_config();
     const Pictures waves = waves_to_restore(500, config.grid.height, seed);
     Random random(seed);

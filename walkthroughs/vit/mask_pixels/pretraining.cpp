@@ -35,7 +35,8 @@ struct Labels {
 };
 
 // One label per picture.
-static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path, int count) {
+static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path,
+                                   int count) {
     std::vector<int> labels = read_idx_labels(path);
     const bool shortened = count > 0 && labels.size() >= images.size();
     require(labels.size() == images.size() || shortened, path, ": ", labels.size(), " labels for the ", images.size(),
@@ -172,8 +173,11 @@ static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled
         one_each.push_back(as_light(few.images[first], digits));
     }
     lesson.picture("one labelled picture of each class", contact_sheet(one_each, 5));
-    lesson.say(digits.train.size(), " training pictures, of which only ", few.images.size(), " have labels. The test set: ", digits.test.size(), digits.one == "digit" ? " digits of other writers." : " other pictures.");
-    lesson.why("pictures are cheap, labels are not: a person has to give each of them. A classifier can use only labelled pictures; an autoencoder can use all.");
+    lesson.say(digits.train.size(), " training pictures, of which only ", few.images.size(),
+               " have labels. The test set: ", digits.test.size(),
+               digits.one == "digit" ? " digits of other writers." : " other pictures.");
+    lesson.why(
+        "pictures are cheap, labels are not: a person has to give each of them. A classifier can use only labelled pictures; an autoencoder can use all.");
 }
 
 static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const mae::Config& config, int steps, int seed) {
@@ -186,8 +190,11 @@ static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const
     const Matrix noise = uniform_matrix(random, static_cast<int>(digits.test.size()), config.grid.count());
     const mae::Steps restored = mae::forward(digits.test, noise, w, config);
     const std::vector<Image> predicted = mae::predicted_images(restored, config);
-    show_triples(lesson, triples(digits, predicted, restored.masking.mask, config.grid.patch_size, std::min<int>(2, predicted.size())));
-    lesson.why("to predict a masked stroke the encoder must represent which strokes occur together, which is also what distinguishes digits. Error on masked patches: ", fixed(mae::loss(restored, config).value()(0, 0)), ".");
+    show_triples(lesson,
+                 triples(digits, predicted, restored.masking.mask, config.grid.patch_size, std::min<int>(2, predicted.size())));
+    lesson.why(
+        "to predict a masked stroke the encoder must represent which strokes occur together, which is also what distinguishes digits. Error on masked patches: ",
+        fixed(mae::loss(restored, config).value()(0, 0)), ".");
     return w;
 }
 
@@ -197,7 +204,8 @@ struct Trial {
 };
 
 // Fine-tunes a fresh and the pre-trained encoder on `count` labels per class.
-static Trial run_trial(const Pictures& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config, int count, int steps, int seed) {
+static Trial run_trial(const Pictures& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config,
+                       int count, int steps, int seed) {
     const vit::Config classifier = mae::vit_config(config, labels.classes);
     Random draw(seed), scratch_random(seed), pretrained_random(seed);
     const Labelled few = few_of_each(digits.train, labels, count, draw);
@@ -221,28 +229,33 @@ static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, co
                          fixed(100 * trials.back().pretrained, 1) + " %"});
     }
     lesson.table(table);
-    lesson.why("both classifiers have the same architecture and see the same labelled pictures in the same order; only the initial weights of the encoder differ.");
+    lesson.why(
+        "both classifiers have the same architecture and see the same labelled pictures in the same order; only the initial weights of the encoder differ.");
     return trials;
 }
 
 // returns the accuracies with 1, 5 and 20 labels per class
-static std::vector<Trial> step_5_labels(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config,
-                                        const Choices& choices, int seed) {
+static std::vector<Trial> step_5_labels(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder,
+                                        const mae::Config& config, const Choices& choices, int seed) {
     lesson.step("How many labels is pre-training worth?", "accuracy over labels per class");
     std::vector<Trial> trials;
     std::vector<std::vector<std::string>> table{{"labels per class", "from scratch", "pre-trained"}};
-    Series scratch{.name = "from scratch", .x = {}, .y = {}}, pretrained{.name = "pre-trained, over labels per class", .x = {}, .y = {}};
+    Series scratch{.name = "from scratch", .x = {}, .y = {}},
+        pretrained{.name = "pre-trained, over labels per class", .x = {}, .y = {}};
     for (const int count : {1, 5, 20}) {
         trials.push_back(run_trial(digits, labels, encoder, config, count, choices.tuning_steps, 1000 * seed + 100 + count));
-        table.push_back({text(count), fixed(100 * trials.back().from_scratch, 1) + " %", fixed(100 * trials.back().pretrained, 1) + " %"});
+        table.push_back(
+            {text(count), fixed(100 * trials.back().from_scratch, 1) + " %", fixed(100 * trials.back().pretrained, 1) + " %"});
         for (Series* series : {&scratch, &pretrained}) series->x.push_back(static_cast<float>(count));
         scratch.y.push_back(trials.back().from_scratch);
         pretrained.y.push_back(trials.back().pretrained);
     }
-    lesson.predict("What is the accuracy from scratch with 20 labels per class? From 0 to 1.", {trials.back().from_scratch, 0.05});
+    lesson.predict("What is the accuracy from scratch with 20 labels per class? From 0 to 1.",
+                   {trials.back().from_scratch, 0.05});
     lesson.table(table);
     lesson.curves({scratch, pretrained});
-    lesson.why("the fewer the labels, the more pre-training helps; with many labels supervised training finds the same features. Next: vit/mask_pixels/mae shows how masked autoencoding works.");
+    lesson.why(
+        "the fewer the labels, the more pre-training helps; with many labels supervised training finds the same features. Next: vit/mask_pixels/mae shows how masked autoencoding works.");
     return trials;
 }
 
@@ -255,8 +268,11 @@ static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, con
         pretrained += trial.pretrained / trials.size();
         better += trial.pretrained > trial.from_scratch;
     }
-    lesson.say("Mean test accuracy: ", fixed(100 * scratch, 1), " % from scratch, ", fixed(100 * pretrained, 1), " % pre-trained; pre-training was better in ", better, " of ", trials.size(), " draws.");
-    lesson.why("both had the same ", classes * choices.labels, " labels. The pre-trained encoder already has features for strokes; the other has to learn them from ", classes * choices.labels, " pictures.");
+    lesson.say("Mean test accuracy: ", fixed(100 * scratch, 1), " % from scratch, ", fixed(100 * pretrained, 1),
+               " % pre-trained; pre-training was better in ", better, " of ", trials.size(), " draws.");
+    lesson.why("both had the same ", classes * choices.labels,
+               " labels. The pre-trained encoder already has features for strokes; the other has to learn them from ",
+               classes * choices.labels, " pictures.");
     if (choices.pictures.own())  // for other pictures, only better than chance
         lesson.claim_at_least("accuracy of the pre-trained classifier, as a multiple of chance", pretrained * classes, 1);
     else
@@ -277,7 +293,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/pretraining", "Self-supervised pre-training: unlabelled pictures teach what a few labels cannot.",
+    Options options("vit/mask_pixels/pretraining",
+                    "Self-supervised pre-training: unlabelled pictures teach what a few labels cannot.",
                     "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "pre-training steps, without labels", 1, 100'000);

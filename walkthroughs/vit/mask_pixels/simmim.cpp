@@ -89,7 +89,8 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
-    lesson.step("How does a mask token know its position?", "softmax(q k^T / sqrt(h) + bias)", "a bias for every offset and head");
+    lesson.step("How does a mask token know its position?", "softmax(q k^T / sqrt(h) + bias)",
+                "a bias for every offset and head");
     lesson.matrix("relative_table", w.relative_table.value());
     lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
                w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ", config.grid.across(), ", for ",

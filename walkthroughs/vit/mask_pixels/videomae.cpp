@@ -329,7 +329,8 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("steps", choices.steps, "training steps on clips that do not move, for each kind of mask", 1, 100'000);
     options.add("moving-steps", choices.moving_steps, "training steps on clips that move", 1, 100'000);
-    options.add("video", choices.video, "PNG or PPM files with a comma between them, or one P6 file of 8 frames, to cut into cubes");
+    options.add("video", choices.video,
+                "PNG or PPM files with a comma between them, or one P6 file of 8 frames, to cut into cubes");
     options.add("side", choices.side, "places along a side of the frame, 2 or 3; 3 learns later", 2, 3);
     options.add("rate", choices.rate, "learning rate", 0, 1);
     options.add("batch", choices.batch, "clips in a step", 1, 1000);

@@ -216,7 +216,8 @@ static void step_1_words(Lesson& lesson) {
 }
 
 static void step_2_bias(Lesson& lesson, const unified_io::Weights& w, const unified_io::Config& config) {
-    lesson.step("How does the model know the position of a patch?", "q k^T + distance + position", "nothing is divided by sqrt(K)");
+    lesson.step("How does the model know the position of a patch?", "q k^T + distance + position",
+                "nothing is divided by sqrt(K)");
     const KeepSteps keep;
     const NoTape evaluation;
     Random random(1);
@@ -355,7 +356,8 @@ static Trained train_alone(Task task, const unified_io::Config& config, int step
 
 static std::vector<Trained> step_5_alone(Lesson& lesson, const std::vector<Right>& early, const std::vector<Right>& late,
                                          const unified_io::Config& config, int steps, int seed) {
-    lesson.step("Is one shared model as good as one for each task?", "one model for each task", text(steps / tasks) + " steps each");
+    lesson.step("Is one shared model as good as one for each task?", "one model for each task",
+                text(steps / tasks) + " steps each");
     std::vector<Trained> alone;
     std::vector<std::vector<std::string>> rows{
         {"whole answers right", "a quarter: shared", "alone", "at the end: shared", "alone"}};
