@@ -25,7 +25,7 @@ OUT := build/$(BUILD)$(compiler)
 known = $(foreach option,$(1),$(shell $(CXX) -Werror $(option) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(option)))
 ARCH := $(call known,-march=native)
 # g++ 12 warns of an overlap inside std::string that cannot happen. No code here reads errno after a square root.
-CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(if $(WERROR),-Werror) $(ARCH) -fno-math-errno -pthread -I.
+CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(ARCH) -fno-math-errno -pthread -I.
 LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
 OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
@@ -76,7 +76,7 @@ all: $(LIBRARY) $(WALKS)
 
 $(OUT)/objects/%.o: %.cpp $(OUT)/flags $(STANDARD)
 	@echo "compile $<"
-	@mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
+	@mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(if $(WERROR),-Werror) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
 $(STANDARD): $(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
 	@echo "compile $< with -$*"
 	@echo '#include "$<"' >$(@:.gch=) && $(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
