@@ -1,4 +1,4 @@
-#include "tests/course/titles.h"
+#include "tests/course/grade/titles.h"
 
 #include <algorithm>
 
