@@ -6,7 +6,7 @@
 
 #include "nn/data/file.h"
 #include "nn/data/text.h"
-#include "tests/course/grade/titles.h"
+#include "tests/course/titles/titles.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 

@@ -8,7 +8,7 @@
 #include "course/pack/handout.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"
-#include "tests/course/grade/titles.h"
+#include "tests/course/titles/titles.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 

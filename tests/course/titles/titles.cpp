@@ -1,4 +1,4 @@
-#include "tests/course/grade/titles.h"
+#include "tests/course/titles/titles.h"
 
 #include <algorithm>
 
