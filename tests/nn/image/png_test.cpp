@@ -1,5 +1,6 @@
 #include "nn/image/png.h"
 
+#include <stdexcept>
 #include <vector>
 
 #include "nn/image/inflate.h"
