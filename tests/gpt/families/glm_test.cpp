@@ -276,8 +276,9 @@ TEST_CASE("glm: generate and beam_search equal the full pass, with and without p
         CHECK(generate(padded, w, config, limits)[1] == greedy);
         CHECK(generate(make_batch({prompt}), w, config, limits, sampling, draws)[0] == drawn);
         CHECK(beam_search(prompt, 1, w, config, limits)[0].ids == greedy);
-        CHECK(beam_search(prompt, 4, w, config, limits)[0].log_probability >=
-              beam_search(prompt, 1, w, config, limits)[0].log_probability);
+        const float of_four = beam_search(prompt, 4, w, config, limits)[0].log_probability;
+        const float of_one = beam_search(prompt, 1, w, config, limits)[0].log_probability;
+        CHECK(of_four >= of_one - 1e-5f);  // the same text in a batch of another size is the same up to rounding
     }
 }
 

@@ -78,13 +78,13 @@ TEST_CASE("Matrix: negative sizes and rows of different lengths are refused") {
 #ifndef NDEBUG
 TEST_CASE("Matrix: a debug build checks bounds") {
     Matrix m(2, 3);
-    CHECK_THROWS_WITH(m(2, 0) = 1, "Matrix: element (2, 0) of a (2, 3) matrix");
-    CHECK_THROWS_WITH(m(0, 3) = 1, "Matrix: element (0, 3) of a (2, 3) matrix");
-    CHECK_THROWS_WITH(m(-1, 0) = 1, "Matrix: element (-1, 0) of a (2, 3) matrix");
-    CHECK_THROWS_WITH(std::as_const(m)(0, -1), "Matrix: element (0, -1) of a (2, 3) matrix");
+    CHECK_THROWS_WITH(m(2, 0) = 1, "Matrix: element (2, 0) of a (2, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(m(0, 3) = 1, "Matrix: element (0, 3) of a (2, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(m(-1, 0) = 1, "Matrix: element (-1, 0) of a (2, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(std::as_const(m)(0, -1), "Matrix: element (0, -1) of a (2, 3) matrix, counted from 0");
     CHECK_NOTHROW(m(1, 2) = 1);
-    CHECK_THROWS_WITH(m[6] = 1, "Matrix: element number 6 of a (2, 3) matrix");
-    CHECK_THROWS_WITH(std::as_const(m)[6], "Matrix: element number 6 of a (2, 3) matrix");
+    CHECK_THROWS_WITH(m[6] = 1, "Matrix: element number 6 of a (2, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(std::as_const(m)[6], "Matrix: element number 6 of a (2, 3) matrix, counted from 0");
     CHECK_NOTHROW(m[5] = 1);
 }
 #endif
