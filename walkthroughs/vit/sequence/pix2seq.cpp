@@ -159,7 +159,13 @@ struct Writing {
 };
 }  // namespace
 
-static Matrix corners_of(const Matrix& boxes) { return convert_boxes(boxes, BoxFormat::rows_first, BoxFormat::corners).value(); }
+// As corners. A box may be written with its sides exchanged: then it is empty, and overlaps nothing.
+static Matrix corners_of(const Matrix& boxes) {
+    Matrix corners = convert_boxes(boxes, BoxFormat::rows_first, BoxFormat::corners).value();
+    for (int k = 0; k < corners.rows; ++k)
+        for (int axis = 0; axis < 2; ++axis) corners(k, axis + 2) = std::max(corners(k, axis), corners(k, axis + 2));
+    return corners;
+}
 
 static std::vector<Image> images_of(const std::vector<Scene>& scenes) {
     std::vector<Image> images;
