@@ -1,8 +1,8 @@
 // exam.h: what is expected of every task for one seed, made with our own solution, or with a twist of it; and what each known
 // mistake would answer.
 //
-//   twist    A mistake of course/mistakes taken as specification: "in this course the variance divides by D - 1". Whoever copies
-//            the published solution is told what is asked for here, and loses points.
+//   twist    A mistake of course/mistakes taken as specification: "in this course the variance divides by D - 1". A copy of
+//            the published solution loses points, and the report says what was asked for.
 #pragma once
 #include <map>
 #include <string>

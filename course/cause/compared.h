@@ -39,7 +39,7 @@ bool fits(const Matrix& a, const Matrix& b);  // all of them, and the shape
 // Four digits: "2.828", "0.01", "-1"
 std::string short_number(double number);
 
-// A factor as an expression of the sizes: "2.828 = sqrt(head width), head width = 8"; "" when there is none.
+// A factor as an expression of the sizes: "2.828 = sqrt(head width), head width = 8"; "" if no expression fits.
 //   relative  the relative accuracy of the factor
 std::string named_factor(double factor, const std::map<std::string, double>& sizes, double relative = 5e-5);
 // The same, or only the number.

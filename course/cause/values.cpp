@@ -125,7 +125,7 @@ std::string other_activation(const Compared& c) {
 
 // --- multiples ---
 
-// The factor that brings the expected numbers nearest to ours; 0 when there is none.
+// The factor that brings the expected numbers nearest to ours; 0 if no factor does.
 static double best_factor(const Compared& c) {
     double product = 0, square = 0;
     for (const std::size_t k : c.differing) {

@@ -22,7 +22,7 @@ struct Drawn {
 };
 
 // All answers to the questions of a task. The name of an answer says what was asked.
-//   throws  std::invalid_argument when nobody asks about this task
+//   throws  std::invalid_argument for a task without questions
 void answer_all(const std::string& task, int seed, Answers& answers);
 
 // The tasks that are asked about in this program.

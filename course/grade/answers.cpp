@@ -40,7 +40,7 @@ std::string text_of(const Answer& answer) {
     return line + "\n";
 }
 
-// The next word of `words` as a number; false when there is none.
+// The next word of `words` as a number; false at the end.
 template <class Number>
 static bool take(std::string_view& words, Number& number) {
     while (!words.empty() && words.front() == ' ') words.remove_prefix(1);
