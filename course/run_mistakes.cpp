@@ -226,83 +226,105 @@ static std::string matrix_text(const std::vector<Mistake>& mistakes, const std::
 
 // --- main ---
 
-int main(int count, char** arguments) {
+namespace {
+struct Choices {
     std::string out = "build/release", make = "make";
     int sampled = 0, jobs = 2;
     bool changed = false;
     std::set<std::string> names;
+};
+}  // namespace
+
+static Choices read_choices(int count, char** arguments) {
+    Choices choices;
     for (int n = 1; n < count; ++n) {
         const std::string word = arguments[n];
         const bool has_value = n + 1 < count;
         if (word == "--out" && has_value)
-            out = arguments[++n];
+            choices.out = arguments[++n];
         else if (word == "--make" && has_value)
-            make = arguments[++n];
+            choices.make = arguments[++n];
         else if (word == "--sample" && has_value)
-            sampled = std::atoi(arguments[++n]);
+            choices.sampled = std::atoi(arguments[++n]);
         else if (word == "--jobs" && has_value)
-            jobs = std::max(1, std::atoi(arguments[++n]));
+            choices.jobs = std::max(1, std::atoi(arguments[++n]));
         else if (word == "--changed")
-            changed = true;
+            choices.changed = true;
         else
-            names.insert(word);
+            choices.names.insert(word);
     }
+    return choices;
+}
+
+static std::vector<Mistake> chosen_of(const std::vector<Mistake>& all, const Choices& choices) {
+    if (choices.names.empty()) {
+        if (choices.changed) return of_changed_files(all);
+        return choices.sampled > 0 ? sample(all, choices.sampled) : all;
+    }
+    std::set<std::string> names = choices.names;
+    std::vector<Mistake> chosen;
+    for (const Mistake& mistake : all)
+        if (names.erase(mistake.name) > 0) chosen.push_back(mistake);
+    require(names.empty(), "mistakes: there is no course/mistakes/", names.empty() ? "" : *names.begin(), ".txt");
+    return chosen;
+}
+
+static void print_outcome(const Mistake& mistake, const Outcome& o) {
+    const char* const how = !o.built ? "DOES NOT BUILD" : o.caught ? "caught" : "NOT CAUGHT by the test it names";
+    std::printf("%-28s %s, %zu cases fail, %.1f s%s\n", mistake.name.c_str(), how, o.failures.size(), o.seconds,
+                o.timed_out ? ", stopped after 100 s" : "");
+    if (!o.divergence.empty()) std::printf("    %s\n", o.divergence.c_str());
+    if (!o.cause.empty()) std::printf("    %s\n", o.cause.c_str());
+    if (!o.built) std::printf("%s\n", o.output.c_str());
+    if (!o.built || !o.caught)
+        for (const Suspect& failure : o.failures) std::printf("    fails: %s\n", failure.title.c_str());
+    std::fflush(stdout);
+}
+
+// Each worker plants its share in a copy of the project of its own.   returns how many were not caught
+static int plant_all(const std::vector<Mistake>& chosen, const Choices& choices) {
+    std::atomic<std::size_t> next{0};
+    std::atomic<int> missed{0};
+    std::mutex printing;
+    std::vector<std::thread> workers;
+    for (int w = 0; w < std::min(choices.jobs, static_cast<int>(chosen.size())); ++w)
+        workers.emplace_back([&, w] {
+            const std::string copy = "build/mistakes/" + std::to_string(w);
+            copy_project(copy, choices.out);
+            for (std::size_t n = next++; n < chosen.size(); n = next++) {
+                const Outcome outcome = plant(chosen[n], copy, choices.out, choices.make);
+                missed += !outcome.built || !outcome.caught;
+                keep_outcome(chosen[n], outcome);
+                const std::lock_guard<std::mutex> one_at_a_time(printing);
+                print_outcome(chosen[n], outcome);
+            }
+        });
+    for (std::thread& worker : workers) worker.join();
+    return missed;
+}
+
+// The table and the suspects, from the outcomes of all mistakes.
+static void write_tables(const std::vector<Mistake>& all) {
+    std::vector<Outcome> outcomes;
+    std::vector<Suspect> suspects;
+    for (const Mistake& mistake : all) {
+        outcomes.push_back(kept_outcome(mistake));
+        for (const Suspect& failure : to_remember(mistake, outcomes.back())) suspects.push_back(failure);
+    }
+    write_file_atomically("course/suspects.txt", suspects_text(suspects));
+    write_file_atomically("course/MISTAKES.md", matrix_text(all, outcomes, suspects));
+    std::printf("wrote course/MISTAKES.md and course/suspects.txt\n");
+}
+
+int main(int count, char** arguments) {
     try {
-        const std::vector<Mistake> all = all_mistakes();
-        std::vector<Mistake> chosen = all;
-        if (sampled > 0) chosen = sample(all, sampled);
-        if (changed) chosen = of_changed_files(all);
-        if (!names.empty()) {
-            chosen.clear();
-            for (const Mistake& mistake : all)
-                if (names.erase(mistake.name) > 0) chosen.push_back(mistake);
-            require(names.empty(), "mistakes: there is no course/mistakes/", names.empty() ? "" : *names.begin(), ".txt");
-        }
-        jobs = std::min(jobs, static_cast<int>(chosen.size()));
-        std::vector<Outcome> outcomes(chosen.size());
-        std::atomic<std::size_t> next{0};
-        std::mutex printing;
-        std::vector<std::thread> workers;
-        for (int w = 0; w < jobs; ++w)
-            workers.emplace_back([&, w] {
-                const std::string copy = "build/mistakes/" + std::to_string(w);
-                copy_project(copy, out);
-                for (std::size_t n = next++; n < chosen.size(); n = next++) {
-                    outcomes[n] = plant(chosen[n], copy, out, make);
-                    const Outcome& o = outcomes[n];
-                    keep_outcome(chosen[n], o);
-                    const std::lock_guard<std::mutex> one_at_a_time(printing);
-                    const char* const how = !o.built ? "DOES NOT BUILD" : o.caught ? "caught" : "NOT CAUGHT by the test it names";
-                    std::printf("%-28s %s, %zu cases fail, %.1f s%s\n", chosen[n].name.c_str(), how, o.failures.size(), o.seconds,
-                                o.timed_out ? ", stopped after 100 s" : "");
-                    if (!o.divergence.empty()) std::printf("    %s\n", o.divergence.c_str());
-                    if (!o.cause.empty()) std::printf("    %s\n", o.cause.c_str());
-                    if (!o.built || !o.caught) {
-                        if (!o.built) std::printf("%s\n", o.output.c_str());
-                        for (const Suspect& failure : o.failures) std::printf("    fails: %s\n", failure.title.c_str());
-                    }
-                    std::fflush(stdout);
-                }
-            });
-        for (std::thread& worker : workers) worker.join();
-
-        int missed = 0;
-        for (const Outcome& outcome : outcomes) missed += !outcome.built || !outcome.caught;
+        const Choices choices = read_choices(count, arguments);
+        const std::vector<Mistake> all = all_mistakes(), chosen = chosen_of(all, choices);
+        const int missed = plant_all(chosen, choices);
         std::printf("%zu mistakes planted, %zu caught, %d not\n", chosen.size(), chosen.size() - missed, missed);
-
         const bool complete =
             std::all_of(all.begin(), all.end(), [](const Mistake& mistake) { return is_file(outcome_path(mistake)); });
-        if (complete && sampled == 0 && !changed) {
-            std::vector<Outcome> of_all;
-            std::vector<Suspect> suspects;
-            for (const Mistake& mistake : all) {
-                of_all.push_back(kept_outcome(mistake));
-                for (const Suspect& failure : to_remember(mistake, of_all.back())) suspects.push_back(failure);
-            }
-            write_file_atomically("course/suspects.txt", suspects_text(suspects));
-            write_file_atomically("course/MISTAKES.md", matrix_text(all, of_all, suspects));
-            std::printf("wrote course/MISTAKES.md and course/suspects.txt\n");
-        }
+        if (complete && choices.sampled == 0 && !choices.changed) write_tables(all);
         return missed == 0 ? 0 : 1;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());

@@ -66,6 +66,27 @@ static bool drain(int from, std::string& kept, std::size_t most, std::size_t& re
     return true;
 }
 
+// In the child: nothing to read, both outputs into one pipe, its limits, then the command. Does not return.
+[[noreturn]] static void become(char** arguments, int output, const std::string& folder, const RunLimits& limits) {
+    dup2(open("/dev/null", O_RDONLY), 0);
+    dup2(output, 1);
+    dup2(output, 2);
+    close(output);
+    if (chdir(folder.c_str()) != 0) _exit(125);
+    unsetenv("MAKEFLAGS");  // of the make that started us
+    unsetenv("MFLAGS");
+    become_limited(limits);
+    execvp(arguments[0], arguments);
+    _exit(127);
+}
+
+// "ended with status 1"
+static std::string how_it_ended(bool timed_out, int status, const RunLimits& limits) {
+    if (timed_out) return "stopped after " + std::to_string(static_cast<int>(limits.seconds)) + " s";
+    if (WIFSIGNALED(status)) return "ended by signal " + std::to_string(WTERMSIG(status));
+    return "ended with status " + std::to_string(WEXITSTATUS(status));
+}
+
 RunResult run(const std::vector<std::string>& command, const std::string& folder, const RunLimits& limits) {
     const Pipe printed = make_pipe(), answered = make_pipe();
     std::vector<std::string> words = command;
@@ -77,19 +98,7 @@ RunResult run(const std::vector<std::string>& command, const std::string& folder
 
     const pid_t child = fork();
     require(child >= 0, "course: no process can be made: ", std::strerror(errno));
-    if (child == 0) {
-        const int nothing = open("/dev/null", O_RDONLY);
-        dup2(nothing, 0);
-        dup2(printed.to, 1);
-        dup2(printed.to, 2);
-        close(printed.to);
-        if (chdir(folder.c_str()) != 0) _exit(125);
-        unsetenv("MAKEFLAGS");  // of the make that started us
-        unsetenv("MFLAGS");
-        become_limited(limits);
-        execvp(arguments[0], arguments.data());
-        _exit(127);
-    }
+    if (child == 0) become(arguments.data(), printed.to, folder, limits);
     setpgid(child, child);
     close(printed.to);
     close(answered.to);
@@ -119,12 +128,6 @@ RunResult run(const std::vector<std::string>& command, const std::string& folder
     close(answered.from);
 
     result.ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    const int seconds = static_cast<int>(limits.seconds);
-    if (result.timed_out)
-        result.how = "stopped after " + std::to_string(seconds) + " s";
-    else if (WIFSIGNALED(status))
-        result.how = "ended by signal " + std::to_string(WTERMSIG(status));
-    else
-        result.how = "ended with status " + std::to_string(WEXITSTATUS(status));
+    result.how = how_it_ended(result.timed_out, status, limits);
     return result;
 }

@@ -2,9 +2,7 @@
 
 #include <cmath>
 
-#include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
-
 #include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
 #include "nn/training/loss.h"

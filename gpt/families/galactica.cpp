@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "nn/interpret/inside.h"
+
 namespace galactica {
 
 // --- the model ---

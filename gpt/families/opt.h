@@ -1,6 +1,6 @@
 // opt.h: OPT. GPT-2 in fairseq's layout; Galactica and BioGPT are this decoder with two or three settings changed.
 //
-//   source   Zhang et al., "OPT: Open Pre-trained Transformer Language Models", 2022, arXiv 2205.01068
+//   paper    Zhang et al., "OPT: Open Pre-trained Transformer Language Models", 2022, arXiv 2205.01068
 //   shows    that two published models can share all code and differ in a few fields of a configuration
 //   symbols  B sequences   T tokens each   E width   L blocks   H heads   F inner width   V tokens of the vocabulary
 //            P positions

@@ -30,29 +30,27 @@ Matrix outputs_of(const Matrix& stream, const Inside& inside) {
     return x.value();
 }
 
-// The same numbers without a past.
+// The value of a step as a constant; no value where the run had no such step.
 static Var copy_of(const Recording& recording, int block, const std::string& name) {
     return recording.has(block, name) ? Var(recording.step(block, name).value()) : Var();
 }
 
 static BlockSteps steps_of_block(const Recording& recording, const Inside& inside, int l) {
-    const auto step = [&](const char* name) { return copy_of(recording, l, inside.step(name)); };
+    const auto step = [&](const std::string& name) { return copy_of(recording, l, inside.step(name)); };
+    const auto fill = [&](AttentionSteps& attention, const std::string& prefix) {
+        attention.query = step(prefix + "query");
+        attention.key = step(prefix + "key");
+        attention.value = step(prefix + "value");
+        attention.weights = step(prefix + "weights");
+        attention.context = step(prefix + "context");
+        attention.output = step(prefix + "attention_output");
+    };
     BlockSteps steps;
     steps.norm1 = step("norm1");
-    steps.attention.query = step("query");
-    steps.attention.key = step("key");
-    steps.attention.value = step("value");
-    steps.attention.weights = step("weights");
-    steps.attention.context = step("context");
-    steps.attention.output = step("attention_output");
+    fill(steps.attention, "");
     steps.after_attention = step("after_attention");
     steps.norm_cross = step("cross norm_cross");
-    steps.cross.query = step("cross query");
-    steps.cross.key = step("cross key");
-    steps.cross.value = step("cross value");
-    steps.cross.weights = step("cross weights");
-    steps.cross.context = step("cross context");
-    steps.cross.output = step("cross attention_output");
+    fill(steps.cross, "cross ");
     steps.after_cross = step("cross after_cross");
     steps.norm2 = step("norm2");
     steps.mlp.hidden = step("hidden");

@@ -5,6 +5,7 @@
 //   promise  a cache gives the numbers of the full pass by the parity rule (1e-5 + 1e-4 |x|), not bit for bit: sums are formed
 //            over other row counts
 #pragma once
+#include <string>
 #include <vector>
 
 #include "nn/autograd/rearrange.h"
@@ -47,6 +48,23 @@ void check_reading_on(const Weights& w, const Config& config) {
     CHECK(error_of([&] {
               read_on(make_batch({{8}, {3}}), w, config, memory);
           }).find("the memory holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity") != std::string::npos);
+}
+
+// Refused at the beginning of a forward pass: a depth that the weights do not have, an eps below 0, a text that is all padding.
+template <class Weights, class Config>
+void check_refusals(const std::string& name, const Weights& w, const Config& config) {
+    Config deeper = config, no_eps = config;
+    deeper.depth += 1;
+    no_eps.eps = -1;
+    const TokenBatch text_of_two = make_batch({{1, 2}});
+    const TokenBatch padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
+    CHECK_THROWS_WITH(forward(text_of_two, w, deeper),
+                      (name + ": the configuration says " + text(deeper.depth) + " blocks, the weights hold " +
+                       text(config.depth) + "; pass the configuration that the weights were made with")
+                          .c_str());
+    CHECK_THROWS_WITH(forward(text_of_two, w, no_eps),
+                      (name + ": an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual").c_str());
+    CHECK_THROWS_WITH(forward(padding, w, config), (name + ": sequence 0 of 1 is all padding; leave it out").c_str());
 }
 
 // The logits of what follows, by the full pass.

@@ -157,6 +157,36 @@ std::vector<int> Samples::counts() const {
     return counts;
 }
 
+namespace {
+// A ray in grid coordinates: the point t voxels along it is g + t v.
+struct GridRay {
+    double g[3], v[3];  // v has length 1
+    double delta;       // world units per voxel along this ray
+    double near, far;   // where it enters and leaves the box; near > far: it misses the box
+};
+}  // namespace
+
+static GridRay ray_in_grid(const Rays& rays, int r, const Grid& grid, double near_clip) {
+    GridRay ray{.g = {}, .v = {}, .delta = 0, .near = near_clip, .far = std::numeric_limits<double>::infinity()};
+    auto& [g, v, delta, near, far] = ray;
+    double squares = 0, length = 0;
+    for (int axis = 0; axis < 3; ++axis) length += std::pow(static_cast<double>(rays.directions(r, axis)), 2);
+    for (int axis = 0; axis < 3; ++axis) {
+        g[axis] = rays.origins(r, axis) * grid_scale(grid, axis) + grid_offset(grid, axis);
+        v[axis] = rays.directions(r, axis) / std::sqrt(length) * grid_scale(grid, axis);
+        squares += v[axis] * v[axis];
+    }
+    delta = 1 / std::sqrt(squares);
+    for (int axis = 0; axis < 3; ++axis) {
+        v[axis] *= delta;
+        if (v[axis] == 0) continue;
+        const double t1 = (-0.5 - g[axis]) / v[axis], t2 = (grid.size[axis] - 0.5 - g[axis]) / v[axis];
+        near = std::max(near, std::min(t1, t2));
+        far = std::min(far, std::max(t1, t2));
+    }
+    return ray;
+}
+
 Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     check(grid);
     require(config.step > 0 && std::isfinite(config.step), "plenoxels: the step is ", config.step,
@@ -176,22 +206,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     std::vector<float> ts;
     std::vector<double> places;  // 3 for each sample
     for (int r = 0; r < R; ++r) {
-        double g[3], v[3], squares = 0, length = 0;
-        for (int axis = 0; axis < 3; ++axis) length += std::pow(static_cast<double>(rays.directions(r, axis)), 2);
-        for (int axis = 0; axis < 3; ++axis) {
-            g[axis] = rays.origins(r, axis) * grid_scale(grid, axis) + grid_offset(grid, axis);
-            v[axis] = rays.directions(r, axis) / std::sqrt(length) * grid_scale(grid, axis);
-            squares += v[axis] * v[axis];
-        }
-        const double delta = 1 / std::sqrt(squares);  // world units per voxel along this ray
-        double near = config.near_clip, far = std::numeric_limits<double>::infinity();
-        for (int axis = 0; axis < 3; ++axis) {
-            v[axis] *= delta;
-            if (v[axis] == 0) continue;
-            const double t1 = (-0.5 - g[axis]) / v[axis], t2 = (grid.size[axis] - 0.5 - g[axis]) / v[axis];
-            near = std::max(near, std::min(t1, t2));
-            far = std::min(far, std::max(t1, t2));
-        }
+        const auto [g, v, delta, near, far] = ray_in_grid(rays, r, grid, config.near_clip);
         samples.voxel_length(r, 0) = static_cast<float>(delta);
         for (int axis = 0; axis < 3; ++axis) samples.directions(r, axis) = static_cast<float>(v[axis]);
         if (near > far) continue;

@@ -1,6 +1,6 @@
-// generate.cpp: goes on with a text, with a published checkpoint of any decoder here or with a GPT that it trains first.
+// generate.cpp: continues a text, with a published checkpoint of any decoder of this project or with a GPT that it trains first.
 //
-//   use      generate --weights model.safetensors --prompt "The next word is"      words, where tokenizer.json lies beside it
+//   use      generate --weights model.safetensors --prompt "The next word is"      words, with the tokenizer.json beside it
 //            generate --weights model.safetensors.index.json --ids "1 15 27"       ids of any vocabulary
 //            generate --text book.txt --save book                                  trains, writes book.safetensors and its tokens
 //   note     Nothing about a checkpoint is guessed: its family is the model_type of its metadata or of config.json beside it, or
@@ -36,7 +36,7 @@ struct Choices {
     TellModel shape;  // heads, eps, activation
     // the prompt, and the tokens that it is made of
     std::string prompt, ids, tokenizer, vocab, merges;
-    // how to go on
+    // how to continue
     int tokens = 40, top_k = 0, beams = 0, end = -1, repetitions = 0;
     double temperature = 0.8, top_p = 1, alpha = 0;
     bool probabilities = false, no_cache = false;
@@ -231,8 +231,7 @@ static std::unique_ptr<Model> load_model(const Choices& choices) {
         if (id && *id >= 0 && *id < model->vocabulary) model->end = static_cast<int>(*id);
         return model;
     }
-    require(false, choices.weights, ": its family is ", name, "; this program writes with ", known);
-    return nullptr;
+    fail({choices.weights, ": its family is ", name, "; this program writes with ", known});
 }
 
 // --- words and ids ---
@@ -325,11 +324,11 @@ static void write(Lesson& lesson, const Model& model, const std::vector<int>& pr
     }
     const double seconds = seconds_now() - begin;
     lesson.say(written, " tokens in ", fixed(seconds, 2),
-               " s, the prompt included: ", fixed(static_cast<double>(written) / seconds, 1), " tokens a second.");
+               " s, including the prompt: ", fixed(static_cast<double>(written) / seconds, 1), " tokens per second.");
 }
 
 static void describe(Lesson& lesson, const Model& model, const std::string& name) {
-    lesson.say(name, ": ", model.family, ", ", model.numbers, " numbers, width ", model.width, ", ", model.vocabulary,
+    lesson.say(name, ": ", model.family, ", ", model.numbers, " parameters, width ", model.width, ", ", model.vocabulary,
                " tokens.");
 }
 
@@ -385,14 +384,14 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
     describe(lesson, model, "a new model");
     NextTokensOfText objective(w, config, choices.length, choices.batch, random, corpus.train);
     lesson.say("held-out loss before step ", static_cast<int>(trainer.optimizer.steps), ": ",
-               fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats a token");
+               fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats per token");
     {
         ShowProgress progress("training", choices.steps);
         const int end = choices.stop_after > 0 ? std::min(choices.steps, choices.stop_after) : choices.steps;
         train_until(end, objective, trainer, &progress);
     }
     lesson.say("held-out loss after step ", static_cast<int>(trainer.optimizer.steps), ": ",
-               fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats a token");
+               fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats per token");
     if (!choices.save.empty()) {
         save_training_state(choices.save + ".safetensors", parameters, trainer.optimizer, random, gpt::metadata(config));
         bpe::save_vocabulary(corpus.vocabulary, choices.save + "-vocab.json", choices.save + "-merges.txt");
@@ -406,23 +405,23 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("programs/generate", "Goes on with a text: with a published checkpoint, or a GPT that is trained first.",
+    Options options("programs/generate", "Continues a text, with a published checkpoint or a GPT that is trained first.",
                     "10 seconds without a checkpoint");
     Choices choices;
     options.add("weights", choices.weights, "checkpoint that writes: safetensors, or the index.json of several");
     options.add("family", choices.family, "what it is, where no file says so: gpt2, llama, bloom, palm, glm, opt, biogpt, t5");
     options.add("tell", choices.tell, "more that no file says, KEY=VALUE,...: keys as in config.json");
     choices.shape.declare(options, 4);
-    options.add("prompt", choices.prompt, "what it goes on from: words, or a file");
+    options.add("prompt", choices.prompt, "the text to continue: words, or a file");
     options.add("ids", choices.ids, "the same as ids of tokens: \"1 15 27\"; no tokenizer is needed then");
-    options.add("tokenizer", choices.tokenizer, "its tokenizer.json, where it does not lie beside it");
+    options.add("tokenizer", choices.tokenizer, "its tokenizer.json, if it is not in the same folder");
     options.add("vocab", choices.vocab, "or its vocab.json");
     options.add("merges", choices.merges, "and merges.txt");
     options.add("tokens", choices.tokens, "new tokens to write", 1, 100'000);
     options.add("temperature", choices.temperature, "0: always the likeliest token", 0, 100);
     options.add("top-k", choices.top_k, "draw from the k likeliest only; 0: from all", 0, 1'000'000);
     options.add("top-p", choices.top_p, "draw from the fewest tokens that reach this probability together", 0, 1);
-    options.add("beams", choices.beams, "search with so many beams instead of drawing; 0: do not", 0, 1000);
+    options.add("beams", choices.beams, "beam search of this width instead of sampling; 0: off", 0, 1000);
     options.add("alpha", choices.alpha, "beams: log-probabilities are divided by their number to this power", 0, 10);
     options.add("end", choices.end, "stop after this token; -1: the tokenizer's or the configuration's", -1, 100'000'000);
     options.add("repetitions", choices.repetitions, "stop when the end is one piece, this many times in a row; 0: never", 0,
@@ -430,17 +429,17 @@ int main(int argc, char** argv) {
     options.add("probabilities", choices.probabilities, "show every token with its probability");
     options.add("no-cache", choices.no_cache, "read everything again for each token: the same text, slowly");
     options.add("text", choices.text, "without --weights: learn from this file (or these words), not from the sources here");
-    options.add("steps", choices.steps, "steps of training", 0, 1'000'000);
-    options.add("stop-after", choices.stop_after, "stop training after so many steps; 0: do not", 0, 1'000'000);
-    options.add("batch", choices.batch, "stretches of text in a step", 1, 10'000);
-    options.add("length", choices.length, "T, tokens in a stretch, and the most that the model can look at", 16, 4096);
-    options.add("width", choices.width, "E, numbers in a token", 1, 4096);
+    options.add("steps", choices.steps, "training steps", 0, 1'000'000);
+    options.add("stop-after", choices.stop_after, "stop training after this many steps; 0: off", 0, 1'000'000);
+    options.add("batch", choices.batch, "texts per step", 1, 10'000);
+    options.add("length", choices.length, "T, tokens of a training text, and the positions of the model", 16, 4096);
+    options.add("width", choices.width, "E, width of a token", 1, 4096);
     options.add("depth", choices.depth, "L, blocks", 1, 96);
     options.add("merges-to-learn", choices.merges_to_learn, "merges of the tokenizer that is trained first", 0, 50'000);
     options.add_output("save", choices.save,
                        "write weights, training state and tokens: NAME.safetensors, NAME-vocab.json, NAME-merges.txt",
                        {".safetensors", "-vocab.json", "-merges.txt"});
-    options.add("resume", choices.resume, "go on with training from what --save NAME wrote, with the same sizes");
+    options.add("resume", choices.resume, "continue training from what --save NAME wrote, with the same sizes");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) {

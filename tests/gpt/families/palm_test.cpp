@@ -166,17 +166,7 @@ TEST_CASE("palm: rejects an inconsistent config or batch, and names the reason")
 TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
     Random random(1);
     const palm::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2, .head_width = 4, .mlp_width = 6};
-    const palm::Weights w = palm::make_weights(config, random);
-    palm::Config deeper = config, no_eps = config;
-    deeper.depth = 2;
-    no_eps.eps = -1;
-    const TokenBatch text = make_batch({{1, 2}}), padding{.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2)};
-    CHECK_THROWS_WITH(
-        palm::forward(text, w, deeper),
-        "palm: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
-    CHECK_THROWS_WITH(palm::forward(text, w, no_eps),
-                      "palm: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
-    CHECK_THROWS_WITH(palm::forward(padding, w, config), "palm: sequence 0 of 1 is all padding; leave it out");
+    check_refusals("palm", palm::make_weights(config, random), config);
 }
 
 TEST_SUITE_END();
