@@ -29,7 +29,7 @@ CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(AR
 LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
 OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
-OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_asan := -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Loops over many numbers, which the compiler turns into vector instructions at -O3. The other files take little of the time.
 VECTORISED := $(filter-out %/show_variable.cpp %/formula.cpp %/trace.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
     nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp tools/bench/limits.cpp))
@@ -144,10 +144,10 @@ debug-%:
 run: $(addprefix $(OUT)/walk/,$(shell sed -e 's/\#.*//' $(wildcard walkthroughs/tour) /dev/null | awk 'NF > 1 { print $$2 }'))
 	@walkthroughs/run_tour.sh walkthroughs/tour $(OUT)/walk
 
-## make pages               every lesson, the systems and the ledgers as web pages in build/pages
+## make pages               every lesson as web page and text, the systems and the ledgers: build/pages
 PAGES := $(WALKS:$(OUT)/walk/%=build/pages/%.html)
 $(PAGES): build/pages/%.html: $(OUT)/walk/%
-	@mkdir -p $(@D) && $< --page $@ >/dev/null && echo "page    $@"
+	@mkdir -p $(@D) && $< --page $@ </dev/null >$(@:.html=.txt) && echo "page    $@" || { cat $(@:.html=.txt) && exit 1; }
 $(OUT)/book: $(call object,tools/book.cpp)
 pages: $(PAGES) $(OUT)/book
 	@tools/systems.sh >build/systems.md && $(OUT)/book build/pages build/systems.md
