@@ -1,5 +1,4 @@
-// wordpiece.h: WordPiece, BERT's tokenizer. Clean the text, split it into words, split each word greedily into vocabulary
-// entries.
+// wordpiece.h: WordPiece, BERT's tokenizer. Words are split greedily into the longest entries of a vocabulary.
 //
 //   paper    Schuster and Nakajima, "Japanese and Korean Voice Search", ICASSP 2012; Wu et al., 2016, arXiv 1609.08144,
 //            section 4.1; as BERT uses it: Devlin et al., 2018, arXiv 1810.04805

@@ -3,7 +3,7 @@
 # neighbour it differs from (its line `neighbour`), the lesson and the test. README.md holds the output; a test compares the two.
 echo '| system | idea | neighbour | lesson | test |'
 echo '| --- | --- | --- | --- | --- |'
-for header in $(grep -l '^//   papers\{0,1\} ' $(find bert gpt vit rlhf nn/interpret -name '*.h' | sort)); do
+for header in $(grep -lE '^//   (papers?|sources) ' $(find bert gpt vit rlhf nn/interpret -name '*.h' | sort)); do
     path=${header%.h}
     stem=${path##*/}
     idea=$(sed -n -e "1s|^// $stem\.h: ||p" "$header")

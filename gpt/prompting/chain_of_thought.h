@@ -1,10 +1,10 @@
-// chain_of_thought.h: chain of thought. The model writes intermediate steps before the answer. A network of fixed depth computes
-// a fixed number of serial steps per token; steps that it writes and reads again add more.
+// chain_of_thought.h: chain of thought. The model writes intermediate steps before the answer.
 //
 //   papers   Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large Language Models", 2022, arXiv 2201.11903;
 //            Nye et al., "Show Your Work: Scratchpads", 2021, arXiv 2112.00114;
 //            Wang et al., "Self-Consistency Improves Chain of Thought Reasoning", 2022, arXiv 2203.11171 (the vote)
-//   shows    one model and one question, two first tokens: DIRECT stays at chance, STEPS is right
+//   shows    one model and one question, two first tokens: DIRECT stays at chance, STEPS is right. A network of fixed depth
+//            computes a fixed number of serial steps per token; steps that it writes and reads again add more.
 //   symbols  M digits   N of them in a question   s_k = (d_1 + ... + d_k) mod M
 //   toy      direct  DIRECT d_1 ... d_N = ANSWER s_N
 //            steps   STEPS  d_1 ... d_N = s_1 ... s_N ANSWER s_N
