@@ -1,6 +1,6 @@
 # A new file needs no line here: the system folders, walkthroughs/lesson, page and toys are the library, every other
 # walkthroughs/**/X.cpp is a program, every tests/**/X_test.cpp is part of the one test program. `make help` prints the lines
-# that begin with ##.
+# that begin with ##. course/rules.mk and tools/rules.mk hold the rules of the course, and of pages, bench and formatting.
 
 BUILD ?= release
 ARGS ?=
@@ -96,6 +96,7 @@ test: $(OUT)/tests/run $(if $(filter release,$(BUILD)),$(WALKS))  # the plain bu
 	@$(MAKE) --no-print-directory BUILD=debug build/debug$(compiler)/debugger/lesson
 	@mkdir -p build/tests && $(if $(filter build/release,$(OUT)),ln -sf ../release/tests/run build/tests/run,true)
 	@$(OUT)/tests/run $(ARGS)
+$(COURSE_PROGRAMS): $(OUT)/%: $(OUT)/objects/course/%.o $(call object,$(COURSE_SOURCES))
 $(OUT)/tests/run: $(call object,$(TEST_SOURCES) $(COURSE_SOURCES)) $(OUT)/files
 # The program that the tests step through in gdb. It does not link the library, which would then be compiled a second time.
 $(OUT)/debugger/lesson: $(call object,tests/debugger/lesson.cpp $(addprefix nn/,base/matrix.cpp base/require.cpp base/decimal.cpp \
@@ -107,27 +108,6 @@ $(call object,$(TEST_SOURCES)): build/doctest/option
 build/doctest/option:
 	@mkdir -p $(@D) && tests/find_doctest.sh '$(CXX)' build/doctest > $@
 
-## make fuzz                broken files for every reader (needs clang 15 or newer), a minute each; ARGS="300 json" for one
-fuzz:
-	@tests/fuzz/run.sh $(ARGS)
-
-## make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few
-## make course              the tasks of the course; then make check-NAME, watch-NAME, hint-NAME
-## make course-pack         for teachers: MODULE=attention SEED=2027 TWIST=auto; make course-verify proves that it works
-course_options = --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=$(WERROR)' $(ARGS)
-$(COURSE_PROGRAMS): $(OUT)/%: $(OUT)/objects/course/%.o $(call object,$(COURSE_SOURCES))
-mistakes: $(OUT)/run_mistakes $(OUT)/tests/run
-	@$(OUT)/run_mistakes $(course_options)
-course-build: $(COURSE_PROGRAMS) $(OUT)/tests/run
-course: $(OUT)/run_course
-	@$(OUT)/run_course list
-course-%: course-build
-	@$(OUT)/run_course $* $(MODULE) --seed $(or $(SEED),271) --twist '$(TWIST)' $(course_options)
-## make sheet-NAME          a worksheet for pencil and paper; ARGS="--seed 7 --key", ARGS=--help
-sheet-%: $(OUT)/run_sheet
-	@$(OUT)/run_sheet $* $(ARGS)
-check-% watch-% hint-%: course-build
-	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
 # ---- Running ----
 ## make walk-NAME           run one walkthrough; its options go into ARGS="..."
 ## make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)
@@ -144,33 +124,15 @@ debug-%:
 run: $(addprefix $(OUT)/walk/,$(shell sed -e 's/\#.*//' $(wildcard walkthroughs/tour) /dev/null | awk 'NF > 1 { print $$2 }'))
 	@walkthroughs/run_tour.sh walkthroughs/tour $(OUT)/walk
 
-## make pages               every lesson as web page and text, the systems and the ledgers: build/pages
-PAGES := $(WALKS:$(OUT)/walk/%=build/pages/%.html)
-$(PAGES): build/pages/%.html: $(OUT)/walk/%
-	@mkdir -p $(@D) && $< --page $@ </dev/null >$(@:.html=.txt) && echo "page    $@" || { cat $(@:.html=.txt) && exit 1; }
-$(OUT)/book: $(call object,tools/book.cpp)
-pages: $(PAGES) $(OUT)/book
-	@tools/systems.sh >build/systems.md && $(OUT)/book build/pages build/systems.md
-
-## make bench               measure the speed of the matrix product and of whole models
-$(OUT)/bench: $(call object,$(BENCH_SOURCES))
-bench: $(OUT)/bench
-	@$(OUT)/bench $(ARGS)
-# ---- For those who change things ----
-## make format              lay the sources out with clang-format 14; check-format: would it change any?
-format check-format:
-	@clang-format $(if $(filter format,$@),-i,--dry-run -Werror) $(foreach end,cpp h,$(call find,nn bert gpt vit rlhf tests course walkthroughs tools,*.$(end)))
-## make refresh-readme      write the outputs that README files show after a line <!-- output: command -->
-refresh-readme check-readme: all
-	@tests/readme_outputs.sh $(patsubst %-readme,%,$@)
 ## make clean               remove build/
 clean:
 	rm -rf build
 ## BUILD=debug or asan      unoptimised, or checked for memory errors; CXX=clang++-16  WERROR=1
 help:
-	@sed -n -e 's/^## //p' Makefile
+	@sed -n -e 's/^## //p' $(wildcard Makefile course/rules.mk tools/rules.mk)
 	@echo 'walkthroughs:'
 	@echo '$(sort $(notdir $(WALKS)))' | fold -s -w 76 | sed -e 's/ *$$//' -e 's/^/    /'
+-include course/rules.mk tools/rules.mk
 # ---- Which object needs which header: written by the compiler ----
 -include $(patsubst %.cpp,$(OUT)/objects/%.d,$(LIBRARY_SOURCES) $(WALK_SOURCES) $(TEST_SOURCES) $(BENCH_SOURCES) tools/book.cpp $(COURSE_SOURCES) \
     $(wildcard course/run_*.cpp) tests/debugger/lesson.cpp)

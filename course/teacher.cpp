@@ -106,7 +106,8 @@ static std::set<std::string> sources_of(const Exam& exam, const std::string& mod
     for (const std::string& file : files_of_suites(suites)) roots.push_back(file);
     std::set<std::string> files = closure(roots);
     for (const std::string& fixture : fixtures_of(files)) files.insert(fixture);
-    for (const char* const other : {"Makefile", "LICENSE", "tests/find_doctest.sh", "tools/standard.h"}) files.insert(other);
+    for (const char* const other : {"Makefile", "course/rules.mk", "LICENSE", "tests/find_doctest.sh", "tools/standard.h"})
+        files.insert(other);
     return files;
 }
 

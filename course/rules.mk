@@ -1,0 +1,17 @@
+# Rules of the course, included by the Makefile of the project, of a starter and of the grader.
+## make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few
+## make course              the tasks of the course; then make check-NAME, watch-NAME, hint-NAME
+## make course-pack         for teachers: MODULE=attention SEED=2027 TWIST=auto; make course-verify proves that it works
+course_options = --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=$(WERROR)' $(ARGS)
+mistakes: $(OUT)/run_mistakes $(OUT)/tests/run
+	@$(OUT)/run_mistakes $(course_options)
+course-build: $(COURSE_PROGRAMS) $(OUT)/tests/run
+course: $(OUT)/run_course
+	@$(OUT)/run_course list
+course-%: course-build
+	@$(OUT)/run_course $* $(MODULE) --seed $(or $(SEED),271) --twist '$(TWIST)' $(course_options)
+## make sheet-NAME          a worksheet for pencil and paper; ARGS="--seed 7 --key", ARGS=--help
+sheet-%: $(OUT)/run_sheet
+	@$(OUT)/run_sheet $* $(ARGS)
+check-% watch-% hint-%: course-build
+	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
