@@ -38,7 +38,6 @@ static std::string cut(const std::string& words) {
 
 static void step_rules(Lesson& lesson) {
     lesson.step("What becomes a token?", "rules first, byte-pair encoding inside what they leave", "section 3.1");
-    lesson.code("for (const galactica::Piece& piece : galactica::pieces(words))");
     std::vector<std::vector<std::string>> rows{{"content", "cut by the rules at |"}};
     const std::vector<std::pair<std::string, std::string>> examples{{"citation", "see [START_REF] OPT, Zhang [END_REF] for"},
                                                                     {"reasoning", "2 + 3? <work> 5 </work> 5"},
@@ -47,6 +46,7 @@ static void step_rules(Lesson& lesson) {
                                                                     {"DNA", "[START_DNA]CGGTACC[END_DNA]"},
                                                                     {"number", "about 737612.62 km"},
                                                                     {"mathematics", "E=m*c^2"}};
+    lesson.code();
     for (const auto& [content, words] : examples) rows.push_back({content, cut(words)});
     lesson.table(rows);
     lesson.why(

@@ -92,8 +92,8 @@ static void step_2_three_ways(Lesson& lesson, const Models& models) {
          {"GPT-2", "row t of a table is added to the token", "before block 1", text(models.gpt_config.positions * width)},
          {"LLaMA", "queries and keys are turned by t w_k", "every block", "0"},
          {"BLOOM", "m_h times the distance is subtracted", "every score", "0"}});
-    lesson.code("bloom::alibi_slopes(heads)");
     std::string slopes;
+    lesson.code();
     for (const float slope : bloom::alibi_slopes(models.bloom_config.heads)) slopes += fixed(slope, 4) + " ";
     lesson.lines({"m_h  " + slopes});
 
@@ -147,10 +147,10 @@ static std::vector<std::vector<float>> step_4_chart(Lesson& lesson, const std::v
                                                     const Choices& choices, Random& random) {
     const int T = choices.training.length, end = choices.longest;
     lesson.step("And on longer texts?", "loss at each position, 1 ... " + text(end));
-    lesson.code("losses_by_position(reader, chain, longest, texts, random)");
     std::vector<std::vector<float>> losses;
     std::vector<Series> series;
     const double floor = causal_entropy(chain);
+    lesson.code(2);
     for (std::size_t m = 0; m < readers.size(); ++m) {
         losses.push_back(losses_by_position(*readers[m], chain, end, choices.texts, random));
         const Grouped curve = grouped(losses[m], 3);

@@ -167,12 +167,12 @@ static void step_streams(Lesson& lesson, const gato::Config& config, const Choic
 
 static void step_numbers(Lesson& lesson, const gato::Config& config) {
     lesson.step("How does a number become a token?", "F(x) = sign(x) ln(mu |x| + 1) / ln(mu M + 1)", "appendix B");
-    lesson.code("gato::bin_of(gato::mu_law(x, config), config.continuous_tokens)");
     std::vector<std::vector<std::string>> rows{{"x", "F(x)", "bin if observed", "bin if an action", "centre of it"}};
+    lesson.code(3);
     for (const float x : {-100.f, -1.f, -0.1f, -0.01f, 0.f, 0.01f, 0.1f, 1.f, 100.f}) {
+        const int observed = gato::bin_of(gato::mu_law(x, config), config.continuous_tokens);
         const int action = gato::bin_of(x, config.continuous_tokens);
-        rows.push_back({fixed(x, 2), fixed(gato::mu_law(x, config), 3),
-                        text(gato::bin_of(gato::mu_law(x, config), config.continuous_tokens)), text(action),
+        rows.push_back({fixed(x, 2), fixed(gato::mu_law(x, config), 3), text(observed), text(action),
                         fixed(gato::centre_of_bin(action, config.continuous_tokens), 3)});
     }
     lesson.table(rows);
@@ -298,9 +298,9 @@ static double drive(const gato::Weights& w, const gato::Config& config, const Ch
 
 static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Config& config, const Choices& choices) {
     lesson.step("Does it find the goal by itself?", "its own moves, its own mistakes");
-    lesson.code("gato::generate({episode}, gato::Next::action, w, config, {.new_tokens = 1})");
     Series model{.name = "model", .x = {}, .y = {}}, expert{.name = "expert", .x = {}, .y = {}},
         goal{.name = "goal", .x = {}, .y = {}};
+    lesson.code();
     drive(w, config, choices, -0.6f, 0.45f, model.y);
     float position = -0.6f;
     for (std::size_t t = 0; t < model.y.size(); ++t) {

@@ -120,8 +120,8 @@ static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& c
 
 static void step_buckets(Lesson& lesson) {
     lesson.step("How do positions enter?", "bucket(key - query)", "section 2.1");
-    lesson.code("t5::relative_bucket(offset, both_ways, 32, 128)");
     std::vector<std::vector<std::string>> rows{{"key - query", "encoder", "decoder"}};
+    lesson.code(3);
     for (const int offset : {-200, -100, -50, -20, -9, -8, -2, -1, 0, 1, 2, 8, 9, 20, 50, 100})
         rows.push_back(
             {text(offset), text(t5::relative_bucket(offset, true, 32, 128)), text(t5::relative_bucket(offset, false, 32, 128))});

@@ -224,8 +224,9 @@ static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
 
 static ig::Attribution step_3_line(Lesson& lesson, const SentencesToExplain& e) {
     lesson.step("What if gradients are summed along the line?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 3");
-    lesson.code("ig::attribute(lead, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
-    ig::Attribution found = attributed(e, ig::Rule::middle, 64);
+    ig::OutputOf lead = output_of(e, Explains::lead);
+    lesson.code();
+    ig::Attribution found = ig::attribute(lead, e.x, e.baseline, ig::points(ig::Rule::middle, 64), e.groups());
     const Matrix totals = ig::row_totals(found.attributions);
     std::vector<std::vector<std::string>> rows{{"word", "attribution", "", "word", "attribution"}};
     for (int t = 1; t <= words; ++t)

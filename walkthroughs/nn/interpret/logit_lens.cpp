@@ -96,8 +96,8 @@ static Reading reading(const std::string& place, const Var& stream, const Questi
 
 static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) {
     lesson.step("What does the model predict after each layer?", "logits_l = LayerNorm(r_l) W^T");
-    lesson.code("logit_lens::logits(stream, {norm, eps, words})");
     const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
+    lesson.code();
     std::vector<Reading> readings{reading("r_0, words and positions", asked.steps.embeddings, asked)};
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         const std::string number = text(static_cast<int>(l)), next = text(static_cast<int>(l) + 1);
@@ -156,7 +156,7 @@ static Shares shares_of(const toy::Learned& model, const Questions& asked) {
 
 static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
     lesson.step("Which part produced the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
-    lesson.code("logit_lens::contribution(part, rows, scale, unembedding)");
+    lesson.code();
     const Shares shares = shares_of(model, asked);
     std::vector<std::vector<std::string>> rows{{"part", "adds to right - mean of the others"}};
     double sum = shares.constant;
@@ -216,9 +216,9 @@ static void published(Lesson& lesson, const Choices& choices) {
     const int said = argmax_row(logits, 0);
 
     lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
-    lesson.code("outputs_of(trace.streams[l], inside)");
     std::vector<std::vector<std::string>> rows{
         {"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
+    lesson.code(3);
     for (int l = 0; l <= model.config.depth; ++l) {
         const Matrix early = outputs_of(slice_rows(trace.streams[l], last, 1), inside);
         const logit_lens::Comparison c = logit_lens::compare(early, logits, {said});

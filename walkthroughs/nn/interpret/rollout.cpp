@@ -180,8 +180,8 @@ struct Scores {
 
 static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
     lesson.step("Which method finds it?", "both questions for every image");
-    lesson.code("rollout::token_relevance(follow(run, vit::inside(w, config), {{0, target}}), inside)");
     Scores scores;
+    lesson.code(3);
     for (const Puzzle& p : test)
         for (int q = 0; q < 2; ++q) {
             const std::vector<Matrix> maps = maps_of(p.image, q, w, config);

@@ -236,11 +236,11 @@ static void step_3_stop(Lesson& lesson, World& world, int seed) {
     Distilling distilling(world, seed);
     const Tape tape;
     zero_gradients({world.scene.weights.density});
+    lesson.code();
     backward(distilling.loss(0));
     float largest = 0, of_features = 0;
     for (const float g : world.scene.weights.density.gradient()) largest = std::max(largest, std::abs(g));
     for (const float g : world.features.gradient()) of_features = std::max(of_features, std::abs(g));
-    lesson.code("along_rays(stop(weights), features, rays)");
     lesson.say("largest gradient of a feature ", fixed(of_features), ", of a density ", fixed(largest));
     lesson.why(
         "features are rendered with the weights of the picture, but as constants. The teacher is wrong in every view in another "
@@ -399,10 +399,10 @@ static void write_edits(Lesson& lesson, const World& world, const Choices& choic
 
 static void step_7_recolour(Lesson& lesson, const World& world, const Choices& choices, int word) {
     lesson.step("In another colour? Alone?", "c = edit(c) where selected;  sigma = 0 where not selected");
-    lesson.code("dff::recoloured(colours, gather_cols(colours, {1, 0, 2}), s.selected)");
     std::vector<Image> shown;
     double squares = 0;
     long numbers = 0;
+    lesson.code(6);
     for (const View& view : world.test) {
         const NoTape evaluation;
         const Looked looked = look(view.camera, world);

@@ -226,12 +226,12 @@ struct Judge : Watcher {
 static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, beit_v2::TokenizerWeights& w,
                          const beit_v2::TokenizerConfig& config, const Choices& choices, int seed) {
     lesson.step("What do the visual tokens mean?", "cos(reconstruction, teacher) + commitment", "Eq. 2");
-    lesson.code("beit_v2::update_codebook(w, steps, config); return beit_v2::loss(steps, batch.teacher, config);");
     Tokenizing tokenizing(w, config, world, seed);
     Random random(seed);
     beit_v2::start_codebook(w, beit_v2::tokenize(draw_batch(world, 64, random).images, w, config), random);
     Judge judge(w, config, test, choices.steps);
     judge.judge(0);
+    lesson.code(2);
     train(tokenizing, nothing_decays(variables(beit_v2::parameters(w, config))),
           {.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64}, &judge);
     lesson.curves({judge.loss_curve, judge.purity_curve});

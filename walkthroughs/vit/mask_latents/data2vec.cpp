@@ -99,11 +99,11 @@ static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, 
 static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
     lesson.step("How is the teacher updated?", "theta' = tau theta' + (1 - tau) theta");
     Series tau{.name = "tau", .x = {}, .y = {}};
+    lesson.code(4);
     for (int update = 0; update <= config.average.updates * 3 / 2; update += 10) {
         tau.x.push_back(static_cast<float>(update));
         tau.y.push_back(static_cast<float>(decay_at(config.average, update)));
     }
-    lesson.code("data2vec::update_teacher(w, config, update);");
     lesson.curves({tau});
     lesson.why("with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
                fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",

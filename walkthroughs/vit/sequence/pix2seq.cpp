@@ -356,9 +356,11 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
     lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_word[0] / by_word[2], 5);
 }
 
-static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const Writing& writing, const std::string& out) {
+static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, const pix2seq::Weights& w,
+                            const pix2seq::Config& config, const std::string& out) {
     lesson.step("What does the model write?", "greedy, " + text(5 * slots) + " words", "section 2.2");
-    lesson.code("pix2seq::detect(images, w, config, " + text(5 * slots) + ")");
+    lesson.code();
+    const Writing writing = write(test, w, config);
     std::vector<Captioned> page;
     std::vector<std::vector<std::string>> rows{{"picture", "ymin", "xmin", "ymax", "xmax", "written", "class", "score"}};
     for (int i = 0; i < 3; ++i) {
@@ -381,6 +383,7 @@ static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const W
     lesson.why(
         "frames are drawn where the score is above one half. The class is the likeliest one whatever was written: where the "
         "model writes 'noise' there is still a best class, and its probability is the score. So noise is never in the way.");
+    return writing;
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -395,8 +398,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Quality before = quality_of(test, write(test, w, config));
     lesson.step("Which token is learned first?", "-log p(word | picture, words before)", text(choices.steps) + " steps");
     train_model(lesson, w, config, true, choices, test, seed);
-    const Writing writing = write(test, w, config);
-    step_4_write(lesson, test, writing, choices.out);
+    const Writing writing = step_4_write(lesson, test, w, config, choices.out);
 
     lesson.step("How good is it, and do noise objects help?", "AP at IoU 0.5", text(test_pictures) + " new pictures");
     train_model(lesson, without, config, false, choices, test, seed);

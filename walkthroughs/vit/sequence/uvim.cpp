@@ -337,12 +337,14 @@ static void write_page(const std::string& path, const std::vector<Scene>& test, 
 static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config,
                           const std::string& out) {
     lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
-    lesson.code("painted(uvim::vectors_of({word}, w), {image}, w, config)");
+    lesson.code(2);
+    const std::vector<std::vector<int>> painted_by[2] = {painted_by_each(test[0].image, w, config),
+                                                         painted_by_each(test[1].image, w, config)};
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
         std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
         int ones = 0, twos = 0;  // words that call the left disc 1, or 2
-        for (const std::vector<int>& numbers : painted_by_each(test[k].image, w, config)) {
+        for (const std::vector<int>& numbers : painted_by[k]) {
             shown.push_back({"word " + text(static_cast<int>(shown.size()) - 1), number_map(numbers, lesson.colours)});
             int left[3] = {};
             for (int p = 0; p < pixels; ++p)
