@@ -39,10 +39,26 @@ static std::vector<Ranking> some(const std::vector<Ranking>& rankings, std::size
 
 // --- rankings and their likelihood ---
 
-static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, const preferences::Person& person, Random& random) {
+// One seed's SFT model and its answers.
+struct Beginning {
+    reviews::SftModel sft;
+    std::vector<Ranking> questions;
+};
+
+static Beginning begin_with(Random& random, const Choices& choices) {
+    Beginning beginning{.sft = reviews::train_sft(random), .questions = {}};
+    const ppo::Episodes texts = reviews::write(beginning.sft.w, choices.prompts * choices.answers, random, choices.answers);
+    beginning.questions = reviews::questions(texts, choices.answers);
+    return beginning;
+}
+
+//   random  of the model and its answers   aside  of the person
+static Beginning step_order(Lesson& lesson, const Choices& choices, const preferences::Person& person, Random& random,
+                            Random& aside) {
     lesson.step("What can a person tell us?", "rank by score + s * Gumbel noise");
-    lesson.code();
-    const std::vector<Ranking> answered = reviews::ask({questions[0]}, person, random);
+    lesson.code(2);
+    const Beginning beginning = begin_with(random, choices);
+    const std::vector<Ranking> answered = reviews::ask({beginning.questions[0]}, person, aside);
     const Ranking& ranking = answered[0];
     std::vector<std::vector<std::string>> rows{{"prompt", "answer", "true score", "rank"}};
     for (std::size_t k = 0; k < ranking.answers.size(); ++k)
@@ -61,6 +77,7 @@ static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, co
     lesson.predict("How often does a person with s = " + fixed(person.noise, 1) +
                        " prefer an answer that is worse by 1? A fraction from 0 to 1; the next step counts.",
                    {worse_wins, 0.05});
+    return beginning;
 }
 
 // The fraction of trials in which a person prefers the first of two answers whose scores differ by `difference`.
@@ -332,16 +349,13 @@ static void learn_from_own(Lesson& lesson, const gpt::Weights& sft, const std::v
 
 // --- the lesson ---
 
-// One seed's SFT model and its answers.
-struct Beginning {
-    reviews::SftModel sft;
-    std::vector<Ranking> questions;
-};
-
-static Beginning begin_with(Random& random, const Choices& choices) {
-    Beginning beginning{.sft = reviews::train_sft(random), .questions = {}};
-    const ppo::Episodes texts = reviews::write(beginning.sft.w, choices.prompts * choices.answers, random, choices.answers);
-    beginning.questions = reviews::questions(texts, choices.answers);
+// Trains the model whose answers are ranked.
+static Beginning step_write(Lesson& lesson, const Choices& choices, Random& random) {
+    lesson.step("What is ranked?", "supervised fine-tuning (SFT), then sampling");
+    lesson.code();
+    const Beginning beginning = begin_with(random, choices);
+    lesson.say("A small GPT has learned to write reviews, with a loss of ", fixed(beginning.sft.losses.back()),
+               " nats per token. It answers each prompt ", choices.answers, " times.");
     return beginning;
 }
 
@@ -351,7 +365,7 @@ static void walk_own(Lesson& lesson, const Choices& choices, int seed) {
     reviews::ranked_rows(rankings);                                 // refuses unknown words before training
     if (choices.rank) preferences::write_rankings(path, rankings);  // and an unwritable file before the first question
     Random random(seed);
-    const Beginning beginning = begin_with(random, choices);
+    const Beginning beginning = step_write(lesson, choices, random);
     if (choices.rank) step_rank(lesson, beginning.questions, rankings, path);
     learn_from_own(lesson, beginning.sft.w, rankings, random);
 }
@@ -362,14 +376,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     std::vector<reviews::Evaluation> evaluations;
     double from_bradley_terry = 0, from_log_2 = 0;
     for (int k = 0; k < choices.seeds; ++k) {
-        Random random(seed + k);
-        const Beginning beginning = begin_with(random, choices);
+        Random random(seed + k), aside(seed + 1000);
+        const Beginning beginning = k == 0 ? step_order(lesson, choices, person, random, aside) : begin_with(random, choices);
         const std::vector<Ranking> rankings = reviews::ask(beginning.questions, person, random);
         const std::size_t held = rankings.size() / 5;
         const std::vector<Ranking> test = some(rankings, 0, held), train = some(rankings, held, rankings.size());
         if (k == 0) {
-            Random aside(seed + 1000);
-            step_order(lesson, beginning.questions, person, aside);
             from_bradley_terry = step_bradley_terry(lesson, person, aside);
             step_plackett_luce(lesson);
             from_log_2 = step_loss(lesson, beginning.sft.w, some(train, 0, 16));

@@ -688,8 +688,11 @@ static Matrix grid_of_words(const std::vector<int>& words, int picture) {
     return shown;
 }
 
-static void step_2_targets(Lesson& lesson, const Digits& digits, const Prepared& prepared) {
+// Trains the teacher and the tokenizers.
+static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher_steps, int seed) {
     lesson.step("What is predicted?", "eight targets of one picture");
+    lesson.code();
+    const Prepared prepared = prepare(digits, teacher_steps, seed);
     const Image& image = digits.pictures.train[0];
     const Image light = as_light(image, digits.pictures);
     const Matrix descriptors = hog::describe(image, {.bins = 9, .cell = 2}).descriptors;
@@ -711,10 +714,18 @@ static void step_2_targets(Lesson& lesson, const Digits& digits, const Prepared&
         "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT that was told "
         "the name of every picture. So what these two learn comes from names in the end, though no name reaches them.");
     lesson.predict("the order of the eight in the table below, before you look.");
+    return prepared;
 }
 
-static void step_3_probe(Lesson& lesson, const std::vector<Probed>& table, int seeds) {
+// Trains all eight.   prepared  of the first seed
+static std::vector<Probed> step_3_probe(Lesson& lesson, const Digits& digits, const Prepared& prepared, const Choices& choices,
+                                        int seed) {
     lesson.step("What has the encoder learned?", "linear probe", "digits of other writers");
+    std::vector<Probed> table;
+    lesson.code(3);
+    run_seed(digits, prepared, choices.steps, seed, table);
+    for (int k = 1; k < choices.seeds; ++k)
+        run_seed(digits, prepare(digits, choices.teacher_steps, seed + k), choices.steps, seed + k, table);
     std::vector<std::vector<std::string>> rows{{"share of digits read"}};
     for (const Question& question : questions) rows[0].push_back(question.name);
     for (const Probed& probed : table) {
@@ -725,12 +736,13 @@ static void step_3_probe(Lesson& lesson, const std::vector<Probed>& table, int s
     lesson.say(
         "The encoder is frozen; a ridge classifier reads the mean of its normalised tokens, or all of them beside one another. "
         "Each number is the mean over ",
-        draws, " draws of the labels", seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
+        draws, " draws of the labels", choices.seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
     lesson.why(
         "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so "
         "the mean of the tokens says it too. Targets that describe one patch, its pixels, edges or word, leave what is learned "
         "in its place: all tokens tell more than their mean. --seeds 3 shows how far the rows move by chance.");
     lesson.predict("which rows rise the most with --steps 1000, and whether the untrained encoder is still a match.");
+    return table;
 }
 
 // How much more is read off all tokens than off their mean, with as many labels: the mean over these rows.
@@ -746,13 +758,8 @@ static double more_in_all(std::vector<Probed>& table, const std::vector<std::str
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Digits digits;
     step_1_same(lesson, digits, choices.steps);
-    std::vector<Probed> table;
-    for (int k = 0; k < choices.seeds; ++k) {
-        const Prepared prepared = prepare(digits, choices.teacher_steps, seed + k);
-        if (k == 0) step_2_targets(lesson, digits, prepared);
-        run_seed(digits, prepared, choices.steps, seed + k, table);
-    }
-    step_3_probe(lesson, table, choices.seeds);
+    const Prepared prepared = step_2_targets(lesson, digits, choices.teacher_steps, seed);
+    std::vector<Probed> table = step_3_probe(lesson, digits, prepared, choices, seed);
     const double gained = mean_of(row_of(table, "EVA").shares[0]) - mean_of(row_of(table, "encoder, untrained").shares[0]);
     lesson.claim_at_least("read off the mean of EVA's tokens, less of the untrained encoder's", gained, 0.05);
     lesson.claim_at_least("read off all tokens less off their mean, of targets that describe a patch",

@@ -88,8 +88,12 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
     return line;
 }
 
-static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
+// Trains the model.
+static Experiment step_1_two_runs(Lesson& lesson, toy::Learned& model, const Choices& choices, Random& random) {
     lesson.step("Which fact do we trace?", "clean and corrupted differ in one swap");
+    lesson.code(2);
+    model = toy::learn(choices.training, random);
+    const Experiment e = make_experiment(model, choices.texts, random);
     lesson.lines(
         {"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " + letters(e.clean_run.ids, toy::shown, toy::length),
          "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
@@ -101,6 +105,7 @@ static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
         "the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
         "restores the whole answer.");
     lesson.predict("where the fact is found before block 1: at the swapped symbols, or next to them?");
+    return e;
 }
 
 static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
@@ -251,9 +256,8 @@ static void published(Lesson& lesson, const Choices& choices) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
-    const toy::Learned model = toy::learn(choices.training, random);
-    Experiment e = make_experiment(model, choices.texts, random);
-    step_1_two_runs(lesson, e);
+    toy::Learned model;
+    Experiment e = step_1_two_runs(lesson, model, choices, random);
     const Matrix sweep = step_2_sweep(lesson, e);
     const Moves m = step_3_both(lesson, e);
     const double least = step_4_heads(lesson, e);

@@ -190,8 +190,10 @@ static ig::Attribution attributed(const SentencesToExplain& e, ig::Rule rule, in
     return ig::attribute(output, e.x, e.baseline, ig::points(rule, n), e.groups());
 }
 
-static void step_1_task(Lesson& lesson, const SentencesToExplain& e) {
+static SentencesToExplain step_1_task(Lesson& lesson, const Choices& choices, int seed) {
     lesson.step("Which word decides?", "label = the opinion after \"but\"");
+    lesson.code();
+    const SentencesToExplain e = train_and_test(choices, seed, Undecided::taught);
     std::vector<std::string> lines;
     for (int b = 0; b < 3 && b < e.groups(); ++b) {
         std::string line;
@@ -206,6 +208,7 @@ static void step_1_task(Lesson& lesson, const SentencesToExplain& e) {
                "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "
                "be undecided, which keeps the loss above 0.");
     lesson.predict("is the gradient largest at the deciding word?");
+    return e;
 }
 
 static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
@@ -362,8 +365,7 @@ static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::str
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const SentencesToExplain e = train_and_test(choices, seed, Undecided::taught);
-    step_1_task(lesson, e);
+    const SentencesToExplain e = step_1_task(lesson, choices, seed);
     const double by_gradient = step_2_gradient(lesson, e);
     const ig::Attribution found = step_3_line(lesson, e);
     const RuleErrors errors = step_4_rules(lesson, e);

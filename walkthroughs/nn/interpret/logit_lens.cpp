@@ -58,8 +58,12 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
     return line;
 }
 
-static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
+// Trains the model.
+static Questions step_1_task(Lesson& lesson, toy::Learned& model, const Choices& choices, Random& random) {
     lesson.step("What is the task?", "next = the earlier successor of the last token");
+    lesson.code(2);
+    model = toy::learn(choices.training, random);
+    const Questions asked = ask(model, choices.texts, random);
     const std::vector<int>& ids = asked.texts[0].ids;
     lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
                   "right answer    " + letters(ids, toy::length, toy::length + 1)});
@@ -70,6 +74,7 @@ static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questio
         "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "
         "successor of the query. Nothing before the attention of block 1 can have the answer.");
     lesson.predict("the probability of the right token after block 0");
+    return asked;
 }
 
 namespace {
@@ -250,9 +255,8 @@ static void published(Lesson& lesson, const Choices& choices) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
-    const toy::Learned model = toy::learn(choices.training, random);
-    const Questions asked = ask(model, choices.texts, random);
-    step_1_task(lesson, model, asked);
+    toy::Learned model;
+    const Questions asked = step_1_task(lesson, model, choices, random);
     const std::vector<Reading> readings = step_2_lens(lesson, asked);
     const Shares shares = step_3_shares(lesson, model, asked);
     const double agree = step_4_frozen(lesson, asked);

@@ -203,8 +203,15 @@ static Matrix as_grid(const Matrix& column) { return reshape(column, grid, grid)
 
 // --- the lesson ---
 
-static Found step_1_clip(Lesson& lesson, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test) {
+// Trains the CLIP, whose weights change no more after this step.
+static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen, const WordList& words,
+                         const std::vector<Placed>& test, int steps, int seed) {
     lesson.step("Do the patches of CLIP know what they show?", "cos(projected patch, sentence)", "section 3.1");
+    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
+               " pixels with one shape anywhere; then its weights are frozen.");
+    ClipLoss clip_loss(w, frozen.config, words, seed);
+    lesson.code();
+    trained(clip_loss, clip::parameters(w, frozen.config), steps, "CLIP");
     const NoTape evaluation;
     const Var patches = patches_as_clip_projects(frozen.patches(images_of(test)), frozen.w, frozen.config);
     const Var texts = clip::embed_texts(caption_tokens(all_shapes(), words), frozen.w, frozen.config);
@@ -287,10 +294,13 @@ static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& fr
     return ours;
 }
 
-static Found step_5_local(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
-                          const std::vector<Placed>& test, const Found& on_clip) {
+static Found step_5_local(Lesson& lesson, pacl::Weights& w, const Frozen& frozen, const WordList& words,
+                          const std::vector<Placed>& test, const Found& on_clip, int steps, int seed) {
     lesson.step("And if tokens know only what is near?", "f_n = a patch and its eight neighbours, raw",
                 "the same head, the same captions");
+    PaclLoss objective(w, head_config(frozen), frozen, words, seed);
+    lesson.code();
+    trained(objective, pacl::parameters(w), steps, "the head on local patches");
     Matrix map;
     const Found ours = found_by_head(w, frozen, words, test, 1, map);
     lesson.pictures({{name_of(all_shapes()[1]), picture(test[1].picture, lesson.colours)},
@@ -483,21 +493,15 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const clip::Config clip_sizes = clip_config(words);
     Random random(seed);
     clip::Weights clip_weights = clip::make_weights(clip_sizes, random);
-    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
-               " pixels with one shape anywhere; then it stays as it is.");
-    ClipLoss clip_loss(clip_weights, clip_sizes, words, seed);
-    trained(clip_loss, clip::parameters(clip_weights, clip_sizes), choices.clip_steps, "CLIP");
     const Frozen frozen{clip_weights, clip_sizes}, local{clip_weights, clip_sizes, Encoder::neighbours};
     const std::vector<Placed> test = test_pictures(5, seed);
     pacl::Weights w = pacl::make_weights(head_config(frozen), random), w_local = pacl::make_weights(head_config(local), random);
 
-    const Found plain = step_1_clip(lesson, frozen, words, test);
+    const Found plain = step_1_clip(lesson, clip_weights, frozen, words, test, choices.clip_steps, seed);
     step_2_weigh(lesson, w, head_config(frozen), frozen, words);
     const std::vector<float> losses = step_3_train(lesson, w, head_config(frozen), frozen, words, choices.steps, seed);
     const Found ours = step_4_map(lesson, w, frozen, words, test, plain);
-    PaclLoss local_loss(w_local, head_config(local), local, words, seed);
-    trained(local_loss, pacl::parameters(w_local), choices.steps, "the head on local patches");
-    const Found near = step_5_local(lesson, w_local, local, words, test, ours);
+    const Found near = step_5_local(lesson, w_local, local, words, test, ours, choices.steps, seed);
     const double two = step_6_two(lesson, w_local, local, words, choices);
     step_7_small(lesson, seed);
     if (!choices.image.empty()) step_own(lesson, w_local, local, words, choices);
