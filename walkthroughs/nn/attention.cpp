@@ -141,6 +141,7 @@ static void walk(Lesson& lesson) {
     const Matrix context = step_mean(lesson, A, tokens.v);
     const Matrix at_once = step_attend(lesson, tokens);
     const float slope = step_gradient(lesson, tokens);
+    lesson.say("Next: nn/heads splits the columns among several heads.");
 
     lesson.claim_at_most("token 0 receives 7 and token 1 receives 6, largest error",
                          std::max(std::abs(context(0, 0) - 7), std::abs(context(1, 0) - 6)), 1e-5);

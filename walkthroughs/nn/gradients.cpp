@@ -148,6 +148,7 @@ static void walk(Lesson& lesson) {
     const Var a_again = parameter(Matrix{{a}});
     const Graph again = compute(a_again, parameter(Matrix{{b}}));
     backward(again.L);
+    lesson.say("Next: nn/attention computes attention weights by hand.");
     lesson.claim_at_most("d L / d a by hand is 76, error of backward()", std::abs(gradient(a_again) - 76), 1e-5);
     lesson.claim_at_most("walking the tape ourselves gives the same, difference", std::abs(gradient(g.a) - gradient(a_again)), 0);
     lesson.claim_at_most("the slope by finite differences, difference", std::abs(slope - 76), 1e-2);

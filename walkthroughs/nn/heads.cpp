@@ -112,6 +112,7 @@ static void walk(Lesson& lesson) {
     const Matrix difference = step_two_heads(lesson, x);
     step_reshape(lesson, x);
     const Influence influence = step_influence(lesson, x);
+    lesson.say("Next: nn/masks restricts which tokens attend to which.");
 
     lesson.claim_at_most("attend() with 2 heads equals two attentions on slices, largest difference", difference(0, 0), 1e-6);
     lesson.claim("heads by slices: the first token affects the last, derivative " + fixed(influence.sliced, 6),

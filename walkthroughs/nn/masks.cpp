@@ -151,6 +151,7 @@ static void walk(Lesson& lesson, int seed) {
 
     float error = 0;
     for (int i = 0; i < n; ++i) error = std::max(error, std::abs(row_sum(A_causal, i) - 1));
+    lesson.say("Next: vit/patch_embedding turns an image into tokens, bert/wordpiece a text.");
     lesson.claim_at_most("causal: weight on the future", leak(A_causal), 0);
     lesson.claim_at_most("causal: rows still sum to 1, largest error", error, 1e-6);
     lesson.claim("padding & causal allows what both allow: token 4 of the short sentence may attend to 3 tokens",

@@ -114,6 +114,7 @@ static void walk(Lesson& lesson) {
     const Matrix shares = step_repeated_column(lesson, x);
     const Matrix products = step_transpose(lesson, x);
     const std::string message = step_refused(lesson, x);
+    lesson.say("Next: nn/gradients follows derivatives back through such products.");
 
     lesson.claim("a product treats every row independently: after changing token 0, rows 1 and 2 are bit-identical", rows_alone);
     lesson.claim("a (1, 3) bias reaches every row", identical(slice_rows(shifted, 2, 1), Matrix{{15, 26, 41}}));

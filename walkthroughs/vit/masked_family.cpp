@@ -761,6 +761,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Prepared prepared = step_2_targets(lesson, digits, choices.teacher_steps, seed);
     std::vector<Probed> table = step_3_probe(lesson, digits, prepared, choices, seed);
     const double gained = mean_of(row_of(table, "EVA").shares[0]) - mean_of(row_of(table, "encoder, untrained").shares[0]);
+    lesson.say("Next: vit/detect/vitdet uses a ViT as the backbone of a detector.");
     lesson.claim_at_least("read off the mean of EVA's tokens, less of the untrained encoder's", gained, 0.05);
     lesson.claim_at_least("read off all tokens less off their mean, of targets that describe a patch",
                           more_in_all(table, {"MAE", "SimMIM", "VideoMAE", "MaskFeat"}), 0.03);

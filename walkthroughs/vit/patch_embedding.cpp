@@ -254,6 +254,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const float difference = step_8_convolution(lesson, image, w, config, patch_embeddings);
 
     const vit::PatchEmbedding model = vit::embed_patches({image}, w, config);
+    lesson.say("Next: vit/vit trains the model that begins like this.");
     lesson.claim("the seven steps give the z0 " + shape(z0.value()) + " of vit::embed_patches, bit for bit",
                  identical(z0.value(), model.z0.value()));
     lesson.claim_at_most("cut and multiply against a convolution in plain loops, largest difference", difference, 1e-5);

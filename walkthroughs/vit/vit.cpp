@@ -477,6 +477,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
         const Image image = cross_and_box_at(noise, 1, 8);
         step_attention(lesson, image, image, order_weights(true, start), trained, order_config);
     }
+    lesson.say("Next: vit/mask_pixels/pretraining needs far fewer labels.");
 
     if (choices.own_data())
         lesson.claim_at_least("right on pictures never seen, against always naming the largest class", right,

@@ -335,6 +335,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_few(lesson, models, domain, config, choices, seed, measured);
     step_write(lesson, models, domain, config);
     const double answered = step_answer(lesson, models, domain, config, choices, seed);
+    lesson.say("Next: gpt/unified/t5 turns every task into text.");
 
     lesson.step("Do the claims hold?");
     const double lost = cross_entropy_of(domain, general) - cross_entropy_of(domain, domain);

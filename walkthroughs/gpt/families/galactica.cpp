@@ -272,6 +272,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const galactica::Weights w = galactica::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.2f});
     step_train(lesson, w, config, choices, seed);
     const Right shares = step_ask(lesson, w, config, choices, seed);
+    lesson.say("Next: gpt/families/biogpt is trained on one domain only.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_least("ways in which byte-pair encoding cuts the digits 12", static_cast<double>(ways.by_merges.size()), 4);

@@ -262,6 +262,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Measured measured = step_3_measure(lesson, w, chain, choices, random);
     step_4_fill(lesson, w, chain, random);
     step_5_right_side(lesson, w, chain, random);
+    lesson.say("Next: gpt/families/galactica decides what becomes a token.");
 
     lesson.step("Do the claims hold?");
     const double causal_floor = causal_entropy(chain);

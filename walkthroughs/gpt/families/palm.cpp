@@ -226,6 +226,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_heads(lesson, w, text_to_show);
     const double ratio = step_5_cache(lesson);
     const bool same = step_6_write(lesson, w, chain, random);
+    lesson.say("Next: gpt/families/glm reads both sides of a gap.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_most("a block is z + attention(N(z)) + mlp(N(z)), largest difference", difference, 1e-5);

@@ -227,6 +227,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_train(lesson, readers, names, chain, choices, random);
     const std::vector<std::vector<float>> losses = step_4_chart(lesson, readers, names, chain, choices, random);
     step_5_why(lesson, models, chain, choices, random);
+    lesson.say("Next: gpt/families/palm changes the block itself.");
 
     lesson.step("Does it hold?");
     const int T = choices.training.length, end = choices.longest;

@@ -341,6 +341,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_train(lesson, w, config, choices, seed);
     const Skill after = measure(w, config, test);
     const double distance = step_drive(lesson, w, config, choices);
+    lesson.say("Next: vit/sequence/unified_io does three image tasks with one vocabulary.");
 
     lesson.step("Does it hold?");
     lesson.table({{"", "before", "after"},

@@ -338,6 +338,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_bias(lesson, w, config, choices);
     step_look(lesson, w, config, choices, test);
     const double form = step_write(lesson, w, config, choices, test);
+    lesson.say("Next: gpt/unified/gato turns games, numbers and pictures into tokens too.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_least("nats below the floor from left to right", causal_entropy(chain) - losses.letters, 0.15);

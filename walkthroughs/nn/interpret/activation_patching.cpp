@@ -262,6 +262,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Moves m = step_3_both(lesson, e);
     const double least = step_4_heads(lesson, e);
     const double elsewhere = step_5_gradient(lesson, e, sweep);
+    lesson.say("Next: nn/interpret/integrated_gradients attributes the output to the input.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_most("swapped symbols restore 1 before block 0; off by", std::abs(m.swapped[0] - 1), 0.02);

@@ -371,6 +371,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const RuleErrors errors = step_4_rules(lesson, e);
     const BaselineLesson baseline = step_5_baseline(lesson, choices, seed, e, found);
     if (!choices.sentence.empty()) step_own(lesson, e, choices.sentence);
+    lesson.say("Next: nn/interpret/rollout follows attention down to the patches.");
 
     lesson.step("Do the claims hold?");
     const Baseline &yes = baseline.taught, &no = baseline.never;

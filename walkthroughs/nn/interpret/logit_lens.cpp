@@ -266,6 +266,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         sum += shares.shares[p];
         if (shares.names[p].starts_with("L1") || shares.names[p].starts_with("1_")) block_1 += shares.shares[p];
     }
+    lesson.say("Next: nn/interpret/activation_patching replaces one activation and measures the effect.");
     lesson.step("Do the claims hold?");
     lesson.claim_at_most("p(right) before the attention of block 1", readings[2].probability, 0.12);
     lesson.claim_at_least("p(right) after it", readings[3].probability, 0.95);

@@ -272,6 +272,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<Puzzle>& test = tested.puzzles;
     step_2_two_maps(lesson, test, w, config);
     const Scores scores = step_3_all(lesson, test, w, config);
+    lesson.say("Next: gpt/prompting/in_context looks at the attention of a model that learns from its prompt.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_least("accuracy", tested.accuracy, 0.95);

@@ -498,6 +498,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
         "SQ says how well the found segments fit, RQ how many there are of what should be; a segment counts as found when more "
         "than half of it and its target is common to both. The averages over discs, squares and ground are taken one by one, so "
         "PQ is not exactly the product.");
+    lesson.say("Next: vit/detect/owl_vit takes its queries in words.");
     lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.42);
     lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, 0.8);
 }

@@ -355,6 +355,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
                   {"before training", fixed(before.mean_iou, 3), fixed(before.found, 3), fixed(before.average_precision, 3)},
                   {"after", fixed(after.mean_iou, 3), fixed(after.found, 3), fixed(after.average_precision, 3)}});
     lesson.why("average precision asks more than the best box: false boxes with high scores lower it too.");
+    lesson.say("Next: vit/detect/vild recognises classes that have no boxes.");
     lesson.claim_at_most("share found before training", before.found, 0.2);
     lesson.claim_at_least("share of targets found with an IoU above one half", after.found, 0.9);
     lesson.claim_at_least("mean IoU", after.mean_iou, 0.75);

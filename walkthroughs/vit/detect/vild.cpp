@@ -278,6 +278,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_4_teacher(lesson, without, with);
     const double ensemble = step_5_branches(lesson, world, labelled, base, novel, choices);
     step_6_new_row(lesson, world, with.w, random);
+    lesson.say("Next: vit/sequence/pix2seq writes boxes as tokens.");
     lesson.claim_at_least("base classes, without distillation", without.base, 0.95);
     lesson.claim_at_most("novel classes, without distillation", without.novel, 0.5);
     lesson.claim_at_least("novel classes, with distillation", with.novel, 0.95);

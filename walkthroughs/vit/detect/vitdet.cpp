@@ -374,6 +374,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
         }
         lesson.table(rows);
     }
+    lesson.say("Next: vit/detect/mask2former finds objects in such maps.");
     lesson.claim_at_most("windows only, share of new puzzles solved", blind, 0.5);
     lesson.claim_at_least("one global block, share of new puzzles solved", seeing, 0.95);
     lesson.claim_at_least("attention of a global block on 64 x 64 tokens, as a multiple of a windowed one", ratio, 15);

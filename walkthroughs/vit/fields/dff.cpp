@@ -441,6 +441,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_5_query(lesson, world, word);
     step_6_remove(lesson, world, word);
     step_7_recolour(lesson, world, choices, word);
+    lesson.say("Next: rlhf/agents/socratic joins models of image, sound and text.");
 }
 
 int main(int argc, char** argv) {

@@ -371,6 +371,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_8_coarse_to_fine(lesson, photographs, choices, seed);
     const Matrix& pose = photographs.train[0].camera.pose;
     step_9_turn(lesson, fit, choices, std::sqrt(pose(0, 3) * pose(0, 3) + pose(1, 3) * pose(1, 3) + pose(2, 3) * pose(2, 3)));
+    lesson.say("Next: vit/fields/dff teaches the same scene what its parts are called.");
 }
 
 int main(int argc, char** argv) {

@@ -336,6 +336,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_7_prompts(lesson, w, config, words, seed);
     step_8_false_negatives(lesson, w, config, words, seed);
     if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/pacl locates the words in the picture.");
 }
 
 int main(int argc, char** argv) {

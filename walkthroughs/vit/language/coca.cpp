@@ -264,6 +264,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_heads(lesson, w, config, words, seed);
     step_5_prior(lesson, w, config, words, seed);
     if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/flamingo gives a frozen language model images.");
 }
 
 int main(int argc, char** argv) {

@@ -209,6 +209,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_train(lesson, train, w, config, words, choices.steps, seed);
     step_3_read(lesson, test, w, config, words);
     step_4_translate(lesson, w, config, words);
+    lesson.say("Next: vit/fields/plenoxels reconstructs a scene from photographs.");
 }
 
 int main(int argc, char** argv) {

@@ -309,6 +309,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_train(lesson, w, config, words, choices.steps, seed);
     step_5_exchange(lesson, w, config, words, seed);
     if (!choices.image.empty() || choices.text != Choices().text) step_own(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/pali answers questions with a T5.");
 }
 
 int main(int argc, char** argv) {

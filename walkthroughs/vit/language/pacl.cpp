@@ -505,6 +505,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double two = step_6_two(lesson, w_local, local, words, choices);
     step_7_small(lesson, seed);
     if (!choices.image.empty()) step_own(lesson, w_local, local, words, choices);
+    lesson.say("Next: vit/language/coca also writes captions.");
 
     lesson.step("Does it hold?");
     lesson.claim_at_least("patches under a shape that name it, of 20 captions, gained over plain CLIP",

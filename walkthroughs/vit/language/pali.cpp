@@ -201,6 +201,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_shift(lesson, config, words);
     step_3_train(lesson, w, config, words, choices.steps, seed);
     step_4_ask(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/digits_in_words names real digits in two languages.");
 }
 
 int main(int argc, char** argv) {

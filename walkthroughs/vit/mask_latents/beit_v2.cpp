@@ -385,6 +385,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_learn(lesson, world, test, w, config, choices, seed);
     step_4_look(lesson, test, w, config);
     step_5_predict(lesson, world, test, w, config, choices, seed);
+    lesson.say("Next: vit/mask_latents/maskgit generates images from discrete tokens.");
 }
 
 int main(int argc, char** argv) {

@@ -239,6 +239,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_targets(lesson, all, config);
     step_3_average(lesson, config);
     step_4_learn(lesson, choices, seed);
+    lesson.say("Next: vit/mask_latents/eva has a fixed teacher, which cannot collapse.");
 }
 
 int main(int argc, char** argv) {

@@ -218,6 +218,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const eva::Steps steps = step_2_student(lesson, batch, w, config);
     step_3_loss(lesson, steps, batch);
     step_4_train(lesson, teacher, w, config, choices, seed);
+    lesson.say("Next: vit/mask_latents/beit_v2 turns such features into discrete tokens.");
 }
 
 int main(int argc, char** argv) {

@@ -491,6 +491,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const maskgit_vqgan::Weights tokenizer = maskgit_vqgan::make_weights(vqgan, random);
     step_5_words(lesson, train_set, test_set, tokenizer, vqgan, choices, seed);
     step_6_digits(lesson, train_set, tokenizer, vqgan, choices, seed);
+    lesson.say("Next: vit/masked_family compares eight masked models by a linear probe.");
 }
 
 int main(int argc, char** argv) {

@@ -199,6 +199,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_2_vote(lesson, image, steps, config);
     step_3_roses(lesson, image, steps, config, choices);
     step_4_invariances(lesson, image, steps, config);
+    lesson.say("Next: vit/mask_pixels/maskfeat predicts these descriptors at masked patches.");
 }
 
 int main(int argc, char** argv) {

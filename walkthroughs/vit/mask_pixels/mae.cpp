@@ -263,6 +263,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_5_train(lesson, digits, w, config, choices, seed);
     step_6_waves(lesson, choices, seed);
     step_7_cost(lesson, seed);
+    lesson.say("Next: vit/mask_pixels/simmim takes the opposite decisions.");
 }
 
 int main(int argc, char** argv) {

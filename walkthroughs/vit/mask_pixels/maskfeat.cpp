@@ -280,6 +280,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_1_target(lesson, digits);
     step_2_against_mae(lesson, choices, seed);
     step_3_digits(lesson, digits, choices, seed);
+    lesson.say("Next: vit/mask_latents/eva predicts the features of a trained network.");
 }
 
 int main(int argc, char** argv) {

@@ -239,6 +239,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_5_loss(lesson, steps, config);
     step_6_train(lesson, digits, w, config, choices, seed);
     step_7_units(lesson, choices, seed);
+    lesson.say("Next: vit/mask_pixels/videomae masks through time.");
 }
 
 int main(int argc, char** argv) {

@@ -322,6 +322,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_forward(lesson, clip, mask, w, config_of_clip);
     step_4_still(lesson, config, choices, seed);
     step_5_moving(lesson, config, choices, seed);
+    lesson.say("Next: vit/mask_pixels/hog computes a target that is not made of pixels.");
 }
 
 int main(int argc, char** argv) {

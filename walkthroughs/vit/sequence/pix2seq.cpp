@@ -417,6 +417,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         "is no second object. Both models detect. One ends its text; the other writes on, some box or other as sides of noise "
         "weigh nothing, and gives it no score. The paper's gain is in recall, where many objects make a text end too early; two "
         "are too few to show it.");
+    lesson.say("Next: vit/sequence/uvim writes a code that guides a whole picture.");
     lesson.claim_at_most("average precision before training", before.average_precision, 0.1);
     lesson.claim_at_least("average precision with noise", with.average_precision, 0.9);
     lesson.claim_at_least("mean IoU of the best box", with.mean_iou, 0.8);

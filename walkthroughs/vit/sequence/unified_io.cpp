@@ -383,6 +383,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<Right> early = step_3_train(lesson, w, config, choices.steps, seed);
     const std::vector<Right> right = step_4_answers(lesson, early, w, config, choices, seed);
     const std::vector<Trained> alone = step_5_alone(lesson, early, right, config, choices.steps, seed);
+    lesson.say("Next: vit/language/clip embeds pictures and sentences in one space.");
     lesson.claim_at_least("colours; chance is 0.333", right[name].answers, 0.9);
     lesson.claim_at_least("boxes with all four places right", right[locate].answers, 0.8);
     lesson.claim_at_least("masks with all nine codes right", right[segment].answers, 0.8);

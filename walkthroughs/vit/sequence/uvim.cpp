@@ -412,6 +412,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_with(lesson, scenes, test, w, config, choices, without, seed);
     step_4_switch(lesson, test, w, config, choices.out);
     step_5_write(lesson, scenes, test, w, config, choices, seed);
+    lesson.say("Next: vit/sequence/unified_io does three tasks with one vocabulary.");
 }
 
 int main(int argc, char** argv) {
