@@ -37,7 +37,9 @@ static void step_tables(Lesson& lesson) {
                      {"window 1, 1", drawing(near)},
                      {"prefix 2", drawing(question)},
                      {"padding 11100", drawing(filled)}});
-    lesson.predict("the mask window(5, 4, 0). It is one of the four.");
+    const bool same = drawing(window(n, n - 1, 0)).lines == drawing(future_hidden).lines;
+    lesson.predict("Which of the four is window(5, 4, 0): causal, window, prefix or padding?",
+                   {std::string(same ? "causal" : "none")});
 }
 
 static Matrix step_weights(Lesson& lesson, const Matrix& x) {

@@ -21,7 +21,7 @@ static Matrix step_matrix(Lesson& lesson) {
     std::string in_memory;
     for (const float number : x) in_memory += " " + fixed(number, 0);
     lesson.say("Element (i, j) is feature j of token i. In memory the rows follow one another:", in_memory, ".");
-    lesson.predict("x(2, 0). It is ", fixed(x(2, 0), 0), ": indices start at 0, the row comes first.");
+    lesson.predict("What is x(2, 0)?", {x(2, 0), 0.01});
     return x;
 }
 
@@ -71,12 +71,12 @@ static Matrix step_repeated_column(Lesson& lesson, const Matrix& x) {
     lesson.code(2);
     const Matrix s = row_sums(x).value();        // (3, 1)
     const Matrix shares = divide(x, s).value();  // (3, 2)
+    lesson.predict("What is the sum of each row of shares?", {row_sums(shares).value()[0], 0.01});
     lesson.matrix("s", s);
     lesson.matrix("shares", shares);
     lesson.why(
         "the column is broadcast to every feature. Softmax and LayerNorm do the same: compute a number of each row, then divide "
         "the row by it.");
-    lesson.predict("the sum of each row of shares.");
     return shares;
 }
 

@@ -167,7 +167,14 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.why("the model is untrained, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
                ", about as much as the others. The loss of a uniform prediction is ln ", config.classes, " = ",
                fixed(std::log(config.classes)), ".");
-    lesson.predict("the number of parameters when D is doubled. Now there are ", count_numbers(vit::parameters(w, config)), ".");
+    vit::Config doubled = config;
+    doubled.width *= 2;
+    Random any(1);
+    const vit::Weights larger = vit::make_weights(doubled, any, {.stddev = 0.1f});
+    const double numbers = static_cast<double>(count_numbers(vit::parameters(larger, doubled)));
+    lesson.predict("How many parameters has the model when only D is doubled? Now there are " +
+                       text(static_cast<int>(count_numbers(vit::parameters(w, config)))) + ".",
+                   {numbers, 0.1 * numbers});
 }
 
 struct Trained {

@@ -133,7 +133,6 @@ static void step_documents(Lesson& lesson, const chain::Task& task) {
                   readable(task, chain::documents_of(task, question, Format::steps))});
     lesson.why("the same sum modulo ", task.digits, " twice. After <work> the partial sums are written out, as on paper. ",
                "One model is trained on both kinds of document; the first token selects one.");
-    lesson.predict("how often each is right. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
 }
 
 static galactica::Config small_galactica(const chain::Task& task) {
@@ -244,6 +243,8 @@ static Right step_ask(Lesson& lesson, const galactica::Weights& w, const galacti
     const chain::Questions questions = chain::make_questions(task, random, choices.questions);
     const Right shares{.with_work = right(w, config, task, questions, Format::steps),
                        .direct = right(w, config, task, questions, Format::direct)};
+    lesson.predict("What fraction of the direct answers is right? Chance is " + fixed(1.0 / task.digits, 3) + ".",
+                   {shares.direct, 0.1});
     std::vector<std::vector<std::string>> rows{{"what the model wrote", "right answer"}};
     const chain::Questions first(questions.begin(), questions.begin() + task.count);
     for (const Format format : {Format::direct, Format::steps}) {

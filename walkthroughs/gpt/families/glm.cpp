@@ -104,12 +104,13 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
     Matrix table(batch.length, batch.length);
     for (int i = 0; i < batch.length; ++i)
         for (int j = 0; j < batch.length; ++j) table(i, j) = batch.may(i, j);
+    lesson.predict("To how many tokens may the first token of B attend?",
+                   {row_sums(slice_rows(table, sequence.context, 1)).value()[0], 0.5});
     lesson.pictures({{"bright: row may see column", heat_map(table, lesson.colours)}});
     lesson.why(
         "the left ", sequence.context,
         " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
         "right is causal, as in GPT. One attention mask holds both.");
-    lesson.predict("what would the loss be if A attended to B, which contains the targets?");
 }
 
 static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChain& chain, const Choices& choices,

@@ -169,6 +169,9 @@ static double step_5_cache(Lesson& lesson) {
     std::vector<std::vector<std::string>> rows{
         {"model", "H", "L", "a key for each head", "one for all", "2048 tokens of one text"}};
     double least = 1e9;
+    lesson.predict("How many bytes does one token take in the cache of a model with L = " + text(parallel_config.depth) +
+                       " blocks and h = " + text(parallel_config.head_width) + ", at 4 bytes a number?",
+                   {1.0 * static_cast<double>(bytes_per_token(palm::make_memory(parallel_config, 1, 1))), 0.5});
     lesson.code(4);
     for (const Size& size : sizes) {
         const palm::Config& c = size.config;

@@ -176,6 +176,7 @@ static void step_numbers(Lesson& lesson, const gato::Config& config) {
                         fixed(gato::centre_of_bin(action, config.continuous_tokens), 3)});
     }
     lesson.table(rows);
+    lesson.predict("In which bin is an action of 0.5?", {1.0 * gato::bin_of(0.5f, config.continuous_tokens), 0.5});
     lesson.why(
         "an observation may be of any size, and mu-law keeps small ones apart and large ones inside. An action lies in [-1, 1] ",
         "already and is cut into ", config.continuous_tokens, " equal bins: no answer can be nearer than ",

@@ -154,7 +154,6 @@ static void step_floors(Lesson& lesson, const MarkovChain& chain, const Choices&
                fixed(causal_entropy(chain), 3), " nats a letter. Who also sees the letter behind the gap can reach ",
                fixed(span_entropy(chain, choices.span_length), 3),
                ". The encoder reads the whole input before the decoder writes ", "its first letter; so the lower floor is T5's.");
-    lesson.predict("which of the two the trained model ends nearer to");
 }
 
 namespace {
@@ -254,6 +253,7 @@ static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Confi
                            const Choices& choices, const Examples& test) {
     lesson.step("Does the model use both sides of a gap?");
     const Losses losses = measure(w, config, choices, test);
+    lesson.predict("What is the loss of the letters in the gaps? Step 3 gives both floors.", {losses.letters, 0.1});
     lesson.table({{"", "nats"},
                   {"letters in gaps, never seen before", fixed(losses.letters, 3)},
                   {"floor from left to right", fixed(causal_entropy(chain), 3)},

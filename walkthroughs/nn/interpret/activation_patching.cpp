@@ -104,7 +104,6 @@ static Experiment step_1_two_runs(Lesson& lesson, toy::Learned& model, const Cho
     lesson.why(
         "the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
         "restores the whole answer.");
-    lesson.predict("where the fact is found before block 1: at the swapped symbols, or next to them?");
     return e;
 }
 
@@ -114,6 +113,9 @@ static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
     const Matrix before = patching::sweep_tokens(e.corrupted_run, e.clean, "input", e.sizes, e.metric);
     const Matrix after = patching::sweep_tokens(e.corrupted_run, e.clean, "output", e.sizes, e.metric);
     const Matrix all = concat_rows({Var(before), Var(slice_rows(after, 1, 1))}).value();  // (3, T)
+    const bool moved = all(1, query + 1) > all(1, query);
+    lesson.predict("Where is the fact before block 1: at the swapped symbols, or at their successors?",
+                   {std::string(moved ? "successors" : "swapped symbols")});
     std::vector<std::vector<std::string>> rows{{"token", "before block 0", "before block 1", "after block 1"}};
     for (int t = 0; t < toy::length; ++t) {
         double largest = 0;

@@ -207,7 +207,6 @@ static SentencesToExplain step_1_task(Lesson& lesson, const Choices& choices, in
                " of held-out sentences correctly. A quarter of its "
                "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "
                "be undecided, which keeps the loss above 0.");
-    lesson.predict("is the gradient largest at the deciding word?");
     return e;
 }
 
@@ -217,6 +216,7 @@ static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
     lesson.code();
     const ig::ValueAndGradient at = ig::gradient_at(lead, e.x);
     const double first = deciding_first(e, multiply(e.x, at.gradient).value());
+    lesson.predict("In what fraction of the sentences is gradient times input largest at the deciding word?", {first, 0.1});
     lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
                fixed(1.0 / words, 3), ".");
     lesson.why(

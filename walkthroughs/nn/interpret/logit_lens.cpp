@@ -73,7 +73,6 @@ static Questions step_1_task(Lesson& lesson, toy::Learned& model, const Choices&
         "at the query, which follows a jump, only the eight symbols at the beginning help. A token does not contain its "
         "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "
         "successor of the query. Nothing before the attention of block 1 can have the answer.");
-    lesson.predict("the probability of the right token after block 0");
     return asked;
 }
 
@@ -109,6 +108,8 @@ static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) 
         readings.push_back(reading("mid_" + number + ", after attention " + number, blocks[l].after_attention, asked));
         readings.push_back(reading("r_" + next + ", after MLP " + number, blocks[l].output, asked));
     }
+    lesson.predict("What is the probability of the right token after block 0? It is one of " + text(toy::shown) + " symbols.",
+                   {readings[2].probability, 0.05});
     std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
     for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
     lesson.table(rows);

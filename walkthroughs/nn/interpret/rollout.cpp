@@ -180,7 +180,6 @@ static Tested step_1_task(Lesson& lesson, const vit::Weights& w, const vit::Conf
     lesson.say("Accuracy on held-out images: ", fixed(tested.accuracy, 3),
                ". Every image has a shape for each question, in two of nine "
                "patches, so for each question the deciding patch is known, and it differs between the questions.");
-    lesson.predict("how often can a map that does not depend on the question find the right patch?");
     return tested;
 }
 
@@ -222,6 +221,8 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
                 scores.share[m] += std::max(0.0f, maps[m][p.places[q]]) / positive / n;
             }
         }
+    lesson.predict("How often is the deciding patch the largest of rollout's map? A fraction from 0 to 1.",
+                   {scores.right[rolled], 0.1});
     std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "weight of the deciding patch"}};
     for (int m = 0; m < methods; ++m) rows.push_back({method_names[m], fixed(scores.right[m], 3), fixed(scores.share[m], 3)});
     lesson.table(rows);

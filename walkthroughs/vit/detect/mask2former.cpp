@@ -491,6 +491,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.step("How good is it?", "PQ = SQ x RQ", text(static_cast<int>(test.size())) + " new scenes");
     const PanopticQuality q = quality_of(test, answers);
     const double pixels = semantic_accuracy(test, answers);
+    lesson.predict("What fraction of the pixels gets the right class?", {pixels, 0.08});
     lesson.table({{"PQ", "SQ", "RQ", "found", "false", "missed", "pixels right"},
                   {fixed(q.quality, 3), fixed(q.segmentation, 3), fixed(q.recognition, 3), text(q.true_positives),
                    text(q.false_positives), text(q.missed), fixed(pixels, 3)}});

@@ -244,7 +244,8 @@ static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& mod
     lesson.why(
         "a token need not say where it stands, only how far its box differs from its own cell. The centre is at the far corner "
         "of the cell, (column + 1) / g, as in the published code.");
-    lesson.predict("the numbers of token 15, the last one.");
+    const int last = starts.rows - 1;
+    lesson.predict("What is the width of the box of token " + text(last) + ", the last one?", {starts(last, 2), 0.02});
 }
 
 static void show_matching(Lesson& lesson, const Scene& scene, const Detector& model, int rows_shown) {

@@ -202,6 +202,7 @@ static void step_3_sentences(Lesson& lesson, const World& world, const Head& hea
     const Matrix answers = probabilities_of(novel, head.w, head.config);
     int as_base = 0;
     for (int i = 0; i < answers.rows; ++i) as_base += argmax_row(answers, i) < base_count;
+    lesson.predict("What fraction of the regions of novel classes gets the right name?", {head.novel, 0.1});
     lesson.say("Regions of base classes: ", fixed(head.base, 3), " right; of novel classes: ", fixed(head.novel, 3),
                ", all among ", class_count, " names. ", fixed(100.0 * as_base / answers.rows, 0),
                " % of the novel regions get the name of a base class.");

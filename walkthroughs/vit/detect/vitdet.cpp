@@ -247,8 +247,9 @@ static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::ve
                              const std::vector<Puzzle>& test, const Choices& choices, Series& curve) {
     lesson.step("How far do windows alone get?", "three blocks, all windowed");
     curve = train_pointer(model, train, choices, "windows only");
-    lesson.curves({curve});
     const float right = accuracy_of(model, test);
+    lesson.predict("What fraction of new puzzles does it solve?", {right, 0.1});
+    lesson.curves({curve});
     lesson.say(fixed(100 * right, 1), " % of ", static_cast<int>(test.size()),
                " new puzzles. The loss stops near ln 3 = ", fixed(std::log(3.0)), ", that of a choice among three.");
     lesson.why(

@@ -164,6 +164,7 @@ static double step_2_teacher(Lesson& lesson, World& world, const Choices& choice
                    row_of_pictures({picture_of_words(truth, 24), picture_of_words(said, 24)}));
     const std::vector<int> all = true_words(world);
     const double right = share_right(nearest_words(ask(world.teacher, all, random), world.teacher), all);
+    lesson.predict("What fraction of the pixels does the teacher name correctly?", {right, 0.08});
     lesson.why("the noise has a standard deviation of ", fixed(choices.noise, 1), " in each of ", feature_count,
                " numbers, anew for every pixel and "
                "view, as a 2-D network is unsure in every picture in another way. It names ",

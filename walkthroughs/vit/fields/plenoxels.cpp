@@ -125,7 +125,9 @@ static Rendering step_2_one_ray(Lesson& lesson) {
         "each of three thin layers stops half of the light that arrives at it: 1/2, then 1/4, then 1/8; the background gives the "
         "last ",
         fixed(r.remaining.value()(0, 0), 3), ". Nearer layers hide those behind them.");
-    lesson.predict("the pixel when the first layer becomes opaque.");
+    const Rendering opaque = render(Var(Matrix{{100}, {half}, {half}}), colours, Segments::one(3));
+    lesson.predict("What is the green of the pixel when the first layer is opaque?",
+                   {over_background(opaque, 1).value()(0, 1), 0.01});
     return r;
 }
 

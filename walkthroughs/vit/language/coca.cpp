@@ -162,6 +162,7 @@ static void step_4_heads(Lesson& lesson, const coca::Weights& w, const coca::Con
         rows.push_back({name_of(shape) + " (never seen)", fixed(of.chosen, 3), fixed(of.written, 3)});
     }
     rows.push_back({"the 4 pairs never seen", fixed(unseen.chosen, 3), fixed(unseen.written, 3)});
+    lesson.predict("What fraction of the captions of pairs never seen is written exactly?", {unseen.written, 0.1});
     lesson.table(rows);
     lesson.why(
         "one model, one image tower, two answers, and on new pairs they are not the same. The contrastive head compares whole "

@@ -165,6 +165,7 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     }
     const double together = accuracy_with(images, test.labels, clip::class_directions(prompts, w, config), w);
     rows.push_back({"all four wordings, averaged", fixed(together, 3)});
+    lesson.predict("What fraction of the digits is read right with all four wordings? Chance is 0.1.", {together, 0.05});
     lesson.table(rows);
     lesson.why(
         test.count(),

@@ -269,6 +269,8 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
             for (int j = 0; j < before.cols; ++j)
                 change[piece] += std::abs(after(row, j) - before(row, j)) / (40.0 * before.cols);
         }
+    lesson.predict("Picture 1 is exchanged. Do the probabilities after picture 2 change half as much as those after picture 1?",
+                   {std::string(change[1] > change[0] / 2 ? "yes" : "no")});
     lesson.table({{"another picture 1 changes the probabilities of the colour", "by"},
                   {"after picture 1", fixed(change[0], 4)},
                   {"after picture 2", fixed(change[1], 4)},

@@ -224,6 +224,7 @@ static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen,
          {"covered patches", heat_map(test[shown].patches, lesson.colours)},
          {"CLIP: cosine of each patch",
           heat_map(as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1)), lesson.colours)}});
+    lesson.predict("What fraction of the patches under a shape is nearest to its caption? Chance is 0.05.", {plain.patches, 0.1});
     lesson.table({{"CLIP", "right, of 20 captions"},
                   {"the image, by its class token", fixed(plain.images, 3)},
                   {"the patches under the shape", fixed(plain.patches, 3)}});

@@ -166,6 +166,7 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
         unseen[task] = right_answers(static_cast<Task>(task), unseen_shapes(), 20, w, config, words, seed);
         rows.push_back({prompts[task], fixed(seen[task], 3), fixed(unseen[task], 3)});
     }
+    lesson.predict("What fraction of the captions of pairs never seen is right?", {unseen[caption_task], 0.1});
     lesson.table(rows);
     lesson.why(
         "the prompt alone decides what the same picture is asked. Colours are found on most new pairs too. Of shapes and captions of pairs "

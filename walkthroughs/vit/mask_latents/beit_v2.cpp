@@ -234,9 +234,12 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     lesson.code(2);
     train(tokenizing, nothing_decays(variables(beit_v2::parameters(w, config))),
           {.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64}, &judge);
+    const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
+    lesson.predict(
+        "How many of the " + text(config.codes) + " codes are in use at the end? There are " + text(directions) + " directions.",
+        {1.0 * codes_in_use(found.quantized.ids, config.codes), 1});
     lesson.curves({judge.loss_curve, judge.purity_curve});
     lesson.table(judge.table);
-    const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
     const Matrix counts = code_table(found.quantized.ids, test.direction, config.codes);
     std::vector<std::vector<std::string>> rows{{"code", "0", "30", "60", "90", "120", "150 degrees"}};
     for (int k = 0; k < config.codes; ++k) {

@@ -198,6 +198,7 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<Measured> full = learn("averaged teacher", config, choices, seed);
     const std::vector<Measured> collapsed = learn("tau = 0", itself, choices, seed);
     lesson.say("Can a linear classifier read the hidden word off the student? (The model was never told a word.)");
+    lesson.predict("What fraction of the hidden words can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
     lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)});
     lesson.say("And off the targets, which the teacher made from the whole sequence?");
     lesson.curves(

@@ -134,7 +134,6 @@ static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& ba
     lesson.why("the loss is ", fixed(loss.value()(0, 0)),
                ". Lengths do not count, so neither has to be normalised. A gradient is v - (u.v) u, divided by the length of the "
                "prediction: it lies across the prediction and can only turn it.");
-    lesson.predict("the loss of a model that gives the same answer everywhere. It is not 0.");
 }
 
 // --- training ---
@@ -194,9 +193,10 @@ static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weig
     std::vector<std::vector<std::string>> rows{{"after step", "loss", "right concept"}};
     for (std::size_t k = 0; k < judge.loss.x.size(); ++k)
         rows.push_back({text(static_cast<int>(judge.loss.x[k])), fixed(judge.loss.y[k], 3), fixed(judge.right.y[k], 3)});
+    const double constant = constant_answer(test), best = best_possible(test, teacher);
+    lesson.predict("What is the lowest loss of a model that gives the same answer everywhere?", {constant, 0.1});
     lesson.curves({judge.loss, judge.right});
     lesson.table(rows);
-    const double constant = constant_answer(test), best = best_possible(test, teacher);
     lesson.why("the best constant answer has ", fixed(constant, 3),
                ", since the mean of all concepts has a positive cosine with each: that, and not 0, is the baseline. A model that "
                "knows the concepts and not the noise has ",

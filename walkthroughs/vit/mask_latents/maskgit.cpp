@@ -197,7 +197,10 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
         "every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
         "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round "
         "what has been decided.");
-    lesson.predict("the numbers of hidden words for 8 rounds: floor(16 cos(pi t / 16)).");
+    const maskgit::Decoding of_eight{.rounds = 8};
+    const int again = maskgit::words_to_hide(3, config.count(), config.count(), of_eight);
+    lesson.predict("How many words are hidden again after round 4 of 8: floor(" + text(config.count()) + " cos(pi t / 16))?",
+                   {1.0 * again, 0.5});
 }
 
 // --- painting ---

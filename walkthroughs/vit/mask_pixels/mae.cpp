@@ -65,12 +65,12 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
     lesson.pictures(
         {{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("noise", patch_grid(noise, 0, config));
+    lesson.predict("Which patch is the first of keep? Patches are numbered from 0, row by row.", {1.0 * masking.keep[0], 0.5});
     lesson.matrix("mask", patch_grid(masking.mask, 0, config));
     lesson.say("keep: ", list_text(masking.keep));
     lesson.why("each of the N = ", config.grid.count(), " patches draws a number, the ", mae::visible_count(config),
                " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is "
                "the order in which the encoder will read them.");
-    lesson.predict("the numbers of keep, from the noise above, before you read on.");
     return masking;
 }
 

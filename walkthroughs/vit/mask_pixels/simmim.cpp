@@ -91,11 +91,14 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
     lesson.step("How does a mask token know its position?", "softmax(q k^T / sqrt(h) + bias)",
                 "a bias for every offset and head");
+    lesson.predict("How many offsets are there between two tokens of a grid of " + text(config.grid.down()) + " x " +
+                       text(config.grid.across()) + "?",
+                   {1.0 * w.relative_table.rows(), 0.5});
     lesson.matrix("relative_table", w.relative_table.value());
     lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
                w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ", config.grid.across(), ", for ",
                w.relative_table.cols(), " heads. The table starts at 0 and is learned.");
-    lesson.predict("what an untrained model paints at two different hidden places. (The same: the table is still 0.)");
+    lesson.predict("what an untrained model paints at two different hidden places.");
 }
 
 static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {

@@ -167,9 +167,10 @@ static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, con
     lesson.why(
         "at random a place that is hidden in one slot is mostly visible in another. If little moves, it can be copied from "
         "there. A tube hides it for the whole clip.");
-    lesson.predict("how many of ", config.grid.count(), " places a random mask hides in all ", videomae::time_slots(config),
-                   " slots: ", config.grid.count(), " times the share of hidden cubes to the power of ",
-                   videomae::time_slots(config), ".");
+    const double share = sum(random_mask).value()[0] / static_cast<double>(random_mask.size());
+    lesson.predict("How many of " + text(config.grid.count()) + " positions does a random mask hide in all " +
+                       text(videomae::time_slots(config)) + " slots, on average?",
+                   {config.grid.count() * std::pow(share, videomae::time_slots(config)), 0.5});
     return tubes;
 }
 

@@ -283,7 +283,8 @@ static void step_1_words(Lesson& lesson, const Scene& scene) {
     lesson.why("token 0 is padding and the end, ", vocabulary.task, " says 'detect', ", vocabulary.fake_class,
                " is noise, classes and ", vocabulary.bins, " bins follow: ", vocabulary.size,
                " words for everything a detector says. There is nothing else to decode: no anchors, no regression.");
-    lesson.predict("the bins of 0.0625 and 0.1875, which are 0.5 and 1.5 times a bin. Half goes to even.");
+    lesson.predict("Which bin is 0.1875, 1.5 times a bin? A half is rounded to even.",
+                   {1.0 * pix2seq::quantised(0.1875f, 9), 0.5});
     lesson.claim("0.0625 is bin 0, 0.1875 is bin 2", pix2seq::quantised(0.0625f, 9) == 0 && pix2seq::quantised(0.1875f, 9) == 2);
 }
 

@@ -259,16 +259,17 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     Random random(seed);
     uvim::Weights w = uvim::make_weights(config, random);
     const Series curve = train_guided(w, config, scenes, false, choices.plain_steps, seed);
-    lesson.curves({curve});
     const Batch all = all_of(test, config);
     const Matrix nothing(static_cast<int>(test.size()), config.word_width);
     lesson.code();
     const std::vector<int> numbers = painted(nothing, all.images, w, config);
+    const Score found = score(numbers, all.numbers);
+    lesson.predict("What fraction of the disc pixels gets the number of the truth?", {found.as_labelled, 0.1});
+    lesson.curves({curve});
     lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours)},
                      {"picture", picture(test[1].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours, 1)}});
-    const Score found = score(numbers, all.numbers);
     lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1),
                " % of the disc pixels have the number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
                fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the picture.");
