@@ -666,7 +666,7 @@ static void run_seed(const Digits& digits, const Prepared& prepared, int steps, 
 // --- the lesson ---
 
 static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
-    lesson.step("What is the same for all?", "blocks, their first numbers, pictures, recipe");
+    lesson.step("What is the same for all?", "blocks, their initial weights, pictures, recipe");
     const vit::Weights encoder = first_encoder(1);
     lesson.table({{"", "all eight"},
                   {"pictures", text(static_cast<int>(digits.pictures.train.size())) + " handwritten digits, no labels"},
@@ -676,9 +676,8 @@ static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
                   {"hidden", text(hidden) + " of " + text(N) + " patches; MaskGIT: a random share"},
                   {"recipe", text(steps) + " steps of " + text(batch) + " pictures, AdamW"}});
     lesson.why(
-        "whatever differs in the end has been taught by the target, and by who sees the mask tokens. Three things cannot be the "
-        "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT "
-        "reads words. Their blocks still begin with the numbers of the others.");
+        "whatever differs in the end comes from the target, and from where the mask tokens enter. Three things cannot be the "
+        "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT reads tokens. Their blocks still start from the same weights as the others.");
 }
 
 // The rows of one picture as an image of its grid.
@@ -699,8 +698,8 @@ static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher
     lesson.pictures({{"pixels", picture(light, lesson.colours)},
                      {"HOG", picture(hog::roses(descriptors, 4, 4, 9, 5), lesson.colours)},
                      {"teacher's features", heat_map(slice_rows(prepared.features, 0, N), lesson.colours)}});
-    lesson.pictures({{"words of features", heat_map(grid_of_words(prepared.concepts, 0), lesson.colours)},
-                     {"words of pixels", heat_map(grid_of_words(prepared.words, 0), lesson.colours)}});
+    lesson.pictures({{"tokens of features", heat_map(grid_of_words(prepared.concepts, 0), lesson.colours)},
+                     {"tokens of pixels", heat_map(grid_of_words(prepared.words, 0), lesson.colours)}});
     lesson.table({{"method", "encoder sees", "predicts", "of each hidden patch"},
                   {"MAE", "visible patches", "pixels", "4 numbers"},
                   {"SimMIM", "all, some covered", "pixels", "4 numbers"},
@@ -708,8 +707,8 @@ static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher
                   {"MaskFeat", "all, some covered", "HOG", "9 numbers"},
                   {"data2vec", "all, some covered", "its own average", text(width) + " numbers"},
                   {"EVA", "all, some covered", "teacher's features", text(width) + " numbers, a direction"},
-                  {"BEiT v2", "all, some covered", "words of these features", "1 of " + text(prepared.concept_count)},
-                  {"MaskGIT", "words, some hidden", "words of pixels", "1 of " + text(prepared.word_count)}});
+                  {"BEiT v2", "all, some covered", "tokens of these features", "1 of " + text(prepared.concept_count)},
+                  {"MaskGIT", "tokens, some hidden", "tokens of pixels", "1 of " + text(prepared.word_count)}});
     lesson.why(
         "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT that was told "
         "the name of every picture. So what these two learn comes from names in the end, though no name reaches them.");
@@ -743,7 +742,7 @@ static std::vector<Probed> step_3_probe(Lesson& lesson, const Digits& digits, co
         draws, " draws of the labels", choices.seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
     lesson.why(
         "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so "
-        "the mean of the tokens says it too. Targets that describe one patch, its pixels, edges or word, leave what is learned "
+        "the mean of the tokens says it too. Targets that describe one patch, its pixels, edges or token, leave what is learned "
         "in its place: all tokens tell more than their mean. --seeds 3 shows how far the rows move by chance.");
     lesson.predict("which rows rise the most with --steps 1000, and whether the untrained encoder is still a match.");
     return table;

@@ -133,8 +133,7 @@ static Var step_6_class_token(Lesson& lesson, const Var& patch_embeddings, const
     const Var tokens = concat_rows({class_token, patch_embeddings});  // (N+1, D)
     lesson.matrix("tokens", tokens.value());
     lesson.why(
-        "row 0 belongs to no square. It is learned, the same for every picture, and its place at the end of the model is read as "
-        "the answer: it has to collect from the others what it needs.");
+        "row 0 belongs to no square. It is learned, the same for every picture, and its row at the output of the model is read as the answer: it has to collect from the others what it needs.");
     return tokens;
 }
 

@@ -134,7 +134,7 @@ static LabelledImages prepared(LabelledImages data, int most) {
 static Image visible(const Image& image) { return normalise(image, {-1}, {2}); }  // and back: (x + 1) / 2
 
 static void step_look(Lesson& lesson, const LabelledImages& train, const LabelledImages& test) {
-    lesson.step("What is there to learn from?");
+    lesson.step("What is the training data?");
     std::vector<Captioned> page;
     for (int label = 0; label < std::min(train.classes, 10); ++label) {
         const auto found = std::find(train.labels.begin(), train.labels.end(), label);
@@ -143,7 +143,7 @@ static void step_look(Lesson& lesson, const LabelledImages& train, const Labelle
     }
     lesson.pictures(page);
     lesson.say(train.count(), " pictures of ", shape(train.images[0]), " to learn from, ", test.count(),
-               " others to be asked about, ", train.classes, " classes. The one of each above is the first in the file.");
+               " others to test on, ", train.classes, " classes. The one of each above is the first in the file.");
     if (test.images[0].height == 8)
         lesson.why("the test digits are from other writers, so the model must learn what all digits of a class have in common.");
 }
@@ -158,7 +158,7 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.table({{"value", "shape", "what it is"},
                   {"embedding.patches", shape(steps.embedding.patches), "the squares of one picture, one a row"},
                   {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
-                  {"blocks[0].attention.weights", shape(block.attention.weights.value()), "who looks at whom, head below head"},
+                  {"blocks[0].attention.weights", shape(block.attention.weights.value()), "attention weights, one head below the other"},
                   {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
                   {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
                   {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
@@ -217,7 +217,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     lesson.curves({loss});
     lesson.say("From ", fixed(trained.losses.front()), " to ", fixed(trained.losses.back()), " in ", fixed(trained.seconds, 1),
                " seconds.");
-    if (!choices.save.empty()) lesson.say("Saved in ", choices.save, "; --resume goes on from there, --weights asks it.");
+    if (!choices.save.empty()) lesson.say("Saved in ", choices.save, "; --resume continues from there, --weights evaluates it.");
     return trained;
 }
 
@@ -296,8 +296,7 @@ static void step_decided(Lesson& lesson, const Image& image, const vit::Weights&
                "dark picture, with an error of ",
                fixed(found.delta[0], 5), ".");
     lesson.why(
-        "a gradient says what the next small step would change; added up on the way from a dark picture to this one, it shares the "
-        "whole lead out among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
+        "a gradient says what the next small step would change; added up on the way from a dark picture to this one, it distributes the whole lead among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
     lesson.predict("the same map against the class that you would have confused it with.");
 }
 

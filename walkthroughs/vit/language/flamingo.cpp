@@ -154,8 +154,8 @@ static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Co
     piece.resize(tokens_of_piece);
     lesson.say("A text: ", words.text(piece), " ..., three such pieces one after the other.");
     lesson.why(
-        "five words of seven are always the same. Which colour and which shape, the text cannot tell: (ln 5 + ln 3.2) / 7 = ",
-        fixed((std::log(5) + std::log(3.2)) / 7, 3), " a token is as far as reading gets; the last steps had ",
+        "five words of seven are always the same. Colour and shape cannot be predicted from the text: (ln 5 + ln 3.2) / 7 = ",
+        fixed((std::log(5) + std::log(3.2)) / 7, 3), " nats per token is the lowest possible loss; the last steps had ",
         fixed(losses.back(), 3), ".");
 }
 
@@ -227,8 +227,7 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
                count_numbers(gpt::parameters(w.language, config.language)), " stayed as they were.");
     lesson.why(
         "small gates are enough, since the logits that have to be turned around are close together: the frozen model was undecided "
-        "there. For pairs never seen the colour is still found. The shape has to be said against a language model that has "
-        "never read it behind this colour, and that model does not move.");
+        "there. For pairs never seen the colour is still found. The shape has to be predicted against a frozen language model that has never read it after this colour.");
     float widest = 0;
     for (const flamingo::GatedLayer& layer : w.gated)
         widest = std::max(
@@ -290,7 +289,7 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
 
 static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Weights& w, const flamingo::Config& config,
                      const WordList& words, int seed) {
-    lesson.step("And after yours?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
+    lesson.step("How does it continue after yours?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
     Random random(seed);
     const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
     lesson.picture("as the model sees it", own);

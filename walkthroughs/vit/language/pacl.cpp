@@ -229,8 +229,7 @@ static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen,
                   {"the image, by its class token", fixed(plain.images, 3)},
                   {"the patches under the shape", fixed(plain.patches, 3)}});
     lesson.why(
-        "the loss asked only the class token. It collects what the image shows; nothing asks a patch to say what lies under it, "
-        "and after two blocks of attention any patch may carry anything.");
+        "the loss asked only the class token. It collects what the image shows; nothing trains a patch to represent what it covers, and after two blocks of attention any patch may hold information about any other.");
     return plain;
 }
 
@@ -250,7 +249,7 @@ static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Con
         "s lies between -1 and 1, so no patch can weigh more than e^2 = 7.4 times another: here the heaviest has ",
         fixed(largest, 3), " where an equal share would be ", fixed(1.0 / (grid * grid), 3),
         ". The gradient d phi / d s = a (1 + s - phi) pushes up "
-        "patches that fit better than the mean, the more the heavier they are: that is how a patch begins to speak for a word.");
+        "patches that fit better than the mean, the more the heavier they are: that is how a patch becomes aligned with a word.");
 }
 
 static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const pacl::Config& config, const Frozen& frozen,
@@ -290,14 +289,13 @@ static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& fr
     lesson.why(
         "the same frozen tokens, three small matrices, captions only, and more patches name their shape. (On photographs the paper "
         "counts 28 of 100 patches with plain CLIP and 97 with PACL.) But patches far from the shape name it too: in so small a "
-        "CLIP attention has already written what is in the picture into every token. A head cannot find a place that the tokens "
-        "have lost.");
+        "CLIP attention has already written what is in the picture into every token. A head cannot recover a position that the tokens have lost.");
     return ours;
 }
 
 static Found step_5_local(Lesson& lesson, pacl::Weights& w, const Frozen& frozen, const WordList& words,
                           const std::vector<Placed>& test, const Found& on_clip, int steps, int seed) {
-    lesson.step("And if tokens know only what is near?", "f_n = a patch and its eight neighbours, raw",
+    lesson.step("What if tokens know only their neighbours?", "f_n = a patch and its eight neighbours, raw",
                 "the same head, the same captions");
     PaclLoss objective(w, head_config(frozen), frozen, words, seed);
     lesson.code();
@@ -312,8 +310,8 @@ static Found step_5_local(Lesson& lesson, pacl::Weights& w, const Frozen& frozen
                   {"for the patches under the shape", fixed(on_clip.patches, 3), fixed(ours.patches, 3)},
                   {"overlap of \"cosine > 0.5\" with the shape", fixed(on_clip.overlap, 3), fixed(ours.overlap, 3)}});
     lesson.why(
-        "no mask was ever shown, and yet the map has the place and the size of the shape: only patches near it can fit its caption. "
-        "The tokens of a large ViT on photographs stand between these two.");
+        "no mask was ever shown, and yet the map has the position and the size of the shape: only patches near it can fit its caption. "
+        "The tokens of a large ViT on photographs lie between these two cases.");
     return ours;
 }
 
@@ -356,7 +354,7 @@ static Matrix patch_scores(const Image& image, const std::vector<ColouredShape>&
 
 static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                          const Choices& choices) {
-    lesson.step("And with two shapes in one picture?", "argmax over sentences", "no picture of training held two");
+    lesson.step("What if a picture holds two shapes?", "argmax over sentences", "no picture of training held two");
     std::vector<ColouredShape> asked = shapes_named(choices.text);
     if (asked.size() != 2) asked = shapes_named(Choices().text);
     Random random(4);
@@ -380,7 +378,7 @@ static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& f
 
 static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                      const Choices& choices) {
-    lesson.step("And in yours?", "argmax over sentences", choices.image);
+    lesson.step("Where are the shapes in yours?", "argmax over sentences", choices.image);
     const Image own = own_picture(choices.image, side);
     const std::vector<ColouredShape> asked = shapes_named(choices.text);
     show_map(lesson, own, asked, patch_scores(own, asked, w, frozen, words));
@@ -468,7 +466,7 @@ static double simulated_accuracy(Simulated world, int object, const pacl::Weight
 }
 
 static void step_7_small(Lesson& lesson, int seed) {
-    lesson.step("When do the weights pay?", "softmax-weighted against plain mean", "simulated encoders, 6 classes");
+    lesson.step("When do the weights help?", "softmax-weighted against plain mean", "simulated encoders, 6 classes");
     Random random(seed);
     const Simulated world(random);
     const pacl::Config config{.rows = grid, .cols = grid, .vision_width = 24, .text_width = 16, .width = 16};

@@ -121,7 +121,7 @@ static eva::Steps step_2_student(Lesson& lesson, const Batch& batch, const eva::
     const eva::Steps steps = eva::forward(batch.images, batch.mask, w, config);
     lesson.matrix("mask", reshape(batch.mask, config.grid.down(), config.grid.across()));
     lesson.why("the encoder and the covered patches are SimMIM's. A row of the picture may be hidden as a whole: then the rows ",
-               "above and below tell, because the directions go on by 30 degrees from row to row.");
+               "above and below determine it, because the direction turns by 30 degrees from row to row.");
     return steps;
 }
 
@@ -133,7 +133,7 @@ static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& ba
     lesson.matrix("cosines", transpose(cosines.value()));
     lesson.why("the loss is ", fixed(loss.value()(0, 0)),
                ". Lengths do not count, so neither has to be normalised. A gradient is v - (u.v) u, divided by the length of the "
-               "prediction: it lies across the prediction and can only turn it.");
+               "prediction: it is orthogonal to the prediction and can only rotate it.");
 }
 
 // --- training ---
@@ -159,7 +159,7 @@ struct Judge : Watcher {
     const Batch& test;
     Progress progress;
     int steps;
-    Series loss{.name = "loss at hidden places", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
+    Series loss{.name = "loss at masked patches", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
 
     Judge(const Student& student, const Batch& test, int steps)
         : student(student), test(test), progress("training", steps), steps(steps) {}

@@ -186,9 +186,8 @@ static void step_4_invariances(Lesson& lesson, const Image& image, const hog::St
                   {"-x", fixed(of_negative, 8)},
                   {"its mirror image", fixed(of_mirror, 8)}});
     lesson.why(
-        "differences take away what is added, the division by the length takes away what is multiplied, and opposite directions "
-        "share a bin. A model that predicts HOG need predict none of this. The mirror image is another picture, and it is told "
-        "apart.");
+        "differences remove an added constant, the division by the length removes a factor, and opposite directions "
+        "share a bin. A model that predicts HOG need predict none of this. A mirror image has another descriptor.");
     lesson.claim_at_most("HOG(0.5 x + 0.3) - HOG(x)", of_dim, 1e-3);
     lesson.claim_at_most("HOG(-x) - HOG(x)", of_negative, 0);
 }
