@@ -2,7 +2,7 @@
 //
 //   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022,
 //            arXiv 2203.02155, Eq. 1
-//   shows    that noisy rankings alone determine a score up to a constant; and what a small reward model misses
+//   shows    that noisy rankings alone determine a score up to a constant; and that a small reward model misses the word "not"
 //   you      --rank: rank the answers yourself
 //   symbols  K answers to a question   r reward   d = r_better - r_worse   s noise of the person
 //   next     ppo.cpp maximises the reward that is learned here
@@ -190,7 +190,7 @@ static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>
     lesson.table(rows);
     lesson.why(
         "the person errs (s = ", fixed(person.noise, 1),
-        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise. Next: rlhf/ppo maximises this reward.");
+        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise.");
 }
 
 // Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean over the nouns; or the true scores.
@@ -252,6 +252,27 @@ static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_mode
                    fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ",
                    correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that."
                                           : "It has learned that \"not\" reverses the ranking.");
+}
+
+//   returns  the means over the seeds: adjectives alone, after "very", after "not"
+static std::vector<float> step_not(Lesson& lesson, const std::vector<std::vector<float>>& phrases, int seed) {
+    lesson.step("Does every seed learn \"not\"?", "correlation of reward and true score over eight adjectives");
+    std::vector<float> means(3);
+    std::vector<std::vector<std::string>> rows{{"", "alone", "after very", "after not"}};
+    for (std::size_t k = 0; k < phrases.size(); ++k) {
+        rows.push_back({"seed " + text(seed + static_cast<int>(k))});
+        for (int column = 0; column < 3; ++column) {
+            rows.back().push_back(fixed(phrases[k][column], 2));
+            means[column] += phrases[k][column] / static_cast<float>(phrases.size());
+        }
+    }
+    lesson.table(rows);
+    if (means[2] < -0.5f)
+        lesson.why(
+            "no. After \"not\" the rewards keep the order of the adjectives alone, where the true scores reverse it. The reward model has learned which words are good, and that suffices to agree with most rankings; PPO is then rewarded for \"not\" before a good adjective. Next: rlhf/ppo maximises this reward.");
+    else
+        lesson.why("at least some seeds have begun to. Next: rlhf/ppo maximises this reward.");
+    return means;
 }
 
 // --- the person at the keyboard ---
@@ -374,6 +395,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (choices.rank || !choices.rankings.empty()) return walk_own(lesson, choices, seed);
     const preferences::Person person{.noise = static_cast<float>(choices.noise)};
     std::vector<reviews::Evaluation> evaluations;
+    std::vector<std::vector<float>> phrases;  // of each seed: correlations for the adjectives alone, after "very", after "not"
     double from_bradley_terry = 0, from_log_2 = 0;
     for (int k = 0; k < choices.seeds; ++k) {
         Random random(seed + k), aside(seed + 1000);
@@ -390,9 +412,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         const reviews::RewardModel reward_model =
             k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
         evaluations.push_back(reviews::evaluate(reward_model, test));
+        phrases.push_back(phrase_correlations(phrase_table(&reward_model), phrase_table(nullptr)));
         if (k == 0) step_phrases(lesson, reward_model, false);
     }
     step_held_out(lesson, evaluations, person, seed);
+    const std::vector<float> after = step_not(lesson, phrases, seed);
 
     reviews::Evaluation mean;
     for (const reviews::Evaluation& one : evaluations) {
@@ -409,6 +433,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("agreement with a noisy person on held-out rankings", mean.agreement, 0.72);
     lesson.claim_at_least("agreement with the same person without noise", mean.true_agreement, 0.78);
     lesson.claim_at_least("correlation of reward and true score", mean.correlation, 0.74);
+    lesson.claim_at_least("correlation of reward and true score after \"very\"", after[1], 0.95);
+    lesson.claim_at_most("the same after \"not\": that it reverses the score has not been learned", after[2], -0.9);
     lesson.claim_at_most("loss on held-out rankings (0.693 before training)", mean.loss, 0.55);
 }
 

@@ -89,7 +89,7 @@ static void step_floors(Lesson& lesson, const MarkovChain& general, const Markov
 }
 
 static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogpt::Config& config) {
-    lesson.step("What does the model read?", "sqrt(E) word + position", "fairseq's and BioGPT's code");
+    lesson.step("What does the model read?", "sqrt(E) token + position", "fairseq's and BioGPT's code");
     const TokenBatch both = make_batch({{0, 1, 2, 3, 4}, {5, 6}}, 0, Side::left);
     lesson.say("Two texts, the second padded on the left: ids 0 1 2 3 4 and _ _ _ 5 6.");
     lesson.code();
@@ -103,9 +103,10 @@ static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogp
         words += std::pow(steps.embeddings.value()(0, j) - steps.positions.value()(0, j), 2);
         positions += std::pow(steps.positions.value()(0, j), 2);
     }
-    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. A word weighs ",
-               fixed(std::sqrt(words / positions), 1), " times as much as its position, since only words are multiplied by sqrt(",
-               config.width, "): without the factor the output matrix, which is the same table, would have to be large instead.");
+    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. A token embedding is ",
+               fixed(std::sqrt(words / positions), 1),
+               " times as long as its position embedding, since only token embeddings are multiplied by sqrt(", config.width,
+               "): without the factor the output matrix, which is the same table, would have to be large instead.");
 }
 
 namespace {
@@ -177,16 +178,16 @@ static Models step_train(Lesson& lesson, const MarkovChain& general, const Marko
     lesson.table({{"nats a letter", "on G", "on D"},
                   {"trained on G", fixed(measured.general_on_g, 3), fixed(measured.general_on_d, 3)},
                   {"trained on D", fixed(measured.domain_on_g, 3), fixed(measured.domain_on_d, 3)}});
-    lesson.why("each is close to what is possible at home and far from it abroad. On D the domain model wins by ",
-               fixed(measured.general_on_d - measured.domain_on_d, 3), " nats: it would give a text of ", choices.length,
-               " letters ", "e^", fixed(choices.length * (measured.general_on_d - measured.domain_on_d), 1),
-               " times the probability.");
+    lesson.why(
+        "each model is close to the minimum on its own language and far from it on the other. On D the domain model wins by ",
+        fixed(measured.general_on_d - measured.domain_on_d, 3), " nats: it would give a text of ", choices.length, " letters ",
+        "e^", fixed(choices.length * (measured.general_on_d - measured.domain_on_d), 1), " times the probability.");
     return models;
 }
 
 static void step_few(Lesson& lesson, const Models& models, const MarkovChain& domain, const biogpt::Config& config,
                      const Choices& choices, int seed, Measured& measured) {
-    lesson.step("What if there is little domain text?", text(choices.few_steps) + " steps on D, from two beginnings");
+    lesson.step("What if there is little domain text?", text(choices.few_steps) + " steps on D, from two initial models");
     const biogpt::Weights scratch = fresh(config, seed), tuned = fresh(config, seed);
     const Parameters source = biogpt::parameters(models.general, config);
     lesson.code();

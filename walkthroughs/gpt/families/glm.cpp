@@ -135,11 +135,10 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
     std::vector<float> at;
     for (const float step : curve.steps) at.push_back(step + static_cast<float>(skipped));
     lesson.curves({{"loss", at, curve.losses}});
-    lesson.why(choices.steps, " steps of ", recipe.batch,
-               " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "
-               "with another mask, [gM]. First the model learns what follows what, which serves both. That a gap has a right "
-               "side too comes "
-               "later: the model has to find out which symbol of A stands behind the mask.");
+    lesson.why(
+        choices.steps, " steps of ", recipe.batch,
+        " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "
+        "with another mask, [gM]. First the model learns what follows what, which serves both. It uses the right side of a gap only later: it has to find out which symbol of A follows the mask.");
 }
 
 // The mean loss on the symbols of the span themselves, [E] left out, which a reader of A can count.
@@ -182,8 +181,7 @@ static Measured step_3_measure(Lesson& lesson, const glm::Weights& w, const Mark
     lesson.table(rows);
     lesson.why(
         "no left-to-right model can be below ", fixed(causal_floor, 3),
-        ", however large it is. In the gaps this one is, because it has "
-        "seen what comes behind them; at the tail there is nothing behind, and it is a left-to-right model like any other.");
+        ", however large it is. In the gaps this one is, because it has read what follows them; nothing follows the tail, and there it is a left-to-right model like any other.");
     return measured;
 }
 
@@ -249,7 +247,7 @@ static void step_5_right_side(Lesson& lesson, const glm::Weights& w, const Marko
         rows.push_back({letter(b), fixed(P(before, b), 3), fixed(exact[b], 3), fixed(p(batch.length - 2, b), 3)});
     lesson.table(rows);
     lesson.why("the row of [S] has seen ", letter(after), " in part A. What is likely after ", letter(before),
-               " but does not lead to ", letter(after), " is struck out.");
+               " but does not lead to ", letter(after), " gets no probability.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

@@ -160,9 +160,7 @@ static void step_streams(Lesson& lesson, const gato::Config& config, const Choic
         lesson.lines({stream_of(episode, config, false), stream_of(episode, config, true)});
     }
     lesson.why(
-        "under ^ stands what is predicted: text and actions. Observations come from the world, not from the agent; a loss on "
-        "them ",
-        "would spend the network on guessing where the goal will be. The separator | is the row that predicts the first action.");
+        "under ^ stands what is predicted: text and actions. Observations come from the world, not from the agent; a loss on them would spend capacity on predicting where the goal will be. The separator | is the row that predicts the first action.");
 }
 
 static void step_numbers(Lesson& lesson, const gato::Config& config) {
@@ -178,7 +176,7 @@ static void step_numbers(Lesson& lesson, const gato::Config& config) {
     lesson.table(rows);
     lesson.predict("In which bin is an action of 0.5?", {1.0 * gato::bin_of(0.5f, config.continuous_tokens), 0.5});
     lesson.why(
-        "an observation may be of any size, and mu-law keeps small ones apart and large ones inside. An action lies in [-1, 1] ",
+        "an observation may be of any size, and mu-law resolves small ones and keeps large ones in range. An action lies in [-1, 1] ",
         "already and is cut into ", config.continuous_tokens, " equal bins: no answer can be nearer than ",
         fixed(1.0 / config.continuous_tokens, 3), " to every action.");
 }
@@ -262,9 +260,7 @@ static void step_train(Lesson& lesson, const gato::Weights& w, const gato::Confi
     }
     lesson.curves(curves);
     lesson.why(
-        "no part of the network belongs to a task; what is wanted next follows from what the stream looks like. The first number "
-        "of ",
-        "a row and the step from it to the second can not be known, so the loss does not go to 0.");
+        "no part of the network belongs to a task; which output is required follows from the stream itself. The first number of a row and the step from it to the second cannot be predicted, so the loss does not go to 0.");
 }
 
 // An episode with one time step more: what is observed now, and an action that is not known yet.
@@ -298,7 +294,7 @@ static double drive(const gato::Weights& w, const gato::Config& config, const Ch
 }
 
 static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Config& config, const Choices& choices) {
-    lesson.step("Does it find the goal by itself?", "its own moves, its own mistakes");
+    lesson.step("Does it find the goal by itself?", "observations follow from its own moves");
     Series model{.name = "model", .x = {}, .y = {}}, expert{.name = "expert", .x = {}, .y = {}},
         goal{.name = "goal", .x = {}, .y = {}};
     lesson.code();
@@ -324,8 +320,9 @@ static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Con
     lesson.why(
         "each move is read from the separator; it becomes part of the stream, and the next observation shows where it has led. ",
         "After ", choices.moves, " moves the point is ", fixed(distance, 3),
-        " from the nearest place that it could reach (mean of ", drives, " drives). It can not see better: all numbers from ",
-        fixed(low, 2), " to ", fixed(high, 2), " are observed as bin ", near, ".");
+        " from the nearest point that it could reach (mean of ", drives,
+        " drives). Its input is not more exact: all numbers from ", fixed(low, 2), " to ", fixed(high, 2),
+        " are observed as bin ", near, ".");
     return distance;
 }
 

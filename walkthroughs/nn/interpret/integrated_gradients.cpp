@@ -336,7 +336,7 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
 
 // The user's own sentence, of the words that the model knows.
 static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
-    lesson.step("And in your sentence?", "F = logit of the predicted class less the other", given);
+    lesson.step("Which word decides in your sentence?", "F = logit of the predicted class less the other", given);
     SentencesToExplain own{
         .config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
     std::vector<int>& ids = own.sentences[0].ids;

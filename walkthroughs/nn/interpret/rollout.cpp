@@ -235,7 +235,7 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
 
 // A published ViT on the user's picture: what spoke for its first and for its second answer.
 static void published(Lesson& lesson, const Choices& choices) {
-    lesson.step("What decided?", "relevance of each patch for one class", choices.weights);
+    lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
     require(!choices.image.empty(), "--weights: which picture shall it look at? --image FILE");
     const Safetensors file(choices.weights);
     const vit::Config config = vit::config_of(file, choices.tell.told());

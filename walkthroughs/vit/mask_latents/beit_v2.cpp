@@ -150,7 +150,8 @@ static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::Tokeni
     lesson.why(
         "both vectors and codes have length 1, so the nearest code is the one with the largest cosine, and a distance lies "
         "between 0 and 4. The picture is now ",
-        config.grid.count(), " words of a language with ", config.codes, ". Nothing is trained yet: the tokens mean nothing.");
+        config.grid.count(), " visual tokens from a vocabulary of ", config.codes,
+        ". Nothing is trained yet: the tokens mean nothing.");
 }
 
 static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,

@@ -105,11 +105,12 @@ static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
         tau.y.push_back(static_cast<float>(decay_at(config.average, update)));
     }
     lesson.curves({tau});
-    lesson.why("with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
-               fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",
-               fixed(1 / (1 - config.average.end), 0),
-               ". At first the student changes fast and the teacher must follow; later a slowly changing teacher is better. Embeddings "
-               "are copied.");
+    lesson.why(
+        "with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
+        fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",
+        fixed(1 / (1 - config.average.end), 0),
+        ". At first the student changes fast and the teacher must follow; later a slowly changing teacher is better. Embeddings "
+        "are copied.");
 }
 
 // --- training, with and without the average ---
@@ -200,7 +201,7 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     lesson.say("Can a linear classifier read the hidden word off the student? (The model was never told a word.)");
     lesson.predict("What fraction of the hidden words can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
     lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)});
-    lesson.say("And off the targets, which the teacher made from the whole sequence?");
+    lesson.say("Can it read the hidden word off the targets, which the teacher computes from the whole sequence?");
     lesson.curves(
         {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)});
     std::vector<std::vector<std::string>> rows{
