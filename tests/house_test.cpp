@@ -232,7 +232,7 @@ TEST_CASE("types: those of a single source are in an unnamed namespace") {
     }
 }
 
-TEST_CASE("types of headers outside of namespaces have different names") {
+TEST_CASE("headers: types outside of namespaces have different names") {
     std::map<std::string, std::string> where;
     for (const std::string& file : files_in(library_folders, {".h"}))
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {

@@ -97,7 +97,7 @@ TEST_SUITE("bert_cls") {
         CHECK(loss == Approx(-(std::log(p(1, 2)) + std::log(p(2, 1))) / 2));
     }
 
-    TEST_CASE("loss of spans: the mean of two cross-entropies, each over the tokens of a sequence") {
+    TEST_CASE("loss (spans): the mean of two cross-entropies, each over the tokens of a sequence") {
         heads::SpanSteps steps;
         steps.start_logits = Matrix{{0, 0, std::log(2.f)}};  // p = 1, 1, 2 of 4
         steps.end_logits = Matrix{{0, std::log(6.f), 0}};    // p = 1, 6, 1 of 8

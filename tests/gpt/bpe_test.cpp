@@ -464,7 +464,7 @@ TEST_SUITE("tokenizer_gpt2") {
         }
     }
 
-    TEST_CASE("read_merges and read_vocabulary: skip a byte order mark and blank lines at the end") {
+    TEST_CASE("read_merges, read_vocabulary: skip a byte order mark and blank lines at the end") {
         const std::string mark = "\xEF\xBB\xBF";
         CHECK(bpe::read_merges(mark + "#version: 0.2\nh e\n", "m").tokens[256] == "he");
         CHECK(bpe::read_merges(mark + "h e\n\n\r\n\n", "m").size() == 258);

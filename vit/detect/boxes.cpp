@@ -204,7 +204,7 @@ std::vector<int> suppress_non_maxima(const Matrix& corners, const std::vector<fl
     return kept;
 }
 
-// --- coordinates as words ---
+// --- coordinates as tokens ---
 
 std::vector<int> quantised(const Matrix& coordinates, int bins) {
     require(bins >= 2, "quantised: ", bins, " bins, there must be at least 2");

@@ -53,7 +53,7 @@ static Var locations_of(const Var& references, const Var& offsets, const std::ve
     return add(centre, multiply(scale(offsets, 0.5f / static_cast<float>(config.points)), sides));
 }
 
-// What the points of one head bring: sum over levels and points of weight * value(location).   (B*n, d)
+// What the points of one head contribute: sum over levels and points of weight * value(location).   (B*n, d)
 static Var context_of_head(const Steps& steps, const std::vector<MapSize>& sizes, const Config& config, int head) {
     const int P = config.points, d = config.width / config.heads, queries = steps.locations.rows();
     const Var values = slice_cols(steps.value, head * d, d);                                    // (B*S, d)

@@ -275,7 +275,7 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
                      const Draws& draws, const Config& config) {
     const int B = mask_size.images, Q = config.queries, K = config.classes;
     SetLosses losses;
-    std::vector<int> labels(B * Q, K);  // a query without a target shall say "no object"
+    std::vector<int> labels(B * Q, K);  // a query without a target should predict "no object"
     std::vector<int> rows;              // of the matched queries, by image and then by query
     for (int b = 0; b < B; ++b) {
         match_image(losses, prediction, mask_size, b, targets[b], draws.matching[b], config);
@@ -429,7 +429,7 @@ static std::vector<Candidate> candidates_of(const Matrix& class_logits, float th
     return candidates;
 }
 
-// Of each pixel the candidate whose score times probability is the largest.
+// For each pixel the candidate whose score times probability is the largest.
 static std::vector<int> owners(const std::vector<Candidate>& candidates, const Matrix& probabilities) {
     std::vector<int> owner(probabilities.cols, 0);
     for (int pixel = 0; pixel < probabilities.cols; ++pixel)
@@ -464,7 +464,7 @@ Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::ve
             whole += inside;
             left += mine && inside;
         }
-        // The share counts all owned pixels, also those outside of the mask.
+        // The fraction counts all owned pixels, also those outside of the mask.
         if (left == 0 || static_cast<float>(owned) / static_cast<float>(whole) < overlap_threshold) continue;
         const bool thing = things[candidate.label];
         int id = 0;

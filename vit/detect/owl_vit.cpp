@@ -60,7 +60,7 @@ TokenBatch repeated(const TokenBatch& texts, int images) {
 
 // --- image tokens ---
 
-// Every token times the class token of its image, which by that stays in the game: (B*(N+1), Dv) -> (B*N, Dv).
+// Every token times the class token of its image, so that the class token still takes part: (B*(N+1), Dv) -> (B*N, Dv).
 static Var merged(const Var& all_tokens, int images, int N) {
     std::vector<int> class_rows;
     for (int b = 0; b < images; ++b)
@@ -192,7 +192,7 @@ Losses losses(const Steps& steps, const std::vector<Target>& targets, const Conf
     Losses result;
     Matrix positive_places(steps.logits.rows(), Q);  // 1 = this token answers this query
     std::vector<int> rows;                           // of the matched tokens
-    std::vector<float> numbers;                      // four for each of them: the boxes that they shall predict
+    std::vector<float> numbers;                      // four for each of them: the boxes that they should predict
     for (int b = 0; b < B; ++b) {
         const Matrix logits = slice_rows(steps.logits.value(), b * N, N), boxes = slice_rows(steps.boxes.value(), b * N, N);
         result.costs.push_back(matching_cost(logits, boxes, targets[b], config));

@@ -25,7 +25,7 @@ Matrix coarse_depths(int rays, const Config& config, const Matrix& draws) {
     const int N = config.coarse_samples;
     require(rays >= 1 && N >= 2, "dff: ", N, " coarse samples on each of ", rays, " rays; at least 2 and 1 are needed");
     require_draws("draws of coarse depths", draws, rays, N);
-    std::vector<double> even(N);  // the depths without chance
+    std::vector<double> even(N);  // the depths without random jitter
     for (int k = 0; k < N; ++k) {
         const double t = static_cast<double>(k) / (N - 1);
         even[k] =

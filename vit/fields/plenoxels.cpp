@@ -103,7 +103,7 @@ Grid read_grid(const Safetensors& file, const std::string& prefix) {
     return grid;
 }
 
-// --- where the field is looked at ---
+// --- where the field is sampled ---
 
 // The grid coordinate of a world coordinate is s p + offset.
 static double grid_scale(const Grid& grid, int axis) { return 0.5 * grid.size[axis] / grid.radius[axis]; }
@@ -120,10 +120,10 @@ Matrix to_grid(const Matrix& points, const Grid& grid) {
     return places;
 }
 
-// The eight corners around one place, written to rows[0..7] and weights[0..7].
+// The eight corners around one point, written to rows[0..7] and weights[0..7].
 static void write_corners(const double place[3], const Grid& grid, int* rows, float* weights) {
     int low[3];
-    double w[3];  // how far the place lies towards the upper corner
+    double w[3];  // how far the point lies towards the upper corner
     for (int axis = 0; axis < 3; ++axis) {
         const double p = std::clamp(place[axis], 0.0, grid.size[axis] - 1.0);
         low[axis] = std::min(static_cast<int>(p), grid.size[axis] - 2);
@@ -394,7 +394,7 @@ RmsProp::RmsProp(std::vector<Var> given, std::vector<float> given_rates, float k
     for (const Var& variable : variables) r.emplace_back(variable.rows(), variable.cols());
 }
 
-// One voxel: its value, its memory and its gradient, `count` numbers each.
+// One voxel: its value, its running mean of squares and its gradient, `count` numbers each.
 static void update_row(float* value, float* r, const float* gradient, int count, float lr, float keep) {
     bool seen = false;
     for (int j = 0; j < count; ++j) seen = seen || gradient[j] != 0;

@@ -254,7 +254,7 @@ static Var join(const Var& of_class, const Var& of_patches, int tokens) {
     return gather_rows(concat_rows({of_class, of_patches}), from);
 }
 
-// The words of the hidden patches, from all tokens.
+// Logits of the visual tokens of the hidden patches, from all tokens.
 static Var predict(const Var& z, const std::vector<int>& hidden, int tokens, const Norm& norm, const Linear& head, float eps) {
     const Var normed = layer_norm(z, norm, eps);             // (B*(N+1), D)
     const Var patches = drop_first_of_each(normed, tokens);  // (B*N, D)

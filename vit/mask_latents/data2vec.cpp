@@ -18,7 +18,7 @@ static BlockOptions block_options(const Config& config) {
     return {.heads = config.heads, .eps = config.eps, .order = Order::post};
 }
 
-// --- words to rows ---
+// --- tokens to rows ---
 
 static Matrix where(const std::vector<int>& words, int length, int word, float there, float elsewhere) {
     require(length > 0 && !words.empty() && words.size() % length == 0, "data2vec: ", static_cast<int>(words.size()),

@@ -68,7 +68,7 @@ MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& cl
     return batch;
 }
 
-// Row of the table of words for each id: a hidden word has the last one.
+// Row of the token embedding for each id: a hidden token has the last one.
 static std::vector<int> rows_of_words(const std::vector<int>& ids, const Config& config) {
     std::vector<int> rows;
     for (const int id : ids) {
@@ -164,7 +164,7 @@ static int best_word(const float* logits, const float* noise, int words) {
 
 static const float infinity = std::numeric_limits<float>::infinity();
 
-// A guess for every hidden word, and how likely the model finds it.
+// A sample for every hidden token, and its probability under the model.
 static void guess(Round& round, const Draws& draws, int done, int length) {
     const Matrix p = softmax_rows(round.logits).value();  // (B*(N+1), K)
     round.sampled = round.ids;
@@ -177,7 +177,7 @@ static void guess(Round& round, const Draws& draws, int done, int length) {
     }
 }
 
-// Which guesses are hidden again: those of the lowest confidence.
+// Which samples are hidden again: those of the lowest confidence.
 static void choose(Round& round, int t, const std::vector<int>& hidden_at_first, const Draws& draws, int done,
                    const Decoding& how) {
     const int B = round.probabilities.rows, length = round.probabilities.cols;

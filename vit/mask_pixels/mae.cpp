@@ -75,7 +75,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*(K+1), D)
 }
 
-// --- the decoder paints what is hidden ---
+// --- the decoder predicts what is hidden ---
 
 // For each row of the decoder's input its row in [encoded tokens of all images; mask token]: [cls] first, then a patch in the
 // order of the picture is an encoded token if it was kept, and the mask token if not.
@@ -122,7 +122,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weigh
     return steps;
 }
 
-// --- the loss looks only where nothing was seen ---
+// --- the loss covers the hidden patches only ---
 
 Matrix targets(const Steps& steps, const Config& config) {
     return config.normalise_targets ? normalise_patches(steps.patches) : steps.patches;

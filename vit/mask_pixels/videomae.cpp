@@ -102,7 +102,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.encoder_norm = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*K, D)
 }
 
-// --- the decoder paints what is hidden ---
+// --- the decoder predicts what is hidden ---
 
 // The tokens of each clip in the decoder's order, as rows of a matrix with N rows for each clip: the visible ones, then the hidden.
 static std::vector<int> decoder_order(const Matrix& mask) {

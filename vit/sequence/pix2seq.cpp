@@ -16,7 +16,7 @@
 
 namespace pix2seq {
 
-// --- boxes as words ---
+// --- boxes as tokens ---
 
 int quantised(float coordinate, int bins) {
     require(bins >= 2 && !std::isnan(coordinate), "pix2seq: a coordinate of ", coordinate, " in ", bins,

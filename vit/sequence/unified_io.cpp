@@ -76,7 +76,7 @@ int image_bucket(int dx, int dy, const Config& config) {
     return (quadrant(dx, dy) * n + down) * n + across;
 }
 
-// The bias of every pair of an example's rows: words among themselves, places of a grid among themselves; 0 between the two.
+// The bias of every pair of an example's rows: words among themselves, positions of a grid among themselves; 0 between the two.
 //   returns  (H*(texts+places), texts+places)
 static Var relative_bias(const Half& w, int texts, int places, int across, bool both_ways, const Config& config) {
     const int of_images = w.text_distances.cols(), none = of_images + w.image_distances.cols();
@@ -119,7 +119,7 @@ static Var placed(const Var& rows, const Var& positions, int segment, const Half
     return add_repeated(rows, where);
 }
 
-// Learned positions as a bias: how much a query at one place looks for a key at another, whatever stands there.
+// Learned positions as a bias: how much a query at one position attends to a key at another, whatever the tokens are.
 //   positions  (n, E), normed;   returns (H*n, n)
 static Var absolute_bias(const Var& positions, const Half& w, const Config& config) {
     const Var query = linear(positions, w.position_query), key = linear(positions, w.position_key);  // (n, H K)
@@ -208,7 +208,7 @@ static std::vector<int> image_inputs(const Target& target, int B, const Config& 
     return shifted(ids, B, start);
 }
 
-// What the decoder reads, of each example its words and then its codes: rows of the table of words, (B*(T+m)).
+// What the decoder reads, of each example its words and then its codes: rows of the token embedding, (B*(T+m)).
 static std::vector<int> inputs_of(const Target& target, int B, const Config& config) {
     const std::vector<int> words = target.inputs.empty() ? shifted(target.words, B, 0) : target.inputs;
     const std::vector<int> codes = image_inputs(target, B, config);
@@ -237,7 +237,7 @@ struct Encoded {
 }  // namespace
 
 // The decoder's rows of the range, in every example: what each is, where, and whether it is a word or a code.
-//   ids       (B*count)  rows of the table of words
+//   ids       (B*count)  rows of the token embedding
 //   contexts  one, or one for each block: mask and caches
 static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range, std::vector<BlockContext> contexts,
                               const Encoded& source, const Weights& w, const Config& config) {
@@ -270,7 +270,7 @@ static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range
     return steps;
 }
 
-// The output matrix is the table of words; its last Vi rows are the codes.   hidden (rows, E) -> (rows, V) and (rows, Vi)
+// The output matrix is the token embedding; its last Vi rows are the codes.   hidden (rows, E) -> (rows, V) and (rows, Vi)
 static Var text_logits_of(const Var& hidden, const Weights& w, const Config& config) {
     const Var scaled = scale(hidden, 1 / std::sqrt(static_cast<float>(config.width)));
     return matmul_transposed(scaled, slice_rows(w.words, 0, config.vocabulary));
@@ -477,7 +477,7 @@ CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const C
     return steps;
 }
 
-// --- places as words ---
+// --- coordinates as tokens ---
 
 std::array<int, 4> words_of_box(const Box& box, int width, int height, const Places& places) {
     const double side = std::max(width, height);

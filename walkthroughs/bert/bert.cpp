@@ -262,7 +262,6 @@ static std::vector<float> evidence(const Model& model, const std::vector<int>& i
 static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence,
                          const std::vector<std::string>& others) {
     lesson.step("Which word decided the gap?", "(z0 - b) * mean of d(logit - logit') / dz0", "Sundararajan et al. 2017");
-    lesson.code("ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1)");
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const int gap = mask_places(ids, model.vocabulary).at(0);
     const std::vector<mlm::Guess> guesses = ask(model, sentence).guesses;
@@ -272,6 +271,7 @@ static void step_decided(Lesson& lesson, const Model& model, const std::string& 
     if (others.empty()) against.push_back(guesses[1].id);
     std::vector<std::vector<std::string>> rows{{"word"}};
     std::vector<std::vector<float>> columns;
+    lesson.code(2);
     for (const int wrong : against) {
         columns.push_back(evidence(model, ids, gap, best, wrong));
         rows[0].push_back(word_of(model, best) + ", not " + word_of(model, wrong));

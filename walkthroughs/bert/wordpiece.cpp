@@ -161,7 +161,7 @@ static Vocabulary truncated(const Vocabulary& vocabulary, int others) {
 
 static std::vector<Cover> step_sizes(Lesson& lesson, const std::string& corpus, const Vocabulary& vocabulary,
                                      const Config& config) {
-    lesson.step("What do more entries buy?", "pieces per word");
+    lesson.step("What does a larger vocabulary change?", "pieces per word");
     const std::vector<std::string> words = wordpiece::split_words(corpus, config);
     const int characters_only = truncated(vocabulary, 0).size();
     std::vector<Cover> covers;

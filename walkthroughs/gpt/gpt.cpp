@@ -32,8 +32,11 @@ struct Choices {
 
 // --- the text ---
 
-static void step_text(Lesson& lesson, const std::string& text, const Corpus& corpus) {
+// Trains the tokenizer.
+static Corpus step_text(Lesson& lesson, const std::string& text, const Choices& choices) {
     lesson.step("What is the training text?");
+    lesson.code();
+    const Corpus corpus = make_corpus(text, choices.merges, choices.length);
     std::vector<std::string> tokens;
     for (int k = 0; k < std::min<int>(60, static_cast<int>(corpus.train.size())); ++k)
         tokens.push_back(corpus.vocabulary.tokens[corpus.train[k]]);
@@ -41,6 +44,7 @@ static void step_text(Lesson& lesson, const std::string& text, const Corpus& cor
     lesson.say(text.size(), " bytes, ", corpus.train.size() + corpus.test.size(), " tokens of ", corpus.vocabulary.size(),
                " distinct ones, ", fixed(corpus.bytes_per_token, 2), " bytes each on average. A twentieth is held out.");
     lesson.why("the text supplies its own labels: every token is the target for the tokens before it.");
+    return corpus;
 }
 
 // --- the model ---
@@ -288,7 +292,7 @@ static ChainLoss step_chain(Lesson& lesson, int seed) {
 
 static void walk(Lesson& lesson, const Choices& choices) {
     const std::string text = own_text();
-    const Corpus corpus = make_corpus(text, choices.merges, choices.length);
+    const Corpus corpus = step_text(lesson, text, choices);
     const gpt::Config config{.vocabulary = corpus.vocabulary.size(),
                              .positions = choices.length,
                              .width = choices.width,
@@ -298,7 +302,6 @@ static void walk(Lesson& lesson, const Choices& choices) {
     Random random(choices.seed);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
 
-    step_text(lesson, text, corpus);
     step_mask(lesson, w, config, corpus);
     step_shapes(lesson, w, config, corpus, choices.length);
     const Learned learned = step_train(lesson, w, config, corpus, choices, random);

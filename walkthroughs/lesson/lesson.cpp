@@ -205,8 +205,6 @@ void Lesson::predict(std::string_view question, const LessonAnswer& answer) {
     labelled("answer", verdict + answer.shown);
 }
 
-void Lesson::code(std::string_view line) { tell({.kind = Item::Kind::code, .lines = {text(line)}}); }
-
 // Lines first ... first + count - 1 of a file, counted from 1; empty when the file has moved since compilation.
 static std::vector<std::string> source_lines(const std::string& path, int first, int count) {
     std::vector<std::string> lines;
@@ -223,7 +221,7 @@ void Lesson::code(int count, Where where) {
     const int first = static_cast<int>(where.line()) + 1;
     std::vector<std::string> source = source_lines(where.file_name(), first, count);
     const std::string place = std::string(where.file_name()) + ":" + text(first);
-    if (source.empty()) return code(place);
+    if (source.empty()) return tell({.kind = Item::Kind::code, .lines = {place}});
     const std::size_t margin = std::min(source[0].find_first_not_of(' '), source[0].size());
     for (std::string& line : source) line = line.substr(std::min(margin, line.size()));
     tell({.kind = Item::Kind::code, .source = place, .lines = source});

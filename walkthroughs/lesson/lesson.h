@@ -3,7 +3,8 @@
 //
 //   use      Lesson lesson(options);
 //            lesson.step("Which tokens attend to which?", "A = softmax(q k^T / sqrt(h))", "Eq. 6");
-//            lesson.code("const Matrix A = softmax_rows(scores);");
+//            lesson.code();  // shows the next line of the source
+//            const Matrix A = softmax_rows(scores).value();
 //            lesson.matrix("A", A);
 //            lesson.why("exp(ln 3) = 3, so token 1 gets three quarters of the weight");
 //            lesson.predict("row 0 when q is doubled");
@@ -70,8 +71,7 @@ public:
     // A page hides the answer until it is unfolded.
     void predict(std::string_view question, const LessonAnswer& answer);
 
-    // A line of code as a string; or the lines of source that follow the call. Long lines continue below, indented.
-    void code(std::string_view line);
+    // The lines of source that follow the call, so that what is shown is what runs. Long lines continue below, indented.
     void code(int lines = 1, Where where = Where::current());
     void matrix(std::string_view name, const Matrix& m, int most = 8);  // shape and numbers, only the corners of a large matrix
 

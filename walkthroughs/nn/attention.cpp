@@ -92,7 +92,7 @@ static Matrix step_softmax(Lesson& lesson, const Matrix& scaled) {
     lesson.why(
         "exp(0) = 1 and exp(ln 3) = 3, so row 0 is [1, 3] / 4: token 1 gets three quarters. All scores of row 1 are 0, so its "
         "weights are equal. Every row sums to 1; a column need not.");
-    lesson.predict("row 0 when q is doubled. Write it down, write 2 * std::log(3.f) in step 1, run.");
+    lesson.predict("What is the first number of row 0 when q is doubled?", {softmax_rows(scale(scaled, 2)).value()(0, 0), 0.01});
     return A;
 }
 
@@ -141,6 +141,7 @@ static void walk(Lesson& lesson) {
     const Matrix context = step_mean(lesson, A, tokens.v);
     const Matrix at_once = step_attend(lesson, tokens);
     const float slope = step_gradient(lesson, tokens);
+    lesson.say("Next: nn/heads splits the columns among several heads.");
 
     lesson.claim_at_most("token 0 receives 7 and token 1 receives 6, largest error",
                          std::max(std::abs(context(0, 0) - 7), std::abs(context(1, 0) - 6)), 1e-5);

@@ -34,13 +34,19 @@ static std::string name_of(const Graph& g, const Var& v) {
     return "?";
 }
 
+// By how much L grows when a does.
+static float growth(const Graph& g, float by) {
+    const NoTape evaluation;
+    return number(compute(Matrix{{number(g.a) + by}}, g.b.value()).L) - number(g.L);
+}
+
 static void step_forward(Lesson& lesson, const Graph& g) {
     lesson.step("What is computed?", "c = a b   d = c + a   e = d d   f = 3 d   L = e + f");
     lesson.table({{"", "a", "b", "c", "d", "e", "f", "L"},
                   {"value", fixed(number(g.a), 0), fixed(number(g.b), 0), fixed(number(g.c), 0), fixed(number(g.d), 0),
                    fixed(number(g.e), 0), fixed(number(g.f), 0), fixed(number(g.L), 0)}});
     lesson.say("a is used twice, by c and by d. d is used three times: twice by e and once by f.");
-    lesson.predict("by how much L grows when a grows by 0.001. Step 3 has the answer.");
+    lesson.predict("By how much does L grow when a grows by 0.001?", {growth(g, 0.001f), 0.002});
 }
 
 static void step_tape(Lesson& lesson, const Graph& g, const Tape& tape) {
@@ -148,6 +154,7 @@ static void walk(Lesson& lesson) {
     const Var a_again = parameter(Matrix{{a}});
     const Graph again = compute(a_again, parameter(Matrix{{b}}));
     backward(again.L);
+    lesson.say("Next: nn/attention computes attention weights by hand.");
     lesson.claim_at_most("d L / d a by hand is 76, error of backward()", std::abs(gradient(a_again) - 76), 1e-5);
     lesson.claim_at_most("walking the tape ourselves gives the same, difference", std::abs(gradient(g.a) - gradient(a_again)), 0);
     lesson.claim_at_most("the slope by finite differences, difference", std::abs(slope - 76), 1e-2);

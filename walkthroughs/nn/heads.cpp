@@ -42,6 +42,9 @@ static Matrix step_two_heads(Lesson& lesson, const Matrix& x) {
     const Attended second = attend(x_1, x_1, x_1, 1);                  // A (4, 4), context (4, 2)
     const Var context = concat_cols({first.context, second.context});  // (4, 4)
     const Attended at_once = attend(x, x, x, H);                       // A (8, 4), context (4, 4)
+    const Var three = concat_rows({x, x, x});                          // a batch of three such sentences
+    lesson.predict("How many rows has at_once.weights for a batch of 3 such sentences?",
+                   {1.0 * attend(three, three, three, H, {.segments = Segments::equal(3, n)}).weights.rows(), 0.5});
     lesson.matrix("first.weights", first.weights.value());
     lesson.matrix("second.weights", second.weights.value());
     lesson.matrix("context", context.value());
@@ -49,7 +52,6 @@ static Matrix step_two_heads(Lesson& lesson, const Matrix& x) {
         "each head has its own queries, weights and averages, so a token can attend to different tokens in different heads. "
         "attend() with H = ",
         H, " computes both; the weights of the heads are stacked: ", shape(at_once.weights.value()), ".");
-    lesson.predict("the shape of at_once.weights for a batch of 3 such sentences.");
     float difference = 0;
     for (std::size_t k = 0; k < at_once.context.value().size(); ++k)
         difference = std::max(difference, std::abs(at_once.context.value()[k] - context.value()[k]));
@@ -112,6 +114,7 @@ static void walk(Lesson& lesson) {
     const Matrix difference = step_two_heads(lesson, x);
     step_reshape(lesson, x);
     const Influence influence = step_influence(lesson, x);
+    lesson.say("Next: nn/masks restricts which tokens attend to which.");
 
     lesson.claim_at_most("attend() with 2 heads equals two attentions on slices, largest difference", difference(0, 0), 1e-6);
     lesson.claim("heads by slices: the first token affects the last, derivative " + fixed(influence.sliced, 6),

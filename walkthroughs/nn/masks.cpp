@@ -37,7 +37,9 @@ static void step_tables(Lesson& lesson) {
                      {"window 1, 1", drawing(near)},
                      {"prefix 2", drawing(question)},
                      {"padding 11100", drawing(filled)}});
-    lesson.predict("the mask window(5, 4, 0). It is one of the four.");
+    const bool same = drawing(window(n, n - 1, 0)).lines == drawing(future_hidden).lines;
+    lesson.predict("Which of the four is window(5, 4, 0): causal, window, prefix or padding?",
+                   {std::string(same ? "causal" : "none")});
 }
 
 static Matrix step_weights(Lesson& lesson, const Matrix& x) {
@@ -151,6 +153,7 @@ static void walk(Lesson& lesson, int seed) {
 
     float error = 0;
     for (int i = 0; i < n; ++i) error = std::max(error, std::abs(row_sum(A_causal, i) - 1));
+    lesson.say("Next: vit/patch_embedding turns an image into tokens, bert/wordpiece a text.");
     lesson.claim_at_most("causal: weight on the future", leak(A_causal), 0);
     lesson.claim_at_most("causal: rows still sum to 1, largest error", error, 1e-6);
     lesson.claim("padding & causal allows what both allow: token 4 of the short sentence may attend to 3 tokens",

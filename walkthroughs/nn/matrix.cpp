@@ -21,7 +21,7 @@ static Matrix step_matrix(Lesson& lesson) {
     std::string in_memory;
     for (const float number : x) in_memory += " " + fixed(number, 0);
     lesson.say("Element (i, j) is feature j of token i. In memory the rows follow one another:", in_memory, ".");
-    lesson.predict("x(2, 0). It is ", fixed(x(2, 0), 0), ": indices start at 0, the row comes first.");
+    lesson.predict("What is x(2, 0)?", {x(2, 0), 0.01});
     return x;
 }
 
@@ -71,12 +71,12 @@ static Matrix step_repeated_column(Lesson& lesson, const Matrix& x) {
     lesson.code(2);
     const Matrix s = row_sums(x).value();        // (3, 1)
     const Matrix shares = divide(x, s).value();  // (3, 2)
+    lesson.predict("What is the sum of each row of shares?", {row_sums(shares).value()[0], 0.01});
     lesson.matrix("s", s);
     lesson.matrix("shares", shares);
     lesson.why(
         "the column is broadcast to every feature. Softmax and LayerNorm do the same: compute a number of each row, then divide "
         "the row by it.");
-    lesson.predict("the sum of each row of shares.");
     return shares;
 }
 
@@ -114,6 +114,7 @@ static void walk(Lesson& lesson) {
     const Matrix shares = step_repeated_column(lesson, x);
     const Matrix products = step_transpose(lesson, x);
     const std::string message = step_refused(lesson, x);
+    lesson.say("Next: nn/gradients follows derivatives back through such products.");
 
     lesson.claim("a product treats every row independently: after changing token 0, rows 1 and 2 are bit-identical", rows_alone);
     lesson.claim("a (1, 3) bias reaches every row", identical(slice_rows(shifted, 2, 1), Matrix{{15, 26, 41}}));

@@ -116,7 +116,7 @@ static double step_five(Lesson& lesson) {
     lesson.why(
         "solve pi* for r: r = beta log(pi* / q) + beta log Z. In a comparison log Z cancels, so beta times the policy's log-ratio is a reward, and its Bradley-Terry likelihood can be maximised directly.");
     lesson.predict("What is pi* of answer 1 when beta is 50?", {exact::optimal_policy(q, rewards, 50)[0], 0.02});
-    lesson.predict("And when beta is 0.05?", {exact::optimal_policy(q, rewards, 0.05f)[0], 0.02});
+    lesson.predict("What is pi* of answer 1 when beta is 0.05?", {exact::optimal_policy(q, rewards, 0.05f)[0], 0.02});
     return largest;
 }
 
@@ -188,7 +188,7 @@ static reviews::Measured mean_of(const std::vector<Compared>& all, reviews::Meas
 }
 
 static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int seed) {
-    lesson.step("DPO or PPO?", "the same SFT model, the same rankings");
+    lesson.step("Which learns more from the same rankings, DPO or PPO?", "the same SFT model, the same rankings");
     std::vector<std::vector<std::string>> rows{{"", "true score", "reward", "KL", "sentences"}};
     for (std::size_t k = 0; k < all.size(); ++k) {
         rows.push_back(measured_row("seed " + text(seed + static_cast<int>(k)) + ", before", all[k].before));

@@ -2,7 +2,7 @@
 //
 //   papers   Bradley and Terry, 1952; Plackett, 1975; Stiennon et al., 2020, arXiv 2009.01325; Ouyang et al., 2022,
 //            arXiv 2203.02155, Eq. 1
-//   shows    that noisy rankings alone determine a score up to a constant; and what a small reward model misses
+//   shows    that noisy rankings alone determine a score up to a constant; and that a small reward model misses the word "not"
 //   you      --rank: rank the answers yourself
 //   symbols  K answers to a question   r reward   d = r_better - r_worse   s noise of the person
 //   next     ppo.cpp maximises the reward that is learned here
@@ -39,10 +39,26 @@ static std::vector<Ranking> some(const std::vector<Ranking>& rankings, std::size
 
 // --- rankings and their likelihood ---
 
-static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, const preferences::Person& person, Random& random) {
+// One seed's SFT model and its answers.
+struct Beginning {
+    reviews::SftModel sft;
+    std::vector<Ranking> questions;
+};
+
+static Beginning begin_with(Random& random, const Choices& choices) {
+    Beginning beginning{.sft = reviews::train_sft(random), .questions = {}};
+    const ppo::Episodes texts = reviews::write(beginning.sft.w, choices.prompts * choices.answers, random, choices.answers);
+    beginning.questions = reviews::questions(texts, choices.answers);
+    return beginning;
+}
+
+//   random  of the model and its answers   aside  of the person
+static Beginning step_order(Lesson& lesson, const Choices& choices, const preferences::Person& person, Random& random,
+                            Random& aside) {
     lesson.step("What can a person tell us?", "rank by score + s * Gumbel noise");
-    lesson.code();
-    const std::vector<Ranking> answered = reviews::ask({questions[0]}, person, random);
+    lesson.code(2);
+    const Beginning beginning = begin_with(random, choices);
+    const std::vector<Ranking> answered = reviews::ask({beginning.questions[0]}, person, aside);
     const Ranking& ranking = answered[0];
     std::vector<std::vector<std::string>> rows{{"prompt", "answer", "true score", "rank"}};
     for (std::size_t k = 0; k < ranking.answers.size(); ++k)
@@ -61,6 +77,7 @@ static void step_order(Lesson& lesson, const std::vector<Ranking>& questions, co
     lesson.predict("How often does a person with s = " + fixed(person.noise, 1) +
                        " prefer an answer that is worse by 1? A fraction from 0 to 1; the next step counts.",
                    {worse_wins, 0.05});
+    return beginning;
 }
 
 // The fraction of trials in which a person prefers the first of two answers whose scores differ by `difference`.
@@ -173,7 +190,7 @@ static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>
     lesson.table(rows);
     lesson.why(
         "the person errs (s = ", fixed(person.noise, 1),
-        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise. Next: rlhf/ppo maximises this reward.");
+        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise.");
 }
 
 // Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean over the nouns; or the true scores.
@@ -235,6 +252,27 @@ static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_mode
                    fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ",
                    correlations[2] < 0.5f ? "After \"not\" the ranking should reverse, and this model has not learned that."
                                           : "It has learned that \"not\" reverses the ranking.");
+}
+
+//   returns  the means over the seeds: adjectives alone, after "very", after "not"
+static std::vector<float> step_not(Lesson& lesson, const std::vector<std::vector<float>>& phrases, int seed) {
+    lesson.step("Does every seed learn \"not\"?", "correlation of reward and true score over eight adjectives");
+    std::vector<float> means(3);
+    std::vector<std::vector<std::string>> rows{{"", "alone", "after very", "after not"}};
+    for (std::size_t k = 0; k < phrases.size(); ++k) {
+        rows.push_back({"seed " + text(seed + static_cast<int>(k))});
+        for (int column = 0; column < 3; ++column) {
+            rows.back().push_back(fixed(phrases[k][column], 2));
+            means[column] += phrases[k][column] / static_cast<float>(phrases.size());
+        }
+    }
+    lesson.table(rows);
+    if (means[2] < -0.5f)
+        lesson.why(
+            "no. After \"not\" the rewards keep the order of the adjectives alone, where the true scores reverse it. The reward model has learned which words are good, and that suffices to agree with most rankings; PPO is then rewarded for \"not\" before a good adjective. Next: rlhf/ppo maximises this reward.");
+    else
+        lesson.why("at least some seeds have begun to. Next: rlhf/ppo maximises this reward.");
+    return means;
 }
 
 // --- the person at the keyboard ---
@@ -332,16 +370,13 @@ static void learn_from_own(Lesson& lesson, const gpt::Weights& sft, const std::v
 
 // --- the lesson ---
 
-// One seed's SFT model and its answers.
-struct Beginning {
-    reviews::SftModel sft;
-    std::vector<Ranking> questions;
-};
-
-static Beginning begin_with(Random& random, const Choices& choices) {
-    Beginning beginning{.sft = reviews::train_sft(random), .questions = {}};
-    const ppo::Episodes texts = reviews::write(beginning.sft.w, choices.prompts * choices.answers, random, choices.answers);
-    beginning.questions = reviews::questions(texts, choices.answers);
+// Trains the model whose answers are ranked.
+static Beginning step_write(Lesson& lesson, const Choices& choices, Random& random) {
+    lesson.step("What is ranked?", "supervised fine-tuning (SFT), then sampling");
+    lesson.code();
+    const Beginning beginning = begin_with(random, choices);
+    lesson.say("A small GPT has learned to write reviews, with a loss of ", fixed(beginning.sft.losses.back()),
+               " nats per token. It answers each prompt ", choices.answers, " times.");
     return beginning;
 }
 
@@ -351,7 +386,7 @@ static void walk_own(Lesson& lesson, const Choices& choices, int seed) {
     reviews::ranked_rows(rankings);                                 // refuses unknown words before training
     if (choices.rank) preferences::write_rankings(path, rankings);  // and an unwritable file before the first question
     Random random(seed);
-    const Beginning beginning = begin_with(random, choices);
+    const Beginning beginning = step_write(lesson, choices, random);
     if (choices.rank) step_rank(lesson, beginning.questions, rankings, path);
     learn_from_own(lesson, beginning.sft.w, rankings, random);
 }
@@ -360,16 +395,15 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (choices.rank || !choices.rankings.empty()) return walk_own(lesson, choices, seed);
     const preferences::Person person{.noise = static_cast<float>(choices.noise)};
     std::vector<reviews::Evaluation> evaluations;
+    std::vector<std::vector<float>> phrases;  // of each seed: correlations for the adjectives alone, after "very", after "not"
     double from_bradley_terry = 0, from_log_2 = 0;
     for (int k = 0; k < choices.seeds; ++k) {
-        Random random(seed + k);
-        const Beginning beginning = begin_with(random, choices);
+        Random random(seed + k), aside(seed + 1000);
+        const Beginning beginning = k == 0 ? step_order(lesson, choices, person, random, aside) : begin_with(random, choices);
         const std::vector<Ranking> rankings = reviews::ask(beginning.questions, person, random);
         const std::size_t held = rankings.size() / 5;
         const std::vector<Ranking> test = some(rankings, 0, held), train = some(rankings, held, rankings.size());
         if (k == 0) {
-            Random aside(seed + 1000);
-            step_order(lesson, beginning.questions, person, aside);
             from_bradley_terry = step_bradley_terry(lesson, person, aside);
             step_plackett_luce(lesson);
             from_log_2 = step_loss(lesson, beginning.sft.w, some(train, 0, 16));
@@ -378,9 +412,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         const reviews::RewardModel reward_model =
             k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
         evaluations.push_back(reviews::evaluate(reward_model, test));
+        phrases.push_back(phrase_correlations(phrase_table(&reward_model), phrase_table(nullptr)));
         if (k == 0) step_phrases(lesson, reward_model, false);
     }
     step_held_out(lesson, evaluations, person, seed);
+    const std::vector<float> after = step_not(lesson, phrases, seed);
 
     reviews::Evaluation mean;
     for (const reviews::Evaluation& one : evaluations) {
@@ -397,6 +433,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("agreement with a noisy person on held-out rankings", mean.agreement, 0.72);
     lesson.claim_at_least("agreement with the same person without noise", mean.true_agreement, 0.78);
     lesson.claim_at_least("correlation of reward and true score", mean.correlation, 0.74);
+    lesson.claim_at_least("correlation of reward and true score after \"very\"", after[1], 0.95);
+    lesson.claim_at_most("the same after \"not\": that it reverses the score has not been learned", after[2], -0.9);
     lesson.claim_at_most("loss on held-out rankings (0.693 before training)", mean.loss, 0.55);
 }
 

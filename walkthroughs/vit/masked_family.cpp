@@ -666,7 +666,7 @@ static void run_seed(const Digits& digits, const Prepared& prepared, int steps, 
 // --- the lesson ---
 
 static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
-    lesson.step("What is the same for all?", "blocks, their first numbers, pictures, recipe");
+    lesson.step("What is the same for all?", "blocks, their initial weights, pictures, recipe");
     const vit::Weights encoder = first_encoder(1);
     lesson.table({{"", "all eight"},
                   {"pictures", text(static_cast<int>(digits.pictures.train.size())) + " handwritten digits, no labels"},
@@ -676,9 +676,8 @@ static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
                   {"hidden", text(hidden) + " of " + text(N) + " patches; MaskGIT: a random share"},
                   {"recipe", text(steps) + " steps of " + text(batch) + " pictures, AdamW"}});
     lesson.why(
-        "whatever differs in the end has been taught by the target, and by who sees the mask tokens. Three things cannot be the "
-        "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT "
-        "reads words. Their blocks still begin with the numbers of the others.");
+        "whatever differs in the end comes from the target, and from where the mask tokens enter. Three things cannot be the "
+        "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT reads tokens. Their blocks still start from the same weights as the others.");
 }
 
 // The rows of one picture as an image of its grid.
@@ -688,16 +687,19 @@ static Matrix grid_of_words(const std::vector<int>& words, int picture) {
     return shown;
 }
 
-static void step_2_targets(Lesson& lesson, const Digits& digits, const Prepared& prepared) {
+// Trains the teacher and the tokenizers.
+static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher_steps, int seed) {
     lesson.step("What is predicted?", "eight targets of one picture");
+    lesson.code();
+    const Prepared prepared = prepare(digits, teacher_steps, seed);
     const Image& image = digits.pictures.train[0];
     const Image light = as_light(image, digits.pictures);
     const Matrix descriptors = hog::describe(image, {.bins = 9, .cell = 2}).descriptors;
     lesson.pictures({{"pixels", picture(light, lesson.colours)},
                      {"HOG", picture(hog::roses(descriptors, 4, 4, 9, 5), lesson.colours)},
                      {"teacher's features", heat_map(slice_rows(prepared.features, 0, N), lesson.colours)}});
-    lesson.pictures({{"words of features", heat_map(grid_of_words(prepared.concepts, 0), lesson.colours)},
-                     {"words of pixels", heat_map(grid_of_words(prepared.words, 0), lesson.colours)}});
+    lesson.pictures({{"tokens of features", heat_map(grid_of_words(prepared.concepts, 0), lesson.colours)},
+                     {"tokens of pixels", heat_map(grid_of_words(prepared.words, 0), lesson.colours)}});
     lesson.table({{"method", "encoder sees", "predicts", "of each hidden patch"},
                   {"MAE", "visible patches", "pixels", "4 numbers"},
                   {"SimMIM", "all, some covered", "pixels", "4 numbers"},
@@ -705,32 +707,45 @@ static void step_2_targets(Lesson& lesson, const Digits& digits, const Prepared&
                   {"MaskFeat", "all, some covered", "HOG", "9 numbers"},
                   {"data2vec", "all, some covered", "its own average", text(width) + " numbers"},
                   {"EVA", "all, some covered", "teacher's features", text(width) + " numbers, a direction"},
-                  {"BEiT v2", "all, some covered", "words of these features", "1 of " + text(prepared.concept_count)},
-                  {"MaskGIT", "words, some hidden", "words of pixels", "1 of " + text(prepared.word_count)}});
+                  {"BEiT v2", "all, some covered", "tokens of these features", "1 of " + text(prepared.concept_count)},
+                  {"MaskGIT", "tokens, some hidden", "tokens of pixels", "1 of " + text(prepared.word_count)}});
     lesson.why(
         "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT that was told "
         "the name of every picture. So what these two learn comes from names in the end, though no name reaches them.");
-    lesson.predict("the order of the eight in the table below, before you look.");
+    return prepared;
 }
 
-static void step_3_probe(Lesson& lesson, const std::vector<Probed>& table, int seeds) {
+// Trains all eight.   prepared  of the first seed
+static std::vector<Probed> step_3_probe(Lesson& lesson, const Digits& digits, const Prepared& prepared, const Choices& choices,
+                                        int seed) {
     lesson.step("What has the encoder learned?", "linear probe", "digits of other writers");
+    std::vector<Probed> table;
+    lesson.code(3);
+    run_seed(digits, prepared, choices.steps, seed, table);
+    for (int k = 1; k < choices.seeds; ++k)
+        run_seed(digits, prepare(digits, choices.teacher_steps, seed + k), choices.steps, seed + k, table);
     std::vector<std::vector<std::string>> rows{{"share of digits read"}};
     for (const Question& question : questions) rows[0].push_back(question.name);
     for (const Probed& probed : table) {
         rows.push_back({probed.name});
         for (const std::vector<double>& shares : probed.shares) rows.back().push_back(written(shares));
     }
+    const Probed* best = nullptr;
+    for (const Probed& probed : table)
+        if (probed.name != "the pixels" && probed.name != "encoder, untrained" && probed.name != "the teacher of names")
+            if (best == nullptr || mean_of(probed.shares[0]) > mean_of(best->shares[0])) best = &probed;
+    lesson.predict("Which of the eight is read best from the mean of its tokens, with 5 labels of each digit?", {best->name});
     lesson.table(rows);
     lesson.say(
         "The encoder is frozen; a ridge classifier reads the mean of its normalised tokens, or all of them beside one another. "
         "Each number is the mean over ",
-        draws, " draws of the labels", seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
+        draws, " draws of the labels", choices.seeds == 1 ? "." : " and over the seeds, least and most in brackets.");
     lesson.why(
         "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so "
-        "the mean of the tokens says it too. Targets that describe one patch, its pixels, edges or word, leave what is learned "
+        "the mean of the tokens says it too. Targets that describe one patch, its pixels, edges or token, leave what is learned "
         "in its place: all tokens tell more than their mean. --seeds 3 shows how far the rows move by chance.");
     lesson.predict("which rows rise the most with --steps 1000, and whether the untrained encoder is still a match.");
+    return table;
 }
 
 // How much more is read off all tokens than off their mean, with as many labels: the mean over these rows.
@@ -746,14 +761,10 @@ static double more_in_all(std::vector<Probed>& table, const std::vector<std::str
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Digits digits;
     step_1_same(lesson, digits, choices.steps);
-    std::vector<Probed> table;
-    for (int k = 0; k < choices.seeds; ++k) {
-        const Prepared prepared = prepare(digits, choices.teacher_steps, seed + k);
-        if (k == 0) step_2_targets(lesson, digits, prepared);
-        run_seed(digits, prepared, choices.steps, seed + k, table);
-    }
-    step_3_probe(lesson, table, choices.seeds);
+    const Prepared prepared = step_2_targets(lesson, digits, choices.teacher_steps, seed);
+    std::vector<Probed> table = step_3_probe(lesson, digits, prepared, choices, seed);
     const double gained = mean_of(row_of(table, "EVA").shares[0]) - mean_of(row_of(table, "encoder, untrained").shares[0]);
+    lesson.say("Next: vit/detect/vitdet uses a ViT as the backbone of a detector.");
     lesson.claim_at_least("read off the mean of EVA's tokens, less of the untrained encoder's", gained, 0.05);
     lesson.claim_at_least("read off all tokens less off their mean, of targets that describe a patch",
                           more_in_all(table, {"MAE", "SimMIM", "VideoMAE", "MaskFeat"}), 0.03);

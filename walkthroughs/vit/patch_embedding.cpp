@@ -77,7 +77,8 @@ static void step_2_cut(Lesson& lesson, const Image& image, int P) {
     lesson.picture("", with_gaps(image, P, lesson.colours));
     lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
                " squares, numbered from left to right, then from top to bottom.");
-    lesson.predict("N, when P is halved. Then run with --patch-size ", std::max(1, P / 2));
+    const int half = std::max(1, P / 2);
+    lesson.predict("What is N with --patch-size " + text(half) + "?", {1.0 * (image.height / half) * (image.width / half), 0.5});
 }
 
 static Matrix step_3_flatten(Lesson& lesson, const Image& image, int P) {
@@ -96,8 +97,7 @@ static Matrix step_3_flatten(Lesson& lesson, const Image& image, int P) {
     lesson.matrix("patches", patches);
     lesson.why("a matrix has no squares, so each one is laid out in one row of P*P*C = ", patches.cols,
                " numbers: its pixel rows one after the other", C > 1 ? ", and for every pixel its channels side by side." : ".");
-    lesson.predict("the column of patches that holds the pixel in row 1, column 0 of a square (channel 0). It is ", P * C,
-                   ", because one pixel row of a square takes P*C numbers.");
+    lesson.predict("Which column of patches holds the pixel in row 1, column 0 of a square (channel 0)?", {1.0 * P * C, 0.5});
     return patches;
 }
 
@@ -133,8 +133,7 @@ static Var step_6_class_token(Lesson& lesson, const Var& patch_embeddings, const
     const Var tokens = concat_rows({class_token, patch_embeddings});  // (N+1, D)
     lesson.matrix("tokens", tokens.value());
     lesson.why(
-        "row 0 belongs to no square. It is learned, the same for every picture, and its place at the end of the model is read as "
-        "the answer: it has to collect from the others what it needs.");
+        "row 0 belongs to no square. It is learned, the same for every picture, and its row at the output of the model is read as the answer: it has to collect from the others what it needs.");
     return tokens;
 }
 
@@ -254,6 +253,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const float difference = step_8_convolution(lesson, image, w, config, patch_embeddings);
 
     const vit::PatchEmbedding model = vit::embed_patches({image}, w, config);
+    lesson.say("Next: vit/vit trains the model that begins like this.");
     lesson.claim("the seven steps give the z0 " + shape(z0.value()) + " of vit::embed_patches, bit for bit",
                  identical(z0.value(), model.z0.value()));
     lesson.claim_at_most("cut and multiply against a convolution in plain loops, largest difference", difference, 1e-5);

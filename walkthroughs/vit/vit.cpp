@@ -134,7 +134,7 @@ static LabelledImages prepared(LabelledImages data, int most) {
 static Image visible(const Image& image) { return normalise(image, {-1}, {2}); }  // and back: (x + 1) / 2
 
 static void step_look(Lesson& lesson, const LabelledImages& train, const LabelledImages& test) {
-    lesson.step("What is there to learn from?");
+    lesson.step("What is the training data?");
     std::vector<Captioned> page;
     for (int label = 0; label < std::min(train.classes, 10); ++label) {
         const auto found = std::find(train.labels.begin(), train.labels.end(), label);
@@ -143,7 +143,7 @@ static void step_look(Lesson& lesson, const LabelledImages& train, const Labelle
     }
     lesson.pictures(page);
     lesson.say(train.count(), " pictures of ", shape(train.images[0]), " to learn from, ", test.count(),
-               " others to be asked about, ", train.classes, " classes. The one of each above is the first in the file.");
+               " others to test on, ", train.classes, " classes. The one of each above is the first in the file.");
     if (test.images[0].height == 8)
         lesson.why("the test digits are from other writers, so the model must learn what all digits of a class have in common.");
 }
@@ -158,7 +158,7 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.table({{"value", "shape", "what it is"},
                   {"embedding.patches", shape(steps.embedding.patches), "the squares of one picture, one a row"},
                   {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
-                  {"blocks[0].attention.weights", shape(block.attention.weights.value()), "who looks at whom, head below head"},
+                  {"blocks[0].attention.weights", shape(block.attention.weights.value()), "attention weights, one head below the other"},
                   {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
                   {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
                   {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
@@ -167,7 +167,14 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.why("the model is untrained, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
                ", about as much as the others. The loss of a uniform prediction is ln ", config.classes, " = ",
                fixed(std::log(config.classes)), ".");
-    lesson.predict("the number of parameters when D is doubled. Now there are ", count_numbers(vit::parameters(w, config)), ".");
+    vit::Config doubled = config;
+    doubled.width *= 2;
+    Random any(1);
+    const vit::Weights larger = vit::make_weights(doubled, any, {.stddev = 0.1f});
+    const double numbers = static_cast<double>(count_numbers(vit::parameters(larger, doubled)));
+    lesson.predict("How many parameters has the model when only D is doubled? Now there are " +
+                       text(static_cast<int>(count_numbers(vit::parameters(w, config)))) + ".",
+                   {numbers, 0.1 * numbers});
 }
 
 struct Trained {
@@ -210,7 +217,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     lesson.curves({loss});
     lesson.say("From ", fixed(trained.losses.front()), " to ", fixed(trained.losses.back()), " in ", fixed(trained.seconds, 1),
                " seconds.");
-    if (!choices.save.empty()) lesson.say("Saved in ", choices.save, "; --resume goes on from there, --weights asks it.");
+    if (!choices.save.empty()) lesson.say("Saved in ", choices.save, "; --resume continues from there, --weights evaluates it.");
     return trained;
 }
 
@@ -289,8 +296,7 @@ static void step_decided(Lesson& lesson, const Image& image, const vit::Weights&
                "dark picture, with an error of ",
                fixed(found.delta[0], 5), ".");
     lesson.why(
-        "a gradient says what the next small step would change; added up on the way from a dark picture to this one, it shares the "
-        "whole lead out among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
+        "a gradient says what the next small step would change; added up on the way from a dark picture to this one, it distributes the whole lead among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
     lesson.predict("the same map against the class that you would have confused it with.");
 }
 
@@ -477,6 +483,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
         const Image image = cross_and_box_at(noise, 1, 8);
         step_attention(lesson, image, image, order_weights(true, start), trained, order_config);
     }
+    lesson.say("Next: vit/mask_pixels/pretraining needs far fewer labels.");
 
     if (choices.own_data())
         lesson.claim_at_least("right on pictures never seen, against always naming the largest class", right,

@@ -190,7 +190,7 @@ TEST_CASE("rows: mixtures, maxima and sums of rows are explained") {
     check_operation([&](Vars v) { return sums_before(v[0], segments); }, {x});
 }
 
-TEST_CASE("layers, losses and the operations of single systems are explained") {
+TEST_CASE("formula: layers, losses and the operations of single systems are explained") {
     Random random(10);
     const Matrix x = normal_matrix(random, 3, 4), weight = normal_matrix(random, 4, 5), bias = normal_matrix(random, 1, 5);
     const Matrix gain = normal_matrix(random, 1, 4), offset = normal_matrix(random, 1, 4), codes = normal_matrix(random, 5, 4);

@@ -108,7 +108,7 @@ TEST_CASE("first_difference: rounding is none; a value, an operation or the leng
     CHECK(first_difference(trace_of_sum(1, 2), other) == 1);
 }
 
-TEST_CASE("a Vision Transformer and its gradients: each number is explained, and attention weights are a named step") {
+TEST_CASE("Tracing: each number of a Vision Transformer and its gradients is explained, and attention weights are a named step") {
     const vit::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
                              .width = 6,
                              .depth = 2,
@@ -129,7 +129,7 @@ TEST_CASE("a Vision Transformer and its gradients: each number is explained, and
     CHECK(found);
 }
 
-TEST_CASE("a GPT and its gradients: each number is explained") {
+TEST_CASE("Tracing: each number of a GPT and its gradients is explained") {
     const gpt::Config config{.vocabulary = 5, .positions = 4, .width = 6, .depth = 2, .heads = 2, .mlp_width = 9};
     Random random(4);
     const gpt::Weights w = gpt::make_weights(config, random);

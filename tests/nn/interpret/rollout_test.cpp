@@ -223,7 +223,8 @@ static void check_relevance(const Golden& golden, const RolloutCase& c) {
     golden.check("relevance.map", map);
 }
 
-TEST_CASE("rollout, flow, vit-explain, gradient relevance and relevance equal the published implementations', step by step") {
+TEST_CASE(
+    "parity: rollout, flow, vit-explain, gradient relevance and relevance equal the published implementations', step by step") {
     for (const std::string& path : golden_files("rollout")) {
         const Golden golden(path);
         const int target = golden.integers("input.target").at(0);

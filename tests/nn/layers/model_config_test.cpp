@@ -72,7 +72,7 @@ TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
           config + ": the configuration of a model is a JSON object {...}, this is another value");
 }
 
-TEST_CASE("require_agrees and require_only: the configuration of another model is refused") {
+TEST_CASE("require_agrees, require_only: the configuration of another model is refused") {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     write_file_atomically(config,

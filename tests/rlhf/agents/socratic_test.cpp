@@ -121,7 +121,7 @@ TEST_CASE("history: one line per moment, times must increase") {
                       "socratic: a moment at 5 seconds follows one at 5; moments must be in order, from 0 seconds on");
 }
 
-TEST_CASE("retrieval_scores and recall_at: worked by hand") {
+TEST_CASE("retrieval_scores, recall_at: worked by hand") {
     const Matrix a{{0.5f, 0.4f, 0}, {0.5f, 0.2f, 0.1f}}, b{{0, 0.2f, 0}, {0, 0.2f, 0.5f}};
     CHECK(socratic::recall_at(1, a, {0, 2}) == 0.5);
     CHECK(socratic::recall_at(2, a, {1, 2}) == 0.5);

@@ -26,7 +26,7 @@ TEST_CASE("relative_boxes: fractions of width and height; pixel_boxes inverts it
     CHECK(error_of([] { relative_boxes({{0, 0, 1, 1}}, 0, 8); }) == "relative_boxes: an image of 0 x 8, both must be at least 1");
 }
 
-TEST_CASE("pairwise_iou and pairwise_generalised_iou: half, touching, apart, inside and empty, by hand") {
+TEST_CASE("pairwise_iou, pairwise_generalised_iou: half, touching, apart, inside and empty, by hand") {
     const Matrix a{{0, 0, 2, 2}};
     const Matrix b{{1, 0, 3, 2},   // I = 2, U = 6, C = 6: 1/3 and 1/3
                    {2, 0, 4, 2},   // touching: I = 0, U = 8 = C: 0 and 0

@@ -50,12 +50,14 @@ static Told told(void (*tell)(Lesson&), bool step = false, const std::string& ty
 
 static void one_step(Lesson& lesson) {
     lesson.step("Who looks at whom?", "A = softmax(q k^T)", "Eq. 6");
-    lesson.code("const Matrix A = softmax_rows(s);");
-    lesson.matrix("A", Matrix{{0.25f, 0.75f}, {0.5f, 0.5f}});
+    lesson.code();
+    const Matrix A{{0.25f, 0.75f}, {0.5f, 0.5f}};
+    lesson.matrix("A", A);
     lesson.why(
         "exp(ln 3) = 3, so token 1 gets three parts of four; token 1 itself asked for nothing and divides evenly, as it must");
     lesson.predict("row 0 when q is doubled");
 }
+static const std::string line_of_matrix = std::to_string(__LINE__ - 6);
 
 TEST_CASE("Lesson::step: question, equation and source on one line, then code, matrix, why, predict") {
     const Told lesson = told(one_step);
@@ -65,12 +67,15 @@ TEST_CASE("Lesson::step: question, equation and source on one line, then code, m
           "takes about 1 second\n"
           "\n"
           "step 1   Who looks at whom?             A = softmax(q k^T)   Eq. 6\n"
-          "         code      const Matrix A = softmax_rows(s);\n"
-          "         A (2, 2)   0.2500  0.7500\n"
-          "                    0.5000  0.5000\n"
-          "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1\n"
-          "                   itself asked for nothing and divides evenly, as it must\n"
-          "         predict   row 0 when q is doubled\n");
+          "         code      const Matrix A{{0.25f, 0.75f}, {0.5f, 0.5f}};\n"
+          "                   tests/walkthroughs/lesson/lesson_test.cpp:" +
+              line_of_matrix +
+              "\n"
+              "         A (2, 2)   0.2500  0.7500\n"
+              "                    0.5000  0.5000\n"
+              "         why       exp(ln 3) = 3, so token 1 gets three parts of four; token 1\n"
+              "                   itself asked for nothing and divides evenly, as it must\n"
+              "         predict   row 0 when q is doubled\n");
 }
 
 static void the_rest(Lesson& lesson) {

@@ -155,7 +155,7 @@ TEST_CASE("display_width, wrapped: count characters and not colours; lines break
     CHECK(fixed(1e308, 2).size() == 312);
 }
 
-TEST_CASE("display_width and table: columns of the terminal, not characters") {
+TEST_CASE("display_width, table: columns of the terminal, not characters") {
     CHECK(display_width("\u6211 [MASK] \u5317\u4eac") == 14);  // 2 + 8 + 4
     CHECK(display_width("e\u0301") == 1);                      // an accent stands on its letter
     // Every second column begins at column 9: "cat" and two spaces, or two characters of two columns each and one space.

@@ -14,7 +14,7 @@ static Pictures two_pictures() {
     return {.one = "picture", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .standard_deviation = 0.5f};
 }
 
-TEST_CASE("normalised digits: mean 0, standard deviation 1, converted back to brightness") {
+TEST_CASE("digits_to_restore: mean 0, standard deviation 1, converted back to brightness") {
     const Pictures digits = digits_to_restore();
     double sum = 0, squares = 0;
     for (const Image& picture : digits.train)
@@ -67,7 +67,7 @@ TEST_CASE(
           files.train_images + ": all pixels are 1.000000, there is nothing to restore");
 }
 
-TEST_CASE("waves: determined by the seed; each batch draws new ones") {
+TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones") {
     const Pictures waves = waves_to_restore(3, 12, 1);
     CHECK(waves.test[1].pixels == waves_to_restore(3, 12, 1).test[1].pixels);
     CHECK(waves.test[1].pixels != waves_to_restore(3, 12, 2).test[1].pixels);
@@ -79,7 +79,7 @@ TEST_CASE("waves: determined by the seed; each batch draws new ones") {
     CHECK(draw_batch(two_pictures(), 5, random).size() == 5);
 }
 
-TEST_CASE("restoration baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
+TEST_CASE("judge: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
     const Pictures pictures = two_pictures();
     const Matrix mask{{0, 1}, {1, 0}};
     const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
@@ -91,7 +91,7 @@ TEST_CASE("restoration baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the n
     CHECK(judged_table(judged)[1][1] == "1.0000");
 }
 
-TEST_CASE("restored pictures: three for each image, and a file only on request") {
+TEST_CASE("triples, write_triples: three for each image, and a file only on request") {
     const Pictures pictures = two_pictures();
     const std::vector<Image> shown = triples(pictures, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
     CHECK(shown.size() == 6);

@@ -9,24 +9,24 @@
 using Lines = std::vector<std::string>;
 
 TEST_SUITE("tokens") {
-    TEST_CASE("token lines: a bar after each token in plain text, alternating backgrounds in colour") {
+    TEST_CASE("token_lines: a bar after each token in plain text, alternating backgrounds in colour") {
         CHECK(token_lines({"a", " b"}, Colours::none) == Lines{"a| b|"});
         CHECK(token_lines({"a", "b"}, Colours::few) == Lines{"\x1b[30;48;5;223ma\x1b[0m\x1b[30;48;5;152mb\x1b[0m"});
         CHECK(token_lines({}, Colours::none).empty());
     }
 
-    TEST_CASE("token lines: newlines end the line; incomplete and control characters are escaped") {
+    TEST_CASE("token_lines: newlines end the line; incomplete and control characters are escaped") {
         CHECK(token_lines({"a", "\n", "b"}, Colours::none) == Lines{"a|\u21B5|", "b|"});
         CHECK(shown_token(" \xD0\x9F\xD0\t") == " \u041F<D0>\u00B7");
         CHECK(token_lines({"\xD0", "\x9F\x1B"}, Colours::none) == Lines{"<D0>|<9F>\u00B7|"});
     }
 
-    TEST_CASE("token lines: no wider than requested, unless a single token is") {
+    TEST_CASE("token_lines: no wider than requested, unless a single token is") {
         CHECK(token_lines({"abc", "def", "g"}, Colours::none, 6) == Lines{"abc|", "def|g|"});
         CHECK(token_lines({"abcdefgh", "i"}, Colours::none, 4) == Lines{"abcdefgh|", "i|"});
     }
 
-    TEST_CASE("only_english and ascii_lines: en keeps the lines without Russian letters") {
+    TEST_CASE("only_english, ascii_lines: en keeps the lines without Russian letters") {
         CHECK(only_english("en"));
         CHECK(!only_english("ru"));
         CHECK_THROWS_WITH(only_english("de"), "--language de: must be en or ru");

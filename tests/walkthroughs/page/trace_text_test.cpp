@@ -27,7 +27,7 @@ TEST_CASE("trace_list: number, name, operation and shape of every value") {
     CHECK(list[3] == "    3  sum 3                     sum (1, 1)");
 }
 
-TEST_CASE("explain_value and explain_gradient: the formula, its numbers, and what the program has") {
+TEST_CASE("explain_value, explain_gradient: the formula, its numbers, and what the program has") {
     const Trace trace = product_trace();
     const std::vector<SourceNote> notes = source_notes(trace);
     CHECK(explain_value(trace, notes, 2, 1, 0) ==

@@ -30,7 +30,7 @@ static int best_place(const Image& image, const Matrix& shape) {
 static const Matrix cross{{0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0}};
 static const Matrix box{{1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1}};
 
-TEST_CASE("cross and box: the label is 1 exactly if the cross comes first in reading order") {
+TEST_CASE("cross_and_box: the label is 1 exactly if the cross comes first in reading order") {
     Random random(3);
     const LabelledImages data = cross_and_box(random, 200);
     REQUIRE(data.count() == 200);
@@ -44,7 +44,7 @@ TEST_CASE("cross and box: the label is 1 exactly if the cross comes first in rea
     CHECK(ones < 130);
 }
 
-TEST_CASE("cross and box: every pair of different positions occurs, and the shapes never overlap") {
+TEST_CASE("cross_and_box: every pair of different positions occurs, and the shapes never overlap") {
     Random random(4);
     const LabelledImages data = cross_and_box(random, 600);
     std::vector<int> pairs(81);
@@ -54,7 +54,7 @@ TEST_CASE("cross and box: every pair of different positions occurs, and the shap
     CHECK(seen == 72);
 }
 
-TEST_CASE("cross and box: noise of standard deviation 0.3, shapes add 1") {
+TEST_CASE("cross_and_box: noise of standard deviation 0.3, shapes add 1") {
     Random random(5);
     const Image image = cross_and_box_at(random, 0, 8);
     CHECK(shape(image) == "12 x 12 x 1");
@@ -67,7 +67,7 @@ TEST_CASE("cross and box: noise of standard deviation 0.3, shapes add 1") {
     CHECK(inside == doctest::Approx(1).epsilon(0.35));
 }
 
-TEST_CASE("cross and box: rejects equal positions and positions outside") {
+TEST_CASE("cross_and_box: rejects equal positions and positions outside") {
     Random random;
     CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: places 3 and 3, they must be two of 0 to 8",
                          std::invalid_argument);

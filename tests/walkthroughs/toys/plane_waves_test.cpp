@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("plane_waves");
 
-TEST_CASE("plane waves: pixel variance 1/2, that of a sine; all channels are equal") {
+TEST_CASE("plane_waves: pixel variance 1/2, that of a sine; all channels are equal") {
     Random random(3);
     double squares = 0, mean = 0;
     const std::vector<Image> waves = plane_waves(random, 500, 12);
@@ -20,7 +20,7 @@ TEST_CASE("plane waves: pixel variance 1/2, that of a sine; all channels are equ
     CHECK(squares - mean * mean == Approx(0.5).epsilon(0.03));
 }
 
-TEST_CASE("plane waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
+TEST_CASE("plane_waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
     // sin(t - k) + sin(t + k) = 2 cos(k) sin(t): the share 2 cos k is the same everywhere in one picture
     Random random(5);
     const Image wave = plane_wave(random, 12, 1);
@@ -38,7 +38,7 @@ static double row_share(const Image& wave) {
     return (wave(y, x - 1, 0) + wave(y, x + 1, 0)) / wave(y, x, 0);
 }
 
-TEST_CASE("plane waves: no wavelength below 6 pixels, where 2 cos(2 pi / 6) = 1; some near it, some along the rows") {
+TEST_CASE("plane_waves: no wavelength below 6 pixels, where 2 cos(2 pi / 6) = 1; some near it, some along the rows") {
     Random random(9);
     double least = 2, most = 0;
     for (const Image& wave : plane_waves(random, 300, 12, 1)) {

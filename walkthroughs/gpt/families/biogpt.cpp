@@ -86,11 +86,10 @@ static void step_floors(Lesson& lesson, const MarkovChain& general, const Markov
     lesson.why(
         "a perfect general model has the wrong transition probabilities for the domain, and more general text does not help: ",
         fixed(cross_entropy_of(domain, general) - cross_entropy_of(domain, domain), 3), " nats are lost on D.");
-    lesson.predict("the same four numbers for trained models");
 }
 
 static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogpt::Config& config) {
-    lesson.step("What does the model read?", "sqrt(E) word + position", "fairseq's and BioGPT's code");
+    lesson.step("What does the model read?", "sqrt(E) token + position", "fairseq's and BioGPT's code");
     const TokenBatch both = make_batch({{0, 1, 2, 3, 4}, {5, 6}}, 0, Side::left);
     lesson.say("Two texts, the second padded on the left: ids 0 1 2 3 4 and _ _ _ 5 6.");
     lesson.code();
@@ -104,9 +103,10 @@ static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogp
         words += std::pow(steps.embeddings.value()(0, j) - steps.positions.value()(0, j), 2);
         positions += std::pow(steps.positions.value()(0, j), 2);
     }
-    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. A word weighs ",
-               fixed(std::sqrt(words / positions), 1), " times as much as its position, since only words are multiplied by sqrt(",
-               config.width, "): without the factor the output matrix, which is the same table, would have to be large instead.");
+    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. A token embedding is ",
+               fixed(std::sqrt(words / positions), 1),
+               " times as long as its position embedding, since only token embeddings are multiplied by sqrt(", config.width,
+               "): without the factor the output matrix, which is the same table, would have to be large instead.");
 }
 
 namespace {
@@ -174,19 +174,20 @@ static Models step_train(Lesson& lesson, const MarkovChain& general, const Marko
     measured.general_on_d = loss_on(domain, models.general, config, choices);
     measured.domain_on_g = loss_on(general, models.domain, config, choices);
     measured.domain_on_d = loss_on(domain, models.domain, config, choices);
+    lesson.predict("What is the loss of the model trained on G on texts of D?", {measured.general_on_d, 0.05});
     lesson.table({{"nats a letter", "on G", "on D"},
                   {"trained on G", fixed(measured.general_on_g, 3), fixed(measured.general_on_d, 3)},
                   {"trained on D", fixed(measured.domain_on_g, 3), fixed(measured.domain_on_d, 3)}});
-    lesson.why("each is close to what is possible at home and far from it abroad. On D the domain model wins by ",
-               fixed(measured.general_on_d - measured.domain_on_d, 3), " nats: it would give a text of ", choices.length,
-               " letters ", "e^", fixed(choices.length * (measured.general_on_d - measured.domain_on_d), 1),
-               " times the probability.");
+    lesson.why(
+        "each model is close to the minimum on its own language and far from it on the other. On D the domain model wins by ",
+        fixed(measured.general_on_d - measured.domain_on_d, 3), " nats: it would give a text of ", choices.length, " letters ",
+        "e^", fixed(choices.length * (measured.general_on_d - measured.domain_on_d), 1), " times the probability.");
     return models;
 }
 
 static void step_few(Lesson& lesson, const Models& models, const MarkovChain& domain, const biogpt::Config& config,
                      const Choices& choices, int seed, Measured& measured) {
-    lesson.step("What if there is little domain text?", text(choices.few_steps) + " steps on D, from two beginnings");
+    lesson.step("What if there is little domain text?", text(choices.few_steps) + " steps on D, from two initial models");
     const biogpt::Weights scratch = fresh(config, seed), tuned = fresh(config, seed);
     const Parameters source = biogpt::parameters(models.general, config);
     lesson.code();
@@ -335,6 +336,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_few(lesson, models, domain, config, choices, seed, measured);
     step_write(lesson, models, domain, config);
     const double answered = step_answer(lesson, models, domain, config, choices, seed);
+    lesson.say("Next: gpt/unified/t5 turns every task into text.");
 
     lesson.step("Do the claims hold?");
     const double lost = cross_entropy_of(domain, general) - cross_entropy_of(domain, domain);

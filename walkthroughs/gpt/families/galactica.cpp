@@ -38,7 +38,6 @@ static std::string cut(const std::string& words) {
 
 static void step_rules(Lesson& lesson) {
     lesson.step("What becomes a token?", "rules first, byte-pair encoding inside what they leave", "section 3.1");
-    lesson.code("for (const galactica::Piece& piece : galactica::pieces(words))");
     std::vector<std::vector<std::string>> rows{{"content", "cut by the rules at |"}};
     const std::vector<std::pair<std::string, std::string>> examples{{"citation", "see [START_REF] OPT, Zhang [END_REF] for"},
                                                                     {"reasoning", "2 + 3? <work> 5 </work> 5"},
@@ -47,6 +46,7 @@ static void step_rules(Lesson& lesson) {
                                                                     {"DNA", "[START_DNA]CGGTACC[END_DNA]"},
                                                                     {"number", "about 737612.62 km"},
                                                                     {"mathematics", "E=m*c^2"}};
+    lesson.code();
     for (const auto& [content, words] : examples) rows.push_back({content, cut(words)});
     lesson.table(rows);
     lesson.why(
@@ -133,7 +133,6 @@ static void step_documents(Lesson& lesson, const chain::Task& task) {
                   readable(task, chain::documents_of(task, question, Format::steps))});
     lesson.why("the same sum modulo ", task.digits, " twice. After <work> the partial sums are written out, as on paper. ",
                "One model is trained on both kinds of document; the first token selects one.");
-    lesson.predict("how often each is right. Chance is 1 of ", task.digits, " = ", fixed(1.0 / task.digits, 3));
 }
 
 static galactica::Config small_galactica(const chain::Task& task) {
@@ -244,6 +243,8 @@ static Right step_ask(Lesson& lesson, const galactica::Weights& w, const galacti
     const chain::Questions questions = chain::make_questions(task, random, choices.questions);
     const Right shares{.with_work = right(w, config, task, questions, Format::steps),
                        .direct = right(w, config, task, questions, Format::direct)};
+    lesson.predict("What fraction of the direct answers is right? Chance is " + fixed(1.0 / task.digits, 3) + ".",
+                   {shares.direct, 0.1});
     std::vector<std::vector<std::string>> rows{{"what the model wrote", "right answer"}};
     const chain::Questions first(questions.begin(), questions.begin() + task.count);
     for (const Format format : {Format::direct, Format::steps}) {
@@ -272,6 +273,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const galactica::Weights w = galactica::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.2f});
     step_train(lesson, w, config, choices, seed);
     const Right shares = step_ask(lesson, w, config, choices, seed);
+    lesson.say("Next: gpt/families/biogpt is trained on one domain only.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_least("ways in which byte-pair encoding cuts the digits 12", static_cast<double>(ways.by_merges.size()), 4);

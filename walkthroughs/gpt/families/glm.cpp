@@ -104,12 +104,13 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
     Matrix table(batch.length, batch.length);
     for (int i = 0; i < batch.length; ++i)
         for (int j = 0; j < batch.length; ++j) table(i, j) = batch.may(i, j);
+    lesson.predict("To how many tokens may the first token of B attend?",
+                   {row_sums(slice_rows(table, sequence.context, 1)).value()[0], 0.5});
     lesson.pictures({{"bright: row may see column", heat_map(table, lesson.colours)}});
     lesson.why(
         "the left ", sequence.context,
         " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
         "right is causal, as in GPT. One attention mask holds both.");
-    lesson.predict("what would the loss be if A attended to B, which contains the targets?");
 }
 
 static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChain& chain, const Choices& choices,
@@ -134,11 +135,10 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
     std::vector<float> at;
     for (const float step : curve.steps) at.push_back(step + static_cast<float>(skipped));
     lesson.curves({{"loss", at, curve.losses}});
-    lesson.why(choices.steps, " steps of ", recipe.batch,
-               " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "
-               "with another mask, [gM]. First the model learns what follows what, which serves both. That a gap has a right "
-               "side too comes "
-               "later: the model has to find out which symbol of A stands behind the mask.");
+    lesson.why(
+        choices.steps, " steps of ", recipe.batch,
+        " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "
+        "with another mask, [gM]. First the model learns what follows what, which serves both. It uses the right side of a gap only later: it has to find out which symbol of A follows the mask.");
 }
 
 // The mean loss on the symbols of the span themselves, [E] left out, which a reader of A can count.
@@ -181,8 +181,7 @@ static Measured step_3_measure(Lesson& lesson, const glm::Weights& w, const Mark
     lesson.table(rows);
     lesson.why(
         "no left-to-right model can be below ", fixed(causal_floor, 3),
-        ", however large it is. In the gaps this one is, because it has "
-        "seen what comes behind them; at the tail there is nothing behind, and it is a left-to-right model like any other.");
+        ", however large it is. In the gaps this one is, because it has read what follows them; nothing follows the tail, and there it is a left-to-right model like any other.");
     return measured;
 }
 
@@ -248,7 +247,7 @@ static void step_5_right_side(Lesson& lesson, const glm::Weights& w, const Marko
         rows.push_back({letter(b), fixed(P(before, b), 3), fixed(exact[b], 3), fixed(p(batch.length - 2, b), 3)});
     lesson.table(rows);
     lesson.why("the row of [S] has seen ", letter(after), " in part A. What is likely after ", letter(before),
-               " but does not lead to ", letter(after), " is struck out.");
+               " but does not lead to ", letter(after), " gets no probability.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -262,6 +261,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Measured measured = step_3_measure(lesson, w, chain, choices, random);
     step_4_fill(lesson, w, chain, random);
     step_5_right_side(lesson, w, chain, random);
+    lesson.say("Next: gpt/families/galactica decides what becomes a token.");
 
     lesson.step("Do the claims hold?");
     const double causal_floor = causal_entropy(chain);

@@ -72,8 +72,8 @@ static double step_1_block(Lesson& lesson, const palm::Weights& w, const TokenBa
 static void step_2_one_matrix(Lesson& lesson, const palm::Weights& w) {
     lesson.step("What is read from N(z)?", "f = N(z) W^T,  W (H h + 2 h + 2 I, E)");
     const palm::Config& c = parallel_config;
+    lesson.code();
     const Parameters table = palm::parameters(w, c);
-    lesson.code("palm::parameters(w, config)");
     const int queries = c.heads * c.head_width;
     lesson.table({{"rows of W", "how many", "what"},
                   {"0 ... " + text(queries - 1), text(queries), "queries of " + text(c.heads) + " heads"},
@@ -158,7 +158,6 @@ static std::string bytes_text(long bytes) {
 
 static double step_5_cache(Lesson& lesson) {
     lesson.step("What does the cache hold?", "2 L h numbers a token, not 2 L H h");
-    lesson.code("palm::make_memory(config, sequences, capacity)");
     struct Size {
         std::string name;
         palm::Config config;
@@ -170,6 +169,10 @@ static double step_5_cache(Lesson& lesson) {
     std::vector<std::vector<std::string>> rows{
         {"model", "H", "L", "a key for each head", "one for all", "2048 tokens of one text"}};
     double least = 1e9;
+    lesson.predict("How many bytes does one token take in the cache of a model with L = " + text(parallel_config.depth) +
+                       " blocks and h = " + text(parallel_config.head_width) + ", at 4 bytes a number?",
+                   {1.0 * static_cast<double>(bytes_per_token(palm::make_memory(parallel_config, 1, 1))), 0.5});
+    lesson.code(4);
     for (const Size& size : sizes) {
         const palm::Config& c = size.config;
         const long shared = bytes_per_token(palm::make_memory(c, 1, 1));
@@ -226,6 +229,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_heads(lesson, w, text_to_show);
     const double ratio = step_5_cache(lesson);
     const bool same = step_6_write(lesson, w, chain, random);
+    lesson.say("Next: gpt/families/glm reads both sides of a gap.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_most("a block is z + attention(N(z)) + mlp(N(z)), largest difference", difference, 1e-5);

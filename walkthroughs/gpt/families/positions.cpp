@@ -71,7 +71,7 @@ static Models make_models(const Choices& choices, Random& random) {
 }
 
 static void step_1_language(Lesson& lesson, const SecondOrderChain& chain, Random& random) {
-    lesson.step("What is there to read?", "p(x_t | x_t-2, x_t-1)");
+    lesson.step("What is the text?", "p(x_t | x_t-2, x_t-1)");
     std::string line;
     for (const int symbol : sample(chain, random, 36)) line += std::string(1, static_cast<char>('a' + symbol)) + " ";
     lesson.lines({line});
@@ -80,9 +80,7 @@ static void step_1_language(Lesson& lesson, const SecondOrderChain& chain, Rando
                   {"the last symbol", fixed(bigram_entropy(chain), 3)},
                   {"the last two, in order", fixed(causal_entropy(chain), 3)}});
     lesson.why(
-        "attention alone does not know the order: it sees a bag of symbols. To reach the last row a model has to find out "
-        "which two symbols are the last ones, and which of the two came first. That is all it needs positions for, and "
-        "it is the same question on line 1 and on line 1000.");
+        "attention alone does not know the order: its input is a set of symbols. To reach the loss in the last row a model has to find the last two symbols and their order. It needs positions for nothing else, and the task is the same at position 1 and at position 1000.");
 }
 
 static void step_2_three_ways(Lesson& lesson, const Models& models) {
@@ -92,8 +90,8 @@ static void step_2_three_ways(Lesson& lesson, const Models& models) {
          {"GPT-2", "row t of a table is added to the token", "before block 1", text(models.gpt_config.positions * width)},
          {"LLaMA", "queries and keys are turned by t w_k", "every block", "0"},
          {"BLOOM", "m_h times the distance is subtracted", "every score", "0"}});
-    lesson.code("bloom::alibi_slopes(heads)");
     std::string slopes;
+    lesson.code();
     for (const float slope : bloom::alibi_slopes(models.bloom_config.heads)) slopes += fixed(slope, 4) + " ";
     lesson.lines({"m_h  " + slopes});
 
@@ -118,9 +116,7 @@ static void step_2_three_ways(Lesson& lesson, const Models& models) {
     lesson.table(rows);
     lesson.why(
         "rotated queries and keys meet in a product that depends on the distance alone: cos 2 in each row. So both rotation and "
-        "ALiBi say the same about the last two symbols wherever they stand; the table says nothing about rows that it has "
-        "never been asked for.");
-    lesson.predict("which of the three will read on past position ", 24, " as if nothing had happened.");
+        "ALiBi say the same about the last two symbols wherever they stand; rows of the table past the window were never trained.");
 }
 
 static void step_3_train(Lesson& lesson, const std::vector<const ChainReader*>& readers, const std::vector<std::string>& names,
@@ -133,30 +129,34 @@ static void step_3_train(Lesson& lesson, const std::vector<const ChainReader*>& 
         series.push_back({names[m], curve.steps, curve.losses});
     }
     lesson.curves(series);
-    lesson.why("texts of ", choices.training.length, " predictions, ", choices.training.batch, " new ones in each of ",
-               choices.training.steps,
-               " steps. In this window all three come to the floor. BLOOM takes longest: ALiBi does not give a head the symbol "
-               "before, it "
-               "has to be singled out by the steepest slopes, and only eight heads have one of ",
-               fixed(bloom::alibi_slopes(8).front(), 1), "; two heads would have ", fixed(bloom::alibi_slopes(2).front(), 4),
-               " and ", fixed(bloom::alibi_slopes(2).back(), 4), ".");
+    lesson.why(
+        "texts of ", choices.training.length, " predictions, ", choices.training.batch, " new ones in each of ",
+        choices.training.steps,
+        " steps. In this window all three reach the floor. BLOOM takes longest: ALiBi does not select the previous symbol, the steepest slopes have to single it out, and only eight heads have one of ",
+        fixed(bloom::alibi_slopes(8).front(), 1), "; two heads would have ", fixed(bloom::alibi_slopes(2).front(), 4), " and ",
+        fixed(bloom::alibi_slopes(2).back(), 4), ".");
 }
 
 static std::vector<std::vector<float>> step_4_chart(Lesson& lesson, const std::vector<const ChainReader*>& readers,
                                                     const std::vector<std::string>& names, const SecondOrderChain& chain,
                                                     const Choices& choices, Random& random) {
     const int T = choices.training.length, end = choices.longest;
-    lesson.step("And on longer texts?", "loss at each position, 1 ... " + text(end));
-    lesson.code("losses_by_position(reader, chain, longest, texts, random)");
+    lesson.step("What happens on longer texts?", "loss at each position, 1 ... " + text(end));
     std::vector<std::vector<float>> losses;
     std::vector<Series> series;
     const double floor = causal_entropy(chain);
+    lesson.code(2);
     for (std::size_t m = 0; m < readers.size(); ++m) {
         losses.push_back(losses_by_position(*readers[m], chain, end, choices.texts, random));
         const Grouped curve = grouped(losses[m], 3);
         series.push_back({names[m], curve.x, curve.y});
     }
     series.push_back({"floor", {0, static_cast<float>(end)}, {static_cast<float>(floor), static_cast<float>(floor)}});
+    std::size_t best = 0;
+    for (std::size_t m = 1; m < names.size(); ++m)
+        if (mean_between(losses[m], 2 * T, end) < mean_between(losses[best], 2 * T, end)) best = m;
+    lesson.predict("Which model has the lowest loss past position " + text(2 * T) + ": learned, rotation or ALiBi?",
+                   {names[best].substr(0, names[best].find(' '))});
     lesson.curves(series);
     std::vector<std::vector<std::string>> rows{
         {"loss above the floor", "to " + text(T), text(T) + "-" + text(2 * T), text(2 * T) + "-" + text(end)}};
@@ -200,14 +200,10 @@ static void step_5_why(Lesson& lesson, const Models& models, const SecondOrderCh
                         fixed(on_previous(of_bloom, models.bloom_config.heads, texts, T, t), 3)});
     lesson.table(rows);
     lesson.why(
-        "the head that looks one symbol back is what each model had to build. GPT-2 built it from rows of its table, and the "
-        "rows "
-        "past ",
+        "each model had to learn a head that attends one symbol back. GPT-2 learned it from rows of its table, and the rows past ",
         choices.training.length,
-        " are still the random numbers that they began as: the head is gone at once. In LLaMA the "
-        "distance of 1 looks the same everywhere, but distances beyond the window turn by angles that training never saw, and "
-        "what scores high there is chance; with every further symbol there are more of them. In BLOOM what is far away is "
-        "only ever further down.");
+        " still have their random initial values: the head fails at once. In LLaMA the "
+        "distance of 1 looks the same everywhere, but distances beyond the window rotate by angles that training never saw, so some distant keys get high scores by chance, and there are more of them with every further symbol. In BLOOM the penalty of distant keys only grows.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -227,6 +223,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_train(lesson, readers, names, chain, choices, random);
     const std::vector<std::vector<float>> losses = step_4_chart(lesson, readers, names, chain, choices, random);
     step_5_why(lesson, models, chain, choices, random);
+    lesson.say("Next: gpt/families/palm changes the block itself.");
 
     lesson.step("Does it hold?");
     const int T = choices.training.length, end = choices.longest;

@@ -160,24 +160,23 @@ static void step_streams(Lesson& lesson, const gato::Config& config, const Choic
         lesson.lines({stream_of(episode, config, false), stream_of(episode, config, true)});
     }
     lesson.why(
-        "under ^ stands what is predicted: text and actions. Observations come from the world, not from the agent; a loss on "
-        "them ",
-        "would spend the network on guessing where the goal will be. The separator | is the row that predicts the first action.");
+        "under ^ stands what is predicted: text and actions. Observations come from the world, not from the agent; a loss on them would spend capacity on predicting where the goal will be. The separator | is the row that predicts the first action.");
 }
 
 static void step_numbers(Lesson& lesson, const gato::Config& config) {
     lesson.step("How does a number become a token?", "F(x) = sign(x) ln(mu |x| + 1) / ln(mu M + 1)", "appendix B");
-    lesson.code("gato::bin_of(gato::mu_law(x, config), config.continuous_tokens)");
     std::vector<std::vector<std::string>> rows{{"x", "F(x)", "bin if observed", "bin if an action", "centre of it"}};
+    lesson.code(3);
     for (const float x : {-100.f, -1.f, -0.1f, -0.01f, 0.f, 0.01f, 0.1f, 1.f, 100.f}) {
+        const int observed = gato::bin_of(gato::mu_law(x, config), config.continuous_tokens);
         const int action = gato::bin_of(x, config.continuous_tokens);
-        rows.push_back({fixed(x, 2), fixed(gato::mu_law(x, config), 3),
-                        text(gato::bin_of(gato::mu_law(x, config), config.continuous_tokens)), text(action),
+        rows.push_back({fixed(x, 2), fixed(gato::mu_law(x, config), 3), text(observed), text(action),
                         fixed(gato::centre_of_bin(action, config.continuous_tokens), 3)});
     }
     lesson.table(rows);
+    lesson.predict("In which bin is an action of 0.5?", {1.0 * gato::bin_of(0.5f, config.continuous_tokens), 0.5});
     lesson.why(
-        "an observation may be of any size, and mu-law keeps small ones apart and large ones inside. An action lies in [-1, 1] ",
+        "an observation may be of any size, and mu-law resolves small ones and keeps large ones in range. An action lies in [-1, 1] ",
         "already and is cut into ", config.continuous_tokens, " equal bins: no answer can be nearer than ",
         fixed(1.0 / config.continuous_tokens, 3), " to every action.");
 }
@@ -261,9 +260,7 @@ static void step_train(Lesson& lesson, const gato::Weights& w, const gato::Confi
     }
     lesson.curves(curves);
     lesson.why(
-        "no part of the network belongs to a task; what is wanted next follows from what the stream looks like. The first number "
-        "of ",
-        "a row and the step from it to the second can not be known, so the loss does not go to 0.");
+        "no part of the network belongs to a task; which output is required follows from the stream itself. The first number of a row and the step from it to the second cannot be predicted, so the loss does not go to 0.");
 }
 
 // An episode with one time step more: what is observed now, and an action that is not known yet.
@@ -297,10 +294,10 @@ static double drive(const gato::Weights& w, const gato::Config& config, const Ch
 }
 
 static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Config& config, const Choices& choices) {
-    lesson.step("Does it find the goal by itself?", "its own moves, its own mistakes");
-    lesson.code("gato::generate({episode}, gato::Next::action, w, config, {.new_tokens = 1})");
+    lesson.step("Does it find the goal by itself?", "observations follow from its own moves");
     Series model{.name = "model", .x = {}, .y = {}}, expert{.name = "expert", .x = {}, .y = {}},
         goal{.name = "goal", .x = {}, .y = {}};
+    lesson.code();
     drive(w, config, choices, -0.6f, 0.45f, model.y);
     float position = -0.6f;
     for (std::size_t t = 0; t < model.y.size(); ++t) {
@@ -323,8 +320,9 @@ static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Con
     lesson.why(
         "each move is read from the separator; it becomes part of the stream, and the next observation shows where it has led. ",
         "After ", choices.moves, " moves the point is ", fixed(distance, 3),
-        " from the nearest place that it could reach (mean of ", drives, " drives). It can not see better: all numbers from ",
-        fixed(low, 2), " to ", fixed(high, 2), " are observed as bin ", near, ".");
+        " from the nearest point that it could reach (mean of ", drives,
+        " drives). Its input is not more exact: all numbers from ", fixed(low, 2), " to ", fixed(high, 2),
+        " are observed as bin ", near, ".");
     return distance;
 }
 
@@ -341,6 +339,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_train(lesson, w, config, choices, seed);
     const Skill after = measure(w, config, test);
     const double distance = step_drive(lesson, w, config, choices);
+    lesson.say("Next: vit/sequence/unified_io does three image tasks with one vocabulary.");
 
     lesson.step("Does it hold?");
     lesson.table({{"", "before", "after"},

@@ -2,7 +2,7 @@
 //
 //   paper    Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", 2019,
 //            arXiv 1910.10683
-//   shows    span corruption, distance buckets, and that the encoder shows the decoder what stands behind a gap: the loss falls
+//   shows    span corruption, distance buckets, and that the encoder shows the decoder what follows a gap: the loss falls
 //            below the floor of every model that reads from left to right
 //   symbols  S letters   N buckets   x_t a letter of the text
 //   before   walkthroughs/gpt/gpt.cpp, walkthroughs/bert/mlm.cpp
@@ -45,7 +45,7 @@ static std::string readable(const Choices& choices, const std::vector<int>& ids)
     return line;
 }
 
-// Gaps of equal length, a visible letter before and behind each.
+// Gaps of equal length, a visible letter before and after each.
 static std::vector<char> hidden_letters(const Choices& choices, Random& random) {
     const int shorter =
         choices.length - 1 - choices.spans * (choices.span_length - 1);  // each gap one letter, the last letter apart
@@ -98,7 +98,7 @@ static t5::Config model_of(const Choices& choices) {
 // --- the lesson ---
 
 static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
-    lesson.step("What is the task?", "gaps in, what was in them out", "section 3.1.4");
+    lesson.step("What is the task?", "text with gaps -> the missing spans", "section 3.1.4");
     Random random(2);
     std::vector<int> ids = sample(chain, random, choices.length);
     for (int& id : ids) id = id_of_letter(id);
@@ -120,8 +120,8 @@ static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& c
 
 static void step_buckets(Lesson& lesson) {
     lesson.step("How do positions enter?", "bucket(key - query)", "section 2.1");
-    lesson.code("t5::relative_bucket(offset, both_ways, 32, 128)");
     std::vector<std::vector<std::string>> rows{{"key - query", "encoder", "decoder"}};
+    lesson.code(3);
     for (const int offset : {-200, -100, -50, -20, -9, -8, -2, -1, 0, 1, 2, 8, 9, 20, 50, 100})
         rows.push_back(
             {text(offset), text(t5::relative_bucket(offset, true, 32, 128)), text(t5::relative_bucket(offset, false, 32, 128))});
@@ -144,17 +144,15 @@ static void step_bias(Lesson& lesson, const t5::Weights& w, const t5::Config& co
     lesson.why(
         "one number for each bucket and head, ", config.buckets, " x ", config.heads,
         " for the whole encoder: equal along every ",
-        "diagonal, and added to the scores of both blocks alike. The scores are not divided by sqrt(K); the queries begin ",
-        "smaller by that factor.");
+        "diagonal, and added to the scores of both blocks alike. The scores are not divided by sqrt(K); the initial query weights are smaller by that factor.");
 }
 
 static void step_floors(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
     lesson.step("How well can it be done?", "H(gap | before)   H(gap | before, after)");
     lesson.why("a letter depends on the letter before it. No left-to-right model can have a lower loss than ",
-               fixed(causal_entropy(chain), 3), " nats a letter. Who also sees the letter behind the gap can reach ",
+               fixed(causal_entropy(chain), 3), " nats a letter. A model that also sees the letter after the gap can reach ",
                fixed(span_entropy(chain, choices.span_length), 3),
                ". The encoder reads the whole input before the decoder writes ", "its first letter; so the lower floor is T5's.");
-    lesson.predict("which of the two the trained model ends nearer to");
 }
 
 namespace {
@@ -254,6 +252,7 @@ static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Confi
                            const Choices& choices, const Examples& test) {
     lesson.step("Does the model use both sides of a gap?");
     const Losses losses = measure(w, config, choices, test);
+    lesson.predict("What is the loss of the letters in the gaps? Step 3 gives both floors.", {losses.letters, 0.1});
     lesson.table({{"", "nats"},
                   {"letters in gaps, never seen before", fixed(losses.letters, 3)},
                   {"floor from left to right", fixed(causal_entropy(chain), 3)},
@@ -282,8 +281,7 @@ static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& co
         heads.push_back({"head " + text(head), heat_map(slice_rows(A, head * T, T), lesson.colours)});
     lesson.pictures(heads);
     lesson.why(
-        "the row of a sentinel or of a letter in a gap has its light at the same sentinel in the input, or beside it, where the ",
-        "letters stand that the gap has to fit between.");
+        "the row of a sentinel or of a letter in a gap is brightest at the same sentinel in the input, or next to it, at the letters around the gap.");
 }
 
 // Writes the gaps of a few texts.
@@ -317,8 +315,8 @@ static double step_write(Lesson& lesson, const t5::Weights& w, const t5::Config&
         right += fits;
     }
     lesson.why(
-        "the source is read once; its keys and values are kept, and each new token only asks them. The letters are guesses, the ",
-        "best that there are; the form is right in ", right, " of ", static_cast<int>(written.size()), " answers.");
+        "the source is read once; its keys and values are kept, and each new token only attends to them. The letters are the most probable guesses; the form is right in ",
+        right, " of ", static_cast<int>(written.size()), " answers.");
     return static_cast<double>(right) / static_cast<double>(written.size());
 }
 
@@ -338,6 +336,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_bias(lesson, w, config, choices);
     step_look(lesson, w, config, choices, test);
     const double form = step_write(lesson, w, config, choices, test);
+    lesson.say("Next: gpt/unified/gato turns games, numbers and pictures into tokens too.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_least("nats below the floor from left to right", causal_entropy(chain) - losses.letters, 0.15);

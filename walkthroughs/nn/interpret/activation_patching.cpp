@@ -88,8 +88,12 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
     return line;
 }
 
-static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
+// Trains the model.
+static Experiment step_1_two_runs(Lesson& lesson, toy::Learned& model, const Choices& choices, Random& random) {
     lesson.step("Which fact do we trace?", "clean and corrupted differ in one swap");
+    lesson.code(2);
+    model = toy::learn(choices.training, random);
+    const Experiment e = make_experiment(model, choices.texts, random);
     lesson.lines(
         {"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " + letters(e.clean_run.ids, toy::shown, toy::length),
          "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
@@ -100,15 +104,18 @@ static void step_1_two_runs(Lesson& lesson, const Experiment& e) {
     lesson.why(
         "the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
         "restores the whole answer.");
-    lesson.predict("where the fact is found before block 1: at the swapped symbols, or next to them?");
+    return e;
 }
 
 static Matrix step_2_sweep(Lesson& lesson, Experiment& e) {
     lesson.step("Where is the fact, layer by layer?", "one r_l of one token from the clean run");
-    lesson.code("patching::sweep_tokens(corrupted_run, clean, \"input\", sizes, metric)");
+    lesson.code();
     const Matrix before = patching::sweep_tokens(e.corrupted_run, e.clean, "input", e.sizes, e.metric);
     const Matrix after = patching::sweep_tokens(e.corrupted_run, e.clean, "output", e.sizes, e.metric);
     const Matrix all = concat_rows({Var(before), Var(slice_rows(after, 1, 1))}).value();  // (3, T)
+    const bool moved = all(1, query + 1) > all(1, query);
+    lesson.predict("Where is the fact before block 1: at the swapped symbols, or at their successors?",
+                   {std::string(moved ? "successors" : "swapped symbols")});
     std::vector<std::vector<std::string>> rows{{"token", "before block 0", "before block 1", "after block 1"}};
     for (int t = 0; t < toy::length; ++t) {
         double largest = 0;
@@ -136,7 +143,6 @@ struct Moves {
 
 static Moves step_3_both(Lesson& lesson, Experiment& e) {
     lesson.step("What do both positions restore together?", "r_l of two tokens at once");
-    lesson.code("const patching::Patch patch(places, clean);");
     const std::vector<int> swapped{other, query}, successors{other + 1, query + 1}, end{toy::length - 1};
     Moves m{};
     for (int l = 0; l < 3; ++l) {
@@ -146,6 +152,7 @@ static Moves step_3_both(Lesson& lesson, Experiment& e) {
         m.successors[l] = e.restored({e.at(block, step, successors)});
         m.end[l] = e.restored({e.at(block, step, end)});
     }
+    lesson.code(3);
     m.attention_0 = e.restored({e.at(0, "attention_output", successors)});
     m.mlp_0 = e.restored({e.at(0, "mlp_output", successors)});
     m.attention_1 = e.restored({e.at(1, "attention_output", end)});
@@ -175,7 +182,7 @@ static double looks(const patching::Kept& kept, const patching::Sizes& sizes, in
 
 static double step_4_heads(Lesson& lesson, Experiment& e) {
     lesson.step("Which heads are involved?", "context of one head, all tokens");
-    lesson.code("patching::sweep_heads(corrupted_run, clean, \"context\", sizes, metric)");
+    lesson.code();
     const Matrix heads = patching::sweep_heads(e.corrupted_run, e.clean, "context", e.sizes, e.metric);  // (L, H)
     std::vector<std::vector<std::string>> rows{
         {"head", "block 0 restores", "attends one back", "block 1 restores", "end attends to answer"}};
@@ -198,7 +205,7 @@ static double step_4_heads(Lesson& lesson, Experiment& e) {
 
 static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep) {
     lesson.step("Can one backward pass replace the sweep?", "sum of (clean - corrupted) * d metric / d r_l");
-    lesson.code("patching::gradients_of_inputs(corrupted_run, sizes, metric)");
+    lesson.code(2);
     const std::vector<Matrix> gradients = patching::gradients_of_inputs(e.corrupted_run, e.sizes, e.metric);
     const Matrix guess = patching::gradient_patch(gradients, e.clean, e.corrupted, e.sizes);  // (L, T)
     std::vector<std::vector<std::string>> rows{{"token", "block 0: patch", "gradient", "block 1: patch", "gradient"}};
@@ -233,7 +240,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     const patching::Sizes sizes = patching::sizes_of(gpt::inside(model.w, model.config), 1, T);
     lesson.say("\"", choices.clean, "\" goes on with ", model.name(right), ", \"", choices.corrupted, "\" with ",
                model.name(wrong), ".");
-    lesson.code("patching::sweep_tokens(corrupted_run, clean, \"input\", sizes, metric)");
+    lesson.code();
     const Matrix restored = patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric);  // (L, T)
     lesson.heat("restored: blocks down, tokens across", restored);
     std::vector<std::vector<std::string>> rows{{"token", "most", "before block"}};
@@ -251,13 +258,13 @@ static void published(Lesson& lesson, const Choices& choices) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
-    const toy::Learned model = toy::learn(choices.training, random);
-    Experiment e = make_experiment(model, choices.texts, random);
-    step_1_two_runs(lesson, e);
+    toy::Learned model;
+    Experiment e = step_1_two_runs(lesson, model, choices, random);
     const Matrix sweep = step_2_sweep(lesson, e);
     const Moves m = step_3_both(lesson, e);
     const double least = step_4_heads(lesson, e);
     const double elsewhere = step_5_gradient(lesson, e, sweep);
+    lesson.say("Next: nn/interpret/integrated_gradients attributes the output to the input.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_most("swapped symbols restore 1 before block 0; off by", std::abs(m.swapped[0] - 1), 0.02);

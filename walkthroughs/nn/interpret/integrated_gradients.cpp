@@ -190,8 +190,10 @@ static ig::Attribution attributed(const SentencesToExplain& e, ig::Rule rule, in
     return ig::attribute(output, e.x, e.baseline, ig::points(rule, n), e.groups());
 }
 
-static void step_1_task(Lesson& lesson, const SentencesToExplain& e) {
+static SentencesToExplain step_1_task(Lesson& lesson, const Choices& choices, int seed) {
     lesson.step("Which word decides?", "label = the opinion after \"but\"");
+    lesson.code();
+    const SentencesToExplain e = train_and_test(choices, seed, Undecided::taught);
     std::vector<std::string> lines;
     for (int b = 0; b < 3 && b < e.groups(); ++b) {
         std::string line;
@@ -205,7 +207,7 @@ static void step_1_task(Lesson& lesson, const SentencesToExplain& e) {
                " of held-out sentences correctly. A quarter of its "
                "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "
                "be undecided, which keeps the loss above 0.");
-    lesson.predict("is the gradient largest at the deciding word?");
+    return e;
 }
 
 static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
@@ -214,6 +216,7 @@ static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
     lesson.code();
     const ig::ValueAndGradient at = ig::gradient_at(lead, e.x);
     const double first = deciding_first(e, multiply(e.x, at.gradient).value());
+    lesson.predict("In what fraction of the sentences is gradient times input largest at the deciding word?", {first, 0.1});
     lesson.say("Gradient times input is largest at the deciding word in ", fixed(first, 3), " of the sentences; chance is ",
                fixed(1.0 / words, 3), ".");
     lesson.why(
@@ -224,8 +227,9 @@ static double step_2_gradient(Lesson& lesson, const SentencesToExplain& e) {
 
 static ig::Attribution step_3_line(Lesson& lesson, const SentencesToExplain& e) {
     lesson.step("What if gradients are summed along the line?", "(x - b) * sum of w_k dF/dz at b + alpha_k (x - b)", "Eq. 3");
-    lesson.code("ig::attribute(lead, x, baseline, ig::points(ig::Rule::middle, 64), sentences)");
-    ig::Attribution found = attributed(e, ig::Rule::middle, 64);
+    ig::OutputOf lead = output_of(e, Explains::lead);
+    lesson.code();
+    ig::Attribution found = ig::attribute(lead, e.x, e.baseline, ig::points(ig::Rule::middle, 64), e.groups());
     const Matrix totals = ig::row_totals(found.attributions);
     std::vector<std::vector<std::string>> rows{{"word", "attribution", "", "word", "attribution"}};
     for (int t = 1; t <= words; ++t)
@@ -332,7 +336,7 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
 
 // The user's own sentence, of the words that the model knows.
 static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
-    lesson.step("And in your sentence?", "F = logit of the predicted class less the other", given);
+    lesson.step("Which word decides in your sentence?", "F = logit of the predicted class less the other", given);
     SentencesToExplain own{
         .config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
     std::vector<int>& ids = own.sentences[0].ids;
@@ -361,13 +365,13 @@ static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::str
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const SentencesToExplain e = train_and_test(choices, seed, Undecided::taught);
-    step_1_task(lesson, e);
+    const SentencesToExplain e = step_1_task(lesson, choices, seed);
     const double by_gradient = step_2_gradient(lesson, e);
     const ig::Attribution found = step_3_line(lesson, e);
     const RuleErrors errors = step_4_rules(lesson, e);
     const BaselineLesson baseline = step_5_baseline(lesson, choices, seed, e, found);
     if (!choices.sentence.empty()) step_own(lesson, e, choices.sentence);
+    lesson.say("Next: nn/interpret/rollout follows attention down to the patches.");
 
     lesson.step("Do the claims hold?");
     const Baseline &yes = baseline.taught, &no = baseline.never;

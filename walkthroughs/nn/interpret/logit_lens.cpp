@@ -58,8 +58,12 @@ static std::string letters(const std::vector<int>& ids, int begin, int end) {
     return line;
 }
 
-static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
+// Trains the model.
+static Questions step_1_task(Lesson& lesson, toy::Learned& model, const Choices& choices, Random& random) {
     lesson.step("What is the task?", "next = the earlier successor of the last token");
+    lesson.code(2);
+    model = toy::learn(choices.training, random);
+    const Questions asked = ask(model, choices.texts, random);
     const std::vector<int>& ids = asked.texts[0].ids;
     lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
                   "right answer    " + letters(ids, toy::length, toy::length + 1)});
@@ -69,7 +73,7 @@ static void step_1_task(Lesson& lesson, const toy::Learned& model, const Questio
         "at the query, which follows a jump, only the eight symbols at the beginning help. A token does not contain its "
         "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "
         "successor of the query. Nothing before the attention of block 1 can have the answer.");
-    lesson.predict("the probability of the right token after block 0");
+    return asked;
 }
 
 namespace {
@@ -96,14 +100,16 @@ static Reading reading(const std::string& place, const Var& stream, const Questi
 
 static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) {
     lesson.step("What does the model predict after each layer?", "logits_l = LayerNorm(r_l) W^T");
-    lesson.code("logit_lens::logits(stream, {norm, eps, words})");
     const std::vector<BlockSteps>& blocks = asked.steps.decoder.blocks;
+    lesson.code();
     std::vector<Reading> readings{reading("r_0, words and positions", asked.steps.embeddings, asked)};
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         const std::string number = text(static_cast<int>(l)), next = text(static_cast<int>(l) + 1);
         readings.push_back(reading("mid_" + number + ", after attention " + number, blocks[l].after_attention, asked));
         readings.push_back(reading("r_" + next + ", after MLP " + number, blocks[l].output, asked));
     }
+    lesson.predict("What is the probability of the right token after block 0? It is one of " + text(toy::shown) + " symbols.",
+                   {readings[2].probability, 0.05});
     std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
     for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
     lesson.table(rows);
@@ -156,7 +162,7 @@ static Shares shares_of(const toy::Learned& model, const Questions& asked) {
 
 static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Questions& asked) {
     lesson.step("Which part produced the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
-    lesson.code("logit_lens::contribution(part, rows, scale, unembedding)");
+    lesson.code();
     const Shares shares = shares_of(model, asked);
     std::vector<std::vector<std::string>> rows{{"part", "adds to right - mean of the others"}};
     double sum = shares.constant;
@@ -216,9 +222,9 @@ static void published(Lesson& lesson, const Choices& choices) {
     const int said = argmax_row(logits, 0);
 
     lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
-    lesson.code("outputs_of(trace.streams[l], inside)");
     std::vector<std::vector<std::string>> rows{
         {"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
+    lesson.code(3);
     for (int l = 0; l <= model.config.depth; ++l) {
         const Matrix early = outputs_of(slice_rows(trace.streams[l], last, 1), inside);
         const logit_lens::Comparison c = logit_lens::compare(early, logits, {said});
@@ -250,9 +256,8 @@ static void published(Lesson& lesson, const Choices& choices) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     Random random(seed);
-    const toy::Learned model = toy::learn(choices.training, random);
-    const Questions asked = ask(model, choices.texts, random);
-    step_1_task(lesson, model, asked);
+    toy::Learned model;
+    const Questions asked = step_1_task(lesson, model, choices, random);
     const std::vector<Reading> readings = step_2_lens(lesson, asked);
     const Shares shares = step_3_shares(lesson, model, asked);
     const double agree = step_4_frozen(lesson, asked);
@@ -262,6 +267,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
         sum += shares.shares[p];
         if (shares.names[p].starts_with("L1") || shares.names[p].starts_with("1_")) block_1 += shares.shares[p];
     }
+    lesson.say("Next: nn/interpret/activation_patching replaces one activation and measures the effect.");
     lesson.step("Do the claims hold?");
     lesson.claim_at_most("p(right) before the attention of block 1", readings[2].probability, 0.12);
     lesson.claim_at_least("p(right) after it", readings[3].probability, 0.95);

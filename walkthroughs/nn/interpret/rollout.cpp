@@ -140,8 +140,36 @@ static Matrix as_grid(const Matrix& map) { return reshape(map, grid, grid); }
 
 // --- the steps ---
 
-static void step_1_task(Lesson& lesson, const std::vector<Puzzle>& test, const std::vector<float>& losses, double accuracy) {
+namespace {
+struct Tested {
+    std::vector<Puzzle> puzzles;
+    double accuracy = 0;
+};
+}  // namespace
+
+static Tested test_model(const vit::Weights& w, const vit::Config& config, int count, int seed) {
+    const NoTape evaluation;
+    Random random(7000 + seed);
+    Tested test;
+    for (int i = 0; i < count; ++i) {
+        const Puzzle& p = test.puzzles.emplace_back(picture_of(random));
+        const Matrix logits = vit::forward({p.image}, w, config).logits.value();
+        for (int q = 0; q < 2; ++q) test.accuracy += ((logits[2 * q + 1] > logits[2 * q]) == (p.answers[q] == 1)) / (2.0 * count);
+    }
+    return test;
+}
+
+// Trains and tests the model.
+static Tested step_1_task(Lesson& lesson, const vit::Weights& w, const vit::Config& config, const Choices& choices, int seed) {
     lesson.step("What is asked?", "4 logits: plus or x? and box or bars?");
+    TwoQuestions objective(w, config, seed);
+    const Recipe recipe{
+        .schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f}, .batch = 64};
+    ShowProgress progress("a ViT on two questions", choices.steps);
+    lesson.code(2);
+    const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
+    const Tested tested = test_model(w, config, choices.pictures, seed);
+    const std::vector<Puzzle>& test = tested.puzzles;
     std::vector<Captioned> shown;
     for (std::size_t i = 0; i < 3 && i < test.size(); ++i)
         shown.push_back({std::string(test[i].answers[0] == 0 ? "plus" : "x") + ", " + (test[i].answers[1] == 0 ? "box" : "bars"),
@@ -149,10 +177,10 @@ static void step_1_task(Lesson& lesson, const std::vector<Puzzle>& test, const s
     lesson.pictures(shown);
     const Smoothed curve = smoothed(losses, std::max(1, static_cast<int>(losses.size()) / 50));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.say("Accuracy on held-out images: ", fixed(accuracy, 3),
+    lesson.say("Accuracy on held-out images: ", fixed(tested.accuracy, 3),
                ". Every image has a shape for each question, in two of nine "
                "patches, so for each question the deciding patch is known, and it differs between the questions.");
-    lesson.predict("how often can a map that does not depend on the question find the right patch?");
+    return tested;
 }
 
 static void step_2_two_maps(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
@@ -180,8 +208,8 @@ struct Scores {
 
 static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const vit::Weights& w, const vit::Config& config) {
     lesson.step("Which method finds it?", "both questions for every image");
-    lesson.code("rollout::token_relevance(follow(run, vit::inside(w, config), {{0, target}}), inside)");
     Scores scores;
+    lesson.code(3);
     for (const Puzzle& p : test)
         for (int q = 0; q < 2; ++q) {
             const std::vector<Matrix> maps = maps_of(p.image, q, w, config);
@@ -193,6 +221,8 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
                 scores.share[m] += std::max(0.0f, maps[m][p.places[q]]) / positive / n;
             }
         }
+    lesson.predict("How often is the deciding patch the largest of rollout's map? A fraction from 0 to 1.",
+                   {scores.right[rolled], 0.1});
     std::vector<std::vector<std::string>> rows{{"method", "right (chance 0.111)", "weight of the deciding patch"}};
     for (int m = 0; m < methods; ++m) rows.push_back({method_names[m], fixed(scores.right[m], 3), fixed(scores.share[m], 3)});
     lesson.table(rows);
@@ -205,7 +235,7 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
 
 // A published ViT on the user's picture: what spoke for its first and for its second answer.
 static void published(Lesson& lesson, const Choices& choices) {
-    lesson.step("What decided?", "relevance of each patch for one class", choices.weights);
+    lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
     require(!choices.image.empty(), "--weights: which picture shall it look at? --image FILE");
     const Safetensors file(choices.weights);
     const vit::Config config = vit::config_of(file, choices.tell.told());
@@ -239,28 +269,14 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     const vit::Config config = model_config();
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
-    TwoQuestions objective(w, config, seed);
-    const Recipe recipe{
-        .schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f}, .batch = 64};
-    ShowProgress progress("a ViT on two questions", choices.steps);
-    const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
-
-    Random fresh(7000 + seed);
-    std::vector<Puzzle> test;
-    double accuracy = 0;
-    for (int i = 0; i < choices.pictures; ++i) {
-        test.push_back(picture_of(fresh));
-        const NoTape evaluation;
-        const Matrix logits = vit::forward({test.back().image}, w, config).logits.value();
-        for (int q = 0; q < 2; ++q)
-            accuracy += ((logits[2 * q + 1] > logits[2 * q]) == (test.back().answers[q] == 1)) / (2.0 * choices.pictures);
-    }
-    step_1_task(lesson, test, losses, accuracy);
+    const Tested tested = step_1_task(lesson, w, config, choices, seed);
+    const std::vector<Puzzle>& test = tested.puzzles;
     step_2_two_maps(lesson, test, w, config);
     const Scores scores = step_3_all(lesson, test, w, config);
+    lesson.say("Next: gpt/prompting/in_context looks at the attention of a model that learns from its prompt.");
 
     lesson.step("Do the claims hold?");
-    lesson.claim_at_least("accuracy", accuracy, 0.95);
+    lesson.claim_at_least("accuracy", tested.accuracy, 0.95);
     const double blind = std::max({scores.right[rolled], scores.right[flowing], scores.right[explained]});
     lesson.claim_at_most("deciding patch found by maps that do not depend on the question", blind, 0.5 + 1e-9);
     lesson.claim_at_least("by gradient relevance", scores.right[gradient_relevant], 0.9);

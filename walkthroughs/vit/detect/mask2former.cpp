@@ -440,7 +440,7 @@ static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& s
     lesson.say("Query ", q, ", which answers for target 0, a ", class_names[scene.target.labels[0]], ":");
     lesson.table(rows);
     lesson.why(
-        "before the first layer a query knows nothing of the picture, and its mask is a habit. Each layer lets it read only the "
+        "before the first layer a query knows nothing of the picture, and its mask is the same for every picture. Each layer lets it read only the "
         "pixels that its last mask marks, at another scale (the coarsest first), and the next mask is drawn from what it read. "
         "Where a mask is empty the query sees everything.");
     lesson.predict("what softmax gives for a query whose mask is empty and for which this exception is not made.");
@@ -448,7 +448,7 @@ static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& s
 
 static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Answer>& answers,
                          const Choices& choices) {
-    lesson.step("Three tasks, one answer?", "three readings of the same (class, mask) pairs");
+    lesson.step("How does one model solve three tasks?", "three readings of the same (class, mask) pairs");
     const Scene& scene = scenes[0];
     const Answer& answer = answers[0];
     lesson.pictures({{"scene", picture(scene.image, lesson.colours)},
@@ -472,7 +472,7 @@ static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const
         rows.push_back({text(++number), text(instance.query), class_names[instance.label], fixed(instance.score, 3)});
     lesson.table(rows);
     lesson.why(
-        "semantic adds up what all queries say of a pixel and must name a class everywhere, so the sky gets one too. Instance "
+        "semantic segmentation sums what all queries predict for a pixel and must name a class everywhere, so the sky gets one too. Instance "
         "lists things with scores and may let them overlap. Panoptic gives each pixel to at most one query and may leave it "
         "empty.");
 }
@@ -491,13 +491,15 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.step("How good is it?", "PQ = SQ x RQ", text(static_cast<int>(test.size())) + " new scenes");
     const PanopticQuality q = quality_of(test, answers);
     const double pixels = semantic_accuracy(test, answers);
+    lesson.predict("What fraction of the pixels gets the right class?", {pixels, 0.08});
     lesson.table({{"PQ", "SQ", "RQ", "found", "false", "missed", "pixels right"},
                   {fixed(q.quality, 3), fixed(q.segmentation, 3), fixed(q.recognition, 3), text(q.true_positives),
                    text(q.false_positives), text(q.missed), fixed(pixels, 3)}});
     lesson.why(
-        "SQ says how well the found segments fit, RQ how many there are of what should be; a segment counts as found when more "
+        "SQ measures how well the found segments fit, RQ how many of the segments are found; a segment counts as found when more "
         "than half of it and its target is common to both. The averages over discs, squares and ground are taken one by one, so "
         "PQ is not exactly the product.");
+    lesson.say("Next: vit/detect/owl_vit takes its queries in words.");
     lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.42);
     lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, 0.8);
 }

@@ -233,7 +233,7 @@ static void step_1_scene(Lesson& lesson, const std::vector<Scene>& scenes) {
 }
 
 static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& model) {
-    lesson.step("What is the box of an untrained token?", "sigmoid(MLP(token) + bias of its place)", "section 3.1");
+    lesson.step("What is the box of an untrained token?", "sigmoid(MLP(token) + bias of its position)", "section 3.1");
     lesson.code();
     const Matrix bias = owl_vit::box_bias(model.config.clip.vision.grid);  // (N, 4)
     Image large = large_picture(scene.image, lesson.colours);
@@ -242,9 +242,10 @@ static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& mod
     lesson.pictures({{"where tokens 0, 5 and 10 begin", picture(large, lesson.colours)}});
     lesson.matrix("sigmoid(bias): x, y, width, height", slice_rows(starts, 0, 6));
     lesson.why(
-        "a token need not say where it stands, only how far its box differs from its own cell. The centre is at the far corner "
+        "a token need not predict its position, only how far its box differs from its own cell. The centre is at the far corner "
         "of the cell, (column + 1) / g, as in the published code.");
-    lesson.predict("the numbers of token 15, the last one.");
+    const int last = starts.rows - 1;
+    lesson.predict("What is the width of the box of token " + text(last) + ", the last one?", {starts(last, 2), 0.02});
 }
 
 static void show_matching(Lesson& lesson, const Scene& scene, const Detector& model, int rows_shown) {
@@ -272,8 +273,7 @@ static void step_3_matching(Lesson& lesson, const Scene& scene, const Detector& 
     lesson.step("Which token is matched with which target?", "focal + L1 - GIoU, cheapest assignment", "before training");
     show_matching(lesson, scene, model, 5);
     lesson.why(
-        "the five cheapest of 16 tokens; brackets mark the assignment. Every target gets exactly one token, every other token "
-        "shall say no to every sentence. Before training the place decides: tokens near a target begin near it.");
+        "the five cheapest of 16 tokens; brackets mark the assignment. Every target gets exactly one token, every other token should reject every sentence. Before training the position decides: tokens near a target begin near it.");
 }
 
 static void step_4_train(Lesson& lesson, const Detector& model, const Choices& choices, const std::vector<Scene>& test) {
@@ -355,6 +355,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
                   {"before training", fixed(before.mean_iou, 3), fixed(before.found, 3), fixed(before.average_precision, 3)},
                   {"after", fixed(after.mean_iou, 3), fixed(after.found, 3), fixed(after.average_precision, 3)}});
     lesson.why("average precision asks more than the best box: false boxes with high scores lower it too.");
+    lesson.say("Next: vit/detect/vild recognises classes that have no boxes.");
     lesson.claim_at_most("share found before training", before.found, 0.2);
     lesson.claim_at_least("share of targets found with an IoU above one half", after.found, 0.9);
     lesson.claim_at_least("mean IoU", after.mean_iou, 0.75);

@@ -158,8 +158,7 @@ static void step_1_classifier(Lesson& lesson, const World& world) {
                " novel ones have none. Each row stands for CLIP's embedding of a sentence such as 'a photo of a zebra', brought "
                "to length 1. The table is frozen.");
     lesson.why(
-        "an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be "
-        "said has its row before training.");
+        "an ordinary classifier learns a vector for each class, so a class without boxes has none. Here every class that can be described has its row before training.");
 }
 
 static void step_2_region(Lesson& lesson, const World& world, const Regions& novel, const Choices& choices) {
@@ -202,10 +201,11 @@ static void step_3_sentences(Lesson& lesson, const World& world, const Head& hea
     const Matrix answers = probabilities_of(novel, head.w, head.config);
     int as_base = 0;
     for (int i = 0; i < answers.rows; ++i) as_base += argmax_row(answers, i) < base_count;
+    lesson.predict("What fraction of the regions of novel classes gets the right name?", {head.novel, 0.1});
     lesson.say("Regions of base classes: ", fixed(head.base, 3), " right; of novel classes: ", fixed(head.novel, 3),
                ", all among ", class_count, " names. ", fixed(100.0 * as_base / answers.rows, 0),
                " % of the novel regions get the name of a base class.");
-    lesson.why("the head has learned to send what it sees to ", base_count,
+    lesson.why("the head has learned to map regions to ", base_count,
                " directions, the only ones that were ever right. The mean cosine of a novel region with its own sentence is ",
                fixed(head.cosine, 2), ", that of a base region ", fixed(cosine_with_own(world, base, head.w, head.config), 2),
                ".");
@@ -217,8 +217,8 @@ static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with
                   {"boxes of base classes", fixed(without.base, 3), fixed(without.novel, 3), fixed(without.cosine, 3)},
                   {"and CLIP's view of all proposals", fixed(with.base, 3), fixed(with.novel, 3), fixed(with.cosine, 3)}});
     lesson.why(
-        "proposals have no labels, but CLIP looks at each crop and gives it a direction. Sentences and pictures of one thing "
-        "share a direction, so a head that imitates CLIP's pictures can be asked with CLIP's sentences.");
+        "proposals have no labels, but CLIP embeds each crop as a direction. Sentences and pictures of one thing "
+        "share a direction, so a head that imitates CLIP's pictures can be queried with CLIP's sentences.");
     lesson.predict("both numbers for --weight 0 and for --weight 20.");
 }
 
@@ -278,6 +278,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_4_teacher(lesson, without, with);
     const double ensemble = step_5_branches(lesson, world, labelled, base, novel, choices);
     step_6_new_row(lesson, world, with.w, random);
+    lesson.say("Next: vit/sequence/pix2seq writes boxes as tokens.");
     lesson.claim_at_least("base classes, without distillation", without.base, 0.95);
     lesson.claim_at_most("novel classes, without distillation", without.novel, 0.5);
     lesson.claim_at_least("novel classes, with distillation", with.novel, 0.95);

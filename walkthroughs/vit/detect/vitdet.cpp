@@ -247,16 +247,16 @@ static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::ve
                              const std::vector<Puzzle>& test, const Choices& choices, Series& curve) {
     lesson.step("How far do windows alone get?", "three blocks, all windowed");
     curve = train_pointer(model, train, choices, "windows only");
-    lesson.curves({curve});
     const float right = accuracy_of(model, test);
+    lesson.predict("What fraction of new puzzles does it solve?", {right, 0.1});
+    lesson.curves({curve});
     lesson.say(fixed(100 * right, 1), " % of ", static_cast<int>(test.size()),
                " new puzzles. The loss stops near ln 3 = ", fixed(std::log(3.0)), ", that of a choice among three.");
     lesson.why(
-        "the model has learned what a square is and that windows with a disc hold no answer. More it cannot know: no block "
+        "the model has learned what a square is and that windows with a disc hold no answer. It cannot know more: no block "
         "carries a number from one window to another.");
     lesson.predict(
-        "what one block without windows changes. Only attention sees more; the weights are as many as before, but for the table "
-        "of relative positions.");
+        "what one block without windows changes. Only its attention sees more; the number of weights is the same, except for the table of relative positions.");
     return right;
 }
 
@@ -280,8 +280,7 @@ static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointe
     if (!choices.out.empty()) write_image(choices.out, enlarged(in_a_column({in_a_row(all_windowed), in_a_row(all_global)}), 4));
     lesson.say(fixed(100 * right, 1), " % of the same new puzzles. A white frame is right, a red one wrong.");
     lesson.why(
-        "one exchange is enough: before it, each window has found out what it holds; in it, the squares ask for the disc's "
-        "colour.");
+        "one global block is enough: the blocks before it find out what each window holds, and in it the squares attend to the disc.");
     return right;
 }
 
@@ -326,7 +325,7 @@ static void step_6_pyramid(Lesson& lesson, const Puzzle& puzzle, int seed) {
     lesson.table(rows);
     lesson.why(
         "a hierarchical backbone would take the fine levels from early layers, which know little. Here every level has gone "
-        "through all blocks; what is fine about a fine level is made by the deconvolutions.");
+        "through all blocks; the detail of a fine level comes from the deconvolutions.");
 }
 
 static double step_7_cost(Lesson& lesson) {
@@ -374,6 +373,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
         }
         lesson.table(rows);
     }
+    lesson.say("Next: vit/detect/mask2former finds objects in such maps.");
     lesson.claim_at_most("windows only, share of new puzzles solved", blind, 0.5);
     lesson.claim_at_least("one global block, share of new puzzles solved", seeing, 0.95);
     lesson.claim_at_least("attention of a global block on 64 x 64 tokens, as a multiple of a windowed one", ratio, 15);

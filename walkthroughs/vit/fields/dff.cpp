@@ -140,7 +140,7 @@ static void step_1_scene(Lesson& lesson, World& world, const Choices& choices, i
     lesson.why(
         "four spheres: a cherry, a lime, a blueberry and a pea. Lime and pea have exactly the same green. The field knows "
         "density and "
-        "colour at every place, ",
+        "colour at every point, ",
         fixed(psnr(ours, pixels_of(view.picture)), 1), " dB in this view, and nothing about objects.");
 }
 
@@ -164,9 +164,10 @@ static double step_2_teacher(Lesson& lesson, World& world, const Choices& choice
                    row_of_pictures({picture_of_words(truth, 24), picture_of_words(said, 24)}));
     const std::vector<int> all = true_words(world);
     const double right = share_right(nearest_words(ask(world.teacher, all, random), world.teacher), all);
+    lesson.predict("What fraction of the pixels does the teacher name correctly?", {right, 0.08});
     lesson.why("the noise has a standard deviation of ", fixed(choices.noise, 1), " in each of ", feature_count,
                " numbers, anew for every pixel and "
-               "view, as a 2-D network is unsure in every picture in another way. It names ",
+               "view, as a 2-D network errs differently in every picture. It names ",
                fixed(100 * right, 1), " % of the pixels correctly.");
     return right;
 }
@@ -229,30 +230,28 @@ private:
 }  // namespace
 
 static void step_3_stop(Lesson& lesson, World& world, int seed) {
-    lesson.step("May the teacher move the density?", "F = sum_i stop(w_i) f_i", "feature distillation");
+    lesson.step("Does the teacher change the density?", "F = sum_i stop(w_i) f_i", "feature distillation");
     world.features = parameter(Matrix(world.scene.grid.voxels(), feature_count));
     Random random(seed);
     world.features.value() = normal_matrix(random, world.features.rows(), feature_count, 0.1f);
     Distilling distilling(world, seed);
     const Tape tape;
     zero_gradients({world.scene.weights.density});
+    lesson.code();
     backward(distilling.loss(0));
     float largest = 0, of_features = 0;
     for (const float g : world.scene.weights.density.gradient()) largest = std::max(largest, std::abs(g));
     for (const float g : world.features.gradient()) of_features = std::max(of_features, std::abs(g));
-    lesson.code("along_rays(stop(weights), features, rays)");
     lesson.say("largest gradient of a feature ", fixed(of_features), ", of a density ", fixed(largest));
     lesson.why(
-        "features are rendered with the weights of the picture, but as constants. The teacher is wrong in every view in another "
-        "way; "
-        "if its errors could bend the geometry, they would.");
+        "features are rendered with the weights of the picture, but as constants. The teacher errs differently in every view; without stop(), its errors would distort the geometry.");
     lesson.claim_at_most("largest gradient that reaches a density", largest, 0);
     world.features.zero_gradient();
     world.features.value() = Matrix(world.features.rows(), feature_count);
 }
 
 static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, int seed, double teacher_right) {
-    lesson.step("What do twenty noisy opinions add up to?", "min |F - teacher|^2 over the features of all voxels");
+    lesson.step("What do twenty noisy views add up to?", "min |F - teacher|^2 over the features of all voxels");
     const double begin = seconds_now();
     Distilling distilling(world, seed);
     ShowProgress progress("distilling", choices.distil_steps);
@@ -280,7 +279,7 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
     lesson.why(
         "a voxel is seen by many rays of many views, whose noise is independent, so their mean is nearly free of it: after ",
         choices.distil_steps, " steps, ", fixed(seconds, 1),
-        " s, the pupil is better than its teacher. The roughness term carries the words into the "
+        " s, the student is better than its teacher. The roughness term spreads the words into the "
         "inside of the spheres, where no ray looks.");
     const Choices usual;
     if (choices.noise != usual.noise || choices.distil_steps < usual.distil_steps) return;  // the bounds were measured with these
@@ -343,7 +342,7 @@ static void step_5_query(Lesson& lesson, const World& world, int word) {
 }
 
 static void step_6_remove(Lesson& lesson, const World& world, int word) {
-    lesson.step("And without it?", "sigma = 0 where selected", "edit, then render");
+    lesson.step("What does the scene show without it?", "sigma = 0 where selected", "edit, then render");
     std::vector<Sphere> others = world.spheres;
     others.erase(others.begin() + word);
     double unedited = 0, hard = 0, soft = 0, by_colour = 0;
@@ -398,11 +397,11 @@ static void write_edits(Lesson& lesson, const World& world, const Choices& choic
 }
 
 static void step_7_recolour(Lesson& lesson, const World& world, const Choices& choices, int word) {
-    lesson.step("In another colour? Alone?", "c = edit(c) where selected;  sigma = 0 where not selected");
-    lesson.code("dff::recoloured(colours, gather_cols(colours, {1, 0, 2}), s.selected)");
+    lesson.step("How does it look in another colour, and alone?", "c = edit(c) where selected;  sigma = 0 where not selected");
     std::vector<Image> shown;
     double squares = 0;
     long numbers = 0;
+    lesson.code(6);
     for (const View& view : world.test) {
         const NoTape evaluation;
         const Looked looked = look(view.camera, world);
@@ -441,6 +440,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_5_query(lesson, world, word);
     step_6_remove(lesson, world, word);
     step_7_recolour(lesson, world, choices, word);
+    lesson.say("Next: rlhf/agents/socratic joins models of image, sound and text.");
 }
 
 int main(int argc, char** argv) {

@@ -125,7 +125,9 @@ static Rendering step_2_one_ray(Lesson& lesson) {
         "each of three thin layers stops half of the light that arrives at it: 1/2, then 1/4, then 1/8; the background gives the "
         "last ",
         fixed(r.remaining.value()(0, 0), 3), ". Nearer layers hide those behind them.");
-    lesson.predict("the pixel when the first layer becomes opaque.");
+    const Rendering opaque = render(Var(Matrix{{100}, {half}, {half}}), colours, Segments::one(3));
+    lesson.predict("What is the green of the pixel when the first layer is opaque?",
+                   {over_background(opaque, 1).value()(0, 1), 0.01});
     return r;
 }
 
@@ -154,7 +156,7 @@ static void step_3_gradient(Lesson& lesson) {
     lesson.why(
         "a denser sample shows more of itself and less of what lies behind it. The first sample is dark and hides bright ones, "
         "so "
-        "its gradient is the most negative: a brighter pixel wants it thinner.");
+        "its gradient is the most negative: to brighten the pixel it must become thinner.");
     lesson.claim_at_most("largest difference between the formula and backward()", worst, 1e-5);
 }
 
@@ -165,7 +167,7 @@ static void step_4_corners(Lesson& lesson) {
     const plenoxels::Corners corners = plenoxels::corners_of({{0.25f, 0, 0.5f}}, grid);
     lesson.matrix("weights", corners.weights);
     lesson.why(
-        "the place (1/4, 0, 1/2) lies three quarters towards x = 0, on the side y = 0 and in the middle between z = 0 and 1: "
+        "the point (1/4, 0, 1/2) lies three quarters towards x = 0, on the side y = 0 and in the middle between z = 0 and 1: "
         "3/8, "
         "3/8, 1/8, 1/8 and four zeros, in the order z fastest. Their gradient goes back to the same corners with the same "
         "weights.");
@@ -250,7 +252,7 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
     lesson.why(
         "20 dB is a mean error of a tenth, 30 dB of three hundredths. Densities begin as a thin grey fog in which every sample "
         "of a ray "
-        "gets a share of its error; where rays from several sides agree, a surface condenses.");
+        "receives a part of its gradient; where rays from several sides agree, a surface condenses.");
     if (is_the_scene_of_the_lesson(choices)) {
         lesson.claim_at_least("PSNR of views not trained on, in dB", fit.test, 33);
         lesson.claim_at_most("seconds of fitting", fit.seconds, 20);
@@ -326,7 +328,7 @@ static void step_8_coarse_to_fine(Lesson& lesson, const Photographs& photographs
     lesson.why("most of the box is air, and the inside of what is not air is hidden. What no ray sees is dropped, ",
                fixed(100 * (1 - share), 0),
                " % of the voxels; a finer grid starts from the coarse one by the same trilinear mixture. All this took ",
-               fixed(seconds, 1), " s. The paper goes from 256^3 to 512^3, which fits into memory only so.");
+               fixed(seconds, 1), " s. The paper goes from 256^3 to 512^3, which fits into memory only in this way.");
     lesson.claim_at_most("PSNR that pruning costs, in dB", of_coarse - of_sparse, 0.05);
     if (is_the_scene_of_the_lesson(choices)) {
         lesson.claim_at_most("share of the voxels that is kept", share, 0.75);
@@ -354,7 +356,7 @@ static void step_9_turn(Lesson& lesson, const Fitted& fit, const Choices& choice
                    "-turn.ppm.");
     }
     lesson.why(
-        "the field is a function of place and direction, so any camera may look at it. --out NAME writes the turn as files of "
+        "the field is a function of position and direction, so any camera may look at it. --out NAME writes the turn as files of "
         "128 x 128 "
         "pixels, finer than any picture that was fitted.");
 }
@@ -371,6 +373,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_8_coarse_to_fine(lesson, photographs, choices, seed);
     const Matrix& pose = photographs.train[0].camera.pose;
     step_9_turn(lesson, fit, choices, std::sqrt(pose(0, 3) * pose(0, 3) + pose(1, 3) * pose(1, 3) + pose(2, 3) * pose(2, 3)));
+    lesson.say("Next: vit/fields/dff teaches the same scene what its parts are called.");
 }
 
 int main(int argc, char** argv) {

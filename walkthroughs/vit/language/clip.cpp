@@ -96,12 +96,13 @@ static void step_3_table(Lesson& lesson, const clip::Weights& w, const clip::Con
     lesson.heat("cosines before training: images down, captions across", table);
     const Contrastive losses = contrastive(scale(table, std::exp(w.log_scale.value()[0])));
     lesson.say("Each image must find its caption among ", table.cols, ": ", fixed(losses.loss_rows.value()[0], 3),
-               "; each caption its image: ", fixed(losses.loss_columns.value()[0], 3), "; knowing nothing costs ln ", table.cols,
+               "; each caption its image: ", fixed(losses.loss_columns.value()[0], 3), "; a uniform guess costs ln ", table.cols,
                " = ", fixed(std::log(table.cols), 3), ".");
     lesson.why(
         "the diagonal should be bright and the rest dark. The batch is its own list of classes: no label says what a cross is, "
         "only which caption came with which picture.");
-    lesson.predict("the loss of a batch that holds one caption twice, however well the model is trained. Step 8 measures it.");
+    lesson.predict("How low can the loss be of a batch that holds one caption twice? Step 8 measures it.",
+                   {2 * std::log(2) / table.cols, 0.02});
 }
 
 namespace {
@@ -142,9 +143,8 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
     lesson.say("The mean loss of the last ", few, " steps is ", fixed(last, 3), "; exp(s) has gone from ", fixed(1 / 0.07, 2),
                " to ", fixed(std::exp(w.log_scale.value()[0]), 2), ".");
     lesson.why(
-        "once the order of the cosines is right, a larger scale makes the softmax surer and the loss smaller; the model turns it "
-        "up by itself, to at most 100.");
-    lesson.claim_at_most("mean loss of the last steps; knowing nothing costs 2.7726", last, 0.1);
+        "once the order of the cosines is right, a larger scale makes the softmax sharper and the loss smaller; the model increases it by itself, to at most 100.");
+    lesson.claim_at_most("mean loss of the last steps; a uniform guess costs 2.7726", last, 0.1);
     lesson.claim_at_least("exp(log_scale) after training, at the start 14.29", std::exp(w.log_scale.value()[0]), 18);
 }
 
@@ -279,7 +279,7 @@ static void show_scores(Lesson& lesson, const std::vector<std::string>& sentence
 
 static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights& w, const clip::Config& config,
                      const WordList& words, int seed) {
-    lesson.step("And yours?", "softmax over sentences of exp(s) cos", choices.image.empty() ? "a red square" : choices.image);
+    lesson.step("Which sentence fits yours?", "softmax over sentences of exp(s) cos", choices.image.empty() ? "a red square" : choices.image);
     const NoTape evaluation;
     Random random(seed);
     const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
@@ -336,6 +336,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_7_prompts(lesson, w, config, words, seed);
     step_8_false_negatives(lesson, w, config, words, seed);
     if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/pacl locates the words in the picture.");
 }
 
 int main(int argc, char** argv) {

@@ -45,7 +45,7 @@ static coca::Config toy_config(const WordList& words) {
 // --- the lesson's steps ---
 
 static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
-    lesson.step("Who looks at the picture?", "text half: no;  second half: yes", "section 3.2");
+    lesson.step("Which half attends to the picture?", "text half: no;  second half: yes", "section 3.2");
     Random random(seed);
     const std::vector<ColouredShape> shapes{{0, 0}, {2, 1}};
     const TokenBatch captions = caption_tokens(shapes, words);
@@ -69,7 +69,7 @@ static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Con
 }
 
 static void step_2_losses(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
-    lesson.step("What is asked of it?", "loss = 1 contrastive + 2 caption", "section 3.2, Eq. 4");
+    lesson.step("What is the loss?", "loss = 1 contrastive + 2 caption", "section 3.2, Eq. 4");
     Random random(seed);
     const std::vector<ColouredShape> shapes = seen_shapes();
     const coca::Steps steps = coca::forward(pictures_of(shapes, random), caption_tokens(shapes, words), w, config);
@@ -78,8 +78,7 @@ static void step_2_losses(Lesson& lesson, const coca::Weights& w, const coca::Co
                   {"which caption belongs to which picture", fixed(losses.contrastive.value()[0], 3), fixed(std::log(16), 3)},
                   {"twice the next word", fixed(losses.caption.value()[0], 3), fixed(2 * std::log(words.size()), 3)}});
     lesson.why(
-        "both come from one pass: the captioning loss needs every word predicted, and the text half has read them anyway. The "
-        "paper pays 18 % more than for a captioner alone.");
+        "both come from one pass: the captioning loss needs every word predicted, and the text half has read them anyway. In the paper this costs 18 % more than a captioner alone.");
 }
 
 namespace {
@@ -162,10 +161,11 @@ static void step_4_heads(Lesson& lesson, const coca::Weights& w, const coca::Con
         rows.push_back({name_of(shape) + " (never seen)", fixed(of.chosen, 3), fixed(of.written, 3)});
     }
     rows.push_back({"the 4 pairs never seen", fixed(unseen.chosen, 3), fixed(unseen.written, 3)});
+    lesson.predict("What fraction of the captions of pairs never seen is written exactly?", {unseen.written, 0.1});
     lesson.table(rows);
     lesson.why(
         "one model, one image tower, two answers, and on new pairs they are not the same. The contrastive head compares whole "
-        "captions and does not know which are usual. The writer puts one word after the other, and has learned from 16 captions "
+        "captions and does not know which are usual. The decoder writes one word after the other, and has learned from 16 captions "
         "which shape follows which colour.");
     lesson.claim_at_least("pairs of training, chosen rightly", seen.chosen, 0.8);
     lesson.claim_at_least("pairs of training, written exactly", seen.written, 0.9);
@@ -221,21 +221,19 @@ static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Con
         usual += in_training / 4;
     }
     lesson.table(rows);
-    lesson.say("Mean: ", fixed(own, 3), " behind the true colour, ", fixed(other, 3),
+    lesson.say("Mean: ", fixed(own, 3), " after the true colour, ", fixed(other, 3),
                " for the same pictures when the text says another "
                "colour, ",
                fixed(usual, 3), " for the same shapes in colours of training.");
     lesson.why(
-        "the writer knows these shapes in every other colour (third number). In a new colour two things are against it: the picture "
-        "is new, and so is the word behind the colour. In the second number only the word has changed, to a colour behind which "
-        "the shape did follow in training: where it is larger than the first, the text alone had held the word back. That is a "
+        "the decoder knows these shapes in every other colour (third number). In a new colour two things are new: the picture, and the word after the colour. In the second number only the colour in the text has changed, to one that the shape did follow in training: where it is larger than the first, the text alone had suppressed the word. That is a "
         "language prior; captioners that write what is usual instead of what is there do the same on photographs.");
     lesson.claim_at_least("p(right shape): colours of training less new colours", usual - own, 0.05);
 }
 
 static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights& w, const coca::Config& config,
                      const WordList& words, int seed) {
-    lesson.step("And yours?", "", choices.image.empty() ? "a red square" : choices.image);
+    lesson.step("What does it write about yours?", "", choices.image.empty() ? "a red square" : choices.image);
     Random random(seed);
     const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
     lesson.picture("as the model sees it", fitted);
@@ -264,6 +262,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_heads(lesson, w, config, words, seed);
     step_5_prior(lesson, w, config, words, seed);
     if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/flamingo gives a frozen language model images.");
 }
 
 int main(int argc, char** argv) {

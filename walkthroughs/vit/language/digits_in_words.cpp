@@ -107,7 +107,7 @@ static double accuracy_with(const Var& images, const std::vector<int>& labels, c
 }
 
 static void step_1_pairs(Lesson& lesson, const LabelledImages& train) {
-    lesson.step("What is a class without a number?", "(picture, sentence) pairs");
+    lesson.step("What is a class without a label?", "(picture, sentence) pairs");
     std::vector<Captioned> shown;
     for (int i = 0; i < 3; ++i) {
         const int digit = train.labels[i];
@@ -117,7 +117,7 @@ static void step_1_pairs(Lesson& lesson, const LabelledImages& train) {
     lesson.pictures(shown);
     lesson.why(
         "each picture comes with one sentence in one of two languages (рукописная семь: handwritten seven; цифра семь: the digit "
-        "seven). No sentence holds both languages, and no label is ever looked at in training but through these words.");
+        "seven). No sentence holds both languages, and training uses the labels only through these words.");
 }
 
 static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::Weights& w, const clip::Config& config,
@@ -132,13 +132,13 @@ static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.why("knowing nothing costs ln 10 = 2.303. ", train_set.count(),
+    lesson.why("a uniform guess costs ln 10 = 2.303. ", train_set.count(),
                " pictures, moved by up to a pixel each time they are shown.");
 }
 
 static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::Weights& w, const clip::Config& config,
                         const WordList& words) {
-    lesson.step("Can it read the digits of others?", "argmax over ten sentences of cos", "zero-shot");
+    lesson.step("Does it read digits of other writers?", "argmax over ten sentences of cos", "zero-shot");
     const NoTape evaluation;
     std::vector<Image> seen;
     for (const Image& image : test.images) seen.push_back(as_seen(image));
@@ -165,18 +165,17 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     }
     const double together = accuracy_with(images, test.labels, clip::class_directions(prompts, w, config), w);
     rows.push_back({"all four wordings, averaged", fixed(together, 3)});
+    lesson.predict("What fraction of the digits is read right with all four wordings? Chance is 0.1.", {together, 0.05});
     lesson.table(rows);
     lesson.why(
         test.count(),
-        " pictures by writers that training has not seen. A wording that joins known words anew points more or less to the "
-        "same place: how near, depends on how the seed has let the other words leak into it. More wordings in training, and the "
-        "mean of several, make it steadier.");
+        " pictures by writers that training has not seen. A new combination of known words gives about the same direction: how close depends on the seed, that is on how much the other words contribute. More wordings in training, and the mean of several, make it more stable.");
     lesson.claim_at_least("digits read with sentences of training, the worst of four wordings", least, 0.75);
     lesson.claim_at_least("digits read with a wording never seen, the worse language; chance is 0.1", least_new, 0.2);
 }
 
 static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words) {
-    lesson.step("Do the languages meet?", "cos(English sentence, Russian sentence)");
+    lesson.step("Are translations close to each other?", "cos(English sentence, Russian sentence)");
     const NoTape evaluation;
     const Var one = directions_of(wordings[english][1], english, w, config, words);
     const Var other = directions_of(wordings[russian][1], russian, w, config, words);
@@ -191,8 +190,7 @@ static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip:
     }
     lesson.say("The nearest Russian sentence of each English one: ", pairs, ".");
     lesson.why(
-        "nothing compared a sentence with a sentence. Both were pulled to the same pictures, so a word and its translation came to "
-        "lie side by side.");
+        "nothing compared a sentence with a sentence. Both were pulled to the same pictures, so the embeddings of a word and its translation became similar.");
     lesson.claim_at_least("English names whose nearest Russian one is the translation, of 10", right, 8);
 }
 
@@ -209,6 +207,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_train(lesson, train, w, config, words, choices.steps, seed);
     step_3_read(lesson, test, w, config, words);
     step_4_translate(lesson, w, config, words);
+    lesson.say("Next: vit/fields/plenoxels reconstructs a scene from photographs.");
 }
 
 int main(int argc, char** argv) {

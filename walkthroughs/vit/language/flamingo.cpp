@@ -154,8 +154,8 @@ static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Co
     piece.resize(tokens_of_piece);
     lesson.say("A text: ", words.text(piece), " ..., three such pieces one after the other.");
     lesson.why(
-        "five words of seven are always the same. Which colour and which shape, the text cannot tell: (ln 5 + ln 3.2) / 7 = ",
-        fixed((std::log(5) + std::log(3.2)) / 7, 3), " a token is as far as reading gets; the last steps had ",
+        "five words of seven are always the same. Colour and shape cannot be predicted from the text: (ln 5 + ln 3.2) / 7 = ",
+        fixed((std::log(5) + std::log(3.2)) / 7, 3), " nats per token is the lowest possible loss; the last steps had ",
         fixed(losses.back(), 3), ".");
 }
 
@@ -227,8 +227,7 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
                count_numbers(gpt::parameters(w.language, config.language)), " stayed as they were.");
     lesson.why(
         "small gates are enough, since the logits that have to be turned around are close together: the frozen model was undecided "
-        "there. For pairs never seen the colour is still found. The shape has to be said against a language model that has "
-        "never read it behind this colour, and that model does not move.");
+        "there. For pairs never seen the colour is still found. The shape has to be predicted against a frozen language model that has never read it after this colour.");
     float widest = 0;
     for (const flamingo::GatedLayer& layer : w.gated)
         widest = std::max(
@@ -269,6 +268,8 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
             for (int j = 0; j < before.cols; ++j)
                 change[piece] += std::abs(after(row, j) - before(row, j)) / (40.0 * before.cols);
         }
+    lesson.predict("Picture 1 is exchanged. Do the probabilities after picture 2 change half as much as those after picture 1?",
+                   {std::string(change[1] > change[0] / 2 ? "yes" : "no")});
     lesson.table({{"another picture 1 changes the probabilities of the colour", "by"},
                   {"after picture 1", fixed(change[0], 4)},
                   {"after picture 2", fixed(change[1], 4)},
@@ -288,7 +289,7 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
 
 static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Weights& w, const flamingo::Config& config,
                      const WordList& words, int seed) {
-    lesson.step("And after yours?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
+    lesson.step("How does it continue after yours?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
     Random random(seed);
     const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
     lesson.picture("as the model sees it", own);
@@ -309,6 +310,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_train(lesson, w, config, words, choices.steps, seed);
     step_5_exchange(lesson, w, config, words, seed);
     if (!choices.image.empty() || choices.text != Choices().text) step_own(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/pali answers questions with a T5.");
 }
 
 int main(int argc, char** argv) {

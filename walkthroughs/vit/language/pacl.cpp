@@ -203,8 +203,15 @@ static Matrix as_grid(const Matrix& column) { return reshape(column, grid, grid)
 
 // --- the lesson ---
 
-static Found step_1_clip(Lesson& lesson, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test) {
+// Trains the CLIP, whose weights change no more after this step.
+static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen, const WordList& words,
+                         const std::vector<Placed>& test, int steps, int seed) {
     lesson.step("Do the patches of CLIP know what they show?", "cos(projected patch, sentence)", "section 3.1");
+    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
+               " pixels with one shape anywhere; then its weights are frozen.");
+    ClipLoss clip_loss(w, frozen.config, words, seed);
+    lesson.code();
+    trained(clip_loss, clip::parameters(w, frozen.config), steps, "CLIP");
     const NoTape evaluation;
     const Var patches = patches_as_clip_projects(frozen.patches(images_of(test)), frozen.w, frozen.config);
     const Var texts = clip::embed_texts(caption_tokens(all_shapes(), words), frozen.w, frozen.config);
@@ -217,12 +224,12 @@ static Found step_1_clip(Lesson& lesson, const Frozen& frozen, const WordList& w
          {"covered patches", heat_map(test[shown].patches, lesson.colours)},
          {"CLIP: cosine of each patch",
           heat_map(as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1)), lesson.colours)}});
+    lesson.predict("What fraction of the patches under a shape is nearest to its caption? Chance is 0.05.", {plain.patches, 0.1});
     lesson.table({{"CLIP", "right, of 20 captions"},
                   {"the image, by its class token", fixed(plain.images, 3)},
                   {"the patches under the shape", fixed(plain.patches, 3)}});
     lesson.why(
-        "the loss asked only the class token. It collects what the image shows; nothing asks a patch to say what lies under it, "
-        "and after two blocks of attention any patch may carry anything.");
+        "the loss asked only the class token. It collects what the image shows; nothing trains a patch to represent what it covers, and after two blocks of attention any patch may hold information about any other.");
     return plain;
 }
 
@@ -242,7 +249,7 @@ static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Con
         "s lies between -1 and 1, so no patch can weigh more than e^2 = 7.4 times another: here the heaviest has ",
         fixed(largest, 3), " where an equal share would be ", fixed(1.0 / (grid * grid), 3),
         ". The gradient d phi / d s = a (1 + s - phi) pushes up "
-        "patches that fit better than the mean, the more the heavier they are: that is how a patch begins to speak for a word.");
+        "patches that fit better than the mean, the more the heavier they are: that is how a patch becomes aligned with a word.");
 }
 
 static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const pacl::Config& config, const Frozen& frozen,
@@ -282,15 +289,17 @@ static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& fr
     lesson.why(
         "the same frozen tokens, three small matrices, captions only, and more patches name their shape. (On photographs the paper "
         "counts 28 of 100 patches with plain CLIP and 97 with PACL.) But patches far from the shape name it too: in so small a "
-        "CLIP attention has already written what is in the picture into every token. A head cannot find a place that the tokens "
-        "have lost.");
+        "CLIP attention has already written what is in the picture into every token. A head cannot recover a position that the tokens have lost.");
     return ours;
 }
 
-static Found step_5_local(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
-                          const std::vector<Placed>& test, const Found& on_clip) {
-    lesson.step("And if tokens know only what is near?", "f_n = a patch and its eight neighbours, raw",
+static Found step_5_local(Lesson& lesson, pacl::Weights& w, const Frozen& frozen, const WordList& words,
+                          const std::vector<Placed>& test, const Found& on_clip, int steps, int seed) {
+    lesson.step("What if tokens know only their neighbours?", "f_n = a patch and its eight neighbours, raw",
                 "the same head, the same captions");
+    PaclLoss objective(w, head_config(frozen), frozen, words, seed);
+    lesson.code();
+    trained(objective, pacl::parameters(w), steps, "the head on local patches");
     Matrix map;
     const Found ours = found_by_head(w, frozen, words, test, 1, map);
     lesson.pictures({{name_of(all_shapes()[1]), picture(test[1].picture, lesson.colours)},
@@ -301,8 +310,8 @@ static Found step_5_local(Lesson& lesson, const pacl::Weights& w, const Frozen& 
                   {"for the patches under the shape", fixed(on_clip.patches, 3), fixed(ours.patches, 3)},
                   {"overlap of \"cosine > 0.5\" with the shape", fixed(on_clip.overlap, 3), fixed(ours.overlap, 3)}});
     lesson.why(
-        "no mask was ever shown, and yet the map has the place and the size of the shape: only patches near it can fit its caption. "
-        "The tokens of a large ViT on photographs stand between these two.");
+        "no mask was ever shown, and yet the map has the position and the size of the shape: only patches near it can fit its caption. "
+        "The tokens of a large ViT on photographs lie between these two cases.");
     return ours;
 }
 
@@ -345,7 +354,7 @@ static Matrix patch_scores(const Image& image, const std::vector<ColouredShape>&
 
 static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                          const Choices& choices) {
-    lesson.step("And with two shapes in one picture?", "argmax over sentences", "no picture of training held two");
+    lesson.step("What if a picture holds two shapes?", "argmax over sentences", "no picture of training held two");
     std::vector<ColouredShape> asked = shapes_named(choices.text);
     if (asked.size() != 2) asked = shapes_named(Choices().text);
     Random random(4);
@@ -369,7 +378,7 @@ static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& f
 
 static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                      const Choices& choices) {
-    lesson.step("And in yours?", "argmax over sentences", choices.image);
+    lesson.step("Where are the shapes in yours?", "argmax over sentences", choices.image);
     const Image own = own_picture(choices.image, side);
     const std::vector<ColouredShape> asked = shapes_named(choices.text);
     show_map(lesson, own, asked, patch_scores(own, asked, w, frozen, words));
@@ -457,7 +466,7 @@ static double simulated_accuracy(Simulated world, int object, const pacl::Weight
 }
 
 static void step_7_small(Lesson& lesson, int seed) {
-    lesson.step("When do the weights pay?", "softmax-weighted against plain mean", "simulated encoders, 6 classes");
+    lesson.step("When do the weights help?", "softmax-weighted against plain mean", "simulated encoders, 6 classes");
     Random random(seed);
     const Simulated world(random);
     const pacl::Config config{.rows = grid, .cols = grid, .vision_width = 24, .text_width = 16, .width = 16};
@@ -483,24 +492,19 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const clip::Config clip_sizes = clip_config(words);
     Random random(seed);
     clip::Weights clip_weights = clip::make_weights(clip_sizes, random);
-    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
-               " pixels with one shape anywhere; then it stays as it is.");
-    ClipLoss clip_loss(clip_weights, clip_sizes, words, seed);
-    trained(clip_loss, clip::parameters(clip_weights, clip_sizes), choices.clip_steps, "CLIP");
     const Frozen frozen{clip_weights, clip_sizes}, local{clip_weights, clip_sizes, Encoder::neighbours};
     const std::vector<Placed> test = test_pictures(5, seed);
     pacl::Weights w = pacl::make_weights(head_config(frozen), random), w_local = pacl::make_weights(head_config(local), random);
 
-    const Found plain = step_1_clip(lesson, frozen, words, test);
+    const Found plain = step_1_clip(lesson, clip_weights, frozen, words, test, choices.clip_steps, seed);
     step_2_weigh(lesson, w, head_config(frozen), frozen, words);
     const std::vector<float> losses = step_3_train(lesson, w, head_config(frozen), frozen, words, choices.steps, seed);
     const Found ours = step_4_map(lesson, w, frozen, words, test, plain);
-    PaclLoss local_loss(w_local, head_config(local), local, words, seed);
-    trained(local_loss, pacl::parameters(w_local), choices.steps, "the head on local patches");
-    const Found near = step_5_local(lesson, w_local, local, words, test, ours);
+    const Found near = step_5_local(lesson, w_local, local, words, test, ours, choices.steps, seed);
     const double two = step_6_two(lesson, w_local, local, words, choices);
     step_7_small(lesson, seed);
     if (!choices.image.empty()) step_own(lesson, w_local, local, words, choices);
+    lesson.say("Next: vit/language/coca also writes captions.");
 
     lesson.step("Does it hold?");
     lesson.claim_at_least("patches under a shape that name it, of 20 captions, gained over plain CLIP",

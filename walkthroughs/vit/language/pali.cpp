@@ -114,7 +114,7 @@ static double right_answers(Task task, const std::vector<ColouredShape>& shapes,
 // --- the lesson's steps ---
 
 static void step_1_rows(Lesson& lesson, const pali::Weights& w, const pali::Config& config, const WordList& words, int seed) {
-    lesson.step("How does an image come into a language model?", "encoder input = [projected patches; words]", "section 3.1");
+    lesson.step("How does an image enter a language model?", "encoder input = [projected patches; words]", "section 3.1");
     Random random(seed);
     Questions one;
     ask(one, colour_task, {0, 1}, words, random);
@@ -129,11 +129,11 @@ static void step_1_rows(Lesson& lesson, const pali::Weights& w, const pali::Conf
                   {"logits of the answer", shape(steps.decoder.logits.value())}});
     lesson.why("16 patches and ", prompt_length,
                " words are 18 rows of one text. The encoder's distances run over both: the first word "
-               "stands at distance 16 from the first patch. No layer of the T5 had to be changed.");
+               "is at distance 16 from the first patch. No layer of the T5 had to be changed.");
 }
 
 static void step_2_shift(Lesson& lesson, const pali::Config& config, const WordList& words) {
-    lesson.step("What does the decoder read?", "the labels, one place further on", "teacher forcing");
+    lesson.step("What does the decoder read?", "the labels, shifted by one position", "teacher forcing");
     Random random(1);
     Questions one;
     ask(one, caption_task, {0, 1}, words, random);
@@ -143,7 +143,7 @@ static void step_2_shift(Lesson& lesson, const pali::Config& config, const WordL
                   {"0", words.text({target.ids[0]}), words.text({one.labels[0]})},
                   {"1", words.text({target.ids[1]}), words.text({one.labels[1]})},
                   {"2", words.text({target.ids[2]}), words.text({one.labels[2]})}});
-    lesson.why("the start token is the padding token, 0. Were the labels not shifted, each row would read what it has to say.");
+    lesson.why("the start token is the padding token, 0. Were the labels not shifted, each row would read the token that it has to predict.");
     lesson.predict("the loss after a few hundred steps, and the answers, with unshifted labels.");
 }
 
@@ -166,11 +166,10 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
         unseen[task] = right_answers(static_cast<Task>(task), unseen_shapes(), 20, w, config, words, seed);
         rows.push_back({prompts[task], fixed(seen[task], 3), fixed(unseen[task], 3)});
     }
+    lesson.predict("What fraction of the captions of pairs never seen is right?", {unseen[caption_task], 0.1});
     lesson.table(rows);
     lesson.why(
-        "the prompt alone decides what the same picture is asked. Colours are found on most new pairs too. Of shapes and captions of pairs "
-        "never seen, only what the pictures say against the habits of 16 pairs comes through: an answer is written by a "
-        "language model, and to know which pairs there are is easier than to see.");
+        "the prompt alone selects the task for the same picture. Colours are found on most new pairs too, shapes and captions of pairs never seen less often: the decoder is a language model, and it is easier to learn which 16 pairs exist than to see.");
     lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.8);
     lesson.claim_at_least("colours, pairs never seen; chance is 0.2", unseen[colour_task], 0.45);
     lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.7);
@@ -201,6 +200,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_shift(lesson, config, words);
     step_3_train(lesson, w, config, words, choices.steps, seed);
     step_4_ask(lesson, choices, w, config, words, seed);
+    lesson.say("Next: vit/language/digits_in_words names real digits in two languages.");
 }
 
 int main(int argc, char** argv) {

@@ -150,7 +150,8 @@ static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::Tokeni
     lesson.why(
         "both vectors and codes have length 1, so the nearest code is the one with the largest cosine, and a distance lies "
         "between 0 and 4. The picture is now ",
-        config.grid.count(), " words of a language with ", config.codes, ". Nothing is trained yet: the words mean nothing.");
+        config.grid.count(), " visual tokens from a vocabulary of ", config.codes,
+        ". Nothing is trained yet: the tokens mean nothing.");
 }
 
 static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,
@@ -162,8 +163,7 @@ static void step_2_gradient(Lesson& lesson, const Batch& one, const beit_v2::Tok
     lesson.matrix("gradient of the codes that the decoder reads", steps.quantized.output.gradient(), 4);
     lesson.matrix("gradient of z", steps.z.gradient(), 4);
     lesson.why(
-        "argmin has no derivative: a small change of z changes nothing, until it changes everything. So the decoder's wish for "
-        "another code is handed to z as it is. It is not the gradient of anything, but it points the right way.");
+        "argmin has no derivative: a small change of z changes nothing, until it changes everything. So the gradient of the code is passed on to z unchanged. It is not the gradient of anything, but it points the right way.");
     lesson.claim("z receives exactly the gradient of the code that it became",
                  identical(steps.quantized.output.gradient(), steps.z.gradient()));
     zero_gradients(variables(beit_v2::parameters(w, config)));
@@ -226,17 +226,20 @@ struct Judge : Watcher {
 static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, beit_v2::TokenizerWeights& w,
                          const beit_v2::TokenizerConfig& config, const Choices& choices, int seed) {
     lesson.step("What do the visual tokens mean?", "cos(reconstruction, teacher) + commitment", "Eq. 2");
-    lesson.code("beit_v2::update_codebook(w, steps, config); return beit_v2::loss(steps, batch.teacher, config);");
     Tokenizing tokenizing(w, config, world, seed);
     Random random(seed);
     beit_v2::start_codebook(w, beit_v2::tokenize(draw_batch(world, 64, random).images, w, config), random);
     Judge judge(w, config, test, choices.steps);
     judge.judge(0);
+    lesson.code(2);
     train(tokenizing, nothing_decays(variables(beit_v2::parameters(w, config))),
           {.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64}, &judge);
+    const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
+    lesson.predict(
+        "How many of the " + text(config.codes) + " codes are in use at the end? There are " + text(directions) + " directions.",
+        {1.0 * codes_in_use(found.quantized.ids, config.codes), 1});
     lesson.curves({judge.loss_curve, judge.purity_curve});
     lesson.table(judge.table);
-    const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
     const Matrix counts = code_table(found.quantized.ids, test.direction, config.codes);
     std::vector<std::vector<std::string>> rows{{"code", "0", "30", "60", "90", "120", "150 degrees"}};
     for (int k = 0; k < config.codes; ++k) {
@@ -247,9 +250,9 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     lesson.table(rows);
     lesson.why(
         "the teacher describes a wave by its direction, so a code that mixed two directions would rebuild neither. The phase, "
-        "which fills the pixels just as much, is not among the words: the loss does not ask for it. With codes to spare, several "
+        "which fills the pixels just as much, is not encoded: the loss does not require it. With codes to spare, several "
         "stand for the same direction.");
-    lesson.predict("the table with --codes 4: fewer words than concepts.");
+    lesson.predict("the table with --codes 4: fewer codes than concepts.");
     lesson.claim_at_least("purity on new pictures", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
     lesson.claim_at_most("1 - cosine with the teacher", judge.loss_curve.y.back(), 0.2);
 }
@@ -274,8 +277,7 @@ static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::Tokeni
     }
     lesson.pictures(blocks);
     lesson.why(
-        "four patches for each code in use. Within a row the direction stays and the bright stripes move: the code has thrown "
-        "the phase away.");
+        "four patches for each code in use. Within a row the direction stays and the bright stripes move: the code has discarded the phase.");
 }
 
 // --- stage 2 ---
@@ -333,7 +335,7 @@ static double best_possible(const Matrix& counts) {
 
 static void step_5_predict(Lesson& lesson, const World& world, const Batch& test, const beit_v2::TokenizerWeights& tokenizer,
                            const beit_v2::TokenizerConfig& tokenizer_config, const Choices& choices, int seed) {
-    lesson.step("Can the tokens of hidden patches be predicted?", "-log p(word), hidden patches only", "Eq. 3");
+    lesson.step("Can the tokens of hidden patches be predicted?", "-log p(token), masked patches only", "Eq. 3");
     const beit_v2::Config config = model_config(choices);
     Random random(seed);
     const beit_v2::Weights w = beit_v2::make_weights(config, random, {.draw = Draw::xavier_uniform});
@@ -364,11 +366,10 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
                   {"its second branch", fixed(accuracy_branch)},
                   {"who knows every direction, and nothing else", fixed(bound)}});
     lesson.why(
-        "the direction of a hidden patch follows from any visible one: each row is turned by 30 degrees. Where two words share a "
-        "direction, the hidden phase decides between them, and it cannot be known. The second branch gets the patch tokens of "
+        "the direction of a hidden patch follows from any visible one: each row is turned by 30 degrees. Where two tokens share a direction, the hidden phase decides between them, and it cannot be predicted. The second branch gets the patch tokens of "
         "block ",
         config.early_block, " and only the [cls] of block ", config.depth,
-        ": what it knows of the whole picture, [cls] has told it.");
+        ": all that it knows of the whole picture comes from [cls].");
     lesson.claim_at_least("right words of hidden patches, as a share of what can be known", accuracy_main / bound, 0.8);
     lesson.claim_at_least("the same of the second branch", accuracy_branch / bound, 0.8);
 }
@@ -385,6 +386,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_learn(lesson, world, test, w, config, choices, seed);
     step_4_look(lesson, test, w, config);
     step_5_predict(lesson, world, test, w, config, choices, seed);
+    lesson.say("Next: vit/mask_latents/maskgit generates images from discrete tokens.");
 }
 
 int main(int argc, char** argv) {

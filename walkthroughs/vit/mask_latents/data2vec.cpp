@@ -80,7 +80,7 @@ static data2vec::TextModelSteps step_1_two_networks(Lesson& lesson, Random& rand
                      {"teacher's rows", heat_map(all.teacher_embedding.rows.value(), lesson.colours)}});
     lesson.why(
         "the same network twice. The teacher has weights of its own, an average of the student's, and no gradient reaches it. It "
-        "sees everything, so it can know at a hidden place what the student has to infer.");
+        "sees everything, so it can know at a masked position what the student has to infer.");
     return all;
 }
 
@@ -92,24 +92,25 @@ static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, 
     lesson.say("The spread of the targets, their standard deviation over the words: ", fixed(data2vec::spread(targets), 3), ".");
     lesson.why(
         "f is what the MLP of a layer adds, before residual connection and norm. Each of the ", config.average_layers,
-        " layers is normalised by itself, so that none with large numbers outvotes the others; then they are averaged. Such a "
+        " layers is normalised by itself, so that none with large numbers dominates the others; then they are averaged. Such a "
         "target is not a function of the token alone: every number depends on the whole sequence.");
 }
 
 static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
     lesson.step("How is the teacher updated?", "theta' = tau theta' + (1 - tau) theta");
     Series tau{.name = "tau", .x = {}, .y = {}};
+    lesson.code(4);
     for (int update = 0; update <= config.average.updates * 3 / 2; update += 10) {
         tau.x.push_back(static_cast<float>(update));
         tau.y.push_back(static_cast<float>(decay_at(config.average, update)));
     }
-    lesson.code("data2vec::update_teacher(w, config, update);");
     lesson.curves({tau});
-    lesson.why("with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
-               fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",
-               fixed(1 / (1 - config.average.end), 0),
-               ". At first the student changes fast and the teacher must follow; later a calm teacher is worth more. Embeddings "
-               "are copied.");
+    lesson.why(
+        "with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
+        fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",
+        fixed(1 / (1 - config.average.end), 0),
+        ". At first the student changes fast and the teacher must follow; later a slowly changing teacher is better. Embeddings "
+        "are copied.");
 }
 
 // --- training, with and without the average ---
@@ -198,8 +199,9 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<Measured> full = learn("averaged teacher", config, choices, seed);
     const std::vector<Measured> collapsed = learn("tau = 0", itself, choices, seed);
     lesson.say("Can a linear classifier read the hidden word off the student? (The model was never told a word.)");
+    lesson.predict("What fraction of the hidden words can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
     lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)});
-    lesson.say("And off the targets, which the teacher made from the whole sequence?");
+    lesson.say("Can it read the hidden word off the targets, which the teacher computes from the whole sequence?");
     lesson.curves(
         {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)});
     std::vector<std::vector<std::string>> rows{
@@ -216,12 +218,12 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     lesson.table(rows);
     const Measured &a = full.back(), &b = collapsed.back();
     lesson.why(
-        "with tau = 0 the teacher is the student itself. A target that follows the student at once comes to meet it: whatever is "
+        "with tau = 0 the teacher is the student itself. A target that follows the student at once adapts to it: whatever is "
         "hard to predict, the word above all, disappears from the targets (",
         fixed(collapsed[0].target_probe, 2), " of the words could be read off them at first, ", fixed(b.target_probe, 2),
-        " at the end), and what remains is easy. That is collapse. The loss does not tell: it falls from ",
+        " at the end), and what remains is easy. That is collapse. The loss does not reveal it: it falls from ",
         fixed(collapsed[0].loss, 2), " to ", fixed(b.loss, 3),
-        " all the same. The averaged teacher forgets too slowly to give in: its targets keep the words (",
+        " all the same. The averaged teacher changes too slowly to follow: its targets keep the words (",
         fixed(a.target_probe, 2), "), and the student has to learn them.");
     lesson.predict("both probes of tau = 0 with --rate 0.001 --steps 1000, where the student changes slowly.");
     lesson.claim_at_least("hidden words read off the student, averaged", a.probe, 0.9);
@@ -239,6 +241,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_targets(lesson, all, config);
     step_3_average(lesson, config);
     step_4_learn(lesson, choices, seed);
+    lesson.say("Next: vit/mask_latents/eva has a fixed teacher, which cannot collapse.");
 }
 
 int main(int argc, char** argv) {

@@ -121,7 +121,7 @@ static eva::Steps step_2_student(Lesson& lesson, const Batch& batch, const eva::
     const eva::Steps steps = eva::forward(batch.images, batch.mask, w, config);
     lesson.matrix("mask", reshape(batch.mask, config.grid.down(), config.grid.across()));
     lesson.why("the encoder and the covered patches are SimMIM's. A row of the picture may be hidden as a whole: then the rows ",
-               "above and below tell, because the directions go on by 30 degrees from row to row.");
+               "above and below determine it, because the direction turns by 30 degrees from row to row.");
     return steps;
 }
 
@@ -133,8 +133,7 @@ static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& ba
     lesson.matrix("cosines", transpose(cosines.value()));
     lesson.why("the loss is ", fixed(loss.value()(0, 0)),
                ". Lengths do not count, so neither has to be normalised. A gradient is v - (u.v) u, divided by the length of the "
-               "prediction: it lies across the prediction and can only turn it.");
-    lesson.predict("the loss of a model that gives the same answer everywhere. It is not 0.");
+               "prediction: it is orthogonal to the prediction and can only rotate it.");
 }
 
 // --- training ---
@@ -160,7 +159,7 @@ struct Judge : Watcher {
     const Batch& test;
     Progress progress;
     int steps;
-    Series loss{.name = "loss at hidden places", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
+    Series loss{.name = "loss at masked patches", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
 
     Judge(const Student& student, const Batch& test, int steps)
         : student(student), test(test), progress("training", steps), steps(steps) {}
@@ -194,9 +193,10 @@ static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weig
     std::vector<std::vector<std::string>> rows{{"after step", "loss", "right concept"}};
     for (std::size_t k = 0; k < judge.loss.x.size(); ++k)
         rows.push_back({text(static_cast<int>(judge.loss.x[k])), fixed(judge.loss.y[k], 3), fixed(judge.right.y[k], 3)});
+    const double constant = constant_answer(test), best = best_possible(test, teacher);
+    lesson.predict("What is the lowest loss of a model that gives the same answer everywhere?", {constant, 0.1});
     lesson.curves({judge.loss, judge.right});
     lesson.table(rows);
-    const double constant = constant_answer(test), best = best_possible(test, teacher);
     lesson.why("the best constant answer has ", fixed(constant, 3),
                ", since the mean of all concepts has a positive cosine with each: that, and not 0, is the baseline. A model that "
                "knows the concepts and not the noise has ",
@@ -218,6 +218,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const eva::Steps steps = step_2_student(lesson, batch, w, config);
     step_3_loss(lesson, steps, batch);
     step_4_train(lesson, teacher, w, config, choices, seed);
+    lesson.say("Next: vit/mask_latents/beit_v2 turns such features into discrete tokens.");
 }
 
 int main(int argc, char** argv) {

@@ -152,7 +152,7 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
     lesson.step("How many tokens are hidden in training?", "ceil(cos(pi r / 2) N), r in [0, 1)", "section 3.1");
     const Image image = stripes(0, random);
     const std::vector<int> words = words_of_stripes(image);
-    std::vector<Captioned> shown{{"all words", picture(image, lesson.colours)}};
+    std::vector<Captioned> shown{{"all tokens", picture(image, lesson.colours)}};
     for (const float r : {0.9f, 0.6f, 0.3f}) {
         const Matrix noise = uniform_matrix(random, 1, config.count());
         const maskgit::MaskedBatch masked = maskgit::hide_words(words, {0}, {r}, noise, {}, config);
@@ -160,22 +160,21 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
     }
     lesson.pictures(shown);
     lesson.why(
-        "BERT always hides 15 %. A painter must know what to do when nothing is there yet, and when nearly all is: so the share "
-        "is drawn anew for each picture. A word here is a square of 2 x 2 pixels, hidden ones are grey.");
+        "BERT always hides 15 %. A generator must predict when no token is known yet, and when nearly all are: so the fraction is drawn anew for each picture. A token here is a square of 2 x 2 pixels, hidden ones are grey.");
 }
 
 static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
                          int seed) {
-    lesson.step("What is the loss?", "-log p(word | class, visible words)", "Eq. 1");
+    lesson.step("What is the loss?", "-log p(token | class, visible tokens)", "Eq. 1");
     lesson.curves({train_on(Stripes(), w, config, choices.steps, seed, "filling in stripes")});
     const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
-    lesson.why("with everything hidden a word of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
+    lesson.why("with everything hidden a token of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
                " nats at best; a whole picture holds 8 bits, ", fixed(bits),
-               " nats a word. What lies between is won by looking at other words.");
+               " nats per token. The difference is gained by attending to other tokens.");
 }
 
 static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, Random& random) {
-    lesson.step("What happens in a round of decoding?", "keep the words of the highest confidence", "section 3.2");
+    lesson.step("What happens in a round of decoding?", "keep the tokens of the highest confidence", "section 3.2");
     const maskgit::Decoding how{.rounds = 4, .choice_temperature = 0};
     lesson.code(2);
     const maskgit::Draws draws = maskgit::draw_gumbel(random, 1, config, how);
@@ -194,10 +193,11 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     lesson.say("Hidden again after each round: ", hidden,
                "(the last number is not used: the samples of that round are the picture).");
     lesson.why(
-        "every hidden word is drawn from its own distribution, all at once, so neighbours may contradict each other. The words "
-        "that the model finds likeliest stay (infinity: known before), the others are hidden again and see in the next round "
-        "what has been decided.");
-    lesson.predict("the numbers of hidden words for 8 rounds: floor(16 cos(pi t / 16)).");
+        "every hidden token is drawn from its own distribution, all at once, so neighbours may contradict each other. The tokens with the highest confidence stay (infinity: known before), the others are hidden again, and the next round conditions on what has been decided.");
+    const maskgit::Decoding of_eight{.rounds = 8};
+    const int again = maskgit::words_to_hide(3, config.count(), config.count(), of_eight);
+    lesson.predict("How many tokens are hidden again after round 4 of 8: floor(" + text(config.count()) + " cos(pi t / 16))?",
+                   {1.0 * again, 0.5});
 }
 
 // --- painting ---
@@ -258,9 +258,9 @@ static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgi
     rows.push_back({"16, choice temperature 4.5", fixed(noisy)});
     lesson.table(rows);
     lesson.why(
-        "in one round 16 words are drawn that know nothing of each other: of 2^8 columns hardly ever the same in each row. Each "
-        "further round sees what has been decided. With 16 rounds one word is decided at a time. Noise on the confidence, which "
-        "gives variety on photographs, here lets unsure words stay.");
+        "in one round 16 tokens are drawn independently of each other: of 2^8 columns hardly ever the same in each row. Each "
+        "further round sees what has been decided. With 16 rounds one token is decided at a time. Noise on the confidence, which "
+        "gives variety on photographs, here keeps tokens of low probability.");
     lesson.claim_at_most("pictures that obey their class after 1 round", shares.front(), 0.05);
     lesson.claim_at_least("after 8 rounds", shares[3], 0.5);
     lesson.claim_at_least("after 16 rounds", shares.back(), 0.8);
@@ -329,11 +329,11 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
             ++count;
         }
     const double variance = squares / count - sum / count * (sum / count);
-    lesson.say("The first digit in words, row by row: ", ids);
+    lesson.say("The first digit in tokens, row by row: ", ids);
     lesson.say(codes_in_use(steps.quantized.ids, config.codes), " of ", config.codes, " codes are in use; squared error ",
                fixed(error), ", variance of the pixels ", fixed(variance), ".");
     lesson.why(
-        "here no teacher is asked: the codes must rebuild the pixels. Codes and vectors pull each other, and the entropy term "
+        "there is no teacher here: the codes must reconstruct the pixels. Codes and vectors move towards each other, and the entropy term "
         "keeps all codes in use.");
     lesson.claim_at_most("squared error of digits of writers never seen, as a share of the variance", error / variance, 0.4);
 }
@@ -441,7 +441,7 @@ static std::vector<Captioned> rounds_of(const Painted& painted, int b, const mas
 
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
-    lesson.step("Can it generate digits?", "class in, 16 words out, VQGAN's decoder", "no picture is given");
+    lesson.step("Can it generate digits?", "class in, 16 tokens out, VQGAN's decoder", "no picture is given");
     const maskgit::Config config{.words = vqgan.codes,
                                  .classes = 10,
                                  .down = 4,
@@ -469,9 +469,8 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
     lesson.pictures(shown);
     lesson.table(table);
     lesson.why(
-        "the judge is the nearest of ", train_set.count(),
-        " training digits, pixel by pixel. A digit constrains its words less than a stripe does, so even one round often paints "
-        "something that can be read; further rounds make its parts agree.");
+        "digits are read by the nearest of ", train_set.count(),
+        " training digits, pixel by pixel. A digit constrains its tokens less than a stripe does, so even one round often generates something that can be read; further rounds make its parts agree.");
     lesson.claim_at_least("digits read as asked, 8 rounds", shares[3], 0.8);
 }
 
@@ -491,6 +490,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const maskgit_vqgan::Weights tokenizer = maskgit_vqgan::make_weights(vqgan, random);
     step_5_words(lesson, train_set, test_set, tokenizer, vqgan, choices, seed);
     step_6_digits(lesson, train_set, tokenizer, vqgan, choices, seed);
+    lesson.say("Next: vit/masked_family compares eight masked models by a linear probe.");
 }
 
 int main(int argc, char** argv) {
@@ -499,7 +499,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps on the stripes", 1, 100'000);
     options.add("samples", choices.samples, "pictures painted for each number of rounds", 10, 10'000);
     options.add("vqgan-steps", choices.vqgan_steps, "training steps of the digits' tokenizer", 1, 100'000);
-    options.add("digit-steps", choices.digit_steps, "training steps on the digits' words", 1, 100'000);
+    options.add("digit-steps", choices.digit_steps, "training steps on the digits' tokens", 1, 100'000);
     options.add("temperature", choices.temperature, "noise on the confidence when stripes are painted", 0, 100);
     options.add_output("out", choices.out, "a PPM or PNG file for ten digits in 1, 2, 4, 8 and 16 rounds");
     options.read_or_exit(argc, argv);

@@ -113,7 +113,8 @@ static void step_2_vote(Lesson& lesson, const Image& image, const hog::Steps& st
     lesson.why(
         "a phase below 0 is counted from the last bin on, so a gradient and its opposite share a bin: an edge does not say which "
         "side is bright. The last column is the second to last divided by its length, for every cell and channel by itself.");
-    lesson.predict("the bin of an upright edge, gy = 0, with ", config.bins, " bins.");
+    lesson.predict("Which bin has an upright edge, gy = 0, with " + text(config.bins) + " bins?",
+                   {std::floor(std::atan2(1.0, 0.0) / std::numbers::pi * config.bins), 0.5});
 }
 
 // The strongest orientation of every cell as a letter, where there is any edge.
@@ -185,9 +186,8 @@ static void step_4_invariances(Lesson& lesson, const Image& image, const hog::St
                   {"-x", fixed(of_negative, 8)},
                   {"its mirror image", fixed(of_mirror, 8)}});
     lesson.why(
-        "differences take away what is added, the division by the length takes away what is multiplied, and opposite directions "
-        "share a bin. A model that predicts HOG need predict none of this. The mirror image is another picture, and it is told "
-        "apart.");
+        "differences remove an added constant, the division by the length removes a factor, and opposite directions "
+        "share a bin. A model that predicts HOG need predict none of this. A mirror image has another descriptor.");
     lesson.claim_at_most("HOG(0.5 x + 0.3) - HOG(x)", of_dim, 1e-3);
     lesson.claim_at_most("HOG(-x) - HOG(x)", of_negative, 0);
 }
@@ -199,6 +199,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     step_2_vote(lesson, image, steps, config);
     step_3_roses(lesson, image, steps, config, choices);
     step_4_invariances(lesson, image, steps, config);
+    lesson.say("Next: vit/mask_pixels/maskfeat predicts these descriptors at masked patches.");
 }
 
 int main(int argc, char** argv) {

@@ -65,12 +65,12 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
     lesson.pictures(
         {{"original", picture(triple.original, lesson.colours)}, {"what is left", picture(triple.masked, lesson.colours)}});
     lesson.matrix("noise", patch_grid(noise, 0, config));
+    lesson.predict("Which patch is the first of keep? Patches are numbered from 0, row by row.", {1.0 * masking.keep[0], 0.5});
     lesson.matrix("mask", patch_grid(masking.mask, 0, config));
     lesson.say("keep: ", list_text(masking.keep));
     lesson.why("each of the N = ", config.grid.count(), " patches draws a number, the ", mae::visible_count(config),
-               " smallest stay. Sorting random numbers is a fair way to draw without putting back, and the order of the noise is "
+               " smallest stay. Sorting random numbers is a fair way to draw without replacement, and the order of the noise is "
                "the order in which the encoder will read them.");
-    lesson.predict("the numbers of keep, from the noise above, before you read on.");
     return masking;
 }
 
@@ -87,8 +87,8 @@ static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
     lesson.step("How does the decoder know the position of each token?", "row i is latent[restore_i] or the mask token");
     lesson.say("restore: ", list_text(steps.masking.restore));
     lesson.heat("decoder_input", steps.decoder_input.value());
-    lesson.why("restore says where each patch stood in the shuffled list. A place below K = ", steps.visible.rows(),
-               " is an encoded patch; every other place gets the same mask token. Then positions are added: they are all that "
+    lesson.why("restore says where each patch stood in the shuffled list. An index below K = ", steps.visible.rows(),
+               " is an encoded patch; every other index gets the same mask token. Then positions are added: they are all that "
                "tells one hidden patch from another.");
     lesson.predict(
         "what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite mae does it.");
@@ -189,7 +189,7 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     lesson.why(
         "three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on "
         "what is hidden falls from the variance ",
-        fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On what it sees the same model is off by ",
+        fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On visible patches the error of the same model is ",
         fixed(judged.model.visible),
         ", worse than the mean: visible patches do not enter the loss, so the predictions there are not trained.");
     lesson.predict("both numbers when the loss is taken over all patches.");
@@ -263,6 +263,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_5_train(lesson, digits, w, config, choices, seed);
     step_6_waves(lesson, choices, seed);
     step_7_cost(lesson, seed);
+    lesson.say("Next: vit/mask_pixels/simmim takes the opposite decisions.");
 }
 
 int main(int argc, char** argv) {

@@ -200,6 +200,7 @@ static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed)
     const mae::Weights pixels = mae::make_weights(pixels_config, random);
     PixelStudent pixel_student("MAE: pixels", pixels, pixels_config, test, choices.steps, seed);
     const Series of_pixels = train(pixel_student, mae::parameters(pixels, pixels_config), choices.steps);
+    lesson.predict("Which part of the hidden pixels does MAE explain after training? From 0 to 1.", {of_pixels.y.back(), 0.1});
     lesson.curves({of_features, of_pixels});
     std::vector<std::vector<std::string>> rows{{"after step", "HOG explained", "pixels explained"}};
     for (std::size_t k = 0; k < of_features.x.size(); ++k)
@@ -280,6 +281,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_1_target(lesson, digits);
     step_2_against_mae(lesson, choices, seed);
     step_3_digits(lesson, digits, choices, seed);
+    lesson.say("Next: vit/mask_latents/eva predicts the features of a trained network.");
 }
 
 int main(int argc, char** argv) {

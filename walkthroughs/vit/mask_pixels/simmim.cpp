@@ -84,18 +84,20 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
     lesson.pictures({{"patch embeddings", heat_map(steps.patch_embeddings.value(), lesson.colours)},
                      {"masked", heat_map(steps.masked.value(), lesson.colours)}});
     lesson.why("the whole encoder does: all ", steps.masked.rows(),
-               " tokens go in, and one learned vector stands in every hidden place. MAE leaves these places out and pays less; "
-               "here encoder and input stay those of the ViT that comes after.");
+               " tokens go in, and one learned vector stands at every masked position. MAE leaves these positions out and costs less; here the encoder and its input stay those of the ViT that is fine-tuned later.");
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
     lesson.step("How does a mask token know its position?", "softmax(q k^T / sqrt(h) + bias)",
                 "a bias for every offset and head");
+    lesson.predict("How many offsets are there between two tokens of a grid of " + text(config.grid.down()) + " x " +
+                       text(config.grid.across()) + "?",
+                   {1.0 * w.relative_table.rows(), 0.5});
     lesson.matrix("relative_table", w.relative_table.value());
-    lesson.say("No position is added to the tokens. Two tokens that look at one another look up how they lie to one another: ",
+    lesson.say("No position is added to the tokens. For each pair of tokens the bias is looked up by their offset: ",
                w.relative_table.rows(), " offsets on a grid of ", config.grid.down(), " x ", config.grid.across(), ", for ",
                w.relative_table.cols(), " heads. The table starts at 0 and is learned.");
-    lesson.predict("what an untrained model paints at two different hidden places. (The same: the table is still 0.)");
+    lesson.predict("what an untrained model predicts at two different masked positions.");
 }
 
 static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
@@ -104,8 +106,7 @@ static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simm
     const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.grid.patch_size, config.grid.channels);  // (N, P*P*C)
     lesson.matrix("pixels", pixels.value(), 6);
     lesson.why("one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(),
-               " numbers of its own patch. MAE needs a second transformer because its encoder has never heard of the hidden "
-               "places; here they were there all along.");
+               " numbers of its own patch. MAE needs a second transformer because its encoder never processes the masked positions; here it does.");
 }
 
 static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
@@ -115,8 +116,7 @@ static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim
     const Var loss = simmim::loss(steps, config);    // (1, 1)  over hidden patches only
     lesson.matrix("losses", patch_grid(losses.value(), config));
     lesson.why("absolute differences, hidden pixels only: ", fixed(loss.value()(0, 0)),
-               ". MAE squares them. Where the model cannot know, the square asks for the mean of what is possible, the absolute "
-               "value for its median.");
+               ". MAE squares them. Where several values are possible, the squared error is lowest at their mean, the absolute error at their median.");
 }
 
 // --- training ---
@@ -239,6 +239,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_5_loss(lesson, steps, config);
     step_6_train(lesson, digits, w, config, choices, seed);
     step_7_units(lesson, choices, seed);
+    lesson.say("Next: vit/mask_pixels/videomae masks through time.");
 }
 
 int main(int argc, char** argv) {

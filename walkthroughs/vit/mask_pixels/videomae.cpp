@@ -24,7 +24,7 @@ struct Choices {
     int steps = 800;
     int batch = 32;
     int moving_steps = 200;
-    int side = 2;  // places along a side of the frame
+    int side = 2;  // patches along a side of the frame
     double rate = 5e-3;
     std::string video;  // files, separated by commas
 };
@@ -151,12 +151,12 @@ static void step_1_cubes(Lesson& lesson, const Clip& clip, const videomae::Confi
     lesson.matrix("cubes", cubes, 6);
     lesson.why(
         "a clip of ", config.frames, " frames is cut into ", videomae::time_slots(config), " slots of ", config.tubelet,
-        " frames, each of them into ", config.grid.count(), " places: ", cubes.rows, " tokens, ", cubes.cols,
+        " frames, each of them into ", config.grid.count(), " positions: ", cubes.rows, " tokens, ", cubes.cols,
         " numbers each. Two frames that differ little share a token, which halves the work; what differs between them is in it.");
 }
 
 static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, const videomae::Config& config) {
-    lesson.step("What is hidden?", "the same places in every slot", "section 3.3, tube masking");
+    lesson.step("What is hidden?", "the same positions in every slot", "section 3.3, tube masking");
     lesson.code();
     const Matrix tubes = draw_tubes(random, 1, config);  // (1, N)
     const Matrix random_mask = draw_random(random, 1, config);
@@ -165,11 +165,12 @@ static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, con
     lesson.say("As many cubes at random:");
     lesson.pictures(slots(clip, random_mask, config, lesson.colours));
     lesson.why(
-        "at random a place that is hidden in one slot is mostly visible in another. If little moves, it can be copied from "
+        "at random a position that is hidden in one slot is mostly visible in another. If little moves, it can be copied from "
         "there. A tube hides it for the whole clip.");
-    lesson.predict("how many of ", config.grid.count(), " places a random mask hides in all ", videomae::time_slots(config),
-                   " slots: ", config.grid.count(), " times the share of hidden cubes to the power of ",
-                   videomae::time_slots(config), ".");
+    const double share = sum(random_mask).value()[0] / static_cast<double>(random_mask.size());
+    lesson.predict("How many of " + text(config.grid.count()) + " positions does a random mask hide in all " +
+                       text(videomae::time_slots(config)) + " slots, on average?",
+                   {config.grid.count() * std::pow(share, videomae::time_slots(config)), 0.5});
     return tubes;
 }
 
@@ -187,7 +188,7 @@ static void step_3_forward(Lesson& lesson, const Clip& clip, const Matrix& mask,
     lesson.why(
         "there is no [cls], and nothing is put back in the order of the clip: every token carries its position, fixed sines and "
         "cosines of its number, so the decoder takes the visible ones first and ",
-        steps.prediction.rows(), " copies of the mask token after them. Only those are normalised and painted.");
+        steps.prediction.rows(), " copies of the mask token after them. Only those are normalised and decoded to pixels.");
 }
 
 // --- training ---
@@ -322,6 +323,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_forward(lesson, clip, mask, w, config_of_clip);
     step_4_still(lesson, config, choices, seed);
     step_5_moving(lesson, config, choices, seed);
+    lesson.say("Next: vit/mask_pixels/hog computes a target that is not made of pixels.");
 }
 
 int main(int argc, char** argv) {
@@ -331,7 +333,7 @@ int main(int argc, char** argv) {
     options.add("moving-steps", choices.moving_steps, "training steps on clips that move", 1, 100'000);
     options.add("video", choices.video,
                 "PNG or PPM files with a comma between them, or one P6 file of 8 frames, to cut into cubes");
-    options.add("side", choices.side, "places along a side of the frame, 2 or 3; 3 learns later", 2, 3);
+    options.add("side", choices.side, "patches along a side of the frame, 2 or 3; 3 learns later", 2, 3);
     options.add("rate", choices.rate, "learning rate", 0, 1);
     options.add("batch", choices.batch, "clips in a step", 1, 1000);
     options.read_or_exit(argc, argv);

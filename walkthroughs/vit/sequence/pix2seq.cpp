@@ -282,8 +282,9 @@ static void step_1_words(Lesson& lesson, const Scene& scene) {
     lesson.table(rows);
     lesson.why("token 0 is padding and the end, ", vocabulary.task, " says 'detect', ", vocabulary.fake_class,
                " is noise, classes and ", vocabulary.bins, " bins follow: ", vocabulary.size,
-               " words for everything a detector says. There is nothing else to decode: no anchors, no regression.");
-    lesson.predict("the bins of 0.0625 and 0.1875, which are 0.5 and 1.5 times a bin. Half goes to even.");
+               " tokens for everything that a detector outputs. There is nothing else to decode: no anchors, no regression.");
+    lesson.predict("Which bin is 0.1875, 1.5 times a bin? A half is rounded to even.",
+                   {1.0 * pix2seq::quantised(0.1875f, 9), 0.5});
     lesson.claim("0.0625 is bin 0, 0.1875 is bin 2", pix2seq::quantised(0.0625f, 9) == 0 && pix2seq::quantised(0.1875f, 9) == 2);
 }
 
@@ -303,8 +304,7 @@ static void step_2_noise(Lesson& lesson, const std::vector<Scene>& scenes, const
                         word_of(plain.target[t]), fixed(plain.weights[t], 1)});
     lesson.table(rows);
     lesson.why(
-        "the four words of a box of noise weigh nothing, so that the model does not learn to write bad boxes. Its class weighs "
-        "1: it shall be told from an object. The classes that are read are wrong on purpose, so that they cannot be copied. "
+        "the four words of a box of noise weigh nothing, so that the model does not learn to write bad boxes. Its class weighs 1, so that noise is distinguished from objects. The input classes are wrong on purpose, so that they cannot be copied. "
         "Without noise the rest is padding, which must weigh something, or the model never learns to end.");
 }
 
@@ -349,16 +349,18 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
     lesson.curves({curves[0], curves[1], curves[2]});
     lesson.table(rows);
     lesson.why(
-        "the class comes first: a colour is seen long before a side is known to the pixel. The far sides come next, as the near "
+        "the class comes first: a colour is recognised long before a side is located to the pixel. The far sides come next, as the near "
         "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named first, "
-        "and no look at the picture tells which.");
+        "and the picture does not tell which.");
     lesson.claim_at_least("after a quarter: loss of ymax and xmax over that of the class", early_sides / early_class, 1.5);
     lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_word[0] / by_word[2], 5);
 }
 
-static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const Writing& writing, const std::string& out) {
-    lesson.step("What does the model write?", "greedy, " + text(5 * slots) + " words", "section 2.2");
-    lesson.code("pix2seq::detect(images, w, config, " + text(5 * slots) + ")");
+static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, const pix2seq::Weights& w,
+                            const pix2seq::Config& config, const std::string& out) {
+    lesson.step("What does the model write?", "greedy, " + text(5 * slots) + " tokens", "section 2.2");
+    lesson.code();
+    const Writing writing = write(test, w, config);
     std::vector<Captioned> page;
     std::vector<std::vector<std::string>> rows{{"picture", "ymin", "xmin", "ymax", "xmax", "written", "class", "score"}};
     for (int i = 0; i < 3; ++i) {
@@ -380,7 +382,8 @@ static void step_4_write(Lesson& lesson, const std::vector<Scene>& test, const W
     write_page(out, test, writing);
     lesson.why(
         "frames are drawn where the score is above one half. The class is the likeliest one whatever was written: where the "
-        "model writes 'noise' there is still a best class, and its probability is the score. So noise is never in the way.");
+        "model writes 'noise' there is still a best class, and its probability is the score. So noise is never reported.");
+    return writing;
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -393,10 +396,9 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed), again(seed);
     const pix2seq::Weights w = pix2seq::make_weights(config, random), without = pix2seq::make_weights(config, again);
     const Quality before = quality_of(test, write(test, w, config));
-    lesson.step("Which token is learned first?", "-log p(word | picture, words before)", text(choices.steps) + " steps");
+    lesson.step("Which token is learned first?", "-log p(token | picture, tokens before)", text(choices.steps) + " steps");
     train_model(lesson, w, config, true, choices, test, seed);
-    const Writing writing = write(test, w, config);
-    step_4_write(lesson, test, writing, choices.out);
+    const Writing writing = step_4_write(lesson, test, w, config, choices.out);
 
     lesson.step("How good is it, and do noise objects help?", "AP at IoU 0.5", text(test_pictures) + " new pictures");
     train_model(lesson, without, config, false, choices, test, seed);
@@ -412,9 +414,9 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.table(rows);
     lesson.why(
         "found: of all objects; false: of each picture, with a score above one half; goes on: does not write the end where there "
-        "is no second object. Both models detect. One ends its text; the other writes on, some box or other as sides of noise "
-        "weigh nothing, and gives it no score. The paper's gain is in recall, where many objects make a text end too early; two "
+        "is no second object. Both models detect. One ends its text; the other continues with an arbitrary box, since the sides of noise have weight 0, and gives it a low score. The paper's gain is in recall, where many objects make a text end too early; two "
         "are too few to show it.");
+    lesson.say("Next: vit/sequence/uvim writes a code that guides a whole picture.");
     lesson.claim_at_most("average precision before training", before.average_precision, 0.1);
     lesson.claim_at_least("average precision with noise", with.average_precision, 0.9);
     lesson.claim_at_least("mean IoU of the best box", with.mean_iou, 0.8);
@@ -424,7 +426,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/sequence/pix2seq", "A box is five words, and a language model detects.", "10 seconds on two cores");
+    Options options("vit/sequence/pix2seq", "A box is five tokens, and a language model detects.", "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
     options.add_output("out", choices.out, "a PPM file: six pictures, their boxes, and the boxes that were written");

@@ -211,7 +211,7 @@ static void step_1_words(Lesson& lesson) {
     const std::vector<int> mask = codes_of(rectangle);
     lesson.table({{"task", "answer"}, {"locate", listed(box)}, {"name", listed(colour)}, {"segment", listed(mask)}});
     lesson.why("all three are rows of whole numbers from one table of ", vocabulary + 16,
-               " words. Places count down: ", places.last,
+               " words. Coordinates count down: ", places.last,
                " is the edge at 0. The mask is cut into 9 squares, and each is one of 16 patterns.");
 }
 
@@ -231,7 +231,7 @@ static void step_2_bias(Lesson& lesson, const unified_io::Weights& w, const unif
                   {"decoder: words and codes", shape(steps.decoder.embeddings.value())},
                   {"logits of words", shape(steps.decoder.text_logits.value())},
                   {"logits of codes", shape(steps.decoder.image_logits.value())}});
-    lesson.why("words count their distance in one direction, patches in two: bucket ", unified_io::image_bucket(2, 0, config),
+    lesson.why("tokens of text have a distance in one direction, patches in two: bucket ", unified_io::image_bucket(2, 0, config),
                " is two to the right, bucket ", unified_io::image_bucket(0, 2, config), " is two down.");
 }
 
@@ -261,8 +261,7 @@ static Recipe recipe_of(int steps) {
 // Returns what is right after a quarter of the training.
 static std::vector<Right> step_3_train(Lesson& lesson, const unified_io::Weights& w, const unified_io::Config& config, int steps,
                                        int seed) {
-    lesson.step("Does one loss serve three tasks?", "mean of -log p(word | image, prompt, words before)", "section 3.3");
-    lesson.predict("which task is learned first, and which last.");
+    lesson.step("Does one loss serve three tasks?", "mean of -log p(token | image, prompt, tokens before)", "section 3.3");
     AnswerLoss objective(w, config, {locate, name, segment}, seed);
     Trainer trainer(nothing_decays(variables(unified_io::parameters(w, config))), recipe_of(steps));
     std::vector<float> losses;
@@ -273,6 +272,10 @@ static std::vector<Right> step_3_train(Lesson& lesson, const unified_io::Weights
         early = measured(test_rectangles(seed), w, config);
         for (const float loss : train_until(steps, objective, trainer, &progress)) losses.push_back(loss);
     }
+    int first = 0;
+    for (int task = 1; task < tasks; ++task)
+        if (early[task].answers > early[first].answers) first = task;
+    lesson.predict("Which task is learned first: locate, name or segment?", {task_names[first]});
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
     return early;
@@ -302,7 +305,7 @@ static void write_page(const std::string& path, const std::vector<Rectangle>& re
 // Returns what is right in the end.
 static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right>& early, const unified_io::Weights& w,
                                          const unified_io::Config& config, const Choices& choices, int seed) {
-    lesson.step("What does the model answer?", "argmax, word after word", "pictures never trained on");
+    lesson.step("What does the model answer?", "argmax, token after token", "pictures never trained on");
     const std::vector<Rectangle> rectangles = test_rectangles(seed);
     std::vector<std::vector<std::string>> asked{{"prompt", "it writes", "the truth"}};
     unified_io::Target mask, box;
@@ -328,8 +331,8 @@ static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right
                         fixed(right[task].answers, 3)});
     lesson.table(rows);
     lesson.why(
-        "the same weights wrote all three; one word of the prompt chose. A colour is one decision; a box is four and a mask nine "
-        "that must all be right, so after a quarter of the training their words are far ahead of their answers.");
+        "the same weights solve all three tasks; one token of the prompt selects the task. A colour is one decision; a box is four and a mask nine "
+        "that must all be right, so after a quarter of the training their tokens are right far more often than their whole answers.");
     return right;
 }
 
@@ -369,8 +372,7 @@ static std::vector<Trained> step_5_alone(Lesson& lesson, const std::vector<Right
     lesson.table(rows);
     lesson.why(
         "the shared model has met each task in a third of its ", steps,
-        " steps, so both have seen as much of it, with as many weights. Three tasks in one set of weights do not stand in each "
-        "other's way: what they need of the picture is the same, where the rectangle ends and what colour it has.");
+        " steps, so both have seen as much of it, with as many weights. Three tasks in one set of weights do not interfere: they need the same information from the picture, where the rectangle ends and what colour it has.");
     return alone;
 }
 
@@ -383,10 +385,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<Right> early = step_3_train(lesson, w, config, choices.steps, seed);
     const std::vector<Right> right = step_4_answers(lesson, early, w, config, choices, seed);
     const std::vector<Trained> alone = step_5_alone(lesson, early, right, config, choices.steps, seed);
+    lesson.say("Next: vit/language/clip embeds pictures and sentences in one space.");
     lesson.claim_at_least("colours; chance is 0.333", right[name].answers, 0.9);
-    lesson.claim_at_least("boxes with all four places right", right[locate].answers, 0.8);
+    lesson.claim_at_least("boxes with all four coordinates right", right[locate].answers, 0.8);
     lesson.claim_at_least("masks with all nine codes right", right[segment].answers, 0.8);
-    lesson.claim_at_least("after a quarter of the training: words of masks right, less whole masks",
+    lesson.claim_at_least("after a quarter of the training: tokens of masks right, less whole masks",
                           early[segment].words - early[segment].answers, 0.1);
     lesson.claim_at_least("masks, together less alone", right[segment].answers - alone[segment].late.answers, -0.05);
 }

@@ -248,7 +248,7 @@ static void step_1_problem(Lesson& lesson, const std::vector<Scene>& test) {
                      {"a truth", number_map(one, lesson.colours)},
                      {"just as true", number_map(other, lesson.colours)}});
     lesson.why(
-        "which disc is number 1 is a convention, and each picture has drawn its own. To segment is easy here; to number is a "
+        "which disc is number 1 is a convention, drawn anew for each picture. To segment is easy here; to number is a "
         "choice, and all pixels of the picture must make the same one.");
     lesson.predict("what a network paints that is asked for the likeliest number at each pixel by itself.");
 }
@@ -259,17 +259,18 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     Random random(seed);
     uvim::Weights w = uvim::make_weights(config, random);
     const Series curve = train_guided(w, config, scenes, false, choices.plain_steps, seed);
-    lesson.curves({curve});
     const Batch all = all_of(test, config);
     const Matrix nothing(static_cast<int>(test.size()), config.word_width);
     lesson.code();
     const std::vector<int> numbers = painted(nothing, all.images, w, config);
+    const Score found = score(numbers, all.numbers);
+    lesson.predict("What fraction of the disc pixels gets the number of the truth?", {found.as_labelled, 0.1});
+    lesson.curves({curve});
     lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours)},
                      {"picture", picture(test[1].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours, 1)}});
-    const Score found = score(numbers, all.numbers);
-    lesson.why("it finds the discs, but each pixel flips its own coin: ", fixed(100 * found.as_labelled, 1),
+    lesson.why("it finds the discs, but each pixel chooses by itself: ", fixed(100 * found.as_labelled, 1),
                " % of the disc pixels have the number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
                fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the picture.");
     return found;
@@ -301,11 +302,11 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
                   {"with the oracle's word", fixed(with.as_labelled), fixed(with.up_to_swap)}});
-    lesson.why("the oracle sees the truth, but may say one of ", config.words,
-               " words only. So it says what the base model cannot find out by itself: not where the discs are, but which is "
+    lesson.why("the oracle sees the truth, but may output only one of ", config.words,
+               " words. So it encodes what the base model cannot infer: not where the discs are, but which is "
                "number 1. For a long time the loss does not fall: the words mean nothing yet, so the base model ignores them, so "
                "nothing teaches the oracle. ",
-               reborn, " times a word that was no longer used was reborn beside the busiest one.");
+               reborn, " times an unused word was re-initialised next to the most used one.");
     lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's word", with.as_labelled, 0.9);
     lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
 }
@@ -337,12 +338,14 @@ static void write_page(const std::string& path, const std::vector<Scene>& test, 
 static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config,
                           const std::string& out) {
     lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
-    lesson.code("painted(uvim::vectors_of({word}, w), {image}, w, config)");
+    lesson.code(2);
+    const std::vector<std::vector<int>> painted_by[2] = {painted_by_each(test[0].image, w, config),
+                                                         painted_by_each(test[1].image, w, config)};
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
         std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
         int ones = 0, twos = 0;  // words that call the left disc 1, or 2
-        for (const std::vector<int>& numbers : painted_by_each(test[k].image, w, config)) {
+        for (const std::vector<int>& numbers : painted_by[k]) {
             shown.push_back({"word " + text(static_cast<int>(shown.size()) - 1), number_map(numbers, lesson.colours)});
             int left[3] = {};
             for (int p = 0; p < pixels; ++p)
@@ -356,7 +359,7 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
     write_page(out, test, w, config);
     lesson.why(
         "no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole "
-        "picture at once. That is what a guiding code guides.");
+        "picture at once. This is how a guiding code works.");
     lesson.claim("in both pictures some words call the left disc 1, others 2", changes);
 }
 
@@ -410,6 +413,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_3_with(lesson, scenes, test, w, config, choices, without, seed);
     step_4_switch(lesson, test, w, config, choices.out);
     step_5_write(lesson, scenes, test, w, config, choices, seed);
+    lesson.say("Next: vit/sequence/unified_io does three tasks with one vocabulary.");
 }
 
 int main(int argc, char** argv) {
