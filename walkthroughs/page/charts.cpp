@@ -138,15 +138,17 @@ std::string heat_html(const Matrix& m, const std::string& caption, const std::ve
     for (const float x : m) range.include(x);
     if (range.empty()) range.include(0);
     const Image colours = heat_colours(m);
-    const double cell = std::clamp(200.0 / std::max(m.rows, m.cols), m.size() > most_cells ? 1.0 : 6.0, 22.0);
+    const bool named_cells = !row_names.empty() || !col_names.empty();  // large enough for a line of letters
+    const double least = named_cells ? 14.0 : m.size() > most_cells ? 1.0 : 6.0;
+    const double cell = std::clamp(200.0 / std::max(m.rows, m.cols), least, 22.0);
     std::size_t longest = 0;
     for (const std::string& name : row_names) longest = std::max(longest, static_cast<std::size_t>(display_width(name)));
     const double margin = row_names.empty() ? 0 : 7.0 * static_cast<double>(longest) + 6;
     const double width = m.cols * cell, height = m.rows * cell;
     const double bottom = std::max(height, 48.0) + (col_names.empty() ? 4 : 70);
-    std::string svg = joined({"<svg role=\"img\" aria-label=\"", escaped(caption), ": ", escaped(stats_text(m)),
-                              "\" viewBox=\"0 0 ", place(margin + width + 66), " ", place(bottom), "\" width=\"",
-                              place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
+    std::string svg = joined({named_cells ? "<svg class=\"named\"" : "<svg", " role=\"img\" aria-label=\"", escaped(caption),
+                              ": ", escaped(stats_text(m)), "\" viewBox=\"0 0 ", place(margin + width + 66), " ", place(bottom),
+                              "\" width=\"", place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
     const auto named = [](const std::vector<std::string>& names, int k) {
         return static_cast<std::size_t>(k) < names.size() ? names[static_cast<std::size_t>(k)] : text(k);
     };
@@ -174,7 +176,7 @@ std::string heat_html(const Matrix& m, const std::string& caption, const std::ve
 // ---- curves -----------------------------------------------------------------------------------------------------------------
 
 namespace {
-constexpr double frame_left = 62, frame_top = 10, frame_width = 470, frame_height = 210;
+constexpr double frame_left = 62, frame_top = 26, frame_width = 470, frame_height = 210;
 constexpr std::array<const char*, 6> dashes{"", "7 4", "2 3", "10 3 2 3", "4 2", "1 2"};
 }  // namespace
 
@@ -202,7 +204,7 @@ static std::vector<std::pair<double, double>> points_of(const Series& one) {
     return some;
 }
 
-std::string curves_html(const std::vector<Series>& series) {
+std::string curves_html(const std::vector<Series>& series, const AxisNames& axes) {
     Range xs, ys;
     std::string summary;
     for (const Series& one : series) {
@@ -219,9 +221,14 @@ std::string curves_html(const std::vector<Series>& series) {
     if (xs.empty()) return "<p>(no points)</p>\n";
     const auto across = [&](double x) { return frame_left + xs.share(x) * frame_width; };
     const auto down = [&](double y) { return frame_top + (1 - ys.share(y)) * frame_height; };
-    const double legend_top = frame_top + frame_height + 34, height = legend_top + 18 * static_cast<double>(series.size());
-    std::string svg = "<svg class=\"curves\" role=\"img\" aria-label=\"Curves: " + escaped(summary) + "\" viewBox=\"0 0 560 " +
-                      place(height) + "\">";
+    const double legend_top = frame_top + frame_height + (axes.x.empty() ? 34 : 50),
+                 height = legend_top + 18 * static_cast<double>(series.size());
+    const std::string over = axes.x.empty() ? "" : axes.y + " over " + axes.x + ": ";
+    std::string svg = "<svg class=\"curves\" role=\"img\" aria-label=\"Curves: " + escaped(over + summary) +
+                      "\" viewBox=\"0 0 560 " + place(height) + "\">";
+    if (!axes.y.empty()) svg += svg_text(frame_left, frame_top - 10, axes.y);
+    if (!axes.x.empty())
+        svg += svg_text(frame_left + frame_width / 2, frame_top + frame_height + 33, axes.x, "text-anchor=\"middle\"");
     for (const double x : ticks(xs))
         svg += "<path class=\"grid\" d=\"M" + place(across(x)) + " " + place(frame_top) + "v" + place(frame_height) + "\"/>" +
                svg_text(across(x), frame_top + frame_height + 16, short_digits(x, 4), "text-anchor=\"middle\"");

@@ -104,7 +104,9 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
     Matrix table(batch.length, batch.length);
     for (int i = 0; i < batch.length; ++i)
         for (int j = 0; j < batch.length; ++j) table(i, j) = batch.may(i, j);
-    lesson.pictures({{"bright: row may see column", heat_map(table, lesson.colours)}});
+    std::vector<std::string> tokens;
+    for (const int token : sequence.tokens) tokens.push_back(letter(token));
+    lesson.pictures({{"bright: row may attend to column", heat_map(table, lesson.colours, tokens, tokens)}});
     lesson.why(
         "the left ", sequence.context,
         " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
@@ -133,7 +135,7 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
     const Smoothed curve = smoothed({losses.begin() + skipped, losses.end()}, std::max(1, choices.steps / 60));
     std::vector<float> at;
     for (const float step : curve.steps) at.push_back(step + static_cast<float>(skipped));
-    lesson.curves({{"loss", at, curve.losses}});
+    lesson.curves({{"loss", at, curve.losses}}, {"training step", "loss, nats"});
     lesson.why(choices.steps, " steps of ", recipe.batch,
                " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "
                "with another mask, [gM]. First the model learns what follows what, which serves both. That a gap has a right "

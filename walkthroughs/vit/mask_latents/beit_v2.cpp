@@ -234,7 +234,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     judge.judge(0);
     train(tokenizing, nothing_decays(variables(beit_v2::parameters(w, config))),
           {.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64}, &judge);
-    lesson.curves({judge.loss_curve, judge.purity_curve});
+    lesson.curves({judge.loss_curve, judge.purity_curve}, {"training step", "loss; purity, a share"});
     lesson.table(judge.table);
     const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
     const Matrix counts = code_table(found.quantized.ids, test.direction, config.codes);
@@ -347,7 +347,7 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
         curve.x.push_back(static_cast<float>(k));
         curve.y.push_back(losses[k]);
     }
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss, nats"});
     const beit_v2::Steps steps =
         beit_v2::forward(normalised(test.images), hide_four(static_cast<int>(test.images.size()), random), w, config);
     const std::vector<int> all_words = predicting.words_of(test);

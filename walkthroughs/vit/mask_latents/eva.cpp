@@ -194,7 +194,7 @@ static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weig
     std::vector<std::vector<std::string>> rows{{"after step", "loss", "right concept"}};
     for (std::size_t k = 0; k < judge.loss.x.size(); ++k)
         rows.push_back({text(static_cast<int>(judge.loss.x[k])), fixed(judge.loss.y[k], 3), fixed(judge.right.y[k], 3)});
-    lesson.curves({judge.loss, judge.right});
+    lesson.curves({judge.loss, judge.right}, {"training step", "loss; share of right concepts"});
     lesson.table(rows);
     const double constant = constant_answer(test), best = best_possible(test, teacher);
     lesson.why("the best constant answer has ", fixed(constant, 3),

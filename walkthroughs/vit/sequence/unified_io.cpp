@@ -274,7 +274,7 @@ static std::vector<Right> step_3_train(Lesson& lesson, const unified_io::Weights
         for (const float loss : train_until(steps, objective, trainer, &progress)) losses.push_back(loss);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     return early;
 }
 

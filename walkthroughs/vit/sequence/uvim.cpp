@@ -259,7 +259,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     Random random(seed);
     uvim::Weights w = uvim::make_weights(config, random);
     const Series curve = train_guided(w, config, scenes, false, choices.plain_steps, seed);
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss"});
     const Batch all = all_of(test, config);
     const Matrix nothing(static_cast<int>(test.size()), config.word_width);
     lesson.code();
@@ -281,7 +281,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
                 "section 3.1");
     int reborn = 0;
     const Series curve = train_guided(w, config, scenes, true, choices.steps, seed, &reborn);
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss"});
     const Batch all = all_of(test, config);
     lesson.code(2);
     const uvim::OracleSteps oracle = uvim::oracle(all.one_hots, all.images, w, config);
