@@ -1,7 +1,8 @@
 // look.js: what is wrong with a page as it stands, in this window and these colours; a list of complaints. run.py evaluates it.
 (() => {
   const complaints = [], name = e => `<${e.tagName.toLowerCase()}${e.id ? ' id=' + e.id : ''}${e.className && e.className.baseVal === undefined ? ' class=' + e.className : ''}> "${(e.textContent || '').trim().slice(0, 40)}"`;
-  const complain = (what, e) => { if (complaints.filter(c => c.startsWith(what)).length < 3) complaints.push(e ? `${what}: ${name(e)}` : what); };
+  const counts = {};
+  const complain = (what, e) => { const kind = what.replace(/[\d.]+/g, ''); counts[kind] = (counts[kind] || 0) + 1; if (counts[kind] <= 2) complaints.push(e ? `${what}: ${name(e)}` : what); };
   const shown = e => e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}) && e.getClientRects().length > 0;
 
   // ---- nothing wider than the window, nothing laid over something else ----

@@ -161,6 +161,7 @@ def complaints_of(tab, path, look, click, pictures):
     tab.show(1000)
     tab.open(path)
     found += first_tab(tab)
+    tab.evaluate("document.activeElement.blur()")
     for width, dark, media in ((1000, False, ""), (400, True, ""), (1600, False, ""), (680, False, "print")):
         tab.show(width, dark, media)
         found += ["%d pixels%s: %s" % (width, ", printed" if media else "", words) for words in tab.evaluate(look)]
@@ -168,12 +169,12 @@ def complaints_of(tab, path, look, click, pictures):
             name = os.path.join(pictures, os.path.splitext(path)[0].replace("build/", "").replace("/", "_"))
             tab.screenshot(name + ("-dark-400.png" if dark else "-light.png"), True)
     tab.show(1000)
-    if pictures:
-        with open(name + ".pdf", "wb") as out:
-            out.write(tab.pdf())
     said = tab.evaluate(click)
     if not said.startswith("ok"):
         found.append(said)
+    if pictures:
+        with open(name + ".pdf", "wb") as out:
+            out.write(tab.pdf())
     return found + tab.console(), said
 
 

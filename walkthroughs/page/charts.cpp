@@ -33,9 +33,14 @@ static std::string hex_colour(const Image& image, int y, int x) {
     return words;
 }
 
-// Whether black letters can be read on it (relative luminance, ITU-R BT.601).
+// Whether black letters have more contrast on it than white ones: relative luminance as WCAG 2.1 defines it, and there
+// (L + 0.05) / 0.05 = 1.05 / (L + 0.05) at L = 0.179, where both have a contrast of 4.6.
 static bool is_bright(const Image& image, int y, int x) {
-    return 0.299f * image(y, x, 0) + 0.587f * image(y, x, 1) + 0.114f * image(y, x, 2) > 0.5f;
+    const auto linear = [&](int channel) {
+        const double c = std::clamp(image(y, x, channel), 0.f, 1.f);
+        return c <= 0.03928 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4);
+    };
+    return 0.2126 * linear(0) + 0.7152 * linear(1) + 0.0722 * linear(2) > 0.179;
 }
 
 // ---- matrices ---------------------------------------------------------------------------------------------------------------
@@ -58,8 +63,11 @@ std::string matrix_html(const std::string& name, const Matrix& m, int most) {
     const std::vector<int> rows = shown(m.rows, whole ? most_rows : most), cols = shown(m.cols, whole ? most_cols : most);
     const Image colours = heat_colours(m);
     std::string html = "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"" + escaped(name) +
-                       "\"><table class=\"m" + (cols.size() > 9 ? " wide" : "") + "\"><caption><b>" + escaped(name) + "</b> " +
-                       shape(m) + "</caption>\n<thead><tr><td></td>";
+                       "\"><table class=\"m" +
+                       (cols.size() > 16  ? " wide wider"
+                        : cols.size() > 9 ? " wide"
+                                          : "") +
+                       "\"><caption><b>" + escaped(name) + "</b> " + shape(m) + "</caption>\n<thead><tr><td></td>";
     for (const int j : cols) html += "<th scope=\"col\">" + (j < 0 ? "\u2026" : text(j)) + "</th>";
     html += "</tr></thead>\n";
     for (const int i : rows) {
