@@ -71,7 +71,7 @@ static std::string heading_of(const std::string& html) {
     return begin == std::string::npos || end == std::string::npos ? "" : html.substr(begin + 4, end - begin - 4);
 }
 
-// "vit" of "vit/mae.h", "vit/detect" of "vit/detect/boxes.h".
+// "vit" of "vit/vit.h", "vit/detect" of "vit/detect/boxes.h".
 static std::string place_of(const std::string& path) {
     const std::string folder = folder_of(path);
     return folder.empty() ? path : folder.substr(0, folder.size() - 1);
